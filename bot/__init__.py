@@ -1,0 +1,1 @@
+"""From "someone typed" to an admitted job, and from pictures to a posted message."""

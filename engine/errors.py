@@ -1,0 +1,76 @@
+"""The engine's exceptions.
+
+    EngineError
+    ├── UnknownModel     the catalog has no such model
+    ├── ModelNotLoaded   it is in the catalog but could not be loaded
+    ├── InvalidRequest   the pipeline or the source picture refuses it
+    ├── OutOfMemory      the device has too little memory for it
+    ├── InvalidPicture   the model returned NaN
+    ├── WorkerLost       it ended its worker twice and is set aside
+    └── Cancelled        someone asked for it to stop
+
+Each carries `advice`: one sentence, safe to show to anyone, that says what to do next. `str(error)` is
+the cause, for the log.
+"""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """Something went wrong while painting."""
+
+    advice = "The engine could not paint this. Try again; an administrator finds the cause in the log."
+
+    def __init__(self, cause: str = "", *, advice: str | None = None) -> None:
+        super().__init__(cause or type(self).__doc__)
+        if advice is not None:
+            self.advice = advice
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restore, (type(self), str(self), self.advice)
+
+
+def _restore(kind: type[EngineError], cause: str, advice: str) -> EngineError:
+    return kind(cause, advice=advice)
+
+
+class UnknownModel(EngineError):
+    """The catalog has no such model."""
+
+    advice = "There is no model of that name. Choose one that `/settings` offers."
+
+
+class ModelNotLoaded(EngineError):
+    """The model could not be loaded."""
+
+    advice = "This model could not be loaded. Choose another; `python -m bot doctor` names the cause."
+
+
+class InvalidRequest(EngineError):
+    """The model does not accept this request."""
+
+    advice = "This model does not accept that combination of options. Try its defaults."
+
+
+class OutOfMemory(EngineError):
+    """The device ran out of memory."""
+
+    advice = "The engine ran out of memory on this size. Try a smaller one."
+
+
+class InvalidPicture(EngineError):
+    """The model returned a picture with values that are not numbers."""
+
+    advice = "The model returned an invalid picture, so it is not shown. Try another seed."
+
+
+class WorkerLost(EngineError):
+    """The job ended its worker twice and is set aside."""
+
+    advice = "Painting this stopped the engine twice, so it is set aside. Try other options."
+
+
+class Cancelled(EngineError):
+    """Someone asked for it to stop."""
+
+    advice = "Cancelled."
