@@ -40,9 +40,7 @@ class Bar:
     label: str  # "10 of 20 steps"
 
 
-Kind = Literal[
-    "waiting", "painting", "done", "upscaled", "refused", "failed", "cancelled", "deleted", "text"
-]
+Kind = Literal["waiting", "painting", "done", "upscaled", "refused", "failed", "cancelled", "deleted", "text"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,13 @@
 """The studio's exceptions.
 
-    EaselError
-    ├── Refusal          what a person asked is not possible; `notice` says why and what to do
-    ├── SettingError     a value in `.env` or the environment cannot be used
-    ├── StoreError       the database or the disk does not take it
-    │   └── StoreInUse   another process has this data folder open
-    └── DeliveryError    a message could not be posted
-        ├── Unreachable  and never can be (the channel or the permission is gone)
-        └── TryLater     but may be later
+EaselError
+├── Refusal          what a person asked is not possible; `notice` says why and what to do
+├── SettingError     a value in `.env` or the environment cannot be used
+├── StoreError       the database or the disk does not take it
+│   └── StoreInUse   another process has this data folder open
+└── DeliveryError    a message could not be posted
+    ├── Unreachable  and never can be (the channel or the permission is gone)
+    └── TryLater     but may be later
 """
 
 from __future__ import annotations

@@ -41,9 +41,7 @@ class GenerationRequest:
 
     def enlarged(self, of: BlobRef, width: int, height: int) -> GenerationRequest:
         """The request that upscales one picture of `width` × `height` pixels by 4."""
-        return replace(
-            self, source=of, count=1, upscale=4, strength=1.0, width=width * 4, height=height * 4
-        )
+        return replace(self, source=of, count=1, upscale=4, strength=1.0, width=width * 4, height=height * 4)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
