@@ -176,6 +176,10 @@ class Engine(Protocol):
         """Expected device-seconds. Raises UnknownModel."""
         ...
 
+    def learn(self, request: GenerationRequest, seconds: float) -> None:
+        """What a request cost at an earlier time, to estimate by. Raises UnknownModel."""
+        ...
+
     def submit(self, job: EngineJob) -> Place: ...
 
     def cancel(self, job: str) -> bool:

@@ -1,0 +1,325 @@
+"""Joins the calls of several running pipelines into one forward pass.
+
+Each request runs the unmodified `pipe(...)` of diffusers inside a greenlet. The shared modules' methods
+(denoiser, text encoders, VAE, upscaler) are replaced by a `Point`: a call there parks its greenlet and
+returns when the hub has run it, alone or joined with the calls of other requests that have the same key.
+
+All greenlets live on one thread. The caller holds `torch.no_grad()` around the hub's whole loop: a pipeline
+that ends inside a greenlet would otherwise hand its grad mode to the others.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import time
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from greenlet import getcurrent, greenlet
+
+from engine.errors import OutOfMemory
+
+T = TypeVar("T")
+
+# Tensor arguments without a batch dimension (Flux2's have one that the model ignores): joined only if their
+# values are equal, and passed once.
+_SHARED = {
+    "FluxTransformer2DModel": {"img_ids", "txt_ids"},
+    "Flux2Transformer2DModel": {"img_ids", "txt_ids"},
+    "Krea2Transformer2DModel": {"position_ids"},
+}
+# Lists with an item a row; "return" is the result.
+_ROW_LISTS = {
+    "ZImageTransformer2DModel": {"x", "cap_feats", "siglip_feats", "return"},
+    "QwenImageTransformer2DModel": {"img_shapes", "txt_seq_lens"},
+}
+
+
+class Unmergeable(Exception):
+    """A result cannot be split by rows, so calls of this point have to run alone."""
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One parked call."""
+
+    point: Point
+    arguments: dict[str, Any]
+    rows: int
+    key: Hashable
+
+
+class Point:
+    """A method of a shared module at which requests wait for one another.
+
+    `alone` keeps its calls apart: they are ordered and charged, but never joined.
+    """
+
+    def __init__(self, name: str, module: Any, method: str, *, alone: bool = False) -> None:
+        self.name = name
+        self.alone = alone
+        self._module, self._method = module, method
+        # Offloading and caching hooks may live there too: put back what was found.
+        self._instance_attribute = module.__dict__.get(method)
+        self.function: Callable[..., Any] = getattr(module, method)
+        self._signature = inspect.signature(self.function)
+        kind = type(module).__name__
+        self.shared = _SHARED.get(kind, set[str]())
+        self.row_lists = _ROW_LISTS.get(kind, set[str]())
+        functools.update_wrapper(self, self.function)
+        setattr(module, method, self)
+
+    def restore(self) -> None:
+        if self._instance_attribute is None:
+            delattr(self._module, self._method)
+        else:
+            setattr(self._module, self._method, self._instance_attribute)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        request = getcurrent()
+        if not isinstance(request, Request):
+            return self.function(*args, **kwargs)
+        return request.park(self._call(request, args, kwargs))
+
+    def _call(self, request: Request, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        arguments = dict(self._signature.bind(*args, **kwargs).arguments)
+        for parameter in self._signature.parameters.values():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                arguments |= arguments.pop(parameter.name, {})
+        if self._method == "decode":
+            arguments.pop("generator", None)  # no decoder uses it, and it would keep calls apart
+        rows = _rows(arguments)
+        key: Hashable = (id(request), "alone")
+        if not self.alone:
+            key = (id(self), tuple((name, self._key(request, name, value, rows))
+                                   for name, value in sorted(arguments.items())))  # fmt: skip
+        return Call(self, arguments, rows, key)
+
+    def _key(self, request: Request, name: str, value: Any, rows: int) -> Hashable:
+        """What must be equal for two calls to be joined: shapes, and the values that rows share."""
+        if isinstance(value, torch.Tensor):
+            if value.ndim == 0:
+                return "scalar", value.dtype
+            if name in self.shared or value.shape[0] != rows:
+                return "shared", tuple(value.shape), request.digest(name, value)
+            return "rows", value.dtype, tuple(value.shape[1:])
+        if isinstance(value, list | tuple):
+            if name in self.row_lists:
+                return ("row list",)
+            return tuple(self._key(request, f"{name}.{i}", item, rows) for i, item in enumerate(value))
+        if isinstance(value, dict):
+            return tuple((k, self._key(request, f"{name}.{k}", v, rows)) for k, v in sorted(value.items()))
+        if isinstance(value, int | float | bool | str | torch.dtype | None):
+            return value
+        return "object", id(request), id(value)  # a key-value cache, say: never joined
+
+    def run(self, calls: Sequence[Call]) -> list[Any]:
+        """One forward pass for all `calls`; their results, in order. Raises Unmergeable."""
+        if len(calls) == 1:
+            return [self.function(**calls[0].arguments)]
+        rows = [call.rows for call in calls]
+        joined = {name: self._join(name, [call.arguments[name] for call in calls], rows)
+                  for name in calls[0].arguments}  # fmt: skip
+        return self._split(self.function(**joined), rows)
+
+    def _join(self, name: str, values: Sequence[Any], rows: Sequence[int]) -> Any:
+        first = values[0]
+        if isinstance(first, torch.Tensor):
+            if first.ndim == 0:
+                return torch.cat([value.expand(n) for value, n in zip(values, rows, strict=True)])
+            if name in self.shared or first.shape[0] != rows[0]:
+                return first
+            return torch.cat(list(values))
+        if isinstance(first, list | tuple):
+            if name in self.row_lists:
+                return [item for value in values for item in value]
+            return type(first)(self._join(f"{name}.{i}", items, rows)
+                               for i, items in enumerate(zip(*values, strict=True)))  # fmt: skip
+        if isinstance(first, dict):
+            return {key: self._join(f"{name}.{key}", [v[key] for v in values], rows) for key in first}
+        return first
+
+    def _split(self, result: Any, rows: Sequence[int]) -> list[Any]:
+        starts = [sum(rows[:i]) for i in range(len(rows))]
+        return [self._part(result, start, n, sum(rows)) for start, n in zip(starts, rows, strict=True)]
+
+    def _part(self, result: Any, start: int, rows: int, total: int) -> Any:
+        """Rows `start` … `start + rows` of a result, whatever dataclasses and lists it is nested in."""
+        if isinstance(result, torch.Tensor):
+            if result.ndim == 0 or result.shape[0] != total:
+                raise Unmergeable(f"{self.name} returned a tensor of shape {tuple(result.shape)}")
+            return result[start : start + rows]
+        if isinstance(result, dict):
+            return type(result)(**{k: self._part(v, start, rows, total) for k, v in result.items()})
+        if isinstance(result, list) and "return" in self.row_lists:
+            return result[start : start + rows]
+        if isinstance(result, list | tuple):
+            return type(result)(self._part(item, start, rows, total) for item in result)
+        if result is None:
+            return None
+        raise Unmergeable(f"{self.name} returned a {type(result).__name__}")
+
+
+def _rows(arguments: dict[str, Any]) -> int:
+    """The batch size of a call: the first dimension of its first tensor or list."""
+    for value in arguments.values():
+        if isinstance(value, torch.Tensor) and value.ndim:
+            return int(value.shape[0])
+        if isinstance(value, list | tuple) and value:
+            return len(value)
+    return 1
+
+
+class Request(greenlet):  # type: ignore[misc]
+    """One pipeline call on its way: parked at a point, or ended with a `result` or an `error`."""
+
+    def __init__(self, run: Callable[[], Any]) -> None:
+        super().__init__(lambda _: run(), parent=getcurrent())
+        self.call: Call | None = None
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self._digests: dict[str, tuple[torch.Tensor, int, int]] = {}
+
+    def park(self, call: Call) -> Any:
+        self.call = call
+        return self.parent.switch()
+
+    def resume(self, value: Any = None) -> None:
+        """Go on until the next point or the end."""
+        self._enter(self.switch, value)
+
+    def throw_in(self, error: BaseException) -> None:
+        """Let the parked call raise `error`."""
+        self._enter(self.throw, error)
+
+    def _enter(self, switch: Callable[[Any], Any], value: Any) -> None:
+        self.call = None
+        try:
+            result = switch(value)
+        except Exception as error:
+            self.error = error
+        else:
+            self.result = result if self.dead else None
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.dead)
+
+    def digest(self, name: str, value: torch.Tensor) -> int:
+        """A hash of the values, computed once as long as the same tensor comes back unchanged."""
+        known = self._digests.get(name)
+        if known is None or known[0] is not value or known[1] != value._version:
+            content = value.detach().to("cpu", torch.float64).numpy().tobytes()
+            known = self._digests[name] = (value, value._version, hash(content))
+        return known[2]
+
+
+class Clock:
+    """Device-seconds of a piece of work: wall clock on a CPU, CUDA events on a GPU."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def measure(self, work: Callable[[], T]) -> tuple[T, float]:
+        if self._device.type != "cuda":
+            start = time.perf_counter()
+            return work(), time.perf_counter() - start
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        begin.record()
+        result = work()
+        end.record()
+        end.synchronize()
+        return result, begin.elapsed_time(end) / 1000
+
+
+def run_joined(requests: Sequence[Request]) -> list[Any]:
+    """One forward pass for requests that are parked with equal keys: a result or an exception for each.
+
+    Equal calls of a text encoder are computed once. Where joining fails, each runs alone, so that only the
+    one to blame gets the error.
+    """
+    calls = [request.call for request in requests if request.call is not None]
+    point = calls[0].point
+    unique, position = _without_twins(calls)
+    try:
+        results: list[Any] = point.run(unique)
+    except Exception as error:
+        if isinstance(error, Unmergeable):
+            point.alone = True
+        results = [_run_alone(call) for call in unique] if len(unique) > 1 else [_as_engine_error(error)]
+    return [results[i] for i in position]
+
+
+def _run_alone(call: Call) -> Any:
+    try:
+        return call.point.run([call])[0]
+    except Exception as error:
+        return _as_engine_error(error)
+
+
+def _as_engine_error(error: Exception) -> Exception:
+    if isinstance(error, torch.OutOfMemoryError):
+        torch.cuda.empty_cache()
+        return OutOfMemory(str(error))
+    return error
+
+
+def _without_twins(calls: Sequence[Call]) -> tuple[list[Call], list[int]]:
+    """Distinct calls, and for each call its index among them.
+
+    Only calls without floating-point input can be told apart cheaply; those are the text encoders', where
+    the pictures of one request ask for the same prompt again and again.
+    """
+    unique: list[Call] = []
+    seen: dict[Hashable, int] = {}
+    position: list[int] = []
+    for call in calls:
+        content = _content(call.arguments.values())
+        index = seen.get(content, len(unique)) if content is not None else len(unique)
+        if index == len(unique):
+            unique.append(call)
+            if content is not None:
+                seen[content] = index
+        position.append(index)
+    return unique, position
+
+
+def _content(values: Iterable[Any]) -> Hashable | None:
+    content: list[Hashable] = []
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            if value.is_floating_point():
+                return None
+            content.append((tuple(value.shape), value.cpu().numpy().tobytes()))
+        elif isinstance(value, int | float | bool | str | None):
+            content.append(value)
+        else:
+            return None
+    return tuple(content)
+
+
+class PassCosts:
+    """Expected seconds of a forward pass, learned from the ones before. Unknown kinds cost nothing."""
+
+    _SMOOTHING = 0.3
+    _KINDS = 256  # remembered at most: sizes and prompts that never come back must not pile up
+
+    def __init__(self) -> None:
+        self._seen: dict[Hashable, dict[int, float]] = {}
+
+    def observe(self, key: Hashable, rows: int, seconds: float) -> None:
+        seen = self._seen.setdefault(key, {})
+        seen[rows] = seen.get(rows, seconds) * (1 - self._SMOOTHING) + seconds * self._SMOOTHING
+        if len(self._seen) > self._KINDS:
+            del self._seen[next(iter(self._seen))]
+
+    def predict(self, key: Hashable, rows: int) -> float:
+        """From the nearest number of rows seen, in proportion."""
+        seen = self._seen.get(key)
+        if not seen:
+            return 0.0
+        nearest = min(seen, key=lambda known: abs(known - rows))
+        return seen[nearest] * rows / nearest

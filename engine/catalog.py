@@ -1,0 +1,149 @@
+"""The models by name: how to load each, what it can do, its defaults and its licence.
+
+Reads `catalog.toml`; imports no torch, so that the studio may ask it anything.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import struct
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from engine.errors import ModelNotLoaded, UnknownModel
+from engine.types import GenerationRequest, ModelInfo
+
+_HERE = Path(__file__).parent
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One model: what people may know (`info`) and how the worker loads it."""
+
+    info: ModelInfo
+    source: str  # folder, file or hub name
+    pipeline: str = ""  # diffusers class for single files
+    config: str = ""  # folder with the configuration of a single file's pipeline
+    scale: int = 1
+    rows: int = 8
+    seconds: float = 0.15
+
+    @property
+    def local(self) -> Path | None:
+        """The folder or file on this machine; None for a hub name."""
+        path = Path(self.source).expanduser()
+        return path if path.exists() else None
+
+    def units(self, request: GenerationRequest) -> float:
+        """The size of a request, in steps of one 512 × 512 picture."""
+        pixels = request.width * request.height / 512**2
+        return request.count * pixels * (1.0 if request.upscale > 1 else self.steps_run(request))
+
+    @staticmethod
+    def steps_run(request: GenerationRequest) -> int:
+        """Denoising steps that really run: image-to-image starts part of the way."""
+        if request.source is None or request.strength >= 1:
+            return request.steps
+        return max(1, int(request.steps * request.strength))
+
+
+class Catalog:
+    """The models that this Easel offers, the default first."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._entries = {entry.info.name: entry for entry in entries}
+
+    def entry(self, name: str) -> Entry:
+        """Raises UnknownModel."""
+        try:
+            return self._entries[name]
+        except KeyError:
+            raise UnknownModel(f"no model {name!r}", advice=_not_offered(name, self._entries)) from None
+
+    def info(self, name: str) -> ModelInfo:
+        return self.entry(name).info
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        return tuple(entry.info for entry in self._entries.values())
+
+
+def load(names: Sequence[str], path: Path = _HERE / "catalog.toml") -> Catalog:
+    """The catalog of the models in `names`: catalog names, folders, single files or hub names.
+
+    Raises UnknownModel for a name that is none of these.
+    """
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    return Catalog([_entry(name, table, path.parent) for name in names])
+
+
+def _entry(name: str, table: dict[str, Any], base: Path) -> Entry:
+    known = table["models"].get(name)
+    if known is not None:
+        shipped = base / known["source"]
+        source = str(shipped) if shipped.exists() else known["source"]
+        return _build(name, {**table["default"], **known}, source)
+    path = Path(name).expanduser()
+    if path.is_dir() or (path.suffix == ".safetensors" and path.is_file()):
+        return _build(path.stem, {**table["default"], **_sidecar(path)}, str(path))
+    if _HUB_NAME.fullmatch(name) and not name.endswith((".safetensors", ".ckpt", ".pt", ".bin")):
+        return _build(name.rpartition("/")[2].lower(), table["default"], name)
+    raise UnknownModel(f"MODEL {name!r} is no known model, folder or file", advice=_no_model(name, table))
+
+
+def _sidecar(path: Path) -> dict[str, Any]:
+    """`easel.toml` in a model's folder, or `<file>.toml` beside a file, may set its defaults."""
+    sidecar = path / "easel.toml" if path.is_dir() else path.with_suffix(".toml")
+    return tomllib.loads(sidecar.read_text(encoding="utf-8")) if sidecar.is_file() else {}
+
+
+def _build(name: str, values: dict[str, Any], source: str) -> Entry:
+    of_info = {field.name for field in fields(ModelInfo)}
+    of_entry = {field.name for field in fields(Entry)} - {"info", "source"}
+    info = ModelInfo(**{k: v for k, v in values.items() if k in of_info} | {"name": name})
+    return Entry(info=info, source=source, **{k: v for k, v in values.items() if k in of_entry})
+
+
+def _no_model(name: str, table: dict[str, Any]) -> str:
+    close = difflib.get_close_matches(name, table["models"], n=1)
+    hint = f" Did you mean {close[0]}?" if close else f" Known names: {', '.join(table['models'])}."
+    return f"MODEL={name} is no known model, folder, .safetensors file or hub name.{hint}"
+
+
+def _not_offered(name: str, entries: dict[str, Entry]) -> str:
+    close = difflib.get_close_matches(name, entries, n=1)
+    hint = f"Did you mean {close[0]}?" if close else f"Choose one of: {', '.join(entries)}."
+    return f"There is no model “{name}” here. {hint}"
+
+
+def check_files(path: Path) -> None:
+    """Refuse what is not readable safetensors, before anything is loaded.
+
+    Raises ModelNotLoaded for a corrupt or truncated file, a pickle of whatever name, or a folder without
+    `model_index.json`.
+    """
+    if path.is_dir() and not (path / "model_index.json").is_file():
+        raise ModelNotLoaded(f"{path} has no model_index.json: it is not a diffusers pipeline folder")
+    files = sorted(path.rglob("*.safetensors")) if path.is_dir() else [path]
+    if not files:
+        raise ModelNotLoaded(f"{path} holds no .safetensors file; other formats are not loaded")
+    for file in files:
+        _check_header(file)
+
+
+def _check_header(file: Path) -> None:
+    """The layout of the format: https://huggingface.co/docs/safetensors (length, JSON header, data)."""
+    try:
+        with file.open("rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            header = json.loads(stream.read(min(length, 100_000_000)))
+        end = max((t["data_offsets"][1] for k, t in header.items() if k != "__metadata__"), default=0)
+    except (OSError, struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelNotLoaded(f"{file} is not a readable safetensors file: {error}") from error
+    if file.stat().st_size != 8 + length + end:
+        raise ModelNotLoaded(f"{file} is cut short or damaged: fetch it again")

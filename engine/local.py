@@ -1,0 +1,164 @@
+"""The engine over worker processes on this machine, one for each device."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import platform
+import shutil
+import subprocess
+import threading
+from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import partial
+from multiprocessing import get_context
+from typing import Any
+
+from engine import catalog
+from engine.dispatcher import Dispatcher
+from engine.types import BlobRef, EngineEvent
+from engine.vitals import Vitals
+from engine.wire import Cancel, Order, Ready, Setup, Task
+
+_log = logging.getLogger(__name__)
+
+CLOSING_SECONDS = 5.0  # a worker that is asked to stop may finish its forward pass
+
+
+class LocalEngine(Dispatcher):
+    """Workers on the devices of this machine.
+
+    `models`: names, folders, files or hub names, the default first. `device`: "auto", or devices such as
+    "cpu", "mps", "cuda:0,cuda:1". `read` returns the bytes of a source picture. A forward pass that takes
+    longer than `hang_seconds` counts as hung. Raises UnknownModel.
+    """
+
+    def __init__(
+        self,
+        *,
+        models: Sequence[str],
+        device: str,
+        read: Callable[[BlobRef], bytes],
+        hang_seconds: float = 120.0,
+    ) -> None:
+        self.devices = devices(device)
+        hires = [
+            partial(WorkerProcess.start, Setup(device=name, models=tuple(models), hang_seconds=hang_seconds))
+            for name in self.devices
+        ]
+        super().__init__(catalog.load(models), hires, read)
+
+
+def devices(setting: str) -> list[str]:
+    """The devices that a DEVICE setting stands for, found without importing torch."""
+    if setting != "auto":
+        return [name.strip() for name in setting.split(",") if name.strip()]
+    if gpus := _nvidia_gpus():
+        return [f"cuda:{number}" for number in range(gpus)]
+    return ["mps"] if (platform.system(), platform.machine()) == ("Darwin", "arm64") else ["cpu"]
+
+
+def _nvidia_gpus() -> int:
+    if not shutil.which("nvidia-smi"):
+        return 0
+    listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=False)
+    return sum(line.startswith("GPU ") for line in listing.stdout.splitlines())
+
+
+class WorkerProcess:
+    """A worker as the dispatcher sees it: a process, two pipes and a page of shared memory."""
+
+    def __init__(self, setup: Setup) -> None:
+        context = get_context("spawn")
+        self._vitals = Vitals(context)
+        orders_in, self._orders = context.Pipe(duplex=False)
+        self._reports, reports_out = context.Pipe(duplex=False)
+        self._process = context.Process(
+            target=_run_worker,
+            args=(setup, orders_in, reports_out, self._vitals),
+            name=f"easel-{setup.device}",
+            daemon=True,
+        )
+        self._process.start()
+        orders_in.close()  # the worker's ends: closed here, so that its death is seen as the end of the pipe
+        reports_out.close()
+        self._sending = threading.Lock()
+        self._suspects: frozenset[str] = frozenset()
+
+    @classmethod
+    async def start(cls, setup: Setup) -> WorkerProcess:
+        return await asyncio.to_thread(cls, setup)
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    async def send(self, task: Task) -> None:
+        await asyncio.to_thread(self._send, task)
+
+    async def cancel(self, job_id: str) -> None:
+        await asyncio.to_thread(self._send, Cancel(job_id))
+
+    def _send(self, order: Order) -> None:
+        try:
+            with self._sending:
+                self._orders.send(order)
+        except OSError as error:  # it has died: whoever follows its events takes the job back
+            _log.warning("a worker is gone before it got its order: %s", error)
+
+    async def events(self) -> AsyncGenerator[EngineEvent | Ready, None]:
+        inbox: asyncio.Queue[EngineEvent | Ready | None] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        threading.Thread(target=self._receive, args=(loop, inbox), daemon=True).start()
+        watch = asyncio.create_task(self._watch())
+        try:
+            while (event := await inbox.get()) is not None:
+                yield event
+        finally:
+            watch.cancel()
+
+    def _receive(self, loop: asyncio.AbstractEventLoop, inbox: asyncio.Queue[Any]) -> None:
+        try:
+            while True:
+                loop.call_soon_threadsafe(inbox.put_nowait, self._reports.recv())
+        except (EOFError, OSError):
+            self._remember_suspects()
+            loop.call_soon_threadsafe(inbox.put_nowait, None)
+        except RuntimeError as error:  # the loop was closed first: nobody listens any more
+            _log.debug("event loop closed before its worker: %s", error)
+
+    async def _watch(self) -> None:
+        """Kill the process when one piece of work takes longer than it may."""
+        while True:
+            await asyncio.sleep(1)
+            activity = self._vitals.activity()
+            if activity is not None and activity.overdue:
+                _log.error("worker hangs after %s s with jobs %s", activity.limit, sorted(activity.jobs))
+                self._process.kill()
+                return
+
+    def _remember_suspects(self) -> None:
+        activity = self._vitals.activity()
+        self._suspects = activity.jobs if activity else frozenset()
+
+    def suspects(self) -> frozenset[str]:
+        return self._suspects
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        if self._sending.acquire(timeout=1):  # else a send is stuck in a pipe that nobody reads
+            self._sending.release()
+            self._send(None)
+            self._process.join(CLOSING_SECONDS)
+        if self._process.is_alive():
+            self._process.kill()
+        self._process.join()
+        self._orders.close()
+
+
+def _run_worker(*args: Any) -> None:
+    """Entry of the worker process: torch is imported here and nowhere else."""
+    from engine.worker import main
+
+    main(*args)

@@ -1,0 +1,285 @@
+"""A request → the unmodified diffusers pipeline call that paints one of its pictures.
+
+Runs inside the worker process only: imports torch and diffusers.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+from PIL import Image, ImageOps
+
+from engine.batching import Point
+from engine.catalog import Entry, check_files
+from engine.errors import InvalidRequest, ModelNotLoaded
+from engine.previews import Preview
+from engine.types import GenerationRequest
+from engine.upscale import Upscaler
+
+Report = Callable[[int, int, torch.Tensor | None], None]
+"""Called after each denoising step: steps done, steps in all, and the latents' present estimate."""
+
+
+@dataclass(slots=True)
+class Loaded:
+    """A pipeline on its device, with its modules' methods turned into points."""
+
+    entry: Entry
+    pipe: Any
+    points: list[Point]
+    preview: Preview | None
+    upscaler: Upscaler
+    _image_pipe: Any = field(default=None)
+
+    @property
+    def image_pipe(self) -> Any:
+        """The pipeline's image-to-image sibling over the same weights. Raises InvalidRequest."""
+        if self._image_pipe is None:
+            try:
+                self._image_pipe = diffusers.AutoPipelineForImage2Image.from_pipe(self.pipe)
+            except ValueError as error:
+                advice = "This model cannot start from a picture. Leave the source picture out."
+                raise InvalidRequest(str(error), advice=advice) from error
+            self._image_pipe.set_progress_bar_config(disable=True)
+        return self._image_pipe
+
+
+def hush() -> None:
+    """Keep the libraries' progress bars and advice to developers out of the log."""
+    for library in (diffusers, transformers):
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
+
+
+def load(entry: Entry, device: torch.device, upscaler: Upscaler) -> Loaded:
+    """Load a model from safetensors only, never with remote code. Raises ModelNotLoaded."""
+    if entry.local is not None:
+        check_files(entry.local)
+    # bfloat16, not float16: SDXL's VAE would be cast to and fro while other requests wait at it.
+    dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    try:
+        pipe = _from_source(entry, dtype).to(device)
+    except Exception as error:
+        raise ModelNotLoaded(f"{entry.source}: {error}") from error
+    pipe.set_progress_bar_config(disable=True)
+    preview = Preview.fit(pipe)
+    return Loaded(entry, pipe, points_of(pipe), preview, upscaler)
+
+
+def _from_source(entry: Entry, dtype: torch.dtype) -> Any:
+    options: dict[str, Any] = {"torch_dtype": dtype, "use_safetensors": True}
+    if entry.local is None or Path(entry.local).is_dir():
+        return diffusers.DiffusionPipeline.from_pretrained(entry.source, trust_remote_code=False, **options)
+    if entry.config:
+        options["config"] = entry.config
+    return _single_file_class(entry).from_single_file(entry.source, **options)
+
+
+def _single_file_class(entry: Entry) -> Any:
+    """The class named in the catalog or sidecar, else the one that diffusers infers from the weights."""
+    if entry.pipeline:
+        return getattr(diffusers, entry.pipeline)
+    from diffusers.loaders.single_file_utils import (
+        infer_diffusers_model_type,
+        load_single_file_checkpoint,
+    )
+
+    kind = infer_diffusers_model_type(load_single_file_checkpoint(entry.source))
+    for prefix, name in _SINGLE_FILE_CLASSES.items():
+        if kind.startswith(prefix):
+            return getattr(diffusers, name)
+    raise ModelNotLoaded(
+        f"{entry.source} looks like {kind}: name its class as `pipeline` in a .toml beside it"
+    )
+
+
+_SINGLE_FILE_CLASSES = {
+    "xl_": "StableDiffusionXLPipeline",
+    "sd3": "StableDiffusion3Pipeline",
+    "flux-2": "Flux2Pipeline",
+    "flux": "FluxPipeline",
+    "z-image": "ZImagePipeline",
+    "v": "StableDiffusionPipeline",
+}
+
+
+def points_of(pipe: Any) -> list[Point]:
+    """The scheduling points of a pipeline: each of its modules, the VAE at its two ends.
+
+    Encoding returns a distribution instead of rows, so it runs alone.
+    """
+    points = []
+    for name, module in pipe.components.items():
+        if not isinstance(module, torch.nn.Module):
+            continue
+        if hasattr(module, "decode"):
+            points.append(Point(f"{name}.decode", module, "decode"))
+            points.append(Point(f"{name}.encode", module, "encode", alone=True))
+        else:
+            points.append(Point(name, module, "forward"))
+    return points
+
+
+def paint(
+    loaded: Loaded, request: GenerationRequest, index: int, source: bytes | None, report: Report
+) -> torch.Tensor:
+    """Paint picture `index` of `request`. Returns float RGB in 0 … 1 of shape (3, height, width).
+
+    Raises InvalidRequest.
+    """
+    if request.upscale > 1:
+        return _enlarge(loaded.upscaler, _pixels(_opened(source)))
+    scale = loaded.entry.scale
+    size = request.width // scale, request.height // scale
+    if request.source is not None and request.strength < 1:
+        pipe, extra = loaded.image_pipe, _image_options(request, _opened(source), size)
+    else:
+        pipe, extra = loaded.pipe, {"width": size[0], "height": size[1]}
+    generator = torch.Generator("cpu").manual_seed(request.seed_of(index))
+    pixels = _call(copy.copy(pipe), request, generator, extra, report)
+    return _enlarge(loaded.upscaler, pixels) if scale > 1 else pixels
+
+
+def _own_scheduler(pipe: Any, generator: torch.Generator, seed: int) -> _Estimates:
+    """Give a shallow copy of a pipeline its own scheduler, whose noise comes from the request's generator."""
+    pipe.scheduler = scheduler = copy.deepcopy(pipe.scheduler)
+    if hasattr(scheduler, "noise_sampler_seed"):
+        scheduler.noise_sampler_seed = seed
+    step, estimates = scheduler.step, _Estimates()
+    seeded = {"generator": generator} if "generator" in inspect.signature(step).parameters else {}
+
+    @functools.wraps(step)
+    def observed(*args: Any, **kwargs: Any) -> Any:
+        result = step(*args, **{**kwargs, **seeded})
+        estimates.observe(scheduler, result)
+        return result
+
+    scheduler.step = observed
+    return estimates
+
+
+@dataclass(slots=True)
+class _Estimates:
+    """What a scheduler thinks the finished latents are: clearer in a preview than the noisy ones."""
+
+    latest: torch.Tensor | None = None
+
+    def observe(self, scheduler: Any, result: Any) -> None:
+        outputs = getattr(scheduler, "model_outputs", None)  # DPM-Solver++ keeps its estimates there
+        if isinstance(result, tuple) and len(result) > 1:
+            self.latest = result[1]
+        elif outputs and str(scheduler.config.get("algorithm_type", "")).endswith("dpmsolver++"):
+            self.latest = outputs[-1]
+
+
+def _call(
+    pipe: Any,
+    request: GenerationRequest,
+    generator: torch.Generator,
+    extra: dict[str, Any],
+    report: Report,
+) -> torch.Tensor:
+    estimates = _own_scheduler(pipe, generator, seed=generator.initial_seed())
+
+    def after_step(pipe: Any, step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        total = getattr(pipe, "num_timesteps", None) or request.steps
+        latents = tensors.get("latents") if estimates.latest is None else estimates.latest
+        report(step + 1, int(total), latents)
+        return tensors
+
+    options = {
+        "prompt": request.prompt,
+        "negative_prompt": request.negative_prompt,
+        "num_inference_steps": request.steps,
+        "guidance_scale": request.guidance,
+        "true_cfg_scale": request.guidance,  # Qwen-Image's name for classifier-free guidance
+        "generator": generator,
+        "output_type": "pt",
+        "callback_on_step_end": after_step,
+        **extra,
+    }
+    accepted = inspect.signature(pipe.__call__).parameters
+    missing = {"image", "strength"} & extra.keys() - accepted.keys()
+    if missing:
+        raise InvalidRequest(f"{type(pipe).__name__} takes no {missing}")
+    images = pipe(**{name: value for name, value in options.items() if name in accepted}).images
+    pixels: torch.Tensor = images[0].float().clamp(0, 1)
+    return pixels
+
+
+def _image_options(request: GenerationRequest, source: Image.Image, size: tuple[int, int]) -> dict[str, Any]:
+    """Options of image-to-image: the source covers the picture, and at least one step runs."""
+    steps = request.steps if int(request.steps * request.strength) else round(1 / request.strength + 0.5)
+    picture = ImageOps.fit(source, size, Image.Resampling.LANCZOS)
+    return {
+        "image": picture,
+        "strength": request.strength,
+        "num_inference_steps": steps,
+        "width": size[0],
+        "height": size[1],
+    }
+
+
+def _opened(source: bytes | None) -> Image.Image:
+    if source is None:
+        raise InvalidRequest("no source picture", advice="The source picture is gone. Choose another.")
+    try:
+        return Image.open(io.BytesIO(source), formats=["PNG"]).convert("RGB")
+    except OSError as error:
+        raise InvalidRequest(f"the source picture cannot be read: {error}") from error
+
+
+def _pixels(picture: Image.Image) -> torch.Tensor:
+    width, height = picture.size
+    flat = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+    return flat.view(height, width, 3).permute(2, 0, 1).float() / 255
+
+
+def _enlarge(upscaler: Upscaler, pixels: torch.Tensor) -> torch.Tensor:
+    enlarged: torch.Tensor = upscaler(pixels[None]).clamp(0, 1)[0]
+    return enlarged
+
+
+def encode_png(pixels: torch.Tensor) -> bytes:
+    """PNG of uint8 RGB (height, width, 3)."""
+    return _encoded(Image.fromarray(pixels.numpy()), "PNG", compress_level=3)
+
+
+def encode_preview(grid: torch.Tensor, side: int = 256) -> bytes:
+    """Small WebP of uint8 RGB (height, width, 3), its longer side `side` pixels."""
+    picture = Image.fromarray(grid.numpy())
+    factor = side / max(picture.size)
+    size = round(picture.width * factor), round(picture.height * factor)
+    return _encoded(picture.resize(size, Image.Resampling.BICUBIC), "WEBP", quality=70)
+
+
+def _encoded(picture: Image.Image, format: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def as_bytes(pixels: torch.Tensor) -> torch.Tensor:
+    """Float RGB (3, height, width) in 0 … 1 → uint8 (height, width, 3) on the CPU."""
+    return (pixels * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu()
+
+
+def side_by_side(pictures: list[torch.Tensor]) -> torch.Tensor:
+    """Previews of shape (3, h, w) → one of two columns, or one picture as it is."""
+    if len(pictures) == 1:
+        return pictures[0]
+    columns = 2 if len(pictures) <= 4 else 4
+    blank = torch.zeros_like(pictures[0])
+    filled = pictures + [blank] * (-len(pictures) % columns)
+    rows = [torch.cat(filled[i : i + columns], dim=2) for i in range(0, len(filled), columns)]
+    return torch.cat(rows, dim=1)

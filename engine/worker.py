@@ -1,0 +1,373 @@
+"""The process that owns one device.
+
+It receives tasks over a pipe, keeps a greenlet for each picture, and repeats one sentence: pick the requests
+whose turn it is, run them in one forward pass, hand the results back. Events go out through a thread of
+their own, which also encodes the pictures, so that the device never waits for a PNG.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+
+from engine import catalog, pipelines
+from engine.batching import Clock, PassCosts, Point, Request, run_joined
+from engine.errors import Cancelled, EngineError, InvalidPicture, InvalidRequest
+from engine.fair_queue import Limits, StepOrder
+from engine.types import (
+    EngineEvent,
+    EngineJob,
+    Failed,
+    Finished,
+    GenerationRequest,
+    Picture,
+    Progress,
+    Started,
+)
+from engine.upscale import Upscaler
+from engine.vitals import Vitals
+from engine.wire import Cancel, Order, Ready, Setup, Task
+
+_log = logging.getLogger(__name__)
+
+PREVIEW_STEPS = 3  # a preview after every so many denoising steps
+PROGRESS_SECONDS = 0.2  # no two progress events of a job come closer than this
+LOADING_SECONDS = 1800.0  # how long a model may take to load before the worker counts as hung
+RESIDENT_MODELS = 2  # loaded at the same time; the one longest unused makes room
+
+
+@dataclass(slots=True, eq=False)
+class Resident:
+    """A job inside the engine."""
+
+    job: EngineJob
+    number: int  # in the order of arrival
+    requests: list[PictureRequest] = field(default_factory=list)
+    seconds: float = 0.0
+    told: float = 0.0  # when its last progress event went out
+    previewed: int = 0
+
+    @property
+    def step(self) -> int:
+        return sum(request.step for request in self.requests)
+
+    @property
+    def steps(self) -> int:
+        return max(1, sum(request.steps for request in self.requests))
+
+
+class PictureRequest(Request):
+    """One picture's pipeline call; a `fair_queue.Step` whenever it is parked."""
+
+    def __init__(
+        self,
+        resident: Resident,
+        model: pipelines.Loaded,
+        index: int,
+        run: Callable[[PictureRequest], torch.Tensor],
+    ) -> None:
+        super().__init__(lambda: run(self))
+        self.resident = resident
+        self.most_rows = model.entry.rows
+        self.index = index
+        self.calls = 0  # forward passes taken
+        self.step = 0
+        self.steps = resident.job.request.steps
+        self.preview: torch.Tensor | None = None
+
+    @property
+    def tenant(self) -> tuple[str, float]:
+        return self.resident.job.tenant, self.resident.job.tenant_weight
+
+    @property
+    def user(self) -> tuple[str, float]:
+        return self.resident.job.user, self.resident.job.user_weight
+
+    @property
+    def key(self) -> Hashable:
+        assert self.call is not None
+        if self.resident.job.deaths:  # it may have ended a worker: let it take nobody along
+            return self.resident.job.id, self.call.key
+        return self.call.key
+
+    @property
+    def rows(self) -> int:
+        assert self.call is not None
+        return self.call.rows
+
+    @property
+    def turn(self) -> tuple[int, int]:
+        """A person's jobs in the order they came; a job's pictures side by side, so that they join."""
+        return self.resident.number, self.calls
+
+
+class Worker:
+    """One device, its models and the jobs inside."""
+
+    def __init__(self, setup: Setup, orders: Connection, outbox: Outbox, vitals: Vitals) -> None:
+        self._setup = setup
+        self._orders = orders
+        self._outbox = outbox
+        self._vitals = vitals
+        self._device = torch.device(setup.device)
+        self._clock = Clock(self._device)
+        self._catalog = catalog.load(setup.models)
+        self._models: dict[str, pipelines.Loaded] = {}
+        self._upscaler: Upscaler | None = None
+        self._costs = PassCosts()
+        self._turns: StepOrder[PictureRequest] = StepOrder(self._costs.predict, Limits())
+        self._residents: dict[str, Resident] = {}
+        self._numbers = itertools.count()
+        self._open = True
+
+    def run(self) -> None:
+        with torch.no_grad():
+            self._prepare()
+            while self._open:
+                self._receive()
+                if batch := self._turns.pick():
+                    self._vitals.begin(self._setup.hang_seconds, {r.resident.job.id for r in batch})
+                    self._hand_back(batch, self._run(batch))
+                    self._vitals.end()
+
+    def _prepare(self) -> None:
+        """Load the default model before anyone asks, and say so."""
+        error: EngineError | None = None
+        try:
+            self._model(self._catalog.models()[0].name)
+        except EngineError as problem:
+            error = problem
+        self._vitals.end()
+        self._outbox.put(Ready(error))
+
+    # --- orders ---
+
+    def _receive(self) -> None:
+        """Take in what has arrived; wait for it while there is nothing to paint."""
+        while self._open and self._orders.poll(None if not len(self._turns) else 0):
+            try:
+                order: Order = self._orders.recv()
+            except (EOFError, OSError):  # the parent is gone
+                order = None
+            self._obey(order)
+
+    def _obey(self, order: Order) -> None:
+        match order:
+            case None:
+                self._open = False
+            case Task():
+                self._admit(order)
+                self._vitals.end()
+            case Cancel(job=job):
+                if resident := self._residents.get(job):
+                    self._fail(resident, Cancelled(f"job {job} was running"))
+
+    def _admit(self, task: Task) -> None:
+        job = task.job
+        resident = self._residents[job.id] = Resident(job, next(self._numbers))
+        self._outbox.put(Started(job=job.id))
+        try:
+            model = self._model(job.request.model, job.id)
+        except EngineError as error:
+            self._fail(resident, error)
+            return
+        self._vitals.begin(self._setup.hang_seconds, [job.id])
+        resident.requests = [
+            PictureRequest(resident, model, index, self._painter(model, job.request, index, task.source))
+            for index in range(job.request.count)
+        ]
+        for request in resident.requests:
+            if job.id in self._residents:  # else the first picture has failed, and with it the job
+                self._go_on(request, None)
+
+    def _painter(
+        self, model: pipelines.Loaded, asked: GenerationRequest, index: int, source: bytes | None
+    ) -> Callable[[PictureRequest], torch.Tensor]:
+        def run(request: PictureRequest) -> torch.Tensor:
+            def report(step: int, steps: int, latents: torch.Tensor | None) -> None:
+                request.step, request.steps = step, steps
+                if model.preview and latents is not None and step % PREVIEW_STEPS == 0:
+                    scale = model.entry.scale
+                    size = asked.width // scale, asked.height // scale
+                    request.preview = model.preview.picture(latents, *size)
+
+            return pipelines.paint(model, asked, index, source, report)
+
+        return run
+
+    # --- models ---
+
+    def _model(self, name: str, *for_job: str) -> pipelines.Loaded:
+        """The loaded model. Raises UnknownModel or ModelNotLoaded."""
+        if name in self._models:
+            self._models[name] = self._models.pop(name)  # the last one is the one used last
+            return self._models[name]
+        entry = self._catalog.entry(name)
+        self._vitals.begin(LOADING_SECONDS, for_job)
+        self._make_room()
+        self._models[name] = pipelines.load(entry, self._device, self._upscale())
+        return self._models[name]
+
+    def _make_room(self) -> None:
+        busy = {resident.job.request.model for resident in self._residents.values() if resident.requests}
+        idle = [name for name in self._models if name not in busy]
+        while len(self._models) >= RESIDENT_MODELS and idle:
+            del self._models[idle.pop(0)]
+            torch.cuda.empty_cache()
+
+    def _upscale(self) -> Upscaler:
+        if self._upscaler is None:
+            self._upscaler = Upscaler.load(device=str(self._device))
+            Point("upscaler", self._upscaler.network, "forward")
+        return self._upscaler
+
+    # --- steps ---
+
+    def _run(self, batch: Sequence[PictureRequest]) -> list[Any]:
+        """One forward pass; a result or an exception for each request of the batch."""
+        key, rows = batch[0].key, sum(request.rows for request in batch)
+        results, seconds = self._clock.measure(lambda: run_joined(batch))
+        self._costs.observe(key, rows, seconds)
+        for request in batch:
+            request.resident.seconds += seconds * request.rows / rows
+        self._turns.charge(batch, seconds)
+        return results
+
+    def _hand_back(self, batch: Sequence[PictureRequest], results: Sequence[Any]) -> None:
+        for request, result in zip(batch, results, strict=True):
+            if not request.ended:  # a sibling's failure may have ended it meanwhile
+                self._go_on(request, result)
+        for resident in {id(request.resident): request.resident for request in batch}.values():
+            self._report(resident)
+
+    def _go_on(self, request: PictureRequest, result: Any) -> None:
+        """Let a request run until its next shared call, or to its end; at first, from its beginning."""
+        waited = request.call is not None
+        resume = request.throw_in if isinstance(result, Exception) else request.resume
+        _, seconds = self._clock.measure(lambda: resume(result))
+        request.calls += waited
+        request.resident.seconds += seconds
+        if not waited and not request.ended:
+            self._turns.add(request)
+        if waited or not request.ended:
+            self._turns.bill(request, seconds)
+        if waited and request.ended:
+            self._turns.remove(request)
+        if request.ended:
+            self._finish(request)
+
+    def _finish(self, request: PictureRequest) -> None:
+        resident = request.resident
+        if resident.job.id not in self._residents:
+            return
+        if request.error is not None:
+            self._fail(resident, _as_engine_error(request.error))
+        elif not torch.isfinite(request.result).all():
+            self._fail(resident, InvalidPicture(f"picture {request.index} has values that are not numbers"))
+        else:
+            self._show(request)
+
+    def _show(self, request: PictureRequest) -> None:
+        resident, pixels = request.resident, pipelines.as_bytes(request.result)
+        request.result = None
+        picture = Picture(
+            job=resident.job.id,
+            index=request.index,
+            seed=resident.job.request.seed_of(request.index),
+            width=pixels.shape[1],
+            height=pixels.shape[0],
+            png=b"",
+        )
+        self._outbox.put_picture(picture, pixels)
+        if all(sibling.ended for sibling in resident.requests):
+            del self._residents[resident.job.id]
+            self._outbox.put(Finished(job=resident.job.id, device_seconds=resident.seconds))
+
+    def _fail(self, resident: Resident, error: EngineError) -> None:
+        """End a job with all its pictures."""
+        del self._residents[resident.job.id]
+        for request in resident.requests:
+            if not request.ended and request.call is not None:
+                self._turns.remove(request)
+                request.throw_in(error)
+        self._outbox.put(Failed(job=resident.job.id, error=error, device_seconds=resident.seconds))
+
+    def _report(self, resident: Resident) -> None:
+        now = time.monotonic()
+        if resident.job.id not in self._residents or now - resident.told < PROGRESS_SECONDS:
+            return
+        resident.told = now
+        event = Progress(
+            job=resident.job.id,
+            step=resident.step,
+            steps=resident.steps,
+            device_seconds=resident.seconds,
+        )
+        previews = [request.preview for request in resident.requests if request.preview is not None]
+        fresh = len(previews) == len(resident.requests) and resident.step > resident.previewed
+        if not fresh:
+            self._outbox.put(event)
+            return
+        resident.previewed = resident.step
+        self._outbox.put_preview(event, pipelines.as_bytes(pipelines.side_by_side(previews)))
+
+
+def _as_engine_error(error: BaseException) -> EngineError:
+    """What a pipeline raised, as something a person can be told."""
+    if isinstance(error, EngineError):
+        return error
+    kind = InvalidRequest if isinstance(error, ValueError | TypeError) else EngineError
+    return kind(f"{type(error).__name__}: {error}")
+
+
+class Outbox:
+    """Sends events from a thread of its own, and encodes pictures there."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._queue: queue.SimpleQueue[Callable[[], EngineEvent | Ready] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._send, name="outbox", daemon=True)
+        self._thread.start()
+
+    def put(self, event: EngineEvent | Ready) -> None:
+        self._queue.put(lambda: event)
+
+    def put_picture(self, picture: Picture, pixels: torch.Tensor) -> None:
+        self._queue.put(lambda: replace(picture, png=pipelines.encode_png(pixels)))
+
+    def put_preview(self, progress: Progress, pixels: torch.Tensor) -> None:
+        self._queue.put(lambda: replace(progress, preview=pipelines.encode_preview(pixels)))
+
+    def close(self) -> None:
+        self._queue.put(None)
+        self._thread.join(timeout=5)
+
+    def _send(self) -> None:
+        try:
+            while (event := self._queue.get()) is not None:
+                self._connection.send(event())
+        except OSError:
+            os._exit(1)  # the parent is gone, and nobody else wants the pictures
+
+
+def main(setup: Setup, orders: Connection, events: Connection, vitals: Vitals) -> None:
+    """The worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    logging.basicConfig(level=logging.WARNING)
+    pipelines.hush()
+    if setup.device == "cpu":
+        os.nice(5)  # the studio's acknowledgements come before the next step
+    outbox = Outbox(events)
+    Worker(setup, orders, outbox, vitals).run()
+    outbox.close()

@@ -1,0 +1,184 @@
+"""The real studio on a real database, with the engine that paints in memory and a surface that records."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from bot.adapters.base import MessageRef
+from bot.blobs import DirectoryBlobs
+from bot.card import Button, Card
+from bot.errors import DeliveryError
+from bot.models import Job, Member, Origin
+from bot.settings import Settings
+from bot.store import Store
+from bot.studio import Receipt, Studio
+from engine.memory import MEMORY, Fault, MemoryEngine
+
+ADA = Member(tenant="test:house", id="test:ada", name="Ada")
+BEN = Member(tenant="test:house", id="test:ben", name="Ben")
+BOSS = Member(tenant="test:house", id="test:boss", name="Boss", admin=True)
+EVE = Member(tenant="test:elsewhere", id="test:eve", name="Eve", admin=True)
+
+SMALL = replace(MEMORY, width=64, height=64, steps=4)
+
+PATIENCE = 30.0  # seconds; only a broken studio needs them
+
+
+class RecordingAdapter:
+    """A surface whose messages are kept: every card that each message showed, by job."""
+
+    name = "test"
+
+    def __init__(self, edit_interval: float = 0.0) -> None:
+        self.edit_interval = edit_interval
+        self.messages: dict[str, list[Card]] = {}
+        self.posts = 0
+        self.troubles: list[DeliveryError] = []  # raised by the next sends, one each
+        self._changed = asyncio.Condition()
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    async def post(self, job: Job, card: Card) -> MessageRef:
+        await self._record(job.id, card, first=job.id not in self.messages)
+        return {"message": job.id}
+
+    async def edit(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
+        assert ref == {"message": job.id}
+        await self._record(job.id, card, first=False)
+        return ref
+
+    async def _record(self, job: str, card: Card, *, first: bool) -> None:
+        if self.troubles:
+            raise self.troubles.pop(0)
+        self.posts += first
+        self.messages.setdefault(job, []).append(card)
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def until(self, job: str, *kinds: str) -> Card:
+        """The job's newest card once it is of one of the kinds."""
+
+        def there() -> bool:
+            return job in self.messages and self.messages[job][-1].kind in kinds
+
+        async with self._changed:
+            try:
+                await asyncio.wait_for(self._changed.wait_for(there), PATIENCE)
+            except TimeoutError:
+                seen = [card.kind for card in self.messages.get(job, [])]
+                raise AssertionError(f"waited for {kinds}, saw {seen}") from None
+        return self.messages[job][-1]
+
+    def kinds(self, job: str) -> list[str]:
+        """The kinds that the message went through."""
+        return [kind for kind, _ in itertools.groupby(card.kind for card in self.messages[job])]
+
+
+@dataclass
+class House:
+    """One running studio and what hangs on it."""
+
+    studio: Studio
+    store: Store
+    engine: MemoryEngine
+    blobs: DirectoryBlobs
+    surface: RecordingAdapter
+    settings: Settings
+    events: Any = field(default_factory=itertools.count)
+
+    def origin(self, member: Member = ADA, *, event: str = "", private: bool = False) -> Origin:
+        event = event or f"event-{id(self)}-{next(self.events)}"
+        return Origin(surface="test", member=member, channel="lobby", event=event, private=private)
+
+    async def ask(self, text: str, member: Member = ADA, **options: object) -> Job:
+        """/imagine that is accepted."""
+        answer = await self.studio.handle("imagine", {"prompt": text, **options}, self.origin(member))
+        assert isinstance(answer, Receipt)
+        return answer.job
+
+    async def painted(self, text: str, member: Member = ADA, **options: object) -> Job:
+        """/imagine, waited for; the job as its row tells it."""
+        job = await self.ask(text, member, **options)
+        await self.surface.until(job.id, "done", "upscaled")
+        return await self.row(job.id)
+
+    async def press(self, button: str, member: Member = ADA) -> Any:
+        return await self.studio.press(button, self.origin(member))
+
+    async def row(self, id: str) -> Job:
+        job = await self.store.job(id)
+        assert job is not None
+        return job
+
+    async def delivered(self, id: str) -> Job:
+        """The row once its end was written down as shown."""
+        async with asyncio.timeout(PATIENCE):
+            while (job := await self.row(id)).delivered is None:
+                await asyncio.sleep(0.01)
+        return job
+
+    async def image(self, blob: str) -> Image.Image:
+        picture = Image.open(io.BytesIO(await self.studio.picture(blob)))
+        picture.load()
+        return picture
+
+
+def button(card: Card, label: str) -> str:
+    """The id of the button of that label."""
+    buttons: list[Button] = [each for row in card.rows for each in row]
+    return next(each.id for each in buttons if each.label == label)
+
+
+Opens = Callable[..., Any]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Opens:
+    """Opens the studio on this test's folder, as often as the test likes: `async with opened(...) as house`.
+
+    With `crash=True` it is left as a killed process leaves it.
+    """
+
+    @asynccontextmanager
+    async def open_house(
+        *,
+        crash: bool = False,
+        fault: Fault | None = None,
+        step_seconds: float = 0.0,
+        surface: RecordingAdapter | None = None,
+        **changes: Any,
+    ) -> AsyncIterator[House]:
+        settings = Settings(data_dir=tmp_path, model=("memory",), **changes)
+        store = await Store.open(settings.database_url)
+        blobs = DirectoryBlobs(tmp_path / "pictures")
+        engine = MemoryEngine(blobs.read, models=(SMALL,), fault=fault, step_seconds=step_seconds)
+        studio = Studio(settings=settings, store=store, engine=engine, blobs=blobs)
+        surface = surface or RecordingAdapter()
+        studio.add(surface)
+        await studio.start()
+        try:
+            yield House(studio, store, engine, blobs, surface, settings)
+        finally:
+            if crash:
+                await store.close()  # nothing more can be written
+            await studio.close()
+            await store.close()
+
+    return open_house
+
+
+@pytest.fixture
+async def house(opened: Opens) -> AsyncIterator[House]:
+    async with opened() as house:
+        yield house

@@ -1,0 +1,260 @@
+"""Joining calls changes no picture, whoever joins, leaves, fails or is pre-empted meanwhile."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    LCMScheduler,
+    StableDiffusionImg2ImgPipeline,
+    StableDiffusionInpaintPipeline,
+)
+from PIL import Image
+
+from engine import pipelines
+from engine.batching import PassCosts, Point, Request, run_joined
+from engine.errors import Cancelled
+from tests.families import FAMILIES, Family
+
+EXACT = 1e-4  # per pixel, of 0 … 1
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """As in the worker: no gradients anywhere, and few threads so that tests do not disturb each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with torch.no_grad():
+        yield
+    torch.set_num_threads(threads)
+
+
+class Hub:
+    """A worker's loop without its queue: whoever `choose` says steps next."""
+
+    def __init__(self, pipe: Any) -> None:
+        self.points: list[Point] = pipelines.points_of(pipe)
+        self.live: list[Request] = []
+        self.widest = 0
+        self.passes = 0
+
+    def start(self, run: Callable[[], Any]) -> Request:
+        request = Request(run)
+        request.resume()
+        self.live += [request] if not request.ended else []
+        return request
+
+    def tick(self, choose: Callable[[list[Request]], list[Request]] = list) -> None:
+        leader = random.choice(self.live)
+        assert leader.call is not None
+        group = [r for r in self.live if r.call is not None and r.call.key == leader.call.key]
+        batch = choose(group) or group[:1]
+        self.widest, self.passes = max(self.widest, len(batch)), self.passes + 1
+        for request, result in zip(batch, run_joined(batch), strict=True):
+            (request.throw_in if isinstance(result, Exception) else request.resume)(result)
+        self.live = [request for request in self.live if not request.ended]
+
+    def finish(self, choose: Callable[[list[Request]], list[Request]] = list) -> None:
+        while self.live:
+            self.tick(choose)
+
+    def close(self) -> None:
+        for point in self.points:
+            point.restore()
+
+
+def private(pipe: Any, seed: int) -> tuple[Any, torch.Generator]:
+    generator = torch.Generator().manual_seed(seed)
+    pipe = copy.copy(pipe)
+    pipelines._own_scheduler(pipe, generator, seed)
+    return pipe, generator
+
+
+def call(family: Family, seed: int, steps: int = 5, **more: Any) -> Callable[[], torch.Tensor]:
+    """Request `seed`: its own prompt, number of steps and guidance."""
+
+    def run() -> torch.Tensor:
+        pipe, generator = private(family.pipe, seed)
+        options = family.options(seed) | {"guidance_scale": 2.0 + seed, "num_inference_steps": steps} | more
+        images: torch.Tensor = pipe(**options, generator=generator, output_type="pt").images
+        return images
+
+    return run
+
+
+def difference(requests: list[Request], alone: list[torch.Tensor]) -> float:
+    for request in requests:
+        assert request.error is None, request.error
+    return max(float((r.result - a).abs().max()) for r, a in zip(requests, alone, strict=True))
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request: pytest.FixtureRequest, tmp_path: Path) -> Family:
+    made = FAMILIES[request.param](tmp_path)
+    made.pipe.set_progress_bar_config(disable=True)
+    return made
+
+
+def test_joined_equals_alone_with_late_joiners_and_preemption(family: Family) -> None:
+    random.seed(1)
+    calls = [call(family, seed, steps=4 + seed) for seed in range(5)]
+    alone = [run() for run in calls]
+    hub = Hub(family.pipe)
+    requests = []
+    for run in calls:
+        requests.append(hub.start(run))
+        hub.tick()
+
+    hub.finish(lambda group: [r for r in group if random.random() > 0.3])
+
+    assert difference(requests, alone) <= EXACT
+    assert hub.widest > 1, "nothing was ever joined"
+    hub.close()
+
+
+def test_a_cancelled_request_leaves_the_others_exact(family: Family) -> None:
+    alone = [call(family, seed)() for seed in (1, 2)]
+    hub = Hub(family.pipe)
+    kept = [hub.start(call(family, seed)) for seed in (1, 2)]
+    cancelled = hub.start(call(family, 4, steps=50))
+    for _ in range(3):
+        hub.tick()
+
+    cancelled.throw_in(Cancelled())
+    hub.live = [request for request in hub.live if not request.ended]
+    hub.finish()
+
+    assert isinstance(cancelled.error, Cancelled)
+    assert difference(kept, alone) <= EXACT
+    hub.close()
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [DDIMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler, LCMScheduler],
+)
+def test_every_kind_of_scheduler_is_exact_and_seeded(scheduler: Any, tmp_path: Path) -> None:
+    family = FAMILIES["sd"](tmp_path)
+    family.pipe.set_progress_bar_config(disable=True)
+    family.pipe.scheduler = scheduler.from_config(family.pipe.scheduler.config)
+    alone = [call(family, seed)() for seed in range(3)]
+    hub = Hub(family.pipe)
+
+    requests = [hub.start(call(family, seed)) for seed in range(3)]
+    hub.finish()
+
+    assert difference(requests, alone) <= EXACT
+    hub.close()
+
+
+def test_text_image_and_inpainting_share_forward_passes(tmp_path: Path) -> None:
+    family = FAMILIES["sd"](tmp_path)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8))
+    mask = Image.fromarray((np.arange(1024).reshape(32, 32) % 2 * 255).astype(np.uint8))
+    image_to_image = StableDiffusionImg2ImgPipeline(**family.pipe.components, requires_safety_checker=False)
+    inpaint = StableDiffusionInpaintPipeline(**family.pipe.components, requires_safety_checker=False)
+
+    def edit(pipe: Any, seed: int, **options: Any) -> Callable[[], torch.Tensor]:
+        pipe.set_progress_bar_config(disable=True)
+
+        def run() -> torch.Tensor:
+            own, generator = private(pipe, seed)
+            more = {"prompt": f"p{seed}", "num_inference_steps": 8, "generator": generator}
+            images: torch.Tensor = own(**more, **options, image=picture, output_type="pt").images
+            return images
+
+        return run
+
+    calls = [
+        call(family, 1),
+        edit(image_to_image, 2, strength=0.6),
+        edit(inpaint, 3, mask_image=mask, width=32, height=32),
+    ]
+    alone = [run() for run in calls]
+    hub = Hub(family.pipe)
+
+    requests = [hub.start(run) for run in calls]
+    hub.finish()
+
+    assert difference(requests, alone) <= EXACT
+    assert hub.widest == 3
+    hub.close()
+
+
+def test_equal_prompts_are_encoded_once(tmp_path: Path) -> None:
+    family = FAMILIES["sd"](tmp_path)
+    rows: list[int] = []
+    encode = family.pipe.text_encoder.forward
+
+    def counted(input_ids: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        rows.append(len(input_ids))
+        return encode(input_ids, *args, **kwargs)
+
+    family.pipe.text_encoder.forward = counted
+    hub = Hub(family.pipe)
+
+    requests = [hub.start(call(family, 7)) for _ in range(4)]
+    hub.tick()
+
+    assert rows == [1]
+    for request in requests:
+        request.throw_in(Cancelled())
+    hub.close()
+
+
+def test_one_bad_request_does_not_spoil_its_batch(tmp_path: Path) -> None:
+    family = FAMILIES["sd"](tmp_path)
+    family.pipe.set_progress_bar_config(disable=True)
+    real = family.pipe.unet.forward
+
+    def forward(sample: torch.Tensor, timestep: torch.Tensor, **kwargs: Any) -> Any:
+        if float(sample.abs().max()) > 1e5:
+            raise RuntimeError("this row is rotten")
+        return real(sample, timestep, **kwargs)
+
+    family.pipe.unet.forward = forward
+    alone = [call(family, seed)() for seed in (1, 2)]
+    hub = Hub(family.pipe)
+
+    good = [hub.start(call(family, seed)) for seed in (1, 2)]
+    bad = hub.start(call(family, 3, latents=torch.full((1, 4, 16, 16), 1e6)))
+    hub.finish()
+
+    assert "rotten" in str(bad.error)
+    assert difference(good, alone) <= EXACT
+    hub.close()
+
+
+def test_points_put_back_what_they_found(tmp_path: Path) -> None:
+    pipe = FAMILIES["sd"](tmp_path).pipe
+    before = pipe.unet.forward
+    points = pipelines.points_of(pipe)
+    assert pipe.unet.forward is not before
+
+    for point in points:
+        point.restore()
+
+    assert pipe.unet.forward == before
+
+
+def test_pass_costs_scale_the_nearest_size_seen() -> None:
+    costs = PassCosts()
+    assert costs.predict("unet", 4) == 0.0
+
+    costs.observe("unet", 2, 0.1)
+
+    assert costs.predict("unet", 2) == pytest.approx(0.1)
+    assert costs.predict("unet", 4) == pytest.approx(0.2)
+    costs.observe("unet", 4, 0.12)
+    assert costs.predict("unet", 4) == pytest.approx(0.12)
+    assert costs.predict("unet", 1) == pytest.approx(0.05)

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from bot.blobs import DirectoryBlobs
+from bot.errors import StoreError
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> DirectoryBlobs:
+    return DirectoryBlobs(tmp_path / "pictures")
+
+
+def files(root: Path) -> list[str]:
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+
+async def test_what_is_put_can_be_got(blobs: DirectoryBlobs, tmp_path: Path) -> None:
+    name = await blobs.put(b"picture", ".png")
+    assert await blobs.get(name) == b"picture" == blobs.read(name)
+    assert files(tmp_path) == [f"pictures/{name[:2]}/{name[2:4]}/{name}"]
+
+
+async def test_the_same_content_has_one_name_and_one_file(blobs: DirectoryBlobs, tmp_path: Path) -> None:
+    names = await asyncio.gather(*(blobs.put(b"picture", ".png") for _ in range(20)))
+    assert len(set(names)) == 1 == len(files(tmp_path))
+    assert await blobs.put(b"other", ".png") not in names
+
+
+async def test_a_deleted_blob_is_gone_and_may_be_deleted_again(blobs: DirectoryBlobs) -> None:
+    name = await blobs.put(b"picture", ".png")
+    await blobs.delete(name)
+    await blobs.delete(name)
+    with pytest.raises(KeyError):
+        await blobs.get(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "x.png", "../../etc/passwd", "a" * 64, "A" * 64 + ".png", "a" * 64 + ".p/g", "a" * 64 + ".png\n"],
+)
+async def test_a_name_that_put_never_gave_is_unknown(blobs: DirectoryBlobs, name: str) -> None:
+    with pytest.raises(KeyError):
+        await blobs.get(name)
+    with pytest.raises(KeyError):
+        await blobs.delete(name)
+
+
+@pytest.mark.parametrize("suffix", ["png", "./x", ".PNG", "/../x.png"])
+async def test_a_suffix_cannot_lead_elsewhere(blobs: DirectoryBlobs, suffix: str, tmp_path: Path) -> None:
+    with pytest.raises(KeyError):
+        await blobs.put(b"picture", suffix)
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (errno.ENOSPC, "The disk is full, so no picture can be saved: free some space"),
+        (errno.EROFS, "cannot be written: make it writable, or set DATA_DIR"),
+        (errno.EIO, "check the disk"),
+    ],
+)
+async def test_a_failing_disk_is_one_clear_sentence_and_leaves_nothing(
+    blobs: DirectoryBlobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, says: str
+) -> None:
+    def fail(fd: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(StoreError, match=says):
+            await blobs.put(b"picture", ".png")
+    assert files(tmp_path) == []
+    assert await blobs.get(await blobs.put(b"picture", ".png")) == b"picture"
+
+
+async def test_a_folder_that_is_a_file_is_said(tmp_path: Path) -> None:
+    (tmp_path / "pictures").write_text("")
+    with pytest.raises(StoreError, match="pictures"):
+        await DirectoryBlobs(tmp_path / "pictures").put(b"picture", ".png")

@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import io
+import struct
+import subprocess
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from bot import pictures
+from bot.errors import Refusal
+
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+
+
+def encoded(picture: Image.Image, format: str = "PNG", **options: Any) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, format, **options)
+    return out.getvalue()
+
+
+def plain(colour: Any = RED, size: tuple[int, int] = (8, 6), mode: str = "RGB") -> Image.Image:
+    return Image.new(mode, size, colour)
+
+
+def noise(side: int) -> bytes:
+    return encoded(Image.effect_noise((side, side), 100).convert("RGB"))
+
+
+def huge_png(width: int, height: int) -> bytes:
+    """A picture bomb: a small file that becomes width × height pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    packer = zlib.compressobj(9)
+    row = bytes(1 + (width + 7) // 8)
+    rows = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def opened(data: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(data)) as picture:
+        picture.load()
+        return picture.copy()
+
+
+# ---- a stranger's picture
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
+async def test_the_three_formats_are_taken(format: str) -> None:
+    picture = opened(await pictures.open_source(encoded(plain(), format)))
+    assert (picture.mode, picture.size) == ("RGB", (8, 6))
+    pixel = picture.getpixel((4, 3))
+    assert isinstance(pixel, tuple) and all(abs(a - b) < 5 for a, b in zip(pixel, RED, strict=True))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16"])
+async def test_any_kind_of_pixel_becomes_rgb(mode: str) -> None:
+    source = Image.new(mode, (5, 5)) if mode == "I;16" else plain().convert(mode)
+    assert opened(await pictures.open_source(encoded(source))).mode == "RGB"
+
+
+async def test_print_colours_become_rgb() -> None:
+    assert opened(await pictures.open_source(encoded(plain().convert("CMYK"), "JPEG"))).mode == "RGB"
+
+
+async def test_what_is_transparent_becomes_white() -> None:
+    source = plain((255, 0, 0, 0), mode="RGBA")
+    assert opened(await pictures.open_source(encoded(source))).getpixel((0, 0)) == (255, 255, 255)
+
+
+async def test_a_picture_is_turned_upright_and_its_metadata_dropped() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: turn it by 90°
+    exif[0x010E] = "taken at home"
+    data = await pictures.open_source(encoded(plain(size=(8, 4)), "JPEG", exif=exif))
+    picture = opened(data)
+    assert picture.size == (4, 8)
+    assert not picture.getexif() and not picture.info
+    assert b"home" not in data
+
+
+ANIMATED: list[tuple[str, str]] = [
+    ("GIF", "must be a PNG, JPEG or WebP file"),
+    ("PNG", "this is animated"),
+    ("WEBP", "this is animated"),
+]
+
+
+@pytest.mark.parametrize(("format", "says"), ANIMATED)
+async def test_animations_are_refused(format: str, says: str) -> None:
+    data = encoded(plain(), format, save_all=True, append_images=[plain(BLUE)])
+    with pytest.raises(Refusal, match=says):
+        await pictures.open_source(data)
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"Dear sir, please find attached.",
+        EPS,
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"%PDF-1.7",
+        encoded(plain(), "BMP"),
+        encoded(plain(), "TIFF"),
+        encoded(plain(size=(16, 16)), "ICO"),
+    ],
+    ids=["empty", "text", "eps", "svg", "pdf", "bmp", "tiff", "ico"],
+)
+async def test_what_is_no_such_picture_is_refused(data: bytes) -> None:
+    with pytest.raises(Refusal, match="must be a PNG, JPEG or WebP file") as caught:
+        await pictures.open_source(data)
+    assert caught.value.code == "source"
+
+
+@pytest.mark.parametrize("cut", [40, 200, 2000])
+async def test_a_damaged_picture_is_refused(cut: int) -> None:
+    with pytest.raises(Refusal, match=r"damaged and cannot be read|must be a PNG"):
+        await pictures.open_source(noise(64)[:cut])
+
+
+async def test_a_picture_bomb_is_refused_by_its_header() -> None:
+    bomb = huge_png(12_000, 12_000)
+    assert len(bomb) < 100_000
+    with pytest.raises(Refusal, match="has 12,000 × 12,000 pixels; at most 16 million are taken"):
+        await pictures.open_source(bomb)
+
+
+async def test_the_largest_picture_fits_into_the_decoders_memory() -> None:
+    picture = opened(await pictures.open_source(encoded(plain((9, 9, 9, 9), (4096, 4096), "RGBA"))))
+    assert picture.size == (4096, 4096)
+
+
+async def test_too_large_a_file_is_refused_unread() -> None:
+    with pytest.raises(Refusal, match="has 3 MB; at most 2 MB are taken"):
+        await pictures.open_source(b"\0" * 2_000_001, max_bytes=2_000_000)
+
+
+@pytest.mark.parametrize(("limit", "value"), [("memory", 1 << 20), ("cpu", 0)])
+async def test_a_decoder_that_reaches_its_limits_is_one_clear_sentence(
+    monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    monkeypatch.setitem(pictures._LIMITS, limit, value)
+    with pytest.raises(Refusal, match="damaged and cannot be read"):
+        await pictures.open_source(noise(512))
+
+
+async def test_a_decoder_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "_PATIENCE", 0.01)
+    with pytest.raises(Refusal, match="damaged and cannot be read"):
+        await pictures.open_source(encoded(plain()))
+
+
+async def test_the_decoder_sees_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, Any]] = []
+    run = subprocess.run
+
+    def watch(command: Sequence[str], **options: Any) -> Any:
+        seen.append({"command": command, **options})
+        return run(command, **options)
+
+    monkeypatch.setenv("DISCORD_TOKEN", "t0p-s3cret")
+    monkeypatch.setattr(subprocess, "run", watch)
+    await pictures.open_source(encoded(plain()))
+    assert seen[0]["env"] == {} and "-I" in seen[0]["command"]
+
+
+# ---- the grid
+
+
+async def test_one_picture_is_its_own_grid() -> None:
+    assert await pictures.grid([b"any bytes"]) == b"any bytes"
+
+
+@pytest.mark.parametrize(
+    ("count", "columns", "rows"),
+    [(2, 2, 1), (3, 2, 2), (4, 2, 2), (5, 3, 2), (9, 3, 3), (10, 4, 3), (16, 4, 4)],
+)
+async def test_a_grid_has_a_cell_for_each_picture(count: int, columns: int, rows: int) -> None:
+    sheet = opened(await pictures.grid([encoded(plain((i, 0, 0))) for i in range(count)]))
+    assert sheet.size == (columns * 8 + (columns - 1) * 8, rows * 6 + (rows - 1) * 8)
+    for index in range(count):
+        row, column = divmod(index, columns)
+        assert sheet.getpixel((column * 16 + 7, row * 14 + 5)) == (index, 0, 0, 255)
+    assert sheet.getpixel((8, 0)) == (0, 0, 0, 0)
+
+
+async def test_a_grid_of_large_pictures_stays_within_its_side() -> None:
+    sheet = opened(await pictures.grid([encoded(plain(size=(3000, 1000)))] * 4))
+    assert max(sheet.size) <= 4096
+    assert sheet.size[0] > 4000
+
+
+# ---- to fit a limit
+
+
+async def test_what_fits_stays_as_it_is() -> None:
+    png = encoded(plain())
+    assert await pictures.fit(png, len(png)) == (png, "image/png")
+
+
+@pytest.mark.parametrize("limit", [150_000, 20_000, 3_000])
+async def test_what_does_not_fit_is_made_smaller(limit: int) -> None:
+    data, kind = await pictures.fit(noise(400), limit)
+    assert len(data) <= limit and kind == "image/webp"
+    picture = opened(data)
+    assert picture.format is None and picture.width == picture.height
+    assert (picture.width == 400) is (limit == 150_000)
+
+
+async def test_an_impossible_limit_is_an_error() -> None:
+    with pytest.raises(ValueError, match="fits into 10 bytes"):
+        await pictures.fit(noise(100), 10)
+
+
+# ---- notes
+
+
+def test_notes_are_added_without_touching_the_pixels() -> None:
+    png = noise(32)
+    stamped = pictures.stamp(png, {"prompt": "лиса 🦊 in snow", "seed": "7"})
+    with Image.open(io.BytesIO(stamped)) as picture:
+        picture.load()
+        assert picture.info["prompt"] == "лиса 🦊 in snow"
+        assert picture.info["seed"] == "7"
+        assert picture.tobytes() == opened(png).tobytes()
+    assert stamped.endswith(png[33:])
+
+
+def test_only_a_png_takes_notes() -> None:
+    with pytest.raises(ValueError, match="not a PNG"):
+        pictures.stamp(encoded(plain(), "JPEG"), {})

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import logging
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from bot import settings
+from bot.errors import SettingError
+from bot.settings import Secret, Settings, load
+
+
+def write(path: Path, text: str, mode: int = 0o600) -> Path:
+    path.write_text(text, encoding="utf-8")
+    path.chmod(mode)
+    return path
+
+
+def test_nothing_set_gives_the_defaults(tmp_path: Path) -> None:
+    found = load(tmp_path / "none", {})
+    assert found == Settings()
+    assert found.database_url == "sqlite:///data/easel.db"
+    assert found.model == ("easel-tiny",)
+    assert not found.discord_token
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    file = write(tmp_path / ".env", "WEB_PORT=1\nDATA_DIR=/srv/easel\nMODEL='a, b/c'\nLOG_PROMPTS=yes\n")
+    found = load(file, {"WEB_PORT": "2", "UNRELATED": "x"})
+    assert (found.web_port, found.data_dir, found.model) == (2, Path("/srv/easel"), ("a", "b/c"))
+    assert found.database_url == "sqlite:////srv/easel/easel.db"
+    assert found.log_prompts is True
+
+
+def test_an_empty_value_means_the_default(tmp_path: Path) -> None:
+    file = write(tmp_path / ".env", "WEB_PORT=9000\nMAX_COUNT=\n")
+    found = load(file, {"WEB_PORT": ""})
+    assert (found.web_port, found.max_count) == (9000, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "remedy"),
+    [
+        ("WEB_PORT", "99999", "a whole number from 0 to 65535"),
+        ("WEB_PORT", "-1", "a whole number from 0 to 65535"),
+        ("WEB_PORT", "²", "a whole number from 0 to 65535"),
+        ("MAX_COUNT", "17", "a whole number from 1 to 16"),
+        ("DAILY_SECONDS", "nan", "a number of seconds from 0"),
+        ("DAILY_SECONDS", "plenty", "a number of seconds from 0"),
+        ("DEVICE", "gpu", "cuda:0,cuda:1"),
+        ("DEVICE", "cuda:0,cpu", "cuda:0,cuda:1"),
+        ("LOG_LEVEL", "loud", "debug, info, warning, error"),
+        ("LOG_PROMPTS", "maybe", "true or false"),
+        ("MODEL", " , ", "one or more model names"),
+        ("DATABASE_URL", "mysql://x", "sqlite:///data/easel.db"),
+        ("DATABASE_URL", "sqlite:///", "sqlite:///data/easel.db"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_remedy(tmp_path: Path, name: str, value: str, remedy: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        load(tmp_path / "none", {name: value})
+    assert f"{name}={value.strip()}" in str(caught.value)
+    assert remedy in str(caught.value)
+
+
+def test_several_gpus_and_models_are_taken(tmp_path: Path) -> None:
+    found = load(tmp_path / "none", {"DEVICE": "cuda:0, cuda:1", "WEB_PORT": "0", "HANG_SECONDS": "30.5"})
+    assert (found.device, found.web_port, found.hang_seconds) == ("cuda:0,cuda:1", 0, 30.5)
+
+
+def test_an_open_web_studio_needs_a_password(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="WEB_PASSWORD"):
+        load(tmp_path / "none", {"WEB_HOST": "0.0.0.0"})
+    assert load(tmp_path / "none", {"WEB_HOST": "0.0.0.0", "WEB_PASSWORD": "hunter2"}).web_password
+    for host in ("localhost", "127.0.0.2", "::1", "[::1]"):
+        assert load(tmp_path / "none", {"WEB_HOST": host}).web_host == host
+
+
+def test_a_secret_comes_from_a_file(tmp_path: Path) -> None:
+    token = write(tmp_path / "token", "t0p-s3cret\n")
+    for source in ({}, {"DISCORD_TOKEN_FILE": str(token)}):
+        file = write(tmp_path / ".env", "" if source else f"DISCORD_TOKEN_FILE={token}\n")
+        assert load(file, source).discord_token == Secret("t0p-s3cret")
+
+
+def test_the_environments_secret_wins_over_the_files(tmp_path: Path) -> None:
+    token = write(tmp_path / "token", "from the file")
+    file = write(tmp_path / ".env", f"DISCORD_TOKEN_FILE={token}\n")
+    assert load(file, {"DISCORD_TOKEN": "from outside"}).discord_token == Secret("from outside")
+
+
+@pytest.mark.parametrize("content", [None, "", b"\xff\xfe\x00"])
+def test_a_secret_file_that_cannot_be_used_is_named(tmp_path: Path, content: str | bytes | None) -> None:
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(SettingError, match=f"SLACK_APP_TOKEN_FILE={path}"):
+        load(tmp_path / "none", {"SLACK_APP_TOKEN_FILE": str(path)})
+
+
+def test_a_secret_given_twice_is_refused_without_showing_it(tmp_path: Path) -> None:
+    given = {"DISCORD_TOKEN": "t0p-s3cret", "DISCORD_TOKEN_FILE": "/x"}
+    with pytest.raises(SettingError, match="both set in the environment") as caught:
+        load(tmp_path / "none", given)
+    assert "t0p-s3cret" not in str(caught.value)
+
+
+def test_an_unreadable_file_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"WEB_PORT=\xff\xfe")
+    with pytest.raises(SettingError, match="make it a text file"):
+        load(tmp_path / ".env", {})
+
+
+def test_a_file_that_others_can_read_is_warned_about(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = write(tmp_path / ".env", "WEB_PORT=1\n", mode=0o644)
+    with caplog.at_level(logging.WARNING):
+        load(file, {})
+        assert f"chmod 600 {file}" in caplog.text
+        caplog.clear()
+        file.chmod(0o600)
+        load(file, {})
+        assert not caplog.records
+
+
+def test_a_misspelt_setting_is_pointed_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    load(write(tmp_path / ".env", "DISCORD_TOKN=abc\nHOMEPAGE=x\n"), {})
+    assert "DISCORD_TOKN: did you mean DISCORD_TOKEN?" in caplog.text
+    assert "HOMEPAGE" not in caplog.text
+    assert "abc" not in caplog.text
+
+
+def test_secrets_do_not_show() -> None:
+    found = Settings(discord_token=Secret("t0p-s3cret"))
+    assert "t0p-s3cret" not in f"{found!r} {found.discord_token} {found.discord_token!r}"
+    assert found.discord_token.reveal() == "t0p-s3cret"
+    assert found.secrets() == (Secret("t0p-s3cret"),)
+
+
+def test_the_example_file_is_current_and_means_the_defaults(tmp_path: Path) -> None:
+    example = (Path(__file__).parents[2] / ".env.example").read_text(encoding="utf-8")
+    assert example == settings.example()
+    lines = [
+        line.removeprefix("#") for line in example.splitlines() if line.startswith("#") and line[1] != " "
+    ]
+    assert load(write(tmp_path / ".env", "\n".join(lines)), {}) == Settings()
+    assert len(lines) == len(fields(Settings))
+
+
+def test_the_table_has_a_row_for_every_setting() -> None:
+    table = settings.markdown_table()
+    assert table.count("\n| `") == len(fields(Settings))
+    assert "| `WEB_PORT` | `8000` |" in table

@@ -1,0 +1,597 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text, update
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlmodel import Session, SQLModel
+
+from bot.errors import StoreError, StoreInUse
+from bot.models import Job, Preferences, State, StoredPicture
+from bot.store import OverQuota, Store, TooManyWaiting, look_at, migrations
+from bot.store.sqlite import connect, wal_is_safe
+from bot.store.tables import AllowanceRow, LedgerRow
+from engine.types import GenerationRequest
+from tests.examples import a_job, a_member
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/easel.db"
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[Store]:
+    store = await Store.open(url)
+    yield store
+    assert await store.check() == "ok"
+    await store.close()
+
+
+async def admitted(store: Store, job: Job | None = None, cap: float = 1000.0) -> Job:
+    job, new = await store.admit(job or a_job(), account="ada", cap=cap)
+    assert new
+    return job
+
+
+def picture(index: int = 0, blob: str = "b0.png") -> StoredPicture:
+    return StoredPicture(index=index, blob=blob, seed=2**32 - 1, width=512, height=768)
+
+
+async def used(store: Store, account: str = "ada") -> float:
+    return (await store.balance(account, cap=1000.0)).used
+
+
+# ---- admission
+
+
+async def test_an_admitted_job_reads_back_as_it_was(store: Store) -> None:
+    request = GenerationRequest(prompt="x, oil painting", seed=2**32 - 1, source="s.png", strength=0.4)
+    job = a_job(request=request, style="oil", parent="p", parent_index=2, action="vary_subtle", private=True)
+    job = replace(job, origin=replace(job.origin, reply={"token": "t", "thread": None}))
+    await admitted(store, job)
+    assert await store.job(job.id) == job
+    assert await store.job("unknown") is None
+
+
+async def test_an_event_seen_before_gives_the_job_there_is(store: Store) -> None:
+    first = await admitted(store, a_job(event="click-1"))
+    again, new = await store.admit(a_job(event="click-1"), account="ada", cap=1000.0)
+    assert (again, new) == (first, False)
+    assert await used(store) == 8.0
+
+
+async def test_the_same_event_id_of_another_surface_is_another_event(store: Store) -> None:
+    await admitted(store, a_job(event="1"))
+    other = a_job(event="1")
+    await admitted(store, replace(other, origin=replace(other.origin, surface="discord")))
+
+
+async def test_an_event_without_an_id_is_a_mistake(store: Store) -> None:
+    job = a_job()
+    with pytest.raises(ValueError, match="event id"):
+        await store.admit(replace(job, origin=replace(job.origin, event="")), account="ada", cap=9)
+
+
+async def test_what_exceeds_the_allowance_leaves_no_trace(store: Store) -> None:
+    await admitted(store, cap=20.0)
+    await admitted(store, cap=20.0)
+    late = a_job()
+    with pytest.raises(OverQuota) as caught:
+        await store.admit(late, account="ada", cap=20.0)
+    assert (caught.value.balance.used, caught.value.balance.left) == (16.0, 4.0)
+    assert await store.job(late.id) is None
+    assert await used(store) == 16.0
+
+
+async def test_an_allowance_of_exactly_the_cost_is_enough(store: Store) -> None:
+    await admitted(store, a_job(estimate=0.1), cap=0.3)
+    await admitted(store, a_job(estimate=0.2), cap=0.3)
+    with pytest.raises(OverQuota):
+        await store.admit(a_job(estimate=0.001), account="ada", cap=0.3)
+
+
+async def test_a_lowered_cap_stops_new_jobs_only(store: Store) -> None:
+    job = await admitted(store, cap=100.0)
+    with pytest.raises(OverQuota) as caught:
+        await store.admit(a_job(), account="ada", cap=5.0)
+    assert caught.value.balance.left == 0.0
+    ended, _ = await store.end(job.id, State.RENDERED, device_seconds=8.0)
+    assert ended.device_seconds == 8.0
+
+
+@pytest.mark.parametrize("estimate", [float("nan"), float("inf"), -1.0])
+async def test_an_estimate_that_is_no_cost_is_refused(store: Store, estimate: float) -> None:
+    with pytest.raises(ValueError, match="estimate"):
+        await store.admit(a_job(estimate=estimate), account="ada", cap=10.0)
+    assert await store.unfinished() == []
+
+
+async def test_a_person_has_so_many_unfinished_jobs_and_no_more(store: Store) -> None:
+    first, _ = await store.admit(a_job(), account="ada", cap=1000.0, max_waiting=2)
+    await store.admit(a_job(), account="ada", cap=1000.0, max_waiting=2)
+    with pytest.raises(TooManyWaiting) as caught:
+        await store.admit(a_job(), account="ada", cap=1000.0, max_waiting=2)
+    assert caught.value.waiting == 2
+    await store.admit(a_job(user="bob"), account="bob", cap=1000.0, max_waiting=2)
+    await store.end(first.id, State.CANCELLED)
+    await store.admit(a_job(), account="ada", cap=1000.0, max_waiting=2)
+    assert await used(store) == 16.0
+
+
+async def test_500_at_once_admit_exactly_what_the_allowance_holds(store: Store) -> None:
+    began = time.perf_counter()
+    asked = (store.admit(a_job(estimate=1.0), account="ada", cap=333.0) for _ in range(500))
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    seconds = time.perf_counter() - began
+    assert sum(isinstance(result, tuple) for result in results) == 333
+    assert sum(isinstance(result, OverQuota) for result in results) == 167
+    assert await used(store) == 333.0
+    assert 500 / seconds >= 100, f"{500 / seconds:.0f} admissions per second"
+
+
+# ---- days
+
+
+async def test_each_utc_day_has_its_own_allowance_and_settles_on_it(url: str) -> None:
+    clock = NOON.replace(hour=23, minute=59)
+    store = await Store.open(url, clock=lambda: clock)
+    job = await admitted(store, cap=10.0)
+    clock += timedelta(minutes=2)
+    balance = await store.balance("ada", cap=10.0)
+    assert (balance.used, balance.resets) == (0.0, datetime(2026, 6, 3, tzinfo=UTC))
+    await admitted(store, cap=10.0)
+    await store.end(job.id, State.RENDERED, device_seconds=2.0)
+    assert (await store.balance("ada", cap=10.0)).used == 8.0
+    clock -= timedelta(minutes=2)
+    assert (await store.balance("ada", cap=10.0)).used == 2.0
+    assert await store.check() == "ok"
+    await store.close()
+
+
+# ---- the life of a job
+
+
+async def test_a_job_is_queued_then_runs_then_ends(store: Store) -> None:
+    job = await admitted(store)
+    await store.started(job.id)
+    running = await store.job(job.id)
+    assert running and running.state is State.RUNNING and running.started and running.started.tzinfo
+    await store.add_picture(job.id, picture(1, "b1.png"))
+    await store.add_picture(job.id, picture(0, "b0.png"))
+    ended, first = await store.end(job.id, State.RENDERED, device_seconds=6.5)
+    assert first
+    assert (ended.state, ended.device_seconds, ended.delivered) == (State.RENDERED, 6.5, None)
+    assert ended.pictures == (picture(0, "b0.png"), picture(1, "b1.png"))
+    assert ended.seconds > 0
+    assert await used(store) == 6.5
+
+
+async def test_more_than_was_held_is_measured_but_not_charged(store: Store) -> None:
+    job = await admitted(store)
+    ended, _ = await store.end(job.id, State.RENDERED, device_seconds=50.0)
+    assert ended.device_seconds == 8.0
+    assert await store.measured() == [(job.request, 50.0)]
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
+async def test_nothing_is_charged_for_what_was_not_rendered(store: Store, state: State) -> None:
+    job = await admitted(store)
+    ended, first = await store.end(job.id, state, device_seconds=5.0, reason="The engine ran out of memory.")
+    assert first
+    assert (ended.state, ended.device_seconds) == (state, 0.0)
+    assert ended.reason == "The engine ran out of memory."
+    assert await used(store) == 0.0
+    assert await store.measured() == []
+
+
+async def test_the_first_end_wins(store: Store) -> None:
+    job = await admitted(store)
+    await store.end(job.id, State.RENDERED, device_seconds=3.0)
+    later, first = await store.end(job.id, State.CANCELLED, reason="too late")
+    assert not first
+    assert (later.state, later.reason) == (State.RENDERED, "")
+    await store.started(job.id)
+    await store.died(job.id, 1)
+    assert (await store.job(job.id)) == later
+    assert await used(store) == 3.0
+
+
+async def test_an_end_must_be_one_and_of_a_job(store: Store) -> None:
+    job = await admitted(store)
+    with pytest.raises(ValueError, match="running"):
+        await store.end(job.id, State.RUNNING)
+    with pytest.raises(KeyError):
+        await store.end("unknown", State.FAILED)
+    with pytest.raises(KeyError):
+        await store.delete("unknown")
+
+
+async def test_a_job_whose_worker_died_waits_again(store: Store) -> None:
+    job = await admitted(store)
+    await store.started(job.id)
+    await store.died(job.id, 1)
+    again = await store.job(job.id)
+    assert again and (again.state, again.deaths) == (State.QUEUED, 1)
+
+
+async def test_the_first_picture_of_an_index_stays(store: Store) -> None:
+    job = await admitted(store)
+    await store.add_picture(job.id, picture(0, "first.png"))
+    await store.add_picture(job.id, picture(0, "second.png"))
+    found = await store.job(job.id)
+    assert found and found.pictures == (picture(0, "first.png"),)
+
+
+async def test_a_picture_of_no_job_is_refused(store: Store) -> None:
+    with pytest.raises(StoreError):
+        await store.add_picture("unknown", picture())
+
+
+async def test_what_a_restart_has_to_do(store: Store) -> None:
+    old = NOON
+    queued = await admitted(store, a_job(created=old + timedelta(seconds=2)))
+    running = await admitted(store, a_job(created=old))
+    await store.started(running.id)
+    owed = await admitted(store, a_job(created=old))
+    await store.end(owed.id, State.FAILED)
+    shown = await admitted(store, a_job(created=old))
+    await store.end(shown.id, State.RENDERED)
+    await store.delivered(shown.id)
+    gone = await admitted(store, a_job(created=old))
+    await store.delete(gone.id)
+    assert [job.id for job in await store.unfinished()] == [running.id, queued.id]
+    assert [job.id for job in await store.undelivered()] == [owed.id]
+
+
+async def test_a_delivery_is_recorded_with_its_place_and_its_trouble(store: Store) -> None:
+    job = await admitted(store)
+    await store.message(job.id, {"channel": "c", "id": "17"})
+    await store.delivered(job.id, reason="The channel is gone.")
+    found = await store.job(job.id)
+    assert found and found.message == {"channel": "c", "id": "17"}
+    assert found.delivered and found.reason == "The channel is gone."
+
+
+async def test_deleting_an_unfinished_job_cancels_it(store: Store) -> None:
+    job = await admitted(store)
+    assert (await store.delete(job.id)).state is State.DELETED
+    assert (await store.end(job.id, State.RENDERED, device_seconds=5.0))[1] is False
+    assert await used(store) == 0.0
+
+
+async def test_deleting_twice_gives_the_pictures_twice_and_charges_once(store: Store) -> None:
+    job = await admitted(store)
+    await store.add_picture(job.id, picture())
+    await store.end(job.id, State.RENDERED, device_seconds=5.0)
+    assert (await store.delete(job.id)).pictures == (picture(),)
+    assert (await store.delete(job.id)).pictures == (picture(),)
+    assert await used(store) == 5.0
+
+
+async def test_a_blob_is_in_use_while_a_job_shows_it_or_starts_from_it(store: Store) -> None:
+    parent, twin = await admitted(store), await admitted(store)
+    for job in (parent, twin):
+        await store.add_picture(job.id, picture(0, "shared.png"))
+    request = replace(parent.request, source="shared.png")
+    child = await admitted(store, a_job(request=request))
+    for job in (parent, twin, child):
+        assert await store.blob_in_use("shared.png")
+        await store.delete(job.id)
+    assert not await store.blob_in_use("shared.png")
+
+
+# ---- questions
+
+
+async def test_jobs_are_listed_newest_first_and_by_page(store: Store) -> None:
+    made = [await admitted(store, a_job(created=NOON + timedelta(minutes=i))) for i in range(5)]
+    first = await store.jobs("web:local", limit=3)
+    rest = await store.jobs("web:local", before=first[-1].created)
+    assert [job.id for job in first + rest] == [job.id for job in reversed(made)]
+
+
+async def test_jobs_are_filtered(store: Store) -> None:
+    fox = await admitted(store, a_job(user="ada", style="oil", prompt="Рыжая ЛИСА, 100% snow_white"))
+    cat = await admitted(store, a_job(user="bob", prompt="a cat"))
+    await admitted(store, a_job(tenant="discord:1", prompt="a fox elsewhere"))
+    await store.started(cat.id)
+
+    async def found(**filters: Any) -> list[str]:
+        return [job.id for job in await store.jobs("web:local", **filters)]
+
+    assert set(await found()) == {fox.id, cat.id}
+    assert await found(user=a_member("bob").id) == [cat.id]
+    assert await found(style="oil") == [fox.id]
+    assert await found(states=(State.RUNNING, State.FAILED)) == [cat.id]
+    assert await found(search="лиса 100%") == [fox.id]
+    assert await found(search="snow_w") == [fox.id]
+    assert await found(search="a_cat") == []
+    assert await found(channel="elsewhere") == []
+
+
+async def test_private_jobs_are_listed_only_for_their_owner(store: Store) -> None:
+    mine = await admitted(store, a_job(user="ada", private=True))
+    assert [job.id for job in await store.jobs("web:local", viewer=mine.origin.member.id)] == [mine.id]
+    assert await store.jobs("web:local", viewer=a_member("bob").id) == []
+    assert await store.jobs("web:local") == []
+
+
+async def test_deleted_jobs_are_not_listed_but_known(store: Store) -> None:
+    job = await admitted(store)
+    await store.delete(job.id)
+    assert await store.jobs("web:local", states=tuple(State)) == []
+    found = await store.job(job.id)
+    assert found and found.state is State.DELETED
+
+
+async def test_preferences_are_kept(store: Store) -> None:
+    assert await store.preferences("ada") == Preferences()
+    await store.save_preferences("ada", Preferences(style="oil", count=2))
+    wanted = Preferences(model="m", aspect="16:9", private=True)
+    await store.save_preferences("ada", wanted)
+    assert await store.preferences("ada") == wanted
+    assert await store.preferences("bob") == Preferences()
+
+
+# ---- the database holds the rules by itself
+
+
+async def test_the_database_refuses_use_above_the_cap_and_second_lines(store: Store) -> None:
+    job = await admitted(store, cap=10.0)
+
+    def overspend(session: Session) -> None:
+        session.execute(update(AllowanceRow).values(used_ms=10_001))
+
+    def hold_again(session: Session) -> None:
+        line = session.get_one(LedgerRow, 1)
+        session.add(LedgerRow(**line.model_dump(exclude={"id"})))
+        session.flush()
+
+    for work, rule in ((overspend, "within_cap"), (hold_again, "ledger.job, ledger.kind")):
+        with pytest.raises(IntegrityError, match=rule):
+            await store._writer.run(work)  # type: ignore[union-attr]
+    assert (await store.job(job.id)) == job
+
+
+async def test_books_that_do_not_add_up_are_found(url: str) -> None:
+    store = await Store.open(url)
+    await admitted(store)
+    await store._write(lambda session: session.execute(update(AllowanceRow).values(used_ms=1)) and None)
+    assert "the allowance of ada" in await store.check()
+    await store.close()
+
+
+# ---- one transaction for many
+
+
+async def test_an_operations_error_rolls_back_that_operation_alone(store: Store) -> None:
+    def half(session: Session) -> None:
+        session.execute(text("INSERT INTO preferences VALUES ('half', '', '', NULL, '', 0)"))
+        raise LookupError("half way")
+
+    results = await asyncio.gather(
+        admitted(store), store._write(half), admitted(store), return_exceptions=True
+    )
+    assert isinstance(results[1], LookupError)
+    assert len(await store.unfinished()) == 2
+    count = text("SELECT count(*) FROM preferences")
+    assert await store._read(lambda session: session.execute(count).scalar_one()) == 0
+
+
+async def test_a_failed_commit_fails_its_group_and_the_store_recovers(store: Store) -> None:
+    await admitted(store)
+    engine = store._writer._engine  # type: ignore[union-attr]
+    cause = sqlite3.OperationalError("database or disk is full")
+    cause.sqlite_errorname = "SQLITE_FULL"
+
+    def fail(connection: object) -> None:
+        raise OperationalError("COMMIT", None, cause)
+
+    event.listen(engine, "commit", fail)
+    results = await asyncio.gather(admitted(store), admitted(store), return_exceptions=True)
+    event.remove(engine, "commit", fail)
+    assert ["The disk is full" in str(result) for result in results] == [True, True]
+    assert len(await store.unfinished()) == 1
+    await admitted(store)
+    assert await used(store) == 16.0
+
+
+async def test_a_full_disk_is_said_and_the_store_recovers(store: Store) -> None:
+    await admitted(store)
+    pages = "PRAGMA max_page_count = {}"
+    await store._write(lambda session: session.execute(text(pages.format(1))) and None)
+    big = "x" * 200_000
+    with pytest.raises(StoreError, match="The disk is full, so nothing new can be saved"):
+        await store.admit(a_job(prompt=big), account="ada", cap=1000.0)
+    assert [job.prompt for job in await store.unfinished()] == ["a red fox in snow"]
+    await store.admit(a_job(prompt=big), account="ada", cap=1000.0)  # the limit went with its connection
+    assert await used(store) == 16.0
+
+
+async def test_someone_who_stops_waiting_leaves_the_store_working(store: Store) -> None:
+    waiting = asyncio.create_task(admitted(store))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await admitted(store)
+    assert len(await store.unfinished()) in (1, 2)
+
+
+# ---- files
+
+
+async def test_what_was_written_is_there_after_a_restart(url: str) -> None:
+    store = await Store.open(url)
+    job = await admitted(store)
+    await store.close()
+    await store.close()
+    with pytest.raises(StoreError, match="Easel is stopping"):
+        await store.job(job.id)
+    store = await Store.open(url)
+    assert await store.job(job.id) == job
+    await store.close()
+
+
+async def test_a_second_easel_on_the_same_file_is_told_what_to_do(store: Store, url: str) -> None:
+    with pytest.raises(StoreInUse, match="stop it first, or give this one its own DATA_DIR"):
+        await Store.open(url)
+    code = (
+        "import asyncio, sys\nfrom bot.errors import StoreInUse\nfrom bot.store import Store\n"
+        "try: asyncio.run(Store.open(sys.argv[1]))\nexcept StoreInUse: sys.exit(7)"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, url)
+    assert await process.wait() == 7
+
+
+async def test_the_lock_goes_with_a_killed_process(url: str) -> None:
+    code = (
+        "import asyncio, sys, os, signal\nfrom bot.store import Store\n"
+        "asyncio.run(Store.open(sys.argv[1]))\nos.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code, url])
+    assert done.returncode == -9
+    store = await Store.open(url)
+    await store.close()
+
+
+def overwrite(url: str, offset: int, data: bytes) -> None:
+    path = Path(url.removeprefix("sqlite:///"))
+    path.touch()
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(data)
+
+
+async def test_a_file_that_is_no_database_is_named(url: str) -> None:
+    overwrite(url, 0, b"not a database" * 99)
+    for _ in range(2):  # the lock was let go
+        with pytest.raises(StoreError, match="is not a database: move it away"):
+            await Store.open(url)
+
+
+async def test_a_damaged_database_is_said_to_be_one(url: str) -> None:
+    store = await Store.open(url)
+    await asyncio.gather(*(admitted(store, a_job(estimate=0.1)) for _ in range(200)))
+    await store.close()
+    overwrite(url, 2 * 4096, b"\xff" * 100_000)
+    with pytest.raises(StoreError, match="is damaged: move it away and put a backup in its place"):
+        store = await Store.open(url)
+        try:
+            await store.unfinished()
+        finally:
+            await store.close()
+
+
+async def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="make the folder writable, or set DATA_DIR"):
+        await Store.open(f"sqlite:///{tmp_path}/file/data/easel.db")
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "postgresql://x/y"])
+async def test_a_url_without_a_file_is_refused(url: str) -> None:
+    with pytest.raises(StoreError, match="must name an SQLite file"):
+        await Store.open(url)
+
+
+@pytest.mark.parametrize(
+    ("version", "safe"),
+    [
+        ((3, 40, 1), False),
+        ((3, 44, 5), False),
+        ((3, 44, 6), True),
+        ((3, 45, 0), False),
+        ((3, 50, 6), False),
+        ((3, 50, 7), True),
+        ((3, 51, 2), False),
+        ((3, 51, 3), True),
+        ((3, 53, 4), True),
+        ((4, 0, 0), True),
+    ],
+)
+def test_a_log_ahead_of_writing_only_where_sqlite_is_sound(version: tuple[int, ...], safe: bool) -> None:
+    assert wal_is_safe(version) is safe
+
+
+async def test_it_also_works_on_an_old_sqlite_with_its_rollback_journal(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.store.sqlite.library", lambda: sqlite3)
+    monkeypatch.setattr("bot.store.sqlite.wal_is_safe", lambda version: False)
+    store = await Store.open(url)
+    jobs = await asyncio.gather(*(admitted(store) for _ in range(10)))
+    assert len(await store.unfinished()) == len(jobs)
+    assert look_at(url).journal == "delete"
+    assert await store.check() == "ok"
+    await store.close()
+
+
+async def test_the_connections_are_set_up_to_lose_nothing(store: Store) -> None:
+    def ask(session: Session) -> list[Any]:
+        names = ("synchronous", "foreign_keys", "busy_timeout", "query_only")
+        return [session.execute(text(f"PRAGMA {name}")).scalar_one() for name in names]
+
+    assert await store._write(ask) == [2, 1, 5000, 0]
+    assert await store._read(ask) == [2, 1, 5000, 1]
+
+
+# ---- the schema
+
+
+async def test_the_migrations_make_the_schema_of_the_tables(store: Store, url: str) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.config import Config
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    engine = connect(Path(url.removeprefix("sqlite:///")), writes=False)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, SQLModel.metadata) == []
+        assert context.get_current_revision() == migrations.HEAD
+    engine.dispose()
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    assert ScriptDirectory.from_config(config).get_heads() == [migrations.HEAD]
+
+
+async def test_opening_a_current_database_needs_no_alembic(url: str) -> None:
+    await (await Store.open(url)).close()
+    code = (
+        "import asyncio, sys\nfrom bot.store import Store\n"
+        "asyncio.run(Store.open(sys.argv[1]))\nsys.exit('alembic' in sys.modules)"
+    )
+    done = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code, url])
+    assert done.returncode == 0
+
+
+async def test_a_database_of_a_newer_easel_is_left_alone(url: str) -> None:
+    await (await Store.open(url)).close()
+    engine = connect(Path(url.removeprefix("sqlite:///")), writes=True)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(StoreError, match="A newer Easel wrote this database"):
+        await Store.open(url)
+
+
+async def test_a_database_can_be_looked_at_while_it_is_in_use(store: Store, url: str) -> None:
+    await admitted(store)
+    facts = look_at(url)
+    assert (facts.revision, facts.problem) == (migrations.HEAD, "")
+    assert facts.journal in ("wal", "delete")
+    with pytest.raises(KeyError):
+        look_at(url + "2")
