@@ -6,8 +6,17 @@ and ends as the result. The builders below are the only place where its words st
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from bot import actions, commands, presets
+from bot.actions import Action
+from bot.commands import Command, Option, clip
+from bot.errors import Refusal
+from bot.models import Balance, Job, Member, Preferences
+from engine.types import GenerationRequest, Lane, Place, Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +49,9 @@ class Bar:
     label: str  # "10 of 20 steps"
 
 
+GRID = -1
+"""The index under which a job's grid is stored beside its pictures."""
+
 Kind = Literal["waiting", "painting", "done", "upscaled", "refused", "failed", "cancelled", "deleted", "text"]
 
 
@@ -71,3 +83,427 @@ class Form:
     title: str
     values: dict[str, str]  # option name → text as typed
     parent: str = ""
+
+
+# --- words ------------------------------------------------------------------------------------------------
+
+
+def about(seconds: float) -> str:
+    """A rounded span that one can rely on: "about 40 s", "about 3 min", "about 2 h"."""
+    if seconds < 10:
+        return f"about {max(1, round(seconds))} s"
+    if seconds < 57.5:
+        return f"about {5 * round(seconds / 5)} s"
+    if seconds < 57.5 * 60:
+        return f"about {max(1, round(seconds / 60))} min"
+    return f"about {max(1, round(seconds / 3600))} h"
+
+
+def span(seconds: float) -> str:
+    """A measured time: "12 s", "1 min 5 s", "1 h 3 min"."""
+    if seconds < 0.95:
+        return "under 1 s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def ordinal(number: int) -> str:
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+def line_place(place: Place) -> str:
+    """ "3rd in line, about 40 s"."""
+    position = "next in line" if place.position == 1 else f"{ordinal(place.position)} in line"
+    return f"{position}, {about(place.wait)}" if place.wait >= 1 else position
+
+
+def amount(seconds: float) -> str:
+    """Device-seconds as a number to compare: "0.4", "4", "600"."""
+    return f"{seconds:.1f}".removesuffix(".0") if seconds < 10 else f"{seconds:.0f}"
+
+
+def sized(width: int, height: int) -> str:
+    return f"{width} × {height}"
+
+
+# --- buttons ----------------------------------------------------------------------------------------------
+
+MOST_IN_A_ROW = 5
+
+
+def _button(name: actions.Name, job: Job, label: str, spoken: str, **more: Any) -> Button:
+    """`index` in `more` names the picture."""
+    action = Action(name=name, job=job.id, index=more.pop("index", None))
+    return Button(id=action.id, label=label, name=spoken, **more)
+
+
+def _cancel(job: Job) -> Button:
+    return _button("cancel", job, "Cancel", "Cancel this job", style="danger")
+
+
+def _again(job: Job, label: str = "Again") -> Button:
+    return _button("again", job, label, "Paint the same prompt with another seed", icon="🔁")
+
+
+def _edit(job: Job) -> Button:
+    return _button("edit", job, "Edit", "Edit the prompt and paint it", icon="✏️")
+
+
+def _info(job: Job) -> Button:
+    return _button("info", job, "Info", "Seed, model, cost and origin", icon="ℹ️")
+
+
+def _delete(job: Job) -> Button:
+    return _button("delete", job, "Delete", "Delete these pictures", icon="🗑️", style="danger")
+
+
+def _upscale(job: Job, index: int, label: str) -> Button:
+    return _button("upscale", job, label, f"Upscale picture {index + 1}", index=index, icon="🔍")
+
+
+def _vary(job: Job, index: int, strength: Literal["subtle", "strong"], label: str) -> Button:
+    name: actions.Name = "vary_subtle" if strength == "subtle" else "vary_strong"
+    spoken = f"{strength.capitalize()} variations of picture {index + 1}"
+    return _button(name, job, label, spoken, index=index, icon="🎲")
+
+
+def _grid_rows(job: Job, indexes: list[int]) -> tuple[tuple[Button, ...], ...]:
+    """U, V subtle and V strong for up to four pictures; beyond that one numbered button for each picture.
+
+    Five rows of five are the most that a message may have: 16 numbers take four of them, and a press on one
+    shows that picture alone with its own buttons.
+    """
+    if len(indexes) <= 4:
+        return (
+            tuple(_upscale(job, i, f"U{i + 1}") for i in indexes),
+            tuple(_vary(job, i, "subtle", f"V{i + 1} subtle") for i in indexes),
+            tuple(_vary(job, i, "strong", f"V{i + 1} strong") for i in indexes),
+        )
+    numbers = [
+        _button("pick", job, str(i + 1), f"Show picture {i + 1} with its buttons", index=i) for i in indexes
+    ]
+    return _rows(numbers)
+
+
+def _rows(buttons: list[Button]) -> tuple[tuple[Button, ...], ...]:
+    starts = range(0, len(buttons), MOST_IN_A_ROW)
+    return tuple(tuple(buttons[start : start + MOST_IN_A_ROW]) for start in starts)
+
+
+# --- the life of a job ------------------------------------------------------------------------------------
+
+
+def _of(job: Job, kind: Kind, **more: Any) -> Card:
+    return Card(
+        kind=kind,
+        title=more.pop("title", job.prompt),
+        job=job.id,
+        parent=job.parent or "",
+        private=job.origin.private,
+        **more,
+    )
+
+
+def waiting(job: Job, place: Place | None = None, balance: Balance | None = None) -> Card:
+    """In line. `balance` is the person's after this job's hold."""
+    cost = f"costs about {amount(job.estimate)}"
+    cost += f" of your {amount(balance.left + job.estimate)} s" if balance else " s"
+    stand = line_place(place) if place else "in line"
+    return _of(job, "waiting", facts=(f"for @{job.origin.member.name}", stand, cost), rows=((_cancel(job),),))
+
+
+def painting(job: Job, progress: Progress | None = None, left: float | None = None) -> Card:
+    """Under the brush. `left` is the expected time to the end in seconds; previews stay until the next."""
+    done = progress.step / max(1, progress.steps) if progress else 0.0
+    label = f"{progress.step} of {progress.steps} steps" if progress else "starting"
+    preview = progress.preview if progress and progress.preview else b""
+    size = (job.request.width, job.request.height)
+    return _of(
+        job,
+        "painting",
+        facts=() if left is None else (about(left),),
+        bar=Bar(done=min(1.0, done), label=label),
+        pictures=(_preview(job, preview, size),) if preview else (),
+        rows=((_cancel(job),),),
+    )
+
+
+def _preview(job: Job, preview: bytes, size: tuple[int, int]) -> CardPicture:
+    return CardPicture(alt=f"{job.prompt}, not finished", width=size[0], height=size[1], preview=preview)
+
+
+def done(job: Job) -> Card:
+    """The result: the grid and the single pictures, and what can be done with them."""
+    if job.request.upscale > 1:
+        return upscaled(job)
+    singles = sorted(each.index for each in job.pictures if each.index >= 0)
+    last = (_again(job), _edit(job), _info(job), _delete(job))
+    return _of(
+        job, "done", facts=_facts(job), pictures=_pictures(job), rows=(*_grid_rows(job, singles), last)
+    )
+
+
+def _facts(job: Job) -> tuple[str, ...]:
+    known = presets.load()
+    facts = (
+        known.label(job.style),
+        known.shape(job.request.width, job.request.height),
+        f"seed {job.request.seed}",
+        job.request.model,
+        span(job.device_seconds),
+    )
+    return tuple(fact for fact in facts if fact)
+
+
+def _pictures(job: Job) -> tuple[CardPicture, ...]:
+    """Those stored, the grid (index −1) first."""
+    several = sum(each.index >= 0 for each in job.pictures) > 1
+    return tuple(
+        CardPicture(
+            alt=f"{job.prompt}, picture {each.index + 1}" if several and each.index >= 0 else job.prompt,
+            width=each.width,
+            height=each.height,
+            blob=each.blob,
+        )
+        for each in sorted(job.pictures, key=lambda each: each.index)
+    )
+
+
+def upscaled(job: Job) -> Card:
+    """One picture, enlarged."""
+    number = (job.parent_index or 0) + 1
+    size = sized(job.request.width, job.request.height)
+    facts = [f"picture {number}, {job.request.upscale}× ({size})"]
+    facts += ["from the grid above"] if job.parent else []
+    vary = (_vary(job, 0, "subtle", "Vary (subtle)"), _vary(job, 0, "strong", "Vary (strong)"))
+    rows = (vary, (_edit(job), _info(job), _delete(job)))
+    return _of(job, "upscaled", facts=tuple(facts), pictures=_pictures(job), rows=rows)
+
+
+def picked(job: Job, index: int) -> Card:
+    """One picture of a large grid, with the buttons that the grid has no room for."""
+    pictures = [each for each in job.pictures if each.index == index]
+    shown = replace(job, pictures=tuple(pictures))
+    buttons = (
+        _upscale(job, index, "Upscale"),
+        _vary(job, index, "subtle", "Vary (subtle)"),
+        _vary(job, index, "strong", "Vary (strong)"),
+    )
+    facts = (f"picture {index + 1}", *(f"seed {each.seed}" for each in pictures))
+    return _of(job, "text", facts=facts, pictures=_pictures(shown), rows=(buttons,))
+
+
+def refused(refusal: Refusal) -> Card:
+    """Why not, and what to do. An offer is a button where its text fits into one, else a line to copy."""
+    fitting = [Action(name="try", text=offer.text) for offer in refusal.offers]
+    buttons = tuple(
+        Button(id=action.id, label=offer.label[:34], name=offer.label, style="primary")
+        for offer, action in zip(refusal.offers, fitting, strict=True)
+        if len(action.id) <= actions.MAX_ID
+    )
+    long = [
+        offer.text
+        for offer, action in zip(refusal.offers, fitting, strict=True)
+        if len(action.id) > actions.MAX_ID
+    ]
+    return Card(
+        kind="refused",
+        body=(refusal.notice, *long),
+        rows=(buttons,) if buttons else (),
+        private=True,
+    )
+
+
+def failed(job: Job) -> Card:
+    reason = f"{job.reason} Nothing was charged.".lstrip()
+    return _of(job, "failed", body=(reason,), rows=((_again(job, "Try again"),),))
+
+
+def cancelled(job: Job) -> Card:
+    return _of(job, "cancelled", facts=("cancelled, nothing charged",), rows=((_again(job),),))
+
+
+def deleted(job: Job) -> Card:
+    """Says nothing of what it was."""
+    return Card(
+        kind="deleted", body=("These pictures were deleted.",), job=job.id, private=job.origin.private
+    )
+
+
+# --- answers to questions ---------------------------------------------------------------------------------
+
+_MADE = {
+    "upscale": "enlarged from",
+    "vary_subtle": "subtle variations of",
+    "vary_strong": "strong variations of",
+    "again": "painted again from",
+    "edit": "edited from",
+}
+
+
+def info(job: Job, parents: Sequence[Job] = (), text: str = "") -> Card:
+    """Everything about a job. `parents`: where it came from, the nearest first. `text` paints it again."""
+    request = job.request
+    lines = [
+        f"Negative prompt: {request.negative_prompt}" if request.negative_prompt else "",
+        f"Style: {presets.load().label(job.style)}" if job.style else "",
+        _seeds(job),
+        f"Model: {request.model}",
+        f"Size: {sized(request.width, request.height)}",
+        "" if request.upscale > 1 else f"Steps: {request.steps}, guidance {request.guidance:g}",
+        f"Strength: {request.strength:g} from a source picture" if _has_source(request) else "",
+        f"Cost: {span(job.device_seconds)} of the device",
+        *_lineage(job, parents),
+        f"Asked for by {job.origin.member.name}",
+        f"Job: {job.id}",
+        f"To paint it again: {text}" if text else "",
+    ]
+    return _of(job, "text", body=tuple(line for line in lines if line))
+
+
+def _has_source(request: GenerationRequest) -> bool:
+    return request.source is not None and request.upscale == 1
+
+
+def _seeds(job: Job) -> str:
+    first, last = job.request.seed, job.request.seed_of(job.request.count - 1)
+    return f"Seed: {first}" if job.request.count == 1 else f"Seeds: {first} to {last}, one a picture"
+
+
+def _lineage(job: Job, parents: Sequence[Job]) -> Iterator[str]:
+    for child, parent in zip((job, *parents), parents, strict=False):
+        of = "" if child.parent_index is None else f"picture {child.parent_index + 1} of "
+        yield f"Origin: {_MADE.get(child.action, 'made from')} {of}{parent.id} “{clip(parent.prompt)}”"
+
+
+def queue(lanes: Sequence[Lane], jobs: Mapping[str, Job], member: Member) -> Card:
+    """Who waits and who paints, in the order of their turns. People of other places stay nameless."""
+    if not lanes:
+        return Card(
+            kind="text", title="In line", body=("Nobody waits. A prompt starts at once.",), private=True
+        )
+    shown = 15
+    lines = [
+        f"{number}. {_who(lane, jobs, member)}: {_doing(lane)}"
+        for number, lane in enumerate(lanes[:shown], start=1)
+    ]
+    if len(lanes) > shown:
+        lines.append(f"and {len(lanes) - shown} more people")
+    waiting_jobs = sum(len(lane.waiting) for lane in lanes)
+    people = "1 person" if len(lanes) == 1 else f"{len(lanes)} people"
+    facts = (people, f"{_jobs(waiting_jobs)} waiting")
+    return Card(kind="text", title="In line", facts=facts, body=tuple(lines), private=True)
+
+
+def _who(lane: Lane, jobs: Mapping[str, Job], member: Member) -> str:
+    if lane.user == member.id:
+        return "you"
+    if lane.tenant != member.tenant:
+        return "someone elsewhere"
+    known = (jobs[id].origin.member.name for id in (*lane.running, *lane.waiting) if id in jobs)
+    return next(known, "someone")
+
+
+def _doing(lane: Lane) -> str:
+    parts = [f"{_jobs(len(lane.running))} painting"] if lane.running else []
+    parts += [f"{_jobs(len(lane.waiting))} waiting"] if lane.waiting else []
+    return ", ".join(parts)
+
+
+def _jobs(number: int) -> str:
+    return "1 job" if number == 1 else f"{number} jobs"
+
+
+def history(jobs: Sequence[Job], *, search: str = "") -> Card:
+    """Ten jobs at most, newest first, each with a button that shows it again."""
+    found = jobs[:10]
+    what = f"Pictures with “{clip(search)}”" if search else "Pictures"
+    if not found:
+        return Card(kind="text", title=what, body=("There are none yet.",), private=True)
+    lines = tuple(f"{number}. {_summary(job)}" for number, job in enumerate(found, start=1))
+    pictures = tuple(picture for job in found for picture in _pictures(job)[:1])
+    buttons = [
+        _button("show", job, str(number), f"Show {clip(job.prompt)}")
+        for number, job in enumerate(found, start=1)
+    ]
+    return Card(kind="text", title=what, body=lines, pictures=pictures, rows=_rows(buttons), private=True)
+
+
+def _summary(job: Job) -> str:
+    state = "" if job.state.value == "rendered" else f"{_STATES[job.state.value]} · "
+    return f"{clip(job.prompt, 80)} · {state}{job.created:%d %b %H:%M} UTC · {job.id}"
+
+
+_STATES = {
+    "queued": "in line",
+    "running": "painting",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "deleted": "deleted",
+}
+
+
+def quota(balance: Balance, now: datetime, pictures: int = 0) -> Card:
+    """What is used and left of the allowance; `pictures` is what that is worth, of the ordinary kind."""
+    facts = [f"{amount(balance.left)} s left"]
+    facts += [f"about {pictures} pictures"] if pictures > 1 else []
+    wait = about((balance.resets - now).total_seconds()).removeprefix("about ")
+    facts.append(f"resets at {balance.resets:%H:%M} UTC, in {wait}")
+    used = f"{amount(balance.used)} of {amount(balance.cap)} s used"
+    done = min(1.0, balance.used / balance.cap) if balance.cap else 1.0
+    return Card(
+        kind="text",
+        title="Your allowance today",
+        facts=tuple(facts),
+        bar=Bar(done=done, label=used),
+        private=True,
+    )
+
+
+def styles() -> Card:
+    known = presets.load()
+    lines = tuple(f"{style.name}: {style.help}" for style in known.styles.values())
+    use = 'Use one with --style, as in --style "oil painting", or say "as pixel art" at the end.'
+    return Card(kind="text", title="Styles", body=(*lines, use), private=True)
+
+
+def settings(preferences: Preferences) -> Card:
+    """A person's defaults."""
+    own = "the studio's own"
+    lines = (
+        f"Style: {presets.load().label(preferences.style) or 'none'}",
+        f"Model: {preferences.model or own}",
+        f"Count: {preferences.count or own}",
+        f"Shape: {preferences.aspect or own}",
+        f"Private: {'yes' if preferences.private else 'no'}",
+        "Change them with /settings; its option reset goes back to the studio's own.",
+    )
+    return Card(kind="text", title="Your settings", body=lines, private=True)
+
+
+def help(command: Command | None = None) -> Card:
+    """All commands, or one with its options."""
+    if command is None:
+        lines = [f"/{each.name}: {each.help}" for each in commands.COMMANDS]
+        lines.append("/help imagine shows every flag.")
+        return Card(kind="text", title="Easel paints what you describe", body=tuple(lines), private=True)
+    lines = [command.help, *map(_option_help, command.options)]
+    lines += [f"Example: /{command.name} {example}" for example in command.examples]
+    return Card(kind="text", title=f"/{command.name}", body=tuple(lines), private=True)
+
+
+def _option_help(option: Option) -> str:
+    names = ", ".join(f"--{flag}" for flag in option.flags) or option.name
+    parts = [f"{names}: {option.help}"]
+    if option.kind in ("integer", "number") and option.maximum is not None:
+        parts.append(f"{option.minimum or 0:.0f} to {option.maximum:.0f}.")
+    if option.choices:
+        parts.append(f"{' or '.join(option.choices).capitalize()}.")
+    if option.default:
+        parts.append(f"Left out: {option.default}.")
+    return " ".join(parts)

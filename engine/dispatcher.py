@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from engine.catalog import Catalog
-from engine.errors import Cancelled, InvalidRequest, WorkerLost
+from engine.errors import Cancelled, EngineError, InvalidRequest, WorkerLost
 from engine.fair_queue import FairQueue
 from engine.types import (
     BlobRef,
@@ -33,7 +33,7 @@ from engine.wire import Ready, Task
 
 _log = logging.getLogger(__name__)
 
-RESIDENTS = 32  # jobs inside one worker; a parked picture costs little more than its latents
+RESIDENTS = 32  # most jobs inside one worker; a parked picture costs little more than its latents
 DEATHS = 2  # a job that was running when so many workers died is set aside
 LONGEST_PAUSE = 30.0  # seconds between attempts to replace a worker
 
@@ -71,7 +71,9 @@ class Dispatcher:
         read: Callable[[BlobRef], bytes],
         *,
         queue: FairQueue | None = None,
+        residents: int = RESIDENTS,
     ) -> None:
+        self._residents = residents
         self._catalog = catalog
         self._hires = hires
         self._read = read
@@ -84,7 +86,7 @@ class Dispatcher:
 
     async def start(self) -> None:
         self._open.set()
-        self._desks = [Desk() for _ in self._hires]
+        self._desks = [Desk(self._residents) for _ in self._hires]
         self._loops = [
             asyncio.create_task(self._employ(hire, desk), name=f"worker-{number}")
             for number, (hire, desk) in enumerate(zip(self._hires, self._desks, strict=True))
@@ -112,8 +114,8 @@ class Dispatcher:
             self._events.put_nowait(Failed(job=job, error=error, device_seconds=0))
             return True
         for desk in self._desks:
-            if job in desk.residents and desk.worker is not None:
-                desk.errand(desk.worker.cancel(job))
+            if job in desk.residents:
+                desk.cancel(job)
                 return True
         return False
 
@@ -168,6 +170,7 @@ class Dispatcher:
             task = await self._with_source(job)
             if task is not None:
                 await worker.send(task)
+                desk.sent(job.id)
             else:
                 error = InvalidRequest("no source", advice="The source picture is gone. Choose another.")
                 self._on_event(desk, Failed(job=job.id, error=error, device_seconds=0))
@@ -203,27 +206,36 @@ class Dispatcher:
         """The worker is lost: its jobs wait again, before their owners' others, with the same seeds."""
         _log.error("worker lost with %d jobs inside, %d running", len(desk.residents), len(suspects))
         for job in reversed(list(desk.residents.values())):
-            spent = desk.spent.get(job.id, 0.0)
+            spent, unwanted = desk.spent.get(job.id, 0.0), desk.unwanted(job.id)
             desk.dismiss(job.id)
             self._queue.settle(job.id, spent)
-            self._again_or_aside(replace(job, deaths=job.deaths + (job.id in suspects)), spent)
+            again = replace(job, deaths=job.deaths + (job.id in suspects))
+            if error := _verdict(again, unwanted):
+                self._events.put_nowait(Failed(job=job.id, error=error, device_seconds=spent))
+            else:
+                self._queue.put(again, first=True)
+                self._events.put_nowait(Restarted(job=job.id, deaths=again.deaths))
 
-    def _again_or_aside(self, job: EngineJob, spent: float) -> None:
-        if job.deaths >= DEATHS:
-            error = WorkerLost(f"job {job.id} was running when {job.deaths} workers died")
-            self._events.put_nowait(Failed(job=job.id, error=error, device_seconds=spent))
-        else:
-            self._queue.put(job, first=True)
-            self._events.put_nowait(Restarted(job=job.id, deaths=job.deaths))
+
+def _verdict(job: EngineJob, unwanted: bool) -> EngineError | None:
+    """Why a job whose worker was lost does not run again; None if it does."""
+    if unwanted:
+        return Cancelled(f"job {job.id} was cancelled as its worker died")
+    if job.deaths >= DEATHS:
+        return WorkerLost(f"job {job.id} was running when {job.deaths} workers died")
+    return None
 
 
 class Desk:
     """What the dispatcher knows of one worker: the jobs inside it and the room left."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: int) -> None:
+        self._places = places
         self.worker: Worker | None = None
         self.feeder: asyncio.Task[None] | None = None
         self.residents: dict[str, EngineJob] = {}
+        self._sent: set[str] = set()  # the worker knows these
+        self._cancelled: set[str] = set()
         self.spent: dict[str, float] = {}  # device-seconds by job
         self.pause = 0.0  # seconds before the next worker is hired
         self.room = asyncio.Event()
@@ -238,6 +250,8 @@ class Desk:
 
     def dismiss(self, job_id: str) -> EngineJob:
         self.spent.pop(job_id, None)
+        self._sent.discard(job_id)
+        self._cancelled.discard(job_id)
         job = self.residents.pop(job_id)
         self._update()
         return job
@@ -250,14 +264,26 @@ class Desk:
         if self.feeder is not None:
             self.feeder.cancel()
 
-    def errand(self, work: Awaitable[None]) -> None:
-        """Send word to the worker without waiting for it."""
-        task = asyncio.ensure_future(work)
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
+    def sent(self, job_id: str) -> None:
+        self._sent.add(job_id)
+        self._pass_on(job_id)
+
+    def cancel(self, job_id: str) -> None:
+        self._cancelled.add(job_id)
+        self._pass_on(job_id)
+
+    def unwanted(self, job_id: str) -> bool:
+        return job_id in self._cancelled
+
+    def _pass_on(self, job_id: str) -> None:
+        """Tell the worker of a cancellation once it knows the job, without waiting for it."""
+        if job_id in self._sent and job_id in self._cancelled and self.worker is not None:
+            errand = asyncio.create_task(self.worker.cancel(job_id))
+            self._errands.add(errand)
+            errand.add_done_callback(self._errands.discard)
 
     def _update(self) -> None:
-        (self.room.set if len(self.residents) < RESIDENTS else self.room.clear)()
+        (self.room.set if len(self.residents) < self._places else self.room.clear)()
         (self.idle.clear if self.residents else self.idle.set)()
 
 

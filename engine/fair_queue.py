@@ -360,10 +360,16 @@ class _Branch(Share, Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one forward pass may take together."""
+    """What one forward pass may take together.
+
+    While more than one person waits, others join a pass only as long as it takes no more than `stretch`
+    times what its leader would take alone, or `seconds`, whichever is longer. Without such a cap a light
+    user finishes later than under plain round-robin.
+    """
 
     window: float = 0.05  # Δ: weighted device-seconds that a filler may be ahead of the leader
-    seconds: float = 0.15  # longest tick while more than one person waits; the leader alone may exceed it
+    seconds: float = 0.02
+    stretch: float = 2.0
 
 
 class StepOrder(Generic[S]):
@@ -409,6 +415,8 @@ class StepOrder(Generic[S]):
         leader = self._descend(set(), None)
         assert leader is not None
         batch, rows, taken = [leader], leader.rows, {id(leader)}
+        alone = self._predict(leader.key, leader.rows)
+        cap = max(self.limits.seconds, self.limits.stretch * alone)
         crowded = self._crowded()
         before = self._virtual_times()
         self._provisional(leader)
@@ -416,7 +424,7 @@ class StepOrder(Generic[S]):
             rows += step.rows
             # Alone, a person may use the whole device: nobody waits for the tick to end. That also makes
             # the batches of an idle engine, and so their last bits, the same every time.
-            too_long = crowded and self._predict(leader.key, rows) > self.limits.seconds
+            too_long = crowded and self._predict(leader.key, rows) > cap
             if rows > leader.most_rows or too_long:
                 break
             batch.append(step)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import platform
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import Any
 
 from engine import catalog
@@ -24,12 +26,27 @@ _log = logging.getLogger(__name__)
 CLOSING_SECONDS = 5.0  # a worker that is asked to stop may finish its forward pass
 
 
+Target = Callable[[Setup, Connection, Connection, Vitals], None]
+"""What a worker process runs: its setup, the pipe of orders, the pipe of reports, its vitals."""
+
+
+def run_worker(setup: Setup, orders: Connection, reports: Connection, vitals: Vitals) -> None:
+    """Entry of the worker process: torch is imported here and nowhere else."""
+    # Threads that spin while they wait for each other are ten times slower once anything else runs.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from engine.worker import main
+
+    main(setup, orders, reports, vitals)
+
+
 class LocalEngine(Dispatcher):
     """Workers on the devices of this machine.
 
     `models`: names, folders, files or hub names, the default first. `device`: "auto", or devices such as
     "cpu", "mps", "cuda:0,cuda:1". `read` returns the bytes of a source picture. A forward pass that takes
-    longer than `hang_seconds` counts as hung. Raises UnknownModel.
+    longer than `hang_seconds` counts as hung. `target` is for tests of faults; other options are those of
+    the dispatcher. Raises
+    UnknownModel.
     """
 
     def __init__(
@@ -39,13 +56,15 @@ class LocalEngine(Dispatcher):
         device: str,
         read: Callable[[BlobRef], bytes],
         hang_seconds: float = 120.0,
+        target: Target = run_worker,
+        **options: Any,
     ) -> None:
         self.devices = devices(device)
-        hires = [
-            partial(WorkerProcess.start, Setup(device=name, models=tuple(models), hang_seconds=hang_seconds))
-            for name in self.devices
+        setups = [
+            Setup(device=name, models=tuple(models), hang_seconds=hang_seconds) for name in self.devices
         ]
-        super().__init__(catalog.load(models), hires, read)
+        hires = [partial(WorkerProcess.start, setup, target) for setup in setups]
+        super().__init__(catalog.load(models), hires, read, **options)
 
 
 def devices(setting: str) -> list[str]:
@@ -67,13 +86,13 @@ def _nvidia_gpus() -> int:
 class WorkerProcess:
     """A worker as the dispatcher sees it: a process, two pipes and a page of shared memory."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, target: Target) -> None:
         context = get_context("spawn")
         self._vitals = Vitals(context)
         orders_in, self._orders = context.Pipe(duplex=False)
         self._reports, reports_out = context.Pipe(duplex=False)
         self._process = context.Process(
-            target=_run_worker,
+            target=target,
             args=(setup, orders_in, reports_out, self._vitals),
             name=f"easel-{setup.device}",
             daemon=True,
@@ -85,8 +104,8 @@ class WorkerProcess:
         self._suspects: frozenset[str] = frozenset()
 
     @classmethod
-    async def start(cls, setup: Setup) -> WorkerProcess:
-        return await asyncio.to_thread(cls, setup)
+    async def start(cls, setup: Setup, target: Target) -> WorkerProcess:
+        return await asyncio.to_thread(cls, setup, target)
 
     @property
     def pid(self) -> int | None:
@@ -155,10 +174,3 @@ class WorkerProcess:
             self._process.kill()
         self._process.join()
         self._orders.close()
-
-
-def _run_worker(*args: Any) -> None:
-    """Entry of the worker process: torch is imported here and nowhere else."""
-    from engine.worker import main
-
-    main(*args)

@@ -77,7 +77,7 @@ def load(entry: Entry, device: torch.device, upscaler: Upscaler) -> Loaded:
 
 
 def _from_source(entry: Entry, dtype: torch.dtype) -> Any:
-    options: dict[str, Any] = {"torch_dtype": dtype, "use_safetensors": True}
+    options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True}
     if entry.local is None or Path(entry.local).is_dir():
         return diffusers.DiffusionPipeline.from_pretrained(entry.source, trust_remote_code=False, **options)
     if entry.config:

@@ -109,7 +109,7 @@ def _leaky(x: Tensor) -> Tensor:
 
 NETWORKS: dict[str, type[SRVGGNetCompact] | type[RRDBNet]] = {
     "animevideov3": SRVGGNetCompact,  # 0.6 M parameters: fast
-    "x4plus-anime": RRDBNet,  # 4.5 M parameters: about twenty times slower, crisper
+    "x4plus-anime": RRDBNet,  # 4.5 M parameters: about ten times slower, crisper
 }
 
 
@@ -149,7 +149,7 @@ class Upscaler:
 
     def _run(self, pixels: Tensor) -> Tensor:
         """One picture at a time: same speed on a CPU, a quarter of the memory for four."""
-        made = [self.network(picture.to(self.device)) for picture in pixels.split(1)]
+        made = [self.network(picture[None].to(self.device)) for picture in pixels.unbind(0)]
         return torch.cat(made).clamp(0, 1).to(pixels.device)
 
     def _run_tile(self, pixels: Tensor, out: Tensor, top: int, left: int) -> None:

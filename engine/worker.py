@@ -135,11 +135,15 @@ class Worker:
         with torch.no_grad():
             self._prepare()
             while self._open:
-                self._receive()
-                if batch := self._turns.pick():
-                    self._vitals.begin(self._setup.hang_seconds, {r.resident.job.id for r in batch})
-                    self._hand_back(batch, self._run(batch))
-                    self._vitals.end()
+                self.turn()
+
+    def turn(self) -> None:
+        """Take in what has arrived, then let the requests whose turn it is take one step together."""
+        self._receive()
+        if batch := self._turns.pick():
+            self._vitals.begin(self._setup.hang_seconds, {r.resident.job.id for r in batch})
+            self._hand_back(batch, self._run(batch))
+            self._vitals.end()
 
     def _prepare(self) -> None:
         """Load the default model before anyone asks, and say so."""

@@ -124,7 +124,14 @@ class House:
     async def delivered(self, id: str) -> Job:
         """The row once its end was written down as shown."""
         async with asyncio.timeout(PATIENCE):
-            while (job := await self.row(id)).delivered is None:
+            while (job := await self.row(id)).delivered is None:  # noqa: ASYNC110 only the row knows
+                await asyncio.sleep(0.01)
+        return job
+
+    async def ended(self, id: str) -> Job:
+        """The row once the job has ended, shown or not."""
+        async with asyncio.timeout(PATIENCE):
+            while not (job := await self.row(id)).state.ended:  # noqa: ASYNC110 only the row knows
                 await asyncio.sleep(0.01)
         return job
 
@@ -144,7 +151,7 @@ Opens = Callable[..., Any]
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Opens:
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opens:
     """Opens the studio on this test's folder, as often as the test likes: `async with opened(...) as house`.
 
     With `crash=True` it is left as a killed process leaves it.
@@ -171,6 +178,7 @@ def opened(tmp_path: Path) -> Opens:
             yield House(studio, store, engine, blobs, surface, settings)
         finally:
             if crash:
+                monkeypatch.setattr("bot.studio.LAST_WORDS", 0.1)
                 await store.close()  # nothing more can be written
             await studio.close()
             await store.close()

@@ -279,7 +279,11 @@ def simulate(seed: int) -> tuple[float, int]:
         k: (rnd.uniform(0.005, 0.1), rnd.uniform(0.01, 0.15)) for k in range(rnd.randint(1, 3))
     }
     device, most_rows = Device(kinds), rnd.choice([2, 4, 8])
-    limits = Limits(window=rnd.choice([0.0, 0.0, 0.2, 1.0]), seconds=rnd.choice([math.inf, 0.2]))
+    limits = Limits(
+        window=rnd.choice([0.0, 0.0, 0.2, 1.0]),
+        seconds=rnd.choice([math.inf, 0.2, 0.0]),
+        stretch=rnd.choice([1.0, 1.5, 2.0]),
+    )
     order: StepOrder[Walk] = StepOrder(device.seconds, limits)
     tenants = {f"t{n}": rnd.choice([1.0, 1.0, 2.0, 4.0]) for n in range(rnd.randint(1, 3))}
     users = {
@@ -359,7 +363,7 @@ def walk(user: str, *, key: str = "unet", rows: int = 1, most_rows: int = 8) -> 
 
 
 def test_a_newcomer_leads_the_next_pass() -> None:
-    order: StepOrder[Walk] = StepOrder(lambda _key, rows: 0.1 * rows, Limits(seconds=0.15))
+    order: StepOrder[Walk] = StepOrder(lambda _key, rows: 0.1 * rows, Limits(stretch=1.5))
     for _ in range(20):
         order.add(walk("flooder"))
     for _ in range(5):
@@ -372,7 +376,7 @@ def test_a_newcomer_leads_the_next_pass() -> None:
 
 
 def test_the_tick_cap_binds_only_while_somebody_else_waits() -> None:
-    order: StepOrder[Walk] = StepOrder(lambda _key, rows: 0.1 * rows, Limits(window=9, seconds=0.25))
+    order: StepOrder[Walk] = StepOrder(lambda _key, rows: 0.1 * rows, Limits(window=9, stretch=2.5))
     flood = [walk("flooder") for _ in range(6)]
     for each in flood:
         order.add(each)

@@ -24,8 +24,8 @@ def test_it_resets_at_the_next_midnight_of_utc() -> None:
 
 
 @given(amounts)
-def test_a_hold_covers_its_estimate_to_the_millisecond(estimate: float) -> None:
-    assert 0 <= quota.held_ms(estimate) - estimate * 1000 < 1.001
+def test_a_hold_covers_its_estimate_rounded_up_to_a_millisecond(estimate: float) -> None:
+    assert -0.001 < quota.held_ms(estimate) - estimate * 1000 < 1.001
 
 
 def test_a_hold_is_not_rounded_up_by_an_error_of_floating_point() -> None:

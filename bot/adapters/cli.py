@@ -1,0 +1,164 @@
+"""The command line as a surface: one job, a progress bar on a terminal, and files at its end."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from bot import app, telemetry
+from bot.adapters.base import MessageRef
+from bot.card import Card
+from bot.errors import EaselError, Refusal
+from bot.models import Job, Member, Origin, State
+from bot.settings import Settings
+from bot.studio import Receipt, Studio
+
+
+class CommandLine:
+    """Shows the one job that was asked for on standard error. Implements ChatAdapter."""
+
+    name = "cli"
+    edit_interval = 0.1  # seconds
+
+    def __init__(self, console: Console) -> None:
+        self._ends: dict[str, Job] = {}
+        self._ended = asyncio.Event()
+        columns = (BarColumn(24), TextColumn("{task.description}", markup=False))
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._tasks: dict[str, TaskID] = {}
+
+    async def run(self) -> None:
+        """Nothing comes in but the one command."""
+
+    async def post(self, job: Job, card: Card) -> MessageRef:
+        self._show(job, card)
+        return {}
+
+    async def edit(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
+        self._show(job, card)
+        return ref
+
+    async def end_of(self, id: str, stopped: asyncio.Event) -> Job | None:
+        """The job once it has ended; None when `stopped` comes first."""
+        stop = asyncio.create_task(stopped.wait())
+        with self._progress:
+            self._tasks[id] = self._progress.add_task("in line", total=1.0)
+            while id not in self._ends and not stopped.is_set():
+                ended = asyncio.create_task(self._ended.wait())
+                await asyncio.wait({ended, stop}, return_when=asyncio.FIRST_COMPLETED)
+                ended.cancel()
+                self._ended.clear()
+        stop.cancel()
+        return self._ends.get(id)
+
+    def _show(self, job: Job, card: Card) -> None:
+        if task := self._tasks.get(job.id):
+            words = (card.bar.label,) if card.bar else ()
+            done = card.bar.done if card.bar else 0.0
+            self._progress.update(task, completed=done, description=" · ".join((*words, *card.facts)))
+        if job.state.ended:
+            self._ends[job.id] = job
+            self._ended.set()
+
+
+async def imagine(settings: Settings, options: Mapping[str, Any], *, out: Path, as_json: bool) -> int:
+    """Paint, write the pictures to `out`, say where they are. Returns the exit code. Raises EaselError."""
+    quiet = settings if settings.log_level == "debug" else replace(settings, log_level="error")
+    telemetry.set_up(quiet)
+    _make_folder(out)
+    surface = CommandLine(Console(stderr=True))
+    async with app.opened(settings) as studio, app.stop_signal() as stopped:
+        studio.add(surface)
+        await studio.start()
+        origin = _origin()
+        try:
+            answer = await studio.handle("imagine", _with_source(options), origin)
+            assert isinstance(answer, Receipt)
+            job = await surface.end_of(answer.job.id, stopped)
+            if job is None:
+                await studio.press(f"v1:cancel:{answer.job.id}", replace(origin, event=secrets.token_hex(8)))
+                job = await studio.job(answer.job.id, origin.member)
+        except Refusal as refusal:
+            return _complain(refusal.notice)
+        files = await _written(studio, job, out)
+    _report(job, files, as_json)
+    if job.state is State.RENDERED:
+        return 0
+    return _complain(job.reason or "Cancelled, nothing charged.")
+
+
+def _origin() -> Origin:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container may run a user that has no name
+        user = "someone"
+    member = Member(tenant="cli:local", id=f"cli:{user}", name=user, admin=True)
+    return Origin(surface="cli", member=member, channel="terminal", event=secrets.token_hex(8))
+
+
+def _with_source(options: Mapping[str, Any]) -> dict[str, Any]:
+    """A source that is a file becomes its bytes; anything else may name a stored picture."""
+    source = options.get("source")
+    if not source or not Path(source).is_file():
+        return dict(options)
+    try:
+        return {**options, "source": Path(source).read_bytes()}
+    except OSError as error:
+        raise EaselError(f"{source} cannot be read ({error.strerror}): choose another file.") from error
+
+
+async def _written(studio: Studio, job: Job, out: Path) -> list[Path]:
+    singles = [each for each in job.pictures if each.index >= 0] if job.state is State.RENDERED else []
+    files = []
+    for each in sorted(singles, key=lambda each: each.index):
+        path = out / f"{job.id}-{each.index + 1}.png"
+        await asyncio.to_thread(_write, path, await studio.picture(each.blob))
+        files.append(path)
+    return files
+
+
+def _make_folder(out: Path) -> None:
+    """Before anything is painted, so that nothing is paid for pictures that could not be written."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EaselError(f"{out} cannot be made ({error.strerror}): choose another --out folder.") from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise EaselError(
+            f"{path} cannot be written ({error.strerror}): choose another --out folder."
+        ) from error
+
+
+def _report(job: Job, files: list[Path], as_json: bool) -> None:
+    if not as_json:
+        sys.stdout.writelines(f"{file}\n" for file in files)
+        return
+    said = {
+        "job": job.id,
+        "state": job.state.value,
+        "pictures": [str(file) for file in files],
+        "seed": job.request.seed,
+        "seconds": round(job.seconds, 3),
+        "device_seconds": round(job.device_seconds, 3),
+    }
+    sys.stdout.write(json.dumps(said) + "\n")
+
+
+def _complain(sentence: str) -> int:
+    sys.stderr.write(f"{sentence}\n")
+    return 1

@@ -1,0 +1,159 @@
+"""Who may come in: hosts, origins, passwords, and the name a person goes by."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import time
+import unicodedata
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from aiohttp import web
+
+from bot.models import Member
+
+TENANT = "web:local"
+GUEST = "Guest"
+NAME_COOKIE = "easel_name"
+SESSION_COOKIE = "easel_session"
+SESSION_SECONDS = 30 * 24 * 3600
+LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+
+
+def clean_name(text: str) -> str:
+    """A name of 1 to 32 characters without control or invisible ones. Raises ValueError."""
+    text = unicodedata.normalize("NFKC", text)
+    visible = "".join(c for c in text if c.isspace() or unicodedata.category(c)[0] != "C")
+    name = " ".join(visible.split())
+    if not 1 <= len(name) <= 32:
+        raise ValueError("A name has 1 to 32 characters.")
+    return name
+
+
+def slug(name: str) -> str:
+    """The part of a member's id that stands for the name: "Ana María" and "ana maría" are one person."""
+    words = re.findall(r"\w+", name.casefold())
+    return "-".join(words) or hashlib.sha256(name.encode()).hexdigest()[:12]
+
+
+def member_named(name: str, *, admin: bool) -> Member:
+    return Member(tenant=TENANT, id=f"web:{slug(name)}", name=name, admin=admin)
+
+
+def load_key(path: Path) -> bytes:
+    """The random key that signs sessions, made at the first use and readable by its owner only."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        key = secrets.token_bytes(32)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(key)
+        return key
+
+
+class Attempts:
+    """A brake on guessing: at most `limit` failures in `seconds` from one address."""
+
+    def __init__(self, limit: int = 5, seconds: float = 60.0, addresses: int = 1024) -> None:
+        self._limit, self._seconds, self._addresses = limit, seconds, addresses
+        self._failures: OrderedDict[str, deque[float]] = OrderedDict()
+
+    def failed(self, address: str) -> None:
+        self._failures.setdefault(address, deque(maxlen=self._limit)).append(time.monotonic())
+        self._failures.move_to_end(address)
+        while len(self._failures) > self._addresses:
+            self._failures.popitem(last=False)
+
+    def exhausted(self, address: str) -> bool:
+        failures = self._failures.get(address, ())
+        return sum(time.monotonic() - at < self._seconds for at in failures) >= self._limit
+
+
+class Access:
+    """Decides about every request; keeps nothing but the last failed logins.
+
+    Without a password only this machine reaches the page, so whoever sits here is the administrator. With
+    one, the password is shared: names are then a courtesy among people who trust each other.
+    """
+
+    def __init__(
+        self, password: str, key: bytes | None = None, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.attempts = Attempts()
+        self._password = password
+        # A changed password ends every session.
+        self._key = hmac.digest(key or secrets.token_bytes(32), password.encode(), "sha256")
+        self._clock = clock
+
+    @property
+    def needs_password(self) -> bool:
+        return bool(self._password)
+
+    def knows_host(self, request: web.Request) -> bool:
+        """False for a foreign name that resolves to this machine (DNS rebinding)."""
+        host = re.sub(r":\d+$", "", request.host)
+        return self.needs_password or host in LOOPBACK_NAMES
+
+    def is_foreign(self, request: web.Request) -> bool:
+        """Whether another site's page made the browser ask. Programs that are no browsers send neither."""
+        site = request.headers.get("Sec-Fetch-Site", "same-origin")
+        origin = request.headers.get("Origin")
+        own = (None, f"http://{request.host}", f"https://{request.host}")
+        return site not in ("same-origin", "none") or origin not in own
+
+    def is_member(self, request: web.Request) -> bool:
+        return not self.needs_password or self._session_holds(request.cookies.get(SESSION_COOKIE, ""))
+
+    def opens(self, password: str) -> bool:
+        return hmac.compare_digest(password.encode(), self._password.encode())
+
+    def member(self, request: web.Request) -> Member:
+        try:
+            name = clean_name(unquote(request.cookies.get(NAME_COOKIE, "")))
+        except ValueError:
+            name = GUEST
+        return member_named(name, admin=not self.needs_password)
+
+    def sign_in(self, request: web.Request, response: web.StreamResponse) -> None:
+        expires = f"{self._clock() + SESSION_SECONDS:.0f}"
+        response.set_cookie(
+            SESSION_COOKIE,
+            f"{expires}.{self._signature(expires)}",
+            max_age=SESSION_SECONDS,
+            httponly=True,
+            samesite="Strict",
+            secure=_is_https(request),
+        )
+
+    def sign_out(self, response: web.StreamResponse) -> None:
+        response.del_cookie(SESSION_COOKIE)
+
+    def call(self, request: web.Request, response: web.StreamResponse, name: str) -> None:
+        """Remember the name. Raises ValueError."""
+        response.set_cookie(
+            NAME_COOKIE,
+            quote(clean_name(name)),
+            max_age=365 * 24 * 3600,
+            httponly=True,
+            samesite="Lax",
+            secure=_is_https(request),
+        )
+
+    def _session_holds(self, session: str) -> bool:
+        expires, _, signature = session.partition(".")
+        genuine = hmac.compare_digest(signature.encode(), self._signature(expires).encode())
+        return genuine and int(expires) > self._clock()
+
+    def _signature(self, expires: str) -> str:
+        return hmac.new(self._key, expires.encode(), "sha256").hexdigest()
+
+
+def _is_https(request: web.Request) -> bool:
+    return request.secure or request.headers.get("X-Forwarded-Proto") == "https"

@@ -1,0 +1,128 @@
+"""The web studio as one more surface: it serves the page and tells open pages what changed."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from bot.adapters.base import MessageRef
+from bot.adapters.web import assets
+from bot.adapters.web.access import Access, load_key
+from bot.adapters.web.api import Api
+from bot.adapters.web.guard import add_headers, middlewares
+from bot.adapters.web.hub import Hub
+from bot.adapters.web.pages import Pages
+from bot.adapters.web.site import Site
+from bot.adapters.web.views import Views
+from bot.card import Card
+from bot.errors import EaselError
+from bot.models import Job
+from bot.settings import Settings
+from bot.studio import Studio
+
+log = structlog.stdlib.get_logger(__name__)
+
+FORM_BYTES = 1_000_000  # what a form may carry beside a source picture
+STOP_SECONDS = 2.0  # what requests get to end in when the studio stops
+
+
+class WebAdapter:
+    """A page on this machine, or behind a password on the network.
+
+    A message is drawn from its job's row whenever someone looks, so posting and editing only tell the pages
+    that are open. Implements ChatAdapter.
+    """
+
+    name = "web"
+    edit_interval = 0.2  # seconds
+
+    def __init__(self, studio: Studio, settings: Settings) -> None:
+        self._studio = studio
+        self._settings = settings
+        self._hub = Hub()
+        self._socket: socket.socket | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the page is; known once bound."""
+        if self._socket is None:
+            raise EaselError("The web studio is not bound to a port yet.")
+        host = self._settings.web_host
+        port = self._socket.getsockname()[1]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def bind(self) -> None:
+        """Take the port. Raises EaselError when that cannot be had."""
+        host, port = self._settings.web_host, self._settings.web_port
+        try:
+            self._socket = socket.create_server((host, port), family=_family(host), backlog=128)
+        except OSError as error:
+            raise EaselError(_sentence(error, host, port)) from error
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        if self._socket is None:
+            self.bind()
+        assert self._socket is not None
+        runner = web.AppRunner(self.app(), access_log=None, shutdown_timeout=STOP_SECONDS)
+        await runner.setup()
+        try:
+            await web.SockSite(runner, self._socket).start()
+            log.info("the web studio is open", url=self.url)
+            await asyncio.Event().wait()
+        finally:
+            self._hub.close()
+            await runner.cleanup()
+            self._socket = None
+
+    async def post(self, job: Job, card: Card) -> MessageRef:
+        self._hub.publish(job, card)
+        return {"job": job.id}
+
+    async def edit(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
+        self._hub.publish(job, card)
+        return ref
+
+    def app(self) -> web.Application:
+        """The server's application, without a port."""
+        files = assets.load()
+        site = Site(
+            studio=self._studio,
+            settings=self._settings,
+            hub=self._hub,
+            access=self._access(),
+            assets=files,
+            views=Views(files),
+        )
+        app = web.Application(
+            middlewares=middlewares(site),
+            client_max_size=self._settings.max_source_bytes + FORM_BYTES,
+        )
+        app.on_response_prepare.append(add_headers)
+        app.add_routes([*Pages(site).routes(), *Api(site).routes()])
+        return app
+
+    def _access(self) -> Access:
+        password = self._settings.web_password.reveal()
+        return Access(password, load_key(Path(self._settings.data_dir) / "web.key") if password else b"")
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _sentence(error: OSError, host: str, port: int) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return (
+                f"Port {port} on {host} is in use: stop the other program, or set WEB_PORT to another port."
+            )
+        case errno.EACCES:
+            return f"Port {port} may not be opened by this user: set WEB_PORT to one above 1023."
+    return f"The web studio cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}): check WEB_HOST."

@@ -1,0 +1,204 @@
+"""What the page's script asks for: send, press, compose, and the stream of events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aiohttp import BodyPartReader, web
+
+from bot import telemetry
+from bot.adapters.web import composer
+from bot.adapters.web.hub import Change, News, Page
+from bot.adapters.web.pages import THUMBNAIL
+from bot.adapters.web.site import CHANNEL, Site
+from bot.adapters.web.views import picture_url
+from bot.card import Card, Form
+from bot.errors import Refusal
+from bot.models import Member, Origin
+
+HEARTBEAT = 15.0  # seconds
+LINE_INTERVAL = 0.5  # seconds between two pictures of the line for one page
+MAX_FIELD = 64_000  # bytes of a text field
+FIELDS = ("text", "event", "parent", "source")
+EVENT = re.compile(r"[\w-]{8,64}")
+
+
+@dataclass(slots=True)
+class Upload:
+    """A form with at most one picture."""
+
+    fields: dict[str, str] = field(default_factory=dict)
+    picture: bytes = b""
+
+
+class Api:
+    """Everything that changes something, and what has changed."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._studio = site.studio
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.post("/api/send", self.send),
+            web.post("/api/press", self.press),
+            web.post("/api/compose", self.compose),
+            web.get("/api/events", self.events),
+        ]
+
+    async def send(self, request: web.Request) -> web.Response:
+        """A line of the composer, as a multipart form: text, event, and perhaps parent and source."""
+        with telemetry.ACKNOWLEDGED.labels("web").time():
+            return await self._send(request)
+
+    async def _send(self, request: web.Request) -> web.Response:
+        upload = await self._upload(request)
+        command, options = composer.typed(upload.fields.get("text", ""))
+        if upload.picture:
+            options["source"] = upload.picture
+        origin = self._origin(self._site.member(request), upload.fields.get("event", ""))
+        parent = upload.fields.get("parent", "")
+        return self._answer(await self._studio.handle(command, options, origin, parent=parent))
+
+    async def press(self, request: web.Request) -> web.Response:
+        with telemetry.ACKNOWLEDGED.labels("web").time():
+            values = await _json(request)
+            origin = self._origin(self._site.member(request), values.get("event", ""))
+            return self._answer(await self._studio.press(values.get("button", ""), origin))
+
+    async def compose(self, request: web.Request) -> web.Response:
+        """What the composer's text says, after changing one option of it if asked to."""
+        values = await _json(request)
+        changes = {values["option"]: values.get("value", "")} if values.get("option") else {}
+        try:
+            reading = composer.read(values.get("text", ""), changes, has_file=bool(values.get("file")))
+        except Refusal:
+            if changes:
+                raise
+            return web.json_response({})  # half a sentence: nothing to mirror yet
+        source = await self._source_url(reading.said.get("source", ""), self._site.member(request))
+        return web.json_response({"text": reading.text, "said": reading.said, "source": source})
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """Server-sent events for one page until it goes or the studio stops."""
+        hub = self._site.hub
+        since = request.headers.get("Last-Event-ID") or request.query.get("since", "")
+        response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        response.content_type = "text/event-stream"
+        await response.prepare(request)
+        page = hub.open(self._site.member(request), since)
+        try:
+            await self._follow(page, response)
+        except ConnectionResetError:
+            pass  # the page was closed
+        finally:
+            hub.leave(page)
+        return response
+
+    async def _follow(self, page: Page, response: web.StreamResponse) -> None:
+        await response.write(b"retry: 1000\n\n")
+        while not page.closed:
+            news = await page.news(HEARTBEAT)
+            await response.write(await self._frames(page, news))
+            if news.line:
+                await asyncio.sleep(LINE_INTERVAL)
+
+    async def _frames(self, page: Page, news: News) -> bytes:
+        frames = [_frame("reload", {}, self._site.hub.mark())] if news.reload else []
+        frames += [self._card_frame(change) for change in news.changes]
+        if news.line:
+            values = await self._site.line(page.member)
+            frames.append(_frame("line", {"html": self._site.views.render("lanes.html", **values)}))
+        return b"".join(frames) or b":\n\n"
+
+    def _card_frame(self, change: Change) -> bytes:
+        html = self._site.views.message(change.job, change.card)
+        return _frame("card", {"job": change.job.id, "html": html}, self._site.hub.mark(change.number))
+
+    def _answer(self, answer: object) -> web.Response:
+        match answer:
+            case Card(kind="cancelled" | "deleted"):
+                return web.json_response({})  # the job's own message says so
+            case Card(kind="done" | "upscaled"):
+                return web.json_response({"open": f"/jobs/{answer.job}"})
+            case Card():
+                return web.json_response({"card": self._site.views.whisper(answer)})
+            case Form():
+                text = composer.form_text(answer)
+                return web.json_response(
+                    {"form": {"title": answer.title, "text": text, "parent": answer.parent}}
+                )
+        return web.json_response({"accepted": True})
+
+    def _origin(self, member: Member, event: str) -> Origin:
+        if not EVENT.fullmatch(event):
+            raise Refusal("The page is out of date. Load it again.")
+        return Origin(surface="web", member=member, channel=CHANNEL, event=f"{member.id}:{event}", reply={})
+
+    async def _source_url(self, source: str, me: Member) -> str:
+        """Where the picture is that `--source job:2` names; nothing where it cannot be seen."""
+        id, _, which = source.partition(":")
+        if not id:
+            return ""
+        try:
+            job = await self._studio.job(id, me)
+        except Refusal:
+            return ""
+        number = int(which) if which.isdecimal() else 1
+        stored = [picture.blob for picture in job.pictures if picture.index == number - 1]
+        blob = job.request.source if which == "source" else next(iter(stored), None)
+        return picture_url(id, blob, THUMBNAIL) if blob else ""
+
+    async def _upload(self, request: web.Request) -> Upload:
+        if not request.content_type.startswith("multipart/"):
+            raise Refusal("The page is out of date. Load it again.")
+        upload = Upload()
+        async for part in await request.multipart():
+            if isinstance(part, BodyPartReader) and part.name in FIELDS:
+                await self._take(part, part.name, upload)
+        return upload
+
+    async def _take(self, part: BodyPartReader, name: str, upload: Upload) -> None:
+        limit = self._site.settings.max_source_bytes if name == "source" else MAX_FIELD
+        body = await _read(part, limit)
+        if body is None:
+            megabytes = self._site.settings.max_source_mb
+            raise Refusal(
+                f"The picture is larger than {megabytes} MB. Choose a smaller one."
+                if name == "source"
+                else "The prompt is too long. Shorten it."
+            )
+        if name == "source":
+            upload.picture = body
+        else:
+            upload.fields[name] = body.decode("utf-8", "replace")
+
+
+async def _read(part: BodyPartReader, limit: int) -> bytes | None:
+    """The part's body, or None when it is longer than `limit` bytes."""
+    body = bytearray()
+    while chunk := await part.read_chunk(65536):
+        body += chunk
+        if len(body) > limit:
+            return None
+    return bytes(body)
+
+
+async def _json(request: web.Request) -> Mapping[str, str]:
+    """An object of texts. Raises Refusal."""
+    try:
+        values = json.loads(await request.text())
+    except ValueError as error:
+        raise Refusal("The page is out of date. Load it again.") from error
+    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        raise Refusal("The page is out of date. Load it again.")
+    return values
+
+
+def _frame(event: str, data: Mapping[str, str], id: str = "") -> bytes:
+    head = f"id: {id}\n" if id else ""
+    return f"{head}event: {event}\ndata: {json.dumps(data)}\n\n".encode()

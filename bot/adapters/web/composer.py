@@ -1,0 +1,163 @@
+"""The box at the bottom of the channel: its chips, what they read in the text, and typed commands."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from bot import commands, presets, prompt
+from bot.card import Form
+from bot.commands import Command, Option
+from bot.errors import Refusal
+
+TO_TRY = ("a red heart", "a cat next to a pizza", "a 3d rocket", "a green dragon")
+"""What an empty channel offers: things that the model that ships can draw."""
+
+MAX_TEXT = 12_000
+"""Characters that the box takes: more than a prompt may have, so that the refusal can say by how much."""
+
+_STAND_IN = "x"
+"""The prompt of a text that has none yet, so that its flags can be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chip:
+    """A small field that shows and sets one option of /imagine."""
+
+    option: str
+    label: str
+    empty: str  # what stands when nothing is said
+    choices: tuple[tuple[str, str], ...] = ()  # value, label; none makes it a text field
+    digits: bool = False
+    more: bool = False  # shown on demand
+
+
+def chips(max_count: int) -> tuple[Chip, ...]:
+    known = presets.load()
+    styles = tuple((style.name, style.label) for style in known.styles.values())
+    shapes = [(ratio, f"{name.capitalize()} {ratio}") for name, ratio in known.aspects.items()]
+    ratios = [(ratio, ratio) for ratio in known.ratios]
+    counts = tuple((str(n), str(n)) for n in range(1, max_count + 1))
+    default = min(prompt.DEFAULT_COUNT, max_count)
+    return (
+        Chip(option="style", label="Style", empty="none", choices=styles),
+        Chip(option="aspect", label="Shape", empty="square", choices=(*shapes, *ratios)),
+        Chip(option="count", label="Pictures", empty=str(default), choices=counts),
+        Chip(option="negative", label="Leave out", empty="nothing", more=True),
+        Chip(option="seed", label="Seed", empty="random", digits=True, more=True),
+        Chip(option="steps", label="Steps", empty="auto", digits=True, more=True),
+        Chip(option="guidance", label="Guidance", empty="auto", more=True),
+        Chip(option="private", label="Seen by", empty="everyone", choices=(("yes", "only you"),), more=True),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The composer's text and what it says, option by option."""
+
+    text: str
+    said: dict[str, str]
+
+
+def read(text: str, changes: Mapping[str, str], *, has_file: bool = False) -> Reading:
+    """Understand the text, with some options changed ("" leaves one out). Raises Refusal.
+
+    The text stays as typed unless something is changed.
+    """
+    draft, started = _draft(text, changes, has_file=has_file)
+    if changes:
+        values = {**prompt.said(draft), **changes}
+        for name in _displaced(changes, has_file=has_file):
+            values.pop(name, None)
+        words = values.pop("prompt")
+        draft = prompt.parse(words, {**values, **_file(has_file)})
+        text = prompt.render(draft).removeprefix("" if started else _STAND_IN).strip()
+    return Reading(text, prompt.said(replace(draft, prompt="")))
+
+
+def _displaced(changes: Mapping[str, str], *, has_file: bool) -> tuple[str, ...]:
+    """What cannot stay beside the changes."""
+    if "aspect" in changes:
+        return ("size",)
+    return ("strength",) if not has_file and changes.get("source") == "" else ()
+
+
+def _draft(text: str, changes: Mapping[str, str], *, has_file: bool) -> tuple[prompt.Draft, bool]:
+    """The text as it is before the changes, and False when it has no words yet."""
+    try:
+        return _parse(text, changes, has_file=has_file), True
+    except Refusal as refusal:
+        if refusal.code != "empty":
+            raise
+        return _parse(f"{_STAND_IN} {text}", changes, has_file=has_file), False
+
+
+def _parse(text: str, changes: Mapping[str, str], *, has_file: bool) -> prompt.Draft:
+    if "source" not in changes:
+        return prompt.parse(text, _file(has_file))
+    try:
+        return prompt.parse(text)  # the source is in the text, if there is one
+    except Refusal as refusal:
+        if refusal.code == "empty":
+            raise
+        return prompt.parse(text, _file(True))  # it was a file, and the text says how strong
+
+
+def _file(has_file: bool) -> dict[str, object]:
+    return {"source": b"a file that comes with the text"} if has_file else {}
+
+
+def form_text(form: Form) -> str:
+    """A form's values as one text to edit."""
+    values = dict(form.values)
+    words = values.pop("prompt", "")
+    return prompt.render(prompt.parse(words, values))
+
+
+def typed(line: str) -> tuple[str, dict[str, object]]:
+    """What was typed → a command and its options. Without a leading slash it is a prompt. Raises Refusal.
+
+    Options are named as in `/settings style: oil painting` or `/settings --style "oil painting"`; words in
+    front of them fill the others in their order, as in `/vary 1a2b3c4d5e6f 2 strong`.
+    """
+    found = re.match(r"\s*/([\w-]+)\s*(.*)", line, re.DOTALL)
+    if not found:
+        return "imagine", {"prompt": line}
+    command = commands.command(found[1].casefold())
+    if command.option("prompt"):
+        return command.name, {"prompt": found[2]}
+    return command.name, _options(command, found[2])
+
+
+def _options(command: Command, text: str) -> dict[str, object]:
+    names = "|".join(option.name for option in command.options) or "(?!)"
+    marks = list(re.finditer(rf"(?<!\S)(?:--([\w-]+)(?:=|(?!\S))|({names}):)", text))
+    options: dict[str, object] = {}
+    for mark, after in itertools.zip_longest(marks, marks[1:]):
+        option = command.by_flag(mark[1] or mark[2]) or _unknown(command, mark[1])
+        value = text[mark.end() : after.start() if after else None].strip().strip('"“”')
+        options[option.name] = value or (option.kind == "boolean" or "")
+    _fill(command, text[: marks[0].start() if marks else None].split(), options)
+    return options
+
+
+def _fill(command: Command, words: list[str], options: dict[str, object]) -> None:
+    """Give the words to the options that are still free; free text takes all that are left."""
+    for option in command.options:
+        if words and option.name not in options:
+            taken = len(words) if _is_free_text(option) else 1
+            options[option.name] = " ".join(words[:taken])
+            del words[:taken]
+    if words:
+        raise Refusal(f"/{command.name} does not take “{commands.clip(' '.join(words))}”.")
+
+
+def _is_free_text(option: Option) -> bool:
+    return option.kind == "text" and not option.choices and not option.completes
+
+
+def _unknown(command: Command, name: str) -> Option:
+    known = [option.name for option in command.options]
+    raise Refusal(commands.unknown(f"flag of /{command.name}", name, known, dashes="--"), code="unknown")

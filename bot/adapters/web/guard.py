@@ -1,0 +1,97 @@
+"""What happens around every request: headers, foreign sites, logins, and errors as sentences."""
+
+from __future__ import annotations
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from bot.adapters.web.site import Site
+from bot.errors import EaselError, Refusal
+
+log = structlog.stdlib.get_logger(__name__)
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+OPEN = ("/static/", "/login", "/healthz")
+"""What can be had without the password."""
+
+
+def middlewares(site: Site) -> list[Middleware]:
+    """Outermost first."""
+    return [_errors(site), _origins(site), _logins(site)]
+
+
+async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)
+
+
+def _origins(site: Site) -> Middleware:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not site.access.knows_host(request):
+            raise web.HTTPMisdirectedRequest(text="This studio answers to 127.0.0.1 and localhost only.")
+        guarded = request.method not in ("GET", "HEAD") or request.path.startswith("/api/")
+        if guarded and site.access.is_foreign(request):
+            raise web.HTTPForbidden(text="This came from another site, so it was not done.")
+        return await handler(request)
+
+    return middleware
+
+
+def _logins(site: Site) -> Middleware:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if site.access.is_member(request) or request.path.startswith(OPEN):
+            return await handler(request)
+        if request.method == "GET" and not request.path.startswith(("/api/", "/pictures/")):
+            raise web.HTTPSeeOther("/login")
+        raise web.HTTPUnauthorized(text="You are logged out. Open the page again to log in.")
+
+    return middleware
+
+
+def _errors(site: Site) -> Middleware:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except Refusal as refusal:
+            return _answer(site, request, 422, refusal.notice, refusal)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            known = {
+                404: "There is no such page.",
+                405: "This cannot be done here.",
+                413: "That is too much to send.",
+            }
+            return _answer(site, request, error.status, known.get(error.status, error.text or error.reason))
+        except EaselError as error:
+            log.warning("a request could not be served", path=request.path, cause=str(error))
+            return _answer(site, request, 503, "The studio cannot do that just now. Try again in a minute.")
+        except Exception:
+            log.exception("a request failed", path=request.path)
+            return _answer(site, request, 500, "The studio could not do that. Its log names the cause.")
+
+    return middleware
+
+
+def _answer(
+    site: Site, request: web.Request, status: int, notice: str, refusal: Refusal | None = None
+) -> web.Response:
+    if request.path.startswith("/api/"):
+        offers = [{"label": offer.label, "text": offer.text} for offer in (refusal.offers if refusal else ())]
+        return web.json_response({"notice": notice, "offers": offers}, status=status)
+    shown = 404 if status == 422 else status
+    return site.html("problem.html", request, status=shown, problem=notice)

@@ -1,0 +1,136 @@
+"""What changes, told to the open pages. A slow page misses steps in between and delays nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from bot.card import Card
+from bot.models import Job, Member
+
+REMEMBERED = 256
+"""How many changed jobs can be told again to a page that reconnects; beyond that it reloads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The newest card of a job. `number` counts all changes since the start."""
+
+    number: int
+    job: Job
+    card: Card
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a page has not seen yet, oldest first."""
+
+    changes: tuple[Change, ...]
+    line: bool  # the line moved
+    reload: bool  # too much was missed: the page asks for everything again
+
+
+class Page:
+    """One open page. Holds at most one change per job."""
+
+    def __init__(self, member: Member) -> None:
+        self.member = member
+        self.closed = False
+        self._changes: OrderedDict[str, Change] = OrderedDict()
+        self._line = self._reload = False
+        self._awake = asyncio.Event()
+
+    def offer(self, change: Change) -> None:
+        self._line = True
+        if may_see(self.member, change.job):
+            self._changes[change.job.id] = change
+            self._changes.move_to_end(change.job.id)
+        if len(self._changes) > REMEMBERED:
+            self.start_over()
+        self._awake.set()
+
+    def start_over(self) -> None:
+        self._changes.clear()
+        self._reload = True
+        self._awake.set()
+
+    def close(self) -> None:
+        self.closed = True
+        self._awake.set()
+
+    async def news(self, patience: float) -> News:
+        """Wait for something new; empty when nothing comes within `patience` seconds."""
+        try:
+            async with asyncio.timeout(patience):
+                await self._awake.wait()
+        except TimeoutError:
+            return News((), False, False)
+        news = News(tuple(self._changes.values()), self._line, self._reload)
+        self._changes.clear()
+        self._line = self._reload = False
+        self._awake.clear()
+        return news
+
+
+class Hub:
+    """Knows the open pages and the last changes."""
+
+    def __init__(self) -> None:
+        self._start = secrets.token_hex(4)  # tells numbers of this run from those of an earlier one
+        self._number = 0
+        self._forgotten = 0  # the highest number that can no longer be told
+        self._recent: OrderedDict[str, Change] = OrderedDict()
+        self._pages: set[Page] = set()
+
+    def publish(self, job: Job, card: Card) -> None:
+        self._number += 1
+        change = Change(self._number, job, card)
+        self._recent[job.id] = change
+        self._recent.move_to_end(job.id)
+        if len(self._recent) > REMEMBERED:
+            self._forgotten = self._recent.popitem(last=False)[1].number
+        for page in self._pages:
+            page.offer(change)
+
+    def mark(self, number: int | None = None) -> str:
+        """Where the news stands: a page hands its mark back to hear what came after it."""
+        return f"{self._start}-{self._number if number is None else number}"
+
+    def job(self, id: str) -> Job | None:
+        """A job that changed lately, as it was then. Who may see it is for the caller to say."""
+        change = self._recent.get(id)
+        return change.job if change else None
+
+    def open(self, member: Member, since: str) -> Page:
+        page = Page(member)
+        self._catch_up(page, since)
+        self._pages.add(page)
+        return page
+
+    def leave(self, page: Page) -> None:
+        self._pages.discard(page)
+
+    def close(self) -> None:
+        for page in self._pages:
+            page.close()
+
+    def __len__(self) -> int:
+        return len(self._pages)
+
+    def _catch_up(self, page: Page, since: str) -> None:
+        start, _, text = since.partition("-")
+        number = int(text) if text.isdecimal() else -1
+        if start != self._start or not self._forgotten <= number <= self._number:
+            page.start_over()
+            return
+        for change in self._recent.values():
+            if change.number > number:
+                page.offer(change)
+
+
+def may_see(member: Member, job: Job) -> bool:
+    """The studio's rule for private jobs, applied to what is broadcast."""
+    owner = job.origin.member
+    return owner.tenant == member.tenant and (not job.origin.private or owner.id == member.id)

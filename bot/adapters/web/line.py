@@ -1,0 +1,82 @@
+"""The line, in words that show why the next is next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from bot.adapters.web.hub import may_see
+from bot.models import Job, Member
+from engine.types import Lane
+
+SHOWN = 6
+"""Waiting jobs shown per lane."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneView:
+    """One person's lane, ready to show. Prompts that the reader may not see are left out."""
+
+    name: str
+    running: tuple[str, ...]
+    waiting: tuple[str, ...]
+    more: int  # jobs that wait beyond those shown
+    share: str
+    ahead: float  # 0 … 1 of the lane that is furthest ahead
+    ahead_label: str
+    next: bool
+
+
+def shown_jobs(lanes: Sequence[Lane]) -> Iterator[str]:
+    """The ids of the jobs that `describe` wants to know."""
+    for lane in lanes:
+        yield from lane.running
+        yield from lane.waiting[:SHOWN]
+
+
+def describe(
+    lanes: Sequence[Lane], jobs: Mapping[str, Job], reader: Member
+) -> tuple[str, tuple[LaneView, ...]]:
+    """The sentence above the lanes, and the lanes in the order of their turns."""
+    chosen = next((lane for lane in lanes if lane.waiting), None)
+    views = tuple(_view(lane, lanes, jobs, reader, is_next=lane is chosen) for lane in lanes)
+    return _why(views), views
+
+
+def _view(
+    lane: Lane, lanes: Sequence[Lane], jobs: Mapping[str, Job], reader: Member, *, is_next: bool
+) -> LaneView:
+    # Virtual times compare within a tenant; the order of the tenants is the engine's.
+    times = [other.virtual_time for other in lanes if other.tenant == lane.tenant]
+    ahead, spread = lane.virtual_time - min(times), max(times) - min(times)
+    weights = sum(other.weight for other in lanes if other.tenant == lane.tenant)
+    return LaneView(
+        name=_name(lane, jobs),
+        running=tuple(_prompt(jobs.get(id), reader) for id in lane.running),
+        waiting=tuple(_prompt(jobs.get(id), reader) for id in lane.waiting[:SHOWN]),
+        more=max(0, len(lane.waiting) - SHOWN),
+        share=f"{lane.weight / weights:.0%} share",
+        ahead=ahead / spread if spread else 0.0,
+        ahead_label=f"{ahead:.1f} s ahead" if ahead >= 0.05 else "furthest behind",
+        next=is_next,
+    )
+
+
+def _why(lanes: Sequence[LaneView]) -> str:
+    chosen = next((lane for lane in lanes if lane.next), None)
+    if chosen is None:
+        return "Nobody waits: everyone here is being painted for."
+    if len(lanes) == 1:
+        return f"{chosen.name} is alone in line, so the prompts come one after the other."
+    return f"{chosen.name} is next: of all who wait, that lane is furthest behind."
+
+
+def _name(lane: Lane, jobs: Mapping[str, Job]) -> str:
+    known = (jobs[id] for id in (*lane.running, *lane.waiting[:SHOWN]) if id in jobs)
+    job = next(known, None)
+    return job.origin.member.name if job else "Someone elsewhere"
+
+
+def _prompt(job: Job | None, reader: Member) -> str:
+    visible = job is not None and may_see(reader, job)
+    return " ".join(job.prompt.split())[:120] if job and visible else "a private picture"

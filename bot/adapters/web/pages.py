@@ -1,0 +1,284 @@
+"""The three places, one picture, and the door."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from aiohttp import web
+from PIL import Image
+
+from bot import card, presets, telemetry
+from bot.adapters.web.access import GUEST
+from bot.adapters.web.composer import MAX_TEXT, TO_TRY, chips
+from bot.adapters.web.site import CHANNEL, Site, wants_part
+from bot.adapters.web.views import picture_url
+from bot.card import Button, Card, CardPicture
+from bot.errors import Refusal
+from bot.models import Job, Member, State
+
+MESSAGES = 20
+TILES = 40
+ANCESTORS = 8
+THUMBNAIL = 640  # pixels
+THUMBNAILS = 256  # kept in memory
+IMMUTABLE = "private, max-age=31536000, immutable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ancestor:
+    """A picture that this one was made from."""
+
+    job: str
+    index: int
+    prompt: str
+    url: str
+
+
+class Pages:
+    """Everything that is fetched."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._studio = site.studio
+        self._thumbnails: OrderedDict[str, bytes] = OrderedDict()
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/", self.channel),
+            web.get("/line", self.line),
+            web.get("/gallery", self.gallery),
+            web.get("/jobs/{job}", self.job),
+            web.get("/jobs/{job}/preview", self.preview),
+            web.get("/pictures/{job}/{blob:.+}", self.picture),
+            web.get("/static/{digest}/{name}", self.asset),
+            web.get("/login", self.login),
+            web.post("/login", self.log_in),
+            web.post("/logout", self.log_out),
+            web.post("/name", self.name),
+            web.get("/healthz", self.health),
+            web.get("/metrics", self.metrics),
+        ]
+
+    async def channel(self, request: web.Request) -> web.Response:
+        mark = self._site.hub.mark()
+        me = self._site.member(request)
+        before = _moment(request.query.get("before", ""))
+        jobs = await self._studio.jobs(me, channel=CHANNEL, before=before, limit=MESSAGES)
+        older = jobs[-1].created.isoformat() if len(jobs) == MESSAGES else ""
+        cards = [(job, self._studio.card(job)) for job in reversed(jobs)]
+        if wants_part(request):
+            return self._site.html("messages.html", request, cards=cards, older=older)
+        return await self._site.page(
+            request,
+            "channel.html",
+            page="channel",
+            mark=mark,
+            cards=cards,
+            older=older,
+            prompts=TO_TRY,
+            chips=chips(self._site.settings.max_count),
+            text=request.query.get("text", "")[:MAX_TEXT],
+            max_text=MAX_TEXT,
+            max_source_bytes=self._site.settings.max_source_bytes,
+            **await self._site.line(me),
+        )
+
+    async def line(self, request: web.Request) -> web.Response:
+        values = await self._site.line(self._site.member(request))
+        return await self._site.page(request, "line.html", page="line", **values)
+
+    async def gallery(self, request: web.Request) -> web.Response:
+        me = self._site.member(request)
+        filters = {name: request.query.get(name, "")[:200] for name in ("search", "style", "by")}
+        jobs = await self._studio.jobs(
+            me,
+            search=filters["search"],
+            style=filters["style"],
+            user=filters["by"],
+            states=(State.RENDERED,),
+            before=_moment(request.query.get("before", "")),
+            limit=TILES,
+        )
+        more = urlencode({**filters, "before": jobs[-1].created.isoformat()}) if len(jobs) == TILES else ""
+        cards = [(job, self._studio.card(job)) for job in jobs]
+        older = f"/gallery?{more}" if more else ""
+        if wants_part(request):
+            return self._site.html("wall.html", request, cards=cards, older=older)
+        recent = await self._studio.jobs(me, states=(State.RENDERED,), limit=200)
+        authors = {job.origin.member.id: job.origin.member.name for job in recent}
+        return await self._site.page(
+            request,
+            "gallery.html",
+            page="gallery",
+            cards=cards,
+            older=older,
+            filters=filters,
+            filtered=any(filters.values()),
+            styles=[(style.name, style.label) for style in presets.load().styles.values()],
+            authors=sorted(authors.items(), key=lambda author: author[1].casefold()),
+        )
+
+    async def job(self, request: web.Request) -> web.Response:
+        """One picture, large: a dialog's content for the script, else a page of its own."""
+        me = self._site.member(request)
+        job = await self._studio.job(request.match_info["job"], me)
+        shown = self._studio.card(job)
+        pictures = _singles(shown)
+        asked = request.query.get("picture", "")
+        index = min(max(1, int(asked) if asked.isdecimal() else 1), max(1, len(pictures)))
+        values: dict[str, Any] = {
+            "job": job,
+            "card": shown,
+            "picture": pictures[index - 1] if pictures else None,
+            "index": index,
+            "count": len(pictures),
+            "rows": _rows(job, shown, index - 1),
+            "lineage": await self._lineage(job, me),
+            "file_name": f"easel-{job.id}-{index}.png",
+        }
+        if wants_part(request):
+            return self._site.html("picture.html", request, **values)
+        return await self._site.page(request, "job.html", page="picture", **values)
+
+    async def preview(self, request: web.Request) -> web.Response:
+        job = await self._studio.job(request.match_info["job"], self._site.member(request))
+        preview = next((p.preview for p in self._studio.card(job).pictures if p.preview), None)
+        if preview is None:
+            raise web.HTTPNoContent  # it was finished while the page asked
+        return web.Response(body=preview, content_type="image/webp", headers={"Cache-Control": "no-store"})
+
+    async def picture(self, request: web.Request) -> web.Response:
+        """A stored picture of a job that the person may see, or its thumbnail."""
+        job = await self._studio.job(request.match_info["job"], self._site.member(request))
+        blob = request.match_info["blob"]
+        known = {picture.blob for picture in job.pictures}
+        if blob not in known | {job.request.source}:
+            raise web.HTTPNotFound
+        try:
+            small = "width" in request.query
+            body = await (self._thumbnail(blob) if small else self._studio.picture(blob))
+        except KeyError:
+            raise web.HTTPNotFound from None
+        headers = {"Cache-Control": IMMUTABLE, "Vary": "Cookie"}
+        return web.Response(body=body, content_type=_picture_type(body), headers=headers)
+
+    async def asset(self, request: web.Request) -> web.Response:
+        asset = self._site.assets.get(request.match_info["name"])
+        if asset is None or asset.url != request.path:
+            raise web.HTTPNotFound
+        headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+        response = web.Response(body=asset.body, content_type=asset.type, charset="utf-8", headers=headers)
+        response.enable_compression()
+        return response
+
+    async def login(self, request: web.Request) -> web.Response:
+        if self._site.access.is_member(request):
+            raise web.HTTPSeeOther("/")
+        return self._login_page(request)
+
+    async def log_in(self, request: web.Request) -> web.StreamResponse:
+        access, form = self._site.access, await request.post()
+        address = request.remote or ""
+        if access.attempts.exhausted(address):
+            return self._login_page(request, 429, "That was tried too often. Wait a minute, then try again.")
+        if not access.opens(str(form.get("password", ""))):
+            access.attempts.failed(address)
+            return self._login_page(request, 403, "That is not the password.")
+        response = web.HTTPSeeOther("/")
+        self._call(request, response, str(form.get("name", "")))
+        access.sign_in(request, response)
+        raise response
+
+    async def log_out(self, request: web.Request) -> web.StreamResponse:
+        response = web.HTTPSeeOther("/login")
+        self._site.access.sign_out(response)
+        raise response
+
+    async def name(self, request: web.Request) -> web.StreamResponse:
+        """Go on as somebody else."""
+        form = await request.post()
+        here = str(form.get("next", "/"))
+        response = web.HTTPSeeOther(here if here in ("/line", "/gallery") else "/")
+        self._call(request, response, str(form.get("name", "")))
+        raise response
+
+    async def health(self, request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+        return web.Response(body=telemetry.render(), headers=headers)
+
+    def _call(self, request: web.Request, response: web.StreamResponse, name: str) -> None:
+        try:
+            self._site.access.call(request, response, name)
+        except ValueError as error:
+            raise Refusal(str(error)) from error
+
+    def _login_page(self, request: web.Request, status: int = 200, problem: str = "") -> web.Response:
+        name = self._site.member(request).name
+        return self._site.html(
+            "login.html", request, status=status, problem=problem, name="" if name == GUEST else name
+        )
+
+    async def _lineage(self, job: Job, me: Member) -> list[Ancestor]:
+        """What it was made from, the nearest first; ends where the person may not look."""
+        found: list[Ancestor] = []
+        while job.parent and len(found) < ANCESTORS:
+            index = job.parent_index or 0
+            try:
+                job = await self._studio.job(job.parent, me)
+            except Refusal:
+                break
+            blob = next((picture.blob for picture in job.pictures if picture.index == index), "")
+            url = picture_url(job.id, blob, THUMBNAIL) if blob else ""
+            found.append(Ancestor(job=job.id, index=index + 1, prompt=job.prompt, url=url))
+        return found
+
+    async def _thumbnail(self, blob: str) -> bytes:
+        if blob not in self._thumbnails:
+            self._thumbnails[blob] = await asyncio.to_thread(_shrunk, await self._studio.picture(blob))
+        self._thumbnails.move_to_end(blob)
+        thumbnail = self._thumbnails[blob]
+        while len(self._thumbnails) > THUMBNAILS:
+            self._thumbnails.popitem(last=False)
+        return thumbnail
+
+
+def _singles(card: Card) -> tuple[CardPicture, ...]:
+    """The stored pictures without the grid in front of them."""
+    stored = tuple(picture for picture in card.pictures if picture.blob)
+    return stored[1:] or stored
+
+
+def _rows(job: Job, shown: Card, index: int) -> tuple[tuple[Button, ...], ...]:
+    """The buttons of one picture of a grid, then those of the whole job."""
+    if shown.kind != "done":
+        return shown.rows
+    return (*card.picked(job, index).rows, *shown.rows[-1:])
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
+
+
+def _picture_type(body: bytes) -> str:
+    return "image/webp" if body[8:12] == b"WEBP" else "image/jpeg" if body[:2] == b"\xff\xd8" else "image/png"
+
+
+def _shrunk(body: bytes) -> bytes:
+    with Image.open(io.BytesIO(body), formats=("PNG", "WEBP", "JPEG")) as picture:
+        picture.thumbnail((THUMBNAIL, THUMBNAIL))
+        file = io.BytesIO()
+        picture.save(file, "WEBP", quality=88, method=2)
+        return file.getvalue()

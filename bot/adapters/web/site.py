@@ -1,0 +1,89 @@
+"""What every handler needs, in one hand, and what they all do with a request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from bot.adapters.web.access import Access
+from bot.adapters.web.assets import Asset
+from bot.adapters.web.hub import Hub
+from bot.adapters.web.line import describe, shown_jobs
+from bot.adapters.web.views import Views
+from bot.errors import Refusal
+from bot.models import Job, Member
+from bot.settings import Settings
+from bot.studio import Studio
+
+CHANNEL = "studio"
+PART_HEADER = "X-Easel-Part"
+"""Sent by the page's script when it wants a piece of a page instead of the whole."""
+THEME_COOKIE = "easel_theme"
+PEOPLE = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    studio: Studio
+    settings: Settings
+    hub: Hub
+    access: Access
+    assets: Mapping[str, Asset]
+    views: Views
+
+    def member(self, request: web.Request) -> Member:
+        return self.access.member(request)
+
+    async def page(self, request: web.Request, template: str, *, page: str, **values: Any) -> web.Response:
+        """A whole page. `mark` in the values says where the news stood before anything else was read."""
+        me = self.member(request)
+        values.setdefault("mark", self.hub.mark())
+        names = await self._people(me)
+        return self.html(
+            template,
+            request,
+            page=page,
+            me=me,
+            people=names,
+            here=request.path,
+            needs_password=self.access.needs_password,
+            **values,
+        )
+
+    def html(self, template: str, request: web.Request, *, status: int = 200, **values: Any) -> web.Response:
+        theme = request.cookies.get(THEME_COOKIE, "")
+        values["theme"] = theme if theme in ("light", "dark") else ""
+        text = self.views.render(template, **values)
+        headers = {"Cache-Control": "no-store", "Vary": "Cookie"}
+        return web.Response(text=text, content_type="text/html", status=status, headers=headers)
+
+    async def line(self, reader: Member) -> dict[str, Any]:
+        """What `lanes.html` shows to that reader."""
+        lanes = self.studio.line()
+        jobs: dict[str, Job] = {}
+        for id in shown_jobs(lanes):
+            if job := await self._known(id, reader):
+                jobs[id] = job
+        why, views = describe(lanes, jobs, reader)
+        return {"why": why, "lanes": views}
+
+    async def _known(self, id: str, reader: Member) -> Job | None:
+        if job := self.hub.job(id):
+            return job
+        try:
+            return await self.studio.job(id, reader)
+        except Refusal:
+            return None
+
+    async def _people(self, me: Member) -> list[str]:
+        """Names to switch between: mine, and those of the last pictures."""
+        jobs = await self.studio.jobs(me, limit=50)
+        names = {job.origin.member.id: job.origin.member.name for job in jobs}
+        return list({me.id: me.name, **names}.values())[:PEOPLE]
+
+
+def wants_part(request: web.Request) -> bool:
+    return PART_HEADER in request.headers

@@ -1,0 +1,360 @@
+"use strict";
+// The page's script: the composer, presses, the large picture, and what the studio tells as it happens.
+// The server renders all HTML; this only puts it in place.
+
+const one = (selector, root = document) => root.querySelector(selector);
+const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+const body = document.body;
+const { page, me } = body.dataset;
+const feed = one("#feed");
+const viewer = one("#viewer");
+
+// --- talking to the studio ---------------------------------------------------------------------------------
+
+const newEvent = () => Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16)).join("-");
+
+/** POST an object as JSON, or a form. Throws { notice, offers } for whatever is not possible. */
+async function ask(path, values) {
+  const form = values instanceof FormData;
+  let response;
+  try {
+    response = await fetch(path, { method: "POST", body: form ? values : JSON.stringify(values) });
+  } catch {
+    throw { notice: "The studio cannot be reached. Nothing was sent; try again.", offers: [], lost: true };
+  }
+  const answer = await response.json().catch(() => ({ notice: "The studio could not answer. Try again.", offers: [] }));
+  if (!response.ok) throw answer;
+  return answer;
+}
+
+async function part(url) {
+  const response = await fetch(url, { headers: { "X-Easel-Part": "1" } });
+  if (!response.ok) throw new Error(`${response.status}`);
+  return parse(await response.text());
+}
+
+// --- HTML into the page ------------------------------------------------------------------------------------
+
+function parse(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html.trim();
+  showTimes(template.content);
+  return template.content;
+}
+
+/** Make `old` equal to `fresh` and touch nothing that is equal: focus, bars in motion and pictures stay. */
+function morph(old, fresh) {
+  if (old.nodeName !== fresh.nodeName) return old.replaceWith(fresh);
+  if (old.nodeType === Node.TEXT_NODE) return void (old.data === fresh.data || (old.data = fresh.data));
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of [...fresh.attributes]) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  const [before, after] = [[...old.childNodes], [...fresh.childNodes]];
+  after.forEach((node, i) => (before[i] ? morph(before[i], node) : old.append(node)));
+  before.slice(after.length).forEach((node) => node.remove());
+}
+
+function showTimes(root) {
+  const today = new Date().toDateString();
+  for (const time of all("time", root)) {
+    const moment = new Date(time.dateTime);
+    const day = moment.toDateString() === today ? {} : { day: "numeric", month: "short" };
+    time.textContent = moment.toLocaleString(undefined, { ...day, hour: "2-digit", minute: "2-digit" });
+  }
+}
+
+const announce = (text) => (one("#live").textContent = text);
+const nearEnd = () => window.innerHeight + window.scrollY > document.documentElement.scrollHeight - 160;
+const toEnd = () => window.scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
+const showEmpty = () => feed && (one("#empty").hidden = one(".message", feed) !== null);
+
+function showCard(html) {
+  const fresh = parse(html).firstElementChild;
+  const old = document.getElementById(fresh.id);
+  const mine = fresh.dataset.owner === me;
+  if (mine && old?.dataset.stage !== fresh.dataset.stage) announce(fresh.dataset.say);
+  const stay = nearEnd() || (mine && !old);
+  if (old) {
+    const arrived = one(".coming", old) && one(".still", fresh);
+    if (arrived) one(".still", fresh).classList.add("fresh");
+    morph(old, fresh);
+  } else {
+    const last = all(".message[data-created]", feed).at(-1);
+    if (last && last.dataset.created > fresh.dataset.created) return; // older than what is shown
+    fresh.classList.add("new");
+    feed.append(fresh);
+  }
+  showEmpty();
+  if (stay) toEnd();
+}
+
+/** An answer that only this person sees: at the end of the channel, elsewhere in the dialog. */
+function whisper(html) {
+  const fresh = parse(html).firstElementChild;
+  if (viewer.open) viewer.close();
+  if (feed) {
+    feed.append(fresh);
+    showEmpty();
+    toEnd();
+  } else {
+    viewer.replaceChildren(fresh);
+    viewer.showModal();
+  }
+  fresh.focus({ preventScroll: true });
+  announce(fresh.dataset.say);
+}
+
+// --- what the studio tells ---------------------------------------------------------------------------------
+
+function follow(since) {
+  const source = new EventSource(`/api/events?since=${encodeURIComponent(since)}`);
+  const offline = one("#offline");
+  const heard = (name, act) =>
+    source.addEventListener(name, (event) => {
+      since = event.lastEventId || since;
+      act(JSON.parse(event.data));
+    });
+  source.onopen = () => (offline.hidden = true);
+  source.onerror = () => {
+    offline.hidden = false;
+    if (source.readyState === EventSource.CLOSED) setTimeout(follow, 3000, since);
+  };
+  if (feed) heard("card", (news) => showCard(news.html));
+  if (feed) heard("reload", async () => { feed.replaceChildren(await part("/")); showEmpty(); });
+  heard("line", (news) => {
+    for (const place of all("[data-line]")) {
+      const fresh = place.cloneNode(false);
+      fresh.append(parse(news.html));
+      morph(place, fresh);
+    }
+  });
+}
+
+// --- the composer ------------------------------------------------------------------------------------------
+
+function startComposer(form) {
+  const text = one("#text");
+  const refusal = one("#refusal");
+  const fields = all("[data-option]", form);
+  const sent = JSON.parse(sessionStorage.getItem("sent") || "[]");
+  let [recalled, parent, question, file, reading, lost] = [sent.length, "", null, null, 0, {}];
+
+  const fit = () => { text.style.height = "auto"; text.style.height = `${text.scrollHeight}px`; };
+  const write = (words) => { text.value = words; fit(); read(); };
+  const refuse = (answer) => {
+    const stay = nearEnd();
+    refusal.hidden = !answer;
+    refusal.replaceChildren();
+    if (!answer) return;
+    refusal.append(Object.assign(document.createElement("p"), { textContent: answer.notice }));
+    for (const offer of answer.offers ?? []) {
+      const button = Object.assign(document.createElement("button"), { type: "button", textContent: offer.label });
+      button.onclick = () => { write(offer.text); send(); };
+      refusal.append(button);
+    }
+    if (stay) toEnd();
+  };
+
+  function mirror({ said, source }) {
+    for (const field of fields) {
+      const value = said[field.dataset.option] ?? "";
+      if (field === document.activeElement && field.matches("input")) continue;
+      if (field.matches("select") && ![...field.options].some((o) => o.value === value)) field.add(new Option(value, value));
+      field.value = value;
+      field.closest(".chip").classList.toggle("set", value !== "");
+    }
+    const strip = one("#source");
+    strip.hidden = !file && !source;
+    if (source) one("img", strip).src = source;
+    one("#strength").value = said.strength ?? 0.6;
+    one("output", strip).value = `${Math.round(one("#strength").value * 100)} %`;
+  }
+
+  /** Mirror what the text says; with an option, change it in the text first. */
+  async function read(option = "", value = "") {
+    const turn = ++reading;
+    if (text.value.trimStart().startsWith("/")) return;
+    try {
+      const answer = await ask("/api/compose", { text: text.value, option, value, file: file ? "1" : "" });
+      if (turn !== reading || !answer.said) return;
+      if (option) { text.value = answer.text; fit(); refuse(null); }
+      mirror(answer);
+    } catch (answer) {
+      if (option) refuse(answer);
+    }
+  }
+  let pause;
+  const readSoon = () => { clearTimeout(pause); pause = setTimeout(read, 150); };
+
+  function take(chosen) {
+    if (!chosen) return;
+    if (chosen.size > form.dataset.maxBytes) return refuse({ notice: `This picture has ${Math.ceil(chosen.size / 1e6)} MB; ${form.dataset.maxBytes / 1e6} MB are allowed. Choose a smaller one.` });
+    file = chosen;
+    one("#source img").src = URL.createObjectURL(file);
+    refuse(null);
+    read("source", "");
+    text.focus();
+  }
+  function dropSource() {
+    file = null;
+    one("#file").value = "";
+    read("source", "");
+    text.focus();
+  }
+
+  function edit(asked) {
+    question = asked;
+    parent = question?.parent ?? "";
+    one("#editing").hidden = !question;
+    form.classList.toggle("is-editing", Boolean(question));
+    one("#editing b").textContent = question?.title ?? "";
+    refuse(null);
+    write(question?.text ?? "");
+    text.focus();
+    if (question) announce(`${question.title}. The composer holds its prompt.`);
+  }
+
+  /** The box is free at once; what cannot be done comes back into it, or waits behind the up arrow. */
+  async function send() {
+    const words = text.value;
+    if (!words.trim()) return text.focus();
+    const event = lost.text === words ? lost.event : newEvent();
+    const values = new FormData();
+    for (const [name, value] of Object.entries({ text: words, event, parent })) values.set(name, value);
+    if (file) values.set("source", file);
+    const before = { question: question && { ...question, text: words }, file };
+    sent.push(words);
+    sessionStorage.setItem("sent", JSON.stringify(sent.slice(-50)));
+    [recalled, file] = [sent.length, null];
+    one("#file").value = "";
+    edit(null);
+    try {
+      const answer = await ask("/api/send", values);
+      if (answer.card) whisper(answer.card);
+      if (answer.open) await open(answer.open);
+    } catch (answer) {
+      lost = answer.lost ? { text: words, event } : {};
+      if (!text.value) {
+        file = before.file;
+        if (before.question) edit(before.question);
+        else write(words);
+      }
+      refuse(answer);
+    }
+  }
+
+  function recall(step) {
+    recalled = Math.min(Math.max(recalled + step, 0), sent.length);
+    write(sent[recalled] ?? "");
+  }
+
+  form.addEventListener("submit", (e) => { e.preventDefault(); send(); });
+  text.addEventListener("input", () => { fit(); refuse(null); readSoon(); });
+  text.addEventListener("keydown", (e) => {
+    if (e.isComposing) return;
+    const untouched = text.value === (sent[recalled] ?? "");
+    if (e.key === "Enter" && !e.shiftKey) { e.preventDefault(); send(); }
+    else if (e.key === "ArrowUp" && untouched && sent.length) { e.preventDefault(); recall(-1); }
+    else if (e.key === "ArrowDown" && untouched && recalled < sent.length) { e.preventDefault(); recall(1); }
+    else if (e.key === "Escape" && parent) edit(null);
+  });
+  for (const field of fields) field.addEventListener("change", () => read(field.dataset.option, field.value));
+  for (const field of all("input[data-option]", form)) field.addEventListener("keydown", (e) => {
+    if (e.key === "Enter") { e.preventDefault(); field.blur(); text.focus(); }
+  });
+  one("#strength").addEventListener("change", (e) => read("strength", e.target.value));
+  one("#strength").addEventListener("input", (e) => (one("#source output").value = `${Math.round(e.target.value * 100)} %`));
+  one("#choose").addEventListener("click", () => one("#file").click());
+  one("#file").addEventListener("change", (e) => take(e.target.files[0]));
+  one("[data-drop-source]").addEventListener("click", dropSource);
+  one("[data-stop-editing]").addEventListener("click", () => edit(null));
+  one("#more").addEventListener("click", (e) => {
+    const open = form.classList.toggle("all");
+    e.currentTarget.setAttribute("aria-expanded", open);
+    e.currentTarget.textContent = open ? "Less" : "More";
+  });
+  document.addEventListener("paste", (e) => take([...e.clipboardData.files].find((each) => each.type.startsWith("image/"))));
+  document.addEventListener("dragover", (e) => { e.preventDefault(); form.classList.add("over"); });
+  document.addEventListener("dragleave", (e) => e.relatedTarget || form.classList.remove("over"));
+  document.addEventListener("drop", (e) => { e.preventDefault(); form.classList.remove("over"); take(e.dataTransfer.files[0]); });
+
+  const carried = sessionStorage.getItem("question");
+  sessionStorage.removeItem("question");
+  if (carried) edit(JSON.parse(carried));
+  else if (text.value) { fit(); read(); }
+  return { edit, refuse, say: (words) => { write(words); send(); }, from: (picture) => { file = null; read("source", picture); text.focus(); } };
+}
+
+// --- presses and the large picture -------------------------------------------------------------------------
+
+async function press(button) {
+  if (button.textContent.trim() === "Delete" && !button.classList.contains("armed")) return arm(button);
+  button.disabled = true;
+  try {
+    const answer = await ask("/api/press", { button: button.dataset.press, event: newEvent() });
+    if (answer.card) return whisper(answer.card);
+    if (answer.open) return await open(answer.open);
+    if (viewer.open) viewer.close();
+    if (answer.form && composer) return composer.edit(answer.form);
+    if (answer.form) sessionStorage.setItem("question", JSON.stringify(answer.form));
+    if (!feed) location.assign("/");
+  } catch (answer) {
+    if (viewer.open) viewer.close();
+    if (composer) composer.refuse(answer);
+    announce(answer.notice);
+  } finally {
+    button.disabled = false;
+  }
+}
+
+/** The first press on Delete asks; the second, within four seconds, deletes. */
+function arm(button) {
+  const [label, name] = [button.lastElementChild, button.ariaLabel];
+  label.textContent = button.ariaLabel = "Delete for good";
+  button.classList.add("armed");
+  announce("Press again to delete for good.");
+  setTimeout(() => { label.textContent = "Delete"; button.ariaLabel = name; button.classList.remove("armed"); }, 4000);
+}
+
+async function open(url, key = "") {
+  viewer.replaceChildren(await part(url));
+  if (!viewer.open) viewer.showModal();
+  (one(`[data-key="${key}"]`, viewer) ?? one(".close button", viewer)).focus();
+}
+
+async function older(link) {
+  const height = document.documentElement.scrollHeight;
+  link.closest(".older").replaceWith(await part(link.href));
+  if (feed) window.scrollBy({ top: document.documentElement.scrollHeight - height, behavior: "instant" });
+}
+
+document.addEventListener("click", (e) => {
+  const at = (selector) => e.target.closest(selector);
+  const plain = !(e.ctrlKey || e.metaKey || e.shiftKey || e.button);
+  const act = (does) => { e.preventDefault(); return does; };
+  if (at("[data-press]")) return press(at("[data-press]"));
+  if (at("[data-try]")) return composer.say(at("[data-try]").dataset.try);
+  if (at("[data-dismiss]")) return viewer.open ? viewer.close() : (at(".message").remove(), showEmpty(), one("#text")?.focus());
+  if (at("[data-open]") && plain) return act(open(at("[data-open]").href, at("[data-open]").dataset.key));
+  if (at("[data-older]") && plain) return act(older(at("[data-older]")));
+  if (at("[data-source]") && composer) { viewer.close(); return act(composer.from(at("[data-source]").dataset.source)); }
+  if (e.target === viewer) viewer.close();
+});
+document.addEventListener("change", (e) => e.target.matches("[data-submit]") && e.target.form.requestSubmit());
+viewer?.addEventListener("keydown", (e) => one(`[data-key="${e.key}"]`, viewer)?.click());
+
+// --- the theme ---------------------------------------------------------------------------------------------
+
+one("#theme")?.addEventListener("click", () => {
+  const root = document.documentElement;
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+  document.cookie = `easel_theme=${root.dataset.theme}; path=/; max-age=31536000; samesite=lax`;
+  announce(`The theme is ${root.dataset.theme}.`);
+});
+
+// --- start -------------------------------------------------------------------------------------------------
+
+const composer = one("#composer") ? startComposer(one("#composer")) : null;
+showTimes(document);
+if (feed) { history.scrollRestoration = "manual"; toEnd(); }
+if (page === "channel" || page === "line") follow(body.dataset.mark);

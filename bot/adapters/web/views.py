@@ -1,0 +1,169 @@
+"""From cards to HTML: the templates, and the small words and shapes they need."""
+
+from __future__ import annotations
+
+import math
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from bot.adapters.web.assets import Asset
+from bot.card import Button, Card, CardPicture
+from bot.models import Job
+
+TEMPLATES = Path(__file__).parent / "templates"
+PLACES = (("channel", "/", "Channel"), ("line", "/line", "Line"), ("gallery", "/gallery", "Gallery"))
+BUTTON_ICONS = {
+    "Again": "again",
+    "Try again": "again",
+    "Edit": "edit",
+    "Info": "info",
+    "Delete": "bin",
+    "Cancel": "close",
+    "Upscale": "enlarge",
+    "Vary (subtle)": "vary",
+    "Vary (strong)": "vary",
+}
+QUARTERS = 4
+
+
+class Views:
+    """Renders templates; everything that came from a person is escaped."""
+
+    def __init__(self, assets: Mapping[str, Asset]) -> None:
+        self._assets = assets
+        self._environment = Environment(
+            loader=FileSystemLoader(TEMPLATES),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals.update(
+            asset=lambda name: assets[name].url,
+            icon=self._icon,
+            avatar=avatar,
+            clock=clock,
+            picture_url=picture_url,
+            preview_url=preview_url,
+            said=said,
+            shape=shape,
+            spoken=spoken,
+            strips=strips,
+            stage=stage,
+            button_icons=BUTTON_ICONS,
+            places=PLACES,
+        )
+
+    def render(self, template: str, **values: Any) -> str:
+        return self._environment.get_template(template).render(values)
+
+    def message(self, job: Job, card: Card) -> str:
+        """A job's message, the same for everyone who may see it."""
+        return self.render("message.html", job=job, card=card)
+
+    def whisper(self, card: Card) -> str:
+        """An answer that only the person who asked sees."""
+        return self.render("message.html", job=None, card=card)
+
+    def _icon(self, name: str) -> Markup:
+        url = self._assets["icons.svg"].url
+        return Markup('<svg class="i" aria-hidden="true"><use href="{}#{}"/></svg>').format(url, name)
+
+
+def avatar(name: str) -> Markup:
+    hue = zlib.crc32(name.casefold().encode()) % 12
+    initial = next((c for c in name if c.isalnum()), "·").upper()
+    return Markup('<span class="avatar hue-{}" aria-hidden="true" data-initial="{}"></span>').format(
+        hue, initial
+    )
+
+
+def clock(moment: datetime) -> str:
+    """The time in the server's zone; the page's script shows it in the reader's."""
+    return f"{moment.astimezone():%H:%M}"
+
+
+def picture_url(job: str, blob: str, width: int = 0) -> str:
+    return f"/pictures/{quote(job, safe='')}/{quote(blob)}" + (f"?width={width}" if width else "")
+
+
+def preview_url(job: str, picture: CardPicture) -> str:
+    """Changes with the preview, so that the browser asks again only for a new one."""
+    return f"/jobs/{quote(job, safe='')}/preview?{zlib.crc32(picture.preview):08x}"
+
+
+def shape(picture: CardPicture) -> str:
+    """The class that carries the aspect ratio, in tenths: `a-16` is 16:10."""
+    ratio = picture.width / max(1, picture.height)
+    return f"a-{min(25, max(5, round(ratio * 10)))}"
+
+
+def spoken(label: str, button: Button) -> str:
+    """The accessible name; it always holds the visible label, for those who speak what they see."""
+    seen = label.casefold() in button.name.casefold()
+    return button.name if seen else f"{label}: {button.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strip:
+    """One row of buttons as the page shows it."""
+
+    buttons: tuple[tuple[str, Button], ...]  # visible label, button
+    kind: Literal["", "strip", "strip words"] = ""
+    caption: str = ""
+
+
+def strips(rows: Sequence[Sequence[Button]]) -> list[Strip]:
+    """The rows: U1 to U4 behind "Upscale", or, where there is one picture only, words in one strip."""
+    shown = [_strip(row) for row in rows]
+    alone = tuple(
+        (_words(button), button) for row in rows if len(row) == 1 for button in row if _of_one(button)
+    )
+    if alone:
+        others = [
+            strip for strip, row in zip(shown, rows, strict=True) if len(row) > 1 or not _of_one(row[0])
+        ]
+        return [Strip(buttons=alone, kind="strip words"), *others]
+    return shown
+
+
+def _strip(row: Sequence[Button]) -> Strip:
+    if all(button.label.isdecimal() for button in row):
+        return Strip(buttons=tuple((button.label, button) for button in row), kind="strip")
+    if all(_of_one(button) for button in row):
+        first_words = tuple((button.label.split()[0], button) for button in row)
+        return Strip(buttons=first_words, kind="strip", caption=row[0].name.split()[0])
+    return Strip(buttons=tuple((button.label, button) for button in row))
+
+
+def _of_one(button: Button) -> bool:
+    """Whether the label carries the picture's number, as in "U1" or "V1 subtle"."""
+    return bool(re.match(r"[UV]\d+\b", button.label))
+
+
+def _words(button: Button) -> str:
+    """ "U1" → "Upscale", "V1 subtle" → "Vary (subtle)"."""
+    _, _, strength = button.label.partition(" ")
+    return f"Vary ({strength})" if strength else "Upscale"
+
+
+def stage(card: Card) -> str:
+    """What is worth announcing: a new state, or another quarter of the steps."""
+    quarter = math.floor(card.bar.done * QUARTERS) if card.bar and card.kind == "painting" else 0
+    return f"{card.kind}-{min(quarter, QUARTERS - 1)}"
+
+
+def said(card: Card) -> str:
+    """The card in one sentence, for a screen reader."""
+    parts = [card.title, *(card.facts[:2]), card.bar.label if card.bar else ""]
+    state = "" if card.kind == "text" else f"{card.kind.capitalize()}: "
+    return state + ", ".join(part for part in parts if part)

@@ -1,0 +1,139 @@
+"""Wires settings → store → engine → studio → surfaces, and serves until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+
+from bot import telemetry
+from bot.adapters.base import ChatAdapter
+from bot.blobs import DirectoryBlobs
+from bot.errors import SettingError
+from bot.settings import Settings
+from bot.store import Store
+from bot.studio import Studio
+from engine.errors import EngineError
+from engine.local import LocalEngine
+from engine.memory import MemoryEngine
+from engine.types import Engine
+
+log = structlog.stdlib.get_logger(__name__)
+
+DRAIN = 30.0  # seconds that running jobs get when Easel stops
+MEMORY = "memory"  # MODEL=memory paints shapes without a device, for demonstrations and tests
+MEMORY_STEP = 0.02  # seconds a step takes there
+
+SURFACES = (
+    ("bot.adapters.discord", "DiscordAdapter", "discord_token"),
+    ("bot.adapters.slack", "SlackAdapter", "slack_bot_token"),
+)
+"""Module, class and the setting that switches it on."""
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Studio]:
+    """A studio that is not started yet. Raises StoreError, SettingError."""
+    store = await Store.open(settings.database_url)
+    try:
+        blobs = DirectoryBlobs(settings.data_dir / "pictures")
+        engine = await asyncio.to_thread(_engine, settings, blobs)
+        studio = Studio(settings=settings, store=store, engine=engine, blobs=blobs)
+        try:
+            yield studio
+        finally:
+            await studio.close()
+    finally:
+        await store.close()
+
+
+def _engine(settings: Settings, blobs: DirectoryBlobs) -> Engine:
+    if settings.model == (MEMORY,):
+        return MemoryEngine(blobs.read, step_seconds=MEMORY_STEP)
+    try:
+        return LocalEngine(
+            models=settings.model,
+            device=settings.device,
+            read=blobs.read,
+            hang_seconds=settings.hang_seconds,
+        )
+    except EngineError as error:
+        raise SettingError(error.advice) from error
+
+
+async def run(settings: Settings) -> None:
+    """Serve every surface that is set up until SIGINT or SIGTERM. Raises EaselError."""
+    # Imported here: only this command needs a web server.
+    from bot.adapters.web import WebAdapter
+
+    telemetry.set_up(settings)
+    async with opened(settings) as studio, stop_signal() as stopped:
+        web = WebAdapter(studio, settings)
+        web.bind()
+        adapters: list[ChatAdapter] = [web, *_chats(studio, settings)]
+        for adapter in adapters:
+            studio.add(adapter)
+        await studio.start()
+        serving = [asyncio.create_task(_serve(each), name=each.name) for each in adapters]
+        try:
+            sys.stdout.write(f"Easel is open at {web.url}\n")
+            sys.stdout.flush()
+            await stopped.wait()
+            log.info("stopping", drain=DRAIN)
+            await studio.close(DRAIN)
+        finally:
+            for task in serving:
+                task.cancel()
+            await asyncio.gather(*serving, return_exceptions=True)
+
+
+async def _serve(adapter: ChatAdapter) -> None:
+    """One surface that breaks leaves the others alone."""
+    try:
+        await adapter.run()
+    except Exception:
+        log.exception("surface stopped", surface=adapter.name)
+
+
+def _chats(studio: Studio, settings: Settings) -> list[ChatAdapter]:
+    found: list[ChatAdapter] = []
+    for module, name, token in SURFACES:
+        if not getattr(settings, token):
+            continue
+        if importlib.util.find_spec(module) is None:
+            log.warning("this version has no such surface", surface=module, setting=token.upper())
+            continue
+        make: Callable[[Studio, Settings], ChatAdapter] = getattr(importlib.import_module(module), name)
+        found.append(make(studio, settings))
+    return found
+
+
+@asynccontextmanager
+async def stop_signal() -> AsyncIterator[asyncio.Event]:
+    """An event that the first SIGINT or SIGTERM sets; the second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def release() -> None:
+        for each in signals:
+            with suppress(NotImplementedError):
+                loop.remove_signal_handler(each)
+
+    def stop() -> None:
+        stopped.set()
+        release()
+
+    for each in signals:
+        with suppress(NotImplementedError):  # Windows: Ctrl-C then ends the process without a drain
+            loop.add_signal_handler(each, stop)
+    try:
+        yield stopped
+    finally:
+        release()

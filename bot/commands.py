@@ -1,0 +1,427 @@
+"""The vocabulary, declared once: every command, its options, ranges, choices and help.
+
+The adapters' slash options, modals and chips, the command line's flags, the flags inside a prompt and /help
+are all made from `COMMANDS`. The names keep to the strictest platform: `^[-_a-z0-9]{1,32}$`, help of at most
+100 characters, required options first.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from bot.errors import Refusal
+from engine.types import SEED_LIMIT
+
+Kind = Literal["text", "integer", "number", "boolean", "picture"]
+Completes = Literal["", "styles", "models", "aspects", "jobs", "commands"]
+Value = str | int | float | bool | bytes
+"""An option's value: text, integer, number, boolean; a picture is bytes, or text that names a stored one."""
+
+MAX_PROMPT = 4000  # characters
+MAX_COUNT = 16
+MAX_STEPS = 150
+MAX_GUIDANCE = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One thing that can be said about a command."""
+
+    name: str
+    kind: Kind
+    help: str
+    required: bool = False
+    flags: tuple[str, ...] = ()  # what may stand after -- in a prompt; the first is the one to show
+    minimum: float | None = None  # of a number
+    maximum: float | None = None  # of a number; of a text, its characters
+    choices: tuple[str, ...] = ()  # all there are
+    completes: Completes = ""  # what `Studio.complete` offers while someone types
+    example: str = ""
+    default: str = ""  # what stands when it is left out, in words
+
+    @property
+    def flag(self) -> str:
+        return f"--{self.flags[0]}" if self.flags else f"--{self.name}"
+
+    @property
+    def label(self) -> str:
+        return self.name.capitalize()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """Something that can be asked for."""
+
+    name: str
+    help: str
+    options: tuple[Option, ...] = ()
+    admin: bool = False
+    examples: tuple[str, ...] = ()
+
+    def option(self, name: str) -> Option | None:
+        return next((option for option in self.options if option.name == name), None)
+
+    def by_flag(self, flag: str) -> Option | None:
+        """The option that `flag` (without dashes, in any case) stands for."""
+        wanted = flag.casefold()
+        return next((option for option in self.options if wanted in (*option.flags, option.name)), None)
+
+
+class Unusable(ValueError):
+    """A value that an option does not take. `str()` says what is allowed; `nearest` would do."""
+
+    def __init__(self, notice: str, nearest: str = "") -> None:
+        super().__init__(notice)
+        self.nearest = nearest
+
+
+# --- the options ------------------------------------------------------------------------------------------
+
+STYLE = Option(
+    name="style",
+    kind="text",
+    help="A named look; /styles shows them all.",
+    flags=("style",),
+    completes="styles",
+    example='"oil painting"',
+    default="none",
+)
+MODEL = Option(
+    name="model",
+    kind="text",
+    help="The model that paints.",
+    flags=("model",),
+    maximum=200,
+    completes="models",
+    default="the first that /settings offers",
+)
+COUNT = Option(
+    name="count",
+    kind="integer",
+    help="How many pictures.",
+    flags=("count", "n"),
+    minimum=1,
+    maximum=MAX_COUNT,
+    example="4",
+    default="4",
+)
+ASPECT = Option(
+    name="aspect",
+    kind="text",
+    help="The shape: square, portrait, landscape, wide, tall, or a ratio such as 16:9.",
+    flags=("aspect", "ar"),
+    completes="aspects",
+    example="16:9",
+    default="square",
+)
+PRIVATE = Option(
+    name="private",
+    kind="boolean",
+    help="Only you see it.",
+    flags=("private",),
+    default="no",
+)
+JOB = Option(
+    name="job",
+    kind="text",
+    help="The job's id, as its info shows it.",
+    required=True,
+    maximum=100,
+    completes="jobs",
+    example="1a2b3c4d5e6f",
+)
+PICTURE = Option(
+    name="picture",
+    kind="integer",
+    help="Which of its pictures, from 1.",
+    minimum=1,
+    maximum=MAX_COUNT,
+    example="2",
+    default="1",
+)
+PROMPT = Option(
+    name="prompt",
+    kind="text",
+    help="What to paint, in your own words. Flags such as --ar 16:9 may follow.",
+    required=True,
+    maximum=MAX_PROMPT,
+    example="a red fox in snow",
+)
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        name="imagine",
+        help="Paint pictures from words.",
+        options=(
+            PROMPT,
+            Option(
+                name="negative",
+                kind="text",
+                help="What to keep out of the picture.",
+                flags=("no", "negative"),
+                maximum=MAX_PROMPT,
+                example="text, blurry",
+            ),
+            ASPECT,
+            Option(
+                name="size",
+                kind="text",
+                help="Width × height in pixels, instead of an aspect ratio.",
+                flags=("size",),
+                maximum=30,
+                example="512x768",
+                default="the model's own",
+            ),
+            COUNT,
+            Option(
+                name="seed",
+                kind="integer",
+                help="A number that makes the same picture again.",
+                flags=("seed",),
+                minimum=0,
+                maximum=SEED_LIMIT - 1,
+                example="7",
+                default="random",
+            ),
+            Option(
+                name="steps",
+                kind="integer",
+                help="Denoising steps: more take longer and show finer detail.",
+                flags=("steps",),
+                minimum=1,
+                maximum=MAX_STEPS,
+                example="20",
+                default="the model's own",
+            ),
+            Option(
+                name="guidance",
+                kind="number",
+                help="Guidance scale: how closely to follow the prompt.",
+                flags=("guidance", "cfg"),
+                minimum=0,
+                maximum=MAX_GUIDANCE,
+                example="5",
+                default="the model's own",
+            ),
+            STYLE,
+            MODEL,
+            Option(
+                name="source",
+                kind="picture",
+                help="A picture to start from: a file, or a job's picture as in 1a2b3c4d5e6f:2.",
+                flags=("source",),
+                maximum=100,
+                example="1a2b3c4d5e6f:2",
+            ),
+            Option(
+                name="strength",
+                kind="number",
+                help="How far to leave the source picture: 0 keeps it, 1 ignores it.",
+                flags=("strength",),
+                minimum=0,
+                maximum=1,
+                example="0.6",
+                default="0.6",
+            ),
+            PRIVATE,
+        ),
+        examples=(
+            "a red fox in snow",
+            "a red fox in snow --ar 16:9 --seed 7 --no text, blurry",
+            'a lighthouse at night --style "oil painting" --count 2',
+            "two pictures of a sleeping cat as pixel art, wide",
+        ),
+    ),
+    Command(
+        name="upscale",
+        help="Enlarge one picture of a job ×4 by super-resolution.",
+        options=(JOB, PICTURE),
+        examples=("1a2b3c4d5e6f 2",),
+    ),
+    Command(
+        name="vary",
+        help="Paint variations of one picture of a job.",
+        options=(
+            JOB,
+            PICTURE,
+            Option(
+                name="strength",
+                kind="text",
+                help="Subtle keeps the composition; strong keeps little more than the idea.",
+                choices=("subtle", "strong"),
+                default="subtle",
+            ),
+        ),
+        examples=("1a2b3c4d5e6f 2 strong",),
+    ),
+    Command(name="queue", help="Who waits, who paints, and whose turn is next."),
+    Command(
+        name="cancel",
+        help="Stop one of your jobs: the newest that waits or paints, or the one you name.",
+        options=(Option(name="job", kind="text", help=JOB.help, maximum=100, completes="jobs"),),
+    ),
+    Command(
+        name="history",
+        help="Pictures painted here, newest first.",
+        options=(
+            Option(name="search", kind="text", help="Words of the prompt.", maximum=200, example="fox"),
+            STYLE,
+            Option(name="everyone", kind="boolean", help="Not only your own.", default="no"),
+        ),
+        examples=("fox",),
+    ),
+    Command(name="show", help="Show a job again.", options=(JOB,), examples=("1a2b3c4d5e6f",)),
+    Command(name="quota", help="What you have used of your allowance, and when it resets."),
+    Command(name="styles", help="The named styles."),
+    Command(
+        name="settings",
+        help="Your defaults: style, model, count, shape, privacy. Without options it shows them.",
+        options=(
+            STYLE,
+            MODEL,
+            COUNT,
+            ASPECT,
+            PRIVATE,
+            Option(name="reset", kind="boolean", help="Go back to the studio's own defaults."),
+        ),
+    ),
+    Command(
+        name="help",
+        help="What can be asked for, and how.",
+        options=(Option(name="command", kind="text", help="One command.", maximum=32, completes="commands"),),
+    ),
+)
+
+
+def command(name: str) -> Command:
+    """Raises Refusal for a name that is not in the vocabulary."""
+    found = next((each for each in COMMANDS if each.name == name), None)
+    if found is None:
+        near = suggest(name, [each.name for each in COMMANDS])
+        hint = f"Did you mean /{near}?" if near else "/help lists the commands."
+        raise Refusal(f"There is no command /{clip(name)}. {hint}", code="unknown")
+    return found
+
+
+def check(name: str, options: Mapping[str, object]) -> dict[str, Value]:
+    """The options of a command, as typed values. Raises Refusal for the first that cannot be used.
+
+    Empty text and None stand for "not said" and are left out.
+    """
+    asked = command(name)
+    for key in options:
+        if asked.option(key) is None:
+            raise Refusal(unknown(f"option of /{name} called", key, (each.name for each in asked.options)))
+    said = {key: value for key, value in options.items() if not blank(value)}
+    for each in asked.options:
+        if each.required and each.name not in said:
+            example = f", for example {each.example}" if each.example else ""
+            raise Refusal(f"/{name} needs a {each.name}{example}.", code="missing")
+    try:
+        return {each.name: read(each, said[each.name]) for each in asked.options if each.name in said}
+    except Unusable as error:
+        raise Refusal(str(error)) from error
+
+
+def blank(value: object) -> bool:
+    """Whether an option was left empty, which is the same as not naming it."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def read(option: Option, value: object) -> Value:
+    """What was typed, as the option's type. Raises Unusable."""
+    match option.kind:
+        case "integer":
+            return _integer(option, value)
+        case "number":
+            return _number(option, value)
+        case "boolean":
+            return _boolean(option, value)
+        case "picture" if isinstance(value, bytes | bytearray | memoryview):
+            return bytes(value)
+    return _text(option, value)
+
+
+def _text(option: Option, value: object) -> str:
+    if not isinstance(value, str):
+        raise Unusable(f"{option.label} takes text.")
+    if option.maximum is not None and len(value) > option.maximum:
+        raise Unusable(
+            f"{option.label} may have {option.maximum:,.0f} characters; this has {len(value):,}. Shorten it."
+        )
+    if option.choices and value.casefold() not in option.choices:
+        allowed = " or ".join(option.choices)
+        raise Unusable(f"{option.label} can be {allowed}; you asked for “{clip(value)}”.", option.choices[0])
+    return value.casefold() if option.choices else value
+
+
+def _integer(option: Option, value: object) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = str(value).strip()
+    if isinstance(value, bool) or not re.fullmatch(r"[+-]?\d+", text):
+        raise Unusable(f"{option.label} takes a whole number{_range(option)}; “{clip(text)}” is not one.")
+    # Python refuses to convert thousands of digits; a float is enough to see that they are out of range.
+    _check_range(option, float(text), text)
+    return int(text)
+
+
+def _number(option: Option, value: object) -> float:
+    text = str(value).strip()
+    try:
+        number = math.nan if isinstance(value, bool) else float(text.replace(",", "."))
+    except ValueError:
+        number = math.nan
+    if math.isnan(number):
+        raise Unusable(f"{option.label} takes a number{_range(option)}; “{clip(text)}” is not one.")
+    _check_range(option, number, text)
+    return number
+
+
+def _boolean(option: Option, value: object) -> bool:
+    word = str(value).strip().casefold()
+    if word in ("yes", "true", "on", "1"):
+        return True
+    if word in ("no", "false", "off", "0"):
+        return False
+    raise Unusable(f"{option.label} can be yes or no; “{clip(word)}” is neither.")
+
+
+def _check_range(option: Option, number: float, text: str) -> None:
+    low, high = option.minimum or 0.0, math.inf if option.maximum is None else option.maximum
+    if not low <= number <= high:
+        allowed = _range(option).removeprefix(" from")
+        nearest = low if number < low else high
+        raise Unusable(f"{option.label} can be{allowed}; you asked for {clip(text)}.", f"{nearest:.0f}")
+
+
+def _range(option: Option) -> str:
+    if option.minimum is None or option.maximum is None:
+        return ""
+    return f" from {option.minimum:.0f} to {option.maximum:.0f}"
+
+
+def unknown(what: str, name: str, known: Iterable[str], *, dashes: str = "") -> str:
+    """ "There is no flag --aspct. Did you mean --aspect?" """
+    names = list(known)
+    near = suggest(name, names)
+    all_there_are = f"There are {', '.join(dashes + each for each in names)}." if names else "It takes none."
+    hint = f"Did you mean {dashes}{near}?" if near else all_there_are
+    return f"There is no {what} {dashes}{clip(name)}. {hint}"
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """What a misspelt word most resembles, or nothing."""
+    found = difflib.get_close_matches(word.casefold(), list(known), n=1, cutoff=0.6)
+    return found[0] if found else ""
+
+
+def clip(text: str, length: int = 40) -> str:
+    """Enough of what someone typed to recognise it."""
+    text = " ".join(text.split())
+    return text if len(text) <= length else f"{text[: length - 1]}…"

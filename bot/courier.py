@@ -1,0 +1,155 @@
+"""Keeps each job's one message up to date: posted once, then edited, until its end was shown.
+
+Only the newest card is ever sent, so edits never queue. The message's reference is stored as soon as it is
+known: after a restart the same message is edited. Between a post and that moment the adapter recognises a
+repeated post by the job's id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from bot import telemetry
+from bot.adapters.base import ChatAdapter, MessageRef
+from bot.card import Card
+from bot.errors import StoreError, TryLater, Unreachable
+from bot.models import Job
+from bot.store import Store
+
+log = structlog.stdlib.get_logger(__name__)
+
+LONGEST_DELAY = 60.0  # seconds between two attempts to show an end
+PROGRESS_DELAY = 5.0  # the same while a job lives: its end must not wait long behind a failed edit
+
+
+@dataclass(slots=True)
+class _Parcel:
+    """One job's message on its way."""
+
+    job: Job
+    ref: MessageRef | None
+    saved: MessageRef | None  # the reference that the row has
+    shown: Card | None = None
+    lost: str = ""  # why it can never be shown
+    attempts: int = 0
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Courier:
+    """One task for each message that is not at its end. `draw` makes a job's present card."""
+
+    def __init__(self, store: Store, draw: Callable[[Job], Card]) -> None:
+        self._store = store
+        self._draw = draw
+        self._adapters: dict[str, ChatAdapter] = {}
+        self._parcels: dict[str, _Parcel] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def add(self, adapter: ChatAdapter) -> None:
+        self._adapters[adapter.name] = adapter
+
+    def show(self, job: Job) -> None:
+        """The job has changed: show it as it is when its message may next be edited, its end at once."""
+        if job.origin.surface not in self._adapters:
+            return  # it stays undelivered until that surface is back
+        parcel = self._parcels.get(job.id)
+        if parcel is None:
+            parcel = self._parcels[job.id] = _Parcel(job, job.message, job.message)
+            self._tasks[job.id] = asyncio.create_task(self._carry(parcel), name=f"courier-{job.id}")
+        parcel.job = job
+        parcel.news.set()
+        if job.state.ended:
+            parcel.ended.set()
+
+    async def close(self, patience: float = 0.0) -> None:
+        """Stop. Ends that are owed get `patience` seconds; the rest is delivered after the next start."""
+        owed = [self._tasks[id] for id, parcel in self._parcels.items() if parcel.ended.is_set()]
+        if owed and patience:
+            await asyncio.wait(owed, timeout=patience)
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _carry(self, parcel: _Parcel) -> None:
+        adapter = self._adapters[parcel.job.origin.surface]
+        while True:
+            await parcel.news.wait()
+            parcel.news.clear()
+            pause = await self._attempt(adapter, parcel)
+            if pause is None and not parcel.news.is_set():
+                del self._parcels[parcel.job.id], self._tasks[parcel.job.id]
+                return
+            await _rest(parcel, pause or 0.0, wake=parcel.attempts == 0)
+
+    async def _attempt(self, adapter: ChatAdapter, parcel: _Parcel) -> float | None:
+        """Show the newest card. Returns the seconds to wait before the next one, None after the end."""
+        job = parcel.job
+        try:
+            await self._send(adapter, parcel, job)
+        except Unreachable as error:
+            return await self._give_up(parcel, job, str(error))
+        except TryLater as error:
+            return self._later(parcel, job, error, least=error.after)
+        except StoreError as error:
+            return self._later(parcel, job, error)
+        except Exception as error:
+            log.exception("adapter failed", job_id=job.id, surface=adapter.name)
+            return self._later(parcel, job, error)
+        parcel.attempts = 0
+        return None if job.state.ended else adapter.edit_interval
+
+    async def _send(self, adapter: ChatAdapter, parcel: _Parcel, job: Job) -> None:
+        if parcel.lost:
+            raise Unreachable(parcel.lost)
+        card = self._draw(job)
+        if parcel.ref is None:
+            parcel.ref = await adapter.post(job, card)
+        elif card != parcel.shown:
+            parcel.ref = await adapter.edit(job, parcel.ref, card)
+        parcel.shown = card
+        if parcel.ref != parcel.saved:
+            await self._store.message(job.id, parcel.ref)
+            parcel.saved = parcel.ref
+        if job.state.ended:
+            await self._store.delivered(job.id)
+
+    def _later(self, parcel: _Parcel, job: Job, error: Exception, *, least: float = 0.0) -> float:
+        parcel.attempts += 1
+        longest = LONGEST_DELAY if job.state.ended else PROGRESS_DELAY
+        delay = max(least, min(longest, 0.25 * 2.0 ** min(parcel.attempts, 12)))
+        log.warning(
+            "delivery is tried again", job_id=job.id, attempt=parcel.attempts, after=delay, cause=str(error)
+        )
+        telemetry.RETRIES.labels(job.origin.surface).inc()
+        parcel.news.set()
+        return delay
+
+    async def _give_up(self, parcel: _Parcel, job: Job, reason: str) -> float | None:
+        """Nobody can be shown this; the row says why. A job that still paints goes on, for the history."""
+        if not parcel.lost:
+            log.warning("message cannot be delivered", job_id=job.id, cause=reason)
+            parcel.lost = reason
+        if not job.state.ended:
+            return 0.0
+        try:
+            await self._store.delivered(job.id, reason=f"It could not be delivered: {reason}")
+        except StoreError as error:
+            return self._later(parcel, job, error)
+        return None
+
+
+async def _rest(parcel: _Parcel, seconds: float, *, wake: bool) -> None:
+    """Wait before the next edit; the job's end need not wait for it, unless the surface asked us to."""
+    if not wake:
+        await asyncio.sleep(seconds)
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await parcel.ended.wait()

@@ -1,0 +1,79 @@
+"""Decodes a stranger's picture in a process of its own. Run as a script: picture in, PNG out.
+
+It sees nothing of Easel: no settings, no environment, no files to write, little memory and little time. Exit
+status 0 means that a PNG stands on standard output; REFUSED means that the reason stands there as JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import resource
+import sys
+import warnings
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+REFUSED = 3
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+
+
+class Refused(Exception):
+    """The reason as a word, and what the sentence about it needs."""
+
+
+def main() -> None:
+    limit = json.loads(sys.argv[1])
+    _confine(limit["memory"], limit["cpu"])
+    try:
+        answer = decode(sys.stdin.buffer.read(), limit["pixels"])
+    except Refused as error:
+        sys.stdout.write(json.dumps(error.args))
+        sys.exit(REFUSED)
+    sys.stdout.buffer.write(answer)
+
+
+def decode(data: bytes, pixels: int) -> bytes:
+    """The picture as a plain RGB PNG, upright and without metadata. Raises Refused."""
+    warnings.simplefilter("ignore")  # standard error carries nothing but failures
+    Image.MAX_IMAGE_PIXELS = None  # the header is checked here, before decoding
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+            if picture.width * picture.height > pixels:
+                raise Refused("pixels", picture.width, picture.height)
+            if getattr(picture, "is_animated", False):
+                raise Refused("animated")
+            upright = ImageOps.exif_transpose(picture)
+            flat = _on_white(upright) if upright.has_transparency_data else upright.convert("RGB")
+    except UnidentifiedImageError:
+        raise Refused("format") from None
+    except (OSError, SyntaxError, ValueError, EOFError, MemoryError):
+        raise Refused("broken") from None
+    out = io.BytesIO()
+    flat.save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    flat = Image.new("RGBA", picture.size, "white")
+    flat.alpha_composite(picture.convert("RGBA"))
+    return flat.convert("RGB")
+
+
+def _confine(memory: int, cpu: int) -> None:
+    limits = {
+        resource.RLIMIT_AS: memory,
+        resource.RLIMIT_CPU: cpu,
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_CORE: 0,
+    }
+    for kind, limit in limits.items():
+        # macOS refuses some of them; those that a system knows still hold.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(kind, (limit, limit))
+
+
+if __name__ == "__main__":
+    main()

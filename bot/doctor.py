@@ -1,0 +1,195 @@
+"""Checks of the machine and the settings, with one remedy for each that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import re
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from json import dumps, loads
+from pathlib import Path
+from typing import Any
+
+from bot.errors import StoreError
+from bot.settings import Settings
+from bot.store import look_at
+from engine import catalog
+from engine.errors import EngineError, ModelNotLoaded
+
+_LEAST_SPACE = 2.0  # GB
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found. `ok` is None where there is nothing to check."""
+
+    name: str
+    ok: bool | None
+    detail: str
+    remedy: str = ""  # one sentence, where `ok` is False
+
+
+async def examine(settings: Settings, *, env_file: str | Path = ".env") -> list[Finding]:
+    """Run every check, all at the same time. Changes nothing, starts nothing, sends nothing."""
+    checks: list[Callable[[], Finding]] = [
+        _python,
+        partial(_device, settings.device),
+        *(partial(_model, name) for name in settings.model),
+        partial(_database, settings.database_url),
+        partial(_disk, settings.data_dir),
+        partial(_discord, settings),
+        partial(_slack, settings),
+        partial(_port, settings.web_host, settings.web_port),
+        partial(_env_file, Path(env_file)),
+    ]
+    return await asyncio.gather(*(asyncio.to_thread(check) for check in checks))
+
+
+def render(findings: Sequence[Finding], json: bool = False) -> str:
+    """The findings as JSON, or as lines for a person."""
+    if json:
+        return dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2)
+    width = max(len(finding.name) for finding in findings)
+    return "\n".join(line for finding in findings for line in _lines(finding, width))
+
+
+def _lines(finding: Finding, width: int) -> list[str]:
+    mark = {True: "ok  ", False: "FAIL", None: "-   "}[finding.ok]
+    lines = [f"{mark}  {finding.name:<{width}}  {finding.detail}"]
+    return lines + ([f"      {'':<{width}}  → {finding.remedy}"] if finding.remedy else [])
+
+
+def _python() -> Finding:
+    # An older Python does not get here: its first import says what it lacks.
+    return Finding("Python", True, f"{platform.python_version()} in {sys.prefix}")
+
+
+# In a process of its own: torch takes seconds to import and must not live in this one.
+_PROBE = """
+import json, torch
+cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+print(json.dumps({"torch": torch.__version__, "cuda": cuda, "mps": torch.backends.mps.is_available()}))
+"""
+
+
+def _device(wanted: str) -> Finding:
+    try:
+        done = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, timeout=120, check=True)
+        found = loads(done.stdout.splitlines()[-1])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return Finding("Device", False, "torch cannot be imported", "Install it again: `make install`.")
+    named = f"torch {found['torch']}, {', '.join(found['cuda']) or ('MPS' if found['mps'] else 'CPU only')}"
+    if missing := [device for device in wanted.split(",") if not _has(device, found)]:
+        detail = f"DEVICE={wanted}, but there is no {missing[0]} ({named})"
+        return Finding("Device", False, detail, "Install the GPU's driver, or set DEVICE=auto.")
+    return Finding("Device", True, named)
+
+
+def _has(device: str, found: dict[str, Any]) -> bool:
+    kind, _, number = device.partition(":")
+    if kind == "cuda":
+        return len(found["cuda"]) > int(number or 0)
+    return bool(found["mps"]) if kind == "mps" else True
+
+
+def _model(name: str) -> Finding:
+    title = f"Model {name}"
+    try:
+        entry = catalog.load([name]).entry(_only_name(name))
+        if entry.local is None:
+            return Finding(title, None, "is fetched from the hub when it is first used")
+        catalog.check_files(entry.local)
+    except ModelNotLoaded as error:
+        return Finding(title, False, str(error), "Put the whole model there again, or choose another MODEL.")
+    except EngineError as error:
+        return Finding(title, False, error.advice, "Correct MODEL, or remove it to use easel-tiny.")
+    return Finding(title, True, f"is complete ({entry.info.licence})")
+
+
+def _only_name(name: str) -> str:
+    (info,) = catalog.load([name]).models()
+    return info.name
+
+
+def _database(url: str) -> Finding:
+    try:
+        facts = look_at(url)
+    except KeyError:
+        return Finding("Database", None, "is created by the first start")
+    except StoreError as error:
+        return Finding("Database", False, str(error), "Put a backup in its place, or move the file away.")
+    detail = f"SQLite {facts.library}, journal {facts.journal}, schema {facts.revision or 'none'}"
+    if facts.problem:
+        return Finding("Database", False, f"{detail}; {facts.problem}", "Put a backup in its place.")
+    return Finding("Database", True, detail)
+
+
+def _disk(folder: Path) -> Finding:
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing) as file:
+            file.write(b"easel")
+    except OSError as error:
+        detail = f"{existing} cannot be written ({error.strerror})"
+        return Finding("Disk", False, detail, "Make the folder writable, or set DATA_DIR.")
+    free = shutil.disk_usage(existing).free / 1e9
+    detail = f"{free:.1f} GB free in {existing}"
+    if free < _LEAST_SPACE:
+        return Finding("Disk", False, detail, f"Free some space: {_LEAST_SPACE:g} GB are needed.")
+    return Finding("Disk", True, detail)
+
+
+def _discord(settings: Settings) -> Finding:
+    if not settings.discord_token:
+        return Finding("Discord", None, "no DISCORD_TOKEN")
+    if re.fullmatch(r"[\w-]{10,}\.[\w-]{4,}\.[\w-]{20,}", settings.discord_token.reveal()):
+        return Finding("Discord", True, "the token has the right form")
+    remedy = "Copy the token again from the application's Bot page: three parts with dots between them."
+    return Finding("Discord", False, "DISCORD_TOKEN is not a bot token", remedy)
+
+
+def _slack(settings: Settings) -> Finding:
+    bot, app = settings.slack_bot_token.reveal(), settings.slack_app_token.reveal()
+    if not bot and not app:
+        return Finding("Slack", None, "no SLACK_BOT_TOKEN")
+    if bot and not bot.startswith("xoxb-"):
+        remedy = "Copy the Bot User OAuth Token, which begins with xoxb-."
+        return Finding("Slack", False, "SLACK_BOT_TOKEN is not a bot token", remedy)
+    if app and not app.startswith("xapp-"):
+        remedy = "Copy the app-level token, which begins with xapp-."
+        return Finding("Slack", False, "SLACK_APP_TOKEN is not an app-level token", remedy)
+    if bot and (app or settings.slack_signing_secret):
+        return Finding("Slack", True, "the tokens have the right form")
+    missing = "SLACK_APP_TOKEN" if bot else "SLACK_BOT_TOKEN"
+    return Finding("Slack", False, f"{missing} is missing", f"Set {missing} too, or neither.")
+
+
+def _port(host: str, port: int) -> Finding:
+    name = f"{host}:{port}"
+    try:
+        family = socket.getaddrinfo(host, port)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        remedy = "Stop what uses it (another Easel?), or set WEB_PORT to another number or 0."
+        return Finding("Web port", False, f"{name} cannot be used ({error.strerror})", remedy)
+    return Finding("Web port", True, f"{name} is free")
+
+
+def _env_file(path: Path) -> Finding:
+    if not path.is_file():
+        return Finding("Settings file", None, f"no {path}: every setting has its default")
+    if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        detail = f"others on this machine can read {path}"
+        return Finding("Settings file", False, detail, f"Run `chmod 600 {path}`.")
+    return Finding("Settings file", True, f"only you can read {path}")

@@ -1,0 +1,280 @@
+"""Follows what the engine does with each unfinished job, and writes it down."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import structlog
+
+from bot import pictures, telemetry
+from bot.blobs import BlobStore
+from bot.card import GRID
+from bot.errors import StoreError
+from bot.models import Balance, Job, State, StoredPicture
+from bot.store import Store
+from engine.errors import Cancelled, EngineError
+from engine.types import (
+    Engine,
+    EngineEvent,
+    EngineJob,
+    Failed,
+    Finished,
+    Picture,
+    Place,
+    Progress,
+    Restarted,
+    Started,
+)
+
+log = structlog.stdlib.get_logger(__name__)
+
+LONGEST_DELAY = 30.0  # seconds between two attempts to write something down
+LOOKS = 20  # places in line looked up each second
+
+
+@dataclass(slots=True)
+class Life:
+    """An unfinished job, and what its row does not tell."""
+
+    job: Job
+    balance: Balance | None = None  # the person's, when it was accepted
+    progress: Progress | None = None
+    place: Place | None = None  # in line, when last looked up
+    shown: Place | None = None  # in line, when last shown
+    events: deque[EngineEvent] = field(default_factory=deque)  # not written down yet
+    writer: asyncio.Task[None] | None = None
+    _first: tuple[float, int] | None = None  # when which step was seen first
+
+    def advance(self, progress: Progress) -> None:
+        """Take in a step. A preview stays until the next one comes."""
+        before = self.progress.preview if self.progress else None
+        self.progress = replace(progress, preview=progress.preview or before)
+        self._first = self._first or (time.monotonic(), progress.step)
+
+    def restart(self) -> None:
+        self.progress = self._first = None
+
+    @property
+    def left(self) -> float | None:
+        """Expected seconds to the end, once two steps were seen."""
+        if self.progress is None or self._first is None or self.progress.step == self._first[1]:
+            return None
+        pace = (time.monotonic() - self._first[0]) / (self.progress.step - self._first[1])
+        return pace * (self.progress.steps - self.progress.step)
+
+
+class Follower:
+    """The unfinished jobs by id (`lives`), and one writer task for each that has something to write.
+
+    What cannot be written is tried again for that job alone; events of a job that has ended are ignored.
+    `show` is told of every change.
+    """
+
+    def __init__(
+        self, *, engine: Engine, store: Store, blobs: BlobStore, show: Callable[[Job], None]
+    ) -> None:
+        self.lives: dict[str, Life] = {}
+        self._engine = engine
+        self._store = store
+        self._blobs = blobs
+        self._show = show
+        self._writing: dict[type[EngineEvent], Callable[[Life, Any], Awaitable[None]]] = {
+            Started: self._started,
+            Restarted: self._restarted,
+            Picture: self._picture,
+            Finished: self._finished,
+            Failed: self._failed,
+        }
+
+    def begin(self, job: Job, balance: Balance | None = None) -> Place | None:
+        """Hand an admitted job to the engine."""
+        life = self.lives[job.id] = Life(job, balance)
+        try:
+            life.place = life.shown = self._engine.submit(engine_job(job))
+        except EngineError as error:
+            self._put(life, Failed(job=job.id, error=error, device_seconds=0.0))
+        self._show(job)
+        return life.place
+
+    def finish(self, job: Job) -> None:
+        """The job has ended and its row says so."""
+        if self.lives.pop(job.id, None):
+            telemetry.JOBS.labels(job.state.value, job.origin.surface).inc()
+            telemetry.DEVICE_SECONDS.labels(job.request.model).inc(job.device_seconds)
+            log.info("job ended", job_id=job.id, state=job.state.value, device_seconds=job.device_seconds)
+        self._show(job)
+
+    async def run(self) -> None:
+        """Follow the engine until it is closed, then write down what is left."""
+        async for event in self._engine.events():
+            life = self.lives.get(event.job)
+            if life is None:
+                continue  # a late word about a job that has ended
+            if isinstance(event, Progress):
+                life.advance(event)
+                self._show(life.job)
+            else:
+                self._put(life, event)
+        await asyncio.gather(*(life.writer for life in self.lives.values() if life.writer))
+
+    async def close(self) -> None:
+        """Stop writing; what is not written is painted again after the next start."""
+        writers = [life.writer for life in self.lives.values() if life.writer]
+        for writer in writers:
+            writer.cancel()
+        await asyncio.gather(*writers, return_exceptions=True)
+
+    async def refresh(self) -> None:
+        """Show waiting jobs anew when they have moved; each second looks at a few of them only."""
+        while True:
+            waiting = [id for id, life in self.lives.items() if life.job.state is State.QUEUED]
+            telemetry.WAITING.set(len(waiting))
+            for start in range(0, max(1, len(waiting)), LOOKS):
+                for id in waiting[start : start + LOOKS]:
+                    self._look(id)
+                await asyncio.sleep(1)
+
+    def _look(self, id: str) -> None:
+        life = self.lives.get(id)
+        if life is None or (place := self._engine.place(id)) is None:
+            return
+        life.place = place
+        if life.shown is None or moved(life.shown, place):
+            life.shown = place
+            self._show(life.job)
+
+    # ---- writing down
+
+    def _put(self, life: Life, event: EngineEvent) -> None:
+        life.events.append(event)
+        if life.writer is None or life.writer.done():
+            life.writer = asyncio.create_task(self._write(life), name=f"writer-{life.job.id}")
+
+    async def _write(self, life: Life) -> None:
+        delay = 0.25
+        while life.events and self.lives.get(life.job.id) is life:
+            event = life.events[0]
+            try:
+                await self._writing[type(event)](life, event)
+            except StoreError as error:
+                log.error("not written yet", job_id=life.job.id, cause=str(error), after=delay)
+                await asyncio.sleep(delay)
+                delay = min(LONGEST_DELAY, 2 * delay)
+                continue
+            except Exception as error:
+                log.exception("event not understood", job_id=life.job.id, event_type=type(event).__name__)
+                if not isinstance(event, Failed):
+                    life.events.append(
+                        Failed(job=event.job, error=EngineError(repr(error)), device_seconds=0.0)
+                    )
+            life.events.popleft()
+            delay = 0.25
+
+    async def _started(self, life: Life, event: Started) -> None:
+        await self._store.started(event.job)
+        life.job = replace(life.job, state=State.RUNNING)
+        self._show(life.job)
+
+    async def _restarted(self, life: Life, event: Restarted) -> None:
+        log.warning("job waits again: its worker was lost", job_id=event.job, deaths=event.deaths)
+        telemetry.DEATHS.inc()
+        await self._store.died(event.job, event.deaths)
+        life.restart()
+        life.job = replace(life.job, state=State.QUEUED, deaths=event.deaths)
+        self._show(life.job)
+
+    async def _picture(self, life: Life, event: Picture) -> None:
+        if event.index in _stored(life.job):
+            return  # from before a restart
+        png = await asyncio.to_thread(pictures.stamp, event.png, _notes(life.job, event.seed))
+        await self._keep(life, png, event.index, event.seed, event.width, event.height)
+
+    async def _finished(self, life: Life, event: Finished) -> None:
+        job = life.job
+        missing = job.request.count - sum(index >= 0 for index in _stored(job))
+        if missing > 0:
+            error = EngineError(f"{missing} of {job.request.count} pictures are missing")
+            await self._failed(life, Failed(job=job.id, error=error, device_seconds=event.device_seconds))
+            return
+        if job.request.count > 1 and GRID not in _stored(job):
+            await self._keep_grid(life)
+        ended, _ = await self._store.end(job.id, State.RENDERED, device_seconds=event.device_seconds)
+        self.finish(ended)
+
+    async def _failed(self, life: Life, event: Failed) -> None:
+        cancelled = isinstance(event.error, Cancelled)
+        if not cancelled:
+            log.warning(
+                "job failed", job_id=event.job, cause=str(event.error), kind=type(event.error).__name__
+            )
+        state = State.CANCELLED if cancelled else State.FAILED
+        ended, _ = await self._store.end(
+            event.job,
+            state,
+            device_seconds=event.device_seconds,
+            reason="" if cancelled else event.error.advice,
+        )
+        self.finish(ended)
+
+    async def _keep_grid(self, life: Life) -> None:
+        singles = sorted((each for each in life.job.pictures if each.index >= 0), key=lambda each: each.index)
+        sheet = await pictures.grid([await self._blobs.get(each.blob) for each in singles])
+        width, height = png_size(sheet)
+        png = pictures.stamp(sheet, _notes(life.job, life.job.request.seed))
+        await self._keep(life, png, GRID, life.job.request.seed, width, height)
+
+    async def _keep(self, life: Life, png: bytes, index: int, seed: int, width: int, height: int) -> None:
+        blob = await self._blobs.put(png, ".png")
+        picture = StoredPicture(index=index, blob=blob, seed=seed, width=width, height=height)
+        await self._store.add_picture(life.job.id, picture)
+        life.job = replace(life.job, pictures=(*life.job.pictures, picture))
+
+
+def engine_job(job: Job) -> EngineJob:
+    """The job as the engine sees it: no names, no chat."""
+    member = job.origin.member
+    return EngineJob(
+        id=job.id,
+        request=job.request,
+        tenant=member.tenant,
+        user=member.id,
+        cost=job.estimate,
+        deaths=job.deaths,
+    )
+
+
+def moved(before: Place, now: Place) -> bool:
+    """Whether a place is worth showing anew: position or wait is off by more than a fifth."""
+    by = abs(now.position - before.position)
+    return by > before.position / 5 or abs(now.wait - before.wait) > max(1.0, before.wait / 5)
+
+
+def png_size(png: bytes) -> tuple[int, int]:
+    """Width and height in pixels, from the header chunk that comes first in every PNG."""
+    width, height = struct.unpack(">II", png[16:24])
+    return width, height
+
+
+def _stored(job: Job) -> set[int]:
+    return {picture.index for picture in job.pictures}
+
+
+def _notes(job: Job, seed: int) -> dict[str, str]:
+    """What a picture says of itself."""
+    request = job.request
+    return {
+        "Software": "Easel",
+        "Description": job.prompt,
+        "prompt": request.prompt,
+        "negative_prompt": request.negative_prompt,
+        "seed": str(seed),
+        "model": request.model,
+        "steps": str(request.steps),
+        "guidance": f"{request.guidance:g}",
+    }

@@ -1,0 +1,129 @@
+"""Named styles and shapes, read from `presets.toml`."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+NO_STYLE = "none"
+"""What a person says to go without the style that their settings name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """How a style dresses a prompt."""
+
+    prompt: str = "{prompt}"
+    negative: str = ""
+
+    def dress(self, words: str, negative: str) -> tuple[str, str]:
+        """The prompt and the negative prompt that the model is given."""
+        joined = ", ".join(part for part in (negative, self.negative) if part)
+        return self.prompt.replace("{prompt}", words), joined
+
+    def undress(self, negative: str) -> str:
+        """What the person said of a negative prompt that `dress` returned."""
+        return negative.removesuffix(self.negative).removesuffix(", ") if self.negative else negative
+
+
+PLAIN = Template()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """A named look."""
+
+    name: str
+    label: str
+    help: str
+    template: Template
+    aliases: tuple[str, ...] = ()
+    on: Mapping[str, Template] = field(default_factory=dict)  # model → what replaces `template` there
+
+    def for_model(self, model: str) -> Template:
+        return self.on.get(model, self.template)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Everything a person may call it."""
+        return (self.name, self.label, *self.aliases)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presets:
+    """All styles by name, all shapes by name ("wide" → "16:9"), and further ratios in plain words."""
+
+    styles: Mapping[str, Style]
+    by_words: Mapping[str, Style]  # every word for a style, in the form of `_plain`
+    aspects: Mapping[str, str]
+    ratios: tuple[str, ...]
+
+    def style(self, words: str) -> Style | None:
+        """The style that someone means by its name, label or alias, in any spelling."""
+        return self.by_words.get(_plain(words))
+
+    def closest(self, words: str) -> Style | None:
+        """The style that a shortened or misspelt name most resembles."""
+        wanted = _plain(words)
+        begun = [word for word in self.by_words if wanted and word.startswith(wanted)]
+        found = begun or difflib.get_close_matches(wanted, self.by_words, n=1)
+        return self.by_words[found[0]] if found else None
+
+    def template(self, style: str, model: str) -> Template:
+        """The plain template when there is no such style (any more)."""
+        return self.styles[style].for_model(model) if style in self.styles else PLAIN
+
+    def label(self, style: str) -> str:
+        return self.styles[style].label if style in self.styles else style
+
+    def shape(self, width: int, height: int) -> str:
+        """ "16:9" where a known ratio is within 3%, else "640 × 384"."""
+        for ratio in (*self.aspects.values(), *self.ratios):
+            across, down = map(int, ratio.split(":"))
+            if abs(width * down / (height * across) - 1) < 0.03:
+                return ratio
+        return f"{width} × {height}"
+
+
+@functools.cache
+def load() -> Presets:
+    """The presets that ship with the project; read once."""
+    text = resources.files(__package__).joinpath("presets.toml").read_text(encoding="utf-8")
+    return read(text)
+
+
+def read(text: str) -> Presets:
+    """Presets from TOML. Raises ValueError, TypeError or KeyError for a file that cannot be used."""
+    table = tomllib.loads(text)
+    styles = {name: _style(name, row) for name, row in table["styles"].items()}
+    return Presets(
+        styles=styles,
+        by_words={_plain(word): style for style in styles.values() for word in style.words},
+        aspects=table["aspects"],
+        ratios=tuple(table["ratios"]["known"]),
+    )
+
+
+def _style(name: str, row: dict[str, Any]) -> Style:
+    row = dict(row)
+    template = _template(row.pop("prompt"), row.pop("negative", ""))
+    on = {model: _template(**part) for model, part in row.pop("on", {}).items()}
+    return Style(name=name, template=template, on=on, aliases=tuple(row.pop("aliases", ())), **row)
+
+
+def _template(prompt: str, negative: str = "") -> Template:
+    if "{prompt}" not in prompt:
+        raise ValueError(f"a style's template has no place for the prompt: {prompt}")
+    return Template(prompt=prompt, negative=negative)
+
+
+def _plain(words: str) -> str:
+    """The form in which names are compared: "Oil_Painting style" → "oil painting"."""
+    spaced = re.sub(r"[\s_-]+", " ", words).strip().casefold()
+    return spaced.removesuffix(" style")

@@ -1,0 +1,322 @@
+"""The only reader of the environment and `.env`: typed, frozen, one clear error per bad value.
+
+Each setting is declared once, as a field of `Settings`. Its name in the environment is the field's name in
+capitals; a secret may also be given as `NAME_FILE`, the path of a file that holds it. The environment wins
+over `.env`, and an empty value means the default.
+"""
+
+from __future__ import annotations
+
+# ruff: noqa: RUF009 — the calls in the class body are dataclass fields.
+import difflib
+import ipaddress
+import logging
+import os
+import stat
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, cast
+
+from dotenv import dotenv_values
+
+from bot.errors import SettingError
+
+# Settings are read before logs are set up; these warnings go to standard error even then.
+log = logging.getLogger(__name__)
+
+
+class Secret:
+    """A value that shows itself only to `reveal()`: not to repr, str, format strings or logs."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str = "") -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __repr__(self) -> str:
+        return "Secret(…)" if self else "Secret()"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __reduce__(self) -> str:
+        raise TypeError("a secret is not pickled")
+
+
+Parser = Callable[[str], Any]
+"""From text to a value. Raises ValueError with what is allowed: "a whole number from 1 to 16"."""
+
+
+def text(value: str) -> str:
+    return value
+
+
+def whole(low: int, high: int) -> Parser:
+    def parse(value: str) -> int:
+        if not value.isdecimal() or not low <= int(value) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(value)
+
+    return parse
+
+
+def seconds(low: float, high: float) -> Parser:
+    def parse(value: str) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if not low <= number <= high:
+            raise ValueError(f"a number of seconds from {low:g} to {high:g}")
+        return number
+
+    return parse
+
+
+def one_of(*choices: str) -> Parser:
+    def parse(value: str) -> str:
+        if value.lower() not in choices:
+            raise ValueError(f"one of {', '.join(choices)}")
+        return value.lower()
+
+    return parse
+
+
+def yes_or_no(value: str) -> bool:
+    words = {
+        "true": True,
+        "yes": True,
+        "on": True,
+        "1": True,
+        "false": False,
+        "no": False,
+        "off": False,
+        "0": False,
+    }
+    if value.lower() not in words:
+        raise ValueError("true or false")
+    return words[value.lower()]
+
+
+def names(value: str) -> tuple[str, ...]:
+    found = tuple(name.strip() for name in value.split(",") if name.strip())
+    if not found:
+        raise ValueError("one or more model names with commas between them")
+    return found
+
+
+def devices(value: str) -> str:
+    wanted = [device.strip().lower() for device in value.split(",")]
+    alone = len(wanted) == 1 and wanted[0] in ("auto", "cpu", "cuda", "mps")
+    if not alone and not all(d.startswith("cuda:") and d[5:].isdecimal() for d in wanted):
+        raise ValueError("auto, cpu, cuda, mps, or GPUs by number as in cuda:0,cuda:1")
+    return ",".join(wanted)
+
+
+def database(value: str) -> str:
+    if not value.startswith("sqlite:///") or not value.removeprefix("sqlite:///").strip("/"):
+        raise ValueError("a file, as in sqlite:///data/easel.db")
+    return value
+
+
+def folder(value: str) -> Path:
+    return Path(value).expanduser()
+
+
+def setting(default: Any, help: str, *, parse: Parser = text) -> Any:
+    """Declare a setting: its default, one or two sentences of help, and what reads it."""
+    return field(default=default, metadata={"help": help, "parse": parse})
+
+
+def secret(help: str) -> Any:
+    return field(default=Secret(), metadata={"help": help, "parse": Secret})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set. Raises SettingError when two values do not go together."""
+
+    data_dir: Path = setting(Path("data"), "The folder for the database and the pictures.", parse=folder)
+    database_url: str = setting(
+        "", "Where jobs and quotas are kept. Empty: easel.db in DATA_DIR.", parse=database
+    )
+    web_host: str = setting(
+        "127.0.0.1", "The address of the web studio. Any but a loopback one needs WEB_PASSWORD."
+    )
+    web_port: int = setting(8000, "The port of the web studio; 0 takes any free one.", parse=whole(0, 65535))
+    web_password: Secret = secret("Asked for by the web studio. Empty: only this machine can reach it.")
+
+    model: tuple[str, ...] = setting(
+        ("easel-tiny",),
+        "The models to offer, with commas between them; the first is the default. Each is a name of the "
+        "catalog, a hub name (owner/model), a folder or a .safetensors file.",
+        parse=names,
+    )
+    device: str = setting(
+        "auto",
+        "What to paint on: auto, cpu, cuda, mps, or GPUs by number as in cuda:0,cuda:1.",
+        parse=devices,
+    )
+    hang_seconds: float = setting(
+        120.0, "A step that takes longer than this many seconds restarts its worker.", parse=seconds(5, 86400)
+    )
+
+    discord_token: Secret = secret("The bot token of the Discord application. Empty: no Discord.")
+    slack_bot_token: Secret = secret("The bot token of the Slack app (xoxb-…). Empty: no Slack.")
+    slack_app_token: Secret = secret("The app-level token of the Slack app (xapp-…), for Socket Mode.")
+    slack_signing_secret: Secret = secret("The signing secret of the Slack app, for HTTP mode.")
+
+    daily_seconds: float = setting(
+        3600.0, "What each person may use in a UTC day, in device-seconds.", parse=seconds(0, 1e9)
+    )
+    max_waiting: int = setting(
+        20, "How many unfinished jobs one person may have at a time.", parse=whole(1, 10_000)
+    )
+    max_count: int = setting(4, "The most pictures one request may ask for.", parse=whole(1, 16))
+    max_source_mb: int = setting(20, "The largest source picture taken, in MB.", parse=whole(1, 200))
+
+    log_level: str = setting(
+        "info",
+        "What is logged: debug, info, warning or error.",
+        parse=one_of("debug", "info", "warning", "error"),
+    )
+    log_format: str = setting("text", "How it is logged: text or json.", parse=one_of("text", "json"))
+    log_prompts: bool = setting(False, "Whether prompts may appear in the log.", parse=yes_or_no)
+
+    def __post_init__(self) -> None:
+        if not self.database_url:
+            object.__setattr__(self, "database_url", f"sqlite:///{self.data_dir.as_posix()}/easel.db")
+        if not self.web_password and not _is_loopback(self.web_host):
+            raise SettingError(
+                f"WEB_HOST={self.web_host} opens the web studio to the network without a password: "
+                "set WEB_PASSWORD, or WEB_HOST=127.0.0.1."
+            )
+
+    @property
+    def max_source_bytes(self) -> int:
+        return self.max_source_mb * 1_000_000
+
+    def secrets(self) -> tuple[Secret, ...]:
+        """The secrets that are set."""
+        values = (getattr(self, each.name) for each in fields(self))
+        return tuple(value for value in values if isinstance(value, Secret) and value)
+
+
+def load(env_file: str | Path = ".env", environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings. Raises SettingError, which names the setting, its value and the remedy."""
+    path = Path(env_file)
+    file = _read_file(path)
+    _warn_about(path, file)
+    values: dict[str, Any] = {}
+    for each in fields(Settings):
+        given = _given(each, environ, "the environment") or _given(each, file, str(path))
+        if given:
+            values[each.name] = _parse(each, given)
+    return Settings(**values)
+
+
+def example() -> str:
+    """The text of `.env.example`: every setting with its help and its default."""
+    head = "# Easel's settings. Copy this file to .env and remove the # before what you change.\n"
+    head += "# A token or password may also be read from a file: NAME_FILE=/path instead of NAME=value.\n"
+    parts = [head]
+    for each in fields(Settings):
+        help = textwrap.fill(each.metadata["help"], 100, initial_indent="# ", subsequent_indent="# ")
+        parts.append(f"{help}\n#{_name(each)}={_shown_default(each)}\n")
+    return "\n".join(parts)
+
+
+def markdown_table() -> str:
+    """The README's table of settings."""
+    rows = ["| setting | default | what it does |", "|---|---|---|"]
+    for each in fields(Settings):
+        default = _shown_default(each)
+        rows.append(f"| `{_name(each)}` | {f'`{default}`' if default else ''} | {each.metadata['help']} |")
+    return "\n".join(rows) + "\n"
+
+
+def _name(each: Field[Any]) -> str:
+    return each.name.upper()
+
+
+def _is_secret(each: Field[Any]) -> bool:
+    return isinstance(each.default, Secret)
+
+
+def _shown_default(each: Field[Any]) -> str:
+    match each.default:
+        case Secret():
+            return ""
+        case bool() as flag:
+            return str(flag).lower()
+        case float() as number:
+            return f"{number:g}"
+        case tuple() as several:
+            return ",".join(several)
+    return str(each.default)
+
+
+def _read_file(path: Path) -> dict[str, str]:
+    try:
+        found = dotenv_values(path, interpolate=False) if path.is_file() else {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{path} cannot be read ({error}): make it a text file you may read.") from error
+    return {name: value for name, value in found.items() if value}
+
+
+def _warn_about(path: Path, found: Mapping[str, str]) -> None:
+    if found and os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        log.warning("Others on this machine can read %s: run `chmod 600 %s`.", path, path)
+    known = {_name(each) for each in fields(Settings)}
+    known |= {f"{_name(each)}_FILE" for each in fields(Settings) if _is_secret(each)}
+    for name in found.keys() - known:
+        if close := difflib.get_close_matches(name, known, n=1, cutoff=0.8):
+            log.warning("%s has an unknown setting %s: did you mean %s?", path, name, close[0])
+
+
+def _given(each: Field[Any], source: Mapping[str, str], where: str) -> str:
+    name = _name(each)
+    value = source.get(name, "").strip()
+    file = source.get(f"{name}_FILE", "").strip() if _is_secret(each) else ""
+    if value and file:
+        raise SettingError(f"{name} and {name}_FILE are both set in {where}: remove one of them.")
+    return _read_secret(f"{name}_FILE", Path(file).expanduser()) if file else value
+
+
+def _read_secret(name: str, path: Path) -> str:
+    try:
+        value = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise SettingError(
+            f"{name}={path} cannot be read ({reason}): name a text file you may read."
+        ) from error
+    if not value:
+        raise SettingError(f"{name}={path} is empty: put the secret into it, or remove {name}.")
+    return value
+
+
+def _parse(each: Field[Any], value: str) -> Any:
+    parse = cast(Parser, each.metadata["parse"])
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise SettingError(f"{_name(each)}={value} cannot be used: it must be {error}.") from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -1,0 +1,122 @@
+"""What is SQLite's own: which library, how to connect, the lock on the file, errors in plain words."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError
+
+from bot.errors import StoreError, StoreInUse
+
+# SQLite before these can corrupt a database in WAL mode when a checkpoint meets a second connection that
+# writes (https://sqlite.org/wal.html, "the WAL-reset bug").
+_FIXED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
+
+
+def library() -> ModuleType:
+    """The bundled SQLite where it is installed, else the one Python was built with."""
+    try:
+        return importlib.import_module("pysqlite3")
+    except ImportError:
+        return importlib.import_module("sqlite3")
+
+
+def wal_is_safe(version: tuple[int, ...]) -> bool:
+    """Whether this SQLite can be trusted with a write-ahead log."""
+    return version >= _FIXED[-1] or any(version[:2] == fixed[:2] and version >= fixed for fixed in _FIXED)
+
+
+def path_of(url: str) -> Path:
+    """The database file. Raises StoreError for a URL that names none."""
+    name = make_url(url).database
+    if not url.startswith("sqlite") or not name or name == ":memory:":
+        raise StoreError("DATABASE_URL must name an SQLite file, as in sqlite:///data/easel.db.")
+    return Path(name)
+
+
+def connect(path: Path, *, writes: bool) -> Engine:
+    """An engine of one writing connection, or of a few that only read."""
+    sqlite = library()
+    url = URL.create("sqlite", database=str(path))
+    engine = create_engine(url, module=sqlite, pool_size=1 if writes else 2, max_overflow=0, pool_timeout=10)
+    journal = "WAL" if wal_is_safe(sqlite.sqlite_version_info) else "DELETE"
+    begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, record: object) -> None:
+        # The driver would begin transactions on its own, and too late for IMMEDIATE and savepoints.
+        connection.isolation_level = None
+        pragmas = {"busy_timeout": 5000, "foreign_keys": "ON", "synchronous": "FULL"}
+        pragmas |= {"journal_mode": journal} if writes else {"query_only": "ON"}
+        for name, value in pragmas.items():
+            connection.execute(f"PRAGMA {name} = {value}").close()
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+class FileLock:
+    """One process per database: an operating-system lock on a file beside it, gone when the process is."""
+
+    def __init__(self, database: Path) -> None:
+        """Raises StoreInUse, or StoreError when the folder cannot be written."""
+        path = database.with_name(database.name + ".lock")
+        try:
+            database.parent.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(
+                f"{path} cannot be written ({error.strerror}): make the folder writable, or set DATA_DIR."
+            ) from error
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._fd)
+            raise StoreInUse(
+                f"Another Easel already uses {database}: stop it first, or give this one its own DATA_DIR."
+            ) from error
+
+    def release(self) -> None:
+        os.close(self._fd)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what the database says into a StoreError."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _explain(error, path) from error
+
+
+def _explain(error: DBAPIError, path: Path) -> StoreError:
+    """What the database said, as one clear sentence."""
+    name = str(getattr(error.orig, "sqlite_errorname", ""))
+    for start, sentence in _SENTENCES.items():
+        if name.startswith(start):
+            return StoreError(sentence.format(path=path))
+    return StoreError(f"The database {path} does not take this ({error.orig}): run `python -m bot doctor`.")
+
+
+_SENTENCES = {
+    "SQLITE_FULL": "The disk is full, so nothing new can be saved: free some space beside {path}.",
+    "SQLITE_IOERR": "The disk beside {path} does not answer as it should: check its space and its health.",
+    "SQLITE_READONLY": "The database {path} cannot be written: make the file and its folder writable.",
+    "SQLITE_CANTOPEN": "The database {path} cannot be opened: make the file and its folder writable.",
+    "SQLITE_PERM": "The database {path} cannot be opened: make the file and its folder writable.",
+    "SQLITE_CORRUPT": "The database {path} is damaged: move it away and put a backup in its place.",
+    "SQLITE_NOTADB": "{path} is not a database: move it away, or name another in DATABASE_URL.",
+    "SQLITE_BUSY": "Another program holds the database {path}: close it, then try again.",
+    "SQLITE_LOCKED": "Another program holds the database {path}: close it, then try again.",
+}

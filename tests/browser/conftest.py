@@ -1,0 +1,62 @@
+"""A real Chromium on the real web studio. Skipped where there is none."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+
+from bot.adapters.web.access import NAME_COOKIE
+from tests.web import WebHouse, web_house
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = (
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync"
+).split()
+PATIENCE = 20_000  # milliseconds; only a broken page needs them
+
+OpenPage = Callable[..., Awaitable[Page]]
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[WebHouse]:
+    """Fast enough to wait for, slow enough to be seen painting."""
+    async with web_house(tmp_path, step_seconds=0.04) as house:
+        yield house
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"no browser: install one of {', '.join(BROWSERS)} to run these tests")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def visit(house: WebHouse, browser: Browser) -> AsyncIterator[OpenPage]:
+    """Opens the studio as somebody. What the browser complains about fails the test."""
+    complaints: list[str] = []
+
+    async def visit(name: str = "Ana", path: str = "/", **options: Any) -> Page:
+        context = await browser.new_context(base_url=house.url, **options)
+        context.set_default_timeout(PATIENCE)
+        await context.add_cookies([{"name": NAME_COOKIE, "value": name, "url": house.url}])
+        page = await context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+        await page.goto(path)
+        return page
+
+    yield visit
+    # A refusal is an answer with status 422, which Chromium reports as a failed load.
+    expected = ("422", "ERR_INTERNET_DISCONNECTED")
+    assert [text for text in complaints if not any(each in text for each in expected)] == []

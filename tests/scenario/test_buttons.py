@@ -1,0 +1,360 @@
+from __future__ import annotations
+
+import pytest
+
+from bot.card import Card, Form
+from bot.errors import Refusal
+from bot.models import Job, State
+from bot.studio import Receipt
+from tests.scenario.conftest import ADA, BEN, BOSS, EVE, House, Opens, button
+
+
+async def pressed(house: House, card: Card, label: str) -> Job:
+    """The job that a button made, painted."""
+    answer = await house.press(button(card, label))
+    assert isinstance(answer, Receipt)
+    await house.surface.until(answer.job.id, "done", "upscaled")
+    return await house.row(answer.job.id)
+
+
+async def shown(house: House, text: str) -> tuple[Job, Card]:
+    job = await house.painted(text)
+    return job, house.surface.messages[job.id][-1]
+
+
+async def test_upscale_enlarges_that_picture(house: House) -> None:
+    parent, card = await shown(house, "a fox --seed 7")
+    child = await pressed(house, card, "U2")
+
+    assert (child.parent, child.parent_index, child.action) == (parent.id, 1, "upscale")
+    assert (await house.image(child.pictures[0].blob)).size == (256, 256)
+    card = house.surface.messages[child.id][-1]
+    assert card.kind == "upscaled"
+    assert card.facts == ("picture 2, 4× (256 × 256)", "from the grid above")
+    assert card.parent == parent.id
+
+
+@pytest.mark.parametrize(("label", "strength"), [("V3 subtle", 0.4), ("V3 strong", 0.75)])
+async def test_a_variation_starts_from_that_picture(house: House, label: str, strength: float) -> None:
+    parent, card = await shown(house, "a fox --seed 7")
+    child = await pressed(house, card, label)
+
+    third = next(picture for picture in parent.pictures if picture.index == 2)
+    assert child.request.source == third.blob
+    assert child.request.strength == strength
+    assert child.request.count == 4
+    assert child.request.seed != parent.request.seed
+
+
+async def test_variations_of_an_enlarged_picture_have_the_first_size(house: House) -> None:
+    parent, card = await shown(house, "a fox")
+    enlarged = await pressed(house, card, "U1")
+    child = await pressed(house, house.surface.messages[enlarged.id][-1], "Vary (strong)")
+
+    assert (child.request.width, child.request.height, child.request.upscale) == (64, 64, 1)
+    assert child.request.source == next(each.blob for each in parent.pictures if each.index == 0)
+
+
+async def test_again_paints_the_same_words_with_another_seed(house: House) -> None:
+    parent, card = await shown(house, "a fox --seed 7 --style photo --count 2")
+    child = await pressed(house, card, "Again")
+
+    assert child.request.prompt == parent.request.prompt
+    assert (child.prompt, child.style, child.parent) == ("a fox", "photo", parent.id)
+    assert child.request.seed != 7
+
+
+async def test_edit_and_paint_again(house: House) -> None:
+    parent, card = await shown(house, "a fox --seed 7 --style photo --count 2 --no trees --steps 3")
+    form = await house.press(button(card, "Edit"))
+
+    assert isinstance(form, Form)
+    assert form.values == {
+        "prompt": "a fox",
+        "negative": "trees",
+        "count": "2",
+        "seed": "7",
+        "steps": "3",
+        "style": "photo",
+    }
+    values = {**form.values, "prompt": "a wolf"}
+    answer = await house.studio.handle("imagine", values, house.origin(), parent=form.parent)
+    assert isinstance(answer, Receipt)
+    await house.surface.until(answer.job.id, "done")
+    child = await house.row(answer.job.id)
+
+    assert (child.parent, child.action, child.prompt) == (parent.id, "edit", "a wolf")
+    assert child.request.prompt == parent.request.prompt.replace("fox", "wolf")
+    assert child.request.negative_prompt == parent.request.negative_prompt
+    assert child.request.seed == 7
+
+
+async def test_a_form_that_nobody_changes_paints_the_same(house: House) -> None:
+    first = await house.painted("a fox --seed 7 --size 128x64 --count 1")
+    second = await house.painted(f"a wolf --source {first.id}:1 --strength 0.3 --private --count 2")
+    form = await house.press(button(house.surface.messages[second.id][-1], "Edit"))
+    answer = await house.studio.handle("imagine", form.values, house.origin(), parent=form.parent)
+
+    assert isinstance(answer, Receipt)
+    assert answer.job.request == second.request
+    assert answer.job.origin.private
+    await house.surface.until(answer.job.id, "done")
+
+
+async def test_info_tells_seed_cost_and_lineage(house: House) -> None:
+    parent, card = await shown(house, "a fox --seed 7")
+    child = await pressed(house, card, "V2 subtle")
+    info = await house.press(button(house.surface.messages[child.id][-1], "Info"))
+
+    assert isinstance(info, Card) and info.kind == "text"
+    text = "\n".join(info.body)
+    assert f"Origin: subtle variations of picture 2 of {parent.id} “a fox”" in text
+    assert f"Seeds: {child.request.seed} to " in text
+    assert "Model: memory" in text and "Steps: 4" in text and "of the device" in text
+
+
+async def test_a_large_grid_offers_each_picture_by_number(opened: Opens) -> None:
+    async with opened(max_count=16) as house:
+        job, card = await shown(house, "a fox --count 16")
+        assert [len(row) for row in card.rows] == [5, 5, 5, 1, 4]
+
+        one = await house.press(button(card, "16"))
+        assert isinstance(one, Card)
+        assert [picture.blob for picture in one.pictures] == [job.pictures[-1].blob]
+        assert (await pressed(house, one, "Upscale")).parent_index == 15
+
+
+async def test_commands_do_what_buttons_do(house: House) -> None:
+    job = await house.painted("a fox")
+    for command, options, action in [
+        ("upscale", {"job": job.id, "picture": 2}, "upscale"),
+        ("vary", {"job": job.id, "picture": "3"}, "vary_subtle"),
+        ("vary", {"job": job.id, "picture": 3, "strength": "strong"}, "vary_strong"),
+    ]:
+        answer = await house.studio.handle(command, options, house.origin())
+        assert isinstance(answer, Receipt)
+        assert (answer.job.action, answer.job.parent) == (action, job.id)
+        await house.surface.until(answer.job.id, "done", "upscaled")
+
+    with pytest.raises(Refusal, match="There is no picture 9; that job has 4"):
+        await house.studio.handle("upscale", {"job": job.id, "picture": 9}, house.origin())
+
+
+async def test_cancel_while_it_waits(opened: Opens) -> None:
+    async with opened(step_seconds=0.05) as house:
+        first = await house.ask("first")
+        job = await house.ask("second")
+        card = await house.surface.until(job.id, "waiting")
+        answer = await house.press(button(card, "Cancel"))
+
+        assert isinstance(answer, Card) and answer.kind == "cancelled"
+        await house.surface.until(job.id, "cancelled")
+        assert house.surface.kinds(job.id) == ["waiting", "cancelled"]
+        assert (await house.row(job.id)).device_seconds == 0
+        await house.surface.until(first.id, "done")
+
+
+async def test_cancel_while_it_paints_charges_nothing(opened: Opens) -> None:
+    async with opened(step_seconds=0.1) as house:
+        job = await house.ask("a fox")
+        card = await house.surface.until(job.id, "painting")
+        await house.press(button(card, "Cancel"))
+        card = await house.surface.until(job.id, "cancelled")
+
+        assert card.facts == ("cancelled, nothing charged",)
+        quota = await house.studio.handle("quota", {}, house.origin())
+        assert isinstance(quota, Card) and quota.bar and quota.bar.done == 0
+        # The engine is free for the next, and a second cancel is refused.
+        with pytest.raises(Refusal, match="ended already"):
+            await house.press(f"v1:cancel:{job.id}")
+        await pressed(house, card, "Again")
+
+
+async def test_the_command_cancels_the_newest_of_mine(opened: Opens) -> None:
+    async with opened(step_seconds=0.05) as house:
+        older, newer = await house.ask("older"), await house.ask("newer")
+        await house.ask("another's", BEN)
+        await house.studio.handle("cancel", {}, house.origin())
+
+        assert (await house.row(newer.id)).state is State.CANCELLED
+        await house.surface.until(older.id, "done")
+        with pytest.raises(Refusal, match="no job that waits"):
+            await house.studio.handle("cancel", {}, house.origin())
+
+
+async def test_delete_removes_pictures_message_and_words(house: House) -> None:
+    job, card = await shown(house, "a fox")
+    answer = await house.press(button(card, "Delete"))
+
+    assert isinstance(answer, Card) and answer.kind == "deleted"
+    last = await house.surface.until(job.id, "deleted")
+    assert "fox" not in repr(last)
+    assert house.surface.posts == 1
+    for picture in job.pictures:
+        with pytest.raises(KeyError):
+            await house.studio.picture(picture.blob)
+    assert await house.studio.jobs(ADA) == []
+    for label in ("Again", "U1", "Info", "Delete"):
+        with pytest.raises(Refusal, match="were deleted"):
+            await house.press(button(card, label))
+
+
+async def test_delete_keeps_what_another_job_needs(house: House) -> None:
+    parent, card = await shown(house, "a fox")
+    child = await pressed(house, card, "V1 subtle")
+    await house.press(f"v1:delete:{parent.id}")
+
+    assert child.request.source is not None
+    assert await house.studio.picture(child.request.source)
+    info = await house.press(f"v1:info:{child.id}")
+    assert isinstance(info, Card)
+    assert not any(line.startswith("Origin") for line in info.body)
+
+
+async def test_delete_of_a_running_job_ends_it(opened: Opens) -> None:
+    async with opened(step_seconds=0.1) as house:
+        job = await house.ask("a fox")
+        await house.surface.until(job.id, "painting")
+        await house.press(f"v1:delete:{job.id}")
+        await house.surface.until(job.id, "deleted")
+
+        assert (await house.row(job.id)).pictures == ()
+        await house.painted("the engine is free")
+        assert house.surface.kinds(job.id)[-1] == "deleted"
+
+
+# ---- whose buttons
+
+
+async def test_anyone_in_the_place_may_derive_on_their_own_account(house: House) -> None:
+    _, card = await shown(house, "a fox")
+    answer = await house.press(button(card, "Again"), BEN)
+
+    assert isinstance(answer, Receipt)
+    assert answer.job.origin.member == BEN
+    await house.surface.until(answer.job.id, "done")
+
+
+@pytest.mark.parametrize("action", ["cancel", "delete"])
+async def test_only_the_owner_or_an_administrator_ends_it(opened: Opens, action: str) -> None:
+    async with opened(step_seconds=0.05) as house:
+        job = await house.ask("a fox")
+        with pytest.raises(Refusal, match=f"Only Ada or an administrator can {action} that"):
+            await house.press(f"v1:{action}:{job.id}", BEN)
+        answer = await house.press(f"v1:{action}:{job.id}", BOSS)
+
+        assert isinstance(answer, Card)
+        assert (await house.row(job.id)).state.value in ("cancelled", "deleted")
+
+
+async def test_another_place_knows_nothing_of_it(house: House) -> None:
+    job, card = await shown(house, "a fox")
+    for each in (each for row in card.rows for each in row):
+        with pytest.raises(Refusal, match="There is no job"):
+            await house.press(each.id, EVE)
+    with pytest.raises(Refusal, match="There is no job"):
+        await house.studio.handle("imagine", {"prompt": f"x --source {job.id}"}, house.origin(EVE))
+    assert await house.studio.jobs(EVE) == []
+
+
+async def test_private_jobs_are_seen_by_their_owner_alone(house: House) -> None:
+    job, card = await shown(house, "a secret fox --private")
+
+    assert card.private
+    assert [each.id for each in await house.studio.jobs(ADA)] == [job.id]
+    assert await house.studio.jobs(BEN) == []
+    assert await house.studio.jobs(BOSS) == []
+    with pytest.raises(Refusal, match="There is no job"):
+        await house.press(button(card, "Again"), BEN)
+    assert (await pressed(house, card, "Again")).origin.private
+
+
+async def test_the_line_hides_what_is_private(opened: Opens) -> None:
+    async with opened(step_seconds=0.05) as house:
+        await house.ask("open", BEN)
+        await house.ask("hidden", EVE)
+        card = await house.studio.handle("queue", {}, house.origin(ADA))
+
+        assert isinstance(card, Card)
+        assert any("Ben: 1 job" in line for line in card.body)
+        assert any("someone elsewhere" in line for line in card.body)
+        assert "Eve" not in repr(card)
+
+
+GARBAGE = (
+    "",
+    "v1",
+    "v1:fly:1a2b3c4d5e6f",
+    "v1:upscale:abc",  # of which picture?
+    "v1:again:abc:1",
+    "v9:again:abc",
+    "v1:again:" + "a" * 99,
+)
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+async def test_a_button_that_is_none(house: House, garbage: str) -> None:
+    with pytest.raises(Refusal, match="not one that Easel knows"):
+        await house.press(garbage)
+
+
+# ---- questions
+
+
+async def test_history_finds_by_words_style_and_person(house: House) -> None:
+    fox = await house.painted("a fox as pixel art")
+    await house.painted("a wolf")
+    await house.painted("a fox of Ben's", BEN)
+
+    async def titles(**options: object) -> str:
+        card = await house.studio.handle("history", options, house.origin())
+        assert isinstance(card, Card)
+        return "\n".join(card.body)
+
+    assert (await titles()).count("\n") == 1
+    assert fox.id in await titles(search="FOX")
+    assert "Ben's" in await titles(search="fox", everyone=True)
+    assert "wolf" not in await titles(style="Pixel Art")
+    card = await house.studio.handle("history", {"search": "fox"}, house.origin())
+    assert isinstance(card, Card)
+    again = await house.press(button(card, "1"))
+    assert isinstance(again, Card) and again.job == fox.id and again.kind == "done"
+
+
+async def test_what_is_asked_is_answered(house: House) -> None:
+    job = await house.painted("a fox")
+    for command, options, said in [
+        ("show", {"job": job.id}, "a fox"),
+        ("queue", {}, "Nobody waits"),
+        ("quota", {}, "of 3600 s used"),
+        ("styles", {}, "oil-painting"),
+        ("settings", {}, "Style: none"),
+        ("help", {}, "/imagine"),
+        ("help", {"command": "/imagine"}, "--no, --negative"),
+    ]:
+        card = await house.studio.handle(command, options, house.origin())
+        assert isinstance(card, Card)
+        assert said in repr(card), command
+
+    for command, options, said in [
+        ("fly", {}, "There is no command /fly"),
+        ("histry", {}, "Did you mean /history"),
+        ("show", {}, "needs a job"),
+        ("show", {"jab": "x"}, "Did you mean job"),
+        ("settings", {"model": "nothing"}, "There is memory"),
+        ("settings", {"count": 9}, "4 pictures at once"),
+        ("settings", {"style": "oyle"}, "There is no style"),
+        ("help", {"command": "imagin"}, "Did you mean /imagine"),
+    ]:
+        with pytest.raises(Refusal) as caught:
+            await house.studio.handle(command, options, house.origin())
+        assert said in caught.value.notice, command
+
+
+async def test_choices_while_someone_types(house: House) -> None:
+    job = await house.painted("a fox")
+
+    assert ("oil-painting", "Oil painting") in await house.studio.complete("styles", "OIL", ADA)
+    assert await house.studio.complete("jobs", "fox", ADA) == [(job.id, "a fox")]
+    assert await house.studio.complete("jobs", "fox", EVE) == []
+    assert await house.studio.complete("models", "", ADA) == [("memory", "Shapes in memory")]

@@ -1,0 +1,188 @@
+"""The command line as people use it: real processes, the engine in memory, one folder each."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import IO
+
+import pytest
+from PIL import Image
+
+from bot.__main__ import parser
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 60.0
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts `python -m bot …` in an empty folder."""
+    processes = []
+
+    def run(*arguments: str, **settings: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "MODEL": "memory", "WEB_PORT": "0", **settings}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bot", *arguments],
+            cwd=tmp_path,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        processes.append(process)
+        return process
+
+    yield run
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=PATIENCE)
+    return process.returncode, out, err
+
+
+def line_with(stream: IO[str] | None, text: str) -> str:
+    assert stream is not None
+    for line in stream:
+        if text in line:
+            return line
+    raise AssertionError(f"the process ended without saying {text!r}")
+
+
+def test_imagine_says_what_it_made_as_json(start: Start, tmp_path: Path) -> None:
+    code, out, err = ended(
+        start("imagine", "a red heart", "--seed", "7", "--count", "1", "--out", "o", "--json")
+    )
+
+    assert (code, err) == (0, "")
+    said = json.loads(out)
+    assert list(said) == ["job", "state", "pictures", "seed", "seconds", "device_seconds"]
+    assert (said["state"], said["seed"], said["pictures"]) == ("rendered", 7, [f"o/{said['job']}-1.png"])
+    assert said["seconds"] > 0 and said["device_seconds"] > 0
+    with Image.open(tmp_path / said["pictures"][0]) as picture:
+        assert picture.size == (512, 512) and picture.info["prompt"] == "a red heart"
+
+
+def test_flags_and_plain_words_and_a_source_file(start: Start, tmp_path: Path) -> None:
+    Image.new("RGB", (80, 40), "red").save(tmp_path / "red.jpg")
+    source = ["--source", "red.jpg", "--strength", "0", "--steps", "1"]
+    code, out, err = ended(start("imagine", "two pictures of", "a fox, wide", *source))
+
+    assert (code, err) == (0, "")
+    files = out.split()
+    assert len(files) == 2
+    with Image.open(tmp_path / files[1]) as picture:
+        assert picture.width > picture.height
+        assert picture.getcolors() is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "code", "said"),
+    [
+        (("imagine", "a fox --sede 7"), {}, 1, "There is no flag --sede. Did you mean --seed?\n"),
+        (("imagine", "fox", "--count", "9"), {}, 1,
+         "That is 9 pictures; 4 at once are allowed. Try --count 4.\n"),
+        (("imagine", "fox", "--source", "/dev/null"), {}, 1,
+         "Source takes a file or a job's picture, for example 1a2b3c4d5e6f:2.\n"),
+        (("imagine", "fox"), {"DAILY_SECONDS": "1"}, 1, None),
+        (("imagine", "fox"), {"WEB_PORT": "x"}, 2,
+         "WEB_PORT=x cannot be used: it must be a whole number from 0 to 65535.\n"),
+        (("imagine", "fox"), {"MODEL": "nothere"}, 2, None),
+        (("imagine", "fox", "--out", "/proc/nowhere", "--steps", "1"), {}, 2, None),
+    ],
+)  # fmt: skip
+def test_what_is_not_possible_is_one_sentence(
+    start: Start, arguments: tuple[str, ...], settings: dict[str, str], code: int, said: str | None
+) -> None:
+    found, out, err = ended(start(*arguments, **settings))
+
+    assert (found, out) == (code, "")
+    assert err.count("\n") == 1 and "Traceback" not in err
+    assert said is None or err == said
+
+
+def test_ctrl_c_cancels_the_job(start: Start, tmp_path: Path) -> None:
+    process = start("imagine", "a fox", "--steps", "100", "--json")
+    database = tmp_path / "data" / "easel.db"
+    until(lambda: states(database) == ["running"])
+    process.send_signal(signal.SIGINT)
+    code, out, err = ended(process)
+
+    assert (code, err) == (1, "Cancelled, nothing charged.\n")
+    assert json.loads(out)["state"] == "cancelled"
+    assert states(database) == ["cancelled"]
+
+
+def states(database: Path) -> list[str]:
+    if not database.exists():
+        return []
+    try:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+            return [row[0] for row in connection.execute("SELECT state FROM jobs")]
+    except sqlite3.OperationalError:  # no table yet, or being written
+        return []
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_run_opens_the_web_studio_and_stops_when_told(start: Start) -> None:
+    process = start("run")
+    url = line_with(process.stdout, "Easel is open at ").split()[-1]
+    with urllib.request.urlopen(url, timeout=PATIENCE) as page:
+        assert page.status == 200
+    second, _, err = ended(start("imagine", "a fox"))
+    process.send_signal(signal.SIGTERM)
+    code, _, _ = ended(process)
+
+    assert code == 0
+    assert second == 2 and err.count("\n") == 1  # one process on one data folder
+
+
+def test_a_surface_whose_module_is_absent_is_skipped(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bot import app
+    from bot.settings import Secret, Settings
+
+    monkeypatch.setattr(app, "SURFACES", (("bot.adapters.telegraph", "Telegraph", "discord_token"),))
+    assert app._chats(None, Settings(discord_token=Secret("x"))) == []  # type: ignore[arg-type]
+
+
+def test_doctor_speaks_json(start: Start) -> None:
+    _, out, _ = ended(start("doctor", "--json"))
+    assert {"name", "ok", "detail", "remedy"} <= set(json.loads(out)[0])
+
+
+def test_help_reads_well() -> None:
+    text = parser().format_help()
+    assert 'python -m bot imagine "a red heart" --seed 7 --count 1' in text
+    for command in ("run", "imagine", "doctor"):
+        assert re.search(rf"^    {command} +\w", text, re.MULTILINE)
+
+
+def test_every_option_of_the_vocabulary_is_a_flag() -> None:
+    from bot import commands
+
+    for option in commands.command("imagine").options[1:]:
+        for flag in {*option.flags, option.name}:
+            value = [] if option.kind == "boolean" else ["7"]
+            said = parser().parse_args(["imagine", "a fox", f"--{flag}", *value])
+            assert getattr(said, option.name) in ("7", True)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+from bot.blobs import DirectoryBlobs
+from bot.models import State
+from bot.settings import Settings
+from bot.store import Store
+from tests.scenario.victim import PEOPLE
+
+ROOT = Path(__file__).parents[2]
+JOBS = 9
+PATIENCE = 60.0
+
+
+async def victim(folder: Path) -> asyncio.subprocess.Process:
+    """A process with a running studio on the folder."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.scenario.victim",
+        str(folder),
+        str(JOBS),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(PATIENCE):
+        async for line in process.stdout:  # log lines come first
+            if line == b"started\n":
+                return process
+    raise AssertionError("the victim ended before it started")
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_killed_at_any_moment_every_job_ends_once(tmp_path: Path, seed: int) -> None:
+    dice = random.Random(seed)
+    for _ in range(3):
+        process = await victim(tmp_path)
+        await asyncio.sleep(dice.uniform(0.0, 0.5))
+        process.kill()
+        await process.communicate()
+    process = await victim(tmp_path)
+    await asyncio.wait_for(process.communicate(), PATIENCE)
+    assert process.returncode == 0
+
+    settings = Settings(data_dir=tmp_path)
+    store = await Store.open(settings.database_url)
+    try:
+        jobs = await store.jobs("file:house")
+        assert sorted(job.prompt for job in jobs) == [f"fox {number}" for number in range(JOBS)]
+        assert {job.state for job in jobs} == {State.RENDERED}
+        assert all(job.delivered and len(job.pictures) == 5 for job in jobs)
+        posts = (tmp_path / "posts").read_text().split()
+        assert sorted(posts) == sorted(job.id for job in jobs)
+        blobs = DirectoryBlobs(tmp_path / "pictures")
+        assert all([await blobs.get(picture.blob) for job in jobs for picture in job.pictures])
+        used = [await store.balance(f"file:{person}", cap=3600) for person in PEOPLE]
+        assert sum(each.used for each in used) == pytest.approx(sum(job.device_seconds for job in jobs))
+        assert await store.check() == "ok"
+    finally:
+        await store.close()

@@ -1,0 +1,73 @@
+"""A process that runs a studio until it is killed: `python -m tests.scenario.victim <folder> <jobs>`.
+
+It asks for the same jobs at every start, as a platform that repeats its events would, and ends by itself
+when all were delivered. Its surface keeps its messages in a file, one line for each post.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from bot.adapters.base import MessageRef
+from bot.blobs import DirectoryBlobs
+from bot.card import Card
+from bot.models import Job, Member, Origin
+from bot.settings import Settings
+from bot.store import Store
+from bot.studio import Studio
+from engine.memory import MEMORY, MemoryEngine
+
+PEOPLE = ("ada", "ben", "eve")
+
+
+class FileAdapter:
+    """A surface that knows a repeated post by the job's id."""
+
+    name = "file"
+    edit_interval = 0.01
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    async def post(self, job: Job, card: Card) -> MessageRef:
+        posted = self._log.read_text().split() if self._log.exists() else []
+        if job.id not in posted:
+            with self._log.open("a") as file:
+                file.write(f"{job.id}\n")
+        return {"line": job.id}
+
+    async def edit(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
+        assert ref == {"line": job.id}
+        return ref
+
+
+async def main(folder: Path, jobs: int) -> None:
+    settings = Settings(data_dir=folder, model=("memory",))
+    store = await Store.open(settings.database_url)
+    blobs = DirectoryBlobs(folder / "pictures")
+    small = replace(MEMORY, width=64, height=64, steps=4)
+    engine = MemoryEngine(blobs.read, models=(small,), step_seconds=0.005)
+    studio = Studio(settings=settings, store=store, engine=engine, blobs=blobs)
+    studio.add(FileAdapter(folder / "posts"))
+    await studio.start()
+    sys.stdout.write("started\n")
+    sys.stdout.flush()
+    for number in range(jobs):
+        person = PEOPLE[number % len(PEOPLE)]
+        member = Member(tenant="file:house", id=f"file:{person}", name=person)
+        origin = Origin(surface="file", member=member, channel="lobby", event=f"event-{number}")
+        await studio.handle("imagine", {"prompt": f"fox {number} --seed {number}"}, origin)
+    while await store.unfinished() or await store.undelivered():  # noqa: ASYNC110 only the rows know
+        await asyncio.sleep(0.05)
+    await studio.close()
+    await store.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))

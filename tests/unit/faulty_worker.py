@@ -1,0 +1,40 @@
+"""A real worker process that a prompt can make fail: what a driver, a model or a memory shortage does."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+from engine.errors import OutOfMemory
+from engine.vitals import Vitals
+from engine.wire import Setup
+
+
+def main(setup: Setup, orders: Connection, reports: Connection, vitals: Vitals) -> None:
+    import torch
+
+    from engine import worker
+
+    run = worker.run_joined
+
+    def faulty(batch: Sequence[worker.PictureRequest]) -> list[Any]:
+        prompts = {request.resident.job.request.prompt for request in batch}
+        if "die" in prompts:
+            os._exit(9)
+        if "die once" in prompts and not any(request.resident.job.deaths for request in batch):
+            os._exit(9)
+        if "hang" in prompts:
+            time.sleep(600)
+        if "no memory" in prompts:
+            return [OutOfMemory("out of memory")] * len(batch)
+        results = run(batch)
+        if "not a number" in prompts and batch[0].call is not None and batch[0].call.point.name == "upscaler":
+            return [torch.full_like(result, float("nan")) for result in results]
+        return results
+
+    worker.run_joined = faulty  # type: ignore[assignment]
+    torch.set_num_threads(1)
+    worker.main(setup, orders, reports, vitals)

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot import actions
+from bot.actions import Action, Name, derive, parse
+from bot.errors import Refusal
+from bot.models import Job, Member, Origin, State, StoredPicture, new_id
+from engine.types import GenerationRequest
+
+REQUEST = GenerationRequest(prompt="a fox", seed=7, width=512, height=384, count=2, steps=9)
+
+
+def job(request: GenerationRequest = REQUEST, *, state: State = State.RENDERED) -> Job:
+    pictures = [
+        StoredPicture(index=i, blob=f"{i}.png", seed=request.seed_of(i), width=512, height=384)
+        for i in range(request.count)
+    ]
+    grid = StoredPicture(index=-1, blob="grid.png", seed=7, width=1032, height=384)
+    member = Member(tenant="t", id="m", name="M")
+    return Job(
+        id="1a2b3c4d5e6f",
+        origin=Origin(surface="s", member=member, channel="c", event="e"),
+        request=request,
+        prompt="a fox",
+        state=state,
+        created=datetime.now(UTC),
+        pictures=(grid, *pictures),
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in get_args(Name) if name != "try"])
+def test_an_id_comes_back_as_its_action(name: Name) -> None:
+    index = 15 if name in ("upscale", "vary_subtle", "vary_strong", "pick") else None
+    action = Action(name=name, job=new_id(), index=index)
+    assert parse(action.id) == action
+    assert len(action.id) <= 100
+
+
+def test_the_ids_that_posted_messages_carry_stay_valid() -> None:
+    assert parse("v1:vary_subtle:1a2b3c4d5e6f:2") == Action(name="vary_subtle", job="1a2b3c4d5e6f", index=2)
+    assert parse("v1:again:1a2b3c4d5e6f") == Action(name="again", job="1a2b3c4d5e6f")
+    assert parse("v1:try:a fox: red --count 4") == Action(name="try", text="a fox: red --count 4")
+
+
+@given(st.one_of(st.text(), st.text(alphabet="v1:agin0_2").map("v1:".__add__)))
+def test_garbage_is_refused(text: str) -> None:
+    try:
+        action = parse(text)
+    except Refusal as error:
+        assert error.code == "unknown"
+    else:
+        assert action.id == text
+
+
+def test_an_upscale_is_four_times_the_picture() -> None:
+    request = derive(Action(name="upscale", job="x", index=1), job(), 99)
+    assert (request.source, request.upscale, request.count) == ("1.png", 4, 1)
+    assert (request.width, request.height) == (2048, 1536)
+    assert request.seed == 8  # the picture's own: nothing is painted
+
+
+@pytest.mark.parametrize(("name", "strength"), actions.STRENGTH.items())
+def test_a_variation_starts_from_the_picture(name: Name, strength: float) -> None:
+    request = derive(Action(name=name, job="x", index=1), job(), 99)
+    assert request == replace(REQUEST, source="1.png", strength=strength, seed=99)
+
+
+def test_again_changes_the_seed_alone() -> None:
+    assert derive(Action(name="again", job="x"), job(), 99) == replace(REQUEST, seed=99)
+    varied = replace(REQUEST, source="1.png", strength=0.4)
+    assert derive(Action(name="again", job="x"), job(varied), 99) == replace(varied, seed=99)
+
+
+def test_variations_of_an_enlarged_picture_start_from_the_small_one() -> None:
+    enlarged = REQUEST.enlarged("0.png", 512, 384)
+    request = derive(Action(name="vary_strong", job="x", index=0), job(enlarged), 99)
+    assert (request.source, request.width, request.height) == ("0.png", 512, 384)
+    assert (request.upscale, request.count) == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("parent", "index", "notice"),
+    [
+        (job(), 2, "There is no picture 3; that job has 2."),
+        (job(replace(REQUEST, count=1)), 1, "There is no picture 2; that job has only one."),
+        (job(state=State.FAILED), 0, "That job has no pictures. Press Again to paint it anew."),
+        (job(REQUEST.enlarged("0.png", 512, 384)), 0, "That picture is enlarged already."),
+    ],
+)
+def test_what_cannot_be_derived(parent: Job, index: int, notice: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        derive(Action(name="upscale", job="x", index=index), parent, 99)
+    assert caught.value.notice == notice

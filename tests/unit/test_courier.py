@@ -1,0 +1,226 @@
+"""The courier alone, on a real store: what is sent, when, and what the row says afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot import courier as module
+from bot.adapters.base import MessageRef
+from bot.card import Card
+from bot.courier import Courier
+from bot.errors import StoreError, TryLater, Unreachable
+from bot.models import Job, Member, Origin, State
+from bot.store import Store
+from engine.types import GenerationRequest
+
+
+class Surface:
+    """Keeps what is sent; `plan` holds what the next sends raise."""
+
+    name = "test"
+    edit_interval = 0.0
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str]] = []
+        self.plan: list[Exception | None] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def run(self) -> None:
+        raise NotImplementedError
+
+    async def post(self, job: Job, card: Card) -> MessageRef:
+        return await self._send("post", job, card)
+
+    async def edit(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
+        assert ref["key"] == job.id
+        return await self._send("edit", job, card)
+
+    async def _send(self, how: str, job: Job, card: Card) -> MessageRef:
+        await self.gate.wait()
+        if self.plan and (error := self.plan.pop(0)):
+            raise error
+        self.sent.append((how, card.title))
+        return {"key": job.id}
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await Store.open(f"sqlite:///{tmp_path}/easel.db")
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def job(store: Store) -> Job:
+    member = Member(tenant="t", id="m", name="M")
+    origin = Origin(surface="test", member=member, channel="c", event="e")
+    request = GenerationRequest(prompt="a fox", seed=1)
+    job = Job(id="abc", origin=origin, request=request, prompt="a fox", created=datetime.now(UTC))
+    admitted, _ = await store.admit(job, account="m", cap=100)
+    return admitted
+
+
+def draw(job: Job) -> Card:
+    return Card(kind="text", title=f"{job.state.value} {job.deaths}")
+
+
+@pytest.fixture
+async def surface() -> Surface:
+    return Surface()
+
+
+@pytest.fixture
+async def courier(store: Store, surface: Surface) -> AsyncIterator[Courier]:
+    courier = Courier(store, draw)
+    courier.add(surface)
+    yield courier
+    await courier.close()
+
+
+async def ended(store: Store, job: Job) -> Job:
+    end, _ = await store.end(job.id, State.FAILED, reason="Broken.")
+    return end
+
+
+async def delivered(store: Store, id: str) -> Job:
+    async with asyncio.timeout(30):
+        while True:
+            row = await store.job(id)
+            if row and row.delivered:
+                return row
+            await asyncio.sleep(0.01)
+
+
+async def test_posted_once_then_edited(courier: Courier, store: Store, job: Job, surface: Surface) -> None:
+    courier.show(job)
+    await asyncio.sleep(0.1)
+    courier.show(await ended(store, job))
+    row = await delivered(store, job.id)
+
+    assert surface.sent == [("post", "queued 0"), ("edit", "failed 0")]
+    assert row.message == {"key": "abc"}
+
+
+async def test_only_the_newest_card_is_sent(
+    courier: Courier, store: Store, job: Job, surface: Surface
+) -> None:
+    surface.gate.clear()
+    for deaths in range(50):
+        courier.show(replace(job, deaths=deaths))
+        await asyncio.sleep(0)
+    surface.gate.set()
+    await asyncio.sleep(0.1)
+
+    assert len(surface.sent) <= 2
+    assert surface.sent[-1][1] == "queued 49"
+
+
+async def test_a_card_that_looks_the_same_is_not_sent(courier: Courier, job: Job, surface: Surface) -> None:
+    for _ in range(5):
+        courier.show(job)
+        await asyncio.sleep(0.02)
+    assert surface.sent == [("post", "queued 0")]
+
+
+async def test_the_end_does_not_wait_for_the_interval(
+    courier: Courier, store: Store, job: Job, surface: Surface
+) -> None:
+    surface.edit_interval = 3600
+    courier.show(job)
+    await asyncio.sleep(0.05)
+    courier.show(replace(job, deaths=1))
+    courier.show(await ended(store, job))
+    await delivered(store, job.id)
+
+    assert surface.sent == [("post", "queued 0"), ("edit", "failed 0")]
+
+
+@pytest.mark.parametrize("error", [TryLater("busy", after=0.01), StoreError("full"), RuntimeError("a bug")])
+async def test_what_fails_is_sent_again(
+    courier: Courier, store: Store, job: Job, surface: Surface, error: Exception
+) -> None:
+    surface.plan = [error]
+    courier.show(await ended(store, job))
+    await delivered(store, job.id)
+
+    assert surface.sent == [("post", "failed 0")]
+
+
+async def test_delays_grow_and_have_an_end(courier: Courier, job: Job) -> None:
+    parcel = module._Parcel(replace(job, state=State.FAILED), None, None)
+    delays = [courier._later(parcel, parcel.job, TryLater("busy")) for _ in range(12)]
+
+    assert delays == sorted(delays)
+    assert delays[0] < 1 and delays[-1] == module.LONGEST_DELAY
+    assert courier._later(parcel, parcel.job, TryLater("busy"), least=300) == 300
+
+
+async def test_unreachable_is_written_down_and_not_tried_again(
+    courier: Courier, store: Store, job: Job, surface: Surface
+) -> None:
+    surface.plan = [Unreachable("the channel is gone")]
+    courier.show(job)
+    await asyncio.sleep(0.1)
+    courier.show(replace(job, deaths=1))
+    await asyncio.sleep(0.1)
+    courier.show(await ended(store, job))
+    row = await delivered(store, job.id)
+
+    assert surface.sent == []
+    assert row.reason == "It could not be delivered: the channel is gone"
+
+
+async def test_a_known_message_is_edited_after_a_restart(
+    courier: Courier, store: Store, job: Job, surface: Surface
+) -> None:
+    await store.message(job.id, {"key": "abc"})
+    courier.show(await ended(store, job))
+    await delivered(store, job.id)
+
+    assert surface.sent == [("edit", "failed 0")]
+
+
+async def test_a_reference_that_could_not_be_saved_is_not_posted_again(
+    courier: Courier, store: Store, job: Job, surface: Surface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = store.message
+    failures = [StoreError("full")]
+
+    async def unsteady(id: str, ref: dict[str, Any]) -> None:
+        if failures:
+            raise failures.pop()
+        await message(id, ref)
+
+    monkeypatch.setattr(store, "message", unsteady)
+    courier.show(await ended(store, job))
+    row = await delivered(store, job.id)
+
+    assert surface.sent == [("post", "failed 0")]
+    assert row.message == {"key": "abc"}
+
+
+async def test_a_deleted_job_is_shown_deleted(
+    courier: Courier, store: Store, job: Job, surface: Surface
+) -> None:
+    courier.show(await ended(store, job))
+    await delivered(store, job.id)
+    courier.show(await store.delete(job.id))
+    await asyncio.sleep(0.2)
+
+    assert surface.sent == [("post", "failed 0"), ("edit", "deleted 0")]
+
+
+async def test_a_surface_that_is_off_is_owed(courier: Courier, store: Store, job: Job) -> None:
+    elsewhere = replace(await ended(store, job), origin=replace(job.origin, surface="off"))
+    courier.show(elsewhere)
+    await asyncio.sleep(0.05)
+
+    assert [each.id for each in await store.undelivered()] == [job.id]

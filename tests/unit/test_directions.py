@@ -1,0 +1,115 @@
+"""Imports point one way: adapters → studio → … → models → the engine's public names."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("torch", "diffusers", "transformers")
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file names in an import, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def importers(package: str, *wanted: str) -> set[str]:
+    """The files of a package that import one of the wanted packages."""
+    return {
+        path.relative_to(ROOT).as_posix()
+        for path in modules(package)
+        for name in imports(path)
+        if name.split(".")[0] in wanted or any(name.startswith(f"{each}.") or name == each for each in wanted)
+    }
+
+
+def test_the_engine_knows_nothing_of_the_bot() -> None:
+    assert importers("engine", "bot") == set()
+
+
+def test_the_bot_never_imports_torch() -> None:
+    assert importers("bot", *HEAVY) == set()
+
+
+def test_only_the_store_speaks_to_a_database() -> None:
+    found = importers("bot", "sqlmodel", "sqlalchemy", "alembic", "pysqlite3", "sqlite3")
+    assert found and all(path.startswith("bot/store/") for path in found)
+
+
+@pytest.mark.parametrize(
+    ("library", "home"),
+    [
+        ("discord", "bot/adapters/discord"),
+        ("slack_bolt", "bot/adapters/slack"),
+        ("slack_sdk", "bot/adapters/slack"),
+        ("aiohttp", "bot/adapters/"),
+        ("rich", "bot/adapters/cli"),
+    ],
+)
+def test_a_surface_s_library_stays_in_its_adapter(library: str, home: str) -> None:
+    assert all(path.startswith(home) for path in importers("bot", library))
+
+
+def test_adapters_are_imported_by_the_command_line_and_the_wiring_alone() -> None:
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for path in modules("bot")
+        for name in imports(path)
+        if name.startswith("bot.adapters") and name != "bot.adapters.base"
+    }
+    assert {path for path in found if not path.startswith("bot/adapters/")} <= {
+        "bot/__main__.py",
+        "bot/app.py",
+    }
+
+
+def test_below_the_studio_nobody_imports_it() -> None:
+    below = "actions admission blobs card commands courier errors follower models pictures presets prompt"
+    upward = {
+        name for each in below.split() for name in imports(ROOT / f"bot/{each}.py") if name == "bot.studio"
+    }
+    assert upward == set()
+
+
+def loaded_after(statement: str) -> set[str]:
+    """The top packages in a fresh interpreter after a statement."""
+    code = f"{statement}\nimport sys\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import bot.app, bot.studio, bot.adapters.cli, bot.adapters.web, bot.doctor",
+        "import engine.types, engine.errors, engine.fair_queue, engine.dispatcher",
+        "import engine.local, engine.memory, engine.catalog",
+    ],
+)
+def test_importing_loads_no_torch(statement: str) -> None:
+    assert not loaded_after(statement) & set(HEAVY)
+
+
+def test_a_worker_that_imports_the_main_module_loads_little() -> None:
+    """Spawned workers import `__main__` again: it must not drag the web server and the database in."""
+    loaded = loaded_after("import bot.__main__")
+    assert not loaded & {"aiohttp", "sqlalchemy", "sqlmodel", "discord", "slack_bolt", "PIL", *HEAVY}
+
+
+def test_nothing_but_the_surfaces_loads_their_libraries() -> None:
+    assert not loaded_after("import bot.app") & {"discord", "slack_bolt"}

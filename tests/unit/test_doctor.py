@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import json
+import socket
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from bot import doctor
+from bot.doctor import Finding
+from bot.settings import Secret, Settings
+from bot.store import Store
+
+DISCORD = Secret("MTIzNDU2Nzg5MDEyMzQ1Njc4.GabcDe.aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789ab")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path / "data", web_port=0)
+
+
+async def test_a_fresh_machine_is_sound(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10**11))
+    findings = await doctor.examine(settings, env_file=tmp_path / ".env")
+    assert [finding for finding in findings if finding.ok is False] == []
+    by_name = {finding.name: finding for finding in findings}
+    assert "torch" in by_name["Device"].detail
+    assert by_name["Model easel-tiny"].ok is True
+    assert by_name["Database"].ok is None
+    assert not (tmp_path / "data").exists()
+
+
+def fails(finding: Finding, says: str, remedy: str) -> bool:
+    assert says in finding.detail
+    assert remedy in finding.remedy
+    return finding.ok is False
+
+
+@pytest.mark.parametrize(
+    ("wanted", "cuda", "mps", "ok"),
+    [
+        ("auto", [], False, True),
+        ("cpu", [], False, True),
+        ("cuda", [], False, False),
+        ("cuda", ["A100"], False, True),
+        ("cuda:0,cuda:1", ["A100"], False, False),
+        ("cuda:0,cuda:1", ["A100", "A100"], False, True),
+        ("mps", [], False, False),
+        ("mps", [], True, True),
+    ],
+)
+def test_the_device_must_be_there(
+    monkeypatch: pytest.MonkeyPatch, wanted: str, cuda: list[str], mps: bool, ok: bool
+) -> None:
+    answer = json.dumps({"torch": "2.13.0", "cuda": cuda, "mps": mps})
+    monkeypatch.setattr(doctor, "_PROBE", f"print({answer!r})")
+    finding = doctor._device(wanted)
+    assert finding.ok is ok
+    assert ok or fails(finding, f"DEVICE={wanted}", "set DEVICE=auto")
+
+
+def test_a_torch_that_does_not_import_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_PROBE", "raise ImportError('torch')")
+    assert fails(doctor._device("auto"), "torch cannot be imported", "make install")
+
+
+def test_a_model_that_does_not_exist_is_named() -> None:
+    assert fails(doctor._model("easel-tny"), "easel-tiny", "Correct MODEL")
+
+
+def test_a_model_of_the_hub_is_not_judged() -> None:
+    assert doctor._model("someone/some-model").ok is None
+
+
+def test_a_corrupt_model_is_named(tmp_path: Path) -> None:
+    (tmp_path / "model_index.json").write_text("{}")
+    (tmp_path / "unet.safetensors").write_bytes(b"\x80\x04pickle")
+    assert fails(doctor._model(str(tmp_path)), "unet.safetensors", "Put the whole model there again")
+
+
+async def test_a_database_in_use_is_described(settings: Settings) -> None:
+    store = await Store.open(settings.database_url)
+    finding = doctor._database(settings.database_url)
+    assert finding.ok is True
+    assert "SQLite 3." in finding.detail and "journal" in finding.detail
+    await store.close()
+
+
+async def test_books_that_do_not_add_up_are_found(settings: Settings) -> None:
+    await (await Store.open(settings.database_url)).close()
+    with sqlite3.connect(settings.data_dir / "easel.db") as connection:
+        connection.execute("INSERT INTO allowances VALUES ('ada', '2026-06-01', 5, 10)")
+    connection.close()
+    assert fails(doctor._database(settings.database_url), "differs from its ledger", "backup")
+
+
+def test_a_corrupt_database_is_found(settings: Settings) -> None:
+    settings.data_dir.mkdir()
+    (settings.data_dir / "easel.db").write_bytes(b"not a database" * 99)
+    assert fails(doctor._database(settings.database_url), "is not a database", "backup")
+
+
+def test_little_space_is_found(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10**8))
+    assert fails(doctor._disk(settings.data_dir), "0.1 GB free", "2 GB are needed")
+
+
+def test_a_folder_that_cannot_be_written_is_found(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert fails(doctor._disk(tmp_path / "file"), "cannot be written", "set DATA_DIR")
+
+
+def test_tokens_are_judged_by_their_form_and_never_shown(settings: Settings) -> None:
+    assert doctor._discord(settings).ok is None
+    assert doctor._discord(replace(settings, discord_token=DISCORD)).ok is True
+    wrong = doctor._discord(replace(settings, discord_token=Secret("my-password")))
+    assert fails(wrong, "is not a bot token", "three parts")
+    assert "my-password" not in repr(wrong)
+
+
+@pytest.mark.parametrize(
+    ("bot", "app", "signing", "ok"),
+    [
+        ("", "", "", None),
+        ("xoxb-1", "xapp-1", "", True),
+        ("xoxb-1", "", "abc", True),
+        ("xoxb-1", "", "", False),
+        ("", "xapp-1", "", False),
+        ("xoxp-1", "xapp-1", "", False),
+        ("xoxb-1", "xoxb-1", "", False),
+    ],
+)
+def test_slack_needs_its_tokens_together(
+    settings: Settings, bot: str, app: str, signing: str, ok: bool | None
+) -> None:
+    finding = doctor._slack(
+        replace(
+            settings,
+            slack_bot_token=Secret(bot),
+            slack_app_token=Secret(app),
+            slack_signing_secret=Secret(signing),
+        )
+    )
+    assert finding.ok is ok
+    assert bool(finding.remedy) is (ok is False)
+    assert not bot or bot not in finding.detail
+
+
+def test_a_port_in_use_is_found() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert fails(doctor._port("127.0.0.1", port), f"127.0.0.1:{port} cannot be used", "WEB_PORT")
+    assert doctor._port("127.0.0.1", port).ok is True
+
+
+def test_a_settings_file_that_others_can_read_is_found(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    assert doctor._env_file(path).ok is None
+    path.write_text("")
+    path.chmod(0o640)
+    assert fails(doctor._env_file(path), "others", "chmod 600")
+    path.chmod(0o600)
+    assert doctor._env_file(path).ok is True
+
+
+def test_findings_are_rendered_for_people_and_for_programs() -> None:
+    findings = [Finding("Disk", True, "9 GB free"), Finding("Web port", False, "in use", "Set WEB_PORT.")]
+    assert doctor.render(findings).splitlines() == [
+        "ok    Disk      9 GB free",
+        "FAIL  Web port  in use",
+        "                → Set WEB_PORT.",
+    ]
+    assert json.loads(doctor.render(findings, json=True))[1] == {
+        "name": "Web port",
+        "ok": False,
+        "detail": "in use",
+        "remedy": "Set WEB_PORT.",
+    }

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+
+import pytest
+from PIL import Image
+
+from bot.follower import Life, engine_job, moved, png_size
+from bot.models import Job, Member, Origin
+from engine.types import GenerationRequest, Place, Progress
+
+JOB = Job(
+    id="abc",
+    origin=Origin(
+        surface="s",
+        member=Member(tenant="guild", id="ada", name="Ada"),
+        channel="c",
+        event="e",
+        reply={"token": "x"},
+    ),
+    request=GenerationRequest(prompt="a fox, 3d", seed=1),
+    prompt="a fox",
+    estimate=2.5,
+    deaths=1,
+    created=datetime.now(UTC),
+)
+
+
+def step(number: int, preview: bytes | None = None) -> Progress:
+    return Progress(job="abc", step=number, steps=20, device_seconds=0.0, preview=preview)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "worth"),
+    [
+        (Place(10, 60), Place(9, 55), False),
+        (Place(10, 60), Place(7, 60), True),
+        (Place(10, 60), Place(10, 47), True),
+        (Place(2, 0.5), Place(1, 0.1), True),
+        (Place(1, 1.0), Place(1, 0.2), False),
+        (Place(1, 60), Place(3, 60), True),
+    ],
+)
+def test_a_place_is_shown_anew_when_it_moved_by_more_than_a_fifth(
+    before: Place, now: Place, worth: bool
+) -> None:
+    assert moved(before, now) is worth
+
+
+def test_the_engine_is_told_no_names() -> None:
+    told = engine_job(JOB)
+    assert (told.id, told.tenant, told.user, told.cost, told.deaths) == ("abc", "guild", "ada", 2.5, 1)
+    assert "Ada" not in repr(told) and "token" not in repr(told)
+
+
+def test_a_preview_stays_until_the_next_one() -> None:
+    life = Life(JOB)
+    life.advance(step(1, b"first"))
+    life.advance(step(2))
+    assert life.progress == step(2, b"first")
+    life.advance(step(3, b"second"))
+    assert life.progress == step(3, b"second")
+    life.restart()
+    assert life.progress is None and life.left is None
+
+
+def test_the_time_left_needs_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([100.0, 104.0, 104.0])
+    monkeypatch.setattr("bot.follower.time.monotonic", lambda: next(clock))
+    life = Life(JOB)
+    life.advance(step(2))
+    assert life.left is None
+    life.advance(step(10))
+    assert life.left == pytest.approx(5.0)  # 8 steps in 4 s, 10 to go
+
+
+def test_the_size_of_a_png() -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (7, 5)).save(out, "PNG")
+    assert png_size(out.getvalue()) == (7, 5)

@@ -1,0 +1,306 @@
+"""The real engine: worker processes, the embedded model, and everything that may happen to them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from PIL import Image
+
+from engine.errors import (
+    Cancelled,
+    InvalidPicture,
+    InvalidRequest,
+    ModelNotLoaded,
+    OutOfMemory,
+    UnknownModel,
+    WorkerLost,
+)
+from engine.local import LocalEngine, WorkerProcess, devices
+from engine.types import (
+    EngineEvent,
+    EngineJob,
+    Failed,
+    Finished,
+    GenerationRequest,
+    Picture,
+    Progress,
+    Restarted,
+    Started,
+)
+from tests.unit import faulty_worker
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SMALL = GenerationRequest(prompt="a red heart", seed=7, steps=4, count=1, width=256, height=256)
+
+
+def job(id: str, user: str = "ada", **changes: Any) -> EngineJob:
+    return EngineJob(id=id, request=replace(SMALL, **changes), tenant="t", user=user)
+
+
+class Bench:
+    """An engine and all that it has said."""
+
+    def __init__(self, engine: LocalEngine) -> None:
+        self.engine = engine
+        self.said: list[EngineEvent] = []
+        self._news = asyncio.Condition()
+        self._listener = asyncio.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        async for event in self.engine.events():
+            async with self._news:
+                self.said.append(event)
+                self._news.notify_all()
+
+    def of(self, job_id: str) -> list[EngineEvent]:
+        return [event for event in self.said if event.job == job_id]
+
+    async def until(self, ready: Callable[[], bool]) -> None:
+        async with asyncio.timeout(120), self._news:
+            await self._news.wait_for(ready)
+
+    async def end(self, job_id: str) -> EngineEvent:
+        """The job's last event."""
+        ends: Callable[[], list[EngineEvent]] = lambda: [  # noqa: E731
+            event for event in self.of(job_id) if isinstance(event, Finished | Failed)
+        ]
+        await self.until(lambda: bool(ends()))
+        assert len(ends()) == 1
+        return self.of(job_id)[-1]
+
+    async def picture(self, id: str, **changes: Any) -> bytes:
+        self.engine.submit(job(id, **changes))
+        assert isinstance(await self.end(id), Finished)
+        (png,) = (event.png for event in self.of(id) if isinstance(event, Picture))
+        return png
+
+    async def idle(self) -> None:
+        """Wait until nobody paints: only then are batches, and so the last bits, always the same."""
+        await self.until(lambda: not self.engine.line())
+
+    async def running(self, job_id: str) -> None:
+        await self.until(lambda: any(isinstance(event, Progress) for event in self.of(job_id)))
+
+    def worker(self) -> WorkerProcess:
+        worker = self.engine._desks[0].worker
+        assert isinstance(worker, WorkerProcess)
+        return worker
+
+
+Open = Callable[..., Awaitable[Bench]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where source pictures lie."""
+    return tmp_path_factory.mktemp("sources")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def open_bench(folder: Path) -> AsyncIterator[Open]:
+    """An engine of one's own, for tests that ask for another one than `bench`."""
+    engines: list[LocalEngine] = []
+
+    async def start(**changes: Any) -> Bench:
+        options = {"models": ["easel-tiny"], "device": "cpu", "target": faulty_worker.main} | changes
+        engine = LocalEngine(**options, read=lambda name: (folder / name).read_bytes())
+        engines.append(engine)
+        await engine.start()
+        return Bench(engine)
+
+    yield start
+    for engine in engines:
+        await engine.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bench(open_bench: Open) -> Bench:
+    """One engine for most tests: starting a worker takes longer than painting."""
+    return await open_bench()
+
+
+async def test_from_words_to_pictures(bench: Bench) -> None:
+    bench.engine.submit(job("a", count=2, steps=8))
+
+    end = await bench.end("a")
+
+    events = bench.of("a")
+    assert isinstance(events[0], Started)
+    pictures = [event for event in events if isinstance(event, Picture)]
+    assert [(p.index, p.seed, p.width, p.height) for p in pictures] == [(0, 7, 256, 256), (1, 8, 256, 256)]
+    for picture in pictures:
+        Image.open(io.BytesIO(picture.png)).verify()
+    assert pictures[0].png != pictures[1].png
+    progress = [event for event in events if isinstance(event, Progress)]
+    assert [event.step for event in progress] == sorted(event.step for event in progress)
+    previews = [event.preview for event in progress if event.preview]
+    assert previews and Image.open(io.BytesIO(previews[-1])).format == "WEBP"
+    assert isinstance(end, Finished) and 0 < end.device_seconds < 60
+
+
+async def test_the_same_seed_on_an_idle_engine_gives_the_same_bytes(bench: Bench) -> None:
+    digests = []
+    await bench.idle()
+    for number in range(3):
+        bench.engine.submit(job(f"same{number}", count=4, steps=5))
+        await bench.end(f"same{number}")
+        pictures = [event.png for event in bench.of(f"same{number}") if isinstance(event, Picture)]
+        digests.append([hashlib.sha256(png).hexdigest() for png in pictures])
+
+    assert digests[0] == digests[1] == digests[2]
+    assert len(set(digests[0])) == 4
+
+
+async def test_a_picture_from_a_picture_and_its_enlargement(bench: Bench, folder: Path) -> None:
+    (folder / "first").write_bytes(await bench.picture("first"))
+
+    changed = await bench.picture("changed", source="first", strength=0.5)
+    large = await bench.picture("large", source="first", upscale=4, width=1024, height=1024)
+
+    assert changed != (folder / "first").read_bytes()
+    assert Image.open(io.BytesIO(large)).size == (1024, 1024)
+
+
+async def test_a_missing_source_fails_with_a_sentence(bench: Bench) -> None:
+    bench.engine.submit(job("sourceless", source="nowhere", strength=0.5))
+
+    end = await bench.end("sourceless")
+
+    assert isinstance(end, Failed) and isinstance(end.error, InvalidRequest)
+    assert end.error.advice == "The source picture is gone. Choose another."
+
+
+async def test_a_running_job_is_cancelled_at_a_step(bench: Bench) -> None:
+    bench.engine.submit(job("long", steps=400))
+    await bench.running("long")
+
+    assert bench.engine.cancel("long")
+
+    end = await bench.end("long")
+    assert isinstance(end, Failed) and isinstance(end.error, Cancelled)
+    assert bench.of("long")[-2].step < 400  # type: ignore[union-attr]
+    assert await bench.picture("next")
+
+
+async def test_a_waiting_job_is_cancelled_and_leaves_no_trace(bench: Bench) -> None:
+    for number in range(6):
+        bench.engine.submit(job(f"w{number}", steps=30))
+    waiting = next(lane for lane in bench.engine.line() if lane.user == "ada").waiting[-1]
+
+    assert bench.engine.cancel(waiting)
+
+    end = await bench.end(waiting)
+    assert isinstance(end, Failed) and isinstance(end.error, Cancelled)
+    assert not any(isinstance(event, Started) for event in bench.of(waiting))
+    assert not bench.engine.cancel("unknown")
+
+
+async def test_a_light_user_does_not_wait_behind_a_flood(bench: Bench) -> None:
+    for number in range(12):
+        bench.engine.submit(job(f"flood{number}", user="flooder", steps=10))
+    await bench.running("flood0")
+
+    bench.engine.submit(job("light", user="light", steps=10))
+    await bench.end("light")
+
+    floods = [e for e in bench.said if isinstance(e, Finished) and e.job.startswith("flood")]
+    assert len(floods) <= 5
+    for number in range(12):
+        bench.engine.cancel(f"flood{number}")
+    for number in range(12):
+        await bench.end(f"flood{number}")
+
+
+async def test_a_killed_worker_is_replaced_and_the_picture_is_the_same(bench: Bench) -> None:
+    await bench.idle()
+    calm = await bench.picture("calm", steps=30)
+    bench.engine.submit(job("again", steps=30))
+    await bench.running("again")
+
+    pid = bench.worker().pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+
+    assert isinstance(await bench.end("again"), Finished)
+    assert sum(isinstance(event, Restarted) for event in bench.of("again")) == 1
+    assert [event.png for event in bench.of("again") if isinstance(event, Picture)] == [calm]
+    assert bench.worker().pid != pid
+
+
+async def test_a_job_that_kills_its_worker_twice_is_set_aside_alone(bench: Bench) -> None:
+    bench.engine.submit(job("innocent", user="bob", steps=60))
+    bench.engine.submit(job("poison", prompt="die"))
+
+    poison, innocent = await bench.end("poison"), await bench.end("innocent")
+
+    assert isinstance(poison, Failed) and isinstance(poison.error, WorkerLost)
+    assert isinstance(innocent, Finished)
+
+
+async def test_a_job_that_lost_one_worker_runs_again(bench: Bench) -> None:
+
+    assert await bench.picture("unlucky", prompt="die once")
+
+    assert [event.deaths for event in bench.of("unlucky") if isinstance(event, Restarted)] == [1]
+
+
+async def test_a_hanging_worker_is_killed_by_the_watchdog(open_bench: Open) -> None:
+    bench = await open_bench(hang_seconds=3.0)
+    bench.engine.submit(job("stuck", prompt="hang"))
+    bench.engine.submit(job("other", user="bob"))
+
+    stuck, other = await bench.end("stuck"), await bench.end("other")
+
+    assert isinstance(stuck, Failed) and isinstance(stuck.error, WorkerLost)
+    assert isinstance(other, Finished)
+
+
+@pytest.mark.parametrize(("prompt", "error"), [("no memory", OutOfMemory), ("not a number", InvalidPicture)])
+async def test_a_failing_job_leaves_the_worker_well(bench: Bench, prompt: str, error: Any) -> None:
+    bench.engine.submit(job(prompt, prompt=prompt, count=2))
+
+    end = await bench.end(prompt)
+
+    assert isinstance(end, Failed) and isinstance(end.error, error)
+    assert not any(isinstance(event, Picture) for event in bench.of(prompt))
+    pid = bench.worker().pid
+    assert await bench.picture(f"after {prompt}") and bench.worker().pid == pid
+
+
+async def test_a_corrupt_model_fails_its_jobs_with_a_sentence(open_bench: Open, tmp_path: Path) -> None:
+    model = tmp_path / "broken"
+    (model / "unet").mkdir(parents=True)
+    (model / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
+    (model / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"\x80\x04pickled")
+    bench = await open_bench(models=["easel-tiny", str(model)])
+    bench.engine.submit(job("bad", model="broken"))
+
+    end = await bench.end("bad")
+
+    assert isinstance(end, Failed) and isinstance(end.error, ModelNotLoaded)
+    assert "not a readable safetensors file" in str(end.error)
+    assert await bench.picture("good")
+
+
+async def test_an_unknown_model_is_named_with_a_suggestion() -> None:
+    with pytest.raises(UnknownModel) as caught:
+        LocalEngine(models=["easel-tinny"], device="cpu", read=lambda name: b"")
+
+    assert "Did you mean easel-tiny?" in caught.value.advice
+
+
+async def test_devices_are_told_apart() -> None:
+    assert devices("cuda:0, cuda:1") == ["cuda:0", "cuda:1"]
+    assert devices("cpu") == ["cpu"]
+    assert devices("auto")

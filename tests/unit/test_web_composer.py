@@ -1,0 +1,139 @@
+"""The composer's text is the truth: chips read it and edit it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.adapters.web.composer import TO_TRY, chips, form_text, read, typed
+from bot.card import Form
+from bot.errors import Refusal
+
+
+def test_chips_mirror_flags_and_plain_words_and_leave_the_text_alone() -> None:
+    text = "two pictures of a  fox as pixel art, wide --seed 7 --no text, blur"
+
+    reading = read(text, {})
+
+    assert reading.text == text
+    assert reading.said == {
+        "count": "2",
+        "style": "pixel-art",
+        "aspect": "16:9",
+        "seed": "7",
+        "negative": "text, blur",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "option", "value", "expected"),
+    [
+        ("a fox", "style", "oil-painting", "a fox --style oil-painting"),
+        ("a fox --style photo", "style", "", "a fox"),
+        ("a fox as pixel art", "style", "photo", "a fox --style photo"),
+        ("a fox", "negative", "text, blur", 'a fox --no "text, blur"'),
+        ("", "aspect", "16:9", "--aspect 16:9"),
+        ("--count 2", "count", "", ""),
+        ("a fox --source abc:1 --strength 0.5", "source", "def:2", "a fox --source def:2 --strength 0.5"),
+    ],
+)
+def test_a_chip_edits_the_text(text: str, option: str, value: str, expected: str) -> None:
+    changed = read(text, {option: value}).text
+
+    assert changed == expected
+    assert read(changed, {}).said.get(option, "") == value
+
+
+def test_strength_goes_with_a_source_that_comes_as_a_file() -> None:
+    assert read("a fox", {"strength": "0.4"}, has_file=True).text == "a fox --strength 0.4"
+    with pytest.raises(Refusal, match="source picture"):
+        read("a fox", {"strength": "0.4"})
+
+
+def test_removing_the_source_removes_its_strength() -> None:
+    assert read("a fox --source abc:1 --strength 0.5", {"source": ""}).text == "a fox"
+    assert read("a fox --strength 0.5", {"source": ""}).text == "a fox"  # the source was a file
+
+
+def test_a_file_takes_the_place_of_a_named_source() -> None:
+    changed = read("a fox --source abc:1 --strength 0.5", {"source": ""}, has_file=True)
+
+    assert changed.text == "a fox --strength 0.5"
+
+
+def test_a_shape_takes_the_place_of_a_size() -> None:
+    assert read("a fox --size 64x64", {"aspect": "16:9"}).text == "a fox --aspect 16:9"
+
+
+def test_a_chip_with_a_value_out_of_range_says_what_is_allowed() -> None:
+    with pytest.raises(Refusal, match="0 to"):
+        read("a fox", {"seed": "-1"})
+
+
+@given(text=st.text(max_size=60), chip=st.sampled_from(chips(4)), choice=st.integers(0, 100))
+def test_a_chosen_chip_is_what_the_text_then_says(text: str, chip: object, choice: int) -> None:
+    values = [value for value, _ in chip.choices] or ["7"]  # type: ignore[attr-defined]
+    value, option = values[choice % len(values)], chip.option  # type: ignore[attr-defined]
+    try:
+        changed = read(text, {option: value})
+    except Refusal:
+        return
+    assert changed.said[option] == value
+    assert read(changed.text, {}).said[option] == value
+
+
+def test_every_prompt_to_try_is_plain() -> None:
+    assert len(TO_TRY) == 4
+    assert all(read(text, {}).said == {} for text in TO_TRY)
+
+
+def test_chips_offer_no_more_pictures_than_are_allowed() -> None:
+    (count,) = [chip for chip in chips(3) if chip.option == "count"]
+
+    assert [value for value, _ in count.choices] == ["1", "2", "3"]
+    assert count.empty == "3"
+
+
+def test_a_form_becomes_one_text() -> None:
+    values = {"prompt": "a fox", "seed": "7", "negative": "text"}
+
+    assert form_text(Form(command="imagine", title="Edit", values=values)) == "a fox --no text --seed 7"
+
+
+@pytest.mark.parametrize(
+    ("line", "command", "options"),
+    [
+        ("a red fox", "imagine", {"prompt": "a red fox"}),
+        ("/imagine a fox --seed 7", "imagine", {"prompt": "a fox --seed 7"}),
+        ("/queue", "queue", {}),
+        ("/history fox in snow", "history", {"search": "fox in snow"}),
+        ("/history fox --everyone", "history", {"search": "fox", "everyone": True}),
+        ("/cancel 1a2b3c", "cancel", {"job": "1a2b3c"}),
+        ("/VARY 1a2b 2 strong", "vary", {"job": "1a2b", "picture": "2", "strength": "strong"}),
+        ("/settings style: oil painting count: 2", "settings", {"style": "oil painting", "count": "2"}),
+        (
+            '/settings --style "oil painting" --private',
+            "settings",
+            {"style": "oil painting", "private": True},
+        ),
+        ("/settings reset: yes", "settings", {"reset": "yes"}),
+        ("/settings --count=2", "settings", {"count": "2"}),
+    ],
+)
+def test_typed_commands(line: str, command: str, options: dict[str, object]) -> None:
+    assert typed(line) == (command, options)
+
+
+@pytest.mark.parametrize(
+    ("line", "notice"),
+    [
+        ("/qeue", "Did you mean /queue"),
+        ("/queue now", "does not take “now”"),
+        ("/history --stile photo", "Did you mean --style"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused(line: str, notice: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        typed(line)
+    assert notice in refused.value.notice

@@ -1,0 +1,77 @@
+"""The line in words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from bot.adapters.web.line import SHOWN, describe, shown_jobs
+from bot.models import Job, Member, Origin
+from engine.types import GenerationRequest, Lane
+
+ANA = Member(tenant="web:local", id="web:ana", name="Ana")
+BEN = Member(tenant="web:local", id="web:ben", name="Ben")
+
+
+def job(id: str, member: Member, *, private: bool = False) -> Job:
+    origin = Origin(surface="web", member=member, channel="studio", event=id, private=private)
+    request = GenerationRequest(prompt=id, seed=7)
+    return Job(id=id, origin=origin, request=request, prompt=f"a {id}", created=datetime.now(UTC))
+
+
+def lane(
+    member: Member, *waiting: str, running: tuple[str, ...] = (), time: float = 0.0, weight: float = 1
+) -> Lane:
+    return Lane(
+        tenant=member.tenant,
+        user=member.id,
+        waiting=waiting,
+        running=running,
+        virtual_time=time,
+        weight=weight,
+        served=time,
+    )
+
+
+def test_the_first_lane_that_waits_is_next_and_the_sentence_says_why() -> None:
+    lanes = [lane(BEN, running=("cat",), time=1), lane(ANA, "fox", time=3, weight=3)]
+    jobs = {"cat": job("cat", BEN), "fox": job("fox", ANA)}
+
+    why, (ben, ana) = describe(lanes, jobs, ANA)
+
+    assert why.startswith("Ana is next")
+    assert (ben.next, ana.next) == (False, True)
+    assert (ben.running, ana.waiting) == (("a cat",), ("a fox",))
+    assert (ben.share, ana.share) == ("25% share", "75% share")
+    assert (ben.ahead, ben.ahead_label) == (0.0, "furthest behind")
+    assert (ana.ahead, ana.ahead_label) == (1.0, "2.0 s ahead")
+
+
+def test_private_prompts_of_others_are_not_told() -> None:
+    jobs = {"secret": job("secret", BEN, private=True)}
+
+    for reader, prompt in ((ANA, "a private picture"), (BEN, "a secret")):
+        _, (view,) = describe([lane(BEN, "secret")], jobs, reader)
+        assert (view.name, view.waiting) == ("Ben", (prompt,))
+
+
+def test_people_of_other_places_stay_nameless() -> None:
+    elsewhere = Member(tenant="discord:1", id="discord:2", name="Eve")
+
+    _, (view,) = describe([lane(elsewhere, "x")], {}, ANA)
+
+    assert view.name == "Someone elsewhere"
+
+
+def test_a_flood_is_cut_short() -> None:
+    ids = [f"job{n}" for n in range(50)]
+    lanes = [lane(ANA, *ids)]
+
+    _, (view,) = describe(lanes, {id: job(id, ANA) for id in ids}, ANA)
+
+    assert (len(view.waiting), view.more) == (SHOWN, 50 - SHOWN)
+    assert list(shown_jobs(lanes)) == ids[:SHOWN]
+
+
+def test_when_nobody_waits_the_sentence_says_so() -> None:
+    assert describe([lane(ANA, running=("x",))], {}, ANA)[0].startswith("Nobody waits")
+    assert describe([], {}, ANA) == ("Nobody waits: everyone here is being painted for.", ())

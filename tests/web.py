@@ -1,0 +1,165 @@
+"""A whole web studio on loopback: the real adapter, studio and database, with the engine in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import ClientResponse, ClientSession, CookieJar, FormData
+
+from bot.adapters.web import WebAdapter
+from bot.adapters.web.access import NAME_COOKIE, member_named
+from bot.blobs import DirectoryBlobs
+from bot.models import Job, State
+from bot.settings import Secret, Settings
+from bot.store import Store
+from bot.studio import Studio
+from engine.memory import MEMORY, Fault, MemoryEngine
+
+SMALL = replace(MEMORY, width=64, height=64, steps=4)
+PATIENCE = 30.0  # seconds; only a broken studio needs them
+EVENT = "event-0000"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One server-sent event."""
+
+    name: str
+    id: str
+    data: dict[str, Any]
+
+
+class Person:
+    """Someone with a browser's cookies, without the browser."""
+
+    def __init__(self, url: str, name: str = "") -> None:
+        self.url = url
+        self._sent = 0
+        self.session = ClientSession(url, cookie_jar=CookieJar(unsafe=True))
+        if name:
+            self.session.cookie_jar.update_cookies({NAME_COOKIE: quote(name)})
+
+    async def get(self, path: str, **more: Any) -> ClientResponse:
+        return await self.session.get(path, allow_redirects=False, **more)
+
+    async def page(self, path: str = "/") -> str:
+        response = await self.get(path)
+        assert response.status == 200, await response.text()
+        return await response.text()
+
+    async def post(self, path: str, **more: Any) -> ClientResponse:
+        return await self.session.post(path, allow_redirects=False, **more)
+
+    async def send(self, text: str, *, event: str = "", source: bytes = b"", **fields: str) -> ClientResponse:
+        self._sent += 1
+        form = FormData({"text": text, "event": event or f"event-{id(self)}-{self._sent}", **fields})
+        form._is_multipart = True
+        if source:
+            form.add_field("source", io.BytesIO(source), filename="picture.png")
+        return await self.post("/api/send", data=form)
+
+    async def press(self, button: str) -> ClientResponse:
+        self._sent += 1
+        event = f"press-{id(self)}-{self._sent}"
+        return await self.post("/api/press", data=json.dumps({"button": button, "event": event}))
+
+    async def compose(self, text: str, option: str = "", value: str = "", file: str = "") -> ClientResponse:
+        values = {"text": text, "option": option, "value": value, "file": file}
+        return await self.post("/api/compose", data=json.dumps(values))
+
+    @asynccontextmanager
+    async def events(self, since: str, **headers: str) -> AsyncIterator[AsyncIterator[Event]]:
+        async with self.session.get("/api/events", params={"since": since}, headers=headers) as response:
+            assert response.status == 200, await response.text()
+            yield _events(response)
+
+
+async def _events(response: ClientResponse) -> AsyncIterator[Event]:
+    fields: dict[str, str] = {}
+    async for raw in response.content:
+        line = raw.decode().rstrip("\n")
+        if line:
+            name, _, value = line.partition(": ")
+            fields[name] = value
+        elif "event" in fields:
+            yield Event(fields["event"], fields.get("id", ""), json.loads(fields["data"]))
+            fields = {}
+
+
+@dataclass
+class WebHouse:
+    """A running web studio."""
+
+    url: str
+    studio: Studio
+    store: Store
+    adapter: WebAdapter
+    server: asyncio.Task[None]
+    people: list[Person]
+
+    def person(self, name: str = "") -> Person:
+        person = Person(self.url, name)
+        self.people.append(person)
+        return person
+
+    async def painted(self, person: Person, text: str, **more: Any) -> Job:
+        """A prompt that was sent, accepted and painted."""
+        before = {job.id for job in await self.jobs()}
+        response = await person.send(text, **more)
+        assert response.status == 200, await response.text()
+        (new,) = [job.id for job in await self.jobs() if job.id not in before]
+        return await self.until(new, State.RENDERED)
+
+    async def until(self, id: str, *states: State) -> Job:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                job = await self.store.job(id)
+                if job and job.state in states and (job.delivered or not job.state.ended):
+                    return job
+                await asyncio.sleep(0.01)
+
+    async def jobs(self) -> list[Job]:
+        """Everybody's, private ones too."""
+        everyone = {person.session.cookie_jar for person in self.people}
+        names = {cookie.value for jar in everyone for cookie in jar if cookie.key == NAME_COOKIE}
+        found: dict[str, Job] = {}
+        for name in names | {"Guest"}:
+            found |= {job.id: job for job in await self.studio.jobs(member_named(name, admin=True))}
+        return list(found.values())
+
+
+@asynccontextmanager
+async def web_house(
+    folder: Path, *, step_seconds: float = 0.0, fault: Fault | None = None, password: str = "", **changes: Any
+) -> AsyncIterator[WebHouse]:
+    settings = Settings(
+        data_dir=folder, model=("memory",), web_port=0, web_password=Secret(password), **changes
+    )
+    store = await Store.open(settings.database_url)
+    blobs = DirectoryBlobs(folder / "pictures")
+    engine = MemoryEngine(blobs.read, models=(SMALL,), step_seconds=step_seconds, fault=fault)
+    studio = Studio(settings=settings, store=store, engine=engine, blobs=blobs)
+    adapter = WebAdapter(studio, settings)
+    studio.add(adapter)
+    await studio.start()
+    adapter.bind()
+    server = asyncio.create_task(adapter.run())
+    house = WebHouse(adapter.url, studio, store, adapter, server, [])
+    try:
+        yield house
+    finally:
+        for person in house.people:
+            await person.session.close()
+        server.cancel()
+        with suppress(asyncio.CancelledError):
+            await server
+        await studio.close()
+        await store.close()
