@@ -21,14 +21,13 @@ from bot.store import Store
 from bot.studio import Studio
 from engine.errors import EngineError
 from engine.local import LocalEngine
-from engine.memory import MemoryEngine
+from engine.memory import MEMORY, MemoryEngine
 from engine.types import Engine
 
 log = structlog.stdlib.get_logger(__name__)
 
 DRAIN = 30.0  # seconds that running jobs get when Easel stops
-MEMORY = "memory"  # MODEL=memory paints shapes without a device, for demonstrations and tests
-MEMORY_STEP = 0.02  # seconds a step takes there
+MEMORY_STEP = 0.02  # seconds a step takes with MODEL=memory
 
 SURFACES = (
     ("bot.adapters.discord", "DiscordAdapter", "discord_token"),
@@ -54,7 +53,7 @@ async def opened(settings: Settings) -> AsyncIterator[Studio]:
 
 
 def _engine(settings: Settings, blobs: DirectoryBlobs) -> Engine:
-    if settings.model == (MEMORY,):
+    if settings.model == (MEMORY.name,):
         return MemoryEngine(blobs.read, step_seconds=MEMORY_STEP)
     try:
         return LocalEngine(

@@ -24,6 +24,7 @@ from bot.settings import Settings
 from bot.store import look_at
 from engine import catalog
 from engine.errors import EngineError, ModelNotLoaded
+from engine.memory import MEMORY
 
 _LEAST_SPACE = 2.0  # GB
 
@@ -103,6 +104,8 @@ def _has(device: str, found: dict[str, Any]) -> bool:
 
 def _model(name: str) -> Finding:
     title = f"Model {name}"
+    if name == MEMORY.name:
+        return Finding(title, None, "paints plain shapes, for demonstrations")
     try:
         entry = catalog.load([name]).entry(_only_name(name))
         if entry.local is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import struct
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -225,7 +224,7 @@ class Follower:
     async def _keep_grid(self, life: Life) -> None:
         singles = sorted((each for each in life.job.pictures if each.index >= 0), key=lambda each: each.index)
         sheet = await pictures.grid([await self._blobs.get(each.blob) for each in singles])
-        width, height = png_size(sheet)
+        width, height = pictures.png_size(sheet)
         png = pictures.stamp(sheet, _notes(life.job, life.job.request.seed))
         await self._keep(life, png, GRID, life.job.request.seed, width, height)
 
@@ -253,12 +252,6 @@ def moved(before: Place, now: Place) -> bool:
     """Whether a place is worth showing anew: position or wait is off by more than a fifth."""
     by = abs(now.position - before.position)
     return by > before.position / 5 or abs(now.wait - before.wait) > max(1.0, before.wait / 5)
-
-
-def png_size(png: bytes) -> tuple[int, int]:
-    """Width and height in pixels, from the header chunk that comes first in every PNG."""
-    width, height = struct.unpack(">II", png[16:24])
-    return width, height
 
 
 def _stored(job: Job) -> set[int]:

@@ -167,3 +167,9 @@ def _text_chunk(name: str, text: str) -> bytes:
     uncompressed, language, translated = b"\0\0", b"\0", b"\0"
     body = b"iTXt" + name.encode("latin-1") + b"\0" + uncompressed + language + translated + text.encode()
     return struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+
+
+def png_size(png: bytes) -> tuple[int, int]:
+    """Width and height in pixels, from the header chunk that comes first in every PNG."""
+    width, height = struct.unpack(">II", png[16:24])
+    return width, height

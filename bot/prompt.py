@@ -155,7 +155,7 @@ class _Reading:
             return True, at
         if found := _QUOTED_VALUE.match(text, at):
             quoted = next(group for group in found.groups() if group is not None)
-            return self._present(option, re.sub(r"\\(.)", r"\1", quoted)), found.end()
+            return self._present(option, re.sub(r'\\(["\\])', r"\1", quoted)), found.end()
         following = _next_flag(text, at)
         rest = text[at : following.start() if following else len(text)]
         self._present(option, rest)
@@ -328,7 +328,8 @@ class _PlainWords:
                 self._found[option] = value
                 self._taken.add(option)
                 bare = words[found.end("value") :] in ("", ".")
-                return words if bare and found["value"].casefold() in _ALSO_SUBJECTS else found["rest"]
+                stays = bare and found["value"].casefold() in _ALSO_SUBJECTS
+                return words if stays else found["rest"].strip()
         return words
 
     def _value(self, option: str, found: re.Match[str]) -> Any:
@@ -390,18 +391,22 @@ def render(draft: Draft) -> str:
 
 
 def _with_options(words: str, values: Mapping[str, object]) -> str:
-    return " ".join([words, *_flags(values)]).strip()
+    """The flags go last, or first where a quotation mark in the words could pair with one of theirs."""
+    if not re.search(r'["“”„«»]', words):
+        return " ".join([words, *_flags(values)]).strip()
+    return " ".join([*_flags(values, quote_all=True), words]).strip()
 
 
-def _flags(values: Mapping[str, object]) -> Iterator[str]:
+def _flags(values: Mapping[str, object], *, quote_all: bool = False) -> Iterator[str]:
     for option in commands.command("imagine").options:
         value = values.get(option.name)
         if option.name == "prompt" or value is None or isinstance(value, bytes):
             continue
+        text = _as_text(value)
         if option.kind == "boolean":
-            yield option.flag if _as_text(value) in ("yes", "true", "on", "1") else f"{option.flag}=no"
+            yield option.flag if text in ("yes", "true", "on", "1") else f"{option.flag}=no"
         else:
-            yield f"{option.flag} {_quoted(_as_text(value))}"
+            yield f"{option.flag} {_quoted(text, quote_all and option.kind == 'text')}"
 
 
 def _as_text(value: object) -> str:
@@ -415,8 +420,8 @@ def _as_text(value: object) -> str:
     return str(value)
 
 
-def _quoted(value: str) -> str:
-    if re.fullmatch(r"[\w.:+-]+", value) and not value.startswith("--"):
+def _quoted(value: str, always: bool) -> str:
+    if not always and re.fullmatch(r"[\w.:+-]+", value) and not value.startswith("--"):
         return value
     escaped = re.sub(r'(["\\])', r"\\\1", value)
     return f'"{escaped}"'

@@ -181,7 +181,7 @@ class Settings:
         3600.0, "What each person may use in a UTC day, in device-seconds.", parse=seconds(0, 1e9)
     )
     max_waiting: int = setting(
-        20, "How many unfinished jobs one person may have at a time.", parse=whole(1, 10_000)
+        100, "How many unfinished jobs one person may have at a time.", parse=whole(1, 10_000)
     )
     max_count: int = setting(4, "The most pictures one request may ask for.", parse=whole(1, 16))
     max_source_mb: int = setting(20, "The largest source picture taken, in MB.", parse=whole(1, 200))

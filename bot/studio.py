@@ -24,7 +24,7 @@ from bot.card import Card, Form
 from bot.commands import Completes, Unusable
 from bot.courier import Courier
 from bot.errors import Refusal, StoreError
-from bot.follower import Follower, png_size
+from bot.follower import Follower
 from bot.models import Balance, Job, Member, Origin, Preferences, State, new_id
 from bot.presets import NO_STYLE
 from bot.prompt import Draft, Source
@@ -258,7 +258,7 @@ class Studio:
         """The picture to start from: a stored one, or a new one as PNG bytes that are not stored yet."""
         if isinstance(named, bytes):
             png = await pictures.open_source(named, max_bytes=self._settings.max_source_bytes)
-            width, height = png_size(png)
+            width, height = pictures.png_size(png)
             return Source(blob="", width=width, height=height), png
         if not named:
             return None, b""

@@ -57,7 +57,8 @@ def set_up(settings: Settings, stream: TextIO = sys.stderr) -> None:
     for name in _NOISY:
         # Their debug lines hold whole payloads, and with them what people wrote.
         logging.getLogger(name).setLevel(max(logging.INFO, logging.root.level))
-    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    for name in ("aiohttp.access", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread

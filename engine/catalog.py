@@ -18,7 +18,7 @@ from typing import Any
 from engine.errors import ModelNotLoaded, UnknownModel
 from engine.types import GenerationRequest, ModelInfo
 
-_HERE = Path(__file__).parent
+_CATALOG = Path(__file__).with_name("catalog.toml")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -73,7 +73,7 @@ class Catalog:
         return tuple(entry.info for entry in self._entries.values())
 
 
-def load(names: Sequence[str], path: Path = _HERE / "catalog.toml") -> Catalog:
+def load(names: Sequence[str], path: Path = _CATALOG) -> Catalog:
     """The catalog of the models in `names`: catalog names, folders, single files or hub names.
 
     Raises UnknownModel for a name that is none of these.

@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -32,6 +33,7 @@ Target = Callable[[Setup, Connection, Connection, Vitals], None]
 
 def run_worker(setup: Setup, orders: Connection, reports: Connection, vitals: Vitals) -> None:
     """Entry of the worker process: torch is imported here and nowhere else."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle, also during imports
     # Threads that spin while they wait for each other are ten times slower once anything else runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from engine.worker import main

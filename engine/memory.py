@@ -1,23 +1,22 @@
 """An engine without a device: it paints deterministic little pictures with Pillow, one job at a time.
 
-For demonstrations (`MODEL=memory`) and for tests of everything around an engine: the order is the real
-queue's, the events are the real ones, and it can be told to fail, to die or to hang.
+For demonstrations (`MODEL=memory`) and for tests of everything around an engine: queue and dispatcher are the
+real ones, only the worker is not, and it can be told to fail, to die or to hang.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import io
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import replace
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from PIL import Image, ImageDraw, ImageFilter
 
-from engine.errors import Cancelled, EngineError, InvalidRequest, UnknownModel, WorkerLost
-from engine.fair_queue import FairQueue
+from engine.catalog import Catalog, Entry
+from engine.dispatcher import Dispatcher
+from engine.errors import Cancelled, EngineError
 from engine.types import (
     BlobRef,
     EngineEvent,
@@ -25,14 +24,12 @@ from engine.types import (
     Failed,
     Finished,
     GenerationRequest,
-    Lane,
     ModelInfo,
     Picture,
-    Place,
     Progress,
-    Restarted,
     Started,
 )
+from engine.wire import Ready, Task
 
 MEMORY = ModelInfo(
     name="memory",
@@ -44,7 +41,6 @@ MEMORY = ModelInfo(
     guidance=5.0,
 )
 
-DEATHS = 2  # a job that was running when so many workers died is set aside
 PREVIEWS = 4  # for each job
 PREVIEW_SIDE = 96  # pixels
 
@@ -53,8 +49,8 @@ Fault = Callable[[EngineJob], Exception | None]
 any other exception takes its worker down."""
 
 
-class MemoryEngine:
-    """An Engine in one task of the event loop.
+class MemoryEngine(Dispatcher):
+    """An Engine in the event loop.
 
     A step takes `step_seconds` of real time and costs `cost` device-seconds. `read` returns the bytes of a
     source picture.
@@ -69,102 +65,85 @@ class MemoryEngine:
         cost: float = 0.05,
         fault: Fault | None = None,
     ) -> None:
-        self._read = read
-        self._models = tuple(models)
+        async def hire() -> MemoryWorker:
+            return MemoryWorker(step_seconds, cost, fault)
+
+        self._cost = cost
+        catalog = Catalog([Entry(info=model, source="") for model in models])
+        super().__init__(catalog, [hire], read, residents=1)
+
+    def estimate(self, request: GenerationRequest) -> float:
+        """Exact: its costs are a constant. Raises UnknownModel."""
+        self._catalog.entry(request.model)
+        return _steps(request) * self._cost
+
+
+class MemoryWorker:
+    """Paints while its events are followed."""
+
+    def __init__(self, step_seconds: float, cost: float, fault: Fault | None) -> None:
         self._step_seconds = step_seconds
         self._cost = cost
         self._fault = fault
-        self._queue = FairQueue()
-        self._events: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
+        self._tasks: asyncio.Queue[Task] = asyncio.Queue()
         self._running: EngineJob | None = None
-        self._spent = 0.0  # device-seconds of the running job
         self._stop = asyncio.Event()  # someone cancelled the running job
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._open = False
-        self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        self._open = True
-        self._task = asyncio.create_task(self._work(), name="memory-engine")
+    async def send(self, task: Task) -> None:
+        self._tasks.put_nowait(task)
 
-    def models(self) -> tuple[ModelInfo, ...]:
-        return self._models
-
-    def estimate(self, request: GenerationRequest) -> float:
-        if request.model not in {model.name for model in self._models}:
-            raise UnknownModel(f"no model {request.model}")
-        return _steps(request) * self._cost
-
-    def learn(self, request: GenerationRequest, seconds: float) -> None:
-        """Its costs are a constant: there is nothing to learn."""
-
-    def submit(self, job: EngineJob) -> Place:
-        self._queue.put(job if job.cost else replace(job, cost=self.estimate(job.request)))
-        place = self.place(job.id)
-        assert place is not None
-        return place
-
-    def cancel(self, job: str) -> bool:
-        if self._queue.remove(job):
-            self._emit(Failed(job=job, error=Cancelled(), device_seconds=0.0))
-            return True
-        if self._running is None or self._running.id != job:
-            return False
+    async def cancel(self, job_id: str) -> None:
         self._stop.set()
-        return True
 
-    def place(self, job: str) -> Place | None:
-        busy = max(0.0, self._running.cost - self._spent) if self._running else 0.0
-        return self._queue.place(job, busy=busy)
+    def suspects(self) -> frozenset[str]:
+        return frozenset([self._running.id] if self._running else [])
 
-    def line(self) -> tuple[Lane, ...]:
-        return self._queue.line()
+    async def close(self) -> None:
+        """There is nothing to stop."""
 
-    async def events(self) -> AsyncIterator[EngineEvent]:
-        while (event := await self._events.get()) is not None:
-            yield event
-
-    async def close(self, drain: float = 0.0) -> None:
-        self._open = False
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(drain):
-                await self._idle.wait()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        self._events.put_nowait(None)
-
-    def _emit(self, event: EngineEvent) -> None:
-        self._events.put_nowait(event)
-
-    async def _work(self) -> None:
-        while self._open:
-            job = await self._queue.get()
-            self._running, self._spent = job, 0.0
-            self._stop.clear()
-            self._idle.clear()
-            outcome = await self._outcome(job)
-            self._queue.settle(job.id, self._spent)
+    async def events(self) -> AsyncGenerator[EngineEvent | Ready, None]:
+        yield Ready()
+        while True:
+            task = await self._tasks.get()
+            self._running = job = task.job
+            yield Started(job=job.id)
+            spent = 0.0
+            try:
+                async for event in self._paint(task):
+                    if isinstance(event, Progress):
+                        spent = event.device_seconds
+                    yield event
+            except EngineError as error:
+                yield Failed(job=job.id, error=error, device_seconds=spent)
+            except Exception:  # its death, whatever it was
+                return
+            else:
+                yield Finished(job=job.id, device_seconds=spent)
             self._running = None
-            if isinstance(outcome, Restarted):
-                self._queue.put(replace(job, deaths=outcome.deaths), first=True)
-            self._emit(outcome)
-            self._idle.set()
+            self._stop.clear()
 
-    async def _outcome(self, job: EngineJob) -> EngineEvent:
-        self._emit(Started(job=job.id))
-        try:
-            await self._suffer(job)
-            await self._paint(job)
-        except EngineError as error:
-            return Failed(job=job.id, error=error, device_seconds=self._spent)
-        except Exception as error:  # the worker's death, whatever it was
-            deaths = job.deaths + 1
-            if deaths < DEATHS:
-                return Restarted(job=job.id, deaths=deaths)
-            return Failed(job=job.id, error=WorkerLost(repr(error)), device_seconds=self._spent)
-        return Finished(job=job.id, device_seconds=self._spent)
+    async def _paint(self, task: Task) -> AsyncGenerator[EngineEvent, None]:
+        job, request = task.job, task.job.request
+        await self._suffer(job)
+        steps = _steps(request)
+        every = max(1, steps // PREVIEWS)
+        for step in range(1, steps + 1):
+            await asyncio.sleep(self._step_seconds)
+            if self._stop.is_set():
+                raise Cancelled()
+            shows = step % every == 0 and step < steps
+            preview = await asyncio.to_thread(_preview, request, task.source, step / steps) if shows else None
+            spent = step * self._cost
+            yield Progress(job=job.id, step=step, steps=steps, device_seconds=spent, preview=preview)
+        for index in range(request.count):
+            yield Picture(
+                job=job.id,
+                index=index,
+                seed=request.seed_of(index),
+                width=request.width,
+                height=request.height,
+                png=await asyncio.to_thread(_png, request, index, task.source),
+            )
 
     async def _suffer(self, job: EngineJob) -> None:
         match self._fault(job) if self._fault else None:
@@ -175,43 +154,6 @@ class MemoryEngine:
                 raise Cancelled()
             case error:
                 raise error
-
-    async def _paint(self, job: EngineJob) -> None:
-        request = job.request
-        source = await self._source(request)
-        steps = _steps(request)
-        every = max(1, steps // PREVIEWS)
-        for step in range(1, steps + 1):
-            await asyncio.sleep(self._step_seconds)
-            if self._stop.is_set():
-                raise Cancelled()
-            self._spent = step * self._cost
-            shows = step % every == 0 and step < steps
-            preview = await asyncio.to_thread(_preview, request, source, step / steps) if shows else None
-            self._emit(
-                Progress(job=job.id, step=step, steps=steps, device_seconds=self._spent, preview=preview)
-            )
-        for index in range(request.count):
-            png = await asyncio.to_thread(_png, request, index, source)
-            seed = request.seed_of(index)
-            self._emit(
-                Picture(
-                    job=job.id,
-                    index=index,
-                    seed=seed,
-                    width=request.width,
-                    height=request.height,
-                    png=png,
-                )
-            )
-
-    async def _source(self, request: GenerationRequest) -> bytes | None:
-        if request.source is None:
-            return None
-        try:
-            return await asyncio.to_thread(self._read, request.source)
-        except Exception as error:  # whatever the store of pictures raises
-            raise InvalidRequest(repr(error), advice="The source picture is gone. Choose another.") from error
 
 
 def _steps(request: GenerationRequest) -> int:

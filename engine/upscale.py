@@ -121,9 +121,7 @@ class Upscaler:
         self.device = device
 
     @classmethod
-    def load(
-        cls, name: str = "animevideov3", device: str = "cpu", folder: Path = UPSCALER
-    ) -> Upscaler:
+    def load(cls, name: str = "animevideov3", device: str = "cpu", folder: Path = UPSCALER) -> Upscaler:
         """A shipped network by name; KeyError for an unknown name.
 
         The 16-bit weights run in 32 bits, which the CPU needs and small pictures afford.
@@ -157,15 +155,11 @@ class Upscaler:
         height, width = pixels.shape[-2:]
         bottom, right = min(top + TILE, height), min(left + TILE, width)
         above, before = min(OVERLAP, top), min(OVERLAP, left)
-        seen = pixels[
-            ..., top - above : min(bottom + OVERLAP, height), left - before : right + OVERLAP
-        ]
+        seen = pixels[..., top - above : min(bottom + OVERLAP, height), left - before : right + OVERLAP]
         made = self._run(seen)
         rows = slice(SCALE * above, SCALE * (above + bottom - top))
         columns = slice(SCALE * before, SCALE * (before + right - left))
-        out[..., SCALE * top : SCALE * bottom, SCALE * left : SCALE * right] = made[
-            ..., rows, columns
-        ]
+        out[..., SCALE * top : SCALE * bottom, SCALE * left : SCALE * right] = made[..., rows, columns]
 
 
 def _corners(height: int, width: int) -> Iterator[tuple[int, int]]:

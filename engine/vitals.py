@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import struct
 import time
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from typing import Any
 
 _HEADER = struct.Struct("<ddI")  # began (monotonic seconds, 0 while idle), limit (seconds), bytes of job ids
 _SIZE = 4096
+_MOST_JOBS = 300  # ids of 12 characters that fit; far more than a forward pass takes together
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Vitals:
         self._memory: Any = context.RawArray(ctypes.c_char, _SIZE)
 
     def begin(self, limit: float, jobs: Iterable[str]) -> None:
-        ids = " ".join(jobs).encode()[: _SIZE - _HEADER.size]
+        ids = " ".join(itertools.islice(jobs, _MOST_JOBS)).encode()
         _HEADER.pack_into(self._memory, 0, time.monotonic(), limit, len(ids))
         self._memory[_HEADER.size : _HEADER.size + len(ids)] = ids
 

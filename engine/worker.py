@@ -11,7 +11,6 @@ import itertools
 import logging
 import os
 import queue
-import signal
 import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
@@ -367,7 +366,6 @@ class Outbox:
 
 def main(setup: Setup, orders: Connection, events: Connection, vitals: Vitals) -> None:
     """The worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     logging.basicConfig(level=logging.WARNING)
     pipelines.hush()
     if setup.device == "cpu":

@@ -300,7 +300,7 @@ def simulate(seed: int) -> tuple[float, int]:
                 rows=rnd.choice([1, 1, 2]),
                 most_rows=most_rows,
             )
-            for u in rnd.choices(list(users), k=rnd.randint(20, 120))
+            for u in rnd.choices(list(users), k=rnd.randint(15, 50))
         ),
         key=lambda walk: walk.arrives,
     )

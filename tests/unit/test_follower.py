@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import io
 from datetime import UTC, datetime
 
 import pytest
-from PIL import Image
 
-from bot.follower import Life, engine_job, moved, png_size
+from bot.follower import Life, engine_job, moved
 from bot.models import Job, Member, Origin
 from engine.types import GenerationRequest, Place, Progress
 
@@ -73,9 +71,3 @@ def test_the_time_left_needs_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     assert life.left is None
     life.advance(step(10))
     assert life.left == pytest.approx(5.0)  # 8 steps in 4 s, 10 to go
-
-
-def test_the_size_of_a_png() -> None:
-    out = io.BytesIO()
-    Image.new("RGB", (7, 5)).save(out, "PNG")
-    assert png_size(out.getvalue()) == (7, 5)

@@ -240,3 +240,9 @@ def test_notes_are_added_without_touching_the_pixels() -> None:
 def test_only_a_png_takes_notes() -> None:
     with pytest.raises(ValueError, match="not a PNG"):
         pictures.stamp(encoded(plain(), "JPEG"), {})
+
+
+def test_the_size_of_a_png() -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (7, 5)).save(out, "PNG")
+    assert pictures.png_size(out.getvalue()) == (7, 5)

@@ -217,7 +217,11 @@ TEXTS = st.one_of(
 @example('"x --no "q" y " --b" z')
 @example("two pictures of a fox as photo, portrait")
 @example("fox, --seed 7 wide")
+@example("0 ,16:9")
 @example('0 --NO=" x "')
+@example('" --no ,')
+@example('"3d" --style 3d render "')
+@example('0 --NO="0 \\ 0"')
 def test_any_text_parses_or_is_refused_and_comes_back_from_its_rendering(text: str) -> None:
     try:
         draft = parse(text)

@@ -1,0 +1,83 @@
+"""What is written about Easel agrees with Easel."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bot import __main__, settings
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_readme_lists_every_setting() -> None:
+    assert settings.markdown_table() in README
+
+
+def test_every_link_and_picture_of_the_documents_exists() -> None:
+    for document in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+            if "://" not in target:
+                assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_every_make_target_of_the_readme_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"\bmake (\w+)", README)):
+        if target in {"run", "test", "check", "bench"}:
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+@pytest.mark.parametrize(
+    "line", [line for line in README.splitlines() if line.startswith(".venv/bin/python -m bot")]
+)
+def test_every_command_line_of_the_readme_is_understood(line: str) -> None:
+    words = shlex.split(line, comments=True)[3:]
+
+    assert __main__.parser().parse_args(words)
+
+
+def test_every_module_the_architecture_names_exists() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    rooms = [row.split("|")[1] for row in text.splitlines() if row.startswith("| `")]
+    assert len(rooms) > 15
+    for room in rooms:
+        paths = re.findall(r"`([^`]+)`", room)
+        base = Path(paths[0]).parent
+        for path in paths:
+            assert any((ROOT / each).exists() for each in (path, base / path)), path
+
+
+def test_every_module_has_a_room() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    for package in ("bot", "engine"):
+        for module in sorted((ROOT / package).glob("*.py")):
+            if module.stem not in {"__init__", "models", "errors", "telemetry", "doctor", "memory"}:
+                assert f"{module.name}`" in text, f"{package}/{module.name} is in no room"
+
+
+def test_the_compose_file_builds_this_project() -> None:
+    compose = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text())
+    service = compose["services"]["easel"]
+    build = ROOT / "docker" / service["build"]["context"]
+
+    assert (build / service["build"]["dockerfile"]).exists()
+    assert set(service["environment"]) <= {setting.upper() for setting in settings.Settings.__annotations__}
+    assert {volume.split(":")[0] for volume in service["volumes"]} == set(compose["volumes"])
+
+
+def test_the_dockerfile_copies_what_exists() -> None:
+    instructions = [
+        line.split() for line in (ROOT / "docker" / "Dockerfile").read_text().splitlines() if line
+    ]
+    copied = [word for words in instructions if words[0] == "COPY" for word in words[1:-1]]
+    assert copied
+    for path in copied:
+        assert (ROOT / path).exists(), path
+    known = {"FROM", "WORKDIR", "COPY", "RUN", "USER", "ENV", "VOLUME", "EXPOSE", "HEALTHCHECK", "CMD", "#"}
+    assert {words[0] for words in instructions} <= known

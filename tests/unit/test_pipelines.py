@@ -1,0 +1,170 @@
+"""Loading models from folders and files, and what a pipeline is asked."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from engine import catalog, pipelines
+from engine.errors import InvalidRequest, ModelNotLoaded
+from engine.types import GenerationRequest
+from engine.upscale import Upscaler
+from tests.families import FAMILIES
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _no_grad() -> Iterator[None]:
+    with torch.no_grad():
+        yield
+
+
+@pytest.fixture(scope="module")
+def upscaler() -> Upscaler:
+    return Upscaler.load()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Stable Diffusion, saved as anybody would save theirs."""
+    where = tmp_path_factory.mktemp("model")
+    pipelines.hush()
+    FAMILIES["sd"](where).pipe.save_pretrained(where / "tiny-sd", safe_serialization=True)
+    return where / "tiny-sd"
+
+
+def request(**changes: Any) -> GenerationRequest:
+    asked: dict[str, Any] = {"prompt": "abc", "seed": 3, "width": 32, "height": 48, "steps": 3, "count": 2}
+    return GenerationRequest(**asked | changes)
+
+
+def png(width: int = 40, height: int = 30) -> bytes:
+    buffer = io.BytesIO()
+    Image.radial_gradient("L").resize((width, height)).convert("RGB").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def loaded(folder: Path, upscaler: Upscaler) -> pipelines.Loaded:
+    return pipelines.load(catalog.load([str(folder)]).entry(folder.name), CPU, upscaler)
+
+
+def test_a_folder_of_ones_own_paints(folder: Path, upscaler: Upscaler) -> None:
+    model, told = loaded(folder, upscaler), []
+
+    pixels = pipelines.paint(model, request(), 0, None, lambda *news: told.append(news[:2]))
+
+    assert pixels.shape == (3, 48, 32)
+    assert 0 <= float(pixels.min()) <= float(pixels.max()) <= 1
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_each_picture_can_be_painted_again_alone(folder: Path, upscaler: Upscaler) -> None:
+    model = loaded(folder, upscaler)
+
+    second = pipelines.paint(model, request(), 1, None, lambda *_: None)
+    alone = pipelines.paint(model, request(seed=4), 0, None, lambda *_: None)
+
+    assert torch.equal(second, alone)
+
+
+@pytest.mark.parametrize(("strength", "steps"), [(0.01, 1), (0.34, 1), (0.67, 2), (0.99, 2)])
+def test_a_source_picture_is_followed_by_its_strength(
+    folder: Path, upscaler: Upscaler, strength: float, steps: int
+) -> None:
+    model, told = loaded(folder, upscaler), []
+
+    pixels = pipelines.paint(
+        model, request(source="s", strength=strength), 0, png(), lambda *news: told.append(news[:2])
+    )
+
+    assert pixels.shape == (3, 48, 32)
+    assert len(told) == steps
+
+
+def test_full_strength_ignores_the_source(folder: Path, upscaler: Upscaler) -> None:
+    model = loaded(folder, upscaler)
+
+    with_source = pipelines.paint(model, request(source="s", strength=1.0), 0, png(), lambda *_: None)
+
+    assert torch.equal(with_source, pipelines.paint(model, request(), 0, None, lambda *_: None))
+
+
+def test_an_enlargement_needs_no_painting(folder: Path, upscaler: Upscaler) -> None:
+    asked = request(source="s").enlarged("s", 40, 30)
+
+    assert pipelines.paint(loaded(folder, upscaler), asked, 0, png(), lambda *_: None).shape == (3, 120, 160)
+
+
+def test_an_unreadable_source_is_an_invalid_request(folder: Path, upscaler: Upscaler) -> None:
+    with pytest.raises(InvalidRequest):
+        pipelines.paint(
+            loaded(folder, upscaler), request(source="s", strength=0.5), 0, b"GIF89a", lambda *_: None
+        )
+
+
+def test_previews_show_the_colours_of_the_picture(folder: Path, upscaler: Upscaler) -> None:
+    model = loaded(folder, upscaler)
+    assert model.preview is not None
+    previews: list[torch.Tensor] = []
+
+    def report(step: int, steps: int, latents: torch.Tensor | None) -> None:
+        assert latents is not None and model.preview is not None
+        small = model.preview.picture(latents, 32, 48)
+        assert small is not None
+        previews.append(small)
+
+    pipelines.paint(model, request(), 0, None, report)
+
+    assert [tuple(each.shape) for each in previews] == [(3, 24, 16)] * 3
+    assert all(0 <= float(each.min()) <= float(each.max()) <= 1 for each in previews)
+
+
+def test_weights_that_are_not_safetensors_are_not_loaded(folder: Path, upscaler: Upscaler) -> None:
+    import shutil
+
+    pickled = folder.parent / "pickled"
+    shutil.copytree(folder, pickled, dirs_exist_ok=True)
+    file = pickled / "unet" / "diffusion_pytorch_model.safetensors"
+    torch.save({"w": torch.zeros(1)}, file.with_suffix(".bin"))
+    file.unlink()
+
+    with pytest.raises(ModelNotLoaded):
+        loaded(pickled, upscaler)
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        (
+            "conditioner.embedders.1.model.transformer.resblocks.9.mlp.c_proj.bias",
+            "StableDiffusionXLPipeline",
+        ),
+        ("joint_blocks.0.context_block.adaLN_modulation.1.bias", "StableDiffusion3Pipeline"),
+        ("layers.0.adaLN_modulation.0.weight", "ZImagePipeline"),
+        ("model.diffusion_model.output_blocks.11.0.skip_connection.weight", "StableDiffusionPipeline"),
+    ],
+)
+def test_the_class_of_a_single_file_is_found_in_its_weights(tmp_path: Path, key: str, name: str) -> None:
+    save_file(
+        {key: torch.zeros(1, 9216), "model.diffusion_model.pos_embed": torch.zeros(1, 36864)},
+        tmp_path / "mine.safetensors",
+    )
+    entry = catalog.load([str(tmp_path / "mine.safetensors")]).entry("mine")
+
+    assert pipelines._single_file_class(entry).__name__ == name
+
+
+def test_a_sidecar_names_the_class_of_a_single_file(tmp_path: Path) -> None:
+    save_file({"w": torch.zeros(1)}, tmp_path / "mine.safetensors")
+    (tmp_path / "mine.toml").write_text('pipeline = "FluxPipeline"\n')
+    entry = catalog.load([str(tmp_path / "mine.safetensors")]).entry("mine")
+
+    assert pipelines._single_file_class(entry).__name__ == "FluxPipeline"
