@@ -33,7 +33,7 @@ from engine.wire import Ready, Task
 
 _log = logging.getLogger(__name__)
 
-RESIDENTS = 32  # most jobs inside one worker; a parked picture costs little more than its latents
+RESIDENTS = 64  # most jobs inside one worker; a parked picture costs little more than its latents
 DEATHS = 2  # a job that was running when so many workers died is set aside
 LONGEST_PAUSE = 30.0  # seconds between attempts to replace a worker
 

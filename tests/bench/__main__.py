@@ -169,7 +169,7 @@ class Policy:
 
 
 POLICIES = (
-    Policy("fair steps", "light", 32),
+    Policy("fair steps", "light", 64),
     Policy("round-robin of whole jobs", "light", 1),
     Policy("plain FIFO", "flooder", 1),
 )

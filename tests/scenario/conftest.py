@@ -23,6 +23,7 @@ from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Receipt, Studio
 from engine.memory import MEMORY, Fault, MemoryEngine
+from engine.types import Engine
 
 ADA = Member(tenant="test:house", id="test:ada", name="Ada")
 BEN = Member(tenant="test:house", id="test:ben", name="Ben")
@@ -31,7 +32,7 @@ EVE = Member(tenant="test:elsewhere", id="test:eve", name="Eve", admin=True)
 
 SMALL = replace(MEMORY, width=64, height=64, steps=4)
 
-PATIENCE = 30.0  # seconds; only a broken studio needs them
+PATIENCE = 120.0  # seconds; only a broken studio needs them
 
 
 class RecordingAdapter:
@@ -91,7 +92,7 @@ class House:
 
     studio: Studio
     store: Store
-    engine: MemoryEngine
+    engine: Engine
     blobs: DirectoryBlobs
     surface: RecordingAdapter
     settings: Settings
@@ -164,12 +165,15 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opens:
         fault: Fault | None = None,
         step_seconds: float = 0.0,
         surface: RecordingAdapter | None = None,
+        make_engine: Callable[[DirectoryBlobs], Engine] | None = None,
         **changes: Any,
     ) -> AsyncIterator[House]:
         settings = Settings(data_dir=tmp_path, model=("memory",), **changes)
         store = await Store.open(settings.database_url)
         blobs = DirectoryBlobs(tmp_path / "pictures")
-        engine = MemoryEngine(blobs.read, models=(SMALL,), fault=fault, step_seconds=step_seconds)
+        engine: Engine = MemoryEngine(blobs.read, models=(SMALL,), fault=fault, step_seconds=step_seconds)
+        if make_engine is not None:
+            engine = make_engine(blobs)
         studio = Studio(settings=settings, store=store, engine=engine, blobs=blobs)
         surface = surface or RecordingAdapter()
         studio.add(surface)

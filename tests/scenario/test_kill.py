@@ -37,7 +37,10 @@ async def victim(folder: Path) -> asyncio.subprocess.Process:
     raise AssertionError("the victim ended before it started")
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+LONGER = [pytest.param(seed, marks=pytest.mark.soak) for seed in range(3, 43)]
+
+
+@pytest.mark.parametrize("seed", [1, 2, *LONGER])
 async def test_killed_at_any_moment_every_job_ends_once(tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)
     for _ in range(3):
