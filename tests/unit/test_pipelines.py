@@ -56,8 +56,14 @@ def loaded(folder: Path, upscaler: Upscaler) -> pipelines.Loaded:
     return pipelines.load(catalog.load([str(folder)]).entry(folder.name), CPU, upscaler)
 
 
-def test_a_folder_of_ones_own_paints(folder: Path, upscaler: Upscaler) -> None:
-    model, told = loaded(folder, upscaler), []
+@pytest.fixture(scope="module")
+def model(folder: Path, upscaler: Upscaler) -> pipelines.Loaded:
+    with torch.no_grad():
+        return loaded(folder, upscaler)
+
+
+def test_a_folder_of_ones_own_paints(model: pipelines.Loaded) -> None:
+    told: list[tuple[int, int]] = []
 
     pixels = pipelines.paint(model, request(), 0, None, lambda *news: told.append(news[:2]))
 
@@ -66,9 +72,7 @@ def test_a_folder_of_ones_own_paints(folder: Path, upscaler: Upscaler) -> None:
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_each_picture_can_be_painted_again_alone(folder: Path, upscaler: Upscaler) -> None:
-    model = loaded(folder, upscaler)
-
+def test_each_picture_can_be_painted_again_alone(model: pipelines.Loaded) -> None:
     second = pipelines.paint(model, request(), 1, None, lambda *_: None)
     alone = pipelines.paint(model, request(seed=4), 0, None, lambda *_: None)
 
@@ -77,9 +81,9 @@ def test_each_picture_can_be_painted_again_alone(folder: Path, upscaler: Upscale
 
 @pytest.mark.parametrize(("strength", "steps"), [(0.01, 1), (0.34, 1), (0.67, 2), (0.99, 2)])
 def test_a_source_picture_is_followed_by_its_strength(
-    folder: Path, upscaler: Upscaler, strength: float, steps: int
+    model: pipelines.Loaded, strength: float, steps: int
 ) -> None:
-    model, told = loaded(folder, upscaler), []
+    told: list[tuple[int, int]] = []
 
     pixels = pipelines.paint(
         model, request(source="s", strength=strength), 0, png(), lambda *news: told.append(news[:2])
@@ -89,29 +93,24 @@ def test_a_source_picture_is_followed_by_its_strength(
     assert len(told) == steps
 
 
-def test_full_strength_ignores_the_source(folder: Path, upscaler: Upscaler) -> None:
-    model = loaded(folder, upscaler)
-
+def test_full_strength_ignores_the_source(model: pipelines.Loaded) -> None:
     with_source = pipelines.paint(model, request(source="s", strength=1.0), 0, png(), lambda *_: None)
 
     assert torch.equal(with_source, pipelines.paint(model, request(), 0, None, lambda *_: None))
 
 
-def test_an_enlargement_needs_no_painting(folder: Path, upscaler: Upscaler) -> None:
+def test_an_enlargement_needs_no_painting(model: pipelines.Loaded) -> None:
     asked = request(source="s").enlarged("s", 40, 30)
 
-    assert pipelines.paint(loaded(folder, upscaler), asked, 0, png(), lambda *_: None).shape == (3, 120, 160)
+    assert pipelines.paint(model, asked, 0, png(), lambda *_: None).shape == (3, 120, 160)
 
 
-def test_an_unreadable_source_is_an_invalid_request(folder: Path, upscaler: Upscaler) -> None:
+def test_an_unreadable_source_is_an_invalid_request(model: pipelines.Loaded) -> None:
     with pytest.raises(InvalidRequest):
-        pipelines.paint(
-            loaded(folder, upscaler), request(source="s", strength=0.5), 0, b"GIF89a", lambda *_: None
-        )
+        pipelines.paint(model, request(source="s", strength=0.5), 0, b"GIF89a", lambda *_: None)
 
 
-def test_previews_show_the_colours_of_the_picture(folder: Path, upscaler: Upscaler) -> None:
-    model = loaded(folder, upscaler)
+def test_previews_show_the_colours_of_the_picture(model: pipelines.Loaded) -> None:
     assert model.preview is not None
     previews: list[torch.Tensor] = []
 
