@@ -30,6 +30,7 @@ _SHARED = {
     "FluxTransformer2DModel": {"img_ids", "txt_ids"},
     "Flux2Transformer2DModel": {"img_ids", "txt_ids"},
     "Krea2Transformer2DModel": {"position_ids"},
+    "QwenImageTransformer2DModel": {"img_shapes"},  # a list with an item a row, of which it reads the first
 }
 # Lists with an item a row; "return" is the result.
 _ROW_LISTS = {
@@ -104,16 +105,16 @@ class Point:
             if value.ndim == 0:
                 return "scalar", value.dtype
             if name in self.shared or value.shape[0] != rows:
-                return "shared", tuple(value.shape), request.digest(name, value)
+                return "shared", value.dtype, tuple(value.shape), request.digest(name, value)
             return "rows", value.dtype, tuple(value.shape[1:])
         if isinstance(value, list | tuple):
             if name in self.row_lists:
-                return ("row list",)
+                return "row list", repr(value[0]) if name in self.shared else ""
             return tuple(self._key(request, f"{name}.{i}", item, rows) for i, item in enumerate(value))
         if isinstance(value, dict):
             return tuple((k, self._key(request, f"{name}.{k}", v, rows)) for k, v in sorted(value.items()))
         if isinstance(value, int | float | bool | str | torch.dtype | None):
-            return value
+            return type(value), value
         return "object", id(request), id(value)  # a key-value cache, say: never joined
 
     def run(self, calls: Sequence[Call]) -> list[Any]:
@@ -242,27 +243,30 @@ def run_joined(requests: Sequence[Request]) -> list[Any]:
     one to blame gets the error.
     """
     calls = [request.call for request in requests if request.call is not None]
-    point = calls[0].point
     unique, position = _without_twins(calls)
-    try:
-        results: list[Any] = point.run(unique)
-    except Exception as error:
-        if isinstance(error, Unmergeable):
-            point.alone = True
-        results = [_run_alone(call) for call in unique] if len(unique) > 1 else [_as_engine_error(error)]
+    results = _results(unique)
+    if isinstance(results, Exception):
+        # Tried again only now: a traceback holds all that the failed pass had in memory.
+        results = [_only(_results([call])) for call in unique] if len(unique) > 1 else [results]
     return [results[i] for i in position]
 
 
-def _run_alone(call: Call) -> Any:
+def _results(calls: Sequence[Call]) -> list[Any] | Exception:
+    point = calls[0].point
     try:
-        return call.point.run([call])[0]
+        return point.run(calls)
     except Exception as error:
-        return _as_engine_error(error)
+        if isinstance(error, Unmergeable):
+            point.alone = True
+        return as_engine_error(error).with_traceback(None)
 
 
-def _as_engine_error(error: Exception) -> Exception:
-    if isinstance(error, torch.OutOfMemoryError):
-        torch.cuda.empty_cache()
+def _only(results: list[Any] | Exception) -> Any:
+    return results if isinstance(results, Exception) else results[0]
+
+
+def as_engine_error(error: Exception) -> Exception:
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return OutOfMemory(str(error))
     return error
 

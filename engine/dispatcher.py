@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from engine.catalog import Catalog
-from engine.errors import Cancelled, EngineError, InvalidRequest, WorkerLost
+from engine.errors import Cancelled, EngineError, InvalidRequest, ModelNotLoaded, UnknownModel, WorkerLost
 from engine.fair_queue import FairQueue
 from engine.types import (
     BlobRef,
@@ -33,8 +33,8 @@ from engine.wire import Ready, Task
 
 _log = logging.getLogger(__name__)
 
-RESIDENTS = 64  # most jobs inside one worker; a parked picture costs little more than its latents
 DEATHS = 2  # a job that was running when so many workers died is set aside
+STARTS = 3  # attempts to start a worker before those who wait are told
 LONGEST_PAUSE = 30.0  # seconds between attempts to replace a worker
 
 
@@ -43,14 +43,14 @@ class Worker(Protocol):
 
     async def send(self, task: Task) -> None: ...
 
-    async def cancel(self, job_id: str) -> None: ...
+    def cancel(self, job_id: str) -> Coroutine[Any, Any, None]: ...
 
     def events(self) -> AsyncGenerator[EngineEvent | Ready, None]:
         """Ends when the worker is gone."""
         ...
 
     def suspects(self) -> frozenset[str]:
-        """The jobs it was running when it died."""
+        """The jobs it was running when it died; empty when nobody knows."""
         ...
 
     async def close(self) -> None:
@@ -71,26 +71,22 @@ class Dispatcher:
         read: Callable[[BlobRef], bytes],
         *,
         queue: FairQueue | None = None,
-        residents: int = RESIDENTS,
     ) -> None:
-        self._residents = residents
         self._catalog = catalog
         self._hires = hires
         self._read = read
-        self._queue = queue or FairQueue()
+        self._queue = FairQueue() if queue is None else queue  # an empty queue is falsy
         self._costs = RequestCosts(catalog)
         self._events: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
         self._desks: list[Desk] = []
         self._loops: list[asyncio.Task[None]] = []
-        self._open = asyncio.Event()  # cleared when no more jobs may start
+        self._staffed = asyncio.Event()  # some worker is ready
 
     async def start(self) -> None:
-        self._open.set()
-        self._desks = [Desk(self._residents) for _ in self._hires]
-        self._loops = [
-            asyncio.create_task(self._employ(hire, desk), name=f"worker-{number}")
-            for number, (hire, desk) in enumerate(zip(self._hires, self._desks, strict=True))
-        ]
+        self._desks = [Desk() for _ in self._hires]
+        self._loops = [asyncio.create_task(self._feed(), name="feeder")]
+        for number, (hire, desk) in enumerate(zip(self._hires, self._desks, strict=True)):
+            self._loops.append(asyncio.create_task(self._employ(hire, desk), name=f"worker-{number}"))
 
     def models(self) -> tuple[ModelInfo, ...]:
         return self._catalog.models()
@@ -102,6 +98,7 @@ class Dispatcher:
         self._costs.observe(request, seconds)
 
     def submit(self, job: EngineJob) -> Place:
+        self._catalog.entry(job.request.model)
         job = job if job.cost else replace(job, cost=self.estimate(job.request))
         self._queue.put(job)
         place = self.place(job.id)
@@ -131,9 +128,11 @@ class Dispatcher:
             yield event
 
     async def close(self, drain: float = 0.0) -> None:
-        self._open.clear()
+        if self._loops:
+            self._loops[0].cancel()
         for desk in self._desks:
-            desk.stop_feeding()
+            for job_id in desk.unsent():
+                self._queue.settle(desk.dismiss(job_id).id, 0.0)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(drain):
                 for desk in self._desks:
@@ -143,37 +142,57 @@ class Dispatcher:
         await asyncio.gather(*self._loops, return_exceptions=True)
         self._events.put_nowait(None)
 
+    async def _feed(self) -> None:
+        """Let jobs in, in fair order, each to the worker with the least left to do."""
+        while True:
+            await self._staffed.wait()
+            job = await self._queue.get()
+            ready = [desk for desk in self._desks if desk.ready]
+            if not ready:  # lost while we waited
+                self._queue.settle(job.id, 0.0)
+                self._queue.put(job, first=True)
+                self._staffed.clear()
+                continue
+            desk = min(ready, key=Desk.remaining)
+            desk.admit(job)
+            desk.errand(self._hand_over(desk, job), job.id)
+
+    async def _hand_over(self, desk: Desk, job: EngineJob) -> None:
+        task = await self._with_source(job)
+        if desk.worker is None:
+            return  # lost meanwhile, and the job taken back
+        if task is not None:
+            await desk.worker.send(task)
+            desk.sent(job.id)
+        else:
+            error = InvalidRequest("no source", advice="The source picture is gone. Choose another.")
+            self._on_event(desk, Failed(job=job.id, error=error, device_seconds=0))
+
     # --- one loop for each worker ---
 
     async def _employ(self, hire: Hire, desk: Desk) -> None:
-        while self._open.is_set():
-            await asyncio.sleep(desk.pause)
-            worker = desk.worker = await hire()
-            desk.feeder = asyncio.create_task(self._feed(desk, worker))
-            try:
-                async with contextlib.aclosing(worker.events()) as events:
-                    async for event in events:
-                        self._on_event(desk, event)
-            finally:
-                desk.stop_feeding()
-                await worker.close()
-                desk.worker = None
-            self._take_back(desk, worker.suspects())
-            desk.pause = min(LONGEST_PAUSE, desk.pause * 2 or 0.1)
-
-    async def _feed(self, desk: Desk, worker: Worker) -> None:
-        """Let jobs in, in fair order, while there is room."""
         while True:
-            await desk.room.wait()
-            job = await self._queue.get()
-            desk.admit(job)
-            task = await self._with_source(job)
-            if task is not None:
-                await worker.send(task)
-                desk.sent(job.id)
-            else:
-                error = InvalidRequest("no source", advice="The source picture is gone. Choose another.")
-                self._on_event(desk, Failed(job=job.id, error=error, device_seconds=0))
+            await asyncio.sleep(desk.pause)
+            desk.pause = min(LONGEST_PAUSE, desk.pause * 2 or 0.1)
+            try:
+                await self._shift(hire, desk)
+            except Exception:  # whatever it was, the others go on, and so does this desk
+                _log.exception("a worker could not be used")
+            self._take_back(desk)
+
+    async def _shift(self, hire: Hire, desk: Desk) -> None:
+        """One worker from its first word to its last."""
+        desk.suspects = frozenset()
+        desk.starts += 1
+        worker = desk.worker = await hire()
+        try:
+            async with contextlib.aclosing(worker.events()) as events:
+                async for event in events:
+                    self._on_event(desk, event)
+        finally:
+            desk.worker, desk.ready = None, False
+            await worker.close()
+            desk.suspects = worker.suspects()
 
     async def _with_source(self, job: EngineJob) -> Task | None:
         """The job with the picture it starts from; None if that cannot be read."""
@@ -187,7 +206,8 @@ class Dispatcher:
 
     def _on_event(self, desk: Desk, event: EngineEvent | Ready) -> None:
         if isinstance(event, Ready):
-            desk.pause = 0.0
+            desk.pause, desk.starts, desk.ready = 0.0, 0, True
+            self._staffed.set()
             if event.error is not None:
                 _log.error("the default model cannot be loaded: %s", event.error)
             return
@@ -202,9 +222,10 @@ class Dispatcher:
                 self._costs.observe(job.request, event.device_seconds)
         self._events.put_nowait(event)
 
-    def _take_back(self, desk: Desk, suspects: frozenset[str]) -> None:
+    def _take_back(self, desk: Desk) -> None:
         """The worker is lost: its jobs wait again, before their owners' others, with the same seeds."""
-        _log.error("worker lost with %d jobs inside, %d running", len(desk.residents), len(suspects))
+        _log.error("worker lost with %d jobs inside, %d running", len(desk.residents), len(desk.suspects))
+        suspects = desk.suspects or frozenset(desk.residents)
         for job in reversed(list(desk.residents.values())):
             spent, unwanted = desk.spent.get(job.id, 0.0), desk.unwanted(job.id)
             desk.dismiss(job.id)
@@ -215,6 +236,16 @@ class Dispatcher:
             else:
                 self._queue.put(again, first=True)
                 self._events.put_nowait(Restarted(job=job.id, deaths=again.deaths))
+        if all(each.starts >= STARTS for each in self._desks):
+            self._tell_those_who_wait()
+
+    def _tell_those_who_wait(self) -> None:
+        """No worker starts any more: an answer now is better than none. Later jobs may be luckier."""
+        waiting = [id for lane in self._queue.line() for id in lane.waiting]
+        for job_id in waiting:
+            self._queue.remove(job_id)
+            error = ModelNotLoaded(f"no worker has started in {STARTS} attempts")
+            self._events.put_nowait(Failed(job=job_id, error=error, device_seconds=0.0))
 
 
 def _verdict(job: EngineJob, unwanted: bool) -> EngineError | None:
@@ -227,46 +258,50 @@ def _verdict(job: EngineJob, unwanted: bool) -> EngineError | None:
 
 
 class Desk:
-    """What the dispatcher knows of one worker: the jobs inside it and the room left."""
+    """What the dispatcher knows of one worker and of the jobs inside it."""
 
-    def __init__(self, places: int) -> None:
-        self._places = places
+    def __init__(self) -> None:
         self.worker: Worker | None = None
-        self.feeder: asyncio.Task[None] | None = None
+        self.ready = False  # it has said its first word
+        self.starts = 0  # workers hired since one was ready
+        self.suspects: frozenset[str] = frozenset()  # of the last one's death
+        self.pause = 0.0  # seconds before the next one is hired
         self.residents: dict[str, EngineJob] = {}
-        self._sent: set[str] = set()  # the worker knows these
-        self._cancelled: set[str] = set()
         self.spent: dict[str, float] = {}  # device-seconds by job
-        self.pause = 0.0  # seconds before the next worker is hired
-        self.room = asyncio.Event()
-        self.room.set()
         self.idle = asyncio.Event()
         self.idle.set()
-        self._errands: set[asyncio.Task[None]] = set()
+        self._sent: set[str] = set()  # the worker knows these
+        self._cancelled: set[str] = set()
+        self._errands: dict[asyncio.Task[None], str] = {}
 
     def admit(self, job: EngineJob) -> None:
         self.residents[job.id] = job
-        self._update()
+        self.idle.clear()
 
     def dismiss(self, job_id: str) -> EngineJob:
         self.spent.pop(job_id, None)
         self._sent.discard(job_id)
         self._cancelled.discard(job_id)
         job = self.residents.pop(job_id)
-        self._update()
+        if not self.residents:
+            self.idle.set()
         return job
 
     def remaining(self) -> float:
         """Device-seconds of work left inside, by the estimates."""
         return sum(max(0.0, job.cost - self.spent.get(job.id, 0.0)) for job in self.residents.values())
 
-    def stop_feeding(self) -> None:
-        if self.feeder is not None:
-            self.feeder.cancel()
-
     def sent(self, job_id: str) -> None:
-        self._sent.add(job_id)
-        self._pass_on(job_id)
+        if job_id in self.residents:
+            self._sent.add(job_id)
+            self._pass_on(job_id)
+
+    def unsent(self) -> list[str]:
+        """Jobs on their way to the worker; they are stopped here."""
+        for errand, job_id in self._errands.items():
+            if job_id not in self._sent:
+                errand.cancel()
+        return [job_id for job_id in self.residents if job_id not in self._sent]
 
     def cancel(self, job_id: str) -> None:
         self._cancelled.add(job_id)
@@ -275,16 +310,16 @@ class Desk:
     def unwanted(self, job_id: str) -> bool:
         return job_id in self._cancelled
 
-    def _pass_on(self, job_id: str) -> None:
-        """Tell the worker of a cancellation once it knows the job, without waiting for it."""
-        if job_id in self._sent and job_id in self._cancelled and self.worker is not None:
-            errand = asyncio.create_task(self.worker.cancel(job_id))
-            self._errands.add(errand)
-            errand.add_done_callback(self._errands.discard)
+    def errand(self, work: Coroutine[Any, Any, None], job_id: str) -> None:
+        """Do something for a job without waiting for it."""
+        task = asyncio.create_task(work)
+        self._errands[task] = job_id
+        task.add_done_callback(self._errands.pop)
 
-    def _update(self) -> None:
-        (self.room.set if len(self.residents) < self._places else self.room.clear)()
-        (self.idle.clear if self.residents else self.idle.set)()
+    def _pass_on(self, job_id: str) -> None:
+        """Tell the worker of a cancellation once it knows the job."""
+        if job_id in self._sent and job_id in self._cancelled and self.worker is not None:
+            self.errand(self.worker.cancel(job_id), job_id)
 
 
 class RequestCosts:
@@ -302,7 +337,10 @@ class RequestCosts:
         return self._rates.get(_kind(request), entry.seconds) * entry.units(request)
 
     def observe(self, request: GenerationRequest, seconds: float) -> None:
-        units = self._catalog.entry(request.model).units(request)
+        try:
+            units = self._catalog.entry(request.model).units(request)
+        except UnknownModel:  # measured when it was still offered
+            return
         rate = self._rates.get(_kind(request), seconds / units)
         self._rates[_kind(request)] = rate + self._SMOOTHING * (seconds / units - rate)
 

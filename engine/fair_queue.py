@@ -125,12 +125,16 @@ class _UserLane(_Waiting):
 class FairQueue:
     """Waiting jobs in fair order. O(log n) for each put, take and settle.
 
-    `per_user` bounds how many jobs of one person are inside the engine at once: enough to fill its batches,
-    while everybody else still finds room there.
+    `per_user` bounds how many jobs of one person are inside the engine at once: enough to fill its batches.
+    Once `places` are taken inside, only people with nothing there may enter, so that a newcomer's first step
+    never waits for a flood of others, and at `most` nobody.
     """
 
-    def __init__(self, *, per_user: int = 4) -> None:
+    def __init__(self, *, per_user: int = 4, places: int = 64, most: int = 1024) -> None:
         self.per_user = per_user
+        self.places = places
+        self.most = most
+        self._inside: dict[str, _UserLane] = {}  # job id → its lane
         self._root = _Turns("")
         self._waiting = 0
         self._where: dict[str, _UserLane] = {}  # job id → its lane, waiting or running
@@ -153,7 +157,7 @@ class FairQueue:
 
     def take(self) -> EngineJob | None:
         """The next job, charged with its estimated cost; None while nobody may enter."""
-        if not self._root.ready:
+        if not self._root.ready or len(self._inside) >= self.most:
             return None
         tenant = self._root.first()
         assert isinstance(tenant, _Turns)
@@ -163,7 +167,10 @@ class FairQueue:
         self._waiting -= 1
         lane.count(-1, -job.cost)
         lane.running[job.id] = job
+        self._inside[job.id] = lane
         self._charge(lane, job.cost)
+        if len(self._inside) == self.places:
+            self._line_up_those_inside()
         return job
 
     async def get(self) -> EngineJob:
@@ -176,10 +183,13 @@ class FairQueue:
         """A taken job has left the engine after `seconds` device-seconds: correct the estimate."""
         lane = self._where.pop(job_id)
         job = lane.running.pop(job_id)
+        del self._inside[job_id]
         for share in lane.path():
             share.served += seconds
         self._charge(lane, seconds - job.cost)
-        self._forget_now_and_then()
+        if len(self._inside) == self.places - 1:
+            self._line_up_those_inside()
+        self._forget()
 
     def remove(self, job_id: str) -> bool:
         """Take a waiting job out. False when it does not wait."""
@@ -247,10 +257,16 @@ class FairQueue:
         """Put the lane, then its tenant, where they belong among their siblings."""
         tenant = lane.parent
         assert isinstance(tenant, _Turns)
-        self._place_child(tenant, lane, bool(lane.jobs) and len(lane.running) < self.per_user, moved)
+        room = self.per_user if len(self._inside) < self.places else 1
+        self._place_child(tenant, lane, bool(lane.jobs) and len(lane.running) < room, moved)
         self._place_child(self._root, tenant, bool(tenant.ready), moved)
         if self._root.ready:
             self._arrival.set()
+
+    def _line_up_those_inside(self) -> None:
+        """The places have run out, or one is free again: that concerns those who have jobs inside."""
+        for lane in set(self._inside.values()):
+            self._line_up(lane)
 
     @staticmethod
     def _place_child(parent: _Turns, child: _Waiting, ready: bool, moved: bool) -> None:
@@ -284,8 +300,14 @@ class FairQueue:
             jobs, cost = jobs + ahead, cost + ahead * mean
         return jobs, cost
 
-    def _forget_now_and_then(self) -> None:
-        """Drop lanes that are empty and owe nothing: coming back, they would start level anyway."""
+    def _forget(self) -> None:
+        """Drop who left: all when the queue falls idle, else now and then those who owe nothing.
+
+        Coming back, they would start level anyway.
+        """
+        if not self._waiting and not self._inside:
+            self._root = _Turns("")
+            return
         self._settled += 1
         if self._settled % 1024:
             return
@@ -294,6 +316,8 @@ class FairQueue:
             assert isinstance(tenant, _Turns)
             if not lane.jobs and not lane.running and lane.virtual_time <= tenant.now:
                 del tenant.children[lane.name]
+                if not tenant.children and tenant.virtual_time <= self._root.now:
+                    del self._root.children[tenant.name]
 
 
 # --- which jobs inside the engine take the next step --------------------------------------------------------
@@ -350,7 +374,8 @@ class _Branch(Share, Generic[S]):
     def forget_idle(self) -> None:
         """Drop children that are empty and owe nothing: coming back, they would start level anyway."""
         for child in list(self.children.values()):
-            if not child.steps and child.virtual_time <= self.now:
+            child.forget_idle()
+            if not child.steps and not child.children and child.virtual_time <= self.now:
                 del self.children[child.name]
 
     def first(self, taken: set[int], key: Hashable | None) -> S:
@@ -402,6 +427,7 @@ class StepOrder(Generic[S]):
                 self._wake(share)
         user.steps.append(step)
         tenant.forget_idle()
+        self._root.forget_idle()
         self._count += 1
 
     def remove(self, step: S) -> None:

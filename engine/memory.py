@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from engine.catalog import Catalog, Entry
 from engine.dispatcher import Dispatcher
 from engine.errors import Cancelled, EngineError
+from engine.fair_queue import FairQueue
 from engine.types import (
     BlobRef,
     EngineEvent,
@@ -70,7 +71,7 @@ class MemoryEngine(Dispatcher):
 
         self._cost = cost
         catalog = Catalog([Entry(info=model, source="") for model in models])
-        super().__init__(catalog, [hire], read, residents=1)
+        super().__init__(catalog, [hire], read, queue=FairQueue(per_user=1, places=1, most=1))
 
     def estimate(self, request: GenerationRequest) -> float:
         """Exact: its costs are a constant. Raises UnknownModel."""

@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 
 from engine.batching import Point
 from engine.catalog import Entry, check_files
-from engine.errors import InvalidRequest, ModelNotLoaded
+from engine.errors import InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.previews import Preview
 from engine.types import GenerationRequest
 from engine.upscale import Upscaler
@@ -40,6 +40,11 @@ class Loaded:
     preview: Preview | None
     upscaler: Upscaler
     _image_pipe: Any = field(default=None)
+
+    def unload(self) -> None:
+        """Let go of the modules: points and modules refer to each other."""
+        for point in self.points:
+            point.restore()
 
     @property
     def image_pipe(self) -> Any:
@@ -201,8 +206,7 @@ def _call(
         "prompt": request.prompt,
         "negative_prompt": request.negative_prompt,
         "num_inference_steps": request.steps,
-        "guidance_scale": request.guidance,
-        "true_cfg_scale": request.guidance,  # Qwen-Image's name for classifier-free guidance
+        _guidance_name(pipe): request.guidance,
         "generator": generator,
         "output_type": "pt",
         "callback_on_step_end": after_step,
@@ -213,18 +217,22 @@ def _call(
     if missing:
         raise InvalidRequest(f"{type(pipe).__name__} takes no {missing}")
     images = pipe(**{name: value for name, value in options.items() if name in accepted}).images
-    pixels: torch.Tensor = images[0].float().clamp(0, 1)
-    return pixels
+    pixels: torch.Tensor = images[0].float()
+    if not torch.isfinite(pixels).all() or pixels.max() == pixels.min():
+        raise InvalidPicture("it holds no numbers, or one flat colour")
+    return pixels.clamp(0, 1)
+
+
+def _guidance_name(pipe: Any) -> str:
+    """Qwen-Image calls classifier-free guidance `true_cfg_scale`; Flux has both and means something else."""
+    return "true_cfg_scale" if type(pipe).__name__.startswith("QwenImage") else "guidance_scale"
 
 
 def _image_options(request: GenerationRequest, source: Image.Image, size: tuple[int, int]) -> dict[str, Any]:
     """Options of image-to-image: the source covers the picture, and at least one step runs."""
-    steps = request.steps if int(request.steps * request.strength) else round(1 / request.strength + 0.5)
-    picture = ImageOps.fit(source, size, Image.Resampling.LANCZOS)
     return {
-        "image": picture,
-        "strength": request.strength,
-        "num_inference_steps": steps,
+        "image": ImageOps.fit(source, size, Image.Resampling.LANCZOS),
+        "strength": max(request.strength, 1 / request.steps + 1e-6),
         "width": size[0],
         "height": size[1],
     }

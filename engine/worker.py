@@ -7,6 +7,7 @@ their own, which also encodes the pictures, so that the device never waits for a
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 import os
@@ -21,7 +22,7 @@ from typing import Any
 import torch
 
 from engine import catalog, pipelines
-from engine.batching import Clock, PassCosts, Point, Request, run_joined
+from engine.batching import Clock, PassCosts, Point, Request, as_engine_error, run_joined
 from engine.errors import Cancelled, EngineError, InvalidPicture, InvalidRequest
 from engine.fair_queue import Limits, StepOrder
 from engine.types import (
@@ -226,7 +227,8 @@ class Worker:
         busy = {resident.job.request.model for resident in self._residents.values() if resident.requests}
         idle = [name for name in self._models if name not in busy]
         while len(self._models) >= RESIDENT_MODELS and idle:
-            del self._models[idle.pop(0)]
+            self._models.pop(idle.pop(0)).unload()
+            gc.collect()
             torch.cuda.empty_cache()
 
     def _upscale(self) -> Upscaler:
@@ -277,7 +279,7 @@ class Worker:
         if request.error is not None:
             self._fail(resident, _as_engine_error(request.error))
         elif not torch.isfinite(request.result).all():
-            self._fail(resident, InvalidPicture(f"picture {request.index} has values that are not numbers"))
+            self._fail(resident, InvalidPicture(f"picture {request.index} holds no numbers"))
         else:
             self._show(request)
 
@@ -328,6 +330,8 @@ class Worker:
 
 def _as_engine_error(error: BaseException) -> EngineError:
     """What a pipeline raised, as something a person can be told."""
+    if isinstance(error, Exception):
+        error = as_engine_error(error)
     if isinstance(error, EngineError):
         return error
     kind = InvalidRequest if isinstance(error, ValueError | TypeError) else EngineError
@@ -340,14 +344,20 @@ class Outbox:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._queue: queue.SimpleQueue[Callable[[], EngineEvent | Ready] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._send, name="outbox", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
         self._thread.start()
 
     def put(self, event: EngineEvent | Ready) -> None:
         self._queue.put(lambda: event)
 
     def put_picture(self, picture: Picture, pixels: torch.Tensor) -> None:
-        self._queue.put(lambda: replace(picture, png=pipelines.encode_png(pixels)))
+        def encoded() -> EngineEvent:
+            try:
+                return replace(picture, png=pipelines.encode_png(pixels))
+            except Exception as error:
+                return Failed(job=picture.job, error=_as_engine_error(error), device_seconds=0.0)
+
+        self._queue.put(encoded)
 
     def put_preview(self, progress: Progress, pixels: torch.Tensor) -> None:
         self._queue.put(lambda: replace(progress, preview=pipelines.encode_preview(pixels)))
@@ -356,12 +366,16 @@ class Outbox:
         self._queue.put(None)
         self._thread.join(timeout=5)
 
-    def _send(self) -> None:
+    def _run(self) -> None:
+        """Without this thread nobody hears of the worker any more: it must not outlive it."""
         try:
             while (event := self._queue.get()) is not None:
                 self._connection.send(event())
         except OSError:
             os._exit(1)  # the parent is gone, and nobody else wants the pictures
+        except Exception:
+            _log.exception("events can no longer be sent")
+            os._exit(1)
 
 
 def main(setup: Setup, orders: Connection, events: Connection, vitals: Vitals) -> None:

@@ -14,11 +14,14 @@ from typing import Any
 import torch
 from diffusers import (
     AutoencoderKL,
+    AutoencoderKLQwenImage,
     DDIMScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxPipeline,
     FluxTransformer2DModel,
+    QwenImagePipeline,
+    QwenImageTransformer2DModel,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
     StableDiffusionPipeline,
@@ -239,6 +242,51 @@ def z_image(_: Path) -> Family:
     )
 
 
+def qwen(_: Path) -> Family:
+    torch.manual_seed(0)
+    transformer = QwenImageTransformer2DModel(
+        patch_size=2,
+        in_channels=16,
+        out_channels=4,
+        num_layers=2,
+        attention_head_dim=16,
+        num_attention_heads=3,
+        joint_attention_dim=16,
+        guidance_embeds=False,
+        axes_dims_rope=(8, 4, 4),
+    ).eval()
+    vae = AutoencoderKLQwenImage(
+        base_dim=24,
+        z_dim=4,
+        dim_mult=[1, 2, 4],
+        num_res_blocks=1,
+        temperal_downsample=[False, True],
+        latents_mean=[0.0] * 4,
+        latents_std=[1.0] * 4,
+    ).eval()
+    pipe = QwenImagePipeline(
+        transformer=transformer,
+        vae=vae,
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        text_encoder=None,
+        tokenizer=None,
+    )
+    # Equal areas again: the model reads only the first row's shape.
+    sizes = ({"height": 32, "width": 32}, {"height": 16, "width": 64})
+
+    def options(seed: int) -> Options:
+        mask = torch.ones(1, 12, dtype=torch.long)
+        return {
+            "prompt_embeds": noise(seed, 1, 12, 16),
+            "prompt_embeds_mask": mask,
+            "negative_prompt_embeds": noise(seed + 1, 1, 12, 16),
+            "negative_prompt_embeds_mask": mask,
+            "true_cfg_scale": 2.0 + seed,
+        } | sizes[seed % 2]
+
+    return Family(pipe, options)
+
+
 def _embeds(
     seed: int,
     positive: tuple[int, int],
@@ -265,4 +313,5 @@ FAMILIES: dict[str, Callable[[Path], Family]] = {
     "sd3": sd3,
     "flux": flux,
     "z_image": z_image,
+    "qwen": qwen,
 }

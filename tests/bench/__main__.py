@@ -65,7 +65,7 @@ def queue_speed() -> dict[str, Any]:
         EngineJob(id=str(n), request=REQUEST, tenant=f"t{n % 50}", user=f"u{n % 10_000}", cost=1 + n % 7)
         for n in range(100_000)
     ]
-    queue = FairQueue(per_user=10**6)
+    queue = FairQueue(per_user=10**6, places=10**6, most=10**6)
     start = time.perf_counter()
     for job in jobs:
         queue.put(job)
@@ -165,13 +165,14 @@ def _median_ratio(pairs: list[tuple[float, float]]) -> float:
 class Policy:
     name: str
     light: str  # the light user's lane
-    residents: int  # jobs inside the engine at once
+    queue: FairQueue
 
 
+ONE_JOB_AT_A_TIME = {"per_user": 1, "places": 1, "most": 1}
 POLICIES = (
-    Policy("fair steps", "light", 64),
-    Policy("round-robin of whole jobs", "light", 1),
-    Policy("plain FIFO", "flooder", 1),
+    Policy("fair steps", "light", FairQueue()),
+    Policy("round-robin of whole jobs", "light", FairQueue(**ONE_JOB_AT_A_TIME)),
+    Policy("plain FIFO", "flooder", FairQueue(**ONE_JOB_AT_A_TIME)),
 )
 
 
@@ -187,7 +188,7 @@ async def _flood(depth: int) -> dict[str, Any]:
             models=["easel-tiny"],
             device="cpu",
             read=lambda name: b"",
-            residents=policy.residents,
+            queue=policy.queue,
         )
         await engine.start()
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,9 @@ def call(family: Family, seed: int, steps: int = 5, **more: Any) -> Callable[[],
 
     def run() -> torch.Tensor:
         pipe, generator = private(family.pipe, seed)
-        options = family.options(seed) | {"guidance_scale": 2.0 + seed, "num_inference_steps": steps} | more
+        options = {"guidance_scale": 2.0 + seed, **family.options(seed), "num_inference_steps": steps} | more
+        if "true_cfg_scale" in options:  # Qwen-Image's guidance
+            del options["guidance_scale"]
         images: torch.Tensor = pipe(**options, generator=generator, output_type="pt").images
         return images
 
@@ -258,3 +261,31 @@ def test_pass_costs_scale_the_nearest_size_seen() -> None:
     costs.observe("unet", 4, 0.12)
     assert costs.predict("unet", 4) == pytest.approx(0.12)
     assert costs.predict("unet", 1) == pytest.approx(0.05)
+
+
+def test_a_pass_that_ran_out_of_memory_is_let_go_before_the_next_try(tmp_path: Path) -> None:
+    family = FAMILIES["sd"](tmp_path)
+    family.pipe.set_progress_bar_config(disable=True)
+    real, alive = family.pipe.unet.forward, []
+
+    class Activations:
+        pass
+
+    def forward(sample: torch.Tensor, timestep: torch.Tensor, **kwargs: Any) -> Any:
+        if len(sample) > 2:
+            activations = Activations()
+            alive.append(weakref.ref(activations))
+            raise torch.OutOfMemoryError("too much at once")
+        assert all(ref() is None for ref in alive)
+        return real(sample, timestep, **kwargs)
+
+    family.pipe.unet.forward = forward
+    alone = [call(family, seed)() for seed in (1, 2)]
+    hub = Hub(family.pipe)
+
+    requests = [hub.start(call(family, seed)) for seed in (1, 2)]
+    hub.finish()
+
+    assert alive
+    assert difference(requests, alone) <= EXACT
+    hub.close()

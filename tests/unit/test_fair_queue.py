@@ -81,7 +81,7 @@ def test_idling_earns_no_credit() -> None:
 
 
 def test_weights_share_the_device() -> None:
-    queue = FairQueue(per_user=1000)
+    queue = FairQueue(per_user=1000, places=1000)
     for _ in range(300):
         queue.put(job("gold", weight=2.0))
         queue.put(job("plain"))
@@ -92,7 +92,7 @@ def test_weights_share_the_device() -> None:
 
 
 def test_tenants_share_before_their_users_do() -> None:
-    queue = FairQueue(per_user=1000)
+    queue = FairQueue(per_user=1000, places=1000)
     for number in range(200):
         queue.put(job(f"member-{number % 20}", tenant="crowd"))
         queue.put(job("hermit", tenant="alone"))
@@ -172,7 +172,7 @@ async def test_get_waits_for_an_arrival() -> None:
 @settings(max_examples=100, deadline=None)
 def test_position_foretells_the_order(arrivals: list[tuple[str, str]], taken_before: int) -> None:
     """Exact among users of one tenant; across tenants whose lanes differ it may err by a place for each."""
-    queue = FairQueue(per_user=10**6)
+    queue = FairQueue(per_user=10**6, places=10**6, most=10**6)
     for tenant, user in arrivals:
         queue.put(job(f"{tenant}{user}", tenant=tenant))
     for _ in range(taken_before):
@@ -201,7 +201,7 @@ def test_the_line_shows_everybody_in_the_order_of_their_turns() -> None:
 
 def test_a_hundred_thousand_jobs_of_ten_thousand_users_are_quick() -> None:
     jobs = [job(f"u{n % 10_000}", tenant=f"t{n % 50}", cost=random.random()) for n in range(100_000)]
-    queue = FairQueue(per_user=10**6)
+    queue = FairQueue(per_user=10**6, places=10**6, most=10**6)
     start = time.perf_counter()
 
     for each in jobs:
@@ -404,3 +404,59 @@ def test_users_who_left_are_forgotten_without_debt() -> None:
         order.remove(each)
 
     assert len(order._root.children["t"].children) < 10
+
+
+def test_a_newcomer_enters_however_many_flood() -> None:
+    queue = FairQueue(per_user=4, places=8)
+    for number in range(40):
+        queue.put(job(f"flooder-{number % 10}"))
+    inside = list(iter(queue.take, None))
+    assert len({each.user for each in inside}) == len(inside) == 10
+
+    queue.put(job("newcomer"))
+
+    taken = queue.take()
+    assert taken is not None and taken.user == "newcomer"
+    assert queue.take() is None
+
+
+def test_places_that_are_free_again_are_used() -> None:
+    queue = FairQueue(per_user=4, places=4)
+    for _ in range(12):
+        queue.put(job("ada"))
+        queue.put(job("bob"))
+    inside = list(iter(queue.take, None))
+    assert [each.user for each in inside] == ["ada", "bob"] * 2
+
+    queue.settle(inside[0].id, 1.0)
+
+    assert (after := queue.take()) is not None and after.user == "ada"
+    assert queue.take() is None
+
+
+def test_nobody_enters_when_all_is_taken() -> None:
+    queue = FairQueue(per_user=1, places=1, most=1)
+    queue.put(job("ada", id="a"))
+    queue.put(job("bob", id="b"))
+    assert queue.take() is not None
+
+    assert queue.take() is None
+
+    queue.settle("a", 1.0)
+    assert (after := queue.take()) is not None and after.id == "b"
+
+
+def test_tenants_who_left_are_forgotten_without_debt() -> None:
+    order: StepOrder[Walk] = StepOrder(lambda _key, rows: 0.1 * rows)
+    queue = FairQueue()
+    for number in range(2100):
+        each = Walk((f"dm-{number}", 1.0), ("u", 1.0), "unet", 1, 0.0)
+        order.add(each)
+        order.charge(order.pick(), 0.1)
+        order.remove(each)
+        queue.put(job("u", tenant=f"dm-{number}", id=f"j{number}"))
+        assert queue.take() is not None
+        queue.settle(f"j{number}", 1.0)
+
+    assert len(order._root.children) < 10
+    assert len(queue._root.children) < 10

@@ -278,6 +278,15 @@ async def test_a_failing_job_leaves_the_worker_well(bench: Bench, prompt: str, e
     assert await bench.picture(f"after {prompt}") and bench.worker().pid == pid
 
 
+async def test_a_picture_that_cannot_be_encoded_fails_its_job_alone(bench: Bench) -> None:
+    bench.engine.submit(job("large", height=384))
+
+    end = await bench.end("large")
+
+    assert isinstance(end, Failed) and isinstance(end.error, OutOfMemory)
+    assert await bench.picture("small")
+
+
 async def test_a_corrupt_model_fails_its_jobs_with_a_sentence(open_bench: Open, tmp_path: Path) -> None:
     model = tmp_path / "broken"
     (model / "unet").mkdir(parents=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import io
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from engine import catalog, pipelines
-from engine.errors import InvalidRequest, ModelNotLoaded
+from engine.errors import InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.types import GenerationRequest
 from engine.upscale import Upscaler
 from tests.families import FAMILIES
@@ -79,7 +81,7 @@ def test_each_picture_can_be_painted_again_alone(model: pipelines.Loaded) -> Non
     assert torch.equal(second, alone)
 
 
-@pytest.mark.parametrize(("strength", "steps"), [(0.01, 1), (0.34, 1), (0.67, 2), (0.99, 2)])
+@pytest.mark.parametrize(("strength", "steps"), [(0.0, 1), (0.01, 1), (0.34, 1), (0.67, 2), (0.99, 2)])
 def test_a_source_picture_is_followed_by_its_strength(
     model: pipelines.Loaded, strength: float, steps: int
 ) -> None:
@@ -167,3 +169,38 @@ def test_a_sidecar_names_the_class_of_a_single_file(tmp_path: Path) -> None:
     entry = catalog.load([str(tmp_path / "mine.safetensors")]).entry("mine")
 
     assert pipelines._single_file_class(entry).__name__ == "FluxPipeline"
+
+
+def test_guidance_has_the_name_that_each_family_gives_it() -> None:
+    import diffusers
+
+    for kind, name in {
+        diffusers.FluxPipeline: "guidance_scale",  # where `true_cfg_scale` would double the work
+        diffusers.StableDiffusionPipeline: "guidance_scale",
+        diffusers.QwenImagePipeline: "true_cfg_scale",
+        diffusers.QwenImageEditPipeline: "true_cfg_scale",
+    }.items():
+        assert pipelines._guidance_name(kind.__new__(kind)) == name
+
+
+def test_one_flat_colour_is_no_picture(model: pipelines.Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    decode = model.pipe.vae.decode
+
+    def black(*args: Any, **kwargs: Any) -> Any:
+        return (torch.full_like(decode(*args, **kwargs)[0], -1.0),)
+
+    monkeypatch.setattr(model.pipe.vae, "decode", black)
+
+    with pytest.raises(InvalidPicture):
+        pipelines.paint(model, request(), 0, None, lambda *_: None)
+
+
+def test_an_unloaded_model_leaves_the_memory(folder: Path, upscaler: Upscaler) -> None:
+    model = loaded(folder, upscaler)
+    unet = weakref.ref(model.pipe.unet)
+
+    model.unload()
+    del model
+    gc.collect()
+
+    assert unet() is None
