@@ -76,7 +76,7 @@ class Bench:
             event for event in self.of(job_id) if isinstance(event, Finished | Failed)
         ]
         await self.until(lambda: bool(ends()))
-        assert len(ends()) == 1
+        assert len(ends()) == 1, self.of(job_id)
         return self.of(job_id)[-1]
 
     async def picture(self, id: str, **changes: Any) -> bytes:
@@ -279,9 +279,9 @@ async def test_a_failing_job_leaves_the_worker_well(bench: Bench, prompt: str, e
 
 
 async def test_a_picture_that_cannot_be_encoded_fails_its_job_alone(bench: Bench) -> None:
-    bench.engine.submit(job("large", height=384))
+    bench.engine.submit(job("unencodable", height=384))
 
-    end = await bench.end("large")
+    end = await bench.end("unencodable")
 
     assert isinstance(end, Failed) and isinstance(end.error, OutOfMemory)
     assert await bench.picture("small")
