@@ -78,7 +78,11 @@ async def run(settings: Settings) -> None:
         adapters: list[ChatAdapter] = [web, *_chats(studio, settings)]
         for adapter in adapters:
             studio.add(adapter)
-        await studio.start()
+        try:
+            await studio.start()
+        except BaseException:
+            web.close()
+            raise
         serving = [asyncio.create_task(_serve(each), name=each.name) for each in adapters]
         try:
             sys.stdout.write(f"Easel is open at {web.url}\n")

@@ -9,12 +9,16 @@ import hashlib
 import os
 import re
 import tempfile
+import threading
+import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
 from bot.errors import StoreError
 
 _NAME = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{1,8}")
+_NEW = ".new-"  # a file that is being written, or was when the process was killed
 
 
 class BlobStore(Protocol):
@@ -28,10 +32,11 @@ class BlobStore(Protocol):
         """Raises KeyError when there is no such blob, StoreError when it cannot be read."""
         ...
 
-    async def delete(self, name: str) -> None:
-        """Remove it; nothing happens when it is gone already. Raises StoreError.
+    async def sweep(self, needed: Collection[str], older_than: float) -> int:
+        """Remove what is not needed and was not put within `older_than` seconds. Raises StoreError.
 
-        Two jobs may share a blob: ask `Store.blob_in_use` first.
+        Returns how many files went. This is the only way a blob goes: its name is its content, so another
+        job may be about to need what one job does not need any more.
         """
         ...
 
@@ -41,6 +46,7 @@ class DirectoryBlobs:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._ages = threading.Lock()  # held to read or renew a file's age and act on it
 
     async def put(self, data: bytes, suffix: str) -> str:
         return await asyncio.to_thread(self._write, data, suffix)
@@ -48,8 +54,8 @@ class DirectoryBlobs:
     async def get(self, name: str) -> bytes:
         return await asyncio.to_thread(self.read, name)
 
-    async def delete(self, name: str) -> None:
-        await asyncio.to_thread(self._remove, name)
+    async def sweep(self, needed: Collection[str], older_than: float) -> int:
+        return await asyncio.to_thread(self._sweep, needed, older_than)
 
     def read(self, name: str) -> bytes:
         """As `get`; blocks."""
@@ -69,23 +75,42 @@ class DirectoryBlobs:
         name = hashlib.sha256(data).hexdigest() + suffix
         path = self._path(name)
         try:
-            if not path.exists():
+            if not self._renew(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 _write_whole(path, data)
         except OSError as error:
             raise _explain(error, self._root) from error
         return name
 
-    def _remove(self, name: str) -> None:
+    def _renew(self, path: Path) -> bool:
+        """Whether the file is there; its age is 0 then."""
+        with self._ages, contextlib.suppress(FileNotFoundError):
+            os.utime(path)
+            return True
+        return False
+
+    def _sweep(self, needed: Collection[str], older_than: float) -> int:
+        before = time.time() - older_than
         try:
-            self._path(name).unlink(missing_ok=True)
+            return sum(
+                self._remove(path, before)
+                for path in self._root.glob("*/*/*")
+                if path.name not in needed and (_NAME.fullmatch(path.name) or path.name.startswith(_NEW))
+            )
         except OSError as error:
             raise _explain(error, self._root) from error
+
+    def _remove(self, path: Path, before: float) -> bool:
+        with self._ages, contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime <= before:
+                path.unlink()
+                return True
+        return False
 
 
 def _write_whole(path: Path, data: bytes) -> None:
     """All of it or nothing, also when the power fails."""
-    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=_NEW)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(data)

@@ -221,7 +221,7 @@ COMMANDS: tuple[Command, ...] = (
             Option(
                 name="strength",
                 kind="number",
-                help="How far to leave the source picture: 0 keeps it, 1 ignores it.",
+                help="How far to leave the source picture: 0 changes almost nothing, 1 ignores it.",
                 flags=("strength",),
                 minimum=0,
                 maximum=1,

@@ -118,7 +118,7 @@ class Courier:
             await self._store.message(job.id, parcel.ref)
             parcel.saved = parcel.ref
         if job.state.ended:
-            await self._store.delivered(job.id)
+            await self._store.delivered(job.id, job.state)
 
     def _later(self, parcel: _Parcel, job: Job, error: Exception, *, least: float = 0.0) -> float:
         parcel.attempts += 1
@@ -139,7 +139,7 @@ class Courier:
         if not job.state.ended:
             return 0.0
         try:
-            await self._store.delivered(job.id, reason=f"It could not be delivered: {reason}")
+            await self._store.delivered(job.id, job.state, reason=f"It could not be delivered: {reason}")
         except StoreError as error:
             return self._later(parcel, job, error)
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import platform
 import re
@@ -154,10 +155,30 @@ def _disk(folder: Path) -> Finding:
 def _discord(settings: Settings) -> Finding:
     if not settings.discord_token:
         return Finding("Discord", None, "no DISCORD_TOKEN")
-    if re.fullmatch(r"[\w-]{10,}\.[\w-]{4,}\.[\w-]{20,}", settings.discord_token.reveal()):
-        return Finding("Discord", True, "the token has the right form")
+    token = settings.discord_token.reveal()
+    if re.fullmatch(r"[\w-]{10,}\.[\w-]{4,}\.[\w-]{20,}", token) and (id := _application(token)):
+        return Finding("Discord", True, f"the token has the right form; invite it with {_INVITE.format(id)}")
     remedy = "Copy the token again from the application's Bot page: three parts with dots between them."
     return Finding("Discord", False, "DISCORD_TOKEN is not a bot token", remedy)
+
+
+def _application(token: str) -> str:
+    """The application's id, which a token begins with in Base64; nothing where it does not."""
+    head = token.partition(".")[0]
+    try:
+        id = base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)).decode("ascii")
+    except ValueError:
+        return ""
+    return id if id.isdecimal() else ""
+
+
+# View channels, send messages, also in threads, attach files, read the history.
+# https://discord.com/developers/docs/topics/permissions
+_PERMISSIONS = 1 << 10 | 1 << 11 | 1 << 38 | 1 << 15 | 1 << 16
+_INVITE = (
+    "https://discord.com/oauth2/authorize?client_id={}"
+    f"&scope=bot+applications.commands&permissions={_PERMISSIONS}"
+)
 
 
 def _slack(settings: Settings) -> Finding:

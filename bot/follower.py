@@ -231,8 +231,8 @@ class Follower:
     async def _keep(self, life: Life, png: bytes, index: int, seed: int, width: int, height: int) -> None:
         blob = await self._blobs.put(png, ".png")
         picture = StoredPicture(index=index, blob=blob, seed=seed, width=width, height=height)
-        await self._store.add_picture(life.job.id, picture)
-        life.job = replace(life.job, pictures=(*life.job.pictures, picture))
+        if await self._store.add_picture(life.job.id, picture):
+            life.job = replace(life.job, pictures=(*life.job.pictures, picture))
 
 
 def engine_job(job: Job) -> EngineJob:

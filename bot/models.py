@@ -90,8 +90,8 @@ class Job:
 
     @property
     def seconds(self) -> float:
-        """Wall-clock seconds from accepted to ended; 0 while it lives."""
-        return (self.finished - self.created).total_seconds() if self.finished else 0.0
+        """Wall-clock seconds from accepted to ended; 0 while it lives, or when the clock was set back."""
+        return max(0.0, (self.finished - self.created).total_seconds()) if self.finished else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,6 +70,7 @@ class Source:
     blob: BlobRef
     width: int
     height: int
+    private: bool = False
 
 
 def clean(text: str) -> str:
@@ -390,6 +391,11 @@ def render(draft: Draft) -> str:
     return _with_options(draft.prompt, {name: v for name, v in said(draft).items() if name != "prompt"})
 
 
+def flags(values: Mapping[str, str]) -> str:
+    """Options that were said as text, as flags: `--ar 16:9 --count 2`."""
+    return " ".join(_flags(values))
+
+
 def _with_options(words: str, values: Mapping[str, object]) -> str:
     """The flags go last, or first where a quotation mark in the words could pair with one of theirs."""
     if not re.search(r'["“”„«»]', words):
@@ -461,16 +467,20 @@ def _recalled_shape(size: tuple[int, int], info: ModelInfo | None) -> dict[str, 
 # --- draft → request --------------------------------------------------------------------------------------
 
 
-def with_defaults(draft: Draft, preferences: Preferences) -> Draft:
-    """The draft with a person's own defaults for what was not said."""
+def with_defaults(
+    draft: Draft, preferences: Preferences, models: Sequence[ModelInfo], *, max_count: int
+) -> Draft:
+    """The draft with a person's own defaults for what was not said, as far as they still hold."""
     shaped = draft.aspect or draft.size or draft.source
+    offered = preferences.model in [model.name for model in models]
+    known = preferences.style in presets.load().styles
     return replace(
         draft,
-        style=draft.style or preferences.style,
-        model=draft.model or preferences.model,
-        count=draft.count or preferences.count,
+        style=draft.style or (preferences.style if known else ""),
+        model=draft.model or (preferences.model if offered else ""),
+        count=draft.count or (preferences.count and min(preferences.count, max_count)),
         aspect=draft.aspect if shaped else preferences.aspect,
-        private=preferences.private if draft.private is None else draft.private,
+        private=(preferences.private or None) if draft.private is None else draft.private,
     )
 
 

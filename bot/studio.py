@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -38,6 +38,8 @@ log = structlog.stdlib.get_logger(__name__)
 T = TypeVar("T")
 
 ANCESTORS = 10  # generations that a job's info names
+SWEEP_AGE = 600.0  # seconds after which a file that no job needs may go
+SWEEP_PAUSE = 3600.0  # seconds between two looks for such files
 LAST_WORDS = 5.0  # seconds in which ends that are owed may still be shown when the studio closes
 
 
@@ -98,6 +100,7 @@ class Studio:
         self._tasks = [
             asyncio.create_task(self._follower.run(), name="follower"),
             asyncio.create_task(self._follower.refresh(), name="refresh"),
+            asyncio.create_task(self._keep_swept(), name="sweep"),
         ]
         await self._recover()
         self._open = True
@@ -107,8 +110,9 @@ class Studio:
         self._open = False
         if not self._tasks:
             return
-        follower, refresh = self._tasks
-        refresh.cancel()
+        follower, *helpers = self._tasks
+        for helper in helpers:
+            helper.cancel()
         if self._answers:
             await asyncio.wait(self._answers, timeout=LAST_WORDS)
         await self._engine.close(drain)
@@ -207,9 +211,19 @@ class Studio:
         """Everybody who waits or paints, in the order of their turns."""
         return self._engine.line()
 
+    def living(self, ids: Iterable[str]) -> dict[str, Job]:
+        """Those of the jobs that wait or paint, from memory. Who may see them is for the caller to say."""
+        lives = self._follower.lives
+        return {id: lives[id].job for id in ids if id in lives}
+
     async def picture(self, blob: str) -> bytes:
         """Raises KeyError when there is no such picture, StoreError when it cannot be read."""
         return await self._blobs.get(blob)
+
+    async def sweep(self, older_than: float = SWEEP_AGE) -> None:
+        """Remove files that no job needs and that are older than so many seconds. Raises StoreError."""
+        if removed := await self._blobs.sweep(await self._store.blobs(), older_than):
+            log.info("files that no job needs were removed", files=removed)
 
     async def complete(self, source: Completes, typed: str, member: Member) -> list[tuple[str, str]]:
         """What may follow while someone types an option: (value, label), at most 25."""
@@ -237,17 +251,19 @@ class Studio:
 
     async def _imagine(self, options: dict[str, Any], origin: Origin, parent: str) -> Receipt:
         draft = prompt.parse(str(options.pop("prompt", "")), options)
-        draft = prompt.with_defaults(draft, await self._store.preferences(origin.member.id))
+        models, max_count = self._engine.models(), self._settings.max_count
+        preferences = await self._store.preferences(origin.member.id)
+        draft = prompt.with_defaults(draft, preferences, models, max_count=max_count)
         if parent:
             await self.job(parent, origin.member)
         source, data = await self._source(draft.source, origin.member)
-        models, max_count = self._engine.models(), self._settings.max_count
         request = prompt.compose(draft, models, max_count=max_count, source=source)
         if data:
             request = replace(request, source=await self._blobs.put(data, ".png"))
+        private = origin.private or bool(draft.private) or (source is not None and source.private)
         return await self._submit(
             request,
-            replace(origin, private=origin.private or bool(draft.private)),
+            replace(origin, private=private),
             prompt=draft.prompt,
             style="" if draft.style == NO_STYLE else draft.style,
             parent=parent or None,
@@ -267,9 +283,11 @@ class Studio:
         if which == "source":
             if job.request.source is None:
                 raise Refusal(f"Job {job.id} did not start from a picture.", code="no_picture")
-            return Source(blob=job.request.source, width=job.request.width, height=job.request.height), b""
-        chosen = actions.picture(job, int(which or 1) - 1)
-        return Source(blob=chosen.blob, width=chosen.width, height=chosen.height), b""
+            blob, width, height = job.request.source, job.request.width, job.request.height
+        else:
+            chosen = actions.picture(job, int(which or 1) - 1)
+            blob, width, height = chosen.blob, chosen.width, chosen.height
+        return Source(blob=blob, width=width, height=height, private=job.origin.private), b""
 
     async def _derive(self, action: Action, parent: Job, origin: Origin) -> Receipt:
         request = actions.derive(action, parent, secrets.randbelow(SEED_LIMIT))
@@ -426,17 +444,17 @@ class Studio:
         self._engine.cancel(job.id)
         gone = await self._store.delete(job.id)
         self._follower.finish(gone)
-        await self._remove_blobs(gone)
-        return card.deleted(gone)
+        return card.deleted(gone)  # its files are left to the sweep
 
-    async def _remove_blobs(self, job: Job) -> None:
-        names = {picture.blob for picture in job.pictures} | {job.request.source or ""}
-        for name in names - {""}:
+    # ---- in the background
+
+    async def _keep_swept(self) -> None:
+        while True:
             try:
-                if not await self._store.blob_in_use(name):
-                    await self._blobs.delete(name)
+                await self.sweep()
             except StoreError as error:
-                log.warning("a deleted picture's file is left", job_id=job.id, blob=name, cause=str(error))
+                log.warning("files that no job needs are left", cause=str(error))
+            await asyncio.sleep(SWEEP_PAUSE)
 
     # ---- starting
 

@@ -62,7 +62,8 @@ class CommandLine:
         return self._ends.get(id)
 
     def _show(self, job: Job, card: Card) -> None:
-        if task := self._tasks.get(job.id):
+        task = self._tasks.get(job.id)
+        if task is not None:  # the first one is 0
             words = (card.bar.label,) if card.bar else ()
             done = card.bar.done if card.bar else 0.0
             self._progress.update(task, completed=done, description=" · ".join((*words, *card.facts)))

@@ -150,10 +150,18 @@ class Store:
         """Back to QUEUED, with the count of workers that were lost with it."""
         await self._change(id, _UNFINISHED, state=State.QUEUED.value, deaths=deaths)
 
-    async def add_picture(self, id: str, picture: StoredPicture) -> None:
-        """Write a picture's row; the first one for (job, index) stays."""
+    async def add_picture(self, id: str, picture: StoredPicture) -> bool:
+        """Write a picture's row; the first one for (job, index) stays. False when the job has ended."""
         values = {"job": id, **asdict(picture)}
-        await self._write(lambda session: rows.insert_once(session, PictureRow, values, ("job", "index")))
+
+        def work(session: Session) -> bool:
+            lives = select(JobRow.id).where(JobRow.id == id, _in(_UNFINISHED)).with_for_update()
+            if session.exec(lives).first() is None:
+                return False
+            rows.insert_once(session, PictureRow, values, ("job", "index"))
+            return True
+
+        return await self._write(work)
 
     async def end(
         self, id: str, state: State, *, device_seconds: float = 0.0, reason: str = ""
@@ -177,22 +185,24 @@ class Store:
         """Keep the adapter's reference to the job's message."""
         await self._change(id, _ANY, message=ref)
 
-    async def delivered(self, id: str, *, reason: str = "") -> None:
-        """The job's end was shown, or never can be: then `reason` says why."""
+    async def delivered(self, id: str, state: State, *, reason: str = "") -> None:
+        """The job's end `state` was shown, or never can be: then `reason` says why.
+
+        Nothing for a job that was deleted meanwhile: that is still to be shown.
+        """
         values: dict[str, Any] = {"delivered": self._clock()} | ({"reason": reason} if reason else {})
-        await self._change(id, _ANY, **values)
+        await self._change(id, (state,), **values)
 
     async def delete(self, id: str) -> Job:
-        """Mark the job DELETED; an unfinished one is cancelled first. Raises KeyError.
+        """Mark the job DELETED, which is then to be shown; an unfinished one is cancelled first.
 
-        The job comes back with its pictures. A blob may be removed when `blob_in_use` says that no other
-        job needs it.
+        Raises KeyError.
         """
         now = self._clock()
 
         def work(session: Session) -> Job:
             _end(session, id, State.CANCELLED, 0.0, "", now)
-            _change(session, id, _ANY, {"state": State.DELETED.value})
+            _change(session, id, _ENDS, {"state": State.DELETED.value, "delivered": None})
             return rows.job(session, id)
 
         return await self._write(work)
@@ -240,7 +250,7 @@ class Store:
 
     async def undelivered(self) -> list[Job]:
         """Jobs that ended and whose end is not shown yet, oldest first."""
-        return await self._jobs(_in(_ENDS), col(JobRow.delivered).is_(None))
+        return await self._jobs(_in((*_ENDS, State.DELETED)), col(JobRow.delivered).is_(None))
 
     async def measured(self, limit: int = 200) -> list[tuple[GenerationRequest, float]]:
         """What recent rendered jobs took, in device-seconds, newest first."""
@@ -252,14 +262,17 @@ class Store:
 
         return await self._read(work)
 
-    async def blob_in_use(self, name: str) -> bool:
-        """Whether a job that is not deleted shows this blob or starts from it."""
+    async def blobs(self) -> set[str]:
+        """What is needed: sources of jobs that are not deleted, pictures of those that live or are rendered.
 
-        def work(session: Session) -> bool:
-            shown = select(PictureRow.job).where(PictureRow.blob == name)
-            needs = or_(col(JobRow.id).in_(shown), col(JobRow.source) == name)
-            query = select(JobRow.id).where(needs, JobRow.state != State.DELETED.value).limit(1)
-            return session.exec(query).first() is not None
+        The pictures of a job that failed or was cancelled are never shown.
+        """
+
+        def work(session: Session) -> set[str]:
+            shown = select(PictureRow.blob).join(JobRow, col(JobRow.id) == col(PictureRow.job))
+            pictures = session.exec(shown.where(_in((*_UNFINISHED, State.RENDERED))))
+            sources = session.exec(select(JobRow.source).where(JobRow.state != State.DELETED.value))
+            return {*pictures, *(source for source in sources if source)}
 
         return await self._read(work)
 

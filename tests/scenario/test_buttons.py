@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import asyncio
+import os
+from pathlib import Path
+
 import pytest
 
 from bot.card import Card, Form
 from bot.errors import Refusal
-from bot.models import Job, State
+from bot.models import Job, State, StoredPicture
 from bot.studio import Receipt
-from tests.scenario.conftest import ADA, BEN, BOSS, EVE, House, Opens, button
+from tests.scenario.conftest import ADA, BEN, BOSS, EVE, PATIENCE, House, Opens, button
 
 
 async def pressed(house: House, card: Card, label: str) -> Job:
@@ -20,6 +24,10 @@ async def pressed(house: House, card: Card, label: str) -> Job:
 async def shown(house: House, text: str) -> tuple[Job, Card]:
     job = await house.painted(text)
     return job, house.surface.messages[job.id][-1]
+
+
+def files(folder: Path) -> list[Path]:
+    return [*folder.rglob("*.png")]
 
 
 async def test_upscale_enlarges_that_picture(house: House) -> None:
@@ -190,6 +198,7 @@ async def test_delete_removes_pictures_message_and_words(house: House) -> None:
     last = await house.surface.until(job.id, "deleted")
     assert "fox" not in repr(last)
     assert house.surface.posts == 1
+    await house.studio.sweep(older_than=0)
     for picture in job.pictures:
         with pytest.raises(KeyError):
             await house.studio.picture(picture.blob)
@@ -203,12 +212,73 @@ async def test_delete_keeps_what_another_job_needs(house: House) -> None:
     parent, card = await shown(house, "a fox")
     child = await pressed(house, card, "V1 subtle")
     await house.press(f"v1:delete:{parent.id}")
+    await house.studio.sweep(older_than=0)
 
     assert child.request.source is not None
     assert await house.studio.picture(child.request.source)
     info = await house.press(f"v1:info:{child.id}")
     assert isinstance(info, Card)
     assert not any(line.startswith("Origin") for line in info.body)
+
+
+async def test_delete_keeps_an_equal_picture_that_is_being_painted(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same = "a fox --seed 7 --count 1"
+    mine = await house.painted(same)
+    add_picture, painted, go_on = house.store.add_picture, asyncio.Event(), asyncio.Event()
+
+    async def slow(id: str, picture: StoredPicture) -> bool:
+        painted.set()
+        await go_on.wait()
+        return await add_picture(id, picture)
+
+    monkeypatch.setattr(house.store, "add_picture", slow)
+    theirs = await house.ask(same, BEN)
+    await painted.wait()  # the file is there, the row is not
+    await house.press(f"v1:delete:{mine.id}")
+    await house.studio.sweep()
+    go_on.set()
+    await house.surface.until(theirs.id, "done")
+
+    (picture,) = (await house.row(theirs.id)).pictures
+    assert picture.blob == mine.pictures[0].blob
+    assert await house.studio.picture(picture.blob)
+
+
+async def test_pictures_of_a_cancelled_job_do_not_stay(
+    opened: Opens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened() as house:
+
+        async def never(*args: object, **options: object) -> None:
+            finished.set()
+            await asyncio.Event().wait()
+
+        finished, end = asyncio.Event(), house.store.end
+        monkeypatch.setattr(house.store, "end", never)
+        job = await house.ask("a fox")
+        await finished.wait()
+        monkeypatch.setattr(house.store, "end", end)
+        await house.press(f"v1:cancel:{job.id}")
+        assert len(files(tmp_path)) == 5
+        await house.studio.sweep(older_than=0)
+
+        assert files(tmp_path) == []
+
+
+async def test_a_start_sweeps_what_a_killed_process_left(opened: Opens, tmp_path: Path) -> None:
+    async with opened() as house:
+        left, kept = await house.painted("a fox --count 1"), await house.painted("a wolf --count 1")
+        await house.store.delete(left.id)
+    for file in files(tmp_path):
+        os.utime(file, (0, 0))
+
+    async with opened() as house:
+        async with asyncio.timeout(PATIENCE):
+            while len(files(tmp_path)) > 1:  # noqa: ASYNC110 only the folder knows
+                await asyncio.sleep(0.01)
+        assert await house.studio.picture(kept.pictures[0].blob)
 
 
 async def test_delete_of_a_running_job_ends_it(opened: Opens) -> None:
@@ -267,6 +337,17 @@ async def test_private_jobs_are_seen_by_their_owner_alone(house: House) -> None:
     with pytest.raises(Refusal, match="There is no job"):
         await house.press(button(card, "Again"), BEN)
     assert (await pressed(house, card, "Again")).origin.private
+
+
+@pytest.mark.parametrize("which", ["", ":1", ":source"])
+async def test_a_child_of_a_private_picture_is_private(house: House, which: str) -> None:
+    first = await house.painted("a fox --count 1")
+    secret = await house.painted(f"a secret fox --private --count 1 --source {first.id}")
+    child = await house.painted(f"a wolf --count 1 --source {secret.id}{which}")
+    open_child = await house.painted(f"a wolf --count 1 --source {first.id}")
+
+    assert child.origin.private
+    assert [each.id for each in await house.studio.jobs(BEN)] == [open_child.id, first.id]
 
 
 async def test_the_line_hides_what_is_private(opened: Opens) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -172,6 +173,16 @@ async def test_an_offer_is_a_button_that_works(opened: Opens) -> None:
 
         assert isinstance(answer, Receipt)
         assert answer.job.request.count == 2
+
+
+async def test_defaults_that_no_longer_hold_refuse_nothing(opened: Opens) -> None:
+    async with opened(max_count=4) as house:
+        await house.studio.handle("settings", {"count": 4}, house.origin())
+        before = await house.store.preferences(ADA.id)
+        await house.store.save_preferences(ADA.id, replace(before, model="gone", style="gone"))
+    async with opened(max_count=2) as house:
+        job = await house.painted("a fox")
+        assert (job.request.count, job.request.model, job.style) == (2, "memory", "")
 
 
 async def test_defaults_of_a_person_stand_in_for_what_is_not_said(house: House) -> None:

@@ -265,6 +265,23 @@ async def test_an_end_that_was_not_shown_is_shown_after_the_restart(opened: Open
         assert surface.posts == 1
 
 
+async def test_a_deletion_that_was_not_shown_is_shown_after_the_restart(opened: Opens) -> None:
+    surface = RecordingAdapter()
+    async with opened(crash=True, surface=surface) as house:
+        job = await house.painted("a fox")
+        await house.delivered(job.id)
+        surface.troubles = [TryLater("down", after=60)] * 100
+        await house.press(f"v1:delete:{job.id}")
+        assert (await house.row(job.id)).delivered is None
+
+    surface.troubles = []
+    async with opened(surface=surface) as house:
+        await surface.until(job.id, "deleted")
+        await house.delivered(job.id)
+        assert surface.posts == 1
+        assert await house.store.undelivered() == []
+
+
 async def test_a_clean_stop_drains_what_runs(opened: Opens) -> None:
     surface = RecordingAdapter()
     async with opened(step_seconds=0.02, surface=surface) as house:

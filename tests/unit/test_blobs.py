@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -32,12 +33,44 @@ async def test_the_same_content_has_one_name_and_one_file(blobs: DirectoryBlobs,
     assert await blobs.put(b"other", ".png") not in names
 
 
-async def test_a_deleted_blob_is_gone_and_may_be_deleted_again(blobs: DirectoryBlobs) -> None:
-    name = await blobs.put(b"picture", ".png")
-    await blobs.delete(name)
-    await blobs.delete(name)
+def grow_old(root: Path, seconds: float = 3600.0) -> None:
+    before = time.time() - seconds
+    for path in root.rglob("*"):
+        os.utime(path, (before, before))
+
+
+async def test_a_sweep_removes_what_is_old_and_not_needed(blobs: DirectoryBlobs, tmp_path: Path) -> None:
+    assert await blobs.sweep((), 600.0) == 0  # before the first picture there is no folder
+    old, needed = await blobs.put(b"old", ".png"), await blobs.put(b"needed", ".png")
+    folder = tmp_path / "pictures" / old[:2] / old[2:4]
+    for name in (".new-killed", "of the house"):
+        (folder / name).write_bytes(b"half a pic")
+    grow_old(tmp_path)
+    new = await blobs.put(b"new", ".png")
+
+    assert await blobs.sweep({needed}, 600.0) == 2
+    left = {Path(file).name for file in files(tmp_path)}
+    assert left == {needed, new, "of the house"}
     with pytest.raises(KeyError):
-        await blobs.get(name)
+        await blobs.get(old)
+
+
+async def test_what_is_put_again_is_as_new(blobs: DirectoryBlobs, tmp_path: Path) -> None:
+    name = await blobs.put(b"picture", ".png")
+    grow_old(tmp_path)
+    await blobs.put(b"picture", ".png")
+
+    assert await blobs.sweep((), 600.0) == 0
+    assert await blobs.get(name) == b"picture"
+
+
+async def test_what_is_put_during_sweeps_stays(blobs: DirectoryBlobs, tmp_path: Path) -> None:
+    for number in range(50):
+        data = str(number).encode()
+        await blobs.put(data, ".png")
+        grow_old(tmp_path)
+        name, _ = await asyncio.gather(blobs.put(data, ".png"), blobs.sweep((), 600.0))
+        assert await blobs.get(name) == data
 
 
 @pytest.mark.parametrize(
@@ -47,8 +80,6 @@ async def test_a_deleted_blob_is_gone_and_may_be_deleted_again(blobs: DirectoryB
 async def test_a_name_that_put_never_gave_is_unknown(blobs: DirectoryBlobs, name: str) -> None:
     with pytest.raises(KeyError):
         await blobs.get(name)
-    with pytest.raises(KeyError):
-        await blobs.delete(name)
 
 
 @pytest.mark.parametrize("suffix", ["png", "./x", ".PNG", "/../x.png"])

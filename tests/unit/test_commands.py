@@ -135,3 +135,9 @@ def test_any_value_is_read_or_refused(option: Option, value: object) -> None:
         assert str(error)
     else:
         assert isinstance(read, str | int | float | bytes)
+
+
+def test_strength_0_is_allowed_and_promises_no_copy() -> None:
+    strength = commands.command("imagine").option("strength")
+    assert strength and commands.read(strength, "0") == 0
+    assert "0 changes almost nothing" in strength.help

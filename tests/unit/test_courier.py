@@ -218,6 +218,24 @@ async def test_a_deleted_job_is_shown_deleted(
     assert surface.sent == [("post", "failed 0"), ("edit", "deleted 0")]
 
 
+async def test_a_deletion_during_the_delivery_of_the_end_is_shown_too(
+    courier: Courier, store: Store, job: Job, surface: Surface
+) -> None:
+    courier.show(job)
+    await asyncio.sleep(0.1)
+    surface.gate.clear()
+    courier.show(await ended(store, job))
+    await asyncio.sleep(0.05)
+    gone = await store.delete(job.id)
+    surface.gate.set()
+    await asyncio.sleep(0.2)
+    assert [each.id for each in await store.undelivered()] == [job.id]  # as a killed process leaves it
+    courier.show(gone)
+    await delivered(store, job.id)
+
+    assert surface.sent == [("post", "queued 0"), ("edit", "failed 0"), ("edit", "deleted 0")]
+
+
 async def test_a_surface_that_is_off_is_owed(courier: Courier, store: Store, job: Job) -> None:
     elsewhere = replace(await ended(store, job), origin=replace(job.origin, surface="off"))
     courier.show(elsewhere)

@@ -117,7 +117,8 @@ def test_a_folder_that_cannot_be_written_is_found(tmp_path: Path) -> None:
 
 def test_tokens_are_judged_by_their_form_and_never_shown(settings: Settings) -> None:
     assert doctor._discord(settings).ok is None
-    assert doctor._discord(replace(settings, discord_token=DISCORD)).ok is True
+    invited = doctor._discord(replace(settings, discord_token=DISCORD))
+    assert invited.ok is True and "client_id=123456789012345678&scope=bot+app" in invited.detail
     wrong = doctor._discord(replace(settings, discord_token=Secret("my-password")))
     assert fails(wrong, "is not a bot token", "three parts")
     assert "my-password" not in repr(wrong)

@@ -354,12 +354,30 @@ def test_a_model_without_image_to_image() -> None:
         composed("fox --model plain", source=Source(blob="x.png", width=1, height=1))
 
 
+def filled_in(text: str, preferences: Preferences) -> Draft:
+    return prompt.with_defaults(parse(text), preferences, [MODEL, PLAIN], max_count=4)
+
+
 def test_preferences_stand_in_for_what_was_not_said() -> None:
     mine = Preferences(style="photo", count=2, aspect="16:9", private=True)
-    filled = prompt.with_defaults(parse("a fox"), mine)
+    filled = filled_in("a fox", mine)
     assert (filled.style, filled.count, filled.aspect, filled.private) == ("photo", 2, "16:9", True)
-    said = prompt.with_defaults(parse("a fox --style none --n 1 --size 64 --private=no"), mine)
+    said = filled_in("a fox --style none --n 1 --size 64 --private=no", mine)
     assert (said.style, said.count, said.aspect, said.private) == ("none", 1, "", False)
+    assert filled_in("a fox", Preferences(model="plain")).model == "plain"
+
+
+def test_preferences_that_no_longer_hold_are_left_out() -> None:
+    filled = filled_in("a fox", Preferences(style="of old", model="of old", count=16))
+    assert (filled.style, filled.model, filled.count) == ("", "", 4)
+    assert filled_in("a fox --model of-old --n 16", Preferences()) == parse("a fox --model of-old --n 16")
+
+
+def test_without_preferences_a_draft_stays_as_it_is() -> None:
+    assert filled_in("a fox", Preferences()) == parse("a fox")
+    with pytest.raises(Refusal) as caught:
+        prompt.compose(filled_in("12 pictures of foxes", Preferences()), [MODEL], max_count=4)
+    assert [offer.text for offer in caught.value.offers] == ["foxes --count 4"]
 
 
 # ---- from a job

@@ -235,9 +235,18 @@ async def test_the_first_picture_of_an_index_stays(store: Store) -> None:
     assert found and found.pictures == (picture(0, "first.png"),)
 
 
+@pytest.mark.parametrize("state", [State.CANCELLED, State.FAILED, State.RENDERED, State.DELETED])
+async def test_a_picture_of_a_job_that_has_ended_is_refused(store: Store, state: State) -> None:
+    job = await admitted(store)
+    assert await store.add_picture(job.id, picture(0))
+    await (store.delete(job.id) if state is State.DELETED else store.end(job.id, state))
+    assert not await store.add_picture(job.id, picture(1))
+    found = await store.job(job.id)
+    assert found and found.pictures == (picture(0),)
+
+
 async def test_a_picture_of_no_job_is_refused(store: Store) -> None:
-    with pytest.raises(StoreError):
-        await store.add_picture("unknown", picture())
+    assert not await store.add_picture("unknown", picture())
 
 
 async def test_what_a_restart_has_to_do(store: Store) -> None:
@@ -249,17 +258,28 @@ async def test_what_a_restart_has_to_do(store: Store) -> None:
     await store.end(owed.id, State.FAILED)
     shown = await admitted(store, a_job(created=old))
     await store.end(shown.id, State.RENDERED)
-    await store.delivered(shown.id)
-    gone = await admitted(store, a_job(created=old))
-    await store.delete(gone.id)
+    await store.delivered(shown.id, State.RENDERED)
     assert [job.id for job in await store.unfinished()] == [running.id, queued.id]
     assert [job.id for job in await store.undelivered()] == [owed.id]
+
+
+async def test_a_deletion_is_owed_until_it_is_shown(store: Store) -> None:
+    job = await admitted(store)
+    await store.end(job.id, State.RENDERED)
+    await store.delivered(job.id, State.RENDERED)
+    await store.delete(job.id)
+    await store.delivered(job.id, State.RENDERED)  # what was on its way when the job was deleted
+    assert [(each.id, each.state) for each in await store.undelivered()] == [(job.id, State.DELETED)]
+    await store.delivered(job.id, State.DELETED)
+    await store.delete(job.id)
+    assert await store.undelivered() == []
 
 
 async def test_a_delivery_is_recorded_with_its_place_and_its_trouble(store: Store) -> None:
     job = await admitted(store)
     await store.message(job.id, {"channel": "c", "id": "17"})
-    await store.delivered(job.id, reason="The channel is gone.")
+    await store.end(job.id, State.RENDERED)
+    await store.delivered(job.id, State.RENDERED, reason="The channel is gone.")
     found = await store.job(job.id)
     assert found and found.message == {"channel": "c", "id": "17"}
     assert found.delivered and found.reason == "The channel is gone."
@@ -281,16 +301,27 @@ async def test_deleting_twice_gives_the_pictures_twice_and_charges_once(store: S
     assert await used(store) == 5.0
 
 
-async def test_a_blob_is_in_use_while_a_job_shows_it_or_starts_from_it(store: Store) -> None:
+async def test_a_blob_is_needed_while_a_job_shows_it_or_starts_from_it(store: Store) -> None:
     parent, twin = await admitted(store), await admitted(store)
     for job in (parent, twin):
         await store.add_picture(job.id, picture(0, "shared.png"))
+    await store.end(parent.id, State.RENDERED)
     request = replace(parent.request, source="shared.png")
     child = await admitted(store, a_job(request=request))
     for job in (parent, twin, child):
-        assert await store.blob_in_use("shared.png")
+        assert await store.blobs() == {"shared.png"}
         await store.delete(job.id)
-    assert not await store.blob_in_use("shared.png")
+    assert await store.blobs() == set()
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
+async def test_of_a_job_without_a_result_only_the_source_is_needed(store: Store, state: State) -> None:
+    request = GenerationRequest(prompt="x", seed=1, source="source.png", strength=0.5)
+    job = await admitted(store, a_job(request=request))
+    await store.add_picture(job.id, picture(0, "first.png"))
+    assert await store.blobs() == {"source.png", "first.png"}
+    await store.end(job.id, state)
+    assert await store.blobs() == {"source.png"}
 
 
 # ---- questions
