@@ -1,4 +1,8 @@
-"""A real Chromium on the real web studio. Skipped where there is none."""
+"""A real Chromium on the real web studio. Skipped where there is none.
+
+One browser serves a module, so its tests and fixtures share an event loop; each test has its own studio and
+its own contexts.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+import pytest_asyncio
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
 from bot.adapters.web.access import NAME_COOKIE
 from tests.web import WebHouse, web_house
@@ -23,14 +28,14 @@ PATIENCE = 20_000  # milliseconds; only a broken page needs them
 OpenPage = Callable[..., Awaitable[Page]]
 
 
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[WebHouse]:
-    """Fast enough to wait for, slow enough to be seen painting."""
-    async with web_house(tmp_path, step_seconds=0.04) as house:
+@pytest_asyncio.fixture(loop_scope="module")
+async def house(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[WebHouse]:
+    """Fast enough to wait for, slow enough to be seen painting; its parameter is the seconds of a step."""
+    async with web_house(tmp_path, step_seconds=getattr(request, "param", 0.04)) as house:
         yield house
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
@@ -41,10 +46,14 @@ async def browser() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def visit(house: WebHouse, browser: Browser) -> AsyncIterator[OpenPage]:
     """Opens the studio as somebody. What the browser complains about fails the test."""
     complaints: list[str] = []
+
+    def heard(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            complaints.append(message.text)
 
     async def visit(name: str = "Ana", path: str = "/", **options: Any) -> Page:
         context = await browser.new_context(base_url=house.url, **options)
@@ -52,11 +61,13 @@ async def visit(house: WebHouse, browser: Browser) -> AsyncIterator[OpenPage]:
         await context.add_cookies([{"name": NAME_COOKIE, "value": name, "url": house.url}])
         page = await context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+        page.on("console", heard)
         await page.goto(path)
         return page
 
     yield visit
+    for context in browser.contexts:
+        await context.close()
     # A refusal is an answer with status 422, which Chromium reports as a failed load.
     expected = ("422", "ERR_INTERNET_DISCONNECTED")
     assert [text for text in complaints if not any(each in text for each in expected)] == []

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from PIL import Image
-from playwright.async_api import Page, expect
+from playwright.async_api import FilePayload, Page, expect
 
+from bot import card
 from bot.models import State
 from tests.browser.conftest import PATIENCE, OpenPage
 from tests.web import WebHouse
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 expect.set_options(timeout=PATIENCE)
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
@@ -94,6 +97,7 @@ async def test_editing_can_be_stopped(visit: OpenPage) -> None:
     await expect(page.locator("#text")).to_have_value("")
 
 
+@pytest.mark.parametrize("house", [0.3], indirect=True, ids=["slow"])
 async def test_one_person_plays_two_and_both_get_their_turns(house: WebHouse, visit: OpenPage) -> None:
     page = await visit("Ana")
     await ask(page, "a first fox --count 1 --steps 100")
@@ -111,6 +115,9 @@ async def test_one_person_plays_two_and_both_get_their_turns(house: WebHouse, vi
     await expect(lanes).to_have_count(2)
     await expect(page.locator(".lane.next")).to_contain_text("Ben")
     await expect(page.locator(".why")).to_contain_text("Ben is next")
+    await page.get_by_role("link", name="Channel", exact=True).click()
+    await page.locator(".message.painting").get_by_role("button", name="Cancel").click()
+    await page.get_by_role("link", name="Line", exact=True).click()
     await expect(page.locator(".quiet")).to_be_visible()
 
     jobs = sorted(await house.jobs(), key=lambda job: job.started or job.created)
@@ -152,13 +159,13 @@ async def test_a_picture_is_chosen_changed_and_dropped(house: WebHouse, visit: O
     page = await visit()
     out = io.BytesIO()
     Image.new("RGB", (64, 64), "teal").save(out, "PNG")
-    file = {"name": "teal.png", "mimeType": "image/png", "buffer": out.getvalue()}
+    file: FilePayload = {"name": "teal.png", "mimeType": "image/png", "buffer": out.getvalue()}
     strip = page.locator("#source")
-    await page.set_input_files("#file", [file])  # type: ignore[list-item]
+    await page.set_input_files("#file", file)
     await expect(strip).to_be_visible()
     await page.get_by_role("button", name="Remove the source picture").click()
     await expect(strip).to_be_hidden()
-    await page.set_input_files("#file", [file])  # type: ignore[list-item]
+    await page.set_input_files("#file", file)
     await page.fill("#text", "a fox --count 1")
     await page.locator("#strength").fill("0.3")
     await expect(page.locator("#text")).to_have_value("a fox --count 1 --strength 0.3")
@@ -316,6 +323,17 @@ async def test_nothing_moves_for_those_who_prefer_that(house: WebHouse, visit: O
     running = await page.evaluate("document.getAnimations().length")
 
     assert running == 0
+
+
+async def test_a_card_whose_clock_went_back_stands_in_its_place(house: WebHouse, visit: OpenPage) -> None:
+    first = await house.painted(house.person("Ana"), "a red fox --count 1")
+    page = await visit()
+    await expect(page.locator(".message")).to_have_count(1)
+    late = replace(first, id="0123456789ab", prompt="a whale", created=first.created - timedelta(minutes=5))
+    await house.adapter.post(late, card.waiting(late))
+
+    await expect(page.locator(".message")).to_have_count(2)
+    await expect(page.locator(".message").first).to_contain_text("a whale")
 
 
 async def test_older_pictures_come_on_demand(house: WebHouse, visit: OpenPage) -> None:

@@ -95,6 +95,41 @@ def test_a_session_holds_for_a_while_and_cannot_be_made_up() -> None:
     assert not comes_in(access, session)
 
 
+def test_a_password_of_odd_bytes_opens_nothing() -> None:
+    access = Access("sécret")
+
+    assert access.opens("sécret")
+    assert not access.opens("\udcff")
+
+
+@pytest.mark.parametrize(
+    ("host", "known"),
+    [
+        ("127.0.0.1", True),
+        ("127.0.0.2:8000", True),
+        ("[::1]:8000", True),
+        ("LocalHost:1", True),
+        ("127.1.2.3.", False),
+        ("192.168.0.2", False),
+        ("[::1", False),
+        ("evil.example", False),
+        ("127.0.0.1.evil.example", False),
+        ("", False),
+    ],
+)
+def test_without_a_password_this_machine_alone_is_known(host: str, known: bool) -> None:
+    request = make_mocked_request("GET", "/", headers={"Host": host})
+
+    assert Access("").knows_host(request) is known
+    assert Access("secret").knows_host(request)
+
+
+def test_the_configured_host_is_known() -> None:
+    request = make_mocked_request("GET", "/", headers={"Host": "studio.test:8000"})
+
+    assert Access("", host="Studio.test").knows_host(request)
+
+
 def test_another_password_or_key_ends_all_sessions() -> None:
     session = signed_in(Access("secret", b"k" * 32))
 

@@ -9,6 +9,7 @@ import itertools
 import json
 import re
 import socket
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,10 +17,10 @@ import aiohttp
 import pytest
 from PIL import Image
 
-from bot.adapters.web import WebAdapter
+from bot.adapters.web import WebAdapter, hub
 from bot.adapters.web.access import member_named
 from bot.errors import EaselError
-from bot.models import State
+from bot.models import Job, Member, Origin, State
 from bot.settings import Secret, Settings
 from engine.errors import OutOfMemory
 from tests.web import PATIENCE, Person, WebHouse, web_house
@@ -179,6 +180,53 @@ async def test_the_line_is_told_to_open_pages(tmp_path: Path) -> None:
         assert "a second fox" in await ben.page("/line")
 
 
+async def test_a_crowd_in_line_is_told_in_part_and_from_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "REMEMBERED", 1)
+    async with web_house(tmp_path, step_seconds=60) as house:
+        for number in range(25):
+            origin = Origin(
+                surface="web",
+                member=member_named(f"P{number}", admin=False),
+                channel="studio",
+                event=f"{number}",
+            )
+            await house.studio.handle("imagine", {"prompt": f"fox number {number} --count 1"}, origin)
+        ana = house.person("Ana")
+        looked_up: list[str] = []
+        look_up = house.store.job
+
+        async def counted(id: str) -> Job | None:
+            looked_up.append(id)
+            return await look_up(id)
+
+        monkeypatch.setattr(house.store, "job", counted)
+        page = await ana.page("/line")
+        async with asyncio.timeout(PATIENCE), ana.events(mark_of(page)) as events:
+            origin = Origin(surface="web", member=member_named("Z", admin=False), channel="studio", event="z")
+            await house.studio.handle("imagine", {"prompt": "a last fox"}, origin)
+            told = [await anext(events) for _ in range(2)]
+
+    (line,) = [event.data["html"] for event in told if event.name == "line"]
+    for shown, more in ((page, 4), (line, 5)):
+        assert len(re.findall(r'<li class="lane( next)?">', shown)) == 21
+        assert "fox number 0" in shown and f"and {more} more in line" in shown
+        assert "Someone elsewhere" not in shown and "a private picture" not in shown
+    assert looked_up == []
+
+
+async def test_the_line_names_nobody_of_another_place(tmp_path: Path) -> None:
+    async with web_house(tmp_path, step_seconds=60) as house:
+        eve = Member(tenant="discord:1", id="discord:2", name="Eve")
+        origin = Origin(surface="discord", member=eve, channel="1", event="1")
+        await house.studio.handle("imagine", {"prompt": "a secret fox"}, origin)
+        page = await house.person("Ana").page("/line")
+
+    assert "Someone elsewhere" in page and "a private picture" in page
+    assert ">Eve<" not in page and "secret" not in page
+
+
 async def test_the_preview_of_a_running_job_is_a_picture(tmp_path: Path) -> None:
     async with web_house(tmp_path, step_seconds=0.1) as house:
         ana = house.person("Ana")
@@ -326,7 +374,7 @@ async def test_bodies_that_no_page_of_ours_sends_are_refused(house: WebHouse) ->
         (await ana.post("/api/compose", data=io.BytesIO(b"x" * 30_000_000))).status,
     ]
 
-    assert statuses == [422, 422, 422, 422, 422, 413]
+    assert statuses == [400, 422, 400, 400, 400, 413]
     assert await house.jobs() == []
 
 
@@ -543,6 +591,13 @@ async def test_the_url_is_known_once_bound(house: WebHouse, tmp_path: Path) -> N
     adapter = WebAdapter(house.studio, Settings(data_dir=tmp_path, web_port=0))
     with pytest.raises(EaselError, match="not bound"):
         _ = adapter.url
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux answers to all of 127.0.0.0/8 by itself")
+async def test_another_loopback_address(tmp_path: Path) -> None:
+    async with web_house(tmp_path, web_host="127.0.0.2") as house:
+        assert house.url.startswith("http://127.0.0.2:")
+        assert "What shall we paint?" in await house.person().page()
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")

@@ -77,7 +77,15 @@ async def test_a_mark_from_an_earlier_run_or_too_far_back_or_from_nowhere_starts
     for number in range(REMEMBERED + 2):
         hub.publish(job(f"{number}"), card(f"{number}", 0))
 
-    for mark in (earlier.mark(), start, hub.mark(10**9), "", "nonsense", f"{start.partition('-')[0]}-x"):
+    for mark in (
+        earlier.mark(),
+        start,
+        hub.mark(10**9),
+        "",
+        "nonsense",
+        f"{start.partition('-')[0]}-x",
+        f"{start.partition('-')[0]}-{'9' * 5000}",
+    ):
         assert (await hub.open(ANA, mark).news(1)).reload, mark
 
 

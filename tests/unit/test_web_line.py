@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from bot.adapters.web.line import SHOWN, describe, shown_jobs
+from bot.adapters.web.line import LANES, SHOWN, describe, shown_jobs
 from bot.models import Job, Member, Origin
 from engine.types import GenerationRequest, Lane
 
@@ -70,6 +71,27 @@ def test_a_flood_is_cut_short() -> None:
 
     assert (len(view.waiting), view.more) == (SHOWN, 50 - SHOWN)
     assert list(shown_jobs(lanes)) == ids[:SHOWN]
+
+
+def test_of_a_crowd_the_first_lanes_are_shown() -> None:
+    people = [replace(ANA, id=f"web:{n}") for n in range(200)]
+    lanes = [lane(person, f"job{n}", time=n) for n, person in enumerate(people)]
+
+    _, views = describe(lanes, {}, ANA)
+
+    assert len(views) == LANES and views[0].next
+    assert list(shown_jobs(lanes)) == [f"job{n}" for n in range(LANES)]
+
+
+def test_those_that_paint_are_shown_wherever_they_stand_and_so_is_the_next() -> None:
+    painting = [lane(ANA, running=(f"job{n}",)) for n in range(LANES + 5)]
+    waiting = [lane(BEN, f"cat{n}") for n in range(LANES + 5)]
+
+    for lanes in ([*painting, *waiting], [*waiting, *painting]):
+        why, views = describe(lanes, {"cat0": job("cat0", BEN)}, ANA)
+        assert why.startswith("Ben is next")
+        assert sum(bool(view.running) for view in views) == len(painting)
+        assert len(views) == len(painting) + LANES and any(view.next for view in views)
 
 
 def test_when_nobody_waits_the_sentence_says_so() -> None:

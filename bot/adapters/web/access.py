@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import os
 import re
 import secrets
@@ -23,7 +24,6 @@ GUEST = "Guest"
 NAME_COOKIE = "easel_name"
 SESSION_COOKIE = "easel_session"
 SESSION_SECONDS = 30 * 24 * 3600
-LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
 def clean_name(text: str) -> str:
@@ -39,7 +39,7 @@ def clean_name(text: str) -> str:
 def slug(name: str) -> str:
     """The part of a member's id that stands for the name: "Ana María" and "ana maría" are one person."""
     words = re.findall(r"\w+", name.casefold())
-    return "-".join(words) or hashlib.sha256(name.encode()).hexdigest()[:12]
+    return "-".join(words) or hashlib.sha256(_bytes(name)).hexdigest()[:12]
 
 
 def member_named(name: str, *, admin: bool) -> Member:
@@ -84,12 +84,18 @@ class Access:
     """
 
     def __init__(
-        self, password: str, key: bytes | None = None, *, clock: Callable[[], float] = time.time
+        self,
+        password: str,
+        key: bytes | None = None,
+        *,
+        host: str = "localhost",
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.attempts = Attempts()
         self._password = password
+        self._own_names = ("localhost", host.strip("[]").casefold())
         # A changed password ends every session.
-        self._key = hmac.digest(key or secrets.token_bytes(32), password.encode(), "sha256")
+        self._key = hmac.digest(key or secrets.token_bytes(32), _bytes(password), "sha256")
         self._clock = clock
 
     @property
@@ -98,8 +104,9 @@ class Access:
 
     def knows_host(self, request: web.Request) -> bool:
         """False for a foreign name that resolves to this machine (DNS rebinding)."""
-        host = re.sub(r":\d+$", "", request.host)
-        return self.needs_password or host in LOOPBACK_NAMES
+        host = re.sub(r":\d+$", "", request.host).casefold()
+        name = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+        return self.needs_password or name in self._own_names or _is_loopback(name)
 
     def is_foreign(self, request: web.Request) -> bool:
         """Whether another site's page made the browser ask. Programs that are no browsers send neither."""
@@ -112,7 +119,7 @@ class Access:
         return not self.needs_password or self._session_holds(request.cookies.get(SESSION_COOKIE, ""))
 
     def opens(self, password: str) -> bool:
-        return hmac.compare_digest(password.encode(), self._password.encode())
+        return hmac.compare_digest(_bytes(password), _bytes(self._password))
 
     def member(self, request: web.Request) -> Member:
         try:
@@ -148,11 +155,23 @@ class Access:
 
     def _session_holds(self, session: str) -> bool:
         expires, _, signature = session.partition(".")
-        genuine = hmac.compare_digest(signature.encode(), self._signature(expires).encode())
+        genuine = hmac.compare_digest(_bytes(signature), _bytes(self._signature(expires)))
         return genuine and int(expires) > self._clock()
 
     def _signature(self, expires: str) -> str:
-        return hmac.new(self._key, expires.encode(), "sha256").hexdigest()
+        return hmac.new(self._key, _bytes(expires), "sha256").hexdigest()
+
+
+def _bytes(text: str) -> bytes:
+    """What a browser sent may hold bytes that are no UTF-8; they arrive as surrogates."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _is_https(request: web.Request) -> bool:

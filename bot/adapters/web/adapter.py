@@ -65,6 +65,12 @@ class WebAdapter:
         except OSError as error:
             raise EaselError(_sentence(error, host, port)) from error
 
+    def close(self) -> None:
+        """Give back a port that was taken and is not served."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
     async def run(self) -> None:
         """Serve until cancelled."""
         if self._socket is None:
@@ -110,7 +116,8 @@ class WebAdapter:
 
     def _access(self) -> Access:
         password = self._settings.web_password.reveal()
-        return Access(password, load_key(Path(self._settings.data_dir) / "web.key") if password else b"")
+        key = load_key(Path(self._settings.data_dir) / "web.key") if password else b""
+        return Access(password, key, host=self._settings.web_host)
 
 
 def _family(host: str) -> socket.AddressFamily:

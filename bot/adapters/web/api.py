@@ -14,6 +14,7 @@ from bot import telemetry
 from bot.adapters.web import composer
 from bot.adapters.web.hub import Change, News, Page
 from bot.adapters.web.pages import THUMBNAIL
+from bot.adapters.web.reading import number, reading, texts
 from bot.adapters.web.site import CHANNEL, Site
 from bot.adapters.web.views import picture_url
 from bot.card import Card, Form
@@ -66,13 +67,13 @@ class Api:
 
     async def press(self, request: web.Request) -> web.Response:
         with telemetry.ACKNOWLEDGED.labels("web").time():
-            values = await _json(request)
+            values = await texts(request)
             origin = self._origin(self._site.member(request), values.get("event", ""))
             return self._answer(await self._studio.press(values.get("button", ""), origin))
 
     async def compose(self, request: web.Request) -> web.Response:
         """What the composer's text says, after changing one option of it if asked to."""
-        values = await _json(request)
+        values = await texts(request)
         changes = {values["option"]: values.get("value", "")} if values.get("option") else {}
         try:
             reading = composer.read(values.get("text", ""), changes, has_file=bool(values.get("file")))
@@ -111,7 +112,7 @@ class Api:
         frames = [_frame("reload", {}, self._site.hub.mark())] if news.reload else []
         frames += [self._card_frame(change) for change in news.changes]
         if news.line:
-            values = await self._site.line(page.member)
+            values = self._site.line(page.member)
             frames.append(_frame("line", {"html": self._site.views.render("lanes.html", **values)}))
         return b"".join(frames) or b":\n\n"
 
@@ -148,18 +149,20 @@ class Api:
             job = await self._studio.job(id, me)
         except Refusal:
             return ""
-        number = int(which) if which.isdecimal() else 1
-        stored = [picture.blob for picture in job.pictures if picture.index == number - 1]
+        asked = number(which)
+        index = 0 if asked is None else asked - 1
+        stored = [picture.blob for picture in job.pictures if picture.index == index]
         blob = job.request.source if which == "source" else next(iter(stored), None)
         return picture_url(id, blob, THUMBNAIL) if blob else ""
 
     async def _upload(self, request: web.Request) -> Upload:
-        if not request.content_type.startswith("multipart/"):
-            raise Refusal("The page is out of date. Load it again.")
         upload = Upload()
-        async for part in await request.multipart():
-            if isinstance(part, BodyPartReader) and part.name in FIELDS:
-                await self._take(part, part.name, upload)
+        with reading():
+            if not request.content_type.startswith("multipart/"):
+                raise ValueError("not a multipart form")
+            async for part in await request.multipart():
+                if isinstance(part, BodyPartReader) and part.name in FIELDS:
+                    await self._take(part, part.name, upload)
         return upload
 
     async def _take(self, part: BodyPartReader, name: str, upload: Upload) -> None:
@@ -186,17 +189,6 @@ async def _read(part: BodyPartReader, limit: int) -> bytes | None:
         if len(body) > limit:
             return None
     return bytes(body)
-
-
-async def _json(request: web.Request) -> Mapping[str, str]:
-    """An object of texts. Raises Refusal."""
-    try:
-        values = json.loads(await request.text())
-    except ValueError as error:
-        raise Refusal("The page is out of date. Load it again.") from error
-    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
-        raise Refusal("The page is out of date. Load it again.")
-    return values
 
 
 def _frame(event: str, data: Mapping[str, str], id: str = "") -> bytes:

@@ -40,7 +40,9 @@ def _origins(site: Site) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not site.access.knows_host(request):
-            raise web.HTTPMisdirectedRequest(text="This studio answers to 127.0.0.1 and localhost only.")
+            raise web.HTTPMisdirectedRequest(
+                text="This studio answers to this machine only: open it at 127.0.0.1 or localhost."
+            )
         guarded = request.method not in ("GET", "HEAD") or request.path.startswith("/api/")
         if guarded and site.access.is_foreign(request):
             raise web.HTTPForbidden(text="This came from another site, so it was not done.")

@@ -7,6 +7,7 @@ import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from bot.adapters.web.reading import number
 from bot.card import Card
 from bot.models import Job, Member
 
@@ -121,12 +122,12 @@ class Hub:
 
     def _catch_up(self, page: Page, since: str) -> None:
         start, _, text = since.partition("-")
-        number = int(text) if text.isdecimal() else -1
-        if start != self._start or not self._forgotten <= number <= self._number:
+        heard = number(text)
+        if start != self._start or heard is None or not self._forgotten <= heard <= self._number:
             page.start_over()
             return
         for change in self._recent.values():
-            if change.number > number:
+            if change.number > heard:
                 page.offer(change)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ from engine.types import Lane
 
 SHOWN = 6
 """Waiting jobs shown per lane."""
+
+LANES = 20
+"""Lanes shown besides those that paint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +31,15 @@ class LaneView:
     next: bool
 
 
+def shown_lanes(lanes: Sequence[Lane]) -> Sequence[Lane]:
+    """Those that paint and the first of the others, so that the one that is next is among them."""
+    turn = itertools.count()
+    return [lane for lane in lanes if lane.running or next(turn) < LANES]
+
+
 def shown_jobs(lanes: Sequence[Lane]) -> Iterator[str]:
     """The ids of the jobs that `describe` wants to know."""
-    for lane in lanes:
+    for lane in shown_lanes(lanes):
         yield from lane.running
         yield from lane.waiting[:SHOWN]
 
@@ -37,9 +47,9 @@ def shown_jobs(lanes: Sequence[Lane]) -> Iterator[str]:
 def describe(
     lanes: Sequence[Lane], jobs: Mapping[str, Job], reader: Member
 ) -> tuple[str, tuple[LaneView, ...]]:
-    """The sentence above the lanes, and the lanes in the order of their turns."""
+    """The sentence above the lanes, and those that are shown in the order of their turns."""
     chosen = next((lane for lane in lanes if lane.waiting), None)
-    views = tuple(_view(lane, lanes, jobs, reader, is_next=lane is chosen) for lane in lanes)
+    views = tuple(_view(lane, lanes, jobs, reader, is_next=lane is chosen) for lane in shown_lanes(lanes))
     return _why(views), views
 
 

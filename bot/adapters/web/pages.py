@@ -6,7 +6,6 @@ import asyncio
 import io
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,6 +15,7 @@ from PIL import Image
 from bot import card, presets, telemetry
 from bot.adapters.web.access import GUEST
 from bot.adapters.web.composer import MAX_TEXT, TO_TRY, chips
+from bot.adapters.web.reading import form, moment, number
 from bot.adapters.web.site import CHANNEL, Site, wants_part
 from bot.adapters.web.views import picture_url
 from bot.card import Button, Card, CardPicture
@@ -68,7 +68,7 @@ class Pages:
     async def channel(self, request: web.Request) -> web.Response:
         mark = self._site.hub.mark()
         me = self._site.member(request)
-        before = _moment(request.query.get("before", ""))
+        before = moment(request.query.get("before", ""))
         jobs = await self._studio.jobs(me, channel=CHANNEL, before=before, limit=MESSAGES)
         older = jobs[-1].created.isoformat() if len(jobs) == MESSAGES else ""
         cards = [(job, self._studio.card(job)) for job in reversed(jobs)]
@@ -86,11 +86,11 @@ class Pages:
             text=request.query.get("text", "")[:MAX_TEXT],
             max_text=MAX_TEXT,
             max_source_bytes=self._site.settings.max_source_bytes,
-            **await self._site.line(me),
+            **self._site.line(me),
         )
 
     async def line(self, request: web.Request) -> web.Response:
-        values = await self._site.line(self._site.member(request))
+        values = self._site.line(self._site.member(request))
         return await self._site.page(request, "line.html", page="line", **values)
 
     async def gallery(self, request: web.Request) -> web.Response:
@@ -102,7 +102,7 @@ class Pages:
             style=filters["style"],
             user=filters["by"],
             states=(State.RENDERED,),
-            before=_moment(request.query.get("before", "")),
+            before=moment(request.query.get("before", "")),
             limit=TILES,
         )
         more = urlencode({**filters, "before": jobs[-1].created.isoformat()}) if len(jobs) == TILES else ""
@@ -130,8 +130,8 @@ class Pages:
         job = await self._studio.job(request.match_info["job"], me)
         shown = self._studio.card(job)
         pictures = _singles(shown)
-        asked = request.query.get("picture", "")
-        index = min(max(1, int(asked) if asked.isdecimal() else 1), max(1, len(pictures)))
+        asked = number(request.query.get("picture", "")) or 1
+        index = min(asked, max(1, len(pictures)))
         values: dict[str, Any] = {
             "job": job,
             "card": shown,
@@ -183,15 +183,15 @@ class Pages:
         return self._login_page(request)
 
     async def log_in(self, request: web.Request) -> web.StreamResponse:
-        access, form = self._site.access, await request.post()
+        access, values = self._site.access, await form(request)
         address = request.remote or ""
         if access.attempts.exhausted(address):
             return self._login_page(request, 429, "That was tried too often. Wait a minute, then try again.")
-        if not access.opens(str(form.get("password", ""))):
+        if not access.opens(str(values.get("password", ""))):
             access.attempts.failed(address)
             return self._login_page(request, 403, "That is not the password.")
         response = web.HTTPSeeOther("/")
-        self._call(request, response, str(form.get("name", "")))
+        self._call(request, response, str(values.get("name", "")))
         access.sign_in(request, response)
         raise response
 
@@ -202,10 +202,10 @@ class Pages:
 
     async def name(self, request: web.Request) -> web.StreamResponse:
         """Go on as somebody else."""
-        form = await request.post()
-        here = str(form.get("next", "/"))
+        values = await form(request)
+        here = str(values.get("next", "/"))
         response = web.HTTPSeeOther(here if here in ("/line", "/gallery") else "/")
-        self._call(request, response, str(form.get("name", "")))
+        self._call(request, response, str(values.get("name", "")))
         raise response
 
     async def health(self, request: web.Request) -> web.Response:
@@ -262,14 +262,6 @@ def _rows(job: Job, shown: Card, index: int) -> tuple[tuple[Button, ...], ...]:
     if shown.kind != "done":
         return shown.rows
     return (*card.picked(job, index).rows, *shown.rows[-1:])
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else None
 
 
 def _picture_type(body: bytes) -> str:

@@ -13,8 +13,7 @@ from bot.adapters.web.assets import Asset
 from bot.adapters.web.hub import Hub
 from bot.adapters.web.line import describe, shown_jobs
 from bot.adapters.web.views import Views
-from bot.errors import Refusal
-from bot.models import Job, Member
+from bot.models import Member
 from bot.settings import Settings
 from bot.studio import Studio
 
@@ -60,23 +59,18 @@ class Site:
         headers = {"Cache-Control": "no-store", "Vary": "Cookie"}
         return web.Response(text=text, content_type="text/html", status=status, headers=headers)
 
-    async def line(self, reader: Member) -> dict[str, Any]:
-        """What `lanes.html` shows to that reader."""
+    def line(self, reader: Member) -> dict[str, Any]:
+        """What `lanes.html` shows to that reader. From memory alone: open pages ask for it all the time."""
         lanes = self.studio.line()
-        jobs: dict[str, Job] = {}
-        for id in shown_jobs(lanes):
-            if job := await self._known(id, reader):
-                jobs[id] = job
+        ids = tuple(shown_jobs(lanes))
+        ending = {id: job for id in ids if (job := self.hub.job(id))}  # cancelled, but not yet let go
+        jobs = {
+            id: job
+            for id, job in (ending | self.studio.living(ids)).items()
+            if job.origin.member.tenant == reader.tenant
+        }
         why, views = describe(lanes, jobs, reader)
-        return {"why": why, "lanes": views}
-
-    async def _known(self, id: str, reader: Member) -> Job | None:
-        if job := self.hub.job(id):
-            return job
-        try:
-            return await self.studio.job(id, reader)
-        except Refusal:
-            return None
+        return {"why": why, "lanes": views, "more_lanes": len(lanes) - len(views)}
 
     async def _people(self, me: Member) -> list[str]:
         """Names to switch between: mine, and those of the last pictures."""

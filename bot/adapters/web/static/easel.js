@@ -78,10 +78,11 @@ function showCard(html) {
     if (arrived) one(".still", fresh).classList.add("fresh");
     morph(old, fresh);
   } else {
-    const last = all(".message[data-created]", feed).at(-1);
-    if (last && last.dataset.created > fresh.dataset.created) return; // older than what is shown
+    const shown = all(".message[data-created]", feed);
+    const later = shown.find((card) => card.dataset.created > fresh.dataset.created);
+    if (later && later === shown[0] && one(".older", feed)) return; // among the older pictures, not asked for yet
     fresh.classList.add("new");
-    feed.append(fresh);
+    feed.insertBefore(fresh, later ?? null);
   }
   showEmpty();
   if (stay) toEnd();

@@ -1,0 +1,61 @@
+"""Reading what a browser sent. What cannot be read is answered with one sentence, never with a traceback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from aiohttp import web
+from aiohttp.http import HttpProcessingError
+
+UNREADABLE = (
+    ValueError,  # not of its format, or not of its character set
+    LookupError,  # a character set that nobody knows
+    OverflowError,  # a moment before the first year or after the last
+    RuntimeError,  # nested too deep, or a transfer encoding that nobody knows
+    HttpProcessingError,  # the headers of a part
+    web.RequestPayloadError,  # compressed, but not as it says
+)
+"""What the parsers raise at broken input."""
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Around every parser. Raises HTTPBadRequest for what cannot be read."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise web.HTTPBadRequest(
+            text="The studio could not read that. Load the page again, then try once more."
+        ) from error
+
+
+async def form(request: web.Request) -> Mapping[str, object]:
+    with reading():
+        return await request.post()
+
+
+async def texts(request: web.Request) -> Mapping[str, str]:
+    """An object of texts, as JSON."""
+    with reading():
+        values = json.loads(await request.text())
+        if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+            raise ValueError("not an object of texts")
+        "".join(values.values()).encode()  # JSON can carry half a character, which nothing can store
+        return values
+
+
+def moment(text: str) -> datetime | None:
+    """A time with its zone, in UTC; None for no text."""
+    with reading():
+        when = datetime.fromisoformat(text) if text else None
+        if when and not when.tzinfo:
+            raise ValueError("a time without its zone")
+        return when.astimezone(UTC) if when else None
+
+
+def number(text: str) -> int | None:
+    """A whole number of a length that is meant; None for anything else."""
+    return int(text) if text.isdecimal() and len(text) <= 18 else None
