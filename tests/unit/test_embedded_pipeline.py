@@ -23,9 +23,7 @@ def pipeline() -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # diffusers' own, at import
         from diffusers import DiffusionPipeline
-    loaded = DiffusionPipeline.from_pretrained(
-        PIPELINE, dtype=torch.float32, low_cpu_mem_usage=False
-    )
+    loaded = DiffusionPipeline.from_pretrained(PIPELINE, dtype=torch.float32, low_cpu_mem_usage=False)
     loaded.set_progress_bar_config(disable=True)
     yield loaded
 

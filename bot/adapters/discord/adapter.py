@@ -1,0 +1,91 @@
+"""Discord as one more surface: keeps the connection up and brings the jobs' messages to it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import discord
+import structlog
+
+from bot.adapters.base import MessageRef
+from bot.adapters.discord.client import EaselClient
+from bot.adapters.discord.delivery import Delivery
+from bot.card import Card
+from bot.errors import TryLater
+from bot.models import Job
+from bot.settings import Settings
+from bot.studio import Studio
+
+log = structlog.stdlib.get_logger(__name__)
+
+SHORTEST_DELAY, LONGEST_DELAY = 5.0, 300.0  # seconds between two attempts to connect
+AUTHENTICATION_FAILED = 4004  # https://discord.com/developers/docs/topics/opcodes-and-status-codes
+
+_REFUSED = (
+    "Discord does not accept DISCORD_TOKEN: copy it again from the application's Bot page and restart. "
+    "Everything else goes on."
+)
+
+
+class DiscordAdapter:
+    """A bot user in servers, direct messages and wherever people installed it. Implements ChatAdapter."""
+
+    name = "discord"
+    edit_interval = 2.0  # seconds; five edits in five seconds is what a channel allows to all of them
+
+    def __init__(self, studio: Studio, settings: Settings) -> None:
+        self._studio = studio
+        self._settings = settings
+        self._delivery: Delivery | None = None
+
+    async def run(self) -> None:
+        """Stay connected until cancelled; return when Discord refuses the token."""
+        _hush()
+        delay = SHORTEST_DELAY
+        while True:
+            client = self.client()
+            try:
+                async with client:
+                    await client.start(self._settings.discord_token.reveal())
+            except discord.LoginFailure:
+                log.error(_REFUSED)
+                return
+            except Exception as error:  # discord.py dies of many things when its first connection fails
+                if isinstance(error, discord.ConnectionClosed) and error.code == AUTHENTICATION_FAILED:
+                    log.error(_REFUSED)
+                    return
+                log.warning("Discord is not connected", cause=_kind(error), again_in=delay)
+            finally:
+                self._delivery = None
+            await asyncio.sleep(delay)
+            delay = SHORTEST_DELAY if client.was_ready else min(LONGEST_DELAY, 2 * delay)
+
+    def client(self) -> EaselClient:
+        """A client that is not connected yet; messages go through the newest."""
+        client = EaselClient(self._studio, self._settings)
+        self._delivery = Delivery(client, self._studio.picture)
+        return client
+
+    async def post(self, job: Job, card: Card) -> MessageRef:
+        return await self._ready().post(job, card)
+
+    async def edit(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
+        return await self._ready().edit(job, ref, card)
+
+    def _ready(self) -> Delivery:
+        if self._delivery is None or not self._delivery.ready:
+            raise TryLater("Discord is not connected", after=1.0)
+        return self._delivery
+
+
+def _kind(error: Exception) -> str:
+    """What happened, without the address, which may hold a token."""
+    return str(error) if isinstance(error, discord.DiscordException) else type(error).__name__
+
+
+def _hush() -> None:
+    """discord.py writes addresses and events with tokens in them into its debug log, and asks for voice."""
+    discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
+    logger = logging.getLogger("discord")
+    logger.setLevel(max(logging.INFO, logger.getEffectiveLevel()))

@@ -1,0 +1,173 @@
+"""The connection to Discord: what it listens to, and who answers."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import Any
+
+import discord
+import structlog
+from discord import app_commands
+
+from bot import card as cards
+from bot.adapters.discord import forms, vocabulary
+from bot.adapters.discord.delivery import NOBODY
+from bot.adapters.discord.desk import BROKEN, Desk, job_of, picture_of
+from bot.adapters.discord.languages import Translator
+from bot.adapters.discord.layout import LEAST_LIMIT
+from bot.card import Card
+from bot.errors import Refusal
+from bot.models import Member, Origin
+from bot.settings import Settings
+from bot.studio import Receipt, Studio
+
+log = structlog.stdlib.get_logger(__name__)
+
+HINT = "Say what to paint, for example: a red fox in snow. Reply to a picture of mine to change it."
+
+
+class EaselClient(discord.AutoShardedClient):
+    """discord.py's client with Easel's commands. It needs no privileged intent.
+
+    Of messages, Discord shows it those that mention it and its direct messages; that is all it reads.
+    """
+
+    def __init__(self, studio: Studio, settings: Settings) -> None:
+        intents = discord.Intents(guilds=True, guild_messages=True, dm_messages=True)
+        super().__init__(
+            intents=intents,
+            allowed_mentions=NOBODY,
+            max_messages=None,
+            chunk_guilds_at_startup=False,
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            max_ratelimit_timeout=30.0,
+        )
+        self.was_ready = False  # at any time, which closing does not change
+        self.desk = Desk(studio, settings)
+        self._studio = studio
+        self.tree = app_commands.CommandTree(
+            self, allowed_contexts=vocabulary.CONTEXTS, allowed_installs=vocabulary.INSTALLS
+        )
+        self.tree.error(self.desk.misunderstood)
+        self._fill(self.tree)
+
+    def _fill(self, tree: app_commands.CommandTree[Any]) -> None:
+        for command in vocabulary.slash_commands(self.desk.command, self.desk.complete):
+            tree.add_command(command)
+        tree.add_command(vocabulary.menu("Use as source", self.desk.use_as_source))
+        for label, name in (("Variations", "vary_subtle"), ("Upscale", "upscale"), ("Info", "info")):
+            tree.add_command(vocabulary.menu(label, partial(self.desk.on_job, name=name)))
+
+    async def setup_hook(self) -> None:
+        self.add_dynamic_items(Press)
+        await self.tree.set_translator(Translator())
+        try:
+            await self.tree.sync()
+        except discord.HTTPException as error:
+            log.warning("the commands could not be registered with Discord", cause=str(error))
+
+    async def on_ready(self) -> None:
+        self.was_ready = True
+        log.info("Discord is connected", servers=len(self.guilds), shards=self.shard_count)
+
+    async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:
+        """Forms only: they are kept nowhere, so that a restart does not lose them."""
+        data: Any = interaction.data
+        if interaction.type is discord.InteractionType.modal_submit and forms.is_ours(data["custom_id"]):
+            await self.desk.submit(interaction)
+
+    async def on_message(self, message: discord.Message) -> None:
+        """Plain words: in a direct message, or where Easel is mentioned."""
+        ordinary = message.type in (discord.MessageType.default, discord.MessageType.reply)
+        if message.author.bot or not ordinary or self.user is None:
+            return
+        if message.guild is None or self.user in message.mentions:
+            await self._heard(message)
+
+    async def _heard(self, message: discord.Message) -> None:
+        origin = origin_of(message)
+        words = self._words(message)
+        try:
+            if not words or words.casefold() in ("help", "/help"):
+                answer = await self._helped(words, origin)
+            else:
+                options = {"prompt": words, **await self._source(message)}
+                answer = await self._studio.handle("imagine", options, origin)
+        except Refusal as refusal:
+            answer = cards.refused(refusal)
+        except Exception:
+            log.exception("a message could not be answered", event_id=origin.event)
+            answer = cards.refused(Refusal(BROKEN))
+        if isinstance(answer, Card):
+            await self._say(message, answer)
+
+    def _words(self, message: discord.Message) -> str:
+        assert self.user
+        return " ".join(re.sub(rf"<@!?{self.user.id}>", " ", message.content).split())
+
+    async def _helped(self, words: str, origin: Origin) -> Card | Receipt:
+        if words:
+            return await self._studio.handle("help", {}, origin)
+        return Card(kind="text", body=(HINT,))
+
+    async def _source(self, message: discord.Message) -> dict[str, object]:
+        """A picture that came with the words, or the one they reply to."""
+        if attached := picture_of(message):
+            return {"source": await self.desk.fetch(attached)}
+        if message.reference is None or message.reference.message_id is None:
+            return {}
+        about = message.reference.resolved
+        if not isinstance(about, discord.Message):
+            return {}
+        if job := job_of(about):
+            return {"source": f"{job}:1"}
+        found = picture_of(about)
+        return {"source": await self.desk.fetch(found)} if found else {}
+
+    async def _say(self, message: discord.Message, card: Card) -> None:
+        view, files = (await self.desk.shown(card, _limit(message))).message()
+        try:
+            await message.reply(view=view, files=files, mention_author=False, allowed_mentions=NOBODY)
+        except discord.HTTPException as error:
+            log.warning("a message could not be answered", cause=str(error))
+
+
+class Press(discord.ui.DynamicItem[discord.ui.Button[Any]], template=re.compile(r"v1:\w+:.+", re.DOTALL)):
+    """Any button of any card: its id is all there is to know."""
+
+    @classmethod
+    async def from_custom_id(
+        cls,
+        interaction: discord.Interaction[Any],
+        item: discord.ui.Item[Any],
+        match: re.Match[str],
+    ) -> Press:
+        assert isinstance(item, discord.ui.Button)
+        return cls(item)
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        await interaction.client.desk.press(interaction, self.custom_id)
+
+
+def origin_of(message: discord.Message) -> Origin:
+    """Who wrote, where, and how they are answered."""
+    author = message.author
+    tenant = f"discord:{message.guild.id}" if message.guild else f"discord:dm:{author.id}"
+    admin = isinstance(author, discord.Member) and author.guild_permissions.manage_guild
+    return Origin(
+        surface="discord",
+        member=Member(tenant=tenant, id=f"discord:{author.id}", name=author.display_name, admin=admin),
+        channel=str(message.channel.id),
+        event=str(message.id),
+        reply={
+            "channel": message.channel.id,
+            "user": author.id,
+            "limit": _limit(message),
+            "reply_to": message.id,
+        },
+    )
+
+
+def _limit(message: discord.Message) -> int:
+    return message.guild.filesize_limit if message.guild else LEAST_LIMIT

@@ -1,0 +1,243 @@
+"""Brings a job's card to where it was asked for: by the interaction's token, by the bot itself, or by a DM.
+
+A token lives 15 minutes and reaches everywhere, private answers too. After that the bot edits the same
+message with its own permissions. Where it has none, the end goes to the person's direct messages.
+
+`Origin.reply` of this surface: `channel`, `user`, `limit` (bytes of a file), and either `reply_to` (a
+message) or `token`, `expires` (Unix time), `message` (the deferred response), `ephemeral`, and `open`
+(whether the bot itself is in that place). The token is a secret, so it is sealed: see `vault`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+import discord
+from cryptography.fernet import Fernet, InvalidToken
+
+from bot.actions import Action
+from bot.adapters.base import MessageRef
+from bot.adapters.discord.layout import LEAST_LIMIT, Read, Shown, moment, show
+from bot.card import Button, Card
+from bot.errors import TryLater, Unreachable
+from bot.models import Job, State
+
+TOKEN_SECONDS = 15 * 60.0
+LAST_MINUTES = 3 * 60.0  # seconds before a token's end in which people get a way to fetch the result
+MARGIN = 20.0  # seconds before its end from which a token is not used any more
+
+# https://discord.com/developers/docs/topics/opcodes-and-status-codes
+UNKNOWN_CHANNEL, UNKNOWN_MESSAGE = 10003, 10008
+UNKNOWN_WEBHOOK, INVALID_TOKEN = 10015, 50027
+MISSING_ACCESS, MISSING_PERMISSIONS = 50001, 50013
+NO_DIRECT_MESSAGES, NO_COMMON_SERVER = 50007, 50278
+TOO_LARGE = 40005
+_NO_MESSAGES = "Easel may not post there, and this person takes no direct messages from it."
+_NO_PERMISSION = "Easel has no permission to post there."
+_REASONS = {
+    UNKNOWN_CHANNEL: "the channel is gone.",
+    UNKNOWN_MESSAGE: "its message was deleted.",
+    NO_DIRECT_MESSAGES: _NO_MESSAGES,
+    NO_COMMON_SERVER: _NO_MESSAGES,
+    MISSING_ACCESS: _NO_PERMISSION,
+    MISSING_PERMISSIONS: _NO_PERMISSION,
+    TOO_LARGE: "the pictures are larger than Discord takes.",
+}
+
+NOBODY = discord.AllowedMentions.none()
+
+Route = Callable[[Job, MessageRef, Shown], Awaitable[MessageRef]]
+
+
+def vault(client: discord.Client) -> Fernet:
+    """Seals interaction tokens for the database, with a key that only the bot's own token gives."""
+    digest = hashlib.sha256(f"interaction tokens of {client.http.token}".encode()).digest()
+    return Fernet(base64.urlsafe_b64encode(digest))
+
+
+class Delivery:
+    """Posts and edits through one logged-in client."""
+
+    def __init__(self, client: discord.Client, read: Read) -> None:
+        self._client = client
+        self._read = read
+
+    @property
+    def ready(self) -> bool:
+        """Whether the client has logged in."""
+        return self._client.user is not None and not self._client.is_closed()
+
+    async def post(self, job: Job, card: Card) -> MessageRef:
+        """The job's first card: in place of the deferred response, or as a message of its own.
+
+        Raises Unreachable or TryLater.
+        """
+        reply = job.origin.reply
+        with _translated():
+            if "token" not in reply:
+                shown = await self._shown(job, card)
+                ways: list[Route] = [self._whisper] if job.origin.private else [self._say, self._whisper]
+                return await self._first(ways, job, {}, shown)
+            if _fresh(reply) and reply["ephemeral"] != job.origin.private:
+                return await self._move(job, await self._shown(job, card))
+        return await self.edit(job, {"channel": reply["channel"], "message": reply["message"]}, card)
+
+    async def edit(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
+        """Replace the card by the first way that works. Raises Unreachable or TryLater."""
+        with _translated():
+            return await self._first(self._routes(job, ref), job, ref, await self._shown(job, card))
+
+    async def _shown(self, job: Job, card: Card) -> Shown:
+        reply = job.origin.reply
+        if not job.state.ended and _expires_soon(reply) and (job.origin.private or not reply["open"]):
+            card = replace(card, rows=(*card.rows, (_fetch(job),)))
+        return await show(card, self._read, int(reply.get("limit", LEAST_LIMIT)))
+
+    def _routes(self, job: Job, ref: MessageRef) -> list[Route]:
+        routes: list[Route] = []
+        if _fresh(job.origin.reply) and not ref.get("own"):
+            routes.append(self._by_token)
+        if ref.get("own") or (job.origin.reply.get("open") and not job.origin.private):
+            routes.append(self._by_ourselves)
+        if job.state.ended and job.state is not State.DELETED:
+            routes.append(self._whisper)
+        return routes
+
+    async def _first(self, routes: list[Route], job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
+        refused: discord.HTTPException | None = None
+        for route in routes:
+            try:
+                return await route(job, ref, shown)
+            except discord.HTTPException as error:
+                if not _closed(error):
+                    raise
+                refused = error
+        if refused and (job.state.ended or not ref):
+            raise Unreachable(_why(refused)) from refused
+        return ref  # no way at present; the end may have one
+
+    # ---- ways
+
+    def _webhook(self, reply: dict[str, Any]) -> discord.Webhook:
+        """The interaction's, as an application's webhook: only that may answer privately."""
+        try:
+            token = vault(self._client).decrypt(reply["token"].encode()).decode()
+        except InvalidToken:
+            raise Unreachable("DISCORD_TOKEN has changed since it was asked for.") from None
+        data: Any = {"id": self._client.application_id, "token": token, "type": 3}
+        return discord.Webhook.from_state(data, self._client._connection)
+
+    async def _by_token(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
+        view, files = shown.message()
+        await self._webhook(job.origin.reply).edit_message(
+            ref["message"], view=view, attachments=files, allowed_mentions=NOBODY
+        )
+        return ref
+
+    async def _move(self, job: Job, shown: Shown) -> MessageRef:
+        """The response was deferred for the wrong eyes: say it anew and take that away.
+
+        The first follow-up of a response that was only deferred would take its place, and its eyes.
+        """
+        reply = job.origin.reply
+        webhook = self._webhook(reply)
+        await webhook.edit_message(reply["message"], view=moment())
+        view, files = shown.message()
+        sent = await webhook.send(
+            view=view, files=files, ephemeral=job.origin.private, allowed_mentions=NOBODY, wait=True
+        )
+        with suppress(discord.HTTPException):
+            await webhook.delete_message(reply["message"])
+        return {"channel": reply["channel"], "message": sent.id}
+
+    async def _by_ourselves(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
+        view, files = shown.message()
+        message = self._client.get_partial_messageable(ref["channel"]).get_partial_message(ref["message"])
+        await message.edit(view=view, attachments=files, allowed_mentions=NOBODY)
+        return ref
+
+    async def _say(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
+        reply = job.origin.reply
+        about = discord.MessageReference(
+            message_id=reply["reply_to"], channel_id=reply["channel"], fail_if_not_exists=False
+        )
+        channel = self._client.get_partial_messageable(reply["channel"])
+        return await self._send(channel, job.id, shown, about)
+
+    async def _whisper(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
+        person = await self._client.create_dm(discord.Object(job.origin.reply["user"]))
+        return await self._send(person, f"{job.id}-dm", shown)
+
+    async def _send(
+        self,
+        place: discord.abc.Messageable,
+        nonce: str,
+        shown: Shown,
+        about: discord.MessageReference | None = None,
+    ) -> MessageRef:
+        """A new message. Discord makes but one for a nonce, wherever it is sent to, for some minutes."""
+        view, files = shown.message()
+        more: dict[str, Any] = {"reference": about} if about else {}
+        sent = await place.send(
+            view=view, files=files, nonce=nonce, allowed_mentions=NOBODY, mention_author=False, **more
+        )
+        return {"channel": sent.channel.id, "message": sent.id, "own": True}
+
+
+def _fresh(reply: dict[str, Any]) -> bool:
+    return bool(reply.get("token")) and time.time() < reply["expires"] - MARGIN
+
+
+def _expires_soon(reply: dict[str, Any]) -> bool:
+    return bool(reply.get("token")) and time.time() > reply["expires"] - LAST_MINUTES
+
+
+def _fetch(job: Job) -> Button:
+    """A press brings a fresh token to a place that the bot cannot reach without one."""
+    spoken = "Show the result, once it is painted"
+    return Button(id=Action(name="show", job=job.id).id, label="Fetch result", name=spoken)
+
+
+def _closed(error: discord.HTTPException) -> bool:
+    """Whether another way may work where this one does not."""
+    if error.code == UNKNOWN_MESSAGE:
+        return False
+    return error.status in (403, 404) or error.code in (INVALID_TOKEN, UNKNOWN_WEBHOOK)
+
+
+def _why(error: discord.HTTPException) -> str:
+    unnamed = f"Discord does not take it (status {error.status}, code {error.code})."
+    return _REASONS.get(error.code, unnamed)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """discord.py's errors as ours."""
+    try:
+        yield
+    except discord.RateLimited as error:
+        raise TryLater("rate limited", after=error.retry_after) from error
+    except discord.HTTPException as error:
+        if error.status == 429:
+            raise TryLater("rate limited", after=retry_after(error)) from error
+        if error.status >= 500 or error.status == 401:
+            raise TryLater(f"Discord answered {error.status}", after=1.0) from error
+        raise Unreachable(_why(error)) from error
+    except (OSError, TimeoutError, aiohttp.ClientError) as error:
+        raise TryLater(f"Discord cannot be reached ({type(error).__name__})") from error
+
+
+def retry_after(error: discord.HTTPException) -> float:
+    """Seconds to wait, as a refusal for its rate says."""
+    headers = getattr(error.response, "headers", {})
+    try:
+        return float(headers.get("Retry-After", 1.0))
+    except ValueError:
+        return 1.0

@@ -1,0 +1,138 @@
+"""A form as Discord's modal, and what comes back from it.
+
+A modal has five fields: prompt, negative prompt, style, the other options as flags, a picture to start from.
+Its id says what it is about, and what is sent is read from the event alone, so that a form that was opened
+before a restart can still be sent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import discord
+from discord import ui
+
+from bot import presets, prompt
+from bot.card import Form
+from bot.commands import MAX_PROMPT, clip
+from bot.errors import Refusal
+from bot.presets import NO_STYLE
+
+MAX_TITLE = 45
+MOST_STYLES = 24
+_ID = re.compile(r"v1:form:(?P<parent>\w{0,32})(?::(?P<picture>\d{1,20}))?", re.ASCII)
+_OWN = ("prompt", "negative", "style")  # fields of their own; the other options share one
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a form says: options as typed, an uploaded picture, and what the form was about."""
+
+    options: dict[str, str]
+    upload: discord.Attachment | None
+    parent: str
+    picture: str  # the key of a picture that was chosen before the form was opened
+
+
+def modal(form: Form, picture: str = "") -> ui.Modal:
+    """The form, prefilled. It is stopped: what is sent arrives as an event."""
+    values = form.values
+    made = ui.Modal(
+        title=form.title[:MAX_TITLE],
+        custom_id=f"v1:form:{form.parent}" + (f":{picture}" if picture else ""),
+        timeout=None,
+    )
+    made.add_item(_text("Prompt", "prompt", values, long=True, required=True))
+    made.add_item(_text("Negative prompt", "negative", values, "What to keep out of the picture."))
+    made.add_item(ui.Label(text="Style", component=_styles(values.get("style", ""))))
+    others = {name: value for name, value in values.items() if name not in _OWN}
+    hint = "Flags, as in --ar 16:9 --count 2 --strength 0.6"
+    made.add_item(_text("Other options", "flags", {"flags": prompt.flags(others)}, hint))
+    upload: ui.FileUpload[Any] = ui.FileUpload(custom_id="source", required=False, min_values=0, max_values=1)
+    made.add_item(ui.Label(text="Start from a picture", component=upload))
+    made.stop()
+    return made
+
+
+def _text(
+    label: str,
+    name: str,
+    values: Mapping[str, str],
+    hint: str = "",
+    *,
+    long: bool = False,
+    required: bool = False,
+) -> ui.Label[Any]:
+    field: ui.TextInput[Any] = ui.TextInput(
+        custom_id=name,
+        style=discord.TextStyle.paragraph if long else discord.TextStyle.short,
+        default=values.get(name, "")[:MAX_PROMPT] or None,
+        required=required,
+        max_length=MAX_PROMPT,
+    )
+    return ui.Label(text=label, description=hint or None, component=field)
+
+
+def _styles(chosen: str) -> ui.Select[Any]:
+    known = list(presets.load().styles.values())
+    shown = [style for style in known if style.name == chosen]
+    shown += [style for style in known if style.name != chosen]
+    options = [discord.SelectOption(label="None", value=NO_STYLE, default=chosen in ("", NO_STYLE))]
+    options += [
+        discord.SelectOption(label=style.label, value=style.name, default=style.name == chosen)
+        for style in shown[:MOST_STYLES]
+    ]
+    return ui.Select(custom_id="style", options=options, required=False, min_values=0)
+
+
+def is_ours(custom_id: str) -> bool:
+    return _ID.fullmatch(custom_id) is not None
+
+
+def read(interaction: discord.Interaction[Any]) -> Answer:
+    """What was sent. Raises Refusal for other options that cannot be understood."""
+    data: Mapping[str, Any] = interaction.data or {}
+    about = _ID.fullmatch(data["custom_id"])
+    assert about
+    fields = {field["custom_id"]: field for field in _fields(data.get("components", ()))}
+    upload = _upload(interaction, fields.get("source", {}), data.get("resolved", {}))
+    options = {"prompt": _value(fields, "prompt"), "negative": _value(fields, "negative")}
+    options["style"] = next(iter(fields.get("style", {}).get("values", ())), "")
+    options |= _flags(_value(fields, "flags"))
+    return Answer(options, upload, about["parent"], about["picture"] or "")
+
+
+def _fields(components: Any) -> Iterator[Mapping[str, Any]]:
+    for each in components:
+        inner = [each["component"]] if "component" in each else each.get("components", ())
+        yield from (field for field in inner if "custom_id" in field)
+
+
+def _value(fields: Mapping[str, Mapping[str, Any]], name: str) -> str:
+    return str(fields.get(name, {}).get("value") or "")
+
+
+def _flags(typed: str) -> dict[str, str]:
+    """Each option by itself, so that no flag can swallow words of the prompt."""
+    if not typed.strip():
+        return {}
+    said = prompt.said(prompt.parse(f"{_STAND_IN} {typed}"))
+    words = said.pop("prompt")
+    if words != _STAND_IN:
+        extra = clip(words.removeprefix(_STAND_IN).strip())
+        raise Refusal(f"“{extra}” is not an option. Other options are flags, as in --ar 16:9 --count 2.")
+    return said
+
+
+_STAND_IN = "picture"  # a prompt to read flags beside
+
+
+def _upload(
+    interaction: discord.Interaction[Any], field: Mapping[str, Any], resolved: Mapping[str, Any]
+) -> discord.Attachment | None:
+    for id in field.get("values", ()):
+        return discord.Attachment(data=resolved["attachments"][id], state=interaction.client._connection)
+    return None

@@ -1,0 +1,156 @@
+"""A card as Discord shows it: a container of text, a gallery and rows of buttons, with its files.
+
+https://discord.com/developers/docs/components/reference
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import discord
+from discord import ui
+
+from bot import pictures
+from bot.card import Bar, Button, Card, CardPicture
+from bot.commands import clip
+
+MAX_TEXT = 4000  # characters of all text displays of a message
+MAX_ALT = 1024
+MAX_FILES = 10
+MAX_LABEL = 80
+REQUEST_BYTES = 24 * 2**20  # of all files together; a request may have 25 MiB
+LEAST_LIMIT = 10 * 2**20  # bytes a file may have where Discord did not say more
+
+_STYLES = {
+    "plain": discord.ButtonStyle.secondary,
+    "primary": discord.ButtonStyle.primary,
+    "danger": discord.ButtonStyle.danger,
+}
+_NOT_IN_MOST = "The picture is too large for Discord here, even when compressed. The web studio has it."
+
+Read = Callable[[str], Awaitable[bytes]]
+"""A stored picture by its name; raises KeyError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A card ready to be sent, as often as it takes."""
+
+    card: Card
+    files: tuple[tuple[str, bytes, str], ...]  # name, content, alternative text
+    note: str = ""
+
+    def message(self) -> tuple[ui.LayoutView, list[discord.File]]:
+        """A view and files for one request: they cannot be sent twice."""
+        files = [discord.File(io.BytesIO(data), name, description=alt) for name, data, alt in self.files]
+        return view(self.card, self.files, self.note), files
+
+
+async def show(card: Card, read: Read, limit: int = LEAST_LIMIT) -> Shown:
+    """The card with its pictures in files of at most `limit` bytes each."""
+    chosen = _chosen(card.pictures)
+    most = min(limit, REQUEST_BYTES // max(1, len(chosen)))
+    files, note = [], ""
+    for number, picture in enumerate(chosen, start=1):
+        try:
+            data, kind = await _content(picture, read, most)
+        except KeyError:
+            note = "A picture of this job is gone."
+        except ValueError:
+            note = _NOT_IN_MOST
+        else:
+            name = f"{card.job or 'easel'}-{number}.{kind.removeprefix('image/')}"
+            files.append((name, data, _alt(picture)))
+    return Shown(card, tuple(files), note)
+
+
+def _chosen(shown: Sequence[CardPicture]) -> Sequence[CardPicture]:
+    """Up to four single pictures, which the gallery lays out by itself; of more, the grid."""
+    if len(shown) in (3, 4, 5) and shown[0].blob and shown[0].alt != shown[1].alt:
+        return shown[1:]
+    return shown[:1] if len(shown) > MAX_FILES else shown
+
+
+async def _content(picture: CardPicture, read: Read, limit: int) -> tuple[bytes, str]:
+    if picture.preview:
+        return picture.preview, "image/webp"
+    return await pictures.fit(await read(picture.blob), limit)
+
+
+def _alt(picture: CardPicture) -> str:
+    return picture.alt if len(picture.alt) <= MAX_ALT else picture.alt[: MAX_ALT - 1] + "…"
+
+
+def view(card: Card, files: Sequence[tuple[str, bytes, str]] = (), note: str = "") -> ui.LayoutView:
+    """The layout of a card; its gallery shows `files`. It is stopped: ids alone find presses."""
+    items: list[ui.Item[Any]] = [ui.TextDisplay(text(card, note))]
+    if files:
+        gallery = (
+            discord.MediaGalleryItem(f"attachment://{name}", description=alt) for name, _, alt in files
+        )
+        items.append(ui.MediaGallery(*gallery))
+    items += [ui.ActionRow(*map(_button, row)) for row in card.rows if row]
+    made = ui.LayoutView(timeout=None)
+    made.add_item(ui.Container(*items))
+    made.stop()
+    return made
+
+
+def moment() -> ui.LayoutView:
+    """What stands for a moment where nothing is to stay."""
+    return view(Card(kind="text", body=("One moment.",)))
+
+
+def _button(button: Button) -> ui.Button[Any]:
+    return ui.Button(
+        label=button.label[:MAX_LABEL],
+        custom_id=button.id,
+        emoji=button.icon or None,
+        style=_STYLES[button.style],
+    )
+
+
+def text(card: Card, note: str = "") -> str:
+    """Everything a card says, as Markdown, shortened to what one message takes: its title first."""
+    facts = " · ".join((*((_bar(card.bar),) if card.bar else ()), *map(escape, card.facts)))
+    rest = _clipped([facts, *map(escape, card.body), escape(note)], MAX_TEXT // 2 if card.title else MAX_TEXT)
+    room = MAX_TEXT - len(rest) - len("****\n")
+    title = f"**{_fitting(card.title, room)}**" if card.title else ""
+    return "\n".join(part for part in (title, rest) if part) or "…"
+
+
+def _clipped(lines: list[str], room: int) -> str:
+    """The lines in `room` characters; what is cut ends in an ellipsis."""
+    whole = "\n".join(line for line in lines if line)
+    return whole if len(whole) <= room else whole[: room - 1].rstrip("\\") + "…"
+
+
+def _fitting(words: str, room: int) -> str:
+    """The words escaped, and clipped before that, so that no escape is cut in two."""
+    escaped = escape(words)
+    while len(escaped) > room:
+        words = clip(words, max(1, len(words) * room // len(escaped) - 1))
+        escaped = escape(words)
+    return escaped
+
+
+def _bar(bar: Bar) -> str:
+    full = round(bar.done * 8)
+    return f"{'▰' * full}{'▱' * (8 - full)} {escape(bar.label)}"
+
+
+_MARKS = re.compile(r"([\\`*_~|<>\[\]@])|(?<=[a-z])(:)(?=//)|^(\s*)([-+#])", re.IGNORECASE | re.MULTILINE)
+
+
+def escape(words: str) -> str:
+    """Text that Discord shows as it was typed: no Markdown, no mention, no link."""
+    return _MARKS.sub(_escaped, words)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    mark = match[1] or match[2]
+    return f"\\{mark}" if mark else f"{match[3]}\\{match[4]}"

@@ -1,0 +1,109 @@
+"""Discord's commands, made from the one vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from inspect import Parameter, Signature
+from typing import Any
+
+import discord
+from discord import app_commands
+from discord.app_commands import AppCommandContext, AppInstallationType, Choice, Range
+
+from bot import commands
+from bot.commands import Command, Completes, Option
+
+MOST_TEXT = 6000  # characters a text option may have
+INSTALLS = AppInstallationType(guild=True, user=True)
+CONTEXTS = AppCommandContext(guild=True, dm_channel=True, private_channel=True)
+
+Interaction = discord.Interaction[Any]
+Run = Callable[[Interaction, str, dict[str, Any]], Awaitable[None]]
+Complete = Callable[[Interaction, Completes, str], Awaitable[list[tuple[str, str]]]]
+Menu = Callable[[Interaction, discord.Message], Awaitable[None]]
+
+
+def slash_commands(run: Run, complete: Complete) -> list[app_commands.Command[Any, ..., None]]:
+    """A slash command for each command, and /edit, which is /imagine with a picture to start from."""
+    return [_slash(each, run, complete) for each in (*commands.COMMANDS, edit())]
+
+
+def edit() -> Command:
+    """Image-to-image under a name of its own."""
+    imagine = commands.command("imagine")
+    options = {option.name: option for option in imagine.options}
+    first = (
+        replace(options.pop("source"), required=True, help="The picture to start from."),
+        options["prompt"],
+    )
+    rest = (options[name] for name in ("strength", "style", "count", "private"))
+    return Command(name="edit", help="Paint a picture anew after your words.", options=(*first, *rest))
+
+
+def _slash(command: Command, run: Run, complete: Complete) -> app_commands.Command[Any, ..., None]:
+    async def callback(interaction: Interaction, **options: Any) -> None:
+        await run(interaction, command.name, options)
+
+    made: app_commands.Command[Any, ..., None]
+    asked = [Parameter("interaction", Parameter.POSITIONAL_OR_KEYWORD, annotation=Interaction)]
+    signature = Signature([*asked, *map(_parameter, command.options)])
+    callback.__signature__ = signature  # type: ignore[attr-defined]
+    if command.options:
+        app_commands.describe(**{each.name: each.help for each in command.options})(callback)
+    if limited := {each.name: _choices(each) for each in command.options if each.choices}:
+        app_commands.choices(**limited)(callback)
+    made = app_commands.Command(name=command.name, description=command.help, callback=callback)
+    for each in command.options:
+        if each.completes:
+            made.autocomplete(each.name)(_completion(each, complete))
+    return made
+
+
+def _parameter(option: Option) -> Parameter:
+    default = Parameter.empty if option.required else None
+    kind = Parameter.POSITIONAL_OR_KEYWORD
+    return Parameter(option.name, kind, default=default, annotation=_annotation(option))
+
+
+def _annotation(option: Option) -> Any:
+    match option.kind:
+        case "picture":
+            return discord.Attachment
+        case "boolean":
+            return bool
+        case "integer":
+            return _limited(int, option)
+        case "number":
+            return _limited(float, option)
+    most = min(MOST_TEXT, int(option.maximum or MOST_TEXT))
+    return str if option.choices else Range[str, 1, most]
+
+
+def _limited(number: type[int] | type[float], option: Option) -> Any:
+    if option.minimum is None and option.maximum is None:
+        return number
+    low = None if option.minimum is None else number(option.minimum)
+    high = None if option.maximum is None else number(option.maximum)
+    return Range[number, low, high]
+
+
+def _choices(option: Option) -> list[Choice[str]]:
+    return [Choice(name=each.capitalize(), value=each) for each in option.choices]
+
+
+def _completion(option: Option, complete: Complete) -> Any:
+    async def offer(interaction: Interaction, typed: str) -> list[Choice[str]]:
+        found = await complete(interaction, option.completes, typed)
+        return [Choice(name=label[:100] or value, value=value) for value, label in found if len(value) <= 100]
+
+    return offer
+
+
+def menu(name: str, act: Menu) -> app_commands.ContextMenu:
+    """An entry of a message's menu."""
+
+    async def callback(interaction: Interaction, message: discord.Message) -> None:
+        await act(interaction, message)
+
+    return app_commands.ContextMenu(name=name, callback=callback)

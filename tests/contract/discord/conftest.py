@@ -1,0 +1,199 @@
+"""The real adapter on the real studio, in a Discord that runs inside the test."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import discord
+import pytest
+import simcord
+from PIL import Image
+
+from bot.adapters.discord import DiscordAdapter
+from bot.adapters.discord.client import EaselClient
+from bot.blobs import DirectoryBlobs
+from bot.models import Job, State
+from bot.settings import Secret, Settings
+from bot.store import Store
+from bot.studio import Studio
+from engine.memory import Fault, MemoryEngine
+from tests.web import SMALL
+
+PATIENCE = 30.0  # seconds; only a broken studio needs them
+
+
+@dataclass
+class Rooms:
+    """A running studio with its Discord adapter, not connected to anything yet."""
+
+    studio: Studio
+    store: Store
+    adapter: DiscordAdapter
+    settings: Settings
+    tenants: tuple[str, ...] = ()  # whose jobs the test looks at, and as whom
+    viewer: str = ""
+
+    async def jobs(self) -> list[Job]:
+        """Every unfinished or unshown job, and those that were shown, the newest last."""
+        rows = await self.store.unfinished() + await self.store.undelivered()
+        return [*{job.id: job for job in [*rows, *await self._shown()]}.values()]
+
+    async def _shown(self) -> list[Job]:
+        found: list[Job] = []
+        for tenant in self.tenants:
+            found += await self.store.jobs(tenant, viewer=self.viewer)
+        return found[::-1]
+
+    async def until(self, id: str, *states: State) -> Job:
+        """The job's row once it has ended so, and that was shown or given up."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                job = await self.store.job(id)
+                if job and job.state in states and (job.delivered or not job.state.ended):
+                    return job
+                await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def rooms(
+    folder: Path,
+    *,
+    step_seconds: float = 0.0,
+    fault: Fault | None = None,
+    edit_interval: float = 0.05,
+    **changes: Any,
+) -> AsyncIterator[Rooms]:
+    """The studio and its adapter on a folder, which may have been used before."""
+    settings = Settings(
+        data_dir=folder, model=("memory",), discord_token=Secret("a.token.of-ours"), **changes
+    )
+    store = await Store.open(settings.database_url)
+    blobs = DirectoryBlobs(folder / "pictures")
+    engine = MemoryEngine(blobs.read, models=(SMALL,), fault=fault, step_seconds=step_seconds)
+    studio = Studio(settings=settings, store=store, engine=engine, blobs=blobs)
+    adapter = DiscordAdapter(studio, settings)
+    adapter.edit_interval = edit_interval
+    studio.add(adapter)
+    await studio.start()
+    try:
+        yield Rooms(studio, store, adapter, settings)
+    finally:
+        await studio.close()
+        await store.close()
+
+
+class Server:
+    """A server with a channel and two people in it."""
+
+    def __init__(self, env: simcord.Env, house: Rooms, client: EaselClient) -> None:
+        self.env, self.house, self.client = env, house, client
+        self.guild = env.create_guild()
+        self.channel = self.guild.create_text_channel("pictures")
+        self.ada = self.guild.add_member(env.create_user("ada"))
+        self.ben = self.guild.add_member(env.create_user("ben"))
+        house.tenants = (f"discord:{self.guild.id}", f"discord:dm:{self.ada.id}")
+        house.viewer = f"discord:{self.ada.id}"
+
+    async def newest(self) -> Job:
+        jobs = await self.house.jobs()
+        return max(jobs, key=lambda job: job.created)
+
+    async def ended(self, *states: State) -> Job:
+        """The newest job, once its end was shown."""
+        return await self.house.until((await self.newest()).id, *(states or (State.RENDERED,)))
+
+    async def painted(self, prompt: str = "a red fox in snow", **options: Any) -> tuple[Job, discord.Message]:
+        """/imagine by Ada: the job, and its message at its end."""
+        result = await self.ada.slash(self.channel, "imagine", prompt=prompt, **options)
+        assert result.acknowledged
+        job = await self.ended()
+        return job, self.message(job)
+
+    def message(self, job: Job) -> discord.Message:
+        """The message that shows a job."""
+        assert job.message
+        wanted = job.message["message"]
+        return next(m for m in self.channel.history(viewer=self.ada) if m.id == wanted)
+
+    async def restart(self) -> None:
+        await self.env.restart_bot(self.house.adapter.client())
+
+
+Opens = Callable[..., Any]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Opens:
+    """`async with opened(...) as server`."""
+
+    @asynccontextmanager
+    async def open_server(*, fixture: bool = False, **changes: Any) -> AsyncIterator[Server]:
+        async with rooms(tmp_path, **changes) as house:
+            client = house.adapter.client()
+            env = simcord.Env(client, shard_count=1)
+            await env.start()
+            try:
+                # A fixture runs in another context than its test; the test's is set by simcord's plugin.
+                with nullcontext() if fixture else env.time_context():
+                    yield Server(env, house, client)
+            finally:
+                await env.shutdown()
+
+    return open_server
+
+
+@pytest.fixture
+async def server(opened: Opens) -> AsyncIterator[Server]:
+    async with opened(fixture=True) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def env(request: pytest.FixtureRequest) -> simcord.Env | None:
+    """Where simcord's plugin finds the clock that a test runs by."""
+    return request.getfixturevalue("server").env if "server" in request.fixturenames else None
+
+
+def said(message: Any) -> str:
+    """All the text of a message of ours."""
+    return "\n".join(_texts(raw(message)))
+
+
+def raw(message: Any) -> Any:
+    """A message's components as JSON."""
+    if isinstance(message, discord.Message):
+        return [each.to_dict() for each in message.components]
+    return message.components
+
+
+def _texts(components: Any) -> list[str]:
+    found = []
+    for each in components:
+        found += [each["content"]] if each["type"] == 10 else []
+        found += _texts(each.get("components", ()))
+    return found
+
+
+def labels(message: Any) -> list[str]:
+    """The labels of a message's buttons."""
+    return [each["label"] for each in _buttons(raw(message))]
+
+
+def _buttons(components: Any) -> list[Any]:
+    found = []
+    for each in components:
+        found += [each] if each["type"] == 2 else []
+        found += _buttons(each.get("components", ()))
+    return found
+
+
+def png(width: int = 32, height: int = 32) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (width, height), "teal").save(out, "PNG")
+    return out.getvalue()

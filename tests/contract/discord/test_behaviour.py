@@ -1,0 +1,320 @@
+"""What people do on Discord, and what they see."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from PIL import Image
+
+from bot.adapters.discord.delivery import vault
+from bot.models import State
+from engine.errors import OutOfMemory
+from tests.contract.discord.conftest import Opens, Server, labels, png, said
+
+
+async def test_a_slash_command_becomes_pictures(server: Server) -> None:
+    job, message = await server.painted("a red fox in snow", count=2)
+
+    assert said(message).startswith("**a red fox in snow**\n")
+    assert labels(message)[-4:] == ["Again", "Edit", "Info", "Delete"]
+    assert [a.description for a in message.attachments] == [
+        "a red fox in snow, picture 1",
+        "a red fox in snow, picture 2",
+    ]
+    for attachment in message.attachments:
+        assert Image.open(io.BytesIO(await attachment.read())).size == (64, 64)
+    assert job.origin.member.name == "ada"
+    assert len(server.channel.history(viewer=server.ben)) == 1
+
+
+async def test_the_token_of_an_interaction_is_sealed_at_rest(server: Server) -> None:
+    job, _ = await server.painted()
+
+    token = vault(server.client).decrypt(job.origin.reply["token"].encode())
+
+    files = [path for path in server.house.settings.data_dir.glob("easel.db*") if path.stat().st_size]
+    assert token and files
+    assert not any(token in path.read_bytes() for path in files)
+
+
+async def test_a_prompt_pings_nobody_and_is_shown_as_typed(server: Server) -> None:
+    _, message = await server.painted(f"@everyone {server.ben.mention} **fox** `x` https://example.org")
+
+    assert not message.mention_everyone and message.mentions == []
+    assert "@everyone" not in said(message).replace("\\@everyone", "")
+    assert "\\*\\*fox\\*\\*" in said(message)
+    for request in server.env.http_requests:
+        body = request.json or {}
+        if "components" in body:
+            assert body.get("allowed_mentions", {}).get("parse") == []
+
+
+async def test_the_longest_prompt_fits(server: Server) -> None:
+    _, message = await server.painted("*_" * 1999)
+
+    assert len(said(message)) <= 4000
+    assert said(message).startswith("**\\*\\_")
+    assert all(len(a.description or "") <= 1024 for a in message.attachments)
+
+
+@pytest.mark.parametrize("command", ["queue", "history", "quota", "styles", "settings", "help"])
+async def test_questions_are_answered_privately(server: Server, command: str) -> None:
+    result = await server.ada.slash(server.channel, command)
+
+    assert result.response is not None and result.response.ephemeral
+    assert len(said(result.response)) > 10
+    assert server.channel.history(viewer=server.ben) == []
+
+
+async def test_a_refusal_is_private_and_its_offer_works(server: Server) -> None:
+    result = await server.ada.slash(server.channel, "imagine", prompt="a fox", count=16)
+
+    (refusal,) = result.followups
+    assert refusal.ephemeral and "Try --count 4." in said(refusal)
+    assert server.channel.history(viewer=server.ben) == []
+
+    await server.ada.click(refusal, label="Make it 4")
+
+    job = await server.ended()
+    assert job.request.count == 4
+    assert len(server.channel.history(viewer=server.ben)) == 1
+
+
+async def test_buttons_work_after_a_restart(server: Server) -> None:
+    job, message = await server.painted()
+
+    await server.restart()
+    await server.ada.click(message, label="U2")
+
+    child = await server.ended()
+    assert (child.parent, child.parent_index, child.request.upscale) == (job.id, 1, 4)
+    assert labels(server.message(child)) == ["Vary (subtle)", "Vary (strong)", "Edit", "Info", "Delete"]
+
+
+async def test_a_stranger_s_delete_is_refused_privately(server: Server) -> None:
+    _, message = await server.painted()
+
+    result = await server.ben.click(message, label="Delete")
+
+    (refusal,) = result.followups
+    assert refusal.ephemeral
+    assert said(refusal) == "Only ada or an administrator can delete that."
+
+
+async def test_deleting_leaves_nothing_but_a_sentence(server: Server) -> None:
+    job, message = await server.painted()
+
+    await server.ada.click(message, label="Delete")
+
+    await server.house.until(job.id, State.DELETED)
+    after = server.message(job)
+    assert said(after) == "These pictures were deleted."
+    assert after.attachments == [] and labels(after) == []
+
+
+async def test_a_button_of_a_deleted_job_says_so(server: Server) -> None:
+    job, _ = await server.painted()
+    history = await server.ada.slash(server.channel, "history")
+    await server.house.store.delete(job.id)
+
+    result = await server.ada.click(history.response, label="1")
+
+    assert result.response is not None and result.response.ephemeral
+    assert said(result.response) == "Those pictures were deleted."
+
+
+async def test_info_is_for_the_one_who_asked(server: Server) -> None:
+    job, message = await server.painted(seed=7)
+
+    result = await server.ben.click(message, label="Info")
+
+    assert result.response is not None and result.response.ephemeral
+    assert f"Job: {job.id}" in said(result.response) and "Seeds: 7 to 10" in said(result.response)
+
+
+async def test_a_form_edits_and_paints_again_even_after_a_restart(server: Server) -> None:
+    job, message = await server.painted("a fox", seed=7, style="noir")
+    shown = await server.ada.click(message, label="Edit")
+    assert shown.modal is not None and len(shown.modal["components"]) == 5
+
+    await server.restart()
+    fields = {"prompt": "a wolf", "style": ["watercolour"], "flags": "--count 1 --seed 9"}
+    await server.ada.submit_modal(shown, fields)
+
+    child = await server.ended()
+    assert (child.prompt, child.style, child.parent) == ("a wolf", "watercolour", job.id)
+    assert (child.request.count, child.request.seed) == (1, 9)
+
+
+async def test_a_form_s_other_options_are_flags(server: Server) -> None:
+    _, message = await server.painted("a fox")
+    shown = await server.ada.click(message, label="Edit")
+
+    result = await server.ada.submit_modal(shown, {"prompt": "a wolf", "flags": "very nice"})
+
+    (refusal,) = result.followups
+    assert refusal.ephemeral and said(refusal).startswith("“very nice” is not an option.")
+
+
+async def test_a_form_takes_a_picture(server: Server) -> None:
+    _, message = await server.painted("a fox")
+    shown = await server.ada.click(message, label="Edit")
+
+    await server.ada.submit_modal(shown, {"prompt": "a wolf", "flags": "", "source": ("w.png", png())})
+
+    assert (await server.ended()).request.source is not None
+
+
+async def test_a_picture_is_a_source(server: Server) -> None:
+    await server.ada.slash(server.channel, "edit", source=("fox.png", png()), prompt="in oil", strength=0.3)
+
+    job = await server.ended()
+    assert job.request.source and job.request.strength == 0.3
+
+
+async def test_a_file_that_is_no_picture_is_refused(server: Server) -> None:
+    result = await server.ada.slash(
+        server.channel, "edit", source=("fox.png", b"no picture"), prompt="in oil"
+    )
+
+    (refusal,) = result.followups
+    assert refusal.ephemeral and "must be a PNG, JPEG or WebP file" in said(refusal)
+
+
+async def test_private_pictures_are_seen_by_one_alone(server: Server) -> None:
+    result = await server.ada.slash(server.channel, "imagine", prompt="a fox", private=True)
+
+    await server.ended()
+    assert result.response is not None and result.response.ephemeral
+    assert server.channel.history(viewer=server.ben) == []
+
+
+async def test_a_private_default_is_kept_though_the_answer_was_deferred_for_all(server: Server) -> None:
+    await server.ada.slash(server.channel, "settings", private=True)
+
+    result = await server.ada.slash(server.channel, "imagine", prompt="a fox")
+
+    await server.ended()
+    (message,) = result.followups
+    assert message.ephemeral and len(message.attachments) == 4
+    assert server.channel.history(viewer=server.ben) == []
+
+
+async def test_autocomplete_offers_styles_and_jobs(server: Server) -> None:
+    job, _ = await server.painted()
+
+    styles = await server.ada.autocomplete(server.channel, "imagine", "style", "water", prompt="x")
+    jobs = await server.ada.autocomplete(server.channel, "show", "job", "fox")
+
+    assert styles == [{"name": "Watercolour", "value": "watercolour"}]
+    assert jobs == [{"name": "a red fox in snow", "value": job.id}]
+
+
+async def test_the_message_menu_upscales_a_single_picture(server: Server) -> None:
+    job, message = await server.painted(count=1)
+
+    await server.ben.context_menu(server.channel, "Upscale", message)
+
+    child = await server.ended()
+    assert child.parent == job.id and child.origin.member.name == "ben"
+    assert not child.origin.private
+
+
+async def test_the_message_menu_lets_one_choose_of_several(server: Server) -> None:
+    _, message = await server.painted()
+
+    result = await server.ben.context_menu(server.channel, "Variations", message)
+
+    assert result.response is not None and result.response.ephemeral
+    assert "V3 subtle" in labels(result.response)
+
+
+async def test_the_message_menu_uses_anybody_s_picture_as_source(server: Server) -> None:
+    message = await server.ben.send(server.channel, "look", attachments=[("b.png", png())])
+
+    shown = await server.ada.context_menu(server.channel, "Use as source", message)
+    await server.ada.submit_modal(shown, {"prompt": "in oil", "flags": ""})
+
+    assert (await server.ended()).request.source
+
+
+async def test_the_message_menu_refuses_what_holds_no_picture(server: Server) -> None:
+    message = await server.ben.send(server.channel, "only words")
+
+    for name in ("Use as source", "Upscale", "Info"):
+        result = await server.ada.context_menu(server.channel, name, message)
+        assert result.response is not None and result.response.ephemeral
+        assert "picture" in said(result.response)
+
+
+async def test_a_mention_with_plain_words_paints(server: Server) -> None:
+    me = server.client.user
+    assert me
+    await server.ada.send(server.channel, f"{me.mention} two pictures of a sleeping cat as pixel art")
+
+    job = await server.ended()
+    assert (job.prompt, job.style, job.request.count) == ("a sleeping cat", "pixel-art", 2)
+    message = server.message(job)
+    assert len(message.attachments) == 2 and message.reference is not None
+
+
+async def test_a_message_that_mentions_nobody_is_not_for_us(server: Server) -> None:
+    await server.ada.send(server.channel, "a red fox in snow")
+
+    assert len(server.channel.history(viewer=server.ada)) == 1
+    assert await server.house.jobs() == []
+
+
+async def test_words_in_a_direct_message_paint(server: Server) -> None:
+    await server.ada.send_dm("a red fox in snow")
+
+    job = await server.ended()
+    assert job.origin.member.tenant == f"discord:dm:{server.ada.id}"
+    assert len(server.ada.user.dm_channel.last_message.attachments) == 4
+
+
+async def test_commands_work_in_direct_messages(server: Server) -> None:
+    await server.ada.user.slash("imagine", prompt="a fox", count=1)
+
+    job = await server.ended()
+    assert job.origin.member.tenant == f"discord:dm:{server.ada.id}" and not job.origin.member.admin
+    assert len(server.ada.user.dm_channel.last_message.attachments) == 1
+
+
+async def test_a_reply_to_a_picture_changes_it(server: Server) -> None:
+    job, message = await server.painted()
+    me = server.client.user
+    assert me
+    await server.ada.send(server.channel, f"{me.mention} make it winter", reply_to=message)
+
+    child = await server.ended()
+    assert (child.prompt == "make it winter" and child.request.source == job.pictures[0].blob) or (
+        child.request.source in {each.blob for each in job.pictures}
+    )
+
+
+async def test_a_mention_that_cannot_be_painted_is_answered(server: Server) -> None:
+    me = server.client.user
+    assert me
+    await server.ada.send(server.channel, f"{me.mention} a fox --count 16")
+    assert "Try --count 4." in said(server.channel.last_message)
+
+    await server.ada.send(server.channel, me.mention)
+    assert "Say what to paint" in said(server.channel.last_message)
+
+
+async def test_a_server_error_is_tried_again(server: Server) -> None:
+    server.env.inject_error("PATCH", "/webhooks/*", status=500, times=1)
+
+    job, message = await server.painted(count=1)
+
+    assert len(message.attachments) == 1 and job.reason == ""
+
+
+async def test_a_failure_is_told_and_can_be_tried_again(opened: Opens) -> None:
+    async with opened(fault=lambda job: OutOfMemory("too little")) as server:
+        await server.ada.slash(server.channel, "imagine", prompt="a fox")
+
+        message = server.message(await server.ended(State.FAILED))
+        assert "Nothing was charged." in said(message) and labels(message) == ["Try again"]

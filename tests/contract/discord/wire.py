@@ -1,0 +1,582 @@
+"""Discord on loopback: a gateway and an HTTP server that the real discord.py logs in to.
+
+It keeps messages, hands out rate limits and errors on demand, and checks every request's body against the
+official OpenAPI document where that is at hand. https://github.com/discord/discord-api-spec
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from aiohttp import WSMsgType, web
+from jsonschema import Draft202012Validator
+
+SPEC = Path(__file__).parents[4] / "shared" / "specs" / "discord-openapi.json"
+PATIENCE = 30.0  # seconds; only a broken studio needs them
+MOST_BYTES = 10 * 2**20  # of one file
+
+APPLICATION, BOT, GUILD, CHANNEL, DM, ADA = 1001, 1002, 2001, 3001, 3002, 4001
+EPHEMERAL, LOADING = 1 << 6, 1 << 7
+Json = dict[str, Any]
+
+
+@dataclass
+class Request:
+    """One request as it came."""
+
+    method: str
+    path: str
+    json: Any
+    files: dict[str, bytes]
+
+
+@dataclass
+class Fault:
+    """An answer to give instead, `times` times."""
+
+    method: str
+    path: str  # a pattern
+    status: int
+    body: Json
+    headers: dict[str, str] = field(default_factory=dict)
+    times: int = 1
+
+
+@dataclass
+class Message:
+    """A message as people see it."""
+
+    id: int
+    channel: int
+    flags: int = 0
+    components: list[Json] = field(default_factory=list)
+    attachments: list[Json] = field(default_factory=list)
+    content: str = ""
+    nonce: str = ""
+    deleted: bool = False
+
+    @property
+    def text(self) -> str:
+        return "\n".join(_texts(self.components))
+
+    @property
+    def buttons(self) -> dict[str, str]:
+        """Label → id."""
+        return dict(_buttons(self.components))
+
+
+def _texts(components: list[Json]) -> list[str]:
+    found = []
+    for each in components:
+        found += [each["content"]] if each["type"] == 10 else []
+        found += _texts(each.get("components", []))
+    return found
+
+
+def _buttons(components: list[Json]) -> list[tuple[str, str]]:
+    found = []
+    for each in components:
+        found += [(each["label"], each["custom_id"])] if each["type"] == 2 else []
+        found += _buttons(each.get("components", []))
+    return found
+
+
+class Wire:
+    """The server's state, and the hand that moves people."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.messages: dict[int, Message] = {}
+        self.files: dict[str, bytes] = {}
+        self.originals: dict[str, int] = {}  # token → its response
+        self.modals: dict[str, Json] = {}
+        self.callbacks: dict[str, tuple[int, float]] = {}  # token → kind, seconds it took
+        self.expired: set[str] = set()
+        self.faults: list[Fault] = []
+        self.problems: list[str] = []
+        self.hellos: list[Json] = []  # every identify and resume
+        self.refuse: int = 0  # gateway close code to answer an identify with
+        self.token_is_good = True
+        self.url = ""
+        self._ids = itertools.count(5001)
+        self._sequence = itertools.count(1)
+        self._socket: web.WebSocketResponse | None = None
+        self._sent: dict[str, float] = {}
+        self._pressed: dict[str, int] = {}  # token → the message whose button it was
+        self._changed = asyncio.Condition()
+        self._connected = asyncio.Event()
+
+    # ---- what people do
+
+    async def slash(self, name: str, *, files: dict[str, bytes] | None = None, **options: Any) -> str:
+        """Ada's slash command; returns its token."""
+        given = [{"name": key, "type": _kind(value), "value": value} for key, value in options.items()]
+        resolved: Json = {"attachments": {}}
+        for key, content in (files or {}).items():
+            stored = self.store(f"{key}.png", content)
+            resolved["attachments"][stored["id"]] = stored
+            given.append({"name": key, "type": 11, "value": stored["id"]})
+        data = {"id": "9", "name": name, "type": 1, "options": given, "resolved": resolved}
+        return await self.interact(2, data)
+
+    async def press(self, message: Message, label: str, **more: Any) -> str:
+        """Ada presses a button."""
+        data = {"component_type": 2, "custom_id": message.buttons[label], "id": 1}
+        return await self.interact(3, data, message=self.payload(message), **more)
+
+    async def interact(self, kind: int, data: Json, **more: Any) -> str:
+        id = str(next(self._ids))
+        token = f"secret-token-{id}"
+        self._sent[token] = time.monotonic()
+        if "message" in more:
+            self._pressed[token] = int(more["message"]["id"])
+        person = {
+            "id": str(ADA),
+            "username": "ada",
+            "discriminator": "0",
+            "avatar": None,
+            "global_name": "Ada",
+        }
+        event = {
+            "id": id,
+            "application_id": str(APPLICATION),
+            "type": kind,
+            "token": token,
+            "version": 1,
+            "guild_id": str(GUILD),
+            "guild": {"id": str(GUILD), "locale": "en-US", "features": []},
+            "guild_locale": "en-US",
+            "locale": "en-US",
+            "channel_id": str(CHANNEL),
+            "channel": {"id": str(CHANNEL), "type": 0, "name": "pictures", "permissions": "0", "position": 0},
+            "member": {
+                "user": person,
+                "roles": [],
+                "permissions": "0",
+                "joined_at": None,
+                "flags": 0,
+                "deaf": False,
+                "mute": False,
+            },
+            "context": 0,
+            "authorizing_integration_owners": {"0": str(GUILD)},
+            "attachment_size_limit": MOST_BYTES,
+            "entitlements": [],
+            "data": data,
+        }
+        await self.send("INTERACTION_CREATE", event | more)
+        return token
+
+    async def say(self, content: str) -> None:
+        """Ada writes something that mentions the bot."""
+        ada = {"id": str(ADA), "username": "ada", "discriminator": "0", "avatar": None}
+        written = self.payload(Message(next(self._ids), CHANNEL, content=content))
+        about = {"author": ada, "mentions": [_bot()], "guild_id": str(GUILD)}
+        guild = {"id": str(GUILD), "name": "home", "unavailable": False, "member_count": 1, "large": False}
+        channel = {"id": str(CHANNEL), "type": 0, "name": "pictures", "position": 0}
+        lists: Json = {key: [] for key in ("members", "threads", "roles", "emojis", "features")}
+        await self.send("GUILD_CREATE", guild | lists | _GUILD | {"channels": [channel]})
+        await self.send("MESSAGE_CREATE", written | about)
+
+    async def send(self, name: str, data: Json) -> None:
+        await self._connected.wait()
+        assert self._socket
+        await self._socket.send_json({"op": 0, "t": name, "s": next(self._sequence), "d": data})
+
+    async def invalidate(self, *, resumable: bool) -> None:
+        """Opcode 9."""
+        assert self._socket
+        self._connected.clear()
+        await self._socket.send_json({"op": 9, "d": resumable})
+
+    async def drop(self) -> None:
+        """Close the gateway connection so that it can be resumed."""
+        assert self._socket
+        self._connected.clear()
+        await self._socket.close(code=4000)
+
+    # ---- what the test sees
+
+    def response(self, token: str) -> Message | None:
+        return self.messages.get(self.originals.get(token, 0))
+
+    async def until(self, there: Callable[[], Any]) -> Any:
+        """What `there` finds, once it finds it."""
+        async with self._changed:
+            await asyncio.wait_for(self._changed.wait_for(there), PATIENCE)
+        return there()
+
+    async def answered(self, token: str, text: str) -> Message:
+        """The response, once it shows a text."""
+
+        def there() -> Message | None:
+            found = self.response(token)
+            return found if found and text in found.text else None
+
+        return await self.until(there)
+
+    async def told(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    # ---- the gateway
+
+    async def gateway(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_json({"op": 10, "d": {"heartbeat_interval": 5000}})
+        async for frame in socket:
+            if frame.type is WSMsgType.TEXT:
+                await self._frame(socket, json.loads(frame.data))
+        return socket
+
+    async def _frame(self, socket: web.WebSocketResponse, frame: Json) -> None:
+        match frame["op"]:
+            case 1:
+                await socket.send_json({"op": 11})
+            case 2:
+                self.hellos.append(frame)
+                await self._identified(socket)
+            case 6:
+                self.hellos.append(frame)
+                self._socket = socket
+                await socket.send_json({"op": 0, "t": "RESUMED", "s": next(self._sequence), "d": {}})
+                self._connected.set()
+        await self.told()
+
+    async def _identified(self, socket: web.WebSocketResponse) -> None:
+        if self.refuse:
+            await socket.close(code=self.refuse)
+            return
+        self._socket = socket
+        ready = {
+            "v": 10,
+            "user": _bot(),
+            "guilds": [],
+            "session_id": "session",
+            "resume_gateway_url": self.url.replace("http", "ws"),
+            "shard": [0, 1],
+            "application": {"id": str(APPLICATION), "flags": 0},
+        }
+        await socket.send_json({"op": 0, "t": "READY", "s": next(self._sequence), "d": ready})
+        self._connected.set()
+
+    # ---- HTTP
+
+    @web.middleware
+    async def look(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        """Read the body, check it, and give the fault that waits for this request."""
+        if not request.path.startswith("/api/"):
+            return await handler(request)
+        body, files = await _body(request)
+        path = request.path.removeprefix("/api/v10")
+        seen = Request(request.method, path, body, files)
+        self.requests.append(seen)
+        self.problems += problems(seen)
+        request["body"], request["files"] = body, files
+        for fault in self.faults:
+            if fault.times and fault.method == request.method and re.fullmatch(fault.path, path):
+                fault.times -= 1
+                await self.told()
+                return _json(fault.body, status=fault.status, headers=fault.headers)
+        response = await handler(request)
+        await self.told()
+        return response
+
+    async def me(self, request: web.Request) -> web.Response:
+        if not self.token_is_good:
+            return _json({"message": "401: Unauthorized", "code": 0}, status=401)
+        return _json(_bot())
+
+    async def application(self, request: web.Request) -> web.Response:
+        about = {
+            "id": str(APPLICATION),
+            "name": "Easel",
+            "icon": None,
+            "description": "",
+            "flags": 0,
+            "bot_public": True,
+            "bot_require_code_grant": False,
+            "verify_key": "",
+            "summary": "",
+            "rpc_origins": [],
+            "team": None,
+            "owner": _bot(),
+        }
+        return _json(about)
+
+    async def bot_gateway(self, request: web.Request) -> web.Response:
+        limit = {"total": 1000, "remaining": 999, "reset_after": 1, "max_concurrency": 1}
+        url = self.url.replace("http", "ws")
+        return _json({"url": url, "shards": 1, "session_start_limit": limit})
+
+    async def commands(self, request: web.Request) -> web.Response:
+        made = [
+            {
+                "id": str(index),
+                "application_id": str(APPLICATION),
+                "version": "1",
+                "default_member_permissions": None,
+                "description": "",
+                "type": 1,
+            }
+            | each
+            for index, each in enumerate(request["body"], start=100)
+        ]
+        return _json(made)
+
+    async def callback(self, request: web.Request) -> web.Response:
+        token, body = request.match_info["token"], request["body"]
+        if token in self.callbacks:
+            return _error(400, 40060, "Interaction has already been acknowledged.")
+        self.callbacks[token] = (body["type"], time.monotonic() - self._sent[token])
+        about: Json = {"id": request.match_info["id"], "type": 2}
+        data = body.get("data", {})
+        if body["type"] == 9:
+            self.modals[token] = data
+        elif body["type"] in (6, 7):
+            self.originals[token] = self._pressed[token]
+        elif body["type"] in (4, 5):
+            flags = data.get("flags", 0) | (LOADING if body["type"] == 5 else 0)
+            message = self._make(CHANNEL, data | {"flags": flags}, request["files"])
+            self.originals[token] = message.id
+            about["response_message_id"] = str(message.id)
+        return _json({"interaction": about})
+
+    async def webhook_message(self, request: web.Request) -> web.Response:
+        token, wanted = request.match_info["token"], request.match_info["message"]
+        if token in self.expired:
+            return _error(401, 50027, "Invalid Webhook Token")
+        id = self.originals.get(token, 0) if wanted == "@original" else int(wanted)
+        return self._touch(id, request)
+
+    async def webhook(self, request: web.Request) -> web.Response:
+        if request.match_info["token"] in self.expired:
+            return _error(401, 50027, "Invalid Webhook Token")
+        return _json(self.payload(self._make(CHANNEL, request["body"], request["files"])))
+
+    async def channel_message(self, request: web.Request) -> web.Response:
+        return self._touch(int(request.match_info["message"]), request)
+
+    async def channel_messages(self, request: web.Request) -> web.Response:
+        body, channel = request["body"], int(request.match_info["channel"])
+        same = (m for m in self.messages.values() if body.get("nonce") and m.nonce == body["nonce"])
+        message = next(same, None) or self._make(channel, body, request["files"])
+        return _json(self.payload(message))
+
+    async def direct(self, request: web.Request) -> web.Response:
+        ada = {"id": str(ADA), "username": "ada", "discriminator": "0", "avatar": None}
+        return _json({"id": str(DM), "type": 1, "recipients": [ada]})
+
+    async def file(self, request: web.Request) -> web.Response:
+        return web.Response(body=self.files[request.match_info["name"]])
+
+    def _touch(self, id: int, request: web.Request) -> web.Response:
+        message = self.messages.get(id)
+        if message is None or message.deleted:
+            return _error(404, 10008, "Unknown Message")
+        if request.method == "DELETE":
+            message.deleted = True
+            return web.Response(status=204)
+        if request.method == "PATCH":
+            self._change(message, request["body"], request["files"])
+        return _json(self.payload(message))
+
+    def _make(self, channel: int, body: Json, files: dict[str, bytes]) -> Message:
+        message = Message(next(self._ids), channel, nonce=str(body.get("nonce", "")))
+        self.messages[message.id] = message
+        self._change(message, body, files)
+        return message
+
+    def _change(self, message: Message, body: Json, files: dict[str, bytes]) -> None:
+        message.flags = (message.flags & ~LOADING) | body.get("flags", 0)
+        message.components = body.get("components", message.components)
+        if "attachments" in body:
+            message.attachments = [
+                self.store(each["filename"], files[f"files[{each['id']}]"], each.get("description", ""))
+                for each in body["attachments"]
+            ]
+
+    def store(self, name: str, content: bytes, description: str = "") -> Json:
+        id = str(next(self._ids))
+        self.files[id] = content
+        if len(content) > MOST_BYTES:
+            self.problems.append(f"{name} has {len(content)} bytes")
+        return {
+            "id": id,
+            "filename": name,
+            "size": len(content),
+            "url": f"{self.url}/cdn/{id}",
+            "proxy_url": f"{self.url}/cdn/{id}",
+            "description": description,
+            "content_type": "image/png",
+        }
+
+    def payload(self, message: Message) -> Json:
+        return {
+            "id": str(message.id),
+            "channel_id": str(message.channel),
+            "author": _bot(),
+            "content": message.content,
+            "timestamp": "2026-01-01T00:00:00+00:00",
+            "edited_timestamp": None,
+            "tts": False,
+            "mention_everyone": False,
+            "mentions": [],
+            "mention_roles": [],
+            "attachments": message.attachments,
+            "embeds": [],
+            "pinned": False,
+            "type": 0,
+            "flags": message.flags,
+            "components": message.components,
+        }
+
+    def app(self) -> web.Application:
+        app = web.Application(middlewares=[self.look], client_max_size=25 * 2**20)
+        api = "/api/v10"
+        hook = api + "/webhooks/{application}/{token}"
+        app.add_routes(
+            [
+                web.get("/", self.gateway),
+                web.get("/cdn/{name}", self.file),
+                web.get(api + "/users/@me", self.me),
+                web.get(api + "/oauth2/applications/@me", self.application),
+                web.get(api + "/gateway/bot", self.bot_gateway),
+                web.put(api + "/applications/{application}/commands", self.commands),
+                web.post(api + "/interactions/{id}/{token}/callback", self.callback),
+                web.post(hook, self.webhook),
+                web.route("*", hook + "/messages/{message}", self.webhook_message),
+                web.post(api + "/channels/{channel}/messages", self.channel_messages),
+                web.route("*", api + "/channels/{channel}/messages/{message}", self.channel_message),
+                web.post(api + "/users/@me/channels", self.direct),
+            ]
+        )
+        return app
+
+
+_GUILD: Json = {
+    "owner_id": str(ADA),
+    "verification_level": 0,
+    "default_message_notifications": 0,
+    "explicit_content_filter": 0,
+    "mfa_level": 0,
+    "premium_tier": 0,
+    "nsfw_level": 0,
+    "preferred_locale": "en-US",
+    "afk_timeout": 60,
+    "system_channel_flags": 0,
+}
+
+
+def _kind(value: Any) -> int:
+    return {bool: 5, str: 3, int: 4, float: 10}[type(value)]
+
+
+def _bot() -> Json:
+    return {"id": str(BOT), "username": "easel", "discriminator": "0", "avatar": None, "bot": True}
+
+
+def _json(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """Without a charset: discord.py compares the whole content type."""
+    body = json.dumps(data).encode()
+    return web.Response(body=body, status=status, headers=headers, content_type="application/json")
+
+
+def _error(status: int, code: int, message: str) -> web.Response:
+    return _json({"code": code, "message": message}, status=status)
+
+
+async def _body(request: web.Request) -> tuple[Any, dict[str, bytes]]:
+    if not request.content_type.startswith("multipart/"):
+        text = await request.text()
+        return (json.loads(text) if text else None), {}
+    body, files = None, {}
+    async for part in await request.multipart():
+        if part.name == "payload_json":
+            body = json.loads(await part.text())
+        else:
+            files[part.name] = bytes(await part.read())
+    return body, files
+
+
+@asynccontextmanager
+async def served() -> AsyncIterator[Wire]:
+    """A server on a free port of this machine."""
+    wire = Wire()
+    runner = web.AppRunner(wire.app(), access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    wire.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield wire
+    finally:
+        await runner.cleanup()
+
+
+# ---- the official document
+
+
+@cache
+def document() -> Json:
+    return json.loads(SPEC.read_text())
+
+
+_PATHS = (
+    (r"/interactions/\d+/[^/]+/callback", "/interactions/{interaction_id}/{interaction_token}/callback"),
+    (r"/webhooks/\d+/[^/]+/messages/@original", "/webhooks/{webhook_id}/{webhook_token}/messages/@original"),
+    (r"/webhooks/\d+/[^/]+/messages/\d+", "/webhooks/{webhook_id}/{webhook_token}/messages/{message_id}"),
+    (r"/webhooks/\d+/[^/]+", "/webhooks/{webhook_id}/{webhook_token}"),
+    (r"/channels/\d+/messages/\d+", "/channels/{channel_id}/messages/{message_id}"),
+    (r"/channels/\d+/messages", "/channels/{channel_id}/messages"),
+    (r"/applications/\d+/commands", "/applications/{application_id}/commands"),
+    (r"/users/@me/channels", "/users/@me/channels"),
+)
+
+
+def problems(request: Request) -> list[str]:
+    """Where a request's body is not what the document says. Nothing where the document is not at hand."""
+    if request.json is None or not SPEC.exists():
+        return []
+    template = next((name for pattern, name in _PATHS if re.fullmatch(pattern, request.path)), None)
+    if template is None:
+        return [f"{request.method} {request.path} is in no list"]
+    found = _validator(request.method.lower(), template).iter_errors(_as_documented(request.json))
+    return [f"{request.method} {template}: {_deepest(error)}" for error in found]
+
+
+@cache
+def _validator(method: str, template: str) -> Draft202012Validator:
+    operation = document()["paths"][template][method]
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    return Draft202012Validator({**schema, "components": document()["components"]})
+
+
+def _deepest(error: Any) -> str:
+    while error.context:
+        error = max(error.context, key=lambda each: len(each.absolute_path))
+    return f"{error.json_path}: {error.message[:300]}"
+
+
+def _as_documented(body: Any) -> Any:
+    """The document has ids as text; discord.py sends some as numbers, and Discord takes both."""
+    if not isinstance(body, dict):
+        return body
+    body = json.loads(json.dumps(body))
+    for holder in (body, body.get("message_reference") or {}):
+        holder |= {key: str(value) for key, value in holder.items() if key.endswith("_id")}
+    for holder in (body, body.get("data") or {}):
+        for each in holder.get("attachments", []):
+            each["id"] = str(each["id"])
+    return body

@@ -1,0 +1,137 @@
+"""Cards as Discord shows them."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from bot.adapters.discord import layout
+from bot.adapters.discord.layout import MAX_TEXT, escape, show, text
+from bot.card import Bar, Button, Card, CardPicture
+
+
+def noise(side: int) -> bytes:
+    """A PNG that does not compress."""
+    out = io.BytesIO()
+    Image.effect_noise((side, side), 90).convert("RGB").save(out, "PNG")
+    return out.getvalue()
+
+
+async def components(card: Card) -> Any:
+    async def read(blob: str) -> bytes:
+        return noise(8)
+
+    view, _ = (await show(card, read)).message()
+    return view.to_components()
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("**bold** and `code`", "\\*\\*bold\\*\\* and \\`code\\`"),
+        ("@everyone <@123> <#4>", "\\@everyone \\<\\@123\\> \\<#4\\>"),
+        ("# heading", "\\# heading"),
+        ("a #hash - dash, 16:9", "a #hash - dash, 16:9"),
+        ("https://example.org", "https\\://example.org"),
+        ("[link](https://x.y)", "\\[link\\](https\\://x.y)"),
+        ("||spoiler|| ~~no~~", "\\|\\|spoiler\\|\\| \\~\\~no\\~\\~"),
+    ],
+)
+def test_what_is_typed_is_shown_as_typed(typed: str, shown: str) -> None:
+    assert escape(typed) == shown
+
+
+@given(st.text(alphabet="*_@<#\\ ab\n:/é", max_size=6000), st.lists(st.text(max_size=900), max_size=12))
+def test_no_text_is_longer_than_a_message_takes(title: str, body: list[str]) -> None:
+    shown = text(Card(kind="text", title=title, facts=("seed 7",), body=tuple(body)))
+
+    assert 1 <= len(shown) <= MAX_TEXT
+
+
+def test_a_card_s_text_is_its_title_its_bar_its_facts_and_its_body() -> None:
+    card = Card(kind="painting", title="a fox", bar=Bar(done=0.5, label="2 of 4 steps"), facts=("about 8 s",))
+
+    assert text(card) == "**a fox**\n▰▰▰▰▱▱▱▱ 2 of 4 steps · about 8 s"
+
+
+async def test_the_largest_card_keeps_to_the_limits() -> None:
+    buttons = tuple(Button(id=f"v1:info:{n:0>80}", label="V1 subtle", name="x", icon="🎲") for n in range(5))
+    pictures = tuple(CardPicture(alt="a" * 5000, width=8, height=8, blob=str(n)) for n in range(17))
+    card = Card(kind="done", title="x" * 4000, pictures=pictures, rows=(buttons,) * 5)
+
+    (container,) = await components(card)
+
+    nested = [each for row in container["components"] for each in row.get("components", [])]
+    assert 1 + len(container["components"]) + len(nested) <= 40
+    (gallery,) = [each for each in container["components"] if each["type"] == 12]
+    assert [len(each["description"]) for each in gallery["items"]] == [1024]
+
+
+async def test_up_to_four_pictures_are_shown_one_by_one_and_more_as_their_grid() -> None:
+    async def read(blob: str) -> bytes:
+        return blob.encode()
+
+    def card(count: int) -> Card:
+        grid = CardPicture(alt="a fox", width=8, height=8, blob="grid")
+        single = [CardPicture(alt=f"a fox, {n}", width=8, height=8, blob=f"{n}") for n in range(count)]
+        return Card(kind="done", title="a fox", pictures=(grid, *single))
+
+    four, many = await show(card(4), read), await show(card(16), read)
+
+    assert [data for _, data, _ in four.files] == [b"0", b"1", b"2", b"3"]
+    assert [data for _, data, _ in many.files] == [b"grid"]
+
+
+async def test_pictures_are_made_to_fit_and_else_a_sentence_says_so() -> None:
+    large = noise(400)
+
+    async def read(blob: str) -> bytes:
+        return large
+
+    card = Card(kind="done", title="a fox", pictures=(CardPicture(alt="a", width=1, height=1, blob="b"),))
+    fitting, hopeless = await show(card, read, 60_000), await show(card, read, 10)
+
+    ((name, data, _),) = fitting.files
+    assert name.endswith(".webp") and len(data) <= 60_000
+    assert hopeless.files == () and "too large for Discord" in text(card, hopeless.note)
+
+
+async def test_a_picture_that_is_gone_leaves_a_card() -> None:
+    async def read(blob: str) -> bytes:
+        raise KeyError(blob)
+
+    card = Card(kind="done", title="a fox", pictures=(CardPicture(alt="a", width=1, height=1, blob="b"),))
+    view, files = (await show(card, read)).message()
+
+    assert files == [] and "is gone" in str(view.to_components())
+
+
+async def test_a_preview_is_shown_as_it_is() -> None:
+    async def read(blob: str) -> bytes:
+        raise AssertionError("a preview is not stored")
+
+    picture = CardPicture(alt="a", width=1, height=1, preview=b"webp")
+    shown = await show(Card(kind="painting", title="a", job="1a", pictures=(picture,)), read)
+
+    assert shown.files == (("1a-1.webp", b"webp", "a"),)
+
+
+async def test_a_card_can_be_sent_twice() -> None:
+    async def read(blob: str) -> bytes:
+        return b"png"
+
+    picture = CardPicture(alt="a", width=1, height=1, blob="b")
+    shown = await show(Card(kind="done", title="a", pictures=(picture,)), read)
+
+    for _ in range(2):
+        view, (file,) = shown.message()
+        assert file.fp.read() == b"png" and view.is_finished()
+
+
+def test_the_least_limit_is_discord_s() -> None:
+    assert layout.LEAST_LIMIT == 10_485_760
