@@ -1,0 +1,1 @@
+"""Trains the built-in model; never imported at run time."""

@@ -122,9 +122,7 @@ KEPT_SYMBOLS = frozenset(
     |blue square|purple square|brown square|black large square|large orange diamond
     |large blue diamond|red triangle pointed up|red triangle pointed down|play button
     |pause button|stop button|right arrow|left arrow|up arrow|down arrow|wheelchair symbol
-    |multiply|plus|heavy dollar sign|water closet|litter in bin sign""".replace("\n    ", "").split(
-        "|"
-    )
+    |multiply|plus|heavy dollar sign|water closet|litter in bin sign""".replace("\n    ", "").split("|")
 )
 KEPT_FLAGS = frozenset(
     """chequered flag|triangular flag|crossed flags|black flag|white flag|rainbow flag|pirate flag
@@ -140,7 +138,7 @@ _HAIR = re.compile(r"\b(hair|bald|beard)$")
 
 def plain(text: str) -> str:
     """Lower case, straight quotes, no accents: the form used in captions and keys."""
-    ascii_text = unicodedata.normalize("NFKD", text.replace("’", "'"))
+    ascii_text = unicodedata.normalize("NFKD", text.replace("\u2019", "'"))
     return "".join(c for c in ascii_text if not unicodedata.combining(c)).lower()
 
 

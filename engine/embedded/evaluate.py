@@ -1,0 +1,283 @@
+"""`python -m engine.embedded.evaluate`: how well the shipped model draws what it is asked.
+
+Prompts and seeds are not those of training. A classifier trained on the real drawings says what a
+picture shows; its own score on real drawings kept aside is the ceiling for every figure here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import random
+import resource
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+from torch.nn import functional as F
+
+from engine.embedded import PIPELINE
+from engine.embedded.classifier import FOLDER, Judge
+from engine.embedded.training import captions
+from engine.embedded.training.scenes import main_colour
+from engine.upscale import Upscaler
+
+FIRST_SEED = 70_000
+BATCH = 16
+COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink")
+COLOURED = ("heart", "car", "apple", "balloon", "star", "flower", "book", "umbrella", "t-shirt",
+            "hat", "fish", "butterfly", "cup", "dress", "gem", "key", "bell", "candle")  # fmt: skip
+SHEET = (
+    "a red heart", "a cat", "a dog", "pizza", "a car", "a house", "a rocket", "a tree",
+    "a smiley face", "a cool face", "a crying face", "a ghost", "an apple", "a strawberry",
+    "a banana", "a birthday cake", "a rose", "a sunflower", "the sun", "a crescent moon",
+    "a star", "an umbrella", "a guitar", "a trophy", "a 3d cat", "a flat cat", "noto cat",
+    "clip art of a cat", "a green heart", "a blue car", "a purple book", "a pink star",
+    "a cat next to a pizza", "a star above a house", "a dog on the left and a ball on the right",
+    "three apples", "a rocket on a blue background", "a fox on a yellow background",
+    "an astronaut", "a robot",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How pictures are drawn for the figures; the defaults are the product's."""
+
+    steps: int = 20
+    guidance: float = 5.0
+
+
+class Studio:
+    """The shipped pipeline as a function from prompts to pixels."""
+
+    def __init__(self, pipeline: Any, settings: Settings) -> None:
+        self.settings = settings
+        self.pipeline = pipeline
+        self.pipeline.set_progress_bar_config(disable=True)
+
+    @classmethod
+    def load(cls, folder: Path, settings: Settings) -> Studio:
+        from diffusers import StableDiffusionPipeline
+
+        return cls(StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32), settings)
+
+    def draw(self, prompts: Sequence[str], first_seed: int) -> Tensor:
+        """`float32[len(prompts), 3, 128, 128]` in 0…1; seeds count up from `first_seed`."""
+        parts = []
+        for start in range(0, len(prompts), BATCH):
+            chunk = list(prompts[start : start + BATCH])
+            seeds = range(first_seed + start, first_seed + start + len(chunk))
+            parts.append(self._draw(chunk, seeds))
+        return torch.cat(parts)
+
+    def _draw(self, prompts: list[str], seeds: Iterable[int]) -> Tensor:
+        images = self.pipeline(
+            prompts,
+            num_inference_steps=self.settings.steps,
+            guidance_scale=self.settings.guidance,
+            generator=[torch.Generator().manual_seed(seed) for seed in seeds],
+            output_type="pt",
+        ).images
+        return torch.as_tensor(images)
+
+
+# --- figures --------------------------------------------------------------------------------
+
+
+def concept_accuracy(studio: Studio, judge: Judge, names: Sequence[str]) -> dict[str, float]:
+    """Top-1 and top-5 of the classifier over one picture per concept."""
+    prompts = [captions.article(name) for name in names]
+    wanted = torch.tensor([judge.number[name] for name in names])
+    best = judge.scores(studio.draw(prompts, FIRST_SEED)).topk(5).indices
+    hits = best == wanted[:, None]
+    common = torch.tensor([name in captions.COMMON for name in names])
+    return {
+        "pictures": len(names),
+        "common_pictures": int(common.sum()),
+        "common_top1": _share(hits[common, 0]),
+        "common_top5": _share(hits[common].any(1)),
+        "other_top1": _share(hits[~common, 0]),
+        "other_top5": _share(hits[~common].any(1)),
+    }
+
+
+def _share(hits: Tensor) -> float:
+    return round(hits.float().mean().item(), 4) if len(hits) else 0.0
+
+
+def colour_accuracy(studio: Studio, count: int) -> dict[str, float]:
+    """How often most of the drawing measures as the colour that was asked for."""
+    asked = list(itertools.product(COLOURED, COLOURS))
+    random.Random(1).shuffle(asked)
+    asked = asked[:count]
+    prompts = [captions.article(f"{colour} {noun}") for noun, colour in asked]
+    pictures = studio.draw(prompts, FIRST_SEED + 10_000)
+    seen = [main_colour(cut_out(picture)) for picture in pictures]
+    hits = [got == colour for got, (_, colour) in zip(seen, asked, strict=True)]
+    return {"pictures": len(hits), "accuracy": round(sum(hits) / len(hits), 4)}
+
+
+def cut_out(picture: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """`uint8[H, W, 4]`: opaque where the picture differs from its corners' colour."""
+    pixels = (picture * 255).round().byte().permute(1, 2, 0).numpy()
+    corners = np.stack([pixels[2, 2], pixels[2, -3], pixels[-3, 2], pixels[-3, -3]])
+    ground = np.median(corners, axis=0)
+    far = np.abs(pixels.astype(np.float32) - ground).max(2) > 28
+    return np.dstack([pixels, far.astype(np.uint8) * 255])
+
+
+def pair_accuracy(studio: Studio, judge: Judge, count: int, *, across: bool) -> dict[str, float]:
+    """Each half shows its own concept rather than the other one, and both are recognisable."""
+    pairs = list(_pairs(judge, count))
+    words = "{} on the left and {} on the right" if across else "{} above {}"
+    prompts = [words.format(*(captions.article(name) for name in pair)) for pair in pairs]
+    pictures = studio.draw(prompts, FIRST_SEED + 20_000 + 1000 * across)
+    first, second = (judge.scores(half) for half in halves(pictures, across=across))
+    placed, named = [], []
+    for index, (a, b) in enumerate(pairs):
+        one, two = judge.number[a], judge.number[b]
+        scores = first[index], second[index]
+        placed.append(bool(scores[0][one] > scores[0][two] and scores[1][two] > scores[1][one]))
+        named.append(one in scores[0].topk(5).indices and two in scores[1].topk(5).indices)
+    return {
+        "pictures": len(pairs),
+        "placed": round(sum(placed) / len(pairs), 4),
+        "both_in_top5": round(sum(named) / len(pairs), 4),
+    }
+
+
+def _pairs(judge: Judge, count: int) -> Iterator[tuple[str, str]]:
+    rng = random.Random(2)
+    common = sorted(captions.COMMON & judge.number.keys())
+    for _ in range(count):
+        first, second = rng.sample(common, 2)
+        yield first, second
+
+
+def halves(pictures: Tensor, *, across: bool) -> tuple[Tensor, Tensor]:
+    """Left and right (or top and bottom) halves, each centred on a white square."""
+    if not across:
+        top, bottom = halves(pictures.transpose(2, 3), across=True)
+        return top.transpose(2, 3), bottom.transpose(2, 3)
+    side = pictures.shape[-1] // 2
+    low = (pictures.shape[-2] - side) // 2 - 4
+    rows = slice(low, low + side + 8)
+    left, right = pictures[..., rows, :side], pictures[..., rows, side:]
+    return F.pad(left, [4, 4, 0, 0], value=1.0), F.pad(right, [4, 4, 0, 0], value=1.0)
+
+
+def diversity(studio: Studio, judge: Judge, count: int) -> dict[str, float]:
+    """Mean distance (0…2) of one prompt's four pictures, beside that of different prompts'."""
+    names = random.Random(3).sample(sorted(captions.COMMON & judge.number.keys()), count)
+    prompts = [captions.article(name) for name in names for _ in range(4)]
+    features = judge.features(studio.draw(prompts, FIRST_SEED + 30_000))
+    distance = torch.cdist(features, features)
+    prompt = torch.arange(len(prompts)) // 4
+    same = prompt[:, None] == prompt[None]
+    itself = torch.eye(len(prompts)).bool()
+    return {
+        "prompts": count,
+        "within_prompt": round(distance[same & ~itself].mean().item(), 4),
+        "between_prompts": round(distance[~same].mean().item(), 4),
+    }
+
+
+def cost(studio: Studio) -> dict[str, float]:
+    """Seconds for four pictures, without and with super-resolution, and peak memory in MB."""
+    upscaler = Upscaler.load()
+    prompts = ["a cat next to a pizza"] * 4
+    studio.draw(prompts, 0)
+    begun = time.perf_counter()
+    pictures = studio.draw(prompts, 0)
+    drawn = time.perf_counter()
+    upscaler(pictures)
+    done = time.perf_counter()
+    return {
+        "threads": torch.get_num_threads(),
+        "bare_pipeline_seconds": round(drawn - begun, 2),
+        "with_super_resolution_seconds": round(done - begun, 2),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+
+
+def sample_of(names: Sequence[str], count: int) -> list[str]:
+    """As many common concepts as others, at most `count` of each; 0 means all there are."""
+    rng = random.Random(0)
+    common = [name for name in names if name in captions.COMMON]
+    others = [name for name in names if name not in captions.COMMON]
+    return [n for part in (common, others) for n in rng.sample(part, min(count or 9999, len(part)))]
+
+
+def evaluate(studio: Studio, sample: int) -> dict[str, Any]:
+    """All figures, on everything (0) or on a sample of that size per figure."""
+    judge = Judge.load()
+    names = sample_of(judge.names, sample)
+    some = sample or 96
+    return {
+        "settings": {"steps": studio.settings.steps, "guidance": studio.settings.guidance},
+        "cost": cost(studio),
+        "classifier_on_real_drawings": json.loads((FOLDER / "ceiling.json").read_text()),
+        "concepts": concept_accuracy(studio, judge, names),
+        "colours": colour_accuracy(studio, some),
+        "left_right": pair_accuracy(studio, judge, some, across=True),
+        "above_below": pair_accuracy(studio, judge, some, across=False),
+        "diversity": diversity(studio, judge, min(some, 24)),
+    }
+
+
+# --- output ---------------------------------------------------------------------------------
+
+
+def contact_sheet(studio: Studio, path: Path, side: int = 192, columns: int = 8) -> None:
+    """The fixed prompts with super-resolution, labelled, as one PNG."""
+    pictures = Upscaler.load()(studio.draw(SHEET, FIRST_SEED + 40_000))
+    rows = -(-len(SHEET) // columns)
+    sheet = Image.new("RGB", (columns * side, rows * (side + 18)), "white")
+    draw = ImageDraw.Draw(sheet)
+    for index, (prompt, picture) in enumerate(zip(SHEET, pictures, strict=True)):
+        left, top = (index % columns) * side, (index // columns) * (side + 18)
+        pixels = (picture * 255).round().byte().permute(1, 2, 0).numpy()
+        sheet.paste(Image.fromarray(pixels).resize((side, side), Image.Resampling.BOX), (left, top))
+        draw.text((left + 4, top + side + 2), prompt[:34], fill="black")
+    sheet.save(path)
+
+
+def table(figures: dict[str, Any]) -> str:
+    """One line per figure."""
+    lines: list[str] = []
+    for group, values in figures.items():
+        lines.extend(f"{group}.{name}: {value}" for name, value in values.items())
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m engine.embedded.evaluate", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
+    parser.add_argument("--sample", type=int, default=0, help="pictures per figure; 0 takes all")
+    parser.add_argument(
+        "--quick", dest="sample", action="store_const", const=16, help="the same as --sample 16"
+    )
+    parser.add_argument("--sheet", type=Path, help="also write a contact sheet PNG")
+    parser.add_argument("--only-sheet", action="store_true", help="skip the figures")
+    parser.add_argument("--pipeline", type=Path, default=PIPELINE, help="folder to judge")
+    parser.add_argument("--steps", type=int, default=Settings().steps)
+    parser.add_argument("--guidance", type=float, default=Settings().guidance)
+    options = parser.parse_args()
+    studio = Studio.load(options.pipeline, Settings(options.steps, options.guidance))
+    if options.sheet:
+        contact_sheet(studio, options.sheet)
+    if not options.only_sheet:
+        figures = evaluate(studio, options.sample)
+        sys.stdout.write((json.dumps(figures, indent=2) if options.json else table(figures)) + "\n")
+
+
+if __name__ == "__main__":
+    main()

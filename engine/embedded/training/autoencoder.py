@@ -1,0 +1,305 @@
+"""The autoencoder: 128x128 pictures to 8x8x32 latents and back.
+
+The encoder is not trained but computed: principal components of 16x16 patches, written into the
+weights of a stock AutoencoderKL encoder. Drawings are simple enough for that (24 dB with 32 of 768
+components), the denoiser can start at once, and its latents never change. Only the decoder learns,
+for as long as wanted, to turn components into clean pictures.
+
+How a convolutional encoder becomes linear: residual branches are zero, so blocks pass their input
+on; strided convolutions read 2x2 neighbours, each level keeping its own principal components; the
+last group normalisation sees two large constants per group, so that it scales by a constant; and
+the SiLU cancels because components come in pairs, silu(x) - silu(-x) = x.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from engine.embedded import PIPELINE
+from engine.embedded.training import data
+from engine.embedded.training.pace import Pace
+
+log = logging.getLogger(__name__)
+
+CHANNELS = (16, 32, 64, 128, 160)
+LATENT_CHANNELS = 32
+PATCH = 16  # pixels per latent cell and side
+GROUPS = 8
+WHITENING = 0.5  # 0 keeps the components' own spread, 1 makes all spreads equal
+ANCHOR = 60.0  # the constant that fixes the last normalisation
+LOG_VARIANCE = -12.0  # of the posterior: practically none
+BATCH = 16
+CROP = 64  # pixels; the decoder mostly trains on crops
+LEARNING_RATE = 2e-3
+
+
+def build() -> AutoencoderKL:
+    """A fresh autoencoder of the shipped shape (5.2 M parameters)."""
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * len(CHANNELS),
+        up_block_types=("UpDecoderBlock2D",) * len(CHANNELS),
+        block_out_channels=CHANNELS,
+        layers_per_block=1,
+        latent_channels=LATENT_CHANNELS,
+        norm_num_groups=GROUPS,
+        mid_block_add_attention=False,
+        sample_size=data.SIDE,
+        scaling_factor=1.0,
+    )
+
+
+# --- the computed encoder -------------------------------------------------------------------
+
+
+def principal_axes(rows: Tensor, count: int) -> Tensor:
+    """The `count` directions with most energy about zero, `float32[count, dimensions]`."""
+    _, axes = torch.linalg.eigh(rows.T @ rows)
+    leading: Tensor = axes.flip(1)[:, :count].T.contiguous()
+    return leading
+
+
+def neighbours(maps: Tensor) -> Tensor:
+    """`[B, C, H, W]` to rows of 2x2 neighbourhoods, `[B*H/2*W/2, C*4]`, ordered as F.unfold."""
+    return F.unfold(maps, 2, stride=2).transpose(1, 2).reshape(-1, maps.shape[1] * 4)
+
+
+@torch.no_grad()
+def fit_encoder(vae: AutoencoderKL, pictures: Tensor) -> None:
+    """Write the principal components of `pictures` (float32[N, 3, H, W], -1…1) into the encoder."""
+    encoder: Any = vae.encoder
+    _silence(encoder)
+    _pass_on(encoder.conv_in, 3)
+    maps = pictures
+    for level, block in enumerate(encoder.down_blocks[:-1]):
+        if level:
+            _pass_on(block.resnets[0].conv_shortcut, maps.shape[1])
+        maps = _fit_level(block.downsamplers[0].conv, maps)
+    _fit_last(encoder, maps)
+    _pass_on(vae.quant_conv, 2 * LATENT_CHANNELS)
+
+
+def _silence(encoder: nn.Module) -> None:
+    """Zero every weight but the normalisations'; residual branches then add nothing."""
+    for module in encoder.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.zeros_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def _pass_on(conv: nn.Conv2d, count: int) -> None:
+    """The first `count` channels go through unchanged."""
+    nn.init.zeros_(conv.weight)
+    middle = conv.kernel_size[0] // 2
+    for channel in range(count):
+        conv.weight[channel, channel, middle, middle] = 1.0
+
+
+def _fit_level(conv: nn.Conv2d, maps: Tensor) -> Tensor:
+    """Set one strided convolution to principal components of 2x2 neighbours; returns its maps."""
+    rows = neighbours(maps)
+    axes = principal_axes(rows, min(conv.out_channels, rows.shape[1]))
+    kernel = axes.reshape(len(axes), maps.shape[1], 2, 2)
+    conv.weight[: len(axes), : maps.shape[1], :2, :2] = kernel
+    return F.conv2d(maps, kernel, stride=2)
+
+
+def _fit_last(encoder: Any, maps: Tensor) -> None:
+    """Components in pairs of opposite sign, two anchors per group, and the way back."""
+    weight, bias = latent_axes(maps)
+    shortcut, out = encoder.down_blocks[-1].resnets[0].conv_shortcut, encoder.conv_out
+    width = CHANNELS[-1] // GROUPS
+    per_group = LATENT_CHANNELS // GROUPS
+    encoder.conv_norm_out.weight.fill_(ANCHOR * math.sqrt(2 / width))
+    nn.init.zeros_(encoder.conv_norm_out.bias)
+    for component in range(LATENT_CHANNELS):
+        first = (component // per_group) * width + 2 * (component % per_group)
+        for channel, sign in ((first, 1.0), (first + 1, -1.0)):
+            shortcut.weight[channel, :, 0, 0] = sign * weight[component]
+            shortcut.bias[channel] = sign * bias[component]
+            out.weight[component, channel, 1, 1] = sign
+    for group in range(GROUPS):
+        shortcut.bias[(group + 1) * width - 1] = ANCHOR
+        shortcut.bias[(group + 1) * width - 2] = -ANCHOR
+    out.bias[LATENT_CHANNELS:] = LOG_VARIANCE
+
+
+def latent_axes(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight and bias from the deepest maps to centred, partly whitened components."""
+    rows = maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
+    centre = rows.mean(0)
+    axes = principal_axes(rows - centre, LATENT_CHANNELS)
+    spread = ((rows - centre) @ axes.T).std(0)
+    scale = spread**-WHITENING
+    scale = scale / (spread * scale).square().mean().sqrt()
+    weight = axes * scale[:, None]
+    return weight, -weight @ centre
+
+
+@torch.no_grad()
+def linear_encoder(vae: AutoencoderKL) -> tuple[Tensor, Tensor]:
+    """The encoder as one matrix: `float32[C, 3 * PATCH * PATCH]` and bias, for speed."""
+    size = 3 * PATCH * PATCH
+    probes = torch.cat([torch.zeros(1, size), torch.eye(size)])
+    maps = vae.encode(probes.reshape(-1, 3, PATCH, PATCH)).latent_dist.mean[:, :, 0, 0]
+    return (maps[1:] - maps[0]).T.contiguous(), maps[0]
+
+
+def encode(pictures: Tensor, matrix: tuple[Tensor, Tensor]) -> Tensor:
+    """`float32[B, 3, H, W]` in -1…1 to latents `float32[B, C, H/16, W/16]`, by matrix and bias."""
+    weight, bias = matrix
+    kernel = weight.reshape(-1, 3, PATCH, PATCH)
+    return F.conv2d(pictures, kernel, bias, stride=PATCH)
+
+
+# --- pictures for it ------------------------------------------------------------------------
+
+
+class Scraps:
+    """Random crops of random drawings on random plain grounds; never two alike."""
+
+    def __init__(self, drawings: data.Rgba, rng: np.random.Generator) -> None:
+        self.drawings = drawings
+        self.rng = rng
+
+    def batch(self, count: int, side: int) -> Tensor:
+        """`float32[count, 3, side, side]` in -1…1."""
+        pictures = np.stack([self._scrap(side) for _ in range(count)])
+        return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
+
+    def _scrap(self, side: int) -> NDArray[np.float32]:
+        rgba = self.drawings[self.rng.integers(len(self.drawings))].astype(np.float32) / 255
+        rgba = self._placed(rgba)
+        alpha = rgba[..., 3:]
+        canvas = rgba[..., :3] * alpha + self._ground() * (1 - alpha)
+        return self._crop(canvas, side) * 2 - 1
+
+    def _placed(self, rgba: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Mostly the size of a single drawing, else smaller, as in compositions."""
+        size = 112 if self.rng.random() < 0.6 else int(self.rng.integers(52, 124))
+        straight = torch.from_numpy(rgba).permute(2, 0, 1)[None]
+        premultiplied = torch.cat([straight[:, :3] * straight[:, 3:], straight[:, 3:]], 1)
+        small = F.interpolate(premultiplied, size=(size, size), mode="bilinear", antialias=True)[0]
+        out = np.zeros_like(rgba)
+        free = data.SIDE - size
+        top, left = (free // 2 if size == 112 else int(self.rng.integers(0, free + 1)) for _ in "yx")
+        colour = (small[:3] / small[3:].clamp_min(1e-4)).clamp(0, 1)
+        placed = torch.cat([colour, small[3:]]).permute(1, 2, 0).numpy()
+        out[top : top + size, left : left + size] = placed
+        return out
+
+    def _ground(self) -> NDArray[np.float32]:
+        if self.rng.random() < 0.7:
+            return np.ones(3, np.float32)
+        return self.rng.random(3, dtype=np.float32)
+
+    def _crop(self, canvas: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+        cells = (data.SIDE - side) // PATCH + 1
+        top, left = (PATCH * int(self.rng.integers(0, cells)) for _ in "yx")
+        return canvas[top : top + side, left : left + side]
+
+
+# --- the trained decoder --------------------------------------------------------------------
+
+
+def gradient_loss(made: Tensor, real: Tensor) -> Tensor:
+    """L1 between horizontal and vertical differences: keeps outlines sharp."""
+    across = (made.diff(dim=-1) - real.diff(dim=-1)).abs().mean()
+    down = (made.diff(dim=-2) - real.diff(dim=-2)).abs().mean()
+    return across + down
+
+
+def prepare(work: Path, minutes: float, seed: int = 0) -> None:
+    """Have an autoencoder in `work`: an earlier one, else the shipped one, else make it.
+
+    Denoiser and latents belong to exactly one encoder, so that one never changes again.
+    """
+    folder = work / "autoencoder"
+    if (folder / "config.json").exists():
+        return
+    if (PIPELINE / "progress.json").exists():
+        vae = AutoencoderKL.from_pretrained(PIPELINE / "vae", dtype=torch.float32)
+        vae.save_pretrained(folder, safe_serialization=True)
+        return
+    torch.manual_seed(seed)
+    vae = build()
+    fit_encoder(vae, _scraps(work, seed).batch(1500, data.SIDE))
+    vae.save_pretrained(folder, safe_serialization=True)
+    train(work, minutes, seed)
+
+
+def train(work: Path, minutes: float, seed: int = 0) -> None:
+    """Train the decoder (on) for a wall-clock budget and save to `work/autoencoder`."""
+    vae = AutoencoderKL.from_pretrained(work / "autoencoder")
+    _optimise(vae, _scraps(work, seed + int(time.time())), minutes, work)
+
+
+def _scraps(work: Path, seed: int) -> Scraps:
+    _, _, drawings = data.load(work)
+    return Scraps(np.asarray(drawings), np.random.default_rng(seed))
+
+
+class _Steps:
+    """The optimiser's side of training, one call per step."""
+
+    def __init__(self, vae: AutoencoderKL, scraps: Scraps) -> None:
+        self.vae, self.scraps, self.done = vae, scraps, 0
+        self.matrix = linear_encoder(vae)
+        self.weights = [*vae.decoder.parameters(), *vae.post_quant_conv.parameters()]
+        self.optimiser = torch.optim.AdamW(
+            self.weights, lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+        )
+
+    def rate(self, done: float) -> None:
+        """Warm-up, then a cosine over the wall-clock budget."""
+        warm = min(1.0, (self.done + 1) / 50)
+        fall = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
+        for group in self.optimiser.param_groups:
+            group["lr"] = LEARNING_RATE * warm * fall
+
+    def __call__(self) -> float:
+        whole = self.done % 8 == 7
+        pictures = self.scraps.batch(BATCH // 4 if whole else BATCH, data.SIDE if whole else CROP)
+        latents = encode(pictures, self.matrix)
+        # A little noise, as the denoiser's latents are never exact.
+        made = self.vae.decode(latents + 0.05 * torch.randn_like(latents)).sample
+        loss = F.l1_loss(made, pictures) + gradient_loss(made, pictures)
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.weights, 1.0)
+        self.optimiser.step()
+        self.done += 1
+        return loss.item()
+
+
+def _optimise(vae: AutoencoderKL, scraps: Scraps, minutes: float, work: Path) -> None:
+    """Train, note the loss, and save every two minutes and at the end."""
+    steps = _Steps(vae, scraps)
+    paced, begun, total = Pace(steps), time.monotonic(), 0.0
+    saved = begun
+    while (done := (time.monotonic() - begun) / (60 * minutes)) < 1:
+        steps.rate(done)
+        total += 0.02 * (paced() - total)
+        if time.monotonic() - saved > 120:
+            _save(vae, work, steps.done, done, total)
+            saved = time.monotonic()
+    _save(vae, work, steps.done, 1.0, total)
+
+
+def _save(vae: AutoencoderKL, work: Path, step: int, done: float, loss: float) -> None:
+    vae.save_pretrained(work / "autoencoder", safe_serialization=True)
+    log.info("autoencoder step %d (%.0f%%): loss %.4f", step, 100 * done, loss)
+    with (work / "autoencoder.jsonl").open("a") as file:
+        file.write(json.dumps({"step": step, "done": done, "loss": loss}) + "\n")

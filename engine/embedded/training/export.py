@@ -1,0 +1,87 @@
+"""Write the pipeline folder: 16-bit safetensors that any stock Stable Diffusion pipeline loads."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from safetensors.torch import load_file
+
+from engine.embedded import PIPELINE
+from engine.embedded.training import autoencoder as autoencoders
+from engine.embedded.training import card, denoiser, text
+
+log = logging.getLogger(__name__)
+
+
+def export(work: Path, folder: Path = PIPELINE) -> Path:
+    """Assemble the newest weights into `folder`; it is replaced in one move.
+
+    Parts that have no checkpoint yet are saved untrained, which fixes shapes and speed early.
+    """
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    progress = progress_of(work)
+    assemble(work).to(dtype=torch.float16).save_pretrained(partial, safe_serialization=True)
+    (partial / "progress.json").write_text(json.dumps(asdict(progress)) + "\n")
+    write_card(work, partial)
+    _replace(folder, partial)
+    log.info("pipeline written to %s", folder)
+    return folder
+
+
+def write_card(work: Path, folder: Path = PIPELINE) -> None:
+    """The model card, with `figures.json` of the working folder when evaluation wrote it there."""
+    progress = json.loads((folder / "progress.json").read_text())
+    lines = card.text(progress, text.LENGTH, card.figures(work / "figures.json"))
+    (folder / "README.md").write_text(lines)
+
+
+def _replace(folder: Path, partial: Path) -> None:
+    old = folder.with_name(f"{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    partial.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def assemble(work: Path) -> StableDiffusionPipeline:
+    """The pipeline in 32 bits with the moving average of the denoiser."""
+    tokenizer, encoder = text.load_encoder(work)
+    return StableDiffusionPipeline(
+        vae=_autoencoder(work),
+        text_encoder=encoder,
+        tokenizer=tokenizer,
+        unet=_denoiser(work),
+        scheduler=denoiser.schedule(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def _autoencoder(work: Path) -> AutoencoderKL:
+    folder = work / "autoencoder"
+    if (folder / "config.json").exists():
+        return AutoencoderKL.from_pretrained(folder)
+    return autoencoders.build()
+
+
+def _denoiser(work: Path) -> UNet2DConditionModel:
+    unet = denoiser.build()
+    average = work / "denoiser" / "ema.safetensors"
+    if average.exists():
+        unet.load_state_dict(load_file(average))
+    return unet
+
+
+def progress_of(work: Path) -> denoiser.Progress:
+    """How far the newest checkpoint has come."""
+    path = work / "denoiser" / "progress.json"
+    return denoiser.Progress(**json.loads(path.read_text())) if path.exists() else denoiser.Progress()

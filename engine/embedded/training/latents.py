@@ -1,0 +1,119 @@
+"""The cached training set: every scene as latents, every sentence as text states."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.embedded.training import data, text
+from engine.embedded.training.autoencoder import encode, linear_encoder
+from engine.embedded.training.scenes import CANVASES, Scene, Stage, paint
+
+log = logging.getLogger(__name__)
+
+# Share of training samples per kind of scene; inside a kind, by scene weight.
+SHARES = {
+    "single": 0.70,
+    "shifted": 0.03,
+    "ground": 0.06,
+    "recoloured": 0.08,
+    "beside": 0.07,
+    "stacked": 0.04,
+    "count": 0.01,
+    "alone": 0.01,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """All samples of one canvas: latents, cumulative sampling weight, text rows."""
+
+    latents: NDArray[np.float16]
+    cumulative: NDArray[np.float64]
+    texts: list[list[int]]
+
+    @property
+    def weight(self) -> float:
+        return float(self.cumulative[-1]) if len(self.cumulative) else 0.0
+
+
+def prepare(work: Path, seed: int = 0) -> None:
+    """Paint and encode all scenes, then encode all sentences; finished parts stay."""
+    if not (work / "scenes.json").exists():
+        _prepare_scenes(work, seed)
+    text.prepare(work, in_order(json.loads((work / "scenes.json").read_text())))
+
+
+def _prepare_scenes(work: Path, seed: int) -> None:
+    table, rows, drawings = data.load(work)
+    drawings = np.asarray(drawings)
+    scenes = Stage(table, rows, drawings, seed).scenes()
+    matrix = linear_encoder(AutoencoderKL.from_pretrained(work / "autoencoder"))
+    for canvas in CANVASES:
+        chosen = [scene for scene in scenes if scene.canvas == canvas]
+        np.save(work / f"latents-{canvas}.npy", encode_scenes(matrix, chosen, drawings))
+    (work / "scenes.json").write_text(json.dumps([_row(scene) for scene in scenes]))
+
+
+def _row(scene: Scene) -> dict[str, Any]:
+    return {
+        "kind": scene.kind,
+        "canvas": scene.canvas,
+        "weight": scene.weight,
+        "rows": [item.row for item in scene.placed],
+        "texts": scene.texts,
+    }
+
+
+def in_order(index: list[dict[str, Any]]) -> list[str]:
+    """The empty prompt, then what lets most scenes take part soonest."""
+    singles = [row for row in index if row["kind"] == "single"]
+    others = [row for row in index if row["kind"] not in ("single", "shifted")]
+    first = [t for row in singles for t in row["texts"][:2]]
+    second = [t for row in others for t in row["texts"]]
+    return ["", *first, *second, *(t for row in index for t in row["texts"])]
+
+
+@torch.no_grad()
+def encode_scenes(
+    matrix: tuple[Tensor, Tensor], scenes: list[Scene], drawings: data.Rgba
+) -> NDArray[np.float16]:
+    """The latents of the scenes, `float16[len(scenes), C, h, w]`."""
+    out = []
+    for start in range(0, len(scenes), 16):
+        pictures = np.stack([paint(scene, drawings) for scene in scenes[start : start + 16]])
+        tensor = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+        out.append(encode(tensor, matrix).numpy().astype(np.float16))
+        if start % 3200 == 0:
+            log.info("latents: %d of %d", start, len(scenes))
+    return np.concatenate(out)
+
+
+def load(work: Path, numbers: dict[str, int]) -> list[Bucket]:
+    """The canvases as sampling buckets; scenes without an encoded sentence wait."""
+    index = json.loads((work / "scenes.json").read_text())
+    for row in index:
+        row["texts"] = [numbers[t] for t in row["texts"] if t in numbers]
+    totals: dict[str, float] = defaultdict(float)
+    for row in index:
+        totals[row["kind"]] += row["weight"] * bool(row["texts"])
+    return [_bucket(work, canvas, index, totals) for canvas in CANVASES]
+
+
+def _bucket(work: Path, canvas: str, index: list[dict[str, Any]], totals: dict[str, float]) -> Bucket:
+    rows = [row for row in index if row["canvas"] == canvas]
+    ready = [bool(row["texts"]) for row in rows]
+    rows = [row for row in rows if row["texts"]]
+    weights = [SHARES[row["kind"]] * row["weight"] / totals[row["kind"]] for row in rows]
+    latents = np.load(work / f"latents-{canvas}.npy")[np.array(ready, dtype=bool)]
+    return Bucket(latents, np.cumsum(weights), [row["texts"] for row in rows])

@@ -1,0 +1,46 @@
+"""How many threads to train with, while others may need the same cores.
+
+A team of threads is as slow as its slowest member: when other programs hold a core, two threads
+get less done than one. So every core is used only while the machine is otherwise quiet.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+import torch
+
+LOOK_SECONDS = 20.0
+QUIET = 0.7  # other runnable processes, on average over a minute
+
+
+class Pace:
+    """Runs steps; `step()` is called once per step."""
+
+    def __init__(self, step: Callable[[], float]) -> None:
+        self.step = step
+        self.cores = os.cpu_count() or 1
+        self.next_look = 0.0
+
+    def __call__(self) -> float:
+        """One step; returns its loss."""
+        if time.monotonic() >= self.next_look:
+            torch.set_num_threads(self._threads())
+            self.next_look = time.monotonic() + LOOK_SECONDS
+        return self.step()
+
+    def _threads(self) -> int:
+        others = os.getloadavg()[0] - torch.get_num_threads()
+        return self.cores if others < QUIET else max(1, self.cores - 1)
+
+
+def be_polite() -> None:
+    """Low priority, also where the kernel shares the cores between process groups first."""
+    os.nice(15)
+    try:
+        with open("/proc/self/autogroup", "w") as file:
+            file.write("5")
+    except OSError:  # other systems, or the feature is off
+        return

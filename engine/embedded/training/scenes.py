@@ -1,0 +1,313 @@
+"""Pictures to learn from: one drawing, recoloured, on a ground, in pairs, in rows, wide or tall.
+
+A scene is plain data, so that the same seed gives the same pictures on every machine.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from engine.embedded.training import captions
+from engine.embedded.training.data import PEOPLE, SIDE, Concept, Drawing, Rgba
+
+WHITE = (255, 255, 255)
+CANVASES = {"square": (SIDE, SIDE), "wide": (160, 96), "tall": (96, 160)}
+HUES = {"red": 0, "orange": 27, "yellow": 50, "green": 122, "blue": 217, "purple": 277, "pink": 333}
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """One drawing on the canvas: its row, its square's corner and side in pixels."""
+
+    row: int
+    left: int
+    top: int
+    side: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One training picture with every sentence that may describe it."""
+
+    kind: str
+    canvas: str
+    placed: tuple[Placed, ...]
+    texts: tuple[str, ...]
+    weight: float
+    ground: tuple[int, int, int] = WHITE
+    tint: str = ""
+
+
+# --- colour ---------------------------------------------------------------------------------
+
+
+def main_colour(rgba: Rgba) -> str:
+    """The colour word of most of a drawing's surface, or "" when no colour has a clear majority."""
+    hsv, solid = _hsv(rgba[::3, ::3])
+    if solid.sum() < 25:
+        return ""
+    words = colour_words(hsv[solid])
+    names, counts = np.unique(words, return_counts=True)
+    best = int(counts.argmax())
+    return str(names[best]) if counts[best] > 0.5 * len(words) else ""
+
+
+def _hsv(rgba: Rgba) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    image = Image.fromarray(np.ascontiguousarray(rgba[..., :3])).convert("HSV")
+    return np.asarray(image, dtype=np.float32), rgba[..., 3] > 128
+
+
+def colour_words(hsv: NDArray[np.float32]) -> NDArray[np.str_]:
+    """Colour word per pixel; `hsv` is float[N, 3] in Pillow's 0…255 scale."""
+    hue, saturation, value = hsv[:, 0] * (360 / 255), hsv[:, 1] / 255, hsv[:, 2] / 255
+    words = np.select(
+        [hue < 14, hue < 41, hue < 66, hue < 165, hue < 250, hue < 297, hue < 345],
+        ["red", "orange", "yellow", "green", "blue", "purple", "pink"],
+        "red",
+    ).astype("<U6")
+    words[(hue < 45) & (value < 0.65) & (saturation > 0.25)] = "brown"
+    words[((hue < 14) | (hue >= 345)) & (saturation < 0.5) & (value > 0.75)] = "pink"
+    dull = (saturation < 0.15) | (value < 0.2)
+    words[dull] = np.select([value[dull] > 0.85, value[dull] < 0.3], ["white", "black"], "grey")
+    return words
+
+
+def tinted(rgba: Rgba, word: str) -> Rgba:
+    """The drawing in another colour: hues turn together so that shading stays."""
+    hsv, solid = _hsv(rgba)
+    out = hsv.copy()
+    if word in ("black", "white"):
+        out[..., 1] *= 0.1
+        out[..., 2] = hsv[..., 2] * 0.3 if word == "black" else 190 + hsv[..., 2] * 0.25
+    else:
+        out[..., 0] = (hsv[..., 0] + HUES[word] * 255 / 360 - _typical_hue(hsv[solid])) % 255
+        out[..., 1] = hsv[..., 1] * (0.55 if word == "pink" else 1.0)
+        if word in ("yellow", "orange"):  # dark yellow reads as olive
+            out[..., 2] = 110 + hsv[..., 2] * 0.57
+    rgb = Image.fromarray(np.clip(out, 0, 255).astype(np.uint8), mode="HSV").convert("RGB")
+    return np.dstack([np.asarray(rgb), rgba[..., 3]])
+
+
+def _typical_hue(hsv: NDArray[np.float32]) -> float:
+    """Circular mean of the hues, weighted by saturation."""
+    angle = hsv[:, 0] * (2 * np.pi / 255)
+    vector = (np.exp(1j * angle) * hsv[:, 1]).sum()
+    return float(np.angle(vector) % (2 * np.pi)) * 255 / (2 * np.pi)
+
+
+# --- painting -------------------------------------------------------------------------------
+
+
+def paint(scene: Scene, drawings: Rgba) -> NDArray[np.uint8]:
+    """The scene as `uint8[height, width, 3]`."""
+    canvas = Image.new("RGB", CANVASES[scene.canvas], scene.ground)
+    for item in scene.placed:
+        rgba = drawings[item.row]
+        image = Image.fromarray(tinted(rgba, scene.tint) if scene.tint else np.asarray(rgba))
+        size = (item.side, item.side)
+        small = image.convert("RGBa").resize(size, Image.Resampling.LANCZOS).convert("RGBA")
+        canvas.paste(small, (item.left, item.top), small)
+    return np.asarray(canvas)
+
+
+# --- choosing -------------------------------------------------------------------------------
+
+
+class Stage:
+    """Draws scenes from the drawings that may be trained on."""
+
+    def __init__(
+        self, table: Sequence[Concept], rows: Sequence[Drawing], drawings: Rgba, seed: int = 0
+    ) -> None:
+        self.rng = random.Random(seed)
+        self.drawings = drawings
+        self.rows = rows
+        self.tags = captions.unique_tags(table)
+        self.nouns = {c.name: captions.names(c) for c in table}
+        self.people = {c.name for c in table if c.group == PEOPLE}
+        self.trained = training_rows(rows)
+        self.by_concept: dict[str, list[int]] = defaultdict(list)
+        for row in self.trained:
+            self.by_concept[rows[row].concept].append(row)
+        self.common = sorted(captions.COMMON & self.by_concept.keys())
+
+    def scenes(self) -> list[Scene]:
+        """The whole training set."""
+        plan: list[tuple[Callable[[], Scene | None], int]] = [
+            (self.grounded, 3500),
+            (self.recoloured, 7000),
+            (self.pair_beside, 4500),
+            (self.pair_stacked, 3000),
+            (self.several, 1200),
+            (self.alone_on_wide_or_tall, 1200),
+            (self.pair_on_wide_or_tall, 1200),
+        ]
+        made = [scene for make, count in plan for _ in range(count) if (scene := make())]
+        return [*self.singles(), *made]
+
+    def singles(self) -> Iterator[Scene]:
+        """Every drawing once in the middle, the common ones also smaller and off-centre."""
+        for row in self.trained:
+            yield self._single(row, Placed(row, 8, 8, 112))
+            if self.rows[row].concept in captions.COMMON:
+                side = self.rng.randrange(76, 106)
+                left, top = (self.rng.randrange(2, 127 - side) for _ in range(2))
+                yield replace(self._single(row, Placed(row, left, top, side)), kind="shifted")
+
+    def _single(self, row: int, placed: Placed) -> Scene:
+        drawing = self.rows[row]
+        texts = self._single_texts(drawing, main_colour(self.drawings[row]))
+        return Scene("single", "square", (placed,), texts, self._weight(row))
+
+    def _single_texts(self, drawing: Drawing, colour: str) -> tuple[str, ...]:
+        nouns, style = self.nouns[drawing.concept], drawing.style
+        label = nouns[0]
+        texts = [captions.styled(label, style, self.rng)]
+        if style in captions.UNSTYLED:
+            texts.append(self.rng.choice([label, captions.article(label)]))
+            texts.append(captions.single(self.rng.choice(nouns), style, self.rng))
+        if len(nouns) > 1:
+            texts.append(captions.single(self.rng.choice(nouns[1:]), style, self.rng))
+        if style == "3d":
+            texts.extend(self.tags[drawing.concept])
+        if colour and drawing.concept in captions.COMMON:
+            noun = f"{colour} {captions.uncoloured(captions.short_name(label))}"
+            texts.append(captions.single(noun, style, self.rng))
+        return tuple(dict.fromkeys(texts))
+
+    def _weight(self, row: int) -> float:
+        drawing = self.rows[row]
+        common = captions.COMMON_WEIGHT if drawing.concept in captions.COMMON else 1.0
+        return common * captions.STYLE_WEIGHTS[drawing.style]
+
+    def _pick(self, concept: str | None = None, style: str | None = None) -> int | None:
+        """A trained row, by style weight; None when the concept has no drawing in the style."""
+        concept = concept or self.rng.choice(self.common)
+        rows = [r for r in self.by_concept[concept] if style in (None, self.rows[r].style)]
+        if not rows:
+            return None
+        weights = [captions.STYLE_WEIGHTS[self.rows[r].style] for r in rows]
+        return self.rng.choices(rows, weights)[0]
+
+    def _noun(self, row: int) -> str:
+        nouns = self.nouns[self.rows[row].concept]
+        return self.rng.choice(nouns[:2])
+
+    def grounded(self) -> Scene | None:
+        """One drawing on a plain ground of a named colour."""
+        row = self._pick()
+        word, rgb = self.rng.choice(list(captions.BACKGROUNDS.items()))
+        if row is None:
+            return None
+        style = self.rows[row].style
+        texts = tuple(
+            captions.on_ground(captions.single(self._noun(row), style, self.rng), word) for _ in range(2)
+        )
+        return Scene("ground", "square", (Placed(row, 8, 8, 112),), texts, 1.0, ground=rgb)
+
+    def recoloured(self) -> Scene | None:
+        """One drawing turned to another colour; dropped unless the result measures as that."""
+        row = self._pick()
+        word = self.rng.choice([*HUES, "black", "white"])
+        if row is None or self.rows[row].concept in self.people:
+            return None
+        if not main_colour(self.drawings[row]):
+            return None
+        if main_colour(tinted(self.drawings[row], word)) != word or word == "white":
+            return None
+        drawing = self.rows[row]
+        noun = captions.uncoloured(captions.short_name(drawing.concept))
+        text = captions.single(f"{word} {noun}", drawing.style, self.rng)
+        placed = (Placed(row, 8, 8, 112),)
+        return Scene("recoloured", "square", placed, (text,), 1.0, tint=word)
+
+    def pair_beside(self, canvas: str = "square") -> Scene | None:
+        """Two things side by side, in one style."""
+        return self._pair(canvas, captions.beside, across=True)
+
+    def pair_stacked(self, canvas: str = "square") -> Scene | None:
+        """Two things one above the other, in one style."""
+        return self._pair(canvas, captions.above, across=False)
+
+    def pair_on_wide_or_tall(self) -> Scene | None:
+        if self.rng.random() < 0.5:
+            return self.pair_beside("wide")
+        return self.pair_stacked("tall")
+
+    def _pair(
+        self, canvas: str, sentence: Callable[[str, str, random.Random], str], *, across: bool
+    ) -> Scene | None:
+        first = self._pick()
+        second = self._pick(style=self.rows[first].style) if first is not None else None
+        if first is None or second is None:
+            return None
+        if self.rows[first].concept == self.rows[second].concept:
+            return None
+        style = self.rows[first].style
+        text = sentence(self._noun(first), self._noun(second), self.rng)
+        placed = tuple(place((first, second), CANVASES[canvas], across=across))
+        kind = "beside" if across else "stacked"
+        return Scene(kind, canvas, placed, (captions.with_style(text, style, self.rng),), 1.0)
+
+    def several(self) -> Scene | None:
+        """Two to five copies of one thing."""
+        row, count = self._pick(), self.rng.choice([2, 3, 3, 4, 5])
+        if row is None:
+            return None
+        text = captions.counted(captions.short_name(self.rows[row].concept), count)
+        text = captions.with_style(text, self.rows[row].style, self.rng)
+        return Scene("count", "square", tuple(copies(row, count)), (text,), 1.0)
+
+    def alone_on_wide_or_tall(self) -> Scene | None:
+        row, canvas = self._pick(), self.rng.choice(["wide", "tall"])
+        if row is None:
+            return None
+        width, height = CANVASES[canvas]
+        placed = Placed(row, (width - 84) // 2, (height - 84) // 2, 84)
+        texts = tuple(captions.single(self._noun(row), self.rows[row].style, self.rng) for _ in range(2))
+        return Scene("alone", canvas, (placed,), texts, 1.0)
+
+
+def place(rows: tuple[int, int], size: tuple[int, int], *, across: bool) -> Iterator[Placed]:
+    """Two equal squares filling the canvas along its width (or height)."""
+    length, breadth = size if across else size[::-1]
+    side = min(length // 2 - 4, breadth - 8)
+    for index, row in enumerate(rows):
+        along = (length // 2) * index + (length // 2 - side) // 2
+        other = (breadth - side) // 2
+        yield Placed(row, *((along, other) if across else (other, along)), side)
+
+
+def copies(row: int, count: int) -> Iterator[Placed]:
+    """Copies in rows that fill a square canvas."""
+    layout = {2: (2,), 3: (1, 2), 4: (2, 2), 5: (2, 3)}[count]
+    side = 60 if count < 5 else 42
+    for line, number in enumerate(layout):
+        top = SIDE * (2 * line + 1) // (2 * len(layout)) - side // 2
+        for index in range(number):
+            left = SIDE * (2 * index + 1) // (2 * number) - side // 2
+            yield Placed(row, left, top, side)
+
+
+def training_rows(rows: Sequence[Drawing]) -> list[int]:
+    """Row numbers that may be trained on."""
+    return [index for index, kept in enumerate(_kept_aside(rows)) if not kept]
+
+
+def held_out_rows(rows: Sequence[Drawing]) -> list[int]:
+    """Row numbers kept aside for evaluation."""
+    return [index for index, kept in enumerate(_kept_aside(rows)) if kept]
+
+
+def _kept_aside(rows: Sequence[Drawing]) -> list[bool]:
+    styles: dict[str, int] = defaultdict(int)
+    for row in rows:
+        styles[row.concept] += 1
+    return [captions.held_out(r.concept, r.style, styles[r.concept]) for r in rows]
