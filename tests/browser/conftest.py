@@ -23,7 +23,7 @@ ARGUMENTS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run "
     "--disable-background-networking --disable-component-update --disable-sync"
 ).split()
-PATIENCE = 20_000  # milliseconds; only a broken page needs them
+PATIENCE = 60_000  # milliseconds; only a broken page, or a machine with much else to do, needs them
 
 OpenPage = Callable[..., Awaitable[Page]]
 

@@ -36,10 +36,13 @@ async def test_a_prompt_waits_paints_and_becomes_four_pictures(house: WebHouse, 
     page = await visit()
     await expect(page.get_by_role("heading", name="What shall we paint?")).to_be_visible()
     seen = await page.evaluate_handle("""() => {
-        const seen = [];
+        // Noted in the page: on a busy machine a question from outside may come when it is all over.
+        const seen = { kinds: [], bar: false, preview: false };
         new MutationObserver(() => {
             const kind = document.querySelector('.message')?.classList[1];
-            if (kind && seen.at(-1) !== kind) seen.push(kind);
+            if (kind && seen.kinds.at(-1) !== kind) seen.kinds.push(kind);
+            seen.bar ||= Boolean(document.querySelector('.message progress'));
+            seen.preview ||= Boolean(document.querySelector('.message img.preview'));
         }).observe(document.querySelector('#feed'), { subtree: true, childList: true, attributes: true });
         return seen;
     }""")
@@ -47,11 +50,13 @@ async def test_a_prompt_waits_paints_and_becomes_four_pictures(house: WebHouse, 
     await page.get_by_role("button", name="a red heart").click()
 
     message = page.locator(".message")
-    await expect(message.locator("progress")).to_be_visible()
-    await expect(message.locator("img.preview")).to_be_visible()
     await expect(message.locator(".shot img")).to_have_count(4)
     await expect(page.locator("#live")).to_have_text(re.compile("^Done: a red heart"))
-    assert await seen.json_value() == ["waiting", "painting", "done"]
+    assert await seen.json_value() == {
+        "kinds": ["waiting", "painting", "done"],
+        "bar": True,
+        "preview": True,
+    }
     await expect(page.locator("#empty")).to_be_hidden()
     await page.wait_for_function(
         "() => [...document.querySelectorAll('.shot img')].every(i => i.complete && i.naturalWidth)"
