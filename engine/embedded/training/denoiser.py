@@ -30,7 +30,8 @@ from engine.embedded.training.pace import Pace
 
 log = logging.getLogger(__name__)
 
-BATCH = 16
+BATCH = 32
+VALIDATION_BATCH = 16
 LEARNING_RATE = 1.5e-3
 FINAL_RATE = 1e-4  # reached at the end of the wall-clock budget
 EMPTY_SHARE = 0.1  # samples that train the empty prompt, for classifier-free guidance
@@ -176,9 +177,11 @@ class Trainer:
 
     def _step(self) -> float:
         clean, words = self.samples.batch()
-        loss = self.noiser.loss(
-            self.unet, clean, words, self.noiser.steps(len(clean)), torch.randn_like(clean)
-        )
+        # Half as many bytes to move: a third more pictures in the same time.
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = self.noiser.loss(
+                self.unet, clean, words, self.noiser.steps(len(clean)), torch.randn_like(clean)
+            )
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.unet.parameters(), 1.0)
@@ -210,9 +213,9 @@ class Trainer:
         generator = torch.Generator().manual_seed(seed + 999_983)
         batches: list[tuple[Tensor, ...]] = []
         for _ in range(16):
-            clean, words = samples.batch()
+            clean, words = samples.batch(VALIDATION_BATCH)
             noise = torch.randn(clean.shape, generator=generator)
-            batches.append((clean, words, self.noiser.steps(BATCH, generator), noise))
+            batches.append((clean, words, self.noiser.steps(VALIDATION_BATCH, generator), noise))
         return batches
 
     @torch.no_grad()

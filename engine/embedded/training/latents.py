@@ -23,14 +23,14 @@ log = logging.getLogger(__name__)
 
 # Share of training samples per kind of scene; inside a kind, by scene weight.
 SHARES = {
-    "single": 0.70,
-    "shifted": 0.03,
+    "single": 0.53,
+    "shifted": 0.02,
     "ground": 0.06,
-    "recoloured": 0.08,
-    "beside": 0.07,
-    "stacked": 0.04,
-    "count": 0.01,
-    "alone": 0.01,
+    "recoloured": 0.07,
+    "beside": 0.17,
+    "stacked": 0.11,
+    "count": 0.02,
+    "alone": 0.02,
 }
 
 

@@ -143,11 +143,11 @@ class Stage:
         plan: list[tuple[Callable[[], Scene | None], int]] = [
             (self.grounded, 3500),
             (self.recoloured, 7000),
-            (self.pair_beside, 4500),
-            (self.pair_stacked, 3000),
+            (self.pair_beside, 9000),
+            (self.pair_stacked, 6000),
             (self.several, 1200),
             (self.alone_on_wide_or_tall, 1200),
-            (self.pair_on_wide_or_tall, 1200),
+            (self.pair_on_wide_or_tall, 1500),
         ]
         made = [scene for make, count in plan for _ in range(count) if (scene := make())]
         return [*self.singles(), *made]
