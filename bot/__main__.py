@@ -1,4 +1,4 @@
-"""The command line: `python -m bot run | imagine | doctor`."""
+"""The command line: `python -m bot run | imagine | admin | slack | doctor`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from bot import commands
 from bot.commands import Option
 from bot.errors import EaselError
+from bot.models import HOUSE
 
 if TYPE_CHECKING:
     from bot.settings import Settings
@@ -48,6 +49,10 @@ async def _run(said: argparse.Namespace) -> int:
     match said.command:
         case "imagine":
             return await _imagine(said, settings.load())
+        case "admin":
+            return await _admin(said, settings.load())
+        case "slack":
+            return _slack(said, settings.load())
         case "doctor":
             return await _doctor(said, settings.load())
     from bot import app
@@ -62,6 +67,27 @@ async def _imagine(said: argparse.Namespace, settings: Settings) -> int:
     options = {option.name: getattr(said, option.name) for option in _options()}
     options["prompt"] = " ".join(said.prompt)
     return await cli.imagine(settings, options, out=said.out, as_json=said.json)
+
+
+async def _admin(said: argparse.Namespace, settings: Settings) -> int:
+    from bot.adapters import cli
+
+    asked = commands.command(f"admin {said.verb}")
+    options = {option.name: getattr(said, option.name) for option in asked.options}
+    return await cli.administer(settings, asked.name, options, tenant=said.tenant, out=said.out)
+
+
+def _slack(said: argparse.Namespace, settings: Settings) -> int:
+    if said.verb == "key":
+        from cryptography.fernet import Fernet
+
+        sys.stdout.write(f"{Fernet.generate_key().decode()}\n")
+        return 0
+    from bot.adapters.slack import manifest
+
+    url = settings.slack_url if said.url is None else said.url
+    sys.stdout.write(manifest.text(url.rstrip("/"), oauth=bool(settings.slack_client_id)))
+    return 0
 
 
 async def _doctor(said: argparse.Namespace, settings: Settings) -> int:
@@ -84,6 +110,8 @@ def parser() -> argparse.ArgumentParser:
         description="Serve until Ctrl-C. Running jobs get 30 s to end; the others wait for the next start.",
     )
     _add_imagine(verbs)
+    _add_admin(verbs)
+    _add_slack(verbs)
     doctor = verbs.add_parser(
         "doctor",
         help="check this machine and the settings, with a remedy for what is wrong",
@@ -117,6 +145,50 @@ def _add_imagine(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     verb.add_argument("--json", action="store_true", help="say the job, its state, files and cost as JSON")
 
 
+def _add_admin(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    admin = verbs.add_parser(
+        "admin",
+        help="administrate: people, tiers, budgets, what waits, what a place allows",
+        description="What administrators do, in the Easel that runs on this data folder or in its absence.",
+        epilog="examples:\n  python -m bot admin status\n  python -m bot admin gift discord:123 600\n"
+        "  python -m bot admin models --model easel-tiny --rule refuse --tenant discord:456",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    named = admin.add_subparsers(dest="verb", required=True, metavar="command")
+    for each in commands.group("admin"):
+        verb = named.add_parser(each.verb, help=each.help, description=each.help, allow_abbrev=False)
+        verb.add_argument(
+            "--tenant",
+            default=HOUSE,
+            metavar="PLACE",
+            help="the server or workspace, as in discord:456 (left out: all of them)",
+        )
+        verb.add_argument(
+            "--out", type=Path, default=Path(), metavar="DIR", help="where to write a file (left out: here)"
+        )
+        for option in each.options:
+            _add_option(verb, option)
+
+
+def _add_slack(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    slack = verbs.add_parser("slack", help="print the Slack app's manifest, or a key for its tokens")
+    named = slack.add_subparsers(dest="verb", required=True, metavar="command")
+    manifest = named.add_parser("manifest", help="print the manifest (YAML) to create the Slack app from")
+    manifest.add_argument("--url", help="the address for HTTP mode (left out: SLACK_URL; empty: Socket Mode)")
+    named.add_parser("key", help="print a new key for SLACK_TOKEN_KEYS")
+
+
+def _add_option(verb: argparse.ArgumentParser, option: Option) -> None:
+    """What is required stands by itself, the rest behind its name."""
+    metavar, help = option.name.upper(), _help(option)
+    if option.required:
+        verb.add_argument(option.name, metavar=metavar, help=help)
+    elif option.kind == "boolean":
+        verb.add_argument(f"--{option.name}", action="store_true", default=None, help=help)
+    else:
+        verb.add_argument(f"--{option.name}", metavar=metavar, help=help)
+
+
 def _options() -> list[Option]:
     return [option for option in commands.command("imagine").options if option.name != "prompt"]
 
@@ -125,6 +197,8 @@ def _help(option: Option) -> str:
     words = [option.help]
     if option.kind in ("integer", "number") and option.maximum is not None:
         words.append(f"{option.minimum or 0:.0f} to {option.maximum:.0f}.")
+    if option.choices:
+        words.append(f"{', '.join(option.choices)}.")
     if option.default:
         words.append(f"Left out: {option.default}.")
     return " ".join(words).replace("%", "%%")

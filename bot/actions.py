@@ -1,7 +1,8 @@
 """What a button means: its id ↔ (action, job, picture), and the child request it derives from the parent.
 
-An id is `v1:<action>:<job>` or `v1:<action>:<job>:<index>`, at most 100 characters. It holds all there is to
-know, so a button works after a restart, an upgrade, and a month later.
+An id is `v1:<action>:<job>` or `v1:<action>:<job>:<index>`, at most 100 characters, with `:relax` at its end
+where what it makes is to be painted behind the others. It holds all there is to know, so a button works after
+a restart, an upgrade, and a month later.
 """
 
 from __future__ import annotations
@@ -26,15 +27,20 @@ Name = Literal[
     "info",
     "pick",
     "show",
+    "share",
     "cancel",
     "delete",
+    "report",
+    "keep",
+    "remove",
+    "forget",
     "try",
 ]
 DERIVING: tuple[Name, ...] = ("upscale", "vary_subtle", "vary_strong", "again")
 STRENGTH: dict[str, float] = {"vary_subtle": 0.4, "vary_strong": 0.75}
 
 _OF_A_PICTURE: tuple[Name, ...] = ("upscale", "vary_subtle", "vary_strong", "pick")
-_ID = re.compile(rf"v1:({'|'.join(get_args(Name))}):(\w{{1,32}})(?::(\d{{1,2}}))?", re.ASCII)
+_ID = re.compile(rf"v1:({'|'.join(get_args(Name))}):(\w{{1,32}})(?::(\d{{1,2}}))?(:relax)?", re.ASCII)
 _TRY = "v1:try:"
 
 
@@ -46,12 +52,14 @@ class Action:
     job: str = ""
     index: int | None = None
     text: str = ""
+    relax: bool = False  # of what derives a job
 
     @property
     def id(self) -> str:
         if self.name == "try":
             return _TRY + self.text
-        return f"v1:{self.name}:{self.job}" + ("" if self.index is None else f":{self.index}")
+        index = "" if self.index is None else f":{self.index}"
+        return f"v1:{self.name}:{self.job}{index}{':relax' if self.relax else ''}"
 
 
 def parse(button: str) -> Action:
@@ -59,10 +67,15 @@ def parse(button: str) -> Action:
     if button.startswith(_TRY) and len(button) <= MAX_ID:
         return Action(name="try", text=button.removeprefix(_TRY))
     found = _ID.fullmatch(button)
-    if not found or (found[3] is None) == (found[1] in _OF_A_PICTURE):
+    if (
+        not found
+        or (found[3] is None) == (found[1] in _OF_A_PICTURE)
+        or (found[4] and found[1] not in DERIVING)
+    ):
         raise Refusal("This button is not one that Easel knows. Ask anew with /imagine.", code="unknown")
     name: Name = next(each for each in get_args(Name) if each == found[1])
-    return Action(name=name, job=found[2], index=None if found[3] is None else int(found[3]))
+    index = None if found[3] is None else int(found[3])
+    return Action(name=name, job=found[2], index=index, relax=bool(found[4]))
 
 
 def picture(job: Job, index: int) -> StoredPicture:

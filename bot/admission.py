@@ -3,42 +3,62 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from bot import prompt, quota
+from bot import card, prompt, quota
 from bot.errors import Offer, Refusal
-from bot.models import Balance, Job, Member
-from bot.settings import Settings
-from bot.store import OverQuota, Store, TooManyWaiting
-from engine.types import ModelInfo
+from bot.models import Balance, Job
+from bot.policy import Rules
+from bot.prompt import Draft
+from bot.store import OverQuota, Store, TooManyWaiting, TooSoon
+from engine.types import GenerationRequest, ModelInfo
+
+SMALLER = (0.75, 0.5, 0.25)
+"""Parts of the area that are offered when a request costs too much, the first that fits."""
 
 
-def account_of(member: Member) -> str:
-    """The account that pays for what a member asks. Two linked identities would share one."""
-    return member.id
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """How a job was asked for, to offer what could be had instead."""
+
+    model: ModelInfo
+    estimate: Callable[[GenerationRequest], float]
+    draft: Draft | None = None  # None: no text can ask for it again
+    relaxing: str = ""  # the button that asks for the same behind the others
 
 
-async def admit(
-    store: Store, job: Job, *, settings: Settings, models: Sequence[ModelInfo]
-) -> tuple[Job, bool]:
+async def admit(store: Store, job: Job, rules: Rules, ask: Ask) -> tuple[Job, bool]:
     """The job as it now stands in the store, and False when its event was admitted before.
 
-    `models` are those that may be asked for, the default first. Raises Refusal (codes "quota" and
-    "waiting") with an offer where one exists.
+    Raises Refusal (codes "quota", "waiting", "cooldown") with offers where some exist.
     """
+    origin = job.origin
+    budgets = rules.budgets(origin.member.tenant, origin.channel)
     try:
-        return await store.admit(
-            job,
-            account=account_of(job.origin.member),
-            cap=settings.daily_seconds,
-            max_waiting=settings.max_waiting,
-        )
+        return await store.admit(job, tier=rules.tier, budgets=budgets)
     except TooManyWaiting as error:
         raise _too_many_waiting(error.waiting) from error
+    except TooSoon as error:
+        raise _too_soon(error, rules) from error
     except OverQuota as error:
-        raise _over_quota(job, error.balance, models) from error
+        offers = tuple(_offers(job, error.balance, rules, ask))
+        raise _over_quota(job, error.balance, offers) from error
+
+
+def tightest(balances: Iterable[Balance]) -> Balance | None:
+    """What limits a request: of allowances and budgets the one with least left; None without any.
+
+    Gifts, which stand in for allowances, count as more of it.
+    """
+    found = list(balances)
+    gift = sum(balance.left for balance in found if balance.name == "gift")
+    limits = [balance for balance in found if balance.name != "gift"]
+    if not limits:
+        return None
+    least = min(limits, key=lambda balance: balance.left + (0 if balance.name else gift))
+    return least if least.name else replace(least, cap=least.cap + gift)
 
 
 def _too_many_waiting(waiting: int) -> Refusal:
@@ -47,28 +67,49 @@ def _too_many_waiting(waiting: int) -> Refusal:
     return Refusal(notice, code="waiting")
 
 
-def _over_quota(job: Job, balance: Balance, models: Sequence[ModelInfo]) -> Refusal:
-    left, cost = math.floor(balance.left), max(1, math.ceil(job.estimate))
-    notice = (
-        f"This costs about {cost} s; you have {left} s left of today's {balance.cap:.0f} s, "
-        f"so {cost - left} s are missing. The allowance resets at 00:00 UTC, {_until(balance.resets)}."
+def _too_soon(error: TooSoon, rules: Rules) -> Refusal:
+    tier = rules.tier
+    return Refusal(
+        f"Your tier, {tier.title}, may ask once in {card.span(tier.cooldown)}. "
+        f"Ask again in {card.span(max(1, math.ceil(error.seconds)))}.",
+        code="cooldown",
     )
-    offers = _fewer(job, balance, models)
+
+
+def _over_quota(job: Job, balance: Balance, offers: tuple[Offer, ...]) -> Refusal:
+    left, cost = math.floor(balance.left), max(1, math.ceil(job.estimate))
+    whose = f"{balance.name} has" if balance.name else "you have"
+    of = f"{'its' if balance.name else 'your'} {balance.cap:,.0f} s"
+    of += f" {'an' if balance.per == 'hour' else 'a'} {balance.per}" if balance.per else ""
+    notice = f"This costs about {cost} s; {whose} {left:,} s left of {of}, so {cost - left} s are missing."
+    if balance.resets:
+        notice += f" That {card.resets(balance, datetime.now(UTC))}."
     if not offers and job.estimate > balance.cap:
         notice += " Try a smaller size or fewer steps."
     return Refusal(notice, code="quota", offers=offers)
 
 
-def _fewer(job: Job, balance: Balance, models: Sequence[ModelInfo]) -> tuple[Offer, ...]:
-    """As many pictures as still fit, as text that can be sent again."""
+def _offers(job: Job, balance: Balance, rules: Rules, ask: Ask) -> Iterator[Offer]:
+    """What would fit: fewer pictures, smaller ones, or the same behind the others."""
+    if ask.draft and not isinstance(ask.draft.source, bytes):
+        yield from _fewer(job, balance, ask.draft)
+        yield from _smaller(job, balance, ask.draft, ask)
+        if "relax" in rules.tier.priorities:
+            yield prompt.offer("Relax: free, later", ask.draft, relax=True)
+    elif ask.relaxing and "relax" in rules.tier.priorities:
+        yield Offer("Relax: free, later", button=ask.relaxing)
+
+
+def _fewer(job: Job, balance: Balance, draft: Draft) -> Iterator[Offer]:
     count = quota.fitting(job.request.count, job.estimate, balance)
-    # A source that came with this very request is not stored, so that no text can name it again.
-    if not 0 < count < job.request.count or job.request.source is not None:
-        return ()
-    draft = replace(prompt.recall(job, models), count=count)
-    return (Offer(f"Make it {count}", prompt.render(draft)),)
+    if 0 < count < job.request.count:
+        yield prompt.offer(f"Make it {count}", draft, count=count)
 
 
-def _until(moment: datetime) -> str:
-    minutes = max(1, round((moment - datetime.now(UTC)).total_seconds() / 60))
-    return f"in about {round(minutes / 60)} h" if minutes >= 90 else f"in about {minutes} min"
+def _smaller(job: Job, balance: Balance, draft: Draft, ask: Ask) -> Iterator[Offer]:
+    request = job.request
+    for part in SMALLER:
+        size = prompt.shrunk((request.width, request.height), part, ask.model)
+        if size and ask.estimate(replace(request, width=size[0], height=size[1])) <= balance.left:
+            yield prompt.offer(f"Make it {card.sized(*size)}", draft, size=size, aspect="")
+            return

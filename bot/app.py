@@ -9,16 +9,20 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import structlog
 
-from bot import telemetry
+from bot import control, telemetry
 from bot.adapters.base import ChatAdapter
 from bot.blobs import DirectoryBlobs
+from bot.clock import TrustedClock
 from bot.errors import SettingError
 from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Studio
+from bot.tiers import Tiers
+from bot.tiers import load as load_tiers
 from engine.errors import EngineError
 from engine.local import LocalEngine
 from engine.memory import MEMORY, MemoryEngine
@@ -31,7 +35,7 @@ MEMORY_STEP = 0.02  # seconds a step takes with MODEL=memory
 
 SURFACES = (
     ("bot.adapters.discord", "DiscordAdapter", "discord_token"),
-    ("bot.adapters.slack", "SlackAdapter", "slack_bot_token"),
+    ("bot.adapters.slack", "SlackAdapter", "slack_wanted"),
 )
 """Module, class and the setting that switches it on."""
 
@@ -39,17 +43,25 @@ SURFACES = (
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Studio]:
     """A studio that is not started yet. Raises StoreError, SettingError."""
-    store = await Store.open(settings.database_url)
+    clock = TrustedClock()
+    store = await Store.open(settings.database_url, clock=clock)
     try:
+        clock.not_before(await store.newest_line())
         blobs = DirectoryBlobs(settings.data_dir / "pictures")
         engine = await asyncio.to_thread(_engine, settings, blobs)
-        studio = Studio(settings=settings, store=store, engine=engine, blobs=blobs)
+        tiers = _tiers(settings, engine)
+        studio = Studio(settings=settings, store=store, engine=engine, blobs=blobs, tiers=tiers)
         try:
             yield studio
         finally:
             await studio.close()
     finally:
         await store.close()
+
+
+def _tiers(settings: Settings, engine: Engine) -> Tiers:
+    path = Path(settings.tiers_file).expanduser() if settings.tiers_file else None
+    return load_tiers(path, [model.name for model in engine.models()])
 
 
 def _engine(settings: Settings, blobs: DirectoryBlobs) -> Engine:
@@ -85,9 +97,10 @@ async def run(settings: Settings) -> None:
             raise
         serving = [asyncio.create_task(_serve(each), name=each.name) for each in adapters]
         try:
-            sys.stdout.write(f"Easel is open at {web.url}\n")
-            sys.stdout.flush()
-            await stopped.wait()
+            async with control.listening(studio, settings.data_dir):
+                sys.stdout.write(f"Easel is open at {web.url}\n")
+                sys.stdout.flush()
+                await stopped.wait()
             log.info("stopping", drain=DRAIN)
             await studio.close(DRAIN)
         finally:

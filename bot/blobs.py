@@ -32,6 +32,10 @@ class BlobStore(Protocol):
         """Raises KeyError when there is no such blob, StoreError when it cannot be read."""
         ...
 
+    async def size(self, name: str) -> int:
+        """In bytes; 0 when there is no such blob. Raises StoreError."""
+        ...
+
     async def sweep(self, needed: Collection[str], older_than: float) -> int:
         """Remove what is not needed and was not put within `older_than` seconds. Raises StoreError.
 
@@ -54,6 +58,9 @@ class DirectoryBlobs:
     async def get(self, name: str) -> bytes:
         return await asyncio.to_thread(self.read, name)
 
+    async def size(self, name: str) -> int:
+        return await asyncio.to_thread(self._size, name)
+
     async def sweep(self, needed: Collection[str], older_than: float) -> int:
         return await asyncio.to_thread(self._sweep, needed, older_than)
 
@@ -63,6 +70,14 @@ class DirectoryBlobs:
             return self._path(name).read_bytes()
         except FileNotFoundError:
             raise KeyError(name) from None
+        except OSError as error:
+            raise _explain(error, self._root) from error
+
+    def _size(self, name: str) -> int:
+        try:
+            return self._path(name).stat().st_size
+        except (FileNotFoundError, KeyError):
+            return 0
         except OSError as error:
             raise _explain(error, self._root) from error
 

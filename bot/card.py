@@ -6,16 +6,17 @@ and ends as the result. The builders below are the only place where its words st
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from bot import actions, commands, presets
 from bot.actions import Action
 from bot.commands import Command, Option, clip
 from bot.errors import Refusal
-from bot.models import Balance, Job, Member, Preferences
+from bot.models import Balance, Job, Member, Preferences, Review, Tier, Use
+from bot.presets import Style
 from engine.types import GenerationRequest, Lane, Place, Progress
 
 
@@ -73,6 +74,8 @@ class Card:
     job: str = ""
     parent: str = ""  # the job this one was made from
     private: bool = False  # only the person who asked may see it
+    adult: bool = False  # for age-restricted channels alone
+    files: tuple[tuple[str, bytes], ...] = ()  # name and content of files to hand over that are no pictures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +165,10 @@ def _delete(job: Job) -> Button:
     return _button("delete", job, "Delete", "Delete these pictures", icon="🗑️", style="danger")
 
 
+def _report(job: Job) -> Button:
+    return _button("report", job, "Report", "Report these pictures to the administrators", icon="🚩")
+
+
 def _upscale(job: Job, index: int, label: str) -> Button:
     return _button("upscale", job, label, f"Upscale picture {index + 1}", index=index, icon="🔍")
 
@@ -202,6 +209,7 @@ def _of(job: Job, kind: Kind, **more: Any) -> Card:
     return Card(
         kind=kind,
         title=more.pop("title", job.prompt),
+        adult=more.pop("adult", any(each.adult for each in job.pictures)),
         job=job.id,
         parent=job.parent or "",
         private=job.origin.private,
@@ -209,12 +217,28 @@ def _of(job: Job, kind: Kind, **more: Any) -> Card:
     )
 
 
-def waiting(job: Job, place: Place | None = None, balance: Balance | None = None) -> Card:
-    """In line. `balance` is the person's after this job's hold."""
+def waiting(
+    job: Job, place: Place | None = None, balance: Balance | None = None, *, held: bool = False
+) -> Card:
+    """In line, or held there. `balance` is what limits the person, after this job's hold."""
+    stand = "on hold" if held else line_place(place) if place else "in line"
+    facts = (f"for @{job.origin.member.name}", stand, *_cost(job, balance))
+    return _of(job, "waiting", facts=facts, rows=((_cancel(job),),))
+
+
+def _cost(job: Job, balance: Balance | None) -> Iterator[str]:
+    if job.relaxed:
+        yield "free, behind the others"
+        return
     cost = f"costs about {amount(job.estimate)}"
-    cost += f" of your {amount(balance.left + job.estimate)} s" if balance else " s"
-    stand = line_place(place) if place else "in line"
-    return _of(job, "waiting", facts=(f"for @{job.origin.member.name}", stand, cost), rows=((_cancel(job),),))
+    if balance is None:
+        yield f"{cost} s"
+        return
+    whose = f"{balance.name}’s" if balance.name else "your"
+    yield f"{cost} of {whose} {amount(balance.left + job.estimate)} s"
+    more = int(balance.left * job.request.count / job.estimate + 1e-6) if job.estimate else 0
+    if more:
+        yield f"about {more} more such pictures left"
 
 
 def painting(job: Job, progress: Progress | None = None, left: float | None = None) -> Card:
@@ -242,7 +266,7 @@ def done(job: Job) -> Card:
     if job.request.upscale > 1:
         return upscaled(job)
     singles = sorted(each.index for each in job.pictures if each.index >= 0)
-    last = (_again(job), _edit(job), _info(job), _delete(job))
+    last = (_again(job), _edit(job), _info(job), _delete(job), _report(job))
     return _of(
         job, "done", facts=_facts(job), pictures=_pictures(job), rows=(*_grid_rows(job, singles), last)
     )
@@ -279,9 +303,9 @@ def upscaled(job: Job) -> Card:
     number = (job.parent_index or 0) + 1
     size = sized(job.request.width, job.request.height)
     facts = [f"picture {number}, {job.request.upscale}× ({size})"]
-    facts += ["from the grid above"] if job.parent else []
+    facts += ["from an earlier picture"] if job.parent else []
     vary = (_vary(job, 0, "subtle", "Vary (subtle)"), _vary(job, 0, "strong", "Vary (strong)"))
-    rows = (vary, (_edit(job), _info(job), _delete(job)))
+    rows = (vary, (_edit(job), _info(job), _delete(job), _report(job)))
     return _of(job, "upscaled", facts=tuple(facts), pictures=_pictures(job), rows=rows)
 
 
@@ -300,17 +324,13 @@ def picked(job: Job, index: int) -> Card:
 
 def refused(refusal: Refusal) -> Card:
     """Why not, and what to do. An offer is a button where its text fits into one, else a line to copy."""
-    fitting = [Action(name="try", text=offer.text) for offer in refusal.offers]
+    ids = {offer: offer.button or Action(name="try", text=offer.text).id for offer in refusal.offers}
     buttons = tuple(
-        Button(id=action.id, label=offer.label[:34], name=offer.label, style="primary")
-        for offer, action in zip(refusal.offers, fitting, strict=True)
-        if len(action.id) <= actions.MAX_ID
+        Button(id=id, label=offer.label[:34], name=offer.label, style="primary")
+        for offer, id in ids.items()
+        if len(id) <= actions.MAX_ID
     )
-    long = [
-        offer.text
-        for offer, action in zip(refusal.offers, fitting, strict=True)
-        if len(action.id) > actions.MAX_ID
-    ]
+    long = [offer.text for offer, id in ids.items() if len(id) > actions.MAX_ID]
     return Card(
         kind="refused",
         body=(refusal.notice, *long),
@@ -326,6 +346,12 @@ def failed(job: Job) -> Card:
 
 def cancelled(job: Job) -> Card:
     return _of(job, "cancelled", facts=("cancelled, nothing charged",), rows=((_again(job),),))
+
+
+def withheld(card: Card) -> Card:
+    """The card without pictures that are for age-restricted channels alone."""
+    line = "These pictures are shown in age-restricted channels only, and this is none."
+    return replace(card, title="", facts=(), body=(line,), pictures=(), rows=card.rows[-1:], adult=False)
 
 
 def deleted(job: Job) -> Card:
@@ -448,49 +474,131 @@ _STATES = {
 }
 
 
-def quota(balance: Balance, now: datetime, pictures: int = 0) -> Card:
-    """What is used and left of the allowance; `pictures` is what that is worth, of the ordinary kind."""
-    facts = [f"{amount(balance.left)} s left"]
-    facts += [f"about {pictures} pictures"] if pictures > 1 else []
-    wait = about((balance.resets - now).total_seconds()).removeprefix("about ")
-    facts.append(f"resets at {balance.resets:%H:%M} UTC, in {wait}")
-    used = f"{amount(balance.used)} of {amount(balance.cap)} s used"
-    done = min(1.0, balance.used / balance.cap) if balance.cap else 1.0
+def quota(tier: Tier, balances: Sequence[Balance], recent: Sequence[Job], now: datetime, cost: float) -> Card:
+    """What is used and left of each allowance; `cost` is that of an ordinary picture, in device-seconds."""
+    own = [each for each in balances if not each.name]
+    first, others = (own[0], own[1:]) if own else (None, [])
+    left = min((each.left for each in balances if each.name != "gift"), default=None)
+    facts = [f"tier {tier.title}"]
+    facts += [] if left is None else [f"{amount(left)} s left"]
+    facts += [] if left is None or not cost else [f"about {int(left / cost)} pictures"]
+    facts += [resets(first, now)] if first else ["no limit"]
+    further = [each for each in balances if each.name]
+    lines = [balance_line(each, now) for each in (*others, *further)]
+    lines += [f"{clip(job.prompt, 60)} · {span(job.device_seconds)} · {job.id}" for job in recent]
     return Card(
         kind="text",
-        title="Your allowance today",
+        title="Your allowance",
         facts=tuple(facts),
-        bar=Bar(done=done, label=used),
+        body=tuple(lines),
+        bar=Bar(done=_used(first), label=used(first)) if first else None,
         private=True,
     )
 
 
-def styles() -> Card:
-    known = presets.load()
-    lines = tuple(f"{style.name}: {style.help}" for style in known.styles.values())
+def used(balance: Balance) -> str:
+    """ "4 of 600 s used this week"."""
+    period = {"day": " today", None: ""}.get(balance.per, f" this {balance.per}")
+    return f"{amount(balance.used)} of {amount(balance.cap)} s used{period}"
+
+
+def _used(balance: Balance) -> float:
+    return min(1.0, balance.used / balance.cap) if balance.cap else 1.0
+
+
+def resets(balance: Balance, now: datetime) -> str:
+    """When what is used counts no more."""
+    if balance.resets is None:
+        return "stays until it is used"
+    wait = about((balance.resets - now).total_seconds()).removeprefix("about ")
+    return f"resets at {moment(balance.resets, now)}, in {wait}"
+
+
+def moment(when: datetime, now: datetime) -> str:
+    """ "14:30 UTC" within a day of now, else "28 Nov, 14:30 UTC"."""
+    near = abs((when - now).total_seconds()) < 86_400
+    return f"{when.astimezone(UTC):{'%H:%M' if near else '%d %b, %H:%M'}} UTC"
+
+
+def balance_line(balance: Balance, now: datetime) -> str:
+    """A bar, what is used, and when that counts no more."""
+    whose = {"": "", "gift": "Your gifts: "}.get(balance.name, f"{balance.name.capitalize()}: ")
+    return f"{meter(_used(balance))} {whose}{used(balance)}, {resets(balance, now)}"
+
+
+def meter(done: float) -> str:
+    """A bar of ten, as text."""
+    full = min(10, max(0, round(done * 10)))
+    return "▰" * full + "▱" * (10 - full)
+
+
+def link_code(code: str) -> Card:
+    lines = (
+        code,
+        "Type /link with this code on the other side within ten minutes. Both sides then share one account: "
+        "its allowance, its history and its place in the line.",
+    )
+    return Card(kind="text", title="Your code", body=lines, private=True)
+
+
+def linked(members: Sequence[str]) -> Card:
+    names = f"{', '.join(members[:-1])} and {members[-1]}" if len(members) > 1 else members[0]
+    body = (f"{names} share one account now: its allowance, its history and its place in the line.",)
+    return Card(kind="text", title="Linked", body=body, private=True)
+
+
+TEAM_SPAN = timedelta(days=7)
+
+
+def team(uses: Sequence[Use]) -> Card:
+    """What each person of a place used lately, the most first."""
+    sums: dict[str, tuple[str, int, float]] = {}
+    for use in uses:
+        _, jobs, seconds = sums.get(use.key, ("", 0, 0.0))
+        sums[use.key] = (use.name, jobs + use.jobs, seconds + use.seconds)
+    most = sorted(sums.values(), key=lambda each: -each[2])
+    lines = [f"{name}: {_jobs(jobs)}, {span(seconds)}" for name, jobs, seconds in most[:10]]
+    lines += [f"and {len(most) - 10} more people"] if len(most) > 10 else []
+    total = span(sum(each[2] for each in most))
+    facts = (f"{_jobs(sum(each[1] for each in most))}, {total} of the device",) if most else ()
+    body = tuple(lines) or ("Nobody has asked for pictures.",)
+    return Card(
+        kind="text", title=f"The team in the last {TEAM_SPAN.days} days", facts=facts, body=body, private=True
+    )
+
+
+def styles(known: Iterable[Style]) -> Card:
+    lines = tuple(f"{style.name}: {style.help}" for style in known)
     use = 'Use one with --style, as in --style "oil painting", or say "as pixel art" at the end.'
     return Card(kind="text", title="Styles", body=(*lines, use), private=True)
 
 
 def settings(preferences: Preferences) -> Card:
     """A person's defaults."""
-    own = "the studio's own"
     lines = (
-        f"Style: {presets.load().label(preferences.style) or 'none'}",
-        f"Model: {preferences.model or own}",
-        f"Count: {preferences.count or own}",
-        f"Shape: {preferences.aspect or own}",
-        f"Private: {'yes' if preferences.private else 'no'}",
+        *defaults(preferences),
         "Change them with /settings; its option reset goes back to the studio's own.",
     )
     return Card(kind="text", title="Your settings", body=lines, private=True)
 
 
-def help(command: Command | None = None) -> Card:
-    """All commands, or one with its options."""
+def defaults(preferences: Preferences) -> tuple[str, ...]:
+    own = "the studio's own"
+    return (
+        f"Style: {presets.load().label(preferences.style) or 'none'}",
+        f"Model: {preferences.model or own}",
+        f"Count: {preferences.count or own}",
+        f"Shape: {preferences.aspect or preferences.size.replace('x', ' × ') or own}",
+        f"Private: {'yes' if preferences.private else 'no'}",
+    )
+
+
+def help(command: Command | None = None, shown: Sequence[Command] = (), *, admin: bool = False) -> Card:
+    """One command with its options, or all that are to be shown; `admin` points at the administrator's."""
     if command is None:
-        lines = [f"/{each.name}: {each.help}" for each in commands.COMMANDS]
+        lines = [f"/{each.name}: {each.help}" for each in shown or commands.FOR_ALL]
         lines.append("/help imagine shows every flag.")
+        lines += ["/help admin shows what administrators can do."] if admin else []
         return Card(kind="text", title="Easel paints what you describe", body=tuple(lines), private=True)
     lines = [command.help, *map(_option_help, command.options)]
     lines += [f"Example: /{command.name} {example}" for example in command.examples]
@@ -507,3 +615,55 @@ def _option_help(option: Option) -> str:
     if option.default:
         parts.append(f"Left out: {option.default}.")
     return " ".join(parts)
+
+
+# --- moderation and privacy -------------------------------------------------------------------------------
+
+
+def reported(new: bool) -> Card:
+    line = "Thank you. The administrators will look at it." if new else "You reported this already."
+    return Card(kind="text", body=(line,), private=True)
+
+
+def review(job: Job, waiting: Review, count: int) -> Card:
+    """A reported job, for an administrator."""
+    people = "1 person" if waiting.reports == 1 else f"{waiting.reports} people"
+    keep = _button("keep", job, "Keep", "Keep these pictures", style="primary")
+    remove = _button("remove", job, "Remove", "Remove these pictures, with a strike", style="danger")
+    return Card(
+        kind="text",
+        title=job.prompt,
+        facts=(f"{_jobs(count)} to decide", f"reported by {people}"),
+        body=(f"Asked for by {job.origin.member.name}", f"Job: {job.id}"),
+        pictures=_pictures(job),
+        rows=((keep, remove),),
+        private=True,
+    )
+
+
+def nothing_to_review() -> Card:
+    return Card(kind="text", title="Reports", body=("Nothing waits for a decision.",), private=True)
+
+
+def exported(name: str, content: bytes, jobs: int, part: int, parts: int) -> Card:
+    lines = [f"{_jobs(jobs)}, with their pictures, your ledger and your defaults."]
+    if part < parts:
+        lines.append(f"This is part {part} of {parts}. /privacy export part: {part + 1} gives the next.")
+    return Card(kind="text", title="Your data", body=tuple(lines), private=True, files=((name, content),))
+
+
+def forget(token: str) -> Card:
+    lines = (
+        "This deletes all your pictures, prompts and defaults, here and under every name you linked, and "
+        "stops your jobs. It cannot be undone.",
+        "What you used of your allowance is kept without your name until its period ends, and so is a block.",
+    )
+    action = Action(name="forget", job=token)
+    button = Button(id=action.id, label="Delete everything", name="Delete all my data", style="danger")
+    return Card(kind="text", title="Delete my data", body=lines, rows=((button,),), private=True)
+
+
+def forgotten(names: int) -> Card:
+    under = "" if names == 1 else f" under all {names} names"
+    lines = (f"Your data are deleted{under}. Messages that showed your pictures are changed one by one.",)
+    return Card(kind="text", title="Deleted", body=lines, private=True)

@@ -1,8 +1,17 @@
 """The vocabulary, declared once: every command, its options, ranges, choices and help.
 
 The adapters' slash options, modals and chips, the command line's flags, the flags inside a prompt and /help
-are all made from `COMMANDS`. The names keep to the strictest platform: `^[-_a-z0-9]{1,32}$`, help of at most
-100 characters, required options first.
+are all made from `COMMANDS`. The names keep to the strictest platform: words of `^[-_a-z0-9]{1,32}$`, help of
+at most 100 characters, required options first, at most 25 subcommands in a group.
+
+A name of two words, as in "admin gift", is a subcommand: `group` is its first word, `verb` its second. An
+adapter shows a group as its platform does (`/admin gift`, `/easel admin gift`, `python -m bot admin gift`)
+and passes the whole name to `Studio.handle`. `find` reads a typed line. Commands of the group "admin" are for
+those whose `Member.admin` is set; the studio decides, adapters may only hide them from the others.
+
+A person, role or channel is text. Where a platform has a picker for them, its adapter uses that and passes a
+member's id ("discord:123"), or the platform's own id of a role or channel, as it stands in `Member.roles` and
+`Origin.channel`. Typed mentions (`<@123>`, `<@&5>`, `<#C1|general>`) are understood too.
 """
 
 from __future__ import annotations
@@ -11,14 +20,14 @@ import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bot.errors import Refusal
 from engine.types import SEED_LIMIT
 
-Kind = Literal["text", "integer", "number", "boolean", "picture"]
-Completes = Literal["", "styles", "models", "aspects", "jobs", "commands"]
+Kind = Literal["text", "integer", "number", "boolean", "picture", "person", "role", "channel"]
+Completes = Literal["", "styles", "models", "aspects", "jobs", "commands", "people", "tiers"]
 Value = str | int | float | bool | bytes
 """An option's value: text, integer, number, boolean; a picture is bytes, or text that names a stored one."""
 
@@ -26,6 +35,7 @@ MAX_PROMPT = 4000  # characters
 MAX_COUNT = 16
 MAX_STEPS = 150
 MAX_GUIDANCE = 30.0
+MAX_SECONDS = 1e9  # device-seconds of one gift or budget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +70,23 @@ class Command:
     name: str
     help: str
     options: tuple[Option, ...] = ()
-    admin: bool = False
+    operator: bool = False  # only for those who run this Easel
     examples: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """The first word of a name of two; empty for a name of one."""
+        return self.name.rpartition(" ")[0]
+
+    @property
+    def admin(self) -> bool:
+        """Whether it is only for administrators of the place."""
+        return self.group == "admin"
+
+    @property
+    def verb(self) -> str:
+        """The last word of the name."""
+        return self.name.rpartition(" ")[2]
 
     def option(self, name: str) -> Option | None:
         return next((option for option in self.options if option.name == name), None)
@@ -119,6 +144,15 @@ ASPECT = Option(
     example="16:9",
     default="square",
 )
+SIZE = Option(
+    name="size",
+    kind="text",
+    help="Width × height in pixels, instead of an aspect ratio.",
+    flags=("size",),
+    maximum=30,
+    example="512x768",
+    default="the model's own",
+)
 PRIVATE = Option(
     name="private",
     kind="boolean",
@@ -153,6 +187,17 @@ PROMPT = Option(
     example="a red fox in snow",
 )
 
+DEFAULTS = (
+    STYLE,
+    MODEL,
+    COUNT,
+    ASPECT,
+    SIZE,
+    PRIVATE,
+    Option(name="reset", kind="boolean", help="Go back to the studio's own defaults."),
+)
+"""What /settings sets for a person, and /admin defaults for everybody here."""
+
 COMMANDS: tuple[Command, ...] = (
     Command(
         name="imagine",
@@ -168,15 +213,7 @@ COMMANDS: tuple[Command, ...] = (
                 example="text, blurry",
             ),
             ASPECT,
-            Option(
-                name="size",
-                kind="text",
-                help="Width × height in pixels, instead of an aspect ratio.",
-                flags=("size",),
-                maximum=30,
-                example="512x768",
-                default="the model's own",
-            ),
+            SIZE,
             COUNT,
             Option(
                 name="seed",
@@ -229,6 +266,13 @@ COMMANDS: tuple[Command, ...] = (
                 default="0.6",
             ),
             PRIVATE,
+            Option(
+                name="relax",
+                kind="boolean",
+                help="Free, and painted only while nobody else wants the device.",
+                flags=("relax",),
+                default="no",
+            ),
         ),
         examples=(
             "a red fox in snow",
@@ -281,31 +325,311 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         name="settings",
         help="Your defaults: style, model, count, shape, privacy. Without options it shows them.",
+        options=DEFAULTS,
+    ),
+    Command(
+        name="link",
+        help="Use one account here and on another side: ask for a code there, type it here.",
         options=(
-            STYLE,
-            MODEL,
-            COUNT,
-            ASPECT,
-            PRIVATE,
-            Option(name="reset", kind="boolean", help="Go back to the studio's own defaults."),
+            Option(
+                name="code",
+                kind="text",
+                help="The code that /link showed you on the other side.",
+                maximum=40,
+                default="you get a code to type on the other side",
+            ),
         ),
     ),
     Command(
+        name="privacy export",
+        help="A copy of all your data: jobs, pictures, ledger, defaults.",
+        options=(
+            Option(
+                name="part",
+                kind="integer",
+                help="Which part, where it is too large for one file.",
+                minimum=1,
+                maximum=10_000,
+                example="2",
+                default="1",
+            ),
+        ),
+    ),
+    Command(name="privacy delete", help="Delete your pictures, prompts and defaults. It asks you first."),
+    Command(
         name="help",
         help="What can be asked for, and how.",
-        options=(Option(name="command", kind="text", help="One command.", maximum=32, completes="commands"),),
+        options=(Option(name="command", kind="text", help="One command.", maximum=65, completes="commands"),),
     ),
 )
+
+# --- administration ---------------------------------------------------------------------------------------
+
+PERSON = Option(
+    name="person",
+    kind="person",
+    help="Whom: a mention, or an id such as discord:123.",
+    required=True,
+    maximum=100,
+    completes="people",
+    example="discord:123",
+)
+CHANNEL = Option(
+    name="channel",
+    kind="channel",
+    help="Which channel.",
+    maximum=100,
+    example="#general",
+)
+TIER = Option(
+    name="tier",
+    kind="text",
+    help="A tier's name; /admin tiers shows them. “none” takes it away.",
+    required=True,
+    maximum=64,
+    completes="tiers",
+    example="team",
+)
+REASON = Option(name="reason", kind="text", help="Why; they are told.", maximum=300)
+RULE = Option(
+    name="rule",
+    kind="text",
+    help="Allow only those that are allowed, refuse it, or clear what was said about it.",
+    choices=("allow", "refuse", "clear"),
+)
+
+ADMINISTRATION: tuple[Command, ...] = (
+    Command(
+        name="admin status", help="Why is it slow: who waits how long, the device's pace, what is paused."
+    ),
+    Command(
+        name="admin job",
+        help="Cancel a job, hold it in line, let it go on, or move it behind the others.",
+        options=(
+            JOB,
+            Option(
+                name="do",
+                kind="text",
+                help="What to do with it.",
+                required=True,
+                choices=("cancel", "hold", "release", "relax"),
+            ),
+        ),
+        examples=("1a2b3c4d5e6f hold",),
+    ),
+    Command(
+        name="admin person",
+        help="A person's tier, allowances, last jobs, and whether they are blocked.",
+        options=(PERSON,),
+        examples=("discord:123",),
+    ),
+    Command(
+        name="admin tier",
+        help="Give a person a tier of their own here, whatever their roles.",
+        options=(PERSON, TIER),
+        examples=("discord:123 team",),
+    ),
+    Command(
+        name="admin gift",
+        help="Give a person device-seconds that last until they are used.",
+        operator=True,
+        options=(
+            PERSON,
+            Option(
+                name="seconds",
+                kind="number",
+                help="How many device-seconds.",
+                required=True,
+                minimum=1,
+                maximum=MAX_SECONDS,
+                example="600",
+            ),
+        ),
+        examples=("discord:123 600",),
+    ),
+    Command(
+        name="admin reset",
+        help="Empty a person's used allowances, so that their periods begin anew.",
+        operator=True,
+        options=(PERSON,),
+        examples=("discord:123",),
+    ),
+    Command(
+        name="admin block",
+        help="Refuse a person's requests and presses here.",
+        options=(
+            PERSON,
+            Option(
+                name="hours",
+                kind="integer",
+                help="For how long.",
+                minimum=1,
+                maximum=87_600,
+                example="24",
+                default="until /admin unblock",
+            ),
+            REASON,
+        ),
+        examples=("discord:123 24",),
+    ),
+    Command(name="admin unblock", help="Let a blocked person ask again.", options=(PERSON,)),
+    Command(name="admin pause", help="Start nothing more and take nothing new; what waits stays in line."),
+    Command(name="admin drain", help="Take nothing new; what was accepted is painted."),
+    Command(name="admin resume", help="Go on after a pause or a drain."),
+    Command(name="admin tiers", help="The tiers, what they allow, and which roles have them."),
+    Command(
+        name="admin role",
+        help="Give everybody with a role or in a user group a tier.",
+        options=(
+            Option(
+                name="role",
+                kind="role",
+                help="The role or user group; “everyone” for all without one.",
+                required=True,
+                maximum=100,
+                example="everyone",
+            ),
+            TIER,
+        ),
+        examples=("everyone team",),
+    ),
+    Command(
+        name="admin budget",
+        help="Device-seconds that all people of a channel, or of this place, may use together.",
+        options=(
+            Option(
+                name="seconds",
+                kind="number",
+                help="How many device-seconds; 0 takes the budget away.",
+                minimum=0,
+                maximum=MAX_SECONDS,
+                example="7200",
+                default="show the budgets",
+            ),
+            Option(
+                name="per",
+                kind="text",
+                help="In which period.",
+                choices=("hour", "day", "week", "month"),
+                default="month",
+            ),
+            replace(CHANNEL, default="the whole place"),
+        ),
+        examples=("7200 per: week channel: #spring-campaign",),
+    ),
+    Command(
+        name="admin channel",
+        help="In which channels Easel paints. Without options it shows them.",
+        options=(CHANNEL, RULE),
+        examples=("#general refuse",),
+    ),
+    Command(
+        name="admin models",
+        help="Which models may be asked for here. Without options it shows them.",
+        options=(MODEL, RULE),
+        examples=("easel-tiny allow",),
+    ),
+    Command(
+        name="admin styles",
+        help="Which styles may be asked for here. Without options it shows them.",
+        options=(replace(STYLE, maximum=100), RULE),
+        examples=("pixel-art refuse",),
+    ),
+    Command(
+        name="admin defaults",
+        help="Defaults of everybody here who has none of their own. Without options it shows them.",
+        options=DEFAULTS,
+        examples=("--style 3d --count 2",),
+    ),
+    Command(
+        name="admin language",
+        help="In which language Easel answers here. Without options it shows it.",
+        options=(Option(name="language", kind="text", help="English or German.", choices=("en", "de")),),
+        examples=("de",),
+    ),
+    Command(
+        name="admin moderation",
+        help="How strictly words and pictures are checked here. Without options it shows it.",
+        options=(
+            Option(
+                name="strictness",
+                kind="text",
+                help="Within the bounds that this Easel keeps everywhere.",
+                choices=("relaxed", "standard", "strict"),
+            ),
+            Option(name="refuse", kind="text", help="A word or phrase to refuse here.", maximum=100),
+            Option(name="allow", kind="text", help="A word or phrase to allow here.", maximum=100),
+            Option(name="clear", kind="text", help="Forget a word or phrase of either list.", maximum=100),
+        ),
+        examples=("strict",),
+    ),
+    Command(name="admin review", help="Reported pictures that wait for a decision, the oldest first."),
+    Command(
+        name="admin decide",
+        help="Keep or remove pictures that were reported.",
+        options=(
+            JOB,
+            Option(
+                name="do",
+                kind="text",
+                help="Removing counts as a strike for whoever asked for them.",
+                required=True,
+                choices=("keep", "remove"),
+            ),
+        ),
+        examples=("1a2b3c4d5e6f keep",),
+    ),
+    Command(
+        name="admin audit",
+        help="Who changed what, newest first.",
+        options=(Option(name="search", kind="text", help="Words of the line.", maximum=100, example="gift"),),
+    ),
+    Command(
+        name="admin export",
+        help="The ledger as a CSV file.",
+        options=(
+            Option(
+                name="days",
+                kind="integer",
+                help="How many days back.",
+                minimum=1,
+                maximum=3650,
+                example="30",
+                default="30",
+            ),
+        ),
+    ),
+)
+
+COMMANDS = (*COMMANDS, *ADMINISTRATION)
+
+
+FOR_ALL = tuple(each for each in COMMANDS if not each.admin)
+"""Those that need no administrator."""
+
+
+def group(name: str) -> tuple[Command, ...]:
+    """The subcommands of a group; none when there is no such group."""
+    return tuple(each for each in COMMANDS if each.group == name)
 
 
 def command(name: str) -> Command:
     """Raises Refusal for a name that is not in the vocabulary."""
     found = next((each for each in COMMANDS if each.name == name), None)
     if found is None:
-        near = suggest(name, [each.name for each in COMMANDS])
+        near = suggest(name, [each.name for each in group(name.split(" ")[0]) or COMMANDS])
         hint = f"Did you mean /{near}?" if near else "/help lists the commands."
         raise Refusal(f"There is no command /{clip(name)}. {hint}", code="unknown")
     return found
+
+
+def find(line: str) -> tuple[Command, str]:
+    """The command that a typed line begins with, and the rest of the line. Raises Refusal."""
+    first, _, rest = line.strip().partition(" ")
+    if not group(first.casefold()):
+        return command(first.casefold()), rest.strip()
+    verb, _, rest = rest.strip().partition(" ")
+    return command(f"{first} {verb}".strip().casefold()), rest.strip()
 
 
 def check(name: str, options: Mapping[str, object]) -> dict[str, Value]:
@@ -344,7 +668,22 @@ def read(option: Option, value: object) -> Value:
             return _boolean(option, value)
         case "picture" if isinstance(value, bytes | bytearray | memoryview):
             return bytes(value)
+        case "person" | "role" | "channel":
+            return _named(option, _text(option, value).strip())
     return _text(option, value)
+
+
+_MENTION = re.compile(r"<(?:@[!&]?|#|!subteam\^)(?P<id>\w+)(?:\|[^>]*)?>", re.ASCII)
+
+
+def _named(option: Option, text: str) -> str:
+    """The id in a mention, or what was typed without its sign."""
+    found = _MENTION.fullmatch(text)
+    name = found["id"] if found else text.lstrip("@#")
+    if not name or not name.isprintable() or "<" in name:
+        example = f", for example {option.example}" if option.example else ""
+        raise Unusable(f"{option.label} takes a mention or an id{example}; “{clip(text)}” is neither.")
+    return name
 
 
 def _text(option: Option, value: object) -> str:
@@ -410,7 +749,11 @@ def unknown(what: str, name: str, known: Iterable[str], *, dashes: str = "") -> 
     """ "There is no flag --aspct. Did you mean --aspect?" """
     names = list(known)
     near = suggest(name, names)
-    all_there_are = f"There are {', '.join(dashes + each for each in names)}." if names else "It takes none."
+    all_there_are = (
+        f"There {'is' if len(names) == 1 else 'are'} {', '.join(dashes + each for each in names)}."
+        if names
+        else "It takes none."
+    )
     hint = f"Did you mean {dashes}{near}?" if near else all_there_are
     return f"There is no {what} {dashes}{clip(name)}. {hint}"
 

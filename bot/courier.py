@@ -16,7 +16,7 @@ import structlog
 
 from bot import telemetry
 from bot.adapters.base import ChatAdapter, MessageRef
-from bot.card import Card
+from bot.card import Card, withheld
 from bot.errors import StoreError, TryLater, Unreachable
 from bot.models import Job
 from bot.store import Store
@@ -109,6 +109,8 @@ class Courier:
         if parcel.lost:
             raise Unreachable(parcel.lost)
         card = self._draw(job)
+        if card.adult and not await adapter.adult(job):
+            card = withheld(card)
         if parcel.ref is None:
             parcel.ref = await adapter.post(job, card)
         elif card != parcel.shown:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import os
 import platform
 import re
@@ -20,7 +21,10 @@ from json import dumps, loads
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from bot.errors import StoreError
+from bot.moderation.pictures import NotSeen, look_once
 from bot.settings import Settings
 from bot.store import look_at
 from engine import catalog
@@ -48,6 +52,7 @@ async def examine(settings: Settings, *, env_file: str | Path = ".env") -> list[
         *(partial(_model, name) for name in settings.model),
         partial(_database, settings.database_url),
         partial(_disk, settings.data_dir),
+        partial(_classifier, settings.picture_check),
         partial(_discord, settings),
         partial(_slack, settings),
         partial(_port, settings.web_host, settings.web_port),
@@ -130,8 +135,10 @@ def _database(url: str) -> Finding:
     except KeyError:
         return Finding("Database", None, "is created by the first start")
     except StoreError as error:
-        return Finding("Database", False, str(error), "Put a backup in its place, or move the file away.")
-    detail = f"SQLite {facts.library}, journal {facts.journal}, schema {facts.revision or 'none'}"
+        file = url.startswith("sqlite")
+        remedy = "Put a backup in its place, or move the file away." if file else "Correct DATABASE_URL."
+        return Finding("Database", False, str(error), remedy)
+    detail = f"{facts.database}, schema {facts.revision or 'none'}"
     if facts.problem:
         return Finding("Database", False, f"{detail}; {facts.problem}", "Put a backup in its place.")
     return Finding("Database", True, detail)
@@ -150,6 +157,25 @@ def _disk(folder: Path) -> Finding:
     if free < _LEAST_SPACE:
         return Finding("Disk", False, detail, f"Free some space: {_LEAST_SPACE:g} GB are needed.")
     return Finding("Disk", True, detail)
+
+
+def _classifier(wanted: bool) -> Finding:
+    title = "Picture check"
+    if not wanted:
+        return Finding(title, None, "PICTURE_CHECK=false: pictures are shown without a look at them")
+    try:
+        seen = look_once(_white())
+    except NotSeen as error:
+        return Finding(title, False, f"pictures cannot be checked ({error})", "Install Easel again.")
+    if not seen.harmless:
+        return Finding(title, False, "the classifier misjudges a blank picture", "Install Easel again.")
+    return Finding(title, True, "the classifier looks at every picture before it is shown")
+
+
+def _white() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64), "white").save(file, "PNG")
+    return file.getvalue()
 
 
 def _discord(settings: Settings) -> Finding:
@@ -183,6 +209,8 @@ _INVITE = (
 
 def _slack(settings: Settings) -> Finding:
     bot, app = settings.slack_bot_token.reveal(), settings.slack_app_token.reveal()
+    if settings.slack_client_id:
+        return _slack_workspaces(settings)
     if not bot and not app:
         return Finding("Slack", None, "no SLACK_BOT_TOKEN")
     if bot and not bot.startswith("xoxb-"):
@@ -195,6 +223,20 @@ def _slack(settings: Settings) -> Finding:
         return Finding("Slack", True, "the tokens have the right form")
     missing = "SLACK_APP_TOKEN" if bot else "SLACK_BOT_TOKEN"
     return Finding("Slack", False, f"{missing} is missing", f"Set {missing} too, or neither.")
+
+
+def _slack_workspaces(settings: Settings) -> Finding:
+    """What it takes to be installed in many workspaces."""
+    needed = {
+        "SLACK_CLIENT_SECRET": settings.slack_client_secret,
+        "SLACK_TOKEN_KEYS": settings.slack_token_keys,
+        "SLACK_SIGNING_SECRET": settings.slack_signing_secret or settings.slack_app_token,
+        "SLACK_URL": settings.slack_url,
+    }
+    if missing := [name for name, value in needed.items() if not value]:
+        remedy = f"Set {missing[0]} too, or remove SLACK_CLIENT_ID."
+        return Finding("Slack", False, f"{missing[0]} is missing", remedy)
+    return Finding("Slack", True, f"is installed from {settings.slack_url}/slack/install")
 
 
 def _port(host: str, port: int) -> Finding:

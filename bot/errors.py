@@ -21,10 +21,11 @@ class EaselError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What would be possible instead: a button's label and the command text it stands for."""
+    """What would be possible instead: a button's label and the command text or the press it stands for."""
 
     label: str
-    text: str
+    text: str = ""
+    button: str = ""  # the id of a press, where no text says it
 
 
 class Refusal(EaselError):

@@ -11,11 +11,12 @@ from typing import Any
 
 import structlog
 
-from bot import pictures, telemetry
+from bot import moderation, pictures, telemetry
 from bot.blobs import BlobStore
 from bot.card import GRID
 from bot.errors import StoreError
-from bot.models import Balance, Job, State, StoredPicture
+from bot.models import Balance, Job, State, StoredPicture, Tier
+from bot.moderation import Eyes, Withheld
 from bot.store import Store
 from engine.errors import Cancelled, EngineError
 from engine.types import (
@@ -42,6 +43,7 @@ class Life:
     """An unfinished job, and what its row does not tell."""
 
     job: Job
+    tier: Tier | None = None  # of the person, when it was accepted or Easel was started
     balance: Balance | None = None  # the person's, when it was accepted
     progress: Progress | None = None
     place: Place | None = None  # in line, when last looked up
@@ -72,17 +74,31 @@ class Follower:
     """The unfinished jobs by id (`lives`), and one writer task for each that has something to write.
 
     What cannot be written is tried again for that job alone; events of a job that has ended are ignored.
-    `show` is told of every change.
+    `show` is told of every change, and `holds` says which waiting jobs may not start. `eyes` look at every
+    picture and preview before it is shown, by the `rules` that hold for the job.
     """
 
     def __init__(
-        self, *, engine: Engine, store: Store, blobs: BlobStore, show: Callable[[Job], None]
+        self,
+        *,
+        engine: Engine,
+        store: Store,
+        blobs: BlobStore,
+        show: Callable[[Job], None],
+        eyes: Eyes,
+        rules: Callable[[Job], Awaitable[moderation.Rules]],
+        holds: Callable[[Job], bool] = lambda job: False,
     ) -> None:
         self.lives: dict[str, Life] = {}
+        self._eyes = eyes
+        self._rules = rules
+        self._glance: asyncio.Task[None] | None = None  # at a preview, one at a time
+        self._holds = holds
         self._engine = engine
         self._store = store
         self._blobs = blobs
         self._show = show
+        self._losses = 0  # workers lost that were counted
         self._writing: dict[type[EngineEvent], Callable[[Life, Any], Awaitable[None]]] = {
             Started: self._started,
             Restarted: self._restarted,
@@ -91,15 +107,26 @@ class Follower:
             Failed: self._failed,
         }
 
-    def begin(self, job: Job, balance: Balance | None = None) -> Place | None:
+    def begin(self, job: Job, tier: Tier | None = None, balance: Balance | None = None) -> Place | None:
         """Hand an admitted job to the engine."""
-        life = self.lives[job.id] = Life(job, balance)
+        life = self.lives[job.id] = Life(job, tier, balance)
         try:
-            life.place = life.shown = self._engine.submit(engine_job(job))
+            life.place = life.shown = self._engine.submit(engine_job(job, tier))
+            self._keep_back(life)
         except EngineError as error:
             self._put(life, Failed(job=job.id, error=error, device_seconds=0.0))
         self._show(job)
         return life.place
+
+    def _keep_back(self, life: Life) -> None:
+        if self._holds(life.job) and self._engine.hold(life.job.id):
+            life.place = life.shown = None
+
+    def relaxed(self, id: str) -> None:
+        """The job's row says that it is free and behind the others now."""
+        if (life := self.lives.get(id)) and self._engine.relax(id):
+            life.job = replace(life.job, relaxed=True)
+            self._show(life.job)
 
     def finish(self, job: Job) -> None:
         """The job has ended and its row says so."""
@@ -116,8 +143,7 @@ class Follower:
             if life is None:
                 continue  # a late word about a job that has ended
             if isinstance(event, Progress):
-                life.advance(event)
-                self._show(life.job)
+                self._progress(life, event)
             else:
                 self._put(life, event)
         await asyncio.gather(*(life.writer for life in self.lives.values() if life.writer))
@@ -125,19 +151,58 @@ class Follower:
     async def close(self) -> None:
         """Stop writing; what is not written is painted again after the next start."""
         writers = [life.writer for life in self.lives.values() if life.writer]
+        writers += [self._glance] if self._glance else []
         for writer in writers:
             writer.cancel()
         await asyncio.gather(*writers, return_exceptions=True)
+        await self._eyes.close()
+
+    def _progress(self, life: Life, event: Progress) -> None:
+        """A preview waits until it was looked at; those that come meanwhile are left out."""
+        if event.preview and not self._eyes.busy and (self._glance is None or self._glance.done()):
+            self._glance = asyncio.create_task(self._reveal(life, event.preview))
+        life.advance(replace(event, preview=None))
+        self._show(life.job)
+
+    async def _reveal(self, life: Life, preview: bytes) -> None:
+        try:
+            adult = await self._inspect(life.job, preview)
+        except (Withheld, StoreError) as error:
+            log.warning("preview is not shown", job_id=life.job.id, cause=str(error))
+            return
+        if life.progress and not adult:
+            life.progress = replace(life.progress, preview=preview)
+            self._show(life.job)
+
+    async def _inspect(self, job: Job, picture: bytes) -> bool:
+        """Whether a picture is for age-restricted channels alone. Raises Withheld, StoreError."""
+        seen = await self._eyes.look(picture)
+        if seen.harmless:
+            return False
+        rules = await self._rules(job)
+        minors = moderation.judge((job.prompt, job.request.prompt), rules=rules).minors
+        rating = moderation.rate(seen, rules, minors=minors)
+        if not rating.shown:
+            telemetry.REFUSED.labels("picture").inc()
+            raise Withheld(f"explicit {seen.explicit:.2f}, suggestive {seen.suggestive:.2f}")
+        return rating.adult
 
     async def refresh(self) -> None:
         """Show waiting jobs anew when they have moved; each second looks at a few of them only."""
         while True:
             waiting = [id for id, life in self.lives.items() if life.job.state is State.QUEUED]
             telemetry.WAITING.set(len(waiting))
+            self._count_losses()
             for start in range(0, max(1, len(waiting)), LOOKS):
                 for id in waiting[start : start + LOOKS]:
                     self._look(id)
                 await asyncio.sleep(1)
+
+    def _count_losses(self) -> None:
+        """A worker takes many jobs with it: ask the engine, not the jobs."""
+        lost = self._engine.status().restarts
+        telemetry.DEATHS.inc(lost - self._losses)
+        self._losses = lost
 
     def _look(self, id: str) -> None:
         life = self.lives.get(id)
@@ -182,17 +247,23 @@ class Follower:
 
     async def _restarted(self, life: Life, event: Restarted) -> None:
         log.warning("job waits again: its worker was lost", job_id=event.job, deaths=event.deaths)
-        telemetry.DEATHS.inc()
         await self._store.died(event.job, event.deaths)
         life.restart()
         life.job = replace(life.job, state=State.QUEUED, deaths=event.deaths)
+        self._keep_back(life)
         self._show(life.job)
 
     async def _picture(self, life: Life, event: Picture) -> None:
         if event.index in _stored(life.job):
             return  # from before a restart
+        try:
+            adult = await self._inspect(life.job, event.png)
+        except Withheld as error:
+            self._engine.cancel(event.job)
+            await self._failed(life, Failed(job=event.job, error=error, device_seconds=0.0))
+            return
         png = await asyncio.to_thread(pictures.stamp, event.png, _notes(life.job, event.seed))
-        await self._keep(life, png, event.index, event.seed, event.width, event.height)
+        await self._keep(life, png, event.index, event.seed, event.width, event.height, adult)
 
     async def _finished(self, life: Life, event: Finished) -> None:
         job = life.job
@@ -226,25 +297,31 @@ class Follower:
         sheet = await pictures.grid([await self._blobs.get(each.blob) for each in singles])
         width, height = pictures.png_size(sheet)
         png = pictures.stamp(sheet, _notes(life.job, life.job.request.seed))
-        await self._keep(life, png, GRID, life.job.request.seed, width, height)
+        adult = any(each.adult for each in singles)
+        await self._keep(life, png, GRID, life.job.request.seed, width, height, adult)
 
-    async def _keep(self, life: Life, png: bytes, index: int, seed: int, width: int, height: int) -> None:
+    async def _keep(
+        self, life: Life, png: bytes, index: int, seed: int, width: int, height: int, adult: bool
+    ) -> None:
         blob = await self._blobs.put(png, ".png")
-        picture = StoredPicture(index=index, blob=blob, seed=seed, width=width, height=height)
+        picture = StoredPicture(index=index, blob=blob, seed=seed, width=width, height=height, adult=adult)
         if await self._store.add_picture(life.job.id, picture):
             life.job = replace(life.job, pictures=(*life.job.pictures, picture))
 
 
-def engine_job(job: Job) -> EngineJob:
+def engine_job(job: Job, tier: Tier | None = None) -> EngineJob:
     """The job as the engine sees it: no names, no chat."""
     member = job.origin.member
     return EngineJob(
         id=job.id,
         request=job.request,
         tenant=member.tenant,
-        user=member.id,
+        user=job.account or member.id,
+        user_weight=tier.weight if tier else 1.0,
         cost=job.estimate,
         deaths=job.deaths,
+        relaxed=job.relaxed,
+        running=tier.running if tier else None,
     )
 
 

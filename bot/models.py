@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from engine.types import GenerationRequest
 
@@ -24,6 +25,7 @@ class Member:
     id: str  # "discord:<user>", …: unique over all surfaces
     name: str  # to show
     admin: bool = False
+    roles: tuple[str, ...] = ()  # the platform's ids of roles or user groups
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,7 @@ class Origin:
     event: str  # the platform's id of this event: the idempotency key
     reply: dict[str, Any] = field(default_factory=dict)  # owned by the adapter (tokens, threads); JSON
     private: bool = False
+    adult: bool = False  # the channel was age-restricted when this was asked
 
 
 class State(StrEnum):
@@ -62,6 +65,7 @@ class StoredPicture:
     seed: int
     width: int
     height: int
+    adult: bool = False  # for age-restricted channels alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +91,8 @@ class Job:
     delivered: datetime | None = None  # when its end was shown; None while that is owed
     message: dict[str, Any] | None = None  # the adapter's reference to its message; JSON
     pictures: tuple[StoredPicture, ...] = ()
+    relaxed: bool = False  # free, and painted only while no other job wants the device
+    account: str = ""  # who pays; set at admission
 
     @property
     def seconds(self) -> float:
@@ -94,13 +100,61 @@ class Job:
         return max(0.0, (self.finished - self.created).total_seconds()) if self.finished else 0.0
 
 
+Period = Literal["hour", "day", "week", "month"]
+Priority = Literal["fast", "relax"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """Device-seconds that may be used in each period.
+
+    A rolling period begins with the first request and lasts an hour, a day, 7 or 30 days; the next request
+    after its end begins another. The others are the hours, days, ISO weeks and months of the zone's calendar.
+    """
+
+    seconds: float
+    per: Period
+    rolling: bool = False
+    zone: str = "UTC"  # a name of the IANA database; for calendar periods only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tier:
+    """What one kind of person may do. No allowances: as much as they like."""
+
+    name: str
+    title: str = ""
+    weight: float = 1.0  # of a turn in the fair queue
+    allowances: tuple[Allowance, ...] = ()
+    running: int = 2  # jobs that may paint at a time
+    waiting: int = 100  # unfinished jobs, those that paint included
+    max_pixels: int = 2048 * 2048  # width × height of one picture
+    max_steps: int = 150
+    max_count: int = 16
+    models: tuple[str, ...] = ()  # empty: all
+    cooldown: float = 0.0  # seconds between two accepted requests
+    priorities: tuple[Priority, ...] = ("fast", "relax")
+    restricted: bool = False  # only those who run this Easel may give it to people
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """An allowance that many people share: a tenant's or a channel's."""
+
+    account: str  # under which the books keep it, as in "budget:discord:1"; never a member's id
+    name: str  # to show
+    allowance: Allowance
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
-    """A person's allowance in the present period, in device-seconds."""
+    """What is used of an allowance in its present period, in device-seconds."""
 
     cap: float
     used: float  # charged and held
-    resets: datetime
+    resets: datetime | None  # None: gifts never do
+    name: str = ""  # empty: the person's own allowance; "gift": their gifts; else the budget's name
+    per: Period | None = None  # None: gifts have no period
 
     @property
     def left(self) -> float:
@@ -115,4 +169,192 @@ class Preferences:
     model: str = ""
     count: int | None = None
     aspect: str = ""
+    size: str = ""  # "512x768"; instead of an aspect
     private: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerLine:
+    """One line of the books, as it is exported."""
+
+    id: int
+    at: datetime
+    kind: str  # hold, charge, release, gift, reset or merge
+    account: str
+    bucket: str  # which allowance and period
+    seconds: float  # device-seconds
+    job: str | None
+    by: str  # the administrator or person behind it; empty: the job's own
+    key: str  # unique
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accuracy:
+    """How far estimates are from what jobs take: |measured − estimate| ÷ measured."""
+
+    jobs: int
+    median: float
+    p90: float
+
+
+# --- what administrators set ------------------------------------------------------------------------------
+
+HOUSE = "*"
+"""The tenant of whoever runs this Easel: its policy holds in every other, beside that one's own."""
+
+Rule = Literal["allow", "refuse", "clear"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Names that may be used: those allowed, or all where none is, but never those refused."""
+
+    allowed: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+    def takes(self, name: str) -> bool:
+        return name not in self.refused and (not self.allowed or name in self.allowed)
+
+    def ruled(self, name: str, rule: Rule) -> Filter:
+        """The filter with another rule for one name."""
+        allowed = [each for each in self.allowed if each != name]
+        refused = [each for each in self.refused if each != name]
+        match rule:
+            case "allow":
+                allowed.append(name)
+            case "refuse":
+                refused.append(name)
+        return Filter(allowed=tuple(allowed), refused=tuple(refused))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What administrators have set for one tenant."""
+
+    channels: Filter = Filter()
+    models: Filter = Filter()
+    styles: Filter = Filter()
+    defaults: Preferences = field(default_factory=Preferences)  # of people who have none of their own
+    language: str = ""  # empty: the person's
+    roles: Mapping[str, str] = field(default_factory=dict)  # role or user group → tier
+    tier: str = ""  # of people without a role that has one; empty: "everyone"
+    budget: Allowance | None = None  # of all people here together
+    budget_by_operator: bool = False  # only the operator may change it
+    channel_budgets: Mapping[str, Allowance] = field(default_factory=dict)
+    paused: bool = False  # nothing new is taken, nothing that waits is started
+    drained: bool = False  # nothing new is taken
+    strictness: str = "standard"  # of moderation
+    refused_terms: tuple[str, ...] = ()
+    allowed_terms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """What administrators and moderation have set for one member in one tenant."""
+
+    tenant: str = ""
+    member: str = ""
+    tier: str = ""  # instead of what roles give
+    blocked: bool = False
+    until: datetime | None = None  # when the block ends by itself; None: never
+    reason: str = ""  # one sentence, shown to the person
+    strikes: int = 0
+
+    def is_blocked(self, now: datetime) -> bool:
+        return self.blocked and (self.until is None or self.until > now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """All that is written down about a member and the place where they are."""
+
+    account: str  # who pays
+    house: Policy = Policy()
+    place: Policy = Policy()
+    persons: tuple[Person, ...] = ()  # of all who share the account; here and everywhere
+    preferences: Preferences = field(default_factory=Preferences)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditLine:
+    """One change by an administrator."""
+
+    at: datetime
+    by: str  # the member's id
+    name: str
+    surface: str
+    tenant: str
+    what: str  # the command's name
+    target: str = ""
+    before: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """A reported job that waits for an administrator's decision."""
+
+    job: str
+    tenant: str
+    at: datetime  # of the first report
+    reports: int  # people who reported it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strike:
+    """Something serious that a person asked for, or that was removed after a report."""
+
+    key: str  # of the event or the review: it counts once
+    member: str
+    tenant: str  # where it counts; HOUSE: everywhere
+    category: str  # of moderation; "removed" after a report
+    job: str | None = None
+    at: datetime | None = None  # set when it is written down
+    cool_off: datetime | None = None  # it began a cool-off, until then
+    told: bool = False  # the person was told
+
+    @property
+    def at_once(self) -> bool:
+        """Whether one is enough for a cool-off."""
+        return self.category == "minors"
+
+    @property
+    def explained(self) -> str:
+        """What the cool-off is for, in one sentence."""
+        if self.at_once:
+            return "This is a cool-off: sexual content with minors was asked for."
+        return "This is a cool-off after three strikes within 30 days."
+
+
+# --- what administrators look at --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """What one model or person used, or one state came to, in one span of time."""
+
+    at: datetime  # its beginning
+    key: str  # the model's name, the member's id, or the state
+    name: str  # to show
+    jobs: int
+    seconds: float  # device-seconds, measured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """How long jobs of one span of time waited until they were started, in seconds."""
+
+    at: datetime  # its beginning
+    jobs: int
+    median: float
+    p90: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """Somebody who asked for pictures lately, or about whom administrators have set something."""
+
+    member: Member  # as of their last request
+    last: datetime | None = None  # request
+    jobs: int = 0
+    seconds: float = 0.0  # device-seconds, measured

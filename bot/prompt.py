@@ -33,7 +33,7 @@ from typing import Any
 from bot import commands, presets
 from bot.commands import MAX_COUNT, MAX_PROMPT, Option, Unusable, clip
 from bot.errors import Offer, Refusal
-from bot.models import Job, Preferences
+from bot.models import Job, Preferences, Tier
 from bot.presets import NO_STYLE, Presets
 from engine.types import SEED_LIMIT, BlobRef, GenerationRequest, ModelInfo
 
@@ -61,6 +61,7 @@ class Draft:
     source: str | bytes = field(default="", repr=False)  # "1a2b3c4d5e6f:2", or the file itself
     strength: float | None = None
     private: bool | None = None
+    relax: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -383,7 +384,7 @@ def said(draft: Draft) -> dict[str, str]:
     values = {each.name: getattr(draft, each.name) for each in fields(draft)}
     if isinstance(draft.source, bytes):
         del values["source"]
-    return {name: _as_text(value) for name, value in values.items() if value not in ("", None)}
+    return {name: as_text(value) for name, value in values.items() if value not in ("", None)}
 
 
 def render(draft: Draft) -> str:
@@ -408,14 +409,15 @@ def _flags(values: Mapping[str, object], *, quote_all: bool = False) -> Iterator
         value = values.get(option.name)
         if option.name == "prompt" or value is None or isinstance(value, bytes):
             continue
-        text = _as_text(value)
+        text = as_text(value)
         if option.kind == "boolean":
             yield option.flag if text in ("yes", "true", "on", "1") else f"{option.flag}=no"
         else:
             yield f"{option.flag} {_quoted(text, quote_all and option.kind == 'text')}"
 
 
-def _as_text(value: object) -> str:
+def as_text(value: object) -> str:
+    """An option's value as it may be typed."""
     match value:
         case bool():
             return "yes" if value else "no"
@@ -452,6 +454,7 @@ def recall(job: Job, models: Sequence[ModelInfo]) -> Draft:
         source=f"{job.id}:source" if starts_from_source else "",
         strength=request.strength if starts_from_source else None,
         private=True if job.origin.private else None,
+        relax=True if job.relaxed else None,
         **_recalled_shape(size, info),
     )
 
@@ -467,9 +470,7 @@ def _recalled_shape(size: tuple[int, int], info: ModelInfo | None) -> dict[str, 
 # --- draft → request --------------------------------------------------------------------------------------
 
 
-def with_defaults(
-    draft: Draft, preferences: Preferences, models: Sequence[ModelInfo], *, max_count: int
-) -> Draft:
+def with_defaults(draft: Draft, preferences: Preferences, models: Sequence[ModelInfo], tier: Tier) -> Draft:
     """The draft with a person's own defaults for what was not said, as far as they still hold."""
     shaped = draft.aspect or draft.size or draft.source
     offered = preferences.model in [model.name for model in models]
@@ -478,22 +479,69 @@ def with_defaults(
         draft,
         style=draft.style or (preferences.style if known else ""),
         model=draft.model or (preferences.model if offered else ""),
-        count=draft.count or (preferences.count and min(preferences.count, max_count)),
+        count=draft.count or (preferences.count and min(preferences.count, tier.max_count)),
         aspect=draft.aspect if shaped else preferences.aspect,
+        size=draft.size if shaped else _preferred_size(draft, preferences, models),
         private=(preferences.private or None) if draft.private is None else draft.private,
     )
 
 
+def _preferred_size(
+    draft: Draft, preferences: Preferences, models: Sequence[ModelInfo]
+) -> tuple[int, int] | None:
+    """The size that the person's settings name, where the model can paint it."""
+    if not preferences.size:
+        return None
+    size = read_size(preferences.size)
+    names = {model.name.casefold(): model for model in models}
+    model = names.get((draft.model or preferences.model).casefold(), models[0])
+    return size if size == (_round(size[0], model), _round(size[1], model)) else None
+
+
+def changed(
+    preferences: Preferences, options: Mapping[str, Any], models: Sequence[ModelInfo], max_count: int
+) -> Preferences:
+    """The preferences after what /settings said. Raises Refusal."""
+    said = dict(options)
+    before = Preferences() if said.pop("reset", False) else preferences
+    changes = {name: _preference(name, value, models, max_count) for name, value in said.items()}
+    if "size" in changes and "aspect" in changes:
+        raise Refusal("Give a size or an aspect ratio, not both.")
+    if "size" in changes or "aspect" in changes:
+        changes = {"size": "", "aspect": ""} | changes
+    return replace(before, **changes)
+
+
+def _preference(name: str, value: Any, models: Sequence[ModelInfo], max_count: int) -> Any:
+    try:
+        match name:
+            case "style":
+                style = read_style(value)
+                return "" if style == NO_STYLE else style
+            case "aspect":
+                return read_aspect(value)
+            case "size":
+                return as_text(_checked_size(Draft(prompt=""), read_size(value), models[0]))
+            case "model":
+                return choose_model(Draft(prompt="", model=value), models).name
+            case "count" if value > max_count:
+                raise Refusal(f"{max_count} pictures at once are allowed.", code="count")
+    except Unusable as error:
+        raise Refusal(str(error)) from error
+    return value
+
+
 def compose(
-    draft: Draft, models: Sequence[ModelInfo], *, max_count: int, source: Source | None = None
+    draft: Draft, models: Sequence[ModelInfo], tier: Tier, source: Source | None = None
 ) -> GenerationRequest:
     """What to paint, in full: the style applied, the size fitted to the model, the seed fixed.
 
-    `models` are those that may be asked for, the default first. Raises Refusal with an offer.
+    `models` are those that may be asked for, the default first. Raises Refusal with an offer, for what the
+    model cannot and for more pictures than the tier allows; `policy` looks at its other limits.
     """
     model = choose_model(draft, models)
-    _check_limits(draft, model, max_count, source)
-    width, height = _fitted(draft, model, source)
+    _check_limits(draft, model, tier, source)
+    width, height = _fitted(draft, model, tier, source)
     template = presets.load().template(draft.style, model.name)
     prompt, negative = template.dress(draft.prompt, draft.negative)
     return GenerationRequest(
@@ -505,7 +553,7 @@ def compose(
         height=height,
         steps=draft.steps or model.steps,
         guidance=model.guidance if draft.guidance is None else draft.guidance,
-        count=draft.count or min(DEFAULT_COUNT, max_count),
+        count=draft.count or min(DEFAULT_COUNT, tier.max_count),
         source=source.blob if source else None,
         strength=_strength(draft) if source else 1.0,
     )
@@ -522,7 +570,7 @@ def choose_model(draft: Draft, models: Sequence[ModelInfo]) -> ModelInfo:
     raise Refusal(
         f"There is no model “{clip(draft.model)}”. {_these([model.name for model in models])}.",
         code="unknown_model",
-        offers=(_offer(f"Use {clip(near, 28)}", draft, model=names[near].name),),
+        offers=(offer(f"Use {clip(near, 28)}", draft, model=names[near].name),),
     )
 
 
@@ -533,6 +581,14 @@ def fit(aspect: str, model: ModelInfo) -> tuple[int, int]:
     return _round(height * across / down, model), _round(height, model)
 
 
+def shrunk(size: tuple[int, int], factor: float, model: ModelInfo) -> tuple[int, int] | None:
+    """A size of the same shape with `factor` (< 1) times the area or less; None where the model has none."""
+    sides = [side * math.sqrt(factor) // model.multiple * model.multiple for side in size]
+    if min(sides) < model.min_side:
+        return None
+    return int(sides[0]), int(sides[1])
+
+
 def _round(side: float, model: ModelInfo) -> int:
     """The nearest side that the model can paint."""
     low = math.ceil(model.min_side / model.multiple)
@@ -540,9 +596,9 @@ def _round(side: float, model: ModelInfo) -> int:
     return int(min(max(round(min(side, 1e6) / model.multiple), low), high) * model.multiple)
 
 
-def _fitted(draft: Draft, model: ModelInfo, source: Source | None) -> tuple[int, int]:
+def _fitted(draft: Draft, model: ModelInfo, tier: Tier, source: Source | None) -> tuple[int, int]:
     if draft.size:
-        return _checked_size(draft, draft.size, model)
+        return _checked_size(draft, draft.size, model, tier.max_pixels)
     if draft.aspect:
         return fit(draft.aspect, model)
     if source:
@@ -551,42 +607,48 @@ def _fitted(draft: Draft, model: ModelInfo, source: Source | None) -> tuple[int,
     return model.width, model.height
 
 
-def _checked_size(draft: Draft, size: tuple[int, int], model: ModelInfo) -> tuple[int, int]:
+def _checked_size(
+    draft: Draft, size: tuple[int, int], model: ModelInfo, max_pixels: float = math.inf
+) -> tuple[int, int]:
+    """The size, which the model can paint. Raises Refusal, with one of at most `max_pixels` that it can."""
     nearest = (_round(size[0], model), _round(size[1], model))
     if size == nearest:
         return size
+    if (part := max_pixels / (nearest[0] * nearest[1])) < 1:
+        nearest = shrunk(nearest, part, model) or nearest
     allowed = f"from {model.min_side} to {model.max_side} pixels, in steps of {model.multiple}"
     raise Refusal(
         f"{model.name} paints sides {allowed}; you asked for {_size_text(size)}. "
         f"Try --size {nearest[0]}x{nearest[1]}.",
         code="size",
-        offers=(_offer(f"Make it {_size_text(nearest)}", draft, size=nearest),),
+        offers=(offer(f"Make it {_size_text(nearest)}", draft, size=nearest),),
     )
 
 
-def _check_limits(draft: Draft, model: ModelInfo, max_count: int, source: Source | None) -> None:
+def _check_limits(draft: Draft, model: ModelInfo, tier: Tier, source: Source | None) -> None:
+    max_count, max_steps = tier.max_count, min(model.max_steps, tier.max_steps)
     if (draft.count or 1) > max_count:
         raise Refusal(
             f"That is {draft.count} pictures; {max_count} at once are allowed. Try --count {max_count}.",
             code="count",
-            offers=(_offer(f"Make it {max_count}", draft, count=max_count),),
+            offers=(offer(f"Make it {max_count}", draft, count=max_count),),
         )
     if (draft.steps or 1) > model.max_steps:
         raise Refusal(
             f"{model.name} paints in 1 to {model.max_steps} steps; you asked for {draft.steps}. "
-            f"Try --steps {model.max_steps}.",
+            f"Try --steps {max_steps}.",
             code="steps",
-            offers=(_offer(f"Make it {model.max_steps}", draft, steps=model.max_steps),),
+            offers=(offer(f"Make it {max_steps}", draft, steps=max_steps),),
         )
     if draft.negative and not model.negative_prompt:
         raise Refusal(
             f"{model.name} takes no negative prompt. Say in the prompt what should be there instead.",
-            offers=(_offer("Leave it out", draft, negative=""),),
+            offers=(offer("Leave it out", draft, negative=""),),
         )
     if source and not model.image_to_image:
         raise Refusal(
             f"{model.name} cannot start from a picture. Choose another model, or leave the source out.",
-            offers=(_offer("Leave the source out", draft, source="", strength=None),),
+            offers=(offer("Leave the source out", draft, source="", strength=None),),
         )
 
 
@@ -594,7 +656,8 @@ def _strength(draft: Draft) -> float:
     return DEFAULT_STRENGTH if draft.strength is None else draft.strength
 
 
-def _offer(label: str, draft: Draft, **changes: Any) -> Offer:
+def offer(label: str, draft: Draft, **changes: Any) -> Offer:
+    """What would be possible instead: the draft with changes, as text."""
     return Offer(label, render(replace(draft, **changes)))
 
 

@@ -1,4 +1,4 @@
-"""The arithmetic of allowances: device-seconds per account and UTC day. Nothing here does I/O.
+"""The arithmetic of allowances: device-seconds in each period. Nothing here does I/O.
 
 The ledger counts whole device-milliseconds, so that hold = charge + release holds exactly.
 """
@@ -6,19 +6,68 @@ The ledger counts whole device-milliseconds, so that hold = charge + release hol
 from __future__ import annotations
 
 import math
-from datetime import UTC, date, datetime, time, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta, timezone
+from zoneinfo import ZoneInfo
 
-from bot.models import Balance
+from bot.models import Allowance, Balance, Period
+
+LARGEST = 1e9  # device-seconds in one gift or one allowance: 31 years
+
+_LENGTHS: dict[Period, timedelta] = {
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(days=7),
+    "month": timedelta(days=30),
+}
 
 
-def period(now: datetime) -> date:
-    """The day whose allowance is used at `now`."""
-    return now.astimezone(UTC).date()
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A calendar period that holds some moment: [starts, ends), in UTC."""
+
+    per: Period
+    starts: datetime
+    ends: datetime
+
+    @property
+    def bucket(self) -> str:
+        """What the books call it; zones whose periods begin together share it."""
+        return f"{self.per} {self.starts:%Y-%m-%dT%H:%MZ}"
 
 
-def resets(now: datetime) -> datetime:
-    """When the next day's allowance begins."""
-    return datetime.combine(period(now) + timedelta(days=1), time(), UTC)
+def window(per: Period, zone: str, now: datetime) -> Window:
+    """The zone's calendar period that holds `now`. Days may have 23 or 25 hours, hours always have one."""
+    local = now.astimezone(ZoneInfo(zone))
+    if per == "hour":
+        # By the present offset, so that the hour that autumn repeats is counted as two.
+        fixed = now.astimezone(timezone(local.utcoffset() or timedelta()))
+        starts = fixed.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
+        return Window(per, starts, starts + _LENGTHS[per])
+    first, after = _dates(per, local)
+    return Window(per, _midnight(first, local), _midnight(after, local))
+
+
+def _dates(per: Period, local: datetime) -> tuple[datetime, datetime]:
+    """The first day of the period that holds `local`, and of the one after."""
+    day = datetime.combine(local.date(), time())
+    match per:
+        case "week":
+            day -= timedelta(days=day.weekday())
+        case "month":
+            day = day.replace(day=1)
+            return day, (day + timedelta(days=31)).replace(day=1)
+    return day, day + _LENGTHS[per]
+
+
+def _midnight(day: datetime, local: datetime) -> datetime:
+    """When a day begins in the zone of `local`: where its midnight is skipped, the moment of the change."""
+    return day.replace(tzinfo=local.tzinfo).astimezone(UTC)
+
+
+def length(per: Period) -> timedelta:
+    """How long a rolling period lasts."""
+    return _LENGTHS[per]
 
 
 def held_ms(estimate: float) -> int:
@@ -28,9 +77,23 @@ def held_ms(estimate: float) -> int:
     return math.ceil(round(estimate * 1000, 3))
 
 
+def cap_ms(allowance: Allowance) -> int:
+    """An allowance in whole device-milliseconds. Raises ValueError unless 0 ≤ seconds ≤ LARGEST."""
+    if not 0 <= allowance.seconds <= LARGEST:
+        raise ValueError(f"an allowance of {allowance.seconds} device-seconds")
+    return math.floor(round(allowance.seconds * 1000, 3))
+
+
+def gift_ms(seconds: float) -> int:
+    """A gift in whole device-milliseconds. Raises ValueError unless a millisecond ≤ seconds ≤ LARGEST."""
+    if not 0.001 <= seconds <= LARGEST:
+        raise ValueError(f"a gift of {seconds} device-seconds")
+    return round(seconds * 1000)
+
+
 def charged_ms(measured: float, held: int) -> int:
     """What to charge for measured device-seconds: never less than nothing nor more than was held."""
-    return min(held, max(0, round(measured * 1000)))
+    return round(min(held, max(0.0, measured * 1000)))
 
 
 def fitting(count: int, estimate: float, balance: Balance) -> int:

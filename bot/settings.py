@@ -12,12 +12,14 @@ import difflib
 import ipaddress
 import logging
 import os
+import re
 import stat
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
 
@@ -116,6 +118,27 @@ def names(value: str) -> tuple[str, ...]:
     return found
 
 
+def slack_users(value: str) -> tuple[str, ...]:
+    found = tuple(id.strip().upper() for id in value.split(",") if id.strip())
+    if not all(id[0] in "UW" and id.isascii() and id.isalnum() for id in found):
+        raise ValueError("user ids as in U012ABCDEF,U345GHIJKL")
+    return found
+
+
+def address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("an address, as in https://easel.example.org")
+    return value.rstrip("/")
+
+
+def operators(value: str) -> tuple[str, ...]:
+    found = tuple(id.strip() for id in value.split(",") if id.strip())
+    if not all(re.fullmatch(r"(discord|slack):[\w:]+", id, re.ASCII) for id in found):
+        raise ValueError("members' ids as in discord:123,slack:T1:U1")
+    return found
+
+
 def devices(value: str) -> str:
     wanted = [device.strip().lower() for device in value.split(",")]
     alone = len(wanted) == 1 and wanted[0] in ("auto", "cpu", "cuda", "mps")
@@ -125,8 +148,12 @@ def devices(value: str) -> str:
 
 
 def database(value: str) -> str:
-    if not value.startswith("sqlite:///") or not value.removeprefix("sqlite:///").strip("/"):
-        raise ValueError("a file, as in sqlite:///data/easel.db")
+    scheme, _, rest = value.partition("://")
+    known = scheme in ("sqlite", "postgresql", "postgresql+psycopg", "postgres")
+    if not known or not rest.strip("/") or (scheme == "sqlite" and not rest.startswith("/")):
+        raise ValueError(
+            "a file as in sqlite:///data/easel.db, or a server as in postgresql://user:password@host/easel"
+        )
     return value
 
 
@@ -134,13 +161,17 @@ def folder(value: str) -> Path:
     return Path(value).expanduser()
 
 
-def setting(default: Any, help: str, *, parse: Parser = text) -> Any:
-    """Declare a setting: its default, one or two sentences of help, and what reads it."""
-    return field(default=default, metadata={"help": help, "parse": parse})
+def setting(default: Any, help: str, *, parse: Parser = text, hidden: bool = False) -> Any:
+    """Declare a setting: its default, one or two sentences of help, and what reads it.
+
+    One that is `hidden` may hold a password: it may come from a file, and repr leaves it out.
+    """
+    metadata = {"help": help, "parse": parse, "secret": hidden}
+    return field(default=default, repr=not hidden, metadata=metadata)
 
 
 def secret(help: str) -> Any:
-    return field(default=Secret(), metadata={"help": help, "parse": Secret})
+    return field(default=Secret(), metadata={"help": help, "parse": Secret, "secret": True})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,13 +180,21 @@ class Settings:
 
     data_dir: Path = setting(Path("data"), "The folder for the database and the pictures.", parse=folder)
     database_url: str = setting(
-        "", "Where jobs and quotas are kept. Empty: easel.db in DATA_DIR.", parse=database
+        "",
+        "Where jobs and quotas are kept: sqlite:///file or postgresql://user:password@host/name. "
+        "Empty: easel.db in DATA_DIR.",
+        parse=database,
+        hidden=True,
     )
     web_host: str = setting(
         "127.0.0.1", "The address of the web studio. Any but a loopback one needs WEB_PASSWORD."
     )
     web_port: int = setting(8000, "The port of the web studio; 0 takes any free one.", parse=whole(0, 65535))
     web_password: Secret = secret("Asked for by the web studio. Empty: only this machine can reach it.")
+    web_admin_password: Secret = secret(
+        "Asked for by the administrator's page of the web studio. Empty: whoever sits at this machine is the "
+        "administrator, and with WEB_PASSWORD set there is no such page."
+    )
 
     model: tuple[str, ...] = setting(
         ("easel-tiny",),
@@ -176,14 +215,40 @@ class Settings:
     slack_bot_token: Secret = secret("The bot token of the Slack app (xoxb-…). Empty: no Slack.")
     slack_app_token: Secret = secret("The app-level token of the Slack app (xapp-…), for Socket Mode.")
     slack_signing_secret: Secret = secret("The signing secret of the Slack app, for HTTP mode.")
+    slack_client_id: str = setting("", "The client id of the Slack app, to be installed in many workspaces.")
+    slack_client_secret: Secret = secret("The client secret of the Slack app, for the same.")
+    slack_token_keys: Secret = secret(
+        "What encrypts the tokens of many workspaces: keys of `python -m bot slack key`, with commas between "
+        "them. The first encrypts, all decrypt."
+    )
+    slack_url: str = setting(
+        "", "The address that Slack reaches in HTTP mode, as in https://easel.example.org.", parse=address
+    )
+    slack_http_host: str = setting("127.0.0.1", "Where HTTP mode listens; a proxy with TLS stands before it.")
+    slack_http_port: int = setting(
+        3000, "The port of HTTP mode; 0 takes any free one.", parse=whole(0, 65535)
+    )
+    slack_admins: tuple[str, ...] = setting(
+        (),
+        "Slack user ids that administer Easel beside Slack's own admins, with commas between them.",
+        parse=slack_users,
+    )
 
-    daily_seconds: float = setting(
-        3600.0, "What each person may use in a UTC day, in device-seconds.", parse=seconds(0, 1e9)
+    tiers_file: str = setting(
+        "", "A file of tiers in place of the one that ships: bot/tiers.toml is an example to copy."
     )
-    max_waiting: int = setting(
-        100, "How many unfinished jobs one person may have at a time.", parse=whole(1, 10_000)
+    operators: tuple[str, ...] = setting(
+        (),
+        "Members on Discord or Slack who run this Easel, by their ids as in discord:123,slack:T1:U1. They "
+        "may do what a server's administrators may not: give device-seconds, for example.",
+        parse=operators,
     )
-    max_count: int = setting(4, "The most pictures one request may ask for.", parse=whole(1, 16))
+    picture_check: bool = setting(
+        True, "Whether a classifier looks at every picture before it is shown.", parse=yes_or_no
+    )
+    retention_days: int = setting(
+        0, "After how many days jobs and their pictures are deleted; 0 keeps them.", parse=whole(0, 36500)
+    )
     max_source_mb: int = setting(20, "The largest source picture taken, in MB.", parse=whole(1, 200))
 
     log_level: str = setting(
@@ -204,12 +269,18 @@ class Settings:
             )
 
     @property
+    def slack_wanted(self) -> bool:
+        """Whether there is a Slack app to be: one workspace's token, or the means to be installed."""
+        return bool(self.slack_bot_token or self.slack_client_id)
+
+    @property
     def max_source_bytes(self) -> int:
         return self.max_source_mb * 1_000_000
 
     def secrets(self) -> tuple[Secret, ...]:
-        """The secrets that are set."""
-        values = (getattr(self, each.name) for each in fields(self))
+        """The secrets that are set, and the database's password."""
+        values = [getattr(self, each.name) for each in fields(self)]
+        values.append(_password(self.database_url))
         return tuple(value for value in values if isinstance(value, Secret) and value)
 
 
@@ -219,6 +290,9 @@ def load(env_file: str | Path = ".env", environ: Mapping[str, str] = os.environ)
     file = _read_file(path)
     _warn_about(path, file)
     values: dict[str, Any] = {}
+    for name in _MOVED:
+        if environ.get(name) or file.get(name):
+            raise SettingError(f"{name} is set by tiers now: put it into a TIERS_FILE, then remove {name}.")
     for each in fields(Settings):
         given = _given(each, environ, "the environment") or _given(each, file, str(path))
         if given:
@@ -246,12 +320,16 @@ def markdown_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+_MOVED = ("DAILY_SECONDS", "MAX_WAITING", "MAX_COUNT")
+"""Settings of earlier versions: to ignore them could let people use more than before."""
+
+
 def _name(each: Field[Any]) -> str:
     return each.name.upper()
 
 
 def _is_secret(each: Field[Any]) -> bool:
-    return isinstance(each.default, Secret)
+    return bool(each.metadata["secret"])
 
 
 def _shown_default(each: Field[Any]) -> str:
@@ -312,7 +390,13 @@ def _parse(each: Field[Any], value: str) -> Any:
     try:
         return parse(value)
     except ValueError as error:
-        raise SettingError(f"{_name(each)}={value} cannot be used: it must be {error}.") from error
+        shown = re.sub(r"//.*@", "//…@", value)  # a password may stand there
+        raise SettingError(f"{_name(each)}={shown} cannot be used: it must be {error}.") from error
+
+
+def _password(url: str) -> Secret:
+    found = re.search(r"//[^:/]*:(.*)@", url)
+    return Secret(unquote(found[1]) if found else "")
 
 
 def _is_loopback(host: str) -> bool:

@@ -10,28 +10,50 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import structlog
 
-from bot import actions, admission, card, commands, pictures, presets, prompt, telemetry
+from bot import (
+    actions,
+    admission,
+    card,
+    commands,
+    moderation,
+    pictures,
+    policy,
+    presets,
+    privacy,
+    prompt,
+    telemetry,
+)
 from bot.actions import Action
-from bot.adapters.base import ChatAdapter
+from bot.adapters.base import ChatAdapter, MessageRef
+from bot.admin import Admin
+from bot.admission import Ask
 from bot.blobs import BlobStore
+from bot.brake import Brake
 from bot.card import Card, Form
 from bot.commands import Completes, Unusable
 from bot.courier import Courier
 from bot.errors import Refusal, StoreError
 from bot.follower import Follower
-from bot.models import Balance, Job, Member, Origin, Preferences, State, new_id
+from bot.models import HOUSE, Balance, Job, Member, Origin, State, Tier, new_id
+from bot.moderation import Classifier, Eyes, Unseeing
+from bot.overview import Overview
+from bot.policy import Rules
 from bot.presets import NO_STYLE
+from bot.privacy import Privacy
 from bot.prompt import Draft, Source
+from bot.reviews import DECISIONS, Reviews
 from bot.settings import Settings
-from bot.store import Store
+from bot.store import Installations, LinkRefused, Store
+from bot.tiers import Tiers
+from bot.tiers import load as load_tiers
 from engine.errors import EngineError
-from engine.types import SEED_LIMIT, Engine, GenerationRequest, Lane, Place
+from engine.types import SEED_LIMIT, Engine, GenerationRequest, Lane, ModelInfo, Place
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -40,6 +62,10 @@ T = TypeVar("T")
 ANCESTORS = 10  # generations that a job's info names
 SWEEP_AGE = 600.0  # seconds after which a file that no job needs may go
 SWEEP_PAUSE = 3600.0  # seconds between two looks for such files
+PAINTING = ("imagine", "upscale", "vary")
+"""Commands that look for themselves whether the person may ask."""
+ALWAYS = ("help", "quota", "privacy export", "privacy delete")
+"""Commands that blocked people may use."""
 LAST_WORDS = 5.0  # seconds in which ends that are owed may still be shown when the studio closes
 
 
@@ -57,13 +83,51 @@ Answer = Card | Form | Receipt
 class Studio:
     """The one door for what people do. Every answer is for the person who asked."""
 
-    def __init__(self, *, settings: Settings, store: Store, engine: Engine, blobs: BlobStore) -> None:
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        store: Store,
+        engine: Engine,
+        blobs: BlobStore,
+        tiers: Tiers | None = None,
+        eyes: Eyes | None = None,
+    ) -> None:
         self._settings = settings
         self._store = store
         self._engine = engine
         self._blobs = blobs
+        self._tiers = tiers or load_tiers()
         self._courier = Courier(store, self.card)
-        self._follower = Follower(engine=engine, store=store, blobs=blobs, show=self._courier.show)
+        self._brake = Brake(engine)
+        self._follower = Follower(
+            engine=engine,
+            store=store,
+            blobs=blobs,
+            show=self._courier.show,
+            eyes=eyes or (Classifier() if settings.picture_check else Unseeing()),
+            rules=self._moderation,
+            holds=self._brake.holds,
+        )
+        self._reviews = Reviews(settings, store, self._courier.show)
+        self._privacy = Privacy(store, blobs, self._remove, settings.retention_days)
+        self._admin = Admin(
+            settings=settings,
+            store=store,
+            engine=engine,
+            tiers=self._tiers,
+            follower=self._follower,
+            brake=self._brake,
+            show=self._courier.show,
+        )
+        self._overview = Overview(
+            settings=settings,
+            store=store,
+            engine=engine,
+            tiers=self._tiers,
+            follower=self._follower,
+            brake=self._brake,
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._answers: set[asyncio.Task[Any]] = set()
         self._open = False
@@ -77,6 +141,9 @@ class Studio:
             "quota": self._quota,
             "styles": self._styles,
             "settings": self._change_settings,
+            "link": self._link,
+            "privacy export": self._export,
+            "privacy delete": self._ask_to_forget,
             "help": self._help,
         }
         self._presses: dict[actions.Name, Callable[[Action, Job, Origin], Awaitable[Answer]]] = {
@@ -85,8 +152,10 @@ class Studio:
             "info": self._info,
             "pick": self._pick,
             "show": self._show_again,
+            "share": self._share,
             "cancel": self._cancel,
             "delete": self._delete,
+            "report": self._report,
         }
 
     def add(self, adapter: ChatAdapter) -> None:
@@ -100,9 +169,9 @@ class Studio:
         self._tasks = [
             asyncio.create_task(self._follower.run(), name="follower"),
             asyncio.create_task(self._follower.refresh(), name="refresh"),
-            asyncio.create_task(self._keep_swept(), name="sweep"),
         ]
         await self._recover()
+        self._tasks.append(asyncio.create_task(self._keep_swept(), name="sweep"))
         self._open = True
 
     async def close(self, drain: float = 0.0) -> None:
@@ -131,11 +200,12 @@ class Studio:
 
         `parent` is the job whose form is answered. Raises Refusal.
         """
-        return await self._answer(self._handle(command, dict(options), origin, parent))
+        answer = await self._answer(self._handle(command, dict(options), origin, parent))
+        return _fitting(answer, origin)
 
     async def press(self, button: str, origin: Origin) -> Answer:
         """Do what a button stands for, however old its card is. Raises Refusal."""
-        return await self._answer(self._press(button, origin))
+        return _fitting(await self._answer(self._press(button, origin)), origin)
 
     async def _answer(self, work: Coroutine[Any, Any, T]) -> T:
         """Work that goes on even if the adapter stops waiting: what is admitted must reach the engine."""
@@ -164,13 +234,50 @@ class Studio:
     ) -> Card | Receipt:
         if name == "imagine":
             return await self._imagine(options, origin, parent)
+        if commands.command(name).admin:
+            return await self.administer(name, options, origin)
         checked = commands.check(name, options)
+        if name not in (*PAINTING, *ALWAYS):
+            (await self.rules(origin.member)).check_person()
         return await self._commands[name](checked, origin)
+
+    async def administer(self, name: str, options: Mapping[str, object], origin: Origin) -> Card:
+        """An administrator's command; the studio need not be started. Raises Refusal, StoreError."""
+        policy.authorize(commands.command(name), origin, self._settings.operators)
+        (await self.rules(origin.member)).check_person()
+        said = commands.check(name, options)
+        match name:
+            case "admin review":
+                return await self._reviews.queue(origin)
+            case "admin decide":
+                return await self._reviews.decide(str(said["job"]), str(said["do"]), origin)
+        return await self._admin.run(name, said, origin)
+
+    def overview(self, origin: Origin) -> Overview:
+        """What those who run Easel may look at. Raises Refusal."""
+        if not policy.runs_easel(origin, self._settings.operators):
+            raise Refusal("Only those who run this Easel may see this.", code="forbidden")
+        return self._overview
+
+    async def allowance(self, origin: Origin) -> tuple[Tier, list[Balance]]:
+        """The person's tier, and what is used of its allowances, budgets and gifts. Raises StoreError."""
+        rules = await self.rules(origin.member)
+        return rules.tier, await self._balances(rules, origin)
+
+    async def rules(self, member: Member) -> Rules:
+        """What holds for the member in their tenant right now. Raises StoreError."""
+        return Rules(await self._store.standing(member), self._tiers, member)
 
     async def _press(self, button: str, origin: Origin) -> Answer:
         action = actions.parse(button)
         if action.name == "try":
             return await self._imagine({"prompt": action.text}, origin, "")
+        if action.name == "forget":
+            return await self._forget(action, origin)
+        if action.name not in actions.DERIVING:
+            (await self.rules(origin.member)).check_person()
+        if action.name in DECISIONS:
+            return await self._reviews.decide(action.job, action.name, origin)
         job = await self.job(action.job, origin.member)
         return await self._presses[action.name](action, job, origin)
 
@@ -179,15 +286,34 @@ class Studio:
     async def job(self, id: str, member: Member) -> Job:
         """Raises Refusal if it is unknown, deleted, of another tenant, or private to someone else."""
         job = await self._store.job(id)
-        if job is None or not _may_see(job, member):
+        if job is None or not (_may_see(job, member) or await self._owns(job, member)):
             raise Refusal(f"There is no job {commands.clip(id)} here. /history lists them.", code="unknown")
         if job.state is State.DELETED:
             raise Refusal("Those pictures were deleted.", code="deleted")
         return job
 
+    async def _owns(self, job: Job, member: Member) -> bool:
+        """Whether the job is the member's, perhaps asked for under another name of theirs."""
+        owner = job.origin.member
+        if owner.id == member.id:
+            return owner.tenant == member.tenant
+        account = await self._store.account_of(member.id)
+        return account == await self._store.account_of(owner.id)
+
     async def jobs(self, member: Member, **filters: Any) -> list[Job]:
         """`Store.jobs`, as far as the member may see them."""
         return await self._store.jobs(member.tenant, viewer=member.id, **filters)
+
+    async def private(self, options: Mapping[str, object], member: Member) -> bool:
+        """Whether what /imagine paints by these options, but for files, is for the member alone.
+
+        Raises Refusal.
+        """
+        draft = prompt.parse(str(options.get("prompt", "")), {**options, "prompt": None})
+        if draft.source and (await self.job(str(draft.source).partition(":")[0], member)).origin.private:
+            return True
+        preferred = (await self.rules(member)).preferences().private
+        return preferred if draft.private is None else draft.private
 
     def card(self, job: Job) -> Card:
         """The job's present card."""
@@ -195,7 +321,8 @@ class Studio:
         job = life.job if life else job
         match job.state:
             case State.QUEUED:
-                return card.waiting(job, life.place, life.balance) if life else card.waiting(job)
+                held = self._brake.holds(job)
+                return card.waiting(job, life.place, life.balance, held=held) if life else card.waiting(job)
             case State.RUNNING:
                 return card.painting(job, life.progress, life.left) if life else card.painting(job)
             case State.RENDERED:
@@ -206,6 +333,34 @@ class Studio:
                 return card.cancelled(job)
             case State.DELETED:
                 return card.deleted(job)
+
+    async def team(self, origin: Origin) -> Card:
+        """What the people of a place used in the last seven days. Raises Refusal, StoreError."""
+        if not origin.member.admin:
+            raise Refusal("Only an administrator can see what the others used.", code="forbidden")
+        since = datetime.now(UTC) - card.TEAM_SPAN
+        uses = await self._store.usage(since, 2 * card.TEAM_SPAN, "person", tenant=origin.member.tenant)
+        return card.team(uses)
+
+    @property
+    def installations(self) -> Installations:
+        """Where adapters keep what they know of places that installed them, sealed."""
+        return self._store
+
+    async def moved(self, job: Job, ref: MessageRef) -> None:
+        """Keep where an ended job's message stands now. Raises StoreError."""
+        await self._store.message(job.id, ref)
+
+    async def defaults(self, origin: Origin) -> Form:
+        """The person's settings as a form. Raises StoreError."""
+        known = asdict(await self._store.preferences(origin.member.id))
+        values = {name: "yes" if value is True else str(value) for name, value in known.items() if value}
+        return Form(command="settings", title="Your settings", values=values)
+
+    @property
+    def most_at_once(self) -> int:
+        """Pictures that everyone may ask for in one request; some tiers allow more."""
+        return self._tiers.default.max_count
 
     def line(self) -> tuple[Lane, ...]:
         """Everybody who waits or paints, in the order of their turns."""
@@ -228,20 +383,29 @@ class Studio:
     async def complete(self, source: Completes, typed: str, member: Member) -> list[tuple[str, str]]:
         """What may follow while someone types an option: (value, label), at most 25."""
         wanted = typed.casefold()
-        found = await self._choices(source, member)
+        found = await self._choices(source, member, wanted)
         return [choice for choice in found if wanted in " ".join(choice).casefold()][:25]
 
-    async def _choices(self, source: Completes, member: Member) -> list[tuple[str, str]]:
+    async def _choices(self, source: Completes, member: Member, typed: str) -> list[tuple[str, str]]:
         known = presets.load()
         match source:
             case "styles":
-                return [(style.name, style.label) for style in known.styles.values()]
+                rules = await self.rules(member)
+                allowed = [each for each in known.styles.values() if rules.takes_style(each.name)]
+                return [(style.name, style.label) for style in allowed]
             case "aspects":
                 return [(ratio, f"{name.capitalize()} {ratio}") for name, ratio in known.aspects.items()]
             case "models":
-                return [(model.name, model.title) for model in self._engine.models()]
+                offered = (await self.rules(member)).models(self._engine.models())
+                return [(model.name, model.title) for model in offered]
             case "commands":
-                return [(each.name, each.help) for each in commands.COMMANDS]
+                known_here = commands.COMMANDS if member.admin else commands.FOR_ALL
+                return [(each.name, each.help) for each in known_here]
+            case "tiers":
+                return [(tier.name, tier.title) for tier in self._tiers.all]
+            case "people" if member.admin:
+                here = "" if member.tenant == HOUSE else member.tenant
+                return list((await self._store.names(here, typed)).items())
             case "jobs":
                 recent = await self.jobs(member, user=member.id, limit=50)
                 return [(job.id, commands.clip(job.prompt, 60)) for job in recent]
@@ -250,25 +414,42 @@ class Studio:
     # ---- asking for pictures
 
     async def _imagine(self, options: dict[str, Any], origin: Origin, parent: str) -> Receipt:
-        draft = prompt.parse(str(options.pop("prompt", "")), options)
-        models, max_count = self._engine.models(), self._settings.max_count
-        preferences = await self._store.preferences(origin.member.id)
-        draft = prompt.with_defaults(draft, preferences, models, max_count=max_count)
+        said = prompt.parse(str(options.pop("prompt", "")), options)
+        rules = await self._open_to(origin)
+        models = rules.models(self._engine.models())
+        rules.check_model(said.model, self._engine.models(), said)
+        draft = prompt.with_defaults(said, rules.preferences(), models, rules.tier)
         if parent:
             await self.job(parent, origin.member)
         source, data = await self._source(draft.source, origin.member)
-        request = prompt.compose(draft, models, max_count=max_count, source=source)
+        request = prompt.compose(draft, models, rules.tier, source)
+        model = self._model(request)
+        rules.check(request, draft.style, model, said)
         if data:
             request = replace(request, source=await self._blobs.put(data, ".png"))
         private = origin.private or bool(draft.private) or (source is not None and source.private)
         return await self._submit(
             request,
             replace(origin, private=private),
+            rules,
+            Ask(model=model, estimate=self._engine.estimate, draft=said),
             prompt=draft.prompt,
             style="" if draft.style == NO_STYLE else draft.style,
+            relaxed=rules.relaxed(draft.relax),
             parent=parent or None,
             action="edit" if parent else "imagine",
         )
+
+    async def _open_to(self, origin: Origin) -> Rules:
+        """The rules for somebody who asks for pictures. Raises Refusal where they may not."""
+        rules = await self.rules(origin.member)
+        rules.check_person()
+        rules.check_place(origin.channel)
+        return rules
+
+    def _model(self, request: GenerationRequest) -> ModelInfo:
+        """Raises Refusal when its model is not offered any more."""
+        return prompt.choose_model(Draft(prompt="", model=request.model), self._engine.models())
 
     async def _source(self, named: str | bytes, member: Member) -> tuple[Source | None, bytes]:
         """The picture to start from: a stored one, or a new one as PNG bytes that are not stored yet."""
@@ -290,21 +471,33 @@ class Studio:
         return Source(blob=blob, width=width, height=height, private=job.origin.private), b""
 
     async def _derive(self, action: Action, parent: Job, origin: Origin) -> Receipt:
+        rules = await self._open_to(origin)
         request = actions.derive(action, parent, secrets.randbelow(SEED_LIMIT))
+        request = replace(request, count=min(request.count, rules.tier.max_count))
+        model = self._model(request)
+        rules.check_model(model.name, self._engine.models())
+        rules.check(request, parent.style, model, None)
+        mine = parent.relaxed and parent.origin.member.id == origin.member.id
         return await self._submit(
-            replace(request, count=min(request.count, self._settings.max_count)),
+            request,
             replace(origin, private=origin.private or parent.origin.private),
+            rules,
+            Ask(model=model, estimate=self._engine.estimate, relaxing=replace(action, relax=True).id),
             prompt=parent.prompt,
             style=parent.style,
+            relaxed=rules.relaxed(action.relax or None) or (mine and "relax" in rules.tier.priorities),
             parent=parent.id,
             parent_index=action.index,
             action=action.name,
         )
 
-    async def _submit(self, request: GenerationRequest, origin: Origin, **more: Any) -> Receipt:
+    async def _submit(
+        self, request: GenerationRequest, origin: Origin, rules: Rules, ask: Ask, **more: Any
+    ) -> Receipt:
         """Admit a job and hand it to the engine, once for each event of the platform."""
+        await self._reviews.check(request, more["prompt"], origin, rules.moderation(adult=origin.adult))
         estimate = self._engine.estimate(request)
-        balance = await self._balance(origin.member)
+        balance = admission.tightest(await self._balances(rules, origin))
         wanted = Job(
             id=new_id(),
             origin=origin,
@@ -313,19 +506,19 @@ class Studio:
             created=datetime.now(UTC),
             **more,
         )
-        job, new = await admission.admit(
-            self._store, wanted, settings=self._settings, models=self._engine.models()
-        )
+        job, new = await admission.admit(self._store, wanted, rules, ask)
         if not new:
             return Receipt(job=job, place=self._engine.place(job.id))
         # No await from here on: what is admitted reaches the engine.
         telemetry.JOBS.labels(job.state.value, origin.surface).inc()
         log.info("job accepted", job_id=job.id, action=job.action, estimate=round(estimate, 2))
-        balance = replace(balance, used=balance.used + estimate)
-        return Receipt(job=job, place=self._follower.begin(job, balance))
+        if balance:
+            balance = replace(balance, used=balance.used + estimate)
+        return Receipt(job=job, place=self._follower.begin(job, rules.tier, balance))
 
-    async def _balance(self, member: Member) -> Balance:
-        return await self._store.balance(admission.account_of(member), cap=self._settings.daily_seconds)
+    async def _balances(self, rules: Rules, origin: Origin) -> list[Balance]:
+        budgets = rules.budgets(origin.member.tenant, origin.channel)
+        return await self._store.balances(rules.account, rules.tier, budgets)
 
     # ---- commands
 
@@ -371,41 +564,45 @@ class Studio:
         return self.card(await self.job(options["job"], origin.member))
 
     async def _quota(self, options: dict[str, Any], origin: Origin) -> Card:
-        balance = await self._balance(origin.member)
-        ordinary = prompt.compose(
-            Draft(prompt="a picture", count=1), self._engine.models(), max_count=self._settings.max_count
-        )
-        cost = self._engine.estimate(ordinary)
-        return card.quota(balance, datetime.now(UTC), int(balance.left / cost) if cost else 0)
+        rules = await self.rules(origin.member)
+        ordinary = Draft(prompt="a picture", count=1)
+        models = rules.models(self._engine.models())
+        cost = self._engine.estimate(prompt.compose(ordinary, models, rules.tier))
+        recent = await self.jobs(origin.member, user=origin.member.id, states=(State.RENDERED,), limit=5)
+        return card.quota(rules.tier, await self._balances(rules, origin), recent, datetime.now(UTC), cost)
 
     async def _styles(self, options: dict[str, Any], origin: Origin) -> Card:
-        return card.styles()
+        rules = await self.rules(origin.member)
+        return card.styles([each for each in presets.load().styles.values() if rules.takes_style(each.name)])
 
     async def _change_settings(self, options: dict[str, Any], origin: Origin) -> Card:
         person = origin.member.id
         before = await self._store.preferences(person)
-        reset = options.pop("reset", False)
-        changes = {name: self._preference(name, value) for name, value in options.items()}
-        after = replace(Preferences() if reset else before, **changes)
+        rules = await self.rules(origin.member)
+        models, most = rules.models(self._engine.models()), rules.tier.max_count
+        after = prompt.changed(before, options, models, most)
         if after != before:
             await self._store.save_preferences(person, after)
         return card.settings(after)
 
-    def _preference(self, name: str, value: Any) -> Any:
-        match name:
-            case "style":
-                return _style(value)
-            case "aspect":
-                return _read(prompt.read_aspect, value)
-            case "model":
-                return prompt.choose_model(Draft(prompt="", model=value), self._engine.models()).name
-            case "count" if value > self._settings.max_count:
-                raise Refusal(f"{self._settings.max_count} pictures at once are allowed.", code="count")
-        return value
+    async def _link(self, options: dict[str, Any], origin: Origin) -> Card:
+        """A code to type elsewhere, or two names of one person joined by one."""
+        if "code" not in options:
+            return card.link_code(await self._store.link_code(origin.member.id))
+        try:
+            account = await self._store.link(options["code"], origin.member.id)
+        except LinkRefused as error:
+            raise Refusal(str(error), code="link") from error
+        return card.linked(await self._store.members_of(account))
 
     async def _help(self, options: dict[str, Any], origin: Origin) -> Card:
-        name = options.get("command", "")
-        return card.help(commands.command(name.strip().lstrip("/").casefold()) if name else None)
+        name = options.get("command", "").strip().lstrip("/").casefold()
+        may = origin.member.admin or policy.runs_easel(origin, self._settings.operators)
+        asked = commands.command(name) if name and name != "admin" else None
+        if asked:
+            policy.authorize(asked, origin, self._settings.operators)
+        shown = commands.group("admin") if may and name == "admin" else commands.FOR_ALL
+        return card.help(asked, shown, admin=may)
 
     # ---- presses
 
@@ -429,31 +626,73 @@ class Studio:
     async def _show_again(self, action: Action, job: Job, origin: Origin) -> Card:
         return self.card(job)
 
+    async def _share(self, action: Action, job: Job, origin: Origin) -> Card:
+        """A private result becomes everybody's; where else it is shown is the adapter's to do."""
+        if job.origin.member.id != origin.member.id:
+            raise Refusal("Only the person who asked for these pictures can share them.", code="forbidden")
+        if job.state is not State.RENDERED:
+            raise Refusal("Only finished pictures can be shared.", code="no_picture")
+        return self.card(await self._store.publish(job.id))
+
     async def _cancel(self, action: Action, job: Job, origin: Origin) -> Card:
-        _check_owner(job, origin.member, "cancel")
+        await self._check_owner(job, origin.member, "cancel")
         if job.state.ended:
             raise Refusal("That job has ended already.", code="ended")
         self._engine.cancel(job.id)
         ended, first = await self._store.end(job.id, State.CANCELLED)
         if first:
             self._follower.finish(ended)
+            await self._admin.note("cancel", job, origin)
         return self.card(ended)
 
     async def _delete(self, action: Action, job: Job, origin: Origin) -> Card:
-        _check_owner(job, origin.member, "delete")
+        await self._check_owner(job, origin.member, "delete")
+        await self._remove(job)
+        await self._admin.note("delete", job, origin)
+        return card.deleted(job)  # its files are left to the sweep
+
+    async def _check_owner(self, job: Job, member: Member, verb: str) -> None:
+        owner = job.origin.member
+        if not (member.admin or owner.id == member.id or await self._owns(job, member)):
+            raise Refusal(f"Only {owner.name} or an administrator can {verb} that.", code="forbidden")
+
+    async def _report(self, action: Action, job: Job, origin: Origin) -> Card:
+        return await self._reviews.report(job, origin)
+
+    # ---- moderation and privacy
+
+    async def _moderation(self, job: Job) -> moderation.Rules:
+        """What the job's pictures may show, by the rules of this moment."""
+        return (await self.rules(job.origin.member)).moderation(adult=job.origin.adult)
+
+    async def _export(self, options: dict[str, Any], origin: Origin) -> Card:
+        return await self._privacy.export(origin, options.get("part", 1))
+
+    async def _ask_to_forget(self, options: dict[str, Any], origin: Origin) -> Card:
+        return self._privacy.ask(origin)
+
+    async def _forget(self, action: Action, origin: Origin) -> Card:
+        if action.job != privacy.token(origin):
+            raise Refusal("This button was made for somebody else. Use /privacy delete.", code="forbidden")
+        done = await self._privacy.delete(origin)
+        await self.sweep()
+        return done
+
+    async def _remove(self, job: Job) -> None:
+        """End a job wherever it is, and delete it."""
         self._engine.cancel(job.id)
-        gone = await self._store.delete(job.id)
-        self._follower.finish(gone)
-        return card.deleted(gone)  # its files are left to the sweep
+        self._follower.finish(await self._store.delete(job.id))
 
     # ---- in the background
 
     async def _keep_swept(self) -> None:
         while True:
             try:
+                await self._privacy.expire()
+                await self._privacy.resume()
                 await self.sweep()
             except StoreError as error:
-                log.warning("files that no job needs are left", cause=str(error))
+                log.warning("what is to be deleted is left", cause=str(error))
             await asyncio.sleep(SWEEP_PAUSE)
 
     # ---- starting
@@ -466,11 +705,13 @@ class Studio:
 
     async def _recover(self) -> None:
         """Run again what had not ended, with the same ids and seeds; show what ended and was not shown."""
+        await self._admin.load()
         unfinished = await self._store.unfinished()
         for job in unfinished:
             if job.state is State.RUNNING:
                 await self._store.died(job.id, job.deaths)
-            self._follower.begin(replace(job, state=State.QUEUED))
+            rules = await self.rules(job.origin.member)
+            self._follower.begin(replace(job, state=State.QUEUED), rules.tier)
         owed = await self._store.undelivered()
         for job in owed:
             self._courier.show(job)
@@ -478,15 +719,16 @@ class Studio:
             log.info("going on where it stopped", unfinished=len(unfinished), undelivered=len(owed))
 
 
+def _fitting(answer: T, origin: Origin) -> T:
+    """An answer without what only age-restricted channels may show."""
+    if isinstance(answer, Card) and answer.adult and not origin.adult:
+        return card.withheld(answer)  # type: ignore[return-value]
+    return answer
+
+
 def _may_see(job: Job, member: Member) -> bool:
     owner = job.origin.member
     return owner.tenant == member.tenant and (owner.id == member.id or not job.origin.private)
-
-
-def _check_owner(job: Job, member: Member, verb: str) -> None:
-    owner = job.origin.member
-    if owner.id != member.id and not member.admin:
-        raise Refusal(f"Only {owner.name} or an administrator can {verb} that.", code="forbidden")
 
 
 def _style(value: str) -> str:

@@ -140,6 +140,9 @@ ACKNOWLEDGED = Histogram(
     buckets=(0.05, 0.1, 0.3, 0.5, 1.0, 2.0, 3.0, 10.0),
     registry=REGISTRY,
 )
+REFUSED = Counter(
+    "easel_refused", "Requests and pictures that moderation refused.", ("category",), registry=REGISTRY
+)
 WAITING = Gauge("easel_waiting_jobs", "Jobs in the queue.", registry=REGISTRY)
 RETRIES = Counter("easel_delivery_retries", "Messages that were sent again.", ("surface",), registry=REGISTRY)
 DEATHS = Counter("easel_worker_deaths", "Workers that died or hung.", registry=REGISTRY)

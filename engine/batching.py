@@ -303,27 +303,3 @@ def _content(values: Iterable[Any]) -> Hashable | None:
         else:
             return None
     return tuple(content)
-
-
-class PassCosts:
-    """Expected seconds of a forward pass, learned from the ones before. Unknown kinds cost nothing."""
-
-    _SMOOTHING = 0.3
-    _KINDS = 256  # remembered at most: sizes and prompts that never come back must not pile up
-
-    def __init__(self) -> None:
-        self._seen: dict[Hashable, dict[int, float]] = {}
-
-    def observe(self, key: Hashable, rows: int, seconds: float) -> None:
-        seen = self._seen.setdefault(key, {})
-        seen[rows] = seen.get(rows, seconds) * (1 - self._SMOOTHING) + seconds * self._SMOOTHING
-        if len(self._seen) > self._KINDS:
-            del self._seen[next(iter(self._seen))]
-
-    def predict(self, key: Hashable, rows: int) -> float:
-        """From the nearest number of rows seen, in proportion."""
-        seen = self._seen.get(key)
-        if not seen:
-            return 0.0
-        nearest = min(seen, key=lambda known: abs(known - rows))
-        return seen[nearest] * rows / nearest

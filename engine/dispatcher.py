@@ -14,12 +14,14 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from engine.catalog import Catalog
-from engine.errors import Cancelled, EngineError, InvalidRequest, ModelNotLoaded, UnknownModel, WorkerLost
+from engine.costs import RequestCosts
+from engine.errors import Cancelled, EngineError, InvalidRequest, ModelNotLoaded, WorkerLost
 from engine.fair_queue import FairQueue
 from engine.types import (
     BlobRef,
     EngineEvent,
     EngineJob,
+    EngineStatus,
     Failed,
     Finished,
     GenerationRequest,
@@ -28,8 +30,10 @@ from engine.types import (
     Place,
     Progress,
     Restarted,
+    WorkerStatus,
 )
-from engine.wire import Ready, Task
+from engine.usage import MINUTE, Usage
+from engine.wire import Pulse, Ready, Report, Task
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +49,7 @@ class Worker(Protocol):
 
     def cancel(self, job_id: str) -> Coroutine[Any, Any, None]: ...
 
-    def events(self) -> AsyncGenerator[EngineEvent | Ready, None]:
+    def events(self) -> AsyncGenerator[Report, None]:
         """Ends when the worker is gone."""
         ...
 
@@ -62,12 +66,12 @@ Hire = Callable[[], Awaitable[Worker]]
 
 
 class Dispatcher:
-    """The engine over any workers."""
+    """The engine over any workers: `hires` are devices and how to hire a worker for each."""
 
     def __init__(
         self,
         catalog: Catalog,
-        hires: Sequence[Hire],
+        hires: Sequence[tuple[str, Hire]],
         read: Callable[[BlobRef], bytes],
         *,
         queue: FairQueue | None = None,
@@ -78,15 +82,16 @@ class Dispatcher:
         self._queue = FairQueue() if queue is None else queue  # an empty queue is falsy
         self._costs = RequestCosts(catalog)
         self._events: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
+        self._usage = Usage()
         self._desks: list[Desk] = []
         self._loops: list[asyncio.Task[None]] = []
         self._staffed = asyncio.Event()  # some worker is ready
 
     async def start(self) -> None:
-        self._desks = [Desk() for _ in self._hires]
+        self._desks = [Desk(device) for device, _ in self._hires]
         self._loops = [asyncio.create_task(self._feed(), name="feeder")]
-        for number, (hire, desk) in enumerate(zip(self._hires, self._desks, strict=True)):
-            self._loops.append(asyncio.create_task(self._employ(hire, desk), name=f"worker-{number}"))
+        for (_, hire), desk in zip(self._hires, self._desks, strict=True):
+            self._loops.append(asyncio.create_task(self._employ(hire, desk), name=f"worker-{desk.device}"))
 
     def models(self) -> tuple[ModelInfo, ...]:
         return self._catalog.models()
@@ -116,12 +121,34 @@ class Dispatcher:
                 return True
         return False
 
+    def hold(self, job: str) -> bool:
+        return self._queue.hold(job)
+
+    def unhold(self, job: str) -> bool:
+        return self._queue.unhold(job)
+
+    def relax(self, job: str) -> bool:
+        return self._queue.relax(job)
+
     def place(self, job: str) -> Place | None:
-        busy = sum(desk.remaining() for desk in self._desks)
-        return self._queue.place(job, busy=busy, devices=max(1, len(self._desks)))
+        busy, relaxed = (sum(desk.remaining(relaxed=kind) for desk in self._desks) for kind in (False, True))
+        devices = max(1, len(self._desks))
+        return self._queue.place(job, busy=busy, relaxed_busy=relaxed, devices=devices)
 
     def line(self) -> tuple[Lane, ...]:
         return self._queue.line()
+
+    def status(self) -> EngineStatus:
+        return EngineStatus(
+            workers=tuple(desk.status() for desk in self._desks),
+            inside=sum(len(desk.residents) for desk in self._desks),
+            waiting=len(self._queue),
+            held=self._queue.held,
+            relaxed=self._queue.relaxed,
+            last_minute=self._usage.seconds(MINUTE),
+            last_five_minutes=self._usage.seconds(),
+            rows=self._usage.rows(),
+        )
 
     async def events(self) -> AsyncIterator[EngineEvent]:
         while (event := await self._events.get()) is not None:
@@ -153,12 +180,12 @@ class Dispatcher:
                 self._queue.put(job, first=True)
                 self._staffed.clear()
                 continue
-            desk = min(ready, key=Desk.remaining)
+            desk = min(ready, key=Desk.load)
             desk.admit(job)
-            desk.errand(self._hand_over(desk, job), job.id)
+            desk.errand(self._hand_over(desk, job, self._queue.used(job)), job.id)
 
-    async def _hand_over(self, desk: Desk, job: EngineJob) -> None:
-        task = await self._with_source(job)
+    async def _hand_over(self, desk: Desk, job: EngineJob, used: float) -> None:
+        task = await self._task(job, used)
         if desk.worker is None:
             return  # lost meanwhile, and the job taken back
         if task is not None:
@@ -190,31 +217,48 @@ class Dispatcher:
                 async for event in events:
                     self._on_event(desk, event)
         finally:
-            desk.worker, desk.ready = None, False
+            desk.worker, desk.ready, desk.models = None, False, ()
+            self._count_devices()
             await worker.close()
             desk.suspects = worker.suspects()
 
-    async def _with_source(self, job: EngineJob) -> Task | None:
+    def _count_devices(self) -> None:
+        self._queue.devices = sum(desk.ready for desk in self._desks)
+
+    async def _task(self, job: EngineJob, used: float) -> Task | None:
         """The job with the picture it starts from; None if that cannot be read."""
         if job.request.source is None:
-            return Task(job=job)
+            return Task(job=job, used=used)
         try:
-            return Task(job=job, source=await asyncio.to_thread(self._read, job.request.source))
+            source = await asyncio.to_thread(self._read, job.request.source)
+            return Task(job=job, source=source, used=used)
         except Exception as error:  # whatever the store of pictures raises, only this job suffers
             _log.warning("source picture unreadable", extra={"job_id": job.id}, exc_info=error)
             return None
 
-    def _on_event(self, desk: Desk, event: EngineEvent | Ready) -> None:
-        if isinstance(event, Ready):
-            desk.pause, desk.starts, desk.ready = 0.0, 0, True
-            self._staffed.set()
-            if event.error is not None:
-                _log.error("the default model cannot be loaded: %s", event.error)
-            return
+    def _on_event(self, desk: Desk, event: Report) -> None:
+        match event:
+            case Ready(error=error):
+                desk.pause, desk.starts, desk.ready = 0.0, 0, True
+                self._count_devices()
+                self._staffed.set()
+                if error is not None:
+                    _log.error("the default model cannot be loaded: %s", error)
+            case Pulse():
+                desk.models = event.models
+                self._usage.add(event)
+            case _:
+                self._on_news(desk, event)
+
+    def _on_news(self, desk: Desk, event: EngineEvent) -> None:
+        """What happened to a job."""
         if event.job not in desk.residents:
             return  # a late word about a job that has left
         if isinstance(event, Progress):
             desk.spent[event.job] = event.device_seconds
+        if isinstance(event, Restarted):
+            self._line_up_again(desk, event)
+            return
         if isinstance(event, Finished | Failed):
             job = desk.dismiss(event.job)
             self._queue.settle(job.id, event.device_seconds)
@@ -226,18 +270,22 @@ class Dispatcher:
         """The worker is lost: its jobs wait again, before their owners' others, with the same seeds."""
         _log.error("worker lost with %d jobs inside, %d running", len(desk.residents), len(desk.suspects))
         suspects = desk.suspects or frozenset(desk.residents)
+        desk.restarts += 1
         for job in reversed(list(desk.residents.values())):
-            spent, unwanted = desk.spent.get(job.id, 0.0), desk.unwanted(job.id)
-            desk.dismiss(job.id)
-            self._queue.settle(job.id, spent)
-            again = replace(job, deaths=job.deaths + (job.id in suspects))
-            if error := _verdict(again, unwanted):
-                self._events.put_nowait(Failed(job=job.id, error=error, device_seconds=spent))
-            else:
-                self._queue.put(again, first=True)
-                self._events.put_nowait(Restarted(job=job.id, deaths=again.deaths))
+            self._line_up_again(desk, Restarted(job=job.id, deaths=job.deaths + (job.id in suspects)))
         if all(each.starts >= STARTS for each in self._desks):
             self._tell_those_who_wait()
+
+    def _line_up_again(self, desk: Desk, event: Restarted) -> None:
+        """A job has left its worker unfinished."""
+        spent, unwanted = desk.spent.get(event.job, 0.0), desk.unwanted(event.job)
+        job = replace(desk.dismiss(event.job), deaths=event.deaths)
+        self._queue.settle(job.id, spent)
+        if error := _verdict(job, unwanted):
+            self._events.put_nowait(Failed(job=job.id, error=error, device_seconds=spent))
+        else:
+            self._queue.put(job, first=True)
+            self._events.put_nowait(event)
 
     def _tell_those_who_wait(self) -> None:
         """No worker starts any more: an answer now is better than none. Later jobs may be luckier."""
@@ -249,9 +297,9 @@ class Dispatcher:
 
 
 def _verdict(job: EngineJob, unwanted: bool) -> EngineError | None:
-    """Why a job whose worker was lost does not run again; None if it does."""
+    """Why a job that left its worker unfinished does not run again; None if it does."""
     if unwanted:
-        return Cancelled(f"job {job.id} was cancelled as its worker died")
+        return Cancelled(f"job {job.id} was cancelled as its worker let go of it")
     if job.deaths >= DEATHS:
         return WorkerLost(f"job {job.id} was running when {job.deaths} workers died")
     return None
@@ -260,9 +308,12 @@ def _verdict(job: EngineJob, unwanted: bool) -> EngineError | None:
 class Desk:
     """What the dispatcher knows of one worker and of the jobs inside it."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: str) -> None:
+        self.device = device
         self.worker: Worker | None = None
         self.ready = False  # it has said its first word
+        self.models: tuple[str, ...] = ()  # loaded
+        self.restarts = 0  # workers lost
         self.starts = 0  # workers hired since one was ready
         self.suspects: frozenset[str] = frozenset()  # of the last one's death
         self.pause = 0.0  # seconds before the next one is hired
@@ -287,9 +338,23 @@ class Desk:
             self.idle.set()
         return job
 
-    def remaining(self) -> float:
-        """Device-seconds of work left inside, by the estimates."""
-        return sum(max(0.0, job.cost - self.spent.get(job.id, 0.0)) for job in self.residents.values())
+    def remaining(self, *, relaxed: bool) -> float:
+        """Device-seconds of one class's work left inside, by the estimates."""
+        jobs = (job for job in self.residents.values() if job.relaxed is relaxed)
+        return sum(max(0.0, job.cost - self.spent.get(job.id, 0.0)) for job in jobs)
+
+    def load(self) -> tuple[float, float]:
+        """What a new job waits for: first the fast ones, since they wait for no relaxed one."""
+        return self.remaining(relaxed=False), self.remaining(relaxed=True)
+
+    def status(self) -> WorkerStatus:
+        return WorkerStatus(
+            device=self.device,
+            ready=self.ready,
+            models=self.models,
+            jobs=len(self.residents),
+            restarts=self.restarts,
+        )
 
     def sent(self, job_id: str) -> None:
         if job_id in self.residents:
@@ -320,30 +385,3 @@ class Desk:
         """Tell the worker of a cancellation once it knows the job."""
         if job_id in self._sent and job_id in self._cancelled and self.worker is not None:
             self.errand(self.worker.cancel(job_id), job_id)
-
-
-class RequestCosts:
-    """Expected device-seconds of a request: a rate for each model, learned from what was measured."""
-
-    _SMOOTHING = 0.2
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-        self._rates: dict[tuple[str, bool], float] = {}
-
-    def estimate(self, request: GenerationRequest) -> float:
-        """Raises UnknownModel."""
-        entry = self._catalog.entry(request.model)
-        return self._rates.get(_kind(request), entry.seconds) * entry.units(request)
-
-    def observe(self, request: GenerationRequest, seconds: float) -> None:
-        try:
-            units = self._catalog.entry(request.model).units(request)
-        except UnknownModel:  # measured when it was still offered
-            return
-        rate = self._rates.get(_kind(request), seconds / units)
-        self._rates[_kind(request)] = rate + self._SMOOTHING * (seconds / units - rate)
-
-
-def _kind(request: GenerationRequest) -> tuple[str, bool]:
-    return request.model, request.upscale > 1

@@ -7,6 +7,9 @@ of its siblings, but never below its own, so that a debt stays.
 
 The same tree serves twice: `FairQueue` decides which waiting job enters the engine, `StepOrder` which of the
 jobs inside take the next denoising step.
+
+Relaxed jobs have a tree of their own, which is asked only while no fast job wants the device. In it people
+stand side by side, whatever their tenant and weight, and nothing is forgotten: who has used least goes first.
 """
 
 from __future__ import annotations
@@ -15,9 +18,8 @@ import asyncio
 import heapq
 import itertools
 import math
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 from engine.types import EngineJob, Lane, Place
@@ -71,26 +73,26 @@ class _Waiting(Share):
         return (share for share in self.path() if isinstance(share, _Waiting))
 
     def count(self, jobs: int, cost: float) -> None:
-        for share in self.waiting_path():
+        """Count jobs here and in all ancestors."""
+        share: Share | None = self
+        while isinstance(share, _Waiting):
             share.jobs_waiting += jobs
             share.cost += cost
+            share = share.parent
 
 
 class _Turns(_Waiting):
     """A share whose ready children stand in a heap by virtual time."""
 
-    __slots__ = ("_heap", "_turns", "children", "ready")
+    __slots__ = ("_heap", "_turns", "children", "lifts", "ready")
 
-    def __init__(self, name: str, parent: Share | None = None) -> None:
+    def __init__(self, name: str, parent: Share | None = None, *, lifts: bool = True) -> None:
         super().__init__(name, parent)
-        self.children: dict[str, _Waiting] = {}
+        self.lifts = lifts  # whether idling costs the place in the order; else `now` stays 0
+        self.children: dict[Hashable, _Waiting] = {}
         self.ready: set[_Waiting] = set()
         self._heap: list[tuple[float, int, _Waiting]] = []
         self._turns = itertools.count()
-
-    def adopt(self, child: _Waiting) -> _Waiting:
-        self.children[child.name] = child
-        return child
 
     def enter(self, child: _Waiting) -> None:
         """Line `child` up, or line it up anew after its virtual time has changed."""
@@ -106,71 +108,156 @@ class _Turns(_Waiting):
         while True:
             virtual_time, turn, child = self._heap[0]
             if child in self.ready and child.turn == turn:
-                self.now = max(self.now, virtual_time)
+                if self.lifts:
+                    self.now = max(self.now, virtual_time)
                 return child
             heapq.heappop(self._heap)
 
 
+class _Priority(_Turns):
+    """The root of one class of jobs, and which of them are inside the engine."""
+
+    __slots__ = ("inside", "known", "most", "places")
+
+    def __init__(self, places: int, most: int, *, lifts: bool = True) -> None:
+        super().__init__("", lifts=lifts)
+        self.places = places
+        self.most = most
+        self.inside: dict[str, _UserLane] = {}  # job id → its lane
+        self.known = 0  # jobs that wait, are held, or are inside
+
+    @property
+    def may_enter(self) -> bool:
+        return bool(self.ready) and len(self.inside) < self.most
+
+
 class _UserLane(_Waiting):
-    """One user's waiting jobs, first come first served."""
+    """One user's jobs, first come first served."""
 
-    __slots__ = ("jobs", "running")
+    __slots__ = ("_heap", "held", "jobs", "limit", "priority", "running", "tenant", "turns")
 
-    def __init__(self, name: str, parent: Share) -> None:
-        super().__init__(name, parent)
-        self.jobs: OrderedDict[str, EngineJob] = OrderedDict()
+    def __init__(self, tenant: str, user: str, parent: _Turns, priority: _Priority) -> None:
+        super().__init__(user, parent)
+        self.tenant = tenant
+        self.priority = priority
+        self.limit = 1  # jobs inside at once
+        self.jobs: dict[str, EngineJob] = {}  # waiting
+        self.held: dict[str, EngineJob] = {}  # waiting, but not let in
         self.running: dict[str, EngineJob] = {}
+        self.turns: dict[str, int] = {}  # of what waits or is held; the least goes first
+        self._heap: list[tuple[int, str]] = []  # turns, also of jobs that are held or gone
+
+    def add(self, job: EngineJob, turn: int) -> None:
+        self.jobs[job.id] = job
+        self.turns[job.id] = turn
+        heapq.heappush(self._heap, (turn, job.id))
+        self.count(1, job.cost)
+
+    def next(self) -> EngineJob:
+        """Take out the waiting job whose turn it is."""
+        while True:
+            turn, job_id = heapq.heappop(self._heap)
+            if job_id in self.jobs and self.turns[job_id] == turn:
+                return self.drop(job_id)
+
+    def drop(self, job_id: str) -> EngineJob:
+        """Take out a job that waits or is held."""
+        del self.turns[job_id]
+        self._tidy()
+        return self.held.pop(job_id) if job_id in self.held else self._leave(job_id)
+
+    def hold(self, job_id: str) -> None:
+        if job_id in self.jobs:
+            self.held[job_id] = self._leave(job_id)
+
+    def unhold(self, job_id: str) -> None:
+        if job_id in self.held:
+            self.add(self.held.pop(job_id), self.turns[job_id])
+            self._tidy()
+
+    def in_order(self, jobs: Iterable[str]) -> tuple[str, ...]:
+        return tuple(sorted(jobs, key=self.turns.__getitem__))
+
+    def _leave(self, job_id: str) -> EngineJob:
+        job = self.jobs.pop(job_id)
+        self.count(-1, -job.cost)
+        return job
+
+    def _tidy(self) -> None:
+        """Entries that mean nothing any more must not pile up."""
+        if len(self._heap) > 2 * len(self.turns) + 16:
+            self._heap = sorted((turn, job_id) for job_id, turn in self.turns.items() if job_id in self.jobs)
 
 
 class FairQueue:
-    """Waiting jobs in fair order. O(log n) for each put, take and settle.
+    """Waiting jobs in fair order. O(log n) for each change.
 
     `per_user` bounds how many jobs of one person are inside the engine at once: enough to fill its batches.
     Once `places` are taken inside, only people with nothing there may enter, so that a newcomer's first step
     never waits for a flood of others, and at `most` nobody.
+
+    Relaxed jobs enter while no fast job may and one of the `devices` has none inside. They are counted apart:
+    at most `relaxed_places` of them are inside, and whatever they occupy there, no fast job waits for it.
     """
 
-    def __init__(self, *, per_user: int = 4, places: int = 64, most: int = 1024) -> None:
+    def __init__(
+        self, *, per_user: int = 4, places: int = 64, most: int = 1024, relaxed_places: int = 8
+    ) -> None:
         self.per_user = per_user
-        self.places = places
-        self.most = most
-        self._inside: dict[str, _UserLane] = {}  # job id → its lane
-        self._root = _Turns("")
-        self._waiting = 0
-        self._where: dict[str, _UserLane] = {}  # job id → its lane, waiting or running
+        self._devices = 1
+        self._fast = _Priority(places, most)
+        self._relaxed = _Priority(relaxed_places, relaxed_places, lifts=False)
+        self._where: dict[str, _UserLane] = {}  # job id → its lane: waiting, held or inside
+        self._arrivals = itertools.count(1)
         self._arrival = asyncio.Event()
         self._settled = 0
 
     def __len__(self) -> int:
-        """Waiting jobs."""
-        return self._waiting
+        """Waiting jobs; those held are not counted."""
+        return self._fast.jobs_waiting + self._relaxed.jobs_waiting
+
+    @property
+    def held(self) -> int:
+        return sum(each.known - each.jobs_waiting - len(each.inside) for each in (self._fast, self._relaxed))
+
+    @property
+    def relaxed(self) -> int:
+        """Relaxed jobs, wherever they are."""
+        return self._relaxed.known
+
+    @property
+    def devices(self) -> int:
+        """Devices that work right now."""
+        return self._devices
+
+    @devices.setter
+    def devices(self, number: int) -> None:
+        self._devices = number
+        self._arrival.set()
 
     def put(self, job: EngineJob, *, first: bool = False) -> None:
-        """Line a job up; `first` puts it before its owner's others (it had run already)."""
-        lane = self._lane(job)
-        lane.jobs[job.id] = job
-        lane.jobs.move_to_end(job.id, last=not first)
-        self._waiting += 1
-        lane.count(1, job.cost)
-        self._where[job.id] = lane
-        self._line_up(lane)
+        """Line a job up; `first` puts it before its owner's others (it had run already).
+
+        Raises ValueError when it is here already.
+        """
+        turn = next(self._arrivals)
+        self._put(job, -turn if first else turn)
 
     def take(self) -> EngineJob | None:
         """The next job, charged with its estimated cost; None while nobody may enter."""
-        if not self._root.ready or len(self._inside) >= self.most:
+        priority = self._next_priority()
+        if priority is None:
             return None
-        tenant = self._root.first()
-        assert isinstance(tenant, _Turns)
-        lane = tenant.first()
+        lane: _Waiting = priority
+        while isinstance(lane, _Turns):
+            lane = lane.first()
         assert isinstance(lane, _UserLane)
-        _, job = lane.jobs.popitem(last=False)
-        self._waiting -= 1
-        lane.count(-1, -job.cost)
+        job = lane.next()
         lane.running[job.id] = job
-        self._inside[job.id] = lane
+        priority.inside[job.id] = lane
         self._charge(lane, job.cost)
-        if len(self._inside) == self.places:
-            self._line_up_those_inside()
+        if len(priority.inside) == priority.places:
+            self._line_up_those_inside(priority)
         return job
 
     async def get(self) -> EngineJob:
@@ -182,72 +269,158 @@ class FairQueue:
     def settle(self, job_id: str, seconds: float) -> None:
         """A taken job has left the engine after `seconds` device-seconds: correct the estimate."""
         lane = self._where.pop(job_id)
-        job = lane.running.pop(job_id)
-        del self._inside[job_id]
+        priority, job = lane.priority, lane.running.pop(job_id)
+        del priority.inside[job_id]
+        priority.known -= 1
         for share in lane.path():
             share.served += seconds
         self._charge(lane, seconds - job.cost)
-        if len(self._inside) == self.places - 1:
-            self._line_up_those_inside()
+        if len(priority.inside) == priority.places - 1:
+            self._line_up_those_inside(priority)
         self._forget()
 
+    def used(self, job: EngineJob) -> float:
+        """Device-seconds that the owner of a job inside has used in its class, as far as remembered."""
+        return self._where[job.id].served
+
     def remove(self, job_id: str) -> bool:
-        """Take a waiting job out. False when it does not wait."""
-        lane = self._where.get(job_id)
-        if lane is None or job_id not in lane.jobs:
+        """Take out a job that waits or is held. False when it does neither."""
+        return self._withdraw(job_id) is not None
+
+    def hold(self, job_id: str) -> bool:
+        """Let a waiting job pass over its turns until `unhold`. False when it does not wait."""
+        return self._change(job_id, _UserLane.hold)
+
+    def unhold(self, job_id: str) -> bool:
+        """Let a job take its turn again, as early in its lane as before. False when it does not wait."""
+        return self._change(job_id, _UserLane.unhold)
+
+    def relax(self, job_id: str) -> bool:
+        """Move a job that waits or is held to the relaxed class. False when it does neither."""
+        lane = self._lane_of_waiting(job_id)
+        if lane is None:
             return False
-        self._waiting -= 1
-        lane.count(-1, -lane.jobs.pop(job_id).cost)
-        del self._where[job_id]
-        self._line_up(lane)
-        return True
+        turn, held = lane.turns[job_id], job_id in lane.held
+        job = self._withdraw(job_id)
+        assert job is not None
+        self._put(replace(job, relaxed=True), turn)
+        return self.hold(job_id) if held else True
 
-    def place(self, job_id: str, *, busy: float = 0.0, devices: int = 1) -> Place | None:
-        """Where a waiting job stands if nobody else comes; None when it does not wait.
+    def place(
+        self, job_id: str, *, busy: float = 0.0, relaxed_busy: float = 0.0, devices: int = 1
+    ) -> Place | None:
+        """Where a waiting job stands if nobody else comes; None when it is held or does not wait.
 
-        `busy` is the work still inside the engine, in device-seconds. Exact while the jobs of a lane cost
-        the same; else each lane counts with its mean cost. O(lanes + jobs ahead in the own lane).
+        `busy` and `relaxed_busy` are the work still inside the engine, in device-seconds. Exact while the
+        jobs of a lane cost the same; else each lane counts with its mean cost. A relaxed job stands behind
+        all fast ones. O(lanes + jobs ahead in the own lane).
         """
         lane = self._where.get(job_id)
         if lane is None or job_id not in lane.jobs:
             return None
-        own = itertools.takewhile(lambda job: job.id != job_id, lane.jobs.values())
-        costs = [job.cost for job in own]
+        turn = lane.turns[job_id]
+        costs = [job.cost for job in lane.jobs.values() if lane.turns[job.id] < turn]
         jobs, cost = len(costs), sum(costs)
         for share in lane.waiting_path():
             ahead, work = self._ahead(share, jobs, share.virtual_time + cost / share.weight)
             jobs, cost = jobs + ahead, cost + work
+        if lane.priority is self._relaxed:
+            jobs, cost = jobs + self._fast.jobs_waiting, cost + self._fast.cost + relaxed_busy
         return Place(1 + jobs, (cost + busy) / devices)
 
     def line(self) -> tuple[Lane, ...]:
-        """Everybody who waits or paints, in the order of their turns."""
-        lanes = [lane for lane in self._lanes() if lane.jobs or lane.running]
-        lanes.sort(key=lambda lane: [(s.virtual_time, s.turn) for s in reversed(list(lane.waiting_path()))])
+        """Everybody who waits or paints, in the order of their turns.
+
+        The relaxed come behind all others, and last who has nothing but held jobs.
+        """
+        lanes = [lane for lane in self._lanes(self._fast, self._relaxed) if lane.turns or lane.running]
+        lanes.sort(key=self._order_of)
         return tuple(
             Lane(
-                tenant=lane.parent.name if lane.parent else "",
+                tenant=lane.tenant,
                 user=lane.name,
-                waiting=tuple(lane.jobs),
+                waiting=lane.in_order(lane.jobs),
+                held=lane.in_order(lane.held),
                 running=tuple(lane.running),
                 virtual_time=lane.virtual_time,
                 weight=lane.weight,
                 served=lane.served,
+                relaxed=lane.priority is self._relaxed,
             )
             for lane in lanes
         )
 
-    def _lanes(self) -> Iterator[_UserLane]:
-        for tenant in self._root.children.values():
-            assert isinstance(tenant, _Turns)
-            yield from (lane for lane in tenant.children.values() if isinstance(lane, _UserLane))
+    def _order_of(self, lane: _UserLane) -> tuple[bool, bool, list[tuple[float, int]]]:
+        path = reversed(list(lane.waiting_path()))
+        turns = [(share.virtual_time, share.turn) for share in path]
+        return not (lane.jobs or lane.running), lane.priority is self._relaxed, turns
+
+    def _next_priority(self) -> _Priority | None:
+        if self._fast.may_enter:
+            return self._fast
+        # With fewer fast jobs inside than devices, some device has none.
+        free = not self._fast.ready and len(self._fast.inside) < self._devices
+        return self._relaxed if free and self._relaxed.may_enter else None
+
+    def _put(self, job: EngineJob, turn: int) -> None:
+        if job.id in self._where:
+            raise ValueError(f"job {job.id} is in line already")
+        lane = self._lane(job)
+        lane.add(job, turn)
+        lane.priority.known += 1
+        self._where[job.id] = lane
+        self._line_up(lane)
+
+    def _withdraw(self, job_id: str) -> EngineJob | None:
+        lane = self._lane_of_waiting(job_id)
+        if lane is None:
+            return None
+        del self._where[job_id]
+        job = lane.drop(job_id)
+        lane.priority.known -= 1
+        self._line_up(lane)
+        return job
+
+    def _change(self, job_id: str, change: Callable[[_UserLane, str], None]) -> bool:
+        lane = self._lane_of_waiting(job_id)
+        if lane is None:
+            return False
+        change(lane, job_id)
+        self._line_up(lane)
+        return True
+
+    def _lane_of_waiting(self, job_id: str) -> _UserLane | None:
+        """The lane of a job that waits or is held."""
+        lane = self._where.get(job_id)
+        return lane if lane is not None and job_id in lane.turns else None
+
+    def _lanes(self, *shares: _Waiting) -> Iterator[_UserLane]:
+        for share in shares:
+            if isinstance(share, _UserLane):
+                yield share
+            elif isinstance(share, _Turns):
+                yield from self._lanes(*share.children.values())
 
     def _lane(self, job: EngineJob) -> _UserLane:
-        tenant = self._root.children.get(job.tenant) or self._root.adopt(_Turns(job.tenant, self._root))
-        assert isinstance(tenant, _Turns)
-        lane = tenant.children.get(job.user) or tenant.adopt(_UserLane(job.user, tenant))
+        parent = self._relaxed if job.relaxed else self._tenant(job)
+        key = job.tenant, job.user
+        lane = parent.children.get(key)
+        if lane is None:
+            priority = self._relaxed if job.relaxed else self._fast
+            lane = parent.children[key] = _UserLane(job.tenant, job.user, parent, priority)
         assert isinstance(lane, _UserLane)
-        tenant.weight, lane.weight = job.tenant_weight, job.user_weight
+        lane.limit = min(self.per_user, job.running or self.per_user)
+        if not job.relaxed:
+            lane.weight = job.user_weight
         return lane
+
+    def _tenant(self, job: EngineJob) -> _Turns:
+        tenant = self._fast.children.get(job.tenant)
+        if tenant is None:
+            tenant = self._fast.children[job.tenant] = _Turns(job.tenant, self._fast)
+        assert isinstance(tenant, _Turns)
+        tenant.weight = job.tenant_weight
+        return tenant
 
     def _charge(self, lane: _UserLane, seconds: float) -> None:
         lane.charge(seconds)
@@ -255,17 +428,18 @@ class FairQueue:
 
     def _line_up(self, lane: _UserLane, *, moved: bool = False) -> None:
         """Put the lane, then its tenant, where they belong among their siblings."""
-        tenant = lane.parent
-        assert isinstance(tenant, _Turns)
-        room = self.per_user if len(self._inside) < self.places else 1
-        self._place_child(tenant, lane, bool(lane.jobs) and len(lane.running) < room, moved)
-        self._place_child(self._root, tenant, bool(tenant.ready), moved)
-        if self._root.ready:
-            self._arrival.set()
+        priority = lane.priority
+        room = lane.limit if len(priority.inside) < priority.places else 1
+        ready = bool(lane.jobs) and len(lane.running) < room
+        child: _Waiting = lane
+        while isinstance(parent := child.parent, _Turns):
+            self._place_child(parent, child, ready, moved)
+            child, ready = parent, bool(parent.ready)
+        self._arrival.set()
 
-    def _line_up_those_inside(self) -> None:
+    def _line_up_those_inside(self, priority: _Priority) -> None:
         """The places have run out, or one is free again: that concerns those who have jobs inside."""
-        for lane in set(self._inside.values()):
+        for lane in set(priority.inside.values()):
             self._line_up(lane)
 
     @staticmethod
@@ -301,23 +475,23 @@ class FairQueue:
         return jobs, cost
 
     def _forget(self) -> None:
-        """Drop who left: all when the queue falls idle, else now and then those who owe nothing.
+        """Drop who left: all when the fast class falls idle, else now and then those who owe nothing.
 
         Coming back, they would start level anyway.
         """
-        if not self._waiting and not self._inside:
-            self._root = _Turns("")
+        if not self._fast.known:
+            self._fast = _Priority(self._fast.places, self._fast.most)
             return
         self._settled += 1
         if self._settled % 1024:
             return
-        for lane in list(self._lanes()):
+        for lane in list(self._lanes(self._fast)):
             tenant = lane.parent
             assert isinstance(tenant, _Turns)
-            if not lane.jobs and not lane.running and lane.virtual_time <= tenant.now:
-                del tenant.children[lane.name]
-                if not tenant.children and tenant.virtual_time <= self._root.now:
-                    del self._root.children[tenant.name]
+            if not lane.turns and not lane.running and lane.virtual_time <= tenant.now:
+                del tenant.children[lane.tenant, lane.name]
+                if not tenant.children and tenant.virtual_time <= self._fast.now:
+                    del self._fast.children[tenant.name]
 
 
 # --- which jobs inside the engine take the next step --------------------------------------------------------
@@ -344,6 +518,12 @@ class Step(Protocol):
     @property
     def turn(self) -> tuple[int, int]: ...  # among one user's own, the least goes first
 
+    @property
+    def relaxed(self) -> bool: ...
+
+    @property
+    def used(self) -> float: ...  # device-seconds its user had used in its class when it entered
+
 
 S = TypeVar("S", bound=Step)
 
@@ -356,15 +536,21 @@ class _Branch(Share, Generic[S]):
     def __init__(self, name: str, parent: Share | None = None) -> None:
         super().__init__(name, parent)
         self.served_last = 0  # number of the pass; of two that stand level, the one that waited longer leads
-        self.children: dict[str, _Branch[S]] = {}
+        self.children: dict[Hashable, _Branch[S]] = {}
         self.steps: list[S] = []
 
-    def child(self, name: str, weight: float) -> _Branch[S]:
+    def child(self, name: Hashable, weight: float) -> _Branch[S]:
         if name not in self.children:
-            self.children[name] = _Branch(name, self)
+            self.children[name] = _Branch(str(name), self)
         child = self.children[name]
         child.weight = weight
         return child
+
+    def below(self) -> Iterator[_Branch[S]]:
+        """All descendants."""
+        for child in self.children.values():
+            yield child
+            yield from child.below()
 
     def ready(self, taken: set[int], key: Hashable | None = None) -> bool:
         if self.children:
@@ -373,10 +559,10 @@ class _Branch(Share, Generic[S]):
 
     def forget_idle(self) -> None:
         """Drop children that are empty and owe nothing: coming back, they would start level anyway."""
-        for child in list(self.children.values()):
+        for name, child in list(self.children.items()):
             child.forget_idle()
             if not child.steps and not child.children and child.virtual_time <= self.now:
-                del self.children[child.name]
+                del self.children[name]
 
     def first(self, taken: set[int], key: Hashable | None) -> S:
         ready = (step for step in self.steps if id(step) not in taken and key in (None, step.key))
@@ -406,13 +592,18 @@ class StepOrder(Generic[S]):
 
         |W_f/w_f − W_g/w_g| ≤ Δ + c_max (1/w_f + 1/w_g),   c_max the longest tick.
 
+    Relaxed requests take a pass only when no fast one is inside, and never join a fast one's. Of them the one
+    whose user has used least leads; others fill the rows that are free, however much they have used.
+
     `predict(key, rows)` returns the expected seconds of a forward pass.
     """
 
     def __init__(self, predict: Callable[[Hashable, int], float], limits: Limits | None = None) -> None:
         self._predict = predict
         self.limits = limits or Limits()
-        self._root: _Branch[S] = _Branch("")
+        self._fast: _Branch[S] = _Branch("")
+        self._relaxed: _Branch[S] = _Branch("")
+        self._relaxed.now = math.inf  # nobody need be remembered: requests tell what their users have used
         self._count = 0
         self._passes = 0
 
@@ -420,14 +611,15 @@ class StepOrder(Generic[S]):
         return self._count
 
     def add(self, step: S) -> None:
-        tenant = self._root.child(*step.tenant)
-        user = tenant.child(*step.user)
-        for share in (tenant, user):
-            if not share.ready(set()):
-                self._wake(share)
-        user.steps.append(step)
-        tenant.forget_idle()
-        self._root.forget_idle()
+        branch = self._relaxed if step.relaxed else self._fast
+        branch.forget_idle()
+        for name, weight in _names(step):
+            branch = branch.child(name, weight)
+            if step.relaxed:
+                branch.virtual_time = max(branch.virtual_time, step.used)
+            elif not branch.ready(set()):
+                self._wake(branch)
+        branch.steps.append(step)
         self._count += 1
 
     def remove(self, step: S) -> None:
@@ -436,17 +628,22 @@ class StepOrder(Generic[S]):
 
     def pick(self) -> list[S]:
         """The requests of the next forward pass, the leader first; empty when nobody is ready."""
-        if not self._root.ready(set()):
-            return []
-        leader = self._descend(set(), None)
+        if self._fast.ready(set()):
+            return self._pick(self._fast, self.limits.window)
+        if self._relaxed.ready(set()):
+            return self._pick(self._relaxed, math.inf)
+        return []
+
+    def _pick(self, root: _Branch[S], window: float) -> list[S]:
+        leader = self._descend(root, set(), None)
         assert leader is not None
         batch, rows, taken = [leader], leader.rows, {id(leader)}
         alone = self._predict(leader.key, leader.rows)
         cap = max(self.limits.seconds, self.limits.stretch * alone)
-        crowded = self._crowded()
-        before = self._virtual_times()
+        crowded = sum(bool(branch.steps) for branch in root.below()) > 1
+        before = [(branch, branch.virtual_time) for branch in root.below()]
         self._provisional(leader)
-        while (step := self._descend(taken, leader.key)) is not None:
+        while (step := self._descend(root, taken, leader.key, window)) is not None:
             rows += step.rows
             # Alone, a person may use the whole device: nobody waits for the tick to end. That also makes
             # the batches of an idle engine, and so their last bits, the same every time.
@@ -471,7 +668,8 @@ class StepOrder(Generic[S]):
         self._passes += 1
         for share in touched.values():
             share.served_last = self._passes
-            self._satisfy(share, taken)
+            if not batch[0].relaxed:
+                self._satisfy(share, taken)
         return per_row
 
     def bill(self, step: S, seconds: float) -> None:
@@ -479,27 +677,22 @@ class StepOrder(Generic[S]):
         self._branch(step).charge(seconds)
 
     def _branch(self, step: S) -> _Branch[S]:
-        return self._root.children[step.tenant[0]].children[step.user[0]]
-
-    def _crowded(self) -> bool:
-        lanes = (user for tenant in self._root.children.values() for user in tenant.children.values())
-        return sum(bool(lane.steps) for lane in lanes) > 1
-
-    def _virtual_times(self) -> list[tuple[Share, float]]:
-        branches = [b for t in self._root.children.values() for b in (t, *t.children.values())]
-        return [(branch, branch.virtual_time) for branch in branches]
+        branch = self._relaxed if step.relaxed else self._fast
+        for name, _ in _names(step):
+            branch = branch.children[name]
+        return branch
 
     def _provisional(self, step: S) -> None:
         """Only orders the fill: the true charge comes when the pass has run."""
         self._branch(step).charge(self._predict(step.key, step.most_rows) / step.most_rows * step.rows)
 
-    def _descend(self, taken: set[int], key: Hashable | None) -> S | None:
-        branch = self._root
+    @staticmethod
+    def _descend(branch: _Branch[S], taken: set[int], key: Hashable | None, window: float = 0.0) -> S | None:
         while branch.children:
             ready = [child for child in branch.children.values() if child.ready(taken, key)]
             if key is not None:
                 waiting = (c.virtual_time for c in branch.children.values() if c.ready(taken))
-                latest = min(waiting, default=0.0) + self.limits.window
+                latest = min(waiting, default=0.0) + window
                 ready = [child for child in ready if child.virtual_time <= latest]
             if not ready:
                 return None
@@ -522,3 +715,10 @@ class StepOrder(Generic[S]):
             wanting = [c.virtual_time for c in siblings if c is not share and c.ready(taken)]
             share.virtual_time = max(share.virtual_time, min(wanting, default=share.virtual_time))
         parent.now = max(parent.now, min(c.virtual_time for c in siblings if c.ready(set())))
+
+
+def _names(step: Step) -> tuple[tuple[Hashable, float], ...]:
+    """Names and weights from below the root to the user; the relaxed stand side by side there."""
+    if step.relaxed:
+        return (((step.tenant[0], step.user[0]), 1.0),)
+    return step.tenant, step.user

@@ -18,9 +18,9 @@ from typing import Any
 
 from engine import catalog
 from engine.dispatcher import Dispatcher
-from engine.types import BlobRef, EngineEvent
+from engine.types import BlobRef
 from engine.vitals import Vitals
-from engine.wire import Cancel, Order, Ready, Setup, Task
+from engine.wire import Cancel, Order, Report, Setup, Task
 
 _log = logging.getLogger(__name__)
 
@@ -47,8 +47,7 @@ class LocalEngine(Dispatcher):
     `models`: names, folders, files or hub names, the default first. `device`: "auto", or devices such as
     "cpu", "mps", "cuda:0,cuda:1". `read` returns the bytes of a source picture. A forward pass that takes
     longer than `hang_seconds` counts as hung. `target` is for tests of faults; other options are those of
-    the dispatcher. Raises
-    UnknownModel.
+    the dispatcher. Raises UnknownModel.
     """
 
     def __init__(
@@ -65,7 +64,7 @@ class LocalEngine(Dispatcher):
         setups = [
             Setup(device=name, models=tuple(models), hang_seconds=hang_seconds) for name in self.devices
         ]
-        hires = [partial(WorkerProcess.start, setup, target) for setup in setups]
+        hires = [(setup.device, partial(WorkerProcess.start, setup, target)) for setup in setups]
         super().__init__(catalog.load(models), hires, read, **options)
 
 
@@ -126,8 +125,8 @@ class WorkerProcess:
         except OSError as error:  # it has died: whoever follows its events takes the job back
             _log.warning("a worker is gone before it got its order: %s", error)
 
-    async def events(self) -> AsyncGenerator[EngineEvent | Ready, None]:
-        inbox: asyncio.Queue[EngineEvent | Ready | None] = asyncio.Queue()
+    async def events(self) -> AsyncGenerator[Report, None]:
+        inbox: asyncio.Queue[Report | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
         threading.Thread(target=self._receive, args=(loop, inbox), daemon=True).start()
         watch = asyncio.create_task(self._watch())

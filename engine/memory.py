@@ -20,7 +20,6 @@ from engine.errors import Cancelled, EngineError
 from engine.fair_queue import FairQueue
 from engine.types import (
     BlobRef,
-    EngineEvent,
     EngineJob,
     Failed,
     Finished,
@@ -30,7 +29,7 @@ from engine.types import (
     Progress,
     Started,
 )
-from engine.wire import Ready, Task
+from engine.wire import Pulse, Ready, Report, Task
 
 MEMORY = ModelInfo(
     name="memory",
@@ -71,7 +70,8 @@ class MemoryEngine(Dispatcher):
 
         self._cost = cost
         catalog = Catalog([Entry(info=model, source="") for model in models])
-        super().__init__(catalog, [hire], read, queue=FairQueue(per_user=1, places=1, most=1))
+        queue = FairQueue(per_user=1, places=1, most=1, relaxed_places=1)
+        super().__init__(catalog, [("memory", hire)], read, queue=queue)
 
     def estimate(self, request: GenerationRequest) -> float:
         """Exact: its costs are a constant. Raises UnknownModel."""
@@ -80,21 +80,25 @@ class MemoryEngine(Dispatcher):
 
 
 class MemoryWorker:
-    """Paints while its events are followed."""
+    """Paints while its events are followed; between the steps of a relaxed job, fast ones that have come."""
 
     def __init__(self, step_seconds: float, cost: float, fault: Fault | None) -> None:
         self._step_seconds = step_seconds
         self._cost = cost
         self._fault = fault
-        self._tasks: asyncio.Queue[Task] = asyncio.Queue()
+        self._waiting: list[Task] = []
+        self._arrival = asyncio.Event()
         self._running: EngineJob | None = None
-        self._stop = asyncio.Event()  # someone cancelled the running job
+        self._unwanted: dict[str, asyncio.Event] = {}  # set once someone has cancelled the job
 
     async def send(self, task: Task) -> None:
-        self._tasks.put_nowait(task)
+        self._unwanted[task.job.id] = asyncio.Event()
+        self._waiting.append(task)
+        self._arrival.set()
 
     async def cancel(self, job_id: str) -> None:
-        self._stop.set()
+        if unwanted := self._unwanted.get(job_id):
+            unwanted.set()
 
     def suspects(self) -> frozenset[str]:
         return frozenset([self._running.id] if self._running else [])
@@ -102,35 +106,53 @@ class MemoryWorker:
     async def close(self) -> None:
         """There is nothing to stop."""
 
-    async def events(self) -> AsyncGenerator[EngineEvent | Ready, None]:
+    async def events(self) -> AsyncGenerator[Report, None]:
         yield Ready()
-        while True:
-            task = await self._tasks.get()
-            self._running = job = task.job
-            yield Started(job=job.id)
-            spent = 0.0
-            try:
-                async for event in self._paint(task):
-                    if isinstance(event, Progress):
-                        spent = event.device_seconds
-                    yield event
-            except EngineError as error:
-                yield Failed(job=job.id, error=error, device_seconds=spent)
-            except Exception:  # its death, whatever it was
-                return
-            else:
-                yield Finished(job=job.id, device_seconds=spent)
-            self._running = None
-            self._stop.clear()
+        try:
+            while True:
+                await self._arrival.wait()
+                while task := self._next() or self._next(relaxed=True):
+                    async for event in self._serve(task):
+                        yield event
+                self._arrival.clear()
+        except Exception:  # its death, whatever it was
+            return
 
-    async def _paint(self, task: Task) -> AsyncGenerator[EngineEvent, None]:
+    def _next(self, *, relaxed: bool = False) -> Task | None:
+        task = next((task for task in self._waiting if task.job.relaxed is relaxed), None)
+        if task is not None:
+            self._waiting.remove(task)
+        return task
+
+    async def _serve(self, task: Task) -> AsyncGenerator[Report, None]:
+        """One job from its start to its end."""
+        before, self._running, job = self._running, task.job, task.job
+        yield Started(job=job.id)
+        spent = 0.0
+        try:
+            async for event in self._paint(task):
+                if isinstance(event, Progress) and event.job == job.id:
+                    spent = event.device_seconds
+                    yield Pulse(models=(job.request.model,), passes=1, rows=1, seconds=self._cost)
+                yield event
+        except EngineError as error:
+            yield Failed(job=job.id, error=error, device_seconds=spent)
+        else:
+            yield Finished(job=job.id, device_seconds=spent)
+        del self._unwanted[job.id]
+        self._running = before
+
+    async def _paint(self, task: Task) -> AsyncGenerator[Report, None]:
         job, request = task.job, task.job.request
         await self._suffer(job)
         steps = _steps(request)
         every = max(1, steps // PREVIEWS)
         for step in range(1, steps + 1):
+            while job.relaxed and (urgent := self._next()):
+                async for event in self._serve(urgent):
+                    yield event
             await asyncio.sleep(self._step_seconds)
-            if self._stop.is_set():
+            if self._unwanted[job.id].is_set():
                 raise Cancelled()
             shows = step % every == 0 and step < steps
             preview = await asyncio.to_thread(_preview, request, task.source, step / steps) if shows else None
@@ -151,7 +173,7 @@ class MemoryWorker:
             case None:
                 return
             case TimeoutError():
-                await self._stop.wait()
+                await self._unwanted[job.id].wait()
                 raise Cancelled()
             case error:
                 raise error

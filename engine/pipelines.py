@@ -11,7 +11,6 @@ import inspect
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -83,7 +82,7 @@ def load(entry: Entry, device: torch.device, upscaler: Upscaler) -> Loaded:
 
 def _from_source(entry: Entry, dtype: torch.dtype) -> Any:
     options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True}
-    if entry.local is None or Path(entry.local).is_dir():
+    if entry.local is None or entry.local.is_dir():
         return diffusers.DiffusionPipeline.from_pretrained(entry.source, trust_remote_code=False, **options)
     if entry.config:
         options["config"] = entry.config
@@ -268,7 +267,8 @@ def encode_preview(grid: torch.Tensor, side: int = 256) -> bytes:
     picture = Image.fromarray(grid.numpy())
     factor = side / max(picture.size)
     size = round(picture.width * factor), round(picture.height * factor)
-    return _encoded(picture.resize(size, Image.Resampling.BICUBIC), "WEBP", quality=70)
+    # Method 1 is twice as fast as the default, and the file as small.
+    return _encoded(picture.resize(size, Image.Resampling.BICUBIC), "WEBP", quality=70, method=1)
 
 
 def _encoded(picture: Image.Image, format: str, **options: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol, Self
@@ -63,6 +64,16 @@ class EngineJob:
     user_weight: float = 1.0
     cost: float = 0.0  # estimated device-seconds; 0 asks the engine to estimate
     deaths: int = 0  # workers that died while they ran this job
+    relaxed: bool = False  # runs only while no fast job wants the device
+    running: int | None = None  # jobs of this user inside the engine at once; None: the queue's bound
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for numbers that would spoil the order for everybody."""
+        weights = self.tenant_weight, self.user_weight
+        if not all(0 < weight < math.inf for weight in weights) or not 0 <= self.cost < math.inf:
+            raise ValueError(f"job {self.id} has weights {weights} and cost {self.cost}")
+        if self.running is not None and self.running < 1:
+            raise ValueError(f"job {self.id} could never run: running is {self.running}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +95,8 @@ class Lane:
     virtual_time: float  # weighted device-seconds; the least goes next
     weight: float
     served: float  # device-seconds since start
+    relaxed: bool = False
+    held: tuple[str, ...] = ()  # job ids, in order; they wait, but are not let in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,13 +167,43 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restarted:
-    """The job's worker was lost: the job waits again and will run with the same seed."""
+    """The job waits again and will run with the same seed: its worker was lost, or needed the memory."""
 
     job: str
     deaths: int
 
 
 EngineEvent = Started | Progress | Picture | Finished | Failed | Restarted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStatus:
+    """One device's worker."""
+
+    device: str
+    ready: bool  # else it starts, or is being replaced
+    models: tuple[str, ...]  # loaded, the one used last at the end
+    jobs: int  # inside it
+    restarts: int  # times it was lost since start
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStatus:
+    """What there is to say about an engine that is slow."""
+
+    workers: tuple[WorkerStatus, ...]
+    inside: int  # jobs; relaxed ones, too
+    waiting: int  # jobs; relaxed ones, too
+    held: int  # jobs
+    relaxed: int  # jobs that wait, are held or are inside in the relaxed class
+    last_minute: float  # device-seconds used
+    last_five_minutes: float  # device-seconds used
+    rows: float  # mean batch rows of the last five minutes' forward passes; 0 without any
+
+    @property
+    def restarts(self) -> int:
+        """Workers lost since start."""
+        return sum(worker.restarts for worker in self.workers)
 
 
 class Engine(Protocol):
@@ -186,13 +229,33 @@ class Engine(Protocol):
         """Ask for a waiting or running job to end. False when the engine does not know it."""
         ...
 
+    def hold(self, job: str) -> bool:
+        """Let a waiting job pass over its turns until `unhold`. False when it does not wait.
+
+        Called right after `submit`, it comes before the job could start.
+        """
+        ...
+
+    def unhold(self, job: str) -> bool:
+        """Let a job take its turn again, among its owner's others as before. False when it does not wait."""
+        ...
+
+    def relax(self, job: str) -> bool:
+        """Move a job that waits or is held to the relaxed class. False when it does neither."""
+        ...
+
     def place(self, job: str) -> Place | None:
-        """None when the job does not wait."""
+        """None when the job is held or does not wait."""
         ...
 
     def line(self) -> tuple[Lane, ...]:
-        """Everybody who waits or paints, in the order of their turns."""
+        """Everybody who waits or paints, in the order of their turns.
+
+        The relaxed come behind all others, and last who has nothing but held jobs.
+        """
         ...
+
+    def status(self) -> EngineStatus: ...
 
     def events(self) -> AsyncIterator[EngineEvent]:
         """Everything that happens, in order, for the one follower there is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.errors import EngineError
-from engine.types import EngineJob
+from engine.types import EngineEvent, EngineJob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,7 @@ class Task:
 
     job: EngineJob
     source: bytes | None = None  # PNG
+    used: float = 0.0  # device-seconds that its owner has used in its class, fast or relaxed
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,19 @@ class Ready:
 
     error: EngineError | None = None
 
+
+@dataclass(slots=True, kw_only=True)
+class Pulse:
+    """What a worker has done since its last one, and what it has loaded. Counted up until it is sent."""
+
+    models: tuple[str, ...]  # the one used last at the end
+    passes: int = 0  # forward passes
+    rows: int = 0  # batch rows of them all
+    seconds: float = 0.0  # device-seconds used
+
+
+Report = EngineEvent | Ready | Pulse
+"""What a worker sends."""
 
 Order = Task | Cancel | None
 """What the parent sends; None asks the worker to stop."""

@@ -22,7 +22,8 @@ from typing import Any
 import torch
 
 from engine import catalog, pipelines
-from engine.batching import Clock, PassCosts, Point, Request, as_engine_error, run_joined
+from engine.batching import Clock, Point, Request, as_engine_error, run_joined
+from engine.costs import PassCosts
 from engine.errors import Cancelled, EngineError, InvalidPicture, InvalidRequest
 from engine.fair_queue import Limits, StepOrder
 from engine.types import (
@@ -33,16 +34,18 @@ from engine.types import (
     GenerationRequest,
     Picture,
     Progress,
+    Restarted,
     Started,
 )
 from engine.upscale import Upscaler
 from engine.vitals import Vitals
-from engine.wire import Cancel, Order, Ready, Setup, Task
+from engine.wire import Cancel, Order, Pulse, Ready, Report, Setup, Task
 
 _log = logging.getLogger(__name__)
 
 PREVIEW_STEPS = 3  # a preview after every so many denoising steps
 PROGRESS_SECONDS = 0.2  # no two progress events of a job come closer than this
+PULSE_SECONDS = 1.0  # nor two pulses
 LOADING_SECONDS = 1800.0  # how long a model may take to load before the worker counts as hung
 RESIDENT_MODELS = 2  # loaded at the same time; the one longest unused makes room
 
@@ -53,6 +56,7 @@ class Resident:
 
     job: EngineJob
     number: int  # in the order of arrival
+    used: float = 0.0  # device-seconds that its owner had used in its class
     requests: list[PictureRequest] = field(default_factory=list)
     seconds: float = 0.0
     told: float = 0.0  # when its last progress event went out
@@ -111,6 +115,14 @@ class PictureRequest(Request):
         """A person's jobs in the order they came; a job's pictures side by side, so that they join."""
         return self.resident.number, self.calls
 
+    @property
+    def relaxed(self) -> bool:
+        return self.resident.job.relaxed
+
+    @property
+    def used(self) -> float:
+        return self.resident.used
+
 
 class Worker:
     """One device, its models and the jobs inside."""
@@ -129,6 +141,8 @@ class Worker:
         self._turns: StepOrder[PictureRequest] = StepOrder(self._costs.predict, Limits())
         self._residents: dict[str, Resident] = {}
         self._numbers = itertools.count()
+        self._pulse = Pulse(models=())  # not sent yet
+        self._pulsed = 0.0  # when the last one was sent
         self._open = True
 
     def run(self) -> None:
@@ -159,6 +173,8 @@ class Worker:
 
     def _receive(self) -> None:
         """Take in what has arrived; wait for it while there is nothing to paint."""
+        if not len(self._turns) or time.monotonic() - self._pulsed >= PULSE_SECONDS:
+            self._tell_pulse()
         while self._open and self._orders.poll(None if not len(self._turns) else 0):
             try:
                 order: Order = self._orders.recv()
@@ -179,10 +195,10 @@ class Worker:
 
     def _admit(self, task: Task) -> None:
         job = task.job
-        resident = self._residents[job.id] = Resident(job, next(self._numbers))
+        resident = self._residents[job.id] = Resident(job, next(self._numbers), task.used)
         self._outbox.put(Started(job=job.id))
         try:
-            model = self._model(job.request.model, job.id)
+            model = self._model(job.request.model, for_job=job)
         except EngineError as error:
             self._fail(resident, error)
             return
@@ -212,22 +228,30 @@ class Worker:
 
     # --- models ---
 
-    def _model(self, name: str, *for_job: str) -> pipelines.Loaded:
+    def _model(self, name: str, for_job: EngineJob | None = None) -> pipelines.Loaded:
         """The loaded model. Raises UnknownModel or ModelNotLoaded."""
         if name in self._models:
             self._models[name] = self._models.pop(name)  # the last one is the one used last
             return self._models[name]
         entry = self._catalog.entry(name)
-        self._vitals.begin(LOADING_SECONDS, for_job)
-        self._make_room()
+        self._vitals.begin(LOADING_SECONDS, [for_job.id] if for_job else [])
+        self._make_room(relaxed=for_job is not None and for_job.relaxed)
         self._models[name] = pipelines.load(entry, self._device, self._upscale())
+        self._tell_pulse()
         return self._models[name]
 
-    def _make_room(self) -> None:
-        busy = {resident.job.request.model for resident in self._residents.values() if resident.requests}
-        idle = [name for name in self._models if name not in busy]
-        while len(self._models) >= RESIDENT_MODELS and idle:
-            self._models.pop(idle.pop(0)).unload()
+    def _make_room(self, *, relaxed: bool) -> None:
+        """Unload models that nobody uses; for a fast job, those too that only relaxed jobs use."""
+        painting = [resident for resident in self._residents.values() if resident.requests]
+        fast = {resident.job.request.model for resident in painting if not resident.job.relaxed}
+        idle = [name for name in self._models if name not in {r.job.request.model for r in painting}]
+        others = [name for name in self._models if name not in fast and name not in idle]
+        spare = idle if relaxed else idle + others
+        for name in spare[: max(0, len(self._models) - RESIDENT_MODELS + 1)]:
+            for resident in painting:
+                if resident.job.request.model == name:
+                    self._send_back(resident)
+            self._models.pop(name).unload()
             gc.collect()
             torch.cuda.empty_cache()
 
@@ -247,6 +271,9 @@ class Worker:
         for request in batch:
             request.resident.seconds += seconds * request.rows / rows
         self._turns.charge(batch, seconds)
+        self._pulse.seconds += seconds
+        self._pulse.passes += 1
+        self._pulse.rows += rows
         return results
 
     def _hand_back(self, batch: Sequence[PictureRequest], results: Sequence[Any]) -> None:
@@ -263,6 +290,7 @@ class Worker:
         _, seconds = self._clock.measure(lambda: resume(result))
         request.calls += waited
         request.resident.seconds += seconds
+        self._pulse.seconds += seconds
         if not waited and not request.ended:
             self._turns.add(request)
         if waited or not request.ended:
@@ -301,24 +329,28 @@ class Worker:
 
     def _fail(self, resident: Resident, error: EngineError) -> None:
         """End a job with all its pictures."""
+        self._drop(resident, error)
+        self._outbox.put(Failed(job=resident.job.id, error=error, device_seconds=resident.seconds))
+
+    def _send_back(self, resident: Resident) -> None:
+        """Give up a job's pictures so far: it waits again outside."""
+        self._outbox.put(self._progress(resident))  # what it has used is charged
+        self._drop(resident, Cancelled(f"job {resident.job.id} makes room"))
+        self._outbox.put(Restarted(job=resident.job.id, deaths=resident.job.deaths))
+
+    def _drop(self, resident: Resident, error: EngineError) -> None:
         del self._residents[resident.job.id]
         for request in resident.requests:
             if not request.ended and request.call is not None:
                 self._turns.remove(request)
                 request.throw_in(error)
-        self._outbox.put(Failed(job=resident.job.id, error=error, device_seconds=resident.seconds))
 
     def _report(self, resident: Resident) -> None:
         now = time.monotonic()
         if resident.job.id not in self._residents or now - resident.told < PROGRESS_SECONDS:
             return
         resident.told = now
-        event = Progress(
-            job=resident.job.id,
-            step=resident.step,
-            steps=resident.steps,
-            device_seconds=resident.seconds,
-        )
+        event = self._progress(resident)
         previews = [request.preview for request in resident.requests if request.preview is not None]
         fresh = len(previews) == len(resident.requests) and resident.step > resident.previewed
         if not fresh:
@@ -326,6 +358,25 @@ class Worker:
             return
         resident.previewed = resident.step
         self._outbox.put_preview(event, pipelines.as_bytes(pipelines.side_by_side(previews)))
+
+    @staticmethod
+    def _progress(resident: Resident) -> Progress:
+        return Progress(
+            job=resident.job.id,
+            step=resident.step,
+            steps=resident.steps,
+            device_seconds=resident.seconds,
+        )
+
+    # --- what the parent may want to know ---
+
+    def _tell_pulse(self) -> None:
+        """Send what was counted since the last time, if there is any news."""
+        told, self._pulse.models = self._pulse.models, tuple(self._models)
+        if self._pulse.seconds or self._pulse.models != told:
+            self._outbox.put(self._pulse)
+            self._pulse = Pulse(models=self._pulse.models)
+        self._pulsed = time.monotonic()
 
 
 def _as_engine_error(error: BaseException) -> EngineError:
@@ -343,11 +394,11 @@ class Outbox:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._queue: queue.SimpleQueue[Callable[[], EngineEvent | Ready] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Callable[[], Report] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
         self._thread.start()
 
-    def put(self, event: EngineEvent | Ready) -> None:
+    def put(self, event: Report) -> None:
         self._queue.put(lambda: event)
 
     def put_picture(self, picture: Picture, pixels: torch.Tensor) -> None:

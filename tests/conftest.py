@@ -3,7 +3,44 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.databases import Cluster, binaries, cluster, fresh_sqlite
 
 # As in the workers, and before anything imports torch: threads that spin while they wait for each other make
 # tests that share the machine several times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A running Postgres, or a skipped test."""
+    if (programs := binaries()) is None:
+        pytest.skip("Postgres is not installed: no initdb")
+    with cluster(programs) as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def blank_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database of each kind that was never opened."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/easel.db"
+        return
+    running: Cluster = request.getfixturevalue("postgres")
+    yield (url := running.fresh(blank=True))
+    running.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database of each kind, with the tables of today."""
+    if request.param == "sqlite":
+        yield fresh_sqlite(tmp_path / "easel.db")
+        return
+    running: Cluster = request.getfixturevalue("postgres")
+    yield (url := running.fresh())
+    running.drop(url)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.models import Job, Member, Origin, new_id
+from bot.models import Allowance, Job, Member, Origin, Tier, new_id
 from engine.types import GenerationRequest, ModelInfo
 
 TINY = ModelInfo(
@@ -39,3 +39,9 @@ def a_job(
         created=datetime.now(UTC),
     )
     return replace(job, **fields)
+
+
+def a_tier(seconds: float = 1000.0, **fields: Any) -> Tier:
+    """A tier of so many device-seconds in a UTC day; `fields` replace those of Tier."""
+    allowances = (Allowance(seconds=seconds, per="day"),)
+    return replace(Tier(name="everyone", title="Everyone", allowances=allowances, waiting=10**6), **fields)

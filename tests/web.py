@@ -58,6 +58,14 @@ class Person:
     async def post(self, path: str, **more: Any) -> ClientResponse:
         return await self.session.post(path, allow_redirects=False, **more)
 
+    async def do(self, command: str, there: str = "/admin", **options: str) -> str:
+        """A form of the administrator's page; the page that answers it."""
+        self._sent += 1
+        values = {"command": command, "event": f"form-{id(self)}-{self._sent}", "next": there, **options}
+        response = await self.post("/admin/do", data=values)
+        assert response.status == 303, await response.text()
+        return await self.page(response.headers["Location"])
+
     async def send(self, text: str, *, event: str = "", source: bytes = b"", **fields: str) -> ClientResponse:
         self._sent += 1
         form = FormData({"text": text, "event": event or f"event-{id(self)}-{self._sent}", **fields})
@@ -138,10 +146,21 @@ class WebHouse:
 
 @asynccontextmanager
 async def web_house(
-    folder: Path, *, step_seconds: float = 0.0, fault: Fault | None = None, password: str = "", **changes: Any
+    folder: Path,
+    *,
+    step_seconds: float = 0.0,
+    fault: Fault | None = None,
+    password: str = "",
+    admin_password: str = "",
+    **changes: Any,
 ) -> AsyncIterator[WebHouse]:
     settings = Settings(
-        data_dir=folder, model=("memory",), web_port=0, web_password=Secret(password), **changes
+        data_dir=folder,
+        model=("memory",),
+        web_port=0,
+        web_password=Secret(password),
+        web_admin_password=Secret(admin_password),
+        **changes,
     )
     store = await Store.open(settings.database_url)
     blobs = DirectoryBlobs(folder / "pictures")

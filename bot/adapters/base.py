@@ -35,3 +35,7 @@ class ChatAdapter(Protocol):
     async def edit(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
         """Replace the card; doing it twice is the same as once. Raises Unreachable or TryLater."""
         ...
+
+    async def adult(self, job: Job) -> bool:
+        """Whether the job's channel is age-restricted at this moment; no where that cannot be known."""
+        ...

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from bot import app, telemetry
+from bot import app, control, telemetry
 from bot.adapters.base import MessageRef
 from bot.card import Card
 from bot.errors import EaselError, Refusal
@@ -47,6 +47,10 @@ class CommandLine:
     async def edit(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
         self._show(job, card)
         return ref
+
+    async def adult(self, job: Job) -> bool:
+        """Nobody says how old the person at a terminal is."""
+        return False
 
     async def end_of(self, id: str, stopped: asyncio.Event) -> Job | None:
         """The job once it has ended; None when `stopped` comes first."""
@@ -98,11 +102,47 @@ async def imagine(settings: Settings, options: Mapping[str, Any], *, out: Path, 
     return _complain(job.reason or "Cancelled, nothing charged.")
 
 
-def _origin() -> Origin:
+async def administer(
+    settings: Settings, command: str, options: Mapping[str, Any], *, tenant: str, out: Path
+) -> int:
+    """Do an administrator's command, in the Easel that runs or by ourselves. Returns the exit code.
+
+    Raises EaselError.
+    """
+    order = control.Order(command=command, options=options, tenant=tenant, name=_user())
     try:
-        user = getpass.getuser()
+        card = await control.ask(settings.data_dir, order) or await _alone(settings, order)
+    except Refusal as refusal:
+        return _complain(refusal.notice)
+    _say(card)
+    for name, data in card.files:
+        _make_folder(out)
+        await asyncio.to_thread(_write, out / name, data)
+        sys.stdout.write(f"{out / name}\n")
+    return 0
+
+
+async def _alone(settings: Settings, order: control.Order) -> Card:
+    telemetry.set_up(replace(settings, log_level="error"))
+    async with app.opened(settings) as studio:
+        return await control.obey(studio, order)
+
+
+def _say(card: Card) -> None:
+    bar = [card.bar.label] if card.bar else []
+    lines = (card.title, " · ".join((*bar, *card.facts)), *card.body)
+    sys.stdout.writelines(f"{line}\n" for line in lines if line)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
     except (KeyError, OSError):  # a container may run a user that has no name
-        user = "someone"
+        return "someone"
+
+
+def _origin() -> Origin:
+    user = _user()
     member = Member(tenant="cli:local", id=f"cli:{user}", name=user, admin=True)
     return Origin(surface="cli", member=member, channel="terminal", event=secrets.token_hex(8))
 

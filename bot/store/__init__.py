@@ -1,6 +1,18 @@
-"""The job table, the ledger and people's preferences. The only package that speaks to a database."""
+"""Jobs, the ledger, accounts and preferences. The only package that speaks to a database."""
 
+from bot.store.database import Facts, look_at
+from bot.store.identities import LinkRefused, TooSoon
+from bot.store.installations import Installations
 from bot.store.ledger import OverQuota
-from bot.store.store import Facts, Store, TooManyWaiting, look_at
+from bot.store.store import Store, TooManyWaiting
 
-__all__ = ["Facts", "OverQuota", "Store", "TooManyWaiting", "look_at"]
+__all__ = [
+    "Facts",
+    "Installations",
+    "LinkRefused",
+    "OverQuota",
+    "Store",
+    "TooManyWaiting",
+    "TooSoon",
+    "look_at",
+]

@@ -1,89 +1,442 @@
-"""The books: holds, charges, releases, and the allowances they add up to.
+"""The books: what each bucket has used, and the lines that say why.
 
-All of it works inside the caller's transaction.
+A bucket is one account's allowance in one period, or its gifts. Everything works inside the caller's
+transaction. Rows are locked in one order (the job, the account, buckets by name), so that processes that
+share a database do not wait for each other in a circle.
 """
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import bindparam, case, func, insert, select, update
+from sqlalchemy import Select, bindparam, case, func, insert, select, update
 from sqlmodel import Session
 
 from bot import quota
 from bot.errors import EaselError
-from bot.models import Balance
+from bot.models import Allowance, Balance, Budget, Tier
 from bot.store.rows import insert_once, table_of
 from bot.store.tables import AllowanceRow, LedgerRow
 
+GIFTS = "gifts"  # the bucket of what an account was given
+UNLIMITED = "unlimited"  # the bucket of an account whose tier has no allowances
+NOTHING = "nothing"  # no bucket: where lines stand that move nothing
+
+_BOUNDLESS = 2**53  # device-milliseconds: the cap of the unlimited
+
 _allowances = table_of(AllowanceRow)
 _lines = table_of(LedgerRow)
-_of_the_day = (_allowances.c.account == bindparam("of"), _allowances.c.day == bindparam("on"))
+_this = (_allowances.c.account == bindparam("of"), _allowances.c.bucket == bindparam("at"))
+
+Line = dict[str, Any]
 
 
 class OverQuota(EaselError):
-    """The account's allowance of the day does not hold this job."""
+    """An allowance does not hold this job: of all that do not, the one that resets last."""
 
-    def __init__(self, balance: Balance) -> None:
-        super().__init__(f"{balance.left:g} of {balance.cap:g} device-seconds are left")
-        self.balance = balance
+    def __init__(self, balance: Balance, cost: float) -> None:
+        super().__init__(f"{cost:g} device-seconds wanted, {balance.left:g} of {balance.cap:g} left")
+        self.balance = balance  # its name is empty for the person's own allowance, else the budget's
+        self.cost = cost  # device-seconds
 
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Where an amount goes."""
+
+    account: str
+    name: str
+    cap_ms: int | None  # None: what its row says
+    ends: datetime | None  # None: never
+    budget: Budget | None = None  # what it counts, to tell people
+
+    @property
+    def order(self) -> tuple[str, str]:
+        return self.account, self.name
+
+
+# ---- where an allowance is counted
+
+
+def own(session: Session, account: str, tier: Tier, now: datetime) -> list[Bucket]:
+    """Where an account of the tier is counted at `now`; buckets may not exist yet."""
+    mine = (Budget(account=account, name="", allowance=each) for each in tier.allowances)
+    return shared(session, mine, now) or [Bucket(account, UNLIMITED, _BOUNDLESS, None)]
+
+
+def shared(session: Session, budgets: Iterable[Budget], now: datetime) -> list[Bucket]:
+    """Where budgets are counted at `now`; buckets may not exist yet."""
+    return [_bucket(session, each, now) for each in budgets]
+
+
+def gifts(account: str) -> Bucket:
+    return Bucket(account, GIFTS, None, None)
+
+
+def _bucket(session: Session, budget: Budget, now: datetime) -> Bucket:
+    allowance = budget.allowance
+    if allowance.rolling:
+        name, ends = _rolling(session, budget.account, allowance, now)
+    else:
+        window = quota.window(allowance.per, allowance.zone, now)
+        name, ends = window.bucket, window.ends
+    return Bucket(budget.account, name, quota.cap_ms(allowance), ends, budget)
+
+
+def _rolling(session: Session, account: str, allowance: Allowance, now: datetime) -> tuple[str, datetime]:
+    prefix = f"rolling {allowance.per} "
+    newest = _newest(session, account, prefix)
+    if newest and newest.ends > now:
+        return newest.bucket, newest.ends
+    return _next(prefix, newest), now + quota.length(allowance.per)
+
+
+def _next(prefix: str, newest: Any) -> str:
+    # By number, so that processes that begin a window at the same moment begin the same one.
+    number = int(newest.bucket.removeprefix(prefix)) + 1 if newest else 1
+    return f"{prefix}{number:06}"
+
+
+def _newest(session: Session, account: str, prefix: str) -> Any:
+    values = {"of": account, "low": f"{prefix}000000", "high": f"{prefix}999999"}
+    return session.connection().execute(_NEWEST, values).first()
+
+
+_NEWEST = (
+    select(_allowances)
+    .where(_allowances.c.account == bindparam("of"))
+    .where(_allowances.c.bucket.between(bindparam("low"), bindparam("high")))
+    .order_by(_allowances.c.bucket.desc())
+    .limit(1)
+)
+
+
+# ---- holds
 
 # One statement decides and takes, so that no two requests can both see the last seconds free.
 _TAKE = (
     update(_allowances)
-    .where(*_of_the_day, _allowances.c.used_ms + bindparam("amount") <= bindparam("limit"))
+    .where(*_this, _allowances.c.used_ms + bindparam("amount") <= bindparam("limit"))
     .values(used_ms=_allowances.c.used_ms + bindparam("amount"), cap_ms=bindparam("limit"))
 )
-_GIVE_BACK = (
-    update(_allowances).where(*_of_the_day).values(used_ms=_allowances.c.used_ms - bindparam("amount"))
+_TAKE_GIFTS = (
+    update(_allowances)
+    .where(*_this, _allowances.c.used_ms + bindparam("amount") <= _allowances.c.cap_ms)
+    .values(used_ms=_allowances.c.used_ms + bindparam("amount"))
 )
+_GIVE_BACK = update(_allowances).where(*_this).values(used_ms=_allowances.c.used_ms - bindparam("amount"))
 
 
-def hold(session: Session, job: str, amount: int, account: str, cap: float, now: datetime) -> None:
-    """Take `amount` device-milliseconds from today's allowance of `cap` device-seconds. Raises OverQuota."""
-    limit, day = quota.held_ms(cap), quota.period(now)
-    new = {"account": account, "day": day, "used_ms": 0, "cap_ms": limit}
-    insert_once(session, AllowanceRow, new, ("account", "day"))
-    values = {"of": account, "on": day, "amount": amount, "limit": limit}
+def hold(session: Session, job: str, amount: int, buckets: Iterable[Bucket], now: datetime) -> None:
+    """Take `amount` device-milliseconds from every bucket. Raises OverQuota, and has then taken some."""
+    found = [(each, take(session, each, amount)) for each in _distinct(buckets)]
+    if full := [each for each, taken in found if taken is None]:
+        raise OverQuota(_last_to_reset(session, full), amount / 1000)
+    buckets = [each for _, each in found if each]
+    lines = [_line(each.account, each.name, amount, cap_ms=each.cap_ms, ends=each.ends) for each in buckets]
+    write(session, lines, kind="hold", job=job, key=f"{job}/hold", at=now)
+
+
+def hold_nothing(session: Session, job: str, account: str, now: datetime) -> None:
+    """Note a job that costs nothing."""
+    write(session, [_line(account, NOTHING, 0)], kind="hold", job=job, key=f"{job}/hold", at=now)
+
+
+def take(session: Session, bucket: Bucket, amount: int) -> Bucket | None:
+    """Take from one bucket, which may be new: the bucket as its row is, or None when it is too full."""
+    values = {"of": bucket.account, "at": bucket.name, "amount": amount, "limit": bucket.cap_ms}
+    if bucket.cap_ms is None:
+        del values["limit"]
+        return bucket if session.connection().execute(_TAKE_GIFTS, values).rowcount else None
+    if session.connection().execute(_TAKE, values).rowcount:
+        return bucket
+    if amount > bucket.cap_ms:
+        return None
+    if _create(session, bucket, used_ms=amount):
+        return bucket
     if session.connection().execute(_TAKE, values).rowcount == 0:
-        raise OverQuota(balance(session, account, cap, now))
-    _write(session, job, "hold", account, day, amount, now)
+        return None
+    return replace(bucket, ends=_row(session, bucket).ends)  # another process has just made it
 
 
 def settle(session: Session, job: str, measured: float, now: datetime) -> float:
-    """Turn the job's hold into a charge and a release; returns the charge, in device-seconds."""
-    query = select(_lines).where(_lines.c.job == job, _lines.c.kind == "hold")
-    held = session.connection().execute(query).one()
-    charge = quota.charged_ms(measured, held.amount_ms)
-    release = held.amount_ms - charge
-    _write(session, job, "charge", held.account, held.day, charge, now)
-    _write(session, job, "release", held.account, held.day, release, now)
-    session.connection().execute(_GIVE_BACK, {"of": held.account, "on": held.day, "amount": release})
-    return charge / 1000
+    """Turn the job's hold into a charge and a release; returns the charge, in device-seconds.
+
+    The database refuses to settle twice: a job has one line of each key.
+    """
+    charges, releases = [], []
+    for account, bucket, held in _held(session, job):
+        charge = quota.charged_ms(measured, held)
+        charges.append(_line(account, bucket, charge))
+        releases.append(_line(account, bucket, held - charge))
+    write(session, charges, kind="charge", job=job, key=f"{job}/charge", at=now)
+    write(session, releases, kind="release", job=job, key=f"{job}/release", at=now)
+    for each in releases:
+        if amount := each["amount_ms"]:
+            values = {"of": each["account"], "at": each["bucket"], "amount": amount}
+            session.connection().execute(_GIVE_BACK, values)
+    return float(max(each["amount_ms"] for each in charges) / 1000)
 
 
-def balance(session: Session, account: str, cap: float, now: datetime) -> Balance:
-    """What the account has used today, of `cap` device-seconds."""
-    query = select(_allowances.c.used_ms).where(*_of_the_day)
-    used = session.connection().scalar(query, {"of": account, "on": quota.period(now)})
-    return Balance(cap=cap, used=(used or 0) / 1000, resets=quota.resets(now))
+def let_go(session: Session, job: str, now: datetime) -> None:
+    """Give back all that the job holds; it then costs nothing."""
+    lines = [_line(account, bucket, held) for account, bucket, held in _held(session, job)]
+    write(session, lines, kind="release", job=job, key=f"{job}/relax", at=now)
+    for each in lines:
+        values = {"of": each["account"], "at": each["bucket"], "amount": each["amount_ms"]}
+        session.connection().execute(_GIVE_BACK, values)
+
+
+_open = func.sum(
+    case({"hold": 1, "release": -1, "charge": -1}, value=_lines.c.kind, else_=0) * _lines.c.amount_ms
+)
+_HELD = (
+    select(_lines.c.account, _lines.c.bucket, _open)
+    .where(_lines.c.job == bindparam("of"))
+    .group_by(_lines.c.account, _lines.c.bucket)
+)
+
+
+def _held(session: Session, job: str) -> list[tuple[str, str, int]]:
+    """Where the job holds how much; a job that holds nothing has one such place too."""
+    rows = sorted((a, b, int(held)) for a, b, held in session.connection().execute(_HELD, {"of": job}))
+    return [row for row in rows if row[2]] or rows[:1]
+
+
+def _distinct(buckets: Iterable[Bucket]) -> list[Bucket]:
+    """In the order of locks. Of two with one name the smaller cap counts."""
+    found: dict[tuple[str, str], Bucket] = {}
+    for each in sorted(buckets, key=lambda each: (each.order, -(each.cap_ms or 0))):
+        found[each.order] = each
+    return list(found.values())
+
+
+# ---- gifts and resets
+
+
+def gift(session: Session, account: str, amount: int, *, by: str, key: str, now: datetime) -> bool:
+    """Give device-milliseconds; False when this key was used before."""
+    line = _line(account, GIFTS, amount)
+    if not _write_once(session, line, kind="gift", key=f"gift/{key}", at=now, by=by):
+        return False
+    _create(session, replace(gifts(account), cap_ms=0))
+    _move(session, account, GIFTS, cap=amount)
+    return True
+
+
+def reset(session: Session, account: str, *, by: str, key: str, now: datetime) -> bool:
+    """Forget what was charged in the present periods; False when this key was used before.
+
+    What is held stays held, and gifts stay as they are.
+    """
+    if not _write_once(session, _line(account, NOTHING, 0), kind="reset", key=f"reset/{key}", at=now, by=by):
+        return False
+    lines = []
+    for row in _present(session, account, now):
+        charged = row.used_ms - sum(_holds(session, row).values())
+        if charged and row.bucket != GIFTS:
+            lines.append(_line(account, row.bucket, charged))
+            _move(session, account, row.bucket, used=-charged)
+    write(session, lines, kind="reset", key=f"reset/{key}", at=now, by=by)
+    return True
+
+
+# ---- two accounts become one, or one two
+
+
+def merge(session: Session, source: str, target: str, *, by: str, key: str, now: datetime) -> None:
+    """Move all that counts at present, and all that is held, from one account to another."""
+    for row in _present(session, source, now):
+        if row.used_ms or (row.cap_ms and row.bucket == GIFTS):
+            lines = _merge(session, row, _counterpart(session, row, target, now))
+            write(session, lines, key=f"{key}/{row.bucket}", at=now, by=by)
+
+
+def copy(session: Session, source: str, target: str, *, by: str, key: str, now: datetime) -> None:
+    """Let a new account begin with what the old one has used; gifts stay where they are."""
+    for row in _present(session, source, now):
+        if row.used_ms and row.bucket not in (GIFTS, UNLIMITED):
+            bucket = Bucket(target, row.bucket, row.cap_ms, row.ends)
+            _create(session, bucket, used_ms=row.used_ms)
+            line = _line(target, row.bucket, row.used_ms, cap_ms=row.cap_ms, ends=row.ends)
+            write(session, [line], kind="merge", key=f"{key}/{row.bucket}", at=now, by=by)
+
+
+def _merge(session: Session, row: Any, bucket: Bucket) -> list[Line]:
+    """Move one bucket's content; the lines that say so."""
+    given = row.cap_ms if row.bucket == GIFTS else 0
+    _create(session, replace(bucket, cap_ms=0 if row.bucket == GIFTS else row.cap_ms))
+    there = _row(session, bucket, _ROW.with_for_update())
+    cap = there.cap_ms + given if given else max(there.cap_ms, there.used_ms + row.used_ms)
+    _move(session, row.account, row.bucket, used=-row.used_ms, cap=-given)
+    change = {"used": there.used_ms + row.used_ms, "cap": cap, "new_end": bucket.ends}
+    session.connection().execute(_SET, {"of": bucket.account, "at": bucket.name, **change})
+    new = {"cap_ms": None if given else cap, "ends": bucket.ends}
+    held, lines = _holds(session, row), []
+    for job, amount in held.items():
+        lines.append(_line(row.account, row.bucket, amount, kind="release", job=job))
+        lines.append(_line(bucket.account, bucket.name, amount, kind="hold", job=job, **new))
+    for kind, amount in (("merge", row.used_ms - sum(held.values())), ("gift", given)):
+        if amount:
+            lines.append(_line(row.account, row.bucket, -amount, kind=kind))
+            lines.append(_line(bucket.account, bucket.name, amount, kind=kind, **new))
+    return lines
+
+
+def _counterpart(session: Session, row: Any, account: str, now: datetime) -> Bucket:
+    """The other account's bucket for the same purpose; of two rolling windows the later end holds."""
+    if not row.bucket.startswith("rolling "):
+        return Bucket(account, row.bucket, None, row.ends)
+    prefix = row.bucket[:-6]
+    newest = _newest(session, account, prefix)
+    if newest and newest.ends > now:
+        return Bucket(account, newest.bucket, None, max(row.ends, newest.ends))
+    return Bucket(account, _next(prefix, newest), None, row.ends)
+
+
+def _holds(session: Session, row: Any) -> dict[str, int]:
+    """What each job holds in a bucket."""
+    here = (_lines.c.account == row.account, _lines.c.bucket == row.bucket, _lines.c.job.is_not(None))
+    query = select(_lines.c.job, _open).where(*here).group_by(_lines.c.job).having(_open > 0)
+    return {job: int(held) for job, held in session.connection().execute(query.order_by(_lines.c.job))}
+
+
+# ---- balances
+
+
+def balances(session: Session, account: str, buckets: Sequence[Bucket]) -> list[Balance]:
+    """What is used of each bucket that has a cap, and of the account's gifts if there were any."""
+    found = [_balance(session, each) for each in buckets if each.name != UNLIMITED]
+    given = _balance(session, gifts(account))
+    return [*found, given] if given.cap else found
+
+
+def _balance(session: Session, bucket: Bucket) -> Balance:
+    row = _row(session, bucket)
+    used, cap = (row.used_ms, row.cap_ms) if row else (0, 0)
+    return Balance(
+        cap=(cap if bucket.cap_ms is None else bucket.cap_ms) / 1000,
+        used=used / 1000,
+        resets=bucket.ends,
+        name=bucket.budget.name if bucket.budget else "gift",
+        per=bucket.budget.allowance.per if bucket.budget else None,
+    )
+
+
+def _last_to_reset(session: Session, buckets: Sequence[Bucket]) -> Balance:
+    last = max(buckets, key=lambda each: (each.ends is None, each.ends))
+    return _balance(session, last)
+
+
+# ---- the proof
 
 
 def check(session: Session) -> str:
-    """ "ok" when every allowance is what its lines add up to: holds less releases."""
-    signed = case({"hold": 1, "charge": 0, "release": -1}, value=_lines.c.kind) * _lines.c.amount_ms
-    key = _lines.c.account, _lines.c.day
-    sums = session.connection().execute(select(*key, func.sum(signed)).group_by(*key))
-    expected = {(account, day): int(total) for account, day, total in sums}
+    """ "ok" when every allowance is what its lines add up to, and no job that ended still holds any."""
+    expected = _from_lines(session)
     for row in session.connection().execute(select(_allowances)):
-        if row.used_ms != expected.pop((row.account, row.day), 0):
-            return f"the allowance of {row.account} on {row.day} differs from its ledger"
-    return "the ledger has accounts without an allowance" if expected else "ok"
+        if expected.pop((row.account, row.bucket), None) != (row.used_ms, row.cap_ms, row.ends):
+            return f"the allowance of {row.account} ({row.bucket}) differs from its ledger"
+    if expected:
+        return "the ledger has accounts without an allowance"
+    return "ok"
 
 
-def _write(
-    session: Session, job: str, kind: str, account: str, day: date, amount: int, now: datetime
-) -> None:
-    values = {"job": job, "kind": kind, "account": account, "day": day, "amount_ms": amount, "at": now}
-    session.connection().execute(insert(_lines), values)
+def rebuild(session: Session) -> None:
+    """Compute every allowance again, from the lines alone."""
+    session.connection().execute(_allowances.delete())
+    for (account, bucket), (used, cap, ends) in _from_lines(session).items():
+        _create(session, Bucket(account, bucket, cap, ends), used_ms=used)
+
+
+_effect = case({"hold": 1, "release": -1, "reset": -1, "merge": 1}, value=_lines.c.kind, else_=0)
+_sums = (
+    select(
+        _lines.c.account,
+        _lines.c.bucket,
+        func.sum(_effect * _lines.c.amount_ms).label("used"),
+        func.sum(case({"gift": 1}, value=_lines.c.kind, else_=0) * _lines.c.amount_ms).label("given"),
+        func.max(_lines.c.ends).label("ends"),
+        func.max(case((_lines.c.cap_ms.is_not(None), _lines.c.id))).label("newest"),
+    )
+    .where(_lines.c.bucket != NOTHING)
+    .group_by(_lines.c.account, _lines.c.bucket)
+    .subquery()
+)
+_FROM_LINES = select(_sums, _lines.c.cap_ms).outerjoin(_lines, _lines.c.id == _sums.c.newest)
+
+
+def _from_lines(session: Session) -> dict[tuple[str, str], tuple[int, int, datetime | None]]:
+    """Used, cap and end of every bucket."""
+    return {
+        (row.account, row.bucket): (
+            int(row.used),
+            int(row.given) if row.bucket == GIFTS else row.cap_ms,
+            row.ends,
+        )
+        for row in session.connection().execute(_FROM_LINES)
+    }
+
+
+# ---- rows and lines
+
+_SET = (
+    update(_allowances)
+    .where(*_this)
+    .values(used_ms=bindparam("used"), cap_ms=bindparam("cap"), ends=bindparam("new_end"))
+)
+_MOVE = (
+    update(_allowances)
+    .where(*_this)
+    .values(used_ms=_allowances.c.used_ms + bindparam("used"), cap_ms=_allowances.c.cap_ms + bindparam("cap"))
+)
+_ROW = select(_allowances).where(*_this)
+
+
+def _row(session: Session, bucket: Bucket, query: Select[Any] = _ROW) -> Any:
+    return session.connection().execute(query, {"of": bucket.account, "at": bucket.name}).first()
+
+
+def _create(session: Session, bucket: Bucket, used_ms: int = 0) -> bool:
+    """Make the bucket's row, unless it is there."""
+    values = {
+        "account": bucket.account,
+        "bucket": bucket.name,
+        "used_ms": used_ms,
+        "cap_ms": bucket.cap_ms,
+        "ends": bucket.ends,
+    }
+    return insert_once(session, AllowanceRow, values, ("account", "bucket"))
+
+
+def _move(session: Session, account: str, bucket: str, *, used: int = 0, cap: int = 0) -> None:
+    values = {"of": account, "at": bucket, "used": used, "cap": cap}
+    session.connection().execute(_MOVE, values)
+
+
+def _present(session: Session, account: str, now: datetime) -> list[Any]:
+    """The account's buckets whose period has not ended, locked."""
+    counts = _allowances.c.ends.is_(None) | (_allowances.c.ends > now)
+    query = select(_allowances).where(_allowances.c.account == account, counts)
+    query = query.order_by(_allowances.c.bucket).with_for_update()
+    return list(session.connection().execute(query))
+
+
+_BLANK: Line = {"job": None, "cap_ms": None, "ends": None, "by": ""}
+
+
+def _line(account: str, bucket: str, amount: int, **more: Any) -> Line:
+    return {**_BLANK, "account": account, "bucket": bucket, "amount_ms": amount, **more}
+
+
+def write(session: Session, lines: Sequence[Line], *, key: str, **more: Any) -> None:
+    if lines:
+        numbered = [{**line, **more, "key": f"{key}/{n}"} for n, line in enumerate(lines)]
+        session.connection().execute(insert(_lines), numbered)
+
+
+def _write_once(session: Session, line: Line, **more: Any) -> bool:
+    return insert_once(session, LedgerRow, {**line, **more}, ("key",))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Table, inspect
+from sqlalchemy import BindParameter, Executable, Table, bindparam, func, inspect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, SQLModel, col, select
 
 from bot.models import Job, Member, Origin, State, StoredPicture
-from bot.store.tables import JobRow, PictureRow
+from bot.store.tables import IdentityRow, JobRow, PictureRow
 from engine.types import GenerationRequest
 
 _MANY = 1000  # ids in one statement; databases limit them
@@ -30,7 +31,27 @@ def insert_once(session: Session, row: type[SQLModel], values: dict[str, Any], k
     # The values go in as parameters: as `.values()` they would cost more than the rest of an admission.
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     statement = insert(table_of(row)).on_conflict_do_nothing(index_elements=key)
-    return session.connection().execute(statement, values).rowcount == 1
+    counted = statement.execution_options(preserve_rowcount=True)
+    return session.connection().execute(counted, values).rowcount == 1
+
+
+def insert_job(session: Session, job: Job) -> str | None:
+    """Write the row of a new job; its account, or None when its event was seen before."""
+    values = {**values_of(job), "who": job.origin.member.id}
+    del values["account"]
+    statement = _insert_job(session.get_bind().dialect.name)
+    account: str | None = session.connection().execute(statement, values).scalar()
+    return account
+
+
+@cache
+def _insert_job(dialect: str) -> Executable:
+    jobs, identities = table_of(JobRow), table_of(IdentityRow)
+    who: BindParameter[str] = bindparam("who")
+    account = select(identities.c.account).where(identities.c.member == who).scalar_subquery()
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    statement = insert(jobs).values(account=func.coalesce(account, who))
+    return statement.on_conflict_do_nothing(index_elements=("surface", "event")).returning(jobs.c.account)
 
 
 def values_of(job: Job) -> dict[str, Any]:
@@ -40,6 +61,7 @@ def values_of(job: Job) -> dict[str, Any]:
         "event": job.origin.event,
         "tenant": job.origin.member.tenant,
         "user_id": job.origin.member.id,
+        "account": job.account,
         "channel": job.origin.channel,
         "private": job.origin.private,
         "origin": asdict(job.origin),
@@ -52,6 +74,7 @@ def values_of(job: Job) -> dict[str, Any]:
         "parent": job.parent,
         "parent_index": job.parent_index,
         "action": job.action,
+        "relaxed": job.relaxed,
         "estimate": job.estimate,
         "device_seconds": job.device_seconds,
         "measured": 0.0,
@@ -66,10 +89,9 @@ def values_of(job: Job) -> dict[str, Any]:
 
 
 def _job(row: JobRow, pictures: Collection[PictureRow]) -> Job:
-    origin = dict(row.origin)
     return Job(
         id=row.id,
-        origin=Origin(member=Member(**origin.pop("member")), **origin),
+        origin=_origin(dict(row.origin)),
         request=GenerationRequest.from_json(row.request),
         prompt=row.prompt,
         style=row.style,
@@ -87,7 +109,20 @@ def _job(row: JobRow, pictures: Collection[PictureRow]) -> Job:
         delivered=row.delivered,
         message=row.message,
         pictures=tuple(StoredPicture(**each.model_dump(exclude={"job"})) for each in pictures),
+        relaxed=row.relaxed,
+        account=row.account,
     )
+
+
+def _origin(values: dict[str, Any]) -> Origin:
+    return Origin(**{**values, "member": member_of(values)})
+
+
+def member_of(origin: Mapping[str, Any]) -> Member:
+    """Who asked, from an origin as JSON."""
+    member = dict(origin["member"])
+    member["roles"] = tuple(member.get("roles", ()))  # JSON has lists; old rows have none
+    return Member(**member)
 
 
 def with_pictures(session: Session, rows: Sequence[JobRow]) -> list[Job]:

@@ -6,7 +6,7 @@ import fcntl
 import importlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 
 from bot.errors import StoreError, StoreInUse
+from bot.store.writer import Pace
 
 # SQLite before these can corrupt a database in WAL mode when a checkpoint meets a second connection that
 # writes (https://sqlite.org/wal.html, "the WAL-reset bug").
@@ -36,10 +37,13 @@ def wal_is_safe(version: tuple[int, ...]) -> bool:
 
 def path_of(url: str) -> Path:
     """The database file. Raises StoreError for a URL that names none."""
-    name = make_url(url).database
-    if not url.startswith("sqlite") or not name or name == ":memory:":
-        raise StoreError("DATABASE_URL must name an SQLite file, as in sqlite:///data/easel.db.")
-    return Path(name)
+    name = url.removeprefix("sqlite:///")
+    if not url.startswith("sqlite:///") or name in ("", ":memory:"):
+        raise StoreError(
+            "DATABASE_URL must name an SQLite file as in sqlite:///data/easel.db, or a Postgres database "
+            "as in postgresql://user:password@host/easel."
+        )
+    return Path(make_url(url).database or name)
 
 
 def connect(path: Path, *, writes: bool) -> Engine:
@@ -64,6 +68,40 @@ def connect(path: Path, *, writes: bool) -> Engine:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+class SqliteFile:
+    """A database in a file, of one process."""
+
+    pace = Pace(threads=1, group=256)  # one writer at a time; many operations share the wait for the disk
+
+    def __init__(self, url: str) -> None:
+        self.path = path_of(url)
+
+    def lock(self, *, shared: bool) -> FileLock:
+        """Raises StoreInUse, StoreError."""
+        return FileLock(self.path)  # an SQLite file is never shared
+
+    def connect(self, *, writes: bool) -> Engine:
+        return connect(self.path, writes=writes)
+
+    def explained(self) -> AbstractContextManager[None]:
+        return explained(self.path)
+
+    def exists(self) -> bool:
+        return self.path.exists()
+
+    def describe(self, connection: Connection) -> str:
+        journal = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
+        return f"SQLite {library().sqlite_version}, journal {journal}"
+
+    def check(self, connection: Connection) -> str:
+        """ "ok", or what is wrong with the file."""
+        for pragma in ("integrity_check", "foreign_key_check"):
+            found = [str(row[0]) for row in connection.exec_driver_sql(f"PRAGMA {pragma}")]
+            if found not in ([], ["ok"]):
+                return f"{pragma}: {'; '.join(found[:3])}"
+        return "ok"
 
 
 class FileLock:

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, text, update
+from sqlalchemy import ColumnElement, bindparam, func, or_, update
 from sqlmodel import Session, col, select
 
 from bot import quota
 from bot.errors import EaselError, StoreError
-from bot.models import Balance, Job, Preferences, State, StoredPicture
-from bot.store import ledger, migrations, rows
-from bot.store.sqlite import FileLock, connect, explained, library, path_of
-from bot.store.tables import JobRow, PictureRow, PreferencesRow
-from bot.store.writer import Writer
+from bot.models import Budget, Job, Preferences, State, StoredPicture, Tier
+from bot.store import identities, ledger, rows
+from bot.store.accounts import Accounts
+from bot.store.installations import Installations
+from bot.store.people import People
+from bot.store.privacy import Privacy, blank
+from bot.store.reviews import Reviews
+from bot.store.tables import IdentityRow, JobRow, PictureRow, PreferencesRow
+from bot.store.usage import Usage
 from engine.types import GenerationRequest
-
-T = TypeVar("T")
 
 _ANY = tuple(State)
 _UNFINISHED = (State.QUEUED, State.RUNNING)
 _ENDS = (State.RENDERED, State.FAILED, State.CANCELLED)
-_CLOSED = "The database is closed because Easel is stopping: try again after its start."
 
 
 class TooManyWaiting(EaselError):
@@ -38,107 +36,35 @@ class TooManyWaiting(EaselError):
         self.waiting = waiting
 
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What `look_at` finds. Texts to show; `problem` is empty when the file and the books are sound."""
-
-    library: str  # SQLite's version
-    journal: str
-    revision: str  # of the schema; empty before the first start
-    problem: str
-
-
-def look_at(url: str) -> Facts:
-    """Examine a database without locking or changing it; blocks.
-
-    Raises KeyError when there is none, StoreError when it cannot be read.
-    """
-    path = path_of(url)
-    if not path.exists():
-        raise KeyError(url)
-    engine = connect(path, writes=False)
-    try:
-        with explained(path), Session(engine) as session:
-            revision = migrations.revision(session.connection())
-            return Facts(
-                library=str(library().sqlite_version),
-                journal=str(session.execute(text("PRAGMA journal_mode")).scalar_one()),
-                revision=revision,
-                problem=_check(session).removeprefix("ok") if revision == migrations.HEAD else "",
-            )
-    finally:
-        engine.dispose()
-
-
-class Store:
-    """One database, one process. Every method raises StoreError when the database or the disk fails.
-
-    A method that returns has its effect on the disk. Writes are joined by `Writer`; reads run on their own
-    connections and see everything that was written before they began.
-    """
-
-    def __init__(self, url: str, clock: Callable[[], datetime] = utc_now) -> None:
-        """Blocks; use `open`."""
-        self._clock = clock
-        self._path = path_of(url)
-        self._lock = FileLock(self._path)
-        try:
-            with explained(self._path):
-                _migrate(self._path)
-        except Exception:
-            self._lock.release()
-            raise
-        self._reader = connect(self._path, writes=False)
-        self._readers = ThreadPoolExecutor(2, thread_name_prefix="store-reader")
-        self._writer: Writer | None = Writer(connect(self._path, writes=True))
-
-    @classmethod
-    async def open(cls, url: str, *, clock: Callable[[], datetime] = utc_now) -> Store:
-        """Open or create the database and bring its schema up to date. Raises StoreInUse, StoreError."""
-        return await asyncio.to_thread(cls, url, clock)
-
-    async def close(self) -> None:
-        """Finish what was asked for, then let go of the file. Closing twice is fine."""
-        writer, self._writer = self._writer, None
-        if writer:
-            await asyncio.to_thread(writer.close)
-            await asyncio.to_thread(self._readers.shutdown)
-            self._reader.dispose()
-            self._lock.release()
+class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
+    """Jobs, pictures, preferences; its bases count what they cost."""
 
     # ---- admission
 
-    async def admit(
-        self, job: Job, *, account: str, cap: float, max_waiting: int | None = None
-    ) -> tuple[Job, bool]:
+    async def admit(self, job: Job, *, tier: Tier, budgets: Sequence[Budget] = ()) -> tuple[Job, bool]:
         """Hold the job's estimate and write its row, in one transaction; True when this call did it.
 
-        False, and the job there is, when the origin's surface and event were seen before. `cap` is the
-        account's allowance of the UTC day, in device-seconds; `max_waiting` limits the person's unfinished
-        jobs, this one included. Raises OverQuota, TooManyWaiting.
+        False, and the job there is, when the origin's surface and event were seen before. The estimate is
+        held on every allowance of the tier and on every budget; the account's gifts stand in for its
+        allowances when these are too small. A relaxed job holds nothing. The job comes back with its account.
+        Raises OverQuota, TooManyWaiting, TooSoon.
         """
         if not job.origin.event:
             raise ValueError("a job without an event id could be admitted twice")
         amount, now = quota.held_ms(job.estimate), self._clock()
 
         def work(session: Session) -> tuple[Job, bool]:
-            if not rows.insert_once(session, JobRow, rows.values_of(job), ("surface", "event")):
+            account = rows.insert_job(session, job)
+            if account is None:
                 return rows.same_event(session, job.origin), False
-            ledger.hold(session, job.id, amount, account, cap, now)
-            if max_waiting is not None:
-                _check_waiting(session, job.origin.member.id, max_waiting)
-            return job, True
+            account = _enter(session, job, account, tier, now)
+            if job.relaxed:
+                ledger.hold_nothing(session, job.id, account, now)
+            else:
+                _hold(session, job.id, amount, account, tier, budgets, now)
+            return replace(job, account=account), True
 
         return await self._write(work)
-
-    async def balance(self, account: str, *, cap: float) -> Balance:
-        """What the account has used of today's allowance of `cap` device-seconds."""
-        now = self._clock()
-        return await self._read(lambda session: ledger.balance(session, account, cap, now))
 
     # ---- the life of a job
 
@@ -185,6 +111,17 @@ class Store:
         """Keep the adapter's reference to the job's message."""
         await self._change(id, _ANY, message=ref)
 
+    async def publish(self, id: str) -> Job:
+        """Let everybody of its tenant see the job. Raises KeyError."""
+
+        def work(session: Session) -> Job:
+            row = rows.job(session, id)
+            origin = {**asdict(row.origin), "private": False}
+            _change(session, id, _ANY, {"private": False, "origin": origin})
+            return rows.job(session, id)
+
+        return await self._write(work)
+
     async def delivered(self, id: str, state: State, *, reason: str = "") -> None:
         """The job's end `state` was shown, or never can be: then `reason` says why.
 
@@ -194,7 +131,9 @@ class Store:
         await self._change(id, (state,), **values)
 
     async def delete(self, id: str) -> Job:
-        """Mark the job DELETED, which is then to be shown; an unfinished one is cancelled first.
+        """Mark the job DELETED, which is then to be shown, and forget its words.
+
+        An unfinished one is cancelled first.
 
         Raises KeyError.
         """
@@ -202,7 +141,8 @@ class Store:
 
         def work(session: Session) -> Job:
             _end(session, id, State.CANCELLED, 0.0, "", now)
-            _change(session, id, _ENDS, {"state": State.DELETED.value, "delivered": None})
+            if _change(session, id, _ENDS, {"state": State.DELETED.value, "delivered": None}):
+                blank(session, id)
             return rows.job(session, id)
 
         return await self._write(work)
@@ -228,15 +168,17 @@ class Store:
     ) -> list[Job]:
         """A tenant's jobs, newest first; private ones only of `viewer`, deleted ones never.
 
+        Whoever shares an account counts as the same user, and finds their own jobs from everywhere.
         `search` are words that the prompt must contain, in any case. `before` is the `created` of the last
         job of the page before.
         """
+        here, mine = col(JobRow.tenant) == tenant, _of(viewer)
         wanted = [
-            col(JobRow.tenant) == tenant,
+            or_(here, mine & (col(JobRow.user_id) != viewer)) if user and user == viewer else here,
             col(JobRow.state) != State.DELETED.value,
-            or_(col(JobRow.private).is_(False), col(JobRow.user_id) == viewer),
+            or_(col(JobRow.private).is_(False), mine),
         ]
-        wanted += [col(JobRow.user_id) == user] if user else []
+        wanted += [_of(user)] if user else []
         wanted += [col(JobRow.channel) == channel] if channel else []
         wanted += [col(JobRow.style) == style] if style else []
         wanted += [_in(states)] if states else []
@@ -276,10 +218,6 @@ class Store:
 
         return await self._read(work)
 
-    async def check(self) -> str:
-        """ "ok", or what is wrong with the file or with the books."""
-        return await self._read(_check)
-
     # ---- preferences
 
     async def preferences(self, user: str) -> Preferences:
@@ -295,22 +233,6 @@ class Store:
 
     # ---- ways in
 
-    async def _write(self, work: Callable[[Session], T]) -> T:
-        if self._writer is None:
-            raise StoreError(_CLOSED)
-        with explained(self._path):
-            return await self._writer.run(work)
-
-    async def _read(self, work: Callable[[Session], T]) -> T:
-        if self._writer is None:
-            raise StoreError(_CLOSED)
-        with explained(self._path):
-            return await asyncio.get_running_loop().run_in_executor(self._readers, self._read_now, work)
-
-    def _read_now(self, work: Callable[[Session], T]) -> T:
-        with Session(self._reader) as session:
-            return work(session)
-
     async def _jobs(self, *wanted: Any, newest_first: bool = False, limit: int | None = None) -> list[Job]:
         order = [col(JobRow.created), col(JobRow.id)]
         query = select(JobRow).where(*wanted).limit(limit)
@@ -319,15 +241,6 @@ class Store:
 
     async def _change(self, id: str, states: Collection[State], **values: Any) -> None:
         await self._write(lambda session: _change(session, id, states, values))
-
-
-def _migrate(path: Path) -> None:
-    engine = connect(path, writes=True)
-    try:
-        with engine.connect() as connection, connection.begin():
-            migrations.upgrade(connection)
-    finally:
-        engine.dispose()
 
 
 def _in(states: Collection[State]) -> ColumnElement[bool]:
@@ -341,10 +254,51 @@ def _change(session: Session, id: str, states: Collection[State], values: dict[s
     return session.connection().execute(statement).rowcount == 1
 
 
-def _check_waiting(session: Session, user: str, limit: int) -> None:
-    query = select(func.count()).select_from(JobRow).where(col(JobRow.user_id) == user, _in(_UNFINISHED))
-    if (unfinished := session.exec(query).one()) > limit:
-        raise TooManyWaiting(unfinished - 1)
+def _of(user: str) -> ColumnElement[bool]:
+    """Jobs of the user or of whoever shares an account with them."""
+    account = select(IdentityRow.account).where(IdentityRow.member == user).scalar_subquery()
+    sharing = select(IdentityRow.member).where(col(IdentityRow.account) == account)
+    return or_(col(JobRow.user_id) == user, col(JobRow.user_id).in_(sharing))
+
+
+def _enter(session: Session, job: Job, account: str, tier: Tier, now: datetime) -> str:
+    """Let one request of the account in at a time; the account that pays. Raises TooManyWaiting, TooSoon."""
+    if not identities.enter(session, account, tier.cooldown, now):  # merged into another at this very moment
+        account = identities.account_of(session, job.origin.member.id)
+        _change(session, job.id, (State.QUEUED,), {"account": account})
+        if not identities.enter(session, account, tier.cooldown, now):
+            raise StoreError("The account is being linked: try again in a moment.")
+    waiting = session.connection().execute(_WAITING, {"of": account}).scalar_one() - 1
+    if waiting >= tier.waiting:
+        raise TooManyWaiting(waiting)
+    return account
+
+
+_jobs = rows.table_of(JobRow)
+_WAITING = select(func.count()).where(
+    _jobs.c.account == bindparam("of"), _jobs.c.state.in_([state.value for state in _UNFINISHED])
+)
+
+
+def _hold(
+    session: Session,
+    job: str,
+    amount: int,
+    account: str,
+    tier: Tier,
+    budgets: Sequence[Budget],
+    now: datetime,
+) -> None:
+    """From the account's allowances, or else its gifts; from the budgets in any case. Raises OverQuota."""
+    shared = ledger.shared(session, budgets, now)
+    try:
+        with session.begin_nested():
+            ledger.hold(session, job, amount, [*ledger.own(session, account, tier, now), *shared], now)
+    except ledger.OverQuota as error:
+        try:
+            ledger.hold(session, job, amount, [ledger.gifts(account), *shared], now)
+        except ledger.OverQuota:
+            raise error from None
 
 
 def _end(session: Session, id: str, state: State, measured: float, reason: str, now: datetime) -> bool:
@@ -355,12 +309,3 @@ def _end(session: Session, id: str, state: State, measured: float, reason: str, 
     charge = ledger.settle(session, id, measured if state is State.RENDERED else 0.0, now)
     _change(session, id, (state,), {"device_seconds": charge})
     return True
-
-
-def _check(session: Session) -> str:
-    if session.get_bind().dialect.name == "sqlite":
-        for pragma in ("integrity_check", "foreign_key_check"):
-            found = [str(row[0]) for row in session.execute(text(f"PRAGMA {pragma}"))]
-            if found not in ([], ["ok"]):
-                return f"{pragma}: {'; '.join(found[:3])}"
-    return ledger.check(session)

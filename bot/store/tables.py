@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -12,6 +12,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Index,
+    Integer,
     Text,
     TypeDecorator,
     UniqueConstraint,
@@ -36,6 +37,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC)
 
 
+# SQLite numbers rows by itself only where the type is spelled INTEGER.
+Number = BigInteger().with_variant(Integer, "sqlite")
+
+
 class JobRow(SQLModel, table=True):
     """One accepted request. What is asked for in queries has a column; the rest is in the JSON beside it."""
 
@@ -45,7 +50,7 @@ class JobRow(SQLModel, table=True):
         Index("jobs_by_tenant", "tenant", "created"),
         Index("jobs_by_user", "user_id", "state"),
         Index("jobs_by_state", "state", "created"),
-        Index("jobs_by_source", "source"),
+        Index("jobs_by_account", "account", "state"),
     )
 
     id: str = Field(primary_key=True)
@@ -53,6 +58,7 @@ class JobRow(SQLModel, table=True):
     event: str
     tenant: str
     user_id: str
+    account: str  # who pays
     channel: str
     private: bool
     origin: dict[str, Any] = Field(sa_type=JSON)
@@ -65,6 +71,7 @@ class JobRow(SQLModel, table=True):
     parent: str | None
     parent_index: int | None
     action: str
+    relaxed: bool
     estimate: float
     device_seconds: float  # charged
     measured: float  # used, also where that is more than was held
@@ -81,7 +88,6 @@ class PictureRow(SQLModel, table=True):
     """A picture of a job."""
 
     __tablename__ = "pictures"
-    __table_args__ = (Index("pictures_by_blob", "blob"),)
 
     job: str = Field(primary_key=True, foreign_key="jobs.id")
     index: int = Field(primary_key=True)
@@ -89,30 +95,44 @@ class PictureRow(SQLModel, table=True):
     seed: int = Field(sa_type=BigInteger)
     width: int
     height: int
+    adult: bool
 
 
 class LedgerRow(SQLModel, table=True):
-    """One line of the books. Every balance can be computed again from these alone."""
+    """One line of the books. Every balance can be computed again from these alone.
+
+    Of a bucket, `used` is the sum of holds and merges less releases and resets; the cap is that of its
+    newest line that names one, and for gifts their sum.
+    """
 
     __tablename__ = "ledger"
     __table_args__ = (
-        UniqueConstraint("job", "kind", name="one_line_per_kind"),
-        CheckConstraint("amount_ms >= 0", name="no_negative_amounts"),
-        CheckConstraint("kind IN ('hold', 'charge', 'release')", name="known_kinds"),
-        Index("ledger_by_account", "account", "day"),
+        CheckConstraint("amount_ms >= 0 OR kind IN ('merge', 'gift')", name="no_negative_amounts"),
+        CheckConstraint(
+            "kind IN ('hold', 'charge', 'release', 'gift', 'reset', 'merge')", name="known_kinds"
+        ),
+        Index("ledger_by_bucket", "account", "bucket"),
+        Index("ledger_by_job", "job"),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
-    job: str = Field(foreign_key="jobs.id")
+    id: int | None = Field(default=None, primary_key=True, sa_type=Number)
+    key: str = Field(unique=True)  # a line is written once, however often it is asked for
+    job: str | None = Field(foreign_key="jobs.id")
     kind: str
     account: str
-    day: date
+    bucket: str
     amount_ms: int = Field(sa_type=BigInteger)  # device-milliseconds
+    cap_ms: int | None = Field(sa_type=BigInteger)  # the bucket's cap from this line on
+    ends: datetime | None = Field(sa_type=UtcDateTime)  # when the bucket's period ends
     at: datetime = Field(sa_type=UtcDateTime)
+    by: str  # the administrator or person behind it; empty: a job's own
 
 
 class AllowanceRow(SQLModel, table=True):
-    """What an account has used of its allowance of one day; the database itself keeps it within the cap."""
+    """What is used of one bucket: an account's allowance in one period, or its gifts.
+
+    The database itself keeps it within the cap.
+    """
 
     __tablename__ = "allowances"
     __table_args__ = (
@@ -121,9 +141,41 @@ class AllowanceRow(SQLModel, table=True):
     )
 
     account: str = Field(primary_key=True)
-    day: date = Field(primary_key=True)
+    bucket: str = Field(primary_key=True)
     used_ms: int = Field(sa_type=BigInteger)  # charged and held
     cap_ms: int = Field(sa_type=BigInteger)
+    ends: datetime | None = Field(sa_type=UtcDateTime)  # None: never
+
+
+class AccountRow(SQLModel, table=True):
+    """Who pays. An admission locks its row, so that one account's requests are decided one by one."""
+
+    __tablename__ = "accounts"
+
+    id: str = Field(primary_key=True)
+    accepted: datetime | None = Field(sa_type=UtcDateTime)  # the last request
+    closed: bool  # merged into another
+
+
+class IdentityRow(SQLModel, table=True):
+    """Whose account a member uses. A member without a row is an account of its own."""
+
+    __tablename__ = "identities"
+    __table_args__ = (Index("identities_by_account", "account"),)
+
+    member: str = Field(primary_key=True)
+    account: str
+
+
+class LinkCodeRow(SQLModel, table=True):
+    """A code that joins the account of whoever types it to its maker's."""
+
+    __tablename__ = "link_codes"
+
+    digest: str = Field(primary_key=True)  # SHA-256: the code itself is not kept
+    member: str
+    expires: datetime = Field(sa_type=UtcDateTime)
+    used: bool
 
 
 class PreferencesRow(SQLModel, table=True):
@@ -136,4 +188,109 @@ class PreferencesRow(SQLModel, table=True):
     model: str
     count: int | None
     aspect: str
+    size: str
     private: bool
+
+
+class InstallationRow(SQLModel, table=True):
+    """Where a surface's app is installed."""
+
+    __tablename__ = "installations"
+
+    place: str = Field(primary_key=True)  # "slack:<team>", "slack:<organisation>"
+    sealed: str = Field(sa_type=Text)  # encrypted by the adapter
+    at: datetime = Field(sa_type=UtcDateTime)
+
+
+class PolicyRow(SQLModel, table=True):
+    """What administrators set for one tenant, or for all ("*")."""
+
+    __tablename__ = "policies"
+
+    tenant: str = Field(primary_key=True)
+    policy: dict[str, Any] = Field(sa_type=JSON)
+
+
+class PersonRow(SQLModel, table=True):
+    """What is set about one member in one tenant, or everywhere ("*")."""
+
+    __tablename__ = "people"
+    __table_args__ = (Index("people_by_member", "member"),)
+
+    tenant: str = Field(primary_key=True)
+    member: str = Field(primary_key=True)
+    tier: str
+    blocked: bool
+    until: datetime | None = Field(sa_type=UtcDateTime)
+    reason: str = Field(sa_type=Text)
+    strikes: int
+
+
+class AuditRow(SQLModel, table=True):
+    """One change by an administrator. Lines are never changed."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("audit_by_tenant", "tenant", "id"),)
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Number)
+    at: datetime = Field(sa_type=UtcDateTime)
+    by: str
+    name: str
+    surface: str
+    tenant: str
+    what: str
+    target: str
+    before: str = Field(sa_type=Text)
+    after: str = Field(sa_type=Text)
+
+
+# ---- moderation and privacy
+
+
+class ReportRow(SQLModel, table=True):
+    """Somebody's report of a job: one for each person, however often they press."""
+
+    __tablename__ = "reports"
+
+    job: str = Field(primary_key=True, foreign_key="jobs.id")
+    member: str = Field(primary_key=True)
+    at: datetime = Field(sa_type=UtcDateTime)
+
+
+class ReviewRow(SQLModel, table=True):
+    """What administrators decide about a reported job."""
+
+    __tablename__ = "reviews"
+    __table_args__ = (Index("reviews_by_tenant", "tenant", "decision"),)
+
+    job: str = Field(primary_key=True, foreign_key="jobs.id")
+    tenant: str
+    at: datetime = Field(sa_type=UtcDateTime)  # of the first report
+    decision: str  # "keep", "remove"; empty: open
+    by: str
+
+
+class StrikeRow(SQLModel, table=True):
+    """Something serious that a person asked for, or that was removed after a report."""
+
+    __tablename__ = "strikes"
+    __table_args__ = (Index("strikes_by_member", "member", "tenant"),)
+
+    key: str = Field(primary_key=True)  # of the event or the review: it counts once
+    member: str
+    tenant: str  # where it counts; "*": everywhere
+    at: datetime = Field(sa_type=UtcDateTime)
+    category: str
+    job: str | None
+    cool_off: datetime | None = Field(sa_type=UtcDateTime)  # it began a cool-off, until then
+    told: bool
+
+
+class ErasureRow(SQLModel, table=True):
+    """A person who is to be forgotten; the row goes when nothing is left to do."""
+
+    __tablename__ = "erasures"
+
+    member: str = Field(primary_key=True)
+    at: datetime = Field(sa_type=UtcDateTime)
+    erased: bool  # only the quota they used still knows them

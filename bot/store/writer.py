@@ -1,9 +1,11 @@
-"""The one thread that writes. It joins what waits into one transaction, so that many share one commit."""
+"""The threads that write. Each joins what waits into one transaction, so that many share one commit."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -11,12 +13,25 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DatabaseError, DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlmodel import Session
 
 T = TypeVar("T")
 
-_GROUP = 256  # operations that share a commit, at most
+TRIES = 20  # of a transaction that the database gives up in favour of another
+_LONGEST_PAUSE = 0.2  # seconds between two of them
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html: serialization_failure, deadlock_detected,
+# lock_not_available
+_LOST_RACES = ("40001", "40P01", "55P03")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a database likes to be written to."""
+
+    threads: int
+    group: int  # operations that share a commit, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +41,26 @@ class _Operation:
 
 
 class Writer:
-    """Runs operations one after the other, each in a savepoint, many in one transaction.
+    """Runs operations, each in a savepoint, one or many in a transaction.
 
     An operation's own error rolls back that operation. An error of the database or of the commit fails the
-    whole group: what is not on the disk is never reported as done.
+    whole group: what is not on the disk is never reported as done. A transaction that lost a race is tried
+    again.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, pace: Pace) -> None:
         self._engine = engine
+        self._group = pace.group
         self._queue: SimpleQueue[_Operation | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"store-writer-{n}", daemon=True)
+            for n in range(pace.threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     async def run(self, work: Callable[[Session], T]) -> T:
-        """The result of `work`, once it is on the disk."""
+        """The result of `work`, once it is on the disk. `work` may be called more than once."""
         operation = _Operation(work)
         self._queue.put(operation)
         result: T = await asyncio.wrap_future(operation.future)
@@ -48,20 +69,21 @@ class Writer:
     def close(self) -> None:
         """Do what is queued, then end."""
         self._queue.put(None)
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
         self._engine.dispose()
 
     def _serve(self) -> None:
         while group := self._next_group():
-            self._commit(group)
+            self._finish(group)
 
     def _next_group(self) -> list[_Operation]:
         group: list[_Operation] = []
         try:
-            while len(group) < _GROUP:
+            while len(group) < self._group:
                 operation = self._queue.get(block=not group)
                 if operation is None:
-                    self._queue.put(None)  # for the next call, which then finds nothing else
+                    self._queue.put(None)  # for the next call, and for the other threads
                     return group
                 if operation.future.set_running_or_notify_cancel():
                     group.append(operation)
@@ -69,10 +91,9 @@ class Writer:
             pass
         return group
 
-    def _commit(self, group: list[_Operation]) -> None:
+    def _finish(self, group: list[_Operation]) -> None:
         try:
-            with self._engine.connect() as connection, connection.begin():
-                outcomes = [_attempt(connection, operation) for operation in group]
+            outcomes = self._commit(group)
         except Exception as error:  # every waiting caller gets it
             self._engine.dispose()  # the connection may have lost its transaction; take a new one
             outcomes = [error] * len(group)
@@ -81,6 +102,17 @@ class Writer:
                 operation.future.set_exception(outcome)
             else:
                 operation.future.set_result(outcome)
+
+    def _commit(self, group: list[_Operation]) -> list[Any]:
+        for attempt in range(1, TRIES + 1):
+            try:
+                with self._engine.connect() as connection, connection.begin():
+                    return [_attempt(connection, operation) for operation in group]
+            except DBAPIError as error:
+                if attempt == TRIES or not _lost_a_race(error):
+                    raise
+            time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.002 * 2**attempt)))
+        raise AssertionError
 
 
 def _attempt(connection: Connection, operation: _Operation) -> Any:
@@ -99,6 +131,11 @@ def _attempt(connection: Connection, operation: _Operation) -> Any:
 
 
 def _concerns_all(error: Exception) -> bool:
-    """Whether SQLite may have rolled back the transaction behind this error (disk full, I/O, memory …)."""
+    """Whether the transaction behind this error may be gone (disk full, I/O, memory, a lost race …)."""
     own = (IntegrityError, DataError, ProgrammingError)
     return isinstance(error, (DatabaseError, MemoryError)) and not isinstance(error, own)
+
+
+def _lost_a_race(error: DBAPIError) -> bool:
+    """Whether the database gave this transaction up in favour of another; it has then done nothing."""
+    return getattr(error.orig, "sqlstate", None) in _LOST_RACES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,10 +18,12 @@ from bot.adapters.base import MessageRef
 from bot.blobs import DirectoryBlobs
 from bot.card import Button, Card
 from bot.errors import DeliveryError
-from bot.models import Job, Member, Origin
+from bot.models import Job, Member, Origin, Tier
+from bot.moderation import Eyes, Unseeing
 from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Receipt, Studio
+from bot.tiers import Tiers
 from engine.memory import MEMORY, Fault, MemoryEngine
 from engine.types import Engine
 
@@ -45,6 +47,7 @@ class RecordingAdapter:
         self.messages: dict[str, list[Card]] = {}
         self.posts = 0
         self.troubles: list[DeliveryError] = []  # raised by the next sends, one each
+        self.restricted = False  # whether every channel is age-restricted
         self._changed = asyncio.Condition()
 
     async def run(self) -> None:
@@ -58,6 +61,9 @@ class RecordingAdapter:
         assert ref == {"message": job.id}
         await self._record(job.id, card, first=False)
         return ref
+
+    async def adult(self, job: Job) -> bool:
+        return self.restricted
 
     async def _record(self, job: str, card: Card, *, first: bool) -> None:
         if self.troubles:
@@ -98,9 +104,13 @@ class House:
     settings: Settings
     events: Any = field(default_factory=itertools.count)
 
-    def origin(self, member: Member = ADA, *, event: str = "", private: bool = False) -> Origin:
+    def origin(
+        self, member: Member = ADA, *, event: str = "", private: bool = False, adult: bool = False
+    ) -> Origin:
         event = event or f"event-{id(self)}-{next(self.events)}"
-        return Origin(surface="test", member=member, channel="lobby", event=event, private=private)
+        return Origin(
+            surface="test", member=member, channel="lobby", event=event, private=private, adult=adult
+        )
 
     async def ask(self, text: str, member: Member = ADA, **options: object) -> Job:
         """/imagine that is accepted."""
@@ -155,7 +165,7 @@ Opens = Callable[..., Any]
 def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opens:
     """Opens the studio on this test's folder, as often as the test likes: `async with opened(...) as house`.
 
-    With `crash=True` it is left as a killed process leaves it.
+    With `crash=True` it is left as a killed process leaves it. `tiers` replace those that ship.
     """
 
     @asynccontextmanager
@@ -166,6 +176,8 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opens:
         step_seconds: float = 0.0,
         surface: RecordingAdapter | None = None,
         make_engine: Callable[[DirectoryBlobs], Engine] | None = None,
+        tiers: Sequence[Tier] = (),
+        eyes: Eyes | None = None,
         **changes: Any,
     ) -> AsyncIterator[House]:
         settings = Settings(data_dir=tmp_path, model=("memory",), **changes)
@@ -174,7 +186,15 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opens:
         engine: Engine = MemoryEngine(blobs.read, models=(SMALL,), fault=fault, step_seconds=step_seconds)
         if make_engine is not None:
             engine = make_engine(blobs)
-        studio = Studio(settings=settings, store=store, engine=engine, blobs=blobs)
+        rules = Tiers(tuple(tiers)) if tiers else None
+        studio = Studio(
+            settings=settings,
+            store=store,
+            engine=engine,
+            blobs=blobs,
+            tiers=rules,
+            eyes=eyes or Unseeing(),
+        )
         surface = surface or RecordingAdapter()
         studio.add(surface)
         await studio.start()

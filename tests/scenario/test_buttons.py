@@ -10,6 +10,7 @@ from bot.card import Card, Form
 from bot.errors import Refusal
 from bot.models import Job, State, StoredPicture
 from bot.studio import Receipt
+from tests.examples import a_tier
 from tests.scenario.conftest import ADA, BEN, BOSS, EVE, PATIENCE, House, Opens, button
 
 
@@ -38,7 +39,7 @@ async def test_upscale_enlarges_that_picture(house: House) -> None:
     assert (await house.image(child.pictures[0].blob)).size == (256, 256)
     card = house.surface.messages[child.id][-1]
     assert card.kind == "upscaled"
-    assert card.facts == ("picture 2, 4× (256 × 256)", "from the grid above")
+    assert card.facts == ("picture 2, 4× (256 × 256)", "from an earlier picture")
     assert card.parent == parent.id
 
 
@@ -122,9 +123,9 @@ async def test_info_tells_seed_cost_and_lineage(house: House) -> None:
 
 
 async def test_a_large_grid_offers_each_picture_by_number(opened: Opens) -> None:
-    async with opened(max_count=16) as house:
+    async with opened(tiers=[a_tier()]) as house:
         job, card = await shown(house, "a fox --count 16")
-        assert [len(row) for row in card.rows] == [5, 5, 5, 1, 4]
+        assert [len(row) for row in card.rows] == [5, 5, 5, 1, 5]
 
         one = await house.press(button(card, "16"))
         assert isinstance(one, Card)

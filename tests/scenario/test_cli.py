@@ -99,7 +99,8 @@ def test_flags_and_plain_words_and_a_source_file(start: Start, tmp_path: Path) -
          "That is 9 pictures; 4 at once are allowed. Try --count 4.\n"),
         (("imagine", "fox", "--source", "/dev/null"), {}, 1,
          "Source takes a file or a job's picture, for example 1a2b3c4d5e6f:2.\n"),
-        (("imagine", "fox"), {"DAILY_SECONDS": "1"}, 1, None),
+        (("imagine", "fox"), {"DAILY_SECONDS": "1"}, 2,
+         "DAILY_SECONDS is set by tiers now: put it into a TIERS_FILE, then remove DAILY_SECONDS.\n"),
         (("imagine", "fox"), {"WEB_PORT": "x"}, 2,
          "WEB_PORT=x cannot be used: it must be a whole number from 0 to 65535.\n"),
         (("imagine", "fox"), {"MODEL": "nothere"}, 2, None),
@@ -156,6 +157,61 @@ def test_run_opens_the_web_studio_and_stops_when_told(start: Start) -> None:
 
     assert code == 0
     assert second == 2 and err.count("\n") == 1  # one process on one data folder
+
+
+def test_admin_works_while_easel_runs_and_when_it_does_not(start: Start, tmp_path: Path) -> None:
+    def admin(*words: str) -> tuple[int, str, str]:
+        return ended(start("admin", *words))
+
+    assert admin("gift", "discord:5", "600") == (
+        0,
+        "discord:5 has 600 s more, to use whenever the allowance does not suffice.\n",
+        "",
+    )
+    process = start("run")
+    line_with(process.stdout, "Easel is open at ")
+    assert admin("role", "77", "team", "--tenant", "discord:9")[:2] == (0, "77 has the tier Team now.\n")
+    assert admin("pause")[0] == 0
+    code, out, err = admin("audit")
+    assert (code, err) == (0, "")
+    assert [line.split(" · ")[2] for line in out.splitlines()[1:]] == [
+        "/admin pause",
+        "/admin role 77",
+        "/admin gift discord:5",
+    ]
+    process.send_signal(signal.SIGTERM)
+    assert ended(process)[0] == 0
+
+    assert "Paused everywhere" in admin("status")[1]
+    code, out, _ = admin("export", "--out", "books")
+    assert (code, out.splitlines()[-1]) == (0, "books/easel-ledger.csv")
+    assert "gift,discord:5,gifts,600.000" in (tmp_path / "books" / "easel-ledger.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("gift", "discord:5", "nan"), "Seconds takes a number from 1 to 1000000000; “nan” is not one."),
+        (("gift", "ada", "5"), "Say where ada is from, as in discord:ada."),
+        (("tier", "discord:5", "tema"), "There is no tier called tema. Did you mean team?"),
+        (("job", "1a2b", "hold"), "There is no job 1a2b here."),
+        (("channel", "--rule", "maybe"), "Rule can be allow or refuse or clear; you asked for “maybe”."),
+    ],
+)
+def test_an_order_that_is_not_possible_is_one_sentence(
+    start: Start, arguments: tuple[str, ...], said: str
+) -> None:
+    assert ended(start("admin", *arguments)) == (1, "", f"{said}\n")
+
+
+def test_a_tier_file_with_a_mistake_is_one_sentence(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "tiers.toml").write_text('[everyone]\nmodels = ["memroy"]\n', encoding="utf-8")
+    code, out, err = ended(start("run", TIERS_FILE="tiers.toml"))
+    assert (code, out) == (2, "")
+    assert err == (
+        "tiers.toml, [everyone], line 2: models = ['memroy'] cannot be used: "
+        "it must be a list of memory (perhaps memory).\n"
+    )
 
 
 def test_a_surface_whose_module_is_absent_is_skipped(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

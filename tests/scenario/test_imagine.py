@@ -12,6 +12,7 @@ from bot.card import Card
 from bot.errors import Refusal
 from bot.models import State
 from bot.studio import Receipt
+from tests.examples import a_tier
 from tests.scenario.conftest import ADA, BEN, House, Opens, button
 
 
@@ -30,7 +31,7 @@ async def test_a_prompt_becomes_one_message_that_ends_as_pictures(house: House) 
         ["U1", "U2", "U3", "U4"],
         ["V1 subtle", "V2 subtle", "V3 subtle", "V4 subtle"],
         ["V1 strong", "V2 strong", "V3 strong", "V4 strong"],
-        ["Again", "Edit", "Info", "Delete"],
+        ["Again", "Edit", "Info", "Delete", "Report"],
     ]
 
 
@@ -56,12 +57,17 @@ async def test_a_picture_says_what_it_is(house: House) -> None:
 
 
 async def test_the_waiting_card_says_place_and_cost(opened: Opens) -> None:
-    async with opened(step_seconds=0.05, daily_seconds=600) as house:
+    async with opened(step_seconds=0.05, tiers=[a_tier(600)]) as house:
         await house.ask("first --count 1")
         second = await house.ask("second --count 1", BEN)
         card = await house.surface.until(second.id, "waiting")
 
-        assert card.facts == ("for @Ben", "next in line", "costs about 0.2 of your 600 s")
+        assert card.facts == (
+            "for @Ben",
+            "next in line",
+            "costs about 0.2 of your 600 s",
+            "about 2999 more such pictures left",
+        )
         await house.surface.until(second.id, "done")
 
 
@@ -165,7 +171,7 @@ async def test_a_text_file_is_no_source(house: House) -> None:
 
 
 async def test_an_offer_is_a_button_that_works(opened: Opens) -> None:
-    async with opened(max_count=2) as house:
+    async with opened(tiers=[a_tier(max_count=2)]) as house:
         with pytest.raises(Refusal) as caught:
             await house.ask("a fox --count 4")
         refused = cards.refused(caught.value)
@@ -176,11 +182,11 @@ async def test_an_offer_is_a_button_that_works(opened: Opens) -> None:
 
 
 async def test_defaults_that_no_longer_hold_refuse_nothing(opened: Opens) -> None:
-    async with opened(max_count=4) as house:
+    async with opened(tiers=[a_tier(max_count=4)]) as house:
         await house.studio.handle("settings", {"count": 4}, house.origin())
         before = await house.store.preferences(ADA.id)
         await house.store.save_preferences(ADA.id, replace(before, model="gone", style="gone"))
-    async with opened(max_count=2) as house:
+    async with opened(tiers=[a_tier(max_count=2)]) as house:
         job = await house.painted("a fox")
         assert (job.request.count, job.request.model, job.style) == (2, "memory", "")
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from bot.blobs import DirectoryBlobs
 from bot.models import State
 from bot.settings import Settings
 from bot.store import Store
+from tests.examples import a_tier
 from tests.scenario.victim import PEOPLE
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +21,7 @@ JOBS = 9
 PATIENCE = 60.0
 
 
-async def victim(folder: Path) -> asyncio.subprocess.Process:
+async def victim(folder: Path, failpoint: str = "") -> asyncio.subprocess.Process:
     """A process with a running studio on the folder."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -27,6 +30,7 @@ async def victim(folder: Path) -> asyncio.subprocess.Process:
         str(folder),
         str(JOBS),
         cwd=ROOT,
+        env={**os.environ, "FAILPOINT": failpoint},
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
@@ -38,6 +42,9 @@ async def victim(folder: Path) -> asyncio.subprocess.Process:
 
 
 LONGER = [pytest.param(seed, marks=pytest.mark.soak) for seed in range(3, 43)]
+STEPS = ("admit", "started", "add_picture", "end", "message", "delivered")
+POINTS = [f"{when}:{step}:{number}" for step in STEPS for when in ("before", "after") for number in (1, 4)]
+SHORT = ("after:admit:4", "before:end:1", "after:end:1", "after:message:1", "before:delivered:4")
 
 
 @pytest.mark.parametrize("seed", [1, 2, *LONGER])
@@ -48,23 +55,39 @@ async def test_killed_at_any_moment_every_job_ends_once(tmp_path: Path, seed: in
         await asyncio.sleep(dice.uniform(0.0, 0.5))
         process.kill()
         await process.communicate()
-    process = await victim(tmp_path)
+    await every_job_ends_once(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "failpoint",
+    [*SHORT, *(pytest.param(each, marks=pytest.mark.soak) for each in POINTS if each not in SHORT)],
+)
+async def test_killed_between_two_steps_every_job_ends_once(tmp_path: Path, failpoint: str) -> None:
+    process = await victim(tmp_path, failpoint)
+    await asyncio.wait_for(process.communicate(), PATIENCE)
+    assert process.returncode == -signal.SIGKILL
+    await every_job_ends_once(tmp_path)
+
+
+async def every_job_ends_once(folder: Path) -> None:
+    """Let a last process do what is left, and look at what it all came to."""
+    process = await victim(folder)
     await asyncio.wait_for(process.communicate(), PATIENCE)
     assert process.returncode == 0
 
-    settings = Settings(data_dir=tmp_path)
+    settings = Settings(data_dir=folder)
     store = await Store.open(settings.database_url)
     try:
         jobs = await store.jobs("file:house")
         assert sorted(job.prompt for job in jobs) == [f"fox {number}" for number in range(JOBS)]
         assert {job.state for job in jobs} == {State.RENDERED}
         assert all(job.delivered and len(job.pictures) == 5 for job in jobs)
-        posts = (tmp_path / "posts").read_text().split()
+        posts = (folder / "posts").read_text().split()
         assert sorted(posts) == sorted(job.id for job in jobs)
-        blobs = DirectoryBlobs(tmp_path / "pictures")
+        blobs = DirectoryBlobs(folder / "pictures")
         assert all([await blobs.get(picture.blob) for job in jobs for picture in job.pictures])
-        used = [await store.balance(f"file:{person}", cap=3600) for person in PEOPLE]
-        assert sum(each.used for each in used) == pytest.approx(sum(job.device_seconds for job in jobs))
+        used = [(await store.balances(f"file:{person}", a_tier(3600)))[0].used for person in PEOPLE]
+        assert sum(used) == pytest.approx(sum(job.device_seconds for job in jobs))
         assert await store.check() == "ok"
     finally:
         await store.close()

@@ -12,25 +12,27 @@ from bot.models import State
 from bot.store import Store
 from engine.errors import OutOfMemory
 from engine.types import EngineJob, Place
+from tests.examples import a_tier
 from tests.scenario.conftest import ADA, BEN, House, Opens, RecordingAdapter, button
 
 
 async def used(house: House) -> float:
-    return (await house.store.balance(ADA.id, cap=house.settings.daily_seconds)).used
+    rules = await house.studio.rules(ADA)
+    return (await house.store.balances(ADA.id, rules.tier))[0].used
 
 
 # ---- the allowance
 
 
 async def test_what_exceeds_the_allowance_is_refused_with_what_fits(opened: Opens) -> None:
-    async with opened(daily_seconds=1.0) as house:  # a picture costs 0.2
+    async with opened(tiers=[a_tier(1.0)]) as house:  # a picture costs 0.2
         await house.painted("a fox --count 3")
         with pytest.raises(Refusal) as caught:
             await house.ask("a wolf --count 4 --style photo")
 
         assert caught.value.code == "quota"
-        [offer] = caught.value.offers
-        assert offer.label == "Make it 2"
+        offer = caught.value.offers[0]
+        assert [each.label for each in caught.value.offers] == ["Make it 2", "Relax: free, later"]
         wolf = await house.painted(offer.text)
         assert (wolf.prompt, wolf.request.count, wolf.style) == ("a wolf", 2, "photo")
         assert await used(house) == pytest.approx(1.0)
@@ -40,7 +42,7 @@ async def test_what_exceeds_the_allowance_is_refused_with_what_fits(opened: Open
 
 
 async def test_one_person_waits_with_so_many_jobs(opened: Opens) -> None:
-    async with opened(max_waiting=2, step_seconds=0.05) as house:
+    async with opened(tiers=[a_tier(waiting=2)], step_seconds=0.05) as house:
         await house.ask("one")
         await house.ask("two")
         with pytest.raises(Refusal, match="You have 2 jobs waiting or running"):
@@ -316,7 +318,7 @@ async def test_messages_of_a_surface_that_is_off_wait_for_it(opened: Opens) -> N
 async def test_many_waiting_jobs_are_looked_at_a_few_at_a_time(
     opened: Opens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with opened(step_seconds=5, max_waiting=1000) as house:
+    async with opened(step_seconds=5) as house:
         jobs = [await house.ask(f"fox {number} --count 1") for number in range(60)]
         await house.surface.until(jobs[-1].id, "waiting")
         asked: list[str] = []

@@ -2,14 +2,20 @@
 
 It asks for the same jobs at every start, as a platform that repeats its events would, and ends by itself
 when all were delivered. Its surface keeps its messages in a file, one line for each post.
+
+FAILPOINT=after:end:3 kills it right after the third return of `Store.end`, before:… right before that call.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
+import os
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from bot.adapters.base import MessageRef
 from bot.blobs import DirectoryBlobs
@@ -46,10 +52,32 @@ class FileAdapter:
         assert ref == {"line": job.id}
         return ref
 
+    async def adult(self, job: Job) -> bool:
+        return False
+
+
+def arm(store: Store, failpoint: str) -> None:
+    """Kill this process at the named moment."""
+    when, name, number = failpoint.split(":")
+    call, calls = getattr(store, name), itertools.count(1)
+
+    async def deadly(*arguments: Any, **named: Any) -> Any:
+        fatal = next(calls) == int(number)
+        if fatal and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = await call(*arguments, **named)
+        if fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(store, name, deadly)
+
 
 async def main(folder: Path, jobs: int) -> None:
     settings = Settings(data_dir=folder, model=("memory",))
     store = await Store.open(settings.database_url)
+    if failpoint := os.environ.get("FAILPOINT"):
+        arm(store, failpoint)
     blobs = DirectoryBlobs(folder / "pictures")
     small = replace(MEMORY, width=64, height=64, steps=4)
     engine = MemoryEngine(blobs.read, models=(small,), step_seconds=0.005)

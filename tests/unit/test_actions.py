@@ -49,6 +49,14 @@ def test_the_ids_that_posted_messages_carry_stay_valid() -> None:
     assert parse("v1:try:a fox: red --count 4") == Action(name="try", text="a fox: red --count 4")
 
 
+def test_what_derives_a_job_may_be_relaxed() -> None:
+    for name in actions.DERIVING:
+        action = Action(name=name, job=new_id(), index=None if name == "again" else 2, relax=True)
+        assert parse(action.id) == action
+    with pytest.raises(Refusal):
+        parse("v1:delete:1a2b3c4d5e6f:relax")
+
+
 @given(st.one_of(st.text(), st.text(alphabet="v1:agin0_2").map("v1:".__add__)))
 def test_garbage_is_refused(text: str) -> None:
     try:

@@ -3,16 +3,36 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bot.admission import account_of, admit
+from bot import actions
+from bot.admission import Ask, admit, tightest
 from bot.errors import Offer, Refusal
-from bot.models import State
-from bot.settings import Settings
+from bot.models import Allowance, Balance, Job, Policy, Standing, State, Tier
+from bot.policy import Rules
+from bot.prompt import Draft
 from bot.store import Store
+from bot.tiers import Tiers
 from engine.types import GenerationRequest
-from tests.examples import TINY, a_job, a_member
+from tests.examples import TINY, a_job, a_member, a_tier
+
+FOX = Draft(prompt="a red fox in snow")
+SECONDS_PER_PIXEL = 8 / (4 * 512 * 512)
+
+
+def estimate(request: GenerationRequest) -> float:
+    return request.count * request.width * request.height * SECONDS_PER_PIXEL
+
+
+def ask(draft: Draft | None = FOX, **more: Any) -> Ask:
+    return Ask(model=TINY, estimate=estimate, draft=draft, **more)
+
+
+def rules(tier: Tier, **place: Any) -> Rules:
+    standing = Standing(account=a_member().id, place=Policy(**place))
+    return Rules(standing, Tiers((tier,)), a_member())
 
 
 @pytest.fixture
@@ -22,53 +42,92 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await store.close()
 
 
+async def refused(store: Store, job: Job, tier: Tier, asked: Ask | None = None, **place: Any) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        await admit(store, job, rules(tier, **place), asked or ask())
+    return caught.value
+
+
 async def test_what_fits_is_admitted_once_and_paid_by_its_person(store: Store) -> None:
-    job, settings = a_job(user="ada"), Settings()
-    assert await admit(store, job, settings=settings, models=[TINY]) == (job, True)
-    assert await admit(store, job, settings=settings, models=[TINY]) == (job, False)
-    account = account_of(a_member("ada"))
-    assert (await store.balance(account, cap=settings.daily_seconds)).used == 8.0
+    job, everyone = a_job(user="ada"), rules(a_tier(100))
+    first, new = await admit(store, job, everyone, ask())
+    assert new and first == replace(job, account=first.account)
+    assert await admit(store, job, everyone, ask()) == (first, False)
+    (balance,) = await store.balances(first.account, everyone.tier)
+    assert balance.used == 8.0
 
 
 async def test_too_much_is_refused_with_numbers_and_what_would_fit(store: Store) -> None:
-    settings = Settings(daily_seconds=13.0)
-    await admit(store, a_job(), settings=settings, models=[TINY])
-    with pytest.raises(Refusal) as caught:
-        await admit(store, a_job(), settings=settings, models=[TINY])
-    refusal = caught.value
+    tier = a_tier(13.0)
+    await admit(store, a_job(), rules(tier), ask())
+    refusal = await refused(store, a_job(), tier)
     assert refusal.code == "quota"
-    assert "costs about 8 s; you have 5 s left of today's 13 s, so 3 s are missing" in refusal.notice
-    assert "resets at 00:00 UTC, in about " in refusal.notice
-    assert refusal.offers == (Offer("Make it 2", "a red fox in snow --count 2 --seed 7"),)
-    smaller = a_job(estimate=4.0)
-    await admit(store, smaller, settings=settings, models=[TINY])
+    assert refusal.notice.startswith(
+        "This costs about 8 s; you have 5 s left of your 13 s a day, so 3 s are missing. That resets at "
+    )
+    assert refusal.offers == (
+        Offer("Make it 2", "a red fox in snow --count 2"),
+        Offer("Make it 360 × 360", "a red fox in snow --size 360x360"),
+        Offer("Relax: free, later", "a red fox in snow --relax"),
+    )
+    await admit(store, a_job(estimate=4.0), rules(tier), ask())
 
 
-async def test_when_nothing_fits_nothing_is_offered(store: Store) -> None:
-    settings = Settings(daily_seconds=1.0)
-    with pytest.raises(Refusal) as caught:
-        await admit(store, a_job(), settings=settings, models=[TINY])
-    assert caught.value.offers == ()
-    assert caught.value.notice.endswith("Try a smaller size or fewer steps.")
-    one = a_job(request=GenerationRequest(prompt="x", seed=1, count=1), estimate=1.5)
-    with pytest.raises(Refusal) as caught:
-        await admit(store, one, settings=settings, models=[TINY])
-    assert caught.value.offers == ()
+async def test_a_relaxed_job_is_admitted_where_nothing_is_left(store: Store) -> None:
+    tier = a_tier(0.0)
+    assert (await refused(store, a_job(), tier)).offers[-1].text == "a red fox in snow --relax"
+    assert (await admit(store, a_job(relaxed=True), rules(tier), ask()))[1]
 
 
-async def test_a_source_that_is_not_stored_is_not_offered_again(store: Store) -> None:
-    job = a_job()
-    job = replace(job, request=replace(job.request, source="s.png", strength=0.5))
-    with pytest.raises(Refusal) as caught:
-        await admit(store, job, settings=Settings(daily_seconds=5.0), models=[TINY])
-    assert caught.value.offers == ()
+async def test_a_tier_without_relaxed_jobs_is_not_offered_any(store: Store) -> None:
+    refusal = await refused(store, a_job(), a_tier(0.5, priorities=("fast",)))
+    assert refusal.offers == ()
+    assert refusal.notice.endswith("Try a smaller size or fewer steps.")
+
+
+async def test_what_no_text_can_ask_for_is_offered_as_a_press(store: Store) -> None:
+    button = actions.Action(name="vary_subtle", job="1a2b3c4d5e6f", index=1, relax=True).id
+    refusal = await refused(store, a_job(), a_tier(0.5), ask(None, relaxing=button))
+    assert refusal.offers == (Offer("Relax: free, later", button="v1:vary_subtle:1a2b3c4d5e6f:1:relax"),)
+    uploaded = replace(FOX, source=b"png")
+    assert (await refused(store, a_job(), a_tier(5), ask(uploaded))).offers == ()
+
+
+async def test_a_budget_says_whose_it_is(store: Store) -> None:
+    campaign = {"studio": Allowance(seconds=10, per="week")}
+    await admit(store, a_job(user="ben"), rules(a_tier(), channel_budgets=campaign), ask())
+    refusal = await refused(store, a_job(), a_tier(), channel_budgets=campaign)
+    assert refusal.notice.startswith(
+        "This costs about 8 s; this channel has 2 s left of its 10 s a week, so 6 s are missing. That resets"
+    )
 
 
 async def test_too_many_waiting_jobs_are_refused_until_one_ends(store: Store) -> None:
-    settings = Settings(max_waiting=1)
-    first, _ = await admit(store, a_job(), settings=settings, models=[TINY])
+    everyone = rules(a_tier(waiting=1))
+    first, _ = await admit(store, a_job(), everyone, ask())
     with pytest.raises(Refusal, match="a job waiting or running, the most for one person") as caught:
-        await admit(store, a_job(), settings=settings, models=[TINY])
+        await admit(store, a_job(), everyone, ask())
     assert caught.value.code == "waiting"
     await store.end(first.id, State.FAILED)
-    assert (await admit(store, a_job(), settings=settings, models=[TINY]))[1]
+    assert (await admit(store, a_job(), everyone, ask()))[1]
+
+
+async def test_a_cooldown_says_how_long(store: Store) -> None:
+    tier = a_tier(cooldown=3600.0)
+    await admit(store, a_job(), rules(tier), ask())
+    refusal = await refused(store, a_job(), tier)
+    assert refusal.code == "cooldown"
+    assert refusal.notice == "Your tier, Everyone, may ask once in 1 h 0 min. Ask again in 1 h 0 min."
+
+
+def test_what_limits_is_the_one_with_least_left_and_gifts_add_to_the_person_s_own() -> None:
+    day, week = (
+        Balance(cap=10, used=4, resets=None, per="day"),
+        Balance(cap=70, used=69, resets=None, per="week"),
+    )
+    gift = Balance(cap=5, used=1, resets=None, name="gift")
+    budget = Balance(cap=100, used=98, resets=None, name="this channel", per="week")
+    assert tightest([]) is None and tightest([gift]) is None
+    assert tightest([day, week]) == week
+    assert tightest([day, gift]) == replace(day, cap=14)
+    assert tightest([day, week, gift, budget]) == budget

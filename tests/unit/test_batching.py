@@ -23,7 +23,7 @@ from diffusers import (
 from PIL import Image
 
 from engine import pipelines
-from engine.batching import PassCosts, Point, Request, run_joined
+from engine.batching import Point, Request, run_joined
 from engine.errors import Cancelled
 from tests.families import FAMILIES, Family
 
@@ -248,19 +248,6 @@ def test_points_put_back_what_they_found(tmp_path: Path) -> None:
         point.restore()
 
     assert pipe.unet.forward == before
-
-
-def test_pass_costs_scale_the_nearest_size_seen() -> None:
-    costs = PassCosts()
-    assert costs.predict("unet", 4) == 0.0
-
-    costs.observe("unet", 2, 0.1)
-
-    assert costs.predict("unet", 2) == pytest.approx(0.1)
-    assert costs.predict("unet", 4) == pytest.approx(0.2)
-    costs.observe("unet", 4, 0.12)
-    assert costs.predict("unet", 4) == pytest.approx(0.12)
-    assert costs.predict("unet", 1) == pytest.approx(0.05)
 
 
 def test_a_pass_that_ran_out_of_memory_is_let_go_before_the_next_try(tmp_path: Path) -> None:

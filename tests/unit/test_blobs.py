@@ -115,3 +115,9 @@ async def test_a_folder_that_is_a_file_is_said(tmp_path: Path) -> None:
     (tmp_path / "pictures").write_text("")
     with pytest.raises(StoreError, match="pictures"):
         await DirectoryBlobs(tmp_path / "pictures").put(b"picture", ".png")
+
+
+async def test_the_size_of_what_is_there_and_of_what_is_not(blobs: DirectoryBlobs) -> None:
+    name = await blobs.put(b"picture", ".png")
+    assert await blobs.size(name) == 7
+    assert await blobs.size("0" * 64 + ".png") == await blobs.size("../../etc/passwd") == 0

@@ -5,16 +5,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot import actions, card, commands
+from bot import actions, card, commands, presets
 from bot.card import Card
 from bot.errors import Offer, Refusal
 from bot.models import Balance, Job, Member, Origin, Preferences, State, StoredPicture
 from engine.types import GenerationRequest, Lane, Place, Progress
+from tests.examples import a_tier
 
 NOW = datetime(2026, 3, 1, 19, tzinfo=UTC)
 ADA = Member(tenant="here", id="ada", name="Ada")
 REQUEST = GenerationRequest(prompt="a red fox, 3d", seed=7, count=4)
-BALANCE = Balance(cap=600, used=4, resets=NOW + timedelta(hours=5))
+BALANCE = Balance(cap=600, used=4, resets=NOW + timedelta(hours=5), per="day")
+WEEK = Balance(cap=3000, used=1500, resets=NOW + timedelta(days=3), per="week")
+GIFT = Balance(cap=100, used=10, resets=None, name="gift")
+BUDGET = Balance(cap=900, used=800, resets=NOW + timedelta(hours=5), name="this channel", per="day")
+EVERYONE = a_tier(600)
 
 
 def job(count: int = 4, **changes: object) -> Job:
@@ -67,11 +72,18 @@ EVERY: dict[str, Card] = {
     "info": card.info(ENLARGED, [job()]),
     "queue": card.queue([LANE], {"a": job()}, ADA),
     "history": card.history([job(id=f"{number:012x}") for number in range(12)]),
-    "quota": card.quota(BALANCE, NOW, 300),
-    "styles": card.styles(),
+    "held": card.waiting(job(), None, BALANCE, held=True),
+    "relaxed": card.waiting(job(relaxed=True), Place(3, 41.0), BALANCE),
+    "quota": card.quota(EVERYONE, [BALANCE, WEEK, GIFT, BUDGET], [job()], NOW, 2.0),
+    "unlimited": card.quota(replace(EVERYONE, allowances=()), [], [], NOW, 2.0),
+    "link": card.link_code("ABCDE-FGHJK"),
+    "linked": card.linked(["discord:1", "slack:T:U"]),
+    "styles": card.styles(presets.load().styles.values()),
     "settings": card.settings(Preferences()),
     "help": card.help(),
     "help imagine": card.help(commands.command("imagine")),
+    "help admin": card.help(None, commands.group("admin"), admin=True),
+    "offered": card.refused(Refusal("No.", offers=(Offer("Relax", button="v1:again:1a2b3c4d5e6f:relax"),))),
 }
 
 
@@ -94,11 +106,18 @@ def test_the_voice(made: Card) -> None:
 
 
 def test_the_states_in_their_words() -> None:
-    assert EVERY["waiting"].facts == ("for @Ada", "3rd in line, about 40 s", "costs about 4 of your 600 s")
+    assert EVERY["waiting"].facts == (
+        "for @Ada",
+        "3rd in line, about 40 s",
+        "costs about 4 of your 600 s",
+        "about 596 more such pictures left",
+    )
+    assert EVERY["held"].facts[1] == "on hold"
+    assert EVERY["relaxed"].facts == ("for @Ada", "3rd in line, about 40 s", "free, behind the others")
     assert EVERY["painting"].facts == ("about 8 s",)
     assert EVERY["painting"].bar == card.Bar(done=0.5, label="10 of 20 steps")
     assert EVERY["done"].facts == ("3D render", "1:1", "seed 7", "easel-tiny", "12 s")
-    assert EVERY["upscaled"].facts == ("picture 2, 4× (2048 × 2048)", "from the grid above")
+    assert EVERY["upscaled"].facts == ("picture 2, 4× (2048 × 2048)", "from an earlier picture")
     assert EVERY["failed"].body == ("The engine ran out of memory on this size. Nothing was charged.",)
     assert EVERY["cancelled"].facts == ("cancelled, nothing charged",)
     for name in ("waiting", "painting", "done", "upscaled", "failed", "cancelled"):
@@ -111,8 +130,16 @@ def labels(made: Card) -> list[list[str]]:
 
 def test_the_buttons_of_each_state() -> None:
     assert labels(EVERY["waiting"]) == labels(EVERY["painting"]) == [["Cancel"]]
-    assert labels(EVERY["one"]) == [["U1"], ["V1 subtle"], ["V1 strong"], ["Again", "Edit", "Info", "Delete"]]
-    assert labels(EVERY["upscaled"]) == [["Vary (subtle)", "Vary (strong)"], ["Edit", "Info", "Delete"]]
+    assert labels(EVERY["one"]) == [
+        ["U1"],
+        ["V1 subtle"],
+        ["V1 strong"],
+        ["Again", "Edit", "Info", "Delete", "Report"],
+    ]
+    assert labels(EVERY["upscaled"]) == [
+        ["Vary (subtle)", "Vary (strong)"],
+        ["Edit", "Info", "Delete", "Report"],
+    ]
     assert labels(EVERY["failed"]) == [["Try again"]]
     assert labels(EVERY["cancelled"]) == [["Again"]]
     assert labels(EVERY["refused"]) == [["Make it 4"]]
@@ -197,9 +224,17 @@ def test_the_line_names_people_of_this_place_alone() -> None:
 
 def test_the_quota_says_when_it_resets() -> None:
     made = EVERY["quota"]
-    assert made.facts == ("596 s left", "about 300 pictures", "resets at 00:00 UTC, in 5 h")
-    assert made.bar == card.Bar(done=4 / 600, label="4 of 600 s used")
-    empty = card.quota(Balance(cap=0, used=0, resets=NOW + timedelta(minutes=90)), NOW)
+    assert made.facts == ("tier Everyone", "100 s left", "about 50 pictures", "resets at 00:00 UTC, in 5 h")
+    assert made.bar == card.Bar(done=4 / 600, label="4 of 600 s used today")
+    assert made.body == (
+        "▰▰▰▰▰▱▱▱▱▱ 1500 of 3000 s used this week, resets at 04 Mar, 19:00 UTC, in 72 h",
+        "▰▱▱▱▱▱▱▱▱▱ Your gifts: 10 of 100 s used, stays until it is used",
+        "▰▰▰▰▰▰▰▰▰▱ This channel: 800 of 900 s used today, resets at 00:00 UTC, in 5 h",
+        "a red fox · 12 s · 1a2b3c4d5e6f",
+    )
+    assert EVERY["unlimited"].facts == ("tier Everyone", "no limit")
+    nothing = Balance(cap=0, used=0, resets=NOW + timedelta(minutes=90), per="day")
+    empty = card.quota(EVERYONE, [nothing], [], NOW, 2.0)
     assert empty.bar is not None and empty.bar.done == 1
 
 
@@ -212,7 +247,10 @@ def test_info_has_seeds_and_lineage() -> None:
 
 def test_help_has_every_command_and_every_flag() -> None:
     everything = "\n".join(EVERY["help"].body)
-    assert all(f"/{command.name}: " in everything for command in commands.COMMANDS)
+    assert all(f"/{command.name}: " in everything for command in commands.FOR_ALL)
+    assert "admin" not in everything
+    administration = "\n".join(EVERY["help admin"].body)
+    assert all(f"/{command.name}: " in administration for command in commands.group("admin"))
     flags = "\n".join(EVERY["help imagine"].body)
     for option in commands.command("imagine").options:
         assert option.help in flags

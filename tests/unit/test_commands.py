@@ -18,9 +18,74 @@ def test_names_are_unique_and_fit_every_platform() -> None:
     names = [command.name for command in COMMANDS]
     assert len(set(names)) == len(names)
     for command in COMMANDS:
-        assert re.fullmatch(r"[-_a-z0-9]{1,32}", command.name)
+        assert all(re.fullmatch(r"[-_a-z0-9]{1,32}", word) for word in (command.verb, command.group or "x"))
         assert 1 <= len(command.help) <= 100
         assert len(command.options) <= 25
+
+
+def test_a_group_fits_every_platform_and_administration_is_one() -> None:
+    groups = {command.group for command in COMMANDS} - {""}
+    assert "admin" in groups
+    assert all(len(commands.group(each)) <= 25 for each in groups)
+    assert all(command.admin == (command.group == "admin") for command in COMMANDS)
+    assert all(command.admin for command in COMMANDS if command.operator)
+    assert commands.group("nothing") == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "rest"),
+    [
+        ("imagine a fox", "imagine", "a fox"),
+        ("  ADMIN   Gift  discord:5 600 ", "admin gift", "discord:5 600"),
+        ("queue", "queue", ""),
+    ],
+)
+def test_a_typed_line_begins_with_a_command(line: str, name: str, rest: str) -> None:
+    command, found = commands.find(line)
+    assert (command.name, found) == (name, rest)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("admin", "There is no command /admin."),
+        ("admin gfit x", "There is no command /admin gfit. Did you mean /admin gift?"),
+        ("", "There is no command /."),
+    ],
+)
+def test_a_line_that_begins_with_none_is_refused(line: str, said: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        commands.find(line)
+    assert caught.value.notice.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "id"),
+    [
+        ("person", "<@!123>", "123"),
+        ("person", "<@U1|ada>", "U1"),
+        ("person", "discord:123", "discord:123"),
+        ("person", " @ada ", "ada"),
+        ("role", "<@&77>", "77"),
+        ("role", "<!subteam^S1|@team>", "S1"),
+        ("channel", "<#C1|general>", "C1"),
+        ("channel", "#general", "general"),
+    ],
+)
+def test_mentions_of_every_platform_are_understood(name: str, value: str, id: str) -> None:
+    assert commands.read(Option(name=name, kind=name, help="x", maximum=100), value) == id  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", ["@", "<@>", "<@1", "a\u202eb", "<script>", "x" * 101])
+def test_what_names_nobody_is_refused(value: str) -> None:
+    with pytest.raises(Unusable):
+        commands.read(commands.PERSON, value)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-5", "0", "1e300", "plenty", True, None])
+def test_a_gift_is_a_sensible_number(value: object) -> None:
+    with pytest.raises(Refusal):
+        commands.check("admin gift", {"person": "discord:5", "seconds": value})
 
 
 @pytest.mark.parametrize(("command", "option"), OPTIONS)

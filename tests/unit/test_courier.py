@@ -19,6 +19,7 @@ from bot.errors import StoreError, TryLater, Unreachable
 from bot.models import Job, Member, Origin, State
 from bot.store import Store
 from engine.types import GenerationRequest
+from tests.examples import a_tier
 
 
 class Surface:
@@ -43,6 +44,9 @@ class Surface:
         assert ref["key"] == job.id
         return await self._send("edit", job, card)
 
+    async def adult(self, job: Job) -> bool:
+        return False
+
     async def _send(self, how: str, job: Job, card: Card) -> MessageRef:
         await self.gate.wait()
         if self.plan and (error := self.plan.pop(0)):
@@ -64,7 +68,7 @@ async def job(store: Store) -> Job:
     origin = Origin(surface="test", member=member, channel="c", event="e")
     request = GenerationRequest(prompt="a fox", seed=1)
     job = Job(id="abc", origin=origin, request=request, prompt="a fox", created=datetime.now(UTC))
-    admitted, _ = await store.admit(job, account="m", cap=100)
+    admitted, _ = await store.admit(job, tier=a_tier())
     return admitted
 
 

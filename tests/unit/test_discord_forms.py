@@ -79,9 +79,10 @@ def test_words_among_the_other_options_are_refused() -> None:
 
 @pytest.mark.parametrize("id", ["v1:form:", "v1:form:1a2b", "v1:form::5", "v1:form:1a2b:5"])
 def test_our_ids_are_known(id: str) -> None:
-    assert forms.is_ours(id)
+    assert read(id, prompt="a wolf").options["prompt"] == "a wolf"
 
 
-@pytest.mark.parametrize("id", ["v1:info:1a2b", "form", "v1:form:1a2b:x", "v1:form:a b"])
+@pytest.mark.parametrize("id", ["v1:info:1a2b", "form", "v1:form:1a2b:x", "v1:form:a b", ""])
 def test_other_ids_are_not_ours(id: str) -> None:
-    assert not forms.is_ours(id)
+    with pytest.raises(Refusal, match="not one that Easel knows"):
+        read(id, prompt="a wolf")

@@ -135,3 +135,27 @@ async def test_a_card_can_be_sent_twice() -> None:
 
 def test_the_least_limit_is_discord_s() -> None:
     assert layout.LEAST_LIMIT == 10_485_760
+
+
+async def test_a_file_is_attached_where_it_fits() -> None:
+    async def read(blob: str) -> bytes:
+        raise AssertionError("there is no picture")
+
+    card = Card(kind="text", title="The ledger", files=(("ledger.csv", b"at,amount\r\n"),))
+    fitting, hopeless = await show(card, read), await show(card, read, 5)
+
+    view, (file,) = fitting.message()
+    assert (file.filename, file.fp.read()) == ("ledger.csv", b"at,amount\r\n")
+    assert "attachment://ledger.csv" in str(view.to_components())
+    assert hopeless.message()[1] == [] and "file is too large" in text(card, hopeless.note)
+
+
+@pytest.mark.parametrize(
+    ("kind", "facts", "shown"),
+    [
+        ("done", ("seed 7",), "seed 7 · [from an earlier picture](https://d.d/1)"),
+        ("upscaled", ("4×", "from_there"), "4× · [from\\_there](https://d.d/1)"),
+    ],
+)
+def test_where_a_picture_came_from_is_a_link(kind: Any, facts: tuple[str, ...], shown: str) -> None:
+    assert text(Card(kind=kind, facts=facts), parent="https://d.d/1") == shown

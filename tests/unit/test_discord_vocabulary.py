@@ -10,31 +10,69 @@ import pytest
 
 from bot import commands
 from bot.adapters.discord import vocabulary
-from bot.adapters.discord.languages import LANGUAGES
+from bot.adapters.discord.languages import LANGUAGES, Translator
 
 
-def payloads() -> list[dict[str, Any]]:
+def made() -> list[Any]:
     async def nothing(*_: Any) -> Any:
         return []
 
+    return vocabulary.slash_commands(nothing, nothing)
+
+
+def payloads() -> list[dict[str, Any]]:
     tree = discord.app_commands.CommandTree(discord.Client(intents=discord.Intents.none()))
-    return [each.to_dict(tree) for each in vocabulary.slash_commands(nothing, nothing)]
+    return [each.to_dict(tree) for each in made()]
+
+
+def leaves() -> dict[str, dict[str, Any]]:
+    """What can be asked for, by its whole name."""
+    found: dict[str, dict[str, Any]] = {}
+    for each in payloads():
+        inside = [option for option in each["options"] if option["type"] == 1]
+        found |= {f"{each['name']} {verb['name']}": verb for verb in inside} or {each["name"]: each}
+    return found
 
 
 async def test_every_command_of_the_vocabulary_is_there_and_edit() -> None:
-    assert [each["name"] for each in payloads()] == [*(each.name for each in commands.COMMANDS), "edit"]
+    assert leaves().keys() == {*(each.name for each in commands.COMMANDS), "edit"}
+
+
+async def test_only_administration_is_hidden_from_most() -> None:
+    hidden = {each["name"] for each in payloads() if each.get("default_member_permissions")}
+
+    assert hidden == {each.group for each in commands.COMMANDS if each.admin}
 
 
 async def test_names_and_descriptions_keep_to_discord_s_limits() -> None:
-    for command in payloads():
+    for command in (*payloads(), *leaves().values()):
         for each in (command, *command["options"]):
             assert re.fullmatch(r"[-_a-z0-9]{1,32}", each["name"])
             assert 1 <= len(each["description"]) <= 100
         assert len(command["options"]) <= 25
 
 
+def characters(command: dict[str, Any]) -> int:
+    """Of names, descriptions and values, each in its longest language, as Discord counts them."""
+    shown = [
+        (command["name"], {}),
+        (command.get("description", ""), command.get("description_localizations")),
+    ]
+    shown += [(each["name"], each.get("name_localizations")) for each in command.get("choices", ())]
+    values = [str(each["value"]) for each in command.get("choices", ())]
+    longest = (max(map(len, (words, *(others or {}).values()))) for words, others in shown)
+    return sum(longest) + sum(map(len, values)) + sum(map(characters, command.get("options", ())))
+
+
+async def test_no_command_is_longer_than_discord_takes() -> None:
+    tree = discord.app_commands.CommandTree(discord.Client(intents=discord.Intents.none()))
+    for each in made():
+        payload = await each.get_translated_payload(tree, Translator())
+        assert characters(payload) <= 8000, payload["name"]
+
+
 async def test_required_options_come_first() -> None:
-    for command in payloads():
+    for command in leaves().values():
         required = [each.get("required", False) for each in command["options"]]
         assert required == sorted(required, reverse=True), command["name"]
 
@@ -52,7 +90,7 @@ def texts() -> set[str]:
     asked = (*commands.COMMANDS, vocabulary.edit())
     options = [option for command in asked for option in command.options]
     choices = {choice.capitalize() for option in options for choice in option.choices}
-    return {each.help for each in (*asked, *options)} | choices
+    return {each.help for each in (*asked, *options)} | choices | set(vocabulary.GROUPS.values())
 
 
 @pytest.mark.parametrize("words", LANGUAGES.values(), ids=map(str, LANGUAGES))
@@ -61,7 +99,13 @@ def test_every_language_has_every_text_within_discord_s_limits(words: dict[str, 
     assert all(1 <= len(text) <= 100 for text in words.values())
 
 
-@pytest.mark.parametrize("option", [o for c in commands.COMMANDS for o in c.options if o.completes])
-async def test_what_can_be_completed_is(option: commands.Option) -> None:
-    shown = [o for each in payloads() for o in each["options"] if o["name"] == option.name]
-    assert any(each.get("autocomplete") for each in shown)
+async def test_every_group_is_described() -> None:
+    assert vocabulary.GROUPS.keys() == {each.group for each in commands.COMMANDS if each.group}
+
+
+@pytest.mark.parametrize("command", [c for c in commands.COMMANDS if any(o.completes for o in c.options)])
+async def test_what_can_be_completed_is(command: commands.Command) -> None:
+    shown = {each["name"]: each for each in leaves()[command.name]["options"]}
+    for option in command.options:
+        typed = option.kind not in ("person", "role", "channel", "picture")
+        assert bool(shown[option.name].get("autocomplete")) == bool(option.completes and typed)

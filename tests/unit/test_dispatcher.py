@@ -14,22 +14,25 @@ from engine import catalog, dispatcher
 from engine.dispatcher import Dispatcher
 from engine.errors import Cancelled, ModelNotLoaded, UnknownModel, WorkerLost
 from engine.types import (
-    EngineEvent,
     EngineJob,
+    EngineStatus,
     Failed,
     Finished,
     GenerationRequest,
     Progress,
     Restarted,
     Started,
+    WorkerStatus,
 )
-from engine.wire import Ready, Task
+from engine.wire import Pulse, Ready, Report, Task
+from tests.listener import Listener
 
 REQUEST = GenerationRequest(prompt="a fox", seed=1)
 
 
-def job(id: str, user: str = "ada", **changes: object) -> EngineJob:
-    return EngineJob(id=id, request=replace(REQUEST, **changes), tenant="t", user=user, cost=1.0)
+def job(id: str, user: str = "ada", *, relaxed: bool = False, **changes: object) -> EngineJob:
+    request = replace(REQUEST, **changes)
+    return EngineJob(id=id, request=request, tenant="t", user=user, cost=1.0, relaxed=relaxed)
 
 
 class Script:
@@ -53,7 +56,7 @@ class Script:
     async def close(self) -> None:
         self.house.closed += 1
 
-    async def events(self) -> AsyncGenerator[EngineEvent | Ready, None]:
+    async def events(self) -> AsyncGenerator[Report, None]:
         if self.house.dies_while_starting:
             return
         yield Ready()
@@ -62,12 +65,17 @@ class Script:
                 yield Failed(job=word, error=Cancelled(), device_seconds=0.5)
                 continue
             id = word.job.id
+            self.house.tasks.append(word)
             yield Started(job=id)
+            yield Pulse(models=("easel-tiny",), passes=1, rows=4, seconds=0.5)
             yield Progress(job=id, step=1, steps=2, device_seconds=0.5)
             if self.house.kills(word.job):
                 self.running = frozenset([id])
                 return
-            if id not in self.house.slow:
+            if id in self.house.sent_back:
+                self.house.sent_back.remove(id)
+                yield Restarted(job=id, deaths=word.job.deaths)
+            elif id not in self.house.slow:
                 yield Finished(job=id, device_seconds=1.0)
 
 
@@ -76,6 +84,8 @@ class House:
         self.dies_while_starting = False
         self.knows_suspects = True
         self.slow: set[str] = set()
+        self.sent_back: set[str] = set()
+        self.tasks: list[Task] = []
         self.kills: Callable[[EngineJob], bool] = lambda job: False
         self.hires = self.closed = 0
         self.hire_errors: list[Exception] = []
@@ -98,7 +108,7 @@ class House:
 
 @asynccontextmanager
 async def opened(house: House, workers: int = 1) -> AsyncIterator[Dispatcher]:
-    engine = Dispatcher(catalog.load(["easel-tiny"]), [house.hire] * workers, lambda name: b"")
+    engine = Dispatcher(catalog.load(["easel-tiny"]), [("cpu", house.hire)] * workers, lambda name: b"")
     await engine.start()
     try:
         yield engine
@@ -106,25 +116,14 @@ async def opened(house: House, workers: int = 1) -> AsyncIterator[Dispatcher]:
         await engine.close()
 
 
-async def ends(engine: Dispatcher, count: int) -> list[EngineEvent]:
-    seen: list[EngineEvent] = []
-    async with asyncio.timeout(30):
-        async for event in engine.events():
-            seen.append(event)
-            count -= isinstance(event, Finished | Failed)
-            if not count:
-                return seen
-    raise AssertionError("the engine ended first")
-
-
 async def test_a_worker_that_cannot_be_hired_is_hired_again() -> None:
     house = House()
     house.hire_errors = [BlockingIOError("no process"), MemoryError()]
     async with opened(house) as engine:
         engine.submit(job("a"))
-        events = await ends(engine, 1)
+        end = await Listener(engine).end("a")
 
-    assert isinstance(events[-1], Finished)
+    assert isinstance(end, Finished)
     assert house.hires == 3
 
 
@@ -132,14 +131,15 @@ async def test_workers_that_never_start_are_told_to_those_who_wait() -> None:
     house = House()
     house.dies_while_starting = True
     async with opened(house) as engine:
+        ear = Listener(engine)
         engine.submit(job("a"))
-        (failed,) = await ends(engine, 1)
+        failed = await ear.end("a")
         assert isinstance(failed, Failed) and isinstance(failed.error, ModelNotLoaded)
         assert house.hires >= dispatcher.STARTS
 
         house.dies_while_starting = False
         engine.submit(job("b"))
-        assert isinstance((await ends(engine, 1))[-1], Finished)
+        assert isinstance(await ear.end("b"), Finished)
 
 
 async def test_without_a_known_culprit_all_inside_are_suspects() -> None:
@@ -147,11 +147,12 @@ async def test_without_a_known_culprit_all_inside_are_suspects() -> None:
     house.knows_suspects = False
     house.kills = lambda job: job.id == "poison"
     async with opened(house) as engine:
+        ear = Listener(engine)
         engine.submit(job("poison"))
-        events = await ends(engine, 1)
+        end = await ear.end("poison")
 
-    assert isinstance(events[-1], Failed) and isinstance(events[-1].error, WorkerLost)
-    assert sum(isinstance(event, Restarted) for event in events) == 1
+    assert isinstance(end, Failed) and isinstance(end.error, WorkerLost)
+    assert sum(isinstance(event, Restarted) for event in ear.said) == 1
 
 
 async def test_a_lost_job_goes_before_its_owners_others() -> None:
@@ -160,7 +161,7 @@ async def test_a_lost_job_goes_before_its_owners_others() -> None:
     async with opened(house) as engine:
         for number in range(8):
             engine.submit(job("first" if not number else f"later{number}"))
-        events = await ends(engine, 8)
+        events = await Listener(engine).ends(8)
 
     again = house.sent.index("first", house.sent.index("first") + 1)
     assert all(house.sent.index(f"later{number}") > again for number in range(5, 8))
@@ -179,8 +180,8 @@ async def test_a_job_cancelled_on_its_way_to_the_worker_is_cancelled_there() -> 
         assert engine.cancel("a")
         house.holds_back.set()
 
-        events = await ends(engine, 1)
-    assert isinstance(events[-1], Failed) and isinstance(events[-1].error, Cancelled)
+        end = await Listener(engine).end("a")
+    assert isinstance(end, Failed) and isinstance(end.error, Cancelled)
 
 
 async def test_a_cancelled_job_whose_worker_dies_does_not_run_again() -> None:
@@ -188,16 +189,15 @@ async def test_a_cancelled_job_whose_worker_dies_does_not_run_again() -> None:
     house.slow = {"a"}
     async with opened(house) as engine:
         engine.submit(job("a"))
-        async for event in engine.events():
-            if isinstance(event, Progress):
-                break
+        ear = Listener(engine)
+        await ear.running("a")
         house.workers[0].cancel = _ignore  # type: ignore[method-assign]
         engine.cancel("a")
         house.workers[0].inbox.put_nowait(None)
-        events = await ends(engine, 1)
+        end = await ear.end("a")
 
-    assert [type(event) for event in events] == [Failed]
-    assert isinstance(events[0].error, Cancelled)  # type: ignore[union-attr]
+    assert [type(event) for event in ear.said] == [Started, Progress, Failed]
+    assert isinstance(end, Failed) and isinstance(end.error, Cancelled)
 
 
 async def _ignore(job_id: str) -> None:
@@ -223,16 +223,16 @@ async def test_closing_lets_what_runs_come_to_its_end() -> None:
     house.slow = {"a"}
     async with opened(house) as engine:
         engine.submit(job("a"))
-        async for event in engine.events():
-            if isinstance(event, Progress):
-                break
+        ear = Listener(engine)
+        await ear.running("a")
         closing = asyncio.create_task(engine.close(drain=20))
         await asyncio.sleep(0.05)
         assert not closing.done()
         house.workers[0].inbox.put_nowait("a")
         await closing
+        await ear.over()
 
-    assert [type(event) async for event in engine.events()] == [Failed]
+    assert [type(event) for event in ear.said] == [Started, Progress, Failed]
 
 
 async def test_two_workers_share_the_work() -> None:
@@ -253,7 +253,7 @@ async def test_a_model_that_is_not_offered_is_refused_at_the_door() -> None:
             engine.submit(job("a", model="gone"))
         engine.learn(replace(REQUEST, model="gone"), 3.0)
         engine.submit(job("b"))
-        assert isinstance((await ends(engine, 1))[-1], Finished)
+        assert isinstance(await Listener(engine).end("b"), Finished)
 
 
 async def test_estimates_follow_what_was_measured() -> None:
@@ -264,3 +264,136 @@ async def test_estimates_follow_what_was_measured() -> None:
 
         assert engine.estimate(REQUEST) == pytest.approx(3 * before, rel=0.01)
         assert engine.estimate(replace(REQUEST, count=1)) == pytest.approx(3 * before / 4, rel=0.01)
+
+
+async def test_a_held_job_starts_when_it_is_let_go() -> None:
+    async with opened(House()) as engine:
+        ear = Listener(engine)
+        engine.submit(job("held"))
+        assert engine.hold("held")
+        engine.submit(job("other"))
+        await ear.end("other")
+        assert engine.place("held") is None and ear.of("held") == []
+        assert engine.line()[0].held == ("held",)
+
+        assert engine.unhold("held")
+
+        assert isinstance(await ear.end("held"), Finished)
+        assert not engine.unhold("held") and not engine.hold("held") and not engine.relax("held")
+
+
+async def test_a_held_job_is_cancelled() -> None:
+    async with opened(House()) as engine:
+        engine.submit(job("held"))
+        engine.hold("held")
+
+        assert engine.cancel("held")
+
+        end = await Listener(engine).end("held")
+        assert isinstance(end, Failed) and isinstance(end.error, Cancelled)
+        assert engine.status().held == 0
+
+
+async def test_relaxed_jobs_wait_for_the_fast_ones_and_tell_what_their_owners_used() -> None:
+    house = House()
+    house.slow = {"fast"}
+    async with opened(house) as engine:
+        ear = Listener(engine)
+        engine.submit(job("fast"))
+        await ear.running("fast")
+        engine.submit(job("first", relaxed=True))
+        engine.submit(job("moved"))
+        engine.submit(job("last", user="bob"))
+        assert engine.hold("moved") and engine.relax("moved") and engine.unhold("moved")
+        await ear.end("last")
+        assert house.sent == ["fast", "last"]
+        place = engine.place("moved")
+        assert place is not None and place.position == 2 and place.wait == pytest.approx(0.5 + 1.0)
+
+        engine.cancel("fast")
+        await ear.ends(4)
+
+    assert house.sent == ["fast", "last", "first", "moved"]
+    assert [task.used for task in house.tasks] == [0.0, 0.0, 0.0, pytest.approx(0.0)]
+    assert [task.job.relaxed for task in house.tasks] == [False, False, True, True]
+
+
+async def test_a_relaxed_job_goes_to_a_device_without_fast_ones() -> None:
+    house = House()
+    house.slow = {"fast", "relaxed", "newcomer"}
+    async with opened(house, workers=2) as engine:
+        ear = Listener(engine)
+        while not all(worker.ready for worker in engine.status().workers):  # noqa: ASYNC110 nothing else tells
+            await asyncio.sleep(0.01)
+        engine.submit(job("fast"))
+        engine.submit(job("relaxed", relaxed=True))
+        await ear.running("relaxed")
+        engine.submit(job("newcomer", user="bob"))
+        await ear.running("newcomer")
+
+        residents = {frozenset(desk.residents) for desk in engine._desks}
+
+    assert residents == {frozenset({"fast"}), frozenset({"relaxed", "newcomer"})}
+
+
+async def test_a_job_that_its_worker_sends_back_runs_again_and_counts_no_death() -> None:
+    house = House()
+    house.sent_back = {"a"}
+    async with opened(house) as engine:
+        ear = Listener(engine)
+        engine.submit(job("a", relaxed=True))
+        await ear.end("a")
+        restarts = engine.status().restarts
+
+    assert [type(event) for event in ear.said] == [Started, Progress, Restarted, Started, Progress, Finished]
+    assert [task.job.deaths for task in house.tasks] == [0, 0]
+    assert [task.used for task in house.tasks] == [0.0, 0.5]
+    assert restarts == 0
+
+
+async def test_the_status_says_why_it_is_slow() -> None:
+    house = House()
+    house.slow = {"fast"}
+    house.kills = lambda job: job.id == "bad" and not job.deaths
+    async with opened(house) as engine:
+        ear = Listener(engine)
+        assert engine.status().workers[0] == WorkerStatus(
+            device="cpu", ready=False, models=(), jobs=0, restarts=0
+        )
+        engine.submit(job("bad"))
+        await ear.end("bad")
+        engine.submit(job("fast"))
+        await ear.running("fast")
+        engine.submit(job("patient", relaxed=True))
+        engine.submit(job("held"))
+        engine.hold("held")
+
+        status = engine.status()
+
+    assert status == EngineStatus(
+        workers=(WorkerStatus(device="cpu", ready=True, models=("easel-tiny",), jobs=1, restarts=1),),
+        inside=1,
+        waiting=1,
+        held=1,
+        relaxed=1,
+        last_minute=1.5,
+        last_five_minutes=1.5,
+        rows=4.0,
+    )
+    assert status.restarts == 1
+
+
+async def test_a_worker_that_dies_with_many_jobs_is_one_loss() -> None:
+    house = House()
+    house.slow = {f"j{number}" for number in range(4)}
+    async with opened(house) as engine:
+        ear = Listener(engine)
+        for number in range(4):
+            engine.submit(job(f"j{number}"))
+        await ear.running("j3")
+        house.slow.clear()
+        house.workers[0].inbox.put_nowait(None)
+        await ear.ends(4)
+
+        assert engine.status().restarts == 1
+    assert sum(isinstance(event, Restarted) for event in ear.said) == 4

@@ -94,7 +94,7 @@ async def test_a_database_in_use_is_described(settings: Settings) -> None:
 async def test_books_that_do_not_add_up_are_found(settings: Settings) -> None:
     await (await Store.open(settings.database_url)).close()
     with sqlite3.connect(settings.data_dir / "easel.db") as connection:
-        connection.execute("INSERT INTO allowances VALUES ('ada', '2026-06-01', 5, 10)")
+        connection.execute("INSERT INTO allowances VALUES ('ada', 'gifts', 5, 10, NULL)")
     connection.close()
     assert fails(doctor._database(settings.database_url), "differs from its ledger", "backup")
 
@@ -182,3 +182,18 @@ def test_findings_are_rendered_for_people_and_for_programs() -> None:
         "detail": "in use",
         "remedy": "Set WEB_PORT.",
     }
+
+
+async def test_slack_in_many_workspaces_needs_all_of_its_settings(tmp_path: Path) -> None:
+    complete: dict[str, Any] = {
+        "slack_client_id": "1.2",
+        "slack_client_secret": Secret("secret"),
+        "slack_token_keys": Secret("keys"),
+        "slack_signing_secret": Secret("signing"),
+        "slack_url": "https://easel.example.org",
+    }
+    assert doctor._slack(Settings(data_dir=tmp_path, **complete)).ok
+    for name in complete.keys() - {"slack_client_id"}:
+        less = {key: value for key, value in complete.items() if key != name}
+        finding = doctor._slack(Settings(data_dir=tmp_path, **less))
+        assert not finding.ok and name.upper() in finding.detail

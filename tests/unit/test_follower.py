@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from bot.follower import Life, engine_job, moved
+from bot import telemetry
+from bot.follower import Follower, Life, engine_job, moved
 from bot.models import Job, Member, Origin
-from engine.types import GenerationRequest, Place, Progress
+from engine.memory import MemoryEngine
+from engine.types import EngineJob, GenerationRequest, Place, Progress, Restarted
+from tests.listener import Listener
 
 JOB = Job(
     id="abc",
@@ -71,3 +75,25 @@ def test_the_time_left_needs_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     assert life.left is None
     life.advance(step(10))
     assert life.left == pytest.approx(5.0)  # 8 steps in 4 s, 10 to go
+
+
+async def test_a_lost_worker_is_counted_once_however_many_jobs_it_had() -> None:
+    def fault(job: EngineJob) -> Exception | None:
+        return OSError() if job.id == "poison" else None
+
+    engine = MemoryEngine(lambda name: b"", step_seconds=0.01, fault=fault)
+    idle: Any = None  # it writes, judges and shows nothing here
+    follower = Follower(engine=engine, store=idle, blobs=idle, show=idle, eyes=idle, rules=idle)
+    before = telemetry.DEATHS._value.get()
+    await engine.start()
+    request = GenerationRequest(prompt="a fox", seed=1, model="memory", width=64, height=64, steps=8, count=1)
+    ear = Listener(engine)
+    for id in ("bystander", "poison"):
+        engine.submit(EngineJob(id=id, request=request, tenant="t", user=id, relaxed=id == "bystander"))
+    await ear.ends(2)
+    for _ in range(3):
+        follower._count_losses()
+    await engine.close()
+
+    assert sum(isinstance(event, Restarted) for event in ear.said) >= 1
+    assert telemetry.DEATHS._value.get() - before == 2

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import io
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
+from engine import pipelines
 from engine.errors import (
     Cancelled,
     InvalidPicture,
@@ -27,7 +28,6 @@ from engine.errors import (
 )
 from engine.local import LocalEngine, WorkerProcess, devices
 from engine.types import (
-    EngineEvent,
     EngineJob,
     Failed,
     Finished,
@@ -37,6 +37,8 @@ from engine.types import (
     Restarted,
     Started,
 )
+from tests.families import FAMILIES
+from tests.listener import Listener
 from tests.unit import faulty_worker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -44,40 +46,16 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 SMALL = GenerationRequest(prompt="a red heart", seed=7, steps=4, count=1, width=256, height=256)
 
 
-def job(id: str, user: str = "ada", **changes: Any) -> EngineJob:
-    return EngineJob(id=id, request=replace(SMALL, **changes), tenant="t", user=user)
+def job(id: str, user: str = "ada", *, relaxed: bool = False, **changes: Any) -> EngineJob:
+    return EngineJob(id=id, request=replace(SMALL, **changes), tenant="t", user=user, relaxed=relaxed)
 
 
-class Bench:
+class Bench(Listener):
     """An engine and all that it has said."""
 
     def __init__(self, engine: LocalEngine) -> None:
+        super().__init__(engine)
         self.engine = engine
-        self.said: list[EngineEvent] = []
-        self._news = asyncio.Condition()
-        self._listener = asyncio.create_task(self._listen())
-
-    async def _listen(self) -> None:
-        async for event in self.engine.events():
-            async with self._news:
-                self.said.append(event)
-                self._news.notify_all()
-
-    def of(self, job_id: str) -> list[EngineEvent]:
-        return [event for event in self.said if event.job == job_id]
-
-    async def until(self, ready: Callable[[], bool]) -> None:
-        async with asyncio.timeout(120), self._news:
-            await self._news.wait_for(ready)
-
-    async def end(self, job_id: str) -> EngineEvent:
-        """The job's last event."""
-        ends: Callable[[], list[EngineEvent]] = lambda: [  # noqa: E731
-            event for event in self.of(job_id) if isinstance(event, Finished | Failed)
-        ]
-        await self.until(lambda: bool(ends()))
-        assert len(ends()) == 1, self.of(job_id)
-        return self.of(job_id)[-1]
 
     async def picture(self, id: str, **changes: Any) -> bytes:
         self.engine.submit(job(id, **changes))
@@ -88,9 +66,6 @@ class Bench:
     async def idle(self) -> None:
         """Wait until nobody paints: only then are batches, and so the last bits, always the same."""
         await self.until(lambda: not self.engine.line())
-
-    async def running(self, job_id: str) -> None:
-        await self.until(lambda: any(isinstance(event, Progress) for event in self.of(job_id)))
 
     def worker(self) -> WorkerProcess:
         worker = self.engine._desks[0].worker
@@ -131,7 +106,7 @@ async def bench(open_bench: Open) -> Bench:
 
 
 async def test_from_words_to_pictures(bench: Bench) -> None:
-    bench.engine.submit(job("a", count=2, steps=8))
+    bench.engine.submit(job("a", count=2, steps=40))
 
     end = await bench.end("a")
 
@@ -220,6 +195,56 @@ async def test_a_light_user_does_not_wait_behind_a_flood(bench: Bench) -> None:
         bench.engine.cancel(f"flood{number}")
     for number in range(12):
         await bench.end(f"flood{number}")
+
+
+async def test_a_relaxed_job_stops_while_a_fast_one_paints_and_its_picture_is_the_same(bench: Bench) -> None:
+    await bench.idle()
+    calm = await bench.picture("undisturbed", steps=40)
+    bench.engine.submit(job("patient", user="bob", relaxed=True, steps=40))
+    await bench.running("patient")
+
+    assert await bench.picture("quick", steps=10)
+
+    assert not any(isinstance(event, Finished) for event in bench.of("patient"))
+    start, end = (bench.said.index(event) for event in (bench.of("quick")[0], bench.of("quick")[-1]))
+    steps = [event.step for event in bench.of("patient") if isinstance(event, Progress)]
+    meanwhile = [e.step for e in bench.said[start:end] if isinstance(e, Progress) and e.job == "patient"]
+    assert len(meanwhile) <= 1, "a pass may have been under way as the fast job came"
+    assert isinstance(await bench.end("patient"), Finished)
+    assert steps == sorted(steps)
+    assert [event.png for event in bench.of("patient") if isinstance(event, Picture)] == [calm]
+
+
+async def test_relaxed_jobs_make_room_for_the_model_of_a_fast_one(open_bench: Open, tmp_path: Path) -> None:
+    pipelines.hush()
+    FAMILIES["sd"](tmp_path).pipe.save_pretrained(tmp_path / "one", safe_serialization=True)
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    bench = await open_bench(models=["easel-tiny", str(tmp_path / "one"), str(tmp_path / "two")])
+    for name in ("one", "two"):
+        changes = {"model": name, "steps": 60, "width": 64, "height": 64}
+        bench.engine.submit(job(name, user=name, relaxed=True, **changes))
+        await bench.running(name)
+    assert bench.engine.status().workers[0].models == ("one", "two")
+
+    assert await bench.picture("quick", steps=10)
+
+    assert "easel-tiny" in bench.engine.status().workers[0].models
+    for name in ("one", "two"):
+        assert isinstance(await bench.end(name), Finished)
+    assert [event.deaths for event in bench.of("one") if isinstance(event, Restarted)] == [0]
+    assert not any(isinstance(event, Restarted) for event in bench.of("two"))
+    assert bench.engine.status().restarts == 0
+
+
+async def test_the_status_tells_of_passes(bench: Bench) -> None:
+    bench.engine.submit(job("counted", count=4, steps=10))
+    await bench.end("counted")
+
+    status = bench.engine.status()
+
+    assert status.last_minute > 0
+    assert 1 <= status.rows <= 16
+    assert status.workers[0].device == "cpu" and status.workers[0].models == ("easel-tiny",)
 
 
 async def test_a_killed_worker_is_replaced_and_the_picture_is_the_same(bench: Bench) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import io
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,6 @@ from PIL import Image
 from engine.errors import Cancelled, InvalidRequest, OutOfMemory, UnknownModel, WorkerLost
 from engine.memory import MemoryEngine, paint
 from engine.types import (
-    EngineEvent,
     EngineJob,
     Failed,
     Finished,
@@ -22,6 +22,7 @@ from engine.types import (
     Restarted,
     Started,
 )
+from tests.listener import Listener
 
 
 def request(prompt: str = "a fox", **changes: Any) -> GenerationRequest:
@@ -47,24 +48,6 @@ async def started(read: Callable[[str], bytes] = unread, **options: Any) -> Asyn
         await engine.close()
 
 
-async def story(engine: MemoryEngine, ends: int = 1) -> list[EngineEvent]:
-    """The events until so many jobs have ended."""
-    seen: list[EngineEvent] = []
-    async with asyncio.timeout(30):
-        async for event in engine.events():
-            seen.append(event)
-            ends -= isinstance(event, Finished | Failed)
-            if not ends:
-                break
-    return seen
-
-
-async def running(engine: MemoryEngine, id: str) -> None:
-    async with asyncio.timeout(30):
-        while engine.place(id) is not None:  # noqa: ASYNC110 its events belong to the test
-            await asyncio.sleep(0.005)
-
-
 def png(picture: Image.Image) -> bytes:
     out = io.BytesIO()
     picture.save(out, "PNG")
@@ -74,7 +57,7 @@ def png(picture: Image.Image) -> bytes:
 async def test_a_job_s_events_in_their_order() -> None:
     async with started() as engine:
         engine.submit(job())
-        events = await story(engine)
+        events = await Listener(engine).ends(1)
 
     assert [type(event) for event in events] == [Started, *[Progress] * 8, Picture, Picture, Finished]
     steps = [event for event in events if isinstance(event, Progress)]
@@ -110,7 +93,7 @@ async def test_everybody_gets_a_turn() -> None:
         await asyncio.sleep(0.01)
         engine.submit(EngineJob(id="b", request=request(), tenant="t", user="b"))
         assert [lane.user for lane in engine.line()]
-        events = await story(engine, ends=5)
+        events = await Listener(engine).ends(5)
 
     ends = [event.job for event in events if isinstance(event, Finished)]
     assert ends.index("b") <= 2
@@ -118,19 +101,67 @@ async def test_everybody_gets_a_turn() -> None:
 
 async def test_a_waiting_job_is_cancelled_at_once_and_a_running_one_at_its_next_step() -> None:
     async with started(step_seconds=0.02) as engine:
+        ear = Listener(engine)
         engine.submit(job("a"))
         engine.submit(job("b"))
-        await running(engine, "a")
+        await ear.started("a")
         place = engine.place("b")
         assert place is not None and place.position == 1 and place.wait > 0
         assert engine.cancel("b") and engine.cancel("a")
         assert not engine.cancel("c")
-        events = await story(engine, ends=2)
+        events = await ear.ends(2)
 
     failures = [event for event in events if isinstance(event, Failed)]
     assert [event.job for event in failures] == ["b", "a"]
     assert all(isinstance(event.error, Cancelled) for event in failures)
     assert not any(isinstance(event, Picture) for event in events)
+
+
+async def test_a_relaxed_job_lets_a_fast_one_pass_between_its_steps() -> None:
+    async with started(step_seconds=0.01) as engine:
+        ear = Listener(engine)
+        engine.submit(replace(job("patient", steps=50), relaxed=True))
+        await ear.running("patient")
+        engine.submit(job("fast"))
+        engine.submit(job("unwanted"))
+        await ear.started("fast")
+        engine.cancel("unwanted")
+        events = await ear.ends(3)
+
+    ends = {event.job: type(event) for event in ear.ended()}
+    assert ends == {"unwanted": Failed, "fast": Finished, "patient": Finished}
+    of_fast = [number for number, event in enumerate(events) if event.job == "fast"]
+    between = events[of_fast[0] : of_fast[-1]]
+    assert not any(event.job == "patient" for event in between)
+    assert events[-1].job == "patient"
+    assert [e.step for e in ear.of("patient") if isinstance(e, Progress)] == list(range(1, 101))
+
+
+async def test_a_fast_job_that_kills_the_worker_casts_no_suspicion_on_a_relaxed_one() -> None:
+    def fault(job: EngineJob) -> Exception | None:
+        return OSError() if job.id == "poison" else None
+
+    async with started(step_seconds=0.01, fault=fault) as engine:
+        ear = Listener(engine)
+        engine.submit(replace(job("patient", steps=20), relaxed=True))
+        await ear.running("patient")
+        engine.submit(job("poison"))
+        await ear.ends(2)
+
+        assert engine.status().restarts == 2
+    assert {event.job: type(event) for event in ear.ended()} == {"poison": Failed, "patient": Finished}
+    assert {event.deaths for event in ear.of("patient") if isinstance(event, Restarted)} == {0}
+
+
+async def test_the_status_counts_steps_and_device_seconds() -> None:
+    async with started() as engine:
+        engine.submit(job())
+        await Listener(engine).ends(1)
+        status = engine.status()
+
+    assert (status.workers[0].device, status.workers[0].models) == ("memory", ("memory",))
+    assert status.last_minute == pytest.approx(8 * 0.05)
+    assert status.rows == 1 and status.inside == 0
 
 
 async def test_faults() -> None:
@@ -143,7 +174,7 @@ async def test_faults() -> None:
     async with started(fault=lambda job: faults[job.id](job)) as engine:
         for id in faults:
             engine.submit(job(id))
-        events = await story(engine, ends=4)
+        events = await Listener(engine).ends(4)
 
     ends = {event.job: event for event in events if isinstance(event, Finished | Failed)}
     assert isinstance(ends["b"], Finished) and isinstance(ends["d"], Finished)
@@ -158,7 +189,7 @@ async def test_a_hanging_job_ends_when_it_is_cancelled() -> None:
         await asyncio.sleep(0.05)
         assert engine.place("a") is None
         engine.cancel("a")
-        events = await story(engine)
+        events = await Listener(engine).ends(1)
     assert [type(event) for event in events] == [Started, Failed]
 
 
@@ -166,7 +197,7 @@ async def test_a_source_that_is_gone_fails_the_job_alone() -> None:
     async with started() as engine:
         engine.submit(job("a", source="gone.png", strength=0.5))
         engine.submit(job("b"))
-        events = await story(engine, ends=2)
+        events = await Listener(engine).ends(2)
     [failure] = [event for event in events if isinstance(event, Failed)]
     assert failure.job == "a" and isinstance(failure.error, InvalidRequest)
 
@@ -179,11 +210,13 @@ async def test_an_unknown_model_has_no_cost() -> None:
 async def test_closing_drains_what_runs_and_says_nothing_of_the_rest() -> None:
     engine = MemoryEngine(unread, step_seconds=0.01)
     await engine.start()
+    ear = Listener(engine)
     engine.submit(job("a"))
     engine.submit(job("b"))
-    await running(engine, "a")
+    await ear.started("a")
     await engine.close(drain=30)
-    events = [event async for event in engine.events()]
+    await ear.over()
+    events = ear.said
 
     assert isinstance(events[-1], Finished) and events[-1].job == "a"
     assert all(event.job == "a" for event in events)

@@ -18,6 +18,7 @@ from engine import catalog, pipelines
 from engine.errors import InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.types import GenerationRequest
 from engine.upscale import Upscaler
+from tests import single_file
 from tests.families import FAMILIES
 
 CPU = torch.device("cpu")
@@ -55,7 +56,7 @@ def png(width: int = 40, height: int = 30) -> bytes:
 
 
 def loaded(folder: Path, upscaler: Upscaler) -> pipelines.Loaded:
-    return pipelines.load(catalog.load([str(folder)]).entry(folder.name), CPU, upscaler)
+    return pipelines.load(catalog.load([str(folder)]).entry(folder.stem), CPU, upscaler)
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +162,20 @@ def test_the_class_of_a_single_file_is_found_in_its_weights(tmp_path: Path, key:
     entry = catalog.load([str(tmp_path / "mine.safetensors")]).entry("mine")
 
     assert pipelines._single_file_class(entry).__name__ == name
+
+
+def test_a_single_file_of_ones_own_paints_what_its_folder_paints(
+    folder: Path, model: pipelines.Loaded, upscaler: Upscaler, tmp_path: Path
+) -> None:
+    single_file.save(model.pipe, tmp_path / "mine.safetensors")
+    (tmp_path / "mine.toml").write_text(f'config = "{folder}"\n')
+
+    mine = loaded(tmp_path / "mine.safetensors", upscaler)
+
+    assert mine.entry.local is not None and mine.entry.local.is_file()
+    for asked, source in ((request(), None), (request(source="s", strength=0.5), png())):
+        expected = pipelines.paint(model, asked, 0, source, lambda *_: None)
+        assert torch.equal(pipelines.paint(mine, asked, 0, source, lambda *_: None), expected)
 
 
 def test_a_sidecar_names_the_class_of_a_single_file(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from bot import commands, prompt
 from bot.errors import Refusal
 from bot.models import Job, Member, Origin, Preferences
 from bot.prompt import Draft, Source, parse, render
-from engine.types import ModelInfo
+from engine.types import GenerationRequest, ModelInfo
+from tests.examples import a_tier
 
 MODEL = ModelInfo(name="easel-tiny", title="Tiny", licence="MIT", width=512, height=512, steps=20, guidance=5)
 PLAIN = replace(MODEL, name="plain", negative_prompt=False, image_to_image=False, max_steps=8, steps=4)
@@ -281,8 +282,10 @@ def test_a_long_text_takes_no_time() -> None:
 # ---- to a request
 
 
-def composed(text: str, model: ModelInfo = MODEL, **more: Any) -> Any:
-    return prompt.compose(parse(text), [model, PLAIN], **{"max_count": 4, **more})
+def composed(
+    text: str, model: ModelInfo = MODEL, *, max_count: int = 4, source: Source | None = None
+) -> GenerationRequest:
+    return prompt.compose(parse(text), [model, PLAIN], a_tier(max_count=max_count), source)
 
 
 def test_the_model_decides_what_nobody_said() -> None:
@@ -355,7 +358,7 @@ def test_a_model_without_image_to_image() -> None:
 
 
 def filled_in(text: str, preferences: Preferences) -> Draft:
-    return prompt.with_defaults(parse(text), preferences, [MODEL, PLAIN], max_count=4)
+    return prompt.with_defaults(parse(text), preferences, [MODEL, PLAIN], a_tier(max_count=4))
 
 
 def test_preferences_stand_in_for_what_was_not_said() -> None:
@@ -376,7 +379,7 @@ def test_preferences_that_no_longer_hold_are_left_out() -> None:
 def test_without_preferences_a_draft_stays_as_it_is() -> None:
     assert filled_in("a fox", Preferences()) == parse("a fox")
     with pytest.raises(Refusal) as caught:
-        prompt.compose(filled_in("12 pictures of foxes", Preferences()), [MODEL], max_count=4)
+        prompt.compose(filled_in("12 pictures of foxes", Preferences()), [MODEL], a_tier(max_count=4))
     assert [offer.text for offer in caught.value.offers] == ["foxes --count 4"]
 
 
@@ -395,7 +398,7 @@ def test_without_preferences_a_draft_stays_as_it_is() -> None:
 )
 def test_a_job_recalls_the_text_that_paints_it(text: str) -> None:
     draft = parse(text)
-    request = prompt.compose(draft, [MODEL, PLAIN], max_count=4)
+    request = prompt.compose(draft, [MODEL, PLAIN], a_tier(max_count=4))
     member = Member(tenant="t", id="m", name="M")
     origin = Origin(surface="s", member=member, channel="c", event="e", private=bool(draft.private))
     style = draft.style
@@ -405,4 +408,4 @@ def test_a_job_recalls_the_text_that_paints_it(text: str) -> None:
     recalled = prompt.recall(job, [MODEL, PLAIN])
 
     assert parse(render(recalled)) == recalled
-    assert prompt.compose(recalled, [MODEL, PLAIN], max_count=4) == request
+    assert prompt.compose(recalled, [MODEL, PLAIN], a_tier(max_count=4)) == request

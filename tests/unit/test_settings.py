@@ -34,9 +34,24 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
 
 
 def test_an_empty_value_means_the_default(tmp_path: Path) -> None:
-    file = write(tmp_path / ".env", "WEB_PORT=9000\nMAX_COUNT=\n")
+    file = write(tmp_path / ".env", "WEB_PORT=9000\nMAX_SOURCE_MB=\n")
     found = load(file, {"WEB_PORT": ""})
-    assert (found.web_port, found.max_count) == (9000, 4)
+    assert (found.web_port, found.max_source_mb) == (9000, 20)
+
+
+@pytest.mark.parametrize("name", ["DAILY_SECONDS", "MAX_WAITING", "MAX_COUNT"])
+def test_what_tiers_set_now_is_not_ignored(tmp_path: Path, name: str) -> None:
+    for file, given in ((f"{name}=5\n", {}), ("", {name: "5"})):
+        with pytest.raises(SettingError, match=f"{name} is set by tiers now: put it into a TIERS_FILE"):
+            load(write(tmp_path / ".env", file), given)
+
+
+def test_operators_are_members_whose_id_nobody_can_choose(tmp_path: Path) -> None:
+    found = load(tmp_path / "none", {"OPERATORS": "discord:123, slack:T1:U1"})
+    assert found.operators == ("discord:123", "slack:T1:U1")
+    for wrong in ("ada", "web:ada", "cli:root", "discord:"):
+        with pytest.raises(SettingError, match=f"OPERATORS={wrong} cannot be used"):
+            load(tmp_path / "none", {"OPERATORS": wrong})
 
 
 @pytest.mark.parametrize(
@@ -45,9 +60,9 @@ def test_an_empty_value_means_the_default(tmp_path: Path) -> None:
         ("WEB_PORT", "99999", "a whole number from 0 to 65535"),
         ("WEB_PORT", "-1", "a whole number from 0 to 65535"),
         ("WEB_PORT", "²", "a whole number from 0 to 65535"),
-        ("MAX_COUNT", "17", "a whole number from 1 to 16"),
-        ("DAILY_SECONDS", "nan", "a number of seconds from 0"),
-        ("DAILY_SECONDS", "plenty", "a number of seconds from 0"),
+        ("MAX_SOURCE_MB", "201", "a whole number from 1 to 200"),
+        ("HANG_SECONDS", "nan", "a number of seconds from 5"),
+        ("HANG_SECONDS", "plenty", "a number of seconds from 5"),
         ("DEVICE", "gpu", "cuda:0,cuda:1"),
         ("DEVICE", "cuda:0,cpu", "cuda:0,cuda:1"),
         ("LOG_LEVEL", "loud", "debug, info, warning, error"),
@@ -137,6 +152,24 @@ def test_secrets_do_not_show() -> None:
     assert "t0p-s3cret" not in f"{found!r} {found.discord_token} {found.discord_token!r}"
     assert found.discord_token.reveal() == "t0p-s3cret"
     assert found.secrets() == (Secret("t0p-s3cret"),)
+
+
+def test_the_database_s_password_does_not_show(tmp_path: Path) -> None:
+    url = "postgresql://easel:p%40ss-w0rd@db.example/easel"
+    found = load(tmp_path / "none", {"DATABASE_URL": url})
+    assert found.database_url == url
+    assert "ss-w0rd" not in repr(found)
+    assert found.secrets() == (Secret("p@ss-w0rd"),)
+    with pytest.raises(SettingError) as caught:
+        load(tmp_path / "none", {"DATABASE_URL": url.replace("postgresql", "mysql")})
+    assert "mysql://…@db.example/easel" in str(caught.value)
+    assert "ss-w0rd" not in str(caught.value)
+
+
+def test_the_database_may_be_named_in_a_file(tmp_path: Path) -> None:
+    file = write(tmp_path / "url", "postgresql://easel:secret@db/easel\n")
+    found = load(tmp_path / "none", {"DATABASE_URL_FILE": str(file)})
+    assert found.database_url == "postgresql://easel:secret@db/easel"
 
 
 def test_the_example_file_is_current_and_means_the_defaults(tmp_path: Path) -> None:

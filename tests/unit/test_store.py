@@ -17,14 +17,15 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlmodel import Session, SQLModel
 
 from bot.errors import StoreError, StoreInUse
-from bot.models import Job, Preferences, State, StoredPicture
+from bot.models import Balance, Job, Preferences, State, StoredPicture
 from bot.store import OverQuota, Store, TooManyWaiting, look_at, migrations
 from bot.store.sqlite import connect, wal_is_safe
-from bot.store.tables import AllowanceRow, LedgerRow
+from bot.store.tables import AllowanceRow, IdentityRow, LedgerRow
 from engine.types import GenerationRequest
-from tests.examples import a_job, a_member
+from tests.examples import a_job, a_member, a_tier
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+ADA = a_member("ada").id
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ async def store(url: str) -> AsyncIterator[Store]:
 
 
 async def admitted(store: Store, job: Job | None = None, cap: float = 1000.0) -> Job:
-    job, new = await store.admit(job or a_job(), account="ada", cap=cap)
+    job, new = await store.admit(job or a_job(), tier=a_tier(cap))
     assert new
     return job
 
@@ -50,8 +51,12 @@ def picture(index: int = 0, blob: str = "b0.png") -> StoredPicture:
     return StoredPicture(index=index, blob=blob, seed=2**32 - 1, width=512, height=768)
 
 
-async def used(store: Store, account: str = "ada") -> float:
-    return (await store.balance(account, cap=1000.0)).used
+async def balance(store: Store, cap: float = 1000.0, account: str = ADA) -> Balance:
+    return (await store.balances(account, a_tier(cap)))[0]
+
+
+async def used(store: Store, account: str = ADA) -> float:
+    return (await balance(store, account=account)).used
 
 
 # ---- admission
@@ -61,14 +66,15 @@ async def test_an_admitted_job_reads_back_as_it_was(store: Store) -> None:
     request = GenerationRequest(prompt="x, oil painting", seed=2**32 - 1, source="s.png", strength=0.4)
     job = a_job(request=request, style="oil", parent="p", parent_index=2, action="vary_subtle", private=True)
     job = replace(job, origin=replace(job.origin, reply={"token": "t", "thread": None}))
-    await admitted(store, job)
-    assert await store.job(job.id) == job
+    job = replace(job, origin=replace(job.origin, member=replace(job.origin.member, roles=("1", "2"))))
+    assert await admitted(store, job) == replace(job, account=ADA)
+    assert await store.job(job.id) == replace(job, account=ADA)
     assert await store.job("unknown") is None
 
 
 async def test_an_event_seen_before_gives_the_job_there_is(store: Store) -> None:
     first = await admitted(store, a_job(event="click-1"))
-    again, new = await store.admit(a_job(event="click-1"), account="ada", cap=1000.0)
+    again, new = await store.admit(a_job(event="click-1"), tier=a_tier(1000.0))
     assert (again, new) == (first, False)
     assert await used(store) == 8.0
 
@@ -82,7 +88,7 @@ async def test_the_same_event_id_of_another_surface_is_another_event(store: Stor
 async def test_an_event_without_an_id_is_a_mistake(store: Store) -> None:
     job = a_job()
     with pytest.raises(ValueError, match="event id"):
-        await store.admit(replace(job, origin=replace(job.origin, event="")), account="ada", cap=9)
+        await store.admit(replace(job, origin=replace(job.origin, event="")), tier=a_tier(9))
 
 
 async def test_what_exceeds_the_allowance_leaves_no_trace(store: Store) -> None:
@@ -90,7 +96,7 @@ async def test_what_exceeds_the_allowance_leaves_no_trace(store: Store) -> None:
     await admitted(store, cap=20.0)
     late = a_job()
     with pytest.raises(OverQuota) as caught:
-        await store.admit(late, account="ada", cap=20.0)
+        await store.admit(late, tier=a_tier(20.0))
     assert (caught.value.balance.used, caught.value.balance.left) == (16.0, 4.0)
     assert await store.job(late.id) is None
     assert await used(store) == 16.0
@@ -100,13 +106,13 @@ async def test_an_allowance_of_exactly_the_cost_is_enough(store: Store) -> None:
     await admitted(store, a_job(estimate=0.1), cap=0.3)
     await admitted(store, a_job(estimate=0.2), cap=0.3)
     with pytest.raises(OverQuota):
-        await store.admit(a_job(estimate=0.001), account="ada", cap=0.3)
+        await store.admit(a_job(estimate=0.001), tier=a_tier(0.3))
 
 
 async def test_a_lowered_cap_stops_new_jobs_only(store: Store) -> None:
     job = await admitted(store, cap=100.0)
     with pytest.raises(OverQuota) as caught:
-        await store.admit(a_job(), account="ada", cap=5.0)
+        await store.admit(a_job(), tier=a_tier(5.0))
     assert caught.value.balance.left == 0.0
     ended, _ = await store.end(job.id, State.RENDERED, device_seconds=8.0)
     assert ended.device_seconds == 8.0
@@ -115,25 +121,25 @@ async def test_a_lowered_cap_stops_new_jobs_only(store: Store) -> None:
 @pytest.mark.parametrize("estimate", [float("nan"), float("inf"), -1.0])
 async def test_an_estimate_that_is_no_cost_is_refused(store: Store, estimate: float) -> None:
     with pytest.raises(ValueError, match="estimate"):
-        await store.admit(a_job(estimate=estimate), account="ada", cap=10.0)
+        await store.admit(a_job(estimate=estimate), tier=a_tier(10.0))
     assert await store.unfinished() == []
 
 
 async def test_a_person_has_so_many_unfinished_jobs_and_no_more(store: Store) -> None:
-    first, _ = await store.admit(a_job(), account="ada", cap=1000.0, max_waiting=2)
-    await store.admit(a_job(), account="ada", cap=1000.0, max_waiting=2)
+    first, _ = await store.admit(a_job(), tier=a_tier(1000.0, waiting=2))
+    await store.admit(a_job(), tier=a_tier(1000.0, waiting=2))
     with pytest.raises(TooManyWaiting) as caught:
-        await store.admit(a_job(), account="ada", cap=1000.0, max_waiting=2)
+        await store.admit(a_job(), tier=a_tier(1000.0, waiting=2))
     assert caught.value.waiting == 2
-    await store.admit(a_job(user="bob"), account="bob", cap=1000.0, max_waiting=2)
+    await store.admit(a_job(user="bob"), tier=a_tier(1000.0, waiting=2))
     await store.end(first.id, State.CANCELLED)
-    await store.admit(a_job(), account="ada", cap=1000.0, max_waiting=2)
+    await store.admit(a_job(), tier=a_tier(1000.0, waiting=2))
     assert await used(store) == 16.0
 
 
 async def test_500_at_once_admit_exactly_what_the_allowance_holds(store: Store) -> None:
     began = time.perf_counter()
-    asked = (store.admit(a_job(estimate=1.0), account="ada", cap=333.0) for _ in range(500))
+    asked = (store.admit(a_job(estimate=1.0), tier=a_tier(333.0)) for _ in range(500))
     results = await asyncio.gather(*asked, return_exceptions=True)
     seconds = time.perf_counter() - began
     assert sum(isinstance(result, tuple) for result in results) == 333
@@ -150,13 +156,13 @@ async def test_each_utc_day_has_its_own_allowance_and_settles_on_it(url: str) ->
     store = await Store.open(url, clock=lambda: clock)
     job = await admitted(store, cap=10.0)
     clock += timedelta(minutes=2)
-    balance = await store.balance("ada", cap=10.0)
-    assert (balance.used, balance.resets) == (0.0, datetime(2026, 6, 3, tzinfo=UTC))
+    now = await balance(store, 10.0)
+    assert (now.used, now.resets) == (0.0, datetime(2026, 6, 3, tzinfo=UTC))
     await admitted(store, cap=10.0)
     await store.end(job.id, State.RENDERED, device_seconds=2.0)
-    assert (await store.balance("ada", cap=10.0)).used == 8.0
+    assert (await balance(store, 10.0)).used == 8.0
     clock -= timedelta(minutes=2)
-    assert (await store.balance("ada", cap=10.0)).used == 2.0
+    assert (await balance(store, 10.0)).used == 2.0
     assert await store.check() == "ok"
     await store.close()
 
@@ -391,7 +397,7 @@ async def test_the_database_refuses_use_above_the_cap_and_second_lines(store: St
         session.add(LedgerRow(**line.model_dump(exclude={"id"})))
         session.flush()
 
-    for work, rule in ((overspend, "within_cap"), (hold_again, "ledger.job, ledger.kind")):
+    for work, rule in ((overspend, "within_cap"), (hold_again, "ledger.key")):
         with pytest.raises(IntegrityError, match=rule):
             await store._writer.run(work)  # type: ignore[union-attr]
     assert (await store.job(job.id)) == job
@@ -401,7 +407,7 @@ async def test_books_that_do_not_add_up_are_found(url: str) -> None:
     store = await Store.open(url)
     await admitted(store)
     await store._write(lambda session: session.execute(update(AllowanceRow).values(used_ms=1)) and None)
-    assert "the allowance of ada" in await store.check()
+    assert f"the allowance of {ADA} (day " in await store.check()
     await store.close()
 
 
@@ -410,7 +416,8 @@ async def test_books_that_do_not_add_up_are_found(url: str) -> None:
 
 async def test_an_operations_error_rolls_back_that_operation_alone(store: Store) -> None:
     def half(session: Session) -> None:
-        session.execute(text("INSERT INTO preferences VALUES ('half', '', '', NULL, '', 0)"))
+        session.add(IdentityRow(member="half", account="half"))
+        session.flush()
         raise LookupError("half way")
 
     results = await asyncio.gather(
@@ -418,7 +425,7 @@ async def test_an_operations_error_rolls_back_that_operation_alone(store: Store)
     )
     assert isinstance(results[1], LookupError)
     assert len(await store.unfinished()) == 2
-    count = text("SELECT count(*) FROM preferences")
+    count = text("SELECT count(*) FROM identities")
     assert await store._read(lambda session: session.execute(count).scalar_one()) == 0
 
 
@@ -446,9 +453,9 @@ async def test_a_full_disk_is_said_and_the_store_recovers(store: Store) -> None:
     await store._write(lambda session: session.execute(text(pages.format(1))) and None)
     big = "x" * 200_000
     with pytest.raises(StoreError, match="The disk is full, so nothing new can be saved"):
-        await store.admit(a_job(prompt=big), account="ada", cap=1000.0)
+        await store.admit(a_job(prompt=big), tier=a_tier(1000.0))
     assert [job.prompt for job in await store.unfinished()] == ["a red fox in snow"]
-    await store.admit(a_job(prompt=big), account="ada", cap=1000.0)  # the limit went with its connection
+    await store.admit(a_job(prompt=big), tier=a_tier(1000.0))  # the limit went with its connection
     assert await used(store) == 16.0
 
 
@@ -532,9 +539,9 @@ async def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
         await Store.open(f"sqlite:///{tmp_path}/file/data/easel.db")
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "postgresql://x/y"])
-async def test_a_url_without_a_file_is_refused(url: str) -> None:
-    with pytest.raises(StoreError, match="must name an SQLite file"):
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://x/y", "nonsense", ""])
+async def test_a_url_without_a_database_is_refused(url: str) -> None:
+    with pytest.raises(StoreError, match=r"must name an SQLite file .* or a Postgres database"):
         await Store.open(url)
 
 
@@ -565,7 +572,7 @@ async def test_it_also_works_on_an_old_sqlite_with_its_rollback_journal(
     store = await Store.open(url)
     jobs = await asyncio.gather(*(admitted(store) for _ in range(10)))
     assert len(await store.unfinished()) == len(jobs)
-    assert look_at(url).journal == "delete"
+    assert look_at(url).database.endswith("journal delete")
     assert await store.check() == "ok"
     await store.close()
 
@@ -623,6 +630,6 @@ async def test_a_database_can_be_looked_at_while_it_is_in_use(store: Store, url:
     await admitted(store)
     facts = look_at(url)
     assert (facts.revision, facts.problem) == (migrations.HEAD, "")
-    assert facts.journal in ("wal", "delete")
+    assert facts.database.endswith(("journal wal", "journal delete"))
     with pytest.raises(KeyError):
         look_at(url + "2")

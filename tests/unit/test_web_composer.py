@@ -71,7 +71,7 @@ def test_a_chip_with_a_value_out_of_range_says_what_is_allowed() -> None:
         read("a fox", {"seed": "-1"})
 
 
-@given(text=st.text(max_size=60), chip=st.sampled_from(chips(4)), choice=st.integers(0, 100))
+@given(text=st.text(max_size=60), chip=st.sampled_from(chips(Tier(name="everyone", max_count=4))), choice=st.integers(0, 100))
 def test_a_chosen_chip_is_what_the_text_then_says(text: str, chip: object, choice: int) -> None:
     values = [value for value, _ in chip.choices] or ["7"]  # type: ignore[attr-defined]
     value, option = values[choice % len(values)], chip.option  # type: ignore[attr-defined]
@@ -89,7 +89,7 @@ def test_every_prompt_to_try_is_plain() -> None:
 
 
 def test_chips_offer_no_more_pictures_than_are_allowed() -> None:
-    (count,) = [chip for chip in chips(3) if chip.option == "count"]
+    (count,) = [chip for chip in chips(Tier(name="everyone", max_count=3)) if chip.option == "count"]
 
     assert [value for value, _ in count.choices] == ["1", "2", "3"]
     assert count.empty == "3"

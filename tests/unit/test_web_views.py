@@ -79,7 +79,7 @@ def test_rows_for_single_pictures_are_strips_with_a_caption() -> None:
 
     assert [upscale.caption, subtle.caption, strong.caption] == ["Upscale", "Subtle", "Strong"]
     assert [label for label, _ in subtle.buttons] == ["V1", "V2", "V3", "V4"]
-    assert [label for label, _ in rest.buttons] == ["Again", "Edit", "Info", "Delete"]
+    assert [label for label, _ in rest.buttons] == ["Again", "Edit", "Info", "Delete", "Report"]
 
 
 def test_the_only_picture_has_words_in_one_strip() -> None:
@@ -87,7 +87,7 @@ def test_the_only_picture_has_words_in_one_strip() -> None:
     alone, rest = strips(card.done(job).rows)
 
     assert [label for label, _ in alone.buttons] == ["Upscale", "Vary (subtle)", "Vary (strong)"]
-    assert len(rest.buttons) == 4
+    assert len(rest.buttons) == 5
 
 
 def test_the_numbers_of_a_large_grid_are_strips() -> None:

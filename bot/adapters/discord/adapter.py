@@ -64,7 +64,7 @@ class DiscordAdapter:
     def client(self) -> EaselClient:
         """A client that is not connected yet; messages go through the newest."""
         client = EaselClient(self._studio, self._settings)
-        self._delivery = Delivery(client, self._studio.picture)
+        self._delivery = Delivery(client, self._studio)
         return client
 
     async def post(self, job: Job, card: Card) -> MessageRef:
@@ -72,6 +72,13 @@ class DiscordAdapter:
 
     async def edit(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
         return await self._ready().edit(job, ref, card)
+
+    async def adult(self, job: Job) -> bool:
+        """Whether the channel that a job was asked in is age-restricted now.
+
+        No where Discord does not show it: in direct messages, and where the bot itself is not.
+        """
+        return await self._ready().adult(job)
 
     def _ready(self) -> Delivery:
         if self._delivery is None or not self._delivery.ready:

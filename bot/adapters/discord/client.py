@@ -10,19 +10,26 @@ import discord
 import structlog
 from discord import app_commands
 
+from bot import actions
 from bot import card as cards
-from bot.adapters.discord import forms, vocabulary
+from bot.adapters.discord import origins, vocabulary
 from bot.adapters.discord.delivery import NOBODY
 from bot.adapters.discord.desk import BROKEN, Desk, job_of, picture_of
 from bot.adapters.discord.languages import Translator
-from bot.adapters.discord.layout import LEAST_LIMIT
 from bot.card import Card
 from bot.errors import Refusal
-from bot.models import Member, Origin
+from bot.models import Origin
 from bot.settings import Settings
 from bot.studio import Receipt, Studio
 
 log = structlog.stdlib.get_logger(__name__)
+
+MENU: tuple[tuple[str, actions.Name], ...] = (
+    ("Variations", "vary_subtle"),
+    ("Upscale", "upscale"),
+    ("Info", "info"),
+)
+"""Entries of a message's menu, and the buttons that they stand for."""
 
 HINT = "Say what to paint, for example: a red fox in snow. Reply to a picture of mine to change it."
 
@@ -45,7 +52,6 @@ class EaselClient(discord.AutoShardedClient):
         )
         self.was_ready = False  # at any time, which closing does not change
         self.desk = Desk(studio, settings)
-        self._studio = studio
         self.tree = app_commands.CommandTree(
             self, allowed_contexts=vocabulary.CONTEXTS, allowed_installs=vocabulary.INSTALLS
         )
@@ -56,7 +62,7 @@ class EaselClient(discord.AutoShardedClient):
         for command in vocabulary.slash_commands(self.desk.command, self.desk.complete):
             tree.add_command(command)
         tree.add_command(vocabulary.menu("Use as source", self.desk.use_as_source))
-        for label, name in (("Variations", "vary_subtle"), ("Upscale", "upscale"), ("Info", "info")):
+        for label, name in MENU:
             tree.add_command(vocabulary.menu(label, partial(self.desk.on_job, name=name)))
 
     async def setup_hook(self) -> None:
@@ -73,8 +79,7 @@ class EaselClient(discord.AutoShardedClient):
 
     async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:
         """Forms only: they are kept nowhere, so that a restart does not lose them."""
-        data: Any = interaction.data
-        if interaction.type is discord.InteractionType.modal_submit and forms.is_ours(data["custom_id"]):
+        if interaction.type is discord.InteractionType.modal_submit:
             await self.desk.submit(interaction)
 
     async def on_message(self, message: discord.Message) -> None:
@@ -86,14 +91,14 @@ class EaselClient(discord.AutoShardedClient):
             await self._heard(message)
 
     async def _heard(self, message: discord.Message) -> None:
-        origin = origin_of(message)
+        origin = origins.of_message(message)
         words = self._words(message)
         try:
             if not words or words.casefold() in ("help", "/help"):
                 answer = await self._helped(words, origin)
             else:
                 options = {"prompt": words, **await self._source(message)}
-                answer = await self._studio.handle("imagine", options, origin)
+                answer = await self.desk.handle("imagine", options, origin)
         except Refusal as refusal:
             answer = cards.refused(refusal)
         except Exception:
@@ -108,7 +113,7 @@ class EaselClient(discord.AutoShardedClient):
 
     async def _helped(self, words: str, origin: Origin) -> Card | Receipt:
         if words:
-            return await self._studio.handle("help", {}, origin)
+            return await self.desk.handle("help", {}, origin)
         return Card(kind="text", body=(HINT,))
 
     async def _source(self, message: discord.Message) -> dict[str, object]:
@@ -126,15 +131,15 @@ class EaselClient(discord.AutoShardedClient):
         return {"source": await self.desk.fetch(found)} if found else {}
 
     async def _say(self, message: discord.Message, card: Card) -> None:
-        view, files = (await self.desk.shown(card, _limit(message))).message()
+        view, files = (await self.desk.shown(card, origins.limit_of(message))).message()
         try:
             await message.reply(view=view, files=files, mention_author=False, allowed_mentions=NOBODY)
         except discord.HTTPException as error:
             log.warning("a message could not be answered", cause=str(error))
 
 
-class Press(discord.ui.DynamicItem[discord.ui.Button[Any]], template=re.compile(r"v1:\w+:.+", re.DOTALL)):
-    """Any button of any card: its id is all there is to know."""
+class Press(discord.ui.DynamicItem[discord.ui.Button[Any]], template=re.compile(r".+", re.DOTALL)):
+    """Any button of any card: its id is all there is to know. One that is not ours is told so."""
 
     @classmethod
     async def from_custom_id(
@@ -148,26 +153,3 @@ class Press(discord.ui.DynamicItem[discord.ui.Button[Any]], template=re.compile(
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         await interaction.client.desk.press(interaction, self.custom_id)
-
-
-def origin_of(message: discord.Message) -> Origin:
-    """Who wrote, where, and how they are answered."""
-    author = message.author
-    tenant = f"discord:{message.guild.id}" if message.guild else f"discord:dm:{author.id}"
-    admin = isinstance(author, discord.Member) and author.guild_permissions.manage_guild
-    return Origin(
-        surface="discord",
-        member=Member(tenant=tenant, id=f"discord:{author.id}", name=author.display_name, admin=admin),
-        channel=str(message.channel.id),
-        event=str(message.id),
-        reply={
-            "channel": message.channel.id,
-            "user": author.id,
-            "limit": _limit(message),
-            "reply_to": message.id,
-        },
-    )
-
-
-def _limit(message: discord.Message) -> int:
-    return message.guild.filesize_limit if message.guild else LEAST_LIMIT

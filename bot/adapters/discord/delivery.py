@@ -2,35 +2,31 @@
 
 A token lives 15 minutes and reaches everywhere, private answers too. After that the bot edits the same
 message with its own permissions. Where it has none, the end goes to the person's direct messages.
-
-`Origin.reply` of this surface: `channel`, `user`, `limit` (bytes of a file), and either `reply_to` (a
-message) or `token`, `expires` (Unix time), `message` (the deferred response), `ephemeral`, and `open`
-(whether the bot itself is in that place). The token is a secret, so it is sealed: see `vault`.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import discord
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import InvalidToken
 
 from bot.actions import Action
 from bot.adapters.base import MessageRef
-from bot.adapters.discord.layout import LEAST_LIMIT, Read, Shown, moment, show
-from bot.card import Button, Card
-from bot.errors import TryLater, Unreachable
+from bot.adapters.discord.layout import LEAST_LIMIT, Shown, show
+from bot.adapters.discord.origins import is_adult, vault
+from bot.card import Button, Card, withheld
+from bot.errors import Refusal, StoreError, TryLater, Unreachable
 from bot.models import Job, State
+from bot.studio import Studio
 
-TOKEN_SECONDS = 15 * 60.0
 LAST_MINUTES = 3 * 60.0  # seconds before a token's end in which people get a way to fetch the result
+PROGRESS_PAUSE = 2.0  # seconds between two progress edits in a channel, which allows five in five seconds
 MARGIN = 20.0  # seconds before its end from which a token is not used any more
 
 # https://discord.com/developers/docs/topics/opcodes-and-status-codes
@@ -56,18 +52,13 @@ NOBODY = discord.AllowedMentions.none()
 Route = Callable[[Job, MessageRef, Shown], Awaitable[MessageRef]]
 
 
-def vault(client: discord.Client) -> Fernet:
-    """Seals interaction tokens for the database, with a key that only the bot's own token gives."""
-    digest = hashlib.sha256(f"interaction tokens of {client.http.token}".encode()).digest()
-    return Fernet(base64.urlsafe_b64encode(digest))
-
-
 class Delivery:
     """Posts and edits through one logged-in client."""
 
-    def __init__(self, client: discord.Client, read: Read) -> None:
+    def __init__(self, client: discord.Client, studio: Studio) -> None:
         self._client = client
-        self._read = read
+        self._studio = studio
+        self._paced: dict[int, float] = {}  # channel → when its next progress edit may go
 
     @property
     def ready(self) -> bool:
@@ -85,8 +76,6 @@ class Delivery:
                 shown = await self._shown(job, card)
                 ways: list[Route] = [self._whisper] if job.origin.private else [self._say, self._whisper]
                 return await self._first(ways, job, {}, shown)
-            if _fresh(reply) and reply["ephemeral"] != job.origin.private:
-                return await self._move(job, await self._shown(job, card))
         return await self.edit(job, {"channel": reply["channel"], "message": reply["message"]}, card)
 
     async def edit(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
@@ -94,15 +83,36 @@ class Delivery:
         with _translated():
             return await self._first(self._routes(job, ref), job, ref, await self._shown(job, card))
 
+    async def adult(self, job: Job) -> bool:
+        """Whether the job's channel is age-restricted now; no where that cannot be seen."""
+        try:
+            channel = await self._client.fetch_channel(job.origin.reply["channel"])
+            if isinstance(channel, discord.Thread):
+                channel = await self._client.fetch_channel(channel.parent_id)
+        except (discord.DiscordException, aiohttp.ClientError, OSError):
+            return False
+        return is_adult(channel)
+
     async def _shown(self, job: Job, card: Card) -> Shown:
         reply = job.origin.reply
         if not job.state.ended and _expires_soon(reply) and (job.origin.private or not reply["open"]):
             card = replace(card, rows=(*card.rows, (_fetch(job),)))
-        return await show(card, self._read, int(reply.get("limit", LEAST_LIMIT)))
+        limit = int(reply.get("limit", LEAST_LIMIT))
+        return await show(card, self._studio.picture, limit, await self._parent(job, card))
+
+    async def _parent(self, job: Job, card: Card) -> str:
+        """The address of the message that a result was made from, where one stands in its own place."""
+        if not card.parent or card.kind not in ("done", "upscaled"):
+            return ""
+        try:
+            return address_of(await self._studio.job(card.parent, job.origin.member))
+        except (Refusal, StoreError):
+            return ""
 
     def _routes(self, job: Job, ref: MessageRef) -> list[Route]:
         routes: list[Route] = []
-        if _fresh(job.origin.reply) and not ref.get("own"):
+        seen = not job.origin.private or job.origin.reply.get("ephemeral")
+        if _fresh(job.origin.reply) and not ref.get("own") and seen:
             routes.append(self._by_token)
         if ref.get("own") or (job.origin.reply.get("open") and not job.origin.private):
             routes.append(self._by_ourselves)
@@ -141,27 +151,21 @@ class Delivery:
         )
         return ref
 
-    async def _move(self, job: Job, shown: Shown) -> MessageRef:
-        """The response was deferred for the wrong eyes: say it anew and take that away.
-
-        The first follow-up of a response that was only deferred would take its place, and its eyes.
-        """
-        reply = job.origin.reply
-        webhook = self._webhook(reply)
-        await webhook.edit_message(reply["message"], view=moment())
-        view, files = shown.message()
-        sent = await webhook.send(
-            view=view, files=files, ephemeral=job.origin.private, allowed_mentions=NOBODY, wait=True
-        )
-        with suppress(discord.HTTPException):
-            await webhook.delete_message(reply["message"])
-        return {"channel": reply["channel"], "message": sent.id}
-
     async def _by_ourselves(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
+        if not job.state.ended and not self._may_progress(ref["channel"]):
+            return ref
         view, files = shown.message()
         message = self._client.get_partial_messageable(ref["channel"]).get_partial_message(ref["message"])
         await message.edit(view=view, attachments=files, allowed_mentions=NOBODY)
         return ref
+
+    def _may_progress(self, channel: int) -> bool:
+        """Whether a progress edit leaves room for ends: those of all jobs in a channel share its rate."""
+        now = time.monotonic()
+        if now < self._paced.get(channel, 0.0):
+            return False
+        self._paced[channel] = now + PROGRESS_PAUSE
+        return True
 
     async def _say(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
         reply = job.origin.reply
@@ -172,6 +176,8 @@ class Delivery:
         return await self._send(channel, job.id, shown, about)
 
     async def _whisper(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
+        if shown.card.adult:  # a direct message is no age-restricted channel
+            shown = Shown(withheld(shown.card), ())
         person = await self._client.create_dm(discord.Object(job.origin.reply["user"]))
         return await self._send(person, f"{job.id}-dm", shown)
 
@@ -189,6 +195,16 @@ class Delivery:
             view=view, files=files, nonce=nonce, allowed_mentions=NOBODY, mention_author=False, **more
         )
         return {"channel": sent.channel.id, "message": sent.id, "own": True}
+
+
+def address_of(job: Job) -> str:
+    """Where a job's message is to be seen; nothing for one that is not where it was asked for, or private."""
+    member, ref = job.origin.member, job.message or {}
+    if job.origin.private or not ref.get("message") or ref["channel"] != job.origin.reply.get("channel"):
+        return ""
+    server = member.tenant.removeprefix("discord:")
+    server = server if server.isdecimal() else "@me"
+    return f"https://discord.com/channels/{server}/{ref['channel']}/{ref['message']}"
 
 
 def _fresh(reply: dict[str, Any]) -> bool:

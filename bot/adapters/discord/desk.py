@@ -18,14 +18,14 @@ from discord.ui import LayoutView
 
 from bot import actions, telemetry
 from bot import card as cards
-from bot.actions import DERIVING
-from bot.adapters.discord import forms
-from bot.adapters.discord.delivery import NOBODY, TOKEN_SECONDS, vault
+from bot.actions import DERIVING, Action
+from bot.adapters.discord import forms, origins
+from bot.adapters.discord.delivery import NOBODY
 from bot.adapters.discord.layout import Shown, moment, show
 from bot.card import Card, Form
 from bot.commands import Completes
 from bot.errors import Refusal, StoreError
-from bot.models import Member, Origin
+from bot.models import Job, Origin
 from bot.settings import Settings
 from bot.studio import Answer, Receipt, Studio
 
@@ -33,16 +33,21 @@ log = structlog.stdlib.get_logger(__name__)
 
 Interaction = discord.Interaction[Any]
 Ask = Callable[[Origin], Awaitable[Answer]]
+Eyes = Callable[[], Awaitable[bool]]
+"""Whether an answer is for one person alone: Discord wants to know that before anything else."""
 Files = list[discord.File]
 Send = Callable[[Interaction, LayoutView, Files], Awaitable[None]]
 
-PAINTING = ("imagine", "edit", "upscale", "vary")
 FORM_PATIENCE = 2.0  # seconds; a form must be opened within three and cannot be deferred
+EYES_PATIENCE = 0.8  # seconds that finding out for whose eyes an answer is may take
 DOUBLE_CLICK = 1.5  # seconds in which the same press by the same person is the same press
+AT_ONCE = 64  # requests that the studio works on at a time, so that acknowledgements are not behind them
+MOST_TAKEN = 1000  # interactions that wait for their answer; further people are asked to try again
 MOST_CHOSEN = 200  # pictures that were chosen for a form that may still be sent
 
 BROKEN = "Easel could not do that. Try again; an administrator finds the cause in the log."
 _CHANGED = "That command has changed since your Discord loaded it. Restart Discord and try again."
+_BUSY = Refusal("Easel is busy at the moment. Try again in a minute.", code="busy")
 
 
 class Desk:
@@ -51,6 +56,8 @@ class Desk:
     def __init__(self, studio: Studio, settings: Settings) -> None:
         self._studio = studio
         self._settings = settings
+        self._door = asyncio.Semaphore(AT_ONCE)
+        self._taken = 0
         self._pressed: set[tuple[int, int, str]] = set()
         self._chosen: dict[str, discord.Attachment] = {}
 
@@ -58,16 +65,19 @@ class Desk:
 
     async def command(self, interaction: Interaction, name: str, options: Mapping[str, Any]) -> None:
         """A slash command."""
-        said = {key: value for key, value in options.items() if value is not None}
+        name = "imagine" if name == "edit" else name
+        words = {key: value for key, value in options.items() if not isinstance(value, discord.Attachment)}
 
         async def ask(origin: Origin) -> Answer:
-            for key, value in said.items():
-                if isinstance(value, discord.Attachment):
-                    said[key] = await self.fetch(value)
-            return await self._studio.handle("imagine" if name == "edit" else name, said, origin)
+            files = {key: await self.fetch(options[key]) for key in options.keys() - words.keys()}
+            return await self.handle(name, words | files, origin)
 
-        private = bool(said.get("private")) or "--private" in str(said.get("prompt", ""))
-        await self._answer(interaction, ask, private=private or name not in PAINTING)
+        eyes: Eyes | None = None
+        if name == "imagine":
+            eyes = self._eyes_of_words(interaction, words)
+        elif name in ("upscale", "vary"):
+            eyes = self._eyes_of_job(interaction, str(options["job"]))
+        await self._answer(interaction, ask, eyes)
 
     async def misunderstood(self, interaction: Interaction, error: Exception) -> None:
         """A command that Discord sent in a form that is not, or no longer, ours."""
@@ -79,26 +89,28 @@ class Desk:
         self, interaction: Interaction, source: Completes, typed: str
     ) -> list[tuple[str, str]]:
         """What may follow while someone types."""
-        return await self._studio.complete(source, typed, member_of(interaction))
+        return await self._studio.complete(source, typed, origins.member_of(interaction))
 
     async def press(self, interaction: Interaction, button: str) -> None:
         """A button of any card, however old."""
 
         async def ask(origin: Origin) -> Answer:
-            return await self._studio.press(button, origin)
+            async with self._door:
+                return await self._studio.press(button, origin)
 
-        name = button.split(":")[1]
+        _, name, about = [*button.split(":", 2), "", ""][:3]
         if name == "edit":
             await self._open(interaction, ask)
         elif name in ("cancel", "delete"):
-            await self._answer(interaction, ask, private=True, update=True)
+            await self._answer(interaction, ask, update=True)
         elif name not in (*DERIVING, "try"):
-            await self._answer(interaction, ask, private=True)
+            await self._answer(interaction, ask)
         elif self._repeated(interaction, button):
             await _acknowledge(interaction, private=True, update=True)
+        elif name == "try":
+            await self._answer(interaction, ask, self._eyes_of_words(interaction, {"prompt": about}))
         else:
-            hidden = interaction.message is not None and interaction.message.flags.ephemeral
-            await self._answer(interaction, ask, private=hidden and name != "try")
+            await self._answer(interaction, ask, self._eyes_of_job(interaction, about.partition(":")[0]))
 
     async def submit(self, interaction: Interaction) -> None:
         """A form that was filled in."""
@@ -108,10 +120,12 @@ class Desk:
             options: dict[str, object] = dict(answer.options)
             if picture := answer.upload or self._was_chosen(answer.picture):
                 options["source"] = await self.fetch(picture)
-            return await self._studio.handle("imagine", options, origin, parent=answer.parent)
+            return await self.handle("imagine", options, origin, parent=answer.parent)
 
-        hidden = interaction.message is not None and interaction.message.flags.ephemeral
-        await self._answer(interaction, ask, private=hidden)
+        async def eyes() -> bool:
+            return await self._studio.private(forms.read(interaction).options, origins.member_of(interaction))
+
+        await self._answer(interaction, ask, eyes)
 
     async def use_as_source(self, interaction: Interaction, message: discord.Message) -> None:
         """Message menu: a form that paints from this message's picture."""
@@ -127,19 +141,33 @@ class Desk:
 
         await self._open(interaction, ask)
 
-    async def on_job(self, interaction: Interaction, message: discord.Message, name: str) -> None:
+    async def on_job(self, interaction: Interaction, message: discord.Message, name: actions.Name) -> None:
         """Message menu: what a button does. Of several pictures, they are shown to choose from."""
 
-        async def ask(origin: Origin) -> Answer:
-            if not (id := job_of(message)):
-                raise Refusal("That message holds no picture of Easel's.", code="no_picture")
-            job = await self._studio.job(id, origin.member)
-            single = sum(each.index >= 0 for each in job.pictures) == 1
-            if name == "info" or not single:
-                return await self._studio.press(f"v1:{'info' if name == 'info' else 'show'}:{id}", origin)
-            return await self._studio.press(f"v1:{name}:{id}:0", origin)
+        async def job() -> Job:
+            if id := job_of(message):
+                return await self._studio.job(id, origins.member_of(interaction))
+            raise Refusal("That message holds no picture of Easel's.", code="no_picture")
 
-        await self._answer(interaction, ask, private=True)
+        async def ask(origin: Origin) -> Answer:
+            found = await job()
+            wanted: actions.Name = name if name == "info" or _single(found) else "show"
+            index = 0 if wanted in DERIVING else None
+            async with self._door:
+                return await self._studio.press(Action(name=wanted, job=found.id, index=index).id, origin)
+
+        async def eyes() -> bool:
+            found = await job()
+            return found.origin.private or not _single(found)
+
+        await self._answer(interaction, ask, None if name == "info" else eyes)
+
+    async def handle(
+        self, name: str, options: Mapping[str, object], origin: Origin, *, parent: str = ""
+    ) -> Card | Receipt:
+        """`Studio.handle`, for a number of people at a time. Raises Refusal."""
+        async with self._door:
+            return await self._studio.handle(name, options, origin, parent=parent)
 
     async def fetch(self, attachment: discord.Attachment) -> bytes:
         """An attachment's content. Raises Refusal."""
@@ -183,46 +211,81 @@ class Desk:
         asyncio.get_running_loop().call_later(DOUBLE_CLICK, self._pressed.discard, key)
         return False
 
+    # ---- for whose eyes
+
+    def _eyes_of_words(self, interaction: Interaction, options: Mapping[str, object]) -> Eyes:
+        return lambda: self._studio.private(options, origins.member_of(interaction))
+
+    def _eyes_of_job(self, interaction: Interaction, id: str) -> Eyes:
+        async def eyes() -> bool:
+            return (await self._studio.job(id, origins.member_of(interaction))).origin.private
+
+        return eyes
+
+    async def _alone(self, eyes: Eyes | None) -> bool:
+        """Whether one person alone is answered. Raises TimeoutError when too much is asked at once."""
+        if self._taken > MOST_TAKEN:
+            raise TimeoutError
+        if eyes is None:
+            return True
+        try:
+            async with asyncio.timeout(EYES_PATIENCE):
+                return await eyes()
+        except TimeoutError:
+            raise
+        except Exception:  # asking will meet it again, and say so
+            return True
+
     # ---- how they are answered
 
     async def _answer(
-        self, interaction: Interaction, ask: Ask, *, private: bool, update: bool = False
+        self, interaction: Interaction, ask: Ask, eyes: Eyes | None = None, *, update: bool = False
     ) -> None:
         """Acknowledge, ask, reply. `update`: the answer replaces the message whose button was pressed."""
-        message = await _acknowledge(interaction, private=private, update=update)
-        if message is None:
-            return
-        origin = origin_of(interaction, message, ephemeral=private)
-        card = await self._asked(ask, origin)
+        began = time.monotonic()
+        self._taken += 1
+        try:
+            private = await self._alone(eyes)
+            message = await _acknowledge(interaction, private=private, update=update)
+            _note(began)
+            if message is not None:
+                card = await self._asked(ask, origins.of_interaction(interaction, message, ephemeral=private))
+                await self._conclude(interaction, card, private=private, update=update)
+        except TimeoutError:
+            await self._reply(interaction, cards.refused(_BUSY), _respond)
+            _note(began)
+        finally:
+            self._taken -= 1
+
+    async def _conclude(
+        self, interaction: Interaction, card: Card | None, *, private: bool, update: bool
+    ) -> None:
         if card is None:
             return
         if update and card.kind == "refused":
             await self._reply(interaction, card, _follow_up)
-        elif update or private:
-            await self._reply(interaction, card, _edit)
         else:
-            await self._reply(interaction, card, _instead)
+            await self._reply(interaction, card, _edit if private else _instead)
 
     async def _open(self, interaction: Interaction, ask: Ask) -> None:
         """Show a form, or say privately why not."""
         began = time.monotonic()
         try:
             async with asyncio.timeout(FORM_PATIENCE):
-                answer = await ask(origin_of(interaction, 0, ephemeral=True))
+                answer = await ask(origins.of_interaction(interaction, 0, ephemeral=True))
             assert isinstance(answer, Form)
             key = str(interaction.id) if str(interaction.id) in self._chosen else ""
             await interaction.response.send_modal(forms.modal(answer, key))
         except Refusal as refusal:
             await self._reply(interaction, cards.refused(refusal), _respond)
         except TimeoutError:
-            slow = Refusal("Easel is busy at the moment. Press again in a minute.", code="busy")
-            await self._reply(interaction, cards.refused(slow), _respond)
+            await self._reply(interaction, cards.refused(_BUSY), _respond)
         except discord.HTTPException as error:
             _lost(error)
         except Exception:
             log.exception("a form could not be opened")
             await self._reply(interaction, cards.refused(Refusal(BROKEN)), _respond)
-        telemetry.ACKNOWLEDGED.labels("discord").observe(time.monotonic() - began)
+        _note(began)
 
     async def _asked(self, ask: Ask, origin: Origin) -> Card | None:
         """The card to reply with; None where a job's message follows."""
@@ -251,7 +314,6 @@ class Desk:
 
 async def _acknowledge(interaction: Interaction, *, private: bool, update: bool) -> int | None:
     """Take the interaction. Returns the answer's message id, None when it was taken or is too old."""
-    began = time.monotonic()
     try:
         taken = await interaction.response.defer(ephemeral=private, thinking=not update)
         if update and interaction.message:
@@ -261,9 +323,11 @@ async def _acknowledge(interaction: Interaction, *, private: bool, update: bool)
     except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
         _lost(error)
         return None
-    finally:
-        telemetry.ACKNOWLEDGED.labels("discord").observe(time.monotonic() - began)
     return taken.message_id
+
+
+def _note(began: float) -> None:
+    telemetry.ACKNOWLEDGED.labels("discord").observe(time.monotonic() - began)
 
 
 async def _edit(interaction: Interaction, view: LayoutView, files: Files) -> None:
@@ -291,43 +355,11 @@ def _lost(error: Exception) -> None:
     log.warning("an interaction could not be answered", cause=cause)
 
 
-# ---- who and where
-
-
-def member_of(interaction: Interaction) -> Member:
-    """Who acts. A server is a tenant, and so is each direct message and each group."""
-    user = interaction.user
-    if interaction.guild_id:
-        tenant = f"discord:{interaction.guild_id}"
-    elif interaction.context.private_channel:
-        tenant = f"discord:group:{interaction.channel_id}"
-    else:
-        tenant = f"discord:dm:{user.id}"
-    admin = bool(interaction.guild_id) and interaction.permissions.manage_guild
-    return Member(tenant=tenant, id=f"discord:{user.id}", name=user.display_name, admin=admin)
-
-
-def origin_of(interaction: Interaction, message: int, *, ephemeral: bool) -> Origin:
-    """Who acts, where, and how they are answered. `message` is the response's id."""
-    return Origin(
-        surface="discord",
-        member=member_of(interaction),
-        channel=str(interaction.channel_id),
-        event=str(interaction.id),
-        reply={
-            "channel": interaction.channel_id,
-            "user": interaction.user.id,
-            "limit": interaction.filesize_limit,
-            "token": vault(interaction.client).encrypt(interaction.token.encode()).decode(),
-            "expires": time.time() + TOKEN_SECONDS,
-            "message": message,
-            "ephemeral": ephemeral,
-            "open": interaction.is_guild_integration() or interaction.context.dm_channel,
-        },
-    )
-
-
 # ---- what a message holds
+
+
+def _single(job: Job) -> bool:
+    return sum(each.index >= 0 for each in job.pictures) == 1
 
 
 def job_of(message: discord.Message) -> str:

@@ -88,15 +88,11 @@ def _styles(chosen: str) -> ui.Select[Any]:
     return ui.Select(custom_id="style", options=options, required=False, min_values=0)
 
 
-def is_ours(custom_id: str) -> bool:
-    return _ID.fullmatch(custom_id) is not None
-
-
 def read(interaction: discord.Interaction[Any]) -> Answer:
-    """What was sent. Raises Refusal for other options that cannot be understood."""
+    """What was sent. Raises Refusal for a form that is not ours, and for options that are none."""
     data: Mapping[str, Any] = interaction.data or {}
-    about = _ID.fullmatch(data["custom_id"])
-    assert about
+    if not (about := _ID.fullmatch(data["custom_id"])):
+        raise Refusal("This form is not one that Easel knows. Ask anew with /imagine.", code="unknown")
     fields = {field["custom_id"]: field for field in _fields(data.get("components", ()))}
     upload = _upload(interaction, fields.get("source", {}), data.get("resolved", {}))
     options = {"prompt": _value(fields, "prompt"), "negative": _value(fields, "negative")}

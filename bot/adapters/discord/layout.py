@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import discord
@@ -31,6 +31,7 @@ _STYLES = {
     "danger": discord.ButtonStyle.danger,
 }
 _NOT_IN_MOST = "The picture is too large for Discord here, even when compressed. The web studio has it."
+_FILE_TOO_LARGE = "The file is too large for Discord here. The web studio and the command line have it."
 
 Read = Callable[[str], Awaitable[bytes]]
 """A stored picture by its name; raises KeyError."""
@@ -43,15 +44,17 @@ class Shown:
     card: Card
     files: tuple[tuple[str, bytes, str], ...]  # name, content, alternative text
     note: str = ""
+    parent: str = ""  # the address of the message that it was made from
 
     def message(self) -> tuple[ui.LayoutView, list[discord.File]]:
         """A view and files for one request: they cannot be sent twice."""
         files = [discord.File(io.BytesIO(data), name, description=alt) for name, data, alt in self.files]
-        return view(self.card, self.files, self.note), files
+        files += [discord.File(io.BytesIO(data), name) for name, data in self.card.files]
+        return view(self.card, self.files, self.note, self.parent), files
 
 
-async def show(card: Card, read: Read, limit: int = LEAST_LIMIT) -> Shown:
-    """The card with its pictures in files of at most `limit` bytes each."""
+async def show(card: Card, read: Read, limit: int = LEAST_LIMIT, parent: str = "") -> Shown:
+    """The card with its pictures in files of at most `limit` bytes each, and a link to its parent."""
     chosen = _chosen(card.pictures)
     most = min(limit, REQUEST_BYTES // max(1, len(chosen)))
     files, note = [], ""
@@ -65,7 +68,10 @@ async def show(card: Card, read: Read, limit: int = LEAST_LIMIT) -> Shown:
         else:
             name = f"{card.job or 'easel'}-{number}.{kind.removeprefix('image/')}"
             files.append((name, data, _alt(picture)))
-    return Shown(card, tuple(files), note)
+    fitting = tuple((name, data) for name, data in card.files if len(data) <= limit)
+    if len(fitting) < len(card.files):
+        note = _FILE_TOO_LARGE
+    return Shown(replace(card, files=fitting), tuple(files), note, parent)
 
 
 def _chosen(shown: Sequence[CardPicture]) -> Sequence[CardPicture]:
@@ -85,14 +91,17 @@ def _alt(picture: CardPicture) -> str:
     return picture.alt if len(picture.alt) <= MAX_ALT else picture.alt[: MAX_ALT - 1] + "…"
 
 
-def view(card: Card, files: Sequence[tuple[str, bytes, str]] = (), note: str = "") -> ui.LayoutView:
+def view(
+    card: Card, files: Sequence[tuple[str, bytes, str]] = (), note: str = "", parent: str = ""
+) -> ui.LayoutView:
     """The layout of a card; its gallery shows `files`. It is stopped: ids alone find presses."""
-    items: list[ui.Item[Any]] = [ui.TextDisplay(text(card, note))]
+    items: list[ui.Item[Any]] = [ui.TextDisplay(text(card, note, parent))]
     if files:
         gallery = (
             discord.MediaGalleryItem(f"attachment://{name}", description=alt) for name, _, alt in files
         )
         items.append(ui.MediaGallery(*gallery))
+    items += [ui.File(f"attachment://{name}") for name, _ in card.files]
     items += [ui.ActionRow(*map(_button, row)) for row in card.rows if row]
     made = ui.LayoutView(timeout=None)
     made.add_item(ui.Container(*items))
@@ -114,13 +123,22 @@ def _button(button: Button) -> ui.Button[Any]:
     )
 
 
-def text(card: Card, note: str = "") -> str:
+def text(card: Card, note: str = "", parent: str = "") -> str:
     """Everything a card says, as Markdown, shortened to what one message takes: its title first."""
-    facts = " · ".join((*((_bar(card.bar),) if card.bar else ()), *map(escape, card.facts)))
+    facts = " · ".join((*((_bar(card.bar),) if card.bar else ()), *_facts(card, parent)))
     rest = _clipped([facts, *map(escape, card.body), escape(note)], MAX_TEXT // 2 if card.title else MAX_TEXT)
     room = MAX_TEXT - len(rest) - len("****\n")
     title = f"**{_fitting(card.title, room)}**" if card.title else ""
     return "\n".join(part for part in (title, rest) if part) or "…"
+
+
+def _facts(card: Card, parent: str) -> list[str]:
+    """The facts; where it came from is a link. The last fact of an enlarged picture says that already."""
+    facts = [escape(fact) for fact in card.facts]
+    if not parent:
+        return facts
+    words = facts.pop() if card.kind == "upscaled" else "from an earlier picture"
+    return [*facts, f"[{words}]({parent})"]
 
 
 def _clipped(lines: list[str], room: int) -> str:

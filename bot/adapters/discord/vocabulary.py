@@ -8,7 +8,7 @@ from inspect import Parameter, Signature
 from typing import Any
 
 import discord
-from discord import app_commands
+from discord import AppCommandOptionType, ChannelType, app_commands
 from discord.app_commands import AppCommandContext, AppInstallationType, Choice, Range
 
 from bot import commands
@@ -17,16 +17,75 @@ from bot.commands import Command, Completes, Option
 MOST_TEXT = 6000  # characters a text option may have
 INSTALLS = AppInstallationType(guild=True, user=True)
 CONTEXTS = AppCommandContext(guild=True, dm_channel=True, private_channel=True)
+GROUPS = {
+    "admin": "For those who manage this server: people, tiers, budgets, rules.",
+    "privacy": "Your own data.",
+}
 
 Interaction = discord.Interaction[Any]
+Slash = app_commands.Command[Any, ..., None]
 Run = Callable[[Interaction, str, dict[str, Any]], Awaitable[None]]
 Complete = Callable[[Interaction, Completes, str], Awaitable[list[tuple[str, str]]]]
 Menu = Callable[[Interaction, discord.Message], Awaitable[None]]
 
 
-def slash_commands(run: Run, complete: Complete) -> list[app_commands.Command[Any, ..., None]]:
-    """A slash command for each command, and /edit, which is /imagine with a picture to start from."""
-    return [_slash(each, run, complete) for each in (*commands.COMMANDS, edit())]
+class Picker(app_commands.Transformer[Any]):
+    """An option that people fill by choosing from a list of Discord's; `name` is what the studio is told."""
+
+    def __init__(self, kind: AppCommandOptionType, name: Callable[[Any], str], *types: ChannelType) -> None:
+        self._kind, self._name, self._types = kind, name, list(types)
+
+    @property
+    def type(self) -> AppCommandOptionType:
+        return self._kind
+
+    @property
+    def channel_types(self) -> list[ChannelType]:
+        return self._types
+
+    async def transform(self, interaction: Interaction, value: Any, /) -> str:
+        return self._name(value)
+
+
+def _role(role: discord.Role) -> str:
+    return "everyone" if role.is_default() else str(role.id)
+
+
+_PICKERS = {
+    "person": Picker(AppCommandOptionType.user, lambda person: f"discord:{person.id}"),
+    "role": Picker(AppCommandOptionType.role, _role),
+    "channel": Picker(
+        AppCommandOptionType.channel,
+        lambda channel: str(channel.id),
+        *(ChannelType.text, ChannelType.news, ChannelType.voice, ChannelType.stage_voice, ChannelType.forum),
+    ),
+}
+
+
+def slash_commands(run: Run, complete: Complete) -> list[Slash | app_commands.Group]:
+    """A slash command for each command, and /edit, which is /imagine with a picture to start from.
+
+    Names of two words become subcommands of a group.
+    """
+    groups = dict.fromkeys(each.group for each in commands.COMMANDS if each.group)
+    plain = [_slash(each, run, complete) for each in (*commands.group(""), edit())]
+    return [*plain, *(_group(name, run, complete) for name in groups)]
+
+
+def _group(name: str, run: Run, complete: Complete) -> app_commands.Group:
+    """Discord hides an administrator's group from everybody else; the studio looks again."""
+    inside = commands.group(name)
+    limits: dict[str, Any] = {"allowed_contexts": CONTEXTS, "allowed_installs": INSTALLS}
+    if all(each.admin for each in inside):
+        limits = {
+            "default_permissions": discord.Permissions(manage_guild=True),
+            "allowed_contexts": AppCommandContext(guild=True, dm_channel=False, private_channel=False),
+            "allowed_installs": AppInstallationType(guild=True, user=False),
+        }
+    made = app_commands.Group(name=name, description=GROUPS[name], **limits)
+    for each in inside:
+        made.add_command(_slash(each, run, complete))
+    return made
 
 
 def edit() -> Command:
@@ -41,11 +100,12 @@ def edit() -> Command:
     return Command(name="edit", help="Paint a picture anew after your words.", options=(*first, *rest))
 
 
-def _slash(command: Command, run: Run, complete: Complete) -> app_commands.Command[Any, ..., None]:
+def _slash(command: Command, run: Run, complete: Complete) -> Slash:
     async def callback(interaction: Interaction, **options: Any) -> None:
-        await run(interaction, command.name, options)
+        said = {name: value for name, value in options.items() if value is not None}
+        await run(interaction, command.name, said)
 
-    made: app_commands.Command[Any, ..., None]
+    made: Slash
     asked = [Parameter("interaction", Parameter.POSITIONAL_OR_KEYWORD, annotation=Interaction)]
     signature = Signature([*asked, *map(_parameter, command.options)])
     callback.__signature__ = signature  # type: ignore[attr-defined]
@@ -53,9 +113,9 @@ def _slash(command: Command, run: Run, complete: Complete) -> app_commands.Comma
         app_commands.describe(**{each.name: each.help for each in command.options})(callback)
     if limited := {each.name: _choices(each) for each in command.options if each.choices}:
         app_commands.choices(**limited)(callback)
-    made = app_commands.Command(name=command.name, description=command.help, callback=callback)
+    made = app_commands.Command(name=command.verb, description=command.help, callback=callback)
     for each in command.options:
-        if each.completes:
+        if each.completes and each.kind == "text":
             made.autocomplete(each.name)(_completion(each, complete))
     return made
 
@@ -76,6 +136,8 @@ def _annotation(option: Option) -> Any:
             return _limited(int, option)
         case "number":
             return _limited(float, option)
+        case "person" | "role" | "channel":
+            return _PICKERS[option.kind]
     most = min(MOST_TEXT, int(option.maximum or MOST_TEXT))
     return str if option.choices else Range[str, 1, most]
 

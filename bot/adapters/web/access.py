@@ -12,18 +12,23 @@ import time
 import unicodedata
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 from aiohttp import web
 
-from bot.models import Member
+from bot.models import HOUSE, Member
 
 TENANT = "web:local"
 GUEST = "Guest"
 NAME_COOKIE = "easel_name"
 SESSION_COOKIE = "easel_session"
 SESSION_SECONDS = 30 * 24 * 3600
+ADMIN_COOKIE = "easel_admin"
+ADMIN_SECONDS = 12 * 3600
+PROXIED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
+"""Headers of proxies: whoever sends one does not sit at this machine."""
 
 
 def clean_name(text: str) -> str:
@@ -79,8 +84,9 @@ class Attempts:
 class Access:
     """Decides about every request; keeps nothing but the last failed logins.
 
-    Without a password only this machine reaches the page, so whoever sits here is the administrator. With
-    one, the password is shared: names are then a courtesy among people who trust each other.
+    Without a password only this machine reaches the page, and whoever sits here is the administrator unless
+    there is an administrator's password. With one, the password is shared: names are then a courtesy among
+    people who trust each other, and nobody administrates without the other password.
     """
 
     def __init__(
@@ -88,14 +94,19 @@ class Access:
         password: str,
         key: bytes | None = None,
         *,
+        admin_password: str = "",
         host: str = "localhost",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.attempts = Attempts()
+        self.admin_attempts = Attempts()
         self._password = password
+        self._admin_password = admin_password
         self._own_names = ("localhost", host.strip("[]").casefold())
-        # A changed password ends every session.
-        self._key = hmac.digest(key or secrets.token_bytes(32), _bytes(password), "sha256")
+        key = key or secrets.token_bytes(32)
+        # A changed password ends every session of its kind, and one kind never passes for the other.
+        self._key = hmac.digest(key, _bytes(password), "sha256")
+        self._admin_key = hmac.digest(key, b"administrator\0" + _bytes(admin_password), "sha256")
         self._clock = clock
 
     @property
@@ -116,31 +127,65 @@ class Access:
         return site not in ("same-origin", "none") or origin not in own
 
     def is_member(self, request: web.Request) -> bool:
-        return not self.needs_password or self._session_holds(request.cookies.get(SESSION_COOKIE, ""))
+        return (
+            not self.needs_password
+            or self._holds(self._key, request.cookies.get(SESSION_COOKIE, ""))
+            or self.is_admin(request)
+        )
+
+    @property
+    def needs_admin_password(self) -> bool:
+        return bool(self._admin_password)
+
+    def is_admin(self, request: web.Request) -> bool:
+        """Whether the person may administrate; never through a proxy without a password."""
+        if self._admin_password:
+            return self._holds(self._admin_key, request.cookies.get(ADMIN_COOKIE, ""))
+        return not self.needs_password and not any(name in request.headers for name in PROXIED)
 
     def opens(self, password: str) -> bool:
         return hmac.compare_digest(_bytes(password), _bytes(self._password))
+
+    def opens_admin(self, password: str) -> bool:
+        right = hmac.compare_digest(_bytes(password), _bytes(self._admin_password))
+        return right and self.needs_admin_password
 
     def member(self, request: web.Request) -> Member:
         try:
             name = clean_name(unquote(request.cookies.get(NAME_COOKIE, "")))
         except ValueError:
             name = GUEST
-        return member_named(name, admin=not self.needs_password)
+        return member_named(name, admin=self.is_admin(request))
+
+    def operator(self, request: web.Request, place: str = HOUSE) -> Member:
+        """The person as an administrator of a place; of the house, and so of all, unless one is named."""
+        return replace(self.member(request), tenant=place)
 
     def sign_in(self, request: web.Request, response: web.StreamResponse) -> None:
-        expires = f"{self._clock() + SESSION_SECONDS:.0f}"
+        self._sign(request, response, SESSION_COOKIE, self._key, SESSION_SECONDS)
+
+    def sign_in_admin(self, request: web.Request, response: web.StreamResponse) -> None:
+        self._sign(request, response, ADMIN_COOKIE, self._admin_key, ADMIN_SECONDS)
+
+    def sign_out(self, response: web.StreamResponse) -> None:
+        response.del_cookie(SESSION_COOKIE)
+        self.sign_out_admin(response)
+
+    def sign_out_admin(self, response: web.StreamResponse) -> None:
+        response.del_cookie(ADMIN_COOKIE)
+
+    def _sign(
+        self, request: web.Request, response: web.StreamResponse, cookie: str, key: bytes, seconds: int
+    ) -> None:
+        expires = f"{self._clock() + seconds:.0f}"
         response.set_cookie(
-            SESSION_COOKIE,
-            f"{expires}.{self._signature(expires)}",
-            max_age=SESSION_SECONDS,
+            cookie,
+            f"{expires}.{_signature(key, expires)}",
+            max_age=seconds,
             httponly=True,
             samesite="Strict",
             secure=_is_https(request),
         )
-
-    def sign_out(self, response: web.StreamResponse) -> None:
-        response.del_cookie(SESSION_COOKIE)
 
     def call(self, request: web.Request, response: web.StreamResponse, name: str) -> None:
         """Remember the name. Raises ValueError."""
@@ -153,13 +198,14 @@ class Access:
             secure=_is_https(request),
         )
 
-    def _session_holds(self, session: str) -> bool:
+    def _holds(self, key: bytes, session: str) -> bool:
         expires, _, signature = session.partition(".")
-        genuine = hmac.compare_digest(_bytes(signature), _bytes(self._signature(expires)))
+        genuine = hmac.compare_digest(_bytes(signature), _bytes(_signature(key, expires)))
         return genuine and int(expires) > self._clock()
 
-    def _signature(self, expires: str) -> str:
-        return hmac.new(self._key, _bytes(expires), "sha256").hexdigest()
+
+def _signature(key: bytes, expires: str) -> str:
+    return hmac.new(key, _bytes(expires), "sha256").hexdigest()
 
 
 def _bytes(text: str) -> bytes:

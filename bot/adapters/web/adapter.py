@@ -15,8 +15,10 @@ from bot.adapters.base import MessageRef
 from bot.adapters.web import assets
 from bot.adapters.web.access import Access, load_key
 from bot.adapters.web.api import Api
+from bot.adapters.web.downloads import Downloads
 from bot.adapters.web.guard import add_headers, middlewares
 from bot.adapters.web.hub import Hub
+from bot.adapters.web.office import Office
 from bot.adapters.web.pages import Pages
 from bot.adapters.web.site import Site
 from bot.adapters.web.views import Views
@@ -95,6 +97,10 @@ class WebAdapter:
         self._hub.publish(job, card)
         return ref
 
+    async def adult(self, job: Job) -> bool:
+        """Pages are open to whoever may come in."""
+        return False
+
     def app(self) -> web.Application:
         """The server's application, without a port."""
         files = assets.load()
@@ -105,19 +111,21 @@ class WebAdapter:
             access=self._access(),
             assets=files,
             views=Views(files),
+            downloads=Downloads(),
         )
         app = web.Application(
             middlewares=middlewares(site),
             client_max_size=self._settings.max_source_bytes + FORM_BYTES,
         )
         app.on_response_prepare.append(add_headers)
-        app.add_routes([*Pages(site).routes(), *Api(site).routes()])
+        app.add_routes([*Pages(site).routes(), *Api(site).routes(), *Office(site).routes()])
         return app
 
     def _access(self) -> Access:
         password = self._settings.web_password.reveal()
-        key = load_key(Path(self._settings.data_dir) / "web.key") if password else b""
-        return Access(password, key, host=self._settings.web_host)
+        admin_password = self._settings.web_admin_password.reveal()
+        key = load_key(Path(self._settings.data_dir) / "web.key") if password or admin_password else b""
+        return Access(password, key, admin_password=admin_password, host=self._settings.web_host)
 
 
 def _family(host: str) -> socket.AddressFamily:

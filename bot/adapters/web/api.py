@@ -63,13 +63,14 @@ class Api:
             options["source"] = upload.picture
         origin = self._origin(self._site.member(request), upload.fields.get("event", ""))
         parent = upload.fields.get("parent", "")
-        return self._answer(await self._studio.handle(command, options, origin, parent=parent))
+        answer = await self._studio.handle(command, options, origin, parent=parent)
+        return self._answer(answer, origin.member)
 
     async def press(self, request: web.Request) -> web.Response:
         with telemetry.ACKNOWLEDGED.labels("web").time():
             values = await texts(request)
             origin = self._origin(self._site.member(request), values.get("event", ""))
-            return self._answer(await self._studio.press(values.get("button", ""), origin))
+            return self._answer(await self._studio.press(values.get("button", ""), origin), origin.member)
 
     async def compose(self, request: web.Request) -> web.Response:
         """What the composer's text says, after changing one option of it if asked to."""
@@ -120,14 +121,15 @@ class Api:
         html = self._site.views.message(change.job, change.card)
         return _frame("card", {"job": change.job.id, "html": html}, self._site.hub.mark(change.number))
 
-    def _answer(self, answer: object) -> web.Response:
+    def _answer(self, answer: object, member: Member) -> web.Response:
         match answer:
             case Card(kind="cancelled" | "deleted"):
                 return web.json_response({})  # the job's own message says so
             case Card(kind="done" | "upscaled"):
                 return web.json_response({"open": f"/jobs/{answer.job}"})
             case Card():
-                return web.json_response({"card": self._site.views.whisper(answer)})
+                links = self._site.downloads.keep(answer.files, member)
+                return web.json_response({"card": self._site.views.whisper(answer, links)})
             case Form():
                 text = composer.form_text(answer)
                 return web.json_response(

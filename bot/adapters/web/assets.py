@@ -19,11 +19,12 @@ class Asset:
 
 
 def load(folder: Path = FOLDER) -> Mapping[str, Asset]:
-    """Every file of the folder by its name."""
-    return {path.name: _load(path) for path in sorted(folder.iterdir()) if path.suffix in TYPES}
+    """Every file in the folder by its path."""
+    paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.*"))}
+    return {name: _load(name, path) for name, path in paths.items() if path.suffix in TYPES}
 
 
-def _load(path: Path) -> Asset:
+def _load(name: str, path: Path) -> Asset:
     body = path.read_bytes()
     digest = hashlib.sha256(body).hexdigest()[:12]
-    return Asset(f"/static/{digest}/{path.name}", TYPES[path.suffix], body)
+    return Asset(f"/static/{digest}/{name}", TYPES[path.suffix], body)

@@ -11,6 +11,7 @@ from bot import commands, presets, prompt
 from bot.card import Form
 from bot.commands import Command, Option
 from bot.errors import Refusal
+from bot.models import Tier
 
 TO_TRY = ("a red heart", "a cat next to a pizza", "a 3d rocket", "a green dragon")
 """What an empty channel offers: things that the model that ships can draw."""
@@ -34,14 +35,15 @@ class Chip:
     more: bool = False  # shown on demand
 
 
-def chips(max_count: int) -> tuple[Chip, ...]:
-    known = presets.load()
+def chips(tier: Tier) -> tuple[Chip, ...]:
+    """What somebody of that tier may choose."""
+    known, max_count = presets.load(), tier.max_count
     styles = tuple((style.name, style.label) for style in known.styles.values())
     shapes = [(ratio, f"{name.capitalize()} {ratio}") for name, ratio in known.aspects.items()]
     ratios = [(ratio, ratio) for ratio in known.ratios]
     counts = tuple((str(n), str(n)) for n in range(1, max_count + 1))
     default = min(prompt.DEFAULT_COUNT, max_count)
-    return (
+    found = (
         Chip(option="style", label="Style", empty="none", choices=styles),
         Chip(option="aspect", label="Shape", empty="square", choices=(*shapes, *ratios)),
         Chip(option="count", label="Pictures", empty=str(default), choices=counts),
@@ -51,6 +53,10 @@ def chips(max_count: int) -> tuple[Chip, ...]:
         Chip(option="guidance", label="Guidance", empty="auto", more=True),
         Chip(option="private", label="Seen by", empty="everyone", choices=(("yes", "only you"),), more=True),
     )
+    if tier.priorities != ("fast", "relax"):  # there is nothing to choose
+        return found
+    turns = (("yes", "relaxed, free"),)
+    return (*found, Chip(option="relax", label="Turn", empty="as usual", choices=turns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +128,12 @@ def typed(line: str) -> tuple[str, dict[str, object]]:
     Options are named as in `/settings style: oil painting` or `/settings --style "oil painting"`; words in
     front of them fill the others in their order, as in `/vary 1a2b3c4d5e6f 2 strong`.
     """
-    found = re.match(r"\s*/([\w-]+)\s*(.*)", line, re.DOTALL)
-    if not found:
+    if not line.lstrip().startswith("/"):
         return "imagine", {"prompt": line}
-    command = commands.command(found[1].casefold())
+    command, rest = commands.find(re.sub(r"\s+", " ", line.strip()[1:], count=1))
     if command.option("prompt"):
-        return command.name, {"prompt": found[2]}
-    return command.name, _options(command, found[2])
+        return command.name, {"prompt": rest}
+    return command.name, _options(command, rest)
 
 
 def _options(command: Command, text: str) -> dict[str, object]:

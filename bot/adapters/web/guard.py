@@ -23,13 +23,14 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-OPEN = ("/static/", "/login", "/healthz")
+NO_PAGE = "This studio has no administrator's page. Whoever runs it can set WEB_ADMIN_PASSWORD."
+OPEN = ("/static/", "/login", "/healthz", "/admin/login")
 """What can be had without the password."""
 
 
 def middlewares(site: Site) -> list[Middleware]:
     """Outermost first."""
-    return [_errors(site), _origins(site), _logins(site)]
+    return [_errors(site), _origins(site), _logins(site), _admins(site)]
 
 
 async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
@@ -57,8 +58,23 @@ def _logins(site: Site) -> Middleware:
         if site.access.is_member(request) or request.path.startswith(OPEN):
             return await handler(request)
         if request.method == "GET" and not request.path.startswith(("/api/", "/pictures/")):
-            raise web.HTTPSeeOther("/login")
+            office = request.path.startswith("/admin") and site.access.needs_admin_password
+            raise web.HTTPSeeOther("/admin/login" if office else "/login")
         raise web.HTTPUnauthorized(text="You are logged out. Open the page again to log in.")
+
+    return middleware
+
+
+def _admins(site: Site) -> Middleware:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        path, access = request.path, site.access
+        inside = path == "/admin" or (path.startswith("/admin/") and path != "/admin/login")
+        if not inside or access.is_admin(request):
+            return await handler(request)
+        if not access.needs_admin_password:
+            raise web.HTTPForbidden(text=NO_PAGE)
+        raise web.HTTPForbidden(text="Only administrators may see this.")
 
     return middleware
 
@@ -96,4 +112,6 @@ def _answer(
         offers = [{"label": offer.label, "text": offer.text} for offer in (refusal.offers if refusal else ())]
         return web.json_response({"notice": notice, "offers": offers}, status=status)
     shown = 404 if status == 422 else status
-    return site.html("problem.html", request, status=shown, problem=notice)
+    # Where an administrator's password would help, the way to it is shown.
+    door = status == 403 and request.path.startswith("/admin") and site.access.needs_admin_password
+    return site.html("problem.html", request, status=shown, problem=notice, door=door)

@@ -7,13 +7,12 @@ import io
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from aiohttp import web
 from PIL import Image
 
 from bot import card, presets, telemetry
-from bot.adapters.web.access import GUEST
 from bot.adapters.web.composer import MAX_TEXT, TO_TRY, chips
 from bot.adapters.web.reading import form, moment, number
 from bot.adapters.web.site import CHANNEL, Site, wants_part
@@ -25,6 +24,7 @@ from bot.models import Job, Member, State
 MESSAGES = 20
 TILES = 40
 ANCESTORS = 8
+TOO_OFTEN = "That was tried too often. Wait a minute, then try again."
 THUMBNAIL = 640  # pixels
 THUMBNAILS = 256  # kept in memory
 IMMUTABLE = "private, max-age=31536000, immutable"
@@ -53,10 +53,12 @@ class Pages:
             web.get("/", self.channel),
             web.get("/line", self.line),
             web.get("/gallery", self.gallery),
+            web.get("/quota", self.quota),
+            web.get("/files/{token}", self.file),
             web.get("/jobs/{job}", self.job),
             web.get("/jobs/{job}/preview", self.preview),
             web.get("/pictures/{job}/{blob:.+}", self.picture),
-            web.get("/static/{digest}/{name}", self.asset),
+            web.get("/static/{digest}/{name:.+}", self.asset),
             web.get("/login", self.login),
             web.post("/login", self.log_in),
             web.post("/logout", self.log_out),
@@ -74,6 +76,7 @@ class Pages:
         cards = [(job, self._studio.card(job)) for job in reversed(jobs)]
         if wants_part(request):
             return self._site.html("messages.html", request, cards=cards, older=older)
+        quota = await self._site.quota(me)
         return await self._site.page(
             request,
             "channel.html",
@@ -82,16 +85,34 @@ class Pages:
             cards=cards,
             older=older,
             prompts=TO_TRY,
-            chips=chips(self._site.settings.max_count),
+            chips=chips(quota["tier"]),
             text=request.query.get("text", "")[:MAX_TEXT],
             max_text=MAX_TEXT,
             max_source_bytes=self._site.settings.max_source_bytes,
+            **quota,
             **self._site.line(me),
         )
 
     async def line(self, request: web.Request) -> web.Response:
-        values = self._site.line(self._site.member(request))
+        me = self._site.member(request)
+        values = self._site.line(me) | await self._site.quota(me)
         return await self._site.page(request, "line.html", page="line", **values)
+
+    async def quota(self, request: web.Request) -> web.Response:
+        """What is used and left, for the script; without it, the page of the line shows the same."""
+        if not wants_part(request):
+            raise web.HTTPSeeOther("/line#own")
+        return self._site.html("quota.html", request, **await self._site.quota(self._site.member(request)))
+
+    async def file(self, request: web.Request) -> web.Response:
+        """A file of an answer, for the person who asked."""
+        found = self._site.downloads.get(request.match_info["token"], self._site.member(request))
+        if found is None:
+            raise web.HTTPNotFound
+        name, body = found
+        disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+        headers = {"Content-Disposition": disposition, "Cache-Control": "no-store"}
+        return web.Response(body=body, content_type="application/octet-stream", headers=headers)
 
     async def gallery(self, request: web.Request) -> web.Response:
         me = self._site.member(request)
@@ -165,8 +186,7 @@ class Pages:
             body = await (self._thumbnail(blob) if small else self._studio.picture(blob))
         except KeyError:
             raise web.HTTPNotFound from None
-        headers = {"Cache-Control": IMMUTABLE, "Vary": "Cookie"}
-        return web.Response(body=body, content_type=_picture_type(body), headers=headers)
+        return picture_answer(body)
 
     async def asset(self, request: web.Request) -> web.Response:
         asset = self._site.assets.get(request.match_info["name"])
@@ -180,16 +200,16 @@ class Pages:
     async def login(self, request: web.Request) -> web.Response:
         if self._site.access.is_member(request):
             raise web.HTTPSeeOther("/")
-        return self._login_page(request)
+        return self._site.login_page(request, "login.html")
 
     async def log_in(self, request: web.Request) -> web.StreamResponse:
         access, values = self._site.access, await form(request)
         address = request.remote or ""
         if access.attempts.exhausted(address):
-            return self._login_page(request, 429, "That was tried too often. Wait a minute, then try again.")
+            return self._site.login_page(request, "login.html", 429, TOO_OFTEN)
         if not access.opens(str(values.get("password", ""))):
             access.attempts.failed(address)
-            return self._login_page(request, 403, "That is not the password.")
+            return self._site.login_page(request, "login.html", 403, "That is not the password.")
         response = web.HTTPSeeOther("/")
         self._call(request, response, str(values.get("name", "")))
         access.sign_in(request, response)
@@ -220,12 +240,6 @@ class Pages:
             self._site.access.call(request, response, name)
         except ValueError as error:
             raise Refusal(str(error)) from error
-
-    def _login_page(self, request: web.Request, status: int = 200, problem: str = "") -> web.Response:
-        name = self._site.member(request).name
-        return self._site.html(
-            "login.html", request, status=status, problem=problem, name="" if name == GUEST else name
-        )
 
     async def _lineage(self, job: Job, me: Member) -> list[Ancestor]:
         """What it was made from, the nearest first; ends where the person may not look."""
@@ -262,6 +276,11 @@ def _rows(job: Job, shown: Card, index: int) -> tuple[tuple[Button, ...], ...]:
     if shown.kind != "done":
         return shown.rows
     return (*card.picked(job, index).rows, *shown.rows[-1:])
+
+
+def picture_answer(body: bytes) -> web.Response:
+    headers = {"Cache-Control": IMMUTABLE, "Vary": "Cookie"}
+    return web.Response(body=body, content_type=_picture_type(body), headers=headers)
 
 
 def _picture_type(body: bytes) -> str:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
 
-from bot.adapters.web.access import Access
+from bot.adapters.web.access import GUEST, Access
 from bot.adapters.web.assets import Asset
+from bot.adapters.web.downloads import Downloads
 from bot.adapters.web.hub import Hub
 from bot.adapters.web.line import describe, shown_jobs
 from bot.adapters.web.views import Views
-from bot.models import Member
+from bot.models import Member, Origin
 from bot.settings import Settings
 from bot.studio import Studio
 
@@ -32,6 +34,7 @@ class Site:
     access: Access
     assets: Mapping[str, Asset]
     views: Views
+    downloads: Downloads
 
     def member(self, request: web.Request) -> Member:
         return self.access.member(request)
@@ -49,6 +52,7 @@ class Site:
             people=names,
             here=request.path,
             needs_password=self.access.needs_password,
+            needs_admin_password=self.access.needs_admin_password,
             **values,
         )
 
@@ -58,6 +62,13 @@ class Site:
         text = self.views.render(template, **values)
         headers = {"Cache-Control": "no-store", "Vary": "Cookie"}
         return web.Response(text=text, content_type="text/html", status=status, headers=headers)
+
+    def login_page(
+        self, request: web.Request, template: str, status: int = 200, problem: str = ""
+    ) -> web.Response:
+        name = self.member(request).name
+        shown = "" if name == GUEST else name
+        return self.html(template, request, status=status, problem=problem, name=shown)
 
     def line(self, reader: Member) -> dict[str, Any]:
         """What `lanes.html` shows to that reader. From memory alone: open pages ask for it all the time."""
@@ -71,6 +82,12 @@ class Site:
         }
         why, views = describe(lanes, jobs, reader)
         return {"why": why, "lanes": views, "more_lanes": len(lanes) - len(views)}
+
+    async def quota(self, me: Member) -> dict[str, Any]:
+        """What `quota.html` shows: the tier and each allowance, budget and gift."""
+        origin = Origin(surface="web", member=me, channel=CHANNEL, event="quota")
+        tier, balances = await self.studio.allowance(origin)
+        return {"tier": tier, "balances": balances, "now": datetime.now(UTC)}
 
     async def _people(self, me: Member) -> list[str]:
         """Names to switch between: mine, and those of the last pictures."""

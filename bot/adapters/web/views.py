@@ -15,9 +15,11 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from bot import card
 from bot.adapters.web.assets import Asset
+from bot.adapters.web.downloads import Link
 from bot.card import Button, Card, CardPicture
-from bot.models import Job
+from bot.models import Balance, Job
 
 TEMPLATES = Path(__file__).parent / "templates"
 PLACES = (("channel", "/", "Channel"), ("line", "/line", "Line"), ("gallery", "/gallery", "Gallery"))
@@ -27,6 +29,7 @@ BUTTON_ICONS = {
     "Edit": "edit",
     "Info": "info",
     "Delete": "bin",
+    "Report": "flag",
     "Cancel": "close",
     "Upscale": "enlarge",
     "Vary (subtle)": "vary",
@@ -61,6 +64,19 @@ class Views:
             stage=stage,
             button_icons=BUTTON_ICONS,
             places=PLACES,
+            person_url=person_url,
+            review_url=review_url,
+            balance_name=balance_name,
+            part_used=part_used,
+            gigabytes=gigabytes,
+            file_size=file_size,
+            used=card.used,
+            resets=card.resets,
+            amount=card.amount,
+            about=card.about,
+            ordinal=card.ordinal,
+            span=card.span,
+            moment=card.moment,
         )
 
     def render(self, template: str, **values: Any) -> str:
@@ -70,9 +86,9 @@ class Views:
         """A job's message, the same for everyone who may see it."""
         return self.render("message.html", job=job, card=card)
 
-    def whisper(self, card: Card) -> str:
-        """An answer that only the person who asked sees."""
-        return self.render("message.html", job=None, card=card)
+    def whisper(self, card: Card, links: Sequence[Link] = ()) -> str:
+        """An answer that only the person who asked sees, with files to download."""
+        return self.render("message.html", job=None, card=card, links=links)
 
     def _icon(self, name: str) -> Markup:
         url = self._assets["icons.svg"].url
@@ -94,6 +110,36 @@ def clock(moment: datetime) -> str:
 
 def picture_url(job: str, blob: str, width: int = 0) -> str:
     return f"/pictures/{quote(job, safe='')}/{quote(blob)}" + (f"?width={width}" if width else "")
+
+
+def review_url(job: str, blob: str) -> str:
+    return f"/admin{picture_url(job, blob)}"
+
+
+def person_url(id: str) -> str:
+    return f"/admin/people/{quote(id, safe=':')}"
+
+
+def balance_name(balance: Balance) -> str:
+    match balance.name:
+        case "":
+            return f"This {balance.per}" if balance.per != "day" else "Today"
+        case "gift":
+            return "Gifts"
+    return balance.name[:1].upper() + balance.name[1:]
+
+
+def part_used(balance: Balance) -> float:
+    """0 … 1."""
+    return min(1.0, balance.used / balance.cap) if balance.cap else 1.0
+
+
+def gigabytes(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB"
+
+
+def file_size(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{max(1, round(size / 1e3))} kB"
 
 
 def preview_url(job: str, picture: CardPicture) -> str:

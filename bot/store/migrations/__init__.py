@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from bot.errors import StoreError
 
-HEAD = "0001"
+HEAD = "0005"
 """The revision that `tables` describes."""
 
 

@@ -15,10 +15,10 @@ A very small text-to-image model that ships inside Easel, so that the first run 
 pictures on a computer with no GPU and no model hub. It knows emoji-like drawings: about 1,250
 concepts, each in up to nine styles.
 
-**State: an early checkpoint.** The denoiser has been trained for {minutes:.0f} minutes on two
-CPU cores that were shared with other work ({pictures:,} pictures seen, {steps:,} steps). So far it
-gets colours right, draws simple shapes such as hearts and round faces, and keeps two things
-apart; most other things are still blobs in their colours. Training goes on from this folder with
+**State.** The denoiser has been trained for {minutes:.0f} minutes on two CPU cores that were shared with
+other work ({pictures:,} pictures seen, {steps:,} steps). The common concepts, pairs of them and small
+counts come out; rare concepts are often wrong, a colour other than a thing's own takes in two cases of
+three, and "noto" and "clip art" say little yet. Training goes on from this folder with
 `python -m engine.embedded.training`.
 
 ## Use
@@ -55,7 +55,7 @@ meaning, or a mixture. Prompts are cut after {length} tokens. English only.
 | `unet` | two levels of 96 and 128 channels, cross-attention in the deeper one, pooled text | 5.6 M |
 | `scheduler` | DDIM, v-prediction, cosine, zero terminal SNR, trailing steps | |
 
-Trained in 32 bits with AdamW (1.5e-3, batch 16), 10% empty prompts, moving average of the weights;
+Trained in 32 bits, then in bfloat16, with AdamW (1.5e-3, batches of 16, then 32), 10% empty prompts, moving average of the weights;
 one drawing in forty is kept aside and never shown to the denoiser.
 
 ## Figures

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,77 +14,10 @@ import pytest
 import simcord
 from PIL import Image
 
-from bot.adapters.discord import DiscordAdapter
 from bot.adapters.discord.client import EaselClient
-from bot.blobs import DirectoryBlobs
 from bot.models import Job, State
-from bot.settings import Secret, Settings
-from bot.store import Store
-from bot.studio import Studio
-from engine.memory import Fault, MemoryEngine
-from tests.web import SMALL
-
-PATIENCE = 30.0  # seconds; only a broken studio needs them
-
-
-@dataclass
-class Rooms:
-    """A running studio with its Discord adapter, not connected to anything yet."""
-
-    studio: Studio
-    store: Store
-    adapter: DiscordAdapter
-    settings: Settings
-    tenants: tuple[str, ...] = ()  # whose jobs the test looks at, and as whom
-    viewer: str = ""
-
-    async def jobs(self) -> list[Job]:
-        """Every unfinished or unshown job, and those that were shown, the newest last."""
-        rows = await self.store.unfinished() + await self.store.undelivered()
-        return [*{job.id: job for job in [*rows, *await self._shown()]}.values()]
-
-    async def _shown(self) -> list[Job]:
-        found: list[Job] = []
-        for tenant in self.tenants:
-            found += await self.store.jobs(tenant, viewer=self.viewer)
-        return found[::-1]
-
-    async def until(self, id: str, *states: State) -> Job:
-        """The job's row once it has ended so, and that was shown or given up."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                job = await self.store.job(id)
-                if job and job.state in states and (job.delivered or not job.state.ended):
-                    return job
-                await asyncio.sleep(0.01)
-
-
-@asynccontextmanager
-async def rooms(
-    folder: Path,
-    *,
-    step_seconds: float = 0.0,
-    fault: Fault | None = None,
-    edit_interval: float = 0.05,
-    **changes: Any,
-) -> AsyncIterator[Rooms]:
-    """The studio and its adapter on a folder, which may have been used before."""
-    settings = Settings(
-        data_dir=folder, model=("memory",), discord_token=Secret("a.token.of-ours"), **changes
-    )
-    store = await Store.open(settings.database_url)
-    blobs = DirectoryBlobs(folder / "pictures")
-    engine = MemoryEngine(blobs.read, models=(SMALL,), fault=fault, step_seconds=step_seconds)
-    studio = Studio(settings=settings, store=store, engine=engine, blobs=blobs)
-    adapter = DiscordAdapter(studio, settings)
-    adapter.edit_interval = edit_interval
-    studio.add(adapter)
-    await studio.start()
-    try:
-        yield Rooms(studio, store, adapter, settings)
-    finally:
-        await studio.close()
-        await store.close()
+from tests.contract.discord.house import Rooms, rooms
+from tests.contract.discord.line import Connects, Line, connect
 
 
 class Server:
@@ -158,6 +90,19 @@ async def server(opened: Opens) -> AsyncIterator[Server]:
 def env(request: pytest.FixtureRequest) -> simcord.Env | None:
     """Where simcord's plugin finds the clock that a test runs by."""
     return request.getfixturevalue("server").env if "server" in request.fixturenames else None
+
+
+@pytest.fixture
+def connected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Connects:
+    """`async with connected(...) as line`."""
+    monkeypatch.setattr("bot.studio.LAST_WORDS", 0.2)  # what still paints when a test ends is nobody's
+    return partial(connect, tmp_path)
+
+
+@pytest.fixture
+async def line(connected: Connects) -> AsyncIterator[Line]:
+    async with connected() as line:
+        yield line
 
 
 def said(message: Any) -> str:

@@ -7,7 +7,7 @@ import io
 import pytest
 from PIL import Image
 
-from bot.adapters.discord.delivery import vault
+from bot.adapters.discord.origins import vault
 from bot.models import State
 from engine.errors import OutOfMemory
 from tests.contract.discord.conftest import Opens, Server, labels, png, said
@@ -17,7 +17,7 @@ async def test_a_slash_command_becomes_pictures(server: Server) -> None:
     job, message = await server.painted("a red fox in snow", count=2)
 
     assert said(message).startswith("**a red fox in snow**\n")
-    assert labels(message)[-4:] == ["Again", "Edit", "Info", "Delete"]
+    assert labels(message)[-5:] == ["Again", "Edit", "Info", "Delete", "Report"]
     assert [a.description for a in message.attachments] == [
         "a red fox in snow, picture 1",
         "a red fox in snow, picture 2",
@@ -89,7 +89,8 @@ async def test_buttons_work_after_a_restart(server: Server) -> None:
 
     child = await server.ended()
     assert (child.parent, child.parent_index, child.request.upscale) == (job.id, 1, 4)
-    assert labels(server.message(child)) == ["Vary (subtle)", "Vary (strong)", "Edit", "Info", "Delete"]
+    vary = ["Vary (subtle)", "Vary (strong)"]
+    assert labels(server.message(child)) == [*vary, "Edit", "Info", "Delete", "Report"]
 
 
 async def test_a_stranger_s_delete_is_refused_privately(server: Server) -> None:
@@ -153,8 +154,8 @@ async def test_a_form_s_other_options_are_flags(server: Server) -> None:
 
     result = await server.ada.submit_modal(shown, {"prompt": "a wolf", "flags": "very nice"})
 
-    (refusal,) = result.followups
-    assert refusal.ephemeral and said(refusal).startswith("“very nice” is not an option.")
+    assert result.response is not None and result.response.ephemeral and result.followups == []
+    assert said(result.response).startswith("“very nice” is not an option.")
 
 
 async def test_a_form_takes_a_picture(server: Server) -> None:
@@ -190,15 +191,55 @@ async def test_private_pictures_are_seen_by_one_alone(server: Server) -> None:
     assert server.channel.history(viewer=server.ben) == []
 
 
-async def test_a_private_default_is_kept_though_the_answer_was_deferred_for_all(server: Server) -> None:
+async def test_a_private_default_is_known_before_the_answer_is_deferred(server: Server) -> None:
     await server.ada.slash(server.channel, "settings", private=True)
 
     result = await server.ada.slash(server.channel, "imagine", prompt="a fox")
 
     await server.ended()
-    (message,) = result.followups
-    assert message.ephemeral and len(message.attachments) == 4
+    (message,) = [m for m in server.channel.history(viewer=server.ada) if m.id == result.response.id]
+    assert result.response.ephemeral and len(message.attachments) == 4 and result.followups == []
     assert server.channel.history(viewer=server.ben) == []
+
+
+async def test_what_starts_from_a_private_picture_is_private(server: Server) -> None:
+    await server.ada.slash(server.channel, "imagine", prompt="a fox", private=True)
+    job = await server.ended()
+
+    for name, options in (
+        ("upscale", {"job": job.id}),
+        ("vary", {"job": job.id, "strength": "strong"}),
+        ("imagine", {"prompt": f"in oil --source {job.id}:1"}),
+    ):
+        result = await server.ada.slash(server.channel, name, **options)
+        assert result.response is not None and result.response.ephemeral and result.followups == []
+        assert (await server.ended()).origin.private
+    assert server.channel.history(viewer=server.ben) == []
+
+
+async def test_a_press_in_a_private_list_paints_a_public_job_for_all(server: Server) -> None:
+    await server.painted()
+    history = await server.ada.slash(server.channel, "history")
+    shown = await server.ada.click(history.response, label="1")
+
+    result = await server.ada.click(shown.response, label="U1")
+
+    child = await server.ended()
+    assert not child.origin.private and result.followups == []
+    assert server.message(child).id in [m.id for m in server.channel.history(viewer=server.ben)]
+
+
+async def test_a_result_links_to_the_message_that_it_came_from(server: Server) -> None:
+    _, message = await server.painted(count=1)
+    address = f"https://discord.com/channels/{server.guild.id}/{server.channel.id}/{message.id}"
+
+    await server.ada.click(message, label="U1")
+    enlarged = server.message(await server.ended())
+    await server.ada.click(message, label="V1 subtle")
+    varied = server.message(await server.ended())
+
+    assert said(enlarged).endswith(f" · [from an earlier picture]({address})")
+    assert said(varied).endswith(f" · [from an earlier picture]({address})")
 
 
 async def test_autocomplete_offers_styles_and_jobs(server: Server) -> None:

@@ -2,91 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+import zipfile
+from dataclasses import replace
 from typing import Any
 
-import discord
 import pytest
-import yarl
 from PIL import Image
 
-from bot.models import State
-from tests.contract.discord import wire as server
-from tests.contract.discord.conftest import Rooms, png, rooms
-from tests.contract.discord.wire import ADA, CHANNEL, DM, EPHEMERAL, SPEC, Fault, Message, Wire
-
-DONE = "seed"  # what only the card of the result says
-
-
-class Line:
-    """A studio that is logged in to the server."""
-
-    def __init__(self, wire: Wire, house: Rooms) -> None:
-        self.wire, self.house = wire, house
-        house.tenants = (f"discord:{server.GUILD}", f"discord:dm:{ADA}")
-        house.viewer = f"discord:{ADA}"
-
-    async def painted(self, prompt: str = "a red fox in snow", **options: Any) -> Message:
-        token = await self.wire.slash("imagine", prompt=prompt, **options)
-        return await self.wire.answered(token, DONE)
-
-    async def started(self, prompt: str = "a fox", **options: Any) -> str:
-        """/imagine, not painted yet; its token."""
-        token = await self.wire.slash("imagine", prompt=prompt, **options)
-        await self.wire.answered(token, prompt)
-        return token
-
-    async def ended(self, *states: State) -> Any:
-        job = max(await self.house.jobs(), key=lambda job: job.created)
-        return await self.house.until(job.id, *(states or (State.RENDERED,)))
-
-
-Connects = Callable[..., Any]
-
-
-@pytest.fixture
-def connected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Connects:
-    """`async with connected(...) as line`."""
-    monkeypatch.setattr("bot.studio.LAST_WORDS", 0.2)  # what still paints when a test ends is nobody's
-
-    @asynccontextmanager
-    async def connect(**changes: Any) -> AsyncIterator[Line]:
-        async with served(monkeypatch) as wire, rooms(tmp_path, **changes) as house:
-            running = asyncio.create_task(house.adapter.run())
-            try:
-                yield Line(wire, house)
-            finally:
-                running.cancel()
-                with suppress(asyncio.CancelledError):
-                    await running
-        assert wire.problems == []
-
-    return connect
-
-
-@asynccontextmanager
-async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Wire]:
-    async with server.served() as wire:
-        monkeypatch.setattr(discord.http.Route, "BASE", f"{wire.url}/api/v10")
-        gateway = yarl.URL(wire.url.replace("http", "ws"))
-        monkeypatch.setattr(discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", gateway)
-        monkeypatch.setattr(discord.asset.Asset, "BASE", wire.url)
-        yield wire
-
-
-@pytest.fixture
-async def line(connected: Connects) -> AsyncIterator[Line]:
-    async with connected() as line:
-        yield line
-
-
-def requests(line: Line, method: str, part: str) -> list[server.Request]:
-    return [each for each in line.wire.requests if each.method == method and part in each.path]
-
+from bot import card as cards
+from bot.card import Card
+from bot.models import Job, State
+from tests.contract.discord.conftest import png
+from tests.contract.discord.line import DONE, Connects, Line, requests
+from tests.contract.discord.wire import ADA, CHANNEL, DM, EPHEMERAL, SPEC, Fault, Message, place
 
 # ---- the way of a request
 
@@ -141,8 +70,9 @@ async def test_commands_can_be_installed_anywhere(line: Line) -> None:
     names = {each["name"]: each for each in put.json}
     assert {"imagine", "edit", "upscale", "vary", "queue", "cancel", "history", "show"} <= names.keys()
     assert {"Use as source", "Variations", "Upscale", "Info"} <= names.keys()
-    assert all(each["integration_types"] == [0, 1] for each in put.json)
-    assert all(each["contexts"] == [0, 1, 2] for each in put.json)
+    everywhere = [each for each in put.json if each["name"] != "admin"]
+    assert all(each["integration_types"] == [0, 1] for each in everywhere)
+    assert all(each["contexts"] == [0, 1, 2] for each in everywhere)
     assert names["Upscale"]["name_localizations"] == {"de": "Vergrößern"}
     assert names["queue"]["description_localizations"]["de"].startswith("Wer wartet")
     options = {each["name"]: each for each in names["imagine"]["options"]}
@@ -193,19 +123,6 @@ async def test_a_double_click_paints_once(connected: Connects) -> None:
         await line.wire.answered(first, DONE)
         assert line.wire.callbacks[second][0] == 6
         assert len(await line.house.jobs()) == 2
-
-
-async def test_a_replayed_interaction_is_answered_once(line: Line) -> None:
-    token = await line.wire.slash("imagine", prompt="a fox")
-    await line.wire.answered(token, DONE)
-    id = token.removeprefix("secret-token-")
-    line.wire._ids = iter([int(id), *range(90_000, 91_000)])  # type: ignore[assignment]
-
-    replayed = await line.wire.slash("imagine", prompt="a fox")
-    await line.wire.until(lambda: len(requests(line, "POST", f"{replayed}/callback")) == 2)
-    await line.painted("another", count=1)
-
-    assert len(await line.house.jobs()) == 2
 
 
 async def test_a_cancelled_job_says_so(connected: Connects) -> None:
@@ -261,7 +178,7 @@ async def test_a_result_that_can_go_nowhere_says_why(connected: Connects) -> Non
 async def test_where_the_bot_is_not_itself_the_result_can_be_fetched(
     connected: Connects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.adapters.discord.desk.TOKEN_SECONDS", 100.0)
+    monkeypatch.setattr("bot.adapters.discord.origins.TOKEN_SECONDS", 100.0)
     async with connected(step_seconds=0.5) as line:
         mine = {"authorizing_integration_owners": {"1": str(ADA)}}
         data = {"id": "9", "name": "imagine", "type": 1, "options": [_text("prompt", "a fox")]}
@@ -275,6 +192,91 @@ async def test_where_the_bot_is_not_itself_the_result_can_be_fetched(
         await line.wire.answered(token, DONE)
         assert "Fetch result" not in line.wire.response(token).buttons
         assert not requests(line, "PATCH", "/channels/")
+
+
+STRANGE = {"authorizing_integration_owners": {"1": str(ADA)}}  # only Ada has installed Easel
+
+
+async def test_where_only_a_person_has_installed_it_five_follow_ups_suffice(connected: Connects) -> None:
+    async with connected(step_seconds=0.1) as line:
+        token = await line.wire.command("imagine", STRANGE, prompt="a fox")
+        message = await line.wire.answered(token, DONE)
+        for label in ("Info", "Edit", "U1", "Again"):
+            pressed = await line.wire.press(message, label, **STRANGE)
+            await line.wire.until(lambda pressed=pressed: pressed in line.wire.callbacks)
+        refused = await line.wire.command("imagine", STRANGE, prompt="a fox", count=16, size="9999x9999")
+        await line.wire.until(lambda: (found := line.wire.aside(refused)) and found.text)
+
+        assert line.wire.follow_ups[token] == 0
+        assert max(line.wire.follow_ups.values(), default=0) <= 1
+
+
+async def test_a_private_result_is_edited_where_only_a_person_has_installed_it(connected: Connects) -> None:
+    async with connected(step_seconds=0.05) as line:
+        token = await line.wire.command("imagine", STRANGE, prompt="a fox", private=True)
+
+        message = await line.wire.answered(token, DONE)
+
+        assert message.flags & EPHEMERAL and line.wire.follow_ups[token] == 0
+
+
+async def test_a_queue_that_is_longer_than_a_token_ends_in_the_same_message(
+    connected: Connects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.adapters.discord.origins.TOKEN_SECONDS", 21.0)  # one second until it is let be
+    async with connected(step_seconds=0.2) as line:
+        token = await line.started()
+
+        message = await line.wire.answered(token, DONE)
+
+        ours = requests(line, "PATCH", f"/channels/{CHANNEL}/messages/{message.id}")
+        assert len(message.attachments) == 4 and ours
+
+
+async def test_pictures_are_made_to_fit_the_place(line: Line) -> None:
+    same: dict[str, Any] = {"prompt": "a fox", "seed": 7, "count": 1}
+    whole = await line.painted(**same)
+    limit = whole.attachments[0]["size"] - 1
+
+    token = await line.wire.command("imagine", {"attachment_size_limit": limit}, **same)
+    smaller = await line.wire.answered(token, DONE)
+    token = await line.wire.command("imagine", {"attachment_size_limit": 10}, **same)
+    none = await line.wire.answered(token, DONE)
+
+    assert [each["filename"].rpartition(".")[2] for each in smaller.attachments] == ["webp"]
+    assert smaller.attachments[0]["size"] <= limit
+    assert none.attachments == [] and "too large for Discord here" in none.text
+
+
+async def test_a_file_comes_with_its_answer(line: Line) -> None:
+    await line.painted(count=1)
+
+    token = await line.wire.slash("privacy export")
+
+    answer = await line.wire.answered(token, "Your data")
+    (attached,) = answer.attachments
+    assert answer.flags & EPHEMERAL
+    assert zipfile.is_zipfile(io.BytesIO(line.wire.files[attached["id"]]))
+    shown = [each["file"]["url"] for each in answer.components[0]["components"] if each["type"] == 13]
+    assert shown == [f"attachment://{attached['filename']}"]
+
+
+async def test_a_picture_for_age_restricted_channels_is_sent_to_nobody_directly(
+    connected: Connects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rated(job: Job) -> Card:
+        return replace(done(job), adult=True)
+
+    async with connected(step_seconds=0.2) as line:
+        line.wire.places[CHANNEL] = place(CHANNEL, nsfw=True)
+        done = cards.done
+        monkeypatch.setattr("bot.card.done", rated)
+        token = await line.started(private=True)
+        line.wire.expired.add(token)
+
+        await line.ended()
+        (sent,) = [m for m in line.wire.messages.values() if m.channel == DM]
+        assert sent.attachments == [] and "age-restricted" in sent.text
 
 
 def _text(name: str, value: str) -> dict[str, Any]:
@@ -368,61 +370,6 @@ async def test_a_server_error_is_tried_again(line: Line) -> None:
     message = await line.painted(count=1)
 
     assert fault.times == 0 and len(message.attachments) == 1
-
-
-async def test_a_dropped_connection_is_resumed(line: Line) -> None:
-    await line.painted(count=1)
-
-    await line.wire.drop()
-    await line.painted("again there", count=1)
-
-    assert [each["op"] for each in line.wire.hellos] == [2, 6]
-
-
-async def test_an_invalid_session_is_begun_anew(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    await line.painted(count=1)
-
-    await line.wire.invalidate(resumable=False)
-    await line.painted("again there", count=1)
-
-    assert [each["op"] for each in line.wire.hellos] == [2, 2]
-
-
-async def test_a_refused_token_leaves_the_rest_running(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    async with served(monkeypatch) as wire, rooms(tmp_path) as house:
-        wire.token_is_good = False
-
-        await asyncio.wait_for(house.adapter.run(), server.PATIENCE)
-
-        assert capsys.readouterr().out.count("Discord does not accept DISCORD_TOKEN") == 1
-        assert house.studio.line() == ()
-
-
-async def test_a_token_refused_by_the_gateway_ends_it_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    async with served(monkeypatch) as wire, rooms(tmp_path) as house:
-        wire.refuse = 4004
-
-        await asyncio.wait_for(house.adapter.run(), server.PATIENCE)
-
-        assert "Discord does not accept DISCORD_TOKEN" in capsys.readouterr().out
-
-
-async def test_a_failed_handshake_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.adapters.discord.adapter.SHORTEST_DELAY", 0.05)
-    async with served(monkeypatch) as wire, rooms(tmp_path) as house:
-        wire.faults.append(Fault("GET", r"/gateway/bot", 404, {"message": "not now", "code": 0}))
-        running = asyncio.create_task(house.adapter.run())
-
-        token = await wire.slash("help")
-        await wire.answered(token, "/imagine")
-
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
 
 
 async def test_no_token_is_logged(connected: Connects, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ import itertools
 import json
 import re
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,12 +23,15 @@ from aiohttp import WSMsgType, web
 from jsonschema import Draft202012Validator
 
 SPEC = Path(__file__).parents[4] / "shared" / "specs" / "discord-openapi.json"
-PATIENCE = 30.0  # seconds; only a broken studio needs them
+PATIENCE = 20.0  # seconds; only a broken studio needs them
 MOST_BYTES = 10 * 2**20  # of one file
+MOST_FOLLOW_UPS = 5  # where the bot is not in the server itself
 
 APPLICATION, BOT, GUILD, CHANNEL, DM, ADA = 1001, 1002, 2001, 3001, 3002, 4001
 EPHEMERAL, LOADING = 1 << 6, 1 << 7
 Json = dict[str, Any]
+BODY: web.RequestKey[Any] = web.RequestKey("body", object)
+FILES: web.RequestKey[dict[str, bytes]] = web.RequestKey("files", dict)
 
 
 @dataclass
@@ -50,6 +54,47 @@ class Fault:
     body: Json
     headers: dict[str, str] = field(default_factory=dict)
     times: int = 1
+
+
+@dataclass
+class Limit:
+    """So many requests of a kind in so many seconds, as Discord's headers tell it."""
+
+    method: str
+    path: str  # a pattern
+    most: int
+    seconds: float
+    refused: int = 0
+    _since: float = 0.0
+    _used: int = 0
+
+    def of(self, method: str, path: str) -> bool:
+        return method == self.method and re.fullmatch(self.path, path) is not None
+
+    def take(self) -> bool:
+        if time.monotonic() >= self._since + self.seconds:
+            self._since, self._used = time.monotonic(), 0
+        self._used += 1
+        self.refused += self._used > self.most
+        return self._used <= self.most
+
+    @property
+    def _left(self) -> float:
+        return max(0.0, self._since + self.seconds - time.monotonic())
+
+    def headers(self) -> dict[str, str]:
+        return {
+            "X-RateLimit-Limit": str(self.most),
+            "X-RateLimit-Remaining": str(max(0, self.most - self._used)),
+            "X-RateLimit-Reset-After": f"{self._left:.3f}",
+            "X-RateLimit-Reset": f"{time.time() + self._left:.3f}",
+            "X-RateLimit-Bucket": f"{self.method}-{self.path}",
+        }
+
+    def refusal(self) -> web.Response:
+        body = {"message": "You are being rate limited.", "retry_after": self._left, "global": False}
+        more = {"Retry-After": f"{self._left:.3f}", "Via": "1.1 google"}
+        return _json(body, status=429, headers=self.headers() | more)
 
 
 @dataclass
@@ -94,17 +139,27 @@ def _buttons(components: list[Json]) -> list[tuple[str, str]]:
 class Wire:
     """The server's state, and the hand that moves people."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, checks: bool = True) -> None:
+        self.checks = checks  # whether requests are kept and compared with the document
         self.requests: list[Request] = []
         self.messages: dict[int, Message] = {}
         self.files: dict[str, bytes] = {}
+        self.fetched: list[str] = []  # files that somebody asked for
         self.originals: dict[str, int] = {}  # token → its response
         self.modals: dict[str, Json] = {}
         self.callbacks: dict[str, tuple[int, float]] = {}  # token → kind, seconds it took
         self.expired: set[str] = set()
+        self.strange: set[str] = set()  # tokens from places that the bot is not in itself
+        self.follow_ups: Counter[str] = Counter()
+        self.said_after: dict[str, int] = {}  # token → its newest follow-up
         self.faults: list[Fault] = []
         self.problems: list[str] = []
+        self.places: dict[int, Json] = {CHANNEL: place(CHANNEL)}  # channels that the bot can see
+        self.limits: list[Limit] = []
+        self.last: Json = {}  # the newest event
+        self.missed: list[Json] = []  # events that a resumed connection is told again
         self.hellos: list[Json] = []  # every identify and resume
+        self.slammed = 0  # gateway connections that are refused before they are one
         self.refuse: int = 0  # gateway close code to answer an identify with
         self.token_is_good = True
         self.url = ""
@@ -118,16 +173,20 @@ class Wire:
 
     # ---- what people do
 
-    async def slash(self, name: str, *, files: dict[str, bytes] | None = None, **options: Any) -> str:
-        """Ada's slash command; returns its token."""
-        given = [{"name": key, "type": _kind(value), "value": value} for key, value in options.items()]
-        resolved: Json = {"attachments": {}}
+    async def slash(
+        self, name: str, *, files: dict[str, bytes] | None = None, about: Json | None = None, **options: Any
+    ) -> str:
+        """Ada's slash command; returns its token. `about` replaces what is told of the files."""
+        given, resolved = _given(options)
         for key, content in (files or {}).items():
-            stored = self.store(f"{key}.png", content)
-            resolved["attachments"][stored["id"]] = stored
+            stored = self.store(f"{key}.png", content) | (about or {})
+            resolved.setdefault("attachments", {})[stored["id"]] = stored
             given.append({"name": key, "type": 11, "value": stored["id"]})
-        data = {"id": "9", "name": name, "type": 1, "options": given, "resolved": resolved}
-        return await self.interact(2, data)
+        return await self.interact(2, _typed(name, given, resolved))
+
+    async def command(self, name: str, about: Json, **options: Any) -> str:
+        """Anybody's slash command; `about` replaces parts of the interaction."""
+        return await self.interact(2, _typed(name, *_given(options)), **about)
 
     async def press(self, message: Message, label: str, **more: Any) -> str:
         """Ada presses a button."""
@@ -140,13 +199,6 @@ class Wire:
         self._sent[token] = time.monotonic()
         if "message" in more:
             self._pressed[token] = int(more["message"]["id"])
-        person = {
-            "id": str(ADA),
-            "username": "ada",
-            "discriminator": "0",
-            "avatar": None,
-            "global_name": "Ada",
-        }
         event = {
             "id": id,
             "application_id": str(APPLICATION),
@@ -158,46 +210,55 @@ class Wire:
             "guild_locale": "en-US",
             "locale": "en-US",
             "channel_id": str(CHANNEL),
-            "channel": {"id": str(CHANNEL), "type": 0, "name": "pictures", "permissions": "0", "position": 0},
-            "member": {
-                "user": person,
-                "roles": [],
-                "permissions": "0",
-                "joined_at": None,
-                "flags": 0,
-                "deaf": False,
-                "mute": False,
-            },
+            "channel": place(CHANNEL),
+            "member": member(),
             "context": 0,
             "authorizing_integration_owners": {"0": str(GUILD)},
             "attachment_size_limit": MOST_BYTES,
             "entitlements": [],
             "data": data,
         }
-        await self.send("INTERACTION_CREATE", event | more)
+        event |= more
+        if "0" not in event["authorizing_integration_owners"]:
+            self.strange.add(token)
+        await self.send("INTERACTION_CREATE", event)
         return token
 
-    async def say(self, content: str) -> None:
+    async def say(self, content: str, **more: Any) -> None:
         """Ada writes something that mentions the bot."""
         ada = {"id": str(ADA), "username": "ada", "discriminator": "0", "avatar": None}
         written = self.payload(Message(next(self._ids), CHANNEL, content=content))
         about = {"author": ada, "mentions": [_bot()], "guild_id": str(GUILD)}
+        await self.join(place(CHANNEL))
+        await self.send("MESSAGE_CREATE", written | about | more)
+
+    async def join(self, *channels: Json) -> None:
+        """The bot is in the server, and sees its channels."""
         guild = {"id": str(GUILD), "name": "home", "unavailable": False, "member_count": 1, "large": False}
-        channel = {"id": str(CHANNEL), "type": 0, "name": "pictures", "position": 0}
         lists: Json = {key: [] for key in ("members", "threads", "roles", "emojis", "features")}
-        await self.send("GUILD_CREATE", guild | lists | _GUILD | {"channels": [channel]})
-        await self.send("MESSAGE_CREATE", written | about)
+        await self.send("GUILD_CREATE", guild | lists | _GUILD | {"channels": [*channels]})
+
+    async def connected(self) -> None:
+        """Wait until the bot has identified itself."""
+        await self._connected.wait()
 
     async def send(self, name: str, data: Json) -> None:
         await self._connected.wait()
         assert self._socket
-        await self._socket.send_json({"op": 0, "t": name, "s": next(self._sequence), "d": data})
+        self.last = {"op": 0, "t": name, "d": data}
+        await self._socket.send_json(self.last | {"s": next(self._sequence)})
 
     async def invalidate(self, *, resumable: bool) -> None:
         """Opcode 9."""
         assert self._socket
         self._connected.clear()
         await self._socket.send_json({"op": 9, "d": resumable})
+
+    async def ask_to_reconnect(self) -> None:
+        """Opcode 7."""
+        assert self._socket
+        self._connected.clear()
+        await self._socket.send_json({"op": 7, "d": None})
 
     async def drop(self) -> None:
         """Close the gateway connection so that it can be resumed."""
@@ -210,20 +271,24 @@ class Wire:
     def response(self, token: str) -> Message | None:
         return self.messages.get(self.originals.get(token, 0))
 
-    async def until(self, there: Callable[[], Any]) -> Any:
+    async def until(self, there: Callable[[], Any], patience: float = PATIENCE) -> Any:
         """What `there` finds, once it finds it."""
         async with self._changed:
-            await asyncio.wait_for(self._changed.wait_for(there), PATIENCE)
+            await asyncio.wait_for(self._changed.wait_for(there), patience)
         return there()
 
-    async def answered(self, token: str, text: str) -> Message:
+    async def answered(self, token: str, text: str, patience: float = PATIENCE) -> Message:
         """The response, once it shows a text."""
 
         def there() -> Message | None:
             found = self.response(token)
             return found if found and text in found.text else None
 
-        return await self.until(there)
+        return await self.until(there, patience)
+
+    def aside(self, token: str) -> Message | None:
+        """The newest follow-up of an interaction, or its response."""
+        return self.messages.get(self.said_after.get(token, 0)) or self.response(token)
 
     async def told(self) -> None:
         async with self._changed:
@@ -231,7 +296,10 @@ class Wire:
 
     # ---- the gateway
 
-    async def gateway(self, request: web.Request) -> web.WebSocketResponse:
+    async def gateway(self, request: web.Request) -> web.StreamResponse:
+        if self.slammed:
+            self.slammed -= 1
+            return web.Response(status=503)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         await socket.send_json({"op": 10, "d": {"heartbeat_interval": 5000}})
@@ -250,6 +318,8 @@ class Wire:
             case 6:
                 self.hellos.append(frame)
                 self._socket = socket
+                for event in self.missed:
+                    await socket.send_json(event | {"s": next(self._sequence)})
                 await socket.send_json({"op": 0, "t": "RESUMED", "s": next(self._sequence), "d": {}})
                 self._connected.set()
         await self.told()
@@ -280,16 +350,23 @@ class Wire:
             return await handler(request)
         body, files = await _body(request)
         path = request.path.removeprefix("/api/v10")
-        seen = Request(request.method, path, body, files)
-        self.requests.append(seen)
-        self.problems += problems(seen)
-        request["body"], request["files"] = body, files
+        if self.checks:
+            seen = Request(request.method, path, body, files)
+            self.requests.append(seen)
+            self.problems += problems(seen)
+        request[BODY], request[FILES] = body, files
         for fault in self.faults:
             if fault.times and fault.method == request.method and re.fullmatch(fault.path, path):
                 fault.times -= 1
                 await self.told()
                 return _json(fault.body, status=fault.status, headers=fault.headers)
+        limit = next((each for each in self.limits if each.of(request.method, path)), None)
+        if limit and not limit.take():
+            await self.told()
+            return limit.refusal()
         response = await handler(request)
+        if limit:
+            response.headers.update(limit.headers())
         await self.told()
         return response
 
@@ -331,12 +408,12 @@ class Wire:
                 "type": 1,
             }
             | each
-            for index, each in enumerate(request["body"], start=100)
+            for index, each in enumerate(request[BODY], start=100)
         ]
         return _json(made)
 
     async def callback(self, request: web.Request) -> web.Response:
-        token, body = request.match_info["token"], request["body"]
+        token, body = request.match_info["token"], request[BODY]
         if token in self.callbacks:
             return _error(400, 40060, "Interaction has already been acknowledged.")
         self.callbacks[token] = (body["type"], time.monotonic() - self._sent[token])
@@ -348,7 +425,7 @@ class Wire:
             self.originals[token] = self._pressed[token]
         elif body["type"] in (4, 5):
             flags = data.get("flags", 0) | (LOADING if body["type"] == 5 else 0)
-            message = self._make(CHANNEL, data | {"flags": flags}, request["files"])
+            message = self._make(CHANNEL, data | {"flags": flags}, request[FILES])
             self.originals[token] = message.id
             about["response_message_id"] = str(message.id)
         return _json({"interaction": about})
@@ -361,17 +438,27 @@ class Wire:
         return self._touch(id, request)
 
     async def webhook(self, request: web.Request) -> web.Response:
-        if request.match_info["token"] in self.expired:
+        token = request.match_info["token"]
+        if token in self.expired:
             return _error(401, 50027, "Invalid Webhook Token")
-        return _json(self.payload(self._make(CHANNEL, request["body"], request["files"])))
+        self.follow_ups[token] += 1
+        if token in self.strange and self.follow_ups[token] > MOST_FOLLOW_UPS:
+            return _error(400, 40094, "Maximum number of follow-up messages reached.")
+        message = self._make(CHANNEL, request[BODY], request[FILES])
+        self.said_after[token] = message.id
+        return _json(self.payload(message))
+
+    async def channel(self, request: web.Request) -> web.Response:
+        found = self.places.get(int(request.match_info["channel"]))
+        return _json(found) if found else _error(403, 50001, "Missing Access")
 
     async def channel_message(self, request: web.Request) -> web.Response:
         return self._touch(int(request.match_info["message"]), request)
 
     async def channel_messages(self, request: web.Request) -> web.Response:
-        body, channel = request["body"], int(request.match_info["channel"])
+        body, channel = request[BODY], int(request.match_info["channel"])
         same = (m for m in self.messages.values() if body.get("nonce") and m.nonce == body["nonce"])
-        message = next(same, None) or self._make(channel, body, request["files"])
+        message = next(same, None) or self._make(channel, body, request[FILES])
         return _json(self.payload(message))
 
     async def direct(self, request: web.Request) -> web.Response:
@@ -379,6 +466,7 @@ class Wire:
         return _json({"id": str(DM), "type": 1, "recipients": [ada]})
 
     async def file(self, request: web.Request) -> web.Response:
+        self.fetched.append(request.match_info["name"])
         return web.Response(body=self.files[request.match_info["name"]])
 
     def _touch(self, id: int, request: web.Request) -> web.Response:
@@ -389,7 +477,7 @@ class Wire:
             message.deleted = True
             return web.Response(status=204)
         if request.method == "PATCH":
-            self._change(message, request["body"], request["files"])
+            self._change(message, request[BODY], request[FILES])
         return _json(self.payload(message))
 
     def _make(self, channel: int, body: Json, files: dict[str, bytes]) -> Message:
@@ -457,6 +545,7 @@ class Wire:
                 web.post(api + "/interactions/{id}/{token}/callback", self.callback),
                 web.post(hook, self.webhook),
                 web.route("*", hook + "/messages/{message}", self.webhook_message),
+                web.get(api + "/channels/{channel}", self.channel),
                 web.post(api + "/channels/{channel}/messages", self.channel_messages),
                 web.route("*", api + "/channels/{channel}/messages/{message}", self.channel_message),
                 web.post(api + "/users/@me/channels", self.direct),
@@ -477,6 +566,66 @@ _GUILD: Json = {
     "afk_timeout": 60,
     "system_channel_flags": 0,
 }
+
+
+def member(id: int = ADA, name: str = "ada", *, roles: tuple[int, ...] = (), permissions: int = 0) -> Json:
+    """A person in the server, as an interaction names them."""
+    user = {"id": str(id), "username": name, "discriminator": "0", "avatar": None}
+    return {
+        "user": user | {"global_name": name.capitalize()},
+        "roles": [str(role) for role in roles],
+        "permissions": str(permissions),
+        "joined_at": None,
+        "flags": 0,
+        "deaf": False,
+        "mute": False,
+    }
+
+
+@dataclass(frozen=True)
+class Pick:
+    """What was chosen from one of Discord's lists: 6 a person, 7 a channel, 8 a role."""
+
+    type: int
+    id: int
+
+
+def _typed(name: str, given: list[Json], resolved: Json) -> Json:
+    """A command as it is sent; "admin gift" is a subcommand of a group."""
+    first, _, verb = name.partition(" ")
+    options = [{"name": verb, "type": 1, "options": given}] if verb else given
+    return {"id": "9", "name": first, "type": 1, "options": options, "resolved": resolved}
+
+
+def _given(options: Json) -> tuple[list[Json], Json]:
+    """Options as they are sent, and what their ids stand for."""
+    given: list[Json] = []
+    resolved: Json = {}
+    for key, value in options.items():
+        if isinstance(value, Pick):
+            given.append({"name": key, "type": value.type, "value": str(value.id)})
+            for kind, what in _resolved(value).items():
+                resolved.setdefault(kind, {})[str(value.id)] = what
+        else:
+            given.append({"name": key, "type": _kind(value), "value": value})
+    return given, resolved
+
+
+def _resolved(pick: Pick) -> Json:
+    if pick.type == 6:
+        about = member(pick.id, "ben")
+        return {"users": about.pop("user"), "members": about}
+    if pick.type == 7:
+        return {"channels": place(pick.id)}
+    colours = {"primary_color": 0, "secondary_color": None, "tertiary_color": None}
+    role = {"name": "painters", "color": 0, "colors": colours, "hoist": False, "position": 1, "flags": 0}
+    return {"roles": role | {"id": str(pick.id), "permissions": "0", "managed": False, "mentionable": False}}
+
+
+def place(id: int, kind: int = 0, **more: Any) -> Json:
+    """A channel of the server."""
+    about: Json = {"id": str(id), "type": kind, "name": "pictures", "permissions": "0", "position": 0}
+    return about | {"guild_id": str(GUILD)} | more
 
 
 def _kind(value: Any) -> int:
@@ -511,9 +660,9 @@ async def _body(request: web.Request) -> tuple[Any, dict[str, bytes]]:
 
 
 @asynccontextmanager
-async def served() -> AsyncIterator[Wire]:
+async def served(*, checks: bool = True) -> AsyncIterator[Wire]:
     """A server on a free port of this machine."""
-    wire = Wire()
+    wire = Wire(checks=checks)
     runner = web.AppRunner(wire.app(), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -540,6 +689,7 @@ _PATHS = (
     (r"/webhooks/\d+/[^/]+", "/webhooks/{webhook_id}/{webhook_token}"),
     (r"/channels/\d+/messages/\d+", "/channels/{channel_id}/messages/{message_id}"),
     (r"/channels/\d+/messages", "/channels/{channel_id}/messages"),
+    (r"/channels/\d+", "/channels/{channel_id}"),
     (r"/applications/\d+/commands", "/applications/{application_id}/commands"),
     (r"/users/@me/channels", "/users/@me/channels"),
 )

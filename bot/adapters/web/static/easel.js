@@ -62,6 +62,19 @@ function showTimes(root) {
   }
 }
 
+/** The allowance, again: a request was accepted, or something ended. */
+let counting;
+function recount() {
+  clearTimeout(counting);
+  counting = setTimeout(async () => {
+    for (const place of all("[data-quota]")) {
+      const fresh = place.cloneNode(false);
+      fresh.append(await part("/quota").catch(() => document.createDocumentFragment()));
+      if (fresh.hasChildNodes()) morph(place, fresh);
+    }
+  }, 300);
+}
+
 const announce = (text) => (one("#live").textContent = text);
 const nearEnd = () => window.innerHeight + window.scrollY > document.documentElement.scrollHeight - 160;
 const toEnd = () => window.scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
@@ -72,6 +85,7 @@ function showCard(html) {
   const old = document.getElementById(fresh.id);
   const mine = fresh.dataset.owner === me;
   if (mine && old?.dataset.stage !== fresh.dataset.stage) announce(fresh.dataset.say);
+  if (mine && old?.className !== fresh.className) recount();
   const stay = nearEnd() || (mine && !old);
   if (old) {
     const arrived = one(".coming", old) && one(".still", fresh);

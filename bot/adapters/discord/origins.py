@@ -1,0 +1,114 @@
+"""Who acts, where, and how they are answered.
+
+`Origin.reply` of this surface: `channel`, `user`, `limit` (bytes of a file), and either `reply_to` (a
+message) or `token`, `expires` (Unix time), `message` (the deferred response), `ephemeral`, and `open`
+(whether the bot itself is in that place). The token is a secret, so it is sealed: see `vault`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from typing import Any
+
+import discord
+from cryptography.fernet import Fernet
+
+from bot.adapters.discord.layout import LEAST_LIMIT
+from bot.models import Member, Origin
+
+Interaction = discord.Interaction[Any]
+
+TOKEN_SECONDS = 15 * 60.0
+
+
+def vault(client: discord.Client) -> Fernet:
+    """Seals interaction tokens for the database, with a key that only the bot's own token gives."""
+    digest = hashlib.sha256(f"interaction tokens of {client.http.token}".encode()).digest()
+    return Fernet(base64.urlsafe_b64encode(digest))
+
+
+def member_of(interaction: Interaction) -> Member:
+    """Who acts. A server is a tenant, and so is each direct message and each group."""
+    user = interaction.user
+    if interaction.guild_id:
+        tenant = f"discord:{interaction.guild_id}"
+    elif interaction.context.private_channel:
+        tenant = f"discord:group:{interaction.channel_id}"
+    else:
+        tenant = f"discord:dm:{user.id}"
+    admin = bool(interaction.guild_id) and interaction.permissions.manage_guild
+    return Member(
+        tenant=tenant, id=f"discord:{user.id}", name=user.display_name, admin=admin, roles=roles_of(user)
+    )
+
+
+def of_interaction(interaction: Interaction, message: int, *, ephemeral: bool) -> Origin:
+    """Who acts, where, and how they are answered. `message` is the response's id."""
+    return Origin(
+        surface="discord",
+        member=member_of(interaction),
+        channel=channel_of(interaction.channel),
+        event=str(interaction.id),
+        private=ephemeral,
+        adult=is_adult(interaction.channel),
+        reply={
+            "channel": interaction.channel_id,
+            "user": interaction.user.id,
+            "limit": interaction.filesize_limit,
+            "token": vault(interaction.client).encrypt(interaction.token.encode()).decode(),
+            "expires": time.time() + TOKEN_SECONDS,
+            "message": message,
+            "ephemeral": ephemeral,
+            "open": interaction.is_guild_integration() or interaction.context.dm_channel,
+        },
+    )
+
+
+def roles_of(person: discord.User | discord.Member) -> tuple[str, ...]:
+    """Ids of a member's roles, as the event names them: `roles` knows only those of a server in the cache."""
+    return tuple(map(str, getattr(person, "_roles", ())))
+
+
+def channel_of(channel: Any) -> str:
+    """The channel that rules and budgets know: a thread's is the one it belongs to."""
+    if isinstance(channel, discord.Thread):
+        return str(channel.parent_id)
+    return str(channel.id) if channel else ""
+
+
+def is_adult(channel: Any) -> bool:
+    """Whether a channel, or the one a thread belongs to, is age-restricted. Direct messages never are."""
+    asked = getattr(channel, "is_nsfw", None)
+    return bool(asked and asked())
+
+
+def of_message(message: discord.Message) -> Origin:
+    """Who wrote, where, and how they are answered."""
+    author = message.author
+    tenant = f"discord:{message.guild.id}" if message.guild else f"discord:dm:{author.id}"
+    admin = isinstance(author, discord.Member) and author.guild_permissions.manage_guild
+    return Origin(
+        surface="discord",
+        member=Member(
+            tenant=tenant,
+            id=f"discord:{author.id}",
+            name=author.display_name,
+            admin=admin,
+            roles=roles_of(author),
+        ),
+        channel=channel_of(message.channel),
+        event=str(message.id),
+        adult=is_adult(message.channel),
+        reply={
+            "channel": message.channel.id,
+            "user": author.id,
+            "limit": limit_of(message),
+            "reply_to": message.id,
+        },
+    )
+
+
+def limit_of(message: discord.Message) -> int:
+    return message.guild.filesize_limit if message.guild else LEAST_LIMIT

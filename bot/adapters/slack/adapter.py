@@ -1,0 +1,216 @@
+"""Slack as one more surface: keeps the connection up and brings the jobs' messages to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import structlog
+from aiohttp import web
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
+from slack_bolt.oauth.async_oauth_settings import AsyncOAuthSettings
+from slack_sdk.errors import SlackApiError, SlackClientError
+
+from bot.adapters.base import MessageRef
+from bot.adapters.slack import installations, manifest
+from bot.adapters.slack.client import Client
+from bot.adapters.slack.errors import code_of, is_token
+from bot.adapters.slack.guard import INSTALL, REDIRECT, Guard, Site
+from bot.adapters.slack.installations import SealedInstallations, SealedStates
+from bot.adapters.slack.workspaces import SLACK_API, Workspaces
+from bot.card import Card
+from bot.errors import SettingError, TryLater
+from bot.models import Job
+from bot.settings import Settings
+from bot.studio import Studio
+
+log = structlog.stdlib.get_logger(__name__)
+
+SHORTEST_DELAY, LONGEST_DELAY = 1.0, 300.0  # seconds between two attempts to connect
+PING_SECONDS = 5.0  # between two looks whether the connection lives
+LOST_SECONDS = 60.0  # without a connection, after which it is built anew
+STOP_SECONDS = 2.0  # what requests get to end in
+
+_REFUSED = "Slack does not accept {}: copy it again from the app's page and restart. Everything else goes on."
+_NO_WAY_IN = (
+    "Slack has no way in: set SLACK_APP_TOKEN for Socket Mode, or SLACK_SIGNING_SECRET for HTTP mode. "
+    "Everything else goes on."
+)
+_NO_OAUTH = (
+    "SLACK_CLIENT_ID needs SLACK_CLIENT_SECRET and SLACK_TOKEN_KEYS beside it; `python -m bot slack key` "
+    "makes a key. Everything else goes on."
+)
+
+
+class SlackAdapter:
+    """An app in workspaces: by Socket Mode, or by signed requests. Implements ChatAdapter."""
+
+    name = "slack"
+    edit_interval = 3.0  # seconds; a workspace takes about 50 edits a minute from all messages together
+
+    def __init__(self, studio: Studio, settings: Settings, *, base_url: str = SLACK_API) -> None:
+        self._studio = studio
+        self._settings = settings
+        self._base_url = base_url
+        self._client: Client | None = None
+        self.port = 0  # of the HTTP mode's site, once it is open
+
+    async def run(self) -> None:
+        """Stay connected until cancelled; return when Slack refuses a token."""
+        connector = aiohttp.TCPConnector(limit=50)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            try:
+                await self._serve(session)
+            except* SettingError as group:
+                log.error(str(group.exceptions[0]))
+            finally:
+                client, self._client = self._client, None
+                if client:
+                    await client.close()
+
+    async def post(self, job: Job, card: Card) -> MessageRef:
+        return await self._ready().delivery.post(job, card)
+
+    async def edit(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
+        return await self._ready().delivery.edit(job, ref, card)
+
+    async def adult(self, job: Job) -> bool:
+        """Slack knows no age-restricted channels."""
+        return False
+
+    def _ready(self) -> Client:
+        if self._client is None:
+            raise TryLater("Slack is not connected", after=1.0)
+        return self._client
+
+    # ---- connecting
+
+    async def _serve(self, session: aiohttp.ClientSession) -> None:
+        settings = self._settings
+        by_socket = bool(settings.slack_app_token)
+        if not by_socket and not settings.slack_signing_secret:
+            raise SettingError(_NO_WAY_IN)
+        kept = self._installations()
+        workspaces = Workspaces(session, self._base_url, kept)
+        if kept:
+            log.info("Slack is open to workspaces", installations=await kept.rotate())
+        else:
+            await self._sign_in(workspaces)
+        flow = self._flow(kept, workspaces) if kept else None
+        client = Client(self._studio, settings, workspaces, session, installations=kept, flow=flow)
+        self._client = client
+        async with asyncio.TaskGroup() as group:
+            if by_socket:
+                group.create_task(self._stay_connected(client))
+            if flow or not by_socket:
+                group.create_task(self._stay_open(client, flow, takes_events=not by_socket))
+
+    async def _sign_in(self, workspaces: Workspaces) -> None:
+        """Raises SettingError for a token that is refused; waits for Slack as long as it takes."""
+        delay = SHORTEST_DELAY
+        while True:
+            try:
+                await workspaces.sign_in(self._settings.slack_bot_token.reveal())
+                return
+            except SlackApiError as error:
+                if is_token(error):
+                    raise SettingError(_REFUSED.format("SLACK_BOT_TOKEN")) from error
+                cause = code_of(error)
+            except (aiohttp.ClientError, SlackClientError, OSError, TimeoutError) as error:
+                cause = type(error).__name__
+            log.warning("Slack is not connected", cause=cause, again_in=delay)
+            await asyncio.sleep(delay)
+            delay = min(LONGEST_DELAY, 2 * delay)
+
+    async def _stay_connected(self, client: Client) -> None:
+        """Socket Mode. The library connects again by itself; a connection that it gave up is built anew."""
+        delay = SHORTEST_DELAY
+        while True:
+            async with self._socket(client) as connected:
+                if connected:
+                    log.info("Slack is connected")
+                    delay = SHORTEST_DELAY
+                    await self._watch(connected)
+            log.warning("Slack is not connected", again_in=delay)
+            await asyncio.sleep(delay)
+            delay = min(LONGEST_DELAY, 2 * delay)
+
+    @asynccontextmanager
+    async def _socket(self, client: Client) -> AsyncIterator[AsyncSocketModeHandler | None]:
+        """A connection, or None where there is none to be had now. Raises SettingError."""
+        token = self._settings.slack_app_token.reveal()
+        handler = AsyncSocketModeHandler(client.app, token, ping_interval=PING_SECONDS)
+        try:
+            try:
+                # Asked for here, because the library asks for ever, also with a token that is refused.
+                opened = await client.app.client.apps_connections_open(app_token=token)
+                handler.client.wss_uri = opened["url"]
+                async with asyncio.timeout(LOST_SECONDS):
+                    await handler.client.connect()  # type: ignore[no-untyped-call]
+            except SlackApiError as error:
+                if is_token(error):
+                    raise SettingError(_REFUSED.format("SLACK_APP_TOKEN")) from error
+                yield None
+            except (aiohttp.ClientError, SlackClientError, OSError, TimeoutError):
+                yield None
+            else:
+                yield handler
+        finally:
+            await handler.client.close()  # type: ignore[no-untyped-call]
+
+    async def _watch(self, handler: AsyncSocketModeHandler) -> None:
+        """Return when the connection was away for too long."""
+        loop = asyncio.get_running_loop()
+        seen = loop.time()
+        while loop.time() - seen < LOST_SECONDS:
+            await asyncio.sleep(PING_SECONDS)
+            if await handler.client.is_connected():
+                seen = loop.time()
+
+    async def _stay_open(self, client: Client, flow: AsyncOAuthFlow | None, *, takes_events: bool) -> None:
+        """HTTP mode, and the pages of the installation. Raises SettingError when the port cannot be had."""
+        guard = Guard(self._settings.slack_signing_secret) if takes_events else None
+        runner = web.AppRunner(
+            Site(client.app, guard, flow).application(), access_log=None, shutdown_timeout=STOP_SECONDS
+        )
+        await runner.setup()
+        host, port = self._settings.slack_http_host, self._settings.slack_http_port
+        try:
+            await web.TCPSite(runner, host, port).start()
+            self.port = runner.addresses[0][1]
+            log.info("Slack may send requests", host=host, port=self.port)
+            await asyncio.Event().wait()
+        except OSError as error:
+            raise SettingError(
+                f"Slack's site cannot listen on {host}:{port}: set SLACK_HTTP_PORT."
+            ) from error
+        finally:
+            await runner.cleanup()
+
+    # ---- many workspaces
+
+    def _installations(self) -> SealedInstallations | None:
+        if not self._settings.slack_client_id:
+            return None
+        if not (self._settings.slack_client_secret and self._settings.slack_token_keys):
+            raise SettingError(_NO_OAUTH)
+        keys = installations.vault(self._settings.slack_token_keys)
+        return SealedInstallations(self._studio.installations, keys)
+
+    def _flow(self, kept: SealedInstallations, workspaces: Workspaces) -> AsyncOAuthFlow:
+        url = self._settings.slack_url
+        made = AsyncOAuthSettings(
+            client_id=self._settings.slack_client_id,
+            client_secret=self._settings.slack_client_secret.reveal(),
+            scopes=sorted(manifest.SCOPES),
+            user_scopes=[],
+            redirect_uri=f"{url}{REDIRECT}" if url else None,
+            install_path=INSTALL,
+            redirect_uri_path=REDIRECT,
+            installation_store=kept,
+            state_store=SealedStates(installations.vault(self._settings.slack_token_keys)),
+        )
+        return AsyncOAuthFlow(client=workspaces.talk(), settings=made)

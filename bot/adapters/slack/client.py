@@ -1,0 +1,315 @@
+"""What Easel listens to in Slack, and who answers. Every listener acknowledges first and works in a task.
+
+Slack waits three seconds for an acknowledgement and sends again what was not acknowledged; so whatever
+arrives is marked before it is done, and what is there already is acknowledged and left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
+
+import aiohttp
+import structlog
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.context.ack.async_ack import AsyncAck
+from slack_bolt.context.async_context import AsyncBoltContext
+from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
+from slack_bolt.response import BoltResponse
+
+from bot import telemetry
+from bot.adapters.slack import forms, vocabulary
+from bot.adapters.slack.delivery import Delivery
+from bot.adapters.slack.desk import Asked, Desk
+from bot.adapters.slack.ears import Ears
+from bot.adapters.slack.files import Files
+from bot.adapters.slack.home import DEFAULTS, PAINT, REFRESH, Home
+from bot.adapters.slack.installations import SealedInstallations
+from bot.adapters.slack.people import People
+from bot.adapters.slack.repeats import Repeats, key_of
+from bot.adapters.slack.workspaces import Doorkeeper, Workspace, Workspaces
+from bot.errors import Refusal
+from bot.models import new_id
+from bot.settings import Settings
+from bot.studio import Studio
+
+log = structlog.stdlib.get_logger(__name__)
+
+Body = Mapping[str, Any]
+
+_ANY = re.compile("", re.DOTALL)
+LAST_WORDS = 5.0  # seconds in which what was taken may still be answered when Slack is left
+_FORGOTTEN = "That form is from another version of Easel. Close it and open it again."
+_REMOVED = "Easel is not installed in this workspace any more. Ask an administrator to install it again."
+
+MENU = ("use_as_source", "variations", "upscale", "edit")
+"""Callback ids of the entries in a message's menu."""
+_PRESSES = {"variations": "vary_subtle", "upscale": "upscale", "edit": "edit"}
+GLOBAL = "paint"
+
+
+class Client:
+    """The Bolt app with Easel's listeners, and everything they speak to."""
+
+    def __init__(
+        self,
+        studio: Studio,
+        settings: Settings,
+        workspaces: Workspaces,
+        session: aiohttp.ClientSession,
+        *,
+        installations: SealedInstallations | None = None,
+        flow: AsyncOAuthFlow | None = None,
+    ) -> None:
+        files = Files(workspaces, session, studio.picture, settings)
+        self.delivery = Delivery(workspaces, files)
+        self._installations = installations
+        self._desk = Desk(
+            studio,
+            settings,
+            workspaces=workspaces,
+            people=People(workspaces, settings.slack_admins),
+            files=files,
+            delivery=self.delivery,
+            session=session,
+        )
+        self._ears = Ears(studio, self._desk, workspaces)
+        self._home = Home(studio, self._desk, files, workspaces)
+        self._repeats = Repeats()
+        self._tasks: set[asyncio.Task[None]] = set()
+        door: Any = Doorkeeper(workspaces.find)
+        self.app = AsyncApp(
+            name="easel",
+            client=workspaces.talk(),
+            authorize=door,
+            oauth_flow=flow,
+            before_authorize=self._arrived,
+            request_verification_enabled=False,  # `Guard` stands in front, and is stricter
+            user_facing_authorize_error_message=_REMOVED,
+        )
+        self._listen(self.app)
+
+    def _listen(self, app: AsyncApp) -> None:
+        app.use(self._once)  # after the authorization, which may fail and be asked for again
+        app.command(vocabulary.IMAGINE)(self._imagine)
+        app.command(vocabulary.EASEL)(self._easel)
+        app.action(_ANY)(self._press)
+        app.view(forms.CALLBACK)(self._submit)
+        app.view(forms.SHARE)(self._share)
+        app.view(_ANY)(self._forgotten)
+        app.view_closed(_ANY)(self._nothing)
+        app.shortcut(GLOBAL)(self._open)
+        for entry in MENU:
+            app.shortcut(entry)(self._on_message)
+        app.event(_ANY)(self._event)
+
+    async def close(self) -> None:
+        """Let what was taken be answered, for a moment."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=LAST_WORDS)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # ---- before anything is done
+
+    async def _arrived(self, context: AsyncBoltContext, next: Callable[[], Awaitable[None]]) -> None:
+        context["arrived"] = time.monotonic()
+        await next()
+
+    async def _once(
+        self, body: dict[str, Any], context: AsyncBoltContext, next: Callable[[], Awaitable[None]]
+    ) -> BoltResponse | None:
+        if not self._repeats.first(key_of(body)):
+            return BoltResponse(status=200, body="")
+        if (body.get("event") or {}).get("type") in ("app_uninstalled", "tokens_revoked"):
+            await self._uninstalled(body["event"], context)  # before it is acknowledged
+        await next()
+        return None
+
+    async def _taken(self, ack: AsyncAck, context: AsyncBoltContext, **answer: Any) -> None:
+        await ack(**answer)
+        telemetry.ACKNOWLEDGED.labels("slack").observe(time.monotonic() - context["arrived"])
+
+    def _go(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(_logged(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # ---- listeners
+
+    async def _imagine(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
+        await self._taken(ack, context)
+        asked = _of_command(body, context["workspace"])
+        words = vocabulary.plain(body.get("text") or "").strip()
+        self._go(
+            self._desk.command(asked, "imagine", {"prompt": words}) if words else self._desk.open_blank(asked)
+        )
+
+    async def _easel(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
+        await self._taken(ack, context)
+        self._go(self._command(_of_command(body, context["workspace"]), body.get("text") or ""))
+
+    async def _command(self, asked: Asked, text: str) -> None:
+        try:
+            name, options = vocabulary.read(text, asked.workspace.team)
+        except Refusal as refusal:
+            await self._desk.refuse(asked, refusal)
+            return
+        if name == "imagine" and not options["prompt"]:
+            await self._desk.open_blank(asked)
+        else:
+            await self._desk.command(asked, name, options)
+
+    async def _press(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
+        await self._taken(ack, context)
+        self._go(self._pressed(_of_action(body, context["workspace"]), body))
+
+    async def _pressed(self, asked: Asked, body: Body) -> None:
+        button = str(body["actions"][0]["action_id"])
+        if button == PAINT:
+            await self._desk.open_blank(asked, ask_where=True)
+        elif button == DEFAULTS:
+            await self._home.defaults(asked)
+        elif button != REFRESH:
+            await self._desk.press(asked, button)
+        if not asked.channel:
+            await self._home.publish(asked)
+
+    async def _submit(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
+        answer = forms.read(body["view"])
+        if wrong := forms.mistakes(answer):
+            await self._taken(ack, context, response_action="errors", errors=wrong)
+            return
+        await self._taken(ack, context)
+        self._go(self._submitted(_of_view(body, context["workspace"], answer.about), answer))
+
+    async def _submitted(self, asked: Asked, answer: forms.Answer) -> None:
+        await self._desk.submit(asked, answer)
+        if not asked.channel:
+            await self._home.publish(asked)
+
+    async def _share(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
+        await self._taken(ack, context)
+        about = forms.read(body["view"]).about
+        asked = _of_view(body, context["workspace"], about)
+        self._go(self._desk.share(asked, about.parent, about.channel))
+
+    async def _forgotten(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
+        await self._taken(ack, context)
+        about = forms.unpack(body["view"].get("private_metadata", ""))
+        asked = _of_view(body, context["workspace"], about)
+        self._go(self._desk.refuse(asked, Refusal(_FORGOTTEN, code="expired")))
+
+    async def _open(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
+        await self._taken(ack, context)
+        self._go(self._desk.open_blank(_of_action(body, context["workspace"]), ask_where=True))
+
+    async def _on_message(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
+        await self._taken(ack, context)
+        asked, entry = _of_action(body, context["workspace"]), body["callback_id"]
+        message = body.get("message") or {}
+        self._go(
+            self._desk.use_as_source(asked, message)
+            if entry == "use_as_source"
+            else self._desk.on_job(asked, message, _PRESSES[entry])
+        )
+
+    async def _nothing(self, ack: AsyncAck, context: AsyncBoltContext) -> None:
+        """A form that was closed: nothing is begun, so nothing is lost."""
+        await self._taken(ack, context)
+
+    async def _event(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
+        await self._taken(ack, context)
+        event: Body = body["event"]
+        match event["type"]:
+            case "app_mention":
+                self._go(self._ears.mention(context["workspace"], event))
+            case "message":
+                self._go(self._ears.message(context["workspace"], event))
+            case "assistant_thread_started":
+                self._go(self._ears.panel(context["workspace"], event))
+            case "app_home_opened" if event.get("tab") == "home":
+                self._go(self._home.publish(_of_home(body, context["workspace"])))
+
+    async def _uninstalled(self, event: Body, context: AsyncBoltContext) -> None:
+        """What still waits for that workspace fails to be delivered, and its record says so."""
+        if event["type"] == "tokens_revoked" and not (event.get("tokens") or {}).get("bot"):
+            return
+        log.warning("Easel was removed from a workspace", team=context.team_id)
+        if self._installations:
+            await self._installations.async_delete_all(
+                enterprise_id=context.enterprise_id, team_id=context.team_id
+            )
+
+
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    """A mistake of ours ends one task, and is in the log."""
+    try:
+        await work
+    except Exception:
+        log.exception("an event was not handled", surface="slack")
+
+
+# ---- who, where
+
+
+def _of_command(body: Body, workspace: Workspace) -> Asked:
+    return Asked(
+        workspace=workspace,
+        user=body["user_id"],
+        name=body.get("user_name") or "",
+        channel=body.get("channel_id") or "",
+        event=f"command:{_name(body)}",
+        response_url=body.get("response_url") or "",
+        trigger=body.get("trigger_id") or "",
+    )
+
+
+def _of_action(body: Body, workspace: Workspace) -> Asked:
+    """A press, or a shortcut."""
+    container, message = body.get("container") or {}, body.get("message") or {}
+    channel = (body.get("channel") or {}).get("id") or container.get("channel_id") or ""
+    ephemeral = bool(container.get("is_ephemeral"))
+    pressed = container.get("message_ts") or body.get("message_ts") or ""
+    thread = message.get("thread_ts") or container.get("thread_ts") or ""
+    return Asked(
+        workspace=workspace,
+        user=body["user"]["id"],
+        name=body["user"].get("name") or body["user"].get("username") or "",
+        channel=channel,
+        thread="" if thread == pressed else thread,  # a thread's first message stands in the channel
+        event=f"action:{_name(body)}",
+        response_url=body.get("response_url") or "",
+        trigger=body.get("trigger_id") or "",
+        hidden=ephemeral or not channel,
+        message=pressed,
+    )
+
+
+def _name(body: Body) -> str:
+    """What names an interaction for ever. Its trigger opens forms, so it is not kept itself."""
+    trigger = body.get("trigger_id")
+    return hashlib.sha256(trigger.encode()).hexdigest()[:32] if trigger else new_id()
+
+
+def _of_view(body: Body, workspace: Workspace, about: forms.About) -> Asked:
+    """A form that was sent; the same form sent twice is one request."""
+    return Asked(
+        workspace=workspace,
+        user=body["user"]["id"],
+        name=body["user"].get("name") or "",
+        channel=about.channel,
+        thread=about.thread,
+        event=f"view:{body['view']['id']}",
+        trigger=body.get("trigger_id") or "",
+        hidden=about.hidden,
+    )
+
+
+def _of_home(body: Body, workspace: Workspace) -> Asked:
+    return Asked(workspace=workspace, user=body["event"]["user"], event=f"home:{body.get('event_id')}")

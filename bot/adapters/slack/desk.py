@@ -1,0 +1,398 @@
+"""Where what people do is passed to the studio, and where its answers go.
+
+Everything here runs after the acknowledgement. What has no message that lives (a refusal, a list, an info)
+is for the eyes of the one who asked: by the response_url while that is fresh, else as an ephemeral
+message, else as a direct one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import aiohttp
+import structlog
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.webhook.async_client import AsyncWebhookClient
+
+from bot import actions, presets
+from bot import card as cards
+from bot.actions import DERIVING
+from bot.adapters.slack import forms, layout
+from bot.adapters.slack.delivery import NO_UNFURL, Delivery
+from bot.adapters.slack.errors import code_of, translated
+from bot.adapters.slack.files import Files, picture_in
+from bot.adapters.slack.forms import About
+from bot.adapters.slack.people import People
+from bot.adapters.slack.workspaces import Workspace, Workspaces
+from bot.card import Card, Form
+from bot.errors import DeliveryError, Refusal, StoreError
+from bot.models import Job, Member, Origin
+from bot.settings import Settings
+from bot.studio import Answer, Receipt, Studio
+
+log = structlog.stdlib.get_logger(__name__)
+
+DOUBLE_CLICK = 1.5  # seconds in which the same press by the same person is the same press
+
+BROKEN = "Easel could not do that. Try again; an administrator finds the cause in the log."
+_SLOW = "Slack waits three seconds for a form, and this took longer. Press again."
+_PRIVATELY = "It is being painted where only you see it: in your direct messages with Easel."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Something that somebody did, and the ways to answer."""
+
+    workspace: Workspace
+    user: str
+    name: str = ""
+    channel: str = ""  # "" where there is none: App Home, a global shortcut
+    thread: str = ""
+    event: str  # what names it for ever, so that it is admitted once
+    response_url: str = field(default="", repr=False)
+    trigger: str = field(default="", repr=False)
+    hidden: bool = False  # done in a place that only this person sees
+    message: str = ""  # the ts of the message whose button was pressed
+
+    @property
+    def is_direct(self) -> bool:
+        """In the person's direct messages with the app, or in no channel at all."""
+        return not self.channel or self.channel.startswith("D")
+
+
+Ask = Callable[[Origin], Awaitable[Answer]]
+
+
+class Desk:
+    """Answers commands, presses, forms, shortcuts and words through the studio."""
+
+    def __init__(
+        self,
+        studio: Studio,
+        settings: Settings,
+        *,
+        workspaces: Workspaces,
+        people: People,
+        files: Files,
+        delivery: Delivery,
+        session: aiohttp.ClientSession,
+    ) -> None:
+        self._studio = studio
+        self._settings = settings
+        self._workspaces = workspaces
+        self._people = people
+        self._files = files
+        self._delivery = delivery
+        self._session = session
+        self._pressed: set[tuple[str, str, str]] = set()
+
+    # ---- what people do
+
+    async def command(self, asked: Asked, name: str, options: Mapping[str, object]) -> None:
+        """A command with its options as typed."""
+        await self._answer(asked, lambda origin: self._studio.handle(name, options, origin))
+
+    async def words(
+        self, asked: Asked, words: str, picture: Mapping[str, Any] | str | None = None, parent: str = ""
+    ) -> None:
+        """Plain words to paint. `parent` is the job that they change.
+
+        `picture` is what to start from: a file as Slack describes it, or a stored one.
+        """
+
+        async def ask(origin: Origin) -> Answer:
+            options: dict[str, object] = {"prompt": words}
+            if picture:
+                options["source"] = (
+                    picture
+                    if isinstance(picture, str)
+                    else await self._files.fetch(asked.workspace, dict(picture))
+                )
+            return await self._studio.handle("imagine", options, origin, parent=parent)
+
+        await self._answer(asked, ask)
+
+    async def say(self, asked: Asked, sentence: str) -> None:
+        """One sentence, for this person alone."""
+        await self.tell(asked, Card(kind="text", body=(sentence,), private=True))
+
+    async def refuse(self, asked: Asked, refusal: Refusal) -> None:
+        await self.tell(asked, cards.refused(refusal))
+
+    async def press(self, asked: Asked, button: str) -> None:
+        """A button of any card, however old."""
+        name = button.split(":")[1] if ":" in button else ""
+        if name == "edit":
+            await self.open(asked, lambda origin: self._studio.press(button, origin))
+        elif name == "share":
+            await self._open_share(asked, button)
+        elif name in (*DERIVING, "try") and self._repeated(asked, button):
+            return
+        elif name == "try":
+            await self._answer(
+                replace(asked, hidden=False), lambda origin: self._studio.press(button, origin)
+            )
+        elif name in ("cancel", "delete"):
+            await self._answer(asked, lambda origin: self._studio.press(button, origin), update=True)
+        else:
+            await self._answer(asked, lambda origin: self._studio.press(button, origin))
+
+    async def submit(self, asked: Asked, answer: forms.Answer) -> None:
+        """A form that was filled in."""
+
+        async def ask(origin: Origin) -> Answer:
+            options = dict(answer.options)
+            if answer.upload:
+                options["source"] = await self._files.fetch(asked.workspace, answer.upload)
+            elif answer.about.file:
+                options["source"] = await self._files.fetch(asked.workspace, {"id": answer.about.file})
+            return await self._studio.handle(
+                answer.about.command, options, origin, parent=answer.about.parent
+            )
+
+        await self._answer(asked, ask)
+
+    async def share(self, asked: Asked, job: str, channel: str) -> None:
+        """Show a result in a channel; from then on it is everybody's."""
+        there = replace(asked, channel=channel, thread="")
+        try:
+            origin = await self.origin(there)
+            card = await self._studio.press(f"v1:share:{job}", origin)
+            assert isinstance(card, Card)
+            shown = await self._studio.job(job, origin.member)
+            ref = await self._delivery.share(asked.workspace, shown, card, channel)
+            await self._studio.moved(shown, ref)
+        except Refusal as refusal:
+            await self.refuse(asked, refusal)
+        except DeliveryError as error:
+            notice = f"It could not be shown there: {error} Invite Easel to that channel, then share again."
+            await self.refuse(asked, Refusal(notice, code="place"))
+
+    async def use_as_source(self, asked: Asked, message: Mapping[str, Any]) -> None:
+        """Message menu: a form that paints from this message's picture."""
+        file = picture_in(message)
+        job = self._job_in(asked, message)
+        about = self._about(asked, file=file["id"] if file and not job else "")
+
+        async def ask(origin: Origin) -> Answer:
+            if job:
+                await self._studio.job(job, origin.member)
+                return Form(command="imagine", title="Use as source", values={"source": f"{job}:1"})
+            if not file:
+                raise Refusal("There is no picture in that message.", code="no_picture")
+            return Form(command="imagine", title="Use as source", values={})
+
+        await self.open(asked, ask, about)
+
+    async def on_job(self, asked: Asked, message: Mapping[str, Any], name: str) -> None:
+        """Message menu: what a button does. Of several pictures, they are shown to choose from."""
+        id = self._job_in(asked, message)
+        if name == "edit" and id:
+            await self.open(asked, lambda origin: self._studio.press(f"v1:edit:{id}", origin))
+            return
+
+        async def ask(origin: Origin) -> Answer:
+            if not id:
+                raise Refusal("That message holds no picture of Easel's.", code="no_picture")
+            job = await self._studio.job(id, origin.member)
+            single = sum(each.index >= 0 for each in job.pictures) == 1
+            return await self._studio.press(f"v1:{name}:{id}:0" if single else f"v1:show:{id}", origin)
+
+        await self._answer(asked, ask)
+
+    # ---- forms
+
+    async def open(
+        self, asked: Asked, ask: Ask, about: About | None = None, *, ask_where: bool = False
+    ) -> None:
+        """Show a form, or say why not. There are three seconds for it."""
+        try:
+            origin = await self.origin(asked)
+            form = await ask(origin)
+            assert isinstance(form, Form)
+            view = forms.modal(
+                form, about or self._about(asked), await self._choices(origin.member), ask_where=ask_where
+            )
+            await self.show(asked, view)
+        except Refusal as refusal:
+            await self.refuse(asked, refusal)
+        except Exception:
+            log.exception("a form could not be opened", event_id=asked.event)
+            await self.refuse(asked, Refusal(BROKEN))
+
+    async def open_blank(self, asked: Asked, *, ask_where: bool = False) -> None:
+        """The form of /imagine, empty."""
+
+        async def ask(origin: Origin) -> Answer:
+            return Form(command="imagine", title="Paint a picture", values={})
+
+        await self.open(asked, ask, ask_where=ask_where)
+
+    async def show(self, asked: Asked, view: layout.Block) -> None:
+        """Open a view. Raises Refusal when Slack does not."""
+        try:
+            await self._workspaces.talk(asked.workspace.token).views_open(trigger_id=asked.trigger, view=view)
+        except SlackApiError as error:
+            log.warning("a form was not opened", cause=code_of(error))
+            raise Refusal(_SLOW if "trigger_id" in code_of(error) else BROKEN, code="busy") from error
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise Refusal(_SLOW, code="busy") from error
+
+    async def _open_share(self, asked: Asked, button: str) -> None:
+        async def ask(origin: Origin) -> Job:
+            return await self._studio.job(actions.parse(button).job, origin.member)
+
+        try:
+            job = await ask(await self.origin(asked))
+            place = "" if job.origin.channel.startswith("D") else job.origin.channel
+            await self.show(asked, forms.share(job.id, place))
+        except Refusal as refusal:
+            await self.refuse(asked, refusal)
+
+    def _about(self, asked: Asked, file: str = "") -> About:
+        return About(channel=asked.channel, thread=asked.thread, hidden=asked.hidden, file=file)
+
+    async def _choices(self, member: Member) -> forms.Choices:
+        """What the menus of a form offer."""
+        most = self._studio.most_at_once
+        return {
+            "style": [(style.name, style.label) for style in presets.load().styles.values()],
+            "aspect": await self._studio.complete("aspects", "", member),
+            "model": await self._studio.complete("models", "", member),
+            "count": [(str(number), str(number)) for number in range(1, most + 1)],
+        }
+
+    # ---- how they are answered
+
+    async def _answer(self, asked: Asked, ask: Ask, *, update: bool = False) -> None:
+        """Ask and reply. `update`: the answer replaces the message whose button was pressed."""
+        try:
+            answer = await ask(await self.origin(asked))
+        except Refusal as refusal:
+            await self.refuse(asked, refusal)
+        except Exception:
+            log.exception("an event could not be answered", surface="slack", event_id=asked.event)
+            await self.refuse(asked, Refusal(BROKEN))
+        else:
+            await self._reply(asked, answer, update)
+
+    async def _reply(self, asked: Asked, answer: Answer, update: bool) -> None:
+        if isinstance(answer, Receipt):
+            if answer.job.origin.private and not asked.is_direct:
+                await self.say(asked, _PRIVATELY)
+        elif isinstance(answer, Card):
+            await (self._replace if update else self.tell)(asked, answer)
+
+    async def tell(self, asked: Asked, card: Card) -> None:
+        """Show a card to this person alone, by the first way that works."""
+        try:
+            blocks = await self._blocks(asked, card)
+            await self._tell(asked, {"text": layout.summary(card), "blocks": blocks})
+        except (SlackApiError, SlackClientError, DeliveryError, aiohttp.ClientError, OSError) as error:
+            cause = code_of(error) if isinstance(error, SlackApiError) else type(error).__name__
+            log.warning("somebody could not be answered", event_id=asked.event, cause=cause)
+
+    async def _tell(self, asked: Asked, message: dict[str, Any]) -> None:
+        if asked.response_url and await self._respond(asked, message):
+            return
+        if asked.trigger and not asked.channel and await self._show_notice(asked, message["blocks"]):
+            return
+        client = self._workspaces.talk(asked.workspace.token, patient=True)
+        if asked.channel and not asked.is_direct:
+            try:
+                await client.chat_postEphemeral(
+                    channel=asked.channel, user=asked.user, thread_ts=asked.thread or None, **message
+                )
+                return
+            except SlackApiError as error:
+                log.info("said in a direct message instead", cause=code_of(error))
+        channel = await self._delivery.direct(asked.workspace, asked.user)
+        thread = asked.thread if channel == asked.channel else ""
+        await client.chat_postMessage(
+            channel=channel, thread_ts=thread or None, parse="none", **message, **NO_UNFURL
+        )
+
+    async def _respond(self, asked: Asked, message: dict[str, Any], *, replace: bool = False) -> bool:
+        """Answer by the response_url; False where that has had its time, or its five uses."""
+        if not self._workspaces.is_slack(asked.response_url):
+            return False
+        hook = AsyncWebhookClient(asked.response_url, session=self._session)
+        try:
+            answer = await hook.send(**message, response_type="ephemeral", replace_original=replace)
+        except (SlackClientError, aiohttp.ClientError, OSError, TimeoutError):
+            return False
+        return answer.status_code == 200
+
+    async def _show_notice(self, asked: Asked, blocks: list[layout.Block]) -> bool:
+        """Answer in a modal, where there is no channel; False where it is too late for one."""
+        try:
+            await self.show(asked, forms.notice("Easel", blocks))
+        except Refusal:
+            return False
+        return True
+
+    async def _replace(self, asked: Asked, card: Card) -> None:
+        """Put a card in place of the one whose button was pressed. A job's own message changes by itself."""
+        if not asked.message or not asked.channel:
+            return
+        message: dict[str, Any] = {
+            "text": layout.summary(card),
+            "blocks": await self._blocks(asked, card),
+        }
+        if asked.hidden:
+            await self._respond(asked, message, replace=True)
+            return
+        client = self._workspaces.talk(asked.workspace.token, patient=True)
+        try:
+            await client.chat_update(channel=asked.channel, ts=asked.message, parse="none", **message)
+        except (SlackApiError, aiohttp.ClientError, OSError) as error:
+            cause = code_of(error) if isinstance(error, SlackApiError) else type(error).__name__
+            log.warning("a message could not be replaced", event_id=asked.event, cause=cause)
+
+    async def _blocks(self, asked: Asked, card: Card) -> list[layout.Block]:
+        """The card's blocks, without pictures when they cannot be had at the moment."""
+        card = layout.with_share(card)
+        try:
+            with translated():
+                files = await self._files.show(asked.workspace, layout.chosen(card), card.job or "easel")
+        except (DeliveryError, StoreError) as error:
+            log.warning("shown without pictures", cause=str(error))
+            files = {}
+        return layout.blocks(card, files)
+
+    # ---- who and where
+
+    async def origin(self, asked: Asked) -> Origin:
+        """Raises Refusal for somebody whom Easel does not serve."""
+        member = await self._people.member(asked.workspace, asked.user, asked.name)
+        return Origin(
+            surface="slack",
+            member=member,
+            channel=asked.channel,
+            event=asked.event,
+            reply={
+                "team": asked.workspace.team,
+                "enterprise": asked.workspace.enterprise,
+                "user": asked.user,
+                "thread": asked.thread,
+            },
+            private=asked.hidden or asked.is_direct,
+        )
+
+    def _job_in(self, asked: Asked, message: Mapping[str, Any]) -> str:
+        """The job that a message of the app's shows, or nothing."""
+        ours = (asked.workspace.bot, asked.workspace.bot_user)
+        if message.get("bot_id") not in ours and message.get("user") not in ours:
+            return ""
+        return layout.job_of(message)
+
+    def _repeated(self, asked: Asked, button: str) -> bool:
+        key = (asked.user, asked.message, button)
+        if key in self._pressed:
+            return True
+        self._pressed.add(key)
+        asyncio.get_running_loop().call_later(DOUBLE_CLICK, self._pressed.discard, key)
+        return False

@@ -1,0 +1,174 @@
+"""What is said to Easel in plain words: mentions, direct messages, replies, the assistant panel."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+
+from bot import commands
+from bot.adapters.slack import layout, people, vocabulary
+from bot.adapters.slack.desk import Asked, Desk
+from bot.adapters.slack.files import picture_in
+from bot.adapters.slack.workspaces import Workspace, Workspaces
+from bot.commands import clip
+from bot.errors import Refusal
+from bot.models import Job, Member, State
+from bot.studio import Studio
+
+Event = Mapping[str, Any]
+
+HINT = "Say what to paint, for example: a red fox in snow. Reply in the thread of a picture to change it."
+PAINTING = "is painting…"
+RECENT = 100  # jobs of a channel, among which the one that a reply is about is looked for
+_SPOKEN = (None, "file_share", "thread_broadcast")
+"""The subtypes of messages that a person wrote."""
+
+
+class Ears:
+    """Decides what of the messages that Slack passes on is meant for Easel, and what it asks for."""
+
+    def __init__(self, studio: Studio, desk: Desk, workspaces: Workspaces) -> None:
+        self._studio = studio
+        self._desk = desk
+        self._workspaces = workspaces
+
+    async def mention(self, workspace: Workspace, event: Event) -> None:
+        """app_mention: words that name Easel, in a channel or a thread."""
+        if _is_spoken(event):
+            asked = asked_by(workspace, event)
+            await self._heard(asked if asked.thread else replace(asked, thread=event["ts"]), event)
+
+    async def message(self, workspace: Workspace, event: Event) -> None:
+        """Any other message: in direct messages all are for Easel, elsewhere replies under its pictures."""
+        if not _is_spoken(event):
+            return
+        asked = asked_by(workspace, event)
+        if asked.is_direct:
+            await self._heard(asked, event)
+        elif asked.thread and not _MENTION.search(event.get("text") or ""):
+            if job := await self._under(asked, event):
+                await self._paint(asked, event, job)
+
+    async def panel(self, workspace: Workspace, event: Event) -> None:
+        """assistant_thread_started: prompts to try."""
+        thread = event["assistant_thread"]
+        prompts = [{"title": clip(each, 70), "message": each} for each in examples()]
+        await self._workspaces.talk(workspace.token, patient=True).assistant_threads_setSuggestedPrompts(
+            channel_id=thread["channel_id"],
+            thread_ts=thread["thread_ts"],
+            title="Try one of these",
+            prompts=prompts,
+        )
+
+    async def _heard(self, asked: Asked, event: Event) -> None:
+        words = words_of(event, asked.workspace)
+        if words.startswith("/"):
+            await self._command(asked, words)
+        elif words.casefold() == "help":
+            await self._desk.command(asked, "help", {})
+        elif not words:
+            await self._desk.say(asked, HINT)
+        else:
+            job = await self._under(asked, event)
+            if asked.is_direct and asked.thread and not job:
+                await self._in_panel(asked, words)
+            await self._paint(asked, event, job)
+
+    async def _command(self, asked: Asked, words: str) -> None:
+        """Slack takes no slash commands in threads; with a mention they can be typed all the same."""
+        try:
+            name, options = vocabulary.read(words.removeprefix(vocabulary.EASEL), asked.workspace.team)
+        except Refusal as refusal:
+            await self._desk.refuse(asked, refusal)
+        else:
+            await self._desk.command(asked, name, options)
+
+    async def _paint(self, asked: Asked, event: Event, job: str) -> None:
+        words, picture = words_of(event, asked.workspace), picture_in(event)
+        await self._desk.words(asked, words, picture or (f"{job}:1" if job else None), parent=job)
+
+    async def _in_panel(self, asked: Asked, words: str) -> None:
+        """The panel shows what its app is doing; in other threads Slack refuses, and nothing is lost."""
+        client = self._workspaces.talk(asked.workspace.token)
+        about: dict[str, Any] = {"channel_id": asked.channel, "thread_ts": asked.thread}
+        with suppress(SlackApiError, aiohttp.ClientError, OSError):
+            await client.assistant_threads_setStatus(**about, status=PAINTING)
+            await client.assistant_threads_setTitle(**about, title=clip(words, 60))
+
+    # ---- which picture a reply is about
+
+    async def _under(self, asked: Asked, event: Event) -> str:
+        """The newest picture of a thread that began with one of Easel's, or with a mention; else nothing."""
+        if not asked.thread:
+            return ""
+        viewer = people.anyone(asked.workspace, asked.user)
+        recent = await self._studio.jobs(viewer, channel=asked.channel, limit=RECENT)
+        if any(_begins(job, asked) for job in recent):
+            found = [job for job in recent if _begins(job, asked) or _stands_in(job, asked)]
+            return next((job.id for job in found if job.state is State.RENDERED), "")
+        if event.get("parent_user_id") != asked.workspace.bot_user:
+            return ""
+        return await self._under_old(asked, viewer)
+
+    async def _under_old(self, asked: Asked, viewer: Member) -> str:
+        """The same for a picture that is not among the recent ones: by what stands on its first message."""
+        client = self._workspaces.talk(asked.workspace.token, patient=True)
+        try:
+            page = await client.conversations_replies(channel=asked.channel, ts=asked.thread, limit=1)
+        except (SlackApiError, aiohttp.ClientError, OSError):
+            return ""
+        id = layout.job_of(page["messages"][0])
+        with suppress(Refusal):  # deleted, or private to somebody else
+            if id and (await self._studio.job(id, viewer)).state is State.RENDERED:
+                return id
+        return ""
+
+
+def _begins(job: Job, asked: Asked) -> bool:
+    """Whether the thread began with the job's message, or with the words that asked for it."""
+    by_message = (job.message or {}).get("ts") == asked.thread
+    return by_message or job.origin.event == f"{asked.channel}:{asked.thread}"
+
+
+def _stands_in(job: Job, asked: Asked) -> bool:
+    return job.origin.reply.get("thread") == asked.thread
+
+
+def asked_by(workspace: Workspace, event: Event) -> Asked:
+    """A message that somebody wrote. A mention may arrive twice; the message's own name is the key."""
+    return Asked(
+        workspace=workspace,
+        user=event["user"],
+        channel=event["channel"],
+        thread=event.get("thread_ts") or "",
+        event=f"{event['channel']}:{event['ts']}",
+    )
+
+
+_MENTION = re.compile(r"<@[^>]+>")
+
+
+def words_of(event: Event, workspace: Workspace) -> str:
+    """The words of a message, without Easel's own name."""
+    own = re.compile(rf"<@{re.escape(workspace.bot_user)}(?:\|[^>]*)?>")
+    return " ".join(vocabulary.plain(own.sub(" ", event.get("text") or "")).split())
+
+
+def examples() -> tuple[str, ...]:
+    """Prompts to try, from the vocabulary."""
+    return commands.command("imagine").examples[:4]
+
+
+def _is_spoken(event: Event) -> bool:
+    return bool(
+        event.get("subtype") in _SPOKEN
+        and event.get("user")
+        and not event.get("bot_id")
+        and not event.get("hidden")
+    )

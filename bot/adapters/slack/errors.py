@@ -1,0 +1,117 @@
+"""What Slack answers when it refuses, and what that means for a message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import aiohttp
+from slack_sdk.errors import SlackApiError, SlackClientError
+
+from bot.errors import TryLater, Unreachable
+
+# https://docs.slack.dev/reference/methods/chat.postMessage#errors and …/chat.update#errors
+_NO_PERMISSION = "Easel may not post there."
+_CLOSED = {
+    "channel_not_found": "the channel is gone, or Easel is not in it.",
+    "not_in_channel": "Easel is not in that channel.",
+    "is_archived": "the channel is archived.",
+    "is_inactive": "the channel is archived.",
+    "user_not_in_channel": "the person is not in that channel.",
+    "cannot_reply_to_message": "the message it answers is gone.",
+    "thread_not_found": "the thread is gone.",
+    "channel_is_limited_access": _NO_PERMISSION,
+    "posting_to_channel_denied": _NO_PERMISSION,
+    "method_not_supported_for_channel_type": _NO_PERMISSION,
+    "ekm_access_denied": _NO_PERMISSION,
+    "cant_update_message": _NO_PERMISSION,
+    "edit_window_closed": _NO_PERMISSION,
+    "team_not_found": "the channel is gone, or Easel is not in it.",
+}
+_GONE = {
+    "message_not_found": "its message was deleted.",
+    "user_disabled": "the person's account is closed.",
+    "user_not_found": "the person's account is closed.",
+    "user_not_visible": "the person cannot be reached.",
+    "cannot_dm_bot": "the person cannot be reached.",
+    "messages_tab_disabled": "direct messages to Easel are switched off in Slack.",
+}
+_TOKEN = {
+    "token_revoked": "Slack's token was revoked: Easel was removed from the workspace.",
+    "account_inactive": "Slack's token was revoked: Easel was removed from the workspace.",
+    "invalid_auth": "Slack does not accept the token any more.",
+    "not_authed": "Slack does not accept the token any more.",
+    "token_expired": "Slack does not accept the token any more.",
+    "not_allowed_token_type": "Slack does not accept the token any more.",
+    "team_access_not_granted": "the organisation does not let Easel into the workspace.",
+    "missing_scope": "the Slack app lacks a permission: install it again from the manifest.",
+}
+_LATER = {
+    "ratelimited",
+    "rate_limited",
+    "message_limit_exceeded",
+    "internal_error",
+    "fatal_error",
+    "service_unavailable",
+    "request_timeout",
+    "update_failed",
+    "team_added_to_org",
+    "streaming_state_conflict",
+    "external_channel_migrating",
+}
+BAD_BLOCKS = ("invalid_blocks", "invalid_blocks_format", "file_not_found", "file_deleted", "file_is_deleted")
+
+
+def code_of(error: SlackApiError) -> str:
+    """Slack's name for what is wrong: "not_in_channel", or a status where it said none."""
+    try:
+        return str(error.response["error"])
+    except (AttributeError, KeyError, TypeError, ValueError):  # a page in place of JSON
+        return f"status {getattr(error.response, 'status_code', '?')}"
+
+
+def is_closed(error: SlackApiError) -> bool:
+    """Whether another place may be open where this one is not."""
+    code = code_of(error)
+    return code in _CLOSED or code.startswith("restricted_action")
+
+
+def is_token(error: SlackApiError) -> bool:
+    """Whether Slack does not accept the token itself."""
+    return code_of(error) in _TOKEN
+
+
+def why(error: SlackApiError) -> str:
+    """One clause for the job's record."""
+    code = code_of(error)
+    if code.startswith("restricted_action"):
+        return "the channel's rules do not let Easel post there."
+    known = _CLOSED | _GONE | _TOKEN
+    return known.get(code, f"Slack does not take it ({code}).")
+
+
+def is_passing(error: SlackApiError) -> bool:
+    code, status = code_of(error), getattr(error.response, "status_code", 200)
+    return code in _LATER or code.startswith("status") or status == 429 or status >= 500
+
+
+def retry_after(error: SlackApiError) -> float:
+    """Seconds to wait, as a refusal for its rate says."""
+    headers = getattr(error.response, "headers", None) or {}
+    try:
+        return max(1.0, float(headers.get("Retry-After", 1.0)))
+    except (TypeError, ValueError):
+        return 1.0
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """slack_sdk's errors as ours. Texts of theirs are left out: they may hold what was sent."""
+    try:
+        yield
+    except SlackApiError as error:
+        if is_passing(error):
+            raise TryLater(f"Slack answered {code_of(error)}", after=retry_after(error)) from error
+        raise Unreachable(why(error)) from error
+    except (OSError, TimeoutError, aiohttp.ClientError, SlackClientError) as error:
+        raise TryLater(f"Slack cannot be reached ({type(error).__name__})") from error

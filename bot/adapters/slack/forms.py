@@ -1,0 +1,275 @@
+"""Modals: the options of a command as fields, prefilled, and what comes back from them.
+
+A field's block has the option's name as its id. What a form is about (where it was opened, the job it
+edits, a picture that was chosen before) travels in its private_metadata, so that it can be sent after a
+restart.
+
+https://docs.slack.dev/surfaces/modals
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from bot import commands, prompt
+from bot.adapters.slack.layout import Block
+from bot.card import Form
+from bot.commands import Option, clip
+from bot.errors import Refusal
+
+CALLBACK = "v1:form"
+SHARE = "v1:share"
+MAX_TITLE = 24
+MAX_INPUT = 3000  # characters of a text field
+MAX_METADATA = 3000
+MAX_OPTION = 75  # characters of a menu's entry
+MOST_OPTIONS = 100
+WHERE = "where"  # the field that asks for a channel
+
+PICTURES = ["png", "jpg", "jpeg", "webp"]
+
+Choices = Mapping[str, Sequence[tuple[str, str]]]
+"""Option name → (value, label) of each choice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What a form is about, and where it was opened; no `channel` is the person's own place."""
+
+    channel: str = ""
+    thread: str = ""
+    command: str = "imagine"
+    parent: str = ""  # the job that is edited
+    source: str = ""  # a stored picture, "1a2b3c4d5e6f:1"
+    file: str = ""  # the id of a Slack file that was chosen before
+    hidden: bool = False  # opened from what only one person sees
+
+    def pack(self) -> str:
+        return json.dumps({key: value for key, value in asdict(self).items() if value}, ensure_ascii=False)
+
+
+def unpack(metadata: str) -> About:
+    """What `pack` packed; of anything else what can be understood."""
+    try:
+        found = json.loads(metadata or "{}")
+        return About(**{key: found[key] for key in About.__dataclass_fields__ if key in found})
+    except (ValueError, TypeError):
+        return About()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a form says: options as typed, an uploaded file as Slack describes it, and what it is about."""
+
+    options: dict[str, object]
+    upload: dict[str, Any] | None
+    about: About
+
+
+def modal(form: Form, about: About, choices: Choices, *, ask_where: bool = False) -> Block:
+    """The view of a form."""
+    source = form.values.get("source", "")
+    about = replace(about, command=form.command, parent=form.parent, source=source or about.source)
+    command = commands.command(form.command)
+    fields = [
+        _field(each, form.values.get(each.name, ""), choices, about)
+        for each in command.options
+        if each.name != "reset"
+    ]
+    blocks = [_where(), *fields] if ask_where else fields
+    return {
+        "type": "modal",
+        "callback_id": CALLBACK,
+        "title": _plain(form.title, MAX_TITLE),
+        "submit": _plain("Paint" if form.command == "imagine" else "Save", MAX_TITLE),
+        "close": _plain("Cancel", MAX_TITLE),
+        "private_metadata": about.pack()[:MAX_METADATA],
+        "blocks": blocks,
+    }
+
+
+def share(job: str, channel: str) -> Block:
+    """The view that asks for a channel to show a result in."""
+    return {
+        "type": "modal",
+        "callback_id": SHARE,
+        "title": _plain("Share to channel", MAX_TITLE),
+        "submit": _plain("Share", MAX_TITLE),
+        "close": _plain("Cancel", MAX_TITLE),
+        "private_metadata": About(parent=job, channel=channel).pack(),
+        "blocks": [_where(channel, optional=False)],
+    }
+
+
+def notice(title: str, blocks: list[Block]) -> Block:
+    """A view that only says something."""
+    return {
+        "type": "modal",
+        "callback_id": "v1:notice",
+        "title": _plain(title, MAX_TITLE),
+        "close": _plain("Close", MAX_TITLE),
+        "blocks": blocks[:100],
+    }
+
+
+# ---- fields
+
+
+def _field(option: Option, value: str, choices: Choices, about: About) -> Block:
+    hint = option.help
+    if option.kind == "picture":
+        chosen = about.source or ("the picture you chose" if about.file else "")
+        hint = f"Left out: {chosen} is used." if chosen else "PNG, JPEG or WebP."
+    elif len(value) > MAX_INPUT:
+        value, hint = value[:MAX_INPUT], "Shortened to what Slack's field holds."
+    elif option.default and option.kind != "boolean":
+        hint = f"{hint} Left out: {option.default}."
+    return {
+        "type": "input",
+        "block_id": option.name,
+        "optional": not option.required,
+        "label": _plain("Source picture" if option.kind == "picture" else option.label, 2000),
+        "hint": _plain(hint, 2000),
+        "element": _element(option, value, choices),
+    }
+
+
+def _element(option: Option, value: str, choices: Choices) -> Block:
+    own: Block = {"action_id": option.name}
+    if option.name in choices:
+        return own | _menu(choices[option.name], value)
+    if option.choices:
+        return own | _menu([(each, each.capitalize()) for each in option.choices], value)
+    match option.kind:
+        case "picture":
+            return own | {"type": "file_input", "filetypes": PICTURES, "max_files": 1}
+        case "boolean":
+            return own | _tick(option, value)
+        case "integer" | "number":
+            return own | _number(option, value)
+    long = (option.maximum or 0) >= MAX_INPUT
+    return own | _text(value, long=long, most=min(MAX_INPUT, int(option.maximum or MAX_INPUT)))
+
+
+def _text(value: str, *, long: bool, most: int) -> Block:
+    element: Block = {"type": "plain_text_input", "multiline": long, "max_length": most}
+    return element | ({"initial_value": value[:most]} if value else {})
+
+
+def _number(option: Option, value: str) -> Block:
+    element: Block = {"type": "number_input", "is_decimal_allowed": option.kind == "number"}
+    if option.minimum is not None:
+        element["min_value"] = f"{option.minimum:.0f}"
+    if option.maximum is not None:
+        element["max_value"] = f"{option.maximum:.0f}"
+    return element | ({"initial_value": value} if value else {})
+
+
+def _tick(option: Option, value: str) -> Block:
+    yes = {"text": _plain(option.help, MAX_OPTION), "value": "yes"}
+    chosen = value.casefold() in ("yes", "true", "on", "1")
+    return {"type": "checkboxes", "options": [yes]} | ({"initial_options": [yes]} if chosen else {})
+
+
+def _menu(choices: Sequence[tuple[str, str]], value: str) -> Block:
+    """A menu. A value that is none of its entries is added to them."""
+    entries = [_entry(*each) for each in choices[: MOST_OPTIONS - 1]]
+    chosen = next((each for each in entries if each["value"] == value), None)
+    if value and chosen is None:
+        chosen = _entry(value, value)
+        entries = [chosen, *entries]
+    return {"type": "static_select", "options": entries} | ({"initial_option": chosen} if chosen else {})
+
+
+def _entry(value: str, label: str) -> Block:
+    return {"text": _plain(label, MAX_OPTION), "value": value[:150]}
+
+
+def _where(channel: str = "", *, optional: bool = True) -> Block:
+    element: Block = {
+        "type": "conversations_select",
+        "action_id": WHERE,
+        "filter": {"include": ["public", "private", "mpim"], "exclude_bot_users": True},
+    }
+    element |= {"initial_conversation": channel} if channel else {"default_to_current_conversation": optional}
+    return {
+        "type": "input",
+        "block_id": WHERE,
+        "optional": optional,
+        "label": _plain("Where", 2000),
+        "hint": _plain(
+            "Left out: our direct messages." if optional else "Everybody there will see it.", 2000
+        ),
+        "element": element,
+    }
+
+
+def _plain(text: str, most: int) -> Block:
+    return {"type": "plain_text", "text": clip(text, most) or "…", "emoji": False}
+
+
+# ---- what comes back
+
+
+def read(view: Mapping[str, Any]) -> Answer:
+    """What was filled in; fields that were left empty are not in it."""
+    about = unpack(view.get("private_metadata", ""))
+    fields = dict(_fields(view))
+    if place := fields.pop(WHERE, None):
+        about = replace(about, channel=str(place), hidden=False)
+    upload = fields.pop("source", None)
+    options: dict[str, object] = dict(fields)
+    if about.source and not upload:
+        options["source"] = about.source
+    if about.command == "settings":  # the form shows all of them, so what is empty was taken away
+        options["reset"] = "yes"
+    return Answer(options, upload if isinstance(upload, dict) else None, about)
+
+
+def _fields(view: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    values: Mapping[str, Any] = (view.get("state") or {}).get("values") or {}
+    for block, actions in values.items():
+        for state in actions.values():
+            if (value := _value(state)) not in (None, ""):
+                yield block, value
+
+
+def _value(state: Mapping[str, Any]) -> Any:
+    match state.get("type"):
+        case "static_select" | "external_select" | "radio_buttons":
+            return (state.get("selected_option") or {}).get("value")
+        case "checkboxes":
+            return "yes" if state.get("selected_options") else None
+        case "conversations_select":
+            return state.get("selected_conversation")
+        case "file_input":
+            return next(iter(state.get("files") or ()), None)
+    return state.get("value")
+
+
+def mistakes(answer: Answer) -> dict[str, str]:
+    """Field → what is wrong with it, as far as that can be told at once."""
+    shown = {each.name for each in commands.command(answer.about.command).options} - {"reset", "source"}
+    said = {name: value for name, value in answer.options.items() if name in shown and name != "prompt"}
+    if answer.about.command != "imagine":
+        return _each(said, lambda name, value: commands.check(answer.about.command, {name: value}))
+    found = _each(said, lambda name, value: prompt.parse(_STAND_IN, {name: value}))
+    return found or _each(
+        {"prompt": str(answer.options.get("prompt", ""))}, lambda _, words: prompt.parse(words, said)
+    )
+
+
+_STAND_IN = "picture"  # a prompt to read an option beside
+
+
+def _each(values: Mapping[str, Any], check: Callable[[str, Any], object]) -> dict[str, str]:
+    found = {}
+    for name, value in values.items():
+        try:
+            check(name, value)
+        except Refusal as refusal:
+            found[name] = refusal.notice
+    return found

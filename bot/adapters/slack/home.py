@@ -1,0 +1,129 @@
+"""App Home: what is mine, and for administrators what the workspace does.
+
+https://docs.slack.dev/surfaces/app-home
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import aiohttp
+import structlog
+from slack_sdk.errors import SlackApiError
+
+from bot import card as cards
+from bot.adapters.slack import layout
+from bot.adapters.slack.desk import Asked, Desk
+from bot.adapters.slack.errors import code_of, translated
+from bot.adapters.slack.files import Files
+from bot.adapters.slack.layout import Block
+from bot.adapters.slack.workspaces import Workspaces
+from bot.card import Button, Card
+from bot.errors import DeliveryError, Refusal, StoreError
+from bot.models import Job, Origin, State
+from bot.studio import Studio
+
+log = structlog.stdlib.get_logger(__name__)
+
+MOST_PICTURES = 5
+MOST_RUNNING = 5
+MOST_BLOCKS = 100
+PAINT, DEFAULTS, REFRESH = "home:paint", "home:defaults", "home:refresh"
+
+
+class Home:
+    """Draws somebody's home tab."""
+
+    def __init__(self, studio: Studio, desk: Desk, files: Files, workspaces: Workspaces) -> None:
+        self._studio = studio
+        self._desk = desk
+        self._files = files
+        self._workspaces = workspaces
+
+    async def publish(self, asked: Asked) -> None:
+        """Show the tab as it is now."""
+        try:
+            blocks = await self._blocks(asked)
+        except Refusal as refusal:
+            blocks = layout.blocks(cards.refused(refusal))
+        try:
+            await self._workspaces.talk(asked.workspace.token, patient=True).views_publish(
+                user_id=asked.user, view={"type": "home", "blocks": blocks[:MOST_BLOCKS]}
+            )
+        except SlackApiError as error:
+            log.warning("a home tab was not shown", cause=code_of(error))
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            log.warning("a home tab was not shown", cause=type(error).__name__)
+
+    async def defaults(self, asked: Asked) -> None:
+        """Open the form of /settings, filled with what holds now."""
+        await self._desk.open(asked, self._studio.defaults)
+
+    async def _blocks(self, asked: Asked) -> list[Block]:
+        origin = await self._desk.origin(asked)
+        blocks = [*self._doors(), *await self._card("quota", origin)]
+        blocks += await self._running(origin)
+        blocks += await self._pictures(asked, origin)
+        blocks += [_divider(), *await self._card("settings", origin)]
+        if origin.member.admin:
+            blocks += [_divider(), *await self._administration(origin)]
+        return blocks
+
+    def _doors(self) -> list[Block]:
+        buttons = (
+            Button(id=PAINT, label="Paint a picture", name="Open the form of /imagine", style="primary"),
+            Button(id=DEFAULTS, label="Change defaults", name="Open the form of your defaults"),
+            Button(id=REFRESH, label="Refresh", name="Show this page as it is now"),
+        )
+        return layout.blocks(Card(kind="text", rows=(buttons,), body=()))
+
+    async def _card(self, command: str, origin: Origin) -> list[Block]:
+        """What a command answers, without its buttons."""
+        answer = await self._studio.handle(command, {}, origin)
+        return layout.blocks(answer) if isinstance(answer, Card) else []
+
+    async def _administration(self, origin: Origin) -> list[Block]:
+        team = layout.blocks(await self._studio.team(origin))
+        return [*await self._card("queue", origin), _divider(), *team]
+
+    async def _running(self, origin: Origin) -> list[Block]:
+        living = await self._jobs(origin, (State.QUEUED, State.RUNNING), MOST_RUNNING)
+        if not living:
+            return []
+        shown = [block for job in living for block in layout.blocks(self._studio.card(job))]
+        return [_divider(), _heading("Being painted"), *shown]
+
+    async def _pictures(self, asked: Asked, origin: Origin) -> list[Block]:
+        done = await self._jobs(origin, (State.RENDERED,), MOST_PICTURES)
+        if not done:
+            return []
+        files = await self._known(asked, done)
+        shown = [
+            block for job in done for block in layout.blocks(layout.with_share(self._studio.card(job)), files)
+        ]
+        return [_divider(), _heading("My last pictures"), *shown]
+
+    async def _known(self, asked: Asked, jobs: Sequence[Job]) -> dict[str, str]:
+        """Blob → Slack's file, of the pictures to show."""
+        for job in jobs:
+            if job.origin.surface == "slack" and job.message:
+                self._files.know(asked.workspace, job.message.get("files", {}))
+        wanted = [each for job in jobs for each in layout.chosen(self._studio.card(job))]
+        try:
+            with translated():
+                return await self._files.show(asked.workspace, wanted)
+        except (DeliveryError, StoreError) as error:
+            log.warning("a home tab is shown without pictures", cause=str(error))
+            return {}
+
+    async def _jobs(self, origin: Origin, states: tuple[State, ...], limit: int) -> list[Job]:
+        return await self._studio.jobs(origin.member, user=origin.member.id, states=states, limit=limit)
+
+
+def _heading(text: str) -> Block:
+    return {"type": "header", "text": {"type": "plain_text", "text": text, "emoji": False}}
+
+
+def _divider() -> dict[str, Any]:
+    return {"type": "divider"}

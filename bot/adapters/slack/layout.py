@@ -1,0 +1,201 @@
+"""A card as Slack shows it: Block Kit blocks of text, pictures and rows of buttons.
+
+https://docs.slack.dev/reference/block-kit/blocks
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from bot import actions, commands
+from bot.actions import Action
+from bot.adapters.slack.vocabulary import EASEL, IMAGINE
+from bot.card import Bar, Button, Card, CardPicture
+from bot.commands import clip
+from bot.errors import Refusal
+
+Block = dict[str, Any]
+
+MAX_SECTION = 2900  # characters of a section, of 3000, after escaping
+MAX_BODY = 3  # sections
+MAX_ALT = 2000
+MAX_LABEL = 75
+MOST_BUTTONS = 25  # of an actions block
+MOST_THUMBNAILS = 10
+
+_NONE: Mapping[str, str] = {}
+_STYLES = {"primary": "primary", "danger": "danger"}
+
+
+def blocks(card: Card, files: Mapping[str, str] = _NONE, note: str = "") -> list[Block]:
+    """The card. `files`: blob → id of the Slack file that holds it; pictures without one are left out."""
+    lines = [*card.body, *([note] if note else [])]
+    shown = [(each, files[each.blob]) for each in chosen(card) if each.blob in files]
+    found = [_section(f"*{_bold(card.title)}*")] if card.title else []
+    found += [_context(_facts(card))] if _facts(card) else []
+    if _is_list(card, shown):
+        found += [
+            _section(_fitting(line, MAX_SECTION) or "…", _image(*picture))
+            for line, picture in zip(lines, shown, strict=False)
+        ]
+        found += _sections(lines[len(shown) :])
+    else:
+        found += _sections(lines)
+        found += [_image(*picture) for picture in shown]
+    found += [_actions(row) for row in card.rows if row]
+    return found or [_section("…")]
+
+
+def chosen(card: Card) -> Sequence[CardPicture]:
+    """What is shown of the pictures: the grid of a job, or one small picture for each line of a list."""
+    stored = [each for each in card.pictures if each.blob]
+    several = card.kind == "text" and len(stored) > 1
+    return stored[:MOST_THUMBNAILS] if several else stored[:1]
+
+
+def _is_list(card: Card, shown: Sequence[Any]) -> bool:
+    return card.kind == "text" and len(card.body) > 1 and len(shown) > 0 and len(shown) <= len(card.body)
+
+
+def with_share(card: Card) -> Card:
+    """A result that only one person sees, with a button that shows it to others."""
+    if not (card.private and card.job and card.kind in ("done", "upscaled")):
+        return card
+    share = Button(
+        id=Action(name="share", job=card.job).id,
+        label="Share to channel",
+        name="Show this result in a channel",
+        icon="📣",
+    )
+    return replace(card, rows=(*card.rows, (share,)))
+
+
+# ---- parts
+
+
+def _section(text: str, accessory: Block | None = None) -> Block:
+    block: Block = {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}
+    return block | ({"accessory": accessory} if accessory else {})
+
+
+def _sections(lines: Sequence[str]) -> list[Block]:
+    """The lines in as few sections as hold them; what is too much ends in an ellipsis."""
+    texts: list[str] = []
+    for line in lines:
+        shown = _fitting(line, MAX_SECTION)
+        if texts and len(texts[-1]) + 1 + len(shown) <= MAX_SECTION:
+            texts[-1] += f"\n{shown}"
+        else:
+            texts.append(shown)
+    if len(texts) > MAX_BODY:
+        texts = [*texts[:MAX_BODY], "…"]
+    return [_section(text) for text in texts if text]
+
+
+def _context(text: str) -> Block:
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": text, "verbatim": True}]}
+
+
+def _image(picture: CardPicture, file: str) -> Block:
+    alt = picture.alt if len(picture.alt) <= MAX_ALT else picture.alt[: MAX_ALT - 1] + "…"
+    return {"type": "image", "slack_file": {"id": file}, "alt_text": alt or "picture"}
+
+
+def _actions(row: Sequence[Button]) -> Block:
+    return {"type": "actions", "elements": [button(each) for each in row[:MOST_BUTTONS]]}
+
+
+def button(each: Button) -> Block:
+    """A button; its id is the action's."""
+    label = f"{each.icon} {each.label}" if each.icon else each.label
+    shown: Block = {
+        "type": "button",
+        "action_id": each.id,
+        "text": {"type": "plain_text", "text": label[:MAX_LABEL], "emoji": True},
+        "accessibility_label": each.name[:MAX_LABEL],
+    }
+    return shown | ({"style": _STYLES[each.style]} if each.style in _STYLES else {})
+
+
+# ---- words
+
+
+def summary(card: Card) -> str:
+    """What notifications and screen readers get of a message."""
+    parts = [clip(card.title, 300), *card.facts[:2], *(clip(line, 300) for line in card.body[:2])]
+    return escape(" · ".join(part for part in parts if part)) or "Easel"
+
+
+def _facts(card: Card) -> str:
+    shown = [_bar(card.bar)] if card.bar else []
+    return _fitting(" · ".join([*shown, *card.facts]), MAX_SECTION)
+
+
+def _bar(bar: Bar) -> str:
+    full = round(bar.done * 8)
+    return f"{'▰' * full}{'▱' * (8 - full)} {bar.label}"
+
+
+_MARKS = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+_COMMAND = re.compile(
+    rf"(?<![\w/])/({'|'.join(sorted((each.name for each in commands.COMMANDS), key=len, reverse=True))})\b"
+)
+
+
+def escape(words: str) -> str:
+    """Text in which Slack finds no mention, link or markup of its own; commands as they are typed here.
+
+    https://docs.slack.dev/messaging/formatting-message-text#escaping
+    """
+    return _commands_here(words).translate(_MARKS)
+
+
+def _commands_here(words: str) -> str:
+    return _COMMAND.sub(_here, words)
+
+
+def _here(match: re.Match[str]) -> str:
+    return match[0] if match[0] == IMAGINE else f"{EASEL} {match[1]}"
+
+
+def _bold(words: str) -> str:
+    """A title on one line. An asterisk would end the bold, so a like one stands for it."""
+    return _fitting(" ".join(words.split()).replace("*", "∗"), MAX_SECTION, str)
+
+
+def _fitting(words: str, room: int, say: Callable[[str], str] | None = None) -> str:
+    """The words escaped, and clipped before that, so that no escape is cut in two."""
+    say = say or _commands_here
+    shown = say(words).translate(_MARKS)
+    while len(shown) > room:
+        words = clip(words, max(1, len(words) * room // len(shown) - 1))
+        shown = say(words).translate(_MARKS)
+    return shown
+
+
+# ---- what a message holds
+
+
+def ids(blocks: object) -> Iterator[str]:
+    """The ids of the buttons in a message's blocks, as Slack sends them back."""
+    if isinstance(blocks, Mapping):
+        if isinstance(id := blocks.get("action_id"), str):
+            yield id
+        blocks = [blocks.get("elements", ()), blocks.get("accessory", ())]
+    if isinstance(blocks, Sequence) and not isinstance(blocks, str):
+        for each in blocks:
+            yield from ids(each)
+
+
+def job_of(message: Mapping[str, Any]) -> str:
+    """The job that a message's buttons belong to, or nothing."""
+    for id in ids(message.get("blocks", ())):
+        try:
+            if job := actions.parse(id).job:
+                return job
+        except Refusal:
+            continue
+    return ""

@@ -1,0 +1,71 @@
+"""A clock that periods can be counted by, whatever happens to the machine's own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+log = structlog.stdlib.get_logger(__name__)
+
+SLEW = 0.001  # seconds per second by which it nears the machine's clock: a minute in 17 hours
+NOTABLE = timedelta(minutes=1)  # an error of the machine's clock that is worth a line in the log
+
+
+def ticks() -> float:
+    """Seconds since the machine was started, sleep included where the system can tell."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boot is None else time.clock_gettime(boot)
+
+
+def wall() -> datetime:
+    """What the machine says the time is; anybody may set it."""
+    return datetime.now(UTC)
+
+
+class TrustedClock:
+    """The time when this was made, plus what a monotonic clock has counted since; never goes back.
+
+    It nears the machine's clock by a thousandth only. So an hour's jump, by mistake or on purpose, neither
+    ends an allowance's period early nor gives one twice.
+    """
+
+    def __init__(
+        self, wall: Callable[[], datetime] = wall, ticks: Callable[[], float] = ticks, slew: float = SLEW
+    ) -> None:
+        self._wall = wall
+        self._ticks = ticks
+        self._slew = slew
+        self._now = wall()
+        self._counted = ticks()
+        self._warned = False
+        self._mutex = threading.Lock()
+
+    def __call__(self) -> datetime:
+        """The present time, in UTC."""
+        with self._mutex:
+            counted = self._ticks()
+            passed = max(0.0, counted - self._counted)
+            self._counted = counted
+            self._now += timedelta(seconds=passed)
+            error = self._wall() - self._now
+            most = timedelta(seconds=passed * self._slew)
+            self._now += max(-most, min(error, most))
+            self._watch(error)
+            return self._now
+
+    def not_before(self, moment: datetime | None) -> None:
+        """Go on from `moment` if that is later: what was written then is not undone."""
+        with self._mutex:
+            self._now = max(self._now, moment or self._now)
+
+    def _watch(self, error: timedelta) -> None:
+        if abs(error) < NOTABLE:
+            self._warned = False
+        elif not self._warned:
+            self._warned = True
+            seconds = round(error.total_seconds())
+            log.warning("the machine's clock was set; restart Easel if it is right", seconds=seconds)

@@ -1,0 +1,189 @@
+"""Pictures before they are shown: a classifier in a process of its own, and what its scores mean."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+from asyncio.subprocess import PIPE, Process
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from bot.moderation.terms import Strictness
+from bot.moderation.text import Rules
+from engine.errors import EngineError
+
+LOOKER = Path(__file__).with_name("looker.py")
+WEIGHTS = Path(__file__).with_name("mobilenet.safetensors")
+PATIENCE = 60.0  # seconds for one picture, on a busy machine
+
+_CAUSE = 2000  # characters of what the process said at its end
+
+
+class Withheld(EngineError):
+    """The picture is not shown."""
+
+    advice = "A picture came out in a way that is not shown here. Try other words or another seed."
+
+
+class NotSeen(Withheld):
+    """The picture could not be looked at."""
+
+    advice = "The pictures could not be checked, so they are not shown. Try again in a minute."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """Probabilities from 0 to 1."""
+
+    explicit: float = 0.0
+    suggestive: float = 0.0
+
+    @property
+    def harmless(self) -> bool:
+        """Whether nothing forbids it, whatever the rules."""
+        strict = _LIMITS["strict"]
+        return self.explicit < strict.explicit and self.explicit + self.suggestive < strict.either
+
+
+class Eyes(Protocol):
+    """Looks at pictures."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody's picture is being looked at."""
+        ...
+
+    async def look(self, picture: bytes) -> Seen:
+        """What a PNG or WebP shows. Raises NotSeen."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Unseeing:
+    """Passes every picture: PICTURE_CHECK=off, and tests about something else."""
+
+    busy = False
+
+    async def look(self, picture: bytes) -> Seen:
+        return Seen()
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class Classifier:
+    """One process, started by the first picture and anew after any error; one picture at a time."""
+
+    def __init__(self, weights: Path = WEIGHTS, patience: float = PATIENCE) -> None:
+        self._command = _command(weights)
+        self._patience = patience
+        self._turn = asyncio.Lock()
+        self._process: Process | None = None
+
+    @property
+    def busy(self) -> bool:
+        return self._turn.locked()
+
+    async def look(self, picture: bytes) -> Seen:
+        async with self._turn:
+            try:
+                async with asyncio.timeout(self._patience):
+                    return _seen(await self._ask(picture))
+            except TimeoutError as error:
+                await self._end()
+                raise NotSeen(f"no answer within {self._patience:g} s") from error
+            except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+                raise NotSeen(f"{error!r} {await self._end()}".strip()) from error
+            except BaseException:  # cancelled: the next answer would be this picture's
+                await asyncio.shield(self._end())
+                raise
+
+    async def _ask(self, picture: bytes) -> bytes:
+        if self._process is None:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env={}
+            )
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(_framed(picture))
+        await self._process.stdin.drain()
+        answer = await self._process.stdout.readline()
+        if not answer:
+            raise EOFError("the process ended")
+        return answer
+
+    async def _end(self) -> str:
+        """Stop the process; what it said last."""
+        process, self._process = self._process, None
+        if process is None:
+            return ""
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        _, said = await process.communicate()
+        return said.decode(errors="replace")[-_CAUSE:]
+
+    async def close(self) -> None:
+        await self._end()
+
+
+def look_once(picture: bytes, weights: Path = WEIGHTS) -> Seen:
+    """The same without an event loop, in a process that ends. Blocks; raises NotSeen."""
+    try:
+        done = subprocess.run(
+            _command(weights), input=_framed(picture), capture_output=True, timeout=PATIENCE, env={}
+        )
+        return _seen(done.stdout)
+    except (OSError, ValueError, KeyError, TypeError, subprocess.TimeoutExpired) as error:
+        raise NotSeen(repr(error)) from error
+
+
+def _command(weights: Path) -> tuple[str, ...]:
+    return (sys.executable, "-I", str(LOOKER), str(weights))
+
+
+def _framed(picture: bytes) -> bytes:
+    return len(picture).to_bytes(4, "big") + picture
+
+
+def _seen(answer: bytes) -> Seen:
+    scores = json.loads(answer)
+    seen = Seen(explicit=scores["porn"] + scores["hentai"], suggestive=scores["sexy"])
+    if not (0 <= seen.explicit <= 1.001 and 0 <= seen.suggestive <= 1.001):
+        raise ValueError(f"scores out of range: {scores}")
+    return seen
+
+
+# ---- what it means
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    explicit: float
+    either: float  # explicit and suggestive together
+
+
+_LIMITS: dict[Strictness, _Limits] = {
+    "relaxed": _Limits(0.85, 2.0),
+    "standard": _Limits(0.7, 0.9),
+    "strict": _Limits(0.5, 0.6),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """`adult`: it is for age-restricted channels alone. `shown`: it may be shown where it was asked for."""
+
+    adult: bool
+    shown: bool
+
+
+def rate(seen: Seen, rules: Rules, *, minors: bool) -> Rating:
+    """What may be done with a picture. Where the words mention minors, nothing sexual is ever shown."""
+    limits = _LIMITS["strict" if minors else rules.strictness]
+    adult = seen.explicit >= limits.explicit or seen.explicit + seen.suggestive >= limits.either
+    allowed = rules.adult and rules.strictness != "strict" and not minors
+    return Rating(adult=adult, shown=allowed or not adult)

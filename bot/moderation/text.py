@@ -1,0 +1,164 @@
+"""Whether words may be painted: terms by category, a tenant's own, and the one block that always holds."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bot.moderation import terms
+from bot.moderation.reading import plain, readings
+from bot.moderation.terms import STRICTNESS, Group, Hit, Index, Strictness
+
+MINORS = "minors"  # sexual content with minors: the hard block
+LIKENESS = "likeness"  # a real person in sexual content
+OWN = "own"  # a tenant's own terms
+
+_MOST = 12_000  # characters that are read; a request has fewer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What holds where something is asked."""
+
+    strictness: Strictness = "standard"
+    adult: bool = False  # the channel is age-restricted
+    blocked: tuple[str, ...] = ()  # a tenant's own terms; a * at an end stands for any letters
+    allowed: tuple[str, ...] = ()  # terms that a tenant excuses; they never lift the hard block
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What was found; no category when the words may be painted."""
+
+    category: str = ""
+    certain: bool = False  # it cannot well be meant otherwise: it counts as a strike
+    minors: bool = False  # minors are mentioned, whatever else
+
+    @property
+    def notice(self) -> str:
+        """For the person who asked: which category, and what to do."""
+        return NOTICES[self.category]
+
+
+NOTICES = {
+    MINORS: "Easel never paints sexual content with minors; no setting allows it. Ask for something else.",
+    LIKENESS: "Easel never paints real people in sexual content. Leave the name out, or ask otherwise.",
+    "sexual": "This asks for sexual content or nudity, which is not painted here: describe it without that.",
+    "violence": "This asks for violence of a kind that is not painted here: describe it without that.",
+    "hate": "This holds hateful words or symbols, which are not painted here: describe it without them.",
+    "self_harm": "This is about self-harm, which is not painted here. If it is about you, somebody listens: "
+    "findahelpline.com names whom to talk to in your country.",
+    "people": "This names a real person, and those are not painted here: describe somebody without a name.",
+    OWN: "This holds words that the administrators do not allow here: describe it in other words.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The groups whose terms stand in a text."""
+
+    groups: frozenset[Group]  # not excused by an ordinary expression or by the tenant
+    all: frozenset[Group]  # not excused by an expression that cannot mean a person
+    age: bool  # under 18
+
+    def has(self, category: str, *names: str) -> bool:
+        return any(group.category == category and group.name in names for group in self.all)
+
+    @property
+    def sexual(self) -> bool:
+        return any(group.with_minors for group in self.all)
+
+
+def judge(words: Iterable[str], negative: Iterable[str] = (), rules: Rules | None = None) -> Verdict:
+    """Judge a request: `words` are everything it asks for, `negative` everything to keep out of it."""
+    rules = rules or Rules()
+    asked, avoided = _search(" | ".join(words), rules), _search(" | ".join(negative), rules)
+    minors = asked.age or asked.has("minors", "certain", "likely")
+    if hard := _hard(asked, avoided):
+        return hard
+    if asked.sexual and any(group.category == "people" for group in asked.groups):
+        return Verdict(category=LIKENESS, certain=True, minors=minors)
+    suspects = asked.groups | {group for group in avoided.groups if not group.wished_away}
+    refused = [group for group in suspects if _refused(group, rules)]
+    worst = min(refused, key=lambda group: (not group.certain, group.category), default=None)
+    return Verdict(
+        category=worst.category if worst else "", certain=bool(worst and worst.certain), minors=minors
+    )
+
+
+def _hard(asked: _Found, avoided: _Found) -> Verdict | None:
+    """Sexual content with minors. Nothing that a tenant says reaches this.
+
+    Keeping clothes out asks for nakedness, and keeping adults out for minors. To keep nudity out is fine.
+    """
+    certain = asked.age or asked.has("minors", "certain")
+    minors = certain or asked.has("minors", "likely")
+    indirectly = avoided.has("minors", "clothes") or avoided.has("sexual", "explicit")
+    if minors and (asked.sexual or indirectly):
+        return Verdict(category=MINORS, certain=certain and asked.sexual, minors=True)
+    if asked.sexual and avoided.has("minors", "grown"):
+        return Verdict(category=MINORS, minors=True)
+    return None
+
+
+def _refused(group: Group, rules: Rules) -> bool:
+    if group.category == OWN:
+        return True
+    if group.level == "never" or (group.adult and rules.adult and rules.strictness != "strict"):
+        return False
+    return STRICTNESS.index(rules.strictness) >= STRICTNESS.index(group.level)
+
+
+# ---- searching
+
+_NUMBERS = (
+    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen zwei drei vier funf sechs sieben acht neun zehn elf zwolf dreizehn vierzehn funfzehn sechzehn "
+    "siebzehn"
+).split()
+_UNDER_18 = rf"(?<!\d)(?:1[0-7]|[1-9]|{'|'.join(sorted(_NUMBERS, key=len, reverse=True))})"
+_AGE = re.compile(
+    rf"{_UNDER_18}\W{{0,3}}(?:(?:years?|yrs?|months?|y)\W{{0,3}}(?:olds?|o)\b|yo\b|jahre? alt|jahrig)"
+    rf"|\b(?:aged?|im alter von)\W{{1,3}}(?:of )?{_UNDER_18}\b(?!\W?\d)"
+)
+
+
+def _search(text: str, rules: Rules) -> _Found:
+    if not text:
+        return _Found(frozenset(), frozenset(), False)
+    groups: set[Group] = set()
+    everything: set[Group] = set()
+    own, allowed = _own(rules)
+    read = readings(text[:_MOST])
+    read += (terms.known().unstarred(read[0]), own.unstarred(read[0])) if "*" in text or "#" in text else ()
+    for each in read:
+        hits = [*terms.known().hits(each), *own.hits(each)]
+        things, art = _spans(terms.excused(), each, "things"), _spans(terms.excused(), each, "art")
+        excused = things + art + _spans(allowed, each, OWN)
+        everything |= {hit.group for hit in hits if not _within(hit, things)}
+        groups |= {hit.group for hit in hits if not _within(hit, excused)}
+    return _Found(frozenset(groups), frozenset(everything), any(_AGE.search(each) for each in read))
+
+
+@functools.lru_cache(256)
+def _own(rules: Rules) -> tuple[Index, ...]:
+    """What a tenant adds, and what it excuses."""
+    return tuple(
+        Index([Group(category=OWN, name=OWN, words=tuple(filter(_readable, words)))])
+        for words in (rules.blocked, rules.allowed)
+    )
+
+
+def _spans(index: Index, text: str, name: str) -> list[tuple[int, int]]:
+    return [(hit.start, hit.end) for hit in index.hits(text) if hit.group.name == name]
+
+
+def _within(hit: Hit, spans: Iterable[tuple[int, int]]) -> bool:
+    return any(start <= hit.start and hit.end <= end for start, end in spans)
+
+
+def _readable(term: str) -> bool:
+    """Whether it holds anything to be found by."""
+    return re.search(r"[^\W_]", plain(term)) is not None

@@ -1,0 +1,180 @@
+"""What a person may ask about their data: a copy of all of it, or to be forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+
+from bot import card
+from bot.blobs import BlobStore
+from bot.card import Card
+from bot.errors import Refusal
+from bot.models import Job, Origin
+from bot.store import Store
+
+log = structlog.stdlib.get_logger(__name__)
+
+PART = 8_000_000  # bytes of pictures in one file: the least that a platform takes, with room for the rest
+DAY = 86_400.0
+
+
+class Privacy:
+    """`remove` ends a job wherever it is and deletes it."""
+
+    def __init__(
+        self, store: Store, blobs: BlobStore, remove: Callable[[Job], Awaitable[None]], retention_days: int
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._remove = remove
+        self._retention = retention_days
+
+    # ---- a copy
+
+    async def export(self, origin: Origin, part: int = 1) -> Card:
+        """A ZIP with everything; pictures that do not fit follow in further parts. Raises Refusal."""
+        members = await self._store.sharing(origin.member.id)
+        jobs = [job async for job in self._jobs(members)]
+        parts = _split(await self._sizes(jobs))
+        if not 1 <= part <= len(parts):
+            raise Refusal(f"There is no part {part}; your copy has {len(parts)}.", code="part")
+        files = await self._documents(members, jobs) if part == 1 else {}
+        for name, blob in parts[part - 1]:
+            files[name] = await self._blobs.get(blob)
+        packed = await asyncio.to_thread(_packed, files)
+        log.info("personal data exported", jobs=len(jobs), part=part, parts=len(parts))
+        name = f"easel-{part}-of-{len(parts)}.zip" if len(parts) > 1 else "easel.zip"
+        return card.exported(name, packed, len(jobs), part, len(parts))
+
+    async def _jobs(self, members: Sequence[str]) -> AsyncIterator[Job]:
+        after = ""
+        while page := await self._store.jobs_of(members, after):
+            for job in page:
+                yield job
+            after = page[-1].id
+
+    async def _sizes(self, jobs: Sequence[Job]) -> list[tuple[str, str, int]]:
+        """Name in the file, blob and bytes of every picture that is still there."""
+        found = []
+        for job in jobs:
+            for picture in job.pictures:
+                if picture.index >= 0:
+                    name = f"pictures/{job.id}-{picture.index + 1}.png"
+                    size = await self._blobs.size(picture.blob)
+                    found += [(name, picture.blob, size)] if size else []
+        return found
+
+    async def _documents(self, members: Sequence[str], jobs: Sequence[Job]) -> dict[str, bytes]:
+        account = await self._store.account_of(members[0])
+        about = {
+            "exported": datetime.now(UTC),
+            "identities": list(members),
+            "preferences": {member: asdict(await self._store.preferences(member)) for member in members},
+            "strikes": [asdict(strike) for strike in await self._store.strikes_of(members)],
+            "reported": [{"job": job, "at": at} for job, at in await self._store.reports_of(members)],
+        }
+        return {
+            "about.json": _json(about),
+            "jobs.json": _json([_told(job) for job in jobs]),
+            "ledger.csv": await self._ledger(account),
+        }
+
+    async def _ledger(self, account: str) -> bytes:
+        text = io.StringIO()
+        table = csv.writer(text)
+        table.writerow(("at", "kind", "bucket", "device_seconds", "job"))
+        async for line in self._store.lines(account=account):
+            table.writerow(
+                (line.at.isoformat(), line.kind, line.bucket, f"{line.seconds:.3f}", line.job or "")
+            )
+        return text.getvalue().encode()
+
+    # ---- being forgotten
+
+    def ask(self, origin: Origin) -> Card:
+        """What deletion means, and the button that does it."""
+        return card.forget(token(origin))
+
+    async def delete(self, origin: Origin) -> Card:
+        """Forget the person under all their names; what a stop interrupts goes on at the next start."""
+        members = await self._store.sharing(origin.member.id)
+        await self._store.begin_erasure(members)
+        await self.resume()
+        return card.forgotten(len(members))
+
+    async def resume(self) -> None:
+        """Go on with what was begun; every step may be done again. Raises StoreError."""
+        members = await self._store.erasing()
+        if members:
+            async for job in self._jobs(members):
+                await self._remove(job)
+            await self._store.erase(members)
+            log.info("personal data deleted", people=len(members))
+        await self._store.finish_erasures()
+
+    async def expire(self) -> None:
+        """Delete what is older than RETENTION_DAYS. Raises StoreError."""
+        if not self._retention:
+            return
+        before = datetime.now(UTC) - timedelta(days=self._retention)
+        while gone := await self._store.expire(before):
+            log.info("old jobs deleted", jobs=gone, days=self._retention)
+
+
+def token(origin: Origin) -> str:
+    """Ties a button to the person it was shown to."""
+    return hashlib.sha256(f"forget/{origin.member.id}".encode()).hexdigest()[:16]
+
+
+def _told(job: Job) -> dict[str, Any]:
+    """A job without what only the surface understands."""
+    told = asdict(job)
+    told["origin"] = {
+        "surface": job.origin.surface,
+        "tenant": job.origin.member.tenant,
+        "member": job.origin.member.id,
+        "name": job.origin.member.name,
+        "channel": job.origin.channel,
+        "private": job.origin.private,
+    }
+    del told["message"]
+    return told
+
+
+def _split(pictures: Sequence[tuple[str, str, int]]) -> list[list[tuple[str, str]]]:
+    """(name, blob) in parts of at most PART bytes; one part at least."""
+    parts: list[list[tuple[str, str]]] = [[]]
+    filled = 0
+    for name, blob, size in pictures:
+        if parts[-1] and filled + size > PART:
+            parts.append([])
+            filled = 0
+        parts[-1].append((name, blob))
+        filled += size
+    return parts
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, indent=1, default=_plain).encode()
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _packed(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return out.getvalue()

@@ -1,0 +1,136 @@
+"""What can be asked and done about accounts: balances, gifts, links, the ledger's lines."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from statistics import median, quantiles
+from typing import Any
+
+from sqlalchemy import Select, select
+from sqlmodel import Session
+
+from bot import quota
+from bot.models import Accuracy, Balance, Budget, LedgerLine, State, Tier
+from bot.store import identities, ledger
+from bot.store.database import Database
+from bot.store.rows import table_of
+from bot.store.tables import JobRow, LedgerRow
+
+_PAGE = 1000  # lines read at a time
+
+_jobs = table_of(JobRow)
+_lines = table_of(LedgerRow)
+
+
+class Accounts(Database):
+    """The part of the store that counts."""
+
+    async def balances(self, account: str, tier: Tier, budgets: Sequence[Budget] = ()) -> list[Balance]:
+        """The tier's allowances in its order, then the budgets, then the gifts if there were any."""
+        now = self._clock()
+
+        def work(session: Session) -> list[Balance]:
+            own = ledger.own(session, account, tier, now)
+            return ledger.balances(session, account, own + ledger.shared(session, budgets, now))
+
+        return await self._read(work)
+
+    async def gift(self, account: str, seconds: float, *, by: str, key: str) -> bool:
+        """Give device-seconds that no period ends; False when this key was used before. Raises ValueError."""
+        amount, now = quota.gift_ms(seconds), self._clock()
+        return await self._write(
+            lambda session: ledger.gift(session, account, amount, by=by, key=key, now=now)
+        )
+
+    async def reset(self, account: str, *, by: str, key: str) -> bool:
+        """Forget what was charged in the present periods; False when this key was used before."""
+        now = self._clock()
+        return await self._write(lambda session: ledger.reset(session, account, by=by, key=key, now=now))
+
+    # ---- who shares an account
+
+    async def account_of(self, member: str) -> str:
+        """The account that pays for what the member asks."""
+        return await self._read(lambda session: identities.account_of(session, member))
+
+    async def members_of(self, account: str) -> list[str]:
+        """The ids of all that use the account."""
+        return await self._read(lambda session: identities.members_of(session, account))
+
+    async def link_code(self, member: str) -> str:
+        """A code for ten minutes and one use: whoever types it comes to share the member's account."""
+        now = self._clock()
+        return await self._write(lambda session: identities.new_code(session, member, now))
+
+    async def link(self, code: str, member: str) -> str:
+        """Join the member's account to that of the code's maker; returns the account. Raises LinkRefused."""
+        now = self._clock()
+        return await self._write(lambda session: identities.link(session, code, member, now))
+
+    async def unlink(self, member: str) -> str:
+        """Let the member leave a shared account; returns its own new one. Raises LinkRefused."""
+        now = self._clock()
+        return await self._write(lambda session: identities.unlink(session, member, now))
+
+    # ---- reports
+
+    async def lines(
+        self,
+        *,
+        account: str = "",
+        tenant: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> AsyncIterator[LedgerLine]:
+        """The ledger, oldest line first; of a tenant the lines of its jobs."""
+        query = select(_lines).order_by(_lines.c.id).limit(_PAGE)
+        query = query.where(_lines.c.account == account) if account else query
+        query = query.where(_lines.c.at >= since) if since else query
+        query = query.where(_lines.c.at < until) if until else query
+        if tenant:
+            query = query.where(_lines.c.job.in_(select(_jobs.c.id).where(_jobs.c.tenant == tenant)))
+        last = 0
+        while page := await self._page(query.where(_lines.c.id > last)):
+            for row in page:
+                yield _line(row)
+            last = page[-1].id
+
+    async def newest_line(self) -> datetime | None:
+        """When the books were last written."""
+        query = select(_lines.c.at).order_by(_lines.c.id.desc()).limit(1)
+        return await self._read(lambda session: session.connection().scalar(query))
+
+    async def accuracy(self, last: int = 1000) -> dict[str, Accuracy]:
+        """How far estimates were from what the last rendered jobs took, by model."""
+        rendered = (_jobs.c.state == State.RENDERED.value, _jobs.c.measured > 0)
+        query = select(_jobs.c.request, _jobs.c.estimate, _jobs.c.measured).where(*rendered)
+        query = query.order_by(_jobs.c.created.desc()).limit(last)
+        rows = await self._read(lambda session: session.connection().execute(query).all())
+        errors: dict[str, list[float]] = {}
+        for row in rows:
+            error = abs(row.measured - row.estimate) / row.measured
+            errors.setdefault(row.request["model"], []).append(error)
+        return {model: _accuracy(found) for model, found in errors.items()}
+
+    async def _page(self, query: Select[Any]) -> Sequence[Any]:
+        return await self._read(lambda session: session.connection().execute(query).all())
+
+
+def _line(row: Any) -> LedgerLine:
+    return LedgerLine(
+        id=row.id,
+        at=row.at,
+        kind=row.kind,
+        account=row.account,
+        bucket=row.bucket,
+        seconds=row.amount_ms / 1000,
+        job=row.job,
+        by=row.by,
+        key=row.key,
+    )
+
+
+def _accuracy(errors: Sequence[float]) -> Accuracy:
+    p90 = quantiles(errors, n=10, method="inclusive")[-1] if len(errors) > 1 else errors[0]
+    return Accuracy(jobs=len(errors), median=median(errors), p90=p90)

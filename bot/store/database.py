@@ -1,0 +1,167 @@
+"""The way to a database: which one a URL names, one writer, a few readers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol, Self, TypeVar
+
+from sqlalchemy import Connection, Engine, text
+from sqlmodel import Session
+
+from bot.errors import StoreError
+from bot.store import ledger, migrations
+from bot.store.postgres import PostgresServer
+from bot.store.sqlite import SqliteFile
+from bot.store.writer import Pace, Writer
+
+T = TypeVar("T")
+
+_CLOSED = "The database is closed because Easel is stopping: try again after its start."
+_READERS = 2
+
+
+class Lock(Protocol):
+    def release(self) -> None: ...
+
+
+class Server(Protocol):
+    """What differs between databases."""
+
+    pace: Pace
+
+    def lock(self, *, shared: bool) -> Lock:
+        """Keep other processes out, or those that would paint. Raises StoreInUse, StoreError."""
+
+    def connect(self, *, writes: bool) -> Engine: ...
+
+    def explained(self) -> AbstractContextManager[None]:
+        """Turn what the database says into a StoreError."""
+
+    def exists(self) -> bool: ...
+
+    def describe(self, connection: Connection) -> str:
+        """Its name and version, to show."""
+
+    def check(self, connection: Connection) -> str:
+        """ "ok", or what is wrong with its files."""
+
+
+def server(url: str) -> Server:
+    """The database that a URL names. Raises StoreError."""
+    return PostgresServer(url) if url.startswith("postgres") else SqliteFile(url)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What `look_at` finds. Texts to show; `problem` is empty when the file and the books are sound."""
+
+    database: str  # which, in what version
+    revision: str  # of the schema; empty before the first start
+    problem: str
+
+
+def look_at(url: str) -> Facts:
+    """Examine a database without locking or changing it; blocks.
+
+    Raises KeyError when there is none, StoreError when it cannot be read.
+    """
+    found = server(url)
+    if not found.exists():
+        raise KeyError(url)
+    engine = found.connect(writes=False)
+    try:
+        with found.explained(), Session(engine) as session:
+            revision = migrations.revision(session.connection())
+            return Facts(
+                database=found.describe(session.connection()),
+                revision=revision,
+                problem=_check(session, found).removeprefix("ok") if revision == migrations.HEAD else "",
+            )
+    finally:
+        engine.dispose()
+
+
+class Database:
+    """One database. Every method of its heirs raises StoreError when the database or the disk fails.
+
+    A method that returns has its effect on the disk. Writes go through `Writer`; reads run on their own
+    connections and see everything that was written before they began.
+    """
+
+    def __init__(self, url: str, clock: Callable[[], datetime] = utc_now, shared: bool = False) -> None:
+        """Blocks; use `open`."""
+        self._clock = clock
+        self._server = server(url)
+        self._lock = self._server.lock(shared=shared)
+        try:
+            with self._server.explained():
+                _migrate(self._server)
+        except Exception:
+            self._lock.release()
+            raise
+        self._reader = self._server.connect(writes=False)
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
+        self._writer: Writer | None = Writer(self._server.connect(writes=True), self._server.pace)
+
+    @classmethod
+    async def open(cls, url: str, *, clock: Callable[[], datetime] = utc_now, shared: bool = False) -> Self:
+        """Open or create the database and bring its schema up to date. Raises StoreInUse, StoreError.
+
+        Only one process may have it open; of a Postgres database others may too that are `shared`: they
+        admit, read and administrate, but leave painting and what was left unfinished to that one.
+        """
+        return await asyncio.to_thread(cls, url, clock, shared)
+
+    async def close(self) -> None:
+        """Finish what was asked for, then let go of the database. Closing twice is fine."""
+        writer, self._writer = self._writer, None
+        if writer:
+            await asyncio.to_thread(writer.close)
+            await asyncio.to_thread(self._readers.shutdown)
+            self._reader.dispose()
+            self._lock.release()
+
+    async def check(self) -> str:
+        """ "ok", or what is wrong with the file or with the books."""
+        return await self._read(lambda session: _check(session, self._server))
+
+    async def _write(self, work: Callable[[Session], T]) -> T:
+        if self._writer is None:
+            raise StoreError(_CLOSED)
+        with self._server.explained():
+            return await self._writer.run(work)
+
+    async def _read(self, work: Callable[[Session], T]) -> T:
+        if self._writer is None:
+            raise StoreError(_CLOSED)
+        with self._server.explained():
+            return await asyncio.get_running_loop().run_in_executor(self._readers, self._read_now, work)
+
+    def _read_now(self, work: Callable[[Session], T]) -> T:
+        with Session(self._reader) as session:
+            return work(session)
+
+
+def _migrate(server: Server) -> None:
+    engine = server.connect(writes=True)
+    try:
+        with engine.connect() as connection, connection.begin():
+            if connection.dialect.name == "postgresql":  # others may start at the same moment
+                connection.execute(text("SELECT pg_advisory_xact_lock(1)"))
+            migrations.upgrade(connection)
+    finally:
+        engine.dispose()
+
+
+def _check(session: Session, server: Server) -> str:
+    found = server.check(session.connection())
+    return ledger.check(session) if found == "ok" else found

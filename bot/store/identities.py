@@ -1,0 +1,187 @@
+"""Whose account a member uses, and how two members come to share one. Inside the caller's transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import bindparam, delete, or_, select, update
+from sqlmodel import Session
+
+from bot.errors import EaselError
+from bot.models import State
+from bot.store import ledger
+from bot.store.rows import insert_once, table_of
+from bot.store.tables import AccountRow, IdentityRow, JobRow, LinkCodeRow
+
+CODE_LIFE = timedelta(minutes=10)
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32
+_HALF = 5  # characters on each side of the hyphen, 50 bits together
+_READ_AS = str.maketrans("OILU", "011V", "- ")
+
+_accounts = table_of(AccountRow)
+_identities = table_of(IdentityRow)
+_codes = table_of(LinkCodeRow)
+_jobs = table_of(JobRow)
+
+Why = Literal["unknown", "expired", "used", "own", "linked", "alone", "busy"]
+
+
+class LinkRefused(EaselError):
+    """Two members cannot share an account, or one cannot leave it; `why` is the reason."""
+
+    def __init__(self, why: Why) -> None:
+        super().__init__(_WHY[why])
+        self.why = why
+
+
+_WHY: dict[Why, str] = {
+    "unknown": "There is no such code.",
+    "expired": "That code has expired: ask for a new one.",
+    "used": "That code was used already: ask for a new one.",
+    "own": "That code is your own: type it where you have your other name.",
+    "linked": "These two share an account already.",
+    "alone": "You share your account with nobody.",
+    "busy": "One of the two accounts is being linked at this moment: try again.",
+}
+
+
+class TooSoon(EaselError):
+    """The account's last request is too recent."""
+
+    def __init__(self, until: datetime, seconds: float) -> None:
+        super().__init__(f"the next request may come in {seconds:g} s")
+        self.until = until
+        self.seconds = seconds  # to wait
+
+
+# ---- whose account
+
+
+def account_of(session: Session, member: str) -> str:
+    return session.connection().scalar(_ACCOUNT, {"who": member}) or member
+
+
+def members_of(session: Session, account: str) -> list[str]:
+    """Who shares the account, in the order of their ids."""
+    query = select(_identities.c.member).where(_identities.c.account == account)
+    return sorted(session.connection().scalars(query)) or [account]
+
+
+_ACCOUNT = select(_identities.c.account).where(_identities.c.member == bindparam("who"))
+
+
+# ---- one request after the other
+
+# Whoever changes this row decides alone about its account until the transaction ends.
+_ENTER = (
+    update(_accounts)
+    .where(_accounts.c.id == bindparam("of"), _accounts.c.closed.is_(False))
+    .where(or_(_accounts.c.accepted.is_(None), _accounts.c.accepted <= bindparam("latest")))
+    .values(accepted=bindparam("now"))
+)
+_FAR = datetime.max.replace(tzinfo=UTC)
+
+
+def enter(session: Session, account: str, cooldown: float, now: datetime) -> bool:
+    """Lock the account and note a request; False when it was merged into another. Raises TooSoon."""
+    latest = now - timedelta(seconds=cooldown) if cooldown > 0 else _FAR
+    values = {"of": account, "latest": latest, "now": now}
+    for _ in range(2):  # the second time where another process has just made the row
+        if session.connection().execute(_ENTER, values).rowcount:
+            return True
+        if insert_once(session, AccountRow, {"id": account, "accepted": now, "closed": False}, ("id",)):
+            return True
+    row = session.connection().execute(select(_accounts).where(_accounts.c.id == account)).one()
+    if not row.closed:
+        until = row.accepted + timedelta(seconds=cooldown)
+        raise TooSoon(until, max(0.0, (until - now).total_seconds()))
+    return False
+
+
+def lock(session: Session, *accounts: str) -> None:
+    """Decide alone about accounts until the transaction ends."""
+    for account in sorted(accounts):
+        insert_once(session, AccountRow, {"id": account, "accepted": None, "closed": False}, ("id",))
+        row = select(_accounts.c.id).where(_accounts.c.id == account)
+        session.connection().execute(row.with_for_update())
+
+
+# ---- sharing one
+
+
+def new_code(session: Session, member: str, now: datetime) -> str:
+    """A code that joins whoever types it to the member's account; the member's older codes end."""
+    code = "".join(secrets.choice(_ALPHABET) for _ in range(2 * _HALF))
+    old = or_(_codes.c.member == member, _codes.c.expires < now - CODE_LIFE)
+    session.connection().execute(delete(_codes).where(old))
+    session.add(LinkCodeRow(digest=_digest(code), member=member, expires=now + CODE_LIFE, used=False))
+    return f"{code[:_HALF]}-{code[_HALF:]}"
+
+
+def link(session: Session, code: str, member: str, now: datetime) -> str:
+    """Join the member's account to that of the code's maker; returns the account. Raises LinkRefused."""
+    found = _taken(session, code, member, now)
+    kept, joined = account_of(session, found.member), account_of(session, member)
+    if kept == joined:
+        raise LinkRefused("linked")
+    lock(session, kept, joined)
+    if (account_of(session, found.member), account_of(session, member)) != (kept, joined):
+        raise LinkRefused("busy")
+    # Before the books: whoever ends one of these jobs waits here, and then finds its hold moved.
+    unfinished = _jobs.c.state.in_((State.QUEUED.value, State.RUNNING.value))
+    of_joined = (_jobs.c.account == joined, unfinished)
+    session.connection().execute(update(_jobs).where(*of_joined).values(account=kept))
+    ledger.merge(session, joined, kept, by=member, key=f"link/{found.digest[:16]}", now=now)
+    _close(session, joined, kept)
+    for each in (found.member, member):
+        insert_once(session, IdentityRow, {"member": each, "account": kept}, ("member",))
+    return kept
+
+
+def unlink(session: Session, member: str, now: datetime) -> str:
+    """Give the member an account of its own that has used what the shared one has. Raises LinkRefused.
+
+    Gifts, and what is held for jobs that are not finished, stay with the others.
+    """
+    shared = account_of(session, member)
+    lock(session, shared)
+    if len(members_of(session, shared)) < 2:
+        raise LinkRefused("alone")
+    token = secrets.token_hex(6)
+    own = f"{member}+{token}"
+    ledger.copy(session, shared, own, by=member, key=f"unlink/{token}", now=now)
+    mine = _identities.c.member == member
+    session.connection().execute(update(_identities).where(mine).values(account=own))
+    return own
+
+
+def _taken(session: Session, code: str, member: str, now: datetime) -> Any:
+    """The code's row, which nobody can use after this. Raises LinkRefused."""
+    this = _codes.c.digest == _digest(code)
+    found = session.connection().execute(select(_codes).where(this).with_for_update()).first()
+    if found is None:
+        raise LinkRefused("unknown")
+    if found.used:
+        raise LinkRefused("used")
+    if found.expires <= now:
+        raise LinkRefused("expired")
+    if found.member == member:
+        raise LinkRefused("own")
+    session.connection().execute(update(_codes).where(this).values(used=True))
+    return found
+
+
+def _close(session: Session, joined: str, kept: str) -> None:
+    """Send everybody who used one account to the other."""
+    accounts, identities = _accounts, _identities
+    session.connection().execute(update(accounts).where(accounts.c.id == joined).values(closed=True))
+    moved = update(identities).where(identities.c.account == joined)
+    session.connection().execute(moved.values(account=kept))
+
+
+def _digest(code: str) -> str:
+    return hashlib.sha256(code.upper().translate(_READ_AS).encode()).hexdigest()

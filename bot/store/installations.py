@@ -1,0 +1,47 @@
+"""Where a surface's app is installed. What is kept is sealed by the adapter; the store sees no token."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, select
+from sqlmodel import Session
+
+from bot.store.database import Database
+from bot.store.rows import insert_once, table_of
+from bot.store.tables import InstallationRow
+
+_installations = table_of(InstallationRow)
+
+
+class Installations(Database):
+    """The part of the store that remembers installations."""
+
+    async def installation(self, place: str) -> str | None:
+        """What was saved for a place ("slack:T1")."""
+        query = select(_installations.c.sealed).where(_installations.c.place == place)
+        return await self._read(lambda session: session.connection().scalar(query))
+
+    async def installations(self, surface: str) -> dict[str, str]:
+        """Place → what was saved for it."""
+        query = select(_installations).where(
+            _installations.c.place.startswith(f"{surface}:", autoescape=True)
+        )
+        return await self._read(
+            lambda session: {row.place: row.sealed for row in session.connection().execute(query)}
+        )
+
+    async def save_installation(self, place: str, sealed: str) -> None:
+        """Save what is to be known of a place; what was saved before is replaced."""
+        now = self._clock()
+
+        def work(session: Session) -> None:
+            values = {"place": place, "sealed": sealed, "at": now}
+            if not insert_once(session, InstallationRow, values, ("place",)):
+                change = _installations.update().where(_installations.c.place == place)
+                session.connection().execute(change.values(sealed=sealed, at=now))
+
+        await self._write(work)
+
+    async def remove_installation(self, place: str) -> None:
+        """Forget a place; nothing where it is not known."""
+        statement = delete(_installations).where(_installations.c.place == place)
+        await self._write(lambda session: session.connection().execute(statement) and None)

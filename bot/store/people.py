@@ -1,0 +1,211 @@
+"""What administrators set: policies, people, and the audit of every change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import insert, or_, select, update
+from sqlmodel import Session
+
+from bot import quota
+from bot.models import HOUSE, AuditLine, Job, Member, Person, Policy, Preferences, Standing, State
+from bot.store import identities, ledger
+from bot.store.database import Database
+from bot.store.rows import insert_once, table_of, with_pictures
+from bot.store.tables import AuditRow, JobRow, PersonRow, PolicyRow, PreferencesRow
+
+_POLICY = TypeAdapter(Policy)
+_EMPTY = _POLICY.dump_python(Policy(), mode="json")
+_RECENT = 2000  # jobs among which names are looked for
+
+_policies = table_of(PolicyRow)
+_people = table_of(PersonRow)
+_audit = table_of(AuditRow)
+_jobs = table_of(JobRow)
+
+Note = Callable[[Any, Any], AuditLine]
+"""The audit's line for a change, from what was before and after it."""
+
+
+class People(Database):
+    """The part of the store that knows what administrators set. Each change writes its line of the audit."""
+
+    async def standing(self, member: Member) -> Standing:
+        """All that is written down about a member and the place where they are."""
+
+        def work(session: Session) -> Standing:
+            policies = _policies_of(session, HOUSE, member.tenant)
+            account = identities.account_of(session, member.id)
+            sharing = {member.id, *identities.members_of(session, account)}
+            own = session.get(PreferencesRow, member.id)
+            return Standing(
+                account=account,
+                house=policies.get(HOUSE, Policy()),
+                place=policies.get(member.tenant, Policy()),
+                persons=tuple(_persons(session, sharing, {HOUSE, member.tenant})),
+                preferences=Preferences(**own.model_dump(exclude={"user"})) if own else Preferences(),
+            )
+
+        return await self._read(work)
+
+    async def policy(self, tenant: str) -> Policy:
+        found = await self._read(lambda session: _policies_of(session, tenant))
+        return found.get(tenant, Policy())
+
+    async def policies(self) -> dict[str, Policy]:
+        """Of every tenant that has one."""
+        return await self._read(_policies_of)
+
+    async def persons(self, tenant: str) -> list[Person]:
+        """All about whom something is set in the tenant."""
+        return await self._read(lambda session: _persons(session, None, {tenant}))
+
+    async def change_policy(self, tenant: str, change: Callable[[Policy], Policy], note: Note) -> Policy:
+        """Read, change and write a policy in one transaction; what `change` raises leaves it as it is."""
+
+        def work(session: Session) -> Policy:
+            insert_once(session, PolicyRow, {"tenant": tenant, "policy": _EMPTY}, ("tenant",))
+            this = _policies.c.tenant == tenant
+            row = session.connection().execute(select(_policies).where(this).with_for_update()).one()
+            before = _POLICY.validate_python(row.policy)
+            after = change(before)
+            if after != before:
+                values = {"policy": _POLICY.dump_python(after, mode="json")}
+                session.connection().execute(update(_policies).where(this).values(values))
+                _write_down(session, note(before, after))
+            return after
+
+        return await self._write(work)
+
+    async def change_person(
+        self, tenant: str, member: str, change: Callable[[Person], Person], note: Note
+    ) -> Person:
+        """The same for what is set about a member in a tenant."""
+
+        def work(session: Session) -> Person:
+            new = asdict(Person(tenant=tenant, member=member))
+            insert_once(session, PersonRow, new, ("tenant", "member"))
+            this = (_people.c.tenant == tenant, _people.c.member == member)
+            row = session.connection().execute(select(_people).where(*this).with_for_update()).one()
+            before = Person(**row._mapping)
+            after = replace(change(before), tenant=tenant, member=member)
+            if after != before:
+                session.connection().execute(update(_people).where(*this).values(**asdict(after)))
+                _write_down(session, note(before, after))
+            return after
+
+        return await self._write(work)
+
+    async def give(self, member: str, seconds: float, line: AuditLine, key: str) -> bool:
+        """Give device-seconds to the member's account; False when this key was used before."""
+        amount, now = quota.gift_ms(seconds), self._clock()
+
+        def work(session: Session) -> bool:
+            account = _locked_account(session, member)
+            done = ledger.gift(session, account, amount, by=line.by, key=key, now=now)
+            if done:
+                _write_down(session, line)
+            return done
+
+        return await self._write(work)
+
+    async def begin_anew(self, member: str, line: AuditLine, key: str) -> bool:
+        """Forget what the account used in its present periods; False when this key was used before."""
+        now = self._clock()
+
+        def work(session: Session) -> bool:
+            account = _locked_account(session, member)
+            done = ledger.reset(session, account, by=line.by, key=key, now=now)
+            if done:
+                _write_down(session, line)
+            return done
+
+        return await self._write(work)
+
+    async def relax(self, id: str, line: AuditLine) -> bool:
+        """Make an unfinished job free; False for one that has ended or is free already."""
+        now = self._clock()
+
+        def work(session: Session) -> bool:
+            waits = (_jobs.c.id == id, _jobs.c.state == State.QUEUED.value, _jobs.c.relaxed.is_(False))
+            changed = session.connection().execute(update(_jobs).where(*waits).values(relaxed=True))
+            if changed.rowcount:
+                ledger.let_go(session, id, now)
+                _write_down(session, line)
+            return bool(changed.rowcount)
+
+        return await self._write(work)
+
+    async def note(self, line: AuditLine) -> None:
+        """Write down what changed nothing here."""
+        await self._write(lambda session: _write_down(session, line))
+
+    async def audit(
+        self,
+        tenant: str = "",
+        *,
+        search: str = "",
+        before: datetime | None = None,
+        skip: int = 0,
+        limit: int = 20,
+    ) -> list[AuditLine]:
+        """The changes in a tenant, or everywhere, newest first. `search` are words that a line contains."""
+        query = select(_audit).order_by(_audit.c.id.desc()).offset(skip).limit(limit)
+        query = query.where(_audit.c.tenant == tenant) if tenant else query
+        query = query.where(_audit.c.at < before) if before else query
+        for word in search.split():
+            columns = ("by", "name", "what", "target", "before", "after")
+            query = query.where(or_(*(_audit.c[each].icontains(word, autoescape=True) for each in columns)))
+        rows = await self._read(lambda session: session.connection().execute(query).all())
+        return [_audit_line(row) for row in rows]
+
+    async def recent(self, member: str, tenant: str = "", limit: int = 5) -> list[Job]:
+        """A member's jobs that are not deleted, also private ones, newest first; in a tenant or anywhere."""
+        query = select(JobRow).where(_jobs.c.user_id == member, _jobs.c.state != State.DELETED.value)
+        query = query.where(_jobs.c.tenant == tenant) if tenant else query
+        query = query.order_by(_jobs.c.created.desc()).limit(limit)
+        return await self._read(lambda session: with_pictures(session, session.scalars(query).all()))
+
+    async def names(self, tenant: str = "", search: str = "") -> dict[str, str]:
+        """Who asked lately in a tenant, or anywhere: member's id → name, who asked last first."""
+        query = select(_jobs.c.user_id, _jobs.c.origin).order_by(_jobs.c.created.desc()).limit(_RECENT)
+        query = query.where(_jobs.c.tenant == tenant) if tenant else query
+        rows = await self._read(lambda session: session.connection().execute(query).all())
+        found: dict[str, str] = {}
+        for row in rows:
+            found.setdefault(row.user_id, row.origin["member"]["name"])
+        wanted = search.casefold()
+        return {id: name for id, name in found.items() if wanted in f"{id} {name}".casefold()}
+
+
+def _policies_of(session: Session, *tenants: str) -> dict[str, Policy]:
+    query = select(_policies).where(_policies.c.tenant.in_(tenants)) if tenants else select(_policies)
+    rows = session.connection().execute(query)
+    return {row.tenant: _POLICY.validate_python(row.policy) for row in rows}
+
+
+def _persons(session: Session, members: set[str] | None, tenants: set[str]) -> list[Person]:
+    query = select(_people).where(_people.c.tenant.in_(tenants)).order_by(_people.c.member)
+    query = query if members is None else query.where(_people.c.member.in_(members))
+    return [Person(**row._mapping) for row in session.connection().execute(query)]
+
+
+def _locked_account(session: Session, member: str) -> str:
+    """The member's account, which cannot be merged into another before the transaction ends."""
+    while True:
+        account = identities.account_of(session, member)
+        identities.lock(session, account)
+        if identities.account_of(session, member) == account:
+            return account
+
+
+def _write_down(session: Session, line: AuditLine) -> None:
+    session.connection().execute(insert(_audit), asdict(line))
+
+
+def _audit_line(row: Any) -> AuditLine:
+    return AuditLine(**{name: value for name, value in row._mapping.items() if name != "id"})

@@ -1,0 +1,259 @@
+"""What a person may have and may have forgotten.
+
+Erasing goes in steps that can each be repeated: `begin_erasure` writes down who is to be forgotten; their
+jobs are deleted one by one, so that messages change; `erase` blanks and renames everything else in one
+transaction; `finish_erasures` blanks what was kept to change messages, and lets go of the last row that knows
+the id. That row holds the quota used until its periods end: nobody gets a fresh one by being forgotten.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlmodel import Session
+
+from bot.models import Job, State, Strike
+from bot.store import identities, rows
+from bot.store.database import Database
+from bot.store.rows import insert_once, table_of
+from bot.store.tables import (
+    AccountRow,
+    AllowanceRow,
+    AuditRow,
+    ErasureRow,
+    IdentityRow,
+    JobRow,
+    LedgerRow,
+    LinkCodeRow,
+    PersonRow,
+    PictureRow,
+    PreferencesRow,
+    ReportRow,
+    ReviewRow,
+    StrikeRow,
+)
+
+ERASED = "erased:"  # begins the name that stands for a person who was forgotten
+NOBODY = "deleted person"
+_SHOWN_WITHIN = timedelta(days=7)  # after which a message that could not be changed is given up
+
+_accounts = table_of(AccountRow)
+_allowances = table_of(AllowanceRow)
+_audit = table_of(AuditRow)
+_codes = table_of(LinkCodeRow)
+_erasures = table_of(ErasureRow)
+_identities = table_of(IdentityRow)
+_jobs = table_of(JobRow)
+_ledger = table_of(LedgerRow)
+_people = table_of(PersonRow)
+_pictures = table_of(PictureRow)
+_preferences = table_of(PreferencesRow)
+_reports = table_of(ReportRow)
+_reviews = table_of(ReviewRow)
+_strikes = table_of(StrikeRow)
+
+
+class Privacy(Database):
+    """The part of the store that answers for personal data."""
+
+    # ---- export
+
+    async def sharing(self, member: str) -> list[str]:
+        """The member, and everyone who shares their account."""
+
+        def work(session: Session) -> list[str]:
+            return sorted({member, *identities.members_of(session, identities.account_of(session, member))})
+
+        return await self._read(work)
+
+    async def jobs_of(self, members: Sequence[str], after: str = "", limit: int = 200) -> list[Job]:
+        """Their jobs that are not deleted, by id, those after `after`."""
+
+        def work(session: Session) -> list[Job]:
+            query = select(JobRow).where(_jobs.c.user_id.in_(members), _jobs.c.id > after)
+            query = query.where(_jobs.c.state != State.DELETED.value).order_by(_jobs.c.id).limit(limit)
+            return rows.with_pictures(session, session.scalars(query).all())
+
+        return await self._read(work)
+
+    async def strikes_of(self, members: Sequence[str]) -> list[Strike]:
+        query = select(_strikes).where(_strikes.c.member.in_(members)).order_by(_strikes.c.at)
+        found = await self._read(lambda session: session.connection().execute(query).all())
+        return [Strike(**row._mapping) for row in found]
+
+    async def reports_of(self, members: Sequence[str]) -> list[tuple[str, datetime]]:
+        """Which jobs they reported, and when."""
+        query = select(_reports.c.job, _reports.c.at).where(_reports.c.member.in_(members))
+        found = await self._read(lambda session: session.connection().execute(query).all())
+        return [(row.job, row.at) for row in found]
+
+    # ---- deletion
+
+    async def begin_erasure(self, members: Sequence[str]) -> None:
+        """Write down whom to forget, so that it goes on after a restart."""
+        now = self._clock()
+
+        def work(session: Session) -> None:
+            for member in members:
+                values = {"member": member, "at": now, "erased": False}
+                if not insert_once(session, ErasureRow, values, ("member",)):
+                    again = update(_erasures).where(_erasures.c.member == member)
+                    session.connection().execute(again.values(erased=False))
+
+        await self._write(work)
+
+    async def erasing(self) -> list[str]:
+        """Who is to be forgotten and is not yet."""
+        query = select(_erasures.c.member).where(_erasures.c.erased.is_(False)).order_by(_erasures.c.member)
+        return await self._read(lambda session: list(session.connection().scalars(query)))
+
+    async def erase(self, members: Sequence[str]) -> None:
+        """Forget them, in one transaction: their jobs are to be DELETED before. Doing it twice is fine."""
+        now = self._clock()
+
+        def work(session: Session) -> None:
+            for member in members:
+                _erase(session, member, now)
+
+        await self._write(work)
+
+    async def finish_erasures(self) -> None:
+        """Blank what was kept to change messages, and forget ids whose quota has ended."""
+        now = self._clock()
+
+        def work(session: Session) -> None:
+            _blank_origins(session, now)
+            _let_go(session, now)
+
+        await self._write(work)
+
+    # ---- retention
+
+    async def expire(self, before: datetime, limit: int = 200) -> int:
+        """Delete jobs that were finished before a moment, without changing messages; how many there were."""
+        now = self._clock()
+
+        def work(session: Session) -> int:
+            query = select(_jobs.c.id).where(_jobs.c.finished < before, _jobs.c.state != State.DELETED.value)
+            ids = list(session.connection().scalars(query.order_by(_jobs.c.finished).limit(limit)))
+            for id in ids:
+                blank(session, id)
+                values = {"state": State.DELETED.value, "delivered": now}
+                session.connection().execute(update(_jobs).where(_jobs.c.id == id).values(**values))
+            _without_pictures(session, _jobs.c.id.in_(ids))
+            return len(ids)
+
+        return await self._write(work)
+
+
+def blank(session: Session, id: str) -> None:
+    """Take out of a job's row what was asked for."""
+    request = {**session.connection().execute(select(_jobs.c.request).where(_jobs.c.id == id)).scalar_one()}
+    request |= {"prompt": "", "negative_prompt": "", "source": None}
+    nothing = {"request": request, "source": None, "prompt": "", "folded": "", "style": "", "reason": ""}
+    session.connection().execute(update(_jobs).where(_jobs.c.id == id).values(**nothing))
+
+
+def _without_pictures(session: Session, *of: ColumnElement[bool]) -> None:
+    jobs = select(_jobs.c.id).where(*of, _jobs.c.state == State.DELETED.value)
+    session.connection().execute(delete(_pictures).where(_pictures.c.job.in_(jobs)))
+
+
+def _erase(session: Session, member: str, now: datetime) -> None:
+    own = select(_jobs.c.id).where(_jobs.c.user_id == member, _jobs.c.state == State.DELETED.value)
+    for id in list(session.connection().scalars(own)):
+        blank(session, id)
+    left = select(_jobs.c.id).where(_jobs.c.user_id == member, _jobs.c.state != State.DELETED.value)
+    if session.connection().execute(left.limit(1)).first():
+        return  # accepted meanwhile: the next turn deletes it too
+    pseudonym = f"{ERASED}{secrets.token_hex(8)}"
+    _rename(session, member, pseudonym)
+    _without_pictures(session, _jobs.c.user_id == member)
+    session.connection().execute(update(_jobs).where(_jobs.c.user_id == member).values(user_id=pseudonym))
+    session.connection().execute(delete(_preferences).where(_preferences.c.user == member))
+    session.connection().execute(delete(_codes).where(_codes.c.member == member))
+    session.connection().execute(delete(_strikes).where(_strikes.c.member == member, _strikes.c.at < now))
+    unblocked = or_(_people.c.blocked.is_(False), _people.c.until < now)
+    session.connection().execute(delete(_people).where(_people.c.member == member, unblocked))
+    done = update(_erasures).where(_erasures.c.member == member)
+    session.connection().execute(done.values(erased=True))
+
+
+def _rename(session: Session, member: str, pseudonym: str) -> None:
+    """Let the books, reports and the audit name somebody whom nobody knows."""
+    for name in _names(session, member):
+        new = pseudonym + name.removeprefix(member)
+        for column in (_ledger.c.account, _allowances.c.account, _accounts.c.id, _jobs.c.account):
+            _replace(session, column, name, new)
+        _replace(session, _identities.c.account, name, new)
+        _replace(session, _ledger.c.key, f"unlink/{name}", f"unlink/{new}", begins=True)
+    account = identities.account_of(session, member)
+    kept = account if account != member else pseudonym
+    insert_once(session, IdentityRow, {"member": member, "account": kept}, ("member",))
+    for column in (_ledger.c.by, _audit.c.by, _audit.c.target, _reports.c.member, _reviews.c.by):
+        _replace(session, column, member, pseudonym)
+    named = update(_audit).where(_audit.c.by == pseudonym)
+    session.connection().execute(named.values(name=NOBODY))
+
+
+def _names(session: Session, member: str) -> set[str]:
+    """The accounts that are called after the member: their own, and those that unlinking made."""
+    found: set[str] = set()
+    for column in (_ledger.c.account, _allowances.c.account, _accounts.c.id, _identities.c.account):
+        after = or_(column == member, column.startswith(f"{member}+", autoescape=True))
+        found |= set(session.connection().scalars(select(column).where(after)))
+    return found
+
+
+def _replace(session: Session, column: Any, old: str, new: str, *, begins: bool = False) -> None:
+    if not begins:
+        session.connection().execute(update(column.table).where(column == old).values({column.name: new}))
+        return
+    found = select(column).where(column.startswith(f"{old}/", autoescape=True))
+    for key in list(session.connection().scalars(found)):
+        _replace(session, column, key, new + key.removeprefix(old))
+
+
+def _blank_origins(session: Session, now: datetime) -> None:
+    """Forget where a forgotten person asked, once the message was changed or never will be."""
+    theirs: ColumnElement[bool] = and_(
+        _jobs.c.user_id.startswith(ERASED),
+        or_(_jobs.c.delivered.is_not(None), _jobs.c.finished < now - _SHOWN_WITHIN),
+        _jobs.c.event != _jobs.c.id,
+    )
+    for row in session.connection().execute(
+        select(_jobs.c.id, _jobs.c.user_id, _jobs.c.origin).where(theirs)
+    ):
+        values = {
+            "origin": _nobodys(row.origin, row.user_id, row.id),
+            "event": row.id,
+            "channel": "",
+            "message": None,
+            "delivered": now,
+        }
+        session.connection().execute(update(_jobs).where(_jobs.c.id == row.id).values(**values))
+
+
+def _nobodys(origin: dict[str, Any], pseudonym: str, event: str) -> dict[str, Any]:
+    member = {**origin["member"], "id": pseudonym, "name": NOBODY, "admin": False, "roles": []}
+    return {**origin, "member": member, "channel": "", "event": event, "reply": {}}
+
+
+def _let_go(session: Session, now: datetime) -> None:
+    """Forget an id when no period of its account runs any more."""
+    erased = select(_erasures.c.member).where(_erasures.c.erased)
+    for member in list(session.connection().scalars(erased)):
+        account = identities.account_of(session, member)
+        running = select(_allowances.c.bucket).where(
+            _allowances.c.account == account, _allowances.c.ends > now
+        )
+        if session.connection().execute(running.limit(1)).first():
+            continue
+        alone = account.startswith(ERASED) and identities.members_of(session, account) == [member]
+        if alone:  # else they linked it anew
+            session.connection().execute(delete(_identities).where(_identities.c.member == member))
+        session.connection().execute(delete(_erasures).where(_erasures.c.member == member))

@@ -1,0 +1,65 @@
+"""What work costs in device-seconds, learned from what it did cost."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from engine.catalog import Catalog
+from engine.errors import UnknownModel
+from engine.types import GenerationRequest
+
+
+def smoothed(before: float, measured: float, weight: float) -> float:
+    """An exponential moving average: `measured` counts with `weight`, all before with the rest."""
+    return before + weight * (measured - before)
+
+
+class RequestCosts:
+    """Expected device-seconds of a request: a rate for each model, learned from what was measured."""
+
+    _WEIGHT = 0.2
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._rates: dict[tuple[str, bool], float] = {}
+
+    def estimate(self, request: GenerationRequest) -> float:
+        """Raises UnknownModel."""
+        entry = self._catalog.entry(request.model)
+        return self._rates.get(_kind(request), entry.seconds) * entry.units(request)
+
+    def observe(self, request: GenerationRequest, seconds: float) -> None:
+        try:
+            rate = seconds / self._catalog.entry(request.model).units(request)
+        except UnknownModel:  # measured when it was still offered
+            return
+        kind = _kind(request)
+        self._rates[kind] = smoothed(self._rates.get(kind, rate), rate, self._WEIGHT)
+
+
+def _kind(request: GenerationRequest) -> tuple[str, bool]:
+    return request.model, request.upscale > 1
+
+
+class PassCosts:
+    """Expected seconds of a forward pass, learned from the ones before. Unknown kinds cost nothing."""
+
+    _WEIGHT = 0.3
+    _KINDS = 256  # remembered at most: sizes and prompts that never come back must not pile up
+
+    def __init__(self) -> None:
+        self._seen: dict[Hashable, dict[int, float]] = {}
+
+    def observe(self, key: Hashable, rows: int, seconds: float) -> None:
+        seen = self._seen.setdefault(key, {})
+        seen[rows] = smoothed(seen.get(rows, seconds), seconds, self._WEIGHT)
+        if len(self._seen) > self._KINDS:
+            del self._seen[next(iter(self._seen))]
+
+    def predict(self, key: Hashable, rows: int) -> float:
+        """From the nearest number of rows seen, in proportion."""
+        seen = self._seen.get(key)
+        if not seen:
+            return 0.0
+        nearest = min(seen, key=lambda known: abs(known - rows))
+        return seen[nearest] * rows / nearest

@@ -1,0 +1,85 @@
+"""A running studio with its Discord adapter, for whatever Discord a test brings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bot.adapters.discord import DiscordAdapter
+from bot.blobs import DirectoryBlobs
+from bot.models import Job, State
+from bot.settings import Secret, Settings
+from bot.store import Store
+from bot.studio import Studio
+from engine.memory import MEMORY, Fault, MemoryEngine
+from engine.types import Engine
+
+SMALL = replace(MEMORY, width=64, height=64, steps=4)
+PATIENCE = 30.0  # seconds; only a broken studio needs them
+
+
+@dataclass
+class Rooms:
+    """A running studio with its Discord adapter, not connected to anything yet."""
+
+    studio: Studio
+    store: Store
+    adapter: DiscordAdapter
+    settings: Settings
+    tenants: tuple[str, ...] = ()  # whose jobs the test looks at, and as whom
+    viewer: str = ""
+
+    async def jobs(self) -> list[Job]:
+        """Every unfinished or unshown job, and those that were shown, the newest last."""
+        rows = await self.store.unfinished() + await self.store.undelivered()
+        return [*{job.id: job for job in [*rows, *await self._shown()]}.values()]
+
+    async def _shown(self) -> list[Job]:
+        found: list[Job] = []
+        for tenant in self.tenants:
+            found += await self.store.jobs(tenant, viewer=self.viewer)
+        return found[::-1]
+
+    async def until(self, id: str, *states: State, patience: float = PATIENCE) -> Job:
+        """The job's row once it has ended so, and that was shown or given up."""
+        async with asyncio.timeout(patience):
+            while True:
+                job = await self.store.job(id)
+                if job and job.state in states and (job.delivered or not job.state.ended):
+                    return job
+                await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def rooms(
+    folder: Path,
+    *,
+    step_seconds: float = 0.0,
+    fault: Fault | None = None,
+    edit_interval: float = 0.05,
+    make_engine: Callable[[DirectoryBlobs], Engine] | None = None,
+    **changes: Any,
+) -> AsyncIterator[Rooms]:
+    """The studio and its adapter on a folder, which may have been used before."""
+    settings = Settings(
+        data_dir=folder, model=("memory",), discord_token=Secret("a.token.of-ours"), **changes
+    )
+    store = await Store.open(settings.database_url)
+    blobs = DirectoryBlobs(folder / "pictures")
+    engine: Engine = MemoryEngine(blobs.read, models=(SMALL,), fault=fault, step_seconds=step_seconds)
+    if make_engine is not None:
+        engine = make_engine(blobs)
+    studio = Studio(settings=settings, store=store, engine=engine, blobs=blobs)
+    adapter = DiscordAdapter(studio, settings)
+    adapter.edit_interval = edit_interval
+    studio.add(adapter)
+    await studio.start()
+    try:
+        yield Rooms(studio, store, adapter, settings)
+    finally:
+        await studio.close()
+        await store.close()

@@ -1,0 +1,676 @@
+"""What people do in Slack, and what they see."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bot.models import State
+from tests.contract.slack.conftest import Opens
+from tests.contract.slack.house import DONE, House, png
+from tests.contract.slack.state import ADA, BOT, GENERAL, RANDOM, SECRET, Channel, Message
+
+RESULT = ["U1", "U2", "U3", "U4"]
+
+
+async def test_a_command_becomes_pictures_in_one_message(house: House) -> None:
+    await house.ada.slash("/imagine a red fox in snow --seed 7")
+    job = await house.ended()
+
+    message = house.message(job)
+    assert message.channel == GENERAL and not message.only
+    assert message.shown.startswith("*a red fox in snow*") and DONE in message.shown
+    assert message.labels[:4] == RESULT and {"Again", "Edit", "Info", "Delete"} <= set(message.labels)
+    assert house.ben.sees(DONE) is message
+    (grid,) = message.pictures
+    assert house.picture(grid).size == (128, 128) or house.picture(grid).width > 64
+    assert message.versions > 1, "a placeholder stood there first"
+    assert len([m for m in house.wire.visible() if m.user == BOT]) == 1
+    assert job.origin.member.name == "Ada" and job.request.seed == 7
+
+
+async def test_pictures_say_what_they_show(house: House) -> None:
+    message = await house.painted()
+
+    alts = [block["alt_text"] for block in message.blocks if block["type"] == "image"]
+    assert alts and all("a red fox in snow" in alt for alt in alts)
+    assert house.wire.files[message.pictures[0]].alt.startswith("a red fox in snow")
+    assert "a red fox in snow" in message.text  # what notifications and screen readers say
+
+
+async def test_everything_is_acknowledged_at_once(opened: Opens) -> None:
+    async with opened(step_seconds=0.05) as house:
+        sent = [await house.ada.slash(line) for line in ("/imagine a fox", "/imagine", "/easel queue")]
+        await house.acked(*sent)
+        await house.ended()
+        message = house.message(await house.newest())
+        sent += [await house.ada.press(message, label) for label in ("U1", "Info", "Edit", "Again")]
+        sent.append(await house.ada.opens_home())
+        await house.acked(*sent)
+
+        assert max(each.seconds for each in sent) < 1.0
+
+
+@pytest.mark.parametrize("channel", [SECRET, RANDOM])
+async def test_channels_of_every_kind(house: House, channel: str) -> None:
+    await house.ada.slash("/imagine a fox", channel)
+    job = await house.ended()
+
+    assert house.message(job).channel == channel
+
+
+async def test_a_direct_message_is_a_place_too(house: House) -> None:
+    direct = house.wire.direct(ADA).id
+    await house.ada.slash("/imagine a fox", direct)
+
+    assert house.message(await house.ended()).channel == direct
+
+
+# ---- forms
+
+
+async def test_the_command_alone_opens_a_form_with_every_option(house: House) -> None:
+    await house.ada.slash("/imagine")
+    form = await house.ada.form()
+    inputs = {block["block_id"] for block in form.data["blocks"] if block["type"] == "input"}
+    assert {"prompt", "style", "count", "source"} <= inputs
+
+    source = house.wire.hand_in(png())
+    await house.ada.submit(form, prompt="a wolf", style="watercolour", count="2", source=[source])
+
+    job = await house.ended()
+    assert (job.prompt, job.style, job.request.count) == ("a wolf", "watercolour", 2)
+    assert job.request.source and form.closed
+    assert house.message(job).channel == GENERAL
+
+
+async def test_a_form_says_which_field_is_wrong(house: House) -> None:
+    await house.ada.slash("/imagine")
+    form = await house.ada.form()
+
+    sent = await house.wire.taken(await house.ada.submit(form, prompt="a wolf", size="very large"))
+
+    assert sent.answer and sent.answer["response_action"] == "errors" and not form.closed
+    assert "“very large” is not that" in sent.answer["errors"]["size"]
+    assert await house.jobs() == []
+
+
+async def test_a_form_that_is_closed_does_nothing(house: House) -> None:
+    await house.ada.slash("/imagine")
+    form = await house.ada.form()
+
+    await house.ada.close(form)
+
+    await house.painted()
+    assert len(await house.jobs()) == 1
+
+
+async def test_edit_opens_what_was_said_and_paints_again_even_after_a_restart(opened: Opens) -> None:
+    async with opened() as house:
+        message = await house.painted("/imagine a fox --seed 7 --style noir")
+        parent = await house.newest()
+        await house.ada.press(message, "Edit")
+        form = await house.ada.form()
+        shown = json.dumps(form.data)
+        assert '"initial_value": "a fox"' in shown and "noir" in shown
+
+    async with opened() as house:
+        await house.ada.submit(form, prompt="a wolf", style="watercolour")
+        child = await house.ended(count=2)
+        assert (child.prompt, child.style, child.parent) == ("a wolf", "watercolour", parent.id)
+
+
+async def test_the_longest_prompt_can_be_edited(house: House) -> None:
+    message = await house.painted("/imagine " + "fox " * 900)
+
+    await house.ada.press(message, "Edit")
+
+    form = await house.ada.form()
+    assert "fox fox" in json.dumps(form.data)
+
+
+# ---- presses
+
+
+async def test_buttons_work_after_a_restart(opened: Opens) -> None:
+    async with opened() as house:
+        message = await house.painted()
+        parent = await house.newest()
+
+    async with opened() as house:
+        await house.ada.press(message, "U2")
+        child = await house.ended(count=2)
+        assert (child.parent, child.parent_index, child.request.upscale) == (parent.id, 1, 4)
+        shown = house.message(child)
+        assert {"Vary (subtle)", "Vary (strong)", "Edit", "Info", "Delete"} <= set(shown.labels)
+        assert house.picture(shown.pictures[0]).size == (256, 256)
+
+
+@pytest.mark.parametrize("label", ["U1", "V3 subtle", "V2 strong", "Again"])
+async def test_each_button_makes_a_child(house: House, label: str) -> None:
+    message = await house.painted()
+
+    await house.ben.press(message, label)
+
+    child = await house.ended(count=2)
+    assert child.parent == (await house.jobs())[1].id
+    assert child.origin.member.name == "Ben" and house.message(child) is not message
+
+
+async def test_a_double_click_paints_once(house: House) -> None:
+    message = await house.painted()
+
+    first, second = [await house.ada.press(message, "Again") for _ in range(2)]
+    await house.acked(first, second)
+    await house.ended(count=2)
+    await house.painted("/imagine something else")
+
+    assert len(await house.jobs()) == 3
+
+
+async def test_info_is_for_the_one_who_asked(house: House) -> None:
+    message = await house.painted("/imagine a fox --seed 7")
+    job = await house.newest()
+
+    await house.ben.press(message, "Info")
+
+    told = await house.ben.see(f"Job: {job.id}")
+    assert "Seeds: 7 to 10" in told.shown
+    assert house.ada.sees(f"Job: {job.id}") is None
+    assert DONE in message.shown
+
+
+async def test_deleting_leaves_nothing_but_a_sentence(house: House) -> None:
+    message = await house.painted()
+    files = [house.wire.files[id] for id in message.pictures]
+
+    await house.ada.press(message, "Delete")
+
+    await house.wire.until(lambda: message.shown == "These pictures were deleted.")
+    await house.until((await house.newest()).id, State.DELETED)
+    assert message.labels == [] and message.pictures == []
+    await house.wire.until(lambda: all(file.deleted for file in files))
+
+
+async def test_a_stranger_s_delete_is_refused_privately(house: House) -> None:
+    message = await house.painted()
+
+    await house.ben.press(message, "Delete")
+
+    told = await house.ben.see("Only Ada or an administrator can delete that.")
+    assert told.only == house.ben.id and message.pictures
+
+
+async def test_a_workspace_admin_may_delete(house: House) -> None:
+    message = await house.painted()
+
+    await house.boss.press(message, "Delete")
+
+    await house.wire.until(lambda: message.shown == "These pictures were deleted.")
+
+
+async def test_a_job_that_waits_can_be_cancelled(opened: Opens) -> None:
+    async with opened(step_seconds=1.0) as house:
+        await house.ada.slash("/imagine a fox")
+        message = await house.ada.see("a fox")
+        await house.wire.until(lambda: "Cancel" in message.labels)
+
+        await house.ada.press(message, "Cancel")
+
+        await house.wire.until(lambda: "cancelled, nothing charged" in message.shown)
+
+
+async def test_a_refusal_is_private_and_its_offer_works(house: House) -> None:
+    await house.ada.slash("/imagine a fox --count 16")
+    refusal = await house.ada.see("Try --count 4.")
+    assert refusal.only == ADA
+
+    await house.ada.press(refusal, "Make it 4")
+
+    job = await house.ended()
+    assert job.request.count == 4 and house.ben.sees(DONE)
+
+
+# ---- words
+
+
+async def test_a_mention_is_answered_in_its_thread_once(house: House) -> None:
+    said = await house.ada.say(f"<@{BOT}> two pictures of a fox")
+
+    job = await house.ended()
+    message = house.message(job)
+    assert (message.thread, message.channel) == (said.ts, GENERAL)
+    assert job.request.count == 2 and "fox" in job.prompt and BOT not in job.prompt
+    events = [sent for sent in house.wire.sent if sent.kind == "events_api"]
+    assert len(await house.jobs()) == 1 and len(events) >= 1
+
+
+async def test_a_mention_in_a_thread_stays_there(house: House) -> None:
+    root = await house.ada.say("look what I found")
+    await house.ben.say(f"<@{BOT}> a fox", thread=root.ts)
+
+    assert house.message(await house.ended()).thread == root.ts
+
+
+async def test_other_people_s_talk_is_not_answered(house: House) -> None:
+    root = await house.ada.say("good morning")
+    await house.ben.say("what a day", thread=root.ts)
+    await house.painted()
+
+    assert len(await house.jobs()) == 1
+
+
+async def test_a_reply_under_a_picture_edits_it(house: House) -> None:
+    message = await house.painted("/imagine a fox")
+    parent = await house.newest()
+
+    await house.ben.say("make it blue", thread=message.ts)
+
+    child = await house.ended(count=2)
+    assert child.request.source in {each.blob for each in parent.pictures}
+    assert "make it blue" in child.prompt and house.message(child).thread == message.ts
+
+
+async def test_a_mention_under_a_mention_s_picture_edits_it(house: House) -> None:
+    root = await house.ada.say(f"<@{BOT}> a fox")
+    parent = await house.ended()
+
+    await house.ada.say(f"<@{BOT}> now at night", thread=root.ts)
+
+    child = await house.ended(count=2)
+    assert child.request.source in {each.blob for each in parent.pictures}
+
+
+async def test_plain_words_in_a_direct_message_are_painted(house: House) -> None:
+    direct = house.wire.direct(ADA).id
+    await house.ada.say("a red fox", direct)
+
+    job = await house.ended()
+    assert job.prompt == "a red fox" and house.message(job).channel == direct
+
+
+async def test_a_picture_that_comes_with_the_words_is_the_source(house: House) -> None:
+    fox = house.wire.hand_in(png())
+    await house.ada.say(f"<@{BOT}> in oil", files=[fox])
+
+    assert (await house.ended()).request.source
+
+
+async def test_a_mention_without_words_is_told_how(house: House) -> None:
+    await house.ada.say(f"<@{BOT}>")
+
+    await house.ada.see("Say what to paint")
+    assert await house.jobs() == []
+
+
+async def test_the_assistant_panel_answers_plain_words_with_pictures(house: House) -> None:
+    root = await house.ada.opens_panel()
+    key = (root.channel, root.ts)
+    await house.wire.until(lambda: key in house.wire.threads and house.wire.threads[key].prompts)
+
+    await house.ada.say("a red fox", root.channel, thread=root.ts)
+
+    job = await house.ended()
+    assert house.message(job).thread == root.ts and job.prompt == "a red fox"
+
+
+# ---- shortcuts
+
+
+async def test_the_global_shortcut_opens_the_form(house: House) -> None:
+    (name,) = [
+        each["name"] for each in house.wire.manifest["features"]["shortcuts"] if each["type"] == "global"
+    ]
+    await house.ada.shortcut(name)
+    form = await house.ada.form()
+
+    await house.ada.submit(form, prompt="a wolf")
+
+    job = await house.ended()
+    assert job.prompt == "a wolf" and house.ada.sees(DONE, house.message(job).channel)
+
+
+async def test_somebody_s_picture_becomes_a_source(house: House) -> None:
+    fox = house.wire.hand_in(png())
+    said = await house.ben.say("my fox", files=[fox])
+
+    await house.ada.shortcut("Use as source", said)
+    await house.ada.submit(await house.ada.form(), prompt="in oil")
+
+    job = await house.ended()
+    assert job.request.source and job.prompt == "in oil"
+
+
+async def test_own_pictures_become_a_source(house: House) -> None:
+    message = await house.painted("/imagine a fox")
+
+    await house.ben.shortcut("Use as source", message)
+    await house.ben.submit(await house.ben.form(), prompt="in oil")
+
+    assert (await house.ended(count=2)).request.source
+
+
+async def test_the_menu_edits(house: House) -> None:
+    message = await house.painted("/imagine a fox")
+    parent = await house.newest()
+
+    await house.ada.shortcut("Edit…", message)
+    await house.ada.submit(await house.ada.form(), prompt="a wolf")
+
+    child = await house.ended(count=2)
+    assert (child.parent, child.prompt) == (parent.id, "a wolf")
+
+
+@pytest.mark.parametrize(("name", "action"), [("Variations", "vary_subtle"), ("Upscale", "upscale")])
+async def test_the_menu_does_what_buttons_do(house: House, name: str, action: str) -> None:
+    message = await house.painted("/imagine a fox --count 1")
+
+    await house.ada.shortcut(name, message)
+
+    assert (await house.ended(count=2)).action == action
+
+
+@pytest.mark.parametrize("name", ["Use as source", "Variations", "Upscale", "Edit…"])
+async def test_the_menu_of_a_message_without_pictures_says_so(house: House, name: str) -> None:
+    said = await house.ben.say("no picture here")
+
+    await house.ada.shortcut(name, said)
+
+    assert (await house.ada.see("picture")).only in (ADA, "")
+    assert await house.jobs() == []
+
+
+# ---- questions
+
+
+QUESTIONS = {
+    "queue": "Nobody waits",
+    "history": "none yet",
+    "quota": "allowance",
+    "styles": "watercolour",
+    "settings": "Your settings",
+    "help": "/imagine",
+    "help imagine": "--style",
+}
+
+
+@pytest.mark.parametrize(("question", "answer"), QUESTIONS.items())
+async def test_questions_are_answered_privately(house: House, question: str, answer: str) -> None:
+    await house.ada.slash(f"/easel {question}")
+
+    told = await house.ada.see(answer)
+    assert told.only == ADA and house.ben.sees(answer) is None
+
+
+async def test_easel_alone_helps(house: House) -> None:
+    await house.ada.slash("/easel")
+
+    assert (await house.ada.see("/imagine")).only == ADA
+
+
+async def test_an_unknown_word_after_easel_is_met_with_the_nearest(house: House) -> None:
+    await house.ada.slash("/easel histroy")
+
+    assert "history" in (await house.ada.see("There is no command")).shown
+
+
+async def test_settings_are_kept(house: House) -> None:
+    await house.ada.slash("/easel settings --style watercolour --count 2")
+    await house.ada.see("Style: Watercolour")
+    await house.painted("/imagine a fox")
+
+    job = await house.newest()
+    assert (job.style, job.request.count) == ("watercolour", 2)
+
+
+async def test_a_job_is_shown_cancelled_enlarged_and_varied_by_its_id(opened: Opens) -> None:
+    async with opened(step_seconds=0.01) as house:
+        await house.painted("/imagine a fox")
+        id = (await house.newest()).id
+        await house.ada.slash(f"/easel show {id}")
+        told = await house.wire.until(
+            lambda: next((m for m in house.wire.visible() if m.only and DONE in m.shown), None)
+        )
+        assert told.pictures and "U1" in told.labels
+
+        await house.ada.slash(f"/easel upscale {id} 2")
+        assert (await house.ended(count=2)).request.upscale == 4
+        await house.ada.slash(f"/easel vary {id} 2 strong")
+        assert (await house.ended(count=3)).action == "vary_strong"
+        await house.ada.slash("/easel cancel")
+        await house.ada.see("You have no job")
+
+
+async def test_the_history_shows_pictures_again(house: House) -> None:
+    await house.painted("/imagine a fox")
+    await house.ada.slash("/easel history")
+    told = await house.ada.see("1. a fox")
+
+    await house.ada.press(told, "1")
+
+    await house.wire.until(lambda: [m for m in house.wire.visible() if m.only == ADA and "U1" in m.labels])
+
+
+# ---- private, then shared
+
+
+async def test_a_private_picture_is_shared_when_it_pleases(house: House) -> None:
+    await house.ada.slash("/imagine a fox --private")
+    job = await house.ended()
+    mine = house.ada.sees(DONE)
+    assert mine and mine.pictures and house.ben.sees("a fox") is None
+
+    await house.ada.press(mine, "Share to channel")
+    await house.ada.submit(await house.ada.form("Share"))
+
+    shared = await house.ben.see(DONE, GENERAL)
+    assert shared.pictures and not shared.only
+    await house.ben.press(shared, "Again")
+    assert (await house.ended(count=2)).parent == job.id
+
+
+async def test_what_was_shared_goes_with_the_rest(house: House) -> None:
+    await house.ada.slash("/imagine a fox --private")
+    await house.ended()
+    mine = house.ada.sees(DONE)
+    assert mine
+    await house.ada.press(mine, "Share to channel")
+    await house.ada.submit(await house.ada.form("Share"), where=GENERAL)
+    shared = await house.ben.see(DONE, GENERAL)
+
+    await house.ada.press(mine, "Delete")
+
+    await house.wire.until(lambda: shared.shown == "These pictures were deleted.")
+    assert shared.pictures == [] and mine.pictures == []
+
+
+async def test_sharing_where_the_app_is_not_says_so(house: House) -> None:
+    house.wire.channels["G9"] = Channel("G9", "closed", "group", {ADA})
+    await house.ada.slash("/imagine a fox --private")
+    await house.ended()
+    await house.ada.press(house.ada.sees(DONE), "Share to channel")  # type: ignore[arg-type]
+
+    sent = await house.ada.submit(await house.ada.form("Share"), where="G9")
+
+    await house.wire.until(lambda: house.ada.sees("Invite Easel") or "Invite" in str(sent.answer))
+
+
+async def test_a_private_default_is_kept(house: House) -> None:
+    await house.ada.slash("/easel settings --private yes")
+    await house.ada.see("Private: yes")
+    await house.ada.slash("/imagine a fox")
+
+    await house.ended()
+    assert house.ben.sees("a fox") is None and house.ada.sees(DONE)
+
+
+async def test_what_is_made_of_a_private_picture_is_private(house: House) -> None:
+    await house.ada.slash("/imagine a fox --private")
+    await house.ended()
+
+    await house.ada.press(house.ada.sees(DONE), "Again")  # type: ignore[arg-type]
+
+    child = await house.ended(count=2)
+    assert child.origin.private and house.ben.sees("a fox") is None
+
+
+# ---- time
+
+
+async def test_after_half_an_hour_everything_still_works(opened: Opens) -> None:
+    async with opened(step_seconds=0.05) as house:
+        await house.ada.slash("/imagine a fox")
+        await house.ada.see("a fox")
+        house.wire.pass_time(31 * 60)
+
+        job = await house.ended()
+        message = house.message(job)
+        assert DONE in message.shown and message.pictures
+        house.wire.pass_time(31 * 60)
+        await house.ada.press(message, "Info")
+        await house.ada.see(f"Job: {job.id}")
+
+
+async def test_a_private_result_outlives_its_response_url(opened: Opens) -> None:
+    async with opened(step_seconds=0.05) as house:
+        await house.ada.slash("/imagine a fox --private")
+        await house.ada.see("a fox")
+        house.wire.pass_time(31 * 60)
+
+        await house.ended()
+        message = house.ada.sees(DONE)
+        assert message and message.pictures and house.ben.sees("a fox") is None
+
+
+async def test_a_response_url_is_never_used_up(opened: Opens) -> None:
+    async with opened(step_seconds=0.05, edit_interval=0.01) as house:
+        await house.ada.slash("/imagine a fox --private")
+        await house.ended()
+        assert house.ada.sees(DONE)
+
+        for _ in range(7):
+            await house.ada.press(house.ada.sees(DONE), "Info")  # type: ignore[arg-type]
+        job = await house.newest()
+        await house.wire.until(
+            lambda: (
+                len([m for m in house.wire.visible() if f"Job: {job.id}" in m.shown]) == 7
+                or house.ada.sees(f"Job: {job.id}")
+            )
+        )
+        assert not [post for post in house.wire.posts if "error" in post]
+
+
+# ---- the home tab
+
+
+async def test_the_home_tab_shows_a_member_their_own(opened: Opens) -> None:
+    async with opened() as house:
+        await house.painted("/imagine a red fox")
+        await house.painted("/imagine a grey wolf", house.ben)
+
+        await house.ada.opens_home()
+
+        home = await house.ada.home("a red fox")
+        assert "a grey wolf" not in home.shown
+        assert "reset" in home.shown and "of" in home.shown
+        assert any(part.get("slack_file") for part in _images(home.data))
+
+
+async def test_buttons_of_the_home_tab_work(house: House) -> None:
+    await house.painted("/imagine a red fox --count 1")
+    await house.ada.opens_home()
+    home = await house.ada.home("a red fox")
+    assert home.labels
+
+    await house.ada.press(
+        home, next(label for label in home.labels if label.startswith(("Again", "U1", "Upscale")))
+    )
+
+    child = await house.ended(count=2)
+    assert child.parent
+
+
+async def test_a_running_job_is_cancelled_from_the_home_tab(opened: Opens) -> None:
+    async with opened(step_seconds=1.0) as house:
+        await house.ada.slash("/imagine a red fox")
+        await house.ada.see("a red fox")
+        await house.ada.opens_home()
+        home = await house.ada.home("a red fox")
+
+        await house.ada.press(home, "Cancel")
+
+        await house.until((await house.newest()).id, State.CANCELLED)
+
+
+async def test_the_home_tab_shows_an_admin_the_team(opened: Opens) -> None:
+    async with opened(step_seconds=0.5) as house:
+        await house.ada.slash("/imagine a red fox")
+        await house.ada.see("a red fox")
+        await house.boss.opens_home()
+        await house.ben.opens_home()
+
+        boss, ben = await house.boss.home(), await house.ben.home()
+        assert "Ada" in boss.shown and "Ada" not in ben.shown
+
+
+def _images(view: dict[str, object]) -> list[dict[str, object]]:
+    from tests.contract.slack import blocks as kit
+
+    return kit.pictures(view["blocks"])  # type: ignore[arg-type]
+
+
+# ---- what prompts may not do
+
+
+PROMPTS = (
+    "a fox <!channel> <!here> <!everyone>",
+    "a fox <@U3BEN> <!subteam^S1>",
+    "a fox @channel @here",
+    "*bold* _it_ ~no~ `code` > quote",
+    "R&D <b>fox</b> &lt;!channel&gt; &amp;",
+    "<https://example.org|a fox>",
+    "a\u200bfox\u200d \u2066tilted\u2069",
+    "ثعلب أحمر في الثلج",
+    "🦊" * 300,
+    "a fox :wave: :smile:",
+)
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+async def test_a_prompt_pings_nobody_and_is_shown_as_typed(house: House, prompt: str) -> None:
+    typed = prompt.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    await house.ada.slash(f"/imagine {typed} --count 1")
+    job = await house.ended()
+    message = house.message(job)
+
+    assert message.pings == set()
+    assert all(not m.pings for m in house.wire.messages.values() if m.user == BOT)
+    assert all(call.args.get("parse") != "full" for call in house.wire.calls)
+    assert not any(call.args.get("link_names") for call in house.wire.calls)
+    await house.ada.press(message, "Info")
+    info = await house.ada.see(f"Job: {job.id}")
+    assert info.pings == set()
+
+
+async def test_the_longest_prompt_fits_everywhere(house: House) -> None:
+    message = await house.painted("/imagine " + "&lt;*" * 1999)
+
+    assert message.pings == set() and message.pictures
+    await house.ada.slash("/easel history")
+    await house.ada.see("1. ")
+    await house.ada.opens_home()
+    await house.ada.home()
+
+
+async def test_nothing_unfurls(house: House) -> None:
+    await house.painted("/imagine a fox https://example.org")
+
+    for call in house.wire.calls_of("chat.postMessage"):
+        assert call.args.get("unfurl_links") in (False, "false", "0")
+        assert call.args.get("unfurl_media") in (False, "false", "0")
+
+
+def test_a_message_knows_whom_it_pings() -> None:
+    blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": "<!channel>"}}]
+    assert Message("1.0", GENERAL, BOT, blocks=blocks).pings == {"<!channel>"}

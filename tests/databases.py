@@ -1,0 +1,131 @@
+"""Empty databases, made by copying: the migrations take longer than most tests.
+
+Postgres is a server of the tests' own, in a temporary folder, on a Unix socket, gone with the test run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import itertools
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from bot.store import Store
+
+FAST = {"fsync": "off", "full_page_writes": "off", "max_connections": "80", "shared_buffers": "32MB"}
+
+
+def create(url: str) -> None:
+    """Give a database its tables, wherever this is called from."""
+
+    async def open_and_close() -> None:
+        await (await Store.open(url)).close()
+
+    with ThreadPoolExecutor(1) as thread:  # the caller's may run an event loop already
+        thread.submit(asyncio.run, open_and_close()).result()
+
+
+@cache
+def _empty_file() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        create(f"sqlite:///{folder}/empty.db")
+        return (Path(folder) / "empty.db").read_bytes()
+
+
+def fresh_sqlite(path: Path) -> str:
+    """The URL of a new file with the tables of today."""
+    path.write_bytes(_empty_file())
+    return f"sqlite:///{path}"
+
+
+def binaries() -> Path | None:
+    """Where initdb and pg_ctl are, if this machine has them."""
+    found = shutil.which("initdb")
+    packaged = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return Path(found).resolve().parent if found else packaged[-1].parent if packaged else None
+
+
+class Cluster:
+    """A running server. Its databases are copies of one that is migrated already."""
+
+    def __init__(self, folder: Path, programs: Path) -> None:
+        self.folder = folder
+        self._programs = programs
+        self._numbers = itertools.count()
+        # Postgres does not run as root.
+        self._user = "nobody" if os.geteuid() == 0 else getpass.getuser()
+
+    def start(self) -> None:
+        data = self.folder / "data"
+        if not data.exists():
+            self._run("initdb", "-D", data, "-U", "easel", "-A", "trust", "-E", "UTF8", "--no-sync")
+        options = " ".join(f"-c {name}={value}" for name, value in FAST.items())
+        socket = f"-k {self.folder} -c listen_addresses=''"
+        log = self.folder / "log"
+        self._run("pg_ctl", "-D", data, "-w", "-l", log, "-o", f"{options} {socket}", "start")
+
+    def stop(self) -> None:
+        self._run("pg_ctl", "-D", self.folder / "data", "-w", "-m", "immediate", "stop")
+
+    def url(self, database: str) -> str:
+        return f"postgresql+psycopg://easel@/{database}?host={self.folder}"
+
+    @staticmethod
+    def name_of(url: str) -> str:
+        return url.partition("@/")[2].partition("?")[0]
+
+    def fresh(self, *, blank: bool = False) -> str:
+        """The URL of a new database, with the tables of today unless it is to be blank."""
+        name = f"books{next(self._numbers)}"
+        self.ask(f"CREATE DATABASE {name} TEMPLATE {'template1' if blank else self._migrated}")
+        return self.url(name)
+
+    @cached_property
+    def _migrated(self) -> str:
+        self.ask("CREATE DATABASE migrated")
+        create(self.url("migrated"))
+        return "migrated"
+
+    def drop(self, url: str) -> None:
+        self.ask(f"DROP DATABASE {self.name_of(url)} WITH (FORCE)")
+
+    def ask(self, statement: str, database: str = "postgres") -> str:
+        arguments = ("-h", self.folder, "-U", "easel", "-d", database, "-v", "ON_ERROR_STOP=1", "-Atqc")
+        return self._run("psql", *arguments, statement)
+
+    def _run(self, program: str, *arguments: object) -> str:
+        options: dict[str, Any] = {"user": self._user} if os.geteuid() == 0 else {}
+        command = [str(self._programs / program), *map(str, arguments)]
+        # The server keeps what it inherits open, so that a pipe would never end.
+        with tempfile.TemporaryFile("w+") as said:
+            done = subprocess.run(
+                command, stdout=said, stderr=said, cwd=self.folder, timeout=120, check=False, **options
+            )
+            said.seek(0)
+            text = said.read()
+        assert done.returncode == 0, f"{program}: {text}"
+        return text.strip()
+
+
+@contextmanager
+def cluster(programs: Path) -> Iterator[Cluster]:
+    # Not below pytest's own folder: that is closed to the user who runs the server.
+    with tempfile.TemporaryDirectory(prefix="easel-postgres-") as name:
+        folder = Path(name)
+        if os.geteuid() == 0:
+            shutil.chown(folder, "nobody")
+        server = Cluster(folder, programs)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()

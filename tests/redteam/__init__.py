@@ -1,0 +1,1 @@
+"""The corpus that moderation is measured on; `python -m tests.redteam` prints the figures."""

@@ -1,0 +1,314 @@
+"""A copy of one's data, and being forgotten: from the command to the files on the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bot import privacy
+from bot.card import Card
+from bot.errors import Refusal
+from bot.models import Member, State
+from bot.store import Store
+from tests.scenario.conftest import ADA, BEN, BOSS, PATIENCE, House, Opens, button
+
+CANARY = "kanarienvogel"
+
+
+async def exported(house: House, member: Member = ADA, part: int = 1) -> tuple[Card, zipfile.ZipFile]:
+    card = await house.studio.handle("privacy export", {"part": part}, house.origin(member))
+    assert isinstance(card, Card) and card.private
+    [(_, content)] = card.files
+    return card, zipfile.ZipFile(io.BytesIO(content))
+
+
+async def forget(house: House, member: Member = ADA) -> Card:
+    asked = await house.studio.handle("privacy delete", {}, house.origin(member))
+    assert isinstance(asked, Card) and asked.private
+    done = await house.press(button(asked, "Delete everything"), member)
+    assert isinstance(done, Card)
+    return done
+
+
+def everything_on(disk: Path) -> Iterator[bytes]:
+    """Every byte that is kept: the database's tables as text, and the files."""
+    database = sqlite3.connect(disk / "easel.db")
+    for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        yield repr(database.execute(f'SELECT * FROM "{table}"').fetchall()).encode()
+    database.close()
+    yield from (path.read_bytes() for path in (disk / "pictures").rglob("*") if path.is_file())
+
+
+async def test_a_copy_holds_everything(house: House) -> None:
+    job = await house.painted(f"a {CANARY} --count 2")
+    await house.studio.handle("settings", {"style": "noir"}, house.origin())
+    other = await house.painted("somebody else's --count 1", BEN)
+
+    card, archive = await exported(house)
+
+    assert card.files[0][0] == "easel.zip"
+    [told] = json.loads(archive.read("jobs.json"))
+    assert (told["id"], told["prompt"], told["request"]["seed"]) == (job.id, f"a {CANARY}", job.request.seed)
+    about = json.loads(archive.read("about.json"))
+    assert about["identities"] == [ADA.id] and about["preferences"][ADA.id]["style"] == "noir"
+    lines = list(csv.DictReader(io.StringIO(archive.read("ledger.csv").decode())))
+    assert {line["kind"] for line in lines} >= {"hold", "charge"} and {line["job"] for line in lines} == {
+        job.id
+    }
+    pictures = [name for name in archive.namelist() if name.startswith("pictures/")]
+    assert pictures == [f"pictures/{job.id}-1.png", f"pictures/{job.id}-2.png"]
+    assert archive.read(pictures[0]).startswith(b"\x89PNG")
+    assert other.id.encode() not in b"".join(archive.read(name) for name in archive.namelist())
+
+
+async def test_a_large_copy_comes_in_parts(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    await house.painted("a fox --count 3")
+    monkeypatch.setattr(privacy, "PART", 1)
+
+    names = []
+    for part in (1, 2, 3):
+        _, archive = await exported(house, part=part)
+        names += [name for name in archive.namelist() if name.startswith("pictures/")]
+    assert len(names) == len(set(names)) == 3
+    with pytest.raises(Refusal, match="your copy has 3"):
+        await exported(house, part=4)
+
+
+async def test_somebody_unknown_gets_an_empty_copy(house: House) -> None:
+    _, archive = await exported(house, BEN)
+    assert json.loads(archive.read("jobs.json")) == []
+
+
+async def test_deletion_asks_first_and_its_button_is_for_one_person(house: House) -> None:
+    await house.painted("a fox --count 1")
+    asked = await house.studio.handle("privacy delete", {}, house.origin())
+    assert isinstance(asked, Card) and "cannot be undone" in asked.body[0]
+    assert await house.studio.jobs(ADA)
+
+    with pytest.raises(Refusal, match="somebody else"):
+        await house.press(button(asked, "Delete everything"), BEN)
+    assert await house.studio.jobs(ADA)
+
+
+async def test_nothing_of_a_forgotten_person_is_left(house: House, tmp_path: Path) -> None:
+    job = await house.painted(f"a {CANARY} --count 2 --no {CANARY}s")
+    await house.studio.handle("settings", {"style": "noir"}, house.origin())
+    kept = await house.painted("a wolf --count 1", BEN)
+    await house.press(f"v1:report:{kept.id}", ADA)
+    before = (await house.store.check(), sum([line.seconds async for line in house.store.lines()]))
+
+    await forget(house)
+    await house.surface.until(job.id, "deleted")
+    await house.delivered(job.id)
+    await house.studio._privacy.resume()
+    await house.studio.sweep(older_than=0)
+
+    after = (await house.store.check(), sum([line.seconds async for line in house.store.lines()]))
+    assert before == after == ("ok", before[1])
+    left = b"".join(everything_on(tmp_path))
+    assert CANARY.encode() not in left and ADA.name.encode() not in left
+    for picture in job.pictures:
+        with pytest.raises(KeyError):
+            await house.studio.picture(picture.blob)
+    assert (await house.image(kept.pictures[0].blob)).size
+    assert left.count(ADA.id.encode()) == 2  # what keeps the quota: the identity and its erasure
+
+
+async def test_being_forgotten_gives_no_fresh_quota(house: House) -> None:
+    await house.painted("a fox --count 2")
+    card = await house.studio.handle("quota", {}, house.origin())
+    await forget(house)
+
+    again = await house.studio.handle("quota", {}, house.origin())
+    assert isinstance(card, Card) and isinstance(again, Card)
+    assert card.bar == again.bar
+
+
+async def test_the_id_goes_when_its_periods_have_ended(opened: Opens, tmp_path: Path) -> None:
+    async with opened() as house:
+        job = await house.painted("a fox --count 1")
+        await forget(house)
+        await house.surface.until(job.id, "deleted")
+        await house.delivered(job.id)
+    later = datetime.now(UTC) + timedelta(days=40)
+    store = await Store.open(f"sqlite:///{tmp_path}/easel.db", clock=lambda: later)
+    await store.finish_erasures()
+    assert await store.check() == "ok"
+    await store.close()
+    assert ADA.id.encode() not in b"".join(everything_on(tmp_path))
+
+
+async def test_running_jobs_are_stopped_and_uncharged(opened: Opens) -> None:
+    async with opened(step_seconds=0.2) as house:
+        job = await house.ask("a fox")
+        await house.surface.until(job.id, "painting")
+        await forget(house)
+
+        card = await house.surface.until(job.id, "deleted")
+        assert not card.title
+        row = await house.row(job.id)
+        assert (row.state, row.device_seconds, row.prompt) == (State.DELETED, 0.0, "")
+        assert await house.store.check() == "ok"
+
+
+async def test_linked_names_are_forgotten_together(house: House) -> None:
+    elsewhere = Member(tenant="other:place", id="other:ada", name="Ada L")
+    code = await house.store.link_code(ADA.id)
+    await house.store.link(code, elsewhere.id)
+    await house.painted("a fox --count 1")
+    await house.painted("a wolf --count 1", elsewhere)
+
+    done = await forget(house, elsewhere)
+
+    assert "2 names" in done.body[0]
+    assert await house.studio.jobs(ADA) == [] and await house.studio.jobs(elsewhere) == []
+    assert await house.store.check() == "ok"
+    audit = await house.store.sharing(ADA.id)
+    assert audit == sorted([ADA.id, elsewhere.id])  # still one quota
+
+
+async def test_a_block_outlives_being_forgotten(house: House) -> None:
+    await house.studio.handle("admin block", {"person": ADA.id, "hours": 5}, house.origin(BOSS))
+    await forget(house)
+
+    with pytest.raises(Refusal) as caught:
+        await house.ask("a fox")
+    assert caught.value.code == "blocked"
+
+
+async def test_whoever_was_forgotten_may_begin_anew(house: House) -> None:
+    await house.painted("a fox --count 1")
+    await forget(house)
+    job = await house.painted("a wolf --count 1")
+    await house.studio._privacy.resume()
+
+    assert (await house.row(job.id)).state is State.RENDERED
+    assert [each.id for each in await house.studio.jobs(ADA)] == [job.id]
+    await forget(house)
+    assert await house.studio.jobs(ADA) == [] and await house.store.check() == "ok"
+
+
+async def test_a_deleted_job_keeps_no_words(house: House, tmp_path: Path) -> None:
+    job = await house.painted(f"a {CANARY} --count 1 --no {CANARY}")
+    await house.press(f"v1:delete:{job.id}")
+
+    row = await house.row(job.id)
+    assert (row.prompt, row.request.prompt, row.request.negative_prompt) == ("", "", "")
+    await house.studio.sweep(older_than=0)
+    assert CANARY.encode() not in b"".join(everything_on(tmp_path))
+
+
+async def test_what_is_older_than_allowed_goes(opened: Opens, tmp_path: Path) -> None:
+    async with opened(retention_days=30) as house:
+        old, new = await house.painted("an old one --count 1"), await house.painted("a new one --count 1")
+        past = datetime.now(UTC) - timedelta(days=31)
+        database = sqlite3.connect(tmp_path / "easel.db")
+        database.execute(
+            "UPDATE jobs SET finished = ? WHERE id = ?", (f"{past:%Y-%m-%d %H:%M:%S.%f}", old.id)
+        )
+        database.commit()
+        database.close()
+
+        await house.studio._privacy.expire()
+        await house.studio.sweep(older_than=0)
+
+        assert [each.id for each in await house.studio.jobs(ADA)] == [new.id]
+        with pytest.raises(KeyError):
+            await house.studio.picture(old.pictures[0].blob)
+        assert (await house.row(old.id)).prompt == ""
+        assert await house.store.check() == "ok"
+
+
+async def gone(house: House, id: str) -> None:
+    """Wait until the job is deleted and its message was changed."""
+    async with asyncio.timeout(PATIENCE):
+        while not ((row := await house.row(id)).state is State.DELETED and row.delivered):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert (row.prompt, row.request.prompt) == ("", "")
+
+
+# ---- killed on the way
+
+VICTIM = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from bot.models import Origin
+from tests.scenario import conftest
+from tests.scenario.conftest import ADA, RecordingAdapter, SMALL
+from bot import privacy
+from bot.blobs import DirectoryBlobs
+from bot.moderation import Unseeing
+from bot.settings import Settings
+from bot.store import Store
+from bot.studio import Studio
+from engine.memory import MemoryEngine
+
+
+async def main(folder: Path, name: str, when: str) -> None:
+    store = await Store.open(f"sqlite:///{folder}/easel.db")
+    call = getattr(store, name)
+
+    async def deadly(*arguments, **named):
+        if when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        await call(*arguments, **named)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    settings = Settings(data_dir=folder, model=("memory",))
+    blobs = DirectoryBlobs(folder / "pictures")
+    engine = MemoryEngine(blobs.read, models=(SMALL,))
+    studio = Studio(settings=settings, store=store, engine=engine, blobs=blobs, eyes=Unseeing())
+    studio.add(RecordingAdapter())
+    studio._keep_swept = lambda: asyncio.sleep(0)  # only the press is to meet the failpoint
+    await studio.start()
+    setattr(store, name, deadly)
+    origin = Origin(surface="test", member=ADA, channel="lobby", event="last")
+    await studio.press(f"v1:forget:{privacy.token(origin)}", origin)
+
+
+asyncio.run(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", ["begin_erasure", "delete", "erase", "finish_erasures"])
+async def test_deletion_goes_on_after_a_kill_between_any_two_steps(
+    opened: Opens, tmp_path: Path, step: str, when: str
+) -> None:
+    async with opened() as house:
+        jobs = [await house.painted(f"a {CANARY} --count 1") for _ in range(2)]
+    command = [sys.executable, "-c", VICTIM, str(tmp_path), step, when]
+    root = Path(__file__).parents[2]
+    done = await asyncio.to_thread(subprocess.run, command, cwd=root, capture_output=True, timeout=120)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+
+    async with opened() as house:
+        if (step, when) == ("begin_erasure", "before"):  # nothing was promised yet
+            await forget(house)
+        for job in jobs:
+            await gone(house, job.id)
+        await house.studio._privacy.resume()
+        await house.studio.sweep(older_than=0)
+        assert await house.store.check() == "ok"
+        assert await house.store.erasing() == []
+    left = b"".join(everything_on(tmp_path))
+    assert CANARY.encode() not in left and ADA.name.encode() not in left
+
+
+async def test_another_persons_private_data_are_not_in_reach(house: House) -> None:
+    await house.ask("a fox --private --count 1", replace(BEN))
+    _, archive = await exported(house, ADA)
+    assert b"test:ben" not in b"".join(archive.read(name) for name in archive.namelist())

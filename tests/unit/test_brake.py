@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.brake import Brake
+from bot.models import HOUSE, State
+from engine.memory import MemoryEngine
+from tests.examples import a_job
+
+
+class Engine(MemoryEngine):
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda name: b"")
+        self.held: set[str] = set()
+
+    def hold(self, job: str) -> bool:
+        self.held.add(job)
+        return True
+
+    def unhold(self, job: str) -> bool:
+        self.held.discard(job)
+        return True
+
+
+def test_it_holds_paused_places_and_single_jobs_that_wait() -> None:
+    engine = Engine()
+    brake = Brake(engine)
+    here, there = a_job(tenant="a"), a_job(tenant="b")
+    running = replace(a_job(tenant="a"), state=State.RUNNING)
+    jobs = [here, there, running]
+
+    def held() -> set[str]:
+        brake.apply(jobs)
+        return engine.held
+
+    assert held() == set()
+    brake.places(["a"])
+    assert held() == {here.id}
+    brake.job(there.id, held=True)
+    assert held() == {here.id, there.id}
+    brake.places([])
+    assert held() == {there.id}
+    brake.job(there.id, held=False)
+    brake.places([HOUSE])
+    assert held() == {here.id, there.id}
+    assert brake.holds(running)  # it would be kept back if its worker were lost

@@ -1,0 +1,278 @@
+"""How a job's message gets to Slack, and never twice."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aiohttp
+import pytest
+from slack_sdk.errors import SlackApiError
+
+from bot.adapters.slack.delivery import EDITS, MARK, PATIENCE, Delivery
+from bot.adapters.slack.workspaces import Workspace
+from bot.card import Card, CardPicture
+from bot.errors import TryLater, Unreachable
+from bot.models import Job, Member, Origin, State
+from engine.types import GenerationRequest
+
+WAITING = Card(kind="waiting", title="a fox", job="1a2b")
+DONE = Card(
+    kind="done", title="a fox", job="1a2b", pictures=(CardPicture(alt="a fox", width=8, height=8, blob="b1"),)
+)
+
+
+def job(*, state: State = State.QUEUED, age: float = -60.0, thread: str = "", **more: Any) -> Job:
+    origin = Origin(
+        surface="slack",
+        member=Member(tenant="slack:T1", id="slack:T1:U1", name="Ada"),
+        channel=more.pop("channel", "C1"),
+        event="C1:1.0",
+        reply={"team": "T1", "enterprise": "", "user": "U1", "thread": thread},
+        private=more.pop("private", False),
+    )
+    created = datetime.now(UTC) - timedelta(seconds=age)
+    request = GenerationRequest(prompt="a fox", seed=7)
+    return Job(
+        id="1a2b", origin=origin, request=request, prompt="a fox", created=created, state=state, **more
+    )
+
+
+def refused(code: str) -> SlackApiError:
+    return SlackApiError("no", {"error": code})
+
+
+class Slack:
+    """The methods that delivery calls; `troubles` are raised by the next calls of a method, one each."""
+
+    def __init__(self) -> None:
+        self.messages: dict[tuple[str, str], dict[str, Any]] = {}
+        self.calls: list[str] = []
+        self.troubles: dict[str, list[Exception]] = {}
+        self.workspace: Workspace | None = Workspace(team="T1", token="x")
+
+    async def find(self, team: str, enterprise: str = "") -> Workspace | None:
+        return self.workspace
+
+    def talk(self, token: str = "", *, patient: bool = False) -> Slack:
+        return self
+
+    def _called(self, name: str) -> None:
+        self.calls.append(name)
+        if waiting := self.troubles.get(name):
+            raise waiting.pop(0)
+
+    async def chat_postMessage(self, channel: str, **message: Any) -> dict[str, Any]:
+        lost = self.troubles.get("lost answer")
+        self._called("post")
+        ts = f"{len(self.messages) + 1}.0"
+        self.messages[(channel, ts)] = message | {"ts": ts}
+        if lost:
+            raise lost.pop(0)
+        return {"channel": channel, "ts": ts}
+
+    async def chat_update(self, channel: str, ts: str, **message: Any) -> None:
+        self._called("update")
+        self.messages[(channel, ts)] |= message
+
+    async def conversations_open(self, users: str) -> dict[str, Any]:
+        self._called("open")
+        return {"channel": {"id": f"D{users}"}}
+
+    async def conversations_history(self, channel: str, **_: Any) -> dict[str, Any]:
+        self._called("history")
+        found = [m for (place, _), m in self.messages.items() if place == channel and not m["thread_ts"]]
+        return {"messages": found[::-1]}
+
+    async def conversations_replies(self, channel: str, ts: str, **_: Any) -> dict[str, Any]:
+        self._called("replies")
+        found = [m for (place, _), m in self.messages.items() if (place, m["thread_ts"]) == (channel, ts)]
+        return {"messages": found}
+
+    async def files_delete(self, file: str) -> None:
+        self._called(f"delete {file}")
+
+
+class Shelf:
+    """Files that are uploaded as F1, F2, … and remembered."""
+
+    def __init__(self) -> None:
+        self.uploads = 0
+        self.known: dict[str, str] = {}
+        self.trouble: Exception | None = None
+
+    async def show(self, workspace: Workspace, pictures: Any, name: str = "") -> dict[str, str]:
+        if self.trouble:
+            raise self.trouble
+        for picture in pictures:
+            if picture.blob not in self.known:
+                self.uploads += 1
+                self.known[picture.blob] = f"F{self.uploads}"
+        return {picture.blob: self.known[picture.blob] for picture in pictures}
+
+    def know(self, workspace: Workspace, files: dict[str, str]) -> None:
+        self.known |= files
+
+    def forget(self, workspace: Workspace, files: Any) -> None:
+        for blob in files:
+            self.known.pop(blob, None)
+
+
+@pytest.fixture
+def slack() -> Slack:
+    return Slack()
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture
+def delivery(slack: Slack, shelf: Shelf) -> Delivery:
+    return Delivery(slack, shelf)  # type: ignore[arg-type]
+
+
+async def test_a_job_s_message_names_it_and_unfurls_nothing(delivery: Delivery, slack: Slack) -> None:
+    ref = await delivery.post(job(), WAITING)
+
+    (message,) = slack.messages.values()
+    assert ref == {"channel": "C1", "ts": "1.0"}
+    assert message["metadata"] == {"event_type": MARK, "event_payload": {"job": "1a2b"}}
+    assert (message["unfurl_links"], message["unfurl_media"], message["parse"]) == (False, False, "none")
+    assert slack.calls == ["post"]  # a new job is not looked for
+
+
+@pytest.mark.parametrize("thread", ["", "9.0"])
+async def test_a_post_whose_answer_was_lost_is_not_repeated(
+    delivery: Delivery, slack: Slack, thread: str
+) -> None:
+    slack.troubles["lost answer"] = [aiohttp.ServerDisconnectedError()]
+    with pytest.raises(TryLater):
+        await delivery.post(job(thread=thread), WAITING)
+
+    ref = await delivery.post(job(thread=thread), WAITING)
+
+    assert ref["ts"] == "1.0" and len(slack.messages) == 1
+    assert slack.calls == ["post", "replies" if thread else "history", "update"]
+
+
+async def test_a_post_before_a_kill_is_found_again(slack: Slack, shelf: Shelf) -> None:
+    before = Delivery(slack, shelf)  # type: ignore[arg-type]
+    await before.post(job(), WAITING)
+
+    after = Delivery(slack, shelf)  # type: ignore[arg-type]
+    ref = await after.post(job(age=1.0), WAITING)
+
+    assert ref["ts"] == "1.0" and len(slack.messages) == 1
+
+
+@pytest.mark.parametrize("error", ["missing_scope", "not_in_channel"])
+async def test_where_it_cannot_be_looked_for_it_is_posted(
+    delivery: Delivery, slack: Slack, error: str
+) -> None:
+    slack.troubles["history"] = [refused(error)]
+
+    await delivery.post(job(age=1.0), WAITING)
+
+    assert len(slack.messages) == 1
+
+
+@pytest.mark.parametrize("error", ["channel_not_found", "is_archived", "restricted_action_read_only_channel"])
+async def test_a_closed_place_sends_it_to_the_person(delivery: Delivery, slack: Slack, error: str) -> None:
+    slack.troubles["post"] = [refused(error)]
+
+    ref = await delivery.post(job(), WAITING)
+
+    assert ref["channel"] == "DU1"
+    assert "may not post where you asked" in str(slack.messages[("DU1", "1.0")]["blocks"])
+
+
+async def test_a_private_job_goes_to_the_person_alone(delivery: Delivery, slack: Slack) -> None:
+    assert (await delivery.post(job(private=True), WAITING))["channel"] == "DU1"
+    assert (await delivery.post(job(channel=""), WAITING))["channel"] == "DU1"
+
+
+async def test_progress_is_edited_so_often_and_ends_always(delivery: Delivery, slack: Slack) -> None:
+    ref = await delivery.post(job(), WAITING)
+    for _ in range(3 * EDITS):
+        assert await delivery.edit(job(state=State.RUNNING), ref, WAITING) == ref
+    assert slack.calls.count("update") <= EDITS + 1
+
+    ref = await delivery.edit(job(state=State.RENDERED), ref, DONE)
+
+    assert ref["files"] == {"b1": "F1"}
+    assert slack.messages[("C1", "1.0")]["blocks"][-1]["slack_file"] == {"id": "F1"}
+
+
+async def test_files_of_the_reference_are_not_uploaded_again(delivery: Delivery, shelf: Shelf) -> None:
+    ref = await delivery.post(job(), WAITING) | {"files": {"b1": "F9"}}
+
+    assert (await delivery.edit(job(state=State.RENDERED), ref, DONE))["files"] == {"b1": "F9"}
+    assert shelf.uploads == 0
+
+
+async def test_pictures_that_slack_keeps_refusing_are_left_out_in_the_end(
+    delivery: Delivery, slack: Slack, shelf: Shelf
+) -> None:
+    ref = await delivery.post(job(), WAITING)
+    slack.troubles["update"] = [refused("invalid_blocks") for _ in range(PATIENCE)]
+    for _ in range(PATIENCE):
+        with pytest.raises(TryLater):
+            await delivery.edit(job(state=State.RENDERED), ref, DONE)
+
+    await delivery.edit(job(state=State.RENDERED), ref, DONE)
+
+    assert "does not show the pictures" in str(slack.messages[("C1", "1.0")]["blocks"])
+    assert shelf.uploads == PATIENCE
+
+
+async def test_a_workspace_that_takes_no_files_gets_the_words(
+    delivery: Delivery, slack: Slack, shelf: Shelf
+) -> None:
+    ref = await delivery.post(job(), WAITING)
+    shelf.trouble = refused("storage_limit_reached")
+
+    await delivery.edit(job(state=State.RENDERED), ref, DONE)
+
+    assert "does not show the pictures" in str(slack.messages[("C1", "1.0")]["blocks"])
+
+
+async def test_an_end_whose_place_has_closed_is_told_directly(delivery: Delivery, slack: Slack) -> None:
+    ref = await delivery.post(job(), WAITING)
+    slack.troubles["update"] = [refused("is_inactive"), refused("is_inactive")]
+
+    assert await delivery.edit(job(state=State.RUNNING), ref, WAITING) == ref
+    ref = await delivery.edit(job(state=State.RENDERED), ref, DONE)
+
+    assert ref["channel"] == "DU1"
+
+
+async def test_a_deleted_message_stays_away(delivery: Delivery, slack: Slack) -> None:
+    ref = await delivery.post(job(), WAITING)
+    slack.troubles["update"] = [refused("message_not_found")]
+
+    with pytest.raises(Unreachable, match="was deleted"):
+        await delivery.edit(job(state=State.RENDERED), ref, DONE)
+
+
+async def test_deleting_takes_files_and_shared_copies_out_of_slack(delivery: Delivery, slack: Slack) -> None:
+    ref = await delivery.post(job(), WAITING)
+    ref = await delivery.edit(job(state=State.RENDERED), ref, DONE)
+    workspace = slack.workspace
+    assert workspace
+    ref = await delivery.share(workspace, job(state=State.RENDERED, message=ref), DONE, "C2")
+    assert ref["shared"] == [{"channel": "C2", "ts": "2.0"}]
+
+    gone = Card(kind="deleted", body=("These pictures were deleted.",), job="1a2b")
+    ref = await delivery.edit(job(state=State.DELETED), ref, gone)
+
+    assert "delete F1" in slack.calls and "files" not in ref
+    assert all("were deleted" in str(message["blocks"]) for message in slack.messages.values())
+
+
+async def test_a_workspace_without_easel_is_unreachable(delivery: Delivery, slack: Slack) -> None:
+    slack.workspace = None
+
+    with pytest.raises(Unreachable, match="removed from this workspace"):
+        await delivery.post(job(), WAITING)

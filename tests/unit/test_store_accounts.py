@@ -1,0 +1,578 @@
+"""Allowances, budgets, gifts, links: what is counted, on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+from sqlmodel import Session
+
+from bot.clock import TrustedClock
+from bot.models import Allowance, Balance, Budget, Job, Period, State, Tier
+from bot.store import LinkRefused, OverQuota, Store, TooManyWaiting, TooSoon, ledger, rows
+from bot.store.tables import JobRow
+from engine.types import GenerationRequest
+from tests.databases import fresh_sqlite
+from tests.examples import a_job, a_member, a_tier
+
+NOW = datetime(2026, 10, 24, 20, 30, tzinfo=UTC)  # a Saturday, hours before clocks go back in Europe
+ADA, BEN, EVE = (a_member(name).id for name in ("ada", "ben", "eve"))
+FREE = Tier(name="unlimited")
+
+
+class Hand:
+    """A clock turned by hand."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_(self, **time: float) -> None:
+        self.now += timedelta(**time)
+
+
+@pytest.fixture
+def clock() -> Hand:
+    return Hand()
+
+
+@pytest.fixture
+async def store(database_url: str, clock: Hand) -> AsyncIterator[Store]:
+    store = await Store.open(database_url, clock=clock)
+    yield store
+    assert await store.check() == "ok"
+    before = await store._read(allowances)
+    await store._write(ledger.rebuild)
+    assert await store._read(allowances) == before
+    await store.close()
+
+
+def allowances(session: Session) -> list[Any]:
+    rows = session.connection().execute(ledger._allowances.select())
+    return sorted((row.account, row.bucket, row.used_ms, row.cap_ms, row.ends) for row in rows)
+
+
+def tier(*allowances: Allowance, **fields: Any) -> Tier:
+    return a_tier(allowances=allowances, **fields)
+
+
+def per(period: Period, seconds: float, zone: str = "UTC", *, rolling: bool = False) -> Allowance:
+    return Allowance(seconds=seconds, per=period, zone=zone, rolling=rolling)
+
+
+async def ask(store: Store, tier: Tier, cost: float = 8.0, user: str = "ada", **more: Any) -> Job:
+    budgets = more.pop("budgets", ())
+    job, new = await store.admit(a_job(user=user, estimate=cost, **more), tier=tier, budgets=budgets)
+    assert new
+    return job
+
+
+async def used(store: Store, tier: Tier, account: str = ADA, *budgets: Budget) -> list[float]:
+    return [balance.used for balance in await store.balances(account, tier, budgets)]
+
+
+# ---- several allowances
+
+
+async def test_a_job_is_held_on_every_allowance(store: Store) -> None:
+    several = tier(per("hour", 20), per("day", 30), per("week", 100), per("month", 1000, rolling=True))
+    job = await ask(store, several)
+    assert await used(store, several) == [8.0] * 4
+    await store.end(job.id, State.RENDERED, device_seconds=3.0)
+    assert await used(store, several) == [3.0] * 4
+
+
+async def test_the_allowance_that_resets_last_is_named(store: Store, clock: Hand) -> None:
+    several = tier(per("hour", 8), per("day", 12), per("week", 100))
+    await ask(store, several)
+    with pytest.raises(OverQuota) as caught:
+        await ask(store, several)
+    balance = caught.value.balance
+    assert (balance.name, balance.per, balance.left, balance.cap) == ("", "day", 4.0, 12.0)
+    assert balance.resets == datetime(2026, 10, 25, tzinfo=UTC)
+    assert caught.value.cost == 8.0
+    assert await used(store, several) == [8.0] * 3, "what the others could hold is given back"
+
+
+async def test_each_zone_has_its_own_midnight_and_a_day_of_25_hours(store: Store, clock: Hand) -> None:
+    berlin = tier(per("day", 10, "Europe/Berlin"))
+    clock.now = datetime(2026, 10, 24, 22, 30, tzinfo=UTC)  # half past midnight on the long Sunday
+    await ask(store, berlin)
+    for hours in (12, 24):
+        clock.now = datetime(2026, 10, 24, 22, 30, tzinfo=UTC) + timedelta(hours=hours)
+        with pytest.raises(OverQuota) as caught:
+            await ask(store, berlin)
+        assert caught.value.balance.resets == datetime(2026, 10, 25, 23, tzinfo=UTC)
+    clock.pass_(minutes=30)
+    await ask(store, berlin)
+
+
+async def test_a_day_of_23_hours_ends_no_later(store: Store, clock: Hand) -> None:
+    berlin = tier(per("day", 10, "Europe/Berlin"))
+    clock.now = datetime(2026, 3, 28, 23, 0, tzinfo=UTC)
+    await ask(store, berlin)
+    clock.pass_(hours=22, minutes=59)
+    with pytest.raises(OverQuota):
+        await ask(store, berlin)
+    clock.pass_(minutes=1)
+    await ask(store, berlin)
+
+
+async def test_a_rolling_period_begins_with_the_first_request(store: Store, clock: Hand) -> None:
+    rolling = tier(per("day", 10, rolling=True))
+    (fresh,) = await store.balances(ADA, rolling)
+    assert (fresh.used, fresh.resets) == (0.0, NOW + timedelta(days=1))
+    await ask(store, rolling)
+    clock.pass_(hours=23, minutes=59)
+    with pytest.raises(OverQuota) as caught:
+        await ask(store, rolling)
+    assert caught.value.balance.resets == NOW + timedelta(days=1)
+    clock.pass_(hours=5)
+    await ask(store, rolling)
+    assert (await store.balances(ADA, rolling))[0].resets == clock.now + timedelta(days=1)
+
+
+async def test_a_leap_day_is_a_day(store: Store, clock: Hand) -> None:
+    monthly = tier(per("day", 10), per("month", 20))
+    for moment in ("2028-02-28T23:59", "2028-02-29T00:00"):
+        clock.now = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+        await ask(store, monthly)
+    clock.pass_(hours=23, minutes=59)
+    with pytest.raises(OverQuota) as caught:
+        await ask(store, monthly)
+    assert caught.value.balance.resets == datetime(2028, 3, 1, tzinfo=UTC)
+    clock.pass_(minutes=1)
+    await ask(store, monthly)
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=1), timedelta(hours=-1)])
+@pytest.mark.parametrize("rolling", [True, False])
+async def test_a_jump_of_the_machine_s_clock_gives_nothing_and_takes_nothing(
+    tmp_path: Path, jump: timedelta, rolling: bool
+) -> None:
+    wall, ticks = datetime(2026, 6, 1, 23, 30, tzinfo=UTC), 0.0
+    hourly = tier(per("hour", 10, rolling=rolling))
+    store = await Store.open(
+        fresh_sqlite(tmp_path / "easel.db"), clock=TrustedClock(lambda: wall, lambda: ticks)
+    )
+    await ask(store, hourly)
+    wall += jump
+    with pytest.raises(OverQuota):
+        await ask(store, hourly)
+    ends = 3600 if rolling else 1800
+    wall, ticks = wall + timedelta(seconds=ends - 10), ticks + ends - 10
+    with pytest.raises(OverQuota):
+        await ask(store, hourly)
+    wall, ticks = wall + timedelta(seconds=20), ticks + 20
+    await ask(store, hourly)
+    wall -= jump
+    with pytest.raises(OverQuota):
+        await ask(store, hourly)
+    assert await store.check() == "ok"
+    await store.close()
+
+
+async def test_a_restart_with_the_clock_set_back_gives_nothing(tmp_path: Path) -> None:
+    url, daily = fresh_sqlite(tmp_path / "easel.db"), a_tier(10)
+    wall = datetime(2026, 6, 2, 0, 30, tzinfo=UTC)
+
+    async def started() -> Store:
+        clock = TrustedClock(lambda: wall, lambda: 0.0)
+        store = await Store.open(url, clock=clock)
+        clock.not_before(await store.newest_line())
+        return store
+
+    store = await started()
+    await ask(store, daily)
+    await store.close()
+    wall -= timedelta(hours=1)  # yesterday, of which nothing was used
+    store = await started()
+    with pytest.raises(OverQuota):
+        await ask(store, daily)
+    await store.close()
+
+
+async def test_what_ends_later_is_settled_where_it_was_held(store: Store, clock: Hand) -> None:
+    hourly = tier(per("hour", 10))
+    job = await ask(store, hourly)
+    clock.pass_(hours=1)
+    await ask(store, hourly)
+    await store.end(job.id, State.FAILED)
+    assert await used(store, hourly) == [8.0]
+    clock.now = NOW
+    assert await used(store, hourly) == [0.0]
+
+
+async def test_without_allowances_there_is_no_limit_and_every_line(store: Store) -> None:
+    job = await ask(store, FREE, cost=1e6)
+    ended, _ = await store.end(job.id, State.RENDERED, device_seconds=4e5)
+    assert ended.device_seconds == 4e5
+    assert await store.balances(ADA, FREE) == []
+    assert [line.kind async for line in store.lines()] == ["hold", "charge", "release"]
+
+
+async def test_of_two_allowances_for_the_same_period_the_smaller_counts_once(store: Store) -> None:
+    twice = tier(per("day", 30), per("day", 10))
+    await ask(store, twice)
+    with pytest.raises(OverQuota):
+        await ask(store, twice)
+    assert await used(store, twice) == [8.0, 8.0]
+
+
+async def test_a_tier_that_changes_keeps_what_was_used(store: Store) -> None:
+    await ask(store, a_tier(10))
+    with pytest.raises(OverQuota):
+        await ask(store, a_tier(10))
+    await ask(store, a_tier(20))
+    with pytest.raises(OverQuota) as caught:
+        await ask(store, a_tier(9))
+    assert (caught.value.balance.used, caught.value.balance.left) == (16.0, 0.0)
+
+
+# ---- budgets
+
+CAMPAIGN = Budget(account="budget:spring", name="Spring campaign", allowance=per("month", 20))
+
+
+async def test_a_budget_is_shared_and_nobody_exceeds_it(store: Store) -> None:
+    await ask(store, a_tier(), user="ada", budgets=[CAMPAIGN])
+    job = await ask(store, a_tier(), user="ben", budgets=[CAMPAIGN])
+    with pytest.raises(OverQuota) as caught:
+        await ask(store, a_tier(), user="eve", budgets=[CAMPAIGN])
+    balance = caught.value.balance
+    assert (balance.name, balance.per, balance.left) == ("Spring campaign", "month", 4.0)
+    assert balance.resets == datetime(2026, 11, 1, tzinfo=UTC)
+    assert await used(store, a_tier(), EVE, CAMPAIGN) == [0.0, 16.0]
+    await store.end(job.id, State.CANCELLED)
+    await ask(store, a_tier(), user="eve", budgets=[CAMPAIGN])
+
+
+async def test_gifts_do_not_pass_a_budget(store: Store) -> None:
+    small = replace(CAMPAIGN, allowance=per("month", 5))
+    await store.gift(ADA, 100, by="op", key="1")
+    with pytest.raises(OverQuota) as caught:
+        await ask(store, a_tier(), budgets=[small])
+    assert caught.value.balance.name == "Spring campaign"
+    with pytest.raises(OverQuota):
+        await ask(store, a_tier(1), budgets=[small])
+    assert [balance.used for balance in await store.balances(ADA, a_tier())] == [0.0, 0.0]
+
+
+# ---- gifts and resets
+
+
+async def test_a_gift_pays_the_whole_job_when_the_allowance_is_too_small(store: Store) -> None:
+    await store.gift(ADA, 10, by="web:op", key="thanks")
+    await ask(store, a_tier(10), budgets=[CAMPAIGN])
+    job = await ask(store, a_tier(10), budgets=[CAMPAIGN])
+    expected = Balance(cap=10, used=8, resets=None, name="gift", per=None)
+    assert (await store.balances(ADA, a_tier(10)))[1] == expected
+    with pytest.raises(OverQuota) as caught:
+        await ask(store, a_tier(10), budgets=[replace(CAMPAIGN, allowance=per("month", 100))])
+    assert (caught.value.balance.name, caught.value.balance.left) == ("", 2.0)
+    await store.end(job.id, State.RENDERED, device_seconds=1.0)
+    assert await used(store, a_tier(10), ADA, CAMPAIGN) == [8.0, 9.0, 1.0]
+
+
+async def test_a_gift_is_given_once_for_each_key(store: Store) -> None:
+    assert await store.gift(ADA, 10, by="op", key="a")
+    assert not await store.gift(ADA, 10, by="op", key="a")
+    assert await store.gift(ADA, 5, by="op", key="b")
+    assert (await store.balances(ADA, FREE))[0].cap == 15.0
+    lines = [line async for line in store.lines(account=ADA)]
+    assert [(line.kind, line.seconds, line.by) for line in lines] == [("gift", 10, "op"), ("gift", 5, "op")]
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -5.0, 0.0, 2e9])
+async def test_a_gift_that_is_no_amount_is_refused(store: Store, seconds: float) -> None:
+    with pytest.raises(ValueError, match="gift"):
+        await store.gift(ADA, seconds, by="op", key="a")
+    assert await store.balances(ADA, FREE) == []
+
+
+async def test_a_reset_forgets_what_was_charged_and_keeps_what_is_held(store: Store) -> None:
+    both = tier(per("day", 100), per("week", 100, rolling=True))
+    done, held = await ask(store, both), await ask(store, both)
+    await store.end(done.id, State.RENDERED, device_seconds=6.0)
+    await store.gift(ADA, 10, by="op", key="a")
+    assert await store.reset(ADA, by="op", key="a")
+    assert not await store.reset(ADA, by="op", key="a")
+    assert await used(store, both) == [8.0, 8.0, 0.0]
+    await store.end(held.id, State.RENDERED, device_seconds=5.0)
+    assert await used(store, both) == [5.0, 5.0, 0.0]
+    assert await store.reset("web:nobody", by="op", key="b")
+
+
+# ---- one request after the other
+
+
+async def test_a_cooldown_counts_from_the_last_accepted_request(store: Store, clock: Hand) -> None:
+    slow = a_tier(20, cooldown=30.0)
+    await ask(store, slow, event="1")
+    clock.pass_(seconds=29)
+    with pytest.raises(TooSoon) as caught:
+        await ask(store, slow)
+    assert (caught.value.seconds, caught.value.until) == (1.0, NOW + timedelta(seconds=30))
+    assert (await store.admit(a_job(event="1"), tier=slow))[1] is False
+    await ask(store, slow, user="ben")
+    clock.pass_(seconds=1)
+    await ask(store, slow)
+    clock.pass_(seconds=30)
+    with pytest.raises(OverQuota):
+        await ask(store, slow)
+    await ask(store, a_tier(100, cooldown=30.0))  # a refusal begins no cooldown
+
+
+async def test_relaxed_jobs_are_free_and_still_wait_their_turn(store: Store) -> None:
+    small = a_tier(1, waiting=1)
+    job = await ask(store, small, relaxed=True, budgets=[CAMPAIGN])
+    assert job.relaxed and await store.job(job.id) == job
+    with pytest.raises(TooManyWaiting):
+        await ask(store, small, relaxed=True)
+    ended, _ = await store.end(job.id, State.RENDERED, device_seconds=5.0)
+    assert ended.device_seconds == 0.0
+    assert await used(store, small, ADA, CAMPAIGN) == [0.0, 0.0]
+    assert [(line.kind, line.seconds) async for line in store.lines()] == [
+        ("hold", 0.0),
+        ("charge", 0.0),
+        ("release", 0.0),
+    ]
+
+
+# ---- linking
+
+
+async def linked(store: Store, maker: str = ADA, typist: str = BEN) -> str:
+    return await store.link(await store.link_code(maker), typist)
+
+
+async def test_two_members_share_account_history_and_limits(store: Store) -> None:
+    both = tier(per("day", 20), waiting=3)
+    await ask(store, both, user="ada")
+    theirs = await ask(store, both, user="ben", tenant="slack:T1", private=True)
+    assert await linked(store) == ADA
+    assert await store.account_of(BEN) == await store.account_of(ADA) == ADA
+    assert await store.members_of(ADA) == [ADA, BEN]
+    assert await used(store, both) == [16.0]
+    with pytest.raises(OverQuota):
+        await ask(store, both, user="ben")
+    job = await ask(store, both, user="ben", cost=4.0)
+    assert job.account == ADA
+    with pytest.raises(TooManyWaiting):
+        await ask(store, both, user="ada", cost=0.0)
+    mine = await store.jobs("web:local", user=ADA, viewer=ADA)
+    assert len(mine) == 3 and theirs.id in {each.id for each in mine}
+    assert theirs.id not in {each.id for each in await store.jobs("web:local", viewer=EVE)}
+    assert theirs.id not in {each.id for each in await store.jobs("web:local", viewer=ADA)}
+    await store.end(theirs.id, State.RENDERED, device_seconds=1.0)
+    assert await used(store, both) == [13.0]
+
+
+async def test_what_was_held_used_and_given_is_merged(store: Store, clock: Hand) -> None:
+    both = tier(per("day", 20), per("week", 100, rolling=True))
+    await ask(store, both, user="ada")
+    clock.pass_(hours=1)
+    done, held = await ask(store, both, user="ben"), await ask(store, both, user="ben")
+    await store.end(done.id, State.RENDERED, device_seconds=7.0)
+    await store.gift(BEN, 50, by="op", key="b")
+    paid = await ask(store, both, user="ben", cost=9.0)
+    await linked(store)
+    day, week, gift = await store.balances(ADA, both)
+    assert (day.used, day.left) == (23.0, 0.0), "more than one person may use, so nothing is left"
+    assert (week.used, week.resets) == (23.0, NOW + timedelta(days=7, hours=1))
+    assert (gift.cap, gift.used) == (50.0, 9.0)
+    await store.end(held.id, State.FAILED)
+    await store.end(paid.id, State.RENDERED, device_seconds=2.0)
+    assert await used(store, both) == [15.0, 15.0, 2.0]
+    await store.reset(ADA, by="op", key="r")
+    assert await used(store, both) == [8.0, 8.0, 2.0]
+    assert await used(store, both, BEN) == [0.0, 0.0], "nothing counts under the old name"
+
+
+async def test_a_rolling_window_moves_with_its_end(store: Store, clock: Hand) -> None:
+    rolling = tier(per("day", 20, rolling=True))
+    await ask(store, rolling, user="ben")
+    clock.pass_(hours=3)
+    await linked(store)
+    (balance,) = await store.balances(ADA, rolling)
+    assert (balance.used, balance.resets) == (8.0, NOW + timedelta(days=1))
+    clock.pass_(hours=21)
+    assert await used(store, rolling) == [0.0]
+
+
+async def test_what_was_held_in_an_earlier_period_is_settled_there(store: Store, clock: Hand) -> None:
+    hourly = tier(per("hour", 20))
+    job = await ask(store, hourly, user="ben")
+    clock.pass_(hours=1)
+    await linked(store)
+    ended, _ = await store.end(job.id, State.RENDERED, device_seconds=2.0)
+    assert (ended.device_seconds, ended.account) == (2.0, ADA)
+    assert await used(store, hourly) == [0.0]
+
+
+async def test_a_request_that_meets_a_link_is_paid_by_the_joint_account(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await linked(store)
+    insert = rows.insert_job
+
+    def just_before(session: Session, job: Job) -> str | None:
+        """The row as it would be if the link came right after it."""
+        insert(session, job)
+        session.connection().execute(update(JobRow).where(JobRow.id == job.id).values(account=BEN))
+        return BEN
+
+    monkeypatch.setattr(rows, "insert_job", just_before)
+    job = await ask(store, a_tier(), user="ben")
+    assert job.account == ADA and await store.job(job.id) == job
+    assert await used(store, a_tier(), ADA) == [8.0]
+    assert await used(store, a_tier(), BEN) == [0.0]
+
+
+async def test_requests_and_ends_may_meet_a_link(store: Store) -> None:
+    async def busy(user: str) -> None:
+        for _ in range(6):
+            job = await ask(store, a_tier(), user=user, cost=2.0)
+            await store.end(job.id, State.RENDERED, device_seconds=1.0)
+
+    busy_ones = (busy("ada"), busy("ben"), busy("ben"), linked(store), busy("ada"))
+    await asyncio.gather(*busy_ones)
+    assert await used(store, a_tier(), ADA) == [24.0]
+    assert await used(store, a_tier(), BEN) == [0.0]
+
+
+async def test_one_code_typed_by_two_at_once_is_used_once(store: Store) -> None:
+    code = await store.link_code(ADA)
+    results = await asyncio.gather(store.link(code, BEN), store.link(code, EVE), return_exceptions=True)
+    assert sorted(type(each).__name__ for each in results) == ["LinkRefused", "str"]
+    assert len(await store.members_of(ADA)) == 2
+
+
+async def test_two_who_link_each_other_at_once_share_one_account(store: Store) -> None:
+    one, two = await store.link_code(ADA), await store.link_code(BEN)
+    results = await asyncio.gather(store.link(one, BEN), store.link(two, ADA), return_exceptions=True)
+    assert sorted(type(each).__name__ for each in results) == ["LinkRefused", "str"]
+    assert await store.account_of(ADA) == await store.account_of(BEN)
+
+
+async def test_a_third_member_may_join_and_whole_accounts_may(store: Store) -> None:
+    await linked(store, ADA, BEN)
+    await linked(store, EVE, BEN)
+    assert await store.members_of(EVE) == [ADA, BEN, EVE]
+    job = await ask(store, a_tier(), user="ada")
+    assert job.account == EVE
+
+
+@pytest.mark.parametrize("spelling", ["{}", "  {} ", "lower", "plain", "letters"])
+async def test_a_code_is_read_however_it_is_typed(store: Store, spelling: str) -> None:
+    code = await store.link_code(ADA)
+    assert len(code) == 11 and code[5] == "-"
+    typed = {"lower": code.lower(), "plain": code.replace("-", ""), "letters": code.replace("0", "O")}
+    assert await store.link(typed.get(spelling, spelling.format(code)), BEN) == ADA
+
+
+async def refused(store: Store, code: str, member: str) -> str:
+    with pytest.raises(LinkRefused) as caught:
+        await store.link(code, member)
+    assert str(caught.value)
+    return caught.value.why
+
+
+async def test_a_code_that_cannot_be_used_says_why(store: Store, clock: Hand) -> None:
+    for typed in ("", "ABCDE-FGHJK", "x" * 5000, "\u200b\u202e", "🦊"):
+        assert await refused(store, typed, BEN) == "unknown"
+    code = await store.link_code(ADA)
+    assert await refused(store, code, ADA) == "own"
+    first = await store.link_code(ADA)
+    assert await refused(store, code, BEN) == "unknown", "a newer code ends the older one"
+    assert await store.link(first, BEN) == ADA
+    assert await refused(store, first, EVE) == "used"
+    assert await refused(store, await store.link_code(ADA), BEN) == "linked"
+    assert await refused(store, await store.link_code(BEN), ADA) == "linked"
+    late = await store.link_code(EVE)
+    clock.pass_(minutes=10)
+    assert await refused(store, late, ADA) == "expired"
+
+
+async def test_a_code_is_not_kept_in_clear(store: Store) -> None:
+    code = await store.link_code(ADA)
+
+    def look(session: Session) -> str:
+        return str(session.connection().exec_driver_sql("SELECT * FROM link_codes").all())
+
+    assert code.replace("-", "") not in (await store._read(look)).replace("-", "")
+
+
+async def test_who_leaves_takes_what_was_used_along(store: Store) -> None:
+    both = tier(per("day", 20), per("week", 90, rolling=True))
+    await linked(store)
+    done = await ask(store, both, user="ben")
+    await store.end(done.id, State.RENDERED, device_seconds=5.0)
+    held = await ask(store, both, user="ben")
+    await store.gift(ADA, 10, by="op", key="g")
+    own = await store.unlink(BEN)
+    assert own == await store.account_of(BEN) != BEN
+    assert await store.account_of(ADA) == ADA
+    assert await used(store, both, own) == [13.0, 13.0]
+    await store.end(held.id, State.CANCELLED)
+    assert await used(store, both, ADA) == [5.0, 5.0, 0.0]
+    assert await used(store, both, own) == [13.0, 13.0]
+    assert (await ask(store, both, user="ben", cost=7.0)).account == own
+    for alone in (ADA, BEN, EVE):
+        with pytest.raises(LinkRefused) as caught:
+            await store.unlink(alone)
+        assert caught.value.why == "alone"
+
+
+# ---- reports
+
+
+async def test_lines_are_exported_by_account_tenant_and_time(store: Store, clock: Hand) -> None:
+    first = await ask(store, a_tier(), tenant="discord:1")
+    clock.pass_(hours=1)
+    await ask(store, a_tier(), user="ben")
+    await store.gift(ADA, 1, by="op", key="x")
+    assert await store.newest_line() == clock.now
+
+    async def jobs(**filters: Any) -> list[str | None]:
+        return [line.job async for line in store.lines(**filters)]
+
+    assert len(await jobs()) == 3
+    assert await jobs(tenant="discord:1") == [first.id]
+    assert await jobs(account=ADA) == [first.id, None]
+    assert await jobs(until=clock.now) == [first.id]
+    assert len(await jobs(since=clock.now)) == 2
+
+
+async def test_more_lines_than_a_page_are_exported_once_each(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.store.accounts._PAGE", 3)
+    for number in range(7):
+        await store.gift(ADA, 1, by="op", key=str(number))
+    assert len({line.key async for line in store.lines()}) == 7
+
+
+async def test_the_estimates_error_is_reported_by_model(store: Store) -> None:
+    assert await store.accuracy() == {}
+    for measured in (8.0, 10.0, 4.0):
+        job = await ask(store, FREE, cost=8.0)
+        await store.end(job.id, State.RENDERED, device_seconds=measured)
+    other = await ask(store, FREE, request=GenerationRequest(prompt="x", seed=1, model="big"))
+    await store.end(other.id, State.RENDERED, device_seconds=16.0)
+    await ask(store, FREE)
+    found = await store.accuracy()
+    assert {model: (each.jobs, each.median) for model, each in found.items()} == {
+        "easel-tiny": (3, pytest.approx(0.2)),
+        "big": (1, 0.5),
+    }
+    assert found["easel-tiny"].p90 == pytest.approx(0.84)
+    assert (await store.accuracy(last=1)).keys() == {"big"}
