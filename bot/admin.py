@@ -7,14 +7,12 @@ account wherever it is used, so the vocabulary keeps them to operators.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot import card, commands, policy, presets, prompt, words
+from bot import card, commands, policy, presets, prompt, sheets, words
 from bot.brake import Brake
 from bot.card import Card
 from bot.commands import Unusable, clip
@@ -499,18 +497,15 @@ class Admin:
     async def _export(self, asked: Asked) -> Card:
         days = asked.options.get("days", 30)
         tenant = "" if asked.tenant == HOUSE else asked.tenant
-        text, lines = io.StringIO(), 0
-        table = csv.writer(text)
-        table.writerow(("id", "at", "kind", "account", "bucket", "device_seconds", "job", "by", "key"))
+        text, lines = [sheets.row(sheets.HEAD)], 0
         async for each in self._store.lines(tenant=tenant, since=datetime.now(UTC) - timedelta(days=days)):
             if lines == MOST_LINES:
                 break
             lines += 1
-            row = (each.id, each.at.isoformat(), each.kind, each.account, each.bucket, f"{each.seconds:.3f}")
-            table.writerow((*row, each.job or "", each.by, each.key))
+            text.append(sheets.line(each))
         said = [f"{lines:,} lines of the last {days} days."]
         said += [f"There are more than {MOST_LINES:,}: choose fewer days."] if lines == MOST_LINES else []
-        file = ("easel-ledger.csv", text.getvalue().encode())
+        file = ("easel-ledger.csv", "".join(text).encode())
         return replace(_card("Ledger", said), files=(file,))
 
 

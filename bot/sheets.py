@@ -33,12 +33,16 @@ def _cell(value: str | int | float | None) -> str:
     return str(value)
 
 
+def line(of: LedgerLine) -> str:
+    cells = (of.id, of.at.isoformat(), of.kind, of.account, of.bucket, of.seconds, of.job, of.by, of.key)
+    return row(cells)
+
+
 async def ledger(lines: AsyncIterator[LedgerLine]) -> AsyncIterator[str]:
     """The books as CSV, in pieces of many lines."""
     piece = [row(HEAD)]
     async for each in lines:
-        cells = (each.id, each.at.isoformat(), each.kind, each.account, each.bucket, each.seconds)
-        piece.append(row((*cells, each.job, each.by, each.key)))
+        piece.append(line(each))
         if len(piece) >= PIECE:
             yield "".join(piece)
             piece.clear()

@@ -48,7 +48,7 @@ class Person:
             self.session.cookie_jar.update_cookies({NAME_COOKIE: quote(name)})
 
     async def get(self, path: str, **more: Any) -> ClientResponse:
-        return await self.session.get(path, allow_redirects=False, **more)
+        return await _whole(await self.session.get(path, allow_redirects=False, **more))
 
     async def page(self, path: str = "/") -> str:
         response = await self.get(path)
@@ -56,7 +56,7 @@ class Person:
         return await response.text()
 
     async def post(self, path: str, **more: Any) -> ClientResponse:
-        return await self.session.post(path, allow_redirects=False, **more)
+        return await _whole(await self.session.post(path, allow_redirects=False, **more))
 
     async def do(self, command: str, there: str = "/admin", **options: str) -> str:
         """A form of the administrator's page; the page that answers it."""
@@ -88,6 +88,12 @@ class Person:
         async with self.session.get("/api/events", params={"since": since}, headers=headers) as response:
             assert response.status == 200, await response.text()
             yield _events(response)
+
+
+async def _whole(response: ClientResponse) -> ClientResponse:
+    """Read to its end: a response that is left unread leaves its connection open."""
+    await response.read()
+    return response
 
 
 async def _events(response: ClientResponse) -> AsyncIterator[Event]:

@@ -44,7 +44,7 @@ _OVERRIDDEN = re.compile("[\u202e\u2067]([^\u202c\u2069\n]*)")
 def _words() -> frozenset[str]:
     """Short words of their own; other short ones beside each other may be the halves of one."""
     return frozenset(
-        (Path(__file__).parent / "terms" / "short_words.txt").read_text(encoding="utf-8").split()
+        (Path(__file__).parent / "lists" / "short_words.txt").read_text(encoding="utf-8").split()
     )
 
 

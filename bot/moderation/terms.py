@@ -19,7 +19,7 @@ Strictness = Literal["relaxed", "standard", "strict"]
 
 STRICTNESS: tuple[Strictness, ...] = get_args(Strictness)
 
-_FOLDER = Path(__file__).parent / "terms"
+_FOLDER = Path(__file__).parent / "lists"
 _WORD = re.compile(f"{LETTER}+|[0-9]+")
 
 

@@ -223,14 +223,14 @@ def _blank_origins(session: Session, now: datetime) -> None:
     theirs: ColumnElement[bool] = and_(
         _jobs.c.user_id.startswith(ERASED),
         or_(_jobs.c.delivered.is_not(None), _jobs.c.finished < now - _SHOWN_WITHIN),
-        _jobs.c.event != _jobs.c.id,
+        _jobs.c.event.not_like(f"{ERASED}%"),
     )
     for row in session.connection().execute(
         select(_jobs.c.id, _jobs.c.user_id, _jobs.c.origin).where(theirs)
     ):
         values = {
-            "origin": _nobodys(row.origin, row.user_id, row.id),
-            "event": row.id,
+            "origin": _nobodys(row.origin, row.user_id, f"{ERASED}{row.id}"),
+            "event": f"{ERASED}{row.id}",
             "channel": "",
             "message": None,
             "delivered": now,

@@ -89,6 +89,7 @@ async def press(load: Load) -> Outcome:
     mine, theirs = context.Pipe()
     process = context.Process(target=_play, args=(theirs, load), daemon=True)
     process.start()
+    theirs.close()  # so that its end is noticed here
     try:
         url = await asyncio.to_thread(mine.recv)
         with tempfile.TemporaryDirectory() as folder:

@@ -68,6 +68,6 @@ async def visit(house: WebHouse, browser: Browser) -> AsyncIterator[OpenPage]:
     yield visit
     for context in browser.contexts:
         await context.close()
-    # A refusal is an answer with status 422, which Chromium reports as a failed load.
-    expected = ("422", "ERR_INTERNET_DISCONNECTED")
+    # Refusals are answers with status 422 or 403, which Chromium reports as failed loads.
+    expected = ("422", "403", "ERR_INTERNET_DISCONNECTED")
     assert [text for text in complaints if not any(each in text for each in expected)] == []

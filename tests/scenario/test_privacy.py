@@ -7,7 +7,6 @@ import csv
 import io
 import json
 import signal
-import sqlite3
 import subprocess
 import sys
 import zipfile
@@ -23,6 +22,7 @@ from bot.card import Card
 from bot.errors import Refusal
 from bot.models import Member, State
 from bot.store import Store
+from bot.store.sqlite import library
 from tests.scenario.conftest import ADA, BEN, BOSS, PATIENCE, House, Opens, button
 
 CANARY = "kanarienvogel"
@@ -44,8 +44,11 @@ async def forget(house: House, member: Member = ADA) -> Card:
 
 
 def everything_on(disk: Path) -> Iterator[bytes]:
-    """Every byte that is kept: the database's tables as text, and the files."""
-    database = sqlite3.connect(disk / "easel.db")
+    """Every byte that is kept: the database's tables as text, and the files.
+
+    Through the library that has the file open: another one in this process would drop its locks.
+    """
+    database = library().connect(disk / "easel.db")
     for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
         yield repr(database.execute(f'SELECT * FROM "{table}"').fetchall()).encode()
     database.close()
@@ -215,7 +218,7 @@ async def test_what_is_older_than_allowed_goes(opened: Opens, tmp_path: Path) ->
     async with opened(retention_days=30) as house:
         old, new = await house.painted("an old one --count 1"), await house.painted("a new one --count 1")
         past = datetime.now(UTC) - timedelta(days=31)
-        database = sqlite3.connect(tmp_path / "easel.db")
+        database = library().connect(tmp_path / "easel.db")
         database.execute(
             "UPDATE jobs SET finished = ? WHERE id = ?", (f"{past:%Y-%m-%d %H:%M:%S.%f}", old.id)
         )
@@ -253,6 +256,7 @@ from bot.blobs import DirectoryBlobs
 from bot.moderation import Unseeing
 from bot.settings import Settings
 from bot.store import Store
+from bot.store.sqlite import library
 from bot.studio import Studio
 from engine.memory import MemoryEngine
 

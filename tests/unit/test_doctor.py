@@ -6,6 +6,7 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -184,7 +185,7 @@ def test_findings_are_rendered_for_people_and_for_programs() -> None:
     }
 
 
-async def test_slack_in_many_workspaces_needs_all_of_its_settings(tmp_path: Path) -> None:
+def test_slack_in_many_workspaces_needs_all_of_its_settings(tmp_path: Path) -> None:
     complete: dict[str, Any] = {
         "slack_client_id": "1.2",
         "slack_client_secret": Secret("secret"),

@@ -186,3 +186,25 @@ def test_the_table_has_a_row_for_every_setting() -> None:
     table = settings.markdown_table()
     assert table.count("\n| `") == len(fields(Settings))
     assert "| `WEB_PORT` | `8000` |" in table
+
+
+def test_slack_s_settings_are_read(tmp_path: Path) -> None:
+    given = {
+        "SLACK_ADMINS": "u1ada, W2BEN",
+        "SLACK_URL": "https://easel.example.org/",
+        "SLACK_CLIENT_ID": "1.2",
+    }
+    found = load(tmp_path / "none", given)
+
+    assert found.slack_admins == ("U1ADA", "W2BEN") and found.slack_wanted
+    assert found.slack_url == "https://easel.example.org"
+    assert not load(tmp_path / "none", {}).slack_wanted
+    for name, value in (
+        ("SLACK_ADMINS", "ada"),
+        ("SLACK_ADMINS", "U1,@ben"),
+        ("SLACK_URL", "easel.example.org"),
+        ("SLACK_URL", "https://"),
+        ("SLACK_HTTP_PORT", "70000"),
+    ):
+        with pytest.raises(SettingError, match=name):
+            load(tmp_path / "none", {name: value})

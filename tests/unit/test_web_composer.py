@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,9 @@ from hypothesis import strategies as st
 from bot.adapters.web.composer import TO_TRY, chips, form_text, read, typed
 from bot.card import Form
 from bot.errors import Refusal
+from bot.models import Tier
+
+EVERYONE = Tier(name="everyone", max_count=4)
 
 
 def test_chips_mirror_flags_and_plain_words_and_leave_the_text_alone() -> None:
@@ -71,7 +76,7 @@ def test_a_chip_with_a_value_out_of_range_says_what_is_allowed() -> None:
         read("a fox", {"seed": "-1"})
 
 
-@given(text=st.text(max_size=60), chip=st.sampled_from(chips(Tier(name="everyone", max_count=4))), choice=st.integers(0, 100))
+@given(text=st.text(max_size=60), chip=st.sampled_from(chips(EVERYONE)), choice=st.integers(0, 100))
 def test_a_chosen_chip_is_what_the_text_then_says(text: str, chip: object, choice: int) -> None:
     values = [value for value, _ in chip.choices] or ["7"]  # type: ignore[attr-defined]
     value, option = values[choice % len(values)], chip.option  # type: ignore[attr-defined]
@@ -89,7 +94,7 @@ def test_every_prompt_to_try_is_plain() -> None:
 
 
 def test_chips_offer_no_more_pictures_than_are_allowed() -> None:
-    (count,) = [chip for chip in chips(Tier(name="everyone", max_count=3)) if chip.option == "count"]
+    (count,) = [chip for chip in chips(replace(EVERYONE, max_count=3)) if chip.option == "count"]
 
     assert [value for value, _ in count.choices] == ["1", "2", "3"]
     assert count.empty == "3"
@@ -137,3 +142,31 @@ def test_what_cannot_be_understood_is_refused(line: str, notice: str) -> None:
     with pytest.raises(Refusal) as refused:
         typed(line)
     assert notice in refused.value.notice
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("/privacy export", ("privacy export", {})),
+        ("/privacy  export part: 2", ("privacy export", {"part": "2"})),
+        ("/admin gift web:ana 60", ("admin gift", {"person": "web:ana", "seconds": "60"})),
+        ("/imagine\ta fox", ("imagine", {"prompt": "a fox"})),
+        ("/link", ("link", {})),
+    ],
+)
+def test_commands_of_one_word_and_of_two_can_be_typed(line: str, expected: object) -> None:
+    assert typed(line) == expected
+
+
+@pytest.mark.parametrize("line", ["/", "/privacy", "/admin", "/admin nonsense", "/nonsense"])
+def test_a_command_that_is_not_there_is_one_sentence(line: str) -> None:
+    with pytest.raises(Refusal, match="There is no command"):
+        typed(line)
+
+
+def test_the_relax_chip_is_for_those_who_have_a_choice() -> None:
+    offered = {chip.option for chip in chips(EVERYONE)}
+    assert "relax" in offered
+    for alone in (("fast",), ("relax",)):
+        assert "relax" not in {chip.option for chip in chips(replace(EVERYONE, priorities=alone))}  # type: ignore[arg-type]
+    assert read("a fox", {"relax": "yes"}).said["relax"] == "yes"

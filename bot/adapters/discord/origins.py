@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
+from functools import lru_cache
 from typing import Any
 
 import discord
@@ -25,7 +26,12 @@ TOKEN_SECONDS = 15 * 60.0
 
 def vault(client: discord.Client) -> Fernet:
     """Seals interaction tokens for the database, with a key that only the bot's own token gives."""
-    digest = hashlib.sha256(f"interaction tokens of {client.http.token}".encode()).digest()
+    return _keyed(str(client.http.token))
+
+
+@lru_cache(maxsize=1)
+def _keyed(token: str) -> Fernet:
+    digest = hashlib.sha256(f"interaction tokens of {token}".encode()).digest()
     return Fernet(base64.urlsafe_b64encode(digest))
 
 

@@ -25,6 +25,7 @@ three, and "noto" and "clip art" say little yet. Training goes on from this fold
 
 ```python
 from diffusers import StableDiffusionPipeline
+
 pipeline = StableDiffusionPipeline.from_pretrained("engine/embedded/pipeline", dtype=torch.float32)
 pipeline("a red heart", num_inference_steps=20, guidance_scale=5.0).images[0]  # 128 x 128
 ```
