@@ -22,7 +22,7 @@ from typing import Any
 from engine.fair_queue import FairQueue
 from engine.local import LocalEngine
 from engine.types import EngineJob, Failed, Finished, GenerationRequest, Progress
-from tests.bench import books, discord
+from tests.bench import books, discord, slack
 
 REQUEST = GenerationRequest(prompt="a red heart", seed=7, count=1)
 
@@ -41,6 +41,7 @@ def main() -> None:
         lambda: overhead_and_throughput(options.repeats),
         lambda: flood(options.depth),
         discord.figures,
+        slack.figures,
     )
     for part in parts:
         figures |= part()

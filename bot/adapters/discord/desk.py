@@ -41,7 +41,7 @@ Send = Callable[[Interaction, LayoutView, Files], Awaitable[None]]
 FORM_PATIENCE = 2.0  # seconds; a form must be opened within three and cannot be deferred
 EYES_PATIENCE = 0.8  # seconds that finding out for whose eyes an answer is may take
 DOUBLE_CLICK = 1.5  # seconds in which the same press by the same person is the same press
-AT_ONCE = 64  # requests that the studio works on at a time, so that acknowledgements are not behind them
+AT_ONCE = 16  # requests that the studio works on at a time, so that acknowledgements are not behind them
 MOST_TAKEN = 1000  # interactions that wait for their answer; further people are asked to try again
 MOST_CHOSEN = 200  # pictures that were chosen for a form that may still be sent
 

@@ -56,7 +56,7 @@ def chips(tier: Tier) -> tuple[Chip, ...]:
     if tier.priorities != ("fast", "relax"):  # there is nothing to choose
         return found
     turns = (("yes", "relaxed, free"),)
-    return (*found, Chip(option="relax", label="Turn", empty="as usual", choices=turns))
+    return (*found, Chip(option="relax", label="Turn", empty="fast", choices=turns))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ class LaneView:
     name: str
     running: tuple[str, ...]
     waiting: tuple[str, ...]
+    held: int  # how many of them, the last ones, are on hold
     more: int  # jobs that wait beyond those shown
     share: str
     ahead: float  # 0 … 1 of the lane that is furthest ahead
@@ -41,7 +42,12 @@ def shown_jobs(lanes: Sequence[Lane]) -> Iterator[str]:
     """The ids of the jobs that `describe` wants to know."""
     for lane in shown_lanes(lanes):
         yield from lane.running
-        yield from lane.waiting[:SHOWN]
+        yield from _queued(lane)[:SHOWN]
+
+
+def _queued(lane: Lane) -> tuple[str, ...]:
+    """Those that wait for their turn, then those that are kept from it."""
+    return (*lane.waiting, *lane.held)
 
 
 def describe(
@@ -56,16 +62,18 @@ def describe(
 def _view(
     lane: Lane, lanes: Sequence[Lane], jobs: Mapping[str, Job], reader: Member, *, is_next: bool
 ) -> LaneView:
-    # Virtual times compare within a tenant; the order of the tenants is the engine's.
-    times = [other.virtual_time for other in lanes if other.tenant == lane.tenant]
+    # Virtual times compare within a tenant and a class; the order of the tenants is the engine's.
+    peers = [each for each in lanes if (each.tenant, each.relaxed) == (lane.tenant, lane.relaxed)]
+    times = [other.virtual_time for other in peers]
     ahead, spread = lane.virtual_time - min(times), max(times) - min(times)
-    weights = sum(other.weight for other in lanes if other.tenant == lane.tenant)
+    weights = sum(other.weight for other in peers)
     return LaneView(
         name=_name(lane, jobs),
         running=tuple(_prompt(jobs.get(id), reader) for id in lane.running),
-        waiting=tuple(_prompt(jobs.get(id), reader) for id in lane.waiting[:SHOWN]),
-        more=max(0, len(lane.waiting) - SHOWN),
-        share=f"{lane.weight / weights:.0%} share",
+        waiting=tuple(_prompt(jobs.get(id), reader) for id in _queued(lane)[:SHOWN]),
+        held=min(len(lane.held), max(0, SHOWN - len(lane.waiting))),
+        more=max(0, len(_queued(lane)) - SHOWN),
+        share="relaxed: in idle time" if lane.relaxed else f"{lane.weight / weights:.0%} share",
         ahead=ahead / spread if spread else 0.0,
         ahead_label=f"{ahead:.1f} s ahead" if ahead >= 0.05 else "furthest behind",
         next=is_next,
@@ -75,6 +83,8 @@ def _view(
 def _why(lanes: Sequence[LaneView]) -> str:
     chosen = next((lane for lane in lanes if lane.next), None)
     if chosen is None:
+        if any(lane.held for lane in lanes):
+            return "What waits is on hold: an administrator lets it go on."
         return "Nobody waits: everyone here is being painted for."
     if len(lanes) == 1:
         return f"{chosen.name} is alone in line, so the prompts come one after the other."
@@ -82,7 +92,7 @@ def _why(lanes: Sequence[LaneView]) -> str:
 
 
 def _name(lane: Lane, jobs: Mapping[str, Job]) -> str:
-    known = (jobs[id] for id in (*lane.running, *lane.waiting[:SHOWN]) if id in jobs)
+    known = (jobs[id] for id in (*lane.running, *_queued(lane)[:SHOWN]) if id in jobs)
     job = next(known, None)
     return job.origin.member.name if job else "Someone elsewhere"
 
