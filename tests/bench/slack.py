@@ -123,7 +123,7 @@ async def _played(pipe: Connection, load: Load) -> None:
         await wire.until(lambda: wire.connections)
         sent = await _sent(wire, people, load)
         deadline = time.monotonic() + SETTLE
-        while any(each.acked is None for each in sent) and time.monotonic() < deadline:
+        while any(e.acked is None for e in sent) and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
         pipe.send(_outcome(wire, sent))
         await asyncio.sleep(SETTLE)  # the studio closes first

@@ -171,7 +171,8 @@ async def test_the_charts_are_drawn_in_both_themes(house: WebHouse, visit: OpenP
     bar = {"light": "163,65,27,255", "dark": "242,161,122,255"}  # --c1
     for theme in ("light", "dark"):
         await page.emulate_media(color_scheme="light" if theme == "light" else "dark")
-        await page.wait_for_function(f"() => ({painted})().every((colours) => colours.includes('{bar[theme]}'))")
+        shown = f"({painted})().every((colours) => colours.includes('{bar[theme]}'))"
+        await page.wait_for_function(f"() => {shown}")
     await page.get_by_text("Show the numbers").first.click()
     await expect(page.locator("details table").first).to_contain_text("0.2")  # 4 steps at .05 s
 

@@ -97,3 +97,17 @@ def test_those_that_paint_are_shown_wherever_they_stand_and_so_is_the_next() -> 
 def test_when_nobody_waits_the_sentence_says_so() -> None:
     assert describe([lane(ANA, running=("x",))], {}, ANA)[0].startswith("Nobody waits")
     assert describe([], {}, ANA) == ("Nobody waits: everyone here is being painted for.", ())
+
+
+def test_relaxed_lanes_and_jobs_on_hold_are_told_apart() -> None:
+    relaxed = replace(lane(ANA, "whale", time=90), relaxed=True)
+    lanes = [lane(BEN, running=("cat",), time=1), replace(lane(ANA), held=("fox",)), relaxed]
+    jobs = {"cat": job("cat", BEN), "fox": job("fox", ANA), "whale": job("whale", ANA)}
+
+    why, (painting, held, idle) = describe(lanes, jobs, ANA)
+
+    assert why == "Ana is next: of all who wait, that lane is furthest behind."
+    assert (held.waiting, held.held, held.next) == (("fox",), 1, False)
+    assert (idle.share, idle.ahead_label, idle.next) == ("relaxed: in idle time", "furthest behind", True)
+    assert painting.share == "50% share"
+    assert describe(lanes[:2], jobs, ANA)[0] == "What waits is on hold: an administrator lets it go on."
