@@ -22,6 +22,7 @@ from typing import Any
 
 from bot import telemetry
 from bot.adapters.slack.manifest import manifest
+from bot.app import spare_the_collector
 from bot.settings import Settings
 from tests.contract.slack.house import rooms
 from tests.contract.slack.people import Person
@@ -63,6 +64,7 @@ def figures(seconds: float = 60.0) -> dict[str, Any]:
     """The steady load and a burst, for `make bench`."""
     with open(os.devnull, "w") as nowhere:
         telemetry.set_up(Settings(), nowhere)
+        spare_the_collector()
         steady = asyncio.run(press(Load(rate=100, seconds=seconds)))
         burst = asyncio.run(press(Load(rate=500, seconds=1)))
     return {

@@ -107,7 +107,7 @@ def test_relaxed_lanes_and_jobs_on_hold_are_told_apart() -> None:
     why, (painting, held, idle) = describe(lanes, jobs, ANA)
 
     assert why == "Ana is next: of all who wait, that lane is furthest behind."
-    assert (held.waiting, held.held, held.next) == (("fox",), 1, False)
+    assert (held.waiting, held.held, held.next) == (("a fox",), 1, False)
     assert (idle.share, idle.ahead_label, idle.next) == ("relaxed: in idle time", "furthest behind", True)
     assert painting.share == "50% share"
     assert describe(lanes[:2], jobs, ANA)[0] == "What waits is on hold: an administrator lets it go on."
