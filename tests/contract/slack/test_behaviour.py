@@ -653,6 +653,14 @@ async def test_a_prompt_pings_nobody_and_is_shown_as_typed(house: House, prompt:
     assert info.pings == set()
 
 
+async def test_what_slack_escapes_is_read_as_it_was_typed(house: House) -> None:
+    await house.ada.say(f"<@{BOT}> R&amp;D of a &lt;fox&gt; by <https://example.org|example.org> --count 1")
+    assert (await house.ended()).prompt == "R&D of a <fox> by example.org"
+
+    await house.ada.slash("/imagine R&amp;D for <@U3BEN|ben> in <#C3RANDOM|random> --count 1")
+    assert (await house.ended(count=2)).prompt == "R&D for @ben in #random"
+
+
 async def test_the_longest_prompt_fits_everywhere(house: House) -> None:
     message = await house.painted("/imagine " + "&lt;*" * 1999)
 

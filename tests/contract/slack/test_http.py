@@ -13,6 +13,8 @@ import aiohttp
 import pytest
 from cryptography.fernet import Fernet
 
+from bot.adapters.slack.installations import SealedInstallations
+from bot.errors import StoreError
 from bot.settings import Secret
 from tests.contract.slack.conftest import Opens
 from tests.contract.slack.house import DONE, House
@@ -200,6 +202,28 @@ async def test_tokens_are_sealed_at_rest_and_keys_can_be_changed(opened: Opens) 
 
 def _stored(folder: Any, text: str) -> bool:
     return any(text.encode() in path.read_bytes() for path in folder.glob("easel.db*"))
+
+
+async def test_what_could_not_be_taken_is_taken_when_slack_sends_it_again(
+    opened: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with many(opened) as house:
+        await install(house, "T5NORTH")
+        north = inhabit(house.wire, "T5NORTH")
+        with monkeypatch.context() as patch:
+            patch.setattr(SealedInstallations, "find", _cannot)
+            await north.say(f"<@{BOT}> a fox", "CT5NORTH")
+            await house.wire.until(lambda: all(sent.status for sent in house.wire.sent))
+
+        for sent in list(house.wire.sent):
+            await house.wire.again(sent, "http_error")
+
+        job = await house.ended()
+        assert len(await house.jobs()) == 1 and job.prompt == "a fox"
+
+
+async def _cannot(*_: object) -> None:
+    raise StoreError("the disk is full")
 
 
 async def test_an_installation_goes_when_the_app_is_removed(opened: Opens) -> None:
