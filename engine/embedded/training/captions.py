@@ -25,15 +25,15 @@ UNSTYLED = frozenset({"3d", "fluent", "flat"})
 
 # How often each style is drawn while training.
 STYLE_WEIGHTS: dict[str, float] = {
-    "3d": 5.0,
+    "3d": 4.0,
     "fluent": 1.5,
     "flat": 2.0,
-    "noto": 1.0,
-    "noto-v1": 0.3,
-    "fxemoji": 0.2,
-    "twemoji": 0.8,
-    "emojione": 0.3,
-    "streamline": 0.2,
+    "noto": 1.4,
+    "noto-v1": 0.4,
+    "fxemoji": 0.3,
+    "twemoji": 1.2,
+    "emojione": 0.5,
+    "streamline": 0.3,
 }
 
 BACKGROUNDS: dict[str, tuple[int, int, int]] = {
@@ -138,7 +138,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "pot of food": ("soup",),
 }
 
-COMMON_WEIGHT = 8.0
+COMMON_WEIGHT = 2.0
 # Seen COMMON_WEIGHT times as often, and the only ones in pairs and counts.
 COMMON = frozenset(
     "grinning face|grinning face with smiling eyes|slightly smiling face|winking face"

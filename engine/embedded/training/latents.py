@@ -25,10 +25,10 @@ log = logging.getLogger(__name__)
 SHARES = {
     "single": 0.53,
     "shifted": 0.02,
-    "ground": 0.06,
-    "recoloured": 0.07,
-    "beside": 0.17,
-    "stacked": 0.11,
+    "ground": 0.05,
+    "recoloured": 0.16,
+    "beside": 0.12,
+    "stacked": 0.08,
     "count": 0.02,
     "alone": 0.02,
 }

@@ -142,7 +142,7 @@ class Stage:
         """The whole training set."""
         plan: list[tuple[Callable[[], Scene | None], int]] = [
             (self.grounded, 3500),
-            (self.recoloured, 7000),
+            (self.recoloured, 14000),
             (self.pair_beside, 9000),
             (self.pair_stacked, 6000),
             (self.several, 1200),
@@ -223,10 +223,9 @@ class Stage:
         if main_colour(tinted(self.drawings[row], word)) != word or word == "white":
             return None
         drawing = self.rows[row]
-        noun = captions.uncoloured(captions.short_name(drawing.concept))
-        text = captions.single(f"{word} {noun}", drawing.style, self.rng)
-        placed = (Placed(row, 8, 8, 112),)
-        return Scene("recoloured", "square", placed, (text,), 1.0, tint=word)
+        noun = f"{word} {captions.uncoloured(captions.short_name(drawing.concept))}"
+        texts = tuple(dict.fromkeys(captions.single(noun, drawing.style, self.rng) for _ in range(2)))
+        return Scene("recoloured", "square", (Placed(row, 8, 8, 112),), texts, 1.0, tint=word)
 
     def pair_beside(self, canvas: str = "square") -> Scene | None:
         """Two things side by side, in one style."""
