@@ -170,3 +170,13 @@ def test_pairs_show_two_different_things_in_one_style() -> None:
         first, second = (play.rows[item.row] for item in pair.placed)
         assert first.concept != second.concept
         assert first.style == second.style
+
+
+def test_evaluation_asks_in_words_that_training_never_uses() -> None:
+    play = stage()
+    told = [scene for _ in range(40) for scene in (play.pair_beside(), play.pair_stacked(), play.grounded())]
+    texts = [text for scene in (*play.singles(), *told) if scene for text in scene.texts]
+    assert len(set(texts)) > 100
+    for way in captions.UNSEEN:
+        said = way.format("").strip()
+        assert not [text for text in texts if said in text]

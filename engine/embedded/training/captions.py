@@ -78,7 +78,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "lady beetle": ("ladybug", "ladybird"),
     "honeybee": ("bee",),
     "baby chick": ("chick",),
-    "hot beverage": ("coffee", "cup of coffee", "cup of tea"),
+    "hot beverage": ("coffee", "cup of coffee", "cup of tea", "cup", "mug"),
     "beer mug": ("beer",),
     "wine glass": ("glass of wine",),
     "soft ice cream": ("ice cream cone",),
@@ -115,6 +115,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "mage": ("wizard",),
     "snowman without snow": ("snowman",),
     "cherry blossom": ("pink flower",),
+    "hibiscus": ("flower", "blossom"),
     "tangerine": ("orange fruit",),
     "skull and crossbones": ("crossbones",),
     "passenger ship": ("cruise ship",),
@@ -186,16 +187,25 @@ _PLAIN_NOUNS = frozenset({"fire", "bacon", "spaghetti", "bread", "popcorn", "sus
                           "milk", "beer", "soap", "santa", "santa claus"})  # fmt: skip
 _SINGLES = (
     "{a}",
+    "{a}",
     "{n}",
+    "the {n}",
     "{n} emoji",
     "a picture of {a}",
+    "a drawing of {a}",
+    "an image of {a}",
+    "draw {a}",
+    "paint me {a}",
 )
+# Ways to ask that training never uses: evaluation asks in these alone.
+UNSEEN = ("an illustration of {}", "please show {}", "can you make {} for me", "a sketch that shows {}")
 _STYLED = (
     "{n}, {s} style",
     "{s} {n}",
     "{a} in {s} style",
     "{s} {n} emoji",
 )
+_FRAMES = ("a picture of {}", "a drawing of {}", "an image of {}", "draw {}")
 _BESIDE = (
     "{a} next to {b}",
     "{a} on the left and {b} on the right",
@@ -276,6 +286,11 @@ def styled(noun: str, style: str, rng: random.Random) -> str:
     return rng.choice(_STYLED).format(n=noun, a=article(f"{noun}"), s=word)
 
 
+def framed(text: str, rng: random.Random) -> str:
+    """A longer sentence, now and then with the words that people put before it."""
+    return rng.choice(_FRAMES).format(text) if rng.random() < 0.2 else text
+
+
 def with_style(text: str, style: str, rng: random.Random) -> str:
     """A longer sentence with the style added at its end."""
     if style in UNSTYLED and rng.random() < 0.5:
@@ -291,12 +306,12 @@ def on_ground(text: str, ground: str) -> str:
 def beside(left: str, right: str, rng: random.Random) -> str:
     """Two things side by side; when the sentence keeps an order, it is left then right."""
     template = rng.choice(_BESIDE + _RIGHT)
-    return template.format(a=article(left), b=article(right))
+    return framed(template.format(a=article(left), b=article(right)), rng)
 
 
 def above(top: str, bottom: str, rng: random.Random) -> str:
     """Two things one above the other."""
-    return rng.choice(_ABOVE + _BELOW).format(a=article(top), b=article(bottom))
+    return framed(rng.choice(_ABOVE + _BELOW).format(a=article(top), b=article(bottom)), rng)
 
 
 def counted(noun: str, count: int) -> str:
