@@ -185,17 +185,21 @@ COMMON = frozenset(
 _PLAIN_NOUNS = frozenset({"fire", "bacon", "spaghetti", "bread", "popcorn", "sushi", "ice", "corn",
                           "broccoli", "camping", "tennis", "fog", "coffee", "soup", "lightning",
                           "milk", "beer", "soap", "santa", "santa claus"})  # fmt: skip
-_SINGLES = (
-    "{a}",
-    "{a}",
-    "{n}",
-    "the {n}",
-    "{n} emoji",
-    "a picture of {a}",
-    "a drawing of {a}",
-    "an image of {a}",
-    "draw {a}",
-    "paint me {a}",
+_SINGLES = ("{a}", "{a}", "{n}", "the {n}", "{n} emoji")
+# What people put around what they want to see.
+_FRAMES = (
+    "a picture of {}",
+    "a drawing of {}",
+    "an image of {}",
+    "draw {}",
+    "paint me {}",
+    "make {}",
+    "i want to see {}",
+    "generate an image with {}",
+    "a nice little picture with {}",
+    "{}, simple and clean",
+    "{} as a sticker",
+    "i would like {}",
 )
 # Ways to ask that training never uses: evaluation asks in these alone.
 UNSEEN = ("an illustration of {}", "please show {}", "can you make {} for me", "a sketch that shows {}")
@@ -205,7 +209,6 @@ _STYLED = (
     "{a} in {s} style",
     "{s} {n} emoji",
 )
-_FRAMES = ("a picture of {}", "a drawing of {}", "an image of {}", "draw {}")
 _BESIDE = (
     "{a} next to {b}",
     "{a} on the left and {b} on the right",
@@ -274,7 +277,7 @@ def unique_tags(table: Sequence[Concept]) -> dict[str, tuple[str, ...]]:
 def single(noun: str, style: str, rng: random.Random) -> str:
     """One drawing in its style; drawings of the default family may leave the style unsaid."""
     if style in UNSTYLED and rng.random() < 0.5:
-        return rng.choice(_SINGLES).format(n=noun, a=article(noun))
+        return framed(rng.choice(_SINGLES).format(n=noun, a=article(noun)), rng)
     return styled(noun, style, rng)
 
 
@@ -286,9 +289,9 @@ def styled(noun: str, style: str, rng: random.Random) -> str:
     return rng.choice(_STYLED).format(n=noun, a=article(f"{noun}"), s=word)
 
 
-def framed(text: str, rng: random.Random) -> str:
-    """A longer sentence, now and then with the words that people put before it."""
-    return rng.choice(_FRAMES).format(text) if rng.random() < 0.2 else text
+def framed(text: str, rng: random.Random, share: float = 0.3) -> str:
+    """A sentence, now and then with the words that people put around it."""
+    return rng.choice(_FRAMES).format(text) if rng.random() < share else text
 
 
 def with_style(text: str, style: str, rng: random.Random) -> str:

@@ -59,6 +59,13 @@ meaning, or a mixture. Prompts are cut after {length} tokens. English only.
 Trained in 32 bits, then in bfloat16, with AdamW (1.5e-3, batches of 16, then 32), 10% empty prompts, moving average of the weights;
 one drawing in forty is kept aside and never shown to the denoiser.
 
+## The curve
+
+Loss of the moving average on fixed samples, steps and noise. Each mix of scenes has samples of its own, so
+its losses are comparable among themselves only; half an hour of training or so lies between two rows.
+
+{curve}
+
 ## Figures
 
 {figures}
@@ -73,16 +80,22 @@ attributions wherever its pictures are used as drawings of their own. The weight
 """
 
 
-def text(progress: dict[str, Any], length: int, figures: str) -> str:
+def text(progress: dict[str, Any], length: int, curve: list[dict[str, Any]], figures: str) -> str:
     """The model card; `progress` is the denoiser's, `figures` what evaluation printed."""
     return CARD.format(
         minutes=progress["seconds"] / 60,
         pictures=progress["pictures"],
         steps=progress["step"],
         length=length,
+        curve=_curve(curve),
         figures=figures,
         attributions=attributions(),
     )
+
+
+def _curve(rows: list[dict[str, Any]]) -> str:
+    lines = (f"| {row['mix']} | {row['pictures']:,} | {row['validation']:.3f} |" for row in rows)
+    return "\n".join(["| mix | pictures seen | loss |", "|---|---|---|", *lines])
 
 
 def figures(path: Path) -> str:

@@ -7,6 +7,7 @@ import logging
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
@@ -14,9 +15,11 @@ from safetensors.torch import load_file
 
 from engine.embedded import PIPELINE
 from engine.embedded.training import autoencoder as autoencoders
-from engine.embedded.training import card, denoiser, text
+from engine.embedded.training import card, denoiser, latents, text
 
 log = logging.getLogger(__name__)
+
+CURVE_PICTURES = 100_000  # between two rows of the curve
 
 
 def export(work: Path, folder: Path = PIPELINE) -> Path:
@@ -29,6 +32,7 @@ def export(work: Path, folder: Path = PIPELINE) -> Path:
     progress = progress_of(work)
     assemble(work).to(dtype=torch.float16).save_pretrained(partial, safe_serialization=True)
     (partial / "progress.json").write_text(json.dumps(asdict(progress)) + "\n")
+    (partial / "curve.json").write_text(_lines(curve(work, folder)))
     write_card(work, partial)
     _replace(folder, partial)
     log.info("pipeline written to %s", folder)
@@ -38,8 +42,25 @@ def export(work: Path, folder: Path = PIPELINE) -> Path:
 def write_card(work: Path, folder: Path = PIPELINE) -> None:
     """The model card, with `figures.json` of the working folder when evaluation wrote it there."""
     progress = json.loads((folder / "progress.json").read_text())
-    lines = card.text(progress, text.LENGTH, card.figures(work / "figures.json"))
+    rows = json.loads((folder / "curve.json").read_text())
+    lines = card.text(progress, text.LENGTH, rows, card.figures(work / "figures.json"))
     (folder / "README.md").write_text(lines)
+
+
+def curve(work: Path, folder: Path = PIPELINE) -> list[dict[str, Any]]:
+    """Validation losses so far: those that came with the shipped weights, then the newer ones, thinned."""
+    path, log_path = folder / "curve.json", work / "denoiser.jsonl"
+    rows: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+    for line in log_path.read_text().splitlines() if log_path.exists() else ():
+        row = json.loads(line)
+        if not rows or row["pictures"] >= rows[-1]["pictures"] + CURVE_PICTURES:
+            entry = {"mix": latents.MIX, "pictures": row["pictures"]}
+            rows.append({**entry, "validation": round(row["validation"], 4)})
+    return rows
+
+
+def _lines(rows: list[dict[str, Any]]) -> str:
+    return "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n"
 
 
 def _replace(folder: Path, partial: Path) -> None:

@@ -21,6 +21,7 @@ from engine.embedded.training.scenes import CANVASES, Scene, Stage, paint
 
 log = logging.getLogger(__name__)
 
+MIX = 3  # counts the changes to what is trained on: losses of two mixes are not comparable
 # Share of training samples per kind of scene; inside a kind, by scene weight.
 SHARES = {
     "single": 0.53,

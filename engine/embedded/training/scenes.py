@@ -172,6 +172,7 @@ class Stage:
         texts = [captions.styled(label, style, self.rng)]
         if style in captions.UNSTYLED:
             texts.append(self.rng.choice([label, captions.article(label)]))
+            texts.append(captions.framed(captions.article(label), self.rng, 1.0))
             texts.append(captions.single(self.rng.choice(nouns), style, self.rng))
         if len(nouns) > 1:
             texts.append(captions.single(self.rng.choice(nouns[1:]), style, self.rng))
