@@ -141,6 +141,33 @@ def cut_out(picture: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.dstack([pixels, far.astype(np.uint8) * 255])
 
 
+def ground_accuracy(studio: Studio, judge: Judge, count: int) -> dict[str, float]:
+    """How often the corners have the colour that was asked for, and the thing is recognisable before it."""
+    grounds = {word: torch.tensor(rgb) / 255 for word, rgb in captions.BACKGROUNDS.items()}
+    rng = random.Random(4)
+    common = sorted(captions.COMMON & judge.number.keys())
+    asked = [(rng.choice(common), rng.choice(list(grounds))) for _ in range(count)]
+    prompts = unseen(captions.on_ground(captions.article(name), word) for name, word in asked)
+    pictures = studio.draw(prompts, FIRST_SEED + 25_000)
+    best = judge.scores(pictures).topk(5).indices
+    coloured = [
+        _nearest(picture, grounds) == word for picture, (_, word) in zip(pictures, asked, strict=True)
+    ]
+    named = [judge.number[name] in five for five, (name, _) in zip(best, asked, strict=True)]
+    return {
+        "pictures": count,
+        "coloured": round(sum(coloured) / count, 4),
+        "in_top5": round(sum(named) / count, 4),
+    }
+
+
+def _nearest(picture: Tensor, grounds: dict[str, Tensor]) -> str:
+    """The ground whose colour is closest to the corners', white among them."""
+    corners = picture[:, [2, 2, -3, -3], [2, -3, 2, -3]].median(1).values
+    known = {"white": torch.ones(3), **grounds}
+    return min(known, key=lambda word: float((known[word] - corners).square().sum()))
+
+
 def pair_accuracy(studio: Studio, judge: Judge, count: int, *, across: bool) -> dict[str, float]:
     """Each half shows its own concept rather than the other one, and both are recognisable."""
     pairs = list(_pairs(judge, count))
@@ -234,6 +261,7 @@ def evaluate(studio: Studio, sample: int) -> dict[str, Any]:
         "classifier_on_real_drawings": json.loads((FOLDER / "ceiling.json").read_text()),
         "concepts": concept_accuracy(studio, judge, names),
         "colours": colour_accuracy(studio, some),
+        "grounds": ground_accuracy(studio, judge, some),
         "left_right": pair_accuracy(studio, judge, some, across=True),
         "above_below": pair_accuracy(studio, judge, some, across=False),
         "diversity": diversity(studio, judge, min(some, 24)),
