@@ -56,7 +56,7 @@ meaning, or a mixture. Prompts are cut after {length} tokens. English only.
 | `unet` | two levels of 96 and 128 channels, cross-attention in the deeper one, pooled text | 5.6 M |
 | `scheduler` | DDIM, v-prediction, cosine, zero terminal SNR, trailing steps | |
 
-Trained in 32 bits, then in bfloat16, with AdamW (1.5e-3, batches of 16, then 32), 10% empty prompts, moving average of the weights;
+Trained in 32 bits, then in bfloat16, with AdamW (1.5e-3, batches of 16, then 32 and 64), 10% empty prompts, moving average of the weights;
 one drawing in forty is kept aside and never shown to the denoiser.
 
 ## The curve

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -30,7 +31,7 @@ from engine.embedded.training.pace import Pace
 
 log = logging.getLogger(__name__)
 
-BATCH = 32
+BATCH = 64
 VALIDATION_BATCH = 16
 LEARNING_RATE = 1.5e-3
 FINAL_RATE = 1e-4  # reached at the end of the wall-clock budget
@@ -146,6 +147,8 @@ class Trainer:
         self.progress = self._read_progress()
         torch.manual_seed(seed + self.progress.step)
         self.unet, self.ema = build(), build().requires_grad_(False)
+        # On a CPU, plain products are faster than fused attention for maps this small.
+        self.unet.set_attn_processor(AttnProcessor())
         self.optimiser = torch.optim.AdamW(
             self.unet.parameters(),
             lr=LEARNING_RATE,
