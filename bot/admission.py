@@ -37,7 +37,7 @@ async def admit(store: Store, job: Job, rules: Rules, ask: Ask) -> tuple[Job, bo
     origin = job.origin
     budgets = rules.budgets(origin.member.tenant, origin.channel)
     try:
-        return await store.admit(job, tier=rules.tier, budgets=budgets)
+        return await store.admit(job, tier=rules.tier, budgets=budgets, periods=rules.periods)
     except TooManyWaiting as error:
         raise _too_many_waiting(error.waiting) from error
     except TooSoon as error:

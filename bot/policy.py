@@ -58,6 +58,7 @@ class Rules:
         self._policies = (standing.house, standing.place)
         self._now = now or datetime.now(UTC)
         self.account = standing.account
+        self.periods = tiers.periods
         self.tier = self._tier(tiers, member)
 
     def _tier(self, tiers: Tiers, member: Member) -> Tier:

@@ -67,6 +67,12 @@ def own(session: Session, account: str, tier: Tier, now: datetime) -> list[Bucke
     return shared(session, mine, now) or [Bucket(account, UNLIMITED, _BOUNDLESS, None)]
 
 
+def beside(session: Session, account: str, periods: Iterable[Allowance], now: datetime) -> list[Bucket]:
+    """Where an account's use is counted without a limit, for the places where it has another tier."""
+    unlimited = (Budget(account=account, name="", allowance=each) for each in periods)
+    return [replace(each, cap_ms=_BOUNDLESS) for each in shared(session, unlimited, now)]
+
+
 def shared(session: Session, budgets: Iterable[Budget], now: datetime) -> list[Bucket]:
     """Where budgets are counted at `now`; buckets may not exist yet."""
     return [_bucket(session, each, now) for each in budgets]

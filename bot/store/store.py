@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 
 from bot import quota
 from bot.errors import EaselError, StoreError
-from bot.models import Budget, Job, Preferences, State, StoredPicture, Tier
+from bot.models import Allowance, Budget, Job, Preferences, State, StoredPicture, Tier
 from bot.store import identities, ledger, rows
 from bot.store.accounts import Accounts
 from bot.store.installations import Installations
@@ -41,12 +41,15 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
 
     # ---- admission
 
-    async def admit(self, job: Job, *, tier: Tier, budgets: Sequence[Budget] = ()) -> tuple[Job, bool]:
+    async def admit(
+        self, job: Job, *, tier: Tier, budgets: Sequence[Budget] = (), periods: Sequence[Allowance] = ()
+    ) -> tuple[Job, bool]:
         """Hold the job's estimate and write its row, in one transaction; True when this call did it.
 
         False, and the job there is, when the origin's surface and event were seen before. The estimate is
-        held on every allowance of the tier and on every budget; the account's gifts stand in for its
-        allowances when these are too small. A relaxed job holds nothing. The job comes back with its account.
+        held on every allowance of the tier and on every budget, and counted in the `periods` of other tiers;
+        the account's gifts stand in for its allowances when these are too small. A relaxed job holds nothing.
+        The job comes back with its account.
         Raises OverQuota, TooManyWaiting, TooSoon.
         """
         if not job.origin.event:
@@ -61,7 +64,8 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
             if job.relaxed:
                 ledger.hold_nothing(session, job.id, account, now)
             else:
-                _hold(session, job.id, amount, account, tier, budgets, now)
+                own = ledger.own(session, account, tier, now) + ledger.beside(session, account, periods, now)
+                _hold(session, job.id, amount, account, own, ledger.shared(session, budgets, now), now)
             return replace(job, account=account), True
 
         return await self._write(work)
@@ -285,15 +289,14 @@ def _hold(
     job: str,
     amount: int,
     account: str,
-    tier: Tier,
-    budgets: Sequence[Budget],
+    own: list[ledger.Bucket],
+    shared: list[ledger.Bucket],
     now: datetime,
 ) -> None:
     """From the account's allowances, or else its gifts; from the budgets in any case. Raises OverQuota."""
-    shared = ledger.shared(session, budgets, now)
     try:
         with session.begin_nested():
-            ledger.hold(session, job, amount, [*ledger.own(session, account, tier, now), *shared], now)
+            ledger.hold(session, job, amount, [*own, *shared], now)
     except ledger.OverQuota as error:
         try:
             ledger.hold(session, job, amount, [ledger.gifts(account), *shared], now)

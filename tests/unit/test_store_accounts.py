@@ -17,6 +17,7 @@ from bot.clock import TrustedClock
 from bot.models import Allowance, Balance, Budget, Job, Period, State, Tier
 from bot.store import LinkRefused, OverQuota, Store, TooManyWaiting, TooSoon, ledger, rows
 from bot.store.tables import JobRow
+from bot.tiers import Tiers
 from engine.types import GenerationRequest
 from tests.databases import fresh_sqlite
 from tests.examples import a_job, a_member, a_tier
@@ -69,8 +70,8 @@ def per(period: Period, seconds: float, zone: str = "UTC", *, rolling: bool = Fa
 
 
 async def ask(store: Store, tier: Tier, cost: float = 8.0, user: str = "ada", **more: Any) -> Job:
-    budgets = more.pop("budgets", ())
-    job, new = await store.admit(a_job(user=user, estimate=cost, **more), tier=tier, budgets=budgets)
+    shared = {name: more.pop(name, ()) for name in ("budgets", "periods")}
+    job, new = await store.admit(a_job(user=user, estimate=cost, **more), tier=tier, **shared)
     assert new
     return job
 
@@ -395,6 +396,50 @@ async def test_what_was_held_used_and_given_is_merged(store: Store, clock: Hand)
     await store.reset(ADA, by="op", key="r")
     assert await used(store, both) == [8.0, 8.0, 2.0]
     assert await used(store, both, BEN) == [0.0, 0.0], "nothing counts under the old name"
+
+
+BY_DAY = tier(per("day", 20))
+BY_MONTH = tier(per("month", 30), per("week", 30, rolling=True))
+PERIODS = Tiers((BY_DAY, BY_MONTH)).periods
+
+
+async def test_who_has_tiers_of_different_periods_has_one_allowance(store: Store) -> None:
+    """Two names of one person, in one tier by the day and one by the month and the week."""
+    await linked(store)
+    await ask(store, BY_DAY, periods=PERIODS)
+    job = await ask(store, BY_MONTH, user="ben", periods=PERIODS)
+    assert await used(store, BY_DAY) == [16.0]
+    assert await used(store, BY_MONTH) == [16.0, 16.0]
+    with pytest.raises(OverQuota) as caught:
+        await ask(store, BY_DAY, periods=PERIODS)
+    assert (caught.value.balance.left, caught.value.balance.cap) == (4.0, 20.0)
+    await store.end(job.id, State.RENDERED, device_seconds=1.0)
+    assert await used(store, BY_DAY) == [9.0]
+    assert await used(store, BY_MONTH) == [9.0, 9.0]
+
+
+async def test_what_was_used_before_two_names_are_linked_counts_in_the_tiers_of_both(store: Store) -> None:
+    await ask(store, BY_DAY, user="ada", periods=PERIODS)
+    await ask(store, BY_MONTH, user="ben", periods=PERIODS)
+    await linked(store)
+    assert await used(store, BY_DAY) == [16.0]
+    assert await used(store, BY_MONTH) == [16.0, 16.0]
+
+
+async def test_what_one_tier_allows_without_a_limit_counts_in_the_others(store: Store) -> None:
+    await ask(store, FREE, cost=25.0, periods=PERIODS)
+    for limited in (BY_DAY, tier(per("month", 20))):
+        with pytest.raises(OverQuota):
+            await ask(store, limited, cost=1.0, periods=PERIODS)
+    await ask(store, FREE, cost=25.0, periods=PERIODS)
+
+
+async def test_gifts_and_relaxed_jobs_are_counted_in_no_period(store: Store) -> None:
+    await store.gift(ADA, 30, by="op", key="a")
+    await ask(store, BY_DAY, cost=25.0, periods=PERIODS)
+    await ask(store, BY_DAY, relaxed=True, periods=PERIODS)
+    assert await used(store, BY_DAY) == [0.0, 25.0]
+    assert await used(store, BY_MONTH) == [0.0, 0.0, 25.0]
 
 
 async def test_a_rolling_window_moves_with_its_end(store: Store, clock: Hand) -> None:

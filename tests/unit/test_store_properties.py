@@ -29,6 +29,7 @@ from bot.errors import StoreError
 from bot.models import Allowance, Balance, Budget, Job, State
 from bot.store import LinkRefused, OverQuota, Store, ledger
 from bot.store.tables import AllowanceRow, JobRow, LedgerRow
+from bot.tiers import Tiers
 from tests.databases import Cluster, fresh_sqlite
 from tests.examples import a_job, a_member, a_tier
 
@@ -53,6 +54,7 @@ BUDGETS = (
     Budget(account="budget:house", name="House", allowance=Allowance(seconds=40, per="day")),
     Budget(account="budget:hall", name="Hall", allowance=Allowance(seconds=30, per="day", rolling=True)),
 )
+PERIODS = Tiers(TIERS).periods
 people = st.sampled_from(PEOPLE)
 seconds = st.floats(0, 12, allow_subnormal=False)
 keys = st.integers(0, 5).map(str)
@@ -64,7 +66,8 @@ numbers = st.integers(
 class Books(RuleBasedStateMachine):
     """Three people's jobs are admitted, run, end and are deleted in any order, on a clock that jumps.
 
-    They are given seconds, forgiven some, and share accounts and leave them.
+    They have other tiers from one request to the next, are given seconds, forgiven some, and share accounts
+    and leave them. Whatever the tier, what is used counts in the periods of all.
     """
 
     def __init__(self, fresh: Callable[[], str], drop: Callable[[str], None]) -> None:
@@ -95,14 +98,19 @@ class Books(RuleBasedStateMachine):
         job = a_job(user=user, estimate=estimate, relaxed=relaxed)
         account = self.run(self.store.account_of(a_member(user).id))
         before = self.run(self.store.balances(account, tier, tuple(budgets)))
+        used, given = self.counted(account)
         try:
-            admitted, new = self.run(self.store.admit(job, tier=tier, budgets=tuple(budgets)))
+            admitted, new = self.run(
+                self.store.admit(job, tier=tier, budgets=tuple(budgets), periods=PERIODS)
+            )
         except OverQuota as error:
             assert not fits(before, estimate) and not relaxed
             assert error.balance in before
         else:
             assert (admitted, new) == (replace(job, account=account), True)
             assert relaxed or fits(before, estimate)
+            cost = 0 if relaxed else quota.held_ms(estimate)
+            assert self.counted(account) in (([each + cost for each in used], given), (used, given + cost))
             self.jobs.append(admitted)
 
     @rule(estimates=st.lists(seconds, min_size=2, max_size=6), data=st.data())
@@ -110,7 +118,7 @@ class Books(RuleBasedStateMachine):
         jobs = [a_job(user=data.draw(people), estimate=estimate) for estimate in estimates]
 
         async def all_together() -> list[Any]:
-            asked = (self.store.admit(job, tier=TIERS[0], budgets=BUDGETS) for job in jobs)
+            asked = (self.store.admit(job, tier=TIERS[0], budgets=BUDGETS, periods=PERIODS) for job in jobs)
             return await asyncio.gather(*asked, return_exceptions=True)
 
         for job, result in zip(jobs, self.run(all_together()), strict=True):
@@ -247,6 +255,12 @@ class Books(RuleBasedStateMachine):
             return sum(row.used_ms for row in rows if row.ends is None or row.ends > self.now)
 
         return self.run(self.store._read(work))
+
+    def counted(self, account: str) -> tuple[list[int], int]:
+        """What the account used in the period of every tier there is, and of its gifts, in milliseconds."""
+        found = self.run(self.store.balances(account, a_tier(allowances=PERIODS)))
+        used = [round(each.used * 1000) for each in found]
+        return used[: len(PERIODS)], sum(used[len(PERIODS) :])
 
     def balances(self, account: str) -> list[Balance]:
         return [each for tier in TIERS for each in self.run(self.store.balances(account, tier)) if each.used]
