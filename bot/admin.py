@@ -189,12 +189,12 @@ class Admin:
         return lines + ([f"and {len(lanes) - SHOWN} more"] if len(lanes) > SHOWN else [])
 
     def _who(self, lane: Lane, asked: Asked) -> str:
-        """People of other places stay nameless."""
-        if asked.tenant not in (HOUSE, lane.tenant):
-            return "someone elsewhere"
+        """By the name of this place. People of other places stay nameless."""
+        lives = self._follower.lives
         ids = (*lane.running, *lane.waiting, *lane.held)
-        lives = [self._follower.lives[id] for id in ids if id in self._follower.lives]
-        return lives[0].job.origin.member.name if lives else lane.user
+        members = [lives[id].job.origin.member for id in ids if id in lives]
+        here = [each.name for each in members if asked.tenant in (HOUSE, each.tenant)]
+        return here[0] if here else "someone elsewhere"
 
     async def _job(self, asked: Asked) -> Card:
         job = await self._found(asked)

@@ -59,6 +59,7 @@ class Rules:
         self._now = now or datetime.now(UTC)
         self.account = standing.account
         self.periods = tiers.periods
+        self.home = standing.home or member.tenant
         self.tier = self._tier(tiers, member)
 
     def _tier(self, tiers: Tiers, member: Member) -> Tier:

@@ -514,7 +514,7 @@ class Studio:
         log.info("job accepted", job_id=job.id, action=job.action, estimate=round(estimate, 2))
         if balance:
             balance = replace(balance, used=balance.used + estimate)
-        return Receipt(job=job, place=self._follower.begin(job, rules.tier, balance))
+        return Receipt(job=job, place=self._follower.begin(job, rules.tier, balance, home=rules.home))
 
     async def _balances(self, rules: Rules, origin: Origin) -> list[Balance]:
         budgets = rules.budgets(origin.member.tenant, origin.channel)
@@ -538,7 +538,8 @@ class Studio:
     async def _queue(self, options: dict[str, Any], origin: Origin) -> Card:
         lives = self._follower.lives
         visible = {id: life.job for id, life in lives.items() if _may_see(life.job, origin.member)}
-        return card.queue(self.line(), visible, origin.member)
+        account = await self._store.account_of(origin.member.id)
+        return card.queue(self.line(), visible, origin.member, account)
 
     async def _cancel_one(self, options: dict[str, Any], origin: Origin) -> Card:
         member = origin.member
@@ -711,7 +712,7 @@ class Studio:
             if job.state is State.RUNNING:
                 await self._store.died(job.id, job.deaths)
             rules = await self.rules(job.origin.member)
-            self._follower.begin(replace(job, state=State.QUEUED), rules.tier)
+            self._follower.begin(replace(job, state=State.QUEUED), rules.tier, home=rules.home)
         owed = await self._store.undelivered()
         for job in owed:
             self._courier.show(job)

@@ -44,6 +44,7 @@ class People(Database):
             own = session.get(PreferencesRow, member.id)
             return Standing(
                 account=account,
+                home=identities.home_of(session, account) if len(sharing) > 1 else "",
                 house=policies.get(HOUSE, Policy()),
                 place=policies.get(member.tenant, Policy()),
                 persons=tuple(_persons(session, sharing, {HOUSE, member.tenant})),

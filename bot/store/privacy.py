@@ -172,6 +172,8 @@ def _erase(session: Session, member: str, now: datetime) -> None:
         return  # accepted meanwhile: the next turn deletes it too
     pseudonym = f"{ERASED}{secrets.token_hex(8)}"
     _rename(session, member, pseudonym)
+    theirs = _accounts.c.id.startswith(pseudonym)
+    session.connection().execute(update(_accounts).where(theirs).values(home=""))
     _without_pictures(session, _jobs.c.user_id == member)
     session.connection().execute(update(_jobs).where(_jobs.c.user_id == member).values(user_id=pseudonym))
     session.connection().execute(delete(_preferences).where(_preferences.c.user == member))

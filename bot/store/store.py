@@ -267,10 +267,11 @@ def _of(user: str) -> ColumnElement[bool]:
 
 def _enter(session: Session, job: Job, account: str, tier: Tier, now: datetime) -> str:
     """Let one request of the account in at a time; the account that pays. Raises TooManyWaiting, TooSoon."""
-    if not identities.enter(session, account, tier.cooldown, now):  # merged into another at this very moment
-        account = identities.account_of(session, job.origin.member.id)
+    member = job.origin.member
+    if not identities.enter(session, account, member.tenant, tier.cooldown, now):  # merged at this moment
+        account = identities.account_of(session, member.id)
         _change(session, job.id, (State.QUEUED,), {"account": account})
-        if not identities.enter(session, account, tier.cooldown, now):
+        if not identities.enter(session, account, member.tenant, tier.cooldown, now):
             raise StoreError("The account is being linked: try again in a moment.")
     waiting = session.connection().execute(_WAITING, {"of": account}).scalar_one() - 1
     if waiting >= tier.waiting:

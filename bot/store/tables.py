@@ -155,6 +155,7 @@ class AccountRow(SQLModel, table=True):
     id: str = Field(primary_key=True)
     accepted: datetime | None = Field(sa_type=UtcDateTime)  # the last request
     closed: bool  # merged into another
+    home: str  # the tenant where it first asked; empty: nowhere yet
 
 
 class IdentityRow(SQLModel, table=True):

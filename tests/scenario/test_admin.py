@@ -181,6 +181,29 @@ async def test_linked_names_share_jobs_and_allowance(opened: Opens) -> None:
         await house.press(f"v1:delete:{mine.id}", other)
 
 
+async def test_linked_names_stand_in_one_lane_at_home(opened: Opens) -> None:
+    """Wherever they ask, and after a restart; each place knows the lane by its own name."""
+    other = replace(ADA, id="slack:ada", tenant="test:elsewhere", name="Ada S.")
+    async with opened(step_seconds=0.05, crash=True) as house:
+        await house.ask("a fox 0")
+        await house.ask("theirs", BEN)
+        code = await house.store.link_code(ADA.id)
+        await house.store.link(code, other.id)
+        jobs = [await house.ask(f"a fox {n}", member) for n in range(3) for member in (ADA, other)]
+        lanes = {lane.user: lane.tenant for lane in house.studio.line()}
+        assert lanes == {ADA.id: "test:house", BEN.id: "test:house"}
+        for member, name in ((ADA, "Ada"), (other, "Ada S.")):
+            place = replace(BOSS, tenant=member.tenant)
+            assert f"{name}: " in await admin(house, "status", place)
+            line = said(await house.studio.handle("queue", {}, house.origin(member)))
+            assert "you: " in line and ("Ben: " in line) is (member is ADA)
+        assert "someone elsewhere: " in await admin(house, "status", EVE)
+    async with opened(step_seconds=0.05) as house:
+        assert {lane.tenant for lane in house.studio.line() if lane.user == ADA.id} == {"test:house"}
+        for job in jobs:
+            assert (await house.ended(job.id)).state is State.RENDERED
+
+
 async def test_a_gift_is_used_when_the_allowance_does_not_suffice(opened: Opens) -> None:
     async with opened(tiers=[a_tier(0.5)]) as house:
         refusal = await refused(house, house.ask("a fox --count 4"))

@@ -147,6 +147,21 @@ async def test_a_gift_reaches_the_account_that_others_share(store: Store) -> Non
     assert await store.check() == "ok"
 
 
+async def test_names_that_are_linked_are_at_home_where_their_account_first_asked(store: Store) -> None:
+    async def home(member: Member) -> str:
+        return (await store.standing(member)).home
+
+    ada, ben = a_member("ada", "discord:1"), a_member("ben", "slack:T")
+    await store.give(ada.id, 5.0, line("admin gift"), "before any request")
+    for user, tenant in (("ben", "slack:T"), ("ada", "discord:1"), ("ada", "discord:2")):
+        assert await home(ada) == await home(ben) == "", "alone, each stands where they ask"
+        await store.admit(a_job(user=user, tenant=tenant), tier=a_tier())
+    await store.link(await store.link_code(ada.id), ben.id)
+    assert await home(ada) == await home(ben) == "discord:1"
+    await store.unlink(ben.id)
+    assert await home(ada) == await home(ben) == ""
+
+
 async def test_a_reset_forgets_what_was_charged_once(store: Store) -> None:
     job, _ = await store.admit(a_job(), tier=a_tier(100))
     await store.end(job.id, State.RENDERED, device_seconds=6.0)
