@@ -293,12 +293,12 @@ class Studio:
         return job
 
     async def _owns(self, job: Job, member: Member) -> bool:
-        """Whether the job is the member's, perhaps asked for under another name of theirs."""
+        """Whether the job is the member's: asked for here, or anywhere by someone with linked names."""
         owner = job.origin.member
-        if owner.id == member.id:
-            return owner.tenant == member.tenant
-        account = await self._store.account_of(member.id)
-        return account == await self._store.account_of(owner.id)
+        if (owner.id, owner.tenant) == (member.id, member.tenant):
+            return True
+        names = await self._store.sharing(member.id)
+        return len(names) > 1 and owner.id in names
 
     async def jobs(self, member: Member, **filters: Any) -> list[Job]:
         """`Store.jobs`, as far as the member may see them."""
@@ -629,8 +629,10 @@ class Studio:
 
     async def _share(self, action: Action, job: Job, origin: Origin) -> Card:
         """A private result becomes everybody's; where else it is shown is the adapter's to do."""
-        if job.origin.member.id != origin.member.id:
+        if not await self._owns(job, origin.member):
             raise Refusal("Only the person who asked for these pictures can share them.", code="forbidden")
+        if job.origin.member.tenant != origin.member.tenant:
+            raise Refusal("These pictures can be shared where they were asked for.", code="forbidden")
         if job.state is not State.RENDERED:
             raise Refusal("Only finished pictures can be shared.", code="no_picture")
         return self.card(await self._store.publish(job.id))
@@ -653,9 +655,9 @@ class Studio:
         return card.deleted(job)  # its files are left to the sweep
 
     async def _check_owner(self, job: Job, member: Member, verb: str) -> None:
-        owner = job.origin.member
-        if not (member.admin or owner.id == member.id or await self._owns(job, member)):
-            raise Refusal(f"Only {owner.name} or an administrator can {verb} that.", code="forbidden")
+        if not (member.admin or await self._owns(job, member)):
+            owner = job.origin.member.name
+            raise Refusal(f"Only {owner} or an administrator can {verb} that.", code="forbidden")
 
     async def _report(self, action: Action, job: Job, origin: Origin) -> Card:
         return await self._reviews.report(job, origin)

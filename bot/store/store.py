@@ -172,15 +172,15 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
     ) -> list[Job]:
         """A tenant's jobs, newest first; private ones only of `viewer`, deleted ones never.
 
-        Whoever shares an account counts as the same user, and finds their own jobs from everywhere.
+        Names that share an account count as the same user, who finds their own jobs of all places.
         `search` are words that the prompt must contain, in any case. `before` is the `created` of the last
         job of the page before.
         """
-        here, mine = col(JobRow.tenant) == tenant, _of(viewer)
+        here = col(JobRow.tenant) == tenant
         wanted = [
-            or_(here, mine & (col(JobRow.user_id) != viewer)) if user and user == viewer else here,
+            or_(here, _shared(viewer)) if user and user == viewer else here,
             col(JobRow.state) != State.DELETED.value,
-            or_(col(JobRow.private).is_(False), mine),
+            or_(col(JobRow.private).is_(False), _of(viewer)),
         ]
         wanted += [_of(user)] if user else []
         wanted += [col(JobRow.channel) == channel] if channel else []
@@ -259,10 +259,16 @@ def _change(session: Session, id: str, states: Collection[State], values: dict[s
 
 
 def _of(user: str) -> ColumnElement[bool]:
-    """Jobs of the user or of whoever shares an account with them."""
+    """Jobs of the user, under any name that shares their account."""
+    return or_(col(JobRow.user_id) == user, _shared(user))
+
+
+def _shared(user: str) -> ColumnElement[bool]:
+    """The same, but none where no other name does."""
     account = select(IdentityRow.account).where(IdentityRow.member == user).scalar_subquery()
     sharing = select(IdentityRow.member).where(col(IdentityRow.account) == account)
-    return or_(col(JobRow.user_id) == user, col(JobRow.user_id).in_(sharing))
+    linked = sharing.where(col(IdentityRow.member) != user).exists()
+    return linked & col(JobRow.user_id).in_(sharing)
 
 
 def _enter(session: Session, job: Job, account: str, tier: Tier, now: datetime) -> str:

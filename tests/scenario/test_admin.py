@@ -181,6 +181,36 @@ async def test_linked_names_share_jobs_and_allowance(opened: Opens) -> None:
         await house.press(f"v1:delete:{mine.id}", other)
 
 
+async def test_linked_names_have_one_history_in_all_places_and_nobody_else_has(opened: Opens) -> None:
+    other = replace(ADA, id="slack:ada", tenant="test:elsewhere", name="Ada S.")
+    stranger = replace(BEN, id="slack:ben", tenant="test:elsewhere")
+    async with opened(step_seconds=0.05) as house:
+        secret = await house.painted("a private fox --private --count 1")
+        theirs = await house.painted("of somebody else --count 1", BEN)
+
+        async def history(member: Member) -> str:
+            return said(await house.studio.handle("history", {}, house.origin(member)))
+
+        assert "fox" not in await history(other)
+        await house.store.link(await house.store.link_code(ADA.id), other.id)
+        waiting = [await house.ask(f"a wolf {n}") for n in range(6)][-1]
+
+        assert "a private fox" in await history(other) and "somebody" not in await history(other)
+        shown = await house.studio.handle("show", {"job": secret.id}, house.origin(other))
+        assert isinstance(shown, Card) and shown.title == "a private fox"
+        again = await house.press(button(shown, "Again"), other)
+        assert again.job.origin.private and again.job.origin.member.tenant == other.tenant
+        await house.studio.handle("cancel", {"job": waiting.id}, house.origin(other))
+        assert (await house.row(waiting.id)).state is State.CANCELLED
+        sharing = await refused(house, house.press(f"v1:share:{secret.id}", other))
+        assert sharing.notice == "These pictures can be shared where they were asked for."
+
+        for member in (stranger, EVE):
+            assert "fox" not in await history(member)
+            assert (await refused(house, house.studio.job(secret.id, member))).code == "unknown"
+        assert (await refused(house, house.studio.job(theirs.id, other))).code == "unknown"
+
+
 async def test_linked_names_stand_in_one_lane_at_home(opened: Opens) -> None:
     """Wherever they ask, and after a restart; each place knows the lane by its own name."""
     other = replace(ADA, id="slack:ada", tenant="test:elsewhere", name="Ada S.")

@@ -371,6 +371,7 @@ async def test_two_members_share_account_history_and_limits(store: Store) -> Non
         await ask(store, both, user="ada", cost=0.0)
     mine = await store.jobs("web:local", user=ADA, viewer=ADA)
     assert len(mine) == 3 and theirs.id in {each.id for each in mine}
+    assert len(await store.jobs("discord:1", user=ADA, viewer=ADA)) == 3, "one history in all places"
     assert theirs.id not in {each.id for each in await store.jobs("web:local", viewer=EVE)}
     assert theirs.id not in {each.id for each in await store.jobs("web:local", viewer=ADA)}
     await store.end(theirs.id, State.RENDERED, device_seconds=1.0)
