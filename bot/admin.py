@@ -134,11 +134,11 @@ class Admin:
         operator = policy.runs_easel(origin, self._settings.operators)
         return await self._commands[name](Asked(name, options, origin, operator))
 
-    async def note(self, what: str, job: Job, origin: Origin) -> None:
-        """Write down what an administrator did to somebody else's job by a command or button for all."""
-        if origin.member.admin and origin.member.id != job.origin.member.id:
-            asked = Asked(what, {}, origin, operator=False)
-            await self._store.note(asked.line(job.id, job.state.value, f"{what} of {_owner(job)}’s job"))
+    def line(self, name: str, job: Job, origin: Origin, after: str) -> AuditLine | None:
+        """What to write down when an administrator does to somebody else's job what its owner may do too."""
+        if not origin.member.admin or origin.member.id == job.origin.member.id:
+            return None
+        return Asked(name, {}, origin, operator=False).line(job.id, job.state.value, after)
 
     async def load(self) -> None:
         """Take over which places are paused."""
@@ -215,11 +215,11 @@ class Admin:
         return job
 
     async def _cancel(self, job: Job, asked: Asked) -> Card:
-        self._engine.cancel(job.id)
-        ended, first = await self._store.end(job.id, State.CANCELLED)
+        line = asked.line(job.id, job.state.value, "cancelled")
+        ended, first = await self._store.end(job.id, State.CANCELLED, line=line)
+        self._engine.cancel(job.id)  # only now: its own word of the end would come before the line
         if first:
             self._follower.finish(ended)
-            await self._store.note(asked.line(job.id, job.state.value, "cancelled"))
         return _done(f"Job {job.id} of {_owner(job)} is cancelled; nothing was charged.")
 
     async def _relax(self, job: Job, asked: Asked) -> Card:
@@ -233,9 +233,9 @@ class Admin:
             raise Refusal("Only a job that waits can be held; cancel it instead.", code="running")
         if job.id not in self._follower.lives:
             raise Refusal("Easel is not running, so nothing starts. Use /admin pause before it does.")
+        await self._store.note(asked.line(job.id, after="on hold" if held else "released"))
         self._brake.job(job.id, held=held)
         self._apply_brake()
-        await self._store.note(asked.line(job.id, after="on hold" if held else "released"))
         if held:
             return _done(f"Job {job.id} of {_owner(job)} is on hold. Let it go on with /admin job … release.")
         return _done(f"Job {job.id} of {_owner(job)} is in line again.")
@@ -320,13 +320,13 @@ class Admin:
     async def _gift(self, asked: Asked) -> Card:
         who, seconds = self._whom(asked), asked.options["seconds"]
         gift = f"{card.amount(seconds)} s"
-        if not await self._store.give(who, seconds, asked.line(who, after=gift), asked.key):
+        if not await self._store.gift(who, seconds, asked.line(who, after=gift), asked.key):
             return _done("That gift was given already.")
         return _done(f"{who} has {gift} more, to use whenever the allowance does not suffice.")
 
     async def _reset(self, asked: Asked) -> Card:
         who = self._whom(asked)
-        await self._store.begin_anew(who, asked.line(who, after="allowances unused"), asked.key)
+        await self._store.reset(who, asked.line(who, after="allowances unused"), asked.key)
         return _done(f"What {who} used of their allowances is forgotten.")
 
     async def _block(self, asked: Asked) -> Card:

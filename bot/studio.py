@@ -40,7 +40,7 @@ from bot.commands import Completes, Unusable
 from bot.courier import Courier
 from bot.errors import Refusal, StoreError
 from bot.follower import Follower
-from bot.models import HOUSE, Balance, Job, Member, Origin, State, Tier, new_id
+from bot.models import HOUSE, AuditLine, Balance, Job, Member, Origin, State, Tier, new_id
 from bot.moderation import Classifier, Eyes, Unseeing
 from bot.overview import Overview
 from bot.policy import Rules
@@ -641,17 +641,16 @@ class Studio:
         await self._check_owner(job, origin.member, "cancel")
         if job.state.ended:
             raise Refusal("That job has ended already.", code="ended")
-        self._engine.cancel(job.id)
-        ended, first = await self._store.end(job.id, State.CANCELLED)
+        line = self._admin.line("cancel", job, origin, "cancelled")
+        ended, first = await self._store.end(job.id, State.CANCELLED, line=line)
+        self._engine.cancel(job.id)  # only now: its own word of the end would come before the line
         if first:
             self._follower.finish(ended)
-            await self._admin.note("cancel", job, origin)
         return self.card(ended)
 
     async def _delete(self, action: Action, job: Job, origin: Origin) -> Card:
         await self._check_owner(job, origin.member, "delete")
-        await self._remove(job)
-        await self._admin.note("delete", job, origin)
+        await self._remove(job, self._admin.line("delete", job, origin, "deleted"))
         return card.deleted(job)  # its files are left to the sweep
 
     async def _check_owner(self, job: Job, member: Member, verb: str) -> None:
@@ -681,10 +680,11 @@ class Studio:
         await self.sweep()
         return done
 
-    async def _remove(self, job: Job) -> None:
+    async def _remove(self, job: Job, line: AuditLine | None = None) -> None:
         """End a job wherever it is, and delete it."""
+        deleted = await self._store.delete(job.id, line)
         self._engine.cancel(job.id)
-        self._follower.finish(await self._store.delete(job.id))
+        self._follower.finish(deleted)
 
     # ---- in the background
 

@@ -11,10 +11,10 @@ from sqlalchemy import Select, select
 from sqlmodel import Session
 
 from bot import quota
-from bot.models import Accuracy, Balance, Budget, LedgerLine, State, Tier
+from bot.models import Accuracy, AuditLine, Balance, Budget, LedgerLine, State, Tier
 from bot.store import identities, ledger
 from bot.store.database import Database
-from bot.store.rows import table_of
+from bot.store.rows import table_of, write_down
 from bot.store.tables import JobRow, LedgerRow
 
 _PAGE = 1000  # lines read at a time
@@ -36,17 +36,34 @@ class Accounts(Database):
 
         return await self._read(work)
 
-    async def gift(self, account: str, seconds: float, *, by: str, key: str) -> bool:
-        """Give device-seconds that no period ends; False when this key was used before. Raises ValueError."""
-        amount, now = quota.gift_ms(seconds), self._clock()
-        return await self._write(
-            lambda session: ledger.gift(session, account, amount, by=by, key=key, now=now)
-        )
+    async def gift(self, member: str, seconds: float, line: AuditLine, key: str) -> bool:
+        """Give the member's account device-seconds that no period ends; False when this key was used before.
 
-    async def reset(self, account: str, *, by: str, key: str) -> bool:
-        """Forget what was charged in the present periods; False when this key was used before."""
+        Raises ValueError.
+        """
+        amount, now = quota.gift_ms(seconds), self._clock()
+
+        def work(session: Session) -> bool:
+            account = identities.locked_account_of(session, member)
+            done = ledger.gift(session, account, amount, by=line.by, key=key, now=now)
+            if done:
+                write_down(session, line)
+            return done
+
+        return await self._write(work)
+
+    async def reset(self, member: str, line: AuditLine, key: str) -> bool:
+        """Forget what the account was charged in its present periods; False when this key was used before."""
         now = self._clock()
-        return await self._write(lambda session: ledger.reset(session, account, by=by, key=key, now=now))
+
+        def work(session: Session) -> bool:
+            account = identities.locked_account_of(session, member)
+            done = ledger.reset(session, account, by=line.by, key=key, now=now)
+            if done:
+                write_down(session, line)
+            return done
+
+        return await self._write(work)
 
     # ---- who shares an account
 

@@ -120,6 +120,15 @@ def lock(session: Session, *accounts: str) -> None:
         session.connection().execute(row.with_for_update())
 
 
+def locked_account_of(session: Session, member: str) -> str:
+    """The member's account, which cannot be merged into another until the transaction ends."""
+    while True:
+        account = account_of(session, member)
+        lock(session, account)
+        if account_of(session, member) == account:
+            return account
+
+
 # ---- sharing one
 
 

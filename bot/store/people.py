@@ -8,14 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import or_, select, update
 from sqlmodel import Session
 
-from bot import quota
 from bot.models import HOUSE, AuditLine, Job, Member, Person, Policy, Preferences, Standing, State
 from bot.store import identities, ledger
 from bot.store.database import Database
-from bot.store.rows import insert_once, table_of, with_pictures
+from bot.store.rows import insert_once, table_of, with_pictures, write_down
 from bot.store.tables import AuditRow, JobRow, PersonRow, PolicyRow, PreferencesRow
 
 _POLICY = TypeAdapter(Policy)
@@ -77,7 +76,7 @@ class People(Database):
             if after != before:
                 values = {"policy": _POLICY.dump_python(after, mode="json")}
                 session.connection().execute(update(_policies).where(this).values(values))
-                _write_down(session, note(before, after))
+                write_down(session, note(before, after))
             return after
 
         return await self._write(work)
@@ -96,34 +95,8 @@ class People(Database):
             after = replace(change(before), tenant=tenant, member=member)
             if after != before:
                 session.connection().execute(update(_people).where(*this).values(**asdict(after)))
-                _write_down(session, note(before, after))
+                write_down(session, note(before, after))
             return after
-
-        return await self._write(work)
-
-    async def give(self, member: str, seconds: float, line: AuditLine, key: str) -> bool:
-        """Give device-seconds to the member's account; False when this key was used before."""
-        amount, now = quota.gift_ms(seconds), self._clock()
-
-        def work(session: Session) -> bool:
-            account = _locked_account(session, member)
-            done = ledger.gift(session, account, amount, by=line.by, key=key, now=now)
-            if done:
-                _write_down(session, line)
-            return done
-
-        return await self._write(work)
-
-    async def begin_anew(self, member: str, line: AuditLine, key: str) -> bool:
-        """Forget what the account used in its present periods; False when this key was used before."""
-        now = self._clock()
-
-        def work(session: Session) -> bool:
-            account = _locked_account(session, member)
-            done = ledger.reset(session, account, by=line.by, key=key, now=now)
-            if done:
-                _write_down(session, line)
-            return done
 
         return await self._write(work)
 
@@ -136,14 +109,14 @@ class People(Database):
             changed = session.connection().execute(update(_jobs).where(*waits).values(relaxed=True))
             if changed.rowcount:
                 ledger.let_go(session, id, now)
-                _write_down(session, line)
+                write_down(session, line)
             return bool(changed.rowcount)
 
         return await self._write(work)
 
     async def note(self, line: AuditLine) -> None:
         """Write down what changed nothing here."""
-        await self._write(lambda session: _write_down(session, line))
+        await self._write(lambda session: write_down(session, line))
 
     async def audit(
         self,
@@ -193,19 +166,6 @@ def _persons(session: Session, members: set[str] | None, tenants: set[str]) -> l
     query = select(_people).where(_people.c.tenant.in_(tenants)).order_by(_people.c.member)
     query = query if members is None else query.where(_people.c.member.in_(members))
     return [Person(**row._mapping) for row in session.connection().execute(query)]
-
-
-def _locked_account(session: Session, member: str) -> str:
-    """The member's account, which cannot be merged into another before the transaction ends."""
-    while True:
-        account = identities.account_of(session, member)
-        identities.lock(session, account)
-        if identities.account_of(session, member) == account:
-            return account
-
-
-def _write_down(session: Session, line: AuditLine) -> None:
-    session.connection().execute(insert(_audit), asdict(line))
 
 
 def _audit_line(row: Any) -> AuditLine:

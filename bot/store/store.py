@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 
 from bot import quota
 from bot.errors import EaselError, StoreError
-from bot.models import Allowance, Budget, Job, Preferences, State, StoredPicture, Tier
+from bot.models import Allowance, AuditLine, Budget, Job, Preferences, State, StoredPicture, Tier
 from bot.store import identities, ledger, rows
 from bot.store.accounts import Accounts
 from bot.store.installations import Installations
@@ -94,12 +94,18 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
         return await self._write(work)
 
     async def end(
-        self, id: str, state: State, *, device_seconds: float = 0.0, reason: str = ""
+        self,
+        id: str,
+        state: State,
+        *,
+        device_seconds: float = 0.0,
+        reason: str = "",
+        line: AuditLine | None = None,
     ) -> tuple[Job, bool]:
-        """End the job and settle its hold, in one transaction; the first end wins (else False).
+        """End the job, settle its hold and write the audit's line, in one transaction.
 
-        RENDERED charges the measured device-seconds, at most what was held, and releases the rest; FAILED and
-        CANCELLED charge nothing. Raises KeyError for an unknown job.
+        The first end wins (else False). RENDERED charges the measured device-seconds, at most what was held,
+        and releases the rest; FAILED and CANCELLED charge nothing. Raises KeyError for an unknown job.
         """
         if state not in _ENDS:
             raise ValueError(f"a job does not end as {state}")
@@ -107,6 +113,7 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
 
         def work(session: Session) -> tuple[Job, bool]:
             first = _end(session, id, state, device_seconds, reason, now)
+            rows.write_down(session, line if first else None)
             return rows.job(session, id), first
 
         return await self._write(work)
@@ -134,8 +141,8 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
         values: dict[str, Any] = {"delivered": self._clock()} | ({"reason": reason} if reason else {})
         await self._change(id, (state,), **values)
 
-    async def delete(self, id: str) -> Job:
-        """Mark the job DELETED, which is then to be shown, and forget its words.
+    async def delete(self, id: str, line: AuditLine | None = None) -> Job:
+        """Mark the job DELETED, which is then to be shown, forget its words, and write the audit's line.
 
         An unfinished one is cancelled first.
 
@@ -147,6 +154,7 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
             _end(session, id, State.CANCELLED, 0.0, "", now)
             if _change(session, id, _ENDS, {"state": State.DELETED.value, "delivered": None}):
                 blank(session, id)
+                rows.write_down(session, line)
             return rows.job(session, id)
 
         return await self._write(work)

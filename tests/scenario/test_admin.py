@@ -14,7 +14,7 @@ from bot import card as cards
 from bot import commands
 from bot.card import Card
 from bot.commands import Command, Option
-from bot.errors import Refusal
+from bot.errors import Refusal, StoreError
 from bot.models import HOUSE, Job, Member, Origin, State
 from bot.studio import Receipt
 from tests.examples import a_tier
@@ -544,6 +544,39 @@ async def test_a_press_on_somebody_else_s_job_has_its_line_too(house: House) -> 
     await house.press(f"v1:delete:{theirs.id}", BOSS)
     (line,) = await house.store.audit()
     assert (line.by, line.what, line.target) == (BOSS.id, "delete", theirs.id)
+    assert (line.before, line.after) == ("rendered", "deleted")
+
+
+async def test_what_cannot_be_written_down_is_not_done(
+    opened: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An administrator's deed and its line of the audit are one, whatever comes between."""
+
+    def full(*_: object) -> None:
+        raise StoreError("The disk is full.")
+
+    async with opened(step_seconds=0.05) as house:
+        jobs = [await house.ask(f"a fox {n}") for n in range(6)]
+        last = jobs[-1].id
+        with monkeypatch.context() as patch:
+            for module in ("rows", "people", "accounts"):
+                patch.setattr(f"bot.store.{module}.write_down", full)
+            for work in (
+                admin(house, "job", job=last, do="hold"),
+                admin(house, "job", job=last, do="cancel"),
+                house.press(f"v1:cancel:{last}", BOSS),
+                house.press(f"v1:delete:{last}", BOSS),
+                admin(house, "job", job=last, do="relax"),
+                admin(house, "block", person=ADA.id),
+                shell(house, "gift", person=ADA.id, seconds=5),
+                shell(house, "reset", person=ADA.id),
+            ):
+                assert (await refused(house, work)).code == "store"
+        assert not (await house.row(last)).relaxed
+        assert not any(person.blocked for person in await house.store.persons("test:house"))
+        for job in jobs:
+            await house.surface.until(job.id, "done")
+        assert [line.kind async for line in house.store.lines() if line.kind in ("gift", "reset")] == []
 
 
 async def test_the_ledger_is_exported_and_each_tenant_sees_its_own(house: House) -> None:

@@ -20,7 +20,7 @@ from bot.store.tables import JobRow
 from bot.tiers import Tiers
 from engine.types import GenerationRequest
 from tests.databases import fresh_sqlite
-from tests.examples import a_job, a_member, a_tier
+from tests.examples import a_job, a_line, a_member, a_tier
 
 NOW = datetime(2026, 10, 24, 20, 30, tzinfo=UTC)  # a Saturday, hours before clocks go back in Europe
 ADA, BEN, EVE = (a_member(name).id for name in ("ada", "ben", "eve"))
@@ -258,7 +258,7 @@ async def test_a_budget_is_shared_and_nobody_exceeds_it(store: Store) -> None:
 
 async def test_gifts_do_not_pass_a_budget(store: Store) -> None:
     small = replace(CAMPAIGN, allowance=per("month", 5))
-    await store.gift(ADA, 100, by="op", key="1")
+    await store.gift(ADA, 100, a_line("op"), "1")
     with pytest.raises(OverQuota) as caught:
         await ask(store, a_tier(), budgets=[small])
     assert caught.value.balance.name == "Spring campaign"
@@ -271,7 +271,7 @@ async def test_gifts_do_not_pass_a_budget(store: Store) -> None:
 
 
 async def test_a_gift_pays_the_whole_job_when_the_allowance_is_too_small(store: Store) -> None:
-    await store.gift(ADA, 10, by="web:op", key="thanks")
+    await store.gift(ADA, 10, a_line("web:op"), "thanks")
     await ask(store, a_tier(10), budgets=[CAMPAIGN])
     job = await ask(store, a_tier(10), budgets=[CAMPAIGN])
     expected = Balance(cap=10, used=8, resets=None, name="gift", per=None)
@@ -284,9 +284,9 @@ async def test_a_gift_pays_the_whole_job_when_the_allowance_is_too_small(store: 
 
 
 async def test_a_gift_is_given_once_for_each_key(store: Store) -> None:
-    assert await store.gift(ADA, 10, by="op", key="a")
-    assert not await store.gift(ADA, 10, by="op", key="a")
-    assert await store.gift(ADA, 5, by="op", key="b")
+    assert await store.gift(ADA, 10, a_line("op"), "a")
+    assert not await store.gift(ADA, 10, a_line("op"), "a")
+    assert await store.gift(ADA, 5, a_line("op"), "b")
     assert (await store.balances(ADA, FREE))[0].cap == 15.0
     lines = [line async for line in store.lines(account=ADA)]
     assert [(line.kind, line.seconds, line.by) for line in lines] == [("gift", 10, "op"), ("gift", 5, "op")]
@@ -295,7 +295,7 @@ async def test_a_gift_is_given_once_for_each_key(store: Store) -> None:
 @pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -5.0, 0.0, 2e9])
 async def test_a_gift_that_is_no_amount_is_refused(store: Store, seconds: float) -> None:
     with pytest.raises(ValueError, match="gift"):
-        await store.gift(ADA, seconds, by="op", key="a")
+        await store.gift(ADA, seconds, a_line("op"), "a")
     assert await store.balances(ADA, FREE) == []
 
 
@@ -303,13 +303,13 @@ async def test_a_reset_forgets_what_was_charged_and_keeps_what_is_held(store: St
     both = tier(per("day", 100), per("week", 100, rolling=True))
     done, held = await ask(store, both), await ask(store, both)
     await store.end(done.id, State.RENDERED, device_seconds=6.0)
-    await store.gift(ADA, 10, by="op", key="a")
-    assert await store.reset(ADA, by="op", key="a")
-    assert not await store.reset(ADA, by="op", key="a")
+    await store.gift(ADA, 10, a_line("op"), "a")
+    assert await store.reset(ADA, a_line("op"), "a")
+    assert not await store.reset(ADA, a_line("op"), "a")
     assert await used(store, both) == [8.0, 8.0, 0.0]
     await store.end(held.id, State.RENDERED, device_seconds=5.0)
     assert await used(store, both) == [5.0, 5.0, 0.0]
-    assert await store.reset("web:nobody", by="op", key="b")
+    assert await store.reset("web:nobody", a_line("op"), "b")
 
 
 # ---- one request after the other
@@ -384,7 +384,7 @@ async def test_what_was_held_used_and_given_is_merged(store: Store, clock: Hand)
     clock.pass_(hours=1)
     done, held = await ask(store, both, user="ben"), await ask(store, both, user="ben")
     await store.end(done.id, State.RENDERED, device_seconds=7.0)
-    await store.gift(BEN, 50, by="op", key="b")
+    await store.gift(BEN, 50, a_line("op"), "b")
     paid = await ask(store, both, user="ben", cost=9.0)
     await linked(store)
     day, week, gift = await store.balances(ADA, both)
@@ -394,7 +394,7 @@ async def test_what_was_held_used_and_given_is_merged(store: Store, clock: Hand)
     await store.end(held.id, State.FAILED)
     await store.end(paid.id, State.RENDERED, device_seconds=2.0)
     assert await used(store, both) == [15.0, 15.0, 2.0]
-    await store.reset(ADA, by="op", key="r")
+    await store.reset(ADA, a_line("op"), "r")
     assert await used(store, both) == [8.0, 8.0, 2.0]
     assert await used(store, both, BEN) == [0.0, 0.0], "nothing counts under the old name"
 
@@ -436,7 +436,7 @@ async def test_what_one_tier_allows_without_a_limit_counts_in_the_others(store: 
 
 
 async def test_gifts_and_relaxed_jobs_are_counted_in_no_period(store: Store) -> None:
-    await store.gift(ADA, 30, by="op", key="a")
+    await store.gift(ADA, 30, a_line("op"), "a")
     await ask(store, BY_DAY, cost=25.0, periods=PERIODS)
     await ask(store, BY_DAY, relaxed=True, periods=PERIODS)
     assert await used(store, BY_DAY) == [0.0, 25.0]
@@ -563,7 +563,7 @@ async def test_who_leaves_takes_what_was_used_along(store: Store) -> None:
     done = await ask(store, both, user="ben")
     await store.end(done.id, State.RENDERED, device_seconds=5.0)
     held = await ask(store, both, user="ben")
-    await store.gift(ADA, 10, by="op", key="g")
+    await store.gift(ADA, 10, a_line("op"), "g")
     own = await store.unlink(BEN)
     assert own == await store.account_of(BEN) != BEN
     assert await store.account_of(ADA) == ADA
@@ -585,7 +585,7 @@ async def test_lines_are_exported_by_account_tenant_and_time(store: Store, clock
     first = await ask(store, a_tier(), tenant="discord:1")
     clock.pass_(hours=1)
     await ask(store, a_tier(), user="ben")
-    await store.gift(ADA, 1, by="op", key="x")
+    await store.gift(ADA, 1, a_line("op"), "x")
     assert await store.newest_line() == clock.now
 
     async def jobs(**filters: Any) -> list[str | None]:
@@ -603,7 +603,7 @@ async def test_more_lines_than_a_page_are_exported_once_each(
 ) -> None:
     monkeypatch.setattr("bot.store.accounts._PAGE", 3)
     for number in range(7):
-        await store.gift(ADA, 1, by="op", key=str(number))
+        await store.gift(ADA, 1, a_line("op"), str(number))
     assert len({line.key async for line in store.lines()}) == 7
 
 

@@ -137,13 +137,13 @@ async def test_a_gift_reaches_the_account_that_others_share(store: Store) -> Non
     code = await store.link_code(ADA.id)
     account = await store.link(code, "slack:ada")
     for _ in range(2):
-        await store.give("slack:ada", 5.0, line("admin gift"), "once")
+        await store.gift("slack:ada", 5.0, line("admin gift"), "once")
     gift = (await store.balances(account, a_tier()))[-1]
     assert (gift.name, gift.cap) == ("gift", 5.0)
     assert len(await store.audit()) == 1
     for wrong in (0.0, -1.0, float("nan"), float("inf"), 1e300):
         with pytest.raises(ValueError, match="a gift of"):
-            await store.give(ADA.id, wrong, line(), "other")
+            await store.gift(ADA.id, wrong, line(), "other")
     assert await store.check() == "ok"
 
 
@@ -152,7 +152,7 @@ async def test_names_that_are_linked_are_at_home_where_their_account_first_asked
         return (await store.standing(member)).home
 
     ada, ben = a_member("ada", "discord:1"), a_member("ben", "slack:T")
-    await store.give(ada.id, 5.0, line("admin gift"), "before any request")
+    await store.gift(ada.id, 5.0, line("admin gift"), "before any request")
     for user, tenant in (("ben", "slack:T"), ("ada", "discord:1"), ("ada", "discord:2")):
         assert await home(ada) == await home(ben) == "", "alone, each stands where they ask"
         await store.admit(a_job(user=user, tenant=tenant), tier=a_tier())
@@ -166,7 +166,7 @@ async def test_a_reset_forgets_what_was_charged_once(store: Store) -> None:
     job, _ = await store.admit(a_job(), tier=a_tier(100))
     await store.end(job.id, State.RENDERED, device_seconds=6.0)
     for _ in range(2):
-        await store.begin_anew(a_member().id, line("admin reset"), "once")
+        await store.reset(a_member().id, line("admin reset"), "once")
         (balance,) = await store.balances(job.account, a_tier(100))
         assert balance.used == 0
     assert len(await store.audit()) == 1

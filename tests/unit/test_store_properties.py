@@ -31,7 +31,7 @@ from bot.store import LinkRefused, OverQuota, Store, ledger
 from bot.store.tables import AllowanceRow, JobRow, LedgerRow
 from bot.tiers import Tiers
 from tests.databases import Cluster, fresh_sqlite
-from tests.examples import a_job, a_member, a_tier
+from tests.examples import a_job, a_line, a_member, a_tier
 
 T = TypeVar("T")
 
@@ -165,15 +165,13 @@ class Books(RuleBasedStateMachine):
 
     @rule(user=people, amount=st.floats(0.01, 20), key=keys)
     def gift(self, user: str, amount: float, key: str) -> None:
-        account = self.run(self.store.account_of(a_member(user).id))
-        new = self.run(self.store.gift(account, amount, by="op", key=key))
+        new = self.run(self.store.gift(a_member(user).id, amount, a_line("op"), key))
         assert new is (f"gift {key}" not in self.given)
         self.given.add(f"gift {key}")
 
     @rule(user=people, key=keys)
     def reset(self, user: str, key: str) -> None:
-        account = self.run(self.store.account_of(a_member(user).id))
-        new = self.run(self.store.reset(account, by="op", key=key))
+        new = self.run(self.store.reset(a_member(user).id, a_line("op"), key))
         assert new is (f"reset {key}" not in self.given)
         self.given.add(f"reset {key}")
 

@@ -15,6 +15,7 @@ import pytest
 from bot.adapters.web.guard import NO_PAGE
 from bot.adapters.web.office import NOTICES, SECTIONS, Notice, Notices
 from bot.models import HOUSE, AuditLine, State
+from tests.examples import a_line
 from tests.web import EVENT, Person, WebHouse, web_house
 
 EVIL = '<img src=x onerror="alert(1)"> & </script><script>alert(2)</script>'
@@ -275,7 +276,7 @@ async def test_the_audit_is_searched_and_paged(house: WebHouse) -> None:
 async def test_the_ledger_is_streamed_as_csv_without_formulas(house: WebHouse) -> None:
     ana, admin = house.person("Ana"), house.person("Ada")
     job = await house.painted(ana, "a fox")
-    await house.store.gift("=cmd|' /C calc'!A0", 5, by="@SUM(A1)", key="+1")
+    await house.store.gift("=cmd|' /C calc'!A0", 5, a_line("@SUM(A1)"), "+1")
     answer = await admin.get("/admin/ledger.csv?days=1")
     rows = list(csv.DictReader(io.StringIO(await answer.text())))
 
