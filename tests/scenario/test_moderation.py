@@ -240,6 +240,15 @@ async def test_an_error_of_the_eyes_fails_closed(opened: Opens, sight: Exception
         logging.basicConfig(force=True, handlers=[])
 
 
+async def test_whatever_else_the_eyes_raise_fails_closed_too(opened: Opens) -> None:
+    async with opened(eyes=Seeing(RuntimeError("a mistake in the program"))) as house:
+        job = await house.ask("a fox --count 2")
+        card = await house.surface.until(job.id, "failed")
+        assert not card.pictures and "mistake" not in card.body[0]
+        row = await house.row(job.id)
+        assert (row.state, row.device_seconds, row.pictures) == (State.FAILED, 0.0, ())
+
+
 async def test_the_shipped_classifier_refuses_and_passes(opened: Opens, tmp_path: Path) -> None:
     """An abstract pattern that the network takes for what it looks for."""
     eyes = Classifier()
