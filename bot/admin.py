@@ -109,6 +109,7 @@ class Admin:
             "admin job": self._job,
             "admin person": self._person,
             "admin tier": self._tier,
+            "admin set": self._set_allowance,
             "admin gift": self._gift,
             "admin reset": self._reset,
             "admin block": self._block,
@@ -290,6 +291,8 @@ class Admin:
         if jobs or asked.operator:  # what strangers used elsewhere is not for a place's administrators
             balances = await self._store.balances(standing.account, rules.tier)
             lines += [card.balance_line(each, now) for each in balances] or ["No limit."]
+        own = [policy.allowance(each.allowance) for each in standing.persons if each.allowance]
+        lines += [f"Their own allowance: {each}" for each in own]
         lines += [_blocked(each, now) for each in standing.persons if each.is_blocked(now)]
         lines += [f"Strikes: {each.strikes}" for each in standing.persons if each.strikes]
         lines += [_summary(job) for job in jobs] or ["Has asked for nothing here."]
@@ -316,6 +319,16 @@ class Admin:
                 f"Only those who run this Easel give people the tier {tier.title}.", code="forbidden"
             )
         return tier
+
+    async def _set_allowance(self, asked: Asked) -> Card:
+        """Everywhere, like a gift: an account is used in all places."""
+        who, allowance = self._whom(asked), _allowance(asked)
+        await self._store.change_person(
+            HOUSE, who, lambda before: replace(before, allowance=allowance), asked.note(who)
+        )
+        if allowance is None:
+            return _done(f"{who} has the allowance of their tier again.")
+        return _done(f"{who} may use {policy.allowance(allowance)}, whatever their tier.")
 
     async def _gift(self, asked: Asked) -> Card:
         who, seconds = self._whom(asked), asked.options["seconds"]
@@ -381,9 +394,7 @@ class Admin:
     async def _budget(self, asked: Asked) -> Card:
         if "seconds" not in asked.options:
             return await self._show_budgets(asked)
-        seconds, per = asked.options["seconds"], asked.options.get("per", "month")
-        channel = asked.options.get("channel", "")
-        allowance = Allowance(seconds=seconds, per=per) if seconds else None
+        channel, allowance = asked.options.get("channel", ""), _allowance(asked)
 
         def change(before: Policy) -> Policy:
             if channel:
@@ -551,6 +562,12 @@ def _longest(lives: Iterable[Life]) -> list[str]:
     return [
         f"The longest wait so far is {card.span(so_far)}; the last in line starts in {card.about(expected)}."
     ]
+
+
+def _allowance(asked: Asked) -> Allowance | None:
+    """What `seconds` and `per` say; none where that is 0."""
+    seconds, per = asked.options["seconds"], asked.options.get("per", "month")
+    return Allowance(seconds=seconds, per=per) if seconds else None
 
 
 def _blocked(person: Person, now: datetime) -> str:

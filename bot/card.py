@@ -545,6 +545,14 @@ def linked(members: Sequence[str]) -> Card:
     return Card(kind="text", title="Linked", body=body, private=True)
 
 
+def unlinked() -> Card:
+    body = (
+        "You have an account of your own again. What the shared one has used counts in both; its gifts, and "
+        "what you have in line, stay with it.",
+    )
+    return Card(kind="text", title="No longer linked", body=body, private=True)
+
+
 TEAM_SPAN = timedelta(days=7)
 
 

@@ -255,6 +255,7 @@ class Person:
     tenant: str = ""
     member: str = ""
     tier: str = ""  # instead of what roles give
+    allowance: Allowance | None = None  # instead of their tier's
     blocked: bool = False
     until: datetime | None = None  # when the block ends by itself; None: never
     reason: str = ""  # one sentence, shown to the person

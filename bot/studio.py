@@ -587,11 +587,15 @@ class Studio:
         return card.settings(after)
 
     async def _link(self, options: dict[str, Any], origin: Origin) -> Card:
-        """A code to type elsewhere, or two names of one person joined by one."""
-        if "code" not in options:
-            return card.link_code(await self._store.link_code(origin.member.id))
+        """A code to type elsewhere, two names joined by one, or a name that leaves the others."""
+        me = origin.member.id
         try:
-            account = await self._store.link(options["code"], origin.member.id)
+            if options.get("leave"):
+                await self._store.unlink(me)
+                return card.unlinked()
+            if "code" not in options:
+                return card.link_code(await self._store.link_code(me))
+            account = await self._store.link(options["code"], me)
         except LinkRefused as error:
             raise Refusal(str(error), code="link") from error
         return card.linked(await self._store.members_of(account))

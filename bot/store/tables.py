@@ -221,6 +221,7 @@ class PersonRow(SQLModel, table=True):
     tenant: str = Field(primary_key=True)
     member: str = Field(primary_key=True)
     tier: str
+    allowance: dict[str, Any] | None = Field(sa_type=JSON(none_as_null=True))
     blocked: bool
     until: datetime | None = Field(sa_type=UtcDateTime)
     reason: str = Field(sa_type=Text)

@@ -180,6 +180,13 @@ async def test_linked_names_share_jobs_and_allowance(opened: Opens) -> None:
         assert (await refused(house, house.ask("a wolf --count 3", other))).code == "quota"
         await house.press(f"v1:delete:{mine.id}", other)
 
+        left = await house.studio.handle("link", {"leave": True}, house.origin(other))
+        assert "account of your own" in said(left)
+        for member in (ADA, other):
+            assert (await refused(house, house.ask("a wolf --count 3", member))).code == "quota"
+            alone = house.studio.handle("link", {"leave": True}, house.origin(member))
+            assert (await refused(house, alone)).notice == "You share your account with nobody."
+
 
 async def test_linked_names_have_one_history_in_all_places_and_nobody_else_has(opened: Opens) -> None:
     other = replace(ADA, id="slack:ada", tenant="test:elsewhere", name="Ada S.")
@@ -232,6 +239,37 @@ async def test_linked_names_stand_in_one_lane_at_home(opened: Opens) -> None:
         assert {lane.tenant for lane in house.studio.line() if lane.user == ADA.id} == {"test:house"}
         for job in jobs:
             assert (await house.ended(job.id)).state is State.RENDERED
+
+
+async def test_an_allowance_of_one_s_own_holds_everywhere_in_place_of_the_tier_s(opened: Opens) -> None:
+    async with opened(tiers=[a_tier(0.5)], operators=(OPERATOR.id,)) as house:
+        assert (await refused(house, house.ask("a fox --count 4"))).code == "quota"  # it costs 0.8
+        await house.painted("a fox --count 2")
+        answer = await admin(house, "set", OPERATOR, person=ADA.id, seconds=2, per="week")
+        assert answer == "test:ada may use 2 s a week, whatever their tier."
+
+        for member in (ADA, replace(ADA, tenant="test:elsewhere")):
+            await house.painted("a fox --count 4", member)
+        refusal = await refused(house, house.ask("a fox --count 4"))
+        assert refusal.code == "quota" and "of your 2 s a week" in refusal.notice
+        assert (await refused(house, house.ask("a fox --count 4", BEN))).code == "quota"
+        assert "Their own allowance: 2 s a week" in await admin(house, "person", person=ADA.id)
+
+        await shell(house, "set", person=ADA.id, seconds=0)
+        assert (await refused(house, house.ask("a fox --count 1"))).notice.count("a day") == 1
+        changes = [(line.what, line.before, line.after) for line in await house.store.audit()]
+        assert changes == [
+            ("admin set", "allowance: 2 s a week", "allowance: none"),
+            ("admin set", "allowance: none", "allowance: 2 s a week"),
+        ]
+        assert await house.store.check() == "ok"
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-5", "1e12", "many"])
+async def test_an_allowance_of_no_sense_is_refused(house: House, seconds: str) -> None:
+    refusal = await refused(house, shell(house, "set", person=ADA.id, seconds=seconds))
+    assert "Seconds" in refusal.notice
+    assert await house.store.audit() == []
 
 
 async def test_a_gift_is_used_when_the_allowance_does_not_suffice(opened: Opens) -> None:

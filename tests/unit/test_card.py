@@ -78,6 +78,7 @@ EVERY: dict[str, Card] = {
     "unlimited": card.quota(replace(EVERYONE, allowances=()), [], [], NOW, 2.0),
     "link": card.link_code("ABCDE-FGHJK"),
     "linked": card.linked(["discord:1", "slack:T:U"]),
+    "unlinked": card.unlinked(),
     "styles": card.styles(presets.load().styles.values()),
     "settings": card.settings(Preferences()),
     "help": card.help(),

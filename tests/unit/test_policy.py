@@ -77,6 +77,15 @@ def test_the_tier(found: Rules, tier: str) -> None:
     assert found.tier.name == tier
 
 
+def test_an_allowance_of_one_s_own_stands_in_for_the_tier_s_and_is_counted_everywhere() -> None:
+    week, month = (Allowance(seconds=9, per=per) for per in ("week", "month"))
+    others = person(tenant=HOUSE, member="slack:a", allowance=month)
+    found = rules(persons=[others, person("team", HOUSE, allowance=week)])
+    assert (found.tier.name, found.tier.allowances) == ("team", (week,))
+    assert set(found.periods) == {week, month}
+    assert rules(persons=[others]).tier.allowances == (month,)
+
+
 # ---- who may ask
 
 

@@ -118,14 +118,19 @@ async def test_a_person_is_kept_by_tenant_and_found_by_every_name(store: Store) 
 
     for _ in range(2):
         await store.change_person(HERE, ADA.id, block, noted())
-    await store.change_person(HOUSE, "slack:ada", lambda before: replace(before, tier="team"), noted())
+    own = Allowance(seconds=5, per="week", rolling=True)
+
+    def favour(before: Person) -> Person:
+        return replace(before, tier="team", allowance=own)
+
+    await store.change_person(HOUSE, "slack:ada", favour, noted())
     code = await store.link_code(ADA.id)
     await store.link(code, "slack:ada")
 
     expected = Person(tenant=HERE, member=ADA.id, blocked=True, until=until, reason="Spam.", strikes=2)
     assert (await store.standing(ADA)).persons == (
         expected,
-        Person(tenant=HOUSE, member="slack:ada", tier="team"),
+        Person(tenant=HOUSE, member="slack:ada", tier="team", allowance=own),
     )
     elsewhere = await store.standing(replace(ADA, tenant="discord:2"))
     assert [each.tenant for each in elsewhere.persons] == [HOUSE]

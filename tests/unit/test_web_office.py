@@ -181,6 +181,8 @@ async def test_people_are_found_given_to_and_blocked(house: WebHouse) -> None:
     there = "/admin/people/web:ana"
     page = await admin.do("admin gift", there, person="web:ana", seconds="120")
     assert "has 120 s more" in page and "0 of 120 s used" in page
+    page = await admin.do("admin set", there, person="web:ana", seconds="77", per="week")
+    assert "may use 77 s a week" in page and "of 77 s used this week" in page
     page = await admin.do("admin tier", there, person="web:ana", tier="team", place="web:local")
     assert "Tier <b>Team</b>" in page
     page = await admin.do("admin block", there, person="web:ana", hours="2", reason="spam")

@@ -1,4 +1,4 @@
-"""The tenant in whose lane an account stands."""
+"""The tenant in whose lane an account stands; allowances of single people."""
 
 from __future__ import annotations
 
@@ -11,3 +11,4 @@ down_revision = "0005"
 
 def upgrade() -> None:
     op.add_column("accounts", sa.Column("home", sa.String(), nullable=False, server_default=""))
+    op.add_column("people", sa.Column("allowance", sa.JSON(), nullable=True))
