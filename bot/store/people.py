@@ -11,10 +11,10 @@ from pydantic import TypeAdapter
 from sqlalchemy import or_, select, update
 from sqlmodel import Session
 
-from bot.models import HOUSE, Allowance, AuditLine, Job, Member, Person, Policy, Preferences, Standing, State
+from bot.models import HOUSE, AuditLine, Job, Member, Person, Policy, Preferences, Standing, State
 from bot.store import identities, ledger
 from bot.store.database import Database
-from bot.store.rows import insert_once, table_of, with_pictures, write_down
+from bot.store.rows import insert_once, person, table_of, with_pictures, write_down
 from bot.store.tables import AuditRow, JobRow, PersonRow, PolicyRow, PreferencesRow
 
 _POLICY = TypeAdapter(Policy)
@@ -91,7 +91,7 @@ class People(Database):
             insert_once(session, PersonRow, new, ("tenant", "member"))
             this = (_people.c.tenant == tenant, _people.c.member == member)
             row = session.connection().execute(select(_people).where(*this).with_for_update()).one()
-            before = _person(row)
+            before = person(row)
             after = replace(change(before), tenant=tenant, member=member)
             if after != before:
                 session.connection().execute(update(_people).where(*this).values(**asdict(after)))
@@ -165,12 +165,7 @@ def _policies_of(session: Session, *tenants: str) -> dict[str, Policy]:
 def _persons(session: Session, members: set[str] | None, tenants: set[str]) -> list[Person]:
     query = select(_people).where(_people.c.tenant.in_(tenants)).order_by(_people.c.member)
     query = query if members is None else query.where(_people.c.member.in_(members))
-    return [_person(row) for row in session.connection().execute(query)]
-
-
-def _person(row: Any) -> Person:
-    values = dict(row._mapping)
-    return Person(**values | {"allowance": Allowance(**values["allowance"]) if values["allowance"] else None})
+    return [person(row) for row in session.connection().execute(query)]
 
 
 def _audit_line(row: Any) -> AuditLine:

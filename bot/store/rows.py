@@ -11,7 +11,7 @@ from sqlalchemy import BindParameter, Executable, Table, bindparam, func, inspec
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, SQLModel, col, select
 
-from bot.models import AuditLine, Job, Member, Origin, State, StoredPicture
+from bot.models import Allowance, AuditLine, Job, Member, Origin, Person, State, StoredPicture
 from bot.store.tables import AuditRow, IdentityRow, JobRow, PictureRow
 from engine.types import GenerationRequest
 
@@ -129,6 +129,11 @@ def member_of(origin: Mapping[str, Any]) -> Member:
     member = dict(origin["member"])
     member["roles"] = tuple(member.get("roles", ()))  # JSON has lists; old rows have none
     return Member(**member)
+
+
+def person(row: Any) -> Person:
+    values = dict(row._mapping)
+    return Person(**values | {"allowance": Allowance(**values["allowance"]) if values["allowance"] else None})
 
 
 def with_pictures(session: Session, rows: Sequence[JobRow]) -> list[Job]:
