@@ -65,6 +65,10 @@ class Accounts(Database):
 
         return await self._write(work)
 
+    async def rebuild(self) -> None:
+        """Compute every balance again, from the ledger alone."""
+        await self._write(ledger.rebuild)
+
     # ---- who shares an account
 
     async def account_of(self, member: str) -> str:

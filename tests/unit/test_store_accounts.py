@@ -51,7 +51,7 @@ async def store(database_url: str, clock: Hand) -> AsyncIterator[Store]:
     yield store
     assert await store.check() == "ok"
     before = await store._read(allowances)
-    await store._write(ledger.rebuild)
+    await store.rebuild()
     assert await store._read(allowances) == before
     await store.close()
 

@@ -215,7 +215,7 @@ class Books(RuleBasedStateMachine):
             unfinished = {job.id for job in self.run(self.store.unfinished())}
             assert unfinished == {job.id for job in self.jobs} - self.ended.keys()
             before = self.run(self.store._read(self.audit))
-            self.run(self.store._write(ledger.rebuild))
+            self.run(self.store.rebuild())
             assert self.run(self.store._read(self.audit)) == before
 
     def audit(self, session: Session) -> list[Any]:
