@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -122,6 +122,8 @@ class Books(RuleBasedStateMachine):
             return await asyncio.gather(*asked, return_exceptions=True)
 
         for job, result in zip(jobs, self.run(all_together()), strict=True):
+            if isinstance(result, StoreError):
+                raise result
             if not isinstance(result, OverQuota):
                 assert result == (replace(job, account=result[0].account), True)
                 self.jobs.append(result[0])
@@ -278,7 +280,9 @@ def fits(balances: list[Balance], estimate: float) -> bool:
     return not small or (not any(each.name for each in small) and 0 < cost <= round(gift * 1000))
 
 
-def machine(fresh: Callable[[], str], drop: Callable[[str], None], examples: int) -> None:
+def machine(
+    fresh: Callable[[], str], drop: Callable[[str], None], examples: int, phases: Collection[Phase] = Phase
+) -> None:
     run_state_machine_as_test(
         lambda: Books(fresh, drop),
         settings=settings(
@@ -286,6 +290,8 @@ def machine(fresh: Callable[[], str], drop: Callable[[str], None], examples: int
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
+            phases=phases,
+            report_multiple_bugs=False,
         ),
     )
 
@@ -300,14 +306,43 @@ def test_the_books_add_up_in_postgres(postgres: Cluster, examples: int) -> None:
     machine(postgres.fresh, postgres.drop, examples)
 
 
+# ---- the proof that the condition matters
+
+
+def take_without_a_look() -> Any:
+    """The statement that holds, without its condition."""
+    allowances = ledger._allowances
+    this = (allowances.c.account == bindparam("of"), allowances.c.bucket == bindparam("at"))
+    more = allowances.c.used_ms + bindparam("amount")
+    return update(allowances).where(*this).values(used_ms=more, cap_ms=bindparam("limit"))
+
+
+def test_without_its_condition_the_machine_fails_in_sqlite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "_TAKE", take_without_a_look())
+    with pytest.raises(StoreError, match="within_cap"):
+        machine(lambda: fresh_sqlite(tmp_path / "easel.db"), lambda url: None, 100, [Phase.generate])
+
+
+def test_without_its_condition_and_the_database_s_own_the_machine_fails_in_postgres(
+    postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unbounded() -> str:
+        url = postgres.fresh()
+        postgres.ask("ALTER TABLE allowances DROP CONSTRAINT within_cap", postgres.name_of(url))
+        return url
+
+    monkeypatch.setattr(ledger, "_TAKE", take_without_a_look())
+    with pytest.raises(AssertionError):
+        machine(unbounded, postgres.drop, 100, [Phase.generate])
+
+
 async def test_without_its_condition_a_hold_is_stopped_by_the_database_alone(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A proof that the condition works: without it nobody is refused, and only the CHECK holds the cap."""
-    allowances = ledger._allowances
-    this = (allowances.c.account == bindparam("of"), allowances.c.bucket == bindparam("at"))
-    take = update(allowances).where(*this).values(used_ms=allowances.c.used_ms + bindparam("amount"))
-    monkeypatch.setattr(ledger, "_TAKE", take)
+    """Without it nobody is refused, and only the CHECK holds the cap."""
+    monkeypatch.setattr(ledger, "_TAKE", take_without_a_look())
     store = await Store.open(database_url)
     await store.admit(a_job(), tier=a_tier(10))
     with pytest.raises(StoreError, match="within_cap"):
