@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from statistics import median, quantiles
 from typing import Any
@@ -39,29 +40,30 @@ class Accounts(Database):
     async def gift(self, member: str, seconds: float, line: AuditLine, key: str) -> bool:
         """Give the member's account device-seconds that no period ends; False when this key was used before.
 
-        Raises ValueError.
+        The audit's line is told what was before and after. Raises ValueError.
         """
         amount, now = quota.gift_ms(seconds), self._clock()
-
-        def work(session: Session) -> bool:
-            account = identities.locked_account_of(session, member)
-            done = ledger.gift(session, account, amount, by=line.by, key=key, now=now)
-            if done:
-                write_down(session, line)
-            return done
-
-        return await self._write(work)
+        return await self._administer(
+            member, line, lambda session, of: ledger.gift(session, of, amount, by=line.by, key=key, now=now)
+        )
 
     async def reset(self, member: str, line: AuditLine, key: str) -> bool:
         """Forget what the account was charged in its present periods; False when this key was used before."""
         now = self._clock()
+        return await self._administer(
+            member, line, lambda session, of: ledger.reset(session, of, by=line.by, key=key, now=now)
+        )
+
+    async def _administer(self, member: str, line: AuditLine, change: Callable[[Session, str], bool]) -> bool:
+        now = self._clock()
 
         def work(session: Session) -> bool:
             account = identities.locked_account_of(session, member)
-            done = ledger.reset(session, account, by=line.by, key=key, now=now)
-            if done:
-                write_down(session, line)
-            return done
+            before = ledger.told(session, account, now)
+            if not change(session, account):
+                return False
+            write_down(session, replace(line, before=before, after=ledger.told(session, account, now)))
+            return True
 
         return await self._write(work)
 

@@ -332,6 +332,16 @@ def _balance(session: Session, bucket: Bucket) -> Balance:
     )
 
 
+def told(session: Session, account: str, now: datetime) -> str:
+    """What the account has used of each of its present buckets, as text for the audit."""
+    return "; ".join(map(_told, _present(session, account, now)))
+
+
+def _told(row: Any) -> str:
+    cap = f" of {row.cap_ms / 1000:g}" if row.cap_ms < _BOUNDLESS else ""
+    return f"{row.bucket}: {row.used_ms / 1000:g}{cap} s"
+
+
 def _last_to_reset(session: Session, buckets: Sequence[Bucket]) -> Balance:
     last = max(buckets, key=lambda each: (each.ends is None, each.ends))
     return _balance(session, last)
