@@ -286,7 +286,7 @@ class Admin:
         jobs = await self._store.recent(who, "" if asked.tenant == HOUSE else asked.tenant)
         last = jobs[0].origin.member if jobs else Member(tenant=asked.tenant, id=who, name=who)
         standing = await self._store.standing(replace(last, tenant=asked.tenant))
-        rules, now = Rules(standing, self._tiers, last), datetime.now(UTC)
+        rules, now = Rules(standing, self._tiers, last), self._store.now()
         lines = [f"Tier: {rules.tier.title}"]
         if jobs or asked.operator:  # what strangers used elsewhere is not for a place's administrators
             balances = await self._store.balances(standing.account, rules.tier)
@@ -333,25 +333,26 @@ class Admin:
     async def _gift(self, asked: Asked) -> Card:
         who, seconds = self._whom(asked), asked.options["seconds"]
         gift = f"{card.amount(seconds)} s"
-        if not await self._store.gift(who, seconds, asked.line(who, after=gift), asked.key):
+        if not await self._store.gift(who, seconds, asked.line(who), asked.key):
             return _done("That gift was given already.")
         return _done(f"{who} has {gift} more, to use whenever the allowance does not suffice.")
 
     async def _reset(self, asked: Asked) -> Card:
         who = self._whom(asked)
-        await self._store.reset(who, asked.line(who, after="allowances unused"), asked.key)
+        await self._store.reset(who, asked.line(who), asked.key)
         return _done(f"What {who} used of their allowances is forgotten.")
 
     async def _block(self, asked: Asked) -> Card:
         who, hours = self._whom(asked), asked.options.get("hours")
         if who == asked.origin.member.id:
             raise Refusal("You cannot block yourself.")
-        until = datetime.now(UTC) + timedelta(hours=hours) if hours else None
+        now = self._store.now()
+        until = now + timedelta(hours=hours) if hours else None
         reason = _sentence(asked.options.get("reason", ""))
         await self._set_person(
             asked, who, lambda before: replace(before, blocked=True, until=until, reason=reason)
         )
-        end = f"until {card.moment(until, datetime.now(UTC))}" if until else "until /admin unblock"
+        end = f"until {card.moment(until, now)}" if until else "until /admin unblock"
         return _done(f"{who} is blocked {end}. What they have in line is painted; /admin job cancels it.")
 
     async def _unblock(self, asked: Asked) -> Card:
@@ -413,7 +414,7 @@ class Admin:
         return _done(f"{what} may use {policy.allowance(allowance)}.")
 
     async def _show_budgets(self, asked: Asked) -> Card:
-        found, now = await self._store.policy(asked.tenant), datetime.now(UTC)
+        found, now = await self._store.policy(asked.tenant), self._store.now()
         if found.budget is None and not found.channel_budgets:
             return _card("Budgets", ["There are none. /admin budget with a number of seconds sets one."])
         budgets = [

@@ -269,6 +269,7 @@ class Person:
 class Standing:
     """All that is written down about a member and the place where they are."""
 
+    at: datetime
     account: str  # who pays
     home: str = ""  # the tenant in whose lane all who share the account stand; empty: each where they ask
     house: Policy = Policy()

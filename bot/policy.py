@@ -53,10 +53,9 @@ def authorize(command: Command, origin: Origin, operators: Collection[str]) -> N
 class Rules:
     """What holds for one person in one place right now."""
 
-    def __init__(self, standing: Standing, tiers: Tiers, member: Member, now: datetime | None = None) -> None:
+    def __init__(self, standing: Standing, tiers: Tiers, member: Member) -> None:
         self._standing = standing
         self._policies = (standing.house, standing.place)
-        self._now = now or datetime.now(UTC)
         self.account = standing.account
         self.home = standing.home or member.tenant
         self._persons = sorted(  # the operator's word first, then the member's own name
@@ -84,8 +83,10 @@ class Rules:
     def check_person(self) -> None:
         """Raises Refusal when they are blocked here or everywhere."""
         for person in self._persons:
-            if person.is_blocked(self._now):
-                until = "" if person.until is None else f" until {card.moment(person.until, self._now)}"
+            if person.is_blocked(self._standing.at):
+                until = (
+                    "" if person.until is None else f" until {card.moment(person.until, self._standing.at)}"
+                )
                 reason = f" {person.reason}" if person.reason else ""
                 raise Refusal(
                     f"You cannot use Easel here{until}.{reason} An administrator can lift this.",

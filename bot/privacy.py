@@ -128,7 +128,7 @@ class Privacy:
         """Delete what is older than RETENTION_DAYS. Raises StoreError."""
         if not self._retention:
             return
-        before = datetime.now(UTC) - timedelta(days=self._retention)
+        before = self._store.now() - timedelta(days=self._retention)
         while gone := await self._store.expire(before):
             log.info("old jobs deleted", jobs=gone, days=self._retention)
 

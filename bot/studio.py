@@ -570,7 +570,7 @@ class Studio:
         models = rules.models(self._engine.models())
         cost = self._engine.estimate(prompt.compose(ordinary, models, rules.tier))
         recent = await self.jobs(origin.member, user=origin.member.id, states=(State.RENDERED,), limit=5)
-        return card.quota(rules.tier, await self._balances(rules, origin), recent, datetime.now(UTC), cost)
+        return card.quota(rules.tier, await self._balances(rules, origin), recent, self._store.now(), cost)
 
     async def _styles(self, options: dict[str, Any], origin: Origin) -> Card:
         rules = await self.rules(origin.member)

@@ -36,12 +36,15 @@ class People(Database):
     async def standing(self, member: Member) -> Standing:
         """All that is written down about a member and the place where they are."""
 
+        now = self._clock()
+
         def work(session: Session) -> Standing:
             policies = _policies_of(session, HOUSE, member.tenant)
             account = identities.account_of(session, member.id)
             sharing = {member.id, *identities.members_of(session, account)}
             own = session.get(PreferencesRow, member.id)
             return Standing(
+                at=now,
                 account=account,
                 home=identities.home_of(session, account) if len(sharing) > 1 else "",
                 house=policies.get(HOUSE, Policy()),

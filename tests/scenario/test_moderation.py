@@ -218,7 +218,7 @@ async def test_a_picture_that_may_not_be_shown_ends_the_job_uncharged(opened: Op
         assert not any(picture.blob for picture in shown)
         row = await house.delivered(job.id)
         assert (row.state, row.device_seconds) == (State.FAILED, 0.0)
-        assert [each.seconds async for each in house.store.lines() if each.kind == "charge"] == [0.0]
+        assert {each.seconds async for each in house.store.lines() if each.kind == "charge"} == {0.0}
         await house.studio.sweep(older_than=0)
         with pytest.raises(KeyError):
             await house.studio.picture(row.pictures[0].blob if row.pictures else "0" * 64 + ".png")

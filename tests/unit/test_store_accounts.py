@@ -14,7 +14,10 @@ from sqlalchemy import update
 from sqlmodel import Session
 
 from bot.clock import TrustedClock
-from bot.models import Allowance, Balance, Budget, Job, Period, State, Tier
+from bot.errors import Refusal
+from bot.models import Allowance, Balance, Budget, Job, Period, Person, State, Tier
+from bot.policy import Rules
+from bot.privacy import Privacy
 from bot.store import LinkRefused, OverQuota, Store, TooManyWaiting, TooSoon, ledger, rows
 from bot.store.tables import JobRow
 from bot.tiers import Tiers
@@ -178,6 +181,34 @@ async def test_a_jump_of_the_machine_s_clock_gives_nothing_and_takes_nothing(
     with pytest.raises(OverQuota):
         await ask(store, hourly)
     assert await store.check() == "ok"
+    await store.close()
+
+
+async def test_a_jump_of_the_clock_ends_no_block_and_deletes_nothing_early(tmp_path: Path) -> None:
+    wall, ticks = datetime(2026, 6, 1, 12, tzinfo=UTC), 0.0
+    url = fresh_sqlite(tmp_path / "easel.db")
+    store = await Store.open(url, clock=TrustedClock(lambda: wall, lambda: ticks))
+    old = Privacy(store, blobs=None, remove=None, retention_days=30)  # type: ignore[arg-type]
+
+    def block(before: Person) -> Person:
+        return replace(before, blocked=True, until=store.now() + timedelta(hours=1))
+
+    async def rules() -> Rules:
+        return Rules(await store.standing(a_member()), Tiers((a_tier(),)), a_member())
+
+    job = await ask(store, FREE)
+    await store.end(job.id, State.RENDERED, device_seconds=1.0)
+    await store.change_person("web:local", ADA, block, lambda before, after: a_line())
+    wall += timedelta(days=60)
+    with pytest.raises(Refusal):
+        (await rules()).check_person()
+    await old.expire()
+    assert (await store.jobs("web:local"))[0].id == job.id
+    ticks += 3601.0
+    (await rules()).check_person()
+    ticks += 31 * 86_400.0
+    await old.expire()
+    assert await store.jobs("web:local") == []
     await store.close()
 
 
