@@ -93,6 +93,8 @@ def _slack(said: argparse.Namespace, settings: Settings) -> int:
 async def _doctor(said: argparse.Namespace, settings: Settings) -> int:
     from bot import doctor
 
+    if said.rebuild:
+        await doctor.rebuild(settings)
     findings = await doctor.examine(settings)
     sys.stdout.write(f"{doctor.render(findings, said.json)}\n")
     return 0 if all(finding.ok is not False for finding in findings) else 1
@@ -118,6 +120,9 @@ def parser() -> argparse.ArgumentParser:
         description="Check Python, the device, the model, the database, the disk, tokens and ports.",
     )
     doctor.add_argument("--json", action="store_true", help="say it as JSON")
+    doctor.add_argument(
+        "--rebuild", action="store_true", help="compute every balance again, from the ledger alone, first"
+    )
     return top
 
 

@@ -109,6 +109,7 @@ class Admin:
             "admin job": self._job,
             "admin person": self._person,
             "admin tier": self._tier,
+            "admin set": self._set_allowance,
             "admin gift": self._gift,
             "admin reset": self._reset,
             "admin block": self._block,
@@ -134,11 +135,11 @@ class Admin:
         operator = policy.runs_easel(origin, self._settings.operators)
         return await self._commands[name](Asked(name, options, origin, operator))
 
-    async def note(self, what: str, job: Job, origin: Origin) -> None:
-        """Write down what an administrator did to somebody else's job by a command or button for all."""
-        if origin.member.admin and origin.member.id != job.origin.member.id:
-            asked = Asked(what, {}, origin, operator=False)
-            await self._store.note(asked.line(job.id, job.state.value, f"{what} of {_owner(job)}’s job"))
+    def line(self, name: str, job: Job, origin: Origin, after: str) -> AuditLine | None:
+        """What to write down when an administrator does to somebody else's job what its owner may do too."""
+        if not origin.member.admin or origin.member.id == job.origin.member.id:
+            return None
+        return Asked(name, {}, origin, operator=False).line(job.id, job.state.value, after)
 
     async def load(self) -> None:
         """Take over which places are paused."""
@@ -189,12 +190,12 @@ class Admin:
         return lines + ([f"and {len(lanes) - SHOWN} more"] if len(lanes) > SHOWN else [])
 
     def _who(self, lane: Lane, asked: Asked) -> str:
-        """People of other places stay nameless."""
-        if asked.tenant not in (HOUSE, lane.tenant):
-            return "someone elsewhere"
+        """By the name of this place. People of other places stay nameless."""
+        lives = self._follower.lives
         ids = (*lane.running, *lane.waiting, *lane.held)
-        lives = [self._follower.lives[id] for id in ids if id in self._follower.lives]
-        return lives[0].job.origin.member.name if lives else lane.user
+        members = [lives[id].job.origin.member for id in ids if id in lives]
+        here = [each.name for each in members if asked.tenant in (HOUSE, each.tenant)]
+        return here[0] if here else "someone elsewhere"
 
     async def _job(self, asked: Asked) -> Card:
         job = await self._found(asked)
@@ -215,11 +216,11 @@ class Admin:
         return job
 
     async def _cancel(self, job: Job, asked: Asked) -> Card:
-        self._engine.cancel(job.id)
-        ended, first = await self._store.end(job.id, State.CANCELLED)
+        line = asked.line(job.id, job.state.value, "cancelled")
+        ended, first = await self._store.end(job.id, State.CANCELLED, line=line)
+        self._engine.cancel(job.id)  # only now: its own word of the end would come before the line
         if first:
             self._follower.finish(ended)
-            await self._store.note(asked.line(job.id, job.state.value, "cancelled"))
         return _done(f"Job {job.id} of {_owner(job)} is cancelled; nothing was charged.")
 
     async def _relax(self, job: Job, asked: Asked) -> Card:
@@ -233,9 +234,9 @@ class Admin:
             raise Refusal("Only a job that waits can be held; cancel it instead.", code="running")
         if job.id not in self._follower.lives:
             raise Refusal("Easel is not running, so nothing starts. Use /admin pause before it does.")
+        await self._store.note(asked.line(job.id, after="on hold" if held else "released"))
         self._brake.job(job.id, held=held)
         self._apply_brake()
-        await self._store.note(asked.line(job.id, after="on hold" if held else "released"))
         if held:
             return _done(f"Job {job.id} of {_owner(job)} is on hold. Let it go on with /admin job … release.")
         return _done(f"Job {job.id} of {_owner(job)} is in line again.")
@@ -285,11 +286,13 @@ class Admin:
         jobs = await self._store.recent(who, "" if asked.tenant == HOUSE else asked.tenant)
         last = jobs[0].origin.member if jobs else Member(tenant=asked.tenant, id=who, name=who)
         standing = await self._store.standing(replace(last, tenant=asked.tenant))
-        rules, now = Rules(standing, self._tiers, last), datetime.now(UTC)
+        rules, now = Rules(standing, self._tiers, last), self._store.now()
         lines = [f"Tier: {rules.tier.title}"]
         if jobs or asked.operator:  # what strangers used elsewhere is not for a place's administrators
             balances = await self._store.balances(standing.account, rules.tier)
             lines += [card.balance_line(each, now) for each in balances] or ["No limit."]
+        own = [policy.allowance(each.allowance) for each in standing.persons if each.allowance]
+        lines += [f"Their own allowance: {each}" for each in own]
         lines += [_blocked(each, now) for each in standing.persons if each.is_blocked(now)]
         lines += [f"Strikes: {each.strikes}" for each in standing.persons if each.strikes]
         lines += [_summary(job) for job in jobs] or ["Has asked for nothing here."]
@@ -317,28 +320,39 @@ class Admin:
             )
         return tier
 
+    async def _set_allowance(self, asked: Asked) -> Card:
+        """Everywhere, like a gift: an account is used in all places."""
+        who, allowance = self._whom(asked), _allowance(asked)
+        await self._store.change_person(
+            HOUSE, who, lambda before: replace(before, allowance=allowance), asked.note(who)
+        )
+        if allowance is None:
+            return _done(f"{who} has the allowance of their tier again.")
+        return _done(f"{who} may use {policy.allowance(allowance)}, whatever their tier.")
+
     async def _gift(self, asked: Asked) -> Card:
         who, seconds = self._whom(asked), asked.options["seconds"]
         gift = f"{card.amount(seconds)} s"
-        if not await self._store.give(who, seconds, asked.line(who, after=gift), asked.key):
+        if not await self._store.gift(who, seconds, asked.line(who), asked.key):
             return _done("That gift was given already.")
         return _done(f"{who} has {gift} more, to use whenever the allowance does not suffice.")
 
     async def _reset(self, asked: Asked) -> Card:
         who = self._whom(asked)
-        await self._store.begin_anew(who, asked.line(who, after="allowances unused"), asked.key)
+        await self._store.reset(who, asked.line(who), asked.key)
         return _done(f"What {who} used of their allowances is forgotten.")
 
     async def _block(self, asked: Asked) -> Card:
         who, hours = self._whom(asked), asked.options.get("hours")
         if who == asked.origin.member.id:
             raise Refusal("You cannot block yourself.")
-        until = datetime.now(UTC) + timedelta(hours=hours) if hours else None
+        now = self._store.now()
+        until = now + timedelta(hours=hours) if hours else None
         reason = _sentence(asked.options.get("reason", ""))
         await self._set_person(
             asked, who, lambda before: replace(before, blocked=True, until=until, reason=reason)
         )
-        end = f"until {card.moment(until, datetime.now(UTC))}" if until else "until /admin unblock"
+        end = f"until {card.moment(until, now)}" if until else "until /admin unblock"
         return _done(f"{who} is blocked {end}. What they have in line is painted; /admin job cancels it.")
 
     async def _unblock(self, asked: Asked) -> Card:
@@ -381,9 +395,7 @@ class Admin:
     async def _budget(self, asked: Asked) -> Card:
         if "seconds" not in asked.options:
             return await self._show_budgets(asked)
-        seconds, per = asked.options["seconds"], asked.options.get("per", "month")
-        channel = asked.options.get("channel", "")
-        allowance = Allowance(seconds=seconds, per=per) if seconds else None
+        channel, allowance = asked.options.get("channel", ""), _allowance(asked)
 
         def change(before: Policy) -> Policy:
             if channel:
@@ -402,7 +414,7 @@ class Admin:
         return _done(f"{what} may use {policy.allowance(allowance)}.")
 
     async def _show_budgets(self, asked: Asked) -> Card:
-        found, now = await self._store.policy(asked.tenant), datetime.now(UTC)
+        found, now = await self._store.policy(asked.tenant), self._store.now()
         if found.budget is None and not found.channel_budgets:
             return _card("Budgets", ["There are none. /admin budget with a number of seconds sets one."])
         budgets = [
@@ -551,6 +563,12 @@ def _longest(lives: Iterable[Life]) -> list[str]:
     return [
         f"The longest wait so far is {card.span(so_far)}; the last in line starts in {card.about(expected)}."
     ]
+
+
+def _allowance(asked: Asked) -> Allowance | None:
+    """What `seconds` and `per` say; none where that is 0."""
+    seconds, per = asked.options["seconds"], asked.options.get("per", "month")
+    return Allowance(seconds=seconds, per=per) if seconds else None
 
 
 def _blocked(person: Person, now: datetime) -> str:

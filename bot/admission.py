@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from bot import card, prompt, quota
 from bot.errors import Offer, Refusal
@@ -37,14 +37,14 @@ async def admit(store: Store, job: Job, rules: Rules, ask: Ask) -> tuple[Job, bo
     origin = job.origin
     budgets = rules.budgets(origin.member.tenant, origin.channel)
     try:
-        return await store.admit(job, tier=rules.tier, budgets=budgets)
+        return await store.admit(job, tier=rules.tier, budgets=budgets, periods=rules.periods)
     except TooManyWaiting as error:
         raise _too_many_waiting(error.waiting) from error
     except TooSoon as error:
         raise _too_soon(error, rules) from error
     except OverQuota as error:
         offers = tuple(_offers(job, error.balance, rules, ask))
-        raise _over_quota(job, error.balance, offers) from error
+        raise _over_quota(job, error.balance, offers, store.now()) from error
 
 
 def tightest(balances: Iterable[Balance]) -> Balance | None:
@@ -76,14 +76,14 @@ def _too_soon(error: TooSoon, rules: Rules) -> Refusal:
     )
 
 
-def _over_quota(job: Job, balance: Balance, offers: tuple[Offer, ...]) -> Refusal:
+def _over_quota(job: Job, balance: Balance, offers: tuple[Offer, ...], now: datetime) -> Refusal:
     left, cost = math.floor(balance.left), max(1, math.ceil(job.estimate))
     whose = f"{balance.name} has" if balance.name else "you have"
     of = f"{'its' if balance.name else 'your'} {balance.cap:,.0f} s"
     of += f" {'an' if balance.per == 'hour' else 'a'} {balance.per}" if balance.per else ""
     notice = f"This costs about {cost} s; {whose} {left:,} s left of {of}, so {cost - left} s are missing."
     if balance.resets:
-        notice += f" That {card.resets(balance, datetime.now(UTC))}."
+        notice += f" That {card.resets(balance, now)}."
     if not offers and job.estimate > balance.cap:
         notice += " Try a smaller size or fewer steps."
     return Refusal(notice, code="quota", offers=offers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bot.models import HOUSE, Job, State
+from bot.models import HOUSE, Job
 from engine.types import Engine
 
 
@@ -32,7 +32,9 @@ class Brake:
         (self._jobs.add if held else self._jobs.discard)(id)
 
     def apply(self, jobs: Iterable[Job]) -> None:
-        """Let the engine hold what is to be held, and let go what is not."""
+        """Let the engine hold what is to be held, and let go what is not.
+
+        What paints goes on; it is held when it loses its worker.
+        """
         for job in jobs:
-            if job.state is State.QUEUED:
-                (self._engine.hold if self.holds(job) else self._engine.unhold)(job.id)
+            (self._engine.hold if self.holds(job) else self._engine.unhold)(job.id)

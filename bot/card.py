@@ -407,15 +407,15 @@ def _lineage(job: Job, parents: Sequence[Job]) -> Iterator[str]:
         yield f"Origin: {_MADE.get(child.action, 'made from')} {of}{parent.id} “{clip(parent.prompt)}”"
 
 
-def queue(lanes: Sequence[Lane], jobs: Mapping[str, Job], member: Member) -> Card:
-    """Who waits and who paints, in the order of their turns. People of other places stay nameless."""
+def queue(lanes: Sequence[Lane], jobs: Mapping[str, Job], member: Member, account: str) -> Card:
+    """Who waits and who paints, in the order of their turns. Only those of `jobs` have names."""
     if not lanes:
         return Card(
             kind="text", title="In line", body=("Nobody waits. A prompt starts at once.",), private=True
         )
     shown = 15
     lines = [
-        f"{number}. {_who(lane, jobs, member)}: {_doing(lane)}"
+        f"{number}. {_who(lane, jobs, member, account)}: {_doing(lane)}"
         for number, lane in enumerate(lanes[:shown], start=1)
     ]
     if len(lanes) > shown:
@@ -426,13 +426,11 @@ def queue(lanes: Sequence[Lane], jobs: Mapping[str, Job], member: Member) -> Car
     return Card(kind="text", title="In line", facts=facts, body=tuple(lines), private=True)
 
 
-def _who(lane: Lane, jobs: Mapping[str, Job], member: Member) -> str:
-    if lane.user == member.id:
+def _who(lane: Lane, jobs: Mapping[str, Job], member: Member, account: str) -> str:
+    if lane.user == account:
         return "you"
-    if lane.tenant != member.tenant:
-        return "someone elsewhere"
     known = (jobs[id].origin.member.name for id in (*lane.running, *lane.waiting) if id in jobs)
-    return next(known, "someone")
+    return next(known, "someone" if lane.tenant == member.tenant else "someone elsewhere")
 
 
 def _doing(lane: Lane) -> str:
@@ -545,6 +543,14 @@ def linked(members: Sequence[str]) -> Card:
     names = f"{', '.join(members[:-1])} and {members[-1]}" if len(members) > 1 else members[0]
     body = (f"{names} share one account now: its allowance, its history and its place in the line.",)
     return Card(kind="text", title="Linked", body=body, private=True)
+
+
+def unlinked() -> Card:
+    body = (
+        "You have an account of your own again. What the shared one has used counts in both; its gifts, and "
+        "what you have in line, stay with it.",
+    )
+    return Card(kind="text", title="No longer linked", body=body, private=True)
 
 
 TEAM_SPAN = timedelta(days=7)

@@ -338,6 +338,12 @@ COMMANDS: tuple[Command, ...] = (
                 maximum=40,
                 default="you get a code to type on the other side",
             ),
+            Option(
+                name="leave",
+                kind="boolean",
+                help="Leave the account that you share, with an own one that has used as much.",
+                default="no",
+            ),
         ),
     ),
     Command(
@@ -390,6 +396,13 @@ TIER = Option(
     completes="tiers",
     example="team",
 )
+PER = Option(
+    name="per",
+    kind="text",
+    help="In which period.",
+    choices=("hour", "day", "week", "month"),
+    default="month",
+)
 REASON = Option(name="reason", kind="text", help="Why; they are told.", maximum=300)
 RULE = Option(
     name="rule",
@@ -428,6 +441,25 @@ ADMINISTRATION: tuple[Command, ...] = (
         help="Give a person a tier of their own here, whatever their roles.",
         options=(PERSON, TIER),
         examples=("discord:123 team",),
+    ),
+    Command(
+        name="admin set",
+        help="Give a person an allowance of their own, everywhere, in place of their tier's.",
+        operator=True,
+        options=(
+            PERSON,
+            Option(
+                name="seconds",
+                kind="number",
+                help="How many device-seconds; 0 leaves it to their tier again.",
+                required=True,
+                minimum=0,
+                maximum=MAX_SECONDS,
+                example="7200",
+            ),
+            PER,
+        ),
+        examples=("discord:123 7200 per: week",),
     ),
     Command(
         name="admin gift",
@@ -506,13 +538,7 @@ ADMINISTRATION: tuple[Command, ...] = (
                 example="7200",
                 default="show the budgets",
             ),
-            Option(
-                name="per",
-                kind="text",
-                help="In which period.",
-                choices=("hour", "day", "week", "month"),
-                default="month",
-            ),
+            PER,
             replace(CHANNEL, default="the whole place"),
         ),
         examples=("7200 per: week channel: #spring-campaign",),

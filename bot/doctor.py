@@ -26,7 +26,7 @@ from PIL import Image
 from bot.errors import StoreError
 from bot.moderation.pictures import NotSeen, look_once
 from bot.settings import Settings
-from bot.store import look_at
+from bot.store import Store, look_at
 from engine import catalog
 from engine.errors import EngineError, ModelNotLoaded
 from engine.memory import MEMORY
@@ -42,6 +42,15 @@ class Finding:
     ok: bool | None
     detail: str
     remedy: str = ""  # one sentence, where `ok` is False
+
+
+async def rebuild(settings: Settings) -> None:
+    """Compute every balance again, from the ledger alone. Raises StoreInUse while Easel runs, StoreError."""
+    store = await Store.open(settings.database_url)
+    try:
+        await store.rebuild()
+    finally:
+        await store.close()
 
 
 async def examine(settings: Settings, *, env_file: str | Path = ".env") -> list[Finding]:
@@ -140,7 +149,9 @@ def _database(url: str) -> Finding:
         return Finding("Database", False, str(error), remedy)
     detail = f"{facts.database}, schema {facts.revision or 'none'}"
     if facts.problem:
-        return Finding("Database", False, f"{detail}; {facts.problem}", "Put a backup in its place.")
+        by_ledger = "Stop Easel, and run `python -m bot doctor --rebuild`."
+        remedy = by_ledger if "ledger" in facts.problem else "Put a backup in its place."
+        return Finding("Database", False, f"{detail}; {facts.problem}", remedy)
     return Finding("Database", True, detail)
 
 

@@ -107,11 +107,13 @@ class Follower:
             Failed: self._failed,
         }
 
-    def begin(self, job: Job, tier: Tier | None = None, balance: Balance | None = None) -> Place | None:
-        """Hand an admitted job to the engine."""
+    def begin(
+        self, job: Job, tier: Tier | None = None, balance: Balance | None = None, *, home: str = ""
+    ) -> Place | None:
+        """Hand an admitted job to the engine; `home` is the tenant in whose lane its account stands."""
         life = self.lives[job.id] = Life(job, tier, balance)
         try:
-            life.place = life.shown = self._engine.submit(engine_job(job, tier))
+            life.place = life.shown = self._engine.submit(engine_job(job, tier, home))
             self._keep_back(life)
         except EngineError as error:
             self._put(life, Failed(job=job.id, error=error, device_seconds=0.0))
@@ -309,13 +311,13 @@ class Follower:
             life.job = replace(life.job, pictures=(*life.job.pictures, picture))
 
 
-def engine_job(job: Job, tier: Tier | None = None) -> EngineJob:
+def engine_job(job: Job, tier: Tier | None = None, home: str = "") -> EngineJob:
     """The job as the engine sees it: no names, no chat."""
     member = job.origin.member
     return EngineJob(
         id=job.id,
         request=job.request,
-        tenant=member.tenant,
+        tenant=home or member.tenant,
         user=job.account or member.id,
         user_weight=tier.weight if tier else 1.0,
         cost=job.estimate,

@@ -255,6 +255,7 @@ class Person:
     tenant: str = ""
     member: str = ""
     tier: str = ""  # instead of what roles give
+    allowance: Allowance | None = None  # instead of their tier's
     blocked: bool = False
     until: datetime | None = None  # when the block ends by itself; None: never
     reason: str = ""  # one sentence, shown to the person
@@ -268,7 +269,9 @@ class Person:
 class Standing:
     """All that is written down about a member and the place where they are."""
 
+    at: datetime
     account: str  # who pays
+    home: str = ""  # the tenant in whose lane all who share the account stand; empty: each where they ask
     house: Policy = Policy()
     place: Policy = Policy()
     persons: tuple[Person, ...] = ()  # of all who share the account; here and everywhere

@@ -53,17 +53,23 @@ def authorize(command: Command, origin: Origin, operators: Collection[str]) -> N
 class Rules:
     """What holds for one person in one place right now."""
 
-    def __init__(self, standing: Standing, tiers: Tiers, member: Member, now: datetime | None = None) -> None:
+    def __init__(self, standing: Standing, tiers: Tiers, member: Member) -> None:
         self._standing = standing
         self._policies = (standing.house, standing.place)
-        self._now = now or datetime.now(UTC)
         self.account = standing.account
-        self.tier = self._tier(tiers, member)
+        self.home = standing.home or member.tenant
+        self._persons = sorted(  # the operator's word first, then the member's own name
+            standing.persons, key=lambda each: (each.tenant != HOUSE, each.member != member.id)
+        )
+        own = tuple(each.allowance for each in self._persons if each.allowance)
+        tier = self._tier(tiers, member)
+        self.tier = replace(tier, allowances=own[:1]) if own else tier
+        self.periods = (*tiers.periods, *own)  # in which the account's use is counted
 
     def _tier(self, tiers: Tiers, member: Member) -> Tier:
         """Their own, or that of their roles, or the place's, or everyone's; never one that is gone."""
-        for name in self._own_tiers(member):
-            if tier := tiers.named(name):
+        for person in self._persons:
+            if tier := tiers.named(person.tier):
                 return tier
         by_role = [
             policy.roles[role] for policy in self._policies for role in member.roles if role in policy.roles
@@ -72,20 +78,15 @@ class Rules:
         usual = next(tier for name in ordered if name and (tier := tiers.named(name)))
         return tiers.first(by_role) or usual
 
-    def _own_tiers(self, member: Member) -> list[str]:
-        """The operator's word first, then the member's before that of whoever shares the account."""
-        persons = sorted(
-            self._standing.persons, key=lambda each: (each.tenant != HOUSE, each.member != member.id)
-        )
-        return [each.tier for each in persons if each.tier]
-
     # ---- may they ask at all
 
     def check_person(self) -> None:
         """Raises Refusal when they are blocked here or everywhere."""
-        for person in self._standing.persons:
-            if person.is_blocked(self._now):
-                until = "" if person.until is None else f" until {card.moment(person.until, self._now)}"
+        for person in self._persons:
+            if person.is_blocked(self._standing.at):
+                until = (
+                    "" if person.until is None else f" until {card.moment(person.until, self._standing.at)}"
+                )
                 reason = f" {person.reason}" if person.reason else ""
                 raise Refusal(
                     f"You cannot use Easel here{until}.{reason} An administrator can lift this.",

@@ -75,28 +75,30 @@ class Privacy:
         return found
 
     async def _documents(self, members: Sequence[str], jobs: Sequence[Job]) -> dict[str, bytes]:
-        account = await self._store.account_of(members[0])
         about = {
             "exported": datetime.now(UTC),
             "identities": list(members),
             "preferences": {member: asdict(await self._store.preferences(member)) for member in members},
+            "set by administrators": [asdict(each) for each in await self._store.persons_of(members)],
             "strikes": [asdict(strike) for strike in await self._store.strikes_of(members)],
             "reported": [{"job": job, "at": at} for job, at in await self._store.reports_of(members)],
         }
         return {
             "about.json": _json(about),
             "jobs.json": _json([_told(job) for job in jobs]),
-            "ledger.csv": await self._ledger(account),
+            "ledger.csv": await self._ledger(members),
         }
 
-    async def _ledger(self, account: str) -> bytes:
+    async def _ledger(self, members: Sequence[str]) -> bytes:
+        """Of their account, and of what was theirs before they were linked."""
         text = io.StringIO()
         table = csv.writer(text)
         table.writerow(("at", "kind", "bucket", "device_seconds", "job"))
-        async for line in self._store.lines(account=account):
-            table.writerow(
-                (line.at.isoformat(), line.kind, line.bucket, f"{line.seconds:.3f}", line.job or "")
-            )
+        for account in sorted({*members, await self._store.account_of(members[0])}):
+            async for line in self._store.lines(account=account):
+                table.writerow(
+                    (line.at.isoformat(), line.kind, line.bucket, f"{line.seconds:.3f}", line.job or "")
+                )
         return text.getvalue().encode()
 
     # ---- being forgotten
@@ -126,7 +128,7 @@ class Privacy:
         """Delete what is older than RETENTION_DAYS. Raises StoreError."""
         if not self._retention:
             return
-        before = datetime.now(UTC) - timedelta(days=self._retention)
+        before = self._store.now() - timedelta(days=self._retention)
         while gone := await self._store.expire(before):
             log.info("old jobs deleted", jobs=gone, days=self._retention)
 

@@ -60,7 +60,7 @@ class Reviews:
 
     async def _explain(self, strike: Strike) -> str:
         if strike.cool_off:
-            until = card.moment(strike.cool_off, datetime.now(UTC))
+            until = card.moment(strike.cool_off, self._store.now())
             return f"{strike.explained} You can use Easel again from {until}."
         count = len(await self._store.strikes(strike.member, strike.tenant))
         return f"This counts as strike {count}; {LIMIT} within 30 days bring a cool-off of a day."

@@ -40,7 +40,7 @@ from bot.commands import Completes, Unusable
 from bot.courier import Courier
 from bot.errors import Refusal, StoreError
 from bot.follower import Follower
-from bot.models import HOUSE, Balance, Job, Member, Origin, State, Tier, new_id
+from bot.models import HOUSE, AuditLine, Balance, Job, Member, Origin, State, Tier, new_id
 from bot.moderation import Classifier, Eyes, Unseeing
 from bot.overview import Overview
 from bot.policy import Rules
@@ -293,12 +293,12 @@ class Studio:
         return job
 
     async def _owns(self, job: Job, member: Member) -> bool:
-        """Whether the job is the member's, perhaps asked for under another name of theirs."""
+        """Whether the job is the member's: asked for here, or anywhere by someone with linked names."""
         owner = job.origin.member
-        if owner.id == member.id:
-            return owner.tenant == member.tenant
-        account = await self._store.account_of(member.id)
-        return account == await self._store.account_of(owner.id)
+        if (owner.id, owner.tenant) == (member.id, member.tenant):
+            return True
+        names = await self._store.sharing(member.id)
+        return len(names) > 1 and owner.id in names
 
     async def jobs(self, member: Member, **filters: Any) -> list[Job]:
         """`Store.jobs`, as far as the member may see them."""
@@ -514,7 +514,7 @@ class Studio:
         log.info("job accepted", job_id=job.id, action=job.action, estimate=round(estimate, 2))
         if balance:
             balance = replace(balance, used=balance.used + estimate)
-        return Receipt(job=job, place=self._follower.begin(job, rules.tier, balance))
+        return Receipt(job=job, place=self._follower.begin(job, rules.tier, balance, home=rules.home))
 
     async def _balances(self, rules: Rules, origin: Origin) -> list[Balance]:
         budgets = rules.budgets(origin.member.tenant, origin.channel)
@@ -538,7 +538,8 @@ class Studio:
     async def _queue(self, options: dict[str, Any], origin: Origin) -> Card:
         lives = self._follower.lives
         visible = {id: life.job for id, life in lives.items() if _may_see(life.job, origin.member)}
-        return card.queue(self.line(), visible, origin.member)
+        account = await self._store.account_of(origin.member.id)
+        return card.queue(self.line(), visible, origin.member, account)
 
     async def _cancel_one(self, options: dict[str, Any], origin: Origin) -> Card:
         member = origin.member
@@ -569,7 +570,7 @@ class Studio:
         models = rules.models(self._engine.models())
         cost = self._engine.estimate(prompt.compose(ordinary, models, rules.tier))
         recent = await self.jobs(origin.member, user=origin.member.id, states=(State.RENDERED,), limit=5)
-        return card.quota(rules.tier, await self._balances(rules, origin), recent, datetime.now(UTC), cost)
+        return card.quota(rules.tier, await self._balances(rules, origin), recent, self._store.now(), cost)
 
     async def _styles(self, options: dict[str, Any], origin: Origin) -> Card:
         rules = await self.rules(origin.member)
@@ -586,11 +587,15 @@ class Studio:
         return card.settings(after)
 
     async def _link(self, options: dict[str, Any], origin: Origin) -> Card:
-        """A code to type elsewhere, or two names of one person joined by one."""
-        if "code" not in options:
-            return card.link_code(await self._store.link_code(origin.member.id))
+        """A code to type elsewhere, two names joined by one, or a name that leaves the others."""
+        me = origin.member.id
         try:
-            account = await self._store.link(options["code"], origin.member.id)
+            if options.get("leave"):
+                await self._store.unlink(me)
+                return card.unlinked()
+            if "code" not in options:
+                return card.link_code(await self._store.link_code(me))
+            account = await self._store.link(options["code"], me)
         except LinkRefused as error:
             raise Refusal(str(error), code="link") from error
         return card.linked(await self._store.members_of(account))
@@ -628,8 +633,10 @@ class Studio:
 
     async def _share(self, action: Action, job: Job, origin: Origin) -> Card:
         """A private result becomes everybody's; where else it is shown is the adapter's to do."""
-        if job.origin.member.id != origin.member.id:
+        if not await self._owns(job, origin.member):
             raise Refusal("Only the person who asked for these pictures can share them.", code="forbidden")
+        if job.origin.member.tenant != origin.member.tenant:
+            raise Refusal("These pictures can be shared where they were asked for.", code="forbidden")
         if job.state is not State.RENDERED:
             raise Refusal("Only finished pictures can be shared.", code="no_picture")
         return self.card(await self._store.publish(job.id))
@@ -638,23 +645,22 @@ class Studio:
         await self._check_owner(job, origin.member, "cancel")
         if job.state.ended:
             raise Refusal("That job has ended already.", code="ended")
-        self._engine.cancel(job.id)
-        ended, first = await self._store.end(job.id, State.CANCELLED)
+        line = self._admin.line("cancel", job, origin, "cancelled")
+        ended, first = await self._store.end(job.id, State.CANCELLED, line=line)
+        self._engine.cancel(job.id)  # only now: its own word of the end would come before the line
         if first:
             self._follower.finish(ended)
-            await self._admin.note("cancel", job, origin)
         return self.card(ended)
 
     async def _delete(self, action: Action, job: Job, origin: Origin) -> Card:
         await self._check_owner(job, origin.member, "delete")
-        await self._remove(job)
-        await self._admin.note("delete", job, origin)
+        await self._remove(job, self._admin.line("delete", job, origin, "deleted"))
         return card.deleted(job)  # its files are left to the sweep
 
     async def _check_owner(self, job: Job, member: Member, verb: str) -> None:
-        owner = job.origin.member
-        if not (member.admin or owner.id == member.id or await self._owns(job, member)):
-            raise Refusal(f"Only {owner.name} or an administrator can {verb} that.", code="forbidden")
+        if not (member.admin or await self._owns(job, member)):
+            owner = job.origin.member.name
+            raise Refusal(f"Only {owner} or an administrator can {verb} that.", code="forbidden")
 
     async def _report(self, action: Action, job: Job, origin: Origin) -> Card:
         return await self._reviews.report(job, origin)
@@ -678,10 +684,11 @@ class Studio:
         await self.sweep()
         return done
 
-    async def _remove(self, job: Job) -> None:
+    async def _remove(self, job: Job, line: AuditLine | None = None) -> None:
         """End a job wherever it is, and delete it."""
+        deleted = await self._store.delete(job.id, line)
         self._engine.cancel(job.id)
-        self._follower.finish(await self._store.delete(job.id))
+        self._follower.finish(deleted)
 
     # ---- in the background
 
@@ -711,7 +718,7 @@ class Studio:
             if job.state is State.RUNNING:
                 await self._store.died(job.id, job.deaths)
             rules = await self.rules(job.origin.member)
-            self._follower.begin(replace(job, state=State.QUEUED), rules.tier)
+            self._follower.begin(replace(job, state=State.QUEUED), rules.tier, home=rules.home)
         owed = await self._store.undelivered()
         for job in owed:
             self._courier.show(job)

@@ -33,6 +33,12 @@ class Tiers:
     def default(self) -> Tier:
         return next(tier for tier in self.all if tier.name == DEFAULT)
 
+    @property
+    def periods(self) -> tuple[Allowance, ...]:
+        """An allowance for each period that any tier has."""
+        found = {(each.per, each.rolling, each.zone): each for tier in self.all for each in tier.allowances}
+        return tuple(found.values())
+
     def named(self, name: str) -> Tier | None:
         """The tier of that name, in any case; None when there is none (any more)."""
         return next((tier for tier in self.all if tier.name == name.casefold()), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from engine.catalog import Catalog
+from engine.catalog import Catalog, Entry
 from engine.errors import UnknownModel
 from engine.types import GenerationRequest
 
@@ -15,30 +15,40 @@ def smoothed(before: float, measured: float, weight: float) -> float:
 
 
 class RequestCosts:
-    """Expected device-seconds of a request: a rate for each model, learned from what was measured."""
+    """Expected device-seconds of a request, learned from what was measured.
+
+    A rate for each model, and for each size and number of steps it was asked for: neither is in proportion.
+    """
 
     _WEIGHT = 0.2
+    _KINDS = 1024  # remembered at most, the latest
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._rates: dict[tuple[str, bool], float] = {}
+        self._rates: dict[Hashable, float] = {}
 
     def estimate(self, request: GenerationRequest) -> float:
         """Raises UnknownModel."""
         entry = self._catalog.entry(request.model)
-        return self._rates.get(_kind(request), entry.seconds) * entry.units(request)
+        known = (self._rates[kind] for kind in _kinds(request, entry) if kind in self._rates)
+        return next(known, entry.seconds) * entry.units(request)
 
     def observe(self, request: GenerationRequest, seconds: float) -> None:
         try:
-            rate = seconds / self._catalog.entry(request.model).units(request)
+            entry = self._catalog.entry(request.model)
         except UnknownModel:  # measured when it was still offered
             return
-        kind = _kind(request)
-        self._rates[kind] = smoothed(self._rates.get(kind, rate), rate, self._WEIGHT)
+        rate = seconds / entry.units(request)
+        for kind in _kinds(request, entry):
+            self._rates[kind] = smoothed(self._rates.pop(kind, rate), rate, self._WEIGHT)
+        while len(self._rates) > self._KINDS:
+            del self._rates[next(iter(self._rates))]
 
 
-def _kind(request: GenerationRequest) -> tuple[str, bool]:
-    return request.model, request.upscale > 1
+def _kinds(request: GenerationRequest, entry: Entry) -> tuple[Hashable, Hashable]:
+    """What a rate is learned for: the narrower kind, then the wider one."""
+    model = request.model, request.upscale > 1
+    return (*model, request.width, request.height, entry.steps_run(request)), model
 
 
 class PassCosts:

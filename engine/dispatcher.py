@@ -122,9 +122,13 @@ class Dispatcher:
         return False
 
     def hold(self, job: str) -> bool:
+        for desk in self._desks:
+            desk.hold(job)
         return self._queue.hold(job)
 
     def unhold(self, job: str) -> bool:
+        for desk in self._desks:
+            desk.unhold(job)
         return self._queue.unhold(job)
 
     def relax(self, job: str) -> bool:
@@ -279,12 +283,15 @@ class Dispatcher:
     def _line_up_again(self, desk: Desk, event: Restarted) -> None:
         """A job has left its worker unfinished."""
         spent, unwanted = desk.spent.get(event.job, 0.0), desk.unwanted(event.job)
+        held = desk.holds(event.job)
         job = replace(desk.dismiss(event.job), deaths=event.deaths)
         self._queue.settle(job.id, spent)
         if error := _verdict(job, unwanted):
             self._events.put_nowait(Failed(job=job.id, error=error, device_seconds=spent))
         else:
             self._queue.put(job, first=True)
+            if held:
+                self._queue.hold(job.id)
             self._events.put_nowait(event)
 
     def _tell_those_who_wait(self) -> None:
@@ -323,6 +330,7 @@ class Desk:
         self.idle.set()
         self._sent: set[str] = set()  # the worker knows these
         self._cancelled: set[str] = set()
+        self._held: set[str] = set()  # these wait, if they come to wait again
         self._errands: dict[asyncio.Task[None], str] = {}
 
     def admit(self, job: EngineJob) -> None:
@@ -333,6 +341,7 @@ class Desk:
         self.spent.pop(job_id, None)
         self._sent.discard(job_id)
         self._cancelled.discard(job_id)
+        self._held.discard(job_id)
         job = self.residents.pop(job_id)
         if not self.residents:
             self.idle.set()
@@ -374,6 +383,16 @@ class Desk:
 
     def unwanted(self, job_id: str) -> bool:
         return job_id in self._cancelled
+
+    def hold(self, job_id: str) -> None:
+        if job_id in self.residents:
+            self._held.add(job_id)
+
+    def unhold(self, job_id: str) -> None:
+        self._held.discard(job_id)
+
+    def holds(self, job_id: str) -> bool:
+        return job_id in self._held
 
     def errand(self, work: Coroutine[Any, Any, None], job_id: str) -> None:
         """Do something for a job without waiting for it."""

@@ -232,7 +232,8 @@ class Engine(Protocol):
     def hold(self, job: str) -> bool:
         """Let a waiting job pass over its turns until `unhold`. False when it does not wait.
 
-        Called right after `submit`, it comes before the job could start.
+        Called right after `submit`, it comes before the job could start. One that is inside goes on there,
+        and is held when it comes to wait again.
         """
         ...
 

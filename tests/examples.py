@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.models import Allowance, Job, Member, Origin, Tier, new_id
+from bot.models import Allowance, AuditLine, Job, Member, Origin, Tier, new_id
 from engine.types import GenerationRequest, ModelInfo
 
 TINY = ModelInfo(
@@ -45,3 +45,9 @@ def a_tier(seconds: float = 1000.0, **fields: Any) -> Tier:
     """A tier of so many device-seconds in a UTC day; `fields` replace those of Tier."""
     allowances = (Allowance(seconds=seconds, per="day"),)
     return replace(Tier(name="everyone", title="Everyone", allowances=allowances, waiting=10**6), **fields)
+
+
+def a_line(by: str = "web:op", **fields: Any) -> AuditLine:
+    """What an administrator did; `fields` replace those of AuditLine."""
+    line = AuditLine(at=datetime.now(UTC), by=by, name="Op", surface="web", tenant="web:local", what="test")
+    return replace(line, **fields)

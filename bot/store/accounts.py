@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from statistics import median, quantiles
 from typing import Any
@@ -11,10 +12,10 @@ from sqlalchemy import Select, select
 from sqlmodel import Session
 
 from bot import quota
-from bot.models import Accuracy, Balance, Budget, LedgerLine, State, Tier
+from bot.models import Accuracy, AuditLine, Balance, Budget, LedgerLine, State, Tier
 from bot.store import identities, ledger
 from bot.store.database import Database
-from bot.store.rows import table_of
+from bot.store.rows import table_of, write_down
 from bot.store.tables import JobRow, LedgerRow
 
 _PAGE = 1000  # lines read at a time
@@ -36,17 +37,39 @@ class Accounts(Database):
 
         return await self._read(work)
 
-    async def gift(self, account: str, seconds: float, *, by: str, key: str) -> bool:
-        """Give device-seconds that no period ends; False when this key was used before. Raises ValueError."""
+    async def gift(self, member: str, seconds: float, line: AuditLine, key: str) -> bool:
+        """Give the member's account device-seconds that no period ends; False when this key was used before.
+
+        The audit's line is told what was before and after. Raises ValueError.
+        """
         amount, now = quota.gift_ms(seconds), self._clock()
-        return await self._write(
-            lambda session: ledger.gift(session, account, amount, by=by, key=key, now=now)
+        return await self._administer(
+            member, line, lambda session, of: ledger.gift(session, of, amount, by=line.by, key=key, now=now)
         )
 
-    async def reset(self, account: str, *, by: str, key: str) -> bool:
-        """Forget what was charged in the present periods; False when this key was used before."""
+    async def reset(self, member: str, line: AuditLine, key: str) -> bool:
+        """Forget what the account was charged in its present periods; False when this key was used before."""
         now = self._clock()
-        return await self._write(lambda session: ledger.reset(session, account, by=by, key=key, now=now))
+        return await self._administer(
+            member, line, lambda session, of: ledger.reset(session, of, by=line.by, key=key, now=now)
+        )
+
+    async def _administer(self, member: str, line: AuditLine, change: Callable[[Session, str], bool]) -> bool:
+        now = self._clock()
+
+        def work(session: Session) -> bool:
+            account = identities.locked_account_of(session, member)
+            before = ledger.told(session, account, now)
+            if not change(session, account):
+                return False
+            write_down(session, replace(line, before=before, after=ledger.told(session, account, now)))
+            return True
+
+        return await self._write(work)
+
+    async def rebuild(self) -> None:
+        """Compute every balance again, from the ledger alone."""
+        await self._write(ledger.rebuild)
 
     # ---- who shares an account
 

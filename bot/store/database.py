@@ -121,6 +121,10 @@ class Database:
         """
         return await asyncio.to_thread(cls, url, clock, shared)
 
+    def now(self) -> datetime:
+        """The time that periods, blocks and ages are counted by; the machine's may jump."""
+        return self._clock()
+
     async def close(self) -> None:
         """Finish what was asked for, then let go of the database. Closing twice is fine."""
         writer, self._writer = self._writer, None

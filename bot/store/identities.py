@@ -7,7 +7,7 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import bindparam, delete, or_, select, update
+from sqlalchemy import bindparam, case, delete, or_, select, update
 from sqlmodel import Session
 
 from bot.errors import EaselError
@@ -71,6 +71,11 @@ def members_of(session: Session, account: str) -> list[str]:
     return sorted(session.connection().scalars(query)) or [account]
 
 
+def home_of(session: Session, account: str) -> str:
+    """The tenant where the account first asked; empty: nowhere yet."""
+    return session.connection().scalar(select(_accounts.c.home).where(_accounts.c.id == account)) or ""
+
+
 _ACCOUNT = select(_identities.c.account).where(_identities.c.member == bindparam("who"))
 
 
@@ -81,19 +86,23 @@ _ENTER = (
     update(_accounts)
     .where(_accounts.c.id == bindparam("of"), _accounts.c.closed.is_(False))
     .where(or_(_accounts.c.accepted.is_(None), _accounts.c.accepted <= bindparam("latest")))
-    .values(accepted=bindparam("now"))
+    .values(
+        accepted=bindparam("now"),
+        home=case((_accounts.c.home == "", bindparam("here")), else_=_accounts.c.home),
+    )
 )
 _FAR = datetime.max.replace(tzinfo=UTC)
 
 
-def enter(session: Session, account: str, cooldown: float, now: datetime) -> bool:
+def enter(session: Session, account: str, tenant: str, cooldown: float, now: datetime) -> bool:
     """Lock the account and note a request; False when it was merged into another. Raises TooSoon."""
     latest = now - timedelta(seconds=cooldown) if cooldown > 0 else _FAR
-    values = {"of": account, "latest": latest, "now": now}
+    values = {"of": account, "here": tenant, "latest": latest, "now": now}
+    new = {"id": account, "accepted": now, "closed": False, "home": tenant}
     for _ in range(2):  # the second time where another process has just made the row
         if session.connection().execute(_ENTER, values).rowcount:
             return True
-        if insert_once(session, AccountRow, {"id": account, "accepted": now, "closed": False}, ("id",)):
+        if insert_once(session, AccountRow, new, ("id",)):
             return True
     row = session.connection().execute(select(_accounts).where(_accounts.c.id == account)).one()
     if not row.closed:
@@ -105,9 +114,19 @@ def enter(session: Session, account: str, cooldown: float, now: datetime) -> boo
 def lock(session: Session, *accounts: str) -> None:
     """Decide alone about accounts until the transaction ends."""
     for account in sorted(accounts):
-        insert_once(session, AccountRow, {"id": account, "accepted": None, "closed": False}, ("id",))
+        new = {"id": account, "accepted": None, "closed": False, "home": ""}
+        insert_once(session, AccountRow, new, ("id",))
         row = select(_accounts.c.id).where(_accounts.c.id == account)
         session.connection().execute(row.with_for_update())
+
+
+def locked_account_of(session: Session, member: str) -> str:
+    """The member's account, which cannot be merged into another until the transaction ends."""
+    while True:
+        account = account_of(session, member)
+        lock(session, account)
+        if account_of(session, member) == account:
+            return account
 
 
 # ---- sharing one

@@ -67,6 +67,12 @@ def own(session: Session, account: str, tier: Tier, now: datetime) -> list[Bucke
     return shared(session, mine, now) or [Bucket(account, UNLIMITED, _BOUNDLESS, None)]
 
 
+def beside(session: Session, account: str, periods: Iterable[Allowance], now: datetime) -> list[Bucket]:
+    """Where an account's use is counted without a limit, for the places where it has another tier."""
+    unlimited = (Budget(account=account, name="", allowance=each) for each in periods)
+    return [replace(each, cap_ms=_BOUNDLESS) for each in shared(session, unlimited, now)]
+
+
 def shared(session: Session, budgets: Iterable[Budget], now: datetime) -> list[Bucket]:
     """Where budgets are counted at `now`; buckets may not exist yet."""
     return [_bucket(session, each, now) for each in budgets]
@@ -324,6 +330,16 @@ def _balance(session: Session, bucket: Bucket) -> Balance:
         name=bucket.budget.name if bucket.budget else "gift",
         per=bucket.budget.allowance.per if bucket.budget else None,
     )
+
+
+def told(session: Session, account: str, now: datetime) -> str:
+    """What the account has used of each of its present buckets, as text for the audit."""
+    return "; ".join(map(_told, _present(session, account, now)))
+
+
+def _told(row: Any) -> str:
+    cap = f" of {row.cap_ms / 1000:g}" if row.cap_ms < _BOUNDLESS else ""
+    return f"{row.bucket}: {row.used_ms / 1000:g}{cap} s"
 
 
 def _last_to_reset(session: Session, buckets: Sequence[Bucket]) -> Balance:

@@ -8,14 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import or_, select, update
 from sqlmodel import Session
 
-from bot import quota
 from bot.models import HOUSE, AuditLine, Job, Member, Person, Policy, Preferences, Standing, State
 from bot.store import identities, ledger
 from bot.store.database import Database
-from bot.store.rows import insert_once, table_of, with_pictures
+from bot.store.rows import insert_once, person, table_of, with_pictures, write_down
 from bot.store.tables import AuditRow, JobRow, PersonRow, PolicyRow, PreferencesRow
 
 _POLICY = TypeAdapter(Policy)
@@ -37,13 +36,17 @@ class People(Database):
     async def standing(self, member: Member) -> Standing:
         """All that is written down about a member and the place where they are."""
 
+        now = self._clock()
+
         def work(session: Session) -> Standing:
             policies = _policies_of(session, HOUSE, member.tenant)
             account = identities.account_of(session, member.id)
             sharing = {member.id, *identities.members_of(session, account)}
             own = session.get(PreferencesRow, member.id)
             return Standing(
+                at=now,
                 account=account,
+                home=identities.home_of(session, account) if len(sharing) > 1 else "",
                 house=policies.get(HOUSE, Policy()),
                 place=policies.get(member.tenant, Policy()),
                 persons=tuple(_persons(session, sharing, {HOUSE, member.tenant})),
@@ -76,7 +79,7 @@ class People(Database):
             if after != before:
                 values = {"policy": _POLICY.dump_python(after, mode="json")}
                 session.connection().execute(update(_policies).where(this).values(values))
-                _write_down(session, note(before, after))
+                write_down(session, note(before, after))
             return after
 
         return await self._write(work)
@@ -91,38 +94,12 @@ class People(Database):
             insert_once(session, PersonRow, new, ("tenant", "member"))
             this = (_people.c.tenant == tenant, _people.c.member == member)
             row = session.connection().execute(select(_people).where(*this).with_for_update()).one()
-            before = Person(**row._mapping)
+            before = person(row)
             after = replace(change(before), tenant=tenant, member=member)
             if after != before:
                 session.connection().execute(update(_people).where(*this).values(**asdict(after)))
-                _write_down(session, note(before, after))
+                write_down(session, note(before, after))
             return after
-
-        return await self._write(work)
-
-    async def give(self, member: str, seconds: float, line: AuditLine, key: str) -> bool:
-        """Give device-seconds to the member's account; False when this key was used before."""
-        amount, now = quota.gift_ms(seconds), self._clock()
-
-        def work(session: Session) -> bool:
-            account = _locked_account(session, member)
-            done = ledger.gift(session, account, amount, by=line.by, key=key, now=now)
-            if done:
-                _write_down(session, line)
-            return done
-
-        return await self._write(work)
-
-    async def begin_anew(self, member: str, line: AuditLine, key: str) -> bool:
-        """Forget what the account used in its present periods; False when this key was used before."""
-        now = self._clock()
-
-        def work(session: Session) -> bool:
-            account = _locked_account(session, member)
-            done = ledger.reset(session, account, by=line.by, key=key, now=now)
-            if done:
-                _write_down(session, line)
-            return done
 
         return await self._write(work)
 
@@ -135,14 +112,14 @@ class People(Database):
             changed = session.connection().execute(update(_jobs).where(*waits).values(relaxed=True))
             if changed.rowcount:
                 ledger.let_go(session, id, now)
-                _write_down(session, line)
+                write_down(session, line)
             return bool(changed.rowcount)
 
         return await self._write(work)
 
     async def note(self, line: AuditLine) -> None:
         """Write down what changed nothing here."""
-        await self._write(lambda session: _write_down(session, line))
+        await self._write(lambda session: write_down(session, line))
 
     async def audit(
         self,
@@ -191,20 +168,7 @@ def _policies_of(session: Session, *tenants: str) -> dict[str, Policy]:
 def _persons(session: Session, members: set[str] | None, tenants: set[str]) -> list[Person]:
     query = select(_people).where(_people.c.tenant.in_(tenants)).order_by(_people.c.member)
     query = query if members is None else query.where(_people.c.member.in_(members))
-    return [Person(**row._mapping) for row in session.connection().execute(query)]
-
-
-def _locked_account(session: Session, member: str) -> str:
-    """The member's account, which cannot be merged into another before the transaction ends."""
-    while True:
-        account = identities.account_of(session, member)
-        identities.lock(session, account)
-        if identities.account_of(session, member) == account:
-            return account
-
-
-def _write_down(session: Session, line: AuditLine) -> None:
-    session.connection().execute(insert(_audit), asdict(line))
+    return [person(row) for row in session.connection().execute(query)]
 
 
 def _audit_line(row: Any) -> AuditLine:

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlmodel import Session
 
-from bot.models import Job, State, Strike
+from bot.models import Job, Person, State, Strike
 from bot.store import identities, rows
 from bot.store.database import Database
 from bot.store.rows import insert_once, table_of
@@ -84,6 +84,12 @@ class Privacy(Database):
         query = select(_strikes).where(_strikes.c.member.in_(members)).order_by(_strikes.c.at)
         found = await self._read(lambda session: session.connection().execute(query).all())
         return [Strike(**row._mapping) for row in found]
+
+    async def persons_of(self, members: Sequence[str]) -> list[Person]:
+        """What administrators have set about them, in every place."""
+        query = select(_people).where(_people.c.member.in_(members)).order_by(*_people.primary_key)
+        found = await self._read(lambda session: session.connection().execute(query).all())
+        return [rows.person(row) for row in found]
 
     async def reports_of(self, members: Sequence[str]) -> list[tuple[str, datetime]]:
         """Which jobs they reported, and when."""
@@ -172,6 +178,8 @@ def _erase(session: Session, member: str, now: datetime) -> None:
         return  # accepted meanwhile: the next turn deletes it too
     pseudonym = f"{ERASED}{secrets.token_hex(8)}"
     _rename(session, member, pseudonym)
+    theirs = _accounts.c.id.startswith(pseudonym)
+    session.connection().execute(update(_accounts).where(theirs).values(home=""))
     _without_pictures(session, _jobs.c.user_id == member)
     session.connection().execute(update(_jobs).where(_jobs.c.user_id == member).values(user_id=pseudonym))
     session.connection().execute(delete(_preferences).where(_preferences.c.user == member))
@@ -226,10 +234,12 @@ def _blank_origins(session: Session, now: datetime) -> None:
         _jobs.c.event.not_like(f"{ERASED}%"),
     )
     for row in session.connection().execute(
-        select(_jobs.c.id, _jobs.c.user_id, _jobs.c.origin).where(theirs)
+        select(_jobs.c.id, _jobs.c.user_id, _jobs.c.tenant, _jobs.c.origin).where(theirs)
     ):
+        tenant = _nameless(row.tenant, row.user_id)
         values = {
-            "origin": _nobodys(row.origin, row.user_id, f"{ERASED}{row.id}"),
+            "origin": _nobodys(row.origin, row.user_id, tenant, f"{ERASED}{row.id}"),
+            "tenant": tenant,
             "event": f"{ERASED}{row.id}",
             "channel": "",
             "message": None,
@@ -238,8 +248,15 @@ def _blank_origins(session: Session, now: datetime) -> None:
         session.connection().execute(update(_jobs).where(_jobs.c.id == row.id).values(**values))
 
 
-def _nobodys(origin: dict[str, Any], pseudonym: str, event: str) -> dict[str, Any]:
-    member = {**origin["member"], "id": pseudonym, "name": NOBODY, "admin": False, "roles": []}
+def _nameless(tenant: str, pseudonym: str) -> str:
+    """The tenant; a direct message is one that is called after its person."""
+    place, direct, _ = tenant.partition(":dm:")
+    return f"{place}{direct}{pseudonym}" if direct else tenant
+
+
+def _nobodys(origin: dict[str, Any], pseudonym: str, tenant: str, event: str) -> dict[str, Any]:
+    nobody = {"tenant": tenant, "id": pseudonym, "name": NOBODY, "admin": False, "roles": []}
+    member = {**origin["member"], **nobody}
     return {**origin, "member": member, "channel": "", "event": event, "reply": {}}
 
 

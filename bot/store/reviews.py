@@ -7,15 +7,15 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import func, or_, select, update
 from sqlmodel import Session
 
 from bot.models import HOUSE, AuditLine, Review, State, Strike
 from bot.store import identities
 from bot.store.database import Database
 from bot.store.privacy import blank
-from bot.store.rows import insert_once, table_of
-from bot.store.tables import AuditRow, JobRow, PersonRow, ReportRow, ReviewRow, StrikeRow
+from bot.store.rows import insert_once, table_of, write_down
+from bot.store.tables import JobRow, PersonRow, ReportRow, ReviewRow, StrikeRow
 
 WINDOW = timedelta(days=30)  # in which strikes add up
 LIMIT = 3  # strikes that begin a cool-off
@@ -28,7 +28,6 @@ _people = table_of(PersonRow)
 _reports = table_of(ReportRow)
 _reviews = table_of(ReviewRow)
 _strikes = table_of(StrikeRow)
-_audit = table_of(AuditRow)
 
 
 class Reviews(Database):
@@ -77,7 +76,7 @@ class Reviews(Database):
                 blank(session, job)
             if strike:
                 _strike(session, strike, now)
-            session.connection().execute(insert(_audit), asdict(line))
+            write_down(session, line)
             return True
 
         return await self._write(work)
@@ -155,7 +154,7 @@ def _begin_cool_off(session: Session, strike: Strike, now: datetime) -> None:
     shorter = or_(_people.c.blocked.is_(False), _people.c.until < until)
     values: dict[str, Any] = {"blocked": True, "until": until, "reason": strike.explained}
     if session.connection().execute(update(_people).where(*same, shorter).values(**values)).rowcount:
-        session.connection().execute(insert(_audit), asdict(_line(strike, until, now)))
+        write_down(session, _line(strike, until, now))
 
 
 def _line(strike: Strike, until: datetime, now: datetime) -> AuditLine:

@@ -11,8 +11,8 @@ from sqlalchemy import BindParameter, Executable, Table, bindparam, func, inspec
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, SQLModel, col, select
 
-from bot.models import Job, Member, Origin, State, StoredPicture
-from bot.store.tables import IdentityRow, JobRow, PictureRow
+from bot.models import Allowance, AuditLine, Job, Member, Origin, Person, State, StoredPicture
+from bot.store.tables import AuditRow, IdentityRow, JobRow, PictureRow
 from engine.types import GenerationRequest
 
 _MANY = 1000  # ids in one statement; databases limit them
@@ -33,6 +33,12 @@ def insert_once(session: Session, row: type[SQLModel], values: dict[str, Any], k
     statement = insert(table_of(row)).on_conflict_do_nothing(index_elements=key)
     counted = statement.execution_options(preserve_rowcount=True)
     return session.connection().execute(counted, values).rowcount == 1
+
+
+def write_down(session: Session, line: AuditLine | None) -> None:
+    """Add a line to the audit, if there is one."""
+    if line:
+        session.connection().execute(table_of(AuditRow).insert(), asdict(line))
 
 
 def insert_job(session: Session, job: Job) -> str | None:
@@ -123,6 +129,11 @@ def member_of(origin: Mapping[str, Any]) -> Member:
     member = dict(origin["member"])
     member["roles"] = tuple(member.get("roles", ()))  # JSON has lists; old rows have none
     return Member(**member)
+
+
+def person(row: Any) -> Person:
+    values = dict(row._mapping)
+    return Person(**values | {"allowance": Allowance(**values["allowance"]) if values["allowance"] else None})
 
 
 def with_pictures(session: Session, rows: Sequence[JobRow]) -> list[Job]:

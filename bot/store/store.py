@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 
 from bot import quota
 from bot.errors import EaselError, StoreError
-from bot.models import Budget, Job, Preferences, State, StoredPicture, Tier
+from bot.models import Allowance, AuditLine, Budget, Job, Preferences, State, StoredPicture, Tier
 from bot.store import identities, ledger, rows
 from bot.store.accounts import Accounts
 from bot.store.installations import Installations
@@ -41,12 +41,15 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
 
     # ---- admission
 
-    async def admit(self, job: Job, *, tier: Tier, budgets: Sequence[Budget] = ()) -> tuple[Job, bool]:
+    async def admit(
+        self, job: Job, *, tier: Tier, budgets: Sequence[Budget] = (), periods: Sequence[Allowance] = ()
+    ) -> tuple[Job, bool]:
         """Hold the job's estimate and write its row, in one transaction; True when this call did it.
 
         False, and the job there is, when the origin's surface and event were seen before. The estimate is
-        held on every allowance of the tier and on every budget; the account's gifts stand in for its
-        allowances when these are too small. A relaxed job holds nothing. The job comes back with its account.
+        held on every allowance of the tier and on every budget, and counted in the `periods` of other tiers;
+        the account's gifts stand in for its allowances when these are too small. A relaxed job holds nothing.
+        The job comes back with its account.
         Raises OverQuota, TooManyWaiting, TooSoon.
         """
         if not job.origin.event:
@@ -61,7 +64,8 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
             if job.relaxed:
                 ledger.hold_nothing(session, job.id, account, now)
             else:
-                _hold(session, job.id, amount, account, tier, budgets, now)
+                own = ledger.own(session, account, tier, now) + ledger.beside(session, account, periods, now)
+                _hold(session, job.id, amount, account, own, ledger.shared(session, budgets, now), now)
             return replace(job, account=account), True
 
         return await self._write(work)
@@ -90,12 +94,18 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
         return await self._write(work)
 
     async def end(
-        self, id: str, state: State, *, device_seconds: float = 0.0, reason: str = ""
+        self,
+        id: str,
+        state: State,
+        *,
+        device_seconds: float = 0.0,
+        reason: str = "",
+        line: AuditLine | None = None,
     ) -> tuple[Job, bool]:
-        """End the job and settle its hold, in one transaction; the first end wins (else False).
+        """End the job, settle its hold and write the audit's line, in one transaction.
 
-        RENDERED charges the measured device-seconds, at most what was held, and releases the rest; FAILED and
-        CANCELLED charge nothing. Raises KeyError for an unknown job.
+        The first end wins (else False). RENDERED charges the measured device-seconds, at most what was held,
+        and releases the rest; FAILED and CANCELLED charge nothing. Raises KeyError for an unknown job.
         """
         if state not in _ENDS:
             raise ValueError(f"a job does not end as {state}")
@@ -103,6 +113,7 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
 
         def work(session: Session) -> tuple[Job, bool]:
             first = _end(session, id, state, device_seconds, reason, now)
+            rows.write_down(session, line if first else None)
             return rows.job(session, id), first
 
         return await self._write(work)
@@ -130,8 +141,8 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
         values: dict[str, Any] = {"delivered": self._clock()} | ({"reason": reason} if reason else {})
         await self._change(id, (state,), **values)
 
-    async def delete(self, id: str) -> Job:
-        """Mark the job DELETED, which is then to be shown, and forget its words.
+    async def delete(self, id: str, line: AuditLine | None = None) -> Job:
+        """Mark the job DELETED, which is then to be shown, forget its words, and write the audit's line.
 
         An unfinished one is cancelled first.
 
@@ -143,6 +154,7 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
             _end(session, id, State.CANCELLED, 0.0, "", now)
             if _change(session, id, _ENDS, {"state": State.DELETED.value, "delivered": None}):
                 blank(session, id)
+                rows.write_down(session, line)
             return rows.job(session, id)
 
         return await self._write(work)
@@ -168,15 +180,15 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
     ) -> list[Job]:
         """A tenant's jobs, newest first; private ones only of `viewer`, deleted ones never.
 
-        Whoever shares an account counts as the same user, and finds their own jobs from everywhere.
+        Names that share an account count as the same user, who finds their own jobs of all places.
         `search` are words that the prompt must contain, in any case. `before` is the `created` of the last
         job of the page before.
         """
-        here, mine = col(JobRow.tenant) == tenant, _of(viewer)
+        here = col(JobRow.tenant) == tenant
         wanted = [
-            or_(here, mine & (col(JobRow.user_id) != viewer)) if user and user == viewer else here,
+            or_(here, _shared(viewer)) if user and user == viewer else here,
             col(JobRow.state) != State.DELETED.value,
-            or_(col(JobRow.private).is_(False), mine),
+            or_(col(JobRow.private).is_(False), _of(viewer)),
         ]
         wanted += [_of(user)] if user else []
         wanted += [col(JobRow.channel) == channel] if channel else []
@@ -255,18 +267,25 @@ def _change(session: Session, id: str, states: Collection[State], values: dict[s
 
 
 def _of(user: str) -> ColumnElement[bool]:
-    """Jobs of the user or of whoever shares an account with them."""
+    """Jobs of the user, under any name that shares their account."""
+    return or_(col(JobRow.user_id) == user, _shared(user))
+
+
+def _shared(user: str) -> ColumnElement[bool]:
+    """The same, but none where no other name does."""
     account = select(IdentityRow.account).where(IdentityRow.member == user).scalar_subquery()
     sharing = select(IdentityRow.member).where(col(IdentityRow.account) == account)
-    return or_(col(JobRow.user_id) == user, col(JobRow.user_id).in_(sharing))
+    linked = sharing.where(col(IdentityRow.member) != user).exists()
+    return linked & col(JobRow.user_id).in_(sharing)
 
 
 def _enter(session: Session, job: Job, account: str, tier: Tier, now: datetime) -> str:
     """Let one request of the account in at a time; the account that pays. Raises TooManyWaiting, TooSoon."""
-    if not identities.enter(session, account, tier.cooldown, now):  # merged into another at this very moment
-        account = identities.account_of(session, job.origin.member.id)
+    member = job.origin.member
+    if not identities.enter(session, account, member.tenant, tier.cooldown, now):  # merged at this moment
+        account = identities.account_of(session, member.id)
         _change(session, job.id, (State.QUEUED,), {"account": account})
-        if not identities.enter(session, account, tier.cooldown, now):
+        if not identities.enter(session, account, member.tenant, tier.cooldown, now):
             raise StoreError("The account is being linked: try again in a moment.")
     waiting = session.connection().execute(_WAITING, {"of": account}).scalar_one() - 1
     if waiting >= tier.waiting:
@@ -285,15 +304,14 @@ def _hold(
     job: str,
     amount: int,
     account: str,
-    tier: Tier,
-    budgets: Sequence[Budget],
+    own: list[ledger.Bucket],
+    shared: list[ledger.Bucket],
     now: datetime,
 ) -> None:
     """From the account's allowances, or else its gifts; from the budgets in any case. Raises OverQuota."""
-    shared = ledger.shared(session, budgets, now)
     try:
         with session.begin_nested():
-            ledger.hold(session, job, amount, [*ledger.own(session, account, tier, now), *shared], now)
+            ledger.hold(session, job, amount, [*own, *shared], now)
     except ledger.OverQuota as error:
         try:
             ledger.hold(session, job, amount, [ledger.gifts(account), *shared], now)

@@ -155,6 +155,7 @@ class AccountRow(SQLModel, table=True):
     id: str = Field(primary_key=True)
     accepted: datetime | None = Field(sa_type=UtcDateTime)  # the last request
     closed: bool  # merged into another
+    home: str  # the tenant where it first asked; empty: nowhere yet
 
 
 class IdentityRow(SQLModel, table=True):
@@ -220,6 +221,7 @@ class PersonRow(SQLModel, table=True):
     tenant: str = Field(primary_key=True)
     member: str = Field(primary_key=True)
     tier: str
+    allowance: dict[str, Any] | None = Field(sa_type=JSON(none_as_null=True))
     blocked: bool
     until: datetime | None = Field(sa_type=UtcDateTime)
     reason: str = Field(sa_type=Text)

@@ -20,7 +20,7 @@ from sqlalchemy import Engine, event
 
 from bot.models import Allowance, Budget, Job, State, StoredPicture, Tier
 from bot.store import LinkRefused, Store
-from tests.examples import a_job, a_member, a_tier
+from tests.examples import a_job, a_line, a_member, a_tier
 
 T = TypeVar("T")
 
@@ -55,8 +55,8 @@ async def live(store: Store) -> None:
     await did(store.started(done.id))
     await did(store.add_picture(done.id, PICTURE))
     await did(store.end(done.id, State.RENDERED, device_seconds=5.0))
-    await did(store.end(failed.id, State.FAILED, device_seconds=5.0, reason="It broke."))
-    await did(store.gift(BEN, 30, by="op", key="gift"))
+    await did(store.end(failed.id, State.FAILED, device_seconds=5.0, reason="It broke.", line=a_line("end")))
+    await did(store.gift(BEN, 30, a_line("gift"), "gift"))
     await asked(store, "large", "ben", estimate=19.0)
     paid = await asked(store, "paid", "ben", estimate=10.0)  # by the gift
     free = await asked(store, "free", "ben", relaxed=True)
@@ -64,9 +64,9 @@ async def live(store: Store) -> None:
         await did(store.link(await did(store.link_code(ADA)), BEN))
     await did(store.end(paid.id, State.RENDERED, device_seconds=4.0))
     await did(store.end(free.id, State.RENDERED, device_seconds=4.0))
-    await did(store.reset(ADA, by="op", key="reset"))
+    await did(store.reset(ADA, a_line("reset"), "reset"))
     await asked(store, "last", "ada", a_tier(allowances=()), estimate=3.0)
-    await did(store.delete(done.id))
+    await did(store.delete(done.id, a_line("delete")))
     await did(store.delivered(done.id, State.DELETED))
 
 
@@ -83,6 +83,7 @@ async def tell(store: Store) -> dict[str, Any]:
         "lines": sorted(map(str, lines.items())),
         "balances": balances,
         "unfinished": unfinished,
+        "audit": [line.by for line in await store.audit()],
     }
 
 

@@ -1,4 +1,4 @@
-"""An administrator's day: who may do what, and what it does to everybody else."""
+"""An administrator's day: what each command does, and what it does to everybody else."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from typing import Any
 import pytest
 
 from bot import card as cards
-from bot import commands
 from bot.card import Card
-from bot.commands import Command, Option
-from bot.errors import Refusal
+from bot.errors import Refusal, StoreError
 from bot.models import HOUSE, Job, Member, Origin, State
 from bot.studio import Receipt
 from tests.examples import a_tier
@@ -49,43 +47,6 @@ async def audit(house: House) -> list[tuple[str, str, str, str]]:
 
 
 # ---- who may
-
-
-def example(option: Option, job: Job) -> object:
-    if option.name == "job":
-        return job.id
-    return {"person": BEN.id, "role": "r1", "channel": "lobby"}.get(option.kind) or (
-        option.choices[0] if option.choices else option.example or "1"
-    )
-
-
-ADMINISTRATION = [each for each in commands.COMMANDS if each.admin]
-
-
-@pytest.mark.parametrize("command", ADMINISTRATION, ids=lambda command: command.name)
-async def test_nobody_else_may_and_nothing_changes(opened: Opens, command: Command) -> None:
-    """A member, an administrator of another tenant, and (for what counts everywhere) one of this tenant."""
-    async with opened(step_seconds=0.05) as house:
-        job = await house.ask("a fox")
-        options = {each.name: example(each, job) for each in command.options if each.required}
-        before = await everything(house)
-        denied = [replace(BOSS, admin=False), ADA] + [BOSS] * command.operator
-        for member in denied:
-            refusal = await refused(house, house.studio.handle(command.name, options, house.origin(member)))
-            assert refusal.code == "forbidden"
-        if any(each.name == "job" for each in command.options):
-            elsewhere = house.studio.handle(command.name, options, house.origin(EVE))
-            assert (await refused(house, elsewhere)).code == "unknown"
-        assert await everything(house) == before
-
-
-async def everything(house: House) -> Any:
-    return (
-        await house.store.policies(),
-        await house.store.persons("test:house"),
-        await house.store.audit(),
-        [line.kind async for line in house.store.lines()],
-    )
 
 
 async def test_an_administrator_of_another_tenant_changes_nothing_here(house: House) -> None:
@@ -179,6 +140,97 @@ async def test_linked_names_share_jobs_and_allowance(opened: Opens) -> None:
         assert (await house.studio.job(mine.id, other)).id == mine.id
         assert (await refused(house, house.ask("a wolf --count 3", other))).code == "quota"
         await house.press(f"v1:delete:{mine.id}", other)
+
+        left = await house.studio.handle("link", {"leave": True}, house.origin(other))
+        assert "account of your own" in said(left)
+        for member in (ADA, other):
+            assert (await refused(house, house.ask("a wolf --count 3", member))).code == "quota"
+            alone = house.studio.handle("link", {"leave": True}, house.origin(member))
+            assert (await refused(house, alone)).notice == "You share your account with nobody."
+
+
+async def test_linked_names_have_one_history_in_all_places_and_nobody_else_has(opened: Opens) -> None:
+    other = replace(ADA, id="slack:ada", tenant="test:elsewhere", name="Ada S.")
+    stranger = replace(BEN, id="slack:ben", tenant="test:elsewhere")
+    async with opened(step_seconds=0.05) as house:
+        secret = await house.painted("a private fox --private --count 1")
+        theirs = await house.painted("of somebody else --count 1", BEN)
+
+        async def history(member: Member) -> str:
+            return said(await house.studio.handle("history", {}, house.origin(member)))
+
+        assert "fox" not in await history(other)
+        await house.store.link(await house.store.link_code(ADA.id), other.id)
+        waiting = [await house.ask(f"a wolf {n}") for n in range(6)][-1]
+
+        assert "a private fox" in await history(other) and "somebody" not in await history(other)
+        shown = await house.studio.handle("show", {"job": secret.id}, house.origin(other))
+        assert isinstance(shown, Card) and shown.title == "a private fox"
+        again = await house.press(button(shown, "Again"), other)
+        assert again.job.origin.private and again.job.origin.member.tenant == other.tenant
+        await house.studio.handle("cancel", {"job": waiting.id}, house.origin(other))
+        assert (await house.row(waiting.id)).state is State.CANCELLED
+        sharing = await refused(house, house.press(f"v1:share:{secret.id}", other))
+        assert sharing.notice == "These pictures can be shared where they were asked for."
+
+        for member in (stranger, EVE):
+            assert "fox" not in await history(member)
+            assert (await refused(house, house.studio.job(secret.id, member))).code == "unknown"
+        assert (await refused(house, house.studio.job(theirs.id, other))).code == "unknown"
+
+
+async def test_linked_names_stand_in_one_lane_at_home(opened: Opens) -> None:
+    """Wherever they ask, and after a restart; each place knows the lane by its own name."""
+    other = replace(ADA, id="slack:ada", tenant="test:elsewhere", name="Ada S.")
+    async with opened(step_seconds=0.05, crash=True) as house:
+        await house.ask("a fox 0")
+        await house.ask("theirs", BEN)
+        code = await house.store.link_code(ADA.id)
+        await house.store.link(code, other.id)
+        jobs = [await house.ask(f"a fox {n}", member) for n in range(3) for member in (ADA, other)]
+        lanes = {lane.user: lane.tenant for lane in house.studio.line()}
+        assert lanes == {ADA.id: "test:house", BEN.id: "test:house"}
+        for member, name in ((ADA, "Ada"), (other, "Ada S.")):
+            place = replace(BOSS, tenant=member.tenant)
+            assert f"{name}: " in await admin(house, "status", place)
+            line = said(await house.studio.handle("queue", {}, house.origin(member)))
+            assert "you: " in line and ("Ben: " in line) is (member is ADA)
+        assert "someone elsewhere: " in await admin(house, "status", EVE)
+    async with opened(step_seconds=0.05) as house:
+        assert {lane.tenant for lane in house.studio.line() if lane.user == ADA.id} == {"test:house"}
+        for job in jobs:
+            assert (await house.ended(job.id)).state is State.RENDERED
+
+
+async def test_an_allowance_of_one_s_own_holds_everywhere_in_place_of_the_tier_s(opened: Opens) -> None:
+    async with opened(tiers=[a_tier(0.5)], operators=(OPERATOR.id,)) as house:
+        assert (await refused(house, house.ask("a fox --count 4"))).code == "quota"  # it costs 0.8
+        await house.painted("a fox --count 2")
+        answer = await admin(house, "set", OPERATOR, person=ADA.id, seconds=2, per="week")
+        assert answer == "test:ada may use 2 s a week, whatever their tier."
+
+        for member in (ADA, replace(ADA, tenant="test:elsewhere")):
+            await house.painted("a fox --count 4", member)
+        refusal = await refused(house, house.ask("a fox --count 4"))
+        assert refusal.code == "quota" and "of your 2 s a week" in refusal.notice
+        assert (await refused(house, house.ask("a fox --count 4", BEN))).code == "quota"
+        assert "Their own allowance: 2 s a week" in await admin(house, "person", person=ADA.id)
+
+        await shell(house, "set", person=ADA.id, seconds=0)
+        assert (await refused(house, house.ask("a fox --count 1"))).notice.count("a day") == 1
+        changes = [(line.what, line.before, line.after) for line in await house.store.audit()]
+        assert changes == [
+            ("admin set", "allowance: 2 s a week", "allowance: none"),
+            ("admin set", "allowance: none", "allowance: 2 s a week"),
+        ]
+        assert await house.store.check() == "ok"
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-5", "1e12", "many"])
+async def test_an_allowance_of_no_sense_is_refused(house: House, seconds: str) -> None:
+    refusal = await refused(house, shell(house, "set", person=ADA.id, seconds=seconds))
+    assert "Seconds" in refusal.notice
+    assert await house.store.audit() == []
 
 
 async def test_a_gift_is_used_when_the_allowance_does_not_suffice(opened: Opens) -> None:
@@ -491,6 +543,39 @@ async def test_a_press_on_somebody_else_s_job_has_its_line_too(house: House) -> 
     await house.press(f"v1:delete:{theirs.id}", BOSS)
     (line,) = await house.store.audit()
     assert (line.by, line.what, line.target) == (BOSS.id, "delete", theirs.id)
+    assert (line.before, line.after) == ("rendered", "deleted")
+
+
+async def test_what_cannot_be_written_down_is_not_done(
+    opened: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An administrator's deed and its line of the audit are one, whatever comes between."""
+
+    def full(*_: object) -> None:
+        raise StoreError("The disk is full.")
+
+    async with opened(step_seconds=0.05) as house:
+        jobs = [await house.ask(f"a fox {n}") for n in range(6)]
+        last = jobs[-1].id
+        with monkeypatch.context() as patch:
+            for module in ("rows", "people", "accounts"):
+                patch.setattr(f"bot.store.{module}.write_down", full)
+            for work in (
+                admin(house, "job", job=last, do="hold"),
+                admin(house, "job", job=last, do="cancel"),
+                house.press(f"v1:cancel:{last}", BOSS),
+                house.press(f"v1:delete:{last}", BOSS),
+                admin(house, "job", job=last, do="relax"),
+                admin(house, "block", person=ADA.id),
+                shell(house, "gift", person=ADA.id, seconds=5),
+                shell(house, "reset", person=ADA.id),
+            ):
+                assert (await refused(house, work)).code == "store"
+        assert not (await house.row(last)).relaxed
+        assert not any(person.blocked for person in await house.store.persons("test:house"))
+        for job in jobs:
+            await house.surface.until(job.id, "done")
+        assert [line.kind async for line in house.store.lines() if line.kind in ("gift", "reset")] == []
 
 
 async def test_the_ledger_is_exported_and_each_tenant_sees_its_own(house: House) -> None:

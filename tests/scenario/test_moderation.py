@@ -218,7 +218,7 @@ async def test_a_picture_that_may_not_be_shown_ends_the_job_uncharged(opened: Op
         assert not any(picture.blob for picture in shown)
         row = await house.delivered(job.id)
         assert (row.state, row.device_seconds) == (State.FAILED, 0.0)
-        assert [each.seconds async for each in house.store.lines() if each.kind == "charge"] == [0.0]
+        assert {each.seconds async for each in house.store.lines() if each.kind == "charge"} == {0.0}
         await house.studio.sweep(older_than=0)
         with pytest.raises(KeyError):
             await house.studio.picture(row.pictures[0].blob if row.pictures else "0" * 64 + ".png")
@@ -238,6 +238,15 @@ async def test_an_error_of_the_eyes_fails_closed(opened: Opens, sight: Exception
         assert job.id in said and str(sight) in said and "canary" not in said
     finally:
         logging.basicConfig(force=True, handlers=[])
+
+
+async def test_whatever_else_the_eyes_raise_fails_closed_too(opened: Opens) -> None:
+    async with opened(eyes=Seeing(RuntimeError("a mistake in the program"))) as house:
+        job = await house.ask("a fox --count 2")
+        card = await house.surface.until(job.id, "failed")
+        assert not card.pictures and "mistake" not in card.body[0]
+        row = await house.row(job.id)
+        assert (row.state, row.device_seconds, row.pictures) == (State.FAILED, 0.0, ())
 
 
 async def test_the_shipped_classifier_refuses_and_passes(opened: Opens, tmp_path: Path) -> None:

@@ -77,6 +77,22 @@ async def test_a_copy_holds_everything(house: House) -> None:
     assert other.id.encode() not in b"".join(archive.read(name) for name in archive.namelist())
 
 
+async def test_a_copy_holds_what_was_set_and_what_was_used_before_a_link(house: House) -> None:
+    other = Member(tenant="test:dm:ada", id="other:ada", name="Ada L")
+    job = await house.painted("a wolf --count 1", other)
+    await house.store.link(await house.store.link_code(ADA.id), other.id)
+    await house.studio.handle(
+        "admin block", {"person": ADA.id, "hours": 1, "reason": "loud"}, house.origin(BOSS)
+    )
+
+    _, archive = await exported(house)
+
+    [told] = json.loads(archive.read("about.json"))["set by administrators"]
+    assert (told["member"], told["blocked"], told["reason"]) == (ADA.id, True, "loud.")
+    lines = list(csv.DictReader(io.StringIO(archive.read("ledger.csv").decode())))
+    assert job.id in {line["job"] for line in lines if line["kind"] == "hold"}
+
+
 async def test_a_large_copy_comes_in_parts(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     await house.painted("a fox --count 3")
     monkeypatch.setattr(privacy, "PART", 1)
@@ -128,6 +144,30 @@ async def test_nothing_of_a_forgotten_person_is_left(house: House, tmp_path: Pat
             await house.studio.picture(picture.blob)
     assert (await house.image(kept.pictures[0].blob)).size
     assert left.count(ADA.id.encode()) == 2  # what keeps the quota: the identity and its erasure
+
+
+async def test_a_direct_message_and_the_audit_do_not_name_who_was_forgotten(
+    opened: Opens, tmp_path: Path
+) -> None:
+    direct = Member(tenant="test:dm:7654321", id="test:7654321", name="Ada Unmistakable")
+    async with opened(step_seconds=0.05) as house:
+        jobs = [
+            await house.painted("a fox --count 1", replace(direct, tenant=place))
+            for place in (direct.tenant, BOSS.tenant)
+        ]
+        await house.press(f"v1:delete:{jobs[1].id}", BOSS)
+        waiting = [await house.ask(f"a wolf {n}", replace(direct, tenant=BOSS.tenant)) for n in range(6)]
+        await house.press(f"v1:cancel:{waiting[-1].id}", BOSS)
+        await forget(house, direct)
+        for job in jobs:
+            await house.delivered(job.id)
+        for job in waiting:
+            await house.delivered(job.id)
+        await house.studio._privacy.resume()
+        assert len(await house.store.audit()) == 2
+        left = b"".join(everything_on(tmp_path))
+        assert direct.name.encode() not in left and direct.tenant.encode() not in left
+        assert left.count(b"7654321") == 2  # what keeps the quota: the identity and its erasure
 
 
 async def test_being_forgotten_gives_no_fresh_quota(house: House) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def ask(draft: Draft | None = FOX, **more: Any) -> Ask:
 
 
 def rules(tier: Tier, **place: Any) -> Rules:
-    standing = Standing(account=a_member().id, place=Policy(**place))
+    standing = Standing(at=datetime.now(UTC), account=a_member().id, place=Policy(**place))
     return Rules(standing, Tiers((tier,)), a_member())
 
 

@@ -70,7 +70,7 @@ EVERY: dict[str, Card] = {
     "cancelled": card.cancelled(job()),
     "deleted": card.deleted(job()),
     "info": card.info(ENLARGED, [job()]),
-    "queue": card.queue([LANE], {"a": job()}, ADA),
+    "queue": card.queue([LANE], {"a": job()}, ADA, ADA.id),
     "history": card.history([job(id=f"{number:012x}") for number in range(12)]),
     "held": card.waiting(job(), None, BALANCE, held=True),
     "relaxed": card.waiting(job(relaxed=True), Place(3, 41.0), BALANCE),
@@ -78,6 +78,7 @@ EVERY: dict[str, Card] = {
     "unlimited": card.quota(replace(EVERYONE, allowances=()), [], [], NOW, 2.0),
     "link": card.link_code("ABCDE-FGHJK"),
     "linked": card.linked(["discord:1", "slack:T:U"]),
+    "unlinked": card.unlinked(),
     "styles": card.styles(presets.load().styles.values()),
     "settings": card.settings(Preferences()),
     "help": card.help(),
@@ -210,7 +211,7 @@ def test_the_line_names_people_of_this_place_alone() -> None:
         replace(LANE, user="secret", waiting=("x",)),
     ]
     ben = job(origin=replace(job().origin, member=replace(ADA, id="ben", name="Ben")))
-    made = card.queue(lanes, {"b": ben}, ADA)
+    made = card.queue(lanes, {"b": ben}, ADA, ADA.id)
     assert made.facts == ("4 people", "5 jobs waiting")
     assert made.body == (
         "1. you: 1 job painting, 1 job waiting",
@@ -218,8 +219,8 @@ def test_the_line_names_people_of_this_place_alone() -> None:
         "3. someone elsewhere: 1 job waiting",
         "4. someone: 1 job waiting",
     )
-    assert card.queue([], {}, ADA).body == ("Nobody waits. A prompt starts at once.",)
-    assert card.queue([LANE] * 40, {}, ADA).body[-1] == "and 25 more people"
+    assert card.queue([], {}, ADA, ADA.id).body == ("Nobody waits. A prompt starts at once.",)
+    assert card.queue([LANE] * 40, {}, ADA, ADA.id).body[-1] == "and 25 more people"
 
 
 def test_the_quota_says_when_it_resets() -> None:

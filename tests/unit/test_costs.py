@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from engine import catalog
@@ -22,6 +24,41 @@ def test_the_first_measurement_replaces_the_guess_and_later_ones_move_it() -> No
     costs.observe(request, 20.0)
 
     assert costs.estimate(request) == pytest.approx(12.0)
+
+
+def test_what_grows_otherwise_than_in_proportion_is_learned_by_size_and_steps() -> None:
+    """As a device is: something for every picture, and attention that grows faster than the picture."""
+
+    def took(request: GenerationRequest) -> float:
+        pixels = request.width * request.height / 512**2
+        return request.count * (2.0 + request.steps * (0.1 * pixels + 0.1 * pixels**2))
+
+    costs = RequestCosts(catalog.load(["easel-tiny"]))
+    requests = [
+        GenerationRequest(prompt="a fox", seed=1, count=count, width=side, height=side, steps=steps)
+        for count in (1, 4)
+        for side in (256, 512, 1024)
+        for steps in (4, 20, 50)
+    ]
+    by_model = {request: took(request) / costs.estimate(request) for request in requests}
+    assert max(by_model.values()) > 4 * min(by_model.values()), "one rate for the model is far off"
+
+    for request in requests * 3:
+        costs.observe(request, took(request))
+
+    for request in requests:
+        assert costs.estimate(request) == pytest.approx(took(request))
+    unseen = replace(requests[0], steps=21)
+    assert took(unseen) / 10 < costs.estimate(unseen) < took(unseen) * 10
+
+
+def test_only_so_many_kinds_of_requests_are_remembered() -> None:
+    costs = RequestCosts(catalog.load(["easel-tiny"]))
+    request = GenerationRequest(prompt="a fox", seed=1)
+    for steps in range(1, 2000):
+        costs.observe(replace(request, steps=steps, guidance=steps), steps)
+    assert len(costs._rates) == RequestCosts._KINDS
+    assert costs.estimate(replace(request, steps=1)) > 0, "by what the model costs otherwise"
 
 
 def test_pass_costs_scale_the_nearest_size_seen() -> None:

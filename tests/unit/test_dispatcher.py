@@ -282,6 +282,26 @@ async def test_a_held_job_starts_when_it_is_let_go() -> None:
         assert not engine.unhold("held") and not engine.hold("held") and not engine.relax("held")
 
 
+async def test_a_job_that_is_held_while_it_runs_is_held_when_it_loses_its_worker() -> None:
+    house = House()
+    house.slow = {"held", "free"}
+    async with opened(house) as engine:
+        ear = Listener(engine)
+        for id in ("held", "free"):
+            engine.submit(job(id, user=id))
+            await ear.started(id)
+            assert not engine.hold(id), "it goes on where it is"
+        engine.unhold("free")
+        house.slow.clear()
+
+        house.workers[0].inbox.put_nowait(None)  # the worker is gone
+
+        assert isinstance(await ear.end("free"), Finished)
+        assert [lane.held for lane in engine.line()] == [("held",)]
+        assert engine.unhold("held")
+        assert isinstance(await ear.end("held"), Finished)
+
+
 async def test_a_held_job_is_cancelled() -> None:
     async with opened(House()) as engine:
         engine.submit(job("held"))

@@ -12,6 +12,7 @@ import pytest
 
 from bot import doctor
 from bot.doctor import Finding
+from bot.errors import StoreInUse
 from bot.settings import Secret, Settings
 from bot.store import Store
 
@@ -97,7 +98,16 @@ async def test_books_that_do_not_add_up_are_found(settings: Settings) -> None:
     with sqlite3.connect(settings.data_dir / "easel.db") as connection:
         connection.execute("INSERT INTO allowances VALUES ('ada', 'gifts', 5, 10, NULL)")
     connection.close()
-    assert fails(doctor._database(settings.database_url), "differs from its ledger", "backup")
+    assert fails(doctor._database(settings.database_url), "differs from its ledger", "doctor --rebuild")
+    await doctor.rebuild(settings)
+    assert doctor._database(settings.database_url).ok is True
+
+
+async def test_the_books_are_not_rebuilt_while_easel_runs(settings: Settings) -> None:
+    store = await Store.open(settings.database_url)
+    with pytest.raises(StoreInUse):
+        await doctor.rebuild(settings)
+    await store.close()
 
 
 def test_a_corrupt_database_is_found(settings: Settings) -> None:

@@ -53,6 +53,7 @@ def test_a_place_is_shown_anew_when_it_moved_by_more_than_a_fifth(
 def test_the_engine_is_told_no_names() -> None:
     told = engine_job(JOB)
     assert (told.id, told.tenant, told.user, told.cost, told.deaths) == ("abc", "guild", "ada", 2.5, 1)
+    assert engine_job(JOB, home="elsewhere").tenant == "elsewhere"
     assert "Ada" not in repr(told) and "token" not in repr(told)
 
 

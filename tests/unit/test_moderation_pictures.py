@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import io
 import struct
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -136,7 +137,7 @@ async def test_a_killed_process_fails_one_picture_and_is_replaced(eyes: Classifi
     assert (await eyes.look(PATTERN.read_bytes())).explicit > 0.9
 
 
-@pytest.mark.parametrize("damage", ["absent", "garbage", "pickle", "nan"])
+@pytest.mark.parametrize("damage", ["absent", "garbage", "pickle", "nan", "shape", "layer"])
 async def test_weights_that_are_no_weights_fail_closed(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "weights.safetensors"
     if damage == "garbage":
@@ -147,12 +148,54 @@ async def test_weights_that_are_no_weights_fail_closed(tmp_path: Path, damage: s
         weights = load_file(WEIGHTS)
         weights["classes/offset.range"] = np.array([np.nan, 1], np.float32)
         save_file(weights, path)
+    if damage == "shape":
+        weights = load_file(WEIGHTS)
+        weights["classes/weights"] = weights["classes/weights"][:, :4].copy()
+        save_file(weights, path)
+    if damage == "layer":
+        weights = load_file(WEIGHTS)
+        del weights["block_3/expand/weights"]
+        save_file(weights, path)
     eyes = Classifier(path)
     with pytest.raises(NotSeen):
         await eyes.look(PATTERN.read_bytes())
     await eyes.close()
     with pytest.raises(NotSeen):
         look_once(PATTERN.read_bytes(), path)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "null",
+        "[]",
+        "{}",
+        "0.1",
+        "not JSON",
+        '{"porn": 0.1, "hentai": 0.1',
+        '{"porn": 0.1, "hentai": 0.1, "sexy": NaN}',
+        '{"porn": "0", "hentai": "0", "sexy": 0}',
+        '{"porn": null, "hentai": 0, "sexy": 0}',
+        '{"porn": -1, "hentai": 0, "sexy": 0}',
+        '{"porn": 1e999, "hentai": 0, "sexy": 0}',
+        '{"porn": 0.6, "hentai": 0.6, "sexy": 0}',
+        "x" * 200_000,
+    ],
+)
+async def test_an_answer_that_is_no_answer_fails_closed(eyes: Classifier, answer: str) -> None:
+    eyes._command = (
+        sys.executable,
+        "-Ic",
+        "import sys; sys.stdin.buffer.read(9); print(sys.argv[1])",
+        answer,
+    )
+    if len(answer) > 100_000:  # more than an argument may have
+        eyes._command = (sys.executable, "-Ic", f"print('x' * {len(answer)})")
+    with pytest.raises(NotSeen):
+        await eyes.look(PATTERN.read_bytes())
+    eyes._command = Classifier()._command
+    assert (await eyes.look(PATTERN.read_bytes())).explicit > 0.9
 
 
 def test_weights_are_safetensors_of_a_named_origin() -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 import time
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -117,6 +119,15 @@ def test_recall_on_the_half_that_was_not_tuned_on() -> None:
     least = {MINORS: 0.94, LIKENESS: 0.9}
     for category, score in scores.items():
         assert score.rate >= least.get(category, 0.95), (category, score.wrong)
+
+
+def test_the_documentation_tells_what_was_measured() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "moderation.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| (\w+) \| (\d+ of \d+) \|$", page, re.MULTILINE)
+    scores = measure.recall("test")
+    assert told == [(name, f"{score.refused} of {score.lines}") for name, score in scores.items()]
+    good = measure.false_positives("test")
+    assert f"Of {good.lines} requests to paint that only look bad, {good.refused} were refused." in page
 
 
 def test_every_plain_line_is_refused() -> None:

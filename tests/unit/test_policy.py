@@ -41,9 +41,9 @@ BIG = replace(TINY, name="big", multiple=64, max_side=2048)
 
 def rules(member: Member = ADA, *, house: Policy | None = None, persons: Any = (), **place: Any) -> Rules:
     standing = Standing(
-        account=member.id, house=house or Policy(), place=Policy(**place), persons=tuple(persons)
+        at=NOW, account=member.id, house=house or Policy(), place=Policy(**place), persons=tuple(persons)
     )
-    return Rules(standing, TIERS, member, NOW)
+    return Rules(standing, TIERS, member)
 
 
 def person(tier: str = "", tenant: str = "discord:1", member: str = ADA.id, **more: Any) -> Person:
@@ -75,6 +75,15 @@ def person(tier: str = "", tenant: str = "discord:1", member: str = ADA.id, **mo
 )
 def test_the_tier(found: Rules, tier: str) -> None:
     assert found.tier.name == tier
+
+
+def test_an_allowance_of_one_s_own_stands_in_for_the_tier_s_and_is_counted_everywhere() -> None:
+    week, month = (Allowance(seconds=9, per=per) for per in ("week", "month"))
+    others = person(tenant=HOUSE, member="slack:a", allowance=month)
+    found = rules(persons=[others, person("team", HOUSE, allowance=week)])
+    assert (found.tier.name, found.tier.allowances) == ("team", (week,))
+    assert set(found.periods) == {week, month}
+    assert rules(persons=[others]).tier.allowances == (month,)
 
 
 # ---- who may ask
@@ -203,7 +212,7 @@ def test_priorities() -> None:
     assert not rules().relaxed(None) and rules().relaxed(True)
     fast = Tiers((Tier(name="everyone", title="Everyone", priorities=("fast",)),))
     slow = Tiers((Tier(name="everyone", title="Everyone", priorities=("relax",)),))
-    standing = Standing(account="a")
+    standing = Standing(at=NOW, account="a")
     with pytest.raises(Refusal, match="has no relaxed jobs"):
         Rules(standing, fast, ADA).relaxed(True)
     assert Rules(standing, slow, ADA).relaxed(None)
@@ -211,6 +220,7 @@ def test_priorities() -> None:
 
 def test_defaults_are_the_person_s_then_the_place_s_then_the_house_s() -> None:
     standing = Standing(
+        at=NOW,
         account="a",
         preferences=Preferences(count=2, size="512x768"),
         place=Policy(defaults=Preferences(count=1, aspect="16:9", style="3d")),

@@ -22,7 +22,7 @@ from bot.store import OverQuota, Store, TooManyWaiting, look_at, migrations
 from bot.store.sqlite import connect, wal_is_safe
 from bot.store.tables import AllowanceRow, IdentityRow, LedgerRow
 from engine.types import GenerationRequest
-from tests.examples import a_job, a_member, a_tier
+from tests.examples import a_job, a_line, a_member, a_tier
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 ADA = a_member("ada").id
@@ -364,6 +364,21 @@ async def test_private_jobs_are_listed_only_for_their_owner(store: Store) -> Non
     assert [job.id for job in await store.jobs("web:local", viewer=mine.origin.member.id)] == [mine.id]
     assert await store.jobs("web:local", viewer=a_member("bob").id) == []
     assert await store.jobs("web:local") == []
+
+
+async def test_an_end_or_a_deletion_and_its_line_of_the_audit_are_one(store: Store) -> None:
+    job = await admitted(store)
+    for by in ("first", "second"):
+        await store.end(job.id, State.CANCELLED, line=a_line(by))
+        await store.delete(job.id, a_line(f"{by} to delete"))
+    assert [line.by for line in await store.audit()] == ["first to delete", "first"]
+
+    unwritable = replace(a_line(), by=None)  # type: ignore[arg-type]
+    living = await admitted(store)
+    for work in (store.end(living.id, State.FAILED, line=unwritable), store.delete(living.id, unwritable)):
+        with pytest.raises(StoreError):
+            await work
+    assert await store.job(living.id) == living
 
 
 async def test_deleted_jobs_are_not_listed_but_known(store: Store) -> None:

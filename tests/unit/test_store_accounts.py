@@ -14,12 +14,16 @@ from sqlalchemy import update
 from sqlmodel import Session
 
 from bot.clock import TrustedClock
-from bot.models import Allowance, Balance, Budget, Job, Period, State, Tier
+from bot.errors import Refusal
+from bot.models import Allowance, Balance, Budget, Job, Period, Person, State, Tier
+from bot.policy import Rules
+from bot.privacy import Privacy
 from bot.store import LinkRefused, OverQuota, Store, TooManyWaiting, TooSoon, ledger, rows
 from bot.store.tables import JobRow
+from bot.tiers import Tiers
 from engine.types import GenerationRequest
 from tests.databases import fresh_sqlite
-from tests.examples import a_job, a_member, a_tier
+from tests.examples import a_job, a_line, a_member, a_tier
 
 NOW = datetime(2026, 10, 24, 20, 30, tzinfo=UTC)  # a Saturday, hours before clocks go back in Europe
 ADA, BEN, EVE = (a_member(name).id for name in ("ada", "ben", "eve"))
@@ -50,7 +54,7 @@ async def store(database_url: str, clock: Hand) -> AsyncIterator[Store]:
     yield store
     assert await store.check() == "ok"
     before = await store._read(allowances)
-    await store._write(ledger.rebuild)
+    await store.rebuild()
     assert await store._read(allowances) == before
     await store.close()
 
@@ -69,8 +73,8 @@ def per(period: Period, seconds: float, zone: str = "UTC", *, rolling: bool = Fa
 
 
 async def ask(store: Store, tier: Tier, cost: float = 8.0, user: str = "ada", **more: Any) -> Job:
-    budgets = more.pop("budgets", ())
-    job, new = await store.admit(a_job(user=user, estimate=cost, **more), tier=tier, budgets=budgets)
+    shared = {name: more.pop(name, ()) for name in ("budgets", "periods")}
+    job, new = await store.admit(a_job(user=user, estimate=cost, **more), tier=tier, **shared)
     assert new
     return job
 
@@ -180,6 +184,34 @@ async def test_a_jump_of_the_machine_s_clock_gives_nothing_and_takes_nothing(
     await store.close()
 
 
+async def test_a_jump_of_the_clock_ends_no_block_and_deletes_nothing_early(tmp_path: Path) -> None:
+    wall, ticks = datetime(2026, 6, 1, 12, tzinfo=UTC), 0.0
+    url = fresh_sqlite(tmp_path / "easel.db")
+    store = await Store.open(url, clock=TrustedClock(lambda: wall, lambda: ticks))
+    old = Privacy(store, blobs=None, remove=None, retention_days=30)  # type: ignore[arg-type]
+
+    def block(before: Person) -> Person:
+        return replace(before, blocked=True, until=store.now() + timedelta(hours=1))
+
+    async def rules() -> Rules:
+        return Rules(await store.standing(a_member()), Tiers((a_tier(),)), a_member())
+
+    job = await ask(store, FREE)
+    await store.end(job.id, State.RENDERED, device_seconds=1.0)
+    await store.change_person("web:local", ADA, block, lambda before, after: a_line())
+    wall += timedelta(days=60)
+    with pytest.raises(Refusal):
+        (await rules()).check_person()
+    await old.expire()
+    assert (await store.jobs("web:local"))[0].id == job.id
+    ticks += 3601.0
+    (await rules()).check_person()
+    ticks += 31 * 86_400.0
+    await old.expire()
+    assert await store.jobs("web:local") == []
+    await store.close()
+
+
 async def test_a_restart_with_the_clock_set_back_gives_nothing(tmp_path: Path) -> None:
     url, daily = fresh_sqlite(tmp_path / "easel.db"), a_tier(10)
     wall = datetime(2026, 6, 2, 0, 30, tzinfo=UTC)
@@ -257,7 +289,7 @@ async def test_a_budget_is_shared_and_nobody_exceeds_it(store: Store) -> None:
 
 async def test_gifts_do_not_pass_a_budget(store: Store) -> None:
     small = replace(CAMPAIGN, allowance=per("month", 5))
-    await store.gift(ADA, 100, by="op", key="1")
+    await store.gift(ADA, 100, a_line("op"), "1")
     with pytest.raises(OverQuota) as caught:
         await ask(store, a_tier(), budgets=[small])
     assert caught.value.balance.name == "Spring campaign"
@@ -270,7 +302,7 @@ async def test_gifts_do_not_pass_a_budget(store: Store) -> None:
 
 
 async def test_a_gift_pays_the_whole_job_when_the_allowance_is_too_small(store: Store) -> None:
-    await store.gift(ADA, 10, by="web:op", key="thanks")
+    await store.gift(ADA, 10, a_line("web:op"), "thanks")
     await ask(store, a_tier(10), budgets=[CAMPAIGN])
     job = await ask(store, a_tier(10), budgets=[CAMPAIGN])
     expected = Balance(cap=10, used=8, resets=None, name="gift", per=None)
@@ -283,9 +315,9 @@ async def test_a_gift_pays_the_whole_job_when_the_allowance_is_too_small(store: 
 
 
 async def test_a_gift_is_given_once_for_each_key(store: Store) -> None:
-    assert await store.gift(ADA, 10, by="op", key="a")
-    assert not await store.gift(ADA, 10, by="op", key="a")
-    assert await store.gift(ADA, 5, by="op", key="b")
+    assert await store.gift(ADA, 10, a_line("op"), "a")
+    assert not await store.gift(ADA, 10, a_line("op"), "a")
+    assert await store.gift(ADA, 5, a_line("op"), "b")
     assert (await store.balances(ADA, FREE))[0].cap == 15.0
     lines = [line async for line in store.lines(account=ADA)]
     assert [(line.kind, line.seconds, line.by) for line in lines] == [("gift", 10, "op"), ("gift", 5, "op")]
@@ -294,7 +326,7 @@ async def test_a_gift_is_given_once_for_each_key(store: Store) -> None:
 @pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -5.0, 0.0, 2e9])
 async def test_a_gift_that_is_no_amount_is_refused(store: Store, seconds: float) -> None:
     with pytest.raises(ValueError, match="gift"):
-        await store.gift(ADA, seconds, by="op", key="a")
+        await store.gift(ADA, seconds, a_line("op"), "a")
     assert await store.balances(ADA, FREE) == []
 
 
@@ -302,13 +334,13 @@ async def test_a_reset_forgets_what_was_charged_and_keeps_what_is_held(store: St
     both = tier(per("day", 100), per("week", 100, rolling=True))
     done, held = await ask(store, both), await ask(store, both)
     await store.end(done.id, State.RENDERED, device_seconds=6.0)
-    await store.gift(ADA, 10, by="op", key="a")
-    assert await store.reset(ADA, by="op", key="a")
-    assert not await store.reset(ADA, by="op", key="a")
+    await store.gift(ADA, 10, a_line("op"), "a")
+    assert await store.reset(ADA, a_line("op"), "a")
+    assert not await store.reset(ADA, a_line("op"), "a")
     assert await used(store, both) == [8.0, 8.0, 0.0]
     await store.end(held.id, State.RENDERED, device_seconds=5.0)
     assert await used(store, both) == [5.0, 5.0, 0.0]
-    assert await store.reset("web:nobody", by="op", key="b")
+    assert await store.reset("web:nobody", a_line("op"), "b")
 
 
 # ---- one request after the other
@@ -370,6 +402,7 @@ async def test_two_members_share_account_history_and_limits(store: Store) -> Non
         await ask(store, both, user="ada", cost=0.0)
     mine = await store.jobs("web:local", user=ADA, viewer=ADA)
     assert len(mine) == 3 and theirs.id in {each.id for each in mine}
+    assert len(await store.jobs("discord:1", user=ADA, viewer=ADA)) == 3, "one history in all places"
     assert theirs.id not in {each.id for each in await store.jobs("web:local", viewer=EVE)}
     assert theirs.id not in {each.id for each in await store.jobs("web:local", viewer=ADA)}
     await store.end(theirs.id, State.RENDERED, device_seconds=1.0)
@@ -382,7 +415,7 @@ async def test_what_was_held_used_and_given_is_merged(store: Store, clock: Hand)
     clock.pass_(hours=1)
     done, held = await ask(store, both, user="ben"), await ask(store, both, user="ben")
     await store.end(done.id, State.RENDERED, device_seconds=7.0)
-    await store.gift(BEN, 50, by="op", key="b")
+    await store.gift(BEN, 50, a_line("op"), "b")
     paid = await ask(store, both, user="ben", cost=9.0)
     await linked(store)
     day, week, gift = await store.balances(ADA, both)
@@ -392,9 +425,53 @@ async def test_what_was_held_used_and_given_is_merged(store: Store, clock: Hand)
     await store.end(held.id, State.FAILED)
     await store.end(paid.id, State.RENDERED, device_seconds=2.0)
     assert await used(store, both) == [15.0, 15.0, 2.0]
-    await store.reset(ADA, by="op", key="r")
+    await store.reset(ADA, a_line("op"), "r")
     assert await used(store, both) == [8.0, 8.0, 2.0]
     assert await used(store, both, BEN) == [0.0, 0.0], "nothing counts under the old name"
+
+
+BY_DAY = tier(per("day", 20))
+BY_MONTH = tier(per("month", 30), per("week", 30, rolling=True))
+PERIODS = Tiers((BY_DAY, BY_MONTH)).periods
+
+
+async def test_who_has_tiers_of_different_periods_has_one_allowance(store: Store) -> None:
+    """Two names of one person, in one tier by the day and one by the month and the week."""
+    await linked(store)
+    await ask(store, BY_DAY, periods=PERIODS)
+    job = await ask(store, BY_MONTH, user="ben", periods=PERIODS)
+    assert await used(store, BY_DAY) == [16.0]
+    assert await used(store, BY_MONTH) == [16.0, 16.0]
+    with pytest.raises(OverQuota) as caught:
+        await ask(store, BY_DAY, periods=PERIODS)
+    assert (caught.value.balance.left, caught.value.balance.cap) == (4.0, 20.0)
+    await store.end(job.id, State.RENDERED, device_seconds=1.0)
+    assert await used(store, BY_DAY) == [9.0]
+    assert await used(store, BY_MONTH) == [9.0, 9.0]
+
+
+async def test_what_was_used_before_two_names_are_linked_counts_in_the_tiers_of_both(store: Store) -> None:
+    await ask(store, BY_DAY, user="ada", periods=PERIODS)
+    await ask(store, BY_MONTH, user="ben", periods=PERIODS)
+    await linked(store)
+    assert await used(store, BY_DAY) == [16.0]
+    assert await used(store, BY_MONTH) == [16.0, 16.0]
+
+
+async def test_what_one_tier_allows_without_a_limit_counts_in_the_others(store: Store) -> None:
+    await ask(store, FREE, cost=25.0, periods=PERIODS)
+    for limited in (BY_DAY, tier(per("month", 20))):
+        with pytest.raises(OverQuota):
+            await ask(store, limited, cost=1.0, periods=PERIODS)
+    await ask(store, FREE, cost=25.0, periods=PERIODS)
+
+
+async def test_gifts_and_relaxed_jobs_are_counted_in_no_period(store: Store) -> None:
+    await store.gift(ADA, 30, a_line("op"), "a")
+    await ask(store, BY_DAY, cost=25.0, periods=PERIODS)
+    await ask(store, BY_DAY, relaxed=True, periods=PERIODS)
+    assert await used(store, BY_DAY) == [0.0, 25.0]
+    assert await used(store, BY_MONTH) == [0.0, 0.0, 25.0]
 
 
 async def test_a_rolling_window_moves_with_its_end(store: Store, clock: Hand) -> None:
@@ -517,7 +594,7 @@ async def test_who_leaves_takes_what_was_used_along(store: Store) -> None:
     done = await ask(store, both, user="ben")
     await store.end(done.id, State.RENDERED, device_seconds=5.0)
     held = await ask(store, both, user="ben")
-    await store.gift(ADA, 10, by="op", key="g")
+    await store.gift(ADA, 10, a_line("op"), "g")
     own = await store.unlink(BEN)
     assert own == await store.account_of(BEN) != BEN
     assert await store.account_of(ADA) == ADA
@@ -539,7 +616,7 @@ async def test_lines_are_exported_by_account_tenant_and_time(store: Store, clock
     first = await ask(store, a_tier(), tenant="discord:1")
     clock.pass_(hours=1)
     await ask(store, a_tier(), user="ben")
-    await store.gift(ADA, 1, by="op", key="x")
+    await store.gift(ADA, 1, a_line("op"), "x")
     assert await store.newest_line() == clock.now
 
     async def jobs(**filters: Any) -> list[str | None]:
@@ -557,7 +634,7 @@ async def test_more_lines_than_a_page_are_exported_once_each(
 ) -> None:
     monkeypatch.setattr("bot.store.accounts._PAGE", 3)
     for number in range(7):
-        await store.gift(ADA, 1, by="op", key=str(number))
+        await store.gift(ADA, 1, a_line("op"), str(number))
     assert len({line.key async for line in store.lines()}) == 7
 
 

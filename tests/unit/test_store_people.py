@@ -118,14 +118,19 @@ async def test_a_person_is_kept_by_tenant_and_found_by_every_name(store: Store) 
 
     for _ in range(2):
         await store.change_person(HERE, ADA.id, block, noted())
-    await store.change_person(HOUSE, "slack:ada", lambda before: replace(before, tier="team"), noted())
+    own = Allowance(seconds=5, per="week", rolling=True)
+
+    def favour(before: Person) -> Person:
+        return replace(before, tier="team", allowance=own)
+
+    await store.change_person(HOUSE, "slack:ada", favour, noted())
     code = await store.link_code(ADA.id)
     await store.link(code, "slack:ada")
 
     expected = Person(tenant=HERE, member=ADA.id, blocked=True, until=until, reason="Spam.", strikes=2)
     assert (await store.standing(ADA)).persons == (
         expected,
-        Person(tenant=HOUSE, member="slack:ada", tier="team"),
+        Person(tenant=HOUSE, member="slack:ada", tier="team", allowance=own),
     )
     elsewhere = await store.standing(replace(ADA, tenant="discord:2"))
     assert [each.tenant for each in elsewhere.persons] == [HOUSE]
@@ -137,24 +142,42 @@ async def test_a_gift_reaches_the_account_that_others_share(store: Store) -> Non
     code = await store.link_code(ADA.id)
     account = await store.link(code, "slack:ada")
     for _ in range(2):
-        await store.give("slack:ada", 5.0, line("admin gift"), "once")
+        await store.gift("slack:ada", 5.0, line("admin gift"), "once")
     gift = (await store.balances(account, a_tier()))[-1]
     assert (gift.name, gift.cap) == ("gift", 5.0)
-    assert len(await store.audit()) == 1
+    await store.gift(ADA.id, 1.5, line("admin gift"), "twice")
+    changes = [(each.before, each.after) for each in await store.audit()]
+    assert changes == [("gifts: 0 of 5 s", "gifts: 0 of 6.5 s"), ("", "gifts: 0 of 5 s")]
     for wrong in (0.0, -1.0, float("nan"), float("inf"), 1e300):
         with pytest.raises(ValueError, match="a gift of"):
-            await store.give(ADA.id, wrong, line(), "other")
+            await store.gift(ADA.id, wrong, line(), "other")
     assert await store.check() == "ok"
+
+
+async def test_names_that_are_linked_are_at_home_where_their_account_first_asked(store: Store) -> None:
+    async def home(member: Member) -> str:
+        return (await store.standing(member)).home
+
+    ada, ben = a_member("ada", "discord:1"), a_member("ben", "slack:T")
+    await store.gift(ada.id, 5.0, line("admin gift"), "before any request")
+    for user, tenant in (("ben", "slack:T"), ("ada", "discord:1"), ("ada", "discord:2")):
+        assert await home(ada) == await home(ben) == "", "alone, each stands where they ask"
+        await store.admit(a_job(user=user, tenant=tenant), tier=a_tier())
+    await store.link(await store.link_code(ada.id), ben.id)
+    assert await home(ada) == await home(ben) == "discord:1"
+    await store.unlink(ben.id)
+    assert await home(ada) == await home(ben) == ""
 
 
 async def test_a_reset_forgets_what_was_charged_once(store: Store) -> None:
     job, _ = await store.admit(a_job(), tier=a_tier(100))
     await store.end(job.id, State.RENDERED, device_seconds=6.0)
     for _ in range(2):
-        await store.begin_anew(a_member().id, line("admin reset"), "once")
+        await store.reset(a_member().id, line("admin reset"), "once")
         (balance,) = await store.balances(job.account, a_tier(100))
         assert balance.used == 0
-    assert len(await store.audit()) == 1
+    (written,) = await store.audit()
+    assert written.before.endswith(": 6 of 100 s") and written.after.endswith(": 0 of 100 s")
     assert await store.check() == "ok"
 
 

@@ -20,7 +20,7 @@ from bot.store import Store, look_at, migrations
 from bot.store.database import server
 from bot.store.tables import AllowanceRow
 from tests.databases import Cluster
-from tests.examples import a_job, a_member, a_tier
+from tests.examples import a_job, a_line, a_member, a_tier
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ async def end_sessions(postgres: Cluster, url: str) -> None:
 async def until_it_answers(store: Store) -> None:
     for _ in range(20):
         try:
-            await store.gift("web:x", 1, by="op", key="x")
+            await store.gift("web:x", 1, a_line("op"), "x")
             return
         except StoreError:
             await asyncio.sleep(0.05)

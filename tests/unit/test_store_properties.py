@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -29,8 +29,9 @@ from bot.errors import StoreError
 from bot.models import Allowance, Balance, Budget, Job, State
 from bot.store import LinkRefused, OverQuota, Store, ledger
 from bot.store.tables import AllowanceRow, JobRow, LedgerRow
+from bot.tiers import Tiers
 from tests.databases import Cluster, fresh_sqlite
-from tests.examples import a_job, a_member, a_tier
+from tests.examples import a_job, a_line, a_member, a_tier
 
 T = TypeVar("T")
 
@@ -53,6 +54,7 @@ BUDGETS = (
     Budget(account="budget:house", name="House", allowance=Allowance(seconds=40, per="day")),
     Budget(account="budget:hall", name="Hall", allowance=Allowance(seconds=30, per="day", rolling=True)),
 )
+PERIODS = Tiers(TIERS).periods
 people = st.sampled_from(PEOPLE)
 seconds = st.floats(0, 12, allow_subnormal=False)
 keys = st.integers(0, 5).map(str)
@@ -64,7 +66,8 @@ numbers = st.integers(
 class Books(RuleBasedStateMachine):
     """Three people's jobs are admitted, run, end and are deleted in any order, on a clock that jumps.
 
-    They are given seconds, forgiven some, and share accounts and leave them.
+    They have other tiers from one request to the next, are given seconds, forgiven some, and share accounts
+    and leave them. Whatever the tier, what is used counts in the periods of all.
     """
 
     def __init__(self, fresh: Callable[[], str], drop: Callable[[str], None]) -> None:
@@ -95,14 +98,19 @@ class Books(RuleBasedStateMachine):
         job = a_job(user=user, estimate=estimate, relaxed=relaxed)
         account = self.run(self.store.account_of(a_member(user).id))
         before = self.run(self.store.balances(account, tier, tuple(budgets)))
+        used, given = self.counted(account)
         try:
-            admitted, new = self.run(self.store.admit(job, tier=tier, budgets=tuple(budgets)))
+            admitted, new = self.run(
+                self.store.admit(job, tier=tier, budgets=tuple(budgets), periods=PERIODS)
+            )
         except OverQuota as error:
             assert not fits(before, estimate) and not relaxed
             assert error.balance in before
         else:
             assert (admitted, new) == (replace(job, account=account), True)
             assert relaxed or fits(before, estimate)
+            cost = 0 if relaxed else quota.held_ms(estimate)
+            assert self.counted(account) in (([each + cost for each in used], given), (used, given + cost))
             self.jobs.append(admitted)
 
     @rule(estimates=st.lists(seconds, min_size=2, max_size=6), data=st.data())
@@ -110,10 +118,12 @@ class Books(RuleBasedStateMachine):
         jobs = [a_job(user=data.draw(people), estimate=estimate) for estimate in estimates]
 
         async def all_together() -> list[Any]:
-            asked = (self.store.admit(job, tier=TIERS[0], budgets=BUDGETS) for job in jobs)
+            asked = (self.store.admit(job, tier=TIERS[0], budgets=BUDGETS, periods=PERIODS) for job in jobs)
             return await asyncio.gather(*asked, return_exceptions=True)
 
         for job, result in zip(jobs, self.run(all_together()), strict=True):
+            if isinstance(result, StoreError):
+                raise result
             if not isinstance(result, OverQuota):
                 assert result == (replace(job, account=result[0].account), True)
                 self.jobs.append(result[0])
@@ -157,15 +167,13 @@ class Books(RuleBasedStateMachine):
 
     @rule(user=people, amount=st.floats(0.01, 20), key=keys)
     def gift(self, user: str, amount: float, key: str) -> None:
-        account = self.run(self.store.account_of(a_member(user).id))
-        new = self.run(self.store.gift(account, amount, by="op", key=key))
+        new = self.run(self.store.gift(a_member(user).id, amount, a_line("op"), key))
         assert new is (f"gift {key}" not in self.given)
         self.given.add(f"gift {key}")
 
     @rule(user=people, key=keys)
     def reset(self, user: str, key: str) -> None:
-        account = self.run(self.store.account_of(a_member(user).id))
-        new = self.run(self.store.reset(account, by="op", key=key))
+        new = self.run(self.store.reset(a_member(user).id, a_line("op"), key))
         assert new is (f"reset {key}" not in self.given)
         self.given.add(f"reset {key}")
 
@@ -209,7 +217,7 @@ class Books(RuleBasedStateMachine):
             unfinished = {job.id for job in self.run(self.store.unfinished())}
             assert unfinished == {job.id for job in self.jobs} - self.ended.keys()
             before = self.run(self.store._read(self.audit))
-            self.run(self.store._write(ledger.rebuild))
+            self.run(self.store.rebuild())
             assert self.run(self.store._read(self.audit)) == before
 
     def audit(self, session: Session) -> list[Any]:
@@ -248,6 +256,12 @@ class Books(RuleBasedStateMachine):
 
         return self.run(self.store._read(work))
 
+    def counted(self, account: str) -> tuple[list[int], int]:
+        """What the account used in the period of every tier there is, and of its gifts, in milliseconds."""
+        found = self.run(self.store.balances(account, a_tier(allowances=PERIODS)))
+        used = [round(each.used * 1000) for each in found]
+        return used[: len(PERIODS)], sum(used[len(PERIODS) :])
+
     def balances(self, account: str) -> list[Balance]:
         return [each for tier in TIERS for each in self.run(self.store.balances(account, tier)) if each.used]
 
@@ -266,7 +280,9 @@ def fits(balances: list[Balance], estimate: float) -> bool:
     return not small or (not any(each.name for each in small) and 0 < cost <= round(gift * 1000))
 
 
-def machine(fresh: Callable[[], str], drop: Callable[[str], None], examples: int) -> None:
+def machine(
+    fresh: Callable[[], str], drop: Callable[[str], None], examples: int, phases: Collection[Phase] = Phase
+) -> None:
     run_state_machine_as_test(
         lambda: Books(fresh, drop),
         settings=settings(
@@ -274,6 +290,8 @@ def machine(fresh: Callable[[], str], drop: Callable[[str], None], examples: int
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
+            phases=phases,
+            report_multiple_bugs=False,
         ),
     )
 
@@ -288,14 +306,43 @@ def test_the_books_add_up_in_postgres(postgres: Cluster, examples: int) -> None:
     machine(postgres.fresh, postgres.drop, examples)
 
 
+# ---- the proof that the condition matters
+
+
+def take_without_a_look() -> Any:
+    """The statement that holds, without its condition."""
+    allowances = ledger._allowances
+    this = (allowances.c.account == bindparam("of"), allowances.c.bucket == bindparam("at"))
+    more = allowances.c.used_ms + bindparam("amount")
+    return update(allowances).where(*this).values(used_ms=more, cap_ms=bindparam("limit"))
+
+
+def test_without_its_condition_the_machine_fails_in_sqlite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "_TAKE", take_without_a_look())
+    with pytest.raises(StoreError, match="within_cap"):
+        machine(lambda: fresh_sqlite(tmp_path / "easel.db"), lambda url: None, 100, [Phase.generate])
+
+
+def test_without_its_condition_and_the_database_s_own_the_machine_fails_in_postgres(
+    postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unbounded() -> str:
+        url = postgres.fresh()
+        postgres.ask("ALTER TABLE allowances DROP CONSTRAINT within_cap", postgres.name_of(url))
+        return url
+
+    monkeypatch.setattr(ledger, "_TAKE", take_without_a_look())
+    with pytest.raises(AssertionError):
+        machine(unbounded, postgres.drop, 100, [Phase.generate])
+
+
 async def test_without_its_condition_a_hold_is_stopped_by_the_database_alone(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A proof that the condition works: without it nobody is refused, and only the CHECK holds the cap."""
-    allowances = ledger._allowances
-    this = (allowances.c.account == bindparam("of"), allowances.c.bucket == bindparam("at"))
-    take = update(allowances).where(*this).values(used_ms=allowances.c.used_ms + bindparam("amount"))
-    monkeypatch.setattr(ledger, "_TAKE", take)
+    """Without it nobody is refused, and only the CHECK holds the cap."""
+    monkeypatch.setattr(ledger, "_TAKE", take_without_a_look())
     store = await Store.open(database_url)
     await store.admit(a_job(), tier=a_tier(10))
     with pytest.raises(StoreError, match="within_cap"):

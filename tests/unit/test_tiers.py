@@ -41,6 +41,7 @@ def test_a_file_is_read_in_its_order() -> None:
         Allowance(seconds=2000, per="week", rolling=True),
     )
     assert found.first({"everyone", "team"}) == team
+    assert found.periods == team.allowances
     assert found.named("gone") is None and found.first(["gone"]) is None
 
 

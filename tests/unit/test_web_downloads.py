@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bot.adapters.web import downloads
 from bot.adapters.web.downloads import KEPT, Downloads
-from tests.examples import a_member
+from tests.examples import a_line, a_member
 from tests.web import web_house
 
 
@@ -54,7 +54,7 @@ async def test_a_link_code_is_shown_and_the_quota_has_its_bars(tmp_path: Path) -
     async with web_house(tmp_path) as house:
         ana = house.person("Ana")
         await house.painted(ana, "a fox")
-        await house.store.gift("web:ana", 120, by="web:ada", key="gift")
+        await house.store.gift("web:ana", 120, a_line("web:ada"), "gift")
         assert "Your code" in (await (await ana.send("/link")).json())["card"]
         for path in ("/", "/line"):
             page = await ana.page(path)

@@ -15,6 +15,7 @@ import pytest
 from bot.adapters.web.guard import NO_PAGE
 from bot.adapters.web.office import NOTICES, SECTIONS, Notice, Notices
 from bot.models import HOUSE, AuditLine, State
+from tests.examples import a_line
 from tests.web import EVENT, Person, WebHouse, web_house
 
 EVIL = '<img src=x onerror="alert(1)"> & </script><script>alert(2)</script>'
@@ -180,6 +181,8 @@ async def test_people_are_found_given_to_and_blocked(house: WebHouse) -> None:
     there = "/admin/people/web:ana"
     page = await admin.do("admin gift", there, person="web:ana", seconds="120")
     assert "has 120 s more" in page and "0 of 120 s used" in page
+    page = await admin.do("admin set", there, person="web:ana", seconds="77", per="week")
+    assert "may use 77 s a week" in page and "of 77 s used this week" in page
     page = await admin.do("admin tier", there, person="web:ana", tier="team", place="web:local")
     assert "Tier <b>Team</b>" in page
     page = await admin.do("admin block", there, person="web:ana", hours="2", reason="spam")
@@ -275,7 +278,7 @@ async def test_the_audit_is_searched_and_paged(house: WebHouse) -> None:
 async def test_the_ledger_is_streamed_as_csv_without_formulas(house: WebHouse) -> None:
     ana, admin = house.person("Ana"), house.person("Ada")
     job = await house.painted(ana, "a fox")
-    await house.store.gift("=cmd|' /C calc'!A0", 5, by="@SUM(A1)", key="+1")
+    await house.store.gift("=cmd|' /C calc'!A0", 5, a_line("@SUM(A1)"), "+1")
     answer = await admin.get("/admin/ledger.csv?days=1")
     rows = list(csv.DictReader(io.StringIO(await answer.text())))
 

@@ -84,6 +84,9 @@ GERMAN = {
     "Give a person a tier of their own here, whatever their roles.": (
         "Gibt einer Person hier eine eigene Stufe, gleich welche Rollen sie hat."
     ),
+    "Give a person an allowance of their own, everywhere, in place of their tier's.": (
+        "Gibt einer Person überall ein eigenes Kontingent anstelle des Kontingents ihrer Stufe."
+    ),
     "Give a person device-seconds that last until they are used.": (
         "Schenkt einer Person Gerätesekunden, die gelten, bis sie verbraucht sind."
     ),
@@ -133,6 +136,9 @@ GERMAN = {
         "Kostenlos, und gemalt nur, während niemand sonst das Gerät will."
     ),
     "The code that /link showed you on the other side.": "Der Code, den /link auf der anderen Seite zeigte.",
+    "Leave the account that you share, with an own one that has used as much.": (
+        "Das geteilte Konto verlassen, mit einem eigenen, das ebenso viel verbraucht hat."
+    ),
     "Whom: a mention, or an id such as discord:123.": "Wen.",
     "Which channel.": "Welchen Kanal.",
     "A tier's name; /admin tiers shows them. “none” takes it away.": (
@@ -144,6 +150,9 @@ GERMAN = {
     ),
     "What to do with it.": "Was mit ihm geschehen soll.",
     "How many device-seconds.": "Wie viele Gerätesekunden.",
+    "How many device-seconds; 0 leaves it to their tier again.": (
+        "Wie viele Gerätesekunden; mit 0 gilt wieder die Stufe."
+    ),
     "How many device-seconds; 0 takes the budget away.": "Wie viele Gerätesekunden; 0 hebt das Budget auf.",
     "In which period.": "In welchem Zeitraum.",
     "For how long.": "Wie lange, in Stunden.",

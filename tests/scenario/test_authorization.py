@@ -1,0 +1,179 @@
+"""Who may do what: role × command × place × surface, and role × button × place."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot import commands
+from bot.commands import Command, Option
+from bot.errors import Refusal
+from bot.models import Job, Member, Origin
+from bot.policy import OPERATED
+from tests.scenario.conftest import ADA, BEN, BOSS, House, Opens
+
+SURFACES = ("discord", "slack", "web", "cli")
+ROLES = ("member", "administrator", "operator")
+HERE, ELSEWHERE = ADA.tenant, "test:elsewhere"
+OPERATOR = "discord:77"
+EVERYWHERE = ("admin set", "admin gift", "admin reset")
+"""What concerns an account, wherever its person is."""
+
+
+def caller(house: House, surface: str, role: str, place: str) -> Origin:
+    id = OPERATOR if role == "operator" else f"{surface}:5"
+    member = Member(tenant=place, id=id, name="Cal", admin=role == "administrator")
+    return replace(house.origin(member), surface=surface)
+
+
+def operates(surface: str, role: str) -> bool:
+    return role == "operator" or (role == "administrator" and surface in OPERATED)
+
+
+def expected(command: Command, surface: str, role: str, place: str) -> str:
+    """The code of the refusal; empty where the command is obeyed."""
+    if not operates(surface, role) and (role == "member" or command.operator):
+        return "forbidden"
+    if place == HERE or command.option("job") is None:
+        return ""
+    return "" if command.name == "admin decide" and operates(surface, role) else "unknown"
+
+
+def options(command: Command, job: Job | None) -> dict[str, object]:
+    """Something that can be done."""
+    said = {each.name: example(each, job) for each in command.options if each.required}
+    more: dict[str, dict[str, object]] = {
+        "admin budget": {"seconds": 100, "channel": "lobby"},
+        "admin channel": {"channel": "den", "rule": "refuse"},
+        "admin models": {"model": "memory", "rule": "allow"},
+        "admin styles": {"style": "noir", "rule": "refuse"},
+        "admin defaults": {"count": 2},
+        "admin language": {"language": "de"},
+        "admin moderation": {"refuse": "rival"},
+    }
+    return said | more.get(command.name, {}) | ({"tier": "team"} if "tier" in said else {})
+
+
+def example(option: Option, job: Job | None) -> object:
+    if option.choices:
+        return option.choices[0]
+    known = {"job": job.id if job else "", "person": BEN.id, "role": "r1", "seconds": 60}
+    return known.get(option.name, option.example)
+
+
+async def code(work: Any) -> str:
+    """The code of the refusal, or nothing."""
+    try:
+        await work
+    except Refusal as refusal:
+        return refusal.code
+    return ""
+
+
+async def set_in(house: House, place: str) -> Any:
+    """All that administrators have set in a place, what they wrote down there, and who pays what."""
+    store = house.store
+    said = await store.policy(place), await store.persons(place), await store.audit(place, limit=1000)
+    return *said, [line.key async for line in store.lines(tenant=place)]
+
+
+ADMINISTRATION = [each for each in commands.COMMANDS if each.admin]
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+async def test_who_may_use_which_command_in_which_place(opened: Opens, surface: str) -> None:
+    async with opened(operators=(OPERATOR,)) as house:
+        for role, place in itertools.product(ROLES, (HERE, ELSEWHERE)):
+            for command in ADMINISTRATION:
+                job = await house.painted("a fox --count 1") if command.option("job") else None
+                if job:
+                    await house.press(f"v1:report:{job.id}", BEN)
+                other = HERE if place == ELSEWHERE else ELSEWHERE
+                before = [await set_in(house, each) for each in (place, other)]
+                origin = caller(house, surface, role, place)
+
+                got = await code(house.studio.handle(command.name, options(command, job), origin))
+
+                wanted = expected(command, surface, role, place)
+
+                said = f"{role} on {surface}, /{command.name} {'here' if place == HERE else 'elsewhere'}"
+                if command.name == "admin job" and not wanted:
+                    wanted = "ended"  # it was understood
+                assert got == wanted, said
+                after = [await set_in(house, each) for each in (place, other)]
+                if wanted:
+                    assert after == before, said
+                if command.name not in ("admin decide", *EVERYWHERE):
+                    assert after[1] == before[1], f"{said} changed something in another place"
+
+
+PEOPLE = {
+    "owner": ADA,
+    "member": BEN,
+    "administrator": BOSS,
+    "stranger": replace(BEN, id="test:stranger", tenant=ELSEWHERE),
+    "administrator elsewhere": replace(BOSS, id="test:boss2", tenant=ELSEWHERE),
+    "the same name elsewhere": replace(ADA, tenant=ELSEWHERE),
+}
+STRANGERS = [who for who in PEOPLE if PEOPLE[who].tenant == ELSEWHERE]
+UNKNOWN = dict.fromkeys(STRANGERS, "unknown")
+ALL, ENDED = UNKNOWN, {"owner": "ended", "administrator": "ended", "member": "forbidden"}
+DECISION = {"owner": "forbidden", "member": "forbidden", "stranger": "forbidden"} | {
+    "administrator": "",
+    "administrator elsewhere": "unknown",
+    "the same name elsewhere": "forbidden",
+}
+BUTTONS: dict[str, dict[str, str]] = {
+    "info": ALL,
+    "edit": ALL,
+    "show": ALL,
+    "pick:0": ALL,
+    "upscale:0": ALL,
+    "vary_subtle:0": ALL,
+    "vary_strong:0": ALL,
+    "again": ALL,
+    "share": UNKNOWN | {"member": "forbidden", "administrator": "forbidden"},
+    "report": UNKNOWN | {"owner": "own"},
+    "cancel": UNKNOWN | ENDED,
+    "delete": UNKNOWN | {"member": "forbidden"},
+    "keep": DECISION,
+    "remove": DECISION,
+}
+"""Button → who is refused it, and how."""
+
+
+@pytest.mark.parametrize("pressed", BUTTONS)
+async def test_who_may_press_what(house: House, pressed: str) -> None:
+    name, _, index = pressed.partition(":")
+    for who, member in PEOPLE.items():
+        job = await house.painted("a fox --count 1")
+        if name in ("keep", "remove"):
+            await house.press(f"v1:report:{job.id}", BEN)
+        button = f"v1:{name}:{job.id}" + (f":{index}" if index else "")
+        assert await code(house.press(button, member)) == BUTTONS[pressed].get(who, ""), who
+        await code(house.ask("what tells of a strike"))
+
+
+@pytest.mark.parametrize("pressed", BUTTONS)
+async def test_what_is_private_is_its_owner_s_to_press(house: House, pressed: str) -> None:
+    job = await house.delivered((await house.painted("a fox --count 1 --private")).id)
+    name, _, index = pressed.partition(":")
+    for who, member in PEOPLE.items():
+        if who == "owner":
+            continue
+        got = await code(house.press(f"v1:{name}:{job.id}" + (f":{index}" if index else ""), member))
+        nothing = {"forbidden", "unknown"} | ({"decided"} if name in ("keep", "remove") else set())
+        assert got in nothing, who
+    assert await house.row(job.id) == job, "nothing was done to it"
+
+
+@pytest.mark.parametrize("command", ["show", "upscale", "vary", "cancel"])
+async def test_who_may_name_a_job_in_a_command(house: House, command: str) -> None:
+    wanted = UNKNOWN | (ENDED if command == "cancel" else {})
+    for who, member in PEOPLE.items():
+        job = await house.painted("a fox --count 1")
+        work = house.studio.handle(command, {"job": job.id}, house.origin(member))
+        assert await code(work) == wanted.get(who, ""), who
