@@ -232,6 +232,7 @@ def _blank_origins(session: Session, now: datetime) -> None:
             "origin": _nobodys(row.origin, row.user_id, f"{ERASED}{row.id}"),
             "event": f"{ERASED}{row.id}",
             "channel": "",
+            "seen_in": "",
             "message": None,
             "delivered": now,
         }
@@ -240,7 +241,7 @@ def _blank_origins(session: Session, now: datetime) -> None:
 
 def _nobodys(origin: dict[str, Any], pseudonym: str, event: str) -> dict[str, Any]:
     member = {**origin["member"], "id": pseudonym, "name": NOBODY, "admin": False, "roles": []}
-    return {**origin, "member": member, "channel": "", "event": event, "reply": {}}
+    return {**origin, "member": member, "channel": "", "event": event, "reply": {}, "seen_in": []}
 
 
 def _let_go(session: Session, now: datetime) -> None:

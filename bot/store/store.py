@@ -111,13 +111,17 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
         """Keep the adapter's reference to the job's message."""
         await self._change(id, _ANY, message=ref)
 
-    async def publish(self, id: str) -> Job:
-        """Let everybody of its tenant see the job. Raises KeyError."""
+    async def publish(self, id: str, seen_in: Collection[str] = ()) -> Job:
+        """Let everybody of its tenant see the job, or those of some closed places too. Raises KeyError."""
 
         def work(session: Session) -> Job:
-            row = rows.job(session, id)
-            origin = {**asdict(row.origin), "private": False}
-            _change(session, id, _ANY, {"private": False, "origin": origin})
+            before = rows.job(session, id).origin
+            if before.private:
+                places = sorted(seen_in)
+            else:
+                places = sorted({*before.seen_in, *seen_in}) if before.seen_in and seen_in else []
+            origin = {**asdict(before), "private": False, "seen_in": places}
+            _change(session, id, _ANY, {"private": False, "seen_in": rows.places(places), "origin": origin})
             return rows.job(session, id)
 
         return await self._write(work)
@@ -160,6 +164,7 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
         user: str = "",
         channel: str = "",
         viewer: str = "",
+        here: Collection[str] = (),
         search: str = "",
         style: str = "",
         states: Collection[State] = (),
@@ -168,15 +173,16 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
     ) -> list[Job]:
         """A tenant's jobs, newest first; private ones only of `viewer`, deleted ones never.
 
+        Of those that were asked for in closed places, only the viewer's and those of the places `here`.
         Whoever shares an account counts as the same user, and finds their own jobs from everywhere.
         `search` are words that the prompt must contain, in any case. `before` is the `created` of the last
         job of the page before.
         """
-        here, mine = col(JobRow.tenant) == tenant, _of(viewer)
+        local, mine = col(JobRow.tenant) == tenant, _of(viewer)
         wanted = [
-            or_(here, mine & (col(JobRow.user_id) != viewer)) if user and user == viewer else here,
+            or_(local, mine & (col(JobRow.user_id) != viewer)) if user and user == viewer else local,
             col(JobRow.state) != State.DELETED.value,
-            or_(col(JobRow.private).is_(False), mine),
+            or_(col(JobRow.private).is_(False) & _seen(here), mine),
         ]
         wanted += [_of(user)] if user else []
         wanted += [col(JobRow.channel) == channel] if channel else []
@@ -252,6 +258,12 @@ def _change(session: Session, id: str, states: Collection[State], values: dict[s
     jobs = rows.table_of(JobRow)
     statement = update(jobs).where(jobs.c.id == id, _in(states)).values(**values)
     return session.connection().execute(statement).rowcount == 1
+
+
+def _seen(here: Collection[str]) -> ColumnElement[bool]:
+    """Jobs of no closed place, or of one of these."""
+    among = [col(JobRow.seen_in).contains(f" {place} ", autoescape=True) for place in here]
+    return or_(col(JobRow.seen_in) == "", *among)
 
 
 def _of(user: str) -> ColumnElement[bool]:

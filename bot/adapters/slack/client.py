@@ -30,6 +30,7 @@ from bot.adapters.slack.files import Files
 from bot.adapters.slack.home import DEFAULTS, PAINT, REFRESH, Home
 from bot.adapters.slack.installations import SealedInstallations
 from bot.adapters.slack.people import People
+from bot.adapters.slack.places import Places
 from bot.adapters.slack.repeats import Repeats, key_of
 from bot.adapters.slack.workspaces import Doorkeeper, Workspace, Workspaces
 from bot.errors import Refusal
@@ -73,6 +74,7 @@ class Client:
             settings,
             workspaces=workspaces,
             people=People(workspaces, settings.slack_admins),
+            places=Places(workspaces),
             files=files,
             delivery=self.delivery,
             session=session,

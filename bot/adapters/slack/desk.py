@@ -26,6 +26,7 @@ from bot.adapters.slack.errors import code_of, translated
 from bot.adapters.slack.files import Files, picture_in
 from bot.adapters.slack.forms import About
 from bot.adapters.slack.people import People
+from bot.adapters.slack.places import Places
 from bot.adapters.slack.workspaces import Workspace, Workspaces
 from bot.card import Card, Form
 from bot.errors import DeliveryError, Refusal, StoreError
@@ -76,6 +77,7 @@ class Desk:
         *,
         workspaces: Workspaces,
         people: People,
+        places: Places,
         files: Files,
         delivery: Delivery,
         session: aiohttp.ClientSession,
@@ -84,6 +86,7 @@ class Desk:
         self._settings = settings
         self._workspaces = workspaces
         self._people = people
+        self._places = places
         self._files = files
         self._delivery = delivery
         self._session = session
@@ -162,7 +165,7 @@ class Desk:
             origin = await self.origin(there)
             card = await self._studio.press(f"v1:share:{job}", origin)
             assert isinstance(card, Card)
-            shown = await self._studio.job(job, origin.member)
+            shown = await self._studio.job(job, origin.member, origin.seen_in)
             ref = await self._delivery.share(asked.workspace, shown, card, channel)
             await self._studio.moved(shown, ref)
         except Refusal as refusal:
@@ -179,7 +182,7 @@ class Desk:
 
         async def ask(origin: Origin) -> Answer:
             if job:
-                await self._studio.job(job, origin.member)
+                await self._studio.job(job, origin.member, origin.seen_in)
                 return Form(command="imagine", title="Use as source", values={"source": f"{job}:1"})
             if not file:
                 raise Refusal("There is no picture in that message.", code="no_picture")
@@ -197,7 +200,7 @@ class Desk:
         async def ask(origin: Origin) -> Answer:
             if not id:
                 raise Refusal("That message holds no picture of Easel's.", code="no_picture")
-            job = await self._studio.job(id, origin.member)
+            job = await self._studio.job(id, origin.member, origin.seen_in)
             single = sum(each.index >= 0 for each in job.pictures) == 1
             return await self._studio.press(f"v1:{name}:{id}:0" if single else f"v1:show:{id}", origin)
 
@@ -243,7 +246,7 @@ class Desk:
 
     async def _open_share(self, asked: Asked, button: str) -> None:
         async def ask(origin: Origin) -> Job:
-            return await self._studio.job(actions.parse(button).job, origin.member)
+            return await self._studio.job(actions.parse(button).job, origin.member, origin.seen_in)
 
         try:
             job = await ask(await self.origin(asked))
@@ -368,6 +371,7 @@ class Desk:
     async def origin(self, asked: Asked) -> Origin:
         """Raises Refusal for somebody whom Easel does not serve."""
         member = await self._people.member(asked.workspace, asked.user, asked.name)
+        closed = not asked.is_direct and await self._places.is_closed(asked.workspace, asked.channel)
         return Origin(
             surface="slack",
             member=member,
@@ -380,6 +384,7 @@ class Desk:
                 "thread": asked.thread,
             },
             private=asked.hidden or asked.is_direct,
+            seen_in=(asked.channel,) if closed else (),
         )
 
     def _job_in(self, asked: Asked, message: Mapping[str, Any]) -> str:

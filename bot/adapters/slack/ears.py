@@ -107,8 +107,8 @@ class Ears:
         """The newest picture of a thread that began with one of Easel's, or with a mention; else nothing."""
         if not asked.thread:
             return ""
-        viewer = people.anyone(asked.workspace, asked.user)
-        recent = await self._studio.jobs(viewer, channel=asked.channel, limit=RECENT)
+        viewer, here = people.anyone(asked.workspace, asked.user), (asked.channel,)
+        recent = await self._studio.jobs(viewer, here=here, channel=asked.channel, limit=RECENT)
         if any(_begins(job, asked) for job in recent):
             found = [job for job in recent if _begins(job, asked) or _stands_in(job, asked)]
             return next((job.id for job in found if job.state is State.RENDERED), "")
@@ -124,8 +124,8 @@ class Ears:
         except (SlackApiError, aiohttp.ClientError, OSError):
             return ""
         id = layout.job_of(page["messages"][0])
-        with suppress(Refusal):  # deleted, or private to somebody else
-            if id and (await self._studio.job(id, viewer)).state is State.RENDERED:
+        with suppress(Refusal):  # deleted, or not for this person
+            if id and (await self._studio.job(id, viewer, (asked.channel,))).state is State.RENDERED:
                 return id
         return ""
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from bot.errors import StoreError
 
-HEAD = "0005"
+HEAD = "0006"
 """The revision that `tables` describes."""
 
 
