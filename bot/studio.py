@@ -7,7 +7,7 @@ edited by the courier.
 from __future__ import annotations
 
 import asyncio
-import secrets
+import random
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -480,7 +480,7 @@ class Studio:
 
     async def _derive(self, action: Action, parent: Job, origin: Origin) -> Receipt:
         rules = await self._open_to(origin)
-        request = actions.derive(action, parent, secrets.randbelow(SEED_LIMIT))
+        request = actions.derive(action, parent, random.randrange(SEED_LIMIT))
         request = replace(request, count=min(request.count, rules.tier.max_count))
         model = self._model(request)
         rules.check_model(model.name, self._engine.models())
@@ -544,10 +544,11 @@ class Studio:
         )
 
     async def _queue(self, options: dict[str, Any], origin: Origin) -> Card:
-        lives = self._follower.lives
+        lanes = self.line()
+        shown = (id for lane in lanes[: card.MOST_LANES] for id in (*lane.running, *lane.waiting))
         seen = (origin.member, origin.seen_in)
-        visible = {id: life.job for id, life in lives.items() if _may_see(life.job, *seen)}
-        return card.queue(self.line(), visible, origin.member)
+        visible = {id: job for id, job in self.living(shown).items() if _may_see(job, *seen)}
+        return card.queue(lanes, visible, origin.member)
 
     async def _cancel_one(self, options: dict[str, Any], origin: Origin) -> Card:
         member = origin.member

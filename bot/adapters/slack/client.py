@@ -90,6 +90,7 @@ class Client:
             authorize=door,
             oauth_flow=flow,
             before_authorize=self._arrived,
+            process_before_response=True,  # listeners only begin tasks; else Bolt polls for their ack
             request_verification_enabled=False,  # `Guard` stands in front, and is stricter
             user_facing_authorize_error_message=_REMOVED,
         )

@@ -36,6 +36,7 @@ from bot.studio import Answer, Receipt, Studio
 
 log = structlog.stdlib.get_logger(__name__)
 
+AT_ONCE = 8  # requests that the studio works on at a time, so that acknowledgements are not behind them
 DOUBLE_CLICK = 1.5  # seconds in which the same press by the same person is the same press
 
 BROKEN = "Easel could not do that. Try again; an administrator finds the cause in the log."
@@ -90,13 +91,14 @@ class Desk:
         self._files = files
         self._delivery = delivery
         self._session = session
+        self._door = asyncio.Semaphore(AT_ONCE)
         self._pressed: set[tuple[str, str, str]] = set()
 
     # ---- what people do
 
     async def command(self, asked: Asked, name: str, options: Mapping[str, object]) -> None:
         """A command with its options as typed."""
-        await self._answer(asked, lambda origin: self._studio.handle(name, options, origin))
+        await self._answer(asked, lambda origin: self.handle(name, options, origin))
 
     async def words(
         self, asked: Asked, words: str, picture: Mapping[str, Any] | str | None = None, parent: str = ""
@@ -114,9 +116,20 @@ class Desk:
                     if isinstance(picture, str)
                     else await self._files.fetch(asked.workspace, dict(picture))
                 )
-            return await self._studio.handle("imagine", options, origin, parent=parent)
+            return await self.handle("imagine", options, origin, parent=parent)
 
         await self._answer(asked, ask)
+
+    async def handle(
+        self, name: str, options: Mapping[str, object], origin: Origin, *, parent: str = ""
+    ) -> Card | Receipt:
+        """`Studio.handle`, for a number of people at a time. Raises Refusal."""
+        async with self._door:
+            return await self._studio.handle(name, options, origin, parent=parent)
+
+    async def _press(self, button: str, origin: Origin) -> Answer:
+        async with self._door:
+            return await self._studio.press(button, origin)
 
     async def say(self, asked: Asked, sentence: str) -> None:
         """One sentence, for this person alone."""
@@ -129,19 +142,17 @@ class Desk:
         """A button of any card, however old."""
         name = button.split(":")[1] if ":" in button else ""
         if name == "edit":
-            await self.open(asked, lambda origin: self._studio.press(button, origin))
+            await self.open(asked, lambda origin: self._press(button, origin))
         elif name == "share":
             await self._open_share(asked, button)
         elif name in (*DERIVING, "try") and self._repeated(asked, button):
             return
         elif name == "try":
-            await self._answer(
-                replace(asked, hidden=False), lambda origin: self._studio.press(button, origin)
-            )
+            await self._answer(replace(asked, hidden=False), lambda origin: self._press(button, origin))
         elif name in ("cancel", "delete"):
-            await self._answer(asked, lambda origin: self._studio.press(button, origin), update=True)
+            await self._answer(asked, lambda origin: self._press(button, origin), update=True)
         else:
-            await self._answer(asked, lambda origin: self._studio.press(button, origin))
+            await self._answer(asked, lambda origin: self._press(button, origin))
 
     async def submit(self, asked: Asked, answer: forms.Answer) -> None:
         """A form that was filled in."""
@@ -152,9 +163,7 @@ class Desk:
                 options["source"] = await self._files.fetch(asked.workspace, answer.upload)
             elif answer.about.file:
                 options["source"] = await self._files.fetch(asked.workspace, {"id": answer.about.file})
-            return await self._studio.handle(
-                answer.about.command, options, origin, parent=answer.about.parent
-            )
+            return await self.handle(answer.about.command, options, origin, parent=answer.about.parent)
 
         await self._answer(asked, ask)
 
@@ -163,7 +172,7 @@ class Desk:
         there = replace(asked, channel=channel, thread="")
         try:
             origin = await self.origin(there)
-            card = await self._studio.press(f"v1:share:{job}", origin)
+            card = await self._press(f"v1:share:{job}", origin)
             assert isinstance(card, Card)
             shown = await self._studio.job(job, origin.member, origin.seen_in)
             ref = await self._delivery.share(asked.workspace, shown, card, channel)
@@ -194,7 +203,7 @@ class Desk:
         """Message menu: what a button does. Of several pictures, they are shown to choose from."""
         id = self._job_in(asked, message)
         if name == "edit" and id:
-            await self.open(asked, lambda origin: self._studio.press(f"v1:edit:{id}", origin))
+            await self.open(asked, lambda origin: self._press(f"v1:edit:{id}", origin))
             return
 
         async def ask(origin: Origin) -> Answer:
@@ -202,7 +211,7 @@ class Desk:
                 raise Refusal("That message holds no picture of Easel's.", code="no_picture")
             job = await self._studio.job(id, origin.member, origin.seen_in)
             single = sum(each.index >= 0 for each in job.pictures) == 1
-            return await self._studio.press(f"v1:{name}:{id}:0" if single else f"v1:show:{id}", origin)
+            return await self._press(f"v1:{name}:{id}:0" if single else f"v1:show:{id}", origin)
 
         await self._answer(asked, ask)
 
