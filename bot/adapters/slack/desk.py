@@ -41,6 +41,7 @@ DOUBLE_CLICK = 1.5  # seconds in which the same press by the same person is the 
 
 BROKEN = "Easel could not do that. Try again; an administrator finds the cause in the log."
 _SLOW = "Slack waits three seconds for a form, and this took longer. Press again."
+_HANDED_OVER = "The file is in your direct messages with Easel."
 _PRIVATELY = "It is being painted where only you see it: in your direct messages with Easel."
 
 
@@ -301,7 +302,7 @@ class Desk:
     async def tell(self, asked: Asked, card: Card) -> None:
         """Show a card to this person alone, by the first way that works."""
         try:
-            blocks = await self._blocks(asked, card)
+            blocks = await self._blocks(asked, card, await self._hand_over(asked, card))
             await self._tell(asked, {"text": layout.summary(card), "blocks": blocks})
         except (SlackApiError, SlackClientError, DeliveryError, aiohttp.ClientError, OSError) as error:
             cause = code_of(error) if isinstance(error, SlackApiError) else type(error).__name__
@@ -364,7 +365,20 @@ class Desk:
             cause = code_of(error) if isinstance(error, SlackApiError) else type(error).__name__
             log.warning("a message could not be replaced", event_id=asked.event, cause=cause)
 
-    async def _blocks(self, asked: Asked, card: Card) -> list[layout.Block]:
+    async def _hand_over(self, asked: Asked, card: Card) -> str:
+        """Send a card's files to the person's direct messages, and say so: what is ephemeral holds none."""
+        if not card.files:
+            return ""
+        try:
+            with translated():
+                channel = await self._delivery.direct(asked.workspace, asked.user)
+                for name, content in card.files:
+                    await self._files.send(asked.workspace, channel, name, content)
+        except DeliveryError as error:
+            return f"The file could not be sent: {error}"
+        return _HANDED_OVER
+
+    async def _blocks(self, asked: Asked, card: Card, note: str = "") -> list[layout.Block]:
         """The card's blocks, without pictures when they cannot be had at the moment."""
         card = layout.with_share(card)
         try:
@@ -373,7 +387,7 @@ class Desk:
         except (DeliveryError, StoreError) as error:
             log.warning("shown without pictures", cause=str(error))
             files = {}
-        return layout.blocks(card, files)
+        return layout.blocks(card, files, note)
 
     # ---- who and where
 
