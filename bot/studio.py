@@ -365,11 +365,6 @@ class Studio:
         values = {name: "yes" if value is True else str(value) for name, value in known.items() if value}
         return Form(command="settings", title="Your settings", values=values)
 
-    @property
-    def most_at_once(self) -> int:
-        """Pictures that everyone may ask for in one request; some tiers allow more."""
-        return self._tiers.default.max_count
-
     def line(self) -> tuple[Lane, ...]:
         """Everybody who waits or paints, in the order of their turns."""
         return self._engine.line()

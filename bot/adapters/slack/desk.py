@@ -17,7 +17,7 @@ import structlog
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from bot import actions, presets
+from bot import actions
 from bot import card as cards
 from bot.actions import DERIVING
 from bot.adapters.slack import forms, layout
@@ -269,10 +269,10 @@ class Desk:
         return About(channel=asked.channel, thread=asked.thread, hidden=asked.hidden, file=file)
 
     async def _choices(self, member: Member) -> forms.Choices:
-        """What the menus of a form offer."""
-        most = self._studio.most_at_once
+        """What the menus of a form offer: what this person may ask for here."""
+        most = (await self._studio.rules(member)).tier.max_count
         return {
-            "style": [(style.name, style.label) for style in presets.load().styles.values()],
+            "style": await self._studio.complete("styles", "", member),
             "aspect": await self._studio.complete("aspects", "", member),
             "model": await self._studio.complete("models", "", member),
             "count": [(str(number), str(number)) for number in range(1, most + 1)],

@@ -144,6 +144,18 @@ async def test_styles_and_defaults_hold_for_everybody(house: House) -> None:
     assert len(jobs) == 1 and jobs[0].request.count == 2
 
 
+async def test_the_form_offers_what_the_person_may_ask_for(house: House) -> None:
+    await answer(house, "/easel admin styles pixel-art refuse")
+    await answer(house, "/easel admin tier <@U2ADA|ada> team")
+
+    await house.ada.slash("/imagine")
+    fields = {block["block_id"]: block["element"] for block in (await house.ada.form()).data["blocks"]}
+
+    offered = {name: [each["value"] for each in fields[name]["options"]] for name in ("style", "count")}
+    assert "pixel-art" not in offered["style"] and "watercolour" in offered["style"]
+    assert len(offered["count"]) == 8
+
+
 async def test_an_account_is_linked_by_a_code(house: House) -> None:
     told = await answer(house, "/easel link", ADA)
 
