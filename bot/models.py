@@ -26,6 +26,7 @@ class Member:
     name: str  # to show
     admin: bool = False
     roles: tuple[str, ...] = ()  # the platform's ids of roles or user groups
+    guest: bool = False  # of the place: sees what was asked where they are, and their own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,11 @@ class Origin:
     private: bool = False
     adult: bool = False  # the channel was age-restricted when this was asked
     seen_in: tuple[str, ...] = ()  # closed places, whose people alone may see it; empty: all of the tenant
+
+    @property
+    def here(self) -> tuple[str, ...]:
+        """The places where the person is."""
+        return (self.channel, *self.seen_in)
 
 
 class State(StrEnum):
@@ -101,7 +107,7 @@ class Job:
         return max(0.0, (self.finished - self.created).total_seconds()) if self.finished else 0.0
 
     def is_open(self, here: Collection[str] = ()) -> bool:
-        """Whether everybody of its tenant who is in the closed places `here` may see it."""
+        """Whether everybody of its tenant who is in the places `here` may see it."""
         closed = self.origin.seen_in
         return not self.origin.private and (not closed or not set(closed).isdisjoint(here))
 

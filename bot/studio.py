@@ -278,16 +278,16 @@ class Studio:
             (await self.rules(origin.member)).check_person()
         if action.name in DECISIONS:
             return await self._reviews.decide(action.job, action.name, origin)
-        job = await self.job(action.job, origin.member, origin.seen_in)
+        job = await self.job(action.job, origin.member, origin.here)
         return await self._presses[action.name](action, job, origin)
 
     # ---- what adapters ask
 
     async def job(self, id: str, member: Member, here: Collection[str] = ()) -> Job:
-        """A job, for a member who is in the closed places `here`.
+        """A job, for a member who is in the places `here`.
 
         Raises Refusal if it is unknown, deleted, of another tenant, private to someone else, or of a closed
-        place elsewhere.
+        place elsewhere; for a guest, also of any other place.
         """
         job = await self._store.job(id)
         if job is None or not (_may_see(job, member, here) or await self._owns(job, member)):
@@ -306,7 +306,7 @@ class Studio:
 
     async def jobs(self, member: Member, **filters: Any) -> list[Job]:
         """`Store.jobs`, as far as the member may see them."""
-        return await self._store.jobs(member.tenant, viewer=member.id, **filters)
+        return await self._store.jobs(member.tenant, viewer=member.id, guest=member.guest, **filters)
 
     async def private(
         self, options: Mapping[str, object], member: Member, here: Collection[str] = ()
@@ -423,7 +423,7 @@ class Studio:
         rules.check_model(said.model, self._engine.models(), said)
         draft = prompt.with_defaults(said, rules.preferences(), models, rules.tier)
         if parent:
-            await self.job(parent, origin.member, origin.seen_in)
+            await self.job(parent, origin.member, origin.here)
         source, data = await self._source(draft.source, origin)
         request = prompt.compose(draft, models, rules.tier, source)
         model = self._model(request)
@@ -463,7 +463,7 @@ class Studio:
         if not named:
             return None, b""
         id, _, which = named.partition(":")
-        job = await self.job(id, origin.member, origin.seen_in)
+        job = await self.job(id, origin.member, origin.here)
         if which == "source":
             if job.request.source is None:
                 raise Refusal(f"Job {job.id} did not start from a picture.", code="no_picture")
@@ -471,7 +471,7 @@ class Studio:
         else:
             chosen = actions.picture(job, int(which or 1) - 1)
             blob, width, height = chosen.blob, chosen.width, chosen.height
-        return Source(blob=blob, width=width, height=height, private=not job.is_open(origin.seen_in)), b""
+        return Source(blob=blob, width=width, height=height, private=not job.is_open(origin.here)), b""
 
     async def _derive(self, action: Action, parent: Job, origin: Origin) -> Receipt:
         rules = await self._open_to(origin)
@@ -483,7 +483,7 @@ class Studio:
         mine = parent.relaxed and parent.origin.member.id == origin.member.id
         return await self._submit(
             request,
-            replace(origin, private=origin.private or not parent.is_open(origin.seen_in)),
+            replace(origin, private=origin.private or not parent.is_open(origin.here)),
             rules,
             Ask(model=model, estimate=self._engine.estimate, relaxing=replace(action, relax=True).id),
             prompt=parent.prompt,
@@ -533,7 +533,7 @@ class Studio:
         return await self._of_picture("vary_strong" if strong else "vary_subtle", options, origin)
 
     async def _of_picture(self, name: actions.Name, options: dict[str, Any], origin: Origin) -> Receipt:
-        job = await self.job(options["job"], origin.member, origin.seen_in)
+        job = await self.job(options["job"], origin.member, origin.here)
         return await self._derive(
             Action(name=name, job=job.id, index=options.get("picture", 1) - 1), job, origin
         )
@@ -541,14 +541,14 @@ class Studio:
     async def _queue(self, options: dict[str, Any], origin: Origin) -> Card:
         lanes = self.line()
         shown = (id for lane in lanes[: card.MOST_LANES] for id in (*lane.running, *lane.waiting))
-        seen = (origin.member, origin.seen_in)
+        seen = (origin.member, origin.here)
         visible = {id: job for id, job in self.living(shown).items() if _may_see(job, *seen)}
         return card.queue(lanes, visible, origin.member)
 
     async def _cancel_one(self, options: dict[str, Any], origin: Origin) -> Card:
         member = origin.member
         if "job" in options:
-            job = await self.job(options["job"], member, origin.seen_in)
+            job = await self.job(options["job"], member, origin.here)
         else:
             mine = await self.jobs(member, user=member.id, states=(State.QUEUED, State.RUNNING), limit=1)
             if not mine:
@@ -562,7 +562,7 @@ class Studio:
         user = "" if options.get("everyone") else origin.member.id
         found = await self.jobs(
             origin.member,
-            here=origin.seen_in,
+            here=origin.here,
             user=user,
             search=search,
             style=style,
@@ -572,7 +572,7 @@ class Studio:
         return card.history(found, search=search)
 
     async def _show(self, options: dict[str, Any], origin: Origin) -> Card:
-        return self.card(await self.job(options["job"], origin.member, origin.seen_in))
+        return self.card(await self.job(options["job"], origin.member, origin.here))
 
     async def _quota(self, options: dict[str, Any], origin: Origin) -> Card:
         rules = await self.rules(origin.member)
@@ -626,7 +626,7 @@ class Studio:
         child = job
         with suppress(Refusal):  # an ancestor that was deleted ends the line
             while child.parent and len(parents) < ANCESTORS:
-                child = await self.job(child.parent, origin.member, origin.seen_in)
+                child = await self.job(child.parent, origin.member, origin.here)
                 parents.append(child)
         text = prompt.render(prompt.recall(job, self._engine.models()))
         return card.info(job, parents, "" if job.request.upscale > 1 else text)
@@ -643,7 +643,7 @@ class Studio:
             raise Refusal("Only the person who asked for these pictures can share them.", code="forbidden")
         if job.state is not State.RENDERED:
             raise Refusal("Only finished pictures can be shared.", code="no_picture")
-        return self.card(await self._store.publish(job.id, origin.seen_in))
+        return self.card(await self._store.publish(job.id, origin))
 
     async def _cancel(self, action: Action, job: Job, origin: Origin) -> Card:
         await self._check_owner(job, origin.member, "cancel")
@@ -739,7 +739,9 @@ def _fitting(answer: T, origin: Origin) -> T:
 
 def _may_see(job: Job, member: Member, here: Collection[str]) -> bool:
     owner = job.origin.member
-    return owner.tenant == member.tenant and (owner.id == member.id or job.is_open(here))
+    if owner.tenant != member.tenant or owner.id == member.id:
+        return owner.tenant == member.tenant
+    return job.is_open(here) and (not member.guest or job.origin.channel in here)
 
 
 def _style(value: str) -> str:

@@ -7,12 +7,12 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, or_, update
+from sqlalchemy import ColumnElement, bindparam, func, or_, true, update
 from sqlmodel import Session, col, select
 
 from bot import quota
 from bot.errors import EaselError, StoreError
-from bot.models import Budget, Job, Preferences, State, StoredPicture, Tier
+from bot.models import Budget, Job, Origin, Preferences, State, StoredPicture, Tier
 from bot.store import identities, ledger, rows
 from bot.store.accounts import Accounts
 from bot.store.installations import Installations
@@ -111,8 +111,12 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
         """Keep the adapter's reference to the job's message."""
         await self._change(id, _ANY, message=ref)
 
-    async def publish(self, id: str, seen_in: Collection[str] = ()) -> Job:
-        """Let everybody of its tenant see the job, or those of some closed places too. Raises KeyError."""
+    async def publish(self, id: str, there: Origin) -> Job:
+        """Let those who are where `there` was said see the job: all of its tenant, unless that is closed.
+
+        Raises KeyError.
+        """
+        seen_in = there.seen_in
 
         def work(session: Session) -> Job:
             before = rows.job(session, id).origin
@@ -120,8 +124,9 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
                 places = sorted(seen_in)
             else:
                 places = sorted({*before.seen_in, *seen_in}) if before.seen_in and seen_in else []
-            origin = {**asdict(before), "private": False, "seen_in": places}
-            _change(session, id, _ANY, {"private": False, "seen_in": rows.places(places), "origin": origin})
+            about = {"private": False, "channel": there.channel}
+            origin = asdict(before) | about | {"seen_in": places}
+            _change(session, id, _ANY, about | {"seen_in": rows.places(places), "origin": origin})
             return rows.job(session, id)
 
         return await self._write(work)
@@ -165,6 +170,7 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
         channel: str = "",
         viewer: str = "",
         here: Collection[str] = (),
+        guest: bool = False,
         search: str = "",
         style: str = "",
         states: Collection[State] = (),
@@ -173,16 +179,18 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
     ) -> list[Job]:
         """A tenant's jobs, newest first; private ones only of `viewer`, deleted ones never.
 
-        Of those that were asked for in closed places, only the viewer's and those of the places `here`.
+        Of those that were asked for in closed places, only the viewer's and those of the places `here`; a
+        guest sees no others at all.
         Whoever shares an account counts as the same user, and finds their own jobs from everywhere.
         `search` are words that the prompt must contain, in any case. `before` is the `created` of the last
         job of the page before.
         """
-        local, mine = col(JobRow.tenant) == tenant, _of(viewer)
+        local, mine, seen = col(JobRow.tenant) == tenant, _of(viewer), _seen(here)
+        seen &= col(JobRow.channel).in_(here) if guest else true()
         wanted = [
             or_(local, mine & (col(JobRow.user_id) != viewer)) if user and user == viewer else local,
             col(JobRow.state) != State.DELETED.value,
-            or_(col(JobRow.private).is_(False) & _seen(here), mine),
+            or_(col(JobRow.private).is_(False) & seen, mine),
         ]
         wanted += [_of(user)] if user else []
         wanted += [col(JobRow.channel) == channel] if channel else []

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -410,6 +411,29 @@ async def test_a_private_picture_that_is_shared_in_a_closed_channel_stays_there(
 
     assert "secret" in await listed(house, BEN, "den")
     assert "secret" not in await listed(house, BEN)
+
+
+async def test_a_guest_reaches_what_was_asked_where_they_are_and_nothing_else(house: House) -> None:
+    guest = replace(BEN, guest=True)
+    elsewhere = await house.painted("a fox --count 1")
+    origin = house.origin(guest, channel="den")
+
+    assert "fox" not in repr(await house.studio.handle("history", {"everyone": True}, origin))
+    with pytest.raises(Refusal, match="There is no job"):
+        await house.studio.press(f"v1:again:{elsewhere.id}", origin)
+    assert "fox" in await listed(house, guest)
+    child = await house.press(f"v1:again:{elsewhere.id}", guest)
+    assert child.job.parent == elsewhere.id
+
+
+async def test_what_is_shared_where_a_guest_is_they_may_press(house: House) -> None:
+    guest = replace(BEN, guest=True)
+    job, _ = await shown(house, "a fox --private --count 1")
+    await house.studio.press(f"v1:share:{job.id}", house.origin(channel="den"))
+
+    child = await house.studio.press(f"v1:again:{job.id}", house.origin(guest, channel="den"))
+
+    assert isinstance(child, Receipt) and not child.job.origin.private
 
 
 async def test_the_line_hides_what_waits_in_closed_channels(opened: Opens) -> None:

@@ -381,6 +381,17 @@ async def test_jobs_of_closed_places_are_listed_there_and_for_their_owner(store:
         assert await found(ben, *elsewhere) == {is_open.id}
 
 
+async def test_a_guest_finds_what_is_theirs_and_what_was_asked_where_they_are(store: Store) -> None:
+    mine = await admitted(store, a_job(user="ada"))
+    other = await admitted(store, a_job(user="ben"))
+
+    async def found(*here: str) -> set[str]:
+        return {job.id for job in await store.jobs("web:local", viewer=ADA, here=here, guest=True)}
+
+    assert await found() == await found("C9") == {mine.id}
+    assert await found("studio") == {mine.id, other.id}
+
+
 SHARED = {
     "a private one, openly": (True, (), (), ()),
     "a private one, in a closed place": (True, ("C1",), ("C2",), ("C2",)),
@@ -396,9 +407,10 @@ async def test_what_is_shared_is_seen_by_those_who_are_there(
 ) -> None:
     job = await admitted(store, a_job(private=private, seen_in=before))
 
-    origin = (await store.publish(job.id, there)).origin
+    place = replace(job.origin, channel=there[0] if there else "C9", seen_in=there)
+    origin = (await store.publish(job.id, place)).origin
 
-    assert (origin.private, origin.seen_in) == (False, after)
+    assert (origin.private, origin.seen_in, origin.channel) == (False, after, place.channel)
     for place in after or ("",):
         assert await store.jobs("web:local", viewer=a_member("ben").id, here=(place,))
 

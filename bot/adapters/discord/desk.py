@@ -132,7 +132,7 @@ class Desk:
 
         async def ask(origin: Origin) -> Answer:
             if job := job_of(message):
-                await self._studio.job(job, origin.member, origin.seen_in)
+                await self._studio.job(job, origin.member, origin.here)
                 return Form(command="imagine", title="Use as source", values={"source": f"{job}:1"})
             if not (found := picture_of(message)):
                 raise Refusal("There is no picture in that message.", code="no_picture")

@@ -175,7 +175,7 @@ class Desk:
             origin = await self.origin(there)
             card = await self._press(f"v1:share:{job}", origin)
             assert isinstance(card, Card)
-            shown = await self._studio.job(job, origin.member, origin.seen_in)
+            shown = await self._studio.job(job, origin.member, origin.here)
             ref = await self._delivery.share(asked.workspace, shown, card, channel)
             await self._studio.moved(shown, ref)
         except Refusal as refusal:
@@ -192,7 +192,7 @@ class Desk:
 
         async def ask(origin: Origin) -> Answer:
             if job:
-                await self._studio.job(job, origin.member, origin.seen_in)
+                await self._studio.job(job, origin.member, origin.here)
                 return Form(command="imagine", title="Use as source", values={"source": f"{job}:1"})
             if not file:
                 raise Refusal("There is no picture in that message.", code="no_picture")
@@ -210,7 +210,7 @@ class Desk:
         async def ask(origin: Origin) -> Answer:
             if not id:
                 raise Refusal("That message holds no picture of Easel's.", code="no_picture")
-            job = await self._studio.job(id, origin.member, origin.seen_in)
+            job = await self._studio.job(id, origin.member, origin.here)
             single = sum(each.index >= 0 for each in job.pictures) == 1
             return await self._press(f"v1:{name}:{id}:0" if single else f"v1:show:{id}", origin)
 
@@ -256,7 +256,7 @@ class Desk:
 
     async def _open_share(self, asked: Asked, button: str) -> None:
         async def ask(origin: Origin) -> Job:
-            return await self._studio.job(actions.parse(button).job, origin.member, origin.seen_in)
+            return await self._studio.job(actions.parse(button).job, origin.member, origin.here)
 
         try:
             job = await ask(await self.origin(asked))

@@ -67,6 +67,7 @@ class People:
             anyone(workspace, user, person.name),
             admin=person.admin or user in self._admins,
             roles=(GUEST, *groups) if person.guest else groups,
+            guest=person.guest,
         )
 
     async def _person(self, workspace: Workspace, user: str, name: str) -> _Person:

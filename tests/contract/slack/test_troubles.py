@@ -196,6 +196,20 @@ async def test_a_guest_paints_and_is_no_admin(house: House) -> None:
     assert message.pictures and other.pictures
 
 
+async def test_a_guest_does_not_reach_channels_that_they_are_not_in(house: House) -> None:
+    await house.painted("/imagine a fox", channel=RANDOM)
+    job = await house.newest()
+
+    await house.guest.slash("/easel history everyone=yes")
+    await house.guest.see("none yet")
+    await house.guest.slash(f"/easel show {job.id}")
+    a_sentence(await house.guest.see("There is no job"))
+
+    message = await house.painted("/imagine a wolf")
+    await house.guest.press(message, "Again")
+    assert (await house.ended(count=3)).prompt == "a wolf"
+
+
 @pytest.mark.parametrize("error", ["user_not_found", "user_not_visible", "internal_error"])
 async def test_somebody_whom_slack_does_not_tell_about_paints_too(house: House, error: str) -> None:
     house.wire.faults.append(Fault("users.info", error, times=1000))
