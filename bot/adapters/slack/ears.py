@@ -24,6 +24,7 @@ from bot.studio import Studio
 Event = Mapping[str, Any]
 
 HINT = "Say what to paint, for example: a red fox in snow. Reply in the thread of a picture to change it."
+NO_PICTURE = "What you sent is no picture. Send a PNG, JPEG or WebP, or the words alone."
 PAINTING = "is painting…"
 RECENT = 100  # jobs of a channel, among which the one that a reply is about is looked for
 _SPOKEN = (None, "file_share", "thread_broadcast")
@@ -91,6 +92,9 @@ class Ears:
 
     async def _paint(self, asked: Asked, event: Event, job: str) -> None:
         words, picture = words_of(event, asked.workspace), picture_in(event)
+        if event.get("files") and not picture:
+            await self._desk.refuse(asked, Refusal(NO_PICTURE, code="source"))
+            return
         await self._desk.words(asked, words, picture or (f"{job}:1" if job else None), parent=job)
 
     async def _in_panel(self, asked: Asked, words: str) -> None:
