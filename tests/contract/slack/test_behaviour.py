@@ -22,7 +22,7 @@ async def test_a_command_becomes_pictures_in_one_message(house: House) -> None:
 
     message = house.message(job)
     assert message.channel == GENERAL and not message.only
-    assert message.shown.startswith("*a red fox in snow*") and DONE in message.shown
+    assert message.shown.startswith("a red fox in snow\n") and DONE in message.shown
     assert message.labels[:4] == RESULT and {"Again", "Edit", "Info", "Delete"} <= set(message.labels)
     assert house.ben.sees(DONE) is message
     (grid,) = message.pictures
@@ -723,6 +723,7 @@ async def test_a_prompt_pings_nobody_and_is_shown_as_typed(house: House, prompt:
     job = await house.ended()
     message = house.message(job)
 
+    assert message.shown.startswith(" ".join(job.prompt.split()) + "\n")
     assert message.pings == set()
     assert all(not m.pings for m in house.wire.messages.values() if m.user == BOT)
     assert all(call.args.get("parse") != "full" for call in house.wire.calls)
