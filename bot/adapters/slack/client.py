@@ -33,7 +33,7 @@ from bot.adapters.slack.people import People
 from bot.adapters.slack.places import Places
 from bot.adapters.slack.repeats import Repeats, key_of
 from bot.adapters.slack.workspaces import Doorkeeper, Workspace, Workspaces
-from bot.errors import Refusal
+from bot.errors import Refusal, StoreError
 from bot.models import new_id
 from bot.settings import Settings
 from bot.studio import Studio
@@ -127,10 +127,15 @@ class Client:
     async def _once(
         self, body: dict[str, Any], context: AsyncBoltContext, next: Callable[[], Awaitable[None]]
     ) -> BoltResponse | None:
-        if not self._repeats.first(key_of(body)):
+        key = key_of(body)
+        if not self._repeats.first(key):
             return BoltResponse(status=200, body="")
         if (body.get("event") or {}).get("type") in ("app_uninstalled", "tokens_revoked"):
-            await self._uninstalled(body["event"], context)  # before it is acknowledged
+            try:
+                await self._uninstalled(body["event"], context)  # before it is acknowledged
+            except StoreError:
+                self._repeats.forget(key)
+                raise
         await next()
         return None
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bot.adapters.slack.desk import BROKEN
 from bot.models import State
 from engine.errors import OutOfMemory
 from tests.contract.slack.conftest import Opens
@@ -285,6 +286,20 @@ async def test_a_button_of_a_deleted_job_says_so(house: House) -> None:
     told = await house.ada.see("Those pictures were deleted.")
     a_sentence(told)
     assert told.only == ADA
+
+
+@pytest.mark.parametrize("label", ["Delete", "Cancel"])
+async def test_a_button_that_ends_something_may_be_pressed_twice(opened: Opens, label: str) -> None:
+    async with opened(step_seconds=1.0 if label == "Cancel" else 0.0) as house:
+        await house.ada.slash("/imagine a fox")
+        message = await house.wire.until(
+            lambda: next((m for m in house.wire.visible() if label in m.labels), None)
+        )
+
+        await house.acked(*[await house.ada.press(message, label) for _ in range(2)])
+
+        await house.ended(State.CANCELLED, State.DELETED)
+        assert len(await house.jobs()) == 1 and house.ada.sees(BROKEN) is None
 
 
 @pytest.mark.parametrize("id", ["v1:vary:nobody", "v9:again:123", "again", "v1:upscale:abc:99", "x" * 255])
