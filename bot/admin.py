@@ -579,7 +579,7 @@ def _blocked(person: Person, now: datetime) -> str:
 
 def _summary(job: Job) -> str:
     """A job without its words where these are private."""
-    what = "a private job" if job.origin.private else clip(job.prompt, 60)
+    what = clip(job.prompt, 60) if job.is_open() else "a private job"
     when = f"{job.created:%d %b %H:%M} UTC"
     return f"{what} · {job.state.value} · {card.span(job.device_seconds)} · {when} · {job.id}"
 

@@ -407,19 +407,22 @@ def _lineage(job: Job, parents: Sequence[Job]) -> Iterator[str]:
         yield f"Origin: {_MADE.get(child.action, 'made from')} {of}{parent.id} “{clip(parent.prompt)}”"
 
 
+MOST_LANES = 15
+"""People that a list of those in line names."""
+
+
 def queue(lanes: Sequence[Lane], jobs: Mapping[str, Job], member: Member, account: str) -> Card:
     """Who waits and who paints, in the order of their turns. Only those of `jobs` have names."""
     if not lanes:
         return Card(
             kind="text", title="In line", body=("Nobody waits. A prompt starts at once.",), private=True
         )
-    shown = 15
     lines = [
         f"{number}. {_who(lane, jobs, member, account)}: {_doing(lane)}"
-        for number, lane in enumerate(lanes[:shown], start=1)
+        for number, lane in enumerate(lanes[:MOST_LANES], start=1)
     ]
-    if len(lanes) > shown:
-        lines.append(f"and {len(lanes) - shown} more people")
+    if len(lanes) > MOST_LANES:
+        lines.append(f"and {len(lanes) - MOST_LANES} more people")
     waiting_jobs = sum(len(lane.waiting) for lane in lanes)
     people = "1 person" if len(lanes) == 1 else f"{len(lanes)} people"
     facts = (people, f"{_jobs(waiting_jobs)} waiting")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -26,6 +26,7 @@ class Member:
     name: str  # to show
     admin: bool = False
     roles: tuple[str, ...] = ()  # the platform's ids of roles or user groups
+    guest: bool = False  # of the place: sees what was asked where they are, and their own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,12 @@ class Origin:
     reply: dict[str, Any] = field(default_factory=dict)  # owned by the adapter (tokens, threads); JSON
     private: bool = False
     adult: bool = False  # the channel was age-restricted when this was asked
+    seen_in: tuple[str, ...] = ()  # closed places, whose people alone may see it; empty: all of the tenant
+
+    @property
+    def here(self) -> tuple[str, ...]:
+        """The places where the person is."""
+        return (self.channel, *self.seen_in)
 
 
 class State(StrEnum):
@@ -98,6 +105,11 @@ class Job:
     def seconds(self) -> float:
         """Wall-clock seconds from accepted to ended; 0 while it lives, or when the clock was set back."""
         return max(0.0, (self.finished - self.created).total_seconds()) if self.finished else 0.0
+
+    def is_open(self, here: Collection[str] = ()) -> bool:
+        """Whether everybody of its tenant who is in the places `here` may see it."""
+        closed = self.origin.seen_in
+        return not self.origin.private and (not closed or not set(closed).isdisjoint(here))
 
 
 Period = Literal["hour", "day", "week", "month"]

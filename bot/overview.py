@@ -291,5 +291,5 @@ _ORDER: Mapping[Doing, int] = {"painting": 0, "waiting": 1, "on hold": 2}
 
 
 def is_private(job: Job) -> bool:
-    """Whether its words are for whoever asked alone: asked privately, or in a direct message."""
-    return job.origin.private or ":dm:" in job.origin.member.tenant
+    """Whether its words are not for all: asked privately, in a closed channel or in a direct message."""
+    return not job.is_open() or ":dm:" in job.origin.member.tenant

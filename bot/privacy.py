@@ -148,6 +148,7 @@ def _told(job: Job) -> dict[str, Any]:
         "name": job.origin.member.name,
         "channel": job.origin.channel,
         "private": job.origin.private,
+        "seen_in": job.origin.seen_in,
     }
     del told["message"]
     return told

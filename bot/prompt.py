@@ -23,8 +23,8 @@ from __future__ import annotations
 
 import functools
 import math
+import random
 import re
-import secrets
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -547,7 +547,7 @@ def compose(
     return GenerationRequest(
         prompt=prompt,
         negative_prompt=negative if model.negative_prompt else "",
-        seed=secrets.randbelow(SEED_LIMIT) if draft.seed is None else draft.seed,
+        seed=random.randrange(SEED_LIMIT) if draft.seed is None else draft.seed,
         model=model.name,
         width=width,
         height=height,

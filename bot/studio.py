@@ -7,8 +7,8 @@ edited by the courier.
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+import random
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -278,15 +278,19 @@ class Studio:
             (await self.rules(origin.member)).check_person()
         if action.name in DECISIONS:
             return await self._reviews.decide(action.job, action.name, origin)
-        job = await self.job(action.job, origin.member)
+        job = await self.job(action.job, origin.member, origin.here)
         return await self._presses[action.name](action, job, origin)
 
     # ---- what adapters ask
 
-    async def job(self, id: str, member: Member) -> Job:
-        """Raises Refusal if it is unknown, deleted, of another tenant, or private to someone else."""
+    async def job(self, id: str, member: Member, here: Collection[str] = ()) -> Job:
+        """A job, for a member who is in the places `here`.
+
+        Raises Refusal if it is unknown, deleted, of another tenant, private to someone else, or of a closed
+        place elsewhere; for a guest, also of any other place.
+        """
         job = await self._store.job(id)
-        if job is None or not (_may_see(job, member) or await self._owns(job, member)):
+        if job is None or not (_may_see(job, member, here) or await self._owns(job, member)):
             raise Refusal(f"There is no job {commands.clip(id)} here. /history lists them.", code="unknown")
         if job.state is State.DELETED:
             raise Refusal("Those pictures were deleted.", code="deleted")
@@ -302,16 +306,20 @@ class Studio:
 
     async def jobs(self, member: Member, **filters: Any) -> list[Job]:
         """`Store.jobs`, as far as the member may see them."""
-        return await self._store.jobs(member.tenant, viewer=member.id, **filters)
+        return await self._store.jobs(member.tenant, viewer=member.id, guest=member.guest, **filters)
 
-    async def private(self, options: Mapping[str, object], member: Member) -> bool:
+    async def private(
+        self, options: Mapping[str, object], member: Member, here: Collection[str] = ()
+    ) -> bool:
         """Whether what /imagine paints by these options, but for files, is for the member alone.
 
         Raises Refusal.
         """
         draft = prompt.parse(str(options.get("prompt", "")), {**options, "prompt": None})
-        if draft.source and (await self.job(str(draft.source).partition(":")[0], member)).origin.private:
-            return True
+        if draft.source:
+            id = str(draft.source).partition(":")[0]
+            if not (await self.job(id, member, here)).is_open(here):
+                return True
         preferred = (await self.rules(member)).preferences().private
         return preferred if draft.private is None else draft.private
 
@@ -356,11 +364,6 @@ class Studio:
         known = asdict(await self._store.preferences(origin.member.id))
         values = {name: "yes" if value is True else str(value) for name, value in known.items() if value}
         return Form(command="settings", title="Your settings", values=values)
-
-    @property
-    def most_at_once(self) -> int:
-        """Pictures that everyone may ask for in one request; some tiers allow more."""
-        return self._tiers.default.max_count
 
     def line(self) -> tuple[Lane, ...]:
         """Everybody who waits or paints, in the order of their turns."""
@@ -420,8 +423,8 @@ class Studio:
         rules.check_model(said.model, self._engine.models(), said)
         draft = prompt.with_defaults(said, rules.preferences(), models, rules.tier)
         if parent:
-            await self.job(parent, origin.member)
-        source, data = await self._source(draft.source, origin.member)
+            await self.job(parent, origin.member, origin.here)
+        source, data = await self._source(draft.source, origin)
         request = prompt.compose(draft, models, rules.tier, source)
         model = self._model(request)
         rules.check(request, draft.style, model, said)
@@ -451,7 +454,7 @@ class Studio:
         """Raises Refusal when its model is not offered any more."""
         return prompt.choose_model(Draft(prompt="", model=request.model), self._engine.models())
 
-    async def _source(self, named: str | bytes, member: Member) -> tuple[Source | None, bytes]:
+    async def _source(self, named: str | bytes, origin: Origin) -> tuple[Source | None, bytes]:
         """The picture to start from: a stored one, or a new one as PNG bytes that are not stored yet."""
         if isinstance(named, bytes):
             png = await pictures.open_source(named, max_bytes=self._settings.max_source_bytes)
@@ -460,7 +463,7 @@ class Studio:
         if not named:
             return None, b""
         id, _, which = named.partition(":")
-        job = await self.job(id, member)
+        job = await self.job(id, origin.member, origin.here)
         if which == "source":
             if job.request.source is None:
                 raise Refusal(f"Job {job.id} did not start from a picture.", code="no_picture")
@@ -468,11 +471,11 @@ class Studio:
         else:
             chosen = actions.picture(job, int(which or 1) - 1)
             blob, width, height = chosen.blob, chosen.width, chosen.height
-        return Source(blob=blob, width=width, height=height, private=job.origin.private), b""
+        return Source(blob=blob, width=width, height=height, private=not job.is_open(origin.here)), b""
 
     async def _derive(self, action: Action, parent: Job, origin: Origin) -> Receipt:
         rules = await self._open_to(origin)
-        request = actions.derive(action, parent, secrets.randbelow(SEED_LIMIT))
+        request = actions.derive(action, parent, random.randrange(SEED_LIMIT))
         request = replace(request, count=min(request.count, rules.tier.max_count))
         model = self._model(request)
         rules.check_model(model.name, self._engine.models())
@@ -480,7 +483,7 @@ class Studio:
         mine = parent.relaxed and parent.origin.member.id == origin.member.id
         return await self._submit(
             request,
-            replace(origin, private=origin.private or parent.origin.private),
+            replace(origin, private=origin.private or not parent.is_open(origin.here)),
             rules,
             Ask(model=model, estimate=self._engine.estimate, relaxing=replace(action, relax=True).id),
             prompt=parent.prompt,
@@ -530,21 +533,23 @@ class Studio:
         return await self._of_picture("vary_strong" if strong else "vary_subtle", options, origin)
 
     async def _of_picture(self, name: actions.Name, options: dict[str, Any], origin: Origin) -> Receipt:
-        job = await self.job(options["job"], origin.member)
+        job = await self.job(options["job"], origin.member, origin.here)
         return await self._derive(
             Action(name=name, job=job.id, index=options.get("picture", 1) - 1), job, origin
         )
 
     async def _queue(self, options: dict[str, Any], origin: Origin) -> Card:
-        lives = self._follower.lives
-        visible = {id: life.job for id, life in lives.items() if _may_see(life.job, origin.member)}
+        lanes = self.line()
+        shown = (id for lane in lanes[: card.MOST_LANES] for id in (*lane.running, *lane.waiting))
+        seen = (origin.member, origin.here)
+        visible = {id: job for id, job in self.living(shown).items() if _may_see(job, *seen)}
         account = await self._store.account_of(origin.member.id)
-        return card.queue(self.line(), visible, origin.member, account)
+        return card.queue(lanes, visible, origin.member, account)
 
     async def _cancel_one(self, options: dict[str, Any], origin: Origin) -> Card:
         member = origin.member
         if "job" in options:
-            job = await self.job(options["job"], member)
+            job = await self.job(options["job"], member, origin.here)
         else:
             mine = await self.jobs(member, user=member.id, states=(State.QUEUED, State.RUNNING), limit=1)
             if not mine:
@@ -557,12 +562,18 @@ class Studio:
         style = _style(options["style"]) if "style" in options else ""
         user = "" if options.get("everyone") else origin.member.id
         found = await self.jobs(
-            origin.member, user=user, search=search, style=style, states=(State.RENDERED,), limit=10
+            origin.member,
+            here=origin.here,
+            user=user,
+            search=search,
+            style=style,
+            states=(State.RENDERED,),
+            limit=10,
         )
         return card.history(found, search=search)
 
     async def _show(self, options: dict[str, Any], origin: Origin) -> Card:
-        return self.card(await self.job(options["job"], origin.member))
+        return self.card(await self.job(options["job"], origin.member, origin.here))
 
     async def _quota(self, options: dict[str, Any], origin: Origin) -> Card:
         rules = await self.rules(origin.member)
@@ -620,7 +631,7 @@ class Studio:
         child = job
         with suppress(Refusal):  # an ancestor that was deleted ends the line
             while child.parent and len(parents) < ANCESTORS:
-                child = await self.job(child.parent, origin.member)
+                child = await self.job(child.parent, origin.member, origin.here)
                 parents.append(child)
         text = prompt.render(prompt.recall(job, self._engine.models()))
         return card.info(job, parents, "" if job.request.upscale > 1 else text)
@@ -632,14 +643,14 @@ class Studio:
         return self.card(job)
 
     async def _share(self, action: Action, job: Job, origin: Origin) -> Card:
-        """A private result becomes everybody's; where else it is shown is the adapter's to do."""
+        """A private result is for all who are where it is shared; showing it there is the adapter's to do."""
         if not await self._owns(job, origin.member):
             raise Refusal("Only the person who asked for these pictures can share them.", code="forbidden")
         if job.origin.member.tenant != origin.member.tenant:
             raise Refusal("These pictures can be shared where they were asked for.", code="forbidden")
         if job.state is not State.RENDERED:
             raise Refusal("Only finished pictures can be shared.", code="no_picture")
-        return self.card(await self._store.publish(job.id))
+        return self.card(await self._store.publish(job.id, origin))
 
     async def _cancel(self, action: Action, job: Job, origin: Origin) -> Card:
         await self._check_owner(job, origin.member, "cancel")
@@ -733,9 +744,11 @@ def _fitting(answer: T, origin: Origin) -> T:
     return answer
 
 
-def _may_see(job: Job, member: Member) -> bool:
+def _may_see(job: Job, member: Member, here: Collection[str]) -> bool:
     owner = job.origin.member
-    return owner.tenant == member.tenant and (owner.id == member.id or not job.origin.private)
+    if owner.tenant != member.tenant or owner.id == member.id:
+        return owner.tenant == member.tenant
+    return job.is_open(here) and (not member.guest or job.origin.channel in here)
 
 
 def _style(value: str) -> str:

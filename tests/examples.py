@@ -19,7 +19,13 @@ def a_member(user: str = "ada", tenant: str = "web:local") -> Member:
 
 
 def a_job(
-    *, user: str = "ada", tenant: str = "web:local", private: bool = False, event: str = "", **fields: Any
+    *,
+    user: str = "ada",
+    tenant: str = "web:local",
+    private: bool = False,
+    seen_in: tuple[str, ...] = (),
+    event: str = "",
+    **fields: Any,
 ) -> Job:
     """A new job of 4 pictures estimated at 8 device-seconds; `fields` replace those of Job."""
     id = fields.pop("id", new_id())
@@ -29,6 +35,7 @@ def a_job(
         channel="studio",
         event=event or id,
         private=private,
+        seen_in=seen_in,
     )
     job = Job(
         id=id,

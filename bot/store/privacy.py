@@ -242,6 +242,7 @@ def _blank_origins(session: Session, now: datetime) -> None:
             "tenant": tenant,
             "event": f"{ERASED}{row.id}",
             "channel": "",
+            "seen_in": "",
             "message": None,
             "delivered": now,
         }
@@ -257,7 +258,7 @@ def _nameless(tenant: str, pseudonym: str) -> str:
 def _nobodys(origin: dict[str, Any], pseudonym: str, tenant: str, event: str) -> dict[str, Any]:
     nobody = {"tenant": tenant, "id": pseudonym, "name": NOBODY, "admin": False, "roles": []}
     member = {**origin["member"], **nobody}
-    return {**origin, "member": member, "channel": "", "event": event, "reply": {}}
+    return {**origin, "member": member, "channel": "", "event": event, "reply": {}, "seen_in": []}
 
 
 def _let_go(session: Session, now: datetime) -> None:

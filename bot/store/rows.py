@@ -70,6 +70,7 @@ def values_of(job: Job) -> dict[str, Any]:
         "account": job.account,
         "channel": job.origin.channel,
         "private": job.origin.private,
+        "seen_in": places(job.origin.seen_in),
         "origin": asdict(job.origin),
         "request": job.request.to_json(),
         "source": job.request.source,
@@ -92,6 +93,11 @@ def values_of(job: Job) -> dict[str, Any]:
         "delivered": job.delivered,
         "message": job.message,
     }
+
+
+def places(seen_in: Collection[str]) -> str:
+    """Closed places as their column holds them, so that one of them is found with the spaces around it."""
+    return "".join(f" {place} " for place in seen_in)
 
 
 def _job(row: JobRow, pictures: Collection[PictureRow]) -> Job:
@@ -121,7 +127,8 @@ def _job(row: JobRow, pictures: Collection[PictureRow]) -> Job:
 
 
 def _origin(values: dict[str, Any]) -> Origin:
-    return Origin(**{**values, "member": member_of(values)})
+    seen_in = tuple(values.get("seen_in", ()))  # JSON has lists; old rows have none
+    return Origin(**{**values, "member": member_of(values), "seen_in": seen_in})
 
 
 def member_of(origin: Mapping[str, Any]) -> Member:

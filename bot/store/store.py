@@ -7,12 +7,12 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, or_, update
+from sqlalchemy import ColumnElement, bindparam, func, or_, true, update
 from sqlmodel import Session, col, select
 
 from bot import quota
 from bot.errors import EaselError, StoreError
-from bot.models import Allowance, AuditLine, Budget, Job, Preferences, State, StoredPicture, Tier
+from bot.models import Allowance, AuditLine, Budget, Job, Origin, Preferences, State, StoredPicture, Tier
 from bot.store import identities, ledger, rows
 from bot.store.accounts import Accounts
 from bot.store.installations import Installations
@@ -122,13 +122,22 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
         """Keep the adapter's reference to the job's message."""
         await self._change(id, _ANY, message=ref)
 
-    async def publish(self, id: str) -> Job:
-        """Let everybody of its tenant see the job. Raises KeyError."""
+    async def publish(self, id: str, there: Origin) -> Job:
+        """Let those who are where `there` was said see the job: all of its tenant, unless that is closed.
+
+        Raises KeyError.
+        """
+        seen_in = there.seen_in
 
         def work(session: Session) -> Job:
-            row = rows.job(session, id)
-            origin = {**asdict(row.origin), "private": False}
-            _change(session, id, _ANY, {"private": False, "origin": origin})
+            before = rows.job(session, id).origin
+            if before.private:
+                places = sorted(seen_in)
+            else:
+                places = sorted({*before.seen_in, *seen_in}) if before.seen_in and seen_in else []
+            about = {"private": False, "channel": there.channel}
+            origin = asdict(before) | about | {"seen_in": places}
+            _change(session, id, _ANY, about | {"seen_in": rows.places(places), "origin": origin})
             return rows.job(session, id)
 
         return await self._write(work)
@@ -172,6 +181,8 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
         user: str = "",
         channel: str = "",
         viewer: str = "",
+        here: Collection[str] = (),
+        guest: bool = False,
         search: str = "",
         style: str = "",
         states: Collection[State] = (),
@@ -180,15 +191,17 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
     ) -> list[Job]:
         """A tenant's jobs, newest first; private ones only of `viewer`, deleted ones never.
 
-        Names that share an account count as the same user, who finds their own jobs of all places.
-        `search` are words that the prompt must contain, in any case. `before` is the `created` of the last
-        job of the page before.
+        Of those that were asked for in closed places, only the viewer's and those of the places `here`; a
+        guest sees no others at all. Names that share an account count as the same user, who finds their own
+        jobs of all places. `search` are words that the prompt must contain, in any case. `before` is the
+        `created` of the last job of the page before.
         """
-        here = col(JobRow.tenant) == tenant
+        local, seen = col(JobRow.tenant) == tenant, _seen(here)
+        seen &= col(JobRow.channel).in_(here) if guest else true()
         wanted = [
-            or_(here, _shared(viewer)) if user and user == viewer else here,
+            or_(local, _shared(viewer)) if user and user == viewer else local,
             col(JobRow.state) != State.DELETED.value,
-            or_(col(JobRow.private).is_(False), _of(viewer)),
+            or_(col(JobRow.private).is_(False) & seen, _of(viewer)),
         ]
         wanted += [_of(user)] if user else []
         wanted += [col(JobRow.channel) == channel] if channel else []
@@ -264,6 +277,12 @@ def _change(session: Session, id: str, states: Collection[State], values: dict[s
     jobs = rows.table_of(JobRow)
     statement = update(jobs).where(jobs.c.id == id, _in(states)).values(**values)
     return session.connection().execute(statement).rowcount == 1
+
+
+def _seen(here: Collection[str]) -> ColumnElement[bool]:
+    """Jobs of no closed place, or of one of these."""
+    among = [col(JobRow.seen_in).contains(f" {place} ", autoescape=True) for place in here]
+    return or_(col(JobRow.seen_in) == "", *among)
 
 
 def _of(user: str) -> ColumnElement[bool]:

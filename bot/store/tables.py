@@ -61,6 +61,7 @@ class JobRow(SQLModel, table=True):
     account: str  # who pays
     channel: str
     private: bool
+    seen_in: str = Field(sa_type=Text)  # each closed place between two spaces; empty: open
     origin: dict[str, Any] = Field(sa_type=JSON)
     request: dict[str, Any] = Field(sa_type=JSON)
     source: str | None  # the blob that the request starts from

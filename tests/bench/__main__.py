@@ -31,25 +31,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--depth", type=int, default=50, help="waiting jobs of the flooder")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--only", choices=PARTS, action="append", help="one part; may be repeated")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     figures: dict[str, Any] = {"machine": machine()}
-    parts: tuple[Callable[[], dict[str, Any]], ...] = (
-        queue_speed,
-        books.figures,
-        lambda: overhead_and_throughput(options.repeats),
-        lambda: flood(options.depth),
-        discord.figures,
-        slack.figures,
-    )
-    for part in parts:
-        figures |= part()
+    for name in options.only or PARTS:
+        figures |= PARTS[name](options)
         if not options.json:
             _show(figures)
     if options.json:
         sys.stdout.write(json.dumps(figures, indent=2) + "\n")
 
+
+PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "queue": lambda _: queue_speed(),
+    "books": lambda _: books.figures(),
+    "engine": lambda options: overhead_and_throughput(options.repeats),
+    "flood": lambda options: flood(options.depth),
+    "discord": lambda _: discord.figures(),
+    "slack": lambda _: slack.figures(),
+}
 
 _shown: set[str] = set()
 

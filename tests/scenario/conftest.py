@@ -105,11 +105,24 @@ class House:
     events: Any = field(default_factory=itertools.count)
 
     def origin(
-        self, member: Member = ADA, *, event: str = "", private: bool = False, adult: bool = False
+        self,
+        member: Member = ADA,
+        *,
+        channel: str = "lobby",
+        event: str = "",
+        private: bool = False,
+        adult: bool = False,
     ) -> Origin:
+        """Somebody who asks, in the lobby or in a closed channel."""
         event = event or f"event-{id(self)}-{next(self.events)}"
         return Origin(
-            surface="test", member=member, channel="lobby", event=event, private=private, adult=adult
+            surface="test",
+            member=member,
+            channel=channel,
+            event=event,
+            private=private,
+            adult=adult,
+            seen_in=() if channel == "lobby" else (channel,),
         )
 
     async def ask(self, text: str, member: Member = ADA, **options: object) -> Job:

@@ -263,6 +263,8 @@ async def test_a_gift_of_no_sense_is_refused(house: House, seconds: str) -> None
 async def test_a_person_shows_tier_use_and_last_jobs(house: House) -> None:
     await house.painted("a fox --count 1")
     await house.painted("a secret wolf --private --count 1")
+    there = house.origin(channel="den")
+    await house.studio.handle("imagine", {"prompt": "a secret heron --count 1"}, there)
     await admin(house, "tier", person=ADA.id, tier="team")
     await admin(house, "block", person=ADA.id, reason="loud")
     text = await admin(house, "person", person=ADA.id)

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bot.card import Card, Form
 from bot.errors import Refusal
-from bot.models import Job, State, StoredPicture
+from bot.models import Job, Member, State, StoredPicture
 from bot.studio import Receipt
 from tests.examples import a_tier
 from tests.scenario.conftest import ADA, BEN, BOSS, EVE, PATIENCE, House, Opens, button
@@ -338,6 +339,111 @@ async def test_private_jobs_are_seen_by_their_owner_alone(house: House) -> None:
     with pytest.raises(Refusal, match="There is no job"):
         await house.press(button(card, "Again"), BEN)
     assert (await pressed(house, card, "Again")).origin.private
+
+
+async def in_the_den(house: House, text: str, member: Member = ADA) -> Job:
+    """A finished job that was asked for in a closed channel."""
+    origin = house.origin(member, channel="den")
+    answer = await house.studio.handle("imagine", {"prompt": text}, origin)
+    assert isinstance(answer, Receipt)
+    await house.surface.until(answer.job.id, "done")
+    return await house.row(answer.job.id)
+
+
+async def listed(house: House, member: Member, channel: str = "lobby") -> str:
+    answer = await house.studio.handle("history", {"everyone": True}, house.origin(member, channel=channel))
+    return repr(answer)
+
+
+async def test_what_is_asked_in_a_closed_channel_stays_there(house: House) -> None:
+    job = await in_the_den(house, "a secret fox --count 1")
+
+    for member in (BEN, BOSS):
+        assert "secret" not in await listed(house, member)
+        assert "secret" in await listed(house, member, "den")
+        assert await house.studio.jobs(member) == []
+        for press in ("again", "info", "edit", "show", "share", "report", "cancel", "delete"):
+            with pytest.raises(Refusal, match="There is no job"):
+                await house.press(f"v1:{press}:{job.id}", member)
+        for command, options in (
+            ("show", {"job": job.id}),
+            ("upscale", {"job": job.id}),
+            ("cancel", {"job": job.id}),
+            ("imagine", {"prompt": f"x --source {job.id}"}),
+        ):
+            with pytest.raises(Refusal, match="There is no job"):
+                await house.studio.handle(command, options, house.origin(member))
+    there = await house.studio.press(f"v1:show:{job.id}", house.origin(BEN, channel="den"))
+    assert isinstance(there, Card) and "secret" in there.title
+
+
+async def test_the_owner_finds_what_they_asked_in_a_closed_channel_everywhere(house: House) -> None:
+    job = await in_the_den(house, "a secret fox --count 1")
+
+    assert "secret" in await listed(house, ADA)
+    child = await house.press(f"v1:again:{job.id}")
+    assert child.job.origin.private  # or the lobby would see what the den alone may
+    origin = house.origin(channel="den")
+    child = await house.studio.press(f"v1:again:{job.id}", origin)
+    assert (child.job.origin.private, child.job.origin.seen_in) == (False, ("den",))
+    answer = await house.studio.handle("imagine", {"prompt": f"a wolf --source {job.id}"}, house.origin())
+    assert isinstance(answer, Receipt) and answer.job.origin.private
+    assert await house.studio.private({"prompt": "a wolf", "source": job.id}, ADA)
+    assert not await house.studio.private({"prompt": "a wolf", "source": job.id}, ADA, ("den",))
+
+
+async def test_an_ancestor_in_a_closed_channel_is_not_named_elsewhere(house: House) -> None:
+    parent = await in_the_den(house, "a secret fox --count 1")
+    shared = await house.press(f"v1:again:{parent.id}")
+    await house.surface.until(shared.job.id, "done")
+    await house.press(f"v1:share:{shared.job.id}")
+
+    for member, channel, named in ((BEN, "lobby", False), (BEN, "den", True), (ADA, "lobby", True)):
+        origin = house.origin(member, channel=channel)
+        info = await house.studio.press(f"v1:info:{shared.job.id}", origin)
+        assert isinstance(info, Card) and (parent.id in repr(info.body)) is named
+
+
+async def test_a_private_picture_that_is_shared_in_a_closed_channel_stays_there(house: House) -> None:
+    job, _ = await shown(house, "a secret fox --private --count 1")
+
+    await house.studio.press(f"v1:share:{job.id}", house.origin(channel="den"))
+
+    assert "secret" in await listed(house, BEN, "den")
+    assert "secret" not in await listed(house, BEN)
+
+
+async def test_a_guest_reaches_what_was_asked_where_they_are_and_nothing_else(house: House) -> None:
+    guest = replace(BEN, guest=True)
+    elsewhere = await house.painted("a fox --count 1")
+    origin = house.origin(guest, channel="den")
+
+    assert "fox" not in repr(await house.studio.handle("history", {"everyone": True}, origin))
+    with pytest.raises(Refusal, match="There is no job"):
+        await house.studio.press(f"v1:again:{elsewhere.id}", origin)
+    assert "fox" in await listed(house, guest)
+    child = await house.press(f"v1:again:{elsewhere.id}", guest)
+    assert child.job.parent == elsewhere.id
+
+
+async def test_what_is_shared_where_a_guest_is_they_may_press(house: House) -> None:
+    guest = replace(BEN, guest=True)
+    job, _ = await shown(house, "a fox --private --count 1")
+    await house.studio.press(f"v1:share:{job.id}", house.origin(channel="den"))
+
+    child = await house.studio.press(f"v1:again:{job.id}", house.origin(guest, channel="den"))
+
+    assert isinstance(child, Receipt) and not child.job.origin.private
+
+
+async def test_the_line_hides_what_waits_in_closed_channels(opened: Opens) -> None:
+    async with opened(step_seconds=0.05) as house:
+        origin = house.origin(channel="den")
+        await house.studio.handle("imagine", {"prompt": "a secret fox"}, origin)
+
+        assert "secret" not in repr(await house.studio.handle("queue", {}, house.origin(BEN)))
+        there = await house.studio.handle("queue", {}, house.origin(BEN, channel="den"))
+        assert isinstance(there, Card)
 
 
 @pytest.mark.parametrize("which", ["", ":1", ":source"])

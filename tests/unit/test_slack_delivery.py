@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +11,8 @@ import aiohttp
 import pytest
 from slack_sdk.errors import SlackApiError
 
-from bot.adapters.slack.delivery import EDITS, MARK, PATIENCE, Delivery
+from bot.adapters.slack.delivery import EDITS, PATIENCE, Delivery
+from bot.adapters.slack.lost import MARK, PAGES
 from bot.adapters.slack.workspaces import Workspace
 from bot.card import Card, CardPicture
 from bot.errors import TryLater, Unreachable
@@ -43,13 +46,15 @@ def refused(code: str) -> SlackApiError:
 
 
 class Slack:
-    """The methods that delivery calls; `troubles` are raised by the next calls of a method, one each."""
+    """The methods that delivery calls; the next ones raise `troubles`, one each; None is no trouble."""
 
     def __init__(self) -> None:
         self.messages: dict[tuple[str, str], dict[str, Any]] = {}
         self.calls: list[str] = []
-        self.troubles: dict[str, list[Exception]] = {}
+        self.troubles: dict[str, list[Exception | None]] = {}
         self.workspace: Workspace | None = Workspace(team="T1", token="x")
+        self.page = 100  # messages in one answer
+        self.windows: list[tuple[float, float]] = []  # that were looked for
 
     async def find(self, team: str, enterprise: str = "") -> Workspace | None:
         return self.workspace
@@ -59,16 +64,16 @@ class Slack:
 
     def _called(self, name: str) -> None:
         self.calls.append(name)
-        if waiting := self.troubles.get(name):
-            raise waiting.pop(0)
+        if (waiting := self.troubles.get(name)) and (trouble := waiting.pop(0)):
+            raise trouble
 
     async def chat_postMessage(self, channel: str, **message: Any) -> dict[str, Any]:
         lost = self.troubles.get("lost answer")
         self._called("post")
         ts = f"{len(self.messages) + 1}.0"
         self.messages[(channel, ts)] = message | {"ts": ts}
-        if lost:
-            raise lost.pop(0)
+        if lost and (trouble := lost.pop(0)):
+            raise trouble
         return {"channel": channel, "ts": ts}
 
     async def chat_update(self, channel: str, ts: str, **message: Any) -> None:
@@ -79,15 +84,24 @@ class Slack:
         self._called("open")
         return {"channel": {"id": f"D{users}"}}
 
-    async def conversations_history(self, channel: str, **_: Any) -> dict[str, Any]:
+    async def conversations_join(self, channel: str) -> None:
+        self._called("join")
+
+    async def conversations_history(self, channel: str, **about: Any) -> dict[str, Any]:
         self._called("history")
         found = [m for (place, _), m in self.messages.items() if place == channel and not m["thread_ts"]]
-        return {"messages": found[::-1]}
+        return self._page(found[::-1], **about)
 
-    async def conversations_replies(self, channel: str, ts: str, **_: Any) -> dict[str, Any]:
+    async def conversations_replies(self, channel: str, ts: str, **about: Any) -> dict[str, Any]:
         self._called("replies")
         found = [m for (place, _), m in self.messages.items() if (place, m["thread_ts"]) == (channel, ts)]
-        return {"messages": found}
+        return self._page(found, **about)
+
+    def _page(self, found: list[Any], *, oldest: str, latest: str, cursor: str = "0", **_: Any) -> Any:
+        self.windows.append((float(oldest), float(latest)))
+        after = int(cursor) + self.page
+        more = {"next_cursor": str(after)} if after < len(found) else {}
+        return {"messages": found[int(cursor) : after], "response_metadata": more}
 
     async def files_delete(self, file: str) -> None:
         self._called(f"delete {file}")
@@ -167,15 +181,76 @@ async def test_a_post_before_a_kill_is_found_again(slack: Slack, shelf: Shelf) -
     assert ref["ts"] == "1.0" and len(slack.messages) == 1
 
 
-@pytest.mark.parametrize("error", ["missing_scope", "not_in_channel"])
-async def test_where_it_cannot_be_looked_for_it_is_posted(
-    delivery: Delivery, slack: Slack, error: str
+async def test_a_public_channel_is_joined_to_look_for_a_lost_message(
+    delivery: Delivery, slack: Slack
 ) -> None:
-    slack.troubles["history"] = [refused(error)]
+    slack.troubles["history"] = [refused("not_in_channel")]
 
     await delivery.post(job(age=1.0), WAITING)
 
-    assert len(slack.messages) == 1
+    assert slack.calls == ["history", "join", "history", "post"] and len(slack.messages) == 1
+
+
+@pytest.mark.parametrize(("method", "error"), [("history", "missing_scope"), ("join", "missing_scope")])
+async def test_where_it_cannot_be_looked_for_it_goes_to_the_person(
+    delivery: Delivery, slack: Slack, method: str, error: str
+) -> None:
+    slack.troubles["history"] = [refused("not_in_channel")]
+    slack.troubles[method] = [refused(error)]
+
+    ref = await delivery.post(job(age=1.0), WAITING)
+
+    assert ref["channel"] == "DU1" and [place for place, _ in slack.messages] == ["DU1"]
+
+
+@pytest.mark.parametrize("error", ["invalid_blocks", "ratelimited", "is_archived"])
+async def test_what_slack_has_surely_not_posted_is_not_looked_for(
+    delivery: Delivery, slack: Slack, error: str
+) -> None:
+    slack.troubles["post"] = [refused(error)]
+    with suppress(TryLater, Unreachable):
+        await delivery.post(job(), WAITING)
+
+    await delivery.post(job(), WAITING)
+
+    assert "history" not in slack.calls and "join" not in slack.calls
+
+
+async def test_a_lost_message_is_looked_for_among_those_of_its_time(delivery: Delivery, slack: Slack) -> None:
+    before = time.time()
+    slack.troubles["lost answer"] = [aiohttp.ServerDisconnectedError()]
+    with pytest.raises(TryLater):
+        await delivery.post(job(age=3600), WAITING)
+
+    await delivery.post(job(age=3600), WAITING)
+
+    first, last = slack.windows
+    assert first[0] < before - 3600 < before < first[1]  # from the job to this process
+    assert before - 600 < last[0] < before < last[1] < before + 600  # from the post on
+
+
+async def test_a_search_that_slack_slows_down_goes_on_where_it_stood(
+    delivery: Delivery, slack: Slack
+) -> None:
+    slack.page = 1
+    mark = {"event_type": MARK, "event_payload": {"job": "1a2b"}}
+    slack.messages = {("C1", ts): {"ts": ts, "thread_ts": None} for ts in ("1.0", "2.0", "3.0")}
+    slack.messages[("C1", "1.0")]["metadata"] = mark  # on the third page
+    slack.troubles["history"] = [None, refused("ratelimited"), None, refused("ratelimited")]
+    for _ in range(2):
+        with pytest.raises(TryLater):
+            await delivery.post(job(age=1.0), WAITING)
+
+    assert (await delivery.post(job(age=1.0), WAITING))["ts"] == "1.0"
+
+    assert slack.calls.count("history") == 5 and "post" not in slack.calls
+
+
+async def test_a_search_without_end_is_given_up(delivery: Delivery, slack: Slack) -> None:
+    slack.page = 1
+    slack.messages = {("C1", f"{n}.0"): {"ts": f"{n}.0", "thread_ts": None} for n in range(PAGES + 1)}
+
+    assert (await delivery.post(job(age=1.0), WAITING))["channel"] == "DU1"
 
 
 @pytest.mark.parametrize("error", ["channel_not_found", "is_archived", "restricted_action_read_only_channel"])
@@ -185,7 +260,7 @@ async def test_a_closed_place_sends_it_to_the_person(delivery: Delivery, slack: 
     ref = await delivery.post(job(), WAITING)
 
     assert ref["channel"] == "DU1"
-    assert "may not post where you asked" in str(slack.messages[("DU1", "1.0")]["blocks"])
+    assert "could not post where you asked" in str(slack.messages[("DU1", "1.0")]["blocks"])
 
 
 async def test_a_private_job_goes_to_the_person_alone(delivery: Delivery, slack: Slack) -> None:

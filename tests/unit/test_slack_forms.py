@@ -42,6 +42,13 @@ def test_the_form_has_every_option_of_the_vocabulary() -> None:
     View(**view).validate_json()
 
 
+def test_where_nothing_may_be_chosen_it_can_be_typed() -> None:
+    view = modal(Form(command="imagine", title="Paint", values={}), HERE, {**CHOICES, "style": []})
+
+    assert fields(view)["style"]["type"] == "plain_text_input"
+    View(**view).validate_json()
+
+
 def test_what_was_said_is_filled_in() -> None:
     values = {
         "prompt": "a fox",

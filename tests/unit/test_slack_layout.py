@@ -44,8 +44,9 @@ def test_a_result_is_its_title_its_facts_the_grid_and_its_buttons() -> None:
 
     made = blocks(card, {"grid": "F1", "first": "F2"})
 
-    assert [block["type"] for block in made] == ["section", "context", "image", "actions"]
-    assert made[0]["text"] == {"type": "mrkdwn", "text": "*a fox*", "verbatim": True}
+    assert [block["type"] for block in made] == ["rich_text", "context", "image", "actions"]
+    (title,) = made[0]["elements"][0]["elements"]
+    assert title == {"type": "text", "text": "a fox", "style": {"bold": True}}
     assert made[2] == {"type": "image", "slack_file": {"id": "F1"}, "alt_text": "a fox"}
     assert made[3]["elements"][0]["action_id"] == "v1:again:1a2b"
 
@@ -53,7 +54,7 @@ def test_a_result_is_its_title_its_facts_the_grid_and_its_buttons() -> None:
 def test_a_picture_without_a_file_is_left_out() -> None:
     made = blocks(Card(kind="done", title="a fox", pictures=(GRID,)))
 
-    assert [block["type"] for block in made] == ["section"]
+    assert [block["type"] for block in made] == ["rich_text"]
 
 
 def test_a_list_shows_each_picture_beside_its_line() -> None:

@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 from slack_sdk.errors import SlackApiError
 from slack_sdk.oauth.installation_store import Installation
 
-from bot.adapters.slack import delivery, errors, installations, people
+from bot.adapters.slack import delivery, errors, installations, people, places
 from bot.adapters.slack.delivery import Pace
 from bot.adapters.slack.installations import SealedInstallations, SealedStates, vault
 from bot.adapters.slack.repeats import Repeats, key_of
@@ -163,6 +163,9 @@ class Answering:
             raise self.answers[name]
         return self.answers[name]
 
+    async def conversations_info(self, **_: Any) -> Any:
+        return await self._answer("channel")
+
     async def users_info(self, **_: Any) -> Any:
         return await self._answer("user")
 
@@ -205,12 +208,12 @@ async def test_without_the_scope_there_are_no_groups_and_it_is_not_asked_again()
     assert slack.asked == 3  # two people, one question for the groups
 
 
-async def test_whom_slack_does_not_tell_about_is_an_ordinary_member() -> None:
+async def test_whom_slack_does_not_tell_about_is_a_guest() -> None:
     slack: Any = Answering(user=refused("internal_error"), groups={"usergroups": []})
 
     member = await people.People(slack).member(HOME, "U1", "ada")
 
-    assert (member.name, member.admin, member.roles) == ("ada", False, ())
+    assert (member.name, member.admin, member.guest, member.roles) == ("ada", False, True, ("guest",))
 
 
 async def test_somebody_of_another_organisation_is_refused() -> None:
@@ -218,6 +221,45 @@ async def test_somebody_of_another_organisation_is_refused() -> None:
 
     with pytest.raises(Refusal, match="members of its own workspace"):
         await people.People(slack).member(HOME, "U1")
+
+
+CHANNELS = {
+    "public": ({"is_channel": True, "is_private": False}, False),
+    "private": ({"is_channel": True, "is_private": True}, True),
+    "an old private one": ({"is_group": True, "is_channel": False, "is_private": True}, True),
+    "a group": ({"is_mpim": True, "is_private": True}, True),
+    "odd": ({}, True),
+}
+
+
+@pytest.mark.parametrize(("about", "closed"), CHANNELS.values(), ids=CHANNELS.keys())
+async def test_slack_tells_whether_a_channel_is_closed(about: Any, closed: bool) -> None:
+    slack: Any = Answering(channel={"channel": about})
+    known = places.Places(slack)
+
+    found = await asyncio.gather(*(known.is_closed(HOME, "C1") for _ in range(5)))
+
+    assert set(found) == {closed} and slack.asked == 1
+
+
+@pytest.mark.parametrize(
+    ("trouble", "remembered"),
+    [("missing_scope", people.REMEMBERED), ("channel_not_found", people.REMEMBERED), ("ratelimited", 60.0)],
+)
+async def test_a_channel_that_slack_does_not_tell_about_is_closed_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, trouble: str, remembered: float
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(places.time, "monotonic", lambda: now)
+    slack: Any = Answering(channel=refused(trouble))
+    known = places.Places(slack)
+    assert await known.is_closed(HOME, "C1")
+
+    slack.answers["channel"] = {"channel": CHANNELS["public"][0]}
+    now += remembered - 1
+    assert await known.is_closed(HOME, "C1")
+    now += 2
+    assert not await known.is_closed(HOME, "C1")
 
 
 # ---- installations

@@ -65,6 +65,7 @@ async def used(store: Store, account: str = ADA) -> float:
 async def test_an_admitted_job_reads_back_as_it_was(store: Store) -> None:
     request = GenerationRequest(prompt="x, oil painting", seed=2**32 - 1, source="s.png", strength=0.4)
     job = a_job(request=request, style="oil", parent="p", parent_index=2, action="vary_subtle", private=True)
+    job = replace(job, origin=replace(job.origin, seen_in=("C1", "C2")))
     job = replace(job, origin=replace(job.origin, reply={"token": "t", "thread": None}))
     job = replace(job, origin=replace(job.origin, member=replace(job.origin.member, roles=("1", "2"))))
     assert await admitted(store, job) == replace(job, account=ADA)
@@ -379,6 +380,54 @@ async def test_an_end_or_a_deletion_and_its_line_of_the_audit_are_one(store: Sto
         with pytest.raises(StoreError):
             await work
     assert await store.job(living.id) == living
+
+
+async def test_jobs_of_closed_places_are_listed_there_and_for_their_owner(store: Store) -> None:
+    closed = await admitted(store, a_job(user="ada", seen_in=("C_1",)))
+    is_open = await admitted(store, a_job(user="ada"))
+    ben = a_member("ben").id
+
+    async def found(viewer: str, *here: str) -> set[str]:
+        return {job.id for job in await store.jobs("web:local", viewer=viewer, here=here)}
+
+    assert await found(ADA) == {closed.id, is_open.id}
+    assert await found(ben, "C_1") == {closed.id, is_open.id}
+    for elsewhere in ((), ("C2",), ("C",), ("C_",), ("C11",), ("%",), ("",)):
+        assert await found(ben, *elsewhere) == {is_open.id}
+
+
+async def test_a_guest_finds_what_is_theirs_and_what_was_asked_where_they_are(store: Store) -> None:
+    mine = await admitted(store, a_job(user="ada"))
+    other = await admitted(store, a_job(user="ben"))
+
+    async def found(*here: str) -> set[str]:
+        return {job.id for job in await store.jobs("web:local", viewer=ADA, here=here, guest=True)}
+
+    assert await found() == await found("C9") == {mine.id}
+    assert await found("studio") == {mine.id, other.id}
+
+
+SHARED = {
+    "a private one, openly": (True, (), (), ()),
+    "a private one, in a closed place": (True, ("C1",), ("C2",), ("C2",)),
+    "one of a closed place, in another": (False, ("C1",), ("C2",), ("C1", "C2")),
+    "one of a closed place, openly": (False, ("C1",), (), ()),
+    "an open one, in a closed place": (False, (), ("C1",), ()),
+}
+
+
+@pytest.mark.parametrize(("private", "before", "there", "after"), SHARED.values(), ids=SHARED.keys())
+async def test_what_is_shared_is_seen_by_those_who_are_there(
+    store: Store, private: bool, before: tuple[str, ...], there: tuple[str, ...], after: tuple[str, ...]
+) -> None:
+    job = await admitted(store, a_job(private=private, seen_in=before))
+
+    place = replace(job.origin, channel=there[0] if there else "C9", seen_in=there)
+    origin = (await store.publish(job.id, place)).origin
+
+    assert (origin.private, origin.seen_in, origin.channel) == (False, after, place.channel)
+    for place in after or ("",):
+        assert await store.jobs("web:local", viewer=a_member("ben").id, here=(place,))
 
 
 async def test_deleted_jobs_are_not_listed_but_known(store: Store) -> None:

@@ -272,6 +272,7 @@ async def test_books_of_the_first_version_are_taken_over(
     assert await store.check() == "ok"
     (job,) = await store.unfinished()
     assert (job.account, job.relaxed, job.origin.member.roles) == ("web:ada", False, ())
+    assert job.is_open() and await store.jobs("web:local", viewer="web:ben") == [job]
     ended, _ = await store.end(job.id, State.RENDERED, device_seconds=3.0)
     assert ended.device_seconds == 3.0
     assert await store.check() == "ok"

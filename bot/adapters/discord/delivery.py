@@ -105,7 +105,7 @@ class Delivery:
         if not card.parent or card.kind not in ("done", "upscaled"):
             return ""
         try:
-            return address_of(await self._studio.job(card.parent, job.origin.member))
+            return address_of(await self._studio.job(card.parent, job.origin.member, job.origin.here))
         except (Refusal, StoreError):
             return ""
 

@@ -25,7 +25,7 @@ from bot.adapters.discord.layout import Shown, moment, show
 from bot.card import Card, Form
 from bot.commands import Completes
 from bot.errors import Refusal, StoreError
-from bot.models import Job, Origin
+from bot.models import Job, Member, Origin
 from bot.settings import Settings
 from bot.studio import Answer, Receipt, Studio
 
@@ -123,7 +123,7 @@ class Desk:
             return await self.handle("imagine", options, origin, parent=answer.parent)
 
         async def eyes() -> bool:
-            return await self._studio.private(forms.read(interaction).options, origins.member_of(interaction))
+            return await self._studio.private(forms.read(interaction).options, *_seen_by(interaction))
 
         await self._answer(interaction, ask, eyes)
 
@@ -132,7 +132,7 @@ class Desk:
 
         async def ask(origin: Origin) -> Answer:
             if job := job_of(message):
-                await self._studio.job(job, origin.member)
+                await self._studio.job(job, origin.member, origin.here)
                 return Form(command="imagine", title="Use as source", values={"source": f"{job}:1"})
             if not (found := picture_of(message)):
                 raise Refusal("There is no picture in that message.", code="no_picture")
@@ -146,7 +146,7 @@ class Desk:
 
         async def job() -> Job:
             if id := job_of(message):
-                return await self._studio.job(id, origins.member_of(interaction))
+                return await self._studio.job(id, *_seen_by(interaction))
             raise Refusal("That message holds no picture of Easel's.", code="no_picture")
 
         async def ask(origin: Origin) -> Answer:
@@ -158,7 +158,7 @@ class Desk:
 
         async def eyes() -> bool:
             found = await job()
-            return found.origin.private or not _single(found)
+            return not found.is_open(origins.seen_in(interaction.channel)) or not _single(found)
 
         await self._answer(interaction, ask, None if name == "info" else eyes)
 
@@ -214,11 +214,12 @@ class Desk:
     # ---- for whose eyes
 
     def _eyes_of_words(self, interaction: Interaction, options: Mapping[str, object]) -> Eyes:
-        return lambda: self._studio.private(options, origins.member_of(interaction))
+        return lambda: self._studio.private(options, *_seen_by(interaction))
 
     def _eyes_of_job(self, interaction: Interaction, id: str) -> Eyes:
         async def eyes() -> bool:
-            return (await self._studio.job(id, origins.member_of(interaction))).origin.private
+            member, here = _seen_by(interaction)
+            return not (await self._studio.job(id, member, here)).is_open(here)
 
         return eyes
 
@@ -307,6 +308,11 @@ class Desk:
             await send(interaction, view, files)
         except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
             _lost(error)
+
+
+def _seen_by(interaction: Interaction) -> tuple[Member, tuple[str, ...]]:
+    """Who looks, and from which closed place."""
+    return origins.member_of(interaction), origins.seen_in(interaction.channel)
 
 
 # ---- ways to answer

@@ -59,6 +59,7 @@ def of_interaction(interaction: Interaction, message: int, *, ephemeral: bool) -
         event=str(interaction.id),
         private=ephemeral,
         adult=is_adult(interaction.channel),
+        seen_in=seen_in(interaction.channel),
         reply={
             "channel": interaction.channel_id,
             "user": interaction.user.id,
@@ -90,6 +91,21 @@ def is_adult(channel: Any) -> bool:
     return bool(asked and asked())
 
 
+def seen_in(channel: Any) -> tuple[str, ...]:
+    """The place itself, where not everybody in the server can look: what is asked there stays there.
+
+    A server or channel that is not in the cache counts as closed. Direct messages are a tenant of their own.
+    """
+    guild = getattr(channel, "guild", None)
+    if guild is None:
+        return ()
+    if isinstance(channel, discord.Thread) and channel.is_private():
+        return (str(channel.id),)
+    place, everyone = guild.get_channel(int(channel_of(channel))), guild.default_role
+    is_open = place and everyone and place.permissions_for(everyone).view_channel
+    return () if is_open else (channel_of(channel),)
+
+
 def of_message(message: discord.Message) -> Origin:
     """Who wrote, where, and how they are answered."""
     author = message.author
@@ -107,6 +123,7 @@ def of_message(message: discord.Message) -> Origin:
         channel=channel_of(message.channel),
         event=str(message.id),
         adult=is_adult(message.channel),
+        seen_in=seen_in(message.channel),
         reply={
             "channel": message.channel.id,
             "user": author.id,

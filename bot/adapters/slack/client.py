@@ -30,9 +30,10 @@ from bot.adapters.slack.files import Files
 from bot.adapters.slack.home import DEFAULTS, PAINT, REFRESH, Home
 from bot.adapters.slack.installations import SealedInstallations
 from bot.adapters.slack.people import People
+from bot.adapters.slack.places import Places
 from bot.adapters.slack.repeats import Repeats, key_of
 from bot.adapters.slack.workspaces import Doorkeeper, Workspace, Workspaces
-from bot.errors import Refusal
+from bot.errors import Refusal, StoreError
 from bot.models import new_id
 from bot.settings import Settings
 from bot.studio import Studio
@@ -73,6 +74,7 @@ class Client:
             settings,
             workspaces=workspaces,
             people=People(workspaces, settings.slack_admins),
+            places=Places(workspaces),
             files=files,
             delivery=self.delivery,
             session=session,
@@ -88,6 +90,7 @@ class Client:
             authorize=door,
             oauth_flow=flow,
             before_authorize=self._arrived,
+            process_before_response=True,  # listeners only begin tasks; else Bolt polls for their ack
             request_verification_enabled=False,  # `Guard` stands in front, and is stricter
             user_facing_authorize_error_message=_REMOVED,
         )
@@ -124,10 +127,15 @@ class Client:
     async def _once(
         self, body: dict[str, Any], context: AsyncBoltContext, next: Callable[[], Awaitable[None]]
     ) -> BoltResponse | None:
-        if not self._repeats.first(key_of(body)):
+        key = key_of(body)
+        if not self._repeats.first(key):
             return BoltResponse(status=200, body="")
         if (body.get("event") or {}).get("type") in ("app_uninstalled", "tokens_revoked"):
-            await self._uninstalled(body["event"], context)  # before it is acknowledged
+            try:
+                await self._uninstalled(body["event"], context)  # before it is acknowledged
+            except StoreError:
+                self._repeats.forget(key)
+                raise
         await next()
         return None
 

@@ -18,7 +18,6 @@ from typing import Any
 
 import structlog
 from slack_sdk.errors import SlackApiError
-from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.adapters.base import MessageRef
 from bot.adapters.slack import layout
@@ -32,6 +31,7 @@ from bot.adapters.slack.errors import (
     why,
 )
 from bot.adapters.slack.files import Files
+from bot.adapters.slack.lost import MARK, Lost, Untold, note
 from bot.adapters.slack.workspaces import Workspace, Workspaces
 from bot.card import Card
 from bot.errors import TryLater, Unreachable
@@ -39,16 +39,13 @@ from bot.models import Job, State
 
 log = structlog.stdlib.get_logger(__name__)
 
-MARK = "easel_job"  # the type of a message's metadata, by which a post whose answer was lost is found again
 EDITS, PERIOD = 30, 60.0  # progress edits of a workspace in so many seconds; Slack takes about 50 edits
 PATIENCE = 3  # times that Slack may refuse a card's pictures before it is shown without them
-MOST_NOTED = 5000
-PAGES = 5  # of a channel's history, to look for a lost message
 NO_UNFURL: dict[str, Any] = {"unfurl_links": False, "unfurl_media": False}
 
 _GONE = "A picture of this job is gone."
 _NOT_SHOWN = "Slack does not show the pictures. The web studio has them."
-_ELSEWHERE = "Easel may not post where you asked for this, so it is here."
+_ELSEWHERE = "Easel could not post where you asked for this, so it is here."
 _REMOVED = "Easel was removed from this workspace."
 
 
@@ -58,8 +55,7 @@ class Delivery:
     def __init__(self, workspaces: Workspaces, files: Files) -> None:
         self._workspaces = workspaces
         self._files = files
-        self._since = time.time()
-        self._tried: OrderedDict[str, None] = OrderedDict()  # jobs whose post may have arrived
+        self._lost = Lost()
         self._refused: OrderedDict[str, int] = OrderedDict()  # how often a job's pictures were refused
         self._direct: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._edits: dict[str, Pace] = {}
@@ -78,7 +74,9 @@ class Delivery:
             except SlackApiError as error:
                 if not is_closed(error):
                     raise
-                return await self._whisper(workspace, job, shown, _ELSEWHERE)
+            except Untold:
+                pass
+            return await self._whisper(workspace, job, shown, _ELSEWHERE)
 
     async def edit(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
         """Replace the card. Raises Unreachable, TryLater.
@@ -105,7 +103,7 @@ class Delivery:
         key = (workspace.team, user)
         if key not in self._direct:
             answer = await self._workspaces.talk(workspace.token).conversations_open(users=user)
-            _note(self._direct, key, str(answer["channel"]["id"]))
+            note(self._direct, key, str(answer["channel"]["id"]))
         return self._direct[key]
 
     async def share(self, workspace: Workspace, job: Job, card: Card, channel: str) -> MessageRef:
@@ -134,10 +132,9 @@ class Delivery:
     ) -> MessageRef:
         """A new message, unless an earlier attempt made it."""
         client = self._workspaces.talk(workspace.token)
-        if self._may_be_there(job) and (found := await _find(client, channel, thread, job)):
+        if found := await self._lost.find(client, channel, thread, job):
             return await self._change(workspace, job, {"channel": channel, "ts": found}, shown)
-        _note(self._tried, job.id, None)
-        with self._pictures_refused(workspace, job, shown):
+        with self._pictures_refused(workspace, job, shown), self._lost.posting(job):
             sent = await client.chat_postMessage(
                 channel=channel,
                 thread_ts=thread or None,
@@ -145,7 +142,6 @@ class Delivery:
                 **shown.message(note),
                 **NO_UNFURL,
             )
-        self._tried.pop(job.id, None)
         return {"channel": sent["channel"], "ts": sent["ts"]} | shown.kept()
 
     async def _change(self, workspace: Workspace, job: Job, ref: MessageRef, shown: _Shown) -> MessageRef:
@@ -205,9 +201,6 @@ class Delivery:
             return _Shown(card, {}, _NOT_SHOWN)
         return _Shown(card, files, _GONE if len(files) < len({each.blob for each in wanted}) else "")
 
-    def _may_be_there(self, job: Job) -> bool:
-        return job.id in self._tried or job.created.timestamp() < self._since
-
     def _pace(self, team: str) -> Pace:
         return self._edits.setdefault(team, Pace(EDITS, PERIOD))
 
@@ -220,7 +213,7 @@ class Delivery:
             if code_of(error) not in BAD_BLOCKS or not shown.files:
                 raise
             self._files.forget(workspace, shown.files)
-            _note(self._refused, job.id, self._refused.get(job.id, 0) + 1)
+            note(self._refused, job.id, self._refused.get(job.id, 0) + 1)
             raise TryLater(f"Slack does not show the pictures yet ({code_of(error)})", after=1.0) from error
 
 
@@ -258,37 +251,3 @@ class Pace:
             return False
         self._left -= 1
         return True
-
-
-async def _find(client: AsyncWebClient, channel: str, thread: str, job: Job) -> str:
-    """The message that an earlier attempt posted for this job; nothing where it cannot be told."""
-    cursor, oldest = "", f"{job.created.timestamp() - 60:.6f}"
-    for _ in range(PAGES):
-        try:
-            page = await _page(client, channel, thread, oldest, cursor)
-        except SlackApiError as error:
-            if is_closed(error) or code_of(error) == "missing_scope":
-                return ""
-            raise
-        for message in page["messages"]:
-            about = message.get("metadata") or {}
-            if about.get("event_type") == MARK and about.get("event_payload", {}).get("job") == job.id:
-                return str(message["ts"])
-        cursor = (page.get("response_metadata") or {}).get("next_cursor", "")
-        if not cursor:
-            return ""
-    return ""
-
-
-async def _page(client: AsyncWebClient, channel: str, thread: str, oldest: str, cursor: str) -> Any:
-    more: dict[str, Any] = {"oldest": oldest, "include_all_metadata": True, "limit": 200}
-    more |= {"cursor": cursor} if cursor else {}
-    if thread:
-        return await client.conversations_replies(channel=channel, ts=thread, **more)
-    return await client.conversations_history(channel=channel, **more)
-
-
-def _note(known: OrderedDict[Any, Any], key: Any, value: Any) -> None:
-    known[key] = value
-    while len(known) > MOST_NOTED:
-        known.popitem(last=False)

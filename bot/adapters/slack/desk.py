@@ -17,7 +17,7 @@ import structlog
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from bot import actions, presets
+from bot import actions
 from bot import card as cards
 from bot.actions import DERIVING
 from bot.adapters.slack import forms, layout
@@ -26,6 +26,7 @@ from bot.adapters.slack.errors import code_of, translated
 from bot.adapters.slack.files import Files, picture_in
 from bot.adapters.slack.forms import About
 from bot.adapters.slack.people import People
+from bot.adapters.slack.places import Places
 from bot.adapters.slack.workspaces import Workspace, Workspaces
 from bot.card import Card, Form
 from bot.errors import DeliveryError, Refusal, StoreError
@@ -35,10 +36,12 @@ from bot.studio import Answer, Receipt, Studio
 
 log = structlog.stdlib.get_logger(__name__)
 
+AT_ONCE = 8  # requests that the studio works on at a time, so that acknowledgements are not behind them
 DOUBLE_CLICK = 1.5  # seconds in which the same press by the same person is the same press
 
 BROKEN = "Easel could not do that. Try again; an administrator finds the cause in the log."
 _SLOW = "Slack waits three seconds for a form, and this took longer. Press again."
+_HANDED_OVER = "The file is in your direct messages with Easel."
 _PRIVATELY = "It is being painted where only you see it: in your direct messages with Easel."
 
 
@@ -76,6 +79,7 @@ class Desk:
         *,
         workspaces: Workspaces,
         people: People,
+        places: Places,
         files: Files,
         delivery: Delivery,
         session: aiohttp.ClientSession,
@@ -84,16 +88,18 @@ class Desk:
         self._settings = settings
         self._workspaces = workspaces
         self._people = people
+        self._places = places
         self._files = files
         self._delivery = delivery
         self._session = session
+        self._door = asyncio.Semaphore(AT_ONCE)
         self._pressed: set[tuple[str, str, str]] = set()
 
     # ---- what people do
 
     async def command(self, asked: Asked, name: str, options: Mapping[str, object]) -> None:
         """A command with its options as typed."""
-        await self._answer(asked, lambda origin: self._studio.handle(name, options, origin))
+        await self._answer(asked, lambda origin: self.handle(name, options, origin))
 
     async def words(
         self, asked: Asked, words: str, picture: Mapping[str, Any] | str | None = None, parent: str = ""
@@ -111,9 +117,20 @@ class Desk:
                     if isinstance(picture, str)
                     else await self._files.fetch(asked.workspace, dict(picture))
                 )
-            return await self._studio.handle("imagine", options, origin, parent=parent)
+            return await self.handle("imagine", options, origin, parent=parent)
 
         await self._answer(asked, ask)
+
+    async def handle(
+        self, name: str, options: Mapping[str, object], origin: Origin, *, parent: str = ""
+    ) -> Card | Receipt:
+        """`Studio.handle`, for a number of people at a time. Raises Refusal."""
+        async with self._door:
+            return await self._studio.handle(name, options, origin, parent=parent)
+
+    async def _press(self, button: str, origin: Origin) -> Answer:
+        async with self._door:
+            return await self._studio.press(button, origin)
 
     async def say(self, asked: Asked, sentence: str) -> None:
         """One sentence, for this person alone."""
@@ -126,19 +143,17 @@ class Desk:
         """A button of any card, however old."""
         name = button.split(":")[1] if ":" in button else ""
         if name == "edit":
-            await self.open(asked, lambda origin: self._studio.press(button, origin))
+            await self.open(asked, lambda origin: self._press(button, origin))
         elif name == "share":
             await self._open_share(asked, button)
         elif name in (*DERIVING, "try") and self._repeated(asked, button):
             return
         elif name == "try":
-            await self._answer(
-                replace(asked, hidden=False), lambda origin: self._studio.press(button, origin)
-            )
+            await self._answer(replace(asked, hidden=False), lambda origin: self._press(button, origin))
         elif name in ("cancel", "delete"):
-            await self._answer(asked, lambda origin: self._studio.press(button, origin), update=True)
+            await self._answer(asked, lambda origin: self._press(button, origin), update=True)
         else:
-            await self._answer(asked, lambda origin: self._studio.press(button, origin))
+            await self._answer(asked, lambda origin: self._press(button, origin))
 
     async def submit(self, asked: Asked, answer: forms.Answer) -> None:
         """A form that was filled in."""
@@ -149,9 +164,7 @@ class Desk:
                 options["source"] = await self._files.fetch(asked.workspace, answer.upload)
             elif answer.about.file:
                 options["source"] = await self._files.fetch(asked.workspace, {"id": answer.about.file})
-            return await self._studio.handle(
-                answer.about.command, options, origin, parent=answer.about.parent
-            )
+            return await self.handle(answer.about.command, options, origin, parent=answer.about.parent)
 
         await self._answer(asked, ask)
 
@@ -160,9 +173,9 @@ class Desk:
         there = replace(asked, channel=channel, thread="")
         try:
             origin = await self.origin(there)
-            card = await self._studio.press(f"v1:share:{job}", origin)
+            card = await self._press(f"v1:share:{job}", origin)
             assert isinstance(card, Card)
-            shown = await self._studio.job(job, origin.member)
+            shown = await self._studio.job(job, origin.member, origin.here)
             ref = await self._delivery.share(asked.workspace, shown, card, channel)
             await self._studio.moved(shown, ref)
         except Refusal as refusal:
@@ -179,7 +192,7 @@ class Desk:
 
         async def ask(origin: Origin) -> Answer:
             if job:
-                await self._studio.job(job, origin.member)
+                await self._studio.job(job, origin.member, origin.here)
                 return Form(command="imagine", title="Use as source", values={"source": f"{job}:1"})
             if not file:
                 raise Refusal("There is no picture in that message.", code="no_picture")
@@ -191,15 +204,15 @@ class Desk:
         """Message menu: what a button does. Of several pictures, they are shown to choose from."""
         id = self._job_in(asked, message)
         if name == "edit" and id:
-            await self.open(asked, lambda origin: self._studio.press(f"v1:edit:{id}", origin))
+            await self.open(asked, lambda origin: self._press(f"v1:edit:{id}", origin))
             return
 
         async def ask(origin: Origin) -> Answer:
             if not id:
                 raise Refusal("That message holds no picture of Easel's.", code="no_picture")
-            job = await self._studio.job(id, origin.member)
+            job = await self._studio.job(id, origin.member, origin.here)
             single = sum(each.index >= 0 for each in job.pictures) == 1
-            return await self._studio.press(f"v1:{name}:{id}:0" if single else f"v1:show:{id}", origin)
+            return await self._press(f"v1:{name}:{id}:0" if single else f"v1:show:{id}", origin)
 
         await self._answer(asked, ask)
 
@@ -243,7 +256,7 @@ class Desk:
 
     async def _open_share(self, asked: Asked, button: str) -> None:
         async def ask(origin: Origin) -> Job:
-            return await self._studio.job(actions.parse(button).job, origin.member)
+            return await self._studio.job(actions.parse(button).job, origin.member, origin.here)
 
         try:
             job = await ask(await self.origin(asked))
@@ -256,10 +269,10 @@ class Desk:
         return About(channel=asked.channel, thread=asked.thread, hidden=asked.hidden, file=file)
 
     async def _choices(self, member: Member) -> forms.Choices:
-        """What the menus of a form offer."""
-        most = self._studio.most_at_once
+        """What the menus of a form offer: what this person may ask for here."""
+        most = (await self._studio.rules(member)).tier.max_count
         return {
-            "style": [(style.name, style.label) for style in presets.load().styles.values()],
+            "style": await self._studio.complete("styles", "", member),
             "aspect": await self._studio.complete("aspects", "", member),
             "model": await self._studio.complete("models", "", member),
             "count": [(str(number), str(number)) for number in range(1, most + 1)],
@@ -289,7 +302,7 @@ class Desk:
     async def tell(self, asked: Asked, card: Card) -> None:
         """Show a card to this person alone, by the first way that works."""
         try:
-            blocks = await self._blocks(asked, card)
+            blocks = await self._blocks(asked, card, await self._hand_over(asked, card))
             await self._tell(asked, {"text": layout.summary(card), "blocks": blocks})
         except (SlackApiError, SlackClientError, DeliveryError, aiohttp.ClientError, OSError) as error:
             cause = code_of(error) if isinstance(error, SlackApiError) else type(error).__name__
@@ -352,7 +365,20 @@ class Desk:
             cause = code_of(error) if isinstance(error, SlackApiError) else type(error).__name__
             log.warning("a message could not be replaced", event_id=asked.event, cause=cause)
 
-    async def _blocks(self, asked: Asked, card: Card) -> list[layout.Block]:
+    async def _hand_over(self, asked: Asked, card: Card) -> str:
+        """Send a card's files to the person's direct messages, and say so: what is ephemeral holds none."""
+        if not card.files:
+            return ""
+        try:
+            with translated():
+                channel = await self._delivery.direct(asked.workspace, asked.user)
+                for name, content in card.files:
+                    await self._files.send(asked.workspace, channel, name, content)
+        except DeliveryError as error:
+            return f"The file could not be sent: {error}"
+        return _HANDED_OVER
+
+    async def _blocks(self, asked: Asked, card: Card, note: str = "") -> list[layout.Block]:
         """The card's blocks, without pictures when they cannot be had at the moment."""
         card = layout.with_share(card)
         try:
@@ -361,13 +387,14 @@ class Desk:
         except (DeliveryError, StoreError) as error:
             log.warning("shown without pictures", cause=str(error))
             files = {}
-        return layout.blocks(card, files)
+        return layout.blocks(card, files, note)
 
     # ---- who and where
 
     async def origin(self, asked: Asked) -> Origin:
         """Raises Refusal for somebody whom Easel does not serve."""
         member = await self._people.member(asked.workspace, asked.user, asked.name)
+        closed = not asked.is_direct and await self._places.is_closed(asked.workspace, asked.channel)
         return Origin(
             surface="slack",
             member=member,
@@ -380,6 +407,7 @@ class Desk:
                 "thread": asked.thread,
             },
             private=asked.hidden or asked.is_direct,
+            seen_in=(asked.channel,) if closed else (),
         )
 
     def _job_in(self, asked: Asked, message: Mapping[str, Any]) -> str:

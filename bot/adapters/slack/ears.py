@@ -24,6 +24,7 @@ from bot.studio import Studio
 Event = Mapping[str, Any]
 
 HINT = "Say what to paint, for example: a red fox in snow. Reply in the thread of a picture to change it."
+NO_PICTURE = "What you sent is no picture. Send a PNG, JPEG or WebP, or the words alone."
 PAINTING = "is painting…"
 RECENT = 100  # jobs of a channel, among which the one that a reply is about is looked for
 _SPOKEN = (None, "file_share", "thread_broadcast")
@@ -91,6 +92,9 @@ class Ears:
 
     async def _paint(self, asked: Asked, event: Event, job: str) -> None:
         words, picture = words_of(event, asked.workspace), picture_in(event)
+        if event.get("files") and not picture:
+            await self._desk.refuse(asked, Refusal(NO_PICTURE, code="source"))
+            return
         await self._desk.words(asked, words, picture or (f"{job}:1" if job else None), parent=job)
 
     async def _in_panel(self, asked: Asked, words: str) -> None:
@@ -107,8 +111,8 @@ class Ears:
         """The newest picture of a thread that began with one of Easel's, or with a mention; else nothing."""
         if not asked.thread:
             return ""
-        viewer = people.anyone(asked.workspace, asked.user)
-        recent = await self._studio.jobs(viewer, channel=asked.channel, limit=RECENT)
+        viewer, here = people.anyone(asked.workspace, asked.user), (asked.channel,)
+        recent = await self._studio.jobs(viewer, here=here, channel=asked.channel, limit=RECENT)
         if any(_begins(job, asked) for job in recent):
             found = [job for job in recent if _begins(job, asked) or _stands_in(job, asked)]
             return next((job.id for job in found if job.state is State.RENDERED), "")
@@ -124,8 +128,8 @@ class Ears:
         except (SlackApiError, aiohttp.ClientError, OSError):
             return ""
         id = layout.job_of(page["messages"][0])
-        with suppress(Refusal):  # deleted, or private to somebody else
-            if id and (await self._studio.job(id, viewer)).state is State.RENDERED:
+        with suppress(Refusal):  # deleted, or not for this person
+            if id and (await self._studio.job(id, viewer, (asked.channel,))).state is State.RENDERED:
                 return id
         return ""
 

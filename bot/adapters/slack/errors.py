@@ -59,6 +59,7 @@ _LATER = {
     "streaming_state_conflict",
     "external_channel_migrating",
 }
+_LIMITS = ("ratelimited", "rate_limited", "message_limit_exceeded")
 BAD_BLOCKS = ("invalid_blocks", "invalid_blocks_format", "file_not_found", "file_deleted", "file_is_deleted")
 
 
@@ -91,8 +92,17 @@ def why(error: SlackApiError) -> str:
 
 
 def is_passing(error: SlackApiError) -> bool:
-    code, status = code_of(error), getattr(error.response, "status_code", 200)
+    code, status = code_of(error), _status(error)
     return code in _LATER or code.startswith("status") or status == 429 or status >= 500
+
+
+def _status(error: SlackApiError) -> int:
+    return int(getattr(error.response, "status_code", 200))
+
+
+def is_doubtful(error: SlackApiError) -> bool:
+    """Whether Slack may have done all the same what it answered so."""
+    return is_passing(error) and not (code_of(error) in _LIMITS or _status(error) == 429)
 
 
 def retry_after(error: SlackApiError) -> float:

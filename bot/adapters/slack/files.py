@@ -57,6 +57,11 @@ class Files:
         made = await asyncio.gather(*(self._file(workspace, each, name) for each in wanted))
         return {each.blob: file for each, file in zip(wanted, made, strict=True) if file}
 
+    async def send(self, workspace: Workspace, channel: str, name: str, content: bytes) -> None:
+        """Share a file in a channel. Raises SlackApiError, TryLater."""
+        async with self._at_once:
+            await self._upload(self._workspaces.talk(workspace.token), name, content, channel=channel)
+
     def know(self, workspace: Workspace, files: dict[str, str]) -> None:
         """Files of an earlier message, to be used again."""
         for blob, file in files.items():
@@ -83,8 +88,12 @@ class Files:
         self.know(workspace, {picture.blob: file})
         return file
 
-    async def _upload(self, client: AsyncWebClient, name: str, content: bytes, alt: str) -> str:
-        place = await client.files_getUploadURLExternal(filename=name, length=len(content), alt_txt=alt)
+    async def _upload(
+        self, client: AsyncWebClient, name: str, content: bytes, alt: str = "", channel: str = ""
+    ) -> str:
+        place = await client.files_getUploadURLExternal(
+            filename=name, length=len(content), alt_txt=alt or None
+        )
         if not self._workspaces.is_slack(place["upload_url"]):
             raise TryLater("Slack named an address to upload to that is not its own")
         async with self._session.post(
@@ -92,7 +101,8 @@ class Files:
         ) as answer:
             if answer.status != 200:
                 raise TryLater(f"an upload was answered {answer.status}")
-        await client.files_completeUploadExternal(files=[{"id": place["file_id"], "title": name}])
+        file = {"id": place["file_id"], "title": name}
+        await client.files_completeUploadExternal(files=[file], channel_id=channel or None)
         return str(place["file_id"])
 
     async def _usable(self, client: AsyncWebClient, file: str) -> None:

@@ -139,8 +139,8 @@ def _field(option: Option, value: str, choices: Choices, about: About) -> Block:
 
 def _element(option: Option, value: str, choices: Choices) -> Block:
     own: Block = {"action_id": option.name}
-    if option.name in choices:
-        return own | _menu(choices[option.name], value)
+    if offered := choices.get(option.name):  # a menu must not be empty
+        return own | _menu(offered, value)
     if option.choices:
         return own | _menu([(each, each.capitalize()) for each in option.choices], value)
     match option.kind:

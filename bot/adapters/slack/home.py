@@ -80,7 +80,7 @@ class Home:
 
     async def _card(self, command: str, origin: Origin) -> list[Block]:
         """What a command answers, without its buttons."""
-        answer = await self._studio.handle(command, {}, origin)
+        answer = await self._desk.handle(command, {}, origin)
         return layout.blocks(answer) if isinstance(answer, Card) else []
 
     async def _administration(self, origin: Origin) -> list[Block]:

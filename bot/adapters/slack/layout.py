@@ -6,7 +6,7 @@ https://docs.slack.dev/reference/block-kit/blocks
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,7 +34,7 @@ def blocks(card: Card, files: Mapping[str, str] = _NONE, note: str = "") -> list
     """The card. `files`: blob → id of the Slack file that holds it; pictures without one are left out."""
     lines = [*card.body, *([note] if note else [])]
     shown = [(each, files[each.blob]) for each in chosen(card) if each.blob in files]
-    found = [_section(f"*{_bold(card.title)}*")] if card.title else []
+    found = [_title(card.title)] if card.title else []
     found += [_context(_facts(card))] if _facts(card) else []
     if _is_list(card, shown):
         found += [
@@ -74,6 +74,12 @@ def with_share(card: Card) -> Card:
 
 
 # ---- parts
+
+
+def _title(words: str) -> Block:
+    """A title on one line, exactly as typed: in texts of rich text Slack reads no markup and no mentions."""
+    text = {"type": "text", "text": clip(" ".join(words.split()), MAX_SECTION), "style": {"bold": True}}
+    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [text]}]}
 
 
 def _section(text: str, accessory: Block | None = None) -> Block:
@@ -150,29 +156,19 @@ def escape(words: str) -> str:
 
     https://docs.slack.dev/messaging/formatting-message-text#escaping
     """
-    return _commands_here(words).translate(_MARKS)
-
-
-def _commands_here(words: str) -> str:
-    return _COMMAND.sub(_here, words)
+    return _COMMAND.sub(_here, words).translate(_MARKS)
 
 
 def _here(match: re.Match[str]) -> str:
     return match[0] if match[0] == IMAGINE else f"{EASEL} {match[1]}"
 
 
-def _bold(words: str) -> str:
-    """A title on one line. An asterisk would end the bold, so a like one stands for it."""
-    return _fitting(" ".join(words.split()).replace("*", "∗"), MAX_SECTION, str)
-
-
-def _fitting(words: str, room: int, say: Callable[[str], str] | None = None) -> str:
+def _fitting(words: str, room: int) -> str:
     """The words escaped, and clipped before that, so that no escape is cut in two."""
-    say = say or _commands_here
-    shown = say(words).translate(_MARKS)
+    shown = escape(words)
     while len(shown) > room:
         words = clip(words, max(1, len(words) * room // len(shown) - 1))
-        shown = say(words).translate(_MARKS)
+        shown = escape(words)
     return shown
 
 

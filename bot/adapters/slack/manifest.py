@@ -27,6 +27,8 @@ LONG_DESCRIPTION = (
 SCOPES = {
     "app_mentions:read": "hear its mentions",
     "assistant:write": "offer prompts in the assistant panel",
+    "channels:join": "find its own messages again, after a crash, in public channels that it is not in",
+    "channels:read": "know which channels are open to the whole workspace",
     "channels:history": "hear replies under its pictures in public channels, and find its own messages again",
     "chat:write": "post and edit its messages",
     "chat:write.public": "post in public channels that it has not joined",

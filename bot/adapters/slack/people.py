@@ -67,6 +67,7 @@ class People:
             anyone(workspace, user, person.name),
             admin=person.admin or user in self._admins,
             roles=(GUEST, *groups) if person.guest else groups,
+            guest=person.guest,
         )
 
     async def _person(self, workspace: Workspace, user: str, name: str) -> _Person:
@@ -77,10 +78,10 @@ class People:
         try:
             answer = await self._workspaces.talk(workspace.token, patient=True).users_info(user=user)
         except (SlackApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
-            # Without an answer somebody is an ordinary member, never an administrator.
+            # Without an answer somebody may be anybody: a guest, who sees least.
             cause = code_of(error) if isinstance(error, SlackApiError) else type(error).__name__
             log.warning("a person is not known", cause=cause)
-            return _Person(name or "someone")
+            return _Person(name or "someone", guest=True)
         person = _read(answer["user"], workspace, name)
         self._known[key] = (time.monotonic() + REMEMBERED, person)
         while len(self._known) > MOST:

@@ -28,6 +28,10 @@ class Repeats:
             self._seen.popitem(last=False)
         return True
 
+    def forget(self, key: str) -> None:
+        """What was not done after all: it is new when it comes again."""
+        self._seen.pop(key, None)
+
 
 def key_of(body: Mapping[str, Any]) -> str:
     """What names a delivery: an event's id, else the trigger with what it set off."""

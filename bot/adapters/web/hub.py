@@ -132,6 +132,6 @@ class Hub:
 
 
 def may_see(member: Member, job: Job) -> bool:
-    """The studio's rule for private jobs, applied to what is broadcast."""
+    """The studio's rule, applied to what is broadcast."""
     owner = job.origin.member
-    return owner.tenant == member.tenant and (not job.origin.private or owner.id == member.id)
+    return owner.tenant == member.tenant and (job.is_open() or owner.id == member.id)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from bot.errors import StoreError
 
-HEAD = "0006"
+HEAD = "0007"
 """The revision that `tables` describes."""
 
 

@@ -9,7 +9,17 @@ import pytest
 from bot.card import Card
 from bot.models import Job, Origin
 from tests.contract.discord.line import DONE, Connects, Line, requests
-from tests.contract.discord.wire import ADA, CHANNEL, EPHEMERAL, GUILD, Fault, Pick, member, place
+from tests.contract.discord.wire import (
+    ADA,
+    CHANNEL,
+    EPHEMERAL,
+    GUILD,
+    VIEW_CHANNEL,
+    Fault,
+    Pick,
+    member,
+    place,
+)
 
 MANAGE_SERVER = 1 << 5
 THREAD, BEN, ROLE = 3005, 4002, 7001
@@ -132,10 +142,43 @@ async def test_a_thread_stands_for_its_channel(line: Line) -> None:
     assert job.origin.reply["channel"] == THREAD
 
 
-def _thread() -> dict[str, Any]:
+CLOSED = place(
+    CHANNEL,
+    permission_overwrites=[{"id": str(GUILD), "type": 0, "allow": "0", "deny": str(VIEW_CHANNEL)}],
+)
+PUBLIC_THREAD, PRIVATE_THREAD = 11, 12
+
+
+@pytest.mark.parametrize(
+    ("known", "kind", "seen_in"),
+    [
+        (place(CHANNEL), 0, ()),
+        (CLOSED, 0, (str(CHANNEL),)),
+        (place(CHANNEL), PUBLIC_THREAD, ()),
+        (CLOSED, PUBLIC_THREAD, (str(CHANNEL),)),
+        (place(CHANNEL), PRIVATE_THREAD, (str(THREAD),)),
+        (place(5), 0, (str(CHANNEL),)),  # a channel of which nothing is known
+        (None, 0, (str(CHANNEL),)),  # a server that the bot is not in
+    ],
+)
+async def test_what_is_asked_where_not_everybody_may_look_is_seen_there_alone(
+    line: Line, known: Any, kind: int, seen_in: tuple[str, ...]
+) -> None:
+    if known:
+        await line.wire.join(known)
+    channel = _thread(kind) if kind else place(CHANNEL)
+    token = await line.wire.command(
+        "imagine", {"channel": channel, "channel_id": channel["id"]}, prompt="a fox"
+    )
+    await line.wire.answered(token, DONE)
+
+    assert (await line.ended()).origin.seen_in == seen_in
+
+
+def _thread(kind: int = PUBLIC_THREAD) -> dict[str, Any]:
     about = {"archived": False, "auto_archive_duration": 60, "archive_timestamp": "2026-01-01T00:00:00+00:00"}
     more = {"parent_id": str(CHANNEL), "owner_id": str(ADA), "thread_metadata": about, "message_count": 0}
-    return place(THREAD, kind=11, **more, member_count=1, rate_limit_per_user=0)
+    return place(THREAD, kind=kind, **more, member_count=1, rate_limit_per_user=0)
 
 
 async def _job(line: Line, channel: int = CHANNEL) -> Job:

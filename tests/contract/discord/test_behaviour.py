@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import discord
 import pytest
 from PIL import Image
 
@@ -215,6 +216,30 @@ async def test_what_starts_from_a_private_picture_is_private(server: Server) -> 
         assert result.response is not None and result.response.ephemeral and result.followups == []
         assert (await server.ended()).origin.private
     assert server.channel.history(viewer=server.ben) == []
+
+
+async def test_a_closed_channel_s_pictures_are_not_shown_elsewhere(server: Server) -> None:
+    see, hide = (
+        discord.PermissionOverwrite(view_channel=True),
+        discord.PermissionOverwrite(view_channel=False),
+    )
+    me = server.client.user
+    assert me is not None
+    den = server.guild.create_text_channel(
+        "den", overwrites={server.guild.default_role: hide, server.ada: see, me: see}
+    )
+    await server.ada.slash(den, "imagine", prompt="a secret fox", count=1)
+    job = await server.ended()
+
+    history = await server.ben.slash(server.channel, "history", everyone=True)
+    shown = await server.ben.slash(server.channel, "show", job=job.id)
+    mine = await server.ada.slash(server.channel, "vary", job=job.id)
+
+    assert job.origin.seen_in == (str(den.id),)
+    assert "secret" not in said(history.response) and "There is no job" in said(shown.response)
+    assert mine.response.ephemeral and (await server.ended()).origin.private
+    there = await server.ada.slash(den, "upscale", job=job.id)
+    assert not there.response.ephemeral and not (await server.ended()).origin.private
 
 
 async def test_a_press_in_a_private_list_paints_a_public_job_for_all(server: Server) -> None:

@@ -28,6 +28,7 @@ MOST_BYTES = 10 * 2**20  # of one file
 MOST_FOLLOW_UPS = 5  # where the bot is not in the server itself
 
 APPLICATION, BOT, GUILD, CHANNEL, DM, ADA = 1001, 1002, 2001, 3001, 3002, 4001
+VIEW_CHANNEL = 1 << 10
 EPHEMERAL, LOADING = 1 << 6, 1 << 7
 Json = dict[str, Any]
 BODY: web.RequestKey[Any] = web.RequestKey("body", object)
@@ -235,8 +236,10 @@ class Wire:
     async def join(self, *channels: Json) -> None:
         """The bot is in the server, and sees its channels."""
         guild = {"id": str(GUILD), "name": "home", "unavailable": False, "member_count": 1, "large": False}
-        lists: Json = {key: [] for key in ("members", "threads", "roles", "emojis", "features")}
-        await self.send("GUILD_CREATE", guild | lists | _GUILD | {"channels": [*channels]})
+        lists: Json = {key: [] for key in ("members", "threads", "emojis", "features")}
+        roles = [role(GUILD, "@everyone", permissions=VIEW_CHANNEL)]
+        about = guild | lists | _GUILD | {"channels": [*channels], "roles": roles}
+        await self.send("GUILD_CREATE", about)
 
     async def connected(self) -> None:
         """Wait until the bot has identified itself."""
@@ -617,9 +620,15 @@ def _resolved(pick: Pick) -> Json:
         return {"users": about.pop("user"), "members": about}
     if pick.type == 7:
         return {"channels": place(pick.id)}
+    return {"roles": role(pick.id, "painters")}
+
+
+def role(id: int, name: str, *, permissions: int = 0) -> Json:
+    """A role of the server."""
     colours = {"primary_color": 0, "secondary_color": None, "tertiary_color": None}
-    role = {"name": "painters", "color": 0, "colors": colours, "hoist": False, "position": 1, "flags": 0}
-    return {"roles": role | {"id": str(pick.id), "permissions": "0", "managed": False, "mentionable": False}}
+    about = {"name": name, "color": 0, "colors": colours, "hoist": False, "position": 1, "flags": 0}
+    may = {"permissions": str(permissions), "managed": False, "mentionable": False}
+    return about | may | {"id": str(id)}
 
 
 def place(id: int, kind: int = 0, **more: Any) -> Json:

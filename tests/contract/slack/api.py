@@ -420,7 +420,7 @@ class Api:
         return {"channel": {"id": self.direct(users[0]).id}}
 
     def _conversations_info(self, call: Call) -> Json:
-        channel = self._channel(call)
+        channel = self._readable(call, "read")
         about = {
             "id": channel.id,
             "name": channel.name,
@@ -433,6 +433,14 @@ class Api:
         }
         return {"channel": about}
 
+    def _readable(self, call: Call, what: str) -> Channel:
+        """The channel, if the app has the scope for its kind: any of them opens the method."""
+        channel = self._channel(call)
+        kind = {"im": "im", "group": "groups"}.get(channel.kind, "channels")
+        if f"{kind}:{what}" not in self.installs[call.token].scopes:
+            raise Refused("missing_scope")
+        return channel
+
     def _conversations_members(self, call: Call) -> Json:
         return {"members": sorted(self._channel(call).members), "response_metadata": {"next_cursor": ""}}
 
@@ -444,7 +452,7 @@ class Api:
         return {"channel": {"id": channel.id}}
 
     def _conversations_replies(self, call: Call) -> Json:
-        channel = self._channel(call)
+        channel = self._readable(call, "history")
         wanted = call.args["ts"]
         found = [m for m in self._history(channel) if wanted in (m.ts, m.thread)]
         if not found:
@@ -452,7 +460,7 @@ class Api:
         return self._page(call, found)
 
     def _conversations_history(self, call: Call) -> Json:
-        found = [m for m in self._history(self._channel(call)) if not m.thread]
+        found = [m for m in self._history(self._readable(call, "history")) if not m.thread]
         return self._page(call, found[::-1])
 
     def _page(self, call: Call, found: list[Message]) -> Json:

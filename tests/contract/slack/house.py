@@ -30,6 +30,7 @@ from tests.contract.slack.state import (
     BEN,
     BOSS,
     BOT_TOKEN,
+    GENERAL,
     GUEST,
     SIGNING_SECRET,
     Message,
@@ -93,11 +94,14 @@ class House:
         return found
 
     async def painted(
-        self, line: str = "/imagine a red fox in snow", person: Person | None = None
+        self,
+        line: str = "/imagine a red fox in snow",
+        person: Person | None = None,
+        channel: str = GENERAL,
     ) -> Message:
         """A slash command, and the message that shows its pictures."""
         before = len(await self.jobs())
-        await (person or self.ada).slash(line)
+        await (person or self.ada).slash(line, channel)
         job = await self.ended(count=before + 1)
         return self.message(job)
 

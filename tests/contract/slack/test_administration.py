@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+
 import pytest
 
 from bot.commands import COMMANDS, Command
 from bot.models import State
 from tests.contract.slack.conftest import Opens
 from tests.contract.slack.house import DONE, House
-from tests.contract.slack.state import ADA, BOSS, BOT, GENERAL, RANDOM, Message
+from tests.contract.slack.state import ADA, BOSS, BOT, GENERAL, RANDOM, Fault, Message
 
 BROKEN = ("could not do that", "There is no command", "is too much for")
 NEW_MESSAGE = {"upscale", "vary", "cancel"}
@@ -141,10 +144,54 @@ async def test_styles_and_defaults_hold_for_everybody(house: House) -> None:
     assert len(jobs) == 1 and jobs[0].request.count == 2
 
 
+async def test_the_form_offers_what_the_person_may_ask_for(house: House) -> None:
+    await answer(house, "/easel admin styles pixel-art refuse")
+    await answer(house, "/easel admin tier <@U2ADA|ada> team")
+
+    await house.ada.slash("/imagine")
+    fields = {block["block_id"]: block["element"] for block in (await house.ada.form()).data["blocks"]}
+
+    offered = {name: [each["value"] for each in fields[name]["options"]] for name in ("style", "count")}
+    assert "pixel-art" not in offered["style"] and "watercolour" in offered["style"]
+    assert len(offered["count"]) == 8
+
+
 async def test_an_account_is_linked_by_a_code(house: House) -> None:
     told = await answer(house, "/easel link", ADA)
 
     assert told.only == ADA and "code" in told.shown.lower()
+
+
+async def test_a_copy_of_one_s_data_comes_as_a_file_to_the_person_alone(house: House) -> None:
+    await house.painted("/imagine a fox --count 1")
+
+    await house.ada.slash("/easel privacy export")
+
+    assert (await house.ada.see("The file is in your direct messages with Easel.")).only == ADA
+    (sent,) = [m for m in house.wire.visible(ADA, house.wire.direct(ADA).id) if m.files]
+    with zipfile.ZipFile(io.BytesIO(house.wire.files[sent.files[0]].content)) as archive:
+        assert "jobs.json" in archive.namelist() and b"a fox" in archive.read("jobs.json")
+    assert not [m for m in house.wire.visible(house.ben.id) if m.files]
+
+
+async def test_the_ledger_comes_as_a_file(opened: Opens) -> None:
+    async with opened(operators=("slack:T1HOME:U4BOSS",)) as house:
+        await house.painted("/imagine a fox --count 1")
+        await house.boss.slash("/easel admin export")
+
+        await house.boss.see("The file is in your direct messages with Easel.")
+        (sent,) = [m for m in house.wire.visible(BOSS, house.wire.direct(BOSS).id) if m.files]
+        file = house.wire.files[sent.files[0]]
+        assert file.name.endswith(".csv") and b"hold" in file.content
+
+
+@pytest.mark.parametrize("method", ["files.getUploadURLExternal", "files.completeUploadExternal"])
+async def test_a_file_that_slack_does_not_take_is_told(house: House, method: str) -> None:
+    house.wire.faults.append(Fault(method, "access_denied"))
+
+    await house.ada.slash("/easel privacy export")
+
+    assert (await house.ada.see("The file could not be sent")).only == ADA
 
 
 async def test_a_member_s_data_can_be_deleted(house: House) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from bot.models import State
 from tests.contract.slack.conftest import Opens
 from tests.contract.slack.house import DONE, House, png
-from tests.contract.slack.state import ADA, BOT, GENERAL, RANDOM, SECRET, Channel, Message
+from tests.contract.slack.people import Person
+from tests.contract.slack.state import ADA, BOT, GENERAL, RANDOM, SECRET, Channel, Fault, Message
 
 RESULT = ["U1", "U2", "U3", "U4"]
 
@@ -20,7 +22,7 @@ async def test_a_command_becomes_pictures_in_one_message(house: House) -> None:
 
     message = house.message(job)
     assert message.channel == GENERAL and not message.only
-    assert message.shown.startswith("*a red fox in snow*") and DONE in message.shown
+    assert message.shown.startswith("a red fox in snow\n") and DONE in message.shown
     assert message.labels[:4] == RESULT and {"Again", "Edit", "Info", "Delete"} <= set(message.labels)
     assert house.ben.sees(DONE) is message
     (grid,) = message.pictures
@@ -505,6 +507,83 @@ async def test_a_private_default_is_kept(house: House) -> None:
     assert house.ben.sees("a fox") is None and house.ada.sees(DONE)
 
 
+# ---- what is asked in a closed channel stays there
+
+
+def _said_to(person: Person, text: str) -> list[Message]:
+    return [message for message in person.wire.visible(person.id) if text in message.shown]
+
+
+async def test_a_private_channel_s_pictures_are_not_shown_elsewhere(house: House) -> None:
+    message = await house.painted("/imagine a fox", channel=SECRET)
+    job = await house.newest()
+    assert job.origin.seen_in == (SECRET,)
+
+    await house.ben.slash("/easel history everyone=yes")
+    assert "a fox" not in (await house.ben.see("none yet")).shown
+    for line in (f"/easel show {job.id}", f"/easel vary {job.id}", f"/imagine a wolf --source {job.id}:1"):
+        await house.ben.slash(line)
+    copied = house.wire.keep(replace(message, ts=house.wire.new_ts(), channel=GENERAL))
+    await house.ben.press(copied, "Info")
+    await house.ben.shortcut("Use as source", copied)
+    await house.wire.until(lambda: len(_said_to(house.ben, "There is no job")) == 5)
+    assert len(await house.jobs()) == 1
+
+    await house.boss.slash("/easel history everyone=yes", SECRET)
+    assert (await house.boss.see("1. a fox", SECRET)).only == house.boss.id
+    await house.boss.press(message, "Again")
+    child = await house.ended(count=2)
+    assert house.message(child).channel == SECRET and not child.origin.private
+
+
+async def test_one_s_own_picture_of_a_private_channel_is_varied_privately_elsewhere(house: House) -> None:
+    await house.painted("/imagine a fox", channel=SECRET)
+    job = await house.newest()
+
+    await house.ada.slash(f"/easel vary {job.id}")
+
+    child = await house.ended(count=2)
+    assert child.origin.private and house.ben.sees("a fox") is None
+
+
+async def test_a_reply_in_a_private_channel_edits_a_picture_there(house: House) -> None:
+    message = await house.painted("/imagine a fox", channel=SECRET)
+
+    await house.boss.say("make it blue", SECRET, thread=message.ts)
+
+    child = await house.ended(count=2)
+    assert child.request.source and house.message(child).channel == SECRET
+
+
+async def test_what_is_shared_in_a_private_channel_is_for_its_people(house: House) -> None:
+    await house.ada.slash("/imagine a fox --private")
+    job = await house.ended()
+    await house.ada.press(house.ada.sees(DONE), "Share to channel")  # type: ignore[arg-type]
+    await house.ada.submit(await house.ada.form("Share"), where=SECRET)
+    await house.boss.see(DONE, SECRET)
+
+    shared = await house.store.job(job.id)
+    assert shared and (shared.origin.private, shared.origin.seen_in) == (False, (SECRET,))
+    await house.ben.slash("/easel history everyone=yes")
+    assert "a fox" not in (await house.ben.see("none yet")).shown
+
+
+@pytest.mark.parametrize("error", ["internal_error", "missing_scope"])
+async def test_a_channel_that_slack_does_not_tell_about_counts_as_closed(house: House, error: str) -> None:
+    house.wire.faults.append(Fault("conversations.info", error))
+
+    await house.painted()
+
+    assert (await house.newest()).origin.seen_in == (GENERAL,)
+
+
+async def test_a_channel_is_asked_about_once(house: House) -> None:
+    for _ in range(3):
+        await house.painted()
+
+    assert len(house.wire.calls_of("conversations.info")) == 1
+
+
 async def test_what_is_made_of_a_private_picture_is_private(house: House) -> None:
     await house.ada.slash("/imagine a fox --private")
     await house.ended()
@@ -644,6 +723,7 @@ async def test_a_prompt_pings_nobody_and_is_shown_as_typed(house: House, prompt:
     job = await house.ended()
     message = house.message(job)
 
+    assert message.shown.startswith(" ".join(job.prompt.split()) + "\n")
     assert message.pings == set()
     assert all(not m.pings for m in house.wire.messages.values() if m.user == BOT)
     assert all(call.args.get("parse") != "full" for call in house.wire.calls)

@@ -222,7 +222,7 @@ async def test_what_could_not_be_taken_is_taken_when_slack_sends_it_again(
         assert len(await house.jobs()) == 1 and job.prompt == "a fox"
 
 
-async def _cannot(*_: object) -> None:
+async def _cannot(*_: object, **__: object) -> None:
     raise StoreError("the disk is full")
 
 
@@ -238,6 +238,24 @@ async def test_an_installation_goes_when_the_app_is_removed(opened: Opens) -> No
 
         assert sent.status == 200 and await house.jobs() == []
         assert house.wire.said("not installed", north.id) or "not installed" in str(sent.answer)
+
+
+async def test_a_removal_that_could_not_be_saved_is_taken_when_it_comes_again(
+    opened: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with many(opened) as house:
+        await install(house, "T5NORTH")
+        north = inhabit(house.wire, "T5NORTH")
+        with monkeypatch.context() as patch:
+            patch.setattr(SealedInstallations, "async_delete_all", _cannot)
+            sent = await north.event({"type": "app_uninstalled", "event_ts": "1.0"})
+            await house.wire.until(lambda: sent.status)
+        assert sent.status == 503 and await house.store.installation("slack:T5NORTH")
+
+        await house.wire.again(sent, "http_error")
+
+        await house.wire.until(lambda: sent.acked)
+        assert await house.store.installation("slack:T5NORTH") is None
 
 
 @pytest.mark.parametrize(

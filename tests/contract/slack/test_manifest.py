@@ -78,6 +78,8 @@ CALLED = (
     "usergroups.list",
     "conversations.open",
     "conversations.history",
+    "conversations.info",
+    "conversations.join",
     "assistant.threads.setSuggestedPrompts",
 )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bot.adapters.slack.desk import BROKEN
 from bot.models import State
 from engine.errors import OutOfMemory
 from tests.contract.slack.conftest import Opens
@@ -196,6 +197,20 @@ async def test_a_guest_paints_and_is_no_admin(house: House) -> None:
     assert message.pictures and other.pictures
 
 
+async def test_a_guest_does_not_reach_channels_that_they_are_not_in(house: House) -> None:
+    await house.painted("/imagine a fox", channel=RANDOM)
+    job = await house.newest()
+
+    await house.guest.slash("/easel history everyone=yes")
+    await house.guest.see("none yet")
+    await house.guest.slash(f"/easel show {job.id}")
+    a_sentence(await house.guest.see("There is no job"))
+
+    message = await house.painted("/imagine a wolf")
+    await house.guest.press(message, "Again")
+    assert (await house.ended(count=3)).prompt == "a wolf"
+
+
 @pytest.mark.parametrize("error", ["user_not_found", "user_not_visible", "internal_error"])
 async def test_somebody_whom_slack_does_not_tell_about_paints_too(house: House, error: str) -> None:
     house.wire.faults.append(Fault("users.info", error, times=1000))
@@ -271,6 +286,20 @@ async def test_a_button_of_a_deleted_job_says_so(house: House) -> None:
     told = await house.ada.see("Those pictures were deleted.")
     a_sentence(told)
     assert told.only == ADA
+
+
+@pytest.mark.parametrize("label", ["Delete", "Cancel"])
+async def test_a_button_that_ends_something_may_be_pressed_twice(opened: Opens, label: str) -> None:
+    async with opened(step_seconds=1.0 if label == "Cancel" else 0.0) as house:
+        await house.ada.slash("/imagine a fox")
+        message = await house.wire.until(
+            lambda: next((m for m in house.wire.visible() if label in m.labels), None)
+        )
+
+        await house.acked(*[await house.ada.press(message, label) for _ in range(2)])
+
+        await house.ended(State.CANCELLED, State.DELETED)
+        assert len(await house.jobs()) == 1 and house.ada.sees(BROKEN) is None
 
 
 @pytest.mark.parametrize("id", ["v1:vary:nobody", "v9:again:123", "again", "v1:upscale:abc:99", "x" * 255])

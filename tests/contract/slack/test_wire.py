@@ -332,6 +332,22 @@ async def test_a_file_that_is_no_picture_is_refused(house: House) -> None:
     assert await house.jobs() == []
 
 
+@pytest.mark.parametrize("where", ["mention", "direct", "reply"])
+async def test_words_with_a_file_that_is_no_picture_are_refused(house: House, where: str) -> None:
+    message = await house.painted()
+    pdf = house.wire.hand_in(b"%PDF-1.7 of sixty pages", name="brief.pdf")
+    match where:
+        case "mention":
+            await house.ada.say(f"<@{BOT}> like this", files=[pdf])
+        case "direct":
+            await house.ada.say("like this", house.wire.direct(ADA).id, files=[pdf])
+        case _:
+            await house.ada.say("like this", thread=message.ts, files=[pdf])
+
+    await house.ada.see("What you sent is no picture.")
+    assert len(await house.jobs()) == 1
+
+
 async def test_who_asks_is_asked_for_once(house: House) -> None:
     for number in range(3):
         await house.painted(f"/imagine fox {number} --count 1")
