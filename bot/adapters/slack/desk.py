@@ -177,7 +177,7 @@ class Desk:
             assert isinstance(card, Card)
             shown = await self._studio.job(job, origin.member, origin.here)
             ref = await self._delivery.share(asked.workspace, shown, card, channel)
-            await self._studio.moved(shown, ref)
+            await self._studio.shared(shown, ref, origin)
         except Refusal as refusal:
             await self.refuse(asked, refusal)
         except DeliveryError as error:
