@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -86,6 +87,7 @@ class Client:
         door: Any = Doorkeeper(workspaces.find)
         self.app = AsyncApp(
             name="easel",
+            logger=logging.getLogger("slack_bolt"),  # else its loggers heed the root's level, not their own
             client=workspaces.talk(),
             authorize=door,
             oauth_flow=flow,
@@ -109,6 +111,8 @@ class Client:
         for entry in MENU:
             app.shortcut(entry)(self._on_message)
         app.event(_ANY)(self._event)
+        for other in (app.command, app.shortcut, app.options):  # Bolt would log the whole of it
+            other(_ANY)(self._nothing)
 
     async def close(self) -> None:
         """Let what was taken be answered, for a moment."""
@@ -228,7 +232,7 @@ class Client:
         )
 
     async def _nothing(self, ack: AsyncAck, context: AsyncBoltContext) -> None:
-        """A form that was closed: nothing is begun, so nothing is lost."""
+        """A form that was closed, or something of another version: nothing is begun, so nothing is lost."""
         await self._taken(ack, context)
 
     async def _event(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
