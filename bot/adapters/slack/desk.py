@@ -142,12 +142,12 @@ class Desk:
     async def press(self, asked: Asked, button: str) -> None:
         """A button of any card, however old."""
         name = button.split(":")[1] if ":" in button else ""
+        if name in (*DERIVING, "try", "edit", "share") and self._repeated(asked, button):
+            return
         if name == "edit":
             await self.open(asked, lambda origin: self._press(button, origin))
         elif name == "share":
             await self._open_share(asked, button)
-        elif name in (*DERIVING, "try") and self._repeated(asked, button):
-            return
         elif name == "try":
             await self._answer(replace(asked, hidden=False), lambda origin: self._press(button, origin))
         elif name in ("cancel", "delete"):

@@ -171,6 +171,16 @@ async def test_a_double_click_paints_once(house: House) -> None:
     assert len(await house.jobs()) == 3
 
 
+async def test_a_double_click_opens_one_form(house: House) -> None:
+    message = await house.painted()
+
+    await house.acked(*[await house.ada.press(message, "Edit") for _ in range(2)])
+    await house.ada.form()
+    await house.painted("/imagine something else")
+
+    assert len(house.wire.calls_of("views.open")) == 1
+
+
 async def test_info_is_for_the_one_who_asked(house: House) -> None:
     message = await house.painted("/imagine a fox --seed 7")
     job = await house.newest()
