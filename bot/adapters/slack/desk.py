@@ -393,8 +393,9 @@ class Desk:
 
     async def origin(self, asked: Asked) -> Origin:
         """Raises Refusal for somebody whom Easel does not serve."""
-        member = await self._people.member(asked.workspace, asked.user, asked.name)
-        closed = not asked.is_direct and await self._places.is_closed(asked.workspace, asked.channel)
+        member, closed = await asyncio.gather(
+            self._people.member(asked.workspace, asked.user, asked.name), self._is_closed(asked)
+        )
         return Origin(
             surface="slack",
             member=member,
@@ -409,6 +410,9 @@ class Desk:
             private=asked.hidden or asked.is_direct,
             seen_in=(asked.channel,) if closed else (),
         )
+
+    async def _is_closed(self, asked: Asked) -> bool:
+        return not asked.is_direct and await self._places.is_closed(asked.workspace, asked.channel)
 
     def _job_in(self, asked: Asked, message: Mapping[str, Any]) -> str:
         """The job that a message of the app's shows, or nothing."""
