@@ -46,6 +46,9 @@ Body = Mapping[str, Any]
 _ANY = re.compile("", re.DOTALL)
 LAST_WORDS = 5.0  # seconds in which what was taken may still be answered when Slack is left
 _FORGOTTEN = "That form is from another version of Easel. Close it and open it again."
+_OTHER = (
+    "Slack offers something that this Easel does not know. Ask an administrator to renew the app's manifest."
+)
 _REMOVED = "Easel is not installed in this workspace any more. Ask an administrator to install it again."
 
 MENU = ("use_as_source", "variations", "upscale", "edit")
@@ -111,8 +114,10 @@ class Client:
         for entry in MENU:
             app.shortcut(entry)(self._on_message)
         app.event(_ANY)(self._event)
-        for other in (app.command, app.shortcut, app.options):  # Bolt would log the whole of it
-            other(_ANY)(self._nothing)
+        # What nobody listens to Bolt would log, with all that was written.
+        app.command(_ANY)(self._unknown)
+        app.shortcut(_ANY)(self._unknown)
+        app.options(_ANY)(self._nothing)
 
     async def close(self) -> None:
         """Let what was taken be answered, for a moment."""
@@ -231,8 +236,14 @@ class Client:
             else self._desk.on_job(asked, message, _PRESSES[entry])
         )
 
+    async def _unknown(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
+        """A command or shortcut of another version's manifest."""
+        await self._taken(ack, context)
+        of = _of_command if "command" in body else _of_action
+        self._go(self._desk.refuse(of(body, context["workspace"]), Refusal(_OTHER, code="unknown")))
+
     async def _nothing(self, ack: AsyncAck, context: AsyncBoltContext) -> None:
-        """A form that was closed, or something of another version: nothing is begun, so nothing is lost."""
+        """A form that was closed: nothing is begun, so nothing is lost."""
         await self._taken(ack, context)
 
     async def _event(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:

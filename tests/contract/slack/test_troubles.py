@@ -263,6 +263,29 @@ async def test_a_form_of_another_version_says_so(house: House) -> None:
     assert await house.jobs() == []
 
 
+@pytest.mark.parametrize("kind", ["command", "shortcut", "entry"])
+async def test_what_another_version_s_manifest_offers_says_so(house: House, kind: str) -> None:
+    features = house.wire.manifest["features"]
+    features["slash_commands"].append({"command": "/dream"})
+    for place in ("global", "message"):
+        features["shortcuts"].append({"name": f"Old {place}", "type": place, "callback_id": "v0:old"})
+    said = await house.ben.say("my fox")
+
+    match kind:
+        case "command":
+            sent = await house.ada.slash("/dream a fox")
+        case "shortcut":
+            sent = await house.ada.shortcut("Old global")
+        case _:
+            sent = await house.ada.shortcut("Old message", said)
+
+    await house.acked(sent)
+    if kind == "shortcut":
+        assert "does not know" in (await house.ada.form("Easel")).shown
+    else:
+        a_sentence(await house.ada.see("does not know"))
+
+
 async def test_an_edit_of_a_job_that_was_deleted_meanwhile_says_so(house: House) -> None:
     message = await house.painted()
     await house.ada.press(message, "Edit")
