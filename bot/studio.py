@@ -741,8 +741,10 @@ def _fitting(answer: T, origin: Origin) -> T:
 
 def _may_see(job: Job, member: Member, here: Collection[str]) -> bool:
     owner = job.origin.member
-    if owner.tenant != member.tenant or owner.id == member.id:
-        return owner.tenant == member.tenant
+    if owner.tenant != member.tenant:
+        return False
+    if owner.id == member.id:
+        return True
     return job.is_open(here) and (not member.guest or job.origin.channel in here)
 
 
