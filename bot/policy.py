@@ -105,8 +105,11 @@ class Rules:
                 "Easel takes nothing new at the moment; what was asked for is painted. Ask again later.",
                 code="drained",
             )
-        if not all(policy.channels.takes(channel) for policy in self._policies):
+        if not self.takes_channel(channel):
             raise Refusal("Easel does not paint in this channel. Ask in another one.", code="channel")
+
+    def takes_channel(self, channel: str) -> bool:
+        return all(policy.channels.takes(channel) for policy in self._policies)
 
     # ---- what may be asked for
 

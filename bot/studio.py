@@ -355,9 +355,9 @@ class Studio:
         """Where adapters keep what they know of places that installed them, sealed."""
         return self._store
 
-    async def moved(self, job: Job, ref: MessageRef) -> None:
-        """Keep where an ended job's message stands now. Raises StoreError."""
-        await self._store.message(job.id, ref)
+    async def shared(self, job: Job, ref: MessageRef, there: Origin) -> None:
+        """A result is shown in a further place: whoever is there may see it now. Raises StoreError."""
+        await self._store.publish(job.id, there, ref)
 
     async def defaults(self, origin: Origin) -> Form:
         """The person's settings as a form. Raises StoreError."""
@@ -643,14 +643,16 @@ class Studio:
         return self.card(job)
 
     async def _share(self, action: Action, job: Job, origin: Origin) -> Card:
-        """A private result is for all who are where it is shared; showing it there is the adapter's to do."""
+        """What to show in the place that `origin` names; once it stands there, the adapter says `shared`."""
         if not await self._owns(job, origin.member):
             raise Refusal("Only the person who asked for these pictures can share them.", code="forbidden")
         if job.origin.member.tenant != origin.member.tenant:
             raise Refusal("These pictures can be shared where they were asked for.", code="forbidden")
         if job.state is not State.RENDERED:
             raise Refusal("Only finished pictures can be shared.", code="no_picture")
-        return self.card(await self._store.publish(job.id, origin))
+        if not (await self.rules(origin.member)).takes_channel(origin.channel):
+            raise Refusal("Easel is not used in that channel. Share it in another one.", code="channel")
+        return self.card(replace(job, origin=replace(job.origin, private=False)))
 
     async def _cancel(self, action: Action, job: Job, origin: Origin) -> Card:
         await self._check_owner(job, origin.member, "cancel")
@@ -746,8 +748,10 @@ def _fitting(answer: T, origin: Origin) -> T:
 
 def _may_see(job: Job, member: Member, here: Collection[str]) -> bool:
     owner = job.origin.member
-    if owner.tenant != member.tenant or owner.id == member.id:
-        return owner.tenant == member.tenant
+    if owner.tenant != member.tenant:
+        return False
+    if owner.id == member.id:
+        return True
     return job.is_open(here) and (not member.guest or job.origin.channel in here)
 
 

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
+from bot import telemetry
 from tests.databases import Cluster, binaries, cluster, fresh_sqlite
 
 # As in the workers, and before anything imports torch: threads that spin while they wait for each other make
 # tests that share the machine several times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.fixture
+def the_loggers_as_they_were() -> Iterator[None]:
+    """What `telemetry.set_up` changes is undone after the test."""
+    root, hooks = logging.getLogger(), (sys.excepthook, threading.excepthook)
+    handlers, level = root.handlers[:], root.level
+    levels = {name: logging.getLogger(name).level for name in telemetry._NOISY}
+    yield
+    root.handlers, (sys.excepthook, threading.excepthook) = handlers, hooks
+    root.setLevel(level)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -122,14 +122,16 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
         """Keep the adapter's reference to the job's message."""
         await self._change(id, _ANY, message=ref)
 
-    async def publish(self, id: str, there: Origin) -> Job:
+    async def publish(self, id: str, there: Origin, ref: dict[str, Any]) -> None:
         """Let those who are where `there` was said see the job: all of its tenant, unless that is closed.
+
+        `ref` is the adapter's reference with the message that stands there.
 
         Raises KeyError.
         """
         seen_in = there.seen_in
 
-        def work(session: Session) -> Job:
+        def work(session: Session) -> None:
             before = rows.job(session, id).origin
             if before.private:
                 places = sorted(seen_in)
@@ -137,10 +139,10 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
                 places = sorted({*before.seen_in, *seen_in}) if before.seen_in and seen_in else []
             about = {"private": False, "channel": there.channel}
             origin = asdict(before) | about | {"seen_in": places}
-            _change(session, id, _ANY, about | {"seen_in": rows.places(places), "origin": origin})
-            return rows.job(session, id)
+            values = about | {"seen_in": rows.places(places), "origin": origin, "message": ref}
+            _change(session, id, _ANY, values)
 
-        return await self._write(work)
+        await self._write(work)
 
     async def delivered(self, id: str, state: State, *, reason: str = "") -> None:
         """The job's end `state` was shown, or never can be: then `reason` says why.

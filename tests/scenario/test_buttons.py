@@ -9,7 +9,7 @@ import pytest
 
 from bot.card import Card, Form
 from bot.errors import Refusal
-from bot.models import Job, Member, State, StoredPicture
+from bot.models import Job, Member, Origin, State, StoredPicture
 from bot.studio import Receipt
 from tests.examples import a_tier
 from tests.scenario.conftest import ADA, BEN, BOSS, EVE, PATIENCE, House, Opens, button
@@ -350,6 +350,13 @@ async def in_the_den(house: House, text: str, member: Member = ADA) -> Job:
     return await house.row(answer.job.id)
 
 
+async def share(house: House, job: Job, there: Origin) -> None:
+    """As an adapter does it."""
+    shown = await house.studio.press(f"v1:share:{job.id}", there)
+    assert isinstance(shown, Card) and not shown.private
+    await house.studio.shared(job, {"message": job.id}, there)
+
+
 async def listed(house: House, member: Member, channel: str = "lobby") -> str:
     answer = await house.studio.handle("history", {"everyone": True}, house.origin(member, channel=channel))
     return repr(answer)
@@ -396,7 +403,7 @@ async def test_an_ancestor_in_a_closed_channel_is_not_named_elsewhere(house: Hou
     parent = await in_the_den(house, "a secret fox --count 1")
     shared = await house.press(f"v1:again:{parent.id}")
     await house.surface.until(shared.job.id, "done")
-    await house.press(f"v1:share:{shared.job.id}")
+    await share(house, shared.job, house.origin())
 
     for member, channel, named in ((BEN, "lobby", False), (BEN, "den", True), (ADA, "lobby", True)):
         origin = house.origin(member, channel=channel)
@@ -407,7 +414,7 @@ async def test_an_ancestor_in_a_closed_channel_is_not_named_elsewhere(house: Hou
 async def test_a_private_picture_that_is_shared_in_a_closed_channel_stays_there(house: House) -> None:
     job, _ = await shown(house, "a secret fox --private --count 1")
 
-    await house.studio.press(f"v1:share:{job.id}", house.origin(channel="den"))
+    await share(house, job, house.origin(channel="den"))
 
     assert "secret" in await listed(house, BEN, "den")
     assert "secret" not in await listed(house, BEN)
@@ -426,10 +433,29 @@ async def test_a_guest_reaches_what_was_asked_where_they_are_and_nothing_else(ho
     assert child.job.parent == elsewhere.id
 
 
+async def test_what_could_not_be_shown_elsewhere_stays_private(house: House) -> None:
+    job, _ = await shown(house, "a secret fox --private --count 1")
+
+    await house.studio.press(f"v1:share:{job.id}", house.origin())
+
+    assert "secret" not in await listed(house, BEN)
+
+
+async def test_nothing_is_shared_where_easel_is_not_let_in(house: House) -> None:
+    job, _ = await shown(house, "a secret fox --private --count 1")
+    closing = {"channel": "den", "rule": "refuse"}
+    await house.studio.handle("admin channel", closing, house.origin(BOSS))
+
+    with pytest.raises(Refusal) as refused:
+        await house.studio.press(f"v1:share:{job.id}", house.origin(channel="den"))
+
+    assert refused.value.code == "channel"
+
+
 async def test_what_is_shared_where_a_guest_is_they_may_press(house: House) -> None:
     guest = replace(BEN, guest=True)
     job, _ = await shown(house, "a fox --private --count 1")
-    await house.studio.press(f"v1:share:{job.id}", house.origin(channel="den"))
+    await share(house, job, house.origin(channel="den"))
 
     child = await house.studio.press(f"v1:again:{job.id}", house.origin(guest, channel="den"))
 

@@ -262,6 +262,24 @@ async def test_a_channel_that_slack_does_not_tell_about_is_closed_for_a_while(
     assert not await known.is_closed(HOME, "C1")
 
 
+async def test_a_channel_that_slack_is_slow_about_keeps_no_other_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Slow(Answering):
+        async def conversations_info(self, *, channel: str) -> Any:
+            if channel == "C1":
+                await asyncio.Event().wait()
+            return await self._answer("channel")
+
+    monkeypatch.setattr(places, "PATIENCE", 0.5)
+    slack: Any = Slow(channel={"channel": CHANNELS["public"][0]})
+    known = places.Places(slack)
+    slow = asyncio.create_task(known.is_closed(HOME, "C1"))
+
+    assert not await known.is_closed(HOME, "C2") and not slow.done()
+    assert await slow
+
+
 # ---- installations
 
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()

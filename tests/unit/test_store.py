@@ -423,8 +423,11 @@ async def test_what_is_shared_is_seen_by_those_who_are_there(
     job = await admitted(store, a_job(private=private, seen_in=before))
 
     place = replace(job.origin, channel=there[0] if there else "C9", seen_in=there)
-    origin = (await store.publish(job.id, place)).origin
+    await store.publish(job.id, place, {"ts": "1.0"})
 
+    shared = await store.job(job.id)
+    assert shared and shared.message == {"ts": "1.0"}
+    origin = shared.origin
     assert (origin.private, origin.seen_in, origin.channel) == (False, after, place.channel)
     for place in after or ("",):
         assert await store.jobs("web:local", viewer=a_member("ben").id, here=(place,))

@@ -7,7 +7,6 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,18 +20,7 @@ CANARY = 'c4nary."tökén\\'
 SECRETS = Settings(discord_token=Secret(CANARY), slack_app_token=Secret("xapp-another"))
 
 
-@pytest.fixture(autouse=True)
-def the_loggers_as_they_were() -> Iterator[None]:
-    root, hooks = logging.getLogger(), (sys.excepthook, threading.excepthook)
-    handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in telemetry._NOISY}
-    yield
-    root.handlers, (sys.excepthook, threading.excepthook) = handlers, hooks
-    root.setLevel(level)
-    for name, before in levels.items():
-        logging.getLogger(name).setLevel(before)
-    logging.captureWarnings(False)
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("the_loggers_as_they_were")
 
 
 def set_up(**settings: Any) -> io.StringIO:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -45,6 +46,9 @@ Body = Mapping[str, Any]
 _ANY = re.compile("", re.DOTALL)
 LAST_WORDS = 5.0  # seconds in which what was taken may still be answered when Slack is left
 _FORGOTTEN = "That form is from another version of Easel. Close it and open it again."
+_OTHER = (
+    "Slack offers something that this Easel does not know. Ask an administrator to renew the app's manifest."
+)
 _REMOVED = "Easel is not installed in this workspace any more. Ask an administrator to install it again."
 
 MENU = ("use_as_source", "variations", "upscale", "edit")
@@ -86,6 +90,7 @@ class Client:
         door: Any = Doorkeeper(workspaces.find)
         self.app = AsyncApp(
             name="easel",
+            logger=logging.getLogger("slack_bolt"),  # else its loggers heed the root's level, not their own
             client=workspaces.talk(),
             authorize=door,
             oauth_flow=flow,
@@ -109,6 +114,10 @@ class Client:
         for entry in MENU:
             app.shortcut(entry)(self._on_message)
         app.event(_ANY)(self._event)
+        # What nobody listens to Bolt would log, with all that was written.
+        app.command(_ANY)(self._unknown)
+        app.shortcut(_ANY)(self._unknown)
+        app.options(_ANY)(self._nothing)
 
     async def close(self) -> None:
         """Let what was taken be answered, for a moment."""
@@ -226,6 +235,12 @@ class Client:
             if entry == "use_as_source"
             else self._desk.on_job(asked, message, _PRESSES[entry])
         )
+
+    async def _unknown(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
+        """A command or shortcut of another version's manifest."""
+        await self._taken(ack, context)
+        of = _of_command if "command" in body else _of_action
+        self._go(self._desk.refuse(of(body, context["workspace"]), Refusal(_OTHER, code="unknown")))
 
     async def _nothing(self, ack: AsyncAck, context: AsyncBoltContext) -> None:
         """A form that was closed: nothing is begun, so nothing is lost."""

@@ -8,7 +8,8 @@ message, else as a direct one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,7 +31,7 @@ from bot.adapters.slack.places import Places
 from bot.adapters.slack.workspaces import Workspace, Workspaces
 from bot.card import Card, Form
 from bot.errors import DeliveryError, Refusal, StoreError
-from bot.models import Job, Member, Origin
+from bot.models import Member, Origin
 from bot.settings import Settings
 from bot.studio import Answer, Receipt, Studio
 
@@ -142,12 +143,12 @@ class Desk:
     async def press(self, asked: Asked, button: str) -> None:
         """A button of any card, however old."""
         name = button.split(":")[1] if ":" in button else ""
+        if name in (*DERIVING, "try", "edit", "share") and self._repeated(asked, button):
+            return
         if name == "edit":
             await self.open(asked, lambda origin: self._press(button, origin))
         elif name == "share":
             await self._open_share(asked, button)
-        elif name in (*DERIVING, "try") and self._repeated(asked, button):
-            return
         elif name == "try":
             await self._answer(replace(asked, hidden=False), lambda origin: self._press(button, origin))
         elif name in ("cancel", "delete"):
@@ -171,18 +172,19 @@ class Desk:
     async def share(self, asked: Asked, job: str, channel: str) -> None:
         """Show a result in a channel; from then on it is everybody's."""
         there = replace(asked, channel=channel, thread="")
-        try:
+        async with self.telling(asked):
             origin = await self.origin(there)
             card = await self._press(f"v1:share:{job}", origin)
             assert isinstance(card, Card)
             shown = await self._studio.job(job, origin.member, origin.here)
-            ref = await self._delivery.share(asked.workspace, shown, card, channel)
-            await self._studio.moved(shown, ref)
-        except Refusal as refusal:
-            await self.refuse(asked, refusal)
-        except DeliveryError as error:
-            notice = f"It could not be shown there: {error} Invite Easel to that channel, then share again."
-            await self.refuse(asked, Refusal(notice, code="place"))
+            try:
+                ref = await self._delivery.share(asked.workspace, shown, card, channel)
+            except DeliveryError as error:
+                notice = (
+                    f"It could not be shown there: {error} Invite Easel to that channel, then share again."
+                )
+                raise Refusal(notice, code="place") from error
+            await self._studio.shared(shown, ref, origin)
 
     async def use_as_source(self, asked: Asked, message: Mapping[str, Any]) -> None:
         """Message menu: a form that paints from this message's picture."""
@@ -222,7 +224,7 @@ class Desk:
         self, asked: Asked, ask: Ask, about: About | None = None, *, ask_where: bool = False
     ) -> None:
         """Show a form, or say why not. There are three seconds for it."""
-        try:
+        async with self.telling(asked):
             origin = await self.origin(asked)
             form = await ask(origin)
             assert isinstance(form, Form)
@@ -230,11 +232,6 @@ class Desk:
                 form, about or self._about(asked), await self._choices(origin.member), ask_where=ask_where
             )
             await self.show(asked, view)
-        except Refusal as refusal:
-            await self.refuse(asked, refusal)
-        except Exception:
-            log.exception("a form could not be opened", event_id=asked.event)
-            await self.refuse(asked, Refusal(BROKEN))
 
     async def open_blank(self, asked: Asked, *, ask_where: bool = False) -> None:
         """The form of /imagine, empty."""
@@ -255,15 +252,11 @@ class Desk:
             raise Refusal(_SLOW, code="busy") from error
 
     async def _open_share(self, asked: Asked, button: str) -> None:
-        async def ask(origin: Origin) -> Job:
-            return await self._studio.job(actions.parse(button).job, origin.member, origin.here)
-
-        try:
-            job = await ask(await self.origin(asked))
+        async with self.telling(asked):
+            origin = await self.origin(asked)
+            job = await self._studio.job(actions.parse(button).job, origin.member, origin.here)
             place = "" if job.origin.channel.startswith("D") else job.origin.channel
             await self.show(asked, forms.share(job.id, place))
-        except Refusal as refusal:
-            await self.refuse(asked, refusal)
 
     def _about(self, asked: Asked, file: str = "") -> About:
         return About(channel=asked.channel, thread=asked.thread, hidden=asked.hidden, file=file)
@@ -282,15 +275,19 @@ class Desk:
 
     async def _answer(self, asked: Asked, ask: Ask, *, update: bool = False) -> None:
         """Ask and reply. `update`: the answer replaces the message whose button was pressed."""
+        async with self.telling(asked):
+            await self._reply(asked, await ask(await self.origin(asked)), update)
+
+    @asynccontextmanager
+    async def telling(self, asked: Asked) -> AsyncIterator[None]:
+        """Whatever goes wrong inside is told in one sentence."""
         try:
-            answer = await ask(await self.origin(asked))
+            yield
         except Refusal as refusal:
             await self.refuse(asked, refusal)
         except Exception:
             log.exception("an event could not be answered", surface="slack", event_id=asked.event)
             await self.refuse(asked, Refusal(BROKEN))
-        else:
-            await self._reply(asked, answer, update)
 
     async def _reply(self, asked: Asked, answer: Answer, update: bool) -> None:
         if isinstance(answer, Receipt):
@@ -393,8 +390,9 @@ class Desk:
 
     async def origin(self, asked: Asked) -> Origin:
         """Raises Refusal for somebody whom Easel does not serve."""
-        member = await self._people.member(asked.workspace, asked.user, asked.name)
-        closed = not asked.is_direct and await self._places.is_closed(asked.workspace, asked.channel)
+        member, closed = await asyncio.gather(
+            self._people.member(asked.workspace, asked.user, asked.name), self._is_closed(asked)
+        )
         return Origin(
             surface="slack",
             member=member,
@@ -409,6 +407,9 @@ class Desk:
             private=asked.hidden or asked.is_direct,
             seen_in=(asked.channel,) if closed else (),
         )
+
+    async def _is_closed(self, asked: Asked) -> bool:
+        return not asked.is_direct and await self._places.is_closed(asked.workspace, asked.channel)
 
     def _job_in(self, asked: Asked, message: Mapping[str, Any]) -> str:
         """The job that a message of the app's shows, or nothing."""

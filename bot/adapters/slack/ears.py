@@ -76,10 +76,11 @@ class Ears:
         elif not words:
             await self._desk.say(asked, HINT)
         else:
-            job = await self._under(asked, event)
-            if asked.is_direct and asked.thread and not job:
-                await self._in_panel(asked, words)
-            await self._paint(asked, event, job)
+            async with self._desk.telling(asked):
+                job = await self._under(asked, event)
+                if asked.is_direct and asked.thread and not job:
+                    await self._in_panel(asked, words)
+                await self._paint(asked, event, job)
 
     async def _command(self, asked: Asked, words: str) -> None:
         """Slack takes no slash commands in threads; with a mention they can be typed all the same."""

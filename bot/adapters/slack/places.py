@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
+from dataclasses import dataclass
 
 import aiohttp
 import structlog
@@ -16,37 +18,43 @@ from bot.adapters.slack.workspaces import Workspace, Workspaces
 
 log = structlog.stdlib.get_logger(__name__)
 
+PATIENCE = 2.0  # seconds that Slack gets to tell about a channel; a form must be open within three
+
+
+@dataclass(slots=True)
+class _Known:
+    closed: asyncio.Task[bool]
+    until: float = math.inf  # while it is being asked
+
 
 class Places:
     """Knows which channels are closed: private channels, groups, and those that Slack does not tell about."""
 
     def __init__(self, workspaces: Workspaces) -> None:
         self._workspaces = workspaces
-        self._known: OrderedDict[tuple[str, str], tuple[float, bool]] = OrderedDict()
-        self._asking = asyncio.Lock()  # so that a crowd asks once
+        self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
 
     async def is_closed(self, workspace: Workspace, channel: str) -> bool:
-        """Whether only its members can look into a channel."""
+        """Whether only its members can look into a channel. A crowd asks once."""
         key = (workspace.team, channel)
-        if (known := self._remembered(key)) is not None:
-            return known
-        async with self._asking:
-            if (known := self._remembered(key)) is not None:
-                return known
-            closed, remembered = await self._ask(workspace, channel)
-            self._known[key] = (time.monotonic() + remembered, closed)
+        known = self._known.get(key)
+        if known is None or known.until < time.monotonic():
+            known = self._known[key] = _Known(asyncio.create_task(self._look(workspace, channel)))
             while len(self._known) > MOST:
                 self._known.popitem(last=False)
-            return closed
+        return await asyncio.shield(known.closed)
 
-    def _remembered(self, key: tuple[str, str]) -> bool | None:
-        until, closed = self._known.get(key, (0.0, True))
-        return closed if time.monotonic() < until else None
+    async def _look(self, workspace: Workspace, channel: str) -> bool:
+        closed, remembered = await self._ask(workspace, channel)
+        if known := self._known.get((workspace.team, channel)):
+            known.until = time.monotonic() + remembered
+        return closed
 
     async def _ask(self, workspace: Workspace, channel: str) -> tuple[bool, float]:
         """What Slack says, and for how long to believe it."""
         try:
-            answer = await self._workspaces.talk(workspace.token).conversations_info(channel=channel)
+            async with asyncio.timeout(PATIENCE):
+                answer = await self._workspaces.talk(workspace.token).conversations_info(channel=channel)
         except SlackApiError as error:
             # Public channels are told about wherever they are; private ones need a scope that Easel has not.
             told = code_of(error) in ("missing_scope", "channel_not_found")
@@ -56,5 +64,5 @@ class Places:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             log.warning("a channel is not known", cause=type(error).__name__)
             return True, SOON
-        about = answer["channel"]
+        about = answer.get("channel") or {}
         return not about.get("is_channel") or bool(about.get("is_private")), REMEMBERED

@@ -72,6 +72,15 @@ class House:
 
         return await self._soon(there)
 
+    async def opened_up(self, id: str) -> Job:
+        """The job's row once others may see it: a moment after it was shown to them."""
+
+        async def there() -> Job | None:
+            job = await self.store.job(id)
+            return job if job and not job.origin.private else None
+
+        return await self._soon(there)
+
     async def ended(self, *states: State, count: int = 1) -> Job:
         """The newest job once there are so many, and its end was shown."""
 

@@ -171,6 +171,16 @@ async def test_a_double_click_paints_once(house: House) -> None:
     assert len(await house.jobs()) == 3
 
 
+async def test_a_double_click_opens_one_form(house: House) -> None:
+    message = await house.painted()
+
+    await house.acked(*[await house.ada.press(message, "Edit") for _ in range(2)])
+    await house.ada.form()
+    await house.painted("/imagine something else")
+
+    assert len(house.wire.calls_of("views.open")) == 1
+
+
 async def test_info_is_for_the_one_who_asked(house: House) -> None:
     message = await house.painted("/imagine a fox --seed 7")
     job = await house.newest()
@@ -468,6 +478,7 @@ async def test_a_private_picture_is_shared_when_it_pleases(house: House) -> None
 
     shared = await house.ben.see(DONE, GENERAL)
     assert shared.pictures and not shared.only
+    await house.opened_up(job.id)
     await house.ben.press(shared, "Again")
     assert (await house.ended(count=2)).parent == job.id
 
@@ -480,6 +491,7 @@ async def test_what_was_shared_goes_with_the_rest(house: House) -> None:
     await house.ada.press(mine, "Share to channel")
     await house.ada.submit(await house.ada.form("Share"), where=GENERAL)
     shared = await house.ben.see(DONE, GENERAL)
+    await house.opened_up((await house.newest()).id)
 
     await house.ada.press(mine, "Delete")
 
@@ -496,6 +508,7 @@ async def test_sharing_where_the_app_is_not_says_so(house: House) -> None:
     sent = await house.ada.submit(await house.ada.form("Share"), where="G9")
 
     await house.wire.until(lambda: house.ada.sees("Invite Easel") or "Invite" in str(sent.answer))
+    assert (await house.newest()).origin.private
 
 
 async def test_a_private_default_is_kept(house: House) -> None:
@@ -562,8 +575,7 @@ async def test_what_is_shared_in_a_private_channel_is_for_its_people(house: Hous
     await house.ada.submit(await house.ada.form("Share"), where=SECRET)
     await house.boss.see(DONE, SECRET)
 
-    shared = await house.store.job(job.id)
-    assert shared and (shared.origin.private, shared.origin.seen_in) == (False, (SECRET,))
+    assert (await house.opened_up(job.id)).origin.seen_in == (SECRET,)
     await house.ben.slash("/easel history everyone=yes")
     assert "a fox" not in (await house.ben.see("none yet")).shown
 

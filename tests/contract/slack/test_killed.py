@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.models import State
 from tests.contract.slack.api import PATIENCE
 from tests.contract.slack.conftest import Opens
 from tests.contract.slack.house import DONE, House
@@ -24,13 +26,18 @@ POSTED = "before:message:1"  # the first message stands in Slack, and its row do
 
 
 @asynccontextmanager
-async def killed(folder: Path, wire: Wire, failpoint: str = POSTED) -> AsyncIterator[Person]:
-    """Somebody who talks to an Easel that is killed there, and was at the end."""
+async def killed(
+    folder: Path, wire: Wire, failpoint: str = POSTED, *, after: float | None = None
+) -> AsyncIterator[Person]:
+    """Somebody who talks to an Easel that is killed there, or after so many seconds, and was at the end."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.contract.slack.victim", str(folder), wire.url, failpoint, cwd=ROOT
     )
     await wire.until(lambda: wire.connections)
     yield Person(wire, ADA)
+    if after is not None:
+        await asyncio.sleep(after)
+        process.kill()
     assert await asyncio.wait_for(process.wait(), PATIENCE) == -signal.SIGKILL
 
 
@@ -50,6 +57,27 @@ async def test_a_message_that_was_posted_before_a_kill_is_not_posted_again(
     async with opened() as house:
         await house.ended()
         assert standing(house, "a fox") == standing(house, DONE) == [place]
+
+
+LONGER = [pytest.param(seed, marks=pytest.mark.soak) for seed in range(3, 33)]
+
+
+@pytest.mark.parametrize("seed", [1, 2, *LONGER])
+async def test_killed_at_any_moment_each_job_is_shown_once(
+    tmp_path: Path, opened: Opens, slack: Wire, seed: int
+) -> None:
+    dice = random.Random(seed)
+    places = (GENERAL, RANDOM, SECRET, slack.direct(ADA).id)
+    for round in range(2):
+        async with killed(tmp_path, slack, "before:admit:1000", after=dice.uniform(0.0, 0.4)) as ada:
+            for number in range(8):
+                await ada.slash(f"/imagine fox {round} of {number} --count 1", places[number % 4])
+
+    async with opened() as house:
+        await house.painted("/imagine the last one --count 1")
+        for job in await house.jobs():
+            await house.until(job.id, State.RENDERED)
+            assert standing(house, job.prompt) == [job.origin.channel], job.prompt
 
 
 async def test_a_reply_in_a_thread_is_found_again_too(tmp_path: Path, opened: Opens, slack: Wire) -> None:

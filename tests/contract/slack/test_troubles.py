@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bot.adapters.slack.desk import BROKEN
+from bot.errors import StoreError
 from bot.models import State
 from engine.errors import OutOfMemory
 from tests.contract.slack.conftest import Opens
@@ -261,6 +262,62 @@ async def test_a_form_of_another_version_says_so(house: House) -> None:
         )
     )
     assert await house.jobs() == []
+
+
+async def test_a_mention_whose_thread_cannot_be_looked_up_is_answered(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def locked(*_: Any, **__: Any) -> None:
+        raise StoreError("the database is locked")
+
+    root = await house.ada.say("look what I found")
+    monkeypatch.setattr(house.store, "jobs", locked)
+
+    await house.ada.say(f"<@{BOT}> a fox", thread=root.ts)
+
+    a_sentence(await house.ada.see(BROKEN))
+
+
+async def test_a_share_that_cannot_be_written_down_says_so(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: Any) -> None:
+        raise StoreError("the disk is full")
+
+    await house.ada.slash("/imagine a fox --private")
+    await house.ended()
+    mine = house.ada.sees(DONE)
+    assert mine
+    await house.ada.press(mine, "Share to channel")
+    form = await house.ada.form("Share")
+    monkeypatch.setattr(house.store, "publish", full)
+
+    await house.ada.submit(form)
+
+    a_sentence(await house.ada.see(BROKEN))
+
+
+@pytest.mark.parametrize("kind", ["command", "shortcut", "entry"])
+async def test_what_another_version_s_manifest_offers_says_so(house: House, kind: str) -> None:
+    features = house.wire.manifest["features"]
+    features["slash_commands"].append({"command": "/dream"})
+    for place in ("global", "message"):
+        features["shortcuts"].append({"name": f"Old {place}", "type": place, "callback_id": "v0:old"})
+    said = await house.ben.say("my fox")
+
+    match kind:
+        case "command":
+            sent = await house.ada.slash("/dream a fox")
+        case "shortcut":
+            sent = await house.ada.shortcut("Old global")
+        case _:
+            sent = await house.ada.shortcut("Old message", said)
+
+    await house.acked(sent)
+    if kind == "shortcut":
+        assert "does not know" in (await house.ada.form("Easel")).shown
+    else:
+        a_sentence(await house.ada.see("does not know"))
 
 
 async def test_an_edit_of_a_job_that_was_deleted_meanwhile_says_so(house: House) -> None:
