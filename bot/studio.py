@@ -598,7 +598,9 @@ class Studio:
             account = await self._store.link(options["code"], me)
         except LinkRefused as error:
             raise Refusal(str(error), code="link") from error
-        return card.linked(await self._store.members_of(account))
+        names = await self._store.members_of(account)
+        self._follower.gather(names, account, (await self.rules(origin.member)).home)
+        return card.linked(names)
 
     async def _help(self, options: dict[str, Any], origin: Origin) -> Card:
         name = options.get("command", "").strip().lstrip("/").casefold()
