@@ -477,7 +477,7 @@ class Studio:
         model = self._model(request)
         rules.check_model(model.name, self._engine.models())
         rules.check(request, parent.style, model, None)
-        mine = parent.relaxed and parent.origin.member.id == origin.member.id
+        mine = parent.relaxed and await self._owns(parent, origin.member)
         return await self._submit(
             request,
             replace(origin, private=origin.private or parent.origin.private),

@@ -170,6 +170,7 @@ async def test_linked_names_have_one_history_in_all_places_and_nobody_else_has(o
         assert again.job.origin.private and again.job.origin.member.tenant == other.tenant
         await house.studio.handle("cancel", {"job": waiting.id}, house.origin(other))
         assert (await house.row(waiting.id)).state is State.CANCELLED
+        assert (await refused(house, house.press(f"v1:report:{secret.id}", other))).code == "own"
         sharing = await refused(house, house.press(f"v1:share:{secret.id}", other))
         assert sharing.notice == "These pictures can be shared where they were asked for."
 
