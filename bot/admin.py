@@ -1,8 +1,8 @@
 """What administrators can do, and what they are told. Platform-neutral; who may is decided in `policy`.
 
 Every change is one transaction with its line of the audit. It concerns the tenant of the administrator, or
-every tenant where that is the house ("*"). Only gifts and resets reach further: they count in a person's
-account wherever it is used, so the vocabulary keeps them to operators.
+every tenant where that is the house ("*"). Only gifts, resets and allowances of one's own reach further: they
+count in a person's account wherever it is used, so the vocabulary keeps them to operators.
 """
 
 from __future__ import annotations

@@ -345,6 +345,7 @@ COMMANDS: tuple[Command, ...] = (
                 default="no",
             ),
         ),
+        examples=("ABCDE-FGHJK", "--leave"),
     ),
     Command(
         name="privacy export",

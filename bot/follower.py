@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -129,6 +129,13 @@ class Follower:
         if (life := self.lives.get(id)) and self._engine.relax(id):
             life.job = replace(life.job, relaxed=True)
             self._show(life.job)
+
+    def gather(self, names: Collection[str], account: str, home: str) -> None:
+        """These names share the account now, and the lane that it has in the tenant `home`."""
+        for life in self.lives.values():
+            if life.job.origin.member.id in names:
+                life.job = replace(life.job, account=account)
+                self._engine.move(life.job.id, home, account)
 
     def finish(self, job: Job) -> None:
         """The job has ended and its row says so."""

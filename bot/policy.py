@@ -82,11 +82,10 @@ class Rules:
 
     def check_person(self) -> None:
         """Raises Refusal when they are blocked here or everywhere."""
+        now = self._standing.at
         for person in self._persons:
-            if person.is_blocked(self._standing.at):
-                until = (
-                    "" if person.until is None else f" until {card.moment(person.until, self._standing.at)}"
-                )
+            if person.is_blocked(now):
+                until = "" if person.until is None else f" until {card.moment(person.until, now)}"
                 reason = f" {person.reason}" if person.reason else ""
                 raise Refusal(
                     f"You cannot use Easel here{until}.{reason} An administrator can lift this.",

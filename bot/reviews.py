@@ -81,7 +81,7 @@ class Reviews:
         """Somebody asks administrators to look at a job that they can see."""
         if job.state is not State.RENDERED:
             raise Refusal("Only finished pictures can be reported.", code="no_picture")
-        if job.origin.member.id == origin.member.id:
+        if job.origin.member.id in await self._store.sharing(origin.member.id):
             raise Refusal("These pictures are yours: Delete removes them.", code="own")
         new = await self._store.report(job.id, origin.member.id, job.origin.member.tenant)
         log.info("job reported", job_id=job.id, again=not new)

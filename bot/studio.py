@@ -480,7 +480,7 @@ class Studio:
         model = self._model(request)
         rules.check_model(model.name, self._engine.models())
         rules.check(request, parent.style, model, None)
-        mine = parent.relaxed and parent.origin.member.id == origin.member.id
+        mine = parent.relaxed and await self._owns(parent, origin.member)
         return await self._submit(
             request,
             replace(origin, private=origin.private or not parent.is_open(origin.here)),
@@ -609,7 +609,9 @@ class Studio:
             account = await self._store.link(options["code"], me)
         except LinkRefused as error:
             raise Refusal(str(error), code="link") from error
-        return card.linked(await self._store.members_of(account))
+        names = await self._store.members_of(account)
+        self._follower.gather(names, account, (await self.rules(origin.member)).home)
+        return card.linked(names)
 
     async def _help(self, options: dict[str, Any], origin: Origin) -> Card:
         name = options.get("command", "").strip().lstrip("/").casefold()

@@ -134,6 +134,9 @@ class Dispatcher:
     def relax(self, job: str) -> bool:
         return self._queue.relax(job)
 
+    def move(self, job: str, tenant: str, user: str) -> bool:
+        return self._queue.move(job, tenant, user)
+
     def place(self, job: str) -> Place | None:
         busy, relaxed = (sum(desk.remaining(relaxed=kind) for desk in self._desks) for kind in (False, True))
         devices = max(1, len(self._desks))

@@ -20,7 +20,7 @@ import itertools
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from engine.types import EngineJob, Lane, Place
 
@@ -297,13 +297,21 @@ class FairQueue:
 
     def relax(self, job_id: str) -> bool:
         """Move a job that waits or is held to the relaxed class. False when it does neither."""
+        return self._exchange(job_id, relaxed=True)
+
+    def move(self, job_id: str, tenant: str, user: str) -> bool:
+        """Let a job that waits or is held stand in another lane. False when it does neither."""
+        return self._exchange(job_id, tenant=tenant, user=user)
+
+    def _exchange(self, job_id: str, **changes: Any) -> bool:
+        """Put a changed job where a waiting one stood in the order of arrivals."""
         lane = self._lane_of_waiting(job_id)
         if lane is None:
             return False
         turn, held = lane.turns[job_id], job_id in lane.held
         job = self._withdraw(job_id)
         assert job is not None
-        self._put(replace(job, relaxed=True), turn)
+        self._put(replace(job, **changes), turn)
         return self.hold(job_id) if held else True
 
     def place(

@@ -245,6 +245,10 @@ class Engine(Protocol):
         """Move a job that waits or is held to the relaxed class. False when it does neither."""
         ...
 
+    def move(self, job: str, tenant: str, user: str) -> bool:
+        """Let a job that waits or is held stand in another lane. False when it does neither."""
+        ...
+
     def place(self, job: str) -> Place | None:
         """None when the job is held or does not wait."""
         ...

@@ -27,6 +27,7 @@ T = TypeVar("T")
 ADA, BEN = a_member("ada").id, a_member("ben").id
 TIER = a_tier(allowances=tuple(Allowance(seconds=20, per="month", rolling=each) for each in (True, False)))
 BUDGET = Budget(account="budget:house", name="House", allowance=Allowance(seconds=90, per="month"))
+OTHERS = (Allowance(seconds=1, per="week"),)  # the period of another tier
 PICTURE = StoredPicture(index=0, blob="b.png", seed=1, width=8, height=8)
 
 points = itertools.count(1)
@@ -46,7 +47,7 @@ async def did(work: Awaitable[T]) -> T:
 
 async def asked(store: Store, event: str, user: str, tier: Tier = TIER, **more: Any) -> Job:
     job = a_job(event=event, user=user, **more)
-    return (await did(store.admit(job, tier=tier, budgets=[BUDGET])))[0]
+    return (await did(store.admit(job, tier=tier, budgets=[BUDGET], periods=OTHERS)))[0]
 
 
 async def live(store: Store) -> None:

@@ -170,6 +170,7 @@ async def test_linked_names_have_one_history_in_all_places_and_nobody_else_has(o
         assert again.job.origin.private and again.job.origin.member.tenant == other.tenant
         await house.studio.handle("cancel", {"job": waiting.id}, house.origin(other))
         assert (await house.row(waiting.id)).state is State.CANCELLED
+        assert (await refused(house, house.press(f"v1:report:{secret.id}", other))).code == "own"
         sharing = await refused(house, house.press(f"v1:share:{secret.id}", other))
         assert sharing.notice == "These pictures can be shared where they were asked for."
 
@@ -183,21 +184,26 @@ async def test_linked_names_stand_in_one_lane_at_home(opened: Opens) -> None:
     """Wherever they ask, and after a restart; each place knows the lane by its own name."""
     other = replace(ADA, id="slack:ada", tenant="test:elsewhere", name="Ada S.")
     async with opened(step_seconds=0.05, crash=True) as house:
-        await house.ask("a fox 0")
-        await house.ask("theirs", BEN)
+
+        def waiting() -> set[tuple[str, str]]:
+            return {(lane.tenant, lane.user) for lane in house.studio.line() if lane.waiting}
+
+        await house.painted("a fox")
+        jobs = [await house.ask(f"a wolf {n} --count 1", other) for n in range(6)]
+        assert waiting() == {("test:elsewhere", other.id)}
         code = await house.store.link_code(ADA.id)
-        await house.store.link(code, other.id)
-        jobs = [await house.ask(f"a fox {n}", member) for n in range(3) for member in (ADA, other)]
-        lanes = {lane.user: lane.tenant for lane in house.studio.line()}
-        assert lanes == {ADA.id: "test:house", BEN.id: "test:house"}
+        await house.studio.handle("link", {"code": code}, house.origin(other))
+        assert waiting() == {("test:house", ADA.id)}, "what waits comes along"
+        jobs += [await house.ask(f"a fox {n} --count 1", each) for n in range(3) for each in (ADA, other)]
+        assert waiting() == {("test:house", ADA.id)}
+
         for member, name in ((ADA, "Ada"), (other, "Ada S.")):
-            place = replace(BOSS, tenant=member.tenant)
-            assert f"{name}: " in await admin(house, "status", place)
-            line = said(await house.studio.handle("queue", {}, house.origin(member)))
-            assert "you: " in line and ("Ben: " in line) is (member is ADA)
-        assert "someone elsewhere: " in await admin(house, "status", EVE)
+            assert f"{name}: " in await admin(house, "status", replace(BOSS, tenant=member.tenant))
+            assert "you: " in said(await house.studio.handle("queue", {}, house.origin(member)))
+        line = said(await house.studio.handle("queue", {}, house.origin(replace(BEN, tenant="test:third"))))
+        assert "someone elsewhere: " in line and "Ada" not in line
     async with opened(step_seconds=0.05) as house:
-        assert {lane.tenant for lane in house.studio.line() if lane.user == ADA.id} == {"test:house"}
+        assert {(lane.tenant, lane.user) for lane in house.studio.line()} == {("test:house", ADA.id)}
         for job in jobs:
             assert (await house.ended(job.id)).state is State.RENDERED
 

@@ -500,8 +500,30 @@ def test_a_waiting_job_moves_to_the_relaxed_class_and_keeps_its_turn() -> None:
     assert queue.relaxed == 0
 
 
+def test_a_waiting_job_moves_to_another_lane_and_keeps_its_turn() -> None:
+    queue = FairQueue()
+    queue.put(job("ada", id="a"))
+    queue.put(job("ada again", tenant="other", id="b"))
+    queue.put(job("ada", id="c"))
+    queue.put(relaxed("ada again", tenant="other", id="d"))
+    queue.hold("b")
+
+    assert all(queue.move(id, "t", "ada") for id in "abcd")
+
+    line = queue.line()
+    assert [(lane.tenant, lane.user, lane.relaxed, lane.waiting, lane.held) for lane in line] == [
+        ("t", "ada", False, ("a", "c"), ("b",)),
+        ("t", "ada", True, ("d",), ()),
+    ]
+    queue.unhold("b")
+    assert [each.id for each in drain(queue)] == ["a", "b", "c", "d"]
+    assert not queue.move("a", "t", "ada") and not queue.move("unknown", "t", "ada")
+
+
 OPERATIONS = st.tuples(
-    st.sampled_from(("put", "put relaxed", "again", "take", "settle", "hold", "unhold", "relax", "remove")),
+    st.sampled_from(
+        ("put", "put relaxed", "again", "take", "settle", "hold", "unhold", "relax", "move", "remove")
+    ),
     st.integers(0, 50),
     st.sampled_from("abc"),
 )
@@ -552,6 +574,10 @@ def test_nothing_is_lost_whatever_happens(
                 assert queue.relax(target) is (target in waiting)
                 if target in waiting:
                     waiting[target] = replace(waiting[target], relaxed=True)
+            case "move":
+                assert queue.move(target, "t", user) is (target in waiting)
+                if target in waiting:
+                    waiting[target] = replace(waiting[target], user=user)
             case "remove":
                 assert queue.remove(target) is (waiting.pop(target, None) is not None)
                 held.discard(target)

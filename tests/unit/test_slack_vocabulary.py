@@ -30,6 +30,7 @@ from bot.errors import Refusal
         ("settings --private no --count 3", "settings", {"private": "no", "count": "3"}),
         ("settings private:True", "settings", {"private": "True"}),
         ("help admin gift", "help", {"command": "admin gift"}),
+        ("link leave", "link", {"leave": "yes"}),
         ("admin pause", "admin pause", {}),
         ("admin gift <@U2ADA|ada> 600", "admin gift", {"person": "slack:T1:U2ADA", "seconds": "600"}),
         ("admin gift seconds=600 <@U2ADA>", "admin gift", {"person": "slack:T1:U2ADA", "seconds": "600"}),

@@ -152,6 +152,8 @@ def test_what_cannot_be_understood_is_refused(line: str, notice: str) -> None:
         ("/admin gift web:ana 60", ("admin gift", {"person": "web:ana", "seconds": "60"})),
         ("/imagine\ta fox", ("imagine", {"prompt": "a fox"})),
         ("/link", ("link", {})),
+        ("/link ABCDE-FGHJK", ("link", {"code": "ABCDE-FGHJK"})),
+        ("/link --leave", ("link", {"leave": True})),
     ],
 )
 def test_commands_of_one_word_and_of_two_can_be_typed(line: str, expected: object) -> None:
