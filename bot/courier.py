@@ -20,6 +20,7 @@ from bot.card import Card, withheld
 from bot.errors import StoreError, TryLater, Unreachable
 from bot.models import Job
 from bot.store import Store
+from bot.words import translated
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -110,7 +111,7 @@ class Courier:
             raise Unreachable(parcel.lost)
         card = self._draw(job)
         if card.adult and not await adapter.adult(job):
-            card = withheld(card)
+            card = translated(withheld(card), card.language)
         if parcel.ref is None:
             parcel.ref = await adapter.post(job, card)
         elif card != parcel.shown:

@@ -6,12 +6,12 @@ import re
 from functools import partial
 from typing import Any
 
+import aiohttp
 import discord
 import structlog
 from discord import app_commands
 
 from bot import actions
-from bot import card as cards
 from bot.adapters.discord import origins, vocabulary
 from bot.adapters.discord.delivery import NOBODY
 from bot.adapters.discord.desk import BROKEN, Desk, job_of, picture_of
@@ -21,6 +21,7 @@ from bot.errors import Refusal
 from bot.models import Origin
 from bot.settings import Settings
 from bot.studio import Receipt, Studio
+from bot.words import translated
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -31,6 +32,11 @@ MENU: tuple[tuple[str, actions.Name], ...] = (
 )
 """Entries of a message's menu, and the buttons that they stand for."""
 
+HINT_SECONDS = 30.0  # that a hint stands in a channel
+CLOSED = (
+    "The answer is for you alone, and you take no direct messages from Easel. Ask with /imagine: then only "
+    "you see it."
+)
 HINT = "Say what to paint, for example: a red fox in snow. Reply to a picture of mine to change it."
 
 
@@ -100,10 +106,10 @@ class EaselClient(discord.AutoShardedClient):
                 options = {"prompt": words, **await self._source(message)}
                 answer = await self.desk.handle("imagine", options, origin)
         except Refusal as refusal:
-            answer = cards.refused(refusal)
+            answer = self.desk.refused(refusal, origin)
         except Exception:
             log.exception("a message could not be answered", event_id=origin.event)
-            answer = cards.refused(Refusal(BROKEN))
+            answer = self.desk.refused(Refusal(BROKEN), origin)
         if isinstance(answer, Card):
             await self._say(message, answer)
 
@@ -114,7 +120,7 @@ class EaselClient(discord.AutoShardedClient):
     async def _helped(self, words: str, origin: Origin) -> Card | Receipt:
         if words:
             return await self.desk.handle("help", {}, origin)
-        return Card(kind="text", body=(HINT,))
+        return self.desk.said(Card(kind="text", body=(HINT,)), origin)
 
     async def _source(self, message: discord.Message) -> dict[str, object]:
         """A picture that came with the words, or the one they reply to."""
@@ -131,11 +137,34 @@ class EaselClient(discord.AutoShardedClient):
         return {"source": await self.desk.fetch(found)} if found else {}
 
     async def _say(self, message: discord.Message, card: Card) -> None:
-        view, files = (await self.desk.shown(card, origins.limit_of(message))).message()
+        """Answer words. What is for one person's eyes never stands in a server's channel."""
         try:
-            await message.reply(view=view, files=files, mention_author=False, allowed_mentions=NOBODY)
-        except discord.HTTPException as error:
-            log.warning("a message could not be answered", cause=str(error))
+            if card.private and message.guild:
+                await self._whisper(message, card)
+            else:
+                await message.reply(**await self._sendable(message, card))
+        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+            log.warning("a message could not be answered", cause=type(error).__name__)
+
+    async def _whisper(self, message: discord.Message, card: Card) -> None:
+        """By a direct message. Where none is taken, a hint that gives nothing away stands for a moment."""
+        try:
+            await message.author.send(**await self._sendable(message, card))
+        except discord.Forbidden:
+            hint = translated(Card(kind="text", body=(CLOSED,)), card.language)
+            await message.reply(delete_after=HINT_SECONDS, **await self._sendable(message, hint))
+
+    async def _sendable(self, message: discord.Message, card: Card) -> dict[str, Any]:
+        """The card for one send. Discord makes but one message of a nonce: an event may be told twice."""
+        view, files = (await self.desk.shown(card, origins.limit_of(message))).message()
+        nonce = f"{message.id}{'-dm' if card.private else ''}"
+        return {
+            "view": view,
+            "files": files,
+            "nonce": nonce,
+            "mention_author": False,
+            "allowed_mentions": NOBODY,
+        }
 
 
 class Press(discord.ui.DynamicItem[discord.ui.Button[Any]], template=re.compile(r".+", re.DOTALL)):

@@ -16,6 +16,7 @@ import aiohttp
 import discord
 from cryptography.fernet import InvalidToken
 
+from bot import words
 from bot.actions import Action
 from bot.adapters.base import MessageRef
 from bot.adapters.discord.layout import LEAST_LIMIT, Shown, show
@@ -96,7 +97,7 @@ class Delivery:
     async def _shown(self, job: Job, card: Card) -> Shown:
         reply = job.origin.reply
         if not job.state.ended and _expires_soon(reply) and (job.origin.private or not reply["open"]):
-            card = replace(card, rows=(*card.rows, (_fetch(job),)))
+            card = replace(card, rows=(*card.rows, (_fetch(job, card.language),)))
         limit = int(reply.get("limit", LEAST_LIMIT))
         return await show(card, self._studio.picture, limit, await self._parent(job, card))
 
@@ -177,7 +178,7 @@ class Delivery:
 
     async def _whisper(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
         if shown.card.adult:  # a direct message is no age-restricted channel
-            shown = Shown(withheld(shown.card), ())
+            shown = Shown(words.translated(withheld(shown.card), shown.card.language), ())
         person = await self._client.create_dm(discord.Object(job.origin.reply["user"]))
         return await self._send(person, f"{job.id}-dm", shown)
 
@@ -215,10 +216,12 @@ def _expires_soon(reply: dict[str, Any]) -> bool:
     return bool(reply.get("token")) and time.time() > reply["expires"] - LAST_MINUTES
 
 
-def _fetch(job: Job) -> Button:
+def _fetch(job: Job, language: str) -> Button:
     """A press brings a fresh token to a place that the bot cannot reach without one."""
-    spoken = "Show the result, once it is painted"
-    return Button(id=Action(name="show", job=job.id).id, label="Fetch result", name=spoken)
+    spoken = words.say("Show the result, once it is painted", language)
+    return Button(
+        id=Action(name="show", job=job.id).id, label=words.say("Fetch result", language), name=spoken
+    )
 
 
 def _closed(error: discord.HTTPException) -> bool:

@@ -17,6 +17,7 @@ from discord import ui
 from bot import pictures
 from bot.card import Bar, Button, Card, CardPicture
 from bot.commands import clip
+from bot.words import say
 
 MAX_TEXT = 4000  # characters of all text displays of a message
 MAX_ALT = 1024
@@ -71,7 +72,7 @@ async def show(card: Card, read: Read, limit: int = LEAST_LIMIT, parent: str = "
     fitting = tuple((name, data) for name, data in card.files if len(data) <= limit)
     if len(fitting) < len(card.files):
         note = _FILE_TOO_LARGE
-    return Shown(replace(card, files=fitting), tuple(files), note, parent)
+    return Shown(replace(card, files=fitting), tuple(files), say(note, card.language), parent)
 
 
 def _chosen(shown: Sequence[CardPicture]) -> Sequence[CardPicture]:
@@ -109,9 +110,9 @@ def view(
     return made
 
 
-def moment() -> ui.LayoutView:
+def moment(language: str) -> ui.LayoutView:
     """What stands for a moment where nothing is to stay."""
-    return view(Card(kind="text", body=("One moment.",)))
+    return view(Card(kind="text", body=(say("One moment.", language),)))
 
 
 def _button(button: Button) -> ui.Button[Any]:
@@ -137,7 +138,7 @@ def _facts(card: Card, parent: str) -> list[str]:
     facts = [escape(fact) for fact in card.facts]
     if not parent:
         return facts
-    words = facts.pop() if card.kind == "upscaled" else "from an earlier picture"
+    words = facts.pop() if card.kind == "upscaled" else say("from an earlier picture", card.language)
     return [*facts, f"[{words}]({parent})"]
 
 

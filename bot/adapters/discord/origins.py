@@ -18,6 +18,7 @@ from cryptography.fernet import Fernet
 
 from bot.adapters.discord.layout import LEAST_LIMIT
 from bot.models import Member, Origin
+from bot.words import nearest
 
 Interaction = discord.Interaction[Any]
 
@@ -59,6 +60,7 @@ def of_interaction(interaction: Interaction, message: int, *, ephemeral: bool) -
         event=str(interaction.id),
         private=ephemeral,
         adult=is_adult(interaction.channel),
+        language=nearest(str(interaction.locale)),
         reply={
             "channel": interaction.channel_id,
             "user": interaction.user.id,
@@ -107,6 +109,7 @@ def of_message(message: discord.Message) -> Origin:
         channel=channel_of(message.channel),
         event=str(message.id),
         adult=is_adult(message.channel),
+        language=_language_of(message),
         reply={
             "channel": message.channel.id,
             "user": author.id,
@@ -114,6 +117,11 @@ def of_message(message: discord.Message) -> Origin:
             "reply_to": message.id,
         },
     )
+
+
+def _language_of(message: discord.Message) -> str:
+    """The server's: a message says nothing of the language that its author's Discord is in."""
+    return nearest(str(message.guild.preferred_locale)) if message.guild else ""
 
 
 def limit_of(message: discord.Message) -> int:

@@ -380,6 +380,7 @@ class Desk:
                 "thread": asked.thread,
             },
             private=asked.hidden or asked.is_direct,
+            language=self._people.language(asked.workspace, asked.user),
         )
 
     def _job_in(self, asked: Asked, message: Mapping[str, Any]) -> str:

@@ -162,6 +162,7 @@ class Wire:
         self.slammed = 0  # gateway connections that are refused before they are one
         self.refuse: int = 0  # gateway close code to answer an identify with
         self.token_is_good = True
+        self.locale = "en-US"  # the server's
         self.url = ""
         self._ids = itertools.count(5001)
         self._sequence = itertools.count(1)
@@ -236,7 +237,10 @@ class Wire:
         """The bot is in the server, and sees its channels."""
         guild = {"id": str(GUILD), "name": "home", "unavailable": False, "member_count": 1, "large": False}
         lists: Json = {key: [] for key in ("members", "threads", "roles", "emojis", "features")}
-        await self.send("GUILD_CREATE", guild | lists | _GUILD | {"channels": [*channels]})
+        await self.send(
+            "GUILD_CREATE",
+            guild | lists | _GUILD | {"channels": [*channels], "preferred_locale": self.locale},
+        )
 
     async def connected(self) -> None:
         """Wait until the bot has identified itself."""
@@ -562,7 +566,6 @@ _GUILD: Json = {
     "mfa_level": 0,
     "premium_tier": 0,
     "nsfw_level": 0,
-    "preferred_locale": "en-US",
     "afk_timeout": 60,
     "system_channel_flags": 0,
 }
