@@ -335,3 +335,56 @@ async def test_a_studio_that_is_too_slow_to_ask_says_that_it_is_busy(
 
     assert (await refused(line, token)).text == "Easel is busy at the moment. Try again in a minute."
     assert await line.house.jobs() == []
+
+
+# ---- mentions, which have no private answers
+
+
+async def test_a_mention_is_refused_by_a_direct_message(line: Line) -> None:
+    await line.wire.say("<@1002> explicit porn")
+
+    answer = await line.wire.until(lambda: _of(line, "not painted here"))
+    assert answer.channel == DM and answer.nonce.endswith("-dm")
+    assert {message.channel for message in line.wire.messages.values()} == {DM}
+
+
+async def test_where_no_direct_message_is_taken_a_hint_stands_for_a_moment(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.adapters.discord.client.HINT_SECONDS", 0.2)
+    line.wire.faults.append(Fault("POST", rf"/channels/{DM}/messages", 403, CLOSED))
+
+    await line.wire.say("<@1002> explicit porn")
+
+    hint = await line.wire.until(lambda: _of(line, "Ask with /imagine"))
+    assert hint.channel == CHANNEL and "sexual" not in hint.text
+    await line.wire.until(lambda: hint.deleted)
+
+
+async def test_a_refused_mention_that_is_told_again_is_answered_once(line: Line) -> None:
+    await line.wire.say("<@1002> a fox --count 99")
+    await line.wire.until(lambda: _of(line, "Count can be"))
+    await line.wire.send(line.wire.last["t"], line.wire.last["d"])
+
+    sent = await line.wire.until(lambda: _two(requests(line, "POST", f"/channels/{DM}/messages")))
+    assert sent[0].json["nonce"] == sent[1].json["nonce"] and sent[1].json["enforce_nonce"]
+
+
+async def test_an_answer_that_cannot_be_given_at_all_is_let_go(line: Line) -> None:
+    line.wire.faults += [
+        Fault("POST", rf"/channels/{DM}/messages", 403, CLOSED, times=9),
+        Fault("POST", rf"/channels/{CHANNEL}/messages", 403, MISSING, times=9),
+    ]
+
+    await line.wire.say("<@1002> a fox --count 99")
+
+    await line.wire.until(lambda: requests(line, "POST", f"/channels/{CHANNEL}/messages"))
+    await line.painted("another", count=1)
+
+
+def _two(found: list[Any]) -> list[Any]:
+    return found if len(found) == 2 else []
+
+
+def _of(line: Line, text: str) -> Message | None:
+    return next((m for m in line.wire.messages.values() if text in m.text), None)

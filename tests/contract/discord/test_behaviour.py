@@ -335,13 +335,25 @@ async def test_a_reply_to_a_picture_changes_it(server: Server) -> None:
     )
 
 
-async def test_a_mention_that_cannot_be_painted_is_answered(server: Server) -> None:
+async def test_a_mention_that_cannot_be_painted_is_answered_in_private(server: Server) -> None:
     me = server.client.user
     assert me
-    await server.ada.send(server.channel, f"{me.mention} a fox --count 16")
-    assert "Try --count 4." in said(server.channel.last_message)
+    asked = await server.ada.send(server.channel, f"{me.mention} a fox --count 16")
 
+    answer = server.ada.user.dm_channel.last_message
+    assert "Try --count 4." in said(answer)
+    assert server.channel.last_message.id == asked.id, "nothing is said where others read"
+
+    await server.ada.click(answer, label="Make it 4")
+    job = await server.ended()
+    assert job.request.count == 4 and job.origin.member.tenant == f"discord:dm:{server.ada.id}"
+
+
+async def test_a_mention_without_words_says_what_to_do(server: Server) -> None:
+    me = server.client.user
+    assert me
     await server.ada.send(server.channel, me.mention)
+
     assert "Say what to paint" in said(server.channel.last_message)
 
 
