@@ -344,7 +344,7 @@ async def test_a_mention_that_cannot_be_painted_is_answered_in_private(server: S
     assert "Try --count 4." in said(answer)
     assert server.channel.last_message.id == asked.id, "nothing is said where others read"
 
-    await server.ada.click(answer, label="Make it 4")
+    await server.ada.user.click(answer, label="Make it 4")
     job = await server.ended()
     assert job.request.count == 4 and job.origin.member.tenant == f"discord:dm:{server.ada.id}"
 
