@@ -22,6 +22,7 @@ from bot.words import say
 MAX_TEXT = 4000  # characters of all text displays of a message
 MAX_ALT = 1024
 MAX_FILES = 10
+MOST_SINGLE = 4  # pictures that a gallery shows well side by side
 MAX_LABEL = 80
 REQUEST_BYTES = 24 * 2**20  # of all files together; a request may have 25 MiB
 LEAST_LIMIT = 10 * 2**20  # bytes a file may have where Discord did not say more
@@ -56,7 +57,7 @@ class Shown:
 
 async def show(card: Card, read: Read, limit: int = LEAST_LIMIT, parent: str = "") -> Shown:
     """The card with its pictures in files of at most `limit` bytes each, and a link to its parent."""
-    chosen = _chosen(card.pictures)
+    chosen = _chosen(card)
     most = min(limit, REQUEST_BYTES // max(1, len(chosen)))
     files, note = [], ""
     for number, picture in enumerate(chosen, start=1):
@@ -75,11 +76,12 @@ async def show(card: Card, read: Read, limit: int = LEAST_LIMIT, parent: str = "
     return Shown(replace(card, files=fitting), tuple(files), say(note, card.language), parent)
 
 
-def _chosen(shown: Sequence[CardPicture]) -> Sequence[CardPicture]:
-    """Up to four single pictures, which the gallery lays out by itself; of more, the grid."""
-    if len(shown) in (3, 4, 5) and shown[0].blob and shown[0].alt != shown[1].alt:
-        return shown[1:]
-    return shown[:1] if len(shown) > MAX_FILES else shown
+def _chosen(card: Card) -> Sequence[CardPicture]:
+    """Of one job up to four single pictures, which the gallery lays out by itself, of more the grid."""
+    if card.job and len(card.pictures) > 1:
+        grid, *single = card.pictures
+        return single if len(single) <= MOST_SINGLE else [grid]
+    return card.pictures[:MAX_FILES]
 
 
 async def _content(picture: CardPicture, read: Read, limit: int) -> tuple[bytes, str]:
