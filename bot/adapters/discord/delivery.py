@@ -6,9 +6,10 @@ message with its own permissions. Where it has none, the end goes to the person'
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from bot.adapters.base import MessageRef
 from bot.adapters.discord.layout import LEAST_LIMIT, Shown, show
 from bot.adapters.discord.origins import is_adult, vault
 from bot.card import Button, Card, withheld
-from bot.errors import Refusal, StoreError, TryLater, Unreachable
+from bot.errors import DeliveryError, Refusal, StoreError, TryLater, Unreachable
 from bot.models import Job, State
 from bot.studio import Studio
 
@@ -60,6 +61,7 @@ class Delivery:
         self._client = client
         self._studio = studio
         self._paced: dict[int, float] = {}  # channel → when its next progress edit may go
+        self._offers: dict[str, asyncio.Task[None]] = {}  # job → what gives its message a way to the result
 
     @property
     def ready(self) -> bool:
@@ -81,6 +83,7 @@ class Delivery:
 
     async def edit(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
         """Replace the card by the first way that works. Raises Unreachable or TryLater."""
+        self._plan_offer(job, ref, card)
         with _translated():
             return await self._first(self._routes(job, ref), job, ref, await self._shown(job, card))
 
@@ -94,9 +97,27 @@ class Delivery:
             return False
         return is_adult(channel)
 
+    def close(self) -> None:
+        for offer in self._offers.values():
+            offer.cancel()
+
+    def _plan_offer(self, job: Job, ref: MessageRef, card: Card) -> None:
+        """A message may stand still while its token ends, so its last edit is not left to what happens."""
+        if planned := self._offers.pop(job.id, None):
+            planned.cancel()
+        wait = job.origin.reply.get("expires", 0.0) - LAST_MINUTES - time.time()
+        if wait > 0 and _by_token_alone(job):
+            self._offers[job.id] = asyncio.create_task(self._offer(job, ref, card, wait))
+
+    async def _offer(self, job: Job, ref: MessageRef, card: Card, wait: float) -> None:
+        await asyncio.sleep(wait)
+        del self._offers[job.id]
+        with suppress(DeliveryError):
+            await self.edit(job, ref, card)
+
     async def _shown(self, job: Job, card: Card) -> Shown:
         reply = job.origin.reply
-        if not job.state.ended and _expires_soon(reply) and (job.origin.private or not reply["open"]):
+        if _by_token_alone(job) and time.time() > reply["expires"] - LAST_MINUTES:
             card = replace(card, rows=(*card.rows, (_fetch(job, card.language),)))
         limit = int(reply.get("limit", LEAST_LIMIT))
         return await show(card, self._studio.picture, limit, await self._parent(job, card))
@@ -212,8 +233,10 @@ def _fresh(reply: dict[str, Any]) -> bool:
     return bool(reply.get("token")) and time.time() < reply["expires"] - MARGIN
 
 
-def _expires_soon(reply: dict[str, Any]) -> bool:
-    return bool(reply.get("token")) and time.time() > reply["expires"] - LAST_MINUTES
+def _by_token_alone(job: Job) -> bool:
+    """Whether nothing but its token reaches the message of a job that lives."""
+    reply = job.origin.reply
+    return not job.state.ended and bool(reply.get("token")) and (job.origin.private or not reply["open"])
 
 
 def _fetch(job: Job, language: str) -> Button:

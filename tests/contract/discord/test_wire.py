@@ -194,6 +194,18 @@ async def test_where_the_bot_is_not_itself_the_result_can_be_fetched(
         assert not requests(line, "PATCH", "/channels/")
 
 
+async def test_a_message_that_stands_still_gets_its_way_to_the_result_in_time(
+    connected: Connects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.adapters.discord.delivery.LAST_MINUTES", 59.0)
+    monkeypatch.setattr("bot.adapters.discord.origins.TOKEN_SECONDS", 60.0)
+    async with connected(fault=lambda job: TimeoutError()) as line:  # it hangs: no step, no news
+        token = await line.started(private=True)
+
+        await line.wire.until(lambda: "Fetch result" in line.wire.response(token).buttons)
+        assert "Cancel" in line.wire.response(token).buttons
+
+
 STRANGE = {"authorizing_integration_owners": {"1": str(ADA)}}  # only Ada has installed Easel
 
 
