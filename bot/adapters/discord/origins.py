@@ -69,9 +69,15 @@ def of_interaction(interaction: Interaction, message: int, *, ephemeral: bool) -
             "expires": time.time() + TOKEN_SECONDS,
             "message": message,
             "ephemeral": ephemeral,
-            "open": interaction.is_guild_integration() or interaction.context.dm_channel,
+            "open": _is_open(interaction),
         },
     )
+
+
+def _is_open(interaction: Interaction) -> bool:
+    """Whether the bot itself may edit there, as it must once the token has ended."""
+    sees = interaction.is_guild_integration() and interaction.app_permissions.view_channel
+    return sees or interaction.context.dm_channel
 
 
 def roles_of(person: discord.User | discord.Member) -> tuple[str, ...]:

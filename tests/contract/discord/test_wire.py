@@ -175,12 +175,16 @@ async def test_a_result_that_can_go_nowhere_says_why(connected: Connects) -> Non
         assert "takes no direct messages" in job.reason and len(job.pictures) == 5
 
 
-async def test_where_the_bot_is_not_itself_the_result_can_be_fetched(
-    connected: Connects, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "mine",
+    [{"authorizing_integration_owners": {"1": str(ADA)}}, {"app_permissions": "0"}],
+    ids=["it is not there", "it does not see the channel"],
+)
+async def test_where_the_bot_may_not_edit_itself_the_result_can_be_fetched(
+    connected: Connects, monkeypatch: pytest.MonkeyPatch, mine: dict[str, Any]
 ) -> None:
     monkeypatch.setattr("bot.adapters.discord.origins.TOKEN_SECONDS", 100.0)
     async with connected(step_seconds=0.5) as line:
-        mine = {"authorizing_integration_owners": {"1": str(ADA)}}
         data = {"id": "9", "name": "imagine", "type": 1, "options": [_text("prompt", "a fox")]}
         token = await line.wire.interact(2, data, **mine)
         waiting = await line.wire.answered(token, "a fox")

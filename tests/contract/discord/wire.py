@@ -29,6 +29,7 @@ MOST_FOLLOW_UPS = 5  # where the bot is not in the server itself
 
 APPLICATION, BOT, GUILD, CHANNEL, DM, ADA = 1001, 1002, 2001, 3001, 3002, 4001
 EPHEMERAL, LOADING = 1 << 6, 1 << 7
+SEES = 1 << 10  # the permission View Channel
 Json = dict[str, Any]
 BODY: web.RequestKey[Any] = web.RequestKey("body", object)
 FILES: web.RequestKey[dict[str, bytes]] = web.RequestKey("files", dict)
@@ -213,6 +214,7 @@ class Wire:
             "channel_id": str(CHANNEL),
             "channel": place(CHANNEL),
             "member": member(),
+            "app_permissions": str(SEES),
             "context": 0,
             "authorizing_integration_owners": {"0": str(GUILD)},
             "attachment_size_limit": MOST_BYTES,
