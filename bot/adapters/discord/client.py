@@ -103,8 +103,9 @@ class EaselClient(discord.AutoShardedClient):
             if not words or words.casefold() in ("help", "/help"):
                 answer = await self._helped(words, origin)
             else:
-                options = {"prompt": words, **await self._source(message)}
-                answer = await self.desk.handle("imagine", options, origin)
+                parent = _parent(message)
+                options = {"prompt": words, **await self._source(message, parent)}
+                answer = await self.desk.handle("imagine", options, origin, parent=parent)
         except Refusal as refusal:
             answer = self.desk.refused(refusal, origin)
         except Exception:
@@ -122,18 +123,13 @@ class EaselClient(discord.AutoShardedClient):
             return await self.desk.handle("help", {}, origin)
         return self.desk.said(Card(kind="text", body=(HINT,)), origin)
 
-    async def _source(self, message: discord.Message) -> dict[str, object]:
+    async def _source(self, message: discord.Message, parent: str) -> dict[str, object]:
         """A picture that came with the words, or the one they reply to."""
         if attached := picture_of(message):
             return {"source": await self.desk.fetch(attached)}
-        if message.reference is None or message.reference.message_id is None:
-            return {}
-        about = message.reference.resolved
-        if not isinstance(about, discord.Message):
-            return {}
-        if job := job_of(about):
-            return {"source": f"{job}:1"}
-        found = picture_of(about)
+        if parent:
+            return {"source": f"{parent}:1"}
+        found = picture_of(about) if (about := _about(message)) else None
         return {"source": await self.desk.fetch(found)} if found else {}
 
     async def _say(self, message: discord.Message, card: Card) -> None:
@@ -165,6 +161,18 @@ class EaselClient(discord.AutoShardedClient):
             "mention_author": False,
             "allowed_mentions": NOBODY,
         }
+
+
+def _about(message: discord.Message) -> discord.Message | None:
+    """What it replies to, as far as it is still there."""
+    about = message.reference.resolved if message.reference else None
+    return about if isinstance(about, discord.Message) else None
+
+
+def _parent(message: discord.Message) -> str:
+    """The job whose picture it changes, or nothing."""
+    about = None if picture_of(message) else _about(message)
+    return job_of(about) if about else ""
 
 
 class Press(discord.ui.DynamicItem[discord.ui.Button[Any]], template=re.compile(r".+", re.DOTALL)):

@@ -89,8 +89,12 @@ class Desk:
     async def complete(
         self, interaction: Interaction, source: Completes, typed: str
     ) -> list[tuple[str, str]]:
-        """What may follow while someone types."""
-        return await self._studio.complete(source, typed, origins.member_of(interaction))
+        """What may follow while someone types; nothing where that cannot be said at the moment."""
+        try:
+            return await self._studio.complete(source, typed, origins.member_of(interaction))
+        except (Refusal, StoreError) as error:
+            log.info("nothing to complete with", source=source, cause=str(error))
+            return []
 
     async def press(self, interaction: Interaction, button: str) -> None:
         """A button of any card, however old."""
