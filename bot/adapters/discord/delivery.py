@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -29,12 +30,16 @@ from bot.studio import Studio
 
 LAST_MINUTES = 3 * 60.0  # seconds before a token's end in which people get a way to fetch the result
 PROGRESS_PAUSE = 2.0  # seconds between two progress edits in a channel, which allows five in five seconds
+OLD = timedelta(minutes=55)  # from then on a channel allows only about three edits in twenty seconds
+OLD_PAUSE = 20.0  # the same for messages so old
+CLOSED_PAUSE = 60.0  # the same where Discord refused one: ten thousand refusals in ten minutes shut Easel out
 MARGIN = 20.0  # seconds before its end from which a token is not used any more
 
 # https://discord.com/developers/docs/topics/opcodes-and-status-codes
 UNKNOWN_CHANNEL, UNKNOWN_MESSAGE = 10003, 10008
 UNKNOWN_WEBHOOK, INVALID_TOKEN = 10015, 50027
 MISSING_ACCESS, MISSING_PERMISSIONS = 50001, 50013
+THREAD_ARCHIVED = 50083
 NO_DIRECT_MESSAGES, NO_COMMON_SERVER = 50007, 50278
 TOO_LARGE = 40005
 _NO_MESSAGES = "Easel may not post there, and this person takes no direct messages from it."
@@ -46,6 +51,7 @@ _REASONS = {
     NO_COMMON_SERVER: _NO_MESSAGES,
     MISSING_ACCESS: _NO_PERMISSION,
     MISSING_PERMISSIONS: _NO_PERMISSION,
+    THREAD_ARCHIVED: "the thread is archived.",
     TOO_LARGE: "the pictures are larger than Discord takes.",
 }
 
@@ -60,7 +66,7 @@ class Delivery:
     def __init__(self, client: discord.Client, studio: Studio) -> None:
         self._client = client
         self._studio = studio
-        self._paced: dict[int, float] = {}  # channel → when its next progress edit may go
+        self._paced: dict[tuple[int, bool], float] = {}  # channel, old → when its next progress edit may go
         self._offers: dict[str, asyncio.Task[None]] = {}  # job → what gives its message a way to the result
 
     @property
@@ -174,19 +180,24 @@ class Delivery:
         return ref
 
     async def _by_ourselves(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
-        if not job.state.ended and not self._may_progress(ref["channel"]):
+        old = datetime.now(UTC) - job.created > OLD
+        if not job.state.ended and not self._may_progress(ref["channel"], old):
             return ref
         view, files = shown.message()
         message = self._client.get_partial_messageable(ref["channel"]).get_partial_message(ref["message"])
-        await message.edit(view=view, attachments=files, allowed_mentions=NOBODY)
+        try:
+            await message.edit(view=view, attachments=files, allowed_mentions=NOBODY)
+        except (discord.Forbidden, discord.NotFound):
+            self._paced[ref["channel"], old] = time.monotonic() + CLOSED_PAUSE
+            raise
         return ref
 
-    def _may_progress(self, channel: int) -> bool:
+    def _may_progress(self, channel: int, old: bool) -> bool:
         """Whether a progress edit leaves room for ends: those of all jobs in a channel share its rate."""
         now = time.monotonic()
-        if now < self._paced.get(channel, 0.0):
+        if now < self._paced.get((channel, old), 0.0):
             return False
-        self._paced[channel] = now + PROGRESS_PAUSE
+        self._paced[channel, old] = now + (OLD_PAUSE if old else PROGRESS_PAUSE)
         return True
 
     async def _say(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
@@ -251,7 +262,7 @@ def _closed(error: discord.HTTPException) -> bool:
     """Whether another way may work where this one does not."""
     if error.code == UNKNOWN_MESSAGE:
         return False
-    return error.status in (403, 404) or error.code in (INVALID_TOKEN, UNKNOWN_WEBHOOK)
+    return error.status in (403, 404) or error.code in (INVALID_TOKEN, UNKNOWN_WEBHOOK, THREAD_ARCHIVED)
 
 
 def _why(error: discord.HTTPException) -> str:

@@ -159,6 +159,17 @@ async def test_a_channel_that_is_deleted_with_no_other_way_is_noted(connected: C
         assert "takes no direct messages" in job.reason and len(job.pictures) == 5
 
 
+async def test_where_edits_are_refused_progress_is_not_sent_again_and_again(connected: Connects) -> None:
+    async with connected(step_seconds=0.2, edit_interval=0.05) as line:
+        token = await line.started()
+        line.wire.expired.add(token)
+        line.wire.faults.append(Fault("PATCH", r"/channels/.*", 403, MISSING, times=999))
+
+        await line.ended()
+        edits = requests(line, "PATCH", f"/channels/{CHANNEL}/")
+        assert len(edits) <= 2, "one of progress, and the end"
+
+
 async def test_access_that_is_lost_while_the_token_lives_changes_nothing(connected: Connects) -> None:
     async with connected(step_seconds=0.2) as line:
         token = await line.started()
