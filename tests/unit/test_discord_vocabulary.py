@@ -90,7 +90,7 @@ async def test_options_keep_their_ranges_and_choices() -> None:
 def texts() -> set[str]:
     asked = (*commands.COMMANDS, vocabulary.edit())
     options = [option for command in asked for option in command.options]
-    choices = {choice.capitalize() for option in options for choice in option.choices}
+    choices = {each.name for option in options for each in vocabulary._choices(option)}
     return {each.help for each in (*asked, *options)} | choices | set(vocabulary.GROUPS.values())
 
 

@@ -28,7 +28,7 @@ from bot.errors import Refusal, StoreError
 from bot.models import Job, Origin
 from bot.settings import Settings
 from bot.studio import Answer, Receipt, Studio
-from bot.words import nearest
+from bot.words import nearest, say
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -91,10 +91,14 @@ class Desk:
     ) -> list[tuple[str, str]]:
         """What may follow while someone types; nothing where that cannot be said at the moment."""
         try:
-            return await self._studio.complete(source, typed, origins.member_of(interaction))
+            found = await self._studio.complete(source, typed, origins.member_of(interaction))
         except (Refusal, StoreError) as error:
             log.info("nothing to complete with", source=source, cause=str(error))
             return []
+        if source != "commands":  # all others are names and prompts
+            return found
+        language = nearest(str(interaction.locale)) or "en"
+        return [(value, say(label, language)) for value, label in found]
 
     async def press(self, interaction: Interaction, button: str) -> None:
         """A button of any card, however old."""

@@ -95,3 +95,13 @@ async def test_discord_is_told_the_german_of_every_description(line: Line) -> No
 
     menu = {each["name"]: each["name_localizations"] for each in put.json if each["type"] == 3}
     assert menu["Use as source"] == {"de": "Als Vorlage nehmen"}
+
+
+async def test_what_commands_do_is_completed_in_the_person_s_language(line: Line) -> None:
+    typed = {"name": "command", "type": 3, "value": "que", "focused": True}
+    data = {"id": "9", "name": "help", "type": 1, "options": [typed]}
+    await line.wire.interact(4, data, **GERMAN)
+
+    (sent,) = await line.wire.until(lambda: requests(line, "POST", "/callback"))
+    found = {each["value"]: each["name"] for each in sent.json["data"]["choices"]}
+    assert found == {"queue": "Wer wartet, wer malt und wer als Nächstes dran ist."}
