@@ -152,7 +152,7 @@ class Delivery:
         refused: discord.HTTPException | None = None
         for route in routes:
             try:
-                return await route(job, ref, shown)
+                return await self._fitting(route, job, ref, shown)
             except discord.HTTPException as error:
                 if not _closed(error):
                     raise
@@ -160,6 +160,18 @@ class Delivery:
         if refused and (job.state.ended or not ref):
             raise Unreachable(_why(refused)) from refused
         return ref  # no way at present; the end may have one
+
+    async def _fitting(self, route: Route, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
+        """One way. What an answer may hold, a message of the bot's own or a direct one perhaps may not."""
+        try:
+            return await route(job, ref, shown)
+        except discord.HTTPException as error:
+            if error.code != TOO_LARGE:
+                raise
+            smaller = await show(shown.card, self._studio.picture, LEAST_LIMIT, shown.parent)
+            if smaller.files == shown.files:
+                raise
+            return await route(job, ref, smaller)
 
     # ---- ways
 

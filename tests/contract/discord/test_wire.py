@@ -264,6 +264,30 @@ async def test_pictures_are_made_to_fit_the_place(line: Line) -> None:
     assert none.attachments == [] and "too large for Discord here" in none.text
 
 
+async def test_what_is_too_large_for_a_direct_message_is_sent_smaller(
+    connected: Connects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A boosted server takes more than a direct message does."""
+    async with connected() as line:
+        whole = await line.painted(seed=7, count=1)
+        limit = whole.attachments[0]["size"] - 1
+        monkeypatch.setattr("bot.adapters.discord.delivery.LEAST_LIMIT", limit)
+        too_large = {"code": 40005, "message": "Request entity too large"}
+        line.wire.faults += [
+            Fault("PATCH", r"/(webhooks|channels)/.*", 403, {"code": 50001, "message": "no"}, times=999),
+            Fault("POST", rf"/channels/{DM}/messages", 413, too_large),
+        ]
+
+        await line.wire.slash("imagine", prompt="a red fox in snow", seed=7, count=1)
+
+        sent = await line.wire.until(lambda: next((m for m in _in(line, DM) if m.attachments), None))
+        assert 0 < sent.attachments[0]["size"] <= limit and (await line.ended()).reason == ""
+
+
+def _in(line: Line, channel: int) -> list[Message]:
+    return [message for message in line.wire.messages.values() if message.channel == channel]
+
+
 async def test_a_file_comes_with_its_answer(line: Line) -> None:
     await line.painted(count=1)
 
