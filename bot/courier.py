@@ -55,8 +55,11 @@ class Courier:
     def add(self, adapter: ChatAdapter) -> None:
         self._adapters[adapter.name] = adapter
 
-    def show(self, job: Job) -> None:
-        """The job has changed: show it as it is when its message may next be edited, its end at once."""
+    def show(self, job: Job, *, anew: bool = False) -> None:
+        """The job has changed: show it as it is when its message may next be edited, its end at once.
+
+        `anew`: also when its card has not changed.
+        """
         if job.origin.surface not in self._adapters:
             return  # it stays undelivered until that surface is back
         parcel = self._parcels.get(job.id)
@@ -64,6 +67,7 @@ class Courier:
             parcel = self._parcels[job.id] = _Parcel(job, job.message, job.message)
             self._tasks[job.id] = asyncio.create_task(self._carry(parcel), name=f"courier-{job.id}")
         parcel.job = job
+        parcel.shown = None if anew else parcel.shown
         parcel.news.set()
         if job.state.ended:
             parcel.ended.set()

@@ -369,6 +369,13 @@ class Studio:
         """Keep where an ended job's message stands now. Raises StoreError."""
         await self._store.message(job.id, ref)
 
+    async def reach(self, job: Job, reply: Mapping[str, Any]) -> None:
+        """Answer the job's person in these ways too, until it ends. Raises StoreError."""
+        reached = await self._store.reach(job.id, reply)
+        if life := self._follower.lives.get(job.id):
+            life.job = replace(life.job, origin=reached.origin)
+            self._courier.show(life.job, anew=True)
+
     async def defaults(self, origin: Origin) -> Form:
         """The person's settings as a form. Raises StoreError."""
         known = asdict(await self._store.preferences(origin.member.id))

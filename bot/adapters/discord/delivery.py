@@ -22,7 +22,7 @@ from bot import words
 from bot.actions import Action
 from bot.adapters.base import MessageRef
 from bot.adapters.discord.layout import LEAST_LIMIT, Shown, show
-from bot.adapters.discord.origins import is_adult, vault
+from bot.adapters.discord.origins import by_token_alone, is_adult, vault
 from bot.card import Button, Card, withheld
 from bot.errors import DeliveryError, Refusal, StoreError, TryLater, Unreachable
 from bot.models import Job, State
@@ -111,8 +111,10 @@ class Delivery:
         """A message may stand still while its token ends, so its last edit is not left to what happens."""
         if planned := self._offers.pop(job.id, None):
             planned.cancel()
-        wait = job.origin.reply.get("expires", 0.0) - LAST_MINUTES - time.time()
-        if wait > 0 and _by_token_alone(job):
+        if not by_token_alone(job):
+            return
+        wait = _ends(job.origin.reply) - LAST_MINUTES - time.time()
+        if wait > 0:
             self._offers[job.id] = asyncio.create_task(self._offer(job, ref, card, wait))
 
     async def _offer(self, job: Job, ref: MessageRef, card: Card, wait: float) -> None:
@@ -123,7 +125,7 @@ class Delivery:
 
     async def _shown(self, job: Job, card: Card) -> Shown:
         reply = job.origin.reply
-        if _by_token_alone(job) and time.time() > reply["expires"] - LAST_MINUTES:
+        if by_token_alone(job) and time.time() > _ends(reply) - LAST_MINUTES:
             card = replace(card, rows=(*card.rows, (_fetch(job, card.language),)))
         limit = int(reply.get("limit", LEAST_LIMIT))
         return await show(card, self._studio.picture, limit, await self._parent(job, card))
@@ -140,8 +142,9 @@ class Delivery:
     def _routes(self, job: Job, ref: MessageRef) -> list[Route]:
         routes: list[Route] = []
         seen = not job.origin.private or job.origin.reply.get("ephemeral")
-        if _fresh(job.origin.reply) and not ref.get("own") and seen:
-            routes.append(self._by_token)
+        if not ref.get("own") and seen:
+            routes += [self._by_token] if _fresh(job.origin.reply) else []
+            routes += [self._by_newer_token] if _fresh(job.origin.reply.get("again", {})) else []
         if ref.get("own") or (job.origin.reply.get("open") and not job.origin.private):
             routes.append(self._by_ourselves)
         if job.state.ended and job.state is not State.DELETED:
@@ -185,11 +188,19 @@ class Delivery:
         return discord.Webhook.from_state(data, self._client._connection)
 
     async def _by_token(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
-        view, files = shown.message()
-        await self._webhook(job.origin.reply).edit_message(
-            ref["message"], view=view, attachments=files, allowed_mentions=NOBODY
-        )
+        await self._answer(job.origin.reply, ref["message"], shown)
         return ref
+
+    async def _by_newer_token(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
+        again = job.origin.reply["again"]
+        await self._answer(again, again["message"], shown)
+        return ref
+
+    async def _answer(self, reply: dict[str, Any], message: int, shown: Shown) -> None:
+        view, files = shown.message()
+        await self._webhook(reply).edit_message(
+            message, view=view, attachments=files, allowed_mentions=NOBODY
+        )
 
     async def _by_ourselves(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
         old = datetime.now(UTC) - job.created > OLD
@@ -256,10 +267,9 @@ def _fresh(reply: dict[str, Any]) -> bool:
     return bool(reply.get("token")) and time.time() < reply["expires"] - MARGIN
 
 
-def _by_token_alone(job: Job) -> bool:
-    """Whether nothing but its token reaches the message of a job that lives."""
-    reply = job.origin.reply
-    return not job.state.ended and bool(reply.get("token")) and (job.origin.private or not reply["open"])
+def _ends(reply: dict[str, Any]) -> float:
+    """When the last token ends."""
+    return float(reply.get("again", reply)["expires"])
 
 
 def _fetch(job: Job, language: str) -> Button:

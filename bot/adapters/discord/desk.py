@@ -105,7 +105,10 @@ class Desk:
 
         async def ask(origin: Origin) -> Answer:
             async with self._door:
-                return await self._studio.press(button, origin)
+                answer = await self._studio.press(button, origin)
+                if name == "show":
+                    await self._come_back(about, origin)
+                return answer
 
         _, name, about = [*button.split(":", 2), "", ""][:3]
         if name == "edit":
@@ -120,6 +123,13 @@ class Desk:
             await self._answer(interaction, ask, self._eyes_of_words(interaction, {"prompt": about}))
         else:
             await self._answer(interaction, ask, self._eyes_of_job(interaction, about.partition(":")[0]))
+
+    async def _come_back(self, id: str, origin: Origin) -> None:
+        """Somebody fetches a result that is not there yet: the answer's token will bring it."""
+        job = await self._studio.job(id, origin.member)
+        if origins.by_token_alone(job) and job.origin.member.id == origin.member.id:
+            again = {name: origin.reply[name] for name in ("token", "expires", "message")}
+            await self._studio.reach(job, {"again": again})
 
     async def submit(self, interaction: Interaction) -> None:
         """A form that was filled in."""

@@ -2,7 +2,8 @@
 
 `Origin.reply` of this surface: `channel`, `user`, `limit` (bytes of a file), and either `reply_to` (a
 message) or `token`, `expires` (Unix time), `message` (the deferred response), `ephemeral`, and `open`
-(whether the bot itself is in that place). The token is a secret, so it is sealed: see `vault`.
+(whether the bot itself is in that place). `again` is the newest `token` of somebody who came back for the
+result, with its `expires` and `message`. Tokens are secrets, so they are sealed: see `vault`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import discord
 from cryptography.fernet import Fernet
 
 from bot.adapters.discord.layout import LEAST_LIMIT
-from bot.models import Member, Origin
+from bot.models import Job, Member, Origin
 from bot.words import nearest
 
 Interaction = discord.Interaction[Any]
@@ -78,6 +79,12 @@ def _is_open(interaction: Interaction) -> bool:
     """Whether the bot itself may edit there, as it must once the token has ended."""
     sees = interaction.is_guild_integration() and interaction.app_permissions.view_channel
     return sees or interaction.context.dm_channel
+
+
+def by_token_alone(job: Job) -> bool:
+    """Whether nothing but a token reaches the message of a job that lives."""
+    reply = job.origin.reply
+    return not job.state.ended and bool(reply.get("token")) and (job.origin.private or not reply["open"])
 
 
 def roles_of(person: discord.User | discord.Member) -> tuple[str, ...]:

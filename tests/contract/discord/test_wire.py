@@ -15,7 +15,7 @@ from bot.card import Card
 from bot.models import Job, State
 from tests.contract.discord.conftest import png
 from tests.contract.discord.line import DONE, Connects, Line, requests
-from tests.contract.discord.wire import ADA, CHANNEL, DM, EPHEMERAL, SPEC, Fault, Message, place
+from tests.contract.discord.wire import ADA, CHANNEL, DM, EPHEMERAL, SPEC, Fault, Message, member, place
 
 # ---- the way of a request
 
@@ -208,6 +208,41 @@ async def test_a_message_that_stands_still_gets_its_way_to_the_result_in_time(
 
         await line.wire.until(lambda: "Fetch result" in line.wire.response(token).buttons)
         assert "Cancel" in line.wire.response(token).buttons
+
+
+async def test_who_fetches_a_result_too_early_gets_it_by_the_newer_token(
+    connected: Connects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.adapters.discord.origins.TOKEN_SECONDS", 100.0)
+    async with connected(step_seconds=0.3) as line:
+        token = await line.wire.command("imagine", STRANGE, prompt="a fox", count=1)
+        waiting = await line.wire.answered(token, "a fox")
+        fetched = await line.wire.press(waiting, "Fetch result", **STRANGE)
+        await line.wire.answered(fetched, "a fox")
+        await line.wire.until(lambda: line.wire.originals.get(fetched))
+        line.wire.expired.add(token)
+
+        answer = await line.wire.answered(fetched, DONE)
+        assert answer.flags & EPHEMERAL and len(answer.attachments) == 1
+        assert not _in(line, DM) and DONE not in line.wire.response(token).text
+        job = await line.ended()
+        assert "secret-token" not in str(job.origin.reply), "tokens are sealed at rest"
+
+
+async def test_somebody_else_s_look_does_not_turn_the_result_to_them(
+    connected: Connects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.adapters.discord.origins.TOKEN_SECONDS", 100.0)
+    async with connected(step_seconds=0.3) as line:
+        token = await line.wire.command("imagine", STRANGE, prompt="a fox", count=1)
+        waiting = await line.wire.answered(token, "a fox")
+        other = {"member": member(4002, "ben"), **STRANGE}
+        fetched = await line.wire.press(waiting, "Fetch result", **other)
+        await line.wire.answered(fetched, "a fox")
+        line.wire.expired.add(token)
+
+        await line.wire.until(lambda: [m for m in _in(line, DM) if DONE in m.text])
+        assert DONE not in line.wire.response(fetched).text
 
 
 STRANGE = {"authorizing_integration_owners": {"1": str(ADA)}}  # only Ada has installed Easel
