@@ -41,7 +41,7 @@ PATIENCE = 120.0  # seconds; only a broken studio needs them
 
 DATA = re.compile(
     r"""[\d:.,×x\ ]*                   # shapes and sizes
-      | [\w:]+ (?:\ \w+)? \.?          # names, models, styles, ids; what administrators gave as a reason
+      | [\w:-]+ (?:\ \w+)? \.?         # names, models, styles, ids; what administrators gave as a reason
       | /[\w\ ]+                       # commands
       | [0-9A-Z]{5}-[0-9A-Z]{5}        # codes to type
     """,
