@@ -34,8 +34,7 @@ MENU: tuple[tuple[str, actions.Name], ...] = (
 
 HINT_SECONDS = 30.0  # that a hint stands in a channel
 CLOSED = (
-    "The answer is for you alone, and you take no direct messages from Easel. Ask with /imagine: then only "
-    "you see it."
+    "The answer is for you alone, and no direct message reaches you. Ask with /imagine: then only you see it."
 )
 HINT = "Say what to paint, for example: a red fox in snow. Reply to a picture of mine to change it."
 
@@ -139,14 +138,15 @@ class EaselClient(discord.AutoShardedClient):
                 await self._whisper(message, card)
             else:
                 await message.reply(**await self._sendable(message, card))
-        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+        except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
             log.warning("a message could not be answered", cause=type(error).__name__)
 
     async def _whisper(self, message: discord.Message, card: Card) -> None:
-        """By a direct message. Where none is taken, a hint that gives nothing away stands for a moment."""
+        """By a direct message. Where none arrives, a hint that gives nothing away stands for a moment."""
         try:
             await message.author.send(**await self._sendable(message, card))
-        except discord.Forbidden:
+        except discord.DiscordException as error:
+            log.info("a hint in place of a direct message", cause=str(error))
             hint = translated(Card(kind="text", body=(CLOSED,)), card.language)
             await message.reply(delete_after=HINT_SECONDS, **await self._sendable(message, hint))
 

@@ -359,11 +359,22 @@ async def test_a_mention_is_refused_by_a_direct_message(line: Line) -> None:
     assert {message.channel for message in line.wire.messages.values()} == {DM}
 
 
-async def test_where_no_direct_message_is_taken_a_hint_stands_for_a_moment(
-    line: Line, monkeypatch: pytest.MonkeyPatch
+TOO_MANY = {"code": 40003, "message": "You are opening direct messages too fast."}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("POST", rf"/channels/{DM}/messages", 403, CLOSED),
+        Fault("POST", r"/users/@me/channels", 429, TOO_MANY, {"Retry-After": "60"}),
+    ],
+    ids=["closed", "too many"],
+)
+async def test_where_no_direct_message_arrives_a_hint_stands_for_a_moment(
+    line: Line, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
     monkeypatch.setattr("bot.adapters.discord.client.HINT_SECONDS", 0.2)
-    line.wire.faults.append(Fault("POST", rf"/channels/{DM}/messages", 403, CLOSED))
+    line.wire.faults.append(fault)
 
     await line.wire.say("<@1002> explicit porn")
 
