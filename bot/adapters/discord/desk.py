@@ -126,10 +126,13 @@ class Desk:
 
     async def _come_back(self, id: str, origin: Origin) -> None:
         """Somebody fetches a result that is not there yet: the answer's token will bring it."""
-        job = await self._studio.job(id, origin.member)
-        if origins.by_token_alone(job) and job.origin.member.id == origin.member.id:
-            again = {name: origin.reply[name] for name in ("token", "expires", "message")}
-            await self._studio.reach(job, {"again": again})
+        again = {name: origin.reply[name] for name in ("token", "expires", "message")}
+        try:
+            job = await self._studio.job(id, origin.member)
+            if origins.by_token_alone(job) and job.origin.member.id == origin.member.id:
+                await self._studio.reach(job, {"again": again})
+        except (Refusal, StoreError) as error:
+            log.warning("a result is brought by its older token alone", job_id=id, cause=str(error))
 
     async def submit(self, interaction: Interaction) -> None:
         """A form that was filled in."""
