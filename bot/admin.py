@@ -35,10 +35,12 @@ from bot.policy import Rules
 from bot.settings import Settings
 from bot.store import Store
 from bot.tiers import Tiers
+from bot.words import Speech
 from engine.types import Engine, Lane, WorkerStatus
 
 NONE = "none"  # what takes a tier away
 EVERYONE = "everyone"  # the role of all who have no other
+OWN = "own"  # the language that each person has set on their side
 MOST_LINES = 100_000  # of the ledger in one file
 MOST_TERMS = 200  # of one list of a place
 SHOWN = 15  # people in the line
@@ -95,6 +97,7 @@ class Admin:
         tiers: Tiers,
         follower: Follower,
         brake: Brake,
+        speech: Speech,
         show: Callable[[Job], None],
     ) -> None:
         self._settings = settings
@@ -103,6 +106,7 @@ class Admin:
         self._tiers = tiers
         self._follower = follower
         self._brake = brake
+        self._speech = speech
         self._show = show
         self._commands: dict[str, Run] = {
             "admin status": self._status,
@@ -142,9 +146,11 @@ class Admin:
         return Asked(name, {}, origin, operator=False).line(job.id, job.state.value, after)
 
     async def load(self) -> None:
-        """Take over which places are paused."""
+        """Take over which places are paused, and in which language they are answered."""
         found = await self._store.policies()
         self._brake.places(tenant for tenant, each in found.items() if each.paused)
+        for tenant, each in found.items():
+            self._speech.place(tenant, each)
 
     # ---- the queue
 
@@ -478,7 +484,8 @@ class Admin:
 
     async def _language(self, asked: Asked) -> Card:
         if language := asked.options.get("language"):
-            after = await self._set(asked, lambda before: replace(before, language=language))
+            chosen = "" if language == OWN else language
+            after = await self._set(asked, lambda before: replace(before, language=chosen))
         else:
             after = await self._store.policy(asked.tenant)
         spoken = words.LANGUAGES.get(after.language, "the language of each person")
@@ -497,7 +504,9 @@ class Admin:
         return _card("Moderation", lines)
 
     async def _set(self, asked: Asked, change: Callable[[Policy], Policy], target: str = "") -> Policy:
-        return await self._store.change_policy(asked.tenant, change, asked.note(target))
+        after = await self._store.change_policy(asked.tenant, change, asked.note(target))
+        self._speech.place(asked.tenant, after)
+        return after
 
     # ---- records
 

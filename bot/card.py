@@ -76,6 +76,7 @@ class Card:
     private: bool = False  # only the person who asked may see it
     adult: bool = False  # for age-restricted channels alone
     files: tuple[tuple[str, bytes], ...] = ()  # name and content of files to hand over that are no pictures
+    language: str = "en"  # that its words are in; see `words`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,7 @@ class Form:
     title: str
     values: dict[str, str]  # option name → text as typed
     parent: str = ""
+    language: str = "en"  # to ask it in
 
 
 # --- words ------------------------------------------------------------------------------------------------

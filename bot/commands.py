@@ -571,7 +571,14 @@ ADMINISTRATION: tuple[Command, ...] = (
     Command(
         name="admin language",
         help="In which language Easel answers here. Without options it shows it.",
-        options=(Option(name="language", kind="text", help="English or German.", choices=("en", "de")),),
+        options=(
+            Option(
+                name="language",
+                kind="text",
+                help="English, German, or own: that of each person.",
+                choices=("en", "de", "own"),
+            ),
+        ),
         examples=("de",),
     ),
     Command(

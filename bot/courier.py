@@ -20,6 +20,7 @@ from bot.card import Card, withheld
 from bot.errors import StoreError, TryLater, Unreachable
 from bot.models import Job
 from bot.store import Store
+from bot.words import translated
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -54,8 +55,11 @@ class Courier:
     def add(self, adapter: ChatAdapter) -> None:
         self._adapters[adapter.name] = adapter
 
-    def show(self, job: Job) -> None:
-        """The job has changed: show it as it is when its message may next be edited, its end at once."""
+    def show(self, job: Job, *, anew: bool = False) -> None:
+        """The job has changed: show it as it is when its message may next be edited, its end at once.
+
+        `anew`: also when its card has not changed.
+        """
         if job.origin.surface not in self._adapters:
             return  # it stays undelivered until that surface is back
         parcel = self._parcels.get(job.id)
@@ -63,6 +67,7 @@ class Courier:
             parcel = self._parcels[job.id] = _Parcel(job, job.message, job.message)
             self._tasks[job.id] = asyncio.create_task(self._carry(parcel), name=f"courier-{job.id}")
         parcel.job = job
+        parcel.shown = None if anew else parcel.shown
         parcel.news.set()
         if job.state.ended:
             parcel.ended.set()
@@ -110,7 +115,7 @@ class Courier:
             raise Unreachable(parcel.lost)
         card = self._draw(job)
         if card.adult and not await adapter.adult(job):
-            card = withheld(card)
+            card = translated(withheld(card), card.language)
         if parcel.ref is None:
             parcel.ref = await adapter.post(job, card)
         elif card != parcel.shown:

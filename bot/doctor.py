@@ -194,7 +194,10 @@ def _discord(settings: Settings) -> Finding:
         return Finding("Discord", None, "no DISCORD_TOKEN")
     token = settings.discord_token.reveal()
     if re.fullmatch(r"[\w-]{10,}\.[\w-]{4,}\.[\w-]{20,}", token) and (id := _application(token)):
-        return Finding("Discord", True, f"the token has the right form; invite it with {_INVITE.format(id)}")
+        links = (
+            f"invite it to a server with {_INVITE.format(id)}, take it along with {_TAKE_ALONG.format(id)}"
+        )
+        return Finding("Discord", True, f"the token has the right form; {links}")
     remedy = "Copy the token again from the application's Bot page: three parts with dots between them."
     return Finding("Discord", False, "DISCORD_TOKEN is not a bot token", remedy)
 
@@ -216,6 +219,10 @@ _INVITE = (
     "https://discord.com/oauth2/authorize?client_id={}"
     f"&scope=bot+applications.commands&permissions={_PERMISSIONS}"
 )
+_TAKE_ALONG = (
+    "https://discord.com/oauth2/authorize?client_id={}&scope=applications.commands&integration_type=1"
+)
+"""For one person, wherever they are: https://discord.com/developers/docs/resources/application"""
 
 
 def _slack(settings: Settings) -> Finding:

@@ -99,6 +99,7 @@ class Follower:
         self._blobs = blobs
         self._show = show
         self._losses = 0  # workers lost that were counted
+        self._writers: set[asyncio.Task[None]] = set()  # also of jobs that were ended meanwhile
         self._writing: dict[type[EngineEvent], Callable[[Life, Any], Awaitable[None]]] = {
             Started: self._started,
             Restarted: self._restarted,
@@ -155,12 +156,11 @@ class Follower:
                 self._progress(life, event)
             else:
                 self._put(life, event)
-        await asyncio.gather(*(life.writer for life in self.lives.values() if life.writer))
+        await asyncio.gather(*self._writers)
 
     async def close(self) -> None:
         """Stop writing; what is not written is painted again after the next start."""
-        writers = [life.writer for life in self.lives.values() if life.writer]
-        writers += [self._glance] if self._glance else []
+        writers = [*self._writers, *((self._glance,) if self._glance else ())]
         for writer in writers:
             writer.cancel()
         await asyncio.gather(*writers, return_exceptions=True)
@@ -228,6 +228,8 @@ class Follower:
         life.events.append(event)
         if life.writer is None or life.writer.done():
             life.writer = asyncio.create_task(self._write(life), name=f"writer-{life.job.id}")
+            self._writers.add(life.writer)
+            life.writer.add_done_callback(self._writers.discard)
 
     async def _write(self, life: Life) -> None:
         delay = 0.25

@@ -40,6 +40,7 @@ class Origin:
     reply: dict[str, Any] = field(default_factory=dict)  # owned by the adapter (tokens, threads); JSON
     private: bool = False
     adult: bool = False  # the channel was age-restricted when this was asked
+    language: str = ""  # the person's own, as the surface reports it: one of `words.LANGUAGES`, or unknown
     seen_in: tuple[str, ...] = ()  # closed places, whose people alone may see it; empty: all of the tenant
 
     @property

@@ -147,11 +147,6 @@ class Rules:
             allowed=(*house.allowed_terms, *place.allowed_terms),
         )
 
-    @property
-    def language(self) -> str:
-        """The place's, else the house's; empty: the person's."""
-        return self._standing.place.language or self._standing.house.language
-
     def budgets(self, tenant: str, channel: str) -> tuple[Budget, ...]:
         """What the people of the house, of the place and of the channel may use together."""
         return budgets(self._standing.house, self._standing.place, tenant, channel)

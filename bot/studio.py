@@ -28,6 +28,7 @@ from bot import (
     privacy,
     prompt,
     telemetry,
+    words,
 )
 from bot.actions import Action
 from bot.adapters.base import ChatAdapter, MessageRef
@@ -52,6 +53,7 @@ from bot.settings import Settings
 from bot.store import Installations, LinkRefused, Store
 from bot.tiers import Tiers
 from bot.tiers import load as load_tiers
+from bot.words import Sayable, Speech
 from engine.errors import EngineError
 from engine.types import SEED_LIMIT, Engine, GenerationRequest, Lane, ModelInfo, Place
 
@@ -98,6 +100,7 @@ class Studio:
         self._engine = engine
         self._blobs = blobs
         self._tiers = tiers or load_tiers()
+        self._speech = Speech()
         self._courier = Courier(store, self.card)
         self._brake = Brake(engine)
         self._follower = Follower(
@@ -118,6 +121,7 @@ class Studio:
             tiers=self._tiers,
             follower=self._follower,
             brake=self._brake,
+            speech=self._speech,
             show=self._courier.show,
         )
         self._overview = Overview(
@@ -200,14 +204,25 @@ class Studio:
 
         `parent` is the job whose form is answered. Raises Refusal.
         """
-        answer = await self._answer(self._handle(command, dict(options), origin, parent))
-        return _fitting(answer, origin)
+        return await self._answer(self._handle(command, dict(options), origin, parent), origin)
 
     async def press(self, button: str, origin: Origin) -> Answer:
         """Do what a button stands for, however old its card is. Raises Refusal."""
-        return _fitting(await self._answer(self._press(button, origin)), origin)
+        return await self._answer(self._press(button, origin), origin)
 
-    async def _answer(self, work: Coroutine[Any, Any, T]) -> T:
+    async def _answer(self, work: Coroutine[Any, Any, T], origin: Origin) -> T:
+        """What came of the work, in the language of whoever is answered and fit for where they are."""
+        try:
+            answer = _fitting(await self._done(work), origin)
+        except Refusal as refusal:
+            raise self.said(refusal, origin) from refusal.__cause__
+        return answer if isinstance(answer, Receipt) else self.said(answer, origin)  # type: ignore[type-var]
+
+    def said(self, what: Sayable, origin: Origin) -> Sayable:
+        """A card, a form or a refusal in the language of the place, else in the person's own."""
+        return words.translated(what, self._speech.of(origin))
+
+    async def _done(self, work: Coroutine[Any, Any, T]) -> T:
         """Work that goes on even if the adapter stops waiting: what is admitted must reach the engine."""
         if not self._open:
             work.close()
@@ -324,7 +339,10 @@ class Studio:
         return preferred if draft.private is None else draft.private
 
     def card(self, job: Job) -> Card:
-        """The job's present card."""
+        """The job's present card, in the language of where it was asked for."""
+        return self.said(self._present(job), job.origin)
+
+    def _present(self, job: Job) -> Card:
         life = self._follower.lives.get(job.id)
         job = life.job if life else job
         match job.state:
@@ -358,6 +376,13 @@ class Studio:
     async def shared(self, job: Job, ref: MessageRef, there: Origin) -> None:
         """A result is shown in a further place: whoever is there may see it now. Raises StoreError."""
         await self._store.publish(job.id, there, ref)
+
+    async def reach(self, job: Job, reply: Mapping[str, Any]) -> None:
+        """Answer the job's person in these ways too, until it ends. Raises StoreError."""
+        reached = await self._store.reach(job.id, reply)
+        if life := self._follower.lives.get(job.id):
+            life.job = replace(life.job, origin=reached.origin)
+            self._courier.show(life.job, anew=True)
 
     async def defaults(self, origin: Origin) -> Form:
         """The person's settings as a form. Raises StoreError."""
@@ -573,7 +598,7 @@ class Studio:
         return card.history(found, search=search)
 
     async def _show(self, options: dict[str, Any], origin: Origin) -> Card:
-        return self.card(await self.job(options["job"], origin.member, origin.here))
+        return self._present(await self.job(options["job"], origin.member, origin.here))
 
     async def _quota(self, options: dict[str, Any], origin: Origin) -> Card:
         rules = await self.rules(origin.member)
@@ -642,7 +667,7 @@ class Studio:
         return card.picked(job, actions.picture(job, action.index or 0).index)
 
     async def _show_again(self, action: Action, job: Job, origin: Origin) -> Card:
-        return self.card(job)
+        return self._present(job)
 
     async def _share(self, action: Action, job: Job, origin: Origin) -> Card:
         """What to show in the place that `origin` names; once it stands there, the adapter says `shared`."""
@@ -654,7 +679,7 @@ class Studio:
             raise Refusal("Only finished pictures can be shared.", code="no_picture")
         if not (await self.rules(origin.member)).takes_channel(origin.channel):
             raise Refusal("Easel is not used in that channel. Share it in another one.", code="channel")
-        return self.card(replace(job, origin=replace(job.origin, private=False)))
+        return self._present(replace(job, origin=replace(job.origin, private=False)))
 
     async def _cancel(self, action: Action, job: Job, origin: Origin) -> Card:
         await self._check_owner(job, origin.member, "cancel")
@@ -665,7 +690,7 @@ class Studio:
         self._engine.cancel(job.id)  # only now: its own word of the end would come before the line
         if first:
             self._follower.finish(ended)
-        return self.card(ended)
+        return self._present(ended)
 
     async def _delete(self, action: Action, job: Job, origin: Origin) -> Card:
         await self._check_owner(job, origin.member, "delete")

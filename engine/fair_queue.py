@@ -24,6 +24,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from engine.types import EngineJob, Lane, Place
 
+LEVEL = 1e-6  # turns within which two stand level
+
 
 class Share:
     """One tenant's or user's part of the device."""
@@ -61,12 +63,13 @@ class Share:
 class _Waiting(Share):
     """A share that counts what waits in it."""
 
-    __slots__ = ("cost", "jobs_waiting", "turn")
+    __slots__ = ("cost", "jobs_waiting", "mean", "turn")
 
     def __init__(self, name: str, parent: Share | None = None) -> None:
         super().__init__(name, parent)
         self.jobs_waiting = 0
         self.cost = 0.0  # device-seconds waiting here
+        self.mean = 0.0  # of the jobs waiting here
         self.turn = 0  # among siblings of the same virtual time the least goes first
 
     def waiting_path(self) -> Iterator[_Waiting]:
@@ -78,6 +81,7 @@ class _Waiting(Share):
         while isinstance(share, _Waiting):
             share.jobs_waiting += jobs
             share.cost += cost
+            share.mean = max(share.cost / share.jobs_waiting, 1e-9) if share.jobs_waiting else 0.0
             share = share.parent
 
 
@@ -134,12 +138,25 @@ class _Priority(_Turns):
 class _UserLane(_Waiting):
     """One user's jobs, first come first served."""
 
-    __slots__ = ("_heap", "held", "jobs", "limit", "priority", "running", "tenant", "turns")
+    __slots__ = (
+        "_heap",
+        "held",
+        "jobs",
+        "limit",
+        "lineage",
+        "priority",
+        "running",
+        "shown",
+        "tenant",
+        "turns",
+    )
 
     def __init__(self, tenant: str, user: str, parent: _Turns, priority: _Priority) -> None:
         super().__init__(user, parent)
         self.tenant = tenant
         self.priority = priority
+        self.lineage = tuple(self.waiting_path())[::-1]  # from below the root
+        self.shown: Lane | None = None  # what people see of it, until it changes
         self.limit = 1  # jobs inside at once
         self.jobs: dict[str, EngineJob] = {}  # waiting
         self.held: dict[str, EngineJob] = {}  # waiting, but not let in
@@ -175,7 +192,22 @@ class _UserLane(_Waiting):
             self.add(self.held.pop(job_id), self.turns[job_id])
             self._tidy()
 
-    def in_order(self, jobs: Iterable[str]) -> tuple[str, ...]:
+    def show(self) -> Lane:
+        if self.shown is None:
+            self.shown = Lane(
+                tenant=self.tenant,
+                user=self.name,
+                waiting=self._in_order(self.jobs),
+                held=self._in_order(self.held),
+                running=tuple(self.running),
+                virtual_time=self.virtual_time,
+                weight=self.weight,
+                served=self.served,
+                relaxed=not self.priority.lifts,
+            )
+        return self.shown
+
+    def _in_order(self, jobs: Iterable[str]) -> tuple[str, ...]:
         return tuple(sorted(jobs, key=self.turns.__getitem__))
 
     def _leave(self, job_id: str) -> EngineJob:
@@ -211,6 +243,7 @@ class FairQueue:
         self._arrivals = itertools.count(1)
         self._arrival = asyncio.Event()
         self._settled = 0
+        self._line: tuple[Lane, ...] | None = None  # everybody, until something changes
 
     def __len__(self) -> int:
         """Waiting jobs; those held are not counted."""
@@ -339,29 +372,19 @@ class FairQueue:
     def line(self) -> tuple[Lane, ...]:
         """Everybody who waits or paints, in the order of their turns.
 
-        The relaxed come behind all others, and last who has nothing but held jobs.
+        The relaxed come behind all others, and last who has nothing but held jobs. Open pages ask all the
+        time: until something changes the answer is kept, and then only the lanes that did are drawn anew.
         """
-        lanes = [lane for lane in self._lanes(self._fast, self._relaxed) if lane.turns or lane.running]
-        lanes.sort(key=self._order_of)
-        return tuple(
-            Lane(
-                tenant=lane.tenant,
-                user=lane.name,
-                waiting=lane.in_order(lane.jobs),
-                held=lane.in_order(lane.held),
-                running=tuple(lane.running),
-                virtual_time=lane.virtual_time,
-                weight=lane.weight,
-                served=lane.served,
-                relaxed=lane.priority is self._relaxed,
-            )
-            for lane in lanes
-        )
+        if self._line is None:
+            lanes = [lane for lane in self._lanes(self._fast, self._relaxed) if lane.turns or lane.running]
+            lanes.sort(key=self._order_of)
+            self._line = tuple(lane.show() for lane in lanes)
+        return self._line
 
-    def _order_of(self, lane: _UserLane) -> tuple[bool, bool, list[tuple[float, int]]]:
-        path = reversed(list(lane.waiting_path()))
-        turns = [(share.virtual_time, share.turn) for share in path]
-        return not (lane.jobs or lane.running), lane.priority is self._relaxed, turns
+    @staticmethod
+    def _order_of(lane: _UserLane) -> tuple[float, ...]:
+        turns = (each for share in lane.lineage for each in (share.virtual_time, share.turn))
+        return not (lane.jobs or lane.running), not lane.priority.lifts, *turns
 
     def _next_priority(self) -> _Priority | None:
         if self._fast.may_enter:
@@ -435,7 +458,8 @@ class FairQueue:
         self._line_up(lane, moved=True)
 
     def _line_up(self, lane: _UserLane, *, moved: bool = False) -> None:
-        """Put the lane, then its tenant, where they belong among their siblings."""
+        """Put the lane, then its tenant, where they belong among their siblings: it has changed."""
+        lane.shown = self._line = None
         priority = lane.priority
         room = lane.limit if len(priority.inside) < priority.places else 1
         ready = bool(lane.jobs) and len(lane.running) < room
@@ -470,16 +494,22 @@ class FairQueue:
         jobs, cost = 0, 0.0
         parent = own.parent
         assert isinstance(parent, _Turns)
+        now = parent.now
         for other in parent.children.values():
             if other is own or not other.jobs_waiting:
                 continue
-            mean = max(other.cost / other.jobs_waiting, 1e-9)
-            turns = (start - max(other.virtual_time, parent.now)) * other.weight / mean
-            level = abs(turns - round(turns)) < 1e-6
-            goes_first = level and (round(turns), other.turn) < (before, own.turn)
-            ahead = round(turns) + goes_first if level else math.ceil(turns)
-            ahead = min(other.jobs_waiting, max(0, ahead))
-            jobs, cost = jobs + ahead, cost + ahead * mean
+            begins = other.virtual_time
+            turns = (start - (begins if begins > now else now)) * other.weight / other.mean
+            if turns <= -LEVEL:
+                continue  # its first job comes later
+            if turns >= other.jobs_waiting + LEVEL:
+                ahead = other.jobs_waiting
+            elif abs(turns - (whole := round(turns))) < LEVEL:
+                goes_first = whole < before or (whole == before and other.turn < own.turn)
+                ahead = min(other.jobs_waiting, whole + goes_first)
+            else:
+                ahead = math.ceil(turns)
+            jobs, cost = jobs + ahead, cost + ahead * other.mean
         return jobs, cost
 
     def _forget(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -143,6 +143,17 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
             _change(session, id, _ANY, values)
 
         await self._write(work)
+
+    async def reach(self, id: str, reply: Mapping[str, Any]) -> Job:
+        """Add to the ways in which the job's person is answered. Raises KeyError."""
+
+        def work(session: Session) -> Job:
+            origin = rows.job(session, id).origin
+            changed = {**asdict(origin), "reply": {**origin.reply, **reply}}
+            _change(session, id, _UNFINISHED, {"origin": changed})
+            return rows.job(session, id)
+
+        return await self._write(work)
 
     async def delivered(self, id: str, state: State, *, reason: str = "") -> None:
         """The job's end `state` was shown, or never can be: then `reason` says why.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import itertools
-from collections.abc import AsyncIterator, Callable, Sequence
+import re
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,10 +15,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from bot import words
 from bot.adapters.base import MessageRef
 from bot.blobs import DirectoryBlobs
-from bot.card import Button, Card
-from bot.errors import DeliveryError
+from bot.card import Button, Card, Form
+from bot.errors import DeliveryError, Refusal
 from bot.models import Job, Member, Origin, Tier
 from bot.moderation import Eyes, Unseeing
 from bot.settings import Settings
@@ -35,6 +37,49 @@ EVE = Member(tenant="test:elsewhere", id="test:eve", name="Eve", admin=True)
 SMALL = replace(MEMORY, width=64, height=64, steps=4)
 
 PATIENCE = 120.0  # seconds; only a broken studio needs them
+
+
+DATA = re.compile(
+    r"""[\d:.,×x\ ]*                   # shapes and sizes
+      | [\w:-]+ (?:\ \w+)? \.?         # names, models, styles, ids; what administrators gave as a reason
+      | /[\w\ ]+                       # commands
+      | [0-9A-Z]{5}-[0-9A-Z]{5}        # codes to type
+    """,
+    re.VERBOSE,
+)
+"""What stays as it is in every language."""
+
+
+@pytest.fixture(autouse=True)
+def spoken(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever the studio says in a scenario, it could have said in every language."""
+    heard: set[str] = set()
+    translated = words.translated
+
+    def overheard(what: Any, language: str) -> Any:
+        heard.update(_texts(what))
+        return translated(what, language)
+
+    monkeypatch.setattr(words, "translated", overheard)
+    yield
+    for language in words.LANGUAGES.keys() - {"en"}:
+        book = words.catalogue(language)
+        missing = {each for text in heard for each in book.missing(text) if not DATA.fullmatch(each)}
+        assert missing == set(), f"not in the catalogue of {language!r}"
+
+
+def _texts(what: Card | Form | Refusal) -> Iterator[str]:
+    """All that is said and is no prompt."""
+    match what:
+        case Card():
+            yield from (what.title,) if words.is_heading(what) else ()
+            yield from (*what.facts, *what.body)
+            yield from (what.bar.label,) if what.bar else ()
+            yield from (text for row in what.rows for each in row for text in (each.label, each.name))
+        case Form():
+            yield what.title
+        case Refusal():
+            yield from (what.notice, *(offer.label for offer in what.offers))
 
 
 class RecordingAdapter:

@@ -502,9 +502,7 @@ async def test_a_size_is_a_person_s_default_too(house: House) -> None:
     assert (await refused(house, both)).notice == "Give a size or an aspect ratio, not both."
 
 
-async def test_language_and_moderation_are_kept(house: House) -> None:
-    assert await admin(house, "language", language="de") == "Easel answers here in Deutsch."
-    assert (await house.studio.rules(ADA)).language == "de"
+async def test_moderation_is_kept(house: House) -> None:
     await admin(house, "moderation", strictness="strict", refuse="Rival  Brand")
     text = await admin(house, "moderation", allow="sunrise")
     assert "Strictness: strict" in text and "rival brand" in text and "sunrise" in text

@@ -22,7 +22,7 @@ from bot.moderation import Classifier, NotSeen, Seen
 from bot.settings import Settings
 from bot.store.reviews import LIMIT
 from bot.studio import Receipt
-from tests.scenario.conftest import ADA, BEN, BOSS, EVE, House, Opens, button
+from tests.scenario.conftest import ADA, BEN, BOSS, EVE, PATIENCE, House, Opens, button
 
 EXPLICIT, SAFE = Seen(explicit=0.99), Seen(explicit=0.01)
 NUDE = "a nude woman"
@@ -291,6 +291,39 @@ async def test_previews_are_looked_at_too(opened: Opens) -> None:
         await house.surface.until(job.id, "failed")
 
         assert not any(each.pictures for each in house.surface.messages[job.id])
+
+
+class Staring:
+    """Eyes that look at a picture for ever."""
+
+    busy = False
+
+    def __init__(self) -> None:
+        self.looking = 0
+        self.began = asyncio.Event()
+        self.closed_at_rest = False
+
+    async def look(self, picture: bytes) -> Seen:
+        self.looking += 1
+        self.began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.looking -= 1
+        raise AssertionError("for ever")
+
+    async def close(self) -> None:
+        self.closed_at_rest = not self.looking
+
+
+async def test_eyes_close_at_rest_also_when_a_job_ends_while_its_picture_is_looked_at(opened: Opens) -> None:
+    eyes = Staring()
+    async with opened(eyes=eyes) as house:
+        job = await house.ask("a red fox --count 1")
+        await asyncio.wait_for(eyes.began.wait(), PATIENCE)
+        await house.press(f"v1:delete:{job.id}")
+
+    assert eyes.closed_at_rest
 
 
 # ---- reports

@@ -13,7 +13,7 @@ import pytest
 
 from bot import courier as module
 from bot.adapters.base import MessageRef
-from bot.card import Card
+from bot.card import Card, CardPicture
 from bot.courier import Courier
 from bot.errors import StoreError, TryLater, Unreachable
 from bot.models import Job, Member, Origin, State
@@ -30,6 +30,7 @@ class Surface:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str]] = []
+        self.cards: list[Card] = []
         self.plan: list[Exception | None] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -52,6 +53,7 @@ class Surface:
         if self.plan and (error := self.plan.pop(0)):
             raise error
         self.sent.append((how, card.title))
+        self.cards.append(card)
         return {"key": job.id}
 
 
@@ -246,3 +248,18 @@ async def test_a_surface_that_is_off_is_owed(courier: Courier, store: Store, job
     await asyncio.sleep(0.05)
 
     assert [each.id for each in await store.undelivered()] == [job.id]
+
+
+async def test_what_a_place_does_not_show_is_told_in_the_card_s_language(
+    store: Store, job: Job, surface: Surface
+) -> None:
+    picture = CardPicture(alt="a fox", width=8, height=8, blob="b")
+    shown = Card(kind="done", title="a fox", pictures=(picture,), adult=True, language="de")
+    courier = Courier(store, lambda _: shown)
+    courier.add(surface)
+    courier.show(await ended(store, job))
+    await delivered(store, job.id)
+    await courier.close()
+
+    card = surface.cards[-1]
+    assert not card.pictures and card.body[0].startswith("Diese Bilder werden nur")

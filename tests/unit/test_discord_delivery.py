@@ -47,6 +47,7 @@ def test_what_may_pass_is_tried_again(cause: Exception) -> None:
     [
         (error(429, **{"Retry-After": "7"}), 7.0),
         (error(429), 1.0),
+        (error(429, 30046), 1.0),  # too many edits of a message older than an hour
         (error(429, **{"Retry-After": "soon"}), 1.0),
         (discord.RateLimited(42.0), 42.0),
     ],
@@ -84,6 +85,7 @@ def test_an_address_with_a_token_in_it_is_not_repeated() -> None:
         (error(404, 10015), True),
         (error(403, 50001), True),
         (error(404, 10003), True),
+        (error(400, 50083), True),
         (error(404, 10008), False),
         (error(400, 50035), False),
         (error(500), False),
@@ -91,3 +93,18 @@ def test_an_address_with_a_token_in_it_is_not_repeated() -> None:
 )
 def test_another_way_is_tried_only_where_one_is_closed(cause: discord.HTTPException, closed: bool) -> None:
     assert delivery._closed(cause) is closed
+
+
+@pytest.mark.parametrize(("old", "pause"), [(False, 2.0), (True, 20.0)])
+def test_progress_leaves_room_for_ends(old: bool, pause: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("bot.adapters.discord.delivery.time.monotonic", lambda: now)
+    nobody: Any = None
+    through = delivery.Delivery(nobody, nobody)
+
+    assert through._may_progress(1, old) and not through._may_progress(1, old)
+    assert through._may_progress(2, old), "another channel has a rate of its own"
+    now += pause - 0.1
+    assert not through._may_progress(1, old)
+    now += 0.2
+    assert through._may_progress(1, old)

@@ -62,7 +62,7 @@ def test_a_card_s_text_is_its_title_its_bar_its_facts_and_its_body() -> None:
 async def test_the_largest_card_keeps_to_the_limits() -> None:
     buttons = tuple(Button(id=f"v1:info:{n:0>80}", label="V1 subtle", name="x", icon="🎲") for n in range(5))
     pictures = tuple(CardPicture(alt="a" * 5000, width=8, height=8, blob=str(n)) for n in range(17))
-    card = Card(kind="done", title="x" * 4000, pictures=pictures, rows=(buttons,) * 5)
+    card = Card(kind="done", title="x" * 4000, pictures=pictures, rows=(buttons,) * 5, job="1a")
 
     (container,) = await components(card)
 
@@ -79,12 +79,22 @@ async def test_up_to_four_pictures_are_shown_one_by_one_and_more_as_their_grid()
     def card(count: int) -> Card:
         grid = CardPicture(alt="a fox", width=8, height=8, blob="grid")
         single = [CardPicture(alt=f"a fox, {n}", width=8, height=8, blob=f"{n}") for n in range(count)]
-        return Card(kind="done", title="a fox", pictures=(grid, *single))
+        return Card(kind="done", title="a fox", pictures=(grid, *single), job="1a")
 
-    four, many = await show(card(4), read), await show(card(16), read)
+    assert [data for _, data, _ in (await show(card(4), read)).files] == [b"0", b"1", b"2", b"3"]
+    for many in (5, 9, 16):
+        assert [data for _, data, _ in (await show(card(many), read)).files] == [b"grid"]
 
-    assert [data for _, data, _ in four.files] == [b"0", b"1", b"2", b"3"]
-    assert [data for _, data, _ in many.files] == [b"grid"]
+
+@pytest.mark.parametrize("jobs", [1, 3, 5, 10])
+async def test_a_list_shows_a_picture_of_every_job(jobs: int) -> None:
+    async def read(blob: str) -> bytes:
+        return blob.encode()
+
+    pictures = tuple(CardPicture(alt=f"prompt {n}", width=8, height=8, blob=f"{n}") for n in range(jobs))
+    listed = await show(Card(kind="text", title="Pictures", pictures=pictures), read)
+
+    assert [data for _, data, _ in listed.files] == [f"{n}".encode() for n in range(jobs)]
 
 
 async def test_pictures_are_made_to_fit_and_else_a_sentence_says_so() -> None:

@@ -130,6 +130,7 @@ def test_tokens_are_judged_by_their_form_and_never_shown(settings: Settings) -> 
     assert doctor._discord(settings).ok is None
     invited = doctor._discord(replace(settings, discord_token=DISCORD))
     assert invited.ok is True and "client_id=123456789012345678&scope=bot+app" in invited.detail
+    assert "client_id=123456789012345678&scope=applications.commands&integration_type=1" in invited.detail
     wrong = doctor._discord(replace(settings, discord_token=Secret("my-password")))
     assert fails(wrong, "is not a bot token", "three parts")
     assert "my-password" not in repr(wrong)

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.fair_queue import FairQueue, Limits, Share, StepOrder
-from engine.types import EngineJob, GenerationRequest, Place
+from engine.types import EngineJob, GenerationRequest, Lane, Place
 
 REQUEST = GenerationRequest(prompt="a fox", seed=1)
 _numbers = itertools.count()
@@ -261,6 +261,18 @@ def test_the_line_shows_everybody_in_the_order_of_their_turns() -> None:
 
 
 # --- held jobs ----------------------------------------------------------------------------------------------
+
+
+def test_the_line_is_drawn_anew_only_where_it_has_changed() -> None:
+    queue = FairQueue()
+    for user in "abc":
+        queue.put(job(user))
+    before = queue.line()
+    assert queue.line() is before
+
+    queue.put(job("b"))
+    changed = [new.user for old, new in zip(before, queue.line(), strict=True) if new is not old]
+    assert changed == ["b"]
 
 
 def test_a_held_job_lets_others_pass_and_keeps_its_turn() -> None:
@@ -520,6 +532,29 @@ def test_a_waiting_job_moves_to_another_lane_and_keeps_its_turn() -> None:
     assert not queue.move("a", "t", "ada") and not queue.move("unknown", "t", "ada")
 
 
+def drawn_anew(queue: FairQueue) -> tuple[Lane, ...]:
+    """The line, with nothing of it remembered."""
+    queue._line = None
+    for lane in queue._where.values():
+        lane.shown = None
+    return queue.line()
+
+
+def plainly_ahead(own: Any, before: int, start: float) -> tuple[int, float]:
+    """`FairQueue._ahead` as its docstring says it, looking at everybody."""
+    jobs, cost = 0, 0.0
+    for other in own.parent.children.values():
+        if other is not own and other.jobs_waiting:
+            mean = max(other.cost / other.jobs_waiting, 1e-9)
+            turns = (start - max(other.virtual_time, own.parent.now)) * other.weight / mean
+            level = abs(turns - round(turns)) < 1e-6
+            goes_first = level and (round(turns), other.turn) < (before, own.turn)
+            ahead = round(turns) + goes_first if level else math.ceil(turns)
+            ahead = min(other.jobs_waiting, max(0, ahead))
+            jobs, cost = jobs + ahead, cost + ahead * mean
+    return jobs, cost
+
+
 OPERATIONS = st.tuples(
     st.sampled_from(
         ("put", "put relaxed", "again", "take", "settle", "hold", "unhold", "relax", "move", "remove")
@@ -544,7 +579,8 @@ def test_nothing_is_lost_whatever_happens(
         target = known[choice % len(known)]
         match operation:
             case "put" | "put relaxed" | "again":
-                fresh = job(user, id=f"{number:03}", relaxed=operation == "put relaxed", cost=1 + choice)
+                relaxed = operation == "put relaxed"
+                fresh = job(user, id=f"{number:03}", relaxed=relaxed, cost=1 + choice, weight=1 + choice % 3)
                 queue.put(fresh, first=operation == "again")
                 waiting[fresh.id] = fresh
             case "take":
@@ -588,8 +624,13 @@ def test_nothing_is_lost_whatever_happens(
         assert {id for lane in line if lane.relaxed for id in (*lane.waiting, *lane.held)} == {
             id for id, each in waiting.items() if each.relaxed
         }
+        assert line == drawn_anew(queue)
         assert (len(queue), queue.held) == (len(waiting) - len(held), len(held))
-        assert all((queue.place(id) is None) is (id in held) for id in waiting)
+        places = {id: queue.place(id) for id in waiting}
+        assert all((place is None) is (id in held) for id, place in places.items())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(FairQueue, "_ahead", staticmethod(plainly_ahead))
+            assert places == {id: queue.place(id) for id in waiting}
         assert queue._fast.cost == pytest.approx(
             sum(each.cost for id, each in waiting.items() if id not in held and not each.relaxed)
         )

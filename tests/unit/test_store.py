@@ -700,3 +700,17 @@ async def test_a_database_can_be_looked_at_while_it_is_in_use(store: Store, url:
     assert facts.database.endswith(("journal wal", "journal delete"))
     with pytest.raises(KeyError):
         look_at(url + "2")
+
+
+async def test_ways_to_answer_are_added_while_a_job_lives(store: Store) -> None:
+    job = a_job()
+    job = await admitted(store, replace(job, origin=replace(job.origin, reply={"token": "1"})))
+
+    reached = await store.reach(job.id, {"again": {"token": "2"}})
+    assert reached.origin.reply == {"token": "1", "again": {"token": "2"}}
+    assert reached.origin.member == job.origin.member
+
+    await store.end(job.id, State.CANCELLED)
+    assert (await store.reach(job.id, {"again": {}})).origin.reply == reached.origin.reply
+    with pytest.raises(KeyError):
+        await store.reach("unknown", {})

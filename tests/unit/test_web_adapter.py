@@ -271,6 +271,19 @@ async def test_prompts_that_cannot_be_painted_get_one_sentence(house: WebHouse, 
     assert (await response.json())["notice"].endswith((".", "?"))
 
 
+async def test_answers_are_in_the_language_of_the_browser(house: WebHouse) -> None:
+    german = house.person("Ana")
+    german.session.headers["Accept-Language"] = "de-AT,en;q=0.5"
+    refused = await (await german.send("a fox --count 99")).json()
+    assert refused["notice"] == "Count geht von 1 bis 16; du wolltest 99."
+    queue = (await (await german.send("/queue")).json())["card"]
+    assert "Niemand wartet." in queue and ' lang="de"' in queue
+
+    await house.painted(german, "a fox --count 2")
+    page = await german.page()
+    assert 'aria-label="Leicht"' in page and ">Bearbeiten<" in page, "a message is in its asker's language"
+
+
 async def test_typed_commands_are_answered_to_the_one_who_asked(house: WebHouse) -> None:
     ana = house.person("Ana")
     await house.painted(ana, "a red fox")

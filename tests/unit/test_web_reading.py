@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from structlog.testing import capture_logs
 
 from bot.adapters.web.access import NAME_COOKIE, SESSION_COOKIE
-from bot.adapters.web.reading import moment, number
+from bot.adapters.web.reading import language, moment, number
 from tests.web import PATIENCE, WebHouse, web_house
 
 FORM = "application/x-www-form-urlencoded"
@@ -245,3 +246,19 @@ def _odd(dice: random.Random) -> tuple[str, bytes, list[bytes], bytes]:
         return "GET", target + dice.choice(TEXTS), headers, b""
     headers.append(b"Content-Type: " + dice.choice(TYPES).encode())
     return "POST", dice.choice(POSTS).encode(), headers, dice.choice(BODIES)
+
+
+@pytest.mark.parametrize(
+    ("header", "spoken"),
+    [
+        ("de-DE,de;q=0.9,en;q=0.8", "de"),
+        ("en;q=0.5, de;q=0.7", "de"),
+        ("fr, en;q=0.5, de;q=0.2", "en"),
+        ("fr, *;q=0.5", ""),
+        ("", ""),
+        ("de;q=x, en;q=0.1", "de"),
+        (";;;,,,q=1", ""),
+    ],
+)
+def test_the_first_language_that_is_asked_for_and_spoken(header: str, spoken: str) -> None:
+    assert language(make_mocked_request("GET", "/", headers={"Accept-Language": header})) == spoken

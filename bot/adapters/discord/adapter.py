@@ -57,6 +57,8 @@ class DiscordAdapter:
                     return
                 log.warning("Discord is not connected", cause=_kind(error), again_in=delay)
             finally:
+                if self._delivery:
+                    self._delivery.close()
                 self._delivery = None
             await asyncio.sleep(delay)
             delay = SHORTEST_DELAY if client.was_ready else min(LONGEST_DELAY, 2 * delay)

@@ -6,12 +6,12 @@ import re
 from functools import partial
 from typing import Any
 
+import aiohttp
 import discord
 import structlog
 from discord import app_commands
 
 from bot import actions
-from bot import card as cards
 from bot.adapters.discord import origins, vocabulary
 from bot.adapters.discord.delivery import NOBODY
 from bot.adapters.discord.desk import BROKEN, Desk, job_of, picture_of
@@ -21,6 +21,7 @@ from bot.errors import Refusal
 from bot.models import Origin
 from bot.settings import Settings
 from bot.studio import Receipt, Studio
+from bot.words import translated
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -31,6 +32,10 @@ MENU: tuple[tuple[str, actions.Name], ...] = (
 )
 """Entries of a message's menu, and the buttons that they stand for."""
 
+HINT_SECONDS = 30.0  # that a hint stands in a channel
+CLOSED = (
+    "The answer is for you alone, and no direct message reaches you. Ask with /imagine: then only you see it."
+)
 HINT = "Say what to paint, for example: a red fox in snow. Reply to a picture of mine to change it."
 
 
@@ -97,13 +102,14 @@ class EaselClient(discord.AutoShardedClient):
             if not words or words.casefold() in ("help", "/help"):
                 answer = await self._helped(words, origin)
             else:
-                options = {"prompt": words, **await self._source(message)}
-                answer = await self.desk.handle("imagine", options, origin)
+                parent = _parent(message)
+                options = {"prompt": words, **await self._source(message, parent)}
+                answer = await self.desk.handle("imagine", options, origin, parent=parent)
         except Refusal as refusal:
-            answer = cards.refused(refusal)
+            answer = self.desk.refused(refusal, origin)
         except Exception:
             log.exception("a message could not be answered", event_id=origin.event)
-            answer = cards.refused(Refusal(BROKEN))
+            answer = self.desk.refused(Refusal(BROKEN), origin)
         if isinstance(answer, Card):
             await self._say(message, answer)
 
@@ -114,28 +120,59 @@ class EaselClient(discord.AutoShardedClient):
     async def _helped(self, words: str, origin: Origin) -> Card | Receipt:
         if words:
             return await self.desk.handle("help", {}, origin)
-        return Card(kind="text", body=(HINT,))
+        return self.desk.said(Card(kind="text", body=(HINT,)), origin)
 
-    async def _source(self, message: discord.Message) -> dict[str, object]:
+    async def _source(self, message: discord.Message, parent: str) -> dict[str, object]:
         """A picture that came with the words, or the one they reply to."""
         if attached := picture_of(message):
             return {"source": await self.desk.fetch(attached)}
-        if message.reference is None or message.reference.message_id is None:
-            return {}
-        about = message.reference.resolved
-        if not isinstance(about, discord.Message):
-            return {}
-        if job := job_of(about):
-            return {"source": f"{job}:1"}
-        found = picture_of(about)
+        if parent:
+            return {"source": f"{parent}:1"}
+        found = picture_of(about) if (about := _about(message)) else None
         return {"source": await self.desk.fetch(found)} if found else {}
 
     async def _say(self, message: discord.Message, card: Card) -> None:
-        view, files = (await self.desk.shown(card, origins.limit_of(message))).message()
+        """Answer words. What is for one person's eyes never stands in a server's channel."""
         try:
-            await message.reply(view=view, files=files, mention_author=False, allowed_mentions=NOBODY)
-        except discord.HTTPException as error:
-            log.warning("a message could not be answered", cause=str(error))
+            if card.private and message.guild:
+                await self._whisper(message, card)
+            else:
+                await message.reply(**await self._sendable(message, card))
+        except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+            log.warning("a message could not be answered", cause=type(error).__name__)
+
+    async def _whisper(self, message: discord.Message, card: Card) -> None:
+        """By a direct message. Where none arrives, a hint that gives nothing away stands for a moment."""
+        try:
+            await message.author.send(**await self._sendable(message, card))
+        except discord.DiscordException as error:
+            log.info("a hint in place of a direct message", cause=str(error))
+            hint = translated(Card(kind="text", body=(CLOSED,)), card.language)
+            await message.reply(delete_after=HINT_SECONDS, **await self._sendable(message, hint))
+
+    async def _sendable(self, message: discord.Message, card: Card) -> dict[str, Any]:
+        """The card for one send. Discord makes but one message of a nonce: an event may be told twice."""
+        view, files = (await self.desk.shown(card, origins.limit_of(message))).message()
+        nonce = f"{message.id}{'-dm' if card.private else ''}"
+        return {
+            "view": view,
+            "files": files,
+            "nonce": nonce,
+            "mention_author": False,
+            "allowed_mentions": NOBODY,
+        }
+
+
+def _about(message: discord.Message) -> discord.Message | None:
+    """What it replies to, as far as it is still there."""
+    about = message.reference.resolved if message.reference else None
+    return about if isinstance(about, discord.Message) else None
+
+
+def _parent(message: discord.Message) -> str:
+    """The job whose picture it changes, or nothing."""
+    about = None if picture_of(message) else _about(message)
+    return job_of(about) if about else ""
 
 
 class Press(discord.ui.DynamicItem[discord.ui.Button[Any]], template=re.compile(r".+", re.DOTALL)):

@@ -6,33 +6,40 @@ message with its own permissions. Where it has none, the end goes to the person'
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
 import discord
 from cryptography.fernet import InvalidToken
 
+from bot import words
 from bot.actions import Action
 from bot.adapters.base import MessageRef
 from bot.adapters.discord.layout import LEAST_LIMIT, Shown, show
-from bot.adapters.discord.origins import is_adult, vault
+from bot.adapters.discord.origins import by_token_alone, is_adult, vault
 from bot.card import Button, Card, withheld
-from bot.errors import Refusal, StoreError, TryLater, Unreachable
+from bot.errors import DeliveryError, Refusal, StoreError, TryLater, Unreachable
 from bot.models import Job, State
 from bot.studio import Studio
 
 LAST_MINUTES = 3 * 60.0  # seconds before a token's end in which people get a way to fetch the result
 PROGRESS_PAUSE = 2.0  # seconds between two progress edits in a channel, which allows five in five seconds
+OLD = timedelta(minutes=55)  # from then on a channel allows only about three edits in twenty seconds
+OLD_PAUSE = 20.0  # the same for messages so old
+CLOSED_PAUSE = 60.0  # the same where Discord refused one: ten thousand refusals in ten minutes shut Easel out
 MARGIN = 20.0  # seconds before its end from which a token is not used any more
 
 # https://discord.com/developers/docs/topics/opcodes-and-status-codes
 UNKNOWN_CHANNEL, UNKNOWN_MESSAGE = 10003, 10008
 UNKNOWN_WEBHOOK, INVALID_TOKEN = 10015, 50027
 MISSING_ACCESS, MISSING_PERMISSIONS = 50001, 50013
+THREAD_ARCHIVED = 50083
 NO_DIRECT_MESSAGES, NO_COMMON_SERVER = 50007, 50278
 TOO_LARGE = 40005
 _NO_MESSAGES = "Easel may not post there, and this person takes no direct messages from it."
@@ -44,6 +51,7 @@ _REASONS = {
     NO_COMMON_SERVER: _NO_MESSAGES,
     MISSING_ACCESS: _NO_PERMISSION,
     MISSING_PERMISSIONS: _NO_PERMISSION,
+    THREAD_ARCHIVED: "the thread is archived.",
     TOO_LARGE: "the pictures are larger than Discord takes.",
 }
 
@@ -58,7 +66,8 @@ class Delivery:
     def __init__(self, client: discord.Client, studio: Studio) -> None:
         self._client = client
         self._studio = studio
-        self._paced: dict[int, float] = {}  # channel → when its next progress edit may go
+        self._paced: dict[tuple[int, bool], float] = {}  # channel, old → when its next progress edit may go
+        self._offers: dict[str, asyncio.Task[None]] = {}  # job → what gives its message a way to the result
 
     @property
     def ready(self) -> bool:
@@ -80,6 +89,7 @@ class Delivery:
 
     async def edit(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
         """Replace the card by the first way that works. Raises Unreachable or TryLater."""
+        self._plan_offer(job, ref, card)
         with _translated():
             return await self._first(self._routes(job, ref), job, ref, await self._shown(job, card))
 
@@ -93,10 +103,30 @@ class Delivery:
             return False
         return is_adult(channel)
 
+    def close(self) -> None:
+        for offer in self._offers.values():
+            offer.cancel()
+
+    def _plan_offer(self, job: Job, ref: MessageRef, card: Card) -> None:
+        """A message may stand still while its token ends, so its last edit is not left to what happens."""
+        if planned := self._offers.pop(job.id, None):
+            planned.cancel()
+        if not by_token_alone(job):
+            return
+        wait = _ends(job.origin.reply) - LAST_MINUTES - time.time()
+        if wait > 0:
+            self._offers[job.id] = asyncio.create_task(self._offer(job, ref, card, wait))
+
+    async def _offer(self, job: Job, ref: MessageRef, card: Card, wait: float) -> None:
+        await asyncio.sleep(wait)
+        del self._offers[job.id]
+        with suppress(DeliveryError):
+            await self.edit(job, ref, card)
+
     async def _shown(self, job: Job, card: Card) -> Shown:
         reply = job.origin.reply
-        if not job.state.ended and _expires_soon(reply) and (job.origin.private or not reply["open"]):
-            card = replace(card, rows=(*card.rows, (_fetch(job),)))
+        if by_token_alone(job) and time.time() > _ends(reply) - LAST_MINUTES:
+            card = replace(card, rows=(*card.rows, (_fetch(job, card.language),)))
         limit = int(reply.get("limit", LEAST_LIMIT))
         return await show(card, self._studio.picture, limit, await self._parent(job, card))
 
@@ -112,8 +142,9 @@ class Delivery:
     def _routes(self, job: Job, ref: MessageRef) -> list[Route]:
         routes: list[Route] = []
         seen = not job.origin.private or job.origin.reply.get("ephemeral")
-        if _fresh(job.origin.reply) and not ref.get("own") and seen:
-            routes.append(self._by_token)
+        if not ref.get("own") and seen:
+            routes += [self._by_token] if _fresh(job.origin.reply) else []
+            routes += [self._by_newer_token] if _fresh(job.origin.reply.get("again", {})) else []
         if ref.get("own") or (job.origin.reply.get("open") and not job.origin.private):
             routes.append(self._by_ourselves)
         if job.state.ended and job.state is not State.DELETED:
@@ -124,7 +155,7 @@ class Delivery:
         refused: discord.HTTPException | None = None
         for route in routes:
             try:
-                return await route(job, ref, shown)
+                return await self._fitting(route, job, ref, shown)
             except discord.HTTPException as error:
                 if not _closed(error):
                     raise
@@ -132,6 +163,18 @@ class Delivery:
         if refused and (job.state.ended or not ref):
             raise Unreachable(_why(refused)) from refused
         return ref  # no way at present; the end may have one
+
+    async def _fitting(self, route: Route, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
+        """One way. What an answer may hold, a message of the bot's own or a direct one perhaps may not."""
+        try:
+            return await route(job, ref, shown)
+        except discord.HTTPException as error:
+            if error.code != TOO_LARGE:
+                raise
+            smaller = await show(shown.card, self._studio.picture, LEAST_LIMIT, shown.parent)
+            if smaller.files == shown.files:
+                raise
+            return await route(job, ref, smaller)
 
     # ---- ways
 
@@ -145,26 +188,39 @@ class Delivery:
         return discord.Webhook.from_state(data, self._client._connection)
 
     async def _by_token(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
-        view, files = shown.message()
-        await self._webhook(job.origin.reply).edit_message(
-            ref["message"], view=view, attachments=files, allowed_mentions=NOBODY
-        )
+        await self._answer(job.origin.reply, ref["message"], shown)
         return ref
 
+    async def _by_newer_token(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
+        again = job.origin.reply["again"]
+        await self._answer(again, again["message"], shown)
+        return ref
+
+    async def _answer(self, reply: dict[str, Any], message: int, shown: Shown) -> None:
+        view, files = shown.message()
+        await self._webhook(reply).edit_message(
+            message, view=view, attachments=files, allowed_mentions=NOBODY
+        )
+
     async def _by_ourselves(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
-        if not job.state.ended and not self._may_progress(ref["channel"]):
+        old = datetime.now(UTC) - job.created > OLD
+        if not job.state.ended and not self._may_progress(ref["channel"], old):
             return ref
         view, files = shown.message()
         message = self._client.get_partial_messageable(ref["channel"]).get_partial_message(ref["message"])
-        await message.edit(view=view, attachments=files, allowed_mentions=NOBODY)
+        try:
+            await message.edit(view=view, attachments=files, allowed_mentions=NOBODY)
+        except (discord.Forbidden, discord.NotFound):
+            self._paced[ref["channel"], old] = time.monotonic() + CLOSED_PAUSE
+            raise
         return ref
 
-    def _may_progress(self, channel: int) -> bool:
+    def _may_progress(self, channel: int, old: bool) -> bool:
         """Whether a progress edit leaves room for ends: those of all jobs in a channel share its rate."""
         now = time.monotonic()
-        if now < self._paced.get(channel, 0.0):
+        if now < self._paced.get((channel, old), 0.0):
             return False
-        self._paced[channel] = now + PROGRESS_PAUSE
+        self._paced[channel, old] = now + (OLD_PAUSE if old else PROGRESS_PAUSE)
         return True
 
     async def _say(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
@@ -177,7 +233,7 @@ class Delivery:
 
     async def _whisper(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
         if shown.card.adult:  # a direct message is no age-restricted channel
-            shown = Shown(withheld(shown.card), ())
+            shown = Shown(words.translated(withheld(shown.card), shown.card.language), ())
         person = await self._client.create_dm(discord.Object(job.origin.reply["user"]))
         return await self._send(person, f"{job.id}-dm", shown)
 
@@ -211,21 +267,24 @@ def _fresh(reply: dict[str, Any]) -> bool:
     return bool(reply.get("token")) and time.time() < reply["expires"] - MARGIN
 
 
-def _expires_soon(reply: dict[str, Any]) -> bool:
-    return bool(reply.get("token")) and time.time() > reply["expires"] - LAST_MINUTES
+def _ends(reply: dict[str, Any]) -> float:
+    """When the last token ends."""
+    return float(reply.get("again", reply)["expires"])
 
 
-def _fetch(job: Job) -> Button:
+def _fetch(job: Job, language: str) -> Button:
     """A press brings a fresh token to a place that the bot cannot reach without one."""
-    spoken = "Show the result, once it is painted"
-    return Button(id=Action(name="show", job=job.id).id, label="Fetch result", name=spoken)
+    spoken = words.say("Show the result, once it is painted", language)
+    return Button(
+        id=Action(name="show", job=job.id).id, label=words.say("Fetch result", language), name=spoken
+    )
 
 
 def _closed(error: discord.HTTPException) -> bool:
     """Whether another way may work where this one does not."""
     if error.code == UNKNOWN_MESSAGE:
         return False
-    return error.status in (403, 404) or error.code in (INVALID_TOKEN, UNKNOWN_WEBHOOK)
+    return error.status in (403, 404) or error.code in (INVALID_TOKEN, UNKNOWN_WEBHOOK, THREAD_ARCHIVED)
 
 
 def _why(error: discord.HTTPException) -> str:

@@ -28,6 +28,7 @@ from bot.errors import Refusal, StoreError
 from bot.models import Job, Member, Origin
 from bot.settings import Settings
 from bot.studio import Answer, Receipt, Studio
+from bot.words import nearest, say
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -83,20 +84,31 @@ class Desk:
         """A command that Discord sent in a form that is not, or no longer, ours."""
         log.warning("a command was not understood", cause=str(error))
         if interaction.type is discord.InteractionType.application_command:
-            await self._reply(interaction, cards.refused(Refusal(_CHANGED)), _respond)
+            await self._refuse(interaction, Refusal(_CHANGED))
 
     async def complete(
         self, interaction: Interaction, source: Completes, typed: str
     ) -> list[tuple[str, str]]:
-        """What may follow while someone types."""
-        return await self._studio.complete(source, typed, origins.member_of(interaction))
+        """What may follow while someone types; nothing where that cannot be said at the moment."""
+        try:
+            found = await self._studio.complete(source, typed, origins.member_of(interaction))
+        except (Refusal, StoreError) as error:
+            log.info("nothing to complete with", source=source, cause=str(error))
+            return []
+        if source != "commands":  # all others are names and prompts
+            return found
+        language = nearest(str(interaction.locale)) or "en"
+        return [(value, say(label, language)) for value, label in found]
 
     async def press(self, interaction: Interaction, button: str) -> None:
         """A button of any card, however old."""
 
         async def ask(origin: Origin) -> Answer:
             async with self._door:
-                return await self._studio.press(button, origin)
+                answer = await self._studio.press(button, origin)
+                if name == "show":
+                    await self._come_back(about, origin)
+                return answer
 
         _, name, about = [*button.split(":", 2), "", ""][:3]
         if name == "edit":
@@ -111,6 +123,16 @@ class Desk:
             await self._answer(interaction, ask, self._eyes_of_words(interaction, {"prompt": about}))
         else:
             await self._answer(interaction, ask, self._eyes_of_job(interaction, about.partition(":")[0]))
+
+    async def _come_back(self, id: str, origin: Origin) -> None:
+        """Somebody fetches a result that is not there yet: the answer's token will bring it."""
+        again = {name: origin.reply[name] for name in ("token", "expires", "message")}
+        try:
+            job = await self._studio.job(id, origin.member)
+            if origins.by_token_alone(job) and job.origin.member.id == origin.member.id:
+                await self._studio.reach(job, {"again": again})
+        except (Refusal, StoreError) as error:
+            log.warning("a result is brought by its older token alone", job_id=id, cause=str(error))
 
     async def submit(self, interaction: Interaction) -> None:
         """A form that was filled in."""
@@ -253,7 +275,7 @@ class Desk:
                 card = await self._asked(ask, origins.of_interaction(interaction, message, ephemeral=private))
                 await self._conclude(interaction, card, private=private, update=update)
         except TimeoutError:
-            await self._reply(interaction, cards.refused(_BUSY), _respond)
+            await self._refuse(interaction, _BUSY)
             _note(began)
         finally:
             self._taken -= 1
@@ -273,19 +295,20 @@ class Desk:
         began = time.monotonic()
         try:
             async with asyncio.timeout(FORM_PATIENCE):
-                answer = await ask(origins.of_interaction(interaction, 0, ephemeral=True))
-            assert isinstance(answer, Form)
+                origin = origins.of_interaction(interaction, 0, ephemeral=True)
+                form = await ask(origin)
+            assert isinstance(form, Form)
             key = str(interaction.id) if str(interaction.id) in self._chosen else ""
-            await interaction.response.send_modal(forms.modal(answer, key))
+            await interaction.response.send_modal(forms.modal(self._studio.said(form, origin), key))
         except Refusal as refusal:
-            await self._reply(interaction, cards.refused(refusal), _respond)
+            await self._refuse(interaction, refusal)
         except TimeoutError:
-            await self._reply(interaction, cards.refused(_BUSY), _respond)
+            await self._refuse(interaction, _BUSY)
         except discord.HTTPException as error:
             _lost(error)
         except Exception:
             log.exception("a form could not be opened")
-            await self._reply(interaction, cards.refused(Refusal(BROKEN)), _respond)
+            await self._refuse(interaction, Refusal(BROKEN))
         _note(began)
 
     async def _asked(self, ask: Ask, origin: Origin) -> Card | None:
@@ -293,14 +316,27 @@ class Desk:
         try:
             answer = await ask(origin)
         except Refusal as refusal:
-            return cards.refused(refusal)
+            return self.refused(refusal, origin)
         except Exception:
             log.exception("an interaction failed", surface=origin.surface, event_id=origin.event)
-            return cards.refused(Refusal(BROKEN))
+            return self.refused(Refusal(BROKEN), origin)
         if isinstance(answer, Receipt):
             return None
         assert isinstance(answer, Card)
         return answer
+
+    def refused(self, refusal: Refusal, origin: Origin) -> Card:
+        """The card of a refusal, whoever said it."""
+        return self.said(cards.refused(refusal), origin)
+
+    def said(self, card: Card, origin: Origin) -> Card:
+        """A card of the surface's own words in the language of whoever is answered."""
+        return self._studio.said(card, origin)
+
+    async def _refuse(self, interaction: Interaction, refusal: Refusal) -> None:
+        """Answer what was not acknowledged yet."""
+        origin = origins.of_interaction(interaction, 0, ephemeral=True)
+        await self._reply(interaction, self.refused(refusal, origin), _respond)
 
     async def _reply(self, interaction: Interaction, card: Card, send: Send) -> None:
         view, files = (await self.shown(card, interaction.filesize_limit)).message()
@@ -346,7 +382,7 @@ async def _follow_up(interaction: Interaction, view: LayoutView, files: Files) -
 
 async def _instead(interaction: Interaction, view: LayoutView, files: Files) -> None:
     """A response that was deferred for everybody cannot become private: it is ended, then taken away."""
-    await interaction.edit_original_response(view=moment())
+    await interaction.edit_original_response(view=moment(nearest(str(interaction.locale)) or "en"))
     await _follow_up(interaction, view, files)
     await interaction.delete_original_response()
 

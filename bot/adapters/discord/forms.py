@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import discord
 from discord import ui
 
-from bot import presets, prompt
+from bot import presets, prompt, words
 from bot.card import Form
 from bot.commands import MAX_PROMPT, clip
 from bot.errors import Refusal
@@ -39,20 +40,21 @@ class Answer:
 
 def modal(form: Form, picture: str = "") -> ui.Modal:
     """The form, prefilled. It is stopped: what is sent arrives as an event."""
-    values = form.values
+    values, say = form.values, partial(words.say, language=form.language)
     made = ui.Modal(
         title=form.title[:MAX_TITLE],
         custom_id=f"v1:form:{form.parent}" + (f":{picture}" if picture else ""),
         timeout=None,
     )
-    made.add_item(_text("Prompt", "prompt", values, long=True, required=True))
-    made.add_item(_text("Negative prompt", "negative", values, "What to keep out of the picture."))
-    made.add_item(ui.Label(text="Style", component=_styles(values.get("style", ""))))
+    made.add_item(_text(say("Prompt"), "prompt", values, long=True, required=True))
+    hint = say("What to keep out of the picture.")
+    made.add_item(_text(say("Negative prompt"), "negative", values, hint))
+    made.add_item(ui.Label(text=say("Style"), component=_styles(values.get("style", ""), say("None"))))
     others = {name: value for name, value in values.items() if name not in _OWN}
-    hint = "Flags, as in --ar 16:9 --count 2 --strength 0.6"
-    made.add_item(_text("Other options", "flags", {"flags": prompt.flags(others)}, hint))
+    hint = say("Flags, as in --ar 16:9 --count 2 --strength 0.6")
+    made.add_item(_text(say("Other options"), "flags", {"flags": prompt.flags(others)}, hint))
     upload: ui.FileUpload[Any] = ui.FileUpload(custom_id="source", required=False, min_values=0, max_values=1)
-    made.add_item(ui.Label(text="Start from a picture", component=upload))
+    made.add_item(ui.Label(text=say("Start from a picture"), component=upload))
     made.stop()
     return made
 
@@ -76,11 +78,11 @@ def _text(
     return ui.Label(text=label, description=hint or None, component=field)
 
 
-def _styles(chosen: str) -> ui.Select[Any]:
+def _styles(chosen: str, none: str) -> ui.Select[Any]:
     known = list(presets.load().styles.values())
     shown = [style for style in known if style.name == chosen]
     shown += [style for style in known if style.name != chosen]
-    options = [discord.SelectOption(label="None", value=NO_STYLE, default=chosen in ("", NO_STYLE))]
+    options = [discord.SelectOption(label=none, value=NO_STYLE, default=chosen in ("", NO_STYLE))]
     options += [
         discord.SelectOption(label=style.label, value=style.name, default=style.name == chosen)
         for style in shown[:MOST_STYLES]
@@ -116,9 +118,9 @@ def _flags(typed: str) -> dict[str, str]:
     if not typed.strip():
         return {}
     said = prompt.said(prompt.parse(f"{_STAND_IN} {typed}"))
-    words = said.pop("prompt")
-    if words != _STAND_IN:
-        extra = clip(words.removeprefix(_STAND_IN).strip())
+    rest = said.pop("prompt")
+    if rest != _STAND_IN:
+        extra = clip(rest.removeprefix(_STAND_IN).strip())
         raise Refusal(f"“{extra}” is not an option. Other options are flags, as in --ar 16:9 --count 2.")
     return said
 

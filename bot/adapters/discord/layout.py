@@ -17,10 +17,12 @@ from discord import ui
 from bot import pictures
 from bot.card import Bar, Button, Card, CardPicture
 from bot.commands import clip
+from bot.words import say
 
 MAX_TEXT = 4000  # characters of all text displays of a message
 MAX_ALT = 1024
 MAX_FILES = 10
+MOST_SINGLE = 4  # pictures that a gallery shows well side by side
 MAX_LABEL = 80
 REQUEST_BYTES = 24 * 2**20  # of all files together; a request may have 25 MiB
 LEAST_LIMIT = 10 * 2**20  # bytes a file may have where Discord did not say more
@@ -55,7 +57,7 @@ class Shown:
 
 async def show(card: Card, read: Read, limit: int = LEAST_LIMIT, parent: str = "") -> Shown:
     """The card with its pictures in files of at most `limit` bytes each, and a link to its parent."""
-    chosen = _chosen(card.pictures)
+    chosen = _chosen(card)
     most = min(limit, REQUEST_BYTES // max(1, len(chosen)))
     files, note = [], ""
     for number, picture in enumerate(chosen, start=1):
@@ -71,14 +73,15 @@ async def show(card: Card, read: Read, limit: int = LEAST_LIMIT, parent: str = "
     fitting = tuple((name, data) for name, data in card.files if len(data) <= limit)
     if len(fitting) < len(card.files):
         note = _FILE_TOO_LARGE
-    return Shown(replace(card, files=fitting), tuple(files), note, parent)
+    return Shown(replace(card, files=fitting), tuple(files), say(note, card.language), parent)
 
 
-def _chosen(shown: Sequence[CardPicture]) -> Sequence[CardPicture]:
-    """Up to four single pictures, which the gallery lays out by itself; of more, the grid."""
-    if len(shown) in (3, 4, 5) and shown[0].blob and shown[0].alt != shown[1].alt:
-        return shown[1:]
-    return shown[:1] if len(shown) > MAX_FILES else shown
+def _chosen(card: Card) -> Sequence[CardPicture]:
+    """Of one job up to four single pictures, which the gallery lays out by itself, of more the grid."""
+    if card.job and len(card.pictures) > 1:
+        grid, *single = card.pictures
+        return single if len(single) <= MOST_SINGLE else [grid]
+    return card.pictures[:MAX_FILES]
 
 
 async def _content(picture: CardPicture, read: Read, limit: int) -> tuple[bytes, str]:
@@ -109,9 +112,9 @@ def view(
     return made
 
 
-def moment() -> ui.LayoutView:
+def moment(language: str) -> ui.LayoutView:
     """What stands for a moment where nothing is to stay."""
-    return view(Card(kind="text", body=("One moment.",)))
+    return view(Card(kind="text", body=(say("One moment.", language),)))
 
 
 def _button(button: Button) -> ui.Button[Any]:
@@ -137,7 +140,7 @@ def _facts(card: Card, parent: str) -> list[str]:
     facts = [escape(fact) for fact in card.facts]
     if not parent:
         return facts
-    words = facts.pop() if card.kind == "upscaled" else "from an earlier picture"
+    words = facts.pop() if card.kind == "upscaled" else say("from an earlier picture", card.language)
     return [*facts, f"[{words}]({parent})"]
 
 

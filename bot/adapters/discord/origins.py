@@ -2,7 +2,8 @@
 
 `Origin.reply` of this surface: `channel`, `user`, `limit` (bytes of a file), and either `reply_to` (a
 message) or `token`, `expires` (Unix time), `message` (the deferred response), `ephemeral`, and `open`
-(whether the bot itself is in that place). The token is a secret, so it is sealed: see `vault`.
+(whether the bot itself is in that place). `again` is the newest `token` of somebody who came back for the
+result, with its `expires` and `message`. Tokens are secrets, so they are sealed: see `vault`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import discord
 from cryptography.fernet import Fernet
 
 from bot.adapters.discord.layout import LEAST_LIMIT
-from bot.models import Member, Origin
+from bot.models import Job, Member, Origin
+from bot.words import nearest
 
 Interaction = discord.Interaction[Any]
 
@@ -60,6 +62,7 @@ def of_interaction(interaction: Interaction, message: int, *, ephemeral: bool) -
         private=ephemeral,
         adult=is_adult(interaction.channel),
         seen_in=seen_in(interaction.channel),
+        language=nearest(str(interaction.locale)),
         reply={
             "channel": interaction.channel_id,
             "user": interaction.user.id,
@@ -68,9 +71,21 @@ def of_interaction(interaction: Interaction, message: int, *, ephemeral: bool) -
             "expires": time.time() + TOKEN_SECONDS,
             "message": message,
             "ephemeral": ephemeral,
-            "open": interaction.is_guild_integration() or interaction.context.dm_channel,
+            "open": _is_open(interaction),
         },
     )
+
+
+def _is_open(interaction: Interaction) -> bool:
+    """Whether the bot itself may edit there, as it must once the token has ended."""
+    sees = interaction.is_guild_integration() and interaction.app_permissions.view_channel
+    return sees or interaction.context.dm_channel
+
+
+def by_token_alone(job: Job) -> bool:
+    """Whether nothing but a token reaches the message of a job that lives."""
+    reply = job.origin.reply
+    return not job.state.ended and bool(reply.get("token")) and (job.origin.private or not reply["open"])
 
 
 def roles_of(person: discord.User | discord.Member) -> tuple[str, ...]:
@@ -124,6 +139,7 @@ def of_message(message: discord.Message) -> Origin:
         event=str(message.id),
         adult=is_adult(message.channel),
         seen_in=seen_in(message.channel),
+        language=_language_of(message),
         reply={
             "channel": message.channel.id,
             "user": author.id,
@@ -131,6 +147,11 @@ def of_message(message: discord.Message) -> Origin:
             "reply_to": message.id,
         },
     )
+
+
+def _language_of(message: discord.Message) -> str:
+    """The server's: a message says nothing of the language that its author's Discord is in."""
+    return nearest(str(message.guild.preferred_locale)) if message.guild else ""
 
 
 def limit_of(message: discord.Message) -> int:

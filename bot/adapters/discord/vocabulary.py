@@ -13,6 +13,7 @@ from discord.app_commands import AppCommandContext, AppInstallationType, Choice,
 
 from bot import commands
 from bot.commands import Command, Completes, Option
+from bot.words import LANGUAGES
 
 MOST_TEXT = 6000  # characters a text option may have
 INSTALLS = AppInstallationType(guild=True, user=True)
@@ -151,7 +152,7 @@ def _limited(number: type[int] | type[float], option: Option) -> Any:
 
 
 def _choices(option: Option) -> list[Choice[str]]:
-    return [Choice(name=each.capitalize(), value=each) for each in option.choices]
+    return [Choice(name=LANGUAGES.get(each) or each.capitalize(), value=each) for each in option.choices]
 
 
 def _completion(option: Option, complete: Complete) -> Any:

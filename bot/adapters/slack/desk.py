@@ -406,6 +406,7 @@ class Desk:
             },
             private=asked.hidden or asked.is_direct,
             seen_in=(asked.channel,) if closed else (),
+            language=self._people.language(asked.workspace, asked.user),
         )
 
     async def _is_closed(self, asked: Asked) -> bool:

@@ -17,6 +17,7 @@ from bot.adapters.slack.errors import code_of
 from bot.adapters.slack.workspaces import Workspace, Workspaces
 from bot.errors import Refusal
 from bot.models import Member
+from bot.words import nearest
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -40,6 +41,7 @@ class _Person:
     admin: bool = False
     guest: bool = False
     external: bool = False
+    language: str = ""
 
 
 def anyone(workspace: Workspace, user: str, name: str = "") -> Member:
@@ -70,13 +72,19 @@ class People:
             guest=person.guest,
         )
 
+    def language(self, workspace: Workspace, user: str) -> str:
+        """The one that the Slack of somebody who is known is in, as far as Easel speaks it."""
+        _, person = self._known.get((workspace.team, user), (0.0, _Person("")))
+        return person.language
+
     async def _person(self, workspace: Workspace, user: str, name: str) -> _Person:
         key = (workspace.team, user)
         at, person = self._known.get(key, (0.0, _Person(name)))
         if time.monotonic() < at:
             return person
         try:
-            answer = await self._workspaces.talk(workspace.token, patient=True).users_info(user=user)
+            client = self._workspaces.talk(workspace.token, patient=True)
+            answer = await client.users_info(user=user, include_locale=True)
         except (SlackApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
             # Without an answer somebody may be anybody: a guest, who sees least.
             cause = code_of(error) if isinstance(error, SlackApiError) else type(error).__name__
@@ -123,6 +131,7 @@ def _read(user: Any, workspace: Workspace, name: str) -> _Person:
         admin=any(user.get(each) for each in ("is_admin", "is_owner", "is_primary_owner")),
         guest=bool(user.get("is_restricted") or user.get("is_ultra_restricted")),
         external=_is_external(user, workspace),
+        language=nearest(user.get("locale") or ""),
     )
 
 

@@ -15,7 +15,7 @@ from bot.adapters.web import composer
 from bot.adapters.web.hub import Change, News, Page
 from bot.adapters.web.pages import THUMBNAIL
 from bot.adapters.web.reading import number, reading, texts
-from bot.adapters.web.site import CHANNEL, Site
+from bot.adapters.web.site import Site
 from bot.adapters.web.views import picture_url
 from bot.card import Card, Form
 from bot.errors import Refusal
@@ -61,7 +61,7 @@ class Api:
         command, options = composer.typed(upload.fields.get("text", ""))
         if upload.picture:
             options["source"] = upload.picture
-        origin = self._origin(self._site.member(request), upload.fields.get("event", ""))
+        origin = self._origin(request, upload.fields.get("event", ""))
         parent = upload.fields.get("parent", "")
         answer = await self._studio.handle(command, options, origin, parent=parent)
         return self._answer(answer, origin.member)
@@ -69,7 +69,7 @@ class Api:
     async def press(self, request: web.Request) -> web.Response:
         with telemetry.ACKNOWLEDGED.labels("web").time():
             values = await texts(request)
-            origin = self._origin(self._site.member(request), values.get("event", ""))
+            origin = self._origin(request, values.get("event", ""))
             return self._answer(await self._studio.press(values.get("button", ""), origin), origin.member)
 
     async def compose(self, request: web.Request) -> web.Response:
@@ -137,10 +137,10 @@ class Api:
                 )
         return web.json_response({"accepted": True})
 
-    def _origin(self, member: Member, event: str) -> Origin:
+    def _origin(self, request: web.Request, event: str) -> Origin:
         if not EVENT.fullmatch(event):
             raise Refusal("The page is out of date. Load it again.")
-        return Origin(surface="web", member=member, channel=CHANNEL, event=f"{member.id}:{event}", reply={})
+        return self._site.origin(request, self._site.member(request), event)
 
     async def _source_url(self, source: str, me: Member) -> str:
         """Where the picture is that `--source job:2` names; nothing where it cannot be seen."""

@@ -85,7 +85,8 @@ def _errors(site: Site) -> Middleware:
         try:
             return await handler(request)
         except Refusal as refusal:
-            return _answer(site, request, 422, refusal.notice, refusal)
+            said = site.studio.said(refusal, site.origin(request, site.member(request), ""))
+            return _answer(site, request, 422, said.notice, said)
         except web.HTTPException as error:
             if error.status < 400:
                 raise

@@ -17,7 +17,7 @@ from bot.adapters.web.charts import SPANS, charts
 from bot.adapters.web.guard import NO_PAGE
 from bot.adapters.web.pages import TOO_OFTEN, picture_answer
 from bot.adapters.web.reading import form, number
-from bot.adapters.web.site import CHANNEL, Site, wants_part
+from bot.adapters.web.site import Site, wants_part
 from bot.card import Card
 from bot.errors import Refusal
 from bot.models import HOUSE, Origin
@@ -255,7 +255,7 @@ class Office:
         if not EVENT.fullmatch(event):
             raise Refusal("The page is out of date. Load it again.")
         member = self._site.access.operator(request, place)
-        return Origin(surface="web", member=member, channel=CHANNEL, event=f"{member.id}:{event}")
+        return self._site.origin(request, member, event)
 
     def _overview(self, request: web.Request) -> Overview:
         return self._studio.overview(self._origin(request, HOUSE, "overview"))

@@ -20,6 +20,7 @@ from bot.adapters.web.views import picture_url
 from bot.card import Button, Card, CardPicture
 from bot.errors import Refusal
 from bot.models import Job, Member, State
+from bot.words import translated
 
 MESSAGES = 20
 TILES = 40
@@ -275,7 +276,7 @@ def _rows(job: Job, shown: Card, index: int) -> tuple[tuple[Button, ...], ...]:
     """The buttons of one picture of a grid, then those of the whole job."""
     if shown.kind != "done":
         return shown.rows
-    return (*card.picked(job, index).rows, *shown.rows[-1:])
+    return (*translated(card.picked(job, index), shown.language).rows, *shown.rows[-1:])
 
 
 def picture_answer(body: bytes) -> web.Response:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
+
+from bot.words import nearest
 
 UNREADABLE = (
     ValueError,  # not of its format, or not of its character set
@@ -54,6 +57,18 @@ def moment(text: str) -> datetime | None:
         if when and not when.tzinfo:
             raise ValueError("a time without its zone")
         return when.astimezone(UTC) if when else None
+
+
+def language(request: web.Request) -> str:
+    """The first that the browser asks for and Easel speaks; empty where there is none."""
+    asked = (each.partition(";") for each in request.headers.get("Accept-Language", "").split(","))
+    ranked = sorted(asked, key=lambda each: -_quality(each[2]))
+    return next((found for tag, _, _ in ranked if (found := nearest(tag))), "")
+
+
+def _quality(text: str) -> float:
+    found = re.fullmatch(r"\s*q=([01](?:\.\d{0,3})?)\s*", text)
+    return float(found[1]) if found else 1.0
 
 
 def number(text: str) -> int | None:

@@ -14,6 +14,7 @@ from bot.adapters.web.assets import Asset
 from bot.adapters.web.downloads import Downloads
 from bot.adapters.web.hub import Hub
 from bot.adapters.web.line import describe, shown_jobs
+from bot.adapters.web.reading import language
 from bot.adapters.web.views import Views
 from bot.models import Member, Origin
 from bot.settings import Settings
@@ -82,6 +83,16 @@ class Site:
         }
         why, views = describe(lanes, jobs, reader)
         return {"why": why, "lanes": views, "more_lanes": len(lanes) - len(views)}
+
+    def origin(self, request: web.Request, member: Member, event: str) -> Origin:
+        """Who asks, and in which language they are answered. `event` is unique to the member's page."""
+        return Origin(
+            surface="web",
+            member=member,
+            channel=CHANNEL,
+            event=f"{member.id}:{event}",
+            language=language(request),
+        )
 
     async def quota(self, me: Member) -> dict[str, Any]:
         """What `quota.html` shows: the tier and each allowance, budget and gift."""

@@ -20,21 +20,22 @@ from bot.adapters.web.assets import Asset
 from bot.adapters.web.downloads import Link
 from bot.card import Button, Card, CardPicture
 from bot.models import Balance, Job
+from bot.words import say
 
 TEMPLATES = Path(__file__).parent / "templates"
 PLACES = (("channel", "/", "Channel"), ("line", "/line", "Line"), ("gallery", "/gallery", "Gallery"))
 BUTTON_ICONS = {
-    "Again": "again",
-    "Try again": "again",
-    "Edit": "edit",
-    "Info": "info",
-    "Delete": "bin",
-    "Report": "flag",
-    "Cancel": "close",
-    "Upscale": "enlarge",
-    "Vary (subtle)": "vary",
-    "Vary (strong)": "vary",
+    "again": "again",
+    "edit": "edit",
+    "info": "info",
+    "delete": "bin",
+    "report": "flag",
+    "cancel": "close",
+    "upscale": "enlarge",
+    "vary_subtle": "vary",
+    "vary_strong": "vary",
 }
+"""What a button does → the icon before its words."""
 QUARTERS = 4
 
 
@@ -62,7 +63,8 @@ class Views:
             spoken=spoken,
             strips=strips,
             stage=stage,
-            button_icons=BUTTON_ICONS,
+            button_icon=button_icon,
+            say=say,
             places=PLACES,
             person_url=person_url,
             review_url=review_url,
@@ -168,11 +170,15 @@ class Strip:
     caption: str = ""
 
 
-def strips(rows: Sequence[Sequence[Button]]) -> list[Strip]:
+def strips(rows: Sequence[Sequence[Button]], language: str = "en") -> list[Strip]:
     """The rows: U1 to U4 behind "Upscale", or, where there is one picture only, words in one strip."""
-    shown = [_strip(row) for row in rows]
+    shown = [_strip(row, language) for row in rows]
     alone = tuple(
-        (_words(button), button) for row in rows if len(row) == 1 for button in row if _of_one(button)
+        (_words(button, language), button)
+        for row in rows
+        if len(row) == 1
+        for button in row
+        if _of_one(button)
     )
     if alone:
         others = [
@@ -182,12 +188,14 @@ def strips(rows: Sequence[Sequence[Button]]) -> list[Strip]:
     return shown
 
 
-def _strip(row: Sequence[Button]) -> Strip:
+def _strip(row: Sequence[Button], language: str) -> Strip:
     if all(button.label.isdecimal() for button in row):
         return Strip(buttons=tuple((button.label, button) for button in row), kind="strip")
     if all(_of_one(button) for button in row):
         first_words = tuple((button.label.split()[0], button) for button in row)
-        return Strip(buttons=first_words, kind="strip", caption=row[0].name.split()[0])
+        _, _, strength = row[0].label.partition(" ")
+        caption = strength.capitalize() or say("Upscale", language)
+        return Strip(buttons=first_words, kind="strip", caption=caption)
     return Strip(buttons=tuple((button.label, button) for button in row))
 
 
@@ -196,10 +204,19 @@ def _of_one(button: Button) -> bool:
     return bool(re.match(r"[UV]\d+\b", button.label))
 
 
-def _words(button: Button) -> str:
+def _words(button: Button, language: str) -> str:
     """ "U1" → "Upscale", "V1 subtle" → "Vary (subtle)"."""
-    _, _, strength = button.label.partition(" ")
-    return f"Vary ({strength})" if strength else "Upscale"
+    words = {"upscale": "Upscale", "vary_subtle": "Vary (subtle)", "vary_strong": "Vary (strong)"}
+    return say(words[_does(button)], language)
+
+
+def button_icon(label: str, button: Button) -> str:
+    """The icon before a label of words; nothing for a number."""
+    return "" if re.match(r"[UV]?\d", label) else BUTTON_ICONS.get(_does(button), "")
+
+
+def _does(button: Button) -> str:
+    return [*button.id.split(":"), ""][1]
 
 
 def stage(card: Card) -> str:
@@ -211,5 +228,5 @@ def stage(card: Card) -> str:
 def said(card: Card) -> str:
     """The card in one sentence, for a screen reader."""
     parts = [card.title, *(card.facts[:2]), card.bar.label if card.bar else ""]
-    state = "" if card.kind == "text" else f"{card.kind.capitalize()}: "
+    state = "" if card.kind == "text" else f"{say(card.kind.capitalize(), card.language)}: "
     return state + ", ".join(part for part in parts if part)

@@ -159,6 +159,17 @@ async def test_a_channel_that_is_deleted_with_no_other_way_is_noted(connected: C
         assert "takes no direct messages" in job.reason and len(job.pictures) == 5
 
 
+async def test_where_edits_are_refused_progress_is_not_sent_again_and_again(connected: Connects) -> None:
+    async with connected(step_seconds=0.2, edit_interval=0.05) as line:
+        token = await line.started()
+        line.wire.expired.add(token)
+        line.wire.faults.append(Fault("PATCH", r"/channels/.*", 403, MISSING, times=999))
+
+        await line.ended()
+        edits = requests(line, "PATCH", f"/channels/{CHANNEL}/")
+        assert len(edits) <= 2, "one of progress, and the end"
+
+
 async def test_access_that_is_lost_while_the_token_lives_changes_nothing(connected: Connects) -> None:
     async with connected(step_seconds=0.2) as line:
         token = await line.started()
@@ -281,11 +292,11 @@ async def test_a_cancel_that_comes_too_late_says_so(connected: Connects) -> None
 
 async def test_two_clicks_on_delete_delete_once(line: Line) -> None:
     message = await line.painted(count=1)
+    job = await line.ended()
     first, second = [await line.wire.press(message, "Delete") for _ in range(2)]
 
     await line.wire.until(lambda: {first, second} <= line.wire.callbacks.keys())
-    job = await line.house.until((await line.ended(State.DELETED)).id, State.DELETED)
-    assert job.state is State.DELETED
+    assert (await line.house.until(job.id, State.DELETED)).state is State.DELETED
     await line.wire.until(lambda: message.text == "These pictures were deleted.")
 
 
@@ -335,3 +346,67 @@ async def test_a_studio_that_is_too_slow_to_ask_says_that_it_is_busy(
 
     assert (await refused(line, token)).text == "Easel is busy at the moment. Try again in a minute."
     assert await line.house.jobs() == []
+
+
+# ---- mentions, which have no private answers
+
+
+async def test_a_mention_is_refused_by_a_direct_message(line: Line) -> None:
+    await line.wire.say("<@1002> explicit porn")
+
+    answer = await line.wire.until(lambda: _of(line, "not painted here"))
+    assert answer.channel == DM and answer.nonce.endswith("-dm")
+    assert {message.channel for message in line.wire.messages.values()} == {DM}
+
+
+TOO_MANY = {"code": 40003, "message": "You are opening direct messages too fast."}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("POST", rf"/channels/{DM}/messages", 403, CLOSED),
+        Fault("POST", r"/users/@me/channels", 429, TOO_MANY, {"Retry-After": "60"}),
+    ],
+    ids=["closed", "too many"],
+)
+async def test_where_no_direct_message_arrives_a_hint_stands_for_a_moment(
+    line: Line, monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    monkeypatch.setattr("bot.adapters.discord.client.HINT_SECONDS", 0.2)
+    line.wire.faults.append(fault)
+
+    await line.wire.say("<@1002> explicit porn")
+
+    hint = await line.wire.until(lambda: _of(line, "Ask with /imagine"))
+    assert hint.channel == CHANNEL and "sexual" not in hint.text
+    await line.wire.until(lambda: hint.deleted)
+
+
+async def test_a_refused_mention_that_is_told_again_is_answered_once(line: Line) -> None:
+    await line.wire.say("<@1002> a fox --count 99")
+    await line.wire.until(lambda: _of(line, "Count can be"))
+    await line.wire.send(line.wire.last["t"], line.wire.last["d"])
+
+    sent = await line.wire.until(lambda: _two(requests(line, "POST", f"/channels/{DM}/messages")))
+    assert sent[0].json["nonce"] == sent[1].json["nonce"] and sent[1].json["enforce_nonce"]
+
+
+async def test_an_answer_that_cannot_be_given_at_all_is_let_go(line: Line) -> None:
+    line.wire.faults += [
+        Fault("POST", rf"/channels/{DM}/messages", 403, CLOSED, times=9),
+        Fault("POST", rf"/channels/{CHANNEL}/messages", 403, MISSING, times=9),
+    ]
+
+    await line.wire.say("<@1002> a fox --count 99")
+
+    await line.wire.until(lambda: requests(line, "POST", f"/channels/{CHANNEL}/messages"))
+    await line.painted("another", count=1)
+
+
+def _two(found: list[Any]) -> list[Any]:
+    return found if len(found) == 2 else []
+
+
+def _of(line: Line, text: str) -> Message | None:
+    return next((m for m in line.wire.messages.values() if text in m.text), None)

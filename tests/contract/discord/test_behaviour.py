@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import discord
 import pytest
 from PIL import Image
 
 from bot.adapters.discord.origins import vault
+from bot.errors import StoreError
 from bot.models import State
 from engine.errors import OutOfMemory
 from tests.contract.discord.conftest import Opens, Server, labels, png, said
@@ -355,18 +357,64 @@ async def test_a_reply_to_a_picture_changes_it(server: Server) -> None:
     await server.ada.send(server.channel, f"{me.mention} make it winter", reply_to=message)
 
     child = await server.ended()
-    assert (child.prompt == "make it winter" and child.request.source == job.pictures[0].blob) or (
-        child.request.source in {each.blob for each in job.pictures}
-    )
+    (first,) = [each.blob for each in job.pictures if each.index == 0]
+    assert (child.prompt, child.request.source, child.parent) == ("make it winter", first, job.id)
+    assert "from an earlier picture" in said(server.message(child))
 
 
-async def test_a_mention_that_cannot_be_painted_is_answered(server: Server) -> None:
+async def test_a_reply_with_a_picture_of_its_own_starts_from_that(server: Server) -> None:
+    job, message = await server.painted(count=1)
     me = server.client.user
     assert me
-    await server.ada.send(server.channel, f"{me.mention} a fox --count 16")
-    assert "Try --count 4." in said(server.channel.last_message)
+    mine = [("mine.png", png())]
+    await server.ada.send(server.channel, f"{me.mention} in oil", reply_to=message, attachments=mine)
 
+    child = await server.ended()
+    assert child.request.source not in {None, *(each.blob for each in job.pictures)}
+    assert child.parent is None
+
+
+async def test_a_reply_to_a_deleted_picture_says_so_in_private(server: Server) -> None:
+    job, message = await server.painted(count=1)
+    me = server.client.user
+    assert me
+    await server.house.store.delete(job.id)
+    await server.ada.send(server.channel, f"{me.mention} make it winter", reply_to=message)
+
+    assert said(server.ada.user.dm_channel.last_message) == "Those pictures were deleted."
+
+
+async def test_what_cannot_be_completed_at_the_moment_is_left_to_type(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.house.store, "jobs", _unreadable)
+
+    assert await server.ada.autocomplete(server.channel, "show", "job", "fox") == []
+
+
+async def _unreadable(*_: Any, **__: Any) -> Any:
+    raise StoreError("the disk is gone")
+
+
+async def test_a_mention_that_cannot_be_painted_is_answered_in_private(server: Server) -> None:
+    me = server.client.user
+    assert me
+    asked = await server.ada.send(server.channel, f"{me.mention} a fox --count 16")
+
+    answer = server.ada.user.dm_channel.last_message
+    assert "Try --count 4." in said(answer)
+    assert server.channel.last_message.id == asked.id, "nothing is said where others read"
+
+    await server.ada.user.click(answer, label="Make it 4")
+    job = await server.ended()
+    assert job.request.count == 4 and job.origin.member.tenant == f"discord:dm:{server.ada.id}"
+
+
+async def test_a_mention_without_words_says_what_to_do(server: Server) -> None:
+    me = server.client.user
+    assert me
     await server.ada.send(server.channel, me.mention)
+
     assert "Say what to paint" in said(server.channel.last_message)
 
 

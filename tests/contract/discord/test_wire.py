@@ -15,7 +15,7 @@ from bot.card import Card
 from bot.models import Job, State
 from tests.contract.discord.conftest import png
 from tests.contract.discord.line import DONE, Connects, Line, requests
-from tests.contract.discord.wire import ADA, CHANNEL, DM, EPHEMERAL, SPEC, Fault, Message, place
+from tests.contract.discord.wire import ADA, CHANNEL, DM, EPHEMERAL, SPEC, Fault, Message, member, place
 
 # ---- the way of a request
 
@@ -175,12 +175,16 @@ async def test_a_result_that_can_go_nowhere_says_why(connected: Connects) -> Non
         assert "takes no direct messages" in job.reason and len(job.pictures) == 5
 
 
-async def test_where_the_bot_is_not_itself_the_result_can_be_fetched(
-    connected: Connects, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "mine",
+    [{"authorizing_integration_owners": {"1": str(ADA)}}, {"app_permissions": "0"}],
+    ids=["it is not there", "it does not see the channel"],
+)
+async def test_where_the_bot_may_not_edit_itself_the_result_can_be_fetched(
+    connected: Connects, monkeypatch: pytest.MonkeyPatch, mine: dict[str, Any]
 ) -> None:
     monkeypatch.setattr("bot.adapters.discord.origins.TOKEN_SECONDS", 100.0)
     async with connected(step_seconds=0.5) as line:
-        mine = {"authorizing_integration_owners": {"1": str(ADA)}}
         data = {"id": "9", "name": "imagine", "type": 1, "options": [_text("prompt", "a fox")]}
         token = await line.wire.interact(2, data, **mine)
         waiting = await line.wire.answered(token, "a fox")
@@ -192,6 +196,53 @@ async def test_where_the_bot_is_not_itself_the_result_can_be_fetched(
         await line.wire.answered(token, DONE)
         assert "Fetch result" not in line.wire.response(token).buttons
         assert not requests(line, "PATCH", "/channels/")
+
+
+async def test_a_message_that_stands_still_gets_its_way_to_the_result_in_time(
+    connected: Connects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.adapters.discord.delivery.LAST_MINUTES", 59.0)
+    monkeypatch.setattr("bot.adapters.discord.origins.TOKEN_SECONDS", 60.0)
+    async with connected(fault=lambda job: TimeoutError()) as line:  # it hangs: no step, no news
+        token = await line.started(private=True)
+
+        await line.wire.until(lambda: "Fetch result" in line.wire.response(token).buttons)
+        assert "Cancel" in line.wire.response(token).buttons
+
+
+async def test_who_fetches_a_result_too_early_gets_it_by_the_newer_token(
+    connected: Connects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.adapters.discord.origins.TOKEN_SECONDS", 100.0)
+    async with connected(step_seconds=0.3) as line:
+        token = await line.wire.command("imagine", STRANGE, prompt="a fox", count=1)
+        waiting = await line.wire.answered(token, "a fox")
+        fetched = await line.wire.press(waiting, "Fetch result", **STRANGE)
+        await line.wire.answered(fetched, "a fox")
+        await line.wire.until(lambda: line.wire.originals.get(fetched))
+        line.wire.expired.add(token)
+
+        answer = await line.wire.answered(fetched, DONE)
+        assert answer.flags & EPHEMERAL and len(answer.attachments) == 1
+        assert not _in(line, DM) and DONE not in line.wire.response(token).text
+        job = await line.ended()
+        assert "secret-token" not in str(job.origin.reply), "tokens are sealed at rest"
+
+
+async def test_somebody_else_s_look_does_not_turn_the_result_to_them(
+    connected: Connects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.adapters.discord.origins.TOKEN_SECONDS", 100.0)
+    async with connected(step_seconds=0.3) as line:
+        token = await line.wire.command("imagine", STRANGE, prompt="a fox", count=1)
+        waiting = await line.wire.answered(token, "a fox")
+        other = {"member": member(4002, "ben"), **STRANGE}
+        fetched = await line.wire.press(waiting, "Fetch result", **other)
+        await line.wire.answered(fetched, "a fox")
+        line.wire.expired.add(token)
+
+        await line.wire.until(lambda: [m for m in _in(line, DM) if DONE in m.text])
+        assert DONE not in line.wire.response(fetched).text
 
 
 STRANGE = {"authorizing_integration_owners": {"1": str(ADA)}}  # only Ada has installed Easel
@@ -246,6 +297,30 @@ async def test_pictures_are_made_to_fit_the_place(line: Line) -> None:
     assert [each["filename"].rpartition(".")[2] for each in smaller.attachments] == ["webp"]
     assert smaller.attachments[0]["size"] <= limit
     assert none.attachments == [] and "too large for Discord here" in none.text
+
+
+async def test_what_is_too_large_for_a_direct_message_is_sent_smaller(
+    connected: Connects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A boosted server takes more than a direct message does."""
+    async with connected() as line:
+        whole = await line.painted(seed=7, count=1)
+        limit = whole.attachments[0]["size"] - 1
+        monkeypatch.setattr("bot.adapters.discord.delivery.LEAST_LIMIT", limit)
+        too_large = {"code": 40005, "message": "Request entity too large"}
+        line.wire.faults += [
+            Fault("PATCH", r"/(webhooks|channels)/.*", 403, {"code": 50001, "message": "no"}, times=999),
+            Fault("POST", rf"/channels/{DM}/messages", 413, too_large),
+        ]
+
+        await line.wire.slash("imagine", prompt="a red fox in snow", seed=7, count=1)
+
+        sent = await line.wire.until(lambda: next((m for m in _in(line, DM) if m.attachments), None))
+        assert 0 < sent.attachments[0]["size"] <= limit and (await line.ended()).reason == ""
+
+
+def _in(line: Line, channel: int) -> list[Message]:
+    return [message for message in line.wire.messages.values() if message.channel == channel]
 
 
 async def test_a_file_comes_with_its_answer(line: Line) -> None:

@@ -163,6 +163,7 @@ class Wire:
         self.slammed = 0  # gateway connections that are refused before they are one
         self.refuse: int = 0  # gateway close code to answer an identify with
         self.token_is_good = True
+        self.locale = "en-US"  # the server's
         self.url = ""
         self._ids = itertools.count(5001)
         self._sequence = itertools.count(1)
@@ -213,6 +214,7 @@ class Wire:
             "channel_id": str(CHANNEL),
             "channel": place(CHANNEL),
             "member": member(),
+            "app_permissions": str(VIEW_CHANNEL),
             "context": 0,
             "authorizing_integration_owners": {"0": str(GUILD)},
             "attachment_size_limit": MOST_BYTES,
@@ -239,7 +241,7 @@ class Wire:
         lists: Json = {key: [] for key in ("members", "threads", "emojis", "features")}
         roles = [role(GUILD, "@everyone", permissions=VIEW_CHANNEL)]
         about = guild | lists | _GUILD | {"channels": [*channels], "roles": roles}
-        await self.send("GUILD_CREATE", about)
+        await self.send("GUILD_CREATE", about | {"preferred_locale": self.locale})
 
     async def connected(self) -> None:
         """Wait until the bot has identified itself."""
@@ -565,7 +567,6 @@ _GUILD: Json = {
     "mfa_level": 0,
     "premium_tier": 0,
     "nsfw_level": 0,
-    "preferred_locale": "en-US",
     "afk_timeout": 60,
     "system_channel_flags": 0,
 }

@@ -301,7 +301,8 @@ class Api:
         user = self.users.get(call.args["user"])
         if user is None:
             raise Refused("user_not_found")
-        return {"user": self.person(user)}
+        told = self.person(user)
+        return {"user": told if call.args.get("include_locale") else told | {"locale": None}}
 
     def person(self, user: User) -> Json:
         """https://docs.slack.dev/reference/objects/user-object"""
@@ -314,7 +315,7 @@ class Api:
             "real_name": name,
             "tz": "Europe/Berlin",
             "tz_offset": 3600,
-            "locale": "en-US",
+            "locale": user.locale,
             "profile": {"real_name": name, "display_name": name, "team": user.team},
             "is_admin": user.admin,
             "is_owner": False,

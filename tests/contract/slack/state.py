@@ -36,6 +36,7 @@ class User:
     guest: bool = False
     deleted: bool = False
     team: str = TEAM
+    locale: str = "en-US"
 
 
 @dataclass

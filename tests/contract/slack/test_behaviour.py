@@ -774,3 +774,13 @@ async def test_nothing_unfurls(house: House) -> None:
 def test_a_message_knows_whom_it_pings() -> None:
     blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": "<!channel>"}}]
     assert Message("1.0", GENERAL, BOT, blocks=blocks).pings == {"<!channel>"}
+
+
+async def test_people_are_answered_in_the_language_of_their_slack(house: House) -> None:
+    house.wire.users[ADA].locale = "de-DE"
+    await house.ada.slash("/imagine Cancel")
+    job = await house.ended()
+
+    message = house.message(job)
+    assert message.shown.startswith("*Cancel*") and {"Noch einmal", "Bearbeiten"} <= set(message.labels)
+    assert job.origin.language == "de"

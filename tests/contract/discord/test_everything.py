@@ -1,0 +1,130 @@
+"""Every command and every button there is: each is acknowledged, answered, and answered with sense."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from bot import actions, commands
+from bot.adapters.discord import vocabulary
+from bot.adapters.discord.desk import BROKEN
+from bot.commands import Command, Option
+from tests.contract.discord.conftest import png
+from tests.contract.discord.line import Connects, Line
+from tests.contract.discord.wire import ADA, CHANNEL, Message, Pick, member
+
+BEN, ROLE = 4002, 7001
+MANAGER = {"member": member(permissions=1 << 5)}
+LAST = ("admin pause", "admin drain", "admin resume", "cancel", "privacy delete")
+"""Commands after which others are answered differently."""
+
+
+def option(each: Option, job: str) -> Any:
+    """A value of the kind that Discord sends."""
+    match each.kind:
+        case "person":
+            return Pick(6, BEN)
+        case "role":
+            return Pick(8, ROLE)
+        case "channel":
+            return Pick(7, CHANNEL)
+        case "boolean":
+            return False
+        case "integer":
+            return 1
+        case "number":
+            return float(each.example or 1)
+    if each.choices:
+        return each.choices[0]
+    return (
+        job if each.name == "job" else {"code": "AAAAA-BBBBB"}.get(each.name, each.example.strip('"') or "x")
+    )
+
+
+def options(command: Command, job: str) -> dict[str, Any]:
+    """All of a command's options, but for files and those that exclude another."""
+    left_out = {"size", "source", "strength"} if command.name == "imagine" else {"size"}
+    return {
+        each.name: option(each, job)
+        for each in command.options
+        if each.kind != "picture" and (each.required or each.name not in left_out)
+    }
+
+
+async def answer(line: Line, token: str) -> str:
+    """What an interaction got: the text of its answer, or the title of its form."""
+
+    def there() -> str:
+        if token in line.wire.modals:
+            return str(line.wire.modals[token]["title"])
+        found = line.wire.aside(token)
+        return found.text if found and found.text != "One moment." else ""
+
+    text: str = await line.wire.until(there)
+    assert line.wire.callbacks[token][1] < 10.0
+    return text
+
+
+async def test_every_command_is_answered(line: Line) -> None:
+    await line.painted()
+    job = await line.ended()
+    known = {each.name: each for each in (*commands.COMMANDS, vocabulary.edit())}
+    for name in (*(known.keys() - set(LAST)), *LAST):
+        files = {"source": png()} if name == "edit" else {}
+        given = options(known[name], job.id)
+        token = (
+            await line.wire.slash(name, files=files, **given)
+            if files
+            else await line.wire.command(name, MANAGER, **given)
+        )
+
+        text = await answer(line, token)
+        assert text and text != BROKEN and "changed since" not in text, name
+
+
+async def test_every_command_without_what_it_does_not_need_is_answered(line: Line) -> None:
+    for command in commands.COMMANDS:
+        if not any(each.required for each in command.options):
+            token = await line.wire.command(command.name, MANAGER)
+            text = await answer(line, token)
+            assert text and text != BROKEN, command.name
+
+
+async def test_every_button_is_answered(connected: Connects) -> None:
+    pressed: set[str] = set()
+
+    async def press(message: Message, label: str) -> str:
+        pressed.add(message.buttons[label].split(":")[1])
+        token = await line.wire.press(message, label, **MANAGER)
+        text = await answer(line, token)
+        assert text != BROKEN, label
+        return token
+
+    async with connected() as line:
+        tier = {"person": Pick(6, ADA), "tier": "team"}  # more than four pictures at once
+        await answer(line, await line.wire.command("admin tier", MANAGER, **tier))
+        done = await line.painted()
+        enlarged = await line.wire.answered(await press(done, "U1"), "4×")
+        for message in (done, enlarged):
+            for label in message.buttons.keys() - {"Delete"}:
+                await press(message, label)
+        many = await line.painted("a fox", count=8)
+        for label in ("1", "8"):
+            await press(many, label)
+        listed = await line.wire.answered(await line.wire.slash("history"), "Pictures")
+        await press(listed, "1")
+        await press(done, "Delete")
+
+        refused = await line.wire.slash("imagine", prompt="a fox", count=16)
+        await press(await line.wire.until(lambda: _with(line, refused, "Make it 8")), "Make it 8")
+        asked = await line.wire.slash("privacy delete")
+        await press(
+            await line.wire.until(lambda: _with(line, asked, "Delete everything")), "Delete everything"
+        )
+
+        elsewhere = {"share", "keep", "remove", "cancel"}  # of Slack; of reports; of jobs that still wait
+        assert pressed == set(get_args(actions.Name)) - elsewhere
+
+
+def _with(line: Line, token: str, label: str) -> Message | None:
+    message = line.wire.aside(token)
+    return message if message and label in message.buttons else None
