@@ -181,7 +181,7 @@ class Follower:
             return
         if life.progress and not adult:
             life.progress = replace(life.progress, preview=preview)
-            self._show(life.job)
+            self._show_living(life)
 
     async def _inspect(self, job: Job, picture: bytes) -> bool:
         """Whether a picture is for age-restricted channels alone. Raises Withheld, StoreError."""
@@ -222,6 +222,11 @@ class Follower:
             life.shown = place
             self._show(life.job)
 
+    def _show_living(self, life: Life) -> None:
+        """Nothing for a job that has ended while something was waited for: its end would be shown no more."""
+        if self.lives.get(life.job.id) is life:
+            self._show(life.job)
+
     # ---- writing down
 
     def _put(self, life: Life, event: EngineEvent) -> None:
@@ -254,7 +259,7 @@ class Follower:
     async def _started(self, life: Life, event: Started) -> None:
         await self._store.started(event.job)
         life.job = replace(life.job, state=State.RUNNING)
-        self._show(life.job)
+        self._show_living(life)
 
     async def _restarted(self, life: Life, event: Restarted) -> None:
         log.warning("job waits again: its worker was lost", job_id=event.job, deaths=event.deaths)
@@ -262,7 +267,7 @@ class Follower:
         life.restart()
         life.job = replace(life.job, state=State.QUEUED, deaths=event.deaths)
         self._keep_back(life)
-        self._show(life.job)
+        self._show_living(life)
 
     async def _picture(self, life: Life, event: Picture) -> None:
         if event.index in _stored(life.job):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,9 +9,10 @@ import pytest
 
 from bot import telemetry
 from bot.follower import Follower, Life, engine_job, moved
-from bot.models import Job, Member, Origin
+from bot.models import Job, Member, Origin, State
+from bot.moderation import Seen
 from engine.memory import MemoryEngine
-from engine.types import EngineJob, GenerationRequest, Place, Progress, Restarted
+from engine.types import EngineEvent, EngineJob, GenerationRequest, Place, Progress, Restarted, Started
 from tests.listener import Listener
 
 JOB = Job(
@@ -76,6 +79,48 @@ def test_the_time_left_needs_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     assert life.left is None
     life.advance(step(10))
     assert life.left == pytest.approx(5.0)  # 8 steps in 4 s, 10 to go
+
+
+class Slow:
+    """A store, and eyes, that answer when they are told to."""
+
+    busy = False
+
+    def __init__(self) -> None:
+        self.asked, self.told = asyncio.Event(), asyncio.Event()
+
+    async def _answer(self, *_: object) -> Seen:
+        self.asked.set()
+        await self.told.wait()
+        return Seen()
+
+    started = died = look = _answer
+
+
+@pytest.mark.parametrize(
+    "event",
+    [Started(job="abc"), Restarted(job="abc", deaths=1), step(1, b"a preview")],
+    ids=lambda event: type(event).__name__,
+)
+async def test_what_was_begun_before_a_job_s_end_is_not_shown_after_it(event: EngineEvent) -> None:
+    slow: Any = Slow()
+    idle: Any = None
+    shown: list[Job] = []
+    engine = MemoryEngine(lambda name: b"")
+    follower = Follower(engine=engine, store=slow, blobs=idle, show=shown.append, eyes=slow, rules=idle)
+    life = follower.lives["abc"] = Life(JOB)
+    if isinstance(event, Progress):
+        follower._progress(life, event)
+    else:
+        follower._put(life, event)
+    await slow.asked.wait()
+
+    follower.finish(ended := replace(JOB, state=State.CANCELLED))
+    slow.told.set()
+    work = [task for task in (life.writer, follower._glance) if task]
+    await asyncio.gather(*work)
+
+    assert shown[-1] is ended
 
 
 async def test_a_lost_worker_is_counted_once_however_many_jobs_it_had() -> None:
