@@ -146,16 +146,19 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_run_opens_the_web_studio_and_stops_when_told(start: Start) -> None:
+def test_run_opens_the_web_studio_and_stops_when_told(start: Start, tmp_path: Path) -> None:
     process = start("run")
     url = line_with(process.stdout, "Easel is open at ").split()[-1]
+    office = line_with(process.stdout, "administrator")
+    assert office == f"The administrator's page is {url}/admin; its password stands in data/admin.password\n"
+    made = (tmp_path / "data" / "admin.password").read_text().strip()
     with urllib.request.urlopen(url, timeout=PATIENCE) as page:
         assert page.status == 200
     second, _, err = ended(start("imagine", "a fox"))
     process.send_signal(signal.SIGTERM)
-    code, _, _ = ended(process)
+    code, out, said = ended(process)
 
-    assert code == 0
+    assert code == 0 and made and made not in out + said
     assert second == 2 and err.count("\n") == 1  # one process on one data folder
 
 
@@ -212,6 +215,14 @@ def test_a_tier_file_with_a_mistake_is_one_sentence(start: Start, tmp_path: Path
         "tiers.toml, [everyone], line 2: models = ['memroy'] cannot be used: "
         "it must be a list of memory (perhaps memory).\n"
     )
+
+
+def test_a_password_file_that_cannot_be_used_is_one_sentence(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "data" / "admin.password").mkdir(parents=True)
+
+    code, out, err = ended(start("run"))
+    assert (code, out) == (2, "")
+    assert err.startswith("data/admin.password cannot be used") and err.count("\n") == 1
 
 
 def test_a_surface_whose_module_is_absent_is_skipped(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
