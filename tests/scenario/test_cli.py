@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import re
@@ -191,6 +192,44 @@ def test_admin_works_while_easel_runs_and_when_it_does_not(start: Start, tmp_pat
     assert "gift,discord:5,gifts,600.000" in (tmp_path / "books" / "easel-ledger.csv").read_text()
 
 
+def test_quota_is_the_same_while_easel_runs_and_when_it_does_not(start: Start) -> None:
+    def quota() -> list[str]:
+        code, out, err = ended(start("quota"))
+        assert (code, err) == (0, "")
+        return re.sub(r", in [^·\n]+", "", out).splitlines()  # how long until midnight
+
+    title, facts = quota()
+    assert title == "Your allowance"
+    assert facts == (
+        "▱▱▱▱▱▱▱▱▱▱ 0 of 3600 s used today · tier Everyone · 3600 s left · about 3600 pictures · "
+        "resets at 00:00 UTC"
+    )
+    assert ended(start("imagine", "a red heart", "--count", "1", "--steps", "100"))[0] == 0
+    _, facts, job = quota()
+    assert facts.startswith("▱▱▱▱▱▱▱▱▱▱ 5 of 3600 s used today · tier Everyone · 3595 s left · ")
+    assert re.fullmatch(r"a red heart · 5 s · [0-9a-f]{12}", job)
+    assert ended(start("admin", "gift", f"cli:{getpass.getuser()}", "60"))[0] == 0
+
+    alone = quota()
+    assert alone[2] == "▱▱▱▱▱▱▱▱▱▱ Your gifts: 0 of 60 s used, stays until it is used"
+    process = start("run")
+    line_with(process.stdout, "Easel is open at ")
+    assert quota() == alone
+    assert ended(start("admin", "language", "--language", "de"))[0] == 0
+    assert quota()[0] == "Dein Kontingent"
+    process.send_signal(signal.SIGTERM)
+    assert ended(process)[0] == 0
+    assert quota()[0] == "Dein Kontingent"
+
+
+def test_quota_needs_no_worker(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise SystemExit('torch is imported')")
+
+    code, out, err = ended(start("quota", MODEL="easel-tiny"))
+    assert (code, err) == (0, "")
+    assert "3600 s left" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -241,7 +280,7 @@ def test_doctor_speaks_json(start: Start) -> None:
 def test_help_reads_well() -> None:
     text = parser().format_help()
     assert 'python -m bot imagine "a red heart" --seed 7 --count 1' in text
-    for command in ("run", "imagine", "doctor"):
+    for command in ("run", "imagine", "quota", "doctor"):
         assert re.search(rf"^    {command} +\w", text, re.MULTILINE)
 
 
