@@ -222,6 +222,13 @@ def test_quota_is_the_same_while_easel_runs_and_when_it_does_not(start: Start) -
     assert quota()[0] == "Dein Kontingent"
 
 
+def test_a_terminal_that_lacks_a_character_gets_the_others(start: Start) -> None:
+    code, out, err = ended(start("quota", PYTHONIOENCODING="ascii"))
+
+    assert (code, err) == (0, "")
+    assert "?????????? 0 of 3600 s used today ? tier Everyone" in out
+
+
 def test_quota_needs_no_worker(start: Start, tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise SystemExit('torch is imported')")
 
