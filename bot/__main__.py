@@ -1,9 +1,10 @@
-"""The command line: `python -m bot run | imagine | admin | slack | doctor`."""
+"""The command line: `python -m bot run | imagine | quota | admin | slack | doctor`."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +34,8 @@ MODEL=memory paints plain shapes without torch or a model: enough to try everyth
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. 0 is success, 1 a refusal or a failed job, 2 a mistake in the set-up."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # some terminals cannot show what people write, nor bars
     said = parser().parse_args(arguments)
     try:
         return asyncio.run(_run(said))
@@ -49,6 +52,8 @@ async def _run(said: argparse.Namespace) -> int:
     match said.command:
         case "imagine":
             return await _imagine(said, settings.load())
+        case "quota":
+            return await _quota(settings.load())
         case "admin":
             return await _admin(said, settings.load())
         case "slack":
@@ -67,6 +72,12 @@ async def _imagine(said: argparse.Namespace, settings: Settings) -> int:
     options = {option.name: getattr(said, option.name) for option in _options()}
     options["prompt"] = " ".join(said.prompt)
     return await cli.imagine(settings, options, out=said.out, as_json=said.json)
+
+
+async def _quota(settings: Settings) -> int:
+    from bot.adapters import cli
+
+    return await cli.quota(settings)
 
 
 async def _admin(said: argparse.Namespace, settings: Settings) -> int:
@@ -112,6 +123,8 @@ def parser() -> argparse.ArgumentParser:
         description="Serve until Ctrl-C. Running jobs get 30 s to end; the others wait for the next start.",
     )
     _add_imagine(verbs)
+    asked = commands.command("quota")
+    verbs.add_parser("quota", help="what you have used, and when it resets", description=asked.help)
     _add_admin(verbs)
     _add_slack(verbs)
     doctor = verbs.add_parser(

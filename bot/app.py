@@ -100,7 +100,7 @@ async def run(settings: Settings) -> None:
         serving = [asyncio.create_task(_serve(each), name=each.name) for each in adapters]
         try:
             async with control.listening(studio, settings.data_dir):
-                sys.stdout.write(f"Easel is open at {web.url}\n")
+                sys.stdout.write(f"Easel is open at {web.url}\n{web.office}\n")
                 sys.stdout.flush()
                 await stopped.wait()
             log.info("stopping", drain=DRAIN)

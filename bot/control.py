@@ -1,4 +1,4 @@
-"""The door for `python -m bot admin` into a running Easel: a Unix socket in the data folder.
+"""The door for `python -m bot admin` and `quota` into a running Easel: a Unix socket in the data folder.
 
 The running process has the database for itself, so it does what the command line asks. Whoever may write into
 the data folder runs this Easel. One line of JSON each way:
@@ -37,7 +37,7 @@ LONGEST_PATH = 100  # bytes that every system takes for a socket
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """An administrator's command from the command line."""
+    """A command from the command line: an administrator's, or `quota`."""
 
     command: str
     options: Mapping[str, object]
@@ -51,7 +51,9 @@ class Order:
 
 
 async def obey(studio: Studio, order: Order) -> Card:
-    """Raises Refusal for what is no administrator's command, or not possible."""
+    """Raises Refusal for any other command, and for what is not possible."""
+    if order.command == "quota":
+        return await studio.quota(order.origin)
     if not commands.command(order.command).admin:
         raise Refusal(f"/{order.command} is not an administrator's command.", code="unknown")
     return await studio.administer(order.command, order.options, order.origin)
@@ -67,9 +69,7 @@ async def listening(studio: Studio, folder: Path) -> AsyncIterator[None]:
         path = _path(folder)
         server = await asyncio.start_unix_server(lambda r, w: _serve(studio, r, w), sock=_bound(path))
     except OSError as error:
-        log.warning(
-            "python -m bot admin cannot reach this process: choose another DATA_DIR", cause=str(error)
-        )
+        log.warning("the command line cannot reach this process: choose another DATA_DIR", cause=str(error))
         yield
         return
     try:

@@ -65,6 +65,7 @@ async def examine(settings: Settings, *, env_file: str | Path = ".env") -> list[
         partial(_discord, settings),
         partial(_slack, settings),
         partial(_port, settings.web_host, settings.web_port),
+        partial(_administrator, settings),
         partial(_env_file, Path(env_file)),
     ]
     return await asyncio.gather(*(asyncio.to_thread(check) for check in checks))
@@ -270,10 +271,24 @@ def _port(host: str, port: int) -> Finding:
     return Finding("Web port", True, f"{name} is free")
 
 
+def _administrator(settings: Settings) -> Finding:
+    title = "Web admin"
+    if settings.web_admin_password:
+        return Finding(title, True, "the page /admin asks for WEB_ADMIN_PASSWORD")
+    if not settings.admin_password_file.is_file():
+        return Finding(title, None, "the first start makes a password for the page /admin")
+    return _own_file(title, settings.admin_password_file, "and the password of the page /admin stands there")
+
+
 def _env_file(path: Path) -> Finding:
     if not path.is_file():
         return Finding("Settings file", None, f"no {path}: every setting has its default")
+    return _own_file("Settings file", path)
+
+
+def _own_file(title: str, path: Path, what: str = "") -> Finding:
+    """A file that may hold a secret."""
     if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
         detail = f"others on this machine can read {path}"
-        return Finding("Settings file", False, detail, f"Run `chmod 600 {path}`.")
-    return Finding("Settings file", True, f"only you can read {path}")
+        return Finding(title, False, detail, f"Run `chmod 600 {path}`.")
+    return Finding(title, True, f"only you can read {path} {what}".rstrip())

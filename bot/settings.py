@@ -192,8 +192,8 @@ class Settings:
     web_port: int = setting(8000, "The port of the web studio; 0 takes any free one.", parse=whole(0, 65535))
     web_password: Secret = secret("Asked for by the web studio. Empty: only this machine can reach it.")
     web_admin_password: Secret = secret(
-        "Asked for by the administrator's page of the web studio. Empty: whoever sits at this machine is the "
-        "administrator, and with WEB_PASSWORD set there is no such page."
+        "Asked for by the administrator's page of the web studio. Empty: Easel makes one at its first start "
+        "and keeps it in admin.password in DATA_DIR."
     )
 
     model: tuple[str, ...] = setting(
@@ -272,6 +272,11 @@ class Settings:
     def slack_wanted(self) -> bool:
         """Whether there is a Slack app to be: one workspace's token, or the means to be installed."""
         return bool(self.slack_bot_token or self.slack_client_id)
+
+    @property
+    def admin_password_file(self) -> Path:
+        """Where the password of the administrator's page stands if no setting gives it."""
+        return self.data_dir / "admin.password"
 
     @property
     def max_source_bytes(self) -> int:

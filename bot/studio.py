@@ -169,7 +169,7 @@ class Studio:
     async def start(self) -> None:
         """Start the engine, and go on where the last process stopped."""
         await self._engine.start()
-        await self._warm()
+        await self.load()
         self._tasks = [
             asyncio.create_task(self._follower.run(), name="follower"),
             asyncio.create_task(self._follower.refresh(), name="refresh"),
@@ -177,6 +177,11 @@ class Studio:
         await self._recover()
         self._tasks.append(asyncio.create_task(self._keep_swept(), name="sweep"))
         self._open = True
+
+    async def load(self) -> None:
+        """Take over what the rows say of costs, pauses and languages; `start` does so too."""
+        await self._warm()
+        await self._admin.load()
 
     async def close(self, drain: float = 0.0) -> None:
         """Take nothing more, give what runs `drain` seconds; the rest runs after the next start."""
@@ -278,6 +283,10 @@ class Studio:
         """The person's tier, and what is used of its allowances, budgets and gifts. Raises StoreError."""
         rules = await self.rules(origin.member)
         return rules.tier, await self._balances(rules, origin)
+
+    async def quota(self, origin: Origin) -> Card:
+        """What `/quota` says; the studio need be loaded only. Raises Refusal, StoreError."""
+        return self.said(await self._quota({}, origin), origin)
 
     async def rules(self, member: Member) -> Rules:
         """What holds for the member in their tenant right now. Raises StoreError."""
@@ -752,7 +761,6 @@ class Studio:
 
     async def _recover(self) -> None:
         """Run again what had not ended, with the same ids and seeds; show what ended and was not shown."""
-        await self._admin.load()
         unfinished = await self._store.unfinished()
         for job in unfinished:
             if job.state is State.RUNNING:

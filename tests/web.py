@@ -26,6 +26,7 @@ from engine.memory import MEMORY, Fault, MemoryEngine
 SMALL = replace(MEMORY, width=64, height=64, steps=4)
 PATIENCE = 30.0  # seconds; only a broken studio needs them
 EVENT = "event-0000"
+ADMIN_PASSWORD = "boss"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,10 @@ class Person:
 
     async def post(self, path: str, **more: Any) -> ClientResponse:
         return await _whole(await self.session.post(path, allow_redirects=False, **more))
+
+    async def enter(self, password: str, name: str = "Ada") -> int:
+        """Log in as the administrator; the status of the answer."""
+        return (await self.post("/admin/login", data={"name": name, "password": password})).status
 
     async def do(self, command: str, there: str = "/admin", **options: str) -> str:
         """A form of the administrator's page; the page that answers it."""
@@ -124,6 +129,12 @@ class WebHouse:
         self.people.append(person)
         return person
 
+    async def admin(self, name: str = "Ada") -> Person:
+        """Somebody who has logged in as the administrator."""
+        person = self.person()
+        assert await person.enter(ADMIN_PASSWORD, name) == 303
+        return person
+
     async def painted(self, person: Person, text: str, **more: Any) -> Job:
         """A prompt that was sent, accepted and painted."""
         before = {job.id for job in await self.jobs()}
@@ -157,7 +168,7 @@ async def web_house(
     step_seconds: float = 0.0,
     fault: Fault | None = None,
     password: str = "",
-    admin_password: str = "",
+    admin_password: str = ADMIN_PASSWORD,
     **changes: Any,
 ) -> AsyncIterator[WebHouse]:
     settings = Settings(
@@ -186,5 +197,6 @@ async def web_house(
         server.cancel()
         with suppress(asyncio.CancelledError):
             await server
+        adapter.close()  # where it was never served
         await studio.close()
         await store.close()

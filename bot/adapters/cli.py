@@ -17,11 +17,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from bot import app, control, telemetry
 from bot.adapters.base import MessageRef
-from bot.card import Card
+from bot.card import Card, meter
 from bot.errors import EaselError, Refusal
 from bot.models import Job, Member, Origin, State
 from bot.settings import Settings
 from bot.studio import Receipt, Studio
+
+PLACE = "cli:local"
 
 
 class CommandLine:
@@ -105,11 +107,19 @@ async def imagine(settings: Settings, options: Mapping[str, Any], *, out: Path, 
 async def administer(
     settings: Settings, command: str, options: Mapping[str, Any], *, tenant: str, out: Path
 ) -> int:
-    """Do an administrator's command, in the Easel that runs or by ourselves. Returns the exit code.
-
-    Raises EaselError.
-    """
+    """Do an administrator's command. Returns the exit code. Raises EaselError."""
     order = control.Order(command=command, options=options, tenant=tenant, name=_user())
+    return await _obeyed(settings, order, out)
+
+
+async def quota(settings: Settings) -> int:
+    """Say what the person at the terminal used and may use. Returns the exit code. Raises EaselError."""
+    order = control.Order(command="quota", options={}, tenant=PLACE, name=_user())
+    return await _obeyed(settings, order, Path())
+
+
+async def _obeyed(settings: Settings, order: control.Order, out: Path) -> int:
+    """By the Easel that runs, or by ourselves."""
     try:
         card = await control.ask(settings.data_dir, order) or await _alone(settings, order)
     except Refusal as refusal:
@@ -125,11 +135,12 @@ async def administer(
 async def _alone(settings: Settings, order: control.Order) -> Card:
     telemetry.set_up(replace(settings, log_level="error"))
     async with app.opened(settings) as studio:
+        await studio.load()
         return await control.obey(studio, order)
 
 
 def _say(card: Card) -> None:
-    bar = [card.bar.label] if card.bar else []
+    bar = [f"{meter(card.bar.done)} {card.bar.label}"] if card.bar else []
     lines = (card.title, " · ".join((*bar, *card.facts)), *card.body)
     sys.stdout.writelines(f"{line}\n" for line in lines if line)
 
@@ -143,7 +154,7 @@ def _user() -> str:
 
 def _origin() -> Origin:
     user = _user()
-    member = Member(tenant="cli:local", id=f"cli:{user}", name=user, admin=True)
+    member = Member(tenant=PLACE, id=f"cli:{user}", name=user, admin=True)
     return Origin(surface="cli", member=member, channel="terminal", event=secrets.token_hex(8))
 
 

@@ -122,6 +122,9 @@ async def test_one_person_plays_two_and_both_get_their_turns(house: WebHouse, vi
     await expect(lanes).to_have_count(2)
     await expect(page.locator(".lane.next")).to_contain_text("Ben")
     await expect(page.locator(".why")).to_contain_text("Ben is next")
+    await page.get_by_role("button", name="You are Ben").click()
+    await page.get_by_role("button", name="Ana", exact=True).click()  # only her own job is hers to cancel
+    await expect(page.get_by_role("button", name="You are Ana")).to_be_visible()
     await page.get_by_role("link", name="Channel", exact=True).click()
     first = page.locator(".message", has_text="a first fox")
     await first.get_by_role("button", name="Cancel").click()
@@ -131,8 +134,6 @@ async def test_one_person_plays_two_and_both_get_their_turns(house: WebHouse, vi
 
     jobs = sorted(await house.jobs(), key=lambda job: job.started or job.created)
     assert [job.prompt for job in jobs] == ["a first fox", "a whale", "a second fox"]
-    await page.get_by_role("button", name="You are Ben").click()
-    await expect(page.get_by_role("button", name="Ana", exact=True)).to_be_visible()
 
 
 async def test_a_refusal_keeps_the_words_and_its_offer_is_a_press_away(visit: OpenPage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import re
@@ -146,16 +147,19 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_run_opens_the_web_studio_and_stops_when_told(start: Start) -> None:
+def test_run_opens_the_web_studio_and_stops_when_told(start: Start, tmp_path: Path) -> None:
     process = start("run")
     url = line_with(process.stdout, "Easel is open at ").split()[-1]
+    office = line_with(process.stdout, "administrator")
+    assert office == f"The administrator's page is {url}/admin; its password stands in data/admin.password\n"
+    made = (tmp_path / "data" / "admin.password").read_text().strip()
     with urllib.request.urlopen(url, timeout=PATIENCE) as page:
         assert page.status == 200
     second, _, err = ended(start("imagine", "a fox"))
     process.send_signal(signal.SIGTERM)
-    code, _, _ = ended(process)
+    code, out, said = ended(process)
 
-    assert code == 0
+    assert code == 0 and made and made not in out + said
     assert second == 2 and err.count("\n") == 1  # one process on one data folder
 
 
@@ -188,6 +192,51 @@ def test_admin_works_while_easel_runs_and_when_it_does_not(start: Start, tmp_pat
     assert "gift,discord:5,gifts,600.000" in (tmp_path / "books" / "easel-ledger.csv").read_text()
 
 
+def test_quota_is_the_same_while_easel_runs_and_when_it_does_not(start: Start) -> None:
+    def quota() -> list[str]:
+        code, out, err = ended(start("quota"))
+        assert (code, err) == (0, "")
+        return re.sub(r", in [^·\n]+", "", out).splitlines()  # how long until midnight
+
+    title, facts = quota()
+    assert title == "Your allowance"
+    assert facts == (
+        "▱▱▱▱▱▱▱▱▱▱ 0 of 3600 s used today · tier Everyone · 3600 s left · about 3600 pictures · "
+        "resets at 00:00 UTC"
+    )
+    assert ended(start("imagine", "a red heart", "--count", "1", "--steps", "100"))[0] == 0
+    _, facts, job = quota()
+    assert facts.startswith("▱▱▱▱▱▱▱▱▱▱ 5 of 3600 s used today · tier Everyone · 3595 s left · ")
+    assert re.fullmatch(r"a red heart · 5 s · [0-9a-f]{12}", job)
+    assert ended(start("admin", "gift", f"cli:{getpass.getuser()}", "60"))[0] == 0
+
+    alone = quota()
+    assert alone[2] == "▱▱▱▱▱▱▱▱▱▱ Your gifts: 0 of 60 s used, stays until it is used"
+    process = start("run")
+    line_with(process.stdout, "Easel is open at ")
+    assert quota() == alone
+    assert ended(start("admin", "language", "--language", "de"))[0] == 0
+    assert quota()[0] == "Dein Kontingent"
+    process.send_signal(signal.SIGTERM)
+    assert ended(process)[0] == 0
+    assert quota()[0] == "Dein Kontingent"
+
+
+def test_a_terminal_that_lacks_a_character_gets_the_others(start: Start) -> None:
+    code, out, err = ended(start("quota", PYTHONIOENCODING="ascii"))
+
+    assert (code, err) == (0, "")
+    assert "?????????? 0 of 3600 s used today ? tier Everyone" in out
+
+
+def test_quota_needs_no_worker(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise SystemExit('torch is imported')")
+
+    code, out, err = ended(start("quota", MODEL="easel-tiny"))
+    assert (code, err) == (0, "")
+    assert "3600 s left" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -214,6 +263,14 @@ def test_a_tier_file_with_a_mistake_is_one_sentence(start: Start, tmp_path: Path
     )
 
 
+def test_a_password_file_that_cannot_be_used_is_one_sentence(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "data" / "admin.password").mkdir(parents=True)
+
+    code, out, err = ended(start("run"))
+    assert (code, out) == (2, "")
+    assert err.startswith("data/admin.password cannot be used") and err.count("\n") == 1
+
+
 def test_a_surface_whose_module_is_absent_is_skipped(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     from bot import app
     from bot.settings import Secret, Settings
@@ -230,7 +287,7 @@ def test_doctor_speaks_json(start: Start) -> None:
 def test_help_reads_well() -> None:
     text = parser().format_help()
     assert 'python -m bot imagine "a red heart" --seed 7 --count 1' in text
-    for command in ("run", "imagine", "doctor"):
+    for command in ("run", "imagine", "quota", "doctor"):
         assert re.search(rf"^    {command} +\w", text, re.MULTILINE)
 
 

@@ -36,6 +36,9 @@ class Recorder:
             raise self.answer
         return self.answer
 
+    async def quota(self, origin: Origin) -> Card:
+        return await self.administer("quota", {}, origin)
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -98,9 +101,17 @@ async def test_a_refusal_comes_back_and_no_error_shows_itself(folder: Path) -> N
             await control.ask(folder, STATUS)
 
 
-async def test_only_administrators_commands_come_through(folder: Path) -> None:
+async def test_somebody_s_allowance_is_asked_for_as_theirs(folder: Path) -> None:
+    order = Order(command="quota", options={}, tenant="cli:local", name="ada")
+    async with running(folder, Card(kind="text", title="Your allowance")) as studio:
+        assert await control.ask(folder, order) == Card(kind="text", title="Your allowance")
+    ((name, _, origin),) = studio.asked
+    assert (name, origin.member.id, origin.member.tenant) == ("quota", "cli:ada", "cli:local")
+
+
+async def test_no_other_command_comes_through(folder: Path) -> None:
     async with running(folder, Card(kind="text")) as studio:
-        for name in ("imagine", "quota", "admin nothing", ""):
+        for name in ("imagine", "privacy delete", "admin nothing", ""):
             with pytest.raises(Refusal):
                 await control.ask(folder, Order(command=name, options={}, tenant=HOUSE, name="root"))
         assert studio.asked == []

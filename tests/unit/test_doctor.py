@@ -181,6 +181,20 @@ def test_a_settings_file_that_others_can_read_is_found(tmp_path: Path) -> None:
     assert doctor._env_file(path).ok is True
 
 
+def test_the_administrator_s_password_is_found_and_never_said(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    path = settings.admin_password_file
+    assert doctor._administrator(settings).ok is None
+    path.write_text("hunter2")
+    path.chmod(0o644)
+    assert fails(doctor._administrator(settings), "others", f"chmod 600 {path}")
+    path.chmod(0o600)
+    found = doctor._administrator(settings)
+    assert found.ok and str(path) in found.detail and "hunter2" not in found.detail
+    given = doctor._administrator(replace(settings, web_admin_password=Secret("hunter2")))
+    assert given.ok and "WEB_ADMIN_PASSWORD" in given.detail and "hunter2" not in given.detail
+
+
 def test_findings_are_rendered_for_people_and_for_programs() -> None:
     findings = [Finding("Disk", True, "9 GB free"), Finding("Web port", False, "in use", "Set WEB_PORT.")]
     assert doctor.render(findings).splitlines() == [

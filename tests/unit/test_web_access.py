@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -18,8 +20,10 @@ from bot.adapters.web.access import (
     Attempts,
     clean_name,
     load_key,
+    load_password,
     slug,
 )
+from bot.errors import EaselError
 
 
 @given(st.text(max_size=80))
@@ -70,6 +74,10 @@ def test_attempts_are_forgotten_with_time_and_with_too_many_addresses() -> None:
     assert crowded.exhausted("3")
 
 
+def an_access(password: str = "secret", key: bytes = b"k" * 32, **changes: Any) -> Access:
+    return Access(password, "boss", key, **changes)
+
+
 def signed_in(access: Access) -> str:
     response = web.Response()
     access.sign_in(make_mocked_request("POST", "/login"), response)
@@ -83,7 +91,7 @@ def comes_in(access: Access, session: str) -> bool:
 
 def test_a_session_holds_for_a_while_and_cannot_be_made_up() -> None:
     now = 1_000_000.0
-    access = Access("secret", b"k" * 32, clock=lambda: now)
+    access = an_access(clock=lambda: now)
     session = signed_in(access)
     expires, _, signature = session.partition(".")
 
@@ -96,7 +104,7 @@ def test_a_session_holds_for_a_while_and_cannot_be_made_up() -> None:
 
 
 def test_a_password_of_odd_bytes_opens_nothing() -> None:
-    access = Access("sécret")
+    access = an_access("sécret")
 
     assert access.opens("sécret")
     assert not access.opens("\udcff")
@@ -120,26 +128,26 @@ def test_a_password_of_odd_bytes_opens_nothing() -> None:
 def test_without_a_password_this_machine_alone_is_known(host: str, known: bool) -> None:
     request = make_mocked_request("GET", "/", headers={"Host": host})
 
-    assert Access("").knows_host(request) is known
-    assert Access("secret").knows_host(request)
+    assert an_access("").knows_host(request) is known
+    assert an_access().knows_host(request)
 
 
 def test_the_configured_host_is_known() -> None:
     request = make_mocked_request("GET", "/", headers={"Host": "studio.test:8000"})
 
-    assert Access("", host="Studio.test").knows_host(request)
+    assert an_access("", host="Studio.test").knows_host(request)
 
 
 def test_another_password_or_key_ends_all_sessions() -> None:
-    session = signed_in(Access("secret", b"k" * 32))
+    session = signed_in(an_access())
 
-    assert comes_in(Access("secret", b"k" * 32), session)
-    assert not comes_in(Access("changed", b"k" * 32), session)
-    assert not comes_in(Access("secret", b"x" * 32), session)
+    assert comes_in(an_access(), session)
+    assert not comes_in(an_access("changed"), session)
+    assert not comes_in(an_access(key=b"x" * 32), session)
 
 
 def test_the_session_cookie_is_secure_behind_https_only() -> None:
-    access = Access("secret", b"k" * 32)
+    access = an_access()
     response = web.Response()
     access.sign_in(make_mocked_request("POST", "/", headers={"X-Forwarded-Proto": "https"}), response)
     cookie = response.cookies[SESSION_COOKIE]
@@ -147,8 +155,37 @@ def test_the_session_cookie_is_secure_behind_https_only() -> None:
     assert cookie["secure"] and cookie["httponly"] and cookie["samesite"] == "Strict"
 
 
-def test_the_key_is_made_once_and_for_its_owner(tmp_path: Path) -> None:
-    path = tmp_path / "data" / "web.key"
+@pytest.mark.parametrize(("load", "least"), [(load_key, 32), (load_password, 24)])
+@pytest.mark.parametrize("left", [None, "", "\n"])
+def test_a_secret_is_made_once_and_for_its_owner(
+    tmp_path: Path, load: Callable[[Path], bytes | str], least: int, left: str | None
+) -> None:
+    path = tmp_path / "data" / "secret"
+    if left is not None:  # by a process that was killed, or by hand: it must open nothing
+        path.parent.mkdir()
+        path.write_text(left)
+    made = load(path)
 
-    assert load_key(path) == load_key(path)
+    assert len(made) >= least
+    assert load(path) == made
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [each.name for each in path.parent.iterdir()] == ["secret"]
+    assert load(path.with_name("another")) != made
+
+
+def test_a_password_written_by_hand_holds(tmp_path: Path) -> None:
+    path = tmp_path / "admin.password"
+    path.write_text(" my own pässword \r\n", encoding="utf-8")
+
+    assert load_password(path) == "my own pässword"
+
+
+def test_a_password_file_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "admin.password"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(EaselError, match="is not text: remove it"):
+        load_password(path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(EaselError, match="cannot be used"):
+        load_password(path)

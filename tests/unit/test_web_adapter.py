@@ -438,7 +438,7 @@ async def test_a_name_is_switched(house: WebHouse) -> None:
     job = await house.painted(person, "a fox")
 
     assert (job.origin.member.name, job.origin.member.id) == ("Ben B", "web:ben-b")
-    assert job.origin.member.admin
+    assert not job.origin.member.admin
     assert (await person.post("/name", data={"name": "x", "next": "//evil.example"})).headers[
         "Location"
     ] == "/"

@@ -6,15 +6,19 @@ import csv
 import html
 import io
 import re
+import stat
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from yarl import URL
 
-from bot.adapters.web.guard import NO_PAGE
+from bot import telemetry
 from bot.adapters.web.office import NOTICES, SECTIONS, Notice, Notices
 from bot.models import HOUSE, AuditLine, State
+from bot.settings import Settings
 from tests.examples import a_line
 from tests.web import EVENT, Person, WebHouse, web_house
 
@@ -32,35 +36,39 @@ async def house(tmp_path: Path) -> AsyncIterator[WebHouse]:
         yield house
 
 
-async def enter(person: Person, password: str, name: str = "Ada") -> int:
-    return (await person.post("/admin/login", data={"name": name, "password": password})).status
+@pytest.fixture
+async def admin(house: WebHouse) -> Person:
+    return await house.admin()
 
 
 # --- who may ----------------------------------------------------------------------------------------------
 
 
-async def test_every_route_for_every_role_where_both_passwords_are_set(tmp_path: Path) -> None:
-    async with web_house(tmp_path, password="members", admin_password="boss") as house:
-        stranger, member, admin = house.person(), house.person(), house.person()
-        await member.post("/login", data={"name": "Ben", "password": "members"})
-        assert await enter(admin, "boss") == 303
+@pytest.mark.parametrize("password", ["", "members"])
+async def test_every_route_for_every_role(tmp_path: Path, password: str) -> None:
+    async with web_house(tmp_path, password=password) as house:
+        member, admin = house.person("Ben"), await house.admin()
+        await member.post("/login", data={"name": "Ben", "password": password})
+        outside = [member, house.person()]  # with a password, the second one is no member either
         for path in READS:
-            answer = await stranger.get(path)
-            assert (answer.status, answer.headers.get("Location")) == (303, "/admin/login"), path
-            answer = await member.get(path)
-            assert answer.status == 403 and "/admin/login" in await answer.text(), path
-            expected = 404 if "/pictures/" in path else 200
-            assert (await admin.get(path)).status == expected, path
+            image = "/pictures/" in path
+            for person in outside:
+                answer = await person.get(path)
+                expected = (401, None) if image else (303, "/admin/login")
+                assert (answer.status, answer.headers.get("Location")) == expected, path
+            assert (await admin.get(path)).status == (404 if image else 200), path
         form = {"command": "admin pause", "event": EVENT, "next": "/admin"}
         for path in ("/admin/do", "/admin/logout"):
-            assert (await stranger.post(path, data=form)).status == 401, path
-            assert (await member.post(path, data=form)).status == 403, path
+            for person in outside:
+                answer = await person.post(path, data=form)
+                assert answer.status == 401 and "/admin/login" in await answer.text(), path
         assert not (await house.store.policy(HOUSE)).paused
         assert (await admin.post("/admin/do", data=form)).status == 303
         assert (await house.store.policy(HOUSE)).paused
         # The administrator needs no second password for the studio itself; the others' session is theirs.
         assert (await admin.get("/")).status == 200
-        assert "Administration" not in await member.page()
+        assert 'href="/admin"' in await member.page()
+        assert "Leave administration" not in await member.page()
 
 
 async def test_a_member_s_session_is_no_administrator_s(tmp_path: Path) -> None:
@@ -68,61 +76,101 @@ async def test_a_member_s_session_is_no_administrator_s(tmp_path: Path) -> None:
         member = house.person()
         answer = await member.post("/login", data={"name": "Ben", "password": "same"})
         stolen = answer.cookies["easel_session"].value
-        assert (await member.get("/admin", cookies={"easel_admin": stolen})).status == 403
+        assert (await member.get("/admin", cookies={"easel_admin": stolen})).status == 303
 
 
-async def test_with_the_studio_s_password_alone_there_is_no_such_page(tmp_path: Path) -> None:
-    async with web_house(tmp_path, password="members") as house:
-        member = house.person()
-        await member.post("/login", data={"name": "Ben", "password": "members"})
-        for path in [*READS, "/admin/login"]:
-            answer = await member.get(path)
-            assert answer.status == 403 and NO_PAGE in html.unescape(await answer.text()), path
-        assert await enter(member, "") == 403
-        assert (await house.person().get("/admin")).headers["Location"] == "/login"
+async def test_a_piece_of_a_page_is_no_login_page(house: WebHouse) -> None:
+    answer = await house.person("Ana").get("/admin", headers={"X-Easel-Part": "1"})
+
+    assert answer.status == 401
 
 
-async def test_without_passwords_whoever_sits_here_administrates_but_not_through_a_proxy(
-    house: WebHouse,
+async def test_nobody_is_an_administrator_without_the_login_not_even_on_this_machine(house: WebHouse) -> None:
+    ana, ben = house.person("Ana"), house.person("Ben")
+    job = await house.painted(ana, "a fox")
+    assert not job.origin.member.admin
+    for text in ("/admin pause", "/admin review", "/admin gift web:ana 60"):
+        response = await ana.send(text)
+        assert response.status == 422 and "Only an administrator" in await response.text(), text
+    assert (await ben.press(f"v1:delete:{job.id}")).status == 422
+    for password in ("", "guess", "boss "):
+        assert await ana.enter(password, "Ana") == 403
+    answer = await ana.post("/admin/login", data={"name": '"Ada"', "password": "guess"})
+    assert 'value="&#34;Ada&#34;"' in await answer.text()  # what was typed is kept, but for the password
+
+    assert await ana.enter("boss", "Ana") == 303
+    assert (await ana.get("/admin/login")).headers["Location"] == "/admin"
+    assert (await ana.send("/admin pause")).status == 200
+    assert (await ana.post("/admin/logout")).status == 303
+    assert (await ana.get("/admin")).headers["Location"] == "/admin/login"
+
+
+# --- the password that Easel makes ------------------------------------------------------------------------
+
+
+def password_in(folder: Path) -> str:
+    return (folder / "admin.password").read_text().strip()
+
+
+@pytest.mark.usefixtures("the_loggers_as_they_were")
+async def test_a_password_is_made_kept_and_readable_by_its_owner_only(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    person = house.person("Ana")
-    assert (await person.get("/admin")).status == 200
-    for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"):
-        assert (await person.get("/admin", headers={name: "203.0.113.7"})).status == 403, name
-    assert (await person.get("/admin", headers={"Host": "evil.example"})).status == 421
+    telemetry.set_up(Settings(log_level="debug"), sys.stderr)
+    async with web_house(tmp_path, admin_password="") as house:
+        made = password_in(tmp_path)
+        assert len(made) >= 24
+        assert stat.S_IMODE((tmp_path / "admin.password").stat().st_mode) == 0o600
+        assert house.adapter.office == (
+            f"The administrator's page is {house.url}/admin; its password stands in {tmp_path}/admin.password"
+        )
+        assert await house.person().enter("") == 403
+        admin = house.person()
+        assert await admin.enter(made) == 303
+        assert (await admin.get("/admin")).status == 200
+        session = admin.session.cookie_jar.filter_cookies(URL(house.url))["easel_admin"].value
+    async with web_house(tmp_path, admin_password="") as house:
+        assert password_in(tmp_path) == made
+        person = house.person()
+        assert (await person.get("/admin", cookies={"easel_admin": session})).status == 200
+        assert await person.enter("guess") == 403
+    out, err = capfd.readouterr()
+    assert "the web studio is open" in err
+    assert made not in out + err
 
 
-async def test_with_an_administrator_s_password_nobody_here_is_one_without_it(tmp_path: Path) -> None:
+async def test_the_setting_wins_over_the_file(tmp_path: Path) -> None:
+    async with web_house(tmp_path, admin_password="") as house:
+        made = password_in(tmp_path)
     async with web_house(tmp_path, admin_password="boss") as house:
-        ana = house.person("Ana")
-        assert (await ana.get("/admin")).status == 403
-        job = await house.painted(ana, "a fox")
-        assert not job.origin.member.admin
-        response = await ana.send("/admin pause")
-        assert response.status == 422 and "Only an administrator" in await response.text()
+        assert house.adapter.office.endswith("its password stands in WEB_ADMIN_PASSWORD")
+        assert await house.person().enter(made) == 403
+        assert await house.person().enter("boss") == 303
 
-        assert await enter(ana, "boss") == 303
-        assert (await ana.get("/admin/login")).headers["Location"] == "/admin"
-        assert (await ana.post("/admin/logout")).status == 303
-        assert (await ana.get("/admin")).status == 403
+
+async def test_with_the_setting_no_file_is_made(house: WebHouse, tmp_path: Path) -> None:
+    assert not (tmp_path / "admin.password").exists()
+
+
+# --- guessing, and other sites ----------------------------------------------------------------------------
 
 
 async def test_guessing_is_braked_and_does_not_lock_members_out(tmp_path: Path) -> None:
-    async with web_house(tmp_path, password="members", admin_password="boss") as house:
+    async with web_house(tmp_path, password="members") as house:
         person = house.person()
-        assert [await enter(person, "guess") for _ in range(6)] == [403] * 5 + [429]
-        assert await enter(person, "boss") == 429
+        assert [await person.enter("guess") for _ in range(6)] == [403] * 5 + [429]
+        assert await person.enter("boss") == 429
         answer = await person.post("/login", data={"name": "Ben", "password": "members"})
         assert answer.status == 303
 
 
 async def test_the_administrator_s_cookie_is_kept_from_scripts_and_other_sites(tmp_path: Path) -> None:
-    async with web_house(tmp_path, admin_password="boss") as house:
+    async with web_house(tmp_path) as house:
         person = house.person()
         answer = await person.post("/admin/login", data={"name": "Ada", "password": "boss"})
         cookie = answer.cookies["easel_admin"]
         assert cookie["httponly"] and cookie["samesite"] == "Strict"
-        assert await enter(house.person(), "boss", name="\u200b") == 422
+        assert await house.person().enter("boss", name="\u200b") == 422
 
 
 async def test_other_sites_cannot_press(house: WebHouse) -> None:
@@ -138,7 +186,7 @@ async def test_other_sites_cannot_press(house: WebHouse) -> None:
 
 async def test_a_waiting_job_is_held_released_relaxed_and_cancelled(tmp_path: Path) -> None:
     async with web_house(tmp_path, step_seconds=0.05) as house:
-        ana, admin = house.person("Ana"), house.person("Ada")
+        ana, admin = house.person("Ana"), await house.admin()
         await ana.send("a long one --steps 100")
         await ana.send("a fox")
         (job,) = [each for each in await house.jobs() if each.prompt == "a fox"]
@@ -164,15 +212,15 @@ async def test_private_words_are_never_shown_to_an_administrator(tmp_path: Path)
         await ana.send("xylophone one --private --steps 100")
         await ana.send("xylophone two --private")
         for path in ("/admin", "/admin/people", "/admin/people/web:ana", "/admin/audit"):
-            assert "xylophone" not in await house.person("Ada").page(path), path
-        assert (await house.person("Ada").page("/admin")).count("</svg>a private picture</i>") == 2
+            assert "xylophone" not in await (await house.admin()).page(path), path
+        assert (await (await house.admin()).page("/admin")).count("</svg>a private picture</i>") == 2
 
 
 # --- people -----------------------------------------------------------------------------------------------
 
 
-async def test_people_are_found_given_to_and_blocked(house: WebHouse) -> None:
-    ana, ben, admin = house.person("Ana"), house.person("Ben"), house.person("Ada")
+async def test_people_are_found_given_to_and_blocked(house: WebHouse, admin: Person) -> None:
+    ana, ben = house.person("Ana"), house.person("Ben")
     await house.painted(ana, "a fox")
     await house.painted(ben, "a whale")
 
@@ -196,23 +244,22 @@ async def test_people_are_found_given_to_and_blocked(house: WebHouse) -> None:
 
 
 @pytest.mark.parametrize("seconds", ["-5", "nan", "inf", "1e99", "many", ""])
-async def test_a_gift_of_nonsense_is_one_sentence(house: WebHouse, seconds: str) -> None:
-    page = await house.person("Ada").do("admin gift", person="web:ana", seconds=seconds)
+async def test_a_gift_of_nonsense_is_one_sentence(house: WebHouse, admin: Person, seconds: str) -> None:
+    page = await admin.do("admin gift", person="web:ana", seconds=seconds)
 
     assert 'class="notice problem"' in page and 'role="alert"' in page
     assert await house.store.audit() == []
 
 
-async def test_the_same_form_twice_gives_once(house: WebHouse) -> None:
-    admin = house.person("Ada")
+async def test_the_same_form_twice_gives_once(house: WebHouse, admin: Person) -> None:
     form = {"command": "admin gift", "person": "web:ana", "seconds": "60", "event": EVENT}
     for _ in range(2):
         assert (await admin.post("/admin/do", data=form)).status == 303
     assert [line.what for line in await house.store.audit()] == ["admin gift"]
 
 
-async def test_somebody_unknown_has_a_page_to_be_blocked_on(house: WebHouse) -> None:
-    page = await house.person("Ada").page("/admin/people/discord:123")
+async def test_somebody_unknown_has_a_page_to_be_blocked_on(house: WebHouse, admin: Person) -> None:
+    page = await admin.page("/admin/people/discord:123")
 
     assert "discord:123" in page and "None." in page
 
@@ -220,8 +267,8 @@ async def test_somebody_unknown_has_a_page_to_be_blocked_on(house: WebHouse) -> 
 # --- places, reports, records -----------------------------------------------------------------------------
 
 
-async def test_a_place_has_budgets_and_rules(house: WebHouse) -> None:
-    ana, admin = house.person("Ana"), house.person("Ada")
+async def test_a_place_has_budgets_and_rules(house: WebHouse, admin: Person) -> None:
+    ana = house.person("Ana")
     await house.painted(ana, "a fox")
     there = "/admin/places?place=web:local"
     page = await admin.do("admin budget", there, place="web:local", seconds="900", per="week")
@@ -233,8 +280,8 @@ async def test_a_place_has_budgets_and_rules(house: WebHouse) -> None:
     assert (await admin.get("/admin/places?place=nowhere")).status == 200
 
 
-async def test_a_report_is_decided(house: WebHouse) -> None:
-    ana, ben, admin = house.person("Ana"), house.person("Ben"), house.person("Ada")
+async def test_a_report_is_decided(house: WebHouse, admin: Person) -> None:
+    ana, ben = house.person("Ana"), house.person("Ben")
     kept, removed, other = [await house.painted(ana, f"fox {n} --count 1") for n in range(3)]
     for job in (kept, removed):
         assert (await ben.press(f"v1:report:{job.id}")).status == 200
@@ -254,7 +301,7 @@ async def test_a_report_is_decided(house: WebHouse) -> None:
     assert "Strike: removed" in await admin.page("/admin/people/web:ana")
 
 
-async def test_the_audit_is_searched_and_paged(house: WebHouse) -> None:
+async def test_the_audit_is_searched_and_paged(house: WebHouse, admin: Person) -> None:
     for number in range(65):
         line = AuditLine(
             at=datetime.now(UTC),
@@ -265,7 +312,6 @@ async def test_the_audit_is_searched_and_paged(house: WebHouse) -> None:
             what=f"line {number};",
         )
         await house.store.note(line)
-    admin = house.person("Ada")
     seen: list[str] = []
     for page in range(3):
         seen += re.findall(r"line (\d+);", await admin.page(f"/admin/audit?page={page}"))
@@ -275,8 +321,8 @@ async def test_the_audit_is_searched_and_paged(house: WebHouse) -> None:
     assert (await admin.get("/admin/audit?page=999999999999999999")).status == 200
 
 
-async def test_the_ledger_is_streamed_as_csv_without_formulas(house: WebHouse) -> None:
-    ana, admin = house.person("Ana"), house.person("Ada")
+async def test_the_ledger_is_streamed_as_csv_without_formulas(house: WebHouse, admin: Person) -> None:
+    ana = house.person("Ana")
     job = await house.painted(ana, "a fox")
     await house.store.gift("=cmd|' /C calc'!A0", 5, a_line("@SUM(A1)"), "+1")
     answer = await admin.get("/admin/ledger.csv?days=1")
@@ -291,8 +337,7 @@ async def test_the_ledger_is_streamed_as_csv_without_formulas(house: WebHouse) -
         assert (await admin.get(f"/admin/ledger.csv?days={days}")).status == 200
 
 
-async def test_health_names_versions_and_checks_the_books(house: WebHouse) -> None:
-    admin = house.person("Ada")
+async def test_health_names_versions_and_checks_the_books(house: WebHouse, admin: Person) -> None:
     await house.painted(house.person("Ana"), "a fox")
 
     page = await admin.page("/admin/health")
@@ -303,8 +348,8 @@ async def test_health_names_versions_and_checks_the_books(house: WebHouse) -> No
 # --- what a form may hold ---------------------------------------------------------------------------------
 
 
-async def test_what_people_typed_is_escaped_everywhere(house: WebHouse) -> None:
-    evil, admin = house.person(EVIL[:28]), house.person("Ada")
+async def test_what_people_typed_is_escaped_everywhere(house: WebHouse, admin: Person) -> None:
+    evil = house.person(EVIL[:28])
     job = await house.painted(evil, EVIL)
     await house.person("Ben").press(f"v1:report:{job.id}")
     who = job.origin.member.id
@@ -317,9 +362,9 @@ async def test_what_people_typed_is_escaped_everywhere(house: WebHouse) -> None:
 
 
 @pytest.mark.parametrize("there", ["https://evil.example", "//evil.example", "/line", "/admin\r\nX: y", ""])
-async def test_a_form_leads_back_to_this_page_only(house: WebHouse, there: str) -> None:
+async def test_a_form_leads_back_to_this_page_only(house: WebHouse, admin: Person, there: str) -> None:
     form = {"command": "admin pause", "event": EVENT, "next": there}
-    answer = await house.person("Ada").post("/admin/do", data=form)
+    answer = await admin.post("/admin/do", data=form)
 
     assert re.fullmatch(r"/admin\?said=[\w-]+", answer.headers["Location"])
 
@@ -332,15 +377,16 @@ async def test_a_form_leads_back_to_this_page_only(house: WebHouse, there: str) 
         ("", "not an administrator"),
     ],
 )
-async def test_a_form_runs_administrators_commands_only(house: WebHouse, command: str, sentence: str) -> None:
-    page = await house.person("Ada").do(command, prompt="a fox")
+async def test_a_form_runs_administrators_commands_only(
+    house: WebHouse, admin: Person, command: str, sentence: str
+) -> None:
+    page = await admin.do(command, prompt="a fox")
 
     assert sentence in html.unescape(page)
     assert await house.jobs() == []
 
 
-async def test_a_form_without_its_event_is_out_of_date(house: WebHouse) -> None:
-    admin = house.person("Ada")
+async def test_a_form_without_its_event_is_out_of_date(house: WebHouse, admin: Person) -> None:
     answer = await admin.post("/admin/do", data={"command": "admin pause"})
 
     assert "out of date" in await admin.page(answer.headers["Location"])
@@ -348,10 +394,10 @@ async def test_a_form_without_its_event_is_out_of_date(house: WebHouse) -> None:
     assert not (await house.store.policy(HOUSE)).paused
 
 
-async def test_pages_carry_no_inline_script_or_style(house: WebHouse) -> None:
+async def test_pages_carry_no_inline_script_or_style(house: WebHouse, admin: Person) -> None:
     await house.painted(house.person("Ana"), "a fox")
     for path in READS[:-2]:
-        page = await house.person("Ada").page(path)
+        page = await admin.page(path)
         assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", page), path
 
 

@@ -8,6 +8,7 @@ import ipaddress
 import os
 import re
 import secrets
+import tempfile
 import time
 import unicodedata
 from collections import OrderedDict, deque
@@ -18,6 +19,7 @@ from urllib.parse import quote, unquote
 
 from aiohttp import web
 
+from bot.errors import EaselError
 from bot.models import HOUSE, Member
 
 TENANT = "web:local"
@@ -27,8 +29,6 @@ SESSION_COOKIE = "easel_session"
 SESSION_SECONDS = 30 * 24 * 3600
 ADMIN_COOKIE = "easel_admin"
 ADMIN_SECONDS = 12 * 3600
-PROXIED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
-"""Headers of proxies: whoever sends one does not sit at this machine."""
 
 
 def clean_name(text: str) -> str:
@@ -52,15 +52,33 @@ def member_named(name: str, *, admin: bool) -> Member:
 
 
 def load_key(path: Path) -> bytes:
-    """The random key that signs sessions, made at the first use and readable by its owner only."""
+    """The random key that signs sessions, kept in that file. Raises EaselError."""
+    return _kept(path, lambda: secrets.token_bytes(32))
+
+
+def load_password(path: Path) -> str:
+    """The administrator's password, random unless another was written into that file. Raises EaselError."""
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        key = secrets.token_bytes(32)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(key)
-        return key
+        return _kept(path, lambda: f"{secrets.token_urlsafe(18)}\n".encode()).decode().strip()
+    except UnicodeDecodeError as error:
+        raise EaselError(f"{path} is not text: remove it, and Easel makes a new password.") from error
+
+
+def _kept(path: Path, make: Callable[[], bytes]) -> bytes:
+    """What a file holds that its owner alone can read; it is made at the first use, and when it is empty."""
+    try:
+        kept = path.read_bytes() if path.exists() else b""
+        if not kept.strip():
+            kept = make()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Complete or absent, however this process ends; mkstemp's files are their owner's.
+            handle, fresh = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+            with os.fdopen(handle, "wb") as file:
+                file.write(kept)
+            os.replace(fresh, path)
+    except OSError as error:
+        raise EaselError(f"{path} cannot be used ({error.strerror}): make it a file you may read.") from error
+    return kept
 
 
 class Attempts:
@@ -84,17 +102,17 @@ class Attempts:
 class Access:
     """Decides about every request; keeps nothing but the last failed logins.
 
-    Without a password only this machine reaches the page, and whoever sits here is the administrator unless
-    there is an administrator's password. With one, the password is shared: names are then a courtesy among
-    people who trust each other, and nobody administrates without the other password.
+    Without a password only this machine reaches the page. With one, the password is shared: names are then a
+    courtesy among people who trust each other. Nobody administrates without the administrator's password,
+    which is never empty.
     """
 
     def __init__(
         self,
         password: str,
-        key: bytes | None = None,
+        admin_password: str,
+        key: bytes,
         *,
-        admin_password: str = "",
         host: str = "localhost",
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -103,7 +121,6 @@ class Access:
         self._password = password
         self._admin_password = admin_password
         self._own_names = ("localhost", host.strip("[]").casefold())
-        key = key or secrets.token_bytes(32)
         # A changed password ends every session of its kind, and one kind never passes for the other.
         self._key = hmac.digest(key, _bytes(password), "sha256")
         self._admin_key = hmac.digest(key, b"administrator\0" + _bytes(admin_password), "sha256")
@@ -133,22 +150,14 @@ class Access:
             or self.is_admin(request)
         )
 
-    @property
-    def needs_admin_password(self) -> bool:
-        return bool(self._admin_password)
-
     def is_admin(self, request: web.Request) -> bool:
-        """Whether the person may administrate; never through a proxy without a password."""
-        if self._admin_password:
-            return self._holds(self._admin_key, request.cookies.get(ADMIN_COOKIE, ""))
-        return not self.needs_password and not any(name in request.headers for name in PROXIED)
+        return self._holds(self._admin_key, request.cookies.get(ADMIN_COOKIE, ""))
 
     def opens(self, password: str) -> bool:
         return hmac.compare_digest(_bytes(password), _bytes(self._password))
 
     def opens_admin(self, password: str) -> bool:
-        right = hmac.compare_digest(_bytes(password), _bytes(self._admin_password))
-        return right and self.needs_admin_password
+        return hmac.compare_digest(_bytes(password), _bytes(self._admin_password))
 
     def member(self, request: web.Request) -> Member:
         try:

@@ -6,14 +6,13 @@ import asyncio
 import errno
 import os
 import socket
-from pathlib import Path
 
 import structlog
 from aiohttp import web
 
 from bot.adapters.base import MessageRef
 from bot.adapters.web import assets
-from bot.adapters.web.access import Access, load_key
+from bot.adapters.web.access import Access, load_key, load_password
 from bot.adapters.web.api import Api
 from bot.adapters.web.downloads import Downloads
 from bot.adapters.web.guard import add_headers, middlewares
@@ -49,6 +48,7 @@ class WebAdapter:
         self._settings = settings
         self._hub = Hub()
         self._socket: socket.socket | None = None
+        self._access: Access | None = None
 
     @property
     def url(self) -> str:
@@ -59,8 +59,16 @@ class WebAdapter:
         port = self._socket.getsockname()[1]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
+    @property
+    def office(self) -> str:
+        """A sentence: where the administrator's page is, and where its password stands. Known once bound."""
+        given = self._settings.web_admin_password
+        place = "WEB_ADMIN_PASSWORD" if given else str(self._settings.admin_password_file)
+        return f"The administrator's page is {self.url}/admin; its password stands in {place}"
+
     def bind(self) -> None:
-        """Take the port. Raises EaselError when that cannot be had."""
+        """Take the port and the passwords. Raises EaselError when they cannot be had."""
+        self._access = _access(self._settings)
         host, port = self._settings.web_host, self._settings.web_port
         try:
             self._socket = socket.create_server((host, port), family=_family(host), backlog=128)
@@ -102,13 +110,14 @@ class WebAdapter:
         return False
 
     def app(self) -> web.Application:
-        """The server's application, without a port."""
+        """The server's application, once bound."""
+        assert self._access is not None
         files = assets.load()
         site = Site(
             studio=self._studio,
             settings=self._settings,
             hub=self._hub,
-            access=self._access(),
+            access=self._access,
             assets=files,
             views=Views(files),
             downloads=Downloads(),
@@ -121,11 +130,15 @@ class WebAdapter:
         app.add_routes([*Pages(site).routes(), *Api(site).routes(), *Office(site).routes()])
         return app
 
-    def _access(self) -> Access:
-        password = self._settings.web_password.reveal()
-        admin_password = self._settings.web_admin_password.reveal()
-        key = load_key(Path(self._settings.data_dir) / "web.key") if password or admin_password else b""
-        return Access(password, key, admin_password=admin_password, host=self._settings.web_host)
+
+def _access(settings: Settings) -> Access:
+    given = settings.web_admin_password.reveal()
+    return Access(
+        settings.web_password.reveal(),
+        given or load_password(settings.admin_password_file),
+        load_key(settings.data_dir / "web.key"),
+        host=settings.web_host,
+    )
 
 
 def _family(host: str) -> socket.AddressFamily:

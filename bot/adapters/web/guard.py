@@ -6,7 +6,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from bot.adapters.web.site import Site
+from bot.adapters.web.site import Site, wants_part
 from bot.errors import EaselError, Refusal
 
 log = structlog.stdlib.get_logger(__name__)
@@ -23,14 +23,13 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-NO_PAGE = "This studio has no administrator's page. Whoever runs it can set WEB_ADMIN_PASSWORD."
 OPEN = ("/static/", "/login", "/healthz", "/admin/login")
-"""What can be had without the password."""
+"""What can be had without a password."""
 
 
 def middlewares(site: Site) -> list[Middleware]:
     """Outermost first."""
-    return [_errors(site), _origins(site), _logins(site), _admins(site)]
+    return [_errors(site), _origins(site), _logins(site)]
 
 
 async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
@@ -55,28 +54,20 @@ def _origins(site: Site) -> Middleware:
 def _logins(site: Site) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if site.access.is_member(request) or request.path.startswith(OPEN):
+        path, office = request.path, _is_office(request)
+        inside = site.access.is_admin(request) if office else site.access.is_member(request)
+        if inside or path.startswith(OPEN):
             return await handler(request)
-        if request.method == "GET" and not request.path.startswith(("/api/", "/pictures/")):
-            office = request.path.startswith("/admin") and site.access.needs_admin_password
+        piece = wants_part(request) or path.startswith(("/api/", "/pictures/", "/admin/pictures/"))
+        if request.method == "GET" and not piece:
             raise web.HTTPSeeOther("/admin/login" if office else "/login")
         raise web.HTTPUnauthorized(text="You are logged out. Open the page again to log in.")
 
     return middleware
 
 
-def _admins(site: Site) -> Middleware:
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        path, access = request.path, site.access
-        inside = path == "/admin" or (path.startswith("/admin/") and path != "/admin/login")
-        if not inside or access.is_admin(request):
-            return await handler(request)
-        if not access.needs_admin_password:
-            raise web.HTTPForbidden(text=NO_PAGE)
-        raise web.HTTPForbidden(text="Only administrators may see this.")
-
-    return middleware
+def _is_office(request: web.Request) -> bool:
+    return request.path == "/admin" or request.path.startswith("/admin/")
 
 
 def _errors(site: Site) -> Middleware:
@@ -114,5 +105,5 @@ def _answer(
         return web.json_response({"notice": notice, "offers": offers}, status=status)
     shown = 404 if status == 422 else status
     # Where an administrator's password would help, the way to it is shown.
-    door = status == 403 and request.path.startswith("/admin") and site.access.needs_admin_password
+    door = status == 401 and _is_office(request)
     return site.html("problem.html", request, status=shown, problem=notice, door=door)

@@ -14,7 +14,6 @@ from aiohttp import web
 from bot import presets, sheets
 from bot.adapters.web.api import EVENT
 from bot.adapters.web.charts import SPANS, charts
-from bot.adapters.web.guard import NO_PAGE
 from bot.adapters.web.pages import TOO_OFTEN, picture_answer
 from bot.adapters.web.reading import form, number
 from bot.adapters.web.site import Site, wants_part
@@ -225,15 +224,15 @@ class Office:
 
     async def log_in(self, request: web.Request) -> web.StreamResponse:
         access, values = self._site.access, await form(request)
-        address = request.remote or ""
+        address, name = request.remote or "", str(values.get("name", ""))
         if access.admin_attempts.exhausted(address):
-            return self._login_page(request, 429, TOO_OFTEN)
+            return self._login_page(request, 429, TOO_OFTEN, name)
         if not access.opens_admin(str(values.get("password", ""))):
             access.admin_attempts.failed(address)
-            return self._login_page(request, 403, "That is not the administrator's password.")
+            return self._login_page(request, 403, "That is not the administrator's password.", name)
         response = web.HTTPSeeOther("/admin")
         try:
-            access.call(request, response, str(values.get("name", "")))
+            access.call(request, response, name)
         except ValueError as error:
             return self._login_page(request, 422, str(error))
         access.sign_in_admin(request, response)
@@ -244,10 +243,10 @@ class Office:
         self._site.access.sign_out_admin(response)
         raise response
 
-    def _login_page(self, request: web.Request, status: int = 200, problem: str = "") -> web.Response:
-        if not self._site.access.needs_admin_password:
-            raise web.HTTPForbidden(text=NO_PAGE)
-        return self._site.login_page(request, "admin_login.html", status, problem)
+    def _login_page(
+        self, request: web.Request, status: int = 200, problem: str = "", typed: str = ""
+    ) -> web.Response:
+        return self._site.login_page(request, "admin_login.html", status, problem, typed)
 
     # ---- what they share
 

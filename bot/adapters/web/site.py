@@ -53,7 +53,6 @@ class Site:
             people=names,
             here=request.path,
             needs_password=self.access.needs_password,
-            needs_admin_password=self.access.needs_admin_password,
             **values,
         )
 
@@ -65,9 +64,9 @@ class Site:
         return web.Response(text=text, content_type="text/html", status=status, headers=headers)
 
     def login_page(
-        self, request: web.Request, template: str, status: int = 200, problem: str = ""
+        self, request: web.Request, template: str, status: int = 200, problem: str = "", typed: str = ""
     ) -> web.Response:
-        name = self.member(request).name
+        name = typed or self.member(request).name
         shown = "" if name == GUEST else name
         return self.html(template, request, status=status, problem=problem, name=shown)
 
