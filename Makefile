@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Most tests wait more than they compute, so three at a time suit two cores.
+WORKERS ?= 3
 
 .PHONY: run test check bench soak install format clean
 
@@ -10,7 +12,7 @@ run: $(VENV)/.installed
 	$(BIN)/python -m bot run
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -127,6 +127,7 @@ _TAKE = (
     update(_allowances)
     .where(*_this, _allowances.c.used_ms + bindparam("amount") <= bindparam("limit"))
     .values(used_ms=_allowances.c.used_ms + bindparam("amount"), cap_ms=bindparam("limit"))
+    .returning(_allowances.c.ends)
 )
 _TAKE_GIFTS = (
     update(_allowances)
@@ -157,15 +158,14 @@ def take(session: Session, bucket: Bucket, amount: int) -> Bucket | None:
     if bucket.cap_ms is None:
         del values["limit"]
         return bucket if session.connection().execute(_TAKE_GIFTS, values).rowcount else None
-    if session.connection().execute(_TAKE, values).rowcount:
-        return bucket
-    if amount > bucket.cap_ms:
-        return None
-    if _create(session, bucket, used_ms=amount):
-        return bucket
-    if session.connection().execute(_TAKE, values).rowcount == 0:
-        return None
-    return replace(bucket, ends=_row(session, bucket).ends)  # another process has just made it
+    for _ in range(2):  # the second time where another process has just made the row
+        if row := session.connection().execute(_TAKE, values).first():
+            return replace(bucket, ends=row.ends)
+        if amount > bucket.cap_ms:
+            return None
+        if _create(session, bucket, used_ms=amount):
+            return bucket
+    return None
 
 
 def settle(session: Session, job: str, measured: float, now: datetime) -> float:

@@ -341,7 +341,9 @@ async def test_keys_rotate(store: Store) -> None:
     assert await lost.find("T1") is None and await lost.rotate() == 0
 
 
-@pytest.mark.parametrize("keys", ["", ",", "short", f"{NEW},broken"])
+@pytest.mark.parametrize(
+    "keys", ["", ",", "short", f"{NEW},broken"], ids=["none", "blanks", "short", "broken"]
+)
 def test_keys_that_are_none_are_named(keys: str) -> None:
     with pytest.raises(SettingError, match="SLACK_TOKEN_KEYS"):
         vault(Secret(keys))

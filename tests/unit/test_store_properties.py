@@ -275,7 +275,9 @@ class Books(RuleBasedStateMachine):
 def fits(balances: list[Balance], estimate: float) -> bool:
     """Whether a job of this estimate may be admitted."""
     cost = quota.held_ms(estimate)
-    small = [each for each in balances if round(each.left * 1000) < cost and each.name != "gift"]
+    # More than the cap may be used: it counts in the periods of all tiers, whichever it was used in.
+    left = {each: round((each.cap - each.used) * 1000) for each in balances}
+    small = [each for each in balances if left[each] < cost and each.name != "gift"]
     gift = sum(each.left for each in balances if each.name == "gift")
     return not small or (not any(each.name for each in small) and 0 < cost <= round(gift * 1000))
 
@@ -314,7 +316,8 @@ def take_without_a_look() -> Any:
     allowances = ledger._allowances
     this = (allowances.c.account == bindparam("of"), allowances.c.bucket == bindparam("at"))
     more = allowances.c.used_ms + bindparam("amount")
-    return update(allowances).where(*this).values(used_ms=more, cap_ms=bindparam("limit"))
+    taking = update(allowances).where(*this).values(used_ms=more, cap_ms=bindparam("limit"))
+    return taking.returning(allowances.c.ends)
 
 
 def test_without_its_condition_the_machine_fails_in_sqlite(
@@ -348,4 +351,18 @@ async def test_without_its_condition_a_hold_is_stopped_by_the_database_alone(
     with pytest.raises(StoreError, match="within_cap"):
         await store.admit(a_job(), tier=a_tier(10))
     assert (await store.balances(a_member().id, a_tier(10)))[0].used == 8.0
+    await store.close()
+
+
+async def test_who_comes_second_to_a_new_window_counts_in_it_as_it_was_begun(database_url: str) -> None:
+    """Two processes may begin the same rolling window, each with an end of its own."""
+    begun = datetime(2028, 2, 28, 22, tzinfo=UTC)
+    store = await Store.open(database_url)
+    first, second = (
+        ledger.Bucket("budget:*", "rolling day 000001", 10_000, begun + timedelta(hours=24, seconds=late))
+        for late in (0, 1)
+    )
+    assert await store._write(lambda session: ledger.take(session, first, 1)) == first
+    assert await store._write(lambda session: ledger.take(session, second, 1)) == first
+    assert await store._write(lambda session: ledger.take(session, second, 10_000)) is None
     await store.close()

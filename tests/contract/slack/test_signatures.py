@@ -70,7 +70,7 @@ def odd_request(dice: random.Random, wire: Wire) -> tuple[Headers, bytes]:
     match dice.randrange(6):
         case 0:  # right, but old or early
             good = wire.signature(
-                body.decode(errors="replace"), at=time.time() + dice.choice((-301, 301, -1e6))
+                body.decode(errors="replace"), at=time.time() + dice.choice((-301, 360, -1e6))
             )
             stamp, signature = good["X-Slack-Request-Timestamp"], good["X-Slack-Signature"]
             body = body.decode(errors="replace").encode()
