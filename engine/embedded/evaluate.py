@@ -53,7 +53,7 @@ class Settings:
     """How pictures are drawn for the figures; the defaults are the product's."""
 
     steps: int = 20
-    guidance: float = 5.0
+    guidance: float = 3.0
 
 
 class Studio:
