@@ -48,12 +48,13 @@ def write_card(work: Path, folder: Path = PIPELINE) -> None:
 
 
 def curve(work: Path, folder: Path = PIPELINE) -> list[dict[str, Any]]:
-    """Validation losses so far: those that came with the shipped weights, then the newer ones, thinned."""
+    """Validation losses so far: those shipped with the weights, then newer ones, thinned."""
     path, log_path = folder / "curve.json", work / "denoiser.jsonl"
     rows: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
-    for line in log_path.read_text().splitlines() if log_path.exists() else ():
-        row = json.loads(line)
-        if not rows or row["pictures"] >= rows[-1]["pictures"] + CURVE_PICTURES:
+    log_rows = [json.loads(line) for line in log_path.read_text().splitlines()] if log_path.exists() else []
+    for row in log_rows:
+        since = row["pictures"] - rows[-1]["pictures"] if rows else CURVE_PICTURES
+        if since >= CURVE_PICTURES or (row is log_rows[-1] and since > 0):
             entry = {"mix": latents.MIX, "pictures": row["pictures"]}
             rows.append({**entry, "validation": round(row["validation"], 4)})
     return rows
