@@ -112,6 +112,15 @@ class Job:
         closed = self.origin.seen_in
         return not self.origin.private and (not closed or not set(closed).isdisjoint(here))
 
+    def is_seen_by(self, member: Member, here: Collection[str] = ()) -> bool:
+        """Whether a member who is in the places `here` may see it; of linked names it knows nothing."""
+        owner = self.origin.member
+        if owner.tenant != member.tenant:
+            return False
+        if owner.id == member.id:
+            return True
+        return self.is_open(here) and (not member.guest or self.origin.channel in here)
+
 
 Period = Literal["hour", "day", "week", "month"]
 Priority = Literal["fast", "relax"]

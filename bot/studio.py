@@ -314,7 +314,7 @@ class Studio:
         place elsewhere; for a guest, also of any other place.
         """
         job = await self._store.job(id)
-        if job is None or not (_may_see(job, member, here) or await self._owns(job, member)):
+        if job is None or not (job.is_seen_by(member, here) or await self._owns(job, member)):
             raise Refusal(f"There is no job {commands.clip(id)} here. /history lists them.", code="unknown")
         if job.state is State.DELETED:
             raise Refusal("Those pictures were deleted.", code="deleted")
@@ -576,7 +576,7 @@ class Studio:
         lanes = self.line()
         shown = (id for lane in lanes[: card.MOST_LANES] for id in (*lane.running, *lane.waiting))
         seen = (origin.member, origin.here)
-        visible = {id: job for id, job in self.living(shown).items() if _may_see(job, *seen)}
+        visible = {id: job for id, job in self.living(shown).items() if job.is_seen_by(*seen)}
         account = await self._store.account_of(origin.member.id)
         return card.queue(lanes, visible, origin.member, account)
 
@@ -779,15 +779,6 @@ def _fitting(answer: T, origin: Origin) -> T:
     if isinstance(answer, Card) and answer.adult and not origin.adult:
         return card.withheld(answer)  # type: ignore[return-value]
     return answer
-
-
-def _may_see(job: Job, member: Member, here: Collection[str]) -> bool:
-    owner = job.origin.member
-    if owner.tenant != member.tenant:
-        return False
-    if owner.id == member.id:
-        return True
-    return job.is_open(here) and (not member.guest or job.origin.channel in here)
 
 
 def _style(value: str) -> str:

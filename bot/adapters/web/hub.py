@@ -45,7 +45,7 @@ class Page:
 
     def offer(self, change: Change) -> None:
         self._line = True
-        if may_see(self.member, change.job):
+        if change.job.is_seen_by(self.member):
             self._changes[change.job.id] = change
             self._changes.move_to_end(change.job.id)
         if len(self._changes) > REMEMBERED:
@@ -129,9 +129,3 @@ class Hub:
         for change in self._recent.values():
             if change.number > heard:
                 page.offer(change)
-
-
-def may_see(member: Member, job: Job) -> bool:
-    """The studio's rule, applied to what is broadcast."""
-    owner = job.origin.member
-    return owner.tenant == member.tenant and (job.is_open() or owner.id == member.id)

@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.adapters.web.hub import may_see
 from bot.models import Job, Member
 from engine.types import Lane
 
@@ -98,5 +97,5 @@ def _name(lane: Lane, jobs: Mapping[str, Job]) -> str:
 
 
 def _prompt(job: Job | None, reader: Member) -> str:
-    visible = job is not None and may_see(reader, job)
+    visible = job is not None and job.is_seen_by(reader)
     return " ".join(job.prompt.split())[:120] if job and visible else "a private picture"
