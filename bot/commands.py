@@ -397,6 +397,15 @@ TIER = Option(
     completes="tiers",
     example="team",
 )
+SECONDS = Option(
+    name="seconds",
+    kind="number",
+    help="How many device-seconds.",
+    required=True,
+    minimum=1,
+    maximum=MAX_SECONDS,
+    example="600",
+)
 PER = Option(
     name="per",
     kind="text",
@@ -449,13 +458,10 @@ ADMINISTRATION: tuple[Command, ...] = (
         operator=True,
         options=(
             PERSON,
-            Option(
-                name="seconds",
-                kind="number",
+            replace(
+                SECONDS,
                 help="How many device-seconds; 0 leaves it to their tier again.",
-                required=True,
                 minimum=0,
-                maximum=MAX_SECONDS,
                 example="7200",
             ),
             PER,
@@ -466,18 +472,7 @@ ADMINISTRATION: tuple[Command, ...] = (
         name="admin gift",
         help="Give a person device-seconds that last until they are used.",
         operator=True,
-        options=(
-            PERSON,
-            Option(
-                name="seconds",
-                kind="number",
-                help="How many device-seconds.",
-                required=True,
-                minimum=1,
-                maximum=MAX_SECONDS,
-                example="600",
-            ),
-        ),
+        options=(PERSON, SECONDS),
         examples=("discord:123 600",),
     ),
     Command(
@@ -530,12 +525,11 @@ ADMINISTRATION: tuple[Command, ...] = (
         name="admin budget",
         help="Device-seconds that all people of a channel, or of this place, may use together.",
         options=(
-            Option(
-                name="seconds",
-                kind="number",
+            replace(
+                SECONDS,
                 help="How many device-seconds; 0 takes the budget away.",
+                required=False,
                 minimum=0,
-                maximum=MAX_SECONDS,
                 example="7200",
                 default="show the budgets",
             ),
