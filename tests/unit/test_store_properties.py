@@ -276,8 +276,8 @@ def fits(balances: list[Balance], estimate: float) -> bool:
     """Whether a job of this estimate may be admitted."""
     cost = quota.held_ms(estimate)
     # More than the cap may be used: it counts in the periods of all tiers, whichever it was used in.
-    left = {each: round((each.cap - each.used) * 1000) for each in balances}
-    small = [each for each in balances if left[each] < cost and each.name != "gift"]
+    limits = [each for each in balances if each.name != "gift"]
+    small = [each for each in limits if round((each.cap - each.used) * 1000) < cost]
     gift = sum(each.left for each in balances if each.name == "gift")
     return not small or (not any(each.name for each in small) and 0 < cost <= round(gift * 1000))
 
