@@ -12,12 +12,11 @@ from aiohttp import web
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 from slack_bolt.oauth.async_oauth_settings import AsyncOAuthSettings
-from slack_sdk.errors import SlackApiError, SlackClientError
 
 from bot.adapters.base import MessageRef
 from bot.adapters.slack import installations, manifest
 from bot.adapters.slack.client import Client
-from bot.adapters.slack.errors import code_of, is_token
+from bot.adapters.slack.errors import FAILURES, code_of, is_token
 from bot.adapters.slack.guard import INSTALL, REDIRECT, Guard, Site
 from bot.adapters.slack.installations import SealedInstallations, SealedStates
 from bot.adapters.slack.workspaces import SLACK_API, Workspaces
@@ -115,13 +114,10 @@ class SlackAdapter:
             try:
                 await workspaces.sign_in(self._settings.slack_bot_token.reveal())
                 return
-            except SlackApiError as error:
+            except FAILURES as error:
                 if is_token(error):
                     raise SettingError(_REFUSED.format("SLACK_BOT_TOKEN")) from error
-                cause = code_of(error)
-            except (aiohttp.ClientError, SlackClientError, OSError, TimeoutError) as error:
-                cause = type(error).__name__
-            log.warning("Slack is not connected", cause=cause, again_in=delay)
+                log.warning("Slack is not connected", cause=code_of(error), again_in=delay)
             await asyncio.sleep(delay)
             delay = min(LONGEST_DELAY, 2 * delay)
 
@@ -150,11 +146,9 @@ class SlackAdapter:
                 handler.client.wss_uri = opened["url"]
                 async with asyncio.timeout(LOST_SECONDS):
                     await handler.client.connect()  # type: ignore[no-untyped-call]
-            except SlackApiError as error:
+            except FAILURES as error:
                 if is_token(error):
                     raise SettingError(_REFUSED.format("SLACK_APP_TOKEN")) from error
-                yield None
-            except (aiohttp.ClientError, SlackClientError, OSError, TimeoutError):
                 yield None
             else:
                 yield handler

@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 import structlog
-from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.errors import SlackApiError
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot import actions
@@ -23,7 +23,7 @@ from bot import card as cards
 from bot.actions import DERIVING
 from bot.adapters.slack import forms, layout
 from bot.adapters.slack.delivery import NO_UNFURL, Delivery
-from bot.adapters.slack.errors import code_of, translated
+from bot.adapters.slack.errors import FAILURES, code_of, translated
 from bot.adapters.slack.files import Files, picture_in
 from bot.adapters.slack.forms import About
 from bot.adapters.slack.people import People
@@ -245,11 +245,10 @@ class Desk:
         """Open a view. Raises Refusal when Slack does not."""
         try:
             await self._workspaces.talk(asked.workspace.token).views_open(trigger_id=asked.trigger, view=view)
-        except SlackApiError as error:
+        except FAILURES as error:
             log.warning("a form was not opened", cause=code_of(error))
-            raise Refusal(_SLOW if "trigger_id" in code_of(error) else BROKEN, code="busy") from error
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise Refusal(_SLOW, code="busy") from error
+            refused = isinstance(error, SlackApiError) and "trigger_id" not in code_of(error)
+            raise Refusal(BROKEN if refused else _SLOW, code="busy") from error
 
     async def _open_share(self, asked: Asked, button: str) -> None:
         async with self.telling(asked):
@@ -301,9 +300,8 @@ class Desk:
         try:
             blocks = await self._blocks(asked, card, await self._hand_over(asked, card))
             await self._tell(asked, {"text": layout.summary(card), "blocks": blocks})
-        except (SlackApiError, SlackClientError, DeliveryError, aiohttp.ClientError, OSError) as error:
-            cause = code_of(error) if isinstance(error, SlackApiError) else type(error).__name__
-            log.warning("somebody could not be answered", event_id=asked.event, cause=cause)
+        except (DeliveryError, *FAILURES) as error:
+            log.warning("somebody could not be answered", event_id=asked.event, cause=code_of(error))
 
     async def _tell(self, asked: Asked, message: dict[str, Any]) -> None:
         if asked.response_url and await self._respond(asked, message):
@@ -332,7 +330,7 @@ class Desk:
         hook = AsyncWebhookClient(asked.response_url, session=self._session)
         try:
             answer = await hook.send(**message, response_type="ephemeral", replace_original=replace)
-        except (SlackClientError, aiohttp.ClientError, OSError, TimeoutError):
+        except FAILURES:
             return False
         return answer.status_code == 200
 
@@ -358,9 +356,8 @@ class Desk:
         client = self._workspaces.talk(asked.workspace.token, patient=True)
         try:
             await client.chat_update(channel=asked.channel, ts=asked.message, parse="none", **message)
-        except (SlackApiError, aiohttp.ClientError, OSError) as error:
-            cause = code_of(error) if isinstance(error, SlackApiError) else type(error).__name__
-            log.warning("a message could not be replaced", event_id=asked.event, cause=cause)
+        except FAILURES as error:
+            log.warning("a message could not be replaced", event_id=asked.event, cause=code_of(error))
 
     async def _hand_over(self, asked: Asked, card: Card) -> str:
         """Send a card's files to the person's direct messages, and say so: what is ephemeral holds none."""

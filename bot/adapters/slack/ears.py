@@ -8,12 +8,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-import aiohttp
-from slack_sdk.errors import SlackApiError
-
 from bot import commands
 from bot.adapters.slack import layout, people, vocabulary
 from bot.adapters.slack.desk import Asked, Desk
+from bot.adapters.slack.errors import FAILURES
 from bot.adapters.slack.files import picture_in
 from bot.adapters.slack.workspaces import Workspace, Workspaces
 from bot.commands import clip
@@ -102,7 +100,7 @@ class Ears:
         """The panel shows what its app is doing; in other threads Slack refuses, and nothing is lost."""
         client = self._workspaces.talk(asked.workspace.token)
         about: dict[str, Any] = {"channel_id": asked.channel, "thread_ts": asked.thread}
-        with suppress(SlackApiError, aiohttp.ClientError, OSError):
+        with suppress(*FAILURES):
             await client.assistant_threads_setStatus(**about, status=PAINTING)
             await client.assistant_threads_setTitle(**about, title=clip(words, 60))
 
@@ -126,7 +124,7 @@ class Ears:
         client = self._workspaces.talk(asked.workspace.token, patient=True)
         try:
             page = await client.conversations_replies(channel=asked.channel, ts=asked.thread, limit=1)
-        except (SlackApiError, aiohttp.ClientError, OSError):
+        except FAILURES:
             return ""
         id = layout.job_of(page["messages"][0])
         with suppress(Refusal):  # deleted, or not for this person

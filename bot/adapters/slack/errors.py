@@ -63,8 +63,17 @@ _LIMITS = ("ratelimited", "rate_limited", "message_limit_exceeded")
 BAD_BLOCKS = ("invalid_blocks", "invalid_blocks_format", "file_not_found", "file_deleted", "file_is_deleted")
 
 
-def code_of(error: SlackApiError) -> str:
-    """Slack's name for what is wrong: "not_in_channel", or a status where it said none."""
+FAILURES = (SlackClientError, aiohttp.ClientError, OSError)
+"""What may come of a call: a refusal (SlackApiError), or no answer."""
+
+
+def code_of(error: Exception) -> str:
+    """Slack's name for what is wrong ("not_in_channel"), a status where it said none, or the error's kind.
+
+    Never its text, which may hold what was sent.
+    """
+    if not isinstance(error, SlackApiError):
+        return type(error).__name__
     try:
         return str(error.response["error"])
     except (AttributeError, KeyError, TypeError, ValueError):  # a page in place of JSON
@@ -77,7 +86,7 @@ def is_closed(error: SlackApiError) -> bool:
     return code in _CLOSED or code.startswith("restricted_action")
 
 
-def is_token(error: SlackApiError) -> bool:
+def is_token(error: Exception) -> bool:
     """Whether Slack does not accept the token itself."""
     return code_of(error) in _TOKEN
 
@@ -116,12 +125,12 @@ def retry_after(error: SlackApiError) -> float:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """slack_sdk's errors as ours. Texts of theirs are left out: they may hold what was sent."""
+    """slack_sdk's errors as ours."""
     try:
         yield
     except SlackApiError as error:
         if is_passing(error):
             raise TryLater(f"Slack answered {code_of(error)}", after=retry_after(error)) from error
         raise Unreachable(why(error)) from error
-    except (OSError, TimeoutError, aiohttp.ClientError, SlackClientError) as error:
-        raise TryLater(f"Slack cannot be reached ({type(error).__name__})") from error
+    except FAILURES as error:
+        raise TryLater(f"Slack cannot be reached ({code_of(error)})") from error

@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import aiohttp
 import structlog
-from slack_sdk.errors import SlackApiError
 
 from bot import card as cards
 from bot.adapters.slack import layout
 from bot.adapters.slack.desk import Asked, Desk
-from bot.adapters.slack.errors import code_of, translated
+from bot.adapters.slack.errors import FAILURES, code_of, translated
 from bot.adapters.slack.files import Files
 from bot.adapters.slack.layout import Block
 from bot.adapters.slack.workspaces import Workspaces
@@ -51,10 +49,8 @@ class Home:
             await self._workspaces.talk(asked.workspace.token, patient=True).views_publish(
                 user_id=asked.user, view={"type": "home", "blocks": blocks[:MOST_BLOCKS]}
             )
-        except SlackApiError as error:
+        except FAILURES as error:
             log.warning("a home tab was not shown", cause=code_of(error))
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            log.warning("a home tab was not shown", cause=type(error).__name__)
 
     async def defaults(self, asked: Asked) -> None:
         """Open the form of /settings, filled with what holds now."""

@@ -9,11 +9,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
-import aiohttp
 import structlog
-from slack_sdk.errors import SlackApiError
 
-from bot.adapters.slack.errors import code_of
+from bot.adapters.slack.errors import FAILURES, code_of
 from bot.adapters.slack.workspaces import Workspace, Workspaces
 from bot.errors import Refusal
 from bot.models import Member
@@ -85,10 +83,9 @@ class People:
         try:
             client = self._workspaces.talk(workspace.token, patient=True)
             answer = await client.users_info(user=user, include_locale=True)
-        except (SlackApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        except FAILURES as error:
             # Without an answer somebody may be anybody: a guest, who sees least.
-            cause = code_of(error) if isinstance(error, SlackApiError) else type(error).__name__
-            log.warning("a person is not known", cause=cause)
+            log.warning("a person is not known", cause=code_of(error))
             return _Person(name or "someone", guest=True)
         person = _read(answer["user"], workspace, name)
         self._known[key] = (time.monotonic() + REMEMBERED, person)
@@ -114,12 +111,9 @@ class People:
         try:
             answer = await client.usergroups_list(include_users=True, team_id=workspace.team)
             return _by_user(answer["usergroups"]), REMEMBERED
-        except SlackApiError as error:
+        except FAILURES as error:
             log.warning("user groups are not known", cause=code_of(error))
             return before, WITHOUT_GROUPS if code_of(error) == "missing_scope" else SOON
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            log.warning("user groups are not known", cause=type(error).__name__)
-            return before, SOON
 
 
 def _read(user: Any, workspace: Workspace, name: str) -> _Person:

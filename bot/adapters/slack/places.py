@@ -8,11 +8,9 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
-import aiohttp
 import structlog
-from slack_sdk.errors import SlackApiError
 
-from bot.adapters.slack.errors import code_of
+from bot.adapters.slack.errors import FAILURES, code_of
 from bot.adapters.slack.people import MOST, REMEMBERED, SOON
 from bot.adapters.slack.workspaces import Workspace, Workspaces
 
@@ -55,14 +53,11 @@ class Places:
         try:
             async with asyncio.timeout(PATIENCE):
                 answer = await self._workspaces.talk(workspace.token).conversations_info(channel=channel)
-        except SlackApiError as error:
+        except FAILURES as error:
             # Public channels are told about wherever they are; private ones need a scope that Easel has not.
             told = code_of(error) in ("missing_scope", "channel_not_found")
             if not told:
                 log.warning("a channel is not known", cause=code_of(error))
             return True, REMEMBERED if told else SOON
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            log.warning("a channel is not known", cause=type(error).__name__)
-            return True, SOON
         about = answer.get("channel") or {}
         return not about.get("is_channel") or bool(about.get("is_private")), REMEMBERED
