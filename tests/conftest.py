@@ -19,6 +19,14 @@ from tests.databases import Cluster, binaries, cluster, fresh_sqlite
 # tests that share the machine several times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+LONG = {"test_store_properties.py", "test_local.py", "test_batching.py", "test_pipelines.py"}
+"""Files of unit tests that take as long as a scenario."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first: workers take whole files, and the last one should not work on alone."""
+    items.sort(key=lambda item: item.path.parent.name == "unit" and item.path.name not in LONG)
+
 
 @pytest.fixture
 def the_loggers_as_they_were() -> Iterator[None]:

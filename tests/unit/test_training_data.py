@@ -116,6 +116,21 @@ def test_a_tinted_drawing_measures_as_the_word(word: str) -> None:
     assert np.array_equal(tinted[..., 3], disc(RGB["red"])[..., 3])
 
 
+@pytest.mark.parametrize("word", sorted(scenes.HUES))
+@pytest.mark.parametrize("colour", [(30, 30, 34), (235, 233, 230), (128, 120, 124)])
+def test_a_black_white_or_grey_thing_takes_a_colour_too(word: str, colour: tuple[int, int, int]) -> None:
+    assert scenes.main_colour(scenes.tinted(disc(colour), word)) == word
+
+
+@pytest.mark.parametrize("word", sorted(scenes.HUES))
+def test_a_thing_of_many_colours_turns_whole(word: str) -> None:
+    rgba = disc((230, 60, 40))
+    rgba[:60, :, :3] = (240, 160, 50)
+    rgba[80:, :, :3] = (200, 40, 110)
+    assert scenes.main_colour(rgba) == ""
+    assert scenes.main_colour(scenes.tinted(rgba, word)) == word
+
+
 def test_left_and_right_are_where_the_sentence_says() -> None:
     drawings = np.stack([disc(RGB["red"]), disc(RGB["blue"])])
     placed = tuple(scenes.place((0, 1), scenes.CANVASES["wide"], across=True))

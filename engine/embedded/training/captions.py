@@ -139,7 +139,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "pot of food": ("soup",),
 }
 
-COMMON_WEIGHT = 2.0
+COMMON_WEIGHT = 1.3
 # Seen COMMON_WEIGHT times as often, and the only ones in pairs and counts.
 COMMON = frozenset(
     "grinning face|grinning face with smiling eyes|slightly smiling face|winking face"

@@ -56,8 +56,9 @@ meaning, or a mixture. Prompts are cut after {length} tokens. English only.
 | `unet` | two levels of 96 and 128 channels, cross-attention in the deeper one, pooled text | 5.6 M |
 | `scheduler` | DDIM, v-prediction, cosine, zero terminal SNR, trailing steps | |
 
-Trained in 32 bits, then in bfloat16, with AdamW (1.5e-3, batches of 16, then 32 and 64), 10% empty prompts, moving average of the weights;
-one drawing in forty is kept aside and never shown to the denoiser.
+Trained in 32 bits or bfloat16, as the processor at hand is faster, with AdamW (1.5e-3 falling to 3e-5, batches of
+16, later up to 128), 10% empty prompts and a moving average of the weights; one drawing in forty is kept aside and
+never shown to the denoiser.
 
 ## The curve
 

@@ -31,14 +31,16 @@ from engine.embedded.training.pace import Pace
 
 log = logging.getLogger(__name__)
 
-BATCH = 64
+BATCH = 128
 VALIDATION_BATCH = 16
 LEARNING_RATE = 1.5e-3
-FINAL_RATE = 1e-4  # reached at the end of the wall-clock budget
+FINAL_RATE = 3e-5  # reached at the end of the wall-clock budget
 EMPTY_SHARE = 0.1  # samples that train the empty prompt, for classifier-free guidance
-EMA_DECAY = 0.9995
+EMA_DECAY = 0.999
 EMA_EVERY = 4  # steps
 CHECKPOINT_SECONDS = 240.0
+# A third more pictures in the same time where the processor has the type, half as many where it has not.
+HAS_BFLOAT16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def build() -> UNet2DConditionModel:
@@ -92,7 +94,7 @@ class Samples:
         weights = np.array([bucket.weight for bucket in self.buckets])
         self.shares = weights / weights.sum()
 
-    def batch(self, size: int = BATCH) -> tuple[Tensor, Tensor]:
+    def batch(self, size: int) -> tuple[Tensor, Tensor]:
         """`float32[size, C, h, w]` and `float32[size, LENGTH, WIDTH]`."""
         bucket = self.buckets[self.rng.choice(len(self.buckets), p=self.shares)]
         rows = np.searchsorted(bucket.cumulative, self.rng.random(size) * bucket.weight)
@@ -119,7 +121,7 @@ class Noiser:
     def steps(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """Stratified timesteps: evenly spread over the schedule, jittered, so less noisy."""
         spread = (torch.arange(count) + torch.rand(count, generator=generator)) / count
-        return (spread * len(self.signal)).long()
+        return (spread * len(self.signal)).long().clamp(max=len(self.signal) - 1)  # 127 + 0.9999999 is 128
 
     def loss(
         self, unet: UNet2DConditionModel, clean: Tensor, words: Tensor, steps: Tensor, noise: Tensor
@@ -179,9 +181,8 @@ class Trainer:
         self.checkpoint(total)
 
     def _step(self) -> float:
-        clean, words = self.samples.batch()
-        # Half as many bytes to move: a third more pictures in the same time.
-        with torch.autocast("cpu", torch.bfloat16):
+        clean, words = self.samples.batch(BATCH)
+        with torch.autocast("cpu", torch.bfloat16, enabled=HAS_BFLOAT16):
             loss = self.noiser.loss(
                 self.unet, clean, words, self.noiser.steps(len(clean)), torch.randn_like(clean)
             )
@@ -196,8 +197,8 @@ class Trainer:
         return loss.item()
 
     def _set_rate(self, done: float, steps: int) -> None:
-        """Short warm-up, then constant, then a cosine to the final rate over the last 40%."""
-        late = max(0.0, (done - 0.6) / 0.4)
+        """Short warm-up, then constant, then a cosine to the final rate over the last 70%."""
+        late = max(0.0, (done - 0.3) / 0.7)
         fall = 0.5 * (1 + math.cos(math.pi * min(late, 1.0)))
         rate = FINAL_RATE + (LEARNING_RATE - FINAL_RATE) * fall
         for group in self.optimiser.param_groups:

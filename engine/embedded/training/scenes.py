@@ -20,6 +20,8 @@ from engine.embedded.training.data import PEOPLE, SIDE, Concept, Drawing, Rgba
 WHITE = (255, 255, 255)
 CANVASES = {"square": (SIDE, SIDE), "wide": (160, 96), "tall": (96, 160)}
 HUES = {"red": 0, "orange": 27, "yellow": 50, "green": 122, "blue": 217, "purple": 277, "pink": 333}
+HUE_SPREAD = 0.3  # of the differences between hues, so that a car turns blue with its lamps
+DULL = 75  # of 255: a drawing whose usual chroma is below is grey, black, white or pale
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +82,20 @@ def colour_words(hsv: NDArray[np.float32]) -> NDArray[np.str_]:
 
 
 def tinted(rgba: Rgba, word: str) -> Rgba:
-    """The drawing in another colour: hues turn together so that shading stays."""
+    """The drawing in another colour: hues draw together around the new one, shading stays."""
     hsv, solid = _hsv(rgba)
     out = hsv.copy()
     if word in ("black", "white"):
         out[..., 1] *= 0.1
         out[..., 2] = hsv[..., 2] * 0.3 if word == "black" else 190 + hsv[..., 2] * 0.25
     else:
-        out[..., 0] = (hsv[..., 0] + HUES[word] * 255 / 360 - _typical_hue(hsv[solid])) % 255
-        out[..., 1] = hsv[..., 1] * (0.55 if word == "pink" else 1.0)
+        if np.median(hsv[solid][:, 1] * hsv[solid][:, 2]) < DULL * 255:  # a top hat, a cup: nothing to turn
+            out[..., 1], out[..., 2] = 175, 160 + hsv[..., 2] * 0.37
+        apart = (hsv[..., 0] - _typical_hue(hsv[solid]) + 128) % 256 - 128
+        out[..., 0] = (HUES[word] * 255 / 360 + apart * HUE_SPREAD) % 255
+        out[..., 1] *= 0.55 if word == "pink" else 1.0
         if word in ("yellow", "orange"):  # dark yellow reads as olive
-            out[..., 2] = 110 + hsv[..., 2] * 0.57
+            out[..., 2] = 110 + out[..., 2] * 0.57
     rgb = Image.fromarray(np.clip(out, 0, 255).astype(np.uint8), mode="HSV").convert("RGB")
     return np.dstack([np.asarray(rgb), rgba[..., 3]])
 
@@ -216,17 +221,17 @@ class Stage:
     def recoloured(self) -> Scene | None:
         """One drawing turned to another colour; dropped unless the result measures as that."""
         row = self._pick()
-        word = self.rng.choice([*HUES, "black", "white"])
+        word = self.rng.choice([*HUES, "black"])
         if row is None or self.rows[row].concept in self.people:
             return None
-        if not main_colour(self.drawings[row]):
+        if main_colour(tinted(self.drawings[row], word)) != word:
             return None
-        if main_colour(tinted(self.drawings[row], word)) != word or word == "white":
-            return None
-        drawing = self.rows[row]
-        noun = f"{word} {captions.uncoloured(captions.short_name(drawing.concept))}"
-        texts = tuple(dict.fromkeys(captions.single(noun, drawing.style, self.rng) for _ in range(2)))
-        return Scene("recoloured", "square", (Placed(row, 8, 8, 112),), texts, 1.0, tint=word)
+        style = self.rows[row].style
+        nouns = [f"{word} {captions.uncoloured(noun)}" for noun in self.nouns[self.rows[row].concept]]
+        texts = (captions.single(self.rng.choice(nouns), style, self.rng) for _ in range(3))
+        return Scene(
+            "recoloured", "square", (Placed(row, 8, 8, 112),), tuple(dict.fromkeys(texts)), 1.0, tint=word
+        )
 
     def pair_beside(self, canvas: str = "square") -> Scene | None:
         """Two things side by side, in one style."""

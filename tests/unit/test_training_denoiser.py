@@ -1,0 +1,114 @@
+"""The denoiser's training on a handful of random latents: it steps, stops, and goes on elsewhere."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine.embedded.training import denoiser, latents, text
+from engine.embedded.training.autoencoder import LATENT_CHANNELS
+from engine.embedded.training.denoiser import Trainer
+from engine.embedded.training.scenes import CANVASES
+
+WORDS = ["", "a cat", "a dog", "two cats"]
+KINDS = {"a cat": "single", "a dog": "single", "two cats": "count"}
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder as the earlier steps leave it, and no shipped weights to start from."""
+    rng = np.random.default_rng(0)
+    rows = [
+        {"kind": kind, "canvas": canvas, "weight": 1.0, "rows": [0], "texts": [words]}
+        for canvas in CANVASES
+        for words, kind in KINDS.items()
+    ]
+    (tmp_path / "scenes.json").write_text(json.dumps(rows))
+    for canvas, (width, height) in CANVASES.items():
+        shape = (len(KINDS), LATENT_CHANNELS, height // 16, width // 16)
+        np.save(tmp_path / f"latents-{canvas}.npy", rng.standard_normal(shape).astype(np.float16))
+    (tmp_path / "texts").mkdir()
+    states = rng.standard_normal((len(WORDS), text.LENGTH, text.WIDTH)).astype(np.float16)
+    text._write_shard(tmp_path / "texts", WORDS, states)
+    monkeypatch.setattr(denoiser, "PIPELINE", tmp_path / "nothing")
+    monkeypatch.setattr(denoiser, "BATCH", 8)
+    return tmp_path
+
+
+def test_kinds_of_scenes_are_drawn_by_their_shares(work: Path) -> None:
+    numbers, _ = text.load(work)
+    buckets = latents.load(work, numbers)
+    single, count = latents.SHARES["single"], latents.SHARES["count"]
+    assert sum(bucket.weight for bucket in buckets) == pytest.approx(single + count)
+    assert np.diff(buckets[0].cumulative, prepend=0) == pytest.approx([single / 6, single / 6, count / 3])
+
+
+def test_scenes_wait_for_their_sentences(work: Path) -> None:
+    numbers, _ = text.load(work)
+    del numbers["two cats"]
+    assert [len(bucket.texts) for bucket in latents.load(work, numbers)] == [2, 2, 2]
+
+
+def test_the_same_seed_takes_the_same_steps(work: Path) -> None:
+    first, second = ([trainer._step() for _ in range(3)] for trainer in map(Trainer, [work, work]))
+    assert first == pytest.approx(second, rel=1e-3)
+
+
+def test_timesteps_stay_in_the_schedule_where_the_jitter_rounds_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "rand", lambda count, generator: torch.full((count,), 1 - 2**-24))
+    steps = denoiser.Noiser().steps(128)
+    assert int(steps.max()) == 999
+    assert len(set(steps.tolist())) == 128
+
+
+def test_steps_teach(work: Path) -> None:
+    trainer = Trainer(work)
+    trainer._set_rate(0.0, 200)
+    before = trainer.validation()
+    for _ in range(12):
+        trainer._step()
+    assert trainer.validation() < before
+
+
+def test_training_goes_on_from_its_checkpoint_on_another_machine(work: Path, tmp_path: Path) -> None:
+    one = Trainer(work)
+    for _ in range(denoiser.EMA_EVERY):
+        one._step()
+    one.checkpoint(1.0)
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(work, elsewhere, ignore=shutil.ignore_patterns("elsewhere"))
+
+    two = Trainer(elsewhere)
+
+    assert two.progress == one.progress
+    assert two.progress.pictures == 8 * denoiser.EMA_EVERY
+    for mine, theirs in ((one.unet, two.unet), (one.ema, two.ema)):
+        for name, value in mine.state_dict().items():
+            assert torch.equal(value, theirs.state_dict()[name]), name
+    moments = one._moments()
+    assert moments
+    assert all(torch.equal(value, two._moments()[name]) for name, value in moments.items())
+    two._step()
+    assert two.progress.step == one.progress.step + 1
+
+
+def test_a_stretch_ends_with_a_checkpoint_and_a_row_of_the_curve(work: Path) -> None:
+    Trainer(work).run(minutes=0.01)
+    Trainer(work).run(minutes=0.01)
+    rows = [json.loads(line) for line in (work / "denoiser.jsonl").read_text().splitlines()]
+    assert len(rows) == 2
+    assert 0 < rows[0]["pictures"] < rows[1]["pictures"]
+    assert not work.joinpath("denoiser.partial").exists()
+
+
+def test_the_rate_warms_up_stays_and_falls(work: Path) -> None:
+    trainer = Trainer(work)
+    rates = []
+    for done, steps in ((0.0, 0), (0.2, 1000), (0.65, 2000), (1.0, 4000)):
+        trainer._set_rate(done, steps)
+        rates.append(trainer.optimiser.param_groups[0]["lr"])
+    top, end = denoiser.LEARNING_RATE, denoiser.FINAL_RATE
+    assert rates == pytest.approx([top / 200, top, (top + end) / 2, end])
