@@ -103,6 +103,8 @@ def concept_accuracy(studio: Studio, judge: Judge, names: Sequence[str]) -> dict
     return {
         "pictures": len(names),
         "common_pictures": int(common.sum()),
+        "top1": _share(hits[:, 0]),
+        "top5": _share(hits.any(1)),
         "common_top1": _share(hits[common, 0]),
         "common_top5": _share(hits[common].any(1)),
         "other_top1": _share(hits[~common, 0]),
@@ -121,10 +123,10 @@ def _share(hits: Tensor) -> float:
 
 
 def colour_accuracy(studio: Studio, count: int) -> dict[str, float]:
-    """How often most of the drawing measures as the colour that was asked for."""
+    """How often most of the drawing measures as the colour asked for, over `count` pairs or (0) all."""
     asked = list(itertools.product(COLOURED, COLOURS))
     random.Random(1).shuffle(asked)
-    asked = asked[:count]
+    asked = asked[: count or len(asked)]
     prompts = unseen(captions.article(f"{colour} {noun}") for noun, colour in asked)
     pictures = studio.draw(prompts, FIRST_SEED + 10_000)
     seen = [main_colour(cut_out(picture)) for picture in pictures]
@@ -256,11 +258,15 @@ def evaluate(studio: Studio, sample: int) -> dict[str, Any]:
     names = sample_of(judge.names, sample)
     some = sample or 96
     return {
-        "settings": {"steps": studio.settings.steps, "guidance": studio.settings.guidance},
+        "settings": {
+            "steps": studio.settings.steps,
+            "guidance": studio.settings.guidance,
+            "processor": torch.backends.cpu.get_cpu_capability(),
+        },
         "cost": cost(studio),
         "classifier_on_real_drawings": json.loads((FOLDER / "ceiling.json").read_text()),
         "concepts": concept_accuracy(studio, judge, names),
-        "colours": colour_accuracy(studio, some),
+        "colours": colour_accuracy(studio, sample),
         "grounds": ground_accuracy(studio, judge, some),
         "left_right": pair_accuracy(studio, judge, some, across=True),
         "above_below": pair_accuracy(studio, judge, some, across=False),
