@@ -16,9 +16,9 @@ pictures on a computer with no GPU and no model hub. It knows emoji-like drawing
 concepts, each in up to nine styles.
 
 **State.** The denoiser has been trained for {minutes:.0f} minutes on two CPU cores that were shared with
-other work ({pictures:,} pictures seen, {steps:,} steps). The common concepts, pairs of them, grounds and small
-counts come out; of the rarer concepts a good half do; a colour other than a thing's own takes in four cases of
-five, least where a thing has many colours, such as a car. Training goes on from this folder with
+other work ({pictures:,} pictures seen, {steps:,} steps). Common concepts and nine in ten of the rarer ones come
+out, and so do colours other than a thing's own, pairs, grounds and small counts. What smears is fine detail:
+eyes, fingers, thin lines, and in pairs the smaller parts of each thing. Training goes on from this folder with
 `python -m engine.embedded.training`.
 
 ## Use
