@@ -36,6 +36,7 @@ BATCH = 16
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink")
 COLOURED = ("heart", "car", "apple", "balloon", "star", "flower", "book", "umbrella", "t-shirt",
             "hat", "fish", "butterfly", "cup", "dress", "gem", "key", "bell", "candle")  # fmt: skip
+STYLES = ("3d", "flat", "noto", "clip art", "twemoji", "blob")
 SHEET = (
     "a red heart", "a cat", "a dog", "pizza", "a car", "a house", "a rocket", "a tree",
     "a smiley face", "a cool face", "a crying face", "a ghost", "an apple", "a strawberry",
@@ -110,6 +111,18 @@ def concept_accuracy(studio: Studio, judge: Judge, names: Sequence[str]) -> dict
         "other_top1": _share(hits[~common, 0]),
         "other_top5": _share(hits[~common].any(1)),
     }
+
+
+def style_accuracy(studio: Studio, judge: Judge, count: int) -> dict[str, float]:
+    """Top-5 of the classifier over common concepts, asked for in one style after another."""
+    names = random.Random(5).sample(sorted(captions.COMMON & judge.number.keys()), count)
+    wanted = torch.tensor([judge.number[name] for name in names])
+    figures: dict[str, float] = {"pictures_each": count}
+    for style in STYLES:
+        prompts = unseen(captions.article(f"{style} {name}") for name in names)
+        best = judge.scores(studio.draw(prompts, FIRST_SEED + 50_000)).topk(5).indices
+        figures[style] = _share((best == wanted[:, None]).any(1))
+    return figures
 
 
 def unseen(things: Iterable[str]) -> list[str]:
@@ -266,6 +279,7 @@ def evaluate(studio: Studio, sample: int) -> dict[str, Any]:
         "cost": cost(studio),
         "classifier_on_real_drawings": json.loads((FOLDER / "ceiling.json").read_text()),
         "concepts": concept_accuracy(studio, judge, names),
+        "styles": style_accuracy(studio, judge, some),
         "colours": colour_accuracy(studio, sample),
         "grounds": ground_accuracy(studio, judge, some),
         "left_right": pair_accuracy(studio, judge, some, across=True),

@@ -86,6 +86,13 @@ def test_the_shipped_model_draws_common_things_that_can_be_recognised(studio: St
     assert figures["common_top5"] >= FLOOR
 
 
+def test_common_things_can_be_recognised_in_the_style_asked_for(studio: Studio, judge: Judge) -> None:
+    figures = evaluate.style_accuracy(studio, judge, 24)
+    assert figures.keys() == {"pictures_each", *evaluate.STYLES}
+    assert figures["3d"] >= FLOOR
+    assert figures["flat"] >= FLOOR
+
+
 def test_the_shipped_model_takes_the_colour_asked_for(studio: Studio) -> None:
     figures = evaluate.colour_accuracy(studio, 24)
     assert figures["pictures"] == 24

@@ -43,8 +43,10 @@ house") and small counts ("three apples") were trained, the latter two only with
 ## What it cannot do
 
 No photographs, no likeness of any person, no legible text, no scenes with more than two kinds of
-things, no skin tones, hardly any flags and signs. Words it never saw draw something near in
-meaning, or a mixture. Prompts are cut after {length} tokens. English only.
+things, no skin tones, hardly any flags and signs. The styles 3d, fluent, flat and glossy look much
+alike; blob, twemoji and those drawn by few come out rough, and fine lines (outline) hardly at all.
+Words it never saw draw something near in meaning, or a mixture. Prompts are cut after {length}
+tokens. English only.
 
 ## Parts
 
