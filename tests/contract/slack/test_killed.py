@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bot.models import State
+from tests.contract.slack import methods
 from tests.contract.slack.api import PATIENCE
 from tests.contract.slack.conftest import Opens
 from tests.contract.slack.house import DONE, House
@@ -104,6 +105,7 @@ async def test_killed_at_other_moments_it_is_shown_once(
         assert standing(house, "a fox") == standing(house, DONE) == [RANDOM]
 
 
+@methods.needed
 async def test_where_it_may_not_look_it_says_it_to_the_person_alone(
     tmp_path: Path, opened: Opens, slack: Wire
 ) -> None:

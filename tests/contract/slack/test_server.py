@@ -60,38 +60,33 @@ async def refused(call: Any) -> str:
     return str(caught.value.response.get("error"))
 
 
-def described() -> None:
-    if not methods.AT_HAND:
-        pytest.skip("Slack's method descriptions are not at hand")
-
-
 async def test_a_method_that_does_not_exist(slack: Wire, client: AsyncWebClient) -> None:
     assert await refused(client.api_call("chat.shout")) in ("unknown_method", "invalid_arguments")
     assert slack.problems
 
 
+@methods.needed
 async def test_an_argument_that_does_not_exist(slack: Wire, client: AsyncWebClient) -> None:
-    described()
     call = client.api_call("chat.postMessage", json={"channel": GENERAL, "text": "x", "colour": "red"})
     assert await refused(call) == "invalid_arguments"
     assert slack.problems == ["chat.postMessage takes no argument colour"]
 
 
+@methods.needed
 async def test_an_argument_that_is_missing(slack: Wire, client: AsyncWebClient) -> None:
-    described()
     assert await refused(client.api_call("chat.postMessage", json={"text": "x"})) == "invalid_arguments"
     assert slack.problems == ["chat.postMessage needs channel"]
 
 
+@methods.needed
 async def test_json_where_only_forms_are_taken(slack: Wire, client: AsyncWebClient) -> None:
-    described()
     call = client.api_call("files.getUploadURLExternal", json={"filename": "a.png", "length": 1})
     assert await refused(call) == "invalid_arguments"
     assert slack.problems == ["files.getUploadURLExternal takes no JSON"]
 
 
+@methods.needed
 async def test_a_scope_that_the_manifest_does_not_have(slack: Wire, client: AsyncWebClient) -> None:
-    described()
     assert await refused(client.users_info(user=ADA)) == "missing_scope"
     assert "users:read" in slack.problems[0]
 
@@ -260,6 +255,7 @@ async def test_a_file_needs_the_token(slack: Wire) -> None:
             assert await response.read() == png()
 
 
+@methods.needed
 async def test_limits_by_channel_and_by_method(slack: Wire, client: AsyncWebClient) -> None:
     slack.limits = True
     for _ in range(5):
@@ -287,8 +283,8 @@ async def test_faults_come_on_demand(slack: Wire, client: AsyncWebClient) -> Non
     assert caught.value.response.headers["Retry-After"] == "7"
 
 
+@methods.needed
 async def test_what_it_answers_is_what_slack_answers(slack: Wire, client: AsyncWebClient) -> None:
-    described()
     slack.faults.append(Fault("auth.test", "is_archived"))
     await refused(client.auth_test())
     assert slack.problems == ["Slack never answers auth.test with is_archived: mend this server"]
@@ -360,8 +356,8 @@ async def test_an_event_that_is_not_acknowledged_comes_again(
     assert slack.sent[0].tries >= 2
 
 
+@methods.needed
 async def test_payloads_have_the_shape_of_the_samples(slack: Wire) -> None:
-    described()
     ada = Person(slack)
     message = slack.keep(
         Message(slack.new_ts(), GENERAL, "U1EASEL", blocks=[{"type": "actions", "elements": [BUTTON]}])

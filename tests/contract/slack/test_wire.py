@@ -22,9 +22,8 @@ from tests.contract.slack.wire import Wire
 # ---- calls
 
 
+@methods.needed
 async def test_calls_are_what_the_descriptions_say(house: House) -> None:
-    if not methods.AT_HAND:
-        pytest.skip("Slack's method descriptions are not at hand")
     message = await house.painted()
     for label in ("Edit", "Info", "U1"):
         await house.acked(await house.ada.press(message, label))
