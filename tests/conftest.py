@@ -19,7 +19,14 @@ from tests.databases import Cluster, binaries, cluster, fresh_sqlite
 # tests that share the machine several times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-LONG = {"test_store_properties.py", "test_local.py", "test_batching.py", "test_pipelines.py"}
+LONG = {
+    "test_store_properties.py",
+    "test_local.py",
+    "test_batching.py",
+    "test_pipelines.py",
+    "test_evaluate.py",
+    "test_training_denoiser.py",
+}
 """Files of unit tests that take as long as a scenario."""
 
 

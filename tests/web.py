@@ -173,11 +173,10 @@ async def web_house(
 ) -> AsyncIterator[WebHouse]:
     settings = Settings(
         data_dir=folder,
-        model=("memory",),
         web_port=0,
         web_password=Secret(password),
         web_admin_password=Secret(admin_password),
-        **changes,
+        **({"model": ("memory",), "picture_check": False} | changes),
     )
     store = await Store.open(settings.database_url)
     blobs = DirectoryBlobs(folder / "pictures")

@@ -107,7 +107,7 @@ async def press(load: Load) -> Outcome:
 async def connected(url: str, folder: Path) -> AsyncIterator[None]:
     """The studio, logged in to the Discord at `url`."""
     with pointed_at(url):
-        async with rooms(folder, step_seconds=STEP, edit_interval=2.0) as house:
+        async with rooms(folder, step_seconds=STEP, edit_interval=2.0, picture_check=True) as house:
             running = asyncio.create_task(house.adapter.run())
             try:
                 yield

@@ -206,9 +206,10 @@ async def test_a_crowd_in_line_is_told_in_part_and_from_memory(
         async with asyncio.timeout(PATIENCE), ana.events(mark_of(page)) as events:
             origin = Origin(surface="web", member=member_named("Z", admin=False), channel="studio", event="z")
             await house.studio.handle("imagine", {"prompt": "a last fox"}, origin)
-            told = [await anext(events) for _ in range(2)]
+            lines = (event.data["html"] async for event in events if event.name == "line")
+            # The line as it was before may be told once more.
+            line = await anext(line async for line in lines if "and 4 more" not in line)
 
-    (line,) = [event.data["html"] for event in told if event.name == "line"]
     for shown, more in ((page, 4), (line, 5)):
         assert len(re.findall(r'<li class="lane( next)?">', shown)) == 21
         assert "fox number 0" in shown and f"and {more} more in line" in shown

@@ -65,9 +65,8 @@ async def rooms(
     **changes: Any,
 ) -> AsyncIterator[Rooms]:
     """The studio and its adapter on a folder, which may have been used before."""
-    settings = Settings(
-        data_dir=folder, model=("memory",), discord_token=Secret("a.token.of-ours"), **changes
-    )
+    more: dict[str, Any] = {"model": ("memory",), "picture_check": False}
+    settings = Settings(data_dir=folder, discord_token=Secret("a.token.of-ours"), **(more | changes))
     store = await Store.open(settings.database_url)
     blobs = DirectoryBlobs(folder / "pictures")
     engine: Engine = MemoryEngine(blobs.read, models=(SMALL,), fault=fault, step_seconds=step_seconds)

@@ -278,8 +278,12 @@ class Wire:
 
     async def until(self, there: Callable[[], Any], patience: float = PATIENCE) -> Any:
         """What `there` finds, once it finds it."""
-        async with self._changed:
-            await asyncio.wait_for(self._changed.wait_for(there), patience)
+        try:
+            async with self._changed:
+                await asyncio.wait_for(self._changed.wait_for(there), patience)
+        except TimeoutError:
+            seen = [(each.method, each.path, str(each.json)[:300]) for each in self.requests]
+            raise AssertionError(f"waited in vain; {self.hellos=}, {self.last=}, {seen=}") from None
         return there()
 
     async def answered(self, token: str, text: str, patience: float = PATIENCE) -> Message:
