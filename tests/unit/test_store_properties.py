@@ -278,8 +278,8 @@ def fits(balances: list[Balance], estimate: float) -> bool:
     # More than the cap may be used: it counts in the periods of all tiers, whichever it was used in.
     limits = [each for each in balances if each.name != "gift"]
     small = [each for each in limits if round((each.cap - each.used) * 1000) < cost]
-    gift = sum(each.left for each in balances if each.name == "gift")
-    return not small or (not any(each.name for each in small) and 0 < cost <= round(gift * 1000))
+    given = any(each.name == "gift" and cost <= round(each.left * 1000) for each in balances)
+    return not small or (given and not any(each.name for each in small))
 
 
 def machine(
