@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from engine.embedded import PIPELINE
 from engine.embedded.classifier import FOLDER, Judge
 from engine.embedded.training import captions
-from engine.embedded.training.scenes import main_colour
+from engine.embedded.training.scenes import CANVASES, main_colour
 from engine.upscale import Upscaler
 
 FIRST_SEED = 70_000
@@ -47,6 +47,10 @@ SHEET = (
     "three apples", "a rocket on a blue background", "a fox on a yellow background",
     "an astronaut", "a robot",
 )  # fmt: skip
+SHEET_OTHERS = {
+    "wide": ("a red car", "a fish on a blue background", "a cat next to a pizza", "a turtle"),
+    "tall": ("a tree", "a purple bottle", "a star above a house", "a rocket on a black background"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +75,21 @@ class Studio:
 
         return cls(StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32), settings)
 
-    def draw(self, prompts: Sequence[str], first_seed: int) -> Tensor:
-        """`float32[len(prompts), 3, 128, 128]` in 0…1; seeds count up from `first_seed`."""
+    def draw(self, prompts: Sequence[str], first_seed: int, canvas: str = "square") -> Tensor:
+        """`float32[len(prompts), 3, H, W]` in 0…1; seeds count up from `first_seed`."""
         parts = []
         for start in range(0, len(prompts), BATCH):
             chunk = list(prompts[start : start + BATCH])
             seeds = range(first_seed + start, first_seed + start + len(chunk))
-            parts.append(self._draw(chunk, seeds))
+            parts.append(self._draw(chunk, seeds, canvas))
         return torch.cat(parts)
 
-    def _draw(self, prompts: list[str], seeds: Iterable[int]) -> Tensor:
+    def _draw(self, prompts: list[str], seeds: Iterable[int], canvas: str) -> Tensor:
+        width, height = CANVASES[canvas]
         images = self.pipeline(
             prompts,
+            width=width,
+            height=height,
             num_inference_steps=self.settings.steps,
             guidance_scale=self.settings.guidance,
             generator=[torch.Generator().manual_seed(seed) for seed in seeds],
@@ -183,12 +190,36 @@ def _nearest(picture: Tensor, grounds: dict[str, Tensor]) -> str:
     return min(known, key=lambda word: float((known[word] - corners).square().sum()))
 
 
-def pair_accuracy(studio: Studio, judge: Judge, count: int, *, across: bool) -> dict[str, float]:
+def canvas_accuracy(studio: Studio, judge: Judge, count: int, canvas: str) -> dict[str, float]:
+    """Top-5 over common concepts in the middle of a wide or tall picture, and pairs along its longer side."""
+    names = random.Random(6).sample(sorted(captions.COMMON & judge.number.keys()), count)
+    prompts = unseen(captions.article(name) for name in names)
+    best = judge.scores(middle(studio.draw(prompts, FIRST_SEED + 60_000, canvas))).topk(5).indices
+    hits = (best == torch.tensor([judge.number[name] for name in names])[:, None]).any(1)
+    pairs = pair_accuracy(studio, judge, count, across=canvas == "wide", canvas=canvas)
+    return {
+        "pictures": count,
+        "in_top5": _share(hits),
+        "pairs_placed": pairs["placed"],
+        "both_in_top5": pairs["both_in_top5"],
+    }
+
+
+def middle(pictures: Tensor) -> Tensor:
+    """The square in the middle of each picture."""
+    side = min(pictures.shape[-2:])
+    top, left = ((length - side) // 2 for length in pictures.shape[-2:])
+    return pictures[..., top : top + side, left : left + side]
+
+
+def pair_accuracy(
+    studio: Studio, judge: Judge, count: int, *, across: bool, canvas: str = "square"
+) -> dict[str, float]:
     """Each half shows its own concept rather than the other one, and both are recognisable."""
     pairs = list(_pairs(judge, count))
     words = "{} on the left and {} on the right" if across else "{} above {}"
     prompts = unseen(words.format(*(captions.article(name) for name in pair)) for pair in pairs)
-    pictures = studio.draw(prompts, FIRST_SEED + 20_000 + 1000 * across)
+    pictures = studio.draw(prompts, FIRST_SEED + 20_000 + 1000 * across, canvas)
     first, second = (judge.scores(half) for half in halves(pictures, across=across))
     placed, named = [], []
     for index, (a, b) in enumerate(pairs):
@@ -284,6 +315,8 @@ def evaluate(studio: Studio, sample: int) -> dict[str, Any]:
         "grounds": ground_accuracy(studio, judge, some),
         "left_right": pair_accuracy(studio, judge, some, across=True),
         "above_below": pair_accuracy(studio, judge, some, across=False),
+        "wide": canvas_accuracy(studio, judge, some, "wide"),
+        "tall": canvas_accuracy(studio, judge, some, "tall"),
         "diversity": diversity(studio, judge, min(some, 24)),
     }
 
@@ -293,14 +326,19 @@ def evaluate(studio: Studio, sample: int) -> dict[str, Any]:
 
 def contact_sheet(studio: Studio, path: Path, side: int = 192, columns: int = 8) -> None:
     """The fixed prompts with super-resolution, labelled, as one PNG."""
-    pictures = Upscaler.load()(studio.draw(SHEET, FIRST_SEED + 40_000))
-    rows = -(-len(SHEET) // columns)
+    upscaler = Upscaler.load()
+    prompts, pictures = [*SHEET], [*upscaler(studio.draw(SHEET, FIRST_SEED + 40_000))]
+    for canvas, others in SHEET_OTHERS.items():
+        prompts += others
+        pictures += upscaler(studio.draw(others, FIRST_SEED + 45_000, canvas))
+    rows = -(-len(prompts) // columns)
     sheet = Image.new("RGB", (columns * side, rows * (side + 18)), "white")
     draw = ImageDraw.Draw(sheet)
-    for index, (prompt, picture) in enumerate(zip(SHEET, pictures, strict=True)):
+    for index, (prompt, picture) in enumerate(zip(prompts, pictures, strict=True)):
         left, top = (index % columns) * side, (index // columns) * (side + 18)
-        pixels = (picture * 255).round().byte().permute(1, 2, 0).numpy()
-        sheet.paste(Image.fromarray(pixels).resize((side, side), Image.Resampling.BOX), (left, top))
+        image = Image.fromarray((picture * 255).round().byte().permute(1, 2, 0).numpy())
+        image.thumbnail((side, side), Image.Resampling.BOX)
+        sheet.paste(image, (left + (side - image.width) // 2, top + (side - image.height) // 2))
         draw.text((left + 4, top + side + 2), prompt[:34], fill="black")
     sheet.save(path)
 

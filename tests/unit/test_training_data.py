@@ -131,6 +131,19 @@ def test_a_thing_of_many_colours_turns_whole(word: str) -> None:
     assert scenes.main_colour(scenes.tinted(rgba, word)) == word
 
 
+@pytest.mark.parametrize("kind", ["grounded", "recoloured", "alone_on_wide_or_tall", "pair_on_wide_or_tall"])
+def test_wide_and_tall_pictures_hold_whole_drawings(kind: str) -> None:
+    make = getattr(stage(), kind)
+    made = [scene for scene in (make() for _ in range(60)) if scene]
+    assert {"wide", "tall"} <= {scene.canvas for scene in made}
+    for scene in made:
+        width, height = scenes.CANVASES[scene.canvas]
+        for item in scene.placed:
+            assert 0 <= item.left <= width - item.side and 0 <= item.top <= height - item.side
+        if len(scene.placed) == 1:
+            assert scene.placed[0].side == min(width, height) * 7 // 8
+
+
 def test_left_and_right_are_where_the_sentence_says() -> None:
     drawings = np.stack([disc(RGB["red"]), disc(RGB["blue"])])
     placed = tuple(scenes.place((0, 1), scenes.CANVASES["wide"], across=True))

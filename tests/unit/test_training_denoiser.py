@@ -112,3 +112,13 @@ def test_the_rate_warms_up_stays_and_falls(work: Path) -> None:
         rates.append(trainer.optimiser.param_groups[0]["lr"])
     top, end = denoiser.LEARNING_RATE, denoiser.FINAL_RATE
     assert rates == pytest.approx([top / 200, top, (top + end) / 2, end])
+
+
+def test_a_model_that_has_seen_much_goes_on_more_gently(work: Path) -> None:
+    seen = {"step": 9, "seconds": 1.0, "pictures": 4 * denoiser.YOUNG}
+    trainer = Trainer(work)
+    trainer.checkpoint(0.0)
+    (work / "denoiser" / "progress.json").write_text(json.dumps(seen))
+
+    assert trainer.peak == denoiser.LEARNING_RATE
+    assert Trainer(work).peak == denoiser.LEARNING_RATE / 2

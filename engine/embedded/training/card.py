@@ -17,8 +17,8 @@ concepts, each in up to nine styles.
 
 **State.** The denoiser has been trained for {minutes:.0f} minutes on two CPU cores that were shared with
 other work ({pictures:,} pictures seen, {steps:,} steps). Common concepts and nine in ten of the rarer ones come
-out, and so do colours other than a thing's own, pairs, grounds and small counts. What smears is fine detail:
-eyes, fingers, thin lines, and in pairs the smaller parts of each thing. Training goes on from this folder with
+out, in wide and tall pictures too, and so do colours other than a thing's own, pairs, grounds and small counts.
+What smears is fine detail: eyes, fingers, thin lines, and in pairs the smaller parts of each thing. Training goes on from this folder with
 `python -m engine.embedded.training`.
 
 ## Use
@@ -45,8 +45,9 @@ house") and small counts ("three apples") were trained, the latter two only with
 No photographs, no likeness of any person, no legible text, no scenes with more than two kinds of
 things, no skin tones, hardly any flags and signs. The styles 3d, fluent, flat and glossy look much
 alike; blob, twemoji and those drawn by few come out rough, and fine lines (outline) hardly at all.
-Words it never saw draw something near in meaning, or a mixture. Prompts are cut after {length}
-tokens. English only.
+In wide and tall pictures single things come out nearly as well as in square ones, but two together
+stay rough, above all across the shorter side. Words it never saw draw something near in meaning,
+or a mixture. Prompts are cut after {length} tokens. English only.
 
 ## Parts
 

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 BATCH = 128
 VALIDATION_BATCH = 16
 LEARNING_RATE = 1.5e-3
+YOUNG = 1_000_000  # pictures; past them a stretch begins more gently, so as not to unlearn what is known
 FINAL_RATE = 3e-5  # reached at the end of the wall-clock budget
 EMPTY_SHARE = 0.1  # samples that train the empty prompt, for classifier-free guidance
 EMA_DECAY = 0.999
@@ -147,6 +148,7 @@ class Trainer:
     def __init__(self, work: Path, seed: int = 0) -> None:
         self.folder = work / "denoiser"
         self.progress = self._read_progress()
+        self.peak = LEARNING_RATE * min(1.0, YOUNG / max(1, self.progress.pictures)) ** 0.5
         torch.manual_seed(seed + self.progress.step)
         self.unet, self.ema = build(), build().requires_grad_(False)
         # On a CPU, plain products are faster than fused attention for maps this small.
@@ -200,7 +202,7 @@ class Trainer:
         """Short warm-up, then constant, then a cosine to the final rate over the last 70%."""
         late = max(0.0, (done - 0.3) / 0.7)
         fall = 0.5 * (1 + math.cos(math.pi * min(late, 1.0)))
-        rate = FINAL_RATE + (LEARNING_RATE - FINAL_RATE) * fall
+        rate = FINAL_RATE + (self.peak - FINAL_RATE) * fall
         for group in self.optimiser.param_groups:
             group["lr"] = rate * min(1.0, (steps + 1) / 200)
 

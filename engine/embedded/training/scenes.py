@@ -146,13 +146,13 @@ class Stage:
     def scenes(self) -> list[Scene]:
         """The whole training set."""
         plan: list[tuple[Callable[[], Scene | None], int]] = [
-            (self.grounded, 3500),
-            (self.recoloured, 14000),
+            (self.grounded, 5000),
+            (self.recoloured, 18000),
             (self.pair_beside, 9000),
             (self.pair_stacked, 6000),
             (self.several, 1200),
-            (self.alone_on_wide_or_tall, 1200),
-            (self.pair_on_wide_or_tall, 1500),
+            (self.alone_on_wide_or_tall, 9000),
+            (self.pair_on_wide_or_tall, 5000),
         ]
         made = [scene for make, count in plan for _ in range(count) if (scene := make())]
         return [*self.singles(), *made]
@@ -160,7 +160,7 @@ class Stage:
     def singles(self) -> Iterator[Scene]:
         """Every drawing once in the middle, the common ones also smaller and off-centre."""
         for row in self.trained:
-            yield self._single(row, Placed(row, 8, 8, 112))
+            yield self._single(row, centred(row, "square"))
             if self.rows[row].concept in captions.COMMON:
                 side = self.rng.randrange(76, 106)
                 left, top = (self.rng.randrange(2, 127 - side) for _ in range(2))
@@ -212,11 +212,11 @@ class Stage:
         word, rgb = self.rng.choice(list(captions.BACKGROUNDS.items()))
         if row is None:
             return None
-        style = self.rows[row].style
+        style, canvas = self.rows[row].style, self._canvas()
         texts = tuple(
             captions.on_ground(captions.single(self._noun(row), style, self.rng), word) for _ in range(2)
         )
-        return Scene("ground", "square", (Placed(row, 8, 8, 112),), texts, 1.0, ground=rgb)
+        return Scene("ground", canvas, (centred(row, canvas),), texts, 1.0, ground=rgb)
 
     def recoloured(self) -> Scene | None:
         """One drawing turned to another colour; dropped unless the result measures as that."""
@@ -226,12 +226,11 @@ class Stage:
             return None
         if main_colour(tinted(self.drawings[row], word)) != word:
             return None
-        style = self.rows[row].style
+        style, canvas = self.rows[row].style, self._canvas()
         nouns = [f"{word} {captions.uncoloured(noun)}" for noun in self.nouns[self.rows[row].concept]]
         texts = (captions.single(self.rng.choice(nouns), style, self.rng) for _ in range(3))
-        return Scene(
-            "recoloured", "square", (Placed(row, 8, 8, 112),), tuple(dict.fromkeys(texts)), 1.0, tint=word
-        )
+        unique = tuple(dict.fromkeys(texts))
+        return Scene("recoloured", canvas, (centred(row, canvas),), unique, 1.0, tint=word)
 
     def pair_beside(self, canvas: str = "square") -> Scene | None:
         """Two things side by side, in one style."""
@@ -242,9 +241,10 @@ class Stage:
         return self._pair(canvas, captions.above, across=False)
 
     def pair_on_wide_or_tall(self) -> Scene | None:
-        if self.rng.random() < 0.5:
-            return self.pair_beside("wide")
-        return self.pair_stacked("tall")
+        """Mostly along the longer side; across it the two are small."""
+        canvas, along = self.rng.choice(["wide", "tall"]), self.rng.random() < 0.8
+        across = (canvas == "wide") is along
+        return self.pair_beside(canvas) if across else self.pair_stacked(canvas)
 
     def _pair(
         self, canvas: str, sentence: Callable[[str, str, random.Random], str], *, across: bool
@@ -271,13 +271,23 @@ class Stage:
         return Scene("count", "square", tuple(copies(row, count)), (text,), 1.0)
 
     def alone_on_wide_or_tall(self) -> Scene | None:
-        row, canvas = self._pick(), self.rng.choice(["wide", "tall"])
+        """One drawing as it is, as often any as a common one."""
+        row = self._pick() if self.rng.random() < 0.5 else self.rng.choice(self.trained)
         if row is None:
             return None
-        width, height = CANVASES[canvas]
-        placed = Placed(row, (width - 84) // 2, (height - 84) // 2, 84)
+        canvas = self.rng.choice(["wide", "tall"])
         texts = tuple(captions.single(self._noun(row), self.rows[row].style, self.rng) for _ in range(2))
-        return Scene("alone", canvas, (placed,), texts, 1.0)
+        return Scene("alone", canvas, (centred(row, canvas),), texts, 1.0)
+
+    def _canvas(self) -> str:
+        return self.rng.choices(list(CANVASES), (6, 2, 2))[0]
+
+
+def centred(row: int, canvas: str) -> Placed:
+    """One drawing in the middle, as large as seven eighths of the shorter side."""
+    width, height = CANVASES[canvas]
+    side = min(width, height) * 7 // 8
+    return Placed(row, (width - side) // 2, (height - side) // 2, side)
 
 
 def place(rows: tuple[int, int], size: tuple[int, int], *, across: bool) -> Iterator[Placed]:
