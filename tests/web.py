@@ -173,10 +173,12 @@ async def web_house(
 ) -> AsyncIterator[WebHouse]:
     settings = Settings(
         data_dir=folder,
+        model=("memory",),
+        picture_check=False,
         web_port=0,
         web_password=Secret(password),
         web_admin_password=Secret(admin_password),
-        **({"model": ("memory",), "picture_check": False} | changes),
+        **changes,
     )
     store = await Store.open(settings.database_url)
     blobs = DirectoryBlobs(folder / "pictures")

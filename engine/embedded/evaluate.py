@@ -104,9 +104,7 @@ class Studio:
 def concept_accuracy(studio: Studio, judge: Judge, names: Sequence[str]) -> dict[str, float]:
     """Top-1 and top-5 of the classifier over one picture per concept."""
     prompts = unseen(captions.article(name) for name in names)
-    wanted = torch.tensor([judge.number[name] for name in names])
-    best = judge.scores(studio.draw(prompts, FIRST_SEED)).topk(5).indices
-    hits = best == wanted[:, None]
+    hits = _hits(judge, studio.draw(prompts, FIRST_SEED), names)
     common = torch.tensor([name in captions.COMMON for name in names])
     return {
         "pictures": len(names),
@@ -122,13 +120,11 @@ def concept_accuracy(studio: Studio, judge: Judge, names: Sequence[str]) -> dict
 
 def style_accuracy(studio: Studio, judge: Judge, count: int) -> dict[str, float]:
     """Top-5 of the classifier over common concepts, asked for in one style after another."""
-    names = random.Random(5).sample(sorted(captions.COMMON & judge.number.keys()), count)
-    wanted = torch.tensor([judge.number[name] for name in names])
+    names = random.Random(5).sample(_common(judge), count)
     figures: dict[str, float] = {"pictures_each": count}
     for style in STYLES:
         prompts = unseen(captions.article(f"{style} {name}") for name in names)
-        best = judge.scores(studio.draw(prompts, FIRST_SEED + 50_000)).topk(5).indices
-        figures[style] = _share((best == wanted[:, None]).any(1))
+        figures[style] = _share(_hits(judge, studio.draw(prompts, FIRST_SEED + 50_000), names).any(1))
     return figures
 
 
@@ -136,6 +132,16 @@ def unseen(things: Iterable[str]) -> list[str]:
     """Requests for things, in ways to ask that training leaves out."""
     ways = itertools.cycle(captions.UNSEEN)
     return [way.format(thing) for way, thing in zip(ways, things, strict=False)]
+
+
+def _common(judge: Judge) -> list[str]:
+    return sorted(captions.COMMON & judge.number.keys())
+
+
+def _hits(judge: Judge, pictures: Tensor, names: Sequence[str]) -> Tensor:
+    """`bool[len(names), 5]`: which of the judge's best guesses for each picture is its name."""
+    wanted = torch.tensor([judge.number[name] for name in names])
+    return judge.scores(pictures).topk(5).indices == wanted[:, None]
 
 
 def _share(hits: Tensor) -> float:
@@ -167,19 +173,18 @@ def ground_accuracy(studio: Studio, judge: Judge, count: int) -> dict[str, float
     """How often the corners have the colour that was asked for, and the thing is recognisable before it."""
     grounds = {word: torch.tensor(rgb) / 255 for word, rgb in captions.BACKGROUNDS.items()}
     rng = random.Random(4)
-    common = sorted(captions.COMMON & judge.number.keys())
+    common = _common(judge)
     asked = [(rng.choice(common), rng.choice(list(grounds))) for _ in range(count)]
     prompts = unseen(captions.on_ground(captions.article(name), word) for name, word in asked)
     pictures = studio.draw(prompts, FIRST_SEED + 25_000)
-    best = judge.scores(pictures).topk(5).indices
+    hits = _hits(judge, pictures, [name for name, _ in asked])
     coloured = [
         _nearest(picture, grounds) == word for picture, (_, word) in zip(pictures, asked, strict=True)
     ]
-    named = [judge.number[name] in five for five, (name, _) in zip(best, asked, strict=True)]
     return {
         "pictures": count,
         "coloured": round(sum(coloured) / count, 4),
-        "in_top5": round(sum(named) / count, 4),
+        "in_top5": _share(hits.any(1)),
     }
 
 
@@ -192,14 +197,13 @@ def _nearest(picture: Tensor, grounds: dict[str, Tensor]) -> str:
 
 def canvas_accuracy(studio: Studio, judge: Judge, count: int, canvas: str) -> dict[str, float]:
     """Top-5 over common concepts in the middle of a wide or tall picture, and pairs along its longer side."""
-    names = random.Random(6).sample(sorted(captions.COMMON & judge.number.keys()), count)
+    names = random.Random(6).sample(_common(judge), count)
     prompts = unseen(captions.article(name) for name in names)
-    best = judge.scores(middle(studio.draw(prompts, FIRST_SEED + 60_000, canvas))).topk(5).indices
-    hits = (best == torch.tensor([judge.number[name] for name in names])[:, None]).any(1)
+    hits = _hits(judge, middle(studio.draw(prompts, FIRST_SEED + 60_000, canvas)), names)
     pairs = pair_accuracy(studio, judge, count, across=canvas == "wide", canvas=canvas)
     return {
         "pictures": count,
-        "in_top5": _share(hits),
+        "in_top5": _share(hits.any(1)),
         "pairs_placed": pairs["placed"],
         "both_in_top5": pairs["both_in_top5"],
     }
@@ -236,7 +240,7 @@ def pair_accuracy(
 
 def _pairs(judge: Judge, count: int) -> Iterator[tuple[str, str]]:
     rng = random.Random(2)
-    common = sorted(captions.COMMON & judge.number.keys())
+    common = _common(judge)
     for _ in range(count):
         first, second = rng.sample(common, 2)
         yield first, second
@@ -256,7 +260,7 @@ def halves(pictures: Tensor, *, across: bool) -> tuple[Tensor, Tensor]:
 
 def diversity(studio: Studio, judge: Judge, count: int) -> dict[str, float]:
     """Mean distance (0…2) of one prompt's four pictures, beside that of different prompts'."""
-    names = random.Random(3).sample(sorted(captions.COMMON & judge.number.keys()), count)
+    names = random.Random(3).sample(_common(judge), count)
     prompts = [prompt for prompt in unseen(map(captions.article, names)) for _ in range(4)]
     features = judge.features(studio.draw(prompts, FIRST_SEED + 30_000))
     distance = torch.cdist(features, features)

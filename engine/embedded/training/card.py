@@ -18,8 +18,8 @@ concepts, each in up to nine styles.
 **State.** The denoiser has been trained for {minutes:.0f} minutes on two CPU cores that were shared with
 other work ({pictures:,} pictures seen, {steps:,} steps). Common concepts and nine in ten of the rarer ones come
 out, in wide and tall pictures too, and so do colours other than a thing's own, pairs, grounds and small counts.
-What smears is fine detail: eyes, fingers, thin lines, and in pairs the smaller parts of each thing. Training goes on from this folder with
-`python -m engine.embedded.training`.
+What smears is fine detail: eyes, fingers, thin lines, and in pairs the smaller parts of each thing. Training goes
+on from this folder with `python -m engine.embedded.training`.
 
 ## Use
 

@@ -148,7 +148,7 @@ class Trainer:
     def __init__(self, work: Path, seed: int = 0) -> None:
         self.folder = work / "denoiser"
         self.progress = self._read_progress()
-        self.peak = LEARNING_RATE * min(1.0, YOUNG / max(1, self.progress.pictures)) ** 0.5
+        self.peak = LEARNING_RATE * (YOUNG / max(YOUNG, self.progress.pictures)) ** 0.5
         torch.manual_seed(seed + self.progress.step)
         self.unet, self.ema = build(), build().requires_grad_(False)
         # On a CPU, plain products are faster than fused attention for maps this small.
