@@ -15,6 +15,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
+
 from engine.errors import ModelNotLoaded, UnknownModel
 from engine.types import GenerationRequest, ModelInfo
 
@@ -147,3 +149,10 @@ def _check_header(file: Path) -> None:
         raise ModelNotLoaded(f"{file} is not a readable safetensors file: {error}") from error
     if file.stat().st_size != 8 + length + end:
         raise ModelNotLoaded(f"{file} is cut short or damaged: fetch it again")
+
+
+def weight_names(file: Path) -> list[str]:
+    """Return the names of the weights in a safetensors file. Raises ModelNotLoaded."""
+    _check_header(file)
+    with safe_open(file, framework="np") as weights:
+        return list(weights.keys())

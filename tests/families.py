@@ -14,10 +14,13 @@ from typing import Any
 import torch
 from diffusers import (
     AutoencoderKL,
+    AutoencoderKLFlux2,
     AutoencoderKLQwenImage,
     DDIMScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
+    Flux2KleinPipeline,
+    Flux2Transformer2DModel,
     FluxPipeline,
     FluxTransformer2DModel,
     QwenImagePipeline,
@@ -30,6 +33,7 @@ from diffusers import (
     ZImagePipeline,
     ZImageTransformer2DModel,
 )
+from PIL import Image
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 Options = dict[str, Any]
@@ -287,6 +291,48 @@ def qwen(_: Path) -> Family:
     return Family(pipe, options)
 
 
+def flux2_klein(_: Path) -> Family:
+    torch.manual_seed(0)
+    transformer = Flux2Transformer2DModel(
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=16,
+        timestep_guidance_channels=16,
+        axes_dims_rope=(4, 4, 4, 4),
+        guidance_embeds=False,
+    ).eval()
+    autoencoder = AutoencoderKLFlux2(
+        block_out_channels=(32, 64),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=4,
+        norm_num_groups=8,
+        layers_per_block=1,
+    ).eval()
+    pipe = Flux2KleinPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        vae=autoencoder,
+        text_encoder=None,
+        tokenizer=None,
+        transformer=transformer,
+    )
+    # Equal areas: the model reads only the first row's position ids. Every third starts from a picture.
+    sizes = ({"height": 64, "width": 64}, {"height": 32, "width": 128})
+
+    def options(seed: int) -> Options:
+        picture = Image.radial_gradient("L").resize((64, 64)).rotate(seed).convert("RGB")
+        return {
+            "image": picture if seed % 3 == 0 else None,
+            "prompt_embeds": noise(seed, 1, 12, 16),
+            "negative_prompt_embeds": noise(seed + 1, 1, 12, 16),
+        } | sizes[seed % 2]
+
+    return Family(pipe, options)
+
+
 def _embeds(
     seed: int,
     positive: tuple[int, int],
@@ -314,4 +360,5 @@ FAMILIES: dict[str, Callable[[Path], Family]] = {
     "flux": flux,
     "z_image": z_image,
     "qwen": qwen,
+    "flux2_klein": flux2_klein,
 }

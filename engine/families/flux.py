@@ -1,0 +1,13 @@
+"""FLUX.1. Its position ids have no row for each picture."""
+
+from engine.families.base import Family
+
+FAMILY = Family(
+    name="FLUX.1",
+    pipelines={
+        "text-to-image": "FluxPipeline",
+        "image-to-image": "FluxImg2ImgPipeline",
+    },
+    shared={"FluxTransformer2DModel": frozenset({"img_ids", "txt_ids"})},
+    single_file=("vector_in.in_layer.", "double_blocks.0.img_attn."),
+)
