@@ -16,6 +16,8 @@ from diffusers import (
     AutoencoderKL,
     AutoencoderKLFlux2,
     AutoencoderKLQwenImage,
+    ChromaPipeline,
+    ChromaTransformer2DModel,
     DDIMScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
@@ -210,6 +212,42 @@ def flux(_: Path) -> Family:
     return Family(pipe, lambda seed: _embeds(seed, (24, 32), pooled=32) | sizes[seed % 2])
 
 
+def chroma(_: Path) -> Family:
+    torch.manual_seed(0)
+    transformer = ChromaTransformer2DModel(
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        axes_dims_rope=(4, 4, 8),
+        approximator_num_channels=8,
+        approximator_hidden_dim=16,
+        approximator_layers=1,
+    ).eval()
+    pipe = ChromaPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        vae=vae(shift_factor=0.0609, scaling_factor=1.5035),
+        text_encoder=None,
+        tokenizer=None,
+        transformer=transformer,
+    )
+    sizes = ({"height": 32, "width": 32}, {"height": 16, "width": 64})
+
+    def options(seed: int) -> Options:
+        mask = torch.ones(1, 12)
+        embeds = {
+            "prompt_embeds": noise(seed, 1, 12, 32),
+            "negative_prompt_embeds": noise(seed + 1, 1, 12, 32),
+        }
+        return (
+            embeds | {"prompt_attention_mask": mask, "negative_prompt_attention_mask": mask} | sizes[seed % 2]
+        )
+
+    return Family(pipe, options)
+
+
 def z_image(_: Path) -> Family:
     torch.manual_seed(0)
     transformer = ZImageTransformer2DModel(
@@ -361,4 +399,5 @@ FAMILIES: dict[str, Callable[[Path], Family]] = {
     "z_image": z_image,
     "qwen": qwen,
     "flux2_klein": flux2_klein,
+    "chroma": chroma,
 }
