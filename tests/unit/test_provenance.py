@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from PIL import Image
 
 from bot.errors import SettingError
-from bot.provenance import keys, mark, signing
+from bot.provenance import keys, mark, signing, verify
 from bot.provenance.fingerprint import NEAR, distance, fingerprint
 from bot.provenance.signing import COMPOSED, GENERATED, Facts, MediaType
 from bot.provenance.stamp import convert, stamp
-from tests.unit.test_mark import drawing
+from tests.unit.test_mark import cut, drawing
 
 FACTS = Facts(job="0123456789ab", index=1, model="easel-tiny", seed=7)
 MEDIA: tuple[MediaType, ...] = ("image/png", "image/jpeg", "image/webp")
@@ -184,3 +184,40 @@ def test_keys_that_cannot_sign_are_refused_at_start(tmp_path: Path) -> None:
         keys.load(tmp_path / "keys", str(tmp_path / "own.pem"))
     with pytest.raises(SettingError, match="cannot be read"):
         keys.load(tmp_path / "keys", "/nowhere.pem", "/nowhere.key")
+
+
+# ---- verifying
+
+
+def traced(data: bytes, own: keys.Keys) -> verify.Trace:
+    return verify.trace(data, png(opened(data).convert("RGB")), own)
+
+
+def test_a_delivered_picture_is_traced_whatever_became_of_it(own: keys.Keys) -> None:
+    delivered = stamp(png(drawing()), FACTS, own).png
+    resaved, cropped = png(opened(delivered)), png(cut(opened(delivered)))
+
+    assert traced(delivered, own) == verify.Trace(finding="unchanged", job=FACTS.job, index=1)
+    for data, was_cropped in ((resaved, False), (cropped, True)):
+        found = traced(data, own)
+        assert (found.finding, found.job, found.cropped) == ("changed", FACTS.job, was_cropped)
+
+
+def test_a_forged_signature_or_none_is_no_proof(own: keys.Keys, tmp_path: Path) -> None:
+    forged = stamp(png(drawing()), FACTS, keys.load(tmp_path)).png
+
+    assert traced(forged, own).finding == traced(png(drawing(3)), own).finding == "unknown"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 300)])
+def test_tiny_pictures_can_be_asked_about(own: keys.Keys, size: tuple[int, int]) -> None:
+    assert traced(png(Image.new("RGB", size)), own).finding == "unknown"
+
+
+def test_a_near_fingerprint_is_a_candidate_and_a_far_one_is_none() -> None:
+    known = {f"job {seed}": fingerprint(drawing(seed)) for seed in range(5)}
+    copy = opened(png(drawing(3).resize((300, 240))))
+
+    assert verify.nearest(fingerprint(copy), known) == "job 3"
+    assert verify.nearest(fingerprint(drawing(99)), known) is None
+    assert verify.nearest(fingerprint(copy), {}) is None
