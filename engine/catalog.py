@@ -11,10 +11,11 @@ import re
 import struct
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from engine import abilities
 from engine.errors import ModelNotLoaded, UnknownModel
 from engine.types import GenerationRequest, ModelInfo
 
@@ -33,6 +34,7 @@ class Entry:
     scale: int = 1
     rows: int = 8
     seconds: float = 0.15
+    unseen: bool = False  # nothing of it is on this machine yet, so that its class is not known
 
     @property
     def local(self) -> Path | None:
@@ -61,16 +63,19 @@ class Catalog:
 
     def entry(self, name: str) -> Entry:
         """Raises UnknownModel."""
-        try:
-            return self._entries[name]
-        except KeyError:
-            raise UnknownModel(f"no model {name!r}", advice=_not_offered(name, self._entries)) from None
+        if name not in self._entries:
+            raise UnknownModel(f"no model {name!r}", advice=_not_offered(name, self._entries))
+        entry = self._entries[name]
+        if entry.unseen and (pipeline := abilities.pipeline_of(entry.source)):
+            entry = replace(entry, info=abilities.told(entry.info, pipeline), unseen=False)
+            self._entries[name] = entry
+        return entry
 
     def info(self, name: str) -> ModelInfo:
         return self.entry(name).info
 
     def models(self) -> tuple[ModelInfo, ...]:
-        return tuple(entry.info for entry in self._entries.values())
+        return tuple(self.info(name) for name in self._entries)
 
 
 def load(names: Sequence[str], path: Path = _CATALOG) -> Catalog:
@@ -104,9 +109,16 @@ def _sidecar(path: Path) -> dict[str, Any]:
 
 def _build(name: str, values: dict[str, Any], source: str) -> Entry:
     of_info = {field.name for field in fields(ModelInfo)}
-    of_entry = {field.name for field in fields(Entry)} - {"info", "source"}
+    of_entry = {field.name for field in fields(Entry)} - {"info", "source", "unseen"}
+    pipeline = values.get("pipeline") or abilities.pipeline_of(source)
     info = ModelInfo(**{k: v for k, v in values.items() if k in of_info} | {"name": name})
-    return Entry(info=info, source=source, **{k: v for k, v in values.items() if k in of_entry})
+    info = (
+        abilities.told(info, pipeline)
+        if "tasks" not in values
+        else replace(info, tasks=frozenset(info.tasks))
+    )
+    more = {k: v for k, v in values.items() if k in of_entry}
+    return Entry(info=info, source=source, unseen=not pipeline, **more)
 
 
 def _no_model(name: str, table: dict[str, Any]) -> str:

@@ -141,11 +141,11 @@ def paint(
 
     Raises InvalidRequest.
     """
-    if request.upscale > 1:
+    if request.task == "upscale":
         return _enlarge(loaded.upscaler, _pixels(_opened(source)))
     scale = loaded.entry.scale
     size = request.width // scale, request.height // scale
-    if request.source is not None and request.strength < 1:
+    if request.task == "image_to_image":
         pipe, extra = loaded.image_pipe, _image_options(request, _opened(source), size)
     else:
         pipe, extra = loaded.pipe, {"width": size[0], "height": size[1]}
