@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from bot import limits, presets, prompt
 from bot.errors import Refusal
-from bot.models import Job, Preferences
+from bot.models import Job, Preferences, Tier
 from bot.policy import Rules
 from bot.presets import NO_STYLE
-from bot.prompt import Draft
+from bot.prompt import DEFAULT_COUNT, Draft
 from engine.types import GenerationRequest, ModelInfo, TaskKind
 
 
@@ -46,7 +46,7 @@ def remade(
     if (model.name, style) != (request.model, job.style):
         dressed = _dressed(request, job, style, model)
     fitted = _fitted(dressed, model, rules)
-    notes = (_moved(request.model, model, offered), _undressed(job.style, style), _changed(request, fitted))
+    notes = (_moved(request.model, model, offered), _undressed(job.style, style), *_changed(dressed, fitted))
     return Remade(request=fitted, style=style, model=model, note=" ".join(filter(None, notes)))
 
 
@@ -76,7 +76,7 @@ def recalled(
     relax = draft.relax if "relax" in rules.tier.priorities else None
     count = None if job.request.upscale > 1 else draft.count
     draft = replace(draft, relax=relax, count=count)
-    return _explicit(draft, now, preferences or Preferences())
+    return _explicit(draft, now, preferences or Preferences(), rules.tier)
 
 
 def able(models: Sequence[ModelInfo], task: TaskKind) -> list[ModelInfo]:
@@ -148,38 +148,36 @@ def _undressed(before: str, after: str) -> str:
     return "" if before == after else f"The style {label} is no longer used here: painted without it."
 
 
-def _changed(before: GenerationRequest, after: GenerationRequest) -> str:
-    parts = ", ".join(_differences(before, after))
-    return f"Fitted to what is allowed now: {parts}." if parts else ""
-
-
-def _differences(before: GenerationRequest, after: GenerationRequest) -> Iterator[str]:
+def _changed(before: GenerationRequest, after: GenerationRequest) -> Iterator[str]:
+    """What does not fit any more."""
     if (before.width, before.height) != (after.width, after.height):
-        yield f"{after.width} × {after.height}"
-    if before.model == after.model and before.steps != after.steps:
-        yield f"{after.steps} steps"
+        yield f"The size is fitted: {after.width} × {after.height}."
+    if before.steps != after.steps:
+        yield f"The steps are fitted: {after.steps}."
     if before.count != after.count:
-        yield f"{after.count} pictures"
+        yield f"The count is fitted: {after.count}."
 
 
 # ---- what must be said
 
 
-def _explicit(draft: Draft, now: Remade, own: Preferences) -> Draft:
+def _explicit(draft: Draft, now: Remade, own: Preferences, tier: Tier) -> Draft:
     """The draft with what would else be read out of its words, or taken from the person's defaults."""
+    read, most = _read(draft), min(DEFAULT_COUNT, tier.max_count)
     shaped = draft.aspect or draft.size or draft.source
     size = (now.request.width, now.request.height)
-    private = False if own.private and draft.private is None else draft.private
     return replace(
         draft,
-        style=NO_STYLE if not draft.style and (own.style or _read_style(draft)) else draft.style,
+        style=NO_STYLE if not draft.style and (own.style or read.style) else draft.style,
+        count=most if draft.count is None and (own.count or read.count) else draft.count,
         model=now.model.name if own.model and not draft.model else draft.model,
-        size=size if (own.aspect or own.size) and not shaped else draft.size,
-        private=private,
+        size=size if (own.aspect or own.size or read.aspect) and not shaped else draft.size,
+        private=False if own.private and draft.private is None else draft.private,
     )
 
 
-def _read_style(draft: Draft) -> str:
+def _read(draft: Draft) -> Draft:
+    """The draft as it comes back from its text, where plain words may say more."""
     with suppress(Refusal):
-        return prompt.parse(prompt.render(draft), ranged=False).style
-    return ""
+        return prompt.parse(prompt.render(draft), ranged=False)
+    return draft
