@@ -17,7 +17,7 @@ from bot.commands import Command, Option, clip
 from bot.errors import Refusal
 from bot.models import Balance, Job, Member, Preferences, Review, Tier, Use
 from bot.presets import Style
-from engine.types import GenerationRequest, Lane, Place, Progress
+from engine.types import GenerationRequest, Lane, Place, Progress, TaskKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +90,23 @@ class Form:
     language: str = "en"  # to ask it in
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class May:
+    """What somebody may do with a job: the buttons that a card has for them."""
+
+    tasks: frozenset[TaskKind] = frozenset(("text_to_image", "image_to_image", "upscale"))
+    manage: bool = True  # cancel and delete it
+
+    def vary(self) -> bool:
+        return "image_to_image" in self.tasks
+
+    def again(self, job: Job) -> bool:
+        return job.request.task in self.tasks
+
+
+ANYTHING = May()
+
+
 # --- words ------------------------------------------------------------------------------------------------
 
 
@@ -147,24 +164,28 @@ def _button(name: actions.Name, job: Job, label: str, spoken: str, **more: Any) 
     return Button(id=action.id, label=label, name=spoken, **more)
 
 
-def _cancel(job: Job) -> Button:
-    return _button("cancel", job, "Cancel", "Cancel this job", style="danger")
+Buttons = tuple[Button, ...]
 
 
-def _again(job: Job, label: str = "Again") -> Button:
-    return _button("again", job, label, "Paint the same prompt with another seed", icon="🔁")
+def _cancel(job: Job, may: May) -> tuple[Buttons, ...]:
+    cancel = _button("cancel", job, "Cancel", "Cancel this job", style="danger")
+    return ((cancel,),) if may.manage else ()
 
 
-def _edit(job: Job) -> Button:
-    return _button("edit", job, "Edit", "Edit the prompt and paint it", icon="✏️")
+def _again(job: Job, may: May, label: str = "Again") -> Buttons:
+    again = _button("again", job, label, "Paint the same prompt with another seed", icon="🔁")
+    return (again,) if may.again(job) else ()
 
 
-def _info(job: Job) -> Button:
-    return _button("info", job, "Info", "Seed, model, cost and origin", icon="ℹ️")
+def _edit(job: Job, may: May) -> Buttons:
+    edit = _button("edit", job, "Edit", "Edit the prompt and paint it", icon="✏️")
+    return (edit,) if "text_to_image" in may.tasks else ()
 
 
-def _delete(job: Job) -> Button:
-    return _button("delete", job, "Delete", "Delete these pictures", icon="🗑️", style="danger")
+def _others(job: Job, may: May) -> Buttons:
+    info = _button("info", job, "Info", "Seed, model, cost and origin", icon="ℹ️")
+    delete = _button("delete", job, "Delete", "Delete these pictures", icon="🗑️", style="danger")
+    return (info, delete, _report(job)) if may.manage else (info, _report(job))
 
 
 def _report(job: Job) -> Button:
@@ -181,18 +202,28 @@ def _vary(job: Job, index: int, strength: Literal["subtle", "strong"], label: st
     return _button(name, job, label, spoken, index=index, icon="🎲")
 
 
-def _grid_rows(job: Job, indexes: list[int]) -> tuple[tuple[Button, ...], ...]:
+def _vary_rows(job: Job, indexes: list[int], may: May) -> tuple[Buttons, ...]:
+    subtle = tuple(_vary(job, i, "subtle", f"V{i + 1} subtle") for i in indexes)
+    strong = tuple(_vary(job, i, "strong", f"V{i + 1} strong") for i in indexes)
+    return (subtle, strong) if may.vary() else ()
+
+
+def _vary_one(job: Job, index: int, may: May) -> Buttons:
+    buttons = (
+        _vary(job, index, "subtle", "Vary (subtle)"),
+        _vary(job, index, "strong", "Vary (strong)"),
+    )
+    return buttons if may.vary() else ()
+
+
+def _grid_rows(job: Job, indexes: list[int], may: May) -> tuple[Buttons, ...]:
     """U, V subtle and V strong for up to four pictures; beyond that one numbered button for each picture.
 
     Five rows of five are the most that a message may have: 16 numbers take four of them, and a press on one
     shows that picture alone with its own buttons.
     """
     if len(indexes) <= 4:
-        return (
-            tuple(_upscale(job, i, f"U{i + 1}") for i in indexes),
-            tuple(_vary(job, i, "subtle", f"V{i + 1} subtle") for i in indexes),
-            tuple(_vary(job, i, "strong", f"V{i + 1} strong") for i in indexes),
-        )
+        return (tuple(_upscale(job, i, f"U{i + 1}") for i in indexes), *_vary_rows(job, indexes, may))
     numbers = [
         _button("pick", job, str(i + 1), f"Show picture {i + 1} with its buttons", index=i) for i in indexes
     ]
@@ -215,17 +246,26 @@ def _of(job: Job, kind: Kind, **more: Any) -> Card:
         job=job.id,
         parent=job.parent or "",
         private=job.origin.private,
+        body=more.pop("body", (job.note,) if job.note and kind in _NOTED else ()),
         **more,
     )
 
 
+_NOTED: tuple[Kind, ...] = ("waiting", "painting", "done")
+
+
 def waiting(
-    job: Job, place: Place | None = None, balance: Balance | None = None, *, held: bool = False
+    job: Job,
+    place: Place | None = None,
+    balance: Balance | None = None,
+    may: May = ANYTHING,
+    *,
+    held: bool = False,
 ) -> Card:
     """In line, or held there. `balance` is what limits the person, after this job's hold."""
     stand = "on hold" if held else line_place(place) if place else "in line"
     facts = (f"for @{job.origin.member.name}", stand, *_cost(job, balance))
-    return _of(job, "waiting", facts=facts, rows=((_cancel(job),),))
+    return _of(job, "waiting", facts=facts, rows=_cancel(job, may))
 
 
 def _cost(job: Job, balance: Balance | None) -> Iterator[str]:
@@ -243,7 +283,9 @@ def _cost(job: Job, balance: Balance | None) -> Iterator[str]:
         yield f"about {more} more such pictures left"
 
 
-def painting(job: Job, progress: Progress | None = None, left: float | None = None) -> Card:
+def painting(
+    job: Job, progress: Progress | None = None, left: float | None = None, may: May = ANYTHING
+) -> Card:
     """Under the brush. `left` is the expected time to the end in seconds; previews stay until the next."""
     done = progress.step / max(1, progress.steps) if progress else 0.0
     label = f"{progress.step} of {progress.steps} steps" if progress else "starting"
@@ -255,7 +297,7 @@ def painting(job: Job, progress: Progress | None = None, left: float | None = No
         facts=() if left is None else (about(left),),
         bar=Bar(done=min(1.0, done), label=label),
         pictures=(_preview(job, preview, size),) if preview else (),
-        rows=((_cancel(job),),),
+        rows=_cancel(job, may),
     )
 
 
@@ -263,15 +305,13 @@ def _preview(job: Job, preview: bytes, size: tuple[int, int]) -> CardPicture:
     return CardPicture(alt=f"{job.prompt}, not finished", width=size[0], height=size[1], preview=preview)
 
 
-def done(job: Job) -> Card:
+def done(job: Job, may: May = ANYTHING) -> Card:
     """The result: the grid and the single pictures, and what can be done with them."""
     if job.request.upscale > 1:
-        return upscaled(job)
+        return upscaled(job, may)
     singles = sorted(each.index for each in job.pictures if each.index >= 0)
-    last = (_again(job), _edit(job), _info(job), _delete(job), _report(job))
-    return _of(
-        job, "done", facts=_facts(job), pictures=_pictures(job), rows=(*_grid_rows(job, singles), last)
-    )
+    rows = (*_grid_rows(job, singles, may), (*_again(job, may), *_edit(job, may), *_others(job, may)))
+    return _of(job, "done", facts=_facts(job), pictures=_pictures(job), rows=rows)
 
 
 def _facts(job: Job) -> tuple[str, ...]:
@@ -300,26 +340,22 @@ def _pictures(job: Job) -> tuple[CardPicture, ...]:
     )
 
 
-def upscaled(job: Job) -> Card:
+def upscaled(job: Job, may: May = ANYTHING) -> Card:
     """One picture, enlarged."""
     number = (job.parent_index or 0) + 1
     size = sized(job.request.width, job.request.height)
     facts = [f"picture {number}, {job.request.upscale}× ({size})"]
     facts += ["from an earlier picture"] if job.parent else []
-    vary = (_vary(job, 0, "subtle", "Vary (subtle)"), _vary(job, 0, "strong", "Vary (strong)"))
-    rows = (vary, (_edit(job), _info(job), _delete(job), _report(job)))
-    return _of(job, "upscaled", facts=tuple(facts), pictures=_pictures(job), rows=rows)
+    rows = (_vary_one(job, 0, may), (*_edit(job, may), *_others(job, may)))
+    shown = tuple(row for row in rows if row)
+    return _of(job, "upscaled", facts=tuple(facts), pictures=_pictures(job), rows=shown)
 
 
-def picked(job: Job, index: int) -> Card:
+def picked(job: Job, index: int, may: May = ANYTHING) -> Card:
     """One picture of a large grid, with the buttons that the grid has no room for."""
     pictures = [each for each in job.pictures if each.index == index]
     shown = replace(job, pictures=tuple(pictures))
-    buttons = (
-        _upscale(job, index, "Upscale"),
-        _vary(job, index, "subtle", "Vary (subtle)"),
-        _vary(job, index, "strong", "Vary (strong)"),
-    )
+    buttons = (_upscale(job, index, "Upscale"), *_vary_one(job, index, may))
     facts = (f"picture {index + 1}", *(f"seed {each.seed}" for each in pictures))
     return _of(job, "text", facts=facts, pictures=_pictures(shown), rows=(buttons,))
 
@@ -341,13 +377,15 @@ def refused(refusal: Refusal) -> Card:
     )
 
 
-def failed(job: Job) -> Card:
+def failed(job: Job, may: May = ANYTHING) -> Card:
     reason = f"{job.reason} Nothing was charged.".lstrip()
-    return _of(job, "failed", body=(reason,), rows=((_again(job, "Try again"),),))
+    again = _again(job, may, "Try again")
+    return _of(job, "failed", body=(reason,), rows=(again,) if again else ())
 
 
-def cancelled(job: Job) -> Card:
-    return _of(job, "cancelled", facts=("cancelled, nothing charged",), rows=((_again(job),),))
+def cancelled(job: Job, may: May = ANYTHING) -> Card:
+    again = _again(job, may)
+    return _of(job, "cancelled", facts=("cancelled, nothing charged",), rows=(again,) if again else ())
 
 
 def withheld(card: Card) -> Card:
@@ -381,7 +419,7 @@ def info(job: Job, parents: Sequence[Job] = (), text: str = "") -> Card:
         f"Negative prompt: {request.negative_prompt}" if request.negative_prompt else "",
         f"Style: {presets.load().label(job.style)}" if job.style else "",
         _seeds(job),
-        f"Model: {request.model}",
+        "" if request.upscale > 1 else f"Model: {request.model}",
         f"Size: {sized(request.width, request.height)}",
         "" if request.upscale > 1 else f"Steps: {request.steps}, guidance {request.guidance:g}",
         f"Strength: {request.strength:g} from a source picture" if _has_source(request) else "",

@@ -27,7 +27,9 @@ from bot.errors import Refusal
 from engine.types import SEED_LIMIT
 
 Kind = Literal["text", "integer", "number", "boolean", "picture", "person", "role", "channel"]
-Completes = Literal["", "styles", "models", "aspects", "jobs", "commands", "people", "tiers"]
+Completes = Literal[
+    "", "styles", "models", "aspects", "jobs", "pictures", "unfinished", "commands", "people", "tiers"
+]
 Value = str | int | float | bool | bytes
 """An option's value: text, integer, number, boolean; a picture is bytes, or text that names a stored one."""
 
@@ -103,6 +105,14 @@ class Unusable(ValueError):
     def __init__(self, notice: str, nearest: str = "") -> None:
         super().__init__(notice)
         self.nearest = nearest
+
+
+class OutOfRange(Unusable):
+    """A number outside of its option's range; `value` is the number."""
+
+    def __init__(self, notice: str, nearest: str, value: float) -> None:
+        super().__init__(notice, nearest)
+        self.value = value
 
 
 # --- the options ------------------------------------------------------------------------------------------
@@ -284,14 +294,14 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         name="upscale",
         help="Enlarge one picture of a job ×4 by super-resolution.",
-        options=(JOB, PICTURE),
+        options=(replace(JOB, completes="pictures"), PICTURE),
         examples=("1a2b3c4d5e6f 2",),
     ),
     Command(
         name="vary",
         help="Paint variations of one picture of a job.",
         options=(
-            JOB,
+            replace(JOB, completes="pictures"),
             PICTURE,
             Option(
                 name="strength",
@@ -307,7 +317,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         name="cancel",
         help="Stop one of your jobs: the newest that waits or paints, or the one you name.",
-        options=(Option(name="job", kind="text", help=JOB.help, maximum=100, completes="jobs"),),
+        options=(Option(name="job", kind="text", help=JOB.help, maximum=100, completes="unfinished"),),
     ),
     Command(
         name="history",
@@ -727,6 +737,9 @@ def _text(option: Option, value: object) -> str:
     return value.casefold() if option.choices else value
 
 
+_MOST_DIGITS = 15  # of a number that a float holds exactly
+
+
 def _integer(option: Option, value: object) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -734,7 +747,7 @@ def _integer(option: Option, value: object) -> int:
     if isinstance(value, bool) or not re.fullmatch(r"[+-]?\d+", text):
         raise Unusable(f"{option.label} takes a whole number{_range(option)}; “{clip(text)}” is not one.")
     # Python refuses to convert thousands of digits; a float is enough to see that they are out of range.
-    _check_range(option, float(text), text)
+    _check_range(option, float(text) if len(text) > _MOST_DIGITS else int(text), text)
     return int(text)
 
 
@@ -764,7 +777,8 @@ def _check_range(option: Option, number: float, text: str) -> None:
     if not low <= number <= high:
         allowed = _range(option).removeprefix(" from")
         nearest = low if number < low else high
-        raise Unusable(f"{option.label} can be{allowed}; you asked for {clip(text)}.", f"{nearest:.0f}")
+        notice = f"{option.label} can be{allowed}; you asked for {clip(text)}."
+        raise OutOfRange(notice, f"{nearest:.0f}", number)
 
 
 def _range(option: Option) -> str:

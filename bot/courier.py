@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -45,7 +45,7 @@ class _Parcel:
 class Courier:
     """One task for each message that is not at its end. `draw` makes a job's present card."""
 
-    def __init__(self, store: Store, draw: Callable[[Job], Card]) -> None:
+    def __init__(self, store: Store, draw: Callable[[Job], Awaitable[Card]]) -> None:
         self._store = store
         self._draw = draw
         self._adapters: dict[str, ChatAdapter] = {}
@@ -113,7 +113,7 @@ class Courier:
     async def _send(self, adapter: ChatAdapter, parcel: _Parcel, job: Job) -> None:
         if parcel.lost:
             raise Unreachable(parcel.lost)
-        card = self._draw(job)
+        card = await self._draw(job)
         if card.adult and not await adapter.adult(job):
             card = translated(withheld(card), card.language)
         if parcel.ref is None:

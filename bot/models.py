@@ -101,6 +101,7 @@ class Job:
     pictures: tuple[StoredPicture, ...] = ()
     relaxed: bool = False  # free, and painted only while no other job wants the device
     account: str = ""  # who pays; set at admission
+    note: str = ""  # what is not as it was asked for, to show: sentences
 
     @property
     def seconds(self) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -21,12 +21,15 @@ from bot import (
     admission,
     card,
     commands,
+    limits,
     moderation,
+    offers,
     pictures,
     policy,
     presets,
     privacy,
     prompt,
+    remake,
     telemetry,
     words,
 )
@@ -36,8 +39,8 @@ from bot.admin import Admin
 from bot.admission import Ask
 from bot.blobs import BlobStore
 from bot.brake import Brake
-from bot.card import Card, Form
-from bot.commands import Completes, Unusable
+from bot.card import ANYTHING, Card, Form, May
+from bot.commands import Command, Completes, Unusable
 from bot.courier import Courier
 from bot.errors import Refusal, StoreError
 from bot.follower import Follower
@@ -55,7 +58,7 @@ from bot.tiers import Tiers
 from bot.tiers import load as load_tiers
 from bot.words import Sayable, Speech
 from engine.errors import EngineError
-from engine.types import SEED_LIMIT, Engine, GenerationRequest, Lane, ModelInfo, Place
+from engine.types import SEED_LIMIT, Engine, GenerationRequest, Lane, ModelInfo, Place, TaskKind
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -82,6 +85,19 @@ class Receipt:
 Answer = Card | Form | Receipt
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """A prompt that may be painted."""
+
+    said: Draft
+    draft: Draft  # with the person's own defaults
+    request: GenerationRequest
+    source: Source | None
+    png: bytes  # of a source that is not stored yet
+    model: ModelInfo
+    relaxed: bool
+
+
 class Studio:
     """The one door for what people do. Every answer is for the person who asked."""
 
@@ -101,7 +117,7 @@ class Studio:
         self._blobs = blobs
         self._tiers = tiers or load_tiers()
         self._speech = Speech()
-        self._courier = Courier(store, self.card)
+        self._courier = Courier(store, self._drawn)
         self._brake = Brake(engine)
         self._follower = Follower(
             engine=engine,
@@ -347,25 +363,50 @@ class Studio:
         preferred = (await self.rules(member)).preferences().private
         return preferred if draft.private is None else draft.private
 
-    def card(self, job: Job) -> Card:
-        """The job's present card, in the language of where it was asked for."""
-        return self.said(self._present(job), job.origin)
+    def card(self, job: Job, may: May = ANYTHING) -> Card:
+        """The job's present card, in the language of where it was asked for; `may`: for whom it is."""
+        return self.said(self._present(job, may), job.origin)
 
-    def _present(self, job: Job) -> Card:
+    async def tasks(self, member: Member) -> frozenset[TaskKind]:
+        """What the member may ask for: what the models do that are for them. Raises StoreError."""
+        models = _models(await self.rules(member), self._engine.models())
+        painting = frozenset[TaskKind]().union(*(model.tasks for model in models))
+        return painting | {"upscale"}
+
+    async def _drawn(self, job: Job) -> Card:
+        """The card of a job's own message, for whoever asked for it. Raises StoreError."""
+        if not job.state.ended:
+            return self.card(job)
+        return self.card(job, May(tasks=await self.tasks(job.origin.member)))
+
+    async def _may(self, job: Job, member: Member) -> May:
+        try:
+            await self._check_owner(job, member, "delete")
+        except Refusal:
+            return May(tasks=await self.tasks(member), manage=False)
+        return May(tasks=await self.tasks(member))
+
+    async def _shown(self, job: Job, member: Member) -> Card:
+        """The job's present card, for one person."""
+        return self._present(job, await self._may(job, member))
+
+    def _present(self, job: Job, may: May = ANYTHING) -> Card:
         life = self._follower.lives.get(job.id)
         job = life.job if life else job
         match job.state:
             case State.QUEUED:
                 held = self._brake.holds(job)
-                return card.waiting(job, life.place, life.balance, held=held) if life else card.waiting(job)
+                place, balance = (life.place, life.balance) if life else (None, None)
+                return card.waiting(job, place, balance, may, held=held and life is not None)
             case State.RUNNING:
-                return card.painting(job, life.progress, life.left) if life else card.painting(job)
+                progress, left = (life.progress, life.left) if life else (None, None)
+                return card.painting(job, progress, left, may)
             case State.RENDERED:
-                return card.done(job)
+                return card.done(job, may)
             case State.FAILED:
-                return card.failed(job)
+                return card.failed(job, may)
             case State.CANCELLED:
-                return card.cancelled(job)
+                return card.cancelled(job, may)
             case State.DELETED:
                 return card.deleted(job)
 
@@ -395,9 +436,39 @@ class Studio:
 
     async def defaults(self, origin: Origin) -> Form:
         """The person's settings as a form. Raises StoreError."""
-        known = asdict(await self._store.preferences(origin.member.id))
+        rules = await self.rules(origin.member)
+        own = prompt.held(
+            await self._store.preferences(origin.member.id),
+            _models(rules, self._engine.models()) or self._engine.models(),
+            rules.tier.max_count,
+        )
+        known = asdict(own)
         values = {name: "yes" if value is True else str(value) for name, value in known.items() if value}
         return Form(command="settings", title="Your settings", values=values)
+
+    @property
+    def vocabulary(self) -> tuple[Command, ...]:
+        """The commands as far as the models here can do them, with the widest ranges of all tiers."""
+        return limits.vocabulary(self._engine.models(), self._tiers.all)
+
+    async def known(self, member: Member) -> tuple[Command, ...]:
+        """The commands as they are for the member: with the ranges of their models and tier."""
+        return self._known(await self.rules(member))
+
+    def _known(self, rules: Rules) -> tuple[Command, ...]:
+        return limits.vocabulary(_models(rules, self._engine.models()), [rules.tier])
+
+    async def styles(self, member: Member) -> list[tuple[str, str]]:
+        """Name and label of the styles that the member may ask for. Raises StoreError."""
+        rules = await self.rules(member)
+        return [
+            (each.name, each.label) for each in presets.load().styles.values() if rules.takes_style(each.name)
+        ]
+
+    async def check_source(self, member: Member) -> None:
+        """Raises Refusal for somebody whose models cannot start from a picture."""
+        models = (await self.rules(member)).models(self._engine.models())
+        remake.able(models, "image_to_image")
 
     def line(self) -> tuple[Lane, ...]:
         """Everybody who waits or paints, in the order of their turns."""
@@ -427,54 +498,97 @@ class Studio:
         known = presets.load()
         match source:
             case "styles":
-                rules = await self.rules(member)
-                allowed = [each for each in known.styles.values() if rules.takes_style(each.name)]
-                return [(style.name, style.label) for style in allowed]
+                return await self.styles(member)
             case "aspects":
                 return [(ratio, f"{name.capitalize()} {ratio}") for name, ratio in known.aspects.items()]
             case "models":
                 offered = (await self.rules(member)).models(self._engine.models())
                 return [(model.name, model.title) for model in offered]
             case "commands":
-                known_here = commands.COMMANDS if member.admin else commands.FOR_ALL
-                return [(each.name, each.help) for each in known_here]
+                known_here = await self.known(member)
+                return [(each.name, each.help) for each in known_here if member.admin or not each.admin]
             case "tiers":
                 return [(tier.name, tier.title) for tier in self._tiers.all]
             case "people" if member.admin:
                 here = "" if member.tenant == HOUSE else member.tenant
                 return list((await self._store.names(here, typed)).items())
-            case "jobs":
-                recent = await self.jobs(member, user=member.id, limit=50)
+            case "jobs" | "pictures" | "unfinished":
+                recent = await self.jobs(member, user=member.id, states=_STATES[source], limit=50)
                 return [(job.id, commands.clip(job.prompt, 60)) for job in recent]
         return []
 
     # ---- asking for pictures
 
     async def _imagine(self, options: dict[str, Any], origin: Origin, parent: str) -> Receipt:
-        said = prompt.parse(str(options.pop("prompt", "")), options)
         rules = await self._open_to(origin)
-        models = rules.models(self._engine.models())
-        rules.check_model(said.model, self._engine.models(), said)
-        draft = prompt.with_defaults(said, rules.preferences(), models, rules.tier)
-        if parent:
-            await self.job(parent, origin.member, origin.here)
-        source, data = await self._source(draft.source, origin)
-        request = prompt.compose(draft, models, rules.tier, source)
-        model = self._model(request)
-        rules.check(request, draft.style, model, said)
-        if data:
-            request = replace(request, source=await self._blobs.put(data, ".png"))
-        private = origin.private or bool(draft.private) or (source is not None and source.private)
+        edited = await self.job(parent, origin.member, origin.here) if parent else None
+        plan = await self._planned(options, origin, rules)
+        request, source = plan.request, plan.source
+        if plan.png:
+            request = replace(request, source=await self._blobs.put(plan.png, ".png"))
+        private = origin.private or bool(plan.draft.private) or (source is not None and source.private)
         return await self._submit(
             request,
             replace(origin, private=private),
             rules,
-            Ask(model=model, estimate=self._engine.estimate, draft=said),
-            prompt=draft.prompt,
-            style="" if draft.style == NO_STYLE else draft.style,
-            relaxed=rules.relaxed(draft.relax),
+            self._ask(plan),
+            prompt=plan.draft.prompt,
+            style="" if plan.draft.style == NO_STYLE else plan.draft.style,
+            relaxed=plan.relaxed,
             parent=parent or None,
-            action="edit" if parent else "imagine",
+            action="edit" if edited else "imagine",
+            note=remake.moved(edited, request, self._engine.models()) if edited else "",
+        )
+
+    def _ask(self, plan: _Plan, balances: Sequence[Balance] = ()) -> Ask:
+        return Ask(
+            model=plan.model, estimate=self._engine.estimate, draft=plan.said, balances=tuple(balances)
+        )
+
+    async def check(self, options: Mapping[str, object], origin: Origin) -> None:
+        """Raises Refusal when /imagine would not take these options."""
+        await self._planned(dict(options), origin, await self.rules(origin.member))
+
+    async def _planned(self, options: dict[str, Any], origin: Origin, rules: Rules) -> _Plan:
+        """What the options ask for. Raises Refusal, with all that is wrong and offers that are taken."""
+        text = str(options.pop("prompt", ""))
+        source = options.get("source")
+        if isinstance(source, bytes):
+            most = self._settings.max_source_bytes
+            source = options["source"] = await pictures.open_source(source, max_bytes=most)
+        try:
+            return await self._plan(text, options, origin, rules)
+        except Refusal as refusal:
+            file = {"source": source} if isinstance(source, bytes) else {}
+
+            async def attempt(text: str) -> None:
+                plan = await self._plan(text, file, origin, rules)
+                if not plan.relaxed:
+                    ask = self._ask(plan, await self._balances(rules, origin))
+                    admission.check(plan.request, rules, ask, self._store.now())
+
+            found = await offers.mended(refusal, attempt)
+            # A text cannot carry the file.
+            raise Refusal(found.notice, code=found.code, offers=() if file else found.offers) from refusal
+
+    async def _plan(self, text: str, options: Mapping[str, Any], origin: Origin, rules: Rules) -> _Plan:
+        said = prompt.parse(text, options, ranged=False)
+        source, png = await self._source(said.source, origin)
+        offered = self._engine.models()
+        rules.check_model(said.model, offered, said)
+        models = rules.models(offered)
+        draft = prompt.with_defaults(said, rules.preferences(), models, rules.tier, rules.takes_style)
+        request = prompt.compose(draft, models, rules.tier, source, said)
+        model = self._model(request)
+        rules.check(request, draft.style, model, said)
+        return _Plan(
+            said=said,
+            draft=draft,
+            request=request,
+            source=source,
+            png=png,
+            model=model,
+            relaxed=rules.relaxed(draft.relax, said),
         )
 
     async def _open_to(self, origin: Origin) -> Rules:
@@ -491,9 +605,8 @@ class Studio:
     async def _source(self, named: str | bytes, origin: Origin) -> tuple[Source | None, bytes]:
         """The picture to start from: a stored one, or a new one as PNG bytes that are not stored yet."""
         if isinstance(named, bytes):
-            png = await pictures.open_source(named, max_bytes=self._settings.max_source_bytes)
-            width, height = pictures.png_size(png)
-            return Source(blob="", width=width, height=height), png
+            width, height = pictures.png_size(named)
+            return Source(blob="", width=width, height=height), named
         if not named:
             return None, b""
         id, _, which = named.partition(":")
@@ -510,18 +623,16 @@ class Studio:
     async def _derive(self, action: Action, parent: Job, origin: Origin) -> Receipt:
         rules = await self._open_to(origin)
         request = actions.derive(action, parent, random.randrange(SEED_LIMIT))
-        request = replace(request, count=min(request.count, rules.tier.max_count))
-        model = self._model(request)
-        rules.check_model(model.name, self._engine.models())
-        rules.check(request, parent.style, model, None)
+        now = remake.remade(request, parent, rules, self._engine.models())
         mine = parent.relaxed and await self._owns(parent, origin.member)
         return await self._submit(
-            request,
+            now.request,
             replace(origin, private=origin.private or not parent.is_open(origin.here)),
             rules,
-            Ask(model=model, estimate=self._engine.estimate, relaxing=replace(action, relax=True).id),
+            Ask(model=now.model, estimate=self._engine.estimate, relaxing=replace(action, relax=True).id),
             prompt=parent.prompt,
-            style=parent.style,
+            style=now.style,
+            note=now.note,
             relaxed=rules.relaxed(action.relax or None) or (mine and "relax" in rules.tier.priorities),
             parent=parent.id,
             parent_index=action.index,
@@ -534,7 +645,8 @@ class Studio:
         """Admit a job and hand it to the engine, once for each event of the platform."""
         await self._reviews.check(request, more["prompt"], origin, rules.moderation(adult=origin.adult))
         estimate = self._engine.estimate(request)
-        balance = admission.tightest(await self._balances(rules, origin))
+        balances = await self._balances(rules, origin)
+        balance, ask = admission.tightest(balances), replace(ask, balances=tuple(balances))
         wanted = Job(
             id=new_id(),
             origin=origin,
@@ -607,7 +719,7 @@ class Studio:
         return card.history(found, search=search)
 
     async def _show(self, options: dict[str, Any], origin: Origin) -> Card:
-        return self._present(await self.job(options["job"], origin.member, origin.here))
+        return await self._shown(await self.job(options["job"], origin.member, origin.here), origin.member)
 
     async def _quota(self, options: dict[str, Any], origin: Origin) -> Card:
         rules = await self.rules(origin.member)
@@ -653,14 +765,20 @@ class Studio:
         asked = commands.command(name) if name and name != "admin" else None
         if asked:
             policy.authorize(asked, origin, self._settings.operators)
-        shown = commands.group("admin") if may and name == "admin" else commands.FOR_ALL
-        return card.help(asked, shown, admin=may)
+        known = await self.known(origin.member)
+        shown = [each for each in known if each.admin == (may and name == "admin")]
+        here = next((each for each in known if asked and each.name == asked.name), asked)
+        return card.help(here, shown, admin=may)
 
     # ---- presses
 
     async def _edit(self, action: Action, job: Job, origin: Origin) -> Form:
-        draft = prompt.recall(job, self._engine.models())
+        draft = await self._recalled(job, origin)
         return Form(command="imagine", title="Edit and paint again", values=prompt.said(draft), parent=job.id)
+
+    async def _recalled(self, job: Job, origin: Origin) -> Draft:
+        rules = await self.rules(origin.member)
+        return remake.recalled(job, rules, self._engine.models(), rules.preferences())
 
     async def _info(self, action: Action, job: Job, origin: Origin) -> Card:
         parents: list[Job] = []
@@ -669,14 +787,17 @@ class Studio:
             while child.parent and len(parents) < ANCESTORS:
                 child = await self.job(child.parent, origin.member, origin.here)
                 parents.append(child)
-        text = prompt.render(prompt.recall(job, self._engine.models()))
+        text = ""
+        with suppress(Refusal):  # there is no model for this person
+            text = prompt.render(await self._recalled(job, origin))
         return card.info(job, parents, "" if job.request.upscale > 1 else text)
 
     async def _pick(self, action: Action, job: Job, origin: Origin) -> Card:
-        return card.picked(job, actions.picture(job, action.index or 0).index)
+        index = actions.picture(job, action.index or 0).index
+        return card.picked(job, index, await self._may(job, origin.member))
 
     async def _show_again(self, action: Action, job: Job, origin: Origin) -> Card:
-        return self._present(job)
+        return await self._shown(job, origin.member)
 
     async def _share(self, action: Action, job: Job, origin: Origin) -> Card:
         """What to show in the place that `origin` names; once it stands there, the adapter says `shared`."""
@@ -772,6 +893,22 @@ class Studio:
             self._courier.show(job)
         if unfinished or owed:
             log.info("going on where it stopped", unfinished=len(unfinished), undelivered=len(owed))
+
+
+_STATES: dict[Completes, tuple[State, ...]] = {
+    "jobs": (),
+    "pictures": (State.RENDERED,),
+    "unfinished": (State.QUEUED, State.RUNNING),
+}
+"""Of which jobs an option takes one."""
+
+
+def _models(rules: Rules, offered: Sequence[ModelInfo]) -> Sequence[ModelInfo]:
+    """Those that may be asked for; none where there are none."""
+    try:
+        return rules.models(offered)
+    except Refusal:
+        return ()
 
 
 def _fitting(answer: T, origin: Origin) -> T:

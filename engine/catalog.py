@@ -11,13 +11,13 @@ import re
 import struct
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-
 from engine.errors import ModelNotLoaded, UnknownModel
+from engine.families import family_of
+from engine.model_files import pipeline_of
 from engine.types import GenerationRequest, ModelInfo
 
 _CATALOG = Path(__file__).with_name("catalog.toml")
@@ -30,11 +30,12 @@ class Entry:
 
     info: ModelInfo
     source: str  # folder, file or hub name
-    pipeline: str = ""  # diffusers class for single files
+    pipeline: str = ""  # diffusers class, as far as it is known before the model is loaded
     config: str = ""  # folder with the configuration of a single file's pipeline
     scale: int = 1
     rows: int = 8
     seconds: float = 0.15
+    unseen: bool = False  # nothing of it is on this machine yet, so that its class is not known
 
     @property
     def local(self) -> Path | None:
@@ -47,12 +48,9 @@ class Entry:
         pixels = request.width * request.height / 512**2
         return request.count * pixels * (1.0 if request.upscale > 1 else self.steps_run(request))
 
-    @staticmethod
-    def steps_run(request: GenerationRequest) -> int:
-        """Denoising steps that really run: image-to-image starts part of the way."""
-        if request.source is None or request.strength >= 1:
-            return request.steps
-        return max(1, int(request.steps * request.strength))
+    def steps_run(self, request: GenerationRequest) -> int:
+        """Return the denoising steps that really run: image-to-image starts part of the way."""
+        return family_of(self.pipeline).steps_run(request.task, request.steps, request.strength)
 
 
 class Catalog:
@@ -63,16 +61,19 @@ class Catalog:
 
     def entry(self, name: str) -> Entry:
         """Raises UnknownModel."""
-        try:
-            return self._entries[name]
-        except KeyError:
-            raise UnknownModel(f"no model {name!r}", advice=_not_offered(name, self._entries)) from None
+        if name not in self._entries:
+            raise UnknownModel(f"no model {name!r}", advice=_not_offered(name, self._entries))
+        entry = self._entries[name]
+        if entry.unseen and (pipeline := pipeline_of(entry.source)):
+            entry = replace(entry, info=_told(entry.info, pipeline), pipeline=pipeline, unseen=False)
+            self._entries[name] = entry
+        return entry
 
     def info(self, name: str) -> ModelInfo:
         return self.entry(name).info
 
     def models(self) -> tuple[ModelInfo, ...]:
-        return tuple(entry.info for entry in self._entries.values())
+        return tuple(self.info(name) for name in self._entries)
 
 
 def load(names: Sequence[str], path: Path = _CATALOG) -> Catalog:
@@ -106,9 +107,19 @@ def _sidecar(path: Path) -> dict[str, Any]:
 
 def _build(name: str, values: dict[str, Any], source: str) -> Entry:
     of_info = {field.name for field in fields(ModelInfo)}
-    of_entry = {field.name for field in fields(Entry)} - {"info", "source"}
+    of_entry = {field.name for field in fields(Entry)} - {"info", "source", "unseen"}
+    pipeline = values.get("pipeline") or pipeline_of(source)
     info = ModelInfo(**{k: v for k, v in values.items() if k in of_info} | {"name": name})
-    return Entry(info=info, source=source, **{k: v for k, v in values.items() if k in of_entry})
+    info = replace(info, tasks=frozenset(info.tasks)) if "tasks" in values else _told(info, pipeline)
+    more = {k: v for k, v in values.items() if k in of_entry} | {"pipeline": pipeline}
+    return Entry(info=info, source=source, unseen=not pipeline, **more)
+
+
+def _told(model: ModelInfo, pipeline: str) -> ModelInfo:
+    """Return the model with no more abilities than its family has."""
+    family = family_of(pipeline)
+    negative = model.negative_prompt and family.negative_prompt
+    return replace(model, tasks=frozenset(family.pipelines), negative_prompt=negative)
 
 
 def _no_model(name: str, table: dict[str, Any]) -> str:
@@ -149,10 +160,3 @@ def _check_header(file: Path) -> None:
         raise ModelNotLoaded(f"{file} is not a readable safetensors file: {error}") from error
     if file.stat().st_size != 8 + length + end:
         raise ModelNotLoaded(f"{file} is cut short or damaged: fetch it again")
-
-
-def weight_names(file: Path) -> list[str]:
-    """Return the names of the weights in a safetensors file. Raises ModelNotLoaded."""
-    _check_header(file)
-    with safe_open(file, framework="np") as weights:
-        return list(weights.keys())

@@ -11,7 +11,6 @@ import inspect
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -20,11 +19,11 @@ import transformers
 from PIL import Image, ImageOps
 
 from engine.batching import Point
-from engine.catalog import Entry, check_files, weight_names
+from engine.catalog import Entry, check_files
 from engine.errors import InvalidPicture, InvalidRequest, ModelNotLoaded
-from engine.families import Family, Painting, TaskName, family_of, single_file_pipeline
+from engine.families import Family, Painting, family_of
 from engine.previews import Preview
-from engine.types import GenerationRequest
+from engine.types import GenerationRequest, TaskKind
 from engine.upscale import Upscaler
 
 Report = Callable[[int, int, torch.Tensor | None], None]
@@ -52,7 +51,7 @@ class Loaded:
         for point in self.points:
             point.restore()
 
-    def pipe_for(self, task: TaskName) -> Any:
+    def pipe_for(self, task: TaskKind) -> Any:
         """Return the family's pipeline for a task, over the same weights. Raises InvalidRequest."""
         name = self.family.pipelines.get(task)
         if name is None:
@@ -64,9 +63,9 @@ class Loaded:
         return self._siblings[name]
 
 
-_ADVICE: dict[TaskName, str] = {
-    "text-to-image": "This model only changes pictures. Give it a source picture.",
-    "image-to-image": "This model cannot start from a picture. Leave the source picture out.",
+_ADVICE: dict[TaskKind, str] = {
+    "text_to_image": "This model only changes pictures. Give it a source picture.",
+    "image_to_image": "This model cannot start from a picture. Leave the source picture out.",
 }
 
 
@@ -112,12 +111,11 @@ def _from_source(entry: Entry, dtype: torch.dtype) -> Any:
 
 def _single_file_class(entry: Entry) -> Any:
     """Return the class that the catalog or the sidecar names, else the one that the weights tell."""
-    name = entry.pipeline or single_file_pipeline(weight_names(Path(entry.source)))
-    if name is None:
+    if not entry.pipeline:
         raise ModelNotLoaded(
             f"{entry.source} is of no known kind: name its class as `pipeline` in a .toml beside it"
         )
-    return getattr(diffusers, name)
+    return getattr(diffusers, entry.pipeline)
 
 
 def points_of(pipe: Any) -> list[Point]:
@@ -148,12 +146,10 @@ def paint(
 
     Raises InvalidRequest.
     """
-    if request.upscale > 1:
+    if request.task == "upscale":
         return _enlarge(loaded.upscaler, _pixels(_opened(source)))
     scale = loaded.entry.scale
     size = request.width // scale, request.height // scale
-    starts_from_picture = request.source is not None and request.strength < 1
-    task: TaskName = "image-to-image" if starts_from_picture else "text-to-image"
     painting = Painting(
         prompt=request.prompt,
         negative_prompt=request.negative_prompt,
@@ -161,12 +157,11 @@ def paint(
         guidance=request.guidance,
         width=size[0],
         height=size[1],
-        # The source covers the picture.
-        image=ImageOps.fit(_opened(source), size, Image.Resampling.LANCZOS) if starts_from_picture else None,
+        image=_fitted(source, size) if request.task == "image_to_image" else None,
         strength=request.strength,
     )
-    pipe = copy.copy(loaded.pipe_for(task))
-    pixels = _call(pipe, loaded.family.arguments(task, painting), request.seed_of(index), report)
+    pipe = copy.copy(loaded.pipe_for(request.task))
+    pixels = _call(pipe, loaded.family.arguments(request.task, painting), request.seed_of(index), report)
     return _enlarge(loaded.upscaler, pixels) if scale > 1 else pixels
 
 
@@ -222,6 +217,11 @@ def _call(pipe: Any, arguments: dict[str, Any], seed: int, report: Report) -> to
     if not torch.isfinite(pixels).all() or pixels.max() == pixels.min():
         raise InvalidPicture("it holds no numbers, or one flat colour")
     return pixels.clamp(0, 1)
+
+
+def _fitted(source: bytes | None, size: tuple[int, int]) -> Image.Image:
+    """Return the source in the size that is painted; it covers all of it."""
+    return ImageOps.fit(_opened(source), size, Image.Resampling.LANCZOS)
 
 
 def _opened(source: bytes | None) -> Image.Image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from engine.errors import EngineError
 
@@ -14,6 +14,9 @@ SEED_LIMIT = 2**32
 
 BlobRef = str
 """The name of a picture at rest. The engine only hands it to the `read` function it was given."""
+
+TaskKind = Literal["text_to_image", "image_to_image", "upscale"]
+"""What is done for a request. Enlarging needs no painting model; what else a model does, its `tasks` say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,13 @@ class GenerationRequest:
     source: BlobRef | None = None  # picture to start from
     strength: float = 1.0  # img2img strength; 1.0 ignores the source
     upscale: int = 1  # 4: no painting, super-resolution of the source
+
+    @property
+    def task(self) -> TaskKind:
+        """What the request asks for; a strength of 1 ignores the source."""
+        if self.upscale > 1:
+            return "upscale"
+        return "text_to_image" if self.source is None or self.strength >= 1 else "image_to_image"
 
     def seed_of(self, index: int) -> int:
         """The seed of picture `index` (0-based); each picture can be painted again alone with it."""
@@ -114,7 +124,7 @@ class ModelInfo:
     min_side: int = 64
     max_side: int = 2048
     max_steps: int = 100
-    image_to_image: bool = True
+    tasks: frozenset[TaskKind] = frozenset(("text_to_image", "image_to_image"))
     negative_prompt: bool = True
 
 

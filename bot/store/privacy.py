@@ -160,7 +160,8 @@ def blank(session: Session, id: str) -> None:
     """Take out of a job's row what was asked for."""
     request = {**session.connection().execute(select(_jobs.c.request).where(_jobs.c.id == id)).scalar_one()}
     request |= {"prompt": "", "negative_prompt": "", "source": None}
-    nothing = {"request": request, "source": None, "prompt": "", "folded": "", "style": "", "reason": ""}
+    empty = dict.fromkeys(("prompt", "folded", "style", "reason", "note"), "")
+    nothing = {**empty, "request": request, "source": None}
     session.connection().execute(update(_jobs).where(_jobs.c.id == id).values(**nothing))
 
 

@@ -92,6 +92,7 @@ def values_of(job: Job) -> dict[str, Any]:
         "finished": job.finished,
         "delivered": job.delivered,
         "message": job.message,
+        "note": job.note,
     }
 
 
@@ -123,6 +124,7 @@ def _job(row: JobRow, pictures: Collection[PictureRow]) -> Job:
         pictures=tuple(StoredPicture(**each.model_dump(exclude={"job"})) for each in pictures),
         relaxed=row.relaxed,
         account=row.account,
+        note=row.note,
     )
 
 

@@ -83,6 +83,7 @@ class JobRow(SQLModel, table=True):
     finished: datetime | None = Field(sa_type=UtcDateTime)
     delivered: datetime | None = Field(sa_type=UtcDateTime)
     message: dict[str, Any] | None = Field(sa_type=JSON(none_as_null=True))
+    note: str = Field(default="", sa_type=Text)  # what is not as it was asked for
 
 
 class PictureRow(SQLModel, table=True):

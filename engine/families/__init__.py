@@ -11,9 +11,9 @@ import importlib
 import pkgutil
 from collections.abc import Iterable
 
-from engine.families.base import Family, Painting, TaskName
+from engine.families.base import Family, Painting
 
-__all__ = ["Family", "Painting", "TaskName", "families", "family_of", "single_file_pipeline"]
+__all__ = ["Family", "Painting", "families", "family_of", "single_file_pipeline"]
 
 
 @functools.cache
@@ -29,7 +29,7 @@ def family_of(pipeline: str) -> Family:
     for family in families():
         if pipeline in family.classes:
             return family
-    return Family(name=pipeline, pipelines={"text-to-image": pipeline}, joins=False)
+    return Family(name=pipeline, pipelines={"text_to_image": pipeline}, joins=False)
 
 
 def single_file_pipeline(weights: Iterable[str]) -> str | None:
@@ -40,4 +40,4 @@ def single_file_pipeline(weights: Iterable[str]) -> str | None:
         return any(name.startswith(beginning) for name in names)
 
     matching = [each for each in families() if each.single_file and all(map(tells, each.single_file))]
-    return matching[0].pipelines["text-to-image"] if len(matching) == 1 else None
+    return matching[0].pipelines["text_to_image"] if len(matching) == 1 else None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-TaskName = Literal["text-to-image", "image-to-image"]
+from engine.types import TaskKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Family:
     """One family. Tensor and list arguments that nothing is said of have a row for each picture."""
 
     name: str
-    pipelines: Mapping[TaskName, str]
+    pipelines: Mapping[TaskKind, str]
     """The pipeline class for each task. A model may name any of them."""
     shared: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By module class: arguments without a row for each picture. Calls join only if these are equal."""
@@ -36,6 +36,8 @@ class Family:
     """By module class: lists with an item for each picture; "return" is the result."""
     joins: bool = True
     """Whether calls of several pictures may be joined. Only for families that a test has compared."""
+    negative_prompt: bool = True
+    """Whether it takes one, and heeds it."""
     guidance: str = "guidance_scale"
     """The argument that takes classifier-free guidance."""
     strength: bool = True
@@ -48,7 +50,7 @@ class Family:
         """Return the names of all its pipeline classes."""
         return frozenset(self.pipelines.values())
 
-    def arguments(self, task: TaskName, painting: Painting) -> dict[str, Any]:
+    def arguments(self, task: TaskKind, painting: Painting) -> dict[str, Any]:
         """Return the keyword arguments of the task's pipeline call."""
         arguments: dict[str, Any] = {
             "prompt": painting.prompt,
@@ -58,7 +60,7 @@ class Family:
             "width": painting.width,
             "height": painting.height,
         }
-        if task == "image-to-image":
+        if task == "image_to_image":
             arguments |= self._image_arguments(painting)
         return arguments
 
@@ -68,6 +70,6 @@ class Family:
         # At least one step runs, however little is to change.
         return {"image": painting.image, "strength": max(painting.strength, 1 / painting.steps + 1e-6)}
 
-    def steps_run(self, task: TaskName, steps: int, strength: float) -> int:
+    def steps_run(self, task: TaskKind, steps: int, strength: float) -> int:
         """Return the denoising steps that really run: with a strength, painting starts part of the way."""
-        return max(1, int(steps * strength)) if task == "image-to-image" and self.strength else steps
+        return max(1, int(steps * strength)) if task == "image_to_image" and self.strength else steps

@@ -4,7 +4,7 @@ from engine.families.base import Family
 
 FAMILY = Family(
     name="Chroma",
-    pipelines={"text-to-image": "ChromaPipeline", "image-to-image": "ChromaImg2ImgPipeline"},
+    pipelines={"text_to_image": "ChromaPipeline", "image_to_image": "ChromaImg2ImgPipeline"},
     shared={"ChromaTransformer2DModel": frozenset({"img_ids", "txt_ids"})},
     single_file=("distilled_guidance_layer.",),
 )

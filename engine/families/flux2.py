@@ -7,8 +7,9 @@ from engine.families.base import Family
 
 FAMILY = Family(
     name="FLUX.2",
-    pipelines={"text-to-image": "Flux2Pipeline", "image-to-image": "Flux2Pipeline"},
+    pipelines={"text_to_image": "Flux2Pipeline", "image_to_image": "Flux2Pipeline"},
     shared={"Flux2Transformer2DModel": frozenset({"img_ids", "txt_ids"})},
     strength=False,
+    negative_prompt=False,
     single_file=("single_stream_modulation.",),
 )

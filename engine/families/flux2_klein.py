@@ -7,6 +7,6 @@ from engine.families import flux2
 FAMILY = replace(
     flux2.FAMILY,
     name="FLUX.2 klein",
-    pipelines={"text-to-image": "Flux2KleinPipeline", "image-to-image": "Flux2KleinPipeline"},
+    pipelines={"text_to_image": "Flux2KleinPipeline", "image_to_image": "Flux2KleinPipeline"},
     single_file=(),
 )

@@ -4,7 +4,7 @@ from engine.families.base import Family
 
 FAMILY = Family(
     name="Krea 2",
-    pipelines={"text-to-image": "Krea2Pipeline"},
+    pipelines={"text_to_image": "Krea2Pipeline"},
     single_file=("txtfusion.projector.",),
     shared={"Krea2Transformer2DModel": frozenset({"position_ids"})},
 )

@@ -5,8 +5,8 @@ from engine.families.base import Family
 FAMILY = Family(
     name="Qwen-Image",
     pipelines={
-        "text-to-image": "QwenImagePipeline",
-        "image-to-image": "QwenImageImg2ImgPipeline",
+        "text_to_image": "QwenImagePipeline",
+        "image_to_image": "QwenImageImg2ImgPipeline",
     },
     shared={"QwenImageTransformer2DModel": frozenset({"img_shapes"})},
     row_lists={"QwenImageTransformer2DModel": frozenset({"img_shapes"})},

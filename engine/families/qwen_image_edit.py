@@ -7,6 +7,6 @@ from engine.families import qwen_image
 FAMILY = replace(
     qwen_image.FAMILY,
     name="Qwen-Image-Edit",
-    pipelines={"image-to-image": "QwenImageEditPipeline"},
+    pipelines={"image_to_image": "QwenImageEditPipeline"},
     strength=False,
 )

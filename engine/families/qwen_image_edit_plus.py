@@ -7,5 +7,5 @@ from engine.families import qwen_image_edit
 FAMILY = replace(
     qwen_image_edit.FAMILY,
     name="Qwen-Image-Edit-Plus",
-    pipelines={"image-to-image": "QwenImageEditPlusPipeline"},
+    pipelines={"image_to_image": "QwenImageEditPlusPipeline"},
 )

@@ -5,8 +5,8 @@ from engine.families.base import Family
 FAMILY = Family(
     name="Stable Diffusion",
     pipelines={
-        "text-to-image": "StableDiffusionPipeline",
-        "image-to-image": "StableDiffusionImg2ImgPipeline",
+        "text_to_image": "StableDiffusionPipeline",
+        "image_to_image": "StableDiffusionImg2ImgPipeline",
     },
     single_file=("cond_stage_model.",),
 )

@@ -5,8 +5,8 @@ from engine.families.base import Family
 FAMILY = Family(
     name="Stable Diffusion 3",
     pipelines={
-        "text-to-image": "StableDiffusion3Pipeline",
-        "image-to-image": "StableDiffusion3Img2ImgPipeline",
+        "text_to_image": "StableDiffusion3Pipeline",
+        "image_to_image": "StableDiffusion3Img2ImgPipeline",
     },
     single_file=("joint_blocks.0.context_block.",),
 )

@@ -5,8 +5,8 @@ from engine.families.base import Family
 FAMILY = Family(
     name="Stable Diffusion XL",
     pipelines={
-        "text-to-image": "StableDiffusionXLPipeline",
-        "image-to-image": "StableDiffusionXLImg2ImgPipeline",
+        "text_to_image": "StableDiffusionXLPipeline",
+        "image_to_image": "StableDiffusionXLImg2ImgPipeline",
     },
     single_file=("conditioner.embedders.1.model.",),
 )

@@ -5,8 +5,8 @@ from engine.families.base import Family
 FAMILY = Family(
     name="Z-Image",
     pipelines={
-        "text-to-image": "ZImagePipeline",
-        "image-to-image": "ZImageImg2ImgPipeline",
+        "text_to_image": "ZImagePipeline",
+        "image_to_image": "ZImageImg2ImgPipeline",
     },
     row_lists={"ZImageTransformer2DModel": frozenset({"x", "cap_feats", "siglip_feats", "return"})},
     single_file=("layers.0.adaLN_modulation.",),

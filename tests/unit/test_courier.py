@@ -74,7 +74,7 @@ async def job(store: Store) -> Job:
     return admitted
 
 
-def draw(job: Job) -> Card:
+async def draw(job: Job) -> Card:
     return Card(kind="text", title=f"{job.state.value} {job.deaths}")
 
 
@@ -255,7 +255,11 @@ async def test_what_a_place_does_not_show_is_told_in_the_card_s_language(
 ) -> None:
     picture = CardPicture(alt="a fox", width=8, height=8, blob="b")
     shown = Card(kind="done", title="a fox", pictures=(picture,), adult=True, language="de")
-    courier = Courier(store, lambda _: shown)
+
+    async def draw(job: Job) -> Card:
+        return shown
+
+    courier = Courier(store, draw)
     courier.add(surface)
     courier.show(await ended(store, job))
     await delivered(store, job.id)

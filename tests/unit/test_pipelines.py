@@ -250,7 +250,7 @@ def test_siblings_keep_the_precision_of_the_weights(folder: Path, upscaler: Upsc
     model = loaded(folder, upscaler)
     model.pipe.to(torch.bfloat16)
 
-    sibling = model.pipe_for("image-to-image")
+    sibling = model.pipe_for("image_to_image")
 
     assert sibling.unet is model.pipe.unet
     assert sibling.unet.dtype == torch.bfloat16

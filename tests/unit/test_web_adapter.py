@@ -276,7 +276,7 @@ async def test_answers_are_in_the_language_of_the_browser(house: WebHouse) -> No
     german = house.person("Ana")
     german.session.headers["Accept-Language"] = "de-AT,en;q=0.5"
     refused = await (await german.send("a fox --count 99")).json()
-    assert refused["notice"] == "Count geht von 1 bis 16; du wolltest 99."
+    assert refused["notice"] == "Das sind 99 Bilder; 4 auf einmal sind erlaubt. Versuch --count 4."
     queue = (await (await german.send("/queue")).json())["card"]
     assert "Niemand wartet." in queue and ' lang="de"' in queue
 

@@ -56,6 +56,7 @@ class EaselClient(discord.AutoShardedClient):
             max_ratelimit_timeout=30.0,
         )
         self.was_ready = False  # at any time, which closing does not change
+        self._studio = studio
         self.desk = Desk(studio, settings)
         self.tree = app_commands.CommandTree(
             self, allowed_contexts=vocabulary.CONTEXTS, allowed_installs=vocabulary.INSTALLS
@@ -64,11 +65,15 @@ class EaselClient(discord.AutoShardedClient):
         self._fill(self.tree)
 
     def _fill(self, tree: app_commands.CommandTree[Any]) -> None:
-        for command in vocabulary.slash_commands(self.desk.command, self.desk.complete):
+        known = self._studio.vocabulary
+        for command in vocabulary.slash_commands(self.desk.command, self.desk.complete, known):
             tree.add_command(command)
-        tree.add_command(vocabulary.menu("Use as source", self.desk.use_as_source))
+        pictures = any(each.name == "vary" for each in known)
+        if pictures:
+            tree.add_command(vocabulary.menu("Use as source", self.desk.use_as_source))
         for label, name in MENU:
-            tree.add_command(vocabulary.menu(label, partial(self.desk.on_job, name=name)))
+            if pictures or name not in actions.STRENGTH:
+                tree.add_command(vocabulary.menu(label, partial(self.desk.on_job, name=name)))
 
     async def setup_hook(self) -> None:
         self.add_dynamic_items(Press)

@@ -193,6 +193,7 @@ class Desk:
         about = self._about(asked, file=file["id"] if file and not job else "")
 
         async def ask(origin: Origin) -> Answer:
+            await self._studio.check_source(origin.member)
             if job:
                 await self._studio.job(job, origin.member, origin.here)
                 return Form(command="imagine", title="Use as source", values={"source": f"{job}:1"})
@@ -228,9 +229,10 @@ class Desk:
             origin = await self.origin(asked)
             form = await ask(origin)
             assert isinstance(form, Form)
-            view = forms.modal(
-                form, about or self._about(asked), await self._choices(origin.member), ask_where=ask_where
-            )
+            known = await self._studio.known(origin.member)
+            command = next(each for each in known if each.name == form.command)
+            choices = await self._choices(origin.member)
+            view = forms.modal(form, about or self._about(asked), choices, command, ask_where=ask_where)
             await self.show(asked, view)
 
     async def open_blank(self, asked: Asked, *, ask_where: bool = False) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from bot import commands, prompt
 from bot.adapters.slack.layout import Block
 from bot.card import Form
-from bot.commands import Option, clip
+from bot.commands import Command, Option, clip
 from bot.errors import Refusal
 
 CALLBACK = "v1:form"
@@ -69,11 +69,13 @@ class Answer:
     about: About
 
 
-def modal(form: Form, about: About, choices: Choices, *, ask_where: bool = False) -> Block:
-    """The view of a form."""
+def modal(
+    form: Form, about: About, choices: Choices, command: Command | None = None, *, ask_where: bool = False
+) -> Block:
+    """The view of a form; `command` is the form's as it is for the person."""
     source = form.values.get("source", "")
     about = replace(about, command=form.command, parent=form.parent, source=source or about.source)
-    command = commands.command(form.command)
+    command = command or commands.command(form.command)
     fields = [
         _field(each, form.values.get(each.name, ""), choices, about)
         for each in command.options

@@ -17,7 +17,7 @@ from bot.adapters.slack.errors import FAILURES, code_of, translated
 from bot.adapters.slack.files import Files
 from bot.adapters.slack.layout import Block
 from bot.adapters.slack.workspaces import Workspaces
-from bot.card import Button, Card
+from bot.card import Button, Card, May
 from bot.errors import DeliveryError, Refusal, StoreError
 from bot.models import Job, Origin, State
 from bot.studio import Studio
@@ -95,9 +95,9 @@ class Home:
         if not done:
             return []
         files = await self._known(asked, done)
-        shown = [
-            block for job in done for block in layout.blocks(layout.with_share(self._studio.card(job)), files)
-        ]
+        may = May(tasks=await self._studio.tasks(origin.member))
+        cards = (layout.with_share(self._studio.card(job, may)) for job in done)
+        shown = [block for card in cards for block in layout.blocks(card, files)]
         return [_divider(), _heading("My last pictures"), *shown]
 
     async def _known(self, asked: Asked, jobs: Sequence[Job]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from bot.adapters.web.views import picture_url
 from bot.card import Card, Form
 from bot.errors import Refusal
 from bot.models import Member, Origin
+from bot.prompt import BY_MODEL
 
 HEARTBEAT = 15.0  # seconds
 LINE_INTERVAL = 0.5  # seconds between two pictures of the line for one page
@@ -78,12 +79,23 @@ class Api:
         changes = {values["option"]: values.get("value", "")} if values.get("option") else {}
         try:
             reading = composer.read(values.get("text", ""), changes, has_file=bool(values.get("file")))
+            if changes.keys() & set(BY_MODEL):
+                await self._check(reading.text, request)
         except Refusal:
             if changes:
                 raise
             return web.json_response({})  # half a sentence: nothing to mirror yet
         source = await self._source_url(reading.said.get("source", ""), self._site.member(request))
         return web.json_response({"text": reading.text, "said": reading.said, "source": source})
+
+    async def _check(self, text: str, request: web.Request) -> None:
+        """Raises Refusal for what this person may not ask for; a text without words is not looked at yet."""
+        member = self._site.member(request)
+        try:
+            await self._studio.check({"prompt": text}, self._site.origin(request, member, "compose"))
+        except Refusal as refusal:
+            if refusal.code != "empty":
+                raise
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events for one page until it goes or the studio stops."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -101,7 +103,7 @@ def _answer(
     site: Site, request: web.Request, status: int, notice: str, refusal: Refusal | None = None
 ) -> web.Response:
     if request.path.startswith("/api/"):
-        offers = [{"label": offer.label, "text": offer.text} for offer in (refusal.offers if refusal else ())]
+        offers = [asdict(offer) for offer in (refusal.offers if refusal else ())]
         return web.json_response({"notice": notice, "offers": offers}, status=status)
     shown = 404 if status == 422 else status
     # Where an administrator's password would help, the way to it is shown.

@@ -17,7 +17,7 @@ from bot.adapters.web.composer import MAX_TEXT, TO_TRY, chips
 from bot.adapters.web.reading import form, moment, number
 from bot.adapters.web.site import CHANNEL, Site, wants_part
 from bot.adapters.web.views import picture_url
-from bot.card import Button, Card, CardPicture
+from bot.card import Button, Card, CardPicture, May
 from bot.errors import Refusal
 from bot.models import Job, Member, State
 from bot.words import translated
@@ -74,10 +74,12 @@ class Pages:
         before = moment(request.query.get("before", ""))
         jobs = await self._studio.jobs(me, channel=CHANNEL, before=before, limit=MESSAGES)
         older = jobs[-1].created.isoformat() if len(jobs) == MESSAGES else ""
-        cards = [(job, self._studio.card(job)) for job in reversed(jobs)]
+        may = May(tasks=await self._studio.tasks(me))
+        cards = [(job, self._studio.card(job, may)) for job in reversed(jobs)]
         if wants_part(request):
             return self._site.html("messages.html", request, cards=cards, older=older)
         quota = await self._site.quota(me)
+        imagine = next(each for each in await self._studio.known(me) if each.name == "imagine")
         return await self._site.page(
             request,
             "channel.html",
@@ -86,7 +88,8 @@ class Pages:
             cards=cards,
             older=older,
             prompts=TO_TRY,
-            chips=chips(quota["tier"]),
+            chips=chips(quota["tier"], imagine, await self._studio.styles(me)),
+            from_picture=imagine.option("source") is not None,
             text=request.query.get("text", "")[:MAX_TEXT],
             max_text=MAX_TEXT,
             max_source_bytes=self._site.settings.max_source_bytes,
@@ -150,7 +153,8 @@ class Pages:
         """One picture, large: a dialog's content for the script, else a page of its own."""
         me = self._site.member(request)
         job = await self._studio.job(request.match_info["job"], me)
-        shown = self._studio.card(job)
+        may = May(tasks=await self._studio.tasks(me))
+        shown = self._studio.card(job, may)
         pictures = _singles(shown)
         asked = number(request.query.get("picture", "")) or 1
         index = min(asked, max(1, len(pictures)))
@@ -160,7 +164,8 @@ class Pages:
             "picture": pictures[index - 1] if pictures else None,
             "index": index,
             "count": len(pictures),
-            "rows": _rows(job, shown, index - 1),
+            "rows": _rows(job, shown, index - 1, may),
+            "from_picture": may.vary(),
             "lineage": await self._lineage(job, me),
             "file_name": f"easel-{job.id}-{index}.png",
         }
@@ -272,11 +277,11 @@ def _singles(card: Card) -> tuple[CardPicture, ...]:
     return stored[1:] or stored
 
 
-def _rows(job: Job, shown: Card, index: int) -> tuple[tuple[Button, ...], ...]:
+def _rows(job: Job, shown: Card, index: int, may: May) -> tuple[tuple[Button, ...], ...]:
     """The buttons of one picture of a grid, then those of the whole job."""
     if shown.kind != "done":
         return shown.rows
-    return (*translated(card.picked(job, index), shown.language).rows, *shown.rows[-1:])
+    return (*translated(card.picked(job, index, may), shown.language).rows, *shown.rows[-1:])
 
 
 def picture_answer(body: bytes) -> web.Response:

@@ -163,7 +163,8 @@ function startComposer(form) {
     refusal.append(Object.assign(document.createElement("p"), { textContent: answer.notice }));
     for (const offer of answer.offers ?? []) {
       const button = Object.assign(document.createElement("button"), { type: "button", textContent: offer.label });
-      button.onclick = () => { write(offer.text); send(); };
+      if (offer.button) button.dataset.press = offer.button;
+      else button.onclick = () => { write(offer.text); send(); };
       refusal.append(button);
     }
     if (stay) toEnd();
@@ -306,6 +307,7 @@ async function press(button) {
   button.disabled = true;
   try {
     const answer = await ask("/api/press", { button: button.dataset.press, event: newEvent() });
+    composer?.refuse(null);
     if (answer.card) return whisper(answer.card);
     if (answer.open) return await open(answer.open);
     if (viewer.open) viewer.close();
