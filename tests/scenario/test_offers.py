@@ -33,7 +33,7 @@ from tests.scenario.conftest import House, RecordingAdapter
 STYLES = ("photo", "pixel-art", "3d", "oil-painting")
 NAMES = ("memory", "second", "third")
 TASKS = (frozenset({"text_to_image", "image_to_image"}), frozenset({"text_to_image"}))
-EXAMPLES = 20
+EXAMPLES = 8
 PHASES = (Phase.explicit, Phase.generate)  # a world is too slow to be shrunk
 NEVER = 3600.0  # seconds of a step, so that what is accepted waits until it is cancelled
 DERIVING = ("upscale", "vary_subtle", "vary_strong", "again", "try", "edit")
