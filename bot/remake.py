@@ -114,7 +114,7 @@ def _dressed(request: GenerationRequest, job: Job, style: str, model: ModelInfo)
     return replace(
         request,
         prompt=words,
-        negative_prompt=negative if model.negative_prompt else "",
+        negative_prompt=negative,
         model=model.name,
         steps=request.steps if same else model.steps,
         guidance=request.guidance if same else model.guidance,
@@ -125,6 +125,7 @@ def _fitted(request: GenerationRequest, model: ModelInfo, rules: Rules) -> Gener
     width, height = limits.fitted((request.width, request.height), model, rules.tier.max_pixels)
     return replace(
         request,
+        negative_prompt=request.negative_prompt if model.negative_prompt else "",
         width=width,
         height=height,
         steps=min(request.steps, limits.most_steps(model, rules.tier)),

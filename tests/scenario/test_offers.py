@@ -33,7 +33,7 @@ from tests.scenario.conftest import House, RecordingAdapter
 STYLES = ("photo", "pixel-art", "3d", "oil-painting")
 NAMES = ("memory", "second", "third")
 TASKS = (frozenset({"text_to_image", "image_to_image"}), frozenset({"text_to_image"}))
-EXAMPLES = 20
+EXAMPLES = 8
 PHASES = (Phase.explicit, Phase.generate)  # a world is too slow to be shrunk
 NEVER = 3600.0  # seconds of a step, so that what is accepted waits until it is cancelled
 DERIVING = ("upscale", "vary_subtle", "vary_strong", "again", "try", "edit")
@@ -449,7 +449,7 @@ async def test_a_card_has_no_variations_where_no_model_makes_any(tmp_path: Path)
 async def test_one_range_is_said_everywhere(tmp_path: Path) -> None:
     few = Tier(name="everyone", title="Everyone", max_count=4, max_steps=80)
     now = (memory("easel", max_steps=50),)
-    async with changed(tmp_path, now, now, "a fox", few) as (house, _job):
+    async with changed(tmp_path, now, now, "a fox", few) as (house, _):
         (imagine,) = [each for each in house.studio.vocabulary if each.name == "imagine"]
         for option, most in (("steps", 50), ("count", 4)):
             found = imagine.option(option)
@@ -472,7 +472,7 @@ async def test_one_range_is_said_everywhere(tmp_path: Path) -> None:
 
 async def test_a_place_that_allows_only_models_that_are_gone_allows_those_there_are(tmp_path: Path) -> None:
     both, boss = (memory("z-image"), KLEIN), Member(tenant="test:house", id="test:boss", name="B", admin=True)
-    async with changed(tmp_path, both, both, "a fox") as (house, _job):
+    async with changed(tmp_path, both, both, "a fox") as (house, _):
         options = {"model": "z-image", "rule": "allow"}
         await house.studio.handle("admin models", options, house.origin(boss))
         with pytest.raises(Refusal, match="klein is not for your tier"):
