@@ -48,6 +48,11 @@ class Readiness:
                 self._until = self._clock() + KEPT
             return self._found
 
+    async def troubles(self) -> tuple[str, ...]:
+        """Why Easel is not ready, and what is wrong although it is."""
+        out = self._engine.status().out
+        return *await self.reasons(), *(f"{each.device} is out of service: {each.out}." for each in out)
+
     async def _examine(self) -> list[str]:
         away = [each.name for each in self._surfaces if not getattr(each, "connected", True)]
         return [
