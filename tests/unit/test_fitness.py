@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from functools import partial
-from typing import Any
-
 import pytest
 
-from engine import catalog, dispatcher
-from engine.dispatcher import Dispatcher
+from engine import dispatcher
 from engine.errors import (
     Cancelled,
     EngineError,
@@ -23,103 +16,9 @@ from engine.errors import (
     WorkerLost,
 )
 from engine.fitness import FAILURES, TRIAL
-from engine.types import EngineJob, Failed, Finished, GenerationRequest, Progress, Restarted, Started
-from engine.wire import Ready, Report, Task
+from engine.types import Failed, Finished, Restarted
+from tests.devices import Device, Judge, fails, job, opened, out, until, well
 from tests.listener import Listener
-
-Judge = Callable[[EngineJob], Exception | None]
-"""What a device makes of a job: None paints it, an EngineError fails it, any other kills the worker."""
-
-
-def well(job: EngineJob) -> Exception | None:
-    return None
-
-
-class Device:
-    """A scripted device. `judge` says what becomes of a job, `loads` whether the default model does."""
-
-    def __init__(self, judge: Judge = well, loads: EngineError | None = None) -> None:
-        self.judge, self.loads = judge, loads
-        self.hired = 0
-        self.took: list[str] = []  # job ids, of all its workers
-        self.starts = asyncio.Event()  # its workers say their first word once it is set
-        self.starts.set()
-        self.slow: set[str] = set()  # jobs that begin and do not end
-        self.left: list[frozenset[str]] = []  # suspects to name, a worker each
-
-    async def hire(self) -> DeviceWorker:
-        self.hired += 1
-        return DeviceWorker(self)
-
-
-class DeviceWorker:
-    def __init__(self, device: Device) -> None:
-        self.device = device
-        self.inbox: asyncio.Queue[Task | str] = asyncio.Queue()
-
-    async def send(self, task: Task) -> None:
-        self.inbox.put_nowait(task)
-
-    async def cancel(self, job_id: str) -> None:
-        self.inbox.put_nowait(job_id)
-
-    def suspects(self) -> frozenset[str]:
-        return self.device.left.pop(0) if self.device.left else frozenset()
-
-    async def close(self) -> None:
-        """Nothing to stop."""
-
-    async def events(self) -> AsyncGenerator[Report, None]:
-        await self.device.starts.wait()
-        yield Ready(self.device.loads)
-        while True:
-            word = await self.inbox.get()
-            if isinstance(word, str):
-                yield Failed(job=word, error=Cancelled(), device_seconds=0.5)
-                continue
-            self.device.took.append(word.job.id)
-            yield Started(job=word.job.id)
-            match self.device.judge(word.job):
-                case None if word.job.id in self.device.slow:
-                    yield Progress(job=word.job.id, step=1, steps=2, device_seconds=0.5)
-                case None:
-                    yield Finished(job=word.job.id, device_seconds=1.0)
-                case EngineError() as error:
-                    yield Failed(job=word.job.id, error=error, device_seconds=0.25)
-                case _:
-                    return
-
-
-def fails(error: EngineError) -> Judge:
-    return lambda job: error
-
-
-def job(id: str, user: str = "", model: str = "easel-tiny", *, relaxed: bool = False) -> EngineJob:
-    request = GenerationRequest(prompt="a fox", seed=1, model=model)
-    return EngineJob(id=id, request=request, tenant="t", user=user or id, cost=1.0, relaxed=relaxed)
-
-
-@asynccontextmanager
-async def opened(
-    *devices: Device, models: tuple[str, ...] = ("easel-tiny",), **options: Any
-) -> AsyncIterator[Dispatcher]:
-    hires = [(f"gpu:{number}", partial(device.hire)) for number, device in enumerate(devices)]
-    engine = Dispatcher(catalog.load(models), hires, lambda name: b"", **options)
-    await engine.start()
-    try:
-        yield engine
-    finally:
-        await engine.close()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 nothing else tells
-            await asyncio.sleep(0.005)
-
-
-def out(engine: Dispatcher) -> dict[str, str]:
-    return {each.device: each.out for each in engine.status().out}
 
 
 async def test_a_device_that_always_fails_is_replaced_once_then_taken_out_and_the_rest_waits() -> None:
@@ -365,3 +264,43 @@ async def test_an_engine_that_does_nothing_while_work_waits_says_for_how_long() 
         engine.submit(job("next"))
         await ear.end("next")
         assert engine.status().stalled == 0.0
+
+
+async def test_only_the_job_that_was_running_is_blamed_for_its_worker_s_death() -> None:
+    device = Device(lambda job: RuntimeError() if job.id == "poison" else None)
+    device.slow = {"innocent"}
+    device.left = [frozenset({"poison"})] * 2
+    async with opened(device) as engine:
+        ear = Listener(engine)
+        engine.submit(job("innocent"))
+        await ear.running("innocent")
+        engine.submit(job("poison"))
+        end = await ear.end("poison")
+
+        assert isinstance(end, Failed) and isinstance(end.error, WorkerLost)
+        deaths = [event.deaths for event in ear.of("innocent") if isinstance(event, Restarted)]
+        assert deaths == [0] * len(deaths) and deaths
+        assert [event.deaths for event in ear.of("poison") if isinstance(event, Restarted)] == [1]
+
+
+async def test_a_job_that_the_dead_worker_never_began_gets_no_death() -> None:
+    device = Device(lambda job: RuntimeError() if job.id == "first" else None)
+    async with opened(device) as engine:
+        ear = Listener(engine)
+        for id in ("first", "second"):
+            engine.submit(job(id, user="ada"))
+        assert isinstance(await ear.end("first"), Failed)
+        assert isinstance(await ear.end("second"), Finished)
+
+        assert [event.deaths for event in ear.of("second") if isinstance(event, Restarted)] in ([0], [0, 0])
+
+
+async def test_the_line_is_told_when_no_worker_starts_and_the_other_device_is_out() -> None:
+    broken, dead = Device(loads=ModelNotLoaded("no")), Device()
+    dead.hirable = False
+    async with opened(broken, dead) as engine:
+        ear = Listener(engine)
+        engine.submit(job("a"))
+        end = await ear.end("a")
+        assert isinstance(end, Failed) and isinstance(end.error, ModelNotLoaded)
+        assert "no worker has started" in str(end.error)
