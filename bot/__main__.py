@@ -106,7 +106,7 @@ async def _doctor(said: argparse.Namespace, settings: Settings) -> int:
 
     if said.rebuild:
         await doctor.rebuild(settings)
-    findings = await doctor.examine(settings)
+    findings = await doctor.examine(settings, pictures=said.pictures)
     sys.stdout.write(f"{doctor.render(findings, said.json)}\n")
     return 0 if all(finding.ok is not False for finding in findings) else 1
 
@@ -133,6 +133,9 @@ def parser() -> argparse.ArgumentParser:
         description="Check Python, the device, the model, the database, the disk, tokens and ports.",
     )
     doctor.add_argument("--json", action="store_true", help="say it as JSON")
+    doctor.add_argument(
+        "--pictures", action="store_true", help="read every picture too, whether it is there and whole"
+    )
     doctor.add_argument(
         "--rebuild", action="store_true", help="compute every balance again, from the ledger alone, first"
     )

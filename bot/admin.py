@@ -547,6 +547,8 @@ def _owner(job: Job) -> str:
 
 def _worker(worker: WorkerStatus) -> str:
     state = f"{worker.jobs} jobs inside" if worker.ready else "is starting, or being replaced"
+    if worker.out:
+        state = "is out of service since it paints nothing, and the log tells why"
     loaded = f", {worker.models[-1]} loaded" if worker.models else ""
     return f"{worker.device}: {state}{loaded}, lost {worker.restarts} times since the start."
 

@@ -32,6 +32,8 @@ log = structlog.stdlib.get_logger(__name__)
 
 MOST_BYTES = 100_000_000  # of one answer, which may hold a file
 PATIENCE = 60.0  # seconds that an answer may take
+EXAMINE = "examine"
+"""The order of `doctor`: the answer's body says what is wrong, in English, and is empty when nothing is."""
 LONGEST_PATH = 100  # bytes that every system takes for a socket
 
 
@@ -52,6 +54,8 @@ class Order:
 
 async def obey(studio: Studio, order: Order) -> Card:
     """Raises Refusal for any other command, and for what is not possible."""
+    if order.command == EXAMINE:
+        return Card(kind="text", body=await studio.readiness.troubles())
     if order.command == "quota":
         return await studio.quota(order.origin)
     if not commands.command(order.command).admin:

@@ -209,7 +209,9 @@ class Follower:
 
     def _count_losses(self) -> None:
         """A worker takes many jobs with it: ask the engine, not the jobs."""
-        lost = self._engine.status().restarts
+        state = self._engine.status()
+        lost = state.restarts
+        telemetry.OUT.set(len(state.out))
         telemetry.DEATHS.inc(lost - self._losses)
         self._losses = lost
 

@@ -196,6 +196,10 @@ class Settings:
         "and keeps it in admin.password in DATA_DIR."
     )
 
+    metrics_token: Secret = secret(
+        "What scrapes /metrics sends as a bearer token. Empty: only people who are logged in see the numbers."
+    )
+
     model: tuple[str, ...] = setting(
         ("easel-tiny",),
         "The models to offer, with commas between them; the first is the default. Each is a name of the "

@@ -51,6 +51,7 @@ from bot.policy import Rules
 from bot.presets import NO_STYLE
 from bot.privacy import Privacy
 from bot.prompt import Draft, Source
+from bot.readiness import Readiness
 from bot.reviews import DECISIONS, Reviews
 from bot.settings import Settings
 from bot.store import Installations, LinkRefused, Store
@@ -148,6 +149,7 @@ class Studio:
             follower=self._follower,
             brake=self._brake,
         )
+        self.readiness = Readiness(settings, store, engine)
         self._tasks: list[asyncio.Task[None]] = []
         self._answers: set[asyncio.Task[Any]] = set()
         self._open = False
@@ -181,6 +183,7 @@ class Studio:
     def add(self, adapter: ChatAdapter) -> None:
         """Let a surface show messages. Before `start`, or its undelivered ends wait for the next one."""
         self._courier.add(adapter)
+        self.readiness.add(adapter)
 
     async def start(self) -> None:
         """Start the engine, and go on where the last process stopped."""

@@ -79,7 +79,7 @@ class Catalog:
 def load(names: Sequence[str], path: Path = _CATALOG) -> Catalog:
     """The catalog of the models in `names`: catalog names, folders, single files or hub names.
 
-    Raises UnknownModel for a name that is none of these.
+    Raises UnknownModel for a name that is none of these, ModelNotLoaded for defaults that cannot be read.
     """
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     return Catalog([_entry(name, table, path.parent) for name in names])
@@ -102,7 +102,46 @@ def _entry(name: str, table: dict[str, Any], base: Path) -> Entry:
 def _sidecar(path: Path) -> dict[str, Any]:
     """`easel.toml` in a model's folder, or `<file>.toml` beside a file, may set its defaults."""
     sidecar = path / "easel.toml" if path.is_dir() else path.with_suffix(".toml")
-    return tomllib.loads(sidecar.read_text(encoding="utf-8")) if sidecar.is_file() else {}
+    if not sidecar.is_file():
+        return {}
+    try:
+        values = tomllib.loads(sidecar.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # no text, no TOML
+        raise _misread(sidecar, f"cannot be read ({error}): correct that place.") from error
+    for key, value in values.items():
+        _check_default(sidecar, key, value)
+    return values
+
+
+def _check_default(sidecar: Path, key: str, value: Any) -> None:
+    """Raises ModelNotLoaded for a key that means nothing, and for a value of another kind."""
+    kinds = {f.name: str(f.type) for f in (*fields(ModelInfo), *fields(Entry))}
+    kinds = {name: kind for name, kind in kinds.items() if kind in _KINDS and name not in ("name", "source")}
+    if key not in kinds:
+        near = difflib.get_close_matches(key, kinds, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(kinds)}."
+        raise _misread(sidecar, f"has a key {key}, which means nothing: {hint}")
+    types, wanted = _KINDS[kinds[key]]
+    number = kinds[key] in ("int", "float")
+    fits = isinstance(value, types) and not (number and (isinstance(value, bool) or not 0 <= value < 1e6))
+    if not fits:
+        raise _misread(sidecar, f"says {key} = {value!r}: it must be {wanted}.")
+    if kinds[key] == "int" and not value:
+        raise _misread(sidecar, f"says {key} = 0: it must be 1 or more.")
+
+
+_KINDS: dict[str, tuple[Any, str]] = {
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+    "str": ((str,), "a text in quotation marks"),
+    "bool": ((bool,), "true or false"),
+    "frozenset[TaskKind]": ((list,), 'a list, as in ["text_to_image", "image_to_image"]'),
+}
+
+
+def _misread(sidecar: Path, what: str) -> ModelNotLoaded:
+    sentence = f"{sidecar} {what}"
+    return ModelNotLoaded(sentence, advice=sentence)
 
 
 def _build(name: str, values: dict[str, Any], source: str) -> Entry:

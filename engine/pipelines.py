@@ -110,7 +110,7 @@ def _from_source(entry: Entry, dtype: torch.dtype) -> Any:
 
 
 def _single_file_class(entry: Entry) -> Any:
-    """Return the class that the catalog or the sidecar names, else the one that the weights tell."""
+    """Return the class that the catalog, the sidecar or the weights tell. Raises ModelNotLoaded."""
     if not entry.pipeline:
         raise ModelNotLoaded(
             f"{entry.source} is of no known kind: name its class as `pipeline` in a .toml beside it"

@@ -195,6 +195,7 @@ class WorkerStatus:
     models: tuple[str, ...]  # loaded, the one used last at the end
     jobs: int  # inside it
     restarts: int  # times it was lost since start
+    out: str = ""  # why its device is out of service; empty while it is in service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,11 +210,22 @@ class EngineStatus:
     last_minute: float  # device-seconds used
     last_five_minutes: float  # device-seconds used
     rows: float  # mean batch rows of the last five minutes' forward passes; 0 without any
+    stalled: float = 0.0  # seconds since a device did anything, while there was work for it
 
     @property
     def restarts(self) -> int:
         """Workers lost since start."""
         return sum(worker.restarts for worker in self.workers)
+
+    @property
+    def ready(self) -> int:
+        """Workers that take jobs."""
+        return sum(worker.ready for worker in self.workers)
+
+    @property
+    def out(self) -> tuple[WorkerStatus, ...]:
+        """Those whose device is out of service."""
+        return tuple(worker for worker in self.workers if worker.out)
 
 
 class Engine(Protocol):

@@ -15,7 +15,8 @@ class ChatAdapter(Protocol):
     """A surface that people type on. It translates and renders, and decides nothing.
 
     What people do reaches the studio through `Studio.handle`, `Studio.press` and `Studio.answer`; what
-    the studio has to say reaches people through the methods here.
+    the studio has to say reaches people through the methods here. One that has a connection to lose tells
+    by a property `connected` whether it has it now.
     """
 
     name: str

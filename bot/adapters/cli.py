@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from bot import app, control, telemetry
+from bot import app, control, doctor, telemetry
 from bot.adapters.base import MessageRef
 from bot.card import Card, meter
 from bot.errors import EaselError, Refusal
@@ -83,6 +83,7 @@ async def imagine(settings: Settings, options: Mapping[str, Any], *, out: Path, 
     quiet = settings if settings.log_level == "debug" else replace(settings, log_level="error")
     telemetry.set_up(quiet)
     _make_folder(out)
+    await doctor.refuse_to_start(quiet)
     surface = CommandLine(Console(stderr=True))
     async with app.opened(settings) as studio, app.stop_signal() as stopped:
         studio.add(surface)

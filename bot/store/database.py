@@ -90,6 +90,27 @@ def look_at(url: str) -> Facts:
         engine.dispose()
 
 
+def pictures_at(url: str) -> list[tuple[str, str]]:
+    """Job and blob of every picture that is to be there, sources too. Locks and changes nothing; blocks.
+
+    Raises KeyError when there is no database, StoreError when it cannot be read.
+    """
+    found = server(url)
+    if not found.exists():
+        raise KeyError(url)
+    engine = found.connect(writes=False)
+    try:
+        with found.explained(), Session(engine) as session:
+            query = text(
+                "SELECT p.job, p.blob FROM pictures p JOIN jobs j ON j.id = p.job "
+                "WHERE j.state IN ('queued', 'running', 'rendered') "
+                "UNION SELECT id, source FROM jobs WHERE source <> '' AND state <> 'deleted'"
+            )
+            return [(str(job), str(blob)) for job, blob in session.connection().execute(query)]
+    finally:
+        engine.dispose()
+
+
 class Database:
     """One database. Every method of its heirs raises StoreError when the database or the disk fails.
 
@@ -137,6 +158,11 @@ class Database:
     async def check(self) -> str:
         """ "ok", or what is wrong with the file or with the books."""
         return await self._read(lambda session: _check(session, self._server))
+
+    async def touch(self) -> None:
+        """Write something that changes nothing. Raises StoreError when nothing can be written."""
+        same = text("UPDATE alembic_version SET version_num = version_num")
+        await self._write(lambda session: session.connection().execute(same).rowcount)
 
     async def _write(self, work: Callable[[Session], T]) -> T:
         if self._writer is None:

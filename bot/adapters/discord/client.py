@@ -57,6 +57,7 @@ class EaselClient(discord.AutoShardedClient):
         )
         self.was_ready = False  # at any time, which closing does not change
         self._studio = studio
+        self.online = False  # events reach it now
         self.desk = Desk(studio, settings)
         self.tree = app_commands.CommandTree(
             self, allowed_contexts=vocabulary.CONTEXTS, allowed_installs=vocabulary.INSTALLS
@@ -84,8 +85,14 @@ class EaselClient(discord.AutoShardedClient):
             log.warning("the commands could not be registered with Discord", cause=str(error))
 
     async def on_ready(self) -> None:
-        self.was_ready = True
+        self.was_ready = self.online = True
         log.info("Discord is connected", servers=len(self.guilds), shards=self.shard_count)
+
+    async def on_resumed(self) -> None:
+        self.online = True
+
+    async def on_disconnect(self) -> None:
+        self.online = False
 
     async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:
         """Forms only: they are kept nowhere, so that a restart does not lose them."""

@@ -56,6 +56,7 @@ class SlackAdapter:
         self._base_url = base_url
         self._client: Client | None = None
         self.port = 0  # of the HTTP mode's site, once it is open
+        self.connected = False  # events reach Easel now
 
     async def run(self) -> None:
         """Stay connected until cancelled; return when Slack refuses a token."""
@@ -67,6 +68,7 @@ class SlackAdapter:
                 log.error(str(group.exceptions[0]))
             finally:
                 client, self._client = self._client, None
+                self.connected = False
                 if client:
                     await client.close()
 
@@ -128,8 +130,10 @@ class SlackAdapter:
             async with self._socket(client) as connected:
                 if connected:
                     log.info("Slack is connected")
+                    self.connected = True
                     delay = SHORTEST_DELAY
                     await self._watch(connected)
+            self.connected = False
             log.warning("Slack is not connected", again_in=delay)
             await asyncio.sleep(delay)
             delay = min(LONGEST_DELAY, 2 * delay)
@@ -161,7 +165,8 @@ class SlackAdapter:
         seen = loop.time()
         while loop.time() - seen < LOST_SECONDS:
             await asyncio.sleep(PING_SECONDS)
-            if await handler.client.is_connected():
+            self.connected = await handler.client.is_connected()
+            if self.connected:
                 seen = loop.time()
 
     async def _stay_open(self, client: Client, flow: AsyncOAuthFlow | None, *, takes_events: bool) -> None:
@@ -175,6 +180,7 @@ class SlackAdapter:
         try:
             await web.TCPSite(runner, host, port).start()
             self.port = runner.addresses[0][1]
+            self.connected = self.connected or takes_events
             log.info("Slack may send requests", host=host, port=self.port)
             await asyncio.Event().wait()
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import asdict
 
 import structlog
@@ -25,7 +26,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-OPEN = ("/static/", "/login", "/healthz", "/admin/login")
+OPEN = ("/static/", "/login", "/livez", "/readyz", "/healthz", "/admin/login")
 """What can be had without a password."""
 
 
@@ -58,7 +59,7 @@ def _logins(site: Site) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         path, office = request.path, _is_office(request)
         inside = site.access.is_admin(request) if office else site.access.is_member(request)
-        if inside or path.startswith(OPEN):
+        if inside or path.startswith(OPEN) or (path == "/metrics" and _has_token(request, site)):
             return await handler(request)
         piece = wants_part(request) or path.startswith(("/api/", "/pictures/", "/admin/pictures/"))
         if request.method == "GET" and not piece:
@@ -66,6 +67,13 @@ def _logins(site: Site) -> Middleware:
         raise web.HTTPUnauthorized(text="You are logged out. Open the page again to log in.")
 
     return middleware
+
+
+def _has_token(request: web.Request, site: Site) -> bool:
+    """Whether it comes from who scrapes the metrics: `Authorization: Bearer <METRICS_TOKEN>`."""
+    token = site.settings.metrics_token.reveal()
+    given = request.headers.get("Authorization", "")
+    return bool(token) and hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
 
 
 def _is_office(request: web.Request) -> bool:

@@ -64,7 +64,9 @@ class Pages:
             web.post("/login", self.log_in),
             web.post("/logout", self.log_out),
             web.post("/name", self.name),
-            web.get("/healthz", self.health),
+            web.get("/livez", self.alive),
+            web.get("/readyz", self.ready),
+            web.get("/healthz", self.ready),
             web.get("/metrics", self.metrics),
         ]
 
@@ -234,8 +236,15 @@ class Pages:
         self._call(request, response, str(values.get("name", "")))
         raise response
 
-    async def health(self, request: web.Request) -> web.Response:
+    async def alive(self, request: web.Request) -> web.Response:
+        """The event loop turns: no more than that."""
         return web.Response(text="ok\n")
+
+    async def ready(self, request: web.Request) -> web.Response:
+        """ "ok", or 503 and the reasons, a line each."""
+        reasons = await self._studio.readiness.reasons()
+        lines = "".join(f"{reason}\n" for reason in reasons or ("ok",))
+        return web.Response(text=lines, status=503 if reasons else 200)
 
     async def metrics(self, request: web.Request) -> web.Response:
         headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
