@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from bot import control, telemetry
+from bot import control, lag, telemetry
 from bot.adapters.base import ChatAdapter
 from bot.blobs import DirectoryBlobs
 from bot.clock import TrustedClock
@@ -85,7 +85,7 @@ async def run(settings: Settings) -> None:
     from bot.adapters.web import WebAdapter
 
     telemetry.set_up(settings)
-    async with opened(settings) as studio, stop_signal() as stopped:
+    async with opened(settings) as studio, stop_signal() as stopped, lag.watched():
         web = WebAdapter(studio, settings)
         web.bind()
         adapters: list[ChatAdapter] = [web, *_chats(studio, settings)]
