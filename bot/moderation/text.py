@@ -83,7 +83,7 @@ def judge(words: Iterable[str], negative: Iterable[str] = (), rules: Rules | Non
         return Verdict(category=LIKENESS, certain=True, minors=minors)
     suspects = asked.groups | {group for group in avoided.groups if not group.wished_away}
     refused = [group for group in suspects if _refused(group, rules)]
-    worst = min(refused, key=lambda group: (not group.certain, group.category), default=None)
+    worst = _worst(refused)
     return Verdict(
         category=worst.category if worst else "", certain=bool(worst and worst.certain), minors=minors
     )
@@ -102,6 +102,11 @@ def _hard(asked: _Found, avoided: _Found) -> Verdict | None:
     if asked.sexual and avoided.has("minors", "grown"):
         return Verdict(category=MINORS, minors=True)
     return None
+
+
+def _worst(refused: Iterable[Group]) -> Group | None:
+    """The one that is told, always the same: a strike before the others, then by the alphabet."""
+    return min(refused, key=lambda group: (not group.certain, group.category), default=None)
 
 
 def _refused(group: Group, rules: Rules) -> bool:
