@@ -71,6 +71,7 @@ def person(tier: str = "", tenant: str = "discord:1", member: str = ADA.id, **mo
         (rules(persons=[person("team"), person("staff", HOUSE)]), "staff"),  # the operator's word first
         (rules(persons=[person("staff", member="slack:a"), person("team")]), "team"),  # their own name first
         (rules(persons=[person("staff", member="slack:a")]), "staff"),
+        (rules(persons=[person("team"), person("staff", HOUSE, member="slack:a")]), "staff"),
     ],
 )
 def test_the_tier(found: Rules, tier: str) -> None:
