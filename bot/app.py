@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from bot import control, doctor, telemetry
+from bot import control, doctor, lag, telemetry
 from bot.adapters.base import ChatAdapter
 from bot.blobs import DirectoryBlobs
 from bot.clock import TrustedClock
@@ -86,7 +86,7 @@ async def run(settings: Settings) -> None:
 
     telemetry.set_up(settings)
     await doctor.refuse_to_start(settings)
-    async with opened(settings) as studio, stop_signal() as stopped:
+    async with opened(settings) as studio, stop_signal() as stopped, lag.watched():
         web = WebAdapter(studio, settings)
         web.bind()
         adapters: list[ChatAdapter] = [web, *_chats(studio, settings)]

@@ -34,6 +34,8 @@ Value = str | int | float | bool | bytes
 """An option's value: text, integer, number, boolean; a picture is bytes, or text that names a stored one."""
 
 MAX_PROMPT = 4000  # characters
+MAX_TEXT = 12_000
+"""Characters of anything that is typed at once: more than a prompt and its flags need, on every surface."""
 MAX_COUNT = 16
 MAX_STEPS = 150
 MAX_GUIDANCE = 30.0
@@ -690,6 +692,19 @@ def check(name: str, options: Mapping[str, object]) -> dict[str, Value]:
         raise Refusal(str(error)) from error
 
 
+MAX_TYPED = 100  # characters that suggestions are looked up by
+
+
+def bounded(text: str) -> str:
+    """The text, which nothing reads before this. Raises Refusal for one that is too long to be meant."""
+    if len(text) > MAX_TEXT:
+        raise Refusal(
+            f"That is {len(text):,} characters; at most {MAX_TEXT:,} are read at once. Shorten it.",
+            code="too_long",
+        )
+    return text
+
+
 def blank(value: object) -> bool:
     """Whether an option was left empty, which is the same as not naming it."""
     return value is None or (isinstance(value, str) and not value.strip())
@@ -711,7 +726,7 @@ def read(option: Option, value: object) -> Value:
     return _text(option, value)
 
 
-_MENTION = re.compile(r"<(?:@[!&]?|#|!subteam\^)(?P<id>\w+)(?:\|[^>]*)?>", re.ASCII)
+_MENTION = re.compile(r"<(?:@[!&]?|#|!subteam\^)(?P<id>\w+)(?:\|[^<>]*)?>", re.ASCII)
 
 
 def _named(option: Option, text: str) -> str:
@@ -746,9 +761,9 @@ def _integer(option: Option, value: object) -> int:
     text = str(value).strip()
     if isinstance(value, bool) or not re.fullmatch(r"[+-]?\d+", text):
         raise Unusable(f"{option.label} takes a whole number{_range(option)}; “{clip(text)}” is not one.")
-    # Python refuses to convert thousands of digits; a float is enough to see that they are out of range.
+    # Python refuses to convert thousands of digits; a float is enough, and within the range it is exact.
     _check_range(option, float(text) if len(text) > _MOST_DIGITS else int(text), text)
-    return int(text)
+    return int(float(text))
 
 
 def _number(option: Option, value: object) -> float:

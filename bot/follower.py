@@ -189,8 +189,9 @@ class Follower:
         if seen.harmless:
             return False
         rules = await self._rules(job)
-        minors = moderation.judge((job.prompt, job.request.prompt), rules=rules).minors
-        rating = moderation.rate(seen, rules, minors=minors)
+        words = (job.prompt, job.request.prompt)
+        verdict = await asyncio.to_thread(moderation.judge, words, rules=rules)
+        rating = moderation.rate(seen, rules, minors=verdict.minors)
         if not rating.shown:
             telemetry.REFUSED.labels("picture").inc()
             raise Withheld(f"explicit {seen.explicit:.2f}, suggestive {seen.suggestive:.2f}")
@@ -314,7 +315,8 @@ class Follower:
         singles = sorted((each for each in life.job.pictures if each.index >= 0), key=lambda each: each.index)
         sheet = await pictures.grid([await self._blobs.get(each.blob) for each in singles])
         width, height = pictures.png_size(sheet)
-        png = pictures.stamp(sheet, _notes(life.job, life.job.request.seed))
+        notes = _notes(life.job, life.job.request.seed)
+        png = await asyncio.to_thread(pictures.stamp, sheet, notes)
         adult = any(each.adult for each in singles)
         await self._keep(life, png, GRID, life.job.request.seed, width, height, adult)
 

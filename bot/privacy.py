@@ -84,8 +84,8 @@ class Privacy:
             "reported": [{"job": job, "at": at} for job, at in await self._store.reports_of(members)],
         }
         return {
-            "about.json": _json(about),
-            "jobs.json": _json([_told(job) for job in jobs]),
+            "about.json": await asyncio.to_thread(_json, about),
+            "jobs.json": await asyncio.to_thread(lambda: _json([_told(job) for job in jobs])),
             "ledger.csv": await self._ledger(members),
         }
 

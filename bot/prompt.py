@@ -96,7 +96,7 @@ def parse(text: str, options: Mapping[str, object] | None = None, *, ranged: boo
     Without `ranged`, any number passes for an option of `BY_MODEL`. Raises Refusal: one sentence that says
     what is allowed, with an offer where a corrected text exists.
     """
-    return _Reading(clean(text), options or {}, ranged=ranged).draft()
+    return _Reading(clean(commands.bounded(text)), options or {}, ranged=ranged).draft()
 
 
 class _Reading:
@@ -126,7 +126,7 @@ class _Reading:
             if name == "prompt" or self._imagine.option(name) is None:
                 known = [each.name for each in self._imagine.options]
                 raise Refusal(commands.unknown("option of /imagine called", name, known))
-            self._said[name] = clean(value) if isinstance(value, str) else value
+            self._said[name] = clean(commands.bounded(value)) if isinstance(value, str) else value
 
     def _take_flags(self) -> str:
         """Move every flag and its value from the text to `_said`; what is left is the prompt."""
@@ -161,9 +161,9 @@ class _Reading:
         text, at = self._text, flag.end()
         if option.kind == "boolean" and not flag["equals"]:
             return True, at
-        if found := _QUOTED_VALUE.match(text, at):
-            quoted = next(group for group in found.groups() if group is not None)
-            return self._present(option, re.sub(r'\\(["\\])', r"\1", quoted)), found.end()
+        if found := _quoted_value(text, at):
+            quoted, end = found
+            return self._present(option, re.sub(r'\\(["\\])', r"\1", quoted)), end
         following = _next_flag(text, at)
         rest = text[at : following.start() if following else len(text)]
         self._present(option, rest)
@@ -250,11 +250,22 @@ _FLAG = re.compile(
                   | (?P<dashes> -- | [—–] ) (?P<name> [^\W\d_] [^\s=]* ) (?P<equals> =? ) )""",
     re.VERBOSE,
 )
-_QUOTED_VALUE = re.compile(
-    r"""\s* (?: "((?:[^"\\]|\\.)*)" | “([^”]*)” | „([^“”]*)[“”] | «([^»]*)» | '([^']*)' | ‘([^’]*)’ )
-        (?= \s | $ )""",
-    re.VERBOSE,
-)
+_CLOSING = {'"': '"', "“": "”", "„": "“”", "«": "»", "'": "'", "‘": "’"}
+"""Quotation marks around a flag's value, and what may close each."""
+
+
+def _quoted_value(text: str, at: int) -> tuple[str, int] | None:
+    """What stands there in quotation marks, and where the text goes on; None when nothing does."""
+    start = at + 1 + text[at : at + 1].isspace()
+    closing = _CLOSING.get(text[start - 1 : start])
+    if closing is None:
+        return None
+    end = start
+    while end < len(text) and text[end] not in closing:
+        end += 2 if closing == '"' and text[end] == "\\" else 1
+    if end >= len(text) or not (end + 1 == len(text) or text[end + 1].isspace()):
+        return None
+    return text[start:end], end + 1
 
 
 def _next_flag(text: str, at: int) -> re.Match[str] | None:
@@ -332,14 +343,14 @@ class _PlainWords:
         for option, pattern in _patterns():
             if option in self._taken:
                 continue
-            found = pattern.fullmatch(words)
+            found = pattern.search(words)
             value = self._value(option, found) if found else None
             if found and value is not None:
                 self._found[option] = value
                 self._taken.add(option)
                 bare = words[found.end("value") :] in ("", ".")
                 stays = bare and found["value"].casefold() in _ALSO_SUBJECTS
-                return words if stays else found["rest"].strip()
+                return words if stays else _rest(found)
         return words
 
     def _value(self, option: str, found: re.Match[str]) -> Any:
@@ -349,25 +360,30 @@ class _PlainWords:
         if option == "count":
             return _number(value)
         style = self._known.style(value)
-        before = found["rest"].split()[-1].casefold()
+        before = _rest(found).split()[-1].casefold()
         return style.name if style and before not in _NOT_A_STYLE_AFTER else None
+
+
+def _rest(found: re.Match[str]) -> str:
+    """The prompt without what was found at one of its ends."""
+    return (found.string[: found.start()] + found.string[found.end() :]).strip()
 
 
 @functools.cache
 def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """Option and what says it: `value` is the word, `rest` the prompt without it."""
+    """Option and what says it at an end of a prompt that says more; `value` is the word."""
     known = presets.load()
     style = _any_of(word for style in known.styles.values() for word in style.words)
     shape, kind = _any_of(known.aspects), "(?:format|orientation|aspect ratio)"
     ratio = _any_of((*known.aspects.values(), *known.ratios))
     patterns = (
-        ("style", rf"(?P<rest>.+?),? as (?:an? )?(?P<value>{style})(?: style)?\.?"),
-        ("style", rf"(?P<rest>.+?),? in (?:an? |the )?(?P<value>{style}) style\.?"),
-        ("aspect", rf"(?P<rest>.+?),? (?:in )?(?:an? )?(?P<value>{shape}) {kind}\.?"),
-        ("aspect", rf"(?P<rest>.+?), ?(?P<value>{shape})\.?"),
-        ("aspect", rf"(?P<rest>.+?)(?:, ?|,? in )(?P<value>{ratio})\.?"),
-        ("count", r"(?P<value>\w+) (?:pictures|images) of (?P<rest>.+)"),
-        ("count", r"(?P<value>one|1) (?:picture|image) of (?P<rest>.+)"),
+        ("style", rf"(?<=.),? as (?:an? )?(?P<value>{style})(?: style)?\.?\Z"),
+        ("style", rf"(?<=.),? in (?:an? |the )?(?P<value>{style}) style\.?\Z"),
+        ("aspect", rf"(?<=.),? (?:in )?(?:an? )?(?P<value>{shape}) {kind}\.?\Z"),
+        ("aspect", rf"(?<=.), ?(?P<value>{shape})\.?\Z"),
+        ("aspect", rf"(?<=.)(?:, ?|,? in )(?P<value>{ratio})\.?\Z"),
+        ("count", r"\A(?P<value>\w{1,9}) (?:pictures|images) of (?=.)"),
+        ("count", r"\A(?P<value>one|1) (?:picture|image) of (?=.)"),
     )
     return tuple((option, re.compile(pattern, re.IGNORECASE)) for option, pattern in patterns)
 

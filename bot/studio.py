@@ -271,6 +271,8 @@ class Studio:
     async def _handle(
         self, name: str, options: dict[str, Any], origin: Origin, parent: str
     ) -> Card | Receipt:
+        for value in options.values():
+            commands.bounded(value if isinstance(value, str) else "")
         if name == "imagine":
             return await self._imagine(options, origin, parent)
         if commands.command(name).admin:
@@ -493,7 +495,7 @@ class Studio:
 
     async def complete(self, source: Completes, typed: str, member: Member) -> list[tuple[str, str]]:
         """What may follow while someone types an option: (value, label), at most 25."""
-        wanted = typed.casefold()
+        wanted = typed[: commands.MAX_TYPED].casefold()
         found = await self._choices(source, member, wanted)
         return [choice for choice in found if wanted in " ".join(choice).casefold()][:25]
 

@@ -164,7 +164,9 @@ def _bar(bar: Bar) -> str:
     return f"{'▰' * full}{'▱' * (8 - full)} {escape(bar.label)}"
 
 
-_MARKS = re.compile(r"([\\`*_~|<>\[\]@])|(?<=[a-z])(:)(?=//)|^(\s*)([-+#])", re.IGNORECASE | re.MULTILINE)
+_MARKS = re.compile(
+    r"([\\`*_~|<>\[\]@])|(?<=[a-z])(:)(?=//)|^([^\S\n]*)([-+#])", re.IGNORECASE | re.MULTILINE
+)
 
 
 def escape(words: str) -> str:

@@ -154,12 +154,12 @@ def asked_by(workspace: Workspace, event: Event) -> Asked:
     )
 
 
-_MENTION = re.compile(r"<@[^>]+>")
+_MENTION = re.compile(r"<@[^<>]+>")
 
 
 def words_of(event: Event, workspace: Workspace) -> str:
     """The words of a message, without Easel's own name."""
-    own = re.compile(rf"<@{re.escape(workspace.bot_user)}(?:\|[^>]*)?>")
+    own = re.compile(rf"<@{re.escape(workspace.bot_user)}(?:\|[^<>]*)?>")
     return " ".join(vocabulary.plain(own.sub(" ", event.get("text") or "")).split())
 
 

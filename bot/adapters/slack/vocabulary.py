@@ -24,7 +24,7 @@ _QUOTES = str.maketrans("“”„«»", '"""""')
 
 def read(text: str, team: str = "") -> tuple[str, dict[str, object]]:
     """The command's name and its options as typed. `team` is where people are mentioned. Raises Refusal."""
-    words = plain(text, team).translate(_QUOTES).strip().removeprefix("/")
+    words = plain(commands.bounded(text), team).translate(_QUOTES).strip().removeprefix("/")
     name = _name(words)
     if name is None:
         first = words.split(maxsplit=1)

@@ -16,9 +16,6 @@ from bot.models import Tier
 TO_TRY = ("a red heart", "a cat next to a pizza", "a 3d rocket", "a green dragon")
 """What an empty channel offers: things that the model that ships can draw."""
 
-MAX_TEXT = 12_000
-"""Characters that the box takes: more than a prompt may have, so that the refusal can say by how much."""
-
 _STAND_IN = "x"
 """The prompt of a text that has none yet, so that its flags can be read."""
 
@@ -143,7 +140,7 @@ def typed(line: str) -> tuple[str, dict[str, object]]:
     Options are named as in `/settings style: oil painting` or `/settings --style "oil painting"`; words in
     front of them fill the others in their order, as in `/vary 1a2b3c4d5e6f 2 strong`.
     """
-    if not line.lstrip().startswith("/"):
+    if not commands.bounded(line).lstrip().startswith("/"):
         return "imagine", {"prompt": line}
     command, rest = commands.find(re.sub(r"\s+", " ", line.strip()[1:], count=1))
     if command.option("prompt"):

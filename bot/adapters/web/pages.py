@@ -13,11 +13,12 @@ from aiohttp import web
 from PIL import Image
 
 from bot import card, presets, telemetry
-from bot.adapters.web.composer import MAX_TEXT, TO_TRY, chips
+from bot.adapters.web.composer import TO_TRY, chips
 from bot.adapters.web.reading import form, moment, number
 from bot.adapters.web.site import CHANNEL, Site, wants_part
 from bot.adapters.web.views import picture_url
 from bot.card import Button, Card, CardPicture, May
+from bot.commands import MAX_TEXT
 from bot.errors import Refusal
 from bot.models import Job, Member, State
 from bot.words import translated
