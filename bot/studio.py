@@ -39,8 +39,9 @@ from bot.brake import Brake
 from bot.card import Card, Form
 from bot.commands import Completes, Unusable
 from bot.courier import Courier
-from bot.errors import Refusal, StoreError
+from bot.errors import Refusal, StoreError, StoreGone
 from bot.follower import Follower
+from bot.guard import Guard
 from bot.models import HOUSE, AuditLine, Balance, Job, Member, Origin, State, Tier, new_id
 from bot.moderation import Classifier, Eyes, Unseeing
 from bot.overview import Overview
@@ -94,7 +95,9 @@ class Studio:
         blobs: BlobStore,
         tiers: Tiers | None = None,
         eyes: Eyes | None = None,
+        guard: Guard | None = None,
     ) -> None:
+        self.guard = guard or Guard(store)
         self._settings = settings
         self._store = store
         self._engine = engine
@@ -111,6 +114,7 @@ class Studio:
             eyes=eyes or (Classifier() if settings.picture_check else Unseeing()),
             rules=self._moderation,
             holds=self._brake.holds,
+            give_up=self.guard.fail,
         )
         self._reviews = Reviews(settings, store, self._courier.show)
         self._privacy = Privacy(store, blobs, self._remove, settings.retention_days)
@@ -173,7 +177,10 @@ class Studio:
         self._tasks = [
             asyncio.create_task(self._follower.run(), name="follower"),
             asyncio.create_task(self._follower.refresh(), name="refresh"),
+            asyncio.create_task(self.guard.run(), name="guard"),
+            asyncio.create_task(self._stop_painting(), name="stop"),
         ]
+        self._tasks[0].add_done_callback(self._essential)
         await self._recover()
         self._tasks.append(asyncio.create_task(self._keep_swept(), name="sweep"))
         self._open = True
@@ -229,7 +236,7 @@ class Studio:
 
     async def _done(self, work: Coroutine[Any, Any, T]) -> T:
         """Work that goes on even if the adapter stops waiting: what is admitted must reach the engine."""
-        if not self._open:
+        if not self._open or self.guard.reason:
             work.close()
             raise Refusal("Easel is stopping or starting. Try again in a minute.", code="busy")
         task = asyncio.create_task(work)
@@ -237,6 +244,13 @@ class Studio:
         task.add_done_callback(self._answered)
         try:
             return await asyncio.shield(task)
+        except StoreGone as error:
+            log.critical("not saved", cause=str(error))
+            notice = (
+                "Easel's database was deleted or replaced, so nothing new can be saved. "
+                "Whoever runs this Easel must put it back and start Easel again."
+            )
+            raise Refusal(notice, code="store") from error
         except StoreError as error:
             log.error("not saved", cause=str(error))
             notice = "Easel cannot save anything at the moment, so nothing was done. Try again in a minute."
@@ -740,6 +754,17 @@ class Studio:
         self._follower.finish(deleted)
 
     # ---- in the background
+
+    async def _stop_painting(self) -> None:
+        """At once, when the process must end."""
+        await self.guard.failed.wait()
+        await self._engine.close()
+
+    def _essential(self, task: asyncio.Task[None]) -> None:
+        """Without this task nothing is written down any more."""
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a task has failed", task=task.get_name(), exc_info=error)
+            self.guard.fail(f"the {task.get_name()} has failed: {error!r}")
 
     async def _keep_swept(self) -> None:
         while True:

@@ -40,6 +40,7 @@ _log = logging.getLogger(__name__)
 DEATHS = 2  # a job that was running when so many workers died is set aside
 STARTS = 3  # attempts to start a worker before those who wait are told
 LONGEST_PAUSE = 30.0  # seconds between attempts to replace a worker
+GATE_PAUSE = 0.25  # seconds after which it is asked again whether a job may be started
 
 
 class Worker(Protocol):
@@ -66,7 +67,10 @@ Hire = Callable[[], Awaitable[Worker]]
 
 
 class Dispatcher:
-    """The engine over any workers: `hires` are devices and how to hire a worker for each."""
+    """The engine over any workers: `hires` are devices and how to hire a worker for each.
+
+    `may_start` is asked before each job is let in; while it says no, all wait.
+    """
 
     def __init__(
         self,
@@ -75,7 +79,9 @@ class Dispatcher:
         read: Callable[[BlobRef], bytes],
         *,
         queue: FairQueue | None = None,
+        may_start: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
+        self._may_start = may_start
         self._catalog = catalog
         self._hires = hires
         self._read = read
@@ -180,7 +186,12 @@ class Dispatcher:
         """Let jobs in, in fair order, each to the worker with the least left to do."""
         while True:
             await self._staffed.wait()
-            job = await self._queue.get()
+            await self._queue.ready()
+            if self._may_start is not None and not await self._may_start():
+                await asyncio.sleep(GATE_PAUSE)
+                continue
+            if (job := self._queue.take()) is None:
+                continue  # taken out while we asked
             ready = [desk for desk in self._desks if desk.ready]
             if not ready:  # lost while we waited
                 self._queue.settle(job.id, 0.0)

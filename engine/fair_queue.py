@@ -293,10 +293,16 @@ class FairQueue:
             self._line_up_those_inside(priority)
         return job
 
-    async def get(self) -> EngineJob:
-        while (job := self.take()) is None:
+    async def ready(self) -> None:
+        """Wait until somebody may enter."""
+        while self._next_priority() is None:
             self._arrival.clear()
             await self._arrival.wait()
+
+    async def get(self) -> EngineJob:
+        await self.ready()
+        job = self.take()
+        assert job is not None
         return job
 
     def settle(self, job_id: str, seconds: float) -> None:

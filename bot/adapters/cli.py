@@ -84,7 +84,7 @@ async def imagine(settings: Settings, options: Mapping[str, Any], *, out: Path, 
     telemetry.set_up(quiet)
     _make_folder(out)
     surface = CommandLine(Console(stderr=True))
-    async with app.opened(settings) as studio, app.stop_signal() as stopped:
+    async with app.opened(settings) as studio, app.stop_signal(studio.guard.failed) as stopped:
         studio.add(surface)
         await studio.start()
         origin = _origin()

@@ -297,3 +297,25 @@ class ErasureRow(SQLModel, table=True):
     member: str = Field(primary_key=True)
     at: datetime = Field(sa_type=UtcDateTime)
     erased: bool  # only the quota they used still knows them
+
+
+# ---- the process itself
+
+
+class LeaderRow(SQLModel, table=True):
+    """The number of the process that paints: one row. Whoever begins to lead takes the next."""
+
+    __tablename__ = "leader"
+
+    id: int = Field(primary_key=True)
+    term: int = Field(sa_type=BigInteger)
+
+
+class RetentionRow(SQLModel, table=True):
+    """The time that retention goes by: one row. It follows the clock a day at a time when that jumps."""
+
+    __tablename__ = "retention"
+
+    id: int = Field(primary_key=True)
+    believed: datetime = Field(sa_type=UtcDateTime)
+    at: datetime = Field(sa_type=UtcDateTime)  # what the clock said then
