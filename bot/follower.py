@@ -127,6 +127,20 @@ class Follower:
         self._show(job)
         return life.place
 
+    def resume(self, job: Job, tier: Tier, *, home: str) -> None:
+        """Hand a job of a former process to the engine, before all that came since.
+
+        Its message is left to `refresh`, which shows a few each second, unless it has none or told of steps.
+        """
+        life = self.lives[job.id] = Life(job, tier)
+        try:
+            self._engine.resume(engine_job(job, tier, home))
+            self._keep_back(life)
+        except EngineError as error:
+            self._put(life, Failed(job=job.id, error=error, device_seconds=0.0))
+        if job.started or not job.message:
+            self._show(job)
+
     def _keep_back(self, life: Life) -> None:
         if self._holds(life.job) and self._engine.hold(life.job.id):
             life.place = life.shown = None
@@ -211,6 +225,7 @@ class Follower:
             for start in range(0, max(1, len(waiting)), LOOKS):
                 for id in waiting[start : start + LOOKS]:
                     self._look(id)
+                    await asyncio.sleep(0)  # each look goes through all lanes
                 await asyncio.sleep(1)
 
     def _count_losses(self) -> None:

@@ -49,6 +49,7 @@ from bot.policy import Rules
 from bot.presets import NO_STYLE
 from bot.privacy import Privacy
 from bot.prompt import Draft, Source
+from bot.recovery import Recovery
 from bot.reviews import DECISIONS, Reviews
 from bot.settings import Settings
 from bot.store import Installations, LinkRefused, Store
@@ -116,6 +117,7 @@ class Studio:
             holds=self._brake.holds,
             give_up=self.guard.fail,
         )
+        self._recovery = Recovery(store, self._follower, self._tiers, self._courier.show)
         self._reviews = Reviews(settings, store, self._courier.show)
         self._privacy = Privacy(store, blobs, self._remove, settings.retention_days)
         self._admin = Admin(
@@ -172,6 +174,7 @@ class Studio:
 
     async def start(self) -> None:
         """Start the engine, and go on where the last process stopped."""
+        await self._recovery.begin()
         await self._engine.start()
         await self.load()
         self._tasks = [
@@ -181,8 +184,9 @@ class Studio:
             asyncio.create_task(self._stop_painting(), name="stop"),
         ]
         self._tasks[0].add_done_callback(self._essential)
-        await self._recover()
-        self._tasks.append(asyncio.create_task(self._keep_swept(), name="sweep"))
+        recovery = asyncio.create_task(self._recovery.run(), name="recovery")
+        recovery.add_done_callback(self._essential)
+        self._tasks += [recovery, asyncio.create_task(self._keep_swept(), name="sweep")]
         self._open = True
 
     async def load(self) -> None:
@@ -783,20 +787,6 @@ class Studio:
         for request, seconds in reversed(await self._store.measured()):
             with suppress(EngineError):  # a model that is not offered any more
                 self._engine.learn(request, seconds)
-
-    async def _recover(self) -> None:
-        """Run again what had not ended, with the same ids and seeds; show what ended and was not shown."""
-        unfinished = await self._store.unfinished()
-        for job in unfinished:
-            if job.state is State.RUNNING:
-                await self._store.died(job.id, job.deaths)
-            rules = await self.rules(job.origin.member)
-            self._follower.begin(replace(job, state=State.QUEUED), rules.tier, home=rules.home)
-        owed = await self._store.undelivered()
-        for job in owed:
-            self._courier.show(job)
-        if unfinished or owed:
-            log.info("going on where it stopped", unfinished=len(unfinished), undelivered=len(owed))
 
 
 def _fitting(answer: T, origin: Origin) -> T:

@@ -108,9 +108,16 @@ class Dispatcher:
     def learn(self, request: GenerationRequest, seconds: float) -> None:
         self._costs.observe(request, seconds)
 
-    def submit(self, job: EngineJob) -> Place:
+    def resume(self, job: EngineJob) -> None:
+        self._queue.put(self._priced(job), former=True)
+
+    def _priced(self, job: EngineJob) -> EngineJob:
+        """Raises UnknownModel."""
         self._catalog.entry(job.request.model)
-        job = job if job.cost else replace(job, cost=self.estimate(job.request))
+        return job if job.cost else replace(job, cost=self.estimate(job.request))
+
+    def submit(self, job: EngineJob) -> Place:
+        job = self._priced(job)
         self._queue.put(job)
         place = self.place(job.id)
         assert place is not None

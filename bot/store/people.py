@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -52,6 +52,40 @@ class People(Database):
                 persons=tuple(_persons(session, sharing, {HOUSE, member.tenant})),
                 preferences=Preferences(**own.model_dump(exclude={"user"})) if own else Preferences(),
             )
+
+        return await self._read(work)
+
+    async def standings(self, members: Collection[Member]) -> dict[tuple[str, str], Standing]:
+        """The standing of many, by tenant and id, without their preferences; a few queries for all."""
+        now = self._clock()
+
+        def work(session: Session) -> dict[tuple[str, str], Standing]:
+            policies = _policies_of(session, HOUSE, *{each.tenant for each in members})
+            groups = identities.groups(session, {each.id for each in members})
+            everyone = {name for group in groups.values() for name in group.members}
+            persons: dict[tuple[str, str], Person] = {
+                (each.tenant, each.member): each
+                for each in _persons(session, everyone, {HOUSE, *(each.tenant for each in members)})
+            }
+
+            def standing(member: Member) -> Standing:
+                group = groups[member.id]
+                about = [
+                    persons[key]
+                    for name in sorted(group.members)
+                    for key in ((HOUSE, name), (member.tenant, name))
+                    if key in persons
+                ]
+                return Standing(
+                    at=now,
+                    account=group.account,
+                    home=group.home if len(group.members) > 1 else "",
+                    house=policies.get(HOUSE, Policy()),
+                    place=policies.get(member.tenant, Policy()),
+                    persons=tuple(about),
+                )
+
+            return {(each.tenant, each.id): standing(each) for each in members}
 
         return await self._read(work)
 

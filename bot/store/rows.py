@@ -100,7 +100,7 @@ def places(seen_in: Collection[str]) -> str:
     return "".join(f" {place} " for place in seen_in)
 
 
-def _job(row: JobRow, pictures: Collection[PictureRow]) -> Job:
+def _job(row: Any, pictures: Collection[PictureRow]) -> Job:
     return Job(
         id=row.id,
         origin=_origin(dict(row.origin)),
@@ -143,9 +143,10 @@ def person(row: Any) -> Person:
     return Person(**values | {"allowance": Allowance(**values["allowance"]) if values["allowance"] else None})
 
 
-def with_pictures(session: Session, rows: Sequence[JobRow]) -> list[Job]:
+def with_pictures(session: Session, rows: Sequence[Any], painted: Sequence[str] | None = None) -> list[Job]:
+    """The jobs of these rows; `painted`: the ids of those that may have pictures, if that is known."""
     found: dict[str, list[PictureRow]] = {row.id: [] for row in rows}
-    ids = list(found)
+    ids = list(found if painted is None else painted)
     for first in range(0, len(ids), _MANY):
         some = col(PictureRow.job).in_(ids[first : first + _MANY])
         for picture in session.exec(select(PictureRow).where(some).order_by(col(PictureRow.index))):

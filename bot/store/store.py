@@ -224,6 +224,31 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
         wanted += [col(JobRow.folded).contains(w, autoescape=True) for w in search.casefold().split()]
         return await self._jobs(*wanted, newest_first=True, limit=limit)
 
+    async def requeue(self) -> set[str]:
+        """Let what a former process left running wait again; the ids of all that waits."""
+
+        def work(session: Session) -> set[str]:
+            running = update(_jobs).where(_jobs.c.state == State.RUNNING.value)
+            session.connection().execute(running.values(state=State.QUEUED.value))
+            waiting = select(_jobs.c.id).where(_jobs.c.state == State.QUEUED.value)
+            return set(session.connection().scalars(waiting))
+
+        return await self._write(work)
+
+    async def queued(self, after: Job | None = None, limit: int = 1000) -> list[Job]:
+        """Jobs that wait, oldest first: those after `after` in this order."""
+        query = _jobs.select().where(_jobs.c.state == State.QUEUED.value)
+        if after:
+            same = (_jobs.c.created == after.created) & (_jobs.c.id > after.id)
+            query = query.where(_jobs.c.created >= after.created, (_jobs.c.created > after.created) | same)
+        query = query.order_by(_jobs.c.created, _jobs.c.id).limit(limit)
+
+        def work(session: Session) -> list[Job]:
+            found = session.connection().execute(query).all()
+            return rows.with_pictures(session, found, [row.id for row in found if row.started])
+
+        return await self._read(work)
+
     async def unfinished(self) -> list[Job]:
         """Queued and running jobs, oldest first."""
         return await self._jobs(_in(_UNFINISHED))
