@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # some terminals cannot show what people write, nor bars
     said = parser().parse_args(arguments)
+    os.umask(0o077)  # whatever this process makes is its user's alone
     try:
         return asyncio.run(_run(said))
     except EaselError as error:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import structlog
 
-from bot import control, telemetry
+from bot import control, private, telemetry
 from bot.adapters.base import ChatAdapter
 from bot.blobs import DirectoryBlobs
 from bot.clock import TrustedClock
@@ -48,6 +48,7 @@ SURFACES = (
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Studio]:
     """A studio that is not started yet. Raises StoreError, SettingError."""
+    private.data_folder(settings.data_dir)
     clock = TrustedClock()
     store = await Store.open(settings.database_url, clock=clock)
     try:

@@ -32,6 +32,7 @@ from engine.errors import EngineError, ModelNotLoaded
 from engine.memory import MEMORY
 
 _LEAST_SPACE = 2.0  # GB
+_NAMED = 5  # unreadable rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,10 @@ def _database(url: str) -> Finding:
         by_ledger = "Stop Easel, and run `python -m bot doctor --rebuild`."
         remedy = by_ledger if "ledger" in facts.problem else "Put a backup in its place."
         return Finding("Database", False, f"{detail}; {facts.problem}", remedy)
+    if facts.unreadable:
+        rows = f"{len(facts.unreadable)} rows" if len(facts.unreadable) > 1 else "a row"
+        detail += f"; {rows} cannot be read and are set aside: {', '.join(facts.unreadable[:_NAMED])}"
+        return Finding("Database", False, detail, "Correct them, or put a backup in its place.")
     return Finding("Database", True, detail)
 
 

@@ -22,6 +22,16 @@ def folder(path: Path) -> None:
         os.chmod(path, 0o700)
 
 
+def data_folder(path: Path) -> None:
+    """Make the folder of all that Easel keeps, or close it to others where it is there and ours."""
+    with suppress(OSError):  # whoever writes there says what is wrong
+        folder(path)
+        found = path.stat()
+        shared = found.st_mode & stat.S_ISVTX  # as /tmp is
+        if found.st_uid == os.geteuid() and not shared and stat.S_IMODE(found.st_mode) & 0o077:
+            path.chmod(0o700)
+
+
 def file(path: Path) -> None:
     """Make an empty file; nothing where one is. Raises OSError."""
     with suppress(FileExistsError):

@@ -52,16 +52,24 @@ class Recovery:
     async def run(self) -> None:
         """Raises StoreError."""
         with _fewer_collections():
-            last: Job | None = None
-            while self._left and (page := await self._store.queued(last, PAGE)):
-                await self._line_up([job for job in page if job.id in self._left])
-                last = page[-1]
+            await self._take_up()
         owed = await self._store.undelivered()
         for job in owed:
             self._show(job)
         if self._left or owed:
             log.info("going on where it stopped", unfinished=len(self._left), undelivered=len(owed))
         self._left, self._rules = (), {}
+
+    async def _take_up(self) -> None:
+        unseen, place = set(self._left), None
+        while unseen:
+            page, place = await self._store.queued(place, PAGE)
+            await self._line_up([job for job in page if job.id in unseen])
+            unseen.difference_update(job.id for job in page)
+            if place is None:
+                break
+        if unseen:  # unreadable, or ended meanwhile
+            await self._store.set_aside(unseen, "It could not be read any more.")
 
     async def _line_up(self, jobs: Sequence[Job]) -> None:
         await self._get_to_know({_who(job.origin.member): job.origin.member for job in jobs})

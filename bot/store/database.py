@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlmodel import Session
 
 from bot.errors import StoreError, StoreGone
-from bot.store import leadership, ledger, migrations
+from bot.store import leadership, ledger, migrations, survey
 from bot.store.postgres import PostgresServer
 from bot.store.sqlite import SqliteFile
 from bot.store.writer import Pace, Writer
@@ -73,6 +73,7 @@ class Facts:
     database: str  # which, in what version
     revision: str  # of the schema; empty before the first start
     problem: str
+    unreadable: tuple[str, ...] = ()  # rows that are set aside, each with its reason
 
 
 def look_at(url: str) -> Facts:
@@ -91,6 +92,7 @@ def look_at(url: str) -> Facts:
                 database=found.describe(session.connection()),
                 revision=revision,
                 problem=_check(session, found).removeprefix("ok") if revision == migrations.HEAD else "",
+                unreadable=tuple(survey.unreadable(session)) if revision == migrations.HEAD else (),
             )
     finally:
         engine.dispose()

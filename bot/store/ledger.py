@@ -184,7 +184,7 @@ def settle(session: Session, job: str, measured: float, now: datetime) -> float:
         if amount := each["amount_ms"]:
             values = {"of": each["account"], "at": each["bucket"], "amount": amount}
             session.connection().execute(_GIVE_BACK, values)
-    return float(max(each["amount_ms"] for each in charges) / 1000)
+    return float(max((each["amount_ms"] for each in charges), default=0) / 1000)
 
 
 def let_go(session: Session, job: str, now: datetime) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bot import private
 from bot.errors import StoreError, StoreGone, StoreInUse
+from bot.store import aside
 from bot.store.writer import Pace
 
 # SQLite before these can corrupt a database in WAL mode when a checkpoint meets a second connection that
@@ -51,7 +52,14 @@ def connect(path: Path, *, writes: bool) -> Engine:
     """An engine of one writing connection, or of a few that only read."""
     sqlite = library()
     url = URL.create("sqlite", database=str(path))
-    engine = create_engine(url, module=sqlite, pool_size=1 if writes else 2, max_overflow=0, pool_timeout=10)
+    engine = create_engine(
+        url,
+        module=sqlite,
+        pool_size=1 if writes else 2,
+        max_overflow=0,
+        pool_timeout=10,
+        json_deserializer=aside.loads,
+    )
     journal = "WAL" if wal_is_safe(sqlite.sqlite_version_info) else "DELETE"
     begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
 
@@ -119,7 +127,9 @@ class FileLock:
         self._first: os.stat_result | None = None  # the database, when it was first looked at
         try:
             private.folder(real.parent)
-            private.own(*(real.with_name(real.name + end) for end in ("", "-wal", "-shm", "-journal")))
+            private.own(
+                *(real.with_name(real.name + end) for end in ("", "-wal", "-shm", "-journal", ".lock"))
+            )
             private.file(real)  # SQLite would let everybody read it
             self._fd = self._take()
         except StoreInUse:

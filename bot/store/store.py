@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,7 @@ from sqlmodel import Session, col, select
 from bot import quota
 from bot.errors import EaselError, StoreError
 from bot.models import Allowance, AuditLine, Budget, Job, Origin, Preferences, State, StoredPicture, Tier
-from bot.store import identities, ledger, rows
+from bot.store import aside, identities, ledger, rows
 from bot.store.accounts import Accounts
 from bot.store.installations import Installations
 from bot.store.people import People
@@ -22,6 +23,9 @@ from bot.store.reviews import Reviews
 from bot.store.tables import IdentityRow, JobRow, PictureRow, PreferencesRow
 from bot.store.usage import Usage
 from engine.types import GenerationRequest
+
+Place = tuple[datetime, str]
+"""Where a page of jobs ended: when its last one was asked for, and its id."""
 
 _ANY = tuple(State)
 _UNFINISHED = (State.QUEUED, State.RUNNING)
@@ -235,19 +239,32 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
 
         return await self._write(work)
 
-    async def queued(self, after: Job | None = None, limit: int = 1000) -> list[Job]:
-        """Jobs that wait, oldest first: those after `after` in this order."""
+    async def queued(self, after: Place | None = None, limit: int = 1000) -> tuple[list[Job], Place | None]:
+        """Jobs that wait, oldest first, and where to go on: after `after`. None: there are no more."""
         query = _jobs.select().where(_jobs.c.state == State.QUEUED.value)
         if after:
-            same = (_jobs.c.created == after.created) & (_jobs.c.id > after.id)
-            query = query.where(_jobs.c.created >= after.created, (_jobs.c.created > after.created) | same)
+            same = (_jobs.c.created == after[0]) & (_jobs.c.id > after[1])
+            query = query.where(_jobs.c.created >= after[0], (_jobs.c.created > after[0]) | same)
         query = query.order_by(_jobs.c.created, _jobs.c.id).limit(limit)
 
-        def work(session: Session) -> list[Job]:
+        def work(session: Session) -> tuple[list[Job], Place | None]:
             found = session.connection().execute(query).all()
-            return rows.with_pictures(session, found, [row.id for row in found if row.started])
+            places = [(row.created, row.id) for row in found if row.created is not aside.UNREADABLE]
+            jobs = rows.with_pictures(session, found, [row.id for row in found if row.started])
+            return jobs, places[-1] if places else None
 
         return await self._read(work)
+
+    async def set_aside(self, ids: Collection[str], reason: str) -> None:
+        """Fail jobs that wait and cannot be read, and give back what they hold. Nobody can be told."""
+        now = self._clock()
+
+        def work(session: Session) -> None:
+            for id in ids:
+                if _end(session, id, State.FAILED, 0.0, reason, now):
+                    _change(session, id, (State.FAILED,), {"delivered": now})
+
+        await self._write(work)
 
     async def unfinished(self) -> list[Job]:
         """Queued and running jobs, oldest first."""
@@ -263,7 +280,11 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
         def work(session: Session) -> list[tuple[GenerationRequest, float]]:
             query = select(JobRow.request, JobRow.measured).where(JobRow.state == State.RENDERED.value)
             recent = session.exec(query.order_by(col(JobRow.created).desc()).limit(limit))
-            return [(GenerationRequest.from_json(dict(request)), measured) for request, measured in recent]
+            found = []
+            for request, measured in recent:
+                with suppress(*aside.FAULTS):
+                    found.append((GenerationRequest.from_json(dict(request)), float(measured)))
+            return found
 
         return await self._read(work)
 
@@ -285,8 +306,7 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
 
     async def preferences(self, user: str) -> Preferences:
         def work(session: Session) -> Preferences:
-            row = session.get(PreferencesRow, user)
-            return Preferences(**row.model_dump(exclude={"user"})) if row else Preferences()
+            return rows.preferences(session.get(PreferencesRow, user))
 
         return await self._read(work)
 

@@ -96,7 +96,7 @@ async def test_each_keeps_its_place_and_what_comes_meanwhile_stands_behind(
     pages = store.queued
     reading, go_on = asyncio.Event(), asyncio.Event()
 
-    async def slow(after: Job | None = None, limit: int = 1000) -> list[Job]:
+    async def slow(after: Any = None, limit: int = 1000) -> Any:
         if after:
             reading.set()
             await go_on.wait()
@@ -127,15 +127,18 @@ async def test_what_ran_waits_again_before_anything_is_started(store: Store) -> 
     await store.add_picture(ran.id, StoredPicture(index=0, blob="b.png", seed=1, width=8, height=8))
     await store.end(ended.id, State.CANCELLED)
     assert await store.requeue() == {ran.id, waits.id}
-    first, second = await store.queued()
+    (first, second), place = await store.queued()
     assert (first.id, first.state, len(first.pictures), second) == (ran.id, State.QUEUED, 1, waits)
-    assert await store.queued(first) == [second] and await store.queued(second) == []
+    assert place == (second.created, second.id)
+    assert await store.queued((first.created, first.id)) == ([second], place)
+    assert await store.queued(place) == ([], None)
 
 
 async def test_pages_hold_every_job_once_also_of_one_moment(store: Store) -> None:
     jobs = [(await store.admit(waiting(number // 4), tier=a_tier()))[0] for number in range(17)]
-    found: list[Job] = []
-    while page := await store.queued(found[-1] if found else None, limit=3):
+    found, place = await store.queued(limit=3)
+    while place:
+        page, place = await store.queued(place, limit=3)
         found += page
     assert found == sorted(jobs, key=lambda job: (job.created, job.id))
 
