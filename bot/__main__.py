@@ -108,6 +108,8 @@ async def _doctor(said: argparse.Namespace, settings: Settings) -> int:
 
     if said.rebuild:
         await doctor.rebuild(settings)
+    if said.retention:
+        await doctor.confirm_clock(settings)
     findings = await doctor.examine(settings)
     sys.stdout.write(f"{doctor.render(findings, said.json)}\n")
     return 0 if all(finding.ok is not False for finding in findings) else 1
@@ -137,6 +139,9 @@ def parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="say it as JSON")
     doctor.add_argument(
         "--rebuild", action="store_true", help="compute every balance again, from the ledger alone, first"
+    )
+    doctor.add_argument(
+        "--retention", action="store_true", help="say that the clock is right: old jobs may be deleted by it"
     )
     return top
 

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from functools import partial
 from json import dumps, loads
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import Any
 
 from PIL import Image
 
+from bot.clock import FAR, wall
 from bot.errors import StoreError
 from bot.moderation.pictures import NotSeen, look_once
 from bot.settings import Settings
@@ -54,6 +56,15 @@ async def rebuild(settings: Settings) -> None:
         await store.close()
 
 
+async def confirm_clock(settings: Settings) -> None:
+    """Let retention go by the machine's clock at once. Raises StoreInUse while Easel runs, StoreError."""
+    store = await Store.open(settings.database_url)
+    try:
+        await store.believed(confirmed=True)
+    finally:
+        await store.close()
+
+
 async def examine(settings: Settings, *, env_file: str | Path = ".env") -> list[Finding]:
     """Run every check, all at the same time. Changes nothing, starts nothing, sends nothing."""
     checks: list[Callable[[], Finding]] = [
@@ -61,6 +72,7 @@ async def examine(settings: Settings, *, env_file: str | Path = ".env") -> list[
         partial(_device, settings.device),
         *(partial(_model, name) for name in settings.model),
         partial(_database, settings.database_url),
+        partial(_clock, settings.database_url, settings.retention_days),
         partial(_disk, settings.data_dir),
         partial(_classifier, settings.picture_check),
         partial(_discord, settings),
@@ -159,6 +171,24 @@ def _database(url: str) -> Finding:
         detail += f"; {rows} cannot be read and are set aside: {', '.join(facts.unreadable[:_NAMED])}"
         return Finding("Database", False, detail, "Correct them, or put a backup in its place.")
     return Finding("Database", True, detail)
+
+
+def _clock(url: str, retention: int, now: Callable[[], datetime] = wall) -> Finding:
+    """Whether the machine's clock fits to what was written last."""
+    try:
+        facts = look_at(url)
+    except (KeyError, StoreError):
+        return Finding("Clock", None, "there is nothing yet to compare it with")
+    ahead = now() - (facts.believed or now())
+    if facts.newest and facts.newest - now() > FAR:
+        detail = f"the books were written up to {facts.newest:%Y-%m-%d}, and the clock says {now():%Y-%m-%d}"
+        remedy = "Set the machine's clock if it is wrong; else this heals with the next requests."
+        return Finding("Clock", False, detail, remedy)
+    if retention and ahead > FAR:
+        detail = f"it jumped by {ahead.days} days, so old jobs are deleted a day at a time"
+        remedy = "If the clock is right, stop Easel and run `python -m bot doctor --retention`."
+        return Finding("Clock", False, detail, remedy)
+    return Finding("Clock", True, f"{now():%Y-%m-%d %H:%M} UTC")
 
 
 def _disk(folder: Path) -> Finding:

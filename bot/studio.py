@@ -773,6 +773,7 @@ class Studio:
     async def _keep_swept(self) -> None:
         while True:
             try:
+                await self._store.heal()
                 await self._privacy.expire()
                 await self._privacy.resume()
                 await self.sweep()

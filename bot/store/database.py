@@ -74,6 +74,8 @@ class Facts:
     revision: str  # of the schema; empty before the first start
     problem: str
     unreadable: tuple[str, ...] = ()  # rows that are set aside, each with its reason
+    newest: datetime | None = None  # when the books were last written
+    believed: datetime | None = None  # the time that retention goes by
 
 
 def look_at(url: str) -> Facts:
@@ -93,6 +95,7 @@ def look_at(url: str) -> Facts:
                 revision=revision,
                 problem=_check(session, found).removeprefix("ok") if revision == migrations.HEAD else "",
                 unreadable=tuple(survey.unreadable(session)) if revision == migrations.HEAD else (),
+                **(survey.moments(session) if revision == migrations.HEAD else {}),
             )
     finally:
         engine.dispose()

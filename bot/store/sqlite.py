@@ -113,6 +113,9 @@ class SqliteFile:
         return "ok"
 
 
+_BESIDE = ("", "-wal", "-shm", "-journal", ".lock")  # what a database's files end with
+
+
 class FileLock:
     """One process per database: an operating-system lock on a file beside it, gone when the process is.
 
@@ -127,9 +130,7 @@ class FileLock:
         self._first: os.stat_result | None = None  # the database, when it was first looked at
         try:
             private.folder(real.parent)
-            private.own(
-                *(real.with_name(real.name + end) for end in ("", "-wal", "-shm", "-journal", ".lock"))
-            )
+            private.own(*(real.with_name(real.name + end) for end in _BESIDE))
             private.file(real)  # SQLite would let everybody read it
             self._fd = self._take()
         except StoreInUse:

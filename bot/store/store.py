@@ -16,6 +16,7 @@ from bot.errors import EaselError, StoreError
 from bot.models import Allowance, AuditLine, Budget, Job, Origin, Preferences, State, StoredPicture, Tier
 from bot.store import aside, identities, ledger, rows
 from bot.store.accounts import Accounts
+from bot.store.clocks import Clocks
 from bot.store.installations import Installations
 from bot.store.people import People
 from bot.store.privacy import Privacy, blank
@@ -40,7 +41,7 @@ class TooManyWaiting(EaselError):
         self.waiting = waiting
 
 
-class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
+class Store(Accounts, Clocks, Installations, People, Privacy, Reviews, Usage):
     """Jobs, pictures, preferences; its bases count what they cost."""
 
     # ---- admission

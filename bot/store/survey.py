@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
+from sqlalchemy import select
 from sqlmodel import Session, SQLModel
 
 from bot.store import aside, rows
-from bot.store.tables import InstallationRow, JobRow, PersonRow, PolicyRow, PreferencesRow
+from bot.store.tables import (
+    InstallationRow,
+    JobRow,
+    LedgerRow,
+    PersonRow,
+    PolicyRow,
+    PreferencesRow,
+    RetentionRow,
+)
 
 _PAGE = 1000
 
@@ -29,6 +39,15 @@ def unreadable(session: Session) -> Iterator[str]:
             if wrong := check(row):
                 key = "/".join(str(row._mapping[column.name]) for column in table.primary_key)
                 yield f"{table.name} {key} ({wrong})"
+
+
+def moments(session: Session) -> dict[str, datetime | None]:
+    """When the books were last written, and the time that retention goes by."""
+    lines, retention = rows.table_of(LedgerRow), rows.table_of(RetentionRow)
+    return {
+        "newest": session.connection().scalar(select(lines.c.at).order_by(lines.c.id.desc()).limit(1)),
+        "believed": session.connection().scalar(select(retention.c.believed)),
+    }
 
 
 def _job(row: Any) -> str:
