@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # some terminals cannot show what people write, nor bars
     said = parser().parse_args(arguments)
+    os.umask(0o077)  # whatever this process makes is its user's alone
     try:
         return asyncio.run(_run(said))
     except EaselError as error:
@@ -106,6 +108,8 @@ async def _doctor(said: argparse.Namespace, settings: Settings) -> int:
 
     if said.rebuild:
         await doctor.rebuild(settings)
+    if said.retention:
+        await doctor.confirm_clock(settings)
     findings = await doctor.examine(settings, pictures=said.pictures)
     sys.stdout.write(f"{doctor.render(findings, said.json)}\n")
     return 0 if all(finding.ok is not False for finding in findings) else 1
@@ -138,6 +142,9 @@ def parser() -> argparse.ArgumentParser:
     )
     doctor.add_argument(
         "--rebuild", action="store_true", help="compute every balance again, from the ledger alone, first"
+    )
+    doctor.add_argument(
+        "--retention", action="store_true", help="say that the clock is right: old jobs may be deleted by it"
     )
     return top
 

@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from functools import partial
 from json import dumps, loads
 from pathlib import Path
@@ -30,6 +31,7 @@ from PIL import Image
 from bot import control, tiers
 from bot.blobs import DirectoryBlobs
 from bot.card import Card
+from bot.clock import FAR, wall
 from bot.errors import EaselError, SettingError, StoreError
 from bot.models import HOUSE
 from bot.moderation.pictures import NotSeen, look_once
@@ -43,6 +45,7 @@ from engine.memory import MEMORY
 log = structlog.stdlib.get_logger(__name__)
 
 _LEAST_SPACE = 2.0  # GB
+_NAMED = 5  # unreadable rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,15 @@ async def rebuild(settings: Settings) -> None:
         await store.close()
 
 
+async def confirm_clock(settings: Settings) -> None:
+    """Let retention go by the machine's clock at once. Raises StoreInUse while Easel runs, StoreError."""
+    store = await Store.open(settings.database_url)
+    try:
+        await store.believed(confirmed=True)
+    finally:
+        await store.close()
+
+
 async def examine(
     settings: Settings, *, env_file: str | Path = ".env", pictures: bool = False
 ) -> list[Finding]:
@@ -80,6 +92,7 @@ async def examine(
         partial(_running, running),
         partial(_database, settings.database_url),
         *([partial(_pictures, settings)] if pictures else []),
+        partial(_clock, settings.database_url, settings.retention_days),
         partial(_disk, settings.data_dir),
         partial(_classifier, settings.picture_check),
         partial(_discord, settings),
@@ -265,7 +278,29 @@ def _database(url: str) -> Finding:
         by_ledger = "Stop Easel, and run `python -m bot doctor --rebuild`."
         remedy = by_ledger if "ledger" in facts.problem else "Put a backup in its place."
         return Finding("Database", False, f"{detail}; {facts.problem}", remedy)
+    if facts.unreadable:
+        rows = f"{len(facts.unreadable)} rows" if len(facts.unreadable) > 1 else "a row"
+        detail += f"; {rows} cannot be read and are set aside: {', '.join(facts.unreadable[:_NAMED])}"
+        return Finding("Database", False, detail, "Correct them, or put a backup in its place.")
     return Finding("Database", True, detail)
+
+
+def _clock(url: str, retention: int, now: Callable[[], datetime] = wall) -> Finding:
+    """Whether the machine's clock fits to what was written last."""
+    try:
+        facts = look_at(url)
+    except (KeyError, StoreError):
+        return Finding("Clock", None, "there is nothing yet to compare it with")
+    ahead = now() - (facts.believed or now())
+    if facts.newest and facts.newest - now() > FAR:
+        detail = f"the books were written up to {facts.newest:%Y-%m-%d}, and the clock says {now():%Y-%m-%d}"
+        remedy = "Set the machine's clock if it is wrong; else this heals with the next requests."
+        return Finding("Clock", False, detail, remedy)
+    if retention and ahead > FAR:
+        detail = f"it jumped by {ahead.days} days, so old jobs are deleted a day at a time"
+        remedy = "If the clock is right, stop Easel and run `python -m bot doctor --retention`."
+        return Finding("Clock", False, detail, remedy)
+    return Finding("Clock", True, f"{now():%Y-%m-%d %H:%M} UTC")
 
 
 def _disk(folder: Path) -> Finding:

@@ -4,7 +4,8 @@ EaselError
 ├── Refusal          what a person asked is not possible; `notice` says why and what to do
 ├── SettingError     a value in `.env` or the environment cannot be used
 ├── StoreError       the database or the disk does not take it
-│   └── StoreInUse   another process has this data folder open
+│   ├── StoreInUse   another process has this data folder open
+│   └── StoreGone    the database was deleted or replaced while Easel was running
 └── DeliveryError    a message could not be posted
     ├── Unreachable  and never can be (the channel or the permission is gone)
     └── TryLater     but may be later
@@ -48,6 +49,10 @@ class StoreError(EaselError):
 
 class StoreInUse(StoreError):
     """Another process has this data folder open."""
+
+
+class StoreGone(StoreError):
+    """The database was deleted or replaced while Easel was running."""
 
 
 class DeliveryError(EaselError):

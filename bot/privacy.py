@@ -128,7 +128,14 @@ class Privacy:
         """Delete what is older than RETENTION_DAYS. Raises StoreError."""
         if not self._retention:
             return
-        before = self._store.now() - timedelta(days=self._retention)
+        believed, now = await self._store.believed()
+        if now - believed > timedelta(days=1):
+            log.error(
+                "the clock jumped, so old jobs are deleted a day at a time: if the clock is right, run "
+                "`python -m bot doctor --retention` while Easel is stopped",
+                ahead_days=round((now - believed) / timedelta(days=1)),
+            )
+        before = believed - timedelta(days=self._retention)
         while gone := await self._store.expire(before):
             log.info("old jobs deleted", jobs=gone, days=self._retention)
 

@@ -42,8 +42,9 @@ from bot.brake import Brake
 from bot.card import ANYTHING, Card, Form, May
 from bot.commands import Command, Completes, Unusable
 from bot.courier import Courier
-from bot.errors import Refusal, StoreError
+from bot.errors import Refusal, StoreError, StoreGone
 from bot.follower import Follower
+from bot.guard import Guard
 from bot.models import HOUSE, AuditLine, Balance, Job, Member, Origin, State, Tier, new_id
 from bot.moderation import Classifier, Eyes, Unseeing
 from bot.overview import Overview
@@ -52,6 +53,7 @@ from bot.presets import NO_STYLE
 from bot.privacy import Privacy
 from bot.prompt import Draft, Source
 from bot.readiness import Readiness
+from bot.recovery import Recovery
 from bot.reviews import DECISIONS, Reviews
 from bot.settings import Settings
 from bot.store import Installations, LinkRefused, Store
@@ -111,7 +113,9 @@ class Studio:
         blobs: BlobStore,
         tiers: Tiers | None = None,
         eyes: Eyes | None = None,
+        guard: Guard | None = None,
     ) -> None:
+        self.guard = guard or Guard(store)
         self._settings = settings
         self._store = store
         self._engine = engine
@@ -128,7 +132,9 @@ class Studio:
             eyes=eyes or (Classifier() if settings.picture_check else Unseeing()),
             rules=self._moderation,
             holds=self._brake.holds,
+            give_up=self.guard.fail,
         )
+        self._recovery = Recovery(store, self._follower, self._tiers, self._courier.show)
         self._reviews = Reviews(settings, store, self._courier.show)
         self._privacy = Privacy(store, blobs, self._remove, settings.retention_days)
         self._admin = Admin(
@@ -187,14 +193,19 @@ class Studio:
 
     async def start(self) -> None:
         """Start the engine, and go on where the last process stopped."""
+        await self._recovery.begin()
         await self._engine.start()
         await self.load()
         self._tasks = [
             asyncio.create_task(self._follower.run(), name="follower"),
             asyncio.create_task(self._follower.refresh(), name="refresh"),
+            asyncio.create_task(self.guard.run(), name="guard"),
+            asyncio.create_task(self._stop_painting(), name="stop"),
         ]
-        await self._recover()
-        self._tasks.append(asyncio.create_task(self._keep_swept(), name="sweep"))
+        self._tasks[0].add_done_callback(self._essential)
+        recovery = asyncio.create_task(self._recovery.run(), name="recovery")
+        recovery.add_done_callback(self._essential)
+        self._tasks += [recovery, asyncio.create_task(self._keep_swept(), name="sweep")]
         self._open = True
 
     async def load(self) -> None:
@@ -248,7 +259,7 @@ class Studio:
 
     async def _done(self, work: Coroutine[Any, Any, T]) -> T:
         """Work that goes on even if the adapter stops waiting: what is admitted must reach the engine."""
-        if not self._open:
+        if not self._open or self.guard.reason:
             work.close()
             raise Refusal("Easel is stopping or starting. Try again in a minute.", code="busy")
         task = asyncio.create_task(work)
@@ -256,6 +267,13 @@ class Studio:
         task.add_done_callback(self._answered)
         try:
             return await asyncio.shield(task)
+        except StoreGone as error:
+            log.critical("not saved", cause=str(error))
+            notice = (
+                "Easel's database was deleted or replaced, so nothing new can be saved. "
+                "Whoever runs this Easel must put it back and start Easel again."
+            )
+            raise Refusal(notice, code="store") from error
         except StoreError as error:
             log.error("not saved", cause=str(error))
             notice = "Easel cannot save anything at the moment, so nothing was done. Try again in a minute."
@@ -867,9 +885,21 @@ class Studio:
 
     # ---- in the background
 
+    async def _stop_painting(self) -> None:
+        """At once, when the process must end."""
+        await self.guard.failed.wait()
+        await self._engine.close()
+
+    def _essential(self, task: asyncio.Task[None]) -> None:
+        """Without this task nothing is written down any more."""
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a task has failed", task=task.get_name(), exc_info=error)
+            self.guard.fail(f"the {task.get_name()} has failed: {error!r}")
+
     async def _keep_swept(self) -> None:
         while True:
             try:
+                await self._store.heal()
                 await self._privacy.expire()
                 await self._privacy.resume()
                 await self.sweep()
@@ -884,20 +914,6 @@ class Studio:
         for request, seconds in reversed(await self._store.measured()):
             with suppress(EngineError):  # a model that is not offered any more
                 self._engine.learn(request, seconds)
-
-    async def _recover(self) -> None:
-        """Run again what had not ended, with the same ids and seeds; show what ended and was not shown."""
-        unfinished = await self._store.unfinished()
-        for job in unfinished:
-            if job.state is State.RUNNING:
-                await self._store.died(job.id, job.deaths)
-            rules = await self.rules(job.origin.member)
-            self._follower.begin(replace(job, state=State.QUEUED), rules.tier, home=rules.home)
-        owed = await self._store.undelivered()
-        for job in owed:
-            self._courier.show(job)
-        if unfinished or owed:
-            log.info("going on where it stopped", unfinished=len(unfinished), undelivered=len(owed))
 
 
 _STATES: dict[Completes, tuple[State, ...]] = {

@@ -44,6 +44,7 @@ DEATHS = 2  # a job that was running when so many workers died is set aside
 STARTS = 3  # attempts to start a worker before those who wait are told
 TRIES = 2  # devices on which a job may end in an engine's error
 LONGEST_PAUSE = 30.0  # seconds between attempts to replace a worker
+GATE_PAUSE = 0.25  # seconds after which it is asked again whether a job may be started
 
 
 class Worker(Protocol):
@@ -70,7 +71,10 @@ Hire = Callable[[], Awaitable[Worker]]
 
 
 class Dispatcher:
-    """The engine over any workers: `hires` are devices and how to hire a worker for each."""
+    """The engine over any workers: `hires` are devices and how to hire a worker for each.
+
+    `may_start` is asked before each job is let in; while it says no, all wait.
+    """
 
     def __init__(
         self,
@@ -80,7 +84,9 @@ class Dispatcher:
         *,
         queue: FairQueue | None = None,
         clock: Callable[[], float] = time.monotonic,
+        may_start: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
+        self._may_start = may_start
         self._catalog = catalog
         self._hires = hires
         self._read = read
@@ -110,11 +116,23 @@ class Dispatcher:
     def learn(self, request: GenerationRequest, seconds: float) -> None:
         self._costs.observe(request, seconds)
 
-    def submit(self, job: EngineJob) -> Place:
-        self._catalog.entry(job.request.model)
-        job = job if job.cost else replace(job, cost=self.estimate(job.request))
+    def _expect_progress(self) -> None:
+        """Start the time within which somebody has to make progress, now that there is work."""
         if not self._has_work:
             self._moved = self._clock()
+
+    def resume(self, job: EngineJob) -> None:
+        self._expect_progress()
+        self._queue.put(self._priced(job), former=True)
+
+    def _priced(self, job: EngineJob) -> EngineJob:
+        """Raises UnknownModel."""
+        self._catalog.entry(job.request.model)
+        return job if job.cost else replace(job, cost=self.estimate(job.request))
+
+    def submit(self, job: EngineJob) -> Place:
+        job = self._priced(job)
+        self._expect_progress()
         self._queue.put(job)
         place = self.place(job.id)
         assert place is not None
@@ -194,7 +212,12 @@ class Dispatcher:
         """Let jobs in, in fair order, each to the worker with the least left to do."""
         while True:
             await self._staffed.wait()
-            job = await self._queue.get()
+            await self._queue.ready()
+            if self._may_start is not None and not await self._may_start():
+                await asyncio.sleep(GATE_PAUSE)
+                continue
+            if (job := self._queue.take()) is None:
+                continue  # taken out while we asked
             desk = self._choose(job)
             if desk is None:
                 self._queue.settle(job.id, 0.0)

@@ -247,6 +247,10 @@ class Engine(Protocol):
 
     def submit(self, job: EngineJob) -> Place: ...
 
+    def resume(self, job: EngineJob) -> None:
+        """Line up a job from before this process: before its owner's others, in the order of these calls."""
+        ...
+
     def cancel(self, job: str) -> bool:
         """Ask for a waiting or running job to end. False when the engine does not know it."""
         ...

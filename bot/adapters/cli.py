@@ -85,7 +85,7 @@ async def imagine(settings: Settings, options: Mapping[str, Any], *, out: Path, 
     _make_folder(out)
     await doctor.refuse_to_start(quiet)
     surface = CommandLine(Console(stderr=True))
-    async with app.opened(settings) as studio, app.stop_signal() as stopped:
+    async with app.opened(settings) as studio, app.stop_signal(studio.guard.failed) as stopped:
         studio.add(surface)
         await studio.start()
         origin = _origin()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -69,6 +71,36 @@ def members_of(session: Session, account: str) -> list[str]:
     """Who shares the account, in the order of their ids."""
     query = select(_identities.c.member).where(_identities.c.account == account)
     return sorted(session.connection().scalars(query)) or [account]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Who shares an account."""
+
+    account: str
+    members: frozenset[str]
+    home: str
+
+
+def groups(session: Session, members: Collection[str]) -> dict[str, Group]:
+    """The group of each member, by two or three queries for all."""
+    mine = select(_identities.c.member, _identities.c.account).where(_identities.c.member.in_(members))
+    accounts: dict[str, str] = {each: account for each, account in session.connection().execute(mine)}
+    sharing: dict[str, set[str]] = {}
+    if accounts:
+        theirs = _identities.c.account.in_(set(accounts.values()))
+        query = select(_identities.c.account, _identities.c.member).where(theirs)
+        for account, member in session.connection().execute(query):
+            sharing.setdefault(account, set()).add(member)
+    linked = [account for account, names in sharing.items() if len(names) > 1]
+    query = select(_accounts.c.id, _accounts.c.home).where(_accounts.c.id.in_(linked))
+    homes: dict[str, str] = {id: home for id, home in session.connection().execute(query)} if linked else {}
+
+    def group(member: str) -> Group:
+        account = accounts.get(member, member)
+        return Group(account, frozenset({member, *sharing.get(account, ())}), homes.get(account, ""))
+
+    return {member: group(member) for member in members}
 
 
 def home_of(session: Session, account: str) -> str:

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlmodel import Session
 
 from bot.models import Job, Person, State, Strike
-from bot.store import identities, rows
+from bot.store import aside, identities, rows
 from bot.store.database import Database
 from bot.store.rows import insert_once, table_of
 from bot.store.tables import (
@@ -158,7 +158,7 @@ class Privacy(Database):
 
 def blank(session: Session, id: str) -> None:
     """Take out of a job's row what was asked for."""
-    request = {**session.connection().execute(select(_jobs.c.request).where(_jobs.c.id == id)).scalar_one()}
+    request = aside.mapping(session.connection().scalar(select(_jobs.c.request).where(_jobs.c.id == id)))
     request |= {"prompt": "", "negative_prompt": "", "source": None}
     empty = dict.fromkeys(("prompt", "folded", "style", "reason", "note"), "")
     nothing = {**empty, "request": request, "source": None}
@@ -256,9 +256,10 @@ def _nameless(tenant: str, pseudonym: str) -> str:
     return f"{place}{direct}{pseudonym}" if direct else tenant
 
 
-def _nobodys(origin: dict[str, Any], pseudonym: str, tenant: str, event: str) -> dict[str, Any]:
+def _nobodys(origin: Any, pseudonym: str, tenant: str, event: str) -> dict[str, Any]:
     nobody = {"tenant": tenant, "id": pseudonym, "name": NOBODY, "admin": False, "roles": []}
-    member = {**origin["member"], **nobody}
+    origin = aside.mapping(origin)
+    member = {**aside.mapping(origin.get("member")), **nobody}
     return {**origin, "member": member, "channel": "", "event": event, "reply": {}, "seen_in": []}
 
 

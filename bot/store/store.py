@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -13,8 +14,9 @@ from sqlmodel import Session, col, select
 from bot import quota
 from bot.errors import EaselError, StoreError
 from bot.models import Allowance, AuditLine, Budget, Job, Origin, Preferences, State, StoredPicture, Tier
-from bot.store import identities, ledger, rows
+from bot.store import aside, identities, ledger, rows
 from bot.store.accounts import Accounts
+from bot.store.clocks import Clocks
 from bot.store.installations import Installations
 from bot.store.people import People
 from bot.store.privacy import Privacy, blank
@@ -22,6 +24,9 @@ from bot.store.reviews import Reviews
 from bot.store.tables import IdentityRow, JobRow, PictureRow, PreferencesRow
 from bot.store.usage import Usage
 from engine.types import GenerationRequest
+
+Place = tuple[datetime, str]
+"""Where a page of jobs ended: when its last one was asked for, and its id."""
 
 _ANY = tuple(State)
 _UNFINISHED = (State.QUEUED, State.RUNNING)
@@ -36,7 +41,7 @@ class TooManyWaiting(EaselError):
         self.waiting = waiting
 
 
-class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
+class Store(Accounts, Clocks, Installations, People, Privacy, Reviews, Usage):
     """Jobs, pictures, preferences; its bases count what they cost."""
 
     # ---- admission
@@ -224,6 +229,44 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
         wanted += [col(JobRow.folded).contains(w, autoescape=True) for w in search.casefold().split()]
         return await self._jobs(*wanted, newest_first=True, limit=limit)
 
+    async def requeue(self) -> set[str]:
+        """Let what a former process left running wait again; the ids of all that waits."""
+
+        def work(session: Session) -> set[str]:
+            running = update(_jobs).where(_jobs.c.state == State.RUNNING.value)
+            session.connection().execute(running.values(state=State.QUEUED.value))
+            waiting = select(_jobs.c.id).where(_jobs.c.state == State.QUEUED.value)
+            return set(session.connection().scalars(waiting))
+
+        return await self._write(work)
+
+    async def queued(self, after: Place | None = None, limit: int = 1000) -> tuple[list[Job], Place | None]:
+        """Jobs that wait, oldest first, and where to go on: after `after`. None: there are no more."""
+        query = _jobs.select().where(_jobs.c.state == State.QUEUED.value)
+        if after:
+            same = (_jobs.c.created == after[0]) & (_jobs.c.id > after[1])
+            query = query.where(_jobs.c.created >= after[0], (_jobs.c.created > after[0]) | same)
+        query = query.order_by(_jobs.c.created, _jobs.c.id).limit(limit)
+
+        def work(session: Session) -> tuple[list[Job], Place | None]:
+            found = session.connection().execute(query).all()
+            places = [(row.created, row.id) for row in found if row.created is not aside.UNREADABLE]
+            jobs = rows.with_pictures(session, found, [row.id for row in found if row.started])
+            return jobs, places[-1] if places else None
+
+        return await self._read(work)
+
+    async def set_aside(self, ids: Collection[str], reason: str) -> None:
+        """Fail jobs that wait and cannot be read, and give back what they hold. Nobody can be told."""
+        now = self._clock()
+
+        def work(session: Session) -> None:
+            for id in ids:
+                if _end(session, id, State.FAILED, 0.0, reason, now):
+                    _change(session, id, (State.FAILED,), {"delivered": now})
+
+        await self._write(work)
+
     async def unfinished(self) -> list[Job]:
         """Queued and running jobs, oldest first."""
         return await self._jobs(_in(_UNFINISHED))
@@ -238,7 +281,11 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
         def work(session: Session) -> list[tuple[GenerationRequest, float]]:
             query = select(JobRow.request, JobRow.measured).where(JobRow.state == State.RENDERED.value)
             recent = session.exec(query.order_by(col(JobRow.created).desc()).limit(limit))
-            return [(GenerationRequest.from_json(dict(request)), measured) for request, measured in recent]
+            found = []
+            for request, measured in recent:
+                with suppress(*aside.FAULTS):
+                    found.append((GenerationRequest.from_json(dict(request)), float(measured)))
+            return found
 
         return await self._read(work)
 
@@ -260,8 +307,7 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
 
     async def preferences(self, user: str) -> Preferences:
         def work(session: Session) -> Preferences:
-            row = session.get(PreferencesRow, user)
-            return Preferences(**row.model_dump(exclude={"user"})) if row else Preferences()
+            return rows.preferences(session.get(PreferencesRow, user))
 
         return await self._read(work)
 

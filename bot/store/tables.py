@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,8 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
+from bot.store.aside import UNREADABLE
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware datetime, kept in UTC by databases that know no time zones too."""
@@ -30,6 +33,18 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is not None and value.tzinfo is None:
             raise ValueError("a datetime without a time zone")
         return value.astimezone(UTC) if value else None
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        process = super().result_processor(dialect, coltype)
+        assert process is not None
+
+        def lenient(value: Any) -> Any:
+            try:
+                return process(value)
+            except (ValueError, TypeError):  # SQLite takes anything
+                return UNREADABLE
+
+        return lenient
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None or value.tzinfo:
@@ -298,3 +313,25 @@ class ErasureRow(SQLModel, table=True):
     member: str = Field(primary_key=True)
     at: datetime = Field(sa_type=UtcDateTime)
     erased: bool  # only the quota they used still knows them
+
+
+# ---- the process itself
+
+
+class LeaderRow(SQLModel, table=True):
+    """The number of the process that paints: one row. Whoever begins to lead takes the next."""
+
+    __tablename__ = "leader"
+
+    id: int = Field(primary_key=True)
+    term: int = Field(sa_type=BigInteger)
+
+
+class RetentionRow(SQLModel, table=True):
+    """The time that retention goes by: one row. It follows the clock a day at a time when that jumps."""
+
+    __tablename__ = "retention"
+
+    id: int = Field(primary_key=True)
+    believed: datetime = Field(sa_type=UtcDateTime)
+    at: datetime = Field(sa_type=UtcDateTime)  # what the clock said then

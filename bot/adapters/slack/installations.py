@@ -58,7 +58,7 @@ class SealedInstallations(AsyncInstallationStore):
             try:
                 await self._rows.save_installation(place, self._keys.rotate(sealed).decode())
                 readable += 1
-            except InvalidToken:
+            except (InvalidToken, TypeError):
                 log.error(
                     "an installation was sealed with a key that is not in SLACK_TOKEN_KEYS", place=place
                 )

@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote
 
 from aiohttp import web
 
+from bot import private
 from bot.errors import EaselError
 from bot.models import HOUSE, Member
 
@@ -70,7 +71,7 @@ def _kept(path: Path, make: Callable[[], bytes]) -> bytes:
         kept = path.read_bytes() if path.exists() else b""
         if not kept.strip():
             kept = make()
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private.folder(path.parent)
             # Complete or absent, however this process ends; mkstemp's files are their owner's.
             handle, fresh = tempfile.mkstemp(dir=path.parent, prefix=path.name)
             with os.fdopen(handle, "wb") as file:
