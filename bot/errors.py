@@ -7,6 +7,7 @@ EaselError
 │   └── StoreInUse   another process has this data folder open
 └── DeliveryError    a message could not be posted
     ├── Unreachable  and never can be (the channel or the permission is gone)
+    │   └── MessageGone  because somebody deleted it
     └── TryLater     but may be later
 """
 
@@ -56,6 +57,10 @@ class DeliveryError(EaselError):
 
 class Unreachable(DeliveryError):
     """The message can never be posted: the place or the permission is gone."""
+
+
+class MessageGone(Unreachable):
+    """The message was deleted on the platform: what it showed is not for others any more."""
 
 
 class TryLater(DeliveryError):

@@ -92,6 +92,8 @@ def values_of(job: Job) -> dict[str, Any]:
         "finished": job.finished,
         "delivered": job.delivered,
         "message": job.message,
+        "posted": "",
+        "hidden": job.hidden,
     }
 
 
@@ -120,6 +122,7 @@ def _job(row: JobRow, pictures: Collection[PictureRow]) -> Job:
         finished=row.finished,
         delivered=row.delivered,
         message=row.message,
+        hidden=row.hidden,
         pictures=tuple(StoredPicture(**each.model_dump(exclude={"job"})) for each in pictures),
         relaxed=row.relaxed,
         account=row.account,
@@ -134,7 +137,8 @@ def _origin(values: dict[str, Any]) -> Origin:
 def member_of(origin: Mapping[str, Any]) -> Member:
     """Who asked, from an origin as JSON."""
     member = dict(origin["member"])
-    member["roles"] = tuple(member.get("roles", ()))  # JSON has lists; old rows have none
+    for name in ("roles", "moderates"):
+        member[name] = tuple(member.get(name, ()))  # JSON has lists; old rows have none
     return Member(**member)
 
 
