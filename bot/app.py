@@ -32,6 +32,7 @@ from engine.types import Engine
 log = structlog.stdlib.get_logger(__name__)
 
 DRAIN = 30.0  # seconds that running jobs get when Easel stops
+SHORTEST_DELAY, LONGEST_DELAY = 5.0, 300.0  # seconds until a surface that broke is begun anew
 MEMORY_STEP = 0.02  # seconds a step takes with MODEL=memory
 
 SURFACES = (
@@ -121,11 +122,16 @@ def spare_the_collector() -> None:
 
 
 async def _serve(adapter: ChatAdapter) -> None:
-    """One surface that breaks leaves the others alone."""
-    try:
-        await adapter.run()
-    except Exception:
-        log.exception("surface stopped", surface=adapter.name)
+    """One surface that breaks leaves the others alone, and is begun anew."""
+    delay = SHORTEST_DELAY
+    while True:
+        try:
+            await adapter.run()
+            return
+        except Exception:
+            log.exception("surface stopped", surface=adapter.name, again_in=delay)
+        await asyncio.sleep(delay)
+        delay = min(LONGEST_DELAY, 2 * delay)
 
 
 def _chats(studio: Studio, settings: Settings) -> list[ChatAdapter]:

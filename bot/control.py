@@ -54,7 +54,7 @@ async def obey(studio: Studio, order: Order) -> Card:
     """Raises Refusal for any other command, and for what is not possible."""
     if order.command == "quota":
         return await studio.quota(order.origin)
-    if not commands.command(order.command).admin:
+    if not commands.command(order.command).admin and order.command not in commands.ALSO:
         raise Refusal(f"/{order.command} is not an administrator's command.", code="unknown")
     return await studio.administer(order.command, order.options, order.origin)
 
