@@ -97,7 +97,7 @@ class Reviews:
     async def listed(self, origin: Origin, rules: policy.Rules) -> Card:
         """For a moderator: the reported jobs that they moderate and may see. Raises Refusal."""
         if not (rules.moderator or origin.member.moderates):
-            raise Refusal("Only moderators and administrators may see reports.", code="forbidden")
+            raise Refusal("Only an administrator or a moderator may see reports.", code="forbidden")
         found: list[tuple[Job, Review]] = []
         for each in await self._store.open_reviews(origin.member.tenant):
             job = await self._store.job(each.job)
