@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -183,7 +184,8 @@ def _add_admin(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     named = admin.add_subparsers(dest="verb", required=True, metavar="command")
-    for each in commands.group("admin"):
+    further = (replace(commands.command(name), name=name) for name in commands.ALSO)
+    for each in (*commands.group("admin"), *further):
         verb = named.add_parser(each.verb, help=each.help, description=each.help, allow_abbrev=False)
         verb.add_argument(
             "--tenant",

@@ -36,6 +36,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 DRAIN = 30.0  # seconds that running jobs get when Easel stops
 PATIENCE = 20.0  # seconds for the end of a process that must not go on
+SHORTEST_DELAY, LONGEST_DELAY = 5.0, 300.0  # seconds until a surface that broke is begun anew
 MEMORY_STEP = 0.02  # seconds a step takes with MODEL=memory
 
 SURFACES = (
@@ -142,11 +143,16 @@ def end_soon() -> None:
 
 
 async def _serve(adapter: ChatAdapter) -> None:
-    """One surface that breaks leaves the others alone."""
-    try:
-        await adapter.run()
-    except Exception:
-        log.exception("surface stopped", surface=adapter.name)
+    """One surface that breaks leaves the others alone, and is begun anew."""
+    delay = SHORTEST_DELAY
+    while True:
+        try:
+            await adapter.run()
+            return
+        except Exception:
+            log.exception("surface stopped", surface=adapter.name, again_in=delay)
+        await asyncio.sleep(delay)
+        delay = min(LONGEST_DELAY, 2 * delay)
 
 
 def _chats(studio: Studio, settings: Settings) -> list[ChatAdapter]:

@@ -385,7 +385,9 @@ def failed(job: Job, may: May = ANYTHING) -> Card:
 
 def cancelled(job: Job, may: May = ANYTHING) -> Card:
     again = _again(job, may)
-    return _of(job, "cancelled", facts=("cancelled, nothing charged",), rows=(again,) if again else ())
+    why = (job.reason,) if job.reason else ()
+    facts = ("cancelled, nothing charged",)
+    return _of(job, "cancelled", facts=facts, body=why, rows=(again,) if again else ())
 
 
 def withheld(card: Card) -> Card:
@@ -676,18 +678,36 @@ def reported(new: bool) -> Card:
 
 def review(job: Job, waiting: Review, count: int) -> Card:
     """A reported job, for an administrator."""
-    people = "1 person" if waiting.reports == 1 else f"{waiting.reports} people"
     keep = _button("keep", job, "Keep", "Keep these pictures", style="primary")
     remove = _button("remove", job, "Remove", "Remove these pictures, with a strike", style="danger")
     return Card(
         kind="text",
         title=job.prompt,
-        facts=(f"{_jobs(count)} to decide", f"reported by {people}"),
+        facts=(f"{_jobs(count)} to decide", _reporters(waiting)),
         body=(f"Asked for by {job.origin.member.name}", f"Job: {job.id}"),
         pictures=_pictures(job),
         rows=((keep, remove),),
         private=True,
     )
+
+
+def reports(found: Sequence[tuple[Job, Review]]) -> Card:
+    """Reported jobs for a moderator, each with a button that shows it, with the button that deletes it."""
+    if not found:
+        return nothing_to_review()
+    lines = [
+        f"{number}. {clip(job.prompt, 80)} · {_reporters(review)} · {job.id}"
+        for number, (job, review) in enumerate(found[:10], start=1)
+    ]
+    buttons = [
+        _button("show", job, str(number), f"Show {clip(job.prompt)}")
+        for number, (job, _) in enumerate(found[:10], start=1)
+    ]
+    return Card(kind="text", title="Reports", body=tuple(lines), rows=_rows(buttons), private=True)
+
+
+def _reporters(review: Review) -> str:
+    return f"reported by {'1 person' if review.reports == 1 else f'{review.reports} people'}"
 
 
 def nothing_to_review() -> Card:

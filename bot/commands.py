@@ -332,6 +332,7 @@ COMMANDS: tuple[Command, ...] = (
         examples=("fox",),
     ),
     Command(name="show", help="Show a job again.", options=(JOB,), examples=("1a2b3c4d5e6f",)),
+    Command(name="reports", help="Reported pictures where you moderate, the longest waiting first."),
     Command(name="quota", help="What you have used of your allowance, and when it resets."),
     Command(name="styles", help="The named styles."),
     Command(
@@ -496,7 +497,7 @@ ADMINISTRATION: tuple[Command, ...] = (
     ),
     Command(
         name="admin block",
-        help="Refuse a person's requests and presses here.",
+        help="Refuse a person's requests and presses here, and cancel what they have waiting or running.",
         options=(
             PERSON,
             Option(
@@ -603,7 +604,28 @@ ADMINISTRATION: tuple[Command, ...] = (
         ),
         examples=("strict",),
     ),
-    Command(name="admin review", help="Reported pictures that wait for a decision, the oldest first."),
+    Command(
+        name="admin moderators",
+        help="Who may delete and cancel others' jobs here, and see reports. Without options it shows them.",
+        options=(
+            Option(
+                name="role",
+                kind="role",
+                help="A role or user group.",
+                maximum=100,
+                example="1234",
+            ),
+            replace(PERSON, required=False),
+            Option(
+                name="rule",
+                kind="text",
+                help="Add them, or remove them.",
+                choices=("add", "remove"),
+                default="add",
+            ),
+        ),
+        examples=("person: discord:123", "person: discord:123 rule: remove"),
+    ),
     Command(
         name="admin decide",
         help="Keep or remove pictures that were reported.",
@@ -653,8 +675,13 @@ def group(name: str) -> tuple[Command, ...]:
     return tuple(each for each in COMMANDS if each.group == name)
 
 
+ALSO = {"admin review": "reports"}
+"""Further names of commands. A group has room for 25, and these two do the same."""
+
+
 def command(name: str) -> Command:
     """Raises Refusal for a name that is not in the vocabulary."""
+    name = ALSO.get(name, name)
     found = next((each for each in COMMANDS if each.name == name), None)
     if found is None:
         near = suggest(name, [each.name for each in group(name.split(" ")[0]) or COMMANDS])

@@ -58,7 +58,7 @@ async def obey(studio: Studio, order: Order) -> Card:
         return Card(kind="text", body=await studio.readiness.troubles())
     if order.command == "quota":
         return await studio.quota(order.origin)
-    if not commands.command(order.command).admin:
+    if not commands.command(order.command).admin and order.command not in commands.ALSO:
         raise Refusal(f"/{order.command} is not an administrator's command.", code="unknown")
     return await studio.administer(order.command, order.options, order.origin)
 

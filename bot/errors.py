@@ -8,6 +8,7 @@ EaselError
 │   └── StoreGone    the database was deleted or replaced while Easel was running
 └── DeliveryError    a message could not be posted
     ├── Unreachable  and never can be (the channel or the permission is gone)
+    │   └── MessageGone  because somebody deleted it
     └── TryLater     but may be later
 """
 
@@ -61,6 +62,10 @@ class DeliveryError(EaselError):
 
 class Unreachable(DeliveryError):
     """The message can never be posted: the place or the permission is gone."""
+
+
+class MessageGone(Unreachable):
+    """The message was deleted on the platform: what it showed is not for others any more."""
 
 
 class TryLater(DeliveryError):

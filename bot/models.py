@@ -17,6 +17,10 @@ def new_id() -> str:
     return secrets.token_hex(6)
 
 
+EVERYWHERE = "*"
+"""Every channel of a place."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """A person on one surface."""
@@ -27,6 +31,7 @@ class Member:
     admin: bool = False
     roles: tuple[str, ...] = ()  # the platform's ids of roles or user groups
     guest: bool = False  # of the place: sees what was asked where they are, and their own
+    moderates: tuple[str, ...] = ()  # channels whose messages the platform lets them delete
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +107,7 @@ class Job:
     relaxed: bool = False  # free, and painted only while no other job wants the device
     account: str = ""  # who pays; set at admission
     note: str = ""  # what is not as it was asked for, to show: sentences
+    hidden: bool = False  # its message was deleted on the platform: only its owner may see it
 
     @property
     def seconds(self) -> float:
@@ -110,8 +116,10 @@ class Job:
 
     def is_open(self, here: Collection[str] = ()) -> bool:
         """Whether everybody of its tenant who is in the places `here` may see it."""
+        if self.hidden or self.origin.private:
+            return False
         closed = self.origin.seen_in
-        return not self.origin.private and (not closed or not set(closed).isdisjoint(here))
+        return not closed or not set(closed).isdisjoint(here)
 
     def is_seen_by(self, member: Member, here: Collection[str] = ()) -> bool:
         """Whether a member who is in the places `here` may see it; of linked names it knows nothing."""
@@ -269,6 +277,7 @@ class Policy:
     strictness: str = "standard"  # of moderation
     refused_terms: tuple[str, ...] = ()
     allowed_terms: tuple[str, ...] = ()
+    moderators: tuple[str, ...] = ()  # roles, user groups and members' ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

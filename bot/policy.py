@@ -16,10 +16,12 @@ from bot import card, limits, moderation, presets, prompt
 from bot.commands import Command, clip
 from bot.errors import Offer, Refusal
 from bot.models import (
+    EVERYWHERE,
     HOUSE,
     Allowance,
     Budget,
     Filter,
+    Job,
     Member,
     Origin,
     Policy,
@@ -66,6 +68,7 @@ class Rules:
 
     def __init__(self, standing: Standing, tiers: Tiers, member: Member) -> None:
         self._standing = standing
+        self._member = member
         self._policies = (standing.house, standing.place)
         self.account = standing.account
         self.home = standing.home or member.tenant
@@ -117,6 +120,21 @@ class Rules:
             )
         if not self.takes_channel(channel):
             raise Refusal("Easel does not paint in this channel. Ask in another one.", code="channel")
+
+    # ---- whose work they may take away
+
+    def moderates(self, job: Job) -> bool:
+        """Whether they may delete and cancel a job that they see, and see reports of it; never elsewhere."""
+        if job.origin.member.tenant != self._member.tenant:
+            return False
+        return self.moderator or job.origin.channel in self._member.moderates
+
+    @property
+    def moderator(self) -> bool:
+        """Whether they moderate the whole place: by the platform, or named by an administrator."""
+        names = {self._member.id, *self._member.roles}
+        named = any(not names.isdisjoint(policy.moderators) for policy in self._policies)
+        return self._member.admin or named or EVERYWHERE in self._member.moderates
 
     def takes_channel(self, channel: str) -> bool:
         return all(policy.channels.takes(channel) for policy in self._policies)

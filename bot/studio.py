@@ -42,6 +42,7 @@ from bot.brake import Brake
 from bot.card import ANYTHING, Card, Form, May
 from bot.commands import Command, Completes, Unusable
 from bot.courier import Courier
+from bot.departures import Departures
 from bot.errors import Refusal, StoreError, StoreGone
 from bot.follower import Follower
 from bot.guard import Guard
@@ -135,6 +136,7 @@ class Studio:
             give_up=self.guard.fail,
         )
         self._recovery = Recovery(store, self._follower, self._tiers, self._courier.show)
+        self.departures = Departures(store, engine, self._follower)
         self._reviews = Reviews(settings, store, self._courier.show)
         self._privacy = Privacy(store, blobs, self._remove, settings.retention_days)
         self._admin = Admin(
@@ -143,6 +145,7 @@ class Studio:
             engine=engine,
             tiers=self._tiers,
             follower=self._follower,
+            departures=self.departures,
             brake=self._brake,
             speech=self._speech,
             show=self._courier.show,
@@ -293,7 +296,8 @@ class Studio:
             commands.bounded(value if isinstance(value, str) else "")
         if name == "imagine":
             return await self._imagine(options, origin, parent)
-        if commands.command(name).admin:
+        name = commands.command(name).name
+        if name == "reports" or commands.command(name).admin:
             return await self.administer(name, options, origin)
         checked = commands.check(name, options)
         if name not in (*PAINTING, *ALWAYS):
@@ -302,12 +306,16 @@ class Studio:
 
     async def administer(self, name: str, options: Mapping[str, object], origin: Origin) -> Card:
         """An administrator's command; the studio need not be started. Raises Refusal, StoreError."""
+        name = commands.command(name).name
         policy.authorize(commands.command(name), origin, self._settings.operators)
-        (await self.rules(origin.member)).check_person()
+        rules = await self.rules(origin.member)
+        rules.check_person()
         said = commands.check(name, options)
         match name:
-            case "admin review":
+            case "reports" if origin.member.admin or policy.runs_easel(origin, self._settings.operators):
                 return await self._reviews.queue(origin)
+            case "reports":
+                return await self._reviews.listed(origin, rules)
             case "admin decide":
                 return await self._reviews.decide(str(said["job"]), str(said["do"]), origin)
         return await self._admin.run(name, said, origin)
@@ -830,15 +838,19 @@ class Studio:
             raise Refusal("These pictures can be shared where they were asked for.", code="forbidden")
         if job.state is not State.RENDERED:
             raise Refusal("Only finished pictures can be shared.", code="no_picture")
+        if job.hidden:
+            raise Refusal(
+                "The message with these pictures was deleted, so only you can see them.", code="hidden"
+            )
         if not (await self.rules(origin.member)).takes_channel(origin.channel):
             raise Refusal("Easel is not used in that channel. Share it in another one.", code="channel")
         return self._present(replace(job, origin=replace(job.origin, private=False)))
 
     async def _cancel(self, action: Action, job: Job, origin: Origin) -> Card:
-        await self._check_owner(job, origin.member, "cancel")
+        own = await self._check_owner(job, origin.member, "cancel")
         if job.state.ended:
             raise Refusal("That job has ended already.", code="ended")
-        line = self._admin.line("cancel", job, origin, "cancelled")
+        line = None if own else self._admin.line("cancel", job, origin, "cancelled")
         ended, first = await self._store.end(job.id, State.CANCELLED, line=line)
         self._engine.cancel(job.id)  # only now: its own word of the end would come before the line
         if first:
@@ -846,14 +858,17 @@ class Studio:
         return self._present(ended)
 
     async def _delete(self, action: Action, job: Job, origin: Origin) -> Card:
-        await self._check_owner(job, origin.member, "delete")
-        await self._remove(job, self._admin.line("delete", job, origin, "deleted"))
+        own = await self._check_owner(job, origin.member, "delete")
+        await self._remove(job, None if own else self._admin.line("delete", job, origin, "deleted"))
         return card.deleted(job)  # its files are left to the sweep
 
-    async def _check_owner(self, job: Job, member: Member, verb: str) -> None:
-        if not (member.admin or await self._owns(job, member)):
+    async def _check_owner(self, job: Job, member: Member, verb: str) -> bool:
+        """Whether the job is the member's own. Raises Refusal where it is not theirs to moderate either."""
+        own = await self._owns(job, member)
+        if not own and not (await self.rules(member)).moderates(job):
             owner = job.origin.member.name
             raise Refusal(f"Only {owner} or an administrator can {verb} that.", code="forbidden")
+        return own
 
     async def _report(self, action: Action, job: Job, origin: Origin) -> Card:
         return await self._reviews.report(job, origin)

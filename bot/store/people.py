@@ -130,19 +130,7 @@ class People(Database):
     ) -> Person:
         """The same for what is set about a member in a tenant."""
 
-        def work(session: Session) -> Person:
-            new = asdict(Person(tenant=tenant, member=member))
-            insert_once(session, PersonRow, new, ("tenant", "member"))
-            this = (_people.c.tenant == tenant, _people.c.member == member)
-            row = session.connection().execute(select(_people).where(*this).with_for_update()).one()
-            before = person(row)
-            after = replace(change(before), tenant=tenant, member=member)
-            if after != before:
-                session.connection().execute(update(_people).where(*this).values(**asdict(after)))
-                write_down(session, note(before, after))
-            return after
-
-        return await self._write(work)
+        return await self._write(lambda session: change_person(session, tenant, member, change, note))
 
     async def relax(self, id: str, line: AuditLine) -> bool:
         """Make an unfinished job free; False for one that has ended or is free already."""
@@ -199,6 +187,22 @@ class People(Database):
             found.setdefault(row.user_id, str(member.get("name", row.user_id)))
         wanted = search.casefold()
         return {id: name for id, name in found.items() if wanted in f"{id} {name}".casefold()}
+
+
+def change_person(
+    session: Session, tenant: str, member: str, change: Callable[[Person], Person], note: Note
+) -> Person:
+    """Read, change and write what is set about a member, and its line of the audit."""
+    new = asdict(Person(tenant=tenant, member=member))
+    insert_once(session, PersonRow, new, ("tenant", "member"))
+    this = (_people.c.tenant == tenant, _people.c.member == member)
+    row = session.connection().execute(select(_people).where(*this).with_for_update()).one()
+    before = person(row)
+    after = replace(change(before), tenant=tenant, member=member)
+    if after != before:
+        session.connection().execute(update(_people).where(*this).values(**asdict(after)))
+        write_down(session, note(before, after))
+    return after
 
 
 def _policies_of(session: Session, *tenants: str) -> dict[str, Policy]:

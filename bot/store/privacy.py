@@ -245,6 +245,7 @@ def _blank_origins(session: Session, now: datetime) -> None:
             "channel": "",
             "seen_in": "",
             "message": None,
+            "posted": "",
             "delivered": now,
         }
         session.connection().execute(update(_jobs).where(_jobs.c.id == row.id).values(**values))

@@ -115,6 +115,8 @@ def values_of(job: Job) -> dict[str, Any]:
         "delivered": job.delivered,
         "message": job.message,
         "note": job.note,
+        "posted": "",
+        "hidden": job.hidden,
     }
 
 
@@ -179,6 +181,7 @@ def _job(row: Any, pictures: Collection[PictureRow]) -> Job:
         finished=row.finished,
         delivered=row.delivered,
         message=row.message,
+        hidden=row.hidden,
         pictures=tuple(StoredPicture(**each.model_dump(exclude={"job"})) for each in pictures),
         relaxed=row.relaxed,
         account=row.account,
@@ -194,7 +197,8 @@ def _origin(values: dict[str, Any]) -> Origin:
 def member_of(origin: Mapping[str, Any]) -> Member:
     """Who asked, from an origin as JSON."""
     member = dict(origin["member"])
-    member["roles"] = tuple(member.get("roles", ()))  # JSON has lists; old rows have none
+    for name in ("roles", "moderates"):
+        member[name] = tuple(member.get(name, ()))  # JSON has lists; old rows have none
     return Member(**member)
 
 

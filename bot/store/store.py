@@ -20,6 +20,7 @@ from bot.store.clocks import Clocks
 from bot.store.installations import Installations
 from bot.store.people import People
 from bot.store.privacy import Privacy, blank
+from bot.store.removals import Removals, posted
 from bot.store.reviews import Reviews
 from bot.store.tables import IdentityRow, JobRow, PictureRow, PreferencesRow
 from bot.store.usage import Usage
@@ -41,7 +42,7 @@ class TooManyWaiting(EaselError):
         self.waiting = waiting
 
 
-class Store(Accounts, Clocks, Installations, People, Privacy, Reviews, Usage):
+class Store(Accounts, Clocks, Installations, People, Privacy, Removals, Reviews, Usage):
     """Jobs, pictures, preferences; its bases count what they cost."""
 
     # ---- admission
@@ -125,7 +126,7 @@ class Store(Accounts, Clocks, Installations, People, Privacy, Reviews, Usage):
 
     async def message(self, id: str, ref: dict[str, Any]) -> None:
         """Keep the adapter's reference to the job's message."""
-        await self._change(id, _ANY, message=ref)
+        await self._change(id, _ANY, message=ref, posted=posted(ref))
 
     async def publish(self, id: str, there: Origin, ref: dict[str, Any]) -> None:
         """Let those who are where `there` was said see the job: all of its tenant, unless that is closed.
@@ -145,6 +146,7 @@ class Store(Accounts, Clocks, Installations, People, Privacy, Reviews, Usage):
             about = {"private": False, "channel": there.channel}
             origin = asdict(before) | about | {"seen_in": places}
             values = about | {"seen_in": rows.places(places), "origin": origin, "message": ref}
+            values |= {"posted": posted(ref)}
             _change(session, id, _ANY, values)
 
         await self._write(work)
@@ -207,7 +209,7 @@ class Store(Accounts, Clocks, Installations, People, Privacy, Reviews, Usage):
         before: datetime | None = None,
         limit: int = 50,
     ) -> list[Job]:
-        """A tenant's jobs, newest first; private ones only of `viewer`, deleted ones never.
+        """A tenant's jobs, newest first; private and hidden ones only of `viewer`, deleted ones never.
 
         Of those that were asked for in closed places, only the viewer's and those of the places `here`; a
         guest sees no others at all. Names that share an account count as the same user, who finds their own
@@ -219,7 +221,7 @@ class Store(Accounts, Clocks, Installations, People, Privacy, Reviews, Usage):
         wanted = [
             or_(local, _shared(viewer)) if user and user == viewer else local,
             col(JobRow.state) != State.DELETED.value,
-            or_(col(JobRow.private).is_(False) & seen, _of(viewer)),
+            or_(col(JobRow.private).is_(False) & col(JobRow.hidden).is_(False) & seen, _of(viewer)),
         ]
         wanted += [_of(user)] if user else []
         wanted += [col(JobRow.channel) == channel] if channel else []

@@ -66,6 +66,7 @@ class JobRow(SQLModel, table=True):
         Index("jobs_by_user", "user_id", "state"),
         Index("jobs_by_state", "state", "created"),
         Index("jobs_by_account", "account", "state"),
+        Index("jobs_by_message", "posted"),
     )
 
     id: str = Field(primary_key=True)
@@ -99,6 +100,8 @@ class JobRow(SQLModel, table=True):
     delivered: datetime | None = Field(sa_type=UtcDateTime)
     message: dict[str, Any] | None = Field(sa_type=JSON(none_as_null=True))
     note: str = Field(default="", sa_type=Text)  # what is not as it was asked for
+    posted: str  # "<channel>:<message>" of that reference, to find the job by; empty: no such message
+    hidden: bool  # its message was deleted: only its owner sees it
 
 
 class PictureRow(SQLModel, table=True):

@@ -63,8 +63,9 @@ WOVEN = {
     "\0 has \0 more, to use whenever the allowance does not suffice.": (
         "Bo has 4 s more, to use whenever the allowance does not suffice."
     ),
-    "\0 is blocked \0. What they have in line is painted; /admin job cancels it.": (
-        "Bo is blocked until /admin unblock. What they have in line is painted; /admin job cancels it."
+    "\0 is blocked \0. \0": "Bo is blocked until /admin unblock. They had nothing waiting or running.",
+    "\0 of their jobs \0 cancelled; nothing was charged.": (
+        "2 of their jobs were cancelled; nothing was charged."
     ),
     "Blocked \0 \0. \0": "Blocked here until 14:30 UTC.",
     "Easel answers here in \0.": "Easel answers here in the language of each person.",

@@ -23,7 +23,7 @@ from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 from slack_bolt.response import BoltResponse
 
 from bot import telemetry
-from bot.adapters.slack import forms, vocabulary
+from bot.adapters.slack import forms, layout, vocabulary
 from bot.adapters.slack.delivery import Delivery
 from bot.adapters.slack.desk import Asked, Desk
 from bot.adapters.slack.ears import Ears
@@ -35,7 +35,7 @@ from bot.adapters.slack.places import Places
 from bot.adapters.slack.repeats import Repeats, key_of
 from bot.adapters.slack.workspaces import Doorkeeper, Workspace, Workspaces
 from bot.errors import Refusal, StoreError
-from bot.models import new_id
+from bot.models import Job, new_id
 from bot.settings import Settings
 from bot.studio import Studio
 
@@ -49,6 +49,11 @@ _FORGOTTEN = "That form is from another version of Easel. Close it and open it a
 _OTHER = (
     "Slack offers something that this Easel does not know. Ask an administrator to renew the app's manifest."
 )
+_CLOSING = ("channel_archive", "channel_deleted", "group_archive", "group_deleted", "group_left")
+"""Events and subtypes of messages that say that nothing can be posted in a channel any more."""
+_LEFT = "Easel was removed from this workspace."
+_KICKED = "Easel was removed from this channel."
+_CLOSED = "The channel was archived or deleted."
 _REMOVED = "Easel is not installed in this workspace any more. Ask an administrator to install it again."
 
 MENU = ("use_as_source", "variations", "upscale", "edit")
@@ -72,6 +77,7 @@ class Client:
     ) -> None:
         files = Files(workspaces, session, studio.picture, settings)
         self.delivery = Delivery(workspaces, files)
+        self._departures = studio.departures
         self._installations = installations
         self._desk = Desk(
             studio,
@@ -97,6 +103,7 @@ class Client:
             before_authorize=self._arrived,
             process_before_response=True,  # listeners only begin tasks; else Bolt polls for their ack
             request_verification_enabled=False,  # `Guard` stands in front, and is stricter
+            ignoring_self_events_enabled=False,  # to Bolt, deleting our message is an act of ours
             user_facing_authorize_error_message=_REMOVED,
         )
         self._listen(self.app)
@@ -136,6 +143,8 @@ class Client:
     async def _once(
         self, body: dict[str, Any], context: AsyncBoltContext, next: Callable[[], Awaitable[None]]
     ) -> BoltResponse | None:
+        if _is_echo(body.get("event") or {}, context.get("workspace")):
+            return BoltResponse(status=200, body="")
         key = key_of(body)
         if not self._repeats.first(key):
             return BoltResponse(status=200, body="")
@@ -252,15 +261,52 @@ class Client:
         match event["type"]:
             case "app_mention":
                 self._go(self._ears.mention(context["workspace"], event))
+            case "message" if event.get("subtype") == "message_deleted":
+                self._go(self._deleted(context["workspace"], event))
+            case "message" if event.get("subtype") in _CLOSING:
+                self._go(self._closed(context["workspace"], event))
             case "message":
                 self._go(self._ears.message(context["workspace"], event))
             case "assistant_thread_started":
                 self._go(self._ears.panel(context["workspace"], event))
             case "app_home_opened" if event.get("tab") == "home":
                 self._go(self._home.publish(_of_home(body, context["workspace"])))
+            case name if name in _CLOSING:
+                self._go(self._closed(context["workspace"], event))
+
+    # ---- what is taken away
+
+    async def _deleted(self, workspace: Workspace, event: Body) -> None:
+        """Somebody deleted a message: one of a job's, or a copy of it in another channel."""
+        tenant, channel = f"slack:{workspace.team}", str(event["channel"])
+        named = [f"{channel}:{event.get('deleted_ts')}"]
+        await self._departures.deleted("slack", tenant=tenant, messages=named)
+        jobs = {} if channel.startswith("D") else layout.jobs_of(event.get("previous_message") or {})
+        if len(jobs) == 1:  # a list of several is nobody's picture
+            await self._departures.deleted_jobs(jobs, tenant)
+
+    async def _closed(self, workspace: Workspace, event: Body) -> None:
+        """Nothing can be posted in a channel any more; what is private goes to direct messages anyway."""
+        tenant, channel = f"slack:{workspace.team}", str(event["channel"])
+
+        def there(job: Job) -> bool:
+            return job.origin.channel == channel and not job.origin.private
+
+        kicked = event["type"] == "group_left"
+        if not kicked:
+            await self._departures.deleted("slack", tenant=tenant, channel=channel)
+        why = _KICKED if kicked else _CLOSED
+        await self._departures.left("slack", why, tenant=tenant, which=there)
+
+    async def _left(self, team: str, enterprise: str) -> None:
+        """Easel was removed from a workspace, or without one from all of an organisation."""
+        if team:
+            await self._departures.left("slack", _LEFT, tenant=f"slack:{team}")
+        elif enterprise:
+            await self._departures.left("slack", _LEFT, which=lambda job: _is_of(job, enterprise))
 
     async def _uninstalled(self, event: Body, context: AsyncBoltContext) -> None:
-        """What still waits for that workspace fails to be delivered, and its record says so."""
+        """What still waits or runs for that workspace is cancelled, and its record says why."""
         if event["type"] == "tokens_revoked" and not (event.get("tokens") or {}).get("bot"):
             return
         log.warning("Easel was removed from a workspace", team=context.team_id)
@@ -268,6 +314,19 @@ class Client:
             await self._installations.async_delete_all(
                 enterprise_id=context.enterprise_id, team_id=context.team_id
             )
+        self._go(self._left(context.team_id or "", context.enterprise_id or ""))
+
+
+def _is_echo(event: Body, workspace: Workspace | None) -> bool:
+    """Whether an event tells of what Easel itself posted or edited. A removal comes without a workspace."""
+    own = (workspace.bot_user, workspace.bot) if workspace else ()
+    message = event.get("message") if event.get("subtype") == "message_changed" else event
+    about = message if isinstance(message, Mapping) else {}
+    return bool({about.get("user"), about.get("bot_id")} & {each for each in own if each})
+
+
+def _is_of(job: Job, enterprise: str) -> bool:
+    return bool(job.origin.reply.get("enterprise") == enterprise)
 
 
 async def _logged(work: Coroutine[Any, Any, None]) -> None:

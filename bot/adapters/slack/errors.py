@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 
-from bot.errors import TryLater, Unreachable
+from bot.errors import MessageGone, TryLater, Unreachable
 
 # https://docs.slack.dev/reference/methods/chat.postMessage#errors and …/chat.update#errors
 _NO_PERMISSION = "Easel may not post there."
@@ -131,6 +131,7 @@ def translated() -> Iterator[None]:
     except SlackApiError as error:
         if is_passing(error):
             raise TryLater(f"Slack answered {code_of(error)}", after=retry_after(error)) from error
-        raise Unreachable(why(error)) from error
+        gone = code_of(error) == "message_not_found"
+        raise (MessageGone if gone else Unreachable)(why(error)) from error
     except FAILURES as error:
         raise TryLater(f"Slack cannot be reached ({code_of(error)})") from error

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -187,11 +188,15 @@ def ids(blocks: object) -> Iterator[str]:
 
 
 def job_of(message: Mapping[str, Any]) -> str:
-    """The job that a message's buttons belong to, or nothing."""
+    """The first job that a message's buttons belong to, or nothing."""
+    return next(iter(jobs_of(message)), "")
+
+
+def jobs_of(message: Mapping[str, Any]) -> dict[str, None]:
+    """The jobs that a message's buttons belong to, in their order."""
+    found: dict[str, None] = {}
     for id in ids(message.get("blocks", ())):
-        try:
-            if job := actions.parse(id).job:
-                return job
-        except Refusal:
-            continue
-    return ""
+        with suppress(Refusal):
+            found[actions.parse(id).job] = None
+    found.pop("", None)  # what is not of a job
+    return found

@@ -181,6 +181,7 @@ class Api:
             self.calls.append(call)
         try:
             if fault := self._fault(call):
+                await asyncio.sleep(fault.seconds)
                 return self._broken(call, fault)
             self._check(call, args, as_json)
             handler = getattr(self, "_" + method.replace(".", "_"), None)

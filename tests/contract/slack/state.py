@@ -172,6 +172,7 @@ class Fault:
     retry_after: int = 0  # seconds; makes it a 429
     channel: str = ""  # only there
     pictures: bool = False  # only of blocks that show some
+    seconds: float = 0.0  # that the answer takes
     times: int = 1
 
 
