@@ -33,7 +33,7 @@ from bot.adapters.slack.installations import SealedInstallations
 from bot.adapters.slack.people import People
 from bot.adapters.slack.places import Places
 from bot.adapters.slack.repeats import Repeats, key_of
-from bot.adapters.slack.workspaces import Doorkeeper, Workspace, Workspaces
+from bot.adapters.slack.workspaces import Doorkeeper, Workspace, Workspaces, team_of
 from bot.errors import Refusal, StoreError
 from bot.models import new_id
 from bot.settings import Settings
@@ -50,6 +50,10 @@ _OTHER = (
     "Slack offers something that this Easel does not know. Ask an administrator to renew the app's manifest."
 )
 _REMOVED = "Easel is not installed in this workspace any more. Ask an administrator to install it again."
+
+_REMOVALS = ("app_uninstalled", "tokens_revoked")
+_OF_THE_APP = (*_REMOVALS, "url_verification", "ssl_check")
+"""Kinds of what needs no workspace that Easel is installed in."""
 
 MENU = ("use_as_source", "variations", "upscale", "edit")
 """Callback ids of the entries in a message's menu."""
@@ -87,7 +91,8 @@ class Client:
         self._home = Home(studio, self._desk, files, workspaces)
         self._repeats = Repeats()
         self._tasks: set[asyncio.Task[None]] = set()
-        door: Any = Doorkeeper(workspaces.find)
+        self._workspaces = workspaces
+        door: Any = Doorkeeper()  # type: ignore[no-untyped-call]  # the library's
         self.app = AsyncApp(
             name="easel",
             logger=logging.getLogger("slack_bolt"),  # else its loggers heed the root's level, not their own
@@ -129,9 +134,31 @@ class Client:
 
     # ---- before anything is done
 
-    async def _arrived(self, context: AsyncBoltContext, next: Callable[[], Awaitable[None]]) -> None:
+    async def _arrived(
+        self, body: dict[str, Any], context: AsyncBoltContext, next: Callable[[], Awaitable[None]]
+    ) -> BoltResponse | None:
+        """Find the workspace; an event whose workspace cannot be told is left, and people are told so."""
         context["arrived"] = time.monotonic()
+        context["team_id"] = team_of(body)  # Bolt's own is none where an organisation installed the app
+        if _kind(body) not in _OF_THE_APP:
+            context["workspace"] = await self._workspace(context)
+            if context["workspace"] is None:
+                log.warning(
+                    "refused: no workspace is named, or Easel is not installed there",
+                    kind=_kind(body),
+                    team=context["team_id"],
+                    enterprise=context.enterprise_id,
+                )
+                if "event" in body:
+                    return BoltResponse(status=200, body="")
         await next()
+        return None
+
+    async def _workspace(self, context: AsyncBoltContext) -> Workspace | None:
+        """Raises StoreError."""
+        team, enterprise = context["team_id"], context.enterprise_id or ""
+        team = team or await self._workspaces.home_of(context.user_id or "", enterprise)
+        return await self._workspaces.find(team, enterprise)
 
     async def _once(
         self, body: dict[str, Any], context: AsyncBoltContext, next: Callable[[], Awaitable[None]]
@@ -139,9 +166,9 @@ class Client:
         key = key_of(body)
         if not self._repeats.first(key):
             return BoltResponse(status=200, body="")
-        if (body.get("event") or {}).get("type") in ("app_uninstalled", "tokens_revoked"):
+        if _kind(body) in _REMOVALS:
             try:
-                await self._uninstalled(body["event"], context)  # before it is acknowledged
+                await self._uninstalled(body, context)  # before it is acknowledged
             except StoreError:
                 self._repeats.forget(key)
                 raise
@@ -259,15 +286,19 @@ class Client:
             case "app_home_opened" if event.get("tab") == "home":
                 self._go(self._home.publish(_of_home(body, context["workspace"])))
 
-    async def _uninstalled(self, event: Body, context: AsyncBoltContext) -> None:
+    async def _uninstalled(self, body: Body, context: AsyncBoltContext) -> None:
         """What still waits for that workspace fails to be delivered, and its record says so."""
+        event, at = body["event"], float(body.get("event_time") or time.time())
         if event["type"] == "tokens_revoked" and not (event.get("tokens") or {}).get("bot"):
             return
-        log.warning("Easel was removed from a workspace", team=context.team_id)
-        if self._installations:
-            await self._installations.async_delete_all(
-                enterprise_id=context.enterprise_id, team_id=context.team_id
-            )
+        team = "" if context.get("is_enterprise_install") else context["team_id"]
+        about = {"team": team, "enterprise": context.enterprise_id}
+        if self._installations and not await self._installations.removed(
+            team, context.enterprise_id or "", at
+        ):
+            log.info("a removal from before the present installation is left", **about)
+            return
+        log.warning("Easel was removed from a workspace", **about)
 
 
 async def _logged(work: Coroutine[Any, Any, None]) -> None:
@@ -279,6 +310,14 @@ async def _logged(work: Coroutine[Any, Any, None]) -> None:
 
 
 # ---- who, where
+
+
+def _kind(body: Body) -> str:
+    """What a payload is: an event's own type, else the payload's."""
+    event = body.get("event")
+    if "ssl_check" in body:
+        return "ssl_check"
+    return str((event if isinstance(event, dict) else body).get("type") or "slash_command")
 
 
 def _of_command(body: Body, workspace: Workspace) -> Asked:

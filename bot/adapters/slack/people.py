@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -120,20 +120,33 @@ def _read(user: Any, workspace: Workspace, name: str) -> _Person:
     """https://docs.slack.dev/reference/objects/user-object"""
     profile = user.get("profile") or {}
     names = (profile.get("display_name"), user.get("real_name"), profile.get("real_name"), user.get("name"))
+    admin = any(user.get(each) for each in ("is_admin", "is_owner", "is_primary_owner"))
     return _Person(
         name=next((each for each in names if each), name or "someone"),
-        admin=any(user.get(each) for each in ("is_admin", "is_owner", "is_primary_owner")),
-        guest=bool(user.get("is_restricted") or user.get("is_ultra_restricted")),
+        admin=admin and user.get("team_id", workspace.team) == workspace.team,  # else they are one elsewhere
+        guest=bool(user.get("is_restricted") or user.get("is_ultra_restricted") or _visits(user, workspace)),
         external=_is_external(user, workspace),
         language=nearest(user.get("locale") or ""),
     )
 
 
 def _is_external(user: Any, workspace: Workspace) -> bool:
-    organisation = (user.get("enterprise_user") or {}).get("enterprise_id", "")
-    if workspace.enterprise and organisation == workspace.enterprise:
-        return False
+    organisation = _organisation(user).get("enterprise_id") or user.get("enterprise_id") or ""
+    if workspace.enterprise and organisation:
+        return bool(organisation != workspace.enterprise)
+    if workspace.is_whole:  # in a channel that is shared, its workspace may be the stranger's
+        return True
     return bool(user.get("is_stranger")) or user.get("team_id", workspace.team) != workspace.team
+
+
+def _visits(user: Any, workspace: Workspace) -> bool:
+    """Whether somebody of the organisation is in other workspaces of it only."""
+    teams = _organisation(user).get("teams") or ()
+    return bool(teams) and workspace.team not in teams
+
+
+def _organisation(user: Any) -> Mapping[str, Any]:
+    return user.get("enterprise_user") or {}
 
 
 def _by_user(groups: Any) -> dict[str, tuple[str, ...]]:
