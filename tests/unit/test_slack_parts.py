@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 from slack_sdk.errors import SlackApiError
 from slack_sdk.oauth.installation_store import Installation
 
-from bot.adapters.slack import delivery, errors, installations, people, places
+from bot.adapters.slack import cache, delivery, errors, installations, people, places
 from bot.adapters.slack.delivery import Pace
 from bot.adapters.slack.installations import SealedInstallations, SealedStates, vault
 from bot.adapters.slack.repeats import Repeats, key_of
@@ -292,7 +292,7 @@ async def test_a_channel_that_slack_does_not_tell_about_is_closed_for_a_while(
     monkeypatch: pytest.MonkeyPatch, trouble: str, remembered: float
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr(places.time, "monotonic", lambda: now)
+    monkeypatch.setattr(cache.time, "monotonic", lambda: now)
     slack: Any = Answering(channel=refused(trouble))
     known = places.Places(slack)
     assert await known.is_closed(HOME, "C1")

@@ -31,6 +31,7 @@ log = structlog.stdlib.get_logger(__name__)
 SHORTEST_DELAY, LONGEST_DELAY = 1.0, 300.0  # seconds between two attempts to connect
 PING_SECONDS = 5.0  # between two looks whether the connection lives
 LOST_SECONDS = 60.0  # without a connection, after which it is built anew
+CALL_SECONDS = 30.0  # that a call of Slack's Web API gets
 STOP_SECONDS = 2.0  # what requests get to end in
 
 _REFUSED = "Slack does not accept {}: copy it again from the app's page and restart. Everything else goes on."
@@ -59,8 +60,9 @@ class SlackAdapter:
 
     async def run(self) -> None:
         """Stay connected until cancelled; return when Slack refuses a token."""
-        connector = aiohttp.TCPConnector(limit=50)
-        async with aiohttp.ClientSession(connector=connector) as session:
+        connector = aiohttp.TCPConnector(limit=0)  # each workspace has a limit of its own
+        timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)  # the library's own does not reach our session
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             try:
                 await self._serve(session)
             except* SettingError as group:

@@ -31,7 +31,7 @@ from bot.adapters.slack.files import Files
 from bot.adapters.slack.home import DEFAULTS, PAINT, REFRESH, Home
 from bot.adapters.slack.installations import SealedInstallations
 from bot.adapters.slack.people import People
-from bot.adapters.slack.places import Places
+from bot.adapters.slack.places import Places, says_closed
 from bot.adapters.slack.repeats import Repeats, key_of
 from bot.adapters.slack.workspaces import Doorkeeper, Workspace, Workspaces, team_of
 from bot.errors import Refusal, StoreError
@@ -327,6 +327,7 @@ def _of_command(body: Body, workspace: Workspace) -> Asked:
         name=body.get("user_name") or "",
         channel=body.get("channel_id") or "",
         event=f"command:{_name(body)}",
+        closed=says_closed(body),
         response_url=body.get("response_url") or "",
         trigger=body.get("trigger_id") or "",
     )
@@ -349,6 +350,7 @@ def _of_action(body: Body, workspace: Workspace) -> Asked:
         response_url=body.get("response_url") or "",
         trigger=body.get("trigger_id") or "",
         hidden=ephemeral or not channel,
+        closed=says_closed(body),
         message=pressed,
     )
 

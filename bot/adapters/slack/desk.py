@@ -28,7 +28,7 @@ from bot.adapters.slack.files import Files, picture_in
 from bot.adapters.slack.forms import About
 from bot.adapters.slack.people import People
 from bot.adapters.slack.places import Places
-from bot.adapters.slack.workspaces import Workspace, Workspaces
+from bot.adapters.slack.workspaces import PATIENCE, Workspace, Workspaces
 from bot.card import Card, Form
 from bot.errors import DeliveryError, Refusal, StoreError
 from bot.models import Member, Origin
@@ -38,6 +38,7 @@ from bot.studio import Answer, Receipt, Studio
 log = structlog.stdlib.get_logger(__name__)
 
 AT_ONCE = 8  # requests that the studio works on at a time, so that acknowledgements are not behind them
+SOON = 0.8  # seconds in which a form is made, before an empty one is opened in its place
 DOUBLE_CLICK = 1.5  # seconds in which the same press by the same person is the same press
 
 BROKEN = "Easel could not do that. Try again; an administrator finds the cause in the log."
@@ -60,6 +61,7 @@ class Asked:
     trigger: str = field(default="", repr=False)
     hidden: bool = False  # done in a place that only this person sees
     message: str = ""  # the ts of the message whose button was pressed
+    closed: bool = False  # the payload itself says that the channel is private
 
     @property
     def is_direct(self) -> bool:
@@ -173,7 +175,7 @@ class Desk:
         """Show a result in a channel; from then on it is everybody's."""
         there = replace(asked, channel=channel, thread="")
         async with self.telling(asked):
-            origin = await self.origin(there)
+            origin = await self.origin(there, anew=True)
             card = await self._press(f"v1:share:{job}", origin)
             assert isinstance(card, Card)
             shown = await self._studio.job(job, origin.member, origin.here)
@@ -224,14 +226,46 @@ class Desk:
         self, asked: Asked, ask: Ask, about: About | None = None, *, ask_where: bool = False
     ) -> None:
         """Show a form, or say why not. There are three seconds for it."""
-        async with self.telling(asked):
-            origin = await self.origin(asked)
+
+        async def make(origin: Origin) -> layout.Block:
             form = await ask(origin)
             assert isinstance(form, Form)
-            view = forms.modal(
-                form, about or self._about(asked), await self._choices(origin.member), ask_where=ask_where
-            )
-            await self.show(asked, view)
+            choices = await self._choices(origin.member)
+            return forms.modal(form, about or self._about(asked), choices, ask_where=ask_where)
+
+        await self._open(asked, make)
+
+    async def _open(self, asked: Asked, make: Callable[[Origin], Awaitable[layout.Block]]) -> None:
+        """Show the view that is made. Where that takes long, an empty one holds its place meanwhile."""
+        async with self.telling(asked):
+            made = asyncio.create_task(self._made(asked, make))
+            try:
+                done, _ = await asyncio.wait({made}, timeout=SOON)
+                if done:
+                    await self.show(asked, made.result())
+                else:
+                    await self._fill(asked, await self.show(asked, forms.waiting()), made)
+            finally:
+                made.cancel()
+
+    async def _made(self, asked: Asked, make: Callable[[Origin], Awaitable[layout.Block]]) -> layout.Block:
+        return await make(await self.origin(asked))
+
+    async def _fill(self, asked: Asked, opened: str, made: asyncio.Task[layout.Block]) -> None:
+        """Put a view, or why there is none, in place of the empty one."""
+        try:
+            view = await made
+        except Refusal as refusal:
+            view = forms.notice("Easel", layout.blocks(cards.refused(refusal)))
+        except Exception:
+            log.exception("a form could not be made", surface="slack", event_id=asked.event)
+            view = forms.notice("Easel", layout.blocks(cards.refused(Refusal(BROKEN))))
+        try:
+            client = self._workspaces.talk(asked.workspace.token, patient=True)
+            await client.views_update(view_id=opened, view=view)
+        except FAILURES as error:
+            if code_of(error) != "not_found":  # else they have closed it
+                raise Refusal(BROKEN, code="busy") from error
 
     async def open_blank(self, asked: Asked, *, ask_where: bool = False) -> None:
         """The form of /imagine, empty."""
@@ -241,21 +275,25 @@ class Desk:
 
         await self.open(asked, ask, ask_where=ask_where)
 
-    async def show(self, asked: Asked, view: layout.Block) -> None:
-        """Open a view. Raises Refusal when Slack does not."""
+    async def show(self, asked: Asked, view: layout.Block) -> str:
+        """Open a view and return its id. Raises Refusal when Slack does not."""
+        client = self._workspaces.talk(asked.workspace.token)
         try:
-            await self._workspaces.talk(asked.workspace.token).views_open(trigger_id=asked.trigger, view=view)
+            async with asyncio.timeout(PATIENCE):
+                opened = await client.views_open(trigger_id=asked.trigger, view=view)
+            return str(opened["view"]["id"])
         except FAILURES as error:
             log.warning("a form was not opened", cause=code_of(error))
             refused = isinstance(error, SlackApiError) and "trigger_id" not in code_of(error)
             raise Refusal(BROKEN if refused else _SLOW, code="busy") from error
 
     async def _open_share(self, asked: Asked, button: str) -> None:
-        async with self.telling(asked):
-            origin = await self.origin(asked)
+        async def make(origin: Origin) -> layout.Block:
             job = await self._studio.job(actions.parse(button).job, origin.member, origin.here)
             place = "" if job.origin.channel.startswith("D") else job.origin.channel
-            await self.show(asked, forms.share(job.id, place))
+            return forms.share(job.id, place)
+
+        await self._open(asked, make)
 
     def _about(self, asked: Asked, file: str = "") -> About:
         return About(channel=asked.channel, thread=asked.thread, hidden=asked.hidden, file=file)
@@ -385,10 +423,13 @@ class Desk:
 
     # ---- who and where
 
-    async def origin(self, asked: Asked) -> Origin:
-        """Raises Refusal for somebody whom Easel does not serve."""
+    async def origin(self, asked: Asked, *, anew: bool = False) -> Origin:
+        """Who asks, and where. `anew`: Slack is asked again whether the channel is closed.
+
+        Raises Refusal for somebody whom Easel does not serve.
+        """
         member, closed = await asyncio.gather(
-            self._people.member(asked.workspace, asked.user, asked.name), self._is_closed(asked)
+            self._people.member(asked.workspace, asked.user, asked.name), self._is_closed(asked, anew)
         )
         return Origin(
             surface="slack",
@@ -406,8 +447,14 @@ class Desk:
             language=self._people.language(asked.workspace, asked.user),
         )
 
-    async def _is_closed(self, asked: Asked) -> bool:
-        return not asked.is_direct and await self._places.is_closed(asked.workspace, asked.channel)
+    async def _is_closed(self, asked: Asked, anew: bool) -> bool:
+        if asked.is_direct:
+            return False
+        if asked.closed:
+            self._places.close(asked.workspace, asked.channel)
+            return True
+        ask = self._places.is_closed_now if anew else self._places.is_closed
+        return await ask(asked.workspace, asked.channel)
 
     def _job_in(self, asked: Asked, message: Mapping[str, Any]) -> str:
         """The job that a message of the app's shows, or nothing."""

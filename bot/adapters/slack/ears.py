@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,7 +14,8 @@ from bot.adapters.slack import layout, people, vocabulary
 from bot.adapters.slack.desk import Asked, Desk
 from bot.adapters.slack.errors import FAILURES
 from bot.adapters.slack.files import picture_in
-from bot.adapters.slack.workspaces import Workspace, Workspaces
+from bot.adapters.slack.places import says_closed
+from bot.adapters.slack.workspaces import PATIENCE, Workspace, Workspaces
 from bot.commands import clip
 from bot.errors import Refusal
 from bot.models import Job, Member, State
@@ -101,8 +103,9 @@ class Ears:
         client = self._workspaces.talk(asked.workspace.token)
         about: dict[str, Any] = {"channel_id": asked.channel, "thread_ts": asked.thread}
         with suppress(*FAILURES):
-            await client.assistant_threads_setStatus(**about, status=PAINTING)
-            await client.assistant_threads_setTitle(**about, title=clip(words, 60))
+            async with asyncio.timeout(PATIENCE):
+                await client.assistant_threads_setStatus(**about, status=PAINTING)
+                await client.assistant_threads_setTitle(**about, title=clip(words, 60))
 
     # ---- which picture a reply is about
 
@@ -151,6 +154,7 @@ def asked_by(workspace: Workspace, event: Event) -> Asked:
         channel=event["channel"],
         thread=event.get("thread_ts") or "",
         event=f"{event['channel']}:{event['ts']}",
+        closed=says_closed(event),
     )
 
 

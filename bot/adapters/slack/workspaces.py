@@ -20,6 +20,7 @@ from bot.adapters.slack.installations import SealedInstallations
 
 SLACK_API = "https://slack.com/api/"
 PATIENCE = 1.5  # seconds that a call gets on the way to an answer that has three
+CALLS = 50  # at a time by one token, so that a workspace that Slack is slow about holds up no other
 _SLACK_HOSTS = ("slack.com", "slack-files.com")
 
 
@@ -48,6 +49,7 @@ class Workspaces:
         self._base_url = base_url
         self._installations = installations
         self._only: Workspace | None = None
+        self._calls: dict[str, asyncio.Semaphore] = {}
 
     async def sign_in(self, token: str) -> Workspace:
         """Use this token for everything. Raises SlackApiError when Slack does not accept it."""
@@ -107,8 +109,13 @@ class Workspaces:
     def talk(self, token: str = "", *, patient: bool = False) -> AsyncWebClient:
         """A client. A patient one waits when it is told to, once; the others never repeat a request."""
         handlers: list[Any] = [AsyncRateLimitErrorRetryHandler(max_retry_count=1)] if patient else []
-        return AsyncWebClient(
-            token=token or None, base_url=self._base_url, session=self._session, retry_handlers=handlers
+        gate = self._calls.setdefault(token, asyncio.Semaphore(CALLS))
+        return _Client(
+            gate,
+            token=token or None,
+            base_url=self._base_url,
+            session=self._session,
+            retry_handlers=handlers,
         )
 
     def is_slack(self, url: str) -> bool:
@@ -119,6 +126,18 @@ class Workspaces:
         host = asked.hostname or ""
         known = any(host == each or host.endswith(f".{each}") for each in (*_SLACK_HOSTS, ours.hostname))
         return asked.scheme == "https" and known and asked.port in (None, 443) and not asked.username
+
+
+class _Client(AsyncWebClient):
+    """A client whose token makes so many calls at a time."""
+
+    def __init__(self, gate: asyncio.Semaphore, **about: Any) -> None:
+        super().__init__(**about)
+        self._gate = gate
+
+    async def api_call(self, *what: Any, **about: Any) -> Any:
+        async with self._gate:
+            return await super().api_call(*what, **about)
 
 
 def team_of(body: Mapping[str, Any]) -> str:

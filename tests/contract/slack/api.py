@@ -182,7 +182,9 @@ class Api:
         if self.checks:
             self.calls.append(call)
         try:
-            if fault := self._fault(call):
+            if (fault := self._fault(call)) and fault.seconds:
+                await asyncio.sleep(fault.seconds)
+            elif fault:
                 return self._broken(call, fault)
             self._check(call, args, as_json)
             handler = getattr(self, "_" + method.replace(".", "_"), None)
@@ -259,7 +261,11 @@ class Api:
     def _fault(self, call: Call) -> Fault | None:
         for fault in self.faults:
             about = fault.channel in ("", call.args.get("channel"), call.args.get("channel_id"))
-            about = about and (not fault.pictures or bool(kit.pictures(call.blocks)))
+            about = (
+                about
+                and fault.token in ("", call.token)
+                and (not fault.pictures or bool(kit.pictures(call.blocks)))
+            )
             if fault.times and fault.method in (call.method, "*") and about:
                 fault.times -= 1
                 return fault
@@ -268,6 +274,8 @@ class Api:
     def _broken(self, call: Call, fault: Fault) -> web.Response:
         if fault.retry_after:
             return self._too_many(call, fault.retry_after)
+        if fault.page:
+            return web.Response(status=fault.status, text=fault.page, content_type="text/html")
         if fault.status != 200:
             return web.Response(status=fault.status, text="<html>upstream connect error</html>")
         return web.json_response(self._refusal(call, Refused(fault.error)))

@@ -176,6 +176,9 @@ class Fault:
     retry_after: int = 0  # seconds; makes it a 429
     channel: str = ""  # only there
     pictures: bool = False  # only of blocks that show some
+    token: str = ""  # only of calls with it
+    seconds: float = 0.0  # answer as usual, but only then
+    page: str = ""  # a page of HTML in place of JSON
     times: int = 1
 
 
