@@ -386,6 +386,16 @@ class Studio:
         """A result is shown in a further place: whoever is there may see it now. Raises StoreError."""
         await self._store.publish(job.id, there, ref)
 
+    def redraw(self, job: Job) -> None:
+        """Show a job's message anew, though its card has not changed."""
+        self._courier.show(job, anew=True)
+
+    async def owe(self, surface: str, reasons: Collection[str]) -> None:
+        """Show ends after all that could not be shown for one of these reasons. Raises StoreError."""
+        undelivered = [f"It could not be delivered: {each}" for each in reasons]
+        for job in await self._store.owe(surface, undelivered):
+            self._courier.show(job)
+
     async def reach(self, job: Job, reply: Mapping[str, Any]) -> None:
         """Answer the job's person in these ways too, until it ends. Raises StoreError."""
         reached = await self._store.reach(job.id, reply)

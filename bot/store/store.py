@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, func, or_, true, update
@@ -25,6 +25,7 @@ from engine.types import GenerationRequest
 
 _ANY = tuple(State)
 _UNFINISHED = (State.QUEUED, State.RUNNING)
+OWED = timedelta(days=7)  # after which an end that could not be shown is not shown any more
 _ENDS = (State.RENDERED, State.FAILED, State.CANCELLED)
 
 
@@ -162,6 +163,19 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
         """
         values: dict[str, Any] = {"delivered": self._clock()} | ({"reason": reason} if reason else {})
         await self._change(id, (state,), **values)
+
+    async def owe(self, surface: str, reasons: Collection[str]) -> list[Job]:
+        """Take back that ends of the last days can never be shown, for one of these reasons; the jobs."""
+        since = self._clock() - OWED
+
+        def work(session: Session) -> list[Job]:
+            given_up = (_jobs.c.surface == surface, _jobs.c.reason.in_(reasons), _jobs.c.delivered > since)
+            ids = list(session.connection().scalars(select(_jobs.c.id).where(*given_up)))
+            for id in ids:
+                _change(session, id, _ENDS, {"delivered": None, "reason": ""})
+            return [rows.job(session, id) for id in ids]
+
+        return await self._write(work)
 
     async def delete(self, id: str, line: AuditLine | None = None) -> Job:
         """Mark the job DELETED, which is then to be shown, forget its words, and write the audit's line.

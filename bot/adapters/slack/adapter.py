@@ -103,6 +103,7 @@ class SlackAdapter:
         flow = self._flow(kept, workspaces) if kept else None
         client = Client(self._studio, settings, workspaces, session, installations=kept, flow=flow)
         self._client = client
+        client.came_back()
         async with asyncio.TaskGroup() as group:
             if by_socket:
                 group.create_task(self._stay_connected(client))

@@ -24,7 +24,7 @@ from slack_bolt.response import BoltResponse
 
 from bot import telemetry
 from bot.adapters.slack import forms, vocabulary
-from bot.adapters.slack.delivery import Delivery
+from bot.adapters.slack.delivery import OF_THE_TOKEN, Delivery
 from bot.adapters.slack.desk import Asked, Desk
 from bot.adapters.slack.ears import Ears
 from bot.adapters.slack.files import Files
@@ -89,6 +89,9 @@ class Client:
         )
         self._ears = Ears(studio, self._desk, workspaces)
         self._home = Home(studio, self._desk, files, workspaces)
+        self._studio, self._files = studio, files
+        if installations:
+            installations.on_saved = self.came_back
         self._repeats = Repeats()
         self._tasks: set[asyncio.Task[None]] = set()
         self._workspaces = workspaces
@@ -126,11 +129,19 @@ class Client:
 
     async def close(self) -> None:
         """Let what was taken be answered, for a moment."""
+        if self._installations:
+            self._installations.on_saved = None
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=LAST_WORDS)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._files.close()
+
+    def came_back(self) -> None:
+        """Easel is installed (again) somewhere: what could not be shown there is shown now."""
+        self.delivery.removed_from.clear()
+        self._go(self._studio.owe("slack", OF_THE_TOKEN))
 
     # ---- before anything is done
 
@@ -151,6 +162,8 @@ class Client:
                 )
                 if "event" in body:
                     return BoltResponse(status=200, body="")
+            elif context["workspace"].team in self.delivery.removed_from:
+                self.came_back()
         await next()
         return None
 

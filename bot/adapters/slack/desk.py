@@ -18,13 +18,13 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from bot import actions
+from bot import actions, words
 from bot import card as cards
 from bot.actions import DERIVING
 from bot.adapters.slack import forms, layout
 from bot.adapters.slack.delivery import NO_UNFURL, Delivery
 from bot.adapters.slack.errors import FAILURES, code_of, translated
-from bot.adapters.slack.files import Files, picture_in
+from bot.adapters.slack.files import Files, Preparing, picture_in
 from bot.adapters.slack.forms import About
 from bot.adapters.slack.people import People
 from bot.adapters.slack.places import Places
@@ -43,6 +43,7 @@ DOUBLE_CLICK = 1.5  # seconds in which the same press by the same person is the 
 
 BROKEN = "Easel could not do that. Try again; an administrator finds the cause in the log."
 _SLOW = "Slack waits three seconds for a form, and this took longer. Press again."
+_NOT_YET = "Slack is still preparing the pictures. Try again in a minute."
 _HANDED_OVER = "The file is in your direct messages with Easel."
 _PRIVATELY = "It is being painted where only you see it: in your direct messages with Easel."
 
@@ -151,12 +152,24 @@ class Desk:
             await self.open(asked, lambda origin: self._press(button, origin))
         elif name == "share":
             await self._open_share(asked, button)
+        elif name == "show" and not asked.hidden:
+            await self._answer(asked, lambda origin: self._show_again(asked, button, origin))
         elif name == "try":
             await self._answer(replace(asked, hidden=False), lambda origin: self._press(button, origin))
         elif name in ("cancel", "delete"):
             await self._answer(asked, lambda origin: self._press(button, origin), update=True)
         else:
             await self._answer(asked, lambda origin: self._press(button, origin))
+
+    async def _show_again(self, asked: Asked, button: str, origin: Origin) -> Answer:
+        """In place of a result that stands there without its pictures; else for this person."""
+        job = await self._studio.job(actions.parse(button).job, origin.member, origin.here)
+        ref = job.message or {}
+        if (ref.get("channel"), ref.get("ts")) != (asked.channel, asked.message):
+            return await self._press(button, origin)
+        self._delivery.anew(job)
+        self._studio.redraw(job)
+        return Receipt(job=job, place=None)
 
     async def submit(self, asked: Asked, answer: forms.Answer) -> None:
         """A form that was filled in."""
@@ -181,6 +194,8 @@ class Desk:
             shown = await self._studio.job(job, origin.member, origin.here)
             try:
                 ref = await self._delivery.share(asked.workspace, shown, card, channel)
+            except Preparing as error:
+                raise Refusal(_NOT_YET, code="busy") from error
             except DeliveryError as error:
                 notice = (
                     f"It could not be shown there: {error} Invite Easel to that channel, then share again."
@@ -413,12 +428,13 @@ class Desk:
     async def _blocks(self, asked: Asked, card: Card, note: str = "") -> list[layout.Block]:
         """The card's blocks, without pictures when they cannot be had at the moment."""
         card = layout.with_share(card)
+        wanted = layout.chosen(card)
         try:
             with translated():
-                files = await self._files.show(asked.workspace, layout.chosen(card), card.job or "easel")
+                files = await self._files.show(asked.workspace, wanted, card.job or "easel")
         except (DeliveryError, StoreError) as error:
             log.warning("shown without pictures", cause=str(error))
-            files = {}
+            files, note = {}, note or (words.say(_NOT_YET, card.language) if wanted else "")
         return layout.blocks(card, files, note)
 
     # ---- who and where

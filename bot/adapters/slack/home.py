@@ -5,6 +5,7 @@ https://docs.slack.dev/surfaces/app-home
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from bot.adapters.slack.desk import Asked, Desk
 from bot.adapters.slack.errors import FAILURES, code_of, translated
 from bot.adapters.slack.files import Files
 from bot.adapters.slack.layout import Block
-from bot.adapters.slack.workspaces import Workspaces
+from bot.adapters.slack.workspaces import PATIENCE, Workspaces
 from bot.card import Button, Card
 from bot.errors import DeliveryError, Refusal, StoreError
 from bot.models import Job, Origin, State
@@ -108,7 +109,10 @@ class Home:
         wanted = [each for job in jobs for each in layout.chosen(self._studio.card(job))]
         try:
             with translated():
-                return await self._files.show(asked.workspace, wanted)
+                async with asyncio.timeout(
+                    PATIENCE
+                ):  # those that Slack still looks at are there the next time
+                    return await self._files.show(asked.workspace, wanted)
         except (DeliveryError, StoreError) as error:
             log.warning("a home tab is shown without pictures", cause=str(error))
             return {}
