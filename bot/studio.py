@@ -43,6 +43,7 @@ from bot.errors import Refusal, StoreError
 from bot.follower import Follower
 from bot.models import HOUSE, AuditLine, Balance, Job, Member, Origin, State, Tier, new_id
 from bot.moderation import Classifier, Eyes, Unseeing
+from bot.openness import Openness
 from bot.overview import Overview
 from bot.policy import Rules
 from bot.presets import NO_STYLE
@@ -112,6 +113,7 @@ class Studio:
             rules=self._moderation,
             holds=self._brake.holds,
         )
+        self._openness = Openness(store, self._follower.lives)
         self._reviews = Reviews(settings, store, self._courier.show)
         self._privacy = Privacy(store, blobs, self._remove, settings.retention_days)
         self._admin = Admin(
@@ -165,6 +167,7 @@ class Studio:
     def add(self, adapter: ChatAdapter) -> None:
         """Let a surface show messages. Before `start`, or its undelivered ends wait for the next one."""
         self._courier.add(adapter)
+        self._openness.add(adapter)
 
     async def start(self) -> None:
         """Start the engine, and go on where the last process stopped."""
@@ -314,6 +317,7 @@ class Studio:
         place elsewhere; for a guest, also of any other place.
         """
         job = await self._store.job(id)
+        job = job and await self._openness.now(job, here)
         if job is None or not (job.is_seen_by(member, here) or await self._owns(job, member)):
             raise Refusal(f"There is no job {commands.clip(id)} here. /history lists them.", code="unknown")
         if job.state is State.DELETED:
@@ -330,7 +334,15 @@ class Studio:
 
     async def jobs(self, member: Member, **filters: Any) -> list[Job]:
         """`Store.jobs`, as far as the member may see them."""
-        return await self._store.jobs(member.tenant, viewer=member.id, guest=member.guest, **filters)
+        found = await self._store.jobs(member.tenant, viewer=member.id, guest=member.guest, **filters)
+        return await self._openness.seen(found, member, filters.get("here", ()))
+
+    async def close_place(self, tenant: str, channel: str, before: datetime) -> None:
+        """A channel was made private: what was asked for in it until then is its people's alone.
+
+        Raises StoreError.
+        """
+        await self._openness.close(tenant, channel, before)
 
     async def private(
         self, options: Mapping[str, object], member: Member, here: Collection[str] = ()
@@ -586,7 +598,8 @@ class Studio:
         lanes = self.line()
         shown = (id for lane in lanes[: card.MOST_LANES] for id in (*lane.running, *lane.waiting))
         seen = (origin.member, origin.here)
-        visible = {id: job for id, job in self.living(shown).items() if job.is_seen_by(*seen)}
+        found = [job for job in self.living(shown).values() if job.is_seen_by(*seen)]
+        visible = {job.id: job for job in await self._openness.seen(found, *seen)}
         account = await self._store.account_of(origin.member.id)
         return card.queue(lanes, visible, origin.member, account)
 

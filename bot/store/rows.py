@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from typing import Any
 
@@ -103,7 +103,7 @@ def places(seen_in: Collection[str]) -> str:
 def _job(row: JobRow, pictures: Collection[PictureRow]) -> Job:
     return Job(
         id=row.id,
-        origin=_origin(dict(row.origin)),
+        origin=replace(_origin(dict(row.origin)), seen_in=tuple(row.seen_in.split())),
         request=GenerationRequest.from_json(row.request),
         prompt=row.prompt,
         style=row.style,
@@ -127,8 +127,7 @@ def _job(row: JobRow, pictures: Collection[PictureRow]) -> Job:
 
 
 def _origin(values: dict[str, Any]) -> Origin:
-    seen_in = tuple(values.get("seen_in", ()))  # JSON has lists; old rows have none
-    return Origin(**{**values, "member": member_of(values), "seen_in": seen_in})
+    return Origin(**{**values, "member": member_of(values)})
 
 
 def member_of(origin: Mapping[str, Any]) -> Member:

@@ -145,6 +145,14 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
 
         await self._write(work)
 
+    async def close_place(self, tenant: str, channel: str, before: datetime | None = None) -> None:
+        """Let only those who are in a channel see what was asked for there, until `before` or ever."""
+        there = [_jobs.c.tenant == tenant, _jobs.c.channel == channel, _jobs.c.seen_in == ""]
+        there += [_jobs.c.private.is_(False)]
+        there += [_jobs.c.created <= before] if before else []
+        statement = update(_jobs).where(*there).values(seen_in=rows.places([channel]))
+        await self._write(lambda session: session.connection().execute(statement) and None)
+
     async def reach(self, id: str, reply: Mapping[str, Any]) -> Job:
         """Add to the ways in which the job's person is answered. Raises KeyError."""
 

@@ -82,6 +82,10 @@ class SlackAdapter:
         """Slack knows no age-restricted channels."""
         return False
 
+    async def closed(self, job: Job) -> bool | None:
+        """Whether the channel that a job was asked in is private now; None where Slack does not tell."""
+        return await self._client.closed(job) if self._client else None
+
     def _ready(self) -> Client:
         if self._client is None:
             raise TryLater("Slack is not connected", after=1.0)

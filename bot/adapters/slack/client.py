@@ -12,6 +12,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -31,11 +32,11 @@ from bot.adapters.slack.files import Files
 from bot.adapters.slack.home import DEFAULTS, PAINT, REFRESH, Home
 from bot.adapters.slack.installations import SealedInstallations
 from bot.adapters.slack.people import People
-from bot.adapters.slack.places import Places, says_closed
+from bot.adapters.slack.places import TO_PRIVATE, Places, channel_of, says_closed
 from bot.adapters.slack.repeats import Repeats, key_of
 from bot.adapters.slack.workspaces import Doorkeeper, Workspace, Workspaces, team_of
 from bot.errors import Refusal, StoreError
-from bot.models import new_id
+from bot.models import Job, new_id
 from bot.settings import Settings
 from bot.studio import Studio
 
@@ -77,12 +78,13 @@ class Client:
         files = Files(workspaces, session, studio.picture, settings)
         self.delivery = Delivery(workspaces, files)
         self._installations = installations
+        self._places = Places(workspaces)
         self._desk = Desk(
             studio,
             settings,
             workspaces=workspaces,
             people=People(workspaces, settings.slack_admins),
-            places=Places(workspaces),
+            places=self._places,
             files=files,
             delivery=self.delivery,
             session=session,
@@ -289,7 +291,11 @@ class Client:
     async def _event(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
         await self._taken(ack, context)
         event: Body = body["event"]
+        if (channel := channel_of(event)) and says_closed(event):
+            self._places.close(context["workspace"], channel)
         match event["type"]:
+            case _ if TO_PRIVATE in (event["type"], event.get("subtype")):
+                self._go(self._closed(context["workspace"], channel, float(event.get("event_ts") or 0)))
             case "app_mention":
                 self._go(self._ears.mention(context["workspace"], event))
             case "message":
@@ -298,6 +304,17 @@ class Client:
                 self._go(self._ears.panel(context["workspace"], event))
             case "app_home_opened" if event.get("tab") == "home":
                 self._go(self._home.publish(_of_home(body, context["workspace"])))
+
+    async def _closed(self, workspace: Workspace, channel: str, at: float) -> None:
+        """A channel was made private. An old event closes nothing that came after it."""
+        before = datetime.fromtimestamp(at, UTC)
+        await self._studio.close_place(f"slack:{workspace.team}", channel, before)
+
+    async def closed(self, job: Job) -> bool | None:
+        """Whether a job's channel is closed at this moment; None where Slack does not tell."""
+        reply = job.origin.reply
+        workspace = await self._workspaces.find(reply.get("team", ""), reply.get("enterprise", ""))
+        return await self._places.is_closed_now(workspace, job.origin.channel) if workspace else None
 
     async def _uninstalled(self, body: Body, context: AsyncBoltContext) -> None:
         """What still waits for that workspace fails to be delivered, and its record says so."""

@@ -469,8 +469,9 @@ class Desk:
         if asked.closed:
             self._places.close(asked.workspace, asked.channel)
             return True
-        ask = self._places.is_closed_now if anew else self._places.is_closed
-        return await ask(asked.workspace, asked.channel)
+        if anew:
+            return await self._places.is_closed_now(asked.workspace, asked.channel) is not False
+        return await self._places.is_closed(asked.workspace, asked.channel)
 
     def _job_in(self, asked: Asked, message: Mapping[str, Any]) -> str:
         """The job that a message of the app's shows, or nothing."""

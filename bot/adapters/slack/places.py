@@ -37,15 +37,16 @@ class Places:
             stand_in=False,  # it may have been closed since the old answer
         )
 
-    async def is_closed_now(self, workspace: Workspace, channel: str) -> bool:
-        """The same as it is at this moment: for what is shown outside of its channel."""
+    async def is_closed_now(self, workspace: Workspace, channel: str) -> bool | None:
+        """The same as it is at this moment; None where Slack does not tell in time."""
         try:
             async with asyncio.timeout(PATIENCE):
                 closed, remembered = await self._ask(workspace, channel)
         except TimeoutError:
-            return True
-        if remembered > SOON:  # else Slack did not tell
-            self._known.put((workspace.team, channel), closed, remembered)
+            return None
+        if remembered == SOON:
+            return None
+        self._known.put((workspace.team, channel), closed, remembered)
         return closed
 
     def close(self, workspace: Workspace, channel: str) -> None:
@@ -66,6 +67,13 @@ class Places:
         return not about.get("is_channel") or bool(about.get("is_private")), REMEMBERED
 
 
+def channel_of(event: Mapping[str, Any]) -> str:
+    """The channel of an event, whether it is described or only named; nothing for direct messages."""
+    channel = event.get("channel")
+    id = channel.get("id") if isinstance(channel, Mapping) else channel
+    return "" if str(id or "D").startswith("D") else str(id)
+
+
 def says_closed(payload: Mapping[str, Any]) -> bool:
     """Whether a payload itself says that its channel is not open: by the channel's type or name."""
     channel = payload.get("channel")
@@ -73,5 +81,5 @@ def says_closed(payload: Mapping[str, Any]) -> bool:
     return (
         str(name or "").startswith(_CLOSED_NAMES)
         or payload.get("channel_type") in _CLOSED_TYPES
-        or payload.get("subtype") == TO_PRIVATE
+        or TO_PRIVATE in (payload.get("type"), payload.get("subtype"))
     )

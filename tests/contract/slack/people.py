@@ -10,10 +10,10 @@ import time
 from typing import Any
 
 from tests.contract.slack import blocks as kit
-from tests.contract.slack import methods
 from tests.contract.slack.methods import Json
 from tests.contract.slack.state import ADA, APP, BOT, GENERAL, Channel, File, Message, Sent, View
 from tests.contract.slack.wire import Wire
+from tests.specs import SLACK_SAMPLES
 
 
 class Person:
@@ -214,6 +214,16 @@ class Person:
             sent.append(await self.event(heard))
         return sent
 
+    async def makes_private(self, channel: str, *, told: bool = True, age: float = 0.0) -> None:
+        """Convert a channel; the app is told of it where it is a member."""
+        place = self.wire.channels[channel]
+        place.kind = "group"
+        if told and BOT in place.members:
+            ts = f"{float(self.wire.new_ts()) - age:.6f}"
+            about = {"type": "message", "subtype": "channel_convert_to_private", "user": self.id, "ts": ts}
+            about |= {"text": "made this channel private", "channel": channel, "channel_type": "group"}
+            await self.event(about | {"event_ts": ts}, age=age)
+
     async def opens_panel(self) -> Message:
         """Begin a thread in the assistant panel."""
         channel = self.wire.direct(self.id)
@@ -387,4 +397,4 @@ def _option(element: Json, given: str | None) -> Json | None:
 
 def sample(path: str) -> Json:
     """A sample payload of Slack's, from its Java SDK."""
-    return json.loads((methods.SPECS / "slack-samples" / path).read_text())
+    return json.loads((SLACK_SAMPLES / path).read_text())

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.adapters.slack.workspaces import CALLS
 from tests.contract.slack.conftest import Opens
 from tests.contract.slack.house import DONE, House
 from tests.contract.slack.people import Person
@@ -34,7 +33,11 @@ ON_THE_WAY = (
 
 
 @pytest.fixture
-async def house(opened: Opens) -> AsyncIterator[House]:
+async def house(opened: Opens, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+    monkeypatch.setattr(
+        "bot.adapters.slack.workspaces.CALLS", 5
+    )  # at a time, so that fewer than it exhaust it
+    monkeypatch.setattr("bot.adapters.slack.client.LAST_WORDS", 0.1)
     async with many(opened) as house:
         for team in (NORTH, SOUTH):
             await install(house, team)
@@ -56,7 +59,7 @@ def crowd(house: House, team: str, count: int) -> list[Person]:
 @pytest.mark.parametrize("method", ON_THE_WAY)
 async def test_another_workspace_is_answered_in_time(house: House, method: str) -> None:
     slow(house, method)
-    for person in crowd(house, NORTH, CALLS + 10):
+    for person in crowd(house, NORTH, 12):
         await person.slash("/imagine a fox --count 1", f"C{NORTH}")
         await person.opens_home()
     south = Person(house.wire, f"U{SOUTH}")
