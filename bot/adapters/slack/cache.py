@@ -56,6 +56,11 @@ class Cache(Generic[V]):
         while len(self._known) > self._most:
             self._known.popitem(last=False)
 
+    def forget(self, key: Hashable) -> None:
+        """Ask again the next time; what was asked before does not count any more."""
+        self._asking.pop(key, None)
+        self._known.pop(key, None)
+
     async def _ask(self, key: Hashable, ask: Ask[V], otherwise: V) -> V:
         task = asyncio.current_task()
         try:

@@ -50,8 +50,12 @@ class Places:
         return closed
 
     def close(self, workspace: Workspace, channel: str) -> None:
-        """A payload says that it is private: at once, whatever Slack said before."""
-        self._known.put((workspace.team, channel), True, REMEMBERED)
+        """A payload says that it is private: Slack is asked again, whatever it said before.
+
+        Not taken for the answer itself, since Slack may tell late, and the channel be open again.
+        """
+        if not self._known.old((workspace.team, channel), False):
+            self._known.forget((workspace.team, channel))
 
     async def _ask(self, workspace: Workspace, channel: str) -> tuple[bool, float]:
         """What Slack says, and for how long to believe it."""

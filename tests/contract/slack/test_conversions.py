@@ -77,6 +77,8 @@ async def test_an_old_conversion_closes_nothing_that_came_after_it(house: House,
 
     await house.ben.slash("/easel history everyone=yes")
     await house.ben.see("1. a secret fox")
+    await house.painted("/imagine a wolf", channel=CLUB)
+    assert not (await house.newest()).origin.seen_in
 
 
 async def test_the_queue_names_nothing_of_it(house: House, club: Message) -> None:
