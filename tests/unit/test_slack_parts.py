@@ -196,7 +196,7 @@ class Answering:
     def __init__(self, **answers: Any) -> None:
         self.answers, self.asked = answers, 0
 
-    def talk(self, token: str = "", *, patient: bool = False) -> Any:
+    def talk(self, token: str = "", *, team: str = "", patient: bool = False) -> Any:
         return self
 
     async def _answer(self, name: str) -> Any:

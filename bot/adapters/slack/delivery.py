@@ -129,7 +129,9 @@ class Delivery:
         """The channel of the direct messages with a person. Raises SlackApiError."""
         key = (workspace.team, user)
         if key not in self._direct:
-            answer = await self._workspaces.talk(workspace.token).conversations_open(users=user)
+            answer = await self._workspaces.talk(workspace.token, team=workspace.team).conversations_open(
+                users=user
+            )
             note(self._direct, key, str(answer["channel"]["id"]))
         return self._direct[key]
 
@@ -142,7 +144,7 @@ class Delivery:
             ref = job.message or {}
             self._files.know(workspace, ref.get("files", {}))
             files = await self._files.show(workspace, layout.chosen(card), job.id)
-            sent = await self._workspaces.talk(workspace.token).chat_postMessage(
+            sent = await self._workspaces.talk(workspace.token, team=workspace.team).chat_postMessage(
                 channel=channel,
                 text=layout.summary(card),
                 blocks=layout.blocks(card, files),
@@ -158,7 +160,7 @@ class Delivery:
         self, workspace: Workspace, job: Job, channel: str, thread: str, shown: _Shown, note: str = ""
     ) -> MessageRef:
         """A new message, unless an earlier attempt made it."""
-        client = self._workspaces.talk(workspace.token)
+        client = self._workspaces.talk(workspace.token, team=workspace.team)
         if found := await self._lost.find(client, channel, thread, job):
             return await self._change(workspace, job, {"channel": channel, "ts": found}, shown)
         with self._pictures_refused(workspace, job, shown), self._lost.posting(job):
@@ -173,7 +175,7 @@ class Delivery:
 
     async def _change(self, workspace: Workspace, job: Job, ref: MessageRef, shown: _Shown) -> MessageRef:
         with self._pictures_refused(workspace, job, shown):
-            await self._workspaces.talk(workspace.token).chat_update(
+            await self._workspaces.talk(workspace.token, team=workspace.team).chat_update(
                 channel=ref["channel"], ts=ref["ts"], **shown.message()
             )
         return ref | shown.kept(ref)
@@ -195,7 +197,7 @@ class Delivery:
 
     async def _clear(self, workspace: Workspace, ref: MessageRef, shown: _Shown) -> MessageRef:
         """Take the pictures of a deleted job out of Slack, and its other messages with them."""
-        client = self._workspaces.talk(workspace.token, patient=True)
+        client = self._workspaces.talk(workspace.token, team=workspace.team, patient=True)
         for each in ref.get("shared", ()):
             with suppress(SlackApiError):
                 await client.chat_update(**each, **shown.message())

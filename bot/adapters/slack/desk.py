@@ -276,7 +276,7 @@ class Desk:
             log.exception("a form could not be made", surface="slack", event_id=asked.event)
             view = forms.notice("Easel", layout.blocks(cards.refused(Refusal(BROKEN))))
         try:
-            client = self._workspaces.talk(asked.workspace.token, patient=True)
+            client = self._workspaces.talk(asked.workspace.token, team=asked.workspace.team, patient=True)
             await client.views_update(view_id=opened, view=view)
         except FAILURES as error:
             if code_of(error) != "not_found":  # else they have closed it
@@ -292,7 +292,7 @@ class Desk:
 
     async def show(self, asked: Asked, view: layout.Block) -> str:
         """Open a view and return its id. Raises Refusal when Slack does not."""
-        client = self._workspaces.talk(asked.workspace.token)
+        client = self._workspaces.talk(asked.workspace.token, team=asked.workspace.team)
         try:
             async with asyncio.timeout(PATIENCE):
                 opened = await client.views_open(trigger_id=asked.trigger, view=view)
@@ -361,7 +361,7 @@ class Desk:
             return
         if asked.trigger and not asked.channel and await self._show_notice(asked, message["blocks"]):
             return
-        client = self._workspaces.talk(asked.workspace.token, patient=True)
+        client = self._workspaces.talk(asked.workspace.token, team=asked.workspace.team, patient=True)
         if asked.channel and not asked.is_direct:
             try:
                 await client.chat_postEphemeral(
@@ -406,7 +406,7 @@ class Desk:
         if asked.hidden:
             await self._respond(asked, message, replace=True)
             return
-        client = self._workspaces.talk(asked.workspace.token, patient=True)
+        client = self._workspaces.talk(asked.workspace.token, team=asked.workspace.team, patient=True)
         try:
             await client.chat_update(channel=asked.channel, ts=asked.message, parse="none", **message)
         except FAILURES as error:

@@ -60,7 +60,9 @@ class Ears:
         """assistant_thread_started: prompts to try."""
         thread = event["assistant_thread"]
         prompts = [{"title": clip(each, 70), "message": each} for each in examples()]
-        await self._workspaces.talk(workspace.token, patient=True).assistant_threads_setSuggestedPrompts(
+        await self._workspaces.talk(
+            workspace.token, team=workspace.team, patient=True
+        ).assistant_threads_setSuggestedPrompts(
             channel_id=thread["channel_id"],
             thread_ts=thread["thread_ts"],
             title="Try one of these",
@@ -100,7 +102,7 @@ class Ears:
 
     async def _in_panel(self, asked: Asked, words: str) -> None:
         """The panel shows what its app is doing; in other threads Slack refuses, and nothing is lost."""
-        client = self._workspaces.talk(asked.workspace.token)
+        client = self._workspaces.talk(asked.workspace.token, team=asked.workspace.team)
         about: dict[str, Any] = {"channel_id": asked.channel, "thread_ts": asked.thread}
         with suppress(*FAILURES):
             async with asyncio.timeout(PATIENCE):
@@ -124,7 +126,7 @@ class Ears:
 
     async def _under_old(self, asked: Asked, viewer: Member) -> str:
         """The same for a picture that is not among the recent ones: by what stands on its first message."""
-        client = self._workspaces.talk(asked.workspace.token, patient=True)
+        client = self._workspaces.talk(asked.workspace.token, team=asked.workspace.team, patient=True)
         try:
             page = await client.conversations_replies(channel=asked.channel, ts=asked.thread, limit=1)
         except FAILURES:

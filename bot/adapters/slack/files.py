@@ -75,7 +75,9 @@ class Files:
     async def send(self, workspace: Workspace, channel: str, name: str, content: bytes) -> None:
         """Share a file in a channel. Raises SlackApiError, TryLater."""
         async with self._room(workspace):
-            await self._upload(self._workspaces.talk(workspace.token), name, content, channel=channel)
+            await self._upload(
+                self._workspaces.talk(workspace.token, team=workspace.team), name, content, channel=channel
+            )
 
     def know(self, workspace: Workspace, files: dict[str, str]) -> None:
         """Files of an earlier message, to be used again."""
@@ -107,7 +109,10 @@ class Files:
         return await asyncio.shield(task)
 
     async def _made(self, workspace: Workspace, picture: CardPicture, name: str) -> str:
-        key, client = (workspace.team, picture.blob), self._workspaces.talk(workspace.token)
+        key, client = (
+            (workspace.team, picture.blob),
+            self._workspaces.talk(workspace.token, team=workspace.team),
+        )
         if key not in self._waiting:
             try:
                 content = await self._read(picture.blob)
@@ -175,7 +180,7 @@ class Files:
     async def fetch(self, workspace: Workspace, file: dict[str, Any]) -> bytes:
         """A file's content. `file` as Slack describes it; only its id is needed. Raises Refusal."""
         if not file.get("url_private"):
-            client = self._workspaces.talk(workspace.token, patient=True)
+            client = self._workspaces.talk(workspace.token, team=workspace.team, patient=True)
             file = (await client.files_info(file=file["id"]))["file"]
         self._check_size(int(file.get("size") or 0))
         url = file.get("url_private_download") or file.get("url_private") or ""

@@ -47,9 +47,9 @@ class Home:
         except Refusal as refusal:
             blocks = layout.blocks(cards.refused(refusal))
         try:
-            await self._workspaces.talk(asked.workspace.token, patient=True).views_publish(
-                user_id=asked.user, view={"type": "home", "blocks": blocks[:MOST_BLOCKS]}
-            )
+            await self._workspaces.talk(
+                asked.workspace.token, team=asked.workspace.team, patient=True
+            ).views_publish(user_id=asked.user, view={"type": "home", "blocks": blocks[:MOST_BLOCKS]})
         except FAILURES as error:
             log.warning("a home tab was not shown", cause=code_of(error))
 

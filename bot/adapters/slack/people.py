@@ -83,7 +83,7 @@ class People:
         return self._known.old((workspace.team, user), _Person("")).language
 
     async def _ask(self, workspace: Workspace, user: str, name: str) -> tuple[_Person | None, float]:
-        client = self._workspaces.talk(workspace.token, patient=True)
+        client = self._workspaces.talk(workspace.token, team=workspace.team, patient=True)
         try:
             answer = await client.users_info(user=user, include_locale=True)
         except FAILURES as error:
@@ -92,7 +92,7 @@ class People:
         return _read(answer["user"], workspace, name), REMEMBERED
 
     async def _ask_groups(self, workspace: Workspace) -> tuple[Groups | None, float]:
-        client = self._workspaces.talk(workspace.token)
+        client = self._workspaces.talk(workspace.token, team=workspace.team)
         try:
             answer = await client.usergroups_list(include_users=True, team_id=workspace.team)
         except FAILURES as error:

@@ -60,7 +60,9 @@ class Places:
     async def _ask(self, workspace: Workspace, channel: str) -> tuple[bool, float]:
         """What Slack says, and for how long to believe it."""
         try:
-            answer = await self._workspaces.talk(workspace.token).conversations_info(channel=channel)
+            answer = await self._workspaces.talk(workspace.token, team=workspace.team).conversations_info(
+                channel=channel
+            )
         except FAILURES as error:
             # Public channels are told about wherever they are; private ones need a scope that Easel has not.
             told = code_of(error) in ("missing_scope", "channel_not_found")

@@ -20,7 +20,7 @@ from bot.adapters.slack.installations import SealedInstallations
 
 SLACK_API = "https://slack.com/api/"
 PATIENCE = 1.5  # seconds that a call gets on the way to an answer that has three
-CALLS = 50  # at a time by one token, so that a workspace that Slack is slow about holds up no other
+CALLS = 50  # at a time for a workspace, so that one that Slack is slow about holds up no other
 _SLACK_HOSTS = ("slack.com", "slack-files.com")
 
 
@@ -101,15 +101,17 @@ class Workspaces:
             return ""
         try:
             async with asyncio.timeout(PATIENCE):
-                team = (await self.talk(token).users_info(user=user))["user"].get("team_id") or ""
+                team = (await self.talk(token, team=enterprise).users_info(user=user))["user"].get(
+                    "team_id"
+                ) or ""
         except FAILURES:
             return ""
         return team if team.startswith("T") else ""
 
-    def talk(self, token: str = "", *, patient: bool = False) -> AsyncWebClient:
-        """A client. A patient one waits when it is told to, once; the others never repeat a request."""
+    def talk(self, token: str = "", *, team: str = "", patient: bool = False) -> AsyncWebClient:
+        """Return a client for a workspace. A patient one waits when it is told to, once; others never repeat."""
         handlers: list[Any] = [AsyncRateLimitErrorRetryHandler(max_retry_count=1)] if patient else []
-        gate = self._calls.setdefault(token, asyncio.Semaphore(CALLS))
+        gate = self._calls.setdefault(team, asyncio.Semaphore(CALLS))
         return _Client(
             gate,
             token=token or None,
@@ -129,7 +131,7 @@ class Workspaces:
 
 
 class _Client(AsyncWebClient):
-    """A client whose token makes so many calls at a time."""
+    """A client that makes so many calls at a time, with all others of its workspace."""
 
     def __init__(self, gate: asyncio.Semaphore, **about: Any) -> None:
         super().__init__(**about)
