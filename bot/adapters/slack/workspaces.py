@@ -109,7 +109,7 @@ class Workspaces:
         return team if team.startswith("T") else ""
 
     def talk(self, token: str = "", *, team: str = "", patient: bool = False) -> AsyncWebClient:
-        """Return a client for a workspace. A patient one waits when it is told to, once; others never repeat."""
+        """Return a workspace's client. A patient one waits when it is told to, once; others never repeat."""
         handlers: list[Any] = [AsyncRateLimitErrorRetryHandler(max_retry_count=1)] if patient else []
         gate = self._calls.setdefault(team, asyncio.Semaphore(CALLS))
         return _Client(
