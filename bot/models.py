@@ -33,6 +33,14 @@ class Member:
     guest: bool = False  # of the place: sees what was asked where they are, and their own
     moderates: tuple[str, ...] = ()  # channels whose messages the platform lets them delete
 
+    def __post_init__(self) -> None:
+        """Refuse a tenant or an id with an empty part ("slack:"): all who lack it would share everything.
+
+        Raises ValueError.
+        """
+        if not all((*self.tenant.split(":"), *self.id.split(":"))):
+            raise ValueError(f"a member of no place: tenant {self.tenant!r}, id {self.id!r}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:

@@ -48,6 +48,7 @@ from bot.follower import Follower
 from bot.guard import Guard
 from bot.models import HOUSE, AuditLine, Balance, Job, Member, Origin, State, Tier, new_id
 from bot.moderation import Classifier, Eyes, Unseeing
+from bot.openness import Openness
 from bot.overview import Overview
 from bot.policy import Rules
 from bot.presets import NO_STYLE
@@ -137,6 +138,7 @@ class Studio:
         )
         self._recovery = Recovery(store, self._follower, self._tiers, self._courier.show)
         self.departures = Departures(store, engine, self._follower)
+        self._openness = Openness(store, self._follower.lives)
         self._reviews = Reviews(settings, store, self._courier.show)
         self._privacy = Privacy(store, blobs, self._remove, settings.retention_days)
         self._admin = Admin(
@@ -193,6 +195,7 @@ class Studio:
         """Let a surface show messages. Before `start`, or its undelivered ends wait for the next one."""
         self._courier.add(adapter)
         self.readiness.add(adapter)
+        self._openness.add(adapter)
 
     async def start(self) -> None:
         """Start the engine, and go on where the last process stopped."""
@@ -361,6 +364,7 @@ class Studio:
         place elsewhere; for a guest, also of any other place.
         """
         job = await self._store.job(id)
+        job = job and await self._openness.now(job, here)
         if job is None or not (job.is_seen_by(member, here) or await self._owns(job, member)):
             raise Refusal(f"There is no job {commands.clip(id)} here. /history lists them.", code="unknown")
         if job.state is State.DELETED:
@@ -377,7 +381,15 @@ class Studio:
 
     async def jobs(self, member: Member, **filters: Any) -> list[Job]:
         """`Store.jobs`, as far as the member may see them."""
-        return await self._store.jobs(member.tenant, viewer=member.id, guest=member.guest, **filters)
+        found = await self._store.jobs(member.tenant, viewer=member.id, guest=member.guest, **filters)
+        return await self._openness.seen(found, member, filters.get("here", ()))
+
+    async def close_place(self, tenant: str, channel: str, before: datetime) -> None:
+        """A channel was made private: what was asked for in it until then is its people's alone.
+
+        Raises StoreError.
+        """
+        await self._openness.close(tenant, channel, before)
 
     async def private(
         self, options: Mapping[str, object], member: Member, here: Collection[str] = ()
@@ -457,6 +469,16 @@ class Studio:
     async def shared(self, job: Job, ref: MessageRef, there: Origin) -> None:
         """A result is shown in a further place: whoever is there may see it now. Raises StoreError."""
         await self._store.publish(job.id, there, ref)
+
+    def redraw(self, job: Job) -> None:
+        """Show a job's message anew, though its card has not changed."""
+        self._courier.show(job, anew=True)
+
+    async def owe(self, surface: str, reasons: Collection[str]) -> None:
+        """Show ends after all that could not be shown for one of these reasons. Raises StoreError."""
+        undelivered = [f"It could not be delivered: {each}" for each in reasons]
+        for job in await self._store.owe(surface, undelivered):
+            self._courier.show(job)
 
     async def reach(self, job: Job, reply: Mapping[str, Any]) -> None:
         """Answer the job's person in these ways too, until it ends. Raises StoreError."""
@@ -719,7 +741,8 @@ class Studio:
         lanes = self.line()
         shown = (id for lane in lanes[: card.MOST_LANES] for id in (*lane.running, *lane.waiting))
         seen = (origin.member, origin.here)
-        visible = {id: job for id, job in self.living(shown).items() if job.is_seen_by(*seen)}
+        found = [job for job in self.living(shown).values() if job.is_seen_by(*seen)]
+        visible = {job.id: job for job in await self._openness.seen(found, *seen)}
         account = await self._store.account_of(origin.member.id)
         return card.queue(lanes, visible, origin.member, account)
 

@@ -164,7 +164,7 @@ def _read(row: Any, pictures: Collection[Any]) -> Job | None:
 def _job(row: Any, pictures: Collection[PictureRow]) -> Job:
     return Job(
         id=row.id,
-        origin=_origin(dict(row.origin)),
+        origin=replace(_origin(dict(row.origin)), seen_in=tuple(row.seen_in.split())),
         request=GenerationRequest.from_json(row.request),
         prompt=row.prompt,
         style=row.style,
@@ -190,8 +190,7 @@ def _job(row: Any, pictures: Collection[PictureRow]) -> Job:
 
 
 def _origin(values: dict[str, Any]) -> Origin:
-    seen_in = tuple(values.get("seen_in", ()))  # JSON has lists; old rows have none
-    return Origin(**{**values, "member": member_of(values), "seen_in": seen_in})
+    return Origin(**{**values, "member": member_of(values)})
 
 
 def member_of(origin: Mapping[str, Any]) -> Member:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, func, or_, true, update
@@ -31,6 +31,7 @@ Place = tuple[datetime, str]
 
 _ANY = tuple(State)
 _UNFINISHED = (State.QUEUED, State.RUNNING)
+OWED = timedelta(days=7)  # after which an end that could not be shown is not shown any more
 _ENDS = (State.RENDERED, State.FAILED, State.CANCELLED)
 
 
@@ -151,6 +152,14 @@ class Store(Accounts, Clocks, Installations, People, Privacy, Removals, Reviews,
 
         await self._write(work)
 
+    async def close_place(self, tenant: str, channel: str, before: datetime | None = None) -> None:
+        """Let only those who are in a channel see what was asked for there, until `before` or ever."""
+        there = [_jobs.c.tenant == tenant, _jobs.c.channel == channel, _jobs.c.seen_in == ""]
+        there += [_jobs.c.private.is_(False)]
+        there += [_jobs.c.created <= before] if before else []
+        statement = update(_jobs).where(*there).values(seen_in=rows.places([channel]))
+        await self._write(lambda session: session.connection().execute(statement) and None)
+
     async def reach(self, id: str, reply: Mapping[str, Any]) -> Job:
         """Add to the ways in which the job's person is answered. Raises KeyError."""
 
@@ -169,6 +178,19 @@ class Store(Accounts, Clocks, Installations, People, Privacy, Removals, Reviews,
         """
         values: dict[str, Any] = {"delivered": self._clock()} | ({"reason": reason} if reason else {})
         await self._change(id, (state,), **values)
+
+    async def owe(self, surface: str, reasons: Collection[str]) -> list[Job]:
+        """Take back that ends of the last days can never be shown, for one of these reasons; the jobs."""
+        since = self._clock() - OWED
+
+        def work(session: Session) -> list[Job]:
+            given_up = (_jobs.c.surface == surface, _jobs.c.reason.in_(reasons), _jobs.c.delivered > since)
+            ids = list(session.connection().scalars(select(_jobs.c.id).where(*given_up)))
+            for id in ids:
+                _change(session, id, _ENDS, {"delivered": None, "reason": ""})
+            return [rows.job(session, id) for id in ids]
+
+        return await self._write(work)
 
     async def delete(self, id: str, line: AuditLine | None = None) -> Job:
         """Mark the job DELETED, which is then to be shown, forget its words, and write the audit's line.

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import BigInteger, ColumnElement, case, cast, extract, func, select
 from sqlmodel import Session
 
-from bot.models import Known, Member, State, Use, Wait
+from bot.models import HOUSE, Known, Member, State, Use, Wait
 from bot.store import aside
 from bot.store.database import Database
 from bot.store.rows import ValidJson, member_of, table_of
@@ -86,7 +86,7 @@ class Usage(Database):
             seen = {row.user_id: _known(row) for row in session.connection().execute(_seen(since))}
             something = select(_people.c.member).distinct().order_by(_people.c.member)
             for id in session.connection().scalars(something):
-                seen.setdefault(id, Known(member=Member(tenant="", id=id, name=id)))
+                seen.setdefault(id, Known(member=Member(tenant=HOUSE, id=id, name=id)))
             return list(seen.values())
 
         return await self._read(work)

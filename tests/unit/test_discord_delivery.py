@@ -116,6 +116,20 @@ def test_progress_leaves_room_for_ends(old: bool, pause: float, monkeypatch: pyt
     assert through._may_progress(1, old)
 
 
+@pytest.mark.parametrize(("view", "closed"), [(True, False), (False, True)])
+async def test_discord_tells_whether_a_channel_is_hidden_now(view: bool, closed: bool) -> None:
+    """As the gateway told it last, not as it was when something was asked for there."""
+    channel: Any = SimpleNamespace(id=5, permissions_for=lambda role: SimpleNamespace(view_channel=view))
+    channel.guild = SimpleNamespace(get_channel=lambda id: channel, default_role="everyone")
+    client: Any = SimpleNamespace(get_channel=lambda id: channel if id == 5 else None)
+    through = delivery.Delivery(client, SimpleNamespace())  # type: ignore[arg-type]
+    job: Any = SimpleNamespace(origin=SimpleNamespace(channel="5"))
+
+    assert await through.closed(job) is closed
+    job.origin.channel = "6"  # not seen
+    assert await through.closed(job) is None
+
+
 # ---- which way a card goes
 
 

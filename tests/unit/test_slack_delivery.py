@@ -59,7 +59,7 @@ class Slack:
     async def find(self, team: str, enterprise: str = "") -> Workspace | None:
         return self.workspace
 
-    def talk(self, token: str = "", *, patient: bool = False) -> Slack:
+    def talk(self, token: str = "", *, team: str = "", patient: bool = False) -> Slack:
         return self
 
     def _called(self, name: str) -> None:

@@ -89,6 +89,10 @@ class DiscordAdapter:
         """
         return await self._ready().adult(job)
 
+    async def closed(self, job: Job) -> bool | None:
+        """Whether the channel that a job was asked in is hidden from some now; None where nobody tells."""
+        return await self._delivery.closed(job) if self._delivery and self._delivery.ready else None
+
     def _ready(self) -> Delivery:
         if self._delivery is None or not self._delivery.ready:
             raise TryLater("Discord is not connected", after=1.0)

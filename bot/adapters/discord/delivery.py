@@ -22,7 +22,7 @@ from bot import words
 from bot.actions import Action
 from bot.adapters.base import MessageRef
 from bot.adapters.discord.layout import LEAST_LIMIT, Shown, show
-from bot.adapters.discord.origins import by_token_alone, is_adult, vault
+from bot.adapters.discord.origins import by_token_alone, is_adult, seen_in, vault
 from bot.card import Button, Card, withheld
 from bot.errors import DeliveryError, MessageGone, Refusal, StoreError, TryLater, Unreachable
 from bot.models import Job, State
@@ -107,6 +107,11 @@ class Delivery:
         except (discord.DiscordException, aiohttp.ClientError, OSError):
             return False
         return is_adult(channel)
+
+    async def closed(self, job: Job) -> bool | None:
+        """Whether the job's channel is hidden from some of its server now; None where it is not seen."""
+        channel = self._client.get_channel(int(job.origin.channel))
+        return bool(seen_in(channel)) if channel else None
 
     def close(self) -> None:
         for offer in self._offers.values():

@@ -31,6 +31,7 @@ log = structlog.stdlib.get_logger(__name__)
 SHORTEST_DELAY, LONGEST_DELAY = 1.0, 300.0  # seconds between two attempts to connect
 PING_SECONDS = 5.0  # between two looks whether the connection lives
 LOST_SECONDS = 60.0  # without a connection, after which it is built anew
+CALL_SECONDS = 30.0  # that a call of Slack's Web API gets
 STOP_SECONDS = 2.0  # what requests get to end in
 
 _REFUSED = "Slack does not accept {}: copy it again from the app's page and restart. Everything else goes on."
@@ -60,8 +61,9 @@ class SlackAdapter:
 
     async def run(self) -> None:
         """Stay connected until cancelled; return when Slack refuses a token."""
-        connector = aiohttp.TCPConnector(limit=50)
-        async with aiohttp.ClientSession(connector=connector) as session:
+        connector = aiohttp.TCPConnector(limit=0)  # each workspace has a limit of its own
+        timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)  # the library's own does not reach our session
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             try:
                 await self._serve(session)
             except* SettingError as group:
@@ -81,6 +83,10 @@ class SlackAdapter:
     async def adult(self, job: Job) -> bool:
         """Slack knows no age-restricted channels."""
         return False
+
+    async def closed(self, job: Job) -> bool | None:
+        """Whether the channel that a job was asked in is private now; None where Slack does not tell."""
+        return await self._client.closed(job) if self._client else None
 
     def _ready(self) -> Client:
         if self._client is None:
@@ -103,6 +109,7 @@ class SlackAdapter:
         flow = self._flow(kept, workspaces) if kept else None
         client = Client(self._studio, settings, workspaces, session, installations=kept, flow=flow)
         self._client = client
+        client.came_back()
         async with asyncio.TaskGroup() as group:
             if by_socket:
                 group.create_task(self._stay_connected(client))

@@ -12,6 +12,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -24,16 +25,16 @@ from slack_bolt.response import BoltResponse
 
 from bot import telemetry
 from bot.adapters.slack import forms, layout, vocabulary
-from bot.adapters.slack.delivery import Delivery
+from bot.adapters.slack.delivery import OF_THE_TOKEN, Delivery
 from bot.adapters.slack.desk import Asked, Desk
 from bot.adapters.slack.ears import Ears
 from bot.adapters.slack.files import Files
 from bot.adapters.slack.home import DEFAULTS, PAINT, REFRESH, Home
 from bot.adapters.slack.installations import SealedInstallations
 from bot.adapters.slack.people import People
-from bot.adapters.slack.places import Places
+from bot.adapters.slack.places import TO_PRIVATE, Places, channel_of, says_closed
 from bot.adapters.slack.repeats import Repeats, key_of
-from bot.adapters.slack.workspaces import Doorkeeper, Workspace, Workspaces
+from bot.adapters.slack.workspaces import Doorkeeper, Workspace, Workspaces, team_of
 from bot.errors import Refusal, StoreError
 from bot.models import Job, new_id
 from bot.settings import Settings
@@ -55,6 +56,10 @@ _LEFT = "Easel was removed from this workspace."
 _KICKED = "Easel was removed from this channel."
 _CLOSED = "The channel was archived or deleted."
 _REMOVED = "Easel is not installed in this workspace any more. Ask an administrator to install it again."
+
+_REMOVALS = ("app_uninstalled", "tokens_revoked")
+_OF_THE_APP = (*_REMOVALS, "url_verification", "ssl_check")
+"""Kinds of what needs no workspace that Easel is installed in."""
 
 MENU = ("use_as_source", "variations", "upscale", "edit")
 """Callback ids of the entries in a message's menu."""
@@ -79,21 +84,26 @@ class Client:
         self.delivery = Delivery(workspaces, files)
         self._departures = studio.departures
         self._installations = installations
+        self._places = Places(workspaces)
         self._desk = Desk(
             studio,
             settings,
             workspaces=workspaces,
             people=People(workspaces, settings.slack_admins),
-            places=Places(workspaces),
+            places=self._places,
             files=files,
             delivery=self.delivery,
             session=session,
         )
         self._ears = Ears(studio, self._desk, workspaces)
         self._home = Home(studio, self._desk, files, workspaces)
+        self._studio, self._files = studio, files
+        if installations:
+            installations.on_saved = self.came_back
         self._repeats = Repeats()
         self._tasks: set[asyncio.Task[None]] = set()
-        door: Any = Doorkeeper(workspaces.find)
+        self._workspaces = workspaces
+        door: Any = Doorkeeper()  # type: ignore[no-untyped-call]  # the library's
         self.app = AsyncApp(
             name="easel",
             logger=logging.getLogger("slack_bolt"),  # else its loggers heed the root's level, not their own
@@ -128,17 +138,49 @@ class Client:
 
     async def close(self) -> None:
         """Let what was taken be answered, for a moment."""
+        if self._installations:
+            self._installations.on_saved = None
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=LAST_WORDS)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._files.close()
+
+    def came_back(self) -> None:
+        """Easel is installed (again) somewhere: what could not be shown there is shown now."""
+        self.delivery.removed_from.clear()
+        self._go(self._studio.owe("slack", OF_THE_TOKEN))
 
     # ---- before anything is done
 
-    async def _arrived(self, context: AsyncBoltContext, next: Callable[[], Awaitable[None]]) -> None:
+    async def _arrived(
+        self, body: dict[str, Any], context: AsyncBoltContext, next: Callable[[], Awaitable[None]]
+    ) -> BoltResponse | None:
+        """Find the workspace; an event whose workspace cannot be told is left, and people are told so."""
         context["arrived"] = time.monotonic()
+        context["team_id"] = team_of(body)  # Bolt's own is none where an organisation installed the app
+        if _kind(body) not in _OF_THE_APP:
+            context["workspace"] = await self._workspace(context)
+            if context["workspace"] is None:
+                log.warning(
+                    "refused: no workspace is named, or Easel is not installed there",
+                    kind=_kind(body),
+                    team=context["team_id"],
+                    enterprise=context.enterprise_id,
+                )
+                if "event" in body:
+                    return BoltResponse(status=200, body="")
+            elif context["workspace"].team in self.delivery.removed_from:
+                self.came_back()
         await next()
+        return None
+
+    async def _workspace(self, context: AsyncBoltContext) -> Workspace | None:
+        """Raises StoreError."""
+        team, enterprise = context["team_id"], context.enterprise_id or ""
+        team = team or await self._workspaces.home_of(context.user_id or "", enterprise)
+        return await self._workspaces.find(team, enterprise)
 
     async def _once(
         self, body: dict[str, Any], context: AsyncBoltContext, next: Callable[[], Awaitable[None]]
@@ -148,9 +190,9 @@ class Client:
         key = key_of(body)
         if not self._repeats.first(key):
             return BoltResponse(status=200, body="")
-        if (body.get("event") or {}).get("type") in ("app_uninstalled", "tokens_revoked"):
+        if _kind(body) in _REMOVALS:
             try:
-                await self._uninstalled(body["event"], context)  # before it is acknowledged
+                await self._uninstalled(body, context)  # before it is acknowledged
             except StoreError:
                 self._repeats.forget(key)
                 raise
@@ -258,7 +300,11 @@ class Client:
     async def _event(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
         await self._taken(ack, context)
         event: Body = body["event"]
+        if (channel := channel_of(event)) and says_closed(event):
+            self._places.close(context["workspace"], channel)
         match event["type"]:
+            case _ if TO_PRIVATE in (event["type"], event.get("subtype")):
+                self._go(self._made_private(context["workspace"], channel, float(event.get("event_ts") or 0)))
             case "app_mention":
                 self._go(self._ears.mention(context["workspace"], event))
             case "message" if event.get("subtype") == "message_deleted":
@@ -305,16 +351,31 @@ class Client:
         elif enterprise:
             await self._departures.left("slack", _LEFT, which=lambda job: _is_of(job, enterprise))
 
-    async def _uninstalled(self, event: Body, context: AsyncBoltContext) -> None:
+    async def _made_private(self, workspace: Workspace, channel: str, at: float) -> None:
+        """A channel was made private. An old event closes nothing that came after it."""
+        before = datetime.fromtimestamp(at, UTC)
+        await self._studio.close_place(f"slack:{workspace.team}", channel, before)
+
+    async def closed(self, job: Job) -> bool | None:
+        """Whether a job's channel is closed at this moment; None where Slack does not tell."""
+        reply = job.origin.reply
+        workspace = await self._workspaces.find(reply.get("team", ""), reply.get("enterprise", ""))
+        return await self._places.is_closed_now(workspace, job.origin.channel) if workspace else None
+
+    async def _uninstalled(self, body: Body, context: AsyncBoltContext) -> None:
         """What still waits or runs for that workspace is cancelled, and its record says why."""
+        event, at = body["event"], float(body.get("event_time") or time.time())
         if event["type"] == "tokens_revoked" and not (event.get("tokens") or {}).get("bot"):
             return
-        log.warning("Easel was removed from a workspace", team=context.team_id)
-        if self._installations:
-            await self._installations.async_delete_all(
-                enterprise_id=context.enterprise_id, team_id=context.team_id
-            )
-        self._go(self._left(context.team_id or "", context.enterprise_id or ""))
+        team = "" if context.get("is_enterprise_install") else context["team_id"]
+        about = {"team": team, "enterprise": context.enterprise_id}
+        if self._installations and not await self._installations.removed(
+            team, context.enterprise_id or "", at
+        ):
+            log.info("a removal from before the present installation is left", **about)
+            return
+        log.warning("Easel was removed from a workspace", **about)
+        self._go(self._left(team, context.enterprise_id or ""))
 
 
 def _is_echo(event: Body, workspace: Workspace | None) -> bool:
@@ -340,6 +401,14 @@ async def _logged(work: Coroutine[Any, Any, None]) -> None:
 # ---- who, where
 
 
+def _kind(body: Body) -> str:
+    """What a payload is: an event's own type, else the payload's."""
+    event = body.get("event")
+    if "ssl_check" in body:
+        return "ssl_check"
+    return str((event if isinstance(event, dict) else body).get("type") or "slash_command")
+
+
 def _of_command(body: Body, workspace: Workspace) -> Asked:
     return Asked(
         workspace=workspace,
@@ -347,6 +416,7 @@ def _of_command(body: Body, workspace: Workspace) -> Asked:
         name=body.get("user_name") or "",
         channel=body.get("channel_id") or "",
         event=f"command:{_name(body)}",
+        closed=says_closed(body),
         response_url=body.get("response_url") or "",
         trigger=body.get("trigger_id") or "",
     )
@@ -369,6 +439,7 @@ def _of_action(body: Body, workspace: Workspace) -> Asked:
         response_url=body.get("response_url") or "",
         trigger=body.get("trigger_id") or "",
         hidden=ephemeral or not channel,
+        closed=says_closed(body),
         message=pressed,
     )
 

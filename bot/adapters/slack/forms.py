@@ -106,6 +106,11 @@ def share(job: str, channel: str) -> Block:
     }
 
 
+def waiting() -> Block:
+    """The view that holds a form's place until it is made."""
+    return notice("Easel", [{"type": "section", "text": _plain("One moment…", MAX_TITLE)}])
+
+
 def notice(title: str, blocks: list[Block]) -> Block:
     """A view that only says something."""
     return {

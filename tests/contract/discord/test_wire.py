@@ -15,7 +15,8 @@ from bot.card import Card
 from bot.models import Job, State
 from tests.contract.discord.conftest import png
 from tests.contract.discord.line import DONE, Connects, Line, requests
-from tests.contract.discord.wire import ADA, CHANNEL, DM, EPHEMERAL, SPEC, Fault, Message, member, place
+from tests.contract.discord.wire import ADA, CHANNEL, DM, EPHEMERAL, Fault, Message, member, place
+from tests.specs import DISCORD as SPEC
 
 # ---- the way of a request
 
