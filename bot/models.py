@@ -29,6 +29,29 @@ class Member:
     guest: bool = False  # of the place: sees what was asked where they are, and their own
 
 
+GUEST = "web:@guest-"  # begins the id of a member who came in by the web studio's password alone
+GUESTS = "web:@guests"  # the account of all of them
+
+
+def own_account(member: str) -> str:
+    """Return the account that a member uses while they are linked to nobody.
+
+    Whoever knows the web studio's password can be a new guest as often as they like, so guests share one.
+    """
+    return GUESTS if member.startswith(GUEST) else member
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """A browser that is logged in to the web studio."""
+
+    id: str  # the digest of its cookie
+    member: Member
+    browser: str  # "Firefox on Linux"
+    made: datetime
+    used: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """Who asked, where, and how to answer there."""

@@ -12,7 +12,7 @@ from sqlalchemy import or_, select, update
 from sqlmodel import Session
 
 from bot.models import HOUSE, AuditLine, Job, Member, Person, Policy, Preferences, Standing, State
-from bot.store import identities, ledger
+from bot.store import identities, ledger, logins
 from bot.store.database import Database
 from bot.store.rows import insert_once, person, table_of, with_pictures, write_down
 from bot.store.tables import AuditRow, JobRow, PersonRow, PolicyRow, PreferencesRow
@@ -41,7 +41,7 @@ class People(Database):
         def work(session: Session) -> Standing:
             policies = _policies_of(session, HOUSE, member.tenant)
             account = identities.account_of(session, member.id)
-            sharing = {member.id, *identities.members_of(session, account)}
+            sharing = {member.id, account, *identities.members_of(session, account)}
             own = session.get(PreferencesRow, member.id)
             return Standing(
                 at=now,
@@ -98,6 +98,8 @@ class People(Database):
             after = replace(change(before), tenant=tenant, member=member)
             if after != before:
                 session.connection().execute(update(_people).where(*this).values(**asdict(after)))
+                if after.blocked:
+                    logins.end_of_blocked(session, member, tenant)
                 write_down(session, note(before, after))
             return after
 

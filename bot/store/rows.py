@@ -11,7 +11,17 @@ from sqlalchemy import BindParameter, Executable, Table, bindparam, func, inspec
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, SQLModel, col, select
 
-from bot.models import Allowance, AuditLine, Job, Member, Origin, Person, State, StoredPicture
+from bot.models import (
+    Allowance,
+    AuditLine,
+    Job,
+    Member,
+    Origin,
+    Person,
+    State,
+    StoredPicture,
+    own_account,
+)
 from bot.store.tables import AuditRow, IdentityRow, JobRow, PictureRow
 from engine.types import GenerationRequest
 
@@ -43,7 +53,8 @@ def write_down(session: Session, line: AuditLine | None) -> None:
 
 def insert_job(session: Session, job: Job) -> str | None:
     """Write the row of a new job; its account, or None when its event was seen before."""
-    values = {**values_of(job), "who": job.origin.member.id}
+    who = job.origin.member.id
+    values = {**values_of(job), "who": who, "own": own_account(who)}
     del values["account"]
     statement = _insert_job(session.get_bind().dialect.name)
     account: str | None = session.connection().execute(statement, values).scalar()
@@ -56,7 +67,7 @@ def _insert_job(dialect: str) -> Executable:
     who: BindParameter[str] = bindparam("who")
     account = select(identities.c.account).where(identities.c.member == who).scalar_subquery()
     insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    statement = insert(jobs).values(account=func.coalesce(account, who))
+    statement = insert(jobs).values(account=func.coalesce(account, bindparam("own")))
     return statement.on_conflict_do_nothing(index_elements=("surface", "event")).returning(jobs.c.account)
 
 

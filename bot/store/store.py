@@ -16,6 +16,7 @@ from bot.models import Allowance, AuditLine, Budget, Job, Origin, Preferences, S
 from bot.store import identities, ledger, rows
 from bot.store.accounts import Accounts
 from bot.store.installations import Installations
+from bot.store.logins import Logins
 from bot.store.people import People
 from bot.store.privacy import Privacy, blank
 from bot.store.reviews import Reviews
@@ -36,7 +37,7 @@ class TooManyWaiting(EaselError):
         self.waiting = waiting
 
 
-class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
+class Store(Accounts, Installations, Logins, People, Privacy, Reviews, Usage):
     """Jobs, pictures, preferences; its bases count what they cost."""
 
     # ---- admission

@@ -297,3 +297,34 @@ class ErasureRow(SQLModel, table=True):
     member: str = Field(primary_key=True)
     at: datetime = Field(sa_type=UtcDateTime)
     erased: bool  # only the quota they used still knows them
+
+
+# ---- the web studio
+
+
+class WebSessionRow(SQLModel, table=True):
+    """A browser that is logged in."""
+
+    __tablename__ = "web_sessions"
+    __table_args__ = (Index("web_sessions_by_member", "member"),)
+
+    digest: str = Field(primary_key=True)  # of the cookie, which is not kept
+    member: str
+    tenant: str
+    person: dict[str, Any] = Field(sa_type=JSON)  # the whole member
+    browser: str
+    made: datetime = Field(sa_type=UtcDateTime)
+    used: datetime = Field(sa_type=UtcDateTime)
+    expires: datetime = Field(sa_type=UtcDateTime)
+
+
+class WebLinkRow(SQLModel, table=True):
+    """A link that logs one browser in; using it takes the row away."""
+
+    __tablename__ = "web_links"
+
+    digest: str = Field(primary_key=True)  # SHA-256: the link itself is not kept
+    member: str
+    tenant: str
+    person: dict[str, Any] = Field(sa_type=JSON)
+    expires: datetime = Field(sa_type=UtcDateTime)

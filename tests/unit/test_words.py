@@ -24,6 +24,7 @@ SPEAKING = (
     "bot/admission.py",
     "bot/card.py",
     "bot/commands.py",
+    "bot/logins.py",
     "bot/models.py",
     "bot/moderation/pictures.py",
     "bot/moderation/text.py",

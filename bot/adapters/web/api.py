@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -20,11 +21,16 @@ from bot.adapters.web.views import picture_url
 from bot.card import Card, Form
 from bot.errors import Refusal
 from bot.models import Member, Origin
+from bot.studio import Receipt
 
 HEARTBEAT = 15.0  # seconds
+LOOK_AGAIN = 5.0  # seconds after which an open page must still be logged in
 LINE_INTERVAL = 0.5  # seconds between two pictures of the line for one page
 MAX_FIELD = 64_000  # bytes of a text field
 FIELDS = ("text", "event", "parent", "source")
+NOT_PRIVATE = (
+    "Everyone at this machine sees everything: this is hidden from other names, not from other people."
+)
 EVENT = re.compile(r"[\w-]{8,64}")
 
 
@@ -64,13 +70,13 @@ class Api:
         origin = self._origin(request, upload.fields.get("event", ""))
         parent = upload.fields.get("parent", "")
         answer = await self._studio.handle(command, options, origin, parent=parent)
-        return self._answer(answer, origin.member)
+        return self._answer(answer, origin, request)
 
     async def press(self, request: web.Request) -> web.Response:
         with telemetry.ACKNOWLEDGED.labels("web").time():
             values = await texts(request)
             origin = self._origin(request, values.get("event", ""))
-            return self._answer(await self._studio.press(values.get("button", ""), origin), origin.member)
+            return self._answer(await self._studio.press(values.get("button", ""), origin), origin, request)
 
     async def compose(self, request: web.Request) -> web.Response:
         """What the composer's text says, after changing one option of it if asked to."""
@@ -87,24 +93,33 @@ class Api:
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events for one page until it goes or the studio stops."""
-        hub = self._site.hub
+        hub, me, login = self._site.hub, self._site.member(request), self._site.access.login(request)
+        if hub.is_full(me):
+            raise web.HTTPTooManyRequests(text="You have too many pages open. Close one of them.")
         since = request.headers.get("Last-Event-ID") or request.query.get("since", "")
         response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         response.content_type = "text/event-stream"
-        await response.prepare(request)
-        page = hub.open(self._site.member(request), since)
+        page = hub.open(me, since, login.id if login else "")
         try:
-            await self._follow(page, response)
+            await response.prepare(request)
+            await self._follow(page, request, response)
         except ConnectionResetError:
             pass  # the page was closed
         finally:
             hub.leave(page)
         return response
 
-    async def _follow(self, page: Page, response: web.StreamResponse) -> None:
+    async def _follow(self, page: Page, request: web.Request, response: web.StreamResponse) -> None:
         await response.write(b"retry: 1000\n\n")
+        looked = time.monotonic()
         while not page.closed:
             news = await page.news(HEARTBEAT)
+            if page.closed:
+                return
+            if time.monotonic() - looked > LOOK_AGAIN:
+                if not await self._site.access.still(request):
+                    return
+                looked = time.monotonic()
             await response.write(await self._frames(page, news))
             if news.line:
                 await asyncio.sleep(LINE_INTERVAL)
@@ -121,14 +136,17 @@ class Api:
         html = self._site.views.message(change.job, change.card)
         return _frame("card", {"job": change.job.id, "html": html}, self._site.hub.mark(change.number))
 
-    def _answer(self, answer: object, member: Member) -> web.Response:
+    def _answer(self, answer: object, origin: Origin, request: web.Request) -> web.Response:
         match answer:
+            case Receipt(job=job) if job.origin.private and self._site.access.takes_names(request):
+                told = self._studio.said(Card(kind="text", body=(NOT_PRIVATE,), private=True), origin)
+                return web.json_response({"card": self._site.views.whisper(told)})
             case Card(kind="cancelled" | "deleted"):
                 return web.json_response({})  # the job's own message says so
             case Card(kind="done" | "upscaled"):
                 return web.json_response({"open": f"/jobs/{answer.job}"})
             case Card():
-                links = self._site.downloads.keep(answer.files, member)
+                links = self._site.downloads.keep(answer.files, origin.member)
                 return web.json_response({"card": self._site.views.whisper(answer, links)})
             case Form():
                 text = composer.form_text(answer)

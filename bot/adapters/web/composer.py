@@ -35,8 +35,8 @@ class Chip:
     more: bool = False  # shown on demand
 
 
-def chips(tier: Tier) -> tuple[Chip, ...]:
-    """What somebody of that tier may choose."""
+def chips(tier: Tier, alone: str = "only you") -> tuple[Chip, ...]:
+    """What somebody of that tier may choose; `alone` says who sees what is private."""
     known, max_count = presets.load(), tier.max_count
     styles = tuple((style.name, style.label) for style in known.styles.values())
     shapes = [(ratio, f"{name.capitalize()} {ratio}") for name, ratio in known.aspects.items()]
@@ -51,7 +51,7 @@ def chips(tier: Tier) -> tuple[Chip, ...]:
         Chip(option="seed", label="Seed", empty="random", digits=True, more=True),
         Chip(option="steps", label="Steps", empty="auto", digits=True, more=True),
         Chip(option="guidance", label="Guidance", empty="auto", more=True),
-        Chip(option="private", label="Seen by", empty="everyone", choices=(("yes", "only you"),), more=True),
+        Chip(option="private", label="Seen by", empty="everyone", choices=(("yes", alone),), more=True),
     )
     if tier.priorities != ("fast", "relax"):  # there is nothing to choose
         return found

@@ -43,6 +43,10 @@ def _origins(site: Site) -> Middleware:
             raise web.HTTPMisdirectedRequest(
                 text="This studio answers to this machine only: open it at 127.0.0.1 or localhost."
             )
+        if site.access.is_forwarded(request):
+            raise web.HTTPMisdirectedRequest(
+                text="This studio answers to this machine only. To have it behind a proxy, set WEB_URL."
+            )
         guarded = request.method not in ("GET", "HEAD") or request.path.startswith("/api/")
         if guarded and site.access.is_foreign(request):
             raise web.HTTPForbidden(text="This came from another site, so it was not done.")
@@ -55,6 +59,8 @@ def _logins(site: Site) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         path, office = request.path, _is_office(request)
+        if not path.startswith("/static/"):
+            await site.access.look_up(request)
         inside = site.access.is_admin(request) if office else site.access.is_member(request)
         if inside or path.startswith(OPEN):
             return await handler(request)
