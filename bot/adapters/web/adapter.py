@@ -10,6 +10,7 @@ import socket
 import structlog
 from aiohttp import web
 
+from bot.adapters import connections
 from bot.adapters.base import MessageRef
 from bot.adapters.web import assets
 from bot.adapters.web.access import Access, load_key, load_password
@@ -31,7 +32,7 @@ from bot.studio import Studio
 
 log = structlog.stdlib.get_logger(__name__)
 
-FORM_BYTES = 1_000_000  # what a form may carry beside a source picture
+FORM_BYTES = 256_000  # what a request may carry
 STOP_SECONDS = 2.0  # what requests get to end in when the studio stops
 
 
@@ -90,13 +91,17 @@ class WebAdapter:
         if self._socket is None:
             self.bind()
         assert self._socket is not None
-        runner = web.AppRunner(self.app(), access_log=None, shutdown_timeout=STOP_SECONDS)
+        assert self._access is not None
+        runner = connections.runner(self.app(), stop_seconds=STOP_SECONDS)
         await runner.setup()
+        server: asyncio.Server | None = None
         try:
-            await web.SockSite(runner, self._socket).start()
+            server = await connections.serve(runner, self._socket, self._access.trusts)
             log.info("the web studio is open", url=self.url)
             await asyncio.Event().wait()
         finally:
+            if server:
+                server.close()
             self._hub.close()
             await runner.cleanup()
             self._socket = None
@@ -128,7 +133,7 @@ class WebAdapter:
         )
         app = web.Application(
             middlewares=middlewares(site),
-            client_max_size=self._settings.max_source_bytes + FORM_BYTES,
+            client_max_size=FORM_BYTES,  # a picture is taken apart from that
         )
         app.on_response_prepare.append(add_headers)
         for part in (Door(site), Pages(site), Api(site), Office(site)):

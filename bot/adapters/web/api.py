@@ -7,16 +7,16 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-from aiohttp import BodyPartReader, web
+from aiohttp import web
 
 from bot import telemetry
 from bot.adapters.web import composer
 from bot.adapters.web.hub import Change, News, Page
 from bot.adapters.web.pages import THUMBNAIL
-from bot.adapters.web.reading import number, reading, texts
+from bot.adapters.web.reading import number, texts
 from bot.adapters.web.site import Site
+from bot.adapters.web.uploads import Uploads
 from bot.adapters.web.views import picture_url
 from bot.card import Card, Form
 from bot.errors import Refusal
@@ -26,20 +26,10 @@ from bot.studio import Receipt
 HEARTBEAT = 15.0  # seconds
 LOOK_AGAIN = 5.0  # seconds after which an open page must still be logged in
 LINE_INTERVAL = 0.5  # seconds between two pictures of the line for one page
-MAX_FIELD = 64_000  # bytes of a text field
-FIELDS = ("text", "event", "parent", "source")
 NOT_PRIVATE = (
     "Everyone at this machine sees everything: this is hidden from other names, not from other people."
 )
 EVENT = re.compile(r"[\w-]{8,64}")
-
-
-@dataclass(slots=True)
-class Upload:
-    """A form with at most one picture."""
-
-    fields: dict[str, str] = field(default_factory=dict)
-    picture: bytes = b""
 
 
 class Api:
@@ -48,6 +38,7 @@ class Api:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._studio = site.studio
+        self._uploads = Uploads(site.settings.data_dir, site.settings.max_source_bytes)
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -63,13 +54,13 @@ class Api:
             return await self._send(request)
 
     async def _send(self, request: web.Request) -> web.Response:
-        upload = await self._upload(request)
-        command, options = composer.typed(upload.fields.get("text", ""))
-        if upload.picture:
-            options["source"] = upload.picture
-        origin = self._origin(request, upload.fields.get("event", ""))
-        parent = upload.fields.get("parent", "")
-        answer = await self._studio.handle(command, options, origin, parent=parent)
+        async with self._uploads.form(request) as (fields, picture):
+            command, options = composer.typed(fields.get("text", ""))
+            if picture:
+                options["source"] = picture
+            origin = self._origin(request, fields.get("event", ""))
+            parent = fields.get("parent", "")
+            answer = await self._studio.handle(command, options, origin, parent=parent)
         return self._answer(answer, origin, request)
 
     async def press(self, request: web.Request) -> web.Response:
@@ -174,41 +165,6 @@ class Api:
         stored = [picture.blob for picture in job.pictures if picture.index == index]
         blob = job.request.source if which == "source" else next(iter(stored), None)
         return picture_url(id, blob, THUMBNAIL) if blob else ""
-
-    async def _upload(self, request: web.Request) -> Upload:
-        upload = Upload()
-        with reading():
-            if not request.content_type.startswith("multipart/"):
-                raise ValueError("not a multipart form")
-            async for part in await request.multipart():
-                if isinstance(part, BodyPartReader) and part.name in FIELDS:
-                    await self._take(part, part.name, upload)
-        return upload
-
-    async def _take(self, part: BodyPartReader, name: str, upload: Upload) -> None:
-        limit = self._site.settings.max_source_bytes if name == "source" else MAX_FIELD
-        body = await _read(part, limit)
-        if body is None:
-            megabytes = self._site.settings.max_source_mb
-            raise Refusal(
-                f"The picture is larger than {megabytes} MB. Choose a smaller one."
-                if name == "source"
-                else "The prompt is too long. Shorten it."
-            )
-        if name == "source":
-            upload.picture = body
-        else:
-            upload.fields[name] = body.decode("utf-8", "replace")
-
-
-async def _read(part: BodyPartReader, limit: int) -> bytes | None:
-    """The part's body, or None when it is longer than `limit` bytes."""
-    body = bytearray()
-    while chunk := await part.read_chunk(65536):
-        body += chunk
-        if len(body) > limit:
-            return None
-    return bytes(body)
 
 
 def _frame(event: str, data: Mapping[str, str], id: str = "") -> bytes:

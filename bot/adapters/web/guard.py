@@ -84,6 +84,9 @@ def _errors(site: Site) -> Middleware:
         except Refusal as refusal:
             said = site.studio.said(refusal, site.origin(request, site.member(request), ""))
             return _answer(site, request, 422, said.notice, said)
+        except ConnectionError as error:
+            log.info("a request broke off", path=request.path, cause=type(error).__name__)
+            raise web.HTTPBadRequest(text="That did not arrive whole. Try again.") from error
         except web.HTTPException as error:
             if error.status < 400:
                 raise
@@ -92,7 +95,8 @@ def _errors(site: Site) -> Middleware:
                 405: "This cannot be done here.",
                 413: "That is too much to send.",
             }
-            return _answer(site, request, error.status, known.get(error.status, error.text or error.reason))
+            notice = known.get(error.status, error.text or error.reason)
+            return _answer(site, request, error.status, notice, retry=error.headers.get("Retry-After", ""))
         except EaselError as error:
             log.warning("a request could not be served", path=request.path, cause=str(error))
             return _answer(site, request, 503, "The studio cannot do that just now. Try again in a minute.")
@@ -104,7 +108,22 @@ def _errors(site: Site) -> Middleware:
 
 
 def _answer(
-    site: Site, request: web.Request, status: int, notice: str, refusal: Refusal | None = None
+    site: Site,
+    request: web.Request,
+    status: int,
+    notice: str,
+    refusal: Refusal | None = None,
+    *,
+    retry: str = "",
+) -> web.Response:
+    answer = _drawn(site, request, status, notice, refusal)
+    if retry:
+        answer.headers["Retry-After"] = retry
+    return answer
+
+
+def _drawn(
+    site: Site, request: web.Request, status: int, notice: str, refusal: Refusal | None
 ) -> web.Response:
     if request.path.startswith("/api/"):
         offers = [{"label": offer.label, "text": offer.text} for offer in (refusal.offers if refusal else ())]
