@@ -13,7 +13,7 @@ import pytest
 from yarl import URL
 
 from bot.card import Card
-from bot.errors import Refusal
+from bot.errors import Refusal, StoreError
 from bot.logins import member_named
 from bot.models import HOUSE, Job, Member, Origin, State
 from bot.store import Store
@@ -160,6 +160,20 @@ async def test_neither_a_link_nor_a_cookie_is_kept(house: WebHouse, tmp_path: Pa
     assert secret.encode() not in kept and cookie_of(person).encode() not in kept
 
 
+async def test_a_link_is_not_logged(
+    house: WebHouse, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = URL(await link_for(house)).path
+
+    async def broken(*_: object) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(house.store, "use_link", broken)
+    assert (await house.person().post(path)).status == 503
+    out, err = capfd.readouterr()
+    assert "the disk is full" in out + err and URL(path).name not in out + err
+
+
 async def test_the_person_has_the_history_quota_and_private_pictures_that_they_have_in_chat(
     house: WebHouse,
 ) -> None:
@@ -280,6 +294,17 @@ async def test_an_administrator_is_nobody_else_where_people_log_in(house: WebHou
 
     assert (await admin.get("/")).status == 200
     assert (await admin.get(f"/jobs/{job.id}")).status == 404
+
+
+async def test_a_guest_who_administrates_is_the_administrator_in_the_audit(tmp_path: Path) -> None:
+    async with web_house(tmp_path, password="secret") as house:
+        guest = house.person()
+        await guest.post("/login", data={"password": "secret"})
+        assert await guest.enter("boss", "Boss") == 303
+        await guest.do("admin pause")
+
+        (line,) = await house.store.audit(HOUSE)
+        assert (line.by, line.name) == ("web:@administrator", "Boss")
 
 
 async def test_guests_have_one_quota_and_their_own_pictures(tmp_path: Path) -> None:

@@ -236,7 +236,11 @@ class Access:
 
     def operator(self, request: web.Request, place: str = HOUSE) -> Member:
         """The person as an administrator of a place; of the house, and so of all, unless one is named."""
-        return replace(self.member(request), tenant=place)
+        member = self.member(request)
+        login = _kept_in(request).get(ADMIN_COOKIE)
+        if login and member.id.startswith(GUEST):  # whom the audit could not tell from other guests
+            member = login.member
+        return replace(member, tenant=place)
 
     # ---- passwords
 

@@ -8,6 +8,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from bot.adapters.web.site import Site, wants_part
 from bot.errors import EaselError, Refusal
+from bot.logins import LINK
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -72,6 +73,11 @@ def _logins(site: Site) -> Middleware:
     return middleware
 
 
+def _path(request: web.Request) -> str:
+    """The path as it may be logged: a login link's holds a secret."""
+    return LINK if request.path.startswith(LINK) else request.path
+
+
 def _is_office(request: web.Request) -> bool:
     return request.path == "/admin" or request.path.startswith("/admin/")
 
@@ -85,7 +91,7 @@ def _errors(site: Site) -> Middleware:
             said = site.studio.said(refusal, site.origin(request, site.member(request), ""))
             return _answer(site, request, 422, said.notice, said)
         except ConnectionError as error:
-            log.info("a request broke off", path=request.path, cause=type(error).__name__)
+            log.info("a request broke off", path=_path(request), cause=type(error).__name__)
             raise web.HTTPBadRequest(text="That did not arrive whole. Try again.") from error
         except web.HTTPException as error:
             if error.status < 400:
@@ -98,10 +104,10 @@ def _errors(site: Site) -> Middleware:
             notice = known.get(error.status, error.text or error.reason)
             return _answer(site, request, error.status, notice, retry=error.headers.get("Retry-After", ""))
         except EaselError as error:
-            log.warning("a request could not be served", path=request.path, cause=str(error))
+            log.warning("a request could not be served", path=_path(request), cause=str(error))
             return _answer(site, request, 503, "The studio cannot do that just now. Try again in a minute.")
         except Exception:
-            log.exception("a request failed", path=request.path)
+            log.exception("a request failed", path=_path(request))
             return _answer(site, request, 500, "The studio could not do that. Its log names the cause.")
 
     return middleware
