@@ -19,7 +19,7 @@ from bot.adapters.web.site import Site
 from bot.adapters.web.uploads import Uploads
 from bot.adapters.web.views import picture_url
 from bot.card import Card, Form
-from bot.errors import Refusal
+from bot.errors import Refusal, StoreError
 from bot.models import Member, Origin
 from bot.studio import Receipt
 
@@ -94,8 +94,8 @@ class Api:
         try:
             await response.prepare(request)
             await self._follow(page, request, response)
-        except ConnectionResetError:
-            pass  # the page was closed
+        except (ConnectionResetError, StoreError):
+            pass  # the page was closed, or asks again whether it is logged in
         finally:
             hub.leave(page)
         return response
