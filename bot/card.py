@@ -67,6 +67,7 @@ class Card:
     kind: Kind
     title: str = ""
     facts: tuple[str, ...] = ()
+    link: str = ""  # an address of Easel's own, to be opened
     body: tuple[str, ...] = ()
     bar: Bar | None = None
     pictures: tuple[CardPicture, ...] = ()  # the grid first, then the single ones
@@ -603,17 +604,24 @@ def _day(moment: datetime) -> str:
 def studio_link(url: str, *, here_only: bool) -> Card:
     """A link into the web studio, for the person who asked alone."""
     lines = [
-        url,
         "This link logs one browser in as you, once, within ten minutes. Keep it to yourself.",
         "/settings shows where you are logged in.",
     ]
-    return Card(kind="text", title="The web studio", body=(*lines, *_reach(here_only)), private=True)
+    return Card(
+        kind="text", title="The web studio", link=url, body=(*lines, *_reach(here_only)), private=True
+    )
 
 
 def invitation(name: str, url: str, *, here_only: bool) -> Card:
     """A link into the web studio, to hand to somebody."""
-    lines = (url, f"This link logs one browser in as {name}, once, within seven days. Give it to them alone.")
-    return Card(kind="text", title=f"Invitation for {name}", body=(*lines, *_reach(here_only)), private=True)
+    lines = (f"This link logs one browser in as {name}, once, within seven days. Give it to them alone.",)
+    return Card(
+        kind="text",
+        title=f"Invitation for {name}",
+        link=url,
+        body=(*lines, *_reach(here_only)),
+        private=True,
+    )
 
 
 def _reach(here_only: bool) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ async def link_for(house: WebHouse) -> str:
     origin = Origin(surface="discord", member=ADA, channel="general", event="link")
     answer = await house.studio.handle("studio", {}, origin)
     assert isinstance(answer, Card)
-    return house.url + answer.body[0].removeprefix("https://studio.example.org")
+    return house.url + answer.link.removeprefix("https://studio.example.org")
 
 
 async def fits(page: Page) -> bool:

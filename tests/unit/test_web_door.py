@@ -39,7 +39,7 @@ def asks(member: Member, event: str = "event-1", surface: str = "discord") -> Or
 async def link_for(house: WebHouse, member: Member = ADA) -> str:
     answer = await house.studio.handle("studio", {}, asks(member))
     assert isinstance(answer, Card) and answer.private
-    return answer.body[0]
+    return answer.link
 
 
 async def logged_in(house: WebHouse, member: Member = ADA) -> Person:
@@ -215,10 +215,10 @@ async def test_on_loopback_a_link_says_that_it_opens_there_alone(tmp_path: Path)
     async with web_house(tmp_path) as house:
         answer = await house.studio.handle("studio", {}, asks(ADA))
         assert isinstance(answer, Card)
-        assert answer.body[0].startswith(house.url)
+        assert answer.link.startswith(house.url)
         assert "on the machine that Easel runs on, and nowhere else" in answer.body[-1]
         person = house.person("Ana")
-        assert (await person.open_link(answer.body[0])).status == 303
+        assert (await person.open_link(answer.link)).status == 303
         assert 'data-me="discord:7"' in await person.page()
         assert (await person.post("/name", data={"name": "Ben"})).status == 403
 

@@ -214,7 +214,7 @@ class Office:
         except Refusal as refusal:
             return Notice("problem", "", (refusal.notice,))
         assert isinstance(answer, Card)
-        return Notice("done", answer.title, (*answer.facts, *answer.body))
+        return Notice("done", answer.title, (*answer.facts, *filter(None, [answer.link]), *answer.body))
 
     # ---- the door
 
