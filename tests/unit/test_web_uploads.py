@@ -80,7 +80,7 @@ async def test_forty_large_uploads_at_once_take_little_memory_and_hold_nobody_up
     (measured,) = [json.loads(line) for line in said if line.startswith("{")]  # the others are its log
 
     assert [answer.status for answer in answers] == [200] * MANY
-    assert measured["grown"] < 300e6, measured  # bytes; 1.1 GB when all were in memory
+    assert measured["grown"] < 400e6, measured  # bytes; 1.1 GB when all were in memory
     assert measured["lag"] < 1.5, measured  # seconds, on a machine that does much else; 4.6 before
 
 
