@@ -147,6 +147,10 @@ class Admin:
         """What to write down when a moderator does to somebody else's job what its owner may do too."""
         return Asked(name, {}, origin, operator=False).line(job.id, job.state.value, after)
 
+    async def note(self, name: str, target: str, origin: Origin) -> None:
+        """Write down what an administrator did elsewhere."""
+        await self._store.note(Asked(name, {}, origin, operator=True).line(target))
+
     async def load(self) -> None:
         """Take over which places are paused, and in which language they are answered."""
         found = await self._store.policies()

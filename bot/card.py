@@ -15,7 +15,7 @@ from bot import actions, commands, presets
 from bot.actions import Action
 from bot.commands import Command, Option, clip
 from bot.errors import Refusal
-from bot.models import Balance, Job, Member, Preferences, Review, Tier, Use
+from bot.models import Balance, Job, Login, Member, Preferences, Review, Tier, Use
 from bot.presets import Style
 from engine.types import GenerationRequest, Lane, Place, Progress, TaskKind
 
@@ -67,6 +67,7 @@ class Card:
     kind: Kind
     title: str = ""
     facts: tuple[str, ...] = ()
+    link: str = ""  # an address of Easel's own, to be opened
     body: tuple[str, ...] = ()
     bar: Bar | None = None
     pictures: tuple[CardPicture, ...] = ()  # the grid first, then the single ones
@@ -624,13 +625,52 @@ def styles(known: Iterable[Style]) -> Card:
     return Card(kind="text", title="Styles", body=(*lines, use), private=True)
 
 
-def settings(preferences: Preferences) -> Card:
-    """A person's defaults."""
-    lines = (
+def settings(preferences: Preferences, logins: Sequence[Login] = ()) -> Card:
+    """A person's defaults, and where they are logged in."""
+    lines = [
         *defaults(preferences),
         "Change them with /settings; its option reset goes back to the studio's own.",
+    ]
+    if logins:
+        lines += [f"Logged in to the web studio: {each.browser}, since {_day(each.made)}" for each in logins]
+        lines.append("Log them all out with the option logout of /settings, or one in the studio's settings.")
+    return Card(kind="text", title="Your settings", body=tuple(lines), private=True)
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d}"
+
+
+def studio_link(url: str, *, here_only: bool) -> Card:
+    """A link into the web studio, for the person who asked alone."""
+    lines = [
+        "This link logs one browser in as you, once, within ten minutes. Keep it to yourself.",
+        "/settings shows where you are logged in.",
+    ]
+    return Card(
+        kind="text", title="The web studio", link=url, body=(*lines, *_reach(here_only)), private=True
     )
-    return Card(kind="text", title="Your settings", body=lines, private=True)
+
+
+def invitation(name: str, url: str, *, here_only: bool) -> Card:
+    """A link into the web studio, to hand to somebody."""
+    lines = (f"This link logs one browser in as {name}, once, within seven days. Give it to them alone.",)
+    return Card(
+        kind="text",
+        title=f"Invitation for {name}",
+        link=url,
+        body=(*lines, *_reach(here_only)),
+        private=True,
+    )
+
+
+def _reach(here_only: bool) -> tuple[str, ...]:
+    if not here_only:
+        return ()
+    return (
+        "It opens on the machine that Easel runs on, and nowhere else. For other machines an operator sets "
+        "WEB_URL.",
+    )
 
 
 def defaults(preferences: Preferences) -> tuple[str, ...]:

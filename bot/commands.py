@@ -75,6 +75,7 @@ class Command:
     help: str
     options: tuple[Option, ...] = ()
     operator: bool = False  # only for those who run this Easel
+    typed: bool = False  # not offered by platforms that limit a group; it can be typed, and has a page
     examples: tuple[str, ...] = ()
 
     @property
@@ -337,8 +338,15 @@ COMMANDS: tuple[Command, ...] = (
     Command(name="styles", help="The named styles."),
     Command(
         name="settings",
-        help="Your defaults: style, model, count, shape, privacy. Without options it shows them.",
-        options=DEFAULTS,
+        help="Your defaults, and where you are logged in. Without options it shows them.",
+        options=(
+            *DEFAULTS,
+            Option(name="logout", kind="boolean", help="Log every browser out of the web studio."),
+        ),
+    ),
+    Command(
+        name="studio",
+        help="Open the web studio as yourself, by a private link that logs one browser in.",
     ),
     Command(
         name="link",
@@ -514,6 +522,23 @@ ADMINISTRATION: tuple[Command, ...] = (
         examples=("discord:123 24",),
     ),
     Command(name="admin unblock", help="Let a blocked person ask again.", options=(PERSON,)),
+    Command(
+        name="admin invite",
+        help="Make a link that lets somebody into the web studio, as a person of that name.",
+        operator=True,
+        typed=True,
+        options=(
+            Option(
+                name="name",
+                kind="text",
+                help="Who they are there; the same name is the same person.",
+                required=True,
+                maximum=32,
+                example="Ana",
+            ),
+        ),
+        examples=("Ana",),
+    ),
     Command(name="admin pause", help="Start nothing more and take nothing new; what waits stays in line."),
     Command(name="admin drain", help="Take nothing new; what was accepted is painted."),
     Command(name="admin resume", help="Go on after a pause or a drain."),

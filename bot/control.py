@@ -154,6 +154,7 @@ def _packed(card: Card) -> dict[str, Any]:
     return {
         "title": card.title,
         "facts": card.facts,
+        "link": card.link,
         "body": card.body,
         "bar": [card.bar.done, card.bar.label] if card.bar else None,
         "files": [[name, base64.b64encode(data).decode()] for name, data in card.files],
@@ -165,6 +166,7 @@ def _unpacked(said: dict[str, Any]) -> Card:
         kind="text",
         title=said["title"],
         facts=tuple(said["facts"]),
+        link=said["link"],
         body=tuple(said["body"]),
         bar=Bar(done=said["bar"][0], label=said["bar"][1]) if said["bar"] else None,
         files=tuple((name, base64.b64decode(data)) for name, data in said["files"]),

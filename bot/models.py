@@ -42,6 +42,29 @@ class Member:
             raise ValueError(f"a member of no place: tenant {self.tenant!r}, id {self.id!r}")
 
 
+GUEST = "web:@guest-"  # begins the id of a member who came in by the web studio's password alone
+GUESTS = "web:@guests"  # the account of all of them
+
+
+def own_account(member: str) -> str:
+    """Return the account that a member uses while they are linked to nobody.
+
+    Whoever knows the web studio's password can be a new guest as often as they like, so guests share one.
+    """
+    return GUESTS if member.startswith(GUEST) else member
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """A browser that is logged in to the web studio."""
+
+    id: str  # the digest of its cookie
+    member: Member
+    browser: str  # "Firefox on Linux"
+    made: datetime
+    used: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """Who asked, where, and how to answer there."""

@@ -81,6 +81,10 @@ class Privacy:
             "preferences": {member: asdict(await self._store.preferences(member)) for member in members},
             "set by administrators": [asdict(each) for each in await self._store.persons_of(members)],
             "strikes": [asdict(strike) for strike in await self._store.strikes_of(members)],
+            "logged in": [
+                {"browser": each.browser, "since": each.made, "last used": each.used}
+                for each in await self._store.sessions_of(members[0])
+            ],
             "reported": [{"job": job, "at": at} for job, at in await self._store.reports_of(members)],
         }
         return {

@@ -46,6 +46,7 @@ from bot.departures import Departures
 from bot.errors import Refusal, StoreError, StoreGone
 from bot.follower import Follower
 from bot.guard import Guard
+from bot.logins import Logins
 from bot.models import HOUSE, AuditLine, Balance, Job, Member, Origin, State, Tier, new_id
 from bot.moderation import Classifier, Eyes, Unseeing
 from bot.openness import Openness
@@ -152,6 +153,7 @@ class Studio:
             speech=self._speech,
             show=self._courier.show,
         )
+        self.logins = Logins(store, settings)
         self._overview = Overview(
             settings=settings,
             store=store,
@@ -174,6 +176,7 @@ class Studio:
             "quota": self._quota,
             "styles": self._styles,
             "settings": self._change_settings,
+            "studio": self._studio,
             "link": self._link,
             "privacy export": self._export,
             "privacy delete": self._ask_to_forget,
@@ -321,6 +324,10 @@ class Studio:
                 return await self._reviews.listed(origin, rules)
             case "admin decide":
                 return await self._reviews.decide(str(said["job"]), str(said["do"]), origin)
+            case "admin invite":
+                member, invitation = await self.logins.invite(str(said["name"]))
+                await self._admin.note(name, member.id, origin)
+                return invitation
         return await self._admin.run(name, said, origin)
 
     def overview(self, origin: Origin) -> Overview:
@@ -789,13 +796,18 @@ class Studio:
 
     async def _change_settings(self, options: dict[str, Any], origin: Origin) -> Card:
         person = origin.member.id
+        if options.pop("logout", False):
+            await self.logins.end_all(origin.member)
         before = await self._store.preferences(person)
         rules = await self.rules(origin.member)
         models, most = rules.models(self._engine.models()), rules.tier.max_count
         after = prompt.changed(before, options, models, most)
         if after != before:
             await self._store.save_preferences(person, after)
-        return card.settings(after)
+        return card.settings(after, await self.logins.sessions(origin.member))
+
+    async def _studio(self, options: dict[str, Any], origin: Origin) -> Card:
+        return await self.logins.link(origin)
 
     async def _link(self, options: dict[str, Any], origin: Origin) -> Card:
         """A code to type elsewhere, two names joined by one, or a name that leaves the others."""

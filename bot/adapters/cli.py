@@ -142,7 +142,7 @@ async def _alone(settings: Settings, order: control.Order) -> Card:
 
 def _say(card: Card) -> None:
     bar = [f"{meter(card.bar.done)} {card.bar.label}"] if card.bar else []
-    lines = (card.title, " · ".join((*bar, *card.facts)), *card.body)
+    lines = (card.title, " · ".join((*bar, *card.facts)), card.link, *card.body)
     sys.stdout.writelines(f"{line}\n" for line in lines if line)
 
 

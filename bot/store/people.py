@@ -11,7 +11,7 @@ from sqlalchemy import or_, select, update
 from sqlmodel import Session
 
 from bot.models import HOUSE, AuditLine, Job, Member, Person, Policy, Standing, State
-from bot.store import aside, identities, ledger
+from bot.store import aside, identities, ledger, logins
 from bot.store.database import Database
 from bot.store.rows import (
     POLICY,
@@ -48,7 +48,7 @@ class People(Database):
         def work(session: Session) -> Standing:
             policies = _policies_of(session, HOUSE, member.tenant)
             account = identities.account_of(session, member.id)
-            sharing = {member.id, *identities.members_of(session, account)}
+            sharing = {member.id, account, *identities.members_of(session, account)}
             own = session.get(PreferencesRow, member.id)
             return Standing(
                 at=now,
@@ -201,6 +201,8 @@ def change_person(
     after = replace(change(before), tenant=tenant, member=member)
     if after != before:
         session.connection().execute(update(_people).where(*this).values(**asdict(after)))
+        if after.blocked:
+            logins.end_of_blocked(session, member, tenant)
         write_down(session, note(before, after))
     return after
 

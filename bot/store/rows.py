@@ -15,7 +15,18 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import Session, SQLModel, col, select
 
 from bot.errors import StoreError
-from bot.models import AuditLine, Job, Member, Origin, Person, Policy, Preferences, State, StoredPicture
+from bot.models import (
+    AuditLine,
+    Job,
+    Member,
+    Origin,
+    Person,
+    Policy,
+    Preferences,
+    State,
+    StoredPicture,
+    own_account,
+)
 from bot.store import aside
 from bot.store.tables import AuditRow, IdentityRow, JobRow, PictureRow, PreferencesRow
 from engine.types import GenerationRequest
@@ -65,7 +76,8 @@ def write_down(session: Session, line: AuditLine | None) -> None:
 
 def insert_job(session: Session, job: Job) -> str | None:
     """Write the row of a new job; its account, or None when its event was seen before."""
-    values = {**values_of(job), "who": job.origin.member.id}
+    who = job.origin.member.id
+    values = {**values_of(job), "who": who, "own": own_account(who)}
     del values["account"]
     statement = _insert_job(session.get_bind().dialect.name)
     account: str | None = session.connection().execute(statement, values).scalar()
@@ -78,7 +90,7 @@ def _insert_job(dialect: str) -> Executable:
     who: BindParameter[str] = bindparam("who")
     account = select(identities.c.account).where(identities.c.member == who).scalar_subquery()
     insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    statement = insert(jobs).values(account=func.coalesce(account, who))
+    statement = insert(jobs).values(account=func.coalesce(account, bindparam("own")))
     return statement.on_conflict_do_nothing(index_elements=("surface", "event")).returning(jobs.c.account)
 
 

@@ -338,3 +338,34 @@ class RetentionRow(SQLModel, table=True):
     id: int = Field(primary_key=True)
     believed: datetime = Field(sa_type=UtcDateTime)
     at: datetime = Field(sa_type=UtcDateTime)  # what the clock said then
+
+
+# ---- the web studio
+
+
+class WebSessionRow(SQLModel, table=True):
+    """A browser that is logged in."""
+
+    __tablename__ = "web_sessions"
+    __table_args__ = (Index("web_sessions_by_member", "member"),)
+
+    digest: str = Field(primary_key=True)  # of the cookie, which is not kept
+    member: str
+    tenant: str
+    person: dict[str, Any] = Field(sa_type=JSON)  # the whole member
+    browser: str
+    made: datetime = Field(sa_type=UtcDateTime)
+    used: datetime = Field(sa_type=UtcDateTime)
+    expires: datetime = Field(sa_type=UtcDateTime)
+
+
+class WebLinkRow(SQLModel, table=True):
+    """A link that logs one browser in; using it takes the row away."""
+
+    __tablename__ = "web_links"
+
+    digest: str = Field(primary_key=True)  # SHA-256: the link itself is not kept
+    member: str
+    tenant: str
+    person: dict[str, Any] = Field(sa_type=JSON)
+    expires: datetime = Field(sa_type=UtcDateTime)

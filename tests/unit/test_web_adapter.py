@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 
 from bot.adapters.web import WebAdapter, hub
-from bot.adapters.web.access import member_named
 from bot.errors import EaselError
+from bot.logins import member_named
 from bot.models import Job, Member, Origin, State
 from bot.settings import Secret, Settings
 from engine.errors import EngineError, OutOfMemory
@@ -596,7 +596,7 @@ async def test_with_a_password_nothing_is_seen_before_the_login(tmp_path: Path) 
         response = await log_in(person, "pässword")
         cookie = response.cookies["easel_session"]
         assert response.status == 303 and cookie["httponly"] and cookie["samesite"] == "Strict"
-        assert "Ana" in await person.page()
+        assert "Guest" in await person.page() and "Ana" not in await person.page()
         job = await house.painted(person, "a fox")
         assert not job.origin.member.admin
         assert (await person.get("/login")).status == 303

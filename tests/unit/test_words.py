@@ -24,6 +24,7 @@ SPEAKING = (
     "bot/admission.py",
     "bot/card.py",
     "bot/commands.py",
+    "bot/logins.py",
     "bot/models.py",
     "bot/moderation/pictures.py",
     "bot/moderation/text.py",
@@ -49,7 +50,7 @@ FOR_NOBODY = re.compile(
       | .*\(\?(?:P<|:).* | (?:\w+\ ){9,}\w+      # patterns, and lists of words
       | no\ answer\ within\ .* | the\ process\ ended | the\ next\ request\ may\ come\ .*   # causes, logged
       | \0\ of\ \0’s\ job | allowances\ unused   # lines of the audit
-      | set\ by\ administrators                 # a key of exported data
+      | set\ by\ administrators | logged\ in | last\ used     # keys of exported data
       | Cancelled\.                              # an error that is no failure""",
     re.VERBOSE | re.DOTALL,
 )

@@ -93,7 +93,7 @@ def _group(name: str, inside: Sequence[Command], run: Run, complete: Complete) -
             "allowed_installs": AppInstallationType(guild=True, user=False),
         }
     made = app_commands.Group(name=name, description=GROUPS[name], **limits)
-    for each in inside:
+    for each in (each for each in inside if not each.typed):
         made.add_command(_slash(each, run, complete))
     return made
 

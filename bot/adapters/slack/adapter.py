@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
 import structlog
-from aiohttp import web
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 from slack_bolt.oauth.async_oauth_settings import AsyncOAuthSettings
 
+from bot.adapters import connections
 from bot.adapters.base import MessageRef
 from bot.adapters.slack import installations, manifest
 from bot.adapters.slack.client import Client
@@ -179,14 +180,17 @@ class SlackAdapter:
     async def _stay_open(self, client: Client, flow: AsyncOAuthFlow | None, *, takes_events: bool) -> None:
         """HTTP mode, and the pages of the installation. Raises SettingError when the port cannot be had."""
         guard = Guard(self._settings.slack_signing_secret) if takes_events else None
-        runner = web.AppRunner(
-            Site(client.app, guard, flow).application(), access_log=None, shutdown_timeout=STOP_SECONDS
-        )
+        site = Site(client.app, guard, flow).application()
+        runner = connections.runner(site, stop_seconds=STOP_SECONDS)
         await runner.setup()
         host, port = self._settings.slack_http_host, self._settings.slack_http_port
+        server: asyncio.Server | None = None
         try:
-            await web.TCPSite(runner, host, port).start()
-            self.port = runner.addresses[0][1]
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            listening = socket.create_server((host, port), family=family, backlog=128)
+            self.port = listening.getsockname()[1]
+            # All comes through the proxy that stands in front, so no address is one client's.
+            server = await connections.serve(runner, listening, trusts=lambda address: True)
             self.connected = self.connected or takes_events
             log.info("Slack may send requests", host=host, port=self.port)
             await asyncio.Event().wait()
@@ -195,6 +199,8 @@ class SlackAdapter:
                 f"Slack's site cannot listen on {host}:{port}: set SLACK_HTTP_PORT."
             ) from error
         finally:
+            if server:
+                server.close()
             await runner.cleanup()
 
     # ---- many workspaces

@@ -29,6 +29,7 @@ MAX_OPTION = 75  # characters of a menu's entry
 MOST_OPTIONS = 100
 WHERE = "where"  # the field that asks for a channel
 
+_NOT_ASKED = ("reset", "logout")  # options that are commands rather than values
 PICTURES = ["png", "jpg", "jpeg", "webp"]
 
 Choices = Mapping[str, Sequence[tuple[str, str]]]
@@ -79,7 +80,7 @@ def modal(
     fields = [
         _field(each, form.values.get(each.name, ""), choices, about)
         for each in command.options
-        if each.name != "reset"
+        if each.name not in _NOT_ASKED
     ]
     blocks = [_where(), *fields] if ask_where else fields
     return {
@@ -259,7 +260,7 @@ def _value(state: Mapping[str, Any]) -> Any:
 
 def mistakes(answer: Answer) -> dict[str, str]:
     """Field → what is wrong with it, as far as that can be told at once."""
-    shown = {each.name for each in commands.command(answer.about.command).options} - {"reset", "source"}
+    shown = {each.name for each in commands.command(answer.about.command).options} - {*_NOT_ASKED, "source"}
     said = {name: value for name, value in answer.options.items() if name in shown and name != "prompt"}
     if answer.about.command != "imagine":
         return _each(said, lambda name, value: commands.check(answer.about.command, {name: value}))

@@ -37,6 +37,7 @@ def blocks(card: Card, files: Mapping[str, str] = _NONE, note: str = "") -> list
     shown = [(each, files[each.blob]) for each in chosen(card) if each.blob in files]
     found = [_title(card.title)] if card.title else []
     found += [_context(_facts(card))] if _facts(card) else []
+    found += [_section(f"<{card.link}>")] if card.link else []
     if _is_list(card, shown):
         found += [
             _section(_fitting(line, MAX_SECTION) or "…", _image(*picture))

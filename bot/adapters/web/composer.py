@@ -38,8 +38,12 @@ def chips(
     tier: Tier,
     imagine: Command | None = None,
     styles: Sequence[tuple[str, str]] | None = None,
+    alone: str = "only you",
 ) -> tuple[Chip, ...]:
-    """What somebody of that tier may choose: the options of `imagine` as it is for them, and the styles."""
+    """What somebody of that tier may choose: the options of `imagine` as it is for them, and the styles.
+
+    `alone` says who sees what is private.
+    """
     imagine, known = imagine or commands.command("imagine"), presets.load()
     if styles is None:
         styles = [(style.name, style.label) for style in known.styles.values()]
@@ -56,7 +60,7 @@ def chips(
         Chip(option="seed", label="Seed", empty="random", digits=True, more=True),
         Chip(option="steps", label="Steps", empty="auto", digits=True, more=True),
         Chip(option="guidance", label="Guidance", empty="auto", more=True),
-        Chip(option="private", label="Seen by", empty="everyone", choices=(("yes", "only you"),), more=True),
+        Chip(option="private", label="Seen by", empty="everyone", choices=(("yes", alone),), more=True),
         Chip(option="relax", label="Turn", empty="fast", choices=turns),
     )
     shown = (_ranged(chip, imagine.option(chip.option)) for chip in found if imagine.option(chip.option))

@@ -1,4 +1,4 @@
-"""The three places, one picture, and the door."""
+"""The three places, and one picture."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 
 from bot import card, presets, telemetry
 from bot.adapters.web.composer import TO_TRY, chips
-from bot.adapters.web.reading import form, moment, number
+from bot.adapters.web.reading import moment, number
 from bot.adapters.web.site import CHANNEL, Site, wants_part
 from bot.adapters.web.views import picture_url
 from bot.card import Button, Card, CardPicture, May
@@ -26,7 +26,6 @@ from bot.words import translated
 MESSAGES = 20
 TILES = 40
 ANCESTORS = 8
-TOO_OFTEN = "That was tried too often. Wait a minute, then try again."
 THUMBNAIL = 640  # pixels
 THUMBNAILS = 256  # kept in memory
 IMMUTABLE = "private, max-age=31536000, immutable"
@@ -61,10 +60,6 @@ class Pages:
             web.get("/jobs/{job}/preview", self.preview),
             web.get("/pictures/{job}/{blob:.+}", self.picture),
             web.get("/static/{digest}/{name:.+}", self.asset),
-            web.get("/login", self.login),
-            web.post("/login", self.log_in),
-            web.post("/logout", self.log_out),
-            web.post("/name", self.name),
             web.get("/livez", self.alive),
             web.get("/readyz", self.ready),
             web.get("/healthz", self.ready),
@@ -81,7 +76,7 @@ class Pages:
         cards = [(job, self._studio.card(job, may)) for job in reversed(jobs)]
         if wants_part(request):
             return self._site.html("messages.html", request, cards=cards, older=older)
-        quota = await self._site.quota(me)
+        quota, names = await self._site.quota(me), self._site.access.takes_names(request)
         imagine = next(each for each in await self._studio.known(me) if each.name == "imagine")
         return await self._site.page(
             request,
@@ -91,7 +86,12 @@ class Pages:
             cards=cards,
             older=older,
             prompts=TO_TRY,
-            chips=chips(quota["tier"], imagine, await self._studio.styles(me)),
+            chips=chips(
+                quota["tier"],
+                imagine,
+                await self._studio.styles(me),
+                "only this name" if names else "only you",
+            ),
             from_picture=imagine.option("source") is not None,
             text=request.query.get("text", "")[:MAX_TEXT],
             max_text=MAX_TEXT,
@@ -206,37 +206,6 @@ class Pages:
         response.enable_compression()
         return response
 
-    async def login(self, request: web.Request) -> web.Response:
-        if self._site.access.is_member(request):
-            raise web.HTTPSeeOther("/")
-        return self._site.login_page(request, "login.html")
-
-    async def log_in(self, request: web.Request) -> web.StreamResponse:
-        access, values = self._site.access, await form(request)
-        address = request.remote or ""
-        if access.attempts.exhausted(address):
-            return self._site.login_page(request, "login.html", 429, TOO_OFTEN)
-        if not access.opens(str(values.get("password", ""))):
-            access.attempts.failed(address)
-            return self._site.login_page(request, "login.html", 403, "That is not the password.")
-        response = web.HTTPSeeOther("/")
-        self._call(request, response, str(values.get("name", "")))
-        access.sign_in(request, response)
-        raise response
-
-    async def log_out(self, request: web.Request) -> web.StreamResponse:
-        response = web.HTTPSeeOther("/login")
-        self._site.access.sign_out(response)
-        raise response
-
-    async def name(self, request: web.Request) -> web.StreamResponse:
-        """Go on as somebody else."""
-        values = await form(request)
-        here = str(values.get("next", "/"))
-        response = web.HTTPSeeOther(here if here in ("/line", "/gallery") else "/")
-        self._call(request, response, str(values.get("name", "")))
-        raise response
-
     async def alive(self, request: web.Request) -> web.Response:
         """The event loop turns: no more than that."""
         return web.Response(text="ok\n")
@@ -250,12 +219,6 @@ class Pages:
     async def metrics(self, request: web.Request) -> web.Response:
         headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         return web.Response(body=telemetry.render(), headers=headers)
-
-    def _call(self, request: web.Request, response: web.StreamResponse, name: str) -> None:
-        try:
-            self._site.access.call(request, response, name)
-        except ValueError as error:
-            raise Refusal(str(error)) from error
 
     async def _lineage(self, job: Job, me: Member) -> list[Ancestor]:
         """What it was made from, the nearest first; ends where the person may not look."""

@@ -131,7 +131,7 @@ function follow(since) {
   source.onopen = () => (offline.hidden = true);
   source.onerror = () => {
     offline.hidden = false;
-    if (source.readyState === EventSource.CLOSED) setTimeout(follow, 3000, since);
+    if (source.readyState === EventSource.CLOSED) setTimeout(again, 3000, since);
   };
   if (feed) heard("card", (news) => showCard(news.html));
   if (feed) heard("reload", async () => { feed.replaceChildren(await part("/")); showEmpty(); });
@@ -142,6 +142,13 @@ function follow(since) {
       morph(place, fresh);
     }
   });
+}
+
+/** Follow anew, unless the session has ended. */
+async function again(since) {
+  const answer = await fetch("/quota", { headers: { "X-Easel-Part": "1" } }).catch(() => null);
+  if (answer?.status === 401) location.assign("/login");
+  else follow(since);
 }
 
 // --- the composer ------------------------------------------------------------------------------------------
