@@ -58,7 +58,7 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
         _LEDGER,
         "        if amount > bucket.cap_ms:\n            return None\n",
         "",
-        f"{_A}::test_the_allowance_that_resets_last_is_named {_GIFT} {_ROLL}",
+        f"{_A}::test_a_first_request_that_is_more_than_the_allowance_is_refused",
     ),
     (
         _LEDGER,
@@ -93,7 +93,7 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
         _LEDGER,
         "if charged and row.bucket != GIFTS:",
         "if charged:",
-        f"{_RESET} {_A}::test_a_gift_is_given_once_for_each_key",
+        f"{_A}::test_a_reset_leaves_gifts_as_they_are",
     ),
     # two accounts become one, or one two
     (_LEDGER, "there.cap_ms + given if given", "given if given", _GIFTS),
