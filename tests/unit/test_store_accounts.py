@@ -699,3 +699,19 @@ async def test_a_job_is_charged_what_it_took_and_at_most_what_was_held(store: St
         assert (await used(store, day))[0] == pytest.approx(before + charged)
         kinds = [(line.kind, line.seconds) async for line in store.lines() if line.job == job.id]
         assert kinds == [("hold", 8.0), ("charge", charged), ("release", 8.0 - charged)]
+
+
+async def test_a_first_request_that_is_more_than_the_allowance_is_refused(store: Store) -> None:
+    with pytest.raises(OverQuota) as caught:
+        await ask(store, tier(per("day", 5)), 8.0)
+    assert (caught.value.balance.cap, caught.value.balance.left) == (5.0, 5.0)
+
+
+async def test_a_reset_leaves_gifts_as_they_are(store: Store) -> None:
+    small = tier(per("day", 5))
+    await store.gift(ADA, 20, a_line("op"), "g")
+    job = await ask(store, small, 8.0)
+    await store.end(job.id, State.RENDERED, device_seconds=8.0)
+    await store.reset(ADA, a_line("op"), "r")
+    gift = (await store.balances(ADA, small))[-1]
+    assert (gift.name, gift.cap, gift.used) == ("gift", 20.0, 8.0)
