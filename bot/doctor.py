@@ -113,7 +113,8 @@ async def refuse_to_start(settings: Settings) -> None:
     wrong = [finding for finding in models if finding.ok is False]
     if device.ok is False or len(wrong) == len(models):
         first = device if device.ok is False else wrong[0]
-        raise SettingError(f"{first.name}: {first.detail}. {first.remedy}")
+        end = "" if first.detail.endswith((".", "?")) else "."
+        raise SettingError(f"{first.name}: {first.detail}{end} {first.remedy}")
     for finding in wrong:
         log.error("one of the models cannot be used", model=finding.name, cause=finding.detail)
 

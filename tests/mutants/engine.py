@@ -21,7 +21,7 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
         "engine/dispatcher.py",
         "desk.suspects or frozenset(desk.begun)",
         "frozenset(desk.suspects)",
-        DISPATCHER,
+        FITNESS,
     ),
     ("engine/dispatcher.py", "or frozenset(desk.begun)", "or frozenset(desk.residents)", FITNESS),
     ("engine/dispatcher.py", "if desk.condemned:  # it was not", "if False:  # it was not", FITNESS),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from engine import dispatcher
@@ -165,12 +167,37 @@ async def test_a_model_that_one_device_cannot_load_goes_to_the_other() -> None:
         assert isinstance(await ear.end("first"), Finished)
         assert (small.took, large.took) == (["first"], ["first"])
         for number in range(24):
-            engine.submit(job(f"j{number}", model=("easel-tiny", "sdxl")[number % 2]))
+            engine.submit(job(f"j{number}", model=("sdxl", "easel-tiny", "easel-tiny")[number % 3]))
         await ear.ends(25)
 
         assert all(isinstance(event, Finished) for event in ear.ended())
         assert out(engine) == {} and small.hired == 1
-        assert {f"j{number}" for number in range(1, 24, 2)} <= set(large.took) - set(small.took)
+        assert {f"j{number}" for number in range(0, 24, 3)} <= set(large.took) - set(small.took)
+
+
+async def test_a_job_waits_for_a_device_that_starts_where_the_others_lack_its_model() -> None:
+    small, large = Device(fails(ModelNotLoaded("too large")), loads=ModelNotLoaded("too large")), Device()
+    large.starts.clear()
+    async with opened(small, large, models=("sdxl", "easel-tiny")) as engine:
+        ear = Listener(engine)
+        await until(lambda: engine.status().ready == 1)
+        engine.submit(job("a", model="sdxl"))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        large.starts.set()
+
+        assert isinstance(await ear.end("a"), Finished)
+        assert (small.took, large.took) == ([], ["a"])
+
+
+async def test_who_is_inside_is_blamed_where_a_dead_worker_names_nobody() -> None:
+    deaths = iter([RuntimeError()])
+    device = Device(lambda job: next(deaths, None))
+    async with opened(device) as engine:
+        ear = Listener(engine)
+        engine.submit(job("a"))
+        assert isinstance(await ear.end("a"), Finished)
+        assert [event.deaths for event in ear.of("a") if isinstance(event, Restarted)] == [1]
 
 
 async def test_a_model_that_no_device_can_load_fails_with_its_own_error() -> None:

@@ -554,7 +554,7 @@ async def test_numbers_are_scraped_with_their_token_alone(tmp_path: Path) -> Non
             return (await stranger.get(path, headers={"Authorization": token})).status
 
         assert await status("/metrics", "Bearer scraper") == 200
-        for wrong in ("Bearer wrong", "Bearer ", "scraper", "Basic scraper"):
+        for wrong in ("Bearer wrong", "Bearer ", "scraper", "Basic scraper", "Bearer \udcff"):
             assert await status("/metrics", wrong) == 303
         assert await status("/line", "Bearer scraper") == 303
     async with web_house(tmp_path / "2", password="pässword") as house:

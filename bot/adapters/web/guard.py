@@ -79,8 +79,8 @@ def _logins(site: Site) -> Middleware:
 def _has_token(request: web.Request, site: Site) -> bool:
     """Whether it comes from who scrapes the metrics: `Authorization: Bearer <METRICS_TOKEN>`."""
     token = site.settings.metrics_token.reveal()
-    given = request.headers.get("Authorization", "")
-    return bool(token) and hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
+    given = request.headers.get("Authorization", "").encode(errors="surrogateescape")  # any bytes may come
+    return bool(token) and hmac.compare_digest(given, f"Bearer {token}".encode())
 
 
 def _path(request: web.Request) -> str:
