@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
 LOOK_SECONDS = 20.0
+SESSION_NICE = 5
+AUTOGROUP = Path("/proc/self/autogroup")
 QUIET = 0.7  # other runnable processes, on average over a minute
 
 
@@ -37,10 +40,13 @@ class Pace:
 
 
 def be_polite() -> None:
-    """Low priority, also where the kernel shares the cores between process groups first."""
+    """Lower this process's priority, also where the kernel shares the cores between sessions first.
+
+    A session that somebody set lower still stays there.
+    """
     os.nice(15)
     try:
-        with open("/proc/self/autogroup", "w") as file:
-            file.write("5")
-    except OSError:  # other systems, or the feature is off
+        current = int(AUTOGROUP.read_text().split()[-1])
+        AUTOGROUP.write_text(str(max(current, SESSION_NICE)))
+    except (OSError, ValueError, IndexError):  # other systems, or the feature is off
         return
