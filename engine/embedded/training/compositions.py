@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,6 +100,7 @@ STANDING: dict[str, tuple[str, ...]] = {
     "room": FURNITURE + ANIMALS[:5] + PEOPLE[8:],
     "space": IN_SPACE,
 }
+CANVAS_SHARES = {"square": 6.0, "wide": 2.0, "tall": 2.0}
 NOWHERE_SHARE = (
     0.3  # of the relations, on plain white: people ask for "a dog with sunglasses" without a place
 )
@@ -149,10 +150,18 @@ def kept_aside(concept: str, place: str) -> bool:
 class Composer:
     """Composes numbered scenes from the drawings that may be trained on."""
 
-    def __init__(self, rows: Sequence[Drawing], drawings: Rgba, *, seed: int = 0, kept: bool = False) -> None:
+    def __init__(
+        self,
+        rows: Sequence[Drawing],
+        drawings: Rgba,
+        *,
+        seed: int = 0,
+        kept: bool = False,
+        canvases: Iterable[str] = CANVAS_SHARES,
+    ) -> None:
         self.seed, self.kept = seed, kept
         self.rng, self.style = random.Random(seed), ""
-        self.drawings = drawings
+        self.drawings, self.canvases = drawings, tuple(canvases)
         self.at = {(rows[row].concept, rows[row].style): row for row in training_rows(rows)}
         self.styles = [style for style in captions.STYLE_WEIGHTS if any(s == style for _, s in self.at)]
         self.relations: dict[str, tuple[float, frozenset[str], Callable[[_Scenery], Facts | None]]] = {
@@ -185,7 +194,7 @@ class Composer:
         weights = [captions.STYLE_WEIGHTS[style] for style in self.styles]
         self.style = self.rng.choices(self.styles, weights)[0]
         kind = self.rng.choices(list(self.relations), [weight for weight, _, _ in self.relations.values()])[0]
-        canvas = self.rng.choices(list(CANVASES), (6, 2, 2))[0]
+        canvas = self.rng.choices(self.canvases, [CANVAS_SHARES[canvas] for canvas in self.canvases])[0]
         _, places, relation = self.relations[kind]
         nowhere = (
             kind not in ("alone", "several", "flying", "lighthouse") and self.rng.random() < NOWHERE_SHARE

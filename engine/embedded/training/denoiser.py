@@ -36,6 +36,8 @@ VALIDATION_BATCH = 16
 LEARNING_RATE = 1.5e-3
 YOUNG = 1_000_000  # pictures; past them a stretch begins more gently, so as not to unlearn what is known
 FINAL_RATE = 3e-5  # reached at the end of the wall-clock budget
+LATE = 0.9  # of the schedule: from there on next to nothing of the picture is left in the noise
+LATE_SHARE = 0.3  # samples from there on: that is where a ground is invented from words alone
 EMPTY_SHARE = 0.1  # samples that train the empty prompt, for classifier-free guidance
 EMA_DECAY = 0.999
 EMA_EVERY = 4  # steps
@@ -45,7 +47,7 @@ HAS_BFLOAT16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_s
 
 
 def build() -> UNet2DConditionModel:
-    """A fresh denoiser of the shipped shape (5.6 M parameters)."""
+    """A fresh denoiser (5.6 M parameters)."""
     return UNet2DConditionModel(
         sample_size=8,
         in_channels=LATENT_CHANNELS,
@@ -61,6 +63,20 @@ def build() -> UNet2DConditionModel:
         addition_embed_type="text",
         addition_embed_type_num_heads=6,
     )
+
+
+@torch.no_grad()
+def grow(shipped: UNet2DConditionModel, unet: UNet2DConditionModel) -> None:
+    """Let `unet` draw what `shipped` draws: what only it has, channels or whole parts, is silent at first."""
+    narrow = shipped.state_dict()
+    for name, parameter in unet.named_parameters():
+        if name in narrow:
+            known = narrow[name]
+            if known.shape != parameter.shape:
+                parameter.zero_()
+            parameter[tuple(slice(size) for size in known.shape)] = known
+        elif name.endswith(("proj_out.weight", "proj_out.bias")):
+            parameter.zero_()
 
 
 def schedule() -> DDIMScheduler:
@@ -119,9 +135,13 @@ class Noiser:
         cumulative = schedule().alphas_cumprod
         self.signal, self.noise = cumulative.sqrt(), (1 - cumulative).sqrt()
 
-    def steps(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """Stratified timesteps: evenly spread over the schedule, jittered, so less noisy."""
+    def steps(
+        self, count: int, generator: torch.Generator | None = None, *, late: float = 1 - LATE
+    ) -> Tensor:
+        """Stratified timesteps, jittered, so less noisy; a share of `late` lies past LATE."""
         spread = (torch.arange(count) + torch.rand(count, generator=generator)) / count
+        early = spread / (1 - late) * LATE
+        spread = torch.where(spread < 1 - late, early, 1 - (1 - spread) / late * (1 - LATE))
         return (spread * len(self.signal)).long().clamp(max=len(self.signal) - 1)  # 127 + 0.9999999 is 128
 
     def loss(
@@ -186,7 +206,11 @@ class Trainer:
         clean, words = self.samples.batch(BATCH)
         with torch.autocast("cpu", torch.bfloat16, enabled=HAS_BFLOAT16):
             loss = self.noiser.loss(
-                self.unet, clean, words, self.noiser.steps(len(clean)), torch.randn_like(clean)
+                self.unet,
+                clean,
+                words,
+                self.noiser.steps(len(clean), late=LATE_SHARE),
+                torch.randn_like(clean),
             )
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -269,8 +293,8 @@ class Trainer:
             self._restore_moments(load_file(self.folder / "moments.safetensors"))
         elif self.progress.step and (PIPELINE / "unet").exists():
             shipped = UNet2DConditionModel.from_pretrained(PIPELINE / "unet", torch_dtype=torch.float32)
-            self.unet.load_state_dict(shipped.state_dict())
-            self.ema.load_state_dict(shipped.state_dict())
+            grow(shipped, self.unet)
+            self.ema.load_state_dict(self.unet.state_dict())
         else:
             self.ema.load_state_dict(self.unet.state_dict())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,22 +18,29 @@ from torch import Tensor
 
 from engine.embedded.training import data, text
 from engine.embedded.training.autoencoder import encode, linear_encoder
+from engine.embedded.training.compositions import Composer
 from engine.embedded.training.scenes import CANVASES, Scene, Stage, paint
 
 log = logging.getLogger(__name__)
 
-MIX = 5  # counts the changes to what is trained on: losses of two mixes are not comparable
+MIX = 6  # counts the changes to what is trained on: losses of two mixes are not comparable
 # Share of training samples per kind of scene; inside a kind, by scene weight.
-SHARES = {
-    "single": 0.44,
-    "shifted": 0.02,
-    "ground": 0.08,
-    "recoloured": 0.17,
-    "beside": 0.11,
-    "stacked": 0.07,
-    "count": 0.02,
-    "alone": 0.09,
+COMPOSED = "composed"
+COMPOSED_SHARE = 0.4
+SHARES = {COMPOSED: COMPOSED_SHARE} | {
+    kind: share * (1 - COMPOSED_SHARE)
+    for kind, share in {
+        "single": 0.44,
+        "shifted": 0.02,
+        "ground": 0.08,
+        "recoloured": 0.17,
+        "beside": 0.11,
+        "stacked": 0.07,
+        "count": 0.02,
+        "alone": 0.09,
+    }.items()
 }
+COMPOSITIONS = 16_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +64,40 @@ def prepare(work: Path, seed: int = 0) -> None:
 
 
 def _prepare_scenes(work: Path, seed: int) -> None:
+    """Latents per canvas, plain scenes first, in the order of the index."""
     table, rows, drawings = data.load(work)
     drawings = np.asarray(drawings)
-    scenes = Stage(table, rows, drawings, seed).scenes()
     matrix = linear_encoder(AutoencoderKL.from_pretrained(work / "autoencoder"))
+    composed, index = compose(matrix, Composer(rows, drawings, seed=seed), range(COMPOSITIONS))
+    scenes = Stage(table, rows, drawings, seed).scenes()
     for canvas in CANVASES:
         chosen = [scene for scene in scenes if scene.canvas == canvas]
-        np.save(work / f"latents-{canvas}.npy", encode_scenes(matrix, chosen, drawings))
-    (work / "scenes.json").write_text(json.dumps([_row(scene) for scene in scenes]))
+        plain = encode_scenes(matrix, chosen, drawings)
+        np.save(work / f"latents-{canvas}.npy", np.concatenate([plain, *composed[canvas]]))
+    (work / "scenes.json").write_text(json.dumps([*map(_row, scenes), *index]))
+
+
+@torch.no_grad()
+def compose(
+    matrix: tuple[Tensor, Tensor], composer: Composer, numbers: Iterable[int]
+) -> tuple[dict[str, list[NDArray[np.float16]]], list[dict[str, Any]]]:
+    """The latents of composed scenes by canvas, each `float16[1, C, h, w]`, and their index rows."""
+    made: dict[str, list[NDArray[np.float16]]] = {canvas: [] for canvas in CANVASES}
+    index = []
+    for number in numbers:
+        scene = composer.compose(number)
+        made[scene.canvas].append(encode(_tensor(scene.picture[None]), matrix).numpy().astype(np.float16))
+        place = {"place": scene.facts.place, "hour": scene.facts.hour}
+        row = {"kind": COMPOSED, "canvas": scene.canvas, "weight": 1.0, "rows": [], "texts": scene.texts}
+        index.append(row | place)
+        if number % 1000 == 0:
+            log.info("composed scenes: %d", number)
+    return made, index
+
+
+def _tensor(pictures: NDArray[np.uint8]) -> Tensor:
+    """`uint8[B, H, W, 3]` to `float32[B, 3, H, W]` in -1…1."""
+    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def _row(scene: Scene) -> dict[str, Any]:
@@ -79,10 +113,12 @@ def _row(scene: Scene) -> dict[str, Any]:
 def in_order(index: list[dict[str, Any]]) -> list[str]:
     """The empty prompt, then what lets most scenes take part soonest."""
     singles = [row for row in index if row["kind"] == "single"]
-    others = [row for row in index if row["kind"] not in ("single", "shifted")]
-    first = [t for row in singles for t in row["texts"][:2]]
-    second = [t for row in others for t in row["texts"]]
-    return ["", *first, *second, *(t for row in index for t in row["texts"])]
+    composed = [row for row in index if row["kind"] == COMPOSED]
+    others = [row for row in index if row["kind"] not in ("single", "shifted", COMPOSED)]
+    first = [t for row in singles for t in row["texts"][:1]]
+    second = [t for row in composed for t in row["texts"]]
+    third = [t for row in others for t in row["texts"][:1]]
+    return ["", *first, *second, *third, *(t for row in index for t in row["texts"])]
 
 
 @torch.no_grad()
@@ -93,8 +129,7 @@ def encode_scenes(
     out = []
     for start in range(0, len(scenes), 16):
         pictures = np.stack([paint(scene, drawings) for scene in scenes[start : start + 16]])
-        tensor = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
-        out.append(encode(tensor, matrix).numpy().astype(np.float16))
+        out.append(encode(_tensor(pictures), matrix).numpy().astype(np.float16))
         if start % 3200 == 0:
             log.info("latents: %d of %d", start, len(scenes))
     return np.concatenate(out)

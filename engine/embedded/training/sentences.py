@@ -131,8 +131,8 @@ SETTINGS = {
 _SPOKEN = {
     "tiger face": "tiger", "dog face": "dog", "cat face": "cat", "monkey face": "monkey",
     "rabbit face": "rabbit", "mouse face": "mouse", "pig face": "pig", "cow face": "cow",
-    "horse face": "horse", "pot of food": "pot", "umbrella on ground": "parasol", "hot beverage": "cup", "potted plant": "plant",
-    "jack-o-lantern": "pumpkin",
+    "horse face": "horse", "pot of food": "pot", "umbrella on ground": "parasol", "hot beverage": "cup",
+    "potted plant": "plant", "jack-o-lantern": "pumpkin",
 }  # fmt: skip
 _GERMAN_ADJECTIVES = {
     "red": "rot", "orange": "orange", "yellow": "gelb", "green": "grün", "blue": "blau", "purple": "lila",
