@@ -14,14 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
 from torch import Tensor
 
 from engine.embedded.training import data, text
-from engine.embedded.training.autoencoder import linear_encoder
 from engine.embedded.training.compositions import Composer
 from engine.embedded.training.denoiser import Noiser, Trainer
 from engine.embedded.training.latents import compose
+from engine.embedded.training.pace import DEVICE
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +32,9 @@ REFERENCE = 2000  # scenes whose means are the guesses
 def measure(work: Path) -> dict[str, float]:
     """Mean squared error on new scenes: the newest weights', a constant picture's, each ground's mean."""
     _, rows, drawings = data.load(work)
-    matrix = linear_encoder(AutoencoderKL.from_pretrained(work / "autoencoder"))
     composer = Composer(rows, np.asarray(drawings), seed=SEED, canvases=("square",))
-    made, index = compose(matrix, composer, range(COUNT + REFERENCE))
-    clean = torch.from_numpy(np.concatenate(made["square"])).float()
+    made, index = compose(work, composer, range(COUNT + REFERENCE))
+    clean = torch.from_numpy(made["square"]).float()
     grounds = [(row["place"], row["hour"]) for row in index]
     shown, known = clean[:COUNT], clean[COUNT:]
     figures = {
@@ -72,5 +70,5 @@ def _denoiser_loss(work: Path, clean: Tensor, sentences: list[str]) -> float:
     steps, noiser = torch.full((len(clean),), 999), Noiser()
     unet = Trainer(work).ema
     parts = zip(*(torch.split(part, 32) for part in (clean, words, steps, noise)), strict=True)
-    losses = [noiser.loss(unet, *part).item() for part in parts]
+    losses = [noiser.loss(unet, *(each.to(DEVICE) for each in part)).item() for part in parts]
     return round(sum(losses) / len(losses), 4)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections import defaultdict
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.embedded.training import data, text
-from engine.embedded.training.autoencoder import encode, linear_encoder
+from engine.embedded.training.autoencoder import LATENT_CHANNELS, encode, linear_encoder
 from engine.embedded.training.compositions import Composer
 from engine.embedded.training.scenes import CANVASES, Scene, Stage, paint
 
@@ -41,15 +44,17 @@ SHARES = {COMPOSED: COMPOSED_SHARE} | {
     }.items()
 }
 COMPOSITIONS = 16_000
+PART = 500  # scenes that one process takes at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """All samples of one canvas: latents, cumulative sampling weight, text rows."""
+    """All samples of one canvas: latents, cumulative sampling weight, text rows and how many there are."""
 
     latents: NDArray[np.float16]
     cumulative: NDArray[np.float64]
-    texts: list[list[int]]
+    texts: NDArray[np.int64]  # each row filled up with its last one
+    counts: NDArray[np.int64]
 
     @property
     def weight(self) -> float:
@@ -64,24 +69,53 @@ def prepare(work: Path, seed: int = 0) -> None:
 
 
 def _prepare_scenes(work: Path, seed: int) -> None:
-    """Latents per canvas, plain scenes first, in the order of the index."""
-    table, rows, drawings = data.load(work)
-    drawings = np.asarray(drawings)
-    matrix = linear_encoder(AutoencoderKL.from_pretrained(work / "autoencoder"))
-    composed, index = compose(matrix, Composer(rows, drawings, seed=seed), range(COMPOSITIONS))
-    scenes = Stage(table, rows, drawings, seed).scenes()
-    for canvas in CANVASES:
-        chosen = [scene for scene in scenes if scene.canvas == canvas]
-        plain = encode_scenes(matrix, chosen, drawings)
-        np.save(work / f"latents-{canvas}.npy", np.concatenate([plain, *composed[canvas]]))
+    """Latents per canvas, plain scenes first, in the order of the index; every core takes a part."""
+    (work / "composed").mkdir(exist_ok=True)
+    starts = range(0, COMPOSITIONS, PART)
+    with ProcessPoolExecutor(os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        composed = list(pool.map(partial(_compose_part, work, seed), starts))
+        table, rows, drawings = data.load(work)
+        scenes = Stage(table, rows, np.asarray(drawings), seed).scenes()
+        for canvas in CANVASES:
+            chosen = [scene for scene in scenes if scene.canvas == canvas]
+            parts = [chosen[at : at + PART] for at in range(0, len(chosen), PART)]
+            plain = pool.map(partial(_encode_part, work), parts)
+            more = [np.load(path)[canvas] for path in composed]
+            np.save(work / f"latents-{canvas}.npy", np.concatenate([*plain, *more]))
+            log.info("latents: %s", canvas)
+    index = [row for path in composed for row in json.loads(path.with_suffix(".json").read_text())]
     (work / "scenes.json").write_text(json.dumps([*map(_row, scenes), *index]))
+
+
+def _compose_part(work: Path, seed: int, start: int) -> Path:
+    """Compose the PART scenes from number `start`, unless an earlier run did; returns their file."""
+    path = work / "composed" / f"{start:06}.npz"
+    if not path.exists():
+        _, rows, drawings = data.load(work)
+        made, index = compose(work, Composer(rows, drawings, seed=seed), range(start, start + PART))
+        path.with_suffix(".json").write_text(json.dumps(index))
+        unfinished = path.with_suffix(".partial.npz")
+        np.savez(unfinished, allow_pickle=False, **made)
+        unfinished.rename(path)
+        log.info("composed scenes: %d", start + PART)
+    return path
+
+
+def _encode_part(work: Path, scenes: list[Scene]) -> NDArray[np.float16]:
+    _, _, drawings = data.load(work)
+    return encode_scenes(_matrix(work), scenes, drawings)
+
+
+def _matrix(work: Path) -> tuple[Tensor, Tensor]:
+    return linear_encoder(AutoencoderKL.from_pretrained(work / "autoencoder"))
 
 
 @torch.no_grad()
 def compose(
-    matrix: tuple[Tensor, Tensor], composer: Composer, numbers: Iterable[int]
-) -> tuple[dict[str, list[NDArray[np.float16]]], list[dict[str, Any]]]:
-    """The latents of composed scenes by canvas, each `float16[1, C, h, w]`, and their index rows."""
+    work: Path, composer: Composer, numbers: Iterable[int]
+) -> tuple[dict[str, NDArray[np.float16]], list[dict[str, Any]]]:
+    """The latents of composed scenes by canvas, `float16[n, C, h, w]`, and their index rows."""
+    matrix = _matrix(work)
     made: dict[str, list[NDArray[np.float16]]] = {canvas: [] for canvas in CANVASES}
     index = []
     for number in numbers:
@@ -90,14 +124,13 @@ def compose(
         place = {"place": scene.facts.place, "hour": scene.facts.hour}
         row = {"kind": COMPOSED, "canvas": scene.canvas, "weight": 1.0, "rows": [], "texts": scene.texts}
         index.append(row | place)
-        if number % 1000 == 0:
-            log.info("composed scenes: %d", number)
-    return made, index
+    empty = np.zeros((0, LATENT_CHANNELS, 1, 1), np.float16)
+    return {canvas: np.concatenate(parts) if parts else empty for canvas, parts in made.items()}, index
 
 
 def _tensor(pictures: NDArray[np.uint8]) -> Tensor:
     """`uint8[B, H, W, 3]` to `float32[B, 3, H, W]` in -1…1."""
-    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def _row(scene: Scene) -> dict[str, Any]:
@@ -130,8 +163,6 @@ def encode_scenes(
     for start in range(0, len(scenes), 16):
         pictures = np.stack([paint(scene, drawings) for scene in scenes[start : start + 16]])
         out.append(encode(_tensor(pictures), matrix).numpy().astype(np.float16))
-        if start % 3200 == 0:
-            log.info("latents: %d of %d", start, len(scenes))
     return np.concatenate(out)
 
 
@@ -152,4 +183,8 @@ def _bucket(work: Path, canvas: str, index: list[dict[str, Any]], totals: dict[s
     rows = [row for row in rows if row["texts"]]
     weights = [SHARES[row["kind"]] * row["weight"] / totals[row["kind"]] for row in rows]
     latents = np.load(work / f"latents-{canvas}.npy")[np.array(ready, dtype=bool)]
-    return Bucket(latents, np.cumsum(weights), [row["texts"] for row in rows])
+    counts = np.array([len(row["texts"]) for row in rows], dtype=np.int64)
+    most = max(counts, default=0)
+    texts = [(row["texts"] + [row["texts"][-1]] * most)[:most] for row in rows]
+    table = np.array(texts, dtype=np.int64).reshape(len(rows), most)
+    return Bucket(latents, np.cumsum(weights), table, counts)

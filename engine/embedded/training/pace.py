@@ -1,4 +1,4 @@
-"""How many threads to train with, while others may need the same cores.
+"""What to train on, and with how many threads, while others may need the same cores.
 
 A team of threads is as slow as its slowest member: when other programs hold a core, two threads
 get less done than one. So every core is used only while the machine is otherwise quiet.
@@ -13,6 +13,11 @@ from pathlib import Path
 
 import torch
 
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+# A third more pictures in the same time where the processor has the type, half as many where it has not.
+HAS_BFLOAT16 = (
+    DEVICE.type == "cuda" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+)
 LOOK_SECONDS = 20.0
 SESSION_NICE = 5
 AUTOGROUP = Path("/proc/self/autogroup")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -211,6 +212,19 @@ def _german_nouns() -> dict[str, tuple[str, str, str, str]]:
         nominative, _, others = singular.partition("/")
         table[concept] = (gender, nominative, others or nominative, plural)
     return table
+
+
+def every_phrase() -> Iterator[str]:
+    """All words of both languages, for whoever needs to know them."""
+    for language in (ENGLISH, GERMAN):
+        for phrases in (language.relations, language.places, language.hours, language.marks):
+            yield from (way for ways in phrases.values() for way in ways)
+    yield from (way for ways in SETTINGS.values() for way in ways)
+    yield from (frame for frame, _ in _GERMAN_FRAMES)
+    yield " ".join([*_GERMAN_NUMBERS.values(), *_SPOKEN.values()])
+    endings = ["", *{ending for endings in _ENDINGS.values() for ending in endings.values()}]
+    yield from (stem + ending for stem in _GERMAN_ADJECTIVES.values() for ending in endings)
+    yield from (" ".join(forms) for forms in _german_nouns().values())
 
 
 def in_german(concept: str) -> bool:
