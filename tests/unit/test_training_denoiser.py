@@ -64,6 +64,32 @@ def test_timesteps_stay_in_the_schedule_where_the_jitter_rounds_up(monkeypatch: 
     assert len(set(steps.tolist())) == 128
 
 
+def test_a_third_of_the_steps_see_next_to_nothing_of_the_picture() -> None:
+    noiser = denoiser.Noiser()
+    late = noiser.steps(1000, late=denoiser.LATE_SHARE)
+    assert (late >= 900).float().mean() == pytest.approx(0.3, abs=0.01)
+    assert int(late.min()) < 5
+    assert int(late.max()) == 999
+    assert (noiser.steps(1000) >= 900).float().mean() == pytest.approx(0.1, abs=0.01)
+
+
+def test_a_wider_denoiser_begins_by_drawing_what_the_narrow_one_draws(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wide = denoiser.build()
+    monkeypatch.setattr(denoiser, "LATENT_CHANNELS", LATENT_CHANNELS // 2)
+    narrow = denoiser.build()
+    denoiser.grow(narrow, wide)
+
+    noise, words = torch.randn(2, LATENT_CHANNELS, 8, 8), torch.randn(2, text.LENGTH, text.WIDTH)
+    step = torch.tensor([999, 300])
+    with torch.no_grad():
+        known = narrow(noise[:, : LATENT_CHANNELS // 2], step, words).sample
+        made = wide(noise, step, words).sample
+    assert torch.allclose(made[:, : LATENT_CHANNELS // 2], known, atol=1e-5)
+    assert not made[:, LATENT_CHANNELS // 2 :].any()
+
+
 def test_steps_teach(work: Path) -> None:
     trainer = Trainer(work)
     trainer._set_rate(0.0, 200)

@@ -48,9 +48,11 @@ def test_what_was_cut_off_before_its_list_was_written_is_encoded_again(
 
 def test_the_empty_prompt_comes_first_and_every_scene_early() -> None:
     index = [
-        {"kind": "beside", "texts": ["a cat and a dog"]},
+        {"kind": "beside", "texts": ["a cat and a dog", "a dog beside a cat"]},
+        {"kind": "composed", "texts": ["a cat in the snow", "eine Katze im Schnee"]},
         {"kind": "single", "texts": ["a cat", "the cat", "cat, 3d style"]},
         {"kind": "single", "texts": ["a dog"]},
     ]
     order = list(dict.fromkeys(latents.in_order(index)))
-    assert order == ["", "a cat", "the cat", "a dog", "a cat and a dog", "cat, 3d style"]
+    soon = ["", "a cat", "a dog", "a cat in the snow", "eine Katze im Schnee", "a cat and a dog"]
+    assert order == [*soon, "a dog beside a cat", "the cat", "cat, 3d style"]

@@ -16,10 +16,12 @@ import torch
 from engine.embedded import evaluate
 from engine.embedded.training import (
     autoencoder,
+    bundle,
     classifier,
     data,
     denoiser,
     export,
+    first_step,
     latents,
     pace,
     upscaler,
@@ -45,6 +47,7 @@ STEPS: dict[str, Step] = {
     "autoencoder": autoencoder.train,
     "latents": lambda work, minutes: latents.prepare(work),
     "denoiser": _denoiser,
+    "first_step": lambda work, minutes: first_step.measure(work),
     "upscaler": lambda work, minutes: upscaler.prepare(work),
     "classifier": classifier.train,
     "sheet": sheet,
@@ -68,12 +71,20 @@ def main() -> None:
     parser.add_argument("step", nargs="?", choices=STEPS, help="one sub-step instead of all")
     home = Path.home() / ".cache" / "easel" / "training"
     parser.add_argument("--work", type=Path, default=home, help="cache and checkpoints")
+    parser.add_argument("--bundle", type=Path, help="write what a GPU machine needs into this file, and stop")
+    parser.add_argument("--from-bundle", type=Path, help="begin with such a file, without a network")
     parser.add_argument("--minutes", type=float, default=60.0, help="wall-clock budget")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     pace.be_polite()
     torch.set_num_threads(1)
     options.work.mkdir(parents=True, exist_ok=True)
+    if options.from_bundle and not (options.work / "drawings.json").exists():
+        bundle.unpack(options.from_bundle, options.work)
+    if options.bundle:
+        data.prepare(options.work)
+        bundle.pack(options.work, options.bundle)
+        return
     (STEPS[options.step] if options.step else everything)(options.work, options.minutes)
 
 

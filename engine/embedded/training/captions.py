@@ -185,6 +185,8 @@ COMMON = frozenset(
 _PLAIN_NOUNS = frozenset({"fire", "bacon", "spaghetti", "bread", "popcorn", "sushi", "ice", "corn",
                           "broccoli", "camping", "tennis", "fog", "coffee", "soup", "lightning",
                           "milk", "beer", "soap", "santa", "santa claus"})  # fmt: skip
+_PLURALS = {"mouse": "mice", "wolf": "wolves", "deer": "deer", "fish": "fish", "child": "children",
+            "leaf": "leaves", "goose": "geese", "tooth": "teeth", "foot": "feet"}  # fmt: skip
 _SINGLES = ("{a}", "{a}", "{n}", "the {n}", "{n} emoji")
 # What people put around what they want to see.
 _FRAMES = (
@@ -236,7 +238,12 @@ def article(noun: str) -> str:
 
 
 def plural(noun: str) -> str:
-    """ "cat" → "cats", "cherry" → "cherries", "fox" → "foxes"."""
+    """ "cat" → "cats", "cherry" → "cherries", "fox" → "foxes", "snowman" → "snowmen"."""
+    before, _, last = noun.rpartition(" ")
+    if last in _PLURALS:
+        return f"{before} {_PLURALS[last]}".strip()
+    if noun.endswith("man"):
+        return f"{noun[:-3]}men"
     if noun.endswith("s") and not noun.endswith(("ss", "us")):
         return noun
     if noun.endswith(("s", "x", "ch", "sh")):

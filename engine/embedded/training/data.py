@@ -70,9 +70,14 @@ def sources() -> tuple[list[Source], dict[str, Source]]:
 # --- fetching -------------------------------------------------------------------------------
 
 
+def place(source: Source, work: Path) -> Path:
+    """The folder of the unpacked package, there or not."""
+    return work / "packages" / f"{source.package.replace('/', '__')}-{source.version}"
+
+
 def fetch(source: Source, work: Path) -> Path:
     """The folder with the unpacked package, downloaded by name and version when missing."""
-    folder = work / "packages" / f"{source.package.replace('/', '__')}-{source.version}"
+    folder = place(source, work)
     if not folder.exists():
         log.info("fetching %s %s", source.package, source.version)
         partial = folder.with_suffix(".partial")

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
-from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
@@ -27,25 +26,25 @@ from torch.nn import functional as F
 from engine.embedded import PIPELINE
 from engine.embedded.training import latents, text
 from engine.embedded.training.autoencoder import LATENT_CHANNELS
-from engine.embedded.training.pace import Pace
+from engine.embedded.training.pace import DEVICE, HAS_BFLOAT16, Pace
 
 log = logging.getLogger(__name__)
 
-BATCH = 128
+BATCH = 128 if DEVICE.type == "cpu" else 2048
 VALIDATION_BATCH = 16
 LEARNING_RATE = 1.5e-3
 YOUNG = 1_000_000  # pictures; past them a stretch begins more gently, so as not to unlearn what is known
 FINAL_RATE = 3e-5  # reached at the end of the wall-clock budget
+LATE = 0.9  # of the schedule: from there on next to nothing of the picture is left in the noise
+LATE_SHARE = 0.3  # samples from there on: that is where a ground is invented from words alone
 EMPTY_SHARE = 0.1  # samples that train the empty prompt, for classifier-free guidance
 EMA_DECAY = 0.999
 EMA_EVERY = 4  # steps
 CHECKPOINT_SECONDS = 240.0
-# A third more pictures in the same time where the processor has the type, half as many where it has not.
-HAS_BFLOAT16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def build() -> UNet2DConditionModel:
-    """A fresh denoiser of the shipped shape (5.6 M parameters)."""
+    """A fresh denoiser (5.6 M parameters)."""
     return UNet2DConditionModel(
         sample_size=8,
         in_channels=LATENT_CHANNELS,
@@ -61,6 +60,20 @@ def build() -> UNet2DConditionModel:
         addition_embed_type="text",
         addition_embed_type_num_heads=6,
     )
+
+
+@torch.no_grad()
+def grow(shipped: UNet2DConditionModel, unet: UNet2DConditionModel) -> None:
+    """Let `unet` draw what `shipped` draws: what only it has, channels or whole parts, is silent at first."""
+    narrow = shipped.state_dict()
+    for name, parameter in unet.named_parameters():
+        if name in narrow:
+            known = narrow[name]
+            if known.shape != parameter.shape:
+                parameter.zero_()
+            parameter[tuple(slice(size) for size in known.shape)] = known
+        elif name.endswith(("proj_out.weight", "proj_out.bias")):
+            parameter.zero_()
 
 
 def schedule() -> DDIMScheduler:
@@ -89,27 +102,23 @@ class Samples:
         if (shards := text.count(self.work)) == self.shards:
             return
         self.shards = shards
-        numbers, self.states = text.load(self.work)
+        numbers, states = text.load(self.work)
+        self.states = torch.from_numpy(states).to(DEVICE)
         self.empty = numbers[""]
         self.buckets = latents.load(self.work, numbers)
+        self.latents = [torch.from_numpy(bucket.latents).to(DEVICE) for bucket in self.buckets]
         weights = np.array([bucket.weight for bucket in self.buckets])
         self.shares = weights / weights.sum()
 
     def batch(self, size: int) -> tuple[Tensor, Tensor]:
         """`float32[size, C, h, w]` and `float32[size, LENGTH, WIDTH]`."""
-        bucket = self.buckets[self.rng.choice(len(self.buckets), p=self.shares)]
+        canvas = self.rng.choice(len(self.buckets), p=self.shares)
+        bucket = self.buckets[canvas]
         rows = np.searchsorted(bucket.cumulative, self.rng.random(size) * bucket.weight)
-        words = [self._text(bucket.texts[row]) for row in rows]
-        pictures = bucket.latents[rows].astype(np.float32)
-        return torch.from_numpy(pictures), torch.from_numpy(self._states(words))
-
-    def _text(self, texts: list[int]) -> int:
-        if self.rng.random() < EMPTY_SHARE:
-            return self.empty
-        return int(texts[self.rng.integers(len(texts))])
-
-    def _states(self, words: list[int]) -> NDArray[np.float32]:
-        return np.stack([self.states[word] for word in words]).astype(np.float32)
+        words = bucket.texts[rows, self.rng.integers(bucket.counts[rows])]
+        words[self.rng.random(size) < EMPTY_SHARE] = self.empty
+        chosen, said = (torch.from_numpy(numbers).to(DEVICE) for numbers in (rows, words))
+        return self.latents[canvas][chosen].float(), self.states[said].float()
 
 
 class Noiser:
@@ -117,12 +126,18 @@ class Noiser:
 
     def __init__(self) -> None:
         cumulative = schedule().alphas_cumprod
-        self.signal, self.noise = cumulative.sqrt(), (1 - cumulative).sqrt()
+        self.signal, self.noise = cumulative.sqrt().to(DEVICE), (1 - cumulative).sqrt().to(DEVICE)
 
-    def steps(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """Stratified timesteps: evenly spread over the schedule, jittered, so less noisy."""
+    def steps(
+        self, count: int, generator: torch.Generator | None = None, *, late: float = 1 - LATE
+    ) -> Tensor:
+        """Stratified timesteps, jittered, so less noisy; a share of `late` lies past LATE."""
         spread = (torch.arange(count) + torch.rand(count, generator=generator)) / count
-        return (spread * len(self.signal)).long().clamp(max=len(self.signal) - 1)  # 127 + 0.9999999 is 128
+        early = spread / (1 - late) * LATE
+        spread = torch.where(spread < 1 - late, early, 1 - (1 - spread) / late * (1 - LATE))
+        return (
+            (spread * len(self.signal)).long().clamp(max=len(self.signal) - 1).to(DEVICE)
+        )  # 127 + 0.9999999 is 128
 
     def loss(
         self, unet: UNet2DConditionModel, clean: Tensor, words: Tensor, steps: Tensor, noise: Tensor
@@ -150,9 +165,9 @@ class Trainer:
         self.progress = self._read_progress()
         self.peak = LEARNING_RATE * (YOUNG / max(YOUNG, self.progress.pictures)) ** 0.5
         torch.manual_seed(seed + self.progress.step)
-        self.unet, self.ema = build(), build().requires_grad_(False)
-        # On a CPU, plain products are faster than fused attention for maps this small.
-        self.unet.set_attn_processor(AttnProcessor())
+        self.unet, self.ema = build().to(DEVICE), build().to(DEVICE).requires_grad_(False)
+        if DEVICE.type == "cpu":  # plain products are faster than fused attention for maps this small
+            self.unet.set_attn_processor(AttnProcessor())
         self.optimiser = torch.optim.AdamW(
             self.unet.parameters(),
             lr=LEARNING_RATE,
@@ -184,9 +199,13 @@ class Trainer:
 
     def _step(self) -> float:
         clean, words = self.samples.batch(BATCH)
-        with torch.autocast("cpu", torch.bfloat16, enabled=HAS_BFLOAT16):
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=HAS_BFLOAT16):
             loss = self.noiser.loss(
-                self.unet, clean, words, self.noiser.steps(len(clean)), torch.randn_like(clean)
+                self.unet,
+                clean,
+                words,
+                self.noiser.steps(len(clean), late=LATE_SHARE),
+                torch.randn_like(clean),
             )
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -220,7 +239,7 @@ class Trainer:
         batches: list[tuple[Tensor, ...]] = []
         for _ in range(16):
             clean, words = samples.batch(VALIDATION_BATCH)
-            noise = torch.randn(clean.shape, generator=generator)
+            noise = torch.randn(clean.shape, generator=generator).to(DEVICE)
             batches.append((clean, words, self.noiser.steps(VALIDATION_BATCH, generator), noise))
         return batches
 
@@ -269,8 +288,8 @@ class Trainer:
             self._restore_moments(load_file(self.folder / "moments.safetensors"))
         elif self.progress.step and (PIPELINE / "unet").exists():
             shipped = UNet2DConditionModel.from_pretrained(PIPELINE / "unet", torch_dtype=torch.float32)
-            self.unet.load_state_dict(shipped.state_dict())
-            self.ema.load_state_dict(shipped.state_dict())
+            grow(shipped, self.unet)
+            self.ema.load_state_dict(self.unet.state_dict())
         else:
             self.ema.load_state_dict(self.unet.state_dict())
 

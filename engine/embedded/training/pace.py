@@ -1,4 +1,4 @@
-"""How many threads to train with, while others may need the same cores.
+"""What to train on, and with how many threads, while others may need the same cores.
 
 A team of threads is as slow as its slowest member: when other programs hold a core, two threads
 get less done than one. So every core is used only while the machine is otherwise quiet.
@@ -9,10 +9,18 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+# A third more pictures in the same time where the processor has the type, half as many where it has not.
+HAS_BFLOAT16 = (
+    DEVICE.type == "cuda" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+)
 LOOK_SECONDS = 20.0
+SESSION_NICE = 5
+AUTOGROUP = Path("/proc/self/autogroup")
 QUIET = 0.7  # other runnable processes, on average over a minute
 
 
@@ -37,10 +45,13 @@ class Pace:
 
 
 def be_polite() -> None:
-    """Low priority, also where the kernel shares the cores between process groups first."""
+    """Lower this process's priority, also where the kernel shares the cores between sessions first.
+
+    A session that somebody set lower still stays there.
+    """
     os.nice(15)
     try:
-        with open("/proc/self/autogroup", "w") as file:
-            file.write("5")
-    except OSError:  # other systems, or the feature is off
+        current = int(AUTOGROUP.read_text().split()[-1])
+        AUTOGROUP.write_text(str(max(current, SESSION_NICE)))
+    except (OSError, ValueError, IndexError):  # other systems, or the feature is off
         return

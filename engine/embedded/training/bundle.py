@@ -1,0 +1,134 @@
+"""One file with what a GPU machine needs to train: drawings as WebP, text encoder without unused words.
+
+It carries no shipped weights and needs no network: `--bundle FILE` writes it, `--from-bundle FILE` begins
+with it in an empty working folder.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.torch import load, save
+from tokenizers import Tokenizer
+
+from engine.embedded.training import captions, data, sentences, text
+from engine.embedded.training.compositions import Composer
+from engine.embedded.training.scenes import Stage
+
+QUALITY = 82
+SAMPLE = 4000  # composed scenes whose sentences are read for the vocabulary
+EMBEDDING = "embeddings.word_embeddings.weight"
+UNKNOWN = "[UNK]"
+SPECIAL = ("[PAD]", UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
+TABLES = ("drawings.json", "concepts.json")
+
+
+def pack(work: Path, file: Path) -> None:
+    """Write the bundle; `work` holds the drawings."""
+    partial = file.with_name(f"{file.name}.partial")
+    with zipfile.ZipFile(partial, "w") as bundle:
+        _, _, drawings = data.load(work)
+        for row, drawing in enumerate(drawings):
+            bundle.writestr(_name(row), webp(drawing))
+        for name in TABLES:
+            bundle.write(work / name, name, zipfile.ZIP_DEFLATED)
+        folder = text.folder(work)
+        for path in sorted(folder.glob("*.json")):
+            bundle.write(path, f"text_encoder/{path.name}", zipfile.ZIP_DEFLATED)
+        kept = vocabulary(Tokenizer.from_file(str(folder / "tokenizer.json")), sentences_of(work))
+        weights = (folder / "model.safetensors").read_bytes()
+        bundle.writestr("text_encoder/kept.json", json.dumps(kept), zipfile.ZIP_DEFLATED)
+        bundle.writestr("text_encoder/model.safetensors", pruned(weights, kept), zipfile.ZIP_DEFLATED)
+    partial.rename(file)
+
+
+def unpack(file: Path, work: Path) -> None:
+    """Write what `data.prepare` and `text.load_encoder` look for into the working folder."""
+    work.mkdir(parents=True, exist_ok=True)
+    folder = text.folder(work, fetch=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(file) as bundle:
+        rows = json.loads(bundle.read("drawings.json"))
+        pixels = np.stack([_pixels(bundle.read(_name(row))) for row in range(len(rows))])
+        np.save(work / "drawings.npy", pixels)
+        for name in bundle.namelist():
+            if name.startswith("text_encoder/") and name.endswith(".json"):
+                (folder / Path(name).name).write_bytes(bundle.read(name))
+        kept = json.loads(bundle.read("text_encoder/kept.json"))
+        unknown = number_of(Tokenizer.from_file(str(folder / "tokenizer.json")), UNKNOWN)
+        weights = whole(bundle.read("text_encoder/model.safetensors"), kept, unknown)
+        (folder / "model.safetensors").write_bytes(weights)
+        for name in reversed(TABLES):  # the list of drawings comes last: it makes the folder valid
+            (work / name).write_bytes(bundle.read(name))
+
+
+def _name(row: int) -> str:
+    return f"drawings/{row:05}.webp"
+
+
+def webp(drawing: data.Rgba) -> bytes:
+    """The drawing as lossy WebP with exact transparency (4 to 5 KB)."""
+    out = io.BytesIO()
+    Image.fromarray(np.asarray(drawing)).save(out, "WEBP", quality=QUALITY, method=4, alpha_quality=100)
+    return out.getvalue()
+
+
+def _pixels(packed: bytes) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(io.BytesIO(packed)).convert("RGBA"))
+
+
+def sentences_of(work: Path) -> Iterator[str]:
+    """Sentences with every word that training may say, and what people put around them."""
+    table, rows, drawings = data.load(work)
+    pixels = np.asarray(drawings)
+    yield from captions.UNSEEN
+    for concept in table:
+        yield " ".join([*captions.names(concept), *concept.tags, captions.plural(concept.name)])
+    yield from (text for scene in Stage(table, rows, pixels).singles() for text in scene.texts)
+    composer = Composer(rows, pixels)
+    yield from (text for number in range(SAMPLE) for text in composer.compose(number).texts)
+    yield " ".join([*captions.COLOURS, *captions.BACKGROUNDS, *captions.NUMBERS.values()])
+    yield " ".join(word for words in captions.STYLE_WORDS.values() for word in words)
+    yield from sentences.every_phrase()
+
+
+def vocabulary(tokenizer: Tokenizer, texts: Iterator[str]) -> list[int]:
+    """The numbers of all tokens in the sentences, and of the special ones."""
+    seen = {number_of(tokenizer, token) for token in SPECIAL}
+    for each in texts:
+        seen.update(tokenizer.encode(each).ids)
+    return sorted(seen)
+
+
+def number_of(tokenizer: Tokenizer, token: str) -> int:
+    """The token's number. Raises ValueError where the tokenizer does not know it."""
+    if (number := tokenizer.token_to_id(token)) is None:
+        raise ValueError(f"the tokenizer has no token {token}")
+    return int(number)
+
+
+def pruned(weights: bytes, kept: list[int]) -> bytes:
+    """The encoder's weights in 16 bits with the kept rows of its embedding alone."""
+    tensors = {name: value.half() for name, value in load(weights).items() if value.is_floating_point()}
+    name = next(name for name in tensors if name.endswith(EMBEDDING))
+    tensors[name] = tensors[name][torch.tensor(kept)].contiguous()
+    return bytes(save(tensors | {"vocabulary": torch.tensor(load(weights)[name].shape[0])}))
+
+
+def whole(weights: bytes, kept: list[int], unknown: int) -> bytes:
+    """The weights with an embedding of full size, where a word that was left out reads as unknown."""
+    tensors = load(weights)
+    size = int(tensors.pop("vocabulary"))
+    name = next(name for name in tensors if name.endswith(EMBEDDING))
+    rows = tensors[name]
+    full = rows[kept.index(unknown)].repeat(size, 1)
+    full[torch.tensor(kept)] = rows
+    return bytes(save(tensors | {name: full}))
