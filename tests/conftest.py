@@ -31,6 +31,15 @@ LONG = {
 """Files of unit tests that take as long as a scenario."""
 
 
+def plain_tracebacks() -> None:
+    """Log exceptions without everything that was in scope: drawing that can take minutes."""
+    renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], renderer])
+
+
+plain_tracebacks()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first: workers take whole files, and the last one should not work on alone."""
     items.sort(key=lambda item: item.path.parent.name == "unit" and item.path.name not in LONG)
@@ -60,6 +69,7 @@ def the_loggers_as_they_were() -> Iterator[None]:
         logging.getLogger(name).setLevel(before)
     logging.captureWarnings(False)
     structlog.reset_defaults()
+    plain_tracebacks()
 
 
 @pytest.fixture(scope="session")

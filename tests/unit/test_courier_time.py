@@ -117,7 +117,7 @@ class Round:
         return len(self.courier._tasks)
 
 
-def draw(job: Job) -> Card:
+async def draw(job: Job) -> Card:
     return Card(kind="text", title=f"{job.state.value} {job.deaths}")
 
 
