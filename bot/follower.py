@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import struct
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -51,7 +50,7 @@ class Life:
     progress: Progress | None = None
     place: Place | None = None  # in line, when last looked up
     shown: Place | None = None  # in line, when last shown
-    events: deque[EngineEvent] = field(default_factory=deque)  # not written down yet
+    events: list[EngineEvent] = field(default_factory=list)  # not written down yet; a deque takes 600 bytes
     writer: asyncio.Task[None] | None = None
     _first: tuple[float, int] | None = None  # when which step was seen first
 
@@ -281,7 +280,7 @@ class Follower:
                 await asyncio.sleep(delay)
                 delay = min(LONGEST_DELAY, 2 * delay)
                 continue
-            life.events.popleft()
+            del life.events[0]
             delay, tries = 0.25, 0
 
     async def _started(self, life: Life, event: Started) -> None:
