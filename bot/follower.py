@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import struct
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -39,6 +38,7 @@ log = structlog.stdlib.get_logger(__name__)
 LONGEST_DELAY = 30.0  # seconds between two attempts to write something down
 TRIES = 6  # of writing down an event that fails for no known reason, before the process ends itself
 LOOKS = 20  # places in line looked up each second
+AT_ONCE = 5000  # jobs gone through before others may do something
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class Life:
     progress: Progress | None = None
     place: Place | None = None  # in line, when last looked up
     shown: Place | None = None  # in line, when last shown
-    events: deque[EngineEvent] = field(default_factory=deque)  # not written down yet
+    events: list[EngineEvent] = field(default_factory=list)  # not written down yet; a deque takes 600 bytes
     writer: asyncio.Task[None] | None = None
     _first: tuple[float, int] | None = None  # when which step was seen first
 
@@ -220,7 +220,7 @@ class Follower:
     async def refresh(self) -> None:
         """Show waiting jobs anew when they have moved; each second looks at a few of them only."""
         while True:
-            waiting = [id for id, life in self.lives.items() if life.job.state is State.QUEUED]
+            waiting = await self._waiting()
             telemetry.WAITING.set(len(waiting))
             self._count_losses()
             for start in range(0, max(1, len(waiting)), LOOKS):
@@ -228,6 +228,15 @@ class Follower:
                     self._look(id)
                     await asyncio.sleep(0)  # each look goes through all lanes
                 await asyncio.sleep(1)
+
+    async def _waiting(self) -> list[str]:
+        """The jobs that wait; the loop turns meanwhile, since there may be a hundred thousand."""
+        lives, found = list(self.lives.values()), []
+        for start in range(0, len(lives), AT_ONCE):
+            some = lives[start : start + AT_ONCE]
+            found += [life.job.id for life in some if life.job.state is State.QUEUED]
+            await asyncio.sleep(0)
+        return found
 
     def _count_losses(self) -> None:
         """A worker takes many jobs with it: ask the engine, not the jobs."""
@@ -281,7 +290,7 @@ class Follower:
                 await asyncio.sleep(delay)
                 delay = min(LONGEST_DELAY, 2 * delay)
                 continue
-            life.events.popleft()
+            del life.events[0]
             delay, tries = 0.25, 0
 
     async def _started(self, life: Life, event: Started) -> None:

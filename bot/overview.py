@@ -7,6 +7,7 @@ direct messages, are not shown even to an operator: that there is such a job is 
 from __future__ import annotations
 
 import asyncio
+import heapq
 import math
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -164,19 +165,26 @@ class Overview:
 
     # ---- the queue
 
-    def queue(self) -> list[Waiting]:
-        """Unfinished jobs: those that paint, those in line in their order, those on hold. From memory."""
-        found = [each for lane in self._engine.line() for each in self._lane(lane)]
-        return sorted(found, key=lambda each: (_ORDER[each.doing], each.position or math.inf))
+    async def queue(self) -> tuple[list[Waiting], int]:
+        """The first `QUEUED` unfinished jobs, and how many there are more. From memory.
 
-    def _lane(self, lane: Lane) -> list[Waiting]:
+        Those that paint come first, then those in line in their order, then those on hold.
+        """
+        return await asyncio.to_thread(self._first, self._engine.line())
+
+    def _first(self, lanes: Sequence[Lane]) -> tuple[list[Waiting], int]:
+        found = [each for lane in lanes for each in self._lane(lane)]
+        shown = heapq.nsmallest(QUEUED, found, key=lambda each: _order(*each))
+        return [self._waiting(life, doing) for life, doing in shown], max(0, len(found) - QUEUED)
+
+    def _lane(self, lane: Lane) -> list[tuple[Life, Doing]]:
         jobs: dict[Doing, Sequence[str]] = {
             "painting": lane.running,
             "waiting": lane.waiting,
             "on hold": lane.held,
         }
         lives = self._follower.lives
-        return [self._waiting(lives[id], doing) for doing, ids in jobs.items() for id in ids if id in lives]
+        return [(life, doing) for doing, ids in jobs.items() for id in ids if (life := lives.get(id))]
 
     def _waiting(self, life: Life, doing: Doing) -> Waiting:
         place = life.place if doing == "waiting" else None
@@ -288,6 +296,11 @@ class Overview:
 
 
 _ORDER: Mapping[Doing, int] = {"painting": 0, "waiting": 1, "on hold": 2}
+
+
+def _order(life: Life, doing: Doing) -> tuple[int, float]:
+    place = life.place if doing == "waiting" else None
+    return _ORDER[doing], place.position if place else math.inf
 
 
 def is_private(job: Job) -> bool:

@@ -79,8 +79,9 @@ class EngineJob:
 
     def __post_init__(self) -> None:
         """Raises ValueError for numbers that would spoil the order for everybody."""
-        weights = self.tenant_weight, self.user_weight
-        if not all(0 < weight < math.inf for weight in weights) or not 0 <= self.cost < math.inf:
+        heavy = 0 < self.tenant_weight < math.inf and 0 < self.user_weight < math.inf
+        if not heavy or not 0 <= self.cost < math.inf:
+            weights = self.tenant_weight, self.user_weight
             raise ValueError(f"job {self.id} has weights {weights} and cost {self.cost}")
         if self.running is not None and self.running < 1:
             raise ValueError(f"job {self.id} could never run: running is {self.running}")

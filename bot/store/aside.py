@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -30,9 +32,11 @@ _told: set[tuple[str, str]] = set()
 
 def loads(text: str | bytes) -> Any:
     """As json.loads, but UNREADABLE for what is no JSON: SQLite takes anything."""
+    with suppress(ValueError):  # half a surrogate pair too, which json.loads takes
+        return from_json(text)  # in a third of the time
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return UNREADABLE
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -137,6 +139,13 @@ def places(seen_in: Collection[str]) -> str:
     return "".join(f" {place} " for place in seen_in)
 
 
+NEEDED = (*(each.name for each in fields(Job) if each.name != "pictures"), "seen_in")
+"""The columns that make a job."""
+
+Needed = namedtuple("Needed", NEEDED)  # type: ignore[misc]
+"""A row of them: its fields are read in a fifth of the time that those of SQLAlchemy's take."""
+
+
 class Unreadable(ValueError):
     """A row whose content is not what its columns are for."""
 
@@ -148,9 +157,9 @@ def read(row: Any, pictures: Collection[Any] = ()) -> Job:
     except aside.FAULTS as error:
         raise Unreadable(f"{type(error).__name__}: {error}") from error
     request = job.request
-    if not all(isinstance(getattr(job, name), int | float) for name in _NUMBERS):
+    if not _NUMERIC.issuperset(map(type, _numbers(job))):
         raise Unreadable("a number is none")
-    if not all(isinstance(getattr(request, name), int | float) for name in _REQUESTED):
+    if not _NUMERIC.issuperset(map(type, _requested(request))):
         raise Unreadable("a number of the request is none")
     if not isinstance(request.prompt, str):
         raise Unreadable("the prompt is no text")
@@ -160,8 +169,9 @@ def read(row: Any, pictures: Collection[Any] = ()) -> Job:
     return job
 
 
-_NUMBERS = ("estimate", "device_seconds", "deaths")
-_REQUESTED = ("width", "height", "steps", "count", "seed", "guidance", "strength", "upscale")
+_NUMERIC = {int, float, bool}
+_numbers = attrgetter("estimate", "device_seconds", "deaths")
+_requested = attrgetter("width", "height", "steps", "count", "seed", "guidance", "strength", "upscale")
 
 
 def _read(row: Any, pictures: Collection[Any]) -> Job | None:
@@ -176,7 +186,7 @@ def _read(row: Any, pictures: Collection[Any]) -> Job | None:
 def _job(row: Any, pictures: Collection[PictureRow]) -> Job:
     return Job(
         id=row.id,
-        origin=replace(_origin(dict(row.origin)), seen_in=tuple(row.seen_in.split())),
+        origin=_origin(row.origin, row.seen_in),
         request=GenerationRequest.from_json(row.request),
         prompt=row.prompt,
         style=row.style,
@@ -201,16 +211,15 @@ def _job(row: Any, pictures: Collection[PictureRow]) -> Job:
     )
 
 
-def _origin(values: dict[str, Any]) -> Origin:
-    return Origin(**{**values, "member": member_of(values)})
+def _origin(values: Mapping[str, Any], seen_in: str) -> Origin:
+    return Origin(**{**values, "member": member_of(values), "seen_in": tuple(seen_in.split())})
 
 
 def member_of(origin: Mapping[str, Any]) -> Member:
     """Who asked, from an origin as JSON."""
-    member = dict(origin["member"])
-    for name in ("roles", "moderates"):
-        member[name] = tuple(member.get(name, ()))  # JSON has lists; old rows have none
-    return Member(**member)
+    member = origin["member"]
+    lists = {name: tuple(member.get(name, ())) for name in ("roles", "moderates")}  # old rows have none
+    return Member(**{**member, **lists})
 
 
 def person(row: Any) -> Person:

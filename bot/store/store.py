@@ -267,14 +267,15 @@ class Store(Accounts, Clocks, Installations, Logins, People, Privacy, Removals, 
 
     async def queued(self, after: Place | None = None, limit: int = 1000) -> tuple[list[Job], Place | None]:
         """Jobs that wait, oldest first, and where to go on: after `after`. None: there are no more."""
-        query = _jobs.select().where(_jobs.c.state == State.QUEUED.value)
+        columns = [_jobs.c[name] for name in rows.NEEDED]
+        query = select(*columns).where(_jobs.c.state == State.QUEUED.value)
         if after:
             same = (_jobs.c.created == after[0]) & (_jobs.c.id > after[1])
             query = query.where(_jobs.c.created >= after[0], (_jobs.c.created > after[0]) | same)
         query = query.order_by(_jobs.c.created, _jobs.c.id).limit(limit)
 
         def work(session: Session) -> tuple[list[Job], Place | None]:
-            found = session.connection().execute(query).all()
+            found: list[Any] = [rows.Needed(*row) for row in session.connection().execute(query)]
             places = [(row.created, row.id) for row in found if row.created is not aside.UNREADABLE]
             jobs = rows.with_pictures(session, found, [row.id for row in found if row.started])
             return jobs, places[-1] if places else None

@@ -39,6 +39,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         assert process is not None
 
         def lenient(value: Any) -> Any:
+            if value is None:
+                return None
             try:
                 return process(value)
             except (ValueError, TypeError):  # SQLite takes anything

@@ -14,22 +14,28 @@ import pytest
 from PIL import Image
 
 from bot import moderation, pictures
+from bot.adapters.web import assets
+from bot.adapters.web.views import Views
+from bot.brake import Brake
 from bot.errors import Refusal
-from bot.follower import Follower
+from bot.follower import AT_ONCE, Follower, Life
 from bot.moderation import Rules, Seen
+from bot.overview import Overview
 from bot.privacy import Privacy
 from bot.reviews import Reviews
 from bot.settings import Settings
 from engine.memory import MemoryEngine
+from engine.types import Lane, Place
 from tests import adversary
 from tests.examples import a_job
 
-MOST = 0.1  # seconds in one go; 0.01 were seen, and 0.4 with the judge on the loop
+MOST = 0.1  # seconds in one go
 
 WORST = adversary.texts()["any of '0134578@$!|abc '"]
 JOB = a_job(prompt=WORST)
 JOB = replace(JOB, request=replace(JOB.request, prompt=WORST, negative_prompt=WORST))
 NOBODY: Any = None
+MANY = 100_000  # jobs in line
 
 
 class Store:
@@ -50,7 +56,7 @@ class Store:
     async def rows(self, *_: object) -> list[Any]:
         return []
 
-    persons_of = strikes_of = reports_of = rows
+    persons_of = strikes_of = reports_of = sessions_of = rows
 
     async def account_of(self, member: str) -> str:
         return member
@@ -109,6 +115,41 @@ async def a_copy_of_many_jobs_is_made() -> None:
     await Privacy(store, NOBODY, NOBODY, 0).export(JOB.origin)
 
 
+class Line(MemoryEngine):
+    """An engine where nothing moves, with many people's jobs in line."""
+
+    lanes: tuple[Lane, ...] = ()
+
+    def line(self) -> tuple[Lane, ...]:
+        return self.lanes
+
+
+@functools.cache
+def crowd() -> tuple[Follower, Line]:
+    """MANY waiting jobs of 1,000 people."""
+    engine, idle = Line(lambda name: b""), NOBODY
+    follower = Follower(engine=engine, store=idle, blobs=idle, show=idle, eyes=idle, rules=idle)
+    job = a_job()
+    for number in range(MANY):
+        follower.lives[str(number)] = Life(replace(job, id=str(number)), place=Place(number + 1, 1.0))
+    more: Any = {"running": (), "virtual_time": 0.0, "weight": 1.0, "served": 0.0}
+    engine.lanes = tuple(
+        Lane(tenant="t", user=str(first), waiting=tuple(map(str, range(first, MANY, 1000))), **more)
+        for first in range(1000)
+    )
+    return follower, engine
+
+
+async def the_queue_is_looked_at() -> None:
+    follower, engine = crowd()
+    brake = Brake(engine)
+    idle = NOBODY
+    overview = Overview(settings=idle, store=idle, engine=engine, tiers=idle, follower=follower, brake=brake)
+    shown, more = await overview.queue()
+    assert [each.job.id for each in shown] == [str(number) for number in range(200)]
+    assert more == MANY - 200
+
+
 async def longest_turn(action: Callable[[], Awaitable[None]]) -> float:
     """The most CPU, in seconds, that the loop's thread took at once while the action went on."""
     worst, task = 0.0, asyncio.ensure_future(action())
@@ -122,12 +163,19 @@ async def longest_turn(action: Callable[[], Awaitable[None]]) -> float:
 
 @pytest.mark.parametrize(
     "action",
-    [a_picture_is_judged, words_are_judged, a_grid_is_made, a_copy_of_many_jobs_is_made],
+    [
+        a_picture_is_judged,
+        words_are_judged,
+        a_grid_is_made,
+        a_copy_of_many_jobs_is_made,
+        the_queue_is_looked_at,
+    ],
     ids=lambda action: action.__name__,
 )
 async def test_the_loop_turns_meanwhile(action: Callable[[], Awaitable[None]]) -> None:
     moderation.judge(["warm"])
     noise()
+    crowd()
     assert await longest_turn(action) < MOST
 
 
@@ -137,3 +185,19 @@ async def test_what_the_loop_does_itself_is_measured() -> None:
 
     moderation.judge(["warm"])
     assert await longest_turn(on_the_loop) > MOST
+
+
+def test_no_template_is_compiled_for_a_page() -> None:
+    views = Views(assets.load())
+    views.compile()
+    templates = {name for _, name in views._environment.cache or {}}
+    assert templates == set(views._environment.list_templates())
+
+
+async def test_the_loop_turns_while_waiting_jobs_are_gone_through() -> None:
+    follower, _ = crowd()
+    found, turns = asyncio.ensure_future(follower._waiting()), 0
+    while not found.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert len(await found) == MANY and turns >= MANY // AT_ONCE

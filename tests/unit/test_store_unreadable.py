@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -48,6 +49,22 @@ def nothing_told() -> None:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "easel.db"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"prompt": "\ud800 a fox \U0001f98a", "seed": 2**70, "guidance": 0.1 + 0.2, "roles": []}, None, "x"],
+)
+def test_json_is_read_as_it_was_written(value: object) -> None:
+    assert aside.loads(json.dumps(value)) == value
+    assert (
+        aside.loads(json.dumps(value, ensure_ascii=False).replace("\ud800", "?").encode()) != aside.UNREADABLE
+    )
+
+
+@pytest.mark.parametrize("text", ["", "{", "{'a': 1}", "[1,]", "[" * 200_000, '{"a": 1} b'])
+def test_what_is_no_json_is_unreadable(text: str) -> None:
+    assert aside.loads(text) is aside.UNREADABLE
 
 
 async def open_it(path: Path) -> Store:

@@ -136,6 +136,7 @@ class WebAdapter:
             client_max_size=FORM_BYTES,  # a picture is taken apart from that
         )
         app.on_response_prepare.append(add_headers)
+        app.on_startup.append(lambda _: asyncio.to_thread(site.views.compile))
         for part in (Door(site), Pages(site), Api(site), Office(site)):
             app.add_routes(part.routes())
         return app

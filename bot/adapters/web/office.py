@@ -21,7 +21,7 @@ from bot.adapters.web.site import Site, wants_part
 from bot.card import Card
 from bot.errors import Refusal
 from bot.models import HOUSE, Origin
-from bot.overview import QUEUED, Overview
+from bot.overview import Overview
 
 NOTICES = 256  # kept until they are shown
 LONGEST = 3650  # days of the ledger in one file
@@ -94,11 +94,11 @@ class Office:
 
     async def queue(self, request: web.Request) -> web.Response:
         overview = self._overview(request)
-        jobs = overview.queue()
+        jobs, more = await overview.queue()
         policies = await overview.policies()
         values: dict[str, Any] = {
-            "jobs": jobs[:QUEUED],
-            "more": max(0, len(jobs) - QUEUED),
+            "jobs": jobs,
+            "more": more,
             "engine": overview.status,
             "house": policies[HOUSE],
             "stopped": {

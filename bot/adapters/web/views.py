@@ -85,6 +85,11 @@ class Views:
             moment=card.moment,
         )
 
+    def compile(self) -> None:
+        """Make all templates ready; blocks. The first page would wait for it otherwise."""
+        for name in self._environment.list_templates():
+            self._environment.get_template(name)
+
     def render(self, template: str, **values: Any) -> str:
         return self._environment.get_template(template).render(values)
 
