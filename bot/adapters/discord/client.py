@@ -36,7 +36,7 @@ HINT_SECONDS = 30.0  # that a hint stands in a channel
 CLOSED = (
     "The answer is for you alone, and no direct message reaches you. Ask with /imagine: then only you see it."
 )
-HINT = "Say what to paint, for example: a red fox in snow. Reply to a picture of mine to change it."
+HINT = "Say what to paint, for example: a red fox. Reply to a picture of mine to change it."
 
 
 class EaselClient(discord.AutoShardedClient):
