@@ -53,7 +53,7 @@ def unpacked(work: Path, tmp_path: Path) -> Path:
 def test_the_drawings_come_back_nearly_as_they_were(work: Path, unpacked: Path) -> None:
     (table, rows, before), (table_after, rows_after, after) = data.load(work), data.load(unpacked)
     assert (table, rows) == (table_after, rows_after)
-    assert np.array_equal(before[..., 3], after[..., 3])
+    assert np.abs(before[..., 3].astype(int) - after[..., 3]).mean() < 2
     solid = before[..., 3] > 0
     assert np.abs(before[solid].astype(int) - after[solid])[:, :3].mean() < 4
 
