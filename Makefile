@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Most tests wait more than they compute, so three at a time suit two cores.
 WORKERS ?= 3
 
-.PHONY: run test check bench soak install format clean
+.PHONY: run test check bench soak mutants install format clean
 
 run: $(VENV)/.installed
 	$(BIN)/python -m bot run
@@ -24,6 +24,9 @@ bench: $(VENV)/.installed-dev
 
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m soak
+
+mutants: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.mutants
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import io
+import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # some terminals cannot show what people write, nor bars
     said = parser().parse_args(arguments)
+    os.umask(0o077)  # whatever this process makes is its user's alone
     try:
         return asyncio.run(_run(said))
     except EaselError as error:
@@ -106,7 +109,9 @@ async def _doctor(said: argparse.Namespace, settings: Settings) -> int:
 
     if said.rebuild:
         await doctor.rebuild(settings)
-    findings = await doctor.examine(settings)
+    if said.retention:
+        await doctor.confirm_clock(settings)
+    findings = await doctor.examine(settings, pictures=said.pictures)
     sys.stdout.write(f"{doctor.render(findings, said.json)}\n")
     return 0 if all(finding.ok is not False for finding in findings) else 1
 
@@ -134,7 +139,13 @@ def parser() -> argparse.ArgumentParser:
     )
     doctor.add_argument("--json", action="store_true", help="say it as JSON")
     doctor.add_argument(
+        "--pictures", action="store_true", help="read every picture too, whether it is there and whole"
+    )
+    doctor.add_argument(
         "--rebuild", action="store_true", help="compute every balance again, from the ledger alone, first"
+    )
+    doctor.add_argument(
+        "--retention", action="store_true", help="say that the clock is right: old jobs may be deleted by it"
     )
     return top
 
@@ -173,7 +184,8 @@ def _add_admin(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     named = admin.add_subparsers(dest="verb", required=True, metavar="command")
-    for each in commands.group("admin"):
+    further = (replace(commands.command(name), name=name) for name in commands.ALSO)
+    for each in (*commands.group("admin"), *further):
         verb = named.add_parser(each.verb, help=each.help, description=each.help, allow_abbrev=False)
         verb.add_argument(
             "--tenant",

@@ -16,6 +16,7 @@ from bot import card, commands, policy, presets, prompt, sheets, words
 from bot.brake import Brake
 from bot.card import Card
 from bot.commands import Unusable, clip
+from bot.departures import Departures
 from bot.errors import Refusal
 from bot.follower import Follower, Life
 from bot.models import (
@@ -96,6 +97,7 @@ class Admin:
         engine: Engine,
         tiers: Tiers,
         follower: Follower,
+        departures: Departures,
         brake: Brake,
         speech: Speech,
         show: Callable[[Job], None],
@@ -105,6 +107,7 @@ class Admin:
         self._engine = engine
         self._tiers = tiers
         self._follower = follower
+        self._departures = departures
         self._brake = brake
         self._speech = speech
         self._show = show
@@ -130,6 +133,7 @@ class Admin:
             "admin defaults": self._defaults,
             "admin language": self._language,
             "admin moderation": self._moderation,
+            "admin moderators": self._moderators,
             "admin audit": self._audit,
             "admin export": self._export,
         }
@@ -139,11 +143,13 @@ class Admin:
         operator = policy.runs_easel(origin, self._settings.operators)
         return await self._commands[name](Asked(name, options, origin, operator))
 
-    def line(self, name: str, job: Job, origin: Origin, after: str) -> AuditLine | None:
-        """What to write down when an administrator does to somebody else's job what its owner may do too."""
-        if not origin.member.admin or origin.member.id == job.origin.member.id:
-            return None
+    def line(self, name: str, job: Job, origin: Origin, after: str) -> AuditLine:
+        """What to write down when a moderator does to somebody else's job what its owner may do too."""
         return Asked(name, {}, origin, operator=False).line(job.id, job.state.value, after)
+
+    async def note(self, name: str, target: str, origin: Origin) -> None:
+        """Write down what an administrator did elsewhere."""
+        await self._store.note(Asked(name, {}, origin, operator=True).line(target))
 
     async def load(self) -> None:
         """Take over which places are paused, and in which language they are answered."""
@@ -355,11 +361,16 @@ class Admin:
         now = self._store.now()
         until = now + timedelta(hours=hours) if hours else None
         reason = _sentence(asked.options.get("reason", ""))
-        await self._set_person(
-            asked, who, lambda before: replace(before, blocked=True, until=until, reason=reason)
+        ended = await self._store.block(
+            asked.tenant,
+            who,
+            lambda before: replace(before, blocked=True, until=until, reason=reason),
+            asked.note(who),
+            reason="An administrator has blocked you.",
         )
+        self._departures.end(ended)
         end = f"until {card.moment(until, now)}" if until else "until /admin unblock"
-        return _done(f"{who} is blocked {end}. What they have in line is painted; /admin job cancels it.")
+        return _done(f"{who} is blocked {end}. {_cancelled(len(ended))}")
 
     async def _unblock(self, asked: Asked) -> Card:
         who = self._whom(asked)
@@ -370,6 +381,25 @@ class Admin:
 
     async def _set_person(self, asked: Asked, who: str, change: Callable[[Person], Person]) -> None:
         await self._store.change_person(asked.tenant, who, change, asked.note(who))
+
+    async def _moderators(self, asked: Asked) -> Card:
+        """Who may moderate here beside those whom the platform lets: shown, or changed."""
+        names = [asked.options["role"]] if "role" in asked.options else []
+        names += [self._whom(asked)] if "person" in asked.options else []
+        if EVERYONE in map(str.casefold, names):
+            raise Refusal("Not everyone can moderate. Name a role, a user group or a person.")
+        removed = asked.options.get("rule") == "remove"
+
+        def change(before: Policy) -> Policy:
+            others = [each for each in before.moderators if each not in names]
+            if len(others) + len(names) > MOST_TERMS:
+                raise Refusal(f"A place has at most {MOST_TERMS} moderators. Remove one first.")
+            return replace(before, moderators=(*others, *([] if removed else names)))
+
+        found = await (
+            self._set(asked, change, ", ".join(names)) if names else self._store.policy(asked.tenant)
+        )
+        return _card("Moderators here", [f"Named here: {', '.join(found.moderators) or 'nobody'}"])
 
     # ---- tiers and budgets
 
@@ -541,12 +571,21 @@ def _done(sentence: str) -> Card:
     return Card(kind="text", body=(sentence,), private=True)
 
 
+def _cancelled(jobs: int) -> str:
+    """What a block did to the person's jobs."""
+    if not jobs:
+        return "They had nothing waiting or running."
+    return f"{jobs} of their jobs {'was' if jobs == 1 else 'were'} cancelled; nothing was charged."
+
+
 def _owner(job: Job) -> str:
     return job.origin.member.name
 
 
 def _worker(worker: WorkerStatus) -> str:
     state = f"{worker.jobs} jobs inside" if worker.ready else "is starting, or being replaced"
+    if worker.out:
+        state = "is out of service since it paints nothing, and the log tells why"
     loaded = f", {worker.models[-1]} loaded" if worker.models else ""
     return f"{worker.device}: {state}{loaded}, lost {worker.restarts} times since the start."
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot import card, prompt, quota
+from bot import card, limits, prompt, quota
 from bot.errors import Offer, Refusal
 from bot.models import Balance, Job
 from bot.policy import Rules
@@ -27,6 +27,7 @@ class Ask:
     estimate: Callable[[GenerationRequest], float]
     draft: Draft | None = None  # None: no text can ask for it again
     relaxing: str = ""  # the button that asks for the same behind the others
+    balances: tuple[Balance, ...] = ()  # of all that it draws on
 
 
 async def admit(store: Store, job: Job, rules: Rules, ask: Ask) -> tuple[Job, bool]:
@@ -43,8 +44,14 @@ async def admit(store: Store, job: Job, rules: Rules, ask: Ask) -> tuple[Job, bo
     except TooSoon as error:
         raise _too_soon(error, rules) from error
     except OverQuota as error:
-        offers = tuple(_offers(job, error.balance, rules, ask))
-        raise _over_quota(job, error.balance, offers, store.now()) from error
+        raise _over_quota(job.request, job.estimate, error.balance, rules, ask, store.now()) from error
+
+
+def check(request: GenerationRequest, rules: Rules, ask: Ask, now: datetime) -> None:
+    """Raises Refusal (code "quota") for what `admit` would refuse by the balances of this moment."""
+    estimate, limit = ask.estimate(request), tightest(ask.balances)
+    if limit and not quota.fits(estimate, affordable(ask.balances)):
+        raise _over_quota(request, estimate, limit, rules, ask, now)
 
 
 def tightest(balances: Iterable[Balance]) -> Balance | None:
@@ -59,6 +66,15 @@ def tightest(balances: Iterable[Balance]) -> Balance | None:
         return None
     least = min(limits, key=lambda balance: balance.left + (0 if balance.name else gift))
     return least if least.name else replace(least, cap=least.cap + gift)
+
+
+def affordable(balances: Iterable[Balance]) -> float:
+    """Return the device-seconds that one request may cost: allowances or gifts pay all of it, budgets too."""
+    found = list(balances)
+    gift = sum(balance.left for balance in found if balance.name == "gift")
+    own = min((balance.left for balance in found if not balance.name), default=math.inf)
+    shared = (balance.left for balance in found if balance.name not in ("", "gift"))
+    return min(max(own, gift), *shared, math.inf)
 
 
 def _too_many_waiting(waiting: int) -> Refusal:
@@ -76,40 +92,44 @@ def _too_soon(error: TooSoon, rules: Rules) -> Refusal:
     )
 
 
-def _over_quota(job: Job, balance: Balance, offers: tuple[Offer, ...], now: datetime) -> Refusal:
-    left, cost = math.floor(balance.left), max(1, math.ceil(job.estimate))
+def _over_quota(
+    request: GenerationRequest, estimate: float, balance: Balance, rules: Rules, ask: Ask, now: datetime
+) -> Refusal:
+    left, cost = math.floor(balance.left), max(1, math.ceil(estimate))
     whose = f"{balance.name} has" if balance.name else "you have"
     of = f"{'its' if balance.name else 'your'} {balance.cap:,.0f} s"
     of += f" {'an' if balance.per == 'hour' else 'a'} {balance.per}" if balance.per else ""
     notice = f"This costs about {cost} s; {whose} {left:,} s left of {of}, so {cost - left} s are missing."
     if balance.resets:
         notice += f" That {card.resets(balance, now)}."
-    if not offers and job.estimate > balance.cap:
+    offers = tuple(_offers(request, balance, rules, ask))
+    if not offers and estimate > balance.cap:
         notice += " Try a smaller size or fewer steps."
     return Refusal(notice, code="quota", offers=offers)
 
 
-def _offers(job: Job, balance: Balance, rules: Rules, ask: Ask) -> Iterator[Offer]:
+def _offers(request: GenerationRequest, balance: Balance, rules: Rules, ask: Ask) -> Iterator[Offer]:
     """What would fit: fewer pictures, smaller ones, or the same behind the others."""
     if ask.draft and not isinstance(ask.draft.source, bytes):
-        yield from _fewer(job, balance, ask.draft)
-        yield from _smaller(job, balance, ask.draft, ask)
+        left = affordable(ask.balances) if ask.balances else balance.left
+        yield from _fewer(request, left, ask.draft, ask)
+        yield from _smaller(request, left, ask.draft, ask)
         if "relax" in rules.tier.priorities:
             yield prompt.offer("Relax: free, later", ask.draft, relax=True)
     elif ask.relaxing and "relax" in rules.tier.priorities:
         yield Offer("Relax: free, later", button=ask.relaxing)
 
 
-def _fewer(job: Job, balance: Balance, draft: Draft) -> Iterator[Offer]:
-    count = quota.fitting(job.request.count, job.estimate, balance)
-    if 0 < count < job.request.count:
-        yield prompt.offer(f"Make it {count}", draft, count=count)
+def _fewer(request: GenerationRequest, left: float, draft: Draft, ask: Ask) -> Iterator[Offer]:
+    for count in range(request.count - 1, 0, -1):
+        if quota.fits(ask.estimate(replace(request, count=count)), left):
+            yield prompt.offer(f"Make it {count}", draft, count=count)
+            return
 
 
-def _smaller(job: Job, balance: Balance, draft: Draft, ask: Ask) -> Iterator[Offer]:
-    request = job.request
+def _smaller(request: GenerationRequest, left: float, draft: Draft, ask: Ask) -> Iterator[Offer]:
     for part in SMALLER:
-        size = prompt.shrunk((request.width, request.height), part, ask.model)
-        if size and ask.estimate(replace(request, width=size[0], height=size[1])) <= balance.left:
+        size = limits.shrunk((request.width, request.height), part, ask.model)
+        if size and quota.fits(ask.estimate(replace(request, width=size[0], height=size[1])), left):
             yield prompt.offer(f"Make it {card.sized(*size)}", draft, size=size, aspect="")
             return

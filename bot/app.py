@@ -6,19 +6,22 @@ import asyncio
 import gc
 import importlib
 import importlib.util
+import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import structlog
 
-from bot import control, telemetry
+from bot import control, doctor, lag, private, telemetry
 from bot.adapters.base import ChatAdapter
 from bot.blobs import DirectoryBlobs
 from bot.clock import TrustedClock
-from bot.errors import SettingError
+from bot.errors import EaselError, SettingError
+from bot.guard import Guard
 from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Studio
@@ -32,6 +35,8 @@ from engine.types import Engine
 log = structlog.stdlib.get_logger(__name__)
 
 DRAIN = 30.0  # seconds that running jobs get when Easel stops
+PATIENCE = 20.0  # seconds for the end of a process that must not go on
+SHORTEST_DELAY, LONGEST_DELAY = 5.0, 300.0  # seconds until a surface that broke is begun anew
 MEMORY_STEP = 0.02  # seconds a step takes with MODEL=memory
 
 SURFACES = (
@@ -44,14 +49,16 @@ SURFACES = (
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Studio]:
     """A studio that is not started yet. Raises StoreError, SettingError."""
+    private.data_folder(settings.data_dir)
     clock = TrustedClock()
     store = await Store.open(settings.database_url, clock=clock)
     try:
         clock.not_before(await store.newest_line())
         blobs = DirectoryBlobs(settings.data_dir / "pictures")
-        engine = await asyncio.to_thread(_engine, settings, blobs)
+        guard = Guard(store)
+        engine = await asyncio.to_thread(_engine, settings, blobs, guard)
         tiers = _tiers(settings, engine)
-        studio = Studio(settings=settings, store=store, engine=engine, blobs=blobs, tiers=tiers)
+        studio = Studio(settings=settings, store=store, engine=engine, blobs=blobs, tiers=tiers, guard=guard)
         try:
             yield studio
         finally:
@@ -65,27 +72,32 @@ def _tiers(settings: Settings, engine: Engine) -> Tiers:
     return load_tiers(path, [model.name for model in engine.models()])
 
 
-def _engine(settings: Settings, blobs: DirectoryBlobs) -> Engine:
+def _engine(settings: Settings, blobs: DirectoryBlobs, guard: Guard) -> Engine:
     if settings.model == (MEMORY.name,):
-        return MemoryEngine(blobs.read, step_seconds=MEMORY_STEP)
+        return MemoryEngine(blobs.read, step_seconds=MEMORY_STEP, may_start=guard.may_start)
     try:
         return LocalEngine(
             models=settings.model,
             device=settings.device,
             read=blobs.read,
             hang_seconds=settings.hang_seconds,
+            may_start=guard.may_start,
         )
     except EngineError as error:
         raise SettingError(error.advice) from error
 
 
 async def run(settings: Settings) -> None:
-    """Serve every surface that is set up until SIGINT or SIGTERM. Raises EaselError."""
+    """Serve every surface that is set up until SIGINT or SIGTERM.
+
+    Raises EaselError, also when the process must end by itself.
+    """
     # Imported here: only this command needs a web server.
     from bot.adapters.web import WebAdapter
 
     telemetry.set_up(settings)
-    async with opened(settings) as studio, stop_signal() as stopped:
+    await doctor.refuse_to_start(settings)
+    async with opened(settings) as studio, stop_signal(studio.guard.failed) as stopped, lag.watched():
         web = WebAdapter(studio, settings)
         web.bind()
         adapters: list[ChatAdapter] = [web, *_chats(studio, settings)]
@@ -103,6 +115,9 @@ async def run(settings: Settings) -> None:
                 sys.stdout.write(f"Easel is open at {web.url}\n{web.office}\n")
                 sys.stdout.flush()
                 await stopped.wait()
+            if studio.guard.reason:
+                end_soon()
+                raise EaselError(studio.guard.reason)
             log.info("stopping", drain=DRAIN)
             await studio.close(DRAIN)
         finally:
@@ -120,12 +135,24 @@ def spare_the_collector() -> None:
     gc.freeze()
 
 
+def end_soon() -> None:
+    """End the process even if it cannot be ended in order, as when memory is exhausted."""
+    timer = threading.Timer(PATIENCE, os._exit, [2])
+    timer.daemon = True
+    timer.start()
+
+
 async def _serve(adapter: ChatAdapter) -> None:
-    """One surface that breaks leaves the others alone."""
-    try:
-        await adapter.run()
-    except Exception:
-        log.exception("surface stopped", surface=adapter.name)
+    """One surface that breaks leaves the others alone, and is begun anew."""
+    delay = SHORTEST_DELAY
+    while True:
+        try:
+            await adapter.run()
+            return
+        except Exception:
+            log.exception("surface stopped", surface=adapter.name, again_in=delay)
+        await asyncio.sleep(delay)
+        delay = min(LONGEST_DELAY, 2 * delay)
 
 
 def _chats(studio: Studio, settings: Settings) -> list[ChatAdapter]:
@@ -142,8 +169,8 @@ def _chats(studio: Studio, settings: Settings) -> list[ChatAdapter]:
 
 
 @asynccontextmanager
-async def stop_signal() -> AsyncIterator[asyncio.Event]:
-    """An event that the first SIGINT or SIGTERM sets; the second one ends the process at once."""
+async def stop_signal(failed: asyncio.Event) -> AsyncIterator[asyncio.Event]:
+    """An event that `failed` sets, or the first SIGINT or SIGTERM; a second one ends the process at once."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     signals = (signal.SIGINT, signal.SIGTERM)
@@ -157,10 +184,16 @@ async def stop_signal() -> AsyncIterator[asyncio.Event]:
         stopped.set()
         release()
 
+    async def stop_when_failed() -> None:
+        await failed.wait()
+        stopped.set()
+
     for each in signals:
         with suppress(NotImplementedError):  # Windows: Ctrl-C then ends the process without a drain
             loop.add_signal_handler(each, stop)
+    watch = asyncio.create_task(stop_when_failed())
     try:
         yield stopped
     finally:
+        watch.cancel()
         release()

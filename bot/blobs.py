@@ -8,13 +8,15 @@ import errno
 import hashlib
 import os
 import re
+import stat
 import tempfile
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from bot import private
 from bot.errors import StoreError
 
 _NAME = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{1,8}")
@@ -66,19 +68,29 @@ class DirectoryBlobs:
 
     def read(self, name: str) -> bytes:
         """As `get`; blocks."""
+        path = self._path(name)
         try:
-            return self._path(name).read_bytes()
+            _refuse_links(path)
+            with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+                return file.read()
         except FileNotFoundError:
             raise KeyError(name) from None
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise KeyError(name) from None
             raise _explain(error, self._root) from error
 
     def _size(self, name: str) -> int:
         try:
-            return self._path(name).stat().st_size
+            path = self._path(name)
+            _refuse_links(path)
+            found = os.lstat(path)
+            return found.st_size if stat.S_ISREG(found.st_mode) else 0
         except (FileNotFoundError, KeyError):
             return 0
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                return 0
             raise _explain(error, self._root) from error
 
     def _path(self, name: str) -> Path:
@@ -90,8 +102,9 @@ class DirectoryBlobs:
         name = hashlib.sha256(data).hexdigest() + suffix
         path = self._path(name)
         try:
+            private.folder(path.parent)
+            _refuse_links(path)
             if not self._renew(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
                 _write_whole(path, data)
         except OSError as error:
             raise _explain(error, self._root) from error
@@ -100,8 +113,9 @@ class DirectoryBlobs:
     def _renew(self, path: Path) -> bool:
         """Whether the file is there; its age is 0 then."""
         with self._ages, contextlib.suppress(FileNotFoundError):
-            os.utime(path)
-            return True
+            if stat.S_ISREG(os.lstat(path).st_mode):  # a link is replaced by the file
+                os.utime(path, follow_symlinks=False)
+                return True
         return False
 
     def _sweep(self, needed: Collection[str], older_than: float) -> int:
@@ -109,7 +123,7 @@ class DirectoryBlobs:
         try:
             return sum(
                 self._remove(path, before)
-                for path in self._root.glob("*/*/*")
+                for path in _files(self._root, 3)
                 if path.name not in needed and (_NAME.fullmatch(path.name) or path.name.startswith(_NEW))
             )
         except OSError as error:
@@ -117,10 +131,27 @@ class DirectoryBlobs:
 
     def _remove(self, path: Path, before: float) -> bool:
         with self._ages, contextlib.suppress(FileNotFoundError):
-            if path.stat().st_mtime <= before:
+            if os.lstat(path).st_mtime <= before:
                 path.unlink()
                 return True
         return False
+
+
+def _files(folder: Path, depth: int) -> Iterator[Path]:
+    """What lies so many folders below, without following links to other folders."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as found:
+        for entry in found:
+            if depth == 1:
+                yield Path(entry.path)
+            elif entry.is_dir(follow_symlinks=False):
+                yield from _files(Path(entry.path), depth - 1)
+
+
+def _refuse_links(path: Path) -> None:
+    """Raises OSError (ELOOP) where one of the two folders that Easel made for a picture is a link."""
+    for folder in (path.parent, path.parent.parent):
+        if folder.is_symlink():
+            raise OSError(errno.ELOOP, "a folder of pictures is a link", str(folder))
 
 
 def _write_whole(path: Path, data: bytes) -> None:

@@ -15,9 +15,9 @@ from bot import actions, commands, presets
 from bot.actions import Action
 from bot.commands import Command, Option, clip
 from bot.errors import Refusal
-from bot.models import Balance, Job, Member, Preferences, Review, Tier, Use
+from bot.models import Balance, Job, Login, Member, Preferences, Review, Tier, Use
 from bot.presets import Style
-from engine.types import GenerationRequest, Lane, Place, Progress
+from engine.types import GenerationRequest, Lane, Place, Progress, TaskKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +67,7 @@ class Card:
     kind: Kind
     title: str = ""
     facts: tuple[str, ...] = ()
+    link: str = ""  # an address of Easel's own, to be opened
     body: tuple[str, ...] = ()
     bar: Bar | None = None
     pictures: tuple[CardPicture, ...] = ()  # the grid first, then the single ones
@@ -88,6 +89,23 @@ class Form:
     values: dict[str, str]  # option name → text as typed
     parent: str = ""
     language: str = "en"  # to ask it in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class May:
+    """What somebody may do with a job: the buttons that a card has for them."""
+
+    tasks: frozenset[TaskKind] = frozenset(("text_to_image", "image_to_image", "upscale"))
+    manage: bool = True  # cancel and delete it
+
+    def vary(self) -> bool:
+        return "image_to_image" in self.tasks
+
+    def again(self, job: Job) -> bool:
+        return job.request.task in self.tasks
+
+
+ANYTHING = May()
 
 
 # --- words ------------------------------------------------------------------------------------------------
@@ -147,24 +165,28 @@ def _button(name: actions.Name, job: Job, label: str, spoken: str, **more: Any) 
     return Button(id=action.id, label=label, name=spoken, **more)
 
 
-def _cancel(job: Job) -> Button:
-    return _button("cancel", job, "Cancel", "Cancel this job", style="danger")
+Buttons = tuple[Button, ...]
 
 
-def _again(job: Job, label: str = "Again") -> Button:
-    return _button("again", job, label, "Paint the same prompt with another seed", icon="🔁")
+def _cancel(job: Job, may: May) -> tuple[Buttons, ...]:
+    cancel = _button("cancel", job, "Cancel", "Cancel this job", style="danger")
+    return ((cancel,),) if may.manage else ()
 
 
-def _edit(job: Job) -> Button:
-    return _button("edit", job, "Edit", "Edit the prompt and paint it", icon="✏️")
+def _again(job: Job, may: May, label: str = "Again") -> Buttons:
+    again = _button("again", job, label, "Paint the same prompt with another seed", icon="🔁")
+    return (again,) if may.again(job) else ()
 
 
-def _info(job: Job) -> Button:
-    return _button("info", job, "Info", "Seed, model, cost and origin", icon="ℹ️")
+def _edit(job: Job, may: May) -> Buttons:
+    edit = _button("edit", job, "Edit", "Edit the prompt and paint it", icon="✏️")
+    return (edit,) if "text_to_image" in may.tasks else ()
 
 
-def _delete(job: Job) -> Button:
-    return _button("delete", job, "Delete", "Delete these pictures", icon="🗑️", style="danger")
+def _others(job: Job, may: May) -> Buttons:
+    info = _button("info", job, "Info", "Seed, model, cost and origin", icon="ℹ️")
+    delete = _button("delete", job, "Delete", "Delete these pictures", icon="🗑️", style="danger")
+    return (info, delete, _report(job)) if may.manage else (info, _report(job))
 
 
 def _report(job: Job) -> Button:
@@ -181,18 +203,28 @@ def _vary(job: Job, index: int, strength: Literal["subtle", "strong"], label: st
     return _button(name, job, label, spoken, index=index, icon="🎲")
 
 
-def _grid_rows(job: Job, indexes: list[int]) -> tuple[tuple[Button, ...], ...]:
+def _vary_rows(job: Job, indexes: list[int], may: May) -> tuple[Buttons, ...]:
+    subtle = tuple(_vary(job, i, "subtle", f"V{i + 1} subtle") for i in indexes)
+    strong = tuple(_vary(job, i, "strong", f"V{i + 1} strong") for i in indexes)
+    return (subtle, strong) if may.vary() else ()
+
+
+def _vary_one(job: Job, index: int, may: May) -> Buttons:
+    buttons = (
+        _vary(job, index, "subtle", "Vary (subtle)"),
+        _vary(job, index, "strong", "Vary (strong)"),
+    )
+    return buttons if may.vary() else ()
+
+
+def _grid_rows(job: Job, indexes: list[int], may: May) -> tuple[Buttons, ...]:
     """U, V subtle and V strong for up to four pictures; beyond that one numbered button for each picture.
 
     Five rows of five are the most that a message may have: 16 numbers take four of them, and a press on one
     shows that picture alone with its own buttons.
     """
     if len(indexes) <= 4:
-        return (
-            tuple(_upscale(job, i, f"U{i + 1}") for i in indexes),
-            tuple(_vary(job, i, "subtle", f"V{i + 1} subtle") for i in indexes),
-            tuple(_vary(job, i, "strong", f"V{i + 1} strong") for i in indexes),
-        )
+        return (tuple(_upscale(job, i, f"U{i + 1}") for i in indexes), *_vary_rows(job, indexes, may))
     numbers = [
         _button("pick", job, str(i + 1), f"Show picture {i + 1} with its buttons", index=i) for i in indexes
     ]
@@ -215,17 +247,26 @@ def _of(job: Job, kind: Kind, **more: Any) -> Card:
         job=job.id,
         parent=job.parent or "",
         private=job.origin.private,
+        body=more.pop("body", (job.note,) if job.note and kind in _NOTED else ()),
         **more,
     )
 
 
+_NOTED: tuple[Kind, ...] = ("waiting", "painting", "done")
+
+
 def waiting(
-    job: Job, place: Place | None = None, balance: Balance | None = None, *, held: bool = False
+    job: Job,
+    place: Place | None = None,
+    balance: Balance | None = None,
+    may: May = ANYTHING,
+    *,
+    held: bool = False,
 ) -> Card:
     """In line, or held there. `balance` is what limits the person, after this job's hold."""
     stand = "on hold" if held else line_place(place) if place else "in line"
     facts = (f"for @{job.origin.member.name}", stand, *_cost(job, balance))
-    return _of(job, "waiting", facts=facts, rows=((_cancel(job),),))
+    return _of(job, "waiting", facts=facts, rows=_cancel(job, may))
 
 
 def _cost(job: Job, balance: Balance | None) -> Iterator[str]:
@@ -243,7 +284,9 @@ def _cost(job: Job, balance: Balance | None) -> Iterator[str]:
         yield f"about {more} more such pictures left"
 
 
-def painting(job: Job, progress: Progress | None = None, left: float | None = None) -> Card:
+def painting(
+    job: Job, progress: Progress | None = None, left: float | None = None, may: May = ANYTHING
+) -> Card:
     """Under the brush. `left` is the expected time to the end in seconds; previews stay until the next."""
     done = progress.step / max(1, progress.steps) if progress else 0.0
     label = f"{progress.step} of {progress.steps} steps" if progress else "starting"
@@ -255,7 +298,7 @@ def painting(job: Job, progress: Progress | None = None, left: float | None = No
         facts=() if left is None else (about(left),),
         bar=Bar(done=min(1.0, done), label=label),
         pictures=(_preview(job, preview, size),) if preview else (),
-        rows=((_cancel(job),),),
+        rows=_cancel(job, may),
     )
 
 
@@ -263,15 +306,13 @@ def _preview(job: Job, preview: bytes, size: tuple[int, int]) -> CardPicture:
     return CardPicture(alt=f"{job.prompt}, not finished", width=size[0], height=size[1], preview=preview)
 
 
-def done(job: Job) -> Card:
+def done(job: Job, may: May = ANYTHING) -> Card:
     """The result: the grid and the single pictures, and what can be done with them."""
     if job.request.upscale > 1:
-        return upscaled(job)
+        return upscaled(job, may)
     singles = sorted(each.index for each in job.pictures if each.index >= 0)
-    last = (_again(job), _edit(job), _info(job), _delete(job), _report(job))
-    return _of(
-        job, "done", facts=_facts(job), pictures=_pictures(job), rows=(*_grid_rows(job, singles), last)
-    )
+    rows = (*_grid_rows(job, singles, may), (*_again(job, may), *_edit(job, may), *_others(job, may)))
+    return _of(job, "done", facts=_facts(job), pictures=_pictures(job), rows=rows)
 
 
 def _facts(job: Job) -> tuple[str, ...]:
@@ -300,26 +341,22 @@ def _pictures(job: Job) -> tuple[CardPicture, ...]:
     )
 
 
-def upscaled(job: Job) -> Card:
+def upscaled(job: Job, may: May = ANYTHING) -> Card:
     """One picture, enlarged."""
     number = (job.parent_index or 0) + 1
     size = sized(job.request.width, job.request.height)
     facts = [f"picture {number}, {job.request.upscale}× ({size})"]
     facts += ["from an earlier picture"] if job.parent else []
-    vary = (_vary(job, 0, "subtle", "Vary (subtle)"), _vary(job, 0, "strong", "Vary (strong)"))
-    rows = (vary, (_edit(job), _info(job), _delete(job), _report(job)))
-    return _of(job, "upscaled", facts=tuple(facts), pictures=_pictures(job), rows=rows)
+    rows = (_vary_one(job, 0, may), (*_edit(job, may), *_others(job, may)))
+    shown = tuple(row for row in rows if row)
+    return _of(job, "upscaled", facts=tuple(facts), pictures=_pictures(job), rows=shown)
 
 
-def picked(job: Job, index: int) -> Card:
+def picked(job: Job, index: int, may: May = ANYTHING) -> Card:
     """One picture of a large grid, with the buttons that the grid has no room for."""
     pictures = [each for each in job.pictures if each.index == index]
     shown = replace(job, pictures=tuple(pictures))
-    buttons = (
-        _upscale(job, index, "Upscale"),
-        _vary(job, index, "subtle", "Vary (subtle)"),
-        _vary(job, index, "strong", "Vary (strong)"),
-    )
+    buttons = (_upscale(job, index, "Upscale"), *_vary_one(job, index, may))
     facts = (f"picture {index + 1}", *(f"seed {each.seed}" for each in pictures))
     return _of(job, "text", facts=facts, pictures=_pictures(shown), rows=(buttons,))
 
@@ -341,13 +378,17 @@ def refused(refusal: Refusal) -> Card:
     )
 
 
-def failed(job: Job) -> Card:
+def failed(job: Job, may: May = ANYTHING) -> Card:
     reason = f"{job.reason} Nothing was charged.".lstrip()
-    return _of(job, "failed", body=(reason,), rows=((_again(job, "Try again"),),))
+    again = _again(job, may, "Try again")
+    return _of(job, "failed", body=(reason,), rows=(again,) if again else ())
 
 
-def cancelled(job: Job) -> Card:
-    return _of(job, "cancelled", facts=("cancelled, nothing charged",), rows=((_again(job),),))
+def cancelled(job: Job, may: May = ANYTHING) -> Card:
+    again = _again(job, may)
+    why = (job.reason,) if job.reason else ()
+    facts = ("cancelled, nothing charged",)
+    return _of(job, "cancelled", facts=facts, body=why, rows=(again,) if again else ())
 
 
 def withheld(card: Card) -> Card:
@@ -381,7 +422,7 @@ def info(job: Job, parents: Sequence[Job] = (), text: str = "") -> Card:
         f"Negative prompt: {request.negative_prompt}" if request.negative_prompt else "",
         f"Style: {presets.load().label(job.style)}" if job.style else "",
         _seeds(job),
-        f"Model: {request.model}",
+        "" if request.upscale > 1 else f"Model: {request.model}",
         f"Size: {sized(request.width, request.height)}",
         "" if request.upscale > 1 else f"Steps: {request.steps}, guidance {request.guidance:g}",
         f"Strength: {request.strength:g} from a source picture" if _has_source(request) else "",
@@ -584,13 +625,52 @@ def styles(known: Iterable[Style]) -> Card:
     return Card(kind="text", title="Styles", body=(*lines, use), private=True)
 
 
-def settings(preferences: Preferences) -> Card:
-    """A person's defaults."""
-    lines = (
+def settings(preferences: Preferences, logins: Sequence[Login] = ()) -> Card:
+    """A person's defaults, and where they are logged in."""
+    lines = [
         *defaults(preferences),
         "Change them with /settings; its option reset goes back to the studio's own.",
+    ]
+    if logins:
+        lines += [f"Logged in to the web studio: {each.browser}, since {_day(each.made)}" for each in logins]
+        lines.append("Log them all out with the option logout of /settings, or one in the studio's settings.")
+    return Card(kind="text", title="Your settings", body=tuple(lines), private=True)
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d}"
+
+
+def studio_link(url: str, *, here_only: bool) -> Card:
+    """A link into the web studio, for the person who asked alone."""
+    lines = [
+        "This link logs one browser in as you, once, within ten minutes. Keep it to yourself.",
+        "/settings shows where you are logged in.",
+    ]
+    return Card(
+        kind="text", title="The web studio", link=url, body=(*lines, *_reach(here_only)), private=True
     )
-    return Card(kind="text", title="Your settings", body=lines, private=True)
+
+
+def invitation(name: str, url: str, *, here_only: bool) -> Card:
+    """A link into the web studio, to hand to somebody."""
+    lines = (f"This link logs one browser in as {name}, once, within seven days. Give it to them alone.",)
+    return Card(
+        kind="text",
+        title=f"Invitation for {name}",
+        link=url,
+        body=(*lines, *_reach(here_only)),
+        private=True,
+    )
+
+
+def _reach(here_only: bool) -> tuple[str, ...]:
+    if not here_only:
+        return ()
+    return (
+        "It opens on the machine that Easel runs on, and nowhere else. For other machines an operator sets "
+        "WEB_URL.",
+    )
 
 
 def defaults(preferences: Preferences) -> tuple[str, ...]:
@@ -638,18 +718,36 @@ def reported(new: bool) -> Card:
 
 def review(job: Job, waiting: Review, count: int) -> Card:
     """A reported job, for an administrator."""
-    people = "1 person" if waiting.reports == 1 else f"{waiting.reports} people"
     keep = _button("keep", job, "Keep", "Keep these pictures", style="primary")
     remove = _button("remove", job, "Remove", "Remove these pictures, with a strike", style="danger")
     return Card(
         kind="text",
         title=job.prompt,
-        facts=(f"{_jobs(count)} to decide", f"reported by {people}"),
+        facts=(f"{_jobs(count)} to decide", _reporters(waiting)),
         body=(f"Asked for by {job.origin.member.name}", f"Job: {job.id}"),
         pictures=_pictures(job),
         rows=((keep, remove),),
         private=True,
     )
+
+
+def reports(found: Sequence[tuple[Job, Review]]) -> Card:
+    """Reported jobs for a moderator, each with a button that shows it, with the button that deletes it."""
+    if not found:
+        return nothing_to_review()
+    lines = [
+        f"{number}. {clip(job.prompt, 80)} · {_reporters(review)} · {job.id}"
+        for number, (job, review) in enumerate(found[:10], start=1)
+    ]
+    buttons = [
+        _button("show", job, str(number), f"Show {clip(job.prompt)}")
+        for number, (job, _) in enumerate(found[:10], start=1)
+    ]
+    return Card(kind="text", title="Reports", body=tuple(lines), rows=_rows(buttons), private=True)
+
+
+def _reporters(review: Review) -> str:
+    return f"reported by {'1 person' if review.reports == 1 else f'{review.reports} people'}"
 
 
 def nothing_to_review() -> Card:

@@ -12,6 +12,8 @@ import structlog
 log = structlog.stdlib.get_logger(__name__)
 
 SLEW = 0.001  # seconds per second by which it nears the machine's clock: a minute in 17 hours
+FAR = timedelta(days=2)  # an error that cannot be nearly right: one of the two clocks was set
+STEADY = 3600.0  # seconds for which a clock that far away must run steadily to be believed
 NOTABLE = timedelta(minutes=1)  # an error of the machine's clock that is worth a line in the log
 
 
@@ -30,7 +32,8 @@ class TrustedClock:
     """The time when this was made, plus what a monotonic clock has counted since; never goes back.
 
     It nears the machine's clock by a thousandth only. So an hour's jump, by mistake or on purpose, neither
-    ends an allowance's period early nor gives one twice.
+    ends an allowance's period early nor gives one twice. A machine's clock that stays days away for an hour
+    is believed, also where that leads back: else a start at a wrong time would count for good.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class TrustedClock:
         self._now = wall()
         self._counted = ticks()
         self._warned = False
+        self._far: tuple[timedelta, float] | None = None  # an error, and since when it is the same
         self._mutex = threading.Lock()
 
     def __call__(self) -> datetime:
@@ -55,12 +59,29 @@ class TrustedClock:
             most = timedelta(seconds=passed * self._slew)
             self._now += max(-most, min(error, most))
             self._watch(error)
+            if self._is_believed(error, counted):
+                log.warning("the machine's clock is believed", seconds=round(error.total_seconds()))
+                self._now, self._far = self._wall(), None
             return self._now
 
     def not_before(self, moment: datetime | None) -> None:
-        """Go on from `moment` if that is later: what was written then is not undone."""
+        """Go on from `moment` if that is later: what was written then is not undone.
+
+        One that is days ahead was written by a clock that was wrong, and does not count.
+        """
         with self._mutex:
-            self._now = max(self._now, moment or self._now)
+            if moment and moment - self._now > FAR:
+                log.warning("something was written days ahead: the clock was wrong then", moment=moment)
+            else:
+                self._now = max(self._now, moment or self._now)
+
+    def _is_believed(self, error: timedelta, counted: float) -> bool:
+        """Whether the machine's clock has been days away, and steadily so, for an hour."""
+        if abs(error) < FAR:
+            self._far = None
+        elif self._far is None or abs(error - self._far[0]) > NOTABLE:
+            self._far = error, counted
+        return self._far is not None and counted - self._far[1] >= STEADY
 
     def _watch(self, error: timedelta) -> None:
         if abs(error) < NOTABLE:
@@ -68,4 +89,5 @@ class TrustedClock:
         elif not self._warned:
             self._warned = True
             seconds = round(error.total_seconds())
-            log.warning("the machine's clock was set; restart Easel if it is right", seconds=seconds)
+            hint = "the machine's clock was set; if it is right, restart Easel or wait for an hour"
+            log.warning(hint, seconds=seconds)

@@ -27,11 +27,15 @@ from bot.errors import Refusal
 from engine.types import SEED_LIMIT
 
 Kind = Literal["text", "integer", "number", "boolean", "picture", "person", "role", "channel"]
-Completes = Literal["", "styles", "models", "aspects", "jobs", "commands", "people", "tiers"]
+Completes = Literal[
+    "", "styles", "models", "aspects", "jobs", "pictures", "unfinished", "commands", "people", "tiers"
+]
 Value = str | int | float | bool | bytes
 """An option's value: text, integer, number, boolean; a picture is bytes, or text that names a stored one."""
 
 MAX_PROMPT = 4000  # characters
+MAX_TEXT = 12_000
+"""Characters of anything that is typed at once: more than a prompt and its flags need, on every surface."""
 MAX_COUNT = 16
 MAX_STEPS = 150
 MAX_GUIDANCE = 30.0
@@ -71,6 +75,7 @@ class Command:
     help: str
     options: tuple[Option, ...] = ()
     operator: bool = False  # only for those who run this Easel
+    typed: bool = False  # not offered by platforms that limit a group; it can be typed, and has a page
     examples: tuple[str, ...] = ()
 
     @property
@@ -103,6 +108,14 @@ class Unusable(ValueError):
     def __init__(self, notice: str, nearest: str = "") -> None:
         super().__init__(notice)
         self.nearest = nearest
+
+
+class OutOfRange(Unusable):
+    """A number outside of its option's range; `value` is the number."""
+
+    def __init__(self, notice: str, nearest: str, value: float) -> None:
+        super().__init__(notice, nearest)
+        self.value = value
 
 
 # --- the options ------------------------------------------------------------------------------------------
@@ -284,14 +297,14 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         name="upscale",
         help="Enlarge one picture of a job ×4 by super-resolution.",
-        options=(JOB, PICTURE),
+        options=(replace(JOB, completes="pictures"), PICTURE),
         examples=("1a2b3c4d5e6f 2",),
     ),
     Command(
         name="vary",
         help="Paint variations of one picture of a job.",
         options=(
-            JOB,
+            replace(JOB, completes="pictures"),
             PICTURE,
             Option(
                 name="strength",
@@ -307,7 +320,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         name="cancel",
         help="Stop one of your jobs: the newest that waits or paints, or the one you name.",
-        options=(Option(name="job", kind="text", help=JOB.help, maximum=100, completes="jobs"),),
+        options=(Option(name="job", kind="text", help=JOB.help, maximum=100, completes="unfinished"),),
     ),
     Command(
         name="history",
@@ -320,12 +333,20 @@ COMMANDS: tuple[Command, ...] = (
         examples=("fox",),
     ),
     Command(name="show", help="Show a job again.", options=(JOB,), examples=("1a2b3c4d5e6f",)),
+    Command(name="reports", help="Reported pictures where you moderate, the longest waiting first."),
     Command(name="quota", help="What you have used of your allowance, and when it resets."),
     Command(name="styles", help="The named styles."),
     Command(
         name="settings",
-        help="Your defaults: style, model, count, shape, privacy. Without options it shows them.",
-        options=DEFAULTS,
+        help="Your defaults, and where you are logged in. Without options it shows them.",
+        options=(
+            *DEFAULTS,
+            Option(name="logout", kind="boolean", help="Log every browser out of the web studio."),
+        ),
+    ),
+    Command(
+        name="studio",
+        help="Open the web studio as yourself, by a private link that logs one browser in.",
     ),
     Command(
         name="link",
@@ -484,7 +505,7 @@ ADMINISTRATION: tuple[Command, ...] = (
     ),
     Command(
         name="admin block",
-        help="Refuse a person's requests and presses here.",
+        help="Refuse a person's requests and presses here, and cancel what they have waiting or running.",
         options=(
             PERSON,
             Option(
@@ -501,6 +522,23 @@ ADMINISTRATION: tuple[Command, ...] = (
         examples=("discord:123 24",),
     ),
     Command(name="admin unblock", help="Let a blocked person ask again.", options=(PERSON,)),
+    Command(
+        name="admin invite",
+        help="Make a link that lets somebody into the web studio, as a person of that name.",
+        operator=True,
+        typed=True,
+        options=(
+            Option(
+                name="name",
+                kind="text",
+                help="Who they are there; the same name is the same person.",
+                required=True,
+                maximum=32,
+                example="Ana",
+            ),
+        ),
+        examples=("Ana",),
+    ),
     Command(name="admin pause", help="Start nothing more and take nothing new; what waits stays in line."),
     Command(name="admin drain", help="Take nothing new; what was accepted is painted."),
     Command(name="admin resume", help="Go on after a pause or a drain."),
@@ -591,7 +629,28 @@ ADMINISTRATION: tuple[Command, ...] = (
         ),
         examples=("strict",),
     ),
-    Command(name="admin review", help="Reported pictures that wait for a decision, the oldest first."),
+    Command(
+        name="admin moderators",
+        help="Who may delete and cancel others' jobs here, and see reports. Without options it shows them.",
+        options=(
+            Option(
+                name="role",
+                kind="role",
+                help="A role or user group.",
+                maximum=100,
+                example="1234",
+            ),
+            replace(PERSON, required=False),
+            Option(
+                name="rule",
+                kind="text",
+                help="Add them, or remove them.",
+                choices=("add", "remove"),
+                default="add",
+            ),
+        ),
+        examples=("person: discord:123", "person: discord:123 rule: remove"),
+    ),
     Command(
         name="admin decide",
         help="Keep or remove pictures that were reported.",
@@ -641,8 +700,13 @@ def group(name: str) -> tuple[Command, ...]:
     return tuple(each for each in COMMANDS if each.group == name)
 
 
+ALSO = {"admin review": "reports"}
+"""Further names of commands. A group has room for 25, and these two do the same."""
+
+
 def command(name: str) -> Command:
     """Raises Refusal for a name that is not in the vocabulary."""
+    name = ALSO.get(name, name)
     found = next((each for each in COMMANDS if each.name == name), None)
     if found is None:
         near = suggest(name, [each.name for each in group(name.split(" ")[0]) or COMMANDS])
@@ -680,6 +744,19 @@ def check(name: str, options: Mapping[str, object]) -> dict[str, Value]:
         raise Refusal(str(error)) from error
 
 
+MAX_TYPED = 100  # characters that suggestions are looked up by
+
+
+def bounded(text: str) -> str:
+    """The text, which nothing reads before this. Raises Refusal for one that is too long to be meant."""
+    if len(text) > MAX_TEXT:
+        raise Refusal(
+            f"That is {len(text):,} characters; at most {MAX_TEXT:,} are read at once. Shorten it.",
+            code="too_long",
+        )
+    return text
+
+
 def blank(value: object) -> bool:
     """Whether an option was left empty, which is the same as not naming it."""
     return value is None or (isinstance(value, str) and not value.strip())
@@ -701,7 +778,7 @@ def read(option: Option, value: object) -> Value:
     return _text(option, value)
 
 
-_MENTION = re.compile(r"<(?:@[!&]?|#|!subteam\^)(?P<id>\w+)(?:\|[^>]*)?>", re.ASCII)
+_MENTION = re.compile(r"<(?:@[!&]?|#|!subteam\^)(?P<id>\w+)(?:\|[^<>]*)?>", re.ASCII)
 
 
 def _named(option: Option, text: str) -> str:
@@ -727,15 +804,18 @@ def _text(option: Option, value: object) -> str:
     return value.casefold() if option.choices else value
 
 
+_MOST_DIGITS = 15  # of a number that a float holds exactly
+
+
 def _integer(option: Option, value: object) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     text = str(value).strip()
     if isinstance(value, bool) or not re.fullmatch(r"[+-]?\d+", text):
         raise Unusable(f"{option.label} takes a whole number{_range(option)}; “{clip(text)}” is not one.")
-    # Python refuses to convert thousands of digits; a float is enough to see that they are out of range.
-    _check_range(option, float(text), text)
-    return int(text)
+    # Python refuses to convert thousands of digits; a float is enough, and within the range it is exact.
+    _check_range(option, float(text) if len(text) > _MOST_DIGITS else int(text), text)
+    return int(float(text))
 
 
 def _number(option: Option, value: object) -> float:
@@ -764,7 +844,8 @@ def _check_range(option: Option, number: float, text: str) -> None:
     if not low <= number <= high:
         allowed = _range(option).removeprefix(" from")
         nearest = low if number < low else high
-        raise Unusable(f"{option.label} can be{allowed}; you asked for {clip(text)}.", f"{nearest:.0f}")
+        notice = f"{option.label} can be{allowed}; you asked for {clip(text)}."
+        raise OutOfRange(notice, f"{nearest:.0f}", number)
 
 
 def _range(option: Option) -> str:

@@ -32,6 +32,8 @@ log = structlog.stdlib.get_logger(__name__)
 
 MOST_BYTES = 100_000_000  # of one answer, which may hold a file
 PATIENCE = 60.0  # seconds that an answer may take
+EXAMINE = "examine"
+"""The order of `doctor`: the answer's body says what is wrong, in English, and is empty when nothing is."""
 LONGEST_PATH = 100  # bytes that every system takes for a socket
 
 
@@ -52,9 +54,11 @@ class Order:
 
 async def obey(studio: Studio, order: Order) -> Card:
     """Raises Refusal for any other command, and for what is not possible."""
+    if order.command == EXAMINE:
+        return Card(kind="text", body=await studio.readiness.troubles())
     if order.command == "quota":
         return await studio.quota(order.origin)
-    if not commands.command(order.command).admin:
+    if not commands.command(order.command).admin and order.command not in commands.ALSO:
         raise Refusal(f"/{order.command} is not an administrator's command.", code="unknown")
     return await studio.administer(order.command, order.options, order.origin)
 
@@ -150,6 +154,7 @@ def _packed(card: Card) -> dict[str, Any]:
     return {
         "title": card.title,
         "facts": card.facts,
+        "link": card.link,
         "body": card.body,
         "bar": [card.bar.done, card.bar.label] if card.bar else None,
         "files": [[name, base64.b64encode(data).decode()] for name, data in card.files],
@@ -161,6 +166,7 @@ def _unpacked(said: dict[str, Any]) -> Card:
         kind="text",
         title=said["title"],
         facts=tuple(said["facts"]),
+        link=said["link"],
         body=tuple(said["body"]),
         bar=Bar(done=said["bar"][0], label=said["bar"][1]) if said["bar"] else None,
         files=tuple((name, base64.b64decode(data)) for name, data in said["files"]),

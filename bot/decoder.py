@@ -1,4 +1,4 @@
-"""Decodes a stranger's picture in a process of its own. Run as a script: picture in, PNG out.
+"""Decodes a stranger's picture in a process of its own. Run as a script: picture in, plain PNG in sRGB out.
 
 It sees nothing of Easel: no settings, no environment, no files to write, little memory and little time. Exit
 status 0 means that a PNG stands on standard output; REFUSED means that the reason stands there as JSON.
@@ -13,7 +13,7 @@ import resource
 import sys
 import warnings
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 REFUSED = 3
 
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def decode(data: bytes, pixels: int) -> bytes:
-    """The picture as a plain RGB PNG, upright and without metadata. Raises Refused."""
+    """The picture as a plain PNG in sRGB, upright, with nothing but its pixels. Raises Refused."""
     warnings.simplefilter("ignore")  # standard error carries nothing but failures
     Image.MAX_IMAGE_PIXELS = None  # the header is checked here, before decoding
     try:
@@ -46,20 +46,45 @@ def decode(data: bytes, pixels: int) -> bytes:
             if getattr(picture, "is_animated", False):
                 raise Refused("animated")
             upright = ImageOps.exif_transpose(picture)
-            flat = _on_white(upright) if upright.has_transparency_data else upright.convert("RGB")
+            flat = _on_white(upright) if upright.has_transparency_data else _in_srgb(upright)
     except UnidentifiedImageError:
         raise Refused("format") from None
     except (OSError, SyntaxError, ValueError, EOFError, MemoryError):
         raise Refused("broken") from None
+    flat.info.clear()  # a profile, comments and the like would be written with it
     out = io.BytesIO()
     flat.save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
-    flat = Image.new("RGBA", picture.size, "white")
-    flat.alpha_composite(picture.convert("RGBA"))
-    return flat.convert("RGB")
+    picture.apply_transparency()
+    opacity = picture.convert("RGBA").getchannel("A")
+    flat = Image.new("RGB", picture.size, "white")
+    flat.paste(_in_srgb(picture), mask=opacity)
+    return flat
+
+
+_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+"""What colours a profile speaks of, and the mode that holds them."""
+
+
+def _in_srgb(picture: Image.Image) -> Image.Image:
+    """The colours that the picture's profile means; sRGB where it cannot be read, or speaks of other ones."""
+    given = picture.info.get("icc_profile")
+    if not given:
+        return picture.convert("RGB")
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(given))
+        mode = _MODES[profile.profile.xcolor_space.strip()]
+        if (mode == "CMYK") != (picture.mode == "CMYK"):
+            return picture.convert("RGB")
+        srgb = ImageCms.createProfile("sRGB")
+        meant = ImageCms.profileToProfile(picture.convert(mode), profile, srgb, outputMode="RGB")
+    except (KeyError, ValueError, OSError, ImageCms.PyCMSError):
+        return picture.convert("RGB")
+    assert meant is not None
+    return meant
 
 
 def _confine(memory: int, cpu: int) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
+import importlib.util
 import io
 import os
 import platform
@@ -16,22 +18,34 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from functools import partial
 from json import dumps, loads
 from pathlib import Path
 from typing import Any
+from urllib.request import ProxyHandler, build_opener
 
+import structlog
 from PIL import Image
 
-from bot.errors import StoreError
+from bot import control, tiers
+from bot.blobs import DirectoryBlobs
+from bot.card import Card
+from bot.clock import FAR, wall
+from bot.errors import EaselError, SettingError, StoreError
+from bot.models import HOUSE
 from bot.moderation.pictures import NotSeen, look_once
 from bot.settings import Settings
-from bot.store import Store, look_at
-from engine import catalog
+from bot.store import Store, look_at, pictures_at
+from engine import catalog, structure
 from engine.errors import EngineError, ModelNotLoaded
+from engine.local import devices
 from engine.memory import MEMORY
 
+log = structlog.stdlib.get_logger(__name__)
+
 _LEAST_SPACE = 2.0  # GB
+_NAMED = 5  # unreadable rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +67,56 @@ async def rebuild(settings: Settings) -> None:
         await store.close()
 
 
-async def examine(settings: Settings, *, env_file: str | Path = ".env") -> list[Finding]:
-    """Run every check, all at the same time. Changes nothing, starts nothing, sends nothing."""
+async def confirm_clock(settings: Settings) -> None:
+    """Let retention go by the machine's clock at once. Raises StoreInUse while Easel runs, StoreError."""
+    store = await Store.open(settings.database_url)
+    try:
+        await store.believed(confirmed=True)
+    finally:
+        await store.close()
+
+
+async def examine(
+    settings: Settings, *, env_file: str | Path = ".env", pictures: bool = False
+) -> list[Finding]:
+    """Run every check, all at the same time. Changes nothing, starts nothing, sends nothing.
+
+    `pictures` reads every picture that there should be.
+    """
+    running = await _ask_running(settings.data_dir)
     checks: list[Callable[[], Finding]] = [
         _python,
         partial(_device, settings.device),
         *(partial(_model, name) for name in settings.model),
+        partial(_tiers, settings),
+        partial(_running, running),
         partial(_database, settings.database_url),
+        *([partial(_pictures, settings)] if pictures else []),
+        partial(_clock, settings.database_url, settings.retention_days),
         partial(_disk, settings.data_dir),
         partial(_classifier, settings.picture_check),
         partial(_discord, settings),
         partial(_slack, settings),
-        partial(_port, settings.web_host, settings.web_port),
+        partial(_port, settings.web_host, settings.web_port, ours=running is not None),
         partial(_administrator, settings),
         partial(_env_file, Path(env_file)),
     ]
     return await asyncio.gather(*(asyncio.to_thread(check) for check in checks))
+
+
+async def refuse_to_start(settings: Settings) -> None:
+    """Raise SettingError with one sentence where nothing could ever be painted; log what is wrong besides."""
+    if settings.model == (MEMORY.name,):
+        return
+    device = await asyncio.to_thread(_device_to_start_with, settings.device)
+    models = await asyncio.gather(*(asyncio.to_thread(_model, name) for name in settings.model))
+    wrong = [finding for finding in models if finding.ok is False]
+    if device.ok is False or len(wrong) == len(models):
+        first = device if device.ok is False else wrong[0]
+        end = "" if first.detail.endswith((".", "?")) else "."
+        raise SettingError(f"{first.name}: {first.detail}{end} {first.remedy}")
+    for finding in wrong:
+        log.error("one of the models cannot be used", model=finding.name, cause=finding.detail)
 
 
 def render(findings: Sequence[Finding], json: bool = False) -> str:
@@ -98,17 +146,44 @@ print(json.dumps({"torch": torch.__version__, "cuda": cuda, "mps": torch.backend
 """
 
 
+_NO_TORCH = Finding("Device", False, "torch cannot be imported", "Install it again: `make install`.")
+
+
 def _device(wanted: str) -> Finding:
+    return _judged(wanted, _probe())
+
+
+def _judged(wanted: str, found: dict[str, Any] | None) -> Finding:
+    """Whether every device is there that is wanted."""
+    if found is None:
+        return _NO_TORCH
+    named = f"torch {found['torch']}, {', '.join(found['cuda']) or ('MPS' if found['mps'] else 'CPU only')}"
+    if missing := [device for device in devices(wanted) if not _has(device, found)]:
+        detail = f"DEVICE={wanted}, but there is no {missing[0]} ({named})"
+        instead = "set DEVICE=cpu" if wanted == "auto" else "set DEVICE=auto"
+        return Finding("Device", False, detail, f"Install the GPU's driver, or {instead}.")
+    return Finding("Device", True, named)
+
+
+def _device_to_start_with(wanted: str) -> Finding:
+    """As `_device`, but one of several is enough, and for a CPU torch is only looked for: that is quick."""
+    if devices(wanted) == ["cpu"]:
+        there = importlib.util.find_spec("torch") is not None
+        return Finding("Device", True, "the CPU") if there else _NO_TORCH
+    found = _probe()
+    if found is not None and any(_has(device, found) for device in devices(wanted)):
+        return Finding("Device", True, "at least one is there")
+    return _judged(wanted, found)
+
+
+def _probe() -> dict[str, Any] | None:
+    """What torch finds; None where it cannot be imported."""
     try:
         done = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, timeout=120, check=True)
-        found = loads(done.stdout.splitlines()[-1])
+        found: dict[str, Any] = loads(done.stdout.splitlines()[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
-        return Finding("Device", False, "torch cannot be imported", "Install it again: `make install`.")
-    named = f"torch {found['torch']}, {', '.join(found['cuda']) or ('MPS' if found['mps'] else 'CPU only')}"
-    if missing := [device for device in wanted.split(",") if not _has(device, found)]:
-        detail = f"DEVICE={wanted}, but there is no {missing[0]} ({named})"
-        return Finding("Device", False, detail, "Install the GPU's driver, or set DEVICE=auto.")
-    return Finding("Device", True, named)
+        return None
+    return found
 
 
 def _has(device: str, found: dict[str, Any]) -> bool:
@@ -126,7 +201,7 @@ def _model(name: str) -> Finding:
         entry = catalog.load([name]).entry(_only_name(name))
         if entry.local is None:
             return Finding(title, None, "is fetched from the hub when it is first used")
-        catalog.check_files(entry.local)
+        structure.check(entry)
     except ModelNotLoaded as error:
         return Finding(title, False, str(error), "Put the whole model there again, or choose another MODEL.")
     except EngineError as error:
@@ -137,6 +212,57 @@ def _model(name: str) -> Finding:
 def _only_name(name: str) -> str:
     (info,) = catalog.load([name]).models()
     return info.name
+
+
+def _tiers(settings: Settings) -> Finding:
+    path = Path(settings.tiers_file).expanduser() if settings.tiers_file else None
+    try:
+        found = tiers.load(path)
+    except SettingError as error:
+        return Finding("Tiers", False, str(error), "Correct the file that TIERS_FILE names.")
+    return Finding("Tiers", True, ", ".join(tier.name for tier in found.all))
+
+
+def _pictures(settings: Settings) -> Finding:
+    """Whether every picture that a row names is there, and is what its name says."""
+    title, blobs = "Pictures", DirectoryBlobs(settings.data_dir / "pictures")
+    try:
+        named = pictures_at(settings.database_url)
+    except (KeyError, StoreError):
+        return Finding(title, None, "there is no database to name them")
+    wrong = [f"{what} of job {job}" for job, blob in named if (what := _wrong_with(blobs, blob))]
+    if not wrong:
+        return Finding(title, True, f"{len(named)} are there and whole")
+    detail = f"{len(wrong)} of {len(named)} are missing or damaged: {', '.join(wrong[:3])}"
+    return Finding(title, False, detail, "Put them there again from a backup of the folder of pictures.")
+
+
+def _wrong_with(blobs: DirectoryBlobs, name: str) -> str:
+    """What is wrong with a picture; empty when it is whole."""
+    try:
+        data = blobs.read(name)
+    except KeyError:
+        return "a missing picture"
+    except StoreError:
+        return "an unreadable picture"
+    return "" if hashlib.sha256(data).hexdigest() == name.partition(".")[0] else "a damaged picture"
+
+
+async def _ask_running(folder: Path) -> Card | None:
+    """What the Easel says of itself that runs on this data folder; None where none does."""
+    order = control.Order(command=control.EXAMINE, options={}, tenant=HOUSE, name="doctor")
+    try:
+        return await control.ask(folder, order)
+    except EaselError as error:
+        return Card(kind="text", body=(str(error),))
+
+
+def _running(said: Card | None) -> Finding:
+    if said is None:
+        return Finding("Running Easel", None, "none on this data folder")
+    if said.body:
+        return Finding("Running Easel", False, " ".join(said.body), "Look at its log, then restart it.")
+    return Finding("Running Easel", True, "is ready, with every device in service")
 
 
 def _database(url: str) -> Finding:
@@ -153,7 +279,29 @@ def _database(url: str) -> Finding:
         by_ledger = "Stop Easel, and run `python -m bot doctor --rebuild`."
         remedy = by_ledger if "ledger" in facts.problem else "Put a backup in its place."
         return Finding("Database", False, f"{detail}; {facts.problem}", remedy)
+    if facts.unreadable:
+        rows = f"{len(facts.unreadable)} rows" if len(facts.unreadable) > 1 else "a row"
+        detail += f"; {rows} cannot be read and are set aside: {', '.join(facts.unreadable[:_NAMED])}"
+        return Finding("Database", False, detail, "Correct them, or put a backup in its place.")
     return Finding("Database", True, detail)
+
+
+def _clock(url: str, retention: int, now: Callable[[], datetime] = wall) -> Finding:
+    """Whether the machine's clock fits to what was written last."""
+    try:
+        facts = look_at(url)
+    except (KeyError, StoreError):
+        return Finding("Clock", None, "there is nothing yet to compare it with")
+    ahead = now() - (facts.believed or now())
+    if facts.newest and facts.newest - now() > FAR:
+        detail = f"the books were written up to {facts.newest:%Y-%m-%d}, and the clock says {now():%Y-%m-%d}"
+        remedy = "Set the machine's clock if it is wrong; else this heals with the next requests."
+        return Finding("Clock", False, detail, remedy)
+    if retention and ahead > FAR:
+        detail = f"it jumped by {ahead.days} days, so old jobs are deleted a day at a time"
+        remedy = "If the clock is right, stop Easel and run `python -m bot doctor --retention`."
+        return Finding("Clock", False, detail, remedy)
+    return Finding("Clock", True, f"{now():%Y-%m-%d %H:%M} UTC")
 
 
 def _disk(folder: Path) -> Finding:
@@ -258,7 +406,8 @@ def _slack_workspaces(settings: Settings) -> Finding:
     return Finding("Slack", True, f"is installed from {settings.slack_url}/slack/install")
 
 
-def _port(host: str, port: int) -> Finding:
+def _port(host: str, port: int, *, ours: bool = False) -> Finding:
+    """`ours`: an Easel runs on this data folder."""
     name = f"{host}:{port}"
     try:
         family = socket.getaddrinfo(host, port)[0][0]
@@ -266,9 +415,22 @@ def _port(host: str, port: int) -> Finding:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
     except OSError as error:
+        if ours and _is_easel(host, port):
+            return Finding("Web port", True, f"{name} is held by the Easel that runs here")
         remedy = "Stop what uses it (another Easel?), or set WEB_PORT to another number or 0."
         return Finding("Web port", False, f"{name} cannot be used ({error.strerror})", remedy)
     return Finding("Web port", True, f"{name} is free")
+
+
+def _is_easel(host: str, port: int) -> bool:
+    """Whether a web studio answers there."""
+    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    address = f"http://[{near}]:{port}/livez" if ":" in near else f"http://{near}:{port}/livez"
+    try:
+        with build_opener(ProxyHandler({})).open(address, timeout=5) as answer:
+            return bool(answer.read(10) == b"ok\n")
+    except (OSError, ValueError):
+        return False
 
 
 def _administrator(settings: Settings) -> Finding:

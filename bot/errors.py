@@ -4,9 +4,11 @@ EaselError
 ├── Refusal          what a person asked is not possible; `notice` says why and what to do
 ├── SettingError     a value in `.env` or the environment cannot be used
 ├── StoreError       the database or the disk does not take it
-│   └── StoreInUse   another process has this data folder open
+│   ├── StoreInUse   another process has this data folder open
+│   └── StoreGone    the database was deleted or replaced while Easel was running
 └── DeliveryError    a message could not be posted
     ├── Unreachable  and never can be (the channel or the permission is gone)
+    │   └── MessageGone  because somebody deleted it
     └── TryLater     but may be later
 """
 
@@ -50,12 +52,20 @@ class StoreInUse(StoreError):
     """Another process has this data folder open."""
 
 
+class StoreGone(StoreError):
+    """The database was deleted or replaced while Easel was running."""
+
+
 class DeliveryError(EaselError):
     """A message could not be posted."""
 
 
 class Unreachable(DeliveryError):
     """The message can never be posted: the place or the permission is gone."""
+
+
+class MessageGone(Unreachable):
+    """The message was deleted on the platform: what it showed is not for others any more."""
 
 
 class TryLater(DeliveryError):

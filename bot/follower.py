@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +16,7 @@ import structlog
 from bot import moderation, pictures, telemetry
 from bot.blobs import BlobStore
 from bot.card import GRID
-from bot.errors import StoreError
+from bot.errors import StoreError, StoreInUse
 from bot.models import Balance, Job, State, StoredPicture, Tier
 from bot.moderation import Eyes, Withheld
 from bot.store import Store
@@ -35,6 +37,7 @@ from engine.types import (
 log = structlog.stdlib.get_logger(__name__)
 
 LONGEST_DELAY = 30.0  # seconds between two attempts to write something down
+TRIES = 6  # of writing down an event that fails for no known reason, before the process ends itself
 LOOKS = 20  # places in line looked up each second
 
 
@@ -73,7 +76,8 @@ class Life:
 class Follower:
     """The unfinished jobs by id (`lives`), and one writer task for each that has something to write.
 
-    What cannot be written is tried again for that job alone; events of a job that has ended are ignored.
+    What cannot be written is tried again for that job alone; events of a job that has ended are ignored. No
+    event is dropped: what fails for no known reason is told to `give_up`, which ends the process.
     `show` is told of every change, and `holds` says which waiting jobs may not start. `eyes` look at every
     picture and preview before it is shown, by the `rules` that hold for the job.
     """
@@ -88,7 +92,9 @@ class Follower:
         eyes: Eyes,
         rules: Callable[[Job], Awaitable[moderation.Rules]],
         holds: Callable[[Job], bool] = lambda job: False,
+        give_up: Callable[[str], None] = lambda reason: None,
     ) -> None:
+        self._give_up = give_up
         self.lives: dict[str, Life] = {}
         self._eyes = eyes
         self._rules = rules
@@ -120,6 +126,20 @@ class Follower:
             self._put(life, Failed(job=job.id, error=error, device_seconds=0.0))
         self._show(job)
         return life.place
+
+    def resume(self, job: Job, tier: Tier, *, home: str) -> None:
+        """Hand a job of a former process to the engine, before all that came since.
+
+        Its message is left to `refresh`, which shows a few each second, unless it has none or told of steps.
+        """
+        life = self.lives[job.id] = Life(job, tier)
+        try:
+            self._engine.resume(engine_job(job, tier, home))
+            self._keep_back(life)
+        except EngineError as error:
+            self._put(life, Failed(job=job.id, error=error, device_seconds=0.0))
+        if job.started or not job.message:
+            self._show(job)
 
     def _keep_back(self, life: Life) -> None:
         if self._holds(life.job) and self._engine.hold(life.job.id):
@@ -189,8 +209,9 @@ class Follower:
         if seen.harmless:
             return False
         rules = await self._rules(job)
-        minors = moderation.judge((job.prompt, job.request.prompt), rules=rules).minors
-        rating = moderation.rate(seen, rules, minors=minors)
+        words = (job.prompt, job.request.prompt)
+        verdict = await asyncio.to_thread(moderation.judge, words, rules=rules)
+        rating = moderation.rate(seen, rules, minors=verdict.minors)
         if not rating.shown:
             telemetry.REFUSED.labels("picture").inc()
             raise Withheld(f"explicit {seen.explicit:.2f}, suggestive {seen.suggestive:.2f}")
@@ -205,11 +226,14 @@ class Follower:
             for start in range(0, max(1, len(waiting)), LOOKS):
                 for id in waiting[start : start + LOOKS]:
                     self._look(id)
+                    await asyncio.sleep(0)  # each look goes through all lanes
                 await asyncio.sleep(1)
 
     def _count_losses(self) -> None:
         """A worker takes many jobs with it: ask the engine, not the jobs."""
-        lost = self._engine.status().restarts
+        state = self._engine.status()
+        lost = state.restarts
+        telemetry.OUT.set(len(state.out))
         telemetry.DEATHS.inc(lost - self._losses)
         self._losses = lost
 
@@ -237,24 +261,28 @@ class Follower:
             life.writer.add_done_callback(self._writers.discard)
 
     async def _write(self, life: Life) -> None:
-        delay = 0.25
+        delay, tries = 0.25, 0
         while life.events and self.lives.get(life.job.id) is life:
             event = life.events[0]
             try:
                 await self._writing[type(event)](life, event)
-            except StoreError as error:
-                log.error("not written yet", job_id=life.job.id, cause=str(error), after=delay)
+            except StoreInUse as error:
+                self._give_up(str(error))
+                return
+            except EngineError as error:
+                life.events.append(Failed(job=event.job, error=error, device_seconds=0.0))
+            except Exception as error:
+                tries += not isinstance(error, StoreError)
+                log.error("not written yet", job_id=life.job.id, cause=_told(error), after=delay)
+                if tries == TRIES:
+                    what = type(event).__name__
+                    self._give_up(f"{what} of job {life.job.id} cannot be written down: {_told(error)}")
+                    return
                 await asyncio.sleep(delay)
                 delay = min(LONGEST_DELAY, 2 * delay)
                 continue
-            except Exception as error:
-                log.exception("event not understood", job_id=life.job.id, event_type=type(event).__name__)
-                if not isinstance(event, Failed):
-                    life.events.append(
-                        Failed(job=event.job, error=EngineError(repr(error)), device_seconds=0.0)
-                    )
             life.events.popleft()
-            delay = 0.25
+            delay, tries = 0.25, 0
 
     async def _started(self, life: Life, event: Started) -> None:
         await self._store.started(event.job)
@@ -278,7 +306,8 @@ class Follower:
             self._engine.cancel(event.job)
             await self._failed(life, Failed(job=event.job, error=error, device_seconds=0.0))
             return
-        png = await asyncio.to_thread(pictures.stamp, event.png, _notes(life.job, event.seed))
+        with _readable():
+            png = await asyncio.to_thread(pictures.stamp, event.png, _notes(life.job, event.seed))
         await self._keep(life, png, event.index, event.seed, event.width, event.height, adult)
 
     async def _finished(self, life: Life, event: Finished) -> None:
@@ -310,9 +339,11 @@ class Follower:
 
     async def _keep_grid(self, life: Life) -> None:
         singles = sorted((each for each in life.job.pictures if each.index >= 0), key=lambda each: each.index)
-        sheet = await pictures.grid([await self._blobs.get(each.blob) for each in singles])
-        width, height = pictures.png_size(sheet)
-        png = pictures.stamp(sheet, _notes(life.job, life.job.request.seed))
+        notes = _notes(life.job, life.job.request.seed)
+        with _readable():
+            sheet = await pictures.grid([await self._blobs.get(each.blob) for each in singles])
+            width, height = pictures.png_size(sheet)
+            png = await asyncio.to_thread(pictures.stamp, sheet, notes)
         adult = any(each.adult for each in singles)
         await self._keep(life, png, GRID, life.job.request.seed, width, height, adult)
 
@@ -323,6 +354,19 @@ class Follower:
         picture = StoredPicture(index=index, blob=blob, seed=seed, width=width, height=height, adult=adult)
         if await self._store.add_picture(life.job.id, picture):
             life.job = replace(life.job, pictures=(*life.job.pictures, picture))
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Raises EngineError where a picture is gone or is none: trying again would not help."""
+    try:
+        yield
+    except (KeyError, ValueError, SyntaxError, OSError, struct.error) as error:
+        raise EngineError(f"a picture cannot be read: {error!r}") from error
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, StoreError) else repr(error)
 
 
 def engine_job(job: Job, tier: Tier | None = None, home: str = "") -> EngineJob:

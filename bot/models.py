@@ -17,6 +17,10 @@ def new_id() -> str:
     return secrets.token_hex(6)
 
 
+EVERYWHERE = "*"
+"""Every channel of a place."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """A person on one surface."""
@@ -27,6 +31,38 @@ class Member:
     admin: bool = False
     roles: tuple[str, ...] = ()  # the platform's ids of roles or user groups
     guest: bool = False  # of the place: sees what was asked where they are, and their own
+    moderates: tuple[str, ...] = ()  # channels whose messages the platform lets them delete
+
+    def __post_init__(self) -> None:
+        """Refuse a tenant or an id with an empty part ("slack:"): all who lack it would share everything.
+
+        Raises ValueError.
+        """
+        if not all((*self.tenant.split(":"), *self.id.split(":"))):
+            raise ValueError(f"a member of no place: tenant {self.tenant!r}, id {self.id!r}")
+
+
+GUEST = "web:@guest-"  # begins the id of a member who came in by the web studio's password alone
+GUESTS = "web:@guests"  # the account of all of them
+
+
+def own_account(member: str) -> str:
+    """Return the account that a member uses while they are linked to nobody.
+
+    Whoever knows the web studio's password can be a new guest as often as they like, so guests share one.
+    """
+    return GUESTS if member.startswith(GUEST) else member
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """A browser that is logged in to the web studio."""
+
+    id: str  # the digest of its cookie
+    member: Member
+    browser: str  # "Firefox on Linux"
+    made: datetime
+    used: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +137,8 @@ class Job:
     pictures: tuple[StoredPicture, ...] = ()
     relaxed: bool = False  # free, and painted only while no other job wants the device
     account: str = ""  # who pays; set at admission
+    note: str = ""  # what is not as it was asked for, to show: sentences
+    hidden: bool = False  # its message was deleted on the platform: only its owner may see it
 
     @property
     def seconds(self) -> float:
@@ -109,8 +147,10 @@ class Job:
 
     def is_open(self, here: Collection[str] = ()) -> bool:
         """Whether everybody of its tenant who is in the places `here` may see it."""
+        if self.hidden or self.origin.private:
+            return False
         closed = self.origin.seen_in
-        return not self.origin.private and (not closed or not set(closed).isdisjoint(here))
+        return not closed or not set(closed).isdisjoint(here)
 
     def is_seen_by(self, member: Member, here: Collection[str] = ()) -> bool:
         """Whether a member who is in the places `here` may see it; of linked names it knows nothing."""
@@ -268,6 +308,7 @@ class Policy:
     strictness: str = "standard"  # of moderation
     refused_terms: tuple[str, ...] = ()
     allowed_terms: tuple[str, ...] = ()
+    moderators: tuple[str, ...] = ()  # roles, user groups and members' ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

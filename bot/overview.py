@@ -208,11 +208,11 @@ class Overview:
     async def person(self, id: str) -> tuple[Someone, list[Job], list[Strike]]:
         """Somebody, known or not, with their last jobs and the strikes that count."""
         known = await self._store.known(datetime.now(UTC) - LATELY)
-        stranger = Known(member=Member(tenant="", id=id, name=id))
+        stranger = Known(member=Member(tenant=HOUSE, id=id, name=id))
         someone = await self._someone(next((each for each in known if each.member.id == id), stranger))
         member = someone.known.member
         jobs = await self._store.jobs(member.tenant, user=id, limit=8)
-        return someone, jobs, await self._store.strikes(id, member.tenant or HOUSE)
+        return someone, jobs, await self._store.strikes(id, member.tenant)
 
     async def _someone(self, known: Known) -> Someone:
         member = known.member
@@ -246,7 +246,7 @@ class Overview:
         """The house, then every tenant where somebody asked lately or something is set."""
         known = await self._store.known(datetime.now(UTC) - LATELY)
         tenants = {each.member.tenant for each in known} | set(await self._store.policies())
-        return [HOUSE, *sorted(tenants - {HOUSE, ""})]
+        return [HOUSE, *sorted(tenants - {HOUSE})]
 
     async def place(self, tenant: str) -> Place:
         found = await self._store.policy(tenant)

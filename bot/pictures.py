@@ -37,7 +37,7 @@ _GRID_SIDE = 4096  # pixels, at most
 
 
 async def open_source(data: bytes, *, max_bytes: int = 20_000_000) -> bytes:
-    """A picture from outside as a plain RGB PNG: upright, still, on white, without metadata.
+    """A picture from outside as a plain PNG in sRGB: upright, still, on white, without metadata or profile.
 
     Takes PNG, JPEG and WebP by their content, whatever the name said. Raises Refusal.
     """

@@ -12,10 +12,23 @@ from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from bot import card, moderation, presets, prompt
+from bot import card, limits, moderation, presets, prompt
 from bot.commands import Command, clip
 from bot.errors import Offer, Refusal
-from bot.models import HOUSE, Allowance, Budget, Member, Origin, Policy, Preferences, Standing, Tier
+from bot.models import (
+    EVERYWHERE,
+    HOUSE,
+    Allowance,
+    Budget,
+    Filter,
+    Job,
+    Member,
+    Origin,
+    Policy,
+    Preferences,
+    Standing,
+    Tier,
+)
 from bot.presets import NO_STYLE
 from bot.prompt import Draft
 from bot.tiers import DEFAULT, Tiers
@@ -55,6 +68,7 @@ class Rules:
 
     def __init__(self, standing: Standing, tiers: Tiers, member: Member) -> None:
         self._standing = standing
+        self._member = member
         self._policies = (standing.house, standing.place)
         self.account = standing.account
         self.home = standing.home or member.tenant
@@ -107,6 +121,21 @@ class Rules:
         if not self.takes_channel(channel):
             raise Refusal("Easel does not paint in this channel. Ask in another one.", code="channel")
 
+    # ---- whose work they may take away
+
+    def moderates(self, job: Job) -> bool:
+        """Whether they may delete and cancel a job that they see, and see reports of it; never elsewhere."""
+        if job.origin.member.tenant != self._member.tenant:
+            return False
+        return self.moderator or job.origin.channel in self._member.moderates
+
+    @property
+    def moderator(self) -> bool:
+        """Whether they moderate the whole place: by the platform, or named by an administrator."""
+        names = {self._member.id, *self._member.roles}
+        named = any(not names.isdisjoint(policy.moderators) for policy in self._policies)
+        return self._member.admin or named or EVERYWHERE in self._member.moderates
+
     def takes_channel(self, channel: str) -> bool:
         return all(policy.channels.takes(channel) for policy in self._policies)
 
@@ -114,14 +143,17 @@ class Rules:
 
     def models(self, offered: Sequence[ModelInfo]) -> list[ModelInfo]:
         """Those that may be asked for here, the default first. Raises Refusal when there is none."""
-        found = [model for model in offered if self._takes_model(model.name)]
+        found = [model for model in offered if self._takes_model(model, offered)]
         if not found:
             raise Refusal("No model may be used here. An administrator can allow one.", code="unknown_model")
         return found
 
-    def _takes_model(self, name: str) -> bool:
-        mine = not self.tier.models or name in self.tier.models
-        return mine and all(policy.models.takes(name) for policy in self._policies)
+    def _takes_model(self, model: ModelInfo, offered: Sequence[ModelInfo]) -> bool:
+        """Whether it may be asked for; where none of the models that a place allows is left, any may."""
+        mine = not self.tier.models or model.name in self.tier.models
+        names = [each.name for each in offered]
+        here = all(_present(policy.models, names).takes(model.name) for policy in self._policies)
+        return mine and here and limits.usable(model, self.tier)
 
     def takes_style(self, name: str) -> bool:
         return all(policy.styles.takes(name) for policy in self._policies)
@@ -151,24 +183,26 @@ class Rules:
         """What the people of the house, of the place and of the channel may use together."""
         return budgets(self._standing.house, self._standing.place, tenant, channel)
 
-    def relaxed(self, wanted: bool | None) -> bool:
+    def relaxed(self, wanted: bool | None, draft: Draft | None = None) -> bool:
         """Whether a job is painted behind the others, free. Raises Refusal when that is not in their tier."""
         priorities = self.tier.priorities
         if wanted and "relax" not in priorities:
             raise Refusal(
-                f"Your tier, {self.tier.title}, has no relaxed jobs. Leave out --relax.", code="relax"
+                f"Your tier, {self.tier.title}, has no relaxed jobs. Leave out --relax.",
+                code="relax",
+                offers=_offers("Leave it out", draft, relax=None),
             )
         return bool(wanted) or "fast" not in priorities
 
     def check_model(self, name: str, offered: Sequence[ModelInfo], draft: Draft | None = None) -> None:
         """Raises Refusal for a model that exists and is not for them."""
-        names = {model.name.casefold(): model.name for model in offered}
-        known = names.get(name.casefold())
-        if known is None or self._takes_model(known):
+        names = {model.name.casefold(): model for model in offered}
+        model = names.get(name.casefold())
+        if model is None or self._takes_model(model, offered):
             return
         instead = [model.name for model in self.models(offered)]
         raise Refusal(
-            f"{known} is not for your tier, {self.tier.title}, here. You can use {', '.join(instead)}.",
+            f"{model.name} is not for your tier, {self.tier.title}, here. You can use {', '.join(instead)}.",
             code="model",
             offers=_offers(f"Use {clip(instead[0], 28)}", draft, model=instead[0]),
         )
@@ -200,15 +234,15 @@ class Rules:
         times = width * height / self.tier.max_pixels
         if times <= 1:
             return
-        smaller = prompt.shrunk((width, height), 1 / times, model)
-        small = smaller is not None and smaller[0] * smaller[1] <= self.tier.max_pixels
-        hint = f"Try --size {smaller[0]}x{smaller[1]}." if smaller and small else "Choose another model."
+        smaller = limits.fitted((width, height), model, self.tier.max_pixels)
+        small = limits.usable(model, self.tier)
+        hint = f"Try --size {smaller[0]}x{smaller[1]}." if small else "Choose another model."
         raise Refusal(
             f"{card.sized(width, height)} is {math.ceil(times * 100 - 100)}% more than your tier, "
             f"{self.tier.title}, allows for one picture. {hint}",
             code="size",
             offers=_offers(f"Make it {card.sized(*smaller)}", draft, size=smaller, aspect="")
-            if smaller and small
+            if small
             else (),
         )
 
@@ -218,6 +252,11 @@ def _offers(label: str, draft: Draft | None, **changes: Any) -> tuple[Offer, ...
     if draft is None or isinstance(draft.source, bytes):
         return ()
     return (prompt.offer(label, draft, **changes),)
+
+
+def _present(names: Filter, offered: Collection[str]) -> Filter:
+    """The filter without allowed names of what is not offered any more."""
+    return replace(names, allowed=tuple(name for name in names.allowed if name in offered))
 
 
 def _filled(own: Preferences, others: Preferences) -> Preferences:

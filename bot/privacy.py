@@ -81,11 +81,15 @@ class Privacy:
             "preferences": {member: asdict(await self._store.preferences(member)) for member in members},
             "set by administrators": [asdict(each) for each in await self._store.persons_of(members)],
             "strikes": [asdict(strike) for strike in await self._store.strikes_of(members)],
+            "logged in": [
+                {"browser": each.browser, "since": each.made, "last used": each.used}
+                for each in await self._store.sessions_of(members[0])
+            ],
             "reported": [{"job": job, "at": at} for job, at in await self._store.reports_of(members)],
         }
         return {
-            "about.json": _json(about),
-            "jobs.json": _json([_told(job) for job in jobs]),
+            "about.json": await asyncio.to_thread(_json, about),
+            "jobs.json": await asyncio.to_thread(lambda: _json([_told(job) for job in jobs])),
             "ledger.csv": await self._ledger(members),
         }
 
@@ -128,7 +132,14 @@ class Privacy:
         """Delete what is older than RETENTION_DAYS. Raises StoreError."""
         if not self._retention:
             return
-        before = self._store.now() - timedelta(days=self._retention)
+        believed, now = await self._store.believed()
+        if now - believed > timedelta(days=1):
+            log.error(
+                "the clock jumped, so old jobs are deleted a day at a time: if the clock is right, run "
+                "`python -m bot doctor --retention` while Easel is stopped",
+                ahead_days=round((now - believed) / timedelta(days=1)),
+            )
+        before = believed - timedelta(days=self._retention)
         while gone := await self._store.expire(before):
             log.info("old jobs deleted", jobs=gone, days=self._retention)
 

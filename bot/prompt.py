@@ -25,13 +25,15 @@ import functools
 import math
 import random
 import re
+import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from bot import commands, presets
-from bot.commands import MAX_COUNT, MAX_PROMPT, Option, Unusable, clip
+from bot import commands, limits, presets
+from bot.commands import MAX_PROMPT, Option, OutOfRange, Unusable, clip
 from bot.errors import Offer, Refusal
 from bot.models import Job, Preferences, Tier
 from bot.presets import NO_STYLE, Presets
@@ -40,6 +42,8 @@ from engine.types import SEED_LIMIT, BlobRef, GenerationRequest, ModelInfo
 DEFAULT_COUNT = 4
 DEFAULT_STRENGTH = 0.6
 WIDEST = 4.0  # the longer side ÷ the shorter
+BY_MODEL = ("count", "steps")
+"""Options whose range is that of the model and the tier: `compose` looks at it."""
 
 _JOINERS = "\u200c\u200d"
 
@@ -86,18 +90,20 @@ _UNSEEN = frozenset({"Cc", "Cf", "Cs"})
 # --- text → draft -----------------------------------------------------------------------------------------
 
 
-def parse(text: str, options: Mapping[str, object] | None = None) -> Draft:
+def parse(text: str, options: Mapping[str, object] | None = None, *, ranged: bool = True) -> Draft:
     """Understand a prompt with its flags, and the options that were given beside it.
 
-    Raises Refusal: one sentence that says what is allowed, with an offer where a corrected text exists.
+    Without `ranged`, any number passes for an option of `BY_MODEL`. Raises Refusal: one sentence that says
+    what is allowed, with an offer where a corrected text exists.
     """
-    return _Reading(clean(text), options or {}).draft()
+    return _Reading(clean(commands.bounded(text)), options or {}, ranged=ranged).draft()
 
 
 class _Reading:
     """One text while it is read: the words that are left, and what was said about each option."""
 
-    def __init__(self, text: str, options: Mapping[str, object]) -> None:
+    def __init__(self, text: str, options: Mapping[str, object], *, ranged: bool) -> None:
+        self._ranged = ranged
         self._imagine = commands.command("imagine")
         self._presets = presets.load()
         self._text = text
@@ -120,7 +126,7 @@ class _Reading:
             if name == "prompt" or self._imagine.option(name) is None:
                 known = [each.name for each in self._imagine.options]
                 raise Refusal(commands.unknown("option of /imagine called", name, known))
-            self._said[name] = clean(value) if isinstance(value, str) else value
+            self._said[name] = clean(commands.bounded(value)) if isinstance(value, str) else value
 
     def _take_flags(self) -> str:
         """Move every flag and its value from the text to `_said`; what is left is the prompt."""
@@ -155,9 +161,9 @@ class _Reading:
         text, at = self._text, flag.end()
         if option.kind == "boolean" and not flag["equals"]:
             return True, at
-        if found := _QUOTED_VALUE.match(text, at):
-            quoted = next(group for group in found.groups() if group is not None)
-            return self._present(option, re.sub(r'\\(["\\])', r"\1", quoted)), found.end()
+        if found := _quoted_value(text, at):
+            quoted, end = found
+            return self._present(option, re.sub(r'\\(["\\])', r"\1", quoted)), end
         following = _next_flag(text, at)
         rest = text[at : following.start() if following else len(text)]
         self._present(option, rest)
@@ -188,6 +194,8 @@ class _Reading:
             typed = commands.read(option, value)
             return self._special(option, typed) if isinstance(typed, str) else typed
         except Unusable as error:
+            if isinstance(error, OutOfRange) and name in BY_MODEL and not self._ranged:
+                return int(error.value) if math.isfinite(error.value) else sys.maxsize
             raise Refusal(str(error), offers=self._nearest(name, error.nearest)) from error
 
     def _special(self, option: Option, value: str) -> Any:
@@ -203,8 +211,8 @@ class _Reading:
         return value
 
     def _nearest(self, name: str, value: str) -> tuple[Offer, ...]:
-        """An offer of the nearest value. Not of the most pictures: a studio may allow fewer at once."""
-        if not value or not self._words or (name, value) == ("count", str(MAX_COUNT)):
+        """An offer of the nearest value. Not of the most pictures: a tier may allow fewer at once."""
+        if not value or not self._words or (name, value) == ("count", str(commands.MAX_COUNT)):
             return ()
         return (Offer(f"Make it {value}", _with_options(self._words, {**self._said, name: value})),)
 
@@ -242,11 +250,22 @@ _FLAG = re.compile(
                   | (?P<dashes> -- | [—–] ) (?P<name> [^\W\d_] [^\s=]* ) (?P<equals> =? ) )""",
     re.VERBOSE,
 )
-_QUOTED_VALUE = re.compile(
-    r"""\s* (?: "((?:[^"\\]|\\.)*)" | “([^”]*)” | „([^“”]*)[“”] | «([^»]*)» | '([^']*)' | ‘([^’]*)’ )
-        (?= \s | $ )""",
-    re.VERBOSE,
-)
+_CLOSING = {'"': '"', "“": "”", "„": "“”", "«": "»", "'": "'", "‘": "’"}
+"""Quotation marks around a flag's value, and what may close each."""
+
+
+def _quoted_value(text: str, at: int) -> tuple[str, int] | None:
+    """What stands there in quotation marks, and where the text goes on; None when nothing does."""
+    start = at + 1 + text[at : at + 1].isspace()
+    closing = _CLOSING.get(text[start - 1 : start])
+    if closing is None:
+        return None
+    end = start
+    while end < len(text) and text[end] not in closing:
+        end += 2 if closing == '"' and text[end] == "\\" else 1
+    if end >= len(text) or not (end + 1 == len(text) or text[end + 1].isspace()):
+        return None
+    return text[start:end], end + 1
 
 
 def _next_flag(text: str, at: int) -> re.Match[str] | None:
@@ -324,14 +343,14 @@ class _PlainWords:
         for option, pattern in _patterns():
             if option in self._taken:
                 continue
-            found = pattern.fullmatch(words)
+            found = pattern.search(words)
             value = self._value(option, found) if found else None
             if found and value is not None:
                 self._found[option] = value
                 self._taken.add(option)
                 bare = words[found.end("value") :] in ("", ".")
                 stays = bare and found["value"].casefold() in _ALSO_SUBJECTS
-                return words if stays else found["rest"].strip()
+                return words if stays else _rest(found)
         return words
 
     def _value(self, option: str, found: re.Match[str]) -> Any:
@@ -341,25 +360,30 @@ class _PlainWords:
         if option == "count":
             return _number(value)
         style = self._known.style(value)
-        before = found["rest"].split()[-1].casefold()
+        before = _rest(found).split()[-1].casefold()
         return style.name if style and before not in _NOT_A_STYLE_AFTER else None
+
+
+def _rest(found: re.Match[str]) -> str:
+    """The prompt without what was found at one of its ends."""
+    return (found.string[: found.start()] + found.string[found.end() :]).strip()
 
 
 @functools.cache
 def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """Option and what says it: `value` is the word, `rest` the prompt without it."""
+    """Option and what says it at an end of a prompt that says more; `value` is the word."""
     known = presets.load()
     style = _any_of(word for style in known.styles.values() for word in style.words)
     shape, kind = _any_of(known.aspects), "(?:format|orientation|aspect ratio)"
     ratio = _any_of((*known.aspects.values(), *known.ratios))
     patterns = (
-        ("style", rf"(?P<rest>.+?),? as (?:an? )?(?P<value>{style})(?: style)?\.?"),
-        ("style", rf"(?P<rest>.+?),? in (?:an? |the )?(?P<value>{style}) style\.?"),
-        ("aspect", rf"(?P<rest>.+?),? (?:in )?(?:an? )?(?P<value>{shape}) {kind}\.?"),
-        ("aspect", rf"(?P<rest>.+?), ?(?P<value>{shape})\.?"),
-        ("aspect", rf"(?P<rest>.+?)(?:, ?|,? in )(?P<value>{ratio})\.?"),
-        ("count", r"(?P<value>\w+) (?:pictures|images) of (?P<rest>.+)"),
-        ("count", r"(?P<value>one|1) (?:picture|image) of (?P<rest>.+)"),
+        ("style", rf"(?<=.),? as (?:an? )?(?P<value>{style})(?: style)?\.?\Z"),
+        ("style", rf"(?<=.),? in (?:an? |the )?(?P<value>{style}) style\.?\Z"),
+        ("aspect", rf"(?<=.),? (?:in )?(?:an? )?(?P<value>{shape}) {kind}\.?\Z"),
+        ("aspect", rf"(?<=.), ?(?P<value>{shape})\.?\Z"),
+        ("aspect", rf"(?<=.)(?:, ?|,? in )(?P<value>{ratio})\.?\Z"),
+        ("count", r"\A(?P<value>\w{1,9}) (?:pictures|images) of (?=.)"),
+        ("count", r"\A(?P<value>one|1) (?:picture|image) of (?=.)"),
     )
     return tuple((option, re.compile(pattern, re.IGNORECASE)) for option, pattern in patterns)
 
@@ -470,32 +494,42 @@ def _recalled_shape(size: tuple[int, int], info: ModelInfo | None) -> dict[str, 
 # --- draft → request --------------------------------------------------------------------------------------
 
 
-def with_defaults(draft: Draft, preferences: Preferences, models: Sequence[ModelInfo], tier: Tier) -> Draft:
+def with_defaults(
+    draft: Draft,
+    preferences: Preferences,
+    models: Sequence[ModelInfo],
+    tier: Tier,
+    takes_style: Callable[[str], bool] = lambda _: True,
+) -> Draft:
     """The draft with a person's own defaults for what was not said, as far as they still hold."""
     shaped = draft.aspect or draft.size or draft.source
     offered = preferences.model in [model.name for model in models]
-    known = preferences.style in presets.load().styles
+    known = preferences.style in presets.load().styles and takes_style(preferences.style)
     return replace(
         draft,
         style=draft.style or (preferences.style if known else ""),
         model=draft.model or (preferences.model if offered else ""),
-        count=draft.count or (preferences.count and min(preferences.count, tier.max_count)),
+        count=_preferred_count(preferences, tier) if draft.count is None else draft.count,
         aspect=draft.aspect if shaped else preferences.aspect,
-        size=draft.size if shaped else _preferred_size(draft, preferences, models),
+        size=draft.size if shaped else _preferred_size(draft, preferences, models, tier),
         private=(preferences.private or None) if draft.private is None else draft.private,
     )
 
 
+def _preferred_count(preferences: Preferences, tier: Tier) -> int | None:
+    return preferences.count and min(preferences.count, tier.max_count)
+
+
 def _preferred_size(
-    draft: Draft, preferences: Preferences, models: Sequence[ModelInfo]
+    draft: Draft, preferences: Preferences, models: Sequence[ModelInfo], tier: Tier
 ) -> tuple[int, int] | None:
-    """The size that the person's settings name, where the model can paint it."""
+    """The size that the person's settings name, where the model and the tier have it."""
     if not preferences.size:
         return None
     size = read_size(preferences.size)
     names = {model.name.casefold(): model for model in models}
     model = names.get((draft.model or preferences.model).casefold(), models[0])
-    return size if size == (_round(size[0], model), _round(size[1], model)) else None
+    return size if size == limits.fitted(size, model, tier.max_pixels) else None
 
 
 def changed(
@@ -510,6 +544,16 @@ def changed(
     if "size" in changes or "aspect" in changes:
         changes = {"size": "", "aspect": ""} | changes
     return replace(before, **changes)
+
+
+def held(preferences: Preferences, models: Sequence[ModelInfo], max_count: int) -> Preferences:
+    """The preferences without what /settings would not take any more."""
+    kept = Preferences()
+    for each in fields(preferences):
+        if value := getattr(preferences, each.name):
+            with suppress(Refusal):
+                kept = replace(kept, **{each.name: _preference(each.name, value, models, max_count)})
+    return kept
 
 
 def _preference(name: str, value: Any, models: Sequence[ModelInfo], max_count: int) -> Any:
@@ -532,16 +576,20 @@ def _preference(name: str, value: Any, models: Sequence[ModelInfo], max_count: i
 
 
 def compose(
-    draft: Draft, models: Sequence[ModelInfo], tier: Tier, source: Source | None = None
+    draft: Draft,
+    models: Sequence[ModelInfo],
+    tier: Tier,
+    source: Source | None = None,
+    said: Draft | None = None,
 ) -> GenerationRequest:
     """What to paint, in full: the style applied, the size fitted to the model, the seed fixed.
 
-    `models` are those that may be asked for, the default first. Raises Refusal with an offer, for what the
-    model cannot and for more pictures than the tier allows; `policy` looks at its other limits.
+    `models` are those that may be asked for, the default first. Raises Refusal with an offer made of `said`
+    (left out: of the draft), for what the model cannot and for more than the tier allows.
     """
     model = choose_model(draft, models)
-    _check_limits(draft, model, tier, source)
-    width, height = _fitted(draft, model, tier, source)
+    _check_limits(said or draft, model, models, tier, source)
+    width, height = _fitted(draft, said or draft, model, tier, source)
     template = presets.load().template(draft.style, model.name)
     prompt, negative = template.dress(draft.prompt, draft.negative)
     return GenerationRequest(
@@ -551,9 +599,9 @@ def compose(
         model=model.name,
         width=width,
         height=height,
-        steps=draft.steps or model.steps,
+        steps=min(model.steps, tier.max_steps) if draft.steps is None else draft.steps,
         guidance=model.guidance if draft.guidance is None else draft.guidance,
-        count=draft.count or min(DEFAULT_COUNT, tier.max_count),
+        count=min(DEFAULT_COUNT, tier.max_count) if draft.count is None else draft.count,
         source=source.blob if source else None,
         strength=_strength(draft) if source else 1.0,
     )
@@ -574,82 +622,96 @@ def choose_model(draft: Draft, models: Sequence[ModelInfo]) -> ModelInfo:
     )
 
 
-def fit(aspect: str, model: ModelInfo) -> tuple[int, int]:
-    """The size in pixels of an aspect ratio at the model's own area."""
+def fit(aspect: str, model: ModelInfo, max_pixels: float = math.inf) -> tuple[int, int]:
+    """The size in pixels of an aspect ratio at the model's own area, or `max_pixels` if less."""
     across, down = map(float, aspect.split(":"))
     height = math.sqrt(model.width * model.height * down / across)
-    return _round(height * across / down, model), _round(height, model)
+    return limits.fitted((height * across / down, height), model, max_pixels)
 
 
-def shrunk(size: tuple[int, int], factor: float, model: ModelInfo) -> tuple[int, int] | None:
-    """A size of the same shape with `factor` (< 1) times the area or less; None where the model has none."""
-    sides = [side * math.sqrt(factor) // model.multiple * model.multiple for side in size]
-    if min(sides) < model.min_side:
-        return None
-    return int(sides[0]), int(sides[1])
-
-
-def _round(side: float, model: ModelInfo) -> int:
-    """The nearest side that the model can paint."""
-    low = math.ceil(model.min_side / model.multiple)
-    high = model.max_side // model.multiple
-    return int(min(max(round(min(side, 1e6) / model.multiple), low), high) * model.multiple)
-
-
-def _fitted(draft: Draft, model: ModelInfo, tier: Tier, source: Source | None) -> tuple[int, int]:
+def _fitted(
+    draft: Draft, said: Draft, model: ModelInfo, tier: Tier, source: Source | None
+) -> tuple[int, int]:
     if draft.size:
-        return _checked_size(draft, draft.size, model, tier.max_pixels)
+        return _checked_size(said, draft.size, model, tier.max_pixels)
     if draft.aspect:
-        return fit(draft.aspect, model)
+        return fit(draft.aspect, model, tier.max_pixels)
     if source:
         ratio = min(max(source.width / source.height, 1 / WIDEST), WIDEST)
-        return fit(f"{ratio}:1", model)
-    return model.width, model.height
+        return fit(f"{ratio}:1", model, tier.max_pixels)
+    return limits.fitted((model.width, model.height), model, tier.max_pixels)
 
 
 def _checked_size(
-    draft: Draft, size: tuple[int, int], model: ModelInfo, max_pixels: float = math.inf
+    said: Draft, size: tuple[int, int], model: ModelInfo, max_pixels: float = math.inf
 ) -> tuple[int, int]:
     """The size, which the model can paint. Raises Refusal, with one of at most `max_pixels` that it can."""
-    nearest = (_round(size[0], model), _round(size[1], model))
-    if size == nearest:
+    if size == (limits.rounded(size[0], model), limits.rounded(size[1], model)):
         return size
-    if (part := max_pixels / (nearest[0] * nearest[1])) < 1:
-        nearest = shrunk(nearest, part, model) or nearest
+    nearest = limits.fitted(size, model, max_pixels)
     allowed = f"from {model.min_side} to {model.max_side} pixels, in steps of {model.multiple}"
     raise Refusal(
         f"{model.name} paints sides {allowed}; you asked for {_size_text(size)}. "
         f"Try --size {nearest[0]}x{nearest[1]}.",
         code="size",
-        offers=(offer(f"Make it {_size_text(nearest)}", draft, size=nearest),),
+        offers=(offer(f"Make it {_size_text(nearest)}", said, size=nearest),),
     )
 
 
-def _check_limits(draft: Draft, model: ModelInfo, tier: Tier, source: Source | None) -> None:
-    max_count, max_steps = tier.max_count, min(model.max_steps, tier.max_steps)
-    if (draft.count or 1) > max_count:
-        raise Refusal(
-            f"That is {draft.count} pictures; {max_count} at once are allowed. Try --count {max_count}.",
-            code="count",
-            offers=(offer(f"Make it {max_count}", draft, count=max_count),),
-        )
-    if (draft.steps or 1) > model.max_steps:
-        raise Refusal(
-            f"{model.name} paints in 1 to {model.max_steps} steps; you asked for {draft.steps}. "
-            f"Try --steps {max_steps}.",
-            code="steps",
-            offers=(offer(f"Make it {max_steps}", draft, steps=max_steps),),
-        )
-    if draft.negative and not model.negative_prompt:
+def _check_limits(
+    said: Draft, model: ModelInfo, models: Sequence[ModelInfo], tier: Tier, source: Source | None
+) -> None:
+    """Raises Refusal for the first thing that is out of range, with an offer that puts it right."""
+    if source and "image_to_image" not in model.tasks:
+        _refuse_source(said, model, models)
+    if said.negative and not model.negative_prompt:
         raise Refusal(
             f"{model.name} takes no negative prompt. Say in the prompt what should be there instead.",
-            offers=(offer("Leave it out", draft, negative=""),),
+            offers=(offer("Leave it out", said, negative=""),),
         )
-    if source and not model.image_to_image:
-        raise Refusal(
-            f"{model.name} cannot start from a picture. Choose another model, or leave the source out.",
-            offers=(offer("Leave the source out", draft, source="", strength=None),),
-        )
+    if said.count is not None:
+        _check_count(said, said.count, tier)
+    if said.steps is not None:
+        _check_steps(said, said.steps, model, tier)
+
+
+def _refuse_source(said: Draft, model: ModelInfo, models: Sequence[ModelInfo]) -> None:
+    instead = next((each.name for each in models if "image_to_image" in each.tasks), "")
+    change = offer(f"Use {clip(instead, 28)}", said, model=instead)
+    leave = offer("Leave the source out", said, source="", strength=None)
+    raise Refusal(
+        f"{model.name} cannot start from a picture. Choose another model, or leave the source out.",
+        code="source",
+        offers=(change,) if instead else (leave,),
+    )
+
+
+def _check_count(said: Draft, count: int, tier: Tier) -> None:
+    most, nearest = tier.max_count, min(max(count, 1), tier.max_count)
+    if count == nearest:
+        return
+    raise Refusal(
+        f"That is {count} pictures; {most} at once are allowed. Try --count {most}."
+        if count > most
+        else f"Count can be 1 to {most}; you asked for {count}.",
+        code="count",
+        offers=(offer(f"Make it {nearest}", said, count=nearest),),
+    )
+
+
+def _check_steps(said: Draft, steps: int, model: ModelInfo, tier: Tier) -> None:
+    most = limits.most_steps(model, tier)
+    nearest = min(max(steps, 1), most)
+    if steps == nearest:
+        return
+    raise Refusal(
+        f"{model.name} paints in 1 to {most} steps; you asked for {steps}. Try --steps {nearest}."
+        if steps < 1 or most == model.max_steps
+        else f"That is {steps} steps, {steps - most} more than your tier, {tier.title}, allows. "
+        f"Try --steps {most}.",
+        code="steps",
+        offers=(offer(f"Make it {nearest}", said, steps=nearest),),
+    )
 
 
 def _strength(draft: Draft) -> float:

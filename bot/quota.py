@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, timezone
 from zoneinfo import ZoneInfo
 
-from bot.models import Allowance, Balance, Period
+from bot.models import Allowance, Period
 
 LARGEST = 1e9  # device-seconds in one gift or one allowance: 31 years
 
@@ -96,6 +96,6 @@ def charged_ms(measured: float, held: int) -> int:
     return round(min(held, max(0.0, measured * 1000)))
 
 
-def fitting(count: int, estimate: float, balance: Balance) -> int:
-    """How many of `count` pictures, estimated together at `estimate`, the balance still allows."""
-    return count if estimate <= 0 else min(count, math.floor(count * balance.left / estimate + 1e-9))
+def fits(estimate: float, left: float) -> bool:
+    """Return whether what is held for an estimate fits into the device-seconds that are left."""
+    return math.isinf(left) or held_ms(estimate) <= round(left * 1000)

@@ -12,7 +12,7 @@ import structlog
 from bot import card, commands, moderation, policy, telemetry
 from bot.card import Card
 from bot.errors import Refusal
-from bot.models import HOUSE, AuditLine, Job, Origin, State, Strike
+from bot.models import HOUSE, AuditLine, Job, Origin, Review, State, Strike
 from bot.settings import Settings
 from bot.store import Store
 from bot.store.reviews import LIMIT
@@ -94,6 +94,17 @@ class Reviews:
         job = await self._store.job(waiting[0].job) if waiting else None
         return card.review(job, waiting[0], len(waiting)) if job else card.nothing_to_review()
 
+    async def listed(self, origin: Origin, rules: policy.Rules) -> Card:
+        """For a moderator: the reported jobs that they moderate and may see. Raises Refusal."""
+        if not (rules.moderator or origin.member.moderates):
+            raise Refusal("Only an administrator or a moderator may see reports.", code="forbidden")
+        found: list[tuple[Job, Review]] = []
+        for each in await self._store.open_reviews(origin.member.tenant):
+            job = await self._store.job(each.job)
+            if job and rules.moderates(job) and job.is_seen_by(origin.member, origin.here):
+                found.append((job, each))
+        return card.reports(found)
+
     async def decide(self, id: str, decision: str, origin: Origin) -> Card:
         """Keep or remove a reported job; then the next one. Raises Refusal."""
         job = await self._reviewed(id, origin)
@@ -119,7 +130,7 @@ class Reviews:
             raise Refusal("Only an administrator can decide about reports.", code="forbidden")
         job = await self._store.job(id)
         if job is None or not (everywhere or job.origin.member.tenant == origin.member.tenant):
-            notice = f"No job {commands.clip(id)} was reported here. /admin review shows those that were."
+            notice = f"No job {commands.clip(id)} was reported here. /reports shows those that were."
             raise Refusal(notice, code="unknown")
         if job.state is State.DELETED:
             raise Refusal("Those pictures were deleted already.", code="deleted")

@@ -132,6 +132,16 @@ def address(value: str) -> str:
     return value.rstrip("/")
 
 
+def networks(value: str) -> tuple[str, ...]:
+    found = tuple(each.strip() for each in value.split(",") if each.strip())
+    try:
+        for each in found:
+            ipaddress.ip_network(each)
+    except ValueError as error:
+        raise ValueError("addresses or networks as in 127.0.0.1,10.0.0.0/8") from error
+    return found
+
+
 def operators(value: str) -> tuple[str, ...]:
     found = tuple(id.strip() for id in value.split(",") if id.strip())
     if not all(re.fullmatch(r"(discord|slack):[\w:]+", id, re.ASCII) for id in found):
@@ -187,13 +197,34 @@ class Settings:
         hidden=True,
     )
     web_host: str = setting(
-        "127.0.0.1", "The address of the web studio. Any but a loopback one needs WEB_PASSWORD."
+        "127.0.0.1",
+        "The address of the web studio. Any but a loopback one needs WEB_URL, so that people can be sent "
+        "links, or WEB_PASSWORD.",
     )
     web_port: int = setting(8000, "The port of the web studio; 0 takes any free one.", parse=whole(0, 65535))
-    web_password: Secret = secret("Asked for by the web studio. Empty: only this machine can reach it.")
+    web_url: str = setting(
+        "",
+        "Where people open the web studio, as in https://studio.example.org: the links of /studio and of "
+        "invitations begin so. Empty: the studio is for this machine, or by WEB_PASSWORD.",
+        parse=address,
+    )
+    web_proxies: tuple[str, ...] = setting(
+        (),
+        "The proxies in front of the web studio, as in 127.0.0.1,10.0.0.0/8. From them alone X-Forwarded-For "
+        "is read.",
+        parse=networks,
+    )
+    web_password: Secret = secret(
+        "Lets everybody who knows it into the web studio, as guests who share one quota. Empty: people come "
+        "in by /studio or an invitation; on this machine alone, without either."
+    )
     web_admin_password: Secret = secret(
         "Asked for by the administrator's page of the web studio. Empty: Easel makes one at its first start "
         "and keeps it in admin.password in DATA_DIR."
+    )
+
+    metrics_token: Secret = secret(
+        "What scrapes /metrics sends as a bearer token. Empty: only people who are logged in see the numbers."
     )
 
     model: tuple[str, ...] = setting(
@@ -262,11 +293,17 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.database_url:
             object.__setattr__(self, "database_url", f"sqlite:///{self.data_dir.as_posix()}/easel.db")
-        if not self.web_password and not _is_loopback(self.web_host):
+        if not (self.web_password or self.web_url or _is_loopback(self.web_host)):
             raise SettingError(
                 f"WEB_HOST={self.web_host} opens the web studio to the network without a password: "
-                "set WEB_PASSWORD, or WEB_HOST=127.0.0.1."
+                "set WEB_URL or WEB_PASSWORD, or WEB_HOST=127.0.0.1."
             )
+
+    @property
+    def web_is_open(self) -> bool:
+        """Whether the web studio is for this machine alone, so that nobody logs in."""
+        outside = self.web_url and not _is_loopback(urlsplit(self.web_url).hostname or "")
+        return not (self.web_password or outside) and _is_loopback(self.web_host)
 
     @property
     def slack_wanted(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -21,12 +21,15 @@ from bot import (
     admission,
     card,
     commands,
+    limits,
     moderation,
+    offers,
     pictures,
     policy,
     presets,
     privacy,
     prompt,
+    remake,
     telemetry,
     words,
 )
@@ -36,18 +39,24 @@ from bot.admin import Admin
 from bot.admission import Ask
 from bot.blobs import BlobStore
 from bot.brake import Brake
-from bot.card import Card, Form
-from bot.commands import Completes, Unusable
+from bot.card import ANYTHING, Card, Form, May
+from bot.commands import Command, Completes, Unusable
 from bot.courier import Courier
-from bot.errors import Refusal, StoreError
+from bot.departures import Departures
+from bot.errors import Refusal, StoreError, StoreGone
 from bot.follower import Follower
+from bot.guard import Guard
+from bot.logins import Logins
 from bot.models import HOUSE, AuditLine, Balance, Job, Member, Origin, State, Tier, new_id
 from bot.moderation import Classifier, Eyes, Unseeing
+from bot.openness import Openness
 from bot.overview import Overview
 from bot.policy import Rules
 from bot.presets import NO_STYLE
 from bot.privacy import Privacy
 from bot.prompt import Draft, Source
+from bot.readiness import Readiness
+from bot.recovery import Recovery
 from bot.reviews import DECISIONS, Reviews
 from bot.settings import Settings
 from bot.store import Installations, LinkRefused, Store
@@ -55,7 +64,7 @@ from bot.tiers import Tiers
 from bot.tiers import load as load_tiers
 from bot.words import Sayable, Speech
 from engine.errors import EngineError
-from engine.types import SEED_LIMIT, Engine, GenerationRequest, Lane, ModelInfo, Place
+from engine.types import SEED_LIMIT, Engine, GenerationRequest, Lane, ModelInfo, Place, TaskKind
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -82,6 +91,19 @@ class Receipt:
 Answer = Card | Form | Receipt
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """A prompt that may be painted."""
+
+    said: Draft
+    draft: Draft  # with the person's own defaults
+    request: GenerationRequest
+    source: Source | None
+    png: bytes  # of a source that is not stored yet
+    model: ModelInfo
+    relaxed: bool
+
+
 class Studio:
     """The one door for what people do. Every answer is for the person who asked."""
 
@@ -94,14 +116,16 @@ class Studio:
         blobs: BlobStore,
         tiers: Tiers | None = None,
         eyes: Eyes | None = None,
+        guard: Guard | None = None,
     ) -> None:
+        self.guard = guard or Guard(store)
         self._settings = settings
         self._store = store
         self._engine = engine
         self._blobs = blobs
         self._tiers = tiers or load_tiers()
         self._speech = Speech()
-        self._courier = Courier(store, self.card)
+        self._courier = Courier(store, self._drawn)
         self._brake = Brake(engine)
         self._follower = Follower(
             engine=engine,
@@ -111,7 +135,11 @@ class Studio:
             eyes=eyes or (Classifier() if settings.picture_check else Unseeing()),
             rules=self._moderation,
             holds=self._brake.holds,
+            give_up=self.guard.fail,
         )
+        self._recovery = Recovery(store, self._follower, self._tiers, self._courier.show)
+        self.departures = Departures(store, engine, self._follower)
+        self._openness = Openness(store, self._follower.lives)
         self._reviews = Reviews(settings, store, self._courier.show)
         self._privacy = Privacy(store, blobs, self._remove, settings.retention_days)
         self._admin = Admin(
@@ -120,10 +148,12 @@ class Studio:
             engine=engine,
             tiers=self._tiers,
             follower=self._follower,
+            departures=self.departures,
             brake=self._brake,
             speech=self._speech,
             show=self._courier.show,
         )
+        self.logins = Logins(store, settings)
         self._overview = Overview(
             settings=settings,
             store=store,
@@ -132,6 +162,7 @@ class Studio:
             follower=self._follower,
             brake=self._brake,
         )
+        self.readiness = Readiness(settings, store, engine)
         self._tasks: list[asyncio.Task[None]] = []
         self._answers: set[asyncio.Task[Any]] = set()
         self._open = False
@@ -145,6 +176,7 @@ class Studio:
             "quota": self._quota,
             "styles": self._styles,
             "settings": self._change_settings,
+            "studio": self._studio,
             "link": self._link,
             "privacy export": self._export,
             "privacy delete": self._ask_to_forget,
@@ -165,17 +197,24 @@ class Studio:
     def add(self, adapter: ChatAdapter) -> None:
         """Let a surface show messages. Before `start`, or its undelivered ends wait for the next one."""
         self._courier.add(adapter)
+        self.readiness.add(adapter)
+        self._openness.add(adapter)
 
     async def start(self) -> None:
         """Start the engine, and go on where the last process stopped."""
+        await self._recovery.begin()
         await self._engine.start()
         await self.load()
         self._tasks = [
             asyncio.create_task(self._follower.run(), name="follower"),
             asyncio.create_task(self._follower.refresh(), name="refresh"),
+            asyncio.create_task(self.guard.run(), name="guard"),
+            asyncio.create_task(self._stop_painting(), name="stop"),
         ]
-        await self._recover()
-        self._tasks.append(asyncio.create_task(self._keep_swept(), name="sweep"))
+        self._tasks[0].add_done_callback(self._essential)
+        recovery = asyncio.create_task(self._recovery.run(), name="recovery")
+        recovery.add_done_callback(self._essential)
+        self._tasks += [recovery, asyncio.create_task(self._keep_swept(), name="sweep")]
         self._open = True
 
     async def load(self) -> None:
@@ -229,7 +268,7 @@ class Studio:
 
     async def _done(self, work: Coroutine[Any, Any, T]) -> T:
         """Work that goes on even if the adapter stops waiting: what is admitted must reach the engine."""
-        if not self._open:
+        if not self._open or self.guard.reason:
             work.close()
             raise Refusal("Easel is stopping or starting. Try again in a minute.", code="busy")
         task = asyncio.create_task(work)
@@ -237,6 +276,13 @@ class Studio:
         task.add_done_callback(self._answered)
         try:
             return await asyncio.shield(task)
+        except StoreGone as error:
+            log.critical("not saved", cause=str(error))
+            notice = (
+                "Easel's database was deleted or replaced, so nothing new can be saved. "
+                "Whoever runs this Easel must put it back and start Easel again."
+            )
+            raise Refusal(notice, code="store") from error
         except StoreError as error:
             log.error("not saved", cause=str(error))
             notice = "Easel cannot save anything at the moment, so nothing was done. Try again in a minute."
@@ -252,9 +298,12 @@ class Studio:
     async def _handle(
         self, name: str, options: dict[str, Any], origin: Origin, parent: str
     ) -> Card | Receipt:
+        for value in options.values():
+            commands.bounded(value if isinstance(value, str) else "")
         if name == "imagine":
             return await self._imagine(options, origin, parent)
-        if commands.command(name).admin:
+        name = commands.command(name).name
+        if name == "reports" or commands.command(name).admin:
             return await self.administer(name, options, origin)
         checked = commands.check(name, options)
         if name not in (*PAINTING, *ALWAYS):
@@ -263,14 +312,22 @@ class Studio:
 
     async def administer(self, name: str, options: Mapping[str, object], origin: Origin) -> Card:
         """An administrator's command; the studio need not be started. Raises Refusal, StoreError."""
+        name = commands.command(name).name
         policy.authorize(commands.command(name), origin, self._settings.operators)
-        (await self.rules(origin.member)).check_person()
+        rules = await self.rules(origin.member)
+        rules.check_person()
         said = commands.check(name, options)
         match name:
-            case "admin review":
+            case "reports" if origin.member.admin or policy.runs_easel(origin, self._settings.operators):
                 return await self._reviews.queue(origin)
+            case "reports":
+                return await self._reviews.listed(origin, rules)
             case "admin decide":
                 return await self._reviews.decide(str(said["job"]), str(said["do"]), origin)
+            case "admin invite":
+                member, invitation = await self.logins.invite(str(said["name"]))
+                await self._admin.note(name, member.id, origin)
+                return invitation
         return await self._admin.run(name, said, origin)
 
     def overview(self, origin: Origin) -> Overview:
@@ -314,6 +371,7 @@ class Studio:
         place elsewhere; for a guest, also of any other place.
         """
         job = await self._store.job(id)
+        job = job and await self._openness.now(job, here)
         if job is None or not (job.is_seen_by(member, here) or await self._owns(job, member)):
             raise Refusal(f"There is no job {commands.clip(id)} here. /history lists them.", code="unknown")
         if job.state is State.DELETED:
@@ -330,7 +388,15 @@ class Studio:
 
     async def jobs(self, member: Member, **filters: Any) -> list[Job]:
         """`Store.jobs`, as far as the member may see them."""
-        return await self._store.jobs(member.tenant, viewer=member.id, guest=member.guest, **filters)
+        found = await self._store.jobs(member.tenant, viewer=member.id, guest=member.guest, **filters)
+        return await self._openness.seen(found, member, filters.get("here", ()))
+
+    async def close_place(self, tenant: str, channel: str, before: datetime) -> None:
+        """A channel was made private: what was asked for in it until then is its people's alone.
+
+        Raises StoreError.
+        """
+        await self._openness.close(tenant, channel, before)
 
     async def private(
         self, options: Mapping[str, object], member: Member, here: Collection[str] = ()
@@ -347,25 +413,50 @@ class Studio:
         preferred = (await self.rules(member)).preferences().private
         return preferred if draft.private is None else draft.private
 
-    def card(self, job: Job) -> Card:
-        """The job's present card, in the language of where it was asked for."""
-        return self.said(self._present(job), job.origin)
+    def card(self, job: Job, may: May = ANYTHING) -> Card:
+        """The job's present card, in the language of where it was asked for; `may`: for whom it is."""
+        return self.said(self._present(job, may), job.origin)
 
-    def _present(self, job: Job) -> Card:
+    async def tasks(self, member: Member) -> frozenset[TaskKind]:
+        """What the member may ask for: what the models do that are for them. Raises StoreError."""
+        models = _models(await self.rules(member), self._engine.models())
+        painting = frozenset[TaskKind]().union(*(model.tasks for model in models))
+        return painting | {"upscale"}
+
+    async def _drawn(self, job: Job) -> Card:
+        """The card of a job's own message, for whoever asked for it. Raises StoreError."""
+        if not job.state.ended:
+            return self.card(job)
+        return self.card(job, May(tasks=await self.tasks(job.origin.member)))
+
+    async def _may(self, job: Job, member: Member) -> May:
+        try:
+            await self._check_owner(job, member, "delete")
+        except Refusal:
+            return May(tasks=await self.tasks(member), manage=False)
+        return May(tasks=await self.tasks(member))
+
+    async def _shown(self, job: Job, member: Member) -> Card:
+        """The job's present card, for one person."""
+        return self._present(job, await self._may(job, member))
+
+    def _present(self, job: Job, may: May = ANYTHING) -> Card:
         life = self._follower.lives.get(job.id)
         job = life.job if life else job
         match job.state:
             case State.QUEUED:
                 held = self._brake.holds(job)
-                return card.waiting(job, life.place, life.balance, held=held) if life else card.waiting(job)
+                place, balance = (life.place, life.balance) if life else (None, None)
+                return card.waiting(job, place, balance, may, held=held and life is not None)
             case State.RUNNING:
-                return card.painting(job, life.progress, life.left) if life else card.painting(job)
+                progress, left = (life.progress, life.left) if life else (None, None)
+                return card.painting(job, progress, left, may)
             case State.RENDERED:
-                return card.done(job)
+                return card.done(job, may)
             case State.FAILED:
-                return card.failed(job)
+                return card.failed(job, may)
             case State.CANCELLED:
-                return card.cancelled(job)
+                return card.cancelled(job, may)
             case State.DELETED:
                 return card.deleted(job)
 
@@ -386,6 +477,16 @@ class Studio:
         """A result is shown in a further place: whoever is there may see it now. Raises StoreError."""
         await self._store.publish(job.id, there, ref)
 
+    def redraw(self, job: Job) -> None:
+        """Show a job's message anew, though its card has not changed."""
+        self._courier.show(job, anew=True)
+
+    async def owe(self, surface: str, reasons: Collection[str]) -> None:
+        """Show ends after all that could not be shown for one of these reasons. Raises StoreError."""
+        undelivered = [f"It could not be delivered: {each}" for each in reasons]
+        for job in await self._store.owe(surface, undelivered):
+            self._courier.show(job)
+
     async def reach(self, job: Job, reply: Mapping[str, Any]) -> None:
         """Answer the job's person in these ways too, until it ends. Raises StoreError."""
         reached = await self._store.reach(job.id, reply)
@@ -395,9 +496,39 @@ class Studio:
 
     async def defaults(self, origin: Origin) -> Form:
         """The person's settings as a form. Raises StoreError."""
-        known = asdict(await self._store.preferences(origin.member.id))
+        rules = await self.rules(origin.member)
+        own = prompt.held(
+            await self._store.preferences(origin.member.id),
+            _models(rules, self._engine.models()) or self._engine.models(),
+            rules.tier.max_count,
+        )
+        known = asdict(own)
         values = {name: "yes" if value is True else str(value) for name, value in known.items() if value}
         return Form(command="settings", title="Your settings", values=values)
+
+    @property
+    def vocabulary(self) -> tuple[Command, ...]:
+        """The commands as far as the models here can do them, with the widest ranges of all tiers."""
+        return limits.vocabulary(self._engine.models(), self._tiers.all)
+
+    async def known(self, member: Member) -> tuple[Command, ...]:
+        """The commands as they are for the member: with the ranges of their models and tier."""
+        return self._known(await self.rules(member))
+
+    def _known(self, rules: Rules) -> tuple[Command, ...]:
+        return limits.vocabulary(_models(rules, self._engine.models()), [rules.tier])
+
+    async def styles(self, member: Member) -> list[tuple[str, str]]:
+        """Name and label of the styles that the member may ask for. Raises StoreError."""
+        rules = await self.rules(member)
+        return [
+            (each.name, each.label) for each in presets.load().styles.values() if rules.takes_style(each.name)
+        ]
+
+    async def check_source(self, member: Member) -> None:
+        """Raises Refusal for somebody whose models cannot start from a picture."""
+        models = (await self.rules(member)).models(self._engine.models())
+        remake.able(models, "image_to_image")
 
     def line(self) -> tuple[Lane, ...]:
         """Everybody who waits or paints, in the order of their turns."""
@@ -419,7 +550,7 @@ class Studio:
 
     async def complete(self, source: Completes, typed: str, member: Member) -> list[tuple[str, str]]:
         """What may follow while someone types an option: (value, label), at most 25."""
-        wanted = typed.casefold()
+        wanted = typed[: commands.MAX_TYPED].casefold()
         found = await self._choices(source, member, wanted)
         return [choice for choice in found if wanted in " ".join(choice).casefold()][:25]
 
@@ -427,54 +558,97 @@ class Studio:
         known = presets.load()
         match source:
             case "styles":
-                rules = await self.rules(member)
-                allowed = [each for each in known.styles.values() if rules.takes_style(each.name)]
-                return [(style.name, style.label) for style in allowed]
+                return await self.styles(member)
             case "aspects":
                 return [(ratio, f"{name.capitalize()} {ratio}") for name, ratio in known.aspects.items()]
             case "models":
                 offered = (await self.rules(member)).models(self._engine.models())
                 return [(model.name, model.title) for model in offered]
             case "commands":
-                known_here = commands.COMMANDS if member.admin else commands.FOR_ALL
-                return [(each.name, each.help) for each in known_here]
+                known_here = await self.known(member)
+                return [(each.name, each.help) for each in known_here if member.admin or not each.admin]
             case "tiers":
                 return [(tier.name, tier.title) for tier in self._tiers.all]
             case "people" if member.admin:
                 here = "" if member.tenant == HOUSE else member.tenant
                 return list((await self._store.names(here, typed)).items())
-            case "jobs":
-                recent = await self.jobs(member, user=member.id, limit=50)
+            case "jobs" | "pictures" | "unfinished":
+                recent = await self.jobs(member, user=member.id, states=_STATES[source], limit=50)
                 return [(job.id, commands.clip(job.prompt, 60)) for job in recent]
         return []
 
     # ---- asking for pictures
 
     async def _imagine(self, options: dict[str, Any], origin: Origin, parent: str) -> Receipt:
-        said = prompt.parse(str(options.pop("prompt", "")), options)
         rules = await self._open_to(origin)
-        models = rules.models(self._engine.models())
-        rules.check_model(said.model, self._engine.models(), said)
-        draft = prompt.with_defaults(said, rules.preferences(), models, rules.tier)
-        if parent:
-            await self.job(parent, origin.member, origin.here)
-        source, data = await self._source(draft.source, origin)
-        request = prompt.compose(draft, models, rules.tier, source)
-        model = self._model(request)
-        rules.check(request, draft.style, model, said)
-        if data:
-            request = replace(request, source=await self._blobs.put(data, ".png"))
-        private = origin.private or bool(draft.private) or (source is not None and source.private)
+        edited = await self.job(parent, origin.member, origin.here) if parent else None
+        plan = await self._planned(options, origin, rules)
+        request, source = plan.request, plan.source
+        if plan.png:
+            request = replace(request, source=await self._blobs.put(plan.png, ".png"))
+        private = origin.private or bool(plan.draft.private) or (source is not None and source.private)
         return await self._submit(
             request,
             replace(origin, private=private),
             rules,
-            Ask(model=model, estimate=self._engine.estimate, draft=said),
-            prompt=draft.prompt,
-            style="" if draft.style == NO_STYLE else draft.style,
-            relaxed=rules.relaxed(draft.relax),
+            self._ask(plan),
+            prompt=plan.draft.prompt,
+            style="" if plan.draft.style == NO_STYLE else plan.draft.style,
+            relaxed=plan.relaxed,
             parent=parent or None,
-            action="edit" if parent else "imagine",
+            action="edit" if edited else "imagine",
+            note=remake.moved(edited, request, self._engine.models()) if edited else "",
+        )
+
+    def _ask(self, plan: _Plan, balances: Sequence[Balance] = ()) -> Ask:
+        return Ask(
+            model=plan.model, estimate=self._engine.estimate, draft=plan.said, balances=tuple(balances)
+        )
+
+    async def check(self, options: Mapping[str, object], origin: Origin) -> None:
+        """Raises Refusal when /imagine would not take these options."""
+        await self._planned(dict(options), origin, await self.rules(origin.member))
+
+    async def _planned(self, options: dict[str, Any], origin: Origin, rules: Rules) -> _Plan:
+        """What the options ask for. Raises Refusal, with all that is wrong and offers that are taken."""
+        text = str(options.pop("prompt", ""))
+        source = options.get("source")
+        if isinstance(source, bytes):
+            most = self._settings.max_source_bytes
+            source = options["source"] = await pictures.open_source(source, max_bytes=most)
+        try:
+            return await self._plan(text, options, origin, rules)
+        except Refusal as refusal:
+            file = {"source": source} if isinstance(source, bytes) else {}
+
+            async def attempt(text: str) -> None:
+                plan = await self._plan(text, file, origin, rules)
+                if not plan.relaxed:
+                    ask = self._ask(plan, await self._balances(rules, origin))
+                    admission.check(plan.request, rules, ask, self._store.now())
+
+            found = await offers.mended(refusal, attempt)
+            # A text cannot carry the file.
+            raise Refusal(found.notice, code=found.code, offers=() if file else found.offers) from refusal
+
+    async def _plan(self, text: str, options: Mapping[str, Any], origin: Origin, rules: Rules) -> _Plan:
+        said = prompt.parse(text, options, ranged=False)
+        source, png = await self._source(said.source, origin)
+        offered = self._engine.models()
+        rules.check_model(said.model, offered, said)
+        models = rules.models(offered)
+        draft = prompt.with_defaults(said, rules.preferences(), models, rules.tier, rules.takes_style)
+        request = prompt.compose(draft, models, rules.tier, source, said)
+        model = self._model(request)
+        rules.check(request, draft.style, model, said)
+        return _Plan(
+            said=said,
+            draft=draft,
+            request=request,
+            source=source,
+            png=png,
+            model=model,
+            relaxed=rules.relaxed(draft.relax, said),
         )
 
     async def _open_to(self, origin: Origin) -> Rules:
@@ -491,9 +665,8 @@ class Studio:
     async def _source(self, named: str | bytes, origin: Origin) -> tuple[Source | None, bytes]:
         """The picture to start from: a stored one, or a new one as PNG bytes that are not stored yet."""
         if isinstance(named, bytes):
-            png = await pictures.open_source(named, max_bytes=self._settings.max_source_bytes)
-            width, height = pictures.png_size(png)
-            return Source(blob="", width=width, height=height), png
+            width, height = pictures.png_size(named)
+            return Source(blob="", width=width, height=height), named
         if not named:
             return None, b""
         id, _, which = named.partition(":")
@@ -510,18 +683,16 @@ class Studio:
     async def _derive(self, action: Action, parent: Job, origin: Origin) -> Receipt:
         rules = await self._open_to(origin)
         request = actions.derive(action, parent, random.randrange(SEED_LIMIT))
-        request = replace(request, count=min(request.count, rules.tier.max_count))
-        model = self._model(request)
-        rules.check_model(model.name, self._engine.models())
-        rules.check(request, parent.style, model, None)
+        now = remake.remade(request, parent, rules, self._engine.models())
         mine = parent.relaxed and await self._owns(parent, origin.member)
         return await self._submit(
-            request,
+            now.request,
             replace(origin, private=origin.private or not parent.is_open(origin.here)),
             rules,
-            Ask(model=model, estimate=self._engine.estimate, relaxing=replace(action, relax=True).id),
+            Ask(model=now.model, estimate=self._engine.estimate, relaxing=replace(action, relax=True).id),
             prompt=parent.prompt,
-            style=parent.style,
+            style=now.style,
+            note=now.note,
             relaxed=rules.relaxed(action.relax or None) or (mine and "relax" in rules.tier.priorities),
             parent=parent.id,
             parent_index=action.index,
@@ -534,7 +705,8 @@ class Studio:
         """Admit a job and hand it to the engine, once for each event of the platform."""
         await self._reviews.check(request, more["prompt"], origin, rules.moderation(adult=origin.adult))
         estimate = self._engine.estimate(request)
-        balance = admission.tightest(await self._balances(rules, origin))
+        balances = await self._balances(rules, origin)
+        balance, ask = admission.tightest(balances), replace(ask, balances=tuple(balances))
         wanted = Job(
             id=new_id(),
             origin=origin,
@@ -576,7 +748,8 @@ class Studio:
         lanes = self.line()
         shown = (id for lane in lanes[: card.MOST_LANES] for id in (*lane.running, *lane.waiting))
         seen = (origin.member, origin.here)
-        visible = {id: job for id, job in self.living(shown).items() if job.is_seen_by(*seen)}
+        found = [job for job in self.living(shown).values() if job.is_seen_by(*seen)]
+        visible = {job.id: job for job in await self._openness.seen(found, *seen)}
         account = await self._store.account_of(origin.member.id)
         return card.queue(lanes, visible, origin.member, account)
 
@@ -607,7 +780,7 @@ class Studio:
         return card.history(found, search=search)
 
     async def _show(self, options: dict[str, Any], origin: Origin) -> Card:
-        return self._present(await self.job(options["job"], origin.member, origin.here))
+        return await self._shown(await self.job(options["job"], origin.member, origin.here), origin.member)
 
     async def _quota(self, options: dict[str, Any], origin: Origin) -> Card:
         rules = await self.rules(origin.member)
@@ -623,13 +796,18 @@ class Studio:
 
     async def _change_settings(self, options: dict[str, Any], origin: Origin) -> Card:
         person = origin.member.id
+        if options.pop("logout", False):
+            await self.logins.end_all(origin.member)
         before = await self._store.preferences(person)
         rules = await self.rules(origin.member)
         models, most = rules.models(self._engine.models()), rules.tier.max_count
         after = prompt.changed(before, options, models, most)
         if after != before:
             await self._store.save_preferences(person, after)
-        return card.settings(after)
+        return card.settings(after, await self.logins.sessions(origin.member))
+
+    async def _studio(self, options: dict[str, Any], origin: Origin) -> Card:
+        return await self.logins.link(origin)
 
     async def _link(self, options: dict[str, Any], origin: Origin) -> Card:
         """A code to type elsewhere, two names joined by one, or a name that leaves the others."""
@@ -653,14 +831,20 @@ class Studio:
         asked = commands.command(name) if name and name != "admin" else None
         if asked:
             policy.authorize(asked, origin, self._settings.operators)
-        shown = commands.group("admin") if may and name == "admin" else commands.FOR_ALL
-        return card.help(asked, shown, admin=may)
+        known = await self.known(origin.member)
+        shown = [each for each in known if each.admin == (may and name == "admin")]
+        here = next((each for each in known if asked and each.name == asked.name), asked)
+        return card.help(here, shown, admin=may)
 
     # ---- presses
 
     async def _edit(self, action: Action, job: Job, origin: Origin) -> Form:
-        draft = prompt.recall(job, self._engine.models())
+        draft = await self._recalled(job, origin)
         return Form(command="imagine", title="Edit and paint again", values=prompt.said(draft), parent=job.id)
+
+    async def _recalled(self, job: Job, origin: Origin) -> Draft:
+        rules = await self.rules(origin.member)
+        return remake.recalled(job, rules, self._engine.models(), rules.preferences())
 
     async def _info(self, action: Action, job: Job, origin: Origin) -> Card:
         parents: list[Job] = []
@@ -669,14 +853,17 @@ class Studio:
             while child.parent and len(parents) < ANCESTORS:
                 child = await self.job(child.parent, origin.member, origin.here)
                 parents.append(child)
-        text = prompt.render(prompt.recall(job, self._engine.models()))
+        text = ""
+        with suppress(Refusal):  # there is no model for this person
+            text = prompt.render(await self._recalled(job, origin))
         return card.info(job, parents, "" if job.request.upscale > 1 else text)
 
     async def _pick(self, action: Action, job: Job, origin: Origin) -> Card:
-        return card.picked(job, actions.picture(job, action.index or 0).index)
+        index = actions.picture(job, action.index or 0).index
+        return card.picked(job, index, await self._may(job, origin.member))
 
     async def _show_again(self, action: Action, job: Job, origin: Origin) -> Card:
-        return self._present(job)
+        return await self._shown(job, origin.member)
 
     async def _share(self, action: Action, job: Job, origin: Origin) -> Card:
         """What to show in the place that `origin` names; once it stands there, the adapter says `shared`."""
@@ -686,15 +873,19 @@ class Studio:
             raise Refusal("These pictures can be shared where they were asked for.", code="forbidden")
         if job.state is not State.RENDERED:
             raise Refusal("Only finished pictures can be shared.", code="no_picture")
+        if job.hidden:
+            raise Refusal(
+                "The message with these pictures was deleted, so only you can see them.", code="hidden"
+            )
         if not (await self.rules(origin.member)).takes_channel(origin.channel):
             raise Refusal("Easel is not used in that channel. Share it in another one.", code="channel")
         return self._present(replace(job, origin=replace(job.origin, private=False)))
 
     async def _cancel(self, action: Action, job: Job, origin: Origin) -> Card:
-        await self._check_owner(job, origin.member, "cancel")
+        own = await self._check_owner(job, origin.member, "cancel")
         if job.state.ended:
             raise Refusal("That job has ended already.", code="ended")
-        line = self._admin.line("cancel", job, origin, "cancelled")
+        line = None if own else self._admin.line("cancel", job, origin, "cancelled")
         ended, first = await self._store.end(job.id, State.CANCELLED, line=line)
         self._engine.cancel(job.id)  # only now: its own word of the end would come before the line
         if first:
@@ -702,14 +893,17 @@ class Studio:
         return self._present(ended)
 
     async def _delete(self, action: Action, job: Job, origin: Origin) -> Card:
-        await self._check_owner(job, origin.member, "delete")
-        await self._remove(job, self._admin.line("delete", job, origin, "deleted"))
+        own = await self._check_owner(job, origin.member, "delete")
+        await self._remove(job, None if own else self._admin.line("delete", job, origin, "deleted"))
         return card.deleted(job)  # its files are left to the sweep
 
-    async def _check_owner(self, job: Job, member: Member, verb: str) -> None:
-        if not (member.admin or await self._owns(job, member)):
+    async def _check_owner(self, job: Job, member: Member, verb: str) -> bool:
+        """Whether the job is the member's own. Raises Refusal where it is not theirs to moderate either."""
+        own = await self._owns(job, member)
+        if not own and not (await self.rules(member)).moderates(job):
             owner = job.origin.member.name
             raise Refusal(f"Only {owner} or an administrator can {verb} that.", code="forbidden")
+        return own
 
     async def _report(self, action: Action, job: Job, origin: Origin) -> Card:
         return await self._reviews.report(job, origin)
@@ -741,9 +935,21 @@ class Studio:
 
     # ---- in the background
 
+    async def _stop_painting(self) -> None:
+        """At once, when the process must end."""
+        await self.guard.failed.wait()
+        await self._engine.close()
+
+    def _essential(self, task: asyncio.Task[None]) -> None:
+        """Without this task nothing is written down any more."""
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a task has failed", task=task.get_name(), exc_info=error)
+            self.guard.fail(f"the {task.get_name()} has failed: {error!r}")
+
     async def _keep_swept(self) -> None:
         while True:
             try:
+                await self._store.heal()
                 await self._privacy.expire()
                 await self._privacy.resume()
                 await self.sweep()
@@ -759,19 +965,21 @@ class Studio:
             with suppress(EngineError):  # a model that is not offered any more
                 self._engine.learn(request, seconds)
 
-    async def _recover(self) -> None:
-        """Run again what had not ended, with the same ids and seeds; show what ended and was not shown."""
-        unfinished = await self._store.unfinished()
-        for job in unfinished:
-            if job.state is State.RUNNING:
-                await self._store.died(job.id, job.deaths)
-            rules = await self.rules(job.origin.member)
-            self._follower.begin(replace(job, state=State.QUEUED), rules.tier, home=rules.home)
-        owed = await self._store.undelivered()
-        for job in owed:
-            self._courier.show(job)
-        if unfinished or owed:
-            log.info("going on where it stopped", unfinished=len(unfinished), undelivered=len(owed))
+
+_STATES: dict[Completes, tuple[State, ...]] = {
+    "jobs": (),
+    "pictures": (State.RENDERED,),
+    "unfinished": (State.QUEUED, State.RUNNING),
+}
+"""Of which jobs an option takes one."""
+
+
+def _models(rules: Rules, offered: Sequence[ModelInfo]) -> Sequence[ModelInfo]:
+    """Those that may be asked for; none where there are none."""
+    try:
+        return rules.models(offered)
+    except Refusal:
+        return ()
 
 
 def _fitting(answer: T, origin: Origin) -> T:

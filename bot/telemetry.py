@@ -146,6 +146,10 @@ REFUSED = Counter(
 WAITING = Gauge("easel_waiting_jobs", "Jobs in the queue.", registry=REGISTRY)
 RETRIES = Counter("easel_delivery_retries", "Messages that were sent again.", ("surface",), registry=REGISTRY)
 DEATHS = Counter("easel_worker_deaths", "Workers that died or hung.", registry=REGISTRY)
+OUT = Gauge("easel_devices_out", "Devices out of service, since they paint nothing.", registry=REGISTRY)
+LAG = Gauge(
+    "easel_event_loop_lag_seconds", "The event loop's longest lag in the last minute.", registry=REGISTRY
+)
 
 
 def render() -> bytes:

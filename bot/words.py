@@ -27,7 +27,7 @@ from bot.models import HOUSE, Origin, Policy
 LANGUAGES = {"en": "English", "de": "Deutsch"}
 """The languages there are, by their code; English needs no catalogue."""
 
-MOST_SENTENCES = 12  # of one text that are looked up; more is what somebody typed
+MOST_SENTENCES = 24  # of one text that are looked up; more is what somebody typed
 LONGEST_ENTRY = 3  # sentences that one entry may cover
 DEEPEST = 4  # entries inside of entries
 

@@ -24,20 +24,6 @@ from engine.errors import OutOfMemory
 
 T = TypeVar("T")
 
-# Tensor arguments without a batch dimension (Flux2's have one that the model ignores): joined only if their
-# values are equal, and passed once.
-_SHARED = {
-    "FluxTransformer2DModel": {"img_ids", "txt_ids"},
-    "Flux2Transformer2DModel": {"img_ids", "txt_ids"},
-    "Krea2Transformer2DModel": {"position_ids"},
-    "QwenImageTransformer2DModel": {"img_shapes"},  # a list with an item a row, of which it reads the first
-}
-# Lists with an item a row; "return" is the result.
-_ROW_LISTS = {
-    "ZImageTransformer2DModel": {"x", "cap_feats", "siglip_feats", "return"},
-    "QwenImageTransformer2DModel": {"img_shapes", "txt_seq_lens"},
-}
-
 
 class Unmergeable(Exception):
     """A result cannot be split by rows, so calls of this point have to run alone."""
@@ -56,20 +42,29 @@ class Call:
 class Point:
     """A method of a shared module at which requests wait for one another.
 
-    `alone` keeps its calls apart: they are ordered and charged, but never joined.
+    `alone` keeps its calls apart: they are ordered and charged, but never joined. `shared` arguments have no
+    row for each picture: calls join only if their values are equal. `row_lists` are lists with an item for
+    each picture; "return" is the result.
     """
 
-    def __init__(self, name: str, module: Any, method: str, *, alone: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        module: Any,
+        method: str,
+        *,
+        alone: bool = False,
+        shared: frozenset[str] = frozenset(),
+        row_lists: frozenset[str] = frozenset(),
+    ) -> None:
         self.name = name
         self.alone = alone
+        self.shared, self.row_lists = shared, row_lists
         self._module, self._method = module, method
         # Offloading and caching hooks may live there too: put back what was found.
         self._instance_attribute = module.__dict__.get(method)
         self.function: Callable[..., Any] = getattr(module, method)
         self._signature = inspect.signature(self.function)
-        kind = type(module).__name__
-        self.shared = _SHARED.get(kind, set[str]())
-        self.row_lists = _ROW_LISTS.get(kind, set[str]())
         functools.update_wrapper(self, self.function)
         setattr(module, method, self)
 

@@ -11,11 +11,13 @@ import re
 import struct
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from engine.errors import ModelNotLoaded, UnknownModel
+from engine.families import family_of
+from engine.model_files import pipeline_of
 from engine.types import GenerationRequest, ModelInfo
 
 _CATALOG = Path(__file__).with_name("catalog.toml")
@@ -28,11 +30,12 @@ class Entry:
 
     info: ModelInfo
     source: str  # folder, file or hub name
-    pipeline: str = ""  # diffusers class for single files
+    pipeline: str = ""  # diffusers class, as far as it is known before the model is loaded
     config: str = ""  # folder with the configuration of a single file's pipeline
     scale: int = 1
     rows: int = 8
     seconds: float = 0.15
+    unseen: bool = False  # nothing of it is on this machine yet, so that its class is not known
 
     @property
     def local(self) -> Path | None:
@@ -45,12 +48,9 @@ class Entry:
         pixels = request.width * request.height / 512**2
         return request.count * pixels * (1.0 if request.upscale > 1 else self.steps_run(request))
 
-    @staticmethod
-    def steps_run(request: GenerationRequest) -> int:
-        """Denoising steps that really run: image-to-image starts part of the way."""
-        if request.source is None or request.strength >= 1:
-            return request.steps
-        return max(1, int(request.steps * request.strength))
+    def steps_run(self, request: GenerationRequest) -> int:
+        """Return the denoising steps that really run: image-to-image starts part of the way."""
+        return family_of(self.pipeline).steps_run(request.task, request.steps, request.strength)
 
 
 class Catalog:
@@ -61,22 +61,25 @@ class Catalog:
 
     def entry(self, name: str) -> Entry:
         """Raises UnknownModel."""
-        try:
-            return self._entries[name]
-        except KeyError:
-            raise UnknownModel(f"no model {name!r}", advice=_not_offered(name, self._entries)) from None
+        if name not in self._entries:
+            raise UnknownModel(f"no model {name!r}", advice=_not_offered(name, self._entries))
+        entry = self._entries[name]
+        if entry.unseen and (pipeline := pipeline_of(entry.source)):
+            entry = replace(entry, info=_told(entry.info, pipeline), pipeline=pipeline, unseen=False)
+            self._entries[name] = entry
+        return entry
 
     def info(self, name: str) -> ModelInfo:
         return self.entry(name).info
 
     def models(self) -> tuple[ModelInfo, ...]:
-        return tuple(entry.info for entry in self._entries.values())
+        return tuple(self.info(name) for name in self._entries)
 
 
 def load(names: Sequence[str], path: Path = _CATALOG) -> Catalog:
     """The catalog of the models in `names`: catalog names, folders, single files or hub names.
 
-    Raises UnknownModel for a name that is none of these.
+    Raises UnknownModel for a name that is none of these, ModelNotLoaded for defaults that cannot be read.
     """
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     return Catalog([_entry(name, table, path.parent) for name in names])
@@ -99,14 +102,63 @@ def _entry(name: str, table: dict[str, Any], base: Path) -> Entry:
 def _sidecar(path: Path) -> dict[str, Any]:
     """`easel.toml` in a model's folder, or `<file>.toml` beside a file, may set its defaults."""
     sidecar = path / "easel.toml" if path.is_dir() else path.with_suffix(".toml")
-    return tomllib.loads(sidecar.read_text(encoding="utf-8")) if sidecar.is_file() else {}
+    if not sidecar.is_file():
+        return {}
+    try:
+        values = tomllib.loads(sidecar.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # no text, no TOML
+        raise _misread(sidecar, f"cannot be read ({error}): correct that place.") from error
+    for key, value in values.items():
+        _check_default(sidecar, key, value)
+    return values
+
+
+def _check_default(sidecar: Path, key: str, value: Any) -> None:
+    """Raises ModelNotLoaded for a key that means nothing, and for a value of another kind."""
+    kinds = {f.name: str(f.type) for f in (*fields(ModelInfo), *fields(Entry))}
+    kinds = {name: kind for name, kind in kinds.items() if kind in _KINDS and name not in ("name", "source")}
+    if key not in kinds:
+        near = difflib.get_close_matches(key, kinds, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(kinds)}."
+        raise _misread(sidecar, f"has a key {key}, which means nothing: {hint}")
+    types, wanted = _KINDS[kinds[key]]
+    number = kinds[key] in ("int", "float")
+    fits = isinstance(value, types) and not (number and (isinstance(value, bool) or not 0 <= value < 1e6))
+    if not fits:
+        raise _misread(sidecar, f"says {key} = {value!r}: it must be {wanted}.")
+    if kinds[key] == "int" and not value:
+        raise _misread(sidecar, f"says {key} = 0: it must be 1 or more.")
+
+
+_KINDS: dict[str, tuple[Any, str]] = {
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+    "str": ((str,), "a text in quotation marks"),
+    "bool": ((bool,), "true or false"),
+    "frozenset[TaskKind]": ((list,), 'a list, as in ["text_to_image", "image_to_image"]'),
+}
+
+
+def _misread(sidecar: Path, what: str) -> ModelNotLoaded:
+    sentence = f"{sidecar} {what}"
+    return ModelNotLoaded(sentence, advice=sentence)
 
 
 def _build(name: str, values: dict[str, Any], source: str) -> Entry:
     of_info = {field.name for field in fields(ModelInfo)}
-    of_entry = {field.name for field in fields(Entry)} - {"info", "source"}
+    of_entry = {field.name for field in fields(Entry)} - {"info", "source", "unseen"}
+    pipeline = values.get("pipeline") or pipeline_of(source)
     info = ModelInfo(**{k: v for k, v in values.items() if k in of_info} | {"name": name})
-    return Entry(info=info, source=source, **{k: v for k, v in values.items() if k in of_entry})
+    info = replace(info, tasks=frozenset(info.tasks)) if "tasks" in values else _told(info, pipeline)
+    more = {k: v for k, v in values.items() if k in of_entry} | {"pipeline": pipeline}
+    return Entry(info=info, source=source, unseen=not pipeline, **more)
+
+
+def _told(model: ModelInfo, pipeline: str) -> ModelInfo:
+    """Return the model with no more abilities than its family has."""
+    family = family_of(pipeline)
+    negative = model.negative_prompt and family.negative_prompt
+    return replace(model, tasks=frozenset(family.pipelines), negative_prompt=negative)
 
 
 def _no_model(name: str, table: dict[str, Any]) -> str:

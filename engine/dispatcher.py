@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from engine.catalog import Catalog
 from engine.costs import RequestCosts
 from engine.errors import Cancelled, EngineError, InvalidRequest, ModelNotLoaded, WorkerLost
 from engine.fair_queue import FairQueue
+from engine.fitness import OUT_SECONDS, TRIAL, Fitness, trial
 from engine.types import (
     BlobRef,
     EngineEvent,
@@ -30,6 +32,7 @@ from engine.types import (
     Place,
     Progress,
     Restarted,
+    Started,
     WorkerStatus,
 )
 from engine.usage import MINUTE, Usage
@@ -39,7 +42,9 @@ _log = logging.getLogger(__name__)
 
 DEATHS = 2  # a job that was running when so many workers died is set aside
 STARTS = 3  # attempts to start a worker before those who wait are told
+TRIES = 2  # devices on which a job may end in an engine's error
 LONGEST_PAUSE = 30.0  # seconds between attempts to replace a worker
+GATE_PAUSE = 0.25  # seconds after which it is asked again whether a job may be started
 
 
 class Worker(Protocol):
@@ -50,7 +55,7 @@ class Worker(Protocol):
     def cancel(self, job_id: str) -> Coroutine[Any, Any, None]: ...
 
     def events(self) -> AsyncGenerator[Report, None]:
-        """Ends when the worker is gone."""
+        """Ends when the worker is gone, or gives no sign of life for long."""
         ...
 
     def suspects(self) -> frozenset[str]:
@@ -66,7 +71,10 @@ Hire = Callable[[], Awaitable[Worker]]
 
 
 class Dispatcher:
-    """The engine over any workers: `hires` are devices and how to hire a worker for each."""
+    """The engine over any workers: `hires` are devices and how to hire a worker for each.
+
+    `may_start` is asked before each job is let in; while it says no, all wait.
+    """
 
     def __init__(
         self,
@@ -75,17 +83,23 @@ class Dispatcher:
         read: Callable[[BlobRef], bytes],
         *,
         queue: FairQueue | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        may_start: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
+        self._may_start = may_start
         self._catalog = catalog
         self._hires = hires
         self._read = read
         self._queue = FairQueue() if queue is None else queue  # an empty queue is falsy
         self._costs = RequestCosts(catalog)
         self._events: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
+        self._clock = clock
         self._usage = Usage()
         self._desks: list[Desk] = []
         self._loops: list[asyncio.Task[None]] = []
-        self._staffed = asyncio.Event()  # some worker is ready
+        self._staffed = asyncio.Event()  # some worker is ready, or another one than before
+        self._failed_on: dict[str, set[Desk]] = {}  # by job: where it ended in an engine's error
+        self._moved = self._clock()  # when a device last did anything, or work came for an idle engine
 
     async def start(self) -> None:
         self._desks = [Desk(device) for device, _ in self._hires]
@@ -102,9 +116,23 @@ class Dispatcher:
     def learn(self, request: GenerationRequest, seconds: float) -> None:
         self._costs.observe(request, seconds)
 
-    def submit(self, job: EngineJob) -> Place:
+    def _expect_progress(self) -> None:
+        """Start the time within which somebody has to make progress, now that there is work."""
+        if not self._has_work:
+            self._moved = self._clock()
+
+    def resume(self, job: EngineJob) -> None:
+        self._expect_progress()
+        self._queue.put(self._priced(job), former=True)
+
+    def _priced(self, job: EngineJob) -> EngineJob:
+        """Raises UnknownModel."""
         self._catalog.entry(job.request.model)
-        job = job if job.cost else replace(job, cost=self.estimate(job.request))
+        return job if job.cost else replace(job, cost=self.estimate(job.request))
+
+    def submit(self, job: EngineJob) -> Place:
+        job = self._priced(job)
+        self._expect_progress()
         self._queue.put(job)
         place = self.place(job.id)
         assert place is not None
@@ -112,8 +140,7 @@ class Dispatcher:
 
     def cancel(self, job: str) -> bool:
         if self._queue.remove(job):
-            error = Cancelled(f"job {job} was waiting")
-            self._events.put_nowait(Failed(job=job, error=error, device_seconds=0))
+            self._end(Failed(job=job, error=Cancelled(f"job {job} was waiting"), device_seconds=0))
             return True
         for desk in self._desks:
             if job in desk.residents:
@@ -155,7 +182,12 @@ class Dispatcher:
             last_minute=self._usage.seconds(MINUTE),
             last_five_minutes=self._usage.seconds(),
             rows=self._usage.rows(),
+            stalled=float(int(self._clock() - self._moved)) if self._has_work else 0.0,
         )
+
+    @property
+    def _has_work(self) -> bool:
+        return bool(len(self._queue)) or any(desk.residents for desk in self._desks)
 
     async def events(self) -> AsyncIterator[EngineEvent]:
         while (event := await self._events.get()) is not None:
@@ -180,16 +212,34 @@ class Dispatcher:
         """Let jobs in, in fair order, each to the worker with the least left to do."""
         while True:
             await self._staffed.wait()
-            job = await self._queue.get()
-            ready = [desk for desk in self._desks if desk.ready]
-            if not ready:  # lost while we waited
+            await self._queue.ready()
+            if self._may_start is not None and not await self._may_start():
+                await asyncio.sleep(GATE_PAUSE)
+                continue
+            if (job := self._queue.take()) is None:
+                continue  # taken out while we asked
+            desk = self._choose(job)
+            if desk is None:
                 self._queue.settle(job.id, 0.0)
                 self._queue.put(job, first=True)
                 self._staffed.clear()
                 continue
-            desk = min(ready, key=Desk.load)
             desk.admit(job)
             desk.errand(self._hand_over(desk, job, self._queue.used(job)), job.id)
+
+    def _choose(self, job: EngineJob) -> Desk | None:
+        """The worker for a job; None while there is none, or while one starts that would do better."""
+        able = [desk for desk in self._desks if self._may_do(desk, job)]
+        here = [desk for desk in able if desk.ready]
+        if not able:  # let one say why
+            here = [desk for desk in self._desks if desk.ready]
+        return min(here, key=Desk.load, default=None)
+
+    def _may_do(self, desk: Desk, job: EngineJob) -> bool:
+        """Whether a device is in service that did not fail this job, and may have its model."""
+        tried = self._failed_on.get(job.id, ())
+        in_service = not desk.fitness.out and desk.starts < STARTS
+        return in_service and desk not in tried and job.request.model not in desk.fitness.unable
 
     async def _hand_over(self, desk: Desk, job: EngineJob, used: float) -> None:
         task = await self._task(job, used)
@@ -216,21 +266,26 @@ class Dispatcher:
 
     async def _shift(self, hire: Hire, desk: Desk) -> None:
         """One worker from its first word to its last."""
-        desk.suspects = frozenset()
-        desk.starts += 1
+        desk.begin()
         worker = desk.worker = await hire()
         try:
             async with contextlib.aclosing(worker.events()) as events:
                 async for event in events:
                     self._on_event(desk, event)
+                    if desk.condemned:
+                        break
         finally:
             desk.worker, desk.ready, desk.models = None, False, ()
+            if desk.fitness.trying:
+                self._condemn(desk, WorkerLost("its worker was lost over a trial"))
             self._count_devices()
             await worker.close()
             desk.suspects = worker.suspects()
 
     def _count_devices(self) -> None:
+        """Some desk has changed."""
         self._queue.devices = sum(desk.ready for desk in self._desks)
+        self._staffed.set()
 
     async def _task(self, job: EngineJob, used: float) -> Task | None:
         """The job with the picture it starts from; None if that cannot be read."""
@@ -244,13 +299,10 @@ class Dispatcher:
             return None
 
     def _on_event(self, desk: Desk, event: Report) -> None:
+        self._moved = self._clock()
         match event:
             case Ready(error=error):
-                desk.pause, desk.starts, desk.ready = 0.0, 0, True
-                self._count_devices()
-                self._staffed.set()
-                if error is not None:
-                    _log.error("the default model cannot be loaded: %s", error)
+                self._on_ready(desk, error)
             case Pulse():
                 desk.models = event.models
                 self._usage.add(event)
@@ -259,28 +311,113 @@ class Dispatcher:
 
     def _on_news(self, desk: Desk, event: EngineEvent) -> None:
         """What happened to a job."""
+        if event.job == TRIAL:
+            self._on_trial(desk, event)
+            return
         if event.job not in desk.residents:
             return  # a late word about a job that has left
+        if isinstance(event, Started):
+            desk.begun.add(event.job)
         if isinstance(event, Progress):
             desk.spent[event.job] = event.device_seconds
         if isinstance(event, Restarted):
             self._line_up_again(desk, event)
             return
         if isinstance(event, Finished | Failed):
-            job = desk.dismiss(event.job)
-            self._queue.settle(job.id, event.device_seconds)
-            if isinstance(event, Finished):
-                self._costs.observe(job.request, event.device_seconds)
+            self._on_end(desk, event)
+            return
         self._events.put_nowait(event)
+
+    def _on_end(self, desk: Desk, event: Finished | Failed) -> None:
+        job = desk.residents[event.job]
+        desk.spent[job.id] = event.device_seconds
+        broken = isinstance(event, Failed) and event.error.of_engine
+        if broken and self._goes_elsewhere(desk, job, event):
+            self._line_up_again(desk, Restarted(job=job.id, deaths=job.deaths))
+        else:
+            desk.dismiss(job.id)
+            self._queue.settle(job.id, event.device_seconds)
+            self._end(event)
+        if isinstance(event, Finished):
+            self._costs.observe(job.request, event.device_seconds)
+            desk.fitness.succeeded(job.request.model)
+        if broken and desk.fitness.failed():
+            self._try(desk)
+
+    def _end(self, event: Finished | Failed) -> None:
+        """Nothing follows about this job."""
+        self._failed_on.pop(event.job, None)
+        self._events.put_nowait(event)
+
+    # --- devices that may be broken ---
+
+    def _on_ready(self, desk: Desk, error: EngineError | None) -> None:
+        desk.pause, desk.starts = 0.0, 0
+        models = self.models()
+        if error is not None:
+            _log.error("device %s cannot load the default model: %s", desk.device, error)
+            desk.fitness.unable.add(models[0].name)
+        if error is not None and len(models) == 1:
+            self._condemn(desk, error)
+        elif desk.fitness.replaced:
+            self._try(desk)
+        else:
+            desk.ready = True
+        self._count_devices()
+
+    def _goes_elsewhere(self, desk: Desk, job: EngineJob, event: Finished | Failed) -> bool:
+        """Whether another device should get a job that ended in an engine's error here."""
+        tried = self._failed_on.setdefault(job.id, set())
+        tried.add(desk)
+        not_loaded = isinstance(event, Failed) and isinstance(event.error, ModelNotLoaded)
+        if not_loaded:
+            desk.fitness.unable.add(job.request.model)
+        return (not_loaded or len(tried) < TRIES) and any(self._may_do(each, job) for each in self._desks)
+
+    def _try(self, desk: Desk) -> None:
+        """Let nobody in, and see whether the device paints anything."""
+        fitness, models = desk.fitness, self.models()
+        fitness.trying, desk.ready = True, False
+        self._count_devices()
+        able = [model for model in models if model.name == fitness.proven] or [
+            model for model in models if model.name not in fitness.unable
+        ]
+        assert desk.worker is not None
+        desk.errand(desk.worker.send(Task(job=trial((able or models)[0]))), TRIAL)
+
+    def _on_trial(self, desk: Desk, event: EngineEvent) -> None:
+        if isinstance(event, Failed) and event.error.of_engine:
+            self._condemn(desk, event.error)
+        elif isinstance(event, Finished | Failed):
+            desk.fitness.passed()
+            desk.ready = True
+            self._count_devices()
+
+    def _condemn(self, desk: Desk, error: EngineError) -> None:
+        """The worker is let go after this event, and perhaps its device."""
+        desk.condemned = True
+        desk.fitness.condemn(error)
+        if desk.fitness.out:
+            desk.pause = OUT_SECONDS
+            _log.error("device %s is out of service: %s", desk.device, error)
+        else:
+            _log.error(
+                "the worker of device %s is replaced, since nothing can be painted: %s", desk.device, error
+            )
+
+    # --- workers that are lost ---
 
     def _take_back(self, desk: Desk) -> None:
         """The worker is lost: its jobs wait again, before their owners' others, with the same seeds."""
-        _log.error("worker lost with %d jobs inside, %d running", len(desk.residents), len(desk.suspects))
-        suspects = desk.suspects or frozenset(desk.residents)
+        suspects = desk.suspects or frozenset(desk.begun)
+        if desk.condemned:  # it was not any job's doing
+            suspects = frozenset()
+        else:
+            _log.error("worker lost with %d jobs inside, %d running", len(desk.residents), len(desk.suspects))
         desk.restarts += 1
         for job in reversed(list(desk.residents.values())):
             self._line_up_again(desk, Restarted(job=job.id, deaths=job.deaths + (job.id in suspects)))
-        if all(each.starts >= STARTS for each in self._desks):
+        if all(each.starts >= STARTS or each.fitness.out for each in self._desks) and desk.starts >= STARTS:
             self._tell_those_who_wait()
 
     def _line_up_again(self, desk: Desk, event: Restarted) -> None:
@@ -290,7 +427,7 @@ class Dispatcher:
         job = replace(desk.dismiss(event.job), deaths=event.deaths)
         self._queue.settle(job.id, spent)
         if error := _verdict(job, unwanted):
-            self._events.put_nowait(Failed(job=job.id, error=error, device_seconds=spent))
+            self._end(Failed(job=job.id, error=error, device_seconds=spent))
         else:
             self._queue.put(job, first=True)
             if held:
@@ -303,7 +440,7 @@ class Dispatcher:
         for job_id in waiting:
             self._queue.remove(job_id)
             error = ModelNotLoaded(f"no worker has started in {STARTS} attempts")
-            self._events.put_nowait(Failed(job=job_id, error=error, device_seconds=0.0))
+            self._end(Failed(job=job_id, error=error, device_seconds=0.0))
 
 
 def _verdict(job: EngineJob, unwanted: bool) -> EngineError | None:
@@ -326,9 +463,12 @@ class Desk:
         self.restarts = 0  # workers lost
         self.starts = 0  # workers hired since one was ready
         self.suspects: frozenset[str] = frozenset()  # of the last one's death
+        self.fitness = Fitness()
+        self.condemned = False  # the worker is to be let go
         self.pause = 0.0  # seconds before the next one is hired
         self.residents: dict[str, EngineJob] = {}
         self.spent: dict[str, float] = {}  # device-seconds by job
+        self.begun: set[str] = set()  # residents that the worker has taken up
         self.idle = asyncio.Event()
         self.idle.set()
         self._sent: set[str] = set()  # the worker knows these
@@ -336,12 +476,19 @@ class Desk:
         self._held: set[str] = set()  # these wait, if they come to wait again
         self._errands: dict[asyncio.Task[None], str] = {}
 
+    def begin(self) -> None:
+        """Another worker is hired."""
+        self.suspects, self.condemned = frozenset(), False
+        self.starts += 1
+        self.fitness.begin()
+
     def admit(self, job: EngineJob) -> None:
         self.residents[job.id] = job
         self.idle.clear()
 
     def dismiss(self, job_id: str) -> EngineJob:
         self.spent.pop(job_id, None)
+        self.begun.discard(job_id)
         self._sent.discard(job_id)
         self._cancelled.discard(job_id)
         self._held.discard(job_id)
@@ -366,6 +513,7 @@ class Desk:
             models=self.models,
             jobs=len(self.residents),
             restarts=self.restarts,
+            out=self.fitness.out,
         )
 
     def sent(self, job_id: str) -> None:

@@ -20,6 +20,8 @@ class EngineError(Exception):
     """Something went wrong while painting."""
 
     advice = "The engine could not paint this. Try again; an administrator finds the cause in the log."
+    of_engine = True
+    """Whether the device may be to blame; else it is the request, or somebody's wish."""
 
     def __init__(self, cause: str = "", *, advice: str | None = None) -> None:
         super().__init__(cause or type(self).__doc__)
@@ -38,6 +40,7 @@ class UnknownModel(EngineError):
     """The catalog has no such model."""
 
     advice = "There is no model of that name. Choose one that `/settings` offers."
+    of_engine = False
 
 
 class ModelNotLoaded(EngineError):
@@ -50,6 +53,7 @@ class InvalidRequest(EngineError):
     """The model does not accept this request."""
 
     advice = "This model does not accept that combination of options. Try its defaults."
+    of_engine = False
 
 
 class OutOfMemory(EngineError):
@@ -68,9 +72,11 @@ class WorkerLost(EngineError):
     """The job ended its worker twice and is set aside."""
 
     advice = "Painting this stopped the engine twice, so it is set aside. Try other options."
+    of_engine = False
 
 
 class Cancelled(EngineError):
     """Someone asked for it to stop."""
 
     advice = "Cancelled."
+    of_engine = False

@@ -24,6 +24,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from engine.types import EngineJob, Lane, Place
 
+FORMER = 2**48  # former jobs have lower turns
 LEVEL = 1e-6  # turns within which two stand level
 
 
@@ -240,7 +241,8 @@ class FairQueue:
         self._fast = _Priority(places, most)
         self._relaxed = _Priority(relaxed_places, relaxed_places, lifts=False)
         self._where: dict[str, _UserLane] = {}  # job id → its lane: waiting, held or inside
-        self._arrivals = itertools.count(1)
+        self._former = itertools.count(1)
+        self._arrivals = itertools.count(FORMER)
         self._arrival = asyncio.Event()
         self._settled = 0
         self._line: tuple[Lane, ...] | None = None  # everybody, until something changes
@@ -268,12 +270,13 @@ class FairQueue:
         self._devices = number
         self._arrival.set()
 
-    def put(self, job: EngineJob, *, first: bool = False) -> None:
+    def put(self, job: EngineJob, *, first: bool = False, former: bool = False) -> None:
         """Line a job up; `first` puts it before its owner's others (it had run already).
 
+        `former` jobs, which waited before this queue was made, come before all others that wait.
         Raises ValueError when it is here already.
         """
-        turn = next(self._arrivals)
+        turn = next(self._former if former else self._arrivals)
         self._put(job, -turn if first else turn)
 
     def take(self) -> EngineJob | None:
@@ -293,10 +296,16 @@ class FairQueue:
             self._line_up_those_inside(priority)
         return job
 
-    async def get(self) -> EngineJob:
-        while (job := self.take()) is None:
+    async def ready(self) -> None:
+        """Wait until somebody may enter."""
+        while self._next_priority() is None:
             self._arrival.clear()
             await self._arrival.wait()
+
+    async def get(self) -> EngineJob:
+        await self.ready()
+        job = self.take()
+        assert job is not None
         return job
 
     def settle(self, job_id: str, seconds: float) -> None:

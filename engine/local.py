@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from multiprocessing import get_context
@@ -19,12 +20,16 @@ from typing import Any
 from engine import catalog
 from engine.dispatcher import Dispatcher
 from engine.types import BlobRef
-from engine.vitals import Vitals
+from engine.vitals import Activity, Vitals
 from engine.wire import Cancel, Order, Report, Setup, Task
 
 _log = logging.getLogger(__name__)
 
 CLOSING_SECONDS = 5.0  # a worker that is asked to stop may finish its forward pass
+STARTING_SECONDS = 600.0  # how long it may take to import torch, from a cold disk
+BEAT_SECONDS = 1.0  # between two signs of life, and between two looks at them
+SILENT_BEATS = 15  # an idle worker that misses so many, or leaves an order alone so long, is replaced
+BUSY_SILENT_BEATS = 60  # while it works or loads: libraries may keep every other thread waiting meanwhile
 
 
 Target = Callable[[Setup, Connection, Connection, Vitals], None]
@@ -39,6 +44,18 @@ def run_worker(setup: Setup, orders: Connection, reports: Connection, vitals: Vi
     from engine.worker import main
 
     main(setup, orders, reports, vitals)
+
+
+def _enter(target: Target, setup: Setup, orders: Connection, reports: Connection, vitals: Vitals) -> None:
+    """Entry of every worker process: from its first moment on a thread tells that it lives."""
+    threading.Thread(target=_beat, args=(vitals,), name="heartbeat", daemon=True).start()
+    target(setup, orders, reports, vitals)
+
+
+def _beat(vitals: Vitals) -> None:
+    while True:
+        vitals.beat()
+        time.sleep(BEAT_SECONDS)
 
 
 class LocalEngine(Dispatcher):
@@ -84,17 +101,38 @@ def _nvidia_gpus() -> int:
     return sum(line.startswith("GPU ") for line in listing.stdout.splitlines())
 
 
+class Silence:
+    """Counts, look by look, for how long a worker has given no sign of life."""
+
+    def __init__(self, vitals: Vitals) -> None:
+        self._vitals = vitals
+        self._beats = -1
+        self._missed = 0  # beats in a row
+        self._waiting = 0  # looks in a row that found an idle worker with an order not taken in
+
+    def trouble(self, activity: Activity | None, sent: int) -> str:
+        """What is wrong after one more look; empty while all is well. `sent`: orders sent so far."""
+        beats = self._vitals.beats
+        self._missed = self._missed + 1 if beats == self._beats else 0
+        self._beats = beats
+        self._waiting = self._waiting + 1 if activity is None and sent != self._vitals.taken else 0
+        if self._missed >= (SILENT_BEATS if activity is None else BUSY_SILENT_BEATS):
+            return f"gives no sign of life for {self._missed} s"
+        return f"has left an order alone for {self._waiting} s" if self._waiting >= SILENT_BEATS else ""
+
+
 class WorkerProcess:
     """A worker as the dispatcher sees it: a process, two pipes and a page of shared memory."""
 
     def __init__(self, setup: Setup, target: Target) -> None:
         context = get_context("spawn")
         self._vitals = Vitals(context)
+        self._vitals.begin(STARTING_SECONDS, [])
         orders_in, self._orders = context.Pipe(duplex=False)
         self._reports, reports_out = context.Pipe(duplex=False)
         self._process = context.Process(
-            target=target,
-            args=(setup, orders_in, reports_out, self._vitals),
+            target=_enter,
+            args=(target, setup, orders_in, reports_out, self._vitals),
             name=f"easel-{setup.device}",
             daemon=True,
         )
@@ -102,6 +140,7 @@ class WorkerProcess:
         orders_in.close()  # the worker's ends: closed here, so that its death is seen as the end of the pipe
         reports_out.close()
         self._sending = threading.Lock()
+        self._sent = 0  # orders
         self._suspects: frozenset[str] = frozenset()
 
     @classmethod
@@ -121,6 +160,7 @@ class WorkerProcess:
     def _send(self, order: Order) -> None:
         try:
             with self._sending:
+                self._sent += 1  # before it is sent: a pipe that nobody reads may be full
                 self._orders.send(order)
         except OSError as error:  # it has died: whoever follows its events takes the job back
             _log.warning("a worker is gone before it got its order: %s", error)
@@ -147,12 +187,22 @@ class WorkerProcess:
             _log.debug("event loop closed before its worker: %s", error)
 
     async def _watch(self) -> None:
-        """Kill the process when one piece of work takes longer than it may."""
+        """Kill the process when it is silent, leaves an order alone, or works longer than it may.
+
+        Silence is counted in looks, not by a clock: when this process, too, was stopped (a paused container),
+        neither has aged.
+        """
+        silence = Silence(self._vitals)
         while True:
-            await asyncio.sleep(1)
+            await asyncio.sleep(BEAT_SECONDS)
             activity = self._vitals.activity()
+            trouble = silence.trouble(activity, self._sent)
             if activity is not None and activity.overdue:
-                _log.error("worker hangs after %s s with jobs %s", activity.limit, sorted(activity.jobs))
+                trouble = f"hangs after {activity.limit} s"
+            if trouble:
+                _log.error(
+                    "worker %s, jobs %s: it is replaced", trouble, sorted(activity.jobs if activity else ())
+                )
                 self._process.kill()
                 return
 

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import io
 import random
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 from PIL import Image, ImageDraw, ImageFilter
 
@@ -64,6 +64,7 @@ class MemoryEngine(Dispatcher):
         step_seconds: float = 0.0,
         cost: float = 0.05,
         fault: Fault | None = None,
+        may_start: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         async def hire() -> MemoryWorker:
             return MemoryWorker(step_seconds, cost, fault)
@@ -71,7 +72,7 @@ class MemoryEngine(Dispatcher):
         self._cost = cost
         catalog = Catalog([Entry(info=model, source="") for model in models])
         queue = FairQueue(per_user=1, places=1, most=1, relaxed_places=1)
-        super().__init__(catalog, [("memory", hire)], read, queue=queue)
+        super().__init__(catalog, [("memory", hire)], read, queue=queue, may_start=may_start)
 
     def estimate(self, request: GenerationRequest) -> float:
         """Exact: its costs are a constant. Raises UnknownModel."""

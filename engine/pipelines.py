@@ -21,8 +21,9 @@ from PIL import Image, ImageOps
 from engine.batching import Point
 from engine.catalog import Entry, check_files
 from engine.errors import InvalidPicture, InvalidRequest, ModelNotLoaded
+from engine.families import Family, Painting, family_of
 from engine.previews import Preview
-from engine.types import GenerationRequest
+from engine.types import GenerationRequest, TaskKind
 from engine.upscale import Upscaler
 
 Report = Callable[[int, int, torch.Tensor | None], None]
@@ -38,24 +39,43 @@ class Loaded:
     points: list[Point]
     preview: Preview | None
     upscaler: Upscaler
-    _image_pipe: Any = field(default=None)
+    _siblings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def family(self) -> Family:
+        """Return what is known of its pipeline class."""
+        return family_of(type(self.pipe).__name__)
 
     def unload(self) -> None:
         """Let go of the modules: points and modules refer to each other."""
         for point in self.points:
             point.restore()
 
-    @property
-    def image_pipe(self) -> Any:
-        """The pipeline's image-to-image sibling over the same weights. Raises InvalidRequest."""
-        if self._image_pipe is None:
-            try:
-                self._image_pipe = diffusers.AutoPipelineForImage2Image.from_pipe(self.pipe)
-            except ValueError as error:
-                advice = "This model cannot start from a picture. Leave the source picture out."
-                raise InvalidRequest(str(error), advice=advice) from error
-            self._image_pipe.set_progress_bar_config(disable=True)
-        return self._image_pipe
+    def pipe_for(self, task: TaskKind) -> Any:
+        """Return the family's pipeline for a task, over the same weights. Raises InvalidRequest."""
+        name = self.family.pipelines.get(task)
+        if name is None:
+            raise InvalidRequest(f"{type(self.pipe).__name__} does no {task}", advice=_ADVICE[task])
+        if name == type(self.pipe).__name__:
+            return self.pipe
+        if name not in self._siblings:
+            self._siblings[name] = _sibling(self.pipe, getattr(diffusers, name))
+        return self._siblings[name]
+
+
+_ADVICE: dict[TaskKind, str] = {
+    "text_to_image": "This model only changes pictures. Give it a source picture.",
+    "image_to_image": "This model cannot start from a picture. Leave the source picture out.",
+}
+
+
+def _sibling(pipe: Any, kind: Any) -> Any:
+    """Return a pipeline of another class over the same parts; `from_pipe` would cast them to float32."""
+    parts, options = kind._get_signature_keys(kind)
+    given = {name: pipe.components.get(name) for name in parts}
+    sibling = kind(**given, **{name: pipe.config[name] for name in options if name in pipe.config})
+    sibling.set_progress_bar_config(disable=True)
+    return sibling
 
 
 def hush() -> None:
@@ -90,47 +110,32 @@ def _from_source(entry: Entry, dtype: torch.dtype) -> Any:
 
 
 def _single_file_class(entry: Entry) -> Any:
-    """The class named in the catalog or sidecar, else the one that diffusers infers from the weights."""
-    if entry.pipeline:
-        return getattr(diffusers, entry.pipeline)
-    from diffusers.loaders.single_file_utils import (
-        infer_diffusers_model_type,
-        load_single_file_checkpoint,
-    )
-
-    kind = infer_diffusers_model_type(load_single_file_checkpoint(entry.source))
-    for prefix, name in _SINGLE_FILE_CLASSES.items():
-        if kind.startswith(prefix):
-            return getattr(diffusers, name)
-    raise ModelNotLoaded(
-        f"{entry.source} looks like {kind}: name its class as `pipeline` in a .toml beside it"
-    )
-
-
-_SINGLE_FILE_CLASSES = {
-    "xl_": "StableDiffusionXLPipeline",
-    "sd3": "StableDiffusion3Pipeline",
-    "flux-2": "Flux2Pipeline",
-    "flux": "FluxPipeline",
-    "z-image": "ZImagePipeline",
-    "v": "StableDiffusionPipeline",
-}
+    """Return the class that the catalog, the sidecar or the weights tell. Raises ModelNotLoaded."""
+    if not entry.pipeline:
+        raise ModelNotLoaded(
+            f"{entry.source} is of no known kind: name its class as `pipeline` in a .toml beside it"
+        )
+    return getattr(diffusers, entry.pipeline)
 
 
 def points_of(pipe: Any) -> list[Point]:
     """The scheduling points of a pipeline: each of its modules, the VAE at its two ends.
 
-    Encoding returns a distribution instead of rows, so it runs alone.
+    Encoding returns a distribution instead of rows, so it runs alone. So do all calls of a family that no
+    test has compared.
     """
-    points = []
+    family, points = family_of(type(pipe).__name__), []
     for name, module in pipe.components.items():
         if not isinstance(module, torch.nn.Module):
             continue
         if hasattr(module, "decode"):
-            points.append(Point(f"{name}.decode", module, "decode"))
+            points.append(Point(f"{name}.decode", module, "decode", alone=not family.joins))
             points.append(Point(f"{name}.encode", module, "encode", alone=True))
         else:
-            points.append(Point(name, module, "forward"))
+            kind = type(module).__name__
+            shared, lists = family.shared.get(kind, frozenset()), family.row_lists.get(kind, frozenset())
+            alone = not family.joins
+            points.append(Point(name, module, "forward", alone=alone, shared=shared, row_lists=lists))
     return points
 
 
@@ -141,16 +146,22 @@ def paint(
 
     Raises InvalidRequest.
     """
-    if request.upscale > 1:
+    if request.task == "upscale":
         return _enlarge(loaded.upscaler, _pixels(_opened(source)))
     scale = loaded.entry.scale
     size = request.width // scale, request.height // scale
-    if request.source is not None and request.strength < 1:
-        pipe, extra = loaded.image_pipe, _image_options(request, _opened(source), size)
-    else:
-        pipe, extra = loaded.pipe, {"width": size[0], "height": size[1]}
-    generator = torch.Generator("cpu").manual_seed(request.seed_of(index))
-    pixels = _call(copy.copy(pipe), request, generator, extra, report)
+    painting = Painting(
+        prompt=request.prompt,
+        negative_prompt=request.negative_prompt,
+        steps=request.steps,
+        guidance=request.guidance,
+        width=size[0],
+        height=size[1],
+        image=_fitted(source, size) if request.task == "image_to_image" else None,
+        strength=request.strength,
+    )
+    pipe = copy.copy(loaded.pipe_for(request.task))
+    pixels = _call(pipe, loaded.family.arguments(request.task, painting), request.seed_of(index), report)
     return _enlarge(loaded.upscaler, pixels) if scale > 1 else pixels
 
 
@@ -186,55 +197,31 @@ class _Estimates:
             self.latest = outputs[-1]
 
 
-def _call(
-    pipe: Any,
-    request: GenerationRequest,
-    generator: torch.Generator,
-    extra: dict[str, Any],
-    report: Report,
-) -> torch.Tensor:
-    estimates = _own_scheduler(pipe, generator, seed=generator.initial_seed())
+def _call(pipe: Any, arguments: dict[str, Any], seed: int, report: Report) -> torch.Tensor:
+    generator = torch.Generator("cpu").manual_seed(seed)
+    estimates = _own_scheduler(pipe, generator, seed)
 
     def after_step(pipe: Any, step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        total = getattr(pipe, "num_timesteps", None) or request.steps
+        total = getattr(pipe, "num_timesteps", None) or arguments["num_inference_steps"]
         latents = tensors.get("latents") if estimates.latest is None else estimates.latest
         report(step + 1, int(total), latents)
         return tensors
 
-    options = {
-        "prompt": request.prompt,
-        "negative_prompt": request.negative_prompt,
-        "num_inference_steps": request.steps,
-        _guidance_name(pipe): request.guidance,
-        "generator": generator,
-        "output_type": "pt",
-        "callback_on_step_end": after_step,
-        **extra,
-    }
     accepted = inspect.signature(pipe.__call__).parameters
-    missing = {"image", "strength"} & extra.keys() - accepted.keys()
+    missing = {"image", "strength"} & arguments.keys() - accepted.keys()
     if missing:
         raise InvalidRequest(f"{type(pipe).__name__} takes no {missing}")
-    images = pipe(**{name: value for name, value in options.items() if name in accepted}).images
-    pixels: torch.Tensor = images[0].float()
+    watched = {"generator": generator, "output_type": "pt", "callback_on_step_end": after_step}
+    given = {name: value for name, value in (arguments | watched).items() if name in accepted}
+    pixels: torch.Tensor = pipe(**given).images[0].float()
     if not torch.isfinite(pixels).all() or pixels.max() == pixels.min():
         raise InvalidPicture("it holds no numbers, or one flat colour")
     return pixels.clamp(0, 1)
 
 
-def _guidance_name(pipe: Any) -> str:
-    """Qwen-Image calls classifier-free guidance `true_cfg_scale`; Flux has both and means something else."""
-    return "true_cfg_scale" if type(pipe).__name__.startswith("QwenImage") else "guidance_scale"
-
-
-def _image_options(request: GenerationRequest, source: Image.Image, size: tuple[int, int]) -> dict[str, Any]:
-    """Options of image-to-image: the source covers the picture, and at least one step runs."""
-    return {
-        "image": ImageOps.fit(source, size, Image.Resampling.LANCZOS),
-        "strength": max(request.strength, 1 / request.steps + 1e-6),
-        "width": size[0],
-        "height": size[1],
-    }
+def _fitted(source: bytes | None, size: tuple[int, int]) -> Image.Image:
+    """Return the source in the size that is painted; it covers all of it."""
+    return ImageOps.fit(_opened(source), size, Image.Resampling.LANCZOS)
 
 
 def _opened(source: bytes | None) -> Image.Image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from engine.errors import EngineError
 
@@ -14,6 +14,9 @@ SEED_LIMIT = 2**32
 
 BlobRef = str
 """The name of a picture at rest. The engine only hands it to the `read` function it was given."""
+
+TaskKind = Literal["text_to_image", "image_to_image", "upscale"]
+"""What is done for a request. Enlarging needs no painting model; what else a model does, its `tasks` say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,13 @@ class GenerationRequest:
     source: BlobRef | None = None  # picture to start from
     strength: float = 1.0  # img2img strength; 1.0 ignores the source
     upscale: int = 1  # 4: no painting, super-resolution of the source
+
+    @property
+    def task(self) -> TaskKind:
+        """What the request asks for; a strength of 1 ignores the source."""
+        if self.upscale > 1:
+            return "upscale"
+        return "text_to_image" if self.source is None or self.strength >= 1 else "image_to_image"
 
     def seed_of(self, index: int) -> int:
         """The seed of picture `index` (0-based); each picture can be painted again alone with it."""
@@ -114,7 +124,7 @@ class ModelInfo:
     min_side: int = 64
     max_side: int = 2048
     max_steps: int = 100
-    image_to_image: bool = True
+    tasks: frozenset[TaskKind] = frozenset(("text_to_image", "image_to_image"))
     negative_prompt: bool = True
 
 
@@ -185,6 +195,7 @@ class WorkerStatus:
     models: tuple[str, ...]  # loaded, the one used last at the end
     jobs: int  # inside it
     restarts: int  # times it was lost since start
+    out: str = ""  # why its device is out of service; empty while it is in service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,11 +210,22 @@ class EngineStatus:
     last_minute: float  # device-seconds used
     last_five_minutes: float  # device-seconds used
     rows: float  # mean batch rows of the last five minutes' forward passes; 0 without any
+    stalled: float = 0.0  # seconds since a device did anything, while there was work for it
 
     @property
     def restarts(self) -> int:
         """Workers lost since start."""
         return sum(worker.restarts for worker in self.workers)
+
+    @property
+    def ready(self) -> int:
+        """Workers that take jobs."""
+        return sum(worker.ready for worker in self.workers)
+
+    @property
+    def out(self) -> tuple[WorkerStatus, ...]:
+        """Those whose device is out of service."""
+        return tuple(worker for worker in self.workers if worker.out)
 
 
 class Engine(Protocol):
@@ -224,6 +246,10 @@ class Engine(Protocol):
         ...
 
     def submit(self, job: EngineJob) -> Place: ...
+
+    def resume(self, job: EngineJob) -> None:
+        """Line up a job from before this process: before its owner's others, in the order of these calls."""
+        ...
 
     def cancel(self, job: str) -> bool:
         """Ask for a waiting or running job to end. False when the engine does not know it."""

@@ -1,4 +1,8 @@
-"""What a worker is doing right now, in shared memory: still readable when the worker has died or hangs."""
+"""What a worker is doing right now, in shared memory: still readable when the worker has died or hangs.
+
+Beside it two counters: beats, from a thread that does nothing else, which stand still when the whole process
+does; and orders that the worker has taken in.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,9 @@ from multiprocessing.context import SpawnContext
 from typing import Any
 
 _HEADER = struct.Struct("<ddI")  # began (monotonic seconds, 0 while idle), limit (seconds), bytes of job ids
+_COUNTER = struct.Struct("<Q")
 _SIZE = 4096
+_BEATS, _TAKEN = _SIZE - 16, _SIZE - 8  # where the counters stand
 _MOST_JOBS = 300  # ids of 12 characters that fit; far more than a forward pass takes together
 
 
@@ -42,6 +48,31 @@ class Vitals:
 
     def end(self) -> None:
         _HEADER.pack_into(self._memory, 0, 0.0, 0.0, 0)
+
+    def beat(self) -> None:
+        """Tell that the process runs."""
+        self._count(_BEATS)
+
+    def take(self) -> None:
+        """Acknowledge an order."""
+        self._count(_TAKEN)
+
+    @property
+    def beats(self) -> int:
+        return self._read(_BEATS)
+
+    @property
+    def taken(self) -> int:
+        """Orders that were acknowledged."""
+        return self._read(_TAKEN)
+
+    def _count(self, counter: int) -> None:
+        """Count one up. Each counter has one writer."""
+        _COUNTER.pack_into(self._memory, counter, self._read(counter) + 1)
+
+    def _read(self, counter: int) -> int:
+        (count,) = _COUNTER.unpack_from(self._memory, counter)
+        return int(count)
 
     def activity(self) -> Activity | None:
         """None while the worker waits for work."""

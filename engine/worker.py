@@ -24,7 +24,7 @@ import torch
 from engine import catalog, pipelines
 from engine.batching import Clock, Point, Request, as_engine_error, run_joined
 from engine.costs import PassCosts
-from engine.errors import Cancelled, EngineError, InvalidPicture, InvalidRequest
+from engine.errors import Cancelled, EngineError, InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.fair_queue import Limits, StepOrder
 from engine.types import (
     EngineEvent,
@@ -89,6 +89,7 @@ class PictureRequest(Request):
         self.step = 0
         self.steps = resident.job.request.steps
         self.preview: torch.Tensor | None = None
+        self.failed_pass: Exception | None = None  # what its last forward pass raised
 
     @property
     def tenant(self) -> tuple[str, float]:
@@ -180,6 +181,7 @@ class Worker:
                 order: Order = self._orders.recv()
             except (EOFError, OSError):  # the parent is gone
                 order = None
+            self._vitals.take()
             self._obey(order)
 
     def _obey(self, order: Order) -> None:
@@ -236,7 +238,12 @@ class Worker:
         entry = self._catalog.entry(name)
         self._vitals.begin(LOADING_SECONDS, [for_job.id] if for_job else [])
         self._make_room(relaxed=for_job is not None and for_job.relaxed)
-        self._models[name] = pipelines.load(entry, self._device, self._upscale())
+        try:
+            self._models[name] = pipelines.load(entry, self._device, self._upscale())
+        except EngineError:
+            raise
+        except Exception as error:  # a device without its driver, say
+            raise ModelNotLoaded(f"{entry.source}: {error}") from error
         self._tell_pulse()
         return self._models[name]
 
@@ -287,6 +294,7 @@ class Worker:
         """Let a request run until its next shared call, or to its end; at first, from its beginning."""
         waited = request.call is not None
         resume = request.throw_in if isinstance(result, Exception) else request.resume
+        request.failed_pass = result if isinstance(result, Exception) else None
         _, seconds = self._clock.measure(lambda: resume(result))
         request.calls += waited
         request.resident.seconds += seconds
@@ -305,7 +313,8 @@ class Worker:
         if resident.job.id not in self._residents:
             return
         if request.error is not None:
-            self._fail(resident, _as_engine_error(request.error))
+            in_pass = request.error is request.failed_pass
+            self._fail(resident, _as_engine_error(request.error, in_pass=in_pass))
         elif not torch.isfinite(request.result).all():
             self._fail(resident, InvalidPicture(f"picture {request.index} holds no numbers"))
         else:
@@ -379,13 +388,14 @@ class Worker:
         self._pulsed = time.monotonic()
 
 
-def _as_engine_error(error: BaseException) -> EngineError:
-    """What a pipeline raised, as something a person can be told."""
+def _as_engine_error(error: BaseException, *, in_pass: bool = False) -> EngineError:
+    """What a pipeline raised, as something a person can be told; a forward pass does not judge requests."""
     if isinstance(error, Exception):
         error = as_engine_error(error)
     if isinstance(error, EngineError):
         return error
-    kind = InvalidRequest if isinstance(error, ValueError | TypeError) else EngineError
+    refused = isinstance(error, ValueError | TypeError) and not in_pass
+    kind = InvalidRequest if refused else EngineError
     return kind(f"{type(error).__name__}: {error}")
 
 

@@ -13,6 +13,7 @@ import pytest
 import structlog
 
 from bot import telemetry
+from tests import specs
 from tests.databases import Cluster, binaries, cluster, fresh_sqlite
 
 # As in the workers, and before anything imports torch: threads that spin while they wait for each other make
@@ -33,6 +34,17 @@ LONG = {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first: workers take whole files, and the last one should not work on alone."""
     items.sort(key=lambda item: item.path.parent.name == "unit" and item.path.name not in LONG)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly what the contract tests could not check."""
+    reports = [each for kind in ("passed", "failed", "skipped") for each in terminalreporter.getreports(kind)]
+    if lines := specs.unchecked({each.nodeid for each in reports}):
+        terminalreporter.section(
+            "NOT CHECKED AGAINST THE OFFICIAL DESCRIPTIONS", sep="!", red=True, bold=True
+        )
+        for line in lines:
+            terminalreporter.line(line, red=True)
 
 
 @pytest.fixture

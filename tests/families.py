@@ -14,10 +14,15 @@ from typing import Any
 import torch
 from diffusers import (
     AutoencoderKL,
+    AutoencoderKLFlux2,
     AutoencoderKLQwenImage,
+    ChromaPipeline,
+    ChromaTransformer2DModel,
     DDIMScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
+    Flux2KleinPipeline,
+    Flux2Transformer2DModel,
     FluxPipeline,
     FluxTransformer2DModel,
     QwenImagePipeline,
@@ -30,6 +35,7 @@ from diffusers import (
     ZImagePipeline,
     ZImageTransformer2DModel,
 )
+from PIL import Image
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 Options = dict[str, Any]
@@ -206,6 +212,42 @@ def flux(_: Path) -> Family:
     return Family(pipe, lambda seed: _embeds(seed, (24, 32), pooled=32) | sizes[seed % 2])
 
 
+def chroma(_: Path) -> Family:
+    torch.manual_seed(0)
+    transformer = ChromaTransformer2DModel(
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        axes_dims_rope=(4, 4, 8),
+        approximator_num_channels=8,
+        approximator_hidden_dim=16,
+        approximator_layers=1,
+    ).eval()
+    pipe = ChromaPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        vae=vae(shift_factor=0.0609, scaling_factor=1.5035),
+        text_encoder=None,
+        tokenizer=None,
+        transformer=transformer,
+    )
+    sizes = ({"height": 32, "width": 32}, {"height": 16, "width": 64})
+
+    def options(seed: int) -> Options:
+        mask = torch.ones(1, 12)
+        embeds = {
+            "prompt_embeds": noise(seed, 1, 12, 32),
+            "negative_prompt_embeds": noise(seed + 1, 1, 12, 32),
+        }
+        return (
+            embeds | {"prompt_attention_mask": mask, "negative_prompt_attention_mask": mask} | sizes[seed % 2]
+        )
+
+    return Family(pipe, options)
+
+
 def z_image(_: Path) -> Family:
     torch.manual_seed(0)
     transformer = ZImageTransformer2DModel(
@@ -287,6 +329,48 @@ def qwen(_: Path) -> Family:
     return Family(pipe, options)
 
 
+def flux2_klein(_: Path) -> Family:
+    torch.manual_seed(0)
+    transformer = Flux2Transformer2DModel(
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=16,
+        timestep_guidance_channels=16,
+        axes_dims_rope=(4, 4, 4, 4),
+        guidance_embeds=False,
+    ).eval()
+    autoencoder = AutoencoderKLFlux2(
+        block_out_channels=(32, 64),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=4,
+        norm_num_groups=8,
+        layers_per_block=1,
+    ).eval()
+    pipe = Flux2KleinPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        vae=autoencoder,
+        text_encoder=None,
+        tokenizer=None,
+        transformer=transformer,
+    )
+    # Equal areas: the model reads only the first row's position ids. Every third starts from a picture.
+    sizes = ({"height": 64, "width": 64}, {"height": 32, "width": 128})
+
+    def options(seed: int) -> Options:
+        picture = Image.radial_gradient("L").resize((64, 64)).rotate(seed).convert("RGB")
+        return {
+            "image": picture if seed % 3 == 0 else None,
+            "prompt_embeds": noise(seed, 1, 12, 16),
+            "negative_prompt_embeds": noise(seed + 1, 1, 12, 16),
+        } | sizes[seed % 2]
+
+    return Family(pipe, options)
+
+
 def _embeds(
     seed: int,
     positive: tuple[int, int],
@@ -314,4 +398,6 @@ FAMILIES: dict[str, Callable[[Path], Family]] = {
     "flux": flux,
     "z_image": z_image,
     "qwen": qwen,
+    "flux2_klein": flux2_klein,
+    "chroma": chroma,
 }

@@ -13,10 +13,12 @@ from typing import Any
 from urllib.parse import quote
 
 from aiohttp import ClientResponse, ClientSession, CookieJar, FormData
+from yarl import URL
 
 from bot.adapters.web import WebAdapter
-from bot.adapters.web.access import NAME_COOKIE, member_named
+from bot.adapters.web.access import NAME_COOKIE
 from bot.blobs import DirectoryBlobs
+from bot.logins import member_named
 from bot.models import Job, State
 from bot.settings import Secret, Settings
 from bot.store import Store
@@ -62,6 +64,12 @@ class Person:
     async def enter(self, password: str, name: str = "Ada") -> int:
         """Log in as the administrator; the status of the answer."""
         return (await self.post("/admin/login", data={"name": name, "password": password})).status
+
+    async def open_link(self, link: str) -> ClientResponse:
+        """Follow a link and press its button; the answer to the press."""
+        path = URL(link).path
+        await self.get(path)
+        return await self.post(path)
 
     async def do(self, command: str, there: str = "/admin", **options: str) -> str:
         """A form of the administrator's page; the page that answers it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from bot.card import Card
 from bot.models import Job
@@ -15,7 +15,8 @@ class ChatAdapter(Protocol):
     """A surface that people type on. It translates and renders, and decides nothing.
 
     What people do reaches the studio through `Studio.handle`, `Studio.press` and `Studio.answer`; what
-    the studio has to say reaches people through the methods here.
+    the studio has to say reaches people through the methods here. One that has a connection to lose tells
+    by a property `connected` whether it has it now.
     """
 
     name: str
@@ -38,4 +39,13 @@ class ChatAdapter(Protocol):
 
     async def adult(self, job: Job) -> bool:
         """Whether the job's channel is age-restricted at this moment; no where that cannot be known."""
+        ...
+
+
+@runtime_checkable
+class KnowsPlaces(Protocol):
+    """A surface whose open places may be closed later."""
+
+    async def closed(self, job: Job) -> bool | None:
+        """Whether the place where a job was asked for is closed at this moment; None where nobody tells."""
         ...

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from bot import app, control, telemetry
+from bot import app, control, doctor, telemetry
 from bot.adapters.base import MessageRef
 from bot.card import Card, meter
 from bot.errors import EaselError, Refusal
@@ -83,8 +83,9 @@ async def imagine(settings: Settings, options: Mapping[str, Any], *, out: Path, 
     quiet = settings if settings.log_level == "debug" else replace(settings, log_level="error")
     telemetry.set_up(quiet)
     _make_folder(out)
+    await doctor.refuse_to_start(quiet)
     surface = CommandLine(Console(stderr=True))
-    async with app.opened(settings) as studio, app.stop_signal() as stopped:
+    async with app.opened(settings) as studio, app.stop_signal(studio.guard.failed) as stopped:
         studio.add(surface)
         await studio.start()
         origin = _origin()
@@ -141,7 +142,7 @@ async def _alone(settings: Settings, order: control.Order) -> Card:
 
 def _say(card: Card) -> None:
     bar = [f"{meter(card.bar.done)} {card.bar.label}"] if card.bar else []
-    lines = (card.title, " · ".join((*bar, *card.facts)), *card.body)
+    lines = (card.title, " · ".join((*bar, *card.facts)), card.link, *card.body)
     sys.stdout.writelines(f"{line}\n" for line in lines if line)
 
 

@@ -21,7 +21,6 @@ LETTER = r"[^\W\d_]"
 
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Mn", "Me"})
 _BLANKS = frozenset("\u115f\u1160\u3164\uffa0\u2800")  # letters and signs that show nothing
-_NAMED = re.compile(r"(?:.* )?(?:LATIN|SYMBOL)\b.*\bLETTER (?:[A-Z]+ )*?([A-Z])(?: WITH .+)?")
 _LATIN = re.compile(r"[a-z]")
 _ALSO_ALIKE = {"п": "n", "и": "u", "ŋ": "n", "ß": "ss", "υ": "u", "η": "n", "ε": "e", "я": "r", "ѳ": "o"}
 
@@ -36,7 +35,7 @@ _PART_LENGTHS = range(4, 10)
 _INSIDE = re.compile(rf"(?<={_SIGN})(?:[^\w\s]+|_+)(?={_SIGN})")
 _DRAWN_OUT = re.compile(r"(.)\1{2,}")
 _RUN = re.compile(r"(.)\1+")
-_ALL_DOUBLED = re.compile(rf"(?<!{LETTER})(?:({LETTER})\1+){{2,}}(?!{LETTER})")
+_ALL_DOUBLED = re.compile(rf"(?<!{LETTER})(?:({LETTER})\1++){{2,}}+(?!{LETTER})")
 _OVERRIDDEN = re.compile("[\u202e\u2067]([^\u202c\u2069\n]*)")
 
 
@@ -72,8 +71,15 @@ def _alike(character: str) -> str:
     for twin in confusables_data.get(character, ()):
         if _LATIN.fullmatch(letter := str(twin["c"]).casefold()):
             return letter
-    named = _NAMED.fullmatch(unicodedata.name(character, "")) if len(character) == 1 else None
-    return named[1].casefold() if named else ""
+    return _named(unicodedata.name(character, "")) if len(character) == 1 else ""
+
+
+def _named(name: str) -> str:
+    """The letter that a character is called after: "SQUARED LATIN CAPITAL LETTER N" → "n", or nothing."""
+    *before, letter = name.partition(" WITH ")[0].split(" ")
+    kind = set(before[: before.index("LETTER")]) if "LETTER" in before else set()
+    is_one = len(letter) == 1 and letter.isalpha() and kind & {"LATIN", "SYMBOL"}
+    return letter.casefold() if is_one else ""
 
 
 def readings(text: str) -> tuple[str, ...]:

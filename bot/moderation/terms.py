@@ -57,25 +57,30 @@ class Index:
         for group in groups:
             for term in group.words:
                 self._add(group, _spelled(term))
-        self._vocabulary = {word for group in groups for term in group.words for word in _spelled(term)}
         self._longest = max(map(len, self._stems), default=0)
+        whole = {word for group in groups for term in group.words for word in _spelled(term)}
+        self._by_shape = _by_shape(word for word in whole if "*" not in word)
+        self._stems_by_shape = _by_shape(self._stems)
 
     def _add(self, group: Group, parts: list[str]) -> None:
         first = parts[0].strip("*")
         if len(parts) > 1:
-            self._phrases[first[:2]].append(_Phrase(group, tuple(map(_pattern, parts))))
+            self._phrases[first[:2]].append(_Phrase(group, tuple(parts)))
         elif parts[0].startswith("*"):
             self._cores[first].append(group)
         else:
             (self._stems if parts[0].endswith("*") else self._words)[first].append(group)
 
-    def hits(self, text: str) -> Iterator[Hit]:
-        """Every term that stands in a text that `plain` made."""
-        words = _WORD.findall(text)
+    def hits(self, words: list[str]) -> Iterator[Hit]:
+        """Every term that stands in the words of a text that `plain` made."""
+        known: dict[str, tuple[list[Group], list[_Phrase]]] = {}  # most words of a long text come again
         for at, word in enumerate(words):
-            yield from (Hit(group, at, at + 1) for group in self._of(word))
-            for phrase in self._phrases.get(word[:2], ()):
-                if phrase.stands(words, at):
+            if (found := known.get(word)) is None:
+                found = known[word] = (list(self._of(word)), list(self._begun_by(word)))
+            for group in found[0]:
+                yield Hit(group, at, at + 1)
+            for phrase in found[1]:
+                if phrase.goes_on(words, at):
                     yield Hit(phrase.group, at, at + len(phrase.words))
 
     def _of(self, word: str) -> Iterator[Group]:
@@ -86,35 +91,63 @@ class Index:
             if core in word:
                 yield from groups
 
+    def _begun_by(self, word: str) -> Iterator[_Phrase]:
+        return (each for each in self._phrases.get(word[:2], ()) if _fits(each.words[0], word))
+
     def unstarred(self, text: str) -> str:
         """The text with every starred word ("n*de") that could be one of the terms' as that."""
         return _STARRED.sub(lambda found: self._unstarred(found[0]), text)
 
     def _unstarred(self, word: str) -> str:
-        pattern = re.sub(r"[*#]", lambda _: LETTER, word)
-        whole = [known for known in self._vocabulary if re.fullmatch(pattern, known)]
+        whole = [known for known in self._by_shape.get(_shape(word), ()) if _could_be(word, known)]
         return " | ".join(whole or self._stems_like(word) or [word])
 
     def _stems_like(self, word: str) -> list[str]:
-        beginnings = ((stem, word[: len(stem)]) for stem in self._stems if len(stem) <= len(word))
+        beginnings = [word[:length] for length in range(1, min(len(word), self._longest) + 1)]
         return [
             stem + word[len(stem) :]
-            for stem, beginning in beginnings
-            if re.fullmatch(re.sub(r"[*#]", lambda _: LETTER, beginning), stem)
+            for beginning in beginnings
+            for stem in self._stems_by_shape.get(_shape(beginning), ())
+            if _could_be(beginning, stem)
         ]
 
 
 @dataclass(frozen=True, slots=True)
 class _Phrase:
     group: Group
-    words: tuple[re.Pattern[str], ...]
+    words: tuple[str, ...]  # with their stars
 
-    def stands(self, words: list[str], at: int) -> bool:
-        there = words[at : at + len(self.words)]
-        return len(there) == len(self.words) and all(map(re.Pattern.fullmatch, self.words, there))
+    def goes_on(self, words: list[str], at: int) -> bool:
+        """Whether its other words follow the one at that place."""
+        rest, there = self.words[1:], words[at + 1 : at + len(self.words)]
+        return len(there) == len(rest) and all(map(_fits, rest, there))
 
 
 _STARRED = re.compile(rf"(?<![\w*#])(?=[\w*#]{{3,15}}(?![\w*#])){LETTER}+(?:[*#]+{LETTER}+)+")
+
+
+_Shape = tuple[int, str]
+
+
+def _shape(word: str) -> _Shape:
+    """What a starred word has in common with the word that it hides."""
+    return len(word), word[0]
+
+
+def _by_shape(words: Iterable[str]) -> dict[_Shape, list[str]]:
+    found: defaultdict[_Shape, list[str]] = defaultdict(list)
+    for word in words:
+        found[_shape(word)].append(word)
+    return found
+
+
+def _could_be(starred: str, word: str) -> bool:
+    """Whether two words of one length differ in nothing but letters that are starred."""
+    return all(seen in ("*", "#", real) for seen, real in zip(starred, word, strict=True))
+
+
+def words_of(text: str) -> list[str]:
+    return _WORD.findall(text)
 
 
 def _spelled(words: str) -> list[str]:
@@ -122,10 +155,12 @@ def _spelled(words: str) -> list[str]:
     return re.findall(rf"\*?(?:{LETTER}+|[0-9]+)\*?", plain(words))
 
 
-def _pattern(word: str) -> re.Pattern[str]:
-    core = re.escape(word.strip("*"))
-    before, after = word.startswith("*"), word.endswith("*")
-    return re.compile(f"{f'{LETTER}*' if before else ''}{core}{f'{LETTER}*' if after else ''}")
+def _fits(term: str, word: str) -> bool:
+    """Whether a word is what a term's word says; a star stands for any letters."""
+    core = term.strip("*")
+    if term.startswith("*"):
+        return core in word if term.endswith("*") else word.endswith(core)
+    return word.startswith(core) if term.endswith("*") else word == core
 
 
 @functools.cache

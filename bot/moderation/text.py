@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ def judge(words: Iterable[str], negative: Iterable[str] = (), rules: Rules | Non
         return Verdict(category=LIKENESS, certain=True, minors=minors)
     suspects = asked.groups | {group for group in avoided.groups if not group.wished_away}
     refused = [group for group in suspects if _refused(group, rules)]
-    worst = min(refused, key=lambda group: (not group.certain, group.category), default=None)
+    worst = _worst(refused)
     return Verdict(
         category=worst.category if worst else "", certain=bool(worst and worst.certain), minors=minors
     )
@@ -101,6 +102,11 @@ def _hard(asked: _Found, avoided: _Found) -> Verdict | None:
     if asked.sexual and avoided.has("minors", "grown"):
         return Verdict(category=MINORS, minors=True)
     return None
+
+
+def _worst(refused: Iterable[Group]) -> Group | None:
+    """The one that is told, always the same: a strike before the others, then by the alphabet."""
+    return min(refused, key=lambda group: (not group.certain, group.category), default=None)
 
 
 def _refused(group: Group, rules: Rules) -> bool:
@@ -134,11 +140,14 @@ def _search(text: str, rules: Rules) -> _Found:
     read = readings(text[:_MOST])
     read += (terms.known().unstarred(read[0]), own.unstarred(read[0])) if "*" in text or "#" in text else ()
     for each in read:
-        hits = [*terms.known().hits(each), *own.hits(each)]
-        things, art = _spans(terms.excused(), each, "things"), _spans(terms.excused(), each, "art")
-        excused = things + art + _spans(allowed, each, OWN)
-        everything |= {hit.group for hit in hits if not _within(hit, things)}
-        groups |= {hit.group for hit in hits if not _within(hit, excused)}
+        words = terms.words_of(each)
+        if not (hits := [*terms.known().hits(words), *own.hits(words)]):
+            continue
+        excuses = [*terms.excused().hits(words), *allowed.hits(words)]
+        things = _reach((each for each in excuses if each.group.name == "things"), len(words))
+        excused = _reach(excuses, len(words))
+        everything |= {hit.group for hit in hits if hit.end > things[hit.start]}
+        groups |= {hit.group for hit in hits if hit.end > excused[hit.start]}
     return _Found(frozenset(groups), frozenset(everything), any(_AGE.search(each) for each in read))
 
 
@@ -151,12 +160,12 @@ def _own(rules: Rules) -> tuple[Index, ...]:
     )
 
 
-def _spans(index: Index, text: str, name: str) -> list[tuple[int, int]]:
-    return [(hit.start, hit.end) for hit in index.hits(text) if hit.group.name == name]
-
-
-def _within(hit: Hit, spans: Iterable[tuple[int, int]]) -> bool:
-    return any(start <= hit.start and hit.end <= end for start, end in spans)
+def _reach(excuses: Iterable[Hit], words: int) -> list[int]:
+    """For each word, how far the excuses that begin there or before it go: what ends by then is excused."""
+    ends = [0] * words
+    for each in excuses:
+        ends[each.start] = max(ends[each.start], each.end)
+    return list(itertools.accumulate(ends, max))
 
 
 def _readable(term: str) -> bool:

@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from bot import quota
 from bot.models import Accuracy, AuditLine, Balance, Budget, LedgerLine, State, Tier
-from bot.store import identities, ledger
+from bot.store import aside, identities, ledger
 from bot.store.database import Database
 from bot.store.rows import table_of, write_down
 from bot.store.tables import JobRow, LedgerRow
@@ -133,7 +133,7 @@ class Accounts(Database):
         errors: dict[str, list[float]] = {}
         for row in rows:
             error = abs(row.measured - row.estimate) / row.measured
-            errors.setdefault(row.request["model"], []).append(error)
+            errors.setdefault(str(aside.mapping(row.request).get("model")), []).append(error)
         return {model: _accuracy(found) for model, found in errors.items()}
 
     async def _page(self, query: Select[Any]) -> Sequence[Any]:

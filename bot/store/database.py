@@ -13,8 +13,8 @@ from typing import Protocol, Self, TypeVar
 from sqlalchemy import Connection, Engine, text
 from sqlmodel import Session
 
-from bot.errors import StoreError
-from bot.store import ledger, migrations
+from bot.errors import StoreError, StoreGone
+from bot.store import leadership, ledger, migrations, survey
 from bot.store.postgres import PostgresServer
 from bot.store.sqlite import SqliteFile
 from bot.store.writer import Pace, Writer
@@ -26,6 +26,12 @@ _READERS = 2
 
 
 class Lock(Protocol):
+    def check(self) -> None:
+        """Make sure that it is still held, and on the same database.
+
+        Raises StoreInUse where another process has it, StoreGone, StoreError.
+        """
+
     def release(self) -> None: ...
 
 
@@ -67,6 +73,9 @@ class Facts:
     database: str  # which, in what version
     revision: str  # of the schema; empty before the first start
     problem: str
+    unreadable: tuple[str, ...] = ()  # rows that are set aside, each with its reason
+    newest: datetime | None = None  # when the books were last written
+    believed: datetime | None = None  # the time that retention goes by
 
 
 def look_at(url: str) -> Facts:
@@ -85,7 +94,30 @@ def look_at(url: str) -> Facts:
                 database=found.describe(session.connection()),
                 revision=revision,
                 problem=_check(session, found).removeprefix("ok") if revision == migrations.HEAD else "",
+                unreadable=tuple(survey.unreadable(session)) if revision == migrations.HEAD else (),
+                **(survey.moments(session) if revision == migrations.HEAD else {}),
             )
+    finally:
+        engine.dispose()
+
+
+def pictures_at(url: str) -> list[tuple[str, str]]:
+    """Job and blob of every picture that is to be there, sources too. Locks and changes nothing; blocks.
+
+    Raises KeyError when there is no database, StoreError when it cannot be read.
+    """
+    found = server(url)
+    if not found.exists():
+        raise KeyError(url)
+    engine = found.connect(writes=False)
+    try:
+        with found.explained(), Session(engine) as session:
+            query = text(
+                "SELECT p.job, p.blob FROM pictures p JOIN jobs j ON j.id = p.job "
+                "WHERE j.state IN ('queued', 'running', 'rendered') "
+                "UNION SELECT id, source FROM jobs WHERE source <> '' AND state <> 'deleted'"
+            )
+            return [(str(job), str(blob)) for job, blob in session.connection().execute(query)]
     finally:
         engine.dispose()
 
@@ -101,10 +133,12 @@ class Database:
         """Blocks; use `open`."""
         self._clock = clock
         self._server = server(url)
+        self._gone: StoreGone | None = None  # why nothing is written
         self._lock = self._server.lock(shared=shared)
         try:
             with self._server.explained():
-                _migrate(self._server)
+                self._term = _prepare(self._server, leads=not shared)
+                self._lock.check()
         except Exception:
             self._lock.release()
             raise
@@ -134,15 +168,50 @@ class Database:
             self._reader.dispose()
             self._lock.release()
 
+    async def look(self) -> None:
+        """See whether the database is still there, and this process the one that may paint from it.
+
+        Raises StoreInUse where another one is, StoreGone, StoreError where nobody can tell.
+        """
+        if self._writer is None:
+            raise StoreError(_CLOSED)
+        try:
+            with self._server.explained():
+                await asyncio.to_thread(self._lock.check)
+                if (term := self._term) is not None:
+                    await self._read(lambda session: leadership.check(session, term))
+            self._gone = None
+        except StoreGone as error:
+            self._gone = error
+            raise
+
     async def check(self) -> str:
         """ "ok", or what is wrong with the file or with the books."""
         return await self._read(lambda session: _check(session, self._server))
 
+    async def touch(self) -> None:
+        """Write something that changes nothing. Raises StoreError when nothing can be written."""
+        same = text("UPDATE alembic_version SET version_num = version_num")
+        await self._write(lambda session: session.connection().execute(same).rowcount)
+
     async def _write(self, work: Callable[[Session], T]) -> T:
         if self._writer is None:
             raise StoreError(_CLOSED)
+        if self._gone:
+            raise self._gone
         with self._server.explained():
-            return await self._writer.run(work)
+            return await self._writer.run(self._fenced(work))
+
+    def _fenced(self, work: Callable[[Session], T]) -> Callable[[Session], T]:
+        """The work, done only while this process leads."""
+        if (term := self._term) is None:
+            return work
+
+        def fenced(session: Session) -> T:
+            leadership.check(session, term, hold=True)
+            return work(session)
+
+        return fenced
 
     async def _read(self, work: Callable[[Session], T]) -> T:
         if self._writer is None:
@@ -155,13 +224,15 @@ class Database:
             return work(session)
 
 
-def _migrate(server: Server) -> None:
+def _prepare(server: Server, *, leads: bool) -> int | None:
+    """Bring the schema up to date; the number of this process if it leads."""
     engine = server.connect(writes=True)
     try:
         with engine.connect() as connection, connection.begin():
             if connection.dialect.name == "postgresql":  # others may start at the same moment
                 connection.execute(text("SELECT pg_advisory_xact_lock(1)"))
             migrations.upgrade(connection)
+            return leadership.begin(connection) if leads else None
     finally:
         engine.dispose()
 

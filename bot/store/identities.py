@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -11,7 +13,7 @@ from sqlalchemy import bindparam, case, delete, or_, select, update
 from sqlmodel import Session
 
 from bot.errors import EaselError
-from bot.models import State
+from bot.models import GUESTS, State, own_account
 from bot.store import ledger
 from bot.store.rows import insert_once, table_of
 from bot.store.tables import AccountRow, IdentityRow, JobRow, LinkCodeRow
@@ -27,7 +29,7 @@ _identities = table_of(IdentityRow)
 _codes = table_of(LinkCodeRow)
 _jobs = table_of(JobRow)
 
-Why = Literal["unknown", "expired", "used", "own", "linked", "alone", "busy"]
+Why = Literal["unknown", "expired", "used", "own", "linked", "alone", "busy", "guest"]
 
 
 class LinkRefused(EaselError):
@@ -46,6 +48,7 @@ _WHY: dict[Why, str] = {
     "linked": "These two share an account already.",
     "alone": "You share your account with nobody.",
     "busy": "One of the two accounts is being linked at this moment: try again.",
+    "guest": "Guests of the web studio share one account, so it cannot be linked: ask for an invitation.",
 }
 
 
@@ -62,13 +65,43 @@ class TooSoon(EaselError):
 
 
 def account_of(session: Session, member: str) -> str:
-    return session.connection().scalar(_ACCOUNT, {"who": member}) or member
+    return session.connection().scalar(_ACCOUNT, {"who": member}) or own_account(member)
 
 
 def members_of(session: Session, account: str) -> list[str]:
     """Who shares the account, in the order of their ids."""
     query = select(_identities.c.member).where(_identities.c.account == account)
     return sorted(session.connection().scalars(query)) or [account]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Who shares an account."""
+
+    account: str
+    members: frozenset[str]
+    home: str
+
+
+def groups(session: Session, members: Collection[str]) -> dict[str, Group]:
+    """The group of each member, by two or three queries for all."""
+    mine = select(_identities.c.member, _identities.c.account).where(_identities.c.member.in_(members))
+    accounts: dict[str, str] = {each: account for each, account in session.connection().execute(mine)}
+    sharing: dict[str, set[str]] = {}
+    if accounts:
+        theirs = _identities.c.account.in_(set(accounts.values()))
+        query = select(_identities.c.account, _identities.c.member).where(theirs)
+        for account, member in session.connection().execute(query):
+            sharing.setdefault(account, set()).add(member)
+    linked = [account for account, names in sharing.items() if len(names) > 1]
+    query = select(_accounts.c.id, _accounts.c.home).where(_accounts.c.id.in_(linked))
+    homes: dict[str, str] = {id: home for id, home in session.connection().execute(query)} if linked else {}
+
+    def group(member: str) -> Group:
+        account = accounts.get(member, member)
+        return Group(account, frozenset({member, *sharing.get(account, ())}), homes.get(account, ""))
+
+    return {member: group(member) for member in members}
 
 
 def home_of(session: Session, account: str) -> str:
@@ -133,7 +166,12 @@ def locked_account_of(session: Session, member: str) -> str:
 
 
 def new_code(session: Session, member: str, now: datetime) -> str:
-    """A code that joins whoever types it to the member's account; the member's older codes end."""
+    """A code that joins whoever types it to the member's account; the member's older codes end.
+
+    Raises LinkRefused.
+    """
+    if account_of(session, member) == GUESTS:
+        raise LinkRefused("guest")
     code = "".join(secrets.choice(_ALPHABET) for _ in range(2 * _HALF))
     old = or_(_codes.c.member == member, _codes.c.expires < now - CODE_LIFE)
     session.connection().execute(delete(_codes).where(old))
@@ -145,6 +183,8 @@ def link(session: Session, code: str, member: str, now: datetime) -> str:
     """Join the member's account to that of the code's maker; returns the account. Raises LinkRefused."""
     found = _taken(session, code, member, now)
     kept, joined = account_of(session, found.member), account_of(session, member)
+    if joined == GUESTS:
+        raise LinkRefused("guest")
     if kept == joined:
         raise LinkRefused("linked")
     lock(session, kept, joined)

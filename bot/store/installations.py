@@ -41,7 +41,9 @@ class Installations(Database):
 
         await self._write(work)
 
-    async def remove_installation(self, place: str) -> None:
-        """Forget a place; nothing where it is not known."""
-        statement = delete(_installations).where(_installations.c.place == place)
+    async def remove_installation(self, place: str, sealed: str) -> None:
+        """Forget a place where this was saved; nothing where something else was saved meanwhile."""
+        statement = delete(_installations).where(
+            _installations.c.place == place, _installations.c.sealed == sealed
+        )
         await self._write(lambda session: session.connection().execute(statement) and None)

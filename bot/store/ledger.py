@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, bindparam, case, func, insert, select, update
@@ -25,6 +25,7 @@ GIFTS = "gifts"  # the bucket of what an account was given
 UNLIMITED = "unlimited"  # the bucket of an account whose tier has no allowances
 NOTHING = "nothing"  # no bucket: where lines stand that move nothing
 
+_AHEAD = timedelta(days=2)  # by which a clock may have been ahead, and its windows count
 _BOUNDLESS = 2**53  # device-milliseconds: the cap of the unlimited
 
 _allowances = table_of(AllowanceRow)
@@ -94,10 +95,10 @@ def _bucket(session: Session, budget: Budget, now: datetime) -> Bucket:
 
 def _rolling(session: Session, account: str, allowance: Allowance, now: datetime) -> tuple[str, datetime]:
     prefix = f"rolling {allowance.per} "
-    newest = _newest(session, account, prefix)
-    if newest and newest.ends > now:
+    newest, length = _newest(session, account, prefix), quota.length(allowance.per)
+    if newest and now < newest.ends <= now + length + _AHEAD:  # else a clock was wrong
         return newest.bucket, newest.ends
-    return _next(prefix, newest), now + quota.length(allowance.per)
+    return _next(prefix, newest), now + length
 
 
 def _next(prefix: str, newest: Any) -> str:
@@ -184,7 +185,7 @@ def settle(session: Session, job: str, measured: float, now: datetime) -> float:
         if amount := each["amount_ms"]:
             values = {"of": each["account"], "at": each["bucket"], "amount": amount}
             session.connection().execute(_GIVE_BACK, values)
-    return float(max(each["amount_ms"] for each in charges) / 1000)
+    return float(max((each["amount_ms"] for each in charges), default=0) / 1000)
 
 
 def let_go(session: Session, job: str, now: datetime) -> None:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from pydantic import TypeAdapter
 from sqlalchemy import or_, select, update
 from sqlmodel import Session
 
-from bot.models import HOUSE, AuditLine, Job, Member, Person, Policy, Preferences, Standing, State
-from bot.store import identities, ledger
+from bot.models import HOUSE, AuditLine, Job, Member, Person, Policy, Standing, State
+from bot.store import aside, identities, ledger, logins
 from bot.store.database import Database
-from bot.store.rows import insert_once, person, table_of, with_pictures, write_down
+from bot.store.rows import (
+    POLICY,
+    insert_once,
+    person,
+    policy,
+    preferences,
+    table_of,
+    with_pictures,
+    write_down,
+)
 from bot.store.tables import AuditRow, JobRow, PersonRow, PolicyRow, PreferencesRow
 
-_POLICY = TypeAdapter(Policy)
-_EMPTY = _POLICY.dump_python(Policy(), mode="json")
+_EMPTY = POLICY.dump_python(Policy(), mode="json")
 _RECENT = 2000  # jobs among which names are looked for
 
 _policies = table_of(PolicyRow)
@@ -41,7 +48,7 @@ class People(Database):
         def work(session: Session) -> Standing:
             policies = _policies_of(session, HOUSE, member.tenant)
             account = identities.account_of(session, member.id)
-            sharing = {member.id, *identities.members_of(session, account)}
+            sharing = {member.id, account, *identities.members_of(session, account)}
             own = session.get(PreferencesRow, member.id)
             return Standing(
                 at=now,
@@ -50,8 +57,42 @@ class People(Database):
                 house=policies.get(HOUSE, Policy()),
                 place=policies.get(member.tenant, Policy()),
                 persons=tuple(_persons(session, sharing, {HOUSE, member.tenant})),
-                preferences=Preferences(**own.model_dump(exclude={"user"})) if own else Preferences(),
+                preferences=preferences(own),
             )
+
+        return await self._read(work)
+
+    async def standings(self, members: Collection[Member]) -> dict[tuple[str, str], Standing]:
+        """The standing of many, by tenant and id, without their preferences; a few queries for all."""
+        now = self._clock()
+
+        def work(session: Session) -> dict[tuple[str, str], Standing]:
+            policies = _policies_of(session, HOUSE, *{each.tenant for each in members})
+            groups = identities.groups(session, {each.id for each in members})
+            everyone = {name for group in groups.values() for name in group.members}
+            persons: dict[tuple[str, str], Person] = {
+                (each.tenant, each.member): each
+                for each in _persons(session, everyone, {HOUSE, *(each.tenant for each in members)})
+            }
+
+            def standing(member: Member) -> Standing:
+                group = groups[member.id]
+                about = [
+                    persons[key]
+                    for name in sorted(group.members)
+                    for key in ((HOUSE, name), (member.tenant, name))
+                    if key in persons
+                ]
+                return Standing(
+                    at=now,
+                    account=group.account,
+                    home=group.home if len(group.members) > 1 else "",
+                    house=policies.get(HOUSE, Policy()),
+                    place=policies.get(member.tenant, Policy()),
+                    persons=tuple(about),
+                )
+
+            return {(each.tenant, each.id): standing(each) for each in members}
 
         return await self._read(work)
 
@@ -74,10 +115,10 @@ class People(Database):
             insert_once(session, PolicyRow, {"tenant": tenant, "policy": _EMPTY}, ("tenant",))
             this = _policies.c.tenant == tenant
             row = session.connection().execute(select(_policies).where(this).with_for_update()).one()
-            before = _POLICY.validate_python(row.policy)
+            before = policy(row)
             after = change(before)
             if after != before:
-                values = {"policy": _POLICY.dump_python(after, mode="json")}
+                values = {"policy": POLICY.dump_python(after, mode="json")}
                 session.connection().execute(update(_policies).where(this).values(values))
                 write_down(session, note(before, after))
             return after
@@ -89,19 +130,7 @@ class People(Database):
     ) -> Person:
         """The same for what is set about a member in a tenant."""
 
-        def work(session: Session) -> Person:
-            new = asdict(Person(tenant=tenant, member=member))
-            insert_once(session, PersonRow, new, ("tenant", "member"))
-            this = (_people.c.tenant == tenant, _people.c.member == member)
-            row = session.connection().execute(select(_people).where(*this).with_for_update()).one()
-            before = person(row)
-            after = replace(change(before), tenant=tenant, member=member)
-            if after != before:
-                session.connection().execute(update(_people).where(*this).values(**asdict(after)))
-                write_down(session, note(before, after))
-            return after
-
-        return await self._write(work)
+        return await self._write(lambda session: change_person(session, tenant, member, change, note))
 
     async def relax(self, id: str, line: AuditLine) -> bool:
         """Make an unfinished job free; False for one that has ended or is free already."""
@@ -154,15 +183,34 @@ class People(Database):
         rows = await self._read(lambda session: session.connection().execute(query).all())
         found: dict[str, str] = {}
         for row in rows:
-            found.setdefault(row.user_id, row.origin["member"]["name"])
+            member = aside.mapping(aside.mapping(row.origin).get("member"))
+            found.setdefault(row.user_id, str(member.get("name", row.user_id)))
         wanted = search.casefold()
         return {id: name for id, name in found.items() if wanted in f"{id} {name}".casefold()}
+
+
+def change_person(
+    session: Session, tenant: str, member: str, change: Callable[[Person], Person], note: Note
+) -> Person:
+    """Read, change and write what is set about a member, and its line of the audit."""
+    new = asdict(Person(tenant=tenant, member=member))
+    insert_once(session, PersonRow, new, ("tenant", "member"))
+    this = (_people.c.tenant == tenant, _people.c.member == member)
+    row = session.connection().execute(select(_people).where(*this).with_for_update()).one()
+    before = person(row)
+    after = replace(change(before), tenant=tenant, member=member)
+    if after != before:
+        session.connection().execute(update(_people).where(*this).values(**asdict(after)))
+        if after.blocked:
+            logins.end_of_blocked(session, member, tenant)
+        write_down(session, note(before, after))
+    return after
 
 
 def _policies_of(session: Session, *tenants: str) -> dict[str, Policy]:
     query = select(_policies).where(_policies.c.tenant.in_(tenants)) if tenants else select(_policies)
     rows = session.connection().execute(query)
-    return {row.tenant: _POLICY.validate_python(row.policy) for row in rows}
+    return {row.tenant: policy(row) for row in rows}
 
 
 def _persons(session: Session, members: set[str] | None, tenants: set[str]) -> list[Person]:

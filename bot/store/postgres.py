@@ -18,6 +18,13 @@ _LOCK = 0x45_41_53_45_4C  # "EASEL": the advisory lock of the process that paint
 _PATIENCE = 10  # seconds for a connection
 _GRACE = 2  # seconds for the lock
 _LOCK_NOT_AVAILABLE = "55P03"
+_HELD = text(
+    "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted "
+    f"AND classid = {_LOCK >> 32} AND objid = {_LOCK & 0xFFFFFFFF})"
+)
+# A server that is gone without a word is noticed within seconds.
+_KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
+_KEEPALIVE |= {"tcp_user_timeout": 10_000}
 
 
 class PostgresServer:
@@ -52,13 +59,13 @@ class PostgresServer:
             return self._engine(pool_size=2, pool_pre_ping=True, isolation_level="REPEATABLE READ")
         engine = self._engine(pool_size=self.pace.threads, isolation_level="READ COMMITTED")
         if self._lock:  # a new connection may mean that the server was restarted, and the lock lost
-            event.listen(engine, "connect", self._lock.renew)
+            event.listen(engine, "connect", self._lock.check)
         return engine
 
     def _engine(self, **options: Any) -> Engine:
         if "poolclass" not in options:
             options |= {"max_overflow": 0, "pool_timeout": _PATIENCE}
-        arguments = {"connect_timeout": _PATIENCE, "application_name": "easel"}
+        arguments = {"connect_timeout": _PATIENCE, "application_name": "easel", **_KEEPALIVE}
         try:
             return create_engine(self._url, connect_args=arguments, **options)
         except ImportError as error:
@@ -101,6 +108,7 @@ class PostgresLock:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._session: Connection | None = None
+        self._taken = False  # it was, and is to be kept
         self._mutex = threading.Lock()
 
     def take(self) -> None:
@@ -117,18 +125,18 @@ class PostgresLock:
             raise StoreInUse(
                 "Another Easel already paints from this database: stop it first, or give this one its own."
             ) from error
-        self._session = session
+        self._session, self._taken = session, True
 
-    def renew(self, *_: object) -> None:
+    def check(self, *_: object) -> None:
         """Take it again if the session was lost. Raises StoreInUse when another process was faster."""
         with self._mutex:
-            if not self._lives():
+            if self._taken and not self._lives():
                 self._forget()
                 self.take()
 
     def _lives(self) -> bool:
         try:
-            return self._session is not None and self._session.execute(text("SELECT true")).scalar_one()
+            return self._session is not None and bool(self._session.execute(_HELD).scalar_one())
         except DBAPIError:
             return False
 
@@ -139,10 +147,12 @@ class PostgresLock:
                 session.close()
 
     def release(self) -> None:
-        if self._session and self._lives():
-            self._session.execute(text(f"SELECT pg_advisory_unlock({_LOCK})"))
-        self._forget()
-        self._engine.dispose()
+        with self._mutex:
+            self._taken = False
+            if self._session and self._lives():
+                self._session.execute(text(f"SELECT pg_advisory_unlock({_LOCK})"))
+            self._forget()
+            self._engine.dispose()
 
 
 # A connection that fails has words but no code.

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlmodel import Session
 
 from bot.models import Job, Person, State, Strike
-from bot.store import identities, rows
+from bot.store import aside, identities, logins, rows
 from bot.store.database import Database
 from bot.store.rows import insert_once, table_of
 from bot.store.tables import (
@@ -109,6 +109,7 @@ class Privacy(Database):
                 if not insert_once(session, ErasureRow, values, ("member",)):
                     again = update(_erasures).where(_erasures.c.member == member)
                     session.connection().execute(again.values(erased=False))
+            logins.end_of(session, members)
 
         await self._write(work)
 
@@ -158,9 +159,10 @@ class Privacy(Database):
 
 def blank(session: Session, id: str) -> None:
     """Take out of a job's row what was asked for."""
-    request = {**session.connection().execute(select(_jobs.c.request).where(_jobs.c.id == id)).scalar_one()}
+    request = aside.mapping(session.connection().scalar(select(_jobs.c.request).where(_jobs.c.id == id)))
     request |= {"prompt": "", "negative_prompt": "", "source": None}
-    nothing = {"request": request, "source": None, "prompt": "", "folded": "", "style": "", "reason": ""}
+    empty = dict.fromkeys(("prompt", "folded", "style", "reason", "note"), "")
+    nothing = {**empty, "request": request, "source": None}
     session.connection().execute(update(_jobs).where(_jobs.c.id == id).values(**nothing))
 
 
@@ -170,6 +172,7 @@ def _without_pictures(session: Session, *of: ColumnElement[bool]) -> None:
 
 
 def _erase(session: Session, member: str, now: datetime) -> None:
+    logins.end_of(session, [member])
     own = select(_jobs.c.id).where(_jobs.c.user_id == member, _jobs.c.state == State.DELETED.value)
     for id in list(session.connection().scalars(own)):
         blank(session, id)
@@ -244,6 +247,7 @@ def _blank_origins(session: Session, now: datetime) -> None:
             "channel": "",
             "seen_in": "",
             "message": None,
+            "posted": "",
             "delivered": now,
         }
         session.connection().execute(update(_jobs).where(_jobs.c.id == row.id).values(**values))
@@ -255,9 +259,10 @@ def _nameless(tenant: str, pseudonym: str) -> str:
     return f"{place}{direct}{pseudonym}" if direct else tenant
 
 
-def _nobodys(origin: dict[str, Any], pseudonym: str, tenant: str, event: str) -> dict[str, Any]:
+def _nobodys(origin: Any, pseudonym: str, tenant: str, event: str) -> dict[str, Any]:
     nobody = {"tenant": tenant, "id": pseudonym, "name": NOBODY, "admin": False, "roles": []}
-    member = {**origin["member"], **nobody}
+    origin = aside.mapping(origin)
+    member = {**aside.mapping(origin.get("member")), **nobody}
     return {**origin, "member": member, "channel": "", "event": event, "reply": {}, "seen_in": []}
 
 

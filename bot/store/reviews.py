@@ -11,7 +11,7 @@ from sqlalchemy import func, or_, select, update
 from sqlmodel import Session
 
 from bot.models import HOUSE, AuditLine, Review, State, Strike
-from bot.store import identities
+from bot.store import identities, logins
 from bot.store.database import Database
 from bot.store.privacy import blank
 from bot.store.rows import insert_once, table_of, write_down
@@ -155,6 +155,7 @@ def _begin_cool_off(session: Session, strike: Strike, now: datetime) -> None:
     values: dict[str, Any] = {"blocked": True, "until": until, "reason": strike.explained}
     if session.connection().execute(update(_people).where(*same, shorter).values(**values)).rowcount:
         write_down(session, _line(strike, until, now))
+        logins.end_of_blocked(session, strike.member, strike.tenant)
 
 
 def _line(strike: Strike, until: datetime, now: datetime) -> AuditLine:

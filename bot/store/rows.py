@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BindParameter, Executable, Table, bindparam, func, inspect
+from pydantic import TypeAdapter
+from sqlalchemy import BindParameter, Boolean, Executable, Table, bindparam, func, inspect
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import Session, SQLModel, col, select
 
-from bot.models import Allowance, AuditLine, Job, Member, Origin, Person, State, StoredPicture
-from bot.store.tables import AuditRow, IdentityRow, JobRow, PictureRow
+from bot.errors import StoreError
+from bot.models import (
+    AuditLine,
+    Job,
+    Member,
+    Origin,
+    Person,
+    Policy,
+    Preferences,
+    State,
+    StoredPicture,
+    own_account,
+)
+from bot.store import aside
+from bot.store.tables import AuditRow, IdentityRow, JobRow, PictureRow, PreferencesRow
 from engine.types import GenerationRequest
 
 _MANY = 1000  # ids in one statement; databases limit them
@@ -23,6 +39,23 @@ def table_of(row: type[SQLModel]) -> Table:
     table = inspect(row).local_table
     assert isinstance(table, Table)
     return table
+
+
+class ValidJson(FunctionElement[bool]):
+    """Whether a column holds JSON: SQLite takes anything, and fails when it looks inside."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(ValidJson)
+def _always(element: ValidJson, compiler: Any, **_: Any) -> str:
+    return "true"
+
+
+@compiles(ValidJson, "sqlite")
+def _asked(element: ValidJson, compiler: Any, **options: Any) -> str:
+    return f"json_valid({compiler.process(element.clauses, **options)})"
 
 
 def insert_once(session: Session, row: type[SQLModel], values: dict[str, Any], key: Sequence[str]) -> bool:
@@ -43,7 +76,8 @@ def write_down(session: Session, line: AuditLine | None) -> None:
 
 def insert_job(session: Session, job: Job) -> str | None:
     """Write the row of a new job; its account, or None when its event was seen before."""
-    values = {**values_of(job), "who": job.origin.member.id}
+    who = job.origin.member.id
+    values = {**values_of(job), "who": who, "own": own_account(who)}
     del values["account"]
     statement = _insert_job(session.get_bind().dialect.name)
     account: str | None = session.connection().execute(statement, values).scalar()
@@ -56,7 +90,7 @@ def _insert_job(dialect: str) -> Executable:
     who: BindParameter[str] = bindparam("who")
     account = select(identities.c.account).where(identities.c.member == who).scalar_subquery()
     insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    statement = insert(jobs).values(account=func.coalesce(account, who))
+    statement = insert(jobs).values(account=func.coalesce(account, bindparam("own")))
     return statement.on_conflict_do_nothing(index_elements=("surface", "event")).returning(jobs.c.account)
 
 
@@ -92,6 +126,9 @@ def values_of(job: Job) -> dict[str, Any]:
         "finished": job.finished,
         "delivered": job.delivered,
         "message": job.message,
+        "note": job.note,
+        "posted": "",
+        "hidden": job.hidden,
     }
 
 
@@ -100,10 +137,46 @@ def places(seen_in: Collection[str]) -> str:
     return "".join(f" {place} " for place in seen_in)
 
 
-def _job(row: JobRow, pictures: Collection[PictureRow]) -> Job:
+class Unreadable(ValueError):
+    """A row whose content is not what its columns are for."""
+
+
+def read(row: Any, pictures: Collection[Any] = ()) -> Job:
+    """The job of a row of its table. Raises Unreadable."""
+    try:
+        job = _job(row, pictures)
+    except aside.FAULTS as error:
+        raise Unreadable(f"{type(error).__name__}: {error}") from error
+    request = job.request
+    if not all(isinstance(getattr(job, name), int | float) for name in _NUMBERS):
+        raise Unreadable("a number is none")
+    if not all(isinstance(getattr(request, name), int | float) for name in _REQUESTED):
+        raise Unreadable("a number of the request is none")
+    if not isinstance(request.prompt, str):
+        raise Unreadable("the prompt is no text")
+    moments: tuple[Any, ...] = (job.created, job.started, job.finished, job.delivered, job.message)
+    if not job.created or aside.UNREADABLE in moments:
+        raise Unreadable("a date or the message is unreadable")
+    return job
+
+
+_NUMBERS = ("estimate", "device_seconds", "deaths")
+_REQUESTED = ("width", "height", "steps", "count", "seed", "guidance", "strength", "upscale")
+
+
+def _read(row: Any, pictures: Collection[Any]) -> Job | None:
+    """The same; None for what is set aside."""
+    try:
+        return read(row, pictures)
+    except Unreadable as error:
+        aside.tell("jobs", row.id, error)
+        return None
+
+
+def _job(row: Any, pictures: Collection[PictureRow]) -> Job:
     return Job(
         id=row.id,
-        origin=_origin(dict(row.origin)),
+        origin=replace(_origin(dict(row.origin)), seen_in=tuple(row.seen_in.split())),
         request=GenerationRequest.from_json(row.request),
         prompt=row.prompt,
         style=row.style,
@@ -120,46 +193,83 @@ def _job(row: JobRow, pictures: Collection[PictureRow]) -> Job:
         finished=row.finished,
         delivered=row.delivered,
         message=row.message,
+        hidden=row.hidden,
         pictures=tuple(StoredPicture(**each.model_dump(exclude={"job"})) for each in pictures),
         relaxed=row.relaxed,
         account=row.account,
+        note=row.note,
     )
 
 
 def _origin(values: dict[str, Any]) -> Origin:
-    seen_in = tuple(values.get("seen_in", ()))  # JSON has lists; old rows have none
-    return Origin(**{**values, "member": member_of(values), "seen_in": seen_in})
+    return Origin(**{**values, "member": member_of(values)})
 
 
 def member_of(origin: Mapping[str, Any]) -> Member:
     """Who asked, from an origin as JSON."""
     member = dict(origin["member"])
-    member["roles"] = tuple(member.get("roles", ()))  # JSON has lists; old rows have none
+    for name in ("roles", "moderates"):
+        member[name] = tuple(member.get(name, ()))  # JSON has lists; old rows have none
     return Member(**member)
 
 
 def person(row: Any) -> Person:
-    values = dict(row._mapping)
-    return Person(**values | {"allowance": Allowance(**values["allowance"]) if values["allowance"] else None})
+    """What is set about somebody; what of it cannot be read is as if it were not set."""
+    found, wrong = aside.mended(PERSON, dict(row._mapping))
+    if wrong:
+        aside.tell("people", f"{row.tenant}/{row.member}", wrong)
+    return found
 
 
-def with_pictures(session: Session, rows: Sequence[JobRow]) -> list[Job]:
+def preferences(row: PreferencesRow | None) -> Preferences:
+    """Somebody's defaults, as far as they can be read."""
+    if row is None:
+        return Preferences()
+    found, wrong = aside.mended(PREFERENCES, row.model_dump(exclude={"user"}, warnings=False))
+    if wrong:
+        aside.tell("preferences", row.user, wrong)
+    return found
+
+
+def policy(row: Any) -> Policy:
+    """What administrators set for a place. One that cannot be read lets nothing start until it is set."""
+    found, wrong = aside.mended(POLICY, row.policy)
+    if wrong:
+        aside.tell("policies", row.tenant, wrong)
+        return replace(found, paused=True)
+    return found
+
+
+POLICY = TypeAdapter(Policy)
+PERSON = TypeAdapter(Person)
+PREFERENCES = TypeAdapter(Preferences)
+
+
+def with_pictures(session: Session, rows: Sequence[Any], painted: Sequence[str] | None = None) -> list[Job]:
+    """The jobs of these rows, without those that are set aside.
+
+    `painted`: the ids of those that may have pictures, if that is known.
+    """
     found: dict[str, list[PictureRow]] = {row.id: [] for row in rows}
-    ids = list(found)
+    ids = list(found if painted is None else painted)
     for first in range(0, len(ids), _MANY):
         some = col(PictureRow.job).in_(ids[first : first + _MANY])
         for picture in session.exec(select(PictureRow).where(some).order_by(col(PictureRow.index))):
             found[picture.job].append(picture)
-    return [_job(row, found[row.id]) for row in rows]
+    return [job for row in rows if (job := _read(row, found[row.id]))]
 
 
 def job(session: Session, id: str) -> Job:
     row = session.get(JobRow, id, populate_existing=True)
-    if row is None:
+    found = with_pictures(session, [row] if row else [])
+    if not found:
         raise KeyError(id)
-    return with_pictures(session, [row])[0]
+    return found[0]
 
 
 def same_event(session: Session, origin: Origin) -> Job:
     same = (col(JobRow.surface) == origin.surface, col(JobRow.event) == origin.event)
-    return with_pictures(session, session.exec(select(JobRow).where(*same)).all())[0]
+    found = with_pictures(session, session.exec(select(JobRow).where(*same)).all())
+    if not found:
+        raise StoreError(f"The row of the event {origin.event} cannot be read: run `python -m bot doctor`.")
+    return found[0]

@@ -14,7 +14,9 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 
-from bot.errors import StoreError, StoreInUse
+from bot import private
+from bot.errors import StoreError, StoreGone, StoreInUse
+from bot.store import aside
 from bot.store.writer import Pace
 
 # SQLite before these can corrupt a database in WAL mode when a checkpoint meets a second connection that
@@ -50,7 +52,14 @@ def connect(path: Path, *, writes: bool) -> Engine:
     """An engine of one writing connection, or of a few that only read."""
     sqlite = library()
     url = URL.create("sqlite", database=str(path))
-    engine = create_engine(url, module=sqlite, pool_size=1 if writes else 2, max_overflow=0, pool_timeout=10)
+    engine = create_engine(
+        url,
+        module=sqlite,
+        pool_size=1 if writes else 2,
+        max_overflow=0,
+        pool_timeout=10,
+        json_deserializer=aside.loads,
+    )
     journal = "WAL" if wal_is_safe(sqlite.sqlite_version_info) else "DELETE"
     begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
 
@@ -104,29 +113,87 @@ class SqliteFile:
         return "ok"
 
 
+_BESIDE = ("", "-wal", "-shm", "-journal", ".lock")  # what a database's files end with
+
+
 class FileLock:
-    """One process per database: an operating-system lock on a file beside it, gone when the process is."""
+    """One process per database: an operating-system lock on a file beside it, gone when the process is.
+
+    A database that is a link is locked by what it points to.
+    """
 
     def __init__(self, database: Path) -> None:
         """Raises StoreInUse, or StoreError when the folder cannot be written."""
-        path = database.with_name(database.name + ".lock")
+        self._database = database
+        real = database.resolve()
+        self._path = real.with_name(real.name + ".lock")
+        self._first: os.stat_result | None = None  # the database, when it was first looked at
         try:
-            database.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            private.folder(real.parent)
+            private.own(*(real.with_name(real.name + end) for end in _BESIDE))
+            private.file(real)  # SQLite would let everybody read it
+            self._fd = self._take()
+        except StoreInUse:
+            raise
         except OSError as error:
-            raise StoreError(
-                f"{path} cannot be written ({error.strerror}): make the folder writable, or set DATA_DIR."
-            ) from error
+            raise self._unwritable(error) from error
+
+    def _take(self) -> int:
+        """Raises OSError, StoreInUse."""
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            os.close(self._fd)
+            os.close(fd)
             raise StoreInUse(
-                f"Another Easel already uses {database}: stop it first, or give this one its own DATA_DIR."
+                f"Another Easel already uses {self._database}: "
+                "stop it first, or give this one its own DATA_DIR."
             ) from error
+        return fd
+
+    def check(self) -> None:
+        """Raises StoreGone when the database is another file than before, StoreInUse, StoreError.
+
+        The file is never opened here: closing it would take SQLite's own locks from this process.
+        """
+        try:
+            now = os.stat(self._database)
+        except OSError as error:
+            raise StoreGone(_GONE.format(path=self._database, cause="deleted")) from error
+        if self._fd < 0:
+            return  # it was let go of meanwhile
+        before = self._first = self._first or now
+        if (now.st_dev, now.st_ino) != (before.st_dev, before.st_ino) or now.st_size < before.st_size:
+            raise StoreGone(_GONE.format(path=self._database, cause="replaced"))
+        self._hold_on()
+
+    def _hold_on(self) -> None:
+        """Lock again where the lock's file was deleted."""
+        try:
+            if os.path.samestat(os.stat(self._path), os.fstat(self._fd)):
+                return
+        except OSError:
+            pass
+        try:
+            before, self._fd = self._fd, self._take()
+        except OSError as error:
+            raise self._unwritable(error) from error
+        os.close(before)
+
+    def _unwritable(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"{self._path} cannot be written ({error.strerror}): make the folder writable, or set DATA_DIR."
+        )
 
     def release(self) -> None:
-        os.close(self._fd)
+        fd, self._fd = self._fd, -1
+        os.close(fd)
+
+
+_GONE = (
+    "The database {path} was {cause} while Easel was running, so nothing new is taken: "
+    "stop Easel, put the file back, and start Easel again."
+)
 
 
 @contextmanager

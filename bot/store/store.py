@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, func, or_, true, update
@@ -13,18 +14,25 @@ from sqlmodel import Session, col, select
 from bot import quota
 from bot.errors import EaselError, StoreError
 from bot.models import Allowance, AuditLine, Budget, Job, Origin, Preferences, State, StoredPicture, Tier
-from bot.store import identities, ledger, rows
+from bot.store import aside, identities, ledger, rows
 from bot.store.accounts import Accounts
+from bot.store.clocks import Clocks
 from bot.store.installations import Installations
+from bot.store.logins import Logins
 from bot.store.people import People
 from bot.store.privacy import Privacy, blank
+from bot.store.removals import Removals, posted
 from bot.store.reviews import Reviews
 from bot.store.tables import IdentityRow, JobRow, PictureRow, PreferencesRow
 from bot.store.usage import Usage
 from engine.types import GenerationRequest
 
+Place = tuple[datetime, str]
+"""Where a page of jobs ended: when its last one was asked for, and its id."""
+
 _ANY = tuple(State)
 _UNFINISHED = (State.QUEUED, State.RUNNING)
+OWED = timedelta(days=7)  # after which an end that could not be shown is not shown any more
 _ENDS = (State.RENDERED, State.FAILED, State.CANCELLED)
 
 
@@ -36,7 +44,7 @@ class TooManyWaiting(EaselError):
         self.waiting = waiting
 
 
-class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
+class Store(Accounts, Clocks, Installations, Logins, People, Privacy, Removals, Reviews, Usage):
     """Jobs, pictures, preferences; its bases count what they cost."""
 
     # ---- admission
@@ -120,7 +128,7 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
 
     async def message(self, id: str, ref: dict[str, Any]) -> None:
         """Keep the adapter's reference to the job's message."""
-        await self._change(id, _ANY, message=ref)
+        await self._change(id, _ANY, message=ref, posted=posted(ref))
 
     async def publish(self, id: str, there: Origin, ref: dict[str, Any]) -> None:
         """Let those who are where `there` was said see the job: all of its tenant, unless that is closed.
@@ -140,9 +148,18 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
             about = {"private": False, "channel": there.channel}
             origin = asdict(before) | about | {"seen_in": places}
             values = about | {"seen_in": rows.places(places), "origin": origin, "message": ref}
+            values |= {"posted": posted(ref)}
             _change(session, id, _ANY, values)
 
         await self._write(work)
+
+    async def close_place(self, tenant: str, channel: str, before: datetime | None = None) -> None:
+        """Let only those who are in a channel see what was asked for there, until `before` or ever."""
+        there = [_jobs.c.tenant == tenant, _jobs.c.channel == channel, _jobs.c.seen_in == ""]
+        there += [_jobs.c.private.is_(False)]
+        there += [_jobs.c.created <= before] if before else []
+        statement = update(_jobs).where(*there).values(seen_in=rows.places([channel]))
+        await self._write(lambda session: session.connection().execute(statement) and None)
 
     async def reach(self, id: str, reply: Mapping[str, Any]) -> Job:
         """Add to the ways in which the job's person is answered. Raises KeyError."""
@@ -162,6 +179,19 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
         """
         values: dict[str, Any] = {"delivered": self._clock()} | ({"reason": reason} if reason else {})
         await self._change(id, (state,), **values)
+
+    async def owe(self, surface: str, reasons: Collection[str]) -> list[Job]:
+        """Take back that ends of the last days can never be shown, for one of these reasons; the jobs."""
+        since = self._clock() - OWED
+
+        def work(session: Session) -> list[Job]:
+            given_up = (_jobs.c.surface == surface, _jobs.c.reason.in_(reasons), _jobs.c.delivered > since)
+            ids = list(session.connection().scalars(select(_jobs.c.id).where(*given_up)))
+            for id in ids:
+                _change(session, id, _ENDS, {"delivered": None, "reason": ""})
+            return [rows.job(session, id) for id in ids]
+
+        return await self._write(work)
 
     async def delete(self, id: str, line: AuditLine | None = None) -> Job:
         """Mark the job DELETED, which is then to be shown, forget its words, and write the audit's line.
@@ -202,7 +232,7 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
         before: datetime | None = None,
         limit: int = 50,
     ) -> list[Job]:
-        """A tenant's jobs, newest first; private ones only of `viewer`, deleted ones never.
+        """A tenant's jobs, newest first; private and hidden ones only of `viewer`, deleted ones never.
 
         Of those that were asked for in closed places, only the viewer's and those of the places `here`; a
         guest sees no others at all. Names that share an account count as the same user, who finds their own
@@ -214,7 +244,7 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
         wanted = [
             or_(local, _shared(viewer)) if user and user == viewer else local,
             col(JobRow.state) != State.DELETED.value,
-            or_(col(JobRow.private).is_(False) & seen, _of(viewer)),
+            or_(col(JobRow.private).is_(False) & col(JobRow.hidden).is_(False) & seen, _of(viewer)),
         ]
         wanted += [_of(user)] if user else []
         wanted += [col(JobRow.channel) == channel] if channel else []
@@ -223,6 +253,44 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
         wanted += [col(JobRow.created) < before] if before else []
         wanted += [col(JobRow.folded).contains(w, autoescape=True) for w in search.casefold().split()]
         return await self._jobs(*wanted, newest_first=True, limit=limit)
+
+    async def requeue(self) -> set[str]:
+        """Let what a former process left running wait again; the ids of all that waits."""
+
+        def work(session: Session) -> set[str]:
+            running = update(_jobs).where(_jobs.c.state == State.RUNNING.value)
+            session.connection().execute(running.values(state=State.QUEUED.value))
+            waiting = select(_jobs.c.id).where(_jobs.c.state == State.QUEUED.value)
+            return set(session.connection().scalars(waiting))
+
+        return await self._write(work)
+
+    async def queued(self, after: Place | None = None, limit: int = 1000) -> tuple[list[Job], Place | None]:
+        """Jobs that wait, oldest first, and where to go on: after `after`. None: there are no more."""
+        query = _jobs.select().where(_jobs.c.state == State.QUEUED.value)
+        if after:
+            same = (_jobs.c.created == after[0]) & (_jobs.c.id > after[1])
+            query = query.where(_jobs.c.created >= after[0], (_jobs.c.created > after[0]) | same)
+        query = query.order_by(_jobs.c.created, _jobs.c.id).limit(limit)
+
+        def work(session: Session) -> tuple[list[Job], Place | None]:
+            found = session.connection().execute(query).all()
+            places = [(row.created, row.id) for row in found if row.created is not aside.UNREADABLE]
+            jobs = rows.with_pictures(session, found, [row.id for row in found if row.started])
+            return jobs, places[-1] if places else None
+
+        return await self._read(work)
+
+    async def set_aside(self, ids: Collection[str], reason: str) -> None:
+        """Fail jobs that wait and cannot be read, and give back what they hold. Nobody can be told."""
+        now = self._clock()
+
+        def work(session: Session) -> None:
+            for id in ids:
+                if _end(session, id, State.FAILED, 0.0, reason, now):
+                    _change(session, id, (State.FAILED,), {"delivered": now})
+
+        await self._write(work)
 
     async def unfinished(self) -> list[Job]:
         """Queued and running jobs, oldest first."""
@@ -238,7 +306,11 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
         def work(session: Session) -> list[tuple[GenerationRequest, float]]:
             query = select(JobRow.request, JobRow.measured).where(JobRow.state == State.RENDERED.value)
             recent = session.exec(query.order_by(col(JobRow.created).desc()).limit(limit))
-            return [(GenerationRequest.from_json(dict(request)), measured) for request, measured in recent]
+            found = []
+            for request, measured in recent:
+                with suppress(*aside.FAULTS):
+                    found.append((GenerationRequest.from_json(dict(request)), float(measured)))
+            return found
 
         return await self._read(work)
 
@@ -260,8 +332,7 @@ class Store(Accounts, Installations, People, Privacy, Reviews, Usage):
 
     async def preferences(self, user: str) -> Preferences:
         def work(session: Session) -> Preferences:
-            row = session.get(PreferencesRow, user)
-            return Preferences(**row.model_dump(exclude={"user"})) if row else Preferences()
+            return rows.preferences(session.get(PreferencesRow, user))
 
         return await self._read(work)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,8 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
+from bot.store.aside import UNREADABLE
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware datetime, kept in UTC by databases that know no time zones too."""
@@ -30,6 +33,18 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is not None and value.tzinfo is None:
             raise ValueError("a datetime without a time zone")
         return value.astimezone(UTC) if value else None
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        process = super().result_processor(dialect, coltype)
+        assert process is not None
+
+        def lenient(value: Any) -> Any:
+            try:
+                return process(value)
+            except (ValueError, TypeError):  # SQLite takes anything
+                return UNREADABLE
+
+        return lenient
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None or value.tzinfo:
@@ -51,6 +66,7 @@ class JobRow(SQLModel, table=True):
         Index("jobs_by_user", "user_id", "state"),
         Index("jobs_by_state", "state", "created"),
         Index("jobs_by_account", "account", "state"),
+        Index("jobs_by_message", "posted"),
     )
 
     id: str = Field(primary_key=True)
@@ -83,6 +99,9 @@ class JobRow(SQLModel, table=True):
     finished: datetime | None = Field(sa_type=UtcDateTime)
     delivered: datetime | None = Field(sa_type=UtcDateTime)
     message: dict[str, Any] | None = Field(sa_type=JSON(none_as_null=True))
+    note: str = Field(default="", sa_type=Text)  # what is not as it was asked for
+    posted: str  # "<channel>:<message>" of that reference, to find the job by; empty: no such message
+    hidden: bool  # its message was deleted: only its owner sees it
 
 
 class PictureRow(SQLModel, table=True):
@@ -297,3 +316,56 @@ class ErasureRow(SQLModel, table=True):
     member: str = Field(primary_key=True)
     at: datetime = Field(sa_type=UtcDateTime)
     erased: bool  # only the quota they used still knows them
+
+
+# ---- the process itself
+
+
+class LeaderRow(SQLModel, table=True):
+    """The number of the process that paints: one row. Whoever begins to lead takes the next."""
+
+    __tablename__ = "leader"
+
+    id: int = Field(primary_key=True)
+    term: int = Field(sa_type=BigInteger)
+
+
+class RetentionRow(SQLModel, table=True):
+    """The time that retention goes by: one row. It follows the clock a day at a time when that jumps."""
+
+    __tablename__ = "retention"
+
+    id: int = Field(primary_key=True)
+    believed: datetime = Field(sa_type=UtcDateTime)
+    at: datetime = Field(sa_type=UtcDateTime)  # what the clock said then
+
+
+# ---- the web studio
+
+
+class WebSessionRow(SQLModel, table=True):
+    """A browser that is logged in."""
+
+    __tablename__ = "web_sessions"
+    __table_args__ = (Index("web_sessions_by_member", "member"),)
+
+    digest: str = Field(primary_key=True)  # of the cookie, which is not kept
+    member: str
+    tenant: str
+    person: dict[str, Any] = Field(sa_type=JSON)  # the whole member
+    browser: str
+    made: datetime = Field(sa_type=UtcDateTime)
+    used: datetime = Field(sa_type=UtcDateTime)
+    expires: datetime = Field(sa_type=UtcDateTime)
+
+
+class WebLinkRow(SQLModel, table=True):
+    """A link that logs one browser in; using it takes the row away."""
+
+    __tablename__ = "web_links"
+
+    digest: str = Field(primary_key=True)  # SHA-256: the link itself is not kept
+    member: str
+    tenant: str
+    person: dict[str, Any] = Field(sa_type=JSON)
+    expires: datetime = Field(sa_type=UtcDateTime)

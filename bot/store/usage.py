@@ -9,9 +9,10 @@ from typing import Any, Literal
 from sqlalchemy import BigInteger, ColumnElement, case, cast, extract, func, select
 from sqlmodel import Session
 
-from bot.models import Known, Member, State, Use, Wait
+from bot.models import HOUSE, Known, Member, State, Use, Wait
+from bot.store import aside
 from bot.store.database import Database
-from bot.store.rows import member_of, table_of
+from bot.store.rows import ValidJson, member_of, table_of
 from bot.store.tables import JobRow, PersonRow
 
 _jobs = table_of(JobRow)
@@ -20,11 +21,11 @@ _people = table_of(PersonRow)
 By = Literal["model", "person", "state"]
 
 _KEYS: Mapping[By, ColumnElement[Any]] = {
-    "model": _jobs.c.request["model"].as_string(),
+    "model": case((ValidJson(_jobs.c.request), _jobs.c.request["model"].as_string())),
     "person": _jobs.c.user_id,
     "state": _jobs.c.state,
 }
-_NAME = _jobs.c.origin["member"]["name"].as_string()
+_NAME = case((ValidJson(_jobs.c.origin), _jobs.c.origin["member"]["name"].as_string()))
 
 
 class Usage(Database):
@@ -42,8 +43,15 @@ class Usage(Database):
         query = query.where(_jobs.c.tenant == tenant) if tenant else query
         rows = await self._read(lambda session: session.connection().execute(query.order_by(start)).all())
         return [
-            Use(at=datetime.fromtimestamp(at, UTC), key=key, name=name, jobs=jobs, seconds=seconds or 0.0)
+            Use(
+                at=datetime.fromtimestamp(at, UTC),
+                key=key or "unreadable",
+                name=name or "unreadable",
+                jobs=jobs,
+                seconds=seconds or 0.0,
+            )
             for at, key, name, jobs, seconds in rows
+            if at is not None  # of a row whose date cannot be read
         ]
 
     async def waits(self, since: datetime, bucket: timedelta) -> list[Wait]:
@@ -68,6 +76,7 @@ class Usage(Database):
                 p90=max(0.0, float(most)),
             )
             for at, jobs, half, most in rows
+            if at is not None
         ]
 
     async def known(self, since: datetime) -> list[Known]:
@@ -77,7 +86,7 @@ class Usage(Database):
             seen = {row.user_id: _known(row) for row in session.connection().execute(_seen(since))}
             something = select(_people.c.member).distinct().order_by(_people.c.member)
             for id in session.connection().scalars(something):
-                seen.setdefault(id, Known(member=Member(tenant="", id=id, name=id)))
+                seen.setdefault(id, Known(member=Member(tenant=HOUSE, id=id, name=id)))
             return list(seen.values())
 
         return await self._read(work)
@@ -115,4 +124,8 @@ def _seen(since: datetime) -> Any:
 
 
 def _known(row: Any) -> Known:
-    return Known(member=member_of(row.origin), last=row.created, jobs=row.jobs, seconds=row.seconds)
+    try:
+        member = member_of(row.origin)
+    except aside.FAULTS:
+        member = Member(tenant="", id=row.user_id, name=row.user_id)
+    return Known(member=member, last=row.created, jobs=row.jobs, seconds=row.seconds)

@@ -75,7 +75,12 @@ class Writer:
 
     def _serve(self) -> None:
         while group := self._next_group():
-            self._finish(group)
+            try:
+                self._finish(group)
+            except BaseException as error:  # memory may be exhausted: nobody is left waiting for ever
+                for operation in group:
+                    if not operation.future.done():
+                        operation.future.set_exception(error)
 
     def _next_group(self) -> list[_Operation]:
         group: list[_Operation] = []

@@ -22,7 +22,7 @@ from typing import Any
 from engine.fair_queue import FairQueue
 from engine.local import LocalEngine
 from engine.types import EngineJob, Failed, Finished, GenerationRequest, Progress
-from tests.bench import books, discord, slack
+from tests.bench import books, discord, slack, start
 
 REQUEST = GenerationRequest(prompt="a red heart", seed=7, count=1)
 
@@ -47,6 +47,7 @@ def main() -> None:
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "queue": lambda _: queue_speed(),
     "books": lambda _: books.figures(),
+    "start": lambda _: start.figures(),
     "engine": lambda options: overhead_and_throughput(options.repeats),
     "flood": lambda options: flood(options.depth),
     "discord": lambda _: discord.figures(),

@@ -276,7 +276,7 @@ async def test_others_see_public_pictures_appear_and_private_ones_not(
 
     await expect(ben.locator(".message.done")).to_contain_text("a public fox")
     await expect(ana.locator(".message.done")).to_have_count(2)
-    await expect(ana.locator(".message", has_text="a secret fox")).to_contain_text("Only you")
+    await expect(ana.locator(".message", has_text="a secret fox")).to_contain_text("Only this name")
     assert "secret" not in await ben.content()
 
 

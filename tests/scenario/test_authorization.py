@@ -9,23 +9,25 @@ from typing import Any
 import pytest
 
 from bot import commands
+from bot.card import Card
 from bot.commands import Command, Option
 from bot.errors import Refusal
-from bot.models import Job, Member, Origin
+from bot.models import EVERYWHERE, Job, Member, Origin
 from bot.policy import OPERATED
 from tests.scenario.conftest import ADA, BEN, BOSS, House, Opens
 
 SURFACES = ("discord", "slack", "web", "cli")
-ROLES = ("member", "administrator", "operator")
+ROLES = ("member", "moderator", "administrator", "operator")
 HERE, ELSEWHERE = ADA.tenant, "test:elsewhere"
 OPERATOR = "discord:77"
-EVERYWHERE = ("admin set", "admin gift", "admin reset")
+ACCOUNTS = ("admin set", "admin gift", "admin reset")
 """What concerns an account, wherever its person is."""
 
 
 def caller(house: House, surface: str, role: str, place: str) -> Origin:
     id = OPERATOR if role == "operator" else f"{surface}:5"
-    member = Member(tenant=place, id=id, name="Cal", admin=role == "administrator")
+    moderates = (EVERYWHERE,) if role == "moderator" else ()
+    member = Member(tenant=place, id=id, name="Cal", admin=role == "administrator", moderates=moderates)
     return replace(house.origin(member), surface=surface)
 
 
@@ -35,7 +37,7 @@ def operates(surface: str, role: str) -> bool:
 
 def expected(command: Command, surface: str, role: str, place: str) -> str:
     """The code of the refusal; empty where the command is obeyed."""
-    if not operates(surface, role) and (role == "member" or command.operator):
+    if not operates(surface, role) and (role in ("member", "moderator") or command.operator):
         return "forbidden"
     if place == HERE or command.option("job") is None:
         return ""
@@ -53,6 +55,7 @@ def options(command: Command, job: Job | None) -> dict[str, object]:
         "admin defaults": {"count": 2},
         "admin language": {"language": "de"},
         "admin moderation": {"refuse": "rival"},
+        "admin moderators": {"role": "r2"},
     }
     return said | more.get(command.name, {}) | ({"tier": "team"} if "tier" in said else {})
 
@@ -106,7 +109,7 @@ async def test_who_may_use_which_command_in_which_place(opened: Opens, surface: 
                 after = [await set_in(house, each) for each in (place, other)]
                 if wanted:
                     assert after == before, said
-                if command.name not in ("admin decide", *EVERYWHERE):
+                if command.name not in ("admin decide", *ACCOUNTS):
                     assert after[1] == before[1], f"{said} changed something in another place"
 
 
@@ -114,17 +117,34 @@ PEOPLE = {
     "owner": ADA,
     "member": BEN,
     "administrator": BOSS,
+    "moderator": replace(BEN, id="test:mod", moderates=(EVERYWHERE,)),
+    "moderator of this channel": replace(BEN, id="test:mod2", moderates=("lobby",)),
+    "moderator of another channel": replace(BEN, id="test:mod3", moderates=("den",)),
+    "named moderator": replace(BEN, id="test:named"),
+    "moderator by a role": replace(BEN, id="test:helper", roles=("helpers",)),
     "stranger": replace(BEN, id="test:stranger", tenant=ELSEWHERE),
     "administrator elsewhere": replace(BOSS, id="test:boss2", tenant=ELSEWHERE),
+    "moderator elsewhere": replace(BEN, id="test:mod4", tenant=ELSEWHERE, moderates=(EVERYWHERE,)),
+    "named moderator elsewhere": replace(BEN, id="test:named", tenant=ELSEWHERE, roles=("helpers",)),
     "the same name elsewhere": replace(ADA, tenant=ELSEWHERE),
 }
 STRANGERS = [who for who in PEOPLE if PEOPLE[who].tenant == ELSEWHERE]
 UNKNOWN = dict.fromkeys(STRANGERS, "unknown")
-ALL, ENDED = UNKNOWN, {"owner": "ended", "administrator": "ended", "member": "forbidden"}
-DECISION = {"owner": "forbidden", "member": "forbidden", "stranger": "forbidden"} | {
+MODERATORS = (
+    "administrator",
+    "moderator",
+    "moderator of this channel",
+    "named moderator",
+    "moderator by a role",
+)
+OTHERS = ("member", "moderator of another channel")
+"""Who sees the job and may do no more than look at it, and make others of it."""
+ALL = UNKNOWN
+FORBIDDEN = dict.fromkeys(OTHERS, "forbidden")
+ENDED = {"owner": "ended", **dict.fromkeys(MODERATORS, "ended"), **FORBIDDEN}
+DECISION = dict.fromkeys(PEOPLE, "forbidden") | {
     "administrator": "",
     "administrator elsewhere": "unknown",
-    "the same name elsewhere": "forbidden",
 }
 BUTTONS: dict[str, dict[str, str]] = {
     "info": ALL,
@@ -135,18 +155,24 @@ BUTTONS: dict[str, dict[str, str]] = {
     "vary_subtle:0": ALL,
     "vary_strong:0": ALL,
     "again": ALL,
-    "share": UNKNOWN | {"member": "forbidden", "administrator": "forbidden"},
+    "share": UNKNOWN | dict.fromkeys((*OTHERS, *MODERATORS), "forbidden"),
     "report": UNKNOWN | {"owner": "own"},
     "cancel": UNKNOWN | ENDED,
-    "delete": UNKNOWN | {"member": "forbidden"},
+    "delete": UNKNOWN | FORBIDDEN,
     "keep": DECISION,
     "remove": DECISION,
 }
 """Button → who is refused it, and how."""
 
 
+async def name_moderators(house: House) -> None:
+    for named in ({"person": "test:named"}, {"role": "helpers"}):
+        await house.studio.handle("admin moderators", named, house.origin(BOSS))
+
+
 @pytest.mark.parametrize("pressed", BUTTONS)
 async def test_who_may_press_what(house: House, pressed: str) -> None:
+    await name_moderators(house)
     name, _, index = pressed.partition(":")
     for who, member in PEOPLE.items():
         job = await house.painted("a fox --count 1")
@@ -159,6 +185,7 @@ async def test_who_may_press_what(house: House, pressed: str) -> None:
 
 @pytest.mark.parametrize("pressed", BUTTONS)
 async def test_what_is_private_is_its_owner_s_to_press(house: House, pressed: str) -> None:
+    await name_moderators(house)
     job = await house.delivered((await house.painted("a fox --count 1 --private")).id)
     name, _, index = pressed.partition(":")
     for who, member in PEOPLE.items():
@@ -170,8 +197,42 @@ async def test_what_is_private_is_its_owner_s_to_press(house: House, pressed: st
     assert await house.row(job.id) == job, "nothing was done to it"
 
 
+@pytest.mark.parametrize("pressed", BUTTONS)
+async def test_what_was_deleted_on_the_platform_is_its_owner_s_to_press(house: House, pressed: str) -> None:
+    await name_moderators(house)
+    job = await house.delivered((await house.painted("a fox --count 1")).id)
+    await house.studio.departures.deleted_jobs([job.id], HERE)
+    name, _, index = pressed.partition(":")
+    for who, member in PEOPLE.items():
+        if who == "owner" or name in ("keep", "remove"):
+            continue
+        got = await code(house.press(f"v1:{name}:{job.id}" + (f":{index}" if index else ""), member))
+        assert got == "unknown", who
+    assert await house.row(job.id) == replace(job, hidden=True), "nothing was done to it"
+
+
+async def test_who_may_see_reports_and_of_what(opened: Opens) -> None:
+    async with opened(operators=(OPERATOR,)) as house:
+        await name_moderators(house)
+        job = await house.delivered((await house.painted("a fox --count 1")).id)
+        await house.press(f"v1:report:{job.id}", BEN)
+        everybody = {**PEOPLE, "operator": replace(BEN, id=OPERATOR, tenant=ELSEWHERE)}
+        for who, member in everybody.items():
+            got = house.studio.handle("reports", {}, house.origin(member))
+            if who in ("owner", "member", "stranger", "the same name elsewhere", "named moderator elsewhere"):
+                assert await code(got) == "forbidden", who
+                continue
+            card = await got
+            assert isinstance(card, Card)
+            sees = who in (*MODERATORS, "operator")
+            assert (job.id in str(card.body)) == sees, who
+            decides = any(f"v1:remove:{job.id}" == each.id for row in card.rows for each in row)
+            assert decides == (who in ("administrator", "operator")), who
+
+
 @pytest.mark.parametrize("command", ["show", "upscale", "vary", "cancel"])
 async def test_who_may_name_a_job_in_a_command(house: House, command: str) -> None:
+    await name_moderators(house)
     wanted = UNKNOWN | (ENDED if command == "cancel" else {})
     for who, member in PEOPLE.items():
         job = await house.painted("a fox --count 1")

@@ -55,7 +55,7 @@ async def test_refusals_and_their_offers_are_translated(house: House) -> None:
     with pytest.raises(Refusal) as caught:
         await house.studio.handle("imagine", {"prompt": "a fox", "count": 99}, german(house))
 
-    assert caught.value.notice == "Count geht von 1 bis 16; du wolltest 99."
+    assert caught.value.notice == "Das sind 99 Bilder; 4 auf einmal sind erlaubt. Versuch --count 4."
     with pytest.raises(Refusal) as caught:
         await house.studio.handle("imagine", {"prompt": "a fox", "count": 16}, german(house))
     assert caught.value.offers[0].label.startswith("Nimm ")

@@ -149,12 +149,41 @@ def line(member: Member) -> Any:
 async def test_age_restricted_channels_allow_more_but_never_everything(house: House) -> None:
     house.surface.restricted = True
     assert await in_adult_channel(house, NUDE)
-    for text in ("a nude child", "donald trump naked", "a nude woman and a severed head"):
-        with pytest.raises(Refusal):
-            await in_adult_channel(house, text)
+    never = {
+        "a nude child": "sexual content with minors",
+        "donald trump naked": "real people in sexual content",
+        "a nude woman and a severed head": "violence of a kind",
+    }
+    for number, (text, said) in enumerate(never.items()):
+        somebody = replace(ADA, id=f"test:{number}")  # a strike of one refuses the others' words to nobody
+        with pytest.raises(Refusal, match=said) as caught:
+            await in_adult_channel(house, text, somebody)
+        assert caught.value.code == "moderation"
     await strictness(house, "strict")
-    with pytest.raises(Refusal, match="sexual"):
+    with pytest.raises(Refusal, match="sexual content or nudity") as caught:
         await in_adult_channel(house, "a nude man")
+    assert caught.value.code == "moderation"
+    await strictness(house, "standard")
+    await in_adult_channel(house, "a nude man")
+
+
+async def test_terms_that_operators_refuse_are_refused_in_every_place(house: House) -> None:
+    operator = replace(BOSS, tenant=HOUSE)
+    await house.store.change_policy(
+        HOUSE, lambda p: replace(p, refused_terms=("broccoli",)), lambda b, a: line(operator)
+    )
+    for member in (ADA, EVE):
+        assert "administrators do not allow" in (await refused(house, "a br0ccoli", member)).notice
+
+
+async def test_real_people_in_sexual_content_are_a_strike_in_that_place(house: House) -> None:
+    counted = telemetry.REFUSED.labels("likeness")
+    before = counted._value.get()
+    refusal = await refused(house, "donald trump naked")
+    assert "real people in sexual content" in refusal.notice and "strike 1" in refusal.notice
+    [strike] = await house.store.strikes_of([ADA.id])
+    assert (strike.tenant, strike.category) == (ADA.tenant, "likeness")
+    assert counted._value.get() - before == 1
 
 
 # ---- strikes

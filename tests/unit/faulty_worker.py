@@ -1,4 +1,7 @@
-"""A real worker process that a prompt can make fail: what a driver, a model or a memory shortage does."""
+"""A real worker process that a prompt can make fail: what a driver, a model or a memory shortage does.
+
+A device called "cpu:1" is broken: whatever it is asked for, its forward passes raise.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,8 @@ def main(setup: Setup, orders: Connection, reports: Connection, vitals: Vitals) 
     run = worker.run_joined
 
     def faulty(batch: Sequence[worker.PictureRequest]) -> list[Any]:
+        if setup.device == "cpu:1":
+            return [ValueError("the device is broken")] * len(batch)
         prompts = {request.resident.job.request.prompt for request in batch}
         if "die" in prompts:
             os._exit(9)

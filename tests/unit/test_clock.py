@@ -105,3 +105,34 @@ def test_the_real_clocks_agree() -> None:
     assert abs(clock() - wall()) < timedelta(seconds=5)
     first = ticks()
     assert 0 <= ticks() - first < 60
+
+
+# ---- a clock that is days away
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=-3650), timedelta(days=3650), timedelta(days=-3)])
+def test_a_clock_that_stays_days_away_for_an_hour_is_believed(machine: Machine, jump: timedelta) -> None:
+    machine.clock()
+    machine.wall += jump
+    for _ in range(59):
+        machine.pass_(60)
+        assert abs(machine.clock() - machine.wall) > timedelta(days=2), "not yet"
+    for _ in range(3):
+        machine.pass_(60)
+        machine.clock()
+    assert machine.clock() == machine.wall
+
+
+def test_one_that_jumps_about_is_never_believed(machine: Machine) -> None:
+    for number in range(200):
+        machine.wall += timedelta(days=100 if number % 2 else -100)
+        machine.pass_(60)
+        now = machine.clock()
+    assert abs(now - NOON - timedelta(minutes=200)) < timedelta(minutes=1)
+
+
+def test_what_was_written_years_ahead_does_not_count(machine: Machine) -> None:
+    machine.clock.not_before(NOON + timedelta(days=3650))
+    assert machine.clock() == NOON
+    machine.clock.not_before(NOON + timedelta(days=1))
+    assert machine.clock() == NOON + timedelta(days=1)

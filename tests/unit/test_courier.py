@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from bot import courier as module
 from bot.adapters.base import MessageRef
 from bot.card import Card, CardPicture
 from bot.courier import Courier
-from bot.errors import StoreError, TryLater, Unreachable
+from bot.errors import MessageGone, StoreError, TryLater, Unreachable
 from bot.models import Job, Member, Origin, State
 from bot.store import Store
 from engine.types import GenerationRequest
@@ -34,6 +34,8 @@ class Surface:
         self.plan: list[Exception | None] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.tries = 0
+        self._changed = asyncio.Condition()
 
     async def run(self) -> None:
         raise NotImplementedError
@@ -48,12 +50,31 @@ class Surface:
     async def adult(self, job: Job) -> bool:
         return False
 
+    async def tried(self, times: int) -> None:
+        """Wait until so many sendings have begun."""
+        await self._until(lambda: self.tries >= times)
+
+    async def shown(self, title: str) -> None:
+        """Wait until the newest card is this one."""
+        await self._until(lambda: bool(self.sent) and self.sent[-1][1] == title)
+
+    async def _until(self, there: Callable[[], bool]) -> None:
+        async with asyncio.timeout(30), self._changed:
+            await self._changed.wait_for(there)
+
+    async def _told(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
     async def _send(self, how: str, job: Job, card: Card) -> MessageRef:
+        self.tries += 1
+        await self._told()
         await self.gate.wait()
         if self.plan and (error := self.plan.pop(0)):
             raise error
         self.sent.append((how, card.title))
         self.cards.append(card)
+        await self._told()
         return {"key": job.id}
 
 
@@ -74,7 +95,7 @@ async def job(store: Store) -> Job:
     return admitted
 
 
-def draw(job: Job) -> Card:
+async def draw(job: Job) -> Card:
     return Card(kind="text", title=f"{job.state.value} {job.deaths}")
 
 
@@ -107,7 +128,7 @@ async def delivered(store: Store, id: str) -> Job:
 
 async def test_posted_once_then_edited(courier: Courier, store: Store, job: Job, surface: Surface) -> None:
     courier.show(job)
-    await asyncio.sleep(0.1)
+    await surface.shown("queued 0")
     courier.show(await ended(store, job))
     row = await delivered(store, job.id)
 
@@ -123,17 +144,10 @@ async def test_only_the_newest_card_is_sent(
         courier.show(replace(job, deaths=deaths))
         await asyncio.sleep(0)
     surface.gate.set()
-    await asyncio.sleep(0.1)
+    await surface.shown("queued 49")
 
     assert len(surface.sent) <= 2
     assert surface.sent[-1][1] == "queued 49"
-
-
-async def test_a_card_that_looks_the_same_is_not_sent(courier: Courier, job: Job, surface: Surface) -> None:
-    for _ in range(5):
-        courier.show(job)
-        await asyncio.sleep(0.02)
-    assert surface.sent == [("post", "queued 0")]
 
 
 async def test_the_end_does_not_wait_for_the_interval(
@@ -141,7 +155,7 @@ async def test_the_end_does_not_wait_for_the_interval(
 ) -> None:
     surface.edit_interval = 3600
     courier.show(job)
-    await asyncio.sleep(0.05)
+    await surface.shown("queued 0")
     courier.show(replace(job, deaths=1))
     courier.show(await ended(store, job))
     await delivered(store, job.id)
@@ -174,13 +188,12 @@ async def test_unreachable_is_written_down_and_not_tried_again(
 ) -> None:
     surface.plan = [Unreachable("the channel is gone")]
     courier.show(job)
-    await asyncio.sleep(0.1)
+    await surface.tried(1)
     courier.show(replace(job, deaths=1))
-    await asyncio.sleep(0.1)
     courier.show(await ended(store, job))
     row = await delivered(store, job.id)
 
-    assert surface.sent == []
+    assert surface.sent == [] and surface.tries == 1
     assert row.reason == "It could not be delivered: the channel is gone"
 
 
@@ -213,13 +226,25 @@ async def test_a_reference_that_could_not_be_saved_is_not_posted_again(
     assert row.message == {"key": "abc"}
 
 
+async def test_a_message_that_somebody_deleted_hides_its_job(
+    courier: Courier, store: Store, job: Job, surface: Surface
+) -> None:
+    courier.show(job)
+    await surface.shown("queued 0")
+    surface.plan = [MessageGone("its message was deleted.")]
+    courier.show(await ended(store, job))
+    row = await delivered(store, job.id)
+
+    assert row.hidden and row.reason == "It could not be delivered: its message was deleted."
+
+
 async def test_a_deleted_job_is_shown_deleted(
     courier: Courier, store: Store, job: Job, surface: Surface
 ) -> None:
     courier.show(await ended(store, job))
     await delivered(store, job.id)
     courier.show(await store.delete(job.id))
-    await asyncio.sleep(0.2)
+    await delivered(store, job.id)
 
     assert surface.sent == [("post", "failed 0"), ("edit", "deleted 0")]
 
@@ -228,13 +253,13 @@ async def test_a_deletion_during_the_delivery_of_the_end_is_shown_too(
     courier: Courier, store: Store, job: Job, surface: Surface
 ) -> None:
     courier.show(job)
-    await asyncio.sleep(0.1)
+    await surface.shown("queued 0")
     surface.gate.clear()
     courier.show(await ended(store, job))
-    await asyncio.sleep(0.05)
+    await surface.tried(2)
     gone = await store.delete(job.id)
     surface.gate.set()
-    await asyncio.sleep(0.2)
+    await surface.shown("failed 0")
     assert [each.id for each in await store.undelivered()] == [job.id]  # as a killed process leaves it
     courier.show(gone)
     await delivered(store, job.id)
@@ -245,8 +270,8 @@ async def test_a_deletion_during_the_delivery_of_the_end_is_shown_too(
 async def test_a_surface_that_is_off_is_owed(courier: Courier, store: Store, job: Job) -> None:
     elsewhere = replace(await ended(store, job), origin=replace(job.origin, surface="off"))
     courier.show(elsewhere)
-    await asyncio.sleep(0.05)
 
+    assert courier._tasks == {}
     assert [each.id for each in await store.undelivered()] == [job.id]
 
 
@@ -255,7 +280,11 @@ async def test_what_a_place_does_not_show_is_told_in_the_card_s_language(
 ) -> None:
     picture = CardPicture(alt="a fox", width=8, height=8, blob="b")
     shown = Card(kind="done", title="a fox", pictures=(picture,), adult=True, language="de")
-    courier = Courier(store, lambda _: shown)
+
+    async def draw(job: Job) -> Card:
+        return shown
+
+    courier = Courier(store, draw)
     courier.add(surface)
     courier.show(await ended(store, job))
     await delivered(store, job.id)

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
+import socketserver
 import sqlite3
+import threading
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,11 +13,14 @@ from typing import Any
 
 import pytest
 
-from bot import doctor
+from bot import control, doctor
 from bot.doctor import Finding
-from bot.errors import StoreInUse
+from bot.errors import SettingError, StoreInUse
 from bot.settings import Secret, Settings
 from bot.store import Store
+from engine import local
+from engine.errors import EngineError
+from tests.web import web_house
 
 DISCORD = Secret("MTIzNDU2Nzg5MDEyMzQ1Njc4.GabcDe.aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789ab")
 
@@ -223,3 +229,104 @@ def test_slack_in_many_workspaces_needs_all_of_its_settings(tmp_path: Path) -> N
         less = {key: value for key, value in complete.items() if key != name}
         finding = doctor._slack(Settings(data_dir=tmp_path, **less))
         assert not finding.ok and name.upper() in finding.detail
+
+
+async def test_tiers_that_cannot_be_read_are_named(settings: Settings, tmp_path: Path) -> None:
+    assert doctor._tiers(settings).ok is True
+    (tmp_path / "tiers.toml").write_text("[everyone")
+    broken = replace(settings, tiers_file=str(tmp_path / "tiers.toml"))
+    assert fails(doctor._tiers(broken), "is not valid TOML", "TIERS_FILE")
+    findings = await doctor.examine(broken, env_file=tmp_path / ".env")
+    assert [each.name for each in findings if each.ok is False] == ["Tiers"]
+
+
+async def test_the_easel_that_runs_here_is_asked_and_may_hold_the_port(tmp_path: Path) -> None:
+    async with web_house(tmp_path) as house:
+        port = house.adapter._socket.getsockname()[1]  # type: ignore[union-attr]
+        settings = Settings(data_dir=tmp_path, web_port=port, model=("memory",), device="cpu")
+        assert await doctor._ask_running(tmp_path) is None
+        taken = await asyncio.to_thread(doctor._port, "127.0.0.1", port)
+        assert fails(taken, "cannot be used", "another Easel?"), "it runs on other data"
+
+        async with control.listening(house.studio, tmp_path):
+            by_name = {each.name: each for each in await doctor.examine(settings)}
+
+        assert by_name["Running Easel"].ok is True
+        port_found = by_name["Web port"]
+        assert port_found.ok is True and "is held by the Easel that runs here" in port_found.detail
+
+
+async def test_what_is_wrong_with_the_easel_that_runs_is_said(tmp_path: Path) -> None:
+    async with web_house(tmp_path, fault=lambda job: EngineError("the kernel is gone")) as house:
+        ana = house.person("Ana")
+        for number in range(3):
+            await ana.send(f"a fox {number}")
+        async with control.listening(house.studio, tmp_path), asyncio.timeout(30):
+            while (said := doctor._running(await doctor._ask_running(tmp_path))).ok:
+                pass  # asking waits by itself
+        assert fails(said, "memory is out of service: the kernel is gone.", "Look at its log")
+
+
+def test_another_program_on_the_port_is_found_although_easel_runs() -> None:
+    with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as other:
+        thread = threading.Thread(target=other.handle_request, daemon=True)
+        thread.start()
+        port = other.server_address[1]
+        assert fails(doctor._port("127.0.0.1", port, ours=True), "cannot be used", "WEB_PORT")
+        thread.join()
+
+
+async def test_pictures_that_are_gone_or_damaged_are_found(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, model=("memory",))
+    assert doctor._pictures(settings).ok is None
+    async with web_house(tmp_path) as house:
+        job = await house.painted(house.person("Ana"), "a fox --n 3")
+        count = len(job.pictures)
+        assert doctor._pictures(settings) == Finding("Pictures", True, f"{count} are there and whole")
+        one, two, *_ = (tmp_path / "pictures" / p.blob[:2] / p.blob[2:4] / p.blob for p in job.pictures)
+        one.unlink()
+        two.write_bytes(two.read_bytes()[:-1])
+        found = doctor._pictures(settings)
+        assert fails(found, f"2 of {count} are missing or damaged", "from a backup")
+        assert f"a missing picture of job {job.id}" in found.detail
+        assert f"a damaged picture of job {job.id}" in found.detail
+        by_name = {each.name for each in await doctor.examine(settings)}
+        assert "Pictures" not in by_name, "only where it is asked for"
+
+
+async def test_a_start_that_could_paint_nothing_stops_with_one_sentence(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_PROBE", _found(cuda=[]))
+    with pytest.raises(SettingError, match=r"^Device: DEVICE=cuda, but there is no cuda .*driver"):
+        await doctor.refuse_to_start(replace(settings, device="cuda"))
+    monkeypatch.setattr(doctor, "_PROBE", _found(cuda=["H100"]))
+    await doctor.refuse_to_start(replace(settings, device="cuda:0,cuda:1"))  # one of two is there
+    with pytest.raises(SettingError, match="no cuda:7"):
+        await doctor.refuse_to_start(replace(settings, device="cuda:7"))
+    monkeypatch.setattr(doctor, "_PROBE", "raise ImportError")
+    with pytest.raises(SettingError, match="torch cannot be imported"):
+        await doctor.refuse_to_start(replace(settings, device="cuda:0"))
+    await doctor.refuse_to_start(replace(settings, device="cpu"))
+
+
+async def test_gpus_that_torch_does_not_see_stop_a_start_on_auto(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_nvidia_gpus", lambda: 2)
+    monkeypatch.setattr(doctor, "_PROBE", _found(cuda=[]))
+    with pytest.raises(SettingError, match=r"DEVICE=auto, but there is no cuda:0 .* set DEVICE=cpu"):
+        await doctor.refuse_to_start(settings)
+
+
+async def test_a_start_needs_one_model_that_can_be_loaded(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    broken = str(tmp_path / "broken")
+    with pytest.raises(SettingError, match=r"^Model .*broken: .* has no model_index.json"):
+        await doctor.refuse_to_start(replace(settings, device="cpu", model=(broken,)))
+    await doctor.refuse_to_start(replace(settings, device="cpu", model=(broken, "easel-tiny")))
+    await doctor.refuse_to_start(replace(settings, device="cuda", model=("memory",)))
+
+
+def _found(cuda: list[str]) -> str:
+    return f"print({json.dumps({'torch': '2.13.0', 'cuda': cuda, 'mps': False})!r})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import os
@@ -16,7 +17,7 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from engine import pipelines
+from engine import local, pipelines
 from engine.errors import (
     Cancelled,
     InvalidPicture,
@@ -66,6 +67,10 @@ class Bench(Listener):
     async def idle(self) -> None:
         """Wait until nobody paints: only then are batches, and so the last bits, always the same."""
         await self.until(lambda: not self.engine.line())
+
+    async def until_ready(self, workers: int = 1) -> None:
+        while self.engine.status().ready < workers:  # noqa: ASYNC110 nothing else tells
+            await asyncio.sleep(0.05)
 
     def worker(self) -> WorkerProcess:
         worker = self.engine._desks[0].worker
@@ -278,6 +283,44 @@ async def test_a_job_that_lost_one_worker_runs_again(bench: Bench) -> None:
     assert await bench.picture("unlucky", prompt="die once")
 
     assert [event.deaths for event in bench.of("unlucky") if isinstance(event, Restarted)] == [1]
+
+
+async def test_a_worker_that_is_stopped_while_idle_is_replaced_and_its_job_goes_on(
+    open_bench: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "SILENT_BEATS", 3)
+    bench = await open_bench()
+    await bench.until_ready()
+    pid = bench.worker().pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+
+    bench.engine.submit(job("sent to sleep"))
+
+    assert isinstance(await bench.end("sent to sleep"), Finished)
+    assert bench.worker().pid != pid
+    restarts = [event.deaths for event in bench.of("sent to sleep") if isinstance(event, Restarted)]
+    assert restarts in ([], [0]), "it never began, so it is not to blame"
+
+
+async def test_a_device_whose_passes_all_raise_goes_out_and_the_other_paints_everything(
+    open_bench: Open,
+) -> None:
+    bench = await open_bench(device="cpu,cpu:1")
+    await bench.until_ready(2)
+    for number in range(12):
+        bench.engine.submit(job(f"broken{number}", user=f"u{number}"))
+
+    ends = [await bench.end(f"broken{number}") for number in range(12)]
+
+    assert [type(end) for end in ends] == [Finished] * 12
+    for number in range(100):  # until both of its workers have had their trial
+        if bench.engine.status().out:
+            break
+        bench.engine.submit(job(f"more{number}", user=f"m{number}"))
+        assert isinstance(await bench.end(f"more{number}"), Finished)
+    (out,) = bench.engine.status().out
+    assert out.device == "cpu:1" and "the device is broken" in out.out and not out.ready
 
 
 async def test_a_hanging_worker_is_killed_by_the_watchdog(open_bench: Open) -> None:

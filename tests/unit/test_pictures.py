@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms, PngImagePlugin
 
 from bot import pictures
 from bot.errors import Refusal
@@ -84,6 +84,83 @@ async def test_a_picture_is_turned_upright_and_its_metadata_dropped() -> None:
     assert picture.size == (4, 8)
     assert not picture.getexif() and not picture.info
     assert b"home" not in data
+
+
+def chunks(png: bytes) -> set[bytes]:
+    found, at = set(), 8
+    while at < len(png):
+        (length,) = struct.unpack_from(">I", png, at)
+        found.add(png[at + 4 : at + 8])
+        at += 12 + length
+    return found
+
+
+def swapped_profile() -> bytes:
+    """An sRGB profile in which red and blue have changed places: what is stored as red is meant as blue."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    (tags,) = struct.unpack_from(">I", profile, 128)
+    for at in range(132, 132 + 12 * tags, 12):
+        swapped = {b"rXYZ": b"bXYZ", b"bXYZ": b"rXYZ"}
+        profile[at : at + 4] = swapped.get(bytes(profile[at : at + 4]), bytes(profile[at : at + 4]))
+    return bytes(profile)
+
+
+def close(pixel: Any, colour: Sequence[int]) -> bool:
+    return all(abs(a - b) < 12 for a, b in zip(pixel, colour, strict=True))
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
+async def test_a_profile_s_colours_are_kept_and_its_bytes_are_not(format: str) -> None:
+    data = encoded(plain(), format, icc_profile=swapped_profile())
+    png = await pictures.open_source(data)
+    assert close(opened(png).getpixel((4, 3)), BLUE)
+    assert chunks(png) == {b"IHDR", b"IDAT", b"IEND"}
+
+
+async def test_a_profile_holds_for_what_is_half_transparent_too() -> None:
+    source = plain((255, 0, 0, 128), mode="RGBA")
+    source.putpixel((0, 0), (255, 0, 0, 255))
+    source.putpixel((1, 0), (255, 0, 0, 0))
+    picture = opened(await pictures.open_source(encoded(source, icc_profile=swapped_profile())))
+    assert close(picture.getpixel((0, 0)), BLUE)
+    assert picture.getpixel((1, 0)) == (255, 255, 255)
+    assert close(picture.getpixel((4, 3)), (127, 127, 255))
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "LA"])
+@pytest.mark.parametrize("profile", [b"no profile but a letter home", swapped_profile()[:200], b"\0" * 3000])
+async def test_a_profile_that_cannot_be_read_is_dropped(mode: str, profile: bytes) -> None:
+    png = await pictures.open_source(encoded(plain().convert(mode), icc_profile=profile))
+    grey = mode in ("L", "LA")
+    assert close(opened(png).getpixel((4, 3)), (76, 76, 76) if grey else RED)
+    assert chunks(png) == {b"IHDR", b"IDAT", b"IEND"}
+
+
+async def test_a_profile_of_other_colours_than_the_picture_s_is_not_used() -> None:
+    data = encoded(plain().convert("CMYK"), "JPEG", icc_profile=swapped_profile())
+    picture = opened(await pictures.open_source(data)).getpixel((4, 3))
+    assert close(picture, opened(encoded(plain().convert("CMYK"), "JPEG")).convert("RGB").getpixel((4, 3)))
+
+
+@pytest.mark.parametrize(
+    ("format", "options"),
+    [
+        ("JPEG", {"comment": b"a letter home", "dpi": (72, 72)}),
+        ("JPEG", {"xmp": b"<x:xmpmeta>a letter home</x:xmpmeta>"}),
+        ("WEBP", {"xmp": b"<x:xmpmeta>a letter home</x:xmpmeta>"}),
+        ("PNG", {"pnginfo": "a letter home", "dpi": (72, 72), "transparency": (0, 0, 255)}),
+    ],
+)
+async def test_nothing_but_pixels_is_kept(format: str, options: dict[str, Any]) -> None:
+    if text := options.get("pnginfo"):
+        options = {**options, "pnginfo": PngImagePlugin.PngInfo()}
+        options["pnginfo"].add_text("Comment", text, zip=False)
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", text)
+    data = encoded(plain(), format, **options)
+    assert b"a letter home" in data
+    png = await pictures.open_source(data)
+    assert chunks(png) == {b"IHDR", b"IDAT", b"IEND"}
+    assert close(opened(png).getpixel((4, 3)), RED)
 
 
 ANIMATED: list[tuple[str, str]] = [

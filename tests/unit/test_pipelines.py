@@ -6,11 +6,13 @@ import gc
 import io
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from diffusers import Krea2Pipeline
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -19,7 +21,7 @@ from engine.errors import InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.types import GenerationRequest
 from engine.upscale import Upscaler
 from tests import single_file
-from tests.families import FAMILIES
+from tests.families import FAMILIES, noise
 
 CPU = torch.device("cpu")
 
@@ -151,17 +153,37 @@ def test_weights_that_are_not_safetensors_are_not_loaded(folder: Path, upscaler:
         ),
         ("joint_blocks.0.context_block.adaLN_modulation.1.bias", "StableDiffusion3Pipeline"),
         ("layers.0.adaLN_modulation.0.weight", "ZImagePipeline"),
-        ("model.diffusion_model.output_blocks.11.0.skip_connection.weight", "StableDiffusionPipeline"),
+        ("cond_stage_model.transformer.text_model.final_layer_norm.weight", "StableDiffusionPipeline"),
+        ("cond_stage_model.model.token_embedding.weight", "StableDiffusionPipeline"),
+        ("model.diffusion_model.single_stream_modulation.lin.weight", "Flux2Pipeline"),
+        ("txtfusion.projector.weight", "Krea2Pipeline"),
+        ("vector_in.in_layer.bias double_blocks.0.img_attn.norm.key_norm.scale", "FluxPipeline"),
     ],
 )
 def test_the_class_of_a_single_file_is_found_in_its_weights(tmp_path: Path, key: str, name: str) -> None:
-    save_file(
-        {key: torch.zeros(1, 9216), "model.diffusion_model.pos_embed": torch.zeros(1, 36864)},
-        tmp_path / "mine.safetensors",
-    )
-    entry = catalog.load([str(tmp_path / "mine.safetensors")]).entry("mine")
+    entry = file_of(tmp_path, *key.split(), "model.diffusion_model.pos_embed")
 
     assert pipelines._single_file_class(entry).__name__ == name
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "model.diffusion_model.input_blocks.0.0.weight",  # a denoiser without its text encoder
+        "double_blocks.0.img_attn.norm.key_norm.scale",  # half of what tells FLUX.1
+        "lora_unet_down_blocks_0.lora_down.weight",
+        "text_model.embeddings.token_embedding.weight",
+    ],
+)
+def test_a_single_file_of_unknown_weights_asks_for_its_class(tmp_path: Path, keys: str) -> None:
+    with pytest.raises(ModelNotLoaded, match="name its class"):
+        pipelines._single_file_class(file_of(tmp_path, keys))
+
+
+def file_of(folder: Path, *weights: str) -> catalog.Entry:
+    """A single file with weights of these names."""
+    save_file({name: torch.zeros(1) for name in weights}, folder / "mine.safetensors")
+    return catalog.load([str(folder / "mine.safetensors")]).entry("mine")
 
 
 def test_a_single_file_of_ones_own_paints_what_its_folder_paints(
@@ -186,16 +208,52 @@ def test_a_sidecar_names_the_class_of_a_single_file(tmp_path: Path) -> None:
     assert pipelines._single_file_class(entry).__name__ == "FluxPipeline"
 
 
-def test_guidance_has_the_name_that_each_family_gives_it() -> None:
-    import diffusers
+def test_klein_paints_by_a_picture_that_it_takes_without_a_strength(
+    tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = FAMILIES["flux2_klein"](tmp_path).pipe
+    pipe.set_progress_bar_config(disable=True)
+    embeds, seen = noise(1, 1, 12, 16), []
+    monkeypatch.setattr(
+        type(pipe), "encode_prompt", lambda self, **_: (embeds, self._prepare_text_ids(embeds)), raising=True
+    )
+    encode = pipe._encode_vae_image
+    pipe._encode_vae_image = lambda image, generator: seen.append(image.shape) or encode(image, generator)
+    entry = catalog.load(["flux2-klein"]).entry("flux2-klein")
+    klein = pipelines.Loaded(entry, pipe, [], None, upscaler)
+    asked = request(width=64, height=64, guidance=1.0)
 
-    for kind, name in {
-        diffusers.FluxPipeline: "guidance_scale",  # where `true_cfg_scale` would double the work
-        diffusers.StableDiffusionPipeline: "guidance_scale",
-        diffusers.QwenImagePipeline: "true_cfg_scale",
-        diffusers.QwenImageEditPipeline: "true_cfg_scale",
-    }.items():
-        assert pipelines._guidance_name(kind.__new__(kind)) == name
+    alone = pipelines.paint(klein, asked, 0, None, lambda *_: None)
+    steps: list[int] = []
+    varied = pipelines.paint(
+        klein, replace(asked, source="s", strength=0.3), 0, png(), lambda *news: steps.append(news[0])
+    )
+
+    assert seen == [(1, 3, 64, 64)]
+    assert steps == [1, 2, 3]
+    assert varied.shape == alone.shape == (3, 64, 64)
+    assert not torch.equal(varied, alone)
+
+
+def test_a_model_that_starts_from_no_picture_says_so(folder: Path, upscaler: Upscaler) -> None:
+    krea = pipelines.Loaded(
+        catalog.load(["sdxl"]).entry("sdxl"), Krea2Pipeline.__new__(Krea2Pipeline), [], None, upscaler
+    )
+
+    with pytest.raises(InvalidRequest) as refused:
+        pipelines.paint(krea, request(source="s", strength=0.5), 0, png(), lambda *_: None)
+
+    assert "Leave the source picture out" in refused.value.advice
+
+
+def test_siblings_keep_the_precision_of_the_weights(folder: Path, upscaler: Upscaler) -> None:
+    model = loaded(folder, upscaler)
+    model.pipe.to(torch.bfloat16)
+
+    sibling = model.pipe_for("image_to_image")
+
+    assert sibling.unet is model.pipe.unet
+    assert sibling.unet.dtype == torch.bfloat16
 
 
 def test_one_flat_colour_is_no_picture(model: pipelines.Loaded, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot import policy
+from bot import moderation, policy
 from bot.commands import COMMANDS
 from bot.errors import Refusal
 from bot.models import (
@@ -71,6 +71,7 @@ def person(tier: str = "", tenant: str = "discord:1", member: str = ADA.id, **mo
         (rules(persons=[person("team"), person("staff", HOUSE)]), "staff"),  # the operator's word first
         (rules(persons=[person("staff", member="slack:a"), person("team")]), "team"),  # their own name first
         (rules(persons=[person("staff", member="slack:a")]), "staff"),
+        (rules(persons=[person("team"), person("staff", HOUSE, member="slack:a")]), "staff"),
     ],
 )
 def test_the_tier(found: Rules, tier: str) -> None:
@@ -100,6 +101,59 @@ def test_a_block_holds_until_it_ends_for_all_names_of_a_person() -> None:
             rules(persons=[each]).check_person()
         assert caught.value.code == "blocked"
     rules(persons=[person(blocked=True, until=NOW), person(blocked=False, reason="x")]).check_person()
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_a_block_is_found_in_whichever_row_of_a_person_it_stands(at: int) -> None:
+    rows = [
+        person("team"),
+        person(member="slack:a", reason="Was warned."),
+        person(tenant=HOUSE, member="slack:a", blocked=True, until=NOW - timedelta(days=1)),
+    ]
+    rules(persons=rows).check_person()
+    rows.insert(at, person(member="slack:b", blocked=True, reason="Spam."))
+    with pytest.raises(Refusal, match=r"here\. Spam\. An administrator"):
+        rules(persons=rows).check_person()
+
+
+def test_where_something_is_taken() -> None:
+    free = rules(channels=Filter(refused=("d",)), house=Policy(channels=Filter(allowed=("c", "d"))))
+    free.check_place("c")
+    assert free.takes_channel("c") and not free.takes_channel("d") and not free.takes_channel("e")
+
+
+# ---- what words and pictures may hold
+
+
+@pytest.mark.parametrize(
+    ("house", "place", "found"),
+    [
+        ("standard", "standard", "standard"),
+        ("standard", "relaxed", "relaxed"),
+        ("standard", "strict", "strict"),
+        ("relaxed", "standard", "standard"),
+        ("relaxed", "relaxed", "relaxed"),
+        ("relaxed", "strict", "strict"),
+        ("strict", "standard", "strict"),
+        ("strict", "relaxed", "strict"),
+        ("strict", "strict", "strict"),
+    ],
+)
+def test_a_place_may_be_looser_or_stricter_but_not_than_a_strict_house(
+    house: Any, place: Any, found: str
+) -> None:
+    here = rules(house=Policy(strictness=house), strictness=place)
+    assert here.moderation(adult=False).strictness == found
+    assert not here.moderation(adult=False).adult and here.moderation(adult=True).adult
+
+
+def test_terms_of_the_house_hold_beside_the_place_s_own() -> None:
+    house = Policy(refused_terms=("broccoli",), allowed_terms=("nude beach",))
+    found = rules(house=house, refused_terms=("kale",), allowed_terms=("topless",)).moderation(adult=False)
+    assert set(found.blocked) == {"broccoli", "kale"}
+    assert set(found.allowed) == {"nude beach", "topless"}
+    for words, category in (("broccoli", "own"), ("kale", "own"), ("a nude beach, topless", "")):
+        assert moderation.judge([words], rules=found).category == category
 
 
 def test_a_block_says_until_when_and_why() -> None:
@@ -239,6 +293,69 @@ def test_budgets_are_those_of_house_place_and_channel() -> None:
         "budget:discord:1/c",
     ]
     assert len(found.budgets("discord:1", "d")) == 2
+
+
+def test_each_budget_is_the_one_that_was_set_for_it() -> None:
+    house, place, channel = (Allowance(seconds=seconds, per="day") for seconds in (1000, 100, 10))
+    found = rules(budget=place, channel_budgets={"c": channel, "d": house}, house=Policy(budget=house))
+    assert [(each.account, each.name, each.allowance) for each in found.budgets("discord:1", "c")] == [
+        ("budget:*", "all of Easel", house),
+        ("budget:discord:1", "this place", place),
+        ("budget:discord:1/c", "this channel", channel),
+    ]
+    assert rules(budget=place).budgets("discord:1", "c")[0].allowance is place
+    assert rules(house=Policy(budget=house)).budgets("discord:1", "c")[0].account == "budget:*"
+    assert rules().budgets("discord:1", "c") == ()
+
+
+def test_what_an_account_is_and_where_its_lane_stands() -> None:
+    assert rules().home == ADA.tenant
+    standing = Standing(at=NOW, account="slack:a", home="slack:1")
+    assert Rules(standing, TIERS, ADA).home == "slack:1"
+    assert Rules(standing, TIERS, ADA).account == "slack:a"
+
+
+def test_models_of_the_tier_are_a_limit_of_their_own() -> None:
+    only = Tiers((Tier(name="everyone", title="Everyone", models=("big",)),))
+    found = Rules(Standing(at=NOW, account="a"), only, ADA)
+    assert found.models((TINY, BIG)) == [BIG]
+    with pytest.raises(Refusal, match="You can use big"):
+        found.check_model("easel-tiny", (TINY, BIG))
+
+
+def test_an_aspect_of_one_s_own_keeps_out_another_s_size_and_the_reverse() -> None:
+    def found(own: Preferences) -> Preferences:
+        place = Policy(defaults=Preferences(aspect="16:9"))
+        house = Policy(defaults=Preferences(size="512x768"))
+        return Rules(
+            Standing(at=NOW, account="a", preferences=own, place=place, house=house), TIERS, ADA
+        ).preferences()
+
+    assert (found(Preferences(aspect="1:1")).aspect, found(Preferences(aspect="1:1")).size) == ("1:1", "")
+    assert (found(Preferences(size="64x64")).aspect, found(Preferences(size="64x64")).size) == ("", "64x64")
+    assert (found(Preferences()).aspect, found(Preferences()).size) == ("16:9", "")
+
+
+def test_a_picture_as_large_as_the_tier_allows_passes_and_one_row_more_does_not() -> None:
+    rules().check(request(width=512, height=512), "", TINY, None)
+    with pytest.raises(Refusal, match="1% more than your tier"):
+        rules().check(request(width=512, height=513), "", TINY, None)
+    with pytest.raises(Refusal, match="1 more than your tier"):
+        rules().check(request(steps=21), "", TINY, None)
+
+
+def test_no_style_is_no_style_that_could_be_refused() -> None:
+    found = rules(styles=Filter(allowed=("3d",)))
+    for style in ("", "none", "3d"):
+        found.check(request(), style, TINY, None)
+    with pytest.raises(Refusal, match="not used here"):
+        found.check(request(), "oil-painting", TINY, None)
+
+
+def test_an_offer_is_a_text_so_a_file_that_came_along_has_none() -> None:
+    with pytest.raises(Refusal) as caught:
+        rules().check(request(steps=25), "", TINY, Draft(prompt="a fox", source=b"png"))
+    assert caught.value.offers == ()
 
 
 # ---- who may administrate

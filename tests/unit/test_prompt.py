@@ -16,7 +16,9 @@ from engine.types import GenerationRequest, ModelInfo
 from tests.examples import a_tier
 
 MODEL = ModelInfo(name="easel-tiny", title="Tiny", licence="MIT", width=512, height=512, steps=20, guidance=5)
-PLAIN = replace(MODEL, name="plain", negative_prompt=False, image_to_image=False, max_steps=8, steps=4)
+PLAIN = replace(
+    MODEL, name="plain", negative_prompt=False, tasks=frozenset(("text_to_image",)), max_steps=8, steps=4
+)
 
 
 def refusal(text: str, **options: object) -> Refusal:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import quota
-from bot.models import Allowance, Balance, Period
+from bot.models import Allowance, Period
 
 amounts = st.floats(0, 1e6, allow_subnormal=False)
 
@@ -131,14 +131,13 @@ def test_a_charge_is_never_negative_nor_more_than_the_hold(measured: float, esti
     assert 0 <= quota.charged_ms(measured, held) <= held
 
 
-@given(st.integers(1, 16), st.floats(0.01, 1e4), amounts)
-def test_what_fits_is_as_much_as_fits(count: int, estimate: float, left: float) -> None:
-    balance = Balance(cap=2e6, used=2e6 - left, resets=datetime.now(UTC))
-    fits, each = quota.fitting(count, estimate, balance), estimate / count
-    assert 0 <= fits <= count
-    assert fits * each <= balance.left + 1e-6 * estimate
-    assert fits == count or (fits + 1) * each > balance.left - 1e-6 * estimate
+@given(amounts, amounts)
+def test_what_fits_is_what_can_be_held(estimate: float, left: float) -> None:
+    left = round(left, 3)
+    assert quota.fits(estimate, left) is (quota.held_ms(estimate) <= quota.gift_ms(left + 1) - 1000)
+    assert quota.fits(estimate, float("inf"))
 
 
-def test_everything_fits_that_costs_nothing() -> None:
-    assert quota.fitting(4, 0.0, Balance(cap=0.0, used=0.0, resets=datetime.now(UTC))) == 4
+@pytest.mark.parametrize(("estimate", "left", "fits"), [(2.0, 2.0, True), (2.0001, 2.0, False), (0, 0, True)])
+def test_a_thousandth_of_a_second_decides(estimate: float, left: float, fits: bool) -> None:
+    assert quota.fits(estimate, left) is fits

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from slack_sdk.errors import SlackApiError
 
-from bot.adapters.slack.delivery import EDITS, PATIENCE, Delivery
+from bot.adapters.slack.delivery import EDITS, PATIENCE, Delivery, Pace
 from bot.adapters.slack.lost import MARK, PAGES
 from bot.adapters.slack.workspaces import Workspace
 from bot.card import Card, CardPicture
@@ -59,7 +59,7 @@ class Slack:
     async def find(self, team: str, enterprise: str = "") -> Workspace | None:
         return self.workspace
 
-    def talk(self, token: str = "", *, patient: bool = False) -> Slack:
+    def talk(self, token: str = "", *, team: str = "", patient: bool = False) -> Slack:
         return self
 
     def _called(self, name: str) -> None:
@@ -351,3 +351,28 @@ async def test_a_workspace_without_easel_is_unreachable(delivery: Delivery, slac
 
     with pytest.raises(Unreachable, match="removed from this workspace"):
         await delivery.post(job(), WAITING)
+
+
+@pytest.mark.parametrize("more", [{"state": State.DELETED}, {"state": State.RENDERED, "private": True}])
+async def test_what_is_private_or_deleted_is_shown_nowhere_else(
+    delivery: Delivery, slack: Slack, more: dict[str, Any]
+) -> None:
+    ref = await delivery.post(job(), WAITING)
+    slack.troubles["update"] = [refused("is_inactive")]
+
+    with pytest.raises(Unreachable):
+        await delivery.edit(job(**more), ref, DONE)
+
+    assert [place for place, _ in slack.messages] == ["C1"]
+
+
+def test_edits_are_allowed_again_as_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("bot.adapters.slack.delivery.time.monotonic", lambda: now)
+    pace = Pace(2, 60.0)
+
+    assert [pace.may() for _ in range(3)] == [True, True, False]
+    now += 30.5
+    assert [pace.may() for _ in range(2)] == [True, False]
+    now += 1e6
+    assert [pace.may() for _ in range(3)] == [True, True, False]

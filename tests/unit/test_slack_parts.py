@@ -13,11 +13,11 @@ from cryptography.fernet import Fernet
 from slack_sdk.errors import SlackApiError
 from slack_sdk.oauth.installation_store import Installation
 
-from bot.adapters.slack import delivery, errors, installations, people, places
+from bot.adapters.slack import cache, delivery, errors, installations, people, places
 from bot.adapters.slack.delivery import Pace
 from bot.adapters.slack.installations import SealedInstallations, SealedStates, vault
 from bot.adapters.slack.repeats import Repeats, key_of
-from bot.adapters.slack.workspaces import SLACK_API, Workspace, Workspaces
+from bot.adapters.slack.workspaces import SLACK_API, Workspace, Workspaces, team_of
 from bot.errors import Refusal, SettingError, TryLater, Unreachable
 from bot.settings import Secret
 from bot.store import Store
@@ -99,6 +99,37 @@ def test_a_delivery_is_named_by_its_event_or_by_trigger_and_action() -> None:
     assert key_of({}) == key_of({"type": "ssl_check"}) == ""
 
 
+# ---- whose it is
+
+TEAMS: dict[str, tuple[dict[str, Any], str]] = {
+    "an event": ({"team_id": "T1", "authorizations": [{"team_id": "T1"}]}, "T1"),
+    "of an organisation": ({"team_id": "T1", "authorizations": [{"team_id": None}]}, "T1"),
+    "its message": ({"team_id": None, "authorizations": [{"team_id": None}], "event": {"team": "T1"}}, "T1"),
+    "its home": ({"authorizations": [{}], "event": {"view": {"team_id": "T1"}}}, "T1"),
+    "its organisation's id": ({"team_id": "E1", "event": {"team": "E1", "user_team": "E1"}}, ""),
+    "a shared channel": (
+        {"is_ext_shared_channel": True, "context_team_id": "T1", "team_id": "T9", "event": {"team": "T9"}},
+        "T1",
+    ),
+    "a stranger in one": (
+        {"is_ext_shared_channel": True, "authorizations": [{"team_id": None}], "event": {"team": "T9"}},
+        "",
+    ),
+    "a form in one": ({"view": {"app_installed_team_id": "T1"}, "team": {"id": "T9"}}, "T1"),
+    "a form of an organisation": (
+        {"view": {"app_installed_team_id": "E1"}, "team": None, "user": {"team_id": "T1"}},
+        "T1",
+    ),
+    "nothing": ({}, ""),
+    "odd": ({"authorizations": ["x"], "event": "x", "team": "x", "view": 1, "user": "U1"}, ""),
+}
+
+
+@pytest.mark.parametrize(("body", "team"), TEAMS.values(), ids=TEAMS.keys())
+def test_a_payload_tells_its_workspace_or_nothing(body: dict[str, Any], team: str) -> None:
+    assert team_of(body) == team
+
+
 # ---- rates
 
 
@@ -148,13 +179,24 @@ def test_an_organisation_s_people_are_ours_in_each_of_its_workspaces() -> None:
     assert people._read(colleague, HOME, "").external
 
 
+def test_rights_at_home_are_none_elsewhere() -> None:
+    grid = Workspace(team="T1", enterprise="E1", is_whole=True, token="x")
+    grown = {"enterprise_user": {"enterprise_id": "E1", "teams": ["T2"]}, "is_admin": True}
+
+    visitor = people._read(person(team_id="T2", **grown), grid, "")
+    assert (visitor.admin, visitor.guest, visitor.external) == (False, True, False)
+    assert people._read(person(team_id="T1"), grid, "").external  # of no organisation that is known
+    stranger = {"enterprise_user": {"enterprise_id": "E9"}}
+    assert people._read(person(team_id="T1", **stranger), grid, "").external
+
+
 class Answering:
     """A client that answers what it is told to, and counts."""
 
     def __init__(self, **answers: Any) -> None:
         self.answers, self.asked = answers, 0
 
-    def talk(self, token: str = "", *, patient: bool = False) -> Any:
+    def talk(self, token: str = "", *, team: str = "", patient: bool = False) -> Any:
         return self
 
     async def _answer(self, name: str) -> Any:
@@ -250,7 +292,7 @@ async def test_a_channel_that_slack_does_not_tell_about_is_closed_for_a_while(
     monkeypatch: pytest.MonkeyPatch, trouble: str, remembered: float
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr(places.time, "monotonic", lambda: now)
+    monkeypatch.setattr(cache.time, "monotonic", lambda: now)
     slack: Any = Answering(channel=refused(trouble))
     known = places.Places(slack)
     assert await known.is_closed(HOME, "C1")
@@ -330,6 +372,33 @@ async def test_an_organisation_s_installation_serves_its_workspaces(store: Store
     assert again and again.bot_token == "xoxb-of-E1"
 
 
+async def test_what_is_older_never_undoes_what_is_newer(store: Store) -> None:
+    kept = SealedInstallations(store, vault(Secret(NEW)))
+    newer, older = installed("T1"), installed("T1")
+    newer.installed_at, older.installed_at, older.bot_token = 2000.5, 1000.0, "xoxb-old"
+
+    await kept.async_save(newer)
+    await kept.async_save(older)
+    assert not await kept.removed("T1", "", 1999.0)
+
+    found = await kept.find("T1")
+    assert found and found.bot_token == "xoxb-of-T1"
+    assert await kept.removed("T1", "", 2000.0)  # events tell whole seconds
+    assert await kept.find("T1") is None
+    assert await kept.removed("T1", "", 1.0)  # there is nothing to keep
+
+
+async def test_a_removal_spares_what_was_installed_meanwhile(store: Store) -> None:
+    kept = SealedInstallations(store, vault(Secret(NEW)))
+    await kept.async_save(installed("T1"))
+    sealed = await store.installation("slack:T1")
+    await kept.async_save(installed("T1"))
+
+    await store.remove_installation("slack:T1", sealed or "")
+
+    assert await kept.find("T1")
+
+
 async def test_keys_rotate(store: Store) -> None:
     await SealedInstallations(store, vault(Secret(OLD))).async_save(installed("T1"))
     both = SealedInstallations(store, vault(Secret(f"{NEW}, {OLD}")))
@@ -371,7 +440,8 @@ async def test_a_state_is_taken_once_and_not_for_ever(monkeypatch: pytest.Monkey
         (refused("restricted_action_read_only_channel"), Unreachable, "rules"),
         (refused("token_revoked"), Unreachable, "removed from the workspace"),
         (refused("message_not_found"), Unreachable, "deleted"),
-        (refused("something_new"), Unreachable, "something_new"),
+        (refused("something_new"), errors.UnknownAnswer, "something_new"),
+        (refused(""), errors.UnknownAnswer, "status 200"),
         (refused("internal_error"), TryLater, "internal_error"),
         (refused("ratelimited", 429, {"Retry-After": "7"}), TryLater, "ratelimited"),
         (refused("fatal_error", 503), TryLater, "fatal_error"),

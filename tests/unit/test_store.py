@@ -714,3 +714,43 @@ async def test_ways_to_answer_are_added_while_a_job_lives(store: Store) -> None:
     assert (await store.reach(job.id, {"again": {}})).origin.reply == reached.origin.reply
     with pytest.raises(KeyError):
         await store.reach("unknown", {})
+
+
+async def test_a_place_that_is_closed_takes_what_was_asked_there_with_it(store: Store) -> None:
+    async def asked(channel: str, *, private: bool = False) -> Job:
+        job = a_job(user="ada", private=private)
+        return await admitted(store, replace(job, origin=replace(job.origin, channel=channel)))
+
+    old, private = await asked("C1"), await asked("C1", private=True)
+    other, new = await asked("C2"), await asked("C1")
+    ben = a_member("ben").id
+
+    async def found(*here: str) -> set[str]:
+        return {job.id for job in await store.jobs("web:local", viewer=ben, here=here)}
+
+    await store.close_place("web:elsewhere", "C1")
+    assert await found() == {old.id, other.id, new.id}
+
+    await store.close_place("web:local", "C1", before=old.created)
+    assert await found() == {other.id, new.id} and await found("C1") == {old.id, other.id, new.id}
+    closed = await store.job(old.id)
+    assert closed and closed.origin.seen_in == ("C1",)
+
+    await store.close_place("web:local", "C1")
+    assert await found() == {other.id} and await found("C1") == {old.id, other.id, new.id}
+    kept = await store.job(private.id)
+    assert kept and kept.origin.private and not kept.origin.seen_in
+
+
+async def test_ends_that_could_not_be_shown_are_owed_again(store: Store) -> None:
+    removed, gone = "It could not be delivered: removed.", "It could not be delivered: gone."
+    jobs = [await admitted(store, a_job()) for _ in range(3)]
+    for job, reason in zip(jobs, (removed, gone, ""), strict=True):
+        await store.end(job.id, State.RENDERED)
+        await store.delivered(job.id, State.RENDERED, reason=reason)
+
+    assert [job.id for job in await store.owe("web", [removed])] == [jobs[0].id]
+
+    owed = await store.undelivered()
+    assert [(job.id, job.reason) for job in owed] == [(jobs[0].id, "")]
+    assert await store.owe("slack", [gone]) == []

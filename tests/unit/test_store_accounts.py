@@ -653,3 +653,65 @@ async def test_the_estimates_error_is_reported_by_model(store: Store) -> None:
     }
     assert found["easel-tiny"].p90 == pytest.approx(0.84)
     assert (await store.accuracy(last=1)).keys() == {"big"}
+
+
+# ---- charges that nothing looked at before
+
+
+async def test_gifts_go_to_whoever_made_the_code_and_to_nobody_else(store: Store) -> None:
+    small = tier(per("day", 5))
+    for member, seconds in ((ADA, 10), (BEN, 20), (EVE, 40)):
+        await store.gift(member, seconds, a_line("op"), member)
+    assert await store.link(await store.link_code(BEN), ADA) == BEN
+
+    async def given(account: str) -> float:
+        return sum(each.cap for each in await store.balances(account, small) if each.name == "gift")
+
+    assert (await given(BEN), await given(ADA), await given(EVE)) == (30.0, 0.0, 40.0)
+    await ask(store, small, 25.0, user="ada")  # paid by what both were given
+    gifts = [each for each in await store.balances(BEN, small) if each.name == "gift"]
+    assert [(each.cap, each.used) for each in gifts] == [(30.0, 25.0)]
+    assert await store.gift(ADA, 1, a_line("op"), "later")
+    assert (await given(BEN), await given(ADA)) == (31.0, 0.0)
+
+
+async def test_leaving_and_coming_back_forgets_no_debt(store: Store) -> None:
+    both = tier(per("day", 100), per("week", 100, rolling=True))
+    await store.link(await store.link_code(ADA), BEN)
+    done = await ask(store, both, 8.0, user="ben")
+    await store.end(done.id, State.RENDERED, device_seconds=6.0)
+    own = await store.unlink(BEN)
+    assert await used(store, both, own) == await used(store, both, ADA) == [6.0, 6.0]
+    more = await ask(store, both, 8.0, user="ben")
+    await store.end(more.id, State.RENDERED, device_seconds=3.0)
+    assert await used(store, both, own) == [9.0, 9.0]
+    assert await store.link(await store.link_code(ADA), BEN) == ADA
+    assert await used(store, both, ADA) == [15.0, 15.0], "what each owes is owed together"
+
+
+async def test_a_job_is_charged_what_it_took_and_at_most_what_was_held(store: Store) -> None:
+    day = tier(per("day", 100))
+    for measured, charged in ((2.5, 2.5), (8.0, 8.0), (20.0, 8.0), (0.0, 0.0)):
+        before = (await used(store, day))[0]
+        job = await ask(store, day, 8.0)
+        ended, first = await store.end(job.id, State.RENDERED, device_seconds=measured)
+        assert first and ended.device_seconds == charged
+        assert (await used(store, day))[0] == pytest.approx(before + charged)
+        kinds = [(line.kind, line.seconds) async for line in store.lines() if line.job == job.id]
+        assert kinds == [("hold", 8.0), ("charge", charged), ("release", 8.0 - charged)]
+
+
+async def test_a_first_request_that_is_more_than_the_allowance_is_refused(store: Store) -> None:
+    with pytest.raises(OverQuota) as caught:
+        await ask(store, tier(per("day", 5)), 8.0)
+    assert (caught.value.balance.cap, caught.value.balance.left) == (5.0, 5.0)
+
+
+async def test_a_reset_leaves_gifts_as_they_are(store: Store) -> None:
+    small = tier(per("day", 5))
+    await store.gift(ADA, 20, a_line("op"), "g")
+    job = await ask(store, small, 8.0)
+    await store.end(job.id, State.RENDERED, device_seconds=8.0)
+    await store.reset(ADA, a_line("op"), "r")
+    gift = (await store.balances(ADA, small))[-1]
+    assert (gift.name, gift.cap, gift.used) == ("gift", 20.0, 8.0)

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 from multiprocessing import get_context
 
+import pytest
+
+from engine import local
+from engine.local import Silence
 from engine.vitals import Vitals
 
 
@@ -29,3 +33,40 @@ def test_more_jobs_than_fit_are_cut_at_a_whole_id() -> None:
     activity = vitals.activity()
     assert activity is not None
     assert len(activity.jobs) > 250 and {len(id) for id in activity.jobs} == {12}
+
+
+def test_a_process_that_stands_still_is_noticed_in_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "SILENT_BEATS", 3)
+    monkeypatch.setattr(local, "BUSY_SILENT_BEATS", 5)
+    vitals = Vitals(get_context("spawn"))
+    silence = Silence(vitals)
+    for _ in range(20):
+        vitals.beat()
+        assert silence.trouble(vitals.activity(), 0) == ""
+
+    assert [bool(silence.trouble(None, 0)) for _ in range(3)] == [False, False, True]
+    vitals.beat()
+    assert silence.trouble(None, 0) == ""
+    vitals.begin(60.0, ["a"])
+    busy = vitals.activity()
+    assert [bool(silence.trouble(busy, 0)) for _ in range(5)] == [False] * 4 + [True]
+
+
+def test_an_order_that_an_idle_worker_leaves_alone_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "SILENT_BEATS", 3)
+    vitals = Vitals(get_context("spawn"))
+    silence = Silence(vitals)
+
+    def look(sent: int) -> bool:
+        vitals.beat()
+        return bool(silence.trouble(vitals.activity(), sent))
+
+    vitals.begin(60.0, ["a"])
+    assert [look(1) for _ in range(10)] == [False] * 10, "it works, and takes orders after the pass"
+    vitals.end()
+    assert [look(1) for _ in range(3)] == [False, False, True]
+    vitals.take()
+    assert not look(1)
+    assert [look(2) for _ in range(2)] == [False, False]
+    vitals.take()
+    assert not look(2)

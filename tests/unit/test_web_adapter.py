@@ -18,11 +18,11 @@ import pytest
 from PIL import Image
 
 from bot.adapters.web import WebAdapter, hub
-from bot.adapters.web.access import member_named
 from bot.errors import EaselError
+from bot.logins import member_named
 from bot.models import Job, Member, Origin, State
 from bot.settings import Secret, Settings
-from engine.errors import OutOfMemory
+from engine.errors import EngineError, OutOfMemory
 from tests.web import PATIENCE, Person, WebHouse, web_house
 
 EVIL = '<img src=x onerror="alert(1)"> & </script><script>alert(2)</script>'
@@ -276,7 +276,7 @@ async def test_answers_are_in_the_language_of_the_browser(house: WebHouse) -> No
     german = house.person("Ana")
     german.session.headers["Accept-Language"] = "de-AT,en;q=0.5"
     refused = await (await german.send("a fox --count 99")).json()
-    assert refused["notice"] == "Count geht von 1 bis 16; du wolltest 99."
+    assert refused["notice"] == "Das sind 99 Bilder; 4 auf einmal sind erlaubt. Versuch --count 4."
     queue = (await (await german.send("/queue")).json())["card"]
     assert "Niemand wartet." in queue and ' lang="de"' in queue
 
@@ -523,8 +523,43 @@ async def test_assets_are_small_and_cached_for_ever(house: WebHouse) -> None:
 async def test_health_and_numbers(house: WebHouse) -> None:
     person = house.person()
 
-    assert await (await person.get("/healthz")).text() == "ok\n"
+    for path in ("/livez", "/readyz", "/healthz"):
+        assert await (await person.get(path)).text() == "ok\n"
     assert "easel_jobs" in await (await person.get("/metrics")).text()
+
+
+async def test_what_keeps_easel_from_serving_is_said_with_503(tmp_path: Path) -> None:
+    async with web_house(tmp_path, fault=lambda job: EngineError("the kernel is gone")) as house:
+        ana = house.person("Ana")
+        for number in range(3):
+            await ana.send(f"a fox {number}")
+        async with asyncio.timeout(30):
+            while (response := await ana.get("/readyz")).status == 200:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+        assert response.status == 503
+        assert await response.text() == "No worker is ready.\nThe device memory is out of service.\n"
+        assert (await ana.get("/healthz")).status == 503
+        assert (await ana.get("/livez")).status == 200
+        ada = await house.admin()
+        assert "out of service" in await ada.page("/admin/health")
+
+
+async def test_numbers_are_scraped_with_their_token_alone(tmp_path: Path) -> None:
+    secrets = {"password": "pässword", "metrics_token": Secret("scraper")}
+    async with web_house(tmp_path, **secrets) as house:  # type: ignore[arg-type]
+        stranger = house.person()
+
+        async def status(path: str, token: str) -> int:
+            return (await stranger.get(path, headers={"Authorization": token})).status
+
+        assert await status("/metrics", "Bearer scraper") == 200
+        for wrong in ("Bearer wrong", "Bearer ", "scraper", "Basic scraper", "Bearer \udcff"):
+            assert await status("/metrics", wrong) == 303
+        assert await status("/line", "Bearer scraper") == 303
+    async with web_house(tmp_path / "2", password="pässword") as house:
+        stranger = house.person()
+        assert await status("/metrics", "Bearer ") == 303
 
 
 async def test_unknown_pages_and_jobs_say_so(house: WebHouse) -> None:
@@ -561,7 +596,7 @@ async def test_with_a_password_nothing_is_seen_before_the_login(tmp_path: Path) 
         response = await log_in(person, "pässword")
         cookie = response.cookies["easel_session"]
         assert response.status == 303 and cookie["httponly"] and cookie["samesite"] == "Strict"
-        assert "Ana" in await person.page()
+        assert "Guest" in await person.page() and "Ana" not in await person.page()
         job = await house.painted(person, "a fox")
         assert not job.origin.member.admin
         assert (await person.get("/login")).status == 303

@@ -24,6 +24,7 @@ SPEAKING = (
     "bot/admission.py",
     "bot/card.py",
     "bot/commands.py",
+    "bot/logins.py",
     "bot/models.py",
     "bot/moderation/pictures.py",
     "bot/moderation/text.py",
@@ -49,7 +50,7 @@ FOR_NOBODY = re.compile(
       | .*\(\?(?:P<|:).* | (?:\w+\ ){9,}\w+      # patterns, and lists of words
       | no\ answer\ within\ .* | the\ process\ ended | the\ next\ request\ may\ come\ .*   # causes, logged
       | \0\ of\ \0’s\ job | allowances\ unused   # lines of the audit
-      | set\ by\ administrators                 # a key of exported data
+      | set\ by\ administrators | logged\ in | last\ used     # keys of exported data
       | Cancelled\.                              # an error that is no failure""",
     re.VERBOSE | re.DOTALL,
 )
@@ -63,8 +64,9 @@ WOVEN = {
     "\0 has \0 more, to use whenever the allowance does not suffice.": (
         "Bo has 4 s more, to use whenever the allowance does not suffice."
     ),
-    "\0 is blocked \0. What they have in line is painted; /admin job cancels it.": (
-        "Bo is blocked until /admin unblock. What they have in line is painted; /admin job cancels it."
+    "\0 is blocked \0. \0": "Bo is blocked until /admin unblock. They had nothing waiting or running.",
+    "\0 of their jobs \0 cancelled; nothing was charged.": (
+        "2 of their jobs were cancelled; nothing was charged."
     ),
     "Blocked \0 \0. \0": "Blocked here until 14:30 UTC.",
     "Easel answers here in \0.": "Easel answers here in the language of each person.",

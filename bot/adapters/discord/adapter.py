@@ -38,6 +38,13 @@ class DiscordAdapter:
         self._studio = studio
         self._settings = settings
         self._delivery: Delivery | None = None
+        self._client: EaselClient | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether events reach Easel now."""
+        client = self._client
+        return client is not None and client.online and not client.is_closed()
 
     async def run(self) -> None:
         """Stay connected until cancelled; return when Discord refuses the token."""
@@ -66,7 +73,7 @@ class DiscordAdapter:
     def client(self) -> EaselClient:
         """A client that is not connected yet; messages go through the newest."""
         client = EaselClient(self._studio, self._settings)
-        self._delivery = Delivery(client, self._studio)
+        self._client, self._delivery = client, Delivery(client, self._studio)
         return client
 
     async def post(self, job: Job, card: Card) -> MessageRef:
@@ -81,6 +88,10 @@ class DiscordAdapter:
         No where Discord does not show it: in direct messages, and where the bot itself is not.
         """
         return await self._ready().adult(job)
+
+    async def closed(self, job: Job) -> bool | None:
+        """Whether the channel that a job was asked in is hidden from some now; None where nobody tells."""
+        return await self._delivery.closed(job) if self._delivery and self._delivery.ready else None
 
     def _ready(self) -> Delivery:
         if self._delivery is None or not self._delivery.ready:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from functools import partial
 from typing import Any
@@ -12,13 +13,13 @@ import structlog
 from discord import app_commands
 
 from bot import actions
-from bot.adapters.discord import origins, vocabulary
-from bot.adapters.discord.delivery import NOBODY
+from bot.adapters.discord import origins, registration, vocabulary
+from bot.adapters.discord.delivery import MISSING_ACCESS, NOBODY, UNKNOWN_SERVER
 from bot.adapters.discord.desk import BROKEN, Desk, job_of, picture_of
 from bot.adapters.discord.languages import Translator
 from bot.card import Card
 from bot.errors import Refusal
-from bot.models import Origin
+from bot.models import Job, Origin
 from bot.settings import Settings
 from bot.studio import Receipt, Studio
 from bot.words import translated
@@ -36,6 +37,8 @@ HINT_SECONDS = 30.0  # that a hint stands in a channel
 CLOSED = (
     "The answer is for you alone, and no direct message reaches you. Ask with /imagine: then only you see it."
 )
+_REMOVED = "Easel was removed from this server."
+_CHANNEL_DELETED = "The channel was deleted."
 HINT = "Say what to paint, for example: a red fox. Reply to a picture of mine to change it."
 
 
@@ -56,7 +59,12 @@ class EaselClient(discord.AutoShardedClient):
             max_ratelimit_timeout=30.0,
         )
         self.was_ready = False  # at any time, which closing does not change
+        self._studio = studio
+        self.online = False  # events reach it now
         self.desk = Desk(studio, settings)
+        self._departures = studio.departures
+        self._folder = settings.data_dir
+        self._registering: asyncio.Task[None] | None = None
         self.tree = app_commands.CommandTree(
             self, allowed_contexts=vocabulary.CONTEXTS, allowed_installs=vocabulary.INSTALLS
         )
@@ -64,23 +72,91 @@ class EaselClient(discord.AutoShardedClient):
         self._fill(self.tree)
 
     def _fill(self, tree: app_commands.CommandTree[Any]) -> None:
-        for command in vocabulary.slash_commands(self.desk.command, self.desk.complete):
+        known = self._studio.vocabulary
+        for command in vocabulary.slash_commands(self.desk.command, self.desk.complete, known):
             tree.add_command(command)
-        tree.add_command(vocabulary.menu("Use as source", self.desk.use_as_source))
+        pictures = any(each.name == "vary" for each in known)
+        if pictures:
+            tree.add_command(vocabulary.menu("Use as source", self.desk.use_as_source))
         for label, name in MENU:
-            tree.add_command(vocabulary.menu(label, partial(self.desk.on_job, name=name)))
+            if pictures or name not in actions.STRENGTH:
+                tree.add_command(vocabulary.menu(label, partial(self.desk.on_job, name=name)))
 
     async def setup_hook(self) -> None:
         self.add_dynamic_items(Press)
         await self.tree.set_translator(Translator())
-        try:
-            await self.tree.sync()
-        except discord.HTTPException as error:
-            log.warning("the commands could not be registered with Discord", cause=str(error))
+
+    async def on_connect(self) -> None:
+        if self._registering is None:
+            work = registration.register(self.tree, self._folder)
+            self._registering = asyncio.create_task(work, name="discord-commands")
 
     async def on_ready(self) -> None:
-        self.was_ready = True
+        self.was_ready = self.online = True
         log.info("Discord is connected", servers=len(self.guilds), shards=self.shard_count)
+        await self._left_meanwhile()
+
+    async def close(self) -> None:
+        if self._registering:
+            self._registering.cancel()
+        await super().close()
+
+    # ---- what is taken away
+
+    async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
+        await self._departures.deleted("discord", messages=[f"{event.channel_id}:{event.message_id}"])
+
+    async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
+        messages = [f"{event.channel_id}:{id}" for id in event.message_ids]
+        await self._departures.deleted("discord", messages=messages)
+
+    async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
+        await self._closed(channel.guild.id, channel.id)
+
+    async def on_raw_thread_delete(self, event: discord.RawThreadDeleteEvent) -> None:
+        await self._closed(event.guild_id, event.thread_id)
+
+    async def on_guild_remove(self, guild: discord.Guild) -> None:
+        """Easel was removed; an outage of Discord's is told by another event."""
+        await self._left(f"discord:{guild.id}")
+
+    async def _closed(self, guild: int, channel: int) -> None:
+        """A channel or a thread is gone: nothing can be shown there, and nothing of it is for others."""
+        tenant, here = f"discord:{guild}", str(channel)
+
+        def there(job: Job) -> bool:
+            return here in (job.origin.channel, str(job.origin.reply.get("channel")))
+
+        await self._departures.deleted("discord", tenant=tenant, channel=here)
+        await self._departures.left("discord", _CHANNEL_DELETED, tenant=tenant, which=there)
+
+    async def _left(self, tenant: str) -> None:
+        await self._departures.deleted("discord", tenant=tenant)
+        await self._departures.left("discord", _REMOVED, tenant=tenant, which=origins.needs_us)
+
+    async def _left_meanwhile(self) -> None:
+        """Servers that Easel was removed from while it was not connected, and has work for."""
+        known = {f"discord:{guild.id}" for guild in self.guilds}
+        for tenant in self._departures.tenants("discord", origins.needs_us) - known:
+            server = tenant.removeprefix("discord:")
+            if server.isdecimal() and await self._is_gone(int(server)):
+                await self._left(tenant)
+
+    async def _is_gone(self, server: int) -> bool:
+        """Whether Discord says that Easel is not in a server; no where it says nothing."""
+        try:
+            await self.fetch_guild(server, with_counts=False)
+        except discord.HTTPException as error:
+            return error.code in (UNKNOWN_SERVER, MISSING_ACCESS)
+        except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+            log.info("a server is not known", cause=type(error).__name__)
+        return False
+
+    async def on_resumed(self) -> None:
+        self.online = True
+
+    async def on_disconnect(self) -> None:
+        self.online = False
 
     async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:
         """Forms only: they are kept nowhere, so that a restart does not lose them."""

@@ -22,9 +22,9 @@ from bot import words
 from bot.actions import Action
 from bot.adapters.base import MessageRef
 from bot.adapters.discord.layout import LEAST_LIMIT, Shown, show
-from bot.adapters.discord.origins import by_token_alone, is_adult, vault
+from bot.adapters.discord.origins import by_token_alone, is_adult, seen_in, vault
 from bot.card import Button, Card, withheld
-from bot.errors import DeliveryError, Refusal, StoreError, TryLater, Unreachable
+from bot.errors import DeliveryError, MessageGone, Refusal, StoreError, TryLater, Unreachable
 from bot.models import Job, State
 from bot.studio import Studio
 
@@ -36,7 +36,7 @@ CLOSED_PAUSE = 60.0  # the same where Discord refused one: ten thousand refusals
 MARGIN = 20.0  # seconds before its end from which a token is not used any more
 
 # https://discord.com/developers/docs/topics/opcodes-and-status-codes
-UNKNOWN_CHANNEL, UNKNOWN_MESSAGE = 10003, 10008
+UNKNOWN_CHANNEL, UNKNOWN_SERVER, UNKNOWN_MESSAGE = 10003, 10004, 10008
 UNKNOWN_WEBHOOK, INVALID_TOKEN = 10015, 50027
 MISSING_ACCESS, MISSING_PERMISSIONS = 50001, 50013
 THREAD_ARCHIVED = 50083
@@ -89,7 +89,12 @@ class Delivery:
 
     async def edit(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
         """Replace the card by the first way that works. Raises Unreachable or TryLater."""
+        if planned := self._offers.pop(job.id, None):
+            planned.cancel()  # it may be on its way: what is older neither holds nor follows what is newer
         self._plan_offer(job, ref, card)
+        return await self._replace(job, ref, card)
+
+    async def _replace(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
         with _translated():
             return await self._first(self._routes(job, ref), job, ref, await self._shown(job, card))
 
@@ -103,14 +108,17 @@ class Delivery:
             return False
         return is_adult(channel)
 
+    async def closed(self, job: Job) -> bool | None:
+        """Whether the job's channel is hidden from some of its server now; None where it is not seen."""
+        channel = self._client.get_channel(int(job.origin.channel))
+        return bool(seen_in(channel)) if channel else None
+
     def close(self) -> None:
         for offer in self._offers.values():
             offer.cancel()
 
     def _plan_offer(self, job: Job, ref: MessageRef, card: Card) -> None:
         """A message may stand still while its token ends, so its last edit is not left to what happens."""
-        if planned := self._offers.pop(job.id, None):
-            planned.cancel()
         if not by_token_alone(job):
             return
         wait = _ends(job.origin.reply) - LAST_MINUTES - time.time()
@@ -119,9 +127,8 @@ class Delivery:
 
     async def _offer(self, job: Job, ref: MessageRef, card: Card, wait: float) -> None:
         await asyncio.sleep(wait)
-        del self._offers[job.id]
         with suppress(DeliveryError):
-            await self.edit(job, ref, card)
+            await self._replace(job, ref, card)
 
     async def _shown(self, job: Job, card: Card) -> Shown:
         reply = job.origin.reply
@@ -304,7 +311,8 @@ def _translated() -> Iterator[None]:
             raise TryLater("rate limited", after=retry_after(error)) from error
         if error.status >= 500 or error.status == 401:
             raise TryLater(f"Discord answered {error.status}", after=1.0) from error
-        raise Unreachable(_why(error)) from error
+        gone = error.code == UNKNOWN_MESSAGE
+        raise (MessageGone if gone else Unreachable)(_why(error)) from error
     except (OSError, TimeoutError, aiohttp.ClientError) as error:
         raise TryLater(f"Discord cannot be reached ({type(error).__name__})") from error
 

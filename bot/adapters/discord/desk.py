@@ -23,7 +23,7 @@ from bot.adapters.discord import forms, origins
 from bot.adapters.discord.delivery import NOBODY
 from bot.adapters.discord.layout import Shown, moment, show
 from bot.card import Card, Form
-from bot.commands import Completes
+from bot.commands import Command, Completes
 from bot.errors import Refusal, StoreError
 from bot.models import Job, Member, Origin
 from bot.settings import Settings
@@ -153,6 +153,7 @@ class Desk:
         """Message menu: a form that paints from this message's picture."""
 
         async def ask(origin: Origin) -> Answer:
+            await self._studio.check_source(origin.member)
             if job := job_of(message):
                 await self._studio.job(job, origin.member, origin.here)
                 return Form(command="imagine", title="Use as source", values={"source": f"{job}:1"})
@@ -297,9 +298,12 @@ class Desk:
             async with asyncio.timeout(FORM_PATIENCE):
                 origin = origins.of_interaction(interaction, 0, ephemeral=True)
                 form = await ask(origin)
+                imagine = await self._imagine(origin.member)
+                styles = await self._studio.styles(origin.member)
             assert isinstance(form, Form)
             key = str(interaction.id) if str(interaction.id) in self._chosen else ""
-            await interaction.response.send_modal(forms.modal(self._studio.said(form, origin), key))
+            modal = forms.modal(self._studio.said(form, origin), key, imagine, styles)
+            await interaction.response.send_modal(modal)
         except Refusal as refusal:
             await self._refuse(interaction, refusal)
         except TimeoutError:
@@ -310,6 +314,10 @@ class Desk:
             log.exception("a form could not be opened")
             await self._refuse(interaction, Refusal(BROKEN))
         _note(began)
+
+    async def _imagine(self, member: Member) -> Command:
+        """/imagine as it is for the member."""
+        return next(each for each in await self._studio.known(member) if each.name == "imagine")
 
     async def _asked(self, ask: Ask, origin: Origin) -> Card | None:
         """The card to reply with; None where a job's message follows."""

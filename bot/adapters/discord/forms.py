@@ -8,7 +8,7 @@ before a restart can still be sent.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,15 +16,16 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot import presets, prompt, words
+from bot import commands, presets, prompt, words
 from bot.card import Form
-from bot.commands import MAX_PROMPT, clip
+from bot.commands import MAX_PROMPT, Command, clip
 from bot.errors import Refusal
 from bot.presets import NO_STYLE
 
 MAX_TITLE = 45
 MOST_STYLES = 24
 _ID = re.compile(r"v1:form:(?P<parent>\w{0,32})(?::(?P<picture>\d{1,20}))?", re.ASCII)
+_PLAIN_HINT = "Flags, as in --ar 16:9 --count 2"
 _OWN = ("prompt", "negative", "style")  # fields of their own; the other options share one
 
 
@@ -38,8 +39,19 @@ class Answer:
     picture: str  # the key of a picture that was chosen before the form was opened
 
 
-def modal(form: Form, picture: str = "") -> ui.Modal:
-    """The form, prefilled. It is stopped: what is sent arrives as an event."""
+def modal(
+    form: Form,
+    picture: str = "",
+    imagine: Command | None = None,
+    styles: Sequence[tuple[str, str]] | None = None,
+) -> ui.Modal:
+    """The form, prefilled. It is stopped: what is sent arrives as an event.
+
+    `imagine` is the command as it is for the person, `styles` are name and label of what they may choose.
+    """
+    imagine = imagine or commands.command("imagine")
+    if styles is None:
+        styles = [(style.name, style.label) for style in presets.load().styles.values()]
     values, say = form.values, partial(words.say, language=form.language)
     made = ui.Modal(
         title=form.title[:MAX_TITLE],
@@ -48,13 +60,17 @@ def modal(form: Form, picture: str = "") -> ui.Modal:
     )
     made.add_item(_text(say("Prompt"), "prompt", values, long=True, required=True))
     hint = say("What to keep out of the picture.")
-    made.add_item(_text(say("Negative prompt"), "negative", values, hint))
-    made.add_item(ui.Label(text=say("Style"), component=_styles(values.get("style", ""), say("None"))))
+    if imagine.option("negative"):
+        made.add_item(_text(say("Negative prompt"), "negative", values, hint))
+    chosen = _styles(styles, values.get("style", ""), say("None"))
+    made.add_item(ui.Label(text=say("Style"), component=chosen))
     others = {name: value for name, value in values.items() if name not in _OWN}
-    hint = say("Flags, as in --ar 16:9 --count 2 --strength 0.6")
+    pictures = imagine.option("source") is not None
+    hint = say("Flags, as in --ar 16:9 --count 2 --strength 0.6" if pictures else _PLAIN_HINT)
     made.add_item(_text(say("Other options"), "flags", {"flags": prompt.flags(others)}, hint))
     upload: ui.FileUpload[Any] = ui.FileUpload(custom_id="source", required=False, min_values=0, max_values=1)
-    made.add_item(ui.Label(text=say("Start from a picture"), component=upload))
+    if pictures:
+        made.add_item(ui.Label(text=say("Start from a picture"), component=upload))
     made.stop()
     return made
 
@@ -78,14 +94,12 @@ def _text(
     return ui.Label(text=label, description=hint or None, component=field)
 
 
-def _styles(chosen: str, none: str) -> ui.Select[Any]:
-    known = list(presets.load().styles.values())
-    shown = [style for style in known if style.name == chosen]
-    shown += [style for style in known if style.name != chosen]
+def _styles(known: Sequence[tuple[str, str]], chosen: str, none: str) -> ui.Select[Any]:
+    shown = sorted(known, key=lambda style: style[0] != chosen)
     options = [discord.SelectOption(label=none, value=NO_STYLE, default=chosen in ("", NO_STYLE))]
     options += [
-        discord.SelectOption(label=style.label, value=style.name, default=style.name == chosen)
-        for style in shown[:MOST_STYLES]
+        discord.SelectOption(label=label, value=name, default=name == chosen)
+        for name, label in shown[:MOST_STYLES]
     ]
     return ui.Select(custom_id="style", options=options, required=False, min_values=0)
 
@@ -117,7 +131,7 @@ def _flags(typed: str) -> dict[str, str]:
     """Each option by itself, so that no flag can swallow words of the prompt."""
     if not typed.strip():
         return {}
-    said = prompt.said(prompt.parse(f"{_STAND_IN} {typed}"))
+    said = prompt.said(prompt.parse(f"{_STAND_IN} {typed}", ranged=False))
     rest = said.pop("prompt")
     if rest != _STAND_IN:
         extra = clip(rest.removeprefix(_STAND_IN).strip())

@@ -129,7 +129,9 @@ def _button(button: Button) -> ui.Button[Any]:
 def text(card: Card, note: str = "", parent: str = "") -> str:
     """Everything a card says, as Markdown, shortened to what one message takes: its title first."""
     facts = " · ".join((*((_bar(card.bar),) if card.bar else ()), *_facts(card, parent)))
-    rest = _clipped([facts, *map(escape, card.body), escape(note)], MAX_TEXT // 2 if card.title else MAX_TEXT)
+    rest = _clipped(
+        [facts, card.link, *map(escape, card.body), escape(note)], MAX_TEXT // 2 if card.title else MAX_TEXT
+    )
     room = MAX_TEXT - len(rest) - len("****\n")
     title = f"**{_fitting(card.title, room)}**" if card.title else ""
     return "\n".join(part for part in (title, rest) if part) or "…"
@@ -164,7 +166,9 @@ def _bar(bar: Bar) -> str:
     return f"{'▰' * full}{'▱' * (8 - full)} {escape(bar.label)}"
 
 
-_MARKS = re.compile(r"([\\`*_~|<>\[\]@])|(?<=[a-z])(:)(?=//)|^(\s*)([-+#])", re.IGNORECASE | re.MULTILINE)
+_MARKS = re.compile(
+    r"([\\`*_~|<>\[\]@])|(?<=[a-z])(:)(?=//)|^([^\S\n]*)([-+#])", re.IGNORECASE | re.MULTILINE
+)
 
 
 def escape(words: str) -> str:

@@ -18,7 +18,7 @@ import discord
 from cryptography.fernet import Fernet
 
 from bot.adapters.discord.layout import LEAST_LIMIT
-from bot.models import Job, Member, Origin
+from bot.models import EVERYWHERE, Job, Member, Origin
 from bot.words import nearest
 
 Interaction = discord.Interaction[Any]
@@ -46,9 +46,13 @@ def member_of(interaction: Interaction) -> Member:
         tenant = f"discord:group:{interaction.channel_id}"
     else:
         tenant = f"discord:dm:{user.id}"
-    admin = bool(interaction.guild_id) and interaction.permissions.manage_guild
     return Member(
-        tenant=tenant, id=f"discord:{user.id}", name=user.display_name, admin=admin, roles=roles_of(user)
+        tenant=tenant,
+        id=f"discord:{user.id}",
+        name=user.display_name,
+        admin=bool(interaction.guild_id) and interaction.permissions.manage_guild,
+        roles=roles_of(user),
+        moderates=_moderates(user, interaction.channel, interaction.permissions),
     )
 
 
@@ -82,10 +86,27 @@ def _is_open(interaction: Interaction) -> bool:
     return sees or interaction.context.dm_channel
 
 
+def needs_us(job: Job) -> bool:
+    """Whether the bot itself must be in the job's server: elsewhere its person brought it along."""
+    reply = job.origin.reply
+    return not reply.get("token") or bool(reply.get("open"))
+
+
 def by_token_alone(job: Job) -> bool:
     """Whether nothing but a token reaches the message of a job that lives."""
     reply = job.origin.reply
     return not job.state.ended and bool(reply.get("token")) and (job.origin.private or not reply["open"])
+
+
+def _moderates(
+    person: discord.User | discord.Member, channel: Any, here: discord.Permissions
+) -> tuple[str, ...]:
+    """Where they may manage messages: in the channel by their permissions `here`, everywhere by roles."""
+    if not isinstance(person, discord.Member):
+        return ()
+    known = person.guild.default_role is not None  # a server that is not in the cache has no roles
+    everywhere = known and person.guild_permissions.manage_messages
+    return (*([EVERYWHERE] if everywhere else []), *([channel_of(channel)] if here.manage_messages else []))
 
 
 def roles_of(person: discord.User | discord.Member) -> tuple[str, ...]:
@@ -134,6 +155,7 @@ def of_message(message: discord.Message) -> Origin:
             name=author.display_name,
             admin=admin,
             roles=roles_of(author),
+            moderates=_moderates(author, message.channel, _permissions(message)),
         ),
         channel=channel_of(message.channel),
         event=str(message.id),
@@ -152,6 +174,15 @@ def of_message(message: discord.Message) -> Origin:
 def _language_of(message: discord.Message) -> str:
     """The server's: a message says nothing of the language that its author's Discord is in."""
     return nearest(str(message.guild.preferred_locale)) if message.guild else ""
+
+
+def _permissions(message: discord.Message) -> discord.Permissions:
+    """What the author may do in the message's channel; nothing where that is not known."""
+    channel, author = message.channel, message.author
+    known = isinstance(channel, discord.abc.GuildChannel | discord.Thread) and message.guild is not None
+    if not (known and isinstance(author, discord.Member) and author.guild.default_role):
+        return discord.Permissions.none()
+    return channel.permissions_for(author)
 
 
 def limit_of(message: discord.Message) -> int:

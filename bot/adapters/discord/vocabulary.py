@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from inspect import Parameter, Signature
 from typing import Any
@@ -63,19 +63,28 @@ _PICKERS = {
 }
 
 
-def slash_commands(run: Run, complete: Complete) -> list[Slash | app_commands.Group]:
+def slash_commands(
+    run: Run, complete: Complete, known: Sequence[Command] = commands.COMMANDS
+) -> list[Slash | app_commands.Group]:
     """A slash command for each command, and /edit, which is /imagine with a picture to start from.
 
     Names of two words become subcommands of a group.
     """
-    groups = dict.fromkeys(each.group for each in commands.COMMANDS if each.group)
-    plain = [_slash(each, run, complete) for each in (*commands.group(""), edit())]
-    return [*plain, *(_group(name, run, complete) for name in groups)]
+    groups = dict.fromkeys(each.group for each in known if each.group)
+    alone = [each for each in known if not each.group]
+    plain = [_slash(each, run, complete) for each in (*alone, *edits(known))]
+    inside = {name: [each for each in known if each.group == name] for name in groups}
+    return [*plain, *(_group(name, inside[name], run, complete) for name in groups)]
 
 
-def _group(name: str, run: Run, complete: Complete) -> app_commands.Group:
+def edits(known: Sequence[Command]) -> list[Command]:
+    """/edit, where /imagine starts from pictures."""
+    imagine = next(each for each in known if each.name == "imagine")
+    return [edit(imagine)] if imagine.option("source") else []
+
+
+def _group(name: str, inside: Sequence[Command], run: Run, complete: Complete) -> app_commands.Group:
     """Discord hides an administrator's group from everybody else; the studio looks again."""
-    inside = commands.group(name)
     limits: dict[str, Any] = {"allowed_contexts": CONTEXTS, "allowed_installs": INSTALLS}
     if all(each.admin for each in inside):
         limits = {
@@ -84,14 +93,14 @@ def _group(name: str, run: Run, complete: Complete) -> app_commands.Group:
             "allowed_installs": AppInstallationType(guild=True, user=False),
         }
     made = app_commands.Group(name=name, description=GROUPS[name], **limits)
-    for each in inside:
+    for each in (each for each in inside if not each.typed):
         made.add_command(_slash(each, run, complete))
     return made
 
 
-def edit() -> Command:
+def edit(imagine: Command | None = None) -> Command:
     """Image-to-image under a name of its own."""
-    imagine = commands.command("imagine")
+    imagine = imagine or commands.command("imagine")
     options = {option.name: option for option in imagine.options}
     first = (
         replace(options.pop("source"), required=True, help="The picture to start from."),

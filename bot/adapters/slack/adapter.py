@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
 import structlog
-from aiohttp import web
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 from slack_bolt.oauth.async_oauth_settings import AsyncOAuthSettings
 
+from bot.adapters import connections
 from bot.adapters.base import MessageRef
 from bot.adapters.slack import installations, manifest
 from bot.adapters.slack.client import Client
@@ -31,6 +32,7 @@ log = structlog.stdlib.get_logger(__name__)
 SHORTEST_DELAY, LONGEST_DELAY = 1.0, 300.0  # seconds between two attempts to connect
 PING_SECONDS = 5.0  # between two looks whether the connection lives
 LOST_SECONDS = 60.0  # without a connection, after which it is built anew
+CALL_SECONDS = 30.0  # that a call of Slack's Web API gets
 STOP_SECONDS = 2.0  # what requests get to end in
 
 _REFUSED = "Slack does not accept {}: copy it again from the app's page and restart. Everything else goes on."
@@ -56,17 +58,20 @@ class SlackAdapter:
         self._base_url = base_url
         self._client: Client | None = None
         self.port = 0  # of the HTTP mode's site, once it is open
+        self.connected = False  # events reach Easel now
 
     async def run(self) -> None:
         """Stay connected until cancelled; return when Slack refuses a token."""
-        connector = aiohttp.TCPConnector(limit=50)
-        async with aiohttp.ClientSession(connector=connector) as session:
+        connector = aiohttp.TCPConnector(limit=0)  # each workspace has a limit of its own
+        timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)  # the library's own does not reach our session
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             try:
                 await self._serve(session)
             except* SettingError as group:
                 log.error(str(group.exceptions[0]))
             finally:
                 client, self._client = self._client, None
+                self.connected = False
                 if client:
                     await client.close()
 
@@ -79,6 +84,10 @@ class SlackAdapter:
     async def adult(self, job: Job) -> bool:
         """Slack knows no age-restricted channels."""
         return False
+
+    async def closed(self, job: Job) -> bool | None:
+        """Whether the channel that a job was asked in is private now; None where Slack does not tell."""
+        return await self._client.closed(job) if self._client else None
 
     def _ready(self) -> Client:
         if self._client is None:
@@ -101,6 +110,7 @@ class SlackAdapter:
         flow = self._flow(kept, workspaces) if kept else None
         client = Client(self._studio, settings, workspaces, session, installations=kept, flow=flow)
         self._client = client
+        client.came_back()
         async with asyncio.TaskGroup() as group:
             if by_socket:
                 group.create_task(self._stay_connected(client))
@@ -128,8 +138,10 @@ class SlackAdapter:
             async with self._socket(client) as connected:
                 if connected:
                     log.info("Slack is connected")
+                    self.connected = True
                     delay = SHORTEST_DELAY
                     await self._watch(connected)
+            self.connected = False
             log.warning("Slack is not connected", again_in=delay)
             await asyncio.sleep(delay)
             delay = min(LONGEST_DELAY, 2 * delay)
@@ -161,20 +173,25 @@ class SlackAdapter:
         seen = loop.time()
         while loop.time() - seen < LOST_SECONDS:
             await asyncio.sleep(PING_SECONDS)
-            if await handler.client.is_connected():
+            self.connected = await handler.client.is_connected()
+            if self.connected:
                 seen = loop.time()
 
     async def _stay_open(self, client: Client, flow: AsyncOAuthFlow | None, *, takes_events: bool) -> None:
         """HTTP mode, and the pages of the installation. Raises SettingError when the port cannot be had."""
         guard = Guard(self._settings.slack_signing_secret) if takes_events else None
-        runner = web.AppRunner(
-            Site(client.app, guard, flow).application(), access_log=None, shutdown_timeout=STOP_SECONDS
-        )
+        site = Site(client.app, guard, flow).application()
+        runner = connections.runner(site, stop_seconds=STOP_SECONDS)
         await runner.setup()
         host, port = self._settings.slack_http_host, self._settings.slack_http_port
+        server: asyncio.Server | None = None
         try:
-            await web.TCPSite(runner, host, port).start()
-            self.port = runner.addresses[0][1]
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            listening = socket.create_server((host, port), family=family, backlog=128)
+            self.port = listening.getsockname()[1]
+            # All comes through the proxy that stands in front, so no address is one client's.
+            server = await connections.serve(runner, listening, trusts=lambda address: True)
+            self.connected = self.connected or takes_events
             log.info("Slack may send requests", host=host, port=self.port)
             await asyncio.Event().wait()
         except OSError as error:
@@ -182,6 +199,8 @@ class SlackAdapter:
                 f"Slack's site cannot listen on {host}:{port}: set SLACK_HTTP_PORT."
             ) from error
         finally:
+            if server:
+                server.close()
             await runner.cleanup()
 
     # ---- many workspaces

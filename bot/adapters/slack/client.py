@@ -12,6 +12,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -23,19 +24,19 @@ from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 from slack_bolt.response import BoltResponse
 
 from bot import telemetry
-from bot.adapters.slack import forms, vocabulary
-from bot.adapters.slack.delivery import Delivery
+from bot.adapters.slack import forms, layout, vocabulary
+from bot.adapters.slack.delivery import OF_THE_TOKEN, Delivery
 from bot.adapters.slack.desk import Asked, Desk
 from bot.adapters.slack.ears import Ears
 from bot.adapters.slack.files import Files
 from bot.adapters.slack.home import DEFAULTS, PAINT, REFRESH, Home
 from bot.adapters.slack.installations import SealedInstallations
 from bot.adapters.slack.people import People
-from bot.adapters.slack.places import Places
+from bot.adapters.slack.places import TO_PRIVATE, Places, channel_of, says_closed
 from bot.adapters.slack.repeats import Repeats, key_of
-from bot.adapters.slack.workspaces import Doorkeeper, Workspace, Workspaces
+from bot.adapters.slack.workspaces import Doorkeeper, Workspace, Workspaces, team_of
 from bot.errors import Refusal, StoreError
-from bot.models import new_id
+from bot.models import Job, new_id
 from bot.settings import Settings
 from bot.studio import Studio
 
@@ -49,7 +50,16 @@ _FORGOTTEN = "That form is from another version of Easel. Close it and open it a
 _OTHER = (
     "Slack offers something that this Easel does not know. Ask an administrator to renew the app's manifest."
 )
+_CLOSING = ("channel_archive", "channel_deleted", "group_archive", "group_deleted", "group_left")
+"""Events and subtypes of messages that say that nothing can be posted in a channel any more."""
+_LEFT = "Easel was removed from this workspace."
+_KICKED = "Easel was removed from this channel."
+_CLOSED = "The channel was archived or deleted."
 _REMOVED = "Easel is not installed in this workspace any more. Ask an administrator to install it again."
+
+_REMOVALS = ("app_uninstalled", "tokens_revoked")
+_OF_THE_APP = (*_REMOVALS, "url_verification", "ssl_check")
+"""Kinds of what needs no workspace that Easel is installed in."""
 
 MENU = ("use_as_source", "variations", "upscale", "edit")
 """Callback ids of the entries in a message's menu."""
@@ -72,22 +82,28 @@ class Client:
     ) -> None:
         files = Files(workspaces, session, studio.picture, settings)
         self.delivery = Delivery(workspaces, files)
+        self._departures = studio.departures
         self._installations = installations
+        self._places = Places(workspaces)
         self._desk = Desk(
             studio,
             settings,
             workspaces=workspaces,
             people=People(workspaces, settings.slack_admins),
-            places=Places(workspaces),
+            places=self._places,
             files=files,
             delivery=self.delivery,
             session=session,
         )
         self._ears = Ears(studio, self._desk, workspaces)
         self._home = Home(studio, self._desk, files, workspaces)
+        self._studio, self._files = studio, files
+        if installations:
+            installations.on_saved = self.came_back
         self._repeats = Repeats()
         self._tasks: set[asyncio.Task[None]] = set()
-        door: Any = Doorkeeper(workspaces.find)
+        self._workspaces = workspaces
+        door: Any = Doorkeeper()  # type: ignore[no-untyped-call]  # the library's
         self.app = AsyncApp(
             name="easel",
             logger=logging.getLogger("slack_bolt"),  # else its loggers heed the root's level, not their own
@@ -97,6 +113,7 @@ class Client:
             before_authorize=self._arrived,
             process_before_response=True,  # listeners only begin tasks; else Bolt polls for their ack
             request_verification_enabled=False,  # `Guard` stands in front, and is stricter
+            ignoring_self_events_enabled=False,  # to Bolt, deleting our message is an act of ours
             user_facing_authorize_error_message=_REMOVED,
         )
         self._listen(self.app)
@@ -121,27 +138,61 @@ class Client:
 
     async def close(self) -> None:
         """Let what was taken be answered, for a moment."""
+        if self._installations:
+            self._installations.on_saved = None
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=LAST_WORDS)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._files.close()
+
+    def came_back(self) -> None:
+        """Easel is installed (again) somewhere: what could not be shown there is shown now."""
+        self.delivery.removed_from.clear()
+        self._go(self._studio.owe("slack", OF_THE_TOKEN))
 
     # ---- before anything is done
 
-    async def _arrived(self, context: AsyncBoltContext, next: Callable[[], Awaitable[None]]) -> None:
+    async def _arrived(
+        self, body: dict[str, Any], context: AsyncBoltContext, next: Callable[[], Awaitable[None]]
+    ) -> BoltResponse | None:
+        """Find the workspace; an event whose workspace cannot be told is left, and people are told so."""
         context["arrived"] = time.monotonic()
+        context["team_id"] = team_of(body)  # Bolt's own is none where an organisation installed the app
+        if _kind(body) not in _OF_THE_APP:
+            context["workspace"] = await self._workspace(context)
+            if context["workspace"] is None:
+                log.warning(
+                    "refused: no workspace is named, or Easel is not installed there",
+                    kind=_kind(body),
+                    team=context["team_id"],
+                    enterprise=context.enterprise_id,
+                )
+                if "event" in body:
+                    return BoltResponse(status=200, body="")
+            elif context["workspace"].team in self.delivery.removed_from:
+                self.came_back()
         await next()
+        return None
+
+    async def _workspace(self, context: AsyncBoltContext) -> Workspace | None:
+        """Raises StoreError."""
+        team, enterprise = context["team_id"], context.enterprise_id or ""
+        team = team or await self._workspaces.home_of(context.user_id or "", enterprise)
+        return await self._workspaces.find(team, enterprise)
 
     async def _once(
         self, body: dict[str, Any], context: AsyncBoltContext, next: Callable[[], Awaitable[None]]
     ) -> BoltResponse | None:
+        if _is_echo(body.get("event") or {}, context.get("workspace")):
+            return BoltResponse(status=200, body="")
         key = key_of(body)
         if not self._repeats.first(key):
             return BoltResponse(status=200, body="")
-        if (body.get("event") or {}).get("type") in ("app_uninstalled", "tokens_revoked"):
+        if _kind(body) in _REMOVALS:
             try:
-                await self._uninstalled(body["event"], context)  # before it is acknowledged
+                await self._uninstalled(body, context)  # before it is acknowledged
             except StoreError:
                 self._repeats.forget(key)
                 raise
@@ -249,25 +300,94 @@ class Client:
     async def _event(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
         await self._taken(ack, context)
         event: Body = body["event"]
+        if (channel := channel_of(event)) and says_closed(event):
+            self._places.close(context["workspace"], channel)
         match event["type"]:
+            case _ if TO_PRIVATE in (event["type"], event.get("subtype")):
+                self._go(self._made_private(context["workspace"], channel, float(event.get("event_ts") or 0)))
             case "app_mention":
                 self._go(self._ears.mention(context["workspace"], event))
+            case "message" if event.get("subtype") == "message_deleted":
+                self._go(self._deleted(context["workspace"], event))
+            case "message" if event.get("subtype") in _CLOSING:
+                self._go(self._closed(context["workspace"], event))
             case "message":
                 self._go(self._ears.message(context["workspace"], event))
             case "assistant_thread_started":
                 self._go(self._ears.panel(context["workspace"], event))
             case "app_home_opened" if event.get("tab") == "home":
                 self._go(self._home.publish(_of_home(body, context["workspace"])))
+            case name if name in _CLOSING:
+                self._go(self._closed(context["workspace"], event))
 
-    async def _uninstalled(self, event: Body, context: AsyncBoltContext) -> None:
-        """What still waits for that workspace fails to be delivered, and its record says so."""
+    # ---- what is taken away
+
+    async def _deleted(self, workspace: Workspace, event: Body) -> None:
+        """Somebody deleted a message: one of a job's, or a copy of it in another channel."""
+        tenant, channel = f"slack:{workspace.team}", str(event["channel"])
+        named = [f"{channel}:{event.get('deleted_ts')}"]
+        await self._departures.deleted("slack", tenant=tenant, messages=named)
+        jobs = {} if channel.startswith("D") else layout.jobs_of(event.get("previous_message") or {})
+        if len(jobs) == 1:  # a list of several is nobody's picture
+            await self._departures.deleted_jobs(jobs, tenant)
+
+    async def _closed(self, workspace: Workspace, event: Body) -> None:
+        """Nothing can be posted in a channel any more; what is private goes to direct messages anyway."""
+        tenant, channel = f"slack:{workspace.team}", str(event["channel"])
+
+        def there(job: Job) -> bool:
+            return job.origin.channel == channel and not job.origin.private
+
+        kicked = event["type"] == "group_left"
+        if not kicked:
+            await self._departures.deleted("slack", tenant=tenant, channel=channel)
+        why = _KICKED if kicked else _CLOSED
+        await self._departures.left("slack", why, tenant=tenant, which=there)
+
+    async def _left(self, team: str, enterprise: str) -> None:
+        """Easel was removed from a workspace, or without one from all of an organisation."""
+        if team:
+            await self._departures.left("slack", _LEFT, tenant=f"slack:{team}")
+        elif enterprise:
+            await self._departures.left("slack", _LEFT, which=lambda job: _is_of(job, enterprise))
+
+    async def _made_private(self, workspace: Workspace, channel: str, at: float) -> None:
+        """A channel was made private. An old event closes nothing that came after it."""
+        before = datetime.fromtimestamp(at, UTC)
+        await self._studio.close_place(f"slack:{workspace.team}", channel, before)
+
+    async def closed(self, job: Job) -> bool | None:
+        """Whether a job's channel is closed at this moment; None where Slack does not tell."""
+        reply = job.origin.reply
+        workspace = await self._workspaces.find(reply.get("team", ""), reply.get("enterprise", ""))
+        return await self._places.is_closed_now(workspace, job.origin.channel) if workspace else None
+
+    async def _uninstalled(self, body: Body, context: AsyncBoltContext) -> None:
+        """What still waits or runs for that workspace is cancelled, and its record says why."""
+        event, at = body["event"], float(body.get("event_time") or time.time())
         if event["type"] == "tokens_revoked" and not (event.get("tokens") or {}).get("bot"):
             return
-        log.warning("Easel was removed from a workspace", team=context.team_id)
-        if self._installations:
-            await self._installations.async_delete_all(
-                enterprise_id=context.enterprise_id, team_id=context.team_id
-            )
+        team = "" if context.get("is_enterprise_install") else context["team_id"]
+        about = {"team": team, "enterprise": context.enterprise_id}
+        if self._installations and not await self._installations.removed(
+            team, context.enterprise_id or "", at
+        ):
+            log.info("a removal from before the present installation is left", **about)
+            return
+        log.warning("Easel was removed from a workspace", **about)
+        self._go(self._left(team, context.enterprise_id or ""))
+
+
+def _is_echo(event: Body, workspace: Workspace | None) -> bool:
+    """Whether an event tells of what Easel itself posted or edited. A removal comes without a workspace."""
+    own = (workspace.bot_user, workspace.bot) if workspace else ()
+    message = event.get("message") if event.get("subtype") == "message_changed" else event
+    about = message if isinstance(message, Mapping) else {}
+    return bool({about.get("user"), about.get("bot_id")} & {each for each in own if each})
+
+
+def _is_of(job: Job, enterprise: str) -> bool:
+    return bool(job.origin.reply.get("enterprise") == enterprise)
 
 
 async def _logged(work: Coroutine[Any, Any, None]) -> None:
@@ -281,6 +401,14 @@ async def _logged(work: Coroutine[Any, Any, None]) -> None:
 # ---- who, where
 
 
+def _kind(body: Body) -> str:
+    """What a payload is: an event's own type, else the payload's."""
+    event = body.get("event")
+    if "ssl_check" in body:
+        return "ssl_check"
+    return str((event if isinstance(event, dict) else body).get("type") or "slash_command")
+
+
 def _of_command(body: Body, workspace: Workspace) -> Asked:
     return Asked(
         workspace=workspace,
@@ -288,6 +416,7 @@ def _of_command(body: Body, workspace: Workspace) -> Asked:
         name=body.get("user_name") or "",
         channel=body.get("channel_id") or "",
         event=f"command:{_name(body)}",
+        closed=says_closed(body),
         response_url=body.get("response_url") or "",
         trigger=body.get("trigger_id") or "",
     )
@@ -310,6 +439,7 @@ def _of_action(body: Body, workspace: Workspace) -> Asked:
         response_url=body.get("response_url") or "",
         trigger=body.get("trigger_id") or "",
         hidden=ephemeral or not channel,
+        closed=says_closed(body),
         message=pressed,
     )
 

@@ -14,26 +14,32 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import structlog
 from slack_sdk.errors import SlackApiError
 
+from bot import words
+from bot.actions import Action
 from bot.adapters.base import MessageRef
 from bot.adapters.slack import layout
 from bot.adapters.slack.errors import (
     BAD_BLOCKS,
+    TOKEN_REASONS,
+    UnknownAnswer,
     code_of,
     is_closed,
     is_passing,
     is_token,
+    is_unknown,
     translated,
     why,
 )
-from bot.adapters.slack.files import Files
+from bot.adapters.slack.files import Files, Preparing, Unusable
 from bot.adapters.slack.lost import MARK, Lost, Untold, note
 from bot.adapters.slack.workspaces import Workspace, Workspaces
-from bot.card import Card
+from bot.card import Button, Card
 from bot.errors import TryLater, Unreachable
 from bot.models import Job, State
 
@@ -41,12 +47,16 @@ log = structlog.stdlib.get_logger(__name__)
 
 EDITS, PERIOD = 30, 60.0  # progress edits of a workspace in so many seconds; Slack takes about 50 edits
 PATIENCE = 3  # times that Slack may refuse a card's pictures before it is shown without them
+TRIES = 8  # times that an end is tried again after an answer that nobody knows, in some two minutes
 NO_UNFURL: dict[str, Any] = {"unfurl_links": False, "unfurl_media": False}
 
 _GONE = "A picture of this job is gone."
-_NOT_SHOWN = "Slack does not show the pictures. The web studio has them."
+_PREPARING = "Painted. Slack is still preparing the pictures."
+_NOT_SHOWN = "Painted, but Slack does not show the pictures. Press Show again to try once more."
 _ELSEWHERE = "Easel could not post where you asked for this, so it is here."
 _REMOVED = "Easel was removed from this workspace."
+OF_THE_TOKEN = (_REMOVED, *sorted(TOKEN_REASONS))
+"""Why nothing can be delivered any more, unless Easel is installed again."""
 
 
 class Delivery:
@@ -57,14 +67,19 @@ class Delivery:
         self._files = files
         self._lost = Lost()
         self._refused: OrderedDict[str, int] = OrderedDict()  # how often a job's pictures were refused
+        self._puzzled: OrderedDict[str, int] = OrderedDict()  # how often a job's end got an unknown answer
+        self._told: OrderedDict[str, None] = OrderedDict()  # jobs whose message says that Slack prepares
+        self.removed_from: set[str] = set()  # workspaces that took no end since Easel was removed from them
         self._direct: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._edits: dict[str, Pace] = {}
 
     async def post(self, job: Job, card: Card) -> MessageRef:
         """The job's first card. Raises Unreachable, TryLater."""
-        with translated():
+        with self._patiently(job):
             workspace = await self._workspace(job)
             shown = await self._shown(workspace, job, card)
+            if shown.owed:
+                raise shown.owed  # a message that is there is edited later; one that is not waits
             if job.origin.private or not job.origin.channel:
                 return await self._whisper(workspace, job, shown)
             try:
@@ -83,7 +98,7 @@ class Delivery:
 
         Where the place has closed meanwhile, a result goes to the person's direct messages.
         """
-        with translated():
+        with self._patiently(job):
             workspace = await self._workspace(job)
             if not job.state.ended and not self._pace(workspace.team).may():
                 return ref
@@ -91,18 +106,32 @@ class Delivery:
             shown = await self._shown(workspace, job, card)
             if job.state is State.DELETED:
                 ref = await self._clear(workspace, ref, shown)
+            if shown.owed and job.id in self._told:
+                raise shown.owed
             try:
-                return await self._change(workspace, job, ref, shown)
+                ref = await self._change(workspace, job, ref, shown)
             except SlackApiError as error:
                 if not is_closed(error):
                     raise
-                return await self._instead(workspace, job, ref, shown, error)
+                ref = await self._instead(workspace, job, ref, shown, error)
+            if shown.owed:
+                note(self._told, job.id, None)
+                raise shown.owed
+            self._told.pop(job.id, None)
+            return ref
+
+    def anew(self, job: Job) -> None:
+        """Try the job's pictures again from the beginning, whatever Slack said of them before."""
+        self._refused.pop(job.id, None)
+        self._puzzled.pop(job.id, None)
 
     async def direct(self, workspace: Workspace, user: str) -> str:
         """The channel of the direct messages with a person. Raises SlackApiError."""
         key = (workspace.team, user)
         if key not in self._direct:
-            answer = await self._workspaces.talk(workspace.token).conversations_open(users=user)
+            answer = await self._workspaces.talk(workspace.token, team=workspace.team).conversations_open(
+                users=user
+            )
             note(self._direct, key, str(answer["channel"]["id"]))
         return self._direct[key]
 
@@ -115,7 +144,7 @@ class Delivery:
             ref = job.message or {}
             self._files.know(workspace, ref.get("files", {}))
             files = await self._files.show(workspace, layout.chosen(card), job.id)
-            sent = await self._workspaces.talk(workspace.token).chat_postMessage(
+            sent = await self._workspaces.talk(workspace.token, team=workspace.team).chat_postMessage(
                 channel=channel,
                 text=layout.summary(card),
                 blocks=layout.blocks(card, files),
@@ -131,7 +160,7 @@ class Delivery:
         self, workspace: Workspace, job: Job, channel: str, thread: str, shown: _Shown, note: str = ""
     ) -> MessageRef:
         """A new message, unless an earlier attempt made it."""
-        client = self._workspaces.talk(workspace.token)
+        client = self._workspaces.talk(workspace.token, team=workspace.team)
         if found := await self._lost.find(client, channel, thread, job):
             return await self._change(workspace, job, {"channel": channel, "ts": found}, shown)
         with self._pictures_refused(workspace, job, shown), self._lost.posting(job):
@@ -146,7 +175,7 @@ class Delivery:
 
     async def _change(self, workspace: Workspace, job: Job, ref: MessageRef, shown: _Shown) -> MessageRef:
         with self._pictures_refused(workspace, job, shown):
-            await self._workspaces.talk(workspace.token).chat_update(
+            await self._workspaces.talk(workspace.token, team=workspace.team).chat_update(
                 channel=ref["channel"], ts=ref["ts"], **shown.message()
             )
         return ref | shown.kept(ref)
@@ -168,7 +197,7 @@ class Delivery:
 
     async def _clear(self, workspace: Workspace, ref: MessageRef, shown: _Shown) -> MessageRef:
         """Take the pictures of a deleted job out of Slack, and its other messages with them."""
-        client = self._workspaces.talk(workspace.token, patient=True)
+        client = self._workspaces.talk(workspace.token, team=workspace.team, patient=True)
         for each in ref.get("shared", ()):
             with suppress(SlackApiError):
                 await client.chat_update(**each, **shown.message())
@@ -190,16 +219,40 @@ class Delivery:
     async def _shown(self, workspace: Workspace, job: Job, card: Card) -> _Shown:
         card = layout.with_share(card)
         wanted = layout.chosen(card)
-        if self._refused.get(job.id, 0) >= PATIENCE:
-            return _Shown(card, {}, _NOT_SHOWN if wanted else "")
+        if wanted and self._refused.get(job.id, 0) >= PATIENCE:
+            return _without(card, job)
         try:
             files = await self._files.show(workspace, wanted, job.id)
-        except SlackApiError as error:
-            if is_passing(error) or is_token(error):
+        except Preparing as error:
+            return _Shown(card, {}, _PREPARING, owed=error)
+        except (Unusable, SlackApiError) as error:
+            if isinstance(error, SlackApiError) and (is_passing(error) or is_token(error)):
                 raise
-            log.warning("Slack takes no pictures", job_id=job.id, cause=code_of(error))
-            return _Shown(card, {}, _NOT_SHOWN)
+            cause = code_of(error) if isinstance(error, SlackApiError) else str(error)
+            log.warning("Slack takes no pictures", job_id=job.id, cause=cause)
+            tries = self._puzzled.get(job.id, 0)
+            if isinstance(error, SlackApiError) and is_unknown(error) and tries < TRIES:
+                raise
+            return _without(card, job)
         return _Shown(card, files, _GONE if len(files) < len({each.blob for each in wanted}) else "")
+
+    @contextmanager
+    def _patiently(self, job: Job) -> Iterator[None]:
+        """Around all that a card takes. Raises Unreachable, TryLater."""
+        try:
+            with translated():
+                yield
+        except UnknownAnswer as error:
+            tries = self._puzzled.get(job.id, 0) + 1
+            if job.state.ended:
+                note(self._puzzled, job.id, tries)
+            if tries > TRIES:
+                raise Unreachable(f"{error}.") from error
+            raise
+        except Unreachable as error:
+            if str(error) in OF_THE_TOKEN:
+                self.removed_from.add(job.origin.reply["team"])
+            raise
 
     def _pace(self, team: str) -> Pace:
         return self._edits.setdefault(team, Pace(EDITS, PERIOD))
@@ -217,12 +270,24 @@ class Delivery:
             raise TryLater(f"Slack does not show the pictures yet ({code_of(error)})", after=1.0) from error
 
 
-class _Shown:
-    """A card with its files, ready to be sent."""
+def _without(card: Card, job: Job) -> _Shown:
+    """A card whose pictures Slack does not show, with a button that tries it again."""
+    again = Button(
+        id=Action(name="show", job=job.id).id,
+        label=words.say("Show again", card.language),
+        name=words.say("Show the pictures again", card.language),
+    )
+    return _Shown(replace(card, rows=(*card.rows, (again,))), {}, _NOT_SHOWN)
 
-    def __init__(self, card: Card, files: dict[str, str], note: str = "") -> None:
-        self.files = files
-        self._card, self._note = card, note
+
+class _Shown:
+    """A card with its files, ready to be sent; `owed`: its pictures are to follow."""
+
+    def __init__(
+        self, card: Card, files: dict[str, str], note: str = "", *, owed: TryLater | None = None
+    ) -> None:
+        self.files, self.owed = files, owed
+        self._card, self._note = card, words.say(note, card.language)
 
     def message(self, note: str = "") -> dict[str, Any]:
         """What every way of sending takes."""

@@ -18,17 +18,17 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from bot import actions
+from bot import actions, words
 from bot import card as cards
 from bot.actions import DERIVING
 from bot.adapters.slack import forms, layout
 from bot.adapters.slack.delivery import NO_UNFURL, Delivery
 from bot.adapters.slack.errors import FAILURES, code_of, translated
-from bot.adapters.slack.files import Files, picture_in
+from bot.adapters.slack.files import Files, Preparing, picture_in
 from bot.adapters.slack.forms import About
 from bot.adapters.slack.people import People
 from bot.adapters.slack.places import Places
-from bot.adapters.slack.workspaces import Workspace, Workspaces
+from bot.adapters.slack.workspaces import PATIENCE, Workspace, Workspaces
 from bot.card import Card, Form
 from bot.errors import DeliveryError, Refusal, StoreError
 from bot.models import Member, Origin
@@ -38,10 +38,12 @@ from bot.studio import Answer, Receipt, Studio
 log = structlog.stdlib.get_logger(__name__)
 
 AT_ONCE = 8  # requests that the studio works on at a time, so that acknowledgements are not behind them
+SOON = 0.8  # seconds in which a form is made, before an empty one is opened in its place
 DOUBLE_CLICK = 1.5  # seconds in which the same press by the same person is the same press
 
 BROKEN = "Easel could not do that. Try again; an administrator finds the cause in the log."
 _SLOW = "Slack waits three seconds for a form, and this took longer. Press again."
+_NOT_YET = "Slack is still preparing the pictures. Try again in a minute."
 _HANDED_OVER = "The file is in your direct messages with Easel."
 _PRIVATELY = "It is being painted where only you see it: in your direct messages with Easel."
 
@@ -60,6 +62,7 @@ class Asked:
     trigger: str = field(default="", repr=False)
     hidden: bool = False  # done in a place that only this person sees
     message: str = ""  # the ts of the message whose button was pressed
+    closed: bool = False  # the payload itself says that the channel is private
 
     @property
     def is_direct(self) -> bool:
@@ -149,12 +152,24 @@ class Desk:
             await self.open(asked, lambda origin: self._press(button, origin))
         elif name == "share":
             await self._open_share(asked, button)
+        elif name == "show" and not asked.hidden:
+            await self._answer(asked, lambda origin: self._show_again(asked, button, origin))
         elif name == "try":
             await self._answer(replace(asked, hidden=False), lambda origin: self._press(button, origin))
         elif name in ("cancel", "delete"):
             await self._answer(asked, lambda origin: self._press(button, origin), update=True)
         else:
             await self._answer(asked, lambda origin: self._press(button, origin))
+
+    async def _show_again(self, asked: Asked, button: str, origin: Origin) -> Answer:
+        """In place of a result that stands there without its pictures; else for this person."""
+        job = await self._studio.job(actions.parse(button).job, origin.member, origin.here)
+        ref = job.message or {}
+        if (ref.get("channel"), ref.get("ts")) != (asked.channel, asked.message):
+            return await self._press(button, origin)
+        self._delivery.anew(job)
+        self._studio.redraw(job)
+        return Receipt(job=job, place=None)
 
     async def submit(self, asked: Asked, answer: forms.Answer) -> None:
         """A form that was filled in."""
@@ -173,12 +188,14 @@ class Desk:
         """Show a result in a channel; from then on it is everybody's."""
         there = replace(asked, channel=channel, thread="")
         async with self.telling(asked):
-            origin = await self.origin(there)
+            origin = await self.origin(there, anew=True)
             card = await self._press(f"v1:share:{job}", origin)
             assert isinstance(card, Card)
             shown = await self._studio.job(job, origin.member, origin.here)
             try:
                 ref = await self._delivery.share(asked.workspace, shown, card, channel)
+            except Preparing as error:
+                raise Refusal(_NOT_YET, code="busy") from error
             except DeliveryError as error:
                 notice = (
                     f"It could not be shown there: {error} Invite Easel to that channel, then share again."
@@ -193,6 +210,7 @@ class Desk:
         about = self._about(asked, file=file["id"] if file and not job else "")
 
         async def ask(origin: Origin) -> Answer:
+            await self._studio.check_source(origin.member)
             if job:
                 await self._studio.job(job, origin.member, origin.here)
                 return Form(command="imagine", title="Use as source", values={"source": f"{job}:1"})
@@ -224,14 +242,48 @@ class Desk:
         self, asked: Asked, ask: Ask, about: About | None = None, *, ask_where: bool = False
     ) -> None:
         """Show a form, or say why not. There are three seconds for it."""
-        async with self.telling(asked):
-            origin = await self.origin(asked)
+
+        async def make(origin: Origin) -> layout.Block:
             form = await ask(origin)
             assert isinstance(form, Form)
-            view = forms.modal(
-                form, about or self._about(asked), await self._choices(origin.member), ask_where=ask_where
-            )
-            await self.show(asked, view)
+            known = await self._studio.known(origin.member)
+            command = next(each for each in known if each.name == form.command)
+            choices = await self._choices(origin.member)
+            return forms.modal(form, about or self._about(asked), choices, command, ask_where=ask_where)
+
+        await self._open(asked, make)
+
+    async def _open(self, asked: Asked, make: Callable[[Origin], Awaitable[layout.Block]]) -> None:
+        """Show the view that is made. Where that takes long, an empty one holds its place meanwhile."""
+        async with self.telling(asked):
+            made = asyncio.create_task(self._made(asked, make))
+            try:
+                done, _ = await asyncio.wait({made}, timeout=SOON)
+                if done:
+                    await self.show(asked, made.result())
+                else:
+                    await self._fill(asked, await self.show(asked, forms.waiting()), made)
+            finally:
+                made.cancel()
+
+    async def _made(self, asked: Asked, make: Callable[[Origin], Awaitable[layout.Block]]) -> layout.Block:
+        return await make(await self.origin(asked))
+
+    async def _fill(self, asked: Asked, opened: str, made: asyncio.Task[layout.Block]) -> None:
+        """Put a view, or why there is none, in place of the empty one."""
+        try:
+            view = await made
+        except Refusal as refusal:
+            view = forms.notice("Easel", layout.blocks(cards.refused(refusal)))
+        except Exception:
+            log.exception("a form could not be made", surface="slack", event_id=asked.event)
+            view = forms.notice("Easel", layout.blocks(cards.refused(Refusal(BROKEN))))
+        try:
+            client = self._workspaces.talk(asked.workspace.token, team=asked.workspace.team, patient=True)
+            await client.views_update(view_id=opened, view=view)
+        except FAILURES as error:
+            if code_of(error) != "not_found":  # else they have closed it
+                raise Refusal(BROKEN, code="busy") from error
 
     async def open_blank(self, asked: Asked, *, ask_where: bool = False) -> None:
         """The form of /imagine, empty."""
@@ -241,21 +293,25 @@ class Desk:
 
         await self.open(asked, ask, ask_where=ask_where)
 
-    async def show(self, asked: Asked, view: layout.Block) -> None:
-        """Open a view. Raises Refusal when Slack does not."""
+    async def show(self, asked: Asked, view: layout.Block) -> str:
+        """Open a view and return its id. Raises Refusal when Slack does not."""
+        client = self._workspaces.talk(asked.workspace.token, team=asked.workspace.team)
         try:
-            await self._workspaces.talk(asked.workspace.token).views_open(trigger_id=asked.trigger, view=view)
+            async with asyncio.timeout(PATIENCE):
+                opened = await client.views_open(trigger_id=asked.trigger, view=view)
+            return str(opened["view"]["id"])
         except FAILURES as error:
             log.warning("a form was not opened", cause=code_of(error))
             refused = isinstance(error, SlackApiError) and "trigger_id" not in code_of(error)
             raise Refusal(BROKEN if refused else _SLOW, code="busy") from error
 
     async def _open_share(self, asked: Asked, button: str) -> None:
-        async with self.telling(asked):
-            origin = await self.origin(asked)
+        async def make(origin: Origin) -> layout.Block:
             job = await self._studio.job(actions.parse(button).job, origin.member, origin.here)
             place = "" if job.origin.channel.startswith("D") else job.origin.channel
-            await self.show(asked, forms.share(job.id, place))
+            return forms.share(job.id, place)
+
+        await self._open(asked, make)
 
     def _about(self, asked: Asked, file: str = "") -> About:
         return About(channel=asked.channel, thread=asked.thread, hidden=asked.hidden, file=file)
@@ -308,7 +364,7 @@ class Desk:
             return
         if asked.trigger and not asked.channel and await self._show_notice(asked, message["blocks"]):
             return
-        client = self._workspaces.talk(asked.workspace.token, patient=True)
+        client = self._workspaces.talk(asked.workspace.token, team=asked.workspace.team, patient=True)
         if asked.channel and not asked.is_direct:
             try:
                 await client.chat_postEphemeral(
@@ -353,7 +409,7 @@ class Desk:
         if asked.hidden:
             await self._respond(asked, message, replace=True)
             return
-        client = self._workspaces.talk(asked.workspace.token, patient=True)
+        client = self._workspaces.talk(asked.workspace.token, team=asked.workspace.team, patient=True)
         try:
             await client.chat_update(channel=asked.channel, ts=asked.message, parse="none", **message)
         except FAILURES as error:
@@ -375,20 +431,24 @@ class Desk:
     async def _blocks(self, asked: Asked, card: Card, note: str = "") -> list[layout.Block]:
         """The card's blocks, without pictures when they cannot be had at the moment."""
         card = layout.with_share(card)
+        wanted = layout.chosen(card)
         try:
             with translated():
-                files = await self._files.show(asked.workspace, layout.chosen(card), card.job or "easel")
+                files = await self._files.show(asked.workspace, wanted, card.job or "easel")
         except (DeliveryError, StoreError) as error:
             log.warning("shown without pictures", cause=str(error))
-            files = {}
+            files, note = {}, note or (words.say(_NOT_YET, card.language) if wanted else "")
         return layout.blocks(card, files, note)
 
     # ---- who and where
 
-    async def origin(self, asked: Asked) -> Origin:
-        """Raises Refusal for somebody whom Easel does not serve."""
+    async def origin(self, asked: Asked, *, anew: bool = False) -> Origin:
+        """Who asks, and where. `anew`: Slack is asked again whether the channel is closed.
+
+        Raises Refusal for somebody whom Easel does not serve.
+        """
         member, closed = await asyncio.gather(
-            self._people.member(asked.workspace, asked.user, asked.name), self._is_closed(asked)
+            self._people.member(asked.workspace, asked.user, asked.name), self._is_closed(asked, anew)
         )
         return Origin(
             surface="slack",
@@ -406,8 +466,15 @@ class Desk:
             language=self._people.language(asked.workspace, asked.user),
         )
 
-    async def _is_closed(self, asked: Asked) -> bool:
-        return not asked.is_direct and await self._places.is_closed(asked.workspace, asked.channel)
+    async def _is_closed(self, asked: Asked, anew: bool) -> bool:
+        if asked.is_direct:
+            return False
+        if asked.closed:
+            self._places.close(asked.workspace, asked.channel)
+            return True
+        if anew:
+            return await self._places.is_closed_now(asked.workspace, asked.channel) is not False
+        return await self._places.is_closed(asked.workspace, asked.channel)
 
     def _job_in(self, asked: Asked, message: Mapping[str, Any]) -> str:
         """The job that a message of the app's shows, or nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,7 +14,8 @@ from bot.adapters.slack import layout, people, vocabulary
 from bot.adapters.slack.desk import Asked, Desk
 from bot.adapters.slack.errors import FAILURES
 from bot.adapters.slack.files import picture_in
-from bot.adapters.slack.workspaces import Workspace, Workspaces
+from bot.adapters.slack.places import says_closed
+from bot.adapters.slack.workspaces import PATIENCE, Workspace, Workspaces
 from bot.commands import clip
 from bot.errors import Refusal
 from bot.models import Job, Member, State
@@ -58,7 +60,9 @@ class Ears:
         """assistant_thread_started: prompts to try."""
         thread = event["assistant_thread"]
         prompts = [{"title": clip(each, 70), "message": each} for each in examples()]
-        await self._workspaces.talk(workspace.token, patient=True).assistant_threads_setSuggestedPrompts(
+        await self._workspaces.talk(
+            workspace.token, team=workspace.team, patient=True
+        ).assistant_threads_setSuggestedPrompts(
             channel_id=thread["channel_id"],
             thread_ts=thread["thread_ts"],
             title="Try one of these",
@@ -98,11 +102,12 @@ class Ears:
 
     async def _in_panel(self, asked: Asked, words: str) -> None:
         """The panel shows what its app is doing; in other threads Slack refuses, and nothing is lost."""
-        client = self._workspaces.talk(asked.workspace.token)
+        client = self._workspaces.talk(asked.workspace.token, team=asked.workspace.team)
         about: dict[str, Any] = {"channel_id": asked.channel, "thread_ts": asked.thread}
         with suppress(*FAILURES):
-            await client.assistant_threads_setStatus(**about, status=PAINTING)
-            await client.assistant_threads_setTitle(**about, title=clip(words, 60))
+            async with asyncio.timeout(PATIENCE):
+                await client.assistant_threads_setStatus(**about, status=PAINTING)
+                await client.assistant_threads_setTitle(**about, title=clip(words, 60))
 
     # ---- which picture a reply is about
 
@@ -121,7 +126,7 @@ class Ears:
 
     async def _under_old(self, asked: Asked, viewer: Member) -> str:
         """The same for a picture that is not among the recent ones: by what stands on its first message."""
-        client = self._workspaces.talk(asked.workspace.token, patient=True)
+        client = self._workspaces.talk(asked.workspace.token, team=asked.workspace.team, patient=True)
         try:
             page = await client.conversations_replies(channel=asked.channel, ts=asked.thread, limit=1)
         except FAILURES:
@@ -151,15 +156,16 @@ def asked_by(workspace: Workspace, event: Event) -> Asked:
         channel=event["channel"],
         thread=event.get("thread_ts") or "",
         event=f"{event['channel']}:{event['ts']}",
+        closed=says_closed(event),
     )
 
 
-_MENTION = re.compile(r"<@[^>]+>")
+_MENTION = re.compile(r"<@[^<>]+>")
 
 
 def words_of(event: Event, workspace: Workspace) -> str:
     """The words of a message, without Easel's own name."""
-    own = re.compile(rf"<@{re.escape(workspace.bot_user)}(?:\|[^>]*)?>")
+    own = re.compile(rf"<@{re.escape(workspace.bot_user)}(?:\|[^<>]*)?>")
     return " ".join(vocabulary.plain(own.sub(" ", event.get("text") or "")).split())
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 
-from bot.errors import TryLater, Unreachable
+from bot.errors import MessageGone, TryLater, Unreachable
 
 # https://docs.slack.dev/reference/methods/chat.postMessage#errors and …/chat.update#errors
 _NO_PERMISSION = "Easel may not post there."
@@ -46,6 +46,7 @@ _TOKEN = {
     "team_access_not_granted": "the organisation does not let Easel into the workspace.",
     "missing_scope": "the Slack app lacks a permission: install it again from the manifest.",
 }
+TOKEN_REASONS = frozenset(_TOKEN.values())
 _LATER = {
     "ratelimited",
     "rate_limited",
@@ -59,6 +60,18 @@ _LATER = {
     "streaming_state_conflict",
     "external_channel_migrating",
 }
+_NO_FILES = {
+    "access_denied",
+    "alt_txt_too_large",
+    "file_type_not_allowed",
+    "file_upload_size_restricted",
+    "file_uploads_disabled",
+    "file_uploads_except_images_disabled",
+    "storage_limit_reached",
+}
+"""The workspace takes no such files."""
+UNSETTLED = ("file_not_found", "file_update_failed", "status 200")
+"""What may be said of an upload at once, and not the next time."""
 _LIMITS = ("ratelimited", "rate_limited", "message_limit_exceeded")
 BAD_BLOCKS = ("invalid_blocks", "invalid_blocks_format", "file_not_found", "file_deleted", "file_is_deleted")
 
@@ -75,9 +88,11 @@ def code_of(error: Exception) -> str:
     if not isinstance(error, SlackApiError):
         return type(error).__name__
     try:
-        return str(error.response["error"])
+        if error.response["error"]:
+            return str(error.response["error"])
+        return f"status {_status(error)}"
     except (AttributeError, KeyError, TypeError, ValueError):  # a page in place of JSON
-        return f"status {getattr(error.response, 'status_code', '?')}"
+        return f"status {_status(error)}"
 
 
 def is_closed(error: SlackApiError) -> bool:
@@ -102,7 +117,18 @@ def why(error: SlackApiError) -> str:
 
 def is_passing(error: SlackApiError) -> bool:
     code, status = code_of(error), _status(error)
-    return code in _LATER or code.startswith("status") or status == 429 or status >= 500
+    return code in _LATER or status == 429 or status >= 500
+
+
+def is_unknown(error: SlackApiError) -> bool:
+    """Whether nothing is known about what it means: a new code, or a page in place of JSON."""
+    code = code_of(error)
+    known = code in (_CLOSED | _GONE | _TOKEN) or code in _NO_FILES or code.startswith("restricted_action")
+    return not known and not is_passing(error)
+
+
+class UnknownAnswer(TryLater):
+    """Slack answered what nobody knows: it is tried again, but not for ever."""
 
 
 def _status(error: SlackApiError) -> int:
@@ -111,7 +137,8 @@ def _status(error: SlackApiError) -> int:
 
 def is_doubtful(error: SlackApiError) -> bool:
     """Whether Slack may have done all the same what it answered so."""
-    return is_passing(error) and not (code_of(error) in _LIMITS or _status(error) == 429)
+    page = code_of(error).startswith("status")
+    return (page or is_passing(error)) and not (code_of(error) in _LIMITS or _status(error) == 429)
 
 
 def retry_after(error: SlackApiError) -> float:
@@ -131,6 +158,9 @@ def translated() -> Iterator[None]:
     except SlackApiError as error:
         if is_passing(error):
             raise TryLater(f"Slack answered {code_of(error)}", after=retry_after(error)) from error
-        raise Unreachable(why(error)) from error
+        if is_unknown(error):
+            raise UnknownAnswer(f"Slack answered {code_of(error)}") from error
+        gone = code_of(error) == "message_not_found"
+        raise (MessageGone if gone else Unreachable)(why(error)) from error
     except FAILURES as error:
         raise TryLater(f"Slack cannot be reached ({code_of(error)})") from error

@@ -1,7 +1,8 @@
 """Pictures on their way to Slack and back.
 
 To Slack: an address is asked for, the picture goes there, the upload is completed, and Slack is asked
-until it knows what kind of file it is; before that no block may show it. From Slack: a download with the
+until it knows what kind of file it is; before that no block may show it. That may take minutes, so the file's
+id is kept: it is waited for, not uploaded again. From Slack: a download with the
 app's token, so from Slack's own hosts only, and never on to where one of them redirects.
 """
 
@@ -14,21 +15,33 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import aiohttp
+from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.adapters.slack.errors import UNSETTLED, code_of
 from bot.adapters.slack.workspaces import Workspace, Workspaces
 from bot.card import CardPicture
-from bot.errors import Refusal, TryLater
+from bot.errors import DeliveryError, Refusal, TryLater
 from bot.settings import Settings
 
 MAX_ALT = 1000  # characters of a file's alternative text
 MOST_KNOWN = 2000  # files whose ids are remembered
-USABLE_SECONDS = 20.0  # what Slack gets to look at an upload
-AT_ONCE = 4  # uploads of one card
+LOOK_SECONDS = 5.0  # that somebody waits for Slack to look at an upload, before they are told that it does
+USABLE_SECONDS = 600.0  # what Slack gets to look at an upload
+AT_ONCE = 4  # uploads to one workspace, and downloads from it
+AGAIN = (0.2, 1.0, 2.0)  # seconds before an upload is completed once more
 TIMEOUT = aiohttp.ClientTimeout(total=60)
 
 Read = Callable[[str], Awaitable[bytes]]
 """A stored picture by its name; raises KeyError."""
+
+
+class Preparing(TryLater):
+    """The pictures are uploaded, and Slack has not looked at them yet."""
+
+
+class Unusable(DeliveryError):
+    """Slack never came to show an upload."""
 
 
 class Files:
@@ -42,7 +55,9 @@ class Files:
         self._read = read
         self._most = settings.max_source_mb
         self._known: OrderedDict[tuple[str, str], str] = OrderedDict()
-        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._waiting: dict[tuple[str, str], tuple[str, float]] = {}  # the file's id, and since when
+        self._busy: dict[tuple[str, str], asyncio.Task[str]] = {}
+        self._rooms: dict[str, asyncio.Semaphore] = {}
 
     # ---- to Slack
 
@@ -51,7 +66,7 @@ class Files:
     ) -> dict[str, str]:
         """Blob → file id, for pictures that may be shown from now on. A picture that is gone is left out.
 
-        Raises SlackApiError, TryLater, StoreError.
+        Raises SlackApiError, Preparing, TryLater, Unusable, StoreError.
         """
         wanted = list({each.blob: each for each in pictures}.values())
         made = await asyncio.gather(*(self._file(workspace, each, name) for each in wanted))
@@ -59,8 +74,10 @@ class Files:
 
     async def send(self, workspace: Workspace, channel: str, name: str, content: bytes) -> None:
         """Share a file in a channel. Raises SlackApiError, TryLater."""
-        async with self._at_once:
-            await self._upload(self._workspaces.talk(workspace.token), name, content, channel=channel)
+        async with self._room(workspace):
+            await self._upload(
+                self._workspaces.talk(workspace.token, team=workspace.team), name, content, channel=channel
+            )
 
     def know(self, workspace: Workspace, files: dict[str, str]) -> None:
         """Files of an earlier message, to be used again."""
@@ -74,19 +91,49 @@ class Files:
         for blob in files:
             self._known.pop((workspace.team, blob), None)
 
+    async def close(self) -> None:
+        """Let go of uploads that nobody waits for any more."""
+        tasks = list(self._busy.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def _file(self, workspace: Workspace, picture: CardPicture, name: str) -> str:
-        if found := self._known.get((workspace.team, picture.blob)):
+        """A picture's file; whoever asks for the same one waits for the same upload."""
+        key = (workspace.team, picture.blob)
+        if found := self._known.get(key):
             return found
+        if (task := self._busy.get(key)) is None:
+            task = self._busy[key] = asyncio.create_task(self._made(workspace, picture, name))
+            task.add_done_callback(lambda _: self._busy.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def _made(self, workspace: Workspace, picture: CardPicture, name: str) -> str:
+        key, client = (
+            (workspace.team, picture.blob),
+            self._workspaces.talk(workspace.token, team=workspace.team),
+        )
+        if key not in self._waiting:
+            try:
+                content = await self._read(picture.blob)
+            except KeyError:
+                return ""
+            async with self._room(workspace):
+                file = await self._upload(client, f"{name}.png", content, picture.alt[:MAX_ALT])
+            self._waiting[key] = (file, time.monotonic())
+        file, since = self._waiting[key]
         try:
-            content = await self._read(picture.blob)
-        except KeyError:
-            return ""
-        async with self._at_once:
-            client = self._workspaces.talk(workspace.token)
-            file = await self._upload(client, f"{name}.png", content, picture.alt[:MAX_ALT])
-            await self._usable(client, file)
+            await self._usable(client, file, since)
+        except (Unusable, SlackApiError) as error:
+            if isinstance(error, Unusable) or code_of(error) in ("file_deleted", "file_not_found"):
+                self._waiting.pop(key, None)  # the next attempt uploads it anew
+            raise
+        self._waiting.pop(key, None)
         self.know(workspace, {picture.blob: file})
         return file
+
+    def _room(self, workspace: Workspace) -> asyncio.Semaphore:
+        return self._rooms.setdefault(workspace.team, asyncio.Semaphore(AT_ONCE))
 
     async def _upload(
         self, client: AsyncWebClient, name: str, content: bytes, alt: str = "", channel: str = ""
@@ -101,16 +148,30 @@ class Files:
         ) as answer:
             if answer.status != 200:
                 raise TryLater(f"an upload was answered {answer.status}")
-        file = {"id": place["file_id"], "title": name}
-        await client.files_completeUploadExternal(files=[file], channel_id=channel or None)
+        await self._complete(client, {"id": place["file_id"], "title": name}, channel)
         return str(place["file_id"])
 
-    async def _usable(self, client: AsyncWebClient, file: str) -> None:
-        """Wait until Slack has looked at the file."""
-        deadline, pause = time.monotonic() + USABLE_SECONDS, 0.1
-        while not (await client.files_info(file=file))["file"].get("mimetype"):
-            if time.monotonic() > deadline:
-                raise TryLater("Slack has not looked at an upload yet")
+    async def _complete(self, client: AsyncWebClient, file: dict[str, str | None], channel: str) -> None:
+        """Slack may not know a file yet that was just uploaded."""
+        for pause in AGAIN:
+            try:
+                await client.files_completeUploadExternal(files=[file], channel_id=channel or None)
+                return
+            except SlackApiError as error:
+                if code_of(error) not in UNSETTLED:
+                    raise
+            await asyncio.sleep(pause)
+        await client.files_completeUploadExternal(files=[file], channel_id=channel or None)
+
+    async def _usable(self, client: AsyncWebClient, file: str, since: float) -> None:
+        """Wait until Slack has looked at the file. Raises Preparing, Unusable, SlackApiError."""
+        deadline, pause = time.monotonic() + LOOK_SECONDS, 0.1
+        while not await _is_looked_at(client, file):
+            now = time.monotonic()
+            if now > since + USABLE_SECONDS:
+                raise Unusable(f"Slack has not looked at an upload in {USABLE_SECONDS:.0f} s")
+            if now > deadline:
+                raise Preparing("Slack has not looked at an upload yet")
             await asyncio.sleep(pause)
             pause = min(2.0, 2 * pause)
 
@@ -119,7 +180,7 @@ class Files:
     async def fetch(self, workspace: Workspace, file: dict[str, Any]) -> bytes:
         """A file's content. `file` as Slack describes it; only its id is needed. Raises Refusal."""
         if not file.get("url_private"):
-            client = self._workspaces.talk(workspace.token, patient=True)
+            client = self._workspaces.talk(workspace.token, team=workspace.team, patient=True)
             file = (await client.files_info(file=file["id"]))["file"]
         self._check_size(int(file.get("size") or 0))
         url = file.get("url_private_download") or file.get("url_private") or ""
@@ -127,7 +188,8 @@ class Files:
             notice = "That file lies outside of Slack, so Easel does not fetch it. Upload the picture itself."
             raise Refusal(notice, code="source")
         try:
-            return await self._download(url, workspace.token)
+            async with self._room(workspace):
+                return await self._download(url, workspace.token)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             notice = "The picture could not be fetched from Slack. Send it again."
             raise Refusal(notice, code="source") from error
@@ -148,6 +210,15 @@ class Files:
             megabytes = -(-size // 1_000_000)
             notice = f"The source picture has {megabytes} MB; at most {self._most} MB are taken."
             raise Refusal(f"{notice} Send a smaller one.", code="source")
+
+
+async def _is_looked_at(client: AsyncWebClient, file: str) -> bool:
+    try:
+        return bool((await client.files_info(file=file))["file"].get("mimetype"))
+    except SlackApiError as error:
+        if code_of(error) in UNSETTLED:
+            return False
+        raise
 
 
 def picture_in(message: Any) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from typing import Any
 from bot import commands, prompt
 from bot.adapters.slack.layout import Block
 from bot.card import Form
-from bot.commands import Option, clip
+from bot.commands import Command, Option, clip
 from bot.errors import Refusal
 
 CALLBACK = "v1:form"
@@ -29,6 +29,7 @@ MAX_OPTION = 75  # characters of a menu's entry
 MOST_OPTIONS = 100
 WHERE = "where"  # the field that asks for a channel
 
+_NOT_ASKED = ("reset", "logout")  # options that are commands rather than values
 PICTURES = ["png", "jpg", "jpeg", "webp"]
 
 Choices = Mapping[str, Sequence[tuple[str, str]]]
@@ -69,15 +70,17 @@ class Answer:
     about: About
 
 
-def modal(form: Form, about: About, choices: Choices, *, ask_where: bool = False) -> Block:
-    """The view of a form."""
+def modal(
+    form: Form, about: About, choices: Choices, command: Command | None = None, *, ask_where: bool = False
+) -> Block:
+    """The view of a form; `command` is the form's as it is for the person."""
     source = form.values.get("source", "")
     about = replace(about, command=form.command, parent=form.parent, source=source or about.source)
-    command = commands.command(form.command)
+    command = command or commands.command(form.command)
     fields = [
         _field(each, form.values.get(each.name, ""), choices, about)
         for each in command.options
-        if each.name != "reset"
+        if each.name not in _NOT_ASKED
     ]
     blocks = [_where(), *fields] if ask_where else fields
     return {
@@ -102,6 +105,11 @@ def share(job: str, channel: str) -> Block:
         "private_metadata": About(parent=job, channel=channel).pack(),
         "blocks": [_where(channel, optional=False)],
     }
+
+
+def waiting() -> Block:
+    """The view that holds a form's place until it is made."""
+    return notice("Easel", [{"type": "section", "text": _plain("One moment…", MAX_TITLE)}])
 
 
 def notice(title: str, blocks: list[Block]) -> Block:
@@ -252,7 +260,7 @@ def _value(state: Mapping[str, Any]) -> Any:
 
 def mistakes(answer: Answer) -> dict[str, str]:
     """Field → what is wrong with it, as far as that can be told at once."""
-    shown = {each.name for each in commands.command(answer.about.command).options} - {"reset", "source"}
+    shown = {each.name for each in commands.command(answer.about.command).options} - {*_NOT_ASKED, "source"}
     said = {name: value for name, value in answer.options.items() if name in shown and name != "prompt"}
     if answer.about.command != "imagine":
         return _each(said, lambda name, value: commands.check(answer.about.command, {name: value}))

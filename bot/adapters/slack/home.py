@@ -5,6 +5,7 @@ https://docs.slack.dev/surfaces/app-home
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,8 +17,8 @@ from bot.adapters.slack.desk import Asked, Desk
 from bot.adapters.slack.errors import FAILURES, code_of, translated
 from bot.adapters.slack.files import Files
 from bot.adapters.slack.layout import Block
-from bot.adapters.slack.workspaces import Workspaces
-from bot.card import Button, Card
+from bot.adapters.slack.workspaces import PATIENCE, Workspaces
+from bot.card import Button, Card, May
 from bot.errors import DeliveryError, Refusal, StoreError
 from bot.models import Job, Origin, State
 from bot.studio import Studio
@@ -46,9 +47,9 @@ class Home:
         except Refusal as refusal:
             blocks = layout.blocks(cards.refused(refusal))
         try:
-            await self._workspaces.talk(asked.workspace.token, patient=True).views_publish(
-                user_id=asked.user, view={"type": "home", "blocks": blocks[:MOST_BLOCKS]}
-            )
+            await self._workspaces.talk(
+                asked.workspace.token, team=asked.workspace.team, patient=True
+            ).views_publish(user_id=asked.user, view={"type": "home", "blocks": blocks[:MOST_BLOCKS]})
         except FAILURES as error:
             log.warning("a home tab was not shown", cause=code_of(error))
 
@@ -95,9 +96,9 @@ class Home:
         if not done:
             return []
         files = await self._known(asked, done)
-        shown = [
-            block for job in done for block in layout.blocks(layout.with_share(self._studio.card(job)), files)
-        ]
+        may = May(tasks=await self._studio.tasks(origin.member))
+        cards = (layout.with_share(self._studio.card(job, may)) for job in done)
+        shown = [block for card in cards for block in layout.blocks(card, files)]
         return [_divider(), _heading("My last pictures"), *shown]
 
     async def _known(self, asked: Asked, jobs: Sequence[Job]) -> dict[str, str]:
@@ -108,7 +109,10 @@ class Home:
         wanted = [each for job in jobs for each in layout.chosen(self._studio.card(job))]
         try:
             with translated():
-                return await self._files.show(asked.workspace, wanted)
+                async with asyncio.timeout(
+                    PATIENCE
+                ):  # those that Slack still looks at are there the next time
+                    return await self._files.show(asked.workspace, wanted)
         except (DeliveryError, StoreError) as error:
             log.warning("a home tab is shown without pictures", cause=str(error))
             return {}

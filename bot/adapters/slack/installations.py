@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import logging
 import secrets
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from logging import Logger
 from typing import Any
 
@@ -46,6 +48,7 @@ class SealedInstallations(AsyncInstallationStore):
     def __init__(self, rows: Installations, keys: MultiFernet) -> None:
         self._rows = rows
         self._keys = keys
+        self.on_saved: Callable[[], None] | None = None  # called when something was installed (again)
 
     @property
     def logger(self) -> Logger:
@@ -58,7 +61,7 @@ class SealedInstallations(AsyncInstallationStore):
             try:
                 await self._rows.save_installation(place, self._keys.rotate(sealed).decode())
                 readable += 1
-            except InvalidToken:
+            except (InvalidToken, TypeError):
                 log.error(
                     "an installation was sealed with a key that is not in SLACK_TOKEN_KEYS", place=place
                 )
@@ -81,11 +84,37 @@ class SealedInstallations(AsyncInstallationStore):
     # ---- what Bolt calls
 
     async def async_save(self, installation: Installation) -> None:
+        """Keep an installation, unless a newer one is kept already. Raises StoreError."""
         whole = installation.is_enterprise_install
         place = _place((installation.enterprise_id if whole else installation.team_id) or "")
+        kept, _ = await self._kept(place)
+        if kept and _since(kept) > _since(installation):
+            log.info("an older installation is left", place=place)
+            return
         values = {name: getattr(installation, name) for name in _KEPT}
         await self._rows.save_installation(place, self._keys.encrypt(json.dumps(values).encode()).decode())
         log.info("installed", place=place)
+        if self.on_saved:
+            self.on_saved()
+
+    async def removed(self, team: str, enterprise: str, at: float) -> bool:
+        """Forget what was removed at the Unix time `at`: a workspace's installation, or an organisation's.
+
+        Slack may tell of a removal late. False where what is kept was installed after it: that stays.
+        Raises StoreError.
+        """
+        place = _place(team or enterprise)
+        kept, sealed = await self._kept(place)
+        if kept and _since(kept) > at:
+            return False
+        await self._rows.remove_installation(place, sealed)
+        log.info("uninstalled", place=place)
+        return True
+
+    async def _kept(self, place: str) -> tuple[Installation | None, str]:
+        """The installation that is kept for a place, and how it is sealed."""
+        sealed = await self._rows.installation(place) if place else None
+        return (self._opened(place, sealed), sealed) if sealed else (None, "")
 
     async def async_find_installation(
         self,
@@ -113,9 +142,7 @@ class SealedInstallations(AsyncInstallationStore):
 
     async def async_delete_all(self, *, enterprise_id: str | None, team_id: str | None) -> None:
         """Forget the workspace's installation; without a workspace, the organisation's."""
-        place = _place(team_id or enterprise_id or "")
-        await self._rows.remove_installation(place)
-        log.info("uninstalled", place=place)
+        await self.removed(team_id or "", enterprise_id or "", time.time())
 
 
 _KEPT = (
@@ -130,6 +157,11 @@ _KEPT = (
     "is_enterprise_install",
     "installed_at",
 )
+
+
+def _since(installation: Installation) -> int:
+    """When it was installed, in whole seconds, as events tell the time."""
+    return int(installation.installed_at or 0)
 
 
 def _place(id: str) -> str:

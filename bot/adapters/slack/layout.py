@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -36,6 +37,7 @@ def blocks(card: Card, files: Mapping[str, str] = _NONE, note: str = "") -> list
     shown = [(each, files[each.blob]) for each in chosen(card) if each.blob in files]
     found = [_title(card.title)] if card.title else []
     found += [_context(_facts(card))] if _facts(card) else []
+    found += [_section(f"<{card.link}>")] if card.link else []
     if _is_list(card, shown):
         found += [
             _section(_fitting(line, MAX_SECTION) or "…", _image(*picture))
@@ -187,11 +189,15 @@ def ids(blocks: object) -> Iterator[str]:
 
 
 def job_of(message: Mapping[str, Any]) -> str:
-    """The job that a message's buttons belong to, or nothing."""
+    """The first job that a message's buttons belong to, or nothing."""
+    return next(iter(jobs_of(message)), "")
+
+
+def jobs_of(message: Mapping[str, Any]) -> dict[str, None]:
+    """The jobs that a message's buttons belong to, in their order."""
+    found: dict[str, None] = {}
     for id in ids(message.get("blocks", ())):
-        try:
-            if job := actions.parse(id).job:
-                return job
-        except Refusal:
-            continue
-    return ""
+        with suppress(Refusal):
+            found[actions.parse(id).job] = None
+    found.pop("", None)  # what is not of a job
+    return found

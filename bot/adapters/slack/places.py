@@ -1,28 +1,23 @@
-"""Whether a channel is open to its whole workspace. Asked of Slack and remembered."""
+"""Whether a channel is open to its whole workspace: what Slack was asked, and what its payloads say."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-import time
-from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any
 
 import structlog
 
+from bot.adapters.slack.cache import Cache
 from bot.adapters.slack.errors import FAILURES, code_of
-from bot.adapters.slack.people import MOST, REMEMBERED, SOON
-from bot.adapters.slack.workspaces import Workspace, Workspaces
+from bot.adapters.slack.people import REMEMBERED, SOON
+from bot.adapters.slack.workspaces import PATIENCE, Workspace, Workspaces
 
 log = structlog.stdlib.get_logger(__name__)
 
-PATIENCE = 2.0  # seconds that Slack gets to tell about a channel; a form must be open within three
-
-
-@dataclass(slots=True)
-class _Known:
-    closed: asyncio.Task[bool]
-    until: float = math.inf  # while it is being asked
+_CLOSED_NAMES = ("privategroup", "directmessage", "mpdm-")
+_CLOSED_TYPES = ("group", "mpim", "im")
+TO_PRIVATE = "channel_convert_to_private"
 
 
 class Places:
@@ -30,29 +25,44 @@ class Places:
 
     def __init__(self, workspaces: Workspaces) -> None:
         self._workspaces = workspaces
-        self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
+        self._known: Cache[bool] = Cache()
 
     async def is_closed(self, workspace: Workspace, channel: str) -> bool:
         """Whether only its members can look into a channel. A crowd asks once."""
-        key = (workspace.team, channel)
-        known = self._known.get(key)
-        if known is None or known.until < time.monotonic():
-            known = self._known[key] = _Known(asyncio.create_task(self._look(workspace, channel)))
-            while len(self._known) > MOST:
-                self._known.popitem(last=False)
-        return await asyncio.shield(known.closed)
+        return await self._known.get(
+            (workspace.team, channel),
+            lambda: self._ask(workspace, channel),
+            True,
+            PATIENCE,
+            stand_in=False,  # it may have been closed since the old answer
+        )
 
-    async def _look(self, workspace: Workspace, channel: str) -> bool:
-        closed, remembered = await self._ask(workspace, channel)
-        if known := self._known.get((workspace.team, channel)):
-            known.until = time.monotonic() + remembered
+    async def is_closed_now(self, workspace: Workspace, channel: str) -> bool | None:
+        """The same as it is at this moment; None where Slack does not tell in time."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                closed, remembered = await self._ask(workspace, channel)
+        except TimeoutError:
+            return None
+        if remembered == SOON:
+            return None
+        self._known.put((workspace.team, channel), closed, remembered)
         return closed
+
+    def close(self, workspace: Workspace, channel: str) -> None:
+        """A payload says that it is private: Slack is asked again, whatever it said before.
+
+        Not taken for the answer itself, since Slack may tell late, and the channel be open again.
+        """
+        if not self._known.old((workspace.team, channel), False):
+            self._known.forget((workspace.team, channel))
 
     async def _ask(self, workspace: Workspace, channel: str) -> tuple[bool, float]:
         """What Slack says, and for how long to believe it."""
         try:
-            async with asyncio.timeout(PATIENCE):
-                answer = await self._workspaces.talk(workspace.token).conversations_info(channel=channel)
+            answer = await self._workspaces.talk(workspace.token, team=workspace.team).conversations_info(
+                channel=channel
+            )
         except FAILURES as error:
             # Public channels are told about wherever they are; private ones need a scope that Easel has not.
             told = code_of(error) in ("missing_scope", "channel_not_found")
@@ -61,3 +71,21 @@ class Places:
             return True, REMEMBERED if told else SOON
         about = answer.get("channel") or {}
         return not about.get("is_channel") or bool(about.get("is_private")), REMEMBERED
+
+
+def channel_of(event: Mapping[str, Any]) -> str:
+    """The channel of an event, whether it is described or only named; nothing for direct messages."""
+    channel = event.get("channel")
+    id = channel.get("id") if isinstance(channel, Mapping) else channel
+    return "" if str(id or "D").startswith("D") else str(id)
+
+
+def says_closed(payload: Mapping[str, Any]) -> bool:
+    """Whether a payload itself says that its channel is not open: by the channel's type or name."""
+    channel = payload.get("channel")
+    name = payload.get("channel_name") or (channel.get("name") if isinstance(channel, Mapping) else "")
+    return (
+        str(name or "").startswith(_CLOSED_NAMES)
+        or payload.get("channel_type") in _CLOSED_TYPES
+        or TO_PRIVATE in (payload.get("type"), payload.get("subtype"))
+    )

@@ -24,7 +24,7 @@ _QUOTES = str.maketrans("“”„«»", '"""""')
 
 def read(text: str, team: str = "") -> tuple[str, dict[str, object]]:
     """The command's name and its options as typed. `team` is where people are mentioned. Raises Refusal."""
-    words = plain(text, team).translate(_QUOTES).strip().removeprefix("/")
+    words = plain(commands.bounded(text), team).translate(_QUOTES).strip().removeprefix("/")
     name = _name(words)
     if name is None:
         first = words.split(maxsplit=1)
@@ -39,7 +39,8 @@ def read(text: str, team: str = "") -> tuple[str, dict[str, object]]:
 def _name(words: str) -> str | None:
     """The longest command that the words begin with."""
     folded = f"{' '.join(words.casefold().split())} "
-    found = [each.name for each in commands.COMMANDS if folded.startswith(f"{each.name} ")]
+    names = (*(each.name for each in commands.COMMANDS), *commands.ALSO)
+    found = [name for name in names if folded.startswith(f"{name} ")]
     return max(found, key=len, default=None)
 
 

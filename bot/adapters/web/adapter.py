@@ -10,10 +10,12 @@ import socket
 import structlog
 from aiohttp import web
 
+from bot.adapters import connections
 from bot.adapters.base import MessageRef
 from bot.adapters.web import assets
 from bot.adapters.web.access import Access, load_key, load_password
 from bot.adapters.web.api import Api
+from bot.adapters.web.door import Door
 from bot.adapters.web.downloads import Downloads
 from bot.adapters.web.guard import add_headers, middlewares
 from bot.adapters.web.hub import Hub
@@ -23,13 +25,14 @@ from bot.adapters.web.site import Site
 from bot.adapters.web.views import Views
 from bot.card import Card
 from bot.errors import EaselError
+from bot.logins import is_loopback
 from bot.models import Job
 from bot.settings import Settings
 from bot.studio import Studio
 
 log = structlog.stdlib.get_logger(__name__)
 
-FORM_BYTES = 1_000_000  # what a form may carry beside a source picture
+FORM_BYTES = 256_000  # what a request may carry
 STOP_SECONDS = 2.0  # what requests get to end in when the studio stops
 
 
@@ -68,12 +71,14 @@ class WebAdapter:
 
     def bind(self) -> None:
         """Take the port and the passwords. Raises EaselError when they cannot be had."""
-        self._access = _access(self._settings)
+        self._access = _access(self._studio, self._settings)
         host, port = self._settings.web_host, self._settings.web_port
         try:
             self._socket = socket.create_server((host, port), family=_family(host), backlog=128)
         except OSError as error:
             raise EaselError(_sentence(error, host, port)) from error
+        if not self._settings.web_url and is_loopback(host):
+            self._studio.logins.address = self.url
 
     def close(self) -> None:
         """Give back a port that was taken and is not served."""
@@ -86,13 +91,17 @@ class WebAdapter:
         if self._socket is None:
             self.bind()
         assert self._socket is not None
-        runner = web.AppRunner(self.app(), access_log=None, shutdown_timeout=STOP_SECONDS)
+        assert self._access is not None
+        runner = connections.runner(self.app(), stop_seconds=STOP_SECONDS)
         await runner.setup()
+        server: asyncio.Server | None = None
         try:
-            await web.SockSite(runner, self._socket).start()
+            server = await connections.serve(runner, self._socket, self._access.trusts)
             log.info("the web studio is open", url=self.url)
             await asyncio.Event().wait()
         finally:
+            if server:
+                server.close()
             self._hub.close()
             await runner.cleanup()
             self._socket = None
@@ -119,26 +128,23 @@ class WebAdapter:
             hub=self._hub,
             access=self._access,
             assets=files,
-            views=Views(files),
+            views=Views(files, is_open=self._access.open),
             downloads=Downloads(),
         )
         app = web.Application(
             middlewares=middlewares(site),
-            client_max_size=self._settings.max_source_bytes + FORM_BYTES,
+            client_max_size=FORM_BYTES,  # a picture is taken apart from that
         )
         app.on_response_prepare.append(add_headers)
-        app.add_routes([*Pages(site).routes(), *Api(site).routes(), *Office(site).routes()])
+        for part in (Door(site), Pages(site), Api(site), Office(site)):
+            app.add_routes(part.routes())
         return app
 
 
-def _access(settings: Settings) -> Access:
+def _access(studio: Studio, settings: Settings) -> Access:
     given = settings.web_admin_password.reveal()
-    return Access(
-        settings.web_password.reveal(),
-        given or load_password(settings.admin_password_file),
-        load_key(settings.data_dir / "web.key"),
-        host=settings.web_host,
-    )
+    password = given or load_password(settings.admin_password_file)
+    return Access(studio.logins, settings, password, load_key(settings.data_dir / "web.key"))
 
 
 def _family(host: str) -> socket.AddressFamily:

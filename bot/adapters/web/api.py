@@ -5,35 +5,32 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-from aiohttp import BodyPartReader, web
+from aiohttp import web
 
 from bot import telemetry
 from bot.adapters.web import composer
 from bot.adapters.web.hub import Change, News, Page
 from bot.adapters.web.pages import THUMBNAIL
-from bot.adapters.web.reading import number, reading, texts
+from bot.adapters.web.reading import number, texts
 from bot.adapters.web.site import Site
+from bot.adapters.web.uploads import Uploads
 from bot.adapters.web.views import picture_url
 from bot.card import Card, Form
-from bot.errors import Refusal
+from bot.errors import Refusal, StoreError
 from bot.models import Member, Origin
+from bot.prompt import BY_MODEL
+from bot.studio import Receipt
 
 HEARTBEAT = 15.0  # seconds
+LOOK_AGAIN = 5.0  # seconds after which an open page must still be logged in
 LINE_INTERVAL = 0.5  # seconds between two pictures of the line for one page
-MAX_FIELD = 64_000  # bytes of a text field
-FIELDS = ("text", "event", "parent", "source")
+NOT_PRIVATE = (
+    "Everyone at this machine sees everything: this is hidden from other names, not from other people."
+)
 EVENT = re.compile(r"[\w-]{8,64}")
-
-
-@dataclass(slots=True)
-class Upload:
-    """A form with at most one picture."""
-
-    fields: dict[str, str] = field(default_factory=dict)
-    picture: bytes = b""
 
 
 class Api:
@@ -42,6 +39,7 @@ class Api:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._studio = site.studio
+        self._uploads = Uploads(site.settings.data_dir, site.settings.max_source_bytes)
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -57,20 +55,20 @@ class Api:
             return await self._send(request)
 
     async def _send(self, request: web.Request) -> web.Response:
-        upload = await self._upload(request)
-        command, options = composer.typed(upload.fields.get("text", ""))
-        if upload.picture:
-            options["source"] = upload.picture
-        origin = self._origin(request, upload.fields.get("event", ""))
-        parent = upload.fields.get("parent", "")
-        answer = await self._studio.handle(command, options, origin, parent=parent)
-        return self._answer(answer, origin.member)
+        async with self._uploads.form(request) as (fields, picture):
+            command, options = composer.typed(fields.get("text", ""))
+            if picture:
+                options["source"] = picture
+            origin = self._origin(request, fields.get("event", ""))
+            parent = fields.get("parent", "")
+            answer = await self._studio.handle(command, options, origin, parent=parent)
+        return self._answer(answer, origin, request)
 
     async def press(self, request: web.Request) -> web.Response:
         with telemetry.ACKNOWLEDGED.labels("web").time():
             values = await texts(request)
             origin = self._origin(request, values.get("event", ""))
-            return self._answer(await self._studio.press(values.get("button", ""), origin), origin.member)
+            return self._answer(await self._studio.press(values.get("button", ""), origin), origin, request)
 
     async def compose(self, request: web.Request) -> web.Response:
         """What the composer's text says, after changing one option of it if asked to."""
@@ -78,6 +76,8 @@ class Api:
         changes = {values["option"]: values.get("value", "")} if values.get("option") else {}
         try:
             reading = composer.read(values.get("text", ""), changes, has_file=bool(values.get("file")))
+            if changes.keys() & set(BY_MODEL):
+                await self._check(reading.text, request)
         except Refusal:
             if changes:
                 raise
@@ -85,26 +85,44 @@ class Api:
         source = await self._source_url(reading.said.get("source", ""), self._site.member(request))
         return web.json_response({"text": reading.text, "said": reading.said, "source": source})
 
+    async def _check(self, text: str, request: web.Request) -> None:
+        """Raises Refusal for what this person may not ask for; a text without words is not looked at yet."""
+        member = self._site.member(request)
+        try:
+            await self._studio.check({"prompt": text}, self._site.origin(request, member, "compose"))
+        except Refusal as refusal:
+            if refusal.code != "empty":
+                raise
+
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events for one page until it goes or the studio stops."""
-        hub = self._site.hub
+        hub, me, login = self._site.hub, self._site.member(request), self._site.access.login(request)
+        if hub.is_full(me):
+            raise web.HTTPTooManyRequests(text="You have too many pages open. Close one of them.")
         since = request.headers.get("Last-Event-ID") or request.query.get("since", "")
         response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         response.content_type = "text/event-stream"
-        await response.prepare(request)
-        page = hub.open(self._site.member(request), since)
+        page = hub.open(me, since, login.id if login else "")
         try:
-            await self._follow(page, response)
-        except ConnectionResetError:
-            pass  # the page was closed
+            await response.prepare(request)
+            await self._follow(page, request, response)
+        except (ConnectionResetError, StoreError):
+            pass  # the page was closed, or asks again whether it is logged in
         finally:
             hub.leave(page)
         return response
 
-    async def _follow(self, page: Page, response: web.StreamResponse) -> None:
+    async def _follow(self, page: Page, request: web.Request, response: web.StreamResponse) -> None:
         await response.write(b"retry: 1000\n\n")
+        looked = time.monotonic()
         while not page.closed:
             news = await page.news(HEARTBEAT)
+            if page.closed:
+                return
+            if time.monotonic() - looked > LOOK_AGAIN:
+                if not await self._site.access.still(request):
+                    return
+                looked = time.monotonic()
             await response.write(await self._frames(page, news))
             if news.line:
                 await asyncio.sleep(LINE_INTERVAL)
@@ -121,14 +139,17 @@ class Api:
         html = self._site.views.message(change.job, change.card)
         return _frame("card", {"job": change.job.id, "html": html}, self._site.hub.mark(change.number))
 
-    def _answer(self, answer: object, member: Member) -> web.Response:
+    def _answer(self, answer: object, origin: Origin, request: web.Request) -> web.Response:
         match answer:
+            case Receipt(job=job) if job.origin.private and self._site.access.takes_names(request):
+                told = self._studio.said(Card(kind="text", body=(NOT_PRIVATE,), private=True), origin)
+                return web.json_response({"card": self._site.views.whisper(told)})
             case Card(kind="cancelled" | "deleted"):
                 return web.json_response({})  # the job's own message says so
             case Card(kind="done" | "upscaled"):
                 return web.json_response({"open": f"/jobs/{answer.job}"})
             case Card():
-                links = self._site.downloads.keep(answer.files, member)
+                links = self._site.downloads.keep(answer.files, origin.member)
                 return web.json_response({"card": self._site.views.whisper(answer, links)})
             case Form():
                 text = composer.form_text(answer)
@@ -156,41 +177,6 @@ class Api:
         stored = [picture.blob for picture in job.pictures if picture.index == index]
         blob = job.request.source if which == "source" else next(iter(stored), None)
         return picture_url(id, blob, THUMBNAIL) if blob else ""
-
-    async def _upload(self, request: web.Request) -> Upload:
-        upload = Upload()
-        with reading():
-            if not request.content_type.startswith("multipart/"):
-                raise ValueError("not a multipart form")
-            async for part in await request.multipart():
-                if isinstance(part, BodyPartReader) and part.name in FIELDS:
-                    await self._take(part, part.name, upload)
-        return upload
-
-    async def _take(self, part: BodyPartReader, name: str, upload: Upload) -> None:
-        limit = self._site.settings.max_source_bytes if name == "source" else MAX_FIELD
-        body = await _read(part, limit)
-        if body is None:
-            megabytes = self._site.settings.max_source_mb
-            raise Refusal(
-                f"The picture is larger than {megabytes} MB. Choose a smaller one."
-                if name == "source"
-                else "The prompt is too long. Shorten it."
-            )
-        if name == "source":
-            upload.picture = body
-        else:
-            upload.fields[name] = body.decode("utf-8", "replace")
-
-
-async def _read(part: BodyPartReader, limit: int) -> bytes | None:
-    """The part's body, or None when it is longer than `limit` bytes."""
-    body = bytearray()
-    while chunk := await part.read_chunk(65536):
-        body += chunk
-        if len(body) > limit:
-            return None
-    return bytes(body)
 
 
 def _frame(event: str, data: Mapping[str, str], id: str = "") -> bytes:

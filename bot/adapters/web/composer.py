@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bot import commands, presets, prompt
@@ -15,9 +15,6 @@ from bot.models import Tier
 
 TO_TRY = ("a red heart", "a 3d rocket", "three apples", "an owl on a yellow background")
 """What an empty channel offers: things that the model that ships can draw."""
-
-MAX_TEXT = 12_000
-"""Characters that the box takes: more than a prompt may have, so that the refusal can say by how much."""
 
 _STAND_IN = "x"
 """The prompt of a text that has none yet, so that its flags can be read."""
@@ -32,31 +29,50 @@ class Chip:
     empty: str  # what stands when nothing is said
     choices: tuple[tuple[str, str], ...] = ()  # value, label; none makes it a text field
     digits: bool = False
+    minimum: int | None = None
+    maximum: int | None = None
     more: bool = False  # shown on demand
 
 
-def chips(tier: Tier) -> tuple[Chip, ...]:
-    """What somebody of that tier may choose."""
-    known, max_count = presets.load(), tier.max_count
-    styles = tuple((style.name, style.label) for style in known.styles.values())
+def chips(
+    tier: Tier,
+    imagine: Command | None = None,
+    styles: Sequence[tuple[str, str]] | None = None,
+    alone: str = "only you",
+) -> tuple[Chip, ...]:
+    """What somebody of that tier may choose: the options of `imagine` as it is for them, and the styles.
+
+    `alone` says who sees what is private.
+    """
+    imagine, known = imagine or commands.command("imagine"), presets.load()
+    if styles is None:
+        styles = [(style.name, style.label) for style in known.styles.values()]
     shapes = [(ratio, f"{name.capitalize()} {ratio}") for name, ratio in known.aspects.items()]
     ratios = [(ratio, ratio) for ratio in known.ratios]
-    counts = tuple((str(n), str(n)) for n in range(1, max_count + 1))
-    default = min(prompt.DEFAULT_COUNT, max_count)
+    counts = tuple((str(n), str(n)) for n in range(1, tier.max_count + 1))
+    default = min(prompt.DEFAULT_COUNT, tier.max_count)
+    turns = (("yes", "relaxed, free"),)
     found = (
-        Chip(option="style", label="Style", empty="none", choices=styles),
+        Chip(option="style", label="Style", empty="none", choices=tuple(styles)),
         Chip(option="aspect", label="Shape", empty="square", choices=(*shapes, *ratios)),
         Chip(option="count", label="Pictures", empty=str(default), choices=counts),
         Chip(option="negative", label="Leave out", empty="nothing", more=True),
         Chip(option="seed", label="Seed", empty="random", digits=True, more=True),
         Chip(option="steps", label="Steps", empty="auto", digits=True, more=True),
         Chip(option="guidance", label="Guidance", empty="auto", more=True),
-        Chip(option="private", label="Seen by", empty="everyone", choices=(("yes", "only you"),), more=True),
+        Chip(option="private", label="Seen by", empty="everyone", choices=(("yes", alone),), more=True),
+        Chip(option="relax", label="Turn", empty="fast", choices=turns),
     )
-    if tier.priorities != ("fast", "relax"):  # there is nothing to choose
-        return found
-    turns = (("yes", "relaxed, free"),)
-    return (*found, Chip(option="relax", label="Turn", empty="fast", choices=turns))
+    shown = (_ranged(chip, imagine.option(chip.option)) for chip in found if imagine.option(chip.option))
+    # With one priority there is nothing to choose.
+    return tuple(chip for chip in shown if chip.option != "relax" or tier.priorities == ("fast", "relax"))
+
+
+def _ranged(chip: Chip, option: Option | None) -> Chip:
+    """The chip of a number with its range."""
+    if chip.choices or option is None or option.kind not in ("integer", "number"):
+        return chip
+    return replace(chip, minimum=int(option.minimum or 0), maximum=int(option.maximum or 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +144,7 @@ def typed(line: str) -> tuple[str, dict[str, object]]:
     Options are named as in `/settings style: oil painting` or `/settings --style "oil painting"`; words in
     front of them fill the others in their order, as in `/vary 1a2b3c4d5e6f 2 strong`.
     """
-    if not line.lstrip().startswith("/"):
+    if not commands.bounded(line).lstrip().startswith("/"):
         return "imagine", {"prompt": line}
     command, rest = commands.find(re.sub(r"\s+", " ", line.strip()[1:], count=1))
     if command.option("prompt"):

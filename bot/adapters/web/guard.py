@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hmac
+from dataclasses import asdict
+
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from bot.adapters.web.site import Site, wants_part
 from bot.errors import EaselError, Refusal
+from bot.logins import LINK
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -23,7 +27,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-OPEN = ("/static/", "/login", "/healthz", "/admin/login")
+OPEN = ("/static/", "/login", "/livez", "/readyz", "/healthz", "/admin/login")
 """What can be had without a password."""
 
 
@@ -43,6 +47,10 @@ def _origins(site: Site) -> Middleware:
             raise web.HTTPMisdirectedRequest(
                 text="This studio answers to this machine only: open it at 127.0.0.1 or localhost."
             )
+        if site.access.is_forwarded(request):
+            raise web.HTTPMisdirectedRequest(
+                text="This studio answers to this machine only. To have it behind a proxy, set WEB_URL."
+            )
         guarded = request.method not in ("GET", "HEAD") or request.path.startswith("/api/")
         if guarded and site.access.is_foreign(request):
             raise web.HTTPForbidden(text="This came from another site, so it was not done.")
@@ -55,8 +63,10 @@ def _logins(site: Site) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         path, office = request.path, _is_office(request)
+        if not path.startswith("/static/"):
+            await site.access.look_up(request)
         inside = site.access.is_admin(request) if office else site.access.is_member(request)
-        if inside or path.startswith(OPEN):
+        if inside or path.startswith(OPEN) or (path == "/metrics" and _has_token(request, site)):
             return await handler(request)
         piece = wants_part(request) or path.startswith(("/api/", "/pictures/", "/admin/pictures/"))
         if request.method == "GET" and not piece:
@@ -64,6 +74,18 @@ def _logins(site: Site) -> Middleware:
         raise web.HTTPUnauthorized(text="You are logged out. Open the page again to log in.")
 
     return middleware
+
+
+def _has_token(request: web.Request, site: Site) -> bool:
+    """Whether it comes from who scrapes the metrics: `Authorization: Bearer <METRICS_TOKEN>`."""
+    token = site.settings.metrics_token.reveal()
+    given = request.headers.get("Authorization", "").encode(errors="surrogateescape")  # any bytes may come
+    return bool(token) and hmac.compare_digest(given, f"Bearer {token}".encode())
+
+
+def _path(request: web.Request) -> str:
+    """The path as it may be logged: a login link's holds a secret."""
+    return LINK if request.path.startswith(LINK) else request.path
 
 
 def _is_office(request: web.Request) -> bool:
@@ -78,6 +100,9 @@ def _errors(site: Site) -> Middleware:
         except Refusal as refusal:
             said = site.studio.said(refusal, site.origin(request, site.member(request), ""))
             return _answer(site, request, 422, said.notice, said)
+        except ConnectionError as error:
+            log.info("a request broke off", path=_path(request), cause=type(error).__name__)
+            raise web.HTTPBadRequest(text="That did not arrive whole. Try again.") from error
         except web.HTTPException as error:
             if error.status < 400:
                 raise
@@ -86,22 +111,38 @@ def _errors(site: Site) -> Middleware:
                 405: "This cannot be done here.",
                 413: "That is too much to send.",
             }
-            return _answer(site, request, error.status, known.get(error.status, error.text or error.reason))
+            notice = known.get(error.status, error.text or error.reason)
+            return _answer(site, request, error.status, notice, retry=error.headers.get("Retry-After", ""))
         except EaselError as error:
-            log.warning("a request could not be served", path=request.path, cause=str(error))
+            log.warning("a request could not be served", path=_path(request), cause=str(error))
             return _answer(site, request, 503, "The studio cannot do that just now. Try again in a minute.")
         except Exception:
-            log.exception("a request failed", path=request.path)
+            log.exception("a request failed", path=_path(request))
             return _answer(site, request, 500, "The studio could not do that. Its log names the cause.")
 
     return middleware
 
 
 def _answer(
-    site: Site, request: web.Request, status: int, notice: str, refusal: Refusal | None = None
+    site: Site,
+    request: web.Request,
+    status: int,
+    notice: str,
+    refusal: Refusal | None = None,
+    *,
+    retry: str = "",
+) -> web.Response:
+    answer = _drawn(site, request, status, notice, refusal)
+    if retry:
+        answer.headers["Retry-After"] = retry
+    return answer
+
+
+def _drawn(
+    site: Site, request: web.Request, status: int, notice: str, refusal: Refusal | None
 ) -> web.Response:
     if request.path.startswith("/api/"):
-        offers = [{"label": offer.label, "text": offer.text} for offer in (refusal.offers if refusal else ())]
+        offers = [asdict(offer) for offer in (refusal.offers if refusal else ())]
         return web.json_response({"notice": notice, "offers": offers}, status=status)
     shown = 404 if status == 422 else status
     # Where an administrator's password would help, the way to it is shown.

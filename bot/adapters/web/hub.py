@@ -11,6 +11,9 @@ from bot.adapters.web.reading import number
 from bot.card import Card
 from bot.models import Job, Member
 
+PAGES = 16
+"""Pages that one person may have open."""
+
 REMEMBERED = 256
 """How many changed jobs can be told again to a page that reconnects; beyond that it reloads."""
 
@@ -36,8 +39,9 @@ class News:
 class Page:
     """One open page. Holds at most one change per job."""
 
-    def __init__(self, member: Member) -> None:
+    def __init__(self, member: Member, session: str = "") -> None:
         self.member = member
+        self.session = session
         self.closed = False
         self._changes: OrderedDict[str, Change] = OrderedDict()
         self._line = self._reload = False
@@ -104,8 +108,18 @@ class Hub:
         change = self._recent.get(id)
         return change.job if change else None
 
-    def open(self, member: Member, since: str) -> Page:
-        page = Page(member)
+    def is_full(self, member: Member) -> bool:
+        """Whether somebody has as many pages open as one person may have."""
+        return sum(page.member.id == member.id for page in self._pages) >= PAGES
+
+    def end(self, session: str) -> None:
+        """Close the pages of a session that has ended."""
+        for page in self._pages:
+            if page.session == session:
+                page.close()
+
+    def open(self, member: Member, since: str, session: str = "") -> Page:
+        page = Page(member, session)
         self._catch_up(page, since)
         self._pages.add(page)
         return page

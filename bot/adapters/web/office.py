@@ -14,7 +14,8 @@ from aiohttp import web
 from bot import presets, sheets
 from bot.adapters.web.api import EVENT
 from bot.adapters.web.charts import SPANS, charts
-from bot.adapters.web.pages import TOO_OFTEN, picture_answer
+from bot.adapters.web.door import TOO_OFTEN
+from bot.adapters.web.pages import picture_answer
 from bot.adapters.web.reading import form, number
 from bot.adapters.web.site import Site, wants_part
 from bot.card import Card
@@ -213,7 +214,7 @@ class Office:
         except Refusal as refusal:
             return Notice("problem", "", (refusal.notice,))
         assert isinstance(answer, Card)
-        return Notice("done", answer.title, (*answer.facts, *answer.body))
+        return Notice("done", answer.title, (*answer.facts, *filter(None, [answer.link]), *answer.body))
 
     # ---- the door
 
@@ -224,23 +225,23 @@ class Office:
 
     async def log_in(self, request: web.Request) -> web.StreamResponse:
         access, values = self._site.access, await form(request)
-        address, name = request.remote or "", str(values.get("name", ""))
-        if access.admin_attempts.exhausted(address):
+        name = str(values.get("name", ""))
+        if access.stops(request, access.admin_guesses):
             return self._login_page(request, 429, TOO_OFTEN, name)
         if not access.opens_admin(str(values.get("password", ""))):
-            access.admin_attempts.failed(address)
-            return self._login_page(request, 403, "That is not the administrator's password.", name)
+            answer = self._login_page(request, 403, "That is not the administrator's password.", name)
+            access.failed(request, answer, access.admin_guesses)
+            return answer
         response = web.HTTPSeeOther("/admin")
         try:
-            access.call(request, response, name)
+            await access.sign_in_admin(request, response, name)
         except ValueError as error:
             return self._login_page(request, 422, str(error))
-        access.sign_in_admin(request, response)
         raise response
 
     async def log_out(self, request: web.Request) -> web.StreamResponse:
         response = web.HTTPSeeOther("/")
-        self._site.access.sign_out_admin(response)
+        await self._site.access.sign_out_admin(request, response)
         raise response
 
     def _login_page(

@@ -1,4 +1,4 @@
-"""The three places, one picture, and the door."""
+"""The three places, and one picture."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from aiohttp import web
 from PIL import Image
 
 from bot import card, presets, telemetry
-from bot.adapters.web.composer import MAX_TEXT, TO_TRY, chips
-from bot.adapters.web.reading import form, moment, number
+from bot.adapters.web.composer import TO_TRY, chips
+from bot.adapters.web.reading import moment, number
 from bot.adapters.web.site import CHANNEL, Site, wants_part
 from bot.adapters.web.views import picture_url
-from bot.card import Button, Card, CardPicture
+from bot.card import Button, Card, CardPicture, May
+from bot.commands import MAX_TEXT
 from bot.errors import Refusal
 from bot.models import Job, Member, State
 from bot.words import translated
@@ -25,7 +26,6 @@ from bot.words import translated
 MESSAGES = 20
 TILES = 40
 ANCESTORS = 8
-TOO_OFTEN = "That was tried too often. Wait a minute, then try again."
 THUMBNAIL = 640  # pixels
 THUMBNAILS = 256  # kept in memory
 IMMUTABLE = "private, max-age=31536000, immutable"
@@ -60,11 +60,9 @@ class Pages:
             web.get("/jobs/{job}/preview", self.preview),
             web.get("/pictures/{job}/{blob:.+}", self.picture),
             web.get("/static/{digest}/{name:.+}", self.asset),
-            web.get("/login", self.login),
-            web.post("/login", self.log_in),
-            web.post("/logout", self.log_out),
-            web.post("/name", self.name),
-            web.get("/healthz", self.health),
+            web.get("/livez", self.alive),
+            web.get("/readyz", self.ready),
+            web.get("/healthz", self.ready),
             web.get("/metrics", self.metrics),
         ]
 
@@ -74,10 +72,12 @@ class Pages:
         before = moment(request.query.get("before", ""))
         jobs = await self._studio.jobs(me, channel=CHANNEL, before=before, limit=MESSAGES)
         older = jobs[-1].created.isoformat() if len(jobs) == MESSAGES else ""
-        cards = [(job, self._studio.card(job)) for job in reversed(jobs)]
+        may = May(tasks=await self._studio.tasks(me))
+        cards = [(job, self._studio.card(job, may)) for job in reversed(jobs)]
         if wants_part(request):
             return self._site.html("messages.html", request, cards=cards, older=older)
-        quota = await self._site.quota(me)
+        quota, names = await self._site.quota(me), self._site.access.takes_names(request)
+        imagine = next(each for each in await self._studio.known(me) if each.name == "imagine")
         return await self._site.page(
             request,
             "channel.html",
@@ -86,7 +86,13 @@ class Pages:
             cards=cards,
             older=older,
             prompts=TO_TRY,
-            chips=chips(quota["tier"]),
+            chips=chips(
+                quota["tier"],
+                imagine,
+                await self._studio.styles(me),
+                "only this name" if names else "only you",
+            ),
+            from_picture=imagine.option("source") is not None,
             text=request.query.get("text", "")[:MAX_TEXT],
             max_text=MAX_TEXT,
             max_source_bytes=self._site.settings.max_source_bytes,
@@ -150,7 +156,8 @@ class Pages:
         """One picture, large: a dialog's content for the script, else a page of its own."""
         me = self._site.member(request)
         job = await self._studio.job(request.match_info["job"], me)
-        shown = self._studio.card(job)
+        may = May(tasks=await self._studio.tasks(me))
+        shown = self._studio.card(job, may)
         pictures = _singles(shown)
         asked = number(request.query.get("picture", "")) or 1
         index = min(asked, max(1, len(pictures)))
@@ -160,7 +167,8 @@ class Pages:
             "picture": pictures[index - 1] if pictures else None,
             "index": index,
             "count": len(pictures),
-            "rows": _rows(job, shown, index - 1),
+            "rows": _rows(job, shown, index - 1, may),
+            "from_picture": may.vary(),
             "lineage": await self._lineage(job, me),
             "file_name": f"easel-{job.id}-{index}.png",
         }
@@ -198,49 +206,19 @@ class Pages:
         response.enable_compression()
         return response
 
-    async def login(self, request: web.Request) -> web.Response:
-        if self._site.access.is_member(request):
-            raise web.HTTPSeeOther("/")
-        return self._site.login_page(request, "login.html")
-
-    async def log_in(self, request: web.Request) -> web.StreamResponse:
-        access, values = self._site.access, await form(request)
-        address = request.remote or ""
-        if access.attempts.exhausted(address):
-            return self._site.login_page(request, "login.html", 429, TOO_OFTEN)
-        if not access.opens(str(values.get("password", ""))):
-            access.attempts.failed(address)
-            return self._site.login_page(request, "login.html", 403, "That is not the password.")
-        response = web.HTTPSeeOther("/")
-        self._call(request, response, str(values.get("name", "")))
-        access.sign_in(request, response)
-        raise response
-
-    async def log_out(self, request: web.Request) -> web.StreamResponse:
-        response = web.HTTPSeeOther("/login")
-        self._site.access.sign_out(response)
-        raise response
-
-    async def name(self, request: web.Request) -> web.StreamResponse:
-        """Go on as somebody else."""
-        values = await form(request)
-        here = str(values.get("next", "/"))
-        response = web.HTTPSeeOther(here if here in ("/line", "/gallery") else "/")
-        self._call(request, response, str(values.get("name", "")))
-        raise response
-
-    async def health(self, request: web.Request) -> web.Response:
+    async def alive(self, request: web.Request) -> web.Response:
+        """The event loop turns: no more than that."""
         return web.Response(text="ok\n")
+
+    async def ready(self, request: web.Request) -> web.Response:
+        """ "ok", or 503 and the reasons, a line each."""
+        reasons = await self._studio.readiness.reasons()
+        lines = "".join(f"{reason}\n" for reason in reasons or ("ok",))
+        return web.Response(text=lines, status=503 if reasons else 200)
 
     async def metrics(self, request: web.Request) -> web.Response:
         headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         return web.Response(body=telemetry.render(), headers=headers)
-
-    def _call(self, request: web.Request, response: web.StreamResponse, name: str) -> None:
-        try:
-            self._site.access.call(request, response, name)
-        except ValueError as error:
-            raise Refusal(str(error)) from error
 
     async def _lineage(self, job: Job, me: Member) -> list[Ancestor]:
         """What it was made from, the nearest first; ends where the person may not look."""
@@ -272,11 +250,11 @@ def _singles(card: Card) -> tuple[CardPicture, ...]:
     return stored[1:] or stored
 
 
-def _rows(job: Job, shown: Card, index: int) -> tuple[tuple[Button, ...], ...]:
+def _rows(job: Job, shown: Card, index: int, may: May) -> tuple[tuple[Button, ...], ...]:
     """The buttons of one picture of a grid, then those of the whole job."""
     if shown.kind != "done":
         return shown.rows
-    return (*translated(card.picked(job, index), shown.language).rows, *shown.rows[-1:])
+    return (*translated(card.picked(job, index, may), shown.language).rows, *shown.rows[-1:])
 
 
 def picture_answer(body: bytes) -> web.Response:

@@ -71,6 +71,16 @@ def _quality(text: str) -> float:
     return float(found[1]) if found else 1.0
 
 
+def browser(agent: str) -> str:
+    """Return a browser's name as people know it, from its User-Agent: "Firefox on Linux"."""
+    names = {"Edg/": "Edge", "OPR/": "Opera", "Firefox/": "Firefox", "Chrome/": "Chrome", "Safari/": "Safari"}
+    systems = {"iPhone": "iPhone", "iPad": "iPad", "Android": "Android", "Windows": "Windows"}
+    systems |= {"Mac OS": "Mac", "Linux": "Linux"}
+    name = next((name for mark, name in names.items() if mark in agent), "A browser")
+    system = next((name for mark, name in systems.items() if mark in agent), "")
+    return f"{name} on {system}" if system else name
+
+
 def number(text: str) -> int | None:
     """A whole number of a length that is meant; None for anything else."""
     return int(text) if text.isdecimal() and len(text) <= 18 else None

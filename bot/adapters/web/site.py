@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.adapters.web.access import GUEST, Access
+from bot.adapters.web.access import VISITOR, Access
 from bot.adapters.web.assets import Asset
 from bot.adapters.web.downloads import Downloads
 from bot.adapters.web.hub import Hub
@@ -44,7 +44,7 @@ class Site:
         """A whole page. `mark` in the values says where the news stood before anything else was read."""
         me = self.member(request)
         values.setdefault("mark", self.hub.mark())
-        names = await self._people(me)
+        names = await self._people(me) if self.access.takes_names(request) else []
         return self.html(
             template,
             request,
@@ -52,7 +52,9 @@ class Site:
             me=me,
             people=names,
             here=request.path,
-            needs_password=self.access.needs_password,
+            is_open=self.access.open,
+            login=self.access.login(request),
+            is_guest=self.access.is_guest(request),
             **values,
         )
 
@@ -67,8 +69,9 @@ class Site:
         self, request: web.Request, template: str, status: int = 200, problem: str = "", typed: str = ""
     ) -> web.Response:
         name = typed or self.member(request).name
-        shown = "" if name == GUEST else name
-        return self.html(template, request, status=status, problem=problem, name=shown)
+        shown = "" if name == VISITOR else name
+        takes = self.access.takes_password
+        return self.html(template, request, status=status, problem=problem, name=shown, takes_password=takes)
 
     def line(self, reader: Member) -> dict[str, Any]:
         """What `lanes.html` shows to that reader. From memory alone: open pages ask for it all the time."""

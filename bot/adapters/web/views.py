@@ -42,8 +42,10 @@ QUARTERS = 4
 class Views:
     """Renders templates; everything that came from a person is escaped."""
 
-    def __init__(self, assets: Mapping[str, Asset]) -> None:
+    def __init__(self, assets: Mapping[str, Asset], *, is_open: bool = False) -> None:
+        """`is_open`: anybody may take a name of the studio's own, so none is anybody's alone."""
         self._assets = assets
+        self._is_open = is_open
         self._environment = Environment(
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
@@ -52,10 +54,12 @@ class Views:
             lstrip_blocks=True,
         )
         self._environment.globals.update(
+            alone=self._alone,
             asset=lambda name: assets[name].url,
             icon=self._icon,
             avatar=avatar,
             clock=clock,
+            day=day,
             picture_url=picture_url,
             preview_url=preview_url,
             said=said,
@@ -92,6 +96,11 @@ class Views:
         """An answer that only the person who asked sees, with files to download."""
         return self.render("message.html", job=None, card=card, links=links)
 
+    def _alone(self, job: Job) -> str:
+        """Who sees a private job, in words."""
+        named = self._is_open and job.origin.member.id.startswith("web:")
+        return "Only this name" if named else "Only you"
+
     def _icon(self, name: str) -> Markup:
         url = self._assets["icons.svg"].url
         return Markup('<svg class="i" aria-hidden="true"><use href="{}#{}"/></svg>').format(url, name)
@@ -108,6 +117,10 @@ def avatar(name: str) -> Markup:
 def clock(moment: datetime) -> str:
     """The time in the server's zone; the page's script shows it in the reader's."""
     return f"{moment.astimezone():%H:%M}"
+
+
+def day(moment: datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d}"
 
 
 def picture_url(job: str, blob: str, width: int = 0) -> str:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from bot.errors import StoreError
 
-HEAD = "0007"
+HEAD = "0012"
 """The revision that `tables` describes."""
 
 

@@ -27,9 +27,7 @@ GONE = {"code": 10003, "message": "Unknown Channel"}
 
 
 async def test_administration_is_shown_to_those_who_manage_a_server(line: Line) -> None:
-    await line.painted(count=1)
-
-    (put,) = requests(line, "PUT", "/commands")
+    (put,) = await line.wire.until(lambda: requests(line, "PUT", "/commands"))
     admin = next(each for each in put.json if each["name"] == "admin")
     assert admin["default_member_permissions"] == MANAGE_SERVER
     assert admin["contexts"] == [0] and admin["integration_types"] == [0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import discord
@@ -61,13 +62,20 @@ async def test_the_longest_prompt_fits(server: Server) -> None:
     assert all(len(a.description or "") <= 1024 for a in message.attachments)
 
 
-@pytest.mark.parametrize("command", ["queue", "history", "quota", "styles", "settings", "help"])
+@pytest.mark.parametrize("command", ["queue", "history", "quota", "styles", "settings", "help", "studio"])
 async def test_questions_are_answered_privately(server: Server, command: str) -> None:
     result = await server.ada.slash(server.channel, command)
 
     assert result.response is not None and result.response.ephemeral
     assert len(said(result.response)) > 10
     assert server.channel.history(viewer=server.ben) == []
+
+
+async def test_studio_answers_with_a_link_that_can_be_pressed(server: Server) -> None:
+    result = await server.ada.slash(server.channel, "studio")
+
+    assert result.response is not None and result.response.ephemeral
+    assert re.search(r"(?<!\S)http://127\.0\.0\.1:8000/login/link/[0-9a-f]{64}(?!\S)", said(result.response))
 
 
 async def test_a_refusal_is_private_and_its_offer_works(server: Server) -> None:

@@ -15,7 +15,8 @@ from bot.card import Card
 from bot.models import Job, State
 from tests.contract.discord.conftest import png
 from tests.contract.discord.line import DONE, Connects, Line, requests
-from tests.contract.discord.wire import ADA, CHANNEL, DM, EPHEMERAL, SPEC, Fault, Message, member, place
+from tests.contract.discord.wire import ADA, CHANNEL, DM, EPHEMERAL, Fault, Message, member, place
+from tests.specs import DISCORD as SPEC
 
 # ---- the way of a request
 
@@ -42,6 +43,7 @@ async def test_requests_are_what_the_official_document_says(line: Line) -> None:
     for name in ("queue", "history", "quota", "styles", "settings", "help"):
         token = await line.wire.slash(name)
         await line.wire.until(lambda token=token: _settled(line, token))
+    await line.wire.until(lambda: requests(line, "PUT", "/commands"))
 
     checked = {(each.method, each.path.split("/")[1]) for each in line.wire.requests if each.json is not None}
     assert checked >= {("PUT", "applications"), ("POST", "interactions"), ("PATCH", "webhooks")}
@@ -64,9 +66,7 @@ async def test_every_interaction_is_acknowledged_within_a_second(line: Line) -> 
 
 
 async def test_commands_can_be_installed_anywhere(line: Line) -> None:
-    await line.painted(count=1)
-
-    (put,) = requests(line, "PUT", "/commands")
+    (put,) = await line.wire.until(lambda: requests(line, "PUT", "/commands"))
     names = {each["name"]: each for each in put.json}
     assert {"imagine", "edit", "upscale", "vary", "queue", "cancel", "history", "show"} <= names.keys()
     assert {"Use as source", "Variations", "Upscale", "Info"} <= names.keys()

@@ -83,7 +83,9 @@ class Api:
         self.groups: dict[str, tuple[str, set[str]]] = {}  # user group → handle, members
         scopes = set(manifest["oauth_config"]["scopes"]["bot"])
         self.installs = {BOT_TOKEN: Install(BOT_TOKEN, TEAM, scopes)}
-        self.codes: dict[str, str] = {}  # OAuth code → team
+        self.codes: dict[str, str] = {}  # OAuth code → team, or organisation
+        self.organisations: dict[str, str] = {}  # workspace → the organisation that it belongs to
+        self.terse = False  # whether events of organisation-wide installations name no workspace of their own
         self.messages: dict[tuple[str, str], Message] = {}
         self.files: dict[str, File] = {}
         self.views: dict[str, View] = {}
@@ -180,7 +182,9 @@ class Api:
         if self.checks:
             self.calls.append(call)
         try:
-            if fault := self._fault(call):
+            if (fault := self._fault(call)) and fault.seconds:
+                await asyncio.sleep(fault.seconds)
+            elif fault:
                 return self._broken(call, fault)
             self._check(call, args, as_json)
             handler = getattr(self, "_" + method.replace(".", "_"), None)
@@ -236,12 +240,32 @@ class Api:
 
     def _team(self, call: Call) -> str:
         install = self.installs.get(call.token)
-        return install.team if install else ""
+        return install.team or install.enterprise if install else ""
+
+    def serving(self, *teams: str) -> Install | None:
+        """The installation by which the app hears of what happens in one of these workspaces."""
+        for team in teams:
+            for install in self.installs.values():
+                whole = install.whole and install.enterprise == self.organisations.get(team)
+                if install.team == team or whole:
+                    return install
+        return None
+
+    def _reaches(self, call: Call, channel: Channel) -> bool:
+        install, teams = self.installs.get(call.token), (channel.team, *channel.shared)
+        organisations = {self.organisations.get(team) for team in teams}
+        return bool(
+            install and (install.team in teams or (install.whole and install.enterprise in organisations))
+        )
 
     def _fault(self, call: Call) -> Fault | None:
         for fault in self.faults:
             about = fault.channel in ("", call.args.get("channel"), call.args.get("channel_id"))
-            about = about and (not fault.pictures or bool(kit.pictures(call.blocks)))
+            about = (
+                about
+                and fault.token in ("", call.token)
+                and (not fault.pictures or bool(kit.pictures(call.blocks)))
+            )
             if fault.times and fault.method in (call.method, "*") and about:
                 fault.times -= 1
                 return fault
@@ -250,6 +274,8 @@ class Api:
     def _broken(self, call: Call, fault: Fault) -> web.Response:
         if fault.retry_after:
             return self._too_many(call, fault.retry_after)
+        if fault.page:
+            return web.Response(status=fault.status, text=fault.page, content_type="text/html")
         if fault.status != 200:
             return web.Response(status=fault.status, text="<html>upstream connect error</html>")
         return web.json_response(self._refusal(call, Refused(fault.error)))
@@ -276,16 +302,16 @@ class Api:
         return {"url": f"{self.url.replace('http', 'ws')}/link?ticket={ticket}&app_id={APP}"}
 
     def _auth_test(self, call: Call) -> Json:
-        team = self._team(call)
+        install = self.installs[call.token]
         return {
             "url": "https://home.slack.com/",
             "team": "Home",
             "user": "easel",
-            "team_id": team,
+            "team_id": self._team(call),  # of an organisation-wide token, the organisation's
             "user_id": BOT,
             "bot_id": BOT_ID,
-            "is_enterprise_install": False,
-        }
+            "is_enterprise_install": install.whole,
+        } | ({"enterprise_id": install.enterprise} if install.enterprise else {})
 
     def _auth_revoke(self, call: Call) -> Json:
         self.installs[call.token].dead = "token_revoked"
@@ -307,7 +333,7 @@ class Api:
     def person(self, user: User) -> Json:
         """https://docs.slack.dev/reference/objects/user-object"""
         name = user.name.capitalize()
-        return {
+        return self._organised(user) | {
             "id": user.id,
             "team_id": user.team,
             "name": user.name,
@@ -327,7 +353,16 @@ class Api:
             "updated": 1,
         }
 
+    def _organised(self, user: User) -> Json:
+        """What is said of somebody in an organisation."""
+        if not (enterprise := self.organisations.get(user.team)):
+            return {}
+        about = {"enterprise_id": enterprise, "enterprise_name": "Org", "is_admin": False, "is_owner": False}
+        return {"enterprise_user": about | {"id": user.id, "teams": [user.team, *user.teams]}}
+
     def _usergroups_list(self, call: Call) -> Json:
+        if self.installs[call.token].whole and not call.args.get("team_id"):
+            raise Refused("missing_argument")
         with_users = str(call.args.get("include_users", "")).lower() in ("true", "1")
         groups = [
             {
@@ -363,7 +398,9 @@ class Api:
 
     def _installed(self, team: str) -> Json:
         scopes = self.manifest["oauth_config"]["scopes"]["bot"]
-        install = Install(f"xoxb-ours-{team}", team, set(scopes))
+        whole = team.startswith("E")
+        enterprise = team if whole else self.organisations.get(team, "")
+        install = Install(f"xoxb-ours-{team}", "" if whole else team, set(scopes), "", enterprise, whole)
         self.installs[install.token] = install
         return {
             "access_token": install.token,
@@ -371,9 +408,9 @@ class Api:
             "scope": ",".join(scopes),
             "bot_user_id": BOT,
             "app_id": APP,
-            "team": {"id": team, "name": "Home"},
-            "enterprise": None,
-            "is_enterprise_install": False,
+            "team": None if whole else {"id": team, "name": "Home"},
+            "enterprise": {"id": enterprise, "name": "Org"} if enterprise else None,
+            "is_enterprise_install": whole,
             "authed_user": {"id": BOSS},
         }
 
@@ -385,7 +422,7 @@ class Api:
         if id in self.users:
             return self.direct(id)
         channel = self.channels.get(id)
-        if channel is None or channel.deleted or channel.team != self._team(call):
+        if channel is None or channel.deleted or not self._reaches(call, channel):
             raise Refused("channel_not_found")
         if BOT not in channel.members and channel.kind != "channel":
             raise Refused("channel_not_found")
@@ -602,7 +639,7 @@ class Api:
             "user": message.user,
             "ts": message.ts,
             "text": message.text,
-            "team": TEAM,
+            "team": self._author_s(message),
         }
         if message.user == BOT:
             about |= {"bot_id": BOT_ID, "app_id": APP}
@@ -613,6 +650,10 @@ class Api:
         if message.files:
             about["files"] = [self.about_file(self.files[id]) for id in message.files]
         return about
+
+    def _author_s(self, message: Message) -> str:
+        """The author's workspace; the app's own messages are of the channel's."""
+        return self.channels[message.channel].team if message.user == BOT else self.users[message.user].team
 
     # ---- response_url
 
@@ -835,7 +876,10 @@ class Api:
         return {"view": self.about_view(self.homes[user])}
 
     def about_view(self, view: View) -> Json:
-        own = {"id": view.id, "team_id": TEAM, "app_id": APP, "bot_id": BOT_ID, "hash": view.hash}
+        team = self.users[view.user].team
+        install = self.serving(team)
+        own = {"id": view.id, "team_id": team, "app_id": APP, "bot_id": BOT_ID, "hash": view.hash}
+        own["app_installed_team_id"] = (install.team or install.enterprise) if install else TEAM
         defaults: Json = {
             "private_metadata": "",
             "callback_id": "",

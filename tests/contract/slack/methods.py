@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-SPECS = Path(__file__).parents[4] / "shared" / "specs"
-METHODS = SPECS / "slack-methods"
-AT_HAND = METHODS.is_dir()
+from tests.specs import SLACK_METHODS
+
+AT_HAND = SLACK_METHODS.is_dir()
 needed = pytest.mark.skipif(not AT_HAND, reason="Slack's method descriptions are not at hand")
 Json = dict[str, Any]
 
@@ -74,12 +73,15 @@ def described(name: str) -> Json | None:
     """A method's description, or None where there is none."""
     if name in _UNLISTED:
         return _UNLISTED[name]
-    file = METHODS / f"{name}.json"
+    file = SLACK_METHODS / f"{name}.json"
     return json.loads(file.read_text()) if file.exists() else None
 
 
 def wrong_arguments(name: str, given: Mapping[str, Any], *, as_json: bool) -> list[str]:
-    """Where a call's arguments are not as described. Nothing where the descriptions are not at hand."""
+    """Where a call's arguments are not as described.
+
+    Nothing is checked where the descriptions are not at hand: the tests' summary says so (`tests.specs`).
+    """
     about = described(name)
     if about is None:
         return [f"{name} is no method that is known"] if AT_HAND else []

@@ -10,17 +10,19 @@ import time
 from typing import Any
 
 from tests.contract.slack import blocks as kit
-from tests.contract.slack import methods
 from tests.contract.slack.methods import Json
 from tests.contract.slack.state import ADA, APP, BOT, GENERAL, Channel, File, Message, Sent, View
 from tests.contract.slack.wire import Wire
+from tests.specs import SLACK_SAMPLES
 
 
 class Person:
     """Somebody with Slack open."""
 
-    def __init__(self, wire: Wire, id: str = ADA) -> None:
+    def __init__(self, wire: Wire, id: str = ADA, team: str = "") -> None:
+        """`team` is the workspace that is open, of somebody in several."""
         self.wire, self.id = wire, id
+        self.team = team or wire.users[id].team
 
     @property
     def user(self) -> Any:
@@ -42,7 +44,7 @@ class Person:
         assert command in known, f"{command} is not a valid command; the manifest has {known}"
         place = self.wire.channels[channel]
         payload = self._common() | {
-            "team_id": self.user.team,
+            "team_id": self.team,
             "team_domain": "home",
             "channel_id": channel,
             "channel_name": {"im": "directmessage", "group": "privategroup"}.get(place.kind, place.name),
@@ -52,8 +54,10 @@ class Person:
             "text": text,
             "response_url": self.wire.new_hook(channel, self.id),
             "trigger_id": self.wire.new_trigger(),
-            "is_enterprise_install": "false",
+            "is_enterprise_install": "true" if self._is_whole() else "false",
         }
+        if organisation := self.wire.organisations.get(self.team):
+            payload |= {"enterprise_id": organisation, "enterprise_name": "Org"}
         return await self.wire.deliver("slash_commands", payload)
 
     async def shortcut(self, name: str, message: Message | None = None) -> Sent:
@@ -69,7 +73,7 @@ class Person:
             "trigger_id": self.wire.new_trigger(),
         }
         if message:
-            payload |= {
+            payload |= self._interactive(message.channel) | {
                 "type": "message_action",
                 "message_ts": message.ts,
                 "message": self.wire.payload(message),
@@ -109,7 +113,7 @@ class Person:
         }
         if message.thread:
             container["thread_ts"] = message.thread
-        about: Json = {
+        about: Json = self._interactive(message.channel) | {
             "container": container,
             "channel": self._place(message.channel),
             "response_url": self.wire.new_hook(message.channel, self.id, message.ts, message.thread),
@@ -199,14 +203,26 @@ class Person:
         about = self.wire.payload(message) | {"channel": place.id, "event_ts": message.ts}
         sent = []
         if f"<@{BOT}>" in message.text and place.kind != "im":
-            sent.append(await self.event(about | {"type": "app_mention"}))
+            theirs = {"user_team": self.user.team, "source_team": self.user.team} if place.shared else {}
+            sent.append(await self.event(about | theirs | {"type": "app_mention"}))
         if f"message.{place.kind}s".replace("ims", "im") in self._events():
             heard = about | {"type": "message", "channel_type": place.kind}
             heard |= {"subtype": "file_share"} if message.files else {}
+            heard |= {"user_team": self.user.team, "source_team": self.user.team} if place.shared else {}
             if root := self.wire.messages.get((place.id, message.thread)):
                 heard["parent_user_id"] = root.user
             sent.append(await self.event(heard))
         return sent
+
+    async def makes_private(self, channel: str, *, told: bool = True, age: float = 0.0) -> None:
+        """Convert a channel; the app is told of it where it is a member."""
+        place = self.wire.channels[channel]
+        place.kind = "group"
+        if told and BOT in place.members:
+            ts = f"{float(self.wire.new_ts()) - age:.6f}"
+            about = {"type": "message", "subtype": "channel_convert_to_private", "user": self.id, "ts": ts}
+            about |= {"text": "made this channel private", "channel": channel, "channel_type": "group"}
+            await self.event(about | {"event_ts": ts}, age=age)
 
     async def opens_panel(self) -> Message:
         """Begin a thread in the assistant panel."""
@@ -245,30 +261,50 @@ class Person:
 
         return await self.wire.until(there)
 
-    async def event(self, event: Json) -> Sent:
-        """Something of the Events API, if the manifest subscribes to it."""
+    async def event(self, event: Json, *, age: float = 0.0) -> Sent:
+        """Something of the Events API, if the manifest subscribes to it; `age` seconds after it happened."""
         assert event["type"] == "message" or event["type"] in self._events(), (
             f"not subscribed to {event['type']}"
         )
         payload = self._common() | {
-            "team_id": self.user.team,
             "type": "event_callback",
             "event": event,
             "event_id": self.wire.new("Ev"),
-            "event_time": int(time.time()),
-            "authorizations": [
-                {
-                    "enterprise_id": None,
-                    "team_id": self.user.team,
-                    "user_id": BOT,
-                    "is_bot": True,
-                    "is_enterprise_install": False,
-                }
-            ],
-            "is_ext_shared_channel": False,
+            "event_time": int(time.time() - age),
             "event_context": "4-context",
         }
-        return await self.wire.deliver("events_api", payload)
+        return await self.wire.deliver("events_api", payload | self._addressed(event))
+
+    def _addressed(self, event: Json) -> Json:
+        """Where an event happened, and by which installation the app hears of it.
+
+        https://docs.slack.dev/apis/events-api#callback-field, https://docs.slack.dev/enterprise/organization-ready-apps
+        """
+        place: Channel | None = self.wire.channels.get(str(event.get("channel", "")))
+        teams = (
+            (self.team, self.user.team)
+            if place is None or place.kind == "im"
+            else (place.team, *place.shared)
+        )
+        install = self.wire.serving(*teams)
+        whole = bool(install and install.whole)
+        heard = teams[0] if whole or not install else install.team
+        about: Json = {"team_id": None if whole and self.wire.terse else teams[0]}
+        about["is_ext_shared_channel"] = bool(place and place.shared)
+        if organisation := self.wire.organisations.get(heard):
+            about |= {"enterprise_id": organisation, "context_enterprise_id": organisation}
+        if organisation or about["is_ext_shared_channel"]:
+            about["context_team_id"] = None if whole and self.wire.terse else heard
+        about["authorizations"] = [
+            {
+                "enterprise_id": organisation,
+                "team_id": None if whole else heard,
+                "user_id": BOT,
+                "is_bot": True,
+                "is_enterprise_install": whole,
+            }
+        ]
+        return about
 
     def _events(self) -> list[str]:
         return self.wire.manifest["settings"]["event_subscriptions"]["bot_events"]
@@ -278,17 +314,26 @@ class Person:
     def _common(self) -> Json:
         return {"token": "legacy-token", "api_app_id": APP}
 
-    def _interactive(self) -> Json:
+    def _is_whole(self) -> bool:
+        install = self.wire.serving(self.team)
+        return bool(install and install.whole)
+
+    def _interactive(self, channel: str = "") -> Json:
+        """Who acts. Outside of channels, organisation-wide installations are told the person's team alone."""
+        organisation = self.wire.organisations.get(self.team)
+        team: Json = {"id": self.team, "domain": "home"}
+        if organisation:
+            team |= {"enterprise_id": organisation, "enterprise_name": "Org"}
         return {
             "user": {
                 "id": self.id,
                 "username": self.user.name,
                 "name": self.user.name,
-                "team_id": self.user.team,
+                "team_id": self.team,
             },
-            "team": {"id": self.user.team, "domain": "home"},
-            "enterprise": None,
-            "is_enterprise_install": False,
+            "team": None if self._is_whole() and not channel else team,
+            "enterprise": {"id": organisation, "name": "Org"} if organisation else None,
+            "is_enterprise_install": self._is_whole(),
         }
 
     def _place(self, channel: str) -> Json:
@@ -352,4 +397,4 @@ def _option(element: Json, given: str | None) -> Json | None:
 
 def sample(path: str) -> Json:
     """A sample payload of Slack's, from its Java SDK."""
-    return json.loads((methods.SPECS / "slack-samples" / path).read_text())
+    return json.loads((SLACK_SAMPLES / path).read_text())

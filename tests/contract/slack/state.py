@@ -37,6 +37,7 @@ class User:
     deleted: bool = False
     team: str = TEAM
     locale: str = "en-US"
+    teams: tuple[str, ...] = ()  # of an organisation, if more than `team`
 
 
 @dataclass
@@ -51,6 +52,7 @@ class Channel:
     deleted: bool = False
     read_only: bool = False
     team: str = TEAM
+    shared: tuple[str, ...] = ()  # workspaces of other organisations that have it too (Slack Connect)
 
 
 @dataclass
@@ -140,12 +142,14 @@ class View:
 
 @dataclass
 class Install:
-    """The app in a workspace: one token."""
+    """The app in a workspace, or in all of an organisation's (`whole`): one token."""
 
     token: str
-    team: str
+    team: str  # empty where it is whole
     scopes: set[str]
     dead: str = ""  # account_inactive, token_revoked
+    enterprise: str = ""
+    whole: bool = False
 
 
 @dataclass
@@ -172,6 +176,9 @@ class Fault:
     retry_after: int = 0  # seconds; makes it a 429
     channel: str = ""  # only there
     pictures: bool = False  # only of blocks that show some
+    token: str = ""  # only of calls with it
+    seconds: float = 0.0  # answer as usual, but only then
+    page: str = ""  # a page of HTML in place of JSON
     times: int = 1
 
 

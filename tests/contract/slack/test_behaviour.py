@@ -404,6 +404,7 @@ QUESTIONS = {
     "settings": "Your settings",
     "help": "/imagine",
     "help imagine": "--style",
+    "studio": "<http://127.0.0.1:8000/login/link/",
 }
 
 

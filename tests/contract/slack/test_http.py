@@ -247,7 +247,7 @@ async def test_a_removal_that_could_not_be_saved_is_taken_when_it_comes_again(
         await install(house, "T5NORTH")
         north = inhabit(house.wire, "T5NORTH")
         with monkeypatch.context() as patch:
-            patch.setattr(SealedInstallations, "async_delete_all", _cannot)
+            patch.setattr(SealedInstallations, "removed", _cannot)
             sent = await north.event({"type": "app_uninstalled", "event_ts": "1.0"})
             await house.wire.until(lambda: sent.status)
         assert sent.status == 503 and await house.store.installation("slack:T5NORTH")
@@ -256,6 +256,35 @@ async def test_a_removal_that_could_not_be_saved_is_taken_when_it_comes_again(
 
         await house.wire.until(lambda: sent.acked)
         assert await house.store.installation("slack:T5NORTH") is None
+
+
+REMOVALS = (
+    {"type": "app_uninstalled", "event_ts": "1.0"},
+    {"type": "tokens_revoked", "tokens": {"bot": [BOT]}, "event_ts": "1.0"},
+)
+
+
+@pytest.mark.parametrize("event", REMOVALS, ids=[str(each["type"]) for each in REMOVALS])
+@pytest.mark.parametrize("whole", [False, True], ids=["workspace", "organisation"])
+async def test_a_late_removal_leaves_a_newer_installation(
+    opened: Opens, event: dict[str, Any], whole: bool
+) -> None:
+    async with many(opened) as house:
+        if whole:
+            house.wire.organisations["T5NORTH"] = "E1"
+        place = "E1" if whole else "T5NORTH"
+        north = inhabit(house.wire, "T5NORTH")
+        for _ in range(2):  # installed, removed, and installed again
+            await install(house, place)
+
+        await house.acked(await north.event(event, age=60.0))
+
+        await north.slash("/imagine a fox", "CT5NORTH")
+        await house.ended()
+        assert north.sees(DONE) and await house.store.installation(f"slack:{place}")
+
+        await house.acked(await north.event(event))
+        assert await house.store.installation(f"slack:{place}") is None
 
 
 @pytest.mark.parametrize(

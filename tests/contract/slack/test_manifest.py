@@ -13,9 +13,9 @@ from jsonschema import Draft7Validator
 
 from bot.adapters.slack.manifest import manifest
 from tests.contract.slack import methods
+from tests.specs import SLACK_EVENTS as EVENTS
+from tests.specs import SLACK_MANIFEST as SCHEMA
 
-SCHEMA = methods.SPECS / "slack-manifest.schema.2.0.0.json"
-EVENTS = methods.SPECS / "slack-events" / "events.json"
 URL = "https://easel.example.org"
 
 BOTH = pytest.mark.parametrize("url", ["", URL], ids=["socket", "http"])

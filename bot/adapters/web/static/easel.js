@@ -131,7 +131,7 @@ function follow(since) {
   source.onopen = () => (offline.hidden = true);
   source.onerror = () => {
     offline.hidden = false;
-    if (source.readyState === EventSource.CLOSED) setTimeout(follow, 3000, since);
+    if (source.readyState === EventSource.CLOSED) setTimeout(again, 3000, since);
   };
   if (feed) heard("card", (news) => showCard(news.html));
   if (feed) heard("reload", async () => { feed.replaceChildren(await part("/")); showEmpty(); });
@@ -142,6 +142,13 @@ function follow(since) {
       morph(place, fresh);
     }
   });
+}
+
+/** Follow anew, unless the session has ended. */
+async function again(since) {
+  const answer = await fetch("/quota", { headers: { "X-Easel-Part": "1" } }).catch(() => null);
+  if (answer?.status === 401) location.assign("/login");
+  else follow(since);
 }
 
 // --- the composer ------------------------------------------------------------------------------------------
@@ -163,7 +170,8 @@ function startComposer(form) {
     refusal.append(Object.assign(document.createElement("p"), { textContent: answer.notice }));
     for (const offer of answer.offers ?? []) {
       const button = Object.assign(document.createElement("button"), { type: "button", textContent: offer.label });
-      button.onclick = () => { write(offer.text); send(); };
+      if (offer.button) button.dataset.press = offer.button;
+      else button.onclick = () => { write(offer.text); send(); };
       refusal.append(button);
     }
     if (stay) toEnd();
@@ -306,6 +314,7 @@ async function press(button) {
   button.disabled = true;
   try {
     const answer = await ask("/api/press", { button: button.dataset.press, event: newEvent() });
+    composer?.refuse(null);
     if (answer.card) return whisper(answer.card);
     if (answer.open) return await open(answer.open);
     if (viewer.open) viewer.close();

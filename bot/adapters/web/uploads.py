@@ -1,0 +1,112 @@
+"""Forms that carry a picture: on the disk while they come, in memory a few at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import IO
+
+from aiohttp import BodyPartReader, web
+
+from bot.adapters.web.reading import reading
+from bot.errors import Refusal
+
+FIELDS = ("text", "event", "parent")
+PICTURE = "source"
+MAX_FIELD = 64_000  # bytes of a text field
+MOST_PARTS = 8  # of one form
+CHUNK = 1 << 18  # bytes that one form holds in memory while it comes
+AT_ONCE = 2  # pictures in memory; as many are decoded at a time
+MOST_ON_DISK = 1_000_000_000  # bytes of all forms that come or wait
+RETRY_AFTER = "10"  # seconds
+
+
+class Uploads:
+    """Takes forms one by one, however many come at once."""
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        """`max_bytes`: of one picture."""
+        self._folder, self._max_bytes = folder, max_bytes
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._on_disk = 0
+
+    @asynccontextmanager
+    async def form(self, request: web.Request) -> AsyncIterator[tuple[dict[str, str], bytes]]:
+        """The fields of a multipart form and its picture, which may be kept while the block runs.
+
+        Raises Refusal, HTTPBadRequest, HTTPServiceUnavailable.
+        """
+        most = self._max_bytes + MOST_PARTS * MAX_FIELD
+        size = most if request.content_length is None else request.content_length
+        if size > most:
+            raise self._too_large()
+        with self._room(size), tempfile.TemporaryFile(dir=self._folder, buffering=0) as file:
+            fields, pictured = await self._read(request, file)
+            if not pictured:
+                yield fields, b""
+                return
+            async with self._places:
+                yield fields, await asyncio.to_thread(_whole, file)
+
+    @contextmanager
+    def _room(self, size: int) -> Iterator[None]:
+        if self._on_disk + size > MOST_ON_DISK:
+            text = "Too many pictures are being sent at the moment. Try again in ten seconds."
+            raise web.HTTPServiceUnavailable(text=text, headers={"Retry-After": RETRY_AFTER})
+        self._on_disk += size
+        try:
+            yield
+        finally:
+            self._on_disk -= size
+
+    async def _read(self, request: web.Request, file: IO[bytes]) -> tuple[dict[str, str], bool]:
+        """The fields, and whether there was a picture, which is in the file then."""
+        fields: dict[str, str] = {}
+        pictured, parts = False, 0
+        with reading():
+            if not request.content_type.startswith("multipart/"):
+                raise ValueError("not a multipart form")
+            async for part in await request.multipart():
+                parts += 1
+                if parts > MOST_PARTS or not isinstance(part, BodyPartReader):
+                    raise ValueError("too many parts, or parts in parts")
+                if part.name == PICTURE and not pictured:
+                    pictured = await self._keep(part, file) > 0
+                elif part.name in FIELDS:
+                    fields[part.name] = await _text(part)
+        return fields, pictured
+
+    async def _keep(self, part: BodyPartReader, file: IO[bytes]) -> int:
+        """Write a picture to the disk as it comes; its bytes."""
+        size, waiting = 0, bytearray()
+        while chunk := await part.read_chunk(65536):
+            waiting += chunk
+            size += len(chunk)
+            if size > self._max_bytes:
+                raise self._too_large()
+            if len(waiting) >= CHUNK:
+                await asyncio.to_thread(file.write, waiting)
+                waiting = bytearray()
+        await asyncio.to_thread(file.write, waiting)
+        return size
+
+    def _too_large(self) -> Refusal:
+        megabytes = self._max_bytes // 1_000_000
+        return Refusal(f"The picture is larger than {megabytes} MB. Choose a smaller one.")
+
+
+async def _text(part: BodyPartReader) -> str:
+    body = bytearray()
+    while chunk := await part.read_chunk(65536):
+        body += chunk
+        if len(body) > MAX_FIELD:
+            raise Refusal("The prompt is too long. Shorten it.")
+    return body.decode("utf-8", "replace")
+
+
+def _whole(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read()

@@ -1,0 +1,112 @@
+"""What a platform takes away: messages, channels, and whole places that Easel was removed from.
+
+What was shown in a deleted message stays with its owner alone; what waits or runs for a place where nothing
+can be shown any more is cancelled, and its hold released.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import structlog
+
+from bot.errors import StoreError
+from bot.follower import Follower
+from bot.models import AuditLine, Job
+from bot.store import Store
+from engine.types import Engine
+
+log = structlog.stdlib.get_logger(__name__)
+
+T = TypeVar("T")
+
+SHORTEST_DELAY, LONGEST_DELAY = 1.0, 60.0  # seconds between two attempts to write such a thing down
+
+
+class Departures:
+    """Told by adapters of what is gone; tries again what cannot be saved, so that none of it is forgotten."""
+
+    def __init__(self, store: Store, engine: Engine, follower: Follower) -> None:
+        self._store = store
+        self._engine = engine
+        self._follower = follower
+
+    async def deleted(
+        self, surface: str, *, tenant: str = "", channel: str = "", messages: Collection[str] = ()
+    ) -> None:
+        """Hide from all but their owners what a tenant, a channel or messages showed.
+
+        A message is named "<channel>:<message>".
+        """
+        self._hidden(
+            await _saved(lambda: self._store.hide(surface, tenant=tenant, channel=channel, messages=messages))
+        )
+
+    async def deleted_jobs(self, ids: Collection[str], tenant: str) -> None:
+        """Hide from all but their owners a tenant's jobs whose messages were deleted."""
+        self._hidden(await _saved(lambda: self._store.hide_jobs(ids, tenant)))
+
+    def _hidden(self, ids: Collection[str]) -> None:
+        for id in ids:
+            log.info("job hidden: its message was deleted", job_id=id)
+            if life := self._follower.lives.get(id):
+                life.job = replace(life.job, hidden=True)
+
+    async def left(
+        self, surface: str, reason: str, *, tenant: str = "", which: Callable[[Job], bool] = lambda job: True
+    ) -> int:
+        """Cancel what waits and what runs in a place where Easel is no more; how many jobs there were.
+
+        Their holds are released; the reason, one sentence, is in their rows and in the place's audit.
+        """
+
+        def lines(jobs: Sequence[Job]) -> list[AuditLine]:
+            counts = Counter(job.origin.member.tenant for job in jobs)
+            return [_line(surface, where, count, reason) for where, count in counts.items()]
+
+        ended = await _saved(
+            lambda: self._store.cancel_all(surface, which, tenant=tenant, reason=reason, lines=lines)
+        )
+        if ended:
+            log.warning("jobs cancelled", surface=surface, place=tenant, cause=reason, jobs=len(ended))
+        self.end(ended)
+        return len(ended)
+
+    def end(self, jobs: Collection[Job]) -> None:
+        """Take jobs that were cancelled in their rows out of the engine, and show that."""
+        for job in jobs:
+            self._engine.cancel(job.id)
+            self._follower.finish(job)
+
+    def tenants(self, surface: str, which: Callable[[Job], bool]) -> set[str]:
+        """The tenants for which something of the surface waits or runs."""
+        lives = [life.job for life in self._follower.lives.values()]
+        return {job.origin.member.tenant for job in lives if job.origin.surface == surface and which(job)}
+
+
+async def _saved(work: Callable[[], Awaitable[T]]) -> T:
+    delay = SHORTEST_DELAY
+    while True:
+        try:
+            return await work()
+        except StoreError as error:
+            log.error("what was taken away is not written down yet", cause=str(error), after=delay)
+        await asyncio.sleep(delay)
+        delay = min(LONGEST_DELAY, 2 * delay)
+
+
+def _line(surface: str, tenant: str, count: int, reason: str) -> AuditLine:
+    return AuditLine(
+        at=datetime.now(UTC),
+        by=surface,
+        name=surface.capitalize(),
+        surface=surface,
+        tenant=tenant,
+        what="removed",
+        after=f"{'1 job' if count == 1 else f'{count} jobs'} cancelled: {reason}",
+    )

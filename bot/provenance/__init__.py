@@ -1,0 +1,1 @@
+"""What a picture says of its origin: signed metadata, and an invisible mark that survives copies."""

@@ -1,0 +1,158 @@
+"""Signed metadata: C2PA content credentials and the same in XMP, for readers that know only that.
+
+https://spec.c2pa.org and https://iptc.org/std/photometadata/specification (Digital Source Type). The
+signature is over the bytes of the file, so it comes last.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Literal
+from xml.sax.saxutils import quoteattr
+
+import c2pa
+from cryptography import x509
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from bot.provenance.keys import Keys
+
+MediaType = Literal["image/png", "image/jpeg", "image/webp"]
+Made = Literal["created", "edited", "upscaled"]
+
+GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+COMPOSED = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+"""From a picture that a person brought."""
+
+_ACTIONS: dict[Made, str] = {"created": "c2pa.created", "edited": "c2pa.edited", "upscaled": "c2pa.resized"}
+_JOB = "org.easel.job"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a picture says of itself. Nothing of who asked, and of the prompt only what they allow."""
+
+    job: str  # id
+    index: int  # of the picture in its job; −1 is the grid
+    model: str
+    seed: int
+    made: Made = "created"
+    foreign: bool = False  # it goes back to a picture that a person brought
+    prompt: str = ""  # empty: left out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a file's content credentials say."""
+
+    whole: bool  # nothing was changed since it was signed
+    ours: bool  # signed with the key of this Easel
+    facts: Facts | None  # None where it was changed, or another program signed it
+
+
+def sign(data: bytes, media_type: MediaType, facts: Facts, keys: Keys, parent: bytes | None = None) -> bytes:
+    """Return the file with content credentials. `parent` is the PNG that it was made from."""
+    builder = c2pa.Builder(_manifest(facts), context=_context())
+    if parent is not None:
+        builder.add_ingredient(
+            {"title": "Source", "relationship": "parentOf", "label": "source"},
+            "image/png",
+            io.BytesIO(parent),
+        )
+    signed = io.BytesIO()
+    builder.sign(_signer(keys), media_type, io.BytesIO(data), signed)
+    return signed.getvalue()
+
+
+def read(data: bytes, media_type: MediaType, keys: Keys) -> Claim | None:
+    """Return what the content credentials of a file say, or None where it has none."""
+    try:
+        reader = c2pa.Reader(media_type, io.BytesIO(data), context=_context())
+    except c2pa.C2paError.ManifestNotFound:
+        return None
+    except c2pa.C2paError:
+        return Claim(whole=False, ours=False, facts=None)
+    told = json.loads(reader.json())
+    manifest = told["manifests"].get(told["active_manifest"], {})
+    signature = manifest.get("signature_info", {})
+    whole = told.get("validation_state") in ("Valid", "Trusted")
+    ours = whole and signature.get("cert_serial_number") == _serial_number(keys)
+    return Claim(whole=whole, ours=ours, facts=_facts(manifest) if ours else None)
+
+
+def _manifest(facts: Facts) -> dict[str, Any]:
+    source_type = COMPOSED if facts.foreign else GENERATED
+    done: dict[str, Any] = {"action": _ACTIONS[facts.made], "digitalSourceType": source_type}
+    actions = [done]
+    if facts.made != "created":
+        actions.insert(0, {"action": "c2pa.opened", "parameters": {"ingredientIds": ["source"]}})
+    about = {"job": facts.job, "index": facts.index, "model": facts.model, "seed": facts.seed}
+    assertions = [
+        {"label": "c2pa.actions", "data": {"actions": actions}},
+        {"label": _JOB, "data": about | ({"prompt": facts.prompt} if facts.prompt else {})},
+    ]
+    return {
+        "claim_generator_info": [{"name": "Easel", "version": version("easel")}],
+        "title": f"{facts.job}-{facts.index + 1}",
+        "assertions": assertions,
+    }
+
+
+def _facts(manifest: dict[str, Any]) -> Facts:
+    """Return what a manifest of ours says."""
+    data = {each["label"]: each["data"] for each in manifest["assertions"]}
+    done = data["c2pa.actions.v2"]["actions"][-1]
+    made = next(each for each, action in _ACTIONS.items() if action == done["action"])
+    return Facts(**data[_JOB], made=made, foreign=done["digitalSourceType"] == COMPOSED)
+
+
+@functools.cache
+def _context() -> Any:
+    """Return settings for all: no thumbnails, and nothing is asked of the network."""
+    return c2pa.Context.from_dict(
+        {
+            "builder": {"thumbnail": {"enabled": False}},
+            "verify": {"ocsp_fetch": False, "remote_manifest_fetch": False},
+        }
+    )
+
+
+@functools.lru_cache(4)
+def _signer(keys: Keys) -> Any:
+    info = c2pa.C2paSignerInfo(keys.algorithm.encode(), keys.certificates, keys.private, None)
+    return c2pa.Signer.from_info(info)
+
+
+@functools.lru_cache(4)
+def _serial_number(keys: Keys) -> str:
+    return str(x509.load_pem_x509_certificates(keys.certificates)[0].serial_number)
+
+
+# ---- XMP
+
+
+def encode(picture: Image.Image, media_type: MediaType, facts: Facts, **options: int) -> bytes:
+    """Return the picture as a file with an XMP packet; `options` are Pillow's."""
+    out, packet = io.BytesIO(), _xmp(facts)
+    if media_type == "image/png":
+        notes = PngInfo()
+        notes.add_itxt("XML:com.adobe.xmp", packet)
+        picture.save(out, "PNG", pnginfo=notes, **options)
+    else:
+        picture.save(out, media_type.removeprefix("image/"), xmp=packet, **options)
+    return out.getvalue()
+
+
+def _xmp(facts: Facts) -> bytes:
+    source_type = COMPOSED if facts.foreign else GENERATED
+    about = quoteattr(f"Easel {version('easel')}, {facts.model}")
+    return f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/"
+ xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+ xmp:CreatorTool={about} Iptc4xmpExt:DigitalSourceType="{source_type}"/>
+</rdf:RDF></x:xmpmeta><?xpacket end="w"?>""".encode()

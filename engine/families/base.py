@@ -1,0 +1,75 @@
+"""A family of diffusers pipelines: what it can do, and how it wants to be called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.types import TaskKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Painting:
+    """One picture to paint, as a family sees it."""
+
+    prompt: str
+    negative_prompt: str
+    steps: int
+    guidance: float
+    width: int  # pixels that the pipeline paints
+    height: int
+    image: Any = None  # a Pillow image of that size, for tasks that start from one
+    strength: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """One family. Tensor and list arguments that nothing is said of have a row for each picture."""
+
+    name: str
+    pipelines: Mapping[TaskKind, str]
+    """The pipeline class for each task. A model may name any of them."""
+    shared: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By module class: arguments without a row for each picture. Calls join only if these are equal."""
+    row_lists: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By module class: lists with an item for each picture; "return" is the result."""
+    joins: bool = True
+    """Whether calls of several pictures may be joined. Only for families that a test has compared."""
+    negative_prompt: bool = True
+    """Whether it takes one, and heeds it."""
+    guidance: str = "guidance_scale"
+    """The argument that takes classifier-free guidance."""
+    strength: bool = True
+    """Whether image-to-image says how far to leave the picture. Else the picture is a reference."""
+    single_file: tuple[str, ...] = ()
+    """Beginnings of weights' names that tell a single file of this family, all of them together."""
+
+    @property
+    def classes(self) -> frozenset[str]:
+        """Return the names of all its pipeline classes."""
+        return frozenset(self.pipelines.values())
+
+    def arguments(self, task: TaskKind, painting: Painting) -> dict[str, Any]:
+        """Return the keyword arguments of the task's pipeline call."""
+        arguments: dict[str, Any] = {
+            "prompt": painting.prompt,
+            "negative_prompt": painting.negative_prompt,
+            "num_inference_steps": painting.steps,
+            self.guidance: painting.guidance,
+            "width": painting.width,
+            "height": painting.height,
+        }
+        if task == "image_to_image":
+            arguments |= self._image_arguments(painting)
+        return arguments
+
+    def _image_arguments(self, painting: Painting) -> dict[str, Any]:
+        if not self.strength:
+            return {"image": painting.image}
+        # At least one step runs, however little is to change.
+        return {"image": painting.image, "strength": max(painting.strength, 1 / painting.steps + 1e-6)}
+
+    def steps_run(self, task: TaskKind, steps: int, strength: float) -> int:
+        """Return the denoising steps that really run: with a strength, painting starts part of the way."""
+        return max(1, int(steps * strength)) if task == "image_to_image" and self.strength else steps

@@ -1,0 +1,260 @@
+"""What somebody types who wants Easel to stand still, and how long patterns and functions take with it.
+
+`python -m tests.adversary patterns` (or `functions`) prints a line of JSON for each: its name, the worst text
+and the seconds of CPU. The name stands on a line of its own before it is measured, so whoever has to stop
+this process knows what never ended.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import functools
+import importlib
+import inspect
+import itertools
+import json
+import pkgutil
+import random
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import bot
+
+LENGTH = 4000  # characters
+LIMIT = 0.05  # seconds of CPU
+TRIES = 4  # of what took longer than that
+
+_SIGNS = "aA0_*#- .|\"'“„«»‘<>\\/:;,!?\n\t\u202e\u2067\u0301\u200b—=(@$&1"
+_SCRIPTS = "åжλאبกあ漢한अ😀🇳ﷺ𝓷ⓝﬃẵß"
+_UNITS = """ab|aab|aabb|aabbc|abcabd|a.b.|a_|a-|a*|*a|a#b|4a|a4|$a|a1|1a|"a|a"|“a”|„a“|«a»|\\"|\\
+--a|--|—no|http://|://a|@a|a b |n u d e |a  .b |aabbc |nu de |p0rn |n*d* |a-b |"a" |--a |--no a |--no "a
+--ar 1:1 |--style a |— a |, wide|, wide |in 16:9 | as a | in a | style |as pixel art |in pixel art style
+four pictures of |one picture of |wide format|<@U1> |<@|<#C|<!a^|<a|<a>|&lt;|&amp|a:|a="|a: "|key=
+/imagine |/easel |@everyone |1 2  y e a r |12 years |aged 9 |aged of |seventeen |im alter von |1:1 |12:
+123,|1.5|{a}|{n} of |. |? A|! a|child nude |cutting her |strangling |donald trump |naked mole rat
+a+b|512x|x×x|q=0.|1970-01-01""".replace("\n", "|").split("|")
+
+
+@functools.cache
+def texts() -> Mapping[str, str]:
+    """Texts of LENGTH characters by what they repeat, some with an end that spoils what went well so far."""
+    found = {}
+    for unit in filter(None, (*_SIGNS, *_SCRIPTS, *_UNITS, *(f"{each} " for each in _SCRIPTS))):
+        for end in ("", "H", ' wide"'):
+            found[f"{unit!r} … {end!r}"] = (unit * LENGTH)[: LENGTH - len(end)] + end
+    for mark, inner in itertools.product("\u202e\u2067", ("a", "a\u202c", "a\u2069 ", "\n")):
+        found[f"{mark + inner!r} …"] = ((mark + inner) * LENGTH)[:LENGTH]
+    for alphabet in ("ab ", "ab\"'“” -", "nude child*#_", "0134578@$!|abc ", "åжλאبก漢 "):
+        chosen = random.Random(alphabet).choices(alphabet, k=LENGTH)
+        found[f"any of {alphabet!r}"] = "".join(chosen)
+    nested = "“„«" * (LENGTH // 6)
+    return found | {"nested quotes": nested + nested[::-1].translate(str.maketrans("“„«", "”“»"))}
+
+
+# ---- every pattern
+
+METHODS = ("search", "match", "fullmatch", "sub", "subn", "split", "findall", "finditer")
+
+LOCAL: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("adapters/discord/client.py", "self"): (r"<@!?1234567890>",),
+    ("adapters/slack/ears.py", "workspace"): (r"<@U1(?:\|[^<>]*)?>",),
+    ("adapters/web/composer.py", "names"): (
+        r"(?<!\S)(?:--([\w-]+)(?:=|(?!\S))|(style|model|count):)",
+        r"(?<!\S)(?:--([\w-]+)(?:=|(?!\S))|((?!)):)",
+    ),
+    ("prompt.py", "side"): (r"(\d{1,4}(?:\.\d{1,2})?)\s*[:/x×]\s*(\d{1,4}(?:\.\d{1,2})?)",),
+    ("prompt.py", "pattern"): (),  # of presets.toml: found where `_patterns` keeps them
+    ("tiers.py", "key"): (),  # of a file that operators write
+}
+"""Patterns by the names that only their function knows, and what they may be."""
+
+
+def _modules() -> Iterator[ModuleType]:
+    for each in pkgutil.walk_packages(bot.__path__, "bot."):
+        if not each.name.startswith(("bot.store.migrations", "bot.__main__")):
+            yield importlib.import_module(each.name)
+
+
+def patterns() -> dict[str, re.Pattern[str]]:
+    """All that modules keep, also in containers, in objects of ours and in what functions have cached."""
+    found: dict[tuple[Any, int], tuple[str, re.Pattern[str]]] = {}
+    seen: set[int] = set()
+
+    def walk(name: str, value: object) -> None:
+        if isinstance(value, re.Pattern):
+            found.setdefault((value.pattern, value.flags), (name, value))
+        elif id(value) not in seen:
+            seen.add(id(value))
+            for key, part in _parts(value):
+                walk(f"{name}{key}", part)
+
+    for module in _modules():
+        for key, value in vars(module).items():
+            walk(f"{module.__name__}.{key}", value)
+    return {name: each for name, each in found.values() if isinstance(each.pattern, str)}
+
+
+def _parts(value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, Mapping):
+        yield from ((f"[{key!r}]", part) for key, part in list(value.items()))
+    elif isinstance(value, tuple | list | set | frozenset):
+        yield from ((f"[{at}]", part) for at, part in enumerate(value))
+    elif hasattr(value, "cache_info"):
+        if not inspect.signature(value).parameters:  # type: ignore[arg-type]
+            yield "()", value()  # type: ignore[operator]
+    elif type(value).__module__.startswith("bot."):
+        names = [*getattr(value, "__slots__", ()), *getattr(value, "__dict__", ())]
+        yield from ((f".{name}", getattr(value, name, None)) for name in names)
+    elif isinstance(value, type) and value.__module__.startswith("bot."):
+        yield from ((f".{name}", part) for name, part in vars(value).items())
+
+
+def written() -> Iterator[tuple[str, str, re.Pattern[str] | None]]:
+    """Every use of `re` in the source: where, the method, and the pattern; None where nobody tells it."""
+    for module in _modules():
+        path = Path(str(module.__file__))
+        place = str(path.relative_to(Path(bot.__path__[0])))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(func=ast.Attribute(value=ast.Name("re"), attr=method), args=[pattern, *rest]):
+                    if method in (*METHODS, "compile"):
+                        flags = _flags(method, node, rest)
+                        for each in _evaluated(module, place, pattern):
+                            where = f"{place}:{node.lineno}"
+                            yield where, method, re.compile(each, flags) if each is not None else None
+                case ast.ImportFrom(module="re"):
+                    yield f"{place}:{node.lineno}", "import", None
+
+
+def _flags(method: str, call: ast.Call, rest: list[ast.expr]) -> int:
+    named = [each.value for each in call.keywords if each.arg == "flags"]
+    placed = rest[{"compile": 0, "sub": 3, "subn": 3, "split": 2}.get(method, 1) :]
+    return int(sum(eval(ast.unparse(each), {"re": re}) for each in (*named, *placed)))
+
+
+def _evaluated(module: ModuleType, place: str, pattern: ast.expr) -> tuple[str | None, ...]:
+    known = vars(module).keys() | vars(builtins).keys()
+    there = [each for each in ast.walk(pattern) if isinstance(each, ast.Name)]
+    own = {each.id for each in there if isinstance(each.ctx, ast.Store)}  # of a comprehension
+    if names := {each.id for each in there} - own - known:
+        return LOCAL.get((place, " ".join(sorted(names))), (None,))
+    value = eval(ast.unparse(pattern), vars(module))
+    return (value,) if isinstance(value, str) else ()
+
+
+def _uses() -> Iterator[tuple[str, Callable[[str], object]]]:
+    for name, pattern in patterns().items():
+        yield f"{name} search", pattern.search
+        yield f"{name} fullmatch", pattern.fullmatch
+        yield f"{name} sub", functools.partial(pattern.sub, "")
+    for where, method, found in written():
+        if found is not None and method != "compile":
+            use = getattr(found, method)
+            yield f"{where} {method}", functools.partial(use, "") if method.startswith("sub") else use
+        elif found is not None:
+            yield f"{where} search", found.search
+            yield f"{where} fullmatch", found.fullmatch
+
+
+# ---- everything that reads what people typed
+
+
+def functions() -> Mapping[str, Callable[[str], object]]:
+    from bot import commands, moderation, presets, prompt, sheets, words
+    from bot.adapters.discord import layout as discord
+    from bot.adapters.slack import layout as slack
+    from bot.adapters.slack import vocabulary
+    from bot.adapters.web import access, composer, views
+    from bot.card import Card, CardPicture
+    from bot.errors import Refusal
+    from bot.models import Tier
+    from tests.examples import TINY
+
+    def unless_refused(use: Callable[[str], object]) -> Callable[[str], object]:
+        def used(text: str) -> object:
+            try:
+                return use(text)
+            except (Refusal, ValueError):
+                return None
+
+        return used
+
+    def card(text: str) -> Card:
+        picture = CardPicture(alt=text, blob="x", width=8, height=8)
+        return Card(kind="done", title=text, facts=(text,), body=(text,), pictures=(picture,), job="1a2b")
+
+    tier = Tier(name="everyone", title="Everyone")
+    rules = moderation.Rules(blocked=("broccoli", "acme corp*", "a* b*"), allowed=("nude beach", "a b"))
+    page = views.Views({})
+    pages = page._environment.from_string("{{ card.title }}{{ card.body[0] }}{{ said(card) }}")
+    found: dict[str, Callable[[str], object]] = {
+        "judge": lambda text: moderation.judge([text]),
+        "judge what to leave out": lambda text: moderation.judge(["a fox"], [text], rules),
+        "parse": prompt.parse,
+        "parse a flag": lambda text: prompt.parse(f"a fox --no {text}"),
+        "parse quotes": lambda text: prompt.parse(f'a fox --no "{text}'),
+        "parse an option": lambda text: prompt.parse("a fox", {"style": text}),
+        "parse a number": lambda text: prompt.parse("a fox", {"seed": text}),
+        "compose": lambda text: prompt.compose(prompt.parse(text), [TINY], tier),
+        "render": lambda text: prompt.render(prompt.Draft(prompt=text, negative=text)),
+        "styles": lambda text: (presets.load().style(text), presets.load().closest(text)),
+        "suggestions": lambda text: commands.suggest(text, [each.name for each in commands.COMMANDS]),
+        "a person": lambda text: commands.check("admin block", {"person": text}),
+        "German": lambda text: words.translated(card(text), "de"),
+        "Discord": lambda text: (discord.text(card(text)), discord._alt(card(text).pictures[0])),
+        "Slack": lambda text: slack.blocks(card(text), {"x": "F1"}),
+        "a page": lambda text: pages.render(card=card(text)),
+        "Slack's marks": lambda text: vocabulary.plain(text, "T1"),
+        "/easel": vocabulary.read,
+        "/easel settings": lambda text: vocabulary.read(f"settings {text}"),
+        "typed": composer.typed,
+        "/settings": lambda text: composer.typed(f"/settings {text}"),
+        "the chips": lambda text: composer.read(text, {"aspect": "16:9"}),
+        "a name": lambda text: (access.clean_name(text), access.slug(text)),
+        "a cell": lambda text: sheets.row([text]),
+    }
+    return {name: unless_refused(use) for name, use in found.items()}
+
+
+# ---- measuring
+
+
+def measured(use: Callable[[str], object]) -> tuple[float, str]:
+    """Seconds of CPU for the worst text, and that text's name."""
+    worst = (0.0, "")
+    for name, text in texts().items():
+        took = _seconds(use, text)
+        for _ in range(TRIES):
+            took = min(took, _seconds(use, text)) if took > LIMIT else took
+        worst = max(worst, (took, name))
+    return worst
+
+
+def _seconds(use: Callable[[str], object], text: str) -> float:
+    start = time.thread_time()
+    found = use(text)
+    if isinstance(found, Iterator):
+        for _ in found:
+            pass
+    return time.thread_time() - start
+
+
+def main(what: str) -> None:
+    uses = _uses() if what == "patterns" else functions().items()
+    for name, use in uses:
+        sys.stdout.write(f"{name}\n")
+        sys.stdout.flush()
+        use("a red fox in snow")  # what is made once is made
+        seconds, text = measured(use)
+        sys.stdout.write(json.dumps({"name": name, "seconds": seconds, "text": text}) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

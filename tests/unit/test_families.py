@@ -1,0 +1,103 @@
+"""Families say the truth about diffusers' classes, and an unknown class is treated with care."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from pathlib import Path
+
+import diffusers
+import pytest
+
+from engine.families import Family, Painting, families, family_of
+
+ENGINE = Path(__file__).parents[2] / "engine"
+PAINTING = Painting(
+    prompt="a fox", negative_prompt="", steps=4, guidance=2.0, width=64, height=64, image="p", strength=0.1
+)
+
+each_family = pytest.mark.parametrize("family", families(), ids=lambda family: family.name)
+
+
+@each_family
+def test_the_pipelines_of_a_family_take_what_it_gives_them(family: Family) -> None:
+    for task, name in family.pipelines.items():
+        accepted = inspect.signature(getattr(diffusers, name).__call__).parameters
+        given = family.arguments(task, PAINTING)
+        unneeded = set() if family.negative_prompt else {"negative_prompt"}
+        if "image" in given:  # some take the size from the picture
+            unneeded |= {"width", "height"}
+        needed = given.keys() - unneeded
+        assert needed <= accepted.keys(), f"{name} takes no {needed - accepted.keys()}"
+
+
+@each_family
+def test_the_modules_of_a_family_take_what_it_says_of_them(family: Family) -> None:
+    for said in (family.shared, family.row_lists):
+        for module, arguments in said.items():
+            accepted = inspect.signature(getattr(diffusers, module).forward).parameters
+            assert arguments - {"return"} <= accepted.keys(), module
+
+
+def test_a_class_belongs_to_one_family() -> None:
+    classes = [name for family in families() for name in family.classes]
+
+    assert len(classes) == len(set(classes))
+    assert all(name == family_of(name).name or name in family_of(name).classes for name in classes)
+
+
+def test_an_unknown_class_only_paints_from_words_and_joins_nothing() -> None:
+    family = family_of("SomethingNewPipeline")
+
+    assert dict(family.pipelines) == {"text_to_image": "SomethingNewPipeline"}
+    assert not family.joins
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "name"),
+    [
+        ("FluxPipeline", "guidance_scale"),  # where `true_cfg_scale` would double the work
+        ("StableDiffusionPipeline", "guidance_scale"),
+        ("QwenImagePipeline", "true_cfg_scale"),
+        ("QwenImageEditPipeline", "true_cfg_scale"),
+    ],
+)
+def test_guidance_has_the_name_that_each_family_gives_it(pipeline: str, name: str) -> None:
+    family = family_of(pipeline)
+
+    assert {"guidance_scale", "true_cfg_scale"} & family.arguments("image_to_image", PAINTING).keys() == {
+        name
+    }
+
+
+def test_little_strength_still_runs_a_step() -> None:
+    family = family_of("StableDiffusionPipeline")
+
+    arguments = family.arguments("image_to_image", PAINTING)
+
+    assert int(arguments["num_inference_steps"] * arguments["strength"]) == 1
+    assert family.steps_run("image_to_image", 4, 0.1) == 1
+    assert family.steps_run("image_to_image", 4, 0.5) == 2
+    assert family.steps_run("text_to_image", 4, 0.5) == 4
+
+
+def test_a_reference_is_given_without_a_strength_and_all_steps_run() -> None:
+    family = family_of("Flux2KleinPipeline")
+
+    assert "strength" not in family.arguments("image_to_image", PAINTING)
+    assert family.arguments("image_to_image", PAINTING)["image"] == "p"
+    assert family.steps_run("image_to_image", 4, 0.5) == 4
+
+
+def test_pipeline_and_model_classes_are_named_in_families_alone() -> None:
+    """Elsewhere a class name would be knowledge of one family that others must know of."""
+    known = {name for name in dir(diffusers) if name.endswith(("Pipeline", "2DModel"))}
+    for file in sorted(ENGINE.rglob("*.py")):
+        if "families" in file.parts or "training" in file.parts:
+            continue
+        strings = {
+            node.value
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+        assert not strings & known, file

@@ -1,0 +1,84 @@
+"""Nobody stops everybody with a text: reading one takes a time that grows no faster than its length."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bot import commands, prompt
+from bot.adapters.slack import vocabulary
+from bot.adapters.web import composer
+from bot.errors import Refusal
+from tests import adversary
+
+PATIENCE = 600.0  # seconds until a pattern is taken for one that never ends; all of them take a few
+SLOWER = {"judge": 1.0, "judge what to leave out": 1.0}
+"""Seconds of CPU, in a thread and in thousands of short steps: 0.2 s were seen."""
+
+
+def measured(what: str) -> Iterator[dict[str, object]]:
+    command = [sys.executable, "-m", "tests.adversary", what]
+    root = Path(__file__).parents[2]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, cwd=root)
+    except subprocess.TimeoutExpired as error:
+        said = error.stdout.decode() if isinstance(error.stdout, bytes) else ""
+        pytest.fail(f"never ended: {said.splitlines()[-1] if said else 'nothing began'}")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) % 2 == 0 and lines
+    yield from map(json.loads, lines[1::2])
+
+
+def test_every_pattern_is_linear_in_what_somebody_types() -> None:
+    found = {str(each["name"]): each for each in measured("patterns")}
+    slow = [each for each in found.values() if float(str(each["seconds"])) > adversary.LIMIT]
+    assert slow == []
+    assert len(found) > 100
+    for name in ("bot.moderation.reading._ALL_DOUBLED", "bot.prompt._FLAG", "bot.prompt._patterns()[0][1]"):
+        assert f"{name} search" in found
+
+
+def test_everything_that_reads_what_somebody_types_is_bounded() -> None:
+    for each in measured("functions"):
+        assert float(str(each["seconds"])) <= SLOWER.get(str(each["name"]), adversary.LIMIT), each
+
+
+def test_no_pattern_is_hidden_from_this_test() -> None:
+    hidden = [f"{where}: {method}" for where, method, pattern in adversary.written() if pattern is None]
+    assert hidden == [], "say in tests/adversary.py, LOCAL, what these patterns may be"
+
+
+def test_a_pattern_that_backtracks_would_be_found() -> None:
+    """The one that stopped Easel once; a part of each text is enough to see it."""
+    slow = re.compile(r"(?<![^\W\d_])(?:([^\W\d_])\1+){2,}(?![^\W\d_])")
+    seconds, text = adversary.measured(lambda text: slow.search(text[:33] + text[-1:]))
+    assert seconds > adversary.LIMIT and text.endswith("… 'H'")
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        prompt.parse,
+        lambda text: prompt.parse("a fox", {"negative": text}),
+        vocabulary.read,
+        composer.typed,
+        lambda text: composer.read(text, {}),
+    ],
+    ids=["prompt", "option", "Slack", "typed", "chips"],
+)
+def test_a_text_too_long_to_be_meant_is_refused_before_it_is_read(read: object) -> None:
+    assert callable(read)
+    with pytest.raises(Refusal, match=r"12,001 characters; at most 12,000 are read at once\. Shorten it\."):
+        read("a" * (commands.MAX_TEXT + 1))
+
+
+@pytest.mark.parametrize("text", ["0" * 5000 + "7", "+" + "0" * 4999 + "7"])
+def test_a_number_with_thousands_of_zeros_is_a_number(text: str) -> None:
+    assert prompt.parse("a fox", {"seed": text}).seed == 7

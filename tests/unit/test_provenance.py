@@ -1,0 +1,223 @@
+"""Pictures carry signed metadata that holds, and that any change breaks."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import stat
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from PIL import Image
+
+from bot.errors import SettingError
+from bot.provenance import keys, mark, signing, verify
+from bot.provenance.fingerprint import NEAR, distance, fingerprint
+from bot.provenance.signing import COMPOSED, GENERATED, Facts, MediaType
+from bot.provenance.stamp import convert, stamp
+from tests.unit.test_mark import cut, drawing
+
+FACTS = Facts(job="0123456789ab", index=1, model="easel-tiny", seed=7)
+MEDIA: tuple[MediaType, ...] = ("image/png", "image/jpeg", "image/webp")
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> keys.Keys:
+    return keys.load(tmp_path_factory.mktemp("keys"))
+
+
+def png(picture: Image.Image) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return out.getvalue()
+
+
+def opened(data: bytes) -> Image.Image:
+    picture = Image.open(io.BytesIO(data))
+    picture.load()
+    return picture
+
+
+@pytest.mark.parametrize("media_type", MEDIA)
+def test_a_signed_file_says_what_it_is(own: keys.Keys, media_type: MediaType) -> None:
+    data = signing.sign(signing.encode(drawing(), media_type, FACTS), media_type, FACTS, own)
+
+    claim = signing.read(data, media_type, own)
+
+    assert claim == signing.Claim(whole=True, ours=True, facts=FACTS)
+    packet = opened(data).info.get("xmp", "")
+    assert GENERATED in (packet.decode() if isinstance(packet, bytes) else packet)
+
+
+@pytest.mark.parametrize("media_type", MEDIA)
+def test_any_change_breaks_the_signature(own: keys.Keys, media_type: MediaType) -> None:
+    """Outside of the manifest every bit counts; inside it, those that do not hold nothing that we read."""
+    data = signing.sign(signing.encode(drawing(), media_type, FACTS), media_type, FACTS, own)
+    manifest = range(data.find(b"jumb") - 24, data.rfind(b"\0" * 16) + 16)
+    dice = random.Random(1)
+
+    for _ in range(400):
+        place = dice.randrange(len(data))
+        changed = bytearray(data)
+        changed[place] ^= 1 << dice.randrange(8)
+        claim = signing.read(bytes(changed), media_type, own)
+        if claim is not None and claim.whole:
+            assert place in manifest and claim.facts in (FACTS, None), place
+
+
+def test_another_key_is_not_ours(own: keys.Keys, tmp_path: Path) -> None:
+    others = keys.load(tmp_path)
+    data = signing.sign(signing.encode(drawing(), "image/png", FACTS), "image/png", FACTS, others)
+
+    claim = signing.read(data, "image/png", own)
+
+    assert claim is not None and claim.whole and not claim.ours
+
+
+def test_a_picture_without_credentials_claims_nothing(own: keys.Keys) -> None:
+    assert signing.read(png(drawing()), "image/png", own) is None
+
+
+@pytest.mark.parametrize("made", ["edited", "upscaled"])
+@pytest.mark.parametrize("foreign", [False, True])
+def test_what_was_made_from_a_picture_names_it(own: keys.Keys, made: signing.Made, foreign: bool) -> None:
+    facts = replace(FACTS, made=made, foreign=foreign)
+    parent = png(drawing(2)) if foreign else stamp(png(drawing(2)), FACTS, own).png
+
+    data = stamp(png(drawing()), facts, own, parent).png
+
+    claim = signing.read(data, "image/png", own)
+    assert claim is not None and claim.whole and claim.facts == facts
+    assert (COMPOSED.encode() in data) is foreign
+
+
+def test_the_prompt_stays_out_unless_it_is_given(own: keys.Keys) -> None:
+    without = stamp(png(drawing()), FACTS, own).png
+    with_it = stamp(png(drawing()), replace(FACTS, prompt="our secret campaign"), own).png
+
+    assert b"secret" not in without
+    claim = signing.read(with_it, "image/png", own)
+    assert claim is not None and claim.facts is not None and claim.facts.prompt == "our secret campaign"
+
+
+def test_a_stamped_picture_leads_to_its_job_by_its_pixels_alone(own: keys.Keys) -> None:
+    stamped = stamp(png(drawing()), FACTS, own)
+    bare = opened(stamped.png).convert("RGB").resize((400, 320))
+
+    found = mark.detect(bare, own.mark)
+
+    assert found is not None and f"{found.number:012x}" == FACTS.job
+    assert distance(fingerprint(bare), stamped.fingerprint) <= NEAR
+
+
+def test_another_form_of_a_stamped_picture_is_signed_too(own: keys.Keys) -> None:
+    facts = replace(FACTS, made="upscaled")
+    stamped = stamp(png(drawing()), facts, own, parent=png(drawing(2)))
+
+    webp = convert(stamped.png, opened(stamped.png), "image/webp", own, quality=80)
+
+    claim = signing.read(webp, "image/webp", own)
+    assert claim is not None and claim.whole and claim.ours and claim.facts == facts
+    assert mark.detect(opened(webp), own.mark) is not None
+
+
+def test_fingerprints_of_different_pictures_are_far_apart() -> None:
+    prints = [fingerprint(drawing(seed)) for seed in range(40)]
+
+    assert min(distance(a, b) for i, a in enumerate(prints) for b in prints[:i]) > NEAR
+
+
+# ---- keys
+
+
+def test_keys_are_made_once_and_for_their_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        first, again = keys.load(tmp_path / "keys"), keys.load(tmp_path / "keys")
+    finally:
+        os.umask(before)
+
+    assert first == again
+    files = list((tmp_path / "keys").iterdir())
+    assert len(files) == 3
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    assert stat.S_IMODE((tmp_path / "keys").stat().st_mode) == 0o700
+    assert "PRIVATE" not in repr(first) and repr(first.mark) not in repr(first)
+
+
+def given(folder: Path, certificates: bytes, private: bytes) -> tuple[str, str]:
+    (folder / "own.pem").write_bytes(certificates)
+    (folder / "own.key").write_bytes(private)
+    return str(folder / "own.pem"), str(folder / "own.key")
+
+
+def test_an_operators_own_certificate_signs(tmp_path: Path) -> None:
+    own = keys.load(tmp_path / "keys", *given(tmp_path, *keys.make()))
+
+    data = signing.sign(signing.encode(drawing(), "image/png", FACTS), "image/png", FACTS, own)
+
+    claim = signing.read(data, "image/png", own)
+    assert own.own and claim is not None and claim.ours
+    assert own.expires > datetime.now(UTC) + keys.SOON
+
+
+def test_keys_that_cannot_sign_are_refused_at_start(tmp_path: Path) -> None:
+    certificates, private = keys.make()
+    expired = keys.make(datetime.now(UTC) - keys.LIFETIME - timedelta(days=1))
+    weak = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    for pair, why in (
+        (expired, "holds from"),
+        ((certificates, weak), "does not fit its key"),
+        ((b"nothing", private), "no PEM file"),
+        ((certificates, b"nothing"), "no PEM file"),
+    ):
+        with pytest.raises(SettingError, match=why):
+            keys.load(tmp_path / "keys", *given(tmp_path, *pair))
+    with pytest.raises(SettingError, match="belong together"):
+        keys.load(tmp_path / "keys", str(tmp_path / "own.pem"))
+    with pytest.raises(SettingError, match="cannot be read"):
+        keys.load(tmp_path / "keys", "/nowhere.pem", "/nowhere.key")
+
+
+# ---- verifying
+
+
+def traced(data: bytes, own: keys.Keys) -> verify.Trace:
+    return verify.trace(data, png(opened(data).convert("RGB")), own)
+
+
+def test_a_delivered_picture_is_traced_whatever_became_of_it(own: keys.Keys) -> None:
+    delivered = stamp(png(drawing()), FACTS, own).png
+    resaved, cropped = png(opened(delivered)), png(cut(opened(delivered)))
+
+    assert traced(delivered, own) == verify.Trace(finding="unchanged", job=FACTS.job, index=1)
+    for data, was_cropped in ((resaved, False), (cropped, True)):
+        found = traced(data, own)
+        assert (found.finding, found.job, found.cropped) == ("changed", FACTS.job, was_cropped)
+
+
+def test_a_forged_signature_or_none_is_no_proof(own: keys.Keys, tmp_path: Path) -> None:
+    forged = stamp(png(drawing()), FACTS, keys.load(tmp_path)).png
+
+    assert traced(forged, own).finding == traced(png(drawing(3)), own).finding == "unknown"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 300)])
+def test_tiny_pictures_can_be_asked_about(own: keys.Keys, size: tuple[int, int]) -> None:
+    assert traced(png(Image.new("RGB", size)), own).finding == "unknown"
+
+
+def test_a_near_fingerprint_is_a_candidate_and_a_far_one_is_none() -> None:
+    known = {f"job {seed}": fingerprint(drawing(seed)) for seed in range(5)}
+    copy = opened(png(drawing(3).resize((300, 240))))
+
+    assert verify.nearest(fingerprint(copy), known) == "job 3"
+    assert verify.nearest(fingerprint(drawing(99)), known) is None
+    assert verify.nearest(fingerprint(copy), {}) is None
