@@ -26,7 +26,7 @@ DESCRIPTION = "Easel paints what people describe, for everyone on one GPU in a f
 EXAMPLES = """examples:
   python -m bot run
   python -m bot imagine "a red heart" --seed 7 --count 1 --out pictures
-  python -m bot imagine "a lighthouse at night" --style "oil painting" --ar 16:9 --json
+  python -m bot imagine "a sunflower" --style "3d render" --count 2 --json
   python -m bot doctor
 
 Settings come from .env or the environment; .env.example lists them all.

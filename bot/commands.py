@@ -197,7 +197,7 @@ PROMPT = Option(
     help="What to paint, in your own words. Flags such as --ar 16:9 may follow.",
     required=True,
     maximum=MAX_PROMPT,
-    example="a red fox in snow",
+    example="a red fox",
 )
 
 DEFAULTS = (
@@ -288,10 +288,10 @@ COMMANDS: tuple[Command, ...] = (
             ),
         ),
         examples=(
-            "a red fox in snow",
-            "a red fox in snow --ar 16:9 --seed 7 --no text, blurry",
-            'a lighthouse at night --style "oil painting" --count 2',
-            "two pictures of a sleeping cat as pixel art, wide",
+            "a red fox on a light blue background --seed 7",
+            "a red car --ar 16:9 --seed 7 --no text, blurry",
+            'a sunflower --style "3d render" --count 2',
+            "two pictures of a car as 3d render, wide",
         ),
     ),
     Command(

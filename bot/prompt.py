@@ -1,6 +1,6 @@
 """The grammar: what someone typed → a `Draft` of typed values → a `GenerationRequest`.
 
-A prompt is words with flags anywhere among them: `a fox in snow --ar 16:9 --no text, blurry`.
+A prompt is words with flags anywhere among them: `a red car --ar 16:9 --no text, blurry`.
 
 - A flag is two dashes, or the one long dash that phones make of them, directly before a letter and after a
   space. A long dash before any other word stays in the prompt, and so does everything between quotation
@@ -218,7 +218,7 @@ class _Reading:
 
     def _check_words(self) -> None:
         if not any(unicodedata.category(c)[0] in "LNPS" for c in self._words):
-            raise Refusal("The prompt is empty. Say what to paint: a red fox in snow.", code="empty")
+            raise Refusal("The prompt is empty. Say what to paint: a red fox.", code="empty")
         if len(self._words) > MAX_PROMPT:
             raise Refusal(
                 f"A prompt may have {MAX_PROMPT:,} characters; this has {len(self._words):,}. Shorten it.",

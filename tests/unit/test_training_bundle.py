@@ -1,6 +1,7 @@
 """The bundle for a GPU machine: what goes in comes out, and words nobody says stay behind."""
 
 import json
+import re
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from engine.embedded.training import bundle, data, text
+from engine.embedded.training import bundle, compositions, data, scenes, text
 from engine.embedded.training.data import Concept, Drawing
 
 WORDS = [*bundle.SPECIAL, "cat", "pizza", "snow", "xylograph", "zeppelin"]
@@ -53,7 +54,7 @@ def unpacked(work: Path, tmp_path: Path) -> Path:
 def test_the_drawings_come_back_nearly_as_they_were(work: Path, unpacked: Path) -> None:
     (table, rows, before), (table_after, rows_after, after) = data.load(work), data.load(unpacked)
     assert (table, rows) == (table_after, rows_after)
-    assert np.array_equal(before[..., 3], after[..., 3])
+    assert np.abs(before[..., 3].astype(int) - after[..., 3]).mean() < 2
     solid = before[..., 3] > 0
     assert np.abs(before[solid].astype(int) - after[solid])[:, :3].mean() < 4
 
@@ -81,7 +82,23 @@ def test_nothing_needs_to_be_fetched_after_unpacking(unpacked: Path, monkeypatch
     assert (text.folder(unpacked) / "tokenizer.json").exists()
 
 
-def test_the_vocabulary_covers_every_phrase() -> None:
-    said = " ".join(bundle.sentences.every_phrase())
-    for word in ("Fuchs", "schwarzen", "einem", "drei", "Sonnenuntergang", "beneath", "landscape", "male"):
-        assert word in said, word
+def test_every_word_that_scenes_say_is_in_the_vocabulary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [*compositions.ANIMALS, *compositions.ROOFS, *compositions.HATS, "sunglasses", "red heart"]
+    table = [Concept(name, "1f600", (f"{name} tag",), 3) for name in names]
+    rows = [Drawing(name, style) for name in names for style in ("3d", "twemoji", "noto-v1")]
+    drawings = np.full((len(rows), data.SIDE, data.SIDE, 4), 200, np.uint8)
+    monkeypatch.setattr(data, "load", lambda work: (table, rows, drawings))
+
+    known = {word for each in bundle.sentences_of(tmp_path) for word in words(each)}
+
+    stage, composer = scenes.Stage(table, rows, drawings), compositions.Composer(rows, drawings)
+    made = [make() for make in (stage.pair_beside, stage.pair_stacked, stage.several) for _ in range(40)]
+    said = [each for scene in [*stage.singles(), *filter(None, made)] for each in scene.texts]
+    said += [each for number in range(120) for each in composer.compose(number).texts]
+    assert {word for each in said for word in words(each)} <= known
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"[a-zäöüß0-9]+", text.lower())

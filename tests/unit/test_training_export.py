@@ -32,8 +32,9 @@ def test_the_card_tells_the_curve_and_says_when_nothing_was_measured(tmp_path: P
     progress = {"seconds": 600.0, "pictures": 1_234_567, "step": 9}
     rows = [{"mix": 3, "pictures": 1_200_000, "validation": 0.25}]
 
-    told = card.text(progress, 24, rows, card.figures(tmp_path / "none.json"))
+    told = card.text(progress, 24, 64, rows, card.figures(tmp_path / "none.json"))
 
     assert "1,234,567 pictures" in told
     assert "| 3 | 1,200,000 | 0.250 |" in told
+    assert "8x8x64 latents" in told
     assert "Not measured yet." in told

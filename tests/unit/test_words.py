@@ -362,10 +362,10 @@ def test_a_reported_prompt_is_no_heading() -> None:
 
 def test_a_refusal_keeps_what_it_offers() -> None:
     offer = Offer("Make it 4", "a fox --count 4")
-    refusal = Refusal("The prompt is empty. Say what to paint: a red fox in snow.", code="c", offers=(offer,))
+    refusal = Refusal("The prompt is empty. Say what to paint: a red fox.", code="c", offers=(offer,))
     said = words.translated(refusal, "de")
 
-    assert said.notice == "Der Prompt ist leer. Sag, was gemalt werden soll: a red fox in snow."
+    assert said.notice == "Der Prompt ist leer. Sag, was gemalt werden soll: a red fox."
     assert said.offers == (Offer("Nimm 4", "a fox --count 4"),) and said.code == "c"
 
 

@@ -39,7 +39,7 @@ CLOSED = (
 )
 _REMOVED = "Easel was removed from this server."
 _CHANNEL_DELETED = "The channel was deleted."
-HINT = "Say what to paint, for example: a red fox in snow. Reply to a picture of mine to change it."
+HINT = "Say what to paint, for example: a red fox. Reply to a picture of mine to change it."
 
 
 class EaselClient(discord.AutoShardedClient):

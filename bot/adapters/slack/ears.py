@@ -23,7 +23,7 @@ from bot.studio import Studio
 
 Event = Mapping[str, Any]
 
-HINT = "Say what to paint, for example: a red fox in snow. Reply in the thread of a picture to change it."
+HINT = "Say what to paint, for example: a red fox. Reply in the thread of a picture to change it."
 NO_PICTURE = "What you sent is no picture. Send a PNG, JPEG or WebP, or the words alone."
 PAINTING = "is painting…"
 RECENT = 100  # jobs of a channel, among which the one that a reply is about is looked for

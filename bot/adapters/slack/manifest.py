@@ -118,7 +118,7 @@ def _commands() -> list[dict[str, Any]]:
     imagine = commands.command("imagine")
     others = [each.name for each in commands.COMMANDS if each.name != "imagine" and not each.admin]
     known = {
-        IMAGINE: (imagine.help, "a red fox in snow --ar 16:9"),
+        IMAGINE: (imagine.help, "a red car --ar 16:9"),
         EASEL: ("Everything else: queue, history, quota, settings and more.", " | ".join(others)),
     }
     return [

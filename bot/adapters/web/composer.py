@@ -13,7 +13,7 @@ from bot.commands import Command, Option
 from bot.errors import Refusal
 from bot.models import Tier
 
-TO_TRY = ("a red heart", "a cat next to a pizza", "a 3d rocket", "a green dragon")
+TO_TRY = ("a red heart", "a 3d rocket", "three apples", "an owl on a yellow background")
 """What an empty channel offers: things that the model that ships can draw."""
 
 _STAND_IN = "x"

@@ -35,7 +35,7 @@ from torch.nn import functional as F
 from engine.embedded import PIPELINE
 from engine.embedded.training import data
 from engine.embedded.training.compositions import Composer
-from engine.embedded.training.pace import Pace
+from engine.embedded.training.pace import DEVICE, Pace
 
 log = logging.getLogger(__name__)
 
@@ -357,8 +357,9 @@ class _Steps:
     """The optimiser's side of training, one call per step."""
 
     def __init__(self, vae: AutoencoderKL, scraps: Scraps) -> None:
-        self.vae, self.scraps, self.done = vae, scraps, 0
-        self.matrix = linear_encoder(vae)
+        weight, bias = linear_encoder(vae)
+        self.matrix = weight.to(DEVICE), bias.to(DEVICE)
+        self.vae, self.scraps, self.done = vae.to(DEVICE), scraps, 0
         self.weights = [*vae.decoder.parameters(), *vae.post_quant_conv.parameters()]
         self.optimiser = torch.optim.AdamW(
             self.weights, lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.01, fused=True
@@ -373,7 +374,8 @@ class _Steps:
 
     def __call__(self) -> float:
         whole = self.done % 8 == 7
-        pictures = self.scraps.batch(BATCH // 4 if whole else BATCH, data.SIDE if whole else CROP)
+        batch = self.scraps.batch(BATCH // 4 if whole else BATCH, data.SIDE if whole else CROP)
+        pictures = batch.to(DEVICE)
         latents = encode(pictures, self.matrix)
         # A little noise, as the denoiser's latents are never exact.
         made = self.vae.decode(latents + 0.05 * torch.randn_like(latents)).sample

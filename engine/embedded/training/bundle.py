@@ -20,11 +20,8 @@ from safetensors.torch import load, save
 from tokenizers import Tokenizer
 
 from engine.embedded.training import captions, data, sentences, text
-from engine.embedded.training.compositions import Composer
-from engine.embedded.training.scenes import Stage
 
-QUALITY = 82
-SAMPLE = 4000  # composed scenes whose sentences are read for the vocabulary
+QUALITY, ALPHA_QUALITY = 75, 60  # 32 dB; transparency to a third of a level
 EMBEDDING = "embeddings.word_embeddings.weight"
 UNKNOWN = "[UNK]"
 SPECIAL = ("[PAD]", UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
@@ -75,9 +72,9 @@ def _name(row: int) -> str:
 
 
 def webp(drawing: data.Rgba) -> bytes:
-    """The drawing as lossy WebP with exact transparency (4 to 5 KB)."""
+    """The drawing as lossy WebP (2.7 KB)."""
     out = io.BytesIO()
-    Image.fromarray(np.asarray(drawing)).save(out, "WEBP", quality=QUALITY, method=4, alpha_quality=100)
+    Image.fromarray(np.asarray(drawing)).save(out, "WEBP", quality=QUALITY, alpha_quality=ALPHA_QUALITY)
     return out.getvalue()
 
 
@@ -86,17 +83,12 @@ def _pixels(packed: bytes) -> NDArray[np.uint8]:
 
 
 def sentences_of(work: Path) -> Iterator[str]:
-    """Sentences with every word that training may say, and what people put around them."""
-    table, rows, drawings = data.load(work)
-    pixels = np.asarray(drawings)
-    yield from captions.UNSEEN
+    """Every word that training may say, and what people put around them."""
+    table, _, _ = data.load(work)
     for concept in table:
-        yield " ".join([*captions.names(concept), *concept.tags, captions.plural(concept.name)])
-    yield from (text for scene in Stage(table, rows, pixels).singles() for text in scene.texts)
-    composer = Composer(rows, pixels)
-    yield from (text for number in range(SAMPLE) for text in composer.compose(number).texts)
-    yield " ".join([*captions.COLOURS, *captions.BACKGROUNDS, *captions.NUMBERS.values()])
-    yield " ".join(word for words in captions.STYLE_WORDS.values() for word in words)
+        names = captions.names(concept)
+        yield " ".join([*names, *concept.tags, *map(captions.plural, names)])
+    yield from captions.every_phrase()
     yield from sentences.every_phrase()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from engine.embedded.training.data import Concept
 
@@ -334,3 +334,11 @@ def held_out(concept: str, style: str, styles_of_concept: int) -> bool:
         return False
     digest = hashlib.sha256(f"{concept}|{style}".encode()).digest()
     return digest[0] % 40 == 7
+
+
+def every_phrase() -> Iterator[str]:
+    """All words that stand around nouns, for whoever needs to know them."""
+    for templates in (_SINGLES, _FRAMES, UNSEEN, _STYLED, _BESIDE, _ABOVE, _BELOW, _RIGHT):
+        yield from templates
+    yield from (word for words in STYLE_WORDS.values() for word in words)
+    yield " ".join([*COLOURS, *BACKGROUNDS, *NUMBERS.values(), "a an the on of background style"])

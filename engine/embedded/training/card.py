@@ -54,7 +54,7 @@ or a mixture. Prompts are cut after {length} tokens. English only.
 | part | what | parameters |
 |---|---|---|
 | `text_encoder` | all-MiniLM-L6-v2, frozen; all token states, padding masked | 22.7 M |
-| `vae` encoder | principal components of 16x16 patches written into an AutoencoderKL; computed, not trained; 8x8x32 latents for 128x128 | 1.8 M |
+| `vae` encoder | principal components of 16x16 patches written into an AutoencoderKL; computed, not trained; 8x8x{channels} latents for 128x128 | 1.8 M |
 | `vae` decoder | trained with L1 and gradient L1 | 3.4 M |
 | `unet` | two levels of 96 and 128 channels, cross-attention in the deeper one, pooled text | 5.6 M |
 | `scheduler` | DDIM, v-prediction, cosine, zero terminal SNR, trailing steps | |
@@ -84,13 +84,16 @@ attributions wherever its pictures are used as drawings of their own. The weight
 """
 
 
-def text(progress: dict[str, Any], length: int, curve: list[dict[str, Any]], figures: str) -> str:
+def text(
+    progress: dict[str, Any], length: int, channels: int, curve: list[dict[str, Any]], figures: str
+) -> str:
     """The model card; `progress` is the denoiser's, `figures` what evaluation printed."""
     return CARD.format(
         minutes=progress["seconds"] / 60,
         pictures=progress["pictures"],
         steps=progress["step"],
         length=length,
+        channels=channels,
         curve=_curve(curve),
         figures=figures,
         attributions=attributions(),

@@ -43,7 +43,8 @@ def write_card(work: Path, folder: Path = PIPELINE) -> None:
     """The model card, with `figures.json` of the working folder when evaluation wrote it there."""
     progress = json.loads((folder / "progress.json").read_text())
     rows = json.loads((folder / "curve.json").read_text())
-    lines = card.text(progress, text.LENGTH, rows, card.figures(work / "figures.json"))
+    channels = json.loads((folder / "vae/config.json").read_text())["latent_channels"]
+    lines = card.text(progress, text.LENGTH, channels, rows, card.figures(work / "figures.json"))
     (folder / "README.md").write_text(lines)
 
 

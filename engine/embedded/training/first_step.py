@@ -38,7 +38,7 @@ def measure(work: Path) -> dict[str, float]:
     grounds = [(row["place"], row["hour"]) for row in index]
     shown, known = clean[:COUNT], clean[COUNT:]
     figures = {
-        "denoiser": _denoiser_loss(work, shown, [row["texts"][0] for row in index[:COUNT]]),
+        **_denoiser_losses(work, shown, [row["texts"][0] for row in index[:COUNT]]),
         "constant": _loss(known.mean(0, keepdim=True).expand_as(shown), shown),
         "place": _loss(_means([place for place, _ in grounds], known, COUNT), shown),
         "place_and_hour": _loss(_means(grounds, known, COUNT), shown),
@@ -64,11 +64,14 @@ def _means(kinds: Sequence[Hashable], known: Tensor, count: int) -> Tensor:
 
 
 @torch.no_grad()
-def _denoiser_loss(work: Path, clean: Tensor, sentences: list[str]) -> float:
+def _denoiser_losses(work: Path, clean: Tensor, sentences: list[str]) -> dict[str, float]:
+    """The newest weights' loss, and their moving average's, which follows slowly."""
     words = text.states(*text.load_encoder(work), sentences)
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(SEED))
-    steps, noiser = torch.full((len(clean),), 999), Noiser()
-    unet = Trainer(work).ema
-    parts = zip(*(torch.split(part, 32) for part in (clean, words, steps, noise)), strict=True)
-    losses = [noiser.loss(unet, *(each.to(DEVICE) for each in part)).item() for part in parts]
-    return round(sum(losses) / len(losses), 4)
+    steps, noiser, trainer = torch.full((len(clean),), 999), Noiser(), Trainer(work)
+    losses = {}
+    for name, unet in (("newest", trainer.unet), ("average", trainer.ema)):
+        parts = zip(*(torch.split(part, 32) for part in (clean, words, steps, noise)), strict=True)
+        each = [noiser.loss(unet, *(piece.to(DEVICE) for piece in part)).item() for part in parts]
+        losses[name] = round(sum(each) / len(each), 4)
+    return losses

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,10 @@ def _prepare_scenes(work: Path, seed: int) -> None:
     """Latents per canvas, plain scenes first, in the order of the index; every core takes a part."""
     (work / "composed").mkdir(exist_ok=True)
     starts = range(0, COMPOSITIONS, PART)
-    with ProcessPoolExecutor(os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    fresh = get_context("spawn")  # a fork after torch has used its threads, or a GPU, may hang
+    with ProcessPoolExecutor(os.cpu_count(), fresh, torch.set_num_threads, (1,)) as pool:
         composed = list(pool.map(partial(_compose_part, work, seed), starts))
+        log.info("composed scenes: %d", COMPOSITIONS)
         table, rows, drawings = data.load(work)
         scenes = Stage(table, rows, np.asarray(drawings), seed).scenes()
         for canvas in CANVASES:
@@ -97,7 +100,6 @@ def _compose_part(work: Path, seed: int, start: int) -> Path:
         unfinished = path.with_suffix(".partial.npz")
         np.savez(unfinished, allow_pickle=False, **made)
         unfinished.rename(path)
-        log.info("composed scenes: %d", start + PART)
     return path
 
 

@@ -221,10 +221,11 @@ def every_phrase() -> Iterator[str]:
             yield from (way for ways in phrases.values() for way in ways)
     yield from (way for ways in SETTINGS.values() for way in ways)
     yield from (frame for frame, _ in _GERMAN_FRAMES)
-    yield " ".join([*_GERMAN_NUMBERS.values(), *_SPOKEN.values()])
+    yield " ".join([*_GERMAN_NUMBERS.values(), *_SPOKEN.values(), *_GERMAN_ADJECTIVES, "Stil"])
+    yield " ".join(article for articles in _ARTICLES.values() for article in articles.values())
     endings = ["", *{ending for endings in _ENDINGS.values() for ending in endings.values()}]
     yield from (stem + ending for stem in _GERMAN_ADJECTIVES.values() for ending in endings)
-    yield from (" ".join(forms) for forms in _german_nouns().values())
+    yield from (" ".join([concept, *forms]) for concept, forms in _german_nouns().items())
 
 
 def in_german(concept: str) -> bool:
