@@ -385,7 +385,7 @@ async def test_where_no_direct_message_arrives_a_hint_stands_for_a_moment(
 
 async def test_a_refused_mention_that_is_told_again_is_answered_once(line: Line) -> None:
     await line.wire.say("<@1002> a fox --count 99")
-    await line.wire.until(lambda: _of(line, "Count can be"))
+    await line.wire.until(lambda: _of(line, "at once"))
     await line.wire.send(line.wire.last["t"], line.wire.last["d"])
 
     sent = await line.wire.until(lambda: _two(requests(line, "POST", f"/channels/{DM}/messages")))

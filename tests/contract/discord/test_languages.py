@@ -31,7 +31,7 @@ async def test_a_job_s_message_is_in_the_language_of_whoever_asked(line: Line) -
 
 async def test_refusals_are_in_the_person_s_language(line: Line) -> None:
     token = await line.wire.command("imagine", GERMAN, prompt="a fox --count 99")
-    await line.wire.until(lambda: of(line, "du wolltest 99"))
+    await line.wire.until(lambda: of(line, "Das sind 99 Bilder"))
     assert "at once" not in (line.wire.aside(token) or Message(0, 0)).text
 
 
@@ -71,7 +71,7 @@ async def test_a_mention_is_answered_in_the_server_s_language(line: Line) -> Non
     line.wire.locale = "de"
     await line.wire.say("<@1002> a fox --count 99")
 
-    answer = await line.wire.until(lambda: of(line, "du wolltest 99"))
+    answer = await line.wire.until(lambda: of(line, "Das sind 99 Bilder"))
     assert answer.channel == DM
 
 

@@ -176,7 +176,7 @@ class Wire:
     # ---- what people do
 
     async def slash(
-        self, name: str, *, files: dict[str, bytes] | None = None, about: Json | None = None, **options: Any
+        self, name: str, /, *, files: dict[str, bytes] | None = None, about: Json | None = None, **options: Any
     ) -> str:
         """Ada's slash command; returns its token. `about` replaces what is told of the files."""
         given, resolved = _given(options)
@@ -186,7 +186,7 @@ class Wire:
             given.append({"name": key, "type": 11, "value": stored["id"]})
         return await self.interact(2, _typed(name, given, resolved))
 
-    async def command(self, name: str, about: Json, **options: Any) -> str:
+    async def command(self, name: str, about: Json, /, **options: Any) -> str:
         """Anybody's slash command; `about` replaces parts of the interaction."""
         return await self.interact(2, _typed(name, *_given(options)), **about)
 
