@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -548,12 +550,32 @@ async def test_a_third_member_may_join_and_whole_accounts_may(store: Store) -> N
     assert job.account == EVE
 
 
-@pytest.mark.parametrize("spelling", ["{}", "  {} ", "lower", "plain", "letters"])
-async def test_a_code_is_read_however_it_is_typed(store: Store, spelling: str) -> None:
-    code = await store.link_code(ADA)
-    assert len(code) == 11 and code[5] == "-"
-    typed = {"lower": code.lower(), "plain": code.replace("-", ""), "letters": code.replace("0", "O")}
-    assert await store.link(typed.get(spelling, spelling.format(code)), BEN) == ADA
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "01ABC-10XYV",
+        "  01ABC-10XYV ",
+        "01abc-10xyv",
+        "01ABC10XYV",
+        "O1ABC-1OXYV",
+        "olabc-IoXYU",
+        "0LABC 10XYV",
+    ],
+)
+async def test_a_code_is_read_however_it_is_typed(
+    store: Store, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    chosen = iter("01ABC10XYV")  # with each sign that is mistaken for another
+    with monkeypatch.context() as patch:
+        patch.setattr(secrets, "choice", lambda alphabet: next(chosen))
+        assert await store.link_code(ADA) == "01ABC-10XYV"
+    assert await store.link(typed, BEN) == ADA
+
+
+async def test_a_code_is_ten_random_signs_in_two_halves(store: Store) -> None:
+    codes = {await store.link_code(ADA) for _ in range(5)}
+    assert len(codes) == 5
+    assert all(re.fullmatch(r"[0-9A-HJKMNP-TV-Z]{5}-[0-9A-HJKMNP-TV-Z]{5}", code) for code in codes)
 
 
 async def refused(store: Store, code: str, member: str) -> str:
