@@ -359,7 +359,10 @@ async def test_a_cooldown_counts_from_the_last_accepted_request(store: Store, cl
     await ask(store, slow, user="ben")
     clock.pass_(seconds=1)
     await ask(store, slow)
-    clock.pass_(seconds=30)
+    clock.pass_(seconds=29)
+    with pytest.raises(TooSoon):
+        await ask(store, slow)
+    clock.pass_(seconds=1)
     with pytest.raises(OverQuota):
         await ask(store, slow)
     await ask(store, a_tier(100, cooldown=30.0))  # a refusal begins no cooldown
@@ -485,6 +488,24 @@ async def test_a_rolling_window_moves_with_its_end(store: Store, clock: Hand) ->
     assert (balance.used, balance.resets) == (8.0, NOW + timedelta(days=1))
     clock.pass_(hours=21)
     assert await used(store, rolling) == [0.0]
+
+
+async def test_of_two_rolling_windows_the_later_end_holds(store: Store, clock: Hand) -> None:
+    rolling = tier(per("day", 20, rolling=True))
+    await ask(store, rolling, user="ben")
+    clock.pass_(hours=3)
+    await ask(store, rolling, user="ada")
+    await linked(store)
+    (balance,) = await store.balances(ADA, rolling)
+    assert (balance.used, balance.resets) == (16.0, NOW + timedelta(days=1, hours=3))
+
+
+async def test_jobs_that_wait_are_the_joint_account_s_from_then_on(store: Store) -> None:
+    done, waiting = await ask(store, a_tier(), user="ben"), await ask(store, a_tier(), user="ben")
+    await store.end(done.id, State.RENDERED, device_seconds=1.0)
+    await linked(store)
+    found = [await store.job(each.id) for each in (done, waiting)]
+    assert [each and each.account for each in found] == [BEN, ADA]
 
 
 async def test_what_was_held_in_an_earlier_period_is_settled_there(store: Store, clock: Hand) -> None:
