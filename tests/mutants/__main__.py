@@ -7,6 +7,7 @@ survivor is not explained. Each runs in a copy of the tracked files, so the work
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import queue
 import shutil
@@ -58,6 +59,7 @@ def copy(folder: Path) -> Path:
         shutil.copy2(ROOT / name, place / name)
     if (shared := ROOT.parent / "shared").is_dir():
         (folder / "shared").symlink_to(shared)
+    compileall.compile_dir(place, quiet=2)  # or each run would do it anew, since runs write no bytecode
     return place
 
 

@@ -108,7 +108,7 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
         'if found := "":',
         _OF_SLACK,
     ),
-    (_SLACK, "if self._refused.get(job.id, 0) >= PATIENCE:", "if False:", _OF_SLACK),
+    (_SLACK, "if wanted and self._refused.get(job.id, 0) >= PATIENCE:", "if False:", _OF_SLACK),
     (_SLACK, "if job.state is State.DELETED or job.origin.private:", "if False:", _OF_SLACK),
     (_SLACK, "self._left = min(self._most, self._left + (now - self._at) * self._rate)", "pass", _OF_SLACK),
     # Slack's door

@@ -128,6 +128,13 @@ async def test_a_place_adds_words_and_excuses_some(house: House) -> None:
     await refused(house, "a nude woman")
 
 
+async def test_the_words_that_a_style_adds_are_watched_too(house: House) -> None:
+    await strictness(house, "standard", refuse="clay")
+
+    assert "administrators do not allow" in (await refused(house, "a fox --style claymation")).notice
+    await house.ask("a fox --style noir")
+
+
 async def test_a_strict_house_is_strict_everywhere(house: House) -> None:
     await strictness(house, "relaxed")
     await house.ask("a topless mountain")
@@ -237,7 +244,7 @@ async def test_the_same_event_strikes_once(house: House) -> None:
 async def test_a_picture_that_may_not_be_shown_ends_the_job_uncharged(opened: Opens) -> None:
     async with opened(eyes=Seeing(SAFE, EXPLICIT)) as house:
         job = await house.ask("a red fox --count 4")
-        card = await house.surface.until(job.id, "failed")
+        card = await house.surface.until(job.id, "failed", "done")
 
         assert card.body == (
             "A picture came out in a way that is not shown here. Try other words or another seed. "
@@ -309,9 +316,9 @@ async def test_where_minors_are_mentioned_nothing_sexual_is_shown_anywhere(opene
     async with opened(eyes=Seeing(Seen(suggestive=0.6))) as house:
         house.surface.restricted = True
         job = await in_adult_channel(house, "a child on a beach")
-        await house.surface.until(job.id, "failed")
+        assert (await house.surface.until(job.id, "failed", "done")).kind == "failed"
         job = await in_adult_channel(house, "a woman on a beach")
-        await house.surface.until(job.id, "done")
+        assert (await house.surface.until(job.id, "failed", "done")).kind == "done"
 
 
 async def test_previews_are_looked_at_too(opened: Opens) -> None:
@@ -320,6 +327,18 @@ async def test_previews_are_looked_at_too(opened: Opens) -> None:
         await house.surface.until(job.id, "failed")
 
         assert not any(each.pictures for each in house.surface.messages[job.id])
+
+
+async def test_previews_of_what_is_for_adults_are_not_shown(opened: Opens) -> None:
+    """A message keeps them, also once its channel is no longer restricted."""
+    eyes = Seeing(EXPLICIT)
+    async with opened(eyes=eyes, step_seconds=0.03) as house:
+        house.surface.restricted = True
+        job = await in_adult_channel(house, "a red fox")
+        await house.surface.until(job.id, "done")
+
+        assert eyes.looks > 1, "previews were looked at too"
+        assert not any(each.pictures for each in house.surface.messages[job.id] if each.kind == "painting")
 
 
 class Staring:
@@ -415,6 +434,35 @@ async def test_two_administrators_at_once_make_one_decision(house: House) -> Non
 
     assert sum(isinstance(answer, Card) for answer in answers) == 1
     assert len([each for each in await house.store.audit(ADA.tenant) if each.what == "admin decide"]) == 1
+
+
+async def test_administrators_review_what_was_reported_in_their_own_place(house: House) -> None:
+    job = await reported(house)
+    elsewhere = replace(ADA, tenant=EVE.tenant, id="test:far")
+    other = await house.painted("a red fox --count 1", elsewhere)
+    await house.press(f"v1:report:{other.id}", EVE)
+
+    for boss, mine in ((BOSS, job), (EVE, other)):
+        card = await review(house, boss)
+        assert button(card, "Remove") == f"v1:remove:{mine.id}"
+        assert card.facts[0] == "1 job to decide"
+
+
+async def test_only_finished_pictures_are_reported(house: House) -> None:
+    job = await house.ask("a red fox --count 1")
+    with pytest.raises(Refusal, match="Only finished pictures"):
+        await house.press(f"v1:report:{job.id}", BEN)
+
+
+async def test_what_its_owner_deleted_is_not_decided_about(house: House) -> None:
+    job = await reported(house)
+    await house.press(f"v1:delete:{job.id}")
+    await house.surface.until(job.id, "deleted")
+
+    for name in ("remove", "keep"):
+        with pytest.raises(Refusal, match="deleted already"):
+            await house.press(f"v1:{name}:{job.id}", BOSS)
+    assert await house.store.strikes_of([ADA.id]) == []
 
 
 @pytest.mark.parametrize("member", [ADA, BEN, EVE])

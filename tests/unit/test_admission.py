@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot import actions
-from bot.admission import Ask, admit, tightest
+from bot.admission import Ask, admit, affordable, check, tightest
 from bot.errors import Offer, Refusal
 from bot.models import Allowance, Balance, Job, Policy, Standing, State, Tier
 from bot.policy import Rules
@@ -58,6 +58,15 @@ async def test_what_fits_is_admitted_once_and_paid_by_its_person(store: Store) -
     assert balance.used == 8.0
 
 
+async def test_a_request_counts_in_the_periods_of_all_tiers(store: Store) -> None:
+    """Whoever is moved to another tier takes along what they used."""
+    weekly = Tier(name="weekly", title="Weekly", allowances=(Allowance(seconds=100, per="week"),))
+    standing = Standing(at=datetime.now(UTC), account=a_member().id)
+    first, _ = await admit(store, a_job(), Rules(standing, Tiers((a_tier(100), weekly)), a_member()), ask())
+    (balance,) = await store.balances(first.account, weekly)
+    assert (balance.per, balance.used) == ("week", 8.0)
+
+
 async def test_too_much_is_refused_with_numbers_and_what_would_fit(store: Store) -> None:
     tier = a_tier(13.0)
     await admit(store, a_job(), rules(tier), ask())
@@ -90,6 +99,8 @@ async def test_what_no_text_can_ask_for_is_offered_as_a_press(store: Store) -> N
     button = actions.Action(name="vary_subtle", job="1a2b3c4d5e6f", index=1, relax=True).id
     refusal = await refused(store, a_job(), a_tier(0.5), ask(None, relaxing=button))
     assert refusal.offers == (Offer("Relax: free, later", button="v1:vary_subtle:1a2b3c4d5e6f:1:relax"),)
+    hurried = a_tier(0.5, priorities=("fast",))
+    assert (await refused(store, a_job(), hurried, ask(None, relaxing=button))).offers == ()
     uploaded = replace(FOX, source=b"png")
     assert (await refused(store, a_job(), a_tier(5), ask(uploaded))).offers == ()
 
@@ -119,6 +130,36 @@ async def test_a_cooldown_says_how_long(store: Store) -> None:
     refusal = await refused(store, a_job(), tier)
     assert refusal.code == "cooldown"
     assert refusal.notice == "Your tier, Everyone, may ask once in 1 h 0 min. Ask again in 1 h 0 min."
+
+
+async def test_it_is_said_to_ask_for_less_only_where_all_of_it_would_not_do(store: Store) -> None:
+    """Where the whole allowance would do, waiting helps, and nothing else is said."""
+    tier = a_tier(10.0, priorities=("fast",))
+    await admit(store, a_job(), rules(tier), ask())
+    refusal = await refused(store, a_job(), tier, ask(None))
+    assert not refusal.offers and "Try a smaller size" not in refusal.notice
+
+
+def test_a_request_is_refused_before_it_is_made_by_the_balances_of_the_moment() -> None:
+    request, now = a_job().request, datetime.now(UTC)
+    allowance = Balance(cap=10, used=1, resets=None, per="day")
+    check(request, rules(a_tier()), ask(balances=(replace(allowance, used=2),)), now)
+    check(request, rules(a_tier()), ask(), now)
+    with pytest.raises(Refusal, match="you have 7 s left of your 10 s a day") as caught:
+        check(request, rules(a_tier()), ask(balances=(replace(allowance, used=3),)), now)
+    assert caught.value.offers[0].label == "Make it 3"
+
+
+def test_allowances_or_gifts_pay_a_request_whole_and_budgets_limit_both() -> None:
+    own = Balance(cap=10, used=4, resets=None, per="day")
+    gift = Balance(cap=9, used=1, resets=None, name="gift")
+    budget = Balance(cap=100, used=98, resets=None, name="this channel", per="week")
+    assert affordable([]) == float("inf")
+    assert affordable([own]) == 6
+    assert affordable([own, replace(own, used=9)]) == 1
+    assert affordable([own, gift]) == 8
+    assert affordable([own, replace(gift, used=4)]) == 6
+    assert affordable([own, gift, budget]) == 2
 
 
 def test_what_limits_is_the_one_with_least_left_and_gifts_add_to_the_person_s_own() -> None:

@@ -315,6 +315,10 @@ def test_real_people_in_sexual_content_are_a_strike_and_elsewhere_they_are_not()
     assert judge(["taylor swift"], ["naked"]).category == "people", "nobody asked for nudity"
 
 
+def test_a_name_that_a_place_excuses_is_no_real_person_there() -> None:
+    assert judge(["taylor swift naked"], rules=Rules(allowed=("taylor swift",))) == Verdict(category="sexual")
+
+
 @pytest.mark.parametrize(
     ("words", "certain"),
     [

@@ -323,6 +323,15 @@ def test_models_of_the_tier_are_a_limit_of_their_own() -> None:
         found.check_model("easel-tiny", (TINY, BIG))
 
 
+def test_a_model_whose_smallest_picture_is_more_than_the_tier_allows_is_not_offered() -> None:
+    few = Tiers((Tier(name="everyone", title="Everyone", max_pixels=512 * 512),))
+    found = Rules(Standing(at=NOW, account="a"), few, ADA)
+    fits, large = replace(BIG, name="fits", min_side=512), replace(BIG, name="large", min_side=576)
+    assert found.models((TINY, fits, large)) == [TINY, fits]
+    with pytest.raises(Refusal, match="large is not for your tier"):
+        found.check_model("large", (TINY, large))
+
+
 def test_an_aspect_of_one_s_own_keeps_out_another_s_size_and_the_reverse() -> None:
     def found(own: Preferences) -> Preferences:
         place = Policy(defaults=Preferences(aspect="16:9"))

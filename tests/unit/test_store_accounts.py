@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -357,7 +359,10 @@ async def test_a_cooldown_counts_from_the_last_accepted_request(store: Store, cl
     await ask(store, slow, user="ben")
     clock.pass_(seconds=1)
     await ask(store, slow)
-    clock.pass_(seconds=30)
+    clock.pass_(seconds=29)
+    with pytest.raises(TooSoon):
+        await ask(store, slow)
+    clock.pass_(seconds=1)
     with pytest.raises(OverQuota):
         await ask(store, slow)
     await ask(store, a_tier(100, cooldown=30.0))  # a refusal begins no cooldown
@@ -485,6 +490,24 @@ async def test_a_rolling_window_moves_with_its_end(store: Store, clock: Hand) ->
     assert await used(store, rolling) == [0.0]
 
 
+async def test_of_two_rolling_windows_the_later_end_holds(store: Store, clock: Hand) -> None:
+    rolling = tier(per("day", 20, rolling=True))
+    await ask(store, rolling, user="ben")
+    clock.pass_(hours=3)
+    await ask(store, rolling, user="ada")
+    await linked(store)
+    (balance,) = await store.balances(ADA, rolling)
+    assert (balance.used, balance.resets) == (16.0, NOW + timedelta(days=1, hours=3))
+
+
+async def test_jobs_that_wait_are_the_joint_account_s_from_then_on(store: Store) -> None:
+    done, waiting = await ask(store, a_tier(), user="ben"), await ask(store, a_tier(), user="ben")
+    await store.end(done.id, State.RENDERED, device_seconds=1.0)
+    await linked(store)
+    found = [await store.job(each.id) for each in (done, waiting)]
+    assert [each and each.account for each in found] == [BEN, ADA]
+
+
 async def test_what_was_held_in_an_earlier_period_is_settled_there(store: Store, clock: Hand) -> None:
     hourly = tier(per("hour", 20))
     job = await ask(store, hourly, user="ben")
@@ -548,12 +571,32 @@ async def test_a_third_member_may_join_and_whole_accounts_may(store: Store) -> N
     assert job.account == EVE
 
 
-@pytest.mark.parametrize("spelling", ["{}", "  {} ", "lower", "plain", "letters"])
-async def test_a_code_is_read_however_it_is_typed(store: Store, spelling: str) -> None:
-    code = await store.link_code(ADA)
-    assert len(code) == 11 and code[5] == "-"
-    typed = {"lower": code.lower(), "plain": code.replace("-", ""), "letters": code.replace("0", "O")}
-    assert await store.link(typed.get(spelling, spelling.format(code)), BEN) == ADA
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "01ABC-10XYV",
+        "  01ABC-10XYV ",
+        "01abc-10xyv",
+        "01ABC10XYV",
+        "O1ABC-1OXYV",
+        "olabc-IoXYU",
+        "0LABC 10XYV",
+    ],
+)
+async def test_a_code_is_read_however_it_is_typed(
+    store: Store, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    chosen = iter("01ABC10XYV")  # with each sign that is mistaken for another
+    with monkeypatch.context() as patch:
+        patch.setattr(secrets, "choice", lambda alphabet: next(chosen))
+        assert await store.link_code(ADA) == "01ABC-10XYV"
+    assert await store.link(typed, BEN) == ADA
+
+
+async def test_a_code_is_ten_random_signs_in_two_halves(store: Store) -> None:
+    codes = {await store.link_code(ADA) for _ in range(5)}
+    assert len(codes) == 5
+    assert all(re.fullmatch(r"[0-9A-HJKMNP-TV-Z]{5}-[0-9A-HJKMNP-TV-Z]{5}", code) for code in codes)
 
 
 async def refused(store: Store, code: str, member: str) -> str:

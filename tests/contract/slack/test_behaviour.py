@@ -26,7 +26,8 @@ async def test_a_command_becomes_pictures_in_one_message(house: House) -> None:
     assert message.labels[:4] == RESULT and {"Again", "Edit", "Info", "Delete"} <= set(message.labels)
     assert house.ben.sees(DONE) is message
     (grid,) = message.pictures
-    assert house.picture(grid).size == (128, 128) or house.picture(grid).width > 64
+    assert (job.request.count, job.request.width, job.request.height) == (4, 64, 64)
+    assert house.picture(grid).size == (64 + 8 + 64, 64 + 8 + 64), "two by two, with a gap"
     assert message.versions > 1, "a placeholder stood there first"
     assert len([m for m in house.wire.visible() if m.user == BOT]) == 1
     assert job.origin.member.name == "Ada" and job.request.seed == 7
