@@ -208,8 +208,9 @@ async def test_a_jump_of_the_clock_ends_no_block_and_deletes_nothing_early(tmp_p
     assert (await store.jobs("web:local"))[0].id == job.id
     ticks += 3601.0
     (await rules()).check_person()
-    ticks += 31 * 86_400.0
-    await old.expire()
+    for _ in range(31):
+        ticks += 86_400.0
+        await old.expire()
     assert await store.jobs("web:local") == []
     await store.close()
 
