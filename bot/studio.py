@@ -55,6 +55,8 @@ from bot.policy import Rules
 from bot.presets import NO_STYLE
 from bot.privacy import Privacy
 from bot.prompt import Draft, Source
+from bot.provenance import signing
+from bot.provenance.keys import Keys
 from bot.readiness import Readiness
 from bot.recovery import Recovery
 from bot.reviews import DECISIONS, Reviews
@@ -117,6 +119,7 @@ class Studio:
         tiers: Tiers | None = None,
         eyes: Eyes | None = None,
         guard: Guard | None = None,
+        keys: Keys | None = None,
     ) -> None:
         self.guard = guard or Guard(store)
         self._settings = settings
@@ -124,6 +127,9 @@ class Studio:
         self._engine = engine
         self._blobs = blobs
         self._tiers = tiers or load_tiers()
+        self._keys = keys or signing.ready(
+            settings.keys_dir, settings.signing_certificate, settings.signing_key
+        )
         self._speech = Speech()
         self._courier = Courier(store, self._drawn)
         self._brake = Brake(engine)
