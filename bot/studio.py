@@ -57,6 +57,7 @@ from bot.privacy import Privacy
 from bot.prompt import Draft, Source
 from bot.provenance import signing
 from bot.provenance.keys import Keys
+from bot.provenance.stamper import Stamper
 from bot.readiness import Readiness
 from bot.recovery import Recovery
 from bot.reviews import DECISIONS, Reviews
@@ -140,6 +141,7 @@ class Studio:
             show=self._courier.show,
             eyes=eyes or (Classifier() if settings.picture_check else Unseeing()),
             rules=self._moderation,
+            stamp=Stamper(store, blobs, self._keys).stamp,
             holds=self._brake.holds,
             give_up=self.guard.fail,
         )
@@ -509,6 +511,7 @@ class Studio:
             rules.tier.max_count,
         )
         known = asdict(own)
+        known["metadata"] = known.pop("tells_prompt")
         values = {name: "yes" if value is True else str(value) for name, value in known.items() if value}
         return Form(command="settings", title="Your settings", values=values)
 
@@ -548,6 +551,13 @@ class Studio:
     async def picture(self, blob: str) -> bytes:
         """Raises KeyError when there is no such picture, StoreError when it cannot be read."""
         return await self._blobs.get(blob)
+
+    async def fitted(self, blob: str, limit: int) -> tuple[bytes, str]:
+        """A picture in at most `limit` bytes, and its media type.
+
+        Raises KeyError when there is no such picture, ValueError when it cannot be made so small, StoreError.
+        """
+        return await pictures.fit(await self._blobs.get(blob), limit, self._keys)
 
     async def sweep(self, older_than: float = SWEEP_AGE) -> None:
         """Remove files that no job needs and that are older than so many seconds. Raises StoreError."""
@@ -807,6 +817,8 @@ class Studio:
         before = await self._store.preferences(person)
         rules = await self.rules(origin.member)
         models, most = rules.models(self._engine.models()), rules.tier.max_count
+        if "metadata" in options:
+            options["tells_prompt"] = options.pop("metadata")
         after = prompt.changed(before, options, models, most)
         if after != before:
             await self._store.save_preferences(person, after)

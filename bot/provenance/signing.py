@@ -9,9 +9,11 @@ from __future__ import annotations
 import functools
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 from xml.sax.saxutils import quoteattr
 
@@ -33,6 +35,9 @@ COMPOSED = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedA
 
 _ACTIONS: dict[Made, str] = {"created": "c2pa.created", "edited": "c2pa.edited", "upscaled": "c2pa.resized"}
 _JOB = "org.easel.job"
+
+Unsigned: type[Exception] = c2pa.C2paError
+"""What `sign` raises."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,13 +176,24 @@ def check(keys: Keys) -> Keys:
 # ---- XMP
 
 
-def encode(picture: Image.Image, media_type: MediaType, facts: Facts, **options: int) -> bytes:
-    """Return the picture as a file with an XMP packet; `options` are Pillow's."""
+def encode(
+    picture: Image.Image,
+    media_type: MediaType,
+    facts: Facts,
+    notes: Mapping[str, str] = MappingProxyType({}),
+    **options: int,
+) -> bytes:
+    """Return the picture as a file with an XMP packet; `options` are Pillow's.
+
+    `notes` become text chunks of a PNG, by names of 1 to 79 Latin letters.
+    """
     out, packet = io.BytesIO(), _xmp(facts)
     if media_type == "image/png":
-        notes = PngInfo()
-        notes.add_itxt("XML:com.adobe.xmp", packet)
-        picture.save(out, "PNG", pnginfo=notes, **options)
+        chunks = PngInfo()
+        chunks.add_itxt("XML:com.adobe.xmp", packet)
+        for name, text in notes.items():
+            chunks.add_itxt(name, text)
+        picture.save(out, "PNG", pnginfo=chunks, **options)
     else:
         picture.save(out, media_type.removeprefix("image/"), xmp=packet, **options)
     return out.getvalue()

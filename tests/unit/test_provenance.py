@@ -119,6 +119,16 @@ def test_the_prompt_stays_out_unless_it_is_given(own: keys.Keys) -> None:
     assert claim is not None and claim.facts is not None and claim.facts.prompt == "our secret campaign"
 
 
+def test_notes_are_text_chunks_under_the_signature(own: keys.Keys) -> None:
+    data = stamp(png(drawing()), FACTS, own, notes={"prompt": "лиса 🦊 in snow", "seed": "7"}).png
+
+    picture, claim = opened(data), signing.read(data, "image/png", own)
+    assert (picture.info["prompt"], picture.info["seed"]) == ("лиса 🦊 in snow", "7")
+    assert claim is not None and claim.ours
+    changed = signing.read(data.replace("лиса".encode(), "рыба".encode()), "image/png", own)
+    assert changed is not None and not changed.whole
+
+
 def test_a_stamped_picture_leads_to_its_job_by_its_pixels_alone(own: keys.Keys) -> None:
     stamped = stamp(png(drawing()), FACTS, own)
     bare = opened(stamped.png).convert("RGB").resize((400, 320))
