@@ -114,6 +114,15 @@ class StoredPicture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Original:
+    """What anybody may know of a job whose picture they have."""
+
+    job: str  # id
+    model: str
+    made: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One accepted request, as its row tells it. The row is the truth; the queue is a view of it."""
 

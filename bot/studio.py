@@ -58,6 +58,7 @@ from bot.prompt import Draft, Source
 from bot.provenance import signing
 from bot.provenance.keys import Keys
 from bot.provenance.stamper import Stamper
+from bot.provenance.verdict import Verdict, verify
 from bot.readiness import Readiness
 from bot.recovery import Recovery
 from bot.reviews import DECISIONS, Reviews
@@ -558,6 +559,11 @@ class Studio:
         Raises KeyError when there is no such picture, ValueError when it cannot be made so small, StoreError.
         """
         return await pictures.fit(await self._blobs.get(blob), limit, self._keys)
+
+    async def verify(self, data: bytes) -> Verdict:
+        """What is known of a picture, for whoever has it. Raises Refusal, StoreError."""
+        most = self._settings.max_source_bytes
+        return await verify(data, self._keys, self._store.original, max_bytes=most)
 
     async def sweep(self, older_than: float = SWEEP_AGE) -> None:
         """Remove files that no job needs and that are older than so many seconds. Raises StoreError."""

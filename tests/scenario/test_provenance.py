@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
+from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 
+from bot.adapters import cli
+from bot.errors import Refusal
 from bot.provenance import mark, signing
 from bot.provenance.fingerprint import fingerprint
 from bot.provenance.signing import Facts
@@ -89,3 +94,73 @@ async def test_a_picture_leads_to_its_job_by_its_pixels(house: House) -> None:
     found = mark.detect(bare, house.studio._keys.mark)
 
     assert found is not None and f"{found.number:012x}" == job.id
+
+
+# ---- asking about a picture
+
+
+def as_jpeg(picture: Image.Image, quality: int = 80) -> bytes:
+    out = io.BytesIO()
+    picture.convert("RGB").save(out, "JPEG", quality=quality)
+    return out.getvalue()
+
+
+async def test_whoever_has_a_picture_is_told_whether_it_was_made_here(house: House) -> None:
+    job = await house.painted("a fox --count 1 --size 512x512")
+    blob = job.pictures[0].blob
+    day = f"Made on {job.created:%Y-%m-%d}"
+    picture = await house.image(blob)
+    w, h = picture.size
+    cropped = picture.crop((w // 12, h // 12, w - w // 12, h - h // 12))
+
+    whole = await house.studio.verify(await house.studio.picture(blob))
+    saved = await house.studio.verify(as_jpeg(picture))
+    cut = await house.studio.verify(as_jpeg(cropped, 90))
+    other = await house.studio.verify(a_photo())
+
+    assert (whole.finding, whole.job, whole.facts) == ("unchanged", job.id, ("Model: memory", day))
+    assert (saved.finding, saved.job, saved.facts) == ("changed", job.id, ("Model: memory", day))
+    assert cut.sentence == "Made by this Easel, then changed: probably cropped." and cut.job == job.id
+    assert (other.finding, other.facts) == ("unknown", ())
+
+
+async def test_where_the_mark_is_gone_the_likeness_finds_the_original(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await house.painted("a fox --count 1 --size 512x512")
+    copy = as_jpeg(await house.image(job.pictures[0].blob))
+    monkeypatch.setattr(mark, "detect", lambda *_: None)
+
+    found = await house.studio.verify(copy)
+
+    assert (found.finding, found.job, found.model) == ("alike", job.id, "memory")
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture", b"\x89PNG\r\n\x1a\n", bytes(30_000_000)])
+async def test_what_is_no_picture_gets_one_sentence(house: House, data: bytes) -> None:
+    with pytest.raises(
+        Refusal, match=r"Only a still .* at most 20 MB and 16 million pixels can be looked at"
+    ):
+        await house.studio.verify(data)
+
+
+async def test_a_picture_of_one_pixel_is_unknown(house: House) -> None:
+    assert (await house.studio.verify(as_jpeg(Image.new("RGB", (1, 1))))).finding == "unknown"
+
+
+async def test_the_command_line_tells_while_easel_runs(
+    house: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = await house.painted("a secret fox --count 1")
+    (tmp_path / "a.png").write_bytes(await house.studio.picture(job.pictures[0].blob))
+    (tmp_path / "b.png").write_bytes(b"broken")
+    files = [tmp_path / name for name in ("a.png", "b.png", "none.png")]
+
+    capsys.readouterr()  # the studio's own log
+    assert await cli.verify(house.settings, files[:1], as_json=True) == 0
+    (said,) = json.loads(capsys.readouterr().out)
+    assert (said["finding"], said["job"], said["model"]) == ("unchanged", job.id, "memory")
+    assert await cli.verify(house.settings, files, as_json=False) == 1
+    out, err = capsys.readouterr()
+    assert "Made by this Easel, and unchanged since." in out and "secret" not in out
+    assert len(err.splitlines()) == 2

@@ -22,6 +22,7 @@ from bot.adapters.web.hub import Hub
 from bot.adapters.web.office import Office
 from bot.adapters.web.pages import Pages
 from bot.adapters.web.site import Site
+from bot.adapters.web.verifier import Verifier
 from bot.adapters.web.views import Views
 from bot.card import Card
 from bot.errors import EaselError
@@ -136,7 +137,7 @@ class WebAdapter:
             client_max_size=FORM_BYTES,  # a picture is taken apart from that
         )
         app.on_response_prepare.append(add_headers)
-        for part in (Door(site), Pages(site), Api(site), Office(site)):
+        for part in (Door(site), Pages(site), Api(site), Office(site), Verifier(site)):
             app.add_routes(part.routes())
         return app
 
