@@ -1,4 +1,4 @@
-"""The command line: `python -m bot run | imagine | quota | admin | slack | doctor`."""
+"""The command line: `python -m bot run | imagine | quota | admin | slack | doctor | verify`."""
 
 from __future__ import annotations
 
@@ -63,6 +63,8 @@ async def _run(said: argparse.Namespace) -> int:
             return _slack(said, settings.load())
         case "doctor":
             return await _doctor(said, settings.load())
+        case "verify":
+            return await _verify(said, settings.load())
     from bot import app
 
     await app.run(settings.load())
@@ -116,6 +118,12 @@ async def _doctor(said: argparse.Namespace, settings: Settings) -> int:
     return 0 if all(finding.ok is not False for finding in findings) else 1
 
 
+async def _verify(said: argparse.Namespace, settings: Settings) -> int:
+    from bot.adapters import cli
+
+    return await cli.verify(settings, said.files, as_json=said.json)
+
+
 def parser() -> argparse.ArgumentParser:
     plain = argparse.RawDescriptionHelpFormatter
     top = argparse.ArgumentParser(
@@ -147,6 +155,13 @@ def parser() -> argparse.ArgumentParser:
     doctor.add_argument(
         "--retention", action="store_true", help="say that the clock is right: old jobs may be deleted by it"
     )
+    verify = verbs.add_parser(
+        "verify",
+        help="tell whether pictures were made by this Easel, and what became of them",
+        description="Look at signature, invisible mark and likeness. Also while Easel runs.",
+    )
+    verify.add_argument("files", nargs="+", type=Path, metavar="FILE", help="PNG, JPEG or WebP files")
+    verify.add_argument("--json", action="store_true", help="say it as JSON")
     return top
 
 

@@ -22,6 +22,7 @@ from bot.blobs import DirectoryBlobs
 from bot.clock import TrustedClock
 from bot.errors import EaselError, SettingError
 from bot.guard import Guard
+from bot.provenance import signing
 from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Studio
@@ -58,7 +59,12 @@ async def opened(settings: Settings) -> AsyncIterator[Studio]:
         guard = Guard(store)
         engine = await asyncio.to_thread(_engine, settings, blobs, guard)
         tiers = _tiers(settings, engine)
-        studio = Studio(settings=settings, store=store, engine=engine, blobs=blobs, tiers=tiers, guard=guard)
+        keys = await asyncio.to_thread(
+            signing.ready, settings.keys_dir, settings.signing_certificate, settings.signing_key
+        )
+        studio = Studio(
+            settings=settings, store=store, engine=engine, blobs=blobs, tiers=tiers, guard=guard, keys=keys
+        )
         try:
             yield studio
         finally:

@@ -629,6 +629,7 @@ def settings(preferences: Preferences, logins: Sequence[Login] = ()) -> Card:
     """A person's defaults, and where they are logged in."""
     lines = [
         *defaults(preferences),
+        f"Prompt in the files: {'yes' if preferences.tells_prompt else 'no'}",
         "Change them with /settings; its option reset goes back to the studio's own.",
     ]
     if logins:

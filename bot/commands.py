@@ -341,6 +341,11 @@ COMMANDS: tuple[Command, ...] = (
         help="Your defaults, and where you are logged in. Without options it shows them.",
         options=(
             *DEFAULTS,
+            Option(
+                name="metadata",
+                kind="boolean",
+                help="Whether your prompts go into the files of your pictures.",
+            ),
             Option(name="logout", kind="boolean", help="Log every browser out of the web studio."),
         ),
     ),

@@ -18,7 +18,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from json import dumps, loads
 from pathlib import Path
@@ -35,6 +35,7 @@ from bot.clock import FAR, wall
 from bot.errors import EaselError, SettingError, StoreError
 from bot.models import HOUSE
 from bot.moderation.pictures import NotSeen, look_once
+from bot.provenance import keys, signing
 from bot.settings import Settings
 from bot.store import Store, look_at, pictures_at
 from engine import catalog, structure
@@ -95,6 +96,7 @@ async def examine(
         partial(_clock, settings.database_url, settings.retention_days),
         partial(_disk, settings.data_dir),
         partial(_classifier, settings.picture_check),
+        partial(_certificate, settings),
         partial(_discord, settings),
         partial(_slack, settings),
         partial(_port, settings.web_host, settings.web_port, ours=running is not None),
@@ -317,6 +319,24 @@ def _disk(folder: Path) -> Finding:
     if free < _LEAST_SPACE:
         return Finding("Disk", False, detail, f"Free some space: {_LEAST_SPACE:g} GB are needed.")
     return Finding("Disk", True, detail)
+
+
+def _certificate(settings: Settings) -> Finding:
+    """Which certificate signs pictures, and when it ends."""
+    title = "Signatures"
+    try:
+        found = keys.found(settings.keys_dir, settings.signing_certificate, settings.signing_key)
+        if found is None:
+            return Finding(title, None, "the first start makes the keys that pictures are signed with")
+        signing.check(found)
+    except (SettingError, OSError) as error:
+        remedy = "Correct SIGNING_CERTIFICATE and SIGNING_KEY, or put a backup of DATA_DIR/keys in its place."
+        return Finding(title, False, str(error), remedy)
+    whose = "SIGNING_CERTIFICATE" if found.own else "a certificate of Easel's own"
+    detail = f"{whose} ({found.name}), until {found.expires:%Y-%m-%d}"
+    if found.own and found.expires < datetime.now(UTC) + keys.SOON:
+        return Finding(title, False, detail, "Put a new certificate in its place before it ends.")
+    return Finding(title, True, detail)
 
 
 def _classifier(wanted: bool) -> Finding:

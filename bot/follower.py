@@ -18,6 +18,7 @@ from bot.card import GRID
 from bot.errors import StoreError, StoreInUse
 from bot.models import Balance, Job, State, StoredPicture, Tier
 from bot.moderation import Eyes, Withheld
+from bot.provenance.stamp import Stamped
 from bot.store import Store
 from engine.errors import Cancelled, EngineError
 from engine.types import (
@@ -39,6 +40,9 @@ LONGEST_DELAY = 30.0  # seconds between two attempts to write something down
 TRIES = 6  # of writing down an event that fails for no known reason, before the process ends itself
 LOOKS = 20  # places in line looked up each second
 AT_ONCE = 5000  # jobs gone through before others may do something
+
+Stamp = Callable[[Job, bytes, int, int], Awaitable[Stamped]]
+"""A PNG of the job, with its index and seed, as it is delivered."""
 
 
 @dataclass(slots=True)
@@ -79,7 +83,8 @@ class Follower:
     What cannot be written is tried again for that job alone; events of a job that has ended are ignored. No
     event is dropped: what fails for no known reason is told to `give_up`, which ends the process.
     `show` is told of every change, and `holds` says which waiting jobs may not start. `eyes` look at every
-    picture and preview before it is shown, by the `rules` that hold for the job.
+    picture and preview before it is shown, by the `rules` that hold for the job. `stamp` gives pictures their
+    provenance before they are stored.
     """
 
     def __init__(
@@ -91,6 +96,7 @@ class Follower:
         show: Callable[[Job], None],
         eyes: Eyes,
         rules: Callable[[Job], Awaitable[moderation.Rules]],
+        stamp: Stamp,
         holds: Callable[[Job], bool] = lambda job: False,
         give_up: Callable[[str], None] = lambda reason: None,
     ) -> None:
@@ -98,6 +104,7 @@ class Follower:
         self.lives: dict[str, Life] = {}
         self._eyes = eyes
         self._rules = rules
+        self._stamp = stamp
         self._glance: asyncio.Task[None] | None = None  # at a preview, one at a time
         self._holds = holds
         self._engine = engine
@@ -315,9 +322,7 @@ class Follower:
             self._engine.cancel(event.job)
             await self._failed(life, Failed(job=event.job, error=error, device_seconds=0.0))
             return
-        with _readable():
-            png = await asyncio.to_thread(pictures.stamp, event.png, _notes(life.job, event.seed))
-        await self._keep(life, png, event.index, event.seed, event.width, event.height, adult)
+        await self._keep(life, event.png, event.index, event.seed, event.width, event.height, adult)
 
     async def _finished(self, life: Life, event: Finished) -> None:
         job = life.job
@@ -348,19 +353,26 @@ class Follower:
 
     async def _keep_grid(self, life: Life) -> None:
         singles = sorted((each for each in life.job.pictures if each.index >= 0), key=lambda each: each.index)
-        notes = _notes(life.job, life.job.request.seed)
         with _readable():
             sheet = await pictures.grid([await self._blobs.get(each.blob) for each in singles])
             width, height = pictures.png_size(sheet)
-            png = await asyncio.to_thread(pictures.stamp, sheet, notes)
         adult = any(each.adult for each in singles)
-        await self._keep(life, png, GRID, life.job.request.seed, width, height, adult)
+        await self._keep(life, sheet, GRID, life.job.request.seed, width, height, adult)
 
     async def _keep(
         self, life: Life, png: bytes, index: int, seed: int, width: int, height: int, adult: bool
     ) -> None:
-        blob = await self._blobs.put(png, ".png")
-        picture = StoredPicture(index=index, blob=blob, seed=seed, width=width, height=height, adult=adult)
+        with _readable():
+            stamped = await self._stamp(life.job, png, index, seed)
+        picture = StoredPicture(
+            index=index,
+            blob=await self._blobs.put(stamped.png, ".png"),
+            seed=seed,
+            width=width,
+            height=height,
+            adult=adult,
+            fingerprint=stamped.fingerprint,
+        )
         if await self._store.add_picture(life.job.id, picture):
             life.job = replace(life.job, pictures=(*life.job.pictures, picture))
 
@@ -402,18 +414,3 @@ def moved(before: Place, now: Place) -> bool:
 
 def _stored(job: Job) -> set[int]:
     return {picture.index for picture in job.pictures}
-
-
-def _notes(job: Job, seed: int) -> dict[str, str]:
-    """What a picture says of itself."""
-    request = job.request
-    return {
-        "Software": "Easel",
-        "Description": job.prompt,
-        "prompt": request.prompt,
-        "negative_prompt": request.negative_prompt,
-        "seed": str(seed),
-        "model": request.model,
-        "steps": str(request.steps),
-        "guidance": f"{request.guidance:g}",
-    }

@@ -110,6 +110,16 @@ class StoredPicture:
     width: int
     height: int
     adult: bool = False  # for age-restricted channels alone
+    fingerprint: str = ""  # how it looks, to find it by a copy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Original:
+    """What anybody may know of a job whose picture they have."""
+
+    job: str  # id
+    model: str
+    made: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +243,7 @@ class Preferences:
     aspect: str = ""
     size: str = ""  # "512x768"; instead of an aspect
     private: bool = False
+    tells_prompt: bool = False  # the prompt goes into the files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

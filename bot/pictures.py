@@ -1,4 +1,4 @@
-"""What is done with whole pictures: take a stranger's, lay out a grid, fit a limit, add a note.
+"""What is done with whole pictures: take a stranger's, lay out a grid, fit a limit.
 
 All of it runs outside of the event loop: a stranger's picture in a process of its own, the rest in threads.
 """
@@ -13,14 +13,15 @@ import math
 import struct
 import subprocess
 import sys
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image
 
 from bot import decoder
 from bot.errors import Refusal
+from bot.provenance.keys import Keys
+from bot.provenance.stamp import convert
 
 SOURCE_PIXELS = 4096 * 4096
 """The most that a source picture may have."""
@@ -112,20 +113,22 @@ def _grid(pngs: Sequence[bytes]) -> bytes:
     return _encoded(sheet, "PNG", compress_level=4)
 
 
-async def fit(png: bytes, limit: int) -> tuple[bytes, str]:
+async def fit(png: bytes, limit: int, keys: Keys) -> tuple[bytes, str]:
     """The picture in at most `limit` bytes, and its media type: as it is, else as WebP, else smaller too.
 
-    Raises ValueError when not even a thumbnail fits.
+    What was signed is signed again. Raises ValueError when not even a thumbnail fits.
     """
     if len(png) <= limit:
         return png, "image/png"
-    return await asyncio.to_thread(_fit, png, limit), "image/webp"
+    return await asyncio.to_thread(_fit, png, limit, keys), "image/webp"
 
 
-def _fit(png: bytes, limit: int) -> bytes:
+def _fit(png: bytes, limit: int, keys: Keys) -> bytes:
     with Image.open(io.BytesIO(png)) as picture:
         for smaller, quality in _attempts(picture):
-            data = _encoded(smaller, "WEBP", quality=quality, method=2)
+            if len(_encoded(smaller, "WEBP", quality=quality, method=2)) > limit:
+                continue
+            data = convert(png, smaller, "image/webp", keys, quality=quality, method=2)
             if len(data) <= limit:
                 return data
     raise ValueError(f"no picture fits into {limit} bytes")
@@ -144,29 +147,6 @@ def _encoded(picture: Image.Image, format: str, **options: int) -> bytes:
     out = io.BytesIO()
     picture.save(out, format, **options)
     return out.getvalue()
-
-
-# ---- notes in a PNG
-
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_HEADER_END = len(_SIGNATURE) + 25  # the IHDR chunk always comes first and always has this length
-
-
-def stamp(png: bytes, notes: Mapping[str, str]) -> bytes:
-    """The same picture with notes as text chunks (iTXt; names of 1 to 79 Latin letters). Quick.
-
-    https://www.w3.org/TR/png-3/#11iTXt
-    """
-    if not png.startswith(_SIGNATURE):
-        raise ValueError("not a PNG")
-    chunks = b"".join(_text_chunk(name, text) for name, text in notes.items())
-    return png[:_HEADER_END] + chunks + png[_HEADER_END:]
-
-
-def _text_chunk(name: str, text: str) -> bytes:
-    uncompressed, language, translated = b"\0\0", b"\0", b"\0"
-    body = b"iTXt" + name.encode("latin-1") + b"\0" + uncompressed + language + translated + text.encode()
-    return struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
 
 
 def png_size(png: bytes) -> tuple[int, int]:

@@ -274,6 +274,12 @@ class Settings:
         "may do what a server's administrators may not: give device-seconds, for example.",
         parse=operators,
     )
+    signing_certificate: str = setting(
+        "",
+        "A PEM file with your own certificate for signing pictures, then those that vouch for it. Empty: "
+        "Easel makes one at its first start, in keys in DATA_DIR.",
+    )
+    signing_key: str = setting("", "The PEM file with the private key of SIGNING_CERTIFICATE.")
     picture_check: bool = setting(
         True, "Whether a classifier looks at every picture before it is shown.", parse=yes_or_no
     )
@@ -314,6 +320,11 @@ class Settings:
     def admin_password_file(self) -> Path:
         """Where the password of the administrator's page stands if no setting gives it."""
         return self.data_dir / "admin.password"
+
+    @property
+    def keys_dir(self) -> Path:
+        """Where the keys stand that pictures are signed and marked with."""
+        return self.data_dir / "keys"
 
     @property
     def max_source_bytes(self) -> int:

@@ -55,6 +55,10 @@ from bot.policy import Rules
 from bot.presets import NO_STYLE
 from bot.privacy import Privacy
 from bot.prompt import Draft, Source
+from bot.provenance import signing
+from bot.provenance.keys import Keys
+from bot.provenance.stamper import Stamper
+from bot.provenance.verdict import Verdict, verify
 from bot.readiness import Readiness
 from bot.recovery import Recovery
 from bot.reviews import DECISIONS, Reviews
@@ -117,6 +121,7 @@ class Studio:
         tiers: Tiers | None = None,
         eyes: Eyes | None = None,
         guard: Guard | None = None,
+        keys: Keys | None = None,
     ) -> None:
         self.guard = guard or Guard(store)
         self._settings = settings
@@ -124,6 +129,9 @@ class Studio:
         self._engine = engine
         self._blobs = blobs
         self._tiers = tiers or load_tiers()
+        self._keys = keys or signing.ready(
+            settings.keys_dir, settings.signing_certificate, settings.signing_key
+        )
         self._speech = Speech()
         self._courier = Courier(store, self._drawn)
         self._brake = Brake(engine)
@@ -134,6 +142,7 @@ class Studio:
             show=self._courier.show,
             eyes=eyes or (Classifier() if settings.picture_check else Unseeing()),
             rules=self._moderation,
+            stamp=Stamper(store, blobs, self._keys).stamp,
             holds=self._brake.holds,
             give_up=self.guard.fail,
         )
@@ -503,6 +512,7 @@ class Studio:
             rules.tier.max_count,
         )
         known = asdict(own)
+        known["metadata"] = known.pop("tells_prompt")
         values = {name: "yes" if value is True else str(value) for name, value in known.items() if value}
         return Form(command="settings", title="Your settings", values=values)
 
@@ -542,6 +552,18 @@ class Studio:
     async def picture(self, blob: str) -> bytes:
         """Raises KeyError when there is no such picture, StoreError when it cannot be read."""
         return await self._blobs.get(blob)
+
+    async def fitted(self, blob: str, limit: int) -> tuple[bytes, str]:
+        """A picture in at most `limit` bytes, and its media type.
+
+        Raises KeyError when there is no such picture, ValueError when it cannot be made so small, StoreError.
+        """
+        return await pictures.fit(await self._blobs.get(blob), limit, self._keys)
+
+    async def verify(self, data: bytes) -> Verdict:
+        """What is known of a picture, for whoever has it. Raises Refusal, StoreError."""
+        most = self._settings.max_source_bytes
+        return await verify(data, self._keys, self._store.original, max_bytes=most)
 
     async def sweep(self, older_than: float = SWEEP_AGE) -> None:
         """Remove files that no job needs and that are older than so many seconds. Raises StoreError."""
@@ -801,6 +823,8 @@ class Studio:
         before = await self._store.preferences(person)
         rules = await self.rules(origin.member)
         models, most = rules.models(self._engine.models()), rules.tier.max_count
+        if "metadata" in options:
+            options["tells_prompt"] = options.pop("metadata")
         after = prompt.changed(before, options, models, most)
         if after != before:
             await self._store.save_preferences(person, after)

@@ -7,8 +7,9 @@ import getpass
 import json
 import secrets
 import sys
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,11 @@ from bot import app, control, doctor, telemetry
 from bot.adapters.base import MessageRef
 from bot.card import Card, meter
 from bot.errors import EaselError, Refusal
-from bot.models import Job, Member, Origin, State
+from bot.models import Job, Member, Origin, Original, State
+from bot.provenance import keys
+from bot.provenance.verdict import verify as verified
 from bot.settings import Settings
+from bot.store import original_at
 from bot.studio import Receipt, Studio
 
 PLACE = "cli:local"
@@ -117,6 +121,37 @@ async def quota(settings: Settings) -> int:
     """Say what the person at the terminal used and may use. Returns the exit code. Raises EaselError."""
     order = control.Order(command="quota", options={}, tenant=PLACE, name=_user())
     return await _obeyed(settings, order, Path())
+
+
+async def verify(settings: Settings, files: Sequence[Path], *, as_json: bool) -> int:
+    """Say of each file whether this Easel made it. Returns 1 where one could not be read. Raises EaselError.
+
+    Neither locks nor changes anything, so it works while Easel runs.
+    """
+    found = keys.found(settings.keys_dir, settings.signing_certificate, settings.signing_key)
+    if found is None:
+        raise EaselError(f"{settings.keys_dir} holds no keys: set DATA_DIR to that of the Easel to ask.")
+
+    async def lookup(job: str, look: str) -> Original | None:
+        with suppress(KeyError):  # there is no database: the file alone tells
+            return await asyncio.to_thread(original_at, settings.database_url, job, look)
+        return None
+
+    code, told = 0, []
+    for file in files:
+        try:
+            data = await asyncio.to_thread(file.read_bytes)
+            verdict = await verified(data, found, lookup, max_bytes=settings.max_source_bytes)
+        except (OSError, Refusal) as error:
+            code = _complain(f"{file}: {error.strerror if isinstance(error, OSError) else error}")
+            continue
+        told.append({"file": str(file), **asdict(verdict), "made": verdict.made and verdict.made.isoformat()})
+        if not as_json:
+            job = f"Job: {verdict.job}" if verdict.job else ""
+            sys.stdout.write(f"{file}: {' '.join((verdict.sentence, *verdict.facts, job)).strip()}\n")
+    if as_json:
+        sys.stdout.write(json.dumps(told) + "\n")
+    return code
 
 
 async def _obeyed(settings: Settings, order: control.Order, out: Path) -> int:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,9 +20,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from bot.errors import SettingError
 
-MARK_KEY, PRIVATE_KEY, CERTIFICATES = "mark.key", "signing.key", "signing.pem"
+MARK_KEY, PRIVATE_KEY, CERTIFICATES, USED = "mark.key", "signing.key", "signing.pem", "used.pem"
 LIFETIME = timedelta(days=3650)  # of certificates made here
-SOON = timedelta(days=30)  # before their end, doctor warns
+SOON = timedelta(days=30)  # before its end, a certificate is replaced, or doctor warns
 
 ALGORITHMS = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
 """C2PA's name of the signature by the curve of the key."""
@@ -29,13 +30,14 @@ ALGORITHMS = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What signs and marks."""
+    """What signs and marks, and what tells that something was signed here."""
 
     certificates: bytes  # PEM, the signing one first, then those that vouch for it
     private: bytes = field(repr=False)  # PEM
     mark: bytes = field(repr=False)
     algorithm: str = "es256"
     own: bool = False  # the operator's own certificate
+    trusted: bytes = b""  # PEM: `certificates`, and those that were used earlier
 
     @property
     def expires(self) -> datetime:
@@ -51,21 +53,62 @@ class Keys:
 def load(folder: Path, certificate: str = "", private_key: str = "") -> Keys:
     """Return the keys in `folder`, made there where there are none, or with the operator's certificate.
 
-    `certificate` and `private_key` are paths of PEM files. Raises SettingError for a pair that cannot sign.
+    `certificate` and `private_key` are paths of PEM files. A certificate that was made here is replaced
+    before it ends; what was signed with earlier ones stays ours. Raises SettingError.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not (folder / MARK_KEY).exists():
-        _write(folder / MARK_KEY, secrets.token_bytes(32))
-    mark = (folder / MARK_KEY).read_bytes()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not (folder / MARK_KEY).exists():
+            _write(folder / MARK_KEY, secrets.token_bytes(32))
+        if not (certificate or private_key) and _is_due(folder):
+            _remember(folder, _read(folder / CERTIFICATES))
+            certificates, private = make()
+            _write(folder / PRIVATE_KEY, private)
+            _write(folder / CERTIFICATES, certificates)
+        keys = found(folder, certificate, private_key)
+        assert keys is not None
+        if keys.own:
+            _remember(folder, keys.certificates)
+    except OSError as error:
+        raise SettingError(f"The keys for signing cannot be kept in {folder} ({error.strerror}).") from error
+    return keys
+
+
+def found(folder: Path, certificate: str = "", private_key: str = "") -> Keys | None:
+    """Return the keys as they are, or None where the first start will make them. Changes nothing.
+
+    Raises SettingError for a pair that does not fit or hold, OSError.
+    """
+    mark, made = _read(folder / MARK_KEY), _read(folder / CERTIFICATES)
     if certificate or private_key:
-        return _own(certificate, private_key, mark)
-    if not (folder / PRIVATE_KEY).exists() or not (folder / CERTIFICATES).exists():
-        certificates, private = make()
-        _write(folder / PRIVATE_KEY, private)
-        _write(folder / CERTIFICATES, certificates)
-    return _checked(
-        (folder / CERTIFICATES).read_bytes(), (folder / PRIVATE_KEY).read_bytes(), mark, own=False
-    )
+        keys = _own(certificate, private_key, mark)
+    elif made and _read(folder / PRIVATE_KEY):
+        keys = _checked(made, _read(folder / PRIVATE_KEY), mark, own=False)
+    else:
+        return None
+    return replace(keys, trusted=_read(folder / USED) + made + keys.certificates)
+
+
+def _is_due(folder: Path) -> bool:
+    """Return whether a certificate has to be made: there is none, or it ends soon."""
+    made = _read(folder / CERTIFICATES)
+    if not made or not _read(folder / PRIVATE_KEY):
+        return True
+    with suppress(ValueError):  # that is told by whoever reads it next
+        return x509.load_pem_x509_certificates(made)[0].not_valid_after_utc < datetime.now(UTC) + SOON
+    return False
+
+
+def _remember(folder: Path, certificates: bytes) -> None:
+    """Keep certificates that were used, so that what they signed is known when others have come."""
+    used = _read(folder / USED)
+    if certificates not in used:
+        _write(folder / USED, used + certificates)
+
+
+def _read(path: Path) -> bytes:
+    """Return what stands in a file, or nothing where there is none."""
+    return path.read_bytes() if path.exists() else b""
 
 
 def make(now: datetime | None = None) -> tuple[bytes, bytes]:

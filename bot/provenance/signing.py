@@ -9,8 +9,11 @@ from __future__ import annotations
 import functools
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 from xml.sax.saxutils import quoteattr
 
@@ -19,7 +22,9 @@ from cryptography import x509
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from bot.errors import SettingError
 from bot.provenance.keys import Keys
+from bot.provenance.keys import load as keys_at
 
 MediaType = Literal["image/png", "image/jpeg", "image/webp"]
 Made = Literal["created", "edited", "upscaled"]
@@ -30,6 +35,9 @@ COMPOSED = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedA
 
 _ACTIONS: dict[Made, str] = {"created": "c2pa.created", "edited": "c2pa.edited", "upscaled": "c2pa.resized"}
 _JOB = "org.easel.job"
+
+Unsigned: type[Exception] = c2pa.C2paError
+"""What `sign` raises."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +79,9 @@ def sign(data: bytes, media_type: MediaType, facts: Facts, keys: Keys, parent: b
 def read(data: bytes, media_type: MediaType, keys: Keys) -> Claim | None:
     """Return what the content credentials of a file say, or None where it has none."""
     try:
-        reader = c2pa.Reader(media_type, io.BytesIO(data), context=_context())
+        reader = c2pa.Reader(
+            media_type, io.BytesIO(data), context=_trusting(keys.trusted or keys.certificates)
+        )
     except c2pa.C2paError.ManifestNotFound:
         return None
     except c2pa.C2paError:
@@ -80,7 +90,10 @@ def read(data: bytes, media_type: MediaType, keys: Keys) -> Claim | None:
     manifest = told["manifests"].get(told["active_manifest"], {})
     signature = manifest.get("signature_info", {})
     whole = told.get("validation_state") in ("Valid", "Trusted")
-    ours = whole and signature.get("cert_serial_number") == _serial_number(keys)
+    # Anybody can make a certificate with any serial number, but not one that ours vouch for.
+    ours = told.get("validation_state") == "Trusted" and signature.get(
+        "cert_serial_number"
+    ) in _serial_numbers(keys.trusted or keys.certificates)
     return Claim(whole=whole, ours=ours, facts=_facts(manifest) if ours else None)
 
 
@@ -112,11 +125,17 @@ def _facts(manifest: dict[str, Any]) -> Facts:
 
 @functools.cache
 def _context() -> Any:
-    """Return settings for all: no thumbnails, and nothing is asked of the network."""
+    """Return settings to sign with: no thumbnails."""
+    return c2pa.Context.from_dict({"builder": {"thumbnail": {"enabled": False}}})
+
+
+@functools.lru_cache(4)
+def _trusting(certificates: bytes) -> Any:
+    """Return settings to read with: these certificates are trusted, and nothing is asked of the network."""
     return c2pa.Context.from_dict(
         {
-            "builder": {"thumbnail": {"enabled": False}},
-            "verify": {"ocsp_fetch": False, "remote_manifest_fetch": False},
+            "trust": {"user_anchors": certificates.decode()},
+            "verify": {"verify_trust": True, "ocsp_fetch": False, "remote_manifest_fetch": False},
         }
     )
 
@@ -128,20 +147,53 @@ def _signer(keys: Keys) -> Any:
 
 
 @functools.lru_cache(4)
-def _serial_number(keys: Keys) -> str:
-    return str(x509.load_pem_x509_certificates(keys.certificates)[0].serial_number)
+def _serial_numbers(certificates: bytes) -> frozenset[str]:
+    return frozenset(str(each.serial_number) for each in x509.load_pem_x509_certificates(certificates))
+
+
+def ready(folder: Path, certificate: str = "", private_key: str = "") -> Keys:
+    """Return the keys to sign with, made at the first start. Raises SettingError."""
+    return check(keys_at(folder, certificate, private_key))
+
+
+def check(keys: Keys) -> Keys:
+    """Return the keys after a picture was signed with them and known again. Raises SettingError."""
+    facts = Facts(job="0" * 12, index=0, model="", seed=0)
+    try:
+        blank = encode(Image.new("RGB", (8, 8)), "image/png", facts)
+        claim = read(sign(blank, "image/png", facts, keys), "image/png", keys)
+    except c2pa.C2paError as error:
+        raise SettingError(
+            f"SIGNING_CERTIFICATE cannot sign content credentials ({error}): give one of C2PA's profile."
+        ) from error
+    if claim is None or not claim.ours:
+        raise SettingError(
+            "SIGNING_CERTIFICATE is not vouched for: put its issuer's certificate behind it in the same file."
+        )
+    return keys
 
 
 # ---- XMP
 
 
-def encode(picture: Image.Image, media_type: MediaType, facts: Facts, **options: int) -> bytes:
-    """Return the picture as a file with an XMP packet; `options` are Pillow's."""
+def encode(
+    picture: Image.Image,
+    media_type: MediaType,
+    facts: Facts,
+    notes: Mapping[str, str] = MappingProxyType({}),
+    **options: int,
+) -> bytes:
+    """Return the picture as a file with an XMP packet; `options` are Pillow's.
+
+    `notes` become text chunks of a PNG, by names of 1 to 79 Latin letters.
+    """
     out, packet = io.BytesIO(), _xmp(facts)
     if media_type == "image/png":
-        notes = PngInfo()
-        notes.add_itxt("XML:com.adobe.xmp", packet)
-        picture.save(out, "PNG", pnginfo=notes, **options)
+        chunks = PngInfo()
+        chunks.add_itxt("XML:com.adobe.xmp", packet)
+        for name, text in notes.items():
+            chunks.add_itxt(name, text)
+        picture.save(out, "PNG", pnginfo=chunks, **options)
     else:
         picture.save(out, media_type.removeprefix("image/"), xmp=packet, **options)
     return out.getvalue()

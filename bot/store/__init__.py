@@ -1,6 +1,6 @@
 """Jobs, the ledger, accounts and preferences. The only package that speaks to a database."""
 
-from bot.store.database import Facts, look_at, pictures_at
+from bot.store.database import Facts, look_at, original_at, pictures_at
 from bot.store.identities import LinkRefused, TooSoon
 from bot.store.installations import Installations
 from bot.store.ledger import OverQuota
@@ -15,5 +15,6 @@ __all__ = [
     "TooManyWaiting",
     "TooSoon",
     "look_at",
+    "original_at",
     "pictures_at",
 ]

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Engine, text
 from sqlmodel import Session
 
 from bot.errors import StoreError, StoreGone
-from bot.store import leadership, ledger, migrations, survey
+from bot.models import Original
+from bot.store import leadership, ledger, migrations, survey, traces
 from bot.store.postgres import PostgresServer
 from bot.store.sqlite import SqliteFile
 from bot.store.writer import Pace, Writer
@@ -118,6 +119,22 @@ def pictures_at(url: str) -> list[tuple[str, str]]:
                 "UNION SELECT id, source FROM jobs WHERE source <> '' AND state <> 'deleted'"
             )
             return [(str(job), str(blob)) for job, blob in session.connection().execute(query)]
+    finally:
+        engine.dispose()
+
+
+def original_at(url: str, job: str, look: str) -> Original | None:
+    """As `Store.original`, without locking or changing the database; blocks.
+
+    Raises KeyError when there is no database, StoreError when it cannot be read.
+    """
+    found = server(url)
+    if not found.exists():
+        raise KeyError(url)
+    engine = found.connect(writes=False)
+    try:
+        with found.explained(), Session(engine) as session:
+            return traces.original(session, job, look)
     finally:
         engine.dispose()
 

@@ -13,8 +13,19 @@ from sqlmodel import Session, col, select
 
 from bot import quota
 from bot.errors import EaselError, StoreError
-from bot.models import Allowance, AuditLine, Budget, Job, Origin, Preferences, State, StoredPicture, Tier
-from bot.store import aside, identities, ledger, rows
+from bot.models import (
+    Allowance,
+    AuditLine,
+    Budget,
+    Job,
+    Origin,
+    Original,
+    Preferences,
+    State,
+    StoredPicture,
+    Tier,
+)
+from bot.store import aside, identities, ledger, rows, traces
 from bot.store.accounts import Accounts
 from bot.store.clocks import Clocks
 from bot.store.installations import Installations
@@ -328,6 +339,10 @@ class Store(Accounts, Clocks, Installations, Logins, People, Privacy, Removals, 
             return {*pictures, *(source for source in sources if source)}
 
         return await self._read(work)
+
+    async def original(self, job: str, look: str) -> Original | None:
+        """What is known of the job, or without an id of the picture whose fingerprint is near to `look`."""
+        return await self._read(lambda session: traces.original(session, job, look))
 
     # ---- preferences
 

@@ -118,6 +118,7 @@ class PictureRow(SQLModel, table=True):
     width: int
     height: int
     adult: bool
+    fingerprint: str  # how it looks; empty: from before there were any
 
 
 class LedgerRow(SQLModel, table=True):
@@ -213,6 +214,7 @@ class PreferencesRow(SQLModel, table=True):
     aspect: str
     size: str
     private: bool
+    tells_prompt: bool
 
 
 class InstallationRow(SQLModel, table=True):

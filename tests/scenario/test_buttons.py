@@ -10,6 +10,7 @@ import pytest
 from bot.card import Card, Form
 from bot.errors import Refusal
 from bot.models import Job, Member, Origin, State, StoredPicture
+from bot.provenance.stamp import Stamped
 from bot.studio import Receipt
 from tests.examples import a_tier
 from tests.scenario.conftest import ADA, BEN, BOSS, EVE, PATIENCE, House, Opens, button
@@ -226,6 +227,10 @@ async def test_delete_keeps_what_another_job_needs(house: House) -> None:
 async def test_delete_keeps_an_equal_picture_that_is_being_painted(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def bare(job: Job, png: bytes, index: int, seed: int) -> Stamped:
+        return Stamped(png, "")  # with a mark, no two are equal
+
+    monkeypatch.setattr(house.studio._follower, "_stamp", bare)
     same = "a fox --seed 7 --count 1"
     mine = await house.painted(same)
     add_picture, painted, go_on = house.store.add_picture, asyncio.Event(), asyncio.Event()

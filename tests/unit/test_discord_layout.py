@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from bot import pictures
 from bot.adapters.discord import layout
 from bot.adapters.discord.layout import MAX_TEXT, escape, show, text
 from bot.card import Bar, Button, Card, CardPicture
+from bot.provenance import keys
 
 
 def noise(side: int) -> bytes:
@@ -23,10 +25,10 @@ def noise(side: int) -> bytes:
 
 
 async def components(card: Card) -> Any:
-    async def read(blob: str) -> bytes:
-        return noise(8)
+    async def fitted(blob: str, limit: int) -> tuple[bytes, str]:
+        return noise(8), "image/png"
 
-    view, _ = (await show(card, read)).message()
+    view, _ = (await show(card, fitted)).message()
     return view.to_components()
 
 
@@ -61,8 +63,8 @@ def test_a_card_s_text_is_its_title_its_bar_its_facts_and_its_body() -> None:
 
 async def test_the_largest_card_keeps_to_the_limits() -> None:
     buttons = tuple(Button(id=f"v1:info:{n:0>80}", label="V1 subtle", name="x", icon="🎲") for n in range(5))
-    pictures = tuple(CardPicture(alt="a" * 5000, width=8, height=8, blob=str(n)) for n in range(17))
-    card = Card(kind="done", title="x" * 4000, pictures=pictures, rows=(buttons,) * 5, job="1a")
+    several = tuple(CardPicture(alt="a" * 5000, width=8, height=8, blob=str(n)) for n in range(17))
+    card = Card(kind="done", title="x" * 4000, pictures=several, rows=(buttons,) * 5, job="1a")
 
     (container,) = await components(card)
 
@@ -73,38 +75,38 @@ async def test_the_largest_card_keeps_to_the_limits() -> None:
 
 
 async def test_up_to_four_pictures_are_shown_one_by_one_and_more_as_their_grid() -> None:
-    async def read(blob: str) -> bytes:
-        return blob.encode()
+    async def fitted(blob: str, limit: int) -> tuple[bytes, str]:
+        return blob.encode(), "image/png"
 
     def card(count: int) -> Card:
         grid = CardPicture(alt="a fox", width=8, height=8, blob="grid")
         single = [CardPicture(alt=f"a fox, {n}", width=8, height=8, blob=f"{n}") for n in range(count)]
         return Card(kind="done", title="a fox", pictures=(grid, *single), job="1a")
 
-    assert [data for _, data, _ in (await show(card(4), read)).files] == [b"0", b"1", b"2", b"3"]
+    assert [data for _, data, _ in (await show(card(4), fitted)).files] == [b"0", b"1", b"2", b"3"]
     for many in (5, 9, 16):
-        assert [data for _, data, _ in (await show(card(many), read)).files] == [b"grid"]
+        assert [data for _, data, _ in (await show(card(many), fitted)).files] == [b"grid"]
 
 
 @pytest.mark.parametrize("jobs", [1, 3, 5, 10])
 async def test_a_list_shows_a_picture_of_every_job(jobs: int) -> None:
-    async def read(blob: str) -> bytes:
-        return blob.encode()
+    async def fitted(blob: str, limit: int) -> tuple[bytes, str]:
+        return blob.encode(), "image/png"
 
-    pictures = tuple(CardPicture(alt=f"prompt {n}", width=8, height=8, blob=f"{n}") for n in range(jobs))
-    listed = await show(Card(kind="text", title="Pictures", pictures=pictures), read)
+    several = tuple(CardPicture(alt=f"prompt {n}", width=8, height=8, blob=f"{n}") for n in range(jobs))
+    listed = await show(Card(kind="text", title="Pictures", pictures=several), fitted)
 
     assert [data for _, data, _ in listed.files] == [f"{n}".encode() for n in range(jobs)]
 
 
 async def test_pictures_are_made_to_fit_and_else_a_sentence_says_so() -> None:
-    large = noise(400)
+    large, nobody = noise(400), keys.Keys(*keys.make(), mark=b"")
 
-    async def read(blob: str) -> bytes:
-        return large
+    async def fitted(blob: str, limit: int) -> tuple[bytes, str]:
+        return await pictures.fit(large, limit, nobody)
 
     card = Card(kind="done", title="a fox", pictures=(CardPicture(alt="a", width=1, height=1, blob="b"),))
-    fitting, hopeless = await show(card, read, 60_000), await show(card, read, 10)
+    fitting, hopeless = await show(card, fitted, 60_000), await show(card, fitted, 10)
 
     ((name, data, _),) = fitting.files
     assert name.endswith(".webp") and len(data) <= 60_000
@@ -112,31 +114,31 @@ async def test_pictures_are_made_to_fit_and_else_a_sentence_says_so() -> None:
 
 
 async def test_a_picture_that_is_gone_leaves_a_card() -> None:
-    async def read(blob: str) -> bytes:
+    async def fitted(blob: str, limit: int) -> tuple[bytes, str]:
         raise KeyError(blob)
 
     card = Card(kind="done", title="a fox", pictures=(CardPicture(alt="a", width=1, height=1, blob="b"),))
-    view, files = (await show(card, read)).message()
+    view, files = (await show(card, fitted)).message()
 
     assert files == [] and "is gone" in str(view.to_components())
 
 
 async def test_a_preview_is_shown_as_it_is() -> None:
-    async def read(blob: str) -> bytes:
+    async def fitted(blob: str, limit: int) -> tuple[bytes, str]:
         raise AssertionError("a preview is not stored")
 
     picture = CardPicture(alt="a", width=1, height=1, preview=b"webp")
-    shown = await show(Card(kind="painting", title="a", job="1a", pictures=(picture,)), read)
+    shown = await show(Card(kind="painting", title="a", job="1a", pictures=(picture,)), fitted)
 
     assert shown.files == (("1a-1.webp", b"webp", "a"),)
 
 
 async def test_a_card_can_be_sent_twice() -> None:
-    async def read(blob: str) -> bytes:
-        return b"png"
+    async def fitted(blob: str, limit: int) -> tuple[bytes, str]:
+        return b"png", "image/png"
 
     picture = CardPicture(alt="a", width=1, height=1, blob="b")
-    shown = await show(Card(kind="done", title="a", pictures=(picture,)), read)
+    shown = await show(Card(kind="done", title="a", pictures=(picture,)), fitted)
 
     for _ in range(2):
         view, (file,) = shown.message()
@@ -148,11 +150,11 @@ def test_the_least_limit_is_discord_s() -> None:
 
 
 async def test_a_file_is_attached_where_it_fits() -> None:
-    async def read(blob: str) -> bytes:
+    async def fitted(blob: str, limit: int) -> tuple[bytes, str]:
         raise AssertionError("there is no picture")
 
     card = Card(kind="text", title="The ledger", files=(("ledger.csv", b"at,amount\r\n"),))
-    fitting, hopeless = await show(card, read), await show(card, read, 5)
+    fitting, hopeless = await show(card, fitted), await show(card, fitted, 5)
 
     view, (file,) = fitting.message()
     assert (file.filename, file.fp.read()) == ("ledger.csv", b"at,amount\r\n")

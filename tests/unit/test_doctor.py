@@ -7,15 +7,17 @@ import socketserver
 import sqlite3
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from bot import control, doctor
+from bot import app, control, doctor
 from bot.doctor import Finding
 from bot.errors import SettingError, StoreInUse
+from bot.provenance import keys
 from bot.settings import Secret, Settings
 from bot.store import Store
 from engine import local
@@ -330,3 +332,32 @@ async def test_a_start_needs_one_model_that_can_be_loaded(settings: Settings, tm
 
 def _found(cuda: list[str]) -> str:
     return f"print({json.dumps({'torch': '2.13.0', 'cuda': cuda, 'mps': False})!r})"
+
+
+def a_pair(folder: Path, now: datetime) -> dict[str, str]:
+    """Settings of an operator's certificate that was made at `now`."""
+    for name, content in zip(("own.pem", "own.key"), keys.make(now), strict=True):
+        (folder / name).write_bytes(content)
+    return {"signing_certificate": str(folder / "own.pem"), "signing_key": str(folder / "own.key")}
+
+
+def test_doctor_tells_which_certificate_signs_and_when_it_ends(settings: Settings, tmp_path: Path) -> None:
+    assert doctor._certificate(settings).ok is None and not settings.data_dir.exists()
+
+    made = keys.load(settings.keys_dir)
+    found = doctor._certificate(settings)
+    assert found.ok is True and "Easel's own" in found.detail and f"{made.expires:%Y-%m-%d}" in found.detail
+
+    given = a_pair(tmp_path, datetime.now(UTC))
+    assert doctor._certificate(replace(settings, **given)).ok is True
+    a_pair(tmp_path, datetime.now(UTC) - keys.LIFETIME + keys.SOON - timedelta(days=1))
+    assert fails(doctor._certificate(replace(settings, **given)), "SIGNING_CERTIFICATE", "new certificate")
+    a_pair(tmp_path, datetime.now(UTC) - keys.LIFETIME - timedelta(days=1))
+    assert fails(doctor._certificate(replace(settings, **given)), "holds from", "Correct SIGNING_CERT")
+
+
+async def test_a_certificate_that_cannot_sign_stops_the_start(settings: Settings, tmp_path: Path) -> None:
+    given = a_pair(tmp_path, datetime.now(UTC) - keys.LIFETIME - timedelta(days=1))
+    with pytest.raises(SettingError, match="SIGNING_CERTIFICATE holds from"):
+        async with app.opened(replace(settings, model=("memory",), **given)):
+            pass

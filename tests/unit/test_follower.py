@@ -107,7 +107,9 @@ async def test_what_was_begun_before_a_job_s_end_is_not_shown_after_it(event: En
     idle: Any = None
     shown: list[Job] = []
     engine = MemoryEngine(lambda name: b"")
-    follower = Follower(engine=engine, store=slow, blobs=idle, show=shown.append, eyes=slow, rules=idle)
+    follower = Follower(
+        engine=engine, store=slow, blobs=idle, show=shown.append, eyes=slow, rules=idle, stamp=idle
+    )
     life = follower.lives["abc"] = Life(JOB)
     if isinstance(event, Progress):
         follower._progress(life, event)
@@ -129,7 +131,7 @@ async def test_a_lost_worker_is_counted_once_however_many_jobs_it_had() -> None:
 
     engine = MemoryEngine(lambda name: b"", step_seconds=0.01, fault=fault)
     idle: Any = None  # it writes, judges and shows nothing here
-    follower = Follower(engine=engine, store=idle, blobs=idle, show=idle, eyes=idle, rules=idle)
+    follower = Follower(engine=engine, store=idle, blobs=idle, show=idle, eyes=idle, rules=idle, stamp=idle)
     before = telemetry.DEATHS._value.get()
     await engine.start()
     request = GenerationRequest(prompt="a fox", seed=1, model="memory", width=64, height=64, steps=8, count=1)

@@ -216,6 +216,7 @@ def follow(store: Exhausted, given_up: list[str], monkeypatch: pytest.MonkeyPatc
         show=lambda job: None,
         eyes=idle,
         rules=idle,
+        stamp=idle,
         give_up=given_up.append,
     )
     life = made.lives["abc"] = Life(a_job(id="abc"))

@@ -86,7 +86,9 @@ async def a_picture_is_judged() -> None:
         return Rules()
 
     engine, idle = MemoryEngine(lambda name: b""), NOBODY
-    follower = Follower(engine=engine, store=idle, blobs=idle, show=idle, eyes=Seeing(), rules=rules)
+    follower = Follower(
+        engine=engine, store=idle, blobs=idle, show=idle, eyes=Seeing(), rules=rules, stamp=idle
+    )
     await follower._inspect(JOB, b"a picture")
 
 

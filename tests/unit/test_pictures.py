@@ -12,6 +12,11 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from bot import pictures
 from bot.errors import Refusal
+from bot.provenance import keys, signing
+from bot.provenance.signing import Facts
+from bot.provenance.stamp import stamp
+
+OWN = keys.Keys(*keys.make(), mark=b"a key of tests")
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -283,40 +288,32 @@ async def test_a_grid_of_large_pictures_stays_within_its_side() -> None:
 
 async def test_what_fits_stays_as_it_is() -> None:
     png = encoded(plain())
-    assert await pictures.fit(png, len(png)) == (png, "image/png")
+    assert await pictures.fit(png, len(png), OWN) == (png, "image/png")
 
 
 @pytest.mark.parametrize("limit", [100_000, 70_000, 20_000, 3_000])
 async def test_what_does_not_fit_is_made_smaller(limit: int) -> None:
-    data, kind = await pictures.fit(noise(400), limit)
+    data, kind = await pictures.fit(noise(400), limit, OWN)
     assert len(data) <= limit and kind == "image/webp"
     picture = opened(data)
     assert picture.format is None and picture.width == picture.height
     assert (picture.width == 400) is (limit >= 70_000)
 
 
+async def test_what_was_signed_is_signed_when_it_is_made_smaller() -> None:
+    facts = Facts(job="0123456789ab", index=0, model="easel-tiny", seed=7, made="edited")
+    whole = stamp(noise(400), facts, OWN, parent=noise(64)).png
+
+    data, kind = await pictures.fit(whole, 100_000, OWN)
+
+    claim = signing.read(data, "image/webp", OWN)
+    assert kind == "image/webp" and len(data) <= 100_000
+    assert claim is not None and claim.ours and claim.facts == facts
+
+
 async def test_an_impossible_limit_is_an_error() -> None:
     with pytest.raises(ValueError, match="fits into 10 bytes"):
-        await pictures.fit(noise(100), 10)
-
-
-# ---- notes
-
-
-def test_notes_are_added_without_touching_the_pixels() -> None:
-    png = noise(32)
-    stamped = pictures.stamp(png, {"prompt": "лиса 🦊 in snow", "seed": "7"})
-    with Image.open(io.BytesIO(stamped)) as picture:
-        picture.load()
-        assert picture.info["prompt"] == "лиса 🦊 in snow"
-        assert picture.info["seed"] == "7"
-        assert picture.tobytes() == opened(png).tobytes()
-    assert stamped.endswith(png[33:])
-
-
-def test_only_a_png_takes_notes() -> None:
-    with pytest.raises(ValueError, match="not a PNG"):
-        pictures.stamp(encoded(plain(), "JPEG"), {})
+        await pictures.fit(noise(100), 10, OWN)
 
 
 def test_the_size_of_a_png() -> None:

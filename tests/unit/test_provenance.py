@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from PIL import Image
@@ -79,6 +80,19 @@ def test_another_key_is_not_ours(own: keys.Keys, tmp_path: Path) -> None:
     assert claim is not None and claim.whole and not claim.ours
 
 
+def test_a_certificate_with_our_serial_number_is_not_ours(
+    own: keys.Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serial = x509.load_pem_x509_certificates(own.certificates)[0].serial_number
+    monkeypatch.setattr(x509, "random_serial_number", lambda: serial)
+    forger = keys.Keys(*keys.make(), mark=b"")
+    data = signing.sign(signing.encode(drawing(), "image/png", FACTS), "image/png", FACTS, forger)
+
+    claim = signing.read(data, "image/png", own)
+
+    assert claim is not None and claim.whole and not claim.ours
+
+
 def test_a_picture_without_credentials_claims_nothing(own: keys.Keys) -> None:
     assert signing.read(png(drawing()), "image/png", own) is None
 
@@ -103,6 +117,16 @@ def test_the_prompt_stays_out_unless_it_is_given(own: keys.Keys) -> None:
     assert b"secret" not in without
     claim = signing.read(with_it, "image/png", own)
     assert claim is not None and claim.facts is not None and claim.facts.prompt == "our secret campaign"
+
+
+def test_notes_are_text_chunks_under_the_signature(own: keys.Keys) -> None:
+    data = stamp(png(drawing()), FACTS, own, notes={"prompt": "лиса 🦊 in snow", "seed": "7"}).png
+
+    picture, claim = opened(data), signing.read(data, "image/png", own)
+    assert (picture.info["prompt"], picture.info["seed"]) == ("лиса 🦊 in snow", "7")
+    assert claim is not None and claim.ours
+    changed = signing.read(data.replace("лиса".encode(), "рыба".encode()), "image/png", own)
+    assert changed is not None and not changed.whole
 
 
 def test_a_stamped_picture_leads_to_its_job_by_its_pixels_alone(own: keys.Keys) -> None:
@@ -184,6 +208,34 @@ def test_keys_that_cannot_sign_are_refused_at_start(tmp_path: Path) -> None:
         keys.load(tmp_path / "keys", str(tmp_path / "own.pem"))
     with pytest.raises(SettingError, match="cannot be read"):
         keys.load(tmp_path / "keys", "/nowhere.pem", "/nowhere.key")
+
+
+def test_a_certificate_that_cannot_be_known_again_is_refused(tmp_path: Path) -> None:
+    certificates, private = keys.make()
+    leaf = certificates.partition(b"-----END CERTIFICATE-----\n")
+    alone = keys.load(tmp_path / "keys", *given(tmp_path, leaf[0] + leaf[1], private))
+
+    with pytest.raises(SettingError, match="put its issuer's certificate behind it"):
+        signing.check(alone)
+    assert signing.check(keys.load(tmp_path / "keys")).own is False
+
+
+def test_what_earlier_certificates_signed_stays_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def signed(by: keys.Keys) -> bytes:
+        return signing.sign(signing.encode(drawing(), "image/png", FACTS), "image/png", FACTS, by)
+
+    monkeypatch.setattr(keys, "LIFETIME", timedelta(days=29))
+    ending = keys.load(tmp_path / "keys")
+    monkeypatch.undo()
+    made = keys.load(tmp_path / "keys")
+    given_one = keys.load(tmp_path / "keys", *given(tmp_path, *keys.make()))
+    another = keys.load(tmp_path / "keys", *given(tmp_path, *keys.make()))
+
+    assert ending.certificates != made.certificates and made.expires > datetime.now(UTC) + keys.SOON
+    assert ending.mark == another.mark
+    for by in (ending, made, given_one, another):
+        claim = signing.read(signed(by), "image/png", another)
+        assert claim is not None and claim.ours
 
 
 # ---- verifying

@@ -1,12 +1,16 @@
 """Super-resolution: shapes, tiles without seams, and pictures that stay the same picture."""
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from bot.provenance import mark
 from engine import upscale
 from engine.upscale import NETWORKS, SCALE, Upscaler
+from tests.unit.test_mark import drawing
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +99,18 @@ def test_large_pictures_run_in_tiles(fast: Upscaler, monkeypatch: pytest.MonkeyP
 def test_an_unknown_name_is_a_key_error() -> None:
     with pytest.raises(KeyError):
         Upscaler.load("x9")
+
+
+def test_an_enlarged_picture_carries_its_own_mark_and_not_its_source_s() -> None:
+    """Else it would lead to the wrong job."""
+    key, source, own = b"a key of tests", 0x0123456789AB, 0xFEDCBA987654
+    marked = mark.embed(drawing().resize((256, 256)), source, key)
+    pixels = torch.from_numpy(np.array(marked)).permute(2, 0, 1)[None].float() / 255
+    with torch.inference_mode():
+        large = (Upscaler.load()(pixels)[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+
+    delivered = mark.embed(Image.fromarray(large), own, key)
+
+    for copy in (delivered, delivered.resize((512, 512))):
+        found = mark.detect(copy, key)
+        assert found is not None and found.number == own

@@ -208,10 +208,10 @@ class Desk:
     async def shown(self, card: Card, limit: int) -> Shown:
         """The card with its pictures, without them when they cannot be read at the moment."""
         try:
-            return await show(card, self._studio.picture, limit)
+            return await show(card, self._studio.fitted, limit)
         except StoreError as error:
             log.error("a stored picture cannot be read", cause=str(error))
-            return await show(replace(card, pictures=()), self._studio.picture, limit)
+            return await show(replace(card, pictures=()), self._studio.fitted, limit)
 
     def _choose(self, key: str, attachment: discord.Attachment) -> None:
         self._chosen[key] = attachment

@@ -14,7 +14,6 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot import pictures
 from bot.card import Bar, Button, Card, CardPicture
 from bot.commands import clip
 from bot.words import say
@@ -35,8 +34,8 @@ _STYLES = {
 _NOT_IN_MOST = "The picture is too large for Discord here, even when compressed. The web studio has it."
 _FILE_TOO_LARGE = "The file is too large for Discord here. The web studio and the command line have it."
 
-Read = Callable[[str], Awaitable[bytes]]
-"""A stored picture by its name; raises KeyError."""
+Fitted = Callable[[str, int], Awaitable[tuple[bytes, str]]]
+"""A stored picture by its name in at most so many bytes, and its media type; raises KeyError, ValueError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +54,14 @@ class Shown:
         return view(self.card, self.files, self.note, self.parent), files
 
 
-async def show(card: Card, read: Read, limit: int = LEAST_LIMIT, parent: str = "") -> Shown:
+async def show(card: Card, fitted: Fitted, limit: int = LEAST_LIMIT, parent: str = "") -> Shown:
     """The card with its pictures in files of at most `limit` bytes each, and a link to its parent."""
     chosen = _chosen(card)
     most = min(limit, REQUEST_BYTES // max(1, len(chosen)))
     files, note = [], ""
     for number, picture in enumerate(chosen, start=1):
         try:
-            data, kind = await _content(picture, read, most)
+            data, kind = await _content(picture, fitted, most)
         except KeyError:
             note = "A picture of this job is gone."
         except ValueError:
@@ -84,10 +83,10 @@ def _chosen(card: Card) -> Sequence[CardPicture]:
     return card.pictures[:MAX_FILES]
 
 
-async def _content(picture: CardPicture, read: Read, limit: int) -> tuple[bytes, str]:
+async def _content(picture: CardPicture, fitted: Fitted, limit: int) -> tuple[bytes, str]:
     if picture.preview:
         return picture.preview, "image/webp"
-    return await pictures.fit(await read(picture.blob), limit)
+    return await fitted(picture.blob, limit)
 
 
 def _alt(picture: CardPicture) -> str:

@@ -22,6 +22,7 @@ from bot.adapters.web.hub import Hub
 from bot.adapters.web.office import Office
 from bot.adapters.web.pages import Pages
 from bot.adapters.web.site import Site
+from bot.adapters.web.verifier import Verifier
 from bot.adapters.web.views import Views
 from bot.card import Card
 from bot.errors import EaselError
@@ -137,7 +138,7 @@ class WebAdapter:
         )
         app.on_response_prepare.append(add_headers)
         app.on_startup.append(lambda _: asyncio.to_thread(site.views.compile))
-        for part in (Door(site), Pages(site), Api(site), Office(site)):
+        for part in (Door(site), Pages(site), Api(site), Office(site), Verifier(site)):
             app.add_routes(part.routes())
         return app
 

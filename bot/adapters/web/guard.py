@@ -27,7 +27,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-OPEN = ("/static/", "/login", "/livez", "/readyz", "/healthz", "/admin/login")
+OPEN = ("/static/", "/login", "/livez", "/readyz", "/healthz", "/admin/login", "/verify")
 """What can be had without a password."""
 
 

@@ -176,7 +176,13 @@ class Wire:
     # ---- what people do
 
     async def slash(
-        self, name: str, /, *, files: dict[str, bytes] | None = None, about: Json | None = None, **options: Any
+        self,
+        name: str,
+        /,
+        *,
+        files: dict[str, bytes] | None = None,
+        about: Json | None = None,
+        **options: Any,
     ) -> str:
         """Ada's slash command; returns its token. `about` replaces what is told of the files."""
         given, resolved = _given(options)

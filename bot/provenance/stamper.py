@@ -1,0 +1,94 @@
+"""Stamps what a job has painted, before it is stored: with its mark and its credentials.
+
+The prompt goes into the file only if whoever asked wants that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from bot.blobs import BlobStore
+from bot.models import Job
+from bot.provenance import signing
+from bot.provenance.keys import Keys
+from bot.provenance.signing import Facts, Made
+from bot.provenance.stamp import Stamped, stamp
+from bot.store import Store
+from engine.errors import EngineError
+from engine.types import TaskKind
+
+_MADE: dict[TaskKind, Made] = {
+    "text_to_image": "created",
+    "image_to_image": "edited",
+    "upscale": "upscaled",
+}
+_UNSIGNED = (
+    "Pictures cannot be signed at the moment, so none are shown. "
+    "Whoever runs this Easel finds the cause with `python -m bot doctor`."
+)
+
+
+class Stamper:
+    """Knows what a picture may say of itself, and where it comes from."""
+
+    def __init__(self, store: Store, blobs: BlobStore, keys: Keys) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._keys = keys
+
+    async def stamp(self, job: Job, png: bytes, index: int, seed: int) -> Stamped:
+        """Return picture `index` of the job as it is delivered; −1 is the grid.
+
+        Raises EngineError when it cannot be signed, KeyError when its source is gone, StoreError.
+        """
+        request = job.request
+        made = _MADE[request.task]
+        parent = await self._blobs.get(request.source) if request.source and made != "created" else None
+        wanted = (await self._store.preferences(job.origin.member.id)).tells_prompt
+        facts = Facts(
+            job=job.id,
+            index=index,
+            model=request.model,
+            seed=seed,
+            made=made,
+            foreign=parent is not None and await self._is_foreign(job, parent),
+            prompt=job.prompt if wanted else "",
+        )
+        notes = _notes(job, seed) if wanted else {}
+        try:
+            return await asyncio.to_thread(stamp, png, facts, self._keys, parent, notes)
+        except signing.Unsigned as error:
+            raise EngineError(f"a picture cannot be signed: {error}", advice=_UNSIGNED) from error
+
+    async def _is_foreign(self, job: Job, source: bytes) -> bool:
+        """Return whether the job's source goes back to a picture that a person brought.
+
+        It says so itself where it was signed here; else the rows tell, as far as there are any.
+        """
+        claim = await asyncio.to_thread(signing.read, source, "image/png", self._keys)
+        if claim and claim.facts:
+            return claim.facts.foreign
+        child: Job | None = job
+        blob = job.request.source
+        while child and blob:
+            child = await self._store.job(child.parent) if child.parent else None
+            if child and blob in {each.blob for each in child.pictures}:
+                blob = child.request.source
+            elif child and blob != child.request.source:
+                return True
+        return blob is not None
+
+
+def _notes(job: Job, seed: int) -> dict[str, str]:
+    """Return what a picture says of itself to programs that read text chunks."""
+    request = job.request
+    return {
+        "Software": "Easel",
+        "Description": job.prompt,
+        "prompt": request.prompt,
+        "negative_prompt": request.negative_prompt,
+        "seed": str(seed),
+        "model": request.model,
+        "steps": str(request.steps),
+        "guidance": f"{request.guidance:g}",
+    }

@@ -1,0 +1,74 @@
+"""Answers whether a picture was made by this Easel: what the file tells, and what the rows add to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bot import pictures
+from bot.errors import Refusal
+from bot.models import Original
+from bot.provenance.keys import Keys
+from bot.provenance.verify import Finding, trace
+
+Lookup = Callable[[str, str], Awaitable[Original | None]]
+"""From a job's id, or else a fingerprint, to what the rows tell."""
+
+_SENTENCES: dict[Finding, str] = {
+    "unchanged": "Made by this Easel, and unchanged since.",
+    "changed": "Made by this Easel, then changed: probably saved anew or resized.",
+    "alike": "Probably made by this Easel: it looks like one of its pictures.",
+    "unknown": "Nothing in it says that this Easel made it. That is no proof that it did not.",
+}
+_CROPPED = "Made by this Easel, then changed: probably cropped."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What anybody may be told of a picture."""
+
+    finding: Finding
+    job: str = ""
+    cropped: bool = False
+    model: str = ""
+    made: datetime | None = None
+
+    @property
+    def sentence(self) -> str:
+        return _CROPPED if self.cropped else _SENTENCES[self.finding]
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """Return the model and the day, as far as they are known."""
+        day = f"Made on {self.made.astimezone(UTC):%Y-%m-%d}" if self.made else ""
+        return tuple(each for each in (f"Model: {self.model}" if self.model else "", day) if each)
+
+
+async def verify(data: bytes, keys: Keys, lookup: Lookup, *, max_bytes: int) -> Verdict:
+    """Return what is known of a picture, decoded in the child process that takes strangers' ones.
+
+    A mark counts only where its job is known. Raises Refusal for what cannot be decoded.
+    """
+    try:
+        plain = await pictures.open_source(data, max_bytes=max_bytes)
+    except Refusal as refusal:
+        raise Refusal(
+            "Only a still and whole PNG, JPEG or WebP picture of at most "
+            f"{max_bytes // 1_000_000} MB and {pictures.SOURCE_PIXELS // 1_000_000} million pixels can be "
+            "looked at.",
+            code="source",
+        ) from refusal
+    found = await asyncio.to_thread(trace, data, plain, keys)
+    known = await lookup(found.job, "") if found.job else None
+    if found.finding != "unchanged" and known is None:
+        known = await lookup("", found.fingerprint)
+        return _of(known, finding="alike") if known else Verdict(finding="unknown")
+    return _of(known, finding=found.finding, job=found.job, cropped=found.cropped)
+
+
+def _of(known: Original | None, *, finding: Finding, job: str = "", cropped: bool = False) -> Verdict:
+    if known is None:
+        return Verdict(finding=finding, job=job, cropped=cropped)
+    return Verdict(finding=finding, job=known.job, cropped=cropped, model=known.model, made=known.made)

@@ -1,0 +1,18 @@
+"""How pictures look, to find the original of a copy; whether people's prompts go into their files."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0013"
+down_revision = "0012"
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("pictures") as pictures:
+        pictures.add_column(sa.Column("fingerprint", sa.String(), nullable=False, server_default=""))
+    with op.batch_alter_table("preferences") as preferences:
+        preferences.add_column(
+            sa.Column("tells_prompt", sa.Boolean(), nullable=False, server_default=sa.false())
+        )
