@@ -339,8 +339,8 @@ async def test_a_file_comes_with_its_answer(line: Line) -> None:
 async def test_a_picture_for_age_restricted_channels_is_sent_to_nobody_directly(
     connected: Connects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def rated(job: Job) -> Card:
-        return replace(done(job), adult=True)
+    def rated(job: Job, *more: Any) -> Card:
+        return replace(done(job, *more), adult=True)
 
     async with connected(step_seconds=0.2) as line:
         line.wire.places[CHANNEL] = place(CHANNEL, nsfw=True)
