@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.contract.slack.conftest import Opens
 from tests.contract.slack.house import DONE, House
 from tests.contract.slack.state import ADA, BOSS, BOT, GENERAL, RANDOM, Channel, Fault, Message
 
@@ -81,17 +82,18 @@ async def test_an_old_conversion_closes_nothing_that_came_after_it(house: House,
     assert not (await house.newest()).origin.seen_in
 
 
-async def test_the_queue_names_nothing_of_it(house: House, club: Message) -> None:
-    house.studio._engine._step_seconds = 0.5  # type: ignore[attr-defined]
-    await house.ada.slash("/imagine a secret wolf", CLUB)
-    await house.ada.see("a secret wolf", CLUB)
-    await house.ada.makes_private(CLUB, told=False)
+async def test_the_queue_names_nothing_of_it(opened: Opens) -> None:
+    async with opened(step_seconds=0.5) as house:
+        house.wire.channels[CLUB] = Channel(CLUB, "club", members={ADA, BOSS, BOT})
+        await house.ada.slash("/imagine a secret wolf", CLUB)
+        await house.ada.see("a secret wolf", CLUB)
+        await house.ada.makes_private(CLUB, told=False)
 
-    await house.ben.slash("/easel queue")
+        await house.ben.slash("/easel queue")
 
-    told = await house.ben.see("In line")
-    assert "1. someone: 1 job" in told.shown, "not even who asked"
-    assert "secret" not in told.shown and "Ada" not in told.shown
+        told = await house.ben.see("In line")
+        assert "1. someone: 1 job" in told.shown, "not even who asked"
+        assert "secret" not in told.shown and "Ada" not in told.shown
 
 
 @pytest.mark.parametrize("way", ["command", "mention", "press"])
