@@ -202,7 +202,9 @@ async def test_linked_names_stand_in_one_lane_at_home(opened: Opens) -> None:
             assert "you: " in said(await house.studio.handle("queue", {}, house.origin(member)))
         line = said(await house.studio.handle("queue", {}, house.origin(replace(BEN, tenant="test:third"))))
         assert "someone elsewhere: " in line and "Ada" not in line
-    async with opened(step_seconds=0.05) as house:
+    async with opened(step_seconds=0.05) as house, asyncio.timeout(60):
+        while not house.studio.line():  # noqa: ASYNC110 a start takes up what waits while it serves
+            await asyncio.sleep(0.01)
         assert {(lane.tenant, lane.user) for lane in house.studio.line()} == {("test:house", ADA.id)}
         for job in jobs:
             assert (await house.ended(job.id)).state is State.RENDERED
