@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from PIL import ImageChops, ImageStat
 
 from bot.blobs import DirectoryBlobs
 from bot.card import GRID
@@ -32,7 +33,7 @@ async def test_words_become_pictures_that_decode_and_enlarge(opened: Opens, smal
         images = [await house.image(pictures[index].blob) for index in range(4)]
         assert {image.size for image in images} == {(256, 256)}
         assert len({image.tobytes() for image in images}) == 4
-        assert images[0].info["seed"] == "7" and "prompt" not in images[0].info
+        assert "prompt" not in images[0].info and "easel-tiny" in str(images[0].info["xmp"])
         assert house.surface.kinds(job.id)[-1] == "done"
         assert 0 < job.device_seconds <= job.estimate
 
@@ -59,7 +60,9 @@ async def test_what_was_painting_is_painted_after_a_crash_with_the_same_seed(
         again = await house.delivered(job.id)
         assert house.surface.posts == 1
         first = next(picture for picture in again.pictures if picture.index == calm.pictures[0].index)
-        assert (await house.image(first.blob)).tobytes() == seen.tobytes()
+        painted = await house.image(first.blob)
+        # Each carries the mark of its own job, of a few levels; another seed differs by tens.
+        assert max(ImageStat.Stat(ImageChops.difference(painted, seen)).mean) < 3.0
 
 
 async def test_a_light_user_overtakes_a_flood(opened: Opens) -> None:
