@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import struct
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -203,7 +202,7 @@ class Follower:
     async def _reveal(self, life: Life, preview: bytes) -> None:
         try:
             adult = await self._inspect(life.job, preview)
-        except (Withheld, StoreError) as error:
+        except (EngineError, StoreError) as error:
             log.warning("preview is not shown", job_id=life.job.id, cause=str(error))
             return
         if life.progress and not adult:
@@ -211,8 +210,9 @@ class Follower:
             self._show_living(life)
 
     async def _inspect(self, job: Job, picture: bytes) -> bool:
-        """Whether a picture is for age-restricted channels alone. Raises Withheld, StoreError."""
-        seen = await self._eyes.look(picture)
+        """Whether a picture is for age-restricted channels alone. Raises EngineError, StoreError."""
+        with _readable():
+            seen = await self._eyes.look(picture)
         if seen.harmless:
             return False
         rules = await self._rules(job)
@@ -379,10 +379,15 @@ class Follower:
 
 @contextmanager
 def _readable() -> Iterator[None]:
-    """Raises EngineError where a picture is gone or is none: trying again would not help."""
+    """Raise EngineError where something is wrong with a picture: trying again would not help.
+
+    What cannot be saved, and exhausted memory, are another matter.
+    """
     try:
         yield
-    except (KeyError, ValueError, SyntaxError, OSError, struct.error) as error:
+    except (StoreError, EngineError, MemoryError):
+        raise
+    except Exception as error:
         raise EngineError(f"a picture cannot be read: {error!r}") from error
 
 

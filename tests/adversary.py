@@ -216,7 +216,7 @@ def functions() -> Mapping[str, Callable[[str], object]]:
         "typed": composer.typed,
         "/settings": lambda text: composer.typed(f"/settings {text}"),
         "the chips": lambda text: composer.read(text, {"aspect": "16:9"}),
-        "a name": lambda text: (access.clean_name(text), access.slug(text)),
+        "a name": access.clean_name,
         "a cell": lambda text: sheets.row([text]),
     }
     return {name: unless_refused(use) for name, use in found.items()}

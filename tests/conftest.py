@@ -33,7 +33,7 @@ LONG = {
 
 def plain_tracebacks() -> None:
     """Log exceptions without everything that was in scope: drawing that can take minutes."""
-    renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[*structlog.get_config()["processors"][:-1], renderer])
 
 

@@ -177,12 +177,13 @@ class Through(delivery.Delivery):
 
 
 REF = {"channel": 1, "message": 2}
-NEWER = {"token": "n", "expires": time.time() + 600, "message": 3}
+LATER = time.time() + 86_400.0  # no run of the tests takes that long
+NEWER = {"token": "n", "expires": LATER, "message": 3}
 WAITING, DONE = Card(kind="waiting", job="abc"), Card(kind="done", job="abc")
 
 
 def asked(state: State = State.RUNNING, *, private: bool = False, **reply: Any) -> Job:
-    whole = {"channel": 1, "user": 5, "message": 2, "token": "t", "expires": time.time() + 600, "open": True}
+    whole = {"channel": 1, "user": 5, "message": 2, "token": "t", "expires": LATER, "open": True}
     origin = replace(a_job().origin, surface="discord", private=private, reply=whole | reply)
     return replace(a_job(), id="abc", origin=origin, state=state)
 

@@ -130,7 +130,7 @@ class Line(MemoryEngine):
 def crowd() -> tuple[Follower, Line]:
     """MANY waiting jobs of 1,000 people."""
     engine, idle = Line(lambda name: b""), NOBODY
-    follower = Follower(engine=engine, store=idle, blobs=idle, show=idle, eyes=idle, rules=idle)
+    follower = Follower(engine=engine, store=idle, blobs=idle, show=idle, eyes=idle, rules=idle, stamp=idle)
     job = a_job()
     for number in range(MANY):
         follower.lives[str(number)] = Life(replace(job, id=str(number)), place=Place(number + 1, 1.0))
