@@ -16,7 +16,7 @@ from sqlmodel import Session
 from bot.models import HOUSE, Login, Member
 from bot.store import identities
 from bot.store.database import Database
-from bot.store.rows import table_of
+from bot.store.rows import member_of, table_of
 from bot.store.tables import WebLinkRow, WebSessionRow
 
 _NOTED = timedelta(minutes=5)  # how exactly it is known when a session was last used
@@ -135,7 +135,7 @@ def _of(member: Member) -> dict[str, Any]:
 
 
 def _member(person: dict[str, Any]) -> Member:
-    return Member(**{**person, "roles": tuple(person["roles"])})
+    return member_of({"member": person})
 
 
 def _login(row: Any) -> Login:

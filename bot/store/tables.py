@@ -101,7 +101,7 @@ class JobRow(SQLModel, table=True):
     finished: datetime | None = Field(sa_type=UtcDateTime)
     delivered: datetime | None = Field(sa_type=UtcDateTime)
     message: dict[str, Any] | None = Field(sa_type=JSON(none_as_null=True))
-    note: str = Field(default="", sa_type=Text)  # what is not as it was asked for
+    note: str = Field(sa_type=Text)  # what is not as it was asked for
     posted: str  # "<channel>:<message>" of that reference, to find the job by; empty: no such message
     hidden: bool  # its message was deleted: only its owner sees it
 

@@ -127,5 +127,5 @@ def _known(row: Any) -> Known:
     try:
         member = member_of(row.origin)
     except aside.FAULTS:
-        member = Member(tenant="", id=row.user_id, name=row.user_id)
+        member = Member(tenant=HOUSE, id="unreadable", name=row.user_id)
     return Known(member=member, last=row.created, jobs=row.jobs, seconds=row.seconds)

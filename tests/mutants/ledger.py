@@ -148,7 +148,7 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     ("bot/store/database.py", "leadership.check(session, term, hold=True)", "pass", _GUARD),
     (
         "bot/follower.py",
-        "            life.events.popleft()\n            delay, tries = 0.25, 0\n",
+        "            del life.events[0]\n            delay, tries = 0.25, 0\n",
         "            life.events.clear()\n            delay, tries = 0.25, 0\n",
         "tests/scenario/test_imagine.py::test_a_prompt_becomes_one_message_that_ends_as_pictures",
     ),

@@ -138,7 +138,7 @@ async def test_jobs_from_before_are_found_by_their_messages(
         migrations.upgrade(connection)
         for id, ref in refs.items():
             values = rows.values_of(replace(asked(id), message=ref, state=State.FAILED))
-            del values["posted"], values["hidden"]
+            del values["posted"], values["hidden"], values["note"]
             connection.execute(rows.table_of(JobRow).insert().values(**values))
     engine.dispose()
 

@@ -10,10 +10,10 @@ down_revision = "0007"
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("jobs") as table:
-        table.add_column(sa.Column("hidden", sa.Boolean(), nullable=False, server_default=sa.false()))
-        table.add_column(sa.Column("posted", sa.String(), nullable=False, server_default=""))
-        table.create_index("jobs_by_message", ["posted"])
+    # Not as a batch: with such a default it would make the table anew, which pictures refer to.
+    op.add_column("jobs", sa.Column("hidden", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column("jobs", sa.Column("posted", sa.String(), nullable=False, server_default=""))
+    op.create_index("jobs_by_message", "jobs", ["posted"])
     jobs = sa.table("jobs", sa.column("id"), sa.column("posted"), sa.column("message", sa.JSON()))
     shown = sa.select(jobs.c.id, jobs.c.message).where(jobs.c.message.is_not(None))
     for id, ref in op.get_bind().execute(shown).all():

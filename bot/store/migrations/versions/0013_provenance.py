@@ -10,9 +10,8 @@ down_revision = "0012"
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("pictures") as pictures:
-        pictures.add_column(sa.Column("fingerprint", sa.String(), nullable=False, server_default=""))
-    with op.batch_alter_table("preferences") as preferences:
-        preferences.add_column(
-            sa.Column("tells_prompt", sa.Boolean(), nullable=False, server_default=sa.false())
-        )
+    op.add_column("pictures", sa.Column("fingerprint", sa.String(), nullable=False, server_default=""))
+    tells: sa.Column[bool] = sa.Column(
+        "tells_prompt", sa.Boolean(), nullable=False, server_default=sa.false()
+    )
+    op.add_column("preferences", tells)
