@@ -40,6 +40,15 @@ def plain_tracebacks() -> None:
 plain_tracebacks()
 
 
+@pytest.fixture(autouse=True)
+def _the_same_logs_for_every_test() -> Iterator[None]:
+    """Undo what a command of the command line does to logs, so that the next test sees its own."""
+    before = structlog.get_config()
+    yield
+    if structlog.get_config()["logger_factory"] is not before["logger_factory"]:
+        structlog.configure(**before)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first: workers take whole files, and the last one should not work on alone."""
     items.sort(key=lambda item: item.path.parent.name == "unit" and item.path.name not in LONG)
