@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol, Self, TypeVar
@@ -79,8 +79,9 @@ class Facts:
     believed: datetime | None = None  # the time that retention goes by
 
 
-def look_at(url: str) -> Facts:
-    """Examine a database without locking or changing it; blocks.
+@contextmanager
+def _reading(url: str) -> Iterator[tuple[Server, Session]]:
+    """Open a database to read alone, without locking it.
 
     Raises KeyError when there is none, StoreError when it cannot be read.
     """
@@ -90,16 +91,25 @@ def look_at(url: str) -> Facts:
     engine = found.connect(writes=False)
     try:
         with found.explained(), Session(engine) as session:
-            revision = migrations.revision(session.connection())
-            return Facts(
-                database=found.describe(session.connection()),
-                revision=revision,
-                problem=_check(session, found).removeprefix("ok") if revision == migrations.HEAD else "",
-                unreadable=tuple(survey.unreadable(session)) if revision == migrations.HEAD else (),
-                **(survey.moments(session) if revision == migrations.HEAD else {}),
-            )
+            yield found, session
     finally:
         engine.dispose()
+
+
+def look_at(url: str) -> Facts:
+    """Examine a database without locking or changing it; blocks.
+
+    Raises KeyError when there is none, StoreError when it cannot be read.
+    """
+    with _reading(url) as (found, session):
+        revision = migrations.revision(session.connection())
+        return Facts(
+            database=found.describe(session.connection()),
+            revision=revision,
+            problem=_check(session, found).removeprefix("ok") if revision == migrations.HEAD else "",
+            unreadable=tuple(survey.unreadable(session)) if revision == migrations.HEAD else (),
+            **(survey.moments(session) if revision == migrations.HEAD else {}),
+        )
 
 
 def pictures_at(url: str) -> list[tuple[str, str]]:
@@ -107,20 +117,13 @@ def pictures_at(url: str) -> list[tuple[str, str]]:
 
     Raises KeyError when there is no database, StoreError when it cannot be read.
     """
-    found = server(url)
-    if not found.exists():
-        raise KeyError(url)
-    engine = found.connect(writes=False)
-    try:
-        with found.explained(), Session(engine) as session:
-            query = text(
-                "SELECT p.job, p.blob FROM pictures p JOIN jobs j ON j.id = p.job "
-                "WHERE j.state IN ('queued', 'running', 'rendered') "
-                "UNION SELECT id, source FROM jobs WHERE source <> '' AND state <> 'deleted'"
-            )
-            return [(str(job), str(blob)) for job, blob in session.connection().execute(query)]
-    finally:
-        engine.dispose()
+    with _reading(url) as (_, session):
+        query = text(
+            "SELECT p.job, p.blob FROM pictures p JOIN jobs j ON j.id = p.job "
+            "WHERE j.state IN ('queued', 'running', 'rendered') "
+            "UNION SELECT id, source FROM jobs WHERE source <> '' AND state <> 'deleted'"
+        )
+        return [(str(job), str(blob)) for job, blob in session.connection().execute(query)]
 
 
 def original_at(url: str, job: str, look: str) -> Original | None:
@@ -128,15 +131,8 @@ def original_at(url: str, job: str, look: str) -> Original | None:
 
     Raises KeyError when there is no database, StoreError when it cannot be read.
     """
-    found = server(url)
-    if not found.exists():
-        raise KeyError(url)
-    engine = found.connect(writes=False)
-    try:
-        with found.explained(), Session(engine) as session:
-            return traces.original(session, job, look)
-    finally:
-        engine.dispose()
+    with _reading(url) as (_, session):
+        return traces.original(session, job, look)
 
 
 class Database:
