@@ -11,54 +11,44 @@ import torch
 from engine.embedded.training import denoiser, latents, text
 from engine.embedded.training.autoencoder import LATENT_CHANNELS
 from engine.embedded.training.denoiser import Trainer
+from engine.embedded.training.latents import Sample
 from engine.embedded.training.scenes import CANVASES
 
-WORDS = ["", "a cat", "a dog", "two cats"]
-KINDS = {"a cat": "single", "a dog": "single", "two cats": "count"}
+SAID = {"a cat": "single", "a dog": "single", "two cats": "count"}
 
 
 @pytest.fixture
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder as the earlier steps leave it, and no shipped weights to start from."""
     rng = np.random.default_rng(0)
-    rows = [
-        {"kind": kind, "canvas": canvas, "weight": 1.0, "rows": [0], "texts": [words]}
-        for canvas in CANVASES
-        for words, kind in KINDS.items()
+    matrix = (
+        torch.randn(LATENT_CHANNELS, 768, generator=torch.Generator().manual_seed(0)) / 16,
+        torch.zeros(1),
+    )
+    samples = [
+        Sample(kind, canvas, 1.0, [words], rng.integers(0, 255, (height, width, 3)).astype(np.uint8))
+        for canvas, (width, height) in CANVASES.items()
+        for words, kind in SAID.items()
     ]
-    (tmp_path / "scenes.json").write_text(json.dumps(rows))
-    for canvas, (width, height) in CANVASES.items():
-        shape = (len(KINDS), LATENT_CHANNELS, height // 16, width // 16)
-        np.save(tmp_path / f"latents-{canvas}.npy", rng.standard_normal(shape).astype(np.float16))
-    (tmp_path / "texts").mkdir()
-    states = rng.standard_normal((len(WORDS), text.LENGTH, text.WIDTH)).astype(np.float16)
-    text._write_shard(tmp_path / "texts", WORDS, states)
+    states = rng.standard_normal((1 + len(SAID), text.LENGTH, text.WIDTH)).astype(np.float16)
+    arrays = latents.pack(
+        samples, (matrix[0], torch.zeros(LATENT_CHANNELS)), lambda texts: states, pictured=False
+    )
+    (tmp_path / "parts").mkdir()
+    for name in denoiser.FIRST_PARTS:
+        np.savez(tmp_path / "parts" / f"{name}.npz", **arrays)
     monkeypatch.setattr(denoiser, "PIPELINE", tmp_path / "nothing")
     monkeypatch.setattr(denoiser, "BATCH", 8)
     return tmp_path
 
 
-def test_kinds_of_scenes_are_drawn_by_their_shares(work: Path) -> None:
-    numbers, _ = text.load(work)
-    buckets = latents.load(work, numbers)
-    single, count = latents.SHARES["single"], latents.SHARES["count"]
-    assert sum(bucket.weight for bucket in buckets) == pytest.approx(single + count)
-    assert np.diff(buckets[0].cumulative, prepend=0) == pytest.approx([single / 6, single / 6, count / 3])
-
-
-def test_scenes_wait_for_their_sentences(work: Path) -> None:
-    numbers, _ = text.load(work)
-    del numbers["two cats"]
-    assert [len(bucket.texts) for bucket in latents.load(work, numbers)] == [2, 2, 2]
-
-
 def test_the_same_seed_takes_the_same_steps(work: Path) -> None:
-    first, second = ([trainer._step() for _ in range(3)] for trainer in map(Trainer, [work, work]))
+    first, second = ([float(trainer._step()) for _ in range(3)] for trainer in map(Trainer, [work, work]))
     assert first == pytest.approx(second, rel=1e-3)
 
 
 def test_timesteps_stay_in_the_schedule_where_the_jitter_rounds_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "rand", lambda count, generator: torch.full((count,), 1 - 2**-24))
+    monkeypatch.setattr(torch, "rand", lambda count, device: torch.full((count,), 1 - 2**-24))
     steps = denoiser.Noiser().steps(128)
     assert int(steps.max()) == 999
     assert len(set(steps.tolist())) == 128
@@ -71,23 +61,6 @@ def test_a_third_of_the_steps_see_next_to_nothing_of_the_picture() -> None:
     assert int(late.min()) < 5
     assert int(late.max()) == 999
     assert (noiser.steps(1000) >= 900).float().mean() == pytest.approx(0.1, abs=0.01)
-
-
-def test_a_wider_denoiser_begins_by_drawing_what_the_narrow_one_draws(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    wide = denoiser.build()
-    monkeypatch.setattr(denoiser, "LATENT_CHANNELS", LATENT_CHANNELS // 2)
-    narrow = denoiser.build()
-    denoiser.grow(narrow, wide)
-
-    noise, words = torch.randn(2, LATENT_CHANNELS, 8, 8), torch.randn(2, text.LENGTH, text.WIDTH)
-    step = torch.tensor([999, 300])
-    with torch.no_grad():
-        known = narrow(noise[:, : LATENT_CHANNELS // 2], step, words).sample
-        made = wide(noise, step, words).sample
-    assert torch.allclose(made[:, : LATENT_CHANNELS // 2], known, atol=1e-5)
-    assert not made[:, LATENT_CHANNELS // 2 :].any()
 
 
 def test_steps_teach(work: Path) -> None:

@@ -92,7 +92,7 @@ def assemble(work: Path) -> StableDiffusionPipeline:
 def _autoencoder(work: Path) -> AutoencoderKL:
     folder = work / "autoencoder"
     if (folder / "config.json").exists():
-        return AutoencoderKL.from_pretrained(folder)
+        return AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
     return autoencoders.build()
 
 
