@@ -63,6 +63,43 @@ def test_a_third_of_the_steps_see_next_to_nothing_of_the_picture() -> None:
     assert (noiser.steps(1000) >= 900).float().mean() == pytest.approx(0.1, abs=0.01)
 
 
+def test_a_wider_denoiser_begins_by_drawing_what_the_narrow_one_draws(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wide = denoiser.build(denoiser.SMALL)
+    monkeypatch.setattr(denoiser, "LATENT_CHANNELS", LATENT_CHANNELS // 2)
+    narrow = denoiser.build(denoiser.SMALL)
+    denoiser.grow(narrow, wide)
+
+    noise, words = torch.randn(2, LATENT_CHANNELS, 8, 8), torch.randn(2, text.LENGTH, text.WIDTH)
+    step = torch.tensor([999, 300])
+    with torch.no_grad():
+        known = narrow(noise[:, : LATENT_CHANNELS // 2], step, words).sample
+        made = wide(noise, step, words).sample
+    assert torch.allclose(made[:, : LATENT_CHANNELS // 2], known, atol=1e-5)
+    assert not made[:, LATENT_CHANNELS // 2 :].any()
+
+
+def test_a_checkpoint_keeps_its_size_and_shipped_weights_count_where_theirs_is_wanted(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = work / "shipped"
+    small = denoiser.build(denoiser.SMALL)
+    small.save_pretrained(shipped / "unet")
+    (shipped / "progress.json").write_text(json.dumps({"step": 5, "seconds": 1.0, "pictures": 40}))
+    monkeypatch.setattr(denoiser, "PIPELINE", shipped)
+    going_on = Trainer(work)
+    assert going_on.progress.step == 5
+    assert torch.equal(going_on.unet.conv_in.weight, small.conv_in.weight)
+
+    monkeypatch.setattr(denoiser, "SIZE", denoiser.LARGE)
+    fresh = Trainer(work)
+    assert (fresh.progress.step, fresh.unet.config["block_out_channels"]) == (0, (128, 192))
+    fresh.checkpoint(0.0)
+    monkeypatch.setattr(denoiser, "SIZE", denoiser.SMALL)
+    assert Trainer(work).unet.config["block_out_channels"] == (128, 192)
+
+
 def test_steps_teach(work: Path) -> None:
     trainer = Trainer(work)
     trainer._set_rate(0.0, 200)

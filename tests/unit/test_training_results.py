@@ -17,7 +17,9 @@ def work(tmp_path: Path) -> Path:
     save_file(
         {f"{n}.weight": torch.full((40, 40), n / 8) for n in range(9)}, work / "denoiser/ema.safetensors"
     )
-    (work / "denoiser/progress.json").write_text(json.dumps({"step": 7, "seconds": 2.5, "pictures": 99}))
+    (work / "denoiser/progress.json").write_text(
+        json.dumps({"step": 7, "seconds": 2.5, "pictures": 99, "size": "large"})
+    )
     (work / "denoiser.jsonl").write_text('{"pictures": 99, "validation": 0.5}\n')
     (work / "autoencoder.jsonl").write_text('{"step": 3, "done": 1.0, "loss": 0.1}\n')
     torch.manual_seed(0)

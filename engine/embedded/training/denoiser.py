@@ -33,6 +33,8 @@ from engine.embedded.training.pace import DEVICE, HAS_BFLOAT16, Pace
 
 log = logging.getLogger(__name__)
 
+SMALL, LARGE = "small", "large"
+SIZE = SMALL if DEVICE.type == "cpu" else LARGE  # of a denoiser that begins; a large one asks for a GPU
 BATCH = 128 if DEVICE.type == "cpu" else 1024
 VALIDATION_BATCH = 16
 LEARNING_RATE = 1.2e-3
@@ -51,16 +53,17 @@ FIRST_PARTS = ("composed-0000", "composed-0001", "plain-0000", "plain-0001")  # 
 Update = Callable[..., Tensor]
 
 
-def build() -> UNet2DConditionModel:
-    """A fresh denoiser (12.4 M parameters, 0.64 GFLOP a step)."""
+def build(size: str) -> UNet2DConditionModel:
+    """A fresh denoiser: small (5.7 M parameters, 0.26 GFLOP a step) or large (12.4 M, 0.64 GFLOP)."""
+    large = size == LARGE
     return UNet2DConditionModel(
         sample_size=8,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
-        down_block_types=("CrossAttnDownBlock2D",) * 2,
-        up_block_types=("CrossAttnUpBlock2D",) * 2,
+        down_block_types=("CrossAttnDownBlock2D" if large else "DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D" if large else "UpBlock2D"),
         mid_block_type="UNetMidBlock2DCrossAttn",
-        block_out_channels=(128, 192),
+        block_out_channels=(128, 192) if large else (96, 128),
         layers_per_block=1,
         attention_head_dim=32,
         cross_attention_dim=text.WIDTH,
@@ -70,17 +73,15 @@ def build() -> UNet2DConditionModel:
     )
 
 
-def _ships_this_network() -> bool:
-    """Whether the shipped denoiser has the shape that is trained now."""
-    path = PIPELINE / "unet/config.json"
-    if not path.exists():
-        return False
-    shipped, mine = json.loads(path.read_text()), build().config
-    return all(shipped[name] == _plain(mine[name]) for name in mine if name in shipped and name[0] != "_")
-
-
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value
+@torch.no_grad()
+def grow(shipped: UNet2DConditionModel, unet: UNet2DConditionModel) -> None:
+    """Let `unet`, the same with more latent channels, draw what `shipped` draws; the new ones are silent."""
+    narrow = shipped.state_dict()
+    for name, parameter in unet.named_parameters():
+        known = narrow[name]
+        if known.shape != parameter.shape:
+            parameter.zero_()
+        parameter[tuple(slice(size) for size in known.shape)] = known
 
 
 def schedule() -> DDIMScheduler:
@@ -154,6 +155,7 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
     pictures: int = 0
+    size: str = SMALL
 
 
 class Recorded:
@@ -188,7 +190,7 @@ class Trainer:
         torch.manual_seed(seed + self.progress.step)
         on_gpu = DEVICE.type == "cuda"
         order = torch.channels_last if on_gpu else torch.contiguous_format
-        self.unet, self.ema = (build().to(DEVICE, memory_format=order) for _ in "12")
+        self.unet, self.ema = (build(self.progress.size).to(DEVICE, memory_format=order) for _ in "12")
         self.ema.requires_grad_(False)
         self.weights = list(self.unet.parameters())
         self.optimiser = torch.optim.AdamW(
@@ -355,10 +357,13 @@ class Trainer:
         }
 
     def _read_progress(self) -> Progress:
-        path = self.folder / "progress.json"
-        if not path.exists() and _ships_this_network():
-            path = PIPELINE / "progress.json"
-        return Progress(**json.loads(path.read_text())) if path.exists() else Progress()
+        """The checkpoint's, else that of shipped weights of the size that is wanted, else none."""
+        for folder in (self.folder, PIPELINE):
+            if (path := folder / "progress.json").exists():
+                progress = Progress(**json.loads(path.read_text()))
+                if folder is self.folder or progress.size == SIZE:
+                    return progress
+        return Progress(size=SIZE)
 
     def _restore(self) -> None:
         if (self.folder / "progress.json").exists():
@@ -367,7 +372,7 @@ class Trainer:
             self._restore_moments(load_file(self.folder / "moments.safetensors"))
         elif self.progress.step:
             shipped = UNet2DConditionModel.from_pretrained(PIPELINE / "unet", torch_dtype=torch.float32)
-            self.unet.load_state_dict(shipped.state_dict())
+            grow(shipped, self.unet)
             self.ema.load_state_dict(self.unet.state_dict())
         else:
             self.ema.load_state_dict(self.unet.state_dict())

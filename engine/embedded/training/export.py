@@ -97,7 +97,7 @@ def _autoencoder(work: Path) -> AutoencoderKL:
 
 
 def _denoiser(work: Path) -> UNet2DConditionModel:
-    unet = denoiser.build()
+    unet = denoiser.build(progress_of(work).size)
     average = work / "denoiser" / "ema.safetensors"
     if average.exists():
         unet.load_state_dict(load_file(average))
