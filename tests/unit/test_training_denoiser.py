@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -107,6 +108,62 @@ def test_steps_teach(work: Path) -> None:
     for _ in range(12):
         trainer._step()
     assert trainer.validation() < before
+
+
+class Recording:
+    """A recorded step as the trainer sees it, without a GPU."""
+
+    shapes: ClassVar[list[torch.Size]] = []
+    error: ClassVar[Exception | None] = None
+
+    def __init__(self, update: denoiser.Update, batch: tuple[torch.Tensor, ...]) -> None:
+        self.shapes.append(batch[0].shape)
+        if self.error:
+            raise self.error
+        self.update = update
+
+    def __call__(self, *batch: torch.Tensor) -> torch.Tensor:
+        return self.update(*batch)
+
+
+@pytest.fixture
+def recorded(work: Path, monkeypatch: pytest.MonkeyPatch) -> Trainer:
+    monkeypatch.setattr(denoiser, "Recorded", Recording)
+    monkeypatch.setattr(Recording, "shapes", [])
+    trainer = Trainer(work)
+    trainer.recording = True
+    return trainer
+
+
+def test_a_step_is_recorded_once_per_canvas_before_training_begins(recorded: Trainer) -> None:
+    recorded.run(minutes=0.02)
+    shapes = [(8, LATENT_CHANNELS, height // 16, width // 16) for width, height in CANVASES.values()]
+    assert sorted(map(tuple, Recording.shapes)) == sorted(shapes)
+
+
+def test_steps_that_cannot_be_recorded_are_taken_all_the_same(
+    recorded: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Recording, "error", RuntimeError("operation not permitted when stream is capturing"))
+    losses = [float(recorded._step()) for _ in range(3)]
+    assert all(losses)
+    assert len(Recording.shapes) == 1
+    assert not any(weight.grad is not None for weight in recorded.weights)
+
+
+def test_too_little_memory_halves_the_batch(recorded: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    update = recorded._update
+
+    def scarce(clean: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        if len(clean) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return update(clean, *others)
+
+    monkeypatch.setattr(recorded, "_update", scarce)
+    assert float(recorded._step())
+    assert recorded.size == 4
+    assert float(recorded._step())
+    assert recorded.progress.pictures == 8 + 4
 
 
 def test_training_goes_on_from_its_checkpoint_on_another_machine(work: Path, tmp_path: Path) -> None:

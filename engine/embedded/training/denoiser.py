@@ -118,9 +118,9 @@ class Samples:
             self.next_look = time.monotonic() + REFRESH_SECONDS
             log.info("samples: %s", {name: len(each.counts) for name, each in self.pool.buckets.items()})
 
-    def batch(self, size: int) -> tuple[Tensor, Tensor]:
-        """`[size, C, h, w]` and `[size, LENGTH, WIDTH]`, both in 16 bits."""
-        canvas = str(self.rng.choice(list(self.pool.buckets), p=self.pool.shares))
+    def batch(self, size: int, canvas: str = "") -> tuple[Tensor, Tensor]:
+        """`[size, C, h, w]` and `[size, LENGTH, WIDTH]` in 16 bits; of any canvas when none is named."""
+        canvas = canvas or str(self.rng.choice(list(self.pool.buckets), p=self.pool.shares))
         return self.pool.batch(size, canvas, EMPTY_SHARE)
 
 
@@ -225,6 +225,10 @@ class Trainer:
         begun = saved = time.monotonic()
         first, total = self.progress.step, 0.0
         step = Pace(self._step) if DEVICE.type == "cpu" else self._step
+        if self.recording:  # before another thread makes use of the device
+            self._set_rate(0.0, 0)
+            for canvas in self.samples.pool.buckets:
+                self._learn(self._batch(canvas))
         while (now := time.monotonic()) - begun < 60 * minutes:
             self._set_rate((now - begun) / (60 * minutes), self.progress.step - first)
             self.samples.refresh()
@@ -242,15 +246,18 @@ class Trainer:
 
     def _step(self) -> Tensor:
         """Learn from one batch; returns its loss."""
-        clean, words = self.samples.batch(self.size)
-        clean = clean.float()
-        batch = clean, words, self.noiser.steps(len(clean), late=LATE_SHARE), torch.randn_like(clean)
+        batch = self._batch()
         loss = self._learn(batch)
         self.progress.step += 1
-        self.progress.pictures += len(clean)
+        self.progress.pictures += len(batch[0])
         if self.progress.step % EMA_EVERY == 0:
             self._average()
         return loss
+
+    def _batch(self, canvas: str = "") -> tuple[Tensor, ...]:
+        clean, words = self.samples.batch(self.size, canvas)
+        clean = clean.float()
+        return clean, words, self.noiser.steps(len(clean), late=LATE_SHARE), torch.randn_like(clean)
 
     def _learn(self, batch: tuple[Tensor, ...]) -> Tensor:
         shape = batch[0].shape
