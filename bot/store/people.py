@@ -201,13 +201,16 @@ class People(Database):
         """Who asked lately in a tenant, or anywhere: member's id → name, who asked last first."""
         query = select(_jobs.c.user_id, _jobs.c.origin).order_by(_jobs.c.created.desc()).limit(_RECENT)
         query = query.where(_jobs.c.tenant == tenant) if tenant else query
-        rows = await self._read(lambda session: session.connection().execute(query).all())
-        found: dict[str, str] = {}
-        for row in rows:
-            member = aside.mapping(aside.mapping(row.origin).get("member"))
-            found.setdefault(row.user_id, str(member.get("name", row.user_id)))
         wanted = search.casefold()
-        return {id: name for id, name in found.items() if wanted in f"{id} {name}".casefold()}
+
+        def work(session: Session) -> dict[str, str]:
+            found: dict[str, str] = {}
+            for row in session.connection().execute(query):
+                member = aside.mapping(aside.mapping(row.origin).get("member"))
+                found.setdefault(row.user_id, str(member.get("name", row.user_id)))
+            return {id: name for id, name in found.items() if wanted in f"{id} {name}".casefold()}
+
+        return await self._read(work)
 
 
 def check_blocks(session: Session, member: Member, account: str, now: datetime) -> None:

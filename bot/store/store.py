@@ -262,7 +262,7 @@ class Store(Accounts, Clocks, Installations, Logins, People, Privacy, Removals, 
         wanted += [col(JobRow.style) == style] if style else []
         wanted += [_in(states)] if states else []
         wanted += [col(JobRow.created) < before] if before else []
-        wanted += [col(JobRow.folded).contains(w, autoescape=True) for w in search.casefold().split()]
+        wanted += rows.searched(col(JobRow.folded), search)
         return await self._jobs(*wanted, newest_first=True, limit=limit)
 
     async def requeue(self) -> set[str]:
