@@ -12,9 +12,9 @@ from typing import Any
 import structlog
 
 from bot import moderation, pictures, telemetry
-from bot.blobs import BlobStore
 from bot.card import GRID
 from bot.errors import StoreError, StoreInUse
+from bot.images.blobs import BlobStore
 from bot.models import Balance, Job, State, StoredPicture, Tier
 from bot.moderation import Eyes, Withheld
 from bot.provenance.stamp import Stamped

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from bot import recovery
-from bot.blobs import DirectoryBlobs
+from bot.images.blobs import DirectoryBlobs
 from bot.models import HOUSE, Allowance, Job, Member, Origin, State, StoredPicture
 from bot.moderation import Unseeing
 from bot.policy import Rules
