@@ -87,8 +87,11 @@ class Departures:
 
     async def tenants(self, surface: str, which: Callable[[Job], bool]) -> set[str]:
         """The tenants for which something of the surface waits or runs."""
-        jobs = [life.job async for life in self._follower.each() if life.job.origin.surface == surface]
-        return {job.origin.member.tenant for job in jobs if which(job)}
+        return {
+            life.job.origin.member.tenant
+            async for life in self._follower.each()
+            if life.job.origin.surface == surface and which(life.job)
+        }
 
 
 async def _saved(work: Callable[[], Awaitable[T]]) -> T:

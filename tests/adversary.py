@@ -255,7 +255,10 @@ def functions() -> Mapping[str, Callable[[str], object]]:
 
 
 def measured(use: Callable[[str], object], unit: str = "") -> tuple[float, str]:
-    """Seconds of CPU for the worst text, and that text's name; of all texts, or of those that repeat a unit."""
+    """Seconds of CPU for the worst text, and that text's name.
+
+    Of all texts, or of those that repeat a unit.
+    """
     worst = (0.0, "")
     for name, text in texts().items():
         if unit and not name.startswith(f"{unit!r} "):
