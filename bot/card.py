@@ -113,6 +113,10 @@ class May:
     def again(self, job: Job) -> bool:
         return job.request.kind in self.tasks
 
+    def edit(self, job: Job) -> bool:
+        """Return whether there is a model for the form that the job fills."""
+        return bool({"text_to_image", job.request.before_upscale().kind} & self.tasks)
+
 
 ANYTHING = May()
 
@@ -189,7 +193,7 @@ def _again(job: Job, may: May, label: str = "Again") -> Buttons:
 
 def _edit(job: Job, may: May) -> Buttons:
     edit = _button("edit", job, "Edit", "Edit the prompt and paint it", icon="✏️")
-    return (edit,) if "text_to_image" in may.tasks else ()
+    return (edit,) if may.edit(job) else ()
 
 
 def _others(job: Job, may: May) -> Buttons:

@@ -669,6 +669,8 @@ def _check_limits(
     """Raises Refusal for the first thing that is out of range, with an offer that puts it right."""
     if source and "image_to_image" not in model.tasks:
         _refuse_source(said, model, models)
+    if "text_to_image" not in model.tasks and not (source and _strength(said) < 1):
+        _refuse_words(said, model, models)
     if said.negative and not model.negative_prompt:
         raise Refusal(
             f"{model.name} takes no negative prompt. Say in the prompt what should be there instead.",
@@ -688,6 +690,17 @@ def _refuse_source(said: Draft, model: ModelInfo, models: Sequence[ModelInfo]) -
         f"{model.name} cannot start from a picture. Choose another model, or leave the source out.",
         code="source",
         offers=(change,) if instead else (leave,),
+    )
+
+
+def _refuse_words(said: Draft, model: ModelInfo, models: Sequence[ModelInfo]) -> None:
+    instead = next((each.name for each in models if "text_to_image" in each.tasks), "")
+    change = offer(f"Use {clip(instead, 28)}", said, model=instead)
+    weaker = offer("Leave the strength out", said, strength=None)
+    raise Refusal(
+        f"{model.name} only changes pictures. Give it a source picture, and no strength of 1.",
+        code="source",
+        offers=(change,) if instead else (weaker,) if said.source else (),
     )
 
 
