@@ -215,7 +215,7 @@ class Rules:
 
     def _check_steps(self, request: GenerationRequest, draft: Draft | None) -> None:
         most = self.tier.max_steps
-        if request.upscale == 1 and request.steps > most:
+        if request.paints and request.steps > most:
             raise Refusal(
                 f"That is {request.steps} steps, {request.steps - most} more than your tier, "
                 f"{self.tier.title}, allows. Try --steps {most}.",
@@ -225,7 +225,8 @@ class Rules:
 
     def _check_pixels(self, request: GenerationRequest, model: ModelInfo, draft: Draft | None) -> None:
         """Of the picture that is painted: enlarging it is not limited."""
-        width, height = request.width // request.upscale, request.height // request.upscale
+        before = request.before_upscale()
+        width, height = before.width, before.height
         times = width * height / self.tier.max_pixels
         if times <= 1:
             return
