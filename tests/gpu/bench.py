@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -72,7 +73,6 @@ class Bench:
         setup = Setup(device=str(card.device), models=tuple(sources), hang_seconds=HANG_SECONDS)
         given: Any = self.orders, self.box
         self.worker = Worker(setup, *given, Vitals(get_context("spawn")))
-        self.passes: list[Pass] = []
         self.pictures: dict[str, torch.Tensor] = {}  # by job, as the pipeline returned them
         self._number = 0
         show = self.worker._show
@@ -167,7 +167,7 @@ def request(recipe: Recipe, seed: int = 0, **changes: Any) -> GenerationRequest:
         model=recipe.name,
         width=recipe.side,
         height=recipe.side,
-        steps=recipe.data["steps"],
+        steps=recipe.steps,
         guidance=recipe.data["guidance"],
         count=1,
     )
@@ -190,15 +190,6 @@ def bare(loaded: pipelines.Loaded, requests: Sequence[GenerationRequest]) -> tor
         "generator": [torch.Generator("cpu").manual_seed(each.seed) for each in requests],
         "output_type": "pt",
     }
-    accepted = _accepted(type(loaded.pipe))
+    accepted = inspect.signature(loaded.pipe.__call__).parameters
     images = loaded.pipe(**{k: v for k, v in asked.items() if k in accepted}).images
     return torch.stack([image.float().cpu() for image in images])
-
-
-def _accepted(kind: Any) -> set[str]:
-    import inspect
-
-    return set(inspect.signature(kind.__call__).parameters)
-
-
-Work = Callable[[], Any]

@@ -72,10 +72,8 @@ class Card:
     def peak(self, work: Callable[[], T], rows: int) -> tuple[T, int]:
         """Return a piece of work's result, and the most bytes that were allocated meanwhile."""
         torch.cuda.reset_peak_memory_stats(self.device)
-        try:
-            return work(), torch.cuda.max_memory_allocated(self.device)
-        finally:
-            self.most = torch.cuda.max_memory_allocated(self.device)
+        result = work()
+        return result, torch.cuda.max_memory_allocated(self.device)
 
     def tidy(self) -> None:
         """Give back what no tensor uses."""
@@ -107,11 +105,12 @@ class Card:
 class NoCard(Card):
     """The CPU in a card's place. Its memory limits are played: bytes of weights, and 1 MB for each row."""
 
-    caps_unit = 50_000
+    caps_unit = 400_000
     row = 10**6
 
     def __init__(self) -> None:
         super().__init__("cpu")
+        torch.set_num_threads(1)
         self._most = 0  # bytes of weights, while capped
         self._used = 0
 
