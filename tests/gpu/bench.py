@@ -73,12 +73,14 @@ class Bench:
         setup = Setup(device=str(card.device), models=tuple(sources), hang_seconds=HANG_SECONDS)
         given: Any = self.orders, self.box
         self.worker = Worker(setup, *given, Vitals(get_context("spawn")))
-        self.pictures: dict[str, torch.Tensor] = {}  # by job, as the pipeline returned them
+        self.keeps = False  # whether pictures are kept as the pipeline returned them
+        self.pictures: dict[str, torch.Tensor] = {}  # by job
         self._number = 0
         show = self.worker._show
 
         def shown(request: PictureRequest) -> None:
-            self.pictures[request.resident.job.id] = request.result.float().cpu()
+            if self.keeps:
+                self.pictures[request.resident.job.id] = request.result.float().cpu()
             show(request)
 
         self.worker._show = shown  # type: ignore[method-assign]
@@ -174,10 +176,11 @@ def request(recipe: Recipe, seed: int = 0, **changes: Any) -> GenerationRequest:
     return replace(asked, **changes)
 
 
-def bare(loaded: pipelines.Loaded, requests: Sequence[GenerationRequest]) -> torch.Tensor:
+@torch.no_grad()
+def bare(loaded: pipelines.Loaded, requests: Sequence[GenerationRequest]) -> list[torch.Tensor]:
     """Paint without the engine, as people write it: one call of the pipeline for all of them.
 
-    Its modules' points let calls through that come from no request of the engine.
+    Returns float RGB in 0 … 1. Its modules' points let calls through that come from no request of the engine.
     """
     first = requests[0]
     asked = {
@@ -191,5 +194,4 @@ def bare(loaded: pipelines.Loaded, requests: Sequence[GenerationRequest]) -> tor
         "output_type": "pt",
     }
     accepted = inspect.signature(loaded.pipe.__call__).parameters
-    images = loaded.pipe(**{k: v for k, v in asked.items() if k in accepted}).images
-    return torch.stack([image.float().cpu() for image in images])
+    return list(loaded.pipe(**{k: v for k, v in asked.items() if k in accepted}).images)

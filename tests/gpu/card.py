@@ -86,8 +86,8 @@ class Card:
     @contextmanager
     def capped(self, most: int) -> Iterator[None]:
         """Let this process have no more than so many bytes. The CUDA context itself is not counted."""
-        self.tidy()
-        _, total = torch.cuda.mem_get_info(self.device)
+        torch.cuda.empty_cache()  # blocks that are kept for later would not be counted again
+        total = torch.cuda.get_device_properties(self.device).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, most / total), self.device)
         try:
             yield

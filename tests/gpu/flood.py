@@ -18,13 +18,20 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import Pipe, get_context
 from typing import Any
 
-import torch
-
 from engine import catalog, pipelines
 from engine.dispatcher import Dispatcher
 from engine.errors import Cancelled
 from engine.fair_queue import FairQueue
-from engine.types import EngineEvent, EngineJob, Failed, Finished, GenerationRequest, Progress, Started
+from engine.types import (
+    EngineEvent,
+    EngineJob,
+    Failed,
+    Finished,
+    GenerationRequest,
+    Progress,
+    Restarted,
+    Started,
+)
 from engine.vitals import Vitals
 from engine.wire import Cancel, Report, Setup, Task
 from engine.worker import Outbox, Worker
@@ -124,6 +131,8 @@ class Engine:
             self._events = self.dispatcher.events()
         async with asyncio.timeout(max(1.0, self.deadline - time.monotonic())):
             async for event in self._events:
+                if isinstance(event, Restarted):
+                    raise RuntimeError("the worker was lost: its traceback stands above")
                 if isinstance(event, Failed) and not isinstance(event.error, Cancelled):
                     raise event.error
                 if seen(event):
@@ -212,7 +221,7 @@ def threads(room: Room, asked: GenerationRequest, depth: int) -> Times:
             with lock:
                 running.set()
                 if time.monotonic() < room.deadline:
-                    bare(room.loaded, [replace(asked, seed=number)])
+                    _serve(room, [replace(asked, seed=number)])
         except Exception as error:
             errors.append(error)
 
@@ -254,7 +263,7 @@ def gathering(room: Room, asked: GenerationRequest, depth: int) -> Times:
             running.set()
             try:
                 if time.monotonic() < room.deadline:
-                    bare(room.loaded, [replace(asked, seed=number) for number, _ in batch])
+                    _serve(room, [replace(asked, seed=number) for number, _ in batch])
             except Exception as error:
                 errors.append(error)
             for _, done in batch:
@@ -273,6 +282,12 @@ def gathering(room: Room, asked: GenerationRequest, depth: int) -> Times:
     server.join()
     _check(room, errors)
     return times
+
+
+def _serve(room: Room, requests: list[GenerationRequest]) -> None:
+    """Paint in one call. Encoding is left out: the engine does it in a thread of its own."""
+    for picture in bare(room.loaded, requests):
+        pipelines.as_bytes(picture)
 
 
 def _check(room: Room, errors: list[Exception]) -> None:
@@ -299,9 +314,8 @@ def flood(room: Room, depth: int) -> None:
     side = room.recipe.scaled(512)
     asked, note = room.request(width=side, height=side), room.results.note
     note("each picture", f"{room.recipe.data['title']}, {side} × {side}, {asked.steps} steps")
-    with torch.no_grad():
-        for several in (1, BATCH):
-            bare(room.loaded, [replace(asked, seed=seed) for seed in range(several)])  # warm
+    for several in (1, BATCH):
+        _serve(room, [replace(asked, seed=seed) for seed in range(several)])  # warm
     alone = min(_alone(room, asked) for _ in range(2))
     note("light user alone, by the engine (s)", alone)
     took = {}

@@ -94,8 +94,8 @@ def exact_bf16(room: Room) -> None:
 
 def exact_fp32(room: Room) -> None:
     """Compare in fp32, on weights of its own; without TF32, which is no fp32."""
-    matmul, convolutions = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    convolutions = torch.backends.cudnn.allow_tf32  # that of matrices is off unless somebody sets it
+    torch.backends.cudnn.allow_tf32 = False
     bench = Bench(room.card, [source(room.recipe.name)], room.deadline)
     try:
         pipe = models.build(room.recipe, room.card, torch.float32)
@@ -108,7 +108,6 @@ def exact_fp32(room: Room) -> None:
         room.results.bar(f"{room.recipe.name}: joined = alone in fp32", worst, most=EXACT)
     finally:
         bench.unload()
-        torch.backends.cuda.matmul.allow_tf32 = matmul
         torch.backends.cudnn.allow_tf32 = convolutions
 
 
@@ -116,10 +115,10 @@ def _compare(room: Room, bench: Bench, loaded: Any, dtype: str, side: int) -> fl
     """Paint four pictures alone and joined, each joining a step later; return the largest difference."""
     # Fewer steps than usual: a difference grows with each, and what is asked is whether joining makes one.
     asked = [room.request(seed, width=side, height=side, steps=2 + seed % 2) for seed in range(4)]
+    bench.keeps = True
     alone = [bench.pictures[bench.paint([each], "u")[0]] for each in asked]
     again = bench.pictures[bench.paint([asked[0]], "u")[0]]
-    with torch.no_grad():
-        stock = bare(loaded, asked[:1])[0]
+    stock = bare(loaded, asked[:1])[0].float().cpu()
     fair = bench.worker._turns.limits
     bench.worker._turns.limits = Limits(window=float("inf"), seconds=float("inf"))  # join all that can be
     with bench.noting() as passes:
@@ -128,7 +127,7 @@ def _compare(room: Room, bench: Bench, loaded: Any, dtype: str, side: int) -> fl
             jobs.append(bench.give(each))
             bench.turn()
         bench.finish()
-    bench.worker._turns.limits = fair
+    bench.worker._turns.limits, bench.keeps = fair, False
     for job in jobs:
         if isinstance(end := bench.end(job), Failed):
             raise end.error
@@ -153,12 +152,10 @@ DENOISERS = ("unet", "transformer")
 def overhead(room: Room, repeats: int = 3) -> None:
     """Compare the engine with the bare pipeline call, in turns; neither encodes a PNG."""
     asked = [room.request(1)]
-    with torch.no_grad():
-        bare(room.loaded, asked)  # warm
+    bare(room.loaded, asked)  # warm
     pairs = []
     for _ in range(repeats):
-        with torch.no_grad():
-            _, alone = room.card.seconds(lambda: bare(room.loaded, asked))
+        _, alone = room.card.seconds(lambda: [pipelines.as_bytes(each) for each in bare(room.loaded, asked)])
         _, engine = room.card.seconds(lambda: room.worker.paint(asked))
         pairs.append((engine, alone))
     engine, alone = (statistics.median(column) for column in zip(*pairs, strict=True))
