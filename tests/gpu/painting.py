@@ -87,9 +87,9 @@ def peaks(passes: Sequence[Pass]) -> dict[str, int]:
 # --- joined = alone -----------------------------------------------------------------------------------------
 
 
-def exact_bf16(room: Room) -> None:
+def exact(room: Room) -> None:
     """Compare in the dtype that the engine uses."""
-    _compare(room, room.worker, room.loaded, "bf16", side=room.recipe.scaled(512))
+    _compare(room, room.worker, room.loaded, side=room.recipe.scaled(512))
 
 
 def exact_fp32(room: Room) -> None:
@@ -104,14 +104,14 @@ def exact_fp32(room: Room) -> None:
         loaded = pipelines.Loaded(entry, pipe, points, None, bench.worker._upscale())
         bench.worker._models[room.recipe.name] = loaded
         del pipe
-        worst = _compare(room, bench, loaded, "fp32", side=room.recipe.scaled(512))
+        worst = _compare(room, bench, loaded, side=room.recipe.scaled(512))
         room.results.bar(f"{room.recipe.name}: joined = alone in fp32", worst, most=EXACT)
     finally:
         bench.unload()
         torch.backends.cudnn.allow_tf32 = convolutions
 
 
-def _compare(room: Room, bench: Bench, loaded: Any, dtype: str, side: int) -> float:
+def _compare(room: Room, bench: Bench, loaded: Any, side: int) -> float:
     """Paint four pictures alone and joined, each joining a step later; return the largest difference."""
     # Fewer steps than usual: a difference grows with each, and what is asked is whether joining makes one.
     asked = [room.request(seed, width=side, height=side, steps=2 + seed % 2) for seed in range(4)]
@@ -135,11 +135,12 @@ def _compare(room: Room, bench: Bench, loaded: Any, dtype: str, side: int) -> fl
     worst = max(float(each.max()) for each in apart)
     widest = max((each.pictures for each in passes if each.point in DENOISERS), default=0)
     note = room.results.note
-    note(f"{dtype}: alone and alone again, largest difference", float((again - alone[0]).abs().max()))
-    note(f"{dtype}: alone and the stock call, largest difference", float((stock - alone[0]).abs().max()))
-    note(f"{dtype}: joined and alone, largest difference", worst)
-    note(f"{dtype}: joined and alone, mean difference", statistics.fmean(float(e.mean()) for e in apart))
-    note(f"{dtype}: pictures in the widest denoiser pass", widest)
+    note("dtype", str(loaded.pipe.dtype).removeprefix("torch."))
+    note("alone and alone again, largest difference", float((again - alone[0]).abs().max()))
+    note("alone and the stock call, largest difference", float((stock - alone[0]).abs().max()))
+    note("joined and alone, largest difference", worst)
+    note("joined and alone, mean difference", statistics.fmean(float(e.mean()) for e in apart))
+    note("pictures in the widest denoiser pass", widest)
     return worst
 
 

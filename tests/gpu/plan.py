@@ -58,7 +58,7 @@ class Plan:
     def groups(self) -> Iterator[Group]:
         """Return all groups, the most telling first."""
         common = (Section("load", 10, painting.load), Section("overhead", 6, painting.overhead))
-        exact, joining = Section("exact", 6, painting.exact_bf16), partial(Section, "throughput")
+        exact, joining = Section("exact", 6, painting.exact), partial(Section, "throughput")
         flooded = Section("flood", 40, lambda room: flood.flood(room, self.depth))
         steering = Section("steering", 6, painting.steering)
         squeezed = Section("out-of-memory", 15, memory.out_of_memory)

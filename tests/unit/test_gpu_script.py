@@ -66,9 +66,9 @@ def test_every_bar_is_measured(run: dict[str, Any]) -> None:
 def test_pictures_are_joined_and_right(run: dict[str, Any]) -> None:
     for name in ("klein", "sdxl", "z-image", "sd15", "qwen-image"):
         figures = run["sections"][f"{name}:exact"]["figures"]
-        assert figures["bf16: pictures in the widest denoiser pass"] > 1
-        assert figures["bf16: joined and alone, largest difference"] < 1e-4
-        assert figures["bf16: alone and the stock call, largest difference"] < 1e-5
+        assert figures["pictures in the widest denoiser pass"] > 1
+        assert figures["joined and alone, largest difference"] < 1e-4
+        assert figures["alone and the stock call, largest difference"] < 1e-5
 
 
 def test_what_memory_is_short_of_is_told(run: dict[str, Any]) -> None:
