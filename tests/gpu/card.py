@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import platform
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ class Card:
             "free": free,
             "capability": f"{found.major}.{found.minor}",
             "cuda": torch.version.cuda,
+            "driver": _driver(),
             "allocator": os.environ.get("PYTORCH_CUDA_ALLOC_CONF", ""),
         }
 
@@ -154,8 +156,20 @@ class NoCard(Card):
         yield
 
 
+def _driver() -> str:
+    """Return the version of the card's driver; empty where nothing tells."""
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return told.splitlines()[0].strip() if told.strip() else ""
+
+
 def commit() -> str:
-    """Return the commit that is checked out, read from the files of git; empty where there are none."""
+    """Return the commit: what COMMIT says, else what git's files say; empty where there are none."""
+    if told := os.environ.get("COMMIT"):
+        return told
     git = Path(__file__).parents[2] / ".git"
     try:
         if git.is_file():  # a worktree

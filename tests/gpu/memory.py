@@ -140,10 +140,10 @@ def switching(card: Card, results: Results, folders: Sequence[Path], recipe: Rec
 
     try:
         with patch.object(pipelines, "load", timed):
-            seconds = round_of(6)
-            results.note("6 pictures of 3 models in turns: seconds", seconds)
-            results.note("6 pictures of 3 models in turns: loads", len(took))
-            results.note("6 pictures of 3 models in turns: seconds of loading", sum(took))
+            seconds = round_of(4)
+            results.note("4 pictures of 3 models in turns: seconds", seconds)
+            results.note("4 pictures of 3 models in turns: loads", len(took))
+            results.note("4 pictures of 3 models in turns: seconds of loading", sum(took))
             results.note("longest load (s)", max(took))
             took.clear()
             bench.unload()

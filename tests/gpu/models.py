@@ -49,7 +49,7 @@ class Recipe:
     @property
     def steps(self) -> int:
         """Denoising steps of a picture that is measured; for some models fewer than people would ask for."""
-        return min(3, self.data["steps"]) if self.tiny else int(self.data["steps"])
+        return min(2, self.data["steps"]) if self.tiny else int(self.data["steps"])
 
     def scaled(self, side: int) -> int:
         return side // 16 if self.tiny else side

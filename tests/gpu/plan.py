@@ -57,24 +57,23 @@ class Plan:
 
     def groups(self) -> Iterator[Group]:
         """Return all groups, the most telling first."""
-        common = (Section("load", 10, painting.load), Section("overhead", 6, painting.overhead))
-        exact, joining = Section("exact", 6, painting.exact), partial(Section, "throughput")
+        common = (Section("load", 8, painting.load), Section("overhead", 5, painting.overhead))
+        exact, joining = Section("exact", 4, painting.exact), partial(Section, "throughput")
         flooded = Section("flood", 40, lambda room: flood.flood(room, self.depth))
-        steering = Section("steering", 6, painting.steering)
-        squeezed = Section("out-of-memory", 15, memory.out_of_memory)
+        steering = Section("steering", 4, painting.steering)
+        squeezed = Section("out-of-memory", 10, memory.out_of_memory)
         model = painting.throughput
-        yield Group("klein", "klein", (*common, flooded, steering, exact, joining(16, model)))
-        yield Group("sdxl", "sdxl", (*common, steering, exact, squeezed, joining(18, model)))
-        yield Group("z-image", "z-image", (*common, exact, joining(18, model)))
-        yield Group("files", "sd15", (Section("save", 10, self._save), Section("process", 45, self._process)))
-        yield Group("sd15", "sd15", (*common, exact, joining(8, model)))
-        yield Group("small cards", "sd15", (Section("caps", 35, self._caps),))
-        yield Group(
-            "turns", "sdxl", (Section("save", 20, self._save), Section("switching", 25, self._switching))
-        )
-        yield Group("qwen-image", "qwen-image", (*common, exact, joining(14, painting.throughput_of_two)))
+        yield Group("klein", "klein", (*common, flooded, steering, exact, joining(14, model)))
+        yield Group("sdxl", "sdxl", (*common, steering, exact, squeezed, joining(16, model)))
+        yield Group("z-image", "z-image", (*common, exact, joining(16, model)))
+        yield Group("files", "sd15", (Section("save", 6, self._save), Section("process", 40, self._process)))
+        yield Group("sd15", "sd15", (*common, exact, joining(6, model)))
         for name in ("klein", "sdxl", "z-image", "sd15"):
-            yield Group(f"{name} in fp32", name, (Section("exact", 10, painting.exact_fp32),))
+            yield Group(f"{name} in fp32", name, (Section("exact", 6, painting.exact_fp32),))
+        yield Group("small cards", "sd15", (Section("caps", 25, self._caps),))
+        yield Group("qwen-image", "qwen-image", (*common, exact, joining(8, painting.throughput_of_two)))
+        switching = Section("save", 14, self._save), Section("switching", 20, self._switching)
+        yield Group("turns", "sdxl", switching)
 
     def run(self) -> None:
         card = NoCard() if self.tiny else Card()
@@ -87,7 +86,8 @@ class Plan:
     def list(self) -> None:
         for group in self.groups():
             for section in group.sections:
-                sys.stdout.write(f"{group.name}:{section.name:16} {section.seconds:4.0f} s\n")
+                name = f"{group.name}:{section.name}"
+                sys.stdout.write(f"{name:32} {section.seconds:4.0f} s\n")
 
     def _wanted(self, group: Group) -> tuple[Section, ...]:
         """Return the sections that are asked for; the others of a group need its first."""

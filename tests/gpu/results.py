@@ -127,8 +127,12 @@ def markdown(data: dict[str, Any]) -> str:
         lines += ["", f"**{name}**: {section['status']}{_detail(section)}", ""]
         if section["figures"]:
             lines += ["| | |", "|---|---|"]
-            lines += [f"| {key} | {shown(value)} |" for key, value in section["figures"].items()]
+            lines += [f"| {key} | {_cell(value)} |" for key, value in section["figures"].items()]
     return "\n".join(lines) + "\n"
+
+
+def _cell(value: Any) -> str:
+    return shown(value).replace("|", "\\|").replace("\n", " ")
 
 
 def _detail(section: dict[str, Any]) -> str:

@@ -21,14 +21,14 @@ OF_THE_BOT = (
 ).split()
 
 BLOCKER = """
-import sys
+from importlib.machinery import PathFinder
 
-class Missing:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {names!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}, as on the machine with the card")
+find = PathFinder.find_spec
 
-sys.meta_path.insert(0, Missing())
+def find_spec(name, path=None, target=None):
+    return None if name.split(".")[0] in {names!r} else find(name, path, target)
+
+PathFinder.find_spec = find_spec
 """
 
 
