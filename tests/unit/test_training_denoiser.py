@@ -188,6 +188,13 @@ def test_training_goes_on_from_its_checkpoint_on_another_machine(work: Path, tmp
     assert two.progress.step == one.progress.step + 1
 
 
+def test_training_goes_on_from_weights_that_came_home_without_moments(work: Path) -> None:
+    one = Trainer(work)
+    one.checkpoint(1.0)
+    (work / "denoiser/moments.safetensors").unlink()
+    assert float(Trainer(work)._step())
+
+
 def test_a_stretch_ends_with_a_checkpoint_and_a_row_of_the_curve(work: Path) -> None:
     Trainer(work).run(minutes=0.01)
     Trainer(work).run(minutes=0.01)

@@ -376,7 +376,8 @@ class Trainer:
         if (self.folder / "progress.json").exists():
             self.unet.load_state_dict(load_file(self.folder / "model.safetensors"))
             self.ema.load_state_dict(load_file(self.folder / "ema.safetensors"))
-            self._restore_moments(load_file(self.folder / "moments.safetensors"))
+            if (moments := self.folder / "moments.safetensors").exists():  # results that came home have none
+                self._restore_moments(load_file(moments))
         elif self.progress.step:
             shipped = UNet2DConditionModel.from_pretrained(PIPELINE / "unet", torch_dtype=torch.float32)
             grow(shipped, self.unet)
