@@ -14,7 +14,7 @@ import random
 import resource
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine.embedded import PIPELINE
+from engine.embedded import PIPELINE, UPSCALER
 from engine.embedded.classifier import FOLDER, Judge
 from engine.embedded.training import captions
 from engine.embedded.training.scenes import CANVASES, main_colour
@@ -46,6 +46,11 @@ SHEET = (
     "a cat next to a pizza", "a star above a house", "a dog on the left and a ball on the right",
     "three apples", "a rocket on a blue background", "a fox on a yellow background",
     "an astronaut", "a robot",
+    "a red fox in the snow", "a lighthouse at night", "a dog with sunglasses", "two birds on a branch",
+    "a cat on the beach at sunset", "a panda holding a balloon", "a rocket in space", "a house in the rain",
+    "a sailboat on the sea", "a bear under a tree", "a robot next to a house in a meadow",
+    "a fish underwater", "a horse in front of mountains", "three sheep in a field",
+    "ein Hund im Schnee", "eine Katze auf einem Auto",
 )  # fmt: skip
 SHEET_OTHERS = {
     "wide": ("a red car", "a fish on a blue background", "a cat next to a pizza", "a turtle"),
@@ -95,7 +100,7 @@ class Studio:
             generator=[torch.Generator().manual_seed(seed) for seed in seeds],
             output_type="pt",
         ).images
-        return torch.as_tensor(images)
+        return torch.as_tensor(images).cpu()
 
 
 # --- figures --------------------------------------------------------------------------------
@@ -329,8 +334,8 @@ def evaluate(studio: Studio, sample: int) -> dict[str, Any]:
 
 
 def contact_sheet(studio: Studio, path: Path, side: int = 192, columns: int = 8) -> None:
-    """The fixed prompts with super-resolution, labelled, as one PNG."""
-    upscaler = Upscaler.load()
+    """The fixed prompts, labelled, as one PNG; with super-resolution where its weights are."""
+    upscaler: Callable[[Tensor], Tensor] = Upscaler.load() if UPSCALER.exists() else lambda pictures: pictures
     prompts, pictures = [*SHEET], [*upscaler(studio.draw(SHEET, FIRST_SEED + 40_000))]
     for canvas, others in SHEET_OTHERS.items():
         prompts += others

@@ -1,6 +1,8 @@
 """The computed encoder, and a wider autoencoder that grows out of a narrower one."""
 
+import json
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from engine.embedded.training import autoencoder, grounds
-from engine.embedded.training.autoencoder import Scraps, encode, linear_encoder
+from engine.embedded.training.autoencoder import Crops, encode, linear_encoder
 
 NARROW = 32
 
@@ -91,10 +93,25 @@ def test_further_channels_have_a_spread_like_the_last_of_the_first(
     assert 0.5 < float(spread[NARROW] / spread[NARROW - 1]) < 2
 
 
-def test_half_of_the_scraps_are_crops_of_scenes() -> None:
-    drawings = np.zeros((1, 128, 128, 4), np.uint8)  # nothing but plain grounds
-    scene = np.full((1, 128, 128, 3), 77, np.uint8)
-    batch = Scraps(drawings, np.random.default_rng(0), scene).batch(200, 64)
-    assert batch.shape == (200, 3, 64, 64)
-    scenes = (batch - (77 / 127.5 - 1)).abs().amax(dim=(1, 2, 3)) < 1e-3
-    assert 70 < int(scenes.sum()) < 130
+def test_crops_are_cut_along_the_latents_cells() -> None:
+    cells = (
+        torch.arange(64, dtype=torch.uint8).reshape(8, 8).repeat_interleave(16, 0).repeat_interleave(16, 1)
+    )
+    batch = Crops(cells[None, :, :, None].expand(3, -1, -1, 3)).batch(5, 64)
+    assert batch.shape == (5, 3, 64, 64)
+    for cell in batch.reshape(-1, 4, 16, 4, 16).permute(0, 1, 3, 2, 4).reshape(-1, 256):
+        assert len(cell.unique()) == 1
+
+
+def test_the_decoder_learns_and_the_encoder_stays(
+    narrow: AutoencoderKL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(autoencoder, "BATCH", 4)
+    pictures = torch.randint(0, 255, (2, 128, 128, 3), dtype=torch.uint8)
+    narrow.save_pretrained(tmp_path / "autoencoder")
+    autoencoder.train(tmp_path, 0.02, pictures)
+    after = AutoencoderKL.from_pretrained(tmp_path / "autoencoder").state_dict()
+    changed = {name for name, value in narrow.state_dict().items() if not torch.equal(value, after[name])}
+    assert changed
+    assert not any(name.startswith(("encoder", "quant_conv")) for name in changed)
+    assert json.loads((tmp_path / "autoencoder.jsonl").read_text().splitlines()[-1])["done"] == 1.0

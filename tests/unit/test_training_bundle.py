@@ -40,6 +40,9 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "drawings.json").write_text(json.dumps([asdict(row) for row in rows]))
     table = [Concept("cat", "1f408", ("pet",), 3), Concept("pizza", "1f355", (), 4)]
     (folder / "concepts.json").write_text(json.dumps([asdict(concept) for concept in table]))
+    (folder / "autoencoder").mkdir()
+    (folder / "autoencoder/config.json").write_text("{}")
+    save_file({"weight": torch.arange(6.0)}, folder / "autoencoder" / bundle.WEIGHTS)
     monkeypatch.setattr(bundle, "sentences_of", lambda work: iter(["a cat", "pizza in snow"]))
     return folder
 
@@ -64,15 +67,27 @@ def test_known_words_keep_their_rows_and_others_read_as_unknown(work: Path, unpa
     rows = after[bundle.EMBEDDING].float()
     for index, word in enumerate(WORDS):
         expected = WORDS.index("[UNK]") if word in ("xylograph", "zeppelin") else index
-        assert torch.allclose(rows[index], before[bundle.EMBEDDING][expected], atol=1e-2), word
-    assert torch.allclose(after["layer.weight"].float(), before["layer.weight"], atol=1e-2)
+        assert torch.allclose(rows[index], before[bundle.EMBEDDING][expected], rtol=2.0**-7, atol=1e-6), word
+    assert torch.allclose(after["layer.weight"].float(), before["layer.weight"], rtol=2.0**-7, atol=1e-6)
     assert after.keys() == before.keys()
+
+
+def test_the_autoencoder_comes_along(unpacked: Path) -> None:
+    weights = load_file(unpacked / "autoencoder" / bundle.WEIGHTS)
+    assert weights["weight"].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_rounded_weights_differ_by_little_and_end_in_zeros() -> None:
+    weights = torch.randn(1000, generator=torch.Generator().manual_seed(0))
+    rounded = bundle.rounded(weights)
+    assert torch.allclose(rounded.float(), weights, rtol=2.0**-6, atol=1e-6)
+    assert not (rounded.view(torch.int16) & 15).any()
 
 
 def test_words_nobody_says_are_not_in_the_file(work: Path, unpacked: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "easel.zip") as packed:
         kept = json.loads(packed.read("text_encoder/kept.json"))
-        assert not any("vae" in name or "unet" in name for name in packed.namelist())
+        assert not any("unet" in name for name in packed.namelist())
     assert [WORDS[index] for index in kept] == [*bundle.SPECIAL, "cat", "pizza", "snow"]
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,54 +12,44 @@ import torch
 from engine.embedded.training import denoiser, latents, text
 from engine.embedded.training.autoencoder import LATENT_CHANNELS
 from engine.embedded.training.denoiser import Trainer
+from engine.embedded.training.latents import Sample
 from engine.embedded.training.scenes import CANVASES
 
-WORDS = ["", "a cat", "a dog", "two cats"]
-KINDS = {"a cat": "single", "a dog": "single", "two cats": "count"}
+SAID = {"a cat": "single", "a dog": "single", "two cats": "count"}
 
 
 @pytest.fixture
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder as the earlier steps leave it, and no shipped weights to start from."""
     rng = np.random.default_rng(0)
-    rows = [
-        {"kind": kind, "canvas": canvas, "weight": 1.0, "rows": [0], "texts": [words]}
-        for canvas in CANVASES
-        for words, kind in KINDS.items()
+    matrix = (
+        torch.randn(LATENT_CHANNELS, 768, generator=torch.Generator().manual_seed(0)) / 16,
+        torch.zeros(1),
+    )
+    samples = [
+        Sample(kind, canvas, 1.0, [words], rng.integers(0, 255, (height, width, 3)).astype(np.uint8))
+        for canvas, (width, height) in CANVASES.items()
+        for words, kind in SAID.items()
     ]
-    (tmp_path / "scenes.json").write_text(json.dumps(rows))
-    for canvas, (width, height) in CANVASES.items():
-        shape = (len(KINDS), LATENT_CHANNELS, height // 16, width // 16)
-        np.save(tmp_path / f"latents-{canvas}.npy", rng.standard_normal(shape).astype(np.float16))
-    (tmp_path / "texts").mkdir()
-    states = rng.standard_normal((len(WORDS), text.LENGTH, text.WIDTH)).astype(np.float16)
-    text._write_shard(tmp_path / "texts", WORDS, states)
+    states = rng.standard_normal((1 + len(SAID), text.LENGTH, text.WIDTH)).astype(np.float16)
+    arrays = latents.pack(
+        samples, (matrix[0], torch.zeros(LATENT_CHANNELS)), lambda texts: states, pictured=False
+    )
+    (tmp_path / "parts").mkdir()
+    for name in denoiser.FIRST_PARTS:
+        np.savez(tmp_path / "parts" / f"{name}.npz", **arrays)
     monkeypatch.setattr(denoiser, "PIPELINE", tmp_path / "nothing")
     monkeypatch.setattr(denoiser, "BATCH", 8)
     return tmp_path
 
 
-def test_kinds_of_scenes_are_drawn_by_their_shares(work: Path) -> None:
-    numbers, _ = text.load(work)
-    buckets = latents.load(work, numbers)
-    single, count = latents.SHARES["single"], latents.SHARES["count"]
-    assert sum(bucket.weight for bucket in buckets) == pytest.approx(single + count)
-    assert np.diff(buckets[0].cumulative, prepend=0) == pytest.approx([single / 6, single / 6, count / 3])
-
-
-def test_scenes_wait_for_their_sentences(work: Path) -> None:
-    numbers, _ = text.load(work)
-    del numbers["two cats"]
-    assert [len(bucket.texts) for bucket in latents.load(work, numbers)] == [2, 2, 2]
-
-
 def test_the_same_seed_takes_the_same_steps(work: Path) -> None:
-    first, second = ([trainer._step() for _ in range(3)] for trainer in map(Trainer, [work, work]))
+    first, second = ([float(trainer._step()) for _ in range(3)] for trainer in map(Trainer, [work, work]))
     assert first == pytest.approx(second, rel=1e-3)
 
 
 def test_timesteps_stay_in_the_schedule_where_the_jitter_rounds_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "rand", lambda count, generator: torch.full((count,), 1 - 2**-24))
+    monkeypatch.setattr(torch, "rand", lambda count, device: torch.full((count,), 1 - 2**-24))
     steps = denoiser.Noiser().steps(128)
     assert int(steps.max()) == 999
     assert len(set(steps.tolist())) == 128
@@ -76,9 +67,9 @@ def test_a_third_of_the_steps_see_next_to_nothing_of_the_picture() -> None:
 def test_a_wider_denoiser_begins_by_drawing_what_the_narrow_one_draws(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    wide = denoiser.build()
+    wide = denoiser.build(denoiser.SMALL)
     monkeypatch.setattr(denoiser, "LATENT_CHANNELS", LATENT_CHANNELS // 2)
-    narrow = denoiser.build()
+    narrow = denoiser.build(denoiser.SMALL)
     denoiser.grow(narrow, wide)
 
     noise, words = torch.randn(2, LATENT_CHANNELS, 8, 8), torch.randn(2, text.LENGTH, text.WIDTH)
@@ -90,6 +81,26 @@ def test_a_wider_denoiser_begins_by_drawing_what_the_narrow_one_draws(
     assert not made[:, LATENT_CHANNELS // 2 :].any()
 
 
+def test_a_checkpoint_keeps_its_size_and_shipped_weights_count_where_theirs_is_wanted(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = work / "shipped"
+    small = denoiser.build(denoiser.SMALL)
+    small.save_pretrained(shipped / "unet")
+    (shipped / "progress.json").write_text(json.dumps({"step": 5, "seconds": 1.0, "pictures": 40}))
+    monkeypatch.setattr(denoiser, "PIPELINE", shipped)
+    going_on = Trainer(work)
+    assert going_on.progress.step == 5
+    assert torch.equal(going_on.unet.conv_in.weight, small.conv_in.weight)
+
+    monkeypatch.setattr(denoiser, "SIZE", denoiser.LARGE)
+    fresh = Trainer(work)
+    assert (fresh.progress.step, fresh.unet.config["block_out_channels"]) == (0, (128, 192))
+    fresh.checkpoint(0.0)
+    monkeypatch.setattr(denoiser, "SIZE", denoiser.SMALL)
+    assert Trainer(work).unet.config["block_out_channels"] == (128, 192)
+
+
 def test_steps_teach(work: Path) -> None:
     trainer = Trainer(work)
     trainer._set_rate(0.0, 200)
@@ -97,6 +108,62 @@ def test_steps_teach(work: Path) -> None:
     for _ in range(12):
         trainer._step()
     assert trainer.validation() < before
+
+
+class Recording:
+    """A recorded step as the trainer sees it, without a GPU."""
+
+    shapes: ClassVar[list[torch.Size]] = []
+    error: ClassVar[Exception | None] = None
+
+    def __init__(self, update: denoiser.Update, batch: tuple[torch.Tensor, ...]) -> None:
+        self.shapes.append(batch[0].shape)
+        if self.error:
+            raise self.error
+        self.update = update
+
+    def __call__(self, *batch: torch.Tensor) -> torch.Tensor:
+        return self.update(*batch)
+
+
+@pytest.fixture
+def recorded(work: Path, monkeypatch: pytest.MonkeyPatch) -> Trainer:
+    monkeypatch.setattr(denoiser, "Recorded", Recording)
+    monkeypatch.setattr(Recording, "shapes", [])
+    trainer = Trainer(work)
+    trainer.recording = True
+    return trainer
+
+
+def test_a_step_is_recorded_once_per_canvas_before_training_begins(recorded: Trainer) -> None:
+    recorded.run(minutes=0.02)
+    shapes = [(8, LATENT_CHANNELS, height // 16, width // 16) for width, height in CANVASES.values()]
+    assert sorted(map(tuple, Recording.shapes)) == sorted(shapes)
+
+
+def test_steps_that_cannot_be_recorded_are_taken_all_the_same(
+    recorded: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Recording, "error", RuntimeError("operation not permitted when stream is capturing"))
+    losses = [float(recorded._step()) for _ in range(3)]
+    assert all(losses)
+    assert len(Recording.shapes) == 1
+    assert not any(weight.grad is not None for weight in recorded.weights)
+
+
+def test_too_little_memory_halves_the_batch(recorded: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    update = recorded._update
+
+    def scarce(clean: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        if len(clean) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return update(clean, *others)
+
+    monkeypatch.setattr(recorded, "_update", scarce)
+    assert float(recorded._step())
+    assert recorded.size == 4
+    assert float(recorded._step())
+    assert recorded.progress.pictures == 8 + 4
 
 
 def test_training_goes_on_from_its_checkpoint_on_another_machine(work: Path, tmp_path: Path) -> None:
@@ -119,6 +186,13 @@ def test_training_goes_on_from_its_checkpoint_on_another_machine(work: Path, tmp
     assert all(torch.equal(value, two._moments()[name]) for name, value in moments.items())
     two._step()
     assert two.progress.step == one.progress.step + 1
+
+
+def test_training_goes_on_from_weights_that_came_home_without_moments(work: Path) -> None:
+    one = Trainer(work)
+    one.checkpoint(1.0)
+    (work / "denoiser/moments.safetensors").unlink()
+    assert float(Trainer(work)._step())
 
 
 def test_a_stretch_ends_with_a_checkpoint_and_a_row_of_the_curve(work: Path) -> None:

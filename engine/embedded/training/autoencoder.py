@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import random
 import time
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,14 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.embedded import PIPELINE
 from engine.embedded.training import data
 from engine.embedded.training.compositions import Composer
-from engine.embedded.training.pace import DEVICE, Pace
+from engine.embedded.training.pace import DEVICE, HAS_BFLOAT16, Pace
+from engine.embedded.training.scenes import Stage, paint
 
 log = logging.getLogger(__name__)
 
@@ -46,11 +47,12 @@ GROUPS = 8
 WHITENING = 0.5  # 0 keeps the components' own spread, 1 makes all spreads equal
 ANCHOR = 60.0  # the constant that fixes the last normalisation
 LOG_VARIANCE = -12.0  # of the posterior: practically none
-BATCH = 16
+BATCH = 16 if DEVICE.type == "cpu" else 256
 CROP = 64  # pixels; the decoder mostly trains on crops
 FIT = 1500  # pictures of either kind that the components are computed from
-POOL = 3000  # composed scenes that crops are taken from
-SCENE_SHARE = 0.5
+NOISE = 0.15  # at most
+LOOK_EVERY = 16  # steps
+SAVE_SECONDS = 30.0
 LEARNING_RATE = 2e-3
 
 
@@ -242,57 +244,19 @@ def encode(pictures: Tensor, matrix: tuple[Tensor, Tensor]) -> Tensor:
 # --- pictures for it ------------------------------------------------------------------------
 
 
-class Scraps:
-    """Random crops of random drawings on plain grounds, never two alike, and of composed scenes."""
+class Crops:
+    """Random crops of square pictures, `uint8[N, H, W, 3]`, on the device that holds them."""
 
-    def __init__(
-        self, drawings: data.Rgba, rng: np.random.Generator, scenes: NDArray[np.uint8] | None = None
-    ) -> None:
-        self.drawings = drawings
-        self.scenes = scenes
-        self.rng = rng
+    def __init__(self, pictures: Tensor) -> None:
+        self.pictures = pictures
 
     def batch(self, count: int, side: int) -> Tensor:
-        """`float32[count, 3, side, side]` in -1…1."""
-        pictures = np.stack([self._any(side) for _ in range(count)])
-        return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
-
-    def _any(self, side: int) -> NDArray[np.float32]:
-        if self.scenes is None or self.rng.random() > SCENE_SHARE:
-            return self._scrap(side)
-        scene = self.scenes[self.rng.integers(len(self.scenes))].astype(np.float32) / 255
-        return self._crop(scene, side) * 2 - 1
-
-    def _scrap(self, side: int) -> NDArray[np.float32]:
-        rgba = self.drawings[self.rng.integers(len(self.drawings))].astype(np.float32) / 255
-        rgba = self._placed(rgba)
-        alpha = rgba[..., 3:]
-        canvas = rgba[..., :3] * alpha + self._ground() * (1 - alpha)
-        return self._crop(canvas, side) * 2 - 1
-
-    def _placed(self, rgba: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Mostly the size of a single drawing, else smaller, as in compositions."""
-        size = 112 if self.rng.random() < 0.6 else int(self.rng.integers(52, 124))
-        straight = torch.from_numpy(rgba).permute(2, 0, 1)[None]
-        premultiplied = torch.cat([straight[:, :3] * straight[:, 3:], straight[:, 3:]], 1)
-        small = F.interpolate(premultiplied, size=(size, size), mode="bilinear", antialias=True)[0]
-        out = np.zeros_like(rgba)
-        free = data.SIDE - size
-        top, left = (free // 2 if size == 112 else int(self.rng.integers(0, free + 1)) for _ in "yx")
-        colour = (small[:3] / small[3:].clamp_min(1e-4)).clamp(0, 1)
-        placed = torch.cat([colour, small[3:]]).permute(1, 2, 0).numpy()
-        out[top : top + size, left : left + size] = placed
-        return out
-
-    def _ground(self) -> NDArray[np.float32]:
-        if self.rng.random() < 0.7:
-            return np.ones(3, np.float32)
-        return self.rng.random(3, dtype=np.float32)
-
-    def _crop(self, canvas: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-        cells = (data.SIDE - side) // PATCH + 1
-        top, left = (PATCH * int(self.rng.integers(0, cells)) for _ in "yx")
-        return canvas[top : top + side, left : left + side]
+        """`float32[count, 3, side, side]` in -1…1, cut along the latents' cells."""
+        chosen = torch.randint(len(self.pictures), (count,), device=self.pictures.device)
+        cells = (self.pictures.shape[1] - side) // PATCH + 1
+        top, left = (PATCH * number for number in torch.randint(cells, (2,)).tolist())
+        cut = self.pictures[chosen, top : top + side, left : left + side]
+        return cut.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 # --- the trained decoder --------------------------------------------------------------------
@@ -305,61 +269,55 @@ def gradient_loss(made: Tensor, real: Tensor) -> Tensor:
     return across + down
 
 
-def prepare(work: Path, minutes: float, seed: int = 0) -> None:
+def prepare(work: Path, seed: int = 0) -> None:
     """Have an autoencoder in `work`: an earlier one, else one grown out of the shipped one, else new.
 
     Denoiser and latents belong to exactly one encoder, so that one never changes again.
     """
-    folder = work / "autoencoder"
-    if (folder / "config.json").exists():
-        return
-    torch.manual_seed(seed)
-    vae = _first(work, seed)
-    vae.save_pretrained(folder, safe_serialization=True)
-    train(work, minutes, seed)
+    if not (work / "autoencoder/config.json").exists():
+        torch.manual_seed(seed)
+        _first(work, seed).save_pretrained(work / "autoencoder", safe_serialization=True)
 
 
 def _first(work: Path, seed: int) -> AutoencoderKL:
     """The shipped autoencoder, widened where it has fewer channels; a fresh one when none is shipped."""
-    if not (PIPELINE / "progress.json").exists():
+    if not (PIPELINE / "vae").exists():
         vae = build()
         fit_encoder(vae, _fit_pictures(work, seed))
         return vae
-    shipped = AutoencoderKL.from_pretrained(PIPELINE / "vae", dtype=torch.float32)
+    shipped = AutoencoderKL.from_pretrained(PIPELINE / "vae", torch_dtype=torch.float32)
     if shipped.config["latent_channels"] == LATENT_CHANNELS:
         return shipped
     return grow(shipped, _fit_pictures(work, seed))
 
 
 def _fit_pictures(work: Path, seed: int) -> Tensor:
-    """As many composed scenes as single drawings."""
-    scraps = _scraps(work, seed, FIT)
-    scraps.scenes, scenes = None, scraps.scenes
-    drawn = torch.from_numpy(np.asarray(scenes)).permute(0, 3, 1, 2).float() / 127.5 - 1
-    return torch.cat([scraps.batch(FIT, data.SIDE), drawn])
+    """As many composed scenes as plain ones."""
+    table, rows, drawings = data.load(work)
+    composer = Composer(rows, drawings, seed=seed, canvases=("square",))
+    plain = [scene for scene in Stage(table, rows, drawings, seed).scenes(0, 16) if scene.canvas == "square"]
+    chosen = random.Random(seed).sample(plain, min(FIT, len(plain)))
+    pictures = [paint(scene, drawings) for scene in chosen]
+    pictures += [composer.compose(number).picture for number in range(FIT)]
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def train(work: Path, minutes: float, seed: int = 0) -> None:
-    """Train the decoder (on) for a wall-clock budget and save to `work/autoencoder`."""
-    vae = AutoencoderKL.from_pretrained(work / "autoencoder")
-    _optimise(vae, _scraps(work, seed + int(time.time()), POOL), minutes, work)
+def train(work: Path, minutes: float, pictures: Tensor) -> None:
+    """Train the decoder (on) for a wall-clock budget and save to `work/autoencoder`.
 
-
-def _scraps(work: Path, seed: int, scenes: int) -> Scraps:
-    _, rows, drawings = data.load(work)
-    pixels = np.asarray(drawings)
-    composer = Composer(rows, pixels, seed=seed, canvases=("square",))
-    pictures = np.stack([composer.compose(number).picture for number in range(scenes)])
-    return Scraps(pixels, np.random.default_rng(seed), pictures)
+    `pictures` are `uint8[N, H, W, 3]`, on the device.
+    """
+    vae = AutoencoderKL.from_pretrained(work / "autoencoder", torch_dtype=torch.float32)
+    _optimise(vae, Crops(pictures), minutes, work)
 
 
 class _Steps:
     """The optimiser's side of training, one call per step."""
 
-    def __init__(self, vae: AutoencoderKL, scraps: Scraps) -> None:
+    def __init__(self, vae: AutoencoderKL, crops: Crops) -> None:
         weight, bias = linear_encoder(vae)
         self.matrix = weight.to(DEVICE), bias.to(DEVICE)
-        self.vae, self.scraps, self.done = vae.to(DEVICE), scraps, 0
+        self.vae, self.crops, self.done = vae.to(DEVICE), crops, 0
         self.weights = [*vae.decoder.parameters(), *vae.post_quant_conv.parameters()]
         self.optimiser = torch.optim.AdamW(
             self.weights, lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.01, fused=True
@@ -372,31 +330,35 @@ class _Steps:
         for group in self.optimiser.param_groups:
             group["lr"] = LEARNING_RATE * warm * fall
 
-    def __call__(self) -> float:
+    def __call__(self) -> Tensor:
         whole = self.done % 8 == 7
-        batch = self.scraps.batch(BATCH // 4 if whole else BATCH, data.SIDE if whole else CROP)
-        pictures = batch.to(DEVICE)
+        pictures = self.crops.batch(BATCH // 4 if whole else BATCH, data.SIDE if whole else CROP)
         latents = encode(pictures, self.matrix)
-        # A little noise, as the denoiser's latents are never exact.
-        made = self.vae.decode(latents + 0.05 * torch.randn_like(latents)).sample
-        loss = F.l1_loss(made, pictures) + gradient_loss(made, pictures)
+        # Some noise, as the denoiser's latents are never exact.
+        noise = NOISE * torch.rand(len(latents), 1, 1, 1, device=DEVICE) * torch.randn_like(latents)
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=HAS_BFLOAT16):
+            made = self.vae.decode(latents + noise).sample
+        loss = F.l1_loss(made.float(), pictures) + gradient_loss(made.float(), pictures)
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.weights, 1.0)
         self.optimiser.step()
         self.done += 1
-        return loss.item()
+        return loss.detach()
 
 
-def _optimise(vae: AutoencoderKL, scraps: Scraps, minutes: float, work: Path) -> None:
-    """Train, note the loss, and save every two minutes and at the end."""
-    steps = _Steps(vae, scraps)
-    paced, begun, total = Pace(steps), time.monotonic(), 0.0
+def _optimise(vae: AutoencoderKL, crops: Crops, minutes: float, work: Path) -> None:
+    """Train, note the loss, and save now and then and at the end."""
+    steps = _Steps(vae, crops)
+    step = Pace(steps) if DEVICE.type == "cpu" else steps
+    begun, total = time.monotonic(), 0.0
     saved = begun
     while (done := (time.monotonic() - begun) / (60 * minutes)) < 1:
         steps.rate(done)
-        total += 0.02 * (paced() - total)
-        if time.monotonic() - saved > 120:
+        loss = step()
+        if steps.done % LOOK_EVERY == 0:  # reading it waits for the device
+            total += 0.1 * (loss.item() - total) if total else loss.item()
+        if time.monotonic() - saved > SAVE_SECONDS:
             _save(vae, work, steps.done, done, total)
             saved = time.monotonic()
     _save(vae, work, steps.done, 1.0, total)

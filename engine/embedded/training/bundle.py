@@ -1,15 +1,18 @@
 """One file with what a GPU machine needs to train: drawings as WebP, text encoder without unused words.
 
-It carries no shipped weights and needs no network: `--bundle FILE` writes it, `--from-bundle FILE` begins
-with it in an empty working folder.
+It carries the autoencoder, since latents belong to one, and needs no network: `--bundle FILE` writes it,
+`--from-bundle FILE` begins with it in an empty working folder.
 """
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
+import os
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +21,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load, save
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from engine.embedded.training import captions, data, sentences, text
 
-QUALITY, ALPHA_QUALITY = 75, 60  # 32 dB; transparency to a third of a level
+QUALITY, ALPHA_QUALITY = 65, 50
+ROUNDED = 4  # bits: the text states differ by less than a hundredth
 EMBEDDING = "embeddings.word_embeddings.weight"
 UNKNOWN = "[UNK]"
 SPECIAL = ("[PAD]", UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
+AUTOENCODER, WEIGHTS = "autoencoder", "diffusion_pytorch_model.safetensors"
 TABLES = ("drawings.json", "concepts.json")
 
 
@@ -37,6 +43,9 @@ def pack(work: Path, file: Path) -> None:
             bundle.writestr(_name(row), webp(drawing))
         for name in TABLES:
             bundle.write(work / name, name, zipfile.ZIP_DEFLATED)
+        bundle.write(work / AUTOENCODER / "config.json", f"{AUTOENCODER}/config.json")
+        weights = (work / AUTOENCODER / WEIGHTS).read_bytes()
+        bundle.writestr(f"{AUTOENCODER}/{WEIGHTS}", halved(weights), zipfile.ZIP_DEFLATED)
         folder = text.folder(work)
         for path in sorted(folder.glob("*.json")):
             bundle.write(path, f"text_encoder/{path.name}", zipfile.ZIP_DEFLATED)
@@ -50,12 +59,23 @@ def pack(work: Path, file: Path) -> None:
 def unpack(file: Path, work: Path) -> None:
     """Write what `data.prepare` and `text.load_encoder` look for into the working folder."""
     work.mkdir(parents=True, exist_ok=True)
+    with (work / "bundle.lock").open("w") as lock:  # another process may be at it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (work / "drawings.json").exists():
+            _unpack(file, work)
+
+
+def _unpack(file: Path, work: Path) -> None:
     folder = text.folder(work, fetch=False)
     folder.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(file) as bundle:
         rows = json.loads(bundle.read("drawings.json"))
-        pixels = np.stack([_pixels(bundle.read(_name(row))) for row in range(len(rows))])
-        np.save(work / "drawings.npy", pixels)
+        packed = [bundle.read(_name(row)) for row in range(len(rows))]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            np.save(work / "drawings.npy", np.stack(list(pool.map(_pixels, packed))))
+        (work / AUTOENCODER).mkdir(exist_ok=True)
+        for name in (WEIGHTS, "config.json"):
+            (work / AUTOENCODER / name).write_bytes(bundle.read(f"{AUTOENCODER}/{name}"))
         for name in bundle.namelist():
             if name.startswith("text_encoder/") and name.endswith(".json"):
                 (folder / Path(name).name).write_bytes(bundle.read(name))
@@ -72,7 +92,7 @@ def _name(row: int) -> str:
 
 
 def webp(drawing: data.Rgba) -> bytes:
-    """The drawing as lossy WebP (2.7 KB)."""
+    """The drawing as lossy WebP (2.3 KB)."""
     out = io.BytesIO()
     Image.fromarray(np.asarray(drawing)).save(out, "WEBP", quality=QUALITY, alpha_quality=ALPHA_QUALITY)
     return out.getvalue()
@@ -107,12 +127,23 @@ def number_of(tokenizer: Tokenizer, token: str) -> int:
     return int(number)
 
 
+def halved(weights: bytes) -> bytes:
+    """The weights in 16 bits."""
+    return bytes(save({name: value.half().contiguous() for name, value in load(weights).items()}))
+
+
 def pruned(weights: bytes, kept: list[int]) -> bytes:
-    """The encoder's weights in 16 bits with the kept rows of its embedding alone."""
-    tensors = {name: value.half() for name, value in load(weights).items() if value.is_floating_point()}
+    """The encoder's weights in 16 rounded bits with the kept rows of its embedding alone."""
+    tensors = {name: rounded(value) for name, value in load(weights).items() if value.is_floating_point()}
     name = next(name for name in tensors if name.endswith(EMBEDDING))
     tensors[name] = tensors[name][torch.tensor(kept)].contiguous()
     return bytes(save(tensors | {"vocabulary": torch.tensor(load(weights)[name].shape[0])}))
+
+
+def rounded(weights: Tensor) -> Tensor:
+    """In 16 bits, the last ROUNDED of which are zero and so take no room in a packed file."""
+    bits = weights.half().view(torch.int16).int() + (1 << (ROUNDED - 1))
+    return (bits >> ROUNDED << ROUNDED).to(torch.int16).view(torch.float16)
 
 
 def whole(weights: bytes, kept: list[int], unknown: int) -> bytes:

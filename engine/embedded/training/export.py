@@ -92,12 +92,12 @@ def assemble(work: Path) -> StableDiffusionPipeline:
 def _autoencoder(work: Path) -> AutoencoderKL:
     folder = work / "autoencoder"
     if (folder / "config.json").exists():
-        return AutoencoderKL.from_pretrained(folder)
+        return AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
     return autoencoders.build()
 
 
 def _denoiser(work: Path) -> UNet2DConditionModel:
-    unet = denoiser.build()
+    unet = denoiser.build(progress_of(work).size)
     average = work / "denoiser" / "ema.safetensors"
     if average.exists():
         unet.load_state_dict(load_file(average))

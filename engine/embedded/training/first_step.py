@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.embedded.training import data, text
+from engine.embedded.training import data, latents, text
+from engine.embedded.training.autoencoder import encode
 from engine.embedded.training.compositions import Composer
 from engine.embedded.training.denoiser import Noiser, Trainer
-from engine.embedded.training.latents import compose
 from engine.embedded.training.pace import DEVICE
 
 log = logging.getLogger(__name__)
@@ -33,12 +33,12 @@ def measure(work: Path) -> dict[str, float]:
     """Mean squared error on new scenes: the newest weights', a constant picture's, each ground's mean."""
     _, rows, drawings = data.load(work)
     composer = Composer(rows, np.asarray(drawings), seed=SEED, canvases=("square",))
-    made, index = compose(work, composer, range(COUNT + REFERENCE))
-    clean = torch.from_numpy(made["square"]).float()
-    grounds = [(row["place"], row["hour"]) for row in index]
+    samples = list(latents.composed(composer, range(COUNT + REFERENCE)))
+    clean = encode(latents.tensor(np.stack([each.picture for each in samples])), latents.matrix_of(work))
     shown, known = clean[:COUNT], clean[COUNT:]
+    grounds = [each.ground for each in samples]
     figures = {
-        **_denoiser_losses(work, shown, [row["texts"][0] for row in index[:COUNT]]),
+        **_denoiser_losses(work, shown, [each.texts[0] for each in samples[:COUNT]]),
         "constant": _loss(known.mean(0, keepdim=True).expand_as(shown), shown),
         "place": _loss(_means([place for place, _ in grounds], known, COUNT), shown),
         "place_and_hour": _loss(_means(grounds, known, COUNT), shown),

@@ -1,15 +1,21 @@
-"""The cached training set: every scene as latents, every sentence as text states."""
+"""The training set in parts: scenes as latents, their sentences as text states, some of the pictures.
+
+Every part has a name, and the same name gives the same scenes on every machine. Whoever trains takes what is
+there and goes on taking while other processes make more.
+"""
 
 from __future__ import annotations
 
-import json
+import fcntl
+import itertools
 import logging
 import os
-from collections import defaultdict
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -20,173 +26,291 @@ from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.embedded.training import data, text
-from engine.embedded.training.autoencoder import LATENT_CHANNELS, encode, linear_encoder
+from engine.embedded.training import autoencoder, data, text
+from engine.embedded.training.autoencoder import encode, linear_encoder
 from engine.embedded.training.compositions import Composer
-from engine.embedded.training.scenes import CANVASES, Scene, Stage, paint
+from engine.embedded.training.scenes import CANVASES, Stage, paint
 
 log = logging.getLogger(__name__)
 
-MIX = 6  # counts the changes to what is trained on: losses of two mixes are not comparable
+MIX = 7  # counts the changes to what is trained on: losses of two mixes are not comparable
 # Share of training samples per kind of scene; inside a kind, by scene weight.
 COMPOSED = "composed"
 COMPOSED_SHARE = 0.4
 SHARES = {COMPOSED: COMPOSED_SHARE} | {
     kind: share * (1 - COMPOSED_SHARE)
     for kind, share in {
-        "single": 0.44,
+        "single": 0.42,
         "shifted": 0.02,
         "ground": 0.08,
         "recoloured": 0.17,
         "beside": 0.11,
         "stacked": 0.07,
-        "count": 0.02,
+        "count": 0.04,
         "alone": 0.09,
     }.items()
 }
+KINDS = tuple(SHARES)
 COMPOSITIONS = 16_000
-PART = 500  # scenes that one process takes at a time
+PART = 250  # composed scenes in one part
+PLAIN_PARTS = 64
+TEXTS = 16  # sentences of one scene at most
+PICTURED = 40  # parts of either sort that keep pictures for the decoder
+WAIT_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
-    """All samples of one canvas: latents, cumulative sampling weight, text rows and how many there are."""
+class Sample:
+    """One picture (`uint8[height, width, 3]`) of a kind of scene, with the sentences that may describe it."""
 
-    latents: NDArray[np.float16]
-    cumulative: NDArray[np.float64]
-    texts: NDArray[np.int64]  # each row filled up with its last one
-    counts: NDArray[np.int64]
-
-    @property
-    def weight(self) -> float:
-        return float(self.cumulative[-1]) if len(self.cumulative) else 0.0
+    kind: str
+    canvas: str
+    weight: float
+    texts: Sequence[str]
+    picture: NDArray[np.uint8]
+    ground: tuple[str, str] = ("", "")  # place and hour
 
 
-def prepare(work: Path, seed: int = 0) -> None:
-    """Paint and encode all scenes, then encode all sentences; finished parts stay."""
-    if not (work / "scenes.json").exists():
-        _prepare_scenes(work, seed)
-    text.prepare(work, in_order(json.loads((work / "scenes.json").read_text())))
+# --- making ---------------------------------------------------------------------------------
 
 
-def _prepare_scenes(work: Path, seed: int) -> None:
-    """Latents per canvas, plain scenes first, in the order of the index; every core takes a part."""
-    (work / "composed").mkdir(exist_ok=True)
-    starts = range(0, COMPOSITIONS, PART)
-    fresh = get_context("spawn")  # a fork after torch has used its threads, or a GPU, may hang
-    with ProcessPoolExecutor(os.cpu_count(), fresh, torch.set_num_threads, (1,)) as pool:
-        composed = list(pool.map(partial(_compose_part, work, seed), starts))
-        log.info("composed scenes: %d", COMPOSITIONS)
-        table, rows, drawings = data.load(work)
-        scenes = Stage(table, rows, np.asarray(drawings), seed).scenes()
-        for canvas in CANVASES:
-            chosen = [scene for scene in scenes if scene.canvas == canvas]
-            parts = [chosen[at : at + PART] for at in range(0, len(chosen), PART)]
-            plain = pool.map(partial(_encode_part, work), parts)
-            more = [np.load(path)[canvas] for path in composed]
-            np.save(work / f"latents-{canvas}.npy", np.concatenate([*plain, *more]))
-            log.info("latents: %s", canvas)
-    index = [row for path in composed for row in json.loads(path.with_suffix(".json").read_text())]
-    (work / "scenes.json").write_text(json.dumps([*map(_row, scenes), *index]))
+def prepare(work: Path, *, scenes: int = COMPOSITIONS, minutes: float = 1e6, seed: int = 0) -> None:
+    """Make the parts that are not there yet, on every core, for so long at most.
+
+    Returns at once where another process is at it.
+    """
+    (work / "parts").mkdir(exist_ok=True)
+    with _alone(work / "parts/lock") as alone:
+        if not alone:
+            return
+        make = partial(_make_part, work, seed, time.time() + 60 * minutes)
+        fresh = get_context("spawn")  # a copy of a process that runs threads, as torch's, or a GPU, may hang
+        with ProcessPoolExecutor(os.cpu_count(), fresh, _begin_worker) as pool:
+            for number, name in enumerate(pool.map(make, names(scenes))):
+                if number % 20 == 0:
+                    log.info("training set: %s", name)
 
 
-def _compose_part(work: Path, seed: int, start: int) -> Path:
-    """Compose the PART scenes from number `start`, unless an earlier run did; returns their file."""
-    path = work / "composed" / f"{start:06}.npz"
-    if not path.exists():
-        _, rows, drawings = data.load(work)
-        made, index = compose(work, Composer(rows, drawings, seed=seed), range(start, start + PART))
-        path.with_suffix(".json").write_text(json.dumps(index))
+@contextmanager
+def _alone(path: Path) -> Iterator[bool]:
+    """Whether no other process holds the file; hold it meanwhile."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def names(scenes: int) -> list[str]:
+    """Plain and composed parts in turn, so that both are there early."""
+    plain = [f"plain-{number:04}" for number in range(PLAIN_PARTS)]
+    composed = [f"composed-{number:04}" for number in range(-(-scenes // PART))]
+    return [name for pair in itertools.zip_longest(composed, plain) for name in pair if name]
+
+
+def _begin_worker() -> None:
+    """Leave the cores to whoever trains."""
+    os.nice(10)
+    torch.set_num_threads(1)
+
+
+def _make_part(work: Path, seed: int, until: float, name: str) -> str:
+    path = work / "parts" / f"{name}.npz"
+    if not path.exists() and time.time() < until:
+        matrix, tokenizer, encoder, rows, table, drawings = _tools(work)
+        number = int(name.split("-")[1])
+        if name.startswith("plain"):
+            samples = list(_plain(Stage(table, rows, drawings, seed=1000 * seed + number), number, drawings))
+        else:
+            composer = Composer(rows, drawings, seed=seed)
+            samples = list(composed(composer, range(number * PART, (number + 1) * PART)))
+        arrays = pack(
+            samples, matrix, partial(text.states_of, tokenizer, encoder), pictured=number < PICTURED
+        )
         unfinished = path.with_suffix(".partial.npz")
-        np.savez(unfinished, allow_pickle=False, **made)
+        np.savez(unfinished, allow_pickle=False, **arrays)
         unfinished.rename(path)
-    return path
+    return name
 
 
-def _encode_part(work: Path, scenes: list[Scene]) -> NDArray[np.float16]:
-    _, _, drawings = data.load(work)
-    return encode_scenes(_matrix(work), scenes, drawings)
+@cache
+def _tools(work: Path) -> tuple[Any, ...]:
+    """What a process needs for all its parts."""
+    table, rows, drawings = data.load(work)
+    tokenizer, encoder = text.load_encoder(work, torch.device("cpu"))
+    return matrix_of(work), tokenizer, encoder, rows, table, drawings
 
 
-def _matrix(work: Path) -> tuple[Tensor, Tensor]:
-    return linear_encoder(AutoencoderKL.from_pretrained(work / "autoencoder"))
+def matrix_of(work: Path) -> tuple[Tensor, Tensor]:
+    """The encoder of the working folder as a matrix."""
+    return linear_encoder(AutoencoderKL.from_pretrained(work / "autoencoder", torch_dtype=torch.float32))
+
+
+def _plain(stage: Stage, part: int, drawings: data.Rgba) -> Iterator[Sample]:
+    for scene in stage.scenes(part, PLAIN_PARTS):
+        yield Sample(scene.kind, scene.canvas, scene.weight, scene.texts, paint(scene, drawings))
+
+
+def composed(composer: Composer, numbers: Iterable[int]) -> Iterator[Sample]:
+    """The composed scenes of those numbers."""
+    for number in numbers:
+        scene = composer.compose(number)
+        ground = scene.facts.place, scene.facts.hour
+        yield Sample(COMPOSED, scene.canvas, 1.0, scene.texts, scene.picture, ground)
 
 
 @torch.no_grad()
-def compose(
-    work: Path, composer: Composer, numbers: Iterable[int]
-) -> tuple[dict[str, NDArray[np.float16]], list[dict[str, Any]]]:
-    """The latents of composed scenes by canvas, `float16[n, C, h, w]`, and their index rows."""
-    matrix = _matrix(work)
-    made: dict[str, list[NDArray[np.float16]]] = {canvas: [] for canvas in CANVASES}
-    index = []
-    for number in numbers:
-        scene = composer.compose(number)
-        made[scene.canvas].append(encode(_tensor(scene.picture[None]), matrix).numpy().astype(np.float16))
-        place = {"place": scene.facts.place, "hour": scene.facts.hour}
-        row = {"kind": COMPOSED, "canvas": scene.canvas, "weight": 1.0, "rows": [], "texts": scene.texts}
-        index.append(row | place)
-    empty = np.zeros((0, LATENT_CHANNELS, 1, 1), np.float16)
-    return {canvas: np.concatenate(parts) if parts else empty for canvas, parts in made.items()}, index
+def pack(
+    samples: Sequence[Sample], matrix: tuple[Tensor, Tensor], states_of: Any, *, pictured: bool
+) -> dict[str, NDArray[Any]]:
+    """The arrays of a part: text states, row 0 the empty prompt's; per canvas latents and their sentences."""
+    said = {"": 0}
+    arrays: dict[str, NDArray[Any]] = {}
+    for canvas, (width, height) in CANVASES.items():
+        chosen = [sample for sample in samples if sample.canvas == canvas]
+        texts = np.zeros((len(chosen), TEXTS), np.int32)
+        for row, sample in enumerate(chosen):
+            numbers = [said.setdefault(each, len(said)) for each in sample.texts[:TEXTS]]
+            texts[row] = (numbers * TEXTS)[:TEXTS]
+        pictures = np.array([sample.picture for sample in chosen]).reshape(-1, height, width, 3)
+        parts = [encode(tensor(pictures[at : at + 64]), matrix) for at in range(0, len(pictures), 64)]
+        empty = torch.zeros(0, len(matrix[0]), height // autoencoder.PATCH, width // autoencoder.PATCH)
+        arrays |= {
+            f"{canvas}-latents": torch.cat([empty, *parts]).half().numpy(),
+            f"{canvas}-texts": texts,
+            f"{canvas}-counts": np.array([len(sample.texts[:TEXTS]) for sample in chosen], np.int32),
+            f"{canvas}-kinds": np.array([KINDS.index(sample.kind) for sample in chosen], np.int32),
+            f"{canvas}-weights": np.array([sample.weight for sample in chosen], np.float64),
+        }
+        if pictured and canvas == "square":
+            arrays["pictures"] = pictures
+    return arrays | {"states": states_of(list(said))}
 
 
-def _tensor(pictures: NDArray[np.uint8]) -> Tensor:
+def tensor(pictures: NDArray[np.uint8]) -> Tensor:
     """`uint8[B, H, W, 3]` to `float32[B, 3, H, W]` in -1…1."""
     return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def _row(scene: Scene) -> dict[str, Any]:
+# --- taking ---------------------------------------------------------------------------------
+
+
+def there(work: Path) -> list[str]:
+    """The finished parts, in the order of their names."""
+    return sorted(path.stem for path in (work / "parts").glob("*-*.npz") if "." not in path.stem)
+
+
+def wait_for(work: Path, wanted: Iterable[str], seconds: float = 600.0) -> None:
+    """Wait until those parts are there. Raises TimeoutError."""
+    until = time.monotonic() + seconds
+    while missing := set(wanted).difference(there(work)):
+        if time.monotonic() > until:
+            raise TimeoutError(f"nobody has made these parts of the training set: {sorted(missing)}")
+        time.sleep(WAIT_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """All samples of one canvas, on the device that trains."""
+
+    latents: Tensor
+    texts: Tensor
+    counts: Tensor
+    kinds: NDArray[np.int32]
+    weights: NDArray[np.float64]
+    cumulative: Tensor  # of the sampling weights
+
+    @property
+    def weight(self) -> float:
+        """The share of this canvas in training."""
+        return float(self.cumulative[-1]) if len(self.cumulative) else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Everything that has been taken in."""
+
+    parts: frozenset[str]
+    states: Tensor
+    buckets: dict[str, Bucket]
+    shares: NDArray[np.float64]  # of the canvases
+
+    def batch(self, size: int, canvas: str, empty_share: float) -> tuple[Tensor, Tensor]:
+        """`[size, C, h, w]` and `[size, LENGTH, WIDTH]`, both in 16 bits."""
+        bucket, device = self.buckets[canvas], self.states.device
+        luck = torch.rand(3, size, device=device, dtype=torch.float64)
+        rows = torch.searchsorted(bucket.cumulative, luck[0] * bucket.cumulative[-1])
+        rows = rows.clamp(max=len(bucket.cumulative) - 1)
+        column = (luck[1] * bucket.counts[rows]).long()
+        words = torch.where(luck[2] < empty_share, 0, bucket.texts[rows, column])
+        return bucket.latents[rows], self.states[words]
+
+
+def load(work: Path, parts: Iterable[str], device: torch.device, pool: Pool | None = None) -> Pool:
+    """The pool with those parts, and all that `pool` holds."""
+    new = [name for name in parts if pool is None or name not in pool.parts]
+    states = [] if pool is None else [pool.states]
+    taken: dict[str, list[Bucket]] = {
+        canvas: [] if pool is None else [pool.buckets[canvas]] for canvas in CANVASES
+    }
+    for name in new:
+        with np.load(work / "parts" / f"{name}.npz") as arrays:
+            first = sum(map(len, states))
+            states.append(torch.from_numpy(arrays["states"]).to(device))
+            for canvas in CANVASES:
+                taken[canvas].append(_bucket(arrays, canvas, first, device))
+    buckets = _weighted({canvas: _joined(each) for canvas, each in taken.items()}, device)
+    shares = np.array([bucket.weight for bucket in buckets.values()])
+    known = frozenset() if pool is None else pool.parts
+    return Pool(known | set(new), torch.cat(states), buckets, shares / shares.sum())
+
+
+def _bucket(arrays: Any, canvas: str, first: int, device: torch.device) -> Bucket:
+    latents, texts, counts = (
+        torch.from_numpy(arrays[f"{canvas}-{what}"]).to(device) for what in ("latents", "texts", "counts")
+    )
+    texts = texts.long() + first * (texts > 0)  # row 0 of all is the empty prompt
+    return Bucket(
+        latents, texts, counts, arrays[f"{canvas}-kinds"], arrays[f"{canvas}-weights"], counts.double()
+    )
+
+
+def _joined(parts: Sequence[Bucket]) -> Bucket:
+    latents, texts, counts = (
+        torch.cat([getattr(part, what) for part in parts]) for what in ("latents", "texts", "counts")
+    )
+    kinds, weights = (
+        np.concatenate([getattr(part, what) for part in parts]) for what in ("kinds", "weights")
+    )
+    return Bucket(latents, texts, counts, kinds, weights, counts.double())
+
+
+def _weighted(buckets: dict[str, Bucket], device: torch.device) -> dict[str, Bucket]:
+    """The buckets with sampling weights: each kind has its share, over all canvases."""
+    totals = np.zeros(len(KINDS))
+    for bucket in buckets.values():
+        totals += np.bincount(bucket.kinds, bucket.weights, minlength=len(KINDS))
+    factors = np.array(list(SHARES.values())) / np.maximum(totals, 1e-9)
     return {
-        "kind": scene.kind,
-        "canvas": scene.canvas,
-        "weight": scene.weight,
-        "rows": [item.row for item in scene.placed],
-        "texts": scene.texts,
+        canvas: Bucket(
+            bucket.latents,
+            bucket.texts,
+            bucket.counts,
+            bucket.kinds,
+            bucket.weights,
+            torch.from_numpy(np.cumsum(factors[bucket.kinds] * bucket.weights)).to(device),
+        )
+        for canvas, bucket in buckets.items()
     }
 
 
-def in_order(index: list[dict[str, Any]]) -> list[str]:
-    """The empty prompt, then what lets most scenes take part soonest."""
-    singles = [row for row in index if row["kind"] == "single"]
-    composed = [row for row in index if row["kind"] == COMPOSED]
-    others = [row for row in index if row["kind"] not in ("single", "shifted", COMPOSED)]
-    first = [t for row in singles for t in row["texts"][:1]]
-    second = [t for row in composed for t in row["texts"]]
-    third = [t for row in others for t in row["texts"][:1]]
-    return ["", *first, *second, *third, *(t for row in index for t in row["texts"])]
-
-
-@torch.no_grad()
-def encode_scenes(
-    matrix: tuple[Tensor, Tensor], scenes: list[Scene], drawings: data.Rgba
-) -> NDArray[np.float16]:
-    """The latents of the scenes, `float16[len(scenes), C, h, w]`."""
-    out = []
-    for start in range(0, len(scenes), 16):
-        pictures = np.stack([paint(scene, drawings) for scene in scenes[start : start + 16]])
-        out.append(encode(_tensor(pictures), matrix).numpy().astype(np.float16))
-    return np.concatenate(out)
-
-
-def load(work: Path, numbers: dict[str, int]) -> list[Bucket]:
-    """The canvases as sampling buckets; scenes without an encoded sentence wait."""
-    index = json.loads((work / "scenes.json").read_text())
-    for row in index:
-        row["texts"] = [numbers[t] for t in row["texts"] if t in numbers]
-    totals: dict[str, float] = defaultdict(float)
-    for row in index:
-        totals[row["kind"]] += row["weight"] * bool(row["texts"])
-    return [_bucket(work, canvas, index, totals) for canvas in CANVASES]
-
-
-def _bucket(work: Path, canvas: str, index: list[dict[str, Any]], totals: dict[str, float]) -> Bucket:
-    rows = [row for row in index if row["canvas"] == canvas]
-    ready = [bool(row["texts"]) for row in rows]
-    rows = [row for row in rows if row["texts"]]
-    weights = [SHARES[row["kind"]] * row["weight"] / totals[row["kind"]] for row in rows]
-    latents = np.load(work / f"latents-{canvas}.npy")[np.array(ready, dtype=bool)]
-    counts = np.array([len(row["texts"]) for row in rows], dtype=np.int64)
-    most = max(counts, default=0)
-    texts = [(row["texts"] + [row["texts"][-1]] * most)[:most] for row in rows]
-    table = np.array(texts, dtype=np.int64).reshape(len(rows), most)
-    return Bucket(latents, np.cumsum(weights), table, counts)
+def pictures(work: Path, device: torch.device) -> Tensor:
+    """`uint8[N, H, W, 3]`: the square pictures that the finished parts keep."""
+    kept = []
+    for name in there(work):
+        if int(name.split("-")[1]) < PICTURED:
+            with np.load(work / "parts" / f"{name}.npz") as arrays:
+                kept.append(torch.from_numpy(arrays["pictures"]).to(device))
+    return torch.cat(kept)

@@ -10,30 +10,33 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 # A third more pictures in the same time where the processor has the type, half as many where it has not.
-HAS_BFLOAT16 = (
-    DEVICE.type == "cuda" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-)
+CPU_HAS_BFLOAT16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+HAS_BFLOAT16 = DEVICE.type == "cuda" or CPU_HAS_BFLOAT16
 LOOK_SECONDS = 20.0
 SESSION_NICE = 5
 AUTOGROUP = Path("/proc/self/autogroup")
 QUIET = 0.7  # other runnable processes, on average over a minute
 
 
-class Pace:
+Result = TypeVar("Result")
+
+
+class Pace(Generic[Result]):
     """Runs steps; `step()` is called once per step."""
 
-    def __init__(self, step: Callable[[], float]) -> None:
+    def __init__(self, step: Callable[[], Result]) -> None:
         self.step = step
         self.cores = os.cpu_count() or 1
         self.next_look = 0.0
 
-    def __call__(self) -> float:
-        """One step; returns its loss."""
+    def __call__(self) -> Result:
+        """One step; returns what it returns."""
         if time.monotonic() >= self.next_look:
             torch.set_num_threads(self._threads())
             self.next_look = time.monotonic() + LOOK_SECONDS

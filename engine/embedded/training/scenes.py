@@ -143,23 +143,23 @@ class Stage:
             self.by_concept[rows[row].concept].append(row)
         self.common = sorted(captions.COMMON & self.by_concept.keys())
 
-    def scenes(self) -> list[Scene]:
-        """The whole training set."""
+    def scenes(self, part: int = 0, parts: int = 1) -> list[Scene]:
+        """One of so many parts of the training set, which another seed makes others."""
         plan: list[tuple[Callable[[], Scene | None], int]] = [
             (self.grounded, 5000),
             (self.recoloured, 18000),
             (self.pair_beside, 9000),
             (self.pair_stacked, 6000),
-            (self.several, 1200),
+            (self.several, 4000),
             (self.alone_on_wide_or_tall, 9000),
             (self.pair_on_wide_or_tall, 5000),
         ]
-        made = [scene for make, count in plan for _ in range(count) if (scene := make())]
-        return [*self.singles(), *made]
+        made = [scene for make, count in plan for _ in range(count // parts) if (scene := make())]
+        return [*self.singles(part, parts), *made]
 
-    def singles(self) -> Iterator[Scene]:
+    def singles(self, part: int = 0, parts: int = 1) -> Iterator[Scene]:
         """Every drawing once in the middle, the common ones also smaller and off-centre."""
-        for row in self.trained:
+        for row in self.trained[part::parts]:
             yield self._single(row, centred(row, "square"))
             if self.rows[row].concept in captions.COMMON:
                 side = self.rng.randrange(76, 106)
