@@ -145,7 +145,7 @@ def _forget_what_was_read(module: Any) -> None:
 
     It holds memory, and has no rows: calls whose results hold one cannot be joined.
     """
-    config = getattr(module, "config", None)
+    config: Any = getattr(module, "config", None)
     if hasattr(config, "get_text_config"):
         config.get_text_config().use_cache = False
 
