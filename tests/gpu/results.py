@@ -132,7 +132,7 @@ def markdown(data: dict[str, Any]) -> str:
 
 
 def _cell(value: Any) -> str:
-    return shown(value).replace("|", "\\|").replace("\n", " ")
+    return str(shown(value)).replace("|", "\\|").replace("\n", " ")
 
 
 def _detail(section: dict[str, Any]) -> str:
