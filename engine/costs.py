@@ -67,9 +67,13 @@ class PassCosts:
             del self._seen[next(iter(self._seen))]
 
     def predict(self, key: Hashable, rows: int) -> float:
-        """From the nearest number of rows seen, in proportion."""
+        """Return the seconds by the nearest number of rows seen, in proportion; no more than by fewer rows.
+
+        A device takes the first pass of a new shape slowly. Without the second bound, one such pass would
+        keep requests of different people apart for good: what is never joined is never measured again.
+        """
         seen = self._seen.get(key)
         if not seen:
             return 0.0
         nearest = min(seen, key=lambda known: abs(known - rows))
-        return seen[nearest] * rows / nearest
+        return min(seen[known] * rows / known for known in seen if known < rows or known == nearest)

@@ -72,3 +72,18 @@ def test_pass_costs_scale_the_nearest_size_seen() -> None:
     costs.observe("unet", 4, 0.12)
     assert costs.predict("unet", 4) == pytest.approx(0.12)
     assert costs.predict("unet", 1) == pytest.approx(0.05)
+
+
+def test_one_slow_first_pass_does_not_keep_requests_apart_for_good() -> None:
+    """As on a GPU that prepares its kernels for a new number of rows."""
+    costs = PassCosts()
+    for rows, seconds in ((1, 0.1), (2, 3.0), (1, 0.1)):
+        costs.observe("unet", rows, seconds)
+    assert costs.predict("unet", 2) == pytest.approx(0.2)
+    assert costs.predict("unet", 3) == pytest.approx(0.3)
+
+    for _ in range(20):  # so two are joined again, and what they take is learned
+        costs.observe("unet", 2, 0.12)
+    assert costs.predict("unet", 2) == pytest.approx(0.12, rel=0.05)
+    assert costs.predict("unet", 3) == pytest.approx(0.18, rel=0.05)
+    assert costs.predict("unet", 1) == pytest.approx(0.1)
