@@ -158,7 +158,8 @@ def _told(model: ModelInfo, pipeline: str) -> ModelInfo:
     """Return the model with no more abilities than its family has."""
     family = family_of(pipeline)
     negative = model.negative_prompt and family.negative_prompt
-    return replace(model, tasks=frozenset(family.pipelines), negative_prompt=negative)
+    strength = model.strength and family.strength
+    return replace(model, tasks=frozenset(family.pipelines), negative_prompt=negative, strength=strength)
 
 
 def _no_model(name: str, table: dict[str, Any]) -> str:

@@ -127,6 +127,7 @@ class ModelInfo:
     max_steps: int = 100
     tasks: frozenset[TaskKind] = frozenset(("text_to_image", "image_to_image"))
     negative_prompt: bool = True
+    strength: bool = True  # image_to_image takes one; else a source is an example to paint by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

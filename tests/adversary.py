@@ -68,8 +68,8 @@ LOCAL: Mapping[tuple[str, str], tuple[str, ...]] = {
         r"(?<!\S)(?:--([\w-]+)(?:=|(?!\S))|(style|model|count):)",
         r"(?<!\S)(?:--([\w-]+)(?:=|(?!\S))|((?!)):)",
     ),
-    ("prompt.py", "side"): (r"(\d{1,4}(?:\.\d{1,2})?)\s*[:/x×]\s*(\d{1,4}(?:\.\d{1,2})?)",),
-    ("prompt.py", "pattern"): (),  # of presets.toml: found where `_patterns` keeps them
+    ("prompts/readers.py", "side"): (r"(\d{1,4}(?:\.\d{1,2})?)\s*[:/x×]\s*(\d{1,4}(?:\.\d{1,2})?)",),
+    ("prompts/plain_words.py", "pattern"): (),  # of presets.toml: found where `_patterns` keeps them
     ("tiers.py", "key"): (),  # of a file that operators write
 }
 """Patterns by the names that only their function knows, and what they may be."""
@@ -166,7 +166,7 @@ def _uses() -> Iterator[tuple[str, Callable[[str], object]]]:
 
 
 def functions() -> Mapping[str, Callable[[str], object]]:
-    from bot import commands, moderation, presets, prompt, sheets, words
+    from bot import commands, moderation, presets, prompts, sheets, words
     from bot.adapters.discord import layout as discord
     from bot.adapters.slack import layout as slack
     from bot.adapters.slack import vocabulary
@@ -174,6 +174,7 @@ def functions() -> Mapping[str, Callable[[str], object]]:
     from bot.card import Card, CardPicture
     from bot.errors import Refusal
     from bot.models import Tier
+    from bot.options import suggest
     from tests.examples import TINY
 
     def unless_refused(use: Callable[[str], object]) -> Callable[[str], object]:
@@ -196,15 +197,15 @@ def functions() -> Mapping[str, Callable[[str], object]]:
     found: dict[str, Callable[[str], object]] = {
         "judge": lambda text: moderation.judge([text]),
         "judge what to leave out": lambda text: moderation.judge(["a fox"], [text], rules),
-        "parse": prompt.parse,
-        "parse a flag": lambda text: prompt.parse(f"a fox --no {text}"),
-        "parse quotes": lambda text: prompt.parse(f'a fox --no "{text}'),
-        "parse an option": lambda text: prompt.parse("a fox", {"style": text}),
-        "parse a number": lambda text: prompt.parse("a fox", {"seed": text}),
-        "compose": lambda text: prompt.compose(prompt.parse(text), [TINY], tier),
-        "render": lambda text: prompt.render(prompt.Draft(prompt=text, negative=text)),
+        "parse": prompts.parse,
+        "parse a flag": lambda text: prompts.parse(f"a fox --no {text}"),
+        "parse quotes": lambda text: prompts.parse(f'a fox --no "{text}'),
+        "parse an option": lambda text: prompts.parse("a fox", {"style": text}),
+        "parse a number": lambda text: prompts.parse("a fox", {"seed": text}),
+        "compose": lambda text: prompts.compose(prompts.parse(text), [TINY], tier),
+        "render": lambda text: prompts.render(prompts.Draft(prompt=text, negative=text)),
         "styles": lambda text: (presets.load().style(text), presets.load().closest(text)),
-        "suggestions": lambda text: commands.suggest(text, [each.name for each in commands.COMMANDS]),
+        "suggestions": lambda text: suggest(text, [each.name for each in commands.COMMANDS]),
         "a person": lambda text: commands.check("admin block", {"person": text}),
         "German": lambda text: words.translated(card(text), "de"),
         "Discord": lambda text: (discord.text(card(text)), discord._alt(card(text).pictures[0])),
