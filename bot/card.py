@@ -18,7 +18,7 @@ from bot.models import Balance, Job, Login, Member, Preferences, Review, Tier, U
 from bot.options import Command, Option, clip
 from bot.presets import Style
 from bot.prompts.draft import PARAMS
-from engine.types import Lane, Place, Progress, TaskKind
+from engine.types import Lane, Place, Progress, TaskKind, Upscale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ class May:
         return "image_to_image" in self.tasks
 
     def again(self, job: Job) -> bool:
-        return job.request.task in self.tasks
+        return job.request.kind in self.tasks
 
 
 ANYTHING = May()
@@ -309,7 +309,7 @@ def _preview(job: Job, preview: bytes, size: tuple[int, int]) -> CardPicture:
 
 def done(job: Job, may: May = ANYTHING) -> Card:
     """The result: the grid and the single pictures, and what can be done with them."""
-    if job.request.upscale > 1:
+    if isinstance(job.request.task, Upscale):
         return upscaled(job, may)
     singles = sorted(each.index for each in job.pictures if each.index >= 0)
     rows = (*_grid_rows(job, singles, may), (*_again(job, may), *_edit(job, may), *_others(job, may)))
@@ -344,9 +344,10 @@ def _pictures(job: Job) -> tuple[CardPicture, ...]:
 
 def upscaled(job: Job, may: May = ANYTHING) -> Card:
     """One picture, enlarged."""
+    assert isinstance(job.request.task, Upscale)
     number = (job.parent_index or 0) + 1
     size = sized(job.request.width, job.request.height)
-    facts = [f"picture {number}, {job.request.upscale}× ({size})"]
+    facts = [f"picture {number}, {job.request.task.factor}× ({size})"]
     facts += ["from an earlier picture"] if job.parent else []
     rows = (_vary_one(job, 0, may), (*_edit(job, may), *_others(job, may)))
     shown = tuple(row for row in rows if row)

@@ -216,14 +216,15 @@ class Rules:
                 code="style",
                 offers=_offers("Leave it out", draft, style=NO_STYLE),
             )
-        if request.upscale == 1:
+        if request.paints:
             for each in landed():
                 prompts.check_range(each, getattr(request, each.field), model, self.tier, _sendable(draft))
         self._check_pixels(request, model, draft)
 
     def _check_pixels(self, request: GenerationRequest, model: ModelInfo, draft: Draft | None) -> None:
         """Of the picture that is painted: enlarging it is not limited."""
-        width, height = request.width // request.upscale, request.height // request.upscale
+        before = request.before_upscale()
+        width, height = before.width, before.height
         times = width * height / self.tier.max_pixels
         if times <= 1:
             return

@@ -608,7 +608,7 @@ class Studio:
         plan = await self._planned(options, origin, rules)
         request, source = plan.request, plan.source
         if plan.png:
-            request = replace(request, source=await self._blobs.put(plan.png, ".png"))
+            request = request.starting_from(await self._blobs.put(plan.png, ".png"))
         private = origin.private or bool(plan.draft.private) or (source is not None and source.private)
         return await self._submit(
             request,
@@ -881,7 +881,7 @@ class Studio:
         text = ""
         with suppress(Refusal):  # there is no model for this person
             text = prompt.render(await self._recalled(job, origin))
-        return card.info(job, parents, "" if job.request.upscale > 1 else text)
+        return card.info(job, parents, text if job.request.paints else "")
 
     async def _pick(self, action: Action, job: Job, origin: Origin) -> Card:
         index = actions.picture(job, action.index or 0).index

@@ -11,7 +11,7 @@ import inspect
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 import diffusers
 import torch
@@ -23,7 +23,7 @@ from engine.catalog import Entry, check_files
 from engine.errors import InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
 from engine.previews import Preview
-from engine.types import GenerationRequest, TaskKind
+from engine.types import GenerationRequest, ImageToImage, PaintingTask, TaskKind, TextToImage, Upscale
 from engine.upscale import Upscaler
 
 Report = Callable[[int, int, torch.Tensor | None], None]
@@ -146,8 +146,21 @@ def paint(
 
     Raises InvalidRequest.
     """
-    if request.task == "upscale":
-        return _enlarge(loaded.upscaler, _pixels(_opened(source)))
+    match request.effective_task:
+        case Upscale():
+            return _enlarge(loaded.upscaler, _pixels(_opened(source)))
+        case task:
+            return _painted(loaded, request, task, index, source, report)
+
+
+def _painted(
+    loaded: Loaded,
+    request: GenerationRequest,
+    task: PaintingTask,
+    index: int,
+    source: bytes | None,
+    report: Report,
+) -> torch.Tensor:
     scale = loaded.entry.scale
     size = request.width // scale, request.height // scale
     painting = Painting(
@@ -157,11 +170,10 @@ def paint(
         guidance=request.guidance,
         width=size[0],
         height=size[1],
-        image=_fitted(source, size) if request.task == "image_to_image" else None,
-        strength=request.strength,
+        image=_image(task, source, size),
     )
-    pipe = copy.copy(loaded.pipe_for(request.task))
-    pixels = _call(pipe, loaded.family.arguments(request.task, painting), request.seed_of(index), report)
+    pipe = copy.copy(loaded.pipe_for(task.kind))
+    pixels = _call(pipe, loaded.family.arguments(task, painting), request.seed_of(index), report)
     return _enlarge(loaded.upscaler, pixels) if scale > 1 else pixels
 
 
@@ -217,6 +229,17 @@ def _call(pipe: Any, arguments: dict[str, Any], seed: int, report: Report) -> to
     if not torch.isfinite(pixels).all() or pixels.max() == pixels.min():
         raise InvalidPicture("it holds no numbers, or one flat colour")
     return pixels.clamp(0, 1)
+
+
+def _image(task: PaintingTask, source: bytes | None, size: tuple[int, int]) -> Image.Image | None:
+    """Return the picture that the task starts from."""
+    match task:
+        case TextToImage():
+            return None
+        case ImageToImage():
+            return _fitted(source, size)
+        case unknown:
+            assert_never(unknown)
 
 
 def _fitted(source: bytes | None, size: tuple[int, int]) -> Image.Image:

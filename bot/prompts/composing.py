@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 from bot import limits, presets
 from bot.errors import Refusal
@@ -15,7 +15,7 @@ from bot.prompts.draft import DEFAULT_STRENGTH, PARAMS, Draft, landed
 from bot.prompts.param import Param
 from bot.prompts.readers import WIDEST
 from bot.prompts.rendering import offer, size_text
-from engine.types import BlobRef, GenerationRequest, ModelInfo
+from engine.types import BlobRef, GenerationRequest, ImageToImage, ModelInfo, Task, TextToImage, Upscale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,17 +47,15 @@ def compose(
     prompt, negative = template.dress(draft.prompt, draft.negative)
     values = {each.field: each.value(getattr(draft, each.name), model, tier) for each in landed()}
     values["negative_prompt"] = negative if model.negative_prompt else ""
-    return GenerationRequest(
-        prompt=prompt, model=model.name, width=width, height=height, **values, **_start(draft, source)
-    )
+    task = _task(draft, source)
+    return GenerationRequest(prompt=prompt, model=model.name, width=width, height=height, task=task, **values)
 
 
-def _start(draft: Draft, source: Source | None) -> dict[str, Any]:
-    """The picture that the request starts from, and how far it is left."""
+def _task(draft: Draft, source: Source | None) -> Task:
     if source is None:
-        return {}
+        return TextToImage()
     strength = DEFAULT_STRENGTH if draft.strength is None else draft.strength
-    return {"source": source.blob, "strength": strength}
+    return ImageToImage(source=source.blob, strength=strength)
 
 
 def choose_model(draft: Draft, models: Sequence[ModelInfo]) -> ModelInfo:
@@ -178,26 +176,31 @@ def recall(job: Job, models: Sequence[ModelInfo]) -> Draft:
     request = job.request
     info = next((model for model in models if model.name == request.model), None)
     template = presets.load().template(job.style, request.model)
-    size = (request.width // request.upscale, request.height // request.upscale)
-    starts_from_source = request.source is not None and request.upscale == 1
+    before = request.before_upscale()
+    match before.task:
+        case ImageToImage(strength=strength):
+            start: dict[str, Any] = {"source": f"{job.id}:source", "strength": strength}
+        case TextToImage() | Upscale():
+            start = {}
+        case unknown:
+            assert_never(unknown)
     values = {
         each.name: getattr(request, each.field)
         for each in landed()
         if not (each.of_model and info and _is_usual(each, request, info))
     }
     values["negative"] = template.undress(request.negative_prompt)
-    if request.upscale > 1:
+    if not request.paints:
         del values["count"]
     return Draft(
         prompt=job.prompt,
         style=job.style,
         model="" if info and info is models[0] else request.model,
-        source=f"{job.id}:source" if starts_from_source else "",
-        strength=request.strength if starts_from_source else None,
         private=True if job.origin.private else None,
         relax=True if job.relaxed else None,
+        **start,
         **values,
-        **_recalled_shape(size, info),
+        **_recalled_shape((before.width, before.height), info),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, assert_never
 
 from bot import presets
 from bot.models import Job, Tier
@@ -20,7 +20,7 @@ from bot.prompts.readers import (
     read_style,
     style_extent,
 )
-from engine.types import SEED_LIMIT, ModelInfo
+from engine.types import SEED_LIMIT, ImageToImage, ModelInfo, TextToImage, Upscale
 
 MAX_PROMPT = 4000  # characters
 MAX_COUNT = 16
@@ -61,9 +61,13 @@ def _style_fact(job: Job) -> str:
 
 
 def _strength_fact(job: Job) -> str:
-    request = job.request
-    starts = request.source is not None and request.upscale == 1
-    return f"Strength: {request.strength:g} from a source picture" if starts else ""
+    match job.request.task:
+        case ImageToImage(strength=strength):
+            return f"Strength: {strength:g} from a source picture"
+        case TextToImage() | Upscale():
+            return ""
+        case unknown:
+            assert_never(unknown)
 
 
 def _starts_from_pictures(model: ModelInfo) -> bool:
@@ -229,7 +233,7 @@ class Draft:
             maximum=200,
             completes="models",
             default="the first that /settings offers",
-            fact=lambda job: "" if job.request.upscale > 1 else f"Model: {job.request.model}",
+            fact=lambda job: f"Model: {job.request.model}" if job.request.paints else "",
         ),
         default="",
     )

@@ -133,7 +133,7 @@ class Param(Option):
         """Return its line in a job's info; empty where there is nothing to say."""
         if self.fact:
             return self.fact(job)
-        value = getattr(job.request, self.field) if self.field and job.request.upscale == 1 else ""
+        value = getattr(job.request, self.field) if self.field and job.request.paints else ""
         return f"{self.label}: {shown(value)}" if value != "" else ""
 
     def note(self, request: GenerationRequest) -> Mapping[str, str]:

@@ -31,7 +31,7 @@ from bot.models import (
 )
 from bot.store import aside
 from bot.store.tables import AuditRow, IdentityRow, JobRow, PictureRow, PreferencesRow
-from engine.types import GenerationRequest
+from engine.types import GenerationRequest, NewerVersion
 
 _MANY = 1000  # ids in one statement; databases limit them
 
@@ -154,6 +154,8 @@ def read(row: Any, pictures: Collection[Any] = ()) -> Job:
     """The job of a row of its table. Raises Unreadable."""
     try:
         job = _job(row, pictures)
+    except NewerVersion as error:
+        raise Unreadable(str(error)) from error
     except aside.FAULTS as error:
         raise Unreadable(f"{type(error).__name__}: {error}") from error
     request = job.request
@@ -171,7 +173,7 @@ def read(row: Any, pictures: Collection[Any] = ()) -> Job:
 
 _NUMERIC = {int, float, bool}
 _numbers = attrgetter("estimate", "device_seconds", "deaths")
-_requested = attrgetter("width", "height", "steps", "count", "seed", "guidance", "strength", "upscale")
+_requested = attrgetter("width", "height", "steps", "count", "seed", "guidance")
 
 
 def _read(row: Any, pictures: Collection[Any]) -> Job | None:

@@ -10,11 +10,14 @@ import diffusers
 import pytest
 
 from engine.families import Family, Painting, families, family_of
+from engine.types import ImageToImage, PaintingTask, TextToImage
 
 ENGINE = Path(__file__).parents[2] / "engine"
-PAINTING = Painting(
-    prompt="a fox", negative_prompt="", steps=4, guidance=2.0, width=64, height=64, image="p", strength=0.1
-)
+PAINTING = Painting(prompt="a fox", negative_prompt="", steps=4, guidance=2.0, width=64, height=64, image="p")
+
+CHANGE = ImageToImage(source="p", strength=0.1)
+HALF = ImageToImage(source="p", strength=0.5)
+TASKS: dict[str, PaintingTask] = {"text_to_image": TextToImage(), "image_to_image": CHANGE}
 
 each_family = pytest.mark.parametrize("family", families(), ids=lambda family: family.name)
 
@@ -23,7 +26,7 @@ each_family = pytest.mark.parametrize("family", families(), ids=lambda family: f
 def test_the_pipelines_of_a_family_take_what_it_gives_them(family: Family) -> None:
     for task, name in family.pipelines.items():
         accepted = inspect.signature(getattr(diffusers, name).__call__).parameters
-        given = family.arguments(task, PAINTING)
+        given = family.arguments(TASKS[task], PAINTING)
         unneeded = set() if family.negative_prompt else {"negative_prompt"}
         if "image" in given:  # some take the size from the picture
             unneeded |= {"width", "height"}
@@ -65,28 +68,26 @@ def test_an_unknown_class_only_paints_from_words_and_joins_nothing() -> None:
 def test_guidance_has_the_name_that_each_family_gives_it(pipeline: str, name: str) -> None:
     family = family_of(pipeline)
 
-    assert {"guidance_scale", "true_cfg_scale"} & family.arguments("image_to_image", PAINTING).keys() == {
-        name
-    }
+    assert {"guidance_scale", "true_cfg_scale"} & family.arguments(CHANGE, PAINTING).keys() == {name}
 
 
 def test_little_strength_still_runs_a_step() -> None:
     family = family_of("StableDiffusionPipeline")
 
-    arguments = family.arguments("image_to_image", PAINTING)
+    arguments = family.arguments(CHANGE, PAINTING)
 
     assert int(arguments["num_inference_steps"] * arguments["strength"]) == 1
-    assert family.steps_run("image_to_image", 4, 0.1) == 1
-    assert family.steps_run("image_to_image", 4, 0.5) == 2
-    assert family.steps_run("text_to_image", 4, 0.5) == 4
+    assert family.steps_run(CHANGE, 4) == 1
+    assert family.steps_run(HALF, 4) == 2
+    assert family.steps_run(TextToImage(), 4) == 4
 
 
 def test_a_reference_is_given_without_a_strength_and_all_steps_run() -> None:
     family = family_of("Flux2KleinPipeline")
 
-    assert "strength" not in family.arguments("image_to_image", PAINTING)
-    assert family.arguments("image_to_image", PAINTING)["image"] == "p"
-    assert family.steps_run("image_to_image", 4, 0.5) == 4
+    assert "strength" not in family.arguments(CHANGE, PAINTING)
+    assert family.arguments(CHANGE, PAINTING)["image"] == "p"
+    assert family.steps_run(HALF, 4) == 4
 
 
 def test_pipeline_and_model_classes_are_named_in_families_alone() -> None:

@@ -12,7 +12,7 @@ from bot import commands, prompts
 from bot.errors import Refusal
 from bot.models import Job, Member, Origin, Preferences
 from bot.prompts import Draft, Source, parse, render
-from engine.types import GenerationRequest, ModelInfo
+from engine.types import GenerationRequest, ImageToImage, ModelInfo, TextToImage
 from tests.examples import a_tier
 
 MODEL = ModelInfo(name="easel-tiny", title="Tiny", licence="MIT", width=512, height=512, steps=20, guidance=5)
@@ -293,7 +293,7 @@ def composed(
 def test_the_model_decides_what_nobody_said() -> None:
     request = composed("a fox")
     assert (request.width, request.height, request.steps, request.guidance) == (512, 512, 20, 5)
-    assert (request.model, request.count, request.source, request.strength) == ("easel-tiny", 4, None, 1.0)
+    assert (request.model, request.count, request.task) == ("easel-tiny", 4, TextToImage())
     assert composed("a fox").seed != request.seed
     assert composed("a fox", max_count=2).count == 2
 
@@ -325,7 +325,7 @@ def test_a_style_is_fitted_to_the_model() -> None:
 def test_a_source_gives_its_shape_and_a_strength() -> None:
     source = Source(blob="x.png", width=1600, height=900)
     request = composed("a fox", source=source)
-    assert (request.source, request.strength) == ("x.png", 0.6)
+    assert request.task == ImageToImage(source="x.png", strength=0.6)
     assert (request.width, request.height) == (680, 384)
     assert composed("a fox --ar 1:1", source=source).width == 512
     assert composed("a fox", source=replace(source, width=90_000)).width == 1024
