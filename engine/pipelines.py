@@ -9,7 +9,7 @@ import copy
 import functools
 import inspect
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
@@ -96,7 +96,7 @@ def load(entry: Entry, device: torch.device, upscaler: Upscaler) -> Loaded:
     except Exception as error:
         raise ModelNotLoaded(f"{entry.source}: {error}") from error
     pipe.set_progress_bar_config(disable=True)
-    preview = Preview.fit(pipe)
+    preview = Preview.fit(pipe, family_of(type(pipe).__name__))
     return Loaded(entry, pipe, points_of(pipe), preview, upscaler)
 
 
@@ -172,14 +172,34 @@ def _painted(
         height=size[1],
         image=_image(task, source, size),
     )
-    pipe = copy.copy(loaded.pipe_for(task.kind))
+    pipe = private(loaded.pipe_for(task.kind))
     pixels = _call(pipe, loaded.family.arguments(task, painting), request.seed_of(index), report)
     return _enlarge(loaded.upscaler, pixels) if scale > 1 else pixels
 
 
-def _own_scheduler(pipe: Any, generator: torch.Generator, seed: int) -> _Estimates:
-    """Give a shallow copy of a pipeline its own scheduler, whose noise comes from the request's generator."""
-    pipe.scheduler = scheduler = copy.deepcopy(pipe.scheduler)
+def private(pipe: Any) -> Any:
+    """Return a copy of a pipeline for one request. It shares weights and tokenizers alone.
+
+    Schedulers, guiders and whatever else a pipeline is made of, or another pipeline inside it, keep the state
+    of the request that runs.
+    """
+    return copy.deepcopy(pipe, {id(part): part for part in _shared(pipe)})
+
+
+def _shared(pipe: Any) -> Iterator[Any]:
+    for part in vars(pipe).values():
+        if isinstance(part, diffusers.DiffusionPipeline):
+            yield from _shared(part)
+        elif isinstance(part, _SHARED):
+            yield part
+
+
+_SHARED = (torch.nn.Module, transformers.PreTrainedTokenizerBase, transformers.ProcessorMixin)
+
+
+def _seeded(pipe: Any, generator: torch.Generator, seed: int) -> _Estimates:
+    """Let the noise of a request's own pipeline come from its generator."""
+    scheduler = pipe.scheduler
     if hasattr(scheduler, "noise_sampler_seed"):
         scheduler.noise_sampler_seed = seed
     step, estimates = scheduler.step, _Estimates()
@@ -211,7 +231,7 @@ class _Estimates:
 
 def _call(pipe: Any, arguments: dict[str, Any], seed: int, report: Report) -> torch.Tensor:
     generator = torch.Generator("cpu").manual_seed(seed)
-    estimates = _own_scheduler(pipe, generator, seed)
+    estimates = _seeded(pipe, generator, seed)
 
     def after_step(pipe: Any, step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         total = getattr(pipe, "num_timesteps", None) or arguments["num_inference_steps"]

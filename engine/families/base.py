@@ -73,6 +73,18 @@ class Family:
         # At least one step runs, however little is to change.
         return {"image": painting.image, "strength": max(strength, 1 / painting.steps + 1e-6)}
 
+    def to_vae(self, pipe: Any, latents: Any, width: int, height: int) -> Any:
+        """Return a pipeline's latents of pictures of that size in pixels as its VAE decodes them.
+
+        They are of shape (pictures, channels, height, width).
+        """
+        scale, shift = (getattr(pipe.vae.config, name, None) for name in ("scaling_factor", "shift_factor"))
+        return latents / (scale or 1.0) + (shift or 0.0)
+
+    def encode(self, vae: Any, pixels: Any) -> Any:
+        """Return pictures of shape (pictures, 3, height, width) in −1 … 1 as latents of the VAE."""
+        return vae.encode(pixels).latent_dist.mode()
+
     def steps_run(self, task: PaintingTask, steps: int) -> int:
         """Return the denoising steps that really run: with a strength, painting starts part of the way."""
         match task:

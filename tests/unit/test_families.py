@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ast
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import diffusers
 import pytest
 
 from engine.families import Family, Painting, families, family_of
-from engine.types import ImageToImage, PaintingTask, TextToImage
+from engine.types import ImageToImage, PaintingTask, TaskKind, TextToImage
+from tests.families import FAMILIES
 
 ENGINE = Path(__file__).parents[2] / "engine"
 PAINTING = Painting(prompt="a fox", negative_prompt="", steps=4, guidance=2.0, width=64, height=64, image="p")
@@ -22,16 +25,60 @@ TASKS: dict[str, PaintingTask] = {"text_to_image": TextToImage(), "image_to_imag
 each_family = pytest.mark.parametrize("family", families(), ids=lambda family: family.name)
 
 
-@each_family
-def test_the_pipelines_of_a_family_take_what_it_gives_them(family: Family) -> None:
+def untrue(family: Family) -> Iterator[str]:
+    """Say what the family declares and its pipeline classes cannot do."""
     for task, name in family.pipelines.items():
-        accepted = inspect.signature(getattr(diffusers, name).__call__).parameters
-        given = family.arguments(TASKS[task], PAINTING)
-        unneeded = set() if family.negative_prompt else {"negative_prompt"}
-        if "image" in given:  # some take the size from the picture
-            unneeded |= {"width", "height"}
-        needed = given.keys() - unneeded
-        assert needed <= accepted.keys(), f"{name} takes no {needed - accepted.keys()}"
+        said = f"{family.name} declares {task} by {name}, but"
+        if task not in TASKS:
+            yield f"{said} a family does {' and '.join(TASKS)} alone."
+        elif not hasattr(diffusers, name):
+            yield f"{said} diffusers has no such class."
+        else:
+            accepted = inspect.signature(getattr(diffusers, name).__call__).parameters
+            given = family.arguments(TASKS[task], PAINTING)
+            unneeded = set() if family.negative_prompt else {"negative_prompt"}
+            if "image" in given:  # some take the size from the picture
+                unneeded |= {"width", "height"}
+            if missing := sorted(given.keys() - unneeded - accepted.keys()):
+                yield f"{said} that takes no {', '.join(missing)}."
+            if "strength" in accepted and "strength" not in given:
+                yield f"{said} that starts from a picture, by a strength."
+
+
+@each_family
+def test_the_pipelines_of_a_family_do_the_tasks_that_it_declares(family: Family) -> None:
+    assert list(untrue(family)) == []
+
+
+@pytest.mark.parametrize(
+    ("task", "pipeline", "sentence"),
+    [
+        ("image_to_image", "StableDiffusionPipeline", "that takes no image, strength."),
+        ("text_to_image", "StableDiffusionImg2ImgPipeline", "that starts from a picture, by a strength."),
+        ("text_to_image", "StableDifusionPipeline", "diffusers has no such class."),
+        ("upscale", "StableDiffusionPipeline", "a family does text_to_image and image_to_image alone."),
+    ],
+)
+def test_a_task_that_a_pipeline_class_cannot_do_is_named(
+    task: TaskKind, pipeline: str, sentence: str
+) -> None:
+    family = Family(name="Mine", pipelines={task: pipeline})
+
+    assert f"Mine declares {task} by {pipeline}, but {sentence}" in untrue(family)
+
+
+@each_family
+def test_calls_are_joined_only_where_a_tiny_twin_was_compared(family: Family, tmp_path: Path) -> None:
+    twins = {type(make(tmp_path).pipe).__name__ for make in FAMILIES.values()}
+    denoisers = {twin: _denoiser(twin) for twin in twins}
+
+    if family.joins:
+        assert {_denoiser(name) for name in family.classes} <= set(denoisers.values())
+
+
+def _denoiser(pipeline: str) -> Any:
+    parts = inspect.signature(getattr(diffusers, pipeline).__init__).parameters
+    return (parts.get("transformer") or parts["unet"]).annotation
 
 
 @each_family
