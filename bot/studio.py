@@ -38,7 +38,6 @@ from bot.actions import Action
 from bot.adapters.base import ChatAdapter, MessageRef
 from bot.admin import Admin
 from bot.admission import Ask
-from bot.blobs import BlobStore
 from bot.brake import Brake
 from bot.card import ANYTHING, Card, Form, May
 from bot.courier import Courier
@@ -46,6 +45,7 @@ from bot.departures import Departures
 from bot.errors import Refusal, StoreError, StoreGone
 from bot.follower import Follower
 from bot.guard import Guard
+from bot.images.blobs import BlobStore
 from bot.logins import Logins
 from bot.models import HOUSE, AuditLine, Balance, Job, Member, Origin, State, Tier, new_id
 from bot.moderation import Classifier, Eyes, Unseeing
