@@ -153,7 +153,8 @@ def _build(name: str, values: dict[str, Any], source: str) -> Entry:
     of_entry = {field.name for field in fields(Entry)} - {"info", "source", "unseen"}
     pipeline = values.get("pipeline") or pipeline_of(source)
     info = ModelInfo(**{k: v for k, v in values.items() if k in of_info} | {"name": name})
-    info = replace(info, tasks=frozenset(info.tasks)) if "tasks" in values else _told(info, pipeline)
+    told = _told(info, pipeline)
+    info = replace(told, tasks=frozenset(info.tasks)) if "tasks" in values else told
     more = {k: v for k, v in values.items() if k in of_entry} | {"pipeline": pipeline}
     return Entry(info=info, source=source, unseen=not pipeline, **more)
 

@@ -138,7 +138,8 @@ class Param(Option):
 
     def note(self, request: GenerationRequest) -> Mapping[str, str]:
         """Return what a picture's file says of it to programs."""
-        return {self.field: shown(getattr(request, self.field))} if self.field and self.of_model else {}
+        value = getattr(request, self.field) if self.field and self.of_model else ""
+        return {self.field: shown(value)} if value != "" else {}
 
 
 def shown(value: Any) -> str:
