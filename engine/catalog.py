@@ -164,7 +164,13 @@ def _told(model: ModelInfo, pipeline: str) -> ModelInfo:
     family = family_of(pipeline)
     negative = model.negative_prompt and family.negative_prompt
     strength = model.strength and family.strength
-    return replace(model, tasks=frozenset(family.pipelines), negative_prompt=negative, strength=strength)
+    return replace(
+        model,
+        tasks=frozenset(family.pipelines),
+        negative_prompt=negative,
+        strength=strength,
+        schedulers=tuple(family.schedulers),
+    )
 
 
 def _no_model(name: str, table: dict[str, Any]) -> str:

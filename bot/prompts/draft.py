@@ -209,6 +209,24 @@ class Draft:
             chip=Chip(label="Guidance", empty="auto"),
         )
     )
+    scheduler: str = _option(  # one of the model's `schedulers`
+        Param(
+            kind="text",
+            help="The sampler that takes the denoising steps; each model has its own choice.",
+            flags=("scheduler", "sampler"),
+            reader=str.casefold,
+            maximum=30,
+            known_to=lambda model: model.schedulers,
+            fitted=lambda _: "The scheduler is the model's own now.",
+            example="euler",
+            default="the model's own",
+            field="scheduler",
+            usual=lambda _: "",
+            of_model=True,
+            chip=Chip(label="Scheduler", empty="auto"),
+        ),
+        default="",
+    )
     style: str = _option(  # a preset's name, or NO_STYLE
         Param(
             kind="text",

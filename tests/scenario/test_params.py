@@ -21,14 +21,15 @@ from bot.card import Form
 from bot.models import Job, Tier
 from bot.prompts import PARAMS, Draft, Param
 from engine.catalog import Entry
-from engine.families import Family
+from engine.families import Family, family_of
 from engine.memory import MemoryEngine
 from engine.pipelines import Loaded, paint
 from engine.types import GenerationRequest
 from tests.families import FAMILIES
 from tests.scenario.conftest import SMALL, House, Opens
 
-FIRST = replace(SMALL, name="first", width=256, height=256, guidance=2.0)
+SCHEDULERS = tuple(family_of("StableDiffusionPipeline").schedulers)
+FIRST = replace(SMALL, name="first", width=256, height=256, guidance=2.0, schedulers=SCHEDULERS)
 OTHER = replace(FIRST, name="other")
 PIPELINES = {"first": "sd", "other": "sdxl"}
 

@@ -411,3 +411,40 @@ def test_a_job_recalls_the_text_that_paints_it(text: str) -> None:
 
     assert parse(render(recalled)) == recalled
     assert prompts.compose(recalled, [MODEL, PLAIN], a_tier(max_count=4)) == request
+
+
+# ---- what a model does not take
+
+
+KNOWING = replace(MODEL, schedulers=("euler", "ddim"))
+
+
+@pytest.mark.parametrize(
+    ("text", "model", "notice", "offer"),
+    [
+        ("fox --scheduler euler", MODEL, "easel-tiny takes no scheduler. Leave --scheduler out.", "fox"),
+        ("fox --scheduler sparkle", KNOWING,
+         "easel-tiny knows the schedulers euler, ddim; you asked for “sparkle”.", "fox"),
+        ("fox --sampler Eular", KNOWING,
+         "easel-tiny knows the schedulers euler, ddim; you asked for “eular”.", "fox --scheduler euler"),
+    ],
+)  # fmt: skip
+def test_an_option_that_the_model_does_not_take_is_refused(
+    text: str, model: ModelInfo, notice: str, offer: str
+) -> None:
+    with pytest.raises(Refusal) as caught:
+        prompts.compose(parse(text), [model], a_tier())
+
+    assert caught.value.notice == notice
+    assert [each.text for each in caught.value.offers] == [offer]
+
+
+def test_a_strength_is_refused_by_a_model_that_paints_by_examples() -> None:
+    draft, source = parse("fox --source a1:1 --strength 0.3"), Source(blob="x", width=64, height=64)
+    model = replace(MODEL, strength=False)
+
+    with pytest.raises(Refusal, match=r"without a strength. Leave --strength out\.") as caught:
+        prompts.compose(draft, [model], a_tier(), source)
+
+    assert [each.text for each in caught.value.offers] == ["fox --source a1:1"]
+    prompts.compose(replace(draft, strength=None), [model], a_tier(), source)
