@@ -105,6 +105,10 @@ class May:
     def again(self, job: Job) -> bool:
         return job.request.kind in self.tasks
 
+    def edit(self, job: Job) -> bool:
+        """Return whether there is a model for the form that the job fills."""
+        return bool({"text_to_image", job.request.before_upscale().kind} & self.tasks)
+
 
 ANYTHING = May()
 
@@ -181,7 +185,7 @@ def _again(job: Job, may: May, label: str = "Again") -> Buttons:
 
 def _edit(job: Job, may: May) -> Buttons:
     edit = _button("edit", job, "Edit", "Edit the prompt and paint it", icon="✏️")
-    return (edit,) if "text_to_image" in may.tasks else ()
+    return (edit,) if may.edit(job) else ()
 
 
 def _others(job: Job, may: May) -> Buttons:
@@ -586,6 +590,7 @@ def unlinked() -> Card:
 
 
 TEAM_SPAN = timedelta(days=7)
+TEAM = 10  # people named
 
 
 def team(uses: Sequence[Use]) -> Card:
@@ -594,11 +599,13 @@ def team(uses: Sequence[Use]) -> Card:
     for use in uses:
         _, jobs, seconds = sums.get(use.key, ("", 0, 0.0))
         sums[use.key] = (use.name, jobs + use.jobs, seconds + use.seconds)
+    total = span(sum(seconds for _, _, seconds in sums.values()))
+    facts = (f"{_jobs(sum(jobs for _, jobs, _ in sums.values()))}, {total} of the device",) if sums else ()
+    sums.pop("", None)
     most = sorted(sums.values(), key=lambda each: -each[2])
-    lines = [f"{name}: {_jobs(jobs)}, {span(seconds)}" for name, jobs, seconds in most[:10]]
-    lines += [f"and {len(most) - 10} more people"] if len(most) > 10 else []
-    total = span(sum(each[2] for each in most))
-    facts = (f"{_jobs(sum(each[1] for each in most))}, {total} of the device",) if most else ()
+    lines = [f"{name}: {_jobs(jobs)}, {span(seconds)}" for name, jobs, seconds in most[:TEAM]]
+    more = max(0, len(most) - TEAM) + max((use.others for use in uses), default=0)
+    lines += [f"and {more} more people"] if more else []
     body = tuple(lines) or ("Nobody has asked for pictures.",)
     return Card(
         kind="text", title=f"The team in the last {TEAM_SPAN.days} days", facts=facts, body=body, private=True

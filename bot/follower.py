@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -38,7 +38,7 @@ log = structlog.stdlib.get_logger(__name__)
 LONGEST_DELAY = 30.0  # seconds between two attempts to write something down
 TRIES = 6  # of writing down an event that fails for no known reason, before the process ends itself
 LOOKS = 20  # places in line looked up each second
-AT_ONCE = 5000  # jobs gone through before others may do something
+AT_ONCE = 200  # jobs gone through before others may do something
 
 Stamp = Callable[[Job, bytes, int, int], Awaitable[Stamped]]
 """A PNG of the job, with its index and seed, as it is delivered."""
@@ -158,9 +158,20 @@ class Follower:
             life.job = replace(life.job, relaxed=True)
             self._show(life.job)
 
-    def gather(self, names: Collection[str], account: str, home: str) -> None:
+    async def each(self) -> AsyncIterator[Life]:
+        """The unfinished jobs of this moment, as far as they are unfinished when it is their turn.
+
+        The loop turns in between, since there may be a hundred thousand.
+        """
+        for number, id in enumerate(list(self.lives), start=1):
+            if life := self.lives.get(id):
+                yield life
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    async def gather(self, names: Collection[str], account: str, home: str) -> None:
         """These names share the account now, and the lane that it has in the tenant `home`."""
-        for life in self.lives.values():
+        async for life in self.each():
             if life.job.origin.member.id in names:
                 life.job = replace(life.job, account=account)
                 self._engine.move(life.job.id, home, account)
@@ -238,13 +249,8 @@ class Follower:
                 await asyncio.sleep(1)
 
     async def _waiting(self) -> list[str]:
-        """The jobs that wait; the loop turns meanwhile, since there may be a hundred thousand."""
-        lives, found = list(self.lives.values()), []
-        for start in range(0, len(lives), AT_ONCE):
-            some = lives[start : start + AT_ONCE]
-            found += [life.job.id for life in some if life.job.state is State.QUEUED]
-            await asyncio.sleep(0)
-        return found
+        """The jobs that wait."""
+        return [life.job.id async for life in self.each() if life.job.state is State.QUEUED]
 
     def _count_losses(self) -> None:
         """A worker takes many jobs with it: ask the engine, not the jobs."""

@@ -23,6 +23,7 @@ from bot.models import (
     Job,
     Member,
     Origin,
+    Person,
     Policy,
     Preferences,
     Standing,
@@ -97,15 +98,9 @@ class Rules:
 
     def check_person(self) -> None:
         """Raises Refusal when they are blocked here or everywhere."""
-        now = self._standing.at
         for person in self._persons:
-            if person.is_blocked(now):
-                until = "" if person.until is None else f" until {card.moment(person.until, now)}"
-                reason = f" {person.reason}" if person.reason else ""
-                raise Refusal(
-                    f"You cannot use Easel here{until}.{reason} An administrator can lift this.",
-                    code="blocked",
-                )
+            if person.is_blocked(self._standing.at):
+                raise blocked(person, self._standing.at)
 
     def check_place(self, channel: str) -> None:
         """Raises Refusal where nothing new is taken."""
@@ -239,6 +234,14 @@ class Rules:
             if small
             else (),
         )
+
+
+def blocked(person: Person, now: datetime) -> Refusal:
+    """Return what somebody who is blocked is told."""
+    until = "" if person.until is None else f" until {card.moment(person.until, now)}"
+    reason = f" {person.reason}" if person.reason else ""
+    notice = f"You cannot use Easel here{until}.{reason} An administrator can lift this."
+    return Refusal(notice, code="blocked")
 
 
 def _offers(label: str, draft: Draft | None, **changes: Any) -> tuple[Offer, ...]:

@@ -82,8 +82,11 @@ def able(models: Sequence[ModelInfo], task: TaskKind) -> list[ModelInfo]:
     """Return the models that do the task. Raises Refusal when there is none."""
     found = [each for each in models if task in each.tasks]
     if not found:
+        name = models[0].name
         raise Refusal(
-            f"{models[0].name} cannot start from a picture. Choose another model, or leave the source out.",
+            f"{name} only changes pictures. Choose another model."
+            if task == "text_to_image"
+            else f"{name} cannot start from a picture. Choose another model, or leave the source out.",
             code="source",
         )
     return found

@@ -475,7 +475,9 @@ class Studio:
         if not origin.member.admin:
             raise Refusal("Only an administrator can see what the others used.", code="forbidden")
         since = datetime.now(UTC) - card.TEAM_SPAN
-        uses = await self._store.usage(since, 2 * card.TEAM_SPAN, "person", tenant=origin.member.tenant)
+        uses = await self._store.usage(
+            since, 2 * card.TEAM_SPAN, "person", tenant=origin.member.tenant, most=card.TEAM
+        )
         return card.team(uses)
 
     @property
@@ -847,7 +849,7 @@ class Studio:
         except LinkRefused as error:
             raise Refusal(str(error), code="link") from error
         names = await self._store.members_of(account)
-        self._follower.gather(names, account, (await self.rules(origin.member)).home)
+        await self._follower.gather(names, account, (await self.rules(origin.member)).home)
         return card.linked(names)
 
     async def _help(self, options: dict[str, Any], origin: Origin) -> Card:

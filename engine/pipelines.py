@@ -128,6 +128,7 @@ def points_of(pipe: Any) -> list[Point]:
     for name, module in pipe.components.items():
         if not isinstance(module, torch.nn.Module):
             continue
+        _forget_what_was_read(module)
         if hasattr(module, "decode"):
             points.append(Point(f"{name}.decode", module, "decode", alone=not family.joins))
             points.append(Point(f"{name}.encode", module, "encode", alone=True))
@@ -137,6 +138,16 @@ def points_of(pipe: Any) -> list[Point]:
             alone = not family.joins
             points.append(Point(name, module, "forward", alone=alone, shared=shared, row_lists=lists))
     return points
+
+
+def _forget_what_was_read(module: Any) -> None:
+    """Keep a language model from returning its cache, which only writing on would need.
+
+    It holds memory, and has no rows: calls whose results hold one cannot be joined.
+    """
+    config = getattr(module, "config", None)
+    if config is not None and hasattr(config, "get_text_config"):
+        config.get_text_config().use_cache = False
 
 
 def paint(

@@ -157,11 +157,9 @@ class GenerationRequest:
 
     def to_json(self) -> dict[str, Any]:
         """Return the request as JSON, with the version of its form."""
-        return {
-            "version": REQUEST_VERSION,
-            **asdict(self),
-            "task": {"kind": self.task.kind, **asdict(self.task)},
-        }
+        values = asdict(self)
+        task = {"kind": self.task.kind, **values.pop("task")}
+        return {"version": REQUEST_VERSION, **values, "task": task}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:

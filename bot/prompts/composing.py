@@ -54,8 +54,11 @@ def compose(
 def _task(draft: Draft, source: Source | None) -> Task:
     if source is None:
         return TextToImage()
-    strength = DEFAULT_STRENGTH if draft.strength is None else draft.strength
-    return ImageToImage(source=source.blob, strength=strength)
+    return ImageToImage(source=source.blob, strength=_strength(draft))
+
+
+def _strength(draft: Draft) -> float:
+    return DEFAULT_STRENGTH if draft.strength is None else draft.strength
 
 
 def choose_model(draft: Draft, models: Sequence[ModelInfo]) -> ModelInfo:
@@ -115,6 +118,8 @@ def _check(
     """Raises Refusal for the first thing that the model or the tier does not take, with what would do."""
     if source and "image_to_image" not in model.tasks:
         _refuse_source(said, model, models)
+    if "text_to_image" not in model.tasks and not (source and _strength(said) < 1):
+        _refuse_words(said, model, models)
     for name, param in PARAMS.items():
         value = getattr(said, name)
         if value not in ("", None):
@@ -164,6 +169,17 @@ def _refuse_source(said: Draft, model: ModelInfo, models: Sequence[ModelInfo]) -
         f"{model.name} cannot start from a picture. Choose another model, or leave the source out.",
         code="source",
         offers=(change,) if instead else (leave,),
+    )
+
+
+def _refuse_words(said: Draft, model: ModelInfo, models: Sequence[ModelInfo]) -> None:
+    instead = next((each.name for each in models if "text_to_image" in each.tasks), "")
+    change = offer(f"Use {clip(instead, 28)}", said, model=instead)
+    weaker = offer("Leave the strength out", said, strength=None)
+    raise Refusal(
+        f"{model.name} only changes pictures. Give it a source picture, and no strength of 1.",
+        code="source",
+        offers=(change,) if instead else (weaker,) if said.source else (),
     )
 
 

@@ -359,6 +359,24 @@ def test_a_model_without_image_to_image() -> None:
         composed("fox --model plain", source=Source(blob="x.png", width=1, height=1))
 
 
+def test_a_model_that_only_changes_pictures() -> None:
+    changes = replace(MODEL, name="changes", tasks=frozenset({"image_to_image"}))
+    source = Source(blob="x.png", width=64, height=64)
+
+    def asked(text: str, given: Source | None, *models: ModelInfo) -> GenerationRequest:
+        return prompts.compose(replace(parse(text), source="x:1" if given else ""), models, a_tier(), given)
+
+    assert asked("fox", source, changes).task == ImageToImage(source="x.png", strength=0.6)
+    for text, picture, models, offer in (
+        ("fox", None, (changes,), []),
+        ("fox", None, (changes, MODEL), [f"fox --model {MODEL.name}"]),
+        ("fox --source x:1 --strength 1", source, (changes,), ["fox --source x:1"]),
+    ):
+        with pytest.raises(Refusal, match="changes only changes pictures") as caught:
+            asked(text, picture, *models)
+        assert [each.text for each in caught.value.offers] == offer
+
+
 def filled_in(text: str, preferences: Preferences) -> Draft:
     return prompts.with_defaults(parse(text), preferences, [MODEL, PLAIN], a_tier(max_count=4))
 
