@@ -13,7 +13,7 @@ from typing import Literal, assert_never, get_args
 
 from bot.errors import Refusal
 from bot.models import Job, State, StoredPicture
-from bot.prompt import DEFAULT_COUNT
+from bot.prompts import DEFAULT_COUNT
 from engine.types import GenerationRequest, ImageToImage, TextToImage, Upscale
 
 MAX_ID = 100  # characters; Discord's limit is the least

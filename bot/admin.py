@@ -12,10 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot import card, commands, policy, presets, prompt, sheets, words
+from bot import card, policy, presets, prompts, sheets, words
 from bot.brake import Brake
 from bot.card import Card
-from bot.commands import Unusable, clip
 from bot.departures import Departures
 from bot.errors import Refusal
 from bot.follower import Follower
@@ -33,6 +32,7 @@ from bot.models import (
     State,
     Tier,
 )
+from bot.options import Unusable, clip, unknown
 from bot.policy import Rules
 from bot.settings import Settings
 from bot.store import Store
@@ -337,7 +337,7 @@ class Admin:
         tier = self._tiers.named(name)
         if tier is None:
             names = [each.name for each in self._tiers.all]
-            raise Refusal(commands.unknown("tier called", name, [*names, NONE]), code="unknown")
+            raise Refusal(unknown("tier called", name, [*names, NONE]), code="unknown")
         if tier.restricted and not asked.operator:
             raise Refusal(
                 f"Only those who run this Easel give people the tier {tier.title}.", code="forbidden"
@@ -488,7 +488,7 @@ class Admin:
         style = asked.options.get("style", "")
         if style and asked.options.get("rule") != "clear":
             try:
-                style = prompt.read_style(style)
+                style = prompts.read_style(style)
             except Unusable as error:
                 raise Refusal(str(error)) from error
         return await self._rule(asked, "styles", style, {each: each for each in presets.load().styles})
@@ -501,7 +501,7 @@ class Admin:
         if rule is None:
             raise Refusal("Say what to do with it: rule can be allow, refuse or clear.", code="missing")
         if known and rule != "clear" and name.casefold() not in known:
-            raise Refusal(commands.unknown(what.removesuffix("s"), name, known.values()), code="unknown")
+            raise Refusal(unknown(what.removesuffix("s"), name, known.values()), code="unknown")
         name = known.get(name.casefold(), name)
 
         def change(before: Policy) -> Policy:
@@ -519,7 +519,7 @@ class Admin:
         models = self._engine.models()
 
         def change(before: Policy) -> Policy:
-            return replace(before, defaults=prompt.changed(before.defaults, asked.options, models, most))
+            return replace(before, defaults=prompts.changed(before.defaults, asked.options, models, most))
 
         after = await (self._set(asked, change) if asked.options else self._store.policy(asked.tenant))
         return _card("Defaults here", card.defaults(after.defaults))
@@ -656,7 +656,7 @@ def _filter(what: str, found: Filter) -> Card:
 def _moderated(before: Policy, said: dict[str, Any]) -> Policy:
     refused, allowed = list(before.refused_terms), list(before.allowed_terms)
     for name in ("refuse", "allow", "clear"):
-        if term := prompt.clean(said.get(name, "")).casefold():
+        if term := prompts.clean(said.get(name, "")).casefold():
             refused = [each for each in refused if each != term] + [term] * (name == "refuse")
             allowed = [each for each in allowed if each != term] + [term] * (name == "allow")
     if max(len(refused), len(allowed)) > MOST_TERMS:
@@ -683,5 +683,5 @@ def _audit_line(line: AuditLine) -> str:
 
 def _sentence(text: str) -> str:
     """A reason as a sentence that others may follow."""
-    text = prompt.clean(text)
+    text = prompts.clean(text)
     return text if not text or text[-1] in ".?!" else f"{text}."

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot import card, limits, prompt, quota
+from bot import card, limits, prompts, quota
 from bot.errors import Offer, Refusal
 from bot.models import Balance, Job
 from bot.policy import Rules, blocked
-from bot.prompt import Draft
+from bot.prompts import Draft
 from bot.store import Blocked, OverQuota, Store, TooManyWaiting, TooSoon
 from engine.types import GenerationRequest, ModelInfo
 
@@ -117,7 +117,7 @@ def _offers(request: GenerationRequest, balance: Balance, rules: Rules, ask: Ask
         yield from _fewer(request, left, ask.draft, ask)
         yield from _smaller(request, left, ask.draft, ask)
         if "relax" in rules.tier.priorities:
-            yield prompt.offer("Relax: free, later", ask.draft, relax=True)
+            yield prompts.offer("Relax: free, later", ask.draft, relax=True)
     elif ask.relaxing and "relax" in rules.tier.priorities:
         yield Offer("Relax: free, later", button=ask.relaxing)
 
@@ -125,7 +125,7 @@ def _offers(request: GenerationRequest, balance: Balance, rules: Rules, ask: Ask
 def _fewer(request: GenerationRequest, left: float, draft: Draft, ask: Ask) -> Iterator[Offer]:
     for count in range(request.count - 1, 0, -1):
         if quota.fits(ask.estimate(replace(request, count=count)), left):
-            yield prompt.offer(f"Make it {count}", draft, count=count)
+            yield prompts.offer(f"Make it {count}", draft, count=count)
             return
 
 
@@ -133,5 +133,5 @@ def _smaller(request: GenerationRequest, left: float, draft: Draft, ask: Ask) ->
     for part in SMALLER:
         size = limits.shrunk((request.width, request.height), part, ask.model)
         if size and quota.fits(ask.estimate(replace(request, width=size[0], height=size[1])), left):
-            yield prompt.offer(f"Make it {card.sized(*size)}", draft, size=size, aspect="")
+            yield prompts.offer(f"Make it {card.sized(*size)}", draft, size=size, aspect="")
             return

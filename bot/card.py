@@ -9,24 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, assert_never
+from typing import Any, Literal
 
 from bot import actions, commands, presets
 from bot.actions import Action
-from bot.commands import Command, Option, clip
 from bot.errors import Refusal
 from bot.models import Balance, Job, Login, Member, Preferences, Review, Tier, Use
+from bot.options import Command, Option, clip
 from bot.presets import Style
-from engine.types import (
-    GenerationRequest,
-    ImageToImage,
-    Lane,
-    Place,
-    Progress,
-    TaskKind,
-    TextToImage,
-    Upscale,
-)
+from bot.prompts.draft import PARAMS
+from engine.types import Lane, Place, Progress, TaskKind, Upscale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -431,15 +423,8 @@ _MADE = {
 
 def info(job: Job, parents: Sequence[Job] = (), text: str = "") -> Card:
     """Everything about a job. `parents`: where it came from, the nearest first. `text` paints it again."""
-    request = job.request
     lines = [
-        f"Negative prompt: {request.negative_prompt}" if request.negative_prompt else "",
-        f"Style: {presets.load().label(job.style)}" if job.style else "",
-        _seeds(job),
-        f"Model: {request.model}" if request.paints else "",
-        f"Size: {sized(request.width, request.height)}",
-        f"Steps: {request.steps}, guidance {request.guidance:g}" if request.paints else "",
-        _start(request),
+        *(each.told(job) for each in PARAMS.values()),
         f"Cost: {span(job.device_seconds)} of the device",
         *_lineage(job, parents),
         f"Asked for by {job.origin.member.name}",
@@ -447,21 +432,6 @@ def info(job: Job, parents: Sequence[Job] = (), text: str = "") -> Card:
         f"To paint it again: {text}" if text else "",
     ]
     return _of(job, "text", body=tuple(line for line in lines if line))
-
-
-def _start(request: GenerationRequest) -> str:
-    match request.task:
-        case ImageToImage(strength=strength):
-            return f"Strength: {strength:g} from a source picture"
-        case TextToImage() | Upscale():
-            return ""
-        case unknown:
-            assert_never(unknown)
-
-
-def _seeds(job: Job) -> str:
-    first, last = job.request.seed, job.request.seed_of(job.request.count - 1)
-    return f"Seed: {first}" if job.request.count == 1 else f"Seeds: {first} to {last}, one a picture"
 
 
 def _lineage(job: Job, parents: Sequence[Job]) -> Iterator[str]:

@@ -12,8 +12,7 @@ from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from bot import card, limits, moderation, presets, prompt
-from bot.commands import Command, clip
+from bot import card, limits, moderation, presets, prompts
 from bot.errors import Offer, Refusal
 from bot.models import (
     EVERYWHERE,
@@ -30,8 +29,10 @@ from bot.models import (
     Standing,
     Tier,
 )
+from bot.options import Command, clip
 from bot.presets import NO_STYLE
-from bot.prompt import Draft
+from bot.prompts import Draft
+from bot.prompts.draft import landed
 from bot.tiers import DEFAULT, Tiers
 from engine.types import GenerationRequest, ModelInfo
 
@@ -210,18 +211,10 @@ class Rules:
                 code="style",
                 offers=_offers("Leave it out", draft, style=NO_STYLE),
             )
-        self._check_steps(request, draft)
+        if request.paints:
+            for each in landed():
+                prompts.check_range(each, getattr(request, each.field), model, self.tier, _sendable(draft))
         self._check_pixels(request, model, draft)
-
-    def _check_steps(self, request: GenerationRequest, draft: Draft | None) -> None:
-        most = self.tier.max_steps
-        if request.paints and request.steps > most:
-            raise Refusal(
-                f"That is {request.steps} steps, {request.steps - most} more than your tier, "
-                f"{self.tier.title}, allows. Try --steps {most}.",
-                code="steps",
-                offers=_offers(f"Make it {most}", draft, steps=most),
-            )
 
     def _check_pixels(self, request: GenerationRequest, model: ModelInfo, draft: Draft | None) -> None:
         """Of the picture that is painted: enlarging it is not limited."""
@@ -253,9 +246,13 @@ def blocked(person: Person, now: datetime) -> Refusal:
 
 def _offers(label: str, draft: Draft | None, **changes: Any) -> tuple[Offer, ...]:
     """What would be taken; nothing where the request is not a text that can be sent again."""
-    if draft is None or isinstance(draft.source, bytes):
-        return ()
-    return (prompt.offer(label, draft, **changes),)
+    sendable = _sendable(draft)
+    return (prompts.offer(label, sendable, **changes),) if sendable else ()
+
+
+def _sendable(draft: Draft | None) -> Draft | None:
+    """The draft where a text can say all of it."""
+    return None if draft is None or isinstance(draft.source, bytes) else draft
 
 
 def _present(names: Filter, offered: Collection[str]) -> Filter:

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from bot import limits, presets, prompt
+from bot import limits, presets, prompts
 from bot.errors import Refusal
 from bot.models import Job, Preferences, Tier
 from bot.policy import Rules
 from bot.presets import NO_STYLE
-from bot.prompt import DEFAULT_COUNT, Draft
+from bot.prompts import DEFAULT_COUNT, Draft
+from bot.prompts.draft import landed
+from bot.prompts.param import shown
 from engine.types import GenerationRequest, ModelInfo, TaskKind, TextToImage
 
 
@@ -69,7 +71,7 @@ def recalled(
         request = replace(request, task=TextToImage())
     now = remade(request, job, rules, offered, task=request.task.kind)
     style = now.style if now.style in presets.load().styles else ""
-    draft = prompt.recall(replace(job, request=now.request, style=style), models)
+    draft = prompts.recall(replace(job, request=now.request, style=style), models)
     relax = draft.relax if "relax" in rules.tier.priorities else None
     count = draft.count if job.request.paints else None
     draft = replace(draft, relax=relax, count=count)
@@ -110,27 +112,15 @@ def _dressed(request: GenerationRequest, job: Job, style: str, model: ModelInfo)
     known = presets.load()
     said = known.template(job.style, request.model).undress(request.negative_prompt)
     words, negative = known.template(style, model.name).dress(job.prompt, said)
-    same = model.name == request.model
-    return replace(
-        request,
-        prompt=words,
-        negative_prompt=negative,
-        model=model.name,
-        steps=request.steps if same else model.steps,
-        guidance=request.guidance if same else model.guidance,
-    )
+    if model.name != request.model:
+        request = replace(request, **{each.field: each.usual(model) for each in landed() if each.of_model})
+    return replace(request, prompt=words, negative_prompt=negative, model=model.name)
 
 
 def _fitted(request: GenerationRequest, model: ModelInfo, rules: Rules) -> GenerationRequest:
     width, height = limits.fitted((request.width, request.height), model, rules.tier.max_pixels)
-    return replace(
-        request,
-        negative_prompt=request.negative_prompt if model.negative_prompt else "",
-        width=width,
-        height=height,
-        steps=min(request.steps, limits.most_steps(model, rules.tier)),
-        count=min(request.count, rules.tier.max_count),
-    )
+    fitted = {each.field: each.fit(request, model, rules.tier) for each in landed()}
+    return replace(request, width=width, height=height, **fitted)
 
 
 # ---- what is said of it
@@ -153,10 +143,10 @@ def _changed(before: GenerationRequest, after: GenerationRequest) -> Iterator[st
     """What does not fit any more."""
     if (before.width, before.height) != (after.width, after.height):
         yield f"The size is fitted: {after.width} × {after.height}."
-    if before.steps != after.steps:
-        yield f"The steps are fitted: {after.steps}."
-    if before.count != after.count:
-        yield f"The count is fitted: {after.count}."
+    for each in landed():
+        value = getattr(after, each.field)
+        if value != getattr(before, each.field):
+            yield each.fitted(shown(value))
 
 
 # ---- what must be said
@@ -180,5 +170,5 @@ def _explicit(draft: Draft, now: Remade, own: Preferences, tier: Tier) -> Draft:
 def _read(draft: Draft) -> Draft:
     """The draft as it comes back from its text, where plain words may say more."""
     with suppress(Refusal):
-        return prompt.parse(prompt.render(draft), ranged=False)
+        return prompts.parse(prompts.render(draft), ranged=False)
     return draft

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 
 import structlog
 
-from bot import card, commands, moderation, policy, telemetry
+from bot import card, moderation, policy, telemetry
 from bot.card import Card
 from bot.errors import Refusal
 from bot.models import HOUSE, AuditLine, Job, Origin, Review, State, Strike
+from bot.options import clip
 from bot.settings import Settings
 from bot.store import Store
 from bot.store.reviews import LIMIT
@@ -130,7 +131,7 @@ class Reviews:
             raise Refusal("Only an administrator can decide about reports.", code="forbidden")
         job = await self._store.job(id)
         if job is None or not (everywhere or job.origin.member.tenant == origin.member.tenant):
-            notice = f"No job {commands.clip(id)} was reported here. /reports shows those that were."
+            notice = f"No job {clip(id)} was reported here. /reports shows those that were."
             raise Refusal(notice, code="unknown")
         if job.state is State.DELETED:
             raise Refusal("Those pictures were deleted already.", code="deleted")

@@ -21,17 +21,18 @@ from bot import (
     admission,
     card,
     commands,
-    limits,
     moderation,
     offers,
     pictures,
     policy,
     presets,
     privacy,
-    prompt,
     remake,
     telemetry,
     words,
+)
+from bot import (
+    prompts as prompt,
 )
 from bot.actions import Action
 from bot.adapters.base import ChatAdapter, MessageRef
@@ -39,7 +40,6 @@ from bot.admin import Admin
 from bot.admission import Ask
 from bot.brake import Brake
 from bot.card import ANYTHING, Card, Form, May
-from bot.commands import Command, Completes, Unusable
 from bot.courier import Courier
 from bot.departures import Departures
 from bot.errors import Refusal, StoreError, StoreGone
@@ -50,11 +50,12 @@ from bot.logins import Logins
 from bot.models import HOUSE, AuditLine, Balance, Job, Member, Origin, State, Tier, new_id
 from bot.moderation import Classifier, Eyes, Unseeing
 from bot.openness import Openness
+from bot.options import MAX_TYPED, Command, Completes, Unusable, bounded, clip
 from bot.overview import Overview
 from bot.policy import Rules
 from bot.presets import NO_STYLE
 from bot.privacy import Privacy
-from bot.prompt import Draft, Source
+from bot.prompts import Draft, Source
 from bot.provenance import signing
 from bot.provenance.keys import Keys
 from bot.provenance.stamper import Stamper
@@ -308,7 +309,7 @@ class Studio:
         self, name: str, options: dict[str, Any], origin: Origin, parent: str
     ) -> Card | Receipt:
         for value in options.values():
-            commands.bounded(value if isinstance(value, str) else "")
+            bounded(value if isinstance(value, str) else "")
         if name == "imagine":
             return await self._imagine(options, origin, parent)
         name = commands.command(name).name
@@ -382,7 +383,7 @@ class Studio:
         job = await self._store.job(id)
         job = job and await self._openness.now(job, here)
         if job is None or not (job.is_seen_by(member, here) or await self._owns(job, member)):
-            raise Refusal(f"There is no job {commands.clip(id)} here. /history lists them.", code="unknown")
+            raise Refusal(f"There is no job {clip(id)} here. /history lists them.", code="unknown")
         if job.state is State.DELETED:
             raise Refusal("Those pictures were deleted.", code="deleted")
         return job
@@ -521,14 +522,14 @@ class Studio:
     @property
     def vocabulary(self) -> tuple[Command, ...]:
         """The commands as far as the models here can do them, with the widest ranges of all tiers."""
-        return limits.vocabulary(self._engine.models(), self._tiers.all)
+        return commands.vocabulary(self._engine.models(), self._tiers.all)
 
     async def known(self, member: Member) -> tuple[Command, ...]:
         """The commands as they are for the member: with the ranges of their models and tier."""
         return self._known(await self.rules(member))
 
     def _known(self, rules: Rules) -> tuple[Command, ...]:
-        return limits.vocabulary(_models(rules, self._engine.models()), [rules.tier])
+        return commands.vocabulary(_models(rules, self._engine.models()), [rules.tier])
 
     async def styles(self, member: Member) -> list[tuple[str, str]]:
         """Name and label of the styles that the member may ask for. Raises StoreError."""
@@ -574,7 +575,7 @@ class Studio:
 
     async def complete(self, source: Completes, typed: str, member: Member) -> list[tuple[str, str]]:
         """What may follow while someone types an option: (value, label), at most 25."""
-        wanted = typed[: commands.MAX_TYPED].casefold()
+        wanted = typed[:MAX_TYPED].casefold()
         found = await self._choices(source, member, wanted)
         return [choice for choice in found if wanted in " ".join(choice).casefold()][:25]
 
@@ -598,7 +599,7 @@ class Studio:
                 return list((await self._store.names(here, typed)).items())
             case "jobs" | "pictures" | "unfinished":
                 recent = await self.jobs(member, user=member.id, states=_STATES[source], limit=50)
-                return [(job.id, commands.clip(job.prompt, 60)) for job in recent]
+                return [(job.id, clip(job.prompt, 60)) for job in recent]
         return []
 
     # ---- asking for pictures

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, get_args
 from zoneinfo import available_timezones
 
-from bot import commands
-from bot.commands import MAX_COUNT, MAX_SECONDS, MAX_STEPS
+from bot.commands import MAX_SECONDS
 from bot.errors import SettingError
 from bot.models import Allowance, Period, Priority, Tier
+from bot.options import clip, suggest
+from bot.prompts.draft import MAX_COUNT, MAX_STEPS
 
 DEFAULT = "everyone"
 """The tier of whoever has no other."""
@@ -120,7 +121,7 @@ class _File:
         found = {}
         for key, value in table.items():
             if key not in readers:
-                near = commands.suggest(key, readers)
+                near = suggest(key, readers)
                 hint = f"did you mean {near}?" if near else f"there are {', '.join(readers)}."
                 raise self._error(tier, key, f"there is no key {key} (= {_shown(value)}): {hint}", number)
             try:
@@ -161,7 +162,7 @@ def _said(error: tomllib.TOMLDecodeError) -> str:
 
 
 def _shown(value: Any) -> str:
-    return commands.clip(f'"{value}"' if isinstance(value, str) else str(value))
+    return clip(f'"{value}"' if isinstance(value, str) else str(value))
 
 
 # --- values -----------------------------------------------------------------------------------------------
@@ -214,7 +215,7 @@ def _of_these(choices: tuple[str, ...], what: str) -> Reader:
             raise ValueError(f'a list of {what}, as in ["{next(iter(choices), "easel-tiny")}"]')
         for each in value:
             if choices and each not in choices:
-                near = commands.suggest(each, choices)
+                near = suggest(each, choices)
                 raise ValueError(f"a list of {', '.join(choices)}" + (f" (perhaps {near})" if near else ""))
         return tuple(value)
 
@@ -223,7 +224,7 @@ def _of_these(choices: tuple[str, ...], what: str) -> Reader:
 
 def _zone(value: Any) -> str:
     if not isinstance(value, str) or value not in available_timezones():
-        near = commands.suggest(str(value), available_timezones())
+        near = suggest(str(value), available_timezones())
         raise ValueError("a time zone as in Europe/Berlin" + (f" (perhaps {near})" if near else ""))
     return value
 

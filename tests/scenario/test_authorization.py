@@ -10,9 +10,9 @@ import pytest
 
 from bot import commands
 from bot.card import Card
-from bot.commands import Command, Option
 from bot.errors import Refusal
 from bot.models import EVERYWHERE, Job, Member, Origin
+from bot.options import Command, Option
 from bot.policy import OPERATED
 from tests.scenario.conftest import ADA, BEN, BOSS, House, Opens
 

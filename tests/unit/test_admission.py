@@ -13,7 +13,7 @@ from bot.admission import Ask, admit, affordable, check, tightest
 from bot.errors import Offer, Refusal
 from bot.models import Allowance, Balance, Job, Policy, Standing, State, Tier
 from bot.policy import Rules
-from bot.prompt import Draft
+from bot.prompts import Draft
 from bot.store import Store
 from bot.tiers import Tiers
 from engine.types import GenerationRequest

@@ -80,7 +80,7 @@ def test_adapters_are_imported_by_the_command_line_and_the_wiring_alone() -> Non
 def test_below_the_studio_nobody_imports_it() -> None:
     below = (
         "actions admin admission brake card commands courier errors follower models pictures policy "
-        "presets prompt tiers"
+        "presets options tiers prompts/draft prompts/composing prompts/parsing"
     )
     upward = {
         name for each in below.split() for name in imports(ROOT / f"bot/{each}.py") if name == "bot.studio"

@@ -22,7 +22,7 @@ from bot.models import (
     Tier,
 )
 from bot.policy import Rules, authorize, runs_easel
-from bot.prompt import Draft
+from bot.prompts import Draft
 from bot.tiers import Tiers
 from engine.types import GenerationRequest, Upscale
 from tests.examples import TINY

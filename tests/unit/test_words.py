@@ -28,10 +28,14 @@ SPEAKING = (
     "bot/models.py",
     "bot/moderation/pictures.py",
     "bot/moderation/text.py",
+    "bot/options.py",
     "bot/pictures.py",
     "bot/policy.py",
     "bot/privacy.py",
-    "bot/prompt.py",
+    *(
+        f"bot/prompts/{name}.py"
+        for name in ("composing", "defaults", "draft", "parsing", "readers", "rendering")
+    ),
     "bot/reviews.py",
     "bot/store/identities.py",
     "bot/studio.py",

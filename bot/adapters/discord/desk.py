@@ -23,9 +23,9 @@ from bot.adapters.discord import forms, origins
 from bot.adapters.discord.delivery import NOBODY
 from bot.adapters.discord.layout import Shown, moment, show
 from bot.card import Card, Form
-from bot.commands import Command, Completes
 from bot.errors import Refusal, StoreError
 from bot.models import Job, Member, Origin
+from bot.options import Command, Completes
 from bot.settings import Settings
 from bot.studio import Answer, Receipt, Studio
 from bot.words import nearest, say

@@ -15,7 +15,7 @@ import discord
 from discord import ui
 
 from bot.card import Bar, Button, Card, CardPicture
-from bot.commands import clip
+from bot.options import clip
 from bot.words import say
 
 MAX_TEXT = 4000  # characters of all text displays of a message

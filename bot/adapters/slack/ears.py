@@ -16,9 +16,9 @@ from bot.adapters.slack.errors import FAILURES
 from bot.adapters.slack.files import picture_in
 from bot.adapters.slack.places import says_closed
 from bot.adapters.slack.workspaces import PATIENCE, Workspace, Workspaces
-from bot.commands import clip
 from bot.errors import Refusal
 from bot.models import Job, Member, State
+from bot.options import clip
 from bot.studio import Studio
 
 Event = Mapping[str, Any]

@@ -15,8 +15,8 @@ from bot import actions, commands
 from bot.actions import Action
 from bot.adapters.slack.vocabulary import EASEL, IMAGINE
 from bot.card import Bar, Button, Card, CardPicture
-from bot.commands import clip
 from bot.errors import Refusal
+from bot.options import clip
 
 Block = dict[str, Any]
 

@@ -13,7 +13,7 @@ from bot import commands
 from bot.adapters.slack import ears, guard
 from bot.adapters.slack.client import GLOBAL, MENU
 from bot.adapters.slack.vocabulary import EASEL, IMAGINE
-from bot.commands import clip
+from bot.options import clip
 
 NAME = "Easel"
 DESCRIPTION = "Paints what you describe, on your own machine, with a fair turn for everyone."

@@ -22,7 +22,7 @@ from bot.adapters.web.views import picture_url
 from bot.card import Card, Form
 from bot.errors import Refusal, StoreError
 from bot.models import Member, Origin
-from bot.prompt import BY_MODEL
+from bot.prompts import PARAMS
 from bot.studio import Receipt
 
 HEARTBEAT = 15.0  # seconds
@@ -77,7 +77,7 @@ class Api:
         changes = {values["option"]: values.get("value", "")} if values.get("option") else {}
         try:
             reading = composer.read(values.get("text", ""), changes, has_file=bool(values.get("file")))
-            if changes.keys() & set(BY_MODEL):
+            if any(PARAMS[each].ranged for each in changes if each in PARAMS):
                 await self._check(reading.text, request)
         except Refusal:
             if changes:

@@ -19,9 +19,9 @@ from bot.adapters.web.reading import moment, number
 from bot.adapters.web.site import CHANNEL, Site, wants_part
 from bot.adapters.web.views import picture_url
 from bot.card import ANYTHING, Button, Card, CardPicture, May
-from bot.commands import MAX_TEXT
 from bot.errors import Refusal
 from bot.models import Job, Member, State
+from bot.options import MAX_TEXT
 from bot.words import translated
 
 MESSAGES = 20
@@ -94,6 +94,7 @@ class Pages:
                 "only this name" if names else "only you",
             ),
             from_picture=imagine.option("source") is not None,
+            strength=imagine.option("strength"),
             text=request.query.get("text", "")[:MAX_TEXT],
             max_text=MAX_TEXT,
             max_source_bytes=self._site.settings.max_source_bytes,

@@ -7,7 +7,7 @@ from typing import Any, get_args
 from bot import actions, commands
 from bot.adapters.discord import vocabulary
 from bot.adapters.discord.desk import BROKEN
-from bot.commands import Command, Option
+from bot.options import Command, Option
 from tests.contract.discord.conftest import png
 from tests.contract.discord.line import Connects, Line
 from tests.contract.discord.wire import ADA, CHANNEL, Message, Pick, member

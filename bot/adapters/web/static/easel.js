@@ -157,6 +157,7 @@ function startComposer(form) {
   const text = one("#text");
   const refusal = one("#refusal");
   const fields = all("[data-option]", form);
+  const strength = one("#strength"); // absent where no model takes one
   const sent = JSON.parse(sessionStorage.getItem("sent") || "[]");
   let [recalled, parent, question, file, reading, lost] = [sent.length, "", null, null, 0, {}];
 
@@ -188,8 +189,9 @@ function startComposer(form) {
     const strip = one("#source");
     strip.hidden = !file && !source;
     if (source) one("img", strip).src = source;
-    one("#strength").value = said.strength ?? 0.6;
-    one("output", strip).value = `${Math.round(one("#strength").value * 100)} %`;
+    if (!strength) return;
+    strength.value = said.strength ?? strength.defaultValue;
+    one("output", strip).value = `${Math.round(strength.value * 100)} %`;
   }
 
   /** Mirror what the text says; with an option, change it in the text first. */
@@ -284,8 +286,8 @@ function startComposer(form) {
   for (const field of all("input[data-option]", form)) field.addEventListener("keydown", (e) => {
     if (e.key === "Enter") { e.preventDefault(); field.blur(); text.focus(); }
   });
-  one("#strength").addEventListener("change", (e) => read("strength", e.target.value));
-  one("#strength").addEventListener("input", (e) => (one("#source output").value = `${Math.round(e.target.value * 100)} %`));
+  strength?.addEventListener("change", (e) => read("strength", e.target.value));
+  strength?.addEventListener("input", (e) => (one("#source output").value = `${Math.round(e.target.value * 100)} %`));
   one("#choose").addEventListener("click", () => one("#file").click());
   one("#file").addEventListener("change", (e) => take(e.target.files[0]));
   one("[data-drop-source]").addEventListener("click", dropSource);
