@@ -33,7 +33,7 @@ from bot import (
     telemetry,
     words,
 )
-from bot.actions import Action
+from bot.actions import Action, Whose
 from bot.adapters.base import ChatAdapter, MessageRef
 from bot.admin import Admin
 from bot.admission import Ask
@@ -196,6 +196,7 @@ class Studio:
             "edit": self._edit,
             "info": self._info,
             "pick": self._pick,
+            "more": self._more,
             "show": self._show_again,
             "share": self._share,
             "cancel": self._cancel,
@@ -439,11 +440,10 @@ class Studio:
         return self.card(job, May(tasks=await self.tasks(job.origin.member)))
 
     async def _may(self, job: Job, member: Member) -> May:
-        try:
-            await self._check_owner(job, member, "delete")
-        except Refusal:
-            return May(tasks=await self.tasks(member), manage=False)
-        return May(tasks=await self.tasks(member))
+        who: set[Whose] = {"anyone"}
+        who |= {"owner"} if await self._owns(job, member) else set()
+        who |= {"moderator"} if (await self.rules(member)).moderates(job) else set()
+        return May(tasks=await self.tasks(member), who=frozenset(who))
 
     async def _shown(self, job: Job, member: Member) -> Card:
         """The job's present card, for one person."""
@@ -886,13 +886,17 @@ class Studio:
         index = actions.picture(job, action.index or 0).index
         return card.picked(job, index, await self._may(job, origin.member))
 
+    async def _more(self, action: Action, job: Job, origin: Origin) -> Card:
+        if job.state is not State.RENDERED:
+            raise Refusal("That job has no pictures. Press Again to paint it anew.", code="no_picture")
+        return card.more(job, await self._may(job, origin.member))
+
     async def _show_again(self, action: Action, job: Job, origin: Origin) -> Card:
         return await self._shown(job, origin.member)
 
     async def _share(self, action: Action, job: Job, origin: Origin) -> Card:
         """What to show in the place that `origin` names; once it stands there, the adapter says `shared`."""
-        if not await self._owns(job, origin.member):
-            raise Refusal("Only the person who asked for these pictures can share them.", code="forbidden")
+        await self._check_whose(action, job, origin.member)
         if job.origin.member.tenant != origin.member.tenant:
             raise Refusal("These pictures can be shared where they were asked for.", code="forbidden")
         if job.state is not State.RENDERED:
@@ -906,7 +910,7 @@ class Studio:
         return self._present(replace(job, origin=replace(job.origin, private=False)))
 
     async def _cancel(self, action: Action, job: Job, origin: Origin) -> Card:
-        own = await self._check_owner(job, origin.member, "cancel")
+        own = await self._check_whose(action, job, origin.member)
         if job.state.ended:
             raise Refusal("That job has ended already.", code="ended")
         line = None if own else self._admin.line("cancel", job, origin, "cancelled")
@@ -917,16 +921,21 @@ class Studio:
         return self._present(ended)
 
     async def _delete(self, action: Action, job: Job, origin: Origin) -> Card:
-        own = await self._check_owner(job, origin.member, "delete")
+        own = await self._check_whose(action, job, origin.member)
         await self._remove(job, None if own else self._admin.line("delete", job, origin, "deleted"))
         return card.deleted(job)  # its files are left to the sweep
 
-    async def _check_owner(self, job: Job, member: Member, verb: str) -> bool:
-        """Whether the job is the member's own. Raises Refusal where it is not theirs to moderate either."""
+    async def _check_whose(self, action: Action, job: Job, member: Member) -> bool:
+        """Whether the job is the member's own. Raises Refusal where the press is not theirs to make."""
         own = await self._owns(job, member)
-        if not own and not (await self.rules(member)).moderates(job):
+        if own and "owner" in action.spec.whose:
+            return own
+        if "moderator" not in action.spec.whose:
+            notice = f"Only the person who asked for these pictures can {action.name} them."
+            raise Refusal(notice, code="forbidden")
+        if not (await self.rules(member)).moderates(job):
             owner = job.origin.member.name
-            raise Refusal(f"Only {owner} or an administrator can {verb} that.", code="forbidden")
+            raise Refusal(f"Only {owner} or an administrator can {action.name} that.", code="forbidden")
         return own
 
     async def _report(self, action: Action, job: Job, origin: Origin) -> Card:

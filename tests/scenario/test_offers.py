@@ -225,7 +225,7 @@ def replace_offers(refusal: Refusal, *kept: Any) -> Refusal:
 
 
 def buttons(card: Card) -> Iterator[Button]:
-    return itertools.chain.from_iterable(card.rows)
+    return itertools.chain(*card.rows, card.more)
 
 
 @asynccontextmanager

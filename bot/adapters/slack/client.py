@@ -238,7 +238,8 @@ class Client:
         self._go(self._pressed(_of_action(body, context["workspace"]), body))
 
     async def _pressed(self, asked: Asked, body: Body) -> None:
-        button = str(body["actions"][0]["action_id"])
+        pressed = body["actions"][0]
+        button = str((pressed.get("selected_option") or {}).get("value") or pressed["action_id"])
         if button == PAINT:
             await self._desk.open_blank(asked, ask_where=True)
         elif button == DEFAULTS:
