@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -34,7 +35,9 @@ from bot import (
     words,
 )
 from bot.actions import Action, Whose
+from bot.adapters.base import Answer as Answer
 from bot.adapters.base import ChatAdapter, MessageRef
+from bot.adapters.base import Receipt as Receipt
 from bot.admin import Admin
 from bot.admission import Ask
 from bot.blobs import BlobStore
@@ -68,7 +71,7 @@ from bot.tiers import Tiers
 from bot.tiers import load as load_tiers
 from bot.words import Sayable, Speech
 from engine.errors import EngineError
-from engine.types import SEED_LIMIT, Engine, GenerationRequest, Lane, ModelInfo, Place, TaskKind
+from engine.types import SEED_LIMIT, Engine, GenerationRequest, Lane, ModelInfo, TaskKind
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -82,17 +85,6 @@ PAINTING = ("imagine", "upscale", "vary")
 ALWAYS = ("help", "quota", "privacy export", "privacy delete")
 """Commands that blocked people may use."""
 LAST_WORDS = 5.0  # seconds in which ends that are owed may still be shown when the studio closes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """A job was accepted; its message lives on its own through the adapter's `post` and `edit`."""
-
-    job: Job
-    place: Place | None
-
-
-Answer = Card | Form | Receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,7 +261,8 @@ class Studio:
         try:
             answer = _fitting(await self._done(work), origin)
         except Refusal as refusal:
-            raise self.said(refusal, origin) from refusal.__cause__
+            keep = partial(self._store.keep_offer, origin.member.id)
+            raise self.said(await offers.kept(refusal, keep), origin) from refusal.__cause__
         return answer if isinstance(answer, Receipt) else self.said(answer, origin)  # type: ignore[type-var]
 
     def said(self, what: Sayable, origin: Origin) -> Sayable:
@@ -361,8 +354,8 @@ class Studio:
 
     async def _press(self, button: str, origin: Origin) -> Answer:
         action = actions.parse(button)
-        if action.name == "try":
-            return await self._imagine({"prompt": action.text}, origin, "")
+        if action.name in ("try", "offer"):
+            return await self._imagine({"prompt": await self.offered(action, origin.member)}, origin, "")
         if action.name == "forget":
             return await self._forget(action, origin)
         if action.name not in actions.DERIVING:
@@ -373,6 +366,15 @@ class Studio:
         return await self._presses[action.name](action, job, origin)
 
     # ---- what adapters ask
+
+    async def offered(self, action: Action, member: Member) -> str:
+        """The text that an offer's button stands for. Raises Refusal where it is not kept any more."""
+        if action.spec.about == "text":
+            return action.text
+        text = await self._store.offer(action.job, member.id)
+        if text is None:
+            raise Refusal("This offer is no longer there. Ask anew with /imagine.", code="expired")
+        return text
 
     async def job(self, id: str, member: Member, here: Collection[str] = ()) -> Job:
         """A job, for a member who is in the places `here`.
