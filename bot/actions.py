@@ -220,6 +220,8 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec(name="try", answers="job", about="text", style="primary"),
 )
 SPECS = {each.name: each for each in ACTIONS}
+MENU = tuple(each for each in ACTIONS if each.menu)
+"""What stands in a message's menu."""
 DERIVING = tuple(each.name for each in ACTIONS if each.answers == "job" and each.about in ("job", "picture"))
 """What makes a job from a job."""
 

@@ -40,6 +40,8 @@ SPEAKING = (
     "bot/adapters/discord/forms.py",
     "bot/adapters/discord/layout.py",
     "bot/adapters/discord/vocabulary.py",
+    "bot/adapters/interactions.py",
+    "bot/adapters/typed.py",
     "engine/errors.py",
 )
 """Modules in which sentences stand that people get to read."""
