@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, assert_never
 
 from bot.errors import Refusal
 from bot.models import Job, State, StoredPicture
 from bot.prompt import DEFAULT_COUNT
-from engine.types import GenerationRequest, TaskKind
+from engine.types import GenerationRequest, ImageToImage, TaskKind, TextToImage, Upscale
 
 MAX_ID = 64  # bytes; the least that a chat platform takes
 OLD_MAX_ID = 100  # characters, of messages that were posted before offers were kept
@@ -54,7 +54,8 @@ class ActionSpec:
     confirm: str = ""  # what it says before a second press, where a surface can ask so
     on: tuple[Kind, ...] = ()  # kinds of a job's card that have it
     overflow: bool = False  # behind ⋯ there, not in a row
-    task: TaskKind | Literal["", "same"] = ""  # what a model must do for it; "same": what made the job
+    task: TaskKind | Literal["", "same", "form"] = ""  # what a model must do for it
+    # ("same": what made the job; "form": that, or painting from words)
     whose: tuple[Whose, ...] = ("anyone",)
     menu: str = ""  # its entry in a message's menu
     menu_help: str = ""
@@ -130,7 +131,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         icon="✏️",
         symbol="edit",
         on=_RESULT,
-        task="text_to_image",
+        task="form",
         menu="Edit…",
         menu_help="Change this picture's prompt and paint it.",
     ),
@@ -307,17 +308,15 @@ def derive(action: Action, parent: Job, seed: int) -> GenerationRequest:
         return replace(request, seed=seed)
     chosen = picture(parent, action.index or 0)
     if action.name == "upscale":
-        if request.upscale > 1:
+        if isinstance(request.task, Upscale):
             raise Refusal("That picture is enlarged already.", code="enlarged")
         return replace(request.enlarged(chosen.blob, chosen.width, chosen.height), seed=chosen.seed)
     strength = STRENGTH[action.name]
-    if request.upscale == 1:
-        return request.variation(chosen.blob, seed, strength)
-    assert request.source is not None
-    before = replace(
-        request,
-        width=request.width // request.upscale,
-        height=request.height // request.upscale,
-        count=DEFAULT_COUNT,
-    )
-    return before.variation(request.source, seed, strength)
+    match request.task:
+        case Upscale(source=source):
+            before = replace(request.before_upscale(), count=DEFAULT_COUNT)
+            return before.variation(source, seed, strength)
+        case TextToImage() | ImageToImage():
+            return request.variation(chosen.blob, seed, strength)
+        case unknown:
+            assert_never(unknown)

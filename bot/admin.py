@@ -7,7 +7,7 @@ count in a person's account wherever it is used, so the vocabulary keeps them to
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,13 +18,14 @@ from bot.card import Card
 from bot.commands import Unusable, clip
 from bot.departures import Departures
 from bot.errors import Refusal
-from bot.follower import Follower, Life
+from bot.follower import Follower
 from bot.models import (
     HOUSE,
     Allowance,
     AuditLine,
     Filter,
     Job,
+    LedgerLine,
     Member,
     Origin,
     Person,
@@ -161,7 +162,7 @@ class Admin:
     # ---- the queue
 
     async def _status(self, asked: Asked) -> Card:
-        state, lives = self._engine.status(), self._follower.lives
+        state = self._engine.status()
         facts = [f"{state.inside} painting", f"{state.waiting} waiting"]
         facts += [f"{state.held} on hold"] if state.held else []
         facts += [f"{state.relaxed} relaxed"] if state.relaxed else []
@@ -171,10 +172,22 @@ class Admin:
             f"{state.last_five_minutes:.0f} s in the last five, for {state.rows:.1f} pictures at a time.",
             *map(_worker, state.workers),
             *await self._accuracy(),
-            *_longest(lives.values()),
+            *await self._longest(),
             *self._line(asked),
         ]
         return _card("Status", lines, facts=facts)
+
+    async def _longest(self) -> list[str]:
+        """Who has waited longest, and the longest wait that is expected."""
+        oldest, expected = None, 0.0
+        async for life in self._follower.each():
+            if life.job.state is State.QUEUED:
+                oldest = min(oldest or life.job.created, life.job.created)
+                expected = max(expected, life.place.wait if life.place else 0.0)
+        if oldest is None:
+            return ["Nobody waits."]
+        so_far = card.span(max(0.0, (datetime.now(UTC) - oldest).total_seconds()))
+        return [f"The longest wait so far is {so_far}; the last in line starts in {card.about(expected)}."]
 
     async def _stopped(self, tenant: str) -> list[str]:
         """What keeps people from asking, or their jobs from starting."""
@@ -248,17 +261,16 @@ class Admin:
             raise Refusal("Easel is not running, so nothing starts. Use /admin pause before it does.")
         await self._store.note(asked.line(job.id, after="on hold" if held else "released"))
         self._brake.job(job.id, held=held)
-        self._apply_brake()
+        await self._apply_brake()
         if held:
             return _done(f"Job {job.id} of {_owner(job)} is on hold. Let it go on with /admin job … release.")
         return _done(f"Job {job.id} of {_owner(job)} is in line again.")
 
-    def _apply_brake(self) -> None:
-        jobs = [life.job for life in self._follower.lives.values()]
-        self._brake.apply(jobs)
-        for job in jobs:
-            if job.state is State.QUEUED:
-                self._show(job)
+    async def _apply_brake(self) -> None:
+        async for life in self._follower.each():
+            self._brake.apply([life.job])
+            if life.job.state is State.QUEUED:
+                self._show(life.job)
 
     async def _pause(self, asked: Asked) -> Card:
         await self._stop(asked, paused=True)
@@ -280,7 +292,7 @@ class Admin:
     async def _stop(self, asked: Asked, **changes: Any) -> None:
         await self._set(asked, lambda before: replace(before, **changes))
         await self.load()
-        self._apply_brake()
+        await self._apply_brake()
 
     # ---- people
 
@@ -368,7 +380,7 @@ class Admin:
             asked.note(who),
             reason="An administrator has blocked you.",
         )
-        self._departures.end(ended)
+        await self._departures.end(ended)
         end = f"until {card.moment(until, now)}" if until else "until /admin unblock"
         return _done(f"{who} is blocked {end}. {_cancelled(len(ended))}")
 
@@ -548,12 +560,18 @@ class Admin:
     async def _export(self, asked: Asked) -> Card:
         days = asked.options.get("days", 30)
         tenant = "" if asked.tenant == HOUSE else asked.tenant
-        text, lines = [sheets.row(sheets.HEAD)], 0
-        async for each in self._store.lines(tenant=tenant, since=datetime.now(UTC) - timedelta(days=days)):
-            if lines == MOST_LINES:
-                break
-            lines += 1
-            text.append(sheets.line(each))
+        lines = 0
+
+        async def first() -> AsyncIterator[LedgerLine]:
+            nonlocal lines
+            since = datetime.now(UTC) - timedelta(days=days)
+            async for each in self._store.lines(tenant=tenant, since=since):
+                if lines == MOST_LINES:
+                    return
+                lines += 1
+                yield each
+
+        text = [piece async for piece in sheets.ledger(first())]
         said = [f"{lines:,} lines of the last {days} days."]
         said += [f"There are more than {MOST_LINES:,}: choose fewer days."] if lines == MOST_LINES else []
         file = ("easel-ledger.csv", "".join(text).encode())
@@ -598,19 +616,6 @@ def _doing(lane: Lane) -> str:
         + f"; {card.span(lane.served)} since the start"
         + (" (relaxed)" if lane.relaxed else "")
     )
-
-
-def _longest(lives: Iterable[Life]) -> list[str]:
-    """Who has waited longest, and the longest wait that is expected."""
-    waiting = [life for life in lives if life.job.state is State.QUEUED]
-    if not waiting:
-        return ["Nobody waits."]
-    oldest = min(life.job.created for life in waiting)
-    so_far = max(0.0, (datetime.now(UTC) - oldest).total_seconds())
-    expected = max((life.place.wait for life in waiting if life.place), default=0.0)
-    return [
-        f"The longest wait so far is {card.span(so_far)}; the last in line starts in {card.about(expected)}."
-    ]
 
 
 def _allowance(asked: Asked) -> Allowance | None:

@@ -18,10 +18,10 @@ import structlog
 
 from bot import control, doctor, lag, private, telemetry
 from bot.adapters.base import ChatAdapter
-from bot.blobs import DirectoryBlobs
 from bot.clock import TrustedClock
 from bot.errors import EaselError, SettingError
 from bot.guard import Guard
+from bot.images.blobs import BlobStore, open_blobs
 from bot.provenance import signing
 from bot.settings import Settings
 from bot.store import Store
@@ -55,7 +55,7 @@ async def opened(settings: Settings) -> AsyncIterator[Studio]:
     store = await Store.open(settings.database_url, clock=clock)
     try:
         clock.not_before(await store.newest_line())
-        blobs = DirectoryBlobs(settings.data_dir / "pictures")
+        blobs = open_blobs(settings)
         guard = Guard(store)
         engine = await asyncio.to_thread(_engine, settings, blobs, guard)
         tiers = _tiers(settings, engine)
@@ -78,7 +78,7 @@ def _tiers(settings: Settings, engine: Engine) -> Tiers:
     return load_tiers(path, [model.name for model in engine.models()])
 
 
-def _engine(settings: Settings, blobs: DirectoryBlobs, guard: Guard) -> Engine:
+def _engine(settings: Settings, blobs: BlobStore, guard: Guard) -> Engine:
     if settings.model == (MEMORY.name,):
         return MemoryEngine(blobs.read, step_seconds=MEMORY_STEP, may_start=guard.may_start)
     try:

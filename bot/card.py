@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, get_args
+from typing import Any, assert_never, get_args
 
 from bot import actions, commands, presets
 from bot.actions import ACTIONS, Action, ActionSpec, Kind, Style, Whose
@@ -17,7 +17,16 @@ from bot.commands import Command, Option, clip
 from bot.errors import Refusal
 from bot.models import Balance, Job, Login, Member, Preferences, Review, Tier, Use
 from bot.presets import Style as Look
-from engine.types import GenerationRequest, Lane, Place, Progress, TaskKind
+from engine.types import (
+    GenerationRequest,
+    ImageToImage,
+    Lane,
+    Place,
+    Progress,
+    TaskKind,
+    TextToImage,
+    Upscale,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +109,19 @@ class May:
     who: frozenset[Whose] = frozenset(get_args(Whose))  # what they are to the job
 
     def do(self, spec: ActionSpec, job: Job) -> bool:
-        task = job.request.task if spec.task == "same" else spec.task
-        return (not task or task in self.tasks) and not self.who.isdisjoint(spec.whose)
+        return self._can(spec, job) and not self.who.isdisjoint(spec.whose)
+
+    def _can(self, spec: ActionSpec, job: Job) -> bool:
+        """Whether there is a model for what it does."""
+        match spec.task:
+            case "":
+                return True
+            case "same":
+                return job.request.kind in self.tasks
+            case "form":
+                return bool({"text_to_image", job.request.before_upscale().kind} & self.tasks)
+            case task:
+                return task in self.tasks
 
 
 ANYTHING = May()
@@ -321,7 +341,7 @@ def _preview(job: Job, preview: bytes, size: tuple[int, int]) -> CardPicture:
 
 def done(job: Job, may: May = ANYTHING) -> Card:
     """The result: the grid and the single pictures, and what can be done with them."""
-    if job.request.upscale > 1:
+    if isinstance(job.request.task, Upscale):
         return upscaled(job, may)
     return _of(job, "done", facts=_facts(job), pictures=_pictures(job), **_offered(job, "done", may))
 
@@ -354,9 +374,10 @@ def _pictures(job: Job) -> tuple[CardPicture, ...]:
 
 def upscaled(job: Job, may: May = ANYTHING) -> Card:
     """One picture, enlarged."""
+    assert isinstance(job.request.task, Upscale)
     number = (job.parent_index or 0) + 1
     size = sized(job.request.width, job.request.height)
-    facts = [f"picture {number}, {job.request.upscale}× ({size})"]
+    facts = [f"picture {number}, {job.request.task.factor}× ({size})"]
     facts += ["from an earlier picture"] if job.parent else []
     offered = _offered(job, "upscaled", may)
     return _of(job, "upscaled", facts=tuple(facts), pictures=_pictures(job), **offered)
@@ -364,7 +385,7 @@ def upscaled(job: Job, may: May = ANYTHING) -> Card:
 
 def result(job: Job) -> Kind:
     """The kind of a finished job's card."""
-    return "upscaled" if job.request.upscale > 1 else "done"
+    return "upscaled" if isinstance(job.request.task, Upscale) else "done"
 
 
 def more(job: Job, may: May = ANYTHING) -> Card:
@@ -444,10 +465,10 @@ def info(job: Job, parents: Sequence[Job] = (), text: str = "") -> Card:
         f"Negative prompt: {request.negative_prompt}" if request.negative_prompt else "",
         f"Style: {presets.load().label(job.style)}" if job.style else "",
         _seeds(job),
-        "" if request.upscale > 1 else f"Model: {request.model}",
+        f"Model: {request.model}" if request.paints else "",
         f"Size: {sized(request.width, request.height)}",
-        "" if request.upscale > 1 else f"Steps: {request.steps}, guidance {request.guidance:g}",
-        f"Strength: {request.strength:g} from a source picture" if _has_source(request) else "",
+        f"Steps: {request.steps}, guidance {request.guidance:g}" if request.paints else "",
+        _start(request),
         f"Cost: {span(job.device_seconds)} of the device",
         *_lineage(job, parents),
         f"Asked for by {job.origin.member.name}",
@@ -457,8 +478,14 @@ def info(job: Job, parents: Sequence[Job] = (), text: str = "") -> Card:
     return _of(job, "text", body=tuple(line for line in lines if line))
 
 
-def _has_source(request: GenerationRequest) -> bool:
-    return request.source is not None and request.upscale == 1
+def _start(request: GenerationRequest) -> str:
+    match request.task:
+        case ImageToImage(strength=strength):
+            return f"Strength: {strength:g} from a source picture"
+        case TextToImage() | Upscale():
+            return ""
+        case unknown:
+            assert_never(unknown)
 
 
 def _seeds(job: Job) -> str:
@@ -622,6 +649,7 @@ def unlinked() -> Card:
 
 
 TEAM_SPAN = timedelta(days=7)
+TEAM = 10  # people named
 
 
 def team(uses: Sequence[Use]) -> Card:
@@ -630,11 +658,13 @@ def team(uses: Sequence[Use]) -> Card:
     for use in uses:
         _, jobs, seconds = sums.get(use.key, ("", 0, 0.0))
         sums[use.key] = (use.name, jobs + use.jobs, seconds + use.seconds)
+    total = span(sum(seconds for _, _, seconds in sums.values()))
+    facts = (f"{_jobs(sum(jobs for _, jobs, _ in sums.values()))}, {total} of the device",) if sums else ()
+    sums.pop("", None)
     most = sorted(sums.values(), key=lambda each: -each[2])
-    lines = [f"{name}: {_jobs(jobs)}, {span(seconds)}" for name, jobs, seconds in most[:10]]
-    lines += [f"and {len(most) - 10} more people"] if len(most) > 10 else []
-    total = span(sum(each[2] for each in most))
-    facts = (f"{_jobs(sum(each[1] for each in most))}, {total} of the device",) if most else ()
+    lines = [f"{name}: {_jobs(jobs)}, {span(seconds)}" for name, jobs, seconds in most[:TEAM]]
+    more = max(0, len(most) - TEAM) + max((use.others for use in uses), default=0)
+    lines += [f"and {more} more people"] if more else []
     body = tuple(lines) or ("Nobody has asked for pictures.",)
     return Card(
         kind="text", title=f"The team in the last {TEAM_SPAN.days} days", facts=facts, body=body, private=True

@@ -43,16 +43,17 @@ class Departures:
 
         A message is named "<channel>:<message>".
         """
-        self._hidden(
+        await self._hidden(
             await _saved(lambda: self._store.hide(surface, tenant=tenant, channel=channel, messages=messages))
         )
 
     async def deleted_jobs(self, ids: Collection[str], tenant: str) -> None:
         """Hide from all but their owners a tenant's jobs whose messages were deleted."""
-        self._hidden(await _saved(lambda: self._store.hide_jobs(ids, tenant)))
+        await self._hidden(await _saved(lambda: self._store.hide_jobs(ids, tenant)))
 
-    def _hidden(self, ids: Collection[str]) -> None:
+    async def _hidden(self, ids: Collection[str]) -> None:
         for id in ids:
+            await asyncio.sleep(0)  # there may be very many
             log.info("job hidden: its message was deleted", job_id=id)
             if life := self._follower.lives.get(id):
                 life.job = replace(life.job, hidden=True)
@@ -74,19 +75,23 @@ class Departures:
         )
         if ended:
             log.warning("jobs cancelled", surface=surface, place=tenant, cause=reason, jobs=len(ended))
-        self.end(ended)
+        await self.end(ended)
         return len(ended)
 
-    def end(self, jobs: Collection[Job]) -> None:
+    async def end(self, jobs: Collection[Job]) -> None:
         """Take jobs that were cancelled in their rows out of the engine, and show that."""
         for job in jobs:
+            await asyncio.sleep(0)  # there may be very many
             self._engine.cancel(job.id)
             self._follower.finish(job)
 
-    def tenants(self, surface: str, which: Callable[[Job], bool]) -> set[str]:
+    async def tenants(self, surface: str, which: Callable[[Job], bool]) -> set[str]:
         """The tenants for which something of the surface waits or runs."""
-        lives = [life.job for life in self._follower.lives.values()]
-        return {job.origin.member.tenant for job in lives if job.origin.surface == surface and which(job)}
+        return {
+            life.job.origin.member.tenant
+            async for life in self._follower.each()
+            if life.job.origin.surface == surface and which(life.job)
+        }
 
 
 async def _saved(work: Callable[[], Awaitable[T]]) -> T:

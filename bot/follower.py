@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,9 +12,9 @@ from typing import Any
 import structlog
 
 from bot import moderation, pictures, telemetry
-from bot.blobs import BlobStore
 from bot.card import GRID
 from bot.errors import StoreError, StoreInUse
+from bot.images.blobs import BlobStore
 from bot.models import Balance, Job, State, StoredPicture, Tier
 from bot.moderation import Eyes, Withheld
 from bot.provenance.stamp import Stamped
@@ -38,7 +38,7 @@ log = structlog.stdlib.get_logger(__name__)
 LONGEST_DELAY = 30.0  # seconds between two attempts to write something down
 TRIES = 6  # of writing down an event that fails for no known reason, before the process ends itself
 LOOKS = 20  # places in line looked up each second
-AT_ONCE = 5000  # jobs gone through before others may do something
+AT_ONCE = 200  # jobs gone through before others may do something
 
 Stamp = Callable[[Job, bytes, int, int], Awaitable[Stamped]]
 """A PNG of the job, with its index and seed, as it is delivered."""
@@ -133,19 +133,20 @@ class Follower:
         self._show(job)
         return life.place
 
-    def resume(self, job: Job, tier: Tier, *, home: str) -> None:
-        """Hand a job of a former process to the engine, before all that came since.
+    def resume(self, jobs: Sequence[tuple[Job, Tier, str]]) -> None:
+        """Hand jobs of a former process, each with its tier and home, to the engine: before all since then.
 
-        Its message is left to `refresh`, which shows a few each second, unless it has none or told of steps.
+        A message is left to `refresh`, which shows a few each second, unless it is missing or told of steps.
         """
-        life = self.lives[job.id] = Life(job, tier)
-        try:
-            self._engine.resume(engine_job(job, tier, home))
-            self._keep_back(life)
-        except EngineError as error:
-            self._put(life, Failed(job=job.id, error=error, device_seconds=0.0))
-        if job.started or not job.message:
-            self._show(job)
+        refused = self._engine.resume([engine_job(*each) for each in jobs])
+        for job, tier, _ in jobs:
+            life = self.lives[job.id] = Life(job, tier)
+            if error := refused.get(job.id):
+                self._put(life, Failed(job=job.id, error=error, device_seconds=0.0))
+            else:
+                self._keep_back(life)
+            if job.started or not job.message:
+                self._show(job)
 
     def _keep_back(self, life: Life) -> None:
         if self._holds(life.job) and self._engine.hold(life.job.id):
@@ -157,9 +158,20 @@ class Follower:
             life.job = replace(life.job, relaxed=True)
             self._show(life.job)
 
-    def gather(self, names: Collection[str], account: str, home: str) -> None:
+    async def each(self) -> AsyncIterator[Life]:
+        """The unfinished jobs of this moment, as far as they are unfinished when it is their turn.
+
+        The loop turns in between, since there may be a hundred thousand.
+        """
+        for number, id in enumerate(list(self.lives), start=1):
+            if life := self.lives.get(id):
+                yield life
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    async def gather(self, names: Collection[str], account: str, home: str) -> None:
         """These names share the account now, and the lane that it has in the tenant `home`."""
-        for life in self.lives.values():
+        async for life in self.each():
             if life.job.origin.member.id in names:
                 life.job = replace(life.job, account=account)
                 self._engine.move(life.job.id, home, account)
@@ -237,13 +249,8 @@ class Follower:
                 await asyncio.sleep(1)
 
     async def _waiting(self) -> list[str]:
-        """The jobs that wait; the loop turns meanwhile, since there may be a hundred thousand."""
-        lives, found = list(self.lives.values()), []
-        for start in range(0, len(lives), AT_ONCE):
-            some = lives[start : start + AT_ONCE]
-            found += [life.job.id for life in some if life.job.state is State.QUEUED]
-            await asyncio.sleep(0)
-        return found
+        """The jobs that wait."""
+        return [life.job.id async for life in self.each() if life.job.state is State.QUEUED]
 
     def _count_losses(self) -> None:
         """A worker takes many jobs with it: ask the engine, not the jobs."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from bot.adapters.base import ChatAdapter, KnowsPlaces
-from bot.follower import Life
+from bot.follower import AT_ONCE, Life
 from bot.models import Job, Member
 from bot.store import Store
 
@@ -52,7 +52,9 @@ class Openness:
     async def close(self, tenant: str, channel: str, before: datetime | None = None) -> None:
         """A place is closed: so is all that was asked for in it, up to `before`. Raises StoreError."""
         await self._store.close_place(tenant, channel, before)
-        for life in self._lives.values():
+        for number, life in enumerate(list(self._lives.values())):
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
             origin = life.job.origin
             if (origin.member.tenant, origin.channel) == (tenant, channel) and life.job.is_open():
                 life.job = _closed(life.job)

@@ -40,7 +40,6 @@ from bot.adapters.base import ChatAdapter, MessageRef
 from bot.adapters.base import Receipt as Receipt
 from bot.admin import Admin
 from bot.admission import Ask
-from bot.blobs import BlobStore
 from bot.brake import Brake
 from bot.card import ANYTHING, Card, Form, May
 from bot.commands import Command, Completes, Unusable
@@ -49,6 +48,7 @@ from bot.departures import Departures
 from bot.errors import Refusal, StoreError, StoreGone
 from bot.follower import Follower
 from bot.guard import Guard
+from bot.images.blobs import BlobStore
 from bot.logins import Logins
 from bot.models import HOUSE, AuditLine, Balance, Job, Member, Origin, State, Tier, new_id
 from bot.moderation import Classifier, Eyes, Unseeing
@@ -476,7 +476,9 @@ class Studio:
         if not origin.member.admin:
             raise Refusal("Only an administrator can see what the others used.", code="forbidden")
         since = datetime.now(UTC) - card.TEAM_SPAN
-        uses = await self._store.usage(since, 2 * card.TEAM_SPAN, "person", tenant=origin.member.tenant)
+        uses = await self._store.usage(
+            since, 2 * card.TEAM_SPAN, "person", tenant=origin.member.tenant, most=card.TEAM
+        )
         return card.team(uses)
 
     @property
@@ -609,7 +611,7 @@ class Studio:
         plan = await self._planned(options, origin, rules)
         request, source = plan.request, plan.source
         if plan.png:
-            request = replace(request, source=await self._blobs.put(plan.png, ".png"))
+            request = request.starting_from(await self._blobs.put(plan.png, ".png"))
         private = origin.private or bool(plan.draft.private) or (source is not None and source.private)
         return await self._submit(
             request,
@@ -848,7 +850,7 @@ class Studio:
         except LinkRefused as error:
             raise Refusal(str(error), code="link") from error
         names = await self._store.members_of(account)
-        self._follower.gather(names, account, (await self.rules(origin.member)).home)
+        await self._follower.gather(names, account, (await self.rules(origin.member)).home)
         return card.linked(names)
 
     async def _help(self, options: dict[str, Any], origin: Origin) -> Card:
@@ -882,7 +884,7 @@ class Studio:
         text = ""
         with suppress(Refusal):  # there is no model for this person
             text = prompt.render(await self._recalled(job, origin))
-        return card.info(job, parents, "" if job.request.upscale > 1 else text)
+        return card.info(job, parents, text if job.request.paints else "")
 
     async def _pick(self, action: Action, job: Job, origin: Origin) -> Card:
         index = actions.picture(job, action.index or 0).index

@@ -17,7 +17,7 @@ from yarl import URL
 
 from bot.adapters.web import WebAdapter
 from bot.adapters.web.access import NAME_COOKIE
-from bot.blobs import DirectoryBlobs
+from bot.images.blobs import DirectoryBlobs
 from bot.logins import member_named
 from bot.models import Job, State
 from bot.settings import Secret, Settings

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
-from bot.blobs import BlobStore
+from bot.images.blobs import BlobStore
 from bot.models import Job
 from bot.provenance import signing
 from bot.provenance.keys import Keys
@@ -42,7 +42,7 @@ class Stamper:
         Raises EngineError when it cannot be signed, KeyError when its source is gone, StoreError.
         """
         request = job.request
-        made = _MADE[request.task]
+        made = _MADE[request.kind]
         parent = await self._blobs.get(request.source) if request.source and made != "created" else None
         wanted = (await self._store.preferences(job.origin.member.id)).tells_prompt
         facts = Facts(

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.blobs import DirectoryBlobs
+from bot.images.blobs import DirectoryBlobs
 from bot.models import Member, Origin
 from bot.settings import Settings
 from bot.store import Store

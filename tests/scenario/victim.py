@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from bot.adapters.base import MessageRef
-from bot.blobs import DirectoryBlobs
 from bot.card import Card
+from bot.images.blobs import DirectoryBlobs
 from bot.models import Job, Member, Origin
 from bot.settings import Settings
 from bot.store import Store

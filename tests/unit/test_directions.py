@@ -79,7 +79,7 @@ def test_adapters_are_imported_by_the_command_line_and_the_wiring_alone() -> Non
 
 def test_below_the_studio_nobody_imports_it() -> None:
     below = (
-        "actions admin admission blobs brake card commands courier errors follower models pictures policy "
+        "actions admin admission brake card commands courier errors follower models pictures policy "
         "presets prompt tiers"
     )
     upward = {

@@ -33,7 +33,7 @@ def job(count: int = 4, **changes: object) -> Job:
 
 
 def drawn(kind: Kind, may: May = card.ANYTHING) -> Card:
-    large = replace(job(1), request=replace(job(1).request, upscale=4, count=1))
+    large = replace(job(1), request=job(1).request.enlarged("0.png", 64, 64))
     return {
         "waiting": lambda: card.waiting(job(), may=may),
         "painting": lambda: card.painting(job(), may=may),

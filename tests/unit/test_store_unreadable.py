@@ -103,13 +103,20 @@ async def test_one_job_that_cannot_be_read_hides_itself_alone(path: Path, column
     assert finding.ok is False and "a row cannot be read" in finding.detail and bad.id in finding.detail
 
 
-@pytest.mark.parametrize("column", ["origin", "request", "estimate"])
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *((column, HARMS[column]) for column in ("origin", "request", "estimate")),
+        ("estimate", -1.0),
+        ("estimate", float("inf")),
+    ],
+)
 async def test_a_start_goes_on_and_gives_back_what_an_unreadable_job_held(
-    opened: Opens, column: str, tmp_path: Path
+    opened: Opens, column: str, value: object, tmp_path: Path
 ) -> None:
     async with opened(step_seconds=5, crash=True) as house:
         bad, good = await house.ask("a bad fox"), await house.ask("a good fox")
-    harm(tmp_path / "easel.db", f"UPDATE jobs SET {column} = ? WHERE id = ?", HARMS[column], bad.id)
+    harm(tmp_path / "easel.db", f"UPDATE jobs SET {column} = ? WHERE id = ?", value, bad.id)
     async with opened() as house:
         await house.ended(good.id)
         lines = [(line.kind, line.seconds) async for line in house.store.lines() if line.job == bad.id]
@@ -120,6 +127,28 @@ async def test_a_start_goes_on_and_gives_back_what_an_unreadable_job_held(
         "SELECT state, reason FROM jobs WHERE id = ?", (bad.id,)
     )
     assert row.fetchone() == ("failed", "It could not be read any more.")
+
+
+async def test_a_request_of_a_newer_easel_is_set_aside_with_a_sentence_and_can_be_forgotten(
+    path: Path,
+) -> None:
+    store = await open_it(path)
+    new, good = [(await store.admit(a_job(), tier=a_tier()))[0] for _ in range(2)]
+    await store.close()
+    request = good.request.to_json() | {"version": 3, "task": {"kind": "edit", "instruction": "a secret"}}
+    harm(path, "UPDATE jobs SET request = ? WHERE id = ?", json.dumps(request), new.id)
+
+    store = await open_it(path)
+    with capture_logs() as logs:
+        assert await store.unfinished() == [good]
+    (line,) = [line for line in logs if "set aside" in line["event"]]
+    assert line["row"] == new.id
+    assert line["cause"] == "Its request is of version 3, and this Easel reads up to 2: update Easel."
+    await store.set_aside([new.id], "It could not be read any more.")
+    assert await store.expire(datetime.now(UTC) + timedelta(days=1)) == 1
+    await store.close()
+    ((kept,),) = sqlite3.connect(path).execute("SELECT request FROM jobs WHERE id = ?", (new.id,))
+    assert "secret" not in kept
 
 
 async def test_a_deleted_job_that_cannot_be_read_stops_no_retention(path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.adapters.discord import DiscordAdapter
-from bot.blobs import DirectoryBlobs
+from bot.images.blobs import DirectoryBlobs
 from bot.models import Job, State
 from bot.settings import Secret, Settings
 from bot.store import Store

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bot.actions import MENU
-from bot.blobs import DirectoryBlobs
+from bot.images.blobs import DirectoryBlobs
 from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Studio
