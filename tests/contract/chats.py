@@ -136,7 +136,7 @@ async def test_a_picture_that_comes_with_words_is_the_source(chat: Chat) -> None
 
 
 async def test_a_picture_that_is_damaged_is_refused(chat: Chat) -> None:
-    await chat.ada.say("in oil", png()[:40])
+    await chat.ada.say("in oil", png(256, 256)[:-200])
     await chat.ada.see("damaged and cannot be read")
     assert await chat.jobs() == []
 
