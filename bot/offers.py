@@ -1,11 +1,15 @@
-"""An offer is taken when it is pressed: what a refusal offers is tried before anybody sees it."""
+"""An offer is taken when it is pressed: what a refusal offers is tried before anybody sees it.
+
+What is too long for a button is kept, so that it can be pressed all the same.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from bot.errors import Offer, Refusal
+from bot.actions import Action, fits
+from bot.errors import Offer, Refusal, StoreError
 
 MOST_STEPS = 20  # things that are wrong with one request
 
@@ -51,3 +55,22 @@ async def _followed(text: str, attempt: Attempt) -> _Way:
             way.text = text
             return way
     return way
+
+
+Keep = Callable[[str], Awaitable[str]]
+"""Keeps a text and returns its key. Raises StoreError."""
+
+
+async def kept(refusal: Refusal, keep: Keep) -> Refusal:
+    """Return the refusal, with a button for each offer; where nothing can be kept, long texts have none."""
+    offers = [await _pressable(each, keep) for each in refusal.offers]
+    return Refusal(refusal.notice, code=refusal.code, offers=tuple(offers))
+
+
+async def _pressable(offer: Offer, keep: Keep) -> Offer:
+    if offer.button or fits(Action(name="try", text=offer.text).id):
+        return offer
+    try:
+        return replace(offer, button=Action(name="offer", job=await keep(offer.text)).id)
+    except StoreError:
+        return offer

@@ -25,6 +25,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 PART = 8_000_000  # bytes of pictures in one file: the least that a platform takes, with room for the rest
 DAY = 86_400.0
+OFFER_DAYS = 40  # that a button whose text is kept can be pressed
 LEDGER = ("at", "kind", "bucket", "device_seconds", "job")  # what a person is told of their lines
 
 Stored = tuple[str, str, int]
@@ -101,6 +102,7 @@ class Privacy:
                 for each in await self._store.sessions_of(members[0])
             ],
             "reported": [{"job": job, "at": at} for job, at in await self._store.reports_of(members)],
+            "offered": [{"text": text, "at": at} for text, at in await self._store.offers_of(members)],
         }
         return {
             "about.json": await asyncio.to_thread(_json, about),
@@ -141,10 +143,12 @@ class Privacy:
         await self._store.finish_erasures()
 
     async def expire(self) -> None:
-        """Delete what is older than RETENTION_DAYS. Raises StoreError."""
+        """Delete what is older than RETENTION_DAYS, and old offers. Raises StoreError."""
+        believed, now = await self._store.believed()
+        kept = min(OFFER_DAYS, self._retention or OFFER_DAYS)
+        await self._store.drop_offers(believed - timedelta(days=kept))
         if not self._retention:
             return
-        believed, now = await self._store.believed()
         if now - believed > timedelta(days=1):
             log.error(
                 "the clock jumped, so old jobs are deleted a day at a time: if the clock is right, run "

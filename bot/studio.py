@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -34,8 +35,10 @@ from bot import (
 from bot import (
     prompts as prompt,
 )
-from bot.actions import Action
+from bot.actions import Action, Whose
+from bot.adapters.base import Answer as Answer
 from bot.adapters.base import ChatAdapter, MessageRef
+from bot.adapters.base import Receipt as Receipt
 from bot.admin import Admin
 from bot.admission import Ask
 from bot.brake import Brake
@@ -69,7 +72,7 @@ from bot.tiers import Tiers
 from bot.tiers import load as load_tiers
 from bot.words import Sayable, Speech
 from engine.errors import EngineError
-from engine.types import SEED_LIMIT, Engine, GenerationRequest, Lane, ModelInfo, Place, TaskKind
+from engine.types import SEED_LIMIT, Engine, GenerationRequest, Lane, ModelInfo, TaskKind
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -83,17 +86,6 @@ PAINTING = ("imagine", "upscale", "vary")
 ALWAYS = ("help", "quota", "privacy export", "privacy delete")
 """Commands that blocked people may use."""
 LAST_WORDS = 5.0  # seconds in which ends that are owed may still be shown when the studio closes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """A job was accepted; its message lives on its own through the adapter's `post` and `edit`."""
-
-    job: Job
-    place: Place | None
-
-
-Answer = Card | Form | Receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +189,7 @@ class Studio:
             "edit": self._edit,
             "info": self._info,
             "pick": self._pick,
+            "more": self._more,
             "show": self._show_again,
             "share": self._share,
             "cancel": self._cancel,
@@ -269,7 +262,8 @@ class Studio:
         try:
             answer = _fitting(await self._done(work), origin)
         except Refusal as refusal:
-            raise self.said(refusal, origin) from refusal.__cause__
+            keep = partial(self._store.keep_offer, origin.member.id)
+            raise self.said(await offers.kept(refusal, keep), origin) from refusal.__cause__
         return answer if isinstance(answer, Receipt) else self.said(answer, origin)  # type: ignore[type-var]
 
     def said(self, what: Sayable, origin: Origin) -> Sayable:
@@ -361,8 +355,8 @@ class Studio:
 
     async def _press(self, button: str, origin: Origin) -> Answer:
         action = actions.parse(button)
-        if action.name == "try":
-            return await self._imagine({"prompt": action.text}, origin, "")
+        if action.name in ("try", "offer"):
+            return await self._imagine({"prompt": await self.offered(action, origin.member)}, origin, "")
         if action.name == "forget":
             return await self._forget(action, origin)
         if action.name not in actions.DERIVING:
@@ -373,6 +367,15 @@ class Studio:
         return await self._presses[action.name](action, job, origin)
 
     # ---- what adapters ask
+
+    async def offered(self, action: Action, member: Member) -> str:
+        """The text that an offer's button stands for. Raises Refusal where it is not kept any more."""
+        if action.spec.about == "text":
+            return action.text
+        text = await self._store.offer(action.job, member.id)
+        if text is None:
+            raise Refusal("This offer is no longer there. Ask anew with /imagine.", code="expired")
+        return text
 
     async def job(self, id: str, member: Member, here: Collection[str] = ()) -> Job:
         """A job, for a member who is in the places `here`.
@@ -440,11 +443,10 @@ class Studio:
         return self.card(job, May(tasks=await self.tasks(job.origin.member)))
 
     async def _may(self, job: Job, member: Member) -> May:
-        try:
-            await self._check_owner(job, member, "delete")
-        except Refusal:
-            return May(tasks=await self.tasks(member), manage=False)
-        return May(tasks=await self.tasks(member))
+        who: set[Whose] = {"anyone"}
+        who |= {"owner"} if await self._owns(job, member) else set()
+        who |= {"moderator"} if (await self.rules(member)).moderates(job) else set()
+        return May(tasks=await self.tasks(member), who=frozenset(who))
 
     async def _shown(self, job: Job, member: Member) -> Card:
         """The job's present card, for one person."""
@@ -889,13 +891,17 @@ class Studio:
         index = actions.picture(job, action.index or 0).index
         return card.picked(job, index, await self._may(job, origin.member))
 
+    async def _more(self, action: Action, job: Job, origin: Origin) -> Card:
+        if job.state is not State.RENDERED:
+            raise Refusal("That job has no pictures. Press Again to paint it anew.", code="no_picture")
+        return card.more(job, await self._may(job, origin.member))
+
     async def _show_again(self, action: Action, job: Job, origin: Origin) -> Card:
         return await self._shown(job, origin.member)
 
     async def _share(self, action: Action, job: Job, origin: Origin) -> Card:
         """What to show in the place that `origin` names; once it stands there, the adapter says `shared`."""
-        if not await self._owns(job, origin.member):
-            raise Refusal("Only the person who asked for these pictures can share them.", code="forbidden")
+        await self._check_whose(action, job, origin.member)
         if job.origin.member.tenant != origin.member.tenant:
             raise Refusal("These pictures can be shared where they were asked for.", code="forbidden")
         if job.state is not State.RENDERED:
@@ -909,7 +915,7 @@ class Studio:
         return self._present(replace(job, origin=replace(job.origin, private=False)))
 
     async def _cancel(self, action: Action, job: Job, origin: Origin) -> Card:
-        own = await self._check_owner(job, origin.member, "cancel")
+        own = await self._check_whose(action, job, origin.member)
         if job.state.ended:
             raise Refusal("That job has ended already.", code="ended")
         line = None if own else self._admin.line("cancel", job, origin, "cancelled")
@@ -920,16 +926,21 @@ class Studio:
         return self._present(ended)
 
     async def _delete(self, action: Action, job: Job, origin: Origin) -> Card:
-        own = await self._check_owner(job, origin.member, "delete")
+        own = await self._check_whose(action, job, origin.member)
         await self._remove(job, None if own else self._admin.line("delete", job, origin, "deleted"))
         return card.deleted(job)  # its files are left to the sweep
 
-    async def _check_owner(self, job: Job, member: Member, verb: str) -> bool:
-        """Whether the job is the member's own. Raises Refusal where it is not theirs to moderate either."""
+    async def _check_whose(self, action: Action, job: Job, member: Member) -> bool:
+        """Whether the job is the member's own. Raises Refusal where the press is not theirs to make."""
         own = await self._owns(job, member)
-        if not own and not (await self.rules(member)).moderates(job):
+        if own and "owner" in action.spec.whose:
+            return own
+        if "moderator" not in action.spec.whose:
+            notice = f"Only the person who asked for these pictures can {action.name} them."
+            raise Refusal(notice, code="forbidden")
+        if not (await self.rules(member)).moderates(job):
             owner = job.origin.member.name
-            raise Refusal(f"Only {owner} or an administrator can {verb} that.", code="forbidden")
+            raise Refusal(f"Only {owner} or an administrator can {action.name} that.", code="forbidden")
         return own
 
     async def _report(self, action: Action, job: Job, origin: Origin) -> Card:

@@ -216,6 +216,7 @@ def _card(book: Catalogue, card: Card, language: str) -> Card:
         bar=_bar(book, card.bar),
         pictures=tuple(_picture(book, card, each) for each in card.pictures),
         rows=tuple(tuple(_button(book, each) for each in row) for row in card.rows),
+        more=tuple(_button(book, each) for each in card.more),
     )
 
 

@@ -173,6 +173,7 @@ def functions() -> Mapping[str, Callable[[str], object]]:
     from bot.adapters.discord import layout as discord
     from bot.adapters.slack import layout as slack
     from bot.adapters.slack import vocabulary
+    from bot.adapters.typed import typed
     from bot.adapters.web import access, composer, views
     from bot.card import Card, CardPicture
     from bot.errors import Refusal
@@ -240,8 +241,8 @@ def functions() -> Mapping[str, Callable[[str], object]]:
         "Slack's marks": lambda text: vocabulary.plain(text, "T1"),
         "/easel": vocabulary.read,
         "/easel settings": lambda text: vocabulary.read(f"settings {text}"),
-        "typed": composer.typed,
-        "/settings": lambda text: composer.typed(f"/settings {text}"),
+        "typed": typed,
+        "/settings": lambda text: typed(f"/settings {text}"),
         "the chips": lambda text: composer.read(text, {"aspect": "16:9"}),
         "a name": access.clean_name,
         "a search's words": lambda text: commands.check("history", {"search": text}),

@@ -30,6 +30,7 @@ from bot.store.accounts import Accounts
 from bot.store.clocks import Clocks
 from bot.store.installations import Installations
 from bot.store.logins import Logins
+from bot.store.offers import Offers
 from bot.store.people import People, check_blocks
 from bot.store.privacy import Privacy, blank
 from bot.store.removals import Removals, posted
@@ -55,7 +56,7 @@ class TooManyWaiting(EaselError):
         self.waiting = waiting
 
 
-class Store(Accounts, Clocks, Installations, Logins, People, Privacy, Removals, Reviews, Usage):
+class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Removals, Reviews, Usage):
     """Jobs, pictures, preferences; its bases count what they cost."""
 
     # ---- admission

@@ -75,7 +75,8 @@ def _texts(what: Card | Form | Refusal) -> Iterator[str]:
             yield from (what.title,) if words.is_heading(what) else ()
             yield from (*what.facts, *what.body)
             yield from (what.bar.label,) if what.bar else ()
-            yield from (text for row in what.rows for each in row for text in (each.label, each.name))
+            buttons = (*(each for row in what.rows for each in row), *what.more)
+            yield from (text for each in buttons for text in (each.label, each.name))
         case Form():
             yield what.title
         case Refusal():
@@ -212,7 +213,7 @@ class House:
 
 def button(card: Card, label: str) -> str:
     """The id of the button of that label."""
-    buttons: list[Button] = [each for row in card.rows for each in row]
+    buttons: list[Button] = [*(each for row in card.rows for each in row), *card.more]
     return next(each.id for each in buttons if each.label == label)
 
 

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from bot import actions, presets
 from bot import card as cards
-from bot import presets
 from bot.card import Button, Card, Form
-from bot.errors import Refusal
+from bot.errors import Refusal, StoreError
 from bot.images.blobs import DirectoryBlobs
 from bot.models import Allowance, Job, Member, Tier
 from bot.moderation import Unseeing
@@ -229,7 +229,7 @@ def replace_offers(refusal: Refusal, *kept: Any) -> Refusal:
 
 
 def buttons(card: Card) -> Iterator[Button]:
-    return itertools.chain.from_iterable(card.rows)
+    return itertools.chain(*card.rows, card.more)
 
 
 @asynccontextmanager
@@ -519,3 +519,54 @@ async def test_the_buttons_that_end_a_job_are_shown_to_those_who_may(tmp_path: P
     async with changed(tmp_path, now, now, "a fox") as (house, job):
         assert "Delete" in labels(await house.press(f"v1:show:{job.id}"))
         assert "Delete" not in labels(await house.press(f"v1:show:{job.id}", ben))
+
+
+# ---- what is too long for a button
+
+
+LONG = "ein Füchslein im Schnee " * 20
+FOUR = Tier(name="everyone", title="Everyone", waiting=1000, max_count=4)
+
+
+async def long_offer(house: House) -> tuple[Refusal, list[Button]]:
+    with pytest.raises(Refusal) as refused:
+        await house.ask(f"{LONG}--count 16")
+    return refused.value, list(buttons(cards.refused(refused.value)))
+
+
+async def test_an_offer_that_fits_no_button_is_kept_and_pressed(tmp_path: Path) -> None:
+    async with changed(tmp_path, (memory("easel"),), (memory("easel"),), "a fox", FOUR) as (house, _):
+        _, (offer,) = await long_offer(house)
+        assert offer.id.startswith("v1:offer:") and actions.fits(offer.id)
+        _, (again,) = await long_offer(house)
+        assert again.id == offer.id, "the same words are kept once"
+        job = (await house.press(offer.id)).job
+        assert (job.prompt, job.request.count) == (LONG.strip(), 4)
+
+
+async def test_a_short_offer_is_in_its_button(tmp_path: Path) -> None:
+    async with changed(tmp_path, (memory("easel"),), (memory("easel"),), "a fox") as (house, _):
+        with pytest.raises(Refusal) as refused:
+            await house.ask("a fox --count 99")
+        (offer,) = buttons(cards.refused(refused.value))
+        assert offer.id.startswith("v1:try:a fox")
+
+
+async def test_an_offer_that_cannot_be_kept_is_a_line_to_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with changed(tmp_path, (memory("easel"),), (memory("easel"),), "a fox", FOUR) as (house, _):
+        monkeypatch.setattr(house.store, "keep_offer", _full)
+        refusal, found = await long_offer(house)
+        assert found == [] and refusal.offers[0].text in cards.refused(refusal).body
+
+
+async def _full(member: str, text: str) -> str:
+    raise StoreError("the disk is full")
+
+
+async def test_buttons_of_messages_from_before_offers_were_kept_still_work(tmp_path: Path) -> None:
+    async with changed(tmp_path, (memory("easel"),), (memory("easel"),), "a fox") as (house, _):
+        old = f"v1:try:{'a fox in deep snow, ' * 4}--count 2"
+        assert 64 < len(old) <= 100
+        assert (await house.press(old)).job.request.count == 2

@@ -19,6 +19,7 @@ import pytest
 
 from bot import privacy
 from bot.card import Card
+from bot.card import refused as refused_card
 from bot.errors import Refusal
 from bot.models import Member, State
 from bot.store import Store
@@ -356,3 +357,44 @@ async def test_another_persons_private_data_are_not_in_reach(house: House) -> No
     await house.ask("a fox --private --count 1", replace(BEN))
     _, archive = await exported(house, ADA)
     assert b"test:ben" not in b"".join(archive.read(name) for name in archive.namelist())
+
+
+# ---- what was offered
+
+
+async def offered(house: House) -> str:
+    """The id of a button whose text is too long for it."""
+    with pytest.raises(Refusal) as refused:
+        await house.ask(f"{CANARY} {'in snow ' * 30}--count 16")
+    [[made]] = refused_card(refused.value).rows
+    assert made.id.startswith("v1:offer:") and CANARY not in made.id
+    return made.id
+
+
+async def test_a_long_offer_is_in_the_copy_and_goes_with_its_person(house: House, tmp_path: Path) -> None:
+    kept = await offered(house)
+    _, archive = await exported(house)
+    [told] = json.loads(archive.read("about.json"))["offered"]
+    assert CANARY in told["text"] and "--count 4" in told["text"]
+
+    await forget(house)
+
+    assert CANARY.encode() not in b"".join(everything_on(tmp_path))
+    with pytest.raises(Refusal, match="no longer there"):
+        await house.press(kept)
+
+
+async def test_a_long_offer_goes_with_time(house: House, tmp_path: Path) -> None:
+    kept = await offered(house)
+    await house.studio._privacy.expire()
+    assert await house.store.offer(kept.rpartition(":")[2], ADA.id)
+
+    await house.store.drop_offers(datetime.now(UTC) + timedelta(seconds=1))
+
+    assert CANARY.encode() not in b"".join(everything_on(tmp_path))
+
+
+async def test_a_long_offer_is_its_person_s_alone(house: House) -> None:
+    kept = await offered(house)
+    with pytest.raises(Refusal, match="no longer there"):
+        await house.press(kept, BEN)

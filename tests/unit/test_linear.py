@@ -13,6 +13,7 @@ import pytest
 
 from bot import prompts
 from bot.adapters.slack import vocabulary
+from bot.adapters.typed import typed
 from bot.adapters.web import composer
 from bot.errors import Refusal
 from bot.options import MAX_TEXT
@@ -73,7 +74,7 @@ def test_a_pattern_that_backtracks_would_be_found() -> None:
         prompts.parse,
         lambda text: prompts.parse("a fox", {"negative": text}),
         vocabulary.read,
-        composer.typed,
+        typed,
         lambda text: composer.read(text, {}),
     ],
     ids=["prompt", "option", "Slack", "typed", "chips"],

@@ -14,7 +14,7 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot.card import Bar, Button, Card, CardPicture
+from bot.card import Bar, Button, Card, CardPicture, rows_with_more
 from bot.options import clip
 from bot.words import say
 
@@ -112,7 +112,7 @@ def view(
         )
         items.append(ui.MediaGallery(*gallery))
     items += [ui.File(f"attachment://{name}") for name, _ in card.files]
-    items += [ui.ActionRow(*map(_button, row)) for row in card.rows if row]
+    items += [ui.ActionRow(*map(_button, row)) for row in rows_with_more(card) if row]
     made = ui.LayoutView(timeout=None)
     made.add_item(ui.Container(*items))
     made.stop()

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from bot import telemetry
+from bot.adapters.typed import typed
 from bot.adapters.web import composer
 from bot.adapters.web.hub import Change, News, Page
 from bot.adapters.web.pages import THUMBNAIL
@@ -57,7 +58,7 @@ class Api:
 
     async def _send(self, request: web.Request) -> web.Response:
         async with self._uploads.form(request) as (fields, picture):
-            command, options = composer.typed(fields.get("text", ""))
+            command, options = typed(fields.get("text", ""))
             if picture:
                 options["source"] = picture
             origin = self._origin(request, fields.get("event", ""))

@@ -172,7 +172,8 @@ class Pages:
             "index": index,
             "count": len(pictures),
             "rows": _rows(job, shown, index - 1, may),
-            "from_picture": may.vary(),
+            "more": card.of_whole(shown.more),
+            "from_picture": "image_to_image" in may.tasks,
             "lineage": await self._lineage(job, me),
             "file_name": f"easel-{job.id}-{index}.png",
         }
@@ -266,7 +267,8 @@ def _rows(job: Job, shown: Card, index: int, may: May) -> tuple[tuple[Button, ..
     """The buttons of one picture of a grid, then those of the whole job."""
     if shown.kind != "done":
         return shown.rows
-    return (*translated(card.picked(job, index, may), shown.language).rows, *shown.rows[-1:])
+    whole = tuple(each for row in shown.rows for each in card.of_whole(row))
+    return (*translated(card.picked(job, index, may), shown.language).rows, whole)
 
 
 def picture_answer(body: bytes) -> web.Response:

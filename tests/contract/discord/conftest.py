@@ -53,6 +53,11 @@ class Server:
         wanted = job.message["message"]
         return next(m for m in self.channel.history(viewer=self.ada) if m.id == wanted)
 
+    async def choose(self, person: Any, message: Any, label: str) -> Any:
+        """Press what is behind the ⋯ of a message."""
+        more = await person.click(message, label="⋯")
+        return await person.click(more.response, label=label)
+
     async def restart(self) -> None:
         await self.env.restart_bot(self.house.adapter.client())
 
