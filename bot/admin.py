@@ -7,18 +7,21 @@ count in a person's account wherever it is used, so the vocabulary keeps them to
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot import card, commands, policy, presets, prompt, sheets, words
+from bot import audit, card, commands, policy, presets, prompt, sheets, words
+from bot.accounts.access import Access
 from bot.brake import Brake
 from bot.card import Card
 from bot.commands import Unusable, clip
-from bot.departures import Departures
 from bot.errors import Refusal
-from bot.follower import Follower, Life
+from bot.follower import Follower
+from bot.jobs.endings import Endings
+from bot.jobs.live import Life, Lives
+from bot.logins import Logins
 from bot.models import (
     HOUSE,
     Allowance,
@@ -33,6 +36,7 @@ from bot.models import (
     Tier,
 )
 from bot.policy import Rules
+from bot.reviews import Reviews
 from bot.settings import Settings
 from bot.store import Store
 from bot.tiers import Tiers
@@ -61,18 +65,7 @@ class Asked:
         return self.origin.member.tenant
 
     def line(self, target: str = "", before: str = "", after: str = "") -> AuditLine:
-        member = self.origin.member
-        return AuditLine(
-            at=datetime.now(UTC),
-            by=member.id,
-            name=member.name,
-            surface=self.origin.surface,
-            tenant=self.tenant,
-            what=self.name,
-            target=target,
-            before=before,
-            after=after,
-        )
+        return audit.line(self.origin, self.name, target, before, after)
 
     def note(self, target: str = "") -> Callable[[Any, Any], AuditLine]:
         return lambda before, after: self.line(target, *policy.difference(before, after))
@@ -87,7 +80,7 @@ Run = Callable[[Asked], Awaitable[Card]]
 
 
 class Admin:
-    """Answers the commands of the group "admin"."""
+    """Answers the commands of the group "admin", and `/reports`."""
 
     def __init__(
         self,
@@ -96,20 +89,28 @@ class Admin:
         store: Store,
         engine: Engine,
         tiers: Tiers,
+        lives: Lives,
+        access: Access,
         follower: Follower,
-        departures: Departures,
+        endings: Endings,
         brake: Brake,
         speech: Speech,
+        reviews: Reviews,
+        logins: Logins,
         show: Callable[[Job], None],
     ) -> None:
         self._settings = settings
         self._store = store
         self._engine = engine
         self._tiers = tiers
+        self._lives = lives
+        self._access = access
         self._follower = follower
-        self._departures = departures
+        self._endings = endings
         self._brake = brake
         self._speech = speech
+        self._reviews = reviews
+        self._logins = logins
         self._show = show
         self._commands: dict[str, Run] = {
             "admin status": self._status,
@@ -136,20 +137,19 @@ class Admin:
             "admin moderators": self._moderators,
             "admin audit": self._audit,
             "admin export": self._export,
+            "admin invite": self._invite,
+            "admin decide": self._decide,
+            "reports": self._reports,
         }
 
-    async def run(self, name: str, options: dict[str, Any], origin: Origin) -> Card:
-        """Do what the command asks; whoever asks was let in by `policy.authorize`. Raises Refusal."""
+    async def administer(self, name: str, options: Mapping[str, object], origin: Origin) -> Card:
+        """Do what the command asks; Easel need not be started. Raises Refusal, StoreError."""
+        command = commands.command(name)
+        policy.authorize(command, origin, self._settings.operators)
+        (await self._access.rules(origin.member)).check_person()
+        said = commands.check(command.name, options)
         operator = policy.runs_easel(origin, self._settings.operators)
-        return await self._commands[name](Asked(name, options, origin, operator))
-
-    def line(self, name: str, job: Job, origin: Origin, after: str) -> AuditLine:
-        """What to write down when a moderator does to somebody else's job what its owner may do too."""
-        return Asked(name, {}, origin, operator=False).line(job.id, job.state.value, after)
-
-    async def note(self, name: str, target: str, origin: Origin) -> None:
-        """Write down what an administrator did elsewhere."""
-        await self._store.note(Asked(name, {}, origin, operator=True).line(target))
+        return await self._commands[command.name](Asked(command.name, said, origin, operator))
 
     async def load(self) -> None:
         """Take over which places are paused, and in which language they are answered."""
@@ -161,7 +161,7 @@ class Admin:
     # ---- the queue
 
     async def _status(self, asked: Asked) -> Card:
-        state, lives = self._engine.status(), self._follower.lives
+        state, lives = self._engine.status(), self._lives
         facts = [f"{state.inside} painting", f"{state.waiting} waiting"]
         facts += [f"{state.held} on hold"] if state.held else []
         facts += [f"{state.relaxed} relaxed"] if state.relaxed else []
@@ -203,7 +203,7 @@ class Admin:
 
     def _who(self, lane: Lane, asked: Asked) -> str:
         """By the name of this place. People of other places stay nameless."""
-        lives = self._follower.lives
+        lives = self._lives
         ids = (*lane.running, *lane.waiting, *lane.held)
         members = [lives[id].job.origin.member for id in ids if id in lives]
         here = [each.name for each in members if asked.tenant in (HOUSE, each.tenant)]
@@ -228,11 +228,7 @@ class Admin:
         return job
 
     async def _cancel(self, job: Job, asked: Asked) -> Card:
-        line = asked.line(job.id, job.state.value, "cancelled")
-        ended, first = await self._store.end(job.id, State.CANCELLED, line=line)
-        self._engine.cancel(job.id)  # only now: its own word of the end would come before the line
-        if first:
-            self._follower.finish(ended)
+        await self._endings.cancel(job, asked.line(job.id, job.state.value, "cancelled"))
         return _done(f"Job {job.id} of {_owner(job)} is cancelled; nothing was charged.")
 
     async def _relax(self, job: Job, asked: Asked) -> Card:
@@ -244,7 +240,7 @@ class Admin:
     async def _hold(self, job: Job, asked: Asked, *, held: bool) -> Card:
         if job.state is not State.QUEUED:
             raise Refusal("Only a job that waits can be held; cancel it instead.", code="running")
-        if job.id not in self._follower.lives:
+        if job.id not in self._lives:
             raise Refusal("Easel is not running, so nothing starts. Use /admin pause before it does.")
         await self._store.note(asked.line(job.id, after="on hold" if held else "released"))
         self._brake.job(job.id, held=held)
@@ -254,7 +250,7 @@ class Admin:
         return _done(f"Job {job.id} of {_owner(job)} is in line again.")
 
     def _apply_brake(self) -> None:
-        jobs = [life.job for life in self._follower.lives.values()]
+        jobs = [life.job for life in self._lives.values()]
         self._brake.apply(jobs)
         for job in jobs:
             if job.state is State.QUEUED:
@@ -368,7 +364,7 @@ class Admin:
             asked.note(who),
             reason="An administrator has blocked you.",
         )
-        self._departures.end(ended)
+        self._endings.take_out(ended)
         end = f"until {card.moment(until, now)}" if until else "until /admin unblock"
         return _done(f"{who} is blocked {end}. {_cancelled(len(ended))}")
 
@@ -381,6 +377,11 @@ class Admin:
 
     async def _set_person(self, asked: Asked, who: str, change: Callable[[Person], Person]) -> None:
         await self._store.change_person(asked.tenant, who, change, asked.note(who))
+
+    async def _invite(self, asked: Asked) -> Card:
+        member, invitation = await self._logins.invite(asked.options["name"])
+        await self._store.note(asked.line(member.id))
+        return invitation
 
     async def _moderators(self, asked: Asked) -> Card:
         """Who may moderate here beside those whom the platform lets: shown, or changed."""
@@ -537,6 +538,16 @@ class Admin:
         after = await self._store.change_policy(asked.tenant, change, asked.note(target))
         self._speech.place(asked.tenant, after)
         return after
+
+    # ---- reports
+
+    async def _reports(self, asked: Asked) -> Card:
+        if asked.origin.member.admin or asked.operator:
+            return await self._reviews.queue(asked.origin)
+        return await self._reviews.listed(asked.origin, await self._access.rules(asked.origin.member))
+
+    async def _decide(self, asked: Asked) -> Card:
+        return await self._reviews.decide(asked.options["job"], asked.options["do"], asked.origin)
 
     # ---- records
 

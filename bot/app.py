@@ -1,4 +1,4 @@
-"""Wires settings → store → engine → studio → surfaces, and serves until told to stop."""
+"""The composition root: builds every service, then the surfaces, and serves until told to stop."""
 
 from __future__ import annotations
 
@@ -17,17 +17,48 @@ from pathlib import Path
 import structlog
 
 from bot import control, doctor, lag, private, telemetry
+from bot.accounts.access import Access
+from bot.accounts.service import AccountService
 from bot.adapters.base import ChatAdapter
-from bot.blobs import DirectoryBlobs
+from bot.admin import Admin
+from bot.blobs import BlobStore, DirectoryBlobs
+from bot.brake import Brake
 from bot.clock import TrustedClock
+from bot.courier import Courier
+from bot.departures import Departures
 from bot.errors import EaselError, SettingError
+from bot.follower import Follower
+from bot.gate import Gate
 from bot.guard import Guard
+from bot.images import Images
+from bot.jobs.cards import JobCards
+from bot.jobs.endings import Endings
+from bot.jobs.live import Lives
+from bot.jobs.messages import JobMessages
+from bot.jobs.planning import Planner
+from bot.jobs.queries import JobQueries
+from bot.jobs.service import JobService
+from bot.jobs.visibility import Visibility
+from bot.lifecycle import Lifecycle
+from bot.logins import Logins
+from bot.moderation import Classifier, Eyes, Unseeing
+from bot.overview import Overview
+from bot.privacy import Privacy
 from bot.provenance import signing
+from bot.provenance.keys import Keys
+from bot.provenance.stamper import Stamper
+from bot.readiness import Readiness
+from bot.recovery import Recovery
+from bot.reviews import Reviews
+from bot.router import Router
+from bot.services import Services
 from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Studio
 from bot.tiers import Tiers
 from bot.tiers import load as load_tiers
+from bot.vocabulary import Vocabulary
+from bot.words import Speech
 from engine.errors import EngineError
 from engine.local import LocalEngine
 from engine.memory import MEMORY, MemoryEngine
@@ -47,6 +78,117 @@ SURFACES = (
 """Module, class and the setting that switches it on."""
 
 
+def build(
+    *,
+    settings: Settings,
+    store: Store,
+    engine: Engine,
+    blobs: BlobStore,
+    tiers: Tiers | None = None,
+    eyes: Eyes | None = None,
+    guard: Guard | None = None,
+    keys: Keys | None = None,
+) -> Studio:
+    """Build every service, each from those above it. Nothing is started yet."""
+    tiers = tiers or load_tiers()
+    guard = guard or Guard(store)
+    keys = keys or signing.ready(settings.keys_dir, settings.signing_certificate, settings.signing_key)
+    eyes = eyes or (Classifier() if settings.picture_check else Unseeing())
+    most_bytes = settings.max_source_bytes
+    speech, lives, brake, gate = Speech(), Lives(), Brake(engine), Gate(guard)
+    logins = Logins(store, settings)
+    images = Images(store, blobs, keys, max_source_bytes=most_bytes)
+
+    # Who may see what, and ask for what.
+    access = Access(store, tiers)
+    visibility = Visibility(store, lives, access)
+    vocabulary = Vocabulary(store, engine, tiers, settings.operators, access, visibility)
+
+    # From what the engine reports to messages.
+    cards = JobCards(lives, brake, visibility, vocabulary, speech)
+    courier = Courier(store, cards.own)
+    follower = Follower(
+        lives=lives,
+        engine=engine,
+        store=store,
+        blobs=blobs,
+        show=courier.show,
+        eyes=eyes,
+        rules=access.moderation,
+        stamp=Stamper(store, blobs, keys).stamp,
+        holds=brake.holds,
+        give_up=guard.fail,
+    )
+    recovery = Recovery(store, follower, tiers, courier.show)
+    endings = Endings(store, engine, follower)
+
+    # What people do.
+    reviews = Reviews(settings, store, courier.show)
+    privacy = Privacy(store, blobs, endings.delete, settings.retention_days)
+    planner = Planner(store, engine, access, visibility, max_source_bytes=most_bytes)
+    jobs = JobService(store, engine, blobs, access, visibility, planner, reviews, follower, endings, cards)
+    queries = JobQueries(store, engine, lives, access, visibility, cards)
+    accounts = AccountService(store, engine, access, visibility, vocabulary, follower, logins)
+    admin = Admin(
+        settings=settings,
+        store=store,
+        engine=engine,
+        tiers=tiers,
+        lives=lives,
+        access=access,
+        follower=follower,
+        endings=endings,
+        brake=brake,
+        speech=speech,
+        reviews=reviews,
+        logins=logins,
+        show=courier.show,
+    )
+    router = Router(
+        gate,
+        speech,
+        access,
+        visibility,
+        vocabulary,
+        jobs,
+        queries,
+        accounts,
+        logins,
+        privacy,
+        reviews,
+        images,
+        admin,
+    )
+    return Studio(
+        Services(
+            router=router,
+            access=access,
+            accounts=accounts,
+            admin=admin,
+            cards=cards,
+            courier=courier,
+            departures=Departures(store, lives, endings),
+            guard=guard,
+            images=images,
+            installations=store,
+            lifecycle=Lifecycle(
+                store, engine, guard, gate, follower, courier, recovery, privacy, images, admin
+            ),
+            logins=logins,
+            messages=JobMessages(store, lives, courier),
+            overview=Overview(
+                settings=settings, store=store, engine=engine, tiers=tiers, lives=lives, brake=brake
+            ),
+            planner=planner,
+            queries=queries,
+            readiness=Readiness(settings, store, engine),
+            speech=speech,
+            visibility=visibility,
+            vocabulary=vocabulary,
+        )
+    )
+
+
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Studio]:
     """A studio that is not started yet. Raises StoreError, SettingError."""
@@ -62,7 +204,7 @@ async def opened(settings: Settings) -> AsyncIterator[Studio]:
         keys = await asyncio.to_thread(
             signing.ready, settings.keys_dir, settings.signing_certificate, settings.signing_key
         )
-        studio = Studio(
+        studio = build(
             settings=settings, store=store, engine=engine, blobs=blobs, tiers=tiers, guard=guard, keys=keys
         )
         try:

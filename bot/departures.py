@@ -16,10 +16,10 @@ from typing import TypeVar
 import structlog
 
 from bot.errors import StoreError
-from bot.follower import Follower
+from bot.jobs.endings import Endings
+from bot.jobs.live import Lives
 from bot.models import AuditLine, Job
 from bot.store import Store
-from engine.types import Engine
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -31,10 +31,10 @@ SHORTEST_DELAY, LONGEST_DELAY = 1.0, 60.0  # seconds between two attempts to wri
 class Departures:
     """Told by adapters of what is gone; tries again what cannot be saved, so that none of it is forgotten."""
 
-    def __init__(self, store: Store, engine: Engine, follower: Follower) -> None:
+    def __init__(self, store: Store, lives: Lives, endings: Endings) -> None:
         self._store = store
-        self._engine = engine
-        self._follower = follower
+        self._lives = lives
+        self._endings = endings
 
     async def deleted(
         self, surface: str, *, tenant: str = "", channel: str = "", messages: Collection[str] = ()
@@ -54,7 +54,7 @@ class Departures:
     def _hidden(self, ids: Collection[str]) -> None:
         for id in ids:
             log.info("job hidden: its message was deleted", job_id=id)
-            if life := self._follower.lives.get(id):
+            if life := self._lives.get(id):
                 life.job = replace(life.job, hidden=True)
 
     async def left(
@@ -74,18 +74,12 @@ class Departures:
         )
         if ended:
             log.warning("jobs cancelled", surface=surface, place=tenant, cause=reason, jobs=len(ended))
-        self.end(ended)
+        self._endings.take_out(ended)
         return len(ended)
-
-    def end(self, jobs: Collection[Job]) -> None:
-        """Take jobs that were cancelled in their rows out of the engine, and show that."""
-        for job in jobs:
-            self._engine.cancel(job.id)
-            self._follower.finish(job)
 
     def tenants(self, surface: str, which: Callable[[Job], bool]) -> set[str]:
         """The tenants for which something of the surface waits or runs."""
-        lives = [life.job for life in self._follower.lives.values()]
+        lives = [life.job for life in self._lives.values()]
         return {job.origin.member.tenant for job in lives if job.origin.surface == surface and which(job)}
 
 

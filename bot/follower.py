@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -15,6 +14,7 @@ from bot import moderation, pictures, telemetry
 from bot.blobs import BlobStore
 from bot.card import GRID
 from bot.errors import StoreError, StoreInUse
+from bot.jobs.live import Life, Lives
 from bot.models import Balance, Job, State, StoredPicture, Tier
 from bot.moderation import Eyes, Withheld
 from bot.provenance.stamp import Stamped
@@ -44,38 +44,6 @@ Stamp = Callable[[Job, bytes, int, int], Awaitable[Stamped]]
 """A PNG of the job, with its index and seed, as it is delivered."""
 
 
-@dataclass(slots=True)
-class Life:
-    """An unfinished job, and what its row does not tell."""
-
-    job: Job
-    tier: Tier | None = None  # of the person, when it was accepted or Easel was started
-    balance: Balance | None = None  # the person's, when it was accepted
-    progress: Progress | None = None
-    place: Place | None = None  # in line, when last looked up
-    shown: Place | None = None  # in line, when last shown
-    events: list[EngineEvent] = field(default_factory=list)  # not written down yet; a deque takes 600 bytes
-    writer: asyncio.Task[None] | None = None
-    _first: tuple[float, int] | None = None  # when which step was seen first
-
-    def advance(self, progress: Progress) -> None:
-        """Take in a step. A preview stays until the next one comes."""
-        before = self.progress.preview if self.progress else None
-        self.progress = replace(progress, preview=progress.preview or before)
-        self._first = self._first or (time.monotonic(), progress.step)
-
-    def restart(self) -> None:
-        self.progress = self._first = None
-
-    @property
-    def left(self) -> float | None:
-        """Expected seconds to the end, once two steps were seen."""
-        if self.progress is None or self._first is None or self.progress.step == self._first[1]:
-            return None
-        pace = (time.monotonic() - self._first[0]) / (self.progress.step - self._first[1])
-        return pace * (self.progress.steps - self.progress.step)
-
-
 class Follower:
     """The unfinished jobs by id (`lives`), and one writer task for each that has something to write.
 
@@ -89,6 +57,7 @@ class Follower:
     def __init__(
         self,
         *,
+        lives: Lives,
         engine: Engine,
         store: Store,
         blobs: BlobStore,
@@ -100,7 +69,7 @@ class Follower:
         give_up: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self._give_up = give_up
-        self.lives: dict[str, Life] = {}
+        self.lives = lives
         self._eyes = eyes
         self._rules = rules
         self._stamp = stamp

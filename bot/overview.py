@@ -18,7 +18,8 @@ from typing import Literal
 
 from bot import policy
 from bot.brake import Brake
-from bot.follower import Follower, Life
+from bot.errors import Refusal
+from bot.jobs.live import Life, Lives
 from bot.models import (
     HOUSE,
     Accuracy,
@@ -29,6 +30,7 @@ from bot.models import (
     Known,
     LedgerLine,
     Member,
+    Origin,
     Person,
     Policy,
     Review,
@@ -132,7 +134,7 @@ class Health:
 
 
 class Overview:
-    """Answers for an operator; `Studio.overview` lets nobody else in. Methods raise StoreError."""
+    """Answers for an operator; `opened_to` lets nobody else in. Methods raise StoreError."""
 
     def __init__(
         self,
@@ -141,15 +143,21 @@ class Overview:
         store: Store,
         engine: Engine,
         tiers: Tiers,
-        follower: Follower,
+        lives: Lives,
         brake: Brake,
     ) -> None:
         self._settings = settings
         self._store = store
         self._engine = engine
         self._tiers = tiers
-        self._follower = follower
+        self._lives = lives
         self._brake = brake
+
+    def opened_to(self, origin: Origin) -> Overview:
+        """Return this, for those who run Easel. Raises Refusal."""
+        if not policy.runs_easel(origin, self._settings.operators):
+            raise Refusal("Only those who run this Easel may see this.", code="forbidden")
+        return self
 
     @property
     def tiers(self) -> tuple[Tier, ...]:
@@ -183,7 +191,7 @@ class Overview:
             "waiting": lane.waiting,
             "on hold": lane.held,
         }
-        lives = self._follower.lives
+        lives = self._lives
         return [(life, doing) for doing, ids in jobs.items() for id in ids if (life := lives.get(id))]
 
     def _waiting(self, life: Life, doing: Doing) -> Waiting:

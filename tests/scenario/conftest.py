@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bot import words
+from bot import app, words
 from bot.adapters.base import MessageRef
 from bot.blobs import DirectoryBlobs
 from bot.card import Button, Card, Form
@@ -245,7 +245,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opens:
         if make_engine is not None:
             engine = make_engine(blobs)
         rules = Tiers(tuple(tiers)) if tiers else None
-        studio = Studio(
+        studio = app.build(
             settings=settings,
             store=store,
             engine=engine,
@@ -260,7 +260,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opens:
             yield House(studio, store, engine, blobs, surface, settings)
         finally:
             if crash:
-                monkeypatch.setattr("bot.studio.LAST_WORDS", 0.1)
+                monkeypatch.setattr("bot.lifecycle.LAST_WORDS", 0.1)
                 await store.close()  # nothing more can be written
             await studio.close()
             await store.close()

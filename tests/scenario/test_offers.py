@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from bot import app, presets
 from bot import card as cards
-from bot import presets
 from bot.blobs import DirectoryBlobs
 from bot.card import Button, Card, Form
 from bot.errors import Refusal
@@ -24,7 +24,7 @@ from bot.models import Allowance, Job, Member, Tier
 from bot.moderation import Unseeing
 from bot.settings import Settings
 from bot.store import Store
-from bot.studio import Receipt, Studio
+from bot.studio import Receipt
 from bot.tiers import Tiers
 from engine.memory import MEMORY, MemoryEngine
 from engine.types import ModelInfo
@@ -236,7 +236,7 @@ async def running(
     engine = MemoryEngine(blobs.read, models=models, step_seconds=step_seconds)
     config = Settings(data_dir=path, model=("memory",))
     tiers = Tiers((tier,))
-    studio = Studio(settings=config, store=store, engine=engine, blobs=blobs, tiers=tiers, eyes=Unseeing())
+    studio = app.build(settings=config, store=store, engine=engine, blobs=blobs, tiers=tiers, eyes=Unseeing())
     surface = RecordingAdapter()
     studio.add(surface)
     await studio.start()
@@ -299,7 +299,7 @@ async def press_everything(world: World, jobs: list[Job], asked: dict[str, Any])
                 await world.show(job, member)
         await settled(world, member, asked["mine"])
     for job in jobs:
-        drawn = house.surface.messages.get(job.id, [await house.studio._drawn(job)])[-1]
+        drawn = house.surface.messages.get(job.id, [await house.studio.services.cards.own(job)])[-1]
         for each in buttons(drawn):
             if each.id.split(":")[1] in DERIVING:
                 answer = await world.press(each, ada)
@@ -342,7 +342,7 @@ async def settled(world: World, member: Member, mine: Mapping[str, Any]) -> None
 
 def test_no_offer_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tenants = itertools.count()
-    monkeypatch.setattr("bot.studio.LAST_WORDS", 0.05)
+    monkeypatch.setattr("bot.lifecycle.LAST_WORDS", 0.05)
     with asyncio.Runner() as runner:
         store = runner.run(Store.open(f"sqlite:///{tmp_path}/easel.db"))
 
@@ -430,7 +430,7 @@ async def test_the_edit_form_of_a_model_that_is_gone_is_taken_as_it_is(tmp_path:
 
 async def test_a_card_has_no_variations_where_no_model_makes_any(tmp_path: Path) -> None:
     async with changed(tmp_path, (KLEIN,), (KLEIN,), "a fox --count 2") as (house, job):
-        card = house.studio.card(job, await house.studio._may(job, job.origin.member))
+        card = house.studio.card(job, await house.studio.services.cards.may(job, job.origin.member))
         assert labels(card) == ["U1", "U2", "Again", "Edit", "Info", "Delete", "Report"]
         again = await house.press(f"v1:again:{job.id}")
         drawn = await house.surface.until(again.job.id, "done")

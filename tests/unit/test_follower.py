@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from bot import telemetry
-from bot.follower import Follower, Life, engine_job, moved
+from bot.follower import Follower, engine_job, moved
+from bot.jobs.live import Life
 from bot.models import Job, Member, Origin, State
 from bot.moderation import Seen
 from engine.memory import MemoryEngine
@@ -73,7 +74,7 @@ def test_a_preview_stays_until_the_next_one() -> None:
 
 def test_the_time_left_needs_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 104.0, 104.0])
-    monkeypatch.setattr("bot.follower.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("bot.jobs.live.time.monotonic", lambda: next(clock))
     life = Life(JOB)
     life.advance(step(2))
     assert life.left is None
@@ -108,7 +109,7 @@ async def test_what_was_begun_before_a_job_s_end_is_not_shown_after_it(event: En
     shown: list[Job] = []
     engine = MemoryEngine(lambda name: b"")
     follower = Follower(
-        engine=engine, store=slow, blobs=idle, show=shown.append, eyes=slow, rules=idle, stamp=idle
+        lives={}, engine=engine, store=slow, blobs=idle, show=shown.append, eyes=slow, rules=idle, stamp=idle
     )
     life = follower.lives["abc"] = Life(JOB)
     if isinstance(event, Progress):
@@ -131,7 +132,9 @@ async def test_a_lost_worker_is_counted_once_however_many_jobs_it_had() -> None:
 
     engine = MemoryEngine(lambda name: b"", step_seconds=0.01, fault=fault)
     idle: Any = None  # it writes, judges and shows nothing here
-    follower = Follower(engine=engine, store=idle, blobs=idle, show=idle, eyes=idle, rules=idle, stamp=idle)
+    follower = Follower(
+        lives={}, engine=engine, store=idle, blobs=idle, show=idle, eyes=idle, rules=idle, stamp=idle
+    )
     before = telemetry.DEATHS._value.get()
     await engine.start()
     request = GenerationRequest(prompt="a fox", seed=1, model="memory", width=64, height=64, steps=8, count=1)

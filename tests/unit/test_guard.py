@@ -15,8 +15,9 @@ from structlog.testing import capture_logs
 
 from bot import follower, guard
 from bot.errors import Refusal, StoreError, StoreGone, StoreInUse
-from bot.follower import Follower, Life
+from bot.follower import Follower
 from bot.guard import Guard
+from bot.jobs.live import Life
 from bot.models import State
 from bot.store import Store, leadership
 from bot.store.database import server
@@ -210,6 +211,7 @@ def follow(store: Exhausted, given_up: list[str], monkeypatch: pytest.MonkeyPatc
     idle: Any = None
     said: Any = store
     made = Follower(
+        lives={},
         engine=MemoryEngine(lambda name: b""),
         store=said,
         blobs=idle,
@@ -273,7 +275,7 @@ async def test_a_follower_that_breaks_ends_the_process(opened: Opens) -> None:
         def broken(*_: object) -> None:
             raise ValueError("a fault of its own")
 
-        house.studio._follower._progress = broken  # type: ignore[method-assign]
+        house.studio.services.lifecycle._follower._progress = broken  # type: ignore[method-assign]
         await house.ask("a fox")
         await asyncio.wait_for(house.studio.guard.failed.wait(), 30)
         assert "follower" in house.studio.guard.reason

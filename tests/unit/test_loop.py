@@ -18,7 +18,8 @@ from bot.adapters.web import assets
 from bot.adapters.web.views import Views
 from bot.brake import Brake
 from bot.errors import Refusal
-from bot.follower import AT_ONCE, Follower, Life
+from bot.follower import AT_ONCE, Follower
+from bot.jobs.live import Life
 from bot.moderation import Rules, Seen
 from bot.overview import Overview
 from bot.privacy import Privacy
@@ -87,7 +88,7 @@ async def a_picture_is_judged() -> None:
 
     engine, idle = MemoryEngine(lambda name: b""), NOBODY
     follower = Follower(
-        engine=engine, store=idle, blobs=idle, show=idle, eyes=Seeing(), rules=rules, stamp=idle
+        lives={}, engine=engine, store=idle, blobs=idle, show=idle, eyes=Seeing(), rules=rules, stamp=idle
     )
     await follower._inspect(JOB, b"a picture")
 
@@ -130,7 +131,9 @@ class Line(MemoryEngine):
 def crowd() -> tuple[Follower, Line]:
     """MANY waiting jobs of 1,000 people."""
     engine, idle = Line(lambda name: b""), NOBODY
-    follower = Follower(engine=engine, store=idle, blobs=idle, show=idle, eyes=idle, rules=idle, stamp=idle)
+    follower = Follower(
+        lives={}, engine=engine, store=idle, blobs=idle, show=idle, eyes=idle, rules=idle, stamp=idle
+    )
     job = a_job()
     for number in range(MANY):
         follower.lives[str(number)] = Life(replace(job, id=str(number)), place=Place(number + 1, 1.0))
@@ -146,7 +149,9 @@ async def the_queue_is_looked_at() -> None:
     follower, engine = crowd()
     brake = Brake(engine)
     idle = NOBODY
-    overview = Overview(settings=idle, store=idle, engine=engine, tiers=idle, follower=follower, brake=brake)
+    overview = Overview(
+        settings=idle, store=idle, engine=engine, tiers=idle, lives=follower.lives, brake=brake
+    )
     shown, more = await overview.queue()
     assert [each.job.id for each in shown] == [str(number) for number in range(200)]
     assert more == MANY - 200

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from bot import recovery
+from bot import app, recovery
 from bot.blobs import DirectoryBlobs
 from bot.models import HOUSE, Allowance, Job, Member, Origin, State, StoredPicture
 from bot.moderation import Unseeing
@@ -57,7 +57,7 @@ async def studio(folder: Path, store: Store) -> AsyncIterator[tuple[Studio, Memo
     engine = MemoryEngine(lambda name: b"", may_start=_never)
     settings = Settings(data_dir=folder, model=("memory",))
     blobs = DirectoryBlobs(folder / "pictures")
-    made = Studio(settings=settings, store=store, engine=engine, blobs=blobs, eyes=Unseeing())
+    made = app.build(settings=settings, store=store, engine=engine, blobs=blobs, eyes=Unseeing())
     await made.start()
     yield made, engine
     await made.close()

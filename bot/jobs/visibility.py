@@ -1,4 +1,4 @@
-"""Whether what was asked for in an open place may still be shown outside of it.
+"""Which jobs a member may see, and which are theirs.
 
 A channel may be made private at any time, and a surface may not be told. So before a job of an open place is
 shown elsewhere, the surface is asked anew; what has been closed is closed in the rows as well.
@@ -7,22 +7,30 @@ shown elsewhere, the surface is asked anew; what has been closed is closed in th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
+from bot.accounts.access import Access
 from bot.adapters.base import ChatAdapter, KnowsPlaces
-from bot.follower import Life
-from bot.models import Job, Member
+from bot.commands import clip
+from bot.errors import Refusal
+from bot.jobs.live import Lives
+from bot.models import Job, Member, State
 from bot.store import Store
 
 
-class Openness:
-    """Asks the surfaces that know. `lives` are the unfinished jobs."""
+class Visibility:
+    """Finds jobs for members, and asks the surfaces that know whether a place is still open.
 
-    def __init__(self, store: Store, lives: Mapping[str, Life]) -> None:
+    Methods raise StoreError.
+    """
+
+    def __init__(self, store: Store, lives: Lives, access: Access) -> None:
         self._store = store
         self._lives = lives
+        self._access = access
         self._surfaces: dict[str, KnowsPlaces] = {}
 
     def add(self, adapter: ChatAdapter) -> None:
@@ -30,8 +38,43 @@ class Openness:
         if isinstance(adapter, KnowsPlaces):
             self._surfaces[adapter.name] = adapter
 
+    async def job(self, id: str, member: Member, here: Collection[str] = ()) -> Job:
+        """Return a job, for a member who is in the places `here`.
+
+        Raises Refusal if it is unknown, deleted, of another tenant, private to someone else, or of a closed
+        place elsewhere; for a guest, also of any other place.
+        """
+        job = await self._store.job(id)
+        job = job and (await self._refreshed([job], here))[0][1]
+        if job is None or not (job.is_seen_by(member, here) or await self.owns(job, member)):
+            raise Refusal(f"There is no job {clip(id)} here. /history lists them.", code="unknown")
+        if job.state is State.DELETED:
+            raise Refusal("Those pictures were deleted.", code="deleted")
+        return job
+
+    async def jobs(self, member: Member, **filters: Any) -> list[Job]:
+        """Return what `Store.jobs` finds, as far as the member may see it."""
+        found = await self._store.jobs(member.tenant, viewer=member.id, guest=member.guest, **filters)
+        return await self.seen(found, member, filters.get("here", ()))
+
+    async def owns(self, job: Job, member: Member) -> bool:
+        """Return whether the job is the member's: asked for here, or anywhere under a linked name."""
+        owner = job.origin.member
+        if (owner.id, owner.tenant) == (member.id, member.tenant):
+            return True
+        names = await self._store.sharing(member.id)
+        return len(names) > 1 and owner.id in names
+
+    async def check_owner(self, job: Job, member: Member, verb: str) -> bool:
+        """Return whether the job is the member's own. Raises Refusal where they do not moderate it either."""
+        own = await self.owns(job, member)
+        if not own and not (await self._access.rules(member)).moderates(job):
+            owner = job.origin.member.name
+            raise Refusal(f"Only {owner} or an administrator can {verb} that.", code="forbidden")
+        return own
+
     async def seen(self, jobs: Sequence[Job], member: Member, here: Collection[str]) -> list[Job]:
-        """Return those of the jobs that a member in the places `here` may see still. Raises StoreError."""
+        """Return those of the jobs that a member in the places `here` may see still."""
         others = [job for job in jobs if job.origin.member.id != member.id]
         changed = {job.id: now for job, now in await self._refreshed(others, here) if now is not job}
         if not changed:
@@ -45,12 +88,8 @@ class Openness:
             or changed[job.id].is_seen_by(member, here)
         ]
 
-    async def now(self, job: Job, here: Collection[str]) -> Job:
-        """Return the job as it may be seen at this moment. Raises StoreError."""
-        return (await self._refreshed([job], here))[0][1]
-
-    async def close(self, tenant: str, channel: str, before: datetime | None = None) -> None:
-        """A place is closed: so is all that was asked for in it, up to `before`. Raises StoreError."""
+    async def close_place(self, tenant: str, channel: str, before: datetime | None = None) -> None:
+        """Show what was asked for in a channel, up to `before`, to its people alone: it was made private."""
         await self._store.close_place(tenant, channel, before)
         for life in self._lives.values():
             origin = life.job.origin
@@ -66,7 +105,7 @@ class Openness:
         closed = {place: answer for place, answer in zip(asked, answers, strict=True) if answer is not False}
         for (tenant, channel), answer in closed.items():
             if answer:  # None: the surface does not tell, so it is closed for the moment alone
-                await self.close(tenant, channel)
+                await self.close_place(tenant, channel)
         return [
             (job, _closed(job) if _place(job) in closed and self._is_asked_about(job, here) else job)
             for job in jobs

@@ -1,0 +1,74 @@
+"""Draws a job's card as it is at this moment, for whoever looks at it."""
+
+from __future__ import annotations
+
+from bot import card
+from bot.brake import Brake
+from bot.card import ANYTHING, Card, May
+from bot.errors import Refusal
+from bot.jobs.live import Lives
+from bot.jobs.visibility import Visibility
+from bot.models import Job, Member, State
+from bot.vocabulary import Vocabulary
+from bot.words import Speech
+
+
+class JobCards:
+    """Adds what only memory knows: the place in line, the steps, and who may press which button."""
+
+    def __init__(
+        self,
+        lives: Lives,
+        brake: Brake,
+        visibility: Visibility,
+        vocabulary: Vocabulary,
+        speech: Speech,
+    ) -> None:
+        self._lives = lives
+        self._brake = brake
+        self._visibility = visibility
+        self._vocabulary = vocabulary
+        self._speech = speech
+
+    def card(self, job: Job, may: May = ANYTHING) -> Card:
+        """Return the job's card in the language of where it was asked for; `may`: for whom it is."""
+        return self._speech.said(self.present(job, may), job.origin)
+
+    async def own(self, job: Job) -> Card:
+        """Return the card of a job's own message, for whoever asked for it. Raises StoreError."""
+        if not job.state.ended:
+            return self.card(job)
+        return self.card(job, May(tasks=await self._vocabulary.tasks(job.origin.member)))
+
+    async def shown(self, job: Job, member: Member) -> Card:
+        """Return the job's card for one person. Raises StoreError."""
+        return self.present(job, await self.may(job, member))
+
+    async def may(self, job: Job, member: Member) -> May:
+        """Return what the member may do with the job. Raises StoreError."""
+        try:
+            await self._visibility.check_owner(job, member, "delete")
+        except Refusal:
+            return May(tasks=await self._vocabulary.tasks(member), manage=False)
+        return May(tasks=await self._vocabulary.tasks(member))
+
+    def present(self, job: Job, may: May = ANYTHING) -> Card:
+        """Return the job's card in English."""
+        life = self._lives.get(job.id)
+        job = life.job if life else job
+        match job.state:
+            case State.QUEUED:
+                held = self._brake.holds(job)
+                place, balance = (life.place, life.balance) if life else (None, None)
+                return card.waiting(job, place, balance, may, held=held and life is not None)
+            case State.RUNNING:
+                progress, left = (life.progress, life.left) if life else (None, None)
+                return card.painting(job, progress, left, may)
+            case State.RENDERED:
+                return card.done(job, may)
+            case State.FAILED:
+                return card.failed(job, may)
+            case State.CANCELLED:
+                return card.cancelled(job, may)
+            case State.DELETED:
+                return card.deleted(job)

@@ -1,0 +1,40 @@
+"""Ends jobs early: in their rows, in the engine, and in what their messages show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bot.follower import Follower
+from bot.models import AuditLine, Job, State
+from bot.store import Store
+from engine.types import Engine
+
+
+class Endings:
+    """Cancels and deletes jobs. Methods raise StoreError.
+
+    The row is written first: the engine's own word of the end would come before the line of the audit.
+    """
+
+    def __init__(self, store: Store, engine: Engine, follower: Follower) -> None:
+        self._store = store
+        self._engine = engine
+        self._follower = follower
+
+    async def cancel(self, job: Job, line: AuditLine | None = None) -> Job:
+        """Cancel a job wherever it is, and return it as its row is now."""
+        ended, first = await self._store.end(job.id, State.CANCELLED, line=line)
+        self._engine.cancel(job.id)
+        if first:
+            self._follower.finish(ended)
+        return ended
+
+    async def delete(self, job: Job, line: AuditLine | None = None) -> None:
+        """End a job wherever it is, and delete it. Its files are left to the sweep."""
+        self.take_out([await self._store.delete(job.id, line)])
+
+    def take_out(self, jobs: Iterable[Job]) -> None:
+        """Take jobs that have ended in their rows out of the engine, and show that."""
+        for job in jobs:
+            self._engine.cancel(job.id)
+            self._follower.finish(job)

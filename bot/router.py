@@ -1,0 +1,155 @@
+"""Routes a command or a press to the service that answers it, and translates the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+from bot import actions, card, commands
+from bot.accounts.access import Access
+from bot.accounts.service import AccountService
+from bot.actions import Action
+from bot.admin import Admin
+from bot.card import Card, Form
+from bot.errors import Refusal
+from bot.gate import Gate
+from bot.images import Images
+from bot.jobs.queries import JobQueries
+from bot.jobs.service import JobService, Receipt
+from bot.jobs.visibility import Visibility
+from bot.logins import Logins
+from bot.models import Job, Origin
+from bot.privacy import Privacy
+from bot.reviews import DECISIONS, Reviews
+from bot.vocabulary import Vocabulary
+from bot.words import Speech
+
+T = TypeVar("T")
+
+PAINTING = ("imagine", "upscale", "vary")
+"""Commands that look for themselves whether the person may ask."""
+ALWAYS = ("help", "quota", "privacy export", "privacy delete")
+"""Commands that blocked people may use."""
+
+Answer = Card | Form | Receipt
+
+
+class Router:
+    """Every answer is for the person who asked, in their language."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        speech: Speech,
+        access: Access,
+        visibility: Visibility,
+        vocabulary: Vocabulary,
+        jobs: JobService,
+        queries: JobQueries,
+        accounts: AccountService,
+        logins: Logins,
+        privacy: Privacy,
+        reviews: Reviews,
+        images: Images,
+        admin: Admin,
+    ) -> None:
+        self._gate = gate
+        self._speech = speech
+        self._access = access
+        self._visibility = visibility
+        self._jobs = jobs
+        self._privacy = privacy
+        self._reviews = reviews
+        self._images = images
+        self._admin = admin
+        self._commands: dict[str, Callable[[dict[str, Any], Origin], Awaitable[Card | Receipt]]] = {
+            "upscale": jobs.upscale,
+            "vary": jobs.vary,
+            "queue": queries.queue,
+            "cancel": jobs.cancel_command,
+            "history": queries.history,
+            "show": queries.show,
+            "quota": accounts.quota,
+            "styles": vocabulary.show_styles,
+            "settings": accounts.settings,
+            "studio": lambda options, origin: logins.link(origin),
+            "link": accounts.link,
+            "privacy export": lambda options, origin: privacy.export(origin, options.get("part", 1)),
+            "privacy delete": self._ask_to_forget,
+            "help": vocabulary.help,
+        }
+        self._presses: dict[actions.Name, Callable[[Action, Job, Origin], Awaitable[Answer]]] = {
+            **dict.fromkeys(actions.DERIVING, jobs.derive),
+            "edit": queries.edit,
+            "info": queries.info,
+            "pick": queries.pick,
+            "show": queries.show_again,
+            "share": queries.share,
+            "cancel": lambda action, job, origin: jobs.cancel(job, origin),
+            "delete": lambda action, job, origin: jobs.delete(job, origin),
+            "report": lambda action, job, origin: reviews.report(job, origin),
+        }
+
+    async def handle(
+        self, command: str, options: Mapping[str, object], origin: Origin, *, parent: str = ""
+    ) -> Card | Receipt:
+        """Do what a command asks. `options`: name → value as typed; a picture may be its bytes.
+
+        `parent` is the job whose form is answered. Raises Refusal.
+        """
+        return await self._answer(self._handle(command, dict(options), origin, parent), origin)
+
+    async def press(self, button: str, origin: Origin) -> Answer:
+        """Do what a button stands for, however old its card is. Raises Refusal."""
+        return await self._answer(self._press(button, origin), origin)
+
+    async def _answer(self, work: Coroutine[Any, Any, T], origin: Origin) -> T:
+        """Return what came of the work, translated, and fit for where the person is."""
+        try:
+            answer = _fitting(await self._gate.through(work), origin)
+        except Refusal as refusal:
+            raise self._speech.said(refusal, origin) from refusal.__cause__
+        return answer if isinstance(answer, Receipt) else self._speech.said(answer, origin)  # type: ignore[type-var]
+
+    async def _handle(
+        self, name: str, options: dict[str, Any], origin: Origin, parent: str
+    ) -> Card | Receipt:
+        for value in options.values():
+            commands.bounded(value if isinstance(value, str) else "")
+        if name == "imagine":
+            return await self._jobs.imagine(options, origin, parent)
+        command = commands.command(name)
+        if command.name == "reports" or command.admin:
+            return await self._admin.administer(command.name, options, origin)
+        checked = commands.check(command.name, options)
+        if command.name not in (*PAINTING, *ALWAYS):
+            (await self._access.rules(origin.member)).check_person()
+        return await self._commands[command.name](checked, origin)
+
+    async def _press(self, button: str, origin: Origin) -> Answer:
+        action = actions.parse(button)
+        if action.name == "try":
+            return await self._jobs.imagine({"prompt": action.text}, origin)
+        if action.name == "forget":
+            return await self._forget(action, origin)
+        if action.name not in actions.DERIVING:
+            (await self._access.rules(origin.member)).check_person()
+        if action.name in DECISIONS:
+            return await self._reviews.decide(action.job, action.name, origin)
+        job = await self._visibility.job(action.job, origin.member, origin.here)
+        return await self._presses[action.name](action, job, origin)
+
+    async def _ask_to_forget(self, options: dict[str, Any], origin: Origin) -> Card:
+        return self._privacy.ask(origin)
+
+    async def _forget(self, action: Action, origin: Origin) -> Card:
+        done = await self._privacy.forget(action.job, origin)
+        await self._images.sweep()
+        return done
+
+
+def _fitting(answer: T, origin: Origin) -> T:
+    """Return an answer without what only age-restricted channels may show."""
+    if isinstance(answer, Card) and answer.adult and not origin.adult:
+        return card.withheld(answer)  # type: ignore[return-value]
+    return answer
