@@ -16,47 +16,48 @@ from pathlib import Path
 
 import structlog
 
-from bot import control, doctor, lag, private, telemetry
+from bot import doctor, lag, private, telemetry
 from bot.accounts.access import Access
+from bot.accounts.logins import Logins
+from bot.accounts.privacy import Privacy
 from bot.accounts.service import AccountService
+from bot.accounts.tiers import Tiers
+from bot.accounts.tiers import load as load_tiers
 from bot.adapters.base import ChatAdapter
-from bot.admin import Admin
+from bot.admin import control
+from bot.admin.dashboard import Dashboard
+from bot.admin.service import Admin
 from bot.blobs import BlobStore, DirectoryBlobs
-from bot.brake import Brake
 from bot.clock import TrustedClock
-from bot.courier import Courier
-from bot.departures import Departures
 from bot.errors import EaselError, SettingError
-from bot.follower import Follower
 from bot.gate import Gate
 from bot.guard import Guard
 from bot.images import Images
 from bot.jobs.cards import JobCards
+from bot.jobs.departures import Departures
 from bot.jobs.endings import Endings
-from bot.jobs.live import Lives
+from bot.jobs.holds import Holds
+from bot.jobs.live import LiveJobs
+from bot.jobs.message_sync import MessageSync
 from bot.jobs.messages import JobMessages
 from bot.jobs.planning import Planner
 from bot.jobs.queries import JobQueries
+from bot.jobs.recovery import Recovery
 from bot.jobs.service import JobService
+from bot.jobs.tracker import JobTracker
 from bot.jobs.visibility import Visibility
 from bot.lifecycle import Lifecycle
-from bot.logins import Logins
 from bot.moderation import Classifier, Eyes, Unseeing
-from bot.overview import Overview
-from bot.privacy import Privacy
+from bot.moderation.reviews import Reviews
 from bot.provenance import signing
 from bot.provenance.keys import Keys
 from bot.provenance.stamper import Stamper
 from bot.readiness import Readiness
-from bot.recovery import Recovery
-from bot.reviews import Reviews
 from bot.router import Router
 from bot.services import Services
 from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Studio
-from bot.tiers import Tiers
-from bot.tiers import load as load_tiers
 from bot.vocabulary import Vocabulary
 from bot.words import Speech
 from engine.errors import EngineError
@@ -95,7 +96,7 @@ def build(
     keys = keys or signing.ready(settings.keys_dir, settings.signing_certificate, settings.signing_key)
     eyes = eyes or (Classifier() if settings.picture_check else Unseeing())
     most_bytes = settings.max_source_bytes
-    speech, lives, brake, gate = Speech(), Lives(), Brake(engine), Gate(guard)
+    speech, lives, holds, gate = Speech(), LiveJobs(), Holds(engine), Gate(guard)
     logins = Logins(store, settings)
     images = Images(store, blobs, keys, max_source_bytes=most_bytes)
 
@@ -105,30 +106,30 @@ def build(
     vocabulary = Vocabulary(store, engine, tiers, settings.operators, access, visibility)
 
     # From what the engine reports to messages.
-    cards = JobCards(lives, brake, visibility, vocabulary, speech)
-    courier = Courier(store, cards.own)
-    follower = Follower(
+    cards = JobCards(lives, holds, visibility, vocabulary, speech)
+    sync = MessageSync(store, cards.own)
+    tracker = JobTracker(
         lives=lives,
         engine=engine,
         store=store,
         blobs=blobs,
-        show=courier.show,
+        show=sync.show,
         eyes=eyes,
         rules=access.moderation,
         stamp=Stamper(store, blobs, keys).stamp,
-        holds=brake.holds,
+        holds=holds.is_held,
         give_up=guard.fail,
     )
-    recovery = Recovery(store, follower, tiers, courier.show)
-    endings = Endings(store, engine, follower)
+    recovery = Recovery(store, tracker, tiers, sync.show)
+    endings = Endings(store, engine, tracker)
 
     # What people do.
-    reviews = Reviews(settings, store, courier.show)
+    reviews = Reviews(settings, store, sync.show)
     privacy = Privacy(store, blobs, endings.delete, settings.retention_days)
     planner = Planner(store, engine, access, visibility, max_source_bytes=most_bytes)
-    jobs = JobService(store, engine, blobs, access, visibility, planner, reviews, follower, endings, cards)
+    jobs = JobService(store, engine, blobs, access, visibility, planner, reviews, tracker, endings, cards)
     queries = JobQueries(store, engine, lives, access, visibility, cards)
-    accounts = AccountService(store, engine, access, visibility, vocabulary, follower, logins)
+    accounts = AccountService(store, engine, access, visibility, vocabulary, tracker, logins)
     admin = Admin(
         settings=settings,
         store=store,
@@ -136,13 +137,13 @@ def build(
         tiers=tiers,
         lives=lives,
         access=access,
-        follower=follower,
+        tracker=tracker,
         endings=endings,
-        brake=brake,
+        holds=holds,
         speech=speech,
         reviews=reviews,
         logins=logins,
-        show=courier.show,
+        show=sync.show,
     )
     router = Router(
         gate,
@@ -166,18 +167,16 @@ def build(
             accounts=accounts,
             admin=admin,
             cards=cards,
-            courier=courier,
+            sync=sync,
             departures=Departures(store, lives, endings),
             guard=guard,
             images=images,
             installations=store,
-            lifecycle=Lifecycle(
-                store, engine, guard, gate, follower, courier, recovery, privacy, images, admin
-            ),
+            lifecycle=Lifecycle(store, engine, guard, gate, tracker, sync, recovery, privacy, images, admin),
             logins=logins,
-            messages=JobMessages(store, lives, courier),
-            overview=Overview(
-                settings=settings, store=store, engine=engine, tiers=tiers, lives=lives, brake=brake
+            messages=JobMessages(store, lives, sync),
+            overview=Dashboard(
+                settings=settings, store=store, engine=engine, tiers=tiers, lives=lives, holds=holds
             ),
             planner=planner,
             queries=queries,

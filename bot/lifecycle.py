@@ -7,15 +7,15 @@ from contextlib import suppress
 
 import structlog
 
-from bot.admin import Admin
-from bot.courier import Courier
+from bot.accounts.privacy import Privacy
+from bot.admin.service import Admin
 from bot.errors import StoreError
-from bot.follower import Follower
 from bot.gate import Gate
 from bot.guard import Guard
 from bot.images import Images
-from bot.privacy import Privacy
-from bot.recovery import Recovery
+from bot.jobs.message_sync import MessageSync
+from bot.jobs.recovery import Recovery
+from bot.jobs.tracker import JobTracker
 from bot.store import Store
 from engine.errors import EngineError
 from engine.types import Engine
@@ -27,7 +27,7 @@ LAST_WORDS = 5.0  # seconds in which ends that are owed may still be shown when 
 
 
 class Lifecycle:
-    """Owns the tasks in the background. Without the follower and recovery the process ends."""
+    """Owns the tasks in the background. Without the tracker and recovery the process ends."""
 
     def __init__(
         self,
@@ -35,8 +35,8 @@ class Lifecycle:
         engine: Engine,
         guard: Guard,
         gate: Gate,
-        follower: Follower,
-        courier: Courier,
+        tracker: JobTracker,
+        sync: MessageSync,
         recovery: Recovery,
         privacy: Privacy,
         images: Images,
@@ -46,8 +46,8 @@ class Lifecycle:
         self._engine = engine
         self._guard = guard
         self._gate = gate
-        self._follower = follower
-        self._courier = courier
+        self._tracker = tracker
+        self._sync = sync
         self._recovery = recovery
         self._privacy = privacy
         self._images = images
@@ -60,15 +60,15 @@ class Lifecycle:
         await self._engine.start()
         await self.load()
         self._tasks = [
-            asyncio.create_task(self._follower.run(), name="follower"),
-            asyncio.create_task(self._follower.refresh(), name="refresh"),
+            asyncio.create_task(self._tracker.run(), name="tracker"),
+            asyncio.create_task(self._tracker.refresh(), name="refresh"),
             asyncio.create_task(self._guard.run(), name="guard"),
             asyncio.create_task(self._stop_painting(), name="stop"),
             asyncio.create_task(self._recovery.run(), name="recovery"),
             asyncio.create_task(self._keep_clean(), name="cleanup"),
         ]
         for task in self._tasks:
-            if task.get_name() in ("follower", "recovery"):
+            if task.get_name() in ("tracker", "recovery"):
                 task.add_done_callback(self._essential)
         self._gate.open()
 
@@ -84,16 +84,16 @@ class Lifecycle:
         self._gate.close()
         if not self._tasks:
             return
-        follower, *helpers = self._tasks
+        tracker, *helpers = self._tasks
         for helper in helpers:
             helper.cancel()
         await self._gate.settle(LAST_WORDS)
         await self._engine.close(drain)
-        await asyncio.wait({follower}, timeout=LAST_WORDS)
-        follower.cancel()
+        await asyncio.wait({tracker}, timeout=LAST_WORDS)
+        tracker.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._follower.close()
-        await self._courier.close(LAST_WORDS)
+        await self._tracker.close()
+        await self._sync.close(LAST_WORDS)
 
     async def _stop_painting(self) -> None:
         """Close the engine at once when the process must end."""

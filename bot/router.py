@@ -7,9 +7,11 @@ from typing import Any, TypeVar
 
 from bot import actions, card, commands
 from bot.accounts.access import Access
+from bot.accounts.logins import Logins
+from bot.accounts.privacy import Privacy
 from bot.accounts.service import AccountService
 from bot.actions import Action
-from bot.admin import Admin
+from bot.admin.service import Admin
 from bot.card import Card, Form
 from bot.errors import Refusal
 from bot.gate import Gate
@@ -17,10 +19,8 @@ from bot.images import Images
 from bot.jobs.queries import JobQueries
 from bot.jobs.service import JobService, Receipt
 from bot.jobs.visibility import Visibility
-from bot.logins import Logins
 from bot.models import Job, Origin
-from bot.privacy import Privacy
-from bot.reviews import DECISIONS, Reviews
+from bot.moderation.reviews import DECISIONS, Reviews
 from bot.vocabulary import Vocabulary
 from bot.words import Speech
 

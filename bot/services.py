@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.accounts.access import Access
+from bot.accounts.logins import Logins
 from bot.accounts.service import AccountService
 from bot.adapters.base import ChatAdapter
-from bot.admin import Admin
-from bot.courier import Courier
-from bot.departures import Departures
+from bot.admin.dashboard import Dashboard
+from bot.admin.service import Admin
 from bot.guard import Guard
 from bot.images import Images
 from bot.jobs.cards import JobCards
+from bot.jobs.departures import Departures
+from bot.jobs.message_sync import MessageSync
 from bot.jobs.messages import JobMessages
 from bot.jobs.planning import Planner
 from bot.jobs.queries import JobQueries
 from bot.jobs.visibility import Visibility
 from bot.lifecycle import Lifecycle
-from bot.logins import Logins
-from bot.overview import Overview
 from bot.readiness import Readiness
 from bot.router import Router
 from bot.store import Installations
@@ -36,7 +36,7 @@ class Services:
     accounts: AccountService
     admin: Admin
     cards: JobCards
-    courier: Courier
+    sync: MessageSync
     departures: Departures
     guard: Guard
     images: Images
@@ -44,7 +44,7 @@ class Services:
     lifecycle: Lifecycle
     logins: Logins
     messages: JobMessages
-    overview: Overview
+    overview: Dashboard
     planner: Planner
     queries: JobQueries
     readiness: Readiness
@@ -54,6 +54,6 @@ class Services:
 
     def add(self, adapter: ChatAdapter) -> None:
         """Let a surface show messages. Before the start, or its undelivered ends wait for the next one."""
-        self.courier.add(adapter)
+        self.sync.add(adapter)
         self.readiness.add(adapter)
         self.visibility.add(adapter)

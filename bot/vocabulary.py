@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from bot import card, commands, limits, policy, presets, remake
+from bot import card, commands, limits, presets
+from bot.accounts import policy
 from bot.accounts.access import Access
+from bot.accounts.policy import Rules
+from bot.accounts.tiers import Tiers
 from bot.card import Card
 from bot.commands import Command, Completes
 from bot.errors import Refusal
+from bot.jobs import remake
 from bot.jobs.visibility import Visibility
 from bot.models import HOUSE, Member, Origin, State
-from bot.policy import Rules
 from bot.store import Store
-from bot.tiers import Tiers
 from engine.types import Engine, ModelInfo, TaskKind
 
 MOST_CHOICES = 25  # of one completion: the platforms show no more

@@ -166,11 +166,12 @@ def _uses() -> Iterator[tuple[str, Callable[[str], object]]]:
 
 
 def functions() -> Mapping[str, Callable[[str], object]]:
-    from bot import commands, moderation, presets, prompt, sheets, words
+    from bot import commands, moderation, presets, prompt, words
     from bot.adapters.discord import layout as discord
     from bot.adapters.slack import layout as slack
     from bot.adapters.slack import vocabulary
     from bot.adapters.web import access, composer, views
+    from bot.admin import sheets
     from bot.card import Card, CardPicture
     from bot.errors import Refusal
     from bot.models import Tier

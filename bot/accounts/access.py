@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bot import moderation
+from bot.accounts.policy import Rules
+from bot.accounts.tiers import Tiers
 from bot.models import Balance, Job, Member, Origin, Tier
-from bot.policy import Rules
 from bot.store import Store
-from bot.tiers import Tiers
 
 
 class Access:

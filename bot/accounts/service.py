@@ -8,11 +8,11 @@ from typing import Any
 
 from bot import card, prompt
 from bot.accounts.access import Access
+from bot.accounts.logins import Logins
 from bot.card import Card, Form
 from bot.errors import Refusal
-from bot.follower import Follower
+from bot.jobs.tracker import JobTracker
 from bot.jobs.visibility import Visibility
-from bot.logins import Logins
 from bot.models import Origin, State
 from bot.prompt import Draft
 from bot.store import LinkRefused, Store
@@ -30,7 +30,7 @@ class AccountService:
         access: Access,
         visibility: Visibility,
         vocabulary: Vocabulary,
-        follower: Follower,
+        tracker: JobTracker,
         logins: Logins,
     ) -> None:
         self._store = store
@@ -38,7 +38,7 @@ class AccountService:
         self._access = access
         self._visibility = visibility
         self._vocabulary = vocabulary
-        self._follower = follower
+        self._tracker = tracker
         self._logins = logins
 
     async def quota(self, options: dict[str, Any], origin: Origin) -> Card:
@@ -102,5 +102,5 @@ class AccountService:
         except LinkRefused as error:
             raise Refusal(str(error), code="link") from error
         names = await self._store.members_of(account)
-        self._follower.gather(names, account, (await self._access.rules(origin.member)).home)
+        self._tracker.gather(names, account, (await self._access.rules(origin.member)).home)
         return card.linked(names)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bot import card
-from bot.brake import Brake
 from bot.card import ANYTHING, Card, May
 from bot.errors import Refusal
-from bot.jobs.live import Lives
+from bot.jobs.holds import Holds
+from bot.jobs.live import LiveJobs
 from bot.jobs.visibility import Visibility
 from bot.models import Job, Member, State
 from bot.vocabulary import Vocabulary
@@ -18,14 +18,14 @@ class JobCards:
 
     def __init__(
         self,
-        lives: Lives,
-        brake: Brake,
+        lives: LiveJobs,
+        holds: Holds,
         visibility: Visibility,
         vocabulary: Vocabulary,
         speech: Speech,
     ) -> None:
         self._lives = lives
-        self._brake = brake
+        self._holds = holds
         self._visibility = visibility
         self._vocabulary = vocabulary
         self._speech = speech
@@ -58,7 +58,7 @@ class JobCards:
         job = life.job if life else job
         match job.state:
             case State.QUEUED:
-                held = self._brake.holds(job)
+                held = self._holds.is_held(job)
                 place, balance = (life.place, life.balance) if life else (None, None)
                 return card.waiting(job, place, balance, may, held=held and life is not None)
             case State.RUNNING:

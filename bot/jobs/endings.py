@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bot.follower import Follower
+from bot.jobs.tracker import JobTracker
 from bot.models import AuditLine, Job, State
 from bot.store import Store
 from engine.types import Engine
@@ -16,17 +16,17 @@ class Endings:
     The row is written first: the engine's own word of the end would come before the line of the audit.
     """
 
-    def __init__(self, store: Store, engine: Engine, follower: Follower) -> None:
+    def __init__(self, store: Store, engine: Engine, tracker: JobTracker) -> None:
         self._store = store
         self._engine = engine
-        self._follower = follower
+        self._tracker = tracker
 
     async def cancel(self, job: Job, line: AuditLine | None = None) -> Job:
         """Cancel a job wherever it is, and return it as its row is now."""
         ended, first = await self._store.end(job.id, State.CANCELLED, line=line)
         self._engine.cancel(job.id)
         if first:
-            self._follower.finish(ended)
+            self._tracker.finish(ended)
         return ended
 
     async def delete(self, job: Job, line: AuditLine | None = None) -> None:
@@ -37,4 +37,4 @@ class Endings:
         """Take jobs that have ended in their rows out of the engine, and show that."""
         for job in jobs:
             self._engine.cancel(job.id)
-            self._follower.finish(job)
+            self._tracker.finish(job)

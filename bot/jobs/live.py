@@ -11,7 +11,7 @@ from engine.types import EngineEvent, Place, Progress
 
 
 @dataclass(slots=True)
-class Life:
+class LiveJob:
     """An unfinished job, and what its row does not tell."""
 
     job: Job
@@ -43,5 +43,5 @@ class Life:
         return pace * (self.progress.steps - self.progress.step)
 
 
-Lives = dict[str, Life]
-"""The unfinished jobs by id. The follower adds and removes them; others look them up."""
+LiveJobs = dict[str, LiveJob]
+"""The unfinished jobs by id. The tracker adds and removes them; others look them up."""

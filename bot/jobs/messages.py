@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from bot.adapters.base import MessageRef
-from bot.courier import Courier
-from bot.jobs.live import Lives
+from bot.jobs.live import LiveJobs
+from bot.jobs.message_sync import MessageSync
 from bot.models import Job, Origin
 from bot.store import Store
 
@@ -16,10 +16,10 @@ from bot.store import Store
 class JobMessages:
     """Writes down what adapters report, and shows what follows from it. Methods raise StoreError."""
 
-    def __init__(self, store: Store, lives: Lives, courier: Courier) -> None:
+    def __init__(self, store: Store, lives: LiveJobs, sync: MessageSync) -> None:
         self._store = store
         self._lives = lives
-        self._courier = courier
+        self._sync = sync
 
     async def shared(self, job: Job, ref: MessageRef, there: Origin) -> None:
         """Let whoever is in a further place see a result that is shown there now."""
@@ -27,17 +27,17 @@ class JobMessages:
 
     def redraw(self, job: Job) -> None:
         """Show a job's message anew, though its card has not changed."""
-        self._courier.show(job, anew=True)
+        self._sync.show(job, anew=True)
 
     async def owe(self, surface: str, reasons: Collection[str]) -> None:
         """Show ends after all that could not be shown for one of these reasons."""
         undelivered = [f"It could not be delivered: {each}" for each in reasons]
         for job in await self._store.owe(surface, undelivered):
-            self._courier.show(job)
+            self._sync.show(job)
 
     async def reach(self, job: Job, reply: Mapping[str, Any]) -> None:
         """Answer the job's person in these ways too, until it ends."""
         reached = await self._store.reach(job.id, reply)
         if life := self._lives.get(job.id):
             life.job = replace(life.job, origin=reached.origin)
-            self._courier.show(life.job, anew=True)
+            self._sync.show(life.job, anew=True)

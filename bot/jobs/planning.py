@@ -6,13 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot import actions, admission, offers, pictures, prompt
+from bot import actions, pictures, prompt
 from bot.accounts.access import Access
-from bot.admission import Ask
+from bot.accounts.policy import Rules
 from bot.errors import Refusal
+from bot.jobs import admission, offers
+from bot.jobs.admission import Ask
 from bot.jobs.visibility import Visibility
 from bot.models import Balance, Member, Origin
-from bot.policy import Rules
 from bot.prompt import Draft, Source
 from bot.store import Store
 from engine.types import Engine, GenerationRequest, ModelInfo

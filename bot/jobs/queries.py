@@ -7,14 +7,15 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from bot import actions, card, prompt, remake
+from bot import actions, card, prompt
 from bot.accounts.access import Access
 from bot.actions import Action
 from bot.card import Card, Form
 from bot.commands import Unusable
 from bot.errors import Refusal
+from bot.jobs import remake
 from bot.jobs.cards import JobCards
-from bot.jobs.live import Lives
+from bot.jobs.live import LiveJobs
 from bot.jobs.visibility import Visibility
 from bot.models import Job, Origin, State
 from bot.presets import NO_STYLE
@@ -32,7 +33,7 @@ class JobQueries:
         self,
         store: Store,
         engine: Engine,
-        lives: Lives,
+        lives: LiveJobs,
         access: Access,
         visibility: Visibility,
         cards: JobCards,

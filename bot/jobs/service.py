@@ -9,22 +9,24 @@ from typing import Any
 
 import structlog
 
-from bot import actions, admission, audit, card, remake, telemetry
+from bot import actions, card, telemetry
+from bot.accounts import audit
 from bot.accounts.access import Access
+from bot.accounts.policy import Rules
 from bot.actions import Action
-from bot.admission import Ask
 from bot.blobs import BlobStore
 from bot.card import Card
 from bot.errors import Refusal
-from bot.follower import Follower
+from bot.jobs import admission, remake
+from bot.jobs.admission import Ask
 from bot.jobs.cards import JobCards
 from bot.jobs.endings import Endings
 from bot.jobs.planning import Planner
+from bot.jobs.tracker import JobTracker
 from bot.jobs.visibility import Visibility
 from bot.models import AuditLine, Job, Origin, State, new_id
-from bot.policy import Rules
+from bot.moderation.reviews import Reviews
 from bot.presets import NO_STYLE
-from bot.reviews import Reviews
 from bot.store import Store
 from engine.types import SEED_LIMIT, Engine, GenerationRequest, Place
 
@@ -51,7 +53,7 @@ class JobService:
         visibility: Visibility,
         planner: Planner,
         reviews: Reviews,
-        follower: Follower,
+        tracker: JobTracker,
         endings: Endings,
         cards: JobCards,
     ) -> None:
@@ -62,7 +64,7 @@ class JobService:
         self._visibility = visibility
         self._planner = planner
         self._reviews = reviews
-        self._follower = follower
+        self._tracker = tracker
         self._endings = endings
         self._cards = cards
 
@@ -148,7 +150,7 @@ class JobService:
         log.info("job accepted", job_id=job.id, action=job.action, estimate=round(estimate, 2))
         if balance:
             balance = replace(balance, used=balance.used + estimate)
-        return Receipt(job=job, place=self._follower.begin(job, rules.tier, balance, home=rules.home))
+        return Receipt(job=job, place=self._tracker.begin(job, rules.tier, balance, home=rules.home))
 
     # ---- taking jobs away
 

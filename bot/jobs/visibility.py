@@ -16,7 +16,7 @@ from bot.accounts.access import Access
 from bot.adapters.base import ChatAdapter, KnowsPlaces
 from bot.commands import clip
 from bot.errors import Refusal
-from bot.jobs.live import Lives
+from bot.jobs.live import LiveJobs
 from bot.models import Job, Member, State
 from bot.store import Store
 
@@ -27,7 +27,7 @@ class Visibility:
     Methods raise StoreError.
     """
 
-    def __init__(self, store: Store, lives: Lives, access: Access) -> None:
+    def __init__(self, store: Store, lives: LiveJobs, access: Access) -> None:
         self._store = store
         self._lives = lives
         self._access = access

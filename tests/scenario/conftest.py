@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from bot import app, words
+from bot.accounts.tiers import Tiers
 from bot.adapters.base import MessageRef
 from bot.blobs import DirectoryBlobs
 from bot.card import Button, Card, Form
@@ -25,7 +26,6 @@ from bot.moderation import Eyes, Unseeing
 from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Receipt, Studio
-from bot.tiers import Tiers
 from engine.memory import MEMORY, Fault, MemoryEngine
 from engine.types import Engine
 

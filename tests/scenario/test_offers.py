@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from bot import app, presets
 from bot import card as cards
+from bot.accounts.tiers import Tiers
 from bot.blobs import DirectoryBlobs
 from bot.card import Button, Card, Form
 from bot.errors import Refusal
@@ -25,7 +26,6 @@ from bot.moderation import Unseeing
 from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Receipt
-from bot.tiers import Tiers
 from engine.memory import MEMORY, MemoryEngine
 from engine.types import ModelInfo
 from tests.scenario.conftest import House, RecordingAdapter

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import privacy
+from bot.accounts import privacy
 from bot.card import Card
 from bot.errors import Refusal
 from bot.models import Member, State
@@ -291,7 +291,8 @@ from pathlib import Path
 from bot.models import Origin
 from tests.scenario import conftest
 from tests.scenario.conftest import ADA, RecordingAdapter, SMALL
-from bot import app, privacy
+from bot import app
+from bot.accounts import privacy
 from bot.blobs import DirectoryBlobs
 from bot.moderation import Unseeing
 from bot.settings import Settings

@@ -74,7 +74,7 @@ async def test_what_goes_back_to_a_person_s_own_picture_says_so(house: House) ->
 
 
 async def test_of_pictures_from_before_the_rows_tell_where_they_come_from(house: House) -> None:
-    stamper: Any = house.studio.services.lifecycle._follower._stamp
+    stamper: Any = house.studio.services.lifecycle._tracker._stamp
     own = await house.painted("a fox --count 1")
     child = (await house.press(f"v1:vary_subtle:{own.id}:0")).job
     brought = await house.painted("a fox --count 1", source=a_photo())

@@ -14,16 +14,16 @@ import pytest
 from PIL import Image
 
 from bot import moderation, pictures
+from bot.accounts.privacy import Privacy
 from bot.adapters.web import assets
 from bot.adapters.web.views import Views
-from bot.brake import Brake
+from bot.admin.dashboard import Dashboard
 from bot.errors import Refusal
-from bot.follower import AT_ONCE, Follower
-from bot.jobs.live import Life
+from bot.jobs.holds import Holds
+from bot.jobs.live import LiveJob
+from bot.jobs.tracker import AT_ONCE, JobTracker
 from bot.moderation import Rules, Seen
-from bot.overview import Overview
-from bot.privacy import Privacy
-from bot.reviews import Reviews
+from bot.moderation.reviews import Reviews
 from bot.settings import Settings
 from engine.memory import MemoryEngine
 from engine.types import Lane, Place
@@ -87,10 +87,10 @@ async def a_picture_is_judged() -> None:
         return Rules()
 
     engine, idle = MemoryEngine(lambda name: b""), NOBODY
-    follower = Follower(
+    tracker = JobTracker(
         lives={}, engine=engine, store=idle, blobs=idle, show=idle, eyes=Seeing(), rules=rules, stamp=idle
     )
-    await follower._inspect(JOB, b"a picture")
+    await tracker._inspect(JOB, b"a picture")
 
 
 async def words_are_judged() -> None:
@@ -128,29 +128,29 @@ class Line(MemoryEngine):
 
 
 @functools.cache
-def crowd() -> tuple[Follower, Line]:
+def crowd() -> tuple[JobTracker, Line]:
     """MANY waiting jobs of 1,000 people."""
     engine, idle = Line(lambda name: b""), NOBODY
-    follower = Follower(
+    tracker = JobTracker(
         lives={}, engine=engine, store=idle, blobs=idle, show=idle, eyes=idle, rules=idle, stamp=idle
     )
     job = a_job()
     for number in range(MANY):
-        follower.lives[str(number)] = Life(replace(job, id=str(number)), place=Place(number + 1, 1.0))
+        tracker.lives[str(number)] = LiveJob(replace(job, id=str(number)), place=Place(number + 1, 1.0))
     more: Any = {"running": (), "virtual_time": 0.0, "weight": 1.0, "served": 0.0}
     engine.lanes = tuple(
         Lane(tenant="t", user=str(first), waiting=tuple(map(str, range(first, MANY, 1000))), **more)
         for first in range(1000)
     )
-    return follower, engine
+    return tracker, engine
 
 
 async def the_queue_is_looked_at() -> None:
-    follower, engine = crowd()
-    brake = Brake(engine)
+    tracker, engine = crowd()
+    holds = Holds(engine)
     idle = NOBODY
-    overview = Overview(
-        settings=idle, store=idle, engine=engine, tiers=idle, lives=follower.lives, brake=brake
+    overview = Dashboard(
+        settings=idle, store=idle, engine=engine, tiers=idle, lives=tracker.lives, holds=holds
     )
     shown, more = await overview.queue()
     assert [each.job.id for each in shown] == [str(number) for number in range(200)]
@@ -202,8 +202,8 @@ def test_no_template_is_compiled_for_a_page() -> None:
 
 
 async def test_the_loop_turns_while_waiting_jobs_are_gone_through() -> None:
-    follower, _ = crowd()
-    found, turns = asyncio.ensure_future(follower._waiting()), 0
+    tracker, _ = crowd()
+    found, turns = asyncio.ensure_future(tracker._waiting()), 0
     while not found.done():
         await asyncio.sleep(0)
         turns += 1

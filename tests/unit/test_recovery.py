@@ -13,15 +13,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from bot import app, recovery
+from bot import app
+from bot.accounts.policy import Rules
+from bot.accounts.tiers import Tiers, load
 from bot.blobs import DirectoryBlobs
+from bot.jobs import recovery
 from bot.models import HOUSE, Allowance, Job, Member, Origin, State, StoredPicture
 from bot.moderation import Unseeing
-from bot.policy import Rules
 from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Receipt, Studio
-from bot.tiers import Tiers, load
 from engine.fair_queue import FairQueue
 from engine.memory import MemoryEngine
 from engine.types import EngineJob, GenerationRequest

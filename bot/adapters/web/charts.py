@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from bot import card
+from bot.admin.dashboard import Spell
 from bot.models import Use
-from bot.overview import Spell
 
 SERIES = 5
 """Series drawn on their own; the others are added up."""

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import structlog
 
-from bot import audit, card, commands, moderation, policy, telemetry
+from bot import card, commands, moderation, telemetry
+from bot.accounts import audit, policy
 from bot.card import Card
 from bot.errors import Refusal
 from bot.models import HOUSE, Job, Origin, Review, State, Strike

@@ -14,7 +14,7 @@ from bot import moderation, pictures, telemetry
 from bot.blobs import BlobStore
 from bot.card import GRID
 from bot.errors import StoreError, StoreInUse
-from bot.jobs.live import Life, Lives
+from bot.jobs.live import LiveJob, LiveJobs
 from bot.models import Balance, Job, State, StoredPicture, Tier
 from bot.moderation import Eyes, Withheld
 from bot.provenance.stamp import Stamped
@@ -44,7 +44,7 @@ Stamp = Callable[[Job, bytes, int, int], Awaitable[Stamped]]
 """A PNG of the job, with its index and seed, as it is delivered."""
 
 
-class Follower:
+class JobTracker:
     """The unfinished jobs by id (`lives`), and one writer task for each that has something to write.
 
     What cannot be written is tried again for that job alone; events of a job that has ended are ignored. No
@@ -57,7 +57,7 @@ class Follower:
     def __init__(
         self,
         *,
-        lives: Lives,
+        lives: LiveJobs,
         engine: Engine,
         store: Store,
         blobs: BlobStore,
@@ -81,7 +81,7 @@ class Follower:
         self._show = show
         self._losses = 0  # workers lost that were counted
         self._writers: set[asyncio.Task[None]] = set()  # also of jobs that were ended meanwhile
-        self._writing: dict[type[EngineEvent], Callable[[Life, Any], Awaitable[None]]] = {
+        self._writing: dict[type[EngineEvent], Callable[[LiveJob, Any], Awaitable[None]]] = {
             Started: self._started,
             Restarted: self._restarted,
             Picture: self._picture,
@@ -93,7 +93,7 @@ class Follower:
         self, job: Job, tier: Tier | None = None, balance: Balance | None = None, *, home: str = ""
     ) -> Place | None:
         """Hand an admitted job to the engine; `home` is the tenant in whose lane its account stands."""
-        life = self.lives[job.id] = Life(job, tier, balance)
+        life = self.lives[job.id] = LiveJob(job, tier, balance)
         try:
             life.place = life.shown = self._engine.submit(engine_job(job, tier, home))
             self._keep_back(life)
@@ -107,7 +107,7 @@ class Follower:
 
         Its message is left to `refresh`, which shows a few each second, unless it has none or told of steps.
         """
-        life = self.lives[job.id] = Life(job, tier)
+        life = self.lives[job.id] = LiveJob(job, tier)
         try:
             self._engine.resume(engine_job(job, tier, home))
             self._keep_back(life)
@@ -116,7 +116,7 @@ class Follower:
         if job.started or not job.message:
             self._show(job)
 
-    def _keep_back(self, life: Life) -> None:
+    def _keep_back(self, life: LiveJob) -> None:
         if self._holds(life.job) and self._engine.hold(life.job.id):
             life.place = life.shown = None
 
@@ -161,14 +161,14 @@ class Follower:
         await asyncio.gather(*writers, return_exceptions=True)
         await self._eyes.close()
 
-    def _progress(self, life: Life, event: Progress) -> None:
+    def _progress(self, life: LiveJob, event: Progress) -> None:
         """A preview waits until it was looked at; those that come meanwhile are left out."""
         if event.preview and not self._eyes.busy and (self._glance is None or self._glance.done()):
             self._glance = asyncio.create_task(self._reveal(life, event.preview))
         life.advance(replace(event, preview=None))
         self._show(life.job)
 
-    async def _reveal(self, life: Life, preview: bytes) -> None:
+    async def _reveal(self, life: LiveJob, preview: bytes) -> None:
         try:
             adult = await self._inspect(life.job, preview)
         except (EngineError, StoreError) as error:
@@ -231,21 +231,21 @@ class Follower:
             life.shown = place
             self._show(life.job)
 
-    def _show_living(self, life: Life) -> None:
+    def _show_living(self, life: LiveJob) -> None:
         """Nothing for a job that has ended while something was waited for: its end would be shown no more."""
         if self.lives.get(life.job.id) is life:
             self._show(life.job)
 
     # ---- writing down
 
-    def _put(self, life: Life, event: EngineEvent) -> None:
+    def _put(self, life: LiveJob, event: EngineEvent) -> None:
         life.events.append(event)
         if life.writer is None or life.writer.done():
             life.writer = asyncio.create_task(self._write(life), name=f"writer-{life.job.id}")
             self._writers.add(life.writer)
             life.writer.add_done_callback(self._writers.discard)
 
-    async def _write(self, life: Life) -> None:
+    async def _write(self, life: LiveJob) -> None:
         delay, tries = 0.25, 0
         while life.events and self.lives.get(life.job.id) is life:
             event = life.events[0]
@@ -269,12 +269,12 @@ class Follower:
             del life.events[0]
             delay, tries = 0.25, 0
 
-    async def _started(self, life: Life, event: Started) -> None:
+    async def _started(self, life: LiveJob, event: Started) -> None:
         await self._store.started(event.job)
         life.job = replace(life.job, state=State.RUNNING)
         self._show_living(life)
 
-    async def _restarted(self, life: Life, event: Restarted) -> None:
+    async def _restarted(self, life: LiveJob, event: Restarted) -> None:
         log.warning("job waits again: its worker was lost", job_id=event.job, deaths=event.deaths)
         await self._store.died(event.job, event.deaths)
         life.restart()
@@ -282,7 +282,7 @@ class Follower:
         self._keep_back(life)
         self._show_living(life)
 
-    async def _picture(self, life: Life, event: Picture) -> None:
+    async def _picture(self, life: LiveJob, event: Picture) -> None:
         if event.index in _stored(life.job):
             return  # from before a restart
         try:
@@ -293,7 +293,7 @@ class Follower:
             return
         await self._keep(life, event.png, event.index, event.seed, event.width, event.height, adult)
 
-    async def _finished(self, life: Life, event: Finished) -> None:
+    async def _finished(self, life: LiveJob, event: Finished) -> None:
         job = life.job
         missing = job.request.count - sum(index >= 0 for index in _stored(job))
         if missing > 0:
@@ -305,7 +305,7 @@ class Follower:
         ended, _ = await self._store.end(job.id, State.RENDERED, device_seconds=event.device_seconds)
         self.finish(ended)
 
-    async def _failed(self, life: Life, event: Failed) -> None:
+    async def _failed(self, life: LiveJob, event: Failed) -> None:
         cancelled = isinstance(event.error, Cancelled)
         if not cancelled:
             log.warning(
@@ -320,7 +320,7 @@ class Follower:
         )
         self.finish(ended)
 
-    async def _keep_grid(self, life: Life) -> None:
+    async def _keep_grid(self, life: LiveJob) -> None:
         singles = sorted((each for each in life.job.pictures if each.index >= 0), key=lambda each: each.index)
         with _readable():
             sheet = await pictures.grid([await self._blobs.get(each.blob) for each in singles])
@@ -329,7 +329,7 @@ class Follower:
         await self._keep(life, sheet, GRID, life.job.request.seed, width, height, adult)
 
     async def _keep(
-        self, life: Life, png: bytes, index: int, seed: int, width: int, height: int, adult: bool
+        self, life: LiveJob, png: bytes, index: int, seed: int, width: int, height: int, adult: bool
     ) -> None:
         with _readable():
             stamped = await self._stamp(life.job, png, index, seed)

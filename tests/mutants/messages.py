@@ -1,12 +1,12 @@
-"""Faults of what brings messages to people: the courier, Discord's and Slack's delivery, Slack's door."""
+"""Faults of what brings messages to people: the sync, Discord's and Slack's delivery, Slack's door."""
 
 from __future__ import annotations
 
-_COURIER = "bot/courier.py"
+_COURIER = "bot/jobs/message_sync.py"
 _DISCORD = "bot/adapters/discord/delivery.py"
 _SLACK = "bot/adapters/slack/delivery.py"
 _DOOR = "bot/adapters/slack/guard.py"
-_OF_COURIER = "tests/unit/test_courier_time.py tests/unit/test_courier.py"
+_OF_COURIER = "tests/unit/test_message_sync_time.py tests/unit/test_message_sync.py"
 _OF_DISCORD = "tests/unit/test_discord_delivery.py"
 _OF_SLACK = "tests/unit/test_slack_delivery.py"
 _OF_DOOR = "tests/unit/test_slack_guard.py"

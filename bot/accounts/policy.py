@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot import card, limits, moderation, presets, prompt
+from bot.accounts.tiers import DEFAULT, Tiers
 from bot.commands import Command, clip
 from bot.errors import Offer, Refusal
 from bot.models import (
@@ -31,7 +32,6 @@ from bot.models import (
 )
 from bot.presets import NO_STYLE
 from bot.prompt import Draft
-from bot.tiers import DEFAULT, Tiers
 from engine.types import GenerationRequest, ModelInfo
 
 OPERATED = ("cli", "web")

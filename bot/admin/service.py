@@ -12,16 +12,20 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot import audit, card, commands, policy, presets, prompt, sheets, words
+from bot import card, commands, presets, prompt, words
+from bot.accounts import audit, policy
 from bot.accounts.access import Access
-from bot.brake import Brake
+from bot.accounts.logins import Logins
+from bot.accounts.policy import Rules
+from bot.accounts.tiers import Tiers
+from bot.admin import sheets
 from bot.card import Card
 from bot.commands import Unusable, clip
 from bot.errors import Refusal
-from bot.follower import Follower
 from bot.jobs.endings import Endings
-from bot.jobs.live import Life, Lives
-from bot.logins import Logins
+from bot.jobs.holds import Holds
+from bot.jobs.live import LiveJob, LiveJobs
+from bot.jobs.tracker import JobTracker
 from bot.models import (
     HOUSE,
     Allowance,
@@ -35,11 +39,9 @@ from bot.models import (
     State,
     Tier,
 )
-from bot.policy import Rules
-from bot.reviews import Reviews
+from bot.moderation.reviews import Reviews
 from bot.settings import Settings
 from bot.store import Store
-from bot.tiers import Tiers
 from bot.words import Speech
 from engine.types import Engine, Lane, WorkerStatus
 
@@ -89,11 +91,11 @@ class Admin:
         store: Store,
         engine: Engine,
         tiers: Tiers,
-        lives: Lives,
+        lives: LiveJobs,
         access: Access,
-        follower: Follower,
+        tracker: JobTracker,
         endings: Endings,
-        brake: Brake,
+        holds: Holds,
         speech: Speech,
         reviews: Reviews,
         logins: Logins,
@@ -105,9 +107,9 @@ class Admin:
         self._tiers = tiers
         self._lives = lives
         self._access = access
-        self._follower = follower
+        self._tracker = tracker
         self._endings = endings
-        self._brake = brake
+        self._holds = holds
         self._speech = speech
         self._reviews = reviews
         self._logins = logins
@@ -154,7 +156,7 @@ class Admin:
     async def load(self) -> None:
         """Take over which places are paused, and in which language they are answered."""
         found = await self._store.policies()
-        self._brake.places(tenant for tenant, each in found.items() if each.paused)
+        self._holds.set_paused(tenant for tenant, each in found.items() if each.paused)
         for tenant, each in found.items():
             self._speech.place(tenant, each)
 
@@ -234,7 +236,7 @@ class Admin:
     async def _relax(self, job: Job, asked: Asked) -> Card:
         if not await self._store.relax(job.id, asked.line(job.id, "fast", "relaxed")):
             raise Refusal("Only a job that waits, and is not relaxed yet, can be moved behind the others.")
-        self._follower.relaxed(job.id)
+        self._tracker.relaxed(job.id)
         return _done(f"Job {job.id} of {_owner(job)} is free now, and painted when nobody else waits.")
 
     async def _hold(self, job: Job, asked: Asked, *, held: bool) -> Card:
@@ -243,15 +245,15 @@ class Admin:
         if job.id not in self._lives:
             raise Refusal("Easel is not running, so nothing starts. Use /admin pause before it does.")
         await self._store.note(asked.line(job.id, after="on hold" if held else "released"))
-        self._brake.job(job.id, held=held)
-        self._apply_brake()
+        self._holds.set_job(job.id, held=held)
+        self._apply_holds()
         if held:
             return _done(f"Job {job.id} of {_owner(job)} is on hold. Let it go on with /admin job … release.")
         return _done(f"Job {job.id} of {_owner(job)} is in line again.")
 
-    def _apply_brake(self) -> None:
+    def _apply_holds(self) -> None:
         jobs = [life.job for life in self._lives.values()]
-        self._brake.apply(jobs)
+        self._holds.apply(jobs)
         for job in jobs:
             if job.state is State.QUEUED:
                 self._show(job)
@@ -276,7 +278,7 @@ class Admin:
     async def _stop(self, asked: Asked, **changes: Any) -> None:
         await self._set(asked, lambda before: replace(before, **changes))
         await self.load()
-        self._apply_brake()
+        self._apply_holds()
 
     # ---- people
 
@@ -611,7 +613,7 @@ def _doing(lane: Lane) -> str:
     )
 
 
-def _longest(lives: Iterable[Life]) -> list[str]:
+def _longest(lives: Iterable[LiveJob]) -> list[str]:
     """Who has waited longest, and the longest wait that is expected."""
     waiting = [life for life in lives if life.job.state is State.QUEUED]
     if not waiting:

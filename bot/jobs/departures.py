@@ -17,7 +17,7 @@ import structlog
 
 from bot.errors import StoreError
 from bot.jobs.endings import Endings
-from bot.jobs.live import Lives
+from bot.jobs.live import LiveJobs
 from bot.models import AuditLine, Job
 from bot.store import Store
 
@@ -31,7 +31,7 @@ SHORTEST_DELAY, LONGEST_DELAY = 1.0, 60.0  # seconds between two attempts to wri
 class Departures:
     """Told by adapters of what is gone; tries again what cannot be saved, so that none of it is forgotten."""
 
-    def __init__(self, store: Store, lives: Lives, endings: Endings) -> None:
+    def __init__(self, store: Store, lives: LiveJobs, endings: Endings) -> None:
         self._store = store
         self._lives = lives
         self._endings = endings
