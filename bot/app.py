@@ -25,8 +25,14 @@ from bot.accounts.tiers import Tiers
 from bot.accounts.tiers import load as load_tiers
 from bot.adapters.base import ChatAdapter
 from bot.admin import control
+from bot.admin.asked import Policies
 from bot.admin.dashboard import Dashboard
+from bot.admin.people import PeopleCommands
+from bot.admin.places import PlaceCommands
+from bot.admin.queue import QueueCommands
+from bot.admin.records import RecordCommands
 from bot.admin.service import Admin
+from bot.admin.tiers import TierCommands
 from bot.blobs import BlobStore, DirectoryBlobs
 from bot.clock import TrustedClock
 from bot.errors import EaselError, SettingError
@@ -130,20 +136,15 @@ def build(
     jobs = JobService(store, engine, blobs, access, visibility, planner, reviews, tracker, endings, cards)
     queries = JobQueries(store, engine, lives, access, visibility, cards)
     accounts = AccountService(store, engine, access, visibility, vocabulary, tracker, logins)
+    policies = Policies(store, speech, holds)
     admin = Admin(
-        settings=settings,
-        store=store,
-        engine=engine,
-        tiers=tiers,
-        lives=lives,
-        access=access,
-        tracker=tracker,
-        endings=endings,
-        holds=holds,
-        speech=speech,
-        reviews=reviews,
-        logins=logins,
-        show=sync.show,
+        settings.operators,
+        access,
+        QueueCommands(store, engine, lives, tracker, endings, holds, policies, sync.show),
+        PeopleCommands(store, tiers, endings, logins, policies),
+        TierCommands(store, tiers, policies),
+        PlaceCommands(engine, tiers, policies),
+        RecordCommands(store, access, reviews),
     )
     router = Router(
         gate,
@@ -172,7 +173,9 @@ def build(
             guard=guard,
             images=images,
             installations=store,
-            lifecycle=Lifecycle(store, engine, guard, gate, tracker, sync, recovery, privacy, images, admin),
+            lifecycle=Lifecycle(
+                store, engine, guard, gate, tracker, sync, recovery, privacy, images, policies
+            ),
             logins=logins,
             messages=JobMessages(store, lives, sync),
             overview=Dashboard(

@@ -8,7 +8,7 @@ from contextlib import suppress
 import structlog
 
 from bot.accounts.privacy import Privacy
-from bot.admin.service import Admin
+from bot.admin.asked import Policies
 from bot.errors import StoreError
 from bot.gate import Gate
 from bot.guard import Guard
@@ -40,7 +40,7 @@ class Lifecycle:
         recovery: Recovery,
         privacy: Privacy,
         images: Images,
-        admin: Admin,
+        policies: Policies,
     ) -> None:
         self._store = store
         self._engine = engine
@@ -51,7 +51,7 @@ class Lifecycle:
         self._recovery = recovery
         self._privacy = privacy
         self._images = images
-        self._admin = admin
+        self._policies = policies
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -77,7 +77,7 @@ class Lifecycle:
         for request, seconds in reversed(await self._store.measured()):
             with suppress(EngineError):  # a model that is not offered any more
                 self._engine.learn(request, seconds)
-        await self._admin.load()
+        await self._policies.load()
 
     async def close(self, drain: float = 0.0) -> None:
         """Take nothing more, give what runs `drain` seconds; the rest runs after the next start."""
