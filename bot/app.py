@@ -107,12 +107,12 @@ def build(
     images = Images(store, blobs, keys, max_source_bytes=most_bytes)
 
     # Who may see what, and ask for what.
-    access = Access(store, tiers)
+    access = Access(store, engine, tiers)
     visibility = Visibility(store, lives, access)
     vocabulary = Vocabulary(store, engine, tiers, settings.operators, access, visibility)
 
     # From what the engine reports to messages.
-    cards = JobCards(lives, holds, visibility, vocabulary, speech)
+    cards = JobCards(lives, holds, access, visibility, speech)
     sync = MessageSync(store, cards.own)
     tracker = JobTracker(
         lives=lives,
@@ -135,7 +135,7 @@ def build(
     planner = Planner(store, engine, access, visibility, max_source_bytes=most_bytes)
     jobs = JobService(store, engine, blobs, access, visibility, planner, reviews, tracker, endings, cards)
     queries = JobQueries(store, engine, lives, access, visibility, cards)
-    accounts = AccountService(store, engine, access, visibility, vocabulary, tracker, logins)
+    accounts = AccountService(store, engine, access, visibility, tracker, logins)
     policies = Policies(store, speech, holds)
     admin = Admin(
         settings.operators,

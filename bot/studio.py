@@ -33,7 +33,7 @@ class Studio:
         self.installations = services.installations
         self.shared, self.redraw = services.messages.shared, services.messages.redraw
         self.owe, self.reach = services.messages.owe, services.messages.reach
-        self.tasks, self.known = services.vocabulary.tasks, services.vocabulary.known
+        self.tasks, self.known = services.access.tasks, services.vocabulary.known
         self.styles, self.complete = services.vocabulary.styles, services.vocabulary.complete
         self.check_source = services.vocabulary.check_source
         self.line, self.living = services.queries.line, services.queries.living

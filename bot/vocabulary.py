@@ -1,23 +1,21 @@
-"""What a member may ask for: commands, tasks, models and styles, and what may follow while they type."""
+"""The commands and styles that a member may ask for, and what may follow while they type."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from bot import card, commands, limits, presets
 from bot.accounts import policy
 from bot.accounts.access import Access
-from bot.accounts.policy import Rules
 from bot.accounts.tiers import Tiers
 from bot.card import Card
 from bot.commands import Command, Completes
-from bot.errors import Refusal
 from bot.jobs import remake
 from bot.jobs.visibility import Visibility
 from bot.models import HOUSE, Member, Origin, State
 from bot.store import Store
-from engine.types import Engine, ModelInfo, TaskKind
+from engine.types import Engine
 
 MOST_CHOICES = 25  # of one completion: the platforms show no more
 
@@ -56,20 +54,7 @@ class Vocabulary:
     async def known(self, member: Member) -> tuple[Command, ...]:
         """Return the commands as they are for the member: with the ranges of their models and tier."""
         rules = await self._access.rules(member)
-        return limits.vocabulary(self.models(rules), [rules.tier])
-
-    def models(self, rules: Rules) -> Sequence[ModelInfo]:
-        """Return the models that may be asked for; none where there are none."""
-        try:
-            return rules.models(self._engine.models())
-        except Refusal:
-            return ()
-
-    async def tasks(self, member: Member) -> frozenset[TaskKind]:
-        """Return what the member may ask for: what the models do that are for them."""
-        models = self.models(await self._access.rules(member))
-        painting = frozenset[TaskKind]().union(*(model.tasks for model in models))
-        return painting | {"upscale"}
+        return limits.vocabulary(self._access.models(rules), [rules.tier])
 
     async def styles(self, member: Member) -> list[tuple[str, str]]:
         """Return name and label of the styles that the member may ask for."""

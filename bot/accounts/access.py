@@ -1,19 +1,24 @@
-"""Looks up what holds for somebody where they ask: rules, balances, how strict moderation is."""
+"""Looks up what holds for somebody where they ask: rules, models and tasks, balances, moderation."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from bot import moderation
 from bot.accounts.policy import Rules
 from bot.accounts.tiers import Tiers
+from bot.errors import Refusal
 from bot.models import Balance, Job, Member, Origin, Tier
 from bot.store import Store
+from engine.types import Engine, ModelInfo, TaskKind
 
 
 class Access:
     """Every method reads what holds at this moment, and raises StoreError."""
 
-    def __init__(self, store: Store, tiers: Tiers) -> None:
+    def __init__(self, store: Store, engine: Engine, tiers: Tiers) -> None:
         self._store = store
+        self._engine = engine
         self._tiers = tiers
 
     async def rules(self, member: Member) -> Rules:
@@ -26,6 +31,19 @@ class Access:
         rules.check_person()
         rules.check_place(origin.channel)
         return rules
+
+    def models(self, rules: Rules) -> Sequence[ModelInfo]:
+        """Return the models that may be asked for; none where there are none."""
+        try:
+            return rules.models(self._engine.models())
+        except Refusal:
+            return ()
+
+    async def tasks(self, member: Member) -> frozenset[TaskKind]:
+        """Return what the member may ask for: what the models do that are for them."""
+        models = self.models(await self.rules(member))
+        painting = frozenset[TaskKind]().union(*(model.tasks for model in models))
+        return painting | {"upscale"}
 
     async def moderation(self, job: Job) -> moderation.Rules:
         """Return what the job's pictures may show."""

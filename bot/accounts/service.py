@@ -16,7 +16,6 @@ from bot.jobs.visibility import Visibility
 from bot.models import Origin, State
 from bot.prompt import Draft
 from bot.store import LinkRefused, Store
-from bot.vocabulary import Vocabulary
 from engine.types import Engine
 
 
@@ -29,7 +28,6 @@ class AccountService:
         engine: Engine,
         access: Access,
         visibility: Visibility,
-        vocabulary: Vocabulary,
         tracker: JobTracker,
         logins: Logins,
     ) -> None:
@@ -37,7 +35,6 @@ class AccountService:
         self._engine = engine
         self._access = access
         self._visibility = visibility
-        self._vocabulary = vocabulary
         self._tracker = tracker
         self._logins = logins
 
@@ -81,7 +78,7 @@ class AccountService:
         rules = await self._access.rules(origin.member)
         own = prompt.held(
             await self._store.preferences(origin.member.id),
-            self._vocabulary.models(rules) or self._engine.models(),
+            self._access.models(rules) or self._engine.models(),
             rules.tier.max_count,
         )
         known = asdict(own)

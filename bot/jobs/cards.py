@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from bot import card
+from bot.accounts.access import Access
 from bot.card import ANYTHING, Card, May
 from bot.errors import Refusal
 from bot.jobs.holds import Holds
 from bot.jobs.live import LiveJobs
 from bot.jobs.visibility import Visibility
 from bot.models import Job, Member, State
-from bot.vocabulary import Vocabulary
 from bot.words import Speech
 
 
@@ -20,14 +20,14 @@ class JobCards:
         self,
         lives: LiveJobs,
         holds: Holds,
+        access: Access,
         visibility: Visibility,
-        vocabulary: Vocabulary,
         speech: Speech,
     ) -> None:
         self._lives = lives
         self._holds = holds
         self._visibility = visibility
-        self._vocabulary = vocabulary
+        self._access = access
         self._speech = speech
 
     def card(self, job: Job, may: May = ANYTHING) -> Card:
@@ -38,7 +38,7 @@ class JobCards:
         """Return the card of a job's own message, for whoever asked for it. Raises StoreError."""
         if not job.state.ended:
             return self.card(job)
-        return self.card(job, May(tasks=await self._vocabulary.tasks(job.origin.member)))
+        return self.card(job, May(tasks=await self._access.tasks(job.origin.member)))
 
     async def shown(self, job: Job, member: Member) -> Card:
         """Return the job's card for one person. Raises StoreError."""
@@ -49,8 +49,8 @@ class JobCards:
         try:
             await self._visibility.check_owner(job, member, "delete")
         except Refusal:
-            return May(tasks=await self._vocabulary.tasks(member), manage=False)
-        return May(tasks=await self._vocabulary.tasks(member))
+            return May(tasks=await self._access.tasks(member), manage=False)
+        return May(tasks=await self._access.tasks(member))
 
     def present(self, job: Job, may: May = ANYTHING) -> Card:
         """Return the job's card in English."""
