@@ -1,4 +1,4 @@
-"""The sync alone, on a real store: what is sent, when, and what the row says afterwards."""
+"""Message sync alone, on a real store: what is sent, when, and what the row says afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the sync sends: in virtual time, so that every second is exact and none is waited for."""
+"""When messages are sent: in virtual time, so that every second is exact and none is waited for."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Surface:
 
 
 class Books:
-    """What the sync writes down. `plan` holds what the next writings raise."""
+    """What message sync writes down. `plan` holds what the next writings raise."""
 
     def __init__(self) -> None:
         self.refs: list[MessageRef] = []
@@ -103,7 +103,7 @@ class Books:
 
 @dataclass
 class Round:
-    """A sync with everything around it."""
+    """Message sync with everything around it."""
 
     surface: Surface
     books: Books
