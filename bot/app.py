@@ -60,7 +60,6 @@ from bot.provenance.keys import Keys
 from bot.provenance.stamper import Stamper
 from bot.readiness import Readiness
 from bot.router import Router
-from bot.services import Services
 from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Studio
@@ -101,10 +100,9 @@ def build(
     guard = guard or Guard(store)
     keys = keys or signing.ready(settings.keys_dir, settings.signing_certificate, settings.signing_key)
     eyes = eyes or (Classifier() if settings.picture_check else Unseeing())
-    most_bytes = settings.max_source_bytes
     speech, lives, holds, gate = Speech(), LiveJobs(), Holds(engine), Gate(guard)
     logins = Logins(store, settings)
-    images = Images(store, blobs, keys, max_source_bytes=most_bytes)
+    images = Images(store, blobs, keys, settings.max_source_bytes)
 
     # Who may see what, and ask for what.
     access = Access(store, engine, tiers)
@@ -132,7 +130,7 @@ def build(
     # What people do.
     reviews = Reviews(settings, store, sync.show)
     privacy = Privacy(store, blobs, endings.delete, settings.retention_days)
-    planner = Planner(store, engine, access, visibility, max_source_bytes=most_bytes)
+    planner = Planner(store, engine, access, visibility, settings.max_source_bytes)
     jobs = JobService(store, engine, blobs, access, visibility, planner, reviews, tracker, endings, cards)
     queries = JobQueries(store, engine, lives, access, visibility, cards)
     accounts = AccountService(store, engine, access, visibility, tracker, logins)
@@ -162,32 +160,28 @@ def build(
         admin,
     )
     return Studio(
-        Services(
-            router=router,
-            access=access,
-            accounts=accounts,
-            admin=admin,
-            cards=cards,
-            sync=sync,
-            departures=Departures(store, lives, endings),
-            guard=guard,
-            images=images,
-            installations=store,
-            lifecycle=Lifecycle(
-                store, engine, guard, gate, tracker, sync, recovery, privacy, images, policies
-            ),
-            logins=logins,
-            messages=JobMessages(store, lives, sync),
-            overview=Dashboard(
-                settings=settings, store=store, engine=engine, tiers=tiers, lives=lives, holds=holds
-            ),
-            planner=planner,
-            queries=queries,
-            readiness=Readiness(settings, store, engine),
-            speech=speech,
-            visibility=visibility,
-            vocabulary=vocabulary,
-        )
+        router=router,
+        access=access,
+        accounts=accounts,
+        admin=admin,
+        cards=cards,
+        dashboard=Dashboard(
+            settings=settings, store=store, engine=engine, tiers=tiers, lives=lives, holds=holds
+        ),
+        departures=Departures(store, lives, endings),
+        guard=guard,
+        images=images,
+        installations=store,
+        lifecycle=Lifecycle(store, engine, guard, gate, tracker, sync, recovery, privacy, images, policies),
+        logins=logins,
+        messages=JobMessages(store, lives, sync),
+        planner=planner,
+        queries=queries,
+        readiness=Readiness(settings, store, engine),
+        speech=speech,
+        sync=sync,
+        visibility=visibility,
+        wordlist=vocabulary,
     )
 
 

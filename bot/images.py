@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import structlog
 
 from bot import pictures
@@ -15,14 +17,14 @@ log = structlog.stdlib.get_logger(__name__)
 SWEEP_AGE = 600.0  # seconds after which a file that no job needs may go
 
 
+@dataclass(eq=False)
 class Images:
     """Methods raise StoreError."""
 
-    def __init__(self, store: Store, blobs: BlobStore, keys: Keys, *, max_source_bytes: int) -> None:
-        self._store = store
-        self._blobs = blobs
-        self._keys = keys
-        self._max_source_bytes = max_source_bytes
+    _store: Store
+    _blobs: BlobStore
+    _keys: Keys
+    _max_source_bytes: int
 
     async def get(self, blob: str) -> bytes:
         """Return a picture's file. Raises KeyError when there is none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -26,33 +27,21 @@ SWEEP_PAUSE = 3600.0  # seconds between two looks for what is to be deleted
 LAST_WORDS = 5.0  # seconds in which ends that are owed may still be shown when Easel closes
 
 
+@dataclass(eq=False)
 class Lifecycle:
     """Owns the tasks in the background. Without the tracker and recovery the process ends."""
 
-    def __init__(
-        self,
-        store: Store,
-        engine: Engine,
-        guard: Guard,
-        gate: Gate,
-        tracker: JobTracker,
-        sync: MessageSync,
-        recovery: Recovery,
-        privacy: Privacy,
-        images: Images,
-        policies: Policies,
-    ) -> None:
-        self._store = store
-        self._engine = engine
-        self._guard = guard
-        self._gate = gate
-        self._tracker = tracker
-        self._sync = sync
-        self._recovery = recovery
-        self._privacy = privacy
-        self._images = images
-        self._policies = policies
-        self._tasks: list[asyncio.Task[None]] = []
+    _store: Store
+    _engine: Engine
+    _guard: Guard
+    _gate: Gate
+    _tracker: JobTracker
+    _sync: MessageSync
+    _recovery: Recovery
+    _privacy: Privacy
+    _images: Images
+    _policies: Policies
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list, init=False)
 
     async def start(self) -> None:
         """Start the engine, and go on where the last process stopped."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from bot import actions, card, commands
@@ -34,60 +35,51 @@ ALWAYS = ("help", "quota", "privacy export", "privacy delete")
 Answer = Card | Form | Receipt
 
 
+@dataclass(eq=False)
 class Router:
     """Every answer is for the person who asked, in their language."""
 
-    def __init__(
-        self,
-        gate: Gate,
-        speech: Speech,
-        access: Access,
-        visibility: Visibility,
-        vocabulary: Vocabulary,
-        jobs: JobService,
-        queries: JobQueries,
-        accounts: AccountService,
-        logins: Logins,
-        privacy: Privacy,
-        reviews: Reviews,
-        images: Images,
-        admin: Admin,
-    ) -> None:
-        self._gate = gate
-        self._speech = speech
-        self._access = access
-        self._visibility = visibility
-        self._jobs = jobs
-        self._privacy = privacy
-        self._reviews = reviews
-        self._images = images
-        self._admin = admin
+    _gate: Gate
+    _speech: Speech
+    _access: Access
+    _visibility: Visibility
+    _vocabulary: Vocabulary
+    _jobs: JobService
+    _queries: JobQueries
+    _accounts: AccountService
+    _logins: Logins
+    _privacy: Privacy
+    _reviews: Reviews
+    _images: Images
+    _admin: Admin
+
+    def __post_init__(self) -> None:
         self._commands: dict[str, Callable[[dict[str, Any], Origin], Awaitable[Card | Receipt]]] = {
-            "upscale": jobs.upscale,
-            "vary": jobs.vary,
-            "queue": queries.queue,
-            "cancel": jobs.cancel_command,
-            "history": queries.history,
-            "show": queries.show,
-            "quota": accounts.quota,
-            "styles": vocabulary.show_styles,
-            "settings": accounts.settings,
-            "studio": lambda options, origin: logins.link(origin),
-            "link": accounts.link,
-            "privacy export": lambda options, origin: privacy.export(origin, options.get("part", 1)),
+            "upscale": self._jobs.upscale,
+            "vary": self._jobs.vary,
+            "queue": self._queries.queue,
+            "cancel": self._jobs.cancel_command,
+            "history": self._queries.history,
+            "show": self._queries.show,
+            "quota": self._accounts.quota,
+            "styles": self._vocabulary.show_styles,
+            "settings": self._accounts.settings,
+            "studio": lambda options, origin: self._logins.link(origin),
+            "link": self._accounts.link,
+            "privacy export": lambda options, origin: self._privacy.export(origin, options.get("part", 1)),
             "privacy delete": self._ask_to_forget,
-            "help": vocabulary.help,
+            "help": self._vocabulary.help,
         }
         self._presses: dict[actions.Name, Callable[[Action, Job, Origin], Awaitable[Answer]]] = {
-            **dict.fromkeys(actions.DERIVING, jobs.derive),
-            "edit": queries.edit,
-            "info": queries.info,
-            "pick": queries.pick,
-            "show": queries.show_again,
-            "share": queries.share,
-            "cancel": lambda action, job, origin: jobs.cancel(job, origin),
-            "delete": lambda action, job, origin: jobs.delete(job, origin),
-            "report": lambda action, job, origin: reviews.report(job, origin),
+            **dict.fromkeys(actions.DERIVING, self._jobs.derive),
+            "edit": self._queries.edit,
+            "info": self._queries.info,
+            "pick": self._queries.pick,
+            "show": self._queries.show_again,
+            "share": self._queries.share,
+            "cancel": lambda action, job, origin: self._jobs.cancel(job, origin),
+            "delete": lambda action, job, origin: self._jobs.delete(job, origin),
+            "report": lambda action, job, origin: self._reviews.report(job, origin),
         }
 
     async def handle(

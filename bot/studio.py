@@ -1,62 +1,100 @@
-"""The services under the names that surfaces call them by."""
+"""What surfaces may call, by name, whichever service does it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+from bot.accounts.access import Access
+from bot.accounts.logins import Logins
+from bot.accounts.service import AccountService
+from bot.adapters.base import ChatAdapter
+from bot.admin.dashboard import Dashboard
+from bot.admin.service import Admin
 from bot.card import Card
 from bot.commands import Command
+from bot.guard import Guard
+from bot.images import Images
+from bot.jobs.cards import JobCards
+from bot.jobs.departures import Departures
+from bot.jobs.message_sync import MessageSync
+from bot.jobs.messages import JobMessages
+from bot.jobs.planning import Planner
+from bot.jobs.queries import JobQueries
 from bot.jobs.service import Receipt as Receipt
+from bot.jobs.visibility import Visibility
+from bot.lifecycle import Lifecycle
 from bot.models import Origin
+from bot.readiness import Readiness
 from bot.router import Answer as Answer
-from bot.services import Services
+from bot.router import Router
+from bot.store import Installations
+from bot.vocabulary import Vocabulary
+from bot.words import Speech
 
 
+@dataclass(eq=False, kw_only=True)
 class Studio:
-    """Names what surfaces may call, wherever it lives."""
+    """The services that `app.build` has made. Nothing is done here."""
 
-    def __init__(self, services: Services) -> None:
-        self.services = services
-        self.said = services.speech.said
-        self.add = services.add
-        self.start = services.lifecycle.start
-        self.load = services.lifecycle.load
-        self.close = services.lifecycle.close
-        self.administer = services.admin.administer
-        self.overview = services.overview.opened_to
-        self.allowance, self.rules = services.access.allowance, services.access.rules
-        self.job, self.jobs = services.visibility.job, services.visibility.jobs
-        self.close_place = services.visibility.close_place
-        self.private, self.check = services.planner.private, services.planner.check
-        self.card = services.cards.card
-        self.team, self.defaults = services.accounts.team, services.accounts.form
-        self.installations = services.installations
-        self.shared, self.redraw = services.messages.shared, services.messages.redraw
-        self.owe, self.reach = services.messages.owe, services.messages.reach
-        self.tasks, self.known = services.access.tasks, services.vocabulary.known
-        self.styles, self.complete = services.vocabulary.styles, services.vocabulary.complete
-        self.check_source = services.vocabulary.check_source
-        self.line, self.living = services.queries.line, services.queries.living
-        self.picture, self.fitted = services.images.get, services.images.fitted
-        self.verify, self.sweep = services.images.verify, services.images.sweep
-        self.guard, self.departures = services.guard, services.departures
-        self.logins, self.readiness = services.logins, services.readiness
+    router: Router
+    access: Access
+    accounts: AccountService
+    admin: Admin
+    cards: JobCards
+    dashboard: Dashboard
+    departures: Departures
+    guard: Guard
+    images: Images
+    installations: Installations
+    lifecycle: Lifecycle
+    logins: Logins
+    messages: JobMessages
+    planner: Planner
+    queries: JobQueries
+    readiness: Readiness
+    speech: Speech
+    sync: MessageSync
+    visibility: Visibility
+    wordlist: Vocabulary
+
+    def __post_init__(self) -> None:
+        self.start, self.load, self.close = self.lifecycle.start, self.lifecycle.load, self.lifecycle.close
+        self.said, self.administer = self.speech.said, self.admin.administer
+        self.rules, self.tasks, self.allowance = self.access.rules, self.access.tasks, self.access.allowance
+        self.job, self.jobs = self.visibility.job, self.visibility.jobs
+        self.close_place, self.overview = self.visibility.close_place, self.dashboard.opened_to
+        self.private, self.check = self.planner.private, self.planner.check
+        self.card, self.line, self.living = self.cards.card, self.queries.line, self.queries.living
+        self.team, self.defaults = self.accounts.team, self.accounts.form
+        self.shared, self.redraw = self.messages.shared, self.messages.redraw
+        self.owe, self.reach = self.messages.owe, self.messages.reach
+        self.known, self.complete = self.wordlist.known, self.wordlist.complete
+        self.styles, self.check_source = self.wordlist.styles, self.wordlist.check_source
+        self.picture, self.fitted = self.images.get, self.images.fitted
+        self.verify, self.sweep = self.images.verify, self.images.sweep
+
+    def add(self, adapter: ChatAdapter) -> None:
+        """Let a surface show messages. Before the start, or its undelivered ends wait for the next one."""
+        self.sync.add(adapter)
+        self.readiness.add(adapter)
+        self.visibility.add(adapter)
 
     async def handle(
         self, command: str, options: Mapping[str, object], origin: Origin, *, parent: str = ""
     ) -> Card | Receipt:
         """Do what a command asks. Raises Refusal."""
-        return await self.services.router.handle(command, options, origin, parent=parent)
+        return await self.router.handle(command, options, origin, parent=parent)
 
     async def press(self, button: str, origin: Origin) -> Answer:
         """Do what a button stands for. Raises Refusal."""
-        return await self.services.router.press(button, origin)
+        return await self.router.press(button, origin)
 
     @property
     def vocabulary(self) -> tuple[Command, ...]:
         """Return the commands as far as the models here can do them."""
-        return self.services.vocabulary.all
+        return self.wordlist.all
 
     async def quota(self, origin: Origin) -> Card:
-        """Return what `/quota` says. Raises Refusal, StoreError."""
-        return self.said(await self.services.accounts.quota({}, origin), origin)
+        """Return what `/quota` says, also before the start. Raises Refusal, StoreError."""
+        return self.said(await self.accounts.quota({}, origin), origin)

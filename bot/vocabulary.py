@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from bot import card, commands, limits, presets
@@ -27,24 +28,16 @@ _STATES: Mapping[Completes, tuple[State, ...]] = {
 """Of which jobs an option takes one."""
 
 
+@dataclass(eq=False)
 class Vocabulary:
     """Narrows what there is to what somebody may ask for. Methods raise StoreError."""
 
-    def __init__(
-        self,
-        store: Store,
-        engine: Engine,
-        tiers: Tiers,
-        operators: Collection[str],
-        access: Access,
-        visibility: Visibility,
-    ) -> None:
-        self._store = store
-        self._engine = engine
-        self._tiers = tiers
-        self._operators = operators
-        self._access = access
-        self._visibility = visibility
+    _store: Store
+    _engine: Engine
+    _tiers: Tiers
+    _operators: Collection[str]
+    _access: Access
+    _visibility: Visibility
 
     @property
     def all(self) -> tuple[Command, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from bot import moderation
 from bot.accounts.policy import Rules
@@ -13,13 +14,13 @@ from bot.store import Store
 from engine.types import Engine, ModelInfo, TaskKind
 
 
+@dataclass(eq=False)
 class Access:
     """Every method reads what holds at this moment, and raises StoreError."""
 
-    def __init__(self, store: Store, engine: Engine, tiers: Tiers) -> None:
-        self._store = store
-        self._engine = engine
-        self._tiers = tiers
+    _store: Store
+    _engine: Engine
+    _tiers: Tiers
 
     async def rules(self, member: Member) -> Rules:
         """Return what holds for the member in their tenant."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,24 +19,16 @@ from bot.store import LinkRefused, Store
 from engine.types import Engine
 
 
+@dataclass(eq=False)
 class AccountService:
     """Methods raise Refusal and StoreError."""
 
-    def __init__(
-        self,
-        store: Store,
-        engine: Engine,
-        access: Access,
-        visibility: Visibility,
-        tracker: JobTracker,
-        logins: Logins,
-    ) -> None:
-        self._store = store
-        self._engine = engine
-        self._access = access
-        self._visibility = visibility
-        self._tracker = tracker
-        self._logins = logins
+    _store: Store
+    _engine: Engine
+    _access: Access
+    _visibility: Visibility
+    _tracker: JobTracker
+    _logins: Logins
 
     async def quota(self, options: dict[str, Any], origin: Origin) -> Card:
         """Answer `/quota`."""

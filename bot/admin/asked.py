@@ -48,13 +48,13 @@ Commands = Mapping[str, Run]
 """What answers each command, by its name."""
 
 
+@dataclass(eq=False)
 class Policies:
     """Changes what holds in places, with what follows from it at once. Methods raise StoreError."""
 
-    def __init__(self, store: Store, speech: Speech, holds: Holds) -> None:
-        self._store = store
-        self._speech = speech
-        self._holds = holds
+    _store: Store
+    _speech: Speech
+    _holds: Holds
 
     async def load(self) -> None:
         """Take over which places are paused, and in which language they are answered."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bot import card, prompt
@@ -21,18 +21,19 @@ from bot.models import HOUSE, Job, Member, Person, Policy
 from bot.store import Store
 
 
+@dataclass(eq=False)
 class PeopleCommands:
     """Gifts, resets and allowances count in a person's account wherever it is used."""
 
-    def __init__(
-        self, store: Store, tiers: Tiers, endings: Endings, logins: Logins, policies: Policies
-    ) -> None:
-        self._store = store
-        self._tiers = tiers
-        self._endings = endings
-        self._logins = logins
-        self._policies = policies
-        self.commands: Commands = {
+    _store: Store
+    _tiers: Tiers
+    _endings: Endings
+    _logins: Logins
+    _policies: Policies
+
+    @property
+    def commands(self) -> Commands:
+        return {
             "admin person": self._person,
             "admin tier": self._tier,
             "admin set": self._set_allowance,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bot import card, commands, presets, prompt, words
@@ -17,14 +17,17 @@ from engine.types import Engine
 OWN = "own"  # the language that each person has set on their side
 
 
+@dataclass(eq=False)
 class PlaceCommands:
     """Shows what a place allows, or changes it."""
 
-    def __init__(self, engine: Engine, tiers: Tiers, policies: Policies) -> None:
-        self._engine = engine
-        self._tiers = tiers
-        self._policies = policies
-        self.commands: Commands = {
+    _engine: Engine
+    _tiers: Tiers
+    _policies: Policies
+
+    @property
+    def commands(self) -> Commands:
+        return {
             "admin channel": self._channel,
             "admin models": self._models,
             "admin styles": self._styles,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,29 +23,22 @@ from engine.types import Engine, Lane, WorkerStatus
 SHOWN = 15  # people in the line
 
 
+@dataclass(eq=False)
 class QueueCommands:
     """`show` is told of jobs whose messages have changed."""
 
-    def __init__(
-        self,
-        store: Store,
-        engine: Engine,
-        lives: LiveJobs,
-        tracker: JobTracker,
-        endings: Endings,
-        holds: Holds,
-        policies: Policies,
-        show: Callable[[Job], None],
-    ) -> None:
-        self._store = store
-        self._engine = engine
-        self._lives = lives
-        self._tracker = tracker
-        self._endings = endings
-        self._holds = holds
-        self._policies = policies
-        self._show = show
-        self.commands: Commands = {
+    _store: Store
+    _engine: Engine
+    _lives: LiveJobs
+    _tracker: JobTracker
+    _endings: Endings
+    _holds: Holds
+    _policies: Policies
+    _show: Callable[[Job], None]
+
+    @property
+    def commands(self) -> Commands:
+        return {
             "admin status": self._status,
             "admin job": self._job,
             "admin pause": self._pause,

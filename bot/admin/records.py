@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from bot.accounts.access import Access
@@ -16,14 +16,17 @@ from bot.store import Store
 MOST_LINES = 100_000  # of the ledger in one file
 
 
+@dataclass(eq=False)
 class RecordCommands:
     """Answers `/reports`, `/admin decide`, `audit` and `export`."""
 
-    def __init__(self, store: Store, access: Access, reviews: Reviews) -> None:
-        self._store = store
-        self._access = access
-        self._reviews = reviews
-        self.commands: Commands = {
+    _store: Store
+    _access: Access
+    _reviews: Reviews
+
+    @property
+    def commands(self) -> Commands:
+        return {
             "reports": self._reports,
             "admin decide": self._decide,
             "admin audit": self._audit,

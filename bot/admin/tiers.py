@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bot import card, commands
 from bot.accounts import policy
@@ -17,14 +17,17 @@ NONE = "none"  # what takes a tier away
 EVERYONE = "everyone"  # the role of all who have no other
 
 
+@dataclass(eq=False)
 class TierCommands:
     """Answers `/admin tiers`, `role` and `budget`."""
 
-    def __init__(self, store: Store, tiers: Tiers, policies: Policies) -> None:
-        self._store = store
-        self._tiers = tiers
-        self._policies = policies
-        self.commands: Commands = {
+    _store: Store
+    _tiers: Tiers
+    _policies: Policies
+
+    @property
+    def commands(self) -> Commands:
+        return {
             "admin tiers": self._show_tiers,
             "admin role": self._role,
             "admin budget": self._budget,

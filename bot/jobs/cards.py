@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from bot import card
 from bot.accounts.access import Access
 from bot.card import ANYTHING, Card, May
@@ -13,22 +15,15 @@ from bot.models import Job, Member, State
 from bot.words import Speech
 
 
+@dataclass(eq=False)
 class JobCards:
     """Adds what only memory knows: the place in line, the steps, and who may press which button."""
 
-    def __init__(
-        self,
-        lives: LiveJobs,
-        holds: Holds,
-        access: Access,
-        visibility: Visibility,
-        speech: Speech,
-    ) -> None:
-        self._lives = lives
-        self._holds = holds
-        self._visibility = visibility
-        self._access = access
-        self._speech = speech
+    _lives: LiveJobs
+    _holds: Holds
+    _access: Access
+    _visibility: Visibility
+    _speech: Speech
 
     def card(self, job: Job, may: May = ANYTHING) -> Card:
         """Return the job's card in the language of where it was asked for; `may`: for whom it is."""

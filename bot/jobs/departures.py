@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -28,13 +28,13 @@ T = TypeVar("T")
 SHORTEST_DELAY, LONGEST_DELAY = 1.0, 60.0  # seconds between two attempts to write such a thing down
 
 
+@dataclass(eq=False)
 class Departures:
     """Told by adapters of what is gone; tries again what cannot be saved, so that none of it is forgotten."""
 
-    def __init__(self, store: Store, lives: LiveJobs, endings: Endings) -> None:
-        self._store = store
-        self._lives = lives
-        self._endings = endings
+    _store: Store
+    _lives: LiveJobs
+    _endings: Endings
 
     async def deleted(
         self, surface: str, *, tenant: str = "", channel: str = "", messages: Collection[str] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from bot.jobs.tracker import JobTracker
 from bot.models import AuditLine, Job, State
@@ -10,16 +11,16 @@ from bot.store import Store
 from engine.types import Engine
 
 
+@dataclass(eq=False)
 class Endings:
     """Cancels and deletes jobs. Methods raise StoreError.
 
     The row is written first: the engine's own word of the end would come before the line of the audit.
     """
 
-    def __init__(self, store: Store, engine: Engine, tracker: JobTracker) -> None:
-        self._store = store
-        self._engine = engine
-        self._tracker = tracker
+    _store: Store
+    _engine: Engine
+    _tracker: JobTracker
 
     async def cancel(self, job: Job, line: AuditLine | None = None) -> Job:
         """Cancel a job wherever it is, and return it as its row is now."""

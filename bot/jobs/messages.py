@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.adapters.base import MessageRef
@@ -13,13 +13,13 @@ from bot.models import Job, Origin
 from bot.store import Store
 
 
+@dataclass(eq=False)
 class JobMessages:
     """Writes down what adapters report, and shows what follows from it. Methods raise StoreError."""
 
-    def __init__(self, store: Store, lives: LiveJobs, sync: MessageSync) -> None:
-        self._store = store
-        self._lives = lives
-        self._sync = sync
+    _store: Store
+    _lives: LiveJobs
+    _sync: MessageSync
 
     async def shared(self, job: Job, ref: MessageRef, there: Origin) -> None:
         """Let whoever is in a further place see a result that is shown there now."""

@@ -32,23 +32,15 @@ class Plan:
     relaxed: bool
 
 
+@dataclass(eq=False)
 class Planner:
     """Plans what `/imagine` paints. Methods raise Refusal and StoreError."""
 
-    def __init__(
-        self,
-        store: Store,
-        engine: Engine,
-        access: Access,
-        visibility: Visibility,
-        *,
-        max_source_bytes: int,
-    ) -> None:
-        self._store = store
-        self._engine = engine
-        self._access = access
-        self._visibility = visibility
-        self._max_source_bytes = max_source_bytes
+    _store: Store
+    _engine: Engine
+    _access: Access
+    _visibility: Visibility
+    _max_source_bytes: int
 
     async def check(self, options: Mapping[str, object], origin: Origin) -> None:
         """Raise Refusal when /imagine would not take these options."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bot import actions, card, prompt
@@ -26,24 +26,16 @@ from engine.types import Engine, Lane
 ANCESTORS = 10  # generations that a job's info names
 
 
+@dataclass(eq=False)
 class JobQueries:
     """Methods raise Refusal and StoreError."""
 
-    def __init__(
-        self,
-        store: Store,
-        engine: Engine,
-        lives: LiveJobs,
-        access: Access,
-        visibility: Visibility,
-        cards: JobCards,
-    ) -> None:
-        self._store = store
-        self._engine = engine
-        self._lives = lives
-        self._access = access
-        self._visibility = visibility
-        self._cards = cards
+    _store: Store
+    _engine: Engine
+    _lives: LiveJobs
+    _access: Access
+    _visibility: Visibility
+    _cards: JobCards
 
     def line(self) -> tuple[Lane, ...]:
         """Return everybody who waits or paints, in the order of their turns."""

@@ -41,32 +41,20 @@ class Receipt:
     place: Place | None
 
 
+@dataclass(eq=False)
 class JobService:
     """Methods raise Refusal and StoreError."""
 
-    def __init__(
-        self,
-        store: Store,
-        engine: Engine,
-        blobs: BlobStore,
-        access: Access,
-        visibility: Visibility,
-        planner: Planner,
-        reviews: Reviews,
-        tracker: JobTracker,
-        endings: Endings,
-        cards: JobCards,
-    ) -> None:
-        self._store = store
-        self._engine = engine
-        self._blobs = blobs
-        self._access = access
-        self._visibility = visibility
-        self._planner = planner
-        self._reviews = reviews
-        self._tracker = tracker
-        self._endings = endings
-        self._cards = cards
+    _store: Store
+    _engine: Engine
+    _blobs: BlobStore
+    _access: Access
+    _visibility: Visibility
+    _planner: Planner
+    _reviews: Reviews
+    _tracker: JobTracker
+    _endings: Endings
+    _cards: JobCards
 
     # ---- asking for pictures
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -21,17 +21,17 @@ from bot.models import Job, Member, State
 from bot.store import Store
 
 
+@dataclass(eq=False)
 class Visibility:
     """Finds jobs for members, and asks the surfaces that know whether a place is still open.
 
     Methods raise StoreError.
     """
 
-    def __init__(self, store: Store, lives: LiveJobs, access: Access) -> None:
-        self._store = store
-        self._lives = lives
-        self._access = access
-        self._surfaces: dict[str, KnowsPlaces] = {}
+    _store: Store
+    _lives: LiveJobs
+    _access: Access
+    _surfaces: dict[str, KnowsPlaces] = field(default_factory=dict, init=False)
 
     def add(self, adapter: ChatAdapter) -> None:
         """Ask this surface about its places, if it knows of any."""

@@ -132,7 +132,7 @@ async def test_nothing_of_a_forgotten_person_is_left(house: House, tmp_path: Pat
     await forget(house)
     await house.surface.until(job.id, "deleted")
     await house.delivered(job.id)
-    await house.studio.services.lifecycle._privacy.resume()
+    await house.studio.lifecycle._privacy.resume()
     await house.studio.sweep(older_than=0)
 
     after = (await house.store.check(), sum([line.seconds async for line in house.store.lines()]))
@@ -163,7 +163,7 @@ async def test_a_direct_message_and_the_audit_do_not_name_who_was_forgotten(
             await house.delivered(job.id)
         for job in waiting:
             await house.delivered(job.id)
-        await house.studio.services.lifecycle._privacy.resume()
+        await house.studio.lifecycle._privacy.resume()
         assert len(await house.store.audit()) == 2
         left = b"".join(everything_on(tmp_path))
         assert direct.name.encode() not in left and direct.tenant.encode() not in left
@@ -236,7 +236,7 @@ async def test_whoever_was_forgotten_may_begin_anew(house: House) -> None:
     await house.painted("a fox --count 1")
     await forget(house)
     job = await house.painted("a wolf --count 1")
-    await house.studio.services.lifecycle._privacy.resume()
+    await house.studio.lifecycle._privacy.resume()
 
     assert (await house.row(job.id)).state is State.RENDERED
     assert [each.id for each in await house.studio.jobs(ADA)] == [job.id]
@@ -265,7 +265,7 @@ async def test_what_is_older_than_allowed_goes(opened: Opens, tmp_path: Path) ->
         database.commit()
         database.close()
 
-        await house.studio.services.lifecycle._privacy.expire()
+        await house.studio.lifecycle._privacy.expire()
         await house.studio.sweep(older_than=0)
 
         assert [each.id for each in await house.studio.jobs(ADA)] == [new.id]
@@ -317,7 +317,7 @@ async def main(folder: Path, name: str, when: str) -> None:
     studio = app.build(settings=settings, store=store, engine=engine, blobs=blobs, eyes=Unseeing())
     studio.add(RecordingAdapter())
     # Only the press is to meet the failpoint.
-    studio.services.lifecycle._keep_clean = lambda: asyncio.sleep(0)
+    studio.lifecycle._keep_clean = lambda: asyncio.sleep(0)
     await studio.start()
     setattr(store, name, deadly)
     origin = Origin(surface="test", member=ADA, channel="lobby", event="last")
@@ -345,7 +345,7 @@ async def test_deletion_goes_on_after_a_kill_between_any_two_steps(
             await forget(house)
         for job in jobs:
             await gone(house, job.id)
-        await house.studio.services.lifecycle._privacy.resume()
+        await house.studio.lifecycle._privacy.resume()
         await house.studio.sweep(older_than=0)
         assert await house.store.check() == "ok"
         assert await house.store.erasing() == []

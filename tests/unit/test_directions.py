@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.services import Services
+from bot.studio import Studio
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "diffusers", "transformers")
@@ -83,18 +83,17 @@ def test_adapters_are_imported_by_the_command_line_and_the_wiring_alone() -> Non
 
 def test_services_are_handed_out_by_the_composition_root_alone() -> None:
     """Whoever could import it could look up what it was not given."""
-    found = importers("bot", "bot.app", "bot.services")
+    found = importers("bot", "bot.app", "bot.studio")
     assert {path for path in found if not path.startswith("bot/adapters/")} <= {
         "bot/__main__.py",
         "bot/app.py",
         "bot/admin/control.py",  # the surface of the command line
-        "bot/studio.py",
     }
 
 
 def test_no_service_makes_another() -> None:
     """`app.build` makes each once, of what it made before."""
-    built = {field.type for field in dataclasses.fields(Services)} - {"Installations"}
+    built = {field.type for field in dataclasses.fields(Studio)} - {"Installations"}
     makers = {
         (path.relative_to(ROOT).as_posix(), node.func.id)
         for path in modules("bot")

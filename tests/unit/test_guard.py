@@ -278,7 +278,7 @@ async def test_a_tracker_that_breaks_ends_the_process(opened: Opens) -> None:
         def broken(*_: object) -> None:
             raise ValueError("a fault of its own")
 
-        house.studio.services.lifecycle._tracker._progress = broken  # type: ignore[method-assign]
+        house.studio.lifecycle._tracker._progress = broken  # type: ignore[method-assign]
         await house.ask("a fox")
         await asyncio.wait_for(house.studio.guard.failed.wait(), 30)
         assert "tracker" in house.studio.guard.reason
