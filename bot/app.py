@@ -33,12 +33,12 @@ from bot.admin.queue import QueueCommands
 from bot.admin.records import RecordCommands
 from bot.admin.service import Admin
 from bot.admin.tiers import TierCommands
-from bot.blobs import BlobStore, DirectoryBlobs
 from bot.clock import TrustedClock
 from bot.errors import EaselError, SettingError
 from bot.gate import Gate
 from bot.guard import Guard
-from bot.images import Images
+from bot.images.blobs import BlobStore, open_blobs
+from bot.images.service import Images
 from bot.jobs.cards import JobCards
 from bot.jobs.departures import Departures
 from bot.jobs.endings import Endings
@@ -193,7 +193,7 @@ async def opened(settings: Settings) -> AsyncIterator[Studio]:
     store = await Store.open(settings.database_url, clock=clock)
     try:
         clock.not_before(await store.newest_line())
-        blobs = DirectoryBlobs(settings.data_dir / "pictures")
+        blobs = open_blobs(settings)
         guard = Guard(store)
         engine = await asyncio.to_thread(_engine, settings, blobs, guard)
         tiers = _tiers(settings, engine)
@@ -216,7 +216,7 @@ def _tiers(settings: Settings, engine: Engine) -> Tiers:
     return load_tiers(path, [model.name for model in engine.models()])
 
 
-def _engine(settings: Settings, blobs: DirectoryBlobs, guard: Guard) -> Engine:
+def _engine(settings: Settings, blobs: BlobStore, guard: Guard) -> Engine:
     if settings.model == (MEMORY.name,):
         return MemoryEngine(blobs.read, step_seconds=MEMORY_STEP, may_start=guard.may_start)
     try:

@@ -30,10 +30,10 @@ from PIL import Image
 
 from bot.accounts import tiers
 from bot.admin import control
-from bot.blobs import DirectoryBlobs
 from bot.card import Card
 from bot.clock import FAR, wall
 from bot.errors import EaselError, SettingError, StoreError
+from bot.images.blobs import BlobStore, open_blobs
 from bot.models import HOUSE
 from bot.moderation.pictures import NotSeen, look_once
 from bot.provenance import keys, signing
@@ -96,6 +96,7 @@ async def examine(
         *([partial(_pictures, settings)] if pictures else []),
         partial(_clock, settings.database_url, settings.retention_days),
         partial(_disk, settings.data_dir),
+        *([partial(_bucket, settings)] if settings.pictures_url else []),
         partial(_classifier, settings.picture_check),
         partial(_certificate, settings),
         partial(_discord, settings),
@@ -228,9 +229,12 @@ def _tiers(settings: Settings) -> Finding:
 
 def _pictures(settings: Settings) -> Finding:
     """Whether every picture that a row names is there, and is what its name says."""
-    title, blobs = "Pictures", DirectoryBlobs(settings.data_dir / "pictures")
+    title = "Pictures"
     try:
+        blobs = open_blobs(settings)
         named = pictures_at(settings.database_url)
+    except SettingError as error:
+        return Finding(title, False, str(error), "Do what it says, then run this again.")
     except (KeyError, StoreError):
         return Finding(title, None, "there is no database to name them")
     wrong = [f"{what} of job {job}" for job, blob in named if (what := _wrong_with(blobs, blob))]
@@ -240,7 +244,7 @@ def _pictures(settings: Settings) -> Finding:
     return Finding(title, False, detail, "Put them there again from a backup of the folder of pictures.")
 
 
-def _wrong_with(blobs: DirectoryBlobs, name: str) -> str:
+def _wrong_with(blobs: BlobStore, name: str) -> str:
     """What is wrong with a picture; empty when it is whole."""
     try:
         data = blobs.read(name)
@@ -320,6 +324,15 @@ def _disk(folder: Path) -> Finding:
     if free < _LEAST_SPACE:
         return Finding("Disk", False, detail, f"Free some space: {_LEAST_SPACE:g} GB are needed.")
     return Finding("Disk", True, detail)
+
+
+def _bucket(settings: Settings) -> Finding:
+    """Return whether the bucket for pictures answers to Easel's key. Writes nothing."""
+    try:
+        asyncio.run(open_blobs(settings).check())
+    except (SettingError, StoreError) as error:
+        return Finding("Bucket", False, str(error), "Do what it says, then run this again.")
+    return Finding("Bucket", True, f"{settings.pictures_url} answers")
 
 
 def _certificate(settings: Settings) -> Finding:

@@ -13,7 +13,7 @@ from bot.admin.asked import Policies
 from bot.errors import StoreError
 from bot.gate import Gate
 from bot.guard import Guard
-from bot.images import Images
+from bot.images.service import Images
 from bot.jobs.message_sync import MessageSync
 from bot.jobs.recovery import Recovery
 from bot.jobs.tracker import JobTracker

@@ -16,7 +16,7 @@ from bot.admin.service import Admin
 from bot.card import Card, Form
 from bot.errors import Refusal
 from bot.gate import Gate
-from bot.images import Images
+from bot.images.service import Images
 from bot.jobs.queries import JobQueries
 from bot.jobs.service import JobService, Receipt
 from bot.jobs.visibility import Visibility

@@ -167,6 +167,13 @@ def database(value: str) -> str:
     return value
 
 
+def bucket(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("a bucket, and a folder in it if you like, as in s3://bucket/easel")
+    return value.rstrip("/")
+
+
 def folder(value: str) -> Path:
     return Path(value).expanduser()
 
@@ -196,6 +203,22 @@ class Settings:
         parse=database,
         hidden=True,
     )
+    pictures_url: str = setting(
+        "",
+        "A bucket of an S3-compatible storage to keep pictures in, as in s3://bucket/folder. Empty: the "
+        "folder pictures in DATA_DIR.",
+        parse=bucket,
+    )
+    s3_endpoint: str = setting(
+        "",
+        "The address of that storage where it is not Amazon's, as in https://minio.example.org.",
+        parse=address,
+    )
+    s3_region: str = setting("", "The region of the bucket. Empty: us-east-1.")
+    s3_access_key: str = setting(
+        "", "The access key for the bucket. Empty: the one that Amazon's own tools find on this machine."
+    )
+    s3_secret_key: Secret = secret("The secret of S3_ACCESS_KEY.")
     web_host: str = setting(
         "127.0.0.1",
         "The address of the web studio. Any but a loopback one needs WEB_URL, so that people can be sent "
@@ -304,6 +327,8 @@ class Settings:
                 f"WEB_HOST={self.web_host} opens the web studio to the network without a password: "
                 "set WEB_URL or WEB_PASSWORD, or WEB_HOST=127.0.0.1."
             )
+        if bool(self.s3_access_key) != bool(self.s3_secret_key):
+            raise SettingError("S3_ACCESS_KEY and S3_SECRET_KEY go together: set both, or remove both.")
 
     @property
     def web_is_open(self) -> bool:

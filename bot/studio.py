@@ -14,7 +14,7 @@ from bot.admin.service import Admin
 from bot.card import Card
 from bot.commands import Command
 from bot.guard import Guard
-from bot.images import Images
+from bot.images.service import Images
 from bot.jobs.cards import JobCards
 from bot.jobs.departures import Departures
 from bot.jobs.message_sync import MessageSync

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -121,9 +121,16 @@ class Dispatcher:
         if not self._has_work:
             self._moved = self._clock()
 
-    def resume(self, job: EngineJob) -> None:
+    def resume(self, jobs: Iterable[EngineJob]) -> dict[str, EngineError]:
         self._expect_progress()
-        self._queue.put(self._priced(job), former=True)
+        taken, refused = [], {}
+        for job in jobs:
+            try:
+                taken.append(self._priced(job))
+            except EngineError as error:
+                refused[job.id] = error
+        self._queue.put_former(taken)
+        return refused
 
     def _priced(self, job: EngineJob) -> EngineJob:
         """Raises UnknownModel."""

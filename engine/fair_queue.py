@@ -270,14 +270,24 @@ class FairQueue:
         self._devices = number
         self._arrival.set()
 
-    def put(self, job: EngineJob, *, first: bool = False, former: bool = False) -> None:
+    def put(self, job: EngineJob, *, first: bool = False) -> None:
         """Line a job up; `first` puts it before its owner's others (it had run already).
 
-        `former` jobs, which waited before this queue was made, come before all others that wait.
         Raises ValueError when it is here already.
         """
-        turn = next(self._former if former else self._arrivals)
+        turn = next(self._arrivals)
         self._put(job, -turn if first else turn)
+
+    def put_former(self, jobs: Sequence[EngineJob]) -> None:
+        """Line up, in this order, jobs that waited before this queue was made: before all that came since.
+
+        Raises ValueError, and takes none, when one is here already.
+        """
+        ids = {job.id for job in jobs}
+        if len(ids) < len(jobs) or not self._where.keys().isdisjoint(ids):
+            raise ValueError("a former job is in line already")
+        for lane in dict.fromkeys([self._add(job, next(self._former)) for job in jobs]):
+            self._line_up(lane)
 
     def take(self) -> EngineJob | None:
         """The next job, charged with its estimated cost; None while nobody may enter."""
@@ -405,11 +415,14 @@ class FairQueue:
     def _put(self, job: EngineJob, turn: int) -> None:
         if job.id in self._where:
             raise ValueError(f"job {job.id} is in line already")
-        lane = self._lane(job)
+        self._line_up(self._add(job, turn))
+
+    def _add(self, job: EngineJob, turn: int) -> _UserLane:
+        """Add a job to its lane, which is to be lined up then."""
+        lane = self._where[job.id] = self._lane(job)
         lane.add(job, turn)
         lane.priority.known += 1
-        self._where[job.id] = lane
-        self._line_up(lane)
+        return lane
 
     def _withdraw(self, job_id: str) -> EngineJob | None:
         lane = self._lane_of_waiting(job_id)
@@ -474,6 +487,8 @@ class FairQueue:
         ready = bool(lane.jobs) and len(lane.running) < room
         child: _Waiting = lane
         while isinstance(parent := child.parent, _Turns):
+            if not moved and ready == (child in parent.ready):
+                break  # it stands where it stood, and so do those above it
             self._place_child(parent, child, ready, moved)
             child, ready = parent, bool(parent.ready)
         self._arrival.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Protocol, Self
 
@@ -248,8 +248,11 @@ class Engine(Protocol):
 
     def submit(self, job: EngineJob) -> Place: ...
 
-    def resume(self, job: EngineJob) -> None:
-        """Line up a job from before this process: before its owner's others, in the order of these calls."""
+    def resume(self, jobs: Iterable[EngineJob]) -> dict[str, EngineError]:
+        """Line up jobs from before this process, in this order, before all that came since.
+
+        Return why it cannot take those that it does not take, by id.
+        """
         ...
 
     def cancel(self, job: str) -> bool:

@@ -19,7 +19,7 @@ from bot import app
 from bot.accounts.logins import member_named
 from bot.adapters.web import WebAdapter
 from bot.adapters.web.access import NAME_COOKIE
-from bot.blobs import DirectoryBlobs
+from bot.images.blobs import DirectoryBlobs
 from bot.models import Job, State
 from bot.settings import Secret, Settings
 from bot.store import Store

@@ -16,9 +16,9 @@ from typing import Any
 import structlog
 
 from bot import card
-from bot.blobs import BlobStore
 from bot.card import Card
 from bot.errors import Refusal
+from bot.images.blobs import BlobStore
 from bot.models import Job, Origin
 from bot.store import Store
 

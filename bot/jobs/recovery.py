@@ -18,7 +18,7 @@ from bot.store import Store
 log = structlog.stdlib.get_logger(__name__)
 
 PAGE = 1000  # jobs that are read at once
-SLICE = 50  # jobs that are lined up before others may do something
+SLICE = 100  # jobs that are lined up before others may do something
 
 Who = tuple[str, str, tuple[str, ...]]
 
@@ -66,6 +66,8 @@ class Recovery:
             page, place = await self._store.queued(place, PAGE)
             await self._line_up([job for job in page if job.id in unseen])
             unseen.difference_update(job.id for job in page)
+            if len(page) == PAGE:
+                gc.freeze()  # it stays until these jobs have ended: no later look goes through it
             if place is None:
                 break
         if unseen:  # unreadable, or ended meanwhile
@@ -73,11 +75,10 @@ class Recovery:
 
     async def _line_up(self, jobs: Sequence[Job]) -> None:
         await self._get_to_know({_who(job.origin.member): job.origin.member for job in jobs})
-        for number, job in enumerate(jobs):
-            rules = self._rules[_who(job.origin.member)]
-            self._tracker.resume(job, rules.tier, home=rules.home)
-            if number % SLICE == SLICE - 1:
-                await asyncio.sleep(0)
+        for start in range(0, len(jobs), SLICE):
+            some = [(job, self._rules[_who(job.origin.member)]) for job in jobs[start : start + SLICE]]
+            self._tracker.resume([(job, rules.tier, rules.home) for job, rules in some])
+            await asyncio.sleep(0)
 
     async def _get_to_know(self, members: Mapping[Who, Member]) -> None:
         """Once for each person, however many jobs they have."""

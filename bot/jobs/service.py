@@ -14,9 +14,9 @@ from bot.accounts import audit
 from bot.accounts.access import Access
 from bot.accounts.policy import Rules
 from bot.actions import Action
-from bot.blobs import BlobStore
 from bot.card import Card
 from bot.errors import Refusal
+from bot.images.blobs import BlobStore
 from bot.jobs import admission, remake
 from bot.jobs.admission import Ask
 from bot.jobs.cards import JobCards

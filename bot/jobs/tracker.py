@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -11,9 +11,9 @@ from typing import Any
 import structlog
 
 from bot import moderation, pictures, telemetry
-from bot.blobs import BlobStore
 from bot.card import GRID
 from bot.errors import StoreError, StoreInUse
+from bot.images.blobs import BlobStore
 from bot.jobs.live import LiveJob, LiveJobs
 from bot.models import Balance, Job, State, StoredPicture, Tier
 from bot.moderation import Eyes, Withheld
@@ -102,19 +102,20 @@ class JobTracker:
         self._show(job)
         return life.place
 
-    def resume(self, job: Job, tier: Tier, *, home: str) -> None:
-        """Hand a job of a former process to the engine, before all that came since.
+    def resume(self, jobs: Sequence[tuple[Job, Tier, str]]) -> None:
+        """Hand jobs of a former process, each with its tier and home, to the engine: before all since then.
 
-        Its message is left to `refresh`, which shows a few each second, unless it has none or told of steps.
+        A message is left to `refresh`, which shows a few each second, unless it is missing or told of steps.
         """
-        life = self.lives[job.id] = LiveJob(job, tier)
-        try:
-            self._engine.resume(engine_job(job, tier, home))
-            self._keep_back(life)
-        except EngineError as error:
-            self._put(life, Failed(job=job.id, error=error, device_seconds=0.0))
-        if job.started or not job.message:
-            self._show(job)
+        refused = self._engine.resume([engine_job(*each) for each in jobs])
+        for job, tier, _ in jobs:
+            life = self.lives[job.id] = LiveJob(job, tier)
+            if error := refused.get(job.id):
+                self._put(life, Failed(job=job.id, error=error, device_seconds=0.0))
+            else:
+                self._keep_back(life)
+            if job.started or not job.message:
+                self._show(job)
 
     def _keep_back(self, life: LiveJob) -> None:
         if self._holds(life.job) and self._engine.hold(life.job.id):

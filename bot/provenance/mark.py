@@ -34,7 +34,7 @@ TONES = 36
 PILOT = 0.28  # the pilot's share of the energy
 FLAT, BUSY, SLOPE = 1.2, 5.0, 0.35  # levels: FLAT + SLOPE × local deviation, at most BUSY
 WHITE, WHITE_ABOVE = 0.5, 250  # instead of FLAT where the picture is white: it stays within one level
-MEAN_STRENGTH = 2.7  # levels, at most: bounds the noise in all
+MEAN_STRENGTH = 2.65  # levels, at most: bounds the noise in all
 FIT = 0.60  # least fit of a word that is believed; of 40,800 words in unmarked pictures the best had .63
 CROP_SIZES = np.arange(0.5, 1.0001, 0.004)
 """Sizes of a cut that are tried, as fractions of the whole."""

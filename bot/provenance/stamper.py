@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
-from bot.blobs import BlobStore
+from bot.images.blobs import BlobStore
 from bot.models import Job
 from bot.provenance import signing
 from bot.provenance.keys import Keys

@@ -22,7 +22,7 @@ from typing import Any
 from engine.fair_queue import FairQueue
 from engine.local import LocalEngine
 from engine.types import EngineJob, Failed, Finished, GenerationRequest, Progress
-from tests.bench import books, discord, slack, start
+from tests.bench import books, discord, marks, slack, start
 
 REQUEST = GenerationRequest(prompt="a red heart", seed=7, count=1)
 
@@ -32,6 +32,10 @@ def main() -> None:
     parser.add_argument("--depth", type=int, default=50, help="waiting jobs of the flooder")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", choices=PARTS, action="append", help="one part; may be repeated")
+    parser.add_argument("--pictures", type=int, default=500, help="fresh drawings to mark")
+    parser.add_argument("--photos", type=Path, help="a folder of photographs to mark")
+    parser.add_argument("--alarms", type=int, default=2000, help="looks for a mark where there is none")
+    parser.add_argument("--first-seed", type=int, default=1_000_000, help="of the drawings to mark")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -52,6 +56,9 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "flood": lambda options: flood(options.depth),
     "discord": lambda _: discord.figures(),
     "slack": lambda _: slack.figures(),
+    "marks": lambda options: marks.figures(
+        options.pictures, options.photos, options.alarms, options.first_seed
+    ),
 }
 
 _shown: set[str] = set()

@@ -12,7 +12,7 @@ from typing import Any
 from sqlmodel import Session
 
 from bot import app
-from bot.blobs import DirectoryBlobs
+from bot.images.blobs import DirectoryBlobs
 from bot.models import Member, Origin
 from bot.settings import Settings
 from bot.store import Store

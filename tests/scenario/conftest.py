@@ -18,9 +18,9 @@ from PIL import Image
 from bot import app, words
 from bot.accounts.tiers import Tiers
 from bot.adapters.base import MessageRef
-from bot.blobs import DirectoryBlobs
 from bot.card import Button, Card, Form
 from bot.errors import DeliveryError, Refusal
+from bot.images.blobs import BlobStore, open_blobs
 from bot.models import Job, Member, Origin, Tier
 from bot.moderation import Eyes, Unseeing
 from bot.settings import Settings
@@ -144,7 +144,7 @@ class House:
     studio: Studio
     store: Store
     engine: Engine
-    blobs: DirectoryBlobs
+    blobs: BlobStore
     surface: RecordingAdapter
     settings: Settings
     events: Any = field(default_factory=itertools.count)
@@ -233,14 +233,14 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opens:
         fault: Fault | None = None,
         step_seconds: float = 0.0,
         surface: RecordingAdapter | None = None,
-        make_engine: Callable[[DirectoryBlobs], Engine] | None = None,
+        make_engine: Callable[[BlobStore], Engine] | None = None,
         tiers: Sequence[Tier] = (),
         eyes: Eyes | None = None,
         **changes: Any,
     ) -> AsyncIterator[House]:
         settings = Settings(data_dir=tmp_path, model=("memory",), **changes)
         store = await Store.open(settings.database_url)
-        blobs = DirectoryBlobs(tmp_path / "pictures")
+        blobs = open_blobs(settings)
         engine: Engine = MemoryEngine(blobs.read, models=(SMALL,), fault=fault, step_seconds=step_seconds)
         if make_engine is not None:
             engine = make_engine(blobs)

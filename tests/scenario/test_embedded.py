@@ -7,14 +7,14 @@ import asyncio
 import pytest
 from PIL import ImageChops, ImageStat
 
-from bot.blobs import DirectoryBlobs
 from bot.card import GRID
+from bot.images.blobs import BlobStore
 from engine.local import LocalEngine
 from engine.types import Engine
 from tests.scenario.conftest import ADA, BEN, Opens, button
 
 
-def shipped(blobs: DirectoryBlobs) -> Engine:
+def shipped(blobs: BlobStore) -> Engine:
     return LocalEngine(models=["easel-tiny"], device="cpu", read=blobs.read)
 
 

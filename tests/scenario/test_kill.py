@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.blobs import DirectoryBlobs
+from bot.images.blobs import DirectoryBlobs
 from bot.models import State
 from bot.settings import Settings
 from bot.store import Store

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from bot import app, presets
 from bot import card as cards
 from bot.accounts.tiers import Tiers
-from bot.blobs import DirectoryBlobs
 from bot.card import Button, Card, Form
 from bot.errors import Refusal
+from bot.images.blobs import DirectoryBlobs
 from bot.models import Allowance, Job, Member, Tier
 from bot.moderation import Unseeing
 from bot.settings import Settings

@@ -293,7 +293,7 @@ from tests.scenario import conftest
 from tests.scenario.conftest import ADA, RecordingAdapter, SMALL
 from bot import app
 from bot.accounts import privacy
-from bot.blobs import DirectoryBlobs
+from bot.images.blobs import DirectoryBlobs
 from bot.moderation import Unseeing
 from bot.settings import Settings
 from bot.store import Store

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bot.adapters.slack.manifest import manifest
-from bot.blobs import DirectoryBlobs
+from bot.images.blobs import BlobStore
 from bot.models import State
 from engine.local import LocalEngine
 from engine.types import Engine
@@ -13,7 +13,7 @@ from tests.contract.slack.house import rooms
 from tests.contract.slack.wire import served
 
 
-def shipped(blobs: DirectoryBlobs) -> Engine:
+def shipped(blobs: BlobStore) -> Engine:
     return LocalEngine(models=["easel-tiny"], device="cpu", read=blobs.read)
 
 

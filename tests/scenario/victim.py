@@ -19,8 +19,8 @@ from typing import Any
 
 from bot import app
 from bot.adapters.base import MessageRef
-from bot.blobs import DirectoryBlobs
 from bot.card import Card
+from bot.images.blobs import DirectoryBlobs
 from bot.models import Job, Member, Origin
 from bot.settings import Settings
 from bot.store import Store

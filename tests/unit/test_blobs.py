@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.blobs import DirectoryBlobs
 from bot.errors import StoreError
+from bot.images.blobs import DirectoryBlobs
 
 
 @pytest.fixture

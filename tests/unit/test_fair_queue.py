@@ -641,6 +641,61 @@ def test_nothing_is_lost_whatever_happens(
     assert {each.id for each in drain(queue)} == waiting.keys()
 
 
+FORMER = st.tuples(st.sampled_from("abc"), st.sampled_from("xy"), st.integers(0, 9), st.booleans())
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xy")), max_size=8),
+    st.integers(0, 4),
+    st.lists(FORMER, max_size=30),
+)
+@settings(max_examples=300, deadline=None)
+def test_former_jobs_stand_together_where_they_would_one_by_one(
+    present: list[tuple[str, str]], taken: int, former: list[tuple[str, str, int, bool]]
+) -> None:
+    news = [job(user, tenant=tenant, id=f"new {n}") for n, (user, tenant) in enumerate(present)]
+    olds = [
+        job(
+            user,
+            tenant=tenant,
+            id=f"old {n}",
+            cost=float(cost),
+            relaxed=relaxed,
+            weight=1.0 + cost % 3,
+            tenant_weight=1.0 + cost % 2,
+            running="abc".index(user) + 1,
+        )
+        for n, (user, tenant, cost, relaxed) in enumerate(former)
+    ]
+    together, singly = (FairQueue(per_user=2, places=3, most=4, relaxed_places=2) for _ in range(2))
+    for queue in (together, singly):
+        for each in news:
+            queue.put(each)
+        for _ in range(taken):
+            queue.take()
+    together.put_former(olds)
+    for each in olds:
+        singly.put_former([each])
+
+    assert together.line() == singly.line() == drawn_anew(together)
+    assert [together.place(each.id) for each in olds] == [singly.place(each.id) for each in olds]
+    assert [len(together), together.relaxed, together.held] == [len(singly), singly.relaxed, singly.held]
+    inside = [id for lane in singly.line() for id in lane.running]
+    for queue in (together, singly):
+        for id in inside:
+            queue.settle(id, 1.0)
+    assert drain(together) == drain(singly)
+
+
+def test_former_jobs_are_refused_together_when_one_is_here_already() -> None:
+    queue = FairQueue()
+    queue.put(job("a", id="here"))
+    for jobs in ([job("a", id="other"), job("b", id="here")], [job("a", id="twice"), job("b", id="twice")]):
+        with pytest.raises(ValueError, match="already"):
+            queue.put_former(jobs)
+    assert [each.id for each in drain(queue)] == ["here"]
+
+
 def test_a_hundred_thousand_jobs_of_ten_thousand_users_are_quick() -> None:
     jobs = [job(f"u{n % 10_000}", tenant=f"t{n % 50}", cost=random.random()) for n in range(100_000)]
     queue = FairQueue(per_user=10**6, places=10**6, most=10**6)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bot import app, private
-from bot.blobs import DirectoryBlobs
 from bot.errors import StoreInUse
+from bot.images.blobs import DirectoryBlobs
 from bot.settings import Settings
 from bot.store import Store
 from tests.examples import a_job, a_tier

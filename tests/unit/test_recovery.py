@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,13 +16,14 @@ from sqlalchemy import Engine, event
 from bot import app
 from bot.accounts.policy import Rules
 from bot.accounts.tiers import Tiers, load
-from bot.blobs import DirectoryBlobs
+from bot.images.blobs import DirectoryBlobs
 from bot.jobs import recovery
 from bot.models import HOUSE, Allowance, Job, Member, Origin, State, StoredPicture
 from bot.moderation import Unseeing
 from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Receipt, Studio
+from engine.errors import EngineError
 from engine.fair_queue import FairQueue
 from engine.memory import MemoryEngine
 from engine.types import EngineJob, GenerationRequest
@@ -77,6 +78,13 @@ async def test_many_jobs_take_few_queries(tmp_path: Path, monkeypatch: pytest.Mo
     for job in jobs:
         await store.admit(job, tier=a_tier())
     monkeypatch.setattr("bot.guard.PAUSE", 60)
+    calls, resume = [], MemoryEngine.resume
+
+    def counted(self: MemoryEngine, jobs: Sequence[EngineJob]) -> dict[str, EngineError]:
+        calls.append(len(jobs))
+        return resume(self, jobs)
+
+    monkeypatch.setattr(MemoryEngine, "resume", counted)
     with queries() as seen:
         async with studio(tmp_path, store) as (_, engine):
             await until(engine, 500)
@@ -84,6 +92,7 @@ async def test_many_jobs_take_few_queries(tmp_path: Path, monkeypatch: pytest.Mo
     of_jobs = [each for each in seen if each.startswith("SELECT jobs.") and "jobs.created" in each]
     assert len(of_jobs) <= 8, "a query for each page"
     assert len(seen) <= 60, "everything else does not grow with the jobs"
+    assert calls == [100] * 5, "the engine is told of many at once"
 
 
 async def test_each_keeps_its_place_and_what_comes_meanwhile_stands_behind(
@@ -202,10 +211,10 @@ def test_former_jobs_come_before_new_ones_and_after_those_sent_back() -> None:
     queue = FairQueue()
     queue.put(job("new"))
     queue.put(job("back"), first=True)
-    queue.put(job("old 1"), former=True)
-    queue.put(job("old 2"), former=True)
+    queue.put_former([job("old 1")])
+    queue.put_former([job("old 2"), job("old 3")])
     (lane,) = queue.line()
-    assert lane.waiting == ("back", "old 1", "old 2", "new")
+    assert lane.waiting == ("back", "old 1", "old 2", "old 3", "new")
 
 
 def test_members_are_told_apart_by_what_their_rules_need() -> None:

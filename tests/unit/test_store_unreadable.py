@@ -103,13 +103,20 @@ async def test_one_job_that_cannot_be_read_hides_itself_alone(path: Path, column
     assert finding.ok is False and "a row cannot be read" in finding.detail and bad.id in finding.detail
 
 
-@pytest.mark.parametrize("column", ["origin", "request", "estimate"])
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *((column, HARMS[column]) for column in ("origin", "request", "estimate")),
+        ("estimate", -1.0),
+        ("estimate", float("inf")),
+    ],
+)
 async def test_a_start_goes_on_and_gives_back_what_an_unreadable_job_held(
-    opened: Opens, column: str, tmp_path: Path
+    opened: Opens, column: str, value: object, tmp_path: Path
 ) -> None:
     async with opened(step_seconds=5, crash=True) as house:
         bad, good = await house.ask("a bad fox"), await house.ask("a good fox")
-    harm(tmp_path / "easel.db", f"UPDATE jobs SET {column} = ? WHERE id = ?", HARMS[column], bad.id)
+    harm(tmp_path / "easel.db", f"UPDATE jobs SET {column} = ? WHERE id = ?", value, bad.id)
     async with opened() as house:
         await house.ended(good.id)
         lines = [(line.kind, line.seconds) async for line in house.store.lines() if line.job == bad.id]

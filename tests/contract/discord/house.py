@@ -11,7 +11,7 @@ from typing import Any
 
 from bot import app
 from bot.adapters.discord import DiscordAdapter
-from bot.blobs import DirectoryBlobs
+from bot.images.blobs import DirectoryBlobs
 from bot.models import Job, State
 from bot.settings import Secret, Settings
 from bot.store import Store

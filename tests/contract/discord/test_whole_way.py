@@ -6,7 +6,7 @@ import io
 
 from PIL import Image
 
-from bot.blobs import DirectoryBlobs
+from bot.images.blobs import DirectoryBlobs
 from engine.local import LocalEngine
 from engine.types import Engine
 from tests.contract.discord.line import DONE, Connects

@@ -16,7 +16,7 @@ from PIL import Image
 from bot import app
 from bot.adapters.slack import SlackAdapter
 from bot.adapters.slack.manifest import manifest
-from bot.blobs import DirectoryBlobs
+from bot.images.blobs import DirectoryBlobs
 from bot.models import Job, State
 from bot.settings import Secret, Settings
 from bot.store import Store

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from bot import pictures
-from bot.blobs import BlobStore
+from bot.images.blobs import BlobStore
 from bot.provenance.keys import Keys
 from bot.provenance.verdict import Verdict, verify
 from bot.store import Store

@@ -1,50 +1,23 @@
-"""Pictures at rest, named by their content."""
+"""Keep pictures as files in a folder."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import errno
-import hashlib
 import os
-import re
 import stat
 import tempfile
 import threading
 import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Protocol
 
 from bot import private
 from bot.errors import StoreError
+from bot.images.blobs.base import BLOB_NAME, blob_name
 
-_NAME = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{1,8}")
 _NEW = ".new-"  # a file that is being written, or was when the process was killed
-
-
-class BlobStore(Protocol):
-    """Where pictures are kept. Names come from `put` alone."""
-
-    async def put(self, data: bytes, suffix: str) -> str:
-        """Keep the data and return its name; the same data has the same name. Raises StoreError."""
-        ...
-
-    async def get(self, name: str) -> bytes:
-        """Raises KeyError when there is no such blob, StoreError when it cannot be read."""
-        ...
-
-    async def size(self, name: str) -> int:
-        """In bytes; 0 when there is no such blob. Raises StoreError."""
-        ...
-
-    async def sweep(self, needed: Collection[str], older_than: float) -> int:
-        """Remove what is not needed and was not put within `older_than` seconds. Raises StoreError.
-
-        Returns how many files went. This is the only way a blob goes: its name is its content, so another
-        job may be about to need what one job does not need any more.
-        """
-        ...
 
 
 class DirectoryBlobs:
@@ -65,6 +38,13 @@ class DirectoryBlobs:
 
     async def sweep(self, needed: Collection[str], older_than: float) -> int:
         return await asyncio.to_thread(self._sweep, needed, older_than)
+
+    async def check(self) -> None:
+        """Raise StoreError where the folder cannot be read; the first put makes it."""
+        try:
+            await asyncio.to_thread(lambda: self._root.exists() and os.listdir(self._root))
+        except OSError as error:
+            raise _explain(error, self._root) from error
 
     def read(self, name: str) -> bytes:
         """As `get`; blocks."""
@@ -94,12 +74,12 @@ class DirectoryBlobs:
             raise _explain(error, self._root) from error
 
     def _path(self, name: str) -> Path:
-        if not _NAME.fullmatch(name):
+        if not BLOB_NAME.fullmatch(name):
             raise KeyError(name)
         return self._root / name[:2] / name[2:4] / name
 
     def _write(self, data: bytes, suffix: str) -> str:
-        name = hashlib.sha256(data).hexdigest() + suffix
+        name = blob_name(data, suffix)
         path = self._path(name)
         try:
             private.folder(path.parent)
@@ -124,7 +104,7 @@ class DirectoryBlobs:
             return sum(
                 self._remove(path, before)
                 for path in _files(self._root, 3)
-                if path.name not in needed and (_NAME.fullmatch(path.name) or path.name.startswith(_NEW))
+                if path.name not in needed and (BLOB_NAME.fullmatch(path.name) or path.name.startswith(_NEW))
             )
         except OSError as error:
             raise _explain(error, self._root) from error

@@ -1,0 +1,1 @@
+"""Pictures: where they are kept."""
