@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal, assert_never, get_args
 
 from bot.errors import Refusal
 from bot.models import Job, State, StoredPicture
 from bot.prompt import DEFAULT_COUNT
-from engine.types import GenerationRequest
+from engine.types import GenerationRequest, ImageToImage, TextToImage, Upscale
 
 MAX_ID = 100  # characters; Discord's limit is the least
 
@@ -100,17 +100,15 @@ def derive(action: Action, parent: Job, seed: int) -> GenerationRequest:
         return replace(request, seed=seed)
     chosen = picture(parent, action.index or 0)
     if action.name == "upscale":
-        if request.upscale > 1:
+        if isinstance(request.task, Upscale):
             raise Refusal("That picture is enlarged already.", code="enlarged")
         return replace(request.enlarged(chosen.blob, chosen.width, chosen.height), seed=chosen.seed)
     strength = STRENGTH[action.name]
-    if request.upscale == 1:
-        return request.variation(chosen.blob, seed, strength)
-    assert request.source is not None
-    before = replace(
-        request,
-        width=request.width // request.upscale,
-        height=request.height // request.upscale,
-        count=DEFAULT_COUNT,
-    )
-    return before.variation(request.source, seed, strength)
+    match request.task:
+        case Upscale(source=source):
+            before = replace(request.before_upscale(), count=DEFAULT_COUNT)
+            return before.variation(source, seed, strength)
+        case TextToImage() | ImageToImage():
+            return request.variation(chosen.blob, seed, strength)
+        case unknown:
+            assert_never(unknown)

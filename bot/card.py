@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from bot import actions, commands, presets
 from bot.actions import Action
@@ -17,7 +17,16 @@ from bot.commands import Command, Option, clip
 from bot.errors import Refusal
 from bot.models import Balance, Job, Login, Member, Preferences, Review, Tier, Use
 from bot.presets import Style
-from engine.types import GenerationRequest, Lane, Place, Progress, TaskKind
+from engine.types import (
+    GenerationRequest,
+    ImageToImage,
+    Lane,
+    Place,
+    Progress,
+    TaskKind,
+    TextToImage,
+    Upscale,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +111,11 @@ class May:
         return "image_to_image" in self.tasks
 
     def again(self, job: Job) -> bool:
-        return job.request.task in self.tasks
+        return job.request.kind in self.tasks
+
+    def edit(self, job: Job) -> bool:
+        """Return whether there is a model for the form that the job fills."""
+        return bool({"text_to_image", job.request.before_upscale().kind} & self.tasks)
 
 
 ANYTHING = May()
@@ -180,7 +193,7 @@ def _again(job: Job, may: May, label: str = "Again") -> Buttons:
 
 def _edit(job: Job, may: May) -> Buttons:
     edit = _button("edit", job, "Edit", "Edit the prompt and paint it", icon="✏️")
-    return (edit,) if "text_to_image" in may.tasks else ()
+    return (edit,) if may.edit(job) else ()
 
 
 def _others(job: Job, may: May) -> Buttons:
@@ -308,7 +321,7 @@ def _preview(job: Job, preview: bytes, size: tuple[int, int]) -> CardPicture:
 
 def done(job: Job, may: May = ANYTHING) -> Card:
     """The result: the grid and the single pictures, and what can be done with them."""
-    if job.request.upscale > 1:
+    if isinstance(job.request.task, Upscale):
         return upscaled(job, may)
     singles = sorted(each.index for each in job.pictures if each.index >= 0)
     rows = (*_grid_rows(job, singles, may), (*_again(job, may), *_edit(job, may), *_others(job, may)))
@@ -343,9 +356,10 @@ def _pictures(job: Job) -> tuple[CardPicture, ...]:
 
 def upscaled(job: Job, may: May = ANYTHING) -> Card:
     """One picture, enlarged."""
+    assert isinstance(job.request.task, Upscale)
     number = (job.parent_index or 0) + 1
     size = sized(job.request.width, job.request.height)
-    facts = [f"picture {number}, {job.request.upscale}× ({size})"]
+    facts = [f"picture {number}, {job.request.task.factor}× ({size})"]
     facts += ["from an earlier picture"] if job.parent else []
     rows = (_vary_one(job, 0, may), (*_edit(job, may), *_others(job, may)))
     shown = tuple(row for row in rows if row)
@@ -422,10 +436,10 @@ def info(job: Job, parents: Sequence[Job] = (), text: str = "") -> Card:
         f"Negative prompt: {request.negative_prompt}" if request.negative_prompt else "",
         f"Style: {presets.load().label(job.style)}" if job.style else "",
         _seeds(job),
-        "" if request.upscale > 1 else f"Model: {request.model}",
+        f"Model: {request.model}" if request.paints else "",
         f"Size: {sized(request.width, request.height)}",
-        "" if request.upscale > 1 else f"Steps: {request.steps}, guidance {request.guidance:g}",
-        f"Strength: {request.strength:g} from a source picture" if _has_source(request) else "",
+        f"Steps: {request.steps}, guidance {request.guidance:g}" if request.paints else "",
+        _start(request),
         f"Cost: {span(job.device_seconds)} of the device",
         *_lineage(job, parents),
         f"Asked for by {job.origin.member.name}",
@@ -435,8 +449,14 @@ def info(job: Job, parents: Sequence[Job] = (), text: str = "") -> Card:
     return _of(job, "text", body=tuple(line for line in lines if line))
 
 
-def _has_source(request: GenerationRequest) -> bool:
-    return request.source is not None and request.upscale == 1
+def _start(request: GenerationRequest) -> str:
+    match request.task:
+        case ImageToImage(strength=strength):
+            return f"Strength: {strength:g} from a source picture"
+        case TextToImage() | Upscale():
+            return ""
+        case unknown:
+            assert_never(unknown)
 
 
 def _seeds(job: Job) -> str:
@@ -600,6 +620,7 @@ def unlinked() -> Card:
 
 
 TEAM_SPAN = timedelta(days=7)
+TEAM = 10  # people named
 
 
 def team(uses: Sequence[Use]) -> Card:
@@ -608,11 +629,13 @@ def team(uses: Sequence[Use]) -> Card:
     for use in uses:
         _, jobs, seconds = sums.get(use.key, ("", 0, 0.0))
         sums[use.key] = (use.name, jobs + use.jobs, seconds + use.seconds)
+    total = span(sum(seconds for _, _, seconds in sums.values()))
+    facts = (f"{_jobs(sum(jobs for _, jobs, _ in sums.values()))}, {total} of the device",) if sums else ()
+    sums.pop("", None)
     most = sorted(sums.values(), key=lambda each: -each[2])
-    lines = [f"{name}: {_jobs(jobs)}, {span(seconds)}" for name, jobs, seconds in most[:10]]
-    lines += [f"and {len(most) - 10} more people"] if len(most) > 10 else []
-    total = span(sum(each[2] for each in most))
-    facts = (f"{_jobs(sum(each[1] for each in most))}, {total} of the device",) if most else ()
+    lines = [f"{name}: {_jobs(jobs)}, {span(seconds)}" for name, jobs, seconds in most[:TEAM]]
+    more = max(0, len(most) - TEAM) + max((use.others for use in uses), default=0)
+    lines += [f"and {more} more people"] if more else []
     body = tuple(lines) or ("Nobody has asked for pictures.",)
     return Card(
         kind="text", title=f"The team in the last {TEAM_SPAN.days} days", facts=facts, body=body, private=True

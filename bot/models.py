@@ -415,6 +415,7 @@ class Use:
     name: str  # to show
     jobs: int
     seconds: float  # device-seconds, measured
+    others: int = 0  # with no key: how many all of these sum up, over the whole time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,14 +30,14 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, assert_never
 
 from bot import commands, limits, presets
 from bot.commands import MAX_PROMPT, Option, OutOfRange, Unusable, clip
 from bot.errors import Offer, Refusal
 from bot.models import Job, Preferences, Tier
 from bot.presets import NO_STYLE, Presets
-from engine.types import SEED_LIMIT, BlobRef, GenerationRequest, ModelInfo
+from engine.types import SEED_LIMIT, BlobRef, GenerationRequest, ImageToImage, ModelInfo, TextToImage, Upscale
 
 DEFAULT_COUNT = 4
 DEFAULT_STRENGTH = 0.6
@@ -464,19 +464,25 @@ def recall(job: Job, models: Sequence[ModelInfo]) -> Draft:
     request = job.request
     info = next((model for model in models if model.name == request.model), None)
     template = presets.load().template(job.style, request.model)
-    size = (request.width // request.upscale, request.height // request.upscale)
-    starts_from_source = request.source is not None and request.upscale == 1
+    before = request.before_upscale()
+    size = (before.width, before.height)
+    match before.task:
+        case ImageToImage(strength=strength):
+            start: dict[str, Any] = {"source": f"{job.id}:source", "strength": strength}
+        case TextToImage() | Upscale():
+            start = {}
+        case unknown:
+            assert_never(unknown)
     return Draft(
         prompt=job.prompt,
         negative=template.undress(request.negative_prompt),
-        count=None if request.upscale > 1 else request.count,
+        count=request.count if request.paints else None,
         seed=request.seed,
         steps=None if info and info.steps == request.steps else request.steps,
         guidance=None if info and info.guidance == request.guidance else request.guidance,
         style=job.style,
         model="" if info and info is models[0] else request.model,
-        source=f"{job.id}:source" if starts_from_source else "",
-        strength=request.strength if starts_from_source else None,
+        **start,
         private=True if job.origin.private else None,
         relax=True if job.relaxed else None,
         **_recalled_shape(size, info),
@@ -602,8 +608,7 @@ def compose(
         steps=min(model.steps, tier.max_steps) if draft.steps is None else draft.steps,
         guidance=model.guidance if draft.guidance is None else draft.guidance,
         count=min(DEFAULT_COUNT, tier.max_count) if draft.count is None else draft.count,
-        source=source.blob if source else None,
-        strength=_strength(draft) if source else 1.0,
+        task=ImageToImage(source=source.blob, strength=_strength(draft)) if source else TextToImage(),
     )
 
 
@@ -664,6 +669,8 @@ def _check_limits(
     """Raises Refusal for the first thing that is out of range, with an offer that puts it right."""
     if source and "image_to_image" not in model.tasks:
         _refuse_source(said, model, models)
+    if "text_to_image" not in model.tasks and not (source and _strength(said) < 1):
+        _refuse_words(said, model, models)
     if said.negative and not model.negative_prompt:
         raise Refusal(
             f"{model.name} takes no negative prompt. Say in the prompt what should be there instead.",
@@ -683,6 +690,17 @@ def _refuse_source(said: Draft, model: ModelInfo, models: Sequence[ModelInfo]) -
         f"{model.name} cannot start from a picture. Choose another model, or leave the source out.",
         code="source",
         offers=(change,) if instead else (leave,),
+    )
+
+
+def _refuse_words(said: Draft, model: ModelInfo, models: Sequence[ModelInfo]) -> None:
+    instead = next((each.name for each in models if "text_to_image" in each.tasks), "")
+    change = offer(f"Use {clip(instead, 28)}", said, model=instead)
+    weaker = offer("Leave the strength out", said, strength=None)
+    raise Refusal(
+        f"{model.name} only changes pictures. Give it a source picture, and no strength of 1.",
+        code="source",
+        offers=(change,) if instead else (weaker,) if said.source else (),
     )
 
 

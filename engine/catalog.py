@@ -18,7 +18,7 @@ from typing import Any
 from engine.errors import ModelNotLoaded, UnknownModel
 from engine.families import family_of
 from engine.model_files import pipeline_of
-from engine.types import GenerationRequest, ModelInfo
+from engine.types import GenerationRequest, ModelInfo, Upscale
 
 _CATALOG = Path(__file__).with_name("catalog.toml")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -46,11 +46,15 @@ class Entry:
     def units(self, request: GenerationRequest) -> float:
         """The size of a request, in steps of one 512 × 512 picture."""
         pixels = request.width * request.height / 512**2
-        return request.count * pixels * (1.0 if request.upscale > 1 else self.steps_run(request))
+        return request.count * pixels * (self.steps_run(request) if request.paints else 1.0)
 
     def steps_run(self, request: GenerationRequest) -> int:
         """Return the denoising steps that really run: image-to-image starts part of the way."""
-        return family_of(self.pipeline).steps_run(request.task, request.steps, request.strength)
+        match request.task:
+            case Upscale():
+                return 0
+            case task:
+                return family_of(self.pipeline).steps_run(task, request.steps)
 
 
 class Catalog:

@@ -47,7 +47,7 @@ class RequestCosts:
 
 def _kinds(request: GenerationRequest, entry: Entry) -> tuple[Hashable, Hashable]:
     """What a rate is learned for: the narrower kind, then the wider one."""
-    model = request.model, request.upscale > 1
+    model = request.model, request.paints
     return (*model, request.width, request.height, entry.steps_run(request)), model
 
 

@@ -36,7 +36,7 @@ from engine.types import (
     WorkerStatus,
 )
 from engine.usage import MINUTE, Usage
-from engine.wire import Pulse, Ready, Report, Task
+from engine.wire import Pulse, Ready, Report, Start
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ GATE_PAUSE = 0.25  # seconds after which it is asked again whether a job may be 
 class Worker(Protocol):
     """One device's worker, seen from outside."""
 
-    async def send(self, task: Task) -> None: ...
+    async def send(self, order: Start) -> None: ...
 
     def cancel(self, job_id: str) -> Coroutine[Any, Any, None]: ...
 
@@ -249,11 +249,11 @@ class Dispatcher:
         return in_service and desk not in tried and job.request.model not in desk.fitness.unable
 
     async def _hand_over(self, desk: Desk, job: EngineJob, used: float) -> None:
-        task = await self._task(job, used)
+        order = await self._start_order(job, used)
         if desk.worker is None:
             return  # lost meanwhile, and the job taken back
-        if task is not None:
-            await desk.worker.send(task)
+        if order is not None:
+            await desk.worker.send(order)
             desk.sent(job.id)
         else:
             error = InvalidRequest("no source", advice="The source picture is gone. Choose another.")
@@ -294,13 +294,13 @@ class Dispatcher:
         self._queue.devices = sum(desk.ready for desk in self._desks)
         self._staffed.set()
 
-    async def _task(self, job: EngineJob, used: float) -> Task | None:
+    async def _start_order(self, job: EngineJob, used: float) -> Start | None:
         """The job with the picture it starts from; None if that cannot be read."""
         if job.request.source is None:
-            return Task(job=job, used=used)
+            return Start(job=job, used=used)
         try:
             source = await asyncio.to_thread(self._read, job.request.source)
-            return Task(job=job, source=source, used=used)
+            return Start(job=job, source=source, used=used)
         except Exception as error:  # whatever the store of pictures raises, only this job suffers
             _log.warning("source picture unreadable", extra={"job_id": job.id}, exc_info=error)
             return None
@@ -390,7 +390,7 @@ class Dispatcher:
             model for model in models if model.name not in fitness.unable
         ]
         assert desk.worker is not None
-        desk.errand(desk.worker.send(Task(job=trial((able or models)[0]))), TRIAL)
+        desk.errand(desk.worker.send(Start(job=trial((able or models)[0]))), TRIAL)
 
     def _on_trial(self, desk: Desk, event: EngineEvent) -> None:
         if isinstance(event, Failed) and event.error.of_engine:

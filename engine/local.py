@@ -21,7 +21,7 @@ from engine import catalog
 from engine.dispatcher import Dispatcher
 from engine.types import BlobRef
 from engine.vitals import Activity, Vitals
-from engine.wire import Cancel, Order, Report, Setup, Task
+from engine.wire import Cancel, Order, Report, Setup, Start
 
 _log = logging.getLogger(__name__)
 
@@ -151,8 +151,8 @@ class WorkerProcess:
     def pid(self) -> int | None:
         return self._process.pid
 
-    async def send(self, task: Task) -> None:
-        await asyncio.to_thread(self._send, task)
+    async def send(self, order: Start) -> None:
+        await asyncio.to_thread(self._send, order)
 
     async def cancel(self, job_id: str) -> None:
         await asyncio.to_thread(self._send, Cancel(job_id))

@@ -11,6 +11,7 @@ import hashlib
 import io
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import assert_never
 
 from PIL import Image, ImageDraw, ImageFilter
 
@@ -24,12 +25,15 @@ from engine.types import (
     Failed,
     Finished,
     GenerationRequest,
+    ImageToImage,
     ModelInfo,
     Picture,
     Progress,
     Started,
+    TextToImage,
+    Upscale,
 )
-from engine.wire import Pulse, Ready, Report, Task
+from engine.wire import Pulse, Ready, Report, Start
 
 MEMORY = ModelInfo(
     name="memory",
@@ -87,14 +91,14 @@ class MemoryWorker:
         self._step_seconds = step_seconds
         self._cost = cost
         self._fault = fault
-        self._waiting: list[Task] = []
+        self._waiting: list[Start] = []
         self._arrival = asyncio.Event()
         self._running: EngineJob | None = None
         self._unwanted: dict[str, asyncio.Event] = {}  # set once someone has cancelled the job
 
-    async def send(self, task: Task) -> None:
-        self._unwanted[task.job.id] = asyncio.Event()
-        self._waiting.append(task)
+    async def send(self, order: Start) -> None:
+        self._unwanted[order.job.id] = asyncio.Event()
+        self._waiting.append(order)
         self._arrival.set()
 
     async def cancel(self, job_id: str) -> None:
@@ -112,26 +116,26 @@ class MemoryWorker:
         try:
             while True:
                 await self._arrival.wait()
-                while task := self._next() or self._next(relaxed=True):
-                    async for event in self._serve(task):
+                while order := self._next() or self._next(relaxed=True):
+                    async for event in self._serve(order):
                         yield event
                 self._arrival.clear()
         except Exception:  # its death, whatever it was
             return
 
-    def _next(self, *, relaxed: bool = False) -> Task | None:
-        task = next((task for task in self._waiting if task.job.relaxed is relaxed), None)
-        if task is not None:
-            self._waiting.remove(task)
-        return task
+    def _next(self, *, relaxed: bool = False) -> Start | None:
+        order = next((order for order in self._waiting if order.job.relaxed is relaxed), None)
+        if order is not None:
+            self._waiting.remove(order)
+        return order
 
-    async def _serve(self, task: Task) -> AsyncGenerator[Report, None]:
+    async def _serve(self, order: Start) -> AsyncGenerator[Report, None]:
         """One job from its start to its end."""
-        before, self._running, job = self._running, task.job, task.job
+        before, self._running, job = self._running, order.job, order.job
         yield Started(job=job.id)
         spent = 0.0
         try:
-            async for event in self._paint(task):
+            async for event in self._paint(order):
                 if isinstance(event, Progress) and event.job == job.id:
                     spent = event.device_seconds
                     yield Pulse(models=(job.request.model,), passes=1, rows=1, seconds=self._cost)
@@ -143,8 +147,8 @@ class MemoryWorker:
         del self._unwanted[job.id]
         self._running = before
 
-    async def _paint(self, task: Task) -> AsyncGenerator[Report, None]:
-        job, request = task.job, task.job.request
+    async def _paint(self, order: Start) -> AsyncGenerator[Report, None]:
+        job, request = order.job, order.job.request
         await self._suffer(job)
         steps = _steps(request)
         every = max(1, steps // PREVIEWS)
@@ -156,7 +160,9 @@ class MemoryWorker:
             if self._unwanted[job.id].is_set():
                 raise Cancelled()
             shows = step % every == 0 and step < steps
-            preview = await asyncio.to_thread(_preview, request, task.source, step / steps) if shows else None
+            preview = (
+                await asyncio.to_thread(_preview, request, order.source, step / steps) if shows else None
+            )
             spent = step * self._cost
             yield Progress(job=job.id, step=step, steps=steps, device_seconds=spent, preview=preview)
         for index in range(request.count):
@@ -166,7 +172,7 @@ class MemoryWorker:
                 seed=request.seed_of(index),
                 width=request.width,
                 height=request.height,
-                png=await asyncio.to_thread(_png, request, index, task.source),
+                png=await asyncio.to_thread(_png, request, index, order.source),
             )
 
     async def _suffer(self, job: EngineJob) -> None:
@@ -181,7 +187,7 @@ class MemoryWorker:
 
 
 def _steps(request: GenerationRequest) -> int:
-    return 1 if request.upscale > 1 else request.steps * request.count
+    return request.steps * request.count if request.paints else 1
 
 
 def _png(request: GenerationRequest, index: int, source: bytes | None) -> bytes:
@@ -202,11 +208,21 @@ def paint(
     request: GenerationRequest, index: int, size: tuple[int, int], source: bytes | None = None
 ) -> Image.Image:
     """Picture `index` of a request in `size` pixels: shapes and colours that its words and seed decide."""
-    if source is None:
-        return _shapes(request, index, size)
+    match request.task:
+        case TextToImage():
+            return _shapes(request, index, size)
+        case ImageToImage(strength=strength):
+            return Image.blend(_resized(source, size), _shapes(request, index, size), strength)
+        case Upscale():
+            return _resized(source, size)
+        case unknown:
+            assert_never(unknown)
+
+
+def _resized(source: bytes | None, size: tuple[int, int]) -> Image.Image:
+    assert source is not None
     with Image.open(io.BytesIO(source)) as given:
-        base = given.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-    return base if request.upscale > 1 else Image.blend(base, _shapes(request, index, size), request.strength)
+        return given.convert("RGB").resize(size, Image.Resampling.LANCZOS)
 
 
 def _shapes(request: GenerationRequest, index: int, size: tuple[int, int]) -> Image.Image:

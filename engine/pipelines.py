@@ -9,9 +9,9 @@ import copy
 import functools
 import inspect
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 import diffusers
 import torch
@@ -23,7 +23,7 @@ from engine.catalog import Entry, check_files
 from engine.errors import InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
 from engine.previews import Preview
-from engine.types import GenerationRequest, TaskKind
+from engine.types import GenerationRequest, ImageToImage, PaintingTask, TaskKind, TextToImage, Upscale
 from engine.upscale import Upscaler
 
 Report = Callable[[int, int, torch.Tensor | None], None]
@@ -96,7 +96,7 @@ def load(entry: Entry, device: torch.device, upscaler: Upscaler) -> Loaded:
     except Exception as error:
         raise ModelNotLoaded(f"{entry.source}: {error}") from error
     pipe.set_progress_bar_config(disable=True)
-    preview = Preview.fit(pipe)
+    preview = Preview.fit(pipe, family_of(type(pipe).__name__))
     return Loaded(entry, pipe, points_of(pipe), preview, upscaler)
 
 
@@ -128,6 +128,7 @@ def points_of(pipe: Any) -> list[Point]:
     for name, module in pipe.components.items():
         if not isinstance(module, torch.nn.Module):
             continue
+        _forget_what_was_read(module)
         if hasattr(module, "decode"):
             points.append(Point(f"{name}.decode", module, "decode", alone=not family.joins))
             points.append(Point(f"{name}.encode", module, "encode", alone=True))
@@ -139,6 +140,16 @@ def points_of(pipe: Any) -> list[Point]:
     return points
 
 
+def _forget_what_was_read(module: Any) -> None:
+    """Keep a language model from returning its cache, which only writing on would need.
+
+    It holds memory, and has no rows: calls whose results hold one cannot be joined.
+    """
+    config = getattr(module, "config", None)
+    if config is not None and hasattr(config, "get_text_config"):
+        config.get_text_config().use_cache = False
+
+
 def paint(
     loaded: Loaded, request: GenerationRequest, index: int, source: bytes | None, report: Report
 ) -> torch.Tensor:
@@ -146,8 +157,21 @@ def paint(
 
     Raises InvalidRequest.
     """
-    if request.task == "upscale":
-        return _enlarge(loaded.upscaler, _pixels(_opened(source)))
+    match request.effective_task:
+        case Upscale():
+            return _enlarge(loaded.upscaler, _pixels(_opened(source)))
+        case task:
+            return _painted(loaded, request, task, index, source, report)
+
+
+def _painted(
+    loaded: Loaded,
+    request: GenerationRequest,
+    task: PaintingTask,
+    index: int,
+    source: bytes | None,
+    report: Report,
+) -> torch.Tensor:
     scale = loaded.entry.scale
     size = request.width // scale, request.height // scale
     painting = Painting(
@@ -157,17 +181,36 @@ def paint(
         guidance=request.guidance,
         width=size[0],
         height=size[1],
-        image=_fitted(source, size) if request.task == "image_to_image" else None,
-        strength=request.strength,
+        image=_image(task, source, size),
     )
-    pipe = copy.copy(loaded.pipe_for(request.task))
-    pixels = _call(pipe, loaded.family.arguments(request.task, painting), request.seed_of(index), report)
+    pipe = private(loaded.pipe_for(task.kind))
+    pixels = _call(pipe, loaded.family.arguments(task, painting), request.seed_of(index), report)
     return _enlarge(loaded.upscaler, pixels) if scale > 1 else pixels
 
 
-def _own_scheduler(pipe: Any, generator: torch.Generator, seed: int) -> _Estimates:
-    """Give a shallow copy of a pipeline its own scheduler, whose noise comes from the request's generator."""
-    pipe.scheduler = scheduler = copy.deepcopy(pipe.scheduler)
+def private(pipe: Any) -> Any:
+    """Return a copy of a pipeline for one request. It shares weights and tokenizers alone.
+
+    Schedulers, guiders and whatever else a pipeline is made of, or another pipeline inside it, keep the state
+    of the request that runs.
+    """
+    return copy.deepcopy(pipe, {id(part): part for part in _shared(pipe)})
+
+
+def _shared(pipe: Any) -> Iterator[Any]:
+    for part in vars(pipe).values():
+        if isinstance(part, diffusers.DiffusionPipeline):
+            yield from _shared(part)
+        elif isinstance(part, _SHARED):
+            yield part
+
+
+_SHARED = (torch.nn.Module, transformers.PreTrainedTokenizerBase, transformers.ProcessorMixin)
+
+
+def _seeded(pipe: Any, generator: torch.Generator, seed: int) -> _Estimates:
+    """Let the noise of a request's own pipeline come from its generator."""
+    scheduler = pipe.scheduler
     if hasattr(scheduler, "noise_sampler_seed"):
         scheduler.noise_sampler_seed = seed
     step, estimates = scheduler.step, _Estimates()
@@ -199,7 +242,7 @@ class _Estimates:
 
 def _call(pipe: Any, arguments: dict[str, Any], seed: int, report: Report) -> torch.Tensor:
     generator = torch.Generator("cpu").manual_seed(seed)
-    estimates = _own_scheduler(pipe, generator, seed)
+    estimates = _seeded(pipe, generator, seed)
 
     def after_step(pipe: Any, step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         total = getattr(pipe, "num_timesteps", None) or arguments["num_inference_steps"]
@@ -217,6 +260,17 @@ def _call(pipe: Any, arguments: dict[str, Any], seed: int, report: Report) -> to
     if not torch.isfinite(pixels).all() or pixels.max() == pixels.min():
         raise InvalidPicture("it holds no numbers, or one flat colour")
     return pixels.clamp(0, 1)
+
+
+def _image(task: PaintingTask, source: bytes | None, size: tuple[int, int]) -> Image.Image | None:
+    """Return the picture that the task starts from."""
+    match task:
+        case TextToImage():
+            return None
+        case ImageToImage():
+            return _fitted(source, size)
+        case unknown:
+            assert_never(unknown)
 
 
 def _fitted(source: bytes | None, size: tuple[int, int]) -> Image.Image:

@@ -3,20 +3,70 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self, assert_never, get_args
 
 from engine.errors import EngineError
 
 SEED_LIMIT = 2**32
 """Seeds are 0 … SEED_LIMIT − 1."""
 
+REQUEST_VERSION = 2
+"""Of a request's JSON. Raise it when its form changes, and keep a function that upgrades the last one."""
+
 BlobRef = str
 """The name of a picture at rest. The engine only hands it to the `read` function it was given."""
 
 TaskKind = Literal["text_to_image", "image_to_image", "upscale"]
-"""What is done for a request. Enlarging needs no painting model; what else a model does, its `tasks` say."""
+"""The kind of a task. Enlarging needs no painting model; what else a model does, its `tasks` say."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextToImage:
+    """Paint from words alone."""
+
+    kind: ClassVar[Literal["text_to_image"]] = "text_to_image"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageToImage:
+    """Paint from words and a picture."""
+
+    kind: ClassVar[Literal["image_to_image"]] = "image_to_image"
+    source: BlobRef
+    strength: float  # 0 keeps the picture; 1 ignores it
+
+    def __post_init__(self) -> None:
+        """Raise TypeError for what no row of this kind holds."""
+        _check(self.source, str)
+        _check(self.strength, int, float)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upscale:
+    """Enlarge a picture by super-resolution, without painting."""
+
+    kind: ClassVar[Literal["upscale"]] = "upscale"
+    source: BlobRef
+    factor: int = 4  # of each side
+
+    def __post_init__(self) -> None:
+        """Raise TypeError for what no row of this kind holds."""
+        _check(self.source, str)
+        _check(self.factor, int)
+
+
+PaintingTask = TextToImage | ImageToImage
+"""What a painting model does."""
+
+Task = PaintingTask | Upscale
+"""What kind of work a request is. A new class here fails type checking until every `match` handles it."""
+
+
+def _check(value: object, *types: type) -> None:
+    if type(value) not in types:
+        raise TypeError(f"{value!r} is no {types[-1].__name__}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,34 +82,126 @@ class GenerationRequest:
     steps: int = 20  # denoising steps
     guidance: float = 5.0  # classifier-free guidance scale
     count: int = 4
-    source: BlobRef | None = None  # picture to start from
-    strength: float = 1.0  # img2img strength; 1.0 ignores the source
-    upscale: int = 1  # 4: no painting, super-resolution of the source
+    task: Task = TextToImage()
 
     @property
-    def task(self) -> TaskKind:
-        """What the request asks for; a strength of 1 ignores the source."""
-        if self.upscale > 1:
-            return "upscale"
-        return "text_to_image" if self.source is None or self.strength >= 1 else "image_to_image"
+    def effective_task(self) -> Task:
+        """Return what is carried out: a strength of 1 ignores the source."""
+        match self.task:
+            case ImageToImage(strength=strength) if strength >= 1:
+                return TextToImage()
+            case task:
+                return task
+
+    @property
+    def kind(self) -> TaskKind:
+        """Return the kind of what is carried out."""
+        return self.effective_task.kind
+
+    @property
+    def source(self) -> BlobRef | None:
+        """Return the picture that the work starts from, if there is one."""
+        match self.task:
+            case TextToImage():
+                return None
+            case ImageToImage(source=source) | Upscale(source=source):
+                return source
+            case unknown:
+                assert_never(unknown)
+
+    @property
+    def paints(self) -> bool:
+        """Return whether a painting model does the work, with its steps and limits."""
+        match self.task:
+            case TextToImage() | ImageToImage():
+                return True
+            case Upscale():
+                return False
+            case unknown:
+                assert_never(unknown)
 
     def seed_of(self, index: int) -> int:
-        """The seed of picture `index` (0-based); each picture can be painted again alone with it."""
+        """Return the seed of picture `index` (0-based); each can be painted again alone with it."""
         return (self.seed + index) % SEED_LIMIT
 
     def variation(self, of: BlobRef, seed: int, strength: float) -> GenerationRequest:
-        return replace(self, source=of, seed=seed, strength=strength, upscale=1)
+        """Return the request for variations of a picture."""
+        return replace(self, seed=seed, task=ImageToImage(source=of, strength=strength))
+
+    def starting_from(self, source: BlobRef) -> GenerationRequest:
+        """Return the request with another source picture; itself if it takes none."""
+        match self.task:
+            case TextToImage():
+                return self
+            case ImageToImage() | Upscale() as task:
+                return replace(self, task=replace(task, source=source))
+            case unknown:
+                assert_never(unknown)
 
     def enlarged(self, of: BlobRef, width: int, height: int) -> GenerationRequest:
-        """The request that upscales one picture of `width` × `height` pixels by 4."""
-        return replace(self, source=of, count=1, upscale=4, strength=1.0, width=width * 4, height=height * 4)
+        """Return the request that upscales one picture of `width` × `height` pixels by 4."""
+        task = Upscale(source=of, factor=4)
+        return replace(self, task=task, count=1, width=width * task.factor, height=height * task.factor)
+
+    def before_upscale(self) -> GenerationRequest:
+        """Return the request at the size before it was enlarged, from words alone; else itself."""
+        match self.task:
+            case Upscale(factor=factor):
+                width, height = self.width // factor, self.height // factor
+                return replace(self, task=TextToImage(), width=width, height=height)
+            case TextToImage() | ImageToImage():
+                return self
+            case unknown:
+                assert_never(unknown)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """Return the request as JSON, with the version of its form."""
+        values = asdict(self)
+        task = {"kind": self.task.kind, **values.pop("task")}
+        return {"version": REQUEST_VERSION, **values, "task": task}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        return cls(**data)
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Return the request that `to_json` made, in this version or an earlier one.
+
+        Raises NewerVersion, or ValueError, TypeError or KeyError for what is no request.
+        """
+        values = dict(data)
+        version = values.pop("version", 1)
+        if version == 1:
+            values = _from_version_1(values)
+        elif version != REQUEST_VERSION:
+            raise NewerVersion(version)
+        return cls(**values | {"task": _task(values["task"])})
+
+
+_TASKS: dict[str, type[Task]] = {each.kind: each for each in get_args(Task)}
+
+
+class NewerVersion(ValueError):
+    """A request that a newer Easel wrote."""
+
+    def __init__(self, version: object) -> None:
+        known = f"this Easel reads up to {REQUEST_VERSION}"
+        super().__init__(f"Its request is of version {version}, and {known}: update Easel.")
+
+
+def _task(data: Mapping[str, Any]) -> Task:
+    values = dict(data)
+    return _TASKS[values.pop("kind")](**values)
+
+
+def _from_version_1(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON of version 1, which told the task by `source`, `strength` and `upscale`, as of 2."""
+    values = dict(data)
+    source, strength = values.pop("source", None), values.pop("strength", 1.0)
+    factor = values.pop("upscale", 1)
+    task: dict[str, Any] = {"kind": "text_to_image"}
+    if factor > 1:
+        task = {"kind": "upscale", "source": source or "", "factor": factor}
+    elif source is not None:
+        task = {"kind": "image_to_image", "source": source, "strength": strength}
+    return {**values, "task": task}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

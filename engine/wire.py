@@ -18,11 +18,11 @@ class Setup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """A job on its way into a worker."""
+class Start:
+    """Begin a job."""
 
     job: EngineJob
-    source: bytes | None = None  # PNG
+    source: bytes | None = None  # the picture that it starts from, as PNG
     used: float = 0.0  # device-seconds that its owner has used in its class, fast or relaxed
 
 
@@ -53,5 +53,5 @@ class Pulse:
 Report = EngineEvent | Ready | Pulse
 """What a worker sends."""
 
-Order = Task | Cancel | None
+Order = Start | Cancel | None
 """What the parent sends; None asks the worker to stop."""

@@ -39,7 +39,7 @@ from engine.types import (
 )
 from engine.upscale import Upscaler
 from engine.vitals import Vitals
-from engine.wire import Cancel, Order, Pulse, Ready, Report, Setup, Task
+from engine.wire import Cancel, Order, Pulse, Ready, Report, Setup, Start
 
 _log = logging.getLogger(__name__)
 
@@ -188,16 +188,16 @@ class Worker:
         match order:
             case None:
                 self._open = False
-            case Task():
+            case Start():
                 self._admit(order)
                 self._vitals.end()
             case Cancel(job=job):
                 if resident := self._residents.get(job):
                     self._fail(resident, Cancelled(f"job {job} was running"))
 
-    def _admit(self, task: Task) -> None:
-        job = task.job
-        resident = self._residents[job.id] = Resident(job, next(self._numbers), task.used)
+    def _admit(self, order: Start) -> None:
+        job = order.job
+        resident = self._residents[job.id] = Resident(job, next(self._numbers), order.used)
         self._outbox.put(Started(job=job.id))
         try:
             model = self._model(job.request.model, for_job=job)
@@ -206,7 +206,7 @@ class Worker:
             return
         self._vitals.begin(self._setup.hang_seconds, [job.id])
         resident.requests = [
-            PictureRequest(resident, model, index, self._painter(model, job.request, index, task.source))
+            PictureRequest(resident, model, index, self._painter(model, job.request, index, order.source))
             for index in range(job.request.count)
         ]
         for request in resident.requests:

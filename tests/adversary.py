@@ -8,6 +8,7 @@ this process knows what never ended.
 from __future__ import annotations
 
 import ast
+import asyncio
 import builtins
 import functools
 import importlib
@@ -21,7 +22,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import bot
@@ -166,6 +167,8 @@ def _uses() -> Iterator[tuple[str, Callable[[str], object]]]:
 
 
 def functions() -> Mapping[str, Callable[[str], object]]:
+    from sqlalchemy import Column, MetaData, Table, Text, create_engine, select
+
     from bot import commands, moderation, presets, prompt, words
     from bot.adapters.discord import layout as discord
     from bot.adapters.slack import layout as slack
@@ -174,8 +177,10 @@ def functions() -> Mapping[str, Callable[[str], object]]:
     from bot.admin import sheets
     from bot.card import Card, CardPicture
     from bot.errors import Refusal
-    from bot.models import Tier
-    from tests.examples import TINY
+    from bot.models import Job, Tier
+    from bot.store import rows
+    from bot.vocabulary import Vocabulary
+    from tests.examples import TINY, a_job, a_member
 
     def unless_refused(use: Callable[[str], object]) -> Callable[[str], object]:
         def used(text: str) -> object:
@@ -189,6 +194,27 @@ def functions() -> Mapping[str, Callable[[str], object]]:
     def card(text: str) -> Card:
         picture = CardPicture(alt=text, blob="x", width=8, height=8)
         return Card(kind="done", title=text, facts=(text,), body=(text,), pictures=(picture,), job="1a2b")
+
+    database = create_engine("sqlite://").connect()
+    prompts = Table("prompts", MetaData(), Column("folded", Text))
+    prompts.create(database)
+
+    def search(text: str) -> object:
+        """Ten prompts for the words at the end of one that they nearly fit."""
+        database.execute(prompts.delete())
+        database.execute(prompts.insert(), [{"folded": text.casefold()}] * 10)
+        wanted = rows.searched(prompts.c.folded, f"{text[1 - rows.MOST_SEARCHED :]}#")
+        return database.execute(select(prompts).where(*wanted)).all()
+
+    def complete(text: str) -> object:
+        """An option that takes one of somebody's last jobs."""
+
+        async def recent(*_: object, **__: object) -> list[Job]:
+            return [a_job(prompt=text)] * 50
+
+        nobody: Any = SimpleNamespace(jobs=recent)
+        vocabulary = Vocabulary(nobody, nobody, nobody, (), nobody, nobody)
+        return asyncio.run(vocabulary.complete("jobs", text, a_member()))
 
     tier = Tier(name="everyone", title="Everyone")
     rules = moderation.Rules(blocked=("broccoli", "acme corp*", "a* b*"), allowed=("nude beach", "a b"))
@@ -218,6 +244,9 @@ def functions() -> Mapping[str, Callable[[str], object]]:
         "/settings": lambda text: composer.typed(f"/settings {text}"),
         "the chips": lambda text: composer.read(text, {"aspect": "16:9"}),
         "a name": access.clean_name,
+        "a search's words": lambda text: commands.check("history", {"search": text}),
+        "a search": search,
+        "completion": complete,
         "a cell": lambda text: sheets.row([text]),
     }
     return {name: unless_refused(use) for name, use in found.items()}
@@ -226,10 +255,15 @@ def functions() -> Mapping[str, Callable[[str], object]]:
 # ---- measuring
 
 
-def measured(use: Callable[[str], object]) -> tuple[float, str]:
-    """Seconds of CPU for the worst text, and that text's name."""
+def measured(use: Callable[[str], object], unit: str = "") -> tuple[float, str]:
+    """Seconds of CPU for the worst text, and that text's name.
+
+    Of all texts, or of those that repeat a unit.
+    """
     worst = (0.0, "")
     for name, text in texts().items():
+        if unit and not name.startswith(f"{unit!r} "):
+            continue
         took = _seconds(use, text)
         for _ in range(TRIES):
             took = min(took, _seconds(use, text)) if took > LIMIT else took

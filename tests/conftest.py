@@ -27,6 +27,8 @@ LONG = {
     "test_pipelines.py",
     "test_evaluate.py",
     "test_training_denoiser.py",
+    "test_gpu_script.py",
+    "test_text_encoders.py",
 }
 """Files of unit tests that take as long as a scenario."""
 

@@ -12,7 +12,7 @@ from engine import catalog
 from engine.dispatcher import Dispatcher
 from engine.errors import Cancelled, EngineError
 from engine.types import EngineJob, Failed, Finished, GenerationRequest, Progress, Started
-from engine.wire import Ready, Report, Task
+from engine.wire import Ready, Report, Start
 
 Judge = Callable[[EngineJob], Exception | None]
 """What a device makes of a job: None paints it, an EngineError fails it, any other kills the worker."""
@@ -46,10 +46,10 @@ class Device:
 class DeviceWorker:
     def __init__(self, device: Device) -> None:
         self.device = device
-        self.inbox: asyncio.Queue[Task | str] = asyncio.Queue()
+        self.inbox: asyncio.Queue[Start | str] = asyncio.Queue()
 
-    async def send(self, task: Task) -> None:
-        self.inbox.put_nowait(task)
+    async def send(self, order: Start) -> None:
+        self.inbox.put_nowait(order)
 
     async def cancel(self, job_id: str) -> None:
         self.inbox.put_nowait(job_id)

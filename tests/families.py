@@ -25,6 +25,8 @@ from diffusers import (
     Flux2Transformer2DModel,
     FluxPipeline,
     FluxTransformer2DModel,
+    Krea2Pipeline,
+    Krea2Transformer2DModel,
     QwenImagePipeline,
     QwenImageTransformer2DModel,
     SD3Transformer2DModel,
@@ -284,6 +286,59 @@ def z_image(_: Path) -> Family:
     )
 
 
+def krea2(_: Path) -> Family:
+    torch.manual_seed(0)
+    transformer = Krea2Transformer2DModel(
+        in_channels=16,
+        num_layers=2,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        intermediate_size=64,
+        timestep_embed_dim=16,
+        text_hidden_dim=16,
+        num_text_layers=2,
+        text_num_attention_heads=2,
+        text_num_key_value_heads=2,
+        text_intermediate_size=32,
+        num_layerwise_text_blocks=1,
+        num_refiner_text_blocks=1,
+        axes_dims_rope=(4, 6, 6),
+    ).eval()
+    pipe = Krea2Pipeline(
+        transformer=transformer,
+        vae=video_vae(),
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        text_encoder=None,
+        tokenizer=None,
+    )
+    sizes = ({"height": 32, "width": 32}, {"height": 16, "width": 64})
+
+    def options(seed: int) -> Options:
+        mask = torch.ones(1, 12, dtype=torch.bool)
+        return {
+            "prompt_embeds": noise(seed, 1, 12, 2, 16),
+            "prompt_embeds_mask": mask,
+            "negative_prompt_embeds": noise(seed + 1, 1, 12, 2, 16),
+            "negative_prompt_embeds_mask": mask,
+        } | sizes[seed % 2]
+
+    return Family(pipe, options)
+
+
+def video_vae() -> AutoencoderKLQwenImage:
+    torch.manual_seed(0)
+    return AutoencoderKLQwenImage(
+        base_dim=24,
+        z_dim=4,
+        dim_mult=[1, 2, 4],
+        num_res_blocks=1,
+        temperal_downsample=[False, True],
+        latents_mean=[0.1, -0.2, 0.3, 0.0],
+        latents_std=[1.5, 2.0, 0.8, 1.0],
+    ).eval()
+
+
 def qwen(_: Path) -> Family:
     torch.manual_seed(0)
     transformer = QwenImageTransformer2DModel(
@@ -297,18 +352,9 @@ def qwen(_: Path) -> Family:
         guidance_embeds=False,
         axes_dims_rope=(8, 4, 4),
     ).eval()
-    vae = AutoencoderKLQwenImage(
-        base_dim=24,
-        z_dim=4,
-        dim_mult=[1, 2, 4],
-        num_res_blocks=1,
-        temperal_downsample=[False, True],
-        latents_mean=[0.0] * 4,
-        latents_std=[1.0] * 4,
-    ).eval()
     pipe = QwenImagePipeline(
         transformer=transformer,
-        vae=vae,
+        vae=video_vae(),
         scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
         text_encoder=None,
         tokenizer=None,
@@ -400,4 +446,5 @@ FAMILIES: dict[str, Callable[[Path], Family]] = {
     "qwen": qwen,
     "flux2_klein": flux2_klein,
     "chroma": chroma,
+    "krea2": krea2,
 }

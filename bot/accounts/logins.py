@@ -96,6 +96,11 @@ class Logins:
         return f"{self.address}{LINK}{secret}"
 
     @property
+    def reached(self) -> bool:
+        """Whether people in chat can open the web studio."""
+        return bool(self.address) and not self._is_here_only
+
+    @property
     def _is_here_only(self) -> bool:
         """Whether the address can be opened on the machine alone that Easel runs on."""
         return is_loopback(urlsplit(self.address).hostname or "")

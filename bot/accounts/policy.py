@@ -25,6 +25,7 @@ from bot.models import (
     Job,
     Member,
     Origin,
+    Person,
     Policy,
     Preferences,
     Standing,
@@ -96,15 +97,9 @@ class Rules:
 
     def check_person(self) -> None:
         """Raises Refusal when they are blocked here or everywhere."""
-        now = self._standing.at
         for person in self._persons:
-            if person.is_blocked(now):
-                until = "" if person.until is None else f" until {card.moment(person.until, now)}"
-                reason = f" {person.reason}" if person.reason else ""
-                raise Refusal(
-                    f"You cannot use Easel here{until}.{reason} An administrator can lift this.",
-                    code="blocked",
-                )
+            if person.is_blocked(self._standing.at):
+                raise blocked(person, self._standing.at)
 
     def check_place(self, channel: str) -> None:
         """Raises Refusal where nothing new is taken."""
@@ -220,7 +215,7 @@ class Rules:
 
     def _check_steps(self, request: GenerationRequest, draft: Draft | None) -> None:
         most = self.tier.max_steps
-        if request.upscale == 1 and request.steps > most:
+        if request.paints and request.steps > most:
             raise Refusal(
                 f"That is {request.steps} steps, {request.steps - most} more than your tier, "
                 f"{self.tier.title}, allows. Try --steps {most}.",
@@ -230,7 +225,8 @@ class Rules:
 
     def _check_pixels(self, request: GenerationRequest, model: ModelInfo, draft: Draft | None) -> None:
         """Of the picture that is painted: enlarging it is not limited."""
-        width, height = request.width // request.upscale, request.height // request.upscale
+        before = request.before_upscale()
+        width, height = before.width, before.height
         times = width * height / self.tier.max_pixels
         if times <= 1:
             return
@@ -245,6 +241,14 @@ class Rules:
             if small
             else (),
         )
+
+
+def blocked(person: Person, now: datetime) -> Refusal:
+    """Return what somebody who is blocked is told."""
+    until = "" if person.until is None else f" until {card.moment(person.until, now)}"
+    reason = f" {person.reason}" if person.reason else ""
+    notice = f"You cannot use Easel here{until}.{reason} An administrator can lift this."
+    return Refusal(notice, code="blocked")
 
 
 def _offers(label: str, draft: Draft | None, **changes: Any) -> tuple[Offer, ...]:

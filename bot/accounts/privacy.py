@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import hashlib
 import io
 import json
@@ -16,6 +15,7 @@ from typing import Any
 import structlog
 
 from bot import card
+from bot.admin import sheets
 from bot.card import Card
 from bot.errors import Refusal
 from bot.images.blobs import BlobStore
@@ -26,6 +26,10 @@ log = structlog.stdlib.get_logger(__name__)
 
 PART = 8_000_000  # bytes of pictures in one file: the least that a platform takes, with room for the rest
 DAY = 86_400.0
+LEDGER = ("at", "kind", "bucket", "device_seconds", "job")  # what a person is told of their lines
+
+Stored = tuple[str, str, int]
+"""A picture: its name in the file, its blob, and its bytes."""
 
 
 class Privacy:
@@ -44,17 +48,29 @@ class Privacy:
     async def export(self, origin: Origin, part: int = 1) -> Card:
         """A ZIP with everything; pictures that do not fit follow in further parts. Raises Refusal."""
         members = await self._store.sharing(origin.member.id)
-        jobs = [job async for job in self._jobs(members)]
-        parts = _split(await self._sizes(jobs))
-        if not 1 <= part <= len(parts):
-            raise Refusal(f"There is no part {part}; your copy has {len(parts)}.", code="part")
-        files = await self._documents(members, jobs) if part == 1 else {}
-        for name, blob in parts[part - 1]:
+        jobs, told, found = await self._copied(members)
+        parts, pictures = await asyncio.to_thread(_part, found, part)
+        if not 1 <= part <= parts:
+            raise Refusal(f"There is no part {part}; your copy has {parts}.", code="part")
+        files = await self._documents(members, told) if part == 1 else {}
+        for name, blob in pictures:
             files[name] = await self._blobs.get(blob)
         packed = await asyncio.to_thread(_packed, files)
-        log.info("personal data exported", jobs=len(jobs), part=part, parts=len(parts))
-        name = f"easel-{part}-of-{len(parts)}.zip" if len(parts) > 1 else "easel.zip"
-        return card.exported(name, packed, len(jobs), part, len(parts))
+        log.info("personal data exported", jobs=jobs, part=part, parts=parts)
+        name = f"easel-{part}-of-{parts}.zip" if parts > 1 else "easel.zip"
+        return card.exported(name, packed, jobs, part, parts)
+
+    async def _copied(self, members: Sequence[str]) -> tuple[int, bytes, list[Stored]]:
+        """How many jobs there are, all of them as JSON, and the pictures that are still there.
+
+        Page by page: a hundred thousand jobs at once would hold up everybody, even when they are let go.
+        """
+        jobs, told, pictures, after = 0, [], [], ""
+        while page := await self._store.jobs_of(members, after):
+            jobs, after = jobs + len(page), page[-1].id
+            told.append(await asyncio.to_thread(_told_all, page))
+            pictures += await self._sizes(page)
+        return jobs, await asyncio.to_thread(_list, told), pictures
 
     async def _jobs(self, members: Sequence[str]) -> AsyncIterator[Job]:
         after = ""
@@ -63,8 +79,8 @@ class Privacy:
                 yield job
             after = page[-1].id
 
-    async def _sizes(self, jobs: Sequence[Job]) -> list[tuple[str, str, int]]:
-        """Name in the file, blob and bytes of every picture that is still there."""
+    async def _sizes(self, jobs: Sequence[Job]) -> list[Stored]:
+        """Every picture that is still there."""
         found = []
         for job in jobs:
             for picture in job.pictures:
@@ -74,7 +90,7 @@ class Privacy:
                     found += [(name, picture.blob, size)] if size else []
         return found
 
-    async def _documents(self, members: Sequence[str], jobs: Sequence[Job]) -> dict[str, bytes]:
+    async def _documents(self, members: Sequence[str], jobs: bytes) -> dict[str, bytes]:
         about = {
             "exported": datetime.now(UTC),
             "identities": list(members),
@@ -89,21 +105,18 @@ class Privacy:
         }
         return {
             "about.json": await asyncio.to_thread(_json, about),
-            "jobs.json": await asyncio.to_thread(lambda: _json([_told(job) for job in jobs])),
+            "jobs.json": jobs,
             "ledger.csv": await self._ledger(members),
         }
 
     async def _ledger(self, members: Sequence[str]) -> bytes:
         """Of their account, and of what was theirs before they were linked."""
-        text = io.StringIO()
-        table = csv.writer(text)
-        table.writerow(("at", "kind", "bucket", "device_seconds", "job"))
+        text: list[str] = []
         for account in sorted({*members, await self._store.account_of(members[0])}):
-            async for line in self._store.lines(account=account):
-                table.writerow(
-                    (line.at.isoformat(), line.kind, line.bucket, f"{line.seconds:.3f}", line.job or "")
-                )
-        return text.getvalue().encode()
+            lines = sheets.ledger(self._store.lines(account=account), LEDGER)
+            pieces = [piece async for piece in lines]
+            text += pieces[1:] if text else pieces  # one head for all
+        return await asyncio.to_thread(lambda: "".join(text).encode())
 
     # ---- being forgotten
 
@@ -170,7 +183,14 @@ def _told(job: Job) -> dict[str, Any]:
     return told
 
 
-def _split(pictures: Sequence[tuple[str, str, int]]) -> list[list[tuple[str, str]]]:
+def _part(pictures: list[Stored], number: int) -> tuple[int, list[tuple[str, str]]]:
+    """How many parts there are, and what is in one of them; lets go of the others, which takes a while."""
+    parts = _split(pictures)
+    pictures.clear()
+    return len(parts), parts[number - 1] if 1 <= number <= len(parts) else []
+
+
+def _split(pictures: Sequence[Stored]) -> list[list[tuple[str, str]]]:
     """(name, blob) in parts of at most PART bytes; one part at least."""
     parts: list[list[tuple[str, str]]] = [[]]
     filled = 0
@@ -181,6 +201,15 @@ def _split(pictures: Sequence[tuple[str, str, int]]) -> list[list[tuple[str, str
         parts[-1].append((name, blob))
         filled += size
     return parts
+
+
+def _told_all(jobs: Sequence[Job]) -> bytes:
+    """Jobs as JSON, without the brackets around them."""
+    return _json([_told(job) for job in jobs]).removeprefix(b"[\n").removesuffix(b"\n]")
+
+
+def _list(pieces: Sequence[bytes]) -> bytes:
+    return b"[\n" + b",\n".join(pieces) + b"\n]" if pieces else b"[]"
 
 
 def _json(value: Any) -> bytes:

@@ -47,7 +47,9 @@ class AccountService:
         if not origin.member.admin:
             raise Refusal("Only an administrator can see what the others used.", code="forbidden")
         since = datetime.now(UTC) - card.TEAM_SPAN
-        uses = await self._store.usage(since, 2 * card.TEAM_SPAN, "person", tenant=origin.member.tenant)
+        uses = await self._store.usage(
+            since, 2 * card.TEAM_SPAN, "person", tenant=origin.member.tenant, most=card.TEAM
+        )
         return card.team(uses)
 
     async def settings(self, options: dict[str, Any], origin: Origin) -> Card:
@@ -91,5 +93,5 @@ class AccountService:
         except LinkRefused as error:
             raise Refusal(str(error), code="link") from error
         names = await self._store.members_of(account)
-        self._tracker.gather(names, account, (await self._access.rules(origin.member)).home)
+        await self._tracker.gather(names, account, (await self._access.rules(origin.member)).home)
         return card.linked(names)

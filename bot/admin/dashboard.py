@@ -52,6 +52,8 @@ QUEUED = 200  # jobs shown in line
 PEOPLE = 20  # on a page
 AUDIT = 30  # lines on a page
 REVIEWS = 20
+SERIES = 5
+"""Models or people whose use is told on its own; that of the others is added up."""
 
 Doing = Literal["painting", "waiting", "on hold"]
 
@@ -211,21 +213,14 @@ class Dashboard:
 
     async def people(self, search: str = "", page: int = 0) -> tuple[list[Someone], bool]:
         """One page of those whose name or id contains the words, and whether there are more."""
-        wanted = search.casefold().split()
-        known = await self._store.known(datetime.now(UTC) - LATELY)
-        found = [
-            each
-            for each in known
-            if all(word in f"{each.member.id} {each.member.name}".casefold() for word in wanted)
-        ]
-        shown = found[page * PEOPLE : (page + 1) * PEOPLE]
-        return list(await asyncio.gather(*map(self._someone, shown))), len(found) > (page + 1) * PEOPLE
+        since = datetime.now(UTC) - LATELY
+        found = await self._store.known(since, search=search, skip=page * PEOPLE, limit=PEOPLE + 1)
+        return list(await asyncio.gather(*map(self._someone, found[:PEOPLE]))), len(found) > PEOPLE
 
     async def person(self, id: str) -> tuple[Someone, list[Job], list[Strike]]:
         """Somebody, known or not, with their last jobs and the strikes that count."""
-        known = await self._store.known(datetime.now(UTC) - LATELY)
-        stranger = Known(member=Member(tenant=HOUSE, id=id, name=id))
-        someone = await self._someone(next((each for each in known if each.member.id == id), stranger))
+        known = await self._store.acquaintance(datetime.now(UTC) - LATELY, id)
+        someone = await self._someone(known or Known(member=Member(tenant=HOUSE, id=id, name=id)))
         member = someone.known.member
         jobs = await self._store.jobs(member.tenant, user=id, limit=8)
         return someone, jobs, await self._store.strikes(id, member.tenant)
@@ -248,7 +243,9 @@ class Dashboard:
     async def usage(self, span: timedelta, bucket: timedelta) -> Spell:
         since = datetime.now(UTC) - span
         by: tuple[By, ...] = ("model", "person", "state")
-        models, people, states = [await self._store.usage(since, bucket, each) for each in by]
+        models, people, states = [
+            await self._store.usage(since, bucket, each, most=0 if each == "state" else SERIES) for each in by
+        ]
         return Spell(
             since=since,
             bucket=bucket,
@@ -260,8 +257,8 @@ class Dashboard:
 
     async def places(self) -> list[str]:
         """The house, then every tenant where somebody asked lately or something is set."""
-        known = await self._store.known(datetime.now(UTC) - LATELY)
-        tenants = {each.member.tenant for each in known} | set(await self._store.policies())
+        asked = await self._store.tenants(datetime.now(UTC) - LATELY)
+        tenants = asked | set(await self._store.policies())
         return [HOUSE, *sorted(tenants - {HOUSE})]
 
     async def place(self, tenant: str) -> Place:

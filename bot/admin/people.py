@@ -105,7 +105,7 @@ class PeopleCommands:
             asked.note(who),
             reason="An administrator has blocked you.",
         )
-        self._endings.take_out(ended)
+        await self._endings.take_out(ended)
         end = f"until {card.moment(until, now)}" if until else "until /admin unblock"
         return done(f"{who} is blocked {end}. {_cancelled(len(ended))}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +14,7 @@ from bot.commands import clip
 from bot.errors import Refusal
 from bot.jobs.endings import Endings
 from bot.jobs.holds import Holds
-from bot.jobs.live import LiveJob, LiveJobs
+from bot.jobs.live import LiveJobs
 from bot.jobs.tracker import JobTracker
 from bot.models import HOUSE, Job, State
 from bot.store import Store
@@ -47,7 +47,7 @@ class QueueCommands:
         }
 
     async def _status(self, asked: Asked) -> Card:
-        state, lives = self._engine.status(), self._lives
+        state = self._engine.status()
         facts = [f"{state.inside} painting", f"{state.waiting} waiting"]
         facts += [f"{state.held} on hold"] if state.held else []
         facts += [f"{state.relaxed} relaxed"] if state.relaxed else []
@@ -57,10 +57,22 @@ class QueueCommands:
             f"{state.last_five_minutes:.0f} s in the last five, for {state.rows:.1f} pictures at a time.",
             *map(_worker, state.workers),
             *await self._accuracy(),
-            *_longest(lives.values()),
+            *await self._longest(),
             *self._line(asked),
         ]
         return titled("Status", lines, facts=facts)
+
+    async def _longest(self) -> list[str]:
+        """Who has waited longest, and the longest wait that is expected."""
+        oldest, expected = None, 0.0
+        async for life in self._lives.each():
+            if life.job.state is State.QUEUED:
+                oldest = min(oldest or life.job.created, life.job.created)
+                expected = max(expected, life.place.wait if life.place else 0.0)
+        if oldest is None:
+            return ["Nobody waits."]
+        so_far = card.span(max(0.0, (datetime.now(UTC) - oldest).total_seconds()))
+        return [f"The longest wait so far is {so_far}; the last in line starts in {card.about(expected)}."]
 
     async def _stopped(self, tenant: str) -> list[str]:
         """What keeps people from asking, or their jobs from starting."""
@@ -130,17 +142,16 @@ class QueueCommands:
             raise Refusal("Easel is not running, so nothing starts. Use /admin pause before it does.")
         await self._store.note(asked.line(job.id, after="on hold" if held else "released"))
         self._holds.set_job(job.id, held=held)
-        self._apply_holds()
+        await self._apply_holds()
         if held:
             return done(f"Job {job.id} of {_owner(job)} is on hold. Let it go on with /admin job … release.")
         return done(f"Job {job.id} of {_owner(job)} is in line again.")
 
-    def _apply_holds(self) -> None:
-        jobs = [life.job for life in self._lives.values()]
-        self._holds.apply(jobs)
-        for job in jobs:
-            if job.state is State.QUEUED:
-                self._show(job)
+    async def _apply_holds(self) -> None:
+        async for life in self._lives.each():
+            self._holds.apply([life.job])
+            if life.job.state is State.QUEUED:
+                self._show(life.job)
 
     async def _pause(self, asked: Asked) -> Card:
         await self._stop(asked, paused=True)
@@ -160,7 +171,7 @@ class QueueCommands:
     async def _stop(self, asked: Asked, **changes: Any) -> None:
         await self._policies.change(asked, lambda before: replace(before, **changes))
         await self._policies.load()
-        self._apply_holds()
+        await self._apply_holds()
 
 
 def _owner(job: Job) -> str:
@@ -183,16 +194,3 @@ def _doing(lane: Lane) -> str:
         + f"; {card.span(lane.served)} since the start"
         + (" (relaxed)" if lane.relaxed else "")
     )
-
-
-def _longest(lives: Iterable[LiveJob]) -> list[str]:
-    """Who has waited longest, and the longest wait that is expected."""
-    waiting = [life for life in lives if life.job.state is State.QUEUED]
-    if not waiting:
-        return ["Nobody waits."]
-    oldest = min(life.job.created for life in waiting)
-    so_far = max(0.0, (datetime.now(UTC) - oldest).total_seconds())
-    expected = max((life.place.wait for life in waiting if life.place), default=0.0)
-    return [
-        f"The longest wait so far is {card.span(so_far)}; the last in line starts in {card.about(expected)}."
-    ]

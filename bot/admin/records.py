@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +10,7 @@ from bot.accounts.access import Access
 from bot.admin import sheets
 from bot.admin.asked import Asked, Commands, titled
 from bot.card import Card
-from bot.models import HOUSE, AuditLine
+from bot.models import HOUSE, AuditLine, LedgerLine
 from bot.moderation.reviews import Reviews
 from bot.store import Store
 
@@ -49,12 +50,18 @@ class RecordCommands:
     async def _export(self, asked: Asked) -> Card:
         days = asked.options.get("days", 30)
         tenant = "" if asked.tenant == HOUSE else asked.tenant
-        text, lines = [sheets.row(sheets.HEAD)], 0
-        async for each in self._store.lines(tenant=tenant, since=datetime.now(UTC) - timedelta(days=days)):
-            if lines == MOST_LINES:
-                break
-            lines += 1
-            text.append(sheets.line(each))
+        lines = 0
+
+        async def first() -> AsyncIterator[LedgerLine]:
+            nonlocal lines
+            since = datetime.now(UTC) - timedelta(days=days)
+            async for each in self._store.lines(tenant=tenant, since=since):
+                if lines == MOST_LINES:
+                    return
+                lines += 1
+                yield each
+
+        text = [piece async for piece in sheets.ledger(first())]
         said = [f"{lines:,} lines of the last {days} days."]
         said += [f"There are more than {MOST_LINES:,}: choose fewer days."] if lines == MOST_LINES else []
         file = ("easel-ledger.csv", "".join(text).encode())

@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
 from bot.models import LedgerLine
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What a cell begins with that a spreadsheet might compute. Source: OWASP, CSV Injection."""
 
-HEAD = ("id", "at", "kind", "account", "bucket", "device_seconds", "job", "by", "key")
+Cell = str | int | float | None
+
+_COLUMNS: Mapping[str, Callable[[LedgerLine], Cell]] = {
+    "id": lambda of: of.id,
+    "at": lambda of: of.at.isoformat(),
+    "kind": lambda of: of.kind,
+    "account": lambda of: of.account,
+    "bucket": lambda of: of.bucket,
+    "device_seconds": lambda of: of.seconds,
+    "job": lambda of: of.job,
+    "by": lambda of: of.by,
+    "key": lambda of: of.key,
+}
+ALL = tuple(_COLUMNS)
 PIECE = 500  # lines
 
 
-def row(cells: Iterable[str | int | float | None]) -> str:
+def row(cells: Iterable[Cell]) -> str:
     """One line of CSV. Text that looks like a formula gets an apostrophe in front; numbers stay numbers."""
+    return table([cells])
+
+
+def table(rows: Iterable[Iterable[Cell]]) -> str:
+    """Lines of CSV."""
     out = io.StringIO()
-    csv.writer(out).writerow([_cell(cell) for cell in cells])
+    csv.writer(out).writerows([_cell(cell) for cell in cells] for cells in rows)
     return out.getvalue()
 
 
-def _cell(value: str | int | float | None) -> str:
+def _cell(value: Cell) -> str:
     match value:
         case None:
             return ""
@@ -33,17 +52,18 @@ def _cell(value: str | int | float | None) -> str:
     return str(value)
 
 
-def line(of: LedgerLine) -> str:
-    cells = (of.id, of.at.isoformat(), of.kind, of.account, of.bucket, of.seconds, of.job, of.by, of.key)
-    return row(cells)
-
-
-async def ledger(lines: AsyncIterator[LedgerLine]) -> AsyncIterator[str]:
-    """The books as CSV, in pieces of many lines."""
-    piece = [row(HEAD)]
+async def ledger(lines: AsyncIterator[LedgerLine], columns: Sequence[str] = ALL) -> AsyncIterator[str]:
+    """The books as CSV with a head, in pieces of many lines, each of them written by a thread."""
+    yield row(columns)
+    piece: list[LedgerLine] = []
     async for each in lines:
-        piece.append(line(each))
+        piece.append(each)
         if len(piece) >= PIECE:
-            yield "".join(piece)
-            piece.clear()
-    yield "".join(piece)
+            yield await asyncio.to_thread(_written, piece, columns)
+            piece = []
+    yield await asyncio.to_thread(_written, piece, columns)
+
+
+def _written(lines: Sequence[LedgerLine], columns: Sequence[str]) -> str:
+    cells = [_COLUMNS[name] for name in columns]
+    return table([cell(line) for cell in cells] for line in lines)

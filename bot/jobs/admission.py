@@ -9,11 +9,11 @@ from datetime import datetime
 
 from bot import card, limits, prompt
 from bot.accounts import periods
-from bot.accounts.policy import Rules
+from bot.accounts.policy import Rules, blocked
 from bot.errors import Offer, Refusal
 from bot.models import Balance, Job
 from bot.prompt import Draft
-from bot.store import OverQuota, Store, TooManyWaiting, TooSoon
+from bot.store import Blocked, OverQuota, Store, TooManyWaiting, TooSoon
 from engine.types import GenerationRequest, ModelInfo
 
 SMALLER = (0.75, 0.5, 0.25)
@@ -34,7 +34,7 @@ class Ask:
 async def admit(store: Store, job: Job, rules: Rules, ask: Ask) -> tuple[Job, bool]:
     """The job as it now stands in the store, and False when its event was admitted before.
 
-    Raises Refusal (codes "quota", "waiting", "cooldown") with offers where some exist.
+    Raises Refusal (codes "blocked", "quota", "waiting", "cooldown") with offers where some exist.
     """
     origin = job.origin
     budgets = rules.budgets(origin.member.tenant, origin.channel)
@@ -42,6 +42,8 @@ async def admit(store: Store, job: Job, rules: Rules, ask: Ask) -> tuple[Job, bo
         return await store.admit(job, tier=rules.tier, budgets=budgets, periods=rules.periods)
     except TooManyWaiting as error:
         raise _too_many_waiting(error.waiting) from error
+    except Blocked as error:  # after the rules were read
+        raise blocked(error.person, store.now()) from error
     except TooSoon as error:
         raise _too_soon(error, rules) from error
     except OverQuota as error:

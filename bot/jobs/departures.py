@@ -43,16 +43,17 @@ class Departures:
 
         A message is named "<channel>:<message>".
         """
-        self._hidden(
+        await self._hidden(
             await _saved(lambda: self._store.hide(surface, tenant=tenant, channel=channel, messages=messages))
         )
 
     async def deleted_jobs(self, ids: Collection[str], tenant: str) -> None:
         """Hide from all but their owners a tenant's jobs whose messages were deleted."""
-        self._hidden(await _saved(lambda: self._store.hide_jobs(ids, tenant)))
+        await self._hidden(await _saved(lambda: self._store.hide_jobs(ids, tenant)))
 
-    def _hidden(self, ids: Collection[str]) -> None:
+    async def _hidden(self, ids: Collection[str]) -> None:
         for id in ids:
+            await asyncio.sleep(0)  # there may be very many
             log.info("job hidden: its message was deleted", job_id=id)
             if life := self._lives.get(id):
                 life.job = replace(life.job, hidden=True)
@@ -74,13 +75,16 @@ class Departures:
         )
         if ended:
             log.warning("jobs cancelled", surface=surface, place=tenant, cause=reason, jobs=len(ended))
-        self._endings.take_out(ended)
+        await self._endings.take_out(ended)
         return len(ended)
 
-    def tenants(self, surface: str, which: Callable[[Job], bool]) -> set[str]:
-        """The tenants for which something of the surface waits or runs."""
-        lives = [life.job for life in self._lives.values()]
-        return {job.origin.member.tenant for job in lives if job.origin.surface == surface and which(job)}
+    async def tenants(self, surface: str, which: Callable[[Job], bool]) -> set[str]:
+        """Return the tenants for which something of the surface waits or runs."""
+        return {
+            life.job.origin.member.tenant
+            async for life in self._lives.each()
+            if life.job.origin.surface == surface and which(life.job)
+        }
 
 
 async def _saved(work: Callable[[], Awaitable[T]]) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -32,10 +33,14 @@ class Endings:
 
     async def delete(self, job: Job, line: AuditLine | None = None) -> None:
         """End a job wherever it is, and delete it. Its files are left to the sweep."""
-        self.take_out([await self._store.delete(job.id, line)])
+        self._take_out(await self._store.delete(job.id, line))
 
-    def take_out(self, jobs: Iterable[Job]) -> None:
+    async def take_out(self, jobs: Iterable[Job]) -> None:
         """Take jobs that have ended in their rows out of the engine, and show that."""
         for job in jobs:
-            self._engine.cancel(job.id)
-            self._tracker.finish(job)
+            await asyncio.sleep(0)  # there may be very many
+            self._take_out(job)
+
+    def _take_out(self, job: Job) -> None:
+        self._engine.cancel(job.id)
+        self._tracker.finish(job)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
 from bot.models import Balance, Job, Tier
 from engine.types import EngineEvent, Place, Progress
+
+AT_ONCE = 200  # jobs gone through before others may do something
 
 
 @dataclass(slots=True)
@@ -43,5 +46,16 @@ class LiveJob:
         return pace * (self.progress.steps - self.progress.step)
 
 
-LiveJobs = dict[str, LiveJob]
-"""The unfinished jobs by id. The tracker adds and removes them; others look them up."""
+class LiveJobs(dict[str, LiveJob]):
+    """The unfinished jobs by id. The tracker adds and removes them; others look them up."""
+
+    async def each(self) -> AsyncIterator[LiveJob]:
+        """Yield the unfinished jobs of this moment, as far as they are unfinished when it is their turn.
+
+        The loop turns in between, since there may be a hundred thousand.
+        """
+        for number, id in enumerate(list(self), start=1):
+            if life := self.get(id):
+                yield life
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)

@@ -105,7 +105,7 @@ class JobQueries:
         text = ""
         with suppress(Refusal):  # there is no model for this person
             text = prompt.render(await self._recalled(job, origin))
-        return card.info(job, parents, "" if job.request.upscale > 1 else text)
+        return card.info(job, parents, text if job.request.paints else "")
 
     async def _recalled(self, job: Job, origin: Origin) -> Draft:
         rules = await self._access.rules(origin.member)

@@ -12,7 +12,7 @@ from bot.errors import Refusal
 from bot.models import Job, Preferences, Tier
 from bot.presets import NO_STYLE
 from bot.prompt import DEFAULT_COUNT, Draft
-from engine.types import GenerationRequest, ModelInfo, TaskKind
+from engine.types import GenerationRequest, ModelInfo, TaskKind, TextToImage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +37,10 @@ def remade(
 
     Enlarging needs no painting model and knows no limits. Raises Refusal when no model does the `task`.
     """
-    if request.task == "upscale":
+    if not request.paints:
         model = next((each for each in offered if each.name == request.model), offered[0])
         return Remade(request=replace(request, model=model.name), style=job.style, model=model, note="")
-    model = _model(request.model, rules.models(offered), task or request.task)
+    model = _model(request.model, rules.models(offered), task or request.kind)
     style = _style(job.style, rules, moved=model.name != request.model)
     dressed = request
     if (model.name, style) != (request.model, job.style):
@@ -52,9 +52,9 @@ def remade(
 
 def moved(job: Job, request: GenerationRequest, offered: Sequence[ModelInfo]) -> str:
     """Return a sentence on the model of a job that was edited, where that is gone; else nothing."""
-    return (
-        "" if job.request.upscale > 1 else _moved(job.request.model, _named(request.model, offered), offered)
-    )
+    if not job.request.paints:
+        return ""
+    return _moved(job.request.model, _named(request.model, offered), offered)
 
 
 def recalled(
@@ -64,17 +64,14 @@ def recalled(
 
     `preferences` would stand in for what the draft does not say, so it says it. Raises Refusal.
     """
-    request, models = job.request, rules.models(offered)
-    if request.upscale > 1:
-        width, height = request.width // request.upscale, request.height // request.upscale
-        request = replace(request, upscale=1, source=None, width=width, height=height)
-    if request.source and not any("image_to_image" in model.tasks for model in models):
-        request = replace(request, source=None, strength=1.0)
-    now = remade(request, job, rules, offered, task="image_to_image" if request.source else None)
+    request, models = job.request.before_upscale(), rules.models(offered)
+    if not any(request.task.kind in model.tasks for model in models):
+        request = replace(request, task=TextToImage())
+    now = remade(request, job, rules, offered, task=request.task.kind)
     style = now.style if now.style in presets.load().styles else ""
     draft = prompt.recall(replace(job, request=now.request, style=style), models)
     relax = draft.relax if "relax" in rules.tier.priorities else None
-    count = None if job.request.upscale > 1 else draft.count
+    count = draft.count if job.request.paints else None
     draft = replace(draft, relax=relax, count=count)
     return _explicit(draft, now, preferences or Preferences(), rules.tier)
 
@@ -83,8 +80,11 @@ def able(models: Sequence[ModelInfo], task: TaskKind) -> list[ModelInfo]:
     """Return the models that do the task. Raises Refusal when there is none."""
     found = [each for each in models if task in each.tasks]
     if not found:
+        name = models[0].name
         raise Refusal(
-            f"{models[0].name} cannot start from a picture. Choose another model, or leave the source out.",
+            f"{name} only changes pictures. Choose another model."
+            if task == "text_to_image"
+            else f"{name} cannot start from a picture. Choose another model, or leave the source out.",
             code="source",
         )
     return found

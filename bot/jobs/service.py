@@ -65,7 +65,7 @@ class JobService:
         plan = await self._planner.plan(options, origin, rules)
         request, source = plan.request, plan.source
         if plan.png:
-            request = replace(request, source=await self._blobs.put(plan.png, ".png"))
+            request = request.starting_from(await self._blobs.put(plan.png, ".png"))
         private = origin.private or bool(plan.draft.private) or (source is not None and source.private)
         return await self._submit(
             request,

@@ -38,7 +38,6 @@ log = structlog.stdlib.get_logger(__name__)
 LONGEST_DELAY = 30.0  # seconds between two attempts to write something down
 TRIES = 6  # of writing down an event that fails for no known reason, before the process ends itself
 LOOKS = 20  # places in line looked up each second
-AT_ONCE = 5000  # jobs gone through before others may do something
 
 Stamp = Callable[[Job, bytes, int, int], Awaitable[Stamped]]
 """A PNG of the job, with its index and seed, as it is delivered."""
@@ -127,9 +126,9 @@ class JobTracker:
             life.job = replace(life.job, relaxed=True)
             self._show(life.job)
 
-    def gather(self, names: Collection[str], account: str, home: str) -> None:
+    async def gather(self, names: Collection[str], account: str, home: str) -> None:
         """These names share the account now, and the lane that it has in the tenant `home`."""
-        for life in self.lives.values():
+        async for life in self.lives.each():
             if life.job.origin.member.id in names:
                 life.job = replace(life.job, account=account)
                 self._engine.move(life.job.id, home, account)
@@ -207,13 +206,8 @@ class JobTracker:
                 await asyncio.sleep(1)
 
     async def _waiting(self) -> list[str]:
-        """The jobs that wait; the loop turns meanwhile, since there may be a hundred thousand."""
-        lives, found = list(self.lives.values()), []
-        for start in range(0, len(lives), AT_ONCE):
-            some = lives[start : start + AT_ONCE]
-            found += [life.job.id for life in some if life.job.state is State.QUEUED]
-            await asyncio.sleep(0)
-        return found
+        """The jobs that wait."""
+        return [life.job.id async for life in self.lives.each() if life.job.state is State.QUEUED]
 
     def _count_losses(self) -> None:
         """A worker takes many jobs with it: ask the engine, not the jobs."""

@@ -91,7 +91,7 @@ class Visibility:
     async def close_place(self, tenant: str, channel: str, before: datetime | None = None) -> None:
         """Show what was asked for in a channel, up to `before`, to its people alone: it was made private."""
         await self._store.close_place(tenant, channel, before)
-        for life in self._lives.values():
+        async for life in self._lives.each():
             origin = life.job.origin
             if (origin.member.tenant, origin.channel) == (tenant, channel) and life.job.is_open():
                 life.job = _closed(life.job)

@@ -42,7 +42,7 @@ class Stamper:
         Raises EngineError when it cannot be signed, KeyError when its source is gone, StoreError.
         """
         request = job.request
-        made = _MADE[request.task]
+        made = _MADE[request.kind]
         parent = await self._blobs.get(request.source) if request.source and made != "created" else None
         wanted = (await self._store.preferences(job.origin.member.id)).tells_prompt
         facts = Facts(

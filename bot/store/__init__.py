@@ -4,9 +4,11 @@ from bot.store.database import Facts, look_at, original_at, pictures_at
 from bot.store.identities import LinkRefused, TooSoon
 from bot.store.installations import Installations
 from bot.store.ledger import OverQuota
+from bot.store.people import Blocked
 from bot.store.store import Store, TooManyWaiting
 
 __all__ = [
+    "Blocked",
     "Facts",
     "Installations",
     "LinkRefused",

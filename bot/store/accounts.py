@@ -115,8 +115,8 @@ class Accounts(Database):
             query = query.where(_lines.c.job.in_(select(_jobs.c.id).where(_jobs.c.tenant == tenant)))
         last = 0
         while page := await self._page(query.where(_lines.c.id > last)):
-            for row in page:
-                yield _line(row)
+            for line in page:
+                yield line
             last = page[-1].id
 
     async def newest_line(self) -> datetime | None:
@@ -136,8 +136,8 @@ class Accounts(Database):
             errors.setdefault(str(aside.mapping(row.request).get("model")), []).append(error)
         return {model: _accuracy(found) for model, found in errors.items()}
 
-    async def _page(self, query: Select[Any]) -> Sequence[Any]:
-        return await self._read(lambda session: session.connection().execute(query).all())
+    async def _page(self, query: Select[Any]) -> Sequence[LedgerLine]:
+        return await self._read(lambda session: [_line(row) for row in session.connection().execute(query)])
 
 
 def _line(row: Any) -> LedgerLine:

@@ -7,9 +7,10 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 from sqlmodel import Session
 
+from bot.errors import EaselError
 from bot.models import HOUSE, AuditLine, Job, Member, Person, Policy, Standing, State
 from bot.store import aside, identities, ledger, logins
 from bot.store.database import Database
@@ -23,7 +24,7 @@ from bot.store.rows import (
     with_pictures,
     write_down,
 )
-from bot.store.tables import AuditRow, JobRow, PersonRow, PolicyRow, PreferencesRow
+from bot.store.tables import AuditRow, IdentityRow, JobRow, PersonRow, PolicyRow, PreferencesRow
 
 _EMPTY = POLICY.dump_python(Policy(), mode="json")
 _RECENT = 2000  # jobs among which names are looked for
@@ -32,9 +33,29 @@ _policies = table_of(PolicyRow)
 _people = table_of(PersonRow)
 _audit = table_of(AuditRow)
 _jobs = table_of(JobRow)
+_identities = table_of(IdentityRow)
+
+_BLOCKS = select(_people).where(
+    _people.c.blocked,
+    _people.c.tenant.in_((HOUSE, bindparam("tenant"))),
+    or_(
+        _people.c.member.in_((bindparam("member"), bindparam("account"))),
+        _people.c.member.in_(
+            select(_identities.c.member).where(_identities.c.account == bindparam("account"))
+        ),
+    ),
+)
 
 Note = Callable[[Any, Any], AuditLine]
 """The audit's line for a change, from what was before and after it."""
+
+
+class Blocked(EaselError):
+    """The member is blocked, under this name or one that shares the account."""
+
+    def __init__(self, person: Person) -> None:
+        super().__init__(f"{person.member} is blocked in {person.tenant}")
+        self.person = person
 
 
 class People(Database):
@@ -180,13 +201,24 @@ class People(Database):
         """Who asked lately in a tenant, or anywhere: member's id → name, who asked last first."""
         query = select(_jobs.c.user_id, _jobs.c.origin).order_by(_jobs.c.created.desc()).limit(_RECENT)
         query = query.where(_jobs.c.tenant == tenant) if tenant else query
-        rows = await self._read(lambda session: session.connection().execute(query).all())
-        found: dict[str, str] = {}
-        for row in rows:
-            member = aside.mapping(aside.mapping(row.origin).get("member"))
-            found.setdefault(row.user_id, str(member.get("name", row.user_id)))
         wanted = search.casefold()
-        return {id: name for id, name in found.items() if wanted in f"{id} {name}".casefold()}
+
+        def work(session: Session) -> dict[str, str]:
+            found: dict[str, str] = {}
+            for row in session.connection().execute(query):
+                member = aside.mapping(aside.mapping(row.origin).get("member"))
+                found.setdefault(row.user_id, str(member.get("name", row.user_id)))
+            return {id: name for id, name in found.items() if wanted in f"{id} {name}".casefold()}
+
+        return await self._read(work)
+
+
+def check_blocks(session: Session, member: Member, account: str, now: datetime) -> None:
+    """Raises Blocked for somebody who is blocked where they are, or everywhere."""
+    values = {"tenant": member.tenant, "member": member.id, "account": account}
+    for row in session.connection().execute(_BLOCKS, values):
+        if (found := person(row)).is_blocked(now):
+            raise Blocked(found)
 
 
 def change_person(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,6 +37,7 @@ from bot.store.tables import (
     ReviewRow,
     StrikeRow,
 )
+from engine.types import GenerationRequest, TextToImage
 
 ERASED = "erased:"  # begins the name that stands for a person who was forgotten
 NOBODY = "deleted person"
@@ -159,11 +161,19 @@ class Privacy(Database):
 
 def blank(session: Session, id: str) -> None:
     """Take out of a job's row what was asked for."""
-    request = aside.mapping(session.connection().scalar(select(_jobs.c.request).where(_jobs.c.id == id)))
-    request |= {"prompt": "", "negative_prompt": "", "source": None}
+    request = session.connection().scalar(select(_jobs.c.request).where(_jobs.c.id == id))
     empty = dict.fromkeys(("prompt", "folded", "style", "reason", "note"), "")
-    nothing = {**empty, "request": request, "source": None}
+    nothing = {**empty, "request": _blanked(request), "source": None}
     session.connection().execute(update(_jobs).where(_jobs.c.id == id).values(**nothing))
+
+
+def _blanked(request: Any) -> dict[str, Any]:
+    """Return a request's JSON without words and source; nothing of one that cannot be read."""
+    try:
+        known = GenerationRequest.from_json(request)
+    except aside.FAULTS:
+        return {}
+    return replace(known, prompt="", negative_prompt="", task=TextToImage()).to_json()
 
 
 def _without_pictures(session: Session, *of: ColumnElement[bool]) -> None:

@@ -49,8 +49,9 @@ class Removals(Database):
         now = self._clock()
 
         def work(session: Session) -> list[Job]:
+            # Whoever is being admitted is waited for, so that their job is found and cancelled.
+            account = identities.locked_account_of(session, member)
             change_person(session, tenant, member, change, note)
-            account = identities.account_of(session, member)
             names = {member, *identities.members_of(session, account)}
             theirs = [_jobs.c.user_id.in_(names), *([_jobs.c.tenant == tenant] if tenant != HOUSE else [])]
             return _cancel(session, theirs, lambda job: True, reason, now)

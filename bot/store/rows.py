@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import BindParameter, Boolean, Executable, Table, bindparam, func, inspect
+from sqlalchemy import BindParameter, Boolean, Executable, Table, bindparam, func, inspect, literal
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -32,7 +32,7 @@ from bot.models import (
 )
 from bot.store import aside
 from bot.store.tables import AuditRow, IdentityRow, JobRow, PictureRow, PreferencesRow
-from engine.types import GenerationRequest
+from engine.types import GenerationRequest, NewerVersion
 
 _MANY = 1000  # ids in one statement; databases limit them
 
@@ -59,6 +59,32 @@ def _always(element: ValidJson, compiler: Any, **_: Any) -> str:
 @compiles(ValidJson, "sqlite")
 def _asked(element: ValidJson, compiler: Any, **options: Any) -> str:
     return f"json_valid({compiler.process(element.clauses, **options)})"
+
+
+class Holds(FunctionElement[bool]):
+    """Whether a text holds another. LIKE takes forty times as long where much of it nearly fits."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(Holds)
+def _strpos(element: Holds, compiler: Any, **options: Any) -> str:
+    return f"strpos({compiler.process(element.clauses, **options)}) > 0"
+
+
+@compiles(Holds, "sqlite")
+def _instr(element: Holds, compiler: Any, **options: Any) -> str:
+    return f"instr({compiler.process(element.clauses, **options)}) > 0"
+
+
+MOST_SEARCHED = 200  # characters
+
+
+def searched(column: Any, search: str) -> list[Holds]:
+    """That a text without case holds every word of a search."""
+    words = dict.fromkeys(search[:MOST_SEARCHED].casefold().split())
+    return [Holds(column, literal(word)) for word in words]
 
 
 def insert_once(session: Session, row: type[SQLModel], values: dict[str, Any], key: Sequence[str]) -> bool:
@@ -157,6 +183,8 @@ def read(row: Any, pictures: Collection[Any] = ()) -> Job:
     """The job of a row of its table. Raises Unreadable."""
     try:
         job = _job(row, pictures)
+    except NewerVersion as error:
+        raise Unreadable(str(error)) from error
     except aside.FAULTS as error:
         raise Unreadable(f"{type(error).__name__}: {error}") from error
     request = job.request
@@ -174,7 +202,7 @@ def read(row: Any, pictures: Collection[Any] = ()) -> Job:
 
 _NUMERIC = {int, float, bool}
 _numbers = attrgetter("estimate", "device_seconds", "deaths")
-_requested = attrgetter("width", "height", "steps", "count", "seed", "guidance", "strength", "upscale")
+_requested = attrgetter("width", "height", "steps", "count", "seed", "guidance")
 
 
 def _read(row: Any, pictures: Collection[Any]) -> Job | None:

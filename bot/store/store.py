@@ -30,7 +30,7 @@ from bot.store.accounts import Accounts
 from bot.store.clocks import Clocks
 from bot.store.installations import Installations
 from bot.store.logins import Logins
-from bot.store.people import People
+from bot.store.people import People, check_blocks
 from bot.store.privacy import Privacy, blank
 from bot.store.removals import Removals, posted
 from bot.store.reviews import Reviews
@@ -69,7 +69,7 @@ class Store(Accounts, Clocks, Installations, Logins, People, Privacy, Removals, 
         held on every allowance of the tier and on every budget, and counted in the `periods` of other tiers;
         the account's gifts stand in for its allowances when these are too small. A relaxed job holds nothing.
         The job comes back with its account.
-        Raises OverQuota, TooManyWaiting, TooSoon.
+        Raises OverQuota, TooManyWaiting, TooSoon, Blocked.
         """
         if not job.origin.event:
             raise ValueError("a job without an event id could be admitted twice")
@@ -262,7 +262,7 @@ class Store(Accounts, Clocks, Installations, Logins, People, Privacy, Removals, 
         wanted += [col(JobRow.style) == style] if style else []
         wanted += [_in(states)] if states else []
         wanted += [col(JobRow.created) < before] if before else []
-        wanted += [col(JobRow.folded).contains(w, autoescape=True) for w in search.casefold().split()]
+        wanted += rows.searched(col(JobRow.folded), search)
         return await self._jobs(*wanted, newest_first=True, limit=limit)
 
     async def requeue(self) -> set[str]:
@@ -399,13 +399,17 @@ def _shared(user: str) -> ColumnElement[bool]:
 
 
 def _enter(session: Session, job: Job, account: str, tier: Tier, now: datetime) -> str:
-    """Let one request of the account in at a time; the account that pays. Raises TooManyWaiting, TooSoon."""
+    """Let one request of the account in at a time; the account that pays.
+
+    Raises TooManyWaiting, TooSoon, Blocked.
+    """
     member = job.origin.member
     if not identities.enter(session, account, member.tenant, tier.cooldown, now):  # merged at this moment
         account = identities.account_of(session, member.id)
         _change(session, job.id, (State.QUEUED,), {"account": account})
         if not identities.enter(session, account, member.tenant, tier.cooldown, now):
             raise StoreError("The account is being linked: try again in a moment.")
+    check_blocks(session, member, account, now)
     waiting = session.connection().execute(_WAITING, {"of": account}).scalar_one() - 1
     if waiting >= tier.waiting:
         raise TooManyWaiting(waiting)

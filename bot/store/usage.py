@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import heapq
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -31,28 +33,35 @@ _NAME = case((ValidJson(_jobs.c.origin), _jobs.c.origin["member"]["name"].as_str
 class Usage(Database):
     """The part of the store that sums up jobs by the time at which they were asked for."""
 
-    async def usage(self, since: datetime, bucket: timedelta, by: By, *, tenant: str = "") -> list[Use]:
+    async def usage(
+        self, since: datetime, bucket: timedelta, by: By, *, tenant: str = "", most: int = 0
+    ) -> list[Use]:
         """Jobs and their measured device-seconds, oldest first; deleted ones were painted too.
 
-        Of one tenant, if one is named.
+        Of one tenant, if one is named. With `most`, only so many that used most each; what the others used
+        is summed up under the key "".
         """
         key, start = _KEYS[by].label("key"), _start(bucket)
         name = func.max(_NAME if by == "person" else _KEYS[by])
         query = select(start, key, name, func.count(), func.sum(_jobs.c.measured))
         query = query.where(_jobs.c.created >= since, _jobs.c.state.in_(_ALL)).group_by(start, key)
         query = query.where(_jobs.c.tenant == tenant) if tenant else query
-        rows = await self._read(lambda session: session.connection().execute(query.order_by(start)).all())
-        return [
-            Use(
-                at=datetime.fromtimestamp(at, UTC),
-                key=key or "unreadable",
-                name=name or "unreadable",
-                jobs=jobs,
-                seconds=seconds or 0.0,
-            )
-            for at, key, name, jobs, seconds in rows
-            if at is not None  # of a row whose date cannot be read
-        ]
+
+        def work(session: Session) -> list[Use]:
+            found = [
+                Use(
+                    at=datetime.fromtimestamp(at, UTC),
+                    key=key or "unreadable",
+                    name=name or "unreadable",
+                    jobs=jobs,
+                    seconds=seconds or 0.0,
+                )
+                for at, key, name, jobs, seconds in session.connection().execute(query.order_by(start))
+                if at is not None  # of a row whose date cannot be read
+            ]
+            return _gathered(found, most) if most else found
+
+        return await self._read(work)
 
     async def waits(self, since: datetime, bucket: timedelta) -> list[Wait]:
         """How long jobs waited from accepted to started: median and 90th percentile (nearest rank)."""
@@ -79,17 +88,35 @@ class Usage(Database):
             if at is not None
         ]
 
-    async def known(self, since: datetime) -> list[Known]:
-        """Everybody who asked since then, who asked last first; then those about whom something is set."""
+    async def known(
+        self, since: datetime, *, search: str = "", skip: int = 0, limit: int | None = None
+    ) -> list[Known]:
+        """Everybody who asked since then, who asked last first; then those about whom something is set.
+
+        `search` are words that their name or id contains, in any case.
+        """
+        wanted = search.casefold().split()
 
         def work(session: Session) -> list[Known]:
             seen = {row.user_id: _known(row) for row in session.connection().execute(_seen(since))}
             something = select(_people.c.member).distinct().order_by(_people.c.member)
             for id in session.connection().scalars(something):
                 seen.setdefault(id, Known(member=Member(tenant=HOUSE, id=id, name=id)))
-            return list(seen.values())
+            found = [each for each in seen.values() if _named(each.member, wanted)]
+            return found[skip : None if limit is None else skip + limit]
 
         return await self._read(work)
+
+    async def acquaintance(self, since: datetime, member: str) -> Known | None:
+        """One of them, as far as they asked since then."""
+        query = _seen(since, _jobs.c.user_id == member)
+        row = await self._read(lambda session: session.connection().execute(query).first())
+        return _known(row) if row else None
+
+    async def tenants(self, since: datetime) -> set[str]:
+        """Where somebody asked since then."""
+        query = select(_jobs.c.tenant).where(_jobs.c.created >= since, _jobs.c.state.in_(_ALL)).distinct()
+        return await self._read(lambda session: set(session.connection().scalars(query)))
 
     async def database(self) -> str:
         """Which database this is, and its version."""
@@ -105,7 +132,36 @@ def _start(bucket: timedelta) -> ColumnElement[int]:
     return cast(second - second % int(bucket.total_seconds()), BigInteger).label("start")
 
 
-def _seen(since: datetime) -> Any:
+def _gathered(uses: Sequence[Use], most: int) -> list[Use]:
+    """Those that used most, and for each bucket what the others used together."""
+    totals: defaultdict[str, float] = defaultdict(float)
+    for use in uses:
+        totals[use.key] += use.seconds
+    shown = set(heapq.nsmallest(most, totals, key=lambda key: (-totals[key], key)))
+    others: defaultdict[datetime, list[Use]] = defaultdict(list)
+    for use in uses:
+        if use.key not in shown:
+            others[use.at].append(use)
+    rest = [
+        Use(
+            at=at,
+            key="",
+            name="",
+            jobs=sum(use.jobs for use in each),
+            seconds=sum(use.seconds for use in each),
+            others=len(totals) - len(shown),
+        )
+        for at, each in others.items()
+    ]
+    return [*(use for use in uses if use.key in shown), *rest]
+
+
+def _named(member: Member, words: Sequence[str]) -> bool:
+    text = f"{member.id} {member.name}".casefold()
+    return all(word in text for word in words)
+
+
+def _seen(since: datetime, *wanted: ColumnElement[bool]) -> Any:
     """The last job of each person, with how many they had and what these took."""
     of_one: dict[str, Any] = {"partition_by": _jobs.c.user_id}
     each = (
@@ -117,7 +173,7 @@ def _seen(since: datetime) -> Any:
             func.count().over(**of_one).label("jobs"),
             func.sum(_jobs.c.measured).over(**of_one).label("seconds"),
         )
-        .where(_jobs.c.created >= since, _jobs.c.state.in_(_ALL))
+        .where(_jobs.c.created >= since, _jobs.c.state.in_(_ALL), *wanted)
         .subquery()
     )
     return select(each).where(each.c.nth == 1).order_by(each.c.created.desc(), each.c.user_id)

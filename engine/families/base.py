@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
-from engine.types import TaskKind
+from engine.types import ImageToImage, PaintingTask, TaskKind, TextToImage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,6 @@ class Painting:
     width: int  # pixels that the pipeline paints
     height: int
     image: Any = None  # a Pillow image of that size, for tasks that start from one
-    strength: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +49,7 @@ class Family:
         """Return the names of all its pipeline classes."""
         return frozenset(self.pipelines.values())
 
-    def arguments(self, task: TaskKind, painting: Painting) -> dict[str, Any]:
+    def arguments(self, task: PaintingTask, painting: Painting) -> dict[str, Any]:
         """Return the keyword arguments of the task's pipeline call."""
         arguments: dict[str, Any] = {
             "prompt": painting.prompt,
@@ -60,16 +59,38 @@ class Family:
             "width": painting.width,
             "height": painting.height,
         }
-        if task == "image_to_image":
-            arguments |= self._image_arguments(painting)
-        return arguments
+        match task:
+            case TextToImage():
+                return arguments
+            case ImageToImage(strength=strength):
+                return arguments | self._image_arguments(painting, strength)
+            case unknown:
+                assert_never(unknown)
 
-    def _image_arguments(self, painting: Painting) -> dict[str, Any]:
+    def _image_arguments(self, painting: Painting, strength: float) -> dict[str, Any]:
         if not self.strength:
             return {"image": painting.image}
         # At least one step runs, however little is to change.
-        return {"image": painting.image, "strength": max(painting.strength, 1 / painting.steps + 1e-6)}
+        return {"image": painting.image, "strength": max(strength, 1 / painting.steps + 1e-6)}
 
-    def steps_run(self, task: TaskKind, steps: int, strength: float) -> int:
+    def to_vae(self, pipe: Any, latents: Any, width: int, height: int) -> Any:
+        """Return a pipeline's latents of pictures of that size in pixels as its VAE decodes them.
+
+        They are of shape (pictures, channels, height, width).
+        """
+        scale, shift = (getattr(pipe.vae.config, name, None) for name in ("scaling_factor", "shift_factor"))
+        return latents / (scale or 1.0) + (shift or 0.0)
+
+    def encode(self, vae: Any, pixels: Any) -> Any:
+        """Return pictures of shape (pictures, 3, height, width) in −1 … 1 as latents of the VAE."""
+        return vae.encode(pixels).latent_dist.mode()
+
+    def steps_run(self, task: PaintingTask, steps: int) -> int:
         """Return the denoising steps that really run: with a strength, painting starts part of the way."""
-        return max(1, int(steps * strength)) if task == "image_to_image" and self.strength else steps
+        match task:
+            case TextToImage():
+                return steps
+            case ImageToImage(strength=strength):
+                return max(1, int(steps * strength)) if self.strength else steps
+            case unknown:
+                assert_never(unknown)

@@ -1,8 +1,8 @@
 """Chroma, which grew out of FLUX.1. Its position ids have no row for each picture."""
 
-from engine.families.base import Family
+from engine.families.flux import PackedFamily
 
-FAMILY = Family(
+FAMILY = PackedFamily(
     name="Chroma",
     pipelines={"text_to_image": "ChromaPipeline", "image_to_image": "ChromaImg2ImgPipeline"},
     shared={"ChromaTransformer2DModel": frozenset({"img_ids", "txt_ids"})},

@@ -1,8 +1,20 @@
-"""FLUX.1. Its position ids have no row for each picture."""
+"""FLUX.1. Its position ids have no row for each picture. Its latents are packed: a row of 2 × 2 patches."""
+
+from typing import Any
 
 from engine.families.base import Family
 
-FAMILY = Family(
+
+class PackedFamily(Family):
+    """A family whose latents are packed as those of FLUX.1."""
+
+    def to_vae(self, pipe: Any, latents: Any, width: int, height: int) -> Any:
+        """Return the latents as an image of them, in the range of the VAE."""
+        image = pipe._unpack_latents(latents, height, width, pipe.vae_scale_factor)
+        return super().to_vae(pipe, image, width, height)
+
+
+FAMILY = PackedFamily(
     name="FLUX.1",
     pipelines={
         "text_to_image": "FluxPipeline",

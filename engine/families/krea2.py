@@ -1,8 +1,19 @@
-"""Krea 2. Its position ids have no row for each picture."""
+"""Krea 2. Its position ids have no row for each picture; its VAE is that of Qwen-Image."""
 
-from engine.families.base import Family
+from typing import Any
 
-FAMILY = Family(
+from engine.families.qwen_image import VideoVaeFamily
+
+
+class Krea2Family(VideoVaeFamily):
+    """Krea 2's pipeline unpacks its latents by its own patch size."""
+
+    def unpacked(self, pipe: Any, latents: Any, width: int, height: int) -> Any:
+        """Return packed latents as those of a video."""
+        return pipe._unpack_latents(latents, height, width)
+
+
+FAMILY = Krea2Family(
     name="Krea 2",
     pipelines={"text_to_image": "Krea2Pipeline"},
     single_file=("txtfusion.projector.",),

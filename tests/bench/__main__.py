@@ -121,7 +121,7 @@ def overhead_and_throughput(repeats: int) -> dict[str, Any]:
 
     from engine import pipelines
     from engine.vitals import Vitals
-    from engine.wire import Setup, Task
+    from engine.wire import Setup, Start
     from engine.worker import Worker
 
     pipelines.hush()
@@ -136,7 +136,7 @@ def overhead_and_throughput(repeats: int) -> dict[str, Any]:
         due = sink.ended + len(requests)
         for request in requests:
             job = EngineJob(id=str(next(numbers)), request=request, tenant="t", user="u")
-            parent.send(Task(job=job))
+            parent.send(Start(job=job))
         while sink.ended < due:
             worker.turn()
 

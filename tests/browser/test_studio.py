@@ -184,7 +184,7 @@ async def test_a_picture_is_chosen_changed_and_dropped(house: WebHouse, visit: O
     await expect(page.locator(".message.done")).to_be_visible()
     await expect(strip).to_be_hidden()
     (job,) = await house.jobs()
-    assert job.request.source and job.request.strength == 0.3
+    assert job.request.source and job.request.task.strength == 0.3
 
 
 async def test_a_picture_of_the_gallery_becomes_the_source(house: WebHouse, visit: OpenPage) -> None:

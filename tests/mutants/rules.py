@@ -7,6 +7,7 @@ REVIEWS = "bot/moderation/reviews.py"
 ADMISSION = "bot/jobs/admission.py"
 RULES = "tests/unit/test_policy.py"
 DOOR = "tests/unit/test_admission.py"
+REMOVALS = "tests/unit/test_store_removals.py"
 TOLD = "tests/scenario/test_moderation.py"
 
 MUTATIONS: list[tuple[str, str, str, str]] = [
@@ -75,17 +76,17 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     (POLICY, 'if wanted and "relax" not in priorities:', "if False:", RULES),
     (POLICY, 'bool(wanted) or "fast" not in priorities', "bool(wanted)", RULES),
     (POLICY, 'if style not in ("", NO_STYLE) and not', "if not", RULES),
-    (POLICY, "if request.upscale == 1 and request.steps > most:", "if request.steps > most:", RULES),
+    (POLICY, "if request.paints and request.steps > most:", "if request.steps > most:", RULES),
     (
         POLICY,
-        "if request.upscale == 1 and request.steps > most:",
-        "if request.upscale == 1 and request.steps > most + 1:",
+        "if request.paints and request.steps > most:",
+        "if request.paints and request.steps > most + 1:",
         RULES,
     ),
     (
         POLICY,
-        "request.width // request.upscale, request.height // request.upscale",
-        "request.width, request.height",
+        "before = request.before_upscale()",
+        "before = request",
         RULES,
     ),
     (POLICY, "if times <= 1:", "if times <= 2:", RULES),
@@ -104,7 +105,30 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     (POLICY, '"all of Easel", house.budget)', '"all of Easel", place.budget)', RULES),
     (POLICY, "place.channel_budgets.get(channel))", "place.budget)", RULES),
     (POLICY, 'f"budget:{tenant}/{channel}"', 'f"budget:{channel}"', RULES),
+    (POLICY, "place.channel_budgets.get(channel))", "house.channel_budgets.get(channel))", RULES),
+    (ADMISSION, "rules.budgets(origin.member.tenant, origin.channel)", 'rules.budgets("", "")', DOOR),
+    (
+        ADMISSION,
+        "rules.budgets(origin.member.tenant, origin.channel)",
+        'rules.budgets(origin.member.tenant, "")',
+        DOOR,
+    ),
     # ---- admission
+    ("bot/store/store.py", "    check_blocks(session, member, account, now)\n", "", REMOVALS),
+    (
+        "bot/store/people.py",
+        '_people.c.member.in_((bindparam("member"), bindparam("account")))',
+        "False",
+        REMOVALS,
+    ),
+    ("bot/store/people.py", 'in_((HOUSE, bindparam("tenant")))', "in_((HOUSE,))", REMOVALS),
+    ("bot/store/people.py", 'in_((HOUSE, bindparam("tenant")))', 'in_((bindparam("tenant"),))', REMOVALS),
+    (
+        "bot/store/people.py",
+        'select(_identities.c.member).where(_identities.c.account == bindparam("account"))',
+        "()",
+        REMOVALS,
+    ),
     (ADMISSION, "budgets=budgets, periods=rules.periods", "budgets=(), periods=rules.periods", DOOR),
     (ADMISSION, "budgets=budgets, periods=rules.periods", "budgets=budgets", DOOR),
     (ADMISSION, "0 if balance.name else gift)", "gift)", DOOR),

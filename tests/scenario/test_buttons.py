@@ -52,7 +52,7 @@ async def test_a_variation_starts_from_that_picture(house: House, label: str, st
 
     third = next(picture for picture in parent.pictures if picture.index == 2)
     assert child.request.source == third.blob
-    assert child.request.strength == strength
+    assert child.request.task.strength == strength
     assert child.request.count == 4
     assert child.request.seed != parent.request.seed
 
@@ -62,7 +62,7 @@ async def test_variations_of_an_enlarged_picture_have_the_first_size(house: Hous
     enlarged = await pressed(house, card, "U1")
     child = await pressed(house, house.surface.messages[enlarged.id][-1], "Vary (strong)")
 
-    assert (child.request.width, child.request.height, child.request.upscale) == (64, 64, 1)
+    assert (child.request.width, child.request.height, child.request.kind) == (64, 64, "image_to_image")
     assert child.request.source == next(each.blob for each in parent.pictures if each.index == 0)
 
 

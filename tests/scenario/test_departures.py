@@ -414,3 +414,27 @@ async def test_two_blocks_at_once_cancel_each_job_once(opened: Opens) -> None:
             "They had nothing waiting or running.",
         ]
         assert await held(house) == 0
+
+
+@pytest.mark.parametrize("everywhere", [False, True], ids=["here", "everywhere"])
+async def test_a_block_wins_over_a_request_that_is_being_admitted(opened: Opens, everywhere: bool) -> None:
+    """The block comes after the request's rules were read, and before its row is written."""
+    async with opened(surface=Channels(), step_seconds=0.2) as house:
+        admit = house.store.admit
+        boss = replace(BOSS, tenant="*", id="cli:boss") if everywhere else BOSS
+        origin = replace(house.origin(boss), surface="cli" if everywhere else "test")
+
+        async def blocked_first(*args: Any, **more: Any) -> Any:
+            await house.studio.handle("admin block", {"person": ADA.id, "reason": "Spam"}, origin)
+            return await admit(*args, **more)
+
+        house.store.admit = blocked_first  # type: ignore[method-assign]
+
+        with pytest.raises(Refusal) as caught:
+            await house.ask("a fox --count 1")
+
+        assert caught.value.code == "blocked"
+        assert caught.value.notice == "You cannot use Easel here. Spam. An administrator can lift this."
+        assert await house.store.unfinished() == []
+        assert await held(house) == 0
+        assert house.studio.line() == ()

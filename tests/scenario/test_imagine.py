@@ -161,7 +161,7 @@ async def test_a_painted_picture_is_a_source(house: House) -> None:
     second = await house.painted(f"a wolf --source {first.id}:2")
 
     assert second.request.source == next(each.blob for each in first.pictures if each.index == 1)
-    assert second.request.strength == 0.6
+    assert second.request.task.strength == 0.6
 
 
 async def test_a_text_file_is_no_source(house: House) -> None:

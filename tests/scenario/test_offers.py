@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,12 +27,16 @@ from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Receipt
 from engine.memory import MEMORY, MemoryEngine
-from engine.types import ModelInfo
+from engine.types import ModelInfo, TaskKind
 from tests.scenario.conftest import House, RecordingAdapter
 
 STYLES = ("photo", "pixel-art", "3d", "oil-painting")
 NAMES = ("memory", "second", "third")
-TASKS = (frozenset({"text_to_image", "image_to_image"}), frozenset({"text_to_image"}))
+TASKS: tuple[frozenset[TaskKind], ...] = (
+    frozenset({"text_to_image", "image_to_image"}),
+    frozenset({"text_to_image"}),
+)
+CHANGES_ONLY: frozenset[TaskKind] = frozenset({"image_to_image"})
 EXAMPLES = 8
 PHASES = (Phase.explicit, Phase.generate)  # a world is too slow to be shrunk
 NEVER = 3600.0  # seconds of a step, so that what is accepted waits until it is cancelled
@@ -40,7 +44,7 @@ DERIVING = ("upscale", "vary_subtle", "vary_strong", "again", "try", "edit")
 
 
 @st.composite
-def models(draw: st.DrawFn) -> tuple[ModelInfo, ...]:
+def models(draw: st.DrawFn, tasks: Sequence[frozenset[TaskKind]] = TASKS) -> tuple[ModelInfo, ...]:
     found = []
     for name in draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True)):
         multiple = draw(st.sampled_from((8, 16, 64)))
@@ -57,7 +61,7 @@ def models(draw: st.DrawFn) -> tuple[ModelInfo, ...]:
                 height=draw(st.sampled_from((low, high))),
                 max_steps=most,
                 steps=draw(st.integers(1, most)),
-                tasks=draw(st.sampled_from(TASKS)),
+                tasks=draw(st.sampled_from(tasks)),
                 negative_prompt=draw(st.booleans()),
             )
         )
@@ -111,7 +115,7 @@ WORDS = st.sampled_from(
 
 @st.composite
 def worlds(draw: st.DrawFn) -> dict[str, Any]:
-    now = draw(models())
+    now = draw(models((*TASKS, CHANGES_ONLY)))
     names = tuple(each.name for each in now)
     return {
         "before": draw(models()),
@@ -310,7 +314,7 @@ async def press_everything(world: World, jobs: list[Job], asked: dict[str, Any])
             assert refused.value.code in ("blocked", "unknown")
     for words, flags in asked["asked"]:
         await world.ask(words, flags, ada)
-    assert world.pressed
+    assert world.pressed or all(each.tasks == CHANGES_ONLY for each in asked["now"])
 
 
 async def rule(world: World, asked: dict[str, Any], boss: Member, dan: Member) -> None:
@@ -336,7 +340,8 @@ async def settled(world: World, member: Member, mine: Mapping[str, Any]) -> None
     try:
         await world.send({"prompt": "a wolf"}, member)
     except Refusal as refusal:
-        assert refusal.code == "quota", refusal.notice
+        only_changes = any(each.tasks == CHANGES_ONLY for each in world.house.engine.models())
+        assert refusal.code == "quota" or (refusal.code == "source" and only_changes), refusal.notice
         await world.follow(refusal, member)
 
 
@@ -444,6 +449,23 @@ async def test_a_card_has_no_variations_where_no_model_makes_any(tmp_path: Path)
         assert "--source" not in helped and "--steps" in helped
         with pytest.raises(Refusal, match="klein cannot start from a picture"):
             await house.studio.check_source(member)
+
+
+async def test_a_model_that_only_changes_pictures_is_offered_for_that_alone(tmp_path: Path) -> None:
+    before, now = (memory("easel"),), (memory("easel", tasks=CHANGES_ONLY),)
+    async with changed(tmp_path, before, now, "a fox") as (house, job):
+        card = house.studio.card(job, await house.studio._may(job, job.origin.member))
+        assert "Again" not in labels(card) and "Edit" not in labels(card)
+        with pytest.raises(Refusal, match="easel only changes pictures"):
+            await house.ask("a fox")
+        varied = await house.press(f"v1:vary_strong:{job.id}:0")
+        drawn = await house.surface.until(varied.job.id, "done")
+        assert "Again" in labels(drawn) and "Edit" in labels(drawn)
+        form = await house.press(f"v1:edit:{varied.job.id}")
+        answer = await house.studio.handle("imagine", form.values, house.origin(), parent=form.parent)
+        assert (await house.surface.until(answer.job.id, "done")).pictures
+        again = await house.press(f"v1:again:{varied.job.id}")
+        assert (await house.surface.until(again.job.id, "done")).pictures
 
 
 async def test_one_range_is_said_everywhere(tmp_path: Path) -> None:

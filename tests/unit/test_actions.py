@@ -12,7 +12,7 @@ from bot import actions
 from bot.actions import Action, Name, derive, parse
 from bot.errors import Refusal
 from bot.models import Job, Member, Origin, State, StoredPicture, new_id
-from engine.types import GenerationRequest
+from engine.types import GenerationRequest, ImageToImage, Upscale
 
 REQUEST = GenerationRequest(prompt="a fox", seed=7, width=512, height=384, count=2, steps=9)
 
@@ -69,7 +69,7 @@ def test_garbage_is_refused(text: str) -> None:
 
 def test_an_upscale_is_four_times_the_picture() -> None:
     request = derive(Action(name="upscale", job="x", index=1), job(), 99)
-    assert (request.source, request.upscale, request.count) == ("1.png", 4, 1)
+    assert (request.task, request.count) == (Upscale(source="1.png", factor=4), 1)
     assert (request.width, request.height) == (2048, 1536)
     assert request.seed == 8  # the picture's own: nothing is painted
 
@@ -77,12 +77,12 @@ def test_an_upscale_is_four_times_the_picture() -> None:
 @pytest.mark.parametrize(("name", "strength"), actions.STRENGTH.items())
 def test_a_variation_starts_from_the_picture(name: Name, strength: float) -> None:
     request = derive(Action(name=name, job="x", index=1), job(), 99)
-    assert request == replace(REQUEST, source="1.png", strength=strength, seed=99)
+    assert request == replace(REQUEST, task=ImageToImage(source="1.png", strength=strength), seed=99)
 
 
 def test_again_changes_the_seed_alone() -> None:
     assert derive(Action(name="again", job="x"), job(), 99) == replace(REQUEST, seed=99)
-    varied = replace(REQUEST, source="1.png", strength=0.4)
+    varied = replace(REQUEST, task=ImageToImage(source="1.png", strength=0.4))
     assert derive(Action(name="again", job="x"), job(varied), 99) == replace(varied, seed=99)
 
 
@@ -90,7 +90,7 @@ def test_variations_of_an_enlarged_picture_start_from_the_small_one() -> None:
     enlarged = REQUEST.enlarged("0.png", 512, 384)
     request = derive(Action(name="vary_strong", job="x", index=0), job(enlarged), 99)
     assert (request.source, request.width, request.height) == ("0.png", 512, 384)
-    assert (request.upscale, request.count) == (1, 4)
+    assert (request.kind, request.count) == ("image_to_image", 4)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import random
 import weakref
 from collections.abc import Callable, Iterator
@@ -14,18 +13,20 @@ import pytest
 import torch
 from diffusers import (
     DDIMScheduler,
+    DiffusionPipeline,
     DPMSolverMultistepScheduler,
     EulerAncestralDiscreteScheduler,
     LCMScheduler,
     StableDiffusionImg2ImgPipeline,
     StableDiffusionInpaintPipeline,
 )
+from diffusers.guiders import ClassifierFreeGuidance
 from PIL import Image
 
 from engine import pipelines
 from engine.batching import Point, Request, run_joined
 from engine.errors import Cancelled
-from tests.families import FAMILIES, Family
+from tests.families import FAMILIES, Family, noise, unet
 
 EXACT = 1e-4  # per pixel, of 0 … 1
 
@@ -76,8 +77,8 @@ class Hub:
 
 def private(pipe: Any, seed: int) -> tuple[Any, torch.Generator]:
     generator = torch.Generator().manual_seed(seed)
-    pipe = copy.copy(pipe)
-    pipelines._own_scheduler(pipe, generator, seed)
+    pipe = pipelines.private(pipe)
+    pipelines._seeded(pipe, generator, seed)
     return pipe, generator
 
 
@@ -93,6 +94,31 @@ def call(family: Family, seed: int, steps: int = 5, **more: Any) -> Callable[[],
         return images
 
     return run
+
+
+class Inner(DiffusionPipeline):
+    def __init__(self, unet: Any, scheduler: Any) -> None:
+        super().__init__()
+        self.register_modules(unet=unet, scheduler=scheduler)
+
+
+class Combined(DiffusionPipeline):
+    """A pipeline with a guider, around another pipeline with a scheduler."""
+
+    def __init__(self, unet: Any, scheduler: Any, guider: Any) -> None:
+        super().__init__()
+        self.register_modules(unet=unet, scheduler=scheduler, guider=guider)
+        self.inner = Inner(unet, DPMSolverMultistepScheduler())
+
+    def __call__(self, seed: int, steps: int) -> torch.Tensor:
+        latents, scheduler = noise(seed, 1, 4, 8, 8), self.inner.scheduler
+        scheduler.set_timesteps(steps)
+        for step, time in enumerate(scheduler.timesteps):
+            self.guider.set_state(step=step, num_inference_steps=steps, timestep=time)
+            guess = self.inner.unet(latents, time, encoder_hidden_states=noise(seed, 1, 3, 32)).sample
+            assert (self.guider._step, self.guider._num_inference_steps) == (step, steps)
+            latents = scheduler.step(guess, time, latents).prev_sample
+        return latents
 
 
 def difference(requests: list[Request], alone: list[torch.Tensor]) -> float:
@@ -275,4 +301,17 @@ def test_a_pass_that_ran_out_of_memory_is_let_go_before_the_next_try(tmp_path: P
 
     assert alive
     assert difference(requests, alone) <= EXACT
+    hub.close()
+
+
+def test_guiders_and_the_schedulers_of_inner_pipelines_keep_their_requests_apart() -> None:
+    pipe = Combined(unet(), DDIMScheduler(), ClassifierFreeGuidance())
+    alone = [pipelines.private(pipe)(seed, 4 + seed) for seed in range(3)]
+    hub = Hub(pipe)
+
+    requests = [hub.start(lambda seed=seed: pipelines.private(pipe)(seed, 4 + seed)) for seed in range(3)]
+    hub.finish(lambda group: group[:1])
+
+    assert difference(requests, alone) <= EXACT
+    assert pipelines.private(pipe).inner.unet is pipe.unet
     hub.close()

@@ -17,7 +17,7 @@ from engine.errors import Cancelled
 from engine.fair_queue import StepOrder
 from engine.types import EngineEvent, EngineJob, Failed, Finished, GenerationRequest, Progress, Restarted
 from engine.vitals import Vitals
-from engine.wire import Cancel, Order, Pulse, Setup, Task
+from engine.wire import Cancel, Order, Pulse, Setup, Start
 from engine.worker import PictureRequest, Worker
 from tests.devices import Device, job, opened
 from tests.listener import Listener
@@ -129,7 +129,7 @@ class Bench:
     def give(self, id: str, user: str = "", **changes: Any) -> None:
         asked = replace(REQUEST, **changes)
         order = EngineJob(id=id, request=asked, tenant="t", user=user or id)
-        self.orders.waiting.append(Task(job=order))
+        self.orders.waiting.append(Start(job=order))
 
     def turn(self, turns: int = 1) -> None:
         with torch.no_grad():
@@ -195,7 +195,7 @@ def test_those_who_share_a_pass_pay_by_their_rows(bench: Bench) -> None:
 
 def test_a_job_that_has_ended_a_worker_takes_nobody_along(bench: Bench) -> None:
     suspect = EngineJob(id="a", request=REQUEST, tenant="t", user="a", deaths=1)
-    bench.orders.waiting.append(Task(job=suspect))
+    bench.orders.waiting.append(Start(job=suspect))
     bench.give("b")
     bench.finish()
 

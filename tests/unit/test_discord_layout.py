@@ -113,6 +113,26 @@ async def test_pictures_are_made_to_fit_and_else_a_sentence_says_so() -> None:
     assert hopeless.files == () and "too large for Discord" in text(card, hopeless.note)
 
 
+@pytest.mark.parametrize(
+    ("studio", "instead"),
+    [
+        (True, "Get it in the web studio: /studio opens it."),
+        (False, "Whoever runs this Easel can hand it to you."),
+    ],
+)
+async def test_the_web_studio_is_named_only_where_it_can_be_reached(studio: bool, instead: str) -> None:
+    async def fitted(blob: str, limit: int) -> tuple[bytes, str]:
+        raise ValueError
+
+    picture = CardPicture(alt="a", width=1, height=1, blob="b")
+    painted = await show(Card(kind="done", title="a fox", pictures=(picture,)), fitted, studio=studio)
+    copied = await show(Card(kind="text", title="x", files=(("a.zip", b"123456"),)), fitted, 5, studio=studio)
+
+    too_large = "The picture is too large for Discord here, even when compressed."
+    assert painted.note == f"{too_large} {instead}"
+    assert copied.note == f"The file is too large for Discord here. {instead}"
+
+
 async def test_a_picture_that_is_gone_leaves_a_card() -> None:
     async def fitted(blob: str, limit: int) -> tuple[bytes, str]:
         raise KeyError(blob)

@@ -24,7 +24,7 @@ from engine.types import (
     Started,
     WorkerStatus,
 )
-from engine.wire import Pulse, Ready, Report, Task
+from engine.wire import Pulse, Ready, Report, Start
 from tests.listener import Listener
 
 REQUEST = GenerationRequest(prompt="a fox", seed=1)
@@ -40,12 +40,12 @@ class Script:
 
     def __init__(self, house: House) -> None:
         self.house = house
-        self.inbox: asyncio.Queue[Task | str | None] = asyncio.Queue()
+        self.inbox: asyncio.Queue[Start | str | None] = asyncio.Queue()
         self.running: frozenset[str] = frozenset()
 
-    async def send(self, task: Task) -> None:
-        await self.house.on_send(task)
-        self.inbox.put_nowait(task)
+    async def send(self, order: Start) -> None:
+        await self.house.on_send(order)
+        self.inbox.put_nowait(order)
 
     async def cancel(self, job_id: str) -> None:
         self.inbox.put_nowait(job_id)
@@ -85,7 +85,7 @@ class House:
         self.knows_suspects = True
         self.slow: set[str] = set()
         self.sent_back: set[str] = set()
-        self.tasks: list[Task] = []
+        self.tasks: list[Start] = []
         self.kills: Callable[[EngineJob], bool] = lambda job: False
         self.hires = self.closed = 0
         self.hire_errors: list[Exception] = []
@@ -94,9 +94,9 @@ class House:
         self.sent: list[str] = []
         self.workers: list[Script] = []
 
-    async def on_send(self, task: Task) -> None:
+    async def on_send(self, order: Start) -> None:
         await self.holds_back.wait()
-        self.sent.append(task.job.id)
+        self.sent.append(order.job.id)
 
     async def hire(self) -> Script:
         self.hires += 1

@@ -17,7 +17,7 @@ from bot import guard
 from bot.errors import Refusal, StoreError, StoreGone, StoreInUse
 from bot.guard import Guard
 from bot.jobs import tracker
-from bot.jobs.live import LiveJob
+from bot.jobs.live import LiveJob, LiveJobs
 from bot.jobs.tracker import JobTracker
 from bot.models import State
 from bot.store import Store, leadership
@@ -214,7 +214,7 @@ def follow(
     idle: Any = None
     said: Any = store
     made = JobTracker(
-        lives={},
+        lives=LiveJobs(),
         engine=MemoryEngine(lambda name: b""),
         store=said,
         blobs=idle,

@@ -33,10 +33,12 @@ from engine.types import (
     Failed,
     Finished,
     GenerationRequest,
+    ImageToImage,
     Picture,
     Progress,
     Restarted,
     Started,
+    Upscale,
 )
 from tests.families import FAMILIES
 from tests.listener import Listener
@@ -145,15 +147,15 @@ async def test_the_same_seed_on_an_idle_engine_gives_the_same_bytes(bench: Bench
 async def test_a_picture_from_a_picture_and_its_enlargement(bench: Bench, folder: Path) -> None:
     (folder / "first").write_bytes(await bench.picture("first"))
 
-    changed = await bench.picture("changed", source="first", strength=0.5)
-    large = await bench.picture("large", source="first", upscale=4, width=1024, height=1024)
+    changed = await bench.picture("changed", task=ImageToImage(source="first", strength=0.5))
+    large = await bench.picture("large", task=Upscale(source="first"), width=1024, height=1024)
 
     assert changed != (folder / "first").read_bytes()
     assert Image.open(io.BytesIO(large)).size == (1024, 1024)
 
 
 async def test_a_missing_source_fails_with_a_sentence(bench: Bench) -> None:
-    bench.engine.submit(job("sourceless", source="nowhere", strength=0.5))
+    bench.engine.submit(job("sourceless", task=ImageToImage(source="nowhere", strength=0.5)))
 
     end = await bench.end("sourceless")
 

@@ -17,6 +17,7 @@ from engine.types import (
     Failed,
     Finished,
     GenerationRequest,
+    ImageToImage,
     Picture,
     Progress,
     Restarted,
@@ -80,8 +81,9 @@ def test_words_and_seed_decide_the_picture() -> None:
 
 def test_a_source_is_kept_by_as_much_as_strength_says() -> None:
     red = png(Image.new("RGB", (32, 32), "red"))
-    assert paint(request(strength=0.0), 0, (64, 48), red).getcolors() == [(64 * 48, (255, 0, 0))]
-    assert png(paint(request(strength=1.0), 0, (64, 48), red)) == png(paint(request(), 0, (64, 48)))
+    kept, left = (request(task=ImageToImage(source="x", strength=each)) for each in (0.0, 1.0))
+    assert paint(kept, 0, (64, 48), red).getcolors() == [(64 * 48, (255, 0, 0))]
+    assert png(paint(left, 0, (64, 48), red)) == png(paint(request(), 0, (64, 48)))
     enlarged = request().enlarged("x", 32, 32)
     assert paint(enlarged, 0, (128, 128), red).getcolors() == [(128 * 128, (255, 0, 0))]
 
@@ -195,7 +197,7 @@ async def test_a_hanging_job_ends_when_it_is_cancelled() -> None:
 
 async def test_a_source_that_is_gone_fails_the_job_alone() -> None:
     async with started() as engine:
-        engine.submit(job("a", source="gone.png", strength=0.5))
+        engine.submit(job("a", task=ImageToImage(source="gone.png", strength=0.5)))
         engine.submit(job("b"))
         events = await Listener(engine).ends(2)
     [failure] = [event for event in events if isinstance(event, Failed)]

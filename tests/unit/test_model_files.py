@@ -89,7 +89,7 @@ def test_a_model_of_the_hub_is_known_as_soon_as_it_is_here(
 
 def test_a_request_says_what_it_asks_for() -> None:
     request = GenerationRequest(prompt="x", seed=1)
-    assert request.task == "text_to_image"
-    assert request.variation("blob", 1, 0.4).task == "image_to_image"
-    assert request.variation("blob", 1, 1.0).task == "text_to_image"
-    assert request.enlarged("blob", 64, 64).task == "upscale"
+    assert request.kind == "text_to_image"
+    assert request.variation("blob", 1, 0.4).kind == "image_to_image"
+    assert request.variation("blob", 1, 1.0).kind == "text_to_image"
+    assert request.enlarged("blob", 64, 64).kind == "upscale"

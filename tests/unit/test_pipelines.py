@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from engine import catalog, pipelines
 from engine.errors import InvalidPicture, InvalidRequest, ModelNotLoaded
-from engine.types import GenerationRequest
+from engine.types import GenerationRequest, ImageToImage
 from engine.upscale import Upscaler
 from tests import single_file
 from tests.families import FAMILIES, noise
@@ -91,7 +91,11 @@ def test_a_source_picture_is_followed_by_its_strength(
     told: list[tuple[int, int]] = []
 
     pixels = pipelines.paint(
-        model, request(source="s", strength=strength), 0, png(), lambda *news: told.append(news[:2])
+        model,
+        request(task=ImageToImage(source="s", strength=strength)),
+        0,
+        png(),
+        lambda *news: told.append(news[:2]),
     )
 
     assert pixels.shape == (3, 48, 32)
@@ -99,20 +103,24 @@ def test_a_source_picture_is_followed_by_its_strength(
 
 
 def test_full_strength_ignores_the_source(model: pipelines.Loaded) -> None:
-    with_source = pipelines.paint(model, request(source="s", strength=1.0), 0, png(), lambda *_: None)
+    with_source = pipelines.paint(
+        model, request(task=ImageToImage(source="s", strength=1.0)), 0, png(), lambda *_: None
+    )
 
     assert torch.equal(with_source, pipelines.paint(model, request(), 0, None, lambda *_: None))
 
 
 def test_an_enlargement_needs_no_painting(model: pipelines.Loaded) -> None:
-    asked = request(source="s").enlarged("s", 40, 30)
+    asked = request().enlarged("s", 40, 30)
 
     assert pipelines.paint(model, asked, 0, png(), lambda *_: None).shape == (3, 120, 160)
 
 
 def test_an_unreadable_source_is_an_invalid_request(model: pipelines.Loaded) -> None:
     with pytest.raises(InvalidRequest):
-        pipelines.paint(model, request(source="s", strength=0.5), 0, b"GIF89a", lambda *_: None)
+        pipelines.paint(
+            model, request(task=ImageToImage(source="s", strength=0.5)), 0, b"GIF89a", lambda *_: None
+        )
 
 
 def test_previews_show_the_colours_of_the_picture(model: pipelines.Loaded) -> None:
@@ -195,7 +203,7 @@ def test_a_single_file_of_ones_own_paints_what_its_folder_paints(
     mine = loaded(tmp_path / "mine.safetensors", upscaler)
 
     assert mine.entry.local is not None and mine.entry.local.is_file()
-    for asked, source in ((request(), None), (request(source="s", strength=0.5), png())):
+    for asked, source in ((request(), None), (request(task=ImageToImage(source="s", strength=0.5)), png())):
         expected = pipelines.paint(model, asked, 0, source, lambda *_: None)
         assert torch.equal(pipelines.paint(mine, asked, 0, source, lambda *_: None), expected)
 
@@ -226,7 +234,11 @@ def test_klein_paints_by_a_picture_that_it_takes_without_a_strength(
     alone = pipelines.paint(klein, asked, 0, None, lambda *_: None)
     steps: list[int] = []
     varied = pipelines.paint(
-        klein, replace(asked, source="s", strength=0.3), 0, png(), lambda *news: steps.append(news[0])
+        klein,
+        replace(asked, task=ImageToImage(source="s", strength=0.3)),
+        0,
+        png(),
+        lambda *news: steps.append(news[0]),
     )
 
     assert seen == [(1, 3, 64, 64)]
@@ -241,7 +253,7 @@ def test_a_model_that_starts_from_no_picture_says_so(folder: Path, upscaler: Ups
     )
 
     with pytest.raises(InvalidRequest) as refused:
-        pipelines.paint(krea, request(source="s", strength=0.5), 0, png(), lambda *_: None)
+        pipelines.paint(krea, request(task=ImageToImage(source="s", strength=0.5)), 0, png(), lambda *_: None)
 
     assert "Leave the source picture out" in refused.value.advice
 

@@ -25,7 +25,7 @@ from bot.models import (
     Tier,
 )
 from bot.prompt import Draft
-from engine.types import GenerationRequest
+from engine.types import GenerationRequest, Upscale
 from tests.examples import TINY
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -254,7 +254,7 @@ def test_what_is_too_much_says_by_how_much_and_offers_what_fits(
 
 def test_what_is_within_bounds_passes_and_enlarging_is_not_limited() -> None:
     rules().check(request(steps=20, width=512, height=512), "3d", TINY, None)
-    rules().check(request(width=2048, height=2048, upscale=4, steps=99, source="x"), "", TINY, None)
+    rules().check(request(width=2048, height=2048, task=Upscale(source="x"), steps=99), "", TINY, None)
 
 
 def test_a_model_with_no_size_small_enough_is_not_offered_one() -> None:

@@ -12,7 +12,7 @@ from bot import commands, prompt
 from bot.errors import Refusal
 from bot.models import Job, Member, Origin, Preferences
 from bot.prompt import Draft, Source, parse, render
-from engine.types import GenerationRequest, ModelInfo
+from engine.types import GenerationRequest, ImageToImage, ModelInfo, TextToImage
 from tests.examples import a_tier
 
 MODEL = ModelInfo(name="easel-tiny", title="Tiny", licence="MIT", width=512, height=512, steps=20, guidance=5)
@@ -293,7 +293,7 @@ def composed(
 def test_the_model_decides_what_nobody_said() -> None:
     request = composed("a fox")
     assert (request.width, request.height, request.steps, request.guidance) == (512, 512, 20, 5)
-    assert (request.model, request.count, request.source, request.strength) == ("easel-tiny", 4, None, 1.0)
+    assert (request.model, request.count, request.task) == ("easel-tiny", 4, TextToImage())
     assert composed("a fox").seed != request.seed
     assert composed("a fox", max_count=2).count == 2
 
@@ -325,7 +325,7 @@ def test_a_style_is_fitted_to_the_model() -> None:
 def test_a_source_gives_its_shape_and_a_strength() -> None:
     source = Source(blob="x.png", width=1600, height=900)
     request = composed("a fox", source=source)
-    assert (request.source, request.strength) == ("x.png", 0.6)
+    assert request.task == ImageToImage(source="x.png", strength=0.6)
     assert (request.width, request.height) == (680, 384)
     assert composed("a fox --ar 1:1", source=source).width == 512
     assert composed("a fox", source=replace(source, width=90_000)).width == 1024
@@ -357,6 +357,24 @@ def test_what_the_model_cannot_do_is_refused_with_what_it_can(text: str, notice:
 def test_a_model_without_image_to_image() -> None:
     with pytest.raises(Refusal, match="plain cannot start from a picture"):
         composed("fox --model plain", source=Source(blob="x.png", width=1, height=1))
+
+
+def test_a_model_that_only_changes_pictures() -> None:
+    changes = replace(MODEL, name="changes", tasks=frozenset({"image_to_image"}))
+    source = Source(blob="x.png", width=64, height=64)
+
+    def asked(text: str, given: Source | None, *models: ModelInfo) -> GenerationRequest:
+        return prompt.compose(replace(parse(text), source="x:1" if given else ""), models, a_tier(), given)
+
+    assert asked("fox", source, changes).task == ImageToImage(source="x.png", strength=0.6)
+    for text, picture, models, offer in (
+        ("fox", None, (changes,), []),
+        ("fox", None, (changes, MODEL), [f"fox --model {MODEL.name}"]),
+        ("fox --source x:1 --strength 1", source, (changes,), ["fox --source x:1"]),
+    ):
+        with pytest.raises(Refusal, match="changes only changes pictures") as caught:
+            asked(text, picture, *models)
+        assert [each.text for each in caught.value.offers] == offer
 
 
 def filled_in(text: str, preferences: Preferences) -> Draft:

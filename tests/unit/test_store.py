@@ -63,7 +63,7 @@ async def used(store: Store, account: str = ADA) -> float:
 
 
 async def test_an_admitted_job_reads_back_as_it_was(store: Store) -> None:
-    request = GenerationRequest(prompt="x, oil painting", seed=2**32 - 1, source="s.png", strength=0.4)
+    request = GenerationRequest(prompt="x, oil painting", seed=2**32 - 1).variation("s.png", 7, 0.4)
     job = a_job(request=request, style="oil", parent="p", parent_index=2, action="vary_subtle", private=True)
     job = replace(job, origin=replace(job.origin, seen_in=("C1", "C2")))
     job = replace(job, origin=replace(job.origin, reply={"token": "t", "thread": None}))
@@ -313,7 +313,7 @@ async def test_a_blob_is_needed_while_a_job_shows_it_or_starts_from_it(store: St
     for job in (parent, twin):
         await store.add_picture(job.id, picture(0, "shared.png"))
     await store.end(parent.id, State.RENDERED)
-    request = replace(parent.request, source="shared.png")
+    request = parent.request.variation("shared.png", 1, 0.5)
     child = await admitted(store, a_job(request=request))
     for job in (parent, twin, child):
         assert await store.blobs() == {"shared.png"}
@@ -323,7 +323,7 @@ async def test_a_blob_is_needed_while_a_job_shows_it_or_starts_from_it(store: St
 
 @pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
 async def test_of_a_job_without_a_result_only_the_source_is_needed(store: Store, state: State) -> None:
-    request = GenerationRequest(prompt="x", seed=1, source="source.png", strength=0.5)
+    request = GenerationRequest(prompt="x", seed=1).variation("source.png", 1, 0.5)
     job = await admitted(store, a_job(request=request))
     await store.add_picture(job.id, picture(0, "first.png"))
     assert await store.blobs() == {"source.png", "first.png"}

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bot.models import AuditLine, Job, State
-from bot.store import Store, migrations, rows
+from bot.models import AuditLine, Job, Person, State
+from bot.store import Blocked, Store, migrations, rows
 from bot.store.database import server
 from bot.store.tables import JobRow
-from tests.examples import a_job, a_tier
+from tests.examples import a_job, a_line, a_tier
 
 
 @pytest.fixture
@@ -150,3 +152,62 @@ async def test_jobs_from_before_are_found_by_their_messages(
         job = await store.job(id)
         assert job and job.hidden is hidden
     await store.close()
+
+
+# ---- a block and a request at the same moment
+
+
+def blocked(before: Person) -> Person:
+    return replace(before, blocked=True)
+
+
+def noted(before: Person, after: Person) -> AuditLine:
+    return a_line()
+
+
+async def test_nothing_is_left_of_requests_that_come_with_the_block(database_url: str) -> None:
+    """Each of them is refused or cancelled, in whichever order the database takes them."""
+    store = await Store.open(database_url)
+    name = a_job().origin.member.id
+    for number in range(12):
+        asked = [store.admit(a_job(event=f"{number}/{each}"), tier=a_tier()) for each in range(4)]
+        block = store.block("web:local", name, blocked, noted, reason="Blocked.")
+        results = await asyncio.gather(*asked[:2], block, *asked[2:], return_exceptions=True)
+
+        cancelled = results.pop(2)
+        assert isinstance(cancelled, list)
+        refused = [each for each in results if isinstance(each, Blocked)]
+        assert len(cancelled) + len(refused) == len(asked)
+        assert await store.unfinished() == []
+        await store.change_person("web:local", name, lambda before: replace(before, blocked=False), noted)
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "where", "wins"),
+    [
+        ("web:ada", "web:local", True),
+        ("web:ada", "*", True),
+        ("web:ada", "web:elsewhere", False),
+        ("web:too", "web:local", True),  # shares the account
+        ("web:ben", "web:local", False),
+    ],
+)
+async def test_whose_block_an_admission_heeds(database_url: str, name: str, where: str, wins: bool) -> None:
+    store = await Store.open(database_url)
+    await store.link(await store.link_code("web:ada"), "web:too")
+    await store.block(where, name, blocked, noted, reason="Blocked.")
+    if wins:
+        with pytest.raises(Blocked) as caught:
+            await store.admit(a_job(), tier=a_tier())
+        assert (caught.value.person.member, caught.value.person.tenant) == (name, where)
+    else:
+        assert (await store.admit(a_job(), tier=a_tier()))[1]
+    await store.close()
+
+
+async def test_a_block_that_has_ended_keeps_nobody_out(store: Store) -> None:
+    until = store.now() - timedelta(seconds=1)
+    over = lambda before: replace(blocked(before), until=until)  # noqa: E731
+    await store.block("web:local", "web:ada", over, noted, reason="Blocked.")
+    assert (await store.admit(a_job(), tier=a_tier()))[1]

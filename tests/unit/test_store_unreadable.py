@@ -129,6 +129,28 @@ async def test_a_start_goes_on_and_gives_back_what_an_unreadable_job_held(
     assert row.fetchone() == ("failed", "It could not be read any more.")
 
 
+async def test_a_request_of_a_newer_easel_is_set_aside_with_a_sentence_and_can_be_forgotten(
+    path: Path,
+) -> None:
+    store = await open_it(path)
+    new, good = [(await store.admit(a_job(), tier=a_tier()))[0] for _ in range(2)]
+    await store.close()
+    request = good.request.to_json() | {"version": 3, "task": {"kind": "edit", "instruction": "a secret"}}
+    harm(path, "UPDATE jobs SET request = ? WHERE id = ?", json.dumps(request), new.id)
+
+    store = await open_it(path)
+    with capture_logs() as logs:
+        assert await store.unfinished() == [good]
+    (line,) = [line for line in logs if "set aside" in line["event"]]
+    assert line["row"] == new.id
+    assert line["cause"] == "Its request is of version 3, and this Easel reads up to 2: update Easel."
+    await store.set_aside([new.id], "It could not be read any more.")
+    assert await store.expire(datetime.now(UTC) + timedelta(days=1)) == 1
+    await store.close()
+    ((kept,),) = sqlite3.connect(path).execute("SELECT request FROM jobs WHERE id = ?", (new.id,))
+    assert "secret" not in kept
+
+
 async def test_a_deleted_job_that_cannot_be_read_stops_no_retention(path: Path) -> None:
     store = await open_it(path)
     job, _ = await store.admit(a_job(), tier=a_tier())

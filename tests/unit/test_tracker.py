@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot import telemetry
-from bot.jobs.live import LiveJob
+from bot.jobs.live import LiveJob, LiveJobs
 from bot.jobs.tracker import JobTracker, engine_job, moved
 from bot.models import Job, Member, Origin, State
 from bot.moderation import Seen
@@ -109,7 +109,14 @@ async def test_what_was_begun_before_a_job_s_end_is_not_shown_after_it(event: En
     shown: list[Job] = []
     engine = MemoryEngine(lambda name: b"")
     tracker = JobTracker(
-        lives={}, engine=engine, store=slow, blobs=idle, show=shown.append, eyes=slow, rules=idle, stamp=idle
+        lives=LiveJobs(),
+        engine=engine,
+        store=slow,
+        blobs=idle,
+        show=shown.append,
+        eyes=slow,
+        rules=idle,
+        stamp=idle,
     )
     life = tracker.lives["abc"] = LiveJob(JOB)
     if isinstance(event, Progress):
@@ -133,7 +140,7 @@ async def test_a_lost_worker_is_counted_once_however_many_jobs_it_had() -> None:
     engine = MemoryEngine(lambda name: b"", step_seconds=0.01, fault=fault)
     idle: Any = None  # it writes, judges and shows nothing here
     tracker = JobTracker(
-        lives={}, engine=engine, store=idle, blobs=idle, show=idle, eyes=idle, rules=idle, stamp=idle
+        lives=LiveJobs(), engine=engine, store=idle, blobs=idle, show=idle, eyes=idle, rules=idle, stamp=idle
     )
     before = telemetry.DEATHS._value.get()
     await engine.start()

@@ -362,7 +362,7 @@ async def test_the_composer_is_read_and_edited(house: WebHouse) -> None:
 async def test_a_picture_that_is_sent_along_is_the_source(house: WebHouse) -> None:
     job = await house.painted(house.person("Ana"), "a fox --strength 0.3", source=png())
 
-    assert job.request.source and job.request.strength == 0.3
+    assert job.request.source and job.request.task.strength == 0.3
 
 
 async def test_a_picture_that_is_too_large_or_none_is_refused_with_a_sentence(tmp_path: Path) -> None:

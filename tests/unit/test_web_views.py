@@ -31,7 +31,7 @@ def rendered(views: Views, shown: Card, **fields: object) -> str:
 
 def test_every_state_of_a_card_is_drawn(views: Views) -> None:
     job = a_job(id="abc", state=State.RENDERED, pictures=PICTURES)
-    large = replace(job, parent="def", parent_index=1, request=replace(job.request, upscale=4, count=1))
+    large = replace(job, parent="def", parent_index=1, request=job.request.enlarged("3.png", 128, 128))
     step = Progress(job="abc", step=5, steps=20, device_seconds=1, preview=b"webp")
     expected = {
         card.waiting(job, Place(3, 40)): ("3rd in line, about 40 s", "Cancel"),

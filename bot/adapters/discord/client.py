@@ -137,7 +137,7 @@ class EaselClient(discord.AutoShardedClient):
     async def _left_meanwhile(self) -> None:
         """Servers that Easel was removed from while it was not connected, and has work for."""
         known = {f"discord:{guild.id}" for guild in self.guilds}
-        for tenant in self._departures.tenants("discord", origins.needs_us) - known:
+        for tenant in await self._departures.tenants("discord", origins.needs_us) - known:
             server = tenant.removeprefix("discord:")
             if server.isdecimal() and await self._is_gone(int(server)):
                 await self._left(tenant)

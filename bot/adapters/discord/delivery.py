@@ -135,7 +135,10 @@ class Delivery:
         if by_token_alone(job) and time.time() > _ends(reply) - LAST_MINUTES:
             card = replace(card, rows=(*card.rows, (_fetch(job, card.language),)))
         limit = int(reply.get("limit", LEAST_LIMIT))
-        return await show(card, self._studio.fitted, limit, await self._parent(job, card))
+        return await self._drawn(card, limit, await self._parent(job, card))
+
+    async def _drawn(self, card: Card, limit: int, parent: str) -> Shown:
+        return await show(card, self._studio.fitted, limit, parent, studio=self._studio.logins.reached)
 
     async def _parent(self, job: Job, card: Card) -> str:
         """The address of the message that a result was made from, where one stands in its own place."""
@@ -178,7 +181,7 @@ class Delivery:
         except discord.HTTPException as error:
             if error.code != TOO_LARGE:
                 raise
-            smaller = await show(shown.card, self._studio.fitted, LEAST_LIMIT, shown.parent)
+            smaller = await self._drawn(shown.card, LEAST_LIMIT, shown.parent)
             if smaller.files == shown.files:
                 raise
             return await route(job, ref, smaller)

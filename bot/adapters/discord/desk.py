@@ -207,11 +207,12 @@ class Desk:
 
     async def shown(self, card: Card, limit: int) -> Shown:
         """The card with its pictures, without them when they cannot be read at the moment."""
+        reached = self._studio.logins.reached
         try:
-            return await show(card, self._studio.fitted, limit)
+            return await show(card, self._studio.fitted, limit, studio=reached)
         except StoreError as error:
             log.error("a stored picture cannot be read", cause=str(error))
-            return await show(replace(card, pictures=()), self._studio.fitted, limit)
+            return await show(replace(card, pictures=()), self._studio.fitted, limit, studio=reached)
 
     def _choose(self, key: str, attachment: discord.Attachment) -> None:
         self._chosen[key] = attachment

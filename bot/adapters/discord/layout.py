@@ -31,8 +31,10 @@ _STYLES = {
     "primary": discord.ButtonStyle.primary,
     "danger": discord.ButtonStyle.danger,
 }
-_NOT_IN_MOST = "The picture is too large for Discord here, even when compressed. The web studio has it."
-_FILE_TOO_LARGE = "The file is too large for Discord here. The web studio and the command line have it."
+_PICTURE_TOO_LARGE = "The picture is too large for Discord here, even when compressed."
+_FILE_TOO_LARGE = "The file is too large for Discord here."
+_IN_STUDIO = "Get it in the web studio: /studio opens it."
+_FROM_OPERATOR = "Whoever runs this Easel can hand it to you."
 
 Fitted = Callable[[str, int], Awaitable[tuple[bytes, str]]]
 """A stored picture by its name in at most so many bytes, and its media type; raises KeyError, ValueError."""
@@ -54,8 +56,14 @@ class Shown:
         return view(self.card, self.files, self.note, self.parent), files
 
 
-async def show(card: Card, fitted: Fitted, limit: int = LEAST_LIMIT, parent: str = "") -> Shown:
-    """The card with its pictures in files of at most `limit` bytes each, and a link to its parent."""
+async def show(
+    card: Card, fitted: Fitted, limit: int = LEAST_LIMIT, parent: str = "", *, studio: bool = False
+) -> Shown:
+    """The card with its pictures in files of at most `limit` bytes each, and a link to its parent.
+
+    `studio`: people can open the web studio from where they are.
+    """
+    instead = _IN_STUDIO if studio else _FROM_OPERATOR
     chosen = _chosen(card)
     most = min(limit, REQUEST_BYTES // max(1, len(chosen)))
     files, note = [], ""
@@ -65,13 +73,13 @@ async def show(card: Card, fitted: Fitted, limit: int = LEAST_LIMIT, parent: str
         except KeyError:
             note = "A picture of this job is gone."
         except ValueError:
-            note = _NOT_IN_MOST
+            note = f"{_PICTURE_TOO_LARGE} {instead}"
         else:
             name = f"{card.job or 'easel'}-{number}.{kind.removeprefix('image/')}"
             files.append((name, data, _alt(picture)))
     fitting = tuple((name, data) for name, data in card.files if len(data) <= limit)
     if len(fitting) < len(card.files):
-        note = _FILE_TOO_LARGE
+        note = f"{_FILE_TOO_LARGE} {instead}"
     return Shown(replace(card, files=fitting), tuple(files), say(note, card.language), parent)
 
 

@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from aiohttp import web
 
@@ -123,16 +124,17 @@ class Api:
                 if not await self._site.access.still(request):
                     return
                 looked = time.monotonic()
-            await response.write(await self._frames(page, news))
+            line = self._site.line(page.member) if news.line else {}
+            await response.write(await asyncio.to_thread(self._frames, news, line))
             if news.line:
                 await asyncio.sleep(LINE_INTERVAL)
 
-    async def _frames(self, page: Page, news: News) -> bytes:
+    def _frames(self, news: News, line: Mapping[str, Any]) -> bytes:
+        """The news as events; for a thread, since a page that comes back may have missed 256 cards."""
         frames = [_frame("reload", {}, self._site.hub.mark())] if news.reload else []
         frames += [self._card_frame(change) for change in news.changes]
-        if news.line:
-            values = self._site.line(page.member)
-            frames.append(_frame("line", {"html": self._site.views.render("lanes.html", **values)}))
+        if line:
+            frames.append(_frame("line", {"html": self._site.views.render("lanes.html", **line)}))
         return b"".join(frames) or b":\n\n"
 
     def _card_frame(self, change: Change) -> bytes:

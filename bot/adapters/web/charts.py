@@ -9,11 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from bot import card
-from bot.admin.dashboard import Spell
+from bot.admin.dashboard import SERIES, Spell
 from bot.models import Use
-
-SERIES = 5
-"""Series drawn on their own; the others are added up."""
 
 SPANS: Mapping[str, tuple[str, timedelta, timedelta]] = {
     "day": ("24 hours", timedelta(days=1), timedelta(hours=1)),
@@ -111,11 +108,13 @@ def _seconds(uses: Sequence[Use], starts: Sequence[datetime]) -> list[Series]:
     totals: defaultdict[str, float] = defaultdict(float)
     names = {use.key: use.name for use in uses}
     for use in uses:
-        totals[use.key] += use.seconds
+        if use.key:
+            totals[use.key] += use.seconds
+    more = max((use.others for use in uses), default=0)
     most = sorted(totals, key=lambda key: (-totals[key], key))[:SERIES]
     series = [_sum(names[key], [use for use in uses if use.key == key], starts) for key in most]
     others = [use for use in uses if use.key not in most]
-    return [*series, _sum(f"{len(totals) - len(most)} others", others, starts)] if others else series
+    return [*series, _sum(f"{len(totals) - len(most) + more} others", others, starts)] if others else series
 
 
 def _sum(label: str, uses: Iterable[Use], starts: Sequence[datetime]) -> Series:

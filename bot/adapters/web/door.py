@@ -36,15 +36,15 @@ class Door:
     async def login(self, request: web.Request) -> web.Response:
         if self._access.is_member(request):
             raise web.HTTPSeeOther("/")
-        return self._page(request)
+        return await self._page(request)
 
     async def log_in(self, request: web.Request) -> web.StreamResponse:
         """With the shared password: as a new guest."""
         access, values = self._access, await form(request)
         if access.stops(request, access.guesses):
-            return self._page(request, 429, TOO_OFTEN)
+            return await self._page(request, 429, TOO_OFTEN)
         if not access.opens(str(values.get("password", ""))):
-            answer = self._page(request, 403, "That is not the password.")
+            answer = await self._page(request, 403, "That is not the password.")
             access.failed(request, answer, access.guesses)
             return answer
         response = web.HTTPSeeOther("/")
@@ -56,13 +56,13 @@ class Door:
         """Whom a link logs in, and the button that does it: what only fetches the page uses nothing up."""
         member = await self._logins.whom(request.match_info["secret"])
         if member is None:
-            return self._page(request, 410, GONE)
-        return self._site.html("link.html", request, member=member)
+            return await self._page(request, 410, GONE)
+        return await self._site.html("link.html", request, member=member)
 
     async def take_link(self, request: web.Request) -> web.StreamResponse:
         response = web.HTTPSeeOther("/")
         if await self._access.take_link(request, response, request.match_info["secret"]) is None:
-            return self._page(request, 410, GONE)
+            return await self._page(request, 410, GONE)
         raise response
 
     async def log_out(self, request: web.Request) -> web.StreamResponse:
@@ -102,5 +102,5 @@ class Door:
                 self._site.hub.end(each.id)
         raise web.HTTPSeeOther("/settings")
 
-    def _page(self, request: web.Request, status: int = 200, problem: str = "") -> web.Response:
-        return self._site.login_page(request, "login.html", status, problem)
+    async def _page(self, request: web.Request, status: int = 200, problem: str = "") -> web.Response:
+        return await self._site.login_page(request, "login.html", status, problem)

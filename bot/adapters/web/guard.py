@@ -99,7 +99,7 @@ def _errors(site: Site) -> Middleware:
             return await handler(request)
         except Refusal as refusal:
             said = site.studio.said(refusal, site.origin(request, site.member(request), ""))
-            return _answer(site, request, 422, said.notice, said)
+            return await _answer(site, request, 422, said.notice, said)
         except ConnectionError as error:
             log.info("a request broke off", path=_path(request), cause=type(error).__name__)
             raise web.HTTPBadRequest(text="That did not arrive whole. Try again.") from error
@@ -112,18 +112,22 @@ def _errors(site: Site) -> Middleware:
                 413: "That is too much to send.",
             }
             notice = known.get(error.status, error.text or error.reason)
-            return _answer(site, request, error.status, notice, retry=error.headers.get("Retry-After", ""))
+            return await _answer(
+                site, request, error.status, notice, retry=error.headers.get("Retry-After", "")
+            )
         except EaselError as error:
             log.warning("a request could not be served", path=_path(request), cause=str(error))
-            return _answer(site, request, 503, "The studio cannot do that just now. Try again in a minute.")
+            return await _answer(
+                site, request, 503, "The studio cannot do that just now. Try again in a minute."
+            )
         except Exception:
             log.exception("a request failed", path=_path(request))
-            return _answer(site, request, 500, "The studio could not do that. Its log names the cause.")
+            return await _answer(site, request, 500, "The studio could not do that. Its log names the cause.")
 
     return middleware
 
 
-def _answer(
+async def _answer(
     site: Site,
     request: web.Request,
     status: int,
@@ -132,13 +136,13 @@ def _answer(
     *,
     retry: str = "",
 ) -> web.Response:
-    answer = _drawn(site, request, status, notice, refusal)
+    answer = await _drawn(site, request, status, notice, refusal)
     if retry:
         answer.headers["Retry-After"] = retry
     return answer
 
 
-def _drawn(
+async def _drawn(
     site: Site, request: web.Request, status: int, notice: str, refusal: Refusal | None
 ) -> web.Response:
     if request.path.startswith("/api/"):
@@ -147,4 +151,4 @@ def _drawn(
     shown = 404 if status == 422 else status
     # Where an administrator's password would help, the way to it is shown.
     door = status == 401 and _is_office(request)
-    return site.html("problem.html", request, status=shown, problem=notice, door=door)
+    return await site.html("problem.html", request, status=shown, problem=notice, door=door)

@@ -54,25 +54,48 @@ def describe(
 ) -> tuple[str, tuple[LaneView, ...]]:
     """The sentence above the lanes, and those that are shown in the order of their turns."""
     chosen = next((lane for lane in lanes if lane.waiting), None)
-    views = tuple(_view(lane, lanes, jobs, reader, is_next=lane is chosen) for lane in shown_lanes(lanes))
+    shown = shown_lanes(lanes)
+    peers = _peers(lanes, shown)
+    views = tuple(_view(lane, peers[_group(lane)], jobs, reader, is_next=lane is chosen) for lane in shown)
     return _why(views), views
 
 
-def _view(
-    lane: Lane, lanes: Sequence[Lane], jobs: Mapping[str, Job], reader: Member, *, is_next: bool
-) -> LaneView:
-    # Virtual times compare within a tenant and a class; the order of the tenants is the engine's.
-    peers = [each for each in lanes if (each.tenant, each.relaxed) == (lane.tenant, lane.relaxed)]
-    times = [other.virtual_time for other in peers]
-    ahead, spread = lane.virtual_time - min(times), max(times) - min(times)
-    weights = sum(other.weight for other in peers)
+def _group(lane: Lane) -> tuple[str, bool]:
+    """Virtual times compare within a tenant and a class; the order of the tenants is the engine's."""
+    return lane.tenant, lane.relaxed
+
+
+@dataclass(frozen=True, slots=True)
+class _Peers:
+    """The lanes that one compares with."""
+
+    least: float  # virtual time
+    most: float
+    weight: float  # of all together
+
+
+def _peers(lanes: Sequence[Lane], shown: Sequence[Lane]) -> dict[tuple[str, bool], _Peers]:
+    """By group, of those that are shown; there may be ten thousand lanes, which are gone through once."""
+    groups: dict[tuple[str, bool], list[Lane]] = {_group(lane): [] for lane in shown}
+    for lane in lanes:
+        if (group := groups.get((lane.tenant, lane.relaxed))) is not None:
+            group.append(lane)
+    found = {}
+    for key, peers in groups.items():
+        times = [lane.virtual_time for lane in peers]
+        found[key] = _Peers(min(times), max(times), sum(lane.weight for lane in peers))
+    return found
+
+
+def _view(lane: Lane, peers: _Peers, jobs: Mapping[str, Job], reader: Member, *, is_next: bool) -> LaneView:
+    ahead, spread = lane.virtual_time - peers.least, peers.most - peers.least
     return LaneView(
         name=_name(lane, jobs),
         running=tuple(_prompt(jobs.get(id), reader) for id in lane.running),
         waiting=tuple(_prompt(jobs.get(id), reader) for id in _queued(lane)[:SHOWN]),
         held=min(len(lane.held), max(0, SHOWN - len(lane.waiting))),
         more=max(0, len(_queued(lane)) - SHOWN),
-        share="relaxed: in idle time" if lane.relaxed else f"{lane.weight / weights:.0%} share",
+        share="relaxed: in idle time" if lane.relaxed else f"{lane.weight / peers.weight:.0%} share",
         ahead=ahead / spread if spread else 0.0,
         ahead_label=f"{ahead:.1f} s ahead" if ahead >= 0.05 else "furthest behind",
         next=is_next,

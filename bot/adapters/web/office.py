@@ -109,7 +109,7 @@ class Office:
             },
         }
         if wants_part(request):
-            return self._site.html("admin_queue_jobs.html", request, **values)
+            return await self._site.html("admin_queue_jobs.html", request, **values)
         return await self._page(request, "queue", **values)
 
     async def people(self, request: web.Request) -> web.Response:
@@ -222,22 +222,22 @@ class Office:
     async def login(self, request: web.Request) -> web.Response:
         if self._site.access.is_admin(request):
             raise web.HTTPSeeOther("/admin")
-        return self._login_page(request)
+        return await self._login_page(request)
 
     async def log_in(self, request: web.Request) -> web.StreamResponse:
         access, values = self._site.access, await form(request)
         name = str(values.get("name", ""))
         if access.stops(request, access.admin_guesses):
-            return self._login_page(request, 429, TOO_OFTEN, name)
+            return await self._login_page(request, 429, TOO_OFTEN, name)
         if not access.opens_admin(str(values.get("password", ""))):
-            answer = self._login_page(request, 403, "That is not the administrator's password.", name)
+            answer = await self._login_page(request, 403, "That is not the administrator's password.", name)
             access.failed(request, answer, access.admin_guesses)
             return answer
         response = web.HTTPSeeOther("/admin")
         try:
             await access.sign_in_admin(request, response, name)
         except ValueError as error:
-            return self._login_page(request, 422, str(error))
+            return await self._login_page(request, 422, str(error))
         raise response
 
     async def log_out(self, request: web.Request) -> web.StreamResponse:
@@ -245,10 +245,10 @@ class Office:
         await self._site.access.sign_out_admin(request, response)
         raise response
 
-    def _login_page(
+    async def _login_page(
         self, request: web.Request, status: int = 200, problem: str = "", typed: str = ""
     ) -> web.Response:
-        return self._site.login_page(request, "admin_login.html", status, problem, typed)
+        return await self._site.login_page(request, "admin_login.html", status, problem, typed)
 
     # ---- what they share
 

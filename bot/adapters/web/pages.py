@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -17,7 +18,7 @@ from bot.adapters.web.composer import TO_TRY, chips
 from bot.adapters.web.reading import moment, number
 from bot.adapters.web.site import CHANNEL, Site, wants_part
 from bot.adapters.web.views import picture_url
-from bot.card import Button, Card, CardPicture, May
+from bot.card import ANYTHING, Button, Card, CardPicture, May
 from bot.commands import MAX_TEXT
 from bot.errors import Refusal
 from bot.models import Job, Member, State
@@ -73,9 +74,9 @@ class Pages:
         jobs = await self._studio.jobs(me, channel=CHANNEL, before=before, limit=MESSAGES)
         older = jobs[-1].created.isoformat() if len(jobs) == MESSAGES else ""
         may = May(tasks=await self._studio.tasks(me))
-        cards = [(job, self._studio.card(job, may)) for job in reversed(jobs)]
+        cards = await self._cards(jobs[::-1], may)
         if wants_part(request):
-            return self._site.html("messages.html", request, cards=cards, older=older)
+            return await self._site.html("messages.html", request, cards=cards, older=older)
         quota, names = await self._site.quota(me), self._site.access.takes_names(request)
         imagine = next(each for each in await self._studio.known(me) if each.name == "imagine")
         return await self._site.page(
@@ -109,7 +110,9 @@ class Pages:
         """What is used and left, for the script; without it, the page of the line shows the same."""
         if not wants_part(request):
             raise web.HTTPSeeOther("/line#own")
-        return self._site.html("quota.html", request, **await self._site.quota(self._site.member(request)))
+        return await self._site.html(
+            "quota.html", request, **await self._site.quota(self._site.member(request))
+        )
 
     async def file(self, request: web.Request) -> web.Response:
         """A file of an answer, for the person who asked."""
@@ -134,10 +137,10 @@ class Pages:
             limit=TILES,
         )
         more = urlencode({**filters, "before": jobs[-1].created.isoformat()}) if len(jobs) == TILES else ""
-        cards = [(job, self._studio.card(job)) for job in jobs]
+        cards = await self._cards(jobs)
         older = f"/gallery?{more}" if more else ""
         if wants_part(request):
-            return self._site.html("wall.html", request, cards=cards, older=older)
+            return await self._site.html("wall.html", request, cards=cards, older=older)
         recent = await self._studio.jobs(me, states=(State.RENDERED,), limit=200)
         authors = {job.origin.member.id: job.origin.member.name for job in recent}
         return await self._site.page(
@@ -173,7 +176,7 @@ class Pages:
             "file_name": f"easel-{job.id}-{index}.png",
         }
         if wants_part(request):
-            return self._site.html("picture.html", request, **values)
+            return await self._site.html("picture.html", request, **values)
         return await self._site.page(request, "job.html", page="picture", **values)
 
     async def preview(self, request: web.Request) -> web.Response:
@@ -219,6 +222,14 @@ class Pages:
     async def metrics(self, request: web.Request) -> web.Response:
         headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         return web.Response(body=telemetry.render(), headers=headers)
+
+    async def _cards(self, jobs: Sequence[Job], may: May = ANYTHING) -> list[tuple[Job, Card]]:
+        """Each job with its card; others have their turn in between, since a card takes up to 3 ms."""
+        found = []
+        for job in jobs:
+            found.append((job, self._studio.card(job, may)))
+            await asyncio.sleep(0)
+        return found
 
     async def _lineage(self, job: Job, me: Member) -> list[Ancestor]:
         """What it was made from, the nearest first; ends where the person may not look."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -45,7 +46,7 @@ class Site:
         me = self.member(request)
         values.setdefault("mark", self.hub.mark())
         names = await self._people(me) if self.access.takes_names(request) else []
-        return self.html(
+        return await self.html(
             template,
             request,
             page=page,
@@ -58,20 +59,27 @@ class Site:
             **values,
         )
 
-    def html(self, template: str, request: web.Request, *, status: int = 200, **values: Any) -> web.Response:
+    async def html(
+        self, template: str, request: web.Request, *, status: int = 200, **values: Any
+    ) -> web.Response:
+        """A page or a part of one, drawn by a thread: forty prompts and their pictures may take long."""
         theme = request.cookies.get(THEME_COOKIE, "")
         values["theme"] = theme if theme in ("light", "dark") else ""
-        text = self.views.render(template, **values)
+        body = await asyncio.to_thread(self.views.encoded, template, **values)
         headers = {"Cache-Control": "no-store", "Vary": "Cookie"}
-        return web.Response(text=text, content_type="text/html", status=status, headers=headers)
+        return web.Response(
+            body=body, content_type="text/html", charset="utf-8", status=status, headers=headers
+        )
 
-    def login_page(
+    async def login_page(
         self, request: web.Request, template: str, status: int = 200, problem: str = "", typed: str = ""
     ) -> web.Response:
         name = typed or self.member(request).name
         shown = "" if name == VISITOR else name
         takes = self.access.takes_password
-        return self.html(template, request, status=status, problem=problem, name=shown, takes_password=takes)
+        return await self.html(
+            template, request, status=status, problem=problem, name=shown, takes_password=takes
+        )
 
     def line(self, reader: Member) -> dict[str, Any]:
         """What `lanes.html` shows to that reader. From memory alone: open pages ask for it all the time."""

@@ -26,12 +26,12 @@ class Verifier:
         return [web.get("/verify", self.form), web.post("/verify", self.verify)]
 
     async def form(self, request: web.Request) -> web.Response:
-        return self._page(request)
+        return await self._page(request)
 
     async def verify(self, request: web.Request) -> web.Response:
         address = self._site.access.address(request)
         if self._asked.exhausted(address):
-            return self._page(request, 429, problem=TOO_OFTEN)
+            return await self._page(request, 429, problem=TOO_OFTEN)
         self._asked.failed(address)
         try:
             async with self._uploads.form(request) as (_, picture):
@@ -40,10 +40,10 @@ class Verifier:
                 verdict = await self._site.studio.verify(picture)
         except Refusal as refusal:
             said = self._site.studio.said(refusal, self._site.origin(request, self._site.member(request), ""))
-            return self._page(request, 422, problem=said.notice)
-        return self._page(request, verdict=verdict)
+            return await self._page(request, 422, problem=said.notice)
+        return await self._page(request, verdict=verdict)
 
-    def _page(
+    async def _page(
         self, request: web.Request, status: int = 200, *, verdict: Verdict | None = None, problem: str = ""
     ) -> web.Response:
-        return self._site.html("verify.html", request, status=status, verdict=verdict, problem=problem)
+        return await self._site.html("verify.html", request, status=status, verdict=verdict, problem=problem)

@@ -93,6 +93,10 @@ class Views:
     def render(self, template: str, **values: Any) -> str:
         return self._environment.get_template(template).render(values)
 
+    def encoded(self, template: str, **values: Any) -> bytes:
+        """As `render`, ready to be sent; for a thread."""
+        return self.render(template, **values).encode()
+
     def message(self, job: Job, card: Card) -> str:
         """A job's message, the same for everyone who may see it."""
         return self.render("message.html", job=job, card=card)

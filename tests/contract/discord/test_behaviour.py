@@ -99,7 +99,7 @@ async def test_buttons_work_after_a_restart(server: Server) -> None:
     await server.ada.click(message, label="U2")
 
     child = await server.ended()
-    assert (child.parent, child.parent_index, child.request.upscale) == (job.id, 1, 4)
+    assert (child.parent, child.parent_index, child.request.task.factor) == (job.id, 1, 4)
     vary = ["Vary (subtle)", "Vary (strong)"]
     assert labels(server.message(child)) == [*vary, "Edit", "Info", "Delete", "Report"]
 
@@ -182,7 +182,7 @@ async def test_a_picture_is_a_source(server: Server) -> None:
     await server.ada.slash(server.channel, "edit", source=("fox.png", png()), prompt="in oil", strength=0.3)
 
     job = await server.ended()
-    assert job.request.source and job.request.strength == 0.3
+    assert job.request.source and job.request.task.strength == 0.3
 
 
 async def test_a_file_that_is_no_picture_is_refused(server: Server) -> None:

@@ -287,7 +287,7 @@ async def test_a_queue_that_is_longer_than_a_token_ends_in_the_same_message(
 async def test_pictures_are_made_to_fit_the_place(line: Line) -> None:
     same: dict[str, Any] = {"prompt": "a fox", "seed": 7, "count": 1}
     whole = await line.painted(**same)
-    limit = whole.attachments[0]["size"] - 1
+    limit = whole.attachments[0]["size"] - 1000  # the next one's signature may be some bytes shorter
 
     token = await line.wire.command("imagine", {"attachment_size_limit": limit}, **same)
     smaller = await line.wire.answered(token, DONE)
@@ -297,6 +297,10 @@ async def test_pictures_are_made_to_fit_the_place(line: Line) -> None:
     assert [each["filename"].rpartition(".")[2] for each in smaller.attachments] == ["webp"]
     assert smaller.attachments[0]["size"] <= limit
     assert none.attachments == [] and "too large for Discord here" in none.text
+    assert "web studio" not in none.text  # nobody in Discord can open an address of this machine
+    line.house.studio.logins.address = "https://easel.example.org"
+    token = await line.wire.command("imagine", {"attachment_size_limit": 10}, **same)
+    assert "Get it in the web studio: /studio opens it." in (await line.wire.answered(token, DONE)).text
 
 
 async def test_what_is_too_large_for_a_direct_message_is_sent_smaller(
@@ -305,7 +309,7 @@ async def test_what_is_too_large_for_a_direct_message_is_sent_smaller(
     """A boosted server takes more than a direct message does."""
     async with connected() as line:
         whole = await line.painted(seed=7, count=1)
-        limit = whole.attachments[0]["size"] - 1
+        limit = whole.attachments[0]["size"] - 1000  # as above
         monkeypatch.setattr("bot.adapters.discord.delivery.LEAST_LIMIT", limit)
         too_large = {"code": 40005, "message": "Request entity too large"}
         line.wire.faults += [

@@ -144,7 +144,7 @@ async def test_buttons_work_after_a_restart(opened: Opens) -> None:
     async with opened() as house:
         await house.ada.press(message, "U2")
         child = await house.ended(count=2)
-        assert (child.parent, child.parent_index, child.request.upscale) == (parent.id, 1, 4)
+        assert (child.parent, child.parent_index, child.request.task.factor) == (parent.id, 1, 4)
         shown = house.message(child)
         assert {"Vary (subtle)", "Vary (strong)", "Edit", "Info", "Delete"} <= set(shown.labels)
         assert house.picture(shown.pictures[0]).size == (256, 256)
@@ -449,7 +449,7 @@ async def test_a_job_is_shown_cancelled_enlarged_and_varied_by_its_id(opened: Op
         assert told.pictures and "U1" in told.labels
 
         await house.ada.slash(f"/easel upscale {id} 2")
-        assert (await house.ended(count=2)).request.upscale == 4
+        assert (await house.ended(count=2)).request.task.factor == 4
         await house.ada.slash(f"/easel vary {id} 2 strong")
         assert (await house.ended(count=3)).action == "vary_strong"
         await house.ada.slash("/easel cancel")

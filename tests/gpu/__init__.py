@@ -1,0 +1,1 @@
+"""Real models' sizes on a real card, with random weights: `python -m tests.gpu`."""
