@@ -17,7 +17,7 @@ import torch
 from engine import pipelines, worker
 from engine.types import EngineJob, Failed, Finished, GenerationRequest, Picture, Progress
 from engine.vitals import Vitals
-from engine.wire import Cancel, Order, Pulse, Setup, Task
+from engine.wire import Cancel, Order, Pulse, Setup, Start
 from engine.worker import PictureRequest, Worker
 from tests.gpu.card import Card
 from tests.gpu.models import OWNER, Recipe
@@ -99,7 +99,7 @@ class Bench:
         """Order a picture; each is somebody else's unless `user` says whose."""
         self._number += 1
         job = EngineJob(id=str(self._number), request=request, tenant="t", user=user or str(self._number))
-        self.orders.waiting.append(Task(job=job))
+        self.orders.waiting.append(Start(job=job))
         return job.id
 
     def cancel(self, job: str) -> None:

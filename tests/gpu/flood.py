@@ -33,7 +33,7 @@ from engine.types import (
     Started,
 )
 from engine.vitals import Vitals
-from engine.wire import Cancel, Report, Setup, Task
+from engine.wire import Cancel, Report, Setup, Start
 from engine.worker import Outbox, Worker
 from tests.gpu.bench import HANG_SECONDS, bare, source
 from tests.gpu.painting import Room
@@ -74,7 +74,7 @@ class ThreadWorker:
         with suppress(RuntimeError):  # the loop is closed: nobody listens any more
             self._loop.call_soon_threadsafe(self._inbox.put_nowait, event)
 
-    async def send(self, task: Task) -> None:
+    async def send(self, task: Start) -> None:
         await asyncio.to_thread(self._orders.send, task)
 
     async def cancel(self, job_id: str) -> None:
