@@ -454,7 +454,7 @@ async def test_a_card_has_no_variations_where_no_model_makes_any(tmp_path: Path)
 async def test_a_model_that_only_changes_pictures_is_offered_for_that_alone(tmp_path: Path) -> None:
     before, now = (memory("easel"),), (memory("easel", tasks=CHANGES_ONLY),)
     async with changed(tmp_path, before, now, "a fox") as (house, job):
-        card = house.studio.card(job, await house.studio._may(job, job.origin.member))
+        card = house.studio.card(job, await house.studio.cards.may(job, job.origin.member))
         assert "Again" not in labels(card) and "Edit" not in labels(card)
         with pytest.raises(Refusal, match="easel only changes pictures"):
             await house.ask("a fox")
