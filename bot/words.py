@@ -60,6 +60,10 @@ class Speech:
         here = self._places.get(origin.member.tenant) or self._places.get(HOUSE)
         return here or origin.language or "en"
 
+    def said(self, what: Sayable, origin: Origin) -> Sayable:
+        """Return a card, a form or a refusal in the language in which the person is answered."""
+        return translated(what, self.of(origin))
+
 
 # --- catalogues -------------------------------------------------------------------------------------------
 

@@ -438,7 +438,7 @@ class Engine(Protocol):
     def status(self) -> EngineStatus: ...
 
     def events(self) -> AsyncIterator[EngineEvent]:
-        """Everything that happens, in order, for the one follower there is."""
+        """Everything that happens, in order, for the one tracker there is."""
         ...
 
     async def close(self, drain: float = 0.0) -> None:

@@ -22,7 +22,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import bot
@@ -169,18 +169,19 @@ def _uses() -> Iterator[tuple[str, Callable[[str], object]]]:
 def functions() -> Mapping[str, Callable[[str], object]]:
     from sqlalchemy import Column, MetaData, Table, Text, create_engine, select
 
-    from bot import commands, moderation, presets, prompts, sheets, words
+    from bot import commands, moderation, presets, prompts, words
     from bot.adapters.discord import layout as discord
     from bot.adapters.slack import layout as slack
     from bot.adapters.slack import vocabulary
     from bot.adapters.typed import typed
     from bot.adapters.web import access, composer, views
+    from bot.admin import sheets
     from bot.card import Card, CardPicture
     from bot.errors import Refusal
     from bot.models import Job, Tier
     from bot.options import suggest
     from bot.store import rows
-    from bot.studio import Studio
+    from bot.vocabulary import Vocabulary
     from tests.examples import TINY, a_job, a_member
 
     def unless_refused(use: Callable[[str], object]) -> Callable[[str], object]:
@@ -213,9 +214,9 @@ def functions() -> Mapping[str, Callable[[str], object]]:
         async def recent(*_: object, **__: object) -> list[Job]:
             return [a_job(prompt=text)] * 50
 
-        studio = Studio.__new__(Studio)
-        studio.jobs = recent  # type: ignore[method-assign]
-        return asyncio.run(studio.complete("jobs", text, a_member()))
+        nobody: Any = SimpleNamespace(jobs=recent)
+        vocabulary = Vocabulary(nobody, nobody, nobody, (), nobody, nobody)
+        return asyncio.run(vocabulary.complete("jobs", text, a_member()))
 
     tier = Tier(name="everyone", title="Everyone")
     rules = moderation.Rules(blocked=("broccoli", "acme corp*", "a* b*"), allowed=("nude beach", "a b"))

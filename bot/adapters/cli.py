@@ -16,9 +16,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from bot import app, control, doctor, telemetry
+from bot import app, doctor, telemetry
 from bot.actions import Action
 from bot.adapters.base import MessageRef
+from bot.admin import control
 from bot.card import Card, meter
 from bot.errors import EaselError, Refusal
 from bot.models import Job, Member, Origin, Original, State

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, func, or_, true, update
 from sqlmodel import Session, col, select
 
-from bot import quota
+from bot.accounts.periods import held_ms
 from bot.errors import EaselError, StoreError
 from bot.models import (
     Allowance,
@@ -74,7 +74,7 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
         """
         if not job.origin.event:
             raise ValueError("a job without an event id could be admitted twice")
-        amount, now = quota.held_ms(job.estimate), self._clock()
+        amount, now = held_ms(job.estimate), self._clock()
 
         def work(session: Session) -> tuple[Job, bool]:
             account = rows.insert_job(session, job)

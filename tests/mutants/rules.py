@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-POLICY = "bot/policy.py"
+POLICY = "bot/accounts/policy.py"
 COMPOSING = "bot/prompts/composing.py"
-REVIEWS = "bot/reviews.py"
-ADMISSION = "bot/admission.py"
+REVIEWS = "bot/moderation/reviews.py"
+ADMISSION = "bot/jobs/admission.py"
 RULES = "tests/unit/test_policy.py"
 DOOR = "tests/unit/test_admission.py"
 REMOVALS = "tests/unit/test_store_removals.py"
@@ -131,7 +131,7 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     (ADMISSION, "return min(max(own, gift), *shared", "return min(own, *shared", DOOR),
     (ADMISSION, "return min(max(own, gift), *shared", "return min(own + gift, *shared", DOOR),
     (ADMISSION, "max(own, gift), *shared, math.inf", "max(own, gift), math.inf", DOOR),
-    (ADMISSION, "if limit and not quota.fits(", "if False and not quota.fits(", DOOR),
+    (ADMISSION, "if limit and not periods.fits(", "if False and not periods.fits(", DOOR),
     (ADMISSION, 'if balance.name != "gift"]', "]", DOOR),
     (ADMISSION, "if ask.draft and not isinstance(ask.draft.source, bytes):", "if ask.draft:", DOOR),
     (ADMISSION, "range(request.count - 1, 0, -1)", "range(1, request.count)", DOOR),

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bot import words
+from bot import app, words
+from bot.accounts.tiers import Tiers
 from bot.adapters.base import MessageRef
 from bot.card import Button, Card, Form
 from bot.errors import DeliveryError, Refusal
@@ -25,7 +26,6 @@ from bot.moderation import Eyes, Unseeing
 from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Receipt, Studio
-from bot.tiers import Tiers
 from engine.memory import MEMORY, Fault, MemoryEngine
 from engine.types import Engine
 
@@ -246,7 +246,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opens:
         if make_engine is not None:
             engine = make_engine(blobs)
         rules = Tiers(tuple(tiers)) if tiers else None
-        studio = Studio(
+        studio = app.build(
             settings=settings,
             store=store,
             engine=engine,
@@ -261,7 +261,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opens:
             yield House(studio, store, engine, blobs, surface, settings)
         finally:
             if crash:
-                monkeypatch.setattr("bot.studio.LAST_WORDS", 0.1)
+                monkeypatch.setattr("bot.lifecycle.LAST_WORDS", 0.1)
                 await store.close()  # nothing more can be written
             await studio.close()
             await store.close()

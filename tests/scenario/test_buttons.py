@@ -230,7 +230,7 @@ async def test_delete_keeps_an_equal_picture_that_is_being_painted(
     async def bare(job: Job, png: bytes, index: int, seed: int) -> Stamped:
         return Stamped(png, "")  # with a mark, no two are equal
 
-    monkeypatch.setattr(house.studio._follower, "_stamp", bare)
+    monkeypatch.setattr(house.studio.lifecycle._tracker, "_stamp", bare)
     same = "a fox --seed 7 --count 1"
     mine = await house.painted(same)
     add_picture, painted, go_on = house.store.add_picture, asyncio.Event(), asyncio.Event()

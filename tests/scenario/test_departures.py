@@ -154,8 +154,8 @@ async def test_what_cannot_be_saved_is_tried_again(house: House, monkeypatch: py
         return await hide(*args, **more)
 
     monkeypatch.setattr(house.store, "hide", unsteady)
-    monkeypatch.setattr("bot.departures.LONGEST_DELAY", 0.0)
-    monkeypatch.setattr("bot.departures.SHORTEST_DELAY", 0.0)
+    monkeypatch.setattr("bot.jobs.departures.LONGEST_DELAY", 0.0)
+    monkeypatch.setattr("bot.jobs.departures.SHORTEST_DELAY", 0.0)
 
     await house.studio.departures.deleted("test", messages=[name_of(job)])
 

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from bot import actions, presets
+from bot import actions, app, presets
 from bot import card as cards
+from bot.accounts.tiers import Tiers
 from bot.card import Button, Card, Form
 from bot.errors import Refusal, StoreError
 from bot.images.blobs import DirectoryBlobs
@@ -24,8 +25,7 @@ from bot.models import Allowance, Job, Member, Tier
 from bot.moderation import Unseeing
 from bot.settings import Settings
 from bot.store import Store
-from bot.studio import Receipt, Studio
-from bot.tiers import Tiers
+from bot.studio import Receipt
 from engine.memory import MEMORY, MemoryEngine
 from engine.types import ModelInfo, TaskKind
 from tests.scenario.conftest import House, RecordingAdapter
@@ -240,7 +240,7 @@ async def running(
     engine = MemoryEngine(blobs.read, models=models, step_seconds=step_seconds)
     config = Settings(data_dir=path, model=("memory",))
     tiers = Tiers((tier,))
-    studio = Studio(settings=config, store=store, engine=engine, blobs=blobs, tiers=tiers, eyes=Unseeing())
+    studio = app.build(settings=config, store=store, engine=engine, blobs=blobs, tiers=tiers, eyes=Unseeing())
     surface = RecordingAdapter()
     studio.add(surface)
     await studio.start()
@@ -303,7 +303,7 @@ async def press_everything(world: World, jobs: list[Job], asked: dict[str, Any])
                 await world.show(job, member)
         await settled(world, member, asked["mine"])
     for job in jobs:
-        drawn = house.surface.messages.get(job.id, [await house.studio._drawn(job)])[-1]
+        drawn = house.surface.messages.get(job.id, [await house.studio.cards.own(job)])[-1]
         for each in buttons(drawn):
             if each.id.split(":")[1] in DERIVING:
                 answer = await world.press(each, ada)
@@ -347,7 +347,7 @@ async def settled(world: World, member: Member, mine: Mapping[str, Any]) -> None
 
 def test_no_offer_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tenants = itertools.count()
-    monkeypatch.setattr("bot.studio.LAST_WORDS", 0.05)
+    monkeypatch.setattr("bot.lifecycle.LAST_WORDS", 0.05)
     with asyncio.Runner() as runner:
         store = runner.run(Store.open(f"sqlite:///{tmp_path}/easel.db"))
 
@@ -435,7 +435,7 @@ async def test_the_edit_form_of_a_model_that_is_gone_is_taken_as_it_is(tmp_path:
 
 async def test_a_card_has_no_variations_where_no_model_makes_any(tmp_path: Path) -> None:
     async with changed(tmp_path, (KLEIN,), (KLEIN,), "a fox --count 2") as (house, job):
-        card = house.studio.card(job, await house.studio._may(job, job.origin.member))
+        card = house.studio.card(job, await house.studio.cards.may(job, job.origin.member))
         assert labels(card) == ["U1", "U2", "Again", "Edit", "Info", "Delete", "Report"]
         again = await house.press(f"v1:again:{job.id}")
         drawn = await house.surface.until(again.job.id, "done")
@@ -454,7 +454,7 @@ async def test_a_card_has_no_variations_where_no_model_makes_any(tmp_path: Path)
 async def test_a_model_that_only_changes_pictures_is_offered_for_that_alone(tmp_path: Path) -> None:
     before, now = (memory("easel"),), (memory("easel", tasks=CHANGES_ONLY),)
     async with changed(tmp_path, before, now, "a fox") as (house, job):
-        card = house.studio.card(job, await house.studio._may(job, job.origin.member))
+        card = house.studio.card(job, await house.studio.cards.may(job, job.origin.member))
         assert "Again" not in labels(card) and "Edit" not in labels(card)
         with pytest.raises(Refusal, match="easel only changes pictures"):
             await house.ask("a fox")

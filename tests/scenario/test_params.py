@@ -12,12 +12,13 @@ import pytest
 import torch
 
 from bot import __main__ as cli
-from bot import card, commands, prompts, remake
+from bot import card, commands, prompts
 from bot.adapters.discord import forms as discord_forms
 from bot.adapters.discord import vocabulary as discord
 from bot.adapters.slack import forms as slack_forms
 from bot.adapters.web import composer
 from bot.card import Form
+from bot.jobs import remake
 from bot.models import Job, Tier
 from bot.prompts import PARAMS, Draft, Param
 from engine.catalog import Entry

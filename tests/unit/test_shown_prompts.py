@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from bot import __main__ as cli
-from bot import commands, prompts, tiers
+from bot import commands, prompts
+from bot.accounts import tiers
 from bot.adapters.web.composer import TO_TRY
 from engine import catalog, pipelines
 from engine.embedded.classifier import Judge

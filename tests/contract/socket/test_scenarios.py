@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
+from bot import app
 from bot.actions import MENU
 from bot.images.blobs import DirectoryBlobs
 from bot.settings import Settings
 from bot.store import Store
-from bot.studio import Studio
 from engine.memory import MemoryEngine
 from tests.contract import chats
 from tests.contract.chats import *  # noqa: F403 the scenarios
@@ -90,7 +90,7 @@ async def chat(tmp_path: Path) -> AsyncIterator[Chat]:
     settings = Settings(data_dir=tmp_path, model=("memory",), picture_check=False, max_source_mb=1)
     store, blobs = await Store.open(settings.database_url), DirectoryBlobs(tmp_path / "pictures")
     engine = MemoryEngine(blobs.read, models=(SMALL,))
-    studio = Studio(settings=settings, store=store, engine=engine, blobs=blobs)
+    studio = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
     adapter = SocketAdapter(studio, settings)
     studio.add(adapter)
     await studio.start()

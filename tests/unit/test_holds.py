@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.brake import Brake
+from bot.jobs.holds import Holds
 from bot.models import HOUSE, State
 from engine.memory import MemoryEngine
 from tests.examples import a_job
@@ -26,22 +26,22 @@ class Engine(MemoryEngine):
 
 def test_it_holds_paused_places_and_single_jobs() -> None:
     engine = Engine()
-    brake = Brake(engine)
+    holds = Holds(engine)
     here, there = a_job(tenant="a"), a_job(tenant="b")
     running = replace(a_job(tenant="a"), state=State.RUNNING)  # held when it loses its worker
     jobs = [here, there, running]
 
     def held() -> set[str]:
-        brake.apply(jobs)
+        holds.apply(jobs)
         return engine.held
 
     assert held() == set()
-    brake.places(["a"])
+    holds.set_paused(["a"])
     assert held() == {here.id, running.id}
-    brake.job(there.id, held=True)
+    holds.set_job(there.id, held=True)
     assert held() == {here.id, running.id, there.id}
-    brake.places([])
+    holds.set_paused([])
     assert held() == {there.id}
-    brake.job(there.id, held=False)
-    brake.places([HOUSE])
+    holds.set_job(there.id, held=False)
+    holds.set_paused([HOUSE])
     assert held() == {here.id, running.id, there.id}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import structlog
 
-from bot import card, moderation, policy, telemetry
+from bot import card, moderation, telemetry
+from bot.accounts import audit, policy
 from bot.card import Card
 from bot.errors import Refusal
-from bot.models import HOUSE, AuditLine, Job, Origin, Review, State, Strike
+from bot.models import HOUSE, Job, Origin, Review, State, Strike
 from bot.options import clip
 from bot.settings import Settings
 from bot.store import Store
@@ -115,7 +115,9 @@ class Reviews:
             strike = Strike(
                 key=f"review/{id}", member=owner.id, tenant=owner.tenant, category="removed", job=id
             )
-        if not await self._store.decide(id, decision, _line(origin, job, decision), strike):
+        tenant = job.origin.member.tenant
+        line = audit.line(origin, "admin decide", id, "reported", decision, tenant=tenant)
+        if not await self._store.decide(id, decision, line, strike):
             raise Refusal("Somebody decided about that job before you.", code="decided")
         if strike:
             self._show(replace(job, state=State.DELETED, delivered=None))
@@ -136,17 +138,3 @@ class Reviews:
         if job.state is State.DELETED:
             raise Refusal("Those pictures were deleted already.", code="deleted")
         return job
-
-
-def _line(origin: Origin, job: Job, decision: str) -> AuditLine:
-    return AuditLine(
-        at=datetime.now(UTC),
-        by=origin.member.id,
-        name=origin.member.name,
-        surface=origin.surface,
-        tenant=job.origin.member.tenant,
-        what="admin decide",
-        target=job.id,
-        before="reported",
-        after=decision,
-    )

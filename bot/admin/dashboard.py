@@ -16,9 +16,12 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Literal
 
-from bot import policy
-from bot.brake import Brake
-from bot.follower import Follower, Life
+from bot.accounts import policy
+from bot.accounts.policy import Rules
+from bot.accounts.tiers import Tiers
+from bot.errors import Refusal
+from bot.jobs.holds import Holds
+from bot.jobs.live import LiveJob, LiveJobs
 from bot.models import (
     HOUSE,
     Accuracy,
@@ -29,6 +32,7 @@ from bot.models import (
     Known,
     LedgerLine,
     Member,
+    Origin,
     Person,
     Policy,
     Review,
@@ -38,11 +42,9 @@ from bot.models import (
     Use,
     Wait,
 )
-from bot.policy import Rules
 from bot.settings import Settings
 from bot.store import Store
 from bot.store.usage import By
-from bot.tiers import Tiers
 from engine.types import Engine, EngineStatus, Lane, ModelInfo
 
 LATELY = timedelta(days=90)  # who asked within it is among the people
@@ -133,8 +135,8 @@ class Health:
     disk_total: int  # bytes
 
 
-class Overview:
-    """Answers for an operator; `Studio.overview` lets nobody else in. Methods raise StoreError."""
+class Dashboard:
+    """Answers for an operator; `opened_to` lets nobody else in. Methods raise StoreError."""
 
     def __init__(
         self,
@@ -143,15 +145,21 @@ class Overview:
         store: Store,
         engine: Engine,
         tiers: Tiers,
-        follower: Follower,
-        brake: Brake,
+        lives: LiveJobs,
+        holds: Holds,
     ) -> None:
         self._settings = settings
         self._store = store
         self._engine = engine
         self._tiers = tiers
-        self._follower = follower
-        self._brake = brake
+        self._lives = lives
+        self._holds = holds
+
+    def opened_to(self, origin: Origin) -> Dashboard:
+        """Return this, for those who run Easel. Raises Refusal."""
+        if not policy.runs_easel(origin, self._settings.operators):
+            raise Refusal("Only those who run this Easel may see this.", code="forbidden")
+        return self
 
     @property
     def tiers(self) -> tuple[Tier, ...]:
@@ -179,21 +187,21 @@ class Overview:
         shown = heapq.nsmallest(QUEUED, found, key=lambda each: _order(*each))
         return [self._waiting(life, doing) for life, doing in shown], max(0, len(found) - QUEUED)
 
-    def _lane(self, lane: Lane) -> list[tuple[Life, Doing]]:
+    def _lane(self, lane: Lane) -> list[tuple[LiveJob, Doing]]:
         jobs: dict[Doing, Sequence[str]] = {
             "painting": lane.running,
             "waiting": lane.waiting,
             "on hold": lane.held,
         }
-        lives = self._follower.lives
+        lives = self._lives
         return [(life, doing) for doing, ids in jobs.items() for id in ids if (life := lives.get(id))]
 
-    def _waiting(self, life: Life, doing: Doing) -> Waiting:
+    def _waiting(self, life: LiveJob, doing: Doing) -> Waiting:
         place = life.place if doing == "waiting" else None
         return Waiting(
             job=life.job,
             doing=doing,
-            held=self._brake.holds_job(life.job.id),
+            held=self._holds.is_held_itself(life.job.id),
             position=place.position if place else None,
             wait=place.wait if place else 0.0,
         )
@@ -295,7 +303,7 @@ class Overview:
 _ORDER: Mapping[Doing, int] = {"painting": 0, "waiting": 1, "on hold": 2}
 
 
-def _order(life: Life, doing: Doing) -> tuple[int, float]:
+def _order(life: LiveJob, doing: Doing) -> tuple[int, float]:
     place = life.place if doing == "waiting" else None
     return _ORDER[doing], place.position if place else math.inf
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import structlog
 
-from bot import card, sheets
+from bot import card
+from bot.admin import sheets
 from bot.card import Card
 from bot.errors import Refusal
 from bot.images.blobs import BlobStore
@@ -125,8 +126,13 @@ class Privacy:
         """What deletion means, and the button that does it."""
         return card.forget(token(origin))
 
-    async def delete(self, origin: Origin) -> Card:
-        """Forget the person under all their names; what a stop interrupts goes on at the next start."""
+    async def forget(self, button: str, origin: Origin) -> Card:
+        """Forget the person under all their names; what a stop interrupts goes on at the next start.
+
+        Raises Refusal where the button was shown to somebody else.
+        """
+        if button != token(origin):
+            raise Refusal("This button was made for somebody else. Use /privacy delete.", code="forbidden")
         members = await self._store.sharing(origin.member.id)
         await self._store.begin_erasure(members)
         await self.resume()

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 
 import structlog
 
-from bot.follower import Follower
+from bot.accounts.policy import Rules
+from bot.accounts.tiers import Tiers
+from bot.jobs.tracker import JobTracker
 from bot.models import Job, Member
-from bot.policy import Rules
 from bot.store import Store
-from bot.tiers import Tiers
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -37,9 +37,9 @@ def _fewer_collections() -> Iterator[None]:
 class Recovery:
     """The jobs that had not ended run again, with the same ids and seeds; ends that are owed are shown."""
 
-    def __init__(self, store: Store, follower: Follower, tiers: Tiers, show: Callable[[Job], None]) -> None:
+    def __init__(self, store: Store, tracker: JobTracker, tiers: Tiers, show: Callable[[Job], None]) -> None:
         self._store = store
-        self._follower = follower
+        self._tracker = tracker
         self._tiers = tiers
         self._show = show
         self._left: Collection[str] = ()  # the ids of what waited when this process began
@@ -77,7 +77,7 @@ class Recovery:
         await self._get_to_know({_who(job.origin.member): job.origin.member for job in jobs})
         for start in range(0, len(jobs), SLICE):
             some = [(job, self._rules[_who(job.origin.member)]) for job in jobs[start : start + SLICE]]
-            self._follower.resume([(job, rules.tier, rules.home) for job, rules in some])
+            self._tracker.resume([(job, rules.tier, rules.home) for job, rules in some])
             await asyncio.sleep(0)
 
     async def _get_to_know(self, members: Mapping[Who, Member]) -> None:

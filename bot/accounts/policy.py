@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot import card, limits, moderation, presets, prompts
+from bot.accounts.tiers import DEFAULT, Tiers
 from bot.errors import Offer, Refusal
 from bot.models import (
     EVERYWHERE,
@@ -33,7 +34,6 @@ from bot.options import Command, clip
 from bot.presets import NO_STYLE
 from bot.prompts import Draft
 from bot.prompts.draft import landed
-from bot.tiers import DEFAULT, Tiers
 from engine.types import GenerationRequest, ModelInfo
 
 OPERATED = ("cli", "web")

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from bot import telemetry
-from bot.follower import Follower, Life, engine_job, moved
+from bot.jobs.live import LiveJob, LiveJobs
+from bot.jobs.tracker import JobTracker, engine_job, moved
 from bot.models import Job, Member, Origin, State
 from bot.moderation import Seen
 from engine.memory import MemoryEngine
@@ -61,7 +62,7 @@ def test_the_engine_is_told_no_names() -> None:
 
 
 def test_a_preview_stays_until_the_next_one() -> None:
-    life = Life(JOB)
+    life = LiveJob(JOB)
     life.advance(step(1, b"first"))
     life.advance(step(2))
     assert life.progress == step(2, b"first")
@@ -73,8 +74,8 @@ def test_a_preview_stays_until_the_next_one() -> None:
 
 def test_the_time_left_needs_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 104.0, 104.0])
-    monkeypatch.setattr("bot.follower.time.monotonic", lambda: next(clock))
-    life = Life(JOB)
+    monkeypatch.setattr("bot.jobs.live.time.monotonic", lambda: next(clock))
+    life = LiveJob(JOB)
     life.advance(step(2))
     assert life.left is None
     life.advance(step(10))
@@ -107,19 +108,26 @@ async def test_what_was_begun_before_a_job_s_end_is_not_shown_after_it(event: En
     idle: Any = None
     shown: list[Job] = []
     engine = MemoryEngine(lambda name: b"")
-    follower = Follower(
-        engine=engine, store=slow, blobs=idle, show=shown.append, eyes=slow, rules=idle, stamp=idle
+    tracker = JobTracker(
+        lives=LiveJobs(),
+        engine=engine,
+        store=slow,
+        blobs=idle,
+        show=shown.append,
+        eyes=slow,
+        rules=idle,
+        stamp=idle,
     )
-    life = follower.lives["abc"] = Life(JOB)
+    life = tracker.lives["abc"] = LiveJob(JOB)
     if isinstance(event, Progress):
-        follower._progress(life, event)
+        tracker._progress(life, event)
     else:
-        follower._put(life, event)
+        tracker._put(life, event)
     await slow.asked.wait()
 
-    follower.finish(ended := replace(JOB, state=State.CANCELLED))
+    tracker.finish(ended := replace(JOB, state=State.CANCELLED))
     slow.told.set()
-    work = [task for task in (life.writer, follower._glance) if task]
+    work = [task for task in (life.writer, tracker._glance) if task]
     await asyncio.gather(*work)
 
     assert shown[-1] is ended
@@ -131,7 +139,9 @@ async def test_a_lost_worker_is_counted_once_however_many_jobs_it_had() -> None:
 
     engine = MemoryEngine(lambda name: b"", step_seconds=0.01, fault=fault)
     idle: Any = None  # it writes, judges and shows nothing here
-    follower = Follower(engine=engine, store=idle, blobs=idle, show=idle, eyes=idle, rules=idle, stamp=idle)
+    tracker = JobTracker(
+        lives=LiveJobs(), engine=engine, store=idle, blobs=idle, show=idle, eyes=idle, rules=idle, stamp=idle
+    )
     before = telemetry.DEATHS._value.get()
     await engine.start()
     request = GenerationRequest(prompt="a fox", seed=1, model="memory", width=64, height=64, steps=8, count=1)
@@ -140,7 +150,7 @@ async def test_a_lost_worker_is_counted_once_however_many_jobs_it_had() -> None:
         engine.submit(EngineJob(id=id, request=request, tenant="t", user=id, relaxed=id == "bystander"))
     await ear.ends(2)
     for _ in range(3):
-        follower._count_losses()
+        tracker._count_losses()
     await engine.close()
 
     assert sum(isinstance(event, Restarted) for event in ear.said) >= 1

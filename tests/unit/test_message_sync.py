@@ -1,4 +1,4 @@
-"""The courier alone, on a real store: what is sent, when, and what the row says afterwards."""
+"""Message sync alone, on a real store: what is sent, when, and what the row says afterwards."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from bot import courier as module
 from bot.adapters.base import MessageRef
 from bot.card import Card, CardPicture
-from bot.courier import Courier
 from bot.errors import MessageGone, StoreError, TryLater, Unreachable
+from bot.jobs import message_sync as module
+from bot.jobs.message_sync import MessageSync
 from bot.models import Job, Member, Origin, State
 from bot.store import Store
 from engine.types import GenerationRequest
@@ -105,11 +105,11 @@ async def surface() -> Surface:
 
 
 @pytest.fixture
-async def courier(store: Store, surface: Surface) -> AsyncIterator[Courier]:
-    courier = Courier(store, draw)
-    courier.add(surface)
-    yield courier
-    await courier.close()
+async def sync(store: Store, surface: Surface) -> AsyncIterator[MessageSync]:
+    sync = MessageSync(store, draw)
+    sync.add(surface)
+    yield sync
+    await sync.close()
 
 
 async def ended(store: Store, job: Job) -> Job:
@@ -126,10 +126,10 @@ async def delivered(store: Store, id: str) -> Job:
             await asyncio.sleep(0.01)
 
 
-async def test_posted_once_then_edited(courier: Courier, store: Store, job: Job, surface: Surface) -> None:
-    courier.show(job)
+async def test_posted_once_then_edited(sync: MessageSync, store: Store, job: Job, surface: Surface) -> None:
+    sync.show(job)
     await surface.shown("queued 0")
-    courier.show(await ended(store, job))
+    sync.show(await ended(store, job))
     row = await delivered(store, job.id)
 
     assert surface.sent == [("post", "queued 0"), ("edit", "failed 0")]
@@ -137,11 +137,11 @@ async def test_posted_once_then_edited(courier: Courier, store: Store, job: Job,
 
 
 async def test_only_the_newest_card_is_sent(
-    courier: Courier, store: Store, job: Job, surface: Surface
+    sync: MessageSync, store: Store, job: Job, surface: Surface
 ) -> None:
     surface.gate.clear()
     for deaths in range(50):
-        courier.show(replace(job, deaths=deaths))
+        sync.show(replace(job, deaths=deaths))
         await asyncio.sleep(0)
     surface.gate.set()
     await surface.shown("queued 49")
@@ -151,13 +151,13 @@ async def test_only_the_newest_card_is_sent(
 
 
 async def test_the_end_does_not_wait_for_the_interval(
-    courier: Courier, store: Store, job: Job, surface: Surface
+    sync: MessageSync, store: Store, job: Job, surface: Surface
 ) -> None:
     surface.edit_interval = 3600
-    courier.show(job)
+    sync.show(job)
     await surface.shown("queued 0")
-    courier.show(replace(job, deaths=1))
-    courier.show(await ended(store, job))
+    sync.show(replace(job, deaths=1))
+    sync.show(await ended(store, job))
     await delivered(store, job.id)
 
     assert surface.sent == [("post", "queued 0"), ("edit", "failed 0")]
@@ -165,32 +165,32 @@ async def test_the_end_does_not_wait_for_the_interval(
 
 @pytest.mark.parametrize("error", [TryLater("busy", after=0.01), StoreError("full"), RuntimeError("a bug")])
 async def test_what_fails_is_sent_again(
-    courier: Courier, store: Store, job: Job, surface: Surface, error: Exception
+    sync: MessageSync, store: Store, job: Job, surface: Surface, error: Exception
 ) -> None:
     surface.plan = [error]
-    courier.show(await ended(store, job))
+    sync.show(await ended(store, job))
     await delivered(store, job.id)
 
     assert surface.sent == [("post", "failed 0")]
 
 
-async def test_delays_grow_and_have_an_end(courier: Courier, job: Job) -> None:
+async def test_delays_grow_and_have_an_end(sync: MessageSync, job: Job) -> None:
     parcel = module._Parcel(replace(job, state=State.FAILED), None, None)
-    delays = [courier._later(parcel, parcel.job, TryLater("busy")) for _ in range(12)]
+    delays = [sync._later(parcel, parcel.job, TryLater("busy")) for _ in range(12)]
 
     assert delays == sorted(delays)
     assert delays[0] < 1 and delays[-1] == module.LONGEST_DELAY
-    assert courier._later(parcel, parcel.job, TryLater("busy"), least=300) == 300
+    assert sync._later(parcel, parcel.job, TryLater("busy"), least=300) == 300
 
 
 async def test_unreachable_is_written_down_and_not_tried_again(
-    courier: Courier, store: Store, job: Job, surface: Surface
+    sync: MessageSync, store: Store, job: Job, surface: Surface
 ) -> None:
     surface.plan = [Unreachable("the channel is gone")]
-    courier.show(job)
+    sync.show(job)
     await surface.tried(1)
-    courier.show(replace(job, deaths=1))
-    courier.show(await ended(store, job))
+    sync.show(replace(job, deaths=1))
+    sync.show(await ended(store, job))
     row = await delivered(store, job.id)
 
     assert surface.sent == [] and surface.tries == 1
@@ -198,17 +198,17 @@ async def test_unreachable_is_written_down_and_not_tried_again(
 
 
 async def test_a_known_message_is_edited_after_a_restart(
-    courier: Courier, store: Store, job: Job, surface: Surface
+    sync: MessageSync, store: Store, job: Job, surface: Surface
 ) -> None:
     await store.message(job.id, {"key": "abc"})
-    courier.show(await ended(store, job))
+    sync.show(await ended(store, job))
     await delivered(store, job.id)
 
     assert surface.sent == [("edit", "failed 0")]
 
 
 async def test_a_reference_that_could_not_be_saved_is_not_posted_again(
-    courier: Courier, store: Store, job: Job, surface: Surface, monkeypatch: pytest.MonkeyPatch
+    sync: MessageSync, store: Store, job: Job, surface: Surface, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message = store.message
     failures = [StoreError("full")]
@@ -219,7 +219,7 @@ async def test_a_reference_that_could_not_be_saved_is_not_posted_again(
         await message(id, ref)
 
     monkeypatch.setattr(store, "message", unsteady)
-    courier.show(await ended(store, job))
+    sync.show(await ended(store, job))
     row = await delivered(store, job.id)
 
     assert surface.sent == [("post", "failed 0")]
@@ -227,51 +227,51 @@ async def test_a_reference_that_could_not_be_saved_is_not_posted_again(
 
 
 async def test_a_message_that_somebody_deleted_hides_its_job(
-    courier: Courier, store: Store, job: Job, surface: Surface
+    sync: MessageSync, store: Store, job: Job, surface: Surface
 ) -> None:
-    courier.show(job)
+    sync.show(job)
     await surface.shown("queued 0")
     surface.plan = [MessageGone("its message was deleted.")]
-    courier.show(await ended(store, job))
+    sync.show(await ended(store, job))
     row = await delivered(store, job.id)
 
     assert row.hidden and row.reason == "It could not be delivered: its message was deleted."
 
 
 async def test_a_deleted_job_is_shown_deleted(
-    courier: Courier, store: Store, job: Job, surface: Surface
+    sync: MessageSync, store: Store, job: Job, surface: Surface
 ) -> None:
-    courier.show(await ended(store, job))
+    sync.show(await ended(store, job))
     await delivered(store, job.id)
-    courier.show(await store.delete(job.id))
+    sync.show(await store.delete(job.id))
     await delivered(store, job.id)
 
     assert surface.sent == [("post", "failed 0"), ("edit", "deleted 0")]
 
 
 async def test_a_deletion_during_the_delivery_of_the_end_is_shown_too(
-    courier: Courier, store: Store, job: Job, surface: Surface
+    sync: MessageSync, store: Store, job: Job, surface: Surface
 ) -> None:
-    courier.show(job)
+    sync.show(job)
     await surface.shown("queued 0")
     surface.gate.clear()
-    courier.show(await ended(store, job))
+    sync.show(await ended(store, job))
     await surface.tried(2)
     gone = await store.delete(job.id)
     surface.gate.set()
     await surface.shown("failed 0")
     assert [each.id for each in await store.undelivered()] == [job.id]  # as a killed process leaves it
-    courier.show(gone)
+    sync.show(gone)
     await delivered(store, job.id)
 
     assert surface.sent == [("post", "queued 0"), ("edit", "failed 0"), ("edit", "deleted 0")]
 
 
-async def test_a_surface_that_is_off_is_owed(courier: Courier, store: Store, job: Job) -> None:
+async def test_a_surface_that_is_off_is_owed(sync: MessageSync, store: Store, job: Job) -> None:
     elsewhere = replace(await ended(store, job), origin=replace(job.origin, surface="off"))
-    courier.show(elsewhere)
+    sync.show(elsewhere)
 
-    assert courier._tasks == {}
+    assert sync._tasks == {}
     assert [each.id for each in await store.undelivered()] == [job.id]
 
 
@@ -284,11 +284,11 @@ async def test_what_a_place_does_not_show_is_told_in_the_card_s_language(
     async def draw(job: Job) -> Card:
         return shown
 
-    courier = Courier(store, draw)
-    courier.add(surface)
-    courier.show(await ended(store, job))
+    sync = MessageSync(store, draw)
+    sync.add(surface)
+    sync.show(await ended(store, job))
     await delivered(store, job.id)
-    await courier.close()
+    await sync.close()
 
     card = surface.cards[-1]
     assert not card.pictures and card.body[0].startswith("Diese Bilder werden nur")

@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from bot import limits, presets, prompts
+from bot.accounts.policy import Rules
 from bot.errors import Refusal
 from bot.models import Job, Preferences, Tier
-from bot.policy import Rules
 from bot.presets import NO_STYLE
 from bot.prompts import DEFAULT_COUNT, Draft
 from bot.prompts.draft import landed

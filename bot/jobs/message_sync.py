@@ -53,7 +53,7 @@ class _Parcel:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Courier:
+class MessageSync:
     """One task for each message that is not at its end. `draw` makes a job's present card."""
 
     def __init__(self, store: Store, draw: Callable[[Job], Awaitable[Card]]) -> None:
@@ -76,7 +76,7 @@ class Courier:
         parcel = self._parcels.get(job.id)
         if parcel is None:
             parcel = self._parcels[job.id] = _Parcel(job, job.message, job.message)
-            self._tasks[job.id] = asyncio.create_task(self._carry(parcel), name=f"courier-{job.id}")
+            self._tasks[job.id] = asyncio.create_task(self._carry(parcel), name=f"sync-{job.id}")
         parcel.job = job
         parcel.shown = None if anew else parcel.shown
         parcel.news.set()

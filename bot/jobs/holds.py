@@ -8,7 +8,7 @@ from bot.models import HOUSE, Job
 from engine.types import Engine
 
 
-class Brake:
+class Holds:
     """Remembers who may not start, and tells the engine. A restart forgets single jobs, never a pause."""
 
     def __init__(self, engine: Engine) -> None:
@@ -16,19 +16,19 @@ class Brake:
         self._places: set[str] = set()
         self._jobs: set[str] = set()
 
-    def holds(self, job: Job) -> bool:
+    def is_held(self, job: Job) -> bool:
         paused = HOUSE in self._places or job.origin.member.tenant in self._places
         return paused or job.id in self._jobs
 
-    def holds_job(self, id: str) -> bool:
+    def is_held_itself(self, id: str) -> bool:
         """Whether the job is held by itself, wherever it is from."""
         return id in self._jobs
 
-    def places(self, tenants: Iterable[str]) -> None:
+    def set_paused(self, tenants: Iterable[str]) -> None:
         """The places that are paused, all of them."""
         self._places = set(tenants)
 
-    def job(self, id: str, *, held: bool) -> None:
+    def set_job(self, id: str, *, held: bool) -> None:
         (self._jobs.add if held else self._jobs.discard)(id)
 
     def apply(self, jobs: Iterable[Job]) -> None:
@@ -37,4 +37,4 @@ class Brake:
         What paints goes on; it is held when it loses its worker.
         """
         for job in jobs:
-            (self._engine.hold if self.holds(job) else self._engine.unhold)(job.id)
+            (self._engine.hold if self.is_held(job) else self._engine.unhold)(job.id)

@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
 import structlog
 
 from bot.errors import StoreError
-from bot.follower import Follower
+from bot.jobs.endings import Endings
+from bot.jobs.live import LiveJobs
 from bot.models import AuditLine, Job
 from bot.store import Store
-from engine.types import Engine
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -28,13 +28,13 @@ T = TypeVar("T")
 SHORTEST_DELAY, LONGEST_DELAY = 1.0, 60.0  # seconds between two attempts to write such a thing down
 
 
+@dataclass(eq=False)
 class Departures:
     """Told by adapters of what is gone; tries again what cannot be saved, so that none of it is forgotten."""
 
-    def __init__(self, store: Store, engine: Engine, follower: Follower) -> None:
-        self._store = store
-        self._engine = engine
-        self._follower = follower
+    _store: Store
+    _lives: LiveJobs
+    _endings: Endings
 
     async def deleted(
         self, surface: str, *, tenant: str = "", channel: str = "", messages: Collection[str] = ()
@@ -55,7 +55,7 @@ class Departures:
         for id in ids:
             await asyncio.sleep(0)  # there may be very many
             log.info("job hidden: its message was deleted", job_id=id)
-            if life := self._follower.lives.get(id):
+            if life := self._lives.get(id):
                 life.job = replace(life.job, hidden=True)
 
     async def left(
@@ -75,21 +75,14 @@ class Departures:
         )
         if ended:
             log.warning("jobs cancelled", surface=surface, place=tenant, cause=reason, jobs=len(ended))
-        await self.end(ended)
+        await self._endings.take_out(ended)
         return len(ended)
 
-    async def end(self, jobs: Collection[Job]) -> None:
-        """Take jobs that were cancelled in their rows out of the engine, and show that."""
-        for job in jobs:
-            await asyncio.sleep(0)  # there may be very many
-            self._engine.cancel(job.id)
-            self._follower.finish(job)
-
     async def tenants(self, surface: str, which: Callable[[Job], bool]) -> set[str]:
-        """The tenants for which something of the surface waits or runs."""
+        """Return the tenants for which something of the surface waits or runs."""
         return {
             life.job.origin.member.tenant
-            async for life in self._follower.each()
+            async for life in self._lives.each()
             if life.job.origin.surface == surface and which(life.job)
         }
 

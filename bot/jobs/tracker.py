@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -15,6 +14,7 @@ from bot import moderation, pictures, telemetry
 from bot.card import GRID
 from bot.errors import StoreError, StoreInUse
 from bot.images.blobs import BlobStore
+from bot.jobs.live import LiveJob, LiveJobs
 from bot.models import Balance, Job, State, StoredPicture, Tier
 from bot.moderation import Eyes, Withheld
 from bot.provenance.stamp import Stamped
@@ -38,45 +38,12 @@ log = structlog.stdlib.get_logger(__name__)
 LONGEST_DELAY = 30.0  # seconds between two attempts to write something down
 TRIES = 6  # of writing down an event that fails for no known reason, before the process ends itself
 LOOKS = 20  # places in line looked up each second
-AT_ONCE = 200  # jobs gone through before others may do something
 
 Stamp = Callable[[Job, bytes, int, int], Awaitable[Stamped]]
 """A PNG of the job, with its index and seed, as it is delivered."""
 
 
-@dataclass(slots=True)
-class Life:
-    """An unfinished job, and what its row does not tell."""
-
-    job: Job
-    tier: Tier | None = None  # of the person, when it was accepted or Easel was started
-    balance: Balance | None = None  # the person's, when it was accepted
-    progress: Progress | None = None
-    place: Place | None = None  # in line, when last looked up
-    shown: Place | None = None  # in line, when last shown
-    events: list[EngineEvent] = field(default_factory=list)  # not written down yet; a deque takes 600 bytes
-    writer: asyncio.Task[None] | None = None
-    _first: tuple[float, int] | None = None  # when which step was seen first
-
-    def advance(self, progress: Progress) -> None:
-        """Take in a step. A preview stays until the next one comes."""
-        before = self.progress.preview if self.progress else None
-        self.progress = replace(progress, preview=progress.preview or before)
-        self._first = self._first or (time.monotonic(), progress.step)
-
-    def restart(self) -> None:
-        self.progress = self._first = None
-
-    @property
-    def left(self) -> float | None:
-        """Expected seconds to the end, once two steps were seen."""
-        if self.progress is None or self._first is None or self.progress.step == self._first[1]:
-            return None
-        pace = (time.monotonic() - self._first[0]) / (self.progress.step - self._first[1])
-        return pace * (self.progress.steps - self.progress.step)
-
-
-class Follower:
+class JobTracker:
     """The unfinished jobs by id (`lives`), and one writer task for each that has something to write.
 
     What cannot be written is tried again for that job alone; events of a job that has ended are ignored. No
@@ -89,6 +56,7 @@ class Follower:
     def __init__(
         self,
         *,
+        lives: LiveJobs,
         engine: Engine,
         store: Store,
         blobs: BlobStore,
@@ -100,7 +68,7 @@ class Follower:
         give_up: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self._give_up = give_up
-        self.lives: dict[str, Life] = {}
+        self.lives = lives
         self._eyes = eyes
         self._rules = rules
         self._stamp = stamp
@@ -112,7 +80,7 @@ class Follower:
         self._show = show
         self._losses = 0  # workers lost that were counted
         self._writers: set[asyncio.Task[None]] = set()  # also of jobs that were ended meanwhile
-        self._writing: dict[type[EngineEvent], Callable[[Life, Any], Awaitable[None]]] = {
+        self._writing: dict[type[EngineEvent], Callable[[LiveJob, Any], Awaitable[None]]] = {
             Started: self._started,
             Restarted: self._restarted,
             Picture: self._picture,
@@ -124,7 +92,7 @@ class Follower:
         self, job: Job, tier: Tier | None = None, balance: Balance | None = None, *, home: str = ""
     ) -> Place | None:
         """Hand an admitted job to the engine; `home` is the tenant in whose lane its account stands."""
-        life = self.lives[job.id] = Life(job, tier, balance)
+        life = self.lives[job.id] = LiveJob(job, tier, balance)
         try:
             life.place = life.shown = self._engine.submit(engine_job(job, tier, home))
             self._keep_back(life)
@@ -140,7 +108,7 @@ class Follower:
         """
         refused = self._engine.resume([engine_job(*each) for each in jobs])
         for job, tier, _ in jobs:
-            life = self.lives[job.id] = Life(job, tier)
+            life = self.lives[job.id] = LiveJob(job, tier)
             if error := refused.get(job.id):
                 self._put(life, Failed(job=job.id, error=error, device_seconds=0.0))
             else:
@@ -148,7 +116,7 @@ class Follower:
             if job.started or not job.message:
                 self._show(job)
 
-    def _keep_back(self, life: Life) -> None:
+    def _keep_back(self, life: LiveJob) -> None:
         if self._holds(life.job) and self._engine.hold(life.job.id):
             life.place = life.shown = None
 
@@ -158,20 +126,9 @@ class Follower:
             life.job = replace(life.job, relaxed=True)
             self._show(life.job)
 
-    async def each(self) -> AsyncIterator[Life]:
-        """The unfinished jobs of this moment, as far as they are unfinished when it is their turn.
-
-        The loop turns in between, since there may be a hundred thousand.
-        """
-        for number, id in enumerate(list(self.lives), start=1):
-            if life := self.lives.get(id):
-                yield life
-            if number % AT_ONCE == 0:
-                await asyncio.sleep(0)
-
     async def gather(self, names: Collection[str], account: str, home: str) -> None:
         """These names share the account now, and the lane that it has in the tenant `home`."""
-        async for life in self.each():
+        async for life in self.lives.each():
             if life.job.origin.member.id in names:
                 life.job = replace(life.job, account=account)
                 self._engine.move(life.job.id, home, account)
@@ -204,14 +161,14 @@ class Follower:
         await asyncio.gather(*writers, return_exceptions=True)
         await self._eyes.close()
 
-    def _progress(self, life: Life, event: Progress) -> None:
+    def _progress(self, life: LiveJob, event: Progress) -> None:
         """A preview waits until it was looked at; those that come meanwhile are left out."""
         if event.preview and not self._eyes.busy and (self._glance is None or self._glance.done()):
             self._glance = asyncio.create_task(self._reveal(life, event.preview))
         life.advance(replace(event, preview=None))
         self._show(life.job)
 
-    async def _reveal(self, life: Life, preview: bytes) -> None:
+    async def _reveal(self, life: LiveJob, preview: bytes) -> None:
         try:
             adult = await self._inspect(life.job, preview)
         except (EngineError, StoreError) as error:
@@ -250,7 +207,7 @@ class Follower:
 
     async def _waiting(self) -> list[str]:
         """The jobs that wait."""
-        return [life.job.id async for life in self.each() if life.job.state is State.QUEUED]
+        return [life.job.id async for life in self.lives.each() if life.job.state is State.QUEUED]
 
     def _count_losses(self) -> None:
         """A worker takes many jobs with it: ask the engine, not the jobs."""
@@ -269,21 +226,21 @@ class Follower:
             life.shown = place
             self._show(life.job)
 
-    def _show_living(self, life: Life) -> None:
+    def _show_living(self, life: LiveJob) -> None:
         """Nothing for a job that has ended while something was waited for: its end would be shown no more."""
         if self.lives.get(life.job.id) is life:
             self._show(life.job)
 
     # ---- writing down
 
-    def _put(self, life: Life, event: EngineEvent) -> None:
+    def _put(self, life: LiveJob, event: EngineEvent) -> None:
         life.events.append(event)
         if life.writer is None or life.writer.done():
             life.writer = asyncio.create_task(self._write(life), name=f"writer-{life.job.id}")
             self._writers.add(life.writer)
             life.writer.add_done_callback(self._writers.discard)
 
-    async def _write(self, life: Life) -> None:
+    async def _write(self, life: LiveJob) -> None:
         delay, tries = 0.25, 0
         while life.events and self.lives.get(life.job.id) is life:
             event = life.events[0]
@@ -307,12 +264,12 @@ class Follower:
             del life.events[0]
             delay, tries = 0.25, 0
 
-    async def _started(self, life: Life, event: Started) -> None:
+    async def _started(self, life: LiveJob, event: Started) -> None:
         await self._store.started(event.job)
         life.job = replace(life.job, state=State.RUNNING)
         self._show_living(life)
 
-    async def _restarted(self, life: Life, event: Restarted) -> None:
+    async def _restarted(self, life: LiveJob, event: Restarted) -> None:
         log.warning("job waits again: its worker was lost", job_id=event.job, deaths=event.deaths)
         await self._store.died(event.job, event.deaths)
         life.restart()
@@ -320,7 +277,7 @@ class Follower:
         self._keep_back(life)
         self._show_living(life)
 
-    async def _picture(self, life: Life, event: Picture) -> None:
+    async def _picture(self, life: LiveJob, event: Picture) -> None:
         if event.index in _stored(life.job):
             return  # from before a restart
         try:
@@ -331,7 +288,7 @@ class Follower:
             return
         await self._keep(life, event.png, event.index, event.seed, event.width, event.height, adult)
 
-    async def _finished(self, life: Life, event: Finished) -> None:
+    async def _finished(self, life: LiveJob, event: Finished) -> None:
         job = life.job
         missing = job.request.count - sum(index >= 0 for index in _stored(job))
         if missing > 0:
@@ -343,7 +300,7 @@ class Follower:
         ended, _ = await self._store.end(job.id, State.RENDERED, device_seconds=event.device_seconds)
         self.finish(ended)
 
-    async def _failed(self, life: Life, event: Failed) -> None:
+    async def _failed(self, life: LiveJob, event: Failed) -> None:
         cancelled = isinstance(event.error, Cancelled)
         if not cancelled:
             log.warning(
@@ -358,7 +315,7 @@ class Follower:
         )
         self.finish(ended)
 
-    async def _keep_grid(self, life: Life) -> None:
+    async def _keep_grid(self, life: LiveJob) -> None:
         singles = sorted((each for each in life.job.pictures if each.index >= 0), key=lambda each: each.index)
         with _readable():
             sheet = await pictures.grid([await self._blobs.get(each.blob) for each in singles])
@@ -367,7 +324,7 @@ class Follower:
         await self._keep(life, sheet, GRID, life.job.request.seed, width, height, adult)
 
     async def _keep(
-        self, life: Life, png: bytes, index: int, seed: int, width: int, height: int, adult: bool
+        self, life: LiveJob, png: bytes, index: int, seed: int, width: int, height: int, adult: bool
     ) -> None:
         with _readable():
             stamped = await self._stamp(life.job, png, index, seed)

@@ -1,4 +1,4 @@
-"""When the courier sends: in virtual time, so that every second is exact and none is waited for."""
+"""When messages are sent: in virtual time, so that every second is exact and none is waited for."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from bot import courier as module
 from bot.adapters.base import MessageRef
 from bot.card import Card
-from bot.courier import GRACE, LATE, LONGEST_DELAY, LONGEST_EDIT, POST_GRACE, Courier
 from bot.errors import MessageGone, StoreError, TryLater, Unreachable
+from bot.jobs import message_sync as module
+from bot.jobs.message_sync import GRACE, LATE, LONGEST_DELAY, LONGEST_EDIT, POST_GRACE, MessageSync
 from bot.models import Job, State
 from tests.examples import a_job
 from tests.virtual import virtually
@@ -75,7 +75,7 @@ class Surface:
 
 
 class Books:
-    """What the courier writes down. `plan` holds what the next writings raise."""
+    """What message sync writes down. `plan` holds what the next writings raise."""
 
     def __init__(self) -> None:
         self.refs: list[MessageRef] = []
@@ -103,18 +103,18 @@ class Books:
 
 @dataclass
 class Round:
-    """A courier with everything around it."""
+    """Message sync with everything around it."""
 
     surface: Surface
     books: Books
-    courier: Courier
+    sync: MessageSync
 
     def show(self, job: Job = JOB, deaths: int = 0) -> None:
-        self.courier.show(replace(job, deaths=deaths))
+        self.sync.show(replace(job, deaths=deaths))
 
     @property
     def running(self) -> int:
-        return len(self.courier._tasks)
+        return len(self.sync._tasks)
 
 
 async def draw(job: Job) -> Card:
@@ -127,9 +127,9 @@ def played(play: Callable[[Round], Awaitable[None]], edit_interval: float = 2.0)
     async def whole() -> Round:
         surface, books = Surface(edit_interval), Books()
         store: Any = books
-        courier = Courier(store, draw)
-        courier.add(surface)
-        round = Round(surface, books, courier)
+        sync = MessageSync(store, draw)
+        sync.add(surface)
+        round = Round(surface, books, sync)
         await play(round)
         await asyncio.sleep(1e6)
         return round
@@ -165,7 +165,7 @@ def test_anew_sends_a_card_that_looks_the_same() -> None:
     async def play(round: Round) -> None:
         round.show()
         await asyncio.sleep(10)
-        round.courier.show(JOB, anew=True)
+        round.sync.show(JOB, anew=True)
 
     assert played(play).surface.titles == ["queued 0", "queued 0"]
 
@@ -423,10 +423,10 @@ def test_stopping_waits_for_ends_alone_and_not_for_ever() -> None:
         other = replace(JOB, id="other")
         round.surface.plan = [Trouble(takes=3.0), Trouble(takes=1e5)]
         round.show(ENDED)
-        round.courier.show(other)
+        round.sync.show(other)
         await asyncio.sleep(1)
         began = asyncio.get_running_loop().time()
-        await round.courier.close(5.0)
+        await round.sync.close(5.0)
         assert asyncio.get_running_loop().time() - began == 2.0
 
     assert played(play).surface.titles == ["failed 0"]
@@ -438,7 +438,7 @@ def test_stopping_gives_up_an_end_that_takes_too_long() -> None:
         round.show(ENDED)
         await asyncio.sleep(1)
         began = asyncio.get_running_loop().time()
-        await round.courier.close(5.0)
+        await round.sync.close(5.0)
         assert asyncio.get_running_loop().time() - began == 5.0
 
     assert played(play).books.ends == []

@@ -1,70 +1,70 @@
-"""Faults of what brings messages to people: the courier, Discord's and Slack's delivery, Slack's door."""
+"""Faults of what brings messages to people: message sync, Discord's and Slack's delivery, Slack's door."""
 
 from __future__ import annotations
 
-_COURIER = "bot/courier.py"
+_SYNC = "bot/jobs/message_sync.py"
 _DISCORD = "bot/adapters/discord/delivery.py"
 _SLACK = "bot/adapters/slack/delivery.py"
 _DOOR = "bot/adapters/slack/guard.py"
-_OF_COURIER = "tests/unit/test_courier_time.py tests/unit/test_courier.py"
+_OF_SYNC = "tests/unit/test_message_sync_time.py tests/unit/test_message_sync.py"
 _OF_DISCORD = "tests/unit/test_discord_delivery.py"
 _OF_SLACK = "tests/unit/test_slack_delivery.py"
 _OF_DOOR = "tests/unit/test_slack_guard.py"
 
 MUTATIONS: list[tuple[str, str, str, str]] = [
     # what the surface asks for
-    (_COURIER, "least=error.after)", "least=0.0)", _OF_COURIER),
-    (_COURIER, "parcel.silence = delay if job.state.ended else least", "parcel.silence = 0.0", _OF_COURIER),
-    (_COURIER, "parcel.silence = delay if job.state.ended else least", "parcel.silence = delay", _OF_COURIER),
-    (_COURIER, "parcel.silence = delay if job.state.ended else least", "parcel.silence = least", _OF_COURIER),
-    (_COURIER, "min(longest, 0.25 * 2.0", "min(LONGEST_DELAY, 0.25 * 2.0", _OF_COURIER),
-    (_COURIER, "0.25 * 2.0 **", "0.25 * 1.0 **", _OF_COURIER),
+    (_SYNC, "least=error.after)", "least=0.0)", _OF_SYNC),
+    (_SYNC, "parcel.silence = delay if job.state.ended else least", "parcel.silence = 0.0", _OF_SYNC),
+    (_SYNC, "parcel.silence = delay if job.state.ended else least", "parcel.silence = delay", _OF_SYNC),
+    (_SYNC, "parcel.silence = delay if job.state.ended else least", "parcel.silence = least", _OF_SYNC),
+    (_SYNC, "min(longest, 0.25 * 2.0", "min(LONGEST_DELAY, 0.25 * 2.0", _OF_SYNC),
+    (_SYNC, "0.25 * 2.0 **", "0.25 * 1.0 **", _OF_SYNC),
     (
-        _COURIER,
+        _SYNC,
         "parcel.attempts, parcel.silence = 0, 0.0",
         "parcel.silence = 0.0",
-        _OF_COURIER,
+        _OF_SYNC,
     ),
-    (_COURIER, "return adapter.edit_interval", "return 0.0", _OF_COURIER),
-    (_COURIER, "await parcel.ended.wait()", "await asyncio.Event().wait()", _OF_COURIER),
+    (_SYNC, "return adapter.edit_interval", "return 0.0", _OF_SYNC),
+    (_SYNC, "await parcel.ended.wait()", "await asyncio.Event().wait()", _OF_SYNC),
     # ends before progress
-    (_COURIER, "            _hasten(parcel)\n\n    async def close", "\n    async def close", _OF_COURIER),
-    (_COURIER, "LONGEST_EDIT if parcel.ref else None", "None", _OF_COURIER),
-    (_COURIER, "LONGEST_EDIT if parcel.ref else None", "LONGEST_EDIT", _OF_COURIER),
-    (_COURIER, "(GRACE if parcel.ref else POST_GRACE)", "0.0", _OF_COURIER),
-    (_COURIER, "(GRACE if parcel.ref else POST_GRACE)", "GRACE", _OF_COURIER),
-    (_COURIER, "self._once_more(parcel) if parcel.overtaken else None", "None", _OF_COURIER),
+    (_SYNC, "            _hasten(parcel)\n\n    async def close", "\n    async def close", _OF_SYNC),
+    (_SYNC, "LONGEST_EDIT if parcel.ref else None", "None", _OF_SYNC),
+    (_SYNC, "LONGEST_EDIT if parcel.ref else None", "LONGEST_EDIT", _OF_SYNC),
+    (_SYNC, "(GRACE if parcel.ref else POST_GRACE)", "0.0", _OF_SYNC),
+    (_SYNC, "(GRACE if parcel.ref else POST_GRACE)", "GRACE", _OF_SYNC),
+    (_SYNC, "self._once_more(parcel) if parcel.overtaken else None", "None", _OF_SYNC),
     (
-        _COURIER,
+        _SYNC,
         "parcel.overtaken, parcel.shown, parcel.silence = False, None, LATE",
         "parcel.shown, parcel.silence = None, LATE",
-        _OF_COURIER,
+        _OF_SYNC,
     ),
     (
-        _COURIER,
+        _SYNC,
         "parcel.overtaken, parcel.shown, parcel.silence = False, None, LATE",
         "parcel.overtaken, parcel.silence = False, LATE",
-        _OF_COURIER,
+        _OF_SYNC,
     ),
     # shown once, and written down
-    (_COURIER, "if parcel.ref is None:", "if True:", _OF_COURIER),
-    (_COURIER, "elif card != parcel.shown:", "else:", _OF_COURIER),
-    (_COURIER, "parcel.shown = None if anew else parcel.shown", "pass", _OF_COURIER),
-    (_COURIER, "if pause is None and not parcel.news.is_set():", "if pause is None:", _OF_COURIER),
-    (_COURIER, "            parcel.saved = parcel.ref\n", "            pass\n", _OF_COURIER),
+    (_SYNC, "if parcel.ref is None:", "if True:", _OF_SYNC),
+    (_SYNC, "elif card != parcel.shown:", "else:", _OF_SYNC),
+    (_SYNC, "parcel.shown = None if anew else parcel.shown", "pass", _OF_SYNC),
+    (_SYNC, "if pause is None and not parcel.news.is_set():", "if pause is None:", _OF_SYNC),
+    (_SYNC, "            parcel.saved = parcel.ref\n", "            pass\n", _OF_SYNC),
     (
-        _COURIER,
+        _SYNC,
         "        if job.state.ended:\n            await self._store.delivered",
         "        if False:\n            await self._store.delivered",
-        _OF_COURIER,
+        _OF_SYNC,
     ),
-    (_COURIER, "if card.adult and not await adapter.adult(job):", "if False:", _OF_COURIER),
+    (_SYNC, "if card.adult and not await adapter.adult(job):", "if False:", _OF_SYNC),
     # what can never be shown
-    (_COURIER, "            parcel.lost = error\n", "            pass\n", _OF_COURIER),
-    (_COURIER, "if isinstance(error, MessageGone):", "if False:", _OF_COURIER),
-    (_COURIER, "kept = job.state is State.CANCELLED and job.reason", "kept = False", _OF_COURIER),
-    (_COURIER, "await asyncio.wait(owed, timeout=patience)", "await asyncio.wait(owed)", _OF_COURIER),
-    (_COURIER, "if parcel.ended.is_set()]", "]", _OF_COURIER),
+    (_SYNC, "            parcel.lost = error\n", "            pass\n", _OF_SYNC),
+    (_SYNC, "if isinstance(error, MessageGone):", "if False:", _OF_SYNC),
+    (_SYNC, "kept = job.state is State.CANCELLED and job.reason", "kept = False", _OF_SYNC),
+    (_SYNC, "await asyncio.wait(owed, timeout=patience)", "await asyncio.wait(owed)", _OF_SYNC),
+    (_SYNC, "if parcel.ended.is_set()]", "]", _OF_SYNC),
     # Discord
     (_DISCORD, "after=retry_after(error)", "after=1.0", _OF_DISCORD),
     (_DISCORD, "after=error.retry_after", "after=1.0", _OF_DISCORD),

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot import card, limits, prompts, quota
+from bot import card, limits, prompts
+from bot.accounts import periods
+from bot.accounts.policy import Rules, blocked
 from bot.errors import Offer, Refusal
 from bot.models import Balance, Job
-from bot.policy import Rules, blocked
 from bot.prompts import Draft
 from bot.store import Blocked, OverQuota, Store, TooManyWaiting, TooSoon
 from engine.types import GenerationRequest, ModelInfo
@@ -52,7 +53,7 @@ async def admit(store: Store, job: Job, rules: Rules, ask: Ask) -> tuple[Job, bo
 def check(request: GenerationRequest, rules: Rules, ask: Ask, now: datetime) -> None:
     """Raises Refusal (code "quota") for what `admit` would refuse by the balances of this moment."""
     estimate, limit = ask.estimate(request), tightest(ask.balances)
-    if limit and not quota.fits(estimate, affordable(ask.balances)):
+    if limit and not periods.fits(estimate, affordable(ask.balances)):
         raise _over_quota(request, estimate, limit, rules, ask, now)
 
 
@@ -124,7 +125,7 @@ def _offers(request: GenerationRequest, balance: Balance, rules: Rules, ask: Ask
 
 def _fewer(request: GenerationRequest, left: float, draft: Draft, ask: Ask) -> Iterator[Offer]:
     for count in range(request.count - 1, 0, -1):
-        if quota.fits(ask.estimate(replace(request, count=count)), left):
+        if periods.fits(ask.estimate(replace(request, count=count)), left):
             yield prompts.offer(f"Make it {count}", draft, count=count)
             return
 
@@ -132,6 +133,6 @@ def _fewer(request: GenerationRequest, left: float, draft: Draft, ask: Ask) -> I
 def _smaller(request: GenerationRequest, left: float, draft: Draft, ask: Ask) -> Iterator[Offer]:
     for part in SMALLER:
         size = limits.shrunk((request.width, request.height), part, ask.model)
-        if size and quota.fits(ask.estimate(replace(request, width=size[0], height=size[1])), left):
+        if size and periods.fits(ask.estimate(replace(request, width=size[0], height=size[1])), left):
             yield prompts.offer(f"Make it {card.sized(*size)}", draft, size=size, aspect="")
             return
