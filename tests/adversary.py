@@ -65,13 +65,13 @@ METHODS = ("search", "match", "fullmatch", "sub", "subn", "split", "findall", "f
 LOCAL: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("adapters/discord/client.py", "self"): (r"<@!?1234567890>",),
     ("adapters/slack/ears.py", "workspace"): (r"<@U1(?:\|[^<>]*)?>",),
-    ("adapters/web/composer.py", "names"): (
+    ("adapters/typed.py", "names"): (
         r"(?<!\S)(?:--([\w-]+)(?:=|(?!\S))|(style|model|count):)",
         r"(?<!\S)(?:--([\w-]+)(?:=|(?!\S))|((?!)):)",
     ),
     ("prompts/readers.py", "side"): (r"(\d{1,4}(?:\.\d{1,2})?)\s*[:/x×]\s*(\d{1,4}(?:\.\d{1,2})?)",),
     ("prompts/plain_words.py", "pattern"): (),  # of presets.toml: found where `_patterns` keeps them
-    ("tiers.py", "key"): (),  # of a file that operators write
+    ("accounts/tiers.py", "key"): (),  # of a file that operators write
 }
 """Patterns by the names that only their function knows, and what they may be."""
 
