@@ -8,7 +8,7 @@ import itertools
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from bot.adapters.base import MessageRef
 from bot.card import Button, Card, Form
 from bot.errors import DeliveryError, Refusal
 from bot.images.blobs import BlobStore, open_blobs
-from bot.models import Job, Member, Origin, Tier
+from bot.models import Job, Member, Origin, Tier, new_id
 from bot.moderation import Eyes, Unseeing
 from bot.settings import Settings
 from bot.store import Store
@@ -148,7 +148,6 @@ class House:
     blobs: BlobStore
     surface: RecordingAdapter
     settings: Settings
-    events: Any = field(default_factory=itertools.count)
 
     def origin(
         self,
@@ -160,7 +159,7 @@ class House:
         adult: bool = False,
     ) -> Origin:
         """Somebody who asks, in the lobby or in a closed channel."""
-        event = event or f"event-{id(self)}-{next(self.events)}"
+        event = event or new_id()  # of no other house on the same store
         return Origin(
             surface="test",
             member=member,
