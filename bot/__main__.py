@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot import commands
-from bot.commands import Option
 from bot.errors import EaselError
 from bot.models import HOUSE
+from bot.options import Option
 
 if TYPE_CHECKING:
     from bot.settings import Settings

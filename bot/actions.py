@@ -1,52 +1,243 @@
-"""What a button means: its id ↔ (action, job, picture), and the child request it derives from the parent.
+"""What can be pressed, declared once: every press with its words, its place, and whose it is.
 
-An id is `v1:<action>:<job>` or `v1:<action>:<job>:<index>`, at most 100 characters, with `:relax` at its end
-where what it makes is to be painted behind the others. It holds all there is to know, so a button works after
-a restart, an upgrade, and a month later.
+Cards are drawn from `ACTIONS`, and surfaces tell by it how a press is answered; none keeps names of its own.
+What a press does stands in the studio.
+
+An id is `v1:<action>:<job>` or `v1:<action>:<job>:<index>`, with `:relax` at its end where what it makes is
+to be painted behind the others. It holds all there is to know, so a button works after a restart, an upgrade,
+and a month later. An offered text that does not fit is kept in the store, and `v1:offer:<key>` names it.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Literal, assert_never, get_args
+from typing import Literal, assert_never
 
 from bot.errors import Refusal
 from bot.models import Job, State, StoredPicture
-from bot.prompt import DEFAULT_COUNT
-from engine.types import GenerationRequest, ImageToImage, TextToImage, Upscale
+from bot.prompts import DEFAULT_COUNT
+from engine.types import GenerationRequest, ImageToImage, TaskKind, TextToImage, Upscale
 
-MAX_ID = 100  # characters; Discord's limit is the least
+MAX_ID = 64  # bytes; the least that a chat platform takes
+OLD_MAX_ID = 100  # characters, of messages that were posted before offers were kept
 
-Name = Literal[
-    "upscale",
-    "vary_subtle",
-    "vary_strong",
-    "again",
-    "edit",
-    "info",
-    "pick",
-    "show",
-    "share",
-    "cancel",
-    "delete",
-    "report",
-    "keep",
-    "remove",
-    "forget",
-    "try",
-]
-DERIVING: tuple[Name, ...] = ("upscale", "vary_subtle", "vary_strong", "again")
-STRENGTH: dict[str, float] = {"vary_subtle": 0.4, "vary_strong": 0.75}
+Name = str
+Kind = Literal["waiting", "painting", "done", "upscaled", "refused", "failed", "cancelled", "deleted", "text"]
+"""The kinds of cards."""
 
-_OF_A_PICTURE: tuple[Name, ...] = ("upscale", "vary_subtle", "vary_strong", "pick")
-_ID = re.compile(rf"v1:({'|'.join(get_args(Name))}):(\w{{1,32}})(?::(\d{{1,2}}))?(:relax)?", re.ASCII)
+Answers = Literal["job", "form", "card", "replacement", "message", "place"]
+"""A new job; a form to fill in; a card for whoever pressed; one in place of the card that was pressed; the
+job's own message anew; a question where to show it."""
+
+About = Literal["job", "picture", "text", "key"]
+"""What an id names: a job, a picture of one, a prompt's text, or the key of something that is kept."""
+
+Whose = Literal["anyone", "owner", "moderator", "administrator"]
+Style = Literal["plain", "primary", "danger"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionSpec:
+    """One thing that can be pressed. In its words, "{n}" is the picture's number."""
+
+    name: Name  # in ids
+    answers: Answers
+    about: About = "job"
+    label: str = ""  # at most 34 characters
+    alone: str = ""  # the label where there is one picture only
+    retry: str = ""  # the label where the job has failed
+    spoken: str = ""  # for screen readers
+    icon: str = ""  # one emoji, decoration only
+    symbol: str = ""  # the icon's name where a surface draws its own
+    style: Style = "plain"
+    confirm: str = ""  # what it says before a second press, where a surface can ask so
+    on: tuple[Kind, ...] = ()  # kinds of a job's card that have it
+    overflow: bool = False  # behind ⋯ there, not in a row
+    task: TaskKind | Literal["", "same", "form"] = ""  # what a model must do for it
+    # ("same": what made the job; "form": that, or painting from words)
+    whose: tuple[Whose, ...] = ("anyone",)
+    menu: str = ""  # its entry in a message's menu
+    menu_help: str = ""
+
+
+_RESULT: tuple[Kind, ...] = ("done", "upscaled")
+
+ACTIONS: tuple[ActionSpec, ...] = (
+    ActionSpec(
+        name="upscale",
+        answers="job",
+        about="picture",
+        label="U{n}",
+        alone="Upscale",
+        spoken="Upscale picture {n}",
+        icon="🔍",
+        symbol="enlarge",
+        on=("done",),
+        task="upscale",
+        menu="Upscale",
+        menu_help="Enlarge this picture.",
+    ),
+    ActionSpec(
+        name="vary_subtle",
+        answers="job",
+        about="picture",
+        label="V{n} subtle",
+        alone="Vary (subtle)",
+        spoken="Subtle variations of picture {n}",
+        icon="🎲",
+        symbol="vary",
+        on=_RESULT,
+        task="image_to_image",
+        menu="Variations",
+        menu_help="Paint variations of this picture.",
+    ),
+    ActionSpec(
+        name="vary_strong",
+        answers="job",
+        about="picture",
+        label="V{n} strong",
+        alone="Vary (strong)",
+        spoken="Strong variations of picture {n}",
+        icon="🎲",
+        symbol="vary",
+        on=_RESULT,
+        overflow=True,
+        task="image_to_image",
+    ),
+    ActionSpec(
+        name="pick",
+        answers="card",
+        about="picture",
+        label="{n}",
+        spoken="Show picture {n} with its buttons",
+    ),
+    ActionSpec(
+        name="again",
+        answers="job",
+        label="Again",
+        retry="Try again",
+        spoken="Paint the same prompt with another seed",
+        icon="🔁",
+        symbol="again",
+        on=("done", "failed", "cancelled"),
+        task="same",
+    ),
+    ActionSpec(
+        name="edit",
+        answers="form",
+        label="Edit",
+        spoken="Edit the prompt and paint it",
+        icon="✏️",
+        symbol="edit",
+        on=_RESULT,
+        task="form",
+        menu="Edit…",
+        menu_help="Change this picture's prompt and paint it.",
+    ),
+    ActionSpec(
+        name="info",
+        answers="card",
+        label="Info",
+        spoken="Seed, model, cost and origin",
+        icon="ℹ️",
+        symbol="info",
+        on=_RESULT,
+        overflow=True,
+        menu="Info",
+        menu_help="Show this picture's seed, model, cost and origin.",
+    ),
+    ActionSpec(
+        name="share",
+        answers="place",
+        label="Share to channel",
+        spoken="Show this result in a channel",
+        icon="📣",
+        on=_RESULT,
+        overflow=True,
+        whose=("owner",),
+    ),
+    ActionSpec(
+        name="delete",
+        answers="replacement",
+        label="Delete",
+        spoken="Delete these pictures",
+        icon="🗑️",
+        symbol="bin",
+        style="danger",
+        confirm="Delete for good",
+        on=_RESULT,
+        overflow=True,
+        whose=("owner", "moderator"),
+    ),
+    ActionSpec(
+        name="report",
+        answers="card",
+        label="Report",
+        spoken="Report these pictures to the administrators",
+        icon="🚩",
+        symbol="flag",
+        on=_RESULT,
+        overflow=True,
+    ),
+    ActionSpec(
+        name="cancel",
+        answers="replacement",
+        label="Cancel",
+        spoken="Cancel this job",
+        symbol="close",
+        style="danger",
+        on=("waiting", "painting"),
+        whose=("owner", "moderator"),
+    ),
+    ActionSpec(name="more", answers="card", label="⋯", spoken="More to do with these pictures"),
+    ActionSpec(name="show", answers="message"),
+    ActionSpec(
+        name="keep",
+        answers="card",
+        label="Keep",
+        spoken="Keep these pictures",
+        style="primary",
+        whose=("administrator",),
+    ),
+    ActionSpec(
+        name="remove",
+        answers="card",
+        label="Remove",
+        spoken="Remove these pictures, with a strike",
+        style="danger",
+        whose=("administrator",),
+    ),
+    ActionSpec(
+        name="forget",
+        answers="card",
+        about="key",
+        label="Delete everything",
+        spoken="Delete all my data",
+        style="danger",
+        whose=("owner",),
+    ),
+    ActionSpec(name="offer", answers="job", about="key", style="primary", whose=("owner",)),
+    ActionSpec(name="try", answers="job", about="text", style="primary"),
+)
+SPECS = {each.name: each for each in ACTIONS}
+MENU = tuple(each for each in ACTIONS if each.menu)
+"""What stands in a message's menu."""
+DERIVING = tuple(each.name for each in ACTIONS if each.answers == "job" and each.about in ("job", "picture"))
+"""What makes a job from a job."""
+
+STRENGTH: dict[Name, float] = {"vary_subtle": 0.4, "vary_strong": 0.75}
+
+_ID = re.compile(rf"v1:({'|'.join(SPECS)}):(\w{{1,32}})(?::(\d{{1,2}}))?(:relax)?", re.ASCII)
 _TRY = "v1:try:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """A press: `job` and `index` (of the picture, 0-based) for all but "try", which holds a prompt's text."""
+    """A press: `job` and `index` (of the picture, 0-based) for all but "try", which holds a prompt's text.
+
+    Of what is about a key, `job` is that key.
+    """
 
     name: Name
     job: str = ""
@@ -55,27 +246,44 @@ class Action:
     relax: bool = False  # of what derives a job
 
     @property
+    def spec(self) -> ActionSpec:
+        return SPECS[self.name]
+
+    @property
     def id(self) -> str:
-        if self.name == "try":
+        if self.spec.about == "text":
             return _TRY + self.text
         index = "" if self.index is None else f":{self.index}"
         return f"v1:{self.name}:{self.job}{index}{':relax' if self.relax else ''}"
 
 
 def parse(button: str) -> Action:
-    """The action of a button's id. Raises Refusal for an id that no card of ours carries."""
-    if button.startswith(_TRY) and len(button) <= MAX_ID:
+    """Return the action of a button's id. Raises Refusal for an id that no card of ours carries."""
+    if button.startswith(_TRY) and len(button) <= OLD_MAX_ID:
         return Action(name="try", text=button.removeprefix(_TRY))
     found = _ID.fullmatch(button)
     if (
         not found
-        or (found[3] is None) == (found[1] in _OF_A_PICTURE)
+        or (found[3] is None) == (SPECS[found[1]].about == "picture")
         or (found[4] and found[1] not in DERIVING)
     ):
         raise Refusal("This button is not one that Easel knows. Ask anew with /imagine.", code="unknown")
-    name: Name = next(each for each in get_args(Name) if each == found[1])
     index = None if found[3] is None else int(found[3])
-    return Action(name=name, job=found[2], index=index, relax=bool(found[4]))
+    return Action(name=found[1], job=found[2], index=index, relax=bool(found[4]))
+
+
+def job_in(button: str) -> str:
+    """Return the job that a button is about; nothing where it is about none, or is none of ours."""
+    try:
+        action = parse(button)
+    except Refusal:
+        return ""
+    return action.job if action.spec.about in ("job", "picture") else ""
+
+
+def fits(id: str) -> bool:
+    """Whether every platform takes a button of that id."""
+    return len(id.encode()) <= MAX_ID
 
 
 def picture(job: Job, index: int) -> StoredPicture:

@@ -1,4 +1,4 @@
-"""Wires settings → store → engine → studio → surfaces, and serves until told to stop."""
+"""The composition root: builds every service, then the surfaces, and serves until told to stop."""
 
 from __future__ import annotations
 
@@ -16,18 +16,55 @@ from pathlib import Path
 
 import structlog
 
-from bot import control, doctor, lag, private, telemetry
+from bot import doctor, lag, private, telemetry
+from bot.accounts.access import Access
+from bot.accounts.logins import Logins
+from bot.accounts.privacy import Privacy
+from bot.accounts.service import AccountService
+from bot.accounts.tiers import Tiers
+from bot.accounts.tiers import load as load_tiers
 from bot.adapters.base import ChatAdapter
+from bot.admin import control
+from bot.admin.asked import Policies
+from bot.admin.dashboard import Dashboard
+from bot.admin.people import PeopleCommands
+from bot.admin.places import PlaceCommands
+from bot.admin.queue import QueueCommands
+from bot.admin.records import RecordCommands
+from bot.admin.service import Admin
+from bot.admin.tiers import TierCommands
 from bot.clock import TrustedClock
 from bot.errors import EaselError, SettingError
+from bot.gate import Gate
 from bot.guard import Guard
 from bot.images.blobs import BlobStore, open_blobs
+from bot.images.service import Images
+from bot.jobs.cards import JobCards
+from bot.jobs.departures import Departures
+from bot.jobs.endings import Endings
+from bot.jobs.holds import Holds
+from bot.jobs.live import LiveJobs
+from bot.jobs.message_sync import MessageSync
+from bot.jobs.messages import JobMessages
+from bot.jobs.planning import Planner
+from bot.jobs.queries import JobQueries
+from bot.jobs.recovery import Recovery
+from bot.jobs.service import JobService
+from bot.jobs.tracker import JobTracker
+from bot.jobs.visibility import Visibility
+from bot.lifecycle import Lifecycle
+from bot.moderation import Classifier, Eyes, Unseeing
+from bot.moderation.reviews import Reviews
 from bot.provenance import signing
+from bot.provenance.keys import Keys
+from bot.provenance.stamper import Stamper
+from bot.readiness import Readiness
+from bot.router import Router
 from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Studio
-from bot.tiers import Tiers
-from bot.tiers import load as load_tiers
+from bot.vocabulary import Vocabulary
+from bot.words import Speech
 from engine.errors import EngineError
 from engine.local import LocalEngine
 from engine.memory import MEMORY, MemoryEngine
@@ -47,6 +84,108 @@ SURFACES = (
 """Module, class and the setting that switches it on."""
 
 
+def build(
+    *,
+    settings: Settings,
+    store: Store,
+    engine: Engine,
+    blobs: BlobStore,
+    tiers: Tiers | None = None,
+    eyes: Eyes | None = None,
+    guard: Guard | None = None,
+    keys: Keys | None = None,
+) -> Studio:
+    """Build every service, each from those above it. Nothing is started yet."""
+    tiers = tiers or load_tiers()
+    guard = guard or Guard(store)
+    keys = keys or signing.ready(settings.keys_dir, settings.signing_certificate, settings.signing_key)
+    eyes = eyes or (Classifier() if settings.picture_check else Unseeing())
+    speech, lives, holds, gate = Speech(), LiveJobs(), Holds(engine), Gate(guard)
+    logins = Logins(store, settings)
+    images = Images(store, blobs, keys, settings.max_source_bytes)
+
+    # Who may see what, and ask for what.
+    access = Access(store, engine, tiers)
+    visibility = Visibility(store, lives, access)
+    vocabulary = Vocabulary(store, engine, tiers, settings.operators, access, visibility)
+
+    # From what the engine reports to messages.
+    cards = JobCards(lives, holds, access, visibility, speech)
+    sync = MessageSync(store, cards.own)
+    tracker = JobTracker(
+        lives=lives,
+        engine=engine,
+        store=store,
+        blobs=blobs,
+        show=sync.show,
+        eyes=eyes,
+        rules=access.moderation,
+        stamp=Stamper(store, blobs, keys).stamp,
+        holds=holds.is_held,
+        give_up=guard.fail,
+    )
+    recovery = Recovery(store, tracker, tiers, sync.show)
+    endings = Endings(store, engine, tracker)
+
+    # What people do.
+    reviews = Reviews(settings, store, sync.show)
+    privacy = Privacy(store, blobs, endings.delete, settings.retention_days)
+    planner = Planner(store, engine, access, visibility, settings.max_source_bytes)
+    jobs = JobService(store, engine, blobs, access, visibility, planner, reviews, tracker, endings, cards)
+    queries = JobQueries(store, engine, lives, access, visibility, cards)
+    accounts = AccountService(store, engine, access, visibility, tracker, logins)
+    policies = Policies(store, speech, holds)
+    admin = Admin(
+        settings.operators,
+        access,
+        QueueCommands(store, engine, lives, tracker, endings, holds, policies, sync.show),
+        PeopleCommands(store, tiers, endings, logins, policies),
+        TierCommands(store, tiers, policies),
+        PlaceCommands(engine, tiers, policies),
+        RecordCommands(store, access, reviews),
+    )
+    router = Router(
+        store,
+        gate,
+        speech,
+        access,
+        visibility,
+        vocabulary,
+        jobs,
+        queries,
+        accounts,
+        logins,
+        privacy,
+        reviews,
+        images,
+        admin,
+    )
+    return Studio(
+        router=router,
+        access=access,
+        accounts=accounts,
+        admin=admin,
+        cards=cards,
+        dashboard=Dashboard(
+            settings=settings, store=store, engine=engine, tiers=tiers, lives=lives, holds=holds
+        ),
+        departures=Departures(store, lives, endings),
+        guard=guard,
+        images=images,
+        installations=store,
+        lifecycle=Lifecycle(store, engine, guard, gate, tracker, sync, recovery, privacy, images, policies),
+        logins=logins,
+        messages=JobMessages(store, lives, sync),
+        planner=planner,
+        queries=queries,
+        readiness=Readiness(settings, store, engine),
+        speech=speech,
+        sync=sync,
+        visibility=visibility,
+        wordlist=vocabulary,
+    )
+
+
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Studio]:
     """A studio that is not started yet. Raises StoreError, SettingError."""
@@ -62,7 +201,7 @@ async def opened(settings: Settings) -> AsyncIterator[Studio]:
         keys = await asyncio.to_thread(
             signing.ready, settings.keys_dir, settings.signing_certificate, settings.signing_key
         )
-        studio = Studio(
+        studio = build(
             settings=settings, store=store, engine=engine, blobs=blobs, tiers=tiers, guard=guard, keys=keys
         )
         try:

@@ -9,35 +9,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, assert_never
+from typing import Any, get_args
 
 from bot import actions, commands, presets
-from bot.actions import Action
-from bot.commands import Command, Option, clip
+from bot.actions import ACTIONS, Action, ActionSpec, Kind, Style, Whose
 from bot.errors import Refusal
 from bot.models import Balance, Job, Login, Member, Preferences, Review, Tier, Use
-from bot.presets import Style
-from engine.types import (
-    GenerationRequest,
-    ImageToImage,
-    Lane,
-    Place,
-    Progress,
-    TaskKind,
-    TextToImage,
-    Upscale,
-)
+from bot.options import Command, Option, clip
+from bot.presets import Style as Look
+from bot.prompts.draft import PARAMS
+from engine.types import Lane, Place, Progress, TaskKind, Upscale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Button:
-    """A press that an adapter sends back as `id` (at most 100 characters; see `actions`)."""
+    """A press that an adapter sends back as `id` (at most 64 bytes; see `actions`)."""
 
     id: str
     label: str  # at most 34 characters
     name: str  # for screen readers: "Upscale picture 1"
     icon: str = ""  # one emoji, decoration only
-    style: Literal["plain", "primary", "danger"] = "plain"
+    style: Style = "plain"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +54,7 @@ class Bar:
 GRID = -1
 """The index under which a job's grid is stored beside its pictures."""
 
-Kind = Literal["waiting", "painting", "done", "upscaled", "refused", "failed", "cancelled", "deleted", "text"]
+Buttons = tuple[Button, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +72,8 @@ class Card:
     body: tuple[str, ...] = ()
     bar: Bar | None = None
     pictures: tuple[CardPicture, ...] = ()  # the grid first, then the single ones
-    rows: tuple[tuple[Button, ...], ...] = ()
+    rows: tuple[Buttons, ...] = ()
+    more: Buttons = ()  # behind ⋯: a menu, or a button that answers with them
     job: str = ""
     parent: str = ""  # the job this one was made from
     private: bool = False  # only the person who asked may see it
@@ -105,17 +98,22 @@ class May:
     """What somebody may do with a job: the buttons that a card has for them."""
 
     tasks: frozenset[TaskKind] = frozenset(("text_to_image", "image_to_image", "upscale"))
-    manage: bool = True  # cancel and delete it
+    who: frozenset[Whose] = frozenset(get_args(Whose))  # what they are to the job
 
-    def vary(self) -> bool:
-        return "image_to_image" in self.tasks
+    def do(self, spec: ActionSpec, job: Job) -> bool:
+        return self._can(spec, job) and not self.who.isdisjoint(spec.whose)
 
-    def again(self, job: Job) -> bool:
-        return job.request.kind in self.tasks
-
-    def edit(self, job: Job) -> bool:
-        """Return whether there is a model for the form that the job fills."""
-        return bool({"text_to_image", job.request.before_upscale().kind} & self.tasks)
+    def _can(self, spec: ActionSpec, job: Job) -> bool:
+        """Whether there is a model for what it does."""
+        match spec.task:
+            case "":
+                return True
+            case "same":
+                return job.request.kind in self.tasks
+            case "form":
+                return bool({"text_to_image", job.request.before_upscale().kind} & self.tasks)
+            case task:
+                return task in self.tasks
 
 
 ANYTHING = May()
@@ -170,83 +168,97 @@ def sized(width: int, height: int) -> str:
 # --- buttons ----------------------------------------------------------------------------------------------
 
 MOST_IN_A_ROW = 5
+MOST_LETTERED = 4  # pictures that have buttons each; of more, each has its number
 
 
-def _button(name: actions.Name, job: Job, label: str, spoken: str, **more: Any) -> Button:
-    """`index` in `more` names the picture."""
-    action = Action(name=name, job=job.id, index=more.pop("index", None))
-    return Button(id=action.id, label=label, name=spoken, **more)
+def button(action: actions.Name, job: str = "", index: int | None = None, **more: Any) -> Button:
+    """Return the button of an action. `more` is what is not as declared."""
+    return _button(actions.SPECS[action], job, index, **more)
 
 
-Buttons = tuple[Button, ...]
+def _button(spec: ActionSpec, job: str, index: int | None = None, **more: Any) -> Button:
+    number = 0 if index is None else index + 1
+    words: dict[str, Any] = {
+        "id": Action(name=spec.name, job=job, index=index).id,
+        "label": spec.label.format(n=number),
+        "name": spec.spoken.format(n=number),
+        "icon": spec.icon,
+        "style": spec.style,
+    }
+    return Button(**(words | more))
 
 
-def _cancel(job: Job, may: May) -> tuple[Buttons, ...]:
-    cancel = _button("cancel", job, "Cancel", "Cancel this job", style="danger")
-    return ((cancel,),) if may.manage else ()
+def _of_picture(spec: ActionSpec, job: Job, index: int, *, alone: bool) -> Button:
+    made = _button(spec, job.id, index)
+    return replace(made, label=spec.alone) if alone else made
 
 
-def _again(job: Job, may: May, label: str = "Again") -> Buttons:
-    again = _button("again", job, label, "Paint the same prompt with another seed", icon="🔁")
-    return (again,) if may.again(job) else ()
+def _of_job(spec: ActionSpec, job: Job, kind: Kind) -> Button:
+    made = _button(spec, job.id)
+    return replace(made, label=spec.retry) if kind == "failed" and spec.retry else made
 
 
-def _edit(job: Job, may: May) -> Buttons:
-    edit = _button("edit", job, "Edit", "Edit the prompt and paint it", icon="✏️")
-    return (edit,) if may.edit(job) else ()
+def of_whole(buttons: Iterable[Button]) -> Buttons:
+    """Return those that are about a whole job, not one of its pictures."""
+    return tuple(each for each in buttons if actions.parse(each.id).spec.about == "job")
 
 
-def _others(job: Job, may: May) -> Buttons:
-    info = _button("info", job, "Info", "Seed, model, cost and origin", icon="ℹ️")
-    delete = _button("delete", job, "Delete", "Delete these pictures", icon="🗑️", style="danger")
-    return (info, delete, _report(job)) if may.manage else (info, _report(job))
+def _specs(job: Job, kind: Kind, may: May) -> list[ActionSpec]:
+    return [each for each in ACTIONS if kind in each.on and each.answers != "place" and may.do(each, job)]
 
 
-def _report(job: Job) -> Button:
-    return _button("report", job, "Report", "Report these pictures to the administrators", icon="🚩")
+def _singles(job: Job) -> list[int]:
+    return sorted(each.index for each in job.pictures if each.index >= 0)
 
 
-def _upscale(job: Job, index: int, label: str) -> Button:
-    return _button("upscale", job, label, f"Upscale picture {index + 1}", index=index, icon="🔍")
-
-
-def _vary(job: Job, index: int, strength: Literal["subtle", "strong"], label: str) -> Button:
-    name: actions.Name = "vary_subtle" if strength == "subtle" else "vary_strong"
-    spoken = f"{strength.capitalize()} variations of picture {index + 1}"
-    return _button(name, job, label, spoken, index=index, icon="🎲")
-
-
-def _vary_rows(job: Job, indexes: list[int], may: May) -> tuple[Buttons, ...]:
-    subtle = tuple(_vary(job, i, "subtle", f"V{i + 1} subtle") for i in indexes)
-    strong = tuple(_vary(job, i, "strong", f"V{i + 1} strong") for i in indexes)
-    return (subtle, strong) if may.vary() else ()
-
-
-def _vary_one(job: Job, index: int, may: May) -> Buttons:
-    buttons = (
-        _vary(job, index, "subtle", "Vary (subtle)"),
-        _vary(job, index, "strong", "Vary (strong)"),
-    )
-    return buttons if may.vary() else ()
-
-
-def _grid_rows(job: Job, indexes: list[int], may: May) -> tuple[Buttons, ...]:
-    """U, V subtle and V strong for up to four pictures; beyond that one numbered button for each picture.
+def _offered(job: Job, kind: Kind, may: May) -> dict[str, Any]:
+    """Rows of buttons and what is behind ⋯, as fields of a card.
 
     Five rows of five are the most that a message may have: 16 numbers take four of them, and a press on one
     shows that picture alone with its own buttons.
     """
-    if len(indexes) <= 4:
-        return (tuple(_upscale(job, i, f"U{i + 1}") for i in indexes), *_vary_rows(job, indexes, may))
-    numbers = [
-        _button("pick", job, str(i + 1), f"Show picture {i + 1} with its buttons", index=i) for i in indexes
-    ]
-    return _rows(numbers)
+    specs = _specs(job, kind, may)
+    indexes = _singles(job)
+    shown = [each for each in specs if not each.overflow]
+    whole = tuple(_of_job(each, job, kind) for each in shown if each.about == "job")
+    rows = (*_strips(shown, job, indexes), whole)
+    if len(indexes) == 1:
+        rows = (tuple(each for row in rows for each in row),)
+    behind = [each for each in specs if each.overflow]
+    more = [each for row in _lettered(behind, job, indexes) for each in row]
+    more += [_of_job(each, job, kind) for each in behind if each.about == "job"]
+    return {"rows": tuple(row for row in rows if row), "more": tuple(more)}
 
 
-def _rows(buttons: list[Button]) -> tuple[tuple[Button, ...], ...]:
+def _strips(specs: Sequence[ActionSpec], job: Job, indexes: Sequence[int]) -> tuple[Buttons, ...]:
+    if len(indexes) <= MOST_LETTERED:
+        return _lettered(specs, job, indexes)
+    return _rows([button("pick", job.id, index=index) for index in indexes])
+
+
+def _lettered(specs: Sequence[ActionSpec], job: Job, indexes: Sequence[int]) -> tuple[Buttons, ...]:
+    """A row for each action on a picture, as long as there are few pictures."""
+    few = indexes if len(indexes) <= MOST_LETTERED else ()
+    alone = len(indexes) == 1
+    return tuple(
+        tuple(_of_picture(each, job, index, alone=alone) for index in few)
+        for each in specs
+        if each.about == "picture"
+    )
+
+
+def _rows(buttons: Sequence[Button]) -> tuple[Buttons, ...]:
     starts = range(0, len(buttons), MOST_IN_A_ROW)
     return tuple(tuple(buttons[start : start + MOST_IN_A_ROW]) for start in starts)
+
+
+def rows_with_more(card: Card) -> tuple[Buttons, ...]:
+    """Return the rows with ⋯ as a button, for messages that have no menus; a press on it answers `more`."""
+    if not card.more:
+        return card.rows
+    *rows, last = card.rows or ((),)
+    dots = button("more", card.job)
+    return (*rows, *((*last, dots),)) if len(last) < MOST_IN_A_ROW else (*rows, last, (dots,))
 
 
 # --- the life of a job ------------------------------------------------------------------------------------
@@ -279,7 +291,7 @@ def waiting(
     """In line, or held there. `balance` is what limits the person, after this job's hold."""
     stand = "on hold" if held else line_place(place) if place else "in line"
     facts = (f"for @{job.origin.member.name}", stand, *_cost(job, balance))
-    return _of(job, "waiting", facts=facts, rows=_cancel(job, may))
+    return _of(job, "waiting", facts=facts, **_offered(job, "waiting", may))
 
 
 def _cost(job: Job, balance: Balance | None) -> Iterator[str]:
@@ -311,7 +323,7 @@ def painting(
         facts=() if left is None else (about(left),),
         bar=Bar(done=min(1.0, done), label=label),
         pictures=(_preview(job, preview, size),) if preview else (),
-        rows=_cancel(job, may),
+        **_offered(job, "painting", may),
     )
 
 
@@ -323,9 +335,7 @@ def done(job: Job, may: May = ANYTHING) -> Card:
     """The result: the grid and the single pictures, and what can be done with them."""
     if isinstance(job.request.task, Upscale):
         return upscaled(job, may)
-    singles = sorted(each.index for each in job.pictures if each.index >= 0)
-    rows = (*_grid_rows(job, singles, may), (*_again(job, may), *_edit(job, may), *_others(job, may)))
-    return _of(job, "done", facts=_facts(job), pictures=_pictures(job), rows=rows)
+    return _of(job, "done", facts=_facts(job), pictures=_pictures(job), **_offered(job, "done", may))
 
 
 def _facts(job: Job) -> tuple[str, ...]:
@@ -361,16 +371,27 @@ def upscaled(job: Job, may: May = ANYTHING) -> Card:
     size = sized(job.request.width, job.request.height)
     facts = [f"picture {number}, {job.request.task.factor}× ({size})"]
     facts += ["from an earlier picture"] if job.parent else []
-    rows = (_vary_one(job, 0, may), (*_edit(job, may), *_others(job, may)))
-    shown = tuple(row for row in rows if row)
-    return _of(job, "upscaled", facts=tuple(facts), pictures=_pictures(job), rows=shown)
+    offered = _offered(job, "upscaled", may)
+    return _of(job, "upscaled", facts=tuple(facts), pictures=_pictures(job), **offered)
+
+
+def result(job: Job) -> Kind:
+    """The kind of a finished job's card."""
+    return "upscaled" if isinstance(job.request.task, Upscale) else "done"
+
+
+def more(job: Job, may: May = ANYTHING) -> Card:
+    """What is behind the ⋯ of a finished job."""
+    rows = _rows(_offered(job, result(job), may)["more"])
+    return Card(kind="text", title=job.prompt, rows=rows, job=job.id, private=True)
 
 
 def picked(job: Job, index: int, may: May = ANYTHING) -> Card:
     """One picture of a large grid, with the buttons that the grid has no room for."""
     pictures = [each for each in job.pictures if each.index == index]
     shown = replace(job, pictures=tuple(pictures))
-    buttons = (_upscale(job, index, "Upscale"), *_vary_one(job, index, may))
+    specs = _specs(job, "done", may)
+    buttons = tuple(_of_picture(each, job, index, alone=True) for each in specs if each.about == "picture")
     facts = (f"picture {index + 1}", *(f"seed {each.seed}" for each in pictures))
     return _of(job, "text", facts=facts, pictures=_pictures(shown), rows=(buttons,))
 
@@ -381,9 +402,9 @@ def refused(refusal: Refusal) -> Card:
     buttons = tuple(
         Button(id=id, label=offer.label[:34], name=offer.label, style="primary")
         for offer, id in ids.items()
-        if len(id) <= actions.MAX_ID
+        if actions.fits(id)
     )
-    long = [offer.text for offer, id in ids.items() if len(id) > actions.MAX_ID]
+    long = [offer.text for offer, id in ids.items() if not actions.fits(id)]
     return Card(
         kind="refused",
         body=(refusal.notice, *long),
@@ -394,21 +415,21 @@ def refused(refusal: Refusal) -> Card:
 
 def failed(job: Job, may: May = ANYTHING) -> Card:
     reason = f"{job.reason} Nothing was charged.".lstrip()
-    again = _again(job, may, "Try again")
-    return _of(job, "failed", body=(reason,), rows=(again,) if again else ())
+    return _of(job, "failed", body=(reason,), **_offered(job, "failed", may))
 
 
 def cancelled(job: Job, may: May = ANYTHING) -> Card:
-    again = _again(job, may)
     why = (job.reason,) if job.reason else ()
     facts = ("cancelled, nothing charged",)
-    return _of(job, "cancelled", facts=facts, body=why, rows=(again,) if again else ())
+    return _of(job, "cancelled", facts=facts, body=why, **_offered(job, "cancelled", may))
 
 
 def withheld(card: Card) -> Card:
     """The card without pictures that are for age-restricted channels alone."""
     line = "These pictures are shown in age-restricted channels only, and this is none."
-    return replace(card, title="", facts=(), body=(line,), pictures=(), rows=card.rows[-1:], adult=False)
+    rows = tuple(row for row in map(of_whole, card.rows) if row)
+    bare = replace(card, title="", facts=(), body=(line,), pictures=(), adult=False)
+    return replace(bare, rows=rows, more=of_whole(card.more))
 
 
 def deleted(job: Job) -> Card:
@@ -431,15 +452,8 @@ _MADE = {
 
 def info(job: Job, parents: Sequence[Job] = (), text: str = "") -> Card:
     """Everything about a job. `parents`: where it came from, the nearest first. `text` paints it again."""
-    request = job.request
     lines = [
-        f"Negative prompt: {request.negative_prompt}" if request.negative_prompt else "",
-        f"Style: {presets.load().label(job.style)}" if job.style else "",
-        _seeds(job),
-        f"Model: {request.model}" if request.paints else "",
-        f"Size: {sized(request.width, request.height)}",
-        f"Steps: {request.steps}, guidance {request.guidance:g}" if request.paints else "",
-        _start(request),
+        *(each.told(job) for each in PARAMS.values()),
         f"Cost: {span(job.device_seconds)} of the device",
         *_lineage(job, parents),
         f"Asked for by {job.origin.member.name}",
@@ -447,21 +461,6 @@ def info(job: Job, parents: Sequence[Job] = (), text: str = "") -> Card:
         f"To paint it again: {text}" if text else "",
     ]
     return _of(job, "text", body=tuple(line for line in lines if line))
-
-
-def _start(request: GenerationRequest) -> str:
-    match request.task:
-        case ImageToImage(strength=strength):
-            return f"Strength: {strength:g} from a source picture"
-        case TextToImage() | Upscale():
-            return ""
-        case unknown:
-            assert_never(unknown)
-
-
-def _seeds(job: Job) -> str:
-    first, last = job.request.seed, job.request.seed_of(job.request.count - 1)
-    return f"Seed: {first}" if job.request.count == 1 else f"Seeds: {first} to {last}, one a picture"
 
 
 def _lineage(job: Job, parents: Sequence[Job]) -> Iterator[str]:
@@ -518,7 +517,7 @@ def history(jobs: Sequence[Job], *, search: str = "") -> Card:
     lines = tuple(f"{number}. {_summary(job)}" for number, job in enumerate(found, start=1))
     pictures = tuple(picture for job in found for picture in _pictures(job)[:1])
     buttons = [
-        _button("show", job, str(number), f"Show {clip(job.prompt)}")
+        button("show", job.id, label=str(number), name=f"Show {clip(job.prompt)}")
         for number, job in enumerate(found, start=1)
     ]
     return Card(kind="text", title=what, body=lines, pictures=pictures, rows=_rows(buttons), private=True)
@@ -642,7 +641,7 @@ def team(uses: Sequence[Use]) -> Card:
     )
 
 
-def styles(known: Iterable[Style]) -> Card:
+def styles(known: Iterable[Look]) -> Card:
     lines = tuple(f"{style.name}: {style.help}" for style in known)
     use = 'Use one with --style, as in --style "oil painting", or say "as pixel art" at the end.'
     return Card(kind="text", title="Styles", body=(*lines, use), private=True)
@@ -742,15 +741,13 @@ def reported(new: bool) -> Card:
 
 def review(job: Job, waiting: Review, count: int) -> Card:
     """A reported job, for an administrator."""
-    keep = _button("keep", job, "Keep", "Keep these pictures", style="primary")
-    remove = _button("remove", job, "Remove", "Remove these pictures, with a strike", style="danger")
     return Card(
         kind="text",
         title=job.prompt,
         facts=(f"{_jobs(count)} to decide", _reporters(waiting)),
         body=(f"Asked for by {job.origin.member.name}", f"Job: {job.id}"),
         pictures=_pictures(job),
-        rows=((keep, remove),),
+        rows=((button("keep", job.id), button("remove", job.id)),),
         private=True,
     )
 
@@ -764,7 +761,7 @@ def reports(found: Sequence[tuple[Job, Review]]) -> Card:
         for number, (job, review) in enumerate(found[:10], start=1)
     ]
     buttons = [
-        _button("show", job, str(number), f"Show {clip(job.prompt)}")
+        button("show", job.id, label=str(number), name=f"Show {clip(job.prompt)}")
         for number, (job, _) in enumerate(found[:10], start=1)
     ]
     return Card(kind="text", title="Reports", body=tuple(lines), rows=_rows(buttons), private=True)
@@ -791,9 +788,9 @@ def forget(token: str) -> Card:
         "stops your jobs. It cannot be undone.",
         "What you used of your allowance is kept without your name until its period ends, and so is a block.",
     )
-    action = Action(name="forget", job=token)
-    button = Button(id=action.id, label="Delete everything", name="Delete all my data", style="danger")
-    return Card(kind="text", title="Delete my data", body=lines, rows=((button,),), private=True)
+    return Card(
+        kind="text", title="Delete my data", body=lines, rows=((button("forget", token),),), private=True
+    )
 
 
 def forgotten(names: int) -> Card:

@@ -16,163 +16,21 @@ member's id ("discord:123"), or the platform's own id of a role or channel, as i
 
 from __future__ import annotations
 
-import difflib
-import math
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from bot.errors import Refusal
-from engine.types import SEED_LIMIT
+from bot.models import Tier
+from bot.options import Command, Option, Unusable, Value, blank, clip, read_value, suggest, unknown
+from bot.prompts.draft import MAX_COUNT, PARAMS
+from bot.prompts.param import Param
+from engine.types import ModelInfo
 
-Kind = Literal["text", "integer", "number", "boolean", "picture", "person", "role", "channel"]
-Completes = Literal[
-    "", "styles", "models", "aspects", "jobs", "pictures", "unfinished", "commands", "people", "tiers"
-]
-Value = str | int | float | bool | bytes
-"""An option's value: text, integer, number, boolean; a picture is bytes, or text that names a stored one."""
-
-MAX_PROMPT = 4000  # characters
-MAX_TEXT = 12_000
-"""Characters of anything that is typed at once: more than a prompt and its flags need, on every surface."""
-MAX_COUNT = 16
-MAX_STEPS = 150
-MAX_GUIDANCE = 30.0
 MAX_SECONDS = 1e9  # device-seconds of one gift or budget
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
-    """One thing that can be said about a command."""
-
-    name: str
-    kind: Kind
-    help: str
-    required: bool = False
-    flags: tuple[str, ...] = ()  # what may stand after -- in a prompt; the first is the one to show
-    minimum: float | None = None  # of a number
-    maximum: float | None = None  # of a number; of a text, its characters
-    choices: tuple[str, ...] = ()  # all there are
-    completes: Completes = ""  # what `Studio.complete` offers while someone types
-    example: str = ""
-    default: str = ""  # what stands when it is left out, in words
-
-    @property
-    def flag(self) -> str:
-        return f"--{self.flags[0]}" if self.flags else f"--{self.name}"
-
-    @property
-    def label(self) -> str:
-        return self.name.capitalize()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """Something that can be asked for."""
-
-    name: str
-    help: str
-    options: tuple[Option, ...] = ()
-    operator: bool = False  # only for those who run this Easel
-    typed: bool = False  # not offered by platforms that limit a group; it can be typed, and has a page
-    examples: tuple[str, ...] = ()
-
-    @property
-    def group(self) -> str:
-        """The first word of a name of two; empty for a name of one."""
-        return self.name.rpartition(" ")[0]
-
-    @property
-    def admin(self) -> bool:
-        """Whether it is only for administrators of the place."""
-        return self.group == "admin"
-
-    @property
-    def verb(self) -> str:
-        """The last word of the name."""
-        return self.name.rpartition(" ")[2]
-
-    def option(self, name: str) -> Option | None:
-        return next((option for option in self.options if option.name == name), None)
-
-    def by_flag(self, flag: str) -> Option | None:
-        """The option that `flag` (without dashes, in any case) stands for."""
-        wanted = flag.casefold()
-        return next((option for option in self.options if wanted in (*option.flags, option.name)), None)
-
-
-class Unusable(ValueError):
-    """A value that an option does not take. `str()` says what is allowed; `nearest` would do."""
-
-    def __init__(self, notice: str, nearest: str = "") -> None:
-        super().__init__(notice)
-        self.nearest = nearest
-
-
-class OutOfRange(Unusable):
-    """A number outside of its option's range; `value` is the number."""
-
-    def __init__(self, notice: str, nearest: str, value: float) -> None:
-        super().__init__(notice, nearest)
-        self.value = value
-
 
 # --- the options ------------------------------------------------------------------------------------------
 
-STYLE = Option(
-    name="style",
-    kind="text",
-    help="A named look; /styles shows them all.",
-    flags=("style",),
-    completes="styles",
-    example='"oil painting"',
-    default="none",
-)
-MODEL = Option(
-    name="model",
-    kind="text",
-    help="The model that paints.",
-    flags=("model",),
-    maximum=200,
-    completes="models",
-    default="the first that /settings offers",
-)
-COUNT = Option(
-    name="count",
-    kind="integer",
-    help="How many pictures.",
-    flags=("count", "n"),
-    minimum=1,
-    maximum=MAX_COUNT,
-    example="4",
-    default="4",
-)
-ASPECT = Option(
-    name="aspect",
-    kind="text",
-    help="The shape: square, portrait, landscape, wide, tall, or a ratio such as 16:9.",
-    flags=("aspect", "ar"),
-    completes="aspects",
-    example="16:9",
-    default="square",
-)
-SIZE = Option(
-    name="size",
-    kind="text",
-    help="Width × height in pixels, instead of an aspect ratio.",
-    flags=("size",),
-    maximum=30,
-    example="512x768",
-    default="the model's own",
-)
-PRIVATE = Option(
-    name="private",
-    kind="boolean",
-    help="Only you see it.",
-    flags=("private",),
-    default="no",
-)
+STYLE, MODEL, COUNT = PARAMS["style"], PARAMS["model"], PARAMS["count"]
 JOB = Option(
     name="job",
     kind="text",
@@ -191,22 +49,13 @@ PICTURE = Option(
     example="2",
     default="1",
 )
-PROMPT = Option(
-    name="prompt",
-    kind="text",
-    help="What to paint, in your own words. Flags such as --ar 16:9 may follow.",
-    required=True,
-    maximum=MAX_PROMPT,
-    example="a red fox",
-)
-
 DEFAULTS = (
     STYLE,
     MODEL,
     COUNT,
-    ASPECT,
-    SIZE,
-    PRIVATE,
+    PARAMS["aspect"],
+    PARAMS["size"],
+    PARAMS["private"],
     Option(name="reset", kind="boolean", help="Go back to the studio's own defaults."),
 )
 """What /settings sets for a person, and /admin defaults for everybody here."""
@@ -215,78 +64,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         name="imagine",
         help="Paint pictures from words.",
-        options=(
-            PROMPT,
-            Option(
-                name="negative",
-                kind="text",
-                help="What to keep out of the picture.",
-                flags=("no", "negative"),
-                maximum=MAX_PROMPT,
-                example="text, blurry",
-            ),
-            ASPECT,
-            SIZE,
-            COUNT,
-            Option(
-                name="seed",
-                kind="integer",
-                help="A number that makes the same picture again.",
-                flags=("seed",),
-                minimum=0,
-                maximum=SEED_LIMIT - 1,
-                example="7",
-                default="random",
-            ),
-            Option(
-                name="steps",
-                kind="integer",
-                help="Denoising steps: more take longer and show finer detail.",
-                flags=("steps",),
-                minimum=1,
-                maximum=MAX_STEPS,
-                example="20",
-                default="the model's own",
-            ),
-            Option(
-                name="guidance",
-                kind="number",
-                help="Guidance scale: how closely to follow the prompt.",
-                flags=("guidance", "cfg"),
-                minimum=0,
-                maximum=MAX_GUIDANCE,
-                example="5",
-                default="the model's own",
-            ),
-            STYLE,
-            MODEL,
-            Option(
-                name="source",
-                kind="picture",
-                help="A picture to start from: a file, or a job's picture as in 1a2b3c4d5e6f:2.",
-                flags=("source",),
-                maximum=100,
-                example="1a2b3c4d5e6f:2",
-            ),
-            Option(
-                name="strength",
-                kind="number",
-                help="How far to leave the source picture: 0 changes almost nothing, 1 ignores it.",
-                flags=("strength",),
-                minimum=0,
-                maximum=1,
-                example="0.6",
-                default="0.6",
-            ),
-            PRIVATE,
-            Option(
-                name="relax",
-                kind="boolean",
-                help="Free, and painted only while nobody else wants the device.",
-                flags=("relax",),
-                default="no",
-            ),
-        ),
+        options=tuple(PARAMS.values()),
         examples=(
             "a red fox on a light blue background --seed 7",
             "a red car --ar 16:9 --seed 7 --no text, blurry",
@@ -744,141 +522,21 @@ def check(name: str, options: Mapping[str, object]) -> dict[str, Value]:
             example = f", for example {each.example}" if each.example else ""
             raise Refusal(f"/{name} needs a {each.name}{example}.", code="missing")
     try:
-        return {each.name: read(each, said[each.name]) for each in asked.options if each.name in said}
+        return {each.name: read_value(each, said[each.name]) for each in asked.options if each.name in said}
     except Unusable as error:
         raise Refusal(str(error)) from error
 
 
-MAX_TYPED = 100  # characters that suggestions are looked up by
+# --- the commands as they are for somebody ----------------------------------------------------------------
 
 
-def bounded(text: str) -> str:
-    """The text, which nothing reads before this. Raises Refusal for one that is too long to be meant."""
-    if len(text) > MAX_TEXT:
-        raise Refusal(
-            f"That is {len(text):,} characters; at most {MAX_TEXT:,} are read at once. Shorten it.",
-            code="too_long",
-        )
-    return text
+def vocabulary(models: Sequence[ModelInfo], tiers: Sequence[Tier]) -> tuple[Command, ...]:
+    """Return the commands as far as any of these models can do them, with the widest ranges of all tiers."""
+    pictures = any("image_to_image" in model.tasks for model in models)
+    known = (each for each in COMMANDS if pictures or each.name != "vary")
+    return tuple(each if each.admin else _narrowed(each, models, tiers) for each in known)
 
 
-def blank(value: object) -> bool:
-    """Whether an option was left empty, which is the same as not naming it."""
-    return value is None or (isinstance(value, str) and not value.strip())
-
-
-def read(option: Option, value: object) -> Value:
-    """What was typed, as the option's type. Raises Unusable."""
-    match option.kind:
-        case "integer":
-            return _integer(option, value)
-        case "number":
-            return _number(option, value)
-        case "boolean":
-            return _boolean(option, value)
-        case "picture" if isinstance(value, bytes | bytearray | memoryview):
-            return bytes(value)
-        case "person" | "role" | "channel":
-            return _named(option, _text(option, value).strip())
-    return _text(option, value)
-
-
-_MENTION = re.compile(r"<(?:@[!&]?|#|!subteam\^)(?P<id>\w+)(?:\|[^<>]*)?>", re.ASCII)
-
-
-def _named(option: Option, text: str) -> str:
-    """The id in a mention, or what was typed without its sign."""
-    found = _MENTION.fullmatch(text)
-    name = found["id"] if found else text.lstrip("@#")
-    if not name or not name.isprintable() or "<" in name:
-        example = f", for example {option.example}" if option.example else ""
-        raise Unusable(f"{option.label} takes a mention or an id{example}; “{clip(text)}” is neither.")
-    return name
-
-
-def _text(option: Option, value: object) -> str:
-    if not isinstance(value, str):
-        raise Unusable(f"{option.label} takes text.")
-    if option.maximum is not None and len(value) > option.maximum:
-        raise Unusable(
-            f"{option.label} may have {option.maximum:,.0f} characters; this has {len(value):,}. Shorten it."
-        )
-    if option.choices and value.casefold() not in option.choices:
-        allowed = " or ".join(option.choices)
-        raise Unusable(f"{option.label} can be {allowed}; you asked for “{clip(value)}”.", option.choices[0])
-    return value.casefold() if option.choices else value
-
-
-_MOST_DIGITS = 15  # of a number that a float holds exactly
-
-
-def _integer(option: Option, value: object) -> int:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    text = str(value).strip()
-    if isinstance(value, bool) or not re.fullmatch(r"[+-]?\d+", text):
-        raise Unusable(f"{option.label} takes a whole number{_range(option)}; “{clip(text)}” is not one.")
-    # Python refuses to convert thousands of digits; a float is enough, and within the range it is exact.
-    _check_range(option, float(text) if len(text) > _MOST_DIGITS else int(text), text)
-    return int(float(text))
-
-
-def _number(option: Option, value: object) -> float:
-    text = str(value).strip()
-    try:
-        number = math.nan if isinstance(value, bool) else float(text.replace(",", "."))
-    except ValueError:
-        number = math.nan
-    if math.isnan(number):
-        raise Unusable(f"{option.label} takes a number{_range(option)}; “{clip(text)}” is not one.")
-    _check_range(option, number, text)
-    return number
-
-
-def _boolean(option: Option, value: object) -> bool:
-    word = str(value).strip().casefold()
-    if word in ("yes", "true", "on", "1"):
-        return True
-    if word in ("no", "false", "off", "0"):
-        return False
-    raise Unusable(f"{option.label} can be yes or no; “{clip(word)}” is neither.")
-
-
-def _check_range(option: Option, number: float, text: str) -> None:
-    low, high = option.minimum or 0.0, math.inf if option.maximum is None else option.maximum
-    if not low <= number <= high:
-        allowed = _range(option).removeprefix(" from")
-        nearest = low if number < low else high
-        notice = f"{option.label} can be{allowed}; you asked for {clip(text)}."
-        raise OutOfRange(notice, f"{nearest:.0f}", number)
-
-
-def _range(option: Option) -> str:
-    if option.minimum is None or option.maximum is None:
-        return ""
-    return f" from {option.minimum:.0f} to {option.maximum:.0f}"
-
-
-def unknown(what: str, name: str, known: Iterable[str], *, dashes: str = "") -> str:
-    """ "There is no flag --aspct. Did you mean --aspect?" """
-    names = list(known)
-    near = suggest(name, names)
-    all_there_are = (
-        f"There {'is' if len(names) == 1 else 'are'} {', '.join(dashes + each for each in names)}."
-        if names
-        else "It takes none."
-    )
-    hint = f"Did you mean {dashes}{near}?" if near else all_there_are
-    return f"There is no {what} {dashes}{clip(name)}. {hint}"
-
-
-def suggest(word: str, known: Iterable[str]) -> str:
-    """What a misspelt word most resembles, or nothing."""
-    found = difflib.get_close_matches(word.casefold(), list(known), n=1, cutoff=0.6)
-    return found[0] if found else ""
-
-
-def clip(text: str, length: int = 40) -> str:
-    """Enough of what someone typed to recognise it."""
-    text = " ".join(text.split())
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+def _narrowed(command: Command, models: Sequence[ModelInfo], tiers: Sequence[Tier]) -> Command:
+    options = (each.narrowed(models, tiers) if isinstance(each, Param) else each for each in command.options)
+    return replace(command, options=tuple(each for each in options if each))

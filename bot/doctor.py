@@ -28,7 +28,8 @@ from urllib.request import ProxyHandler, build_opener
 import structlog
 from PIL import Image
 
-from bot import control, tiers
+from bot.accounts import tiers
+from bot.admin import control
 from bot.card import Card
 from bot.clock import FAR, wall
 from bot.errors import EaselError, SettingError, StoreError

@@ -27,7 +27,7 @@ class Offer:
 
     label: str
     text: str = ""
-    button: str = ""  # the id of a press, where no text says it
+    button: str = ""  # the id of a press, where no text says it or the text is too long for one
 
 
 class Refusal(EaselError):

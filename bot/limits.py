@@ -1,20 +1,11 @@
-"""What a model and a tier allow together: one range for parsing, offers, help, commands and forms."""
+"""The sizes that a model paints and a tier allows."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
 
-from bot import commands
-from bot.commands import Command, Option
 from bot.models import Tier
 from engine.types import ModelInfo
-
-
-def most_steps(model: ModelInfo, tier: Tier) -> int:
-    """Return the most denoising steps; the least is 1."""
-    return min(model.max_steps, tier.max_steps)
 
 
 def rounded(side: float, model: ModelInfo) -> int:
@@ -45,39 +36,3 @@ def fitted(size: tuple[float, float], model: ModelInfo, max_pixels: float) -> tu
 def usable(model: ModelInfo, tier: Tier) -> bool:
     """Return whether the tier allows the model's smallest picture."""
     return rounded(model.min_side, model) ** 2 <= tier.max_pixels
-
-
-# --- the vocabulary -----------------------------------------------------------------------------------------
-
-
-def vocabulary(models: Sequence[ModelInfo], tiers: Sequence[Tier]) -> tuple[Command, ...]:
-    """Return the commands as far as any of these models can do them, with the widest ranges of all tiers."""
-    pictures = any("image_to_image" in model.tasks for model in models)
-    known = (each for each in commands.COMMANDS if pictures or each.name != "vary")
-    return tuple(_narrowed(each, models, tiers, pictures=pictures) for each in known)
-
-
-def _narrowed(
-    command: Command, models: Sequence[ModelInfo], tiers: Sequence[Tier], *, pictures: bool
-) -> Command:
-    if command.admin:
-        return command
-    without = set() if pictures else {"source"}
-    if command.name == "imagine":
-        without |= set() if pictures else {"strength"}
-        without |= set() if any(model.negative_prompt for model in models) else {"negative"}
-        without |= set() if any(len(tier.priorities) > 1 for tier in tiers) else {"relax"}
-    options = (_ranged(each, models, tiers) for each in command.options if each.name not in without)
-    return replace(command, options=tuple(options))
-
-
-def _ranged(option: Option, models: Sequence[ModelInfo], tiers: Sequence[Tier]) -> Option:
-    match option.name:
-        case "count":
-            most = max(tier.max_count for tier in tiers)
-            usual = str(min(int(option.default), most))
-            return replace(option, maximum=most, default=usual, example=usual)
-        case "steps" if models:
-            most = max(most_steps(model, tier) for model in models for tier in tiers)
-            return replace(option, maximum=most, example=str(min(int(option.example), most)))
-    return option

@@ -42,10 +42,15 @@ async def open_source(data: bytes, *, max_bytes: int = 20_000_000) -> bytes:
 
     Takes PNG, JPEG and WebP by their content, whatever the name said. Raises Refusal.
     """
-    if len(data) > max_bytes:
-        size, most = math.ceil(len(data) / 1e6), max_bytes // 1_000_000
-        raise _refusal(f"The source picture has {size} MB; at most {most} MB are taken. Send a smaller one.")
+    check_size(len(data), max_bytes)
     return await asyncio.get_running_loop().run_in_executor(_decoders(), _decode, data)
+
+
+def check_size(size: int, max_bytes: int) -> None:
+    """Raise Refusal for a picture of so many bytes where that is too much."""
+    if size > max_bytes:
+        large, most = math.ceil(size / 1e6), max_bytes // 1_000_000
+        raise _refusal(f"The source picture has {large} MB; at most {most} MB are taken. Send a smaller one.")
 
 
 @functools.cache

@@ -289,7 +289,7 @@ class Settings:
     )
 
     tiers_file: str = setting(
-        "", "A file of tiers in place of the one that ships: bot/tiers.toml is an example to copy."
+        "", "A file of tiers in place of the one that ships: bot/accounts/tiers.toml is an example to copy."
     )
     operators: tuple[str, ...] = setting(
         (),

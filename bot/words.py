@@ -60,6 +60,10 @@ class Speech:
         here = self._places.get(origin.member.tenant) or self._places.get(HOUSE)
         return here or origin.language or "en"
 
+    def said(self, what: Sayable, origin: Origin) -> Sayable:
+        """Return a card, a form or a refusal in the language in which the person is answered."""
+        return translated(what, self.of(origin))
+
 
 # --- catalogues -------------------------------------------------------------------------------------------
 
@@ -216,6 +220,7 @@ def _card(book: Catalogue, card: Card, language: str) -> Card:
         bar=_bar(book, card.bar),
         pictures=tuple(_picture(book, card, each) for each in card.pictures),
         rows=tuple(tuple(_button(book, each) for each in row) for row in card.rows),
+        more=tuple(_button(book, each) for each in card.more),
     )
 
 

@@ -153,7 +153,8 @@ def _build(name: str, values: dict[str, Any], source: str) -> Entry:
     of_entry = {field.name for field in fields(Entry)} - {"info", "source", "unseen"}
     pipeline = values.get("pipeline") or pipeline_of(source)
     info = ModelInfo(**{k: v for k, v in values.items() if k in of_info} | {"name": name})
-    info = replace(info, tasks=frozenset(info.tasks)) if "tasks" in values else _told(info, pipeline)
+    told = _told(info, pipeline)
+    info = replace(told, tasks=frozenset(info.tasks)) if "tasks" in values else told
     more = {k: v for k, v in values.items() if k in of_entry} | {"pipeline": pipeline}
     return Entry(info=info, source=source, unseen=not pipeline, **more)
 
@@ -162,7 +163,14 @@ def _told(model: ModelInfo, pipeline: str) -> ModelInfo:
     """Return the model with no more abilities than its family has."""
     family = family_of(pipeline)
     negative = model.negative_prompt and family.negative_prompt
-    return replace(model, tasks=frozenset(family.pipelines), negative_prompt=negative)
+    strength = model.strength and family.strength
+    return replace(
+        model,
+        tasks=frozenset(family.pipelines),
+        negative_prompt=negative,
+        strength=strength,
+        schedulers=tuple(family.schedulers),
+    )
 
 
 def _no_model(name: str, table: dict[str, Any]) -> str:

@@ -184,6 +184,8 @@ def _painted(
         image=_image(task, source, size),
     )
     pipe = private(loaded.pipe_for(task.kind))
+    if request.scheduler:
+        pipe.scheduler = _scheduler(loaded.family, request.scheduler, pipe.scheduler)
     pixels = _call(pipe, loaded.family.arguments(task, painting), request.seed_of(index), report)
     return _enlarge(loaded.upscaler, pixels) if scale > 1 else pixels
 
@@ -195,6 +197,15 @@ def private(pipe: Any) -> Any:
     of the request that runs.
     """
     return copy.deepcopy(pipe, {id(part): part for part in _shared(pipe)})
+
+
+def _scheduler(family: Family, name: str, own: Any) -> Any:
+    """Return the named scheduler, for a model whose own is `own`. Raises InvalidRequest."""
+    if name not in family.schedulers:
+        advice = "This model does not know that scheduler. Leave --scheduler out."
+        raise InvalidRequest(f"{family.name} knows no scheduler {name}", advice=advice)
+    kind, changes = family.schedulers[name]
+    return getattr(diffusers, kind).from_config(own.config, **changes)
 
 
 def _shared(pipe: Any) -> Iterator[Any]:

@@ -81,6 +81,7 @@ class GenerationRequest:
     height: int = 512  # pixels, as delivered
     steps: int = 20  # denoising steps
     guidance: float = 5.0  # classifier-free guidance scale
+    scheduler: str = ""  # one of the model's `schedulers`; empty: its own
     count: int = 4
     task: Task = TextToImage()
 
@@ -269,6 +270,8 @@ class ModelInfo:
     max_steps: int = 100
     tasks: frozenset[TaskKind] = frozenset(("text_to_image", "image_to_image"))
     negative_prompt: bool = True
+    strength: bool = True  # image_to_image takes one; else a source is an example to paint by
+    schedulers: tuple[str, ...] = ()  # that a request may name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -435,7 +438,7 @@ class Engine(Protocol):
     def status(self) -> EngineStatus: ...
 
     def events(self) -> AsyncIterator[EngineEvent]:
-        """Everything that happens, in order, for the one follower there is."""
+        """Everything that happens, in order, for the one tracker there is."""
         ...
 
     async def close(self, drain: float = 0.0) -> None:

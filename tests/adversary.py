@@ -22,7 +22,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import bot
@@ -65,13 +65,13 @@ METHODS = ("search", "match", "fullmatch", "sub", "subn", "split", "findall", "f
 LOCAL: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("adapters/discord/client.py", "self"): (r"<@!?1234567890>",),
     ("adapters/slack/ears.py", "workspace"): (r"<@U1(?:\|[^<>]*)?>",),
-    ("adapters/web/composer.py", "names"): (
+    ("adapters/typed.py", "names"): (
         r"(?<!\S)(?:--([\w-]+)(?:=|(?!\S))|(style|model|count):)",
         r"(?<!\S)(?:--([\w-]+)(?:=|(?!\S))|((?!)):)",
     ),
-    ("prompt.py", "side"): (r"(\d{1,4}(?:\.\d{1,2})?)\s*[:/x×]\s*(\d{1,4}(?:\.\d{1,2})?)",),
-    ("prompt.py", "pattern"): (),  # of presets.toml: found where `_patterns` keeps them
-    ("tiers.py", "key"): (),  # of a file that operators write
+    ("prompts/readers.py", "side"): (r"(\d{1,4}(?:\.\d{1,2})?)\s*[:/x×]\s*(\d{1,4}(?:\.\d{1,2})?)",),
+    ("prompts/plain_words.py", "pattern"): (),  # of presets.toml: found where `_patterns` keeps them
+    ("accounts/tiers.py", "key"): (),  # of a file that operators write
 }
 """Patterns by the names that only their function knows, and what they may be."""
 
@@ -169,16 +169,19 @@ def _uses() -> Iterator[tuple[str, Callable[[str], object]]]:
 def functions() -> Mapping[str, Callable[[str], object]]:
     from sqlalchemy import Column, MetaData, Table, Text, create_engine, select
 
-    from bot import commands, moderation, presets, prompt, sheets, words
+    from bot import commands, moderation, presets, prompts, words
     from bot.adapters.discord import layout as discord
     from bot.adapters.slack import layout as slack
     from bot.adapters.slack import vocabulary
+    from bot.adapters.typed import typed
     from bot.adapters.web import access, composer, views
+    from bot.admin import sheets
     from bot.card import Card, CardPicture
     from bot.errors import Refusal
     from bot.models import Job, Tier
+    from bot.options import suggest
     from bot.store import rows
-    from bot.studio import Studio
+    from bot.vocabulary import Vocabulary
     from tests.examples import TINY, a_job, a_member
 
     def unless_refused(use: Callable[[str], object]) -> Callable[[str], object]:
@@ -195,15 +198,15 @@ def functions() -> Mapping[str, Callable[[str], object]]:
         return Card(kind="done", title=text, facts=(text,), body=(text,), pictures=(picture,), job="1a2b")
 
     database = create_engine("sqlite://").connect()
-    prompts = Table("prompts", MetaData(), Column("folded", Text))
-    prompts.create(database)
+    table = Table("prompts", MetaData(), Column("folded", Text))
+    table.create(database)
 
     def search(text: str) -> object:
         """Ten prompts for the words at the end of one that they nearly fit."""
-        database.execute(prompts.delete())
-        database.execute(prompts.insert(), [{"folded": text.casefold()}] * 10)
-        wanted = rows.searched(prompts.c.folded, f"{text[1 - rows.MOST_SEARCHED :]}#")
-        return database.execute(select(prompts).where(*wanted)).all()
+        database.execute(table.delete())
+        database.execute(table.insert(), [{"folded": text.casefold()}] * 10)
+        wanted = rows.searched(table.c.folded, f"{text[1 - rows.MOST_SEARCHED :]}#")
+        return database.execute(select(table).where(*wanted)).all()
 
     def complete(text: str) -> object:
         """An option that takes one of somebody's last jobs."""
@@ -211,9 +214,9 @@ def functions() -> Mapping[str, Callable[[str], object]]:
         async def recent(*_: object, **__: object) -> list[Job]:
             return [a_job(prompt=text)] * 50
 
-        studio = Studio.__new__(Studio)
-        studio.jobs = recent  # type: ignore[method-assign]
-        return asyncio.run(studio.complete("jobs", text, a_member()))
+        nobody: Any = SimpleNamespace(jobs=recent)
+        vocabulary = Vocabulary(nobody, nobody, nobody, (), nobody, nobody)
+        return asyncio.run(vocabulary.complete("jobs", text, a_member()))
 
     tier = Tier(name="everyone", title="Everyone")
     rules = moderation.Rules(blocked=("broccoli", "acme corp*", "a* b*"), allowed=("nude beach", "a b"))
@@ -222,15 +225,15 @@ def functions() -> Mapping[str, Callable[[str], object]]:
     found: dict[str, Callable[[str], object]] = {
         "judge": lambda text: moderation.judge([text]),
         "judge what to leave out": lambda text: moderation.judge(["a fox"], [text], rules),
-        "parse": prompt.parse,
-        "parse a flag": lambda text: prompt.parse(f"a fox --no {text}"),
-        "parse quotes": lambda text: prompt.parse(f'a fox --no "{text}'),
-        "parse an option": lambda text: prompt.parse("a fox", {"style": text}),
-        "parse a number": lambda text: prompt.parse("a fox", {"seed": text}),
-        "compose": lambda text: prompt.compose(prompt.parse(text), [TINY], tier),
-        "render": lambda text: prompt.render(prompt.Draft(prompt=text, negative=text)),
+        "parse": prompts.parse,
+        "parse a flag": lambda text: prompts.parse(f"a fox --no {text}"),
+        "parse quotes": lambda text: prompts.parse(f'a fox --no "{text}'),
+        "parse an option": lambda text: prompts.parse("a fox", {"style": text}),
+        "parse a number": lambda text: prompts.parse("a fox", {"seed": text}),
+        "compose": lambda text: prompts.compose(prompts.parse(text), [TINY], tier),
+        "render": lambda text: prompts.render(prompts.Draft(prompt=text, negative=text)),
         "styles": lambda text: (presets.load().style(text), presets.load().closest(text)),
-        "suggestions": lambda text: commands.suggest(text, [each.name for each in commands.COMMANDS]),
+        "suggestions": lambda text: suggest(text, [each.name for each in commands.COMMANDS]),
         "a person": lambda text: commands.check("admin block", {"person": text}),
         "German": lambda text: words.translated(card(text), "de"),
         "Discord": lambda text: (discord.text(card(text)), discord._alt(card(text).pictures[0])),
@@ -239,8 +242,8 @@ def functions() -> Mapping[str, Callable[[str], object]]:
         "Slack's marks": lambda text: vocabulary.plain(text, "T1"),
         "/easel": vocabulary.read,
         "/easel settings": lambda text: vocabulary.read(f"settings {text}"),
-        "typed": composer.typed,
-        "/settings": lambda text: composer.typed(f"/settings {text}"),
+        "typed": typed,
+        "/settings": lambda text: typed(f"/settings {text}"),
         "the chips": lambda text: composer.read(text, {"aspect": "16:9"}),
         "a name": access.clean_name,
         "a search's words": lambda text: commands.check("history", {"search": text}),

@@ -15,10 +15,11 @@ from urllib.parse import quote
 from aiohttp import ClientResponse, ClientSession, CookieJar, FormData
 from yarl import URL
 
+from bot import app
+from bot.accounts.logins import member_named
 from bot.adapters.web import WebAdapter
 from bot.adapters.web.access import NAME_COOKIE
 from bot.images.blobs import DirectoryBlobs
-from bot.logins import member_named
 from bot.models import Job, State
 from bot.settings import Secret, Settings
 from bot.store import Store
@@ -191,7 +192,7 @@ async def web_house(
     store = await Store.open(settings.database_url)
     blobs = DirectoryBlobs(folder / "pictures")
     engine = MemoryEngine(blobs.read, models=(SMALL,), step_seconds=step_seconds, fault=fault)
-    studio = Studio(settings=settings, store=store, engine=engine, blobs=blobs)
+    studio = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
     adapter = WebAdapter(studio, settings)
     studio.add(adapter)
     await studio.start()

@@ -1,25 +1,44 @@
-"""What every surface is to the studio."""
+"""The port between Easel and its surfaces: what a surface offers, and what it may ask.
+
+`ChatAdapter` is what Easel calls to show a job's message. `Easel` is what a surface calls when people do
+something; `bot.adapters.interactions` does that for all chats. docs/adapters.md leads through both.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from bot.card import Card
-from bot.models import Job
+from bot.actions import Action
+from bot.card import Card, Form
+from bot.models import Job, Member, Origin
+from bot.options import Command, Completes
+from bot.words import Sayable
+from engine.types import Place
 
 MessageRef = dict[str, Any]
 """An adapter's own reference to a posted message; JSON, kept in the job's row."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """A job was accepted; its message lives on its own through the adapter's `post` and `edit`."""
+
+    job: Job
+    place: Place | None
+
+
+Answer = Card | Form | Receipt
+
+
+# ---- what a surface offers
+
+
 class ChatAdapter(Protocol):
-    """A surface that people type on. It translates and renders, and decides nothing.
+    """A surface that people type on. It translates and renders, and decides nothing."""
 
-    What people do reaches the studio through `Studio.handle`, `Studio.press` and `Studio.answer`; what
-    the studio has to say reaches people through the methods here. One that has a connection to lose tells
-    by a property `connected` whether it has it now.
-    """
-
-    name: str
+    name: str  # `Origin.surface` of what is asked here
     edit_interval: float  # seconds between two edits of one message that the surface allows
 
     async def run(self) -> None:
@@ -43,9 +62,89 @@ class ChatAdapter(Protocol):
 
 
 @runtime_checkable
+class Connected(Protocol):
+    """A surface that has a connection to lose."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether events reach Easel at this moment."""
+        ...
+
+
+@runtime_checkable
 class KnowsPlaces(Protocol):
     """A surface whose open places may be closed later."""
 
     async def closed(self, job: Job) -> bool | None:
         """Whether the place where a job was asked for is closed at this moment; None where nobody tells."""
+        ...
+
+
+# ---- what a surface may ask
+
+
+class Easel(Protocol):
+    """What a chat surface asks of the studio. Sentences in a Refusal are for the person who asked."""
+
+    async def handle(
+        self, command: str, options: Mapping[str, object], origin: Origin, *, parent: str = ""
+    ) -> Card | Receipt:
+        """Do what a command asks. `options`: name → value as typed; a picture may be its bytes.
+
+        `parent` is the job whose form is answered, or whose picture the words change. Raises Refusal.
+        """
+        ...
+
+    async def press(self, button: str, origin: Origin) -> Answer:
+        """Do what a button stands for, however old its card is. Raises Refusal."""
+        ...
+
+    async def job(self, id: str, member: Member, here: Collection[str] = ()) -> Job:
+        """A job, for a member who is in the places `here`. Raises Refusal where they may not see it."""
+        ...
+
+    async def jobs(self, member: Member, **filters: Any) -> list[Job]:
+        """The newest jobs that the member may see, by `channel`, `user`, `states`, `search`, `limit` …"""
+        ...
+
+    async def private(
+        self, options: Mapping[str, object], member: Member, here: Collection[str] = ()
+    ) -> bool:
+        """Whether what /imagine paints by these options is for the member alone. Raises Refusal."""
+        ...
+
+    async def offered(self, action: Action, member: Member) -> str:
+        """The text that an offer's button stands for. Raises Refusal where it is not kept any more."""
+        ...
+
+    async def check_source(self, member: Member) -> None:
+        """Raises Refusal for somebody whose models cannot start from a picture."""
+        ...
+
+    @property
+    def vocabulary(self) -> tuple[Command, ...]:
+        """The commands as far as the models here can do them, with the widest ranges of all tiers."""
+        ...
+
+    async def known(self, member: Member) -> tuple[Command, ...]:
+        """The commands as they are for the member: with the ranges of their models and tier."""
+        ...
+
+    async def complete(self, source: Completes, typed: str, member: Member) -> list[tuple[str, str]]:
+        """What may follow while someone types an option: (value, label), at most 25."""
+        ...
+
+    def said(self, what: Sayable, origin: Origin) -> Sayable:
+        """A card, a form or a refusal in the language of the place, else in the person's own."""
+        ...
+
+    async def picture(self, blob: str) -> bytes:
+        """A stored picture. Raises KeyError when there is none, StoreError when it cannot be read."""
+        ...
+
+    async def fitted(self, blob: str, limit: int) -> tuple[bytes, str]:
+        """A picture in at most `limit` bytes, and its media type.
+
+        Raises KeyError when there is none, ValueError when it cannot be made so small, StoreError.
+        """
         ...

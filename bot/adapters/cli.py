@@ -16,8 +16,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from bot import app, control, doctor, telemetry
+from bot import app, doctor, telemetry
+from bot.actions import Action
 from bot.adapters.base import MessageRef
+from bot.admin import control
 from bot.card import Card, meter
 from bot.errors import EaselError, Refusal
 from bot.models import Job, Member, Origin, Original, State
@@ -98,7 +100,8 @@ async def imagine(settings: Settings, options: Mapping[str, Any], *, out: Path, 
             assert isinstance(answer, Receipt)
             job = await surface.end_of(answer.job.id, stopped)
             if job is None:
-                await studio.press(f"v1:cancel:{answer.job.id}", replace(origin, event=secrets.token_hex(8)))
+                cancel = Action(name="cancel", job=answer.job.id).id
+                await studio.press(cancel, replace(origin, event=secrets.token_hex(8)))
                 job = await studio.job(answer.job.id, origin.member)
         except Refusal as refusal:
             return _complain(refusal.notice)

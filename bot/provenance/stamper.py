@@ -9,6 +9,7 @@ import asyncio
 
 from bot.images.blobs import BlobStore
 from bot.models import Job
+from bot.prompts.draft import PARAMS
 from bot.provenance import signing
 from bot.provenance.keys import Keys
 from bot.provenance.signing import Facts, Made
@@ -82,13 +83,11 @@ class Stamper:
 def _notes(job: Job, seed: int) -> dict[str, str]:
     """Return what a picture says of itself to programs that read text chunks."""
     request = job.request
-    return {
+    notes = {
         "Software": "Easel",
         "Description": job.prompt,
         "prompt": request.prompt,
-        "negative_prompt": request.negative_prompt,
         "seed": str(seed),
         "model": request.model,
-        "steps": str(request.steps),
-        "guidance": f"{request.guidance:g}",
     }
+    return notes | {name: text for each in PARAMS.values() for name, text in each.note(request).items()}

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlmodel import Session
 
-from bot import quota
+from bot.accounts import periods
 from bot.models import Accuracy, AuditLine, Balance, Budget, LedgerLine, State, Tier
 from bot.store import aside, identities, ledger
 from bot.store.database import Database
@@ -42,7 +42,7 @@ class Accounts(Database):
 
         The audit's line is told what was before and after. Raises ValueError.
         """
-        amount, now = quota.gift_ms(seconds), self._clock()
+        amount, now = periods.gift_ms(seconds), self._clock()
         return await self._administer(
             member, line, lambda session, of: ledger.gift(session, of, amount, by=line.by, key=key, now=now)
         )

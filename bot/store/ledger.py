@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, case, func, insert, select, update
 from sqlmodel import Session
 
-from bot import quota
+from bot.accounts import periods
 from bot.errors import EaselError
 from bot.models import Allowance, Balance, Budget, Tier
 from bot.store.rows import insert_once, table_of
@@ -88,14 +88,14 @@ def _bucket(session: Session, budget: Budget, now: datetime) -> Bucket:
     if allowance.rolling:
         name, ends = _rolling(session, budget.account, allowance, now)
     else:
-        window = quota.window(allowance.per, allowance.zone, now)
+        window = periods.window(allowance.per, allowance.zone, now)
         name, ends = window.bucket, window.ends
-    return Bucket(budget.account, name, quota.cap_ms(allowance), ends, budget)
+    return Bucket(budget.account, name, periods.cap_ms(allowance), ends, budget)
 
 
 def _rolling(session: Session, account: str, allowance: Allowance, now: datetime) -> tuple[str, datetime]:
     prefix = f"rolling {allowance.per} "
-    newest, length = _newest(session, account, prefix), quota.length(allowance.per)
+    newest, length = _newest(session, account, prefix), periods.length(allowance.per)
     if newest and now < newest.ends <= now + length + _AHEAD:  # else a clock was wrong
         return newest.bucket, newest.ends
     return _next(prefix, newest), now + length
@@ -176,7 +176,7 @@ def settle(session: Session, job: str, measured: float, now: datetime) -> float:
     """
     charges, releases = [], []
     for account, bucket, held in _held(session, job):
-        charge = quota.charged_ms(measured, held)
+        charge = periods.charged_ms(measured, held)
         charges.append(_line(account, bucket, charge))
         releases.append(_line(account, bucket, held - charge))
     write(session, charges, kind="charge", job=job, key=f"{job}/charge", at=now)

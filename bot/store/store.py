@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, func, or_, true, update
 from sqlmodel import Session, col, select
 
-from bot import quota
+from bot.accounts.periods import held_ms
 from bot.errors import EaselError, StoreError
 from bot.models import (
     Allowance,
@@ -30,6 +30,7 @@ from bot.store.accounts import Accounts
 from bot.store.clocks import Clocks
 from bot.store.installations import Installations
 from bot.store.logins import Logins
+from bot.store.offers import Offers
 from bot.store.people import People, check_blocks
 from bot.store.privacy import Privacy, blank
 from bot.store.removals import Removals, posted
@@ -55,7 +56,7 @@ class TooManyWaiting(EaselError):
         self.waiting = waiting
 
 
-class Store(Accounts, Clocks, Installations, Logins, People, Privacy, Removals, Reviews, Usage):
+class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Removals, Reviews, Usage):
     """Jobs, pictures, preferences; its bases count what they cost."""
 
     # ---- admission
@@ -73,7 +74,7 @@ class Store(Accounts, Clocks, Installations, Logins, People, Privacy, Removals, 
         """
         if not job.origin.event:
             raise ValueError("a job without an event id could be admitted twice")
-        amount, now = quota.held_ms(job.estimate), self._clock()
+        amount, now = held_ms(job.estimate), self._clock()
 
         def work(session: Session) -> tuple[Job, bool]:
             account = rows.insert_job(session, job)

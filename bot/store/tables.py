@@ -322,6 +322,18 @@ class ErasureRow(SQLModel, table=True):
     erased: bool  # only the quota they used still knows them
 
 
+class OfferRow(SQLModel, table=True):
+    """A text that was offered to somebody, in place of what was refused, and is too long for a button."""
+
+    __tablename__ = "offers"
+    __table_args__ = (Index("offers_by_member", "member"),)
+
+    id: str = Field(primary_key=True)
+    member: str
+    text: str = Field(sa_type=Text)
+    made: datetime = Field(sa_type=UtcDateTime)
+
+
 # ---- the process itself
 
 

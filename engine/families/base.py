@@ -22,6 +22,19 @@ class Painting:
     image: Any = None  # a Pillow image of that size, for tasks that start from one
 
 
+Scheduler = tuple[str, Mapping[str, Any]]
+"""A scheduler class of diffusers, and what replaces settings of the model's own scheduler."""
+
+NOISE_SCHEDULERS: Mapping[str, Scheduler] = {
+    "euler": ("EulerDiscreteScheduler", {}),
+    "euler_a": ("EulerAncestralDiscreteScheduler", {}),
+    "dpm++": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}),
+    "ddim": ("DDIMScheduler", {"clip_sample": False}),
+    "unipc": ("UniPCMultistepScheduler", {}),
+}
+"""For models that were trained on a noise schedule of discrete steps. Latents are not clipped to −1 … 1."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
     """One family. Tensor and list arguments that nothing is said of have a row for each picture."""
@@ -41,6 +54,8 @@ class Family:
     """The argument that takes classifier-free guidance."""
     strength: bool = True
     """Whether image-to-image says how far to leave the picture. Else the picture is a reference."""
+    schedulers: Mapping[str, Scheduler] = field(default_factory=dict)
+    """Those that a request may name. Each calls the model once a step, because costs count steps."""
     single_file: tuple[str, ...] = ()
     """Beginnings of weights' names that tell a single file of this family, all of them together."""
 

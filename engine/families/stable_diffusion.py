@@ -1,6 +1,6 @@
 """Stable Diffusion 1 and 2, and the model that ships, which is one of its kind."""
 
-from engine.families.base import Family
+from engine.families.base import NOISE_SCHEDULERS, Family
 
 FAMILY = Family(
     name="Stable Diffusion",
@@ -8,5 +8,6 @@ FAMILY = Family(
         "text_to_image": "StableDiffusionPipeline",
         "image_to_image": "StableDiffusionImg2ImgPipeline",
     },
+    schedulers=NOISE_SCHEDULERS,
     single_file=("cond_stage_model.",),
 )

@@ -1,6 +1,6 @@
 """Stable Diffusion XL."""
 
-from engine.families.base import Family
+from engine.families.base import NOISE_SCHEDULERS, Family
 
 FAMILY = Family(
     name="Stable Diffusion XL",
@@ -8,5 +8,6 @@ FAMILY = Family(
         "text_to_image": "StableDiffusionXLPipeline",
         "image_to_image": "StableDiffusionXLImg2ImgPipeline",
     },
+    schedulers=NOISE_SCHEDULERS,
     single_file=("conditioner.embedders.1.model.",),
 )

@@ -11,13 +11,14 @@ from typing import Any
 
 from sqlmodel import Session
 
+from bot import app
 from bot.images.blobs import DirectoryBlobs
 from bot.models import Member, Origin
 from bot.settings import Settings
 from bot.store import Store
 from bot.store.rows import table_of, values_of
 from bot.store.tables import JobRow
-from bot.studio import Receipt, Studio
+from bot.studio import Receipt
 from engine.memory import MemoryEngine
 from tests.examples import a_job
 
@@ -38,7 +39,7 @@ async def _measure(folder: Path, jobs: int) -> dict[str, Any]:
     await fill(store, jobs)
     engine = MemoryEngine(lambda name: b"", may_start=_never)
     blobs = DirectoryBlobs(folder / "pictures")
-    studio = Studio(settings=settings, store=store, engine=engine, blobs=blobs)
+    studio = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
     lag = asyncio.create_task(_lag())
     start, busy = time.perf_counter(), time.process_time()
     await studio.start()

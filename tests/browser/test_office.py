@@ -140,7 +140,9 @@ async def test_a_blocked_person_is_told_why(house: WebHouse, visit: OpenPage) ->
 async def test_reported_pictures_are_removed(house: WebHouse, visit: OpenPage) -> None:
     job = await house.painted(house.person("Ana"), "a red fox --count 2")
     his = await visit("Ben")
+    await his.locator("summary[aria-label=More]").click()
     await his.get_by_role("button", name="Report").click()
+    await expect(his.get_by_role("button", name="Report")).to_be_hidden()
     await expect(his.locator(".whisper")).to_contain_text("administrators will look at it")
     page = await visit()
     await enter(page, "/admin/reviews")

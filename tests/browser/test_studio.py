@@ -237,6 +237,7 @@ async def test_everything_by_keyboard(visit: OpenPage) -> None:
 async def test_deleting_asks_once_more(house: WebHouse, visit: OpenPage) -> None:
     page = await visit()
     await paint(page, "a red fox --count 1")
+    await page.locator("summary[aria-label=More]").click()
     await page.get_by_role("button", name="Delete").click()
     await expect(page.locator(".message.done")).to_be_visible()
     await page.get_by_role("button", name="Delete for good").click()
@@ -244,6 +245,25 @@ async def test_deleting_asks_once_more(house: WebHouse, visit: OpenPage) -> None
     await expect(page.locator(".message.deleted")).to_contain_text("These pictures were deleted")
     await page.reload()
     await expect(page.get_by_role("heading", name="What shall we paint?")).to_be_visible()
+
+
+async def test_the_menu_opens_and_closes_by_mouse_and_keyboard(house: WebHouse, visit: OpenPage) -> None:
+    page = await visit()
+    await paint(page, "a red fox --count 2")
+    dots, info = page.locator("summary[aria-label=More]"), page.get_by_role("button", name="Info")
+    await expect(info).to_be_hidden()
+    await dots.click()
+    await expect(info).to_be_in_viewport(ratio=1)
+    await page.locator(".title").first.click()
+    await expect(info).to_be_hidden()
+
+    await dots.focus()
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("button", name="Strong variations of picture 1")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(info).to_be_hidden()
+    await expect(dots).to_be_focused()
 
 
 async def test_a_waiting_job_is_cancelled(visit: OpenPage) -> None:

@@ -60,7 +60,7 @@ def listen(file: Path) -> None:
 async def lead(settings: Settings) -> None:
     async with app.opened(settings) as studio, app.stop_signal(studio.guard.failed) as stopped:
         await studio.start()
-        while await studio._store.unfinished() and not stopped.is_set():  # noqa: ASYNC110 the rows tell
+        while await studio.lifecycle._store.unfinished() and not stopped.is_set():  # noqa: ASYNC110 the rows tell
             await asyncio.sleep(0.1)
         if studio.guard.reason:
             raise EaselError(studio.guard.reason)

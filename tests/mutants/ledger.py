@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 _A = "tests/unit/test_store_accounts.py"
-_Q = "tests/unit/test_quota.py"
-_LEDGER, _IDS, _QUOTA = "bot/store/ledger.py", "bot/store/identities.py", "bot/quota.py"
+_Q = "tests/unit/test_periods.py"
+_LEDGER, _IDS, _QUOTA = "bot/store/ledger.py", "bot/store/identities.py", "bot/accounts/periods.py"
 _GIFTS = f"{_A}::test_gifts_go_to_whoever_made_the_code_and_to_nobody_else"
 _BACK = f"{_A}::test_leaving_and_coming_back_forgets_no_debt"
 _CHARGE = f"{_A}::test_a_job_is_charged_what_it_took_and_at_most_what_was_held"
@@ -21,7 +21,7 @@ _GUARD = "tests/unit/test_guard.py"
 
 MUTATIONS: list[tuple[str, str, str, str]] = [
     # what a job costs
-    (_LEDGER, "charge = quota.charged_ms(measured, held)", "charge = held", _CHARGE),
+    (_LEDGER, "charge = periods.charged_ms(measured, held)", "charge = held", _CHARGE),
     (
         _LEDGER,
         "releases.append(_line(account, bucket, held - charge))",
@@ -147,7 +147,7 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     ("bot/store/leadership.py", "values(term=_leader.c.term + 1)", "values(term=_leader.c.term)", _GUARD),
     ("bot/store/database.py", "leadership.check(session, term, hold=True)", "pass", _GUARD),
     (
-        "bot/follower.py",
+        "bot/jobs/tracker.py",
         "            del life.events[0]\n            delay, tries = 0.25, 0\n",
         "            life.events.clear()\n            delay, tries = 0.25, 0\n",
         "tests/scenario/test_imagine.py::test_a_prompt_becomes_one_message_that_ends_as_pictures",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-POLICY = "bot/policy.py"
-REVIEWS = "bot/reviews.py"
-ADMISSION = "bot/admission.py"
+POLICY = "bot/accounts/policy.py"
+COMPOSING = "bot/prompts/composing.py"
+REVIEWS = "bot/moderation/reviews.py"
+ADMISSION = "bot/jobs/admission.py"
 RULES = "tests/unit/test_policy.py"
 DOOR = "tests/unit/test_admission.py"
 REMOVALS = "tests/unit/test_store_removals.py"
@@ -76,13 +77,8 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     (POLICY, 'if wanted and "relax" not in priorities:', "if False:", RULES),
     (POLICY, 'bool(wanted) or "fast" not in priorities', "bool(wanted)", RULES),
     (POLICY, 'if style not in ("", NO_STYLE) and not', "if not", RULES),
-    (POLICY, "if request.paints and request.steps > most:", "if request.steps > most:", RULES),
-    (
-        POLICY,
-        "if request.paints and request.steps > most:",
-        "if request.paints and request.steps > most + 1:",
-        RULES,
-    ),
+    (POLICY, "if request.paints:", "if True:", RULES),
+    (COMPOSING, "if value != nearest:", "if value > nearest + 1:", RULES),
     (
         POLICY,
         "before = request.before_upscale()",
@@ -90,7 +86,7 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
         RULES,
     ),
     (POLICY, "if times <= 1:", "if times <= 2:", RULES),
-    (POLICY, "if draft is None or isinstance(draft.source, bytes):", "if draft is None:", RULES),
+    (POLICY, "None if draft is None or isinstance(draft.source, bytes) else draft", "draft", RULES),
     # ---- strictness and terms
     (POLICY, '"strict" in (house.strictness, place.strictness)', 'place.strictness == "strict"', RULES),
     (POLICY, '"strict" in (house.strictness, place.strictness)', 'house.strictness == "strict"', RULES),
@@ -135,7 +131,7 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     (ADMISSION, "return min(max(own, gift), *shared", "return min(own, *shared", DOOR),
     (ADMISSION, "return min(max(own, gift), *shared", "return min(own + gift, *shared", DOOR),
     (ADMISSION, "max(own, gift), *shared, math.inf", "max(own, gift), math.inf", DOOR),
-    (ADMISSION, "if limit and not quota.fits(", "if False and not quota.fits(", DOOR),
+    (ADMISSION, "if limit and not periods.fits(", "if False and not periods.fits(", DOOR),
     (ADMISSION, 'if balance.name != "gift"]', "]", DOOR),
     (ADMISSION, "if ask.draft and not isinstance(ask.draft.source, bytes):", "if ask.draft:", DOOR),
     (ADMISSION, "range(request.count - 1, 0, -1)", "range(1, request.count)", DOOR),

@@ -8,24 +8,24 @@ import itertools
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from bot import words
+from bot import app, words
+from bot.accounts.tiers import Tiers
 from bot.adapters.base import MessageRef
 from bot.card import Button, Card, Form
 from bot.errors import DeliveryError, Refusal
 from bot.images.blobs import BlobStore, open_blobs
-from bot.models import Job, Member, Origin, Tier
+from bot.models import Job, Member, Origin, Tier, new_id
 from bot.moderation import Eyes, Unseeing
 from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Receipt, Studio
-from bot.tiers import Tiers
 from engine.memory import MEMORY, Fault, MemoryEngine
 from engine.types import Engine
 
@@ -75,7 +75,8 @@ def _texts(what: Card | Form | Refusal) -> Iterator[str]:
             yield from (what.title,) if words.is_heading(what) else ()
             yield from (*what.facts, *what.body)
             yield from (what.bar.label,) if what.bar else ()
-            yield from (text for row in what.rows for each in row for text in (each.label, each.name))
+            buttons = (*(each for row in what.rows for each in row), *what.more)
+            yield from (text for each in buttons for text in (each.label, each.name))
         case Form():
             yield what.title
         case Refusal():
@@ -147,7 +148,6 @@ class House:
     blobs: BlobStore
     surface: RecordingAdapter
     settings: Settings
-    events: Any = field(default_factory=itertools.count)
 
     def origin(
         self,
@@ -159,7 +159,7 @@ class House:
         adult: bool = False,
     ) -> Origin:
         """Somebody who asks, in the lobby or in a closed channel."""
-        event = event or f"event-{id(self)}-{next(self.events)}"
+        event = event or new_id()  # of no other house on the same store
         return Origin(
             surface="test",
             member=member,
@@ -212,7 +212,7 @@ class House:
 
 def button(card: Card, label: str) -> str:
     """The id of the button of that label."""
-    buttons: list[Button] = [each for row in card.rows for each in row]
+    buttons: list[Button] = [*(each for row in card.rows for each in row), *card.more]
     return next(each.id for each in buttons if each.label == label)
 
 
@@ -245,7 +245,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opens:
         if make_engine is not None:
             engine = make_engine(blobs)
         rules = Tiers(tuple(tiers)) if tiers else None
-        studio = Studio(
+        studio = app.build(
             settings=settings,
             store=store,
             engine=engine,
@@ -260,7 +260,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opens:
             yield House(studio, store, engine, blobs, surface, settings)
         finally:
             if crash:
-                monkeypatch.setattr("bot.studio.LAST_WORDS", 0.1)
+                monkeypatch.setattr("bot.lifecycle.LAST_WORDS", 0.1)
                 await store.close()  # nothing more can be written
             await studio.close()
             await store.close()

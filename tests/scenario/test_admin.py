@@ -331,7 +331,7 @@ async def test_what_a_tier_forbids_is_offered_within_its_bounds(opened: Opens) -
 async def test_a_relaxed_job_is_free_and_offered_when_nothing_is_left(opened: Opens) -> None:
     async with opened(tiers=[a_tier(0.2)]) as house:
         job = await house.painted("a fox --count 1")
-        shown = cards.refused(await refused(house, house.press(button(cards.done(job), "U1"))))
+        shown = cards.refused(await refused(house, house.press(button(cards.done(job), "Upscale"))))
         answer = await house.press(button(shown, "Relax: free, later"))
         assert isinstance(answer, Receipt) and answer.job.relaxed
         await house.surface.until(answer.job.id, "upscaled")

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from bot import commands
+from bot.accounts.policy import OPERATED
 from bot.card import Card
-from bot.commands import Command, Option
 from bot.errors import Refusal
 from bot.models import EVERYWHERE, Job, Member, Origin
-from bot.policy import OPERATED
+from bot.options import Command, Option
 from tests.scenario.conftest import ADA, BEN, BOSS, House, Opens
 
 SURFACES = ("discord", "slack", "web", "cli")

@@ -127,7 +127,7 @@ async def test_info_tells_seed_cost_and_lineage(house: House) -> None:
 async def test_a_large_grid_offers_each_picture_by_number(opened: Opens) -> None:
     async with opened(tiers=[a_tier()]) as house:
         job, card = await shown(house, "a fox --count 16")
-        assert [len(row) for row in card.rows] == [5, 5, 5, 1, 5]
+        assert [len(row) for row in card.rows] == [5, 5, 5, 1, 2]
 
         one = await house.press(button(card, "16"))
         assert isinstance(one, Card)
@@ -230,7 +230,7 @@ async def test_delete_keeps_an_equal_picture_that_is_being_painted(
     async def bare(job: Job, png: bytes, index: int, seed: int) -> Stamped:
         return Stamped(png, "")  # with a mark, no two are equal
 
-    monkeypatch.setattr(house.studio._follower, "_stamp", bare)
+    monkeypatch.setattr(house.studio.lifecycle._tracker, "_stamp", bare)
     same = "a fox --seed 7 --count 1"
     mine = await house.painted(same)
     add_picture, painted, go_on = house.store.add_picture, asyncio.Event(), asyncio.Event()

@@ -30,8 +30,11 @@ async def test_a_prompt_becomes_one_message_that_ends_as_pictures(house: House) 
     assert [[button.label for button in row] for row in card.rows] == [
         ["U1", "U2", "U3", "U4"],
         ["V1 subtle", "V2 subtle", "V3 subtle", "V4 subtle"],
-        ["V1 strong", "V2 strong", "V3 strong", "V4 strong"],
-        ["Again", "Edit", "Info", "Delete", "Report"],
+        ["Again", "Edit"],
+    ]
+    assert [button.label for button in card.more] == [
+        *("V1 strong", "V2 strong", "V3 strong", "V4 strong"),
+        *("Info", "Delete", "Report"),
     ]
 
 

@@ -15,17 +15,17 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from bot import actions, app, presets
 from bot import card as cards
-from bot import presets
+from bot.accounts.tiers import Tiers
 from bot.card import Button, Card, Form
-from bot.errors import Refusal
+from bot.errors import Refusal, StoreError
 from bot.images.blobs import DirectoryBlobs
 from bot.models import Allowance, Job, Member, Tier
 from bot.moderation import Unseeing
 from bot.settings import Settings
 from bot.store import Store
-from bot.studio import Receipt, Studio
-from bot.tiers import Tiers
+from bot.studio import Receipt
 from engine.memory import MEMORY, MemoryEngine
 from engine.types import ModelInfo, TaskKind
 from tests.scenario.conftest import House, RecordingAdapter
@@ -229,7 +229,7 @@ def replace_offers(refusal: Refusal, *kept: Any) -> Refusal:
 
 
 def buttons(card: Card) -> Iterator[Button]:
-    return itertools.chain.from_iterable(card.rows)
+    return itertools.chain(*card.rows, card.more)
 
 
 @asynccontextmanager
@@ -240,7 +240,7 @@ async def running(
     engine = MemoryEngine(blobs.read, models=models, step_seconds=step_seconds)
     config = Settings(data_dir=path, model=("memory",))
     tiers = Tiers((tier,))
-    studio = Studio(settings=config, store=store, engine=engine, blobs=blobs, tiers=tiers, eyes=Unseeing())
+    studio = app.build(settings=config, store=store, engine=engine, blobs=blobs, tiers=tiers, eyes=Unseeing())
     surface = RecordingAdapter()
     studio.add(surface)
     await studio.start()
@@ -303,7 +303,7 @@ async def press_everything(world: World, jobs: list[Job], asked: dict[str, Any])
                 await world.show(job, member)
         await settled(world, member, asked["mine"])
     for job in jobs:
-        drawn = house.surface.messages.get(job.id, [await house.studio._drawn(job)])[-1]
+        drawn = house.surface.messages.get(job.id, [await house.studio.cards.own(job)])[-1]
         for each in buttons(drawn):
             if each.id.split(":")[1] in DERIVING:
                 answer = await world.press(each, ada)
@@ -347,7 +347,7 @@ async def settled(world: World, member: Member, mine: Mapping[str, Any]) -> None
 
 def test_no_offer_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tenants = itertools.count()
-    monkeypatch.setattr("bot.studio.LAST_WORDS", 0.05)
+    monkeypatch.setattr("bot.lifecycle.LAST_WORDS", 0.05)
     with asyncio.Runner() as runner:
         store = runner.run(Store.open(f"sqlite:///{tmp_path}/easel.db"))
 
@@ -435,7 +435,7 @@ async def test_the_edit_form_of_a_model_that_is_gone_is_taken_as_it_is(tmp_path:
 
 async def test_a_card_has_no_variations_where_no_model_makes_any(tmp_path: Path) -> None:
     async with changed(tmp_path, (KLEIN,), (KLEIN,), "a fox --count 2") as (house, job):
-        card = house.studio.card(job, await house.studio._may(job, job.origin.member))
+        card = house.studio.card(job, await house.studio.cards.may(job, job.origin.member))
         assert labels(card) == ["U1", "U2", "Again", "Edit", "Info", "Delete", "Report"]
         again = await house.press(f"v1:again:{job.id}")
         drawn = await house.surface.until(again.job.id, "done")
@@ -454,7 +454,7 @@ async def test_a_card_has_no_variations_where_no_model_makes_any(tmp_path: Path)
 async def test_a_model_that_only_changes_pictures_is_offered_for_that_alone(tmp_path: Path) -> None:
     before, now = (memory("easel"),), (memory("easel", tasks=CHANGES_ONLY),)
     async with changed(tmp_path, before, now, "a fox") as (house, job):
-        card = house.studio.card(job, await house.studio._may(job, job.origin.member))
+        card = house.studio.card(job, await house.studio.cards.may(job, job.origin.member))
         assert "Again" not in labels(card) and "Edit" not in labels(card)
         with pytest.raises(Refusal, match="easel only changes pictures"):
             await house.ask("a fox")
@@ -519,3 +519,54 @@ async def test_the_buttons_that_end_a_job_are_shown_to_those_who_may(tmp_path: P
     async with changed(tmp_path, now, now, "a fox") as (house, job):
         assert "Delete" in labels(await house.press(f"v1:show:{job.id}"))
         assert "Delete" not in labels(await house.press(f"v1:show:{job.id}", ben))
+
+
+# ---- what is too long for a button
+
+
+LONG = "ein Füchslein im Schnee " * 20
+FOUR = Tier(name="everyone", title="Everyone", waiting=1000, max_count=4)
+
+
+async def long_offer(house: House) -> tuple[Refusal, list[Button]]:
+    with pytest.raises(Refusal) as refused:
+        await house.ask(f"{LONG}--count 16")
+    return refused.value, list(buttons(cards.refused(refused.value)))
+
+
+async def test_an_offer_that_fits_no_button_is_kept_and_pressed(tmp_path: Path) -> None:
+    async with changed(tmp_path, (memory("easel"),), (memory("easel"),), "a fox", FOUR) as (house, _):
+        _, (offer,) = await long_offer(house)
+        assert offer.id.startswith("v1:offer:") and actions.fits(offer.id)
+        _, (again,) = await long_offer(house)
+        assert again.id == offer.id, "the same words are kept once"
+        job = (await house.press(offer.id)).job
+        assert (job.prompt, job.request.count) == (LONG.strip(), 4)
+
+
+async def test_a_short_offer_is_in_its_button(tmp_path: Path) -> None:
+    async with changed(tmp_path, (memory("easel"),), (memory("easel"),), "a fox") as (house, _):
+        with pytest.raises(Refusal) as refused:
+            await house.ask("a fox --count 99")
+        (offer,) = buttons(cards.refused(refused.value))
+        assert offer.id.startswith("v1:try:a fox")
+
+
+async def test_an_offer_that_cannot_be_kept_is_a_line_to_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with changed(tmp_path, (memory("easel"),), (memory("easel"),), "a fox", FOUR) as (house, _):
+        monkeypatch.setattr(house.store, "keep_offer", _full)
+        refusal, found = await long_offer(house)
+        assert found == [] and refusal.offers[0].text in cards.refused(refusal).body
+
+
+async def _full(member: str, text: str) -> str:
+    raise StoreError("the disk is full")
+
+
+async def test_buttons_of_messages_from_before_offers_were_kept_still_work(tmp_path: Path) -> None:
+    async with changed(tmp_path, (memory("easel"),), (memory("easel"),), "a fox") as (house, _):
+        old = f"v1:try:{'a fox in deep snow, ' * 4}--count 2"
+        assert 64 < len(old) <= 100
+        assert (await house.press(old)).job.request.count == 2

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from bot import privacy
+from bot.accounts import privacy
 from bot.card import Card
+from bot.card import refused as refused_card
 from bot.errors import Refusal
 from bot.models import Member, State
 from bot.store import Store
@@ -132,7 +133,7 @@ async def test_nothing_of_a_forgotten_person_is_left(house: House, tmp_path: Pat
     await forget(house)
     await house.surface.until(job.id, "deleted")
     await house.delivered(job.id)
-    await house.studio._privacy.resume()
+    await house.studio.lifecycle._privacy.resume()
     await house.studio.sweep(older_than=0)
 
     after = (await house.store.check(), sum([line.seconds async for line in house.store.lines()]))
@@ -163,7 +164,7 @@ async def test_a_direct_message_and_the_audit_do_not_name_who_was_forgotten(
             await house.delivered(job.id)
         for job in waiting:
             await house.delivered(job.id)
-        await house.studio._privacy.resume()
+        await house.studio.lifecycle._privacy.resume()
         assert len(await house.store.audit()) == 2
         left = b"".join(everything_on(tmp_path))
         assert direct.name.encode() not in left and direct.tenant.encode() not in left
@@ -236,7 +237,7 @@ async def test_whoever_was_forgotten_may_begin_anew(house: House) -> None:
     await house.painted("a fox --count 1")
     await forget(house)
     job = await house.painted("a wolf --count 1")
-    await house.studio._privacy.resume()
+    await house.studio.lifecycle._privacy.resume()
 
     assert (await house.row(job.id)).state is State.RENDERED
     assert [each.id for each in await house.studio.jobs(ADA)] == [job.id]
@@ -265,7 +266,7 @@ async def test_what_is_older_than_allowed_goes(opened: Opens, tmp_path: Path) ->
         database.commit()
         database.close()
 
-        await house.studio._privacy.expire()
+        await house.studio.lifecycle._privacy.expire()
         await house.studio.sweep(older_than=0)
 
         assert [each.id for each in await house.studio.jobs(ADA)] == [new.id]
@@ -291,13 +292,13 @@ from pathlib import Path
 from bot.models import Origin
 from tests.scenario import conftest
 from tests.scenario.conftest import ADA, RecordingAdapter, SMALL
-from bot import privacy
+from bot import app
+from bot.accounts import privacy
 from bot.images.blobs import DirectoryBlobs
 from bot.moderation import Unseeing
 from bot.settings import Settings
 from bot.store import Store
 from bot.store.sqlite import library
-from bot.studio import Studio
 from engine.memory import MemoryEngine
 
 
@@ -314,9 +315,10 @@ async def main(folder: Path, name: str, when: str) -> None:
     settings = Settings(data_dir=folder, model=("memory",))
     blobs = DirectoryBlobs(folder / "pictures")
     engine = MemoryEngine(blobs.read, models=(SMALL,))
-    studio = Studio(settings=settings, store=store, engine=engine, blobs=blobs, eyes=Unseeing())
+    studio = app.build(settings=settings, store=store, engine=engine, blobs=blobs, eyes=Unseeing())
     studio.add(RecordingAdapter())
-    studio._keep_swept = lambda: asyncio.sleep(0)  # only the press is to meet the failpoint
+    # Only the press is to meet the failpoint.
+    studio.lifecycle._keep_clean = lambda: asyncio.sleep(0)
     await studio.start()
     setattr(store, name, deadly)
     origin = Origin(surface="test", member=ADA, channel="lobby", event="last")
@@ -344,7 +346,7 @@ async def test_deletion_goes_on_after_a_kill_between_any_two_steps(
             await forget(house)
         for job in jobs:
             await gone(house, job.id)
-        await house.studio._privacy.resume()
+        await house.studio.lifecycle._privacy.resume()
         await house.studio.sweep(older_than=0)
         assert await house.store.check() == "ok"
         assert await house.store.erasing() == []
@@ -356,3 +358,44 @@ async def test_another_persons_private_data_are_not_in_reach(house: House) -> No
     await house.ask("a fox --private --count 1", replace(BEN))
     _, archive = await exported(house, ADA)
     assert b"test:ben" not in b"".join(archive.read(name) for name in archive.namelist())
+
+
+# ---- what was offered
+
+
+async def offered(house: House) -> str:
+    """The id of a button whose text is too long for it."""
+    with pytest.raises(Refusal) as refused:
+        await house.ask(f"{CANARY} {'in snow ' * 30}--count 16")
+    [[made]] = refused_card(refused.value).rows
+    assert made.id.startswith("v1:offer:") and CANARY not in made.id
+    return made.id
+
+
+async def test_a_long_offer_is_in_the_copy_and_goes_with_its_person(house: House, tmp_path: Path) -> None:
+    kept = await offered(house)
+    _, archive = await exported(house)
+    [told] = json.loads(archive.read("about.json"))["offered"]
+    assert CANARY in told["text"] and "--count 4" in told["text"]
+
+    await forget(house)
+
+    assert CANARY.encode() not in b"".join(everything_on(tmp_path))
+    with pytest.raises(Refusal, match="no longer there"):
+        await house.press(kept)
+
+
+async def test_a_long_offer_goes_with_time(house: House, tmp_path: Path) -> None:
+    kept = await offered(house)
+    await house.studio.lifecycle._privacy.expire()
+    assert await house.store.offer(kept.rpartition(":")[2], ADA.id)
+
+    await house.store.drop_offers(datetime.now(UTC) + timedelta(seconds=1))
+
+    assert CANARY.encode() not in b"".join(everything_on(tmp_path))
+
+
+async def test_a_long_offer_is_its_person_s_alone(house: House) -> None:
+    kept = await offered(house)
+    with pytest.raises(Refusal, match="no longer there"):
+        await house.press(kept, BEN)

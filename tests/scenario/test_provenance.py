@@ -19,7 +19,7 @@ from tests.scenario.conftest import BEN, House
 
 
 async def facts_of(house: House, blob: str) -> Facts:
-    claim = signing.read(await house.studio.picture(blob), "image/png", house.studio._keys)
+    claim = signing.read(await house.studio.picture(blob), "image/png", house.studio.images._keys)
     assert claim is not None and claim.ours and claim.facts is not None
     return claim.facts
 
@@ -74,7 +74,7 @@ async def test_what_goes_back_to_a_person_s_own_picture_says_so(house: House) ->
 
 
 async def test_of_pictures_from_before_the_rows_tell_where_they_come_from(house: House) -> None:
-    stamper: Any = house.studio._follower._stamp
+    stamper: Any = house.studio.lifecycle._tracker._stamp
     own = await house.painted("a fox --count 1")
     child = (await house.press(f"v1:vary_subtle:{own.id}:0")).job
     brought = await house.painted("a fox --count 1", source=a_photo())
@@ -91,7 +91,7 @@ async def test_a_picture_leads_to_its_job_by_its_pixels(house: House) -> None:
     job = await house.painted("a fox --count 1 --size 512x512")
     bare = (await house.image(job.pictures[0].blob)).convert("RGB").resize((256, 256))
 
-    found = mark.detect(bare, house.studio._keys.mark)
+    found = mark.detect(bare, house.studio.images._keys.mark)
 
     assert found is not None and f"{found.number:012x}" == job.id
 

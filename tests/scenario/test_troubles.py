@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from bot import follower
 from bot.errors import Refusal, StoreError, StoreInUse, TryLater, Unreachable
+from bot.jobs import tracker
 from bot.models import State
 from bot.store import Store
 from engine.errors import OutOfMemory
@@ -331,7 +331,7 @@ async def test_many_waiting_jobs_are_looked_at_a_few_at_a_time(
         monkeypatch.setattr(house.engine, "place", watched)
         await asyncio.sleep(1.2)
 
-        assert 0 < len(asked) <= 3 * follower.LOOKS
+        assert 0 < len(asked) <= 3 * tracker.LOOKS
 
 
 async def test_waiting_cards_move_up(opened: Opens) -> None:

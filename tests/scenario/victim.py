@@ -17,13 +17,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bot import app
 from bot.adapters.base import MessageRef
 from bot.card import Card
 from bot.images.blobs import DirectoryBlobs
 from bot.models import Job, Member, Origin
 from bot.settings import Settings
 from bot.store import Store
-from bot.studio import Studio
 from engine.memory import MEMORY, MemoryEngine
 
 PEOPLE = ("ada", "ben", "eve")
@@ -81,7 +81,7 @@ async def main(folder: Path, jobs: int) -> None:
     blobs = DirectoryBlobs(folder / "pictures")
     small = replace(MEMORY, width=64, height=64, steps=4)
     engine = MemoryEngine(blobs.read, models=(small,), step_seconds=0.005)
-    studio = Studio(settings=settings, store=store, engine=engine, blobs=blobs)
+    studio = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
     studio.add(FileAdapter(folder / "posts"))
     await studio.start()
     sys.stdout.write("started\n")

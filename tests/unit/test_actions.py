@@ -2,14 +2,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import actions
-from bot.actions import Action, Name, derive, parse
+from bot.actions import ACTIONS, Action, ActionSpec, Name, derive, parse
 from bot.errors import Refusal
 from bot.models import Job, Member, Origin, State, StoredPicture, new_id
 from engine.types import GenerationRequest, ImageToImage, Upscale
@@ -35,12 +34,15 @@ def job(request: GenerationRequest = REQUEST, *, state: State = State.RENDERED) 
     )
 
 
-@pytest.mark.parametrize("name", [name for name in get_args(Name) if name != "try"])
-def test_an_id_comes_back_as_its_action(name: Name) -> None:
-    index = 15 if name in ("upscale", "vary_subtle", "vary_strong", "pick") else None
-    action = Action(name=name, job=new_id(), index=index)
+@pytest.mark.parametrize(
+    "spec", [each for each in ACTIONS if each.about != "text"], ids=lambda each: each.name
+)
+def test_an_id_comes_back_as_its_action(spec: ActionSpec) -> None:
+    index = 15 if spec.about == "picture" else None
+    action = Action(name=spec.name, job=new_id(), index=index)
     assert parse(action.id) == action
-    assert len(action.id) <= 100
+    assert actions.fits(action.id)
+    assert actions.job_in(action.id) == (action.job if spec.about != "key" else "")
 
 
 def test_the_ids_that_posted_messages_carry_stay_valid() -> None:

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from bot import actions
-from bot.admission import Ask, admit, affordable, check, tightest
+from bot.accounts.policy import Rules
+from bot.accounts.tiers import Tiers
 from bot.errors import Offer, Refusal
+from bot.jobs.admission import Ask, admit, affordable, check, tightest
 from bot.models import Allowance, Balance, Job, Policy, Standing, State, Tier
-from bot.policy import Rules
-from bot.prompt import Draft
+from bot.prompts import Draft
 from bot.store import Store
-from bot.tiers import Tiers
 from engine.types import GenerationRequest
 from tests.examples import TINY, a_job, a_member, a_tier
 

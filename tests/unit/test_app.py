@@ -9,8 +9,8 @@ import pytest
 
 from bot import app
 from bot.errors import SettingError, StoreError
+from bot.lifecycle import Lifecycle
 from bot.settings import Settings
-from bot.studio import Studio
 from tests.virtual import virtually
 
 
@@ -20,10 +20,10 @@ async def test_a_start_that_fails_gives_the_port_back(
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
 
-    async def fail(studio: Studio) -> None:
+    async def fail(lifecycle: Lifecycle) -> None:
         raise StoreError("The disk is full.")
 
-    monkeypatch.setattr(Studio, "start", fail)
+    monkeypatch.setattr(Lifecycle, "start", fail)
     monkeypatch.setattr(app.telemetry, "set_up", lambda settings: None)
     settings = Settings(data_dir=tmp_path, model=("memory",), web_host="127.0.0.1", web_port=port)
     with pytest.raises(StoreError) as caught:

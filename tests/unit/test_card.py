@@ -65,6 +65,8 @@ EVERY: dict[str, Card] = {
     "one": card.done(job(1)),
     "upscaled": card.done(ENLARGED),
     "picked": card.picked(job(16), 9),
+    "more": card.more(job()),
+    "more of one": card.more(ENLARGED),
     "refused": card.refused(REFUSAL),
     "failed": card.failed(job(reason="The engine ran out of memory on this size.")),
     "cancelled": card.cancelled(job()),
@@ -91,12 +93,15 @@ EVERY: dict[str, Card] = {
 @pytest.mark.parametrize("made", EVERY.values(), ids=EVERY.keys())
 def test_every_card_fits_every_platform(made: Card) -> None:
     assert len(made.rows) <= 5
-    ids = [button.id for row in made.rows for button in row]
+    rows = (*card.rows_with_more(made), *([made.more] if made.more else []))
+    ids = [button.id for row in rows for button in row]
     assert len(set(ids)) == len(ids)
-    for row in made.rows:
+    assert len(made.more) <= 25
+    assert len(card.rows_with_more(made)) <= 5
+    for row in card.rows_with_more(made):
         assert 1 <= len(row) <= 5
         for button in row:
-            assert len(button.id) <= 100 and 1 <= len(button.label) <= 34 and button.name
+            assert len(button.id.encode()) <= 64 and 1 <= len(button.label) <= 34 and button.name
             assert actions.parse(button.id).id == button.id
 
 
@@ -131,16 +136,11 @@ def labels(made: Card) -> list[list[str]]:
 
 def test_the_buttons_of_each_state() -> None:
     assert labels(EVERY["waiting"]) == labels(EVERY["painting"]) == [["Cancel"]]
-    assert labels(EVERY["one"]) == [
-        ["U1"],
-        ["V1 subtle"],
-        ["V1 strong"],
-        ["Again", "Edit", "Info", "Delete", "Report"],
-    ]
-    assert labels(EVERY["upscaled"]) == [
-        ["Vary (subtle)", "Vary (strong)"],
-        ["Edit", "Info", "Delete", "Report"],
-    ]
+    assert labels(EVERY["one"]) == [["Upscale", "Vary (subtle)", "Again", "Edit"]]
+    assert labels(EVERY["upscaled"]) == [["Vary (subtle)", "Edit"]]
+    for name in ("one", "upscaled"):
+        more = [button.label for button in EVERY[name].more]
+        assert more == ["Vary (strong)", "Info", "Delete", "Report"]
     assert labels(EVERY["failed"]) == [["Try again"]]
     assert labels(EVERY["cancelled"]) == [["Again"]]
     assert labels(EVERY["refused"]) == [["Make it 4"]]
@@ -156,7 +156,8 @@ def test_pictures_have_alternative_texts_and_the_grid_comes_first() -> None:
 
 
 def test_names_for_screen_readers_say_what_the_labels_shorten() -> None:
-    names = [row[0].name for row in EVERY["done"].rows[:3]]
+    made = EVERY["done"]
+    names = [buttons[0].name for buttons in (*made.rows[:2], made.more)]
     assert names == ["Upscale picture 1", "Subtle variations of picture 1", "Strong variations of picture 1"]
 
 

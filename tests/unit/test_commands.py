@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import commands
-from bot.commands import COMMANDS, Command, Option, Unusable
+from bot.commands import COMMANDS
 from bot.errors import Refusal
+from bot.options import Command, Option, Unusable, read_value
 
 OPTIONS = [pytest.param(c, o, id=f"{c.name}-{o.name}") for c in COMMANDS for o in c.options]
 
@@ -75,13 +76,13 @@ def test_a_line_that_begins_with_none_is_refused(line: str, said: str) -> None:
     ],
 )
 def test_mentions_of_every_platform_are_understood(name: str, value: str, id: str) -> None:
-    assert commands.read(Option(name=name, kind=name, help="x", maximum=100), value) == id  # type: ignore[arg-type]
+    assert read_value(Option(name=name, kind=name, help="x", maximum=100), value) == id  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("value", ["@", "<@>", "<@1", "a\u202eb", "<script>", "x" * 101])
 def test_what_names_nobody_is_refused(value: str) -> None:
     with pytest.raises(Unusable):
-        commands.read(commands.PERSON, value)
+        read_value(commands.PERSON, value)
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-5", "0", "1e300", "plenty", True, None])
@@ -133,7 +134,7 @@ def test_a_flag_is_found_by_each_of_its_names() -> None:
 def test_values_are_read(name: str, value: object, typed: object) -> None:
     option = commands.command("imagine").option(name)
     assert option is not None
-    read = commands.read(option, value)
+    read = read_value(option, value)
     assert read == typed and type(read) is type(typed)
 
 
@@ -159,7 +160,7 @@ def test_what_cannot_be_used_says_what_can(name: str, value: object, said: str, 
     option = commands.command("imagine").option(name)
     assert option is not None
     with pytest.raises(Unusable) as caught:
-        commands.read(option, value)
+        read_value(option, value)
     assert said in str(caught.value)
     assert caught.value.nearest == nearest
 
@@ -197,7 +198,7 @@ def test_check_refuses_with_one_sentence_that_helps(name: str, options: dict[str
 )
 def test_any_value_is_read_or_refused(option: Option, value: object) -> None:
     try:
-        read = commands.read(option, value)
+        read = read_value(option, value)
     except Unusable as error:
         assert str(error)
     else:
@@ -206,5 +207,5 @@ def test_any_value_is_read_or_refused(option: Option, value: object) -> None:
 
 def test_strength_0_is_allowed_and_promises_no_copy() -> None:
     strength = commands.command("imagine").option("strength")
-    assert strength and commands.read(strength, "0") == 0
+    assert strength and read_value(strength, "0") == 0
     assert "0 changes almost nothing" in strength.help

@@ -13,9 +13,9 @@ from typing import Any, cast
 
 import pytest
 
-from bot import control
+from bot.admin import control
+from bot.admin.control import Order
 from bot.card import Bar, Card
-from bot.control import Order
 from bot.errors import EaselError, Refusal
 from bot.models import HOUSE, Origin
 from bot.studio import Studio

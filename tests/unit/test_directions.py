@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from bot.studio import Studio
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "diffusers", "transformers")
@@ -77,15 +81,48 @@ def test_adapters_are_imported_by_the_command_line_and_the_wiring_alone() -> Non
     }
 
 
-def test_below_the_studio_nobody_imports_it() -> None:
-    below = (
-        "actions admin admission brake card commands courier errors follower models pictures policy "
-        "presets prompt tiers"
-    )
-    upward = {
-        name for each in below.split() for name in imports(ROOT / f"bot/{each}.py") if name == "bot.studio"
+def test_services_are_handed_out_by_the_composition_root_alone() -> None:
+    """Whoever could import it could look up what it was not given."""
+    found = importers("bot", "bot.app", "bot.studio")
+    assert {path for path in found if not path.startswith("bot/adapters/")} <= {
+        "bot/__main__.py",
+        "bot/app.py",
+        "bot/admin/control.py",  # the surface of the command line
     }
-    assert upward == set()
+
+
+def test_no_service_makes_another() -> None:
+    """`app.build` makes each once, of what it made before."""
+    built = {field.type for field in dataclasses.fields(Studio)} - {"Installations"}
+    makers = {
+        (path.relative_to(ROOT).as_posix(), node.func.id)
+        for path in modules("bot")
+        if "adapters" not in path.parts  # which have namesakes of their own
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in built
+    }
+    assert makers == {("bot/app.py", name) for name in built}
+
+
+def imported(path: Path, known: Collection[str]) -> set[str]:
+    """Which of the known modules a file imports: of `from package import name` the module of that name."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= inner & set(known) or {node.module}
+    return found & set(known)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    paths = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for package in ("bot", "engine")
+        for path in modules(package)
+    }
+    TopologicalSorter({name: imported(path, paths) for name, path in paths.items()}).prepare()
 
 
 def loaded_after(statement: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""Discord's errors as the courier understands them."""
+"""Discord's errors as message sync understands them."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ import discord
 import pytest
 
 from bot import commands, words
+from bot.actions import MENU
 from bot.adapters.discord import vocabulary
-from bot.adapters.discord.client import MENU
 from bot.adapters.discord.languages import Translator
 
 
@@ -99,7 +99,7 @@ def test_every_language_has_every_text_within_discord_s_limits(language: str) ->
     for text in texts():
         assert words.catalogue(language).missing(text) == []
         assert 1 <= len(words.say(text, language)) <= 100
-    for name in ("Use as source", *(name for name, _ in MENU)):
+    for name in ("Use as source", *(each.menu for each in MENU)):
         assert words.catalogue(language).missing(name) == []
         assert 1 <= len(words.say(name, language)) <= 32
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from bot import app, control, doctor
+from bot import app, doctor
+from bot.admin import control
 from bot.doctor import Finding
 from bot.errors import SettingError, StoreInUse
 from bot.provenance import keys

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bot import follower, guard
+from bot import guard
 from bot.errors import Refusal, StoreError, StoreGone, StoreInUse
-from bot.follower import Follower, Life
 from bot.guard import Guard
+from bot.jobs import tracker
+from bot.jobs.live import LiveJob, LiveJobs
+from bot.jobs.tracker import JobTracker
 from bot.models import State
 from bot.store import Store, leadership
 from bot.store.database import server
@@ -162,7 +164,7 @@ async def test_a_job_that_may_not_start_waits_and_starts_later() -> None:
 
     engine = MemoryEngine(lambda name: b"", may_start=may_start)
     await engine.start()
-    job = follower.engine_job(a_job())
+    job = tracker.engine_job(a_job())
     job = replace(job, request=replace(job.request, model="memory", steps=1, count=1, width=64, height=64))
     engine.submit(job)
     events = engine.events()
@@ -197,19 +199,22 @@ class Exhausted:
 EVENTS = [
     Started(job="abc"),
     Restarted(job="abc", deaths=1),
-    Failed(job="abc", error=follower.EngineError("x"), device_seconds=0),
+    Failed(job="abc", error=tracker.EngineError("x"), device_seconds=0),
 ]
 
 
-def follow(store: Exhausted, given_up: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[Follower, Life]:
+def follow(
+    store: Exhausted, given_up: list[str], monkeypatch: pytest.MonkeyPatch
+) -> tuple[JobTracker, LiveJob]:
     async def at_once(seconds: float) -> None:
         await sleep(0)
 
     sleep = asyncio.sleep
-    monkeypatch.setattr(follower.asyncio, "sleep", at_once)
+    monkeypatch.setattr(tracker.asyncio, "sleep", at_once)
     idle: Any = None
     said: Any = store
-    made = Follower(
+    made = JobTracker(
+        lives=LiveJobs(),
         engine=MemoryEngine(lambda name: b""),
         store=said,
         blobs=idle,
@@ -219,7 +224,7 @@ def follow(store: Exhausted, given_up: list[str], monkeypatch: pytest.MonkeyPatc
         stamp=idle,
         give_up=given_up.append,
     )
-    life = made.lives["abc"] = Life(a_job(id="abc"))
+    life = made.lives["abc"] = LiveJob(a_job(id="abc"))
     return made, life
 
 
@@ -229,7 +234,7 @@ async def test_an_event_that_was_not_saved_is_tried_again(
     event: EngineEvent, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given_up: list[str] = []
-    store = Exhausted(follower.TRIES - 1, error)
+    store = Exhausted(tracker.TRIES - 1, error)
     made, life = follow(store, given_up, monkeypatch)
     made._put(life, event)
     assert life.writer
@@ -247,14 +252,14 @@ async def test_one_that_can_never_be_saved_ends_the_process_and_is_kept(
     made._put(life, event)
     assert life.writer
     await life.writer
-    assert store.calls == follower.TRIES and len(life.events) == 1
+    assert store.calls == tracker.TRIES and len(life.events) == 1
     (reason,) = given_up
     assert "abc" in reason and "MemoryError" in reason
 
 
 async def test_a_full_disk_is_waited_for_and_a_new_leader_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     given_up: list[str] = []
-    store = Exhausted(5 * follower.TRIES, StoreError("The disk is full."))
+    store = Exhausted(5 * tracker.TRIES, StoreError("The disk is full."))
     made, life = follow(store, given_up, monkeypatch)
     made._put(life, EVENTS[0])
     assert life.writer
@@ -267,16 +272,16 @@ async def test_a_full_disk_is_waited_for_and_a_new_leader_is_not(monkeypatch: py
     assert given_up == ["another leads"]
 
 
-async def test_a_follower_that_breaks_ends_the_process(opened: Opens) -> None:
+async def test_a_tracker_that_breaks_ends_the_process(opened: Opens) -> None:
     async with opened() as house:
 
         def broken(*_: object) -> None:
             raise ValueError("a fault of its own")
 
-        house.studio._follower._progress = broken  # type: ignore[method-assign]
+        house.studio.lifecycle._tracker._progress = broken  # type: ignore[method-assign]
         await house.ask("a fox")
         await asyncio.wait_for(house.studio.guard.failed.wait(), 30)
-        assert "follower" in house.studio.guard.reason
+        assert "tracker" in house.studio.guard.reason
         with pytest.raises(Refusal):
             await house.ask("another")
 

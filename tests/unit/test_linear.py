@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from bot import commands, prompt
+from bot import prompts
 from bot.adapters.slack import vocabulary
+from bot.adapters.typed import typed
 from bot.adapters.web import composer
 from bot.errors import Refusal
+from bot.options import MAX_TEXT
 from tests import adversary
 
 PATIENCE = 600.0  # seconds until a pattern is taken for one that never ends; all of them take a few
@@ -41,7 +43,11 @@ def test_every_pattern_is_linear_in_what_somebody_types() -> None:
     slow = [each for each in found.values() if float(str(each["seconds"])) > adversary.LIMIT]
     assert slow == []
     assert len(found) > 100
-    for name in ("bot.moderation.reading._ALL_DOUBLED", "bot.prompt._FLAG", "bot.prompt._patterns()[0][1]"):
+    for name in (
+        "bot.moderation.reading._ALL_DOUBLED",
+        "bot.prompts.parsing._FLAG",
+        "bot.prompts.plain_words._patterns()[0][2]",
+    ):
         assert f"{name} search" in found
 
 
@@ -65,10 +71,10 @@ def test_a_pattern_that_backtracks_would_be_found() -> None:
 @pytest.mark.parametrize(
     "read",
     [
-        prompt.parse,
-        lambda text: prompt.parse("a fox", {"negative": text}),
+        prompts.parse,
+        lambda text: prompts.parse("a fox", {"negative": text}),
         vocabulary.read,
-        composer.typed,
+        typed,
         lambda text: composer.read(text, {}),
     ],
     ids=["prompt", "option", "Slack", "typed", "chips"],
@@ -76,9 +82,9 @@ def test_a_pattern_that_backtracks_would_be_found() -> None:
 def test_a_text_too_long_to_be_meant_is_refused_before_it_is_read(read: object) -> None:
     assert callable(read)
     with pytest.raises(Refusal, match=r"12,001 characters; at most 12,000 are read at once\. Shorten it\."):
-        read("a" * (commands.MAX_TEXT + 1))
+        read("a" * (MAX_TEXT + 1))
 
 
 @pytest.mark.parametrize("text", ["0" * 5000 + "7", "+" + "0" * 4999 + "7"])
 def test_a_number_with_thousands_of_zeros_is_a_number(text: str) -> None:
-    assert prompt.parse("a fox", {"seed": text}).seed == 7
+    assert prompts.parse("a fox", {"seed": text}).seed == 7

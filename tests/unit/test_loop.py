@@ -20,7 +20,8 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.test_utils import make_mocked_request
 from PIL import Image
 
-from bot import card, moderation, pictures, sheets
+from bot import card, moderation, pictures
+from bot.accounts.privacy import Privacy
 from bot.adapters.slack import guard
 from bot.adapters.web import assets
 from bot.adapters.web.charts import charts
@@ -30,17 +31,19 @@ from bot.adapters.web.pages import Pages
 from bot.adapters.web.reading import form
 from bot.adapters.web.site import Site
 from bot.adapters.web.views import Views
-from bot.admin import Admin
-from bot.brake import Brake
-from bot.departures import Departures
+from bot.admin import sheets
+from bot.admin.dashboard import SERIES, Dashboard, Spell
+from bot.admin.queue import QueueCommands
 from bot.errors import Refusal
-from bot.follower import AT_ONCE, Follower, Life
+from bot.jobs.departures import Departures
+from bot.jobs.endings import Endings
+from bot.jobs.holds import Holds
+from bot.jobs.live import AT_ONCE, LiveJob, LiveJobs
+from bot.jobs.tracker import JobTracker
+from bot.jobs.visibility import Visibility
 from bot.models import Job, LedgerLine, State, StoredPicture
 from bot.moderation import Rules, Seen
-from bot.openness import Openness
-from bot.overview import SERIES, Overview, Spell
-from bot.privacy import Privacy
-from bot.reviews import Reviews
+from bot.moderation.reviews import Reviews
 from bot.settings import Settings
 from bot.store.usage import Usage
 from engine.memory import MemoryEngine
@@ -120,10 +123,17 @@ async def a_picture_is_judged() -> None:
         return Rules()
 
     engine, idle = MemoryEngine(lambda name: b""), NOBODY
-    follower = Follower(
-        engine=engine, store=idle, blobs=idle, show=idle, eyes=Seeing(), rules=rules, stamp=idle
+    tracker = JobTracker(
+        lives=LiveJobs(),
+        engine=engine,
+        store=idle,
+        blobs=idle,
+        show=idle,
+        eyes=Seeing(),
+        rules=rules,
+        stamp=idle,
     )
-    await follower._inspect(JOB, b"a picture")
+    await tracker._inspect(JOB, b"a picture")
 
 
 async def words_are_judged() -> None:
@@ -186,41 +196,41 @@ async def the_line_of_many_people_is_described() -> None:
 
 
 async def everything_is_paused() -> None:
-    follower, engine = crowd()
-    admin, shown = Admin.__new__(Admin), list[str]()
-    admin._follower, admin._brake = follower, Brake(engine)
-    admin._show = lambda job: shown.append(job.id)
-    await admin._apply_brake()
+    tracker, engine = crowd()
+    queue, shown = QueueCommands.__new__(QueueCommands), list[str]()
+    queue._lives, queue._holds = tracker.lives, Holds(engine)
+    queue._show = lambda job: shown.append(job.id)
+    await queue._apply_holds()
     assert len(shown) == MANY
 
 
 async def two_names_are_linked() -> None:
-    follower, _ = crowd()
-    await follower.gather(["web:nobody"], "web:nobody", "web:local")
+    tracker, _ = crowd()
+    await tracker.gather(["web:nobody"], "web:nobody", "web:local")
 
 
 async def the_longest_wait_is_told() -> None:
-    admin = Admin.__new__(Admin)
-    admin._follower = crowd()[0]
-    (told,) = await admin._longest()
+    queue = QueueCommands.__new__(QueueCommands)
+    queue._lives = crowd()[0].lives
+    (told,) = await queue._longest()
     assert "the last in line starts in about 1 s" in told
 
 
 async def the_places_of_waiting_jobs_are_told() -> None:
-    follower, engine = crowd()
-    assert await Departures(NOBODY, engine, follower).tenants("web", lambda job: True) == {"web:local"}
+    departures = Departures(NOBODY, crowd()[0].lives, NOBODY)
+    assert await departures.tenants("web", lambda job: True) == {"web:local"}
 
 
 async def a_place_is_closed() -> None:
     store: Any = Store()
     store.close_place = store.untold
-    await Openness(store, crowd()[0].lives).close("web:elsewhere", "1")
+    await Visibility(store, crowd()[0].lives, NOBODY).close_place("web:elsewhere", "1")
 
 
 async def many_jobs_of_a_place_are_ended() -> None:
     ended: list[Job] = []
-    follower: Any = SimpleNamespace(finish=ended.append)
-    await Departures(NOBODY, crowd()[1], follower).end([JOB] * 10_000)
+    tracker: Any = SimpleNamespace(finish=ended.append)
+    await Endings(NOBODY, crowd()[1], tracker).take_out([JOB] * 10_000)
     assert len(ended) == 10_000
 
 
@@ -329,26 +339,30 @@ class Line(MemoryEngine):
 
 
 @functools.cache
-def crowd() -> tuple[Follower, Line]:
+def crowd() -> tuple[JobTracker, Line]:
     """MANY waiting jobs of 1,000 people."""
     engine, idle = Line(lambda name: b""), NOBODY
-    follower = Follower(engine=engine, store=idle, blobs=idle, show=idle, eyes=idle, rules=idle, stamp=idle)
+    tracker = JobTracker(
+        lives=LiveJobs(), engine=engine, store=idle, blobs=idle, show=idle, eyes=idle, rules=idle, stamp=idle
+    )
     job = a_job()
     for number in range(MANY):
-        follower.lives[str(number)] = Life(replace(job, id=str(number)), place=Place(number + 1, 1.0))
+        tracker.lives[str(number)] = LiveJob(replace(job, id=str(number)), place=Place(number + 1, 1.0))
     more: Any = {"running": (), "virtual_time": 0.0, "weight": 1.0, "served": 0.0}
     engine.lanes = tuple(
         Lane(tenant="t", user=str(first), waiting=tuple(map(str, range(first, MANY, 1000))), **more)
         for first in range(1000)
     )
-    return follower, engine
+    return tracker, engine
 
 
 async def the_queue_is_looked_at() -> None:
-    follower, engine = crowd()
-    brake = Brake(engine)
+    tracker, engine = crowd()
+    holds = Holds(engine)
     idle = NOBODY
-    overview = Overview(settings=idle, store=idle, engine=engine, tiers=idle, follower=follower, brake=brake)
+    overview = Dashboard(
+        settings=idle, store=idle, engine=engine, tiers=idle, lives=tracker.lives, holds=holds
+    )
     shown, more = await overview.queue()
     assert [each.job.id for each in shown] == [str(number) for number in range(200)]
     assert more == MANY - 200
@@ -416,8 +430,8 @@ def test_no_template_is_compiled_for_a_page() -> None:
 
 
 async def test_the_loop_turns_while_waiting_jobs_are_gone_through() -> None:
-    follower, _ = crowd()
-    found, turns = asyncio.ensure_future(follower._waiting()), 0
+    tracker, _ = crowd()
+    found, turns = asyncio.ensure_future(tracker._waiting()), 0
     while not found.done():
         await asyncio.sleep(0)
         turns += 1

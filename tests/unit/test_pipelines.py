@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 
 from engine import catalog, pipelines
 from engine.errors import InvalidPicture, InvalidRequest, ModelNotLoaded
+from engine.families import family_of
 from engine.types import GenerationRequest, ImageToImage
 from engine.upscale import Upscaler
 from tests import single_file
@@ -75,6 +76,29 @@ def test_a_folder_of_ones_own_paints(model: pipelines.Loaded) -> None:
     assert pixels.shape == (3, 48, 32)
     assert 0 <= float(pixels.min()) <= float(pixels.max()) <= 1
     assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+@pytest.mark.parametrize("name", family_of("StableDiffusionPipeline").schedulers)
+def test_a_request_has_the_scheduler_that_it_names(model: pipelines.Loaded, name: str) -> None:
+    own = type(model.pipe.scheduler)
+    started = ImageToImage(source="x", strength=0.3)
+
+    def painted(scheduler: str, **changes: Any) -> torch.Tensor:
+        asked = request(scheduler=scheduler, **changes)
+        return pipelines.paint(model, asked, 0, png(), lambda *_: None)
+
+    assert torch.equal(painted(name), painted(name))
+    assert torch.equal(painted(name), painted("")) == (name == "ddim")  # which is the model's own
+    for changes in ({"steps": 1}, {"steps": 60}, {"task": started}, {"task": started, "steps": 20}):
+        assert painted(name, **changes).shape == (3, 48, 32)
+    assert type(model.pipe.scheduler) is own
+
+
+def test_a_scheduler_that_the_family_does_not_know_is_refused(model: pipelines.Loaded) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        pipelines.paint(model, request(scheduler="sparkle"), 0, None, lambda *_: None)
+
+    assert caught.value.advice == "This model does not know that scheduler. Leave --scheduler out."
 
 
 def test_each_picture_can_be_painted_again_alone(model: pipelines.Loaded) -> None:

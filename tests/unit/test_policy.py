@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from bot import moderation, policy
+from bot import moderation
+from bot.accounts import policy
+from bot.accounts.policy import Rules, authorize, runs_easel
+from bot.accounts.tiers import Tiers
 from bot.commands import COMMANDS
 from bot.errors import Refusal
 from bot.models import (
@@ -21,9 +24,7 @@ from bot.models import (
     Standing,
     Tier,
 )
-from bot.policy import Rules, authorize, runs_easel
-from bot.prompt import Draft
-from bot.tiers import Tiers
+from bot.prompts import Draft
 from engine.types import GenerationRequest, Upscale
 from tests.examples import TINY
 

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot import privacy
+from bot.accounts import privacy
+from bot.accounts.privacy import PART, _split, token
 from bot.actions import parse
 from bot.card import forget
 from bot.models import Origin
-from bot.privacy import PART, _split, token
 from tests.examples import a_job, a_member
 
 

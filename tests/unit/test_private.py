@@ -36,8 +36,8 @@ async def test_everything_below_the_data_folder_is_its_user_s_alone(tmp_path: Pa
     settings = Settings(data_dir=folder, model=("memory",), picture_check=False)
     async with app.opened(settings) as studio:
         await studio.start()
-        await studio._store.admit(a_job(), tier=a_tier())
-        await studio._blobs.put(b"picture", ".png")
+        await studio.lifecycle._store.admit(a_job(), tier=a_tier())
+        await studio.images._blobs.put(b"picture", ".png")
         found = modes(folder)
         assert {"easel.db", "easel.db.lock", "pictures"} <= found.keys()
         assert {name: oct(mode) for name, mode in found.items() if mode & 0o077} == {}

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bot import commands, prompt
+from bot import commands, prompts
 from bot.errors import Refusal
 from bot.models import Job, Member, Origin, Preferences
-from bot.prompt import Draft, Source, parse, render
+from bot.prompts import Draft, Source, parse, render
 from engine.types import GenerationRequest, ImageToImage, ModelInfo, TextToImage
 from tests.examples import a_tier
 
@@ -232,7 +232,7 @@ def test_any_text_parses_or_is_refused_and_comes_back_from_its_rendering(text: s
         assert error.notice
         return
     assert parse(render(draft)) == draft
-    values = prompt.said(draft)
+    values = prompts.said(draft)
     assert parse(values.pop("prompt"), values) == draft
 
 
@@ -287,7 +287,7 @@ def test_a_long_text_takes_no_time() -> None:
 def composed(
     text: str, model: ModelInfo = MODEL, *, max_count: int = 4, source: Source | None = None
 ) -> GenerationRequest:
-    return prompt.compose(parse(text), [model, PLAIN], a_tier(max_count=max_count), source)
+    return prompts.compose(parse(text), [model, PLAIN], a_tier(max_count=max_count), source)
 
 
 def test_the_model_decides_what_nobody_said() -> None:
@@ -364,7 +364,7 @@ def test_a_model_that_only_changes_pictures() -> None:
     source = Source(blob="x.png", width=64, height=64)
 
     def asked(text: str, given: Source | None, *models: ModelInfo) -> GenerationRequest:
-        return prompt.compose(replace(parse(text), source="x:1" if given else ""), models, a_tier(), given)
+        return prompts.compose(replace(parse(text), source="x:1" if given else ""), models, a_tier(), given)
 
     assert asked("fox", source, changes).task == ImageToImage(source="x.png", strength=0.6)
     for text, picture, models, offer in (
@@ -378,7 +378,7 @@ def test_a_model_that_only_changes_pictures() -> None:
 
 
 def filled_in(text: str, preferences: Preferences) -> Draft:
-    return prompt.with_defaults(parse(text), preferences, [MODEL, PLAIN], a_tier(max_count=4))
+    return prompts.with_defaults(parse(text), preferences, [MODEL, PLAIN], a_tier(max_count=4))
 
 
 def test_preferences_stand_in_for_what_was_not_said() -> None:
@@ -399,7 +399,7 @@ def test_preferences_that_no_longer_hold_are_left_out() -> None:
 def test_without_preferences_a_draft_stays_as_it_is() -> None:
     assert filled_in("a fox", Preferences()) == parse("a fox")
     with pytest.raises(Refusal) as caught:
-        prompt.compose(filled_in("12 pictures of foxes", Preferences()), [MODEL], a_tier(max_count=4))
+        prompts.compose(filled_in("12 pictures of foxes", Preferences()), [MODEL], a_tier(max_count=4))
     assert [offer.text for offer in caught.value.offers] == ["foxes --count 4"]
 
 
@@ -418,14 +418,51 @@ def test_without_preferences_a_draft_stays_as_it_is() -> None:
 )
 def test_a_job_recalls_the_text_that_paints_it(text: str) -> None:
     draft = parse(text)
-    request = prompt.compose(draft, [MODEL, PLAIN], a_tier(max_count=4))
+    request = prompts.compose(draft, [MODEL, PLAIN], a_tier(max_count=4))
     member = Member(tenant="t", id="m", name="M")
     origin = Origin(surface="s", member=member, channel="c", event="e", private=bool(draft.private))
     style = draft.style
     job = Job(
         id="abc", origin=origin, request=request, prompt=draft.prompt, style=style, created=datetime.now(UTC)
     )
-    recalled = prompt.recall(job, [MODEL, PLAIN])
+    recalled = prompts.recall(job, [MODEL, PLAIN])
 
     assert parse(render(recalled)) == recalled
-    assert prompt.compose(recalled, [MODEL, PLAIN], a_tier(max_count=4)) == request
+    assert prompts.compose(recalled, [MODEL, PLAIN], a_tier(max_count=4)) == request
+
+
+# ---- what a model does not take
+
+
+KNOWING = replace(MODEL, schedulers=("euler", "ddim"))
+
+
+@pytest.mark.parametrize(
+    ("text", "model", "notice", "offer"),
+    [
+        ("fox --scheduler euler", MODEL, "easel-tiny takes no scheduler. Leave --scheduler out.", "fox"),
+        ("fox --scheduler sparkle", KNOWING,
+         "easel-tiny knows the schedulers euler, ddim; you asked for “sparkle”.", "fox"),
+        ("fox --sampler Eular", KNOWING,
+         "easel-tiny knows the schedulers euler, ddim; you asked for “eular”.", "fox --scheduler euler"),
+    ],
+)  # fmt: skip
+def test_an_option_that_the_model_does_not_take_is_refused(
+    text: str, model: ModelInfo, notice: str, offer: str
+) -> None:
+    with pytest.raises(Refusal) as caught:
+        prompts.compose(parse(text), [model], a_tier())
+
+    assert caught.value.notice == notice
+    assert [each.text for each in caught.value.offers] == [offer]
+
+
+def test_a_strength_is_refused_by_a_model_that_paints_by_examples() -> None:
+    draft, source = parse("fox --source a1:1 --strength 0.3"), Source(blob="x", width=64, height=64)
+    model = replace(MODEL, strength=False)
+
+    with pytest.raises(Refusal, match=r"without a strength. Leave --strength out\.") as caught:
+        prompts.compose(draft, [model], a_tier(), source)
+
+    assert [each.text for each in caught.value.offers] == ["fox --source a1:1"]
+    prompts.compose(replace(draft, strength=None), [model], a_tier(), source)

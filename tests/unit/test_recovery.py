@@ -13,15 +13,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from bot import recovery
+from bot import app
+from bot.accounts.policy import Rules
+from bot.accounts.tiers import Tiers, load
 from bot.images.blobs import DirectoryBlobs
+from bot.jobs import recovery
 from bot.models import HOUSE, Allowance, Job, Member, Origin, State, StoredPicture
 from bot.moderation import Unseeing
-from bot.policy import Rules
 from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Receipt, Studio
-from bot.tiers import Tiers, load
 from engine.errors import EngineError
 from engine.fair_queue import FairQueue
 from engine.memory import MemoryEngine
@@ -58,7 +59,7 @@ async def studio(folder: Path, store: Store) -> AsyncIterator[tuple[Studio, Memo
     engine = MemoryEngine(lambda name: b"", may_start=_never)
     settings = Settings(data_dir=folder, model=("memory",))
     blobs = DirectoryBlobs(folder / "pictures")
-    made = Studio(settings=settings, store=store, engine=engine, blobs=blobs, eyes=Unseeing())
+    made = app.build(settings=settings, store=store, engine=engine, blobs=blobs, eyes=Unseeing())
     await made.start()
     yield made, engine
     await made.close()

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from bot import __main__ as cli
-from bot import commands, prompt, tiers
+from bot import commands, prompts
+from bot.accounts import tiers
 from bot.adapters.web.composer import TO_TRY
 from engine import catalog, pipelines
 from engine.embedded.classifier import Judge
@@ -85,8 +86,8 @@ def judge() -> Judge:
 
 def pictures(model: pipelines.Loaded, text: str) -> list[Tensor]:
     """What a person gets who types that, as the product paints it; two pictures where no seed is shown."""
-    draft = prompt.parse(text)
-    request = prompt.compose(draft, [catalog.load([MODEL]).info(MODEL)], tiers.load().default)
+    draft = prompts.parse(text)
+    request = prompts.compose(draft, [catalog.load([MODEL]).info(MODEL)], tiers.load().default)
     if draft.seed is None:
         request = replace(request, seed=SEED, count=min(2, request.count))
     with torch.no_grad():

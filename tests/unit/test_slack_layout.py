@@ -77,7 +77,7 @@ def test_progress_is_a_bar() -> None:
 def test_only_a_private_result_can_be_shared() -> None:
     private = Card(kind="done", title="a fox", job="1a2b", private=True)
 
-    assert with_share(private).rows[-1][0].id == "v1:share:1a2b"
+    assert with_share(private).more[-1].id == "v1:share:1a2b"
     for other in (
         Card(kind="done", title="a fox", job="1a2b"),
         Card(kind="painting", title="a fox", job="1a2b", private=True),

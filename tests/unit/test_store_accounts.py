@@ -15,14 +15,14 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import Session
 
+from bot.accounts.policy import Rules
+from bot.accounts.privacy import Privacy
+from bot.accounts.tiers import Tiers
 from bot.clock import TrustedClock
 from bot.errors import Refusal
 from bot.models import Allowance, Balance, Budget, Job, Period, Person, State, Tier
-from bot.policy import Rules
-from bot.privacy import Privacy
 from bot.store import LinkRefused, OverQuota, Store, TooManyWaiting, TooSoon, ledger, rows
 from bot.store.tables import JobRow
-from bot.tiers import Tiers
 from engine.types import GenerationRequest
 from tests.databases import fresh_sqlite
 from tests.examples import a_job, a_line, a_member, a_tier

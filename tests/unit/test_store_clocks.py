@@ -11,8 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot import doctor
+from bot.accounts.privacy import Privacy
 from bot.models import Allowance, State, Strike
-from bot.privacy import Privacy
 from bot.settings import Settings
 from bot.store import LinkRefused, OverQuota, Store
 from tests.databases import fresh_sqlite

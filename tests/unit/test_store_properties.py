@@ -24,12 +24,12 @@ from hypothesis.stateful import (
 from sqlalchemy import bindparam, update
 from sqlmodel import Session, select
 
-from bot import quota
+from bot.accounts import periods
+from bot.accounts.tiers import Tiers
 from bot.errors import StoreError
 from bot.models import Allowance, Balance, Budget, Job, State
 from bot.store import LinkRefused, OverQuota, Store, ledger
 from bot.store.tables import AllowanceRow, JobRow, LedgerRow
-from bot.tiers import Tiers
 from tests.databases import Cluster, fresh_sqlite
 from tests.examples import a_job, a_line, a_member, a_tier
 
@@ -109,7 +109,7 @@ class Books(RuleBasedStateMachine):
         else:
             assert (admitted, new) == (replace(job, account=account), True)
             assert relaxed or fits(before, estimate)
-            cost = 0 if relaxed else quota.held_ms(estimate)
+            cost = 0 if relaxed else periods.held_ms(estimate)
             assert self.counted(account) in (([each + cost for each in used], given), (used, given + cost))
             self.jobs.append(admitted)
 
@@ -238,7 +238,7 @@ class Books(RuleBasedStateMachine):
                 assert amounts["hold"] == amounts["charge"] + amounts["release"]
             elif not job.relaxed:
                 places = amounts["hold lines"] - amounts["release lines"]
-                assert amounts["hold"] - amounts["release"] == places * quota.held_ms(job.estimate)
+                assert amounts["hold"] - amounts["release"] == places * periods.held_ms(job.estimate)
         assert not of_job
         rows = session.exec(select(AllowanceRow)).all()
         for row in rows:
@@ -274,7 +274,7 @@ class Books(RuleBasedStateMachine):
 
 def fits(balances: list[Balance], estimate: float) -> bool:
     """Whether a job of this estimate may be admitted."""
-    cost = quota.held_ms(estimate)
+    cost = periods.held_ms(estimate)
     # More than the cap may be used: it counts in the periods of all tiers, whichever it was used in.
     limits = [each for each in balances if each.name != "gift"]
     small = [each for each in limits if round((each.cap - each.used) * 1000) < cost]

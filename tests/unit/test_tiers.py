@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bot import tiers
+from bot.accounts import tiers
 from bot.errors import SettingError
 from bot.models import Allowance
 
-SHIPPED = resources.files("bot").joinpath("tiers.toml").read_text(encoding="utf-8")
+SHIPPED = resources.files("bot.accounts").joinpath("tiers.toml").read_text(encoding="utf-8")
 SMALL = """\
 [team]
 weight = 2

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
+from bot.accounts.logins import Logins, clean_name, slug
 from bot.adapters.web.access import Access, Attempts, Guesses, load_key, load_password
 from bot.errors import EaselError
-from bot.logins import Logins, clean_name, slug
 from bot.settings import Secret, Settings
 
 

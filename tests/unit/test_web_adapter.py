@@ -17,9 +17,9 @@ import aiohttp
 import pytest
 from PIL import Image
 
+from bot.accounts.logins import member_named
 from bot.adapters.web import WebAdapter, hub
 from bot.errors import EaselError
-from bot.logins import member_named
 from bot.models import Job, Member, Origin, State
 from bot.settings import Secret, Settings
 from engine.errors import EngineError, OutOfMemory

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from bot.adapters.web.charts import SERIES, charts
+from bot.admin.dashboard import Spell
 from bot.models import Use, Wait
-from bot.overview import Spell
 
 HOUR = timedelta(hours=1)
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.adapters.web.composer import TO_TRY, chips, form_text, read, typed
+from bot.adapters.typed import typed
+from bot.adapters.web.composer import TO_TRY, chips, form_text, read
 from bot.card import Form
 from bot.errors import Refusal
 from bot.models import Tier

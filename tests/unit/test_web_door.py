@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from yarl import URL
 
+from bot.accounts.logins import member_named
 from bot.card import Card
 from bot.errors import Refusal, StoreError
-from bot.logins import member_named
 from bot.models import HOUSE, Job, Member, Origin, State
 from bot.store import Store
 from tests.web import PATIENCE, Person, WebHouse, web_house

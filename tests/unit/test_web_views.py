@@ -75,19 +75,29 @@ def test_what_people_type_is_escaped(views: Views) -> None:
 
 def test_rows_for_single_pictures_are_strips_with_a_caption() -> None:
     job = a_job(state=State.RENDERED, pictures=PICTURES)
-    upscale, subtle, strong, rest = strips(card.done(job).rows)
+    upscale, subtle, rest = strips(card.done(job).rows)
 
-    assert [upscale.caption, subtle.caption, strong.caption] == ["Upscale", "Subtle", "Strong"]
+    assert [upscale.caption, subtle.caption] == ["Upscale", "Vary (subtle)"]
     assert [label for label, _ in subtle.buttons] == ["V1", "V2", "V3", "V4"]
-    assert [label for label, _ in rest.buttons] == ["Again", "Edit", "Info", "Delete", "Report"]
+    assert [label for label, _ in rest.buttons] == ["Again", "Edit"]
 
 
-def test_the_only_picture_has_words_in_one_strip() -> None:
+def test_the_only_picture_has_words_in_one_row() -> None:
     job = a_job(state=State.RENDERED, pictures=PICTURES[1:2])
-    alone, rest = strips(card.done(job).rows)
+    (row,) = strips(card.done(job).rows)
 
-    assert [label for label, _ in alone.buttons] == ["Upscale", "Vary (subtle)", "Vary (strong)"]
-    assert len(rest.buttons) == 5
+    assert [label for label, _ in row.buttons] == ["Upscale", "Vary (subtle)", "Again", "Edit"]
+    assert not row.kind
+
+
+def test_what_is_behind_the_dots_is_a_menu(views: Views) -> None:
+    html = rendered(views, card.done(a_job(id="abc", state=State.RENDERED, pictures=PICTURES)))
+    _, menu = html.split("<details")
+    menu, after = menu.split("</details>")
+
+    assert re.findall(r'data-press="v1:(\w+)', menu) == ["vary_strong"] * 4 + ["info", "delete", "report"]
+    assert re.findall(r'data-confirm="([^"]+)"', html) == ["Delete for good"]
+    assert "data-press" not in after
 
 
 def test_the_numbers_of_a_large_grid_are_strips() -> None:

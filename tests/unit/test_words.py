@@ -20,26 +20,44 @@ from tests.examples import a_job
 ROOT = Path(__file__).parents[2]
 SPEAKING = (
     "bot/actions.py",
-    "bot/admin.py",
-    "bot/admission.py",
+    "bot/admin/asked.py",
+    "bot/admin/dashboard.py",
+    "bot/admin/people.py",
+    "bot/admin/places.py",
+    "bot/admin/queue.py",
+    "bot/admin/records.py",
+    "bot/admin/tiers.py",
+    "bot/jobs/admission.py",
     "bot/card.py",
     "bot/commands.py",
-    "bot/logins.py",
+    "bot/accounts/logins.py",
     "bot/models.py",
     "bot/moderation/pictures.py",
     "bot/moderation/text.py",
+    "bot/options.py",
     "bot/pictures.py",
-    "bot/policy.py",
-    "bot/privacy.py",
-    "bot/prompt.py",
-    "bot/reviews.py",
+    "bot/accounts/policy.py",
+    "bot/accounts/privacy.py",
+    *(
+        f"bot/prompts/{name}.py"
+        for name in ("composing", "defaults", "draft", "parsing", "readers", "rendering")
+    ),
+    "bot/moderation/reviews.py",
     "bot/store/identities.py",
-    "bot/studio.py",
+    "bot/accounts/service.py",
+    "bot/gate.py",
+    "bot/jobs/planning.py",
+    "bot/jobs/queries.py",
+    "bot/jobs/service.py",
+    "bot/jobs/visibility.py",
+    "bot/vocabulary.py",
     "bot/adapters/discord/client.py",
     "bot/adapters/discord/desk.py",
     "bot/adapters/discord/forms.py",
     "bot/adapters/discord/layout.py",
     "bot/adapters/discord/vocabulary.py",
+    "bot/adapters/interactions.py",
+    "bot/adapters/typed.py",
     "engine/errors.py",
 )
 """Modules in which sentences stand that people get to read."""
@@ -80,7 +98,6 @@ WOVEN = {
     "\0 of \0 \0 s": "costs about 4 of this place’s 600 s",
     "\0 of \0 s used\0": "0.4 of 600 s used this month",
     " this \0": "4 of 600 s used this hour",
-    "\0 variations of picture \0": "Strong variations of picture 2",
     "\0, \0 of the device": "3 jobs, 1 min 4 s of the device",
     "\0, picture \0": ", picture 2",
     "\0 can be\0; you asked for \0.": "Count can be 1 to 16; you asked for 99.",
@@ -100,6 +117,9 @@ WOVEN = {
         "An administrator removed your pictures of job a1 after a report. Ask once more to go on."
     ),
     "job \0 \0": "job a1 removed; its owner was given a strike",
+    "Only the person who asked for these pictures can \0 them.": (
+        "Only the person who asked for these pictures can share them."
+    ),
     "Only \0 or an administrator can \0 that.": "Only Bo or an administrator can cancel that.",
 }
 """What is woven of pieces that are words themselves → an example of the whole."""
@@ -126,6 +146,7 @@ class Sentences(ast.NodeVisitor):
         self._add("".join(each.value if isinstance(each, ast.Constant) else "\0" for each in node.values))  # type: ignore[misc]
 
     def _add(self, text: str) -> None:
+        text = text.replace("{n}", "\0")  # of a text that is filled in elsewhere
         letters = re.search(r"[A-Za-z]{2}", text.replace("\0", ""))
         if letters and (" " in text or re.match(r"[A-Z][a-z]", text)):
             self.found.add(text)

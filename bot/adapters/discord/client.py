@@ -15,31 +15,16 @@ from discord import app_commands
 from bot import actions
 from bot.adapters.discord import origins, registration, vocabulary
 from bot.adapters.discord.delivery import MISSING_ACCESS, NOBODY, UNKNOWN_SERVER
-from bot.adapters.discord.desk import BROKEN, Desk, job_of, picture_of
+from bot.adapters.discord.desk import Desk, job_of, picture_of
 from bot.adapters.discord.languages import Translator
-from bot.card import Card
-from bot.errors import Refusal
-from bot.models import Job, Origin
+from bot.models import Job
 from bot.settings import Settings
-from bot.studio import Receipt, Studio
-from bot.words import translated
+from bot.studio import Studio
 
 log = structlog.stdlib.get_logger(__name__)
 
-MENU: tuple[tuple[str, actions.Name], ...] = (
-    ("Variations", "vary_subtle"),
-    ("Upscale", "upscale"),
-    ("Info", "info"),
-)
-"""Entries of a message's menu, and the buttons that they stand for."""
-
-HINT_SECONDS = 30.0  # that a hint stands in a channel
-CLOSED = (
-    "The answer is for you alone, and no direct message reaches you. Ask with /imagine: then only you see it."
-)
 _REMOVED = "Easel was removed from this server."
 _CHANNEL_DELETED = "The channel was deleted."
-HINT = "Say what to paint, for example: a red fox. Reply to a picture of mine to change it."
 
 
 class EaselClient(discord.AutoShardedClient):
@@ -73,14 +58,14 @@ class EaselClient(discord.AutoShardedClient):
 
     def _fill(self, tree: app_commands.CommandTree[Any]) -> None:
         known = self._studio.vocabulary
-        for command in vocabulary.slash_commands(self.desk.command, self.desk.complete, known):
+        for command in vocabulary.slash_commands(self.desk.slash, self.desk.complete, known):
             tree.add_command(command)
         pictures = any(each.name == "vary" for each in known)
         if pictures:
-            tree.add_command(vocabulary.menu("Use as source", self.desk.use_as_source))
-        for label, name in MENU:
-            if pictures or name not in actions.STRENGTH:
-                tree.add_command(vocabulary.menu(label, partial(self.desk.on_job, name=name)))
+            tree.add_command(vocabulary.menu("Use as source", self.desk.source))
+        for each in actions.MENU:
+            if pictures or each.task != "image_to_image":
+                tree.add_command(vocabulary.menu(each.menu, partial(self.desk.chosen, name=each.name)))
 
     async def setup_hook(self) -> None:
         self.add_dynamic_items(Press)
@@ -161,7 +146,7 @@ class EaselClient(discord.AutoShardedClient):
     async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:
         """Forms only: they are kept nowhere, so that a restart does not lose them."""
         if interaction.type is discord.InteractionType.modal_submit:
-            await self.desk.submit(interaction)
+            await self.desk.sent(interaction)
 
     async def on_message(self, message: discord.Message) -> None:
         """Plain words: in a direct message, or where Easel is mentioned."""
@@ -172,71 +157,14 @@ class EaselClient(discord.AutoShardedClient):
             await self._heard(message)
 
     async def _heard(self, message: discord.Message) -> None:
-        origin = origins.of_message(message)
-        words = self._words(message)
-        try:
-            if not words or words.casefold() in ("help", "/help"):
-                answer = await self._helped(words, origin)
-            else:
-                parent = _parent(message)
-                options = {"prompt": words, **await self._source(message, parent)}
-                answer = await self.desk.handle("imagine", options, origin, parent=parent)
-        except Refusal as refusal:
-            answer = self.desk.refused(refusal, origin)
-        except Exception:
-            log.exception("a message could not be answered", event_id=origin.event)
-            answer = self.desk.refused(Refusal(BROKEN), origin)
-        if isinstance(answer, Card):
-            await self._say(message, answer)
+        """Words, with a picture that came with them or that they reply to."""
+        parent, about = _parent(message), _about(message)
+        picture = picture_of(message) or (picture_of(about) if about and not parent else None)
+        await self.desk.words(message, self._words(message), picture, parent)
 
     def _words(self, message: discord.Message) -> str:
         assert self.user
         return " ".join(re.sub(rf"<@!?{self.user.id}>", " ", message.content).split())
-
-    async def _helped(self, words: str, origin: Origin) -> Card | Receipt:
-        if words:
-            return await self.desk.handle("help", {}, origin)
-        return self.desk.said(Card(kind="text", body=(HINT,)), origin)
-
-    async def _source(self, message: discord.Message, parent: str) -> dict[str, object]:
-        """A picture that came with the words, or the one they reply to."""
-        if attached := picture_of(message):
-            return {"source": await self.desk.fetch(attached)}
-        if parent:
-            return {"source": f"{parent}:1"}
-        found = picture_of(about) if (about := _about(message)) else None
-        return {"source": await self.desk.fetch(found)} if found else {}
-
-    async def _say(self, message: discord.Message, card: Card) -> None:
-        """Answer words. What is for one person's eyes never stands in a server's channel."""
-        try:
-            if card.private and message.guild:
-                await self._whisper(message, card)
-            else:
-                await message.reply(**await self._sendable(message, card))
-        except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
-            log.warning("a message could not be answered", cause=type(error).__name__)
-
-    async def _whisper(self, message: discord.Message, card: Card) -> None:
-        """By a direct message. Where none arrives, a hint that gives nothing away stands for a moment."""
-        try:
-            await message.author.send(**await self._sendable(message, card))
-        except discord.DiscordException as error:
-            log.info("a hint in place of a direct message", cause=str(error))
-            hint = translated(Card(kind="text", body=(CLOSED,)), card.language)
-            await message.reply(delete_after=HINT_SECONDS, **await self._sendable(message, hint))
-
-    async def _sendable(self, message: discord.Message, card: Card) -> dict[str, Any]:
-        """The card for one send. Discord makes but one message of a nonce: an event may be told twice."""
-        view, files = (await self.desk.shown(card, origins.limit_of(message))).message()
-        nonce = f"{message.id}{'-dm' if card.private else ''}"
-        return {
-            "view": view,
-            "files": files,
-            "nonce": nonce,
-            "mention_author": False,
-            "allowed_mentions": NOBODY,
-        }
 
 
 def _about(message: discord.Message) -> discord.Message | None:

@@ -16,11 +16,12 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot import commands, presets, prompt, words
+from bot import commands, presets, prompts, words
 from bot.card import Form
-from bot.commands import MAX_PROMPT, Command, clip
 from bot.errors import Refusal
+from bot.options import Command, clip
 from bot.presets import NO_STYLE
+from bot.prompts.draft import MAX_PROMPT
 
 MAX_TITLE = 45
 MOST_STYLES = 24
@@ -66,8 +67,9 @@ def modal(
     made.add_item(ui.Label(text=say("Style"), component=chosen))
     others = {name: value for name, value in values.items() if name not in _OWN}
     pictures = imagine.option("source") is not None
-    hint = say("Flags, as in --ar 16:9 --count 2 --strength 0.6" if pictures else _PLAIN_HINT)
-    made.add_item(_text(say("Other options"), "flags", {"flags": prompt.flags(others)}, hint))
+    strong = imagine.option("strength") is not None
+    hint = say("Flags, as in --ar 16:9 --count 2 --strength 0.6" if strong else _PLAIN_HINT)
+    made.add_item(_text(say("Other options"), "flags", {"flags": prompts.flags(others)}, hint))
     upload: ui.FileUpload[Any] = ui.FileUpload(custom_id="source", required=False, min_values=0, max_values=1)
     if pictures:
         made.add_item(ui.Label(text=say("Start from a picture"), component=upload))
@@ -131,7 +133,7 @@ def _flags(typed: str) -> dict[str, str]:
     """Each option by itself, so that no flag can swallow words of the prompt."""
     if not typed.strip():
         return {}
-    said = prompt.said(prompt.parse(f"{_STAND_IN} {typed}", ranged=False))
+    said = prompts.said(prompts.parse(f"{_STAND_IN} {typed}", ranged=False))
     rest = said.pop("prompt")
     if rest != _STAND_IN:
         extra = clip(rest.removeprefix(_STAND_IN).strip())

@@ -14,8 +14,8 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot.card import Bar, Button, Card, CardPicture
-from bot.commands import clip
+from bot.card import Bar, Button, Card, CardPicture, rows_with_more
+from bot.options import clip
 from bot.words import say
 
 MAX_TEXT = 4000  # characters of all text displays of a message
@@ -112,7 +112,7 @@ def view(
         )
         items.append(ui.MediaGallery(*gallery))
     items += [ui.File(f"attachment://{name}") for name, _ in card.files]
-    items += [ui.ActionRow(*map(_button, row)) for row in card.rows if row]
+    items += [ui.ActionRow(*map(_button, row)) for row in rows_with_more(card) if row]
     made = ui.LayoutView(timeout=None)
     made.add_item(ui.Container(*items))
     made.stop()

@@ -12,7 +12,7 @@ from discord import AppCommandOptionType, ChannelType, app_commands
 from discord.app_commands import AppCommandContext, AppInstallationType, Choice, Range
 
 from bot import commands
-from bot.commands import Command, Completes, Option
+from bot.options import Command, Completes, Option
 from bot.words import LANGUAGES
 
 MOST_TEXT = 6000  # characters a text option may have
@@ -106,7 +106,7 @@ def edit(imagine: Command | None = None) -> Command:
         replace(options.pop("source"), required=True, help="The picture to start from."),
         options["prompt"],
     )
-    rest = (options[name] for name in ("strength", "style", "count", "private"))
+    rest = (options[name] for name in ("strength", "style", "count", "private") if name in options)
     return Command(name="edit", help="Paint a picture anew after your words.", options=(*first, *rest))
 
 

@@ -23,7 +23,7 @@ from slack_bolt.context.async_context import AsyncBoltContext
 from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 from slack_bolt.response import BoltResponse
 
-from bot import telemetry
+from bot import actions, telemetry
 from bot.adapters.slack import forms, layout, vocabulary
 from bot.adapters.slack.delivery import OF_THE_TOKEN, Delivery
 from bot.adapters.slack.desk import Asked, Desk
@@ -61,9 +61,9 @@ _REMOVALS = ("app_uninstalled", "tokens_revoked")
 _OF_THE_APP = (*_REMOVALS, "url_verification", "ssl_check")
 """Kinds of what needs no workspace that Easel is installed in."""
 
-MENU = ("use_as_source", "variations", "upscale", "edit")
-"""Callback ids of the entries in a message's menu."""
-_PRESSES = {"variations": "vary_subtle", "upscale": "upscale", "edit": "edit"}
+SOURCE = "use_as_source"
+ENTRIES = {re.sub(r"\W", "", each.menu).casefold(): each for each in actions.MENU}
+"""Callback ids of the entries in a message's menu, which stand in manifests: "Edit…" is "edit"."""
 GLOBAL = "paint"
 
 
@@ -80,7 +80,7 @@ class Client:
         installations: SealedInstallations | None = None,
         flow: AsyncOAuthFlow | None = None,
     ) -> None:
-        files = Files(workspaces, session, studio.picture, settings)
+        files = Files(workspaces, session, studio.picture)
         self.delivery = Delivery(workspaces, files)
         self._departures = studio.departures
         self._installations = installations
@@ -128,7 +128,7 @@ class Client:
         app.view(_ANY)(self._forgotten)
         app.view_closed(_ANY)(self._nothing)
         app.shortcut(GLOBAL)(self._open)
-        for entry in MENU:
+        for entry in (SOURCE, *ENTRIES):
             app.shortcut(entry)(self._on_message)
         app.event(_ANY)(self._event)
         # What nobody listens to Bolt would log, with all that was written.
@@ -238,7 +238,8 @@ class Client:
         self._go(self._pressed(_of_action(body, context["workspace"]), body))
 
     async def _pressed(self, asked: Asked, body: Body) -> None:
-        button = str(body["actions"][0]["action_id"])
+        pressed = body["actions"][0]
+        button = str((pressed.get("selected_option") or {}).get("value") or pressed["action_id"])
         if button == PAINT:
             await self._desk.open_blank(asked, ask_where=True)
         elif button == DEFAULTS:
@@ -257,7 +258,7 @@ class Client:
         self._go(self._submitted(_of_view(body, context["workspace"], answer.about), answer))
 
     async def _submitted(self, asked: Asked, answer: forms.Answer) -> None:
-        await self._desk.submit(asked, answer)
+        await self._desk.sent(asked, answer)
         if not asked.channel:
             await self._home.publish(asked)
 
@@ -282,9 +283,9 @@ class Client:
         asked, entry = _of_action(body, context["workspace"]), body["callback_id"]
         message = body.get("message") or {}
         self._go(
-            self._desk.use_as_source(asked, message)
-            if entry == "use_as_source"
-            else self._desk.on_job(asked, message, _PRESSES[entry])
+            self._desk.source(asked, message)
+            if entry == SOURCE
+            else self._desk.chosen(asked, message, ENTRIES[entry].name)
         )
 
     async def _unknown(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:

@@ -8,9 +8,10 @@ message, else as a direct one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -20,7 +21,9 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot import actions, words
 from bot import card as cards
-from bot.actions import DERIVING
+from bot.actions import Action
+from bot.adapters.base import Answer, Receipt
+from bot.adapters.interactions import BROKEN, Alone, Ask, Filled, Interactions, Seen
 from bot.adapters.slack import forms, layout
 from bot.adapters.slack.delivery import NO_UNFURL, Delivery
 from bot.adapters.slack.errors import FAILURES, code_of, translated
@@ -33,19 +36,20 @@ from bot.card import Card, Form
 from bot.errors import DeliveryError, Refusal, StoreError
 from bot.models import Member, Origin
 from bot.settings import Settings
-from bot.studio import Answer, Receipt, Studio
+from bot.studio import Studio
 
 log = structlog.stdlib.get_logger(__name__)
 
-AT_ONCE = 8  # requests that the studio works on at a time, so that acknowledgements are not behind them
 SOON = 0.8  # seconds in which a form is made, before an empty one is opened in its place
-DOUBLE_CLICK = 1.5  # seconds in which the same press by the same person is the same press
 
-BROKEN = "Easel could not do that. Try again; an administrator finds the cause in the log."
+HINT = "Say what to paint, for example: a red fox. Reply in the thread of a picture to change it."
 _SLOW = "Slack waits three seconds for a form, and this took longer. Press again."
 _NOT_YET = "Slack is still preparing the pictures. Try again in a minute."
 _HANDED_OVER = "The file is in your direct messages with Easel."
 _PRIVATELY = "It is being painted where only you see it: in your direct messages with Easel."
+
+File = Mapping[str, Any]
+"""A file as Slack describes it; only its id is needed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +74,12 @@ class Asked:
         return not self.channel or self.channel.startswith("D")
 
 
-Ask = Callable[[Origin], Awaitable[Answer]]
+class Desk(Interactions[Asked, File]):
+    """Answers commands, presses, forms, shortcuts and words as Slack wants it."""
 
-
-class Desk:
-    """Answers commands, presses, forms, shortcuts and words through the studio."""
+    title = "Slack"
+    hint = HINT
+    unreachable = (aiohttp.ClientError, OSError, TimeoutError)
 
     def __init__(
         self,
@@ -88,53 +93,16 @@ class Desk:
         delivery: Delivery,
         session: aiohttp.ClientSession,
     ) -> None:
+        super().__init__(studio, settings.max_source_bytes)
         self._studio = studio
-        self._settings = settings
         self._workspaces = workspaces
         self._people = people
         self._places = places
         self._files = files
         self._delivery = delivery
         self._session = session
-        self._door = asyncio.Semaphore(AT_ONCE)
-        self._pressed: set[tuple[str, str, str]] = set()
 
     # ---- what people do
-
-    async def command(self, asked: Asked, name: str, options: Mapping[str, object]) -> None:
-        """A command with its options as typed."""
-        await self._answer(asked, lambda origin: self.handle(name, options, origin))
-
-    async def words(
-        self, asked: Asked, words: str, picture: Mapping[str, Any] | str | None = None, parent: str = ""
-    ) -> None:
-        """Plain words to paint. `parent` is the job that they change.
-
-        `picture` is what to start from: a file as Slack describes it, or a stored one.
-        """
-
-        async def ask(origin: Origin) -> Answer:
-            options: dict[str, object] = {"prompt": words}
-            if picture:
-                options["source"] = (
-                    picture
-                    if isinstance(picture, str)
-                    else await self._files.fetch(asked.workspace, dict(picture))
-                )
-            return await self.handle("imagine", options, origin, parent=parent)
-
-        await self._answer(asked, ask)
-
-    async def handle(
-        self, name: str, options: Mapping[str, object], origin: Origin, *, parent: str = ""
-    ) -> Card | Receipt:
-        """`Studio.handle`, for a number of people at a time. Raises Refusal."""
-        async with self._door:
-            return await self._studio.handle(name, options, origin, parent=parent)
-
-    async def _press(self, button: str, origin: Origin) -> Answer:
-        async with self._door:
-            return await self._studio.press(button, origin)
 
     async def say(self, asked: Asked, sentence: str) -> None:
         """One sentence, for this person alone."""
@@ -143,53 +111,19 @@ class Desk:
     async def refuse(self, asked: Asked, refusal: Refusal) -> None:
         await self.tell(asked, cards.refused(refusal))
 
-    async def press(self, asked: Asked, button: str) -> None:
-        """A button of any card, however old."""
-        name = button.split(":")[1] if ":" in button else ""
-        if name in (*DERIVING, "try", "edit", "share") and self._repeated(asked, button):
-            return
-        if name == "edit":
-            await self.open(asked, lambda origin: self._press(button, origin))
-        elif name == "share":
-            await self._open_share(asked, button)
-        elif name == "show" and not asked.hidden:
-            await self._answer(asked, lambda origin: self._show_again(asked, button, origin))
-        elif name == "try":
-            await self._answer(replace(asked, hidden=False), lambda origin: self._press(button, origin))
-        elif name in ("cancel", "delete"):
-            await self._answer(asked, lambda origin: self._press(button, origin), update=True)
-        else:
-            await self._answer(asked, lambda origin: self._press(button, origin))
-
-    async def _show_again(self, asked: Asked, button: str, origin: Origin) -> Answer:
-        """In place of a result that stands there without its pictures; else for this person."""
-        job = await self._studio.job(actions.parse(button).job, origin.member, origin.here)
-        ref = job.message or {}
-        if (ref.get("channel"), ref.get("ts")) != (asked.channel, asked.message):
-            return await self._press(button, origin)
-        self._delivery.anew(job)
-        self._studio.redraw(job)
-        return Receipt(job=job, place=None)
-
-    async def submit(self, asked: Asked, answer: forms.Answer) -> None:
+    async def sent(self, asked: Asked, answer: forms.Answer) -> None:
         """A form that was filled in."""
-
-        async def ask(origin: Origin) -> Answer:
-            options = dict(answer.options)
-            if answer.upload:
-                options["source"] = await self._files.fetch(asked.workspace, answer.upload)
-            elif answer.about.file:
-                options["source"] = await self._files.fetch(asked.workspace, {"id": answer.about.file})
-            return await self.handle(answer.about.command, options, origin, parent=answer.about.parent)
-
-        await self._answer(asked, ask)
+        about = answer.about
+        picture: File | None = answer.upload or ({"id": about.file} if about.file else None)
+        filled = Filled(options=answer.options, command=about.command, parent=about.parent, picture=picture)
+        await self.submit(asked, lambda: filled)
 
     async def share(self, asked: Asked, job: str, channel: str) -> None:
         """Show a result in a channel; from then on it is everybody's."""
         there = replace(asked, channel=channel, thread="")
         async with self.telling(asked):
             origin = await self.origin(there, anew=True)
-            card = await self._press(f"v1:share:{job}", origin)
+            card = await self._press(Action(name="share", job=job).id, origin)
             assert isinstance(card, Card)
             shown = await self._studio.job(job, origin.member, origin.here)
             try:
@@ -203,53 +137,70 @@ class Desk:
                 raise Refusal(notice, code="place") from error
             await self._studio.shared(shown, ref, origin)
 
-    async def use_as_source(self, asked: Asked, message: Mapping[str, Any]) -> None:
+    async def source(self, asked: Asked, message: Mapping[str, Any]) -> None:
         """Message menu: a form that paints from this message's picture."""
-        file = picture_in(message)
-        job = self._job_in(asked, message)
-        about = self._about(asked, file=file["id"] if file and not job else "")
+        await self.use_as_source(asked, self._seen(asked, message))
 
-        async def ask(origin: Origin) -> Answer:
-            await self._studio.check_source(origin.member)
-            if job:
-                await self._studio.job(job, origin.member, origin.here)
-                return Form(command="imagine", title="Use as source", values={"source": f"{job}:1"})
-            if not file:
-                raise Refusal("There is no picture in that message.", code="no_picture")
-            return Form(command="imagine", title="Use as source", values={})
+    async def chosen(self, asked: Asked, message: Mapping[str, Any], name: actions.Name) -> None:
+        """Message menu: what a button does."""
+        await self.on_job(asked, self._seen(asked, message), name)
 
-        await self.open(asked, ask, about)
+    # ---- as Slack wants it
 
-    async def on_job(self, asked: Asked, message: Mapping[str, Any], name: str) -> None:
-        """Message menu: what a button does. Of several pictures, they are shown to choose from."""
-        id = self._job_in(asked, message)
-        if name == "edit" and id:
-            await self.open(asked, lambda origin: self._press(f"v1:edit:{id}", origin))
-            return
+    async def answer(
+        self, event: Asked, ask: Ask, alone: Alone | None = None, *, replace: bool = False
+    ) -> None:
+        async with self.telling(event):
+            answer = await self.asked(ask, await self.origin(event))
+            await self._reply(event, answer, replace)
 
-        async def ask(origin: Origin) -> Answer:
-            if not id:
-                raise Refusal("That message holds no picture of Easel's.", code="no_picture")
-            job = await self._studio.job(id, origin.member, origin.here)
-            single = sum(each.index >= 0 for each in job.pictures) == 1
-            return await self._press(f"v1:{name}:{id}:0" if single else f"v1:show:{id}", origin)
+    async def open(self, event: Asked, ask: Ask, picture: File | None = None) -> None:
+        await self.open_form(event, ask, picture)
 
-        await self._answer(asked, ask)
+    def presser(self, event: Asked) -> Hashable:
+        return event.user, event.message
+
+    async def download(self, event: Asked, picture: File) -> bytes:
+        return await self._files.fetch(event.workspace, dict(picture), self.check_size)
+
+    def openly(self, event: Asked) -> Asked:
+        return replace(event, hidden=False)
+
+    async def ask_where(self, event: Asked, action: Action) -> None:
+        async def make(origin: Origin) -> layout.Block:
+            job = await self._studio.job(action.job, origin.member, origin.here)
+            place = "" if job.origin.channel.startswith("D") else job.origin.channel
+            return forms.share(job.id, place)
+
+        await self._open(event, make)
+
+    async def bring_again(self, event: Asked, action: Action, ask: Ask) -> None:
+        again = ask if event.hidden else partial(self._show_again, event, action, ask)
+        await self.answer(event, again)
+
+    async def _show_again(self, asked: Asked, action: Action, ask: Ask, origin: Origin) -> Answer:
+        """In place of a result that stands there without its pictures; else for this person."""
+        job = await self._studio.job(action.job, origin.member, origin.here)
+        ref = job.message or {}
+        if (ref.get("channel"), ref.get("ts")) != (asked.channel, asked.message):
+            return await ask(origin)
+        self._delivery.anew(job)
+        self._studio.redraw(job)
+        return Receipt(job=job, place=None)
 
     # ---- forms
 
-    async def open(
-        self, asked: Asked, ask: Ask, about: About | None = None, *, ask_where: bool = False
+    async def open_form(
+        self, asked: Asked, ask: Ask, picture: File | None = None, *, ask_where: bool = False
     ) -> None:
         """Show a form, or say why not. There are three seconds for it."""
+        file = str(picture["id"]) if picture else ""
+        about = About(channel=asked.channel, thread=asked.thread, hidden=asked.hidden, file=file)
 
         async def make(origin: Origin) -> layout.Block:
-            form = await ask(origin)
-            assert isinstance(form, Form)
-            known = await self._studio.known(origin.member)
-            command = next(each for each in known if each.name == form.command)
+            form, command = await self.question(ask, origin)
             choices = await self._choices(origin.member)
-            return forms.modal(form, about or self._about(asked), choices, command, ask_where=ask_where)
+            return forms.modal(form, about, choices, command, ask_where=ask_where)
 
         await self._open(asked, make)
 
@@ -291,7 +242,7 @@ class Desk:
         async def ask(origin: Origin) -> Answer:
             return Form(command="imagine", title="Paint a picture", values={})
 
-        await self.open(asked, ask, ask_where=ask_where)
+        await self.open_form(asked, ask, ask_where=ask_where)
 
     async def show(self, asked: Asked, view: layout.Block) -> str:
         """Open a view and return its id. Raises Refusal when Slack does not."""
@@ -305,17 +256,6 @@ class Desk:
             refused = isinstance(error, SlackApiError) and "trigger_id" not in code_of(error)
             raise Refusal(BROKEN if refused else _SLOW, code="busy") from error
 
-    async def _open_share(self, asked: Asked, button: str) -> None:
-        async def make(origin: Origin) -> layout.Block:
-            job = await self._studio.job(actions.parse(button).job, origin.member, origin.here)
-            place = "" if job.origin.channel.startswith("D") else job.origin.channel
-            return forms.share(job.id, place)
-
-        await self._open(asked, make)
-
-    def _about(self, asked: Asked, file: str = "") -> About:
-        return About(channel=asked.channel, thread=asked.thread, hidden=asked.hidden, file=file)
-
     async def _choices(self, member: Member) -> forms.Choices:
         """What the menus of a form offer: what this person may ask for here."""
         most = (await self._studio.rules(member)).tier.max_count
@@ -328,11 +268,6 @@ class Desk:
 
     # ---- how they are answered
 
-    async def _answer(self, asked: Asked, ask: Ask, *, update: bool = False) -> None:
-        """Ask and reply. `update`: the answer replaces the message whose button was pressed."""
-        async with self.telling(asked):
-            await self._reply(asked, await ask(await self.origin(asked)), update)
-
     @asynccontextmanager
     async def telling(self, asked: Asked) -> AsyncIterator[None]:
         """Whatever goes wrong inside is told in one sentence."""
@@ -344,12 +279,11 @@ class Desk:
             log.exception("an event could not be answered", surface="slack", event_id=asked.event)
             await self.refuse(asked, Refusal(BROKEN))
 
-    async def _reply(self, asked: Asked, answer: Answer, update: bool) -> None:
-        if isinstance(answer, Receipt):
-            if answer.job.origin.private and not asked.is_direct:
-                await self.say(asked, _PRIVATELY)
-        elif isinstance(answer, Card):
-            await (self._replace if update else self.tell)(asked, answer)
+    async def _reply(self, asked: Asked, answer: Card | Receipt, replace: bool) -> None:
+        if isinstance(answer, Card):
+            await (self._replace if replace and answer.kind != "refused" else self.tell)(asked, answer)
+        elif answer.job.origin.private and not asked.is_direct:
+            await self.say(asked, _PRIVATELY)
 
     async def tell(self, asked: Asked, card: Card) -> None:
         """Show a card to this person alone, by the first way that works."""
@@ -476,17 +410,8 @@ class Desk:
             return await self._places.is_closed_now(asked.workspace, asked.channel) is not False
         return await self._places.is_closed(asked.workspace, asked.channel)
 
-    def _job_in(self, asked: Asked, message: Mapping[str, Any]) -> str:
-        """The job that a message of the app's shows, or nothing."""
+    def _seen(self, asked: Asked, message: Mapping[str, Any]) -> Seen[File]:
+        """What a message shows: a job, where it is one of the app's."""
         ours = (asked.workspace.bot, asked.workspace.bot_user)
-        if message.get("bot_id") not in ours and message.get("user") not in ours:
-            return ""
-        return layout.job_of(message)
-
-    def _repeated(self, asked: Asked, button: str) -> bool:
-        key = (asked.user, asked.message, button)
-        if key in self._pressed:
-            return True
-        self._pressed.add(key)
-        asyncio.get_running_loop().call_later(DOUBLE_CLICK, self._pressed.discard, key)
-        return False
+        own = message.get("bot_id") in ours or message.get("user") in ours
+        return Seen(job=layout.job_of(message) if own else "", picture=picture_in(message))

@@ -16,14 +16,13 @@ from bot.adapters.slack.errors import FAILURES
 from bot.adapters.slack.files import picture_in
 from bot.adapters.slack.places import says_closed
 from bot.adapters.slack.workspaces import PATIENCE, Workspace, Workspaces
-from bot.commands import clip
 from bot.errors import Refusal
 from bot.models import Job, Member, State
+from bot.options import clip
 from bot.studio import Studio
 
 Event = Mapping[str, Any]
 
-HINT = "Say what to paint, for example: a red fox. Reply in the thread of a picture to change it."
 NO_PICTURE = "What you sent is no picture. Send a PNG, JPEG or WebP, or the words alone."
 PAINTING = "is painting…"
 RECENT = 100  # jobs of a channel, among which the one that a reply is about is looked for
@@ -73,10 +72,8 @@ class Ears:
         words = words_of(event, asked.workspace)
         if words.startswith("/"):
             await self._command(asked, words)
-        elif words.casefold() == "help":
-            await self._desk.command(asked, "help", {})
-        elif not words:
-            await self._desk.say(asked, HINT)
+        elif words.casefold() == "help" or not words:
+            await self._desk.words(asked, words)
         else:
             async with self._desk.telling(asked):
                 job = await self._under(asked, event)
@@ -98,7 +95,7 @@ class Ears:
         if event.get("files") and not picture:
             await self._desk.refuse(asked, Refusal(NO_PICTURE, code="source"))
             return
-        await self._desk.words(asked, words, picture or (f"{job}:1" if job else None), parent=job)
+        await self._desk.words(asked, words, picture, job)
 
     async def _in_panel(self, asked: Asked, words: str) -> None:
         """The panel shows what its app is doing; in other threads Slack refuses, and nothing is lost."""

@@ -22,7 +22,6 @@ from bot.adapters.slack.errors import UNSETTLED, code_of
 from bot.adapters.slack.workspaces import Workspace, Workspaces
 from bot.card import CardPicture
 from bot.errors import DeliveryError, Refusal, TryLater
-from bot.settings import Settings
 
 MAX_ALT = 1000  # characters of a file's alternative text
 MOST_KNOWN = 2000  # files whose ids are remembered
@@ -47,13 +46,10 @@ class Unusable(DeliveryError):
 class Files:
     """Uploads each picture once for each workspace, and downloads what people send."""
 
-    def __init__(
-        self, workspaces: Workspaces, session: aiohttp.ClientSession, read: Read, settings: Settings
-    ) -> None:
+    def __init__(self, workspaces: Workspaces, session: aiohttp.ClientSession, read: Read) -> None:
         self._workspaces = workspaces
         self._session = session
         self._read = read
-        self._most = settings.max_source_mb
         self._known: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._waiting: dict[tuple[str, str], tuple[str, float]] = {}  # the file's id, and since when
         self._busy: dict[tuple[str, str], asyncio.Task[str]] = {}
@@ -177,24 +173,25 @@ class Files:
 
     # ---- from Slack
 
-    async def fetch(self, workspace: Workspace, file: dict[str, Any]) -> bytes:
-        """A file's content. `file` as Slack describes it; only its id is needed. Raises Refusal."""
+    async def fetch(
+        self, workspace: Workspace, file: dict[str, Any], check_size: Callable[[int], None]
+    ) -> bytes:
+        """A file's content. `file` as Slack describes it; only its id is needed.
+
+        Raises Refusal, ClientError, OSError, TimeoutError; and what `check_size` raises of its bytes.
+        """
         if not file.get("url_private"):
             client = self._workspaces.talk(workspace.token, team=workspace.team, patient=True)
             file = (await client.files_info(file=file["id"]))["file"]
-        self._check_size(int(file.get("size") or 0))
+        check_size(int(file.get("size") or 0))
         url = file.get("url_private_download") or file.get("url_private") or ""
         if not self._workspaces.is_slack(url):
             notice = "That file lies outside of Slack, so Easel does not fetch it. Upload the picture itself."
             raise Refusal(notice, code="source")
-        try:
-            async with self._room(workspace):
-                return await self._download(url, workspace.token)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            notice = "The picture could not be fetched from Slack. Send it again."
-            raise Refusal(notice, code="source") from error
+        async with self._room(workspace):
+            return await self._download(url, workspace.token, check_size)
 
-    async def _download(self, url: str, token: str) -> bytes:
+    async def _download(self, url: str, token: str, check_size: Callable[[int], None]) -> bytes:
         headers = {"Authorization": f"Bearer {token}"}
         async with self._session.get(url, headers=headers, allow_redirects=False, timeout=TIMEOUT) as answer:
             if answer.status != 200 or answer.content_type == "text/html":  # a page to log in on
@@ -202,14 +199,8 @@ class Files:
             content = bytearray()
             async for part in answer.content.iter_chunked(1 << 16):
                 content += part
-                self._check_size(len(content))
+                check_size(len(content))
             return bytes(content)
-
-    def _check_size(self, size: int) -> None:
-        if size > self._most * 1_000_000:
-            megabytes = -(-size // 1_000_000)
-            notice = f"The source picture has {megabytes} MB; at most {self._most} MB are taken."
-            raise Refusal(f"{notice} Send a smaller one.", code="source")
 
 
 async def _is_looked_at(client: AsyncWebClient, file: str) -> bool:

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bot import commands, prompt
+from bot import commands, prompts
 from bot.adapters.slack.layout import Block
 from bot.card import Form
-from bot.commands import Command, Option, clip
 from bot.errors import Refusal
+from bot.options import Command, Option, clip
 
 CALLBACK = "v1:form"
 SHARE = "v1:share"
@@ -264,9 +264,9 @@ def mistakes(answer: Answer) -> dict[str, str]:
     said = {name: value for name, value in answer.options.items() if name in shown and name != "prompt"}
     if answer.about.command != "imagine":
         return _each(said, lambda name, value: commands.check(answer.about.command, {name: value}))
-    found = _each(said, lambda name, value: prompt.parse(_STAND_IN, {name: value}))
+    found = _each(said, lambda name, value: prompts.parse(_STAND_IN, {name: value}))
     return found or _each(
-        {"prompt": str(answer.options.get("prompt", ""))}, lambda _, words: prompt.parse(words, said)
+        {"prompt": str(answer.options.get("prompt", ""))}, lambda _, words: prompts.parse(words, said)
     )
 
 

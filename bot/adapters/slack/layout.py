@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from bot import actions, commands
-from bot.actions import Action
+from bot import commands, words
+from bot.actions import ACTIONS, Action, job_in
 from bot.adapters.slack.vocabulary import EASEL, IMAGINE
-from bot.card import Bar, Button, Card, CardPicture
-from bot.commands import clip
-from bot.errors import Refusal
+from bot.card import Bar, Button, Card, CardPicture, of_whole
+from bot.card import button as button_of
+from bot.options import clip
 
 Block = dict[str, Any]
 
@@ -24,7 +23,8 @@ MAX_SECTION = 2900  # characters of a section, of 3000, after escaping
 MAX_BODY = 3  # sections
 MAX_ALT = 2000
 MAX_LABEL = 75
-MOST_BUTTONS = 25  # of an actions block
+MOST_BUTTONS = 23  # of an actions block, which takes 25 elements; two menus may follow
+MOST_ENTRIES = 5  # of an overflow menu
 MOST_THUMBNAILS = 10
 
 _NONE: Mapping[str, str] = {}
@@ -47,7 +47,7 @@ def blocks(card: Card, files: Mapping[str, str] = _NONE, note: str = "") -> list
     else:
         found += _sections(lines)
         found += [_image(*picture) for picture in shown]
-    found += [_actions(row) for row in card.rows if row]
+    found += [{"type": "actions", "elements": elements} for elements in _elements(card)]
     return found or [_section("…")]
 
 
@@ -63,16 +63,13 @@ def _is_list(card: Card, shown: Sequence[Any]) -> bool:
 
 
 def with_share(card: Card) -> Card:
-    """A result that only one person sees, with a button that shows it to others."""
-    if not (card.private and card.job and card.kind in ("done", "upscaled")):
+    """A result that only one person sees, with what shows it in another place."""
+    if not (card.private and card.job):
         return card
-    share = Button(
-        id=Action(name="share", job=card.job).id,
-        label="Share to channel",
-        name="Show this result in a channel",
-        icon="📣",
-    )
-    return replace(card, rows=(*card.rows, (share,)))
+    placed = [each for each in ACTIONS if each.answers == "place" and card.kind in each.on]
+    more = tuple(button_of(each.name, card.job) for each in placed)
+    own = words.translated(Card(kind="text", more=more), card.language)
+    return replace(card, more=(*card.more, *own.more))
 
 
 # ---- parts
@@ -112,17 +109,36 @@ def _image(picture: CardPicture, file: str) -> Block:
     return {"type": "image", "slack_file": {"id": file}, "alt_text": alt or "picture"}
 
 
-def _actions(row: Sequence[Button]) -> Block:
-    return {"type": "actions", "elements": [button(each) for each in row[:MOST_BUTTONS]]}
+def _elements(card: Card) -> list[list[Block]]:
+    """The rows' buttons, with the menus of what is behind ⋯: an overflow menu takes five entries.
+
+    Where one is too short, the pictures' entries get their own, beside the pictures' buttons.
+    """
+    rows = [[button(each) for each in row[:MOST_BUTTONS]] for row in card.rows if row] or [[]]
+    whole = card.more if len(card.more) <= MOST_ENTRIES else of_whole(card.more)
+    pictured = [each for each in card.more if each not in whole]
+    for entries, row in ((pictured, rows[-2] if len(rows) > 1 else rows[-1]), (whole, rows[-1])):
+        for start in range(0, len(entries), MOST_ENTRIES):
+            row.append(_overflow(card.job, len(row), entries[start : start + MOST_ENTRIES]))
+    return [row for row in rows if row]
+
+
+def _overflow(job: str, place: int, entries: Sequence[Button]) -> Block:
+    options = [{"text": _label(each), "value": each.id} for each in entries]
+    return {"type": "overflow", "action_id": f"{Action(name='more', job=job).id}:{place}", "options": options}
+
+
+def _label(each: Button) -> Block:
+    label = f"{each.icon} {each.label}" if each.icon else each.label
+    return {"type": "plain_text", "text": label[:MAX_LABEL], "emoji": True}
 
 
 def button(each: Button) -> Block:
     """A button; its id is the action's."""
-    label = f"{each.icon} {each.label}" if each.icon else each.label
     shown: Block = {
         "type": "button",
         "action_id": each.id,
-        "text": {"type": "plain_text", "text": label[:MAX_LABEL], "emoji": True},
+        "text": _label(each),
         "accessibility_label": each.name[:MAX_LABEL],
     }
     return shown | ({"style": _STYLES[each.style]} if each.style in _STYLES else {})
@@ -182,6 +198,7 @@ def ids(blocks: object) -> Iterator[str]:
     if isinstance(blocks, Mapping):
         if isinstance(id := blocks.get("action_id"), str):
             yield id
+        yield from (option["value"] for option in blocks.get("options", ()) if "value" in option)
         blocks = [blocks.get("elements", ()), blocks.get("accessory", ())]
     if isinstance(blocks, Sequence) and not isinstance(blocks, str):
         for each in blocks:
@@ -197,7 +214,6 @@ def jobs_of(message: Mapping[str, Any]) -> dict[str, None]:
     """The jobs that a message's buttons belong to, in their order."""
     found: dict[str, None] = {}
     for id in ids(message.get("blocks", ())):
-        with suppress(Refusal):
-            found[actions.parse(id).job] = None
+        found[job_in(id)] = None
     found.pop("", None)  # what is not of a job
     return found

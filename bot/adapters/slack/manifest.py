@@ -11,9 +11,9 @@ import yaml
 
 from bot import commands
 from bot.adapters.slack import ears, guard
-from bot.adapters.slack.client import GLOBAL, MENU
+from bot.adapters.slack.client import ENTRIES, GLOBAL, SOURCE
 from bot.adapters.slack.vocabulary import EASEL, IMAGINE
-from bot.commands import clip
+from bot.options import clip
 
 NAME = "Easel"
 DESCRIPTION = "Paints what you describe, on your own machine, with a fair turn for everyone."
@@ -60,13 +60,6 @@ EVENTS = (
     "message.mpim",
     "tokens_revoked",
 )
-
-_SHORTCUTS = {
-    "use_as_source": ("Use as source", "Paint from this message's picture."),
-    "variations": ("Variations", "Paint variations of this picture."),
-    "upscale": ("Upscale", "Enlarge this picture."),
-    "edit": ("Edit…", "Change this picture's prompt and paint it."),
-}
 
 
 def manifest(url: str = "", *, oauth: bool = False) -> dict[str, Any]:
@@ -134,6 +127,7 @@ def _shortcuts() -> Any:
         "callback_id": GLOBAL,
         "description": "Open the form with every option.",
     }
-    for id in MENU:
-        name, description = _SHORTCUTS[id]
-        yield {"name": name, "type": "message", "callback_id": id, "description": description}
+    source = {SOURCE: ("Use as source", "Paint from this message's picture.")}
+    entries = {id: (each.menu, each.menu_help) for id, each in ENTRIES.items()}
+    for id, (name, help) in (source | entries).items():
+        yield {"name": name, "type": "message", "callback_id": id, "description": help}

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 
 from bot import commands
-from bot.commands import Command, Option, Unusable, clip
 from bot.errors import Refusal
+from bot.options import Command, Option, Unusable, bounded, clip, read_value, unknown
 
 EASEL = "/easel"
 IMAGINE = "/imagine"
@@ -24,7 +24,7 @@ _QUOTES = str.maketrans("“”„«»", '"""""')
 
 def read(text: str, team: str = "") -> tuple[str, dict[str, object]]:
     """The command's name and its options as typed. `team` is where people are mentioned. Raises Refusal."""
-    words = plain(commands.bounded(text), team).translate(_QUOTES).strip().removeprefix("/")
+    words = plain(bounded(text), team).translate(_QUOTES).strip().removeprefix("/")
     name = _name(words)
     if name is None:
         first = words.split(maxsplit=1)
@@ -73,7 +73,7 @@ def _named(command: Command, token: str) -> tuple[Option | None, str | None]:
         return option, None
     if token.startswith("--") and len(token) > 2:
         flags = [option.name for option in command.options]
-        raise Refusal(commands.unknown(f"option of {command.name} called", token[2:], flags))
+        raise Refusal(unknown(f"option of {command.name} called", token[2:], flags))
     option = command.by_flag(token)
     return (option, None) if option and option.kind == "boolean" else (None, None)
 
@@ -122,7 +122,7 @@ def _places(command: Command) -> list[Option]:
 
 def _takes(option: Option, word: str) -> bool:
     try:
-        commands.read(option, word)
+        read_value(option, word)
     except Unusable:
         return False
     return True

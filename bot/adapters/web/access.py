@@ -25,9 +25,7 @@ from urllib.parse import quote, unquote, urlsplit
 from aiohttp import web
 
 from bot import private
-from bot.adapters.web.reading import browser
-from bot.errors import EaselError
-from bot.logins import (
+from bot.accounts.logins import (
     ADMINISTRATOR,
     TENANT,
     Logins,
@@ -36,6 +34,8 @@ from bot.logins import (
     member_named,
     new_guest,
 )
+from bot.adapters.web.reading import browser
+from bot.errors import EaselError
 from bot.models import GUEST, HOUSE, Login, Member
 from bot.settings import Settings
 

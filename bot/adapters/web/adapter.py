@@ -10,6 +10,7 @@ import socket
 import structlog
 from aiohttp import web
 
+from bot.accounts.logins import is_loopback
 from bot.adapters import connections
 from bot.adapters.base import MessageRef
 from bot.adapters.web import assets
@@ -26,7 +27,6 @@ from bot.adapters.web.verifier import Verifier
 from bot.adapters.web.views import Views
 from bot.card import Card
 from bot.errors import EaselError
-from bot.logins import is_loopback
 from bot.models import Job
 from bot.settings import Settings
 from bot.studio import Studio

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from bot import telemetry
+from bot.adapters.typed import typed
 from bot.adapters.web import composer
 from bot.adapters.web.hub import Change, News, Page
 from bot.adapters.web.pages import THUMBNAIL
@@ -22,7 +23,7 @@ from bot.adapters.web.views import picture_url
 from bot.card import Card, Form
 from bot.errors import Refusal, StoreError
 from bot.models import Member, Origin
-from bot.prompt import BY_MODEL
+from bot.prompts import PARAMS
 from bot.studio import Receipt
 
 HEARTBEAT = 15.0  # seconds
@@ -57,7 +58,7 @@ class Api:
 
     async def _send(self, request: web.Request) -> web.Response:
         async with self._uploads.form(request) as (fields, picture):
-            command, options = composer.typed(fields.get("text", ""))
+            command, options = typed(fields.get("text", ""))
             if picture:
                 options["source"] = picture
             origin = self._origin(request, fields.get("event", ""))
@@ -77,7 +78,7 @@ class Api:
         changes = {values["option"]: values.get("value", "")} if values.get("option") else {}
         try:
             reading = composer.read(values.get("text", ""), changes, has_file=bool(values.get("file")))
-            if changes.keys() & set(BY_MODEL):
+            if any(PARAMS[each].ranged for each in changes if each in PARAMS):
                 await self._check(reading.text, request)
         except Refusal:
             if changes:

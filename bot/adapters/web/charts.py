@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from bot import card
+from bot.admin.dashboard import SERIES, Spell
 from bot.models import Use
-from bot.overview import SERIES, Spell
 
 SPANS: Mapping[str, tuple[str, timedelta, timedelta]] = {
     "day": ("24 hours", timedelta(days=1), timedelta(hours=1)),

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bot import commands, presets, prompt
+from bot import commands, presets, prompts
 from bot.card import Form
-from bot.commands import Command, Option
 from bot.errors import Refusal
 from bot.models import Tier
+from bot.options import Command
+from bot.prompts.param import Chip, Param
 
 TO_TRY = ("a red heart", "a 3d rocket", "three apples", "an owl on a yellow background")
 """What an empty channel offers: things that the model that ships can draw."""
@@ -21,7 +20,7 @@ _STAND_IN = "x"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chip:
+class ChipField:
     """A small field that shows and sets one option of /imagine."""
 
     option: str
@@ -39,40 +38,50 @@ def chips(
     imagine: Command | None = None,
     styles: Sequence[tuple[str, str]] | None = None,
     alone: str = "only you",
-) -> tuple[Chip, ...]:
+) -> tuple[ChipField, ...]:
     """What somebody of that tier may choose: the options of `imagine` as it is for them, and the styles.
 
     `alone` says who sees what is private.
     """
-    imagine, known = imagine or commands.command("imagine"), presets.load()
     if styles is None:
-        styles = [(style.name, style.label) for style in known.styles.values()]
-    shapes = [(ratio, f"{name.capitalize()} {ratio}") for name, ratio in known.aspects.items()]
-    ratios = [(ratio, ratio) for ratio in known.ratios]
-    counts = tuple((str(n), str(n)) for n in range(1, tier.max_count + 1))
-    default = min(prompt.DEFAULT_COUNT, tier.max_count)
-    turns = (("yes", "relaxed, free"),)
-    found = (
-        Chip(option="style", label="Style", empty="none", choices=tuple(styles)),
-        Chip(option="aspect", label="Shape", empty="square", choices=(*shapes, *ratios)),
-        Chip(option="count", label="Pictures", empty=str(default), choices=counts),
-        Chip(option="negative", label="Leave out", empty="nothing", more=True),
-        Chip(option="seed", label="Seed", empty="random", digits=True, more=True),
-        Chip(option="steps", label="Steps", empty="auto", digits=True, more=True),
-        Chip(option="guidance", label="Guidance", empty="auto", more=True),
-        Chip(option="private", label="Seen by", empty="everyone", choices=(("yes", alone),), more=True),
-        Chip(option="relax", label="Turn", empty="fast", choices=turns),
+        styles = [(style.name, style.label) for style in presets.load().styles.values()]
+    options = (imagine or commands.command("imagine")).options
+    shown = [each for each in options if isinstance(each, Param) and each.chip and each.is_offered([tier])]
+    choices = {"styles": styles, "aspects": _shapes()}
+    return tuple(
+        _chip(each, each.chip, choices.get(each.completes, ()), tier, alone)
+        for each in sorted(shown, key=lambda each: each.chip.rank if each.chip else 0)
+        if each.chip
     )
-    shown = (_ranged(chip, imagine.option(chip.option)) for chip in found if imagine.option(chip.option))
-    # With one priority there is nothing to choose.
-    return tuple(chip for chip in shown if chip.option != "relax" or tier.priorities == ("fast", "relax"))
 
 
-def _ranged(chip: Chip, option: Option | None) -> Chip:
-    """The chip of a number with its range."""
-    if chip.choices or option is None or option.kind not in ("integer", "number"):
-        return chip
-    return replace(chip, minimum=int(option.minimum or 0), maximum=int(option.maximum or 0))
+def _shapes() -> list[tuple[str, str]]:
+    known = presets.load()
+    shapes = [(ratio, f"{name.capitalize()} {ratio}") for name, ratio in known.aspects.items()]
+    return [*shapes, *((ratio, ratio) for ratio in known.ratios)]
+
+
+def _chip(option: Param, chip: Chip, choices: Sequence[tuple[str, str]], tier: Tier, alone: str) -> ChipField:
+    empty = chip.empty
+    if option.kind == "boolean":
+        choices = (("yes", alone if option.name == "private" else chip.yes),)
+    elif chip.listed and option.tier_most:
+        most = option.tier_most(tier)
+        choices = tuple((str(n), str(n)) for n in range(1, most + 1))
+        empty = str(min(int(empty), most))
+    elif option.choices:
+        choices = tuple((each, each) for each in option.choices)
+    number = option.kind in ("integer", "number") and not choices
+    return ChipField(
+        option=option.name,
+        label=chip.label,
+        empty=empty,
+        choices=tuple(choices),
+        digits=number and option.kind == "integer",
+        minimum=int(option.minimum or 0) if number else None,
+        maximum=int(option.maximum or 0) if number else None,
+        more=chip.more,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +99,13 @@ def read(text: str, changes: Mapping[str, str], *, has_file: bool = False) -> Re
     """
     draft, started = _draft(text, changes, has_file=has_file)
     if changes:
-        values = {**prompt.said(draft), **changes}
+        values = {**prompts.said(draft), **changes}
         for name in _displaced(changes, has_file=has_file):
             values.pop(name, None)
         words = values.pop("prompt")
-        draft = prompt.parse(words, {**values, **_file(has_file)})
-        text = prompt.render(draft).removeprefix("" if started else _STAND_IN).strip()
-    return Reading(text, prompt.said(replace(draft, prompt="")))
+        draft = prompts.parse(words, {**values, **_file(has_file)})
+        text = prompts.render(draft).removeprefix("" if started else _STAND_IN).strip()
+    return Reading(text, prompts.said(replace(draft, prompt="")))
 
 
 def _displaced(changes: Mapping[str, str], *, has_file: bool) -> tuple[str, ...]:
@@ -106,7 +115,7 @@ def _displaced(changes: Mapping[str, str], *, has_file: bool) -> tuple[str, ...]
     return ("strength",) if not has_file and changes.get("source") == "" else ()
 
 
-def _draft(text: str, changes: Mapping[str, str], *, has_file: bool) -> tuple[prompt.Draft, bool]:
+def _draft(text: str, changes: Mapping[str, str], *, has_file: bool) -> tuple[prompts.Draft, bool]:
     """The text as it is before the changes, and False when it has no words yet."""
     try:
         return _parse(text, changes, has_file=has_file), True
@@ -116,15 +125,15 @@ def _draft(text: str, changes: Mapping[str, str], *, has_file: bool) -> tuple[pr
         return _parse(f"{_STAND_IN} {text}", changes, has_file=has_file), False
 
 
-def _parse(text: str, changes: Mapping[str, str], *, has_file: bool) -> prompt.Draft:
+def _parse(text: str, changes: Mapping[str, str], *, has_file: bool) -> prompts.Draft:
     if "source" not in changes:
-        return prompt.parse(text, _file(has_file))
+        return prompts.parse(text, _file(has_file))
     try:
-        return prompt.parse(text)  # the source is in the text, if there is one
+        return prompts.parse(text)  # the source is in the text, if there is one
     except Refusal as refusal:
         if refusal.code == "empty":
             raise
-        return prompt.parse(text, _file(True))  # it was a file, and the text says how strong
+        return prompts.parse(text, _file(True))  # it was a file, and the text says how strong
 
 
 def _file(has_file: bool) -> dict[str, object]:
@@ -135,50 +144,4 @@ def form_text(form: Form) -> str:
     """A form's values as one text to edit."""
     values = dict(form.values)
     words = values.pop("prompt", "")
-    return prompt.render(prompt.parse(words, values))
-
-
-def typed(line: str) -> tuple[str, dict[str, object]]:
-    """What was typed → a command and its options. Without a leading slash it is a prompt. Raises Refusal.
-
-    Options are named as in `/settings style: oil painting` or `/settings --style "oil painting"`; words in
-    front of them fill the others in their order, as in `/vary 1a2b3c4d5e6f 2 strong`.
-    """
-    if not commands.bounded(line).lstrip().startswith("/"):
-        return "imagine", {"prompt": line}
-    command, rest = commands.find(re.sub(r"\s+", " ", line.strip()[1:], count=1))
-    if command.option("prompt"):
-        return command.name, {"prompt": rest}
-    return command.name, _options(command, rest)
-
-
-def _options(command: Command, text: str) -> dict[str, object]:
-    names = "|".join(option.name for option in command.options) or "(?!)"
-    marks = list(re.finditer(rf"(?<!\S)(?:--([\w-]+)(?:=|(?!\S))|({names}):)", text))
-    options: dict[str, object] = {}
-    for mark, after in itertools.zip_longest(marks, marks[1:]):
-        option = command.by_flag(mark[1] or mark[2]) or _unknown(command, mark[1])
-        value = text[mark.end() : after.start() if after else None].strip().strip('"“”')
-        options[option.name] = value or (option.kind == "boolean" or "")
-    _fill(command, text[: marks[0].start() if marks else None].split(), options)
-    return options
-
-
-def _fill(command: Command, words: list[str], options: dict[str, object]) -> None:
-    """Give the words to the options that are still free; free text takes all that are left."""
-    for option in command.options:
-        if words and option.name not in options:
-            taken = len(words) if _is_free_text(option) else 1
-            options[option.name] = " ".join(words[:taken])
-            del words[:taken]
-    if words:
-        raise Refusal(f"/{command.name} does not take “{commands.clip(' '.join(words))}”.")
-
-
-def _is_free_text(option: Option) -> bool:
-    return option.kind == "text" and not option.choices and not option.completes
-
-
-def _unknown(command: Command, name: str) -> Option:
-    known = [option.name for option in command.options]
-    raise Refusal(commands.unknown(f"flag of /{command.name}", name, known, dashes="--"), code="unknown")
+    return prompts.render(prompts.parse(words, values))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from bot.accounts.logins import LINK
 from bot.adapters.web.reading import form
 from bot.adapters.web.site import Site
 from bot.errors import Refusal
-from bot.logins import LINK
 
 TOO_OFTEN = "That was tried too often. Wait a minute, then try again."
 GONE = "This link was used, or has expired. Ask for a new one."

@@ -9,9 +9,9 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from bot.accounts.logins import LINK
 from bot.adapters.web.site import Site, wants_part
 from bot.errors import EaselError, Refusal
-from bot.logins import LINK
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -11,17 +11,18 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from bot import presets, sheets
+from bot import presets
 from bot.adapters.web.api import EVENT
 from bot.adapters.web.charts import SPANS, charts
 from bot.adapters.web.door import TOO_OFTEN
 from bot.adapters.web.pages import picture_answer
 from bot.adapters.web.reading import form, number
 from bot.adapters.web.site import Site, wants_part
+from bot.admin import sheets
+from bot.admin.dashboard import Dashboard
 from bot.card import Card
 from bot.errors import Refusal
 from bot.models import HOUSE, Origin
-from bot.overview import Overview
 
 NOTICES = 256  # kept until they are shown
 LONGEST = 3650  # days of the ledger in one file
@@ -257,7 +258,7 @@ class Office:
         member = self._site.access.operator(request, place)
         return self._site.origin(request, member, event)
 
-    def _overview(self, request: web.Request) -> Overview:
+    def _overview(self, request: web.Request) -> Dashboard:
         return self._studio.overview(self._origin(request, HOUSE, "overview"))
 
     async def _page(

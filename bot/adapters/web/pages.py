@@ -19,9 +19,9 @@ from bot.adapters.web.reading import moment, number
 from bot.adapters.web.site import CHANNEL, Site, wants_part
 from bot.adapters.web.views import picture_url
 from bot.card import ANYTHING, Button, Card, CardPicture, May
-from bot.commands import MAX_TEXT
 from bot.errors import Refusal
 from bot.models import Job, Member, State
+from bot.options import MAX_TEXT
 from bot.words import translated
 
 MESSAGES = 20
@@ -94,6 +94,7 @@ class Pages:
                 "only this name" if names else "only you",
             ),
             from_picture=imagine.option("source") is not None,
+            strength=imagine.option("strength"),
             text=request.query.get("text", "")[:MAX_TEXT],
             max_text=MAX_TEXT,
             max_source_bytes=self._site.settings.max_source_bytes,
@@ -171,7 +172,8 @@ class Pages:
             "index": index,
             "count": len(pictures),
             "rows": _rows(job, shown, index - 1, may),
-            "from_picture": may.vary(),
+            "more": card.of_whole(shown.more),
+            "from_picture": "image_to_image" in may.tasks,
             "lineage": await self._lineage(job, me),
             "file_name": f"easel-{job.id}-{index}.png",
         }
@@ -265,7 +267,8 @@ def _rows(job: Job, shown: Card, index: int, may: May) -> tuple[tuple[Button, ..
     """The buttons of one picture of a grid, then those of the whole job."""
     if shown.kind != "done":
         return shown.rows
-    return (*translated(card.picked(job, index, may), shown.language).rows, *shown.rows[-1:])
+    whole = tuple(each for row in shown.rows for each in card.of_whole(row))
+    return (*translated(card.picked(job, index, may), shown.language).rows, whole)
 
 
 def picture_answer(body: bytes) -> web.Response:

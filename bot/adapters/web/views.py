@@ -15,7 +15,8 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bot import card
+from bot import actions, card
+from bot.actions import ActionSpec
 from bot.adapters.web.assets import Asset
 from bot.adapters.web.downloads import Link
 from bot.card import Button, Card, CardPicture
@@ -24,18 +25,6 @@ from bot.words import say
 
 TEMPLATES = Path(__file__).parent / "templates"
 PLACES = (("channel", "/", "Channel"), ("line", "/line", "Line"), ("gallery", "/gallery", "Gallery"))
-BUTTON_ICONS = {
-    "again": "again",
-    "edit": "edit",
-    "info": "info",
-    "delete": "bin",
-    "report": "flag",
-    "cancel": "close",
-    "upscale": "enlarge",
-    "vary_subtle": "vary",
-    "vary_strong": "vary",
-}
-"""What a button does → the icon before its words."""
 QUARTERS = 4
 
 
@@ -68,6 +57,7 @@ class Views:
             strips=strips,
             stage=stage,
             button_icon=button_icon,
+            confirmation=confirmation,
             say=say,
             places=PLACES,
             person_url=person_url,
@@ -188,57 +178,39 @@ class Strip:
     """One row of buttons as the page shows it."""
 
     buttons: tuple[tuple[str, Button], ...]  # visible label, button
-    kind: Literal["", "strip", "strip words"] = ""
+    kind: Literal["", "strip"] = ""
     caption: str = ""
 
 
 def strips(rows: Sequence[Sequence[Button]], language: str = "en") -> list[Strip]:
-    """The rows: U1 to U4 behind "Upscale", or, where there is one picture only, words in one strip."""
-    shown = [_strip(row, language) for row in rows]
-    alone = tuple(
-        (_words(button, language), button)
-        for row in rows
-        if len(row) == 1
-        for button in row
-        if _of_one(button)
-    )
-    if alone:
-        others = [
-            strip for strip, row in zip(shown, rows, strict=True) if len(row) > 1 or not _of_one(row[0])
-        ]
-        return [Strip(buttons=alone, kind="strip words"), *others]
-    return shown
+    """The rows: U1 to U4 behind "Upscale", numbers side by side, everything else as words."""
+    return [_strip(row, language) for row in rows]
 
 
 def _strip(row: Sequence[Button], language: str) -> Strip:
-    if all(button.label.isdecimal() for button in row):
-        return Strip(buttons=tuple((button.label, button) for button in row), kind="strip")
-    if all(_of_one(button) for button in row):
-        first_words = tuple((button.label.split()[0], button) for button in row)
-        _, _, strength = row[0].label.partition(" ")
-        caption = strength.capitalize() or say("Upscale", language)
-        return Strip(buttons=first_words, kind="strip", caption=caption)
-    return Strip(buttons=tuple((button.label, button) for button in row))
+    if not all(_of_one(button) for button in row):
+        return Strip(buttons=tuple((button.label, button) for button in row))
+    first_words = tuple((button.label.split()[0], button) for button in row)
+    return Strip(buttons=first_words, kind="strip", caption=say(_spec(row[0]).alone, language))
 
 
 def _of_one(button: Button) -> bool:
     """Whether the label carries the picture's number, as in "U1" or "V1 subtle"."""
-    return bool(re.match(r"[UV]\d+\b", button.label))
+    return bool(re.match(r"[UV]?\d+\b", button.label))
 
 
-def _words(button: Button, language: str) -> str:
-    """ "U1" → "Upscale", "V1 subtle" → "Vary (subtle)"."""
-    words = {"upscale": "Upscale", "vary_subtle": "Vary (subtle)", "vary_strong": "Vary (strong)"}
-    return say(words[_does(button)], language)
-
-
-def button_icon(label: str, button: Button) -> str:
+def button_icon(button: Button) -> str:
     """The icon before a label of words; nothing for a number."""
-    return "" if re.match(r"[UV]?\d", label) else BUTTON_ICONS.get(_does(button), "")
+    return "" if _of_one(button) else _spec(button).symbol
 
 
-def _does(button: Button) -> str:
-    return [*button.id.split(":"), ""][1]
+def confirmation(button: Button) -> str:
+    """What the button says before a second press does it; nothing where one is enough."""
+    return _spec(button).confirm
+
+
+def _spec(button: Button) -> ActionSpec:
+    return actions.parse(button.id).spec
 
 
 def stage(card: Card) -> str:

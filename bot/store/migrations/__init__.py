@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from bot.errors import StoreError
 
-HEAD = "0013"
+HEAD = "0014"
 """The revision that `tables` describes."""
 
 

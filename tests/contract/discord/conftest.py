@@ -53,6 +53,11 @@ class Server:
         wanted = job.message["message"]
         return next(m for m in self.channel.history(viewer=self.ada) if m.id == wanted)
 
+    async def choose(self, person: Any, message: Any, label: str) -> Any:
+        """Press what is behind the ⋯ of a message."""
+        more = await person.click(message, label="⋯")
+        return await person.click(more.response, label=label)
+
     async def restart(self) -> None:
         await self.env.restart_bot(self.house.adapter.client())
 
@@ -95,7 +100,7 @@ def env(request: pytest.FixtureRequest) -> simcord.Env | None:
 @pytest.fixture
 def connected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Connects:
     """`async with connected(...) as line`."""
-    monkeypatch.setattr("bot.studio.LAST_WORDS", 0.2)  # what still paints when a test ends is nobody's
+    monkeypatch.setattr("bot.lifecycle.LAST_WORDS", 0.2)  # what still paints when a test ends is nobody's
     # On a busy machine, a first look into the books may take longer than people are kept waiting.
     monkeypatch.setattr("bot.adapters.discord.desk.EYES_PATIENCE", 10.0)
     return partial(connect, tmp_path)

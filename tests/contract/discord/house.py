@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bot import app
 from bot.adapters.discord import DiscordAdapter
 from bot.images.blobs import DirectoryBlobs
 from bot.models import Job, State
@@ -72,7 +73,7 @@ async def rooms(
     engine: Engine = MemoryEngine(blobs.read, models=(SMALL,), fault=fault, step_seconds=step_seconds)
     if make_engine is not None:
         engine = make_engine(blobs)
-    studio = Studio(settings=settings, store=store, engine=engine, blobs=blobs)
+    studio = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
     adapter = DiscordAdapter(studio, settings)
     adapter.edit_interval = edit_interval
     studio.add(adapter)

@@ -199,7 +199,7 @@ async def test_a_button_of_a_deleted_job_says_so(line: Line) -> None:
     job = await line.ended()
     await line.house.store.delete(job.id)
 
-    for label in ("U1", "Edit", "Info", "Again", "Delete"):
+    for label in ("Upscale", "Edit", "Info", "Again", "Delete"):
         token = await line.wire.press(message, label)
         assert (await refused(line, token)).text == "Those pictures were deleted."
 
@@ -220,7 +220,7 @@ async def test_a_button_of_another_server_s_job_finds_nothing(line: Line) -> Non
     message = await line.painted(count=1)
     elsewhere = {"guild_id": "2999", "guild": {"id": "2999", "locale": "en-US", "features": []}}
 
-    for label in ("U1", "Edit", "Info", "Delete"):
+    for label in ("Upscale", "Edit", "Info", "Delete"):
         token = await line.wire.press(message, label, **elsewhere)
         assert "There is no job" in (await refused(line, token)).text
 
@@ -228,7 +228,7 @@ async def test_a_button_of_another_server_s_job_finds_nothing(line: Line) -> Non
 async def test_a_button_of_a_private_job_is_nobody_else_s(line: Line) -> None:
     message = await line.painted(count=1, private=True)
 
-    token = await line.wire.press(message, "U1", member=member(BEN, "ben"))
+    token = await line.wire.press(message, "Upscale", member=member(BEN, "ben"))
 
     assert "There is no job" in (await refused(line, token)).text
 
@@ -373,7 +373,7 @@ TOO_MANY = {"code": 40003, "message": "You are opening direct messages too fast.
 async def test_where_no_direct_message_arrives_a_hint_stands_for_a_moment(
     line: Line, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
-    monkeypatch.setattr("bot.adapters.discord.client.HINT_SECONDS", 0.2)
+    monkeypatch.setattr("bot.adapters.discord.desk.HINT_SECONDS", 0.2)
     line.wire.faults.append(fault)
 
     await line.wire.say("<@1002> explicit porn")

@@ -8,6 +8,7 @@ from typing import Any
 
 import discord
 import pytest
+from discord.ui import ActionRow, Button, LayoutView
 from PIL import Image
 
 from bot.adapters.discord.origins import vault
@@ -21,7 +22,7 @@ async def test_a_slash_command_becomes_pictures(server: Server) -> None:
     job, message = await server.painted("a red fox in snow", count=2)
 
     assert said(message).startswith("**a red fox in snow**\n")
-    assert labels(message)[-5:] == ["Again", "Edit", "Info", "Delete", "Report"]
+    assert labels(message)[-3:] == ["Again", "Edit", "⋯"]
     assert [a.description for a in message.attachments] == [
         "a red fox in snow, picture 1",
         "a red fox in snow, picture 2",
@@ -100,12 +101,35 @@ async def test_buttons_work_after_a_restart(server: Server) -> None:
 
     child = await server.ended()
     assert (child.parent, child.parent_index, child.request.task.factor) == (job.id, 1, 4)
-    vary = ["Vary (subtle)", "Vary (strong)"]
-    assert labels(server.message(child)) == [*vary, "Edit", "Info", "Delete", "Report"]
+    assert labels(server.message(child)) == ["Vary (subtle)", "Edit", "⋯"]
+
+
+async def test_the_dots_answer_with_what_is_behind_them_for_whoever_pressed(server: Server) -> None:
+    _, message = await server.painted(count=2)
+
+    mine = (await server.ada.click(message, label="⋯")).response
+    theirs = (await server.ben.click(message, label="⋯")).response
+
+    assert mine.ephemeral and theirs.ephemeral
+    assert labels(mine) == ["V1 strong", "V2 strong", "Info", "Delete", "Report"]
+    assert labels(theirs) == ["V1 strong", "V2 strong", "Info", "Report"]
+
+
+async def test_what_is_behind_the_dots_paints_for_all(server: Server) -> None:
+    job, message = await server.painted(count=2)
+
+    await server.choose(server.ben, message, "V2 strong")
+
+    child = await server.ended()
+    assert (child.parent, child.parent_index, child.action) == (job.id, 1, "vary_strong")
+    assert server.message(child).id in [m.id for m in server.channel.history(viewer=server.ada)]
 
 
 async def test_a_stranger_s_delete_is_refused_privately(server: Server) -> None:
-    _, message = await server.painted()
+    job, _ = await server.painted()
+    old = LayoutView(timeout=None)  # as messages were before they had ⋯
+    old.add_item(ActionRow(Button(label="Delete", custom_id=f"v1:delete:{job.id}")))
+    message = await server.client.get_channel(server.channel.id).send(view=old)  # type: ignore[union-attr]
 
     result = await server.ben.click(message, label="Delete")
 
@@ -117,7 +141,7 @@ async def test_a_stranger_s_delete_is_refused_privately(server: Server) -> None:
 async def test_deleting_leaves_nothing_but_a_sentence(server: Server) -> None:
     job, message = await server.painted()
 
-    await server.ada.click(message, label="Delete")
+    await server.choose(server.ada, message, "Delete")
 
     await server.house.until(job.id, State.DELETED)
     after = server.message(job)
@@ -139,7 +163,7 @@ async def test_a_button_of_a_deleted_job_says_so(server: Server) -> None:
 async def test_info_is_for_the_one_who_asked(server: Server) -> None:
     job, message = await server.painted(seed=7)
 
-    result = await server.ben.click(message, label="Info")
+    result = await server.choose(server.ben, message, "Info")
 
     assert result.response is not None and result.response.ephemeral
     assert f"Job: {job.id}" in said(result.response) and "Seeds: 7 to 10" in said(result.response)
@@ -268,9 +292,9 @@ async def test_a_result_links_to_the_message_that_it_came_from(server: Server) -
     _, message = await server.painted(count=1)
     address = f"https://discord.com/channels/{server.guild.id}/{server.channel.id}/{message.id}"
 
-    await server.ada.click(message, label="U1")
+    await server.ada.click(message, label="Upscale")
     enlarged = server.message(await server.ended())
-    await server.ada.click(message, label="V1 subtle")
+    await server.ada.click(message, label="Vary (subtle)")
     varied = server.message(await server.ended())
 
     assert said(enlarged).endswith(f" · [from an earlier picture]({address})")

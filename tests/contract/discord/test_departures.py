@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bot.actions import MENU
 from bot.adapters.discord import registration
 from bot.models import Job, State
 from tests.contract.discord.line import DONE, Connects, Line, requests
@@ -269,7 +270,7 @@ async def test_commands_are_registered_once_and_again_when_they_change(
 
     await registered(1)
     await registered(0)
-    monkeypatch.setattr("bot.adapters.discord.client.MENU", (("Variations", "vary_subtle"),))
+    monkeypatch.setattr("bot.actions.MENU", MENU[:1])
     await registered(1)
 
 

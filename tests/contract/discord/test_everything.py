@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 from bot import actions, commands
 from bot.adapters.discord import vocabulary
 from bot.adapters.discord.desk import BROKEN
-from bot.commands import Command, Option
+from bot.options import Command, Option
 from tests.contract.discord.conftest import png
 from tests.contract.discord.line import Connects, Line
 from tests.contract.discord.wire import ADA, CHANNEL, Message, Pick, member
@@ -106,16 +106,21 @@ async def test_every_button_is_answered(connected: Connects) -> None:
         done = await line.painted()
         enlarged = await line.wire.answered(await press(done, "U1"), "4×")
         for message in (done, enlarged):
-            for label in message.buttons.keys() - {"Delete"}:
-                await press(message, label)
+            more = line.wire.aside(await press(message, "⋯"))
+            assert more
+            for shown in (message, more):
+                for label in shown.buttons.keys() - {"Delete", "⋯"}:
+                    await press(shown, label)
         many = await line.painted("a fox", count=8)
         for label in ("1", "8"):
             await press(many, label)
         listed = await line.wire.answered(await line.wire.slash("history"), "Pictures")
         await press(listed, "1")
-        await press(done, "Delete")
+        await press(more, "Delete")
 
         refused = await line.wire.slash("imagine", prompt="a fox", count=16)
+        await press(await line.wire.until(lambda: _with(line, refused, "Make it 8")), "Make it 8")
+        refused = await line.wire.slash("imagine", prompt=f"a fox {'in snow ' * 20}", count=16)
         await press(await line.wire.until(lambda: _with(line, refused, "Make it 8")), "Make it 8")
         asked = await line.wire.slash("privacy delete")
         await press(
@@ -123,7 +128,7 @@ async def test_every_button_is_answered(connected: Connects) -> None:
         )
 
         elsewhere = {"share", "keep", "remove", "cancel"}  # of Slack; of reports; of jobs that still wait
-        assert pressed == set(get_args(actions.Name)) - elsewhere
+        assert pressed == actions.SPECS.keys() - elsewhere
 
 
 def _with(line: Line, token: str, label: str) -> Message | None:

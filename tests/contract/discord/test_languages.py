@@ -26,7 +26,9 @@ async def test_a_job_s_message_is_in_the_language_of_whoever_asked(line: Line) -
 
     done = await line.wire.answered(token, "Seed")
     assert "**Cancel**" in done.text
-    assert {"Noch einmal", "Bearbeiten", "Löschen", "Melden"} <= done.buttons.keys()
+    assert {"Noch einmal", "Bearbeiten"} <= done.buttons.keys()
+    more = await line.wire.answered(await line.wire.press(done, "⋯", **GERMAN), "Cancel")
+    assert {"Löschen", "Melden"} <= more.buttons.keys()
 
 
 async def test_refusals_are_in_the_person_s_language(line: Line) -> None:

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -121,6 +121,15 @@ class Message:
         return dict(_buttons(self.components))
 
 
+def _before(message: Message, label: str) -> Message:
+    """The message as it was before there was ⋯, with a button of its own for what is behind that now."""
+    if label in message.buttons or "⋯" not in message.buttons:
+        return message
+    id = message.buttons["⋯"].replace("more", label.lower())
+    row = {"type": 1, "components": [{"type": 2, "style": 2, "label": label, "custom_id": id}]}
+    return replace(message, components=[*message.components, row])
+
+
 def _texts(components: list[Json]) -> list[str]:
     found = []
     for each in components:
@@ -197,7 +206,8 @@ class Wire:
         return await self.interact(2, _typed(name, *_given(options)), **about)
 
     async def press(self, message: Message, label: str, **more: Any) -> str:
-        """Ada presses a button."""
+        """Ada presses a button, or one that stood on the message before some of them were behind ⋯."""
+        message = _before(message, label)
         data = {"component_type": 2, "custom_id": message.buttons[label], "id": 1}
         return await self.interact(3, data, message=self.payload(message), **more)
 

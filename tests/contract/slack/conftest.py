@@ -30,7 +30,7 @@ async def slack() -> AsyncIterator[Wire]:
 @pytest.fixture
 def opened(tmp_path: Path, slack: Wire, monkeypatch: pytest.MonkeyPatch) -> Opens:
     """Opens the studio on this test's folder, as often as it likes: `async with opened(...) as house`."""
-    monkeypatch.setattr("bot.studio.LAST_WORDS", 0.5)  # what still paints when a test ends is nobody's
+    monkeypatch.setattr("bot.lifecycle.LAST_WORDS", 0.5)  # what still paints when a test ends is nobody's
 
     @asynccontextmanager
     async def open_house(**changes: Any) -> AsyncIterator[House]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from PIL import Image
 
+from bot import app
 from bot.adapters.slack import SlackAdapter
 from bot.adapters.slack.manifest import manifest
 from bot.images.blobs import DirectoryBlobs
@@ -159,7 +160,7 @@ async def rooms(
     engine: Engine = MemoryEngine(blobs.read, models=(SMALL,), fault=fault, step_seconds=step_seconds)
     if make_engine is not None:
         engine = make_engine(blobs)
-    studio = Studio(settings=settings, store=store, engine=engine, blobs=blobs)
+    studio = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
     wire = wire or Wire(manifest())
     adapter = SlackAdapter(studio, settings, base_url=base_url or f"{wire.url}/api/")
     if edit_interval is not None:

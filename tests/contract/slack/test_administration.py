@@ -7,8 +7,9 @@ import zipfile
 
 import pytest
 
-from bot.commands import COMMANDS, Command
+from bot.commands import COMMANDS
 from bot.models import State
+from bot.options import Command
 from tests.contract.slack.conftest import Opens
 from tests.contract.slack.house import DONE, House
 from tests.contract.slack.state import ADA, BOSS, BOT, GENERAL, RANDOM, Fault, Message

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.adapters.slack.desk import AT_ONCE
+from bot.adapters.slack.desk import Desk
 from tests.bench.slack import Load, press
 from tests.contract.slack.house import House
 
@@ -33,9 +33,11 @@ async def test_work_is_not_in_the_way_of_acknowledgements(
         return await handle(*arguments, **named)
 
     monkeypatch.setattr(house.studio, "handle", slow)
-    sent = [await house.ada.slash(f"/imagine fox number {number} --count 1") for number in range(3 * AT_ONCE)]
+    sent = [
+        await house.ada.slash(f"/imagine fox number {number} --count 1") for number in range(3 * Desk.at_once)
+    ]
     await house.acked(*sent)
-    assert inside <= AT_ONCE
+    assert inside <= Desk.at_once
 
     open_again.set()
     await house.ended(count=len(sent))

@@ -96,6 +96,7 @@ def test_names_fit() -> None:
         "Variations",
         "Upscale",
         "Edit…",
+        "Info",
     }
     assert len([each for each in shortcuts if each["type"] == "global"]) == 1
     assert all(len(each["name"]) <= 24 and len(each["description"]) <= 150 for each in shortcuts)

@@ -424,7 +424,7 @@ async def test_a_job_that_fails_says_why(opened: Opens) -> None:
 
 async def test_a_studio_that_closes_says_so(house: House) -> None:
     await house.painted()
-    house.studio._open = False
+    house.studio.router._gate.close()
 
     await house.ada.slash("/imagine a wolf")
 

@@ -157,6 +157,7 @@ function startComposer(form) {
   const text = one("#text");
   const refusal = one("#refusal");
   const fields = all("[data-option]", form);
+  const strength = one("#strength"); // absent where no model takes one
   const sent = JSON.parse(sessionStorage.getItem("sent") || "[]");
   let [recalled, parent, question, file, reading, lost] = [sent.length, "", null, null, 0, {}];
 
@@ -170,8 +171,8 @@ function startComposer(form) {
     refusal.append(Object.assign(document.createElement("p"), { textContent: answer.notice }));
     for (const offer of answer.offers ?? []) {
       const button = Object.assign(document.createElement("button"), { type: "button", textContent: offer.label });
-      if (offer.button) button.dataset.press = offer.button;
-      else button.onclick = () => { write(offer.text); send(); };
+      if (offer.text) button.onclick = () => { write(offer.text); send(); };
+      else button.dataset.press = offer.button;
       refusal.append(button);
     }
     if (stay) toEnd();
@@ -188,8 +189,9 @@ function startComposer(form) {
     const strip = one("#source");
     strip.hidden = !file && !source;
     if (source) one("img", strip).src = source;
-    one("#strength").value = said.strength ?? 0.6;
-    one("output", strip).value = `${Math.round(one("#strength").value * 100)} %`;
+    if (!strength) return;
+    strength.value = said.strength ?? strength.defaultValue;
+    one("output", strip).value = `${Math.round(strength.value * 100)} %`;
   }
 
   /** Mirror what the text says; with an option, change it in the text first. */
@@ -284,8 +286,8 @@ function startComposer(form) {
   for (const field of all("input[data-option]", form)) field.addEventListener("keydown", (e) => {
     if (e.key === "Enter") { e.preventDefault(); field.blur(); text.focus(); }
   });
-  one("#strength").addEventListener("change", (e) => read("strength", e.target.value));
-  one("#strength").addEventListener("input", (e) => (one("#source output").value = `${Math.round(e.target.value * 100)} %`));
+  strength?.addEventListener("change", (e) => read("strength", e.target.value));
+  strength?.addEventListener("input", (e) => (one("#source output").value = `${Math.round(e.target.value * 100)} %`));
   one("#choose").addEventListener("click", () => one("#file").click());
   one("#file").addEventListener("change", (e) => take(e.target.files[0]));
   one("[data-drop-source]").addEventListener("click", dropSource);
@@ -310,7 +312,7 @@ function startComposer(form) {
 // --- presses and the large picture -------------------------------------------------------------------------
 
 async function press(button) {
-  if (button.textContent.trim() === "Delete" && !button.classList.contains("armed")) return arm(button);
+  if (button.dataset.confirm && !button.classList.contains("armed")) return arm(button);
   button.disabled = true;
   try {
     const answer = await ask("/api/press", { button: button.dataset.press, event: newEvent() });
@@ -330,13 +332,14 @@ async function press(button) {
   }
 }
 
-/** The first press on Delete asks; the second, within four seconds, deletes. */
+/** The first press asks; the second, within four seconds, does it. */
 function arm(button) {
   const [label, name] = [button.lastElementChild, button.ariaLabel];
-  label.textContent = button.ariaLabel = "Delete for good";
+  const words = label.textContent;
+  label.textContent = button.ariaLabel = button.dataset.confirm;
   button.classList.add("armed");
-  announce("Press again to delete for good.");
-  setTimeout(() => { label.textContent = "Delete"; button.ariaLabel = name; button.classList.remove("armed"); }, 4000);
+  announce(`Press again: ${button.dataset.confirm}.`);
+  setTimeout(() => { label.textContent = words; button.ariaLabel = name; button.classList.remove("armed"); }, 4000);
 }
 
 async function open(url, key = "") {
@@ -355,6 +358,7 @@ document.addEventListener("click", (e) => {
   const at = (selector) => e.target.closest(selector);
   const plain = !(e.ctrlKey || e.metaKey || e.shiftKey || e.button);
   const act = (does) => { e.preventDefault(); return does; };
+  closeMenus(at(".more"), at("[data-press]:not([data-confirm])"));
   if (at("[data-press]")) return press(at("[data-press]"));
   if (at("[data-try]")) return composer.say(at("[data-try]").dataset.try);
   if (at("[data-dismiss]")) return viewer.open ? viewer.close() : (at(".message").remove(), showEmpty(), one("#text")?.focus());
@@ -362,6 +366,14 @@ document.addEventListener("click", (e) => {
   if (at("[data-older]") && plain) return act(older(at("[data-older]")));
   if (at("[data-source]") && composer) { viewer.close(); return act(composer.from(at("[data-source]").dataset.source)); }
   if (e.target === viewer) viewer.close();
+});
+/** Close the open menus: all but the one that was clicked in, and that too once something was chosen. */
+function closeMenus(kept, chosen) {
+  for (const menu of document.querySelectorAll(".more[open]")) if (menu !== kept || chosen) menu.open = false;
+}
+document.addEventListener("keydown", (e) => {
+  const menu = e.key === "Escape" && document.querySelector(".more[open]");
+  if (menu) { e.preventDefault(); menu.open = false; one("summary", menu).focus(); }
 });
 document.addEventListener("change", (e) => e.target.matches("[data-submit]") && e.target.form.requestSubmit());
 viewer?.addEventListener("keydown", (e) => one(`[data-key="${e.key}"]`, viewer)?.click());

@@ -1,0 +1,61 @@
+"""Looks up what holds for somebody where they ask: rules, models and tasks, balances, moderation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bot import moderation
+from bot.accounts.policy import Rules
+from bot.accounts.tiers import Tiers
+from bot.errors import Refusal
+from bot.models import Balance, Job, Member, Origin, Tier
+from bot.store import Store
+from engine.types import Engine, ModelInfo, TaskKind
+
+
+@dataclass(eq=False)
+class Access:
+    """Every method reads what holds at this moment, and raises StoreError."""
+
+    _store: Store
+    _engine: Engine
+    _tiers: Tiers
+
+    async def rules(self, member: Member) -> Rules:
+        """Return what holds for the member in their tenant."""
+        return Rules(await self._store.standing(member), self._tiers, member)
+
+    async def rules_to_paint(self, origin: Origin) -> Rules:
+        """Return the rules for somebody who asks for pictures. Raises Refusal where they may not."""
+        rules = await self.rules(origin.member)
+        rules.check_person()
+        rules.check_place(origin.channel)
+        return rules
+
+    def models(self, rules: Rules) -> Sequence[ModelInfo]:
+        """Return the models that may be asked for; none where there are none."""
+        try:
+            return rules.models(self._engine.models())
+        except Refusal:
+            return ()
+
+    async def tasks(self, member: Member) -> frozenset[TaskKind]:
+        """Return what the member may ask for: what the models do that are for them."""
+        models = self.models(await self.rules(member))
+        painting = frozenset[TaskKind]().union(*(model.tasks for model in models))
+        return painting | {"upscale"}
+
+    async def moderation(self, job: Job) -> moderation.Rules:
+        """Return what the job's pictures may show."""
+        return (await self.rules(job.origin.member)).moderation(adult=job.origin.adult)
+
+    async def balances(self, rules: Rules, origin: Origin) -> list[Balance]:
+        """Return what is used of the allowances, budgets and gifts that a request there draws on."""
+        budgets = rules.budgets(origin.member.tenant, origin.channel)
+        return await self._store.balances(rules.account, rules.tier, budgets)
+
+    async def allowance(self, origin: Origin) -> tuple[Tier, list[Balance]]:
+        """Return the person's tier, and their balances."""
+        rules = await self.rules(origin.member)
+        return rules.tier, await self.balances(rules, origin)

@@ -1,0 +1,341 @@
+"""What all chat surfaces share: commands, presses, forms, menus and plain words, passed to the studio.
+
+A surface subclasses `Interactions` with its own events and pictures. It says how an event is answered, how a
+form is opened and how a picture is fetched; everything else is the same on each of them. What a press is
+answered with (a form, a card in place of what was pressed, a job) is declared in `bot.actions`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
+
+import structlog
+
+from bot import actions, pictures
+from bot import card as cards
+from bot.actions import Action, ActionSpec
+from bot.adapters.base import Answer, Easel, Receipt
+from bot.card import Card, Form
+from bot.errors import Refusal
+from bot.models import Job, Member, Origin
+from bot.options import Command
+
+log = structlog.stdlib.get_logger(__name__)
+
+E = TypeVar("E")
+"""Something that somebody did on the platform, with all that is needed to answer it."""
+P = TypeVar("P")
+"""A picture that somebody sent there and that is not fetched yet."""
+
+Ask = Callable[[Origin], Awaitable[Answer]]
+"""What the studio is asked, once it is known who asks and where."""
+Alone = Callable[[Member, Collection[str]], Awaitable[bool]]
+"""Whether what comes of it is for one person alone, in the places where they are. Raises Refusal."""
+
+DOUBLE_CLICK = 1.5  # seconds in which the same press by the same person is the same press
+JOB_COMMANDS = ("upscale", "vary")
+"""Commands that make a job from a job."""
+
+BROKEN = "Easel could not do that. Try again; an administrator finds the cause in the log."
+_NO_PLACES = "Pictures cannot be shown in another channel from here."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled(Generic[P]):
+    """A form that was filled in: options as typed, and a picture that came with it."""
+
+    options: Mapping[str, object]
+    command: str = "imagine"
+    parent: str = ""
+    picture: P | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen(Generic[P]):
+    """What a message shows: a job of Easel's, or a picture that somebody sent."""
+
+    job: str = ""
+    picture: P | None = None
+
+
+class Interactions(ABC, Generic[E, P]):
+    """Answers what people do, by way of the studio."""
+
+    title = ""  # the platform's name, to people
+    hint = "Say what to paint, for example: a red fox."  # said to whoever calls without words
+    at_once = 8  # requests that the studio works on at a time, so that acknowledgements are not behind them
+    unreachable: tuple[type[Exception], ...] = (OSError,)  # what a failed download raises
+
+    def __init__(self, studio: Easel, max_source_bytes: int) -> None:
+        self._easel = studio
+        self._most = max_source_bytes
+        self._gate = asyncio.Semaphore(self.at_once)
+        self._pressed: set[Hashable] = set()
+
+    # ---- what a surface says for itself
+
+    @abstractmethod
+    async def answer(self, event: E, ask: Ask, alone: Alone | None = None, *, replace: bool = False) -> None:
+        """Acknowledge, `ask` (by `asked`), and show the card that comes of it to whoever did it.
+
+        A receipt needs no answer: the job's message follows by `ChatAdapter.post`. `alone` is for platforms
+        that must know before they ask whether one person only is answered; None: they are. `replace`: the
+        card takes the place of the one that was pressed, unless it is a refusal.
+        """
+
+    @abstractmethod
+    async def open(self, event: E, ask: Ask, picture: P | None = None) -> None:
+        """Open the form that comes of asking (by `question`), or say why not.
+
+        `picture` was chosen before; when the form is sent, it is `Filled.picture`.
+        """
+
+    @abstractmethod
+    def presser(self, event: E) -> Hashable:
+        """Return who pressed, and on which message: one press is not two where these are the same."""
+
+    @abstractmethod
+    async def download(self, event: E, picture: P) -> bytes:
+        """Return a picture's content, after `check_size`. Raises Refusal, and what is `unreachable`."""
+
+    async def ignore(self, event: E) -> None:
+        """Acknowledge a press that was made twice; nothing comes of it."""
+
+    def openly(self, event: E) -> E:
+        """Return the event as if it was not for one person alone: what an offer paints is for all."""
+        return event
+
+    async def ask_where(self, event: E, action: Action) -> None:
+        """Ask for a place in which to show a job; surfaces that have such a question override it."""
+        await self.answer(event, partial(_refuse, _NO_PLACES))
+
+    async def bring_again(self, event: E, action: Action, ask: Ask) -> None:
+        """Show a job's own message anew; surfaces that cannot show it in its place answer with a copy."""
+        await self.answer(event, ask)
+
+    # ---- what people do
+
+    async def command(
+        self, event: E, name: str, options: Mapping[str, object], sent: Mapping[str, P] | None = None
+    ) -> None:
+        """A command with its options as typed, and pictures that were sent for some of them."""
+
+        async def ask(origin: Origin) -> Answer:
+            fetched = {key: await self.fetch(event, each) for key, each in (sent or {}).items()}
+            return await self.handle(name, {**options, **fetched}, origin)
+
+        alone: Alone | None = None
+        if name == "imagine":
+            alone = self._alone_by(options)
+        elif name in JOB_COMMANDS:
+            alone = self._alone_of(str(options.get("job", "")))
+        await self.answer(event, ask, alone)
+
+    async def press(self, event: E, button: str) -> None:
+        """A button of any card, or an entry of its menu, however old the card is."""
+        ask = partial(self._press, button)
+        action = _understood(button)
+        if action is None:  # the studio says so
+            await self.answer(event, ask)
+        elif _makes_something(action.spec) and self._repeated(event, button):
+            await self.ignore(event)
+        else:
+            await self._pressed_once(event, action, ask)
+
+    async def _pressed_once(self, event: E, action: Action, ask: Ask) -> None:
+        match action.spec.answers:
+            case "form":
+                await self.open(event, ask)
+            case "place":
+                await self.ask_where(event, action)
+            case "message":
+                await self.bring_again(event, action, ask)
+            case "replacement":
+                await self.answer(event, ask, replace=True)
+            case "job":
+                offered = action.spec.about in ("text", "key")
+                event = self.openly(event) if offered else event
+                await self.answer(event, ask, self._alone_after(action))
+            case "card":
+                await self.answer(event, ask)
+
+    async def submit(self, event: E, read: Callable[[], Filled[P]]) -> None:
+        """A form that was filled in; `read` raises Refusal where that cannot be understood."""
+
+        async def ask(origin: Origin) -> Answer:
+            filled = read()
+            options = dict(filled.options)
+            if filled.picture is not None:
+                options["source"] = await self.fetch(event, filled.picture)
+            return await self.handle(filled.command, options, origin, parent=filled.parent)
+
+        async def alone(member: Member, here: Collection[str]) -> bool:
+            filled = read()
+            return filled.command != "imagine" or await self._easel.private(filled.options, member, here)
+
+        await self.answer(event, ask, alone)
+
+    async def use_as_source(self, event: E, message: Seen[P]) -> None:
+        """Message menu: a form that paints from this message's picture."""
+
+        async def ask(origin: Origin) -> Answer:
+            await self._easel.check_source(origin.member)
+            if message.job:
+                await self._easel.job(message.job, origin.member, origin.here)
+            elif message.picture is None:
+                raise Refusal("There is no picture in that message.", code="no_picture")
+            values = {"source": f"{message.job}:1"} if message.job else {}
+            return Form(command="imagine", title="Use as source", values=values)
+
+        await self.open(event, ask, None if message.job else message.picture)
+
+    async def on_job(self, event: E, message: Seen[P], name: actions.Name) -> None:
+        """Message menu: what a button does. Of several pictures, they are shown to choose from."""
+        spec = actions.SPECS[name]
+
+        async def job(member: Member, here: Collection[str]) -> Job:
+            if message.job:
+                return await self._easel.job(message.job, member, here)
+            raise Refusal("That message holds no picture of Easel's.", code="no_picture")
+
+        async def ask(origin: Origin) -> Answer:
+            found = await job(origin.member, origin.here)
+            return await self._press(_on(spec, found).id, origin)
+
+        async def alone(member: Member, here: Collection[str]) -> bool:
+            found = await job(member, here)
+            return not found.is_open(here) or _on(spec, found).name != name
+
+        if spec.answers == "form":
+            await self.open(event, ask)
+        else:
+            await self.answer(event, ask, alone if spec.answers == "job" else None)
+
+    async def words(self, event: E, words: str, picture: P | None = None, parent: str = "") -> None:
+        """Plain words to paint: from a picture that came with them, else from the first of `parent`'s.
+
+        Without words, somebody only called: they are told what to say.
+        """
+        if words.casefold() in ("help", "/help"):
+            await self.command(event, "help", {})
+            return
+        stored: dict[str, object] = {"source": f"{parent}:1"} if parent and picture is None else {}
+        options = {"prompt": words, **stored}
+
+        async def ask(origin: Origin) -> Answer:
+            if not words:
+                return self.said(Card(kind="text", body=(self.hint,)), origin)
+            sent = {} if picture is None else {"source": await self.fetch(event, picture)}
+            return await self.handle("imagine", {**options, **sent}, origin, parent=parent)
+
+        await self.answer(event, ask, self._alone_by(options) if words else None)
+
+    # ---- what surfaces are built from
+
+    async def handle(
+        self, name: str, options: Mapping[str, object], origin: Origin, *, parent: str = ""
+    ) -> Card | Receipt:
+        """`Easel.handle`, for a number of people at a time. Raises Refusal."""
+        async with self._gate:
+            return await self._easel.handle(name, options, origin, parent=parent)
+
+    async def asked(self, ask: Ask, origin: Origin) -> Card | Receipt:
+        """Return what comes of asking for a card; whatever goes wrong is a card that says so."""
+        try:
+            answer = await ask(origin)
+        except Refusal as refusal:
+            return self.refused(refusal, origin)
+        except Exception:
+            log.exception("an interaction failed", surface=origin.surface, event_id=origin.event)
+            return self.refused(Refusal(BROKEN), origin)
+        assert not isinstance(answer, Form)
+        return answer
+
+    async def question(self, ask: Ask, origin: Origin) -> tuple[Form, Command]:
+        """Return the form that comes of asking, and its command as it is for the person. Raises Refusal."""
+        form = await ask(origin)
+        assert isinstance(form, Form)
+        known = await self._easel.known(origin.member)
+        return self._easel.said(form, origin), next(each for each in known if each.name == form.command)
+
+    def refused(self, refusal: Refusal, origin: Origin) -> Card:
+        """Return the card of a refusal, whoever said it."""
+        return self.said(cards.refused(refusal), origin)
+
+    def said(self, card: Card, origin: Origin) -> Card:
+        """Return a card of the surface's own words in the language of whoever is answered."""
+        return self._easel.said(card, origin)
+
+    async def fetch(self, event: E, picture: P) -> bytes:
+        """Return a picture's content. Raises Refusal."""
+        try:
+            return await self.download(event, picture)
+        except self.unreachable as error:
+            notice = f"The picture could not be fetched from {self.title}. Send it again."
+            raise Refusal(notice, code="source") from error
+
+    def check_size(self, size: int) -> None:
+        """Raise Refusal for a picture of so many bytes where that is too much."""
+        pictures.check_size(size, self._most)
+
+    async def _press(self, button: str, origin: Origin) -> Answer:
+        async with self._gate:
+            return await self._easel.press(button, origin)
+
+    def _repeated(self, event: E, button: str) -> bool:
+        key = (self.presser(event), button)
+        if key in self._pressed:
+            return True
+        self._pressed.add(key)
+        asyncio.get_running_loop().call_later(DOUBLE_CLICK, self._pressed.discard, key)
+        return False
+
+    # ---- for one person alone
+
+    def _alone_by(self, options: Mapping[str, object]) -> Alone:
+        return partial(self._easel.private, options)
+
+    def _alone_of(self, id: str) -> Alone:
+        async def alone(member: Member, here: Collection[str]) -> bool:
+            return not (await self._easel.job(id, member, here)).is_open(here)
+
+        return alone
+
+    def _alone_after(self, action: Action) -> Alone:
+        if action.spec.about in ("job", "picture"):
+            return self._alone_of(action.job)
+
+        async def alone(member: Member, here: Collection[str]) -> bool:
+            text = await self._easel.offered(action, member)
+            return await self._easel.private({"prompt": text}, member, here)
+
+        return alone
+
+
+def _understood(button: str) -> Action | None:
+    try:
+        return actions.parse(button)
+    except Refusal:
+        return None
+
+
+def _makes_something(spec: ActionSpec) -> bool:
+    return spec.answers in ("job", "form", "place")
+
+
+def _on(spec: ActionSpec, job: Job) -> Action:
+    """What an entry of a message's menu does with a job: of several pictures, it shows them first."""
+    if spec.about == "job":
+        return Action(name=spec.name, job=job.id)
+    if sum(each.index >= 0 for each in job.pictures) == 1:
+        return Action(name=spec.name, job=job.id, index=0)
+    return Action(name="show", job=job.id)
+
+
+async def _refuse(notice: str, origin: Origin) -> Answer:
+    raise Refusal(notice, code="place")

@@ -1,0 +1,94 @@
+"""An administrator's command, and what all of them share: the audit, places' policies, plain answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bot.accounts import audit, policy
+from bot.card import Card
+from bot.errors import Refusal
+from bot.jobs.holds import Holds
+from bot.models import AuditLine, Origin, Policy
+from bot.options import clip
+from bot.store import Store
+from bot.words import Speech
+
+MOST_TERMS = 200  # of one list of a place
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One administrator's command."""
+
+    name: str
+    options: dict[str, Any]
+    origin: Origin
+    operator: bool
+
+    @property
+    def tenant(self) -> str:
+        return self.origin.member.tenant
+
+    def line(self, target: str = "", before: str = "", after: str = "") -> AuditLine:
+        return audit.line(self.origin, self.name, target, before, after)
+
+    def note(self, target: str = "") -> Callable[[Any, Any], AuditLine]:
+        return lambda before, after: self.line(target, *policy.difference(before, after))
+
+    @property
+    def key(self) -> str:
+        """The same event gives nothing twice."""
+        return f"{self.origin.surface}/{self.origin.event}"
+
+
+Run = Callable[[Asked], Awaitable[Card]]
+Commands = Mapping[str, Run]
+"""What answers each command, by its name."""
+
+
+@dataclass(eq=False)
+class Policies:
+    """Changes what holds in places, with what follows from it at once. Methods raise StoreError."""
+
+    _store: Store
+    _speech: Speech
+    _holds: Holds
+
+    async def load(self) -> None:
+        """Take over which places are paused, and in which language they are answered."""
+        found = await self._store.policies()
+        self._holds.set_paused(tenant for tenant, each in found.items() if each.paused)
+        for tenant, each in found.items():
+            self._speech.place(tenant, each)
+
+    async def here(self, asked: Asked) -> Policy:
+        """Return the policy of the administrator's place."""
+        return await self._store.policy(asked.tenant)
+
+    async def change(self, asked: Asked, change: Callable[[Policy], Policy], target: str = "") -> Policy:
+        """Change the policy of the administrator's place, and return it as it is now."""
+        after = await self._store.change_policy(asked.tenant, change, asked.note(target))
+        self._speech.place(asked.tenant, after)
+        return after
+
+
+def whom(asked: Asked) -> str:
+    """Return the id of the member that a command names. Raises Refusal."""
+    named: str = asked.options["person"]
+    if ":" in named:
+        return named
+    if asked.origin.surface == "cli":
+        raise Refusal(f"Say where {clip(named)} is from, as in discord:{clip(named)}.", code="missing")
+    return f"{asked.origin.surface}:{named.casefold() if asked.origin.surface == 'web' else named}"
+
+
+def titled(title: str, lines: Iterable[str], facts: Sequence[str] = ()) -> Card:
+    """Return an answer of several lines, for the administrator alone."""
+    return Card(kind="text", title=title, facts=tuple(facts), body=tuple(lines), private=True)
+
+
+def done(sentence: str) -> Card:
+    """Return an answer of one sentence, for the administrator alone."""
+    return Card(kind="text", body=(sentence,), private=True)

@@ -1,0 +1,170 @@
+"""Administrators and people: tiers and allowances of their own, gifts, blocks, moderators, invitations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from bot import card, prompts
+from bot.accounts import policy
+from bot.accounts.logins import Logins
+from bot.accounts.policy import Rules
+from bot.accounts.tiers import Tiers
+from bot.admin.asked import MOST_TERMS, Asked, Commands, Policies, done, titled, whom
+from bot.admin.tiers import EVERYONE, allowance_of, tier_named
+from bot.card import Card
+from bot.errors import Refusal
+from bot.jobs.endings import Endings
+from bot.models import HOUSE, Job, Member, Person, Policy
+from bot.options import clip
+from bot.store import Store
+
+
+@dataclass(eq=False)
+class PeopleCommands:
+    """Gifts, resets and allowances count in a person's account wherever it is used."""
+
+    _store: Store
+    _tiers: Tiers
+    _endings: Endings
+    _logins: Logins
+    _policies: Policies
+
+    @property
+    def commands(self) -> Commands:
+        return {
+            "admin person": self._person,
+            "admin tier": self._tier,
+            "admin set": self._set_allowance,
+            "admin gift": self._gift,
+            "admin reset": self._reset,
+            "admin block": self._block,
+            "admin unblock": self._unblock,
+            "admin moderators": self._moderators,
+            "admin invite": self._invite,
+        }
+
+    async def _person(self, asked: Asked) -> Card:
+        who = whom(asked)
+        jobs = await self._store.recent(who, "" if asked.tenant == HOUSE else asked.tenant)
+        last = jobs[0].origin.member if jobs else Member(tenant=asked.tenant, id=who, name=who)
+        standing = await self._store.standing(replace(last, tenant=asked.tenant))
+        rules, now = Rules(standing, self._tiers, last), self._store.now()
+        lines = [f"Tier: {rules.tier.title}"]
+        if jobs or asked.operator:  # what strangers used elsewhere is not for a place's administrators
+            balances = await self._store.balances(standing.account, rules.tier)
+            lines += [card.balance_line(each, now) for each in balances] or ["No limit."]
+        own = [policy.allowance(each.allowance) for each in standing.persons if each.allowance]
+        lines += [f"Their own allowance: {each}" for each in own]
+        lines += [_blocked(each, now) for each in standing.persons if each.is_blocked(now)]
+        lines += [f"Strikes: {each.strikes}" for each in standing.persons if each.strikes]
+        lines += [_summary(job) for job in jobs] or ["Has asked for nothing here."]
+        return titled(last.name, lines, facts=[who])
+
+    async def _tier(self, asked: Asked) -> Card:
+        who, tier = whom(asked), tier_named(asked, self._tiers)
+        await self._set_person(asked, who, lambda before: replace(before, tier=tier.name if tier else ""))
+        if tier is None:
+            return done(f"{who} has no tier of their own any more; their roles decide.")
+        return done(f"{who} is in the tier {tier.title} now.")
+
+    async def _set_allowance(self, asked: Asked) -> Card:
+        """Everywhere, like a gift: an account is used in all places."""
+        who, allowance = whom(asked), allowance_of(asked)
+        await self._store.change_person(
+            HOUSE, who, lambda before: replace(before, allowance=allowance), asked.note(who)
+        )
+        if allowance is None:
+            return done(f"{who} has the allowance of their tier again.")
+        return done(f"{who} may use {policy.allowance(allowance)}, whatever their tier.")
+
+    async def _gift(self, asked: Asked) -> Card:
+        who, seconds = whom(asked), asked.options["seconds"]
+        gift = f"{card.amount(seconds)} s"
+        if not await self._store.gift(who, seconds, asked.line(who), asked.key):
+            return done("That gift was given already.")
+        return done(f"{who} has {gift} more, to use whenever the allowance does not suffice.")
+
+    async def _reset(self, asked: Asked) -> Card:
+        who = whom(asked)
+        await self._store.reset(who, asked.line(who), asked.key)
+        return done(f"What {who} used of their allowances is forgotten.")
+
+    async def _block(self, asked: Asked) -> Card:
+        who, hours = whom(asked), asked.options.get("hours")
+        if who == asked.origin.member.id:
+            raise Refusal("You cannot block yourself.")
+        now = self._store.now()
+        until = now + timedelta(hours=hours) if hours else None
+        reason = _sentence(asked.options.get("reason", ""))
+        ended = await self._store.block(
+            asked.tenant,
+            who,
+            lambda before: replace(before, blocked=True, until=until, reason=reason),
+            asked.note(who),
+            reason="An administrator has blocked you.",
+        )
+        await self._endings.take_out(ended)
+        end = f"until {card.moment(until, now)}" if until else "until /admin unblock"
+        return done(f"{who} is blocked {end}. {_cancelled(len(ended))}")
+
+    async def _unblock(self, asked: Asked) -> Card:
+        who = whom(asked)
+        await self._set_person(
+            asked, who, lambda before: replace(before, blocked=False, until=None, reason="")
+        )
+        return done(f"{who} may ask again.")
+
+    async def _set_person(self, asked: Asked, who: str, change: Callable[[Person], Person]) -> None:
+        await self._store.change_person(asked.tenant, who, change, asked.note(who))
+
+    async def _invite(self, asked: Asked) -> Card:
+        member, invitation = await self._logins.invite(asked.options["name"])
+        await self._store.note(asked.line(member.id))
+        return invitation
+
+    async def _moderators(self, asked: Asked) -> Card:
+        """Who may moderate here beside those whom the platform lets: shown, or changed."""
+        names = [asked.options["role"]] if "role" in asked.options else []
+        names += [whom(asked)] if "person" in asked.options else []
+        if EVERYONE in map(str.casefold, names):
+            raise Refusal("Not everyone can moderate. Name a role, a user group or a person.")
+        removed = asked.options.get("rule") == "remove"
+
+        def change(before: Policy) -> Policy:
+            others = [each for each in before.moderators if each not in names]
+            if len(others) + len(names) > MOST_TERMS:
+                raise Refusal(f"A place has at most {MOST_TERMS} moderators. Remove one first.")
+            return replace(before, moderators=(*others, *([] if removed else names)))
+
+        found = await (
+            self._policies.change(asked, change, ", ".join(names)) if names else self._policies.here(asked)
+        )
+        return titled("Moderators here", [f"Named here: {', '.join(found.moderators) or 'nobody'}"])
+
+
+def _cancelled(jobs: int) -> str:
+    """What a block did to the person's jobs."""
+    if not jobs:
+        return "They had nothing waiting or running."
+    return f"{jobs} of their jobs {'was' if jobs == 1 else 'were'} cancelled; nothing was charged."
+
+
+def _blocked(person: Person, now: datetime) -> str:
+    end = f"until {card.moment(person.until, now)}" if person.until else "until /admin unblock"
+    where = "everywhere" if person.tenant == HOUSE else "here"
+    return f"Blocked {where} {end}. {person.reason}".rstrip()
+
+
+def _summary(job: Job) -> str:
+    """A job without its words where these are private."""
+    what = clip(job.prompt, 60) if job.is_open() else "a private job"
+    when = f"{job.created:%d %b %H:%M} UTC"
+    return f"{what} · {job.state.value} · {card.span(job.device_seconds)} · {when} · {job.id}"
+
+
+def _sentence(text: str) -> str:
+    """A reason as a sentence that others may follow."""
+    text = prompts.clean(text)
+    return text if not text or text[-1] in ".?!" else f"{text}."

@@ -1,0 +1,130 @@
+"""Administrators and their place: channels, models, styles, defaults, language, moderation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bot import card, presets, prompts, words
+from bot.accounts.tiers import Tiers
+from bot.admin.asked import MOST_TERMS, Asked, Commands, Policies, done, titled
+from bot.card import Card
+from bot.errors import Refusal
+from bot.models import Filter, Policy
+from bot.options import Unusable, unknown
+from engine.types import Engine
+
+OWN = "own"  # the language that each person has set on their side
+
+
+@dataclass(eq=False)
+class PlaceCommands:
+    """Shows what a place allows, or changes it."""
+
+    _engine: Engine
+    _tiers: Tiers
+    _policies: Policies
+
+    @property
+    def commands(self) -> Commands:
+        return {
+            "admin channel": self._channel,
+            "admin models": self._models,
+            "admin styles": self._styles,
+            "admin defaults": self._defaults,
+            "admin language": self._language,
+            "admin moderation": self._moderation,
+        }
+
+    async def _channel(self, asked: Asked) -> Card:
+        channel = asked.options.get("channel", "") or asked.origin.channel
+        return await self._rule(asked, "channels", channel if "rule" in asked.options else "", {})
+
+    async def _models(self, asked: Asked) -> Card:
+        known = {model.name.casefold(): model.name for model in self._engine.models()}
+        return await self._rule(asked, "models", asked.options.get("model", ""), known)
+
+    async def _styles(self, asked: Asked) -> Card:
+        style = asked.options.get("style", "")
+        if style and asked.options.get("rule") != "clear":
+            try:
+                style = prompts.read_style(style)
+            except Unusable as error:
+                raise Refusal(str(error)) from error
+        return await self._rule(asked, "styles", style, {each: each for each in presets.load().styles})
+
+    async def _rule(self, asked: Asked, what: str, name: str, known: dict[str, str]) -> Card:
+        """Show a filter of the place, or change its rule for one name; `known` are the names there are."""
+        if not name:
+            return _filter(what, getattr(await self._policies.here(asked), what))
+        rule = asked.options.get("rule")
+        if rule is None:
+            raise Refusal("Say what to do with it: rule can be allow, refuse or clear.", code="missing")
+        if known and rule != "clear" and name.casefold() not in known:
+            raise Refusal(unknown(what.removesuffix("s"), name, known.values()), code="unknown")
+        name = known.get(name.casefold(), name)
+
+        def change(before: Policy) -> Policy:
+            after: Filter = getattr(before, what).ruled(name, rule)
+            if known and not any(map(after.takes, known.values())):
+                raise Refusal(f"Then no {what} would be left. Allow another one first.")
+            changes: dict[str, Any] = {what: after}
+            return replace(before, **changes)
+
+        after = await self._policies.change(asked, change, name)
+        return _filter(what, getattr(after, what))
+
+    async def _defaults(self, asked: Asked) -> Card:
+        most = max(tier.max_count for tier in self._tiers.all)
+        models = self._engine.models()
+
+        def change(before: Policy) -> Policy:
+            return replace(before, defaults=prompts.changed(before.defaults, asked.options, models, most))
+
+        after = await (self._policies.change(asked, change) if asked.options else self._policies.here(asked))
+        return titled("Defaults here", card.defaults(after.defaults))
+
+    async def _language(self, asked: Asked) -> Card:
+        if language := asked.options.get("language"):
+            chosen = "" if language == OWN else language
+            after = await self._policies.change(asked, lambda before: replace(before, language=chosen))
+        else:
+            after = await self._policies.here(asked)
+        spoken = words.LANGUAGES.get(after.language, "the language of each person")
+        return done(f"Easel answers here in {spoken}.")
+
+    async def _moderation(self, asked: Asked) -> Card:
+        said = asked.options
+        found = await (
+            self._policies.change(asked, lambda p: _moderated(p, said))
+            if said
+            else self._policies.here(asked)
+        )
+        lines = [
+            f"Strictness: {found.strictness}",
+            f"Refused here: {', '.join(found.refused_terms) or 'nothing of its own'}",
+            f"Allowed here: {', '.join(found.allowed_terms) or 'nothing of its own'}",
+        ]
+        return titled("Moderation", lines)
+
+
+def _filter(what: str, found: Filter) -> Card:
+    lines = [f"Allowed: {', '.join(found.allowed)} only" if found.allowed else f"Allowed: all {what}"]
+    lines += [f"Refused: {', '.join(found.refused)}"] if found.refused else []
+    return titled(f"{what.capitalize()} here", lines)
+
+
+def _moderated(before: Policy, said: dict[str, Any]) -> Policy:
+    refused, allowed = list(before.refused_terms), list(before.allowed_terms)
+    for name in ("refuse", "allow", "clear"):
+        if term := prompts.clean(said.get(name, "")).casefold():
+            refused = [each for each in refused if each != term] + [term] * (name == "refuse")
+            allowed = [each for each in allowed if each != term] + [term] * (name == "allow")
+    if max(len(refused), len(allowed)) > MOST_TERMS:
+        raise Refusal(f"A list has at most {MOST_TERMS} words or phrases. Clear one first.")
+    return replace(
+        before,
+        strictness=said.get("strictness", before.strictness),
+        refused_terms=tuple(refused),
+        allowed_terms=tuple(allowed),
+    )

@@ -1,0 +1,80 @@
+"""Administrators and records: reports, the audit, the ledger as a file."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from bot.accounts.access import Access
+from bot.admin import sheets
+from bot.admin.asked import Asked, Commands, titled
+from bot.card import Card
+from bot.models import HOUSE, AuditLine, LedgerLine
+from bot.moderation.reviews import Reviews
+from bot.store import Store
+
+MOST_LINES = 100_000  # of the ledger in one file
+
+
+@dataclass(eq=False)
+class RecordCommands:
+    """Answers `/reports`, `/admin decide`, `audit` and `export`."""
+
+    _store: Store
+    _access: Access
+    _reviews: Reviews
+
+    @property
+    def commands(self) -> Commands:
+        return {
+            "reports": self._reports,
+            "admin decide": self._decide,
+            "admin audit": self._audit,
+            "admin export": self._export,
+        }
+
+    async def _reports(self, asked: Asked) -> Card:
+        if asked.origin.member.admin or asked.operator:
+            return await self._reviews.queue(asked.origin)
+        return await self._reviews.listed(asked.origin, await self._access.rules(asked.origin.member))
+
+    async def _decide(self, asked: Asked) -> Card:
+        return await self._reviews.decide(asked.options["job"], asked.options["do"], asked.origin)
+
+    async def _audit(self, asked: Asked) -> Card:
+        tenant = "" if asked.tenant == HOUSE else asked.tenant
+        found = await self._store.audit(tenant, search=asked.options.get("search", ""))
+        return titled("Audit", [*map(_audit_line, found)] or ["Nothing was changed yet."])
+
+    async def _export(self, asked: Asked) -> Card:
+        days = asked.options.get("days", 30)
+        tenant = "" if asked.tenant == HOUSE else asked.tenant
+        lines = 0
+
+        async def first() -> AsyncIterator[LedgerLine]:
+            nonlocal lines
+            since = datetime.now(UTC) - timedelta(days=days)
+            async for each in self._store.lines(tenant=tenant, since=since):
+                if lines == MOST_LINES:
+                    return
+                lines += 1
+                yield each
+
+        text = [piece async for piece in sheets.ledger(first())]
+        said = [f"{lines:,} lines of the last {days} days."]
+        said += [f"There are more than {MOST_LINES:,}: choose fewer days."] if lines == MOST_LINES else []
+        file = ("easel-ledger.csv", "".join(text).encode())
+        return replace(titled("Ledger", said), files=(file,))
+
+
+def _audit_line(line: AuditLine) -> str:
+    change = f"{line.before or 'none'} → {line.after}" if line.before or line.after else ""
+    place = "" if line.tenant == HOUSE else f" in {line.tenant}"
+    words = (
+        f"{line.at:%d %b %H:%M} UTC",
+        f"{line.name} ({line.by}){place}",
+        f"/{line.what} {line.target}".strip(),
+        change,
+    )
+    return " · ".join(word for word in words if word)

@@ -1,0 +1,124 @@
+"""Administrators and tiers: who has which by their role, and what all may use together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from bot import card
+from bot.accounts import policy
+from bot.accounts.tiers import Tiers
+from bot.admin.asked import Asked, Commands, Policies, done, titled
+from bot.card import Card
+from bot.errors import Refusal
+from bot.models import Allowance, Policy, Tier
+from bot.options import unknown
+from bot.store import Store
+
+NONE = "none"  # what takes a tier away
+EVERYONE = "everyone"  # the role of all who have no other
+
+
+@dataclass(eq=False)
+class TierCommands:
+    """Answers `/admin tiers`, `role` and `budget`."""
+
+    _store: Store
+    _tiers: Tiers
+    _policies: Policies
+
+    @property
+    def commands(self) -> Commands:
+        return {
+            "admin tiers": self._show_tiers,
+            "admin role": self._role,
+            "admin budget": self._budget,
+        }
+
+    async def _show_tiers(self, asked: Asked) -> Card:
+        found = await self._policies.here(asked)
+        lines = [_tier_line(tier) for tier in self._tiers.all]
+        lines += [f"Role {role}: {self._title(tier)}" for role, tier in found.roles.items()]
+        lines += [f"Everyone else here: {self._title(found.tier)}"] if found.tier else []
+        return titled("Tiers", lines)
+
+    def _title(self, name: str) -> str:
+        tier = self._tiers.named(name)
+        return tier.title if tier else f"{name}, which is in the file of tiers no more"
+
+    async def _role(self, asked: Asked) -> Card:
+        role, tier = asked.options["role"], tier_named(asked, self._tiers)
+
+        def change(before: Policy) -> Policy:
+            if role.casefold() == EVERYONE:
+                return replace(before, tier=tier.name if tier else "")
+            roles = {key: name for key, name in before.roles.items() if key != role}
+            return replace(before, roles=roles | ({role: tier.name} if tier else {}))
+
+        await self._policies.change(asked, change, role)
+        if tier is None:
+            return done(f"{role} has no tier any more.")
+        return done(f"{role} has the tier {tier.title} now.")
+
+    async def _budget(self, asked: Asked) -> Card:
+        if "seconds" not in asked.options:
+            return await self._show_budgets(asked)
+        channel, allowance = asked.options.get("channel", ""), allowance_of(asked)
+
+        def change(before: Policy) -> Policy:
+            if channel:
+                others = {key: each for key, each in before.channel_budgets.items() if key != channel}
+                return replace(before, channel_budgets=others | ({channel: allowance} if allowance else {}))
+            if before.budget_by_operator and not asked.operator:
+                raise Refusal(
+                    "Those who run this Easel have set this budget; only they change it.", code="forbidden"
+                )
+            return replace(before, budget=allowance, budget_by_operator=asked.operator and bool(allowance))
+
+        await self._policies.change(asked, change, channel)
+        what = f"Channel {channel}" if channel else "All people together"
+        if allowance is None:
+            return done(f"{what} may use as much as they like.")
+        return done(f"{what} may use {policy.allowance(allowance)}.")
+
+    async def _show_budgets(self, asked: Asked) -> Card:
+        found, now = await self._policies.here(asked), self._store.now()
+        if found.budget is None and not found.channel_budgets:
+            return titled("Budgets", ["There are none. /admin budget with a number of seconds sets one."])
+        budgets = [
+            replace(each, name=f"channel {channel}" if channel else "all people together")
+            for channel in ("", *found.channel_budgets)
+            for each in policy.budgets(Policy(), found, asked.tenant, channel)
+            if each.account.endswith(f"/{channel}") == bool(channel)
+        ]
+        balances = await self._store.balances("", Tier(name=""), budgets)
+        return titled("Budgets", [card.balance_line(each, now) for each in balances])
+
+
+def tier_named(asked: Asked, tiers: Tiers) -> Tier | None:
+    """Return the tier that a command names, or None for "none". Raises Refusal."""
+    name: str = asked.options["tier"].strip().casefold()
+    if name == NONE:
+        return None
+    tier = tiers.named(name)
+    if tier is None:
+        names = [each.name for each in tiers.all]
+        raise Refusal(unknown("tier called", name, [*names, NONE]), code="unknown")
+    if tier.restricted and not asked.operator:
+        raise Refusal(f"Only those who run this Easel give people the tier {tier.title}.", code="forbidden")
+    return tier
+
+
+def allowance_of(asked: Asked) -> Allowance | None:
+    """Return what `seconds` and `per` say; None where that is 0."""
+    seconds, per = asked.options["seconds"], asked.options.get("per", "month")
+    return Allowance(seconds=seconds, per=per) if seconds else None
+
+
+def _tier_line(tier: Tier) -> str:
+    allowances = " and ".join(map(policy.allowance, tier.allowances)) or "no limit"
+    priorities = " and ".join(tier.priorities)
+    return (
+        f"{tier.title} ({tier.name}): {allowances}; weight {tier.weight:g}; {tier.running} painting, "
+        f"{tier.waiting} waiting; {tier.max_count} pictures, {tier.max_pixels / 1e6:.1f} megapixels, "
+        f"{tier.max_steps} steps; {priorities}"
+    )

@@ -1,0 +1,138 @@
+"""The door to the queue: hold the cost and write the job in one transaction, or say why not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from bot import card, limits, prompts
+from bot.accounts import periods
+from bot.accounts.policy import Rules, blocked
+from bot.errors import Offer, Refusal
+from bot.models import Balance, Job
+from bot.prompts import Draft
+from bot.store import Blocked, OverQuota, Store, TooManyWaiting, TooSoon
+from engine.types import GenerationRequest, ModelInfo
+
+SMALLER = (0.75, 0.5, 0.25)
+"""Parts of the area that are offered when a request costs too much, the first that fits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """How a job was asked for, to offer what could be had instead."""
+
+    model: ModelInfo
+    estimate: Callable[[GenerationRequest], float]
+    draft: Draft | None = None  # None: no text can ask for it again
+    relaxing: str = ""  # the button that asks for the same behind the others
+    balances: tuple[Balance, ...] = ()  # of all that it draws on
+
+
+async def admit(store: Store, job: Job, rules: Rules, ask: Ask) -> tuple[Job, bool]:
+    """The job as it now stands in the store, and False when its event was admitted before.
+
+    Raises Refusal (codes "blocked", "quota", "waiting", "cooldown") with offers where some exist.
+    """
+    origin = job.origin
+    budgets = rules.budgets(origin.member.tenant, origin.channel)
+    try:
+        return await store.admit(job, tier=rules.tier, budgets=budgets, periods=rules.periods)
+    except TooManyWaiting as error:
+        raise _too_many_waiting(error.waiting) from error
+    except Blocked as error:  # after the rules were read
+        raise blocked(error.person, store.now()) from error
+    except TooSoon as error:
+        raise _too_soon(error, rules) from error
+    except OverQuota as error:
+        raise _over_quota(job.request, job.estimate, error.balance, rules, ask, store.now()) from error
+
+
+def check(request: GenerationRequest, rules: Rules, ask: Ask, now: datetime) -> None:
+    """Raises Refusal (code "quota") for what `admit` would refuse by the balances of this moment."""
+    estimate, limit = ask.estimate(request), tightest(ask.balances)
+    if limit and not periods.fits(estimate, affordable(ask.balances)):
+        raise _over_quota(request, estimate, limit, rules, ask, now)
+
+
+def tightest(balances: Iterable[Balance]) -> Balance | None:
+    """What limits a request: of allowances and budgets the one with least left; None without any.
+
+    Gifts, which stand in for allowances, count as more of it.
+    """
+    found = list(balances)
+    gift = sum(balance.left for balance in found if balance.name == "gift")
+    limits = [balance for balance in found if balance.name != "gift"]
+    if not limits:
+        return None
+    least = min(limits, key=lambda balance: balance.left + (0 if balance.name else gift))
+    return least if least.name else replace(least, cap=least.cap + gift)
+
+
+def affordable(balances: Iterable[Balance]) -> float:
+    """Return the device-seconds that one request may cost: allowances or gifts pay all of it, budgets too."""
+    found = list(balances)
+    gift = sum(balance.left for balance in found if balance.name == "gift")
+    own = min((balance.left for balance in found if not balance.name), default=math.inf)
+    shared = (balance.left for balance in found if balance.name not in ("", "gift"))
+    return min(max(own, gift), *shared, math.inf)
+
+
+def _too_many_waiting(waiting: int) -> Refusal:
+    jobs = f"{waiting} jobs" if waiting > 1 else "a job"
+    notice = f"You have {jobs} waiting or running, the most for one person. Let one end, or `/cancel` one."
+    return Refusal(notice, code="waiting")
+
+
+def _too_soon(error: TooSoon, rules: Rules) -> Refusal:
+    tier = rules.tier
+    return Refusal(
+        f"Your tier, {tier.title}, may ask once in {card.span(tier.cooldown)}. "
+        f"Ask again in {card.span(max(1, math.ceil(error.seconds)))}.",
+        code="cooldown",
+    )
+
+
+def _over_quota(
+    request: GenerationRequest, estimate: float, balance: Balance, rules: Rules, ask: Ask, now: datetime
+) -> Refusal:
+    left, cost = math.floor(balance.left), max(1, math.ceil(estimate))
+    whose = f"{balance.name} has" if balance.name else "you have"
+    of = f"{'its' if balance.name else 'your'} {balance.cap:,.0f} s"
+    of += f" {'an' if balance.per == 'hour' else 'a'} {balance.per}" if balance.per else ""
+    notice = f"This costs about {cost} s; {whose} {left:,} s left of {of}, so {cost - left} s are missing."
+    if balance.resets:
+        notice += f" That {card.resets(balance, now)}."
+    offers = tuple(_offers(request, balance, rules, ask))
+    if not offers and estimate > balance.cap:
+        notice += " Try a smaller size or fewer steps."
+    return Refusal(notice, code="quota", offers=offers)
+
+
+def _offers(request: GenerationRequest, balance: Balance, rules: Rules, ask: Ask) -> Iterator[Offer]:
+    """What would fit: fewer pictures, smaller ones, or the same behind the others."""
+    if ask.draft and not isinstance(ask.draft.source, bytes):
+        left = affordable(ask.balances) if ask.balances else balance.left
+        yield from _fewer(request, left, ask.draft, ask)
+        yield from _smaller(request, left, ask.draft, ask)
+        if "relax" in rules.tier.priorities:
+            yield prompts.offer("Relax: free, later", ask.draft, relax=True)
+    elif ask.relaxing and "relax" in rules.tier.priorities:
+        yield Offer("Relax: free, later", button=ask.relaxing)
+
+
+def _fewer(request: GenerationRequest, left: float, draft: Draft, ask: Ask) -> Iterator[Offer]:
+    for count in range(request.count - 1, 0, -1):
+        if periods.fits(ask.estimate(replace(request, count=count)), left):
+            yield prompts.offer(f"Make it {count}", draft, count=count)
+            return
+
+
+def _smaller(request: GenerationRequest, left: float, draft: Draft, ask: Ask) -> Iterator[Offer]:
+    for part in SMALLER:
+        size = limits.shrunk((request.width, request.height), part, ask.model)
+        if size and periods.fits(ask.estimate(replace(request, width=size[0], height=size[1])), left):
+            yield prompts.offer(f"Make it {card.sized(*size)}", draft, size=size, aspect="")
+            return

@@ -1,0 +1,68 @@
+"""Draws a job's card as it is at this moment, for whoever looks at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot import card
+from bot.accounts.access import Access
+from bot.actions import Whose
+from bot.card import ANYTHING, Card, May
+from bot.jobs.holds import Holds
+from bot.jobs.live import LiveJobs
+from bot.jobs.visibility import Visibility
+from bot.models import Job, Member, State
+from bot.words import Speech
+
+
+@dataclass(eq=False)
+class JobCards:
+    """Adds what only memory knows: the place in line, the steps, and who may press which button."""
+
+    _lives: LiveJobs
+    _holds: Holds
+    _access: Access
+    _visibility: Visibility
+    _speech: Speech
+
+    def card(self, job: Job, may: May = ANYTHING) -> Card:
+        """Return the job's card in the language of where it was asked for; `may`: for whom it is."""
+        return self._speech.said(self.present(job, may), job.origin)
+
+    async def own(self, job: Job) -> Card:
+        """Return the card of a job's own message, for whoever asked for it. Raises StoreError."""
+        if not job.state.ended:
+            return self.card(job)
+        return self.card(job, May(tasks=await self._access.tasks(job.origin.member)))
+
+    async def shown(self, job: Job, member: Member) -> Card:
+        """Return the job's card for one person. Raises StoreError."""
+        return self.present(job, await self.may(job, member))
+
+    async def may(self, job: Job, member: Member) -> May:
+        """Return what the member may do with the job. Raises StoreError."""
+        who: set[Whose] = {"anyone"}
+        who |= {"owner"} if await self._visibility.owns(job, member) else set()
+        who |= {"moderator"} if (await self._access.rules(member)).moderates(job) else set()
+        return May(tasks=await self._access.tasks(member), who=frozenset(who))
+
+    def present(self, job: Job, may: May = ANYTHING) -> Card:
+        """Return the job's card in English."""
+        life = self._lives.get(job.id)
+        job = life.job if life else job
+        match job.state:
+            case State.QUEUED:
+                held = self._holds.is_held(job)
+                place, balance = (life.place, life.balance) if life else (None, None)
+                return card.waiting(job, place, balance, may, held=held and life is not None)
+            case State.RUNNING:
+                progress, left = (life.progress, life.left) if life else (None, None)
+                return card.painting(job, progress, left, may)
+            case State.RENDERED:
+                return card.done(job, may)
+            case State.FAILED:
+                return card.failed(job, may)
+            case State.CANCELLED:
+                return card.cancelled(job, may)
+            case State.DELETED:
+                return card.deleted(job)

@@ -1,0 +1,110 @@
+"""What a platform takes away: messages, channels, and whole places that Easel was removed from.
+
+What was shown in a deleted message stays with its owner alone; what waits or runs for a place where nothing
+can be shown any more is cancelled, and its hold released.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import structlog
+
+from bot.errors import StoreError
+from bot.jobs.endings import Endings
+from bot.jobs.live import LiveJobs
+from bot.models import AuditLine, Job
+from bot.store import Store
+
+log = structlog.stdlib.get_logger(__name__)
+
+T = TypeVar("T")
+
+SHORTEST_DELAY, LONGEST_DELAY = 1.0, 60.0  # seconds between two attempts to write such a thing down
+
+
+@dataclass(eq=False)
+class Departures:
+    """Told by adapters of what is gone; tries again what cannot be saved, so that none of it is forgotten."""
+
+    _store: Store
+    _lives: LiveJobs
+    _endings: Endings
+
+    async def deleted(
+        self, surface: str, *, tenant: str = "", channel: str = "", messages: Collection[str] = ()
+    ) -> None:
+        """Hide from all but their owners what a tenant, a channel or messages showed.
+
+        A message is named "<channel>:<message>".
+        """
+        await self._hidden(
+            await _saved(lambda: self._store.hide(surface, tenant=tenant, channel=channel, messages=messages))
+        )
+
+    async def deleted_jobs(self, ids: Collection[str], tenant: str) -> None:
+        """Hide from all but their owners a tenant's jobs whose messages were deleted."""
+        await self._hidden(await _saved(lambda: self._store.hide_jobs(ids, tenant)))
+
+    async def _hidden(self, ids: Collection[str]) -> None:
+        for id in ids:
+            await asyncio.sleep(0)  # there may be very many
+            log.info("job hidden: its message was deleted", job_id=id)
+            if life := self._lives.get(id):
+                life.job = replace(life.job, hidden=True)
+
+    async def left(
+        self, surface: str, reason: str, *, tenant: str = "", which: Callable[[Job], bool] = lambda job: True
+    ) -> int:
+        """Cancel what waits and what runs in a place where Easel is no more; how many jobs there were.
+
+        Their holds are released; the reason, one sentence, is in their rows and in the place's audit.
+        """
+
+        def lines(jobs: Sequence[Job]) -> list[AuditLine]:
+            counts = Counter(job.origin.member.tenant for job in jobs)
+            return [_line(surface, where, count, reason) for where, count in counts.items()]
+
+        ended = await _saved(
+            lambda: self._store.cancel_all(surface, which, tenant=tenant, reason=reason, lines=lines)
+        )
+        if ended:
+            log.warning("jobs cancelled", surface=surface, place=tenant, cause=reason, jobs=len(ended))
+        await self._endings.take_out(ended)
+        return len(ended)
+
+    async def tenants(self, surface: str, which: Callable[[Job], bool]) -> set[str]:
+        """Return the tenants for which something of the surface waits or runs."""
+        return {
+            life.job.origin.member.tenant
+            async for life in self._lives.each()
+            if life.job.origin.surface == surface and which(life.job)
+        }
+
+
+async def _saved(work: Callable[[], Awaitable[T]]) -> T:
+    delay = SHORTEST_DELAY
+    while True:
+        try:
+            return await work()
+        except StoreError as error:
+            log.error("what was taken away is not written down yet", cause=str(error), after=delay)
+        await asyncio.sleep(delay)
+        delay = min(LONGEST_DELAY, 2 * delay)
+
+
+def _line(surface: str, tenant: str, count: int, reason: str) -> AuditLine:
+    return AuditLine(
+        at=datetime.now(UTC),
+        by=surface,
+        name=surface.capitalize(),
+        surface=surface,
+        tenant=tenant,
+        what="removed",
+        after=f"{'1 job' if count == 1 else f'{count} jobs'} cancelled: {reason}",
+    )

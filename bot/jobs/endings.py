@@ -1,0 +1,46 @@
+"""Ends jobs early: in their rows, in the engine, and in what their messages show."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bot.jobs.tracker import JobTracker
+from bot.models import AuditLine, Job, State
+from bot.store import Store
+from engine.types import Engine
+
+
+@dataclass(eq=False)
+class Endings:
+    """Cancels and deletes jobs. Methods raise StoreError.
+
+    The row is written first: the engine's own word of the end would come before the line of the audit.
+    """
+
+    _store: Store
+    _engine: Engine
+    _tracker: JobTracker
+
+    async def cancel(self, job: Job, line: AuditLine | None = None) -> Job:
+        """Cancel a job wherever it is, and return it as its row is now."""
+        ended, first = await self._store.end(job.id, State.CANCELLED, line=line)
+        self._engine.cancel(job.id)
+        if first:
+            self._tracker.finish(ended)
+        return ended
+
+    async def delete(self, job: Job, line: AuditLine | None = None) -> None:
+        """End a job wherever it is, and delete it. Its files are left to the sweep."""
+        self._take_out(await self._store.delete(job.id, line))
+
+    async def take_out(self, jobs: Iterable[Job]) -> None:
+        """Take jobs that have ended in their rows out of the engine, and show that."""
+        for job in jobs:
+            await asyncio.sleep(0)  # there may be very many
+            self._take_out(job)
+
+    def _take_out(self, job: Job) -> None:
+        self._engine.cancel(job.id)
+        self._tracker.finish(job)

@@ -1,0 +1,40 @@
+"""What keeps waiting jobs from starting: places that are paused, and single jobs that are held."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bot.models import HOUSE, Job
+from engine.types import Engine
+
+
+class Holds:
+    """Remembers who may not start, and tells the engine. A restart forgets single jobs, never a pause."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._places: set[str] = set()
+        self._jobs: set[str] = set()
+
+    def is_held(self, job: Job) -> bool:
+        paused = HOUSE in self._places or job.origin.member.tenant in self._places
+        return paused or job.id in self._jobs
+
+    def is_held_itself(self, id: str) -> bool:
+        """Whether the job is held by itself, wherever it is from."""
+        return id in self._jobs
+
+    def set_paused(self, tenants: Iterable[str]) -> None:
+        """The places that are paused, all of them."""
+        self._places = set(tenants)
+
+    def set_job(self, id: str, *, held: bool) -> None:
+        (self._jobs.add if held else self._jobs.discard)(id)
+
+    def apply(self, jobs: Iterable[Job]) -> None:
+        """Let the engine hold what is to be held, and let go what is not.
+
+        What paints goes on; it is held when it loses its worker.
+        """
+        for job in jobs:
+            (self._engine.hold if self.is_held(job) else self._engine.unhold)(job.id)

@@ -1,0 +1,61 @@
+"""The unfinished jobs in memory, with what their rows do not tell."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+
+from bot.models import Balance, Job, Tier
+from engine.types import EngineEvent, Place, Progress
+
+AT_ONCE = 200  # jobs gone through before others may do something
+
+
+@dataclass(slots=True)
+class LiveJob:
+    """An unfinished job, and what its row does not tell."""
+
+    job: Job
+    tier: Tier | None = None  # of the person, when it was accepted or Easel was started
+    balance: Balance | None = None  # the person's, when it was accepted
+    progress: Progress | None = None
+    place: Place | None = None  # in line, when last looked up
+    shown: Place | None = None  # in line, when last shown
+    events: list[EngineEvent] = field(default_factory=list)  # not written down yet; a deque takes 600 bytes
+    writer: asyncio.Task[None] | None = None
+    _first: tuple[float, int] | None = None  # when which step was seen first
+
+    def advance(self, progress: Progress) -> None:
+        """Take in a step. A preview stays until the next one comes."""
+        before = self.progress.preview if self.progress else None
+        self.progress = replace(progress, preview=progress.preview or before)
+        self._first = self._first or (time.monotonic(), progress.step)
+
+    def restart(self) -> None:
+        """Forget the steps: they are taken again."""
+        self.progress = self._first = None
+
+    @property
+    def left(self) -> float | None:
+        """Return the expected seconds to the end, once two steps were seen."""
+        if self.progress is None or self._first is None or self.progress.step == self._first[1]:
+            return None
+        pace = (time.monotonic() - self._first[0]) / (self.progress.step - self._first[1])
+        return pace * (self.progress.steps - self.progress.step)
+
+
+class LiveJobs(dict[str, LiveJob]):
+    """The unfinished jobs by id. The tracker adds and removes them; others look them up."""
+
+    async def each(self) -> AsyncIterator[LiveJob]:
+        """Yield the unfinished jobs of this moment, as far as they are unfinished when it is their turn.
+
+        The loop turns in between, since there may be a hundred thousand.
+        """
+        for number, id in enumerate(list(self), start=1):
+            if life := self.get(id):
+                yield life
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)

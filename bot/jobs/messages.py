@@ -1,0 +1,43 @@
+"""What adapters report of jobs' messages: where they are shown, and how their people are reached."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bot.adapters.base import MessageRef
+from bot.jobs.live import LiveJobs
+from bot.jobs.message_sync import MessageSync
+from bot.models import Job, Origin
+from bot.store import Store
+
+
+@dataclass(eq=False)
+class JobMessages:
+    """Writes down what adapters report, and shows what follows from it. Methods raise StoreError."""
+
+    _store: Store
+    _lives: LiveJobs
+    _sync: MessageSync
+
+    async def shared(self, job: Job, ref: MessageRef, there: Origin) -> None:
+        """Let whoever is in a further place see a result that is shown there now."""
+        await self._store.publish(job.id, there, ref)
+
+    def redraw(self, job: Job) -> None:
+        """Show a job's message anew, though its card has not changed."""
+        self._sync.show(job, anew=True)
+
+    async def owe(self, surface: str, reasons: Collection[str]) -> None:
+        """Show ends after all that could not be shown for one of these reasons."""
+        undelivered = [f"It could not be delivered: {each}" for each in reasons]
+        for job in await self._store.owe(surface, undelivered):
+            self._sync.show(job)
+
+    async def reach(self, job: Job, reply: Mapping[str, Any]) -> None:
+        """Answer the job's person in these ways too, until it ends."""
+        reached = await self._store.reach(job.id, reply)
+        if life := self._lives.get(job.id):
+            life.job = replace(life.job, origin=reached.origin)
+            self._sync.show(life.job, anew=True)

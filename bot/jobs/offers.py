@@ -1,0 +1,76 @@
+"""An offer is taken when it is pressed: what a refusal offers is tried before anybody sees it.
+
+What is too long for a button is kept, so that it can be pressed all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+from bot.actions import Action, fits
+from bot.errors import Offer, Refusal, StoreError
+
+MOST_STEPS = 20  # things that are wrong with one request
+
+Attempt = Callable[[str], Awaitable[object]]
+"""Looks whether a text would be taken. Raises Refusal."""
+
+
+@dataclass(slots=True)
+class _Way:
+    """Where the offers of one refusal after another lead."""
+
+    text: str  # that is taken; empty: none
+    notices: list[str] = field(default_factory=list)  # what else stood in the way
+
+
+async def mended(refusal: Refusal, attempt: Attempt) -> Refusal:
+    """Return the refusal with all that stands in the way, and offers that put all of it right.
+
+    An offer may be refused in its turn, for something else. Then its first offer is followed, and so on. What
+    leads nowhere is not offered.
+    """
+    ways = [(offer, await _followed(offer.text, attempt)) for offer in refusal.offers if offer.text]
+    notices = dict.fromkeys([refusal.notice, *(ways[0][1].notices if ways else ())])
+    offers = [Offer(_label(offer, way), way.text) for offer, way in ways if way.text]
+    return Refusal(" ".join(notices), code=refusal.code, offers=tuple(dict.fromkeys(offers)))
+
+
+def _label(offer: Offer, way: _Way) -> str:
+    return "Change all of that" if way.notices else offer.label
+
+
+async def _followed(text: str, attempt: Attempt) -> _Way:
+    way = _Way("")
+    for _ in range(MOST_STEPS):
+        try:
+            await attempt(text)
+        except Refusal as refusal:
+            way.notices.append(refusal.notice)
+            if not refusal.offers:
+                return way
+            text = refusal.offers[0].text
+        else:
+            way.text = text
+            return way
+    return way
+
+
+Keep = Callable[[str], Awaitable[str]]
+"""Keeps a text and returns its key. Raises StoreError."""
+
+
+async def kept(refusal: Refusal, keep: Keep) -> Refusal:
+    """Return the refusal, with a button for each offer; where nothing can be kept, long texts have none."""
+    offers = [await _pressable(each, keep) for each in refusal.offers]
+    return Refusal(refusal.notice, code=refusal.code, offers=tuple(offers))
+
+
+async def _pressable(offer: Offer, keep: Keep) -> Offer:
+    if offer.button or fits(Action(name="try", text=offer.text).id):
+        return offer
+    try:
+        return replace(offer, button=Action(name="offer", job=await keep(offer.text)).id)
+    except StoreError:
+        return offer

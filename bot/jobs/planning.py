@@ -1,0 +1,131 @@
+"""From what somebody typed to a request that may be painted, or a refusal whose offers are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bot import actions, pictures, prompts
+from bot.accounts.access import Access
+from bot.accounts.policy import Rules
+from bot.errors import Refusal
+from bot.jobs import admission, offers
+from bot.jobs.admission import Ask
+from bot.jobs.visibility import Visibility
+from bot.models import Balance, Member, Origin
+from bot.prompts import Draft, Source
+from bot.store import Store
+from engine.types import Engine, GenerationRequest, ModelInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A prompt that may be painted."""
+
+    said: Draft
+    draft: Draft  # with the person's own defaults
+    request: GenerationRequest
+    source: Source | None
+    png: bytes  # of a source that is not stored yet
+    model: ModelInfo
+    relaxed: bool
+
+
+@dataclass(eq=False)
+class Planner:
+    """Plans what `/imagine` paints. Methods raise Refusal and StoreError."""
+
+    _store: Store
+    _engine: Engine
+    _access: Access
+    _visibility: Visibility
+    _max_source_bytes: int
+
+    async def check(self, options: Mapping[str, object], origin: Origin) -> None:
+        """Raise Refusal when /imagine would not take these options."""
+        await self.plan(dict(options), origin, await self._access.rules(origin.member))
+
+    async def private(
+        self, options: Mapping[str, object], member: Member, here: Collection[str] = ()
+    ) -> bool:
+        """Return whether what /imagine paints by these options, but for files, is for the member alone."""
+        draft = prompts.parse(str(options.get("prompt", "")), {**options, "prompt": None})
+        if draft.source:
+            id = str(draft.source).partition(":")[0]
+            if not (await self._visibility.job(id, member, here)).is_open(here):
+                return True
+        preferred = (await self._access.rules(member)).preferences().private
+        return preferred if draft.private is None else draft.private
+
+    async def plan(self, options: dict[str, Any], origin: Origin, rules: Rules) -> Plan:
+        """Return what the options ask for. A refusal names all that is wrong, and its offers are taken."""
+        text = str(options.pop("prompt", ""))
+        source = options.get("source")
+        if isinstance(source, bytes):
+            most = self._max_source_bytes
+            source = options["source"] = await pictures.open_source(source, max_bytes=most)
+        try:
+            return await self._planned(text, options, origin, rules)
+        except Refusal as refusal:
+            file = {"source": source} if isinstance(source, bytes) else {}
+            found = await self._mended(refusal, file, origin, rules)
+            # A text cannot carry the file.
+            raise Refusal(found.notice, code=found.code, offers=() if file else found.offers) from refusal
+
+    async def _mended(
+        self, refusal: Refusal, file: Mapping[str, Any], origin: Origin, rules: Rules
+    ) -> Refusal:
+        """Try what the refusal offers, up to admission."""
+
+        async def attempt(text: str) -> None:
+            plan = await self._planned(text, file, origin, rules)
+            if not plan.relaxed:
+                ask = self.ask(plan, await self._access.balances(rules, origin))
+                admission.check(plan.request, rules, ask, self._store.now())
+
+        return await offers.mended(refusal, attempt)
+
+    def ask(self, plan: Plan, balances: Sequence[Balance] = ()) -> Ask:
+        """Return what admission has to know of a plan beside its request."""
+        return Ask(
+            model=plan.model, estimate=self._engine.estimate, draft=plan.said, balances=tuple(balances)
+        )
+
+    async def _planned(self, text: str, options: Mapping[str, Any], origin: Origin, rules: Rules) -> Plan:
+        said = prompts.parse(text, options, ranged=False)
+        source, png = await self._source(said.source, origin)
+        offered = self._engine.models()
+        rules.check_model(said.model, offered, said)
+        models = rules.models(offered)
+        draft = prompts.with_defaults(said, rules.preferences(), models, rules.tier, rules.takes_style)
+        request = prompts.compose(draft, models, rules.tier, source, said)
+        model = prompts.choose_model(Draft(prompt="", model=request.model), offered)
+        rules.check(request, draft.style, model, said)
+        return Plan(
+            said=said,
+            draft=draft,
+            request=request,
+            source=source,
+            png=png,
+            model=model,
+            relaxed=rules.relaxed(draft.relax, said),
+        )
+
+    async def _source(self, named: str | bytes, origin: Origin) -> tuple[Source | None, bytes]:
+        """Return the picture to start from: a stored one, or a new one as PNG bytes not stored yet."""
+        if isinstance(named, bytes):
+            width, height = pictures.png_size(named)
+            return Source(blob="", width=width, height=height), named
+        if not named:
+            return None, b""
+        id, _, which = named.partition(":")
+        job = await self._visibility.job(id, origin.member, origin.here)
+        if which == "source":
+            if job.request.source is None:
+                raise Refusal(f"Job {job.id} did not start from a picture.", code="no_picture")
+            blob, width, height = job.request.source, job.request.width, job.request.height
+        else:
+            chosen = actions.picture(job, int(which or 1) - 1)
+            blob, width, height = chosen.blob, chosen.width, chosen.height
+        return Source(blob=blob, width=width, height=height, private=not job.is_open(origin.here)), b""

@@ -1,0 +1,143 @@
+"""Answers that only look at jobs: the queue, the history, one job, its form, its details."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bot import actions, card, prompts
+from bot.accounts.access import Access
+from bot.actions import Action
+from bot.card import Card, Form
+from bot.errors import Refusal
+from bot.jobs import remake
+from bot.jobs.cards import JobCards
+from bot.jobs.live import LiveJobs
+from bot.jobs.visibility import Visibility
+from bot.models import Job, Origin, State
+from bot.options import Unusable
+from bot.presets import NO_STYLE
+from bot.prompts import Draft
+from bot.store import Store
+from engine.types import Engine, Lane
+
+ANCESTORS = 10  # generations that a job's info names
+
+
+@dataclass(eq=False)
+class JobQueries:
+    """Methods raise Refusal and StoreError."""
+
+    _store: Store
+    _engine: Engine
+    _lives: LiveJobs
+    _access: Access
+    _visibility: Visibility
+    _cards: JobCards
+
+    def line(self) -> tuple[Lane, ...]:
+        """Return everybody who waits or paints, in the order of their turns."""
+        return self._engine.line()
+
+    def living(self, ids: Iterable[str]) -> dict[str, Job]:
+        """Return those of the jobs that wait or paint. Who may see them is for the caller to say."""
+        return {id: self._lives[id].job for id in ids if id in self._lives}
+
+    # ---- commands
+
+    async def queue(self, options: dict[str, Any], origin: Origin) -> Card:
+        """Answer `/queue`."""
+        lanes = self.line()
+        shown = (id for lane in lanes[: card.MOST_LANES] for id in (*lane.running, *lane.waiting))
+        seen = (origin.member, origin.here)
+        found = [job for job in self.living(shown).values() if job.is_seen_by(*seen)]
+        visible = {job.id: job for job in await self._visibility.seen(found, *seen)}
+        account = await self._store.account_of(origin.member.id)
+        return card.queue(lanes, visible, origin.member, account)
+
+    async def history(self, options: dict[str, Any], origin: Origin) -> Card:
+        """Answer `/history`."""
+        search = options.get("search", "")
+        style = _style(options["style"]) if "style" in options else ""
+        user = "" if options.get("everyone") else origin.member.id
+        found = await self._visibility.jobs(
+            origin.member,
+            here=origin.here,
+            user=user,
+            search=search,
+            style=style,
+            states=(State.RENDERED,),
+            limit=10,
+        )
+        return card.history(found, search=search)
+
+    async def show(self, options: dict[str, Any], origin: Origin) -> Card:
+        """Answer `/show`."""
+        job = await self._visibility.job(options["job"], origin.member, origin.here)
+        return await self._cards.shown(job, origin.member)
+
+    # ---- presses
+
+    async def show_again(self, action: Action, job: Job, origin: Origin) -> Card:
+        """Return the job's card as it is now."""
+        return await self._cards.shown(job, origin.member)
+
+    async def pick(self, action: Action, job: Job, origin: Origin) -> Card:
+        """Return the card of one of the job's pictures."""
+        index = actions.picture(job, action.index or 0).index
+        return card.picked(job, index, await self._cards.may(job, origin.member))
+
+    async def more(self, action: Action, job: Job, origin: Origin) -> Card:
+        """Return what is behind the ⋯ of a finished job."""
+        if job.state is not State.RENDERED:
+            raise Refusal("That job has no pictures. Press Again to paint it anew.", code="no_picture")
+        return card.more(job, await self._cards.may(job, origin.member))
+
+    async def edit(self, action: Action, job: Job, origin: Origin) -> Form:
+        """Return the form that paints a job again."""
+        draft = await self._recalled(job, origin)
+        return Form(
+            command="imagine", title="Edit and paint again", values=prompts.said(draft), parent=job.id
+        )
+
+    async def info(self, action: Action, job: Job, origin: Origin) -> Card:
+        """Return what made a job, and what it was made from."""
+        parents: list[Job] = []
+        child = job
+        with suppress(Refusal):  # an ancestor that was deleted ends the line
+            while child.parent and len(parents) < ANCESTORS:
+                child = await self._visibility.job(child.parent, origin.member, origin.here)
+                parents.append(child)
+        text = ""
+        with suppress(Refusal):  # there is no model for this person
+            text = prompts.render(await self._recalled(job, origin))
+        return card.info(job, parents, text if job.request.paints else "")
+
+    async def _recalled(self, job: Job, origin: Origin) -> Draft:
+        rules = await self._access.rules(origin.member)
+        return remake.recalled(job, rules, self._engine.models(), rules.preferences())
+
+    async def share(self, action: Action, job: Job, origin: Origin) -> Card:
+        """Return what to show where `origin` is; once it stands there, the adapter reports it as shared."""
+        await self._visibility.check_whose(action, job, origin.member)
+        if job.origin.member.tenant != origin.member.tenant:
+            raise Refusal("These pictures can be shared where they were asked for.", code="forbidden")
+        if job.state is not State.RENDERED:
+            raise Refusal("Only finished pictures can be shared.", code="no_picture")
+        if job.hidden:
+            raise Refusal(
+                "The message with these pictures was deleted, so only you can see them.", code="hidden"
+            )
+        if not (await self._access.rules(origin.member)).takes_channel(origin.channel):
+            raise Refusal("Easel is not used in that channel. Share it in another one.", code="channel")
+        return self._cards.present(replace(job, origin=replace(job.origin, private=False)))
+
+
+def _style(value: str) -> str:
+    try:
+        name = prompts.read_style(value)
+    except Unusable as error:
+        raise Refusal(str(error)) from error
+    return "" if name == NO_STYLE else name

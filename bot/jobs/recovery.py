@@ -1,0 +1,94 @@
+"""Takes up what the last process left, while new requests are served already."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import structlog
+
+from bot.accounts.policy import Rules
+from bot.accounts.tiers import Tiers
+from bot.jobs.tracker import JobTracker
+from bot.models import Job, Member
+from bot.store import Store
+
+log = structlog.stdlib.get_logger(__name__)
+
+PAGE = 1000  # jobs that are read at once
+SLICE = 100  # jobs that are lined up before others may do something
+
+Who = tuple[str, str, tuple[str, ...]]
+
+
+@contextmanager
+def _fewer_collections() -> Iterator[None]:
+    """Look for garbage less often: what is made now stays, and each look would go through all of it."""
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 1000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+class Recovery:
+    """The jobs that had not ended run again, with the same ids and seeds; ends that are owed are shown."""
+
+    def __init__(self, store: Store, tracker: JobTracker, tiers: Tiers, show: Callable[[Job], None]) -> None:
+        self._store = store
+        self._tracker = tracker
+        self._tiers = tiers
+        self._show = show
+        self._left: Collection[str] = ()  # the ids of what waited when this process began
+        self._rules: dict[Who, Rules] = {}
+
+    async def begin(self) -> None:
+        """Note what is to be taken up, before anything new is taken. Raises StoreError."""
+        self._left = await self._store.requeue()
+
+    async def run(self) -> None:
+        """Raises StoreError."""
+        with _fewer_collections():
+            await self._take_up()
+        owed = await self._store.undelivered()
+        for job in owed:
+            self._show(job)
+        if self._left or owed:
+            log.info("going on where it stopped", unfinished=len(self._left), undelivered=len(owed))
+        self._left, self._rules = (), {}
+
+    async def _take_up(self) -> None:
+        unseen, place = set(self._left), None
+        while unseen:
+            page, place = await self._store.queued(place, PAGE)
+            await self._line_up([job for job in page if job.id in unseen])
+            unseen.difference_update(job.id for job in page)
+            if len(page) == PAGE:
+                gc.freeze()  # it stays until these jobs have ended: no later look goes through it
+            if place is None:
+                break
+        if unseen:  # unreadable, or ended meanwhile
+            await self._store.set_aside(unseen, "It could not be read any more.")
+
+    async def _line_up(self, jobs: Sequence[Job]) -> None:
+        await self._get_to_know({_who(job.origin.member): job.origin.member for job in jobs})
+        for start in range(0, len(jobs), SLICE):
+            some = [(job, self._rules[_who(job.origin.member)]) for job in jobs[start : start + SLICE]]
+            self._tracker.resume([(job, rules.tier, rules.home) for job, rules in some])
+            await asyncio.sleep(0)
+
+    async def _get_to_know(self, members: Mapping[Who, Member]) -> None:
+        """Once for each person, however many jobs they have."""
+        new = {who: member for who, member in members.items() if who not in self._rules}
+        if new:
+            standings = await self._store.standings(new.values())
+            for who, member in new.items():
+                self._rules[who] = Rules(standings[member.tenant, member.id], self._tiers, member)
+
+
+def _who(member: Member) -> Who:
+    """What a member's rules depend on."""
+    return member.tenant, member.id, member.roles

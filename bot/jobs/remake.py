@@ -1,0 +1,174 @@
+"""An old job under today's rules: models, styles and limits that are gone are replaced, and it is said so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from bot import limits, presets, prompts
+from bot.accounts.policy import Rules
+from bot.errors import Refusal
+from bot.models import Job, Preferences, Tier
+from bot.presets import NO_STYLE
+from bot.prompts import DEFAULT_COUNT, Draft
+from bot.prompts.draft import landed
+from bot.prompts.param import shown
+from engine.types import GenerationRequest, ModelInfo, TaskKind, TextToImage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remade:
+    """What is painted now."""
+
+    request: GenerationRequest
+    style: str
+    model: ModelInfo
+    note: str  # what is not as it was, in sentences
+
+
+def remade(
+    request: GenerationRequest,
+    job: Job,
+    rules: Rules,
+    offered: Sequence[ModelInfo],
+    *,
+    task: TaskKind | None = None,
+) -> Remade:
+    """Return the request, derived from a job, as it may be painted now.
+
+    Enlarging needs no painting model and knows no limits. Raises Refusal when no model does the `task`.
+    """
+    if not request.paints:
+        model = next((each for each in offered if each.name == request.model), offered[0])
+        return Remade(request=replace(request, model=model.name), style=job.style, model=model, note="")
+    model = _model(request.model, rules.models(offered), task or request.kind)
+    style = _style(job.style, rules, moved=model.name != request.model)
+    dressed = request
+    if (model.name, style) != (request.model, job.style):
+        dressed = _dressed(request, job, style, model)
+    fitted = _fitted(dressed, model, rules)
+    notes = (_moved(request.model, model, offered), _undressed(job.style, style), *_changed(dressed, fitted))
+    return Remade(request=fitted, style=style, model=model, note=" ".join(filter(None, notes)))
+
+
+def moved(job: Job, request: GenerationRequest, offered: Sequence[ModelInfo]) -> str:
+    """Return a sentence on the model of a job that was edited, where that is gone; else nothing."""
+    if not job.request.paints:
+        return ""
+    return _moved(job.request.model, _named(request.model, offered), offered)
+
+
+def recalled(
+    job: Job, rules: Rules, offered: Sequence[ModelInfo], preferences: Preferences | None = None
+) -> Draft:
+    """Return the draft that paints a job again and may be asked for now: what its form shows.
+
+    `preferences` would stand in for what the draft does not say, so it says it. Raises Refusal.
+    """
+    request, models = job.request.before_upscale(), rules.models(offered)
+    if not any(request.task.kind in model.tasks for model in models):
+        request = replace(request, task=TextToImage())
+    now = remade(request, job, rules, offered, task=request.task.kind)
+    style = now.style if now.style in presets.load().styles else ""
+    draft = prompts.recall(replace(job, request=now.request, style=style), models)
+    relax = draft.relax if "relax" in rules.tier.priorities else None
+    count = draft.count if job.request.paints else None
+    draft = replace(draft, relax=relax, count=count)
+    return _explicit(draft, now, preferences or Preferences(), rules.tier)
+
+
+def able(models: Sequence[ModelInfo], task: TaskKind) -> list[ModelInfo]:
+    """Return the models that do the task. Raises Refusal when there is none."""
+    found = [each for each in models if task in each.tasks]
+    if not found:
+        name = models[0].name
+        raise Refusal(
+            f"{name} only changes pictures. Choose another model."
+            if task == "text_to_image"
+            else f"{name} cannot start from a picture. Choose another model, or leave the source out.",
+            code="source",
+        )
+    return found
+
+
+def _model(name: str, models: Sequence[ModelInfo], task: TaskKind) -> ModelInfo:
+    found = able(models, task)
+    return next((each for each in found if each.name == name), found[0])
+
+
+def _named(name: str, offered: Sequence[ModelInfo]) -> ModelInfo:
+    return next(each for each in offered if each.name == name)
+
+
+def _style(style: str, rules: Rules, *, moved: bool) -> str:
+    """The style where it may still be used; one that is gone lives on in the words of its own model only."""
+    gone = style not in presets.load().styles
+    return "" if not style or not rules.takes_style(style) or (gone and moved) else style
+
+
+def _dressed(request: GenerationRequest, job: Job, style: str, model: ModelInfo) -> GenerationRequest:
+    """The request for another model or style: in its words, and with its own steps and guidance."""
+    known = presets.load()
+    said = known.template(job.style, request.model).undress(request.negative_prompt)
+    words, negative = known.template(style, model.name).dress(job.prompt, said)
+    if model.name != request.model:
+        request = replace(request, **{each.field: each.usual(model) for each in landed() if each.of_model})
+    return replace(request, prompt=words, negative_prompt=negative, model=model.name)
+
+
+def _fitted(request: GenerationRequest, model: ModelInfo, rules: Rules) -> GenerationRequest:
+    width, height = limits.fitted((request.width, request.height), model, rules.tier.max_pixels)
+    fitted = {each.field: each.fit(request, model, rules.tier) for each in landed()}
+    return replace(request, width=width, height=height, **fitted)
+
+
+# ---- what is said of it
+
+
+def _moved(name: str, model: ModelInfo, offered: Sequence[ModelInfo]) -> str:
+    if name == model.name:
+        return ""
+    if name in [each.name for each in offered]:
+        return f"{name} cannot be used for this: painted with {model.name}."
+    return f"{name} is no longer here: painted with {model.name}."
+
+
+def _undressed(before: str, after: str) -> str:
+    label = presets.load().label(before)
+    return "" if before == after else f"The style {label} is no longer used here: painted without it."
+
+
+def _changed(before: GenerationRequest, after: GenerationRequest) -> Iterator[str]:
+    """What does not fit any more."""
+    if (before.width, before.height) != (after.width, after.height):
+        yield f"The size is fitted: {after.width} × {after.height}."
+    for each in landed():
+        value = getattr(after, each.field)
+        if value != getattr(before, each.field):
+            yield each.fitted(shown(value))
+
+
+# ---- what must be said
+
+
+def _explicit(draft: Draft, now: Remade, own: Preferences, tier: Tier) -> Draft:
+    """The draft with what would else be read out of its words, or taken from the person's defaults."""
+    read, most = _read(draft), min(DEFAULT_COUNT, tier.max_count)
+    shaped = draft.aspect or draft.size or draft.source
+    size = (now.request.width, now.request.height)
+    return replace(
+        draft,
+        style=NO_STYLE if not draft.style and (own.style or read.style) else draft.style,
+        count=most if draft.count is None and (own.count or read.count) else draft.count,
+        model=now.model.name if own.model and not draft.model else draft.model,
+        size=size if (own.aspect or own.size or read.aspect) and not shaped else draft.size,
+        private=False if own.private and draft.private is None else draft.private,
+    )
+
+
+def _read(draft: Draft) -> Draft:
+    """The draft as it comes back from its text, where plain words may say more."""
+    with suppress(Refusal):
+        return prompts.parse(prompts.render(draft), ranged=False)
+    return draft

@@ -1,0 +1,169 @@
+"""Asks for pictures and takes jobs away: what commands and buttons change about jobs."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from bot import actions, card, telemetry
+from bot.accounts import audit
+from bot.accounts.access import Access
+from bot.accounts.policy import Rules
+from bot.actions import Action
+from bot.adapters.base import Receipt
+from bot.card import Card
+from bot.errors import Refusal
+from bot.images.blobs import BlobStore
+from bot.jobs import admission, remake
+from bot.jobs.admission import Ask
+from bot.jobs.cards import JobCards
+from bot.jobs.endings import Endings
+from bot.jobs.planning import Planner
+from bot.jobs.tracker import JobTracker
+from bot.jobs.visibility import Visibility
+from bot.models import AuditLine, Job, Origin, State, new_id
+from bot.moderation.reviews import Reviews
+from bot.presets import NO_STYLE
+from bot.store import Store
+from engine.types import SEED_LIMIT, Engine, GenerationRequest
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(eq=False)
+class JobService:
+    """Methods raise Refusal and StoreError."""
+
+    _store: Store
+    _engine: Engine
+    _blobs: BlobStore
+    _access: Access
+    _visibility: Visibility
+    _planner: Planner
+    _reviews: Reviews
+    _tracker: JobTracker
+    _endings: Endings
+    _cards: JobCards
+
+    # ---- asking for pictures
+
+    async def imagine(self, options: dict[str, Any], origin: Origin, parent: str = "") -> Receipt:
+        """Answer `/imagine`; `parent` is the job whose form is answered."""
+        rules = await self._access.rules_to_paint(origin)
+        edited = await self._visibility.job(parent, origin.member, origin.here) if parent else None
+        plan = await self._planner.plan(options, origin, rules)
+        request, source = plan.request, plan.source
+        if plan.png:
+            request = request.starting_from(await self._blobs.put(plan.png, ".png"))
+        private = origin.private or bool(plan.draft.private) or (source is not None and source.private)
+        return await self._submit(
+            request,
+            replace(origin, private=private),
+            rules,
+            self._planner.ask(plan),
+            prompt=plan.draft.prompt,
+            style="" if plan.draft.style == NO_STYLE else plan.draft.style,
+            relaxed=plan.relaxed,
+            parent=parent or None,
+            action="edit" if edited else "imagine",
+            note=remake.moved(edited, request, self._engine.models()) if edited else "",
+        )
+
+    async def upscale(self, options: dict[str, Any], origin: Origin) -> Receipt:
+        """Answer `/upscale`."""
+        return await self._of_picture("upscale", options, origin)
+
+    async def vary(self, options: dict[str, Any], origin: Origin) -> Receipt:
+        """Answer `/vary`."""
+        strong = options.get("strength") == "strong"
+        return await self._of_picture("vary_strong" if strong else "vary_subtle", options, origin)
+
+    async def _of_picture(self, name: actions.Name, options: dict[str, Any], origin: Origin) -> Receipt:
+        job = await self._visibility.job(options["job"], origin.member, origin.here)
+        action = Action(name=name, job=job.id, index=options.get("picture", 1) - 1)
+        return await self.derive(action, job, origin)
+
+    async def derive(self, action: Action, parent: Job, origin: Origin) -> Receipt:
+        """Answer a press that makes a job of another one."""
+        rules = await self._access.rules_to_paint(origin)
+        request = actions.derive(action, parent, random.randrange(SEED_LIMIT))
+        now = remake.remade(request, parent, rules, self._engine.models())
+        mine = parent.relaxed and await self._visibility.owns(parent, origin.member)
+        return await self._submit(
+            now.request,
+            replace(origin, private=origin.private or not parent.is_open(origin.here)),
+            rules,
+            Ask(model=now.model, estimate=self._engine.estimate, relaxing=replace(action, relax=True).id),
+            prompt=parent.prompt,
+            style=now.style,
+            note=now.note,
+            relaxed=rules.relaxed(action.relax or None) or (mine and "relax" in rules.tier.priorities),
+            parent=parent.id,
+            parent_index=action.index,
+            action=action.name,
+        )
+
+    async def _submit(
+        self, request: GenerationRequest, origin: Origin, rules: Rules, ask: Ask, **more: Any
+    ) -> Receipt:
+        """Admit a job and hand it to the engine, once for each event of the platform."""
+        await self._reviews.check(request, more["prompt"], origin, rules.moderation(adult=origin.adult))
+        estimate = self._engine.estimate(request)
+        balances = await self._access.balances(rules, origin)
+        balance, ask = admission.tightest(balances), replace(ask, balances=tuple(balances))
+        wanted = Job(
+            id=new_id(),
+            origin=origin,
+            request=request,
+            estimate=estimate,
+            created=datetime.now(UTC),
+            **more,
+        )
+        job, new = await admission.admit(self._store, wanted, rules, ask)
+        if not new:
+            return Receipt(job=job, place=self._engine.place(job.id))
+        # No await from here on: what is admitted reaches the engine.
+        telemetry.JOBS.labels(job.state.value, origin.surface).inc()
+        log.info("job accepted", job_id=job.id, action=job.action, estimate=round(estimate, 2))
+        if balance:
+            balance = replace(balance, used=balance.used + estimate)
+        return Receipt(job=job, place=self._tracker.begin(job, rules.tier, balance, home=rules.home))
+
+    # ---- taking jobs away
+
+    async def cancel_command(self, options: dict[str, Any], origin: Origin) -> Card:
+        """Answer `/cancel`: for one job, or for the newest of the person's that has not ended."""
+        member = origin.member
+        if "job" in options:
+            return await self._cancel(await self._visibility.job(options["job"], member, origin.here), origin)
+        mine = await self._visibility.jobs(
+            member, user=member.id, states=(State.QUEUED, State.RUNNING), limit=1
+        )
+        if not mine:
+            raise Refusal("You have no job that waits or paints.", code="ended")
+        return await self._cancel(mine[0], origin)
+
+    async def _cancel(self, job: Job, origin: Origin) -> Card:
+        return await self.cancel(Action(name="cancel", job=job.id), job, origin)
+
+    async def cancel(self, action: Action, job: Job, origin: Origin) -> Card:
+        """Cancel a job, for its owner or a moderator."""
+        line = await self._line(action, job, origin, "cancelled")
+        if job.state.ended:
+            raise Refusal("That job has ended already.", code="ended")
+        return self._cards.present(await self._endings.cancel(job, line))
+
+    async def delete(self, action: Action, job: Job, origin: Origin) -> Card:
+        """Delete a job, for its owner or a moderator."""
+        await self._endings.delete(job, await self._line(action, job, origin, "deleted"))
+        return card.deleted(job)
+
+    async def _line(self, action: Action, job: Job, origin: Origin, after: str) -> AuditLine | None:
+        """Return what to write down where a moderator does what the owner may do too. Raises Refusal."""
+        if await self._visibility.check_whose(action, job, origin.member):
+            return None
+        return audit.line(origin, action.name, job.id, job.state.value, after)

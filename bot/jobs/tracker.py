@@ -1,0 +1,385 @@
+"""Follows what the engine does with each unfinished job, and writes it down."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from bot import moderation, pictures, telemetry
+from bot.card import GRID
+from bot.errors import StoreError, StoreInUse
+from bot.images.blobs import BlobStore
+from bot.jobs.live import LiveJob, LiveJobs
+from bot.models import Balance, Job, State, StoredPicture, Tier
+from bot.moderation import Eyes, Withheld
+from bot.provenance.stamp import Stamped
+from bot.store import Store
+from engine.errors import Cancelled, EngineError
+from engine.types import (
+    Engine,
+    EngineEvent,
+    EngineJob,
+    Failed,
+    Finished,
+    Picture,
+    Place,
+    Progress,
+    Restarted,
+    Started,
+)
+
+log = structlog.stdlib.get_logger(__name__)
+
+LONGEST_DELAY = 30.0  # seconds between two attempts to write something down
+TRIES = 6  # of writing down an event that fails for no known reason, before the process ends itself
+LOOKS = 20  # places in line looked up each second
+
+Stamp = Callable[[Job, bytes, int, int], Awaitable[Stamped]]
+"""A PNG of the job, with its index and seed, as it is delivered."""
+
+
+class JobTracker:
+    """The unfinished jobs by id (`lives`), and one writer task for each that has something to write.
+
+    What cannot be written is tried again for that job alone; events of a job that has ended are ignored. No
+    event is dropped: what fails for no known reason is told to `give_up`, which ends the process.
+    `show` is told of every change, and `holds` says which waiting jobs may not start. `eyes` look at every
+    picture and preview before it is shown, by the `rules` that hold for the job. `stamp` gives pictures their
+    provenance before they are stored.
+    """
+
+    def __init__(
+        self,
+        *,
+        lives: LiveJobs,
+        engine: Engine,
+        store: Store,
+        blobs: BlobStore,
+        show: Callable[[Job], None],
+        eyes: Eyes,
+        rules: Callable[[Job], Awaitable[moderation.Rules]],
+        stamp: Stamp,
+        holds: Callable[[Job], bool] = lambda job: False,
+        give_up: Callable[[str], None] = lambda reason: None,
+    ) -> None:
+        self._give_up = give_up
+        self.lives = lives
+        self._eyes = eyes
+        self._rules = rules
+        self._stamp = stamp
+        self._glance: asyncio.Task[None] | None = None  # at a preview, one at a time
+        self._holds = holds
+        self._engine = engine
+        self._store = store
+        self._blobs = blobs
+        self._show = show
+        self._losses = 0  # workers lost that were counted
+        self._writers: set[asyncio.Task[None]] = set()  # also of jobs that were ended meanwhile
+        self._writing: dict[type[EngineEvent], Callable[[LiveJob, Any], Awaitable[None]]] = {
+            Started: self._started,
+            Restarted: self._restarted,
+            Picture: self._picture,
+            Finished: self._finished,
+            Failed: self._failed,
+        }
+
+    def begin(
+        self, job: Job, tier: Tier | None = None, balance: Balance | None = None, *, home: str = ""
+    ) -> Place | None:
+        """Hand an admitted job to the engine; `home` is the tenant in whose lane its account stands."""
+        life = self.lives[job.id] = LiveJob(job, tier, balance)
+        try:
+            life.place = life.shown = self._engine.submit(engine_job(job, tier, home))
+            self._keep_back(life)
+        except EngineError as error:
+            self._put(life, Failed(job=job.id, error=error, device_seconds=0.0))
+        self._show(job)
+        return life.place
+
+    def resume(self, jobs: Sequence[tuple[Job, Tier, str]]) -> None:
+        """Hand jobs of a former process, each with its tier and home, to the engine: before all since then.
+
+        A message is left to `refresh`, which shows a few each second, unless it is missing or told of steps.
+        """
+        refused = self._engine.resume([engine_job(*each) for each in jobs])
+        for job, tier, _ in jobs:
+            life = self.lives[job.id] = LiveJob(job, tier)
+            if error := refused.get(job.id):
+                self._put(life, Failed(job=job.id, error=error, device_seconds=0.0))
+            else:
+                self._keep_back(life)
+            if job.started or not job.message:
+                self._show(job)
+
+    def _keep_back(self, life: LiveJob) -> None:
+        if self._holds(life.job) and self._engine.hold(life.job.id):
+            life.place = life.shown = None
+
+    def relaxed(self, id: str) -> None:
+        """The job's row says that it is free and behind the others now."""
+        if (life := self.lives.get(id)) and self._engine.relax(id):
+            life.job = replace(life.job, relaxed=True)
+            self._show(life.job)
+
+    async def gather(self, names: Collection[str], account: str, home: str) -> None:
+        """These names share the account now, and the lane that it has in the tenant `home`."""
+        async for life in self.lives.each():
+            if life.job.origin.member.id in names:
+                life.job = replace(life.job, account=account)
+                self._engine.move(life.job.id, home, account)
+
+    def finish(self, job: Job) -> None:
+        """The job has ended and its row says so."""
+        if self.lives.pop(job.id, None):
+            telemetry.JOBS.labels(job.state.value, job.origin.surface).inc()
+            telemetry.DEVICE_SECONDS.labels(job.request.model).inc(job.device_seconds)
+            log.info("job ended", job_id=job.id, state=job.state.value, device_seconds=job.device_seconds)
+        self._show(job)
+
+    async def run(self) -> None:
+        """Follow the engine until it is closed, then write down what is left."""
+        async for event in self._engine.events():
+            life = self.lives.get(event.job)
+            if life is None:
+                continue  # a late word about a job that has ended
+            if isinstance(event, Progress):
+                self._progress(life, event)
+            else:
+                self._put(life, event)
+        await asyncio.gather(*self._writers)
+
+    async def close(self) -> None:
+        """Stop writing; what is not written is painted again after the next start."""
+        writers = [*self._writers, *((self._glance,) if self._glance else ())]
+        for writer in writers:
+            writer.cancel()
+        await asyncio.gather(*writers, return_exceptions=True)
+        await self._eyes.close()
+
+    def _progress(self, life: LiveJob, event: Progress) -> None:
+        """A preview waits until it was looked at; those that come meanwhile are left out."""
+        if event.preview and not self._eyes.busy and (self._glance is None or self._glance.done()):
+            self._glance = asyncio.create_task(self._reveal(life, event.preview))
+        life.advance(replace(event, preview=None))
+        self._show(life.job)
+
+    async def _reveal(self, life: LiveJob, preview: bytes) -> None:
+        try:
+            adult = await self._inspect(life.job, preview)
+        except (EngineError, StoreError) as error:
+            log.warning("preview is not shown", job_id=life.job.id, cause=str(error))
+            return
+        if life.progress and not adult:
+            life.progress = replace(life.progress, preview=preview)
+            self._show_living(life)
+
+    async def _inspect(self, job: Job, picture: bytes) -> bool:
+        """Whether a picture is for age-restricted channels alone. Raises EngineError, StoreError."""
+        with _readable():
+            seen = await self._eyes.look(picture)
+        if seen.harmless:
+            return False
+        rules = await self._rules(job)
+        words = (job.prompt, job.request.prompt)
+        verdict = await asyncio.to_thread(moderation.judge, words, rules=rules)
+        rating = moderation.rate(seen, rules, minors=verdict.minors)
+        if not rating.shown:
+            telemetry.REFUSED.labels("picture").inc()
+            raise Withheld(f"explicit {seen.explicit:.2f}, suggestive {seen.suggestive:.2f}")
+        return rating.adult
+
+    async def refresh(self) -> None:
+        """Show waiting jobs anew when they have moved; each second looks at a few of them only."""
+        while True:
+            waiting = await self._waiting()
+            telemetry.WAITING.set(len(waiting))
+            self._count_losses()
+            for start in range(0, max(1, len(waiting)), LOOKS):
+                for id in waiting[start : start + LOOKS]:
+                    self._look(id)
+                    await asyncio.sleep(0)  # each look goes through all lanes
+                await asyncio.sleep(1)
+
+    async def _waiting(self) -> list[str]:
+        """The jobs that wait."""
+        return [life.job.id async for life in self.lives.each() if life.job.state is State.QUEUED]
+
+    def _count_losses(self) -> None:
+        """A worker takes many jobs with it: ask the engine, not the jobs."""
+        state = self._engine.status()
+        lost = state.restarts
+        telemetry.OUT.set(len(state.out))
+        telemetry.DEATHS.inc(lost - self._losses)
+        self._losses = lost
+
+    def _look(self, id: str) -> None:
+        life = self.lives.get(id)
+        if life is None or (place := self._engine.place(id)) is None:
+            return
+        life.place = place
+        if life.shown is None or moved(life.shown, place):
+            life.shown = place
+            self._show(life.job)
+
+    def _show_living(self, life: LiveJob) -> None:
+        """Nothing for a job that has ended while something was waited for: its end would be shown no more."""
+        if self.lives.get(life.job.id) is life:
+            self._show(life.job)
+
+    # ---- writing down
+
+    def _put(self, life: LiveJob, event: EngineEvent) -> None:
+        life.events.append(event)
+        if life.writer is None or life.writer.done():
+            life.writer = asyncio.create_task(self._write(life), name=f"writer-{life.job.id}")
+            self._writers.add(life.writer)
+            life.writer.add_done_callback(self._writers.discard)
+
+    async def _write(self, life: LiveJob) -> None:
+        delay, tries = 0.25, 0
+        while life.events and self.lives.get(life.job.id) is life:
+            event = life.events[0]
+            try:
+                await self._writing[type(event)](life, event)
+            except StoreInUse as error:
+                self._give_up(str(error))
+                return
+            except EngineError as error:
+                life.events.append(Failed(job=event.job, error=error, device_seconds=0.0))
+            except Exception as error:
+                tries += not isinstance(error, StoreError)
+                log.error("not written yet", job_id=life.job.id, cause=_told(error), after=delay)
+                if tries == TRIES:
+                    what = type(event).__name__
+                    self._give_up(f"{what} of job {life.job.id} cannot be written down: {_told(error)}")
+                    return
+                await asyncio.sleep(delay)
+                delay = min(LONGEST_DELAY, 2 * delay)
+                continue
+            del life.events[0]
+            delay, tries = 0.25, 0
+
+    async def _started(self, life: LiveJob, event: Started) -> None:
+        await self._store.started(event.job)
+        life.job = replace(life.job, state=State.RUNNING)
+        self._show_living(life)
+
+    async def _restarted(self, life: LiveJob, event: Restarted) -> None:
+        log.warning("job waits again: its worker was lost", job_id=event.job, deaths=event.deaths)
+        await self._store.died(event.job, event.deaths)
+        life.restart()
+        life.job = replace(life.job, state=State.QUEUED, deaths=event.deaths)
+        self._keep_back(life)
+        self._show_living(life)
+
+    async def _picture(self, life: LiveJob, event: Picture) -> None:
+        if event.index in _stored(life.job):
+            return  # from before a restart
+        try:
+            adult = await self._inspect(life.job, event.png)
+        except Withheld as error:
+            self._engine.cancel(event.job)
+            await self._failed(life, Failed(job=event.job, error=error, device_seconds=0.0))
+            return
+        await self._keep(life, event.png, event.index, event.seed, event.width, event.height, adult)
+
+    async def _finished(self, life: LiveJob, event: Finished) -> None:
+        job = life.job
+        missing = job.request.count - sum(index >= 0 for index in _stored(job))
+        if missing > 0:
+            error = EngineError(f"{missing} of {job.request.count} pictures are missing")
+            await self._failed(life, Failed(job=job.id, error=error, device_seconds=event.device_seconds))
+            return
+        if job.request.count > 1 and GRID not in _stored(job):
+            await self._keep_grid(life)
+        ended, _ = await self._store.end(job.id, State.RENDERED, device_seconds=event.device_seconds)
+        self.finish(ended)
+
+    async def _failed(self, life: LiveJob, event: Failed) -> None:
+        cancelled = isinstance(event.error, Cancelled)
+        if not cancelled:
+            log.warning(
+                "job failed", job_id=event.job, cause=str(event.error), kind=type(event.error).__name__
+            )
+        state = State.CANCELLED if cancelled else State.FAILED
+        ended, _ = await self._store.end(
+            event.job,
+            state,
+            device_seconds=event.device_seconds,
+            reason="" if cancelled else event.error.advice,
+        )
+        self.finish(ended)
+
+    async def _keep_grid(self, life: LiveJob) -> None:
+        singles = sorted((each for each in life.job.pictures if each.index >= 0), key=lambda each: each.index)
+        with _readable():
+            sheet = await pictures.grid([await self._blobs.get(each.blob) for each in singles])
+            width, height = pictures.png_size(sheet)
+        adult = any(each.adult for each in singles)
+        await self._keep(life, sheet, GRID, life.job.request.seed, width, height, adult)
+
+    async def _keep(
+        self, life: LiveJob, png: bytes, index: int, seed: int, width: int, height: int, adult: bool
+    ) -> None:
+        with _readable():
+            stamped = await self._stamp(life.job, png, index, seed)
+        picture = StoredPicture(
+            index=index,
+            blob=await self._blobs.put(stamped.png, ".png"),
+            seed=seed,
+            width=width,
+            height=height,
+            adult=adult,
+            fingerprint=stamped.fingerprint,
+        )
+        if await self._store.add_picture(life.job.id, picture):
+            life.job = replace(life.job, pictures=(*life.job.pictures, picture))
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Raise EngineError where something is wrong with a picture: trying again would not help.
+
+    What cannot be saved, and exhausted memory, are another matter.
+    """
+    try:
+        yield
+    except (StoreError, EngineError, MemoryError):
+        raise
+    except Exception as error:
+        raise EngineError(f"a picture cannot be read: {error!r}") from error
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, StoreError) else repr(error)
+
+
+def engine_job(job: Job, tier: Tier | None = None, home: str = "") -> EngineJob:
+    """The job as the engine sees it: no names, no chat."""
+    member = job.origin.member
+    return EngineJob(
+        id=job.id,
+        request=job.request,
+        tenant=home or member.tenant,
+        user=job.account or member.id,
+        user_weight=tier.weight if tier else 1.0,
+        cost=job.estimate,
+        deaths=job.deaths,
+        relaxed=job.relaxed,
+        running=tier.running if tier else None,
+    )
+
+
+def moved(before: Place, now: Place) -> bool:
+    """Whether a place is worth showing anew: position or wait is off by more than a fifth."""
+    by = abs(now.position - before.position)
+    return by > before.position / 5 or abs(now.wait - before.wait) > max(1.0, before.wait / 5)
+
+
+def _stored(job: Job) -> set[int]:
+    return {picture.index for picture in job.pictures}

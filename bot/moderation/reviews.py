@@ -1,0 +1,140 @@
+"""What moderation says to people: refused words, strikes, reports and what is decided about them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
+
+from bot import card, moderation, telemetry
+from bot.accounts import audit, policy
+from bot.card import Card
+from bot.errors import Refusal
+from bot.models import HOUSE, Job, Origin, Review, State, Strike
+from bot.options import clip
+from bot.settings import Settings
+from bot.store import Store
+from bot.store.reviews import LIMIT
+from engine.types import GenerationRequest
+
+log = structlog.stdlib.get_logger(__name__)
+
+DECISIONS = ("keep", "remove")
+
+
+class Reviews:
+    """`show` is told of every job that an administrator removed."""
+
+    def __init__(self, settings: Settings, store: Store, show: Callable[[Job], None]) -> None:
+        self._settings = settings
+        self._store = store
+        self._show = show
+
+    # ---- words
+
+    async def check(
+        self, request: GenerationRequest, typed: str, origin: Origin, rules: moderation.Rules
+    ) -> None:
+        """Raises Refusal for words that may not be painted here. Serious ones count as a strike."""
+        await self._tell(origin)
+        verdict = await asyncio.to_thread(
+            moderation.judge, (typed, request.prompt), (request.negative_prompt,), rules
+        )
+        if not verdict.category:
+            return
+        log.info("words refused", category=verdict.category, surface=origin.surface)
+        telemetry.REFUSED.labels(verdict.category).inc()
+        notice = verdict.notice
+        if verdict.certain:
+            notice += f" {await self._strike(verdict.category, origin)}"
+        raise Refusal(notice, code="moderation")
+
+    async def _strike(self, category: str, origin: Origin) -> str:
+        """Write a strike down; what to tell the person."""
+        member = origin.member
+        tenant = HOUSE if category == moderation.MINORS else member.tenant
+        key = f"{origin.surface}/{origin.event}"
+        strike = Strike(key=key, member=member.id, tenant=tenant, category=category, told=True)
+        return await self._explain(await self._store.strike(strike))
+
+    async def _explain(self, strike: Strike) -> str:
+        if strike.cool_off:
+            until = card.moment(strike.cool_off, self._store.now())
+            return f"{strike.explained} You can use Easel again from {until}."
+        count = len(await self._store.strikes(strike.member, strike.tenant))
+        return f"This counts as strike {count}; {LIMIT} within 30 days bring a cool-off of a day."
+
+    async def _tell(self, origin: Origin) -> None:
+        """Raises Refusal, once, for each strike that came while the person was away."""
+        strike = await self._store.untold(origin.member.id, origin.member.tenant)
+        if strike:
+            raise Refusal(
+                f"An administrator removed your pictures of job {strike.job} after a report. "
+                f"{await self._explain(strike)} Ask once more to go on.",
+                code="strike",
+            )
+
+    # ---- reports
+
+    async def report(self, job: Job, origin: Origin) -> Card:
+        """Somebody asks administrators to look at a job that they can see."""
+        if job.state is not State.RENDERED:
+            raise Refusal("Only finished pictures can be reported.", code="no_picture")
+        if job.origin.member.id in await self._store.sharing(origin.member.id):
+            raise Refusal("These pictures are yours: Delete removes them.", code="own")
+        new = await self._store.report(job.id, origin.member.id, job.origin.member.tenant)
+        log.info("job reported", job_id=job.id, again=not new)
+        return card.reported(new)
+
+    async def queue(self, origin: Origin) -> Card:
+        """The reported job that waits longest, with what can be decided about it."""
+        everywhere = policy.runs_easel(origin, self._settings.operators)
+        waiting = await self._store.open_reviews("" if everywhere else origin.member.tenant)
+        job = await self._store.job(waiting[0].job) if waiting else None
+        return card.review(job, waiting[0], len(waiting)) if job else card.nothing_to_review()
+
+    async def listed(self, origin: Origin, rules: policy.Rules) -> Card:
+        """For a moderator: the reported jobs that they moderate and may see. Raises Refusal."""
+        if not (rules.moderator or origin.member.moderates):
+            raise Refusal("Only an administrator or a moderator may see reports.", code="forbidden")
+        found: list[tuple[Job, Review]] = []
+        for each in await self._store.open_reviews(origin.member.tenant):
+            job = await self._store.job(each.job)
+            if job and rules.moderates(job) and job.is_seen_by(origin.member, origin.here):
+                found.append((job, each))
+        return card.reports(found)
+
+    async def decide(self, id: str, decision: str, origin: Origin) -> Card:
+        """Keep or remove a reported job; then the next one. Raises Refusal."""
+        job = await self._reviewed(id, origin)
+        strike = None
+        if decision == "remove":
+            owner = job.origin.member
+            strike = Strike(
+                key=f"review/{id}", member=owner.id, tenant=owner.tenant, category="removed", job=id
+            )
+        tenant = job.origin.member.tenant
+        line = audit.line(origin, "admin decide", id, "reported", decision, tenant=tenant)
+        if not await self._store.decide(id, decision, line, strike):
+            raise Refusal("Somebody decided about that job before you.", code="decided")
+        if strike:
+            self._show(replace(job, state=State.DELETED, delivered=None))
+        log.info("report decided", job_id=id, decision=decision)
+        following = await self.queue(origin)
+        done = "removed; its owner was given a strike" if strike else "kept"
+        return replace(following, facts=(f"job {id} {done}", *following.facts))
+
+    async def _reviewed(self, id: str, origin: Origin) -> Job:
+        """The reported job, for an administrator of its place. Raises Refusal."""
+        everywhere = policy.runs_easel(origin, self._settings.operators)
+        if not (origin.member.admin or everywhere):
+            raise Refusal("Only an administrator can decide about reports.", code="forbidden")
+        job = await self._store.job(id)
+        if job is None or not (everywhere or job.origin.member.tenant == origin.member.tenant):
+            notice = f"No job {clip(id)} was reported here. /reports shows those that were."
+            raise Refusal(notice, code="unknown")
+        if job.state is State.DELETED:
+            raise Refusal("Those pictures were deleted already.", code="deleted")
+        return job

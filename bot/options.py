@@ -1,0 +1,245 @@
+"""Options of commands as types, and how a typed value of one is read."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from bot.errors import Refusal
+
+Kind = Literal["text", "integer", "number", "boolean", "picture", "person", "role", "channel"]
+Completes = Literal[
+    "", "styles", "models", "aspects", "jobs", "pictures", "unfinished", "commands", "people", "tiers"
+]
+Value = str | int | float | bool | bytes
+"""An option's value: text, integer, number, boolean; a picture is bytes, or text that names a stored one."""
+
+MAX_TEXT = 12_000
+"""Characters of anything that is typed at once: more than a prompt and its flags need, on every surface."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One thing that can be said about a command."""
+
+    name: str
+    kind: Kind
+    help: str
+    required: bool = False
+    flags: tuple[str, ...] = ()  # what may stand after -- in a prompt; the first is the one to show
+    minimum: float | None = None  # of a number
+    maximum: float | None = None  # of a number; of a text, its characters
+    choices: tuple[str, ...] = ()  # all there are
+    completes: Completes = ""  # what `Studio.complete` offers while someone types
+    example: str = ""
+    default: str = ""  # what stands when it is left out, in words
+
+    @property
+    def flag(self) -> str:
+        return f"--{self.flags[0]}" if self.flags else f"--{self.name}"
+
+    @property
+    def label(self) -> str:
+        return self.name.capitalize()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """Something that can be asked for."""
+
+    name: str
+    help: str
+    options: tuple[Option, ...] = ()
+    operator: bool = False  # only for those who run this Easel
+    typed: bool = False  # not offered by platforms that limit a group; it can be typed, and has a page
+    examples: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """The first word of a name of two; empty for a name of one."""
+        return self.name.rpartition(" ")[0]
+
+    @property
+    def admin(self) -> bool:
+        """Whether it is only for administrators of the place."""
+        return self.group == "admin"
+
+    @property
+    def verb(self) -> str:
+        """The last word of the name."""
+        return self.name.rpartition(" ")[2]
+
+    def option(self, name: str) -> Option | None:
+        return next((option for option in self.options if option.name == name), None)
+
+    def by_flag(self, flag: str) -> Option | None:
+        """The option that `flag` (without dashes, in any case) stands for."""
+        wanted = flag.casefold()
+        return next((option for option in self.options if wanted in (*option.flags, option.name)), None)
+
+
+class Unusable(ValueError):
+    """A value that an option does not take. `str()` says what is allowed; `nearest` would do."""
+
+    def __init__(self, notice: str, nearest: str = "") -> None:
+        super().__init__(notice)
+        self.nearest = nearest
+
+
+class OutOfRange(Unusable):
+    """A number outside of its option's range; `value` is the number."""
+
+    def __init__(self, notice: str, nearest: str, value: float) -> None:
+        super().__init__(notice, nearest)
+        self.value = value
+
+
+MAX_TYPED = 100  # characters that suggestions are looked up by
+
+
+def bounded(text: str) -> str:
+    """The text, which nothing reads before this. Raises Refusal for one that is too long to be meant."""
+    if len(text) > MAX_TEXT:
+        raise Refusal(
+            f"That is {len(text):,} characters; at most {MAX_TEXT:,} are read at once. Shorten it.",
+            code="too_long",
+        )
+    return text
+
+
+def blank(value: object) -> bool:
+    """Whether an option was left empty, which is the same as not naming it."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def read_value(option: Option, value: object) -> Value:
+    """What was typed, as the option's type. Raises Unusable."""
+    match option.kind:
+        case "integer":
+            return _integer(option, value)
+        case "number":
+            return _number(option, value)
+        case "boolean":
+            return _boolean(option, value)
+        case "picture" if isinstance(value, bytes | bytearray | memoryview):
+            return bytes(value)
+        case "person" | "role" | "channel":
+            return _named(option, _text(option, value).strip())
+    return _text(option, value)
+
+
+_MENTION = re.compile(r"<(?:@[!&]?|#|!subteam\^)(?P<id>\w+)(?:\|[^<>]*)?>", re.ASCII)
+
+
+def _named(option: Option, text: str) -> str:
+    """The id in a mention, or what was typed without its sign."""
+    found = _MENTION.fullmatch(text)
+    name = found["id"] if found else text.lstrip("@#")
+    if not name or not name.isprintable() or "<" in name:
+        example = f", for example {option.example}" if option.example else ""
+        raise Unusable(f"{option.label} takes a mention or an id{example}; “{clip(text)}” is neither.")
+    return name
+
+
+def _text(option: Option, value: object) -> str:
+    if not isinstance(value, str):
+        raise Unusable(f"{option.label} takes text.")
+    if option.maximum is not None and len(value) > option.maximum:
+        raise Unusable(
+            f"{option.label} may have {option.maximum:,.0f} characters; this has {len(value):,}. Shorten it."
+        )
+    if option.choices and value.casefold() not in option.choices:
+        allowed = " or ".join(option.choices)
+        raise Unusable(f"{option.label} can be {allowed}; you asked for “{clip(value)}”.", option.choices[0])
+    return value.casefold() if option.choices else value
+
+
+_MOST_DIGITS = 15  # of a number that a float holds exactly
+
+
+def _integer(option: Option, value: object) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = str(value).strip()
+    if isinstance(value, bool) or not re.fullmatch(r"[+-]?\d+", text):
+        raise Unusable(f"{option.label} takes a whole number{_range(option)}; “{clip(text)}” is not one.")
+    # Python refuses to convert thousands of digits; a float is enough, and within the range it is exact.
+    _check_range(option, float(text) if len(text) > _MOST_DIGITS else int(text), text)
+    return int(float(text))
+
+
+def _number(option: Option, value: object) -> float:
+    text = str(value).strip()
+    try:
+        number = math.nan if isinstance(value, bool) else float(text.replace(",", "."))
+    except ValueError:
+        number = math.nan
+    if math.isnan(number):
+        raise Unusable(f"{option.label} takes a number{_range(option)}; “{clip(text)}” is not one.")
+    _check_range(option, number, text)
+    return number
+
+
+def _boolean(option: Option, value: object) -> bool:
+    word = str(value).strip().casefold()
+    if word in ("yes", "true", "on", "1"):
+        return True
+    if word in ("no", "false", "off", "0"):
+        return False
+    raise Unusable(f"{option.label} can be yes or no; “{clip(word)}” is neither.")
+
+
+def _check_range(option: Option, number: float, text: str) -> None:
+    low, high = option.minimum or 0.0, math.inf if option.maximum is None else option.maximum
+    if not low <= number <= high:
+        allowed = _range(option).removeprefix(" from")
+        nearest = low if number < low else high
+        notice = f"{option.label} can be{allowed}; you asked for {clip(text)}."
+        raise OutOfRange(notice, f"{nearest:.0f}", number)
+
+
+def _range(option: Option) -> str:
+    if option.minimum is None or option.maximum is None:
+        return ""
+    return f" from {option.minimum:.0f} to {option.maximum:.0f}"
+
+
+def unknown(what: str, name: str, known: Iterable[str], *, dashes: str = "") -> str:
+    """ "There is no flag --aspct. Did you mean --aspect?" """
+    names = list(known)
+    near = suggest(name, names)
+    all_there_are = (
+        f"There {'is' if len(names) == 1 else 'are'} {', '.join(dashes + each for each in names)}."
+        if names
+        else "It takes none."
+    )
+    hint = f"Did you mean {dashes}{near}?" if near else all_there_are
+    return f"There is no {what} {dashes}{clip(name)}. {hint}"
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """What a misspelt word most resembles, or nothing."""
+    found = difflib.get_close_matches(word.casefold(), list(known), n=1, cutoff=0.6)
+    return found[0] if found else ""
+
+
+def clip(text: str, length: int = 40) -> str:
+    """Enough of what someone typed to recognise it."""
+    text = " ".join(text.split())
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def as_text(value: object) -> str:
+    """An option's value as it may be typed."""
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case tuple():
+            return "x".join(map(str, value))
+        case float() if value.is_integer():
+            return f"{value:.0f}"
+    return str(value)

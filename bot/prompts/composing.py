@@ -1,0 +1,232 @@
+"""A draft → a request that a model paints, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from bot import limits, presets
+from bot.errors import Refusal
+from bot.models import Job, Tier
+from bot.options import clip, suggest
+from bot.prompts.draft import DEFAULT_STRENGTH, PARAMS, Draft, landed
+from bot.prompts.param import Param
+from bot.prompts.readers import WIDEST
+from bot.prompts.rendering import offer, size_text
+from engine.types import BlobRef, GenerationRequest, ImageToImage, ModelInfo, Task, TextToImage, Upscale
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A stored picture to start from."""
+
+    blob: BlobRef
+    width: int
+    height: int
+    private: bool = False
+
+
+def compose(
+    draft: Draft,
+    models: Sequence[ModelInfo],
+    tier: Tier,
+    source: Source | None = None,
+    said: Draft | None = None,
+) -> GenerationRequest:
+    """What to paint, in full: the style applied, the size fitted to the model, the seed fixed.
+
+    `models` are those that may be asked for, the default first. Raises Refusal with an offer made of `said`
+    (left out: of the draft), for what the model cannot and for more than the tier allows.
+    """
+    model = choose_model(draft, models)
+    _check(said or draft, model, models, tier, source)
+    width, height = _fitted(draft, said or draft, model, tier, source)
+    template = presets.load().template(draft.style, model.name)
+    prompt, negative = template.dress(draft.prompt, draft.negative)
+    values = {each.field: each.value(getattr(draft, each.name), model, tier) for each in landed()}
+    values["negative_prompt"] = negative if model.negative_prompt else ""
+    task = _task(draft, source)
+    return GenerationRequest(prompt=prompt, model=model.name, width=width, height=height, task=task, **values)
+
+
+def _task(draft: Draft, source: Source | None) -> Task:
+    if source is None:
+        return TextToImage()
+    return ImageToImage(source=source.blob, strength=_strength(draft))
+
+
+def _strength(draft: Draft) -> float:
+    return DEFAULT_STRENGTH if draft.strength is None else draft.strength
+
+
+def choose_model(draft: Draft, models: Sequence[ModelInfo]) -> ModelInfo:
+    """The model that the draft names, or the default. Raises Refusal."""
+    if not draft.model:
+        return models[0]
+    names = {model.name.casefold(): model for model in models}
+    if model := names.get(draft.model.casefold()):
+        return model
+    near = suggest(draft.model, names) or models[0].name.casefold()
+    raise Refusal(
+        f"There is no model “{clip(draft.model)}”. {_these([model.name for model in models])}.",
+        code="unknown_model",
+        offers=(offer(f"Use {clip(near, 28)}", draft, model=names[near].name),),
+    )
+
+
+def fit(aspect: str, model: ModelInfo, max_pixels: float = math.inf) -> tuple[int, int]:
+    """The size in pixels of an aspect ratio at the model's own area, or `max_pixels` if less."""
+    across, down = map(float, aspect.split(":"))
+    height = math.sqrt(model.width * model.height * down / across)
+    return limits.fitted((height * across / down, height), model, max_pixels)
+
+
+def _fitted(
+    draft: Draft, said: Draft, model: ModelInfo, tier: Tier, source: Source | None
+) -> tuple[int, int]:
+    if draft.size:
+        return checked_size(said, draft.size, model, tier.max_pixels)
+    if draft.aspect:
+        return fit(draft.aspect, model, tier.max_pixels)
+    if source:
+        ratio = min(max(source.width / source.height, 1 / WIDEST), WIDEST)
+        return fit(f"{ratio}:1", model, tier.max_pixels)
+    return limits.fitted((model.width, model.height), model, tier.max_pixels)
+
+
+def checked_size(
+    said: Draft, size: tuple[int, int], model: ModelInfo, max_pixels: float = math.inf
+) -> tuple[int, int]:
+    """The size, which the model can paint. Raises Refusal, with one of at most `max_pixels` that it can."""
+    if size == (limits.rounded(size[0], model), limits.rounded(size[1], model)):
+        return size
+    nearest = limits.fitted(size, model, max_pixels)
+    allowed = f"from {model.min_side} to {model.max_side} pixels, in steps of {model.multiple}"
+    raise Refusal(
+        f"{model.name} paints sides {allowed}; you asked for {size_text(size)}. "
+        f"Try --size {nearest[0]}x{nearest[1]}.",
+        code="size",
+        offers=(offer(f"Make it {size_text(nearest)}", said, size=nearest),),
+    )
+
+
+def _check(
+    said: Draft, model: ModelInfo, models: Sequence[ModelInfo], tier: Tier, source: Source | None
+) -> None:
+    """Raises Refusal for the first thing that the model or the tier does not take, with what would do."""
+    if source and "image_to_image" not in model.tasks:
+        _refuse_source(said, model, models)
+    if "text_to_image" not in model.tasks and not (source and _strength(said) < 1):
+        _refuse_words(said, model, models)
+    for name, param in PARAMS.items():
+        value = getattr(said, name)
+        if value not in ("", None):
+            _check_known(param, value, said, model)
+            check_range(param, value, model, tier, said)
+
+
+def _check_known(param: Param, value: Any, said: Draft, model: ModelInfo) -> None:
+    """Raises Refusal for an option that the model does not take, or not with this value."""
+    if param.takes(value, model):
+        return
+    unsaid = offer("Leave it out", said, **{param.name: getattr(_NOTHING, param.name)})
+    known = param.known_to(model) if param.known_to else False
+    if not known or isinstance(known, bool):
+        plainly = f"{model.name} takes no {param.name}. Leave {param.flag} out."
+        raise Refusal(param.unknown(model.name) if param.unknown else plainly, offers=(unsaid,))
+    near = suggest(str(value), known)
+    raise Refusal(
+        f"{model.name} knows the {param.name}s {', '.join(known)}; you asked for “{clip(str(value))}”.",
+        code=param.name,
+        offers=(offer(f"Use {near}", said, **{param.name: near}),) if near else (unsaid,),
+    )
+
+
+_NOTHING = Draft(prompt="")
+
+
+def check_range(param: Param, value: int, model: ModelInfo, tier: Tier, said: Draft | None) -> None:
+    """Raises Refusal for more than model and tier allow, with the nearest as an offer where `said`."""
+    if param.too_many is None:
+        return
+    most = param.most([model], [tier])
+    nearest = min(max(value, 1), most)
+    if value != nearest:
+        raise Refusal(
+            param.too_many(value, most, model, tier),
+            code=param.name,
+            offers=(offer(f"Make it {nearest}", said, **{param.name: nearest}),) if said else (),
+        )
+
+
+def _refuse_source(said: Draft, model: ModelInfo, models: Sequence[ModelInfo]) -> None:
+    instead = next((each.name for each in models if "image_to_image" in each.tasks), "")
+    change = offer(f"Use {clip(instead, 28)}", said, model=instead)
+    leave = offer("Leave the source out", said, source="", strength=None)
+    raise Refusal(
+        f"{model.name} cannot start from a picture. Choose another model, or leave the source out.",
+        code="source",
+        offers=(change,) if instead else (leave,),
+    )
+
+
+def _refuse_words(said: Draft, model: ModelInfo, models: Sequence[ModelInfo]) -> None:
+    instead = next((each.name for each in models if "text_to_image" in each.tasks), "")
+    change = offer(f"Use {clip(instead, 28)}", said, model=instead)
+    weaker = offer("Leave the strength out", said, strength=None)
+    raise Refusal(
+        f"{model.name} only changes pictures. Give it a source picture, and no strength of 1.",
+        code="source",
+        offers=(change,) if instead else (weaker,) if said.source else (),
+    )
+
+
+def _these(names: Sequence[str]) -> str:
+    return f"There is {names[0]}" if len(names) == 1 else f"There are {', '.join(names[:-1])} and {names[-1]}"
+
+
+def recall(job: Job, models: Sequence[ModelInfo]) -> Draft:
+    """The draft that paints a job again: what its form shows. Of an enlarged picture, that of the picture."""
+    request = job.request
+    info = next((model for model in models if model.name == request.model), None)
+    template = presets.load().template(job.style, request.model)
+    before = request.before_upscale()
+    match before.task:
+        case ImageToImage(strength=strength):
+            start: dict[str, Any] = {"source": f"{job.id}:source", "strength": strength}
+        case TextToImage() | Upscale():
+            start = {}
+        case unknown:
+            assert_never(unknown)
+    values = {
+        each.name: getattr(request, each.field)
+        for each in landed()
+        if not (each.of_model and info and _is_usual(each, request, info))
+    }
+    values["negative"] = template.undress(request.negative_prompt)
+    if not request.paints:
+        del values["count"]
+    return Draft(
+        prompt=job.prompt,
+        style=job.style,
+        model="" if info and info is models[0] else request.model,
+        private=True if job.origin.private else None,
+        relax=True if job.relaxed else None,
+        **start,
+        **values,
+        **_recalled_shape((before.width, before.height), info),
+    )
+
+
+def _is_usual(param: Param, request: GenerationRequest, model: ModelInfo) -> bool:
+    return bool(getattr(request, param.field) == param.usual(model))
+
+
+def _recalled_shape(size: tuple[int, int], info: ModelInfo | None) -> dict[str, Any]:
+    if info is None or size == (info.width, info.height):
+        return {} if info else {"size": size}
+    ratio = presets.load().shape(*size)
+    fits = ":" in ratio and fit(ratio, info) == size
+    return {"aspect": ratio} if fits else {"size": size}

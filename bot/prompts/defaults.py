@@ -1,0 +1,99 @@
+"""A person's own defaults: how they stand in for what was not said, and how /settings changes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import fields, replace
+from typing import Any
+
+from bot import limits, presets
+from bot.errors import Refusal
+from bot.models import Preferences, Tier
+from bot.options import Unusable, as_text
+from bot.presets import NO_STYLE
+from bot.prompts.composing import checked_size, choose_model
+from bot.prompts.draft import Draft
+from bot.prompts.readers import read_aspect, read_size, read_style
+from engine.types import ModelInfo
+
+
+def with_defaults(
+    draft: Draft,
+    preferences: Preferences,
+    models: Sequence[ModelInfo],
+    tier: Tier,
+    takes_style: Callable[[str], bool] = lambda _: True,
+) -> Draft:
+    """The draft with a person's own defaults for what was not said, as far as they still hold."""
+    shaped = draft.aspect or draft.size or draft.source
+    offered = preferences.model in [model.name for model in models]
+    known = preferences.style in presets.load().styles and takes_style(preferences.style)
+    return replace(
+        draft,
+        style=draft.style or (preferences.style if known else ""),
+        model=draft.model or (preferences.model if offered else ""),
+        count=_preferred_count(preferences, tier) if draft.count is None else draft.count,
+        aspect=draft.aspect if shaped else preferences.aspect,
+        size=draft.size if shaped else _preferred_size(draft, preferences, models, tier),
+        private=(preferences.private or None) if draft.private is None else draft.private,
+    )
+
+
+def _preferred_count(preferences: Preferences, tier: Tier) -> int | None:
+    return preferences.count and min(preferences.count, tier.max_count)
+
+
+def _preferred_size(
+    draft: Draft, preferences: Preferences, models: Sequence[ModelInfo], tier: Tier
+) -> tuple[int, int] | None:
+    """The size that the person's settings name, where the model and the tier have it."""
+    if not preferences.size:
+        return None
+    size = read_size(preferences.size)
+    names = {model.name.casefold(): model for model in models}
+    model = names.get((draft.model or preferences.model).casefold(), models[0])
+    return size if size == limits.fitted(size, model, tier.max_pixels) else None
+
+
+def changed(
+    preferences: Preferences, options: Mapping[str, Any], models: Sequence[ModelInfo], max_count: int
+) -> Preferences:
+    """The preferences after what /settings said. Raises Refusal."""
+    said = dict(options)
+    before = Preferences() if said.pop("reset", False) else preferences
+    changes = {name: _preference(name, value, models, max_count) for name, value in said.items()}
+    if "size" in changes and "aspect" in changes:
+        raise Refusal("Give a size or an aspect ratio, not both.")
+    if "size" in changes or "aspect" in changes:
+        changes = {"size": "", "aspect": ""} | changes
+    return replace(before, **changes)
+
+
+def held(preferences: Preferences, models: Sequence[ModelInfo], max_count: int) -> Preferences:
+    """The preferences without what /settings would not take any more."""
+    kept = Preferences()
+    for each in fields(preferences):
+        if value := getattr(preferences, each.name):
+            with suppress(Refusal):
+                kept = replace(kept, **{each.name: _preference(each.name, value, models, max_count)})
+    return kept
+
+
+def _preference(name: str, value: Any, models: Sequence[ModelInfo], max_count: int) -> Any:
+    try:
+        match name:
+            case "style":
+                style = read_style(value)
+                return "" if style == NO_STYLE else style
+            case "aspect":
+                return read_aspect(value)
+            case "size":
+                return as_text(checked_size(Draft(prompt=""), read_size(value), models[0]))
+            case "model":
+                return choose_model(Draft(prompt="", model=value), models).name
+            case "count" if value > max_count:
+                raise Refusal(f"{max_count} pictures at once are allowed.", code="count")
+    except Unusable as error:
+        raise Refusal(str(error)) from error
+    return value

@@ -1,0 +1,325 @@
+"""`Draft`: what someone said of a picture. Each of its fields is an option, declared by its `Param`."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import Any, assert_never
+
+from bot import presets
+from bot.models import Job, Tier
+from bot.prompts.param import Chip, Param
+from bot.prompts.readers import (
+    ASPECT_WORDS,
+    COUNT_WORDS,
+    STYLE_WORDS,
+    read_aspect,
+    read_size,
+    read_source,
+    read_style,
+    style_extent,
+)
+from engine.types import SEED_LIMIT, ImageToImage, ModelInfo, TextToImage, Upscale
+
+MAX_PROMPT = 4000  # characters
+MAX_COUNT = 16
+MAX_STEPS = 150
+MAX_GUIDANCE = 30.0
+DEFAULT_COUNT = 4
+DEFAULT_STRENGTH = 0.6
+
+
+def _too_many_pictures(count: int, most: int, model: ModelInfo, tier: Tier) -> str:
+    if count > most:
+        return f"That is {count} pictures; {most} at once are allowed. Try --count {most}."
+    return f"Count can be 1 to {most}; you asked for {count}."
+
+
+def _too_many_steps(steps: int, most: int, model: ModelInfo, tier: Tier) -> str:
+    if steps < 1 or most == model.max_steps:
+        nearest = min(max(steps, 1), most)
+        return f"{model.name} paints in 1 to {most} steps; you asked for {steps}. Try --steps {nearest}."
+    return (
+        f"That is {steps} steps, {steps - most} more than your tier, {tier.title}, allows. "
+        f"Try --steps {most}."
+    )
+
+
+def _negative_fact(job: Job) -> str:
+    negative = job.request.negative_prompt
+    return f"Negative prompt: {negative}" if negative else ""
+
+
+def _seed_fact(job: Job) -> str:
+    first, last = job.request.seed, job.request.seed_of(job.request.count - 1)
+    return f"Seed: {first}" if job.request.count == 1 else f"Seeds: {first} to {last}, one a picture"
+
+
+def _style_fact(job: Job) -> str:
+    return f"Style: {presets.load().label(job.style)}" if job.style else ""
+
+
+def _strength_fact(job: Job) -> str:
+    match job.request.task:
+        case ImageToImage(strength=strength):
+            return f"Strength: {strength:g} from a source picture"
+        case TextToImage() | Upscale():
+            return ""
+        case unknown:
+            assert_never(unknown)
+
+
+def _starts_from_pictures(model: ModelInfo) -> bool:
+    return "image_to_image" in model.tasks
+
+
+def _option(param: Param, default: Any = None, **more: Any) -> Any:
+    return field(default=default, metadata={"param": param}, **more)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What someone said, understood but not yet fitted to a model. None and "" mean "not said".
+
+    The order is that of the options in commands and forms.
+    """
+
+    prompt: str = _option(
+        Param(
+            kind="text",
+            help="What to paint, in your own words. Flags such as --ar 16:9 may follow.",
+            required=True,
+            maximum=MAX_PROMPT,
+            example="a red fox",
+        ),
+        default=MISSING,
+    )
+    negative: str = _option(
+        Param(
+            kind="text",
+            help="What to keep out of the picture.",
+            flags=("no", "negative"),
+            extent=len,
+            maximum=MAX_PROMPT,
+            example="text, blurry",
+            known_to=lambda model: model.negative_prompt,
+            unknown=lambda model: (
+                f"{model} takes no negative prompt. Say in the prompt what should be there instead."
+            ),
+            field="negative_prompt",
+            usual=lambda _: "",
+            of_model=True,
+            fact=_negative_fact,
+            chip=Chip(label="Leave out", empty="nothing"),
+        ),
+        default="",
+    )
+    aspect: str = _option(  # a ratio, "16:9"
+        Param(
+            kind="text",
+            help="The shape: square, portrait, landscape, wide, tall, or a ratio such as 16:9.",
+            flags=("aspect", "ar"),
+            reader=read_aspect,
+            plain=ASPECT_WORDS,
+            completes="aspects",
+            example="16:9",
+            default="square",
+            chip=Chip(label="Shape", empty="square", more=False),
+        ),
+        default="",
+    )
+    size: tuple[int, int] | None = _option(  # pixels
+        Param(
+            kind="text",
+            help="Width × height in pixels, instead of an aspect ratio.",
+            flags=("size",),
+            reader=read_size,
+            maximum=30,
+            example="512x768",
+            default="the model's own",
+            fact=lambda job: f"Size: {job.request.width} × {job.request.height}",
+        )
+    )
+    count: int | None = _option(
+        Param(
+            kind="integer",
+            help="How many pictures.",
+            flags=("count", "n"),
+            plain=COUNT_WORDS,
+            minimum=1,
+            maximum=MAX_COUNT,
+            tier_most=lambda tier: tier.max_count,
+            too_many=_too_many_pictures,
+            example="4",
+            default=str(DEFAULT_COUNT),
+            fitted=lambda count: f"The count is fitted: {count}.",
+            field="count",
+            usual=lambda _: DEFAULT_COUNT,
+            fact=lambda _: "",  # the seeds tell
+            chip=Chip(label="Pictures", empty=str(DEFAULT_COUNT), listed=True, more=False),
+        )
+    )
+    seed: int | None = _option(
+        Param(
+            kind="integer",
+            help="A number that makes the same picture again.",
+            flags=("seed",),
+            minimum=0,
+            maximum=SEED_LIMIT - 1,
+            example="7",
+            default="random",
+            field="seed",
+            usual=lambda _: random.randrange(SEED_LIMIT),
+            fact=_seed_fact,
+            chip=Chip(label="Seed", empty="random"),
+        )
+    )
+    steps: int | None = _option(
+        Param(
+            kind="integer",
+            help="Denoising steps: more take longer and show finer detail.",
+            flags=("steps",),
+            minimum=1,
+            maximum=MAX_STEPS,
+            model_most=lambda model: model.max_steps,
+            tier_most=lambda tier: tier.max_steps,
+            too_many=_too_many_steps,
+            fitted=lambda steps: f"The steps are fitted: {steps}.",
+            example="20",
+            default="the model's own",
+            field="steps",
+            usual=lambda model: model.steps,
+            of_model=True,
+            chip=Chip(label="Steps", empty="auto"),
+        )
+    )
+    guidance: float | None = _option(
+        Param(
+            kind="number",
+            help="Guidance scale: how closely to follow the prompt.",
+            flags=("guidance", "cfg"),
+            minimum=0,
+            maximum=MAX_GUIDANCE,
+            example="5",
+            default="the model's own",
+            field="guidance",
+            usual=lambda model: model.guidance,
+            of_model=True,
+            chip=Chip(label="Guidance", empty="auto"),
+        )
+    )
+    scheduler: str = _option(  # one of the model's `schedulers`
+        Param(
+            kind="text",
+            help="The sampler that takes the denoising steps; each model has its own choice.",
+            flags=("scheduler", "sampler"),
+            reader=str.casefold,
+            maximum=30,
+            known_to=lambda model: model.schedulers,
+            fitted=lambda _: "The scheduler is the model's own now.",
+            example="euler",
+            default="the model's own",
+            field="scheduler",
+            usual=lambda _: "",
+            of_model=True,
+            chip=Chip(label="Scheduler", empty="auto"),
+        ),
+        default="",
+    )
+    style: str = _option(  # a preset's name, or NO_STYLE
+        Param(
+            kind="text",
+            help="A named look; /styles shows them all.",
+            flags=("style",),
+            reader=read_style,
+            extent=style_extent,
+            plain=STYLE_WORDS,
+            completes="styles",
+            example='"oil painting"',
+            default="none",
+            fact=_style_fact,
+            chip=Chip(label="Style", empty="none", more=False, rank=0),
+        ),
+        default="",
+    )
+    model: str = _option(
+        Param(
+            kind="text",
+            help="The model that paints.",
+            flags=("model",),
+            maximum=200,
+            completes="models",
+            default="the first that /settings offers",
+            fact=lambda job: f"Model: {job.request.model}" if job.request.paints else "",
+        ),
+        default="",
+    )
+    source: str | bytes = _option(  # "1a2b3c4d5e6f:2", or the file itself
+        Param(
+            kind="picture",
+            help="A picture to start from: a file, or a job's picture as in 1a2b3c4d5e6f:2.",
+            flags=("source",),
+            reader=read_source,
+            maximum=100,
+            example="1a2b3c4d5e6f:2",
+            known_to=_starts_from_pictures,
+        ),
+        default="",
+        repr=False,
+    )
+    strength: float | None = _option(
+        Param(
+            kind="number",
+            help="How far to leave the source picture: 0 changes almost nothing, 1 ignores it.",
+            flags=("strength",),
+            minimum=0,
+            maximum=1,
+            example="0.6",
+            default=f"{DEFAULT_STRENGTH:g}",
+            known_to=lambda model: _starts_from_pictures(model) and model.strength,
+            unknown=lambda model: (
+                f"{model} paints by the source picture as an example, without a strength. "
+                "Leave --strength out."
+            ),
+            fact=_strength_fact,
+        )
+    )
+    private: bool | None = _option(
+        Param(
+            kind="boolean",
+            help="Only you see it.",
+            flags=("private",),
+            default="no",
+            chip=Chip(label="Seen by", empty="everyone", yes="only you"),
+        )
+    )
+    relax: bool | None = _option(
+        Param(
+            kind="boolean",
+            help="Free, and painted only while nobody else wants the device.",
+            flags=("relax",),
+            default="no",
+            offered_by=lambda tier: len(tier.priorities) > 1,
+            fact=lambda job: "Relaxed: free, behind the others" if job.relaxed else "",
+            chip=Chip(label="Turn", empty="fast", yes="relaxed, free", more=False, rank=2),
+        )
+    )
+
+
+PARAMS: Mapping[str, Param] = {
+    each.name: replace(each.metadata["param"], name=each.name) for each in fields(Draft)
+}
+"""The options of /imagine by name, in their order."""
+
+
+def landed() -> Iterator[Param]:
+    """Yield the options that a field of the request takes as they are."""
+    return (each for each in PARAMS.values() if each.field)
+
+
+def by_flag(flag: str) -> Param | None:
+    """Return the option that a flag (without dashes, in any case) stands for; the prompt has none."""
+    wanted = flag.casefold()
+    found = (each for each in PARAMS.values() if wanted in (*each.flags, each.name))
+    return next((each for each in found if each.name != "prompt"), None)

@@ -1,0 +1,201 @@
+"""The grammar: what someone typed → a `Draft` of typed values → a `GenerationRequest`.
+
+A prompt is words with flags anywhere among them: `a red car --ar 16:9 --no text, blurry`.
+
+- A flag is two dashes, or the one long dash that phones make of them, directly before a letter and after a
+  space. A long dash before any other word stays in the prompt, and so does everything between quotation
+  marks: `a sign that says "use --force"`.
+- A flag takes the next word or what stands in quotation marks; `--no` takes all up to the next flag,
+  `--style` as many words as name a style, `--private` none. `--name=value` does the same.
+- Options that a surface collects by itself (slash options, forms) mean what the flags mean. Saying a thing
+  twice is refused, and so is what cannot be understood: nothing is dropped silently.
+
+Plain words are read only where they cannot well be part of the picture, and only when the same was not said
+by a flag: "as pixel art" or "in pixel art style" at the end; "in 16:9", "wide format" or a last ", wide" at
+the end ("portrait" and "landscape" also name what is painted, so after a bare comma they set the shape and
+stay in the prompt); "four pictures of" at the beginning.
+
+Control characters, lone surrogates and invisible formatting (zero-width spaces, direction overrides) are
+taken out, except the two joiners that emoji and several scripts need; every run of white space is one space.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from bot.errors import Offer, Refusal
+from bot.options import OutOfRange, Unusable, blank, bounded, read_value, suggest, unknown
+from bot.prompts import plain_words
+from bot.prompts.draft import MAX_COUNT, MAX_PROMPT, PARAMS, Draft, by_flag
+from bot.prompts.param import Param
+from bot.prompts.rendering import render, size_text, with_options
+
+_JOINERS = "\u200c\u200d"
+
+
+def clean(text: str) -> str:
+    """The text without what cannot be seen, and with single spaces."""
+    seen = (c for c in text if c.isspace() or c in _JOINERS or unicodedata.category(c) not in _UNSEEN)
+    return " ".join("".join(seen).split())
+
+
+_UNSEEN = frozenset({"Cc", "Cf", "Cs"})
+
+
+def parse(text: str, options: Mapping[str, object] | None = None, *, ranged: bool = True) -> Draft:
+    """Understand a prompt with its flags, and the options that were given beside it.
+
+    Without `ranged`, any number passes for an option whose `Param` is ranged. Raises Refusal: one sentence
+    that says what is allowed, with an offer where a corrected text exists.
+    """
+    return _Reading(clean(bounded(text)), options or {}, ranged=ranged).draft()
+
+
+class _Reading:
+    """One text while it is read: the words that are left, and what was said about each option."""
+
+    def __init__(self, text: str, options: Mapping[str, object], *, ranged: bool) -> None:
+        self._ranged = ranged
+        self._text = text
+        self._given = {name: value for name, value in options.items() if not blank(value)}
+        self._said: dict[str, object] = {}  # option name → as typed
+        self._words = ""
+
+    def draft(self) -> Draft:
+        self._take_options()
+        self._words = self._take_flags()
+        values = {name: self._read(name, value) for name, value in self._said.items()}
+        self._check_words()
+        self._words, plain = plain_words.read(self._words, values)
+        values |= plain
+        self._check_together(values)
+        return Draft(prompt=self._words, **values)
+
+    def _take_options(self) -> None:
+        for name, value in self._given.items():
+            if name == "prompt" or name not in PARAMS:
+                raise Refusal(unknown("option of /imagine called", name, PARAMS))
+            self._said[name] = clean(bounded(value)) if isinstance(value, str) else value
+
+    def _take_flags(self) -> str:
+        """Move every flag and its value from the text to `_said`; what is left is the prompt."""
+        words, at = [], 0
+        while flag := _next_flag(self._text, at):
+            words.append(self._text[at : flag.start()])
+            option = by_flag(flag["name"]) or self._unknown(flag)
+            value, at = self._value(option, flag)
+            if option.name in self._said:
+                raise Refusal(f"{option.label} is given twice. Keep one {option.flag}.", code="twice")
+            self._said[option.name] = value
+        words.append(self._text[at:])
+        return " ".join(" ".join(words).split())
+
+    def _unknown(self, flag: re.Match[str]) -> Param:
+        known = [name for each in PARAMS.values() for name in each.flags]
+        name = flag["name"]
+        near = suggest(name, known)
+        fixed = f"{self._text[: flag.start()]}--{near}{self._text[flag.end('name') :]}"
+        offer = Offer(f"Use --{near}", with_options(fixed, self._given))
+        notice = unknown("flag", name, known, dashes="--")
+        raise Refusal(notice, code="unknown", offers=(offer,) if near else ())
+
+    def _value(self, option: Param, flag: re.Match[str]) -> tuple[str | bool, int]:
+        """The value after a flag, and where the text goes on."""
+        text, at = self._text, flag.end()
+        if option.kind == "boolean" and not flag["equals"]:
+            return True, at
+        if found := _quoted_value(text, at):
+            quoted, end = found
+            return self._present(option, re.sub(r'\\(["\\])', r"\1", quoted)), end
+        following = _next_flag(text, at)
+        rest = text[at : following.start() if following else len(text)]
+        self._present(option, rest)
+        taken = option.extent(rest)
+        return rest[:taken].strip(), at + taken
+
+    def _present(self, option: Param, value: str) -> str:
+        if not value.strip():
+            example = f"for example {option.flag} {option.example or '…'}"
+            raise Refusal(f"{option.flag} needs a value, {example}.", code="missing")
+        return value.strip()
+
+    def _read(self, name: str, value: object) -> Any:
+        option = PARAMS[name]
+        try:
+            typed = read_value(option, value)
+            return option.reader(typed) if isinstance(typed, str) else typed
+        except Unusable as error:
+            if isinstance(error, OutOfRange) and option.ranged and not self._ranged:
+                return int(error.value) if math.isfinite(error.value) else sys.maxsize
+            raise Refusal(str(error), offers=self._nearest(name, error.nearest)) from error
+
+    def _nearest(self, name: str, value: str) -> tuple[Offer, ...]:
+        """An offer of the nearest value. Not of the most pictures: a tier may allow fewer at once."""
+        if not value or not self._words or (name, value) == ("count", str(MAX_COUNT)):
+            return ()
+        return (Offer(f"Make it {value}", with_options(self._words, {**self._said, name: value})),)
+
+    def _check_words(self) -> None:
+        if not any(unicodedata.category(c)[0] in "LNPS" for c in self._words):
+            raise Refusal("The prompt is empty. Say what to paint: a red fox.", code="empty")
+        if len(self._words) > MAX_PROMPT:
+            raise Refusal(
+                f"A prompt may have {MAX_PROMPT:,} characters; this has {len(self._words):,}. Shorten it.",
+                code="too_long",
+            )
+        if _next_flag(self._words, 0):
+            raise Refusal("A quotation mark is not closed, so it is unclear where the flags begin.")
+
+    def _check_together(self, values: Mapping[str, Any]) -> None:
+        if "size" in values and "aspect" in values:
+            draft = Draft(prompt=self._words, **values)
+            raise Refusal(
+                "Give a size or an aspect ratio, not both.",
+                offers=(
+                    Offer(f"Keep {size_text(values['size'])}", render(replace(draft, aspect=""))),
+                    Offer(f"Keep {draft.aspect}", render(replace(draft, size=None))),
+                ),
+            )
+        if "strength" in values and "source" not in values:
+            draft = Draft(prompt=self._words, **values)
+            raise Refusal(
+                "Strength says how far to leave a source picture, and there is none. Add one with --source.",
+                offers=(Offer("Leave it out", render(replace(draft, strength=None))),),
+            )
+
+
+_FLAG = re.compile(
+    r"""(?<!\S) (?: (?P<quoted> ["“„«] [^"“”„«»]* ["“”»] (?= [\s,.;:!?)] | $ ) )
+                  | (?P<dashes> -- | [—–] ) (?P<name> [^\W\d_] [^\s=]* ) (?P<equals> =? ) )""",
+    re.VERBOSE,
+)
+_CLOSING = {'"': '"', "“": "”", "„": "“”", "«": "»", "'": "'", "‘": "’"}
+"""Quotation marks around a flag's value, and what may close each."""
+
+
+def _quoted_value(text: str, at: int) -> tuple[str, int] | None:
+    """What stands there in quotation marks, and where the text goes on; None when nothing does."""
+    start = at + 1 + text[at : at + 1].isspace()
+    closing = _CLOSING.get(text[start - 1 : start])
+    if closing is None:
+        return None
+    end = start
+    while end < len(text) and text[end] not in closing:
+        end += 2 if closing == '"' and text[end] == "\\" else 1
+    if end >= len(text) or not (end + 1 == len(text) or text[end + 1].isspace()):
+        return None
+    return text[start:end], end + 1
+
+
+def _next_flag(text: str, at: int) -> re.Match[str] | None:
+    """The next flag outside of quotation marks. A long dash makes one only before a flag's name."""
+    for found in _FLAG.finditer(text, at):
+        if found["dashes"] == "--" or (found["dashes"] and by_flag(found["name"])):
+            return found
+    return None

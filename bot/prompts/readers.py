@@ -1,0 +1,125 @@
+"""Words → the values of single options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from bot import presets
+from bot.options import Unusable, clip, suggest
+from bot.presets import NO_STYLE, Presets
+from bot.prompts.param import Plain
+
+WIDEST = 4.0  # the longer side ÷ the shorter
+
+
+def read_aspect(value: str) -> str:
+    """ "wide" or "16x9" → "16:9". Raises Unusable."""
+    shapes = presets.load().aspects
+    text = shapes.get(value.casefold(), value)
+    side = r"(\d{1,4}(?:\.\d{1,2})?)"
+    found = re.fullmatch(rf"{side}\s*[:/x×]\s*{side}", text)
+    if not found:
+        allowed = ", ".join(shapes)
+        raise Unusable(
+            f"Aspect can be {allowed} or a ratio such as 3:2; “{clip(value)}” is neither.",
+            suggest(value, shapes),
+        )
+    across, down = float(found[1]), float(found[2])
+    if not min(across, down) > 0 or max(across, down) / min(across, down) > WIDEST:
+        raise Unusable(f"Aspect can be 1:{WIDEST:g} to {WIDEST:g}:1; you asked for {clip(value)}.", "16:9")
+    return f"{across:g}:{down:g}"
+
+
+def read_size(value: str) -> tuple[int, int]:
+    """ "512x768" or "512" → pixels, unchecked. Raises Unusable."""
+    found = re.fullmatch(r"(-?\d{1,12})(?:\s*[x×*]\s*(-?\d{1,12}))?", value, re.IGNORECASE)
+    if not found:
+        raise Unusable(f"Size takes width × height in pixels, as in 512x768; “{clip(value)}” is not that.")
+    return int(found[1]), int(found[2] or found[1])
+
+
+def read_style(value: str) -> str:
+    """Any spelling of a style → its name, or NO_STYLE. Raises Unusable."""
+    known = presets.load()
+    if value.casefold() == NO_STYLE:
+        return NO_STYLE
+    if style := known.style(value):
+        return style.name
+    near = known.closest(value)
+    hint = f"Did you mean {near.name}?" if near else "/styles shows them all."
+    raise Unusable(f"There is no style “{clip(value)}”. {hint}", near.name if near else "")
+
+
+def read_source(value: str) -> str:
+    """Return the name of a stored picture, which may not exist. Raises Unusable."""
+    if not re.fullmatch(r"\w{1,32}(:(source|\d{1,2}))?", value):
+        raise Unusable("Source takes a file or a job's picture, for example 1a2b3c4d5e6f:2.")
+    return value
+
+
+def style_extent(rest: str) -> int:
+    """Return how many characters name a style: as many words as do, else one."""
+    ends = [word.end() for word in re.finditer(r"\S+", rest)][:4]
+    named = (end for end in reversed(ends) if presets.load().style(rest[:end]))
+    return next(named, ends[0])
+
+
+# --- plain words ------------------------------------------------------------------------------------------
+
+_NUMBERS = (
+    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
+)
+_NOT_A_STYLE_AFTER = frozenset("as dressed disguised known such same well just much soon used".split())
+
+
+def _style_patterns(known: Presets) -> Sequence[str]:
+    style = _any_of(word for style in known.styles.values() for word in style.words)
+    return (
+        rf"(?<=.),? as (?:an? )?(?P<value>{style})(?: style)?\.?\Z",
+        rf"(?<=.),? in (?:an? |the )?(?P<value>{style}) style\.?\Z",
+    )
+
+
+def _plain_style(found: re.Match[str]) -> str | None:
+    style = presets.load().style(found["value"])
+    before = found.string[: found.start()].split()[-1].casefold()
+    return style.name if style and before not in _NOT_A_STYLE_AFTER else None
+
+
+def _aspect_patterns(known: Presets) -> Sequence[str]:
+    shape, kind = _any_of(known.aspects), "(?:format|orientation|aspect ratio)"
+    ratio = _any_of((*known.aspects.values(), *known.ratios))
+    return (
+        rf"(?<=.),? (?:in )?(?:an? )?(?P<value>{shape}) {kind}\.?\Z",
+        rf"(?<=.), ?(?P<value>{shape})\.?\Z",
+        rf"(?<=.)(?:, ?|,? in )(?P<value>{ratio})\.?\Z",
+    )
+
+
+def _plain_count(found: re.Match[str]) -> int | None:
+    word = found["value"].casefold()
+    if word in _NUMBERS:
+        return _NUMBERS.index(word) + 1
+    return int(word) if re.fullmatch(r"[1-9]\d?", word) and int(word) <= len(_NUMBERS) else None
+
+
+def _any_of(words: Iterable[str]) -> str:
+    """A pattern for any of the words, the longest first, with spaces and hyphens alike."""
+    longest_first = sorted(set(words), key=len, reverse=True)
+    return "|".join(re.sub(r"(\\ |\\-)", "[ -]", re.escape(word)) for word in longest_first)
+
+
+STYLE_WORDS = Plain(patterns=_style_patterns, value=_plain_style)
+ASPECT_WORDS = Plain(
+    patterns=_aspect_patterns,
+    value=lambda found: read_aspect(found["value"]),
+    stays=frozenset({"portrait", "landscape"}),
+)
+COUNT_WORDS = Plain(
+    patterns=lambda _: (
+        r"\A(?P<value>\w{1,9}) (?:pictures|images) of (?=.)",
+        r"\A(?P<value>one|1) (?:picture|image) of (?=.)",
+    ),
+    value=_plain_count,
+)

@@ -1,0 +1,162 @@
+"""Routes a command or a press to the service that answers it, and translates the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from bot import actions, card, commands
+from bot.accounts.access import Access
+from bot.accounts.logins import Logins
+from bot.accounts.privacy import Privacy
+from bot.accounts.service import AccountService
+from bot.actions import Action
+from bot.adapters.base import Answer, Receipt
+from bot.admin.service import Admin
+from bot.card import Card
+from bot.errors import Refusal
+from bot.gate import Gate
+from bot.images.service import Images
+from bot.jobs import offers
+from bot.jobs.queries import JobQueries
+from bot.jobs.service import JobService
+from bot.jobs.visibility import Visibility
+from bot.models import Job, Member, Origin
+from bot.moderation.reviews import DECISIONS, Reviews
+from bot.options import bounded
+from bot.store import Store
+from bot.vocabulary import Vocabulary
+from bot.words import Speech
+
+T = TypeVar("T")
+
+PAINTING = ("imagine", "upscale", "vary")
+"""Commands that look for themselves whether the person may ask."""
+ALWAYS = ("help", "quota", "privacy export", "privacy delete")
+"""Commands that blocked people may use."""
+
+
+@dataclass(eq=False)
+class Router:
+    """Every answer is for the person who asked, in their language."""
+
+    _store: Store
+    _gate: Gate
+    _speech: Speech
+    _access: Access
+    _visibility: Visibility
+    _vocabulary: Vocabulary
+    _jobs: JobService
+    _queries: JobQueries
+    _accounts: AccountService
+    _logins: Logins
+    _privacy: Privacy
+    _reviews: Reviews
+    _images: Images
+    _admin: Admin
+
+    def __post_init__(self) -> None:
+        self._commands: dict[str, Callable[[dict[str, Any], Origin], Awaitable[Card | Receipt]]] = {
+            "upscale": self._jobs.upscale,
+            "vary": self._jobs.vary,
+            "queue": self._queries.queue,
+            "cancel": self._jobs.cancel_command,
+            "history": self._queries.history,
+            "show": self._queries.show,
+            "quota": self._accounts.quota,
+            "styles": self._vocabulary.show_styles,
+            "settings": self._accounts.settings,
+            "studio": lambda options, origin: self._logins.link(origin),
+            "link": self._accounts.link,
+            "privacy export": lambda options, origin: self._privacy.export(origin, options.get("part", 1)),
+            "privacy delete": self._ask_to_forget,
+            "help": self._vocabulary.help,
+        }
+        self._presses: dict[actions.Name, Callable[[Action, Job, Origin], Awaitable[Answer]]] = {
+            **dict.fromkeys(actions.DERIVING, self._jobs.derive),
+            "edit": self._queries.edit,
+            "info": self._queries.info,
+            "pick": self._queries.pick,
+            "more": self._queries.more,
+            "show": self._queries.show_again,
+            "share": self._queries.share,
+            "cancel": self._jobs.cancel,
+            "delete": self._jobs.delete,
+            "report": lambda action, job, origin: self._reviews.report(job, origin),
+        }
+
+    async def handle(
+        self, command: str, options: Mapping[str, object], origin: Origin, *, parent: str = ""
+    ) -> Card | Receipt:
+        """Do what a command asks. `options`: name → value as typed; a picture may be its bytes.
+
+        `parent` is the job whose form is answered. Raises Refusal.
+        """
+        return await self._answer(self._handle(command, dict(options), origin, parent), origin)
+
+    async def press(self, button: str, origin: Origin) -> Answer:
+        """Do what a button stands for, however old its card is. Raises Refusal."""
+        return await self._answer(self._press(button, origin), origin)
+
+    async def offered(self, action: Action, member: Member) -> str:
+        """Return the text that an offer's button stands for. Raises Refusal where it is not kept any more."""
+        if action.spec.about == "text":
+            return action.text
+        text = await self._store.offer(action.job, member.id)
+        if text is None:
+            raise Refusal("This offer is no longer there. Ask anew with /imagine.", code="expired")
+        return text
+
+    async def _answer(self, work: Coroutine[Any, Any, T], origin: Origin) -> T:
+        """Return what came of the work, translated, and fit for where the person is."""
+        try:
+            answer = _fitting(await self._gate.through(work), origin)
+        except Refusal as refusal:
+            keep = partial(self._store.keep_offer, origin.member.id)
+            raise self._speech.said(await offers.kept(refusal, keep), origin) from refusal.__cause__
+        return answer if isinstance(answer, Receipt) else self._speech.said(answer, origin)  # type: ignore[type-var]
+
+    async def _handle(
+        self, name: str, options: dict[str, Any], origin: Origin, parent: str
+    ) -> Card | Receipt:
+        for value in options.values():
+            bounded(value if isinstance(value, str) else "")
+        if name == "imagine":
+            return await self._jobs.imagine(options, origin, parent)
+        command = commands.command(name)
+        if command.name == "reports" or command.admin:
+            return await self._admin.administer(command.name, options, origin)
+        checked = commands.check(command.name, options)
+        if command.name not in (*PAINTING, *ALWAYS):
+            (await self._access.rules(origin.member)).check_person()
+        return await self._commands[command.name](checked, origin)
+
+    async def _press(self, button: str, origin: Origin) -> Answer:
+        action = actions.parse(button)
+        if action.name in ("try", "offer"):
+            return await self._jobs.imagine({"prompt": await self.offered(action, origin.member)}, origin)
+        if action.name == "forget":
+            return await self._forget(action, origin)
+        if action.name not in actions.DERIVING:
+            (await self._access.rules(origin.member)).check_person()
+        if action.name in DECISIONS:
+            return await self._reviews.decide(action.job, action.name, origin)
+        job = await self._visibility.job(action.job, origin.member, origin.here)
+        return await self._presses[action.name](action, job, origin)
+
+    async def _ask_to_forget(self, options: dict[str, Any], origin: Origin) -> Card:
+        return self._privacy.ask(origin)
+
+    async def _forget(self, action: Action, origin: Origin) -> Card:
+        done = await self._privacy.forget(action.job, origin)
+        await self._images.sweep()
+        return done
+
+
+def _fitting(answer: T, origin: Origin) -> T:
+    """Return an answer without what only age-restricted channels may show."""
+    if isinstance(answer, Card) and answer.adult and not origin.adult:
+        return card.withheld(answer)  # type: ignore[return-value]
+    return answer

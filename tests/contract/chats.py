@@ -1,0 +1,273 @@
+"""What people do on any chat surface, and what they see: each surface's `test_scenarios.py` runs all of it.
+
+A surface brings a `Chat` as the fixture `chat`: its people do here what they would do there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from bot.adapters import interactions
+from bot.models import Job, State
+from bot.store import Store
+from tests.contract.slack.house import png
+
+PATIENCE = 60.0  # seconds; only a broken studio needs them
+RESULT = "seed "  # what only the card of a result says
+LONG = "a red fox in deep snow under an old tree, " * 6
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message as one person sees it; `raw` is the surface's own."""
+
+    text: str
+    labels: tuple[str, ...]  # of its buttons, and of the entries of its menu where it has one
+    pictures: int
+    raw: Any
+
+
+class Person(ABC):
+    """Somebody in a room with others."""
+
+    @abstractmethod
+    async def imagine(self, text: str) -> None:
+        """/imagine."""
+
+    @abstractmethod
+    async def ask(self, command: str) -> None:
+        """Another command, without options."""
+
+    @abstractmethod
+    async def say(self, words: str, picture: bytes = b"", about: Message | None = None) -> None:
+        """Say something to Easel, with a picture, or in reply to a message."""
+
+    @abstractmethod
+    async def press(self, message: Message, label: str) -> None:
+        """Press a button, or choose from the menu behind ⋯."""
+
+    @abstractmethod
+    async def choose(self, entry: str, message: Message | None = None, picture: bytes = b"") -> None:
+        """Choose an entry of a message's menu; without one, of a message of one's own that has a picture."""
+
+    @abstractmethod
+    async def fill(self, prompt: str) -> None:
+        """Send the form that is open, with another prompt."""
+
+    @abstractmethod
+    def messages(self) -> list[Message]:
+        """All that this person sees, the newest last."""
+
+    def sees(self, text: str) -> Message | None:
+        found = [each for each in self.messages() if text in each.text]
+        return found[-1] if found else None
+
+    async def see(self, text: str) -> Message:
+        """The newest message with a text in it, once it is there."""
+        deadline = time.monotonic() + PATIENCE
+        while (found := self.sees(text)) is None:
+            assert time.monotonic() < deadline, f"{text!r} is not among {self.messages()}"
+            await asyncio.sleep(0.01)
+        return found
+
+
+@dataclass
+class Chat:
+    ada: Person
+    ben: Person
+    store: Store
+
+    async def jobs(self) -> list[Job]:
+        """All there are, the newest first."""
+        return await self.store._jobs(newest_first=True)
+
+    async def ended(self, count: int = 1, state: State = State.RENDERED) -> Job:
+        """The newest of so many jobs, once its end was shown."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            jobs = await self.jobs()
+            if len(jobs) == count and jobs[0].state is state and jobs[0].delivered:
+                return jobs[0]
+            assert time.monotonic() < deadline, [(job.state, job.reason, job.delivered) for job in jobs]
+            await asyncio.sleep(0.01)
+
+    async def painted(self, text: str = "a red fox in snow") -> tuple[Job, Message]:
+        """Ada's picture, as she sees it."""
+        count = len(await self.jobs()) + 1
+        await self.ada.imagine(text)
+        job = await self.ended(count)
+        return job, await self.ada.see(RESULT)
+
+
+async def test_a_command_becomes_pictures_in_one_message(chat: Chat) -> None:
+    job, message = await chat.painted("a red fox in snow --seed 7")
+
+    assert message.text.strip("*").startswith("a red fox in snow") and "seed 7" in message.text
+    assert message.pictures and job.request.count == 4
+    assert {"U1", "V4 subtle", "Again", "Edit"} <= set(message.labels)
+    theirs = chat.ben.sees(RESULT)
+    assert theirs and theirs.text == message.text
+    assert len([each for each in chat.ben.messages() if "a red fox" in each.text]) == 1
+
+
+async def test_words_are_painted(chat: Chat) -> None:
+    await chat.ada.say("two pictures of a sleeping cat")
+    job = await chat.ended()
+
+    assert (job.prompt, job.request.count) == ("a sleeping cat", 2)
+    assert (await chat.ben.see(RESULT)).pictures
+
+
+async def test_whoever_calls_without_words_is_told_what_to_say(chat: Chat) -> None:
+    await chat.ada.say("")
+    await chat.ada.see("Say what to paint, for example: a red fox.")
+    assert await chat.jobs() == []
+
+
+async def test_a_picture_that_comes_with_words_is_the_source(chat: Chat) -> None:
+    await chat.ada.say("in oil", png())
+    assert (await chat.ended()).request.source
+
+
+async def test_a_picture_that_is_damaged_is_refused(chat: Chat) -> None:
+    await chat.ada.say("in oil", png(256, 256)[:-200])
+    await chat.ada.see("damaged and cannot be read")
+    assert await chat.jobs() == []
+
+
+async def test_a_picture_that_is_too_large_is_refused(chat: Chat) -> None:
+    await chat.ada.say("in oil", png() + bytes(1_000_001))
+    await chat.ada.see("has 2 MB; at most 1 MB are taken")
+    assert await chat.jobs() == []
+
+
+async def test_a_reply_to_a_picture_changes_it(chat: Chat) -> None:
+    parent, message = await chat.painted()
+    await chat.ben.say("make it winter", about=message)
+    child = await chat.ended(2)
+
+    assert (child.parent, child.prompt) == (parent.id, "make it winter")
+    assert child.request.source in {each.blob for each in parent.pictures}
+
+
+@pytest.mark.parametrize("command", ["queue", "history", "quota", "styles", "settings"])
+async def test_questions_are_answered_privately(chat: Chat, command: str) -> None:
+    words = {
+        "queue": "Nobody waits",
+        "history": "none yet",
+        "quota": "Your allowance",
+        "styles": "watercolour",
+        "settings": "Your settings",
+    }[command]
+    await chat.ada.ask(command)
+    await chat.ada.see(words)
+    assert chat.ben.sees(words) is None
+
+
+@pytest.mark.parametrize("prompt", ["a fox", LONG])
+async def test_a_refusal_is_private_and_its_offer_is_painted_for_all(chat: Chat, prompt: str) -> None:
+    await chat.ada.imagine(f"{prompt} --count 16")
+    refusal = await chat.ada.see("Try --count 4.")
+    assert chat.ben.sees("Try --count 4.") is None
+
+    await chat.ada.press(refusal, "Make it 4")
+
+    job = await chat.ended()
+    assert (job.prompt, job.request.count) == (prompt.strip().rstrip(), 4)
+    assert (await chat.ben.see(RESULT)).pictures
+
+
+@pytest.mark.parametrize(
+    ("label", "action", "index"),
+    [("U2", "upscale", 1), ("V3 subtle", "vary_subtle", 2), ("V2 strong", "vary_strong", 1)],
+)
+async def test_a_button_makes_a_child_for_all(chat: Chat, label: str, action: str, index: int) -> None:
+    parent, _ = await chat.painted()
+    await chat.ben.press(await chat.ben.see(RESULT), label)
+    child = await chat.ended(2)
+
+    assert (child.parent, child.parent_index, child.action) == (parent.id, index, action)
+    assert child.origin.member.name.casefold() == "ben" and not child.origin.private
+
+
+async def test_a_double_click_is_one_press(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interactions, "DOUBLE_CLICK", PATIENCE)
+    _, message = await chat.painted()
+    await chat.ada.press(message, "Again")
+    await chat.ada.press(message, "Again")
+    await chat.ended(2)
+    await chat.ada.imagine("something else")
+    await chat.ended(3)
+
+
+async def test_a_form_edits_and_paints_again(chat: Chat) -> None:
+    parent, message = await chat.painted("a fox --seed 7 --style noir")
+    await chat.ada.press(message, "Edit")
+    await chat.ada.fill("a wolf")
+    child = await chat.ended(2)
+
+    assert (child.prompt, child.parent, child.action) == ("a wolf", parent.id, "edit")
+    assert (child.style, child.request.seed) == ("noir", 7)
+
+
+async def test_info_is_for_whoever_asked(chat: Chat) -> None:
+    job, _ = await chat.painted()
+    await chat.ben.press(await chat.ben.see(RESULT), "Info")
+    await chat.ben.see(f"Job: {job.id}")
+    assert chat.ada.sees(f"Job: {job.id}") is None
+
+
+async def test_deleting_leaves_nothing_but_a_sentence(chat: Chat) -> None:
+    _, message = await chat.painted()
+    await chat.ada.press(message, "Delete")
+    await chat.ended(1, State.DELETED)
+
+    assert (await chat.ben.see("These pictures were deleted.")).pictures == 0
+    assert chat.ben.sees("a red fox") is None
+
+
+async def test_somebody_s_picture_becomes_a_source(chat: Chat) -> None:
+    await chat.ada.choose("Use as source", picture=png())
+    await chat.ada.fill("in oil")
+    job = await chat.ended()
+    assert job.request.source and job.prompt == "in oil"
+
+
+async def test_an_own_picture_becomes_a_source(chat: Chat) -> None:
+    parent, message = await chat.painted()
+    await chat.ada.choose("Use as source", message)
+    await chat.ada.fill("in oil")
+    child = await chat.ended(2)
+    assert child.request.source in {each.blob for each in parent.pictures}
+
+
+async def test_the_menu_of_a_message_does_what_a_button_does(chat: Chat) -> None:
+    parent, message = await chat.painted("a fox --count 1")
+    await chat.ada.choose("Variations", message)
+    child = await chat.ended(2)
+    assert (child.parent, child.action) == (parent.id, "vary_subtle")
+
+
+async def test_the_menu_lets_one_choose_of_several_pictures(chat: Chat) -> None:
+    job, message = await chat.painted()
+    before = len(chat.ben.messages())
+    await chat.ada.choose("Upscale", message)
+    deadline = time.monotonic() + PATIENCE
+    while sum(RESULT in each.text for each in chat.ada.messages()) < 2:  # the same, for her alone
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+    assert len(chat.ben.messages()) == before
+    assert [each.id for each in await chat.jobs()] == [job.id]
+
+
+@pytest.mark.parametrize("entry", ["Use as source", "Upscale", "Edit…"])
+async def test_a_message_without_a_picture_says_so(chat: Chat, entry: str) -> None:
+    await chat.ada.choose(entry)
+    await chat.ada.see("picture")
+    assert await chat.jobs() == []

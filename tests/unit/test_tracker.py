@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from bot import telemetry
+from bot.jobs.live import LiveJob, LiveJobs
+from bot.jobs.tracker import JobTracker, engine_job, moved
+from bot.models import Job, Member, Origin, State
+from bot.moderation import Seen
+from engine.memory import MemoryEngine
+from engine.types import EngineEvent, EngineJob, GenerationRequest, Place, Progress, Restarted, Started
+from tests.listener import Listener
+
+JOB = Job(
+    id="abc",
+    origin=Origin(
+        surface="s",
+        member=Member(tenant="guild", id="ada", name="Ada"),
+        channel="c",
+        event="e",
+        reply={"token": "x"},
+    ),
+    request=GenerationRequest(prompt="a fox, 3d", seed=1),
+    prompt="a fox",
+    estimate=2.5,
+    deaths=1,
+    created=datetime.now(UTC),
+)
+
+
+def step(number: int, preview: bytes | None = None) -> Progress:
+    return Progress(job="abc", step=number, steps=20, device_seconds=0.0, preview=preview)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "worth"),
+    [
+        (Place(10, 60), Place(9, 55), False),
+        (Place(10, 60), Place(7, 60), True),
+        (Place(10, 60), Place(10, 47), True),
+        (Place(2, 0.5), Place(1, 0.1), True),
+        (Place(1, 1.0), Place(1, 0.2), False),
+        (Place(1, 60), Place(3, 60), True),
+    ],
+)
+def test_a_place_is_shown_anew_when_it_moved_by_more_than_a_fifth(
+    before: Place, now: Place, worth: bool
+) -> None:
+    assert moved(before, now) is worth
+
+
+def test_the_engine_is_told_no_names() -> None:
+    told = engine_job(JOB)
+    assert (told.id, told.tenant, told.user, told.cost, told.deaths) == ("abc", "guild", "ada", 2.5, 1)
+    assert engine_job(JOB, home="elsewhere").tenant == "elsewhere"
+    assert "Ada" not in repr(told) and "token" not in repr(told)
+
+
+def test_a_preview_stays_until_the_next_one() -> None:
+    life = LiveJob(JOB)
+    life.advance(step(1, b"first"))
+    life.advance(step(2))
+    assert life.progress == step(2, b"first")
+    life.advance(step(3, b"second"))
+    assert life.progress == step(3, b"second")
+    life.restart()
+    assert life.progress is None and life.left is None
+
+
+def test_the_time_left_needs_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([100.0, 104.0, 104.0])
+    monkeypatch.setattr("bot.jobs.live.time.monotonic", lambda: next(clock))
+    life = LiveJob(JOB)
+    life.advance(step(2))
+    assert life.left is None
+    life.advance(step(10))
+    assert life.left == pytest.approx(5.0)  # 8 steps in 4 s, 10 to go
+
+
+class Slow:
+    """A store, and eyes, that answer when they are told to."""
+
+    busy = False
+
+    def __init__(self) -> None:
+        self.asked, self.told = asyncio.Event(), asyncio.Event()
+
+    async def _answer(self, *_: object) -> Seen:
+        self.asked.set()
+        await self.told.wait()
+        return Seen()
+
+    started = died = look = _answer
+
+
+@pytest.mark.parametrize(
+    "event",
+    [Started(job="abc"), Restarted(job="abc", deaths=1), step(1, b"a preview")],
+    ids=lambda event: type(event).__name__,
+)
+async def test_what_was_begun_before_a_job_s_end_is_not_shown_after_it(event: EngineEvent) -> None:
+    slow: Any = Slow()
+    idle: Any = None
+    shown: list[Job] = []
+    engine = MemoryEngine(lambda name: b"")
+    tracker = JobTracker(
+        lives=LiveJobs(),
+        engine=engine,
+        store=slow,
+        blobs=idle,
+        show=shown.append,
+        eyes=slow,
+        rules=idle,
+        stamp=idle,
+    )
+    life = tracker.lives["abc"] = LiveJob(JOB)
+    if isinstance(event, Progress):
+        tracker._progress(life, event)
+    else:
+        tracker._put(life, event)
+    await slow.asked.wait()
+
+    tracker.finish(ended := replace(JOB, state=State.CANCELLED))
+    slow.told.set()
+    work = [task for task in (life.writer, tracker._glance) if task]
+    await asyncio.gather(*work)
+
+    assert shown[-1] is ended
+
+
+async def test_a_lost_worker_is_counted_once_however_many_jobs_it_had() -> None:
+    def fault(job: EngineJob) -> Exception | None:
+        return OSError() if job.id == "poison" else None
+
+    engine = MemoryEngine(lambda name: b"", step_seconds=0.01, fault=fault)
+    idle: Any = None  # it writes, judges and shows nothing here
+    tracker = JobTracker(
+        lives=LiveJobs(), engine=engine, store=idle, blobs=idle, show=idle, eyes=idle, rules=idle, stamp=idle
+    )
+    before = telemetry.DEATHS._value.get()
+    await engine.start()
+    request = GenerationRequest(prompt="a fox", seed=1, model="memory", width=64, height=64, steps=8, count=1)
+    ear = Listener(engine)
+    for id in ("bystander", "poison"):
+        engine.submit(EngineJob(id=id, request=request, tenant="t", user=id, relaxed=id == "bystander"))
+    await ear.ends(2)
+    for _ in range(3):
+        tracker._count_losses()
+    await engine.close()
+
+    assert sum(isinstance(event, Restarted) for event in ear.said) >= 1
+    assert telemetry.DEATHS._value.get() - before == 2
