@@ -61,7 +61,7 @@ class CommandLine:
         return False
 
     async def end_of(self, id: str, stopped: asyncio.Event) -> Job | None:
-        """The job once it has ended; None when `stopped` comes first."""
+        """Show the job's progress until it ends and return it; return None when `stopped` comes first."""
         stop = asyncio.create_task(stopped.wait())
         with self._progress:
             self._tasks[id] = self._progress.add_task("in line", total=1.0)
@@ -198,7 +198,7 @@ def _origin() -> Origin:
 
 
 def _with_source(options: Mapping[str, Any]) -> dict[str, Any]:
-    """A source that is a file becomes its bytes; anything else may name a stored picture."""
+    """Replace a source that is a file by its bytes; any other may name a stored picture."""
     source = options.get("source")
     if not source or not Path(source).is_file():
         return dict(options)

@@ -123,7 +123,7 @@ class Interactions(ABC, Generic[E, P]):
     async def command(
         self, event: E, name: str, options: Mapping[str, object], sent: Mapping[str, P] | None = None
     ) -> None:
-        """A command with its options as typed, and pictures that were sent for some of them."""
+        """Answer a command with its options as typed, and with pictures that were sent for some of them."""
 
         async def ask(origin: Origin) -> Answer:
             fetched = {key: await self.fetch(event, each) for key, each in (sent or {}).items()}
@@ -137,7 +137,7 @@ class Interactions(ABC, Generic[E, P]):
         await self.answer(event, ask, alone)
 
     async def press(self, event: E, button: str) -> None:
-        """A button of any card, or an entry of its menu, however old the card is."""
+        """Answer a press of any card's button, or of an entry of its menu, however old the card is."""
         ask = partial(self._press, button)
         action = _understood(button)
         if action is None:  # the studio says so
@@ -165,7 +165,7 @@ class Interactions(ABC, Generic[E, P]):
                 await self.answer(event, ask)
 
     async def submit(self, event: E, read: Callable[[], Filled[P]]) -> None:
-        """A form that was filled in; `read` raises Refusal where that cannot be understood."""
+        """Answer a form that was filled in; `read` raises Refusal where it cannot be understood."""
 
         async def ask(origin: Origin) -> Answer:
             filled = read()
@@ -329,7 +329,7 @@ def _makes_something(spec: ActionSpec) -> bool:
 
 
 def _on(spec: ActionSpec, job: Job) -> Action:
-    """What an entry of a message's menu does with a job: of several pictures, it shows them first."""
+    """Return what a menu's entry does with a job; a job of several pictures is shown first, to choose one."""
     if spec.about == "job":
         return Action(name=spec.name, job=job.id)
     if sum(each.index >= 0 for each in job.pictures) == 1:

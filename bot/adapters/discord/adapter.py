@@ -71,7 +71,7 @@ class DiscordAdapter:
             delay = SHORTEST_DELAY if client.was_ready else min(LONGEST_DELAY, 2 * delay)
 
     def client(self) -> EaselClient:
-        """A client that is not connected yet; messages go through the newest."""
+        """Create a client that is not connected yet, and send messages through it from now on."""
         client = EaselClient(self._studio, self._settings)
         self._client, self._delivery = client, Delivery(client, self._studio)
         return client
@@ -100,7 +100,7 @@ class DiscordAdapter:
 
 
 def _kind(error: Exception) -> str:
-    """What happened, without the address, which may hold a token."""
+    """Describe an error for the log; without Discord's address, which may hold a token."""
     return str(error) if isinstance(error, discord.DiscordException) else type(error).__name__
 
 

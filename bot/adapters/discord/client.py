@@ -106,7 +106,7 @@ class EaselClient(discord.AutoShardedClient):
         await self._left(f"discord:{guild.id}")
 
     async def _closed(self, guild: int, channel: int) -> None:
-        """A channel or a thread is gone: nothing can be shown there, and nothing of it is for others."""
+        """Hide a deleted channel's or thread's pictures from all but their owners, and cancel its jobs."""
         tenant, here = f"discord:{guild}", str(channel)
 
         def there(job: Job) -> bool:
@@ -168,13 +168,13 @@ class EaselClient(discord.AutoShardedClient):
 
 
 def _about(message: discord.Message) -> discord.Message | None:
-    """What it replies to, as far as it is still there."""
+    """Return the message that this one replies to, or None where it is gone or not known."""
     about = message.reference.resolved if message.reference else None
     return about if isinstance(about, discord.Message) else None
 
 
 def _parent(message: discord.Message) -> str:
-    """The job whose picture it changes, or nothing."""
+    """Return the job whose picture the message asks to change, or an empty text."""
     about = None if picture_of(message) else _about(message)
     return job_of(about) if about else ""
 

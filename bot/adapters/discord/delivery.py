@@ -75,7 +75,7 @@ class Delivery:
         return self._client.user is not None and not self._client.is_closed()
 
     async def post(self, job: Job, card: Card) -> MessageRef:
-        """The job's first card: in place of the deferred response, or as a message of its own.
+        """Show the job's first card: in place of the deferred response, or as a new message.
 
         Raises Unreachable or TryLater.
         """
@@ -118,7 +118,7 @@ class Delivery:
             offer.cancel()
 
     def _plan_offer(self, job: Job, ref: MessageRef, card: Card) -> None:
-        """A message may stand still while its token ends, so its last edit is not left to what happens."""
+        """Schedule an edit that adds a button to fetch the result, minutes before the job's token ends."""
         if not by_token_alone(job):
             return
         wait = _ends(job.origin.reply) - LAST_MINUTES - time.time()
@@ -141,7 +141,7 @@ class Delivery:
         return await show(card, self._studio.fitted, limit, parent, studio=self._studio.logins.reached)
 
     async def _parent(self, job: Job, card: Card) -> str:
-        """The address of the message that a result was made from, where one stands in its own place."""
+        """Return the address of the message whose picture this result was made from, or an empty text."""
         if not card.parent or card.kind not in ("done", "upscaled"):
             return ""
         try:
@@ -189,7 +189,7 @@ class Delivery:
     # ---- ways
 
     def _webhook(self, reply: dict[str, Any]) -> discord.Webhook:
-        """The interaction's, as an application's webhook: only that may answer privately."""
+        """Return the interaction's webhook, which alone can answer privately. Raises Unreachable."""
         try:
             token = vault(self._client).decrypt(reply["token"].encode()).decode()
         except InvalidToken:
@@ -254,7 +254,7 @@ class Delivery:
         shown: Shown,
         about: discord.MessageReference | None = None,
     ) -> MessageRef:
-        """A new message. Discord makes but one for a nonce, wherever it is sent to, for some minutes."""
+        """Send a new message. For some minutes, Discord makes only one for a nonce, in any channel."""
         view, files = shown.message()
         more: dict[str, Any] = {"reference": about} if about else {}
         sent = await place.send(
@@ -283,7 +283,7 @@ def _ends(reply: dict[str, Any]) -> float:
 
 
 def _fetch(job: Job, language: str) -> Button:
-    """A press brings a fresh token to a place that the bot cannot reach without one."""
+    """Return a button whose press brings a fresh token, for places that the bot cannot reach without one."""
     spoken = words.say("Show the result, once it is painted", language)
     return Button(
         id=Action(name="show", job=job.id).id, label=words.say("Fetch result", language), name=spoken

@@ -115,7 +115,7 @@ def roles_of(person: discord.User | discord.Member) -> tuple[str, ...]:
 
 
 def channel_of(channel: Any) -> str:
-    """The channel that rules and budgets know: a thread's is the one it belongs to."""
+    """Return the channel that rules and budgets know: for a thread, the channel that it belongs to."""
     if isinstance(channel, discord.Thread):
         return str(channel.parent_id)
     return str(channel.id) if channel else ""
@@ -128,7 +128,7 @@ def is_adult(channel: Any) -> bool:
 
 
 def seen_in(channel: Any) -> tuple[str, ...]:
-    """The place itself, where not everybody in the server can look: what is asked there stays there.
+    """Return the place itself if not everybody in the server can see it: its pictures are seen only there.
 
     A server or channel that is not in the cache counts as closed. Direct messages are a tenant of their own.
     """
@@ -172,12 +172,12 @@ def of_message(message: discord.Message) -> Origin:
 
 
 def _language_of(message: discord.Message) -> str:
-    """The server's: a message says nothing of the language that its author's Discord is in."""
+    """Return the server's language: a message does not tell the language of its author's Discord."""
     return nearest(str(message.guild.preferred_locale)) if message.guild else ""
 
 
 def _permissions(message: discord.Message) -> discord.Permissions:
-    """What the author may do in the message's channel; nothing where that is not known."""
+    """Return what the author may do in the message's channel; nothing where that is not known."""
     channel, author = message.channel, message.author
     known = isinstance(channel, discord.abc.GuildChannel | discord.Thread) and message.guild is not None
     if not (known and isinstance(author, discord.Member) and author.guild.default_role):

@@ -75,5 +75,5 @@ def _keep(folder: Path, digest: str) -> None:
 
 
 def _cause(error: Exception) -> str:
-    """What happened, without the address, which may hold a token."""
+    """Describe an error for the log; without Discord's address, which may hold a token."""
     return str(error) if isinstance(error, discord.DiscordException) else type(error).__name__

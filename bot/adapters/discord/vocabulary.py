@@ -66,7 +66,7 @@ _PICKERS = {
 def slash_commands(
     run: Run, complete: Complete, known: Sequence[Command] = commands.COMMANDS
 ) -> list[Slash | app_commands.Group]:
-    """A slash command for each command, and /edit, which is /imagine with a picture to start from.
+    """Build a slash command for each command, and /edit, which is /imagine with a picture to start from.
 
     Names of two words become subcommands of a group.
     """
@@ -173,7 +173,7 @@ def _completion(option: Option, complete: Complete) -> Any:
 
 
 def menu(name: str, act: Menu) -> app_commands.ContextMenu:
-    """An entry of a message's menu."""
+    """Build an entry of a message's context menu that calls `act` with the interaction and the message."""
 
     async def callback(interaction: Interaction, message: discord.Message) -> None:
         await act(interaction, message)

@@ -118,7 +118,7 @@ class SlackAdapter:
                 group.create_task(self._stay_open(client, flow, takes_events=not by_socket))
 
     async def _sign_in(self, workspaces: Workspaces) -> None:
-        """Raises SettingError for a token that is refused; waits for Slack as long as it takes."""
+        """Sign in, and wait for Slack as long as it takes. Raises SettingError when the token is refused."""
         delay = SHORTEST_DELAY
         while True:
             try:
@@ -148,7 +148,7 @@ class SlackAdapter:
 
     @asynccontextmanager
     async def _socket(self, client: Client) -> AsyncIterator[AsyncSocketModeHandler | None]:
-        """A connection, or None where there is none to be had now. Raises SettingError."""
+        """Open a connection and yield its handler; None where Slack is not reached. Raises SettingError."""
         token = self._settings.slack_app_token.reveal()
         handler = AsyncSocketModeHandler(client.app, token, ping_interval=PING_SECONDS)
         try:

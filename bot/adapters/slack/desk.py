@@ -112,7 +112,7 @@ class Desk(Interactions[Asked, File]):
         await self.tell(asked, cards.refused(refusal))
 
     async def sent(self, asked: Asked, answer: forms.Answer) -> None:
-        """A form that was filled in."""
+        """Answer a form that was filled in."""
         about = answer.about
         picture: File | None = answer.upload or ({"id": about.file} if about.file else None)
         filled = Filled(options=answer.options, command=about.command, parent=about.parent, picture=picture)
@@ -237,7 +237,7 @@ class Desk(Interactions[Asked, File]):
                 raise Refusal(BROKEN, code="busy") from error
 
     async def open_blank(self, asked: Asked, *, ask_where: bool = False) -> None:
-        """The form of /imagine, empty."""
+        """Open the empty form of /imagine."""
 
         async def ask(origin: Origin) -> Answer:
             return Form(command="imagine", title="Paint a picture", values={})
@@ -257,7 +257,7 @@ class Desk(Interactions[Asked, File]):
             raise Refusal(BROKEN if refused else _SLOW, code="busy") from error
 
     async def _choices(self, member: Member) -> forms.Choices:
-        """What the menus of a form offer: what this person may ask for here."""
+        """Return the choices in a form's menus: what this person may ask for here."""
         most = (await self._studio.rules(member)).tier.max_count
         return {
             "style": await self._studio.complete("styles", "", member),
@@ -363,7 +363,7 @@ class Desk(Interactions[Asked, File]):
         return _HANDED_OVER
 
     async def _blocks(self, asked: Asked, card: Card, note: str = "") -> list[layout.Block]:
-        """The card's blocks, without pictures when they cannot be had at the moment."""
+        """Return the card's blocks; without pictures when they cannot be read or uploaded at the moment."""
         card = layout.with_share(card)
         wanted = layout.chosen(card)
         try:
@@ -411,7 +411,7 @@ class Desk(Interactions[Asked, File]):
         return await self._places.is_closed(asked.workspace, asked.channel)
 
     def _seen(self, asked: Asked, message: Mapping[str, Any]) -> Seen[File]:
-        """What a message shows: a job, where it is one of the app's."""
+        """Return what a message shows: its picture, and its job where the app itself wrote it."""
         ours = (asked.workspace.bot, asked.workspace.bot_user)
         own = message.get("bot_id") in ours or message.get("user") in ours
         return Seen(job=layout.job_of(message) if own else "", picture=picture_in(message))

@@ -98,7 +98,7 @@ class Ears:
         await self._desk.words(asked, words, picture, job)
 
     async def _in_panel(self, asked: Asked, words: str) -> None:
-        """The panel shows what its app is doing; in other threads Slack refuses, and nothing is lost."""
+        """Set status and title of the assistant panel; ignore that Slack refuses it in other threads."""
         client = self._workspaces.talk(asked.workspace.token, team=asked.workspace.team)
         about: dict[str, Any] = {"channel_id": asked.channel, "thread_ts": asked.thread}
         with suppress(*FAILURES):
@@ -109,7 +109,7 @@ class Ears:
     # ---- which picture a reply is about
 
     async def _under(self, asked: Asked, event: Event) -> str:
-        """The newest picture of a thread that began with one of Easel's, or with a mention; else nothing."""
+        """Return a thread's newest rendered job; empty unless Easel's picture or a mention began it."""
         if not asked.thread:
             return ""
         viewer, here = people.anyone(asked.workspace, asked.user), (asked.channel,)
@@ -122,7 +122,7 @@ class Ears:
         return await self._under_old(asked, viewer)
 
     async def _under_old(self, asked: Asked, viewer: Member) -> str:
-        """The same for a picture that is not among the recent ones: by what stands on its first message."""
+        """Return the rendered job that an older thread's first message shows, else an empty text."""
         client = self._workspaces.talk(asked.workspace.token, team=asked.workspace.team, patient=True)
         try:
             page = await client.conversations_replies(channel=asked.channel, ts=asked.thread, limit=1)
@@ -146,7 +146,7 @@ def _stands_in(job: Job, asked: Asked) -> bool:
 
 
 def asked_by(workspace: Workspace, event: Event) -> Asked:
-    """A message that somebody wrote. A mention may arrive twice; the message's own name is the key."""
+    """Describe a written message as a request; its ts is the key, since a mention may arrive twice."""
     return Asked(
         workspace=workspace,
         user=event["user"],
@@ -161,7 +161,7 @@ _MENTION = re.compile(r"<@[^<>]+>")
 
 
 def words_of(event: Event, workspace: Workspace) -> str:
-    """The words of a message, without Easel's own name."""
+    """Return the words of a message without the mention of Easel."""
     own = re.compile(rf"<@{re.escape(workspace.bot_user)}(?:\|[^<>]*)?>")
     return " ".join(vocabulary.plain(own.sub(" ", event.get("text") or "")).split())
 

@@ -95,7 +95,7 @@ class Files:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _file(self, workspace: Workspace, picture: CardPicture, name: str) -> str:
-        """A picture's file; whoever asks for the same one waits for the same upload."""
+        """Return a picture's file; concurrent calls for the same picture wait for one upload."""
         key = (workspace.team, picture.blob)
         if found := self._known.get(key):
             return found
@@ -176,9 +176,9 @@ class Files:
     async def fetch(
         self, workspace: Workspace, file: dict[str, Any], check_size: Callable[[int], None]
     ) -> bytes:
-        """A file's content. `file` as Slack describes it; only its id is needed.
+        """Download a file's content. `file` is as Slack describes it; only its id is needed.
 
-        Raises Refusal, ClientError, OSError, TimeoutError; and what `check_size` raises of its bytes.
+        Raises Refusal, ClientError, OSError, TimeoutError; and what `check_size` raises for its bytes.
         """
         if not file.get("url_private"):
             client = self._workspaces.talk(workspace.token, team=workspace.team, patient=True)
@@ -213,6 +213,6 @@ async def _is_looked_at(client: AsyncWebClient, file: str) -> bool:
 
 
 def picture_in(message: Any) -> dict[str, Any] | None:
-    """The first picture that was sent with a message."""
+    """Return the first picture that was sent with a message, or None."""
     files = message.get("files") or ()
     return next((each for each in files if str(each.get("mimetype", "")).startswith("image/")), None)

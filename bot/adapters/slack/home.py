@@ -76,7 +76,7 @@ class Home:
         return layout.blocks(Card(kind="text", rows=(buttons,), body=()))
 
     async def _card(self, command: str, origin: Origin) -> list[Block]:
-        """What a command answers, without its buttons."""
+        """Return the blocks of a command's answer without its buttons."""
         answer = await self._desk.handle(command, {}, origin)
         return layout.blocks(answer) if isinstance(answer, Card) else []
 

@@ -52,12 +52,12 @@ KEPT = web.RequestKey("logins", dict[str, Login])  # the request's, once they we
 
 
 def load_key(path: Path) -> bytes:
-    """The random key that sessions are kept by, in that file. Raises EaselError."""
+    """Return the random key for session digests and signatures, made in the file once. Raises EaselError."""
     return _kept(path, lambda: secrets.token_bytes(32))
 
 
 def load_password(path: Path) -> str:
-    """The administrator's password, random unless another was written into that file. Raises EaselError."""
+    """Return the administrator's password from a file, or write a random one there. Raises EaselError."""
     try:
         return _kept(path, lambda: f"{secrets.token_urlsafe(18)}\n".encode()).decode().strip()
     except UnicodeDecodeError as error:
@@ -65,7 +65,7 @@ def load_password(path: Path) -> str:
 
 
 def _kept(path: Path, make: Callable[[], bytes]) -> bytes:
-    """What a file holds that its owner alone can read; it is made at the first use, and when it is empty."""
+    """Return the content of a file that only its owner can read; write it first if it is absent or empty."""
     try:
         kept = path.read_bytes() if path.exists() else b""
         if not kept.strip():
@@ -148,7 +148,7 @@ class Access:
         return bool(self._password)
 
     def knows_host(self, request: web.Request) -> bool:
-        """False for a foreign name that resolves to this machine (DNS rebinding), where nobody logs in."""
+        """Tell whether the host name may be used; a foreign name for this machine may not (DNS rebinding)."""
         host = re.sub(r":\d+$", "", request.host).casefold()
         name = host[1:-1] if host.startswith("[") and host.endswith("]") else host
         return not self.open or name in self._own_names or _is_loopback(name)
@@ -207,7 +207,7 @@ class Access:
         return self.is_member(request) and self.member(request).id == before.id
 
     def login(self, request: web.Request) -> Login | None:
-        """The person's session."""
+        """Return the person's session, or None."""
         return _kept_in(request).get(SESSION_COOKIE)
 
     def is_member(self, request: web.Request) -> bool:
@@ -236,7 +236,7 @@ class Access:
         return self.open and self.login(request) is None
 
     def operator(self, request: web.Request, place: str = HOUSE) -> Member:
-        """The person as an administrator of a place; of the house, and so of all, unless one is named."""
+        """Return the person as an administrator of a place, by default of the whole instance."""
         member = self.member(request)
         login = _kept_in(request).get(ADMIN_COOKIE)
         if login and member.id.startswith(GUEST):  # whom the audit could not tell from other guests
@@ -264,7 +264,7 @@ class Access:
         self._mark(request, response, name, known=known)
 
     def _browser(self, request: web.Request) -> tuple[str, bool]:
-        """The name that Easel gave to the browser, and whether it has logged in before."""
+        """Return the name that Easel gave to the browser, and whether it has logged in before."""
         name, _, signature = request.cookies.get(BROWSER_COOKIE, "").partition(".")
         for known in (True, False):
             if hmac.compare_digest(_bytes(signature), _bytes(self._signature(name, known))):
@@ -359,7 +359,7 @@ def _kept_in(request: web.Request) -> dict[str, Login]:
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """An address as proxies write it, perhaps with a port; None for anything else."""
+    """Parse an address as proxies write it, perhaps with a port; return None for anything else."""
     text = text.strip()
     bare = re.sub(r"^\[(.*)\](:\d+)?$", r"\1", text)
     bare = re.sub(r"^([\d.]+):\d+$", r"\1", bare)
@@ -371,7 +371,7 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _bytes(text: str) -> bytes:
-    """What a browser sent may hold bytes that are no UTF-8; they arrive as surrogates."""
+    """Encode what a browser sent; its bytes that are not UTF-8 arrive as surrogates, and are no error."""
     return text.encode("utf-8", "surrogatepass")
 
 

@@ -120,7 +120,7 @@ class WebAdapter:
         return False
 
     def app(self) -> web.Application:
-        """The server's application, once bound."""
+        """Build the server's application; `bind` comes first."""
         assert self._access is not None
         files = assets.load()
         site = Site(

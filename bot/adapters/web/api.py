@@ -52,7 +52,7 @@ class Api:
         ]
 
     async def send(self, request: web.Request) -> web.Response:
-        """A line of the composer, as a multipart form: text, event, and perhaps parent and source."""
+        """Run what the composer sends as a multipart form: text, event, and perhaps parent and source."""
         with telemetry.ACKNOWLEDGED.labels("web").time():
             return await self._send(request)
 
@@ -73,7 +73,7 @@ class Api:
             return self._answer(await self._studio.press(values.get("button", ""), origin), origin, request)
 
     async def compose(self, request: web.Request) -> web.Response:
-        """What the composer's text says, after changing one option of it if asked to."""
+        """Return what the composer's text means, after changing one option of it if asked to."""
         values = await texts(request)
         changes = {values["option"]: values.get("value", "")} if values.get("option") else {}
         try:
@@ -88,7 +88,7 @@ class Api:
         return web.json_response({"text": reading.text, "said": reading.said, "source": source})
 
     async def _check(self, text: str, request: web.Request) -> None:
-        """Raises Refusal for what this person may not ask for; a text without words is not looked at yet."""
+        """Raise Refusal for what this person may not ask for; accept a text that has no words yet."""
         member = self._site.member(request)
         try:
             await self._studio.check({"prompt": text}, self._site.origin(request, member, "compose"))
@@ -131,7 +131,7 @@ class Api:
                 await asyncio.sleep(LINE_INTERVAL)
 
     def _frames(self, news: News, line: Mapping[str, Any]) -> bytes:
-        """The news as events; for a thread, since a page that comes back may have missed 256 cards."""
+        """Render the news as events; in a thread, since a page that comes back may have missed 256 cards."""
         frames = [_frame("reload", {}, self._site.hub.mark())] if news.reload else []
         frames += [self._card_frame(change) for change in news.changes]
         if line:

@@ -84,7 +84,7 @@ def _has_token(request: web.Request, site: Site) -> bool:
 
 
 def _path(request: web.Request) -> str:
-    """The path as it may be logged: a login link's holds a secret."""
+    """Return the path as it may be logged: without the secret in a login link."""
     return LINK if request.path.startswith(LINK) else request.path
 
 

@@ -104,7 +104,7 @@ class Hub:
         return f"{self._start}-{self._number if number is None else number}"
 
     def job(self, id: str) -> Job | None:
-        """A job that changed lately, as it was then. Who may see it is for the caller to say."""
+        """Return a job that changed lately, as it was then, or None; the caller checks who may see it."""
         change = self._recent.get(id)
         return change.job if change else None
 

@@ -38,7 +38,7 @@ def shown_lanes(lanes: Sequence[Lane]) -> Sequence[Lane]:
 
 
 def shown_jobs(lanes: Sequence[Lane]) -> Iterator[str]:
-    """The ids of the jobs that `describe` wants to know."""
+    """Yield the ids of the jobs that `describe` needs."""
     for lane in shown_lanes(lanes):
         yield from lane.running
         yield from _queued(lane)[:SHOWN]
@@ -52,7 +52,7 @@ def _queued(lane: Lane) -> tuple[str, ...]:
 def describe(
     lanes: Sequence[Lane], jobs: Mapping[str, Job], reader: Member
 ) -> tuple[str, tuple[LaneView, ...]]:
-    """The sentence above the lanes, and those that are shown in the order of their turns."""
+    """Return the sentence above the lanes, and the lanes that are shown, in the order of their turns."""
     chosen = next((lane for lane in lanes if lane.waiting), None)
     shown = shown_lanes(lanes)
     peers = _peers(lanes, shown)
