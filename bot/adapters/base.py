@@ -57,7 +57,7 @@ class ChatAdapter(Protocol):
         ...
 
     async def adult(self, job: Job) -> bool:
-        """Whether the job's channel is age-restricted at this moment; no where that cannot be known."""
+        """Tell whether the job's channel is age-restricted at this moment; False where it is not known."""
         ...
 
 
@@ -67,7 +67,7 @@ class Connected(Protocol):
 
     @property
     def connected(self) -> bool:
-        """Whether events reach Easel at this moment."""
+        """Tell whether events reach Easel at this moment."""
         ...
 
 
@@ -76,7 +76,7 @@ class KnowsPlaces(Protocol):
     """A surface whose open places may be closed later."""
 
     async def closed(self, job: Job) -> bool | None:
-        """Whether the place where a job was asked for is closed at this moment; None where nobody tells."""
+        """Tell whether a job's place is closed at this moment; None where the surface does not tell."""
         ...
 
 
@@ -110,7 +110,7 @@ class Easel(Protocol):
     async def private(
         self, options: Mapping[str, object], member: Member, here: Collection[str] = ()
     ) -> bool:
-        """Whether what /imagine paints by these options is for the member alone. Raises Refusal."""
+        """Tell whether what /imagine paints by these options is for the member alone. Raises Refusal."""
         ...
 
     async def offered(self, action: Action, member: Member) -> str:
@@ -123,7 +123,7 @@ class Easel(Protocol):
 
     @property
     def vocabulary(self) -> tuple[Command, ...]:
-        """The commands as far as the models here can do them, with the widest ranges of all tiers."""
+        """Return the commands as far as the models here can do them, with the widest ranges of all tiers."""
         ...
 
     async def known(self, member: Member) -> tuple[Command, ...]:

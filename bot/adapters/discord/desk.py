@@ -103,11 +103,11 @@ class Desk(Interactions[Event, Picture]):
         await self.submit(interaction, partial(_filled, interaction))
 
     async def source(self, interaction: Interaction, message: discord.Message) -> None:
-        """Message menu: paint from this message's picture."""
+        """Open a form that paints from this message's picture (message menu)."""
         await self.use_as_source(interaction, _seen(message))
 
     async def chosen(self, interaction: Interaction, message: discord.Message, name: actions.Name) -> None:
-        """Message menu: what a button does."""
+        """Do with this message's job what the button `name` does (message menu)."""
         await self.on_job(interaction, _seen(message), name)
 
     # ---- as Discord wants it
@@ -142,7 +142,7 @@ class Desk(Interactions[Event, Picture]):
         return await found.read()
 
     async def _come_back(self, id: str, origin: Origin) -> None:
-        """Somebody fetches a result that is not there yet: the answer's token will bring it."""
+        """Keep the token of a person who fetches an unfinished result, to deliver the result by it."""
         again = {name: origin.reply[name] for name in ("token", "expires", "message")}
         try:
             job = await self._studio.job(id, origin.member)
@@ -173,7 +173,7 @@ class Desk(Interactions[Event, Picture]):
     # ---- how interactions are answered
 
     async def _alone(self, interaction: Interaction, alone: Alone | None) -> bool:
-        """Whether one person alone is answered. Raises TimeoutError when too much is asked at once."""
+        """Tell whether one person alone is answered. Raises TimeoutError when too much is asked at once."""
         if self._taken > MOST_TAKEN:
             raise TimeoutError
         if alone is None:
@@ -270,7 +270,7 @@ class Desk(Interactions[Event, Picture]):
             log.warning("a message could not be answered", cause=type(error).__name__)
 
     async def _whisper(self, message: discord.Message, card: Card) -> None:
-        """By a direct message. Where none arrives, a hint that gives nothing away stands for a moment."""
+        """Send a direct message; if that fails, show for a moment a hint that reveals nothing."""
         try:
             await message.author.send(**await self._sendable(message, card))
         except discord.DiscordException as error:
@@ -292,7 +292,7 @@ class Desk(Interactions[Event, Picture]):
 
 
 def _viewer(interaction: Interaction) -> tuple[Member, Collection[str]]:
-    """Who looks, and from which closed place."""
+    """Return who looks, and from which closed place."""
     return origins.member_of(interaction), origins.seen_in(interaction.channel)
 
 

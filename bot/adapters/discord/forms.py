@@ -130,7 +130,7 @@ def _value(fields: Mapping[str, Mapping[str, Any]], name: str) -> str:
 
 
 def _flags(typed: str) -> dict[str, str]:
-    """Each option by itself, so that no flag can swallow words of the prompt."""
+    """Parse each option by itself, so that no flag takes words of the prompt. Raises Refusal."""
     if not typed.strip():
         return {}
     said = prompts.said(prompts.parse(f"{_STAND_IN} {typed}", ranged=False))

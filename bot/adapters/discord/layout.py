@@ -84,7 +84,7 @@ async def show(
 
 
 def _chosen(card: Card) -> Sequence[CardPicture]:
-    """Of one job up to four single pictures, which the gallery lays out by itself, of more the grid."""
+    """Return up to four single pictures of a job, laid out by the gallery; of a job with more, the grid."""
     if card.job and len(card.pictures) > 1:
         grid, *single = card.pictures
         return single if len(single) <= MOST_SINGLE else [grid]
@@ -134,7 +134,7 @@ def _button(button: Button) -> ui.Button[Any]:
 
 
 def text(card: Card, note: str = "", parent: str = "") -> str:
-    """Everything a card says, as Markdown, shortened to what one message takes: its title first."""
+    """Return all text of a card as Markdown, its title first, shortened to what one message takes."""
     facts = " · ".join((*((_bar(card.bar),) if card.bar else ()), *_facts(card, parent)))
     rest = _clipped(
         [facts, card.link, *map(escape, card.body), escape(note)], MAX_TEXT // 2 if card.title else MAX_TEXT
@@ -179,7 +179,7 @@ _MARKS = re.compile(
 
 
 def escape(words: str) -> str:
-    """Text that Discord shows as it was typed: no Markdown, no mention, no link."""
+    """Escape text so that Discord shows it as it was typed: no Markdown, no mention, no link."""
     return _MARKS.sub(_escaped, words)
 
 

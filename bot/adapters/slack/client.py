@@ -148,7 +148,7 @@ class Client:
         await self._files.close()
 
     def came_back(self) -> None:
-        """Easel is installed (again) somewhere: what could not be shown there is shown now."""
+        """Show what could not be shown before Easel was installed (again)."""
         self.delivery.removed_from.clear()
         self._go(self._studio.owe("slack", OF_THE_TOKEN))
 
@@ -324,7 +324,7 @@ class Client:
     # ---- what is taken away
 
     async def _deleted(self, workspace: Workspace, event: Body) -> None:
-        """Somebody deleted a message: one of a job's, or a copy of it in another channel."""
+        """Hide a job whose message, or a copy of it in another channel, somebody deleted."""
         tenant, channel = f"slack:{workspace.team}", str(event["channel"])
         named = [f"{channel}:{event.get('deleted_ts')}"]
         await self._departures.deleted("slack", tenant=tenant, messages=named)
@@ -333,7 +333,7 @@ class Client:
             await self._departures.deleted_jobs(jobs, tenant)
 
     async def _closed(self, workspace: Workspace, event: Body) -> None:
-        """Nothing can be posted in a channel any more; what is private goes to direct messages anyway."""
+        """Cancel the jobs of a channel that takes no posts any more, except private ones."""
         tenant, channel = f"slack:{workspace.team}", str(event["channel"])
 
         def there(job: Job) -> bool:
@@ -346,7 +346,7 @@ class Client:
         await self._departures.left("slack", why, tenant=tenant, which=there)
 
     async def _left(self, team: str, enterprise: str) -> None:
-        """Easel was removed from a workspace, or without one from all of an organisation."""
+        """Cancel the jobs of a workspace that removed Easel, or of a whole organisation."""
         if team:
             await self._departures.left("slack", _LEFT, tenant=f"slack:{team}")
         elif enterprise:
@@ -358,7 +358,7 @@ class Client:
         await self._studio.close_place(f"slack:{workspace.team}", channel, before)
 
     async def closed(self, job: Job) -> bool | None:
-        """Whether a job's channel is closed at this moment; None where Slack does not tell."""
+        """Tell whether a job's channel is closed at this moment; None where Slack does not tell."""
         reply = job.origin.reply
         workspace = await self._workspaces.find(reply.get("team", ""), reply.get("enterprise", ""))
         return await self._places.is_closed_now(workspace, job.origin.channel) if workspace else None
@@ -380,7 +380,7 @@ class Client:
 
 
 def _is_echo(event: Body, workspace: Workspace | None) -> bool:
-    """Whether an event tells of what Easel itself posted or edited. A removal comes without a workspace."""
+    """Tell whether an event is about Easel's own post or edit. A removal comes without a workspace."""
     own = (workspace.bot_user, workspace.bot) if workspace else ()
     message = event.get("message") if event.get("subtype") == "message_changed" else event
     about = message if isinstance(message, Mapping) else {}

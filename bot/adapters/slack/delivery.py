@@ -188,7 +188,7 @@ class Delivery:
     async def _instead(
         self, workspace: Workspace, job: Job, ref: MessageRef, shown: _Shown, error: SlackApiError
     ) -> MessageRef:
-        """Its message cannot be edited: keep it while the job lives, and show its end elsewhere."""
+        """Handle a message that cannot be edited: keep it while the job lives; show the end elsewhere."""
         if not job.state.ended:
             return ref
         if job.state is State.DELETED or job.origin.private:
@@ -238,7 +238,7 @@ class Delivery:
 
     @contextmanager
     def _patiently(self, job: Job) -> Iterator[None]:
-        """Around all that a card takes. Raises Unreachable, TryLater."""
+        """Turn Slack's errors while a card is shown into Unreachable or TryLater."""
         try:
             with translated():
                 yield
@@ -259,7 +259,7 @@ class Delivery:
 
     @contextmanager
     def _pictures_refused(self, workspace: Workspace, job: Job, shown: _Shown) -> Iterator[None]:
-        """Slack does not show these files: upload them anew the next time, and not for ever."""
+        """Forget files that Slack does not show, so that they are uploaded again, a few times at most."""
         try:
             yield
         except SlackApiError as error:

@@ -39,13 +39,13 @@ class Ears:
         self._workspaces = workspaces
 
     async def mention(self, workspace: Workspace, event: Event) -> None:
-        """app_mention: words that name Easel, in a channel or a thread."""
+        """Answer an app_mention event: words that name Easel, in a channel or a thread."""
         if _is_spoken(event):
             asked = asked_by(workspace, event)
             await self._heard(asked if asked.thread else replace(asked, thread=event["ts"]), event)
 
     async def message(self, workspace: Workspace, event: Event) -> None:
-        """Any other message: in direct messages all are for Easel, elsewhere replies under its pictures."""
+        """Answer any other message: all in direct messages, elsewhere replies under Easel's pictures."""
         if not _is_spoken(event):
             return
         asked = asked_by(workspace, event)
@@ -56,7 +56,7 @@ class Ears:
                 await self._paint(asked, event, job)
 
     async def panel(self, workspace: Workspace, event: Event) -> None:
-        """assistant_thread_started: prompts to try."""
+        """Offer prompts to try when an assistant_thread_started event opens the panel."""
         thread = event["assistant_thread"]
         prompts = [{"title": clip(each, 70), "message": each} for each in examples()]
         await self._workspaces.talk(
@@ -82,7 +82,7 @@ class Ears:
                 await self._paint(asked, event, job)
 
     async def _command(self, asked: Asked, words: str) -> None:
-        """Slack takes no slash commands in threads; with a mention they can be typed all the same."""
+        """Run a command that was typed with a mention, since Slack takes no slash commands in threads."""
         try:
             name, options = vocabulary.read(words.removeprefix(vocabulary.EASEL), asked.workspace.team)
         except Refusal as refusal:
@@ -136,7 +136,7 @@ class Ears:
 
 
 def _begins(job: Job, asked: Asked) -> bool:
-    """Whether the thread began with the job's message, or with the words that asked for it."""
+    """Tell whether the thread began with the job's message, or with the words that asked for it."""
     by_message = (job.message or {}).get("ts") == asked.thread
     return by_message or job.origin.event == f"{asked.channel}:{asked.thread}"
 
@@ -167,7 +167,7 @@ def words_of(event: Event, workspace: Workspace) -> str:
 
 
 def examples() -> tuple[str, ...]:
-    """Prompts to try, from the vocabulary."""
+    """Return prompts to try, from the vocabulary."""
     return commands.command("imagine").examples[:4]
 
 

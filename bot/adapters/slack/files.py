@@ -60,7 +60,7 @@ class Files:
     async def show(
         self, workspace: Workspace, pictures: Iterable[CardPicture], name: str = "easel"
     ) -> dict[str, str]:
-        """Blob → file id, for pictures that may be shown from now on. A picture that is gone is left out.
+        """Return blob → file id for pictures, once they can be shown. A picture that is gone is left out.
 
         Raises SlackApiError, Preparing, TryLater, Unusable, StoreError.
         """
@@ -76,14 +76,14 @@ class Files:
             )
 
     def know(self, workspace: Workspace, files: dict[str, str]) -> None:
-        """Files of an earlier message, to be used again."""
+        """Remember files of an earlier message, to use them again."""
         for blob, file in files.items():
             self._known[(workspace.team, blob)] = file
         while len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
 
     def forget(self, workspace: Workspace, files: Iterable[str]) -> None:
-        """Files that Slack does not show (any more)."""
+        """Forget files that Slack does not show (any more)."""
         for blob in files:
             self._known.pop((workspace.team, blob), None)
 
@@ -148,7 +148,7 @@ class Files:
         return str(place["file_id"])
 
     async def _complete(self, client: AsyncWebClient, file: dict[str, str | None], channel: str) -> None:
-        """Slack may not know a file yet that was just uploaded."""
+        """Complete an upload; try again while Slack does not know the new file yet."""
         for pause in AGAIN:
             try:
                 await client.files_completeUploadExternal(files=[file], channel_id=channel or None)

@@ -259,7 +259,7 @@ def _value(state: Mapping[str, Any]) -> Any:
 
 
 def mistakes(answer: Answer) -> dict[str, str]:
-    """Field → what is wrong with it, as far as that can be told at once."""
+    """Return field → what is wrong with it, as far as that can be told at once."""
     shown = {each.name for each in commands.command(answer.about.command).options} - {*_NOT_ASKED, "source"}
     said = {name: value for name, value in answer.options.items() if name in shown and name != "prompt"}
     if answer.about.command != "imagine":

@@ -127,7 +127,7 @@ class Site:
 
 
 async def read(body: bytes, request: web.Request) -> AsyncBoltRequest:
-    """As `_read`, by a thread where it may take long."""
+    """Parse a request as `_read` does, in a thread if it is long."""
     return await asyncio.to_thread(_read, body, request) if len(body) > SHORT else _read(body, request)
 
 
@@ -143,7 +143,7 @@ def _read(body: bytes, request: web.Request) -> AsyncBoltRequest:
 
 
 def _is_whole(body: Mapping[str, Any]) -> bool:
-    """Whether a body has what Bolt reads of its kind without asking."""
+    """Tell whether a body has the parts that Bolt reads without checking that they exist."""
     match body.get("type"):
         case "event_callback":
             return isinstance(body.get("event"), dict) and isinstance(body["event"].get("type"), str)

@@ -102,7 +102,7 @@ class Home:
         return [_divider(), _heading("My last pictures"), *shown]
 
     async def _known(self, asked: Asked, jobs: Sequence[Job]) -> dict[str, str]:
-        """Blob → Slack's file, of the pictures to show."""
+        """Return blob → Slack's file, for the pictures to show."""
         for job in jobs:
             if job.origin.surface == "slack" and job.message:
                 self._files.know(asked.workspace, job.message.get("files", {}))

@@ -55,7 +55,7 @@ class SealedInstallations(AsyncInstallationStore):
         return logging.getLogger("slack_sdk.oauth")
 
     async def rotate(self) -> int:
-        """Seal everything with the first key; returns how many are readable. Raises StoreError."""
+        """Encrypt everything with the first key; return how many are readable. Raises StoreError."""
         readable = 0
         for place, sealed in (await self._rows.installations("slack")).items():
             try:
@@ -160,7 +160,7 @@ _KEPT = (
 
 
 def _since(installation: Installation) -> int:
-    """When it was installed, in whole seconds, as events tell the time."""
+    """Return when it was installed, in whole seconds, as events give the time."""
     return int(installation.installed_at or 0)
 
 

@@ -170,7 +170,7 @@ _COMMAND = re.compile(
 
 
 def escape(words: str) -> str:
-    """Text in which Slack finds no mention, link or markup of its own; commands as they are typed here.
+    """Escape text so that Slack finds no mention, link or markup; write commands as Slack takes them.
 
     https://docs.slack.dev/messaging/formatting-message-text#escaping
     """

@@ -46,7 +46,7 @@ class Lost:
 
     @contextmanager
     def posting(self, job: Job) -> Iterator[None]:
-        """Around a post: in doubt until Slack says what became of it."""
+        """Remember a post as doubtful while the block runs, and after it unless Slack tells the outcome."""
         note(self._tried, job.id, time.time())
         try:
             yield

@@ -44,7 +44,7 @@ class _Person:
 
 
 def anyone(workspace: Workspace, user: str, name: str = "") -> Member:
-    """Somebody of whom nothing more is known: never an administrator."""
+    """Return a member of which nothing more is known: never an administrator."""
     return Member(tenant=f"slack:{workspace.team}", id=f"slack:{workspace.team}:{user}", name=name)
 
 
@@ -125,7 +125,7 @@ def _is_external(user: Any, workspace: Workspace) -> bool:
 
 
 def _visits(user: Any, workspace: Workspace) -> bool:
-    """Whether somebody of the organisation is in other workspaces of it only."""
+    """Tell whether a person of the organisation is only in other workspaces of it."""
     teams = _organisation(user).get("teams") or ()
     return bool(teams) and workspace.team not in teams
 

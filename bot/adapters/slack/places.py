@@ -28,7 +28,7 @@ class Places:
         self._known: Cache[bool] = Cache()
 
     async def is_closed(self, workspace: Workspace, channel: str) -> bool:
-        """Whether only its members can look into a channel. A crowd asks once."""
+        """Tell whether only its members can look into a channel. Concurrent calls ask Slack once."""
         return await self._known.get(
             (workspace.team, channel),
             lambda: self._ask(workspace, channel),
@@ -81,7 +81,7 @@ def channel_of(event: Mapping[str, Any]) -> str:
 
 
 def says_closed(payload: Mapping[str, Any]) -> bool:
-    """Whether a payload itself says that its channel is not open: by the channel's type or name."""
+    """Tell whether a payload itself says that its channel is not open: by the channel's type or name."""
     channel = payload.get("channel")
     name = payload.get("channel_name") or (channel.get("name") if isinstance(channel, Mapping) else "")
     return (

@@ -136,7 +136,7 @@ _ENTITY = re.compile("|".join(_ENTITIES))
 
 
 def plain(text: str, team: str = "") -> str:
-    """Slack's text as it was typed: links by their label, channels by name; people by name, or by id.
+    """Return Slack's text as typed: links by label, channels by name; people by name, or by id.
 
     With a `team`, people, user groups and channels become ids, as commands take them.
     """

@@ -154,18 +154,18 @@ class Access:
         return not self.open or name in self._own_names or _is_loopback(name)
 
     def is_forwarded(self, request: web.Request) -> bool:
-        """Whether somebody elsewhere asks through a proxy, although the studio is for this machine alone."""
+        """Tell whether a proxy forwarded the request, although the studio is for this machine alone."""
         return self.open and any(name in request.headers for name in FORWARDED)
 
     def is_foreign(self, request: web.Request) -> bool:
-        """Whether another site's page made the browser ask. Programs that are no browsers send neither."""
+        """Tell whether another site's page made the browser ask. Other programs send neither header."""
         site = request.headers.get("Sec-Fetch-Site", "same-origin")
         origin = request.headers.get("Origin")
         own = (None, f"http://{request.host}", f"https://{request.host}")
         return site not in ("same-origin", "none") or origin not in own
 
     def address(self, request: web.Request) -> str:
-        """Where the request is from: the last hop that is none of our proxies; of IPv6 the network (/64)."""
+        """Return the client's address: the last hop that is not a known proxy; of IPv6 the network (/64)."""
         hops = ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")
         found = _address(request.remote or "")
         while found and self._is_proxy(found) and hops:
@@ -177,7 +177,7 @@ class Access:
         return str(found or request.remote)
 
     def trusts(self, address: str) -> bool:
-        """Whether an address is that of one of our proxies."""
+        """Tell whether an address is that of a known proxy."""
         found = _address(address)
         return found is not None and self._is_proxy(found)
 
@@ -201,7 +201,7 @@ class Access:
         return own or (await self._logins.session(self._digest("guest", secret)) if self._password else None)
 
     async def still(self, request: web.Request) -> bool:
-        """Whether whoever opened a stream may go on with it."""
+        """Tell whether the person who opened a stream may go on with it."""
         before = self.member(request)
         await self.look_up(request)
         return self.is_member(request) and self.member(request).id == before.id
@@ -217,7 +217,7 @@ class Access:
         return ADMIN_COOKIE in _kept_in(request)
 
     def member(self, request: web.Request) -> Member:
-        """Who the browser acts as: its session's person, or on an open studio whoever it calls itself."""
+        """Return who the browser acts as: its session's person; on an open studio, the name it chose."""
         admin = self.is_admin(request)
         if login := self.login(request):
             return replace(login.member, admin=admin)
@@ -232,7 +232,7 @@ class Access:
         return self.member(request).id.startswith(GUEST)
 
     def takes_names(self, request: web.Request) -> bool:
-        """Whether the browser may go on under another name."""
+        """Tell whether the browser may go on under another name."""
         return self.open and self.login(request) is None
 
     def operator(self, request: web.Request, place: str = HOUSE) -> Member:
@@ -252,7 +252,7 @@ class Access:
         return hmac.compare_digest(_bytes(password), _bytes(self._admin_password))
 
     def stops(self, request: web.Request, guesses: Guesses) -> bool:
-        """Whether a password is not even looked at, because too many were wrong."""
+        """Tell whether a password is refused unread, because too many were wrong."""
         name, known = self._browser(request)
         return guesses.stops(name, self.address(request), known=known)
 

@@ -97,7 +97,7 @@ class Api:
                 raise
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """Server-sent events for one page until it goes or the studio stops."""
+        """Stream server-sent events to one page until it is closed or the studio stops."""
         hub, me, login = self._site.hub, self._site.member(request), self._site.access.login(request)
         if hub.is_full(me):
             raise web.HTTPTooManyRequests(text="You have too many pages open. Close one of them.")
@@ -167,7 +167,7 @@ class Api:
         return self._site.origin(request, self._site.member(request), event)
 
     async def _source_url(self, source: str, me: Member) -> str:
-        """Where the picture is that `--source job:2` names; nothing where it cannot be seen."""
+        """Return the address of the picture that `--source job:2` names; empty where it cannot be seen."""
         id, _, which = source.partition(":")
         if not id:
             return ""

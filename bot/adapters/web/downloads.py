@@ -48,7 +48,7 @@ class Downloads:
         return links
 
     def get(self, token: str, member: Member) -> tuple[str, bytes] | None:
-        """Name and content; None when it is gone, or somebody else's."""
+        """Return a file's name and content; None when it is gone, or somebody else's."""
         self._forget()
         file = self._files.get(token)
         return (file.name, file.content) if file and file.owner == member.id else None

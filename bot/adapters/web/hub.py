@@ -100,7 +100,7 @@ class Hub:
             page.offer(change)
 
     def mark(self, number: int | None = None) -> str:
-        """Where the news stands: a page hands its mark back to hear what came after it."""
+        """Return a mark of where the news stands; a page hands it back to get what came after it."""
         return f"{self._start}-{self._number if number is None else number}"
 
     def job(self, id: str) -> Job | None:
@@ -109,7 +109,7 @@ class Hub:
         return change.job if change else None
 
     def is_full(self, member: Member) -> bool:
-        """Whether somebody has as many pages open as one person may have."""
+        """Tell whether somebody has as many pages open as one person may have."""
         return sum(page.member.id == member.id for page in self._pages) >= PAGES
 
     def end(self, session: str) -> None:

@@ -157,7 +157,7 @@ class Pages:
         )
 
     async def job(self, request: web.Request) -> web.Response:
-        """One picture, large: a dialog's content for the script, else a page of its own."""
+        """Show one picture, large: a dialog's content for the script, else a page of its own."""
         me = self._site.member(request)
         job = await self._studio.job(request.match_info["job"], me)
         may = May(tasks=await self._studio.tasks(me))
@@ -226,7 +226,7 @@ class Pages:
         return web.Response(body=telemetry.render(), headers=headers)
 
     async def _cards(self, jobs: Sequence[Job], may: May = ANYTHING) -> list[tuple[Job, Card]]:
-        """Each job with its card; others have their turn in between, since a card takes up to 3 ms."""
+        """Return each job with its card; let other tasks run in between, since a card takes up to 3 ms."""
         found = []
         for job in jobs:
             found.append((job, self._studio.card(job, may)))

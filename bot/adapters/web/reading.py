@@ -31,7 +31,7 @@ UNREADABLE = (
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Around every parser. Raises HTTPBadRequest for what cannot be read."""
+    """Turn a parser's errors inside the block into HTTPBadRequest."""
     try:
         yield
     except UNREADABLE as error:

@@ -95,7 +95,7 @@ class Site:
         return {"why": why, "lanes": views, "more_lanes": len(lanes) - len(views)}
 
     def origin(self, request: web.Request, member: Member, event: str) -> Origin:
-        """Who asks, and in which language they are answered. `event` is unique to the member's page."""
+        """Return who asks, and in which language to answer. `event` is unique to the member's page."""
         return Origin(
             surface="web",
             member=member,
@@ -111,7 +111,7 @@ class Site:
         return {"tier": tier, "balances": balances, "now": datetime.now(UTC)}
 
     async def _people(self, me: Member) -> list[str]:
-        """Names to switch between: mine, and those of the last pictures."""
+        """Return the names to switch between: the member's own, and those of the last pictures."""
         jobs = await self.studio.jobs(me, limit=50)
         names = {job.origin.member.id: job.origin.member.name for job in jobs}
         return list({me.id: me.name, **names}.values())[:PEOPLE]

@@ -28,7 +28,7 @@ class Uploads:
     """Takes forms one by one, however many come at once."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
-        """`max_bytes`: of one picture."""
+        """Keep uploads in `folder`; `max_bytes` is the most of one picture."""
         self._folder, self._max_bytes = folder, max_bytes
         self._places = asyncio.Semaphore(AT_ONCE)
         self._on_disk = 0

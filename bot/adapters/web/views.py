@@ -32,7 +32,7 @@ class Views:
     """Renders templates; everything that came from a person is escaped."""
 
     def __init__(self, assets: Mapping[str, Asset], *, is_open: bool = False) -> None:
-        """`is_open`: anybody may take a name of the studio's own, so none is anybody's alone."""
+        """Set up the templates; `is_open`: anybody may take a name, so no name is one person's alone."""
         self._assets = assets
         self._is_open = is_open
         self._environment = Environment(
@@ -84,7 +84,7 @@ class Views:
         return self._environment.get_template(template).render(values)
 
     def encoded(self, template: str, **values: Any) -> bytes:
-        """As `render`, ready to be sent; for a thread."""
+        """Render as `render` does, encoded to be sent; to be called in a thread."""
         return self.render(template, **values).encode()
 
     def message(self, job: Job, card: Card) -> str:
@@ -96,7 +96,7 @@ class Views:
         return self.render("message.html", job=None, card=card, links=links)
 
     def _alone(self, job: Job) -> str:
-        """Who sees a private job, in words."""
+        """Return who sees a private job, in words."""
         named = self._is_open and job.origin.member.id.startswith("web:")
         return "Only this name" if named else "Only you"
 
@@ -144,7 +144,7 @@ def balance_name(balance: Balance) -> str:
 
 
 def part_used(balance: Balance) -> float:
-    """0 … 1."""
+    """Return the part of an allowance that is used, 0 … 1."""
     return min(1.0, balance.used / balance.cap) if balance.cap else 1.0
 
 
@@ -195,7 +195,7 @@ def _strip(row: Sequence[Button], language: str) -> Strip:
 
 
 def _of_one(button: Button) -> bool:
-    """Whether the label carries the picture's number, as in "U1" or "V1 subtle"."""
+    """Tell whether the label carries the picture's number, as in "U1" or "V1 subtle"."""
     return bool(re.match(r"[UV]?\d+\b", button.label))
 
 
