@@ -57,7 +57,7 @@ class ChatAdapter(Protocol):
         ...
 
     async def adult(self, job: Job) -> bool:
-        """Whether the job's channel is age-restricted at this moment; no where that cannot be known."""
+        """Tell whether the job's channel is age-restricted at this moment; False where it is not known."""
         ...
 
 
@@ -67,7 +67,7 @@ class Connected(Protocol):
 
     @property
     def connected(self) -> bool:
-        """Whether events reach Easel at this moment."""
+        """Tell whether events reach Easel at this moment."""
         ...
 
 
@@ -76,7 +76,7 @@ class KnowsPlaces(Protocol):
     """A surface whose open places may be closed later."""
 
     async def closed(self, job: Job) -> bool | None:
-        """Whether the place where a job was asked for is closed at this moment; None where nobody tells."""
+        """Tell whether a job's place is closed at this moment; None where the surface does not tell."""
         ...
 
 
@@ -100,50 +100,50 @@ class Easel(Protocol):
         ...
 
     async def job(self, id: str, member: Member, here: Collection[str] = ()) -> Job:
-        """A job, for a member who is in the places `here`. Raises Refusal where they may not see it."""
+        """Return a job for a member who is in the places `here`. Raises Refusal where they may not see it."""
         ...
 
     async def jobs(self, member: Member, **filters: Any) -> list[Job]:
-        """The newest jobs that the member may see, by `channel`, `user`, `states`, `search`, `limit` …"""
+        """Return the newest jobs that the member may see. `filters` are the keywords of `Store.jobs`."""
         ...
 
     async def private(
         self, options: Mapping[str, object], member: Member, here: Collection[str] = ()
     ) -> bool:
-        """Whether what /imagine paints by these options is for the member alone. Raises Refusal."""
+        """Tell whether what /imagine paints by these options is for the member alone. Raises Refusal."""
         ...
 
     async def offered(self, action: Action, member: Member) -> str:
-        """The text that an offer's button stands for. Raises Refusal where it is not kept any more."""
+        """Return the text that an offer's button stands for. Raises Refusal where it is not kept any more."""
         ...
 
     async def check_source(self, member: Member) -> None:
-        """Raises Refusal for somebody whose models cannot start from a picture."""
+        """Raise Refusal for somebody whose models cannot start from a picture."""
         ...
 
     @property
     def vocabulary(self) -> tuple[Command, ...]:
-        """The commands as far as the models here can do them, with the widest ranges of all tiers."""
+        """Return the commands as far as the models here can do them, with the widest ranges of all tiers."""
         ...
 
     async def known(self, member: Member) -> tuple[Command, ...]:
-        """The commands as they are for the member: with the ranges of their models and tier."""
+        """Return the commands as they are for the member: with the ranges of their models and tier."""
         ...
 
     async def complete(self, source: Completes, typed: str, member: Member) -> list[tuple[str, str]]:
-        """What may follow while someone types an option: (value, label), at most 25."""
+        """Return completions of what is typed for an option, as (value, label); at most 25."""
         ...
 
     def said(self, what: Sayable, origin: Origin) -> Sayable:
-        """A card, a form or a refusal in the language of the place, else in the person's own."""
+        """Translate a card, a form or a refusal to the language of the place, else to the person's own."""
         ...
 
     async def picture(self, blob: str) -> bytes:
-        """A stored picture. Raises KeyError when there is none, StoreError when it cannot be read."""
+        """Return a stored picture. Raises KeyError when there is none, StoreError when it cannot be read."""
         ...
 
     async def fitted(self, blob: str, limit: int) -> tuple[bytes, str]:
-        """A picture in at most `limit` bytes, and its media type.
+        """Return a picture in at most `limit` bytes, and its media type.
 
         Raises KeyError when there is none, ValueError when it cannot be made so small, StoreError.
         """

@@ -46,7 +46,7 @@ class CommandLine:
         self._tasks: dict[str, TaskID] = {}
 
     async def run(self) -> None:
-        """Nothing comes in but the one command."""
+        """Return at once: nothing comes in but the one command."""
 
     async def post(self, job: Job, card: Card) -> MessageRef:
         self._show(job, card)
@@ -57,11 +57,11 @@ class CommandLine:
         return ref
 
     async def adult(self, job: Job) -> bool:
-        """Nobody says how old the person at a terminal is."""
+        """Return False: the age of the person at a terminal is not known."""
         return False
 
     async def end_of(self, id: str, stopped: asyncio.Event) -> Job | None:
-        """The job once it has ended; None when `stopped` comes first."""
+        """Show the job's progress until it ends and return it; return None when `stopped` comes first."""
         stop = asyncio.create_task(stopped.wait())
         with self._progress:
             self._tasks[id] = self._progress.add_task("in line", total=1.0)
@@ -158,7 +158,7 @@ async def verify(settings: Settings, files: Sequence[Path], *, as_json: bool) ->
 
 
 async def _obeyed(settings: Settings, order: control.Order, out: Path) -> int:
-    """By the Easel that runs, or by ourselves."""
+    """Run an administrator's command in the Easel that runs, or else in this process; print its answer."""
     try:
         card = await control.ask(settings.data_dir, order) or await _alone(settings, order)
     except Refusal as refusal:
@@ -198,7 +198,7 @@ def _origin() -> Origin:
 
 
 def _with_source(options: Mapping[str, Any]) -> dict[str, Any]:
-    """A source that is a file becomes its bytes; anything else may name a stored picture."""
+    """Replace a source that is a file by its bytes; any other may name a stored picture."""
     source = options.get("source")
     if not source or not Path(source).is_file():
         return dict(options)
@@ -219,7 +219,7 @@ async def _written(studio: Studio, job: Job, out: Path) -> list[Path]:
 
 
 def _make_folder(out: Path) -> None:
-    """Before anything is painted, so that nothing is paid for pictures that could not be written."""
+    """Create the output folder before painting, so that no picture is paid for that cannot be written."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

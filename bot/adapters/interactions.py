@@ -81,7 +81,7 @@ class Interactions(ABC, Generic[E, P]):
 
     @abstractmethod
     async def answer(self, event: E, ask: Ask, alone: Alone | None = None, *, replace: bool = False) -> None:
-        """Acknowledge, `ask` (by `asked`), and show the card that comes of it to whoever did it.
+        """Acknowledge, `ask` (by `asked`), and show the resulting card to the person who did it.
 
         A receipt needs no answer: the job's message follows by `ChatAdapter.post`. `alone` is for platforms
         that must know before they ask whether one person only is answered; None: they are. `replace`: the
@@ -123,7 +123,7 @@ class Interactions(ABC, Generic[E, P]):
     async def command(
         self, event: E, name: str, options: Mapping[str, object], sent: Mapping[str, P] | None = None
     ) -> None:
-        """A command with its options as typed, and pictures that were sent for some of them."""
+        """Answer a command with its options as typed, and with pictures that were sent for some of them."""
 
         async def ask(origin: Origin) -> Answer:
             fetched = {key: await self.fetch(event, each) for key, each in (sent or {}).items()}
@@ -137,7 +137,7 @@ class Interactions(ABC, Generic[E, P]):
         await self.answer(event, ask, alone)
 
     async def press(self, event: E, button: str) -> None:
-        """A button of any card, or an entry of its menu, however old the card is."""
+        """Answer a press of any card's button, or of an entry of its menu, however old the card is."""
         ask = partial(self._press, button)
         action = _understood(button)
         if action is None:  # the studio says so
@@ -165,7 +165,7 @@ class Interactions(ABC, Generic[E, P]):
                 await self.answer(event, ask)
 
     async def submit(self, event: E, read: Callable[[], Filled[P]]) -> None:
-        """A form that was filled in; `read` raises Refusal where that cannot be understood."""
+        """Answer a form that was filled in; `read` raises Refusal where it cannot be understood."""
 
         async def ask(origin: Origin) -> Answer:
             filled = read()
@@ -181,7 +181,7 @@ class Interactions(ABC, Generic[E, P]):
         await self.answer(event, ask, alone)
 
     async def use_as_source(self, event: E, message: Seen[P]) -> None:
-        """Message menu: a form that paints from this message's picture."""
+        """Open a form that paints from this message's picture (message menu)."""
 
         async def ask(origin: Origin) -> Answer:
             await self._easel.check_source(origin.member)
@@ -195,7 +195,7 @@ class Interactions(ABC, Generic[E, P]):
         await self.open(event, ask, None if message.job else message.picture)
 
     async def on_job(self, event: E, message: Seen[P], name: actions.Name) -> None:
-        """Message menu: what a button does. Of several pictures, they are shown to choose from."""
+        """Do with a message's job what a button does (message menu); show several pictures to choose one."""
         spec = actions.SPECS[name]
 
         async def job(member: Member, here: Collection[str]) -> Job:
@@ -217,9 +217,9 @@ class Interactions(ABC, Generic[E, P]):
             await self.answer(event, ask, alone if spec.answers == "job" else None)
 
     async def words(self, event: E, words: str, picture: P | None = None, parent: str = "") -> None:
-        """Plain words to paint: from a picture that came with them, else from the first of `parent`'s.
+        """Paint plain words: from a picture that came with them, else from the first of `parent`'s.
 
-        Without words, somebody only called: they are told what to say.
+        A message without words is answered with what to say.
         """
         if words.casefold() in ("help", "/help"):
             await self.command(event, "help", {})
@@ -240,7 +240,7 @@ class Interactions(ABC, Generic[E, P]):
     async def handle(
         self, name: str, options: Mapping[str, object], origin: Origin, *, parent: str = ""
     ) -> Card | Receipt:
-        """`Easel.handle`, for a number of people at a time. Raises Refusal."""
+        """Call `Easel.handle`, for a number of people at a time. Raises Refusal."""
         async with self._gate:
             return await self._easel.handle(name, options, origin, parent=parent)
 
@@ -264,11 +264,11 @@ class Interactions(ABC, Generic[E, P]):
         return self._easel.said(form, origin), next(each for each in known if each.name == form.command)
 
     def refused(self, refusal: Refusal, origin: Origin) -> Card:
-        """Return the card of a refusal, whoever said it."""
+        """Return the card of a refusal in the language of the place, else in the person's own."""
         return self.said(cards.refused(refusal), origin)
 
     def said(self, card: Card, origin: Origin) -> Card:
-        """Return a card of the surface's own words in the language of whoever is answered."""
+        """Translate a card of the surface's own words to the language of the place, else of the person."""
         return self._easel.said(card, origin)
 
     async def fetch(self, event: E, picture: P) -> bytes:
@@ -329,7 +329,7 @@ def _makes_something(spec: ActionSpec) -> bool:
 
 
 def _on(spec: ActionSpec, job: Job) -> Action:
-    """What an entry of a message's menu does with a job: of several pictures, it shows them first."""
+    """Return what a menu's entry does with a job; a job of several pictures is shown first, to choose one."""
     if spec.about == "job":
         return Action(name=spec.name, job=job.id)
     if sum(each.index >= 0 for each in job.pictures) == 1:

@@ -11,7 +11,7 @@ from bot.options import Command, Option, bounded, clip, unknown
 
 
 def typed(line: str) -> tuple[str, dict[str, object]]:
-    """What was typed → a command and its options. Without a leading slash it is a prompt. Raises Refusal.
+    """Parse a typed line into a command and its options; no leading slash: a prompt. Raises Refusal.
 
     Options are named as in `/settings style: oil painting` or `/settings --style "oil painting"`; words in
     front of them fill the others in their order, as in `/vary 1a2b3c4d5e6f 2 strong`.

@@ -42,7 +42,7 @@ class DiscordAdapter:
 
     @property
     def connected(self) -> bool:
-        """Whether events reach Easel now."""
+        """Tell whether events reach Easel now."""
         client = self._client
         return client is not None and client.online and not client.is_closed()
 
@@ -71,7 +71,7 @@ class DiscordAdapter:
             delay = SHORTEST_DELAY if client.was_ready else min(LONGEST_DELAY, 2 * delay)
 
     def client(self) -> EaselClient:
-        """A client that is not connected yet; messages go through the newest."""
+        """Create a client that is not connected yet, and send messages through it from now on."""
         client = EaselClient(self._studio, self._settings)
         self._client, self._delivery = client, Delivery(client, self._studio)
         return client
@@ -83,14 +83,14 @@ class DiscordAdapter:
         return await self._ready().edit(job, ref, card)
 
     async def adult(self, job: Job) -> bool:
-        """Whether the channel that a job was asked in is age-restricted now.
+        """Tell whether the channel that a job was asked in is age-restricted now.
 
-        No where Discord does not show it: in direct messages, and where the bot itself is not.
+        False where Discord does not show it: in direct messages, and where the bot itself is not.
         """
         return await self._ready().adult(job)
 
     async def closed(self, job: Job) -> bool | None:
-        """Whether the channel that a job was asked in is hidden from some now; None where nobody tells."""
+        """Tell whether the channel that a job was asked in is hidden from some now; None if not known."""
         return await self._delivery.closed(job) if self._delivery and self._delivery.ready else None
 
     def _ready(self) -> Delivery:
@@ -100,12 +100,12 @@ class DiscordAdapter:
 
 
 def _kind(error: Exception) -> str:
-    """What happened, without the address, which may hold a token."""
+    """Describe an error for the log; without Discord's address, which may hold a token."""
     return str(error) if isinstance(error, discord.DiscordException) else type(error).__name__
 
 
 def _hush() -> None:
-    """discord.py writes addresses and events with tokens in them into its debug log, and asks for voice."""
+    """Keep discord.py's debug log off, since it holds tokens, and its warnings about voice."""
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
     logger = logging.getLogger("discord")
     logger.setLevel(max(logging.INFO, logger.getEffectiveLevel()))

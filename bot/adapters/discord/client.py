@@ -102,11 +102,11 @@ class EaselClient(discord.AutoShardedClient):
         await self._closed(event.guild_id, event.thread_id)
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
-        """Easel was removed; an outage of Discord's is told by another event."""
+        """Cancel a server's jobs when Easel is removed from it; an outage of Discord's is another event."""
         await self._left(f"discord:{guild.id}")
 
     async def _closed(self, guild: int, channel: int) -> None:
-        """A channel or a thread is gone: nothing can be shown there, and nothing of it is for others."""
+        """Hide a deleted channel's or thread's pictures from all but their owners, and cancel its jobs."""
         tenant, here = f"discord:{guild}", str(channel)
 
         def there(job: Job) -> bool:
@@ -120,7 +120,7 @@ class EaselClient(discord.AutoShardedClient):
         await self._departures.left("discord", _REMOVED, tenant=tenant, which=origins.needs_us)
 
     async def _left_meanwhile(self) -> None:
-        """Servers that Easel was removed from while it was not connected, and has work for."""
+        """Cancel the jobs of servers that removed Easel while it was not connected."""
         known = {f"discord:{guild.id}" for guild in self.guilds}
         for tenant in await self._departures.tenants("discord", origins.needs_us) - known:
             server = tenant.removeprefix("discord:")
@@ -128,7 +128,7 @@ class EaselClient(discord.AutoShardedClient):
                 await self._left(tenant)
 
     async def _is_gone(self, server: int) -> bool:
-        """Whether Discord says that Easel is not in a server; no where it says nothing."""
+        """Tell whether Discord says that Easel is not in a server; False where it does not answer."""
         try:
             await self.fetch_guild(server, with_counts=False)
         except discord.HTTPException as error:
@@ -144,12 +144,12 @@ class EaselClient(discord.AutoShardedClient):
         self.online = False
 
     async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:
-        """Forms only: they are kept nowhere, so that a restart does not lose them."""
+        """Answer forms, and nothing else; they are not kept in memory, so a restart does not lose them."""
         if interaction.type is discord.InteractionType.modal_submit:
             await self.desk.sent(interaction)
 
     async def on_message(self, message: discord.Message) -> None:
-        """Plain words: in a direct message, or where Easel is mentioned."""
+        """Answer plain words in a direct message, or where Easel is mentioned."""
         ordinary = message.type in (discord.MessageType.default, discord.MessageType.reply)
         if message.author.bot or not ordinary or self.user is None:
             return
@@ -157,7 +157,7 @@ class EaselClient(discord.AutoShardedClient):
             await self._heard(message)
 
     async def _heard(self, message: discord.Message) -> None:
-        """Words, with a picture that came with them or that they reply to."""
+        """Answer words, with a picture that came with them or that they reply to."""
         parent, about = _parent(message), _about(message)
         picture = picture_of(message) or (picture_of(about) if about and not parent else None)
         await self.desk.words(message, self._words(message), picture, parent)
@@ -168,13 +168,13 @@ class EaselClient(discord.AutoShardedClient):
 
 
 def _about(message: discord.Message) -> discord.Message | None:
-    """What it replies to, as far as it is still there."""
+    """Return the message that this one replies to, or None where it is gone or not known."""
     about = message.reference.resolved if message.reference else None
     return about if isinstance(about, discord.Message) else None
 
 
 def _parent(message: discord.Message) -> str:
-    """The job whose picture it changes, or nothing."""
+    """Return the job whose picture the message asks to change, or an empty text."""
     about = None if picture_of(message) else _about(message)
     return job_of(about) if about else ""
 

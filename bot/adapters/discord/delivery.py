@@ -71,11 +71,11 @@ class Delivery:
 
     @property
     def ready(self) -> bool:
-        """Whether the client has logged in."""
+        """Tell whether the client has logged in."""
         return self._client.user is not None and not self._client.is_closed()
 
     async def post(self, job: Job, card: Card) -> MessageRef:
-        """The job's first card: in place of the deferred response, or as a message of its own.
+        """Show the job's first card: in place of the deferred response, or as a new message.
 
         Raises Unreachable or TryLater.
         """
@@ -99,7 +99,7 @@ class Delivery:
             return await self._first(self._routes(job, ref), job, ref, await self._shown(job, card))
 
     async def adult(self, job: Job) -> bool:
-        """Whether the job's channel is age-restricted now; no where that cannot be seen."""
+        """Tell whether the job's channel is age-restricted now; False where that cannot be seen."""
         try:
             channel = await self._client.fetch_channel(job.origin.reply["channel"])
             if isinstance(channel, discord.Thread):
@@ -109,7 +109,7 @@ class Delivery:
         return is_adult(channel)
 
     async def closed(self, job: Job) -> bool | None:
-        """Whether the job's channel is hidden from some of its server now; None where it is not seen."""
+        """Tell whether the job's channel is hidden from some of its server now; None where it is not seen."""
         channel = self._client.get_channel(int(job.origin.channel))
         return bool(seen_in(channel)) if channel else None
 
@@ -118,7 +118,7 @@ class Delivery:
             offer.cancel()
 
     def _plan_offer(self, job: Job, ref: MessageRef, card: Card) -> None:
-        """A message may stand still while its token ends, so its last edit is not left to what happens."""
+        """Schedule an edit that adds a button to fetch the result, minutes before the job's token ends."""
         if not by_token_alone(job):
             return
         wait = _ends(job.origin.reply) - LAST_MINUTES - time.time()
@@ -141,7 +141,7 @@ class Delivery:
         return await show(card, self._studio.fitted, limit, parent, studio=self._studio.logins.reached)
 
     async def _parent(self, job: Job, card: Card) -> str:
-        """The address of the message that a result was made from, where one stands in its own place."""
+        """Return the address of the message whose picture this result was made from, or an empty text."""
         if not card.parent or card.kind not in ("done", "upscaled"):
             return ""
         try:
@@ -175,7 +175,7 @@ class Delivery:
         return ref  # no way at present; the end may have one
 
     async def _fitting(self, route: Route, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
-        """One way. What an answer may hold, a message of the bot's own or a direct one perhaps may not."""
+        """Send by one route; where the files are too large for it, send smaller ones."""
         try:
             return await route(job, ref, shown)
         except discord.HTTPException as error:
@@ -189,7 +189,7 @@ class Delivery:
     # ---- ways
 
     def _webhook(self, reply: dict[str, Any]) -> discord.Webhook:
-        """The interaction's, as an application's webhook: only that may answer privately."""
+        """Return the interaction's webhook, which alone can answer privately. Raises Unreachable."""
         try:
             token = vault(self._client).decrypt(reply["token"].encode()).decode()
         except InvalidToken:
@@ -226,7 +226,7 @@ class Delivery:
         return ref
 
     def _may_progress(self, channel: int, old: bool) -> bool:
-        """Whether a progress edit leaves room for ends: those of all jobs in a channel share its rate."""
+        """Tell whether a progress edit leaves room for results: all jobs in a channel share its edit rate."""
         now = time.monotonic()
         if now < self._paced.get((channel, old), 0.0):
             return False
@@ -254,7 +254,7 @@ class Delivery:
         shown: Shown,
         about: discord.MessageReference | None = None,
     ) -> MessageRef:
-        """A new message. Discord makes but one for a nonce, wherever it is sent to, for some minutes."""
+        """Send a new message. For some minutes, Discord makes only one for a nonce, in any channel."""
         view, files = shown.message()
         more: dict[str, Any] = {"reference": about} if about else {}
         sent = await place.send(
@@ -264,7 +264,7 @@ class Delivery:
 
 
 def address_of(job: Job) -> str:
-    """Where a job's message is to be seen; nothing for one that is not where it was asked for, or private."""
+    """Return the address of a job's message; empty if it is private or not where it was asked for."""
     member, ref = job.origin.member, job.message or {}
     if job.origin.private or not ref.get("message") or ref["channel"] != job.origin.reply.get("channel"):
         return ""
@@ -278,12 +278,12 @@ def _fresh(reply: dict[str, Any]) -> bool:
 
 
 def _ends(reply: dict[str, Any]) -> float:
-    """When the last token ends."""
+    """Return when the last token ends, as Unix time in seconds."""
     return float(reply.get("again", reply)["expires"])
 
 
 def _fetch(job: Job, language: str) -> Button:
-    """A press brings a fresh token to a place that the bot cannot reach without one."""
+    """Return a button whose press brings a fresh token, for places that the bot cannot reach without one."""
     spoken = words.say("Show the result, once it is painted", language)
     return Button(
         id=Action(name="show", job=job.id).id, label=words.say("Fetch result", language), name=spoken
@@ -291,7 +291,7 @@ def _fetch(job: Job, language: str) -> Button:
 
 
 def _closed(error: discord.HTTPException) -> bool:
-    """Whether another way may work where this one does not."""
+    """Tell whether another way may work where this one does not."""
     if error.code == UNKNOWN_MESSAGE:
         return False
     return error.status in (403, 404) or error.code in (INVALID_TOKEN, UNKNOWN_WEBHOOK, THREAD_ARCHIVED)
@@ -304,7 +304,7 @@ def _why(error: discord.HTTPException) -> str:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """discord.py's errors as ours."""
+    """Turn discord.py's errors into Easel's."""
     try:
         yield
     except discord.RateLimited as error:
@@ -321,7 +321,7 @@ def _translated() -> Iterator[None]:
 
 
 def retry_after(error: discord.HTTPException) -> float:
-    """Seconds to wait, as a refusal for its rate says."""
+    """Return the seconds to wait that a refusal for its rate names; 1 where it names none."""
     headers = getattr(error.response, "headers", {})
     try:
         return float(headers.get("Retry-After", 1.0))

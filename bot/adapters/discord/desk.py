@@ -73,13 +73,13 @@ class Desk(Interactions[Event, Picture]):
     # ---- what people do
 
     async def slash(self, interaction: Interaction, name: str, options: Mapping[str, Any]) -> None:
-        """A slash command."""
+        """Answer a slash command; attachments among its options are sent pictures."""
         sent = {key: each for key, each in options.items() if isinstance(each, discord.Attachment)}
         typed = {key: each for key, each in options.items() if key not in sent}
         await self.command(interaction, "imagine" if name == "edit" else name, typed, sent)
 
     async def misunderstood(self, interaction: Interaction, error: Exception) -> None:
-        """A command that Discord sent in a form that is not, or no longer, ours."""
+        """Refuse a command that Discord sent in a form that Easel does not know, or not any more."""
         log.warning("a command was not understood", cause=str(error))
         if interaction.type is discord.InteractionType.application_command:
             await self._refuse(interaction, Refusal(_CHANGED))
@@ -87,7 +87,7 @@ class Desk(Interactions[Event, Picture]):
     async def complete(
         self, interaction: Interaction, source: Completes, typed: str
     ) -> list[tuple[str, str]]:
-        """What may follow while someone types; nothing where that cannot be said at the moment."""
+        """Return completions of what is typed, as (value, label); none where the studio cannot tell now."""
         try:
             found = await self._studio.complete(source, typed, origins.member_of(interaction))
         except (Refusal, StoreError) as error:
@@ -99,15 +99,15 @@ class Desk(Interactions[Event, Picture]):
         return [(value, say(label, language)) for value, label in found]
 
     async def sent(self, interaction: Interaction) -> None:
-        """A form that was filled in."""
+        """Answer a form that was filled in."""
         await self.submit(interaction, partial(_filled, interaction))
 
     async def source(self, interaction: Interaction, message: discord.Message) -> None:
-        """Message menu: paint from this message's picture."""
+        """Open a form that paints from this message's picture (message menu)."""
         await self.use_as_source(interaction, _seen(message))
 
     async def chosen(self, interaction: Interaction, message: discord.Message, name: actions.Name) -> None:
-        """Message menu: what a button does."""
+        """Do with this message's job what the button `name` does (message menu)."""
         await self.on_job(interaction, _seen(message), name)
 
     # ---- as Discord wants it
@@ -142,7 +142,7 @@ class Desk(Interactions[Event, Picture]):
         return await found.read()
 
     async def _come_back(self, id: str, origin: Origin) -> None:
-        """Somebody fetches a result that is not there yet: the answer's token will bring it."""
+        """Keep the token of a person who fetches an unfinished result, to deliver the result by it."""
         again = {name: origin.reply[name] for name in ("token", "expires", "message")}
         try:
             job = await self._studio.job(id, origin.member)
@@ -152,7 +152,7 @@ class Desk(Interactions[Event, Picture]):
             log.warning("a result is brought by its older token alone", job_id=id, cause=str(error))
 
     async def shown(self, card: Card, limit: int) -> Shown:
-        """The card with its pictures, without them when they cannot be read at the moment."""
+        """Render the card with its pictures, or without them when they cannot be read at the moment."""
         reached = self._studio.logins.reached
         try:
             return await show(card, self._studio.fitted, limit, studio=reached)
@@ -173,7 +173,7 @@ class Desk(Interactions[Event, Picture]):
     # ---- how interactions are answered
 
     async def _alone(self, interaction: Interaction, alone: Alone | None) -> bool:
-        """Whether one person alone is answered. Raises TimeoutError when too much is asked at once."""
+        """Tell whether one person alone is answered. Raises TimeoutError when too much is asked at once."""
         if self._taken > MOST_TAKEN:
             raise TimeoutError
         if alone is None:
@@ -232,7 +232,7 @@ class Desk(Interactions[Event, Picture]):
         _note(began)
 
     async def _modal(self, interaction: Interaction, ask: Ask, picture: Picture | None) -> discord.ui.Modal:
-        """Raises Refusal, TimeoutError."""
+        """Build the modal of the form that `ask` returns. Raises Refusal, TimeoutError."""
         async with asyncio.timeout(FORM_PATIENCE):
             origin = origins.of_interaction(interaction, 0, ephemeral=True)
             form, command = await self.question(ask, origin)
@@ -257,7 +257,7 @@ class Desk(Interactions[Event, Picture]):
     # ---- words, answered by messages
 
     async def _answer_words(self, message: discord.Message, ask: Ask) -> None:
-        """What is for one person's eyes never stands in a server's channel."""
+        """Answer a message's words; send what is private as a direct message, never to a server's channel."""
         card = await self.asked(ask, origins.of_message(message))
         if isinstance(card, Receipt):
             return
@@ -270,7 +270,7 @@ class Desk(Interactions[Event, Picture]):
             log.warning("a message could not be answered", cause=type(error).__name__)
 
     async def _whisper(self, message: discord.Message, card: Card) -> None:
-        """By a direct message. Where none arrives, a hint that gives nothing away stands for a moment."""
+        """Send a direct message; if that fails, show for a moment a hint that reveals nothing."""
         try:
             await message.author.send(**await self._sendable(message, card))
         except discord.DiscordException as error:
@@ -279,7 +279,7 @@ class Desk(Interactions[Event, Picture]):
             await message.reply(delete_after=HINT_SECONDS, **await self._sendable(message, hint))
 
     async def _sendable(self, message: discord.Message, card: Card) -> dict[str, Any]:
-        """The card for one send. Discord makes but one message of a nonce: an event may be told twice."""
+        """Return the arguments that send the card; the nonce prevents a second message for the same event."""
         view, files = (await self.shown(card, origins.limit_of(message))).message()
         nonce = f"{message.id}{'-dm' if card.private else ''}"
         return {
@@ -292,7 +292,7 @@ class Desk(Interactions[Event, Picture]):
 
 
 def _viewer(interaction: Interaction) -> tuple[Member, Collection[str]]:
-    """Who looks, and from which closed place."""
+    """Return who looks, and from which closed place."""
     return origins.member_of(interaction), origins.seen_in(interaction.channel)
 
 
@@ -332,7 +332,7 @@ async def _follow_up(interaction: Interaction, view: LayoutView, files: Files) -
 
 
 async def _instead(interaction: Interaction, view: LayoutView, files: Files) -> None:
-    """A response that was deferred for everybody cannot become private: it is ended, then taken away."""
+    """Answer privately instead of by a public deferred response, which is completed and then deleted."""
     await interaction.edit_original_response(view=moment(nearest(str(interaction.locale)) or "en"))
     await _follow_up(interaction, view, files)
     await interaction.delete_original_response()
@@ -356,7 +356,7 @@ def _seen(message: discord.Message) -> Seen[Picture]:
 
 
 def job_of(message: discord.Message) -> str:
-    """The job that a message of ours shows, or nothing."""
+    """Return the job that a message of Easel's own shows, or an empty text."""
     client: Any = message._state._get_client()
     if message.author.id != client.user.id:
         return ""
@@ -372,5 +372,5 @@ def _ids(components: Any) -> list[str]:
 
 
 def picture_of(message: discord.Message) -> discord.Attachment | None:
-    """The first attached picture."""
+    """Return the first attached picture, or None."""
     return next((a for a in message.attachments if (a.content_type or "").startswith("image/")), None)

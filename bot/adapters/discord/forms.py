@@ -46,7 +46,7 @@ def modal(
     imagine: Command | None = None,
     styles: Sequence[tuple[str, str]] | None = None,
 ) -> ui.Modal:
-    """The form, prefilled. It is stopped: what is sent arrives as an event.
+    """Build the modal of a form, prefilled. It is stopped: what is sent arrives as an event.
 
     `imagine` is the command as it is for the person, `styles` are name and label of what they may choose.
     """
@@ -107,7 +107,7 @@ def _styles(known: Sequence[tuple[str, str]], chosen: str, none: str) -> ui.Sele
 
 
 def read(interaction: discord.Interaction[Any]) -> Answer:
-    """What was sent. Raises Refusal for a form that is not ours, and for options that are none."""
+    """Read a form that was sent. Raises Refusal for a form that is not Easel's, and for invalid options."""
     data: Mapping[str, Any] = interaction.data or {}
     if not (about := _ID.fullmatch(data["custom_id"])):
         raise Refusal("This form is not one that Easel knows. Ask anew with /imagine.", code="unknown")
@@ -130,7 +130,7 @@ def _value(fields: Mapping[str, Mapping[str, Any]], name: str) -> str:
 
 
 def _flags(typed: str) -> dict[str, str]:
-    """Each option by itself, so that no flag can swallow words of the prompt."""
+    """Parse each option by itself, so that no flag takes words of the prompt. Raises Refusal."""
     if not typed.strip():
         return {}
     said = prompts.said(prompts.parse(f"{_STAND_IN} {typed}", ranged=False))

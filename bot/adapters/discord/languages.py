@@ -22,7 +22,7 @@ class Translator(app_commands.Translator):
         locale: discord.Locale,
         context: app_commands.TranslationContextTypes,
     ) -> str | None:
-        """None where there is no translation, or the name is one to type."""
+        """Translate a text; return None if there is no translation, or if it is a name to type."""
         typed: Any = (
             app_commands.TranslationContextLocation.parameter_name,
             app_commands.TranslationContextLocation.command_name,

@@ -50,7 +50,7 @@ class Shown:
     parent: str = ""  # the address of the message that it was made from
 
     def message(self) -> tuple[ui.LayoutView, list[discord.File]]:
-        """A view and files for one request: they cannot be sent twice."""
+        """Return a view and files for one request: they cannot be sent twice."""
         files = [discord.File(io.BytesIO(data), name, description=alt) for name, data, alt in self.files]
         files += [discord.File(io.BytesIO(data), name) for name, data in self.card.files]
         return view(self.card, self.files, self.note, self.parent), files
@@ -59,7 +59,7 @@ class Shown:
 async def show(
     card: Card, fitted: Fitted, limit: int = LEAST_LIMIT, parent: str = "", *, studio: bool = False
 ) -> Shown:
-    """The card with its pictures in files of at most `limit` bytes each, and a link to its parent.
+    """Render the card with its pictures in files of at most `limit` bytes each, and a link to its parent.
 
     `studio`: people can open the web studio from where they are.
     """
@@ -84,7 +84,7 @@ async def show(
 
 
 def _chosen(card: Card) -> Sequence[CardPicture]:
-    """Of one job up to four single pictures, which the gallery lays out by itself, of more the grid."""
+    """Return up to four single pictures of a job, laid out by the gallery; of a job with more, the grid."""
     if card.job and len(card.pictures) > 1:
         grid, *single = card.pictures
         return single if len(single) <= MOST_SINGLE else [grid]
@@ -104,7 +104,7 @@ def _alt(picture: CardPicture) -> str:
 def view(
     card: Card, files: Sequence[tuple[str, bytes, str]] = (), note: str = "", parent: str = ""
 ) -> ui.LayoutView:
-    """The layout of a card; its gallery shows `files`. It is stopped: ids alone find presses."""
+    """Build the layout of a card; its gallery shows `files`. It is stopped: presses are found by id alone."""
     items: list[ui.Item[Any]] = [ui.TextDisplay(text(card, note, parent))]
     if files:
         gallery = (
@@ -120,7 +120,7 @@ def view(
 
 
 def moment(language: str) -> ui.LayoutView:
-    """What stands for a moment where nothing is to stay."""
+    """Build a placeholder that says "One moment.", for a response that is deleted right after."""
     return view(Card(kind="text", body=(say("One moment.", language),)))
 
 
@@ -134,7 +134,7 @@ def _button(button: Button) -> ui.Button[Any]:
 
 
 def text(card: Card, note: str = "", parent: str = "") -> str:
-    """Everything a card says, as Markdown, shortened to what one message takes: its title first."""
+    """Return all text of a card as Markdown, its title first, shortened to what one message takes."""
     facts = " · ".join((*((_bar(card.bar),) if card.bar else ()), *_facts(card, parent)))
     rest = _clipped(
         [facts, card.link, *map(escape, card.body), escape(note)], MAX_TEXT // 2 if card.title else MAX_TEXT
@@ -145,7 +145,7 @@ def text(card: Card, note: str = "", parent: str = "") -> str:
 
 
 def _facts(card: Card, parent: str) -> list[str]:
-    """The facts; where it came from is a link. The last fact of an enlarged picture says that already."""
+    """Return the facts and a link to the parent, which replaces an enlarged picture's last fact."""
     facts = [escape(fact) for fact in card.facts]
     if not parent:
         return facts
@@ -154,13 +154,13 @@ def _facts(card: Card, parent: str) -> list[str]:
 
 
 def _clipped(lines: list[str], room: int) -> str:
-    """The lines in `room` characters; what is cut ends in an ellipsis."""
+    """Join the lines in at most `room` characters; what is cut ends in an ellipsis."""
     whole = "\n".join(line for line in lines if line)
     return whole if len(whole) <= room else whole[: room - 1].rstrip("\\") + "…"
 
 
 def _fitting(words: str, room: int) -> str:
-    """The words escaped, and clipped before that, so that no escape is cut in two."""
+    """Escape the words, and clip them before that to fit `room`, so that no escape is cut in two."""
     escaped = escape(words)
     while len(escaped) > room:
         words = clip(words, max(1, len(words) * room // len(escaped) - 1))
@@ -179,7 +179,7 @@ _MARKS = re.compile(
 
 
 def escape(words: str) -> str:
-    """Text that Discord shows as it was typed: no Markdown, no mention, no link."""
+    """Escape text so that Discord shows it as it was typed: no Markdown, no mention, no link."""
     return _MARKS.sub(_escaped, words)
 
 

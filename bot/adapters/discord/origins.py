@@ -27,7 +27,7 @@ TOKEN_SECONDS = 15 * 60.0
 
 
 def vault(client: discord.Client) -> Fernet:
-    """Seals interaction tokens for the database, with a key that only the bot's own token gives."""
+    """Return what encrypts interaction tokens for the database, with a key made from the bot's token."""
     return _keyed(str(client.http.token))
 
 
@@ -38,7 +38,7 @@ def _keyed(token: str) -> Fernet:
 
 
 def member_of(interaction: Interaction) -> Member:
-    """Who acts. A server is a tenant, and so is each direct message and each group."""
+    """Return who acts. A server is a tenant, and so is each direct message and each group."""
     user = interaction.user
     if interaction.guild_id:
         tenant = f"discord:{interaction.guild_id}"
@@ -57,7 +57,7 @@ def member_of(interaction: Interaction) -> Member:
 
 
 def of_interaction(interaction: Interaction, message: int, *, ephemeral: bool) -> Origin:
-    """Who acts, where, and how they are answered. `message` is the response's id."""
+    """Return who acts, where, and how they are answered. `message` is the response's id."""
     return Origin(
         surface="discord",
         member=member_of(interaction),
@@ -81,19 +81,19 @@ def of_interaction(interaction: Interaction, message: int, *, ephemeral: bool) -
 
 
 def _is_open(interaction: Interaction) -> bool:
-    """Whether the bot itself may edit there, as it must once the token has ended."""
+    """Tell whether the bot itself may edit there, as it must once the token has ended."""
     sees = interaction.is_guild_integration() and interaction.app_permissions.view_channel
     return sees or interaction.context.dm_channel
 
 
 def needs_us(job: Job) -> bool:
-    """Whether the bot itself must be in the job's server: elsewhere its person brought it along."""
+    """Tell whether the bot itself must be in the job's server; a person may also bring it along alone."""
     reply = job.origin.reply
     return not reply.get("token") or bool(reply.get("open"))
 
 
 def by_token_alone(job: Job) -> bool:
-    """Whether nothing but a token reaches the message of a job that lives."""
+    """Tell whether only a token reaches the message of a job that has not ended."""
     reply = job.origin.reply
     return not job.state.ended and bool(reply.get("token")) and (job.origin.private or not reply["open"])
 
@@ -101,7 +101,7 @@ def by_token_alone(job: Job) -> bool:
 def _moderates(
     person: discord.User | discord.Member, channel: Any, here: discord.Permissions
 ) -> tuple[str, ...]:
-    """Where they may manage messages: in the channel by their permissions `here`, everywhere by roles."""
+    """Return where they may manage messages: in the channel by permissions `here`, everywhere by roles."""
     if not isinstance(person, discord.Member):
         return ()
     known = person.guild.default_role is not None  # a server that is not in the cache has no roles
@@ -110,25 +110,25 @@ def _moderates(
 
 
 def roles_of(person: discord.User | discord.Member) -> tuple[str, ...]:
-    """Ids of a member's roles, as the event names them: `roles` knows only those of a server in the cache."""
+    """Return ids of a member's roles from the event; `roles` knows only servers in the cache."""
     return tuple(map(str, getattr(person, "_roles", ())))
 
 
 def channel_of(channel: Any) -> str:
-    """The channel that rules and budgets know: a thread's is the one it belongs to."""
+    """Return the channel that rules and budgets know: for a thread, the channel that it belongs to."""
     if isinstance(channel, discord.Thread):
         return str(channel.parent_id)
     return str(channel.id) if channel else ""
 
 
 def is_adult(channel: Any) -> bool:
-    """Whether a channel, or the one a thread belongs to, is age-restricted. Direct messages never are."""
+    """Tell whether a channel, or a thread's channel, is age-restricted. Direct messages never are."""
     asked = getattr(channel, "is_nsfw", None)
     return bool(asked and asked())
 
 
 def seen_in(channel: Any) -> tuple[str, ...]:
-    """The place itself, where not everybody in the server can look: what is asked there stays there.
+    """Return the place itself if not everybody in the server can see it: its pictures are seen only there.
 
     A server or channel that is not in the cache counts as closed. Direct messages are a tenant of their own.
     """
@@ -143,7 +143,7 @@ def seen_in(channel: Any) -> tuple[str, ...]:
 
 
 def of_message(message: discord.Message) -> Origin:
-    """Who wrote, where, and how they are answered."""
+    """Return who wrote, where, and how they are answered."""
     author = message.author
     tenant = f"discord:{message.guild.id}" if message.guild else f"discord:dm:{author.id}"
     admin = isinstance(author, discord.Member) and author.guild_permissions.manage_guild
@@ -172,12 +172,12 @@ def of_message(message: discord.Message) -> Origin:
 
 
 def _language_of(message: discord.Message) -> str:
-    """The server's: a message says nothing of the language that its author's Discord is in."""
+    """Return the server's language: a message does not tell the language of its author's Discord."""
     return nearest(str(message.guild.preferred_locale)) if message.guild else ""
 
 
 def _permissions(message: discord.Message) -> discord.Permissions:
-    """What the author may do in the message's channel; nothing where that is not known."""
+    """Return what the author may do in the message's channel; nothing where that is not known."""
     channel, author = message.channel, message.author
     known = isinstance(channel, discord.abc.GuildChannel | discord.Thread) and message.guild is not None
     if not (known and isinstance(author, discord.Member) and author.guild.default_role):

@@ -52,7 +52,7 @@ async def register(tree: app_commands.CommandTree[Any], folder: Path) -> None:
 
 
 async def _digest(tree: app_commands.CommandTree[Any]) -> str:
-    """Of what would be written, for this application."""
+    """Return the SHA-256 of the commands that would be registered, with this application's id."""
     commands = tree._get_all_commands(guild=None)
     assert tree.translator
     payload = [await each.get_translated_payload(tree, tree.translator) for each in commands]
@@ -75,5 +75,5 @@ def _keep(folder: Path, digest: str) -> None:
 
 
 def _cause(error: Exception) -> str:
-    """What happened, without the address, which may hold a token."""
+    """Describe an error for the log; without Discord's address, which may hold a token."""
     return str(error) if isinstance(error, discord.DiscordException) else type(error).__name__

@@ -66,7 +66,7 @@ _PICKERS = {
 def slash_commands(
     run: Run, complete: Complete, known: Sequence[Command] = commands.COMMANDS
 ) -> list[Slash | app_commands.Group]:
-    """A slash command for each command, and /edit, which is /imagine with a picture to start from.
+    """Build a slash command for each command, and /edit, which is /imagine with a picture to start from.
 
     Names of two words become subcommands of a group.
     """
@@ -78,13 +78,13 @@ def slash_commands(
 
 
 def edits(known: Sequence[Command]) -> list[Command]:
-    """/edit, where /imagine starts from pictures."""
+    """Return /edit if /imagine can start from pictures, else nothing."""
     imagine = next(each for each in known if each.name == "imagine")
     return [edit(imagine)] if imagine.option("source") else []
 
 
 def _group(name: str, inside: Sequence[Command], run: Run, complete: Complete) -> app_commands.Group:
-    """Discord hides an administrator's group from everybody else; the studio looks again."""
+    """Build a group; Discord hides one for administrators from others, and the studio checks again."""
     limits: dict[str, Any] = {"allowed_contexts": CONTEXTS, "allowed_installs": INSTALLS}
     if all(each.admin for each in inside):
         limits = {
@@ -99,7 +99,7 @@ def _group(name: str, inside: Sequence[Command], run: Run, complete: Complete) -
 
 
 def edit(imagine: Command | None = None) -> Command:
-    """Image-to-image under a name of its own."""
+    """Return /edit: image-to-image as a command of its own."""
     imagine = imagine or commands.command("imagine")
     options = {option.name: option for option in imagine.options}
     first = (
@@ -173,7 +173,7 @@ def _completion(option: Option, complete: Complete) -> Any:
 
 
 def menu(name: str, act: Menu) -> app_commands.ContextMenu:
-    """An entry of a message's menu."""
+    """Build an entry of a message's context menu that calls `act` with the interaction and the message."""
 
     async def callback(interaction: Interaction, message: discord.Message) -> None:
         await act(interaction, message)

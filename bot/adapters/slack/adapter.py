@@ -82,11 +82,11 @@ class SlackAdapter:
         return await self._ready().delivery.edit(job, ref, card)
 
     async def adult(self, job: Job) -> bool:
-        """Slack knows no age-restricted channels."""
+        """Return False: Slack knows no age-restricted channels."""
         return False
 
     async def closed(self, job: Job) -> bool | None:
-        """Whether the channel that a job was asked in is private now; None where Slack does not tell."""
+        """Tell whether the channel that a job was asked in is private now; None where Slack does not tell."""
         return await self._client.closed(job) if self._client else None
 
     def _ready(self) -> Client:
@@ -118,7 +118,7 @@ class SlackAdapter:
                 group.create_task(self._stay_open(client, flow, takes_events=not by_socket))
 
     async def _sign_in(self, workspaces: Workspaces) -> None:
-        """Raises SettingError for a token that is refused; waits for Slack as long as it takes."""
+        """Sign in, and wait for Slack as long as it takes. Raises SettingError when the token is refused."""
         delay = SHORTEST_DELAY
         while True:
             try:
@@ -132,7 +132,7 @@ class SlackAdapter:
             delay = min(LONGEST_DELAY, 2 * delay)
 
     async def _stay_connected(self, client: Client) -> None:
-        """Socket Mode. The library connects again by itself; a connection that it gave up is built anew."""
+        """Keep Socket Mode connected: the library connects again; what it gave up is built anew."""
         delay = SHORTEST_DELAY
         while True:
             async with self._socket(client) as connected:
@@ -148,7 +148,7 @@ class SlackAdapter:
 
     @asynccontextmanager
     async def _socket(self, client: Client) -> AsyncIterator[AsyncSocketModeHandler | None]:
-        """A connection, or None where there is none to be had now. Raises SettingError."""
+        """Open a connection and yield its handler; None where Slack is not reached. Raises SettingError."""
         token = self._settings.slack_app_token.reveal()
         handler = AsyncSocketModeHandler(client.app, token, ping_interval=PING_SECONDS)
         try:
@@ -178,7 +178,7 @@ class SlackAdapter:
                 seen = loop.time()
 
     async def _stay_open(self, client: Client, flow: AsyncOAuthFlow | None, *, takes_events: bool) -> None:
-        """HTTP mode, and the pages of the installation. Raises SettingError when the port cannot be had."""
+        """Serve HTTP mode and the installation's pages. Raises SettingError when the port is taken."""
         guard = Guard(self._settings.slack_signing_secret) if takes_events else None
         site = Site(client.app, guard, flow).application()
         runner = connections.runner(site, stop_seconds=STOP_SECONDS)

@@ -49,7 +49,7 @@ class Cache(Generic[V]):
         return known if time.monotonic() < until + OLDEST else otherwise
 
     def put(self, key: Hashable, value: V, seconds: float) -> None:
-        """Know an answer from elsewhere; what was asked before it does not count any more."""
+        """Store an answer that came another way; a question that is still open does not replace it."""
         self._asking.pop(key, None)
         self._known[key] = (time.monotonic() + seconds, value)
         self._known.move_to_end(key)

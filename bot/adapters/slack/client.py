@@ -148,7 +148,7 @@ class Client:
         await self._files.close()
 
     def came_back(self) -> None:
-        """Easel is installed (again) somewhere: what could not be shown there is shown now."""
+        """Show what could not be shown before Easel was installed (again)."""
         self.delivery.removed_from.clear()
         self._go(self._studio.owe("slack", OF_THE_TOKEN))
 
@@ -177,7 +177,7 @@ class Client:
         return None
 
     async def _workspace(self, context: AsyncBoltContext) -> Workspace | None:
-        """Raises StoreError."""
+        """Return the workspace of an event, or None where Easel is not installed. Raises StoreError."""
         team, enterprise = context["team_id"], context.enterprise_id or ""
         team = team or await self._workspaces.home_of(context.user_id or "", enterprise)
         return await self._workspaces.find(team, enterprise)
@@ -289,13 +289,13 @@ class Client:
         )
 
     async def _unknown(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
-        """A command or shortcut of another version's manifest."""
+        """Refuse a command or shortcut of another version's manifest."""
         await self._taken(ack, context)
         of = _of_command if "command" in body else _of_action
         self._go(self._desk.refuse(of(body, context["workspace"]), Refusal(_OTHER, code="unknown")))
 
     async def _nothing(self, ack: AsyncAck, context: AsyncBoltContext) -> None:
-        """A form that was closed: nothing is begun, so nothing is lost."""
+        """Acknowledge a form that was closed; there is nothing else to do, since no job has begun."""
         await self._taken(ack, context)
 
     async def _event(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
@@ -324,7 +324,7 @@ class Client:
     # ---- what is taken away
 
     async def _deleted(self, workspace: Workspace, event: Body) -> None:
-        """Somebody deleted a message: one of a job's, or a copy of it in another channel."""
+        """Hide a job whose message, or a copy of it in another channel, somebody deleted."""
         tenant, channel = f"slack:{workspace.team}", str(event["channel"])
         named = [f"{channel}:{event.get('deleted_ts')}"]
         await self._departures.deleted("slack", tenant=tenant, messages=named)
@@ -333,7 +333,7 @@ class Client:
             await self._departures.deleted_jobs(jobs, tenant)
 
     async def _closed(self, workspace: Workspace, event: Body) -> None:
-        """Nothing can be posted in a channel any more; what is private goes to direct messages anyway."""
+        """Cancel the jobs of a channel that takes no posts any more, except private ones."""
         tenant, channel = f"slack:{workspace.team}", str(event["channel"])
 
         def there(job: Job) -> bool:
@@ -346,25 +346,25 @@ class Client:
         await self._departures.left("slack", why, tenant=tenant, which=there)
 
     async def _left(self, team: str, enterprise: str) -> None:
-        """Easel was removed from a workspace, or without one from all of an organisation."""
+        """Cancel the jobs of a workspace that removed Easel, or of a whole organisation."""
         if team:
             await self._departures.left("slack", _LEFT, tenant=f"slack:{team}")
         elif enterprise:
             await self._departures.left("slack", _LEFT, which=lambda job: _is_of(job, enterprise))
 
     async def _made_private(self, workspace: Workspace, channel: str, at: float) -> None:
-        """A channel was made private. An old event closes nothing that came after it."""
+        """Close a channel that was made private; an old event does not close what was asked for after it."""
         before = datetime.fromtimestamp(at, UTC)
         await self._studio.close_place(f"slack:{workspace.team}", channel, before)
 
     async def closed(self, job: Job) -> bool | None:
-        """Whether a job's channel is closed at this moment; None where Slack does not tell."""
+        """Tell whether a job's channel is closed at this moment; None where Slack does not tell."""
         reply = job.origin.reply
         workspace = await self._workspaces.find(reply.get("team", ""), reply.get("enterprise", ""))
         return await self._places.is_closed_now(workspace, job.origin.channel) if workspace else None
 
     async def _uninstalled(self, body: Body, context: AsyncBoltContext) -> None:
-        """What still waits or runs for that workspace is cancelled, and its record says why."""
+        """Forget a workspace that removed Easel; cancel what waits or runs there, and record the reason."""
         event, at = body["event"], float(body.get("event_time") or time.time())
         if event["type"] == "tokens_revoked" and not (event.get("tokens") or {}).get("bot"):
             return
@@ -380,7 +380,7 @@ class Client:
 
 
 def _is_echo(event: Body, workspace: Workspace | None) -> bool:
-    """Whether an event tells of what Easel itself posted or edited. A removal comes without a workspace."""
+    """Tell whether an event is about Easel's own post or edit. A removal comes without a workspace."""
     own = (workspace.bot_user, workspace.bot) if workspace else ()
     message = event.get("message") if event.get("subtype") == "message_changed" else event
     about = message if isinstance(message, Mapping) else {}
@@ -392,7 +392,7 @@ def _is_of(job: Job, enterprise: str) -> bool:
 
 
 async def _logged(work: Coroutine[Any, Any, None]) -> None:
-    """A mistake of ours ends one task, and is in the log."""
+    """Run a task; log any exception, so that it ends only this task."""
     try:
         await work
     except Exception:
@@ -403,7 +403,7 @@ async def _logged(work: Coroutine[Any, Any, None]) -> None:
 
 
 def _kind(body: Body) -> str:
-    """What a payload is: an event's own type, else the payload's."""
+    """Return the type of a payload: the event's own type, else the payload's."""
     event = body.get("event")
     if "ssl_check" in body:
         return "ssl_check"
@@ -424,7 +424,7 @@ def _of_command(body: Body, workspace: Workspace) -> Asked:
 
 
 def _of_action(body: Body, workspace: Workspace) -> Asked:
-    """A press, or a shortcut."""
+    """Describe a press or a shortcut as a request."""
     container, message = body.get("container") or {}, body.get("message") or {}
     channel = (body.get("channel") or {}).get("id") or container.get("channel_id") or ""
     ephemeral = bool(container.get("is_ephemeral"))
@@ -446,13 +446,13 @@ def _of_action(body: Body, workspace: Workspace) -> Asked:
 
 
 def _name(body: Body) -> str:
-    """What names an interaction for ever. Its trigger opens forms, so it is not kept itself."""
+    """Return a permanent id for an interaction: a hash, since its trigger is a secret that opens forms."""
     trigger = body.get("trigger_id")
     return hashlib.sha256(trigger.encode()).hexdigest()[:32] if trigger else new_id()
 
 
 def _of_view(body: Body, workspace: Workspace, about: forms.About) -> Asked:
-    """A form that was sent; the same form sent twice is one request."""
+    """Describe a form that was sent as a request; the same form sent twice is one request."""
     return Asked(
         workspace=workspace,
         user=body["user"]["id"],

@@ -74,7 +74,7 @@ class Delivery:
         self._edits: dict[str, Pace] = {}
 
     async def post(self, job: Job, card: Card) -> MessageRef:
-        """The job's first card. Raises Unreachable, TryLater."""
+        """Show the job's first card. Raises Unreachable, TryLater."""
         with self._patiently(job):
             workspace = await self._workspace(job)
             shown = await self._shown(workspace, job, card)
@@ -126,7 +126,7 @@ class Delivery:
         self._puzzled.pop(job.id, None)
 
     async def direct(self, workspace: Workspace, user: str) -> str:
-        """The channel of the direct messages with a person. Raises SlackApiError."""
+        """Return the channel of the direct messages with a person. Raises SlackApiError."""
         key = (workspace.team, user)
         if key not in self._direct:
             answer = await self._workspaces.talk(workspace.token, team=workspace.team).conversations_open(
@@ -159,7 +159,7 @@ class Delivery:
     async def _say(
         self, workspace: Workspace, job: Job, channel: str, thread: str, shown: _Shown, note: str = ""
     ) -> MessageRef:
-        """A new message, unless an earlier attempt made it."""
+        """Send a new message, or change the one that an earlier attempt made."""
         client = self._workspaces.talk(workspace.token, team=workspace.team)
         if found := await self._lost.find(client, channel, thread, job):
             return await self._change(workspace, job, {"channel": channel, "ts": found}, shown)
@@ -188,7 +188,7 @@ class Delivery:
     async def _instead(
         self, workspace: Workspace, job: Job, ref: MessageRef, shown: _Shown, error: SlackApiError
     ) -> MessageRef:
-        """Its message cannot be edited: keep it while the job lives, and show its end elsewhere."""
+        """Handle a message that cannot be edited: keep it while the job lives; show the end elsewhere."""
         if not job.state.ended:
             return ref
         if job.state is State.DELETED or job.origin.private:
@@ -238,7 +238,7 @@ class Delivery:
 
     @contextmanager
     def _patiently(self, job: Job) -> Iterator[None]:
-        """Around all that a card takes. Raises Unreachable, TryLater."""
+        """Turn Slack's errors while a card is shown into Unreachable or TryLater."""
         try:
             with translated():
                 yield
@@ -259,7 +259,7 @@ class Delivery:
 
     @contextmanager
     def _pictures_refused(self, workspace: Workspace, job: Job, shown: _Shown) -> Iterator[None]:
-        """Slack does not show these files: upload them anew the next time, and not for ever."""
+        """Forget files that Slack does not show, so that they are uploaded again, a few times at most."""
         try:
             yield
         except SlackApiError as error:
@@ -271,7 +271,7 @@ class Delivery:
 
 
 def _without(card: Card, job: Job) -> _Shown:
-    """A card whose pictures Slack does not show, with a button that tries it again."""
+    """Return the card without pictures, which Slack does not show, and with a button to try them again."""
     again = Button(
         id=Action(name="show", job=job.id).id,
         label=words.say("Show again", card.language),
@@ -290,12 +290,12 @@ class _Shown:
         self._card, self._note = card, words.say(note, card.language)
 
     def message(self, note: str = "") -> dict[str, Any]:
-        """What every way of sending takes."""
+        """Return the arguments of a message that every way of sending takes."""
         blocks = layout.blocks(self._card, self.files, note or self._note)
         return {"text": layout.summary(self._card), "blocks": blocks, "parse": "none"}
 
     def kept(self, ref: MessageRef | None = None) -> MessageRef:
-        """What the reference says of the files, as long as they are needed."""
+        """Return what the message's reference keeps of its files; empty where neither has any."""
         if not self.files and not (ref or {}).get("files"):
             return {}
         return {"files": (ref or {}).get("files", {}) | self.files}

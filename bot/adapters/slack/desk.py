@@ -70,7 +70,7 @@ class Asked:
 
     @property
     def is_direct(self) -> bool:
-        """In the person's direct messages with the app, or in no channel at all."""
+        """Tell whether it was asked in the person's direct messages with the app, or in no channel."""
         return not self.channel or self.channel.startswith("D")
 
 
@@ -105,14 +105,14 @@ class Desk(Interactions[Asked, File]):
     # ---- what people do
 
     async def say(self, asked: Asked, sentence: str) -> None:
-        """One sentence, for this person alone."""
+        """Send one sentence to this person alone."""
         await self.tell(asked, Card(kind="text", body=(sentence,), private=True))
 
     async def refuse(self, asked: Asked, refusal: Refusal) -> None:
         await self.tell(asked, cards.refused(refusal))
 
     async def sent(self, asked: Asked, answer: forms.Answer) -> None:
-        """A form that was filled in."""
+        """Answer a form that was filled in."""
         about = answer.about
         picture: File | None = answer.upload or ({"id": about.file} if about.file else None)
         filled = Filled(options=answer.options, command=about.command, parent=about.parent, picture=picture)
@@ -138,11 +138,11 @@ class Desk(Interactions[Asked, File]):
             await self._studio.shared(shown, ref, origin)
 
     async def source(self, asked: Asked, message: Mapping[str, Any]) -> None:
-        """Message menu: a form that paints from this message's picture."""
+        """Open a form that paints from this message's picture (message menu)."""
         await self.use_as_source(asked, self._seen(asked, message))
 
     async def chosen(self, asked: Asked, message: Mapping[str, Any], name: actions.Name) -> None:
-        """Message menu: what a button does."""
+        """Do with this message's job what the button `name` does (message menu)."""
         await self.on_job(asked, self._seen(asked, message), name)
 
     # ---- as Slack wants it
@@ -179,7 +179,7 @@ class Desk(Interactions[Asked, File]):
         await self.answer(event, again)
 
     async def _show_again(self, asked: Asked, action: Action, ask: Ask, origin: Origin) -> Answer:
-        """In place of a result that stands there without its pictures; else for this person."""
+        """Redraw the result in its own message if it was pressed there; else show it to this person."""
         job = await self._studio.job(action.job, origin.member, origin.here)
         ref = job.message or {}
         if (ref.get("channel"), ref.get("ts")) != (asked.channel, asked.message):
@@ -237,7 +237,7 @@ class Desk(Interactions[Asked, File]):
                 raise Refusal(BROKEN, code="busy") from error
 
     async def open_blank(self, asked: Asked, *, ask_where: bool = False) -> None:
-        """The form of /imagine, empty."""
+        """Open the empty form of /imagine."""
 
         async def ask(origin: Origin) -> Answer:
             return Form(command="imagine", title="Paint a picture", values={})
@@ -257,7 +257,7 @@ class Desk(Interactions[Asked, File]):
             raise Refusal(BROKEN if refused else _SLOW, code="busy") from error
 
     async def _choices(self, member: Member) -> forms.Choices:
-        """What the menus of a form offer: what this person may ask for here."""
+        """Return the choices in a form's menus: what this person may ask for here."""
         most = (await self._studio.rules(member)).tier.max_count
         return {
             "style": await self._studio.complete("styles", "", member),
@@ -270,7 +270,7 @@ class Desk(Interactions[Asked, File]):
 
     @asynccontextmanager
     async def telling(self, asked: Asked) -> AsyncIterator[None]:
-        """Whatever goes wrong inside is told in one sentence."""
+        """Answer whatever goes wrong inside the block with one sentence."""
         try:
             yield
         except Refusal as refusal:
@@ -363,7 +363,7 @@ class Desk(Interactions[Asked, File]):
         return _HANDED_OVER
 
     async def _blocks(self, asked: Asked, card: Card, note: str = "") -> list[layout.Block]:
-        """The card's blocks, without pictures when they cannot be had at the moment."""
+        """Return the card's blocks; without pictures when they cannot be read or uploaded at the moment."""
         card = layout.with_share(card)
         wanted = layout.chosen(card)
         try:
@@ -377,9 +377,9 @@ class Desk(Interactions[Asked, File]):
     # ---- who and where
 
     async def origin(self, asked: Asked, *, anew: bool = False) -> Origin:
-        """Who asks, and where. `anew`: Slack is asked again whether the channel is closed.
+        """Return who asks, and where. `anew`: Slack is asked again whether the channel is closed.
 
-        Raises Refusal for somebody whom Easel does not serve.
+        Raises Refusal for somebody that Easel does not serve.
         """
         member, closed = await asyncio.gather(
             self._people.member(asked.workspace, asked.user, asked.name), self._is_closed(asked, anew)
@@ -411,7 +411,7 @@ class Desk(Interactions[Asked, File]):
         return await self._places.is_closed(asked.workspace, asked.channel)
 
     def _seen(self, asked: Asked, message: Mapping[str, Any]) -> Seen[File]:
-        """What a message shows: a job, where it is one of the app's."""
+        """Return what a message shows: its picture, and its job where the app itself wrote it."""
         ours = (asked.workspace.bot, asked.workspace.bot_user)
         own = message.get("bot_id") in ours or message.get("user") in ours
         return Seen(job=layout.job_of(message) if own else "", picture=picture_in(message))

@@ -39,13 +39,13 @@ class Ears:
         self._workspaces = workspaces
 
     async def mention(self, workspace: Workspace, event: Event) -> None:
-        """app_mention: words that name Easel, in a channel or a thread."""
+        """Answer an app_mention event: words that name Easel, in a channel or a thread."""
         if _is_spoken(event):
             asked = asked_by(workspace, event)
             await self._heard(asked if asked.thread else replace(asked, thread=event["ts"]), event)
 
     async def message(self, workspace: Workspace, event: Event) -> None:
-        """Any other message: in direct messages all are for Easel, elsewhere replies under its pictures."""
+        """Answer any other message: all in direct messages, elsewhere replies under Easel's pictures."""
         if not _is_spoken(event):
             return
         asked = asked_by(workspace, event)
@@ -56,7 +56,7 @@ class Ears:
                 await self._paint(asked, event, job)
 
     async def panel(self, workspace: Workspace, event: Event) -> None:
-        """assistant_thread_started: prompts to try."""
+        """Offer prompts to try when an assistant_thread_started event opens the panel."""
         thread = event["assistant_thread"]
         prompts = [{"title": clip(each, 70), "message": each} for each in examples()]
         await self._workspaces.talk(
@@ -82,7 +82,7 @@ class Ears:
                 await self._paint(asked, event, job)
 
     async def _command(self, asked: Asked, words: str) -> None:
-        """Slack takes no slash commands in threads; with a mention they can be typed all the same."""
+        """Run a command that was typed with a mention, since Slack takes no slash commands in threads."""
         try:
             name, options = vocabulary.read(words.removeprefix(vocabulary.EASEL), asked.workspace.team)
         except Refusal as refusal:
@@ -98,7 +98,7 @@ class Ears:
         await self._desk.words(asked, words, picture, job)
 
     async def _in_panel(self, asked: Asked, words: str) -> None:
-        """The panel shows what its app is doing; in other threads Slack refuses, and nothing is lost."""
+        """Set status and title of the assistant panel; ignore that Slack refuses it in other threads."""
         client = self._workspaces.talk(asked.workspace.token, team=asked.workspace.team)
         about: dict[str, Any] = {"channel_id": asked.channel, "thread_ts": asked.thread}
         with suppress(*FAILURES):
@@ -109,7 +109,7 @@ class Ears:
     # ---- which picture a reply is about
 
     async def _under(self, asked: Asked, event: Event) -> str:
-        """The newest picture of a thread that began with one of Easel's, or with a mention; else nothing."""
+        """Return a thread's newest rendered job; empty unless Easel's picture or a mention began it."""
         if not asked.thread:
             return ""
         viewer, here = people.anyone(asked.workspace, asked.user), (asked.channel,)
@@ -122,7 +122,7 @@ class Ears:
         return await self._under_old(asked, viewer)
 
     async def _under_old(self, asked: Asked, viewer: Member) -> str:
-        """The same for a picture that is not among the recent ones: by what stands on its first message."""
+        """Return the rendered job that an older thread's first message shows, else an empty text."""
         client = self._workspaces.talk(asked.workspace.token, team=asked.workspace.team, patient=True)
         try:
             page = await client.conversations_replies(channel=asked.channel, ts=asked.thread, limit=1)
@@ -136,7 +136,7 @@ class Ears:
 
 
 def _begins(job: Job, asked: Asked) -> bool:
-    """Whether the thread began with the job's message, or with the words that asked for it."""
+    """Tell whether the thread began with the job's message, or with the words that asked for it."""
     by_message = (job.message or {}).get("ts") == asked.thread
     return by_message or job.origin.event == f"{asked.channel}:{asked.thread}"
 
@@ -146,7 +146,7 @@ def _stands_in(job: Job, asked: Asked) -> bool:
 
 
 def asked_by(workspace: Workspace, event: Event) -> Asked:
-    """A message that somebody wrote. A mention may arrive twice; the message's own name is the key."""
+    """Describe a written message as a request; its ts is the key, since a mention may arrive twice."""
     return Asked(
         workspace=workspace,
         user=event["user"],
@@ -161,13 +161,13 @@ _MENTION = re.compile(r"<@[^<>]+>")
 
 
 def words_of(event: Event, workspace: Workspace) -> str:
-    """The words of a message, without Easel's own name."""
+    """Return the words of a message without the mention of Easel."""
     own = re.compile(rf"<@{re.escape(workspace.bot_user)}(?:\|[^<>]*)?>")
     return " ".join(vocabulary.plain(own.sub(" ", event.get("text") or "")).split())
 
 
 def examples() -> tuple[str, ...]:
-    """Prompts to try, from the vocabulary."""
+    """Return prompts to try, from the vocabulary."""
     return commands.command("imagine").examples[:4]
 
 

@@ -81,7 +81,7 @@ FAILURES = (SlackClientError, aiohttp.ClientError, OSError)
 
 
 def code_of(error: Exception) -> str:
-    """Slack's name for what is wrong ("not_in_channel"), a status where it said none, or the error's kind.
+    """Return Slack's code of an error ("not_in_channel"), else its HTTP status or its type's name.
 
     Never its text, which may hold what was sent.
     """
@@ -96,18 +96,18 @@ def code_of(error: Exception) -> str:
 
 
 def is_closed(error: SlackApiError) -> bool:
-    """Whether another place may be open where this one is not."""
+    """Tell whether another place may be open where this one is not."""
     code = code_of(error)
     return code in _CLOSED or code.startswith("restricted_action")
 
 
 def is_token(error: Exception) -> bool:
-    """Whether Slack does not accept the token itself."""
+    """Tell whether Slack does not accept the token itself."""
     return code_of(error) in _TOKEN
 
 
 def why(error: SlackApiError) -> str:
-    """One clause for the job's record."""
+    """Return the reason of an error in one clause, for the job's record."""
     code = code_of(error)
     if code.startswith("restricted_action"):
         return "the channel's rules do not let Easel post there."
@@ -121,7 +121,7 @@ def is_passing(error: SlackApiError) -> bool:
 
 
 def is_unknown(error: SlackApiError) -> bool:
-    """Whether nothing is known about what it means: a new code, or a page in place of JSON."""
+    """Tell whether the error's meaning is unknown: a new code, or a page in place of JSON."""
     code = code_of(error)
     known = code in (_CLOSED | _GONE | _TOKEN) or code in _NO_FILES or code.startswith("restricted_action")
     return not known and not is_passing(error)
@@ -136,13 +136,13 @@ def _status(error: SlackApiError) -> int:
 
 
 def is_doubtful(error: SlackApiError) -> bool:
-    """Whether Slack may have done all the same what it answered so."""
+    """Tell whether Slack may have done what was asked in spite of this error."""
     page = code_of(error).startswith("status")
     return (page or is_passing(error)) and not (code_of(error) in _LIMITS or _status(error) == 429)
 
 
 def retry_after(error: SlackApiError) -> float:
-    """Seconds to wait, as a refusal for its rate says."""
+    """Return the seconds to wait, at least 1, that a refusal for its rate names."""
     headers = getattr(error.response, "headers", None) or {}
     try:
         return max(1.0, float(headers.get("Retry-After", 1.0)))
@@ -152,7 +152,7 @@ def retry_after(error: SlackApiError) -> float:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """slack_sdk's errors as ours."""
+    """Turn slack_sdk's errors into Easel's."""
     try:
         yield
     except SlackApiError as error:

@@ -60,7 +60,7 @@ class Files:
     async def show(
         self, workspace: Workspace, pictures: Iterable[CardPicture], name: str = "easel"
     ) -> dict[str, str]:
-        """Blob → file id, for pictures that may be shown from now on. A picture that is gone is left out.
+        """Return blob → file id for pictures, once they can be shown. A picture that is gone is left out.
 
         Raises SlackApiError, Preparing, TryLater, Unusable, StoreError.
         """
@@ -76,14 +76,14 @@ class Files:
             )
 
     def know(self, workspace: Workspace, files: dict[str, str]) -> None:
-        """Files of an earlier message, to be used again."""
+        """Remember files of an earlier message, to use them again."""
         for blob, file in files.items():
             self._known[(workspace.team, blob)] = file
         while len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
 
     def forget(self, workspace: Workspace, files: Iterable[str]) -> None:
-        """Files that Slack does not show (any more)."""
+        """Forget files that Slack does not show (any more)."""
         for blob in files:
             self._known.pop((workspace.team, blob), None)
 
@@ -95,7 +95,7 @@ class Files:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _file(self, workspace: Workspace, picture: CardPicture, name: str) -> str:
-        """A picture's file; whoever asks for the same one waits for the same upload."""
+        """Return a picture's file; concurrent calls for the same picture wait for one upload."""
         key = (workspace.team, picture.blob)
         if found := self._known.get(key):
             return found
@@ -148,7 +148,7 @@ class Files:
         return str(place["file_id"])
 
     async def _complete(self, client: AsyncWebClient, file: dict[str, str | None], channel: str) -> None:
-        """Slack may not know a file yet that was just uploaded."""
+        """Complete an upload; try again while Slack does not know the new file yet."""
         for pause in AGAIN:
             try:
                 await client.files_completeUploadExternal(files=[file], channel_id=channel or None)
@@ -176,9 +176,9 @@ class Files:
     async def fetch(
         self, workspace: Workspace, file: dict[str, Any], check_size: Callable[[int], None]
     ) -> bytes:
-        """A file's content. `file` as Slack describes it; only its id is needed.
+        """Download a file's content. `file` is as Slack describes it; only its id is needed.
 
-        Raises Refusal, ClientError, OSError, TimeoutError; and what `check_size` raises of its bytes.
+        Raises Refusal, ClientError, OSError, TimeoutError; and what `check_size` raises for its bytes.
         """
         if not file.get("url_private"):
             client = self._workspaces.talk(workspace.token, team=workspace.team, patient=True)
@@ -213,6 +213,6 @@ async def _is_looked_at(client: AsyncWebClient, file: str) -> bool:
 
 
 def picture_in(message: Any) -> dict[str, Any] | None:
-    """The first picture that was sent with a message."""
+    """Return the first picture that was sent with a message, or None."""
     files = message.get("files") or ()
     return next((each for each in files if str(each.get("mimetype", "")).startswith("image/")), None)

@@ -53,7 +53,7 @@ class About:
 
 
 def unpack(metadata: str) -> About:
-    """What `pack` packed; of anything else what can be understood."""
+    """Read what `pack` wrote; ignore unknown keys, and return an empty About for anything else."""
     try:
         found = json.loads(metadata or "{}")
         return About(**{key: found[key] for key in About.__dataclass_fields__ if key in found})
@@ -73,7 +73,7 @@ class Answer:
 def modal(
     form: Form, about: About, choices: Choices, command: Command | None = None, *, ask_where: bool = False
 ) -> Block:
-    """The view of a form; `command` is the form's as it is for the person."""
+    """Build the view of a form; `command` is the form's command as it is for the person."""
     source = form.values.get("source", "")
     about = replace(about, command=form.command, parent=form.parent, source=source or about.source)
     command = command or commands.command(form.command)
@@ -95,7 +95,7 @@ def modal(
 
 
 def share(job: str, channel: str) -> Block:
-    """The view that asks for a channel to show a result in."""
+    """Build the view that asks for a channel to show a result in."""
     return {
         "type": "modal",
         "callback_id": SHARE,
@@ -108,12 +108,12 @@ def share(job: str, channel: str) -> Block:
 
 
 def waiting() -> Block:
-    """The view that holds a form's place until it is made."""
+    """Build the view that is shown until the form is made."""
     return notice("Easel", [{"type": "section", "text": _plain("One moment…", MAX_TITLE)}])
 
 
 def notice(title: str, blocks: list[Block]) -> Block:
-    """A view that only says something."""
+    """Build a view that only shows text, without fields."""
     return {
         "type": "modal",
         "callback_id": "v1:notice",
@@ -183,7 +183,7 @@ def _tick(option: Option, value: str) -> Block:
 
 
 def _menu(choices: Sequence[tuple[str, str]], value: str) -> Block:
-    """A menu. A value that is none of its entries is added to them."""
+    """Build a menu. A value that is none of its entries is added to them."""
     entries = [_entry(*each) for each in choices[: MOST_OPTIONS - 1]]
     chosen = next((each for each in entries if each["value"] == value), None)
     if value and chosen is None:
@@ -223,7 +223,7 @@ def _plain(text: str, most: int) -> Block:
 
 
 def read(view: Mapping[str, Any]) -> Answer:
-    """What was filled in; fields that were left empty are not in it."""
+    """Read what was filled in; fields that were left empty are not in the options."""
     about = unpack(view.get("private_metadata", ""))
     fields = dict(_fields(view))
     if place := fields.pop(WHERE, None):
@@ -259,7 +259,7 @@ def _value(state: Mapping[str, Any]) -> Any:
 
 
 def mistakes(answer: Answer) -> dict[str, str]:
-    """Field → what is wrong with it, as far as that can be told at once."""
+    """Return field → what is wrong with it, as far as that can be told at once."""
     shown = {each.name for each in commands.command(answer.about.command).options} - {*_NOT_ASKED, "source"}
     said = {name: value for name, value in answer.options.items() if name in shown and name != "prompt"}
     if answer.about.command != "imagine":

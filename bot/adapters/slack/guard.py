@@ -51,7 +51,7 @@ class Guard:
         self._secret = secret.reveal().encode()
 
     def check(self, timestamps: list[str], signatures: list[str], body: bytes, now: float) -> None:
-        """Raises Refused. `timestamps`, `signatures`: every header of that name."""
+        """Raise Refused unless Slack signed `body` within 300 s of `now`. The lists: every such header."""
         timestamp, signature = _only(timestamps, _TIMESTAMP), _only(signatures, _SIGNATURE)
         if abs(now - int(timestamp)) > WINDOW:
             raise Refused
@@ -102,7 +102,7 @@ class Site:
         return await to_aiohttp_response(answer)
 
     async def _body(self, request: web.Request) -> bytes:
-        """Raises Refused for a body that is too long, too slow, or packed."""
+        """Return the request's body. Raises Refused for one that is too long, too slow, or compressed."""
         if request.headers.get("Content-Encoding") or (request.content_length or 0) > MAX_BODY:
             raise Refused
         try:
@@ -127,12 +127,12 @@ class Site:
 
 
 async def read(body: bytes, request: web.Request) -> AsyncBoltRequest:
-    """As `_read`, by a thread where it may take long."""
+    """Parse a request as `_read` does, in a thread if it is long."""
     return await asyncio.to_thread(_read, body, request) if len(body) > SHORT else _read(body, request)
 
 
 def _read(body: bytes, request: web.Request) -> AsyncBoltRequest:
-    """A signed request as Bolt reads it. Raises Refused when it is none of Slack's forms."""
+    """Parse a signed request as Bolt does. Raises Refused when it is none of Slack's forms."""
     try:
         read = AsyncBoltRequest(body=body.decode(), headers=dict(request.headers))
     except Exception as error:  # whatever its parsers make of odd text
@@ -143,7 +143,7 @@ def _read(body: bytes, request: web.Request) -> AsyncBoltRequest:
 
 
 def _is_whole(body: Mapping[str, Any]) -> bool:
-    """Whether a body has what Bolt reads of its kind without asking."""
+    """Tell whether a body has the parts that Bolt reads without checking that they exist."""
     match body.get("type"):
         case "event_callback":
             return isinstance(body.get("event"), dict) and isinstance(body["event"].get("type"), str)
@@ -156,7 +156,7 @@ def _is_whole(body: Mapping[str, Any]) -> bool:
 
 
 async def _expect(request: web.Request) -> web.Response | None:
-    """aiohttp's own answer to an odd Expect header is a failure of its own."""
+    """Send 100 Continue; answer any other Expect header with 401, where aiohttp itself would fail."""
     if request.headers.get("Expect", "").lower() != "100-continue":
         return web.Response(status=HTTPStatus.UNAUTHORIZED)
     assert request.transport

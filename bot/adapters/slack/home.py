@@ -76,7 +76,7 @@ class Home:
         return layout.blocks(Card(kind="text", rows=(buttons,), body=()))
 
     async def _card(self, command: str, origin: Origin) -> list[Block]:
-        """What a command answers, without its buttons."""
+        """Return the blocks of a command's answer without its buttons."""
         answer = await self._desk.handle(command, {}, origin)
         return layout.blocks(answer) if isinstance(answer, Card) else []
 
@@ -102,7 +102,7 @@ class Home:
         return [_divider(), _heading("My last pictures"), *shown]
 
     async def _known(self, asked: Asked, jobs: Sequence[Job]) -> dict[str, str]:
-        """Blob → Slack's file, of the pictures to show."""
+        """Return blob → Slack's file, for the pictures to show."""
         for job in jobs:
             if job.origin.surface == "slack" and job.message:
                 self._files.know(asked.workspace, job.message.get("files", {}))

@@ -32,7 +32,7 @@ MOST_STATES = 10_000
 
 
 def vault(keys: Secret) -> MultiFernet:
-    """What encrypts and decrypts with the keys of the setting. Raises SettingError."""
+    """Return what encrypts and decrypts with the keys of the setting. Raises SettingError."""
     try:
         return MultiFernet([Fernet(key.strip()) for key in keys.reveal().split(",") if key.strip()])
     except ValueError as error:
@@ -55,7 +55,7 @@ class SealedInstallations(AsyncInstallationStore):
         return logging.getLogger("slack_sdk.oauth")
 
     async def rotate(self) -> int:
-        """Seal everything with the first key; returns how many are readable. Raises StoreError."""
+        """Encrypt everything with the first key; return how many are readable. Raises StoreError."""
         readable = 0
         for place, sealed in (await self._rows.installations("slack")).items():
             try:
@@ -68,7 +68,7 @@ class SealedInstallations(AsyncInstallationStore):
         return readable
 
     async def find(self, team: str, enterprise: str = "") -> Installation | None:
-        """The workspace's own installation, else its organisation's. Raises StoreError."""
+        """Return the workspace's own installation, else its organisation's. Raises StoreError."""
         for place in (_place(team), _place(enterprise)):
             if place and (sealed := await self._rows.installation(place)):
                 return self._opened(place, sealed)
@@ -112,7 +112,7 @@ class SealedInstallations(AsyncInstallationStore):
         return True
 
     async def _kept(self, place: str) -> tuple[Installation | None, str]:
-        """The installation that is kept for a place, and how it is sealed."""
+        """Return the installation kept for a place, with its encrypted text, if there is one."""
         sealed = await self._rows.installation(place) if place else None
         return (self._opened(place, sealed), sealed) if sealed else (None, "")
 
@@ -160,7 +160,7 @@ _KEPT = (
 
 
 def _since(installation: Installation) -> int:
-    """When it was installed, in whole seconds, as events tell the time."""
+    """Return when it was installed, in whole seconds, as events give the time."""
     return int(installation.installed_at or 0)
 
 

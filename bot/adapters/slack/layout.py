@@ -32,7 +32,7 @@ _STYLES = {"primary": "primary", "danger": "danger"}
 
 
 def blocks(card: Card, files: Mapping[str, str] = _NONE, note: str = "") -> list[Block]:
-    """The card. `files`: blob → id of the Slack file that holds it; pictures without one are left out."""
+    """Build a card's blocks. `files`: blob → id of its Slack file; pictures without one are left out."""
     lines = [*card.body, *([note] if note else [])]
     shown = [(each, files[each.blob]) for each in chosen(card) if each.blob in files]
     found = [_title(card.title)] if card.title else []
@@ -52,7 +52,7 @@ def blocks(card: Card, files: Mapping[str, str] = _NONE, note: str = "") -> list
 
 
 def chosen(card: Card) -> Sequence[CardPicture]:
-    """What is shown of the pictures: the grid of a job, or one small picture for each line of a list."""
+    """Return the pictures to show: the grid of a job, or one small picture for each line of a list."""
     stored = [each for each in card.pictures if each.blob]
     several = card.kind == "text" and len(stored) > 1
     return stored[:MOST_THUMBNAILS] if several else stored[:1]
@@ -63,7 +63,7 @@ def _is_list(card: Card, shown: Sequence[Any]) -> bool:
 
 
 def with_share(card: Card) -> Card:
-    """A result that only one person sees, with what shows it in another place."""
+    """Add a button that shows a result elsewhere to a card that only one person sees."""
     if not (card.private and card.job):
         return card
     placed = [each for each in ACTIONS if each.answers == "place" and card.kind in each.on]
@@ -76,7 +76,7 @@ def with_share(card: Card) -> Card:
 
 
 def _title(words: str) -> Block:
-    """A title on one line, exactly as typed: in texts of rich text Slack reads no markup and no mentions."""
+    """Build a title on one line, exactly as typed: Slack reads no markup or mentions in rich text's texts."""
     text = {"type": "text", "text": clip(" ".join(words.split()), MAX_SECTION), "style": {"bold": True}}
     return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [text]}]}
 
@@ -87,7 +87,7 @@ def _section(text: str, accessory: Block | None = None) -> Block:
 
 
 def _sections(lines: Sequence[str]) -> list[Block]:
-    """The lines in as few sections as hold them; what is too much ends in an ellipsis."""
+    """Put the lines in as few sections as hold them; what is too much ends in an ellipsis."""
     texts: list[str] = []
     for line in lines:
         shown = _fitting(line, MAX_SECTION)
@@ -110,7 +110,7 @@ def _image(picture: CardPicture, file: str) -> Block:
 
 
 def _elements(card: Card) -> list[list[Block]]:
-    """The rows' buttons, with the menus of what is behind ⋯: an overflow menu takes five entries.
+    """Build the rows' buttons, with overflow menus (⋯) of at most five entries for the card's other actions.
 
     Where one is too short, the pictures' entries get their own, beside the pictures' buttons.
     """
@@ -134,7 +134,7 @@ def _label(each: Button) -> Block:
 
 
 def button(each: Button) -> Block:
-    """A button; its id is the action's."""
+    """Build a button; its id is the action's."""
     shown: Block = {
         "type": "button",
         "action_id": each.id,
@@ -148,7 +148,7 @@ def button(each: Button) -> Block:
 
 
 def summary(card: Card) -> str:
-    """What notifications and screen readers get of a message."""
+    """Return the text that notifications and screen readers get of a message."""
     parts = [clip(card.title, 300), *card.facts[:2], *(clip(line, 300) for line in card.body[:2])]
     return escape(" · ".join(part for part in parts if part)) or "Easel"
 
@@ -170,7 +170,7 @@ _COMMAND = re.compile(
 
 
 def escape(words: str) -> str:
-    """Text in which Slack finds no mention, link or markup of its own; commands as they are typed here.
+    """Escape text so that Slack finds no mention, link or markup; write commands as Slack takes them.
 
     https://docs.slack.dev/messaging/formatting-message-text#escaping
     """
@@ -182,7 +182,7 @@ def _here(match: re.Match[str]) -> str:
 
 
 def _fitting(words: str, room: int) -> str:
-    """The words escaped, and clipped before that, so that no escape is cut in two."""
+    """Escape the words, and clip them before that to fit `room`, so that no escape is cut in two."""
     shown = escape(words)
     while len(shown) > room:
         words = clip(words, max(1, len(words) * room // len(shown) - 1))
@@ -194,7 +194,7 @@ def _fitting(words: str, room: int) -> str:
 
 
 def ids(blocks: object) -> Iterator[str]:
-    """The ids of the buttons in a message's blocks, as Slack sends them back."""
+    """Yield the ids of the buttons in a message's blocks, as Slack sends them back."""
     if isinstance(blocks, Mapping):
         if isinstance(id := blocks.get("action_id"), str):
             yield id
@@ -206,12 +206,12 @@ def ids(blocks: object) -> Iterator[str]:
 
 
 def job_of(message: Mapping[str, Any]) -> str:
-    """The first job that a message's buttons belong to, or nothing."""
+    """Return the first job that a message's buttons belong to, or an empty text."""
     return next(iter(jobs_of(message)), "")
 
 
 def jobs_of(message: Mapping[str, Any]) -> dict[str, None]:
-    """The jobs that a message's buttons belong to, in their order."""
+    """Return the jobs that a message's buttons belong to, in their order."""
     found: dict[str, None] = {}
     for id in ids(message.get("blocks", ())):
         found[job_in(id)] = None

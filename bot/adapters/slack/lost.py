@@ -46,7 +46,7 @@ class Lost:
 
     @contextmanager
     def posting(self, job: Job) -> Iterator[None]:
-        """Around a post: in doubt until Slack says what became of it."""
+        """Remember a post as doubtful while the block runs, and after it unless Slack tells the outcome."""
         note(self._tried, job.id, time.time())
         try:
             yield
@@ -57,7 +57,7 @@ class Lost:
         self._tried.pop(job.id, None)
 
     async def find(self, client: AsyncWebClient, channel: str, thread: str, job: Job) -> str:
-        """The ts of the job's message, or nothing. Raises Untold, SlackApiError."""
+        """Return the ts of the job's message, or an empty text. Raises Untold, SlackApiError."""
         began = self._tried.get(job.id)
         if began is None and job.created.timestamp() >= self._since:
             return ""
@@ -89,7 +89,7 @@ class Lost:
 
 
 async def _joined(client: AsyncWebClient, channel: str, thread: str, about: dict[str, str]) -> Any:
-    """A page of messages; of a public channel that Easel is not in, by joining it."""
+    """Return a page of messages; join a public channel that Easel is not in to read it."""
     try:
         return await _page(client, channel, thread, about)
     except SlackApiError as error:

@@ -63,7 +63,7 @@ EVENTS = (
 
 
 def manifest(url: str = "", *, oauth: bool = False) -> dict[str, Any]:
-    """The manifest. With a public `url` for HTTP mode, else for Socket Mode; `oauth` for many workspaces."""
+    """Build the manifest: with a public `url` for HTTP mode, else Socket Mode; `oauth`: many workspaces."""
     request = {"request_url": f"{url}{guard.EVENTS}"} if url else {}
     return {
         "display_information": {
@@ -103,7 +103,7 @@ def manifest(url: str = "", *, oauth: bool = False) -> dict[str, Any]:
 
 
 def text(url: str = "", *, oauth: bool = False) -> str:
-    """The manifest as YAML."""
+    """Return the manifest as YAML."""
     return yaml.safe_dump(manifest(url, oauth=oauth), sort_keys=False, allow_unicode=True, width=110)
 
 

@@ -44,7 +44,7 @@ class _Person:
 
 
 def anyone(workspace: Workspace, user: str, name: str = "") -> Member:
-    """Somebody of whom nothing more is known: never an administrator."""
+    """Return a member of which nothing more is known: never an administrator."""
     return Member(tenant=f"slack:{workspace.team}", id=f"slack:{workspace.team}:{user}", name=name)
 
 
@@ -58,7 +58,7 @@ class People:
         self._groups: Cache[Groups] = Cache()
 
     async def member(self, workspace: Workspace, user: str, name: str = "") -> Member:
-        """The person, as Slack told in time. Raises Refusal for one of another organisation."""
+        """Return the person; with least rights if Slack is late. Raises Refusal for other organisations."""
         person, groups = await asyncio.gather(
             self._known.get(
                 (workspace.team, user),
@@ -79,7 +79,7 @@ class People:
         )
 
     def language(self, workspace: Workspace, user: str) -> str:
-        """The one that the Slack of somebody who is known is in, as far as Easel speaks it."""
+        """Return the language of a known person's Slack; empty if unknown or not spoken by Easel."""
         return self._known.old((workspace.team, user), _Person("")).language
 
     async def _ask(self, workspace: Workspace, user: str, name: str) -> tuple[_Person | None, float]:
@@ -102,7 +102,7 @@ class People:
 
 
 def _read(user: Any, workspace: Workspace, name: str) -> _Person:
-    """https://docs.slack.dev/reference/objects/user-object"""
+    """Read a user object, see https://docs.slack.dev/reference/objects/user-object."""
     profile = user.get("profile") or {}
     names = (profile.get("display_name"), user.get("real_name"), profile.get("real_name"), user.get("name"))
     admin = any(user.get(each) for each in ("is_admin", "is_owner", "is_primary_owner"))
@@ -125,7 +125,7 @@ def _is_external(user: Any, workspace: Workspace) -> bool:
 
 
 def _visits(user: Any, workspace: Workspace) -> bool:
-    """Whether somebody of the organisation is in other workspaces of it only."""
+    """Tell whether a person of the organisation is only in other workspaces of it."""
     teams = _organisation(user).get("teams") or ()
     return bool(teams) and workspace.team not in teams
 

@@ -28,7 +28,7 @@ class Places:
         self._known: Cache[bool] = Cache()
 
     async def is_closed(self, workspace: Workspace, channel: str) -> bool:
-        """Whether only its members can look into a channel. A crowd asks once."""
+        """Tell whether only its members can look into a channel. Concurrent calls ask Slack once."""
         return await self._known.get(
             (workspace.team, channel),
             lambda: self._ask(workspace, channel),
@@ -38,7 +38,7 @@ class Places:
         )
 
     async def is_closed_now(self, workspace: Workspace, channel: str) -> bool | None:
-        """The same as it is at this moment; None where Slack does not tell in time."""
+        """Tell whether the channel is closed at this moment; None where Slack does not tell in time."""
         try:
             async with asyncio.timeout(PATIENCE):
                 closed, remembered = await self._ask(workspace, channel)
@@ -50,15 +50,15 @@ class Places:
         return closed
 
     def close(self, workspace: Workspace, channel: str) -> None:
-        """A payload says that it is private: Slack is asked again, whatever it said before.
+        """Forget that a channel is open, since a payload says that it is private: Slack is asked again.
 
-        Not taken for the answer itself, since Slack may tell late, and the channel be open again.
+        The payload is not taken for the answer itself: it may arrive late, when the channel is open again.
         """
         if not self._known.old((workspace.team, channel), False):
             self._known.forget((workspace.team, channel))
 
     async def _ask(self, workspace: Workspace, channel: str) -> tuple[bool, float]:
-        """What Slack says, and for how long to believe it."""
+        """Ask Slack whether a channel is closed; return that, and for how many seconds to remember it."""
         try:
             answer = await self._workspaces.talk(workspace.token, team=workspace.team).conversations_info(
                 channel=channel
@@ -74,14 +74,14 @@ class Places:
 
 
 def channel_of(event: Mapping[str, Any]) -> str:
-    """The channel of an event, whether it is described or only named; nothing for direct messages."""
+    """Return the channel of an event, described or only named; an empty text for direct messages."""
     channel = event.get("channel")
     id = channel.get("id") if isinstance(channel, Mapping) else channel
     return "" if str(id or "D").startswith("D") else str(id)
 
 
 def says_closed(payload: Mapping[str, Any]) -> bool:
-    """Whether a payload itself says that its channel is not open: by the channel's type or name."""
+    """Tell whether a payload itself says that its channel is not open: by the channel's type or name."""
     channel = payload.get("channel")
     name = payload.get("channel_name") or (channel.get("name") if isinstance(channel, Mapping) else "")
     return (

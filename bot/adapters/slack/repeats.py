@@ -29,12 +29,12 @@ class Repeats:
         return True
 
     def forget(self, key: str) -> None:
-        """What was not done after all: it is new when it comes again."""
+        """Forget what was not done after all, so that it counts as new when it comes again."""
         self._seen.pop(key, None)
 
 
 def key_of(body: Mapping[str, Any]) -> str:
-    """What names a delivery: an event's id, else the trigger with what it set off."""
+    """Return the key of a delivery: the event's id, else the trigger with the actions it caused."""
     if event := body.get("event_id"):
         return f"event:{event}"
     trigger = body.get("trigger_id")

@@ -23,7 +23,7 @@ _QUOTES = str.maketrans("“”„«»", '"""""')
 
 
 def read(text: str, team: str = "") -> tuple[str, dict[str, object]]:
-    """The command's name and its options as typed. `team` is where people are mentioned. Raises Refusal."""
+    """Return the command's name and options as typed; `team`: where people are mentioned. Raises Refusal."""
     words = plain(bounded(text), team).translate(_QUOTES).strip().removeprefix("/")
     name = _name(words)
     if name is None:
@@ -37,7 +37,7 @@ def read(text: str, team: str = "") -> tuple[str, dict[str, object]]:
 
 
 def _name(words: str) -> str | None:
-    """The longest command that the words begin with."""
+    """Return the longest command that the words begin with, or None."""
     folded = f"{' '.join(words.casefold().split())} "
     names = (*(each.name for each in commands.COMMANDS), *commands.ALSO)
     found = [name for name in names if folded.startswith(f"{name} ")]
@@ -65,7 +65,7 @@ def _options(command: Command, tokens: list[str]) -> dict[str, object]:
 
 
 def _named(command: Command, token: str) -> tuple[Option | None, str | None]:
-    """The option that a token names, and its value where the token has one."""
+    """Return the option that a token names, and its value where the token has one. Raises Refusal."""
     key, value = (*_SEPARATOR.split(token, maxsplit=1), None)[:2]
     if value is not None and (option := command.by_flag(str(key).lstrip("-"))):
         return option, value or None
@@ -79,7 +79,7 @@ def _named(command: Command, token: str) -> tuple[Option | None, str | None]:
 
 
 def _next(option: Option, tokens: list[str]) -> str:
-    """The value that follows an option's name; a yes-or-no option needs none."""
+    """Take the value after an option's name from `tokens`; a yes-or-no option needs none."""
     if not tokens or (option.kind == "boolean" and not _takes(option, tokens[0])):
         return "yes" if option.kind == "boolean" else ""
     return tokens.pop(0)
@@ -109,7 +109,7 @@ def _place(command: Command, words: list[str], said: dict[str, object]) -> None:
 
 
 def _places(command: Command) -> list[Option]:
-    """The options that have a place: all but further free texts, which must be named."""
+    """Return the options that have a position: neither booleans nor free texts after an optional one."""
     found: list[Option] = []
     free = False
     for option in command.options:
@@ -136,7 +136,7 @@ _ENTITY = re.compile("|".join(_ENTITIES))
 
 
 def plain(text: str, team: str = "") -> str:
-    """Slack's text as it was typed: links by their label, channels by name; people by name, or by id.
+    """Return Slack's text as typed: links by label, channels by name; people by name, or by id.
 
     With a `team`, people, user groups and channels become ids, as commands take them.
     """

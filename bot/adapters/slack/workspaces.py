@@ -121,7 +121,7 @@ class Workspaces:
         )
 
     def is_slack(self, url: str) -> bool:
-        """Whether an address is one of Slack's own hosts: only those ever get a token or a picture."""
+        """Tell whether an address is on Slack's own hosts; only those ever get a token or a picture."""
         asked, ours = urlsplit(url), urlsplit(self._base_url)
         if ours.hostname not in ("slack.com", "slack-gov.com"):  # a stand-in for Slack, as in tests
             return (asked.scheme, asked.netloc) == (ours.scheme, ours.netloc)

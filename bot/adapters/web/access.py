@@ -52,12 +52,12 @@ KEPT = web.RequestKey("logins", dict[str, Login])  # the request's, once they we
 
 
 def load_key(path: Path) -> bytes:
-    """The random key that sessions are kept by, in that file. Raises EaselError."""
+    """Return the random key for session digests and signatures, made in the file once. Raises EaselError."""
     return _kept(path, lambda: secrets.token_bytes(32))
 
 
 def load_password(path: Path) -> str:
-    """The administrator's password, random unless another was written into that file. Raises EaselError."""
+    """Return the administrator's password from a file, or write a random one there. Raises EaselError."""
     try:
         return _kept(path, lambda: f"{secrets.token_urlsafe(18)}\n".encode()).decode().strip()
     except UnicodeDecodeError as error:
@@ -65,7 +65,7 @@ def load_password(path: Path) -> str:
 
 
 def _kept(path: Path, make: Callable[[], bytes]) -> bytes:
-    """What a file holds that its owner alone can read; it is made at the first use, and when it is empty."""
+    """Return the content of a file that only its owner can read; write it first if it is absent or empty."""
     try:
         kept = path.read_bytes() if path.exists() else b""
         if not kept.strip():
@@ -148,24 +148,24 @@ class Access:
         return bool(self._password)
 
     def knows_host(self, request: web.Request) -> bool:
-        """False for a foreign name that resolves to this machine (DNS rebinding), where nobody logs in."""
+        """Tell whether the host name may be used; a foreign name for this machine may not (DNS rebinding)."""
         host = re.sub(r":\d+$", "", request.host).casefold()
         name = host[1:-1] if host.startswith("[") and host.endswith("]") else host
         return not self.open or name in self._own_names or _is_loopback(name)
 
     def is_forwarded(self, request: web.Request) -> bool:
-        """Whether somebody elsewhere asks through a proxy, although the studio is for this machine alone."""
+        """Tell whether a proxy forwarded the request, although the studio is for this machine alone."""
         return self.open and any(name in request.headers for name in FORWARDED)
 
     def is_foreign(self, request: web.Request) -> bool:
-        """Whether another site's page made the browser ask. Programs that are no browsers send neither."""
+        """Tell whether another site's page made the browser ask. Other programs send neither header."""
         site = request.headers.get("Sec-Fetch-Site", "same-origin")
         origin = request.headers.get("Origin")
         own = (None, f"http://{request.host}", f"https://{request.host}")
         return site not in ("same-origin", "none") or origin not in own
 
     def address(self, request: web.Request) -> str:
-        """Where the request is from: the last hop that is none of our proxies; of IPv6 the network (/64)."""
+        """Return the client's address: the last hop that is not a known proxy; of IPv6 the network (/64)."""
         hops = ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")
         found = _address(request.remote or "")
         while found and self._is_proxy(found) and hops:
@@ -177,7 +177,7 @@ class Access:
         return str(found or request.remote)
 
     def trusts(self, address: str) -> bool:
-        """Whether an address is that of one of our proxies."""
+        """Tell whether an address is that of a known proxy."""
         found = _address(address)
         return found is not None and self._is_proxy(found)
 
@@ -201,13 +201,13 @@ class Access:
         return own or (await self._logins.session(self._digest("guest", secret)) if self._password else None)
 
     async def still(self, request: web.Request) -> bool:
-        """Whether whoever opened a stream may go on with it."""
+        """Tell whether the person who opened a stream may go on with it."""
         before = self.member(request)
         await self.look_up(request)
         return self.is_member(request) and self.member(request).id == before.id
 
     def login(self, request: web.Request) -> Login | None:
-        """The person's session."""
+        """Return the person's session, or None."""
         return _kept_in(request).get(SESSION_COOKIE)
 
     def is_member(self, request: web.Request) -> bool:
@@ -217,7 +217,7 @@ class Access:
         return ADMIN_COOKIE in _kept_in(request)
 
     def member(self, request: web.Request) -> Member:
-        """Who the browser acts as: its session's person, or on an open studio whoever it calls itself."""
+        """Return who the browser acts as: its session's person; on an open studio, the name it chose."""
         admin = self.is_admin(request)
         if login := self.login(request):
             return replace(login.member, admin=admin)
@@ -232,11 +232,11 @@ class Access:
         return self.member(request).id.startswith(GUEST)
 
     def takes_names(self, request: web.Request) -> bool:
-        """Whether the browser may go on under another name."""
+        """Tell whether the browser may go on under another name."""
         return self.open and self.login(request) is None
 
     def operator(self, request: web.Request, place: str = HOUSE) -> Member:
-        """The person as an administrator of a place; of the house, and so of all, unless one is named."""
+        """Return the person as an administrator of a place, by default of the whole instance."""
         member = self.member(request)
         login = _kept_in(request).get(ADMIN_COOKIE)
         if login and member.id.startswith(GUEST):  # whom the audit could not tell from other guests
@@ -252,7 +252,7 @@ class Access:
         return hmac.compare_digest(_bytes(password), _bytes(self._admin_password))
 
     def stops(self, request: web.Request, guesses: Guesses) -> bool:
-        """Whether a password is not even looked at, because too many were wrong."""
+        """Tell whether a password is refused unread, because too many were wrong."""
         name, known = self._browser(request)
         return guesses.stops(name, self.address(request), known=known)
 
@@ -264,7 +264,7 @@ class Access:
         self._mark(request, response, name, known=known)
 
     def _browser(self, request: web.Request) -> tuple[str, bool]:
-        """The name that Easel gave to the browser, and whether it has logged in before."""
+        """Return the name that Easel gave to the browser, and whether it has logged in before."""
         name, _, signature = request.cookies.get(BROWSER_COOKIE, "").partition(".")
         for known in (True, False):
             if hmac.compare_digest(_bytes(signature), _bytes(self._signature(name, known))):
@@ -359,7 +359,7 @@ def _kept_in(request: web.Request) -> dict[str, Login]:
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """An address as proxies write it, perhaps with a port; None for anything else."""
+    """Parse an address as proxies write it, perhaps with a port; return None for anything else."""
     text = text.strip()
     bare = re.sub(r"^\[(.*)\](:\d+)?$", r"\1", text)
     bare = re.sub(r"^([\d.]+):\d+$", r"\1", bare)
@@ -371,7 +371,7 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _bytes(text: str) -> bytes:
-    """What a browser sent may hold bytes that are no UTF-8; they arrive as surrogates."""
+    """Encode what a browser sent; its bytes that are not UTF-8 arrive as surrogates, and are no error."""
     return text.encode("utf-8", "surrogatepass")
 
 

@@ -56,7 +56,7 @@ class WebAdapter:
 
     @property
     def url(self) -> str:
-        """Where the page is; known once bound."""
+        """Return the page's address. Raises EaselError before `bind`."""
         if self._socket is None:
             raise EaselError("The web studio is not bound to a port yet.")
         host = self._settings.web_host
@@ -65,7 +65,7 @@ class WebAdapter:
 
     @property
     def office(self) -> str:
-        """A sentence: where the administrator's page is, and where its password stands. Known once bound."""
+        """Return a sentence: where the administrator's page and its password are. Known once bound."""
         given = self._settings.web_admin_password
         place = "WEB_ADMIN_PASSWORD" if given else str(self._settings.admin_password_file)
         return f"The administrator's page is {self.url}/admin; its password stands in {place}"
@@ -116,11 +116,11 @@ class WebAdapter:
         return ref
 
     async def adult(self, job: Job) -> bool:
-        """Pages are open to whoever may come in."""
+        """Return False: pages are open to everyone who may come in."""
         return False
 
     def app(self) -> web.Application:
-        """The server's application, once bound."""
+        """Build the server's application; `bind` comes first."""
         assert self._access is not None
         files = assets.load()
         site = Site(

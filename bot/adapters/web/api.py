@@ -52,7 +52,7 @@ class Api:
         ]
 
     async def send(self, request: web.Request) -> web.Response:
-        """A line of the composer, as a multipart form: text, event, and perhaps parent and source."""
+        """Run what the composer sends as a multipart form: text, event, and perhaps parent and source."""
         with telemetry.ACKNOWLEDGED.labels("web").time():
             return await self._send(request)
 
@@ -73,7 +73,7 @@ class Api:
             return self._answer(await self._studio.press(values.get("button", ""), origin), origin, request)
 
     async def compose(self, request: web.Request) -> web.Response:
-        """What the composer's text says, after changing one option of it if asked to."""
+        """Return what the composer's text means, after changing one option of it if asked to."""
         values = await texts(request)
         changes = {values["option"]: values.get("value", "")} if values.get("option") else {}
         try:
@@ -88,7 +88,7 @@ class Api:
         return web.json_response({"text": reading.text, "said": reading.said, "source": source})
 
     async def _check(self, text: str, request: web.Request) -> None:
-        """Raises Refusal for what this person may not ask for; a text without words is not looked at yet."""
+        """Raise Refusal for what this person may not ask for; accept a text that has no words yet."""
         member = self._site.member(request)
         try:
             await self._studio.check({"prompt": text}, self._site.origin(request, member, "compose"))
@@ -97,7 +97,7 @@ class Api:
                 raise
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """Server-sent events for one page until it goes or the studio stops."""
+        """Stream server-sent events to one page until it is closed or the studio stops."""
         hub, me, login = self._site.hub, self._site.member(request), self._site.access.login(request)
         if hub.is_full(me):
             raise web.HTTPTooManyRequests(text="You have too many pages open. Close one of them.")
@@ -131,7 +131,7 @@ class Api:
                 await asyncio.sleep(LINE_INTERVAL)
 
     def _frames(self, news: News, line: Mapping[str, Any]) -> bytes:
-        """The news as events; for a thread, since a page that comes back may have missed 256 cards."""
+        """Render the news as events; in a thread, since a page that comes back may have missed 256 cards."""
         frames = [_frame("reload", {}, self._site.hub.mark())] if news.reload else []
         frames += [self._card_frame(change) for change in news.changes]
         if line:
@@ -167,7 +167,7 @@ class Api:
         return self._site.origin(request, self._site.member(request), event)
 
     async def _source_url(self, source: str, me: Member) -> str:
-        """Where the picture is that `--source job:2` names; nothing where it cannot be seen."""
+        """Return the address of the picture that `--source job:2` names; empty where it cannot be seen."""
         id, _, which = source.partition(":")
         if not id:
             return ""

@@ -19,7 +19,7 @@ class Asset:
 
 
 def load(folder: Path = FOLDER) -> Mapping[str, Asset]:
-    """Every file in the folder by its path."""
+    """Return every file in the folder by its path."""
     paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.*"))}
     return {name: _load(name, path) for name, path in paths.items() if path.suffix in TYPES}
 

@@ -40,7 +40,7 @@ class Chart:
 
     @property
     def summary(self) -> str:
-        """The chart in one sentence."""
+        """Return the chart in one sentence."""
         if not self.series:
             return "Nothing yet."
         of = max if self.kind == "lines" else sum
@@ -54,7 +54,7 @@ class Chart:
 
     @property
     def rows(self) -> list[tuple[str, tuple[str, ...]]]:
-        """The numbers as a table, the newest first; moments without any are left out."""
+        """Return the numbers as a table, the newest first; moments without any are left out."""
         found = []
         for number, start in reversed(list(enumerate(self.starts))):
             values = [one.values[number] for one in self.series]
@@ -65,7 +65,7 @@ class Chart:
 
     @property
     def data(self) -> dict[str, object]:
-        """What the script needs."""
+        """Return the data that the page's script draws."""
         return {
             "kind": self.kind,
             "unit": self.unit,
@@ -104,7 +104,7 @@ def _of(wait: object, name: str) -> float | None:
 
 
 def _seconds(uses: Sequence[Use], starts: Sequence[datetime]) -> list[Series]:
-    """Those that used most, then all others together."""
+    """Chart the seconds of those that used most, then of all others together."""
     totals: defaultdict[str, float] = defaultdict(float)
     names = {use.key: use.name for use in uses}
     for use in uses:

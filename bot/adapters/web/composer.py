@@ -39,7 +39,7 @@ def chips(
     styles: Sequence[tuple[str, str]] | None = None,
     alone: str = "only you",
 ) -> tuple[ChipField, ...]:
-    """What somebody of that tier may choose: the options of `imagine` as it is for them, and the styles.
+    """Return what somebody of that tier may choose: the options of `imagine` as they have it, and the styles.
 
     `alone` says who sees what is private.
     """
@@ -109,14 +109,14 @@ def read(text: str, changes: Mapping[str, str], *, has_file: bool = False) -> Re
 
 
 def _displaced(changes: Mapping[str, str], *, has_file: bool) -> tuple[str, ...]:
-    """What cannot stay beside the changes."""
+    """Return the options that cannot stay beside the changes."""
     if "aspect" in changes:
         return ("size",)
     return ("strength",) if not has_file and changes.get("source") == "" else ()
 
 
 def _draft(text: str, changes: Mapping[str, str], *, has_file: bool) -> tuple[prompts.Draft, bool]:
-    """The text as it is before the changes, and False when it has no words yet."""
+    """Parse the text as it is before the changes; return the draft, and False when it has no words yet."""
     try:
         return _parse(text, changes, has_file=has_file), True
     except Refusal as refusal:
@@ -141,7 +141,7 @@ def _file(has_file: bool) -> dict[str, object]:
 
 
 def form_text(form: Form) -> str:
-    """A form's values as one text to edit."""
+    """Return a form's values as one text to edit."""
     values = dict(form.values)
     words = values.pop("prompt", "")
     return prompts.render(prompts.parse(words, values))

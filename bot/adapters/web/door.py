@@ -39,7 +39,7 @@ class Door:
         return await self._page(request)
 
     async def log_in(self, request: web.Request) -> web.StreamResponse:
-        """With the shared password: as a new guest."""
+        """Log in a new guest by the shared password."""
         access, values = self._access, await form(request)
         if access.stops(request, access.guesses):
             return await self._page(request, 429, TOO_OFTEN)
@@ -53,7 +53,7 @@ class Door:
         raise response
 
     async def link(self, request: web.Request) -> web.Response:
-        """Whom a link logs in, and the button that does it: what only fetches the page uses nothing up."""
+        """Show who a link logs in, and a button that does it; fetching the page does not use the link up."""
         member = await self._logins.whom(request.match_info["secret"])
         if member is None:
             return await self._page(request, 410, GONE)
@@ -73,7 +73,7 @@ class Door:
         raise response
 
     async def name(self, request: web.Request) -> web.StreamResponse:
-        """Go on as somebody else, where nobody logs in."""
+        """Change the browser's name, where nobody logs in. Raises Refusal, HTTPForbidden."""
         if not self._access.takes_names(request):
             raise web.HTTPForbidden(text="You are logged in, so your name stays.")
         values = await form(request)
@@ -86,7 +86,7 @@ class Door:
         raise response
 
     async def settings(self, request: web.Request) -> web.Response:
-        """Where the person is logged in."""
+        """Show where the person is logged in."""
         me = self._site.member(request)
         sessions = [] if self._access.takes_names(request) else await self._logins.sessions(me)
         return await self._site.page(request, "settings.html", page="settings", sessions=sessions)

@@ -48,13 +48,13 @@ class Downloads:
         return links
 
     def get(self, token: str, member: Member) -> tuple[str, bytes] | None:
-        """Name and content; None when it is gone, or somebody else's."""
+        """Return a file's name and content; None when it is gone, or somebody else's."""
         self._forget()
         file = self._files.get(token)
         return (file.name, file.content) if file and file.owner == member.id else None
 
     def _forget(self) -> None:
-        """What is too old, then the oldest while all are too large."""
+        """Delete files that are too old, then the oldest while all together are too large."""
         for token in [token for token, file in self._files.items() if file.until < self._clock()]:
             del self._files[token]
         while len(self._files) > 1 and sum(len(file.content) for file in self._files.values()) > MOST_BYTES:

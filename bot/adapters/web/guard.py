@@ -32,7 +32,7 @@ OPEN = ("/static/", "/login", "/livez", "/readyz", "/healthz", "/admin/login", "
 
 
 def middlewares(site: Site) -> list[Middleware]:
-    """Outermost first."""
+    """Return the middlewares, the outermost first."""
     return [_errors(site), _origins(site), _logins(site)]
 
 
@@ -77,14 +77,14 @@ def _logins(site: Site) -> Middleware:
 
 
 def _has_token(request: web.Request, site: Site) -> bool:
-    """Whether it comes from who scrapes the metrics: `Authorization: Bearer <METRICS_TOKEN>`."""
+    """Tell whether the request may read the metrics: `Authorization: Bearer <METRICS_TOKEN>`."""
     token = site.settings.metrics_token.reveal()
     given = request.headers.get("Authorization", "").encode(errors="surrogateescape")  # any bytes may come
     return bool(token) and hmac.compare_digest(given, f"Bearer {token}".encode())
 
 
 def _path(request: web.Request) -> str:
-    """The path as it may be logged: a login link's holds a secret."""
+    """Return the path as it may be logged: without the secret in a login link."""
     return LINK if request.path.startswith(LINK) else request.path
 
 

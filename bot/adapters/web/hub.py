@@ -100,16 +100,16 @@ class Hub:
             page.offer(change)
 
     def mark(self, number: int | None = None) -> str:
-        """Where the news stands: a page hands its mark back to hear what came after it."""
+        """Return a mark of where the news stands; a page hands it back to get what came after it."""
         return f"{self._start}-{self._number if number is None else number}"
 
     def job(self, id: str) -> Job | None:
-        """A job that changed lately, as it was then. Who may see it is for the caller to say."""
+        """Return a job that changed lately, as it was then, or None; the caller checks who may see it."""
         change = self._recent.get(id)
         return change.job if change else None
 
     def is_full(self, member: Member) -> bool:
-        """Whether somebody has as many pages open as one person may have."""
+        """Tell whether somebody has as many pages open as one person may have."""
         return sum(page.member.id == member.id for page in self._pages) >= PAGES
 
     def end(self, session: str) -> None:

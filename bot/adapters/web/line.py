@@ -32,27 +32,27 @@ class LaneView:
 
 
 def shown_lanes(lanes: Sequence[Lane]) -> Sequence[Lane]:
-    """Those that paint and the first of the others, so that the one that is next is among them."""
+    """Return the lanes that paint and the first of the others, so that the next one is among them."""
     turn = itertools.count()
     return [lane for lane in lanes if lane.running or next(turn) < LANES]
 
 
 def shown_jobs(lanes: Sequence[Lane]) -> Iterator[str]:
-    """The ids of the jobs that `describe` wants to know."""
+    """Yield the ids of the jobs that `describe` needs."""
     for lane in shown_lanes(lanes):
         yield from lane.running
         yield from _queued(lane)[:SHOWN]
 
 
 def _queued(lane: Lane) -> tuple[str, ...]:
-    """Those that wait for their turn, then those that are kept from it."""
+    """Return the jobs that wait for their turn, then those that are held back."""
     return (*lane.waiting, *lane.held)
 
 
 def describe(
     lanes: Sequence[Lane], jobs: Mapping[str, Job], reader: Member
 ) -> tuple[str, tuple[LaneView, ...]]:
-    """The sentence above the lanes, and those that are shown in the order of their turns."""
+    """Return the sentence above the lanes, and the lanes that are shown, in the order of their turns."""
     chosen = next((lane for lane in lanes if lane.waiting), None)
     shown = shown_lanes(lanes)
     peers = _peers(lanes, shown)
@@ -61,7 +61,7 @@ def describe(
 
 
 def _group(lane: Lane) -> tuple[str, bool]:
-    """Virtual times compare within a tenant and a class; the order of the tenants is the engine's."""
+    """Return the group in which virtual times compare: a tenant and a class."""
     return lane.tenant, lane.relaxed
 
 
@@ -75,7 +75,7 @@ class _Peers:
 
 
 def _peers(lanes: Sequence[Lane], shown: Sequence[Lane]) -> dict[tuple[str, bool], _Peers]:
-    """By group, of those that are shown; there may be ten thousand lanes, which are gone through once."""
+    """Return the peers of the shown lanes by group; all lanes, perhaps 10,000, are read only once."""
     groups: dict[tuple[str, bool], list[Lane]] = {_group(lane): [] for lane in shown}
     for lane in lanes:
         if (group := groups.get((lane.tenant, lane.relaxed))) is not None:

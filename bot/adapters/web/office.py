@@ -160,7 +160,7 @@ class Office:
         return await self._page(request, "reviews", reviews=await self._overview(request).reviews())
 
     async def picture(self, request: web.Request) -> web.Response:
-        """A picture of a reported job; an administrator has no key to any other."""
+        """Return a picture of a reported job; administrators may see no other job's pictures here."""
         found = await self._overview(request).reviews()
         wanted = (request.match_info["job"], request.match_info["blob"])
         if not any((job.id, each.blob) == wanted for _, job in found for each in job.pictures):
@@ -180,7 +180,7 @@ class Office:
         return await self._page(request, "health", health=health)
 
     async def ledger(self, request: web.Request) -> web.StreamResponse:
-        """The books as CSV, sent while they are read."""
+        """Stream the ledger as CSV while it is read."""
         days = min(max(1, number(request.query.get("days", "")) or 30), LONGEST)
         lines = self._overview(request).ledger(days)
         name = f"easel-ledger-{datetime.now(UTC):%Y-%m-%d}.csv"
@@ -196,7 +196,7 @@ class Office:
     # ---- actions
 
     async def do(self, request: web.Request) -> web.StreamResponse:
-        """A form, as a command; what came of it is shown on the page that it came from."""
+        """Run a form's command, and show the result on the page that the form came from."""
         values = {name: value for name, value in (await form(request)).items() if isinstance(value, str)}
         there = values.get("next", "")
         # An address of ours and nothing else: "//elsewhere" and line breaks begin otherwise.

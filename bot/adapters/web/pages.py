@@ -108,7 +108,7 @@ class Pages:
         return await self._site.page(request, "line.html", page="line", **values)
 
     async def quota(self, request: web.Request) -> web.Response:
-        """What is used and left, for the script; without it, the page of the line shows the same."""
+        """Return what is used and left, for the script; without it, redirect to the same on /line."""
         if not wants_part(request):
             raise web.HTTPSeeOther("/line#own")
         return await self._site.html(
@@ -116,7 +116,7 @@ class Pages:
         )
 
     async def file(self, request: web.Request) -> web.Response:
-        """A file of an answer, for the person who asked."""
+        """Return a file of an answer to the person who asked."""
         found = self._site.downloads.get(request.match_info["token"], self._site.member(request))
         if found is None:
             raise web.HTTPNotFound
@@ -157,7 +157,7 @@ class Pages:
         )
 
     async def job(self, request: web.Request) -> web.Response:
-        """One picture, large: a dialog's content for the script, else a page of its own."""
+        """Show one picture, large: a dialog's content for the script, else a page of its own."""
         me = self._site.member(request)
         job = await self._studio.job(request.match_info["job"], me)
         may = May(tasks=await self._studio.tasks(me))
@@ -189,7 +189,7 @@ class Pages:
         return web.Response(body=preview, content_type="image/webp", headers={"Cache-Control": "no-store"})
 
     async def picture(self, request: web.Request) -> web.Response:
-        """A stored picture of a job that the person may see, or its thumbnail."""
+        """Return a stored picture of a job that the person may see, or its thumbnail."""
         job = await self._studio.job(request.match_info["job"], self._site.member(request))
         blob = request.match_info["blob"]
         known = {picture.blob for picture in job.pictures}
@@ -212,11 +212,11 @@ class Pages:
         return response
 
     async def alive(self, request: web.Request) -> web.Response:
-        """The event loop turns: no more than that."""
+        """Answer "ok" while the event loop runs; check nothing else."""
         return web.Response(text="ok\n")
 
     async def ready(self, request: web.Request) -> web.Response:
-        """ "ok", or 503 and the reasons, a line each."""
+        """Answer "ok", or 503 and the reasons, a line each."""
         reasons = await self._studio.readiness.reasons()
         lines = "".join(f"{reason}\n" for reason in reasons or ("ok",))
         return web.Response(text=lines, status=503 if reasons else 200)
@@ -226,7 +226,7 @@ class Pages:
         return web.Response(body=telemetry.render(), headers=headers)
 
     async def _cards(self, jobs: Sequence[Job], may: May = ANYTHING) -> list[tuple[Job, Card]]:
-        """Each job with its card; others have their turn in between, since a card takes up to 3 ms."""
+        """Return each job with its card; let other tasks run in between, since a card takes up to 3 ms."""
         found = []
         for job in jobs:
             found.append((job, self._studio.card(job, may)))
@@ -234,7 +234,7 @@ class Pages:
         return found
 
     async def _lineage(self, job: Job, me: Member) -> list[Ancestor]:
-        """What it was made from, the nearest first; ends where the person may not look."""
+        """Return what the job was made from, the nearest first; stop where the person may not look."""
         found: list[Ancestor] = []
         while job.parent and len(found) < ANCESTORS:
             index = job.parent_index or 0
@@ -258,13 +258,13 @@ class Pages:
 
 
 def _singles(card: Card) -> tuple[CardPicture, ...]:
-    """The stored pictures without the grid in front of them."""
+    """Return the stored pictures without the grid in front of them."""
     stored = tuple(picture for picture in card.pictures if picture.blob)
     return stored[1:] or stored
 
 
 def _rows(job: Job, shown: Card, index: int, may: May) -> tuple[tuple[Button, ...], ...]:
-    """The buttons of one picture of a grid, then those of the whole job."""
+    """Return the buttons of one picture of a grid, then those of the whole job."""
     if shown.kind != "done":
         return shown.rows
     whole = tuple(each for row in shown.rows for each in card.of_whole(row))

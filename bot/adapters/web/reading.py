@@ -31,7 +31,7 @@ UNREADABLE = (
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Around every parser. Raises HTTPBadRequest for what cannot be read."""
+    """Turn a parser's errors inside the block into HTTPBadRequest."""
     try:
         yield
     except UNREADABLE as error:
@@ -41,7 +41,7 @@ def reading() -> Iterator[None]:
 
 
 async def form(request: web.Request) -> Mapping[str, str]:
-    """The fields of a form; empty where none was sent. A long one is read by a thread."""
+    """Return the fields of a form; empty where none was sent. A long one is parsed in a thread."""
     with reading():
         if request.content_type.startswith("multipart/"):
             raise ValueError("none of the forms that this is for")
@@ -54,14 +54,14 @@ async def form(request: web.Request) -> Mapping[str, str]:
 
 
 def _fields(body: bytes, charset: str) -> dict[str, str]:
-    """The first value of each name. Raises ValueError."""
+    """Parse a form's fields; return the first value of each name. Raises ValueError."""
     text = body.rstrip().decode(charset)
     pairs = parse_qsl(text, keep_blank_values=True, encoding=charset, max_num_fields=MOST_FIELDS)
     return dict(reversed(pairs))
 
 
 async def texts(request: web.Request) -> Mapping[str, str]:
-    """An object of texts, as JSON."""
+    """Read the body, a JSON object of texts."""
     with reading():
         values = json.loads(await request.text())
         if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
@@ -71,7 +71,7 @@ async def texts(request: web.Request) -> Mapping[str, str]:
 
 
 def moment(text: str) -> datetime | None:
-    """A time with its zone, in UTC; None for no text."""
+    """Parse a time with its zone; return it in UTC, or None for no text."""
     with reading():
         when = datetime.fromisoformat(text) if text else None
         if when and not when.tzinfo:
@@ -80,7 +80,7 @@ def moment(text: str) -> datetime | None:
 
 
 def language(request: web.Request) -> str:
-    """The first that the browser asks for and Easel speaks; empty where there is none."""
+    """Return the browser's most preferred language that Easel speaks; empty where there is none."""
     asked = (each.partition(";") for each in request.headers.get("Accept-Language", "").split(","))
     ranked = sorted(asked, key=lambda each: -_quality(each[2]))
     return next((found for tag, _, _ in ranked if (found := nearest(tag))), "")
@@ -102,5 +102,5 @@ def browser(agent: str) -> str:
 
 
 def number(text: str) -> int | None:
-    """A whole number of a length that is meant; None for anything else."""
+    """Parse a whole number of at most 18 digits; return None for anything else."""
     return int(text) if text.isdecimal() and len(text) <= 18 else None

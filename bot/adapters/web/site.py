@@ -42,7 +42,7 @@ class Site:
         return self.access.member(request)
 
     async def page(self, request: web.Request, template: str, *, page: str, **values: Any) -> web.Response:
-        """A whole page. `mark` in the values says where the news stood before anything else was read."""
+        """Return a whole page. `mark` in the values is where the news stood before anything else was read."""
         me = self.member(request)
         values.setdefault("mark", self.hub.mark())
         names = await self._people(me) if self.access.takes_names(request) else []
@@ -62,7 +62,7 @@ class Site:
     async def html(
         self, template: str, request: web.Request, *, status: int = 200, **values: Any
     ) -> web.Response:
-        """A page or a part of one, drawn by a thread: forty prompts and their pictures may take long."""
+        """Render a page or a part of one, in a thread: forty prompts and their pictures may take long."""
         theme = request.cookies.get(THEME_COOKIE, "")
         values["theme"] = theme if theme in ("light", "dark") else ""
         body = await asyncio.to_thread(self.views.encoded, template, **values)
@@ -82,7 +82,7 @@ class Site:
         )
 
     def line(self, reader: Member) -> dict[str, Any]:
-        """What `lanes.html` shows to that reader. From memory alone: open pages ask for it all the time."""
+        """Return what `lanes.html` shows to `reader`; from memory, since open pages ask for it often."""
         lanes = self.studio.line()
         ids = tuple(shown_jobs(lanes))
         ending = {id: job for id in ids if (job := self.hub.job(id))}  # cancelled, but not yet let go
@@ -95,7 +95,7 @@ class Site:
         return {"why": why, "lanes": views, "more_lanes": len(lanes) - len(views)}
 
     def origin(self, request: web.Request, member: Member, event: str) -> Origin:
-        """Who asks, and in which language they are answered. `event` is unique to the member's page."""
+        """Return who asks, and in which language to answer. `event` is unique to the member's page."""
         return Origin(
             surface="web",
             member=member,
@@ -105,13 +105,13 @@ class Site:
         )
 
     async def quota(self, me: Member) -> dict[str, Any]:
-        """What `quota.html` shows: the tier and each allowance, budget and gift."""
+        """Return what `quota.html` shows: the tier and each allowance, budget and gift."""
         origin = Origin(surface="web", member=me, channel=CHANNEL, event="quota")
         tier, balances = await self.studio.allowance(origin)
         return {"tier": tier, "balances": balances, "now": datetime.now(UTC)}
 
     async def _people(self, me: Member) -> list[str]:
-        """Names to switch between: mine, and those of the last pictures."""
+        """Return the names to switch between: the member's own, and those of the last pictures."""
         jobs = await self.studio.jobs(me, limit=50)
         names = {job.origin.member.id: job.origin.member.name for job in jobs}
         return list({me.id: me.name, **names}.values())[:PEOPLE]

@@ -28,14 +28,14 @@ class Uploads:
     """Takes forms one by one, however many come at once."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
-        """`max_bytes`: of one picture."""
+        """Keep uploads in `folder`; `max_bytes` is the most of one picture."""
         self._folder, self._max_bytes = folder, max_bytes
         self._places = asyncio.Semaphore(AT_ONCE)
         self._on_disk = 0
 
     @asynccontextmanager
     async def form(self, request: web.Request) -> AsyncIterator[tuple[dict[str, str], bytes]]:
-        """The fields of a multipart form and its picture, which may be kept while the block runs.
+        """Yield the fields of a multipart form and its picture, which may be kept while the block runs.
 
         Raises Refusal, HTTPBadRequest, HTTPServiceUnavailable.
         """
@@ -63,7 +63,7 @@ class Uploads:
             self._on_disk -= size
 
     async def _read(self, request: web.Request, file: IO[bytes]) -> tuple[dict[str, str], bool]:
-        """The fields, and whether there was a picture, which is in the file then."""
+        """Read the form; return its fields, and whether it had a picture, which is then in `file`."""
         fields: dict[str, str] = {}
         pictured, parts = False, 0
         with reading():

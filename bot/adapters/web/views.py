@@ -32,7 +32,7 @@ class Views:
     """Renders templates; everything that came from a person is escaped."""
 
     def __init__(self, assets: Mapping[str, Asset], *, is_open: bool = False) -> None:
-        """`is_open`: anybody may take a name of the studio's own, so none is anybody's alone."""
+        """Set up the templates; `is_open`: anybody may take a name, so no name is one person's alone."""
         self._assets = assets
         self._is_open = is_open
         self._environment = Environment(
@@ -84,19 +84,19 @@ class Views:
         return self._environment.get_template(template).render(values)
 
     def encoded(self, template: str, **values: Any) -> bytes:
-        """As `render`, ready to be sent; for a thread."""
+        """Render as `render` does, encoded to be sent; to be called in a thread."""
         return self.render(template, **values).encode()
 
     def message(self, job: Job, card: Card) -> str:
-        """A job's message, the same for everyone who may see it."""
+        """Render a job's message, the same for everyone who may see it."""
         return self.render("message.html", job=job, card=card)
 
     def whisper(self, card: Card, links: Sequence[Link] = ()) -> str:
-        """An answer that only the person who asked sees, with files to download."""
+        """Render an answer that only the person who asked sees, with files to download."""
         return self.render("message.html", job=None, card=card, links=links)
 
     def _alone(self, job: Job) -> str:
-        """Who sees a private job, in words."""
+        """Return who sees a private job, in words."""
         named = self._is_open and job.origin.member.id.startswith("web:")
         return "Only this name" if named else "Only you"
 
@@ -114,7 +114,7 @@ def avatar(name: str) -> Markup:
 
 
 def clock(moment: datetime) -> str:
-    """The time in the server's zone; the page's script shows it in the reader's."""
+    """Format the time in the server's zone; the page's script shows it in the reader's."""
     return f"{moment.astimezone():%H:%M}"
 
 
@@ -144,7 +144,7 @@ def balance_name(balance: Balance) -> str:
 
 
 def part_used(balance: Balance) -> float:
-    """0 … 1."""
+    """Return the part of an allowance that is used, 0 … 1."""
     return min(1.0, balance.used / balance.cap) if balance.cap else 1.0
 
 
@@ -157,18 +157,18 @@ def file_size(size: int) -> str:
 
 
 def preview_url(job: str, picture: CardPicture) -> str:
-    """Changes with the preview, so that the browser asks again only for a new one."""
+    """Return a preview's address; it changes with the preview, so that browsers fetch only a new one."""
     return f"/jobs/{quote(job, safe='')}/preview?{zlib.crc32(picture.preview):08x}"
 
 
 def shape(picture: CardPicture) -> str:
-    """The class that carries the aspect ratio, in tenths: `a-16` is 16:10."""
+    """Return the class that carries the aspect ratio, in tenths: `a-16` is 16:10."""
     ratio = picture.width / max(1, picture.height)
     return f"a-{min(25, max(5, round(ratio * 10)))}"
 
 
 def spoken(label: str, button: Button) -> str:
-    """The accessible name; it always holds the visible label, for those who speak what they see."""
+    """Return the accessible name; it always holds the visible label, for those who speak what they see."""
     seen = label.casefold() in button.name.casefold()
     return button.name if seen else f"{label}: {button.name}"
 
@@ -183,7 +183,7 @@ class Strip:
 
 
 def strips(rows: Sequence[Sequence[Button]], language: str = "en") -> list[Strip]:
-    """The rows: U1 to U4 behind "Upscale", numbers side by side, everything else as words."""
+    """Return the rows: U1 to U4 behind "Upscale", numbers side by side, everything else as words."""
     return [_strip(row, language) for row in rows]
 
 
@@ -195,17 +195,17 @@ def _strip(row: Sequence[Button], language: str) -> Strip:
 
 
 def _of_one(button: Button) -> bool:
-    """Whether the label carries the picture's number, as in "U1" or "V1 subtle"."""
+    """Tell whether the label carries the picture's number, as in "U1" or "V1 subtle"."""
     return bool(re.match(r"[UV]?\d+\b", button.label))
 
 
 def button_icon(button: Button) -> str:
-    """The icon before a label of words; nothing for a number."""
+    """Return the icon before a label of words; an empty text for a number."""
     return "" if _of_one(button) else _spec(button).symbol
 
 
 def confirmation(button: Button) -> str:
-    """What the button says before a second press does it; nothing where one is enough."""
+    """Return the text to show before a second press runs the action; empty where one press is enough."""
     return _spec(button).confirm
 
 
@@ -214,13 +214,13 @@ def _spec(button: Button) -> ActionSpec:
 
 
 def stage(card: Card) -> str:
-    """What is worth announcing: a new state, or another quarter of the steps."""
+    """Return what is worth announcing: a new state, or another quarter of the steps."""
     quarter = math.floor(card.bar.done * QUARTERS) if card.bar and card.kind == "painting" else 0
     return f"{card.kind}-{min(quarter, QUARTERS - 1)}"
 
 
 def said(card: Card) -> str:
-    """The card in one sentence, for a screen reader."""
+    """Describe the card in one sentence, for a screen reader."""
     parts = [card.title, *(card.facts[:2]), card.bar.label if card.bar else ""]
     state = "" if card.kind == "text" else f"{say(card.kind.capitalize(), card.language)}: "
     return state + ", ".join(part for part in parts if part)
