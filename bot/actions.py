@@ -299,7 +299,7 @@ def picture(job: Job, index: int) -> StoredPicture:
 
 
 def derive(action: Action, parent: Job, seed: int) -> GenerationRequest:
-    """The request that a press asks for: the parent's, changed as little as possible, with a fresh seed.
+    """Derive the request for a pressed button from its job's, with `seed` unless a picture is enlarged.
 
     Variations of an enlarged picture start from the picture that was enlarged, at its size. Raises Refusal.
     """

@@ -123,7 +123,7 @@ ANYTHING = May()
 
 
 def about(seconds: float) -> str:
-    """A rounded span that one can rely on: "about 40 s", "about 3 min", "about 2 h"."""
+    """Format a duration in seconds, rounded: "about 40 s", "about 3 min", "about 2 h"."""
     if seconds < 10:
         return f"about {max(1, round(seconds))} s"
     if seconds < 57.5:
@@ -134,7 +134,7 @@ def about(seconds: float) -> str:
 
 
 def span(seconds: float) -> str:
-    """A measured time: "12 s", "1 min 5 s", "1 h 3 min"."""
+    """Format a measured duration in seconds: "12 s", "1 min 5 s", "1 h 3 min"."""
     if seconds < 0.95:
         return "under 1 s"
     whole = round(seconds)
@@ -151,7 +151,7 @@ def ordinal(number: int) -> str:
 
 
 def line_place(place: Place) -> str:
-    """ "3rd in line, about 40 s"."""
+    """Format a job's position in the queue and its wait: "3rd in line, about 40 s"."""
     position = "next in line" if place.position == 1 else f"{ordinal(place.position)} in line"
     return f"{position}, {about(place.wait)}" if place.wait >= 1 else position
 
@@ -237,7 +237,7 @@ def _strips(specs: Sequence[ActionSpec], job: Job, indexes: Sequence[int]) -> tu
 
 
 def _lettered(specs: Sequence[ActionSpec], job: Job, indexes: Sequence[int]) -> tuple[Buttons, ...]:
-    """A row for each action on a picture, as long as there are few pictures."""
+    """Return a row for each action on a picture, with a button per picture; empty rows for many pictures."""
     few = indexes if len(indexes) <= MOST_LETTERED else ()
     alone = len(indexes) == 1
     return tuple(
@@ -332,7 +332,7 @@ def _preview(job: Job, preview: bytes, size: tuple[int, int]) -> CardPicture:
 
 
 def done(job: Job, may: May = ANYTHING) -> Card:
-    """The result: the grid and the single pictures, and what can be done with them."""
+    """Build the result's card: the grid and the single pictures, with buttons for what can be done next."""
     if isinstance(job.request.task, Upscale):
         return upscaled(job, may)
     return _of(job, "done", facts=_facts(job), pictures=_pictures(job), **_offered(job, "done", may))
@@ -376,12 +376,12 @@ def upscaled(job: Job, may: May = ANYTHING) -> Card:
 
 
 def result(job: Job) -> Kind:
-    """The kind of a finished job's card."""
+    """Return the kind of a finished job's card: "upscaled" or "done"."""
     return "upscaled" if isinstance(job.request.task, Upscale) else "done"
 
 
 def more(job: Job, may: May = ANYTHING) -> Card:
-    """What is behind the ⋯ of a finished job."""
+    """Build the private card with the further actions that the ⋯ button of a finished job opens."""
     rows = _rows(_offered(job, result(job), may)["more"])
     return Card(kind="text", title=job.prompt, rows=rows, job=job.id, private=True)
 
@@ -425,7 +425,7 @@ def cancelled(job: Job, may: May = ANYTHING) -> Card:
 
 
 def withheld(card: Card) -> Card:
-    """The card without pictures that are for age-restricted channels alone."""
+    """Replace a card's text and pictures by the notice that only age-restricted channels show them."""
     line = "These pictures are shown in age-restricted channels only, and this is none."
     rows = tuple(row for row in map(of_whole, card.rows) if row)
     bare = replace(card, title="", facts=(), body=(line,), pictures=(), adult=False)
@@ -538,7 +538,7 @@ _STATES = {
 
 
 def quota(tier: Tier, balances: Sequence[Balance], recent: Sequence[Job], now: datetime, cost: float) -> Card:
-    """What is used and left of each allowance; `cost` is that of an ordinary picture, in device-seconds."""
+    """Build the card of used and left allowances; `cost` is an ordinary picture's, in device-seconds."""
     own = [each for each in balances if not each.name]
     first, others = (own[0], own[1:]) if own else (None, [])
     left = min((each.left for each in balances if each.name != "gift"), default=None)
@@ -560,7 +560,7 @@ def quota(tier: Tier, balances: Sequence[Balance], recent: Sequence[Job], now: d
 
 
 def used(balance: Balance) -> str:
-    """ "4 of 600 s used this week"."""
+    """Format how much of an allowance is used: "4 of 600 s used this week"."""
     period = {"day": " today", None: ""}.get(balance.per, f" this {balance.per}")
     return f"{amount(balance.used)} of {amount(balance.cap)} s used{period}"
 
@@ -578,19 +578,19 @@ def resets(balance: Balance, now: datetime) -> str:
 
 
 def moment(when: datetime, now: datetime) -> str:
-    """ "14:30 UTC" within a day of now, else "28 Nov, 14:30 UTC"."""
+    """Format a time as "14:30 UTC" within a day of now, else as "28 Nov, 14:30 UTC"."""
     near = abs((when - now).total_seconds()) < 86_400
     return f"{when.astimezone(UTC):{'%H:%M' if near else '%d %b, %H:%M'}} UTC"
 
 
 def balance_line(balance: Balance, now: datetime) -> str:
-    """A bar, what is used, and when that counts no more."""
+    """Format a balance as a bar, the amount used, and when it resets."""
     whose = {"": "", "gift": "Your gifts: "}.get(balance.name, f"{balance.name.capitalize()}: ")
     return f"{meter(_used(balance))} {whose}{used(balance)}, {resets(balance, now)}"
 
 
 def meter(done: float) -> str:
-    """A bar of ten, as text."""
+    """Draw `done`, a share from 0 to 1, as a text bar of ten characters."""
     full = min(10, max(0, round(done * 10)))
     return "▰" * full + "▱" * (10 - full)
 
@@ -623,7 +623,7 @@ TEAM = 10  # people named
 
 
 def team(uses: Sequence[Use]) -> Card:
-    """What each person of a place used lately, the most first."""
+    """Build the card of what each person of a place used lately, the largest use first."""
     sums: dict[str, tuple[str, int, float]] = {}
     for use in uses:
         _, jobs, seconds = sums.get(use.key, ("", 0, 0.0))
@@ -648,7 +648,7 @@ def styles(known: Iterable[Look]) -> Card:
 
 
 def settings(preferences: Preferences, logins: Sequence[Login] = ()) -> Card:
-    """A person's defaults, and where they are logged in."""
+    """Build the card of a person's defaults and of their logins to the web studio."""
     lines = [
         *defaults(preferences),
         f"Prompt in the files: {'yes' if preferences.tells_prompt else 'no'}",
@@ -665,7 +665,7 @@ def _day(moment: datetime) -> str:
 
 
 def studio_link(url: str, *, here_only: bool) -> Card:
-    """A link into the web studio, for the person who asked alone."""
+    """Build the card with a login link to the web studio, for the person who asked alone."""
     lines = [
         "This link logs one browser in as you, once, within ten minutes. Keep it to yourself.",
         "/settings shows where you are logged in.",
@@ -676,7 +676,7 @@ def studio_link(url: str, *, here_only: bool) -> Card:
 
 
 def invitation(name: str, url: str, *, here_only: bool) -> Card:
-    """A link into the web studio, to hand to somebody."""
+    """Build the card with a login link to the web studio, to hand to the person `name`."""
     lines = (f"This link logs one browser in as {name}, once, within seven days. Give it to them alone.",)
     return Card(
         kind="text",
@@ -740,7 +740,7 @@ def reported(new: bool) -> Card:
 
 
 def review(job: Job, waiting: Review, count: int) -> Card:
-    """A reported job, for an administrator."""
+    """Build the card of a reported job for an administrator, with buttons to keep or remove it."""
     return Card(
         kind="text",
         title=job.prompt,
@@ -753,7 +753,7 @@ def review(job: Job, waiting: Review, count: int) -> Card:
 
 
 def reports(found: Sequence[tuple[Job, Review]]) -> Card:
-    """Reported jobs for a moderator, each with a button that shows it, with the button that deletes it."""
+    """Build the list of reported jobs, each with a button that shows the job and its delete button."""
     if not found:
         return nothing_to_review()
     lines = [

@@ -24,7 +24,7 @@ def ticks() -> float:
 
 
 def wall() -> datetime:
-    """What the machine says the time is; anybody may set it."""
+    """Return the machine's time in UTC, which anybody may set."""
     return datetime.now(UTC)
 
 
@@ -49,7 +49,7 @@ class TrustedClock:
         self._mutex = threading.Lock()
 
     def __call__(self) -> datetime:
-        """The present time, in UTC."""
+        """Return the trusted time in UTC, moved slowly toward the machine's clock."""
         with self._mutex:
             counted = self._ticks()
             passed = max(0.0, counted - self._counted)

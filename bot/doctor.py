@@ -124,7 +124,7 @@ async def refuse_to_start(settings: Settings) -> None:
 
 
 def render(findings: Sequence[Finding], json: bool = False) -> str:
-    """The findings as JSON, or as lines for a person."""
+    """Render the findings as JSON, or as lines for a person."""
     if json:
         return dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2)
     width = max(len(finding.name) for finding in findings)
@@ -181,7 +181,7 @@ def _device_to_start_with(wanted: str) -> Finding:
 
 
 def _probe() -> dict[str, Any] | None:
-    """What torch finds; None where it cannot be imported."""
+    """Return what torch finds in a process of its own; None where torch cannot be imported."""
     try:
         done = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, timeout=120, check=True)
         found: dict[str, Any] = loads(done.stdout.splitlines()[-1])
@@ -245,7 +245,7 @@ def _pictures(settings: Settings) -> Finding:
 
 
 def _wrong_with(blobs: BlobStore, name: str) -> str:
-    """What is wrong with a picture; empty when it is whole."""
+    """Return what is wrong with a stored picture; empty when it is whole."""
     try:
         data = blobs.read(name)
     except KeyError:
@@ -256,7 +256,7 @@ def _wrong_with(blobs: BlobStore, name: str) -> str:
 
 
 async def _ask_running(folder: Path) -> Card | None:
-    """What the Easel says of itself that runs on this data folder; None where none does."""
+    """Ask the Easel that runs on this data folder for its problems; None where none runs."""
     order = control.Order(command=control.EXAMINE, options={}, tenant=HOUSE, name="doctor")
     try:
         return await control.ask(folder, order)
@@ -386,7 +386,7 @@ def _discord(settings: Settings) -> Finding:
 
 
 def _application(token: str) -> str:
-    """The application's id, which a token begins with in Base64; nothing where it does not."""
+    """Return the application's id, which a token begins with in Base64; empty where it has none."""
     head = token.partition(".")[0]
     try:
         id = base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)).decode("ascii")
@@ -427,7 +427,7 @@ def _slack(settings: Settings) -> Finding:
 
 
 def _slack_workspaces(settings: Settings) -> Finding:
-    """What it takes to be installed in many workspaces."""
+    """Check that all settings for installation in many Slack workspaces are present."""
     needed = {
         "SLACK_CLIENT_SECRET": settings.slack_client_secret,
         "SLACK_TOKEN_KEYS": settings.slack_token_keys,
@@ -483,7 +483,7 @@ def _env_file(path: Path) -> Finding:
 
 
 def _own_file(title: str, path: Path, what: str = "") -> Finding:
-    """A file that may hold a secret."""
+    """Check that only the owner can read a file that may hold a secret."""
     if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
         detail = f"others on this machine can read {path}"
         return Finding(title, False, detail, f"Run `chmod 600 {path}`.")

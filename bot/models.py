@@ -13,7 +13,7 @@ from engine.types import GenerationRequest
 
 
 def new_id() -> str:
-    """A job id: 12 hexadecimal digits, unguessable enough to be shown and short enough for a button."""
+    """Create a job id: 12 random hexadecimal digits, hard to guess and short enough for a button."""
     return secrets.token_hex(6)
 
 
@@ -289,7 +289,7 @@ class Filter:
         return name not in self.refused and (not self.allowed or name in self.allowed)
 
     def ruled(self, name: str, rule: Rule) -> Filter:
-        """The filter with another rule for one name."""
+        """Return the filter with another rule for one name."""
         allowed = [each for each in self.allowed if each != name]
         refused = [each for each in self.refused if each != name]
         match rule:

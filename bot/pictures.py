@@ -38,9 +38,9 @@ _GRID_SIDE = 4096  # pixels, at most
 
 
 async def open_source(data: bytes, *, max_bytes: int = 20_000_000) -> bytes:
-    """A picture from outside as a plain PNG in sRGB: upright, still, on white, without metadata or profile.
+    """Convert a picture from outside to a plain PNG in sRGB: upright, on white, without metadata or profile.
 
-    Takes PNG, JPEG and WebP by their content, whatever the name said. Raises Refusal.
+    Takes still PNG, JPEG and WebP by their content, whatever their name. Raises Refusal.
     """
     check_size(len(data), max_bytes)
     return await asyncio.get_running_loop().run_in_executor(_decoders(), _decode, data)
@@ -119,9 +119,9 @@ def _grid(pngs: Sequence[bytes]) -> bytes:
 
 
 async def fit(png: bytes, limit: int, keys: Keys) -> tuple[bytes, str]:
-    """The picture in at most `limit` bytes, and its media type: as it is, else as WebP, else smaller too.
+    """Fit a picture into `limit` bytes: as it is, else as WebP, else smaller too. Return its media type too.
 
-    What was signed is signed again. Raises ValueError when not even a thumbnail fits.
+    A signed picture is signed again. Raises ValueError when not even a thumbnail fits.
     """
     if len(png) <= limit:
         return png, "image/png"
@@ -140,7 +140,7 @@ def _fit(png: bytes, limit: int, keys: Keys) -> bytes:
 
 
 def _attempts(picture: Image.Image) -> Iterator[tuple[Image.Image, int]]:
-    """The picture at falling quality, then at falling size."""
+    """Yield the picture and a quality to try: first falling quality, then falling size."""
     for quality in (92, 80):
         yield picture, quality
     while max(picture.size) > 64:

@@ -41,7 +41,7 @@ Sayable = TypeVar("Sayable", Card, Form, Refusal)
 
 
 def nearest(tag: str) -> str:
-    """The language there is for a tag such as "de-AT"; empty where there is none."""
+    """Return the available language for a tag such as "de-AT"; empty where there is none."""
     code = re.split("[-_]", tag.strip().casefold())[0]
     return code if code in LANGUAGES else ""
 
@@ -53,7 +53,7 @@ class Speech:
         self._places: dict[str, str] = {}
 
     def place(self, tenant: str, policy: Policy) -> None:
-        """What an administrator has set there."""
+        """Store the language that an administrator has set for a tenant."""
         self._places[tenant] = policy.language
 
     def of(self, origin: Origin) -> str:
@@ -87,7 +87,7 @@ class _Entry:
         return bool(self.holes) and not self.literals[-1]
 
     def read(self, text: str) -> dict[str, str] | None:
-        """What stands in the gaps; None when the text is another sentence."""
+        """Return the values in the entry's gaps; None when the text is another sentence."""
         if not text.startswith(self.literals[0]):
             return None
         at, found = len(self.literals[0]), {}
@@ -142,7 +142,7 @@ class Catalogue:
         return _HOLE.sub(lambda hole: varying[hole[1]], entry.translation)
 
     def missing(self, text: str) -> list[str]:
-        """What of the text has no translation."""
+        """Return the parts of the text that have no translation."""
         found = []
         for words, entry, varying in self._parts(text):
             found += [] if entry else [words]
@@ -151,7 +151,7 @@ class Catalogue:
         return found
 
     def _parts(self, text: str) -> Iterator[_Part]:
-        """The sentences. Where one alone is none of ours, it is looked up together with those that follow."""
+        """Yield the sentences with their entries. An unknown one is looked up together with the next ones."""
         starts = [0, *(found.end() for found in _BREAK.finditer(text))][:MOST_SENTENCES]
         ends = [start - 1 for start in starts[1:]] + [len(text)]
         first = 0
@@ -176,7 +176,7 @@ class Catalogue:
 
 @cache
 def entries(language: str) -> Mapping[str, str]:
-    """A catalogue as it is written. Raises KeyError for a language that is not one of `LANGUAGES`."""
+    """Load the entries of a catalogue. Raises KeyError for a language that is not one of `LANGUAGES`."""
     LANGUAGES[language]
     path = _FOLDER / f"{language}.toml"
     return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -184,12 +184,12 @@ def entries(language: str) -> Mapping[str, str]:
 
 @cache
 def catalogue(language: str) -> Catalogue:
-    """Raises KeyError for a language that is not one of `LANGUAGES`."""
+    """Load the catalogue of a language. Raises KeyError for one that is not in `LANGUAGES`."""
     return Catalogue(entries(language))
 
 
 def say(text: str, language: str) -> str:
-    """A text in another language; what has no translation there stays."""
+    """Translate a text into another language; what has no translation there stays."""
     return text if language == "en" else catalogue(language).say(text)
 
 
@@ -197,7 +197,7 @@ def say(text: str, language: str) -> str:
 
 
 def translated(said: Sayable, language: str) -> Sayable:
-    """A card, a form or a refusal in another language. A prompt stays as it was typed."""
+    """Translate a card, a form or a refusal into another language. A prompt stays as it was typed."""
     if language == "en":
         return said
     book = catalogue(language)

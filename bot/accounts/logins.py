@@ -71,7 +71,7 @@ class Logins:
         """Where people reach the studio; the surface sets it where the port is known only once bound."""
 
     async def link(self, origin: Origin) -> Card:
-        """What `/studio` answers: a link for the person who asked. Raises Refusal."""
+        """Return the card that answers `/studio`: a login link for the person who asked. Raises Refusal."""
         if origin.surface not in ("discord", "slack"):
             raise Refusal("/studio opens the web studio from Discord or Slack. Ask there.")
         url = await self._link(origin.member, LINK_LIFE)
@@ -136,7 +136,7 @@ def digest(secret: str) -> str:
 
 
 def _bound_to(settings: Settings) -> str:
-    """The address that the studio listens at, where it names one machine and one port."""
+    """Return the studio's own URL; empty unless it listens on a loopback host and a fixed port."""
     host, port = settings.web_host, settings.web_port
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}" if port and is_loopback(host) else ""

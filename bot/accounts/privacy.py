@@ -47,7 +47,7 @@ class Privacy:
     # ---- a copy
 
     async def export(self, origin: Origin, part: int = 1) -> Card:
-        """A ZIP with everything; pictures that do not fit follow in further parts. Raises Refusal."""
+        """Pack all personal data into a ZIP; pictures that do not fit go into more parts. Raises Refusal."""
         members = await self._store.sharing(origin.member.id)
         jobs, told, found = await self._copied(members)
         parts, pictures = await asyncio.to_thread(_part, found, part)
@@ -123,7 +123,7 @@ class Privacy:
     # ---- being forgotten
 
     def ask(self, origin: Origin) -> Card:
-        """What deletion means, and the button that does it."""
+        """Return the card that explains deletion, with the button that does it."""
         return card.forget(token(origin))
 
     async def forget(self, button: str, origin: Origin) -> Card:
@@ -172,7 +172,7 @@ def token(origin: Origin) -> str:
 
 
 def _told(job: Job) -> dict[str, Any]:
-    """A job without what only the surface understands."""
+    """Convert a job to a dictionary, without the data that only its surface understands."""
     told = asdict(job)
     told["origin"] = {
         "surface": job.origin.surface,

@@ -53,7 +53,7 @@ class Order:
 
 
 async def obey(studio: Studio, order: Order) -> Card:
-    """Raises Refusal for any other command, and for what is not possible."""
+    """Run an operator's command and return its card. Raises Refusal for others and what is not possible."""
     if order.command == EXAMINE:
         return Card(kind="text", body=await studio.readiness.troubles())
     if order.command == "quota":
@@ -131,7 +131,7 @@ async def _answer(studio: Studio, line: bytes) -> dict[str, Any]:
 
 
 async def ask(folder: Path, order: Order) -> Card | None:
-    """The running Easel's answer; None when there is none running. Raises Refusal, EaselError."""
+    """Return the running Easel's answer to an order; None when none runs. Raises Refusal, EaselError."""
     try:
         reader, writer = await asyncio.open_unix_connection(str(_path(folder)), limit=MOST_BYTES)
     except OSError:
@@ -150,7 +150,7 @@ async def ask(folder: Path, order: Order) -> Card | None:
 
 
 def _packed(card: Card) -> dict[str, Any]:
-    """What a terminal shows of a card."""
+    """Convert the parts of a card that a terminal shows to JSON values."""
     return {
         "title": card.title,
         "facts": card.facts,

@@ -176,9 +176,9 @@ class Dashboard:
     # ---- the queue
 
     async def queue(self) -> tuple[list[Waiting], int]:
-        """The first `QUEUED` unfinished jobs, and how many there are more. From memory.
+        """Return the first `QUEUED` unfinished jobs, and the number of further ones, from memory.
 
-        Those that paint come first, then those in line in their order, then those on hold.
+        Running jobs come first, then queued ones in the order of the queue, then those on hold.
         """
         return await asyncio.to_thread(self._first, self._engine.line())
 
@@ -256,7 +256,7 @@ class Dashboard:
         )
 
     async def places(self) -> list[str]:
-        """The house, then every tenant where somebody asked lately or something is set."""
+        """Return HOUSE, then every tenant where somebody asked lately or a policy is set."""
         asked = await self._store.tenants(datetime.now(UTC) - LATELY)
         tenants = asked | set(await self._store.policies())
         return [HOUSE, *sorted(tenants - {HOUSE})]
@@ -272,7 +272,7 @@ class Dashboard:
         return Place(tenant=tenant, policy=found, balances=tuple(balances))
 
     async def reviews(self) -> list[tuple[Review, Job]]:
-        """Reported jobs that wait for a decision, the longest waiting first."""
+        """Return the reported jobs that wait for a decision, the longest waiting first."""
         found = await self._store.open_reviews(limit=REVIEWS)
         jobs = [(each, await self._store.job(each.job)) for each in found]
         return [(review, job) for review, job in jobs if job and job.state is State.RENDERED]
@@ -283,7 +283,7 @@ class Dashboard:
         return lines[:AUDIT], len(lines) > AUDIT
 
     def ledger(self, days: int) -> AsyncIterator[LedgerLine]:
-        """The books of so many days, oldest line first."""
+        """Return the ledger lines of the last `days` days, oldest first."""
         return self._store.lines(since=datetime.now(UTC) - timedelta(days=days))
 
     async def health(self, *, check: bool = False) -> Health:

@@ -145,7 +145,7 @@ class PeopleCommands:
 
 
 def _cancelled(jobs: int) -> str:
-    """What a block did to the person's jobs."""
+    """Return a sentence that says how many of the person's jobs a block cancelled."""
     if not jobs:
         return "They had nothing waiting or running."
     return f"{jobs} of their jobs {'was' if jobs == 1 else 'were'} cancelled; nothing was charged."
@@ -158,13 +158,13 @@ def _blocked(person: Person, now: datetime) -> str:
 
 
 def _summary(job: Job) -> str:
-    """A job without its words where these are private."""
+    """Summarize a job in one line, without its prompt where that is private."""
     what = clip(job.prompt, 60) if job.is_open() else "a private job"
     when = f"{job.created:%d %b %H:%M} UTC"
     return f"{what} · {job.state.value} · {card.span(job.device_seconds)} · {when} · {job.id}"
 
 
 def _sentence(text: str) -> str:
-    """A reason as a sentence that others may follow."""
+    """Clean a reason and end it with a period, so that other sentences can follow it."""
     text = prompts.clean(text)
     return text if not text or text[-1] in ".?!" else f"{text}."

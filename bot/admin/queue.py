@@ -75,7 +75,7 @@ class QueueCommands:
         return [f"The longest wait so far is {so_far}; the last in line starts in {card.about(expected)}."]
 
     async def _stopped(self, tenant: str) -> list[str]:
-        """What keeps people from asking, or their jobs from starting."""
+        """Return a line for each pause that stops jobs here and each drain that stops new requests."""
         found = await self._store.policies()
         here = [each for each in dict.fromkeys((HOUSE, tenant)) if each in found]
         where = {HOUSE: "everywhere", tenant: "here"} if tenant != HOUSE else {HOUSE: "everywhere"}

@@ -53,7 +53,7 @@ def _cell(value: Cell) -> str:
 
 
 async def ledger(lines: AsyncIterator[LedgerLine], columns: Sequence[str] = ALL) -> AsyncIterator[str]:
-    """The books as CSV with a head, in pieces of many lines, each of them written by a thread."""
+    """Yield the ledger as CSV with a header row, in pieces of many lines, each written in a thread."""
     yield row(columns)
     piece: list[LedgerLine] = []
     async for each in lines:

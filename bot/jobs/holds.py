@@ -25,7 +25,7 @@ class Holds:
         return id in self._jobs
 
     def set_paused(self, tenants: Iterable[str]) -> None:
-        """The places that are paused, all of them."""
+        """Replace the set of tenants that are paused."""
         self._places = set(tenants)
 
     def set_job(self, id: str, *, held: bool) -> None:

@@ -67,7 +67,7 @@ class MessageSync:
         self._adapters[adapter.name] = adapter
 
     def show(self, job: Job, *, anew: bool = False) -> None:
-        """The job has changed: show it as it is when its message may next be edited, its end at once.
+        """Show a changed job's card as soon as its message may be edited again, the end of a job at once.
 
         `anew`: also when its card has not changed.
         """

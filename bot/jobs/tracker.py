@@ -121,20 +121,20 @@ class JobTracker:
             life.place = life.shown = None
 
     def relaxed(self, id: str) -> None:
-        """The job's row says that it is free and behind the others now."""
+        """Relax a job in the engine and on its card, once its row says that it is free and goes last."""
         if (life := self.lives.get(id)) and self._engine.relax(id):
             life.job = replace(life.job, relaxed=True)
             self._show(life.job)
 
     async def gather(self, names: Collection[str], account: str, home: str) -> None:
-        """These names share the account now, and the lane that it has in the tenant `home`."""
+        """Move the jobs of these members to the account that they share, in the tenant `home`."""
         async for life in self.lives.each():
             if life.job.origin.member.id in names:
                 life.job = replace(life.job, account=account)
                 self._engine.move(life.job.id, home, account)
 
     def finish(self, job: Job) -> None:
-        """The job has ended and its row says so."""
+        """Stop tracking a job whose row says that it has ended, count it, and show its end."""
         if self.lives.pop(job.id, None):
             telemetry.JOBS.labels(job.state.value, job.origin.surface).inc()
             telemetry.DEVICE_SECONDS.labels(job.request.model).inc(job.device_seconds)
@@ -162,7 +162,7 @@ class JobTracker:
         await self._eyes.close()
 
     def _progress(self, life: LiveJob, event: Progress) -> None:
-        """A preview waits until it was looked at; those that come meanwhile are left out."""
+        """Show a job's progress; check a preview before it is shown, and skip those that come meanwhile."""
         if event.preview and not self._eyes.busy and (self._glance is None or self._glance.done()):
             self._glance = asyncio.create_task(self._reveal(life, event.preview))
         life.advance(replace(event, preview=None))
@@ -206,11 +206,11 @@ class JobTracker:
                 await asyncio.sleep(1)
 
     async def _waiting(self) -> list[str]:
-        """The jobs that wait."""
+        """Return the ids of the jobs that wait."""
         return [life.job.id async for life in self.lives.each() if life.job.state is State.QUEUED]
 
     def _count_losses(self) -> None:
-        """A worker takes many jobs with it: ask the engine, not the jobs."""
+        """Update the metrics of lost workers from the engine, as one worker may take many jobs with it."""
         state = self._engine.status()
         lost = state.restarts
         telemetry.OUT.set(len(state.out))
@@ -360,7 +360,7 @@ def _told(error: Exception) -> str:
 
 
 def engine_job(job: Job, tier: Tier | None = None, home: str = "") -> EngineJob:
-    """The job as the engine sees it: no names, no chat."""
+    """Convert a job to what the engine needs, without names and chat."""
     member = job.origin.member
     return EngineJob(
         id=job.id,

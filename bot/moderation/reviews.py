@@ -37,7 +37,7 @@ class Reviews:
     async def check(
         self, request: GenerationRequest, typed: str, origin: Origin, rules: moderation.Rules
     ) -> None:
-        """Raises Refusal for words that may not be painted here. Serious ones count as a strike."""
+        """Raise Refusal for words that may not be painted here. Serious ones count as a strike."""
         await self._tell(origin)
         verdict = await asyncio.to_thread(
             moderation.judge, (typed, request.prompt), (request.negative_prompt,), rules
@@ -67,7 +67,7 @@ class Reviews:
         return f"This counts as strike {count}; {LIMIT} within 30 days bring a cool-off of a day."
 
     async def _tell(self, origin: Origin) -> None:
-        """Raises Refusal, once, for each strike that came while the person was away."""
+        """Raise Refusal, once, for each strike that was given while the person was away."""
         strike = await self._store.untold(origin.member.id, origin.member.tenant)
         if strike:
             raise Refusal(
@@ -89,7 +89,7 @@ class Reviews:
         return card.reported(new)
 
     async def queue(self, origin: Origin) -> Card:
-        """The reported job that waits longest, with what can be decided about it."""
+        """Return the card of the reported job that waits longest, with the buttons to decide about it."""
         everywhere = policy.runs_easel(origin, self._settings.operators)
         waiting = await self._store.open_reviews("" if everywhere else origin.member.tenant)
         job = await self._store.job(waiting[0].job) if waiting else None
@@ -127,7 +127,7 @@ class Reviews:
         return replace(following, facts=(f"job {id} {done}", *following.facts))
 
     async def _reviewed(self, id: str, origin: Origin) -> Job:
-        """The reported job, for an administrator of its place. Raises Refusal."""
+        """Return the reported job, for an administrator of its place. Raises Refusal."""
         everywhere = policy.runs_easel(origin, self._settings.operators)
         if not (origin.member.admin or everywhere):
             raise Refusal("Only an administrator can decide about reports.", code="forbidden")

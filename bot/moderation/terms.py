@@ -95,7 +95,7 @@ class Index:
         return (each for each in self._phrases.get(word[:2], ()) if _fits(each.words[0], word))
 
     def unstarred(self, text: str) -> str:
-        """The text with every starred word ("n*de") that could be one of the terms' as that."""
+        """Replace each starred word ("n*de") that could hide one of the terms by that term."""
         return _STARRED.sub(lambda found: self._unstarred(found[0]), text)
 
     def _unstarred(self, word: str) -> str:
@@ -130,7 +130,7 @@ _Shape = tuple[int, str]
 
 
 def _shape(word: str) -> _Shape:
-    """What a starred word has in common with the word that it hides."""
+    """Return a starred word's length and first letter, which it shares with the word that it hides."""
     return len(word), word[0]
 
 
@@ -151,7 +151,7 @@ def words_of(text: str) -> list[str]:
 
 
 def _spelled(words: str) -> list[str]:
-    """A term's words as a plain text would have them, with their stars."""
+    """Return a term's words as they are in a plain text, with their stars."""
     return re.findall(rf"\*?(?:{LETTER}+|[0-9]+)\*?", plain(words))
 
 
@@ -165,7 +165,7 @@ def _fits(term: str, word: str) -> bool:
 
 @functools.cache
 def groups(category: str) -> dict[str, Group]:
-    """The groups of one category, by name."""
+    """Load the groups of one category, by name."""
     text = (_FOLDER / f"{category}.toml").read_text(encoding="utf-8")
     return {
         name: Group(category=category, name=name, **{**values, "words": tuple(values["words"])})

@@ -105,7 +105,7 @@ def _hard(asked: _Found, avoided: _Found) -> Verdict | None:
 
 
 def _worst(refused: Iterable[Group]) -> Group | None:
-    """The one that is told, always the same: a strike before the others, then by the alphabet."""
+    """Return the group to tell the person of, always the same: with a strike first, then by the alphabet."""
     return min(refused, key=lambda group: (not group.certain, group.category), default=None)
 
 
@@ -153,7 +153,7 @@ def _search(text: str, rules: Rules) -> _Found:
 
 @functools.lru_cache(256)
 def _own(rules: Rules) -> tuple[Index, ...]:
-    """What a tenant adds, and what it excuses."""
+    """Return two indexes: of the words that a tenant blocks, and of those that it allows."""
     return tuple(
         Index([Group(category=OWN, name=OWN, words=tuple(filter(_readable, words)))])
         for words in (rules.blocked, rules.allowed)

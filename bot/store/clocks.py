@@ -47,7 +47,7 @@ class Clocks(Database):
         await self._write(work)
 
     async def believed(self, *, confirmed: bool = False) -> tuple[datetime, datetime]:
-        """The time that retention goes by, moved on, and what the clock says.
+        """Move on the time that retention uses, and return it with the clock's time.
 
         It follows the clock, but no more than a day beyond what it had at the last run, and no faster than
         two days in each day: a clock that jumped deletes little before somebody notices. `confirmed`: an

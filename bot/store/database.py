@@ -55,11 +55,11 @@ class Server(Protocol):
         """Its name and version, to show."""
 
     def check(self, connection: Connection) -> str:
-        """ "ok", or what is wrong with its files."""
+        """Return "ok", or what is wrong with the database's files."""
 
 
 def server(url: str) -> Server:
-    """The database that a URL names. Raises StoreError."""
+    """Return the server of the database that a URL names. Raises StoreError."""
     return PostgresServer(url) if url.startswith("postgres") else SqliteFile(url)
 
 
@@ -169,7 +169,7 @@ class Database:
         return await asyncio.to_thread(cls, url, clock, shared)
 
     def now(self) -> datetime:
-        """The time that periods, blocks and ages are counted by; the machine's may jump."""
+        """Return the time that periods, blocks and ages are counted by; the machine's may jump."""
         return self._clock()
 
     async def close(self) -> None:
@@ -199,7 +199,7 @@ class Database:
             raise
 
     async def check(self) -> str:
-        """ "ok", or what is wrong with the file or with the books."""
+        """Return "ok", or what is wrong with the file or with the ledger."""
         return await self._read(lambda session: _check(session, self._server))
 
     async def touch(self) -> None:
@@ -216,7 +216,7 @@ class Database:
             return await self._writer.run(self._fenced(work))
 
     def _fenced(self, work: Callable[[Session], T]) -> Callable[[Session], T]:
-        """The work, done only while this process leads."""
+        """Wrap the work so that it is done only while this process leads."""
         if (term := self._term) is None:
             return work
 

@@ -16,7 +16,7 @@ class Installations(Database):
     """The part of the store that remembers installations."""
 
     async def installation(self, place: str) -> str | None:
-        """What was saved for a place ("slack:T1")."""
+        """Return what was saved, sealed, for a place ("slack:T1"), or None."""
         query = select(_installations.c.sealed).where(_installations.c.place == place)
         return await self._read(lambda session: session.connection().scalar(query))
 

@@ -294,7 +294,7 @@ def _merge(session: Session, row: Any, bucket: Bucket) -> list[Line]:
 
 
 def _counterpart(session: Session, row: Any, account: str, now: datetime) -> Bucket:
-    """The other account's bucket for the same purpose; of two rolling windows the later end holds."""
+    """Return the other account's bucket for the same purpose; of two rolling windows the later end counts."""
     if not row.bucket.startswith("rolling "):
         return Bucket(account, row.bucket, None, row.ends)
     prefix = row.bucket[:-6]
@@ -305,7 +305,7 @@ def _counterpart(session: Session, row: Any, account: str, now: datetime) -> Buc
 
 
 def _holds(session: Session, row: Any) -> dict[str, int]:
-    """What each job holds in a bucket."""
+    """Return the device-milliseconds that each job holds in a bucket."""
     here = (_lines.c.account == row.account, _lines.c.bucket == row.bucket, _lines.c.job.is_not(None))
     query = select(_lines.c.job, _open).where(*here).group_by(_lines.c.job).having(_open > 0)
     return {job: int(held) for job, held in session.connection().execute(query.order_by(_lines.c.job))}
@@ -315,7 +315,7 @@ def _holds(session: Session, row: Any) -> dict[str, int]:
 
 
 def balances(session: Session, account: str, buckets: Sequence[Bucket]) -> list[Balance]:
-    """What is used of each bucket that has a cap, and of the account's gifts if there were any."""
+    """Return the balance of each bucket that has a cap, and of the account's gifts if there were any."""
     found = [_balance(session, each) for each in buckets if each.name != UNLIMITED]
     given = _balance(session, gifts(account))
     return [*found, given] if given.cap else found
@@ -334,7 +334,7 @@ def _balance(session: Session, bucket: Bucket) -> Balance:
 
 
 def told(session: Session, account: str, now: datetime) -> str:
-    """What the account has used of each of its present buckets, as text for the audit."""
+    """Format what the account has used of each of its present buckets, as text for the audit."""
     return "; ".join(map(_told, _present(session, account, now)))
 
 
@@ -352,7 +352,7 @@ def _last_to_reset(session: Session, buckets: Sequence[Bucket]) -> Balance:
 
 
 def check(session: Session) -> str:
-    """ "ok" when every allowance is what its lines add up to, and no job that ended still holds any."""
+    """Return "ok" when every allowance is the sum of its lines, else what differs."""
     expected = _from_lines(session)
     for row in session.connection().execute(select(_allowances)):
         if expected.pop((row.account, row.bucket), None) != (row.used_ms, row.cap_ms, row.ends):
@@ -387,7 +387,7 @@ _FROM_LINES = select(_sums, _lines.c.cap_ms).outerjoin(_lines, _lines.c.id == _s
 
 
 def _from_lines(session: Session) -> dict[tuple[str, str], tuple[int, int, datetime | None]]:
-    """Used, cap and end of every bucket."""
+    """Return the used ms, the cap and the end of every bucket, computed from the lines."""
     return {
         (row.account, row.bucket): (
             int(row.used),
@@ -435,7 +435,7 @@ def _move(session: Session, account: str, bucket: str, *, used: int = 0, cap: in
 
 
 def _present(session: Session, account: str, now: datetime) -> list[Any]:
-    """The account's buckets whose period has not ended, locked."""
+    """Lock and return the rows of the account's buckets whose period has not ended."""
     counts = _allowances.c.ends.is_(None) | (_allowances.c.ends > now)
     query = select(_allowances).where(_allowances.c.account == account, counts)
     query = query.order_by(_allowances.c.bucket).with_for_update()

@@ -67,7 +67,7 @@ class Logins(Database):
         await self._write(lambda session: _open(session, digest, member, browser, now, life))
 
     async def session(self, digest: str) -> Login | None:
-        """The session that holds now, if there is one; notes that it was used."""
+        """Return the session if it is still valid, else None, and note that it was used."""
         now = self._clock()
         this = _sessions.c.digest == digest
         query = select(_sessions).where(this, _sessions.c.expires > now)
@@ -78,7 +78,7 @@ class Logins(Database):
         return _login(found) if found else None
 
     async def sessions_of(self, member: str) -> list[Login]:
-        """The sessions of a member and of those who share their account, the last used first."""
+        """Return the sessions of a member and of those who share their account, the last used first."""
         now = self._clock()
 
         def work(session: Session) -> list[Login]:

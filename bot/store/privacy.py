@@ -65,7 +65,7 @@ class Privacy(Database):
     # ---- export
 
     async def sharing(self, member: str) -> list[str]:
-        """The member, and everyone who shares their account."""
+        """Return the ids of the member and of everyone who shares their account."""
 
         def work(session: Session) -> list[str]:
             return sorted({member, *identities.members_of(session, identities.account_of(session, member))})
@@ -88,7 +88,7 @@ class Privacy(Database):
         return [Strike(**row._mapping) for row in found]
 
     async def persons_of(self, members: Sequence[str]) -> list[Person]:
-        """What administrators have set about them, in every place."""
+        """Return what administrators have set about these members, in every place."""
         query = select(_people).where(_people.c.member.in_(members)).order_by(*_people.primary_key)
         found = await self._read(lambda session: session.connection().execute(query).all())
         return [rows.person(row) for row in found]
@@ -223,7 +223,7 @@ def _rename(session: Session, member: str, pseudonym: str) -> None:
 
 
 def _names(session: Session, member: str) -> set[str]:
-    """The accounts that are called after the member: their own, and those that unlinking made."""
+    """Return the accounts that are named after the member: their own, and those that unlinking made."""
     found: set[str] = set()
     for column in (_ledger.c.account, _allowances.c.account, _accounts.c.id, _identities.c.account):
         after = or_(column == member, column.startswith(f"{member}+", autoescape=True))
@@ -265,7 +265,7 @@ def _blank_origins(session: Session, now: datetime) -> None:
 
 
 def _nameless(tenant: str, pseudonym: str) -> str:
-    """The tenant; a direct message is one that is called after its person."""
+    """Return the tenant, with the pseudonym where it is a direct message, which is named after its person."""
     place, direct, _ = tenant.partition(":dm:")
     return f"{place}{direct}{pseudonym}" if direct else tenant
 

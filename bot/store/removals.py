@@ -95,7 +95,7 @@ class Removals(Database):
 
 
 def posted(ref: dict[str, Any] | None) -> str:
-    """ "<channel>:<message>", as a platform names the message of a reference; empty where it has none."""
+    """Return "<channel>:<message>" as a platform names a reference's message; empty where it has none."""
     named = (ref or {}).get("message") or (ref or {}).get("ts")
     return f"{ref['channel']}:{named}" if ref and named and "channel" in ref else ""
 

@@ -48,7 +48,7 @@ class Reviews(Database):
         return await self._write(work)
 
     async def open_reviews(self, tenant: str = "", limit: int = 20) -> list[Review]:
-        """Reported jobs that nobody decided about, in a tenant or everywhere, the longest waiting first."""
+        """Return reported jobs without a decision, in a tenant or everywhere, the longest waiting first."""
         count = select(func.count()).where(_reports.c.job == _reviews.c.job).scalar_subquery()
         undecided = (_reviews.c.decision == "", _jobs.c.state != State.DELETED.value)
         query = select(_reviews.c.job, _reviews.c.tenant, _reviews.c.at, count.label("reports"))
@@ -92,7 +92,7 @@ class Reviews(Database):
         return await self._read(lambda session: _counting(session, member, (tenant, HOUSE), now))
 
     async def untold(self, member: str, tenant: str) -> Strike | None:
-        """The oldest strike that the person was not told of; they are taken as told now."""
+        """Return the oldest strike that the person was not told of, or None, and mark it as told."""
 
         def work(session: Session) -> Strike | None:
             mine = (_strikes.c.member == member, _strikes.c.tenant == tenant, _strikes.c.told.is_(False))

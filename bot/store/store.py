@@ -185,9 +185,9 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
         return await self._write(work)
 
     async def delivered(self, id: str, state: State, *, reason: str = "") -> None:
-        """The job's end `state` was shown, or never can be: then `reason` says why.
+        """Record that the job's end `state` was shown, or never can be: then `reason` says why.
 
-        Nothing for a job that was deleted meanwhile: that is still to be shown.
+        Changes nothing for a job that was deleted meanwhile: that is still to be shown.
         """
         values: dict[str, Any] = {"delivered": self._clock()} | ({"reason": reason} if reason else {})
         await self._change(id, (state,), **values)
@@ -244,7 +244,7 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
         before: datetime | None = None,
         limit: int = 50,
     ) -> list[Job]:
-        """A tenant's jobs, newest first; private and hidden ones only of `viewer`, deleted ones never.
+        """Return a tenant's jobs, newest first; private and hidden ones only of `viewer`, deleted ones never.
 
         Of those that were asked for in closed places, only the viewer's and those of the places `here`; a
         guest sees no others at all. Names that share an account count as the same user, who finds their own
@@ -314,7 +314,7 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
         return await self._jobs(_in((*_ENDS, State.DELETED)), col(JobRow.delivered).is_(None))
 
     async def measured(self, limit: int = 200) -> list[tuple[GenerationRequest, float]]:
-        """What recent rendered jobs took, in device-seconds, newest first."""
+        """Return recent rendered jobs' requests and measured device-seconds, newest first."""
 
         def work(session: Session) -> list[tuple[GenerationRequest, float]]:
             query = select(JobRow.request, JobRow.measured).where(JobRow.state == State.RENDERED.value)
@@ -328,7 +328,7 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
         return await self._read(work)
 
     async def blobs(self) -> set[str]:
-        """What is needed: sources of jobs that are not deleted, pictures of those that live or are rendered.
+        """Return the blobs in use: sources of jobs not deleted, pictures of unfinished and rendered jobs.
 
         The pictures of a job that failed or was cancelled are never shown.
         """
@@ -342,7 +342,7 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
         return await self._read(work)
 
     async def original(self, job: str, look: str) -> Original | None:
-        """What is known of the job, or without an id of the picture whose fingerprint is near to `look`."""
+        """Return what is known of the job, or without an id, of a picture with a fingerprint near `look`."""
         return await self._read(lambda session: traces.original(session, job, look))
 
     # ---- preferences
@@ -392,7 +392,7 @@ def _of(user: str) -> ColumnElement[bool]:
 
 
 def _shared(user: str) -> ColumnElement[bool]:
-    """The same, but none where no other name does."""
+    """Match the jobs of all names that share the user's account; none where no other name does."""
     account = select(IdentityRow.account).where(IdentityRow.member == user).scalar_subquery()
     sharing = select(IdentityRow.member).where(col(IdentityRow.account) == account)
     linked = sharing.where(col(IdentityRow.member) != user).exists()
@@ -444,7 +444,7 @@ def _hold(
 
 
 def _end(session: Session, id: str, state: State, measured: float, reason: str, now: datetime) -> bool:
-    """True when this ended the job: the condition lets only one end through."""
+    """End a job and settle its charge; return whether this ended it, as only one end may."""
     values = {"state": state.value, "measured": measured, "reason": reason, "finished": now}
     if not _change(session, id, _UNFINISHED, values):
         return False

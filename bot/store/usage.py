@@ -127,7 +127,7 @@ _ALL = [state.value for state in State]  # named, so that the index by state and
 
 
 def _start(bucket: timedelta) -> ColumnElement[int]:
-    """The second at which the job's bucket begins; buckets are counted from 1970 in UTC."""
+    """Compute the second at which the job's bucket begins; buckets are counted from 1970 in UTC."""
     second = extract("epoch", _jobs.c.created)
     return cast(second - second % int(bucket.total_seconds()), BigInteger).label("start")
 
@@ -162,7 +162,7 @@ def _named(member: Member, words: Sequence[str]) -> bool:
 
 
 def _seen(since: datetime, *wanted: ColumnElement[bool]) -> Any:
-    """The last job of each person, with how many they had and what these took."""
+    """Select the last job of each person, with their number of jobs and the device-seconds of these."""
     of_one: dict[str, Any] = {"partition_by": _jobs.c.user_id}
     each = (
         select(

@@ -118,7 +118,7 @@ class DirectoryBlobs:
 
 
 def _files(folder: Path, depth: int) -> Iterator[Path]:
-    """What lies so many folders below, without following links to other folders."""
+    """Yield what lies exactly `depth` levels below a folder, without following links to other folders."""
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as found:
         for entry in found:
             if depth == 1:
@@ -128,7 +128,7 @@ def _files(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def _refuse_links(path: Path) -> None:
-    """Raises OSError (ELOOP) where one of the two folders that Easel made for a picture is a link."""
+    """Raise OSError (ELOOP) where one of the two folders that Easel made for a picture is a link."""
     for folder in (path.parent, path.parent.parent):
         if folder.is_symlink():
             raise OSError(errno.ELOOP, "a folder of pictures is a link", str(folder))
