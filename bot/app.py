@@ -288,7 +288,7 @@ def end_soon() -> None:
 
 
 async def _serve(adapter: ChatAdapter) -> None:
-    """One surface that breaks leaves the others alone, and is begun anew."""
+    """Run an adapter, and start it again whenever it breaks: the other surfaces are not affected."""
     delay = SHORTEST_DELAY
     while True:
         try:

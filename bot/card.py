@@ -104,7 +104,7 @@ class May:
         return self._can(spec, job) and not self.who.isdisjoint(spec.whose)
 
     def _can(self, spec: ActionSpec, job: Job) -> bool:
-        """Whether there is a model for what it does."""
+        """Tell whether there is a model for what the action does."""
         match spec.task:
             case "":
                 return True
@@ -157,7 +157,7 @@ def line_place(place: Place) -> str:
 
 
 def amount(seconds: float) -> str:
-    """Device-seconds as a number to compare: "0.4", "4", "600"."""
+    """Format device-seconds as a number to compare: "0.4", "4", "600"."""
     return f"{seconds:.1f}".removesuffix(".0") if seconds < 10 else f"{seconds:.0f}"
 
 
@@ -212,7 +212,7 @@ def _singles(job: Job) -> list[int]:
 
 
 def _offered(job: Job, kind: Kind, may: May) -> dict[str, Any]:
-    """Rows of buttons and what is behind ⋯, as fields of a card.
+    """Return the rows of buttons and what is behind ⋯, as fields of a card.
 
     Five rows of five are the most that a message may have: 16 numbers take four of them, and a press on one
     shows that picture alone with its own buttons.
@@ -288,7 +288,7 @@ def waiting(
     *,
     held: bool = False,
 ) -> Card:
-    """In line, or held there. `balance` is what limits the person, after this job's hold."""
+    """Build the card of a job in the queue or on hold. `balance` is the tightest, after this job's hold."""
     stand = "on hold" if held else line_place(place) if place else "in line"
     facts = (f"for @{job.origin.member.name}", stand, *_cost(job, balance))
     return _of(job, "waiting", facts=facts, **_offered(job, "waiting", may))
@@ -312,7 +312,7 @@ def _cost(job: Job, balance: Balance | None) -> Iterator[str]:
 def painting(
     job: Job, progress: Progress | None = None, left: float | None = None, may: May = ANYTHING
 ) -> Card:
-    """Under the brush. `left` is the expected time to the end in seconds; previews stay until the next."""
+    """Build a running job's card. `left`: expected seconds to the end; previews stay until the next."""
     done = progress.step / max(1, progress.steps) if progress else 0.0
     label = f"{progress.step} of {progress.steps} steps" if progress else "starting"
     preview = progress.preview if progress and progress.preview else b""
@@ -351,7 +351,7 @@ def _facts(job: Job) -> tuple[str, ...]:
 
 
 def _pictures(job: Job) -> tuple[CardPicture, ...]:
-    """Those stored, the grid (index −1) first."""
+    """Return the stored pictures, the grid (index −1) first."""
     several = sum(each.index >= 0 for each in job.pictures) > 1
     return tuple(
         CardPicture(
@@ -365,7 +365,7 @@ def _pictures(job: Job) -> tuple[CardPicture, ...]:
 
 
 def upscaled(job: Job, may: May = ANYTHING) -> Card:
-    """One picture, enlarged."""
+    """Build the card of an enlarged picture."""
     assert isinstance(job.request.task, Upscale)
     number = (job.parent_index or 0) + 1
     size = sized(job.request.width, job.request.height)
@@ -387,7 +387,7 @@ def more(job: Job, may: May = ANYTHING) -> Card:
 
 
 def picked(job: Job, index: int, may: May = ANYTHING) -> Card:
-    """One picture of a large grid, with the buttons that the grid has no room for."""
+    """Build the card of one picture of a large grid, with the buttons that the grid has no room for."""
     pictures = [each for each in job.pictures if each.index == index]
     shown = replace(job, pictures=tuple(pictures))
     specs = _specs(job, "done", may)
@@ -397,7 +397,7 @@ def picked(job: Job, index: int, may: May = ANYTHING) -> Card:
 
 
 def refused(refusal: Refusal) -> Card:
-    """Why not, and what to do. An offer is a button where its text fits into one, else a line to copy."""
+    """Build a refusal's card. An offer is a button where its text fits into one, else a line to copy."""
     ids = {offer: offer.button or Action(name="try", text=offer.text).id for offer in refusal.offers}
     buttons = tuple(
         Button(id=id, label=offer.label[:34], name=offer.label, style="primary")
@@ -433,7 +433,7 @@ def withheld(card: Card) -> Card:
 
 
 def deleted(job: Job) -> Card:
-    """Says nothing of what it was."""
+    """Build the card of a deleted job, which says nothing of what it was."""
     return Card(
         kind="deleted", body=("These pictures were deleted.",), job=job.id, private=job.origin.private
     )
@@ -451,7 +451,7 @@ _MADE = {
 
 
 def info(job: Job, parents: Sequence[Job] = (), text: str = "") -> Card:
-    """Everything about a job. `parents`: where it came from, the nearest first. `text` paints it again."""
+    """Build the card of all facts of a job. `parents`: its origins, nearest first. `text` paints it again."""
     lines = [
         *(each.told(job) for each in PARAMS.values()),
         f"Cost: {span(job.device_seconds)} of the device",
@@ -474,7 +474,7 @@ MOST_LANES = 15
 
 
 def queue(lanes: Sequence[Lane], jobs: Mapping[str, Job], member: Member, account: str) -> Card:
-    """Who waits and who paints, in the order of their turns. Only those of `jobs` have names."""
+    """Build the list of queued and running jobs in the order of their turns. Only `jobs` have names."""
     if not lanes:
         return Card(
             kind="text", title="In line", body=("Nobody waits. A prompt starts at once.",), private=True
@@ -509,7 +509,7 @@ def _jobs(number: int) -> str:
 
 
 def history(jobs: Sequence[Job], *, search: str = "") -> Card:
-    """Ten jobs at most, newest first, each with a button that shows it again."""
+    """Build the list of ten jobs at most, newest first, each with a button that shows it again."""
     found = jobs[:10]
     what = f"Pictures with “{clip(search)}”" if search else "Pictures"
     if not found:
@@ -570,7 +570,7 @@ def _used(balance: Balance) -> float:
 
 
 def resets(balance: Balance, now: datetime) -> str:
-    """When what is used counts no more."""
+    """Format when an allowance resets."""
     if balance.resets is None:
         return "stays until it is used"
     wait = about((balance.resets - now).total_seconds()).removeprefix("about ")
@@ -708,7 +708,7 @@ def defaults(preferences: Preferences) -> tuple[str, ...]:
 
 
 def help(command: Command | None = None, shown: Sequence[Command] = (), *, admin: bool = False) -> Card:
-    """One command with its options, or all that are to be shown; `admin` points at the administrator's."""
+    """Build the help for one command, or for all in `shown`; `admin` points at the administrator's."""
     if command is None:
         lines = [f"/{each.name}: {each.help}" for each in shown or commands.FOR_ALL]
         lines.append("/help imagine shows every flag.")

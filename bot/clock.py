@@ -18,7 +18,7 @@ NOTABLE = timedelta(minutes=1)  # an error of the machine's clock that is worth 
 
 
 def ticks() -> float:
-    """Seconds since the machine was started, sleep included where the system can tell."""
+    """Return the seconds since the machine was started, sleep included where the system can tell."""
     boot = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if boot is None else time.clock_gettime(boot)
 
@@ -76,7 +76,7 @@ class TrustedClock:
                 self._now = max(self._now, moment or self._now)
 
     def _is_believed(self, error: timedelta, counted: float) -> bool:
-        """Whether the machine's clock has been days away, and steadily so, for an hour."""
+        """Tell whether the machine's clock has been days away, and steadily so, for an hour."""
         if abs(error) < FAR:
             self._far = None
         elif self._far is None or abs(error - self._far[0]) > NOTABLE:

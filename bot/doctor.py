@@ -158,7 +158,7 @@ def _device(wanted: str) -> Finding:
 
 
 def _judged(wanted: str, found: dict[str, Any] | None) -> Finding:
-    """Whether every device is there that is wanted."""
+    """Check that every device is there that is wanted."""
     if found is None:
         return _NO_TORCH
     named = f"torch {found['torch']}, {', '.join(found['cuda']) or ('MPS' if found['mps'] else 'CPU only')}"
@@ -170,7 +170,7 @@ def _judged(wanted: str, found: dict[str, Any] | None) -> Finding:
 
 
 def _device_to_start_with(wanted: str) -> Finding:
-    """As `_device`, but one of several is enough, and for a CPU torch is only looked for: that is quick."""
+    """Check that one of several devices is there; for a CPU, only look for torch, which is quick."""
     if devices(wanted) == ["cpu"]:
         there = importlib.util.find_spec("torch") is not None
         return Finding("Device", True, "the CPU") if there else _NO_TORCH
@@ -228,7 +228,7 @@ def _tiers(settings: Settings) -> Finding:
 
 
 def _pictures(settings: Settings) -> Finding:
-    """Whether every picture that a row names is there, and is what its name says."""
+    """Check that every picture that a row names is there, and is what its name says."""
     title = "Pictures"
     try:
         blobs = open_blobs(settings)
@@ -294,7 +294,7 @@ def _database(url: str) -> Finding:
 
 
 def _clock(url: str, retention: int, now: Callable[[], datetime] = wall) -> Finding:
-    """Whether the machine's clock fits to what was written last."""
+    """Check that the machine's clock fits to what was written last."""
     try:
         facts = look_at(url)
     except (KeyError, StoreError):
@@ -336,7 +336,7 @@ def _bucket(settings: Settings) -> Finding:
 
 
 def _certificate(settings: Settings) -> Finding:
-    """Which certificate signs pictures, and when it ends."""
+    """Check the certificate that signs pictures; say which it is and when it ends."""
     title = "Signatures"
     try:
         found = keys.found(settings.keys_dir, settings.signing_certificate, settings.signing_key)
@@ -441,7 +441,7 @@ def _slack_workspaces(settings: Settings) -> Finding:
 
 
 def _port(host: str, port: int, *, ours: bool = False) -> Finding:
-    """`ours`: an Easel runs on this data folder."""
+    """Check that the web port is free, or `ours`: used by the Easel on this data folder."""
     name = f"{host}:{port}"
     try:
         family = socket.getaddrinfo(host, port)[0][0]
@@ -457,7 +457,7 @@ def _port(host: str, port: int, *, ours: bool = False) -> Finding:
 
 
 def _is_easel(host: str, port: int) -> bool:
-    """Whether a web studio answers there."""
+    """Tell whether a web studio answers there."""
     near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     address = f"http://[{near}]:{port}/livez" if ":" in near else f"http://{near}:{port}/livez"
     try:

@@ -30,7 +30,7 @@ class Guard:
             await asyncio.sleep(PAUSE)
 
     async def may_start(self) -> bool:
-        """Whether a waiting job may be started now."""
+        """Tell whether a waiting job may be started now."""
         if self.failed.is_set():
             return False
         try:

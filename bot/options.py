@@ -112,7 +112,7 @@ def bounded(text: str) -> str:
 
 
 def blank(value: object) -> bool:
-    """Whether an option was left empty, which is the same as not naming it."""
+    """Tell whether an option was left empty, which is the same as not naming it."""
     return value is None or (isinstance(value, str) and not value.strip())
 
 
@@ -228,7 +228,7 @@ def suggest(word: str, known: Iterable[str]) -> str:
 
 
 def clip(text: str, length: int = 40) -> str:
-    """Enough of what someone typed to recognise it."""
+    """Shorten what someone typed to `length` characters, enough to recognise it."""
     text = " ".join(text.split())
     return text if len(text) <= length else f"{text[: length - 1]}…"
 

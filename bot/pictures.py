@@ -96,7 +96,7 @@ def _refusal(notice: str) -> Refusal:
 
 
 async def grid(pngs: Sequence[bytes]) -> bytes:
-    """One PNG of 1 to 16 pictures: two side by side, up to four as 2 × 2, up to nine as 3 × 3, else 4 × 4."""
+    """Join 1 to 16 pictures in a PNG: 2 side by side, up to 4 as 2 × 2, up to 9 as 3 × 3, else 4 × 4."""
     if len(pngs) == 1:
         return pngs[0]
     return await asyncio.to_thread(_grid, pngs)
@@ -155,6 +155,6 @@ def _encoded(picture: Image.Image, format: str, **options: int) -> bytes:
 
 
 def png_size(png: bytes) -> tuple[int, int]:
-    """Width and height in pixels, from the header chunk that comes first in every PNG."""
+    """Return width and height in pixels, from the header chunk that comes first in every PNG."""
     width, height = struct.unpack(">II", png[16:24])
     return width, height

@@ -99,7 +99,7 @@ def load() -> Presets:
 
 
 def read(text: str) -> Presets:
-    """Presets from TOML. Raises ValueError, TypeError or KeyError for a file that cannot be used."""
+    """Read presets from TOML. Raises ValueError, TypeError or KeyError for a file that cannot be used."""
     table = tomllib.loads(text)
     styles = {name: _style(name, row) for name, row in table["styles"].items()}
     return Presets(

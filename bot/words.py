@@ -1,4 +1,4 @@
-"""What Easel says in other languages than English, and in which language it answers whom.
+"""Translate what Easel says, and choose the language in which each person is answered.
 
 Every sentence is written once, in English, where it is made. A catalogue in `languages/` pairs such a
 sentence, with names for what varies, with its translation: `"{n} of {m} steps" = "{n} von {m} Schritten"`.
@@ -47,7 +47,7 @@ def nearest(tag: str) -> str:
 
 
 class Speech:
-    """In which language people are answered: that of their place, else of the house, else their own."""
+    """The language for each person: that of their place, else of the instance, else their own."""
 
     def __init__(self) -> None:
         self._places: dict[str, str] = {}
@@ -101,7 +101,7 @@ class _Entry:
         return found if at == len(text) else None
 
     def _end(self, text: str, number: int, start: int) -> int:
-        """Where the gap before a literal ends; −1 when the literal is not there."""
+        """Return where the gap before a literal ends; −1 when the literal is not there."""
         literal = self.literals[number]
         if number < len(self.holes):
             return text.find(literal, start)
@@ -161,7 +161,7 @@ class Catalogue:
             first = ends.index(end) + 1
 
     def _run(self, text: str, start: int, ends: list[int]) -> tuple[int, _Entry | None, dict[str, str]]:
-        """Where the next words that belong together end, their entry, and what stands in its gaps."""
+        """Return where the next words that belong together end, their entry, and the values in its gaps."""
         for end in ends:
             words = text[start:end]
             if words in self._plain:
@@ -225,7 +225,7 @@ def _card(book: Catalogue, card: Card, language: str) -> Card:
 
 
 def is_heading(card: Card) -> bool:
-    """Whether its title is not a prompt, which its pictures would be named by."""
+    """Tell whether a card's title is not a prompt, by which its pictures would be named."""
     return card.kind == "text" and not card.job and not any(p.alt == card.title for p in card.pictures)
 
 
@@ -238,7 +238,7 @@ def _bar(book: Catalogue, bar: Bar | None) -> Bar | None:
 
 
 def _picture(book: Catalogue, card: Card, picture: CardPicture) -> CardPicture:
-    """Its alternative text is the prompt, and perhaps which picture it is."""
+    """Translate the rest of a picture's alternative text after the prompt, such as which picture it is."""
     rest = picture.alt.removeprefix(card.title)
     return replace(picture, alt=card.title + book.say(rest)) if rest and rest != picture.alt else picture
 

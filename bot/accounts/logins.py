@@ -78,7 +78,7 @@ class Logins:
         return card.studio_link(url, here_only=self._is_here_only)
 
     async def invite(self, name: str) -> tuple[Member, Card]:
-        """Whom an operator invites by that name, and the link to hand over. Raises Refusal."""
+        """Invite a person by name; return them and the card with the link to hand over. Raises Refusal."""
         try:
             member = member_named(clean_name(name), admin=False)
         except ValueError as error:
@@ -102,11 +102,11 @@ class Logins:
 
     @property
     def _is_here_only(self) -> bool:
-        """Whether the address can be opened on the machine alone that Easel runs on."""
+        """Whether the address can be opened only on the machine that Easel runs on."""
         return is_loopback(urlsplit(self.address).hostname or "")
 
     async def whom(self, secret: str) -> Member | None:
-        """Whom a link logs in; None where it was used, has expired, or never was."""
+        """Return the member that a link logs in; None where it was used, has expired, or never was."""
         return await self._store.link_of(digest(secret))
 
     async def use(self, secret: str, session: str, browser: str, life: timedelta) -> Member | None:
@@ -120,7 +120,7 @@ class Logins:
         return await self._store.session(session)
 
     async def sessions(self, member: Member) -> list[Login]:
-        """Where the member is logged in, under any of their names; the last used first."""
+        """Return the sessions of the member, under any of their names; the last used first."""
         return await self._store.sessions_of(member.id)
 
     async def end(self, id: str, member: Member | None = None) -> None:

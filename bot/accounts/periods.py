@@ -32,7 +32,7 @@ class Window:
 
     @property
     def bucket(self) -> str:
-        """What the books call it; zones whose periods begin together share it."""
+        """The bucket's name in the ledger; zones whose periods begin together share it."""
         return f"{self.per} {self.starts:%Y-%m-%dT%H:%MZ}"
 
 
@@ -61,12 +61,12 @@ def _dates(per: Period, local: datetime) -> tuple[datetime, datetime]:
 
 
 def _midnight(day: datetime, local: datetime) -> datetime:
-    """When a day begins in the zone of `local`: where its midnight is skipped, the moment of the change."""
+    """Return when a day begins in the zone of `local`; if its midnight is skipped, the time of the change."""
     return day.replace(tzinfo=local.tzinfo).astimezone(UTC)
 
 
 def length(per: Period) -> timedelta:
-    """How long a rolling period lasts."""
+    """Return the length of a rolling period."""
     return _LENGTHS[per]
 
 

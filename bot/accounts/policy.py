@@ -43,7 +43,7 @@ OPERATED = ("cli", "web")
 
 
 def runs_easel(origin: Origin, operators: Collection[str]) -> bool:
-    """Whether the person is an operator: on the command line, the web studio's administrator, or named."""
+    """Tell whether the person is an operator: an administrator of a surface in `OPERATED`, or named."""
     member = origin.member
     return member.id in operators or (member.admin and origin.surface in OPERATED)
 
@@ -83,7 +83,7 @@ class Rules:
         self.periods = (*tiers.periods, *own)  # in which the account's use is counted
 
     def _tier(self, tiers: Tiers, member: Member) -> Tier:
-        """Their own, or that of their roles, or the place's, or everyone's; never one that is gone."""
+        """Return the person's own tier, or their role's, the place's or everyone's; none that is gone."""
         for person in self._persons:
             if tier := tiers.named(person.tier):
                 return tier
@@ -120,14 +120,14 @@ class Rules:
     # ---- whose work they may take away
 
     def moderates(self, job: Job) -> bool:
-        """Whether they may delete and cancel a job that they see, and see reports of it; never elsewhere."""
+        """Tell whether they may delete, cancel and see reports of a job that they see; never elsewhere."""
         if job.origin.member.tenant != self._member.tenant:
             return False
         return self.moderator or job.origin.channel in self._member.moderates
 
     @property
     def moderator(self) -> bool:
-        """Whether they moderate the whole place: by the platform, or named by an administrator."""
+        """Whether the person moderates the whole place: by the platform, or named by an administrator."""
         names = {self._member.id, *self._member.roles}
         named = any(not names.isdisjoint(policy.moderators) for policy in self._policies)
         return self._member.admin or named or EVERYWHERE in self._member.moderates
@@ -138,14 +138,14 @@ class Rules:
     # ---- what may be asked for
 
     def models(self, offered: Sequence[ModelInfo]) -> list[ModelInfo]:
-        """Those that may be asked for here, the default first. Raises Refusal when there is none."""
+        """Return the models that are allowed here, the default first. Raises Refusal when there is none."""
         found = [model for model in offered if self._takes_model(model, offered)]
         if not found:
             raise Refusal("No model may be used here. An administrator can allow one.", code="unknown_model")
         return found
 
     def _takes_model(self, model: ModelInfo, offered: Sequence[ModelInfo]) -> bool:
-        """Whether it may be asked for; where none of the models that a place allows is left, any may."""
+        """Tell whether a model may be used; where none that a place allows is left, any may."""
         mine = not self.tier.models or model.name in self.tier.models
         names = [each.name for each in offered]
         here = all(_present(policy.models, names).takes(model.name) for policy in self._policies)
@@ -180,7 +180,7 @@ class Rules:
         return budgets(self._standing.house, self._standing.place, tenant, channel)
 
     def relaxed(self, wanted: bool | None, draft: Draft | None = None) -> bool:
-        """Whether a job is painted behind the others, free. Raises Refusal when that is not in their tier."""
+        """Tell whether a job is free and goes last. Raises Refusal when that is not in the person's tier."""
         priorities = self.tier.priorities
         if wanted and "relax" not in priorities:
             raise Refusal(
@@ -217,7 +217,7 @@ class Rules:
         self._check_pixels(request, model, draft)
 
     def _check_pixels(self, request: GenerationRequest, model: ModelInfo, draft: Draft | None) -> None:
-        """Of the picture that is painted: enlarging it is not limited."""
+        """Raise Refusal for a picture of more pixels than the tier allows; enlarging it is not limited."""
         before = request.before_upscale()
         width, height = before.width, before.height
         times = width * height / self.tier.max_pixels
@@ -261,7 +261,7 @@ def _present(names: Filter, offered: Collection[str]) -> Filter:
 
 
 def _filled(own: Preferences, others: Preferences) -> Preferences:
-    """`own`, with what it leaves open taken from `others`. A shape is an aspect or a size."""
+    """Fill what `own` leaves open from `others`. A shape is an aspect or a size."""
     gaps = {each.name: getattr(others, each.name) for each in fields(own) if not getattr(own, each.name)}
     if own.aspect or own.size:
         gaps |= {"aspect": own.aspect, "size": own.size}

@@ -18,7 +18,7 @@ from bot.options import clip, suggest
 from bot.prompts.draft import MAX_COUNT, MAX_STEPS
 
 DEFAULT = "everyone"
-"""The tier of whoever has no other."""
+"""The tier of people who have no other."""
 
 Reader = Callable[[Any], Any]
 """From a TOML value to a field's. Raises ValueError with what is allowed: "a whole number from 1 to 16"."""
@@ -66,7 +66,7 @@ def load(path: Path | None = None, models: Iterable[str] = ()) -> Tiers:
 
 
 def read(text: str, name: str, models: Iterable[str] = ()) -> Tiers:
-    """Tiers from TOML; `name` is the file's. Raises SettingError."""
+    """Read tiers from TOML; `name` is the file's. Raises SettingError."""
     return _File(text, name, tuple(models)).tiers()
 
 
@@ -136,7 +136,7 @@ class _File:
         return SettingError(f"{self._name}, {where}line {self._line(tier, key, number)}: {notice}")
 
     def _line(self, tier: str, key: str, number: int) -> int:
-        """Where the table's key stands the `number`th time (from 0), or the last, or the table begins."""
+        """Return the line of use `number` (from 0) of the key in the table, else its last, else the start."""
         header = re.compile(r"\s*\[\s*[\"']?(?P<name>[^]\"'.]+?)[\"']?\s*[\].]")
         here, begins = not tier, 1
         for at, line in enumerate(self._lines, start=1):

@@ -39,7 +39,7 @@ class Asked:
 
     @property
     def key(self) -> str:
-        """The same event gives nothing twice."""
+        """The key of the event: what the same event gives is not given twice."""
         return f"{self.origin.surface}/{self.origin.event}"
 
 

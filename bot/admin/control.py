@@ -1,7 +1,7 @@
-"""The door for `python -m bot admin` and `quota` into a running Easel: a Unix socket in the data folder.
+"""Pass `python -m bot admin` and `quota` to a running Easel, by a Unix socket in the data folder.
 
-The running process has the database for itself, so it does what the command line asks. Whoever may write into
-the data folder runs this Easel. One line of JSON each way:
+The running process has the database for itself, so it does what the command line asks. A user who may write
+into the data folder runs this Easel. One line of JSON each way:
 `{"command", "options", "tenant", "name"}` → `{"card"}` or `{"refusal"}`.
 """
 
@@ -84,7 +84,7 @@ async def listening(studio: Studio, folder: Path) -> AsyncIterator[None]:
 
 
 def _path(folder: Path) -> Path:
-    """By the shorter of its names: a socket's may have about a hundred bytes. Raises OSError."""
+    """Return the socket's path by its shorter name: it may have about a hundred bytes. Raises OSError."""
     path = folder.resolve() / "control.sock"
     near = Path(os.path.relpath(path))
     shortest = min(path, near, key=lambda each: len(os.fsencode(each)))
@@ -94,7 +94,7 @@ def _path(folder: Path) -> Path:
 
 
 def _bound(path: Path) -> socket.socket:
-    """For this user alone. What an earlier process left there is replaced: the database is ours."""
+    """Create the socket for this user alone. One that an earlier process left there is replaced."""
     path.unlink(missing_ok=True)
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     mask = os.umask(0o177)

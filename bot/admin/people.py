@@ -70,7 +70,7 @@ class PeopleCommands:
         return done(f"{who} is in the tier {tier.title} now.")
 
     async def _set_allowance(self, asked: Asked) -> Card:
-        """Everywhere, like a gift: an account is used in all places."""
+        """Set a person's allowance everywhere, like a gift: an account is used in all places."""
         who, allowance = whom(asked), allowance_of(asked)
         await self._store.change_person(
             HOUSE, who, lambda before: replace(before, allowance=allowance), asked.note(who)
@@ -125,7 +125,7 @@ class PeopleCommands:
         return invitation
 
     async def _moderators(self, asked: Asked) -> Card:
-        """Who may moderate here beside those whom the platform lets: shown, or changed."""
+        """Show or change who may moderate here, in addition to the platform's own moderators."""
         names = [asked.options["role"]] if "role" in asked.options else []
         names += [whom(asked)] if "person" in asked.options else []
         if EVERYONE in map(str.casefold, names):

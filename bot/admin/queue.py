@@ -63,7 +63,7 @@ class QueueCommands:
         return titled("Status", lines, facts=facts)
 
     async def _longest(self) -> list[str]:
-        """Who has waited longest, and the longest wait that is expected."""
+        """Return a line with the longest wait so far and the longest that is expected."""
         oldest, expected = None, 0.0
         async for life in self._lives.each():
             if life.job.state is State.QUEUED:
@@ -100,7 +100,7 @@ class QueueCommands:
         return lines + ([f"and {len(lanes) - SHOWN} more"] if len(lanes) > SHOWN else [])
 
     def _who(self, lane: Lane, asked: Asked) -> str:
-        """By the name of this place. People of other places stay nameless."""
+        """Return a person's name in this place. People of other places stay nameless."""
         lives = self._lives
         ids = (*lane.running, *lane.waiting, *lane.held)
         members = [lives[id].job.origin.member for id in ids if id in lives]

@@ -1,4 +1,4 @@
-"""The door to the queue: hold the cost and write the job in one transaction, or say why not."""
+"""Admit jobs to the queue: hold the cost and write the job in one transaction, or say why not."""
 
 from __future__ import annotations
 

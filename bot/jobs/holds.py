@@ -21,7 +21,7 @@ class Holds:
         return paused or job.id in self._jobs
 
     def is_held_itself(self, id: str) -> bool:
-        """Whether the job is held by itself, wherever it is from."""
+        """Tell whether the job is held by itself, wherever it is from."""
         return id in self._jobs
 
     def set_paused(self, tenants: Iterable[str]) -> None:

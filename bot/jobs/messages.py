@@ -22,7 +22,7 @@ class JobMessages:
     _sync: MessageSync
 
     async def shared(self, job: Job, ref: MessageRef, there: Origin) -> None:
-        """Let whoever is in a further place see a result that is shown there now."""
+        """Record another place where a job's result is shown, so that people there may see it."""
         await self._store.publish(job.id, there, ref)
 
     def redraw(self, job: Job) -> None:

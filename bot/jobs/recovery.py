@@ -81,7 +81,7 @@ class Recovery:
             await asyncio.sleep(0)
 
     async def _get_to_know(self, members: Mapping[Who, Member]) -> None:
-        """Once for each person, however many jobs they have."""
+        """Load the rules of each person who is not known yet, once however many jobs they have."""
         new = {who: member for who, member in members.items() if who not in self._rules}
         if new:
             standings = await self._store.standings(new.values())

@@ -179,7 +179,7 @@ class JobTracker:
             self._show_living(life)
 
     async def _inspect(self, job: Job, picture: bytes) -> bool:
-        """Whether a picture is for age-restricted channels alone. Raises EngineError, StoreError."""
+        """Tell whether a picture is for age-restricted channels alone. Raises EngineError, StoreError."""
         with _readable():
             seen = await self._eyes.look(picture)
         if seen.harmless:
@@ -227,7 +227,7 @@ class JobTracker:
             self._show(life.job)
 
     def _show_living(self, life: LiveJob) -> None:
-        """Nothing for a job that has ended while something was waited for: its end would be shown no more."""
+        """Show a job unless it has ended meanwhile: its end would be shown no more."""
         if self.lives.get(life.job.id) is life:
             self._show(life.job)
 
@@ -376,7 +376,7 @@ def engine_job(job: Job, tier: Tier | None = None, home: str = "") -> EngineJob:
 
 
 def moved(before: Place, now: Place) -> bool:
-    """Whether a place is worth showing anew: position or wait is off by more than a fifth."""
+    """Tell whether a place is worth showing anew: position or wait is off by more than a fifth."""
     by = abs(now.position - before.position)
     return by > before.position / 5 or abs(now.wait - before.wait) > max(1.0, before.wait / 5)
 

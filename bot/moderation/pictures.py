@@ -73,7 +73,7 @@ class Unseeing:
         return Seen()
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing, as nothing is open."""
 
 
 class Classifier:

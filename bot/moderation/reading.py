@@ -40,7 +40,7 @@ _OVERRIDDEN = re.compile("[\u202e\u2067]([^\u202c\u2069\n]*)")
 
 @functools.cache
 def _words() -> frozenset[str]:
-    """Short words of their own; other short ones beside each other may be the halves of one."""
+    """Load the short words that stand alone; other short neighbours may be the two halves of one word."""
     return frozenset(
         (Path(__file__).parent / "lists" / "short_words.txt").read_text(encoding="utf-8").split()
     )
@@ -82,7 +82,7 @@ def _named(name: str) -> str:
 
 
 def readings(text: str) -> tuple[str, ...]:
-    """Every way to read the text, the plain one first; all but the first may hold nonsense beside it."""
+    """Return all readings of the text, the plain one first; the others may hold nonsense too."""
     found = dict.fromkeys([plain(text), *map(plain, _reversed(text))])
     for undo in (_join_pairs, _join, _leet("i"), _leet("l"), _shorten(2), _shorten(1)):
         found |= dict.fromkeys([undo(each) for each in found])
@@ -137,7 +137,7 @@ def _leet(one: str) -> Callable[[str], str]:
 
 
 def _shorten(length: int) -> Callable[[str], str]:
-    """Letters that are drawn out to one or two, and words whose letters are all doubled to half or to one."""
+    """Return a function that cuts drawn-out letters to `length`, and doubled ones to one or by half."""
 
     def undo(text: str) -> str:
         text = _ALL_DOUBLED.sub(lambda word: _RUN.sub(shorter, word[0]), text)

@@ -79,7 +79,7 @@ class Reviews:
     # ---- reports
 
     async def report(self, job: Job, origin: Origin) -> Card:
-        """Somebody asks administrators to look at a job that they can see."""
+        """Report a job that the person can see to administrators. Raises Refusal."""
         if job.state is not State.RENDERED:
             raise Refusal("Only finished pictures can be reported.", code="no_picture")
         if job.origin.member.id in await self._store.sharing(origin.member.id):
@@ -96,7 +96,7 @@ class Reviews:
         return card.review(job, waiting[0], len(waiting)) if job else card.nothing_to_review()
 
     async def listed(self, origin: Origin, rules: policy.Rules) -> Card:
-        """For a moderator: the reported jobs that they moderate and may see. Raises Refusal."""
+        """Return the card of reported jobs that a moderator moderates and may see. Raises Refusal."""
         if not (rules.moderator or origin.member.moderates):
             raise Refusal("Only an administrator or a moderator may see reports.", code="forbidden")
         found: list[tuple[Job, Review]] = []

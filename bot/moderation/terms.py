@@ -72,7 +72,7 @@ class Index:
             (self._stems if parts[0].endswith("*") else self._words)[first].append(group)
 
     def hits(self, words: list[str]) -> Iterator[Hit]:
-        """Every term that stands in the words of a text that `plain` made."""
+        """Yield every term that stands in the words of a text that `plain` made."""
         known: dict[str, tuple[list[Group], list[_Phrase]]] = {}  # most words of a long text come again
         for at, word in enumerate(words):
             if (found := known.get(word)) is None:
@@ -118,7 +118,7 @@ class _Phrase:
     words: tuple[str, ...]  # with their stars
 
     def goes_on(self, words: list[str], at: int) -> bool:
-        """Whether its other words follow the one at that place."""
+        """Tell whether the phrase's other words follow the one at that place."""
         rest, there = self.words[1:], words[at + 1 : at + len(self.words)]
         return len(there) == len(rest) and all(map(_fits, rest, there))
 
@@ -142,7 +142,7 @@ def _by_shape(words: Iterable[str]) -> dict[_Shape, list[str]]:
 
 
 def _could_be(starred: str, word: str) -> bool:
-    """Whether two words of one length differ in nothing but letters that are starred."""
+    """Tell whether two words of one length differ in nothing but letters that are starred."""
     return all(seen in ("*", "#", real) for seen, real in zip(starred, word, strict=True))
 
 
@@ -156,7 +156,7 @@ def _spelled(words: str) -> list[str]:
 
 
 def _fits(term: str, word: str) -> bool:
-    """Whether a word is what a term's word says; a star stands for any letters."""
+    """Tell whether a word is what a term's word says; a star stands for any letters."""
     core = term.strip("*")
     if term.startswith("*"):
         return core in word if term.endswith("*") else word.endswith(core)
@@ -178,13 +178,13 @@ CATEGORIES = ("sexual", "violence", "hate", "self_harm", "people")
 
 @functools.cache
 def known() -> Index:
-    """Everything that the shipped lists name, minors and what keeps them out included."""
+    """Index all terms of the shipped lists, also those about minors and those that keep minors out."""
     return Index([group for category in (*CATEGORIES, "minors") for group in groups(category).values()])
 
 
 @functools.cache
 def excused() -> Index:
-    """Ordinary expressions that hold a term, also with their words written as one: readings join some."""
+    """Index ordinary expressions that hold a term, also with their words joined, as some readings do."""
     return Index([replace(group, words=_joined(group.words)) for group in groups("allowed").values()])
 
 

@@ -40,7 +40,7 @@ def read_size(value: str) -> tuple[int, int]:
 
 
 def read_style(value: str) -> str:
-    """Any spelling of a style → its name, or NO_STYLE. Raises Unusable."""
+    """Convert any spelling of a style to its name, or NO_STYLE. Raises Unusable."""
     known = presets.load()
     if value.casefold() == NO_STYLE:
         return NO_STYLE

@@ -26,7 +26,7 @@ def render(draft: Draft) -> str:
 
 
 def flags(values: Mapping[str, str]) -> str:
-    """Options that were said as text, as flags: `--ar 16:9 --count 2`."""
+    """Format options that were set as text as flags: `--ar 16:9 --count 2`."""
     return " ".join(_flags(values))
 
 

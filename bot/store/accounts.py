@@ -120,12 +120,12 @@ class Accounts(Database):
             last = page[-1].id
 
     async def newest_line(self) -> datetime | None:
-        """When the books were last written."""
+        """Return when the ledger was last written, or None."""
         query = select(_lines.c.at).order_by(_lines.c.id.desc()).limit(1)
         return await self._read(lambda session: session.connection().scalar(query))
 
     async def accuracy(self, last: int = 1000) -> dict[str, Accuracy]:
-        """How far estimates were from what the last rendered jobs took, by model."""
+        """Return the relative errors of the estimates for the last rendered jobs, by model."""
         rendered = (_jobs.c.state == State.RENDERED.value, _jobs.c.measured > 0)
         query = select(_jobs.c.request, _jobs.c.estimate, _jobs.c.measured).where(*rendered)
         query = query.order_by(_jobs.c.created.desc()).limit(last)

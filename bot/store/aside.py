@@ -30,7 +30,7 @@ _told: set[tuple[str, str]] = set()
 
 
 def loads(text: str | bytes) -> Any:
-    """As json.loads, but UNREADABLE for what is no JSON: SQLite takes anything."""
+    """Parse JSON, or return UNREADABLE for what is no JSON, as SQLite stores any text."""
     try:
         return from_json(text)  # in a third of the time
     except ValueError:  # half a surrogate pair too, which json.loads takes

@@ -71,6 +71,6 @@ class Clocks(Database):
 
 
 def _newest(session: Session, now: datetime) -> datetime:
-    """When the books were last written, or now."""
+    """Return when the ledger was last written, or `now`."""
     newest = session.connection().scalar(select(_ledger.c.at).order_by(_ledger.c.id.desc()).limit(1))
     return min(now, newest or now)

@@ -52,7 +52,7 @@ class Server(Protocol):
     def exists(self) -> bool: ...
 
     def describe(self, connection: Connection) -> str:
-        """Its name and version, to show."""
+        """Return the server's name and version, to show."""
 
     def check(self, connection: Connection) -> str:
         """Return "ok", or what is wrong with the database's files."""
@@ -69,7 +69,7 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What `look_at` finds. Texts to show; `problem` is empty when the file and the books are sound."""
+    """What `look_at` finds, as text to show. `problem` is empty when the file and the ledger are sound."""
 
     database: str  # which, in what version
     revision: str  # of the schema; empty before the first start
@@ -113,7 +113,7 @@ def look_at(url: str) -> Facts:
 
 
 def pictures_at(url: str) -> list[tuple[str, str]]:
-    """Job and blob of every picture that is to be there, sources too. Locks and changes nothing; blocks.
+    """Return job and blob of every picture and source that must exist. Locks and changes nothing; blocks.
 
     Raises KeyError when there is no database, StoreError when it cannot be read.
     """
@@ -127,7 +127,7 @@ def pictures_at(url: str) -> list[tuple[str, str]]:
 
 
 def original_at(url: str, job: str, look: str) -> Original | None:
-    """As `Store.original`, without locking or changing the database; blocks.
+    """Return what `Store.original` does, without locking or changing the database; blocks.
 
     Raises KeyError when there is no database, StoreError when it cannot be read.
     """
@@ -143,7 +143,7 @@ class Database:
     """
 
     def __init__(self, url: str, clock: Callable[[], datetime] = utc_now, shared: bool = False) -> None:
-        """Blocks; use `open`."""
+        """Lock and open the database. Blocks; use `open`."""
         self._clock = clock
         self._server = server(url)
         self._gone: StoreGone | None = None  # why nothing is written

@@ -69,7 +69,7 @@ def account_of(session: Session, member: str) -> str:
 
 
 def members_of(session: Session, account: str) -> list[str]:
-    """Who shares the account, in the order of their ids."""
+    """Return the ids of those who share the account, in order."""
     query = select(_identities.c.member).where(_identities.c.account == account)
     return sorted(session.connection().scalars(query)) or [account]
 

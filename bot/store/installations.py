@@ -21,7 +21,7 @@ class Installations(Database):
         return await self._read(lambda session: session.connection().scalar(query))
 
     async def installations(self, surface: str) -> dict[str, str]:
-        """Place → what was saved for it."""
+        """Return what was saved, sealed, for each place of a surface."""
         query = select(_installations).where(
             _installations.c.place.startswith(f"{surface}:", autoescape=True)
         )

@@ -1,4 +1,4 @@
-"""Which process leads: it alone paints. Its number in the books makes void what a former one still writes."""
+"""Let one process lead: it alone paints. Its number in the database makes void what a former one writes."""
 
 from __future__ import annotations
 

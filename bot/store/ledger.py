@@ -63,19 +63,19 @@ class Bucket:
 
 
 def own(session: Session, account: str, tier: Tier, now: datetime) -> list[Bucket]:
-    """Where an account of the tier is counted at `now`; buckets may not exist yet."""
+    """Return the buckets that count an account of the tier at `now`; they may not exist yet."""
     mine = (Budget(account=account, name="", allowance=each) for each in tier.allowances)
     return shared(session, mine, now) or [Bucket(account, UNLIMITED, _BOUNDLESS, None)]
 
 
 def beside(session: Session, account: str, periods: Iterable[Allowance], now: datetime) -> list[Bucket]:
-    """Where an account's use is counted without a limit, for the places where it has another tier."""
+    """Return buckets that count an account's use without a limit, for places where it has another tier."""
     unlimited = (Budget(account=account, name="", allowance=each) for each in periods)
     return [replace(each, cap_ms=_BOUNDLESS) for each in shared(session, unlimited, now)]
 
 
 def shared(session: Session, budgets: Iterable[Budget], now: datetime) -> list[Bucket]:
-    """Where budgets are counted at `now`; buckets may not exist yet."""
+    """Return the buckets that count the budgets at `now`; they may not exist yet."""
     return [_bucket(session, each, now) for each in budgets]
 
 
@@ -208,13 +208,13 @@ _HELD = (
 
 
 def _held(session: Session, job: str) -> list[tuple[str, str, int]]:
-    """Where the job holds how much; a job that holds nothing has one such place too."""
+    """Return account, bucket and ms of each hold of the job; of a job that holds nothing, one with 0."""
     rows = sorted((a, b, int(held)) for a, b, held in session.connection().execute(_HELD, {"of": job}))
     return [row for row in rows if row[2]] or rows[:1]
 
 
 def _distinct(buckets: Iterable[Bucket]) -> list[Bucket]:
-    """In the order of locks. Of two with one name the smaller cap counts."""
+    """Sort buckets in the order of locks. Of two with one name the smaller cap counts."""
     found: dict[tuple[str, str], Bucket] = {}
     for each in sorted(buckets, key=lambda each: (each.order, -(each.cap_ms or 0))):
         found[each.order] = each

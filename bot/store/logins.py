@@ -41,7 +41,7 @@ class Logins(Database):
         await self._write(work)
 
     async def link_of(self, digest: str) -> Member | None:
-        """Whom a link logs in; None where it was used, has expired, or never was."""
+        """Return the member that a link logs in; None where it was used, has expired, or never was."""
         good = (_links.c.digest == digest, _links.c.expires > self._clock())
         query = select(_links.c.person).where(*good)
         person = await self._read(lambda session: session.connection().scalar(query))

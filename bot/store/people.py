@@ -121,11 +121,11 @@ class People(Database):
         return found.get(tenant, Policy())
 
     async def policies(self) -> dict[str, Policy]:
-        """Of every tenant that has one."""
+        """Return the policy of every tenant that has one."""
         return await self._read(_policies_of)
 
     async def persons(self, tenant: str) -> list[Person]:
-        """All about whom something is set in the tenant."""
+        """Return all persons that something is set about in the tenant."""
         return await self._read(lambda session: _persons(session, None, {tenant}))
 
     async def change_policy(self, tenant: str, change: Callable[[Policy], Policy], note: Note) -> Policy:
@@ -196,7 +196,7 @@ class People(Database):
         return await self._read(lambda session: with_pictures(session, session.scalars(query).all()))
 
     async def names(self, tenant: str = "", search: str = "") -> dict[str, str]:
-        """Who asked lately in a tenant, or anywhere: member's id → name, who asked last first."""
+        """Map ids to names of those who asked lately in a tenant or anywhere, who asked last first."""
         query = select(_jobs.c.user_id, _jobs.c.origin).order_by(_jobs.c.created.desc()).limit(_RECENT)
         query = query.where(_jobs.c.tenant == tenant) if tenant else query
         wanted = search.casefold()

@@ -73,7 +73,7 @@ class Privacy(Database):
         return await self._read(work)
 
     async def jobs_of(self, members: Sequence[str], after: str = "", limit: int = 200) -> list[Job]:
-        """Their jobs that are not deleted, by id, those after `after`."""
+        """Return the members' jobs that are not deleted, by id, those after `after`."""
 
         def work(session: Session) -> list[Job]:
             query = select(JobRow).where(_jobs.c.user_id.in_(members), _jobs.c.id > after)
@@ -94,7 +94,7 @@ class Privacy(Database):
         return [rows.person(row) for row in found]
 
     async def reports_of(self, members: Sequence[str]) -> list[tuple[str, datetime]]:
-        """Which jobs they reported, and when."""
+        """Return the jobs that the members reported, and when."""
         query = select(_reports.c.job, _reports.c.at).where(_reports.c.member.in_(members))
         found = await self._read(lambda session: session.connection().execute(query).all())
         return [(row.job, row.at) for row in found]
@@ -102,7 +102,7 @@ class Privacy(Database):
     # ---- deletion
 
     async def begin_erasure(self, members: Sequence[str]) -> None:
-        """Write down whom to forget, so that it goes on after a restart."""
+        """Write down which members to forget, so that it goes on after a restart."""
         now = self._clock()
 
         def work(session: Session) -> None:
@@ -116,7 +116,7 @@ class Privacy(Database):
         await self._write(work)
 
     async def erasing(self) -> list[str]:
-        """Who is to be forgotten and is not yet."""
+        """Return the members that are to be forgotten and are not yet."""
         query = select(_erasures.c.member).where(_erasures.c.erased.is_(False)).order_by(_erasures.c.member)
         return await self._read(lambda session: list(session.connection().scalars(query)))
 
@@ -206,7 +206,7 @@ def _erase(session: Session, member: str, now: datetime) -> None:
 
 
 def _rename(session: Session, member: str, pseudonym: str) -> None:
-    """Let the books, reports and the audit name somebody whom nobody knows."""
+    """Replace a member's name by a pseudonym in ledger, reports and audit."""
     for name in _names(session, member):
         new = pseudonym + name.removeprefix(member)
         for column in (_ledger.c.account, _allowances.c.account, _accounts.c.id, _jobs.c.account):

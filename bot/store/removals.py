@@ -110,7 +110,7 @@ def _cancel(
 
 
 def _end(session: Session, id: str, reason: str, now: datetime) -> bool:
-    """Whether this ended the job: the condition lets only one end through."""
+    """Cancel a job; return whether this ended it, as the condition lets only one end through."""
     lives = (_jobs.c.id == id, _jobs.c.state.in_([state.value for state in UNFINISHED]))
     values = {"state": State.CANCELLED.value, "measured": 0.0, "reason": reason, "finished": now}
     if not session.connection().execute(update(_jobs).where(*lives).values(**values)).rowcount:

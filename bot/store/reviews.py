@@ -87,7 +87,7 @@ class Reviews(Database):
         return await self._write(lambda session: _strike(session, strike, now))
 
     async def strikes(self, member: str, tenant: str) -> list[Strike]:
-        """Those that count now, of all who share the member's account, the newest last."""
+        """Return the strikes that count now, of all who share the member's account, the newest last."""
         now = self._clock()
         return await self._read(lambda session: _counting(session, member, (tenant, HOUSE), now))
 
@@ -124,7 +124,7 @@ def _strike(session: Session, strike: Strike, now: datetime) -> Strike:
 
 
 def _counting(session: Session, member: str, tenants: Sequence[str], now: datetime) -> list[Strike]:
-    """Strikes of the last 30 days since the last cool-off began."""
+    """Return the strikes of the last 30 days since the last cool-off began."""
     found = _since(session, member, tenants, now - WINDOW)
     for index in range(len(found) - 1, -1, -1):
         if found[index].cool_off:

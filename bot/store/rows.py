@@ -230,7 +230,7 @@ def _origin(values: Mapping[str, Any], seen_in: str) -> Origin:
 
 
 def member_of(origin: Mapping[str, Any]) -> Member:
-    """Who asked, from an origin as JSON."""
+    """Return the member who asked, from an origin as JSON."""
     member = origin["member"]
     roles, moderates = member.get("roles", ()), member.get("moderates", ())  # old rows have none
     return Member(**{**member, "roles": tuple(roles), "moderates": tuple(moderates)})
@@ -245,7 +245,7 @@ def person(row: Any) -> Person:
 
 
 def preferences(row: PreferencesRow | None) -> Preferences:
-    """Somebody's defaults, as far as they can be read."""
+    """Convert a row to somebody's defaults, as far as they can be read."""
     if row is None:
         return Preferences()
     found, wrong = aside.mended(PREFERENCES, row.model_dump(exclude={"user"}, warnings=False))

@@ -33,7 +33,7 @@ def library() -> ModuleType:
 
 
 def wal_is_safe(version: tuple[int, ...]) -> bool:
-    """Whether this SQLite can be trusted with a write-ahead log."""
+    """Tell whether this SQLite can be trusted with a write-ahead log."""
     return version >= _FIXED[-1] or any(version[:2] == fixed[:2] and version >= fixed for fixed in _FIXED)
 
 

@@ -93,11 +93,11 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
     # ---- the life of a job
 
     async def started(self, id: str) -> None:
-        """QUEUED → RUNNING; nothing for a job in any other state."""
+        """Change a job from QUEUED to RUNNING; do nothing in any other state."""
         await self._change(id, (State.QUEUED,), state=State.RUNNING.value, started=self._clock())
 
     async def died(self, id: str, deaths: int) -> None:
-        """Back to QUEUED, with the count of workers that were lost with it."""
+        """Set a job back to QUEUED, with the count of workers that were lost with it."""
         await self._change(id, _UNFINISHED, state=State.QUEUED.value, deaths=deaths)
 
     async def add_picture(self, id: str, picture: StoredPicture) -> bool:
@@ -278,7 +278,7 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
         return await self._write(work)
 
     async def queued(self, after: Place | None = None, limit: int = 1000) -> tuple[list[Job], Place | None]:
-        """Jobs that wait, oldest first, and where to go on: after `after`. None: there are no more."""
+        """Return queued jobs after `after`, oldest first, and the last one's place; None: none are left."""
         columns = [_jobs.c[name] for name in rows.NEEDED]
         query = select(*columns).where(_jobs.c.state == State.QUEUED.value)
         if after:
@@ -306,11 +306,11 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
         await self._write(work)
 
     async def unfinished(self) -> list[Job]:
-        """Queued and running jobs, oldest first."""
+        """Return queued and running jobs, oldest first."""
         return await self._jobs(_in(_UNFINISHED))
 
     async def undelivered(self) -> list[Job]:
-        """Jobs that ended and whose end is not shown yet, oldest first."""
+        """Return jobs that ended and whose end is not shown yet, oldest first."""
         return await self._jobs(_in((*_ENDS, State.DELETED)), col(JobRow.delivered).is_(None))
 
     async def measured(self, limit: int = 200) -> list[tuple[GenerationRequest, float]]:
@@ -381,13 +381,13 @@ def _change(session: Session, id: str, states: Collection[State], values: dict[s
 
 
 def _seen(here: Collection[str]) -> ColumnElement[bool]:
-    """Jobs of no closed place, or of one of these."""
+    """Match the jobs of no closed place, or of one of these."""
     among = [col(JobRow.seen_in).contains(f" {place} ", autoescape=True) for place in here]
     return or_(col(JobRow.seen_in) == "", *among)
 
 
 def _of(user: str) -> ColumnElement[bool]:
-    """Jobs of the user, under any name that shares their account."""
+    """Match the jobs of the user, under any name that shares their account."""
     return or_(col(JobRow.user_id) == user, _shared(user))
 
 
@@ -432,7 +432,7 @@ def _hold(
     shared: list[ledger.Bucket],
     now: datetime,
 ) -> None:
-    """From the account's allowances, or else its gifts; from the budgets in any case. Raises OverQuota."""
+    """Hold an amount in the account's allowances or else its gifts, and in the budgets. Raises OverQuota."""
     try:
         with session.begin_nested():
             ledger.hold(session, job, amount, [*own, *shared], now)

@@ -136,11 +136,11 @@ def _attempt(connection: Connection, operation: _Operation) -> Any:
 
 
 def _concerns_all(error: Exception) -> bool:
-    """Whether the transaction behind this error may be gone (disk full, I/O, memory, a lost race …)."""
+    """Tell whether the transaction behind this error may be gone (disk full, I/O, memory, a lost race …)."""
     own = (IntegrityError, DataError, ProgrammingError)
     return isinstance(error, (DatabaseError, MemoryError)) and not isinstance(error, own)
 
 
 def _lost_a_race(error: DBAPIError) -> bool:
-    """Whether the database gave this transaction up in favour of another; it has then done nothing."""
+    """Tell whether the database gave up this transaction in favour of another; it has then done nothing."""
     return getattr(error.orig, "sqlstate", None) in _LOST_RACES

@@ -47,7 +47,7 @@ class DirectoryBlobs:
             raise _explain(error, self._root) from error
 
     def read(self, name: str) -> bytes:
-        """As `get`; blocks."""
+        """Return a blob as `get` does, but block."""
         path = self._path(name)
         try:
             _refuse_links(path)
@@ -91,7 +91,7 @@ class DirectoryBlobs:
         return name
 
     def _renew(self, path: Path) -> bool:
-        """Whether the file is there; its age is 0 then."""
+        """Reset the file's age to 0; return whether the file is there."""
         with self._ages, contextlib.suppress(FileNotFoundError):
             if stat.S_ISREG(os.lstat(path).st_mode):  # a link is replaced by the file
                 os.utime(path, follow_symlinks=False)
@@ -135,7 +135,7 @@ def _refuse_links(path: Path) -> None:
 
 
 def _write_whole(path: Path, data: bytes) -> None:
-    """All of it or nothing, also when the power fails."""
+    """Write a file completely or not at all, also when the power fails."""
     fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=_NEW)
     try:
         with os.fdopen(fd, "wb") as file:
