@@ -65,7 +65,7 @@ class TrustedClock:
             return self._now
 
     def not_before(self, moment: datetime | None) -> None:
-        """Go on from `moment` if that is later: what was written then is not undone.
+        """Set the clock forward to `moment` if that is later, so that no new row is older than a written one.
 
         One that is days ahead was written by a clock that was wrong, and does not count.
         """

@@ -70,7 +70,7 @@ async def rebuild(settings: Settings) -> None:
 
 
 async def confirm_clock(settings: Settings) -> None:
-    """Let retention go by the machine's clock at once. Raises StoreInUse while Easel runs, StoreError."""
+    """Set retention's time to the machine's clock at once. Raises StoreInUse while Easel runs, StoreError."""
     store = await Store.open(settings.database_url)
     try:
         await store.believed(confirmed=True)

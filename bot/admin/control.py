@@ -68,7 +68,7 @@ async def obey(studio: Studio, order: Order) -> Card:
 
 @asynccontextmanager
 async def listening(studio: Studio, folder: Path) -> AsyncIterator[None]:
-    """Take orders while the block runs. Where no socket can be had, says so in the log and goes on."""
+    """Accept orders while the block runs. If there can be no socket, log that and go on."""
     try:
         path = _path(folder)
         server = await asyncio.start_unix_server(lambda r, w: _serve(studio, r, w), sock=_bound(path))

@@ -32,7 +32,7 @@ class Holds:
         (self._jobs.add if held else self._jobs.discard)(id)
 
     def apply(self, jobs: Iterable[Job]) -> None:
-        """Let the engine hold what is to be held, and let go what is not.
+        """Make the engine hold each job that must be held, and release each other one.
 
         What paints goes on; it is held when it loses its worker.
         """

@@ -195,7 +195,7 @@ class MessageSync:
 
 
 def _hasten(parcel: _Parcel) -> None:
-    """Let what is being sent while the job lives end soon."""
+    """Shorten the time limit of a message that is being sent, as the job has ended."""
     limit = parcel.limit
     if limit is None or limit.expired():
         return

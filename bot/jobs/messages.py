@@ -36,7 +36,7 @@ class JobMessages:
             self._sync.show(job)
 
     async def reach(self, job: Job, reply: Mapping[str, Any]) -> None:
-        """Answer the job's person in these ways too, until it ends."""
+        """Add ways to answer the job's person, used until the job ends."""
         reached = await self._store.reach(job.id, reply)
         if life := self._lives.get(job.id):
             life.job = replace(life.job, origin=reached.origin)

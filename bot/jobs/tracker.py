@@ -91,7 +91,7 @@ class JobTracker:
     def begin(
         self, job: Job, tier: Tier | None = None, balance: Balance | None = None, *, home: str = ""
     ) -> Place | None:
-        """Hand an admitted job to the engine; `home` is the tenant in whose lane its account stands."""
+        """Submit an admitted job to the engine; `home` is the tenant of its account's lane."""
         life = self.lives[job.id] = LiveJob(job, tier, balance)
         try:
             life.place = life.shown = self._engine.submit(engine_job(job, tier, home))
@@ -102,7 +102,7 @@ class JobTracker:
         return life.place
 
     def resume(self, jobs: Sequence[tuple[Job, Tier, str]]) -> None:
-        """Hand jobs of a former process, each with its tier and home, to the engine: before all since then.
+        """Submit jobs of a former process, each with its tier and home, to the engine, before all newer ones.
 
         A message is left to `refresh`, which shows a few each second, unless it is missing or told of steps.
         """

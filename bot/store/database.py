@@ -47,7 +47,7 @@ class Server(Protocol):
     def connect(self, *, writes: bool) -> Engine: ...
 
     def explained(self) -> AbstractContextManager[None]:
-        """Turn what the database says into a StoreError."""
+        """Convert a database error to a StoreError."""
 
     def exists(self) -> bool: ...
 
@@ -238,7 +238,7 @@ class Database:
 
 
 def _prepare(server: Server, *, leads: bool) -> int | None:
-    """Bring the schema up to date; the number of this process if it leads."""
+    """Bring the schema up to date; return this process's term if it leads, else None."""
     engine = server.connect(writes=True)
     try:
         with engine.connect() as connection, connection.begin():

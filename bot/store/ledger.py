@@ -149,12 +149,12 @@ def hold(session: Session, job: str, amount: int, buckets: Iterable[Bucket], now
 
 
 def hold_nothing(session: Session, job: str, account: str, now: datetime) -> None:
-    """Note a job that costs nothing."""
+    """Write the hold of a job that costs nothing."""
     write(session, [_line(account, NOTHING, 0)], kind="hold", job=job, key=f"{job}/hold", at=now)
 
 
 def take(session: Session, bucket: Bucket, amount: int) -> Bucket | None:
-    """Take from one bucket, which may be new: the bucket as its row is, or None when it is too full."""
+    """Take from a bucket, which may be new; return it as its row is, or None when it is too full."""
     values = {"of": bucket.account, "at": bucket.name, "amount": amount, "limit": bucket.cap_ms}
     if bucket.cap_ms is None:
         del values["limit"]

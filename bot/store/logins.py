@@ -29,7 +29,7 @@ class Logins(Database):
     """The part of the store that knows who is logged in to the web studio."""
 
     async def save_link(self, digest: str, member: Member, life: timedelta) -> None:
-        """Let a link log one browser in as the member; their older links end."""
+        """Save a link that logs one browser in as the member; their older links end."""
         now = self._clock()
 
         def work(session: Session) -> None:

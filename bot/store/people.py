@@ -166,7 +166,7 @@ class People(Database):
         return await self._write(work)
 
     async def note(self, line: AuditLine) -> None:
-        """Write down what changed nothing here."""
+        """Write an audit line alone, with no other change."""
         await self._write(lambda session: write_down(session, line))
 
     async def audit(

@@ -75,7 +75,7 @@ class PostgresServer:
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Turn what the database says into a StoreError."""
+        """Convert a database error to a StoreError."""
         try:
             yield
         except DBAPIError as error:
@@ -128,7 +128,7 @@ class PostgresLock:
         self._session, self._taken = session, True
 
     def check(self, *_: object) -> None:
-        """Take it again if the session was lost. Raises StoreInUse when another process was faster."""
+        """Take the lock again if its session was lost. Raises StoreInUse when another process was faster."""
         with self._mutex:
             if self._taken and not self._lives():
                 self._forget()

@@ -160,7 +160,7 @@ class Privacy(Database):
 
 
 def blank(session: Session, id: str) -> None:
-    """Take out of a job's row what was asked for."""
+    """Remove from a job's row what was asked for."""
     request = session.connection().scalar(select(_jobs.c.request).where(_jobs.c.id == id))
     empty = dict.fromkeys(("prompt", "folded", "style", "reason", "note"), "")
     nothing = {**empty, "request": _blanked(request), "source": None}
@@ -241,7 +241,7 @@ def _replace(session: Session, column: Any, old: str, new: str, *, begins: bool 
 
 
 def _blank_origins(session: Session, now: datetime) -> None:
-    """Forget where a forgotten person asked, once the message was changed or never will be."""
+    """Remove place and name from erased persons' jobs, once their messages were changed or never will be."""
     theirs: ColumnElement[bool] = and_(
         _jobs.c.user_id.startswith(ERASED),
         or_(_jobs.c.delivered.is_not(None), _jobs.c.finished < now - _SHOWN_WITHIN),

@@ -198,7 +198,7 @@ _GONE = (
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn what the database says into a StoreError."""
+    """Convert a database error to a StoreError."""
     try:
         yield
     except DBAPIError as error:

@@ -139,7 +139,7 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
         return await self._write(work)
 
     async def message(self, id: str, ref: dict[str, Any]) -> None:
-        """Keep the adapter's reference to the job's message."""
+        """Store the adapter's reference to the job's message."""
         await self._change(id, _ANY, message=ref, posted=posted(ref))
 
     async def publish(self, id: str, there: Origin, ref: dict[str, Any]) -> None:
@@ -166,7 +166,7 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
         await self._write(work)
 
     async def close_place(self, tenant: str, channel: str, before: datetime | None = None) -> None:
-        """Let only those who are in a channel see what was asked for there, until `before` or ever."""
+        """Show the jobs of a channel only to its members; with `before`, only those that are as old."""
         there = [_jobs.c.tenant == tenant, _jobs.c.channel == channel, _jobs.c.seen_in == ""]
         there += [_jobs.c.private.is_(False)]
         there += [_jobs.c.created <= before] if before else []
@@ -174,7 +174,7 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
         await self._write(lambda session: session.connection().execute(statement) and None)
 
     async def reach(self, id: str, reply: Mapping[str, Any]) -> Job:
-        """Add to the ways in which the job's person is answered. Raises KeyError."""
+        """Add ways to answer the job's person. Raises KeyError."""
 
         def work(session: Session) -> Job:
             origin = rows.job(session, id).origin
@@ -193,7 +193,7 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
         await self._change(id, (state,), **values)
 
     async def owe(self, surface: str, reasons: Collection[str]) -> list[Job]:
-        """Take back that ends of the last days can never be shown, for one of these reasons; the jobs."""
+        """Mark recent ends that these reasons kept from being shown as to be shown; return their jobs."""
         since = self._clock() - OWED
 
         def work(session: Session) -> list[Job]:
@@ -267,7 +267,7 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
         return await self._jobs(*wanted, newest_first=True, limit=limit)
 
     async def requeue(self) -> set[str]:
-        """Let what a former process left running wait again; the ids of all that waits."""
+        """Queue the jobs that a former process left running; return the ids of all queued jobs."""
 
         def work(session: Session) -> set[str]:
             running = update(_jobs).where(_jobs.c.state == State.RUNNING.value)
