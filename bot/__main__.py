@@ -224,7 +224,7 @@ def _add_slack(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 
 def _add_option(verb: argparse.ArgumentParser, option: Option) -> None:
-    """What is required stands by itself, the rest behind its name."""
+    """Add an option to a subcommand: a required one as a positional argument, any other as a flag."""
     metavar, help = option.name.upper(), _help(option)
     if option.required:
         verb.add_argument(option.name, metavar=metavar, help=help)

@@ -27,7 +27,7 @@ Kind = Literal["waiting", "painting", "done", "upscaled", "refused", "failed", "
 """The kinds of cards."""
 
 Answers = Literal["job", "form", "card", "replacement", "message", "place"]
-"""A new job; a form to fill in; a card for whoever pressed; one in place of the card that was pressed; the
+"""A new job; a form to fill in; a card for the person who pressed; one in place of the pressed card; the
 job's own message anew; a question where to show it."""
 
 About = Literal["job", "picture", "text", "key"]
@@ -282,12 +282,12 @@ def job_in(button: str) -> str:
 
 
 def fits(id: str) -> bool:
-    """Whether every platform takes a button of that id."""
+    """Tell whether every platform takes a button of that id."""
     return len(id.encode()) <= MAX_ID
 
 
 def picture(job: Job, index: int) -> StoredPicture:
-    """Picture `index` of a job. Raises Refusal when there is none."""
+    """Return picture `index` of a job. Raises Refusal when there is none."""
     single = [each for each in job.pictures if each.index >= 0]
     for each in single:
         if each.index == index and job.state is State.RENDERED:
@@ -299,7 +299,7 @@ def picture(job: Job, index: int) -> StoredPicture:
 
 
 def derive(action: Action, parent: Job, seed: int) -> GenerationRequest:
-    """The request that a press asks for: the parent's, changed as little as possible, with a fresh seed.
+    """Derive the request for a pressed button from its job's, with `seed` unless a picture is enlarged.
 
     Variations of an enlarged picture start from the picture that was enlarged, at its size. Raises Refusal.
     """

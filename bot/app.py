@@ -188,7 +188,7 @@ def build(
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Studio]:
-    """A studio that is not started yet. Raises StoreError, SettingError."""
+    """Open a studio that is not started yet, and close it at the end. Raises StoreError, SettingError."""
     private.data_folder(settings.data_dir)
     clock = TrustedClock()
     store = await Store.open(settings.database_url, clock=clock)
@@ -288,7 +288,7 @@ def end_soon() -> None:
 
 
 async def _serve(adapter: ChatAdapter) -> None:
-    """One surface that breaks leaves the others alone, and is begun anew."""
+    """Run an adapter, and start it again whenever it breaks: the other surfaces are not affected."""
     delay = SHORTEST_DELAY
     while True:
         try:
@@ -315,7 +315,7 @@ def _chats(studio: Studio, settings: Settings) -> list[ChatAdapter]:
 
 @asynccontextmanager
 async def stop_signal(failed: asyncio.Event) -> AsyncIterator[asyncio.Event]:
-    """An event that `failed` sets, or the first SIGINT or SIGTERM; a second one ends the process at once."""
+    """Yield an event that `failed`, SIGINT or SIGTERM sets; a second signal ends the process at once."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     signals = (signal.SIGINT, signal.SIGTERM)

@@ -104,7 +104,7 @@ class May:
         return self._can(spec, job) and not self.who.isdisjoint(spec.whose)
 
     def _can(self, spec: ActionSpec, job: Job) -> bool:
-        """Whether there is a model for what it does."""
+        """Tell whether there is a model for what the action does."""
         match spec.task:
             case "":
                 return True
@@ -123,7 +123,7 @@ ANYTHING = May()
 
 
 def about(seconds: float) -> str:
-    """A rounded span that one can rely on: "about 40 s", "about 3 min", "about 2 h"."""
+    """Format a duration in seconds, rounded: "about 40 s", "about 3 min", "about 2 h"."""
     if seconds < 10:
         return f"about {max(1, round(seconds))} s"
     if seconds < 57.5:
@@ -134,7 +134,7 @@ def about(seconds: float) -> str:
 
 
 def span(seconds: float) -> str:
-    """A measured time: "12 s", "1 min 5 s", "1 h 3 min"."""
+    """Format a measured duration in seconds: "12 s", "1 min 5 s", "1 h 3 min"."""
     if seconds < 0.95:
         return "under 1 s"
     whole = round(seconds)
@@ -151,13 +151,13 @@ def ordinal(number: int) -> str:
 
 
 def line_place(place: Place) -> str:
-    """ "3rd in line, about 40 s"."""
+    """Format a job's position in the queue and its wait: "3rd in line, about 40 s"."""
     position = "next in line" if place.position == 1 else f"{ordinal(place.position)} in line"
     return f"{position}, {about(place.wait)}" if place.wait >= 1 else position
 
 
 def amount(seconds: float) -> str:
-    """Device-seconds as a number to compare: "0.4", "4", "600"."""
+    """Format device-seconds as a number to compare: "0.4", "4", "600"."""
     return f"{seconds:.1f}".removesuffix(".0") if seconds < 10 else f"{seconds:.0f}"
 
 
@@ -212,7 +212,7 @@ def _singles(job: Job) -> list[int]:
 
 
 def _offered(job: Job, kind: Kind, may: May) -> dict[str, Any]:
-    """Rows of buttons and what is behind ⋯, as fields of a card.
+    """Return the rows of buttons and what is behind ⋯, as fields of a card.
 
     Five rows of five are the most that a message may have: 16 numbers take four of them, and a press on one
     shows that picture alone with its own buttons.
@@ -237,7 +237,7 @@ def _strips(specs: Sequence[ActionSpec], job: Job, indexes: Sequence[int]) -> tu
 
 
 def _lettered(specs: Sequence[ActionSpec], job: Job, indexes: Sequence[int]) -> tuple[Buttons, ...]:
-    """A row for each action on a picture, as long as there are few pictures."""
+    """Return a row for each action on a picture, with a button per picture; empty rows for many pictures."""
     few = indexes if len(indexes) <= MOST_LETTERED else ()
     alone = len(indexes) == 1
     return tuple(
@@ -288,7 +288,7 @@ def waiting(
     *,
     held: bool = False,
 ) -> Card:
-    """In line, or held there. `balance` is what limits the person, after this job's hold."""
+    """Build the card of a job in the queue or on hold. `balance` is the tightest, after this job's hold."""
     stand = "on hold" if held else line_place(place) if place else "in line"
     facts = (f"for @{job.origin.member.name}", stand, *_cost(job, balance))
     return _of(job, "waiting", facts=facts, **_offered(job, "waiting", may))
@@ -312,7 +312,7 @@ def _cost(job: Job, balance: Balance | None) -> Iterator[str]:
 def painting(
     job: Job, progress: Progress | None = None, left: float | None = None, may: May = ANYTHING
 ) -> Card:
-    """Under the brush. `left` is the expected time to the end in seconds; previews stay until the next."""
+    """Build a running job's card. `left`: expected seconds to the end; previews stay until the next."""
     done = progress.step / max(1, progress.steps) if progress else 0.0
     label = f"{progress.step} of {progress.steps} steps" if progress else "starting"
     preview = progress.preview if progress and progress.preview else b""
@@ -332,7 +332,7 @@ def _preview(job: Job, preview: bytes, size: tuple[int, int]) -> CardPicture:
 
 
 def done(job: Job, may: May = ANYTHING) -> Card:
-    """The result: the grid and the single pictures, and what can be done with them."""
+    """Build the result's card: the grid and the single pictures, with buttons for what can be done next."""
     if isinstance(job.request.task, Upscale):
         return upscaled(job, may)
     return _of(job, "done", facts=_facts(job), pictures=_pictures(job), **_offered(job, "done", may))
@@ -351,7 +351,7 @@ def _facts(job: Job) -> tuple[str, ...]:
 
 
 def _pictures(job: Job) -> tuple[CardPicture, ...]:
-    """Those stored, the grid (index −1) first."""
+    """Return the stored pictures, the grid (index −1) first."""
     several = sum(each.index >= 0 for each in job.pictures) > 1
     return tuple(
         CardPicture(
@@ -365,7 +365,7 @@ def _pictures(job: Job) -> tuple[CardPicture, ...]:
 
 
 def upscaled(job: Job, may: May = ANYTHING) -> Card:
-    """One picture, enlarged."""
+    """Build the card of an enlarged picture."""
     assert isinstance(job.request.task, Upscale)
     number = (job.parent_index or 0) + 1
     size = sized(job.request.width, job.request.height)
@@ -376,18 +376,18 @@ def upscaled(job: Job, may: May = ANYTHING) -> Card:
 
 
 def result(job: Job) -> Kind:
-    """The kind of a finished job's card."""
+    """Return the kind of a finished job's card: "upscaled" or "done"."""
     return "upscaled" if isinstance(job.request.task, Upscale) else "done"
 
 
 def more(job: Job, may: May = ANYTHING) -> Card:
-    """What is behind the ⋯ of a finished job."""
+    """Build the private card with the further actions that the ⋯ button of a finished job opens."""
     rows = _rows(_offered(job, result(job), may)["more"])
     return Card(kind="text", title=job.prompt, rows=rows, job=job.id, private=True)
 
 
 def picked(job: Job, index: int, may: May = ANYTHING) -> Card:
-    """One picture of a large grid, with the buttons that the grid has no room for."""
+    """Build the card of one picture of a large grid, with the buttons that the grid has no room for."""
     pictures = [each for each in job.pictures if each.index == index]
     shown = replace(job, pictures=tuple(pictures))
     specs = _specs(job, "done", may)
@@ -397,7 +397,7 @@ def picked(job: Job, index: int, may: May = ANYTHING) -> Card:
 
 
 def refused(refusal: Refusal) -> Card:
-    """Why not, and what to do. An offer is a button where its text fits into one, else a line to copy."""
+    """Build a refusal's card. An offer is a button where its text fits into one, else a line to copy."""
     ids = {offer: offer.button or Action(name="try", text=offer.text).id for offer in refusal.offers}
     buttons = tuple(
         Button(id=id, label=offer.label[:34], name=offer.label, style="primary")
@@ -425,7 +425,7 @@ def cancelled(job: Job, may: May = ANYTHING) -> Card:
 
 
 def withheld(card: Card) -> Card:
-    """The card without pictures that are for age-restricted channels alone."""
+    """Replace a card's text and pictures by the notice that only age-restricted channels show them."""
     line = "These pictures are shown in age-restricted channels only, and this is none."
     rows = tuple(row for row in map(of_whole, card.rows) if row)
     bare = replace(card, title="", facts=(), body=(line,), pictures=(), adult=False)
@@ -433,7 +433,7 @@ def withheld(card: Card) -> Card:
 
 
 def deleted(job: Job) -> Card:
-    """Says nothing of what it was."""
+    """Build the card of a deleted job, which says nothing of what it was."""
     return Card(
         kind="deleted", body=("These pictures were deleted.",), job=job.id, private=job.origin.private
     )
@@ -451,7 +451,7 @@ _MADE = {
 
 
 def info(job: Job, parents: Sequence[Job] = (), text: str = "") -> Card:
-    """Everything about a job. `parents`: where it came from, the nearest first. `text` paints it again."""
+    """Build the card of all facts of a job. `parents`: its origins, nearest first. `text` paints it again."""
     lines = [
         *(each.told(job) for each in PARAMS.values()),
         f"Cost: {span(job.device_seconds)} of the device",
@@ -474,7 +474,7 @@ MOST_LANES = 15
 
 
 def queue(lanes: Sequence[Lane], jobs: Mapping[str, Job], member: Member, account: str) -> Card:
-    """Who waits and who paints, in the order of their turns. Only those of `jobs` have names."""
+    """Build the list of queued and running jobs in the order of their turns. Only `jobs` have names."""
     if not lanes:
         return Card(
             kind="text", title="In line", body=("Nobody waits. A prompt starts at once.",), private=True
@@ -509,7 +509,7 @@ def _jobs(number: int) -> str:
 
 
 def history(jobs: Sequence[Job], *, search: str = "") -> Card:
-    """Ten jobs at most, newest first, each with a button that shows it again."""
+    """Build the list of ten jobs at most, newest first, each with a button that shows it again."""
     found = jobs[:10]
     what = f"Pictures with “{clip(search)}”" if search else "Pictures"
     if not found:
@@ -538,7 +538,7 @@ _STATES = {
 
 
 def quota(tier: Tier, balances: Sequence[Balance], recent: Sequence[Job], now: datetime, cost: float) -> Card:
-    """What is used and left of each allowance; `cost` is that of an ordinary picture, in device-seconds."""
+    """Build the card of used and left allowances; `cost` is an ordinary picture's, in device-seconds."""
     own = [each for each in balances if not each.name]
     first, others = (own[0], own[1:]) if own else (None, [])
     left = min((each.left for each in balances if each.name != "gift"), default=None)
@@ -560,7 +560,7 @@ def quota(tier: Tier, balances: Sequence[Balance], recent: Sequence[Job], now: d
 
 
 def used(balance: Balance) -> str:
-    """ "4 of 600 s used this week"."""
+    """Format how much of an allowance is used: "4 of 600 s used this week"."""
     period = {"day": " today", None: ""}.get(balance.per, f" this {balance.per}")
     return f"{amount(balance.used)} of {amount(balance.cap)} s used{period}"
 
@@ -570,7 +570,7 @@ def _used(balance: Balance) -> float:
 
 
 def resets(balance: Balance, now: datetime) -> str:
-    """When what is used counts no more."""
+    """Format when an allowance resets."""
     if balance.resets is None:
         return "stays until it is used"
     wait = about((balance.resets - now).total_seconds()).removeprefix("about ")
@@ -578,19 +578,19 @@ def resets(balance: Balance, now: datetime) -> str:
 
 
 def moment(when: datetime, now: datetime) -> str:
-    """ "14:30 UTC" within a day of now, else "28 Nov, 14:30 UTC"."""
+    """Format a time as "14:30 UTC" within a day of now, else as "28 Nov, 14:30 UTC"."""
     near = abs((when - now).total_seconds()) < 86_400
     return f"{when.astimezone(UTC):{'%H:%M' if near else '%d %b, %H:%M'}} UTC"
 
 
 def balance_line(balance: Balance, now: datetime) -> str:
-    """A bar, what is used, and when that counts no more."""
+    """Format a balance as a bar, the amount used, and when it resets."""
     whose = {"": "", "gift": "Your gifts: "}.get(balance.name, f"{balance.name.capitalize()}: ")
     return f"{meter(_used(balance))} {whose}{used(balance)}, {resets(balance, now)}"
 
 
 def meter(done: float) -> str:
-    """A bar of ten, as text."""
+    """Draw `done`, a share from 0 to 1, as a text bar of ten characters."""
     full = min(10, max(0, round(done * 10)))
     return "▰" * full + "▱" * (10 - full)
 
@@ -623,7 +623,7 @@ TEAM = 10  # people named
 
 
 def team(uses: Sequence[Use]) -> Card:
-    """What each person of a place used lately, the most first."""
+    """Build the card of what each person of a place used lately, the largest use first."""
     sums: dict[str, tuple[str, int, float]] = {}
     for use in uses:
         _, jobs, seconds = sums.get(use.key, ("", 0, 0.0))
@@ -648,7 +648,7 @@ def styles(known: Iterable[Look]) -> Card:
 
 
 def settings(preferences: Preferences, logins: Sequence[Login] = ()) -> Card:
-    """A person's defaults, and where they are logged in."""
+    """Build the card of a person's defaults and of their logins to the web studio."""
     lines = [
         *defaults(preferences),
         f"Prompt in the files: {'yes' if preferences.tells_prompt else 'no'}",
@@ -665,7 +665,7 @@ def _day(moment: datetime) -> str:
 
 
 def studio_link(url: str, *, here_only: bool) -> Card:
-    """A link into the web studio, for the person who asked alone."""
+    """Build the card with a login link to the web studio, for the person who asked alone."""
     lines = [
         "This link logs one browser in as you, once, within ten minutes. Keep it to yourself.",
         "/settings shows where you are logged in.",
@@ -676,7 +676,7 @@ def studio_link(url: str, *, here_only: bool) -> Card:
 
 
 def invitation(name: str, url: str, *, here_only: bool) -> Card:
-    """A link into the web studio, to hand to somebody."""
+    """Build the card with a login link to the web studio, to hand to the person `name`."""
     lines = (f"This link logs one browser in as {name}, once, within seven days. Give it to them alone.",)
     return Card(
         kind="text",
@@ -708,7 +708,7 @@ def defaults(preferences: Preferences) -> tuple[str, ...]:
 
 
 def help(command: Command | None = None, shown: Sequence[Command] = (), *, admin: bool = False) -> Card:
-    """One command with its options, or all that are to be shown; `admin` points at the administrator's."""
+    """Build the help for one command, or for all in `shown`; `admin` points at the administrator's."""
     if command is None:
         lines = [f"/{each.name}: {each.help}" for each in shown or commands.FOR_ALL]
         lines.append("/help imagine shows every flag.")
@@ -740,7 +740,7 @@ def reported(new: bool) -> Card:
 
 
 def review(job: Job, waiting: Review, count: int) -> Card:
-    """A reported job, for an administrator."""
+    """Build the card of a reported job for an administrator, with buttons to keep or remove it."""
     return Card(
         kind="text",
         title=job.prompt,
@@ -753,7 +753,7 @@ def review(job: Job, waiting: Review, count: int) -> Card:
 
 
 def reports(found: Sequence[tuple[Job, Review]]) -> Card:
-    """Reported jobs for a moderator, each with a button that shows it, with the button that deletes it."""
+    """Build the list of reported jobs, each with a button that shows the job and its delete button."""
     if not found:
         return nothing_to_review()
     lines = [

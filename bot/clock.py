@@ -18,13 +18,13 @@ NOTABLE = timedelta(minutes=1)  # an error of the machine's clock that is worth 
 
 
 def ticks() -> float:
-    """Seconds since the machine was started, sleep included where the system can tell."""
+    """Return the seconds since the machine was started, sleep included where the system can tell."""
     boot = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if boot is None else time.clock_gettime(boot)
 
 
 def wall() -> datetime:
-    """What the machine says the time is; anybody may set it."""
+    """Return the machine's time in UTC, which anybody may set."""
     return datetime.now(UTC)
 
 
@@ -49,7 +49,7 @@ class TrustedClock:
         self._mutex = threading.Lock()
 
     def __call__(self) -> datetime:
-        """The present time, in UTC."""
+        """Return the trusted time in UTC, moved slowly toward the machine's clock."""
         with self._mutex:
             counted = self._ticks()
             passed = max(0.0, counted - self._counted)
@@ -65,7 +65,7 @@ class TrustedClock:
             return self._now
 
     def not_before(self, moment: datetime | None) -> None:
-        """Go on from `moment` if that is later: what was written then is not undone.
+        """Set the clock forward to `moment` if that is later, so that no new row is older than a written one.
 
         One that is days ahead was written by a clock that was wrong, and does not count.
         """
@@ -76,7 +76,7 @@ class TrustedClock:
                 self._now = max(self._now, moment or self._now)
 
     def _is_believed(self, error: timedelta, counted: float) -> bool:
-        """Whether the machine's clock has been days away, and steadily so, for an hour."""
+        """Tell whether the machine's clock has been days away, and steadily so, for an hour."""
         if abs(error) < FAR:
             self._far = None
         elif self._far is None or abs(error - self._far[0]) > NOTABLE:

@@ -479,7 +479,7 @@ FOR_ALL = tuple(each for each in COMMANDS if not each.admin)
 
 
 def group(name: str) -> tuple[Command, ...]:
-    """The subcommands of a group; none when there is no such group."""
+    """Return the subcommands of a group; none when there is no such group."""
     return tuple(each for each in COMMANDS if each.group == name)
 
 
@@ -488,7 +488,7 @@ ALSO = {"admin review": "reports"}
 
 
 def command(name: str) -> Command:
-    """Raises Refusal for a name that is not in the vocabulary."""
+    """Return the command of that name. Raises Refusal for a name that is not in the vocabulary."""
     name = ALSO.get(name, name)
     found = next((each for each in COMMANDS if each.name == name), None)
     if found is None:
@@ -499,7 +499,7 @@ def command(name: str) -> Command:
 
 
 def find(line: str) -> tuple[Command, str]:
-    """The command that a typed line begins with, and the rest of the line. Raises Refusal."""
+    """Return the command that a typed line begins with, and the rest of the line. Raises Refusal."""
     first, _, rest = line.strip().partition(" ")
     if not group(first.casefold()):
         return command(first.casefold()), rest.strip()
@@ -508,9 +508,9 @@ def find(line: str) -> tuple[Command, str]:
 
 
 def check(name: str, options: Mapping[str, object]) -> dict[str, Value]:
-    """The options of a command, as typed values. Raises Refusal for the first that cannot be used.
+    """Convert a command's options to typed values. Raises Refusal for the first that cannot be used.
 
-    Empty text and None stand for "not said" and are left out.
+    Empty text and None mean "not given" and are left out.
     """
     asked = command(name)
     for key in options:

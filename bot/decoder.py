@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def decode(data: bytes, pixels: int) -> bytes:
-    """The picture as a plain PNG in sRGB, upright, with nothing but its pixels. Raises Refused."""
+    """Decode a picture to a plain PNG in sRGB, upright, with nothing but its pixels. Raises Refused."""
     warnings.simplefilter("ignore")  # standard error carries nothing but failures
     Image.MAX_IMAGE_PIXELS = None  # the header is checked here, before decoding
     try:
@@ -70,7 +70,7 @@ _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 
 
 def _in_srgb(picture: Image.Image) -> Image.Image:
-    """The colours that the picture's profile means; sRGB where it cannot be read, or speaks of other ones."""
+    """Convert a picture to sRGB by its profile; ignore a profile that is unreadable or for other colours."""
     given = picture.info.get("icc_profile")
     if not given:
         return picture.convert("RGB")

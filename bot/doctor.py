@@ -70,7 +70,7 @@ async def rebuild(settings: Settings) -> None:
 
 
 async def confirm_clock(settings: Settings) -> None:
-    """Let retention go by the machine's clock at once. Raises StoreInUse while Easel runs, StoreError."""
+    """Set retention's time to the machine's clock at once. Raises StoreInUse while Easel runs, StoreError."""
     store = await Store.open(settings.database_url)
     try:
         await store.believed(confirmed=True)
@@ -124,7 +124,7 @@ async def refuse_to_start(settings: Settings) -> None:
 
 
 def render(findings: Sequence[Finding], json: bool = False) -> str:
-    """The findings as JSON, or as lines for a person."""
+    """Render the findings as JSON, or as lines for a person."""
     if json:
         return dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2)
     width = max(len(finding.name) for finding in findings)
@@ -158,7 +158,7 @@ def _device(wanted: str) -> Finding:
 
 
 def _judged(wanted: str, found: dict[str, Any] | None) -> Finding:
-    """Whether every device is there that is wanted."""
+    """Check that every device is there that is wanted."""
     if found is None:
         return _NO_TORCH
     named = f"torch {found['torch']}, {', '.join(found['cuda']) or ('MPS' if found['mps'] else 'CPU only')}"
@@ -170,7 +170,7 @@ def _judged(wanted: str, found: dict[str, Any] | None) -> Finding:
 
 
 def _device_to_start_with(wanted: str) -> Finding:
-    """As `_device`, but one of several is enough, and for a CPU torch is only looked for: that is quick."""
+    """Check that one of several devices is there; for a CPU, only look for torch, which is quick."""
     if devices(wanted) == ["cpu"]:
         there = importlib.util.find_spec("torch") is not None
         return Finding("Device", True, "the CPU") if there else _NO_TORCH
@@ -181,7 +181,7 @@ def _device_to_start_with(wanted: str) -> Finding:
 
 
 def _probe() -> dict[str, Any] | None:
-    """What torch finds; None where it cannot be imported."""
+    """Return what torch finds in a process of its own; None where torch cannot be imported."""
     try:
         done = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, timeout=120, check=True)
         found: dict[str, Any] = loads(done.stdout.splitlines()[-1])
@@ -228,7 +228,7 @@ def _tiers(settings: Settings) -> Finding:
 
 
 def _pictures(settings: Settings) -> Finding:
-    """Whether every picture that a row names is there, and is what its name says."""
+    """Check that every picture that a row names is there, and is what its name says."""
     title = "Pictures"
     try:
         blobs = open_blobs(settings)
@@ -245,7 +245,7 @@ def _pictures(settings: Settings) -> Finding:
 
 
 def _wrong_with(blobs: BlobStore, name: str) -> str:
-    """What is wrong with a picture; empty when it is whole."""
+    """Return what is wrong with a stored picture; empty when it is whole."""
     try:
         data = blobs.read(name)
     except KeyError:
@@ -256,7 +256,7 @@ def _wrong_with(blobs: BlobStore, name: str) -> str:
 
 
 async def _ask_running(folder: Path) -> Card | None:
-    """What the Easel says of itself that runs on this data folder; None where none does."""
+    """Ask the Easel that runs on this data folder for its problems; None where none runs."""
     order = control.Order(command=control.EXAMINE, options={}, tenant=HOUSE, name="doctor")
     try:
         return await control.ask(folder, order)
@@ -294,7 +294,7 @@ def _database(url: str) -> Finding:
 
 
 def _clock(url: str, retention: int, now: Callable[[], datetime] = wall) -> Finding:
-    """Whether the machine's clock fits to what was written last."""
+    """Check that the machine's clock fits to what was written last."""
     try:
         facts = look_at(url)
     except (KeyError, StoreError):
@@ -336,7 +336,7 @@ def _bucket(settings: Settings) -> Finding:
 
 
 def _certificate(settings: Settings) -> Finding:
-    """Which certificate signs pictures, and when it ends."""
+    """Check the certificate that signs pictures; say which it is and when it ends."""
     title = "Signatures"
     try:
         found = keys.found(settings.keys_dir, settings.signing_certificate, settings.signing_key)
@@ -386,7 +386,7 @@ def _discord(settings: Settings) -> Finding:
 
 
 def _application(token: str) -> str:
-    """The application's id, which a token begins with in Base64; nothing where it does not."""
+    """Return the application's id, which a token begins with in Base64; empty where it has none."""
     head = token.partition(".")[0]
     try:
         id = base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)).decode("ascii")
@@ -427,7 +427,7 @@ def _slack(settings: Settings) -> Finding:
 
 
 def _slack_workspaces(settings: Settings) -> Finding:
-    """What it takes to be installed in many workspaces."""
+    """Check that all settings for installation in many Slack workspaces are present."""
     needed = {
         "SLACK_CLIENT_SECRET": settings.slack_client_secret,
         "SLACK_TOKEN_KEYS": settings.slack_token_keys,
@@ -441,7 +441,7 @@ def _slack_workspaces(settings: Settings) -> Finding:
 
 
 def _port(host: str, port: int, *, ours: bool = False) -> Finding:
-    """`ours`: an Easel runs on this data folder."""
+    """Check that the web port is free, or `ours`: used by the Easel on this data folder."""
     name = f"{host}:{port}"
     try:
         family = socket.getaddrinfo(host, port)[0][0]
@@ -457,7 +457,7 @@ def _port(host: str, port: int, *, ours: bool = False) -> Finding:
 
 
 def _is_easel(host: str, port: int) -> bool:
-    """Whether a web studio answers there."""
+    """Tell whether a web studio answers there."""
     near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     address = f"http://[{near}]:{port}/livez" if ":" in near else f"http://{near}:{port}/livez"
     try:
@@ -483,7 +483,7 @@ def _env_file(path: Path) -> Finding:
 
 
 def _own_file(title: str, path: Path, what: str = "") -> Finding:
-    """A file that may hold a secret."""
+    """Check that only the owner can read a file that may hold a secret."""
     if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
         detail = f"others on this machine can read {path}"
         return Finding(title, False, detail, f"Run `chmod 600 {path}`.")

@@ -26,20 +26,20 @@ class Gate:
         self.is_open = False
 
     def open(self) -> None:
-        """Let work in from now on."""
+        """Accept work from now on."""
         self.is_open = True
 
     def close(self) -> None:
-        """Let no more work in."""
+        """Accept no more work."""
         self.is_open = False
 
     async def settle(self, patience: float) -> None:
-        """Wait at most `patience` seconds for what was let in."""
+        """Wait at most `patience` seconds for the work that was accepted."""
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=patience)
 
     async def through(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return what comes of the work, which goes on even if nobody waits for it any more.
+        """Run the work and return its result; the work goes on even if the caller is cancelled.
 
         So what is admitted reaches the engine. Raises Refusal, also for what cannot be saved or painted.
         """

@@ -30,7 +30,7 @@ class Guard:
             await asyncio.sleep(PAUSE)
 
     async def may_start(self) -> bool:
-        """Whether a waiting job may be started now."""
+        """Tell whether a waiting job may be started now."""
         if self.failed.is_set():
             return False
         try:
@@ -45,7 +45,7 @@ class Guard:
         return True
 
     def fail(self, reason: str) -> None:
-        """Let the process end; the next start goes on with what is not done."""
+        """Make the process end; the next start goes on with unfinished jobs."""
         if not self.failed.is_set():
             log.critical("Easel stops at once: what is not done is left to the next start", cause=reason)
             self.reason = reason

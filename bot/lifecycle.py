@@ -62,14 +62,14 @@ class Lifecycle:
         self._gate.open()
 
     async def load(self) -> None:
-        """Take over what the rows say of costs, pauses and languages; `start` does so too."""
+        """Load measured costs, pauses and languages from the store; `start` does so too."""
         for request, seconds in reversed(await self._store.measured()):
             with suppress(EngineError):  # a model that is not offered any more
                 self._engine.learn(request, seconds)
         await self._policies.load()
 
     async def close(self, drain: float = 0.0) -> None:
-        """Take nothing more, give what runs `drain` seconds; the rest runs after the next start."""
+        """Accept no more work and give running jobs `drain` seconds; the rest runs after the next start."""
         self._gate.close()
         if not self._tasks:
             return
@@ -90,7 +90,7 @@ class Lifecycle:
         await self._engine.close()
 
     def _essential(self, task: asyncio.Task[None]) -> None:
-        """End the process without this task: nothing is written down any more."""
+        """End the process when this task has failed, as nothing would be stored any more."""
         if not task.cancelled() and (error := task.exception()):
             log.error("a task has failed", task=task.get_name(), exc_info=error)
             self._guard.fail(f"the {task.get_name()} has failed: {error!r}")

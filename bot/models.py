@@ -13,7 +13,7 @@ from engine.types import GenerationRequest
 
 
 def new_id() -> str:
-    """A job id: 12 hexadecimal digits, unguessable enough to be shown and short enough for a button."""
+    """Create a job id: 12 random hexadecimal digits, hard to guess and short enough for a button."""
     return secrets.token_hex(6)
 
 
@@ -156,14 +156,14 @@ class Job:
         return max(0.0, (self.finished - self.created).total_seconds()) if self.finished else 0.0
 
     def is_open(self, here: Collection[str] = ()) -> bool:
-        """Whether everybody of its tenant who is in the places `here` may see it."""
+        """Tell whether everybody of its tenant who is in the places `here` may see it."""
         if self.hidden or self.origin.private:
             return False
         closed = self.origin.seen_in
         return not closed or not set(closed).isdisjoint(here)
 
     def is_seen_by(self, member: Member, here: Collection[str] = ()) -> bool:
-        """Whether a member who is in the places `here` may see it; of linked names it knows nothing."""
+        """Tell whether a member who is in the places `here` may see it; of linked names it knows nothing."""
         owner = self.origin.member
         if owner.tenant != member.tenant:
             return False
@@ -248,7 +248,7 @@ class Preferences:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerLine:
-    """One line of the books, as it is exported."""
+    """One line of the ledger, as it is exported."""
 
     id: int
     at: datetime
@@ -273,7 +273,7 @@ class Accuracy:
 # --- what administrators set ------------------------------------------------------------------------------
 
 HOUSE = "*"
-"""The tenant of whoever runs this Easel: its policy holds in every other, beside that one's own."""
+"""The tenant of the people who run this Easel: its policy holds in every tenant, beside that one's own."""
 
 Rule = Literal["allow", "refuse", "clear"]
 
@@ -289,7 +289,7 @@ class Filter:
         return name not in self.refused and (not self.allowed or name in self.allowed)
 
     def ruled(self, name: str, rule: Rule) -> Filter:
-        """The filter with another rule for one name."""
+        """Return the filter with another rule for one name."""
         allowed = [each for each in self.allowed if each != name]
         refused = [each for each in self.refused if each != name]
         match rule:
@@ -430,7 +430,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """Somebody who asked for pictures lately, or about whom administrators have set something."""
+    """Somebody who asked for pictures lately, or for whom administrators have set something."""
 
     member: Member  # as of their last request
     last: datetime | None = None  # request

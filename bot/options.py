@@ -77,7 +77,7 @@ class Command:
         return next((option for option in self.options if option.name == name), None)
 
     def by_flag(self, flag: str) -> Option | None:
-        """The option that `flag` (without dashes, in any case) stands for."""
+        """Return the option that `flag` (without dashes, in any case) stands for, or None."""
         wanted = flag.casefold()
         return next((option for option in self.options if wanted in (*option.flags, option.name)), None)
 
@@ -102,7 +102,7 @@ MAX_TYPED = 100  # characters that suggestions are looked up by
 
 
 def bounded(text: str) -> str:
-    """The text, which nothing reads before this. Raises Refusal for one that is too long to be meant."""
+    """Check the length of a text before anything reads it, and return it. Raises Refusal for one too long."""
     if len(text) > MAX_TEXT:
         raise Refusal(
             f"That is {len(text):,} characters; at most {MAX_TEXT:,} are read at once. Shorten it.",
@@ -112,12 +112,12 @@ def bounded(text: str) -> str:
 
 
 def blank(value: object) -> bool:
-    """Whether an option was left empty, which is the same as not naming it."""
+    """Tell whether an option was left empty, which is the same as not naming it."""
     return value is None or (isinstance(value, str) and not value.strip())
 
 
 def read_value(option: Option, value: object) -> Value:
-    """What was typed, as the option's type. Raises Unusable."""
+    """Convert what was typed to the option's type. Raises Unusable."""
     match option.kind:
         case "integer":
             return _integer(option, value)
@@ -136,7 +136,7 @@ _MENTION = re.compile(r"<(?:@[!&]?|#|!subteam\^)(?P<id>\w+)(?:\|[^<>]*)?>", re.A
 
 
 def _named(option: Option, text: str) -> str:
-    """The id in a mention, or what was typed without its sign."""
+    """Return the id in a mention, or what was typed without its @ or #. Raises Unusable."""
     found = _MENTION.fullmatch(text)
     name = found["id"] if found else text.lstrip("@#")
     if not name or not name.isprintable() or "<" in name:
@@ -209,7 +209,7 @@ def _range(option: Option) -> str:
 
 
 def unknown(what: str, name: str, known: Iterable[str], *, dashes: str = "") -> str:
-    """ "There is no flag --aspct. Did you mean --aspect?" """
+    """Return an error text such as "There is no flag --aspct. Did you mean --aspect?"."""
     names = list(known)
     near = suggest(name, names)
     all_there_are = (
@@ -222,19 +222,19 @@ def unknown(what: str, name: str, known: Iterable[str], *, dashes: str = "") -> 
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """What a misspelt word most resembles, or nothing."""
+    """Return the known word that a misspelt one most resembles, or an empty text."""
     found = difflib.get_close_matches(word.casefold(), list(known), n=1, cutoff=0.6)
     return found[0] if found else ""
 
 
 def clip(text: str, length: int = 40) -> str:
-    """Enough of what someone typed to recognise it."""
+    """Shorten what someone typed to `length` characters, enough to recognise it."""
     text = " ".join(text.split())
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def as_text(value: object) -> str:
-    """An option's value as it may be typed."""
+    """Format an option's value as it may be typed."""
     match value:
         case bool():
             return "yes" if value else "no"

@@ -38,9 +38,9 @@ _GRID_SIDE = 4096  # pixels, at most
 
 
 async def open_source(data: bytes, *, max_bytes: int = 20_000_000) -> bytes:
-    """A picture from outside as a plain PNG in sRGB: upright, still, on white, without metadata or profile.
+    """Convert a picture from outside to a plain PNG in sRGB: upright, on white, without metadata or profile.
 
-    Takes PNG, JPEG and WebP by their content, whatever the name said. Raises Refusal.
+    Takes still PNG, JPEG and WebP by their content, whatever their name. Raises Refusal.
     """
     check_size(len(data), max_bytes)
     return await asyncio.get_running_loop().run_in_executor(_decoders(), _decode, data)
@@ -96,7 +96,7 @@ def _refusal(notice: str) -> Refusal:
 
 
 async def grid(pngs: Sequence[bytes]) -> bytes:
-    """One PNG of 1 to 16 pictures: two side by side, up to four as 2 × 2, up to nine as 3 × 3, else 4 × 4."""
+    """Join 1 to 16 pictures in a PNG: 2 side by side, up to 4 as 2 × 2, up to 9 as 3 × 3, else 4 × 4."""
     if len(pngs) == 1:
         return pngs[0]
     return await asyncio.to_thread(_grid, pngs)
@@ -119,9 +119,9 @@ def _grid(pngs: Sequence[bytes]) -> bytes:
 
 
 async def fit(png: bytes, limit: int, keys: Keys) -> tuple[bytes, str]:
-    """The picture in at most `limit` bytes, and its media type: as it is, else as WebP, else smaller too.
+    """Fit a picture into `limit` bytes: as it is, else as WebP, else smaller too. Return its media type too.
 
-    What was signed is signed again. Raises ValueError when not even a thumbnail fits.
+    A signed picture is signed again. Raises ValueError when not even a thumbnail fits.
     """
     if len(png) <= limit:
         return png, "image/png"
@@ -140,7 +140,7 @@ def _fit(png: bytes, limit: int, keys: Keys) -> bytes:
 
 
 def _attempts(picture: Image.Image) -> Iterator[tuple[Image.Image, int]]:
-    """The picture at falling quality, then at falling size."""
+    """Yield the picture and a quality to try: first falling quality, then falling size."""
     for quality in (92, 80):
         yield picture, quality
     while max(picture.size) > 64:
@@ -155,6 +155,6 @@ def _encoded(picture: Image.Image, format: str, **options: int) -> bytes:
 
 
 def png_size(png: bytes) -> tuple[int, int]:
-    """Width and height in pixels, from the header chunk that comes first in every PNG."""
+    """Return width and height in pixels, from the header chunk that comes first in every PNG."""
     width, height = struct.unpack(">II", png[16:24])
     return width, height

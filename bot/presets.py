@@ -23,12 +23,12 @@ class Template:
     negative: str = ""
 
     def dress(self, words: str, negative: str) -> tuple[str, str]:
-        """The prompt and the negative prompt that the model is given."""
+        """Return the prompt and the negative prompt that the model gets in this style."""
         joined = ", ".join(part for part in (negative, self.negative) if part)
         return self.prompt.replace("{prompt}", words), joined
 
     def undress(self, negative: str) -> str:
-        """What the person said of a negative prompt that `dress` returned."""
+        """Return the person's own part of a negative prompt that `dress` returned."""
         return negative.removesuffix(self.negative).removesuffix(", ") if self.negative else negative
 
 
@@ -65,25 +65,25 @@ class Presets:
     ratios: tuple[str, ...]
 
     def style(self, words: str) -> Style | None:
-        """The style that someone means by its name, label or alias, in any spelling."""
+        """Return the style with that name, label or alias, in any spelling, or None."""
         return self.by_words.get(_plain(words))
 
     def closest(self, words: str) -> Style | None:
-        """The style that a shortened or misspelt name most resembles."""
+        """Return the style that a shortened or misspelt name most resembles, or None."""
         wanted = _plain(words)
         begun = [word for word in self.by_words if wanted and word.startswith(wanted)]
         found = begun or difflib.get_close_matches(wanted, self.by_words, n=1)
         return self.by_words[found[0]] if found else None
 
     def template(self, style: str, model: str) -> Template:
-        """The plain template when there is no such style (any more)."""
+        """Return a style's template for the model; the plain one when there is no such style (any more)."""
         return self.styles[style].for_model(model) if style in self.styles else PLAIN
 
     def label(self, style: str) -> str:
         return self.styles[style].label if style in self.styles else style
 
     def shape(self, width: int, height: int) -> str:
-        """ "16:9" where a known ratio is within 3%, else "640 × 384"."""
+        """Format a shape: "16:9" where a known ratio is within 3%, else "640 × 384"."""
         for ratio in (*self.aspects.values(), *self.ratios):
             across, down = map(int, ratio.split(":"))
             if abs(width * down / (height * across) - 1) < 0.03:
@@ -93,13 +93,13 @@ class Presets:
 
 @functools.cache
 def load() -> Presets:
-    """The presets that ship with the project; read once."""
+    """Load the presets that ship with the project; the file is read once."""
     text = resources.files(__package__).joinpath("presets.toml").read_text(encoding="utf-8")
     return read(text)
 
 
 def read(text: str) -> Presets:
-    """Presets from TOML. Raises ValueError, TypeError or KeyError for a file that cannot be used."""
+    """Read presets from TOML. Raises ValueError, TypeError or KeyError for a file that cannot be used."""
     table = tomllib.loads(text)
     styles = {name: _style(name, row) for name, row in table["styles"].items()}
     return Presets(
@@ -124,6 +124,6 @@ def _template(prompt: str, negative: str = "") -> Template:
 
 
 def _plain(words: str) -> str:
-    """The form in which names are compared: "Oil_Painting style" → "oil painting"."""
+    """Convert a name to the form in which names are compared: "Oil_Painting style" → "oil painting"."""
     spaced = re.sub(r"[\s_-]+", " ", words).strip().casefold()
     return spaced.removesuffix(" style")

@@ -33,13 +33,13 @@ def data_folder(path: Path) -> None:
 
 
 def file(path: Path) -> None:
-    """Make an empty file; nothing where one is. Raises OSError."""
+    """Make an empty file, unless there is one. Raises OSError."""
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def own(*paths: Path) -> None:
-    """Take away from others what they may do with these, as far as they are there and ours."""
+    """Remove other users' permissions from those of the files that exist and that this user owns."""
     for path in paths:
         with suppress(OSError):
             found = os.stat(path)

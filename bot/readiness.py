@@ -19,7 +19,7 @@ KEPT = 2.0  # seconds for which an answer holds: whoever asks all the time costs
 
 
 class Readiness:
-    """Examines at most every `KEPT` seconds, whoever asks. `clock` returns seconds."""
+    """Examine at most every `KEPT` seconds, however many ask. `clock` returns seconds."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Readiness:
         self._surfaces.append(surface)
 
     async def reasons(self) -> tuple[str, ...]:
-        """Why Easel is not ready, a sentence each; empty when it is."""
+        """Return why Easel is not ready, a sentence each; empty when it is."""
         async with self._examining:
             if self._clock() >= self._until:
                 self._found = tuple(await self._examine())
@@ -49,7 +49,7 @@ class Readiness:
             return self._found
 
     async def troubles(self) -> tuple[str, ...]:
-        """Why Easel is not ready, and what is wrong although it is."""
+        """Return why Easel is not ready, and which devices are out of service."""
         out = self._engine.status().out
         return *await self.reasons(), *(f"{each.device} is out of service: {each.out}." for each in out)
 

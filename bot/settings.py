@@ -356,7 +356,7 @@ class Settings:
         return self.max_source_mb * 1_000_000
 
     def secrets(self) -> tuple[Secret, ...]:
-        """The secrets that are set, and the database's password."""
+        """Return the secrets that are set, and the database's password."""
         values = [getattr(self, each.name) for each in fields(self)]
         values.append(_password(self.database_url))
         return tuple(value for value in values if isinstance(value, Secret) and value)
@@ -379,7 +379,7 @@ def load(env_file: str | Path = ".env", environ: Mapping[str, str] = os.environ)
 
 
 def example() -> str:
-    """The text of `.env.example`: every setting with its help and its default."""
+    """Return the text of `.env.example`: every setting with its help and its default."""
     head = "# Easel's settings. Copy this file to .env and remove the # before what you change.\n"
     head += "# A token or password may also be read from a file: NAME_FILE=/path instead of NAME=value.\n"
     parts = [head]
@@ -390,7 +390,7 @@ def example() -> str:
 
 
 def markdown_table() -> str:
-    """The README's table of settings."""
+    """Return the README's table of settings, in Markdown."""
     rows = ["| setting | default | what it does |", "|---|---|---|"]
     for each in fields(Settings):
         default = _shown_default(each)

@@ -107,7 +107,7 @@ def _without_prompts(logger: object, method: str, event: Event) -> Event:
 
 
 def _without_nouns(logger: object, method: str, event: Event) -> Event:
-    """A job is logged by its id: the whole of it holds the prompt and a platform's tokens."""
+    """Log a job by its id and hide a request, as they hold the prompt and a platform's tokens."""
     for name, value in event.items():
         if isinstance(value, Job | EngineJob):
             event[name] = value.id
@@ -153,5 +153,5 @@ LAG = Gauge(
 
 
 def render() -> bytes:
-    """The numbers in Prometheus' text format."""
+    """Return the metrics in Prometheus' text format."""
     return generate_latest(REGISTRY)

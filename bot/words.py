@@ -1,4 +1,4 @@
-"""What Easel says in other languages than English, and in which language it answers whom.
+"""Translate what Easel says, and choose the language in which each person is answered.
 
 Every sentence is written once, in English, where it is made. A catalogue in `languages/` pairs such a
 sentence, with names for what varies, with its translation: `"{n} of {m} steps" = "{n} von {m} Schritten"`.
@@ -41,19 +41,19 @@ Sayable = TypeVar("Sayable", Card, Form, Refusal)
 
 
 def nearest(tag: str) -> str:
-    """The language there is for a tag such as "de-AT"; empty where there is none."""
+    """Return the available language for a tag such as "de-AT"; empty where there is none."""
     code = re.split("[-_]", tag.strip().casefold())[0]
     return code if code in LANGUAGES else ""
 
 
 class Speech:
-    """In which language people are answered: that of their place, else of the house, else their own."""
+    """The language for each person: that of their place, else of the instance, else their own."""
 
     def __init__(self) -> None:
         self._places: dict[str, str] = {}
 
     def place(self, tenant: str, policy: Policy) -> None:
-        """What an administrator has set there."""
+        """Store the language that an administrator has set for a tenant."""
         self._places[tenant] = policy.language
 
     def of(self, origin: Origin) -> str:
@@ -87,7 +87,7 @@ class _Entry:
         return bool(self.holes) and not self.literals[-1]
 
     def read(self, text: str) -> dict[str, str] | None:
-        """What stands in the gaps; None when the text is another sentence."""
+        """Return the values in the entry's gaps; None when the text is another sentence."""
         if not text.startswith(self.literals[0]):
             return None
         at, found = len(self.literals[0]), {}
@@ -101,7 +101,7 @@ class _Entry:
         return found if at == len(text) else None
 
     def _end(self, text: str, number: int, start: int) -> int:
-        """Where the gap before a literal ends; −1 when the literal is not there."""
+        """Return where the gap before a literal ends; −1 when the literal is not there."""
         literal = self.literals[number]
         if number < len(self.holes):
             return text.find(literal, start)
@@ -142,7 +142,7 @@ class Catalogue:
         return _HOLE.sub(lambda hole: varying[hole[1]], entry.translation)
 
     def missing(self, text: str) -> list[str]:
-        """What of the text has no translation."""
+        """Return the parts of the text that have no translation."""
         found = []
         for words, entry, varying in self._parts(text):
             found += [] if entry else [words]
@@ -151,7 +151,7 @@ class Catalogue:
         return found
 
     def _parts(self, text: str) -> Iterator[_Part]:
-        """The sentences. Where one alone is none of ours, it is looked up together with those that follow."""
+        """Yield the sentences with their entries. An unknown one is looked up together with the next ones."""
         starts = [0, *(found.end() for found in _BREAK.finditer(text))][:MOST_SENTENCES]
         ends = [start - 1 for start in starts[1:]] + [len(text)]
         first = 0
@@ -161,7 +161,7 @@ class Catalogue:
             first = ends.index(end) + 1
 
     def _run(self, text: str, start: int, ends: list[int]) -> tuple[int, _Entry | None, dict[str, str]]:
-        """Where the next words that belong together end, their entry, and what stands in its gaps."""
+        """Return where the next words that belong together end, their entry, and the values in its gaps."""
         for end in ends:
             words = text[start:end]
             if words in self._plain:
@@ -176,7 +176,7 @@ class Catalogue:
 
 @cache
 def entries(language: str) -> Mapping[str, str]:
-    """A catalogue as it is written. Raises KeyError for a language that is not one of `LANGUAGES`."""
+    """Load the entries of a catalogue. Raises KeyError for a language that is not one of `LANGUAGES`."""
     LANGUAGES[language]
     path = _FOLDER / f"{language}.toml"
     return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -184,12 +184,12 @@ def entries(language: str) -> Mapping[str, str]:
 
 @cache
 def catalogue(language: str) -> Catalogue:
-    """Raises KeyError for a language that is not one of `LANGUAGES`."""
+    """Load the catalogue of a language. Raises KeyError for one that is not in `LANGUAGES`."""
     return Catalogue(entries(language))
 
 
 def say(text: str, language: str) -> str:
-    """A text in another language; what has no translation there stays."""
+    """Translate a text into another language; what has no translation there stays."""
     return text if language == "en" else catalogue(language).say(text)
 
 
@@ -197,7 +197,7 @@ def say(text: str, language: str) -> str:
 
 
 def translated(said: Sayable, language: str) -> Sayable:
-    """A card, a form or a refusal in another language. A prompt stays as it was typed."""
+    """Translate a card, a form or a refusal into another language. A prompt stays as it was typed."""
     if language == "en":
         return said
     book = catalogue(language)
@@ -225,7 +225,7 @@ def _card(book: Catalogue, card: Card, language: str) -> Card:
 
 
 def is_heading(card: Card) -> bool:
-    """Whether its title is not a prompt, which its pictures would be named by."""
+    """Tell whether a card's title is not a prompt, by which its pictures would be named."""
     return card.kind == "text" and not card.job and not any(p.alt == card.title for p in card.pictures)
 
 
@@ -238,7 +238,7 @@ def _bar(book: Catalogue, bar: Bar | None) -> Bar | None:
 
 
 def _picture(book: Catalogue, card: Card, picture: CardPicture) -> CardPicture:
-    """Its alternative text is the prompt, and perhaps which picture it is."""
+    """Translate the rest of a picture's alternative text after the prompt, such as which picture it is."""
     rest = picture.alt.removeprefix(card.title)
     return replace(picture, alt=card.title + book.say(rest)) if rest and rest != picture.alt else picture
 

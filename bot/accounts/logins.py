@@ -71,14 +71,14 @@ class Logins:
         """Where people reach the studio; the surface sets it where the port is known only once bound."""
 
     async def link(self, origin: Origin) -> Card:
-        """What `/studio` answers: a link for the person who asked. Raises Refusal."""
+        """Return the card that answers `/studio`: a login link for the person who asked. Raises Refusal."""
         if origin.surface not in ("discord", "slack"):
             raise Refusal("/studio opens the web studio from Discord or Slack. Ask there.")
         url = await self._link(origin.member, LINK_LIFE)
         return card.studio_link(url, here_only=self._is_here_only)
 
     async def invite(self, name: str) -> tuple[Member, Card]:
-        """Whom an operator invites by that name, and the link to hand over. Raises Refusal."""
+        """Invite a person by name; return them and the card with the link to hand over. Raises Refusal."""
         try:
             member = member_named(clean_name(name), admin=False)
         except ValueError as error:
@@ -102,11 +102,11 @@ class Logins:
 
     @property
     def _is_here_only(self) -> bool:
-        """Whether the address can be opened on the machine alone that Easel runs on."""
+        """Whether the address can be opened only on the machine that Easel runs on."""
         return is_loopback(urlsplit(self.address).hostname or "")
 
     async def whom(self, secret: str) -> Member | None:
-        """Whom a link logs in; None where it was used, has expired, or never was."""
+        """Return the member that a link logs in; None where it was used, has expired, or never was."""
         return await self._store.link_of(digest(secret))
 
     async def use(self, secret: str, session: str, browser: str, life: timedelta) -> Member | None:
@@ -120,7 +120,7 @@ class Logins:
         return await self._store.session(session)
 
     async def sessions(self, member: Member) -> list[Login]:
-        """Where the member is logged in, under any of their names; the last used first."""
+        """Return the sessions of the member, under any of their names; the last used first."""
         return await self._store.sessions_of(member.id)
 
     async def end(self, id: str, member: Member | None = None) -> None:
@@ -136,7 +136,7 @@ def digest(secret: str) -> str:
 
 
 def _bound_to(settings: Settings) -> str:
-    """The address that the studio listens at, where it names one machine and one port."""
+    """Return the studio's own URL; empty unless it listens on a loopback host and a fixed port."""
     host, port = settings.web_host, settings.web_port
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}" if port and is_loopback(host) else ""

@@ -32,12 +32,12 @@ class Window:
 
     @property
     def bucket(self) -> str:
-        """What the books call it; zones whose periods begin together share it."""
+        """The bucket's name in the ledger; zones whose periods begin together share it."""
         return f"{self.per} {self.starts:%Y-%m-%dT%H:%MZ}"
 
 
 def window(per: Period, zone: str, now: datetime) -> Window:
-    """The zone's calendar period that holds `now`. Days may have 23 or 25 hours, hours always have one."""
+    """Return the zone's calendar period that contains `now`. A day may last 23 or 25 h; an hour lasts 1 h."""
     local = now.astimezone(ZoneInfo(zone))
     if per == "hour":
         # By the present offset, so that the hour that autumn repeats is counted as two.
@@ -49,7 +49,7 @@ def window(per: Period, zone: str, now: datetime) -> Window:
 
 
 def _dates(per: Period, local: datetime) -> tuple[datetime, datetime]:
-    """The first day of the period that holds `local`, and of the one after."""
+    """Return the first day of the period that contains `local`, and the first day of the next period."""
     day = datetime.combine(local.date(), time())
     match per:
         case "week":
@@ -61,38 +61,38 @@ def _dates(per: Period, local: datetime) -> tuple[datetime, datetime]:
 
 
 def _midnight(day: datetime, local: datetime) -> datetime:
-    """When a day begins in the zone of `local`: where its midnight is skipped, the moment of the change."""
+    """Return when a day begins in the zone of `local`; if its midnight is skipped, the time of the change."""
     return day.replace(tzinfo=local.tzinfo).astimezone(UTC)
 
 
 def length(per: Period) -> timedelta:
-    """How long a rolling period lasts."""
+    """Return the length of a rolling period."""
     return _LENGTHS[per]
 
 
 def held_ms(estimate: float) -> int:
-    """What to hold for an estimate in device-seconds, rounded up. Raises ValueError unless finite and ≥ 0."""
+    """Convert an estimate in device-seconds to ms, rounded up. Raises ValueError unless finite and ≥ 0."""
     if not math.isfinite(estimate) or estimate < 0:
         raise ValueError(f"an estimate of {estimate} device-seconds")
     return math.ceil(round(estimate * 1000, 3))
 
 
 def cap_ms(allowance: Allowance) -> int:
-    """An allowance in whole device-milliseconds. Raises ValueError unless 0 ≤ seconds ≤ LARGEST."""
+    """Convert an allowance to device-ms, rounded down. Raises ValueError unless 0 ≤ seconds ≤ LARGEST."""
     if not 0 <= allowance.seconds <= LARGEST:
         raise ValueError(f"an allowance of {allowance.seconds} device-seconds")
     return math.floor(round(allowance.seconds * 1000, 3))
 
 
 def gift_ms(seconds: float) -> int:
-    """A gift in whole device-milliseconds. Raises ValueError unless a millisecond ≤ seconds ≤ LARGEST."""
+    """Convert a gift to whole device-milliseconds. Raises ValueError unless 0.001 ≤ seconds ≤ LARGEST."""
     if not 0.001 <= seconds <= LARGEST:
         raise ValueError(f"a gift of {seconds} device-seconds")
     return round(seconds * 1000)
 
 
 def charged_ms(measured: float, held: int) -> int:
-    """What to charge for measured device-seconds: never less than nothing nor more than was held."""
+    """Convert measured device-seconds to the ms to charge: at least 0, and at most the `held` ms."""
     return round(min(held, max(0.0, measured * 1000)))
 
 

@@ -43,13 +43,13 @@ OPERATED = ("cli", "web")
 
 
 def runs_easel(origin: Origin, operators: Collection[str]) -> bool:
-    """Whether the person is an operator: on the command line, the web studio's administrator, or named."""
+    """Tell whether the person is an operator: an administrator of a surface in `OPERATED`, or named."""
     member = origin.member
     return member.id in operators or (member.admin and origin.surface in OPERATED)
 
 
 def authorize(command: Command, origin: Origin, operators: Collection[str]) -> None:
-    """Raises Refusal when the command is not for this person."""
+    """Raise Refusal when this person may not use the command."""
     if not command.admin or runs_easel(origin, operators):
         return
     if not origin.member.admin:
@@ -83,7 +83,7 @@ class Rules:
         self.periods = (*tiers.periods, *own)  # in which the account's use is counted
 
     def _tier(self, tiers: Tiers, member: Member) -> Tier:
-        """Their own, or that of their roles, or the place's, or everyone's; never one that is gone."""
+        """Return the person's own tier, or their role's, the place's or everyone's; none that is gone."""
         for person in self._persons:
             if tier := tiers.named(person.tier):
                 return tier
@@ -97,13 +97,13 @@ class Rules:
     # ---- may they ask at all
 
     def check_person(self) -> None:
-        """Raises Refusal when they are blocked here or everywhere."""
+        """Raise Refusal when the person is blocked in this place or everywhere."""
         for person in self._persons:
             if person.is_blocked(self._standing.at):
                 raise blocked(person, self._standing.at)
 
     def check_place(self, channel: str) -> None:
-        """Raises Refusal where nothing new is taken."""
+        """Raise Refusal when Easel is paused or drained here, or does not paint in the channel."""
         if any(policy.paused for policy in self._policies):
             raise Refusal(
                 "Easel is paused by an administrator. What waits stays in line; ask again later.",
@@ -120,14 +120,14 @@ class Rules:
     # ---- whose work they may take away
 
     def moderates(self, job: Job) -> bool:
-        """Whether they may delete and cancel a job that they see, and see reports of it; never elsewhere."""
+        """Tell whether they may delete, cancel and see reports of a job that they see; never elsewhere."""
         if job.origin.member.tenant != self._member.tenant:
             return False
         return self.moderator or job.origin.channel in self._member.moderates
 
     @property
     def moderator(self) -> bool:
-        """Whether they moderate the whole place: by the platform, or named by an administrator."""
+        """Whether the person moderates the whole place: by the platform, or named by an administrator."""
         names = {self._member.id, *self._member.roles}
         named = any(not names.isdisjoint(policy.moderators) for policy in self._policies)
         return self._member.admin or named or EVERYWHERE in self._member.moderates
@@ -138,14 +138,14 @@ class Rules:
     # ---- what may be asked for
 
     def models(self, offered: Sequence[ModelInfo]) -> list[ModelInfo]:
-        """Those that may be asked for here, the default first. Raises Refusal when there is none."""
+        """Return the models that are allowed here, the default first. Raises Refusal when there is none."""
         found = [model for model in offered if self._takes_model(model, offered)]
         if not found:
             raise Refusal("No model may be used here. An administrator can allow one.", code="unknown_model")
         return found
 
     def _takes_model(self, model: ModelInfo, offered: Sequence[ModelInfo]) -> bool:
-        """Whether it may be asked for; where none of the models that a place allows is left, any may."""
+        """Tell whether a model may be used; where none that a place allows is left, any may."""
         mine = not self.tier.models or model.name in self.tier.models
         names = [each.name for each in offered]
         here = all(_present(policy.models, names).takes(model.name) for policy in self._policies)
@@ -155,16 +155,16 @@ class Rules:
         return all(policy.styles.takes(name) for policy in self._policies)
 
     def preferences(self) -> Preferences:
-        """The person's own defaults, then the place's, then the house's."""
+        """Return the person's own defaults, completed by the place's and then by the instance's."""
         found = self._standing.preferences
         for policy in (self._standing.place, self._standing.house):
             found = _filled(found, policy.defaults)
         return found
 
     def moderation(self, *, adult: bool) -> moderation.Rules:
-        """What words and pictures may hold; `adult`: the channel is age-restricted.
+        """Return what words and pictures may contain; `adult`: the channel is age-restricted.
 
-        A place may be looser or stricter than others, but where the house is strict, all are.
+        A place may be looser or stricter than others, but where the instance is strict, every place is.
         """
         house, place = self._policies
         strict = "strict" in (house.strictness, place.strictness)
@@ -176,11 +176,11 @@ class Rules:
         )
 
     def budgets(self, tenant: str, channel: str) -> tuple[Budget, ...]:
-        """What the people of the house, of the place and of the channel may use together."""
+        """Return the budgets that the people of the instance, of the place and of the channel share."""
         return budgets(self._standing.house, self._standing.place, tenant, channel)
 
     def relaxed(self, wanted: bool | None, draft: Draft | None = None) -> bool:
-        """Whether a job is painted behind the others, free. Raises Refusal when that is not in their tier."""
+        """Tell whether a job is free and goes last. Raises Refusal when that is not in the person's tier."""
         priorities = self.tier.priorities
         if wanted and "relax" not in priorities:
             raise Refusal(
@@ -191,7 +191,7 @@ class Rules:
         return bool(wanted) or "fast" not in priorities
 
     def check_model(self, name: str, offered: Sequence[ModelInfo], draft: Draft | None = None) -> None:
-        """Raises Refusal for a model that exists and is not for them."""
+        """Raise Refusal for a model that exists but that the person may not use."""
         names = {model.name.casefold(): model for model in offered}
         model = names.get(name.casefold())
         if model is None or self._takes_model(model, offered):
@@ -204,7 +204,7 @@ class Rules:
         )
 
     def check(self, request: GenerationRequest, style: str, model: ModelInfo, draft: Draft | None) -> None:
-        """Raises Refusal for what is more than their tier allows, with an offer where `draft` is given."""
+        """Raise Refusal for what the tier or place does not allow, with an offer where `draft` is given."""
         if style not in ("", NO_STYLE) and not self.takes_style(style):
             raise Refusal(
                 f"The style {presets.load().label(style)} is not used here. /styles shows those that are.",
@@ -217,7 +217,7 @@ class Rules:
         self._check_pixels(request, model, draft)
 
     def _check_pixels(self, request: GenerationRequest, model: ModelInfo, draft: Draft | None) -> None:
-        """Of the picture that is painted: enlarging it is not limited."""
+        """Raise Refusal for a picture of more pixels than the tier allows; enlarging it is not limited."""
         before = request.before_upscale()
         width, height = before.width, before.height
         times = width * height / self.tier.max_pixels
@@ -245,23 +245,23 @@ def blocked(person: Person, now: datetime) -> Refusal:
 
 
 def _offers(label: str, draft: Draft | None, **changes: Any) -> tuple[Offer, ...]:
-    """What would be taken; nothing where the request is not a text that can be sent again."""
+    """Return an offer of the draft with the changes; none where text cannot express the draft."""
     sendable = _sendable(draft)
     return (prompts.offer(label, sendable, **changes),) if sendable else ()
 
 
 def _sendable(draft: Draft | None) -> Draft | None:
-    """The draft where a text can say all of it."""
+    """Return the draft if text can express all of it, else None."""
     return None if draft is None or isinstance(draft.source, bytes) else draft
 
 
 def _present(names: Filter, offered: Collection[str]) -> Filter:
-    """The filter without allowed names of what is not offered any more."""
+    """Return the filter without allowed names that are not in `offered` any more."""
     return replace(names, allowed=tuple(name for name in names.allowed if name in offered))
 
 
 def _filled(own: Preferences, others: Preferences) -> Preferences:
-    """`own`, with what it leaves open taken from `others`. A shape is an aspect or a size."""
+    """Fill what `own` leaves open from `others`. A shape is an aspect or a size."""
     gaps = {each.name: getattr(others, each.name) for each in fields(own) if not getattr(own, each.name)}
     if own.aspect or own.size:
         gaps |= {"aspect": own.aspect, "size": own.size}
@@ -269,7 +269,7 @@ def _filled(own: Preferences, others: Preferences) -> Preferences:
 
 
 def budgets(house: Policy, place: Policy, tenant: str, channel: str) -> tuple[Budget, ...]:
-    """The budgets that a request in the channel draws on."""
+    """Return the budgets of the instance, the place and the channel that a request in the channel uses."""
     found = (
         (f"budget:{HOUSE}", "all of Easel", house.budget),
         (f"budget:{tenant}", "this place", place.budget),
@@ -279,7 +279,7 @@ def budgets(house: Policy, place: Policy, tenant: str, channel: str) -> tuple[Bu
 
 
 def difference(before: Any, after: Any) -> tuple[str, str]:
-    """What two values of one dataclass do not share, each as text: for the audit."""
+    """Return the fields that differ between two values of one dataclass, each side as text for the audit."""
     names = [each.name for each in fields(before) if getattr(before, each.name) != getattr(after, each.name)]
     return _told(before, names), _told(after, names)
 
@@ -312,6 +312,6 @@ def _said(value: Any) -> str:
 
 
 def allowance(value: Allowance) -> str:
-    """ "3,600 s a day"."""
+    """Format an allowance as text, such as "3,600 s a day"."""
     rolling = " from the first request on" if value.rolling else ""
     return f"{value.seconds:,.0f} s {'an' if value.per == 'hour' else 'a'} {value.per}{rolling}"

@@ -47,7 +47,7 @@ class Privacy:
     # ---- a copy
 
     async def export(self, origin: Origin, part: int = 1) -> Card:
-        """A ZIP with everything; pictures that do not fit follow in further parts. Raises Refusal."""
+        """Pack all personal data into a ZIP; pictures that do not fit go into more parts. Raises Refusal."""
         members = await self._store.sharing(origin.member.id)
         jobs, told, found = await self._copied(members)
         parts, pictures = await asyncio.to_thread(_part, found, part)
@@ -62,7 +62,7 @@ class Privacy:
         return card.exported(name, packed, jobs, part, parts)
 
     async def _copied(self, members: Sequence[str]) -> tuple[int, bytes, list[Stored]]:
-        """How many jobs there are, all of them as JSON, and the pictures that are still there.
+        """Return the number of jobs, all of them as JSON, and the pictures that are still there.
 
         Page by page: a hundred thousand jobs at once would hold up everybody, even when they are let go.
         """
@@ -81,7 +81,7 @@ class Privacy:
             after = page[-1].id
 
     async def _sizes(self, jobs: Sequence[Job]) -> list[Stored]:
-        """Every picture that is still there."""
+        """Return name, blob and size of every picture that is still there."""
         found = []
         for job in jobs:
             for picture in job.pictures:
@@ -112,7 +112,7 @@ class Privacy:
         }
 
     async def _ledger(self, members: Sequence[str]) -> bytes:
-        """Of their account, and of what was theirs before they were linked."""
+        """Return the ledger of the members' account, and of their own accounts before linking, as CSV."""
         text: list[str] = []
         for account in sorted({*members, await self._store.account_of(members[0])}):
             lines = sheets.ledger(self._store.lines(account=account), LEDGER)
@@ -123,7 +123,7 @@ class Privacy:
     # ---- being forgotten
 
     def ask(self, origin: Origin) -> Card:
-        """What deletion means, and the button that does it."""
+        """Return the card that explains deletion, with the button that does it."""
         return card.forget(token(origin))
 
     async def forget(self, button: str, origin: Origin) -> Card:
@@ -167,12 +167,12 @@ class Privacy:
 
 
 def token(origin: Origin) -> str:
-    """Ties a button to the person it was shown to."""
+    """Return a token that ties a button to the person it was shown to."""
     return hashlib.sha256(f"forget/{origin.member.id}".encode()).hexdigest()[:16]
 
 
 def _told(job: Job) -> dict[str, Any]:
-    """A job without what only the surface understands."""
+    """Convert a job to a dictionary, without the data that only its surface understands."""
     told = asdict(job)
     told["origin"] = {
         "surface": job.origin.surface,
@@ -188,14 +188,14 @@ def _told(job: Job) -> dict[str, Any]:
 
 
 def _part(pictures: list[Stored], number: int) -> tuple[int, list[tuple[str, str]]]:
-    """How many parts there are, and what is in one of them; lets go of the others, which takes a while."""
+    """Return the number of parts and the content of one; empty `pictures`, which takes a while."""
     parts = _split(pictures)
     pictures.clear()
     return len(parts), parts[number - 1] if 1 <= number <= len(parts) else []
 
 
 def _split(pictures: Sequence[Stored]) -> list[list[tuple[str, str]]]:
-    """(name, blob) in parts of at most PART bytes; one part at least."""
+    """Split pictures into parts of at most PART bytes, of (name, blob) each; return one part at least."""
     parts: list[list[tuple[str, str]]] = [[]]
     filled = 0
     for name, blob, size in pictures:
@@ -208,7 +208,7 @@ def _split(pictures: Sequence[Stored]) -> list[list[tuple[str, str]]]:
 
 
 def _told_all(jobs: Sequence[Job]) -> bytes:
-    """Jobs as JSON, without the brackets around them."""
+    """Convert jobs to JSON, without the brackets around them."""
     return _json([_told(job) for job in jobs]).removeprefix(b"[\n").removesuffix(b"\n]")
 
 

@@ -18,7 +18,7 @@ from bot.options import clip, suggest
 from bot.prompts.draft import MAX_COUNT, MAX_STEPS
 
 DEFAULT = "everyone"
-"""The tier of whoever has no other."""
+"""The tier of people who have no other."""
 
 Reader = Callable[[Any], Any]
 """From a TOML value to a field's. Raises ValueError with what is allowed: "a whole number from 1 to 16"."""
@@ -41,7 +41,7 @@ class Tiers:
         return tuple(found.values())
 
     def named(self, name: str) -> Tier | None:
-        """The tier of that name, in any case; None when there is none (any more)."""
+        """Return the tier of that name, in any case; None when there is none (any more)."""
         return next((tier for tier in self.all if tier.name == name.casefold()), None)
 
     def first(self, names: Collection[str]) -> Tier | None:
@@ -49,7 +49,7 @@ class Tiers:
 
 
 def load(path: Path | None = None, models: Iterable[str] = ()) -> Tiers:
-    """The tiers of a file, or those that ship with Easel.
+    """Load the tiers of a file, or those that ship with Easel.
 
     `models` are those that may be named; none: any. Raises SettingError, which names the file, the line, the
     key, its value and the remedy.
@@ -66,7 +66,7 @@ def load(path: Path | None = None, models: Iterable[str] = ()) -> Tiers:
 
 
 def read(text: str, name: str, models: Iterable[str] = ()) -> Tiers:
-    """Tiers from TOML; `name` is the file's. Raises SettingError."""
+    """Read tiers from TOML; `name` is the file's. Raises SettingError."""
     return _File(text, name, tuple(models)).tiers()
 
 
@@ -136,7 +136,7 @@ class _File:
         return SettingError(f"{self._name}, {where}line {self._line(tier, key, number)}: {notice}")
 
     def _line(self, tier: str, key: str, number: int) -> int:
-        """Where the table's key stands the `number`th time (from 0), or the last, or the table begins."""
+        """Return the line of use `number` (from 0) of the key in the table, else its last, else the start."""
         header = re.compile(r"\s*\[\s*[\"']?(?P<name>[^]\"'.]+?)[\"']?\s*[\].]")
         here, begins = not tier, 1
         for at, line in enumerate(self._lines, start=1):
@@ -154,7 +154,7 @@ class _File:
 
 
 def _said(error: tomllib.TOMLDecodeError) -> str:
-    """ "Cannot declare ('team',) twice (at line 9, column 6)" in words that say what to do."""
+    """Explain a TOML error, such as a tier that is defined twice, in words that say what to do."""
     text = str(error)
     if found := re.search(r"declare \('(.+?)',\) twice \(at (line \d+)", text):
         return f"two tiers are called {found[1]} ({found[2]}). Rename one."
@@ -208,7 +208,7 @@ def _one_of(choices: Collection[str]) -> Reader:
 
 
 def _of_these(choices: tuple[str, ...], what: str) -> Reader:
-    """A list of names; of any where there are no choices."""
+    """Return a reader for a list of names from `choices`, or of any names if there are no choices."""
 
     def parse(value: Any) -> tuple[str, ...]:
         if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):

@@ -39,7 +39,7 @@ class Asked:
 
     @property
     def key(self) -> str:
-        """The same event gives nothing twice."""
+        """The key of the event: what the same event gives is not given twice."""
         return f"{self.origin.surface}/{self.origin.event}"
 
 
@@ -57,7 +57,7 @@ class Policies:
     _holds: Holds
 
     async def load(self) -> None:
-        """Take over which places are paused, and in which language they are answered."""
+        """Load from the store which places are paused and which language each has."""
         found = await self._store.policies()
         self._holds.set_paused(tenant for tenant, each in found.items() if each.paused)
         for tenant, each in found.items():

@@ -1,7 +1,7 @@
-"""The door for `python -m bot admin` and `quota` into a running Easel: a Unix socket in the data folder.
+"""Pass `python -m bot admin` and `quota` to a running Easel, by a Unix socket in the data folder.
 
-The running process has the database for itself, so it does what the command line asks. Whoever may write into
-the data folder runs this Easel. One line of JSON each way:
+The running process has the database for itself, so it does what the command line asks. A user who may write
+into the data folder runs this Easel. One line of JSON each way:
 `{"command", "options", "tenant", "name"}` → `{"card"}` or `{"refusal"}`.
 """
 
@@ -53,7 +53,7 @@ class Order:
 
 
 async def obey(studio: Studio, order: Order) -> Card:
-    """Raises Refusal for any other command, and for what is not possible."""
+    """Run an operator's command and return its card. Raises Refusal for others and what is not possible."""
     if order.command == EXAMINE:
         return Card(kind="text", body=await studio.readiness.troubles())
     if order.command == "quota":
@@ -68,7 +68,7 @@ async def obey(studio: Studio, order: Order) -> Card:
 
 @asynccontextmanager
 async def listening(studio: Studio, folder: Path) -> AsyncIterator[None]:
-    """Take orders while the block runs. Where no socket can be had, says so in the log and goes on."""
+    """Accept orders while the block runs. If there can be no socket, log that and go on."""
     try:
         path = _path(folder)
         server = await asyncio.start_unix_server(lambda r, w: _serve(studio, r, w), sock=_bound(path))
@@ -84,7 +84,7 @@ async def listening(studio: Studio, folder: Path) -> AsyncIterator[None]:
 
 
 def _path(folder: Path) -> Path:
-    """By the shorter of its names: a socket's may have about a hundred bytes. Raises OSError."""
+    """Return the socket's path by its shorter name: it may have about a hundred bytes. Raises OSError."""
     path = folder.resolve() / "control.sock"
     near = Path(os.path.relpath(path))
     shortest = min(path, near, key=lambda each: len(os.fsencode(each)))
@@ -94,7 +94,7 @@ def _path(folder: Path) -> Path:
 
 
 def _bound(path: Path) -> socket.socket:
-    """For this user alone. What an earlier process left there is replaced: the database is ours."""
+    """Create the socket for this user alone. One that an earlier process left there is replaced."""
     path.unlink(missing_ok=True)
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     mask = os.umask(0o177)
@@ -131,7 +131,7 @@ async def _answer(studio: Studio, line: bytes) -> dict[str, Any]:
 
 
 async def ask(folder: Path, order: Order) -> Card | None:
-    """The running Easel's answer; None when there is none running. Raises Refusal, EaselError."""
+    """Return the running Easel's answer to an order; None when none runs. Raises Refusal, EaselError."""
     try:
         reader, writer = await asyncio.open_unix_connection(str(_path(folder)), limit=MOST_BYTES)
     except OSError:
@@ -150,7 +150,7 @@ async def ask(folder: Path, order: Order) -> Card | None:
 
 
 def _packed(card: Card) -> dict[str, Any]:
-    """What a terminal shows of a card."""
+    """Convert the parts of a card that a terminal shows to JSON values."""
     return {
         "title": card.title,
         "facts": card.facts,

@@ -176,9 +176,9 @@ class Dashboard:
     # ---- the queue
 
     async def queue(self) -> tuple[list[Waiting], int]:
-        """The first `QUEUED` unfinished jobs, and how many there are more. From memory.
+        """Return the first `QUEUED` unfinished jobs, and the number of further ones, from memory.
 
-        Those that paint come first, then those in line in their order, then those on hold.
+        Running jobs come first, then queued ones in the order of the queue, then those on hold.
         """
         return await asyncio.to_thread(self._first, self._engine.line())
 
@@ -212,13 +212,13 @@ class Dashboard:
     # ---- people
 
     async def people(self, search: str = "", page: int = 0) -> tuple[list[Someone], bool]:
-        """One page of those whose name or id contains the words, and whether there are more."""
+        """Return one page of the people whose name or id contains the words, and whether there are more."""
         since = datetime.now(UTC) - LATELY
         found = await self._store.known(since, search=search, skip=page * PEOPLE, limit=PEOPLE + 1)
         return list(await asyncio.gather(*map(self._someone, found[:PEOPLE]))), len(found) > PEOPLE
 
     async def person(self, id: str) -> tuple[Someone, list[Job], list[Strike]]:
-        """Somebody, known or not, with their last jobs and the strikes that count."""
+        """Return somebody, known or not, with their last jobs and the strikes that count."""
         known = await self._store.acquaintance(datetime.now(UTC) - LATELY, id)
         someone = await self._someone(known or Known(member=Member(tenant=HOUSE, id=id, name=id)))
         member = someone.known.member
@@ -256,7 +256,7 @@ class Dashboard:
         )
 
     async def places(self) -> list[str]:
-        """The house, then every tenant where somebody asked lately or something is set."""
+        """Return HOUSE, then every tenant where somebody asked lately or a policy is set."""
         asked = await self._store.tenants(datetime.now(UTC) - LATELY)
         tenants = asked | set(await self._store.policies())
         return [HOUSE, *sorted(tenants - {HOUSE})]
@@ -272,22 +272,22 @@ class Dashboard:
         return Place(tenant=tenant, policy=found, balances=tuple(balances))
 
     async def reviews(self) -> list[tuple[Review, Job]]:
-        """Reported jobs that wait for a decision, the longest waiting first."""
+        """Return the reported jobs that wait for a decision, the longest waiting first."""
         found = await self._store.open_reviews(limit=REVIEWS)
         jobs = [(each, await self._store.job(each.job)) for each in found]
         return [(review, job) for review, job in jobs if job and job.state is State.RENDERED]
 
     async def audit(self, search: str = "", page: int = 0) -> tuple[list[AuditLine], bool]:
-        """One page of changes, newest first, and whether there are more."""
+        """Return one page of changes, newest first, and whether there are more."""
         lines = await self._store.audit(search=search, skip=page * AUDIT, limit=AUDIT + 1)
         return lines[:AUDIT], len(lines) > AUDIT
 
     def ledger(self, days: int) -> AsyncIterator[LedgerLine]:
-        """The books of so many days, oldest line first."""
+        """Return the ledger lines of the last `days` days, oldest first."""
         return self._store.lines(since=datetime.now(UTC) - timedelta(days=days))
 
     async def health(self, *, check: bool = False) -> Health:
-        """`check` reads the whole database."""
+        """Measure the state of engine, database and disk; `check` reads the whole database."""
         disk = await asyncio.to_thread(shutil.disk_usage, self._settings.data_dir)
         return Health(
             version=version("easel"),
@@ -309,5 +309,5 @@ def _order(life: LiveJob, doing: Doing) -> tuple[int, float]:
 
 
 def is_private(job: Job) -> bool:
-    """Whether its words are not for all: asked privately, in a closed channel or in a direct message."""
+    """Tell whether others may not see its words: asked privately, in a closed channel or a direct message."""
     return not job.is_open() or ":dm:" in job.origin.member.tenant

@@ -70,7 +70,7 @@ class PeopleCommands:
         return done(f"{who} is in the tier {tier.title} now.")
 
     async def _set_allowance(self, asked: Asked) -> Card:
-        """Everywhere, like a gift: an account is used in all places."""
+        """Set a person's allowance everywhere, like a gift: an account is used in all places."""
         who, allowance = whom(asked), allowance_of(asked)
         await self._store.change_person(
             HOUSE, who, lambda before: replace(before, allowance=allowance), asked.note(who)
@@ -125,7 +125,7 @@ class PeopleCommands:
         return invitation
 
     async def _moderators(self, asked: Asked) -> Card:
-        """Who may moderate here beside those whom the platform lets: shown, or changed."""
+        """Show or change who may moderate here, in addition to the platform's own moderators."""
         names = [asked.options["role"]] if "role" in asked.options else []
         names += [whom(asked)] if "person" in asked.options else []
         if EVERYONE in map(str.casefold, names):
@@ -145,7 +145,7 @@ class PeopleCommands:
 
 
 def _cancelled(jobs: int) -> str:
-    """What a block did to the person's jobs."""
+    """Return a sentence that says how many of the person's jobs a block cancelled."""
     if not jobs:
         return "They had nothing waiting or running."
     return f"{jobs} of their jobs {'was' if jobs == 1 else 'were'} cancelled; nothing was charged."
@@ -158,13 +158,13 @@ def _blocked(person: Person, now: datetime) -> str:
 
 
 def _summary(job: Job) -> str:
-    """A job without its words where these are private."""
+    """Summarize a job in one line, without its prompt where that is private."""
     what = clip(job.prompt, 60) if job.is_open() else "a private job"
     when = f"{job.created:%d %b %H:%M} UTC"
     return f"{what} · {job.state.value} · {card.span(job.device_seconds)} · {when} · {job.id}"
 
 
 def _sentence(text: str) -> str:
-    """A reason as a sentence that others may follow."""
+    """Clean a reason and end it with a period, so that other sentences can follow it."""
     text = prompts.clean(text)
     return text if not text or text[-1] in ".?!" else f"{text}."

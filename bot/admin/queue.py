@@ -63,7 +63,7 @@ class QueueCommands:
         return titled("Status", lines, facts=facts)
 
     async def _longest(self) -> list[str]:
-        """Who has waited longest, and the longest wait that is expected."""
+        """Return a line with the longest wait so far and the longest that is expected."""
         oldest, expected = None, 0.0
         async for life in self._lives.each():
             if life.job.state is State.QUEUED:
@@ -75,7 +75,7 @@ class QueueCommands:
         return [f"The longest wait so far is {so_far}; the last in line starts in {card.about(expected)}."]
 
     async def _stopped(self, tenant: str) -> list[str]:
-        """What keeps people from asking, or their jobs from starting."""
+        """Return a line for each pause that stops jobs here and each drain that stops new requests."""
         found = await self._store.policies()
         here = [each for each in dict.fromkeys((HOUSE, tenant)) if each in found]
         where = {HOUSE: "everywhere", tenant: "here"} if tenant != HOUSE else {HOUSE: "everywhere"}
@@ -100,7 +100,7 @@ class QueueCommands:
         return lines + ([f"and {len(lanes) - SHOWN} more"] if len(lanes) > SHOWN else [])
 
     def _who(self, lane: Lane, asked: Asked) -> str:
-        """By the name of this place. People of other places stay nameless."""
+        """Return a person's name in this place. People of other places stay nameless."""
         lives = self._lives
         ids = (*lane.running, *lane.waiting, *lane.held)
         members = [lives[id].job.origin.member for id in ids if id in lives]

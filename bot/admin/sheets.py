@@ -30,12 +30,12 @@ PIECE = 500  # lines
 
 
 def row(cells: Iterable[Cell]) -> str:
-    """One line of CSV. Text that looks like a formula gets an apostrophe in front; numbers stay numbers."""
+    """Format a line of CSV. Text that looks like a formula gets an apostrophe first; numbers stay numbers."""
     return table([cells])
 
 
 def table(rows: Iterable[Iterable[Cell]]) -> str:
-    """Lines of CSV."""
+    """Format rows as lines of CSV."""
     out = io.StringIO()
     csv.writer(out).writerows([_cell(cell) for cell in cells] for cells in rows)
     return out.getvalue()
@@ -53,7 +53,7 @@ def _cell(value: Cell) -> str:
 
 
 async def ledger(lines: AsyncIterator[LedgerLine], columns: Sequence[str] = ALL) -> AsyncIterator[str]:
-    """The books as CSV with a head, in pieces of many lines, each of them written by a thread."""
+    """Yield the ledger as CSV with a header row, in pieces of many lines, each written in a thread."""
     yield row(columns)
     piece: list[LedgerLine] = []
     async for each in lines:

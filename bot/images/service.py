@@ -1,4 +1,4 @@
-"""Stored pictures for whoever shows them: as they are, made smaller, examined, swept."""
+"""Return stored pictures, as they are or smaller; examine pictures; delete files that no job needs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Images:
         return await pictures.fit(await self._blobs.get(blob), limit, self._keys)
 
     async def verify(self, data: bytes) -> Verdict:
-        """Return what is known of a picture, for whoever has it. Raises Refusal."""
+        """Return what is known of a picture. Raises Refusal."""
         return await verify(data, self._keys, self._store.original, max_bytes=self._max_source_bytes)
 
     async def sweep(self, older_than: float = SWEEP_AGE) -> None:

@@ -1,4 +1,4 @@
-"""The door to the queue: hold the cost and write the job in one transaction, or say why not."""
+"""Admit jobs to the queue: hold the cost and write the job in one transaction, or say why not."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Ask:
 
 
 async def admit(store: Store, job: Job, rules: Rules, ask: Ask) -> tuple[Job, bool]:
-    """The job as it now stands in the store, and False when its event was admitted before.
+    """Admit a job; return it as it is in the store, and False when its event was admitted before.
 
     Raises Refusal (codes "blocked", "quota", "waiting", "cooldown") with offers where some exist.
     """
@@ -51,16 +51,16 @@ async def admit(store: Store, job: Job, rules: Rules, ask: Ask) -> tuple[Job, bo
 
 
 def check(request: GenerationRequest, rules: Rules, ask: Ask, now: datetime) -> None:
-    """Raises Refusal (code "quota") for what `admit` would refuse by the balances of this moment."""
+    """Raise Refusal (code "quota") for a request that `admit` would refuse by the present balances."""
     estimate, limit = ask.estimate(request), tightest(ask.balances)
     if limit and not periods.fits(estimate, affordable(ask.balances)):
         raise _over_quota(request, estimate, limit, rules, ask, now)
 
 
 def tightest(balances: Iterable[Balance]) -> Balance | None:
-    """What limits a request: of allowances and budgets the one with least left; None without any.
+    """Return the allowance or budget with the least left, which limits a request; None without any.
 
-    Gifts, which stand in for allowances, count as more of it.
+    Gifts add to what is left of an allowance, but not of a budget.
     """
     found = list(balances)
     gift = sum(balance.left for balance in found if balance.name == "gift")
@@ -112,7 +112,7 @@ def _over_quota(
 
 
 def _offers(request: GenerationRequest, balance: Balance, rules: Rules, ask: Ask) -> Iterator[Offer]:
-    """What would fit: fewer pictures, smaller ones, or the same behind the others."""
+    """Yield offers that would fit: fewer pictures, smaller ones, or the same behind all other jobs."""
     if ask.draft and not isinstance(ask.draft.source, bytes):
         left = affordable(ask.balances) if ask.balances else balance.left
         yield from _fewer(request, left, ask.draft, ask)

@@ -1,4 +1,4 @@
-"""Draws a job's card as it is at this moment, for whoever looks at it."""
+"""Build a job's card as it is at this moment, for the person who looks at it."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class JobCards:
     _speech: Speech
 
     def card(self, job: Job, may: May = ANYTHING) -> Card:
-        """Return the job's card in the language of where it was asked for; `may`: for whom it is."""
+        """Return the job's card in the language of its place; `may`: what the person who sees it may do."""
         return self._speech.said(self.present(job, may), job.origin)
 
     async def own(self, job: Job) -> Card:
-        """Return the card of a job's own message, for whoever asked for it. Raises StoreError."""
+        """Return the card of a job's own message, for the person who asked for it. Raises StoreError."""
         if not job.state.ended:
             return self.card(job)
         return self.card(job, May(tasks=await self._access.tasks(job.origin.member)))

@@ -36,7 +36,7 @@ class Endings:
         self._take_out(await self._store.delete(job.id, line))
 
     async def take_out(self, jobs: Iterable[Job]) -> None:
-        """Take jobs that have ended in their rows out of the engine, and show that."""
+        """Remove jobs whose rows say that they have ended from the engine, and show their ends."""
         for job in jobs:
             await asyncio.sleep(0)  # there may be very many
             self._take_out(job)

@@ -21,18 +21,18 @@ class Holds:
         return paused or job.id in self._jobs
 
     def is_held_itself(self, id: str) -> bool:
-        """Whether the job is held by itself, wherever it is from."""
+        """Tell whether the job is held by itself, wherever it is from."""
         return id in self._jobs
 
     def set_paused(self, tenants: Iterable[str]) -> None:
-        """The places that are paused, all of them."""
+        """Replace the set of tenants that are paused."""
         self._places = set(tenants)
 
     def set_job(self, id: str, *, held: bool) -> None:
         (self._jobs.add if held else self._jobs.discard)(id)
 
     def apply(self, jobs: Iterable[Job]) -> None:
-        """Let the engine hold what is to be held, and let go what is not.
+        """Make the engine hold each job that must be held, and release each other one.
 
         What paints goes on; it is held when it loses its worker.
         """

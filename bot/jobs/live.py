@@ -28,13 +28,13 @@ class LiveJob:
     _first: tuple[float, int] | None = None  # when which step was seen first
 
     def advance(self, progress: Progress) -> None:
-        """Take in a step. A preview stays until the next one comes."""
+        """Record a step. A preview stays until the next one comes."""
         before = self.progress.preview if self.progress else None
         self.progress = replace(progress, preview=progress.preview or before)
         self._first = self._first or (time.monotonic(), progress.step)
 
     def restart(self) -> None:
-        """Forget the steps: they are taken again."""
+        """Forget the steps, as the job starts again."""
         self.progress = self._first = None
 
     @property

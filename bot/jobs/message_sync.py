@@ -67,7 +67,7 @@ class MessageSync:
         self._adapters[adapter.name] = adapter
 
     def show(self, job: Job, *, anew: bool = False) -> None:
-        """The job has changed: show it as it is when its message may next be edited, its end at once.
+        """Show a changed job's card as soon as its message may be edited again, the end of a job at once.
 
         `anew`: also when its card has not changed.
         """
@@ -85,7 +85,7 @@ class MessageSync:
             _hasten(parcel)
 
     async def close(self, patience: float = 0.0) -> None:
-        """Stop. Ends that are owed get `patience` seconds; the rest is delivered after the next start."""
+        """Stop. Results not shown yet get `patience` seconds; the rest is shown after the next start."""
         owed = [self._tasks[id] for id, parcel in self._parcels.items() if parcel.ended.is_set()]
         if owed and patience:
             await asyncio.wait(owed, timeout=patience)
@@ -174,7 +174,7 @@ class MessageSync:
         return delay
 
     async def _give_up(self, parcel: _Parcel, job: Job, error: Unreachable) -> float | None:
-        """Nobody can be shown this; the row says why. A job that still paints goes on, for the history."""
+        """Record why nobody can be shown this job. One that still paints goes on, for the history."""
         reason = str(error)
         if not parcel.lost:
             log.warning("message cannot be delivered", job_id=job.id, cause=reason)
@@ -195,7 +195,7 @@ class MessageSync:
 
 
 def _hasten(parcel: _Parcel) -> None:
-    """Let what is being sent while the job lives end soon."""
+    """Shorten the time limit of a message that is being sent, as the job has ended."""
     limit = parcel.limit
     if limit is None or limit.expired():
         return

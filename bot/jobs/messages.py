@@ -22,7 +22,7 @@ class JobMessages:
     _sync: MessageSync
 
     async def shared(self, job: Job, ref: MessageRef, there: Origin) -> None:
-        """Let whoever is in a further place see a result that is shown there now."""
+        """Record another place where a job's result is shown, so that people there may see it."""
         await self._store.publish(job.id, there, ref)
 
     def redraw(self, job: Job) -> None:
@@ -36,7 +36,7 @@ class JobMessages:
             self._sync.show(job)
 
     async def reach(self, job: Job, reply: Mapping[str, Any]) -> None:
-        """Answer the job's person in these ways too, until it ends."""
+        """Add ways to answer the job's person, used until the job ends."""
         reached = await self._store.reach(job.id, reply)
         if life := self._lives.get(job.id):
             life.job = replace(life.job, origin=reached.origin)

@@ -50,7 +50,7 @@ class Recovery:
         self._left = await self._store.requeue()
 
     async def run(self) -> None:
-        """Raises StoreError."""
+        """Queue unfinished jobs again and show the ends that were not delivered. Raises StoreError."""
         with _fewer_collections():
             await self._take_up()
         owed = await self._store.undelivered()
@@ -81,7 +81,7 @@ class Recovery:
             await asyncio.sleep(0)
 
     async def _get_to_know(self, members: Mapping[Who, Member]) -> None:
-        """Once for each person, however many jobs they have."""
+        """Load the rules of each person who is not known yet, once however many jobs they have."""
         new = {who: member for who, member in members.items() if who not in self._rules}
         if new:
             standings = await self._store.standings(new.values())
@@ -90,5 +90,5 @@ class Recovery:
 
 
 def _who(member: Member) -> Who:
-    """What a member's rules depend on."""
+    """Return what a member's rules depend on: tenant, id and roles."""
     return member.tenant, member.id, member.roles

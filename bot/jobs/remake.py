@@ -102,13 +102,13 @@ def _named(name: str, offered: Sequence[ModelInfo]) -> ModelInfo:
 
 
 def _style(style: str, rules: Rules, *, moved: bool) -> str:
-    """The style where it may still be used; one that is gone lives on in the words of its own model only."""
+    """Return the style; empty if it may not be used any more, or was removed and the model changes."""
     gone = style not in presets.load().styles
     return "" if not style or not rules.takes_style(style) or (gone and moved) else style
 
 
 def _dressed(request: GenerationRequest, job: Job, style: str, model: ModelInfo) -> GenerationRequest:
-    """The request for another model or style: in its words, and with its own steps and guidance."""
+    """Write the request for another model or style: its words, and for another model its usual values."""
     known = presets.load()
     said = known.template(job.style, request.model).undress(request.negative_prompt)
     words, negative = known.template(style, model.name).dress(job.prompt, said)
@@ -140,7 +140,7 @@ def _undressed(before: str, after: str) -> str:
 
 
 def _changed(before: GenerationRequest, after: GenerationRequest) -> Iterator[str]:
-    """What does not fit any more."""
+    """Yield a sentence for each value that was changed to fit."""
     if (before.width, before.height) != (after.width, after.height):
         yield f"The size is fitted: {after.width} × {after.height}."
     for each in landed():
@@ -153,7 +153,7 @@ def _changed(before: GenerationRequest, after: GenerationRequest) -> Iterator[st
 
 
 def _explicit(draft: Draft, now: Remade, own: Preferences, tier: Tier) -> Draft:
-    """The draft with what would else be read out of its words, or taken from the person's defaults."""
+    """Set what would else be read from the draft's words or taken from the person's defaults."""
     read, most = _read(draft), min(DEFAULT_COUNT, tier.max_count)
     shaped = draft.aspect or draft.size or draft.source
     size = (now.request.width, now.request.height)
@@ -168,7 +168,7 @@ def _explicit(draft: Draft, now: Remade, own: Preferences, tier: Tier) -> Draft:
 
 
 def _read(draft: Draft) -> Draft:
-    """The draft as it comes back from its text, where plain words may say more."""
+    """Render and parse the draft, as plain words in it may set options; return it unchanged if refused."""
     with suppress(Refusal):
         return prompts.parse(prompts.render(draft), ranged=False)
     return draft

@@ -91,7 +91,7 @@ class JobTracker:
     def begin(
         self, job: Job, tier: Tier | None = None, balance: Balance | None = None, *, home: str = ""
     ) -> Place | None:
-        """Hand an admitted job to the engine; `home` is the tenant in whose lane its account stands."""
+        """Submit an admitted job to the engine; `home` is the tenant of its account's lane."""
         life = self.lives[job.id] = LiveJob(job, tier, balance)
         try:
             life.place = life.shown = self._engine.submit(engine_job(job, tier, home))
@@ -102,7 +102,7 @@ class JobTracker:
         return life.place
 
     def resume(self, jobs: Sequence[tuple[Job, Tier, str]]) -> None:
-        """Hand jobs of a former process, each with its tier and home, to the engine: before all since then.
+        """Submit jobs of a former process, each with its tier and home, to the engine, before all newer ones.
 
         A message is left to `refresh`, which shows a few each second, unless it is missing or told of steps.
         """
@@ -121,20 +121,20 @@ class JobTracker:
             life.place = life.shown = None
 
     def relaxed(self, id: str) -> None:
-        """The job's row says that it is free and behind the others now."""
+        """Relax a job in the engine and on its card, once its row says that it is free and goes last."""
         if (life := self.lives.get(id)) and self._engine.relax(id):
             life.job = replace(life.job, relaxed=True)
             self._show(life.job)
 
     async def gather(self, names: Collection[str], account: str, home: str) -> None:
-        """These names share the account now, and the lane that it has in the tenant `home`."""
+        """Move the jobs of these members to the account that they share, in the tenant `home`."""
         async for life in self.lives.each():
             if life.job.origin.member.id in names:
                 life.job = replace(life.job, account=account)
                 self._engine.move(life.job.id, home, account)
 
     def finish(self, job: Job) -> None:
-        """The job has ended and its row says so."""
+        """Stop tracking a job whose row says that it has ended, count it, and show its end."""
         if self.lives.pop(job.id, None):
             telemetry.JOBS.labels(job.state.value, job.origin.surface).inc()
             telemetry.DEVICE_SECONDS.labels(job.request.model).inc(job.device_seconds)
@@ -162,7 +162,7 @@ class JobTracker:
         await self._eyes.close()
 
     def _progress(self, life: LiveJob, event: Progress) -> None:
-        """A preview waits until it was looked at; those that come meanwhile are left out."""
+        """Show a job's progress; check a preview before it is shown, and skip those that come meanwhile."""
         if event.preview and not self._eyes.busy and (self._glance is None or self._glance.done()):
             self._glance = asyncio.create_task(self._reveal(life, event.preview))
         life.advance(replace(event, preview=None))
@@ -179,7 +179,7 @@ class JobTracker:
             self._show_living(life)
 
     async def _inspect(self, job: Job, picture: bytes) -> bool:
-        """Whether a picture is for age-restricted channels alone. Raises EngineError, StoreError."""
+        """Tell whether a picture is for age-restricted channels alone. Raises EngineError, StoreError."""
         with _readable():
             seen = await self._eyes.look(picture)
         if seen.harmless:
@@ -206,11 +206,11 @@ class JobTracker:
                 await asyncio.sleep(1)
 
     async def _waiting(self) -> list[str]:
-        """The jobs that wait."""
+        """Return the ids of the jobs that wait."""
         return [life.job.id async for life in self.lives.each() if life.job.state is State.QUEUED]
 
     def _count_losses(self) -> None:
-        """A worker takes many jobs with it: ask the engine, not the jobs."""
+        """Update the metrics of lost workers from the engine, as one worker may take many jobs with it."""
         state = self._engine.status()
         lost = state.restarts
         telemetry.OUT.set(len(state.out))
@@ -227,7 +227,7 @@ class JobTracker:
             self._show(life.job)
 
     def _show_living(self, life: LiveJob) -> None:
-        """Nothing for a job that has ended while something was waited for: its end would be shown no more."""
+        """Show a job unless it has ended meanwhile: its end would be shown no more."""
         if self.lives.get(life.job.id) is life:
             self._show(life.job)
 
@@ -360,7 +360,7 @@ def _told(error: Exception) -> str:
 
 
 def engine_job(job: Job, tier: Tier | None = None, home: str = "") -> EngineJob:
-    """The job as the engine sees it: no names, no chat."""
+    """Convert a job to what the engine needs, without names and chat."""
     member = job.origin.member
     return EngineJob(
         id=job.id,
@@ -376,7 +376,7 @@ def engine_job(job: Job, tier: Tier | None = None, home: str = "") -> EngineJob:
 
 
 def moved(before: Place, now: Place) -> bool:
-    """Whether a place is worth showing anew: position or wait is off by more than a fifth."""
+    """Tell whether a place is worth showing anew: position or wait is off by more than a fifth."""
     by = abs(now.position - before.position)
     return by > before.position / 5 or abs(now.wait - before.wait) > max(1.0, before.wait / 5)
 

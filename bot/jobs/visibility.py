@@ -103,7 +103,7 @@ class Visibility:
                 life.job = _closed(life.job)
 
     async def _refreshed(self, jobs: Sequence[Job], here: Collection[str]) -> list[tuple[Job, Job]]:
-        """Each job with what it is now; every place is asked about once."""
+        """Return each job with what it is now; every place is asked about once."""
         asked = {_place(job): job for job in jobs if self._is_asked_about(job, here)}
         answers = await asyncio.gather(
             *(self._surfaces[job.origin.surface].closed(job) for job in asked.values())

@@ -54,7 +54,7 @@ class Network:
                 self._weights[name] = values.astype(np.float32) * scale + minimum
 
     def look(self, picture: bytes) -> dict[str, float]:
-        """The probability of each class. Raises OSError for what is no picture."""
+        """Return the probability of each class for a picture. Raises OSError for what is no picture."""
         x = self._convolve("Conv", _pixels(picture), stride=2)
         for number in range(_BLOCKS):
             x = self._block(f"block_{number}", x, stride=2 if number in _STRIDED else 1)
@@ -71,7 +71,7 @@ class Network:
         return narrow + x if narrow.shape == x.shape else narrow
 
     def _mix(self, name: str, x: Array, *, relu: bool = True) -> Array:
-        """A 1 × 1 convolution."""
+        """Apply a 1 × 1 convolution, and ReLU6 unless `relu` is False."""
         mixed: Array = x @ self._weights[f"{name}/weights"][0, 0] + self._weights[f"{name}/offset"]
         return _relu6(mixed) if relu else mixed
 
@@ -91,7 +91,7 @@ def _relu6(x: Array) -> Array:
 
 
 def _shifts(x: Array, stride: int) -> list[tuple[int, int, Array]]:
-    """What each of the 3 × 3 weights is multiplied with; padded as TensorFlow's "SAME" pads."""
+    """Return row, column and inputs of each of the 3 × 3 weights, padded as TensorFlow's "SAME" pads."""
     size = -(-x.shape[0] // stride)
     before = max((size - 1) * stride + 3 - x.shape[0], 0) // 2
     padded = np.pad(x, ((before, 2), (before, 2), (0, 0)))
@@ -101,7 +101,7 @@ def _shifts(x: Array, stride: int) -> list[tuple[int, int, Array]]:
 
 
 def _pixels(picture: bytes) -> Array:
-    """The picture as SIDE × SIDE × 3 from −1 to 1, squeezed to a square, on white."""
+    """Decode a picture to SIDE × SIDE × 3 values from −1 to 1, resized to a square, on white."""
     with Image.open(io.BytesIO(picture), formats=("PNG", "WEBP")) as opened:
         wide = opened.convert("RGBA")
     flat = Image.new("RGBA", wide.size, "white")

@@ -58,7 +58,7 @@ class Eyes(Protocol):
         ...
 
     async def look(self, picture: bytes) -> Seen:
-        """What a PNG or WebP shows. Raises NotSeen."""
+        """Return the scores of what a PNG or WebP shows. Raises NotSeen."""
         ...
 
     async def close(self) -> None: ...
@@ -73,7 +73,7 @@ class Unseeing:
         return Seen()
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing, as nothing is open."""
 
 
 class Classifier:
@@ -131,7 +131,7 @@ class Classifier:
 
 
 def look_once(picture: bytes, weights: Path = WEIGHTS) -> Seen:
-    """The same without an event loop, in a process that ends. Blocks; raises NotSeen."""
+    """Return what a picture shows. Needs no event loop, but a process of its own. Blocks; raises NotSeen."""
     try:
         done = subprocess.run(
             _command(weights), input=_framed(picture), capture_output=True, timeout=PATIENCE, env={}
@@ -182,7 +182,7 @@ class Rating:
 
 
 def rate(seen: Seen, rules: Rules, *, minors: bool) -> Rating:
-    """What may be done with a picture. Where the words mention minors, nothing sexual is ever shown."""
+    """Decide whether a picture may be shown. Where the words mention minors, nothing sexual is ever shown."""
     limits = _LIMITS["strict" if minors else rules.strictness]
     adult = seen.explicit >= limits.explicit or seen.explicit + seen.suggestive >= limits.either
     allowed = rules.adult and rules.strictness != "strict" and not minors

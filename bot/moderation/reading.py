@@ -1,9 +1,8 @@
-"""What a text can be read as, whatever it was disguised with: plain lower-case words, one reading for each
-way to undo a disguise.
+"""List what a disguised text can be read as: lower-case words, one reading for each way to undo a disguise.
 
-Undone always: compatibility forms (fullwidth, mathematical, circled letters), accents, invisible characters,
-look-alikes of other scripts, letters in boxes and flags. Undone as further readings: digits and signs for
-letters, drawn-out letters, words that are split, words between direction overrides.
+All readings undo compatibility forms (fullwidth, mathematical, circled letters), accents, invisible
+characters, look-alikes of other scripts, letters in boxes and flags. Further readings undo digits and signs
+for letters, drawn-out letters, words that are split, words between direction overrides.
 """
 
 from __future__ import annotations
@@ -41,14 +40,14 @@ _OVERRIDDEN = re.compile("[\u202e\u2067]([^\u202c\u2069\n]*)")
 
 @functools.cache
 def _words() -> frozenset[str]:
-    """Short words of their own; other short ones beside each other may be the halves of one."""
+    """Load the short words that stand alone; other short neighbours may be the two halves of one word."""
     return frozenset(
         (Path(__file__).parent / "lists" / "short_words.txt").read_text(encoding="utf-8").split()
     )
 
 
 def plain(text: str) -> str:
-    """The text in lower-case Latin letters where it can be read so, without accents and invisible marks."""
+    """Convert text to lower case, in Latin letters where possible, without accents and invisible marks."""
     seen = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", text))
     kept = "".join(map(_letter, seen))
     return unicodedata.normalize("NFKC", kept).casefold()
@@ -65,7 +64,7 @@ def _letter(character: str) -> str:
 
 
 def _alike(character: str) -> str:
-    """The Latin letter that a character looks like, or nothing."""
+    """Return the Latin letter that a character looks like, or an empty text."""
     if character in _ALSO_ALIKE:
         return _ALSO_ALIKE[character]
     for twin in confusables_data.get(character, ()):
@@ -75,7 +74,7 @@ def _alike(character: str) -> str:
 
 
 def _named(name: str) -> str:
-    """The letter that a character is called after: "SQUARED LATIN CAPITAL LETTER N" → "n", or nothing."""
+    """Return the letter in a character's name: "SQUARED LATIN CAPITAL LETTER N" → "n"; else an empty text."""
     *before, letter = name.partition(" WITH ")[0].split(" ")
     kind = set(before[: before.index("LETTER")]) if "LETTER" in before else set()
     is_one = len(letter) == 1 and letter.isalpha() and kind & {"LATIN", "SYMBOL"}
@@ -83,7 +82,7 @@ def _named(name: str) -> str:
 
 
 def readings(text: str) -> tuple[str, ...]:
-    """Every way to read the text, the plain one first; all but the first may hold nonsense beside it."""
+    """Return all readings of the text, the plain one first; the others may hold nonsense too."""
     found = dict.fromkeys([plain(text), *map(plain, _reversed(text))])
     for undo in (_join_pairs, _join, _leet("i"), _leet("l"), _shorten(2), _shorten(1)):
         found |= dict.fromkeys([undo(each) for each in found])
@@ -96,12 +95,12 @@ def _reversed(text: str) -> Iterator[str]:
 
 
 def _join(text: str) -> str:
-    """ "nu-de" → "nude", and so "n u d e"."""
+    """Join the parts of split words: "nu-de" → "nude", and also "n u d e"."""
     return _INSIDE.sub("", _SPELLED.sub(_spelled, text, count=_SPELLED_OUT))
 
 
 def _spelled(found: re.Match[str]) -> str:
-    """The words of a row of single letters. Where they are not told apart, every part may be one."""
+    """Return the words that a row of single letters may hold: split at other gaps, joined, and all parts."""
     between = re.findall(r"[\W_]+", found[0])
     glue = max(between, key=between.count)
     letters = found[0][0] + "".join(
@@ -114,7 +113,7 @@ def _spelled(found: re.Match[str]) -> str:
 
 
 def _join_pairs(text: str) -> str:
-    """Adds "nude" after "nu de": short neighbours that are no words of their own."""
+    """Append short neighbours joined, if both are no words of their own: "nude" after "nu de"."""
     words = re.findall(f"{_SIGN}+", text)
     halves = [
         first + second
@@ -138,7 +137,7 @@ def _leet(one: str) -> Callable[[str], str]:
 
 
 def _shorten(length: int) -> Callable[[str], str]:
-    """Letters that are drawn out to one or two, and words whose letters are all doubled to half or to one."""
+    """Return a function that cuts drawn-out letters to `length`, and doubled ones to one or by half."""
 
     def undo(text: str) -> str:
         text = _ALL_DOUBLED.sub(lambda word: _RUN.sub(shorter, word[0]), text)

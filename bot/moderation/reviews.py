@@ -37,7 +37,7 @@ class Reviews:
     async def check(
         self, request: GenerationRequest, typed: str, origin: Origin, rules: moderation.Rules
     ) -> None:
-        """Raises Refusal for words that may not be painted here. Serious ones count as a strike."""
+        """Raise Refusal for words that may not be painted here. Serious ones count as a strike."""
         await self._tell(origin)
         verdict = await asyncio.to_thread(
             moderation.judge, (typed, request.prompt), (request.negative_prompt,), rules
@@ -67,7 +67,7 @@ class Reviews:
         return f"This counts as strike {count}; {LIMIT} within 30 days bring a cool-off of a day."
 
     async def _tell(self, origin: Origin) -> None:
-        """Raises Refusal, once, for each strike that came while the person was away."""
+        """Raise Refusal, once, for each strike that was given while the person was away."""
         strike = await self._store.untold(origin.member.id, origin.member.tenant)
         if strike:
             raise Refusal(
@@ -79,7 +79,7 @@ class Reviews:
     # ---- reports
 
     async def report(self, job: Job, origin: Origin) -> Card:
-        """Somebody asks administrators to look at a job that they can see."""
+        """Report a job that the person can see to administrators. Raises Refusal."""
         if job.state is not State.RENDERED:
             raise Refusal("Only finished pictures can be reported.", code="no_picture")
         if job.origin.member.id in await self._store.sharing(origin.member.id):
@@ -89,14 +89,14 @@ class Reviews:
         return card.reported(new)
 
     async def queue(self, origin: Origin) -> Card:
-        """The reported job that waits longest, with what can be decided about it."""
+        """Return the card of the reported job that waits longest, with the buttons to decide about it."""
         everywhere = policy.runs_easel(origin, self._settings.operators)
         waiting = await self._store.open_reviews("" if everywhere else origin.member.tenant)
         job = await self._store.job(waiting[0].job) if waiting else None
         return card.review(job, waiting[0], len(waiting)) if job else card.nothing_to_review()
 
     async def listed(self, origin: Origin, rules: policy.Rules) -> Card:
-        """For a moderator: the reported jobs that they moderate and may see. Raises Refusal."""
+        """Return the card of reported jobs that a moderator moderates and may see. Raises Refusal."""
         if not (rules.moderator or origin.member.moderates):
             raise Refusal("Only an administrator or a moderator may see reports.", code="forbidden")
         found: list[tuple[Job, Review]] = []
@@ -127,7 +127,7 @@ class Reviews:
         return replace(following, facts=(f"job {id} {done}", *following.facts))
 
     async def _reviewed(self, id: str, origin: Origin) -> Job:
-        """The reported job, for an administrator of its place. Raises Refusal."""
+        """Return the reported job, for an administrator of its place. Raises Refusal."""
         everywhere = policy.runs_easel(origin, self._settings.operators)
         if not (origin.member.admin or everywhere):
             raise Refusal("Only an administrator can decide about reports.", code="forbidden")

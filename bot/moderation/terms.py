@@ -72,7 +72,7 @@ class Index:
             (self._stems if parts[0].endswith("*") else self._words)[first].append(group)
 
     def hits(self, words: list[str]) -> Iterator[Hit]:
-        """Every term that stands in the words of a text that `plain` made."""
+        """Yield every term that stands in the words of a text that `plain` made."""
         known: dict[str, tuple[list[Group], list[_Phrase]]] = {}  # most words of a long text come again
         for at, word in enumerate(words):
             if (found := known.get(word)) is None:
@@ -95,7 +95,7 @@ class Index:
         return (each for each in self._phrases.get(word[:2], ()) if _fits(each.words[0], word))
 
     def unstarred(self, text: str) -> str:
-        """The text with every starred word ("n*de") that could be one of the terms' as that."""
+        """Replace each starred word ("n*de") that could hide one of the terms by that term."""
         return _STARRED.sub(lambda found: self._unstarred(found[0]), text)
 
     def _unstarred(self, word: str) -> str:
@@ -118,7 +118,7 @@ class _Phrase:
     words: tuple[str, ...]  # with their stars
 
     def goes_on(self, words: list[str], at: int) -> bool:
-        """Whether its other words follow the one at that place."""
+        """Tell whether the phrase's other words follow the one at that place."""
         rest, there = self.words[1:], words[at + 1 : at + len(self.words)]
         return len(there) == len(rest) and all(map(_fits, rest, there))
 
@@ -130,7 +130,7 @@ _Shape = tuple[int, str]
 
 
 def _shape(word: str) -> _Shape:
-    """What a starred word has in common with the word that it hides."""
+    """Return a starred word's length and first letter, which it shares with the word that it hides."""
     return len(word), word[0]
 
 
@@ -142,7 +142,7 @@ def _by_shape(words: Iterable[str]) -> dict[_Shape, list[str]]:
 
 
 def _could_be(starred: str, word: str) -> bool:
-    """Whether two words of one length differ in nothing but letters that are starred."""
+    """Tell whether two words of one length differ in nothing but letters that are starred."""
     return all(seen in ("*", "#", real) for seen, real in zip(starred, word, strict=True))
 
 
@@ -151,12 +151,12 @@ def words_of(text: str) -> list[str]:
 
 
 def _spelled(words: str) -> list[str]:
-    """A term's words as a plain text would have them, with their stars."""
+    """Return a term's words as they are in a plain text, with their stars."""
     return re.findall(rf"\*?(?:{LETTER}+|[0-9]+)\*?", plain(words))
 
 
 def _fits(term: str, word: str) -> bool:
-    """Whether a word is what a term's word says; a star stands for any letters."""
+    """Tell whether a word is what a term's word says; a star stands for any letters."""
     core = term.strip("*")
     if term.startswith("*"):
         return core in word if term.endswith("*") else word.endswith(core)
@@ -165,7 +165,7 @@ def _fits(term: str, word: str) -> bool:
 
 @functools.cache
 def groups(category: str) -> dict[str, Group]:
-    """The groups of one category, by name."""
+    """Load the groups of one category, by name."""
     text = (_FOLDER / f"{category}.toml").read_text(encoding="utf-8")
     return {
         name: Group(category=category, name=name, **{**values, "words": tuple(values["words"])})
@@ -178,13 +178,13 @@ CATEGORIES = ("sexual", "violence", "hate", "self_harm", "people")
 
 @functools.cache
 def known() -> Index:
-    """Everything that the shipped lists name, minors and what keeps them out included."""
+    """Index all terms of the shipped lists, also those about minors and those that keep minors out."""
     return Index([group for category in (*CATEGORIES, "minors") for group in groups(category).values()])
 
 
 @functools.cache
 def excused() -> Index:
-    """Ordinary expressions that hold a term, also with their words written as one: readings join some."""
+    """Index ordinary expressions that hold a term, also with their words joined, as some readings do."""
     return Index([replace(group, words=_joined(group.words)) for group in groups("allowed").values()])
 
 

@@ -90,7 +90,7 @@ def judge(words: Iterable[str], negative: Iterable[str] = (), rules: Rules | Non
 
 
 def _hard(asked: _Found, avoided: _Found) -> Verdict | None:
-    """Sexual content with minors. Nothing that a tenant says reaches this.
+    """Judge sexual content with minors, whatever a tenant allows; None where there is none.
 
     Keeping clothes out asks for nakedness, and keeping adults out for minors. To keep nudity out is fine.
     """
@@ -105,7 +105,7 @@ def _hard(asked: _Found, avoided: _Found) -> Verdict | None:
 
 
 def _worst(refused: Iterable[Group]) -> Group | None:
-    """The one that is told, always the same: a strike before the others, then by the alphabet."""
+    """Return the group to tell the person of, always the same: with a strike first, then by the alphabet."""
     return min(refused, key=lambda group: (not group.certain, group.category), default=None)
 
 
@@ -153,7 +153,7 @@ def _search(text: str, rules: Rules) -> _Found:
 
 @functools.lru_cache(256)
 def _own(rules: Rules) -> tuple[Index, ...]:
-    """What a tenant adds, and what it excuses."""
+    """Return two indexes: of the words that a tenant blocks, and of those that it allows."""
     return tuple(
         Index([Group(category=OWN, name=OWN, words=tuple(filter(_readable, words)))])
         for words in (rules.blocked, rules.allowed)
@@ -161,7 +161,7 @@ def _own(rules: Rules) -> tuple[Index, ...]:
 
 
 def _reach(excuses: Iterable[Hit], words: int) -> list[int]:
-    """For each word, how far the excuses that begin there or before it go: what ends by then is excused."""
+    """Return for each word where the excuses that begin by then end: terms that end by there are excused."""
     ends = [0] * words
     for each in excuses:
         ends[each.start] = max(ends[each.start], each.end)
@@ -169,5 +169,5 @@ def _reach(excuses: Iterable[Hit], words: int) -> list[int]:
 
 
 def _readable(term: str) -> bool:
-    """Whether it holds anything to be found by."""
+    """Tell whether the term holds any letter or digit to be found by."""
     return re.search(r"[^\W_]", plain(term)) is not None

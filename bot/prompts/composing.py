@@ -35,10 +35,10 @@ def compose(
     source: Source | None = None,
     said: Draft | None = None,
 ) -> GenerationRequest:
-    """What to paint, in full: the style applied, the size fitted to the model, the seed fixed.
+    """Compose the request in full: the style applied, the size fitted to the model, the seed fixed.
 
     `models` are those that may be asked for, the default first. Raises Refusal with an offer made of `said`
-    (left out: of the draft), for what the model cannot and for more than the tier allows.
+    (left out: of the draft), for what the model cannot do and for more than the tier allows.
     """
     model = choose_model(draft, models)
     _check(said or draft, model, models, tier, source)
@@ -62,7 +62,7 @@ def _strength(draft: Draft) -> float:
 
 
 def choose_model(draft: Draft, models: Sequence[ModelInfo]) -> ModelInfo:
-    """The model that the draft names, or the default. Raises Refusal."""
+    """Return the model that the draft names, or the default. Raises Refusal for an unknown name."""
     if not draft.model:
         return models[0]
     names = {model.name.casefold(): model for model in models}
@@ -77,7 +77,7 @@ def choose_model(draft: Draft, models: Sequence[ModelInfo]) -> ModelInfo:
 
 
 def fit(aspect: str, model: ModelInfo, max_pixels: float = math.inf) -> tuple[int, int]:
-    """The size in pixels of an aspect ratio at the model's own area, or `max_pixels` if less."""
+    """Return the size in pixels of an aspect ratio at the model's own area, or `max_pixels` if less."""
     across, down = map(float, aspect.split(":"))
     height = math.sqrt(model.width * model.height * down / across)
     return limits.fitted((height * across / down, height), model, max_pixels)
@@ -99,7 +99,7 @@ def _fitted(
 def checked_size(
     said: Draft, size: tuple[int, int], model: ModelInfo, max_pixels: float = math.inf
 ) -> tuple[int, int]:
-    """The size, which the model can paint. Raises Refusal, with one of at most `max_pixels` that it can."""
+    """Return the size if the model can paint it. Raises Refusal, with one up to `max_pixels` that it can."""
     if size == (limits.rounded(size[0], model), limits.rounded(size[1], model)):
         return size
     nearest = limits.fitted(size, model, max_pixels)
@@ -115,7 +115,7 @@ def checked_size(
 def _check(
     said: Draft, model: ModelInfo, models: Sequence[ModelInfo], tier: Tier, source: Source | None
 ) -> None:
-    """Raises Refusal for the first thing that the model or the tier does not take, with what would do."""
+    """Raise Refusal for the first value that the model or the tier does not allow, with one that they do."""
     if source and "image_to_image" not in model.tasks:
         _refuse_source(said, model, models)
     if "text_to_image" not in model.tasks and not (source and _strength(said) < 1):
@@ -128,7 +128,7 @@ def _check(
 
 
 def _check_known(param: Param, value: Any, said: Draft, model: ModelInfo) -> None:
-    """Raises Refusal for an option that the model does not take, or not with this value."""
+    """Raise Refusal for an option that the model does not take, or not with this value."""
     if param.takes(value, model):
         return
     unsaid = offer("Leave it out", said, **{param.name: getattr(_NOTHING, param.name)})
@@ -148,7 +148,7 @@ _NOTHING = Draft(prompt="")
 
 
 def check_range(param: Param, value: int, model: ModelInfo, tier: Tier, said: Draft | None) -> None:
-    """Raises Refusal for more than model and tier allow, with the nearest as an offer where `said`."""
+    """Raise Refusal for more than model and tier allow, with an offer of the nearest value where `said`."""
     if param.too_many is None:
         return
     most = param.most([model], [tier])
@@ -188,7 +188,7 @@ def _these(names: Sequence[str]) -> str:
 
 
 def recall(job: Job, models: Sequence[ModelInfo]) -> Draft:
-    """The draft that paints a job again: what its form shows. Of an enlarged picture, that of the picture."""
+    """Return the draft that paints a job again, for its form; for an enlarged picture, the original's."""
     request = job.request
     info = next((model for model in models if model.name == request.model), None)
     template = presets.load().template(job.style, request.model)

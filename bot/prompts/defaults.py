@@ -25,7 +25,7 @@ def with_defaults(
     tier: Tier,
     takes_style: Callable[[str], bool] = lambda _: True,
 ) -> Draft:
-    """The draft with a person's own defaults for what was not said, as far as they still hold."""
+    """Fill in the person's own defaults for what the draft leaves open, as far as they are still valid."""
     shaped = draft.aspect or draft.size or draft.source
     offered = preferences.model in [model.name for model in models]
     known = preferences.style in presets.load().styles and takes_style(preferences.style)
@@ -47,7 +47,7 @@ def _preferred_count(preferences: Preferences, tier: Tier) -> int | None:
 def _preferred_size(
     draft: Draft, preferences: Preferences, models: Sequence[ModelInfo], tier: Tier
 ) -> tuple[int, int] | None:
-    """The size that the person's settings name, where the model and the tier have it."""
+    """Return the size in the person's settings if the model and the tier allow it, else None."""
     if not preferences.size:
         return None
     size = read_size(preferences.size)
@@ -59,7 +59,7 @@ def _preferred_size(
 def changed(
     preferences: Preferences, options: Mapping[str, Any], models: Sequence[ModelInfo], max_count: int
 ) -> Preferences:
-    """The preferences after what /settings said. Raises Refusal."""
+    """Return the preferences after the changes of a /settings command. Raises Refusal."""
     said = dict(options)
     before = Preferences() if said.pop("reset", False) else preferences
     changes = {name: _preference(name, value, models, max_count) for name, value in said.items()}
@@ -71,7 +71,7 @@ def changed(
 
 
 def held(preferences: Preferences, models: Sequence[ModelInfo], max_count: int) -> Preferences:
-    """The preferences without what /settings would not take any more."""
+    """Return the preferences without values that /settings would not accept any more."""
     kept = Preferences()
     for each in fields(preferences):
         if value := getattr(preferences, each.name):

@@ -40,7 +40,7 @@ _JOINERS = "\u200c\u200d"
 
 
 def clean(text: str) -> str:
-    """The text without what cannot be seen, and with single spaces."""
+    """Remove characters that cannot be seen, and reduce white space to single spaces."""
     seen = (c for c in text if c.isspace() or c in _JOINERS or unicodedata.category(c) not in _UNSEEN)
     return " ".join("".join(seen).split())
 
@@ -106,7 +106,7 @@ class _Reading:
         raise Refusal(notice, code="unknown", offers=(offer,) if near else ())
 
     def _value(self, option: Param, flag: re.Match[str]) -> tuple[str | bool, int]:
-        """The value after a flag, and where the text goes on."""
+        """Return the value after a flag, and the position where the text goes on."""
         text, at = self._text, flag.end()
         if option.kind == "boolean" and not flag["equals"]:
             return True, at
@@ -136,7 +136,7 @@ class _Reading:
             raise Refusal(str(error), offers=self._nearest(name, error.nearest)) from error
 
     def _nearest(self, name: str, value: str) -> tuple[Offer, ...]:
-        """An offer of the nearest value. Not of the most pictures: a tier may allow fewer at once."""
+        """Return an offer of the nearest value. Not of the most pictures: a tier may allow fewer at once."""
         if not value or not self._words or (name, value) == ("count", str(MAX_COUNT)):
             return ()
         return (Offer(f"Make it {value}", with_options(self._words, {**self._said, name: value})),)
@@ -180,7 +180,7 @@ _CLOSING = {'"': '"', "“": "”", "„": "“”", "«": "»", "'": "'", "‘"
 
 
 def _quoted_value(text: str, at: int) -> tuple[str, int] | None:
-    """What stands there in quotation marks, and where the text goes on; None when nothing does."""
+    """Return the quoted value at a position, and where the text goes on; None when there is none."""
     start = at + 1 + text[at : at + 1].isspace()
     closing = _CLOSING.get(text[start - 1 : start])
     if closing is None:
@@ -194,7 +194,7 @@ def _quoted_value(text: str, at: int) -> tuple[str, int] | None:
 
 
 def _next_flag(text: str, at: int) -> re.Match[str] | None:
-    """The next flag outside of quotation marks. A long dash makes one only before a flag's name."""
+    """Return the next flag outside of quotation marks. A long dash makes one only before a flag's name."""
     for found in _FLAG.finditer(text, at):
         if found["dashes"] == "--" or (found["dashes"] and by_flag(found["name"])):
             return found

@@ -39,7 +39,7 @@ def _once(words: str, found: dict[str, Any], taken: set[str]) -> str:
 
 @functools.cache
 def _patterns() -> tuple[tuple[str, Plain, re.Pattern[str]], ...]:
-    """Option and what says it at an end of a prompt that says more."""
+    """Compile the patterns of plain words that set an option at the start or end of a longer prompt."""
     known = presets.load()
     return tuple(
         (name, param.plain, re.compile(pattern, re.IGNORECASE))

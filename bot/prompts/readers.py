@@ -14,7 +14,7 @@ WIDEST = 4.0  # the longer side ÷ the shorter
 
 
 def read_aspect(value: str) -> str:
-    """ "wide" or "16x9" → "16:9". Raises Unusable."""
+    """Read an aspect ratio: "wide" or "16x9" → "16:9". Raises Unusable."""
     shapes = presets.load().aspects
     text = shapes.get(value.casefold(), value)
     side = r"(\d{1,4}(?:\.\d{1,2})?)"
@@ -32,7 +32,7 @@ def read_aspect(value: str) -> str:
 
 
 def read_size(value: str) -> tuple[int, int]:
-    """ "512x768" or "512" → pixels, unchecked. Raises Unusable."""
+    """Read a size in pixels, unchecked: "512x768" → (512, 768), "512" → (512, 512). Raises Unusable."""
     found = re.fullmatch(r"(-?\d{1,12})(?:\s*[x×*]\s*(-?\d{1,12}))?", value, re.IGNORECASE)
     if not found:
         raise Unusable(f"Size takes width × height in pixels, as in 512x768; “{clip(value)}” is not that.")
@@ -40,7 +40,7 @@ def read_size(value: str) -> tuple[int, int]:
 
 
 def read_style(value: str) -> str:
-    """Any spelling of a style → its name, or NO_STYLE. Raises Unusable."""
+    """Convert any spelling of a style to its name, or NO_STYLE. Raises Unusable."""
     known = presets.load()
     if value.casefold() == NO_STYLE:
         return NO_STYLE
@@ -105,7 +105,7 @@ def _plain_count(found: re.Match[str]) -> int | None:
 
 
 def _any_of(words: Iterable[str]) -> str:
-    """A pattern for any of the words, the longest first, with spaces and hyphens alike."""
+    """Build a pattern for any of the words, the longest first, in which spaces and hyphens are the same."""
     longest_first = sorted(set(words), key=len, reverse=True)
     return "|".join(re.sub(r"(\\ |\\-)", "[ -]", re.escape(word)) for word in longest_first)
 

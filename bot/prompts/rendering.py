@@ -13,7 +13,7 @@ from bot.prompts.draft import PARAMS, Draft
 
 
 def said(draft: Draft) -> dict[str, str]:
-    """What was said, option by option, as text: the values of a form. A file is not text and is left out."""
+    """Return the options that are set as text, as in a form. A file is not text and is left out."""
     values = {each.name: getattr(draft, each.name) for each in fields(draft)}
     if isinstance(draft.source, bytes):
         del values["source"]
@@ -21,17 +21,17 @@ def said(draft: Draft) -> dict[str, str]:
 
 
 def render(draft: Draft) -> str:
-    """The one canonical text that parses back to the same draft (but for a source that is a file)."""
+    """Render the one canonical text that parses back to the same draft (but for a source that is a file)."""
     return with_options(draft.prompt, {name: v for name, v in said(draft).items() if name != "prompt"})
 
 
 def flags(values: Mapping[str, str]) -> str:
-    """Options that were said as text, as flags: `--ar 16:9 --count 2`."""
+    """Format options that were set as text as flags: `--ar 16:9 --count 2`."""
     return " ".join(_flags(values))
 
 
 def with_options(words: str, values: Mapping[str, object]) -> str:
-    """The flags go last, or first where a quotation mark in the words could pair with one of theirs."""
+    """Append the flags, or put them first where a quotation mark in the words could pair with theirs."""
     if not re.search(r'["“”„«»]', words):
         return " ".join([words, *_flags(values)]).strip()
     return " ".join([*_flags(values, quote_all=True), words]).strip()
@@ -57,7 +57,7 @@ def _quoted(value: str, always: bool) -> str:
 
 
 def offer(label: str, draft: Draft, **changes: Any) -> Offer:
-    """What would be possible instead: the draft with changes, as text."""
+    """Create an offer of what would be possible instead: the draft with changes, as text."""
     return Offer(label, render(replace(draft, **changes)))
 
 

@@ -100,7 +100,7 @@ def _is_due(folder: Path) -> bool:
 
 
 def _remember(folder: Path, certificates: bytes) -> None:
-    """Keep certificates that were used, so that what they signed is known when others have come."""
+    """Store used certificates, so that what they signed is recognised after they are replaced."""
     used = _read(folder / USED)
     if certificates not in used:
         _write(folder / USED, used + certificates)

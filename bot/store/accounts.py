@@ -28,7 +28,7 @@ class Accounts(Database):
     """The part of the store that counts."""
 
     async def balances(self, account: str, tier: Tier, budgets: Sequence[Budget] = ()) -> list[Balance]:
-        """The tier's allowances in its order, then the budgets, then the gifts if there were any."""
+        """Return the tier's allowances in its order, then the budgets, then the gifts if there were any."""
         now = self._clock()
 
         def work(session: Session) -> list[Balance]:
@@ -74,15 +74,15 @@ class Accounts(Database):
     # ---- who shares an account
 
     async def account_of(self, member: str) -> str:
-        """The account that pays for what the member asks."""
+        """Return the account that pays for what the member asks."""
         return await self._read(lambda session: identities.account_of(session, member))
 
     async def members_of(self, account: str) -> list[str]:
-        """The ids of all that use the account."""
+        """Return the ids of all members that use the account."""
         return await self._read(lambda session: identities.members_of(session, account))
 
     async def link_code(self, member: str) -> str:
-        """A code for ten minutes and one use: whoever types it comes to share the member's account."""
+        """Create a code, for ten minutes and one use, by which another member joins this one's account."""
         now = self._clock()
         return await self._write(lambda session: identities.new_code(session, member, now))
 
@@ -106,7 +106,7 @@ class Accounts(Database):
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> AsyncIterator[LedgerLine]:
-        """The ledger, oldest line first; of a tenant the lines of its jobs."""
+        """Yield the ledger lines, oldest first; of a tenant those of its jobs."""
         query = select(_lines).order_by(_lines.c.id).limit(_PAGE)
         query = query.where(_lines.c.account == account) if account else query
         query = query.where(_lines.c.at >= since) if since else query
@@ -120,12 +120,12 @@ class Accounts(Database):
             last = page[-1].id
 
     async def newest_line(self) -> datetime | None:
-        """When the books were last written."""
+        """Return when the ledger was last written, or None."""
         query = select(_lines.c.at).order_by(_lines.c.id.desc()).limit(1)
         return await self._read(lambda session: session.connection().scalar(query))
 
     async def accuracy(self, last: int = 1000) -> dict[str, Accuracy]:
-        """How far estimates were from what the last rendered jobs took, by model."""
+        """Return the relative errors of the estimates for the last rendered jobs, by model."""
         rendered = (_jobs.c.state == State.RENDERED.value, _jobs.c.measured > 0)
         query = select(_jobs.c.request, _jobs.c.estimate, _jobs.c.measured).where(*rendered)
         query = query.order_by(_jobs.c.created.desc()).limit(last)

@@ -30,7 +30,7 @@ _told: set[tuple[str, str]] = set()
 
 
 def loads(text: str | bytes) -> Any:
-    """As json.loads, but UNREADABLE for what is no JSON: SQLite takes anything."""
+    """Parse JSON, or return UNREADABLE for what is no JSON, as SQLite stores any text."""
     try:
         return from_json(text)  # in a third of the time
     except ValueError:  # half a surrogate pair too, which json.loads takes
@@ -45,7 +45,7 @@ def _slowly(text: str | bytes) -> Any:
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """A JSON object; an empty one for anything else."""
+    """Return a JSON object as a dictionary; an empty one for anything else."""
     return dict(value) if isinstance(value, Mapping) else {}
 
 
@@ -57,7 +57,7 @@ def tell(table: str, key: str, reason: object) -> None:
 
 
 def mended(kind: TypeAdapter[T], values: Any) -> tuple[T, str]:
-    """What is readable of the values, the rest by its defaults; and what is not, as text."""
+    """Build a value from what is readable, with defaults for the rest; return also the faults, as text."""
     try:
         return kind.validate_python(values), ""
     except ValidationError as error:

@@ -47,7 +47,7 @@ class Clocks(Database):
         await self._write(work)
 
     async def believed(self, *, confirmed: bool = False) -> tuple[datetime, datetime]:
-        """The time that retention goes by, moved on, and what the clock says.
+        """Move on the time that retention uses, and return it with the clock's time.
 
         It follows the clock, but no more than a day beyond what it had at the last run, and no faster than
         two days in each day: a clock that jumped deletes little before somebody notices. `confirmed`: an
@@ -71,6 +71,6 @@ class Clocks(Database):
 
 
 def _newest(session: Session, now: datetime) -> datetime:
-    """When the books were last written, or now."""
+    """Return when the ledger was last written, or `now`."""
     newest = session.connection().scalar(select(_ledger.c.at).order_by(_ledger.c.id.desc()).limit(1))
     return min(now, newest or now)

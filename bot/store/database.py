@@ -47,19 +47,19 @@ class Server(Protocol):
     def connect(self, *, writes: bool) -> Engine: ...
 
     def explained(self) -> AbstractContextManager[None]:
-        """Turn what the database says into a StoreError."""
+        """Convert a database error to a StoreError."""
 
     def exists(self) -> bool: ...
 
     def describe(self, connection: Connection) -> str:
-        """Its name and version, to show."""
+        """Return the server's name and version, to show."""
 
     def check(self, connection: Connection) -> str:
-        """ "ok", or what is wrong with its files."""
+        """Return "ok", or what is wrong with the database's files."""
 
 
 def server(url: str) -> Server:
-    """The database that a URL names. Raises StoreError."""
+    """Return the server of the database that a URL names. Raises StoreError."""
     return PostgresServer(url) if url.startswith("postgres") else SqliteFile(url)
 
 
@@ -69,7 +69,7 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What `look_at` finds. Texts to show; `problem` is empty when the file and the books are sound."""
+    """What `look_at` finds, as text to show. `problem` is empty when the file and the ledger are sound."""
 
     database: str  # which, in what version
     revision: str  # of the schema; empty before the first start
@@ -113,7 +113,7 @@ def look_at(url: str) -> Facts:
 
 
 def pictures_at(url: str) -> list[tuple[str, str]]:
-    """Job and blob of every picture that is to be there, sources too. Locks and changes nothing; blocks.
+    """Return job and blob of every picture and source that must exist. Locks and changes nothing; blocks.
 
     Raises KeyError when there is no database, StoreError when it cannot be read.
     """
@@ -127,7 +127,7 @@ def pictures_at(url: str) -> list[tuple[str, str]]:
 
 
 def original_at(url: str, job: str, look: str) -> Original | None:
-    """As `Store.original`, without locking or changing the database; blocks.
+    """Return what `Store.original` does, without locking or changing the database; blocks.
 
     Raises KeyError when there is no database, StoreError when it cannot be read.
     """
@@ -143,7 +143,7 @@ class Database:
     """
 
     def __init__(self, url: str, clock: Callable[[], datetime] = utc_now, shared: bool = False) -> None:
-        """Blocks; use `open`."""
+        """Lock and open the database. Blocks; use `open`."""
         self._clock = clock
         self._server = server(url)
         self._gone: StoreGone | None = None  # why nothing is written
@@ -169,7 +169,7 @@ class Database:
         return await asyncio.to_thread(cls, url, clock, shared)
 
     def now(self) -> datetime:
-        """The time that periods, blocks and ages are counted by; the machine's may jump."""
+        """Return the time that periods, blocks and ages are counted by; the machine's may jump."""
         return self._clock()
 
     async def close(self) -> None:
@@ -199,7 +199,7 @@ class Database:
             raise
 
     async def check(self) -> str:
-        """ "ok", or what is wrong with the file or with the books."""
+        """Return "ok", or what is wrong with the file or with the ledger."""
         return await self._read(lambda session: _check(session, self._server))
 
     async def touch(self) -> None:
@@ -216,7 +216,7 @@ class Database:
             return await self._writer.run(self._fenced(work))
 
     def _fenced(self, work: Callable[[Session], T]) -> Callable[[Session], T]:
-        """The work, done only while this process leads."""
+        """Wrap the work so that it is done only while this process leads."""
         if (term := self._term) is None:
             return work
 
@@ -238,7 +238,7 @@ class Database:
 
 
 def _prepare(server: Server, *, leads: bool) -> int | None:
-    """Bring the schema up to date; the number of this process if it leads."""
+    """Bring the schema up to date; return this process's term if it leads, else None."""
     engine = server.connect(writes=True)
     try:
         with engine.connect() as connection, connection.begin():

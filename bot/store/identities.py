@@ -69,7 +69,7 @@ def account_of(session: Session, member: str) -> str:
 
 
 def members_of(session: Session, account: str) -> list[str]:
-    """Who shares the account, in the order of their ids."""
+    """Return the ids of those who share the account, in order."""
     query = select(_identities.c.member).where(_identities.c.account == account)
     return sorted(session.connection().scalars(query)) or [account]
 
@@ -84,7 +84,7 @@ class Group:
 
 
 def groups(session: Session, members: Collection[str]) -> dict[str, Group]:
-    """The group of each member, by two or three queries for all."""
+    """Return the group of each member, by two or three queries for all."""
     mine = select(_identities.c.member, _identities.c.account).where(_identities.c.member.in_(members))
     accounts: dict[str, str] = {each: account for each, account in session.connection().execute(mine)}
     sharing: dict[str, set[str]] = {}
@@ -105,7 +105,7 @@ def groups(session: Session, members: Collection[str]) -> dict[str, Group]:
 
 
 def home_of(session: Session, account: str) -> str:
-    """The tenant where the account first asked; empty: nowhere yet."""
+    """Return the tenant where the account first asked; empty if it has not asked yet."""
     return session.connection().scalar(select(_accounts.c.home).where(_accounts.c.id == account)) or ""
 
 
@@ -154,7 +154,7 @@ def lock(session: Session, *accounts: str) -> None:
 
 
 def locked_account_of(session: Session, member: str) -> str:
-    """The member's account, which cannot be merged into another until the transaction ends."""
+    """Lock and return the member's account: it cannot be merged into another until the transaction ends."""
     while True:
         account = account_of(session, member)
         lock(session, account)
@@ -166,7 +166,7 @@ def locked_account_of(session: Session, member: str) -> str:
 
 
 def new_code(session: Session, member: str, now: datetime) -> str:
-    """A code that joins whoever types it to the member's account; the member's older codes end.
+    """Create a code by which another member joins the member's account; the member's older codes end.
 
     Raises LinkRefused.
     """
@@ -219,7 +219,7 @@ def unlink(session: Session, member: str, now: datetime) -> str:
 
 
 def _taken(session: Session, code: str, member: str, now: datetime) -> Any:
-    """The code's row, which nobody can use after this. Raises LinkRefused."""
+    """Mark a code as used and return its row. Raises LinkRefused."""
     this = _codes.c.digest == _digest(code)
     found = session.connection().execute(select(_codes).where(this).with_for_update()).first()
     if found is None:

@@ -16,12 +16,12 @@ class Installations(Database):
     """The part of the store that remembers installations."""
 
     async def installation(self, place: str) -> str | None:
-        """What was saved for a place ("slack:T1")."""
+        """Return what was saved, sealed, for a place ("slack:T1"), or None."""
         query = select(_installations.c.sealed).where(_installations.c.place == place)
         return await self._read(lambda session: session.connection().scalar(query))
 
     async def installations(self, surface: str) -> dict[str, str]:
-        """Place → what was saved for it."""
+        """Return what was saved, sealed, for each place of a surface."""
         query = select(_installations).where(
             _installations.c.place.startswith(f"{surface}:", autoescape=True)
         )

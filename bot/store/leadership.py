@@ -1,4 +1,4 @@
-"""Which process leads: it alone paints. Its number in the books makes void what a former one still writes."""
+"""Let one process lead: it alone paints. Its number in the database makes void what a former one writes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def begin(connection: Connection) -> int:
 
 
 def check(session: Session, term: int, *, hold: bool = False) -> None:
-    """Raises StoreInUse where another process leads; `hold`: none begins to until the transaction ends."""
+    """Raise StoreInUse where another process leads; `hold`: none can begin to until the transaction ends."""
     query = _STAYS_MINE if hold else _IS_MINE
     if session.connection().execute(query, {"mine": term}).first() is None:
         raise StoreInUse(SUPERSEDED)

@@ -63,19 +63,19 @@ class Bucket:
 
 
 def own(session: Session, account: str, tier: Tier, now: datetime) -> list[Bucket]:
-    """Where an account of the tier is counted at `now`; buckets may not exist yet."""
+    """Return the buckets that count an account of the tier at `now`; they may not exist yet."""
     mine = (Budget(account=account, name="", allowance=each) for each in tier.allowances)
     return shared(session, mine, now) or [Bucket(account, UNLIMITED, _BOUNDLESS, None)]
 
 
 def beside(session: Session, account: str, periods: Iterable[Allowance], now: datetime) -> list[Bucket]:
-    """Where an account's use is counted without a limit, for the places where it has another tier."""
+    """Return buckets that count an account's use without a limit, for places where it has another tier."""
     unlimited = (Budget(account=account, name="", allowance=each) for each in periods)
     return [replace(each, cap_ms=_BOUNDLESS) for each in shared(session, unlimited, now)]
 
 
 def shared(session: Session, budgets: Iterable[Budget], now: datetime) -> list[Bucket]:
-    """Where budgets are counted at `now`; buckets may not exist yet."""
+    """Return the buckets that count the budgets at `now`; they may not exist yet."""
     return [_bucket(session, each, now) for each in budgets]
 
 
@@ -149,12 +149,12 @@ def hold(session: Session, job: str, amount: int, buckets: Iterable[Bucket], now
 
 
 def hold_nothing(session: Session, job: str, account: str, now: datetime) -> None:
-    """Note a job that costs nothing."""
+    """Write the hold of a job that costs nothing."""
     write(session, [_line(account, NOTHING, 0)], kind="hold", job=job, key=f"{job}/hold", at=now)
 
 
 def take(session: Session, bucket: Bucket, amount: int) -> Bucket | None:
-    """Take from one bucket, which may be new: the bucket as its row is, or None when it is too full."""
+    """Take from a bucket, which may be new; return it as its row is, or None when it is too full."""
     values = {"of": bucket.account, "at": bucket.name, "amount": amount, "limit": bucket.cap_ms}
     if bucket.cap_ms is None:
         del values["limit"]
@@ -208,13 +208,13 @@ _HELD = (
 
 
 def _held(session: Session, job: str) -> list[tuple[str, str, int]]:
-    """Where the job holds how much; a job that holds nothing has one such place too."""
+    """Return account, bucket and ms of each hold of the job; of a job that holds nothing, one with 0."""
     rows = sorted((a, b, int(held)) for a, b, held in session.connection().execute(_HELD, {"of": job}))
     return [row for row in rows if row[2]] or rows[:1]
 
 
 def _distinct(buckets: Iterable[Bucket]) -> list[Bucket]:
-    """In the order of locks. Of two with one name the smaller cap counts."""
+    """Sort buckets in the order of locks. Of two with one name the smaller cap counts."""
     found: dict[tuple[str, str], Bucket] = {}
     for each in sorted(buckets, key=lambda each: (each.order, -(each.cap_ms or 0))):
         found[each.order] = each
@@ -294,7 +294,7 @@ def _merge(session: Session, row: Any, bucket: Bucket) -> list[Line]:
 
 
 def _counterpart(session: Session, row: Any, account: str, now: datetime) -> Bucket:
-    """The other account's bucket for the same purpose; of two rolling windows the later end holds."""
+    """Return the other account's bucket for the same purpose; of two rolling windows the later end counts."""
     if not row.bucket.startswith("rolling "):
         return Bucket(account, row.bucket, None, row.ends)
     prefix = row.bucket[:-6]
@@ -305,7 +305,7 @@ def _counterpart(session: Session, row: Any, account: str, now: datetime) -> Buc
 
 
 def _holds(session: Session, row: Any) -> dict[str, int]:
-    """What each job holds in a bucket."""
+    """Return the device-milliseconds that each job holds in a bucket."""
     here = (_lines.c.account == row.account, _lines.c.bucket == row.bucket, _lines.c.job.is_not(None))
     query = select(_lines.c.job, _open).where(*here).group_by(_lines.c.job).having(_open > 0)
     return {job: int(held) for job, held in session.connection().execute(query.order_by(_lines.c.job))}
@@ -315,7 +315,7 @@ def _holds(session: Session, row: Any) -> dict[str, int]:
 
 
 def balances(session: Session, account: str, buckets: Sequence[Bucket]) -> list[Balance]:
-    """What is used of each bucket that has a cap, and of the account's gifts if there were any."""
+    """Return the balance of each bucket that has a cap, and of the account's gifts if there were any."""
     found = [_balance(session, each) for each in buckets if each.name != UNLIMITED]
     given = _balance(session, gifts(account))
     return [*found, given] if given.cap else found
@@ -334,7 +334,7 @@ def _balance(session: Session, bucket: Bucket) -> Balance:
 
 
 def told(session: Session, account: str, now: datetime) -> str:
-    """What the account has used of each of its present buckets, as text for the audit."""
+    """Format what the account has used of each of its present buckets, as text for the audit."""
     return "; ".join(map(_told, _present(session, account, now)))
 
 
@@ -352,7 +352,7 @@ def _last_to_reset(session: Session, buckets: Sequence[Bucket]) -> Balance:
 
 
 def check(session: Session) -> str:
-    """ "ok" when every allowance is what its lines add up to, and no job that ended still holds any."""
+    """Return "ok" when every allowance is the sum of its lines, else what differs."""
     expected = _from_lines(session)
     for row in session.connection().execute(select(_allowances)):
         if expected.pop((row.account, row.bucket), None) != (row.used_ms, row.cap_ms, row.ends):
@@ -387,7 +387,7 @@ _FROM_LINES = select(_sums, _lines.c.cap_ms).outerjoin(_lines, _lines.c.id == _s
 
 
 def _from_lines(session: Session) -> dict[tuple[str, str], tuple[int, int, datetime | None]]:
-    """Used, cap and end of every bucket."""
+    """Return the used ms, the cap and the end of every bucket, computed from the lines."""
     return {
         (row.account, row.bucket): (
             int(row.used),
@@ -435,7 +435,7 @@ def _move(session: Session, account: str, bucket: str, *, used: int = 0, cap: in
 
 
 def _present(session: Session, account: str, now: datetime) -> list[Any]:
-    """The account's buckets whose period has not ended, locked."""
+    """Lock and return the rows of the account's buckets whose period has not ended."""
     counts = _allowances.c.ends.is_(None) | (_allowances.c.ends > now)
     query = select(_allowances).where(_allowances.c.account == account, counts)
     query = query.order_by(_allowances.c.bucket).with_for_update()

@@ -29,7 +29,7 @@ class Logins(Database):
     """The part of the store that knows who is logged in to the web studio."""
 
     async def save_link(self, digest: str, member: Member, life: timedelta) -> None:
-        """Let a link log one browser in as the member; their older links end."""
+        """Save a link that logs one browser in as the member; their older links end."""
         now = self._clock()
 
         def work(session: Session) -> None:
@@ -41,7 +41,7 @@ class Logins(Database):
         await self._write(work)
 
     async def link_of(self, digest: str) -> Member | None:
-        """Whom a link logs in; None where it was used, has expired, or never was."""
+        """Return the member that a link logs in; None where it was used, has expired, or never was."""
         good = (_links.c.digest == digest, _links.c.expires > self._clock())
         query = select(_links.c.person).where(*good)
         person = await self._read(lambda session: session.connection().scalar(query))
@@ -67,7 +67,7 @@ class Logins(Database):
         await self._write(lambda session: _open(session, digest, member, browser, now, life))
 
     async def session(self, digest: str) -> Login | None:
-        """The session that holds now, if there is one; notes that it was used."""
+        """Return the session if it is still valid, else None, and note that it was used."""
         now = self._clock()
         this = _sessions.c.digest == digest
         query = select(_sessions).where(this, _sessions.c.expires > now)
@@ -78,7 +78,7 @@ class Logins(Database):
         return _login(found) if found else None
 
     async def sessions_of(self, member: str) -> list[Login]:
-        """The sessions of a member and of those who share their account, the last used first."""
+        """Return the sessions of a member and of those who share their account, the last used first."""
         now = self._clock()
 
         def work(session: Session) -> list[Login]:

@@ -62,8 +62,7 @@ class People(Database):
     """The part of the store that knows what administrators set. Each change writes its line of the audit."""
 
     async def standing(self, member: Member) -> Standing:
-        """All that is written down about a member and the place where they are."""
-
+        """Return all that is stored about a member and the place where they are."""
         now = self._clock()
 
         def work(session: Session) -> Standing:
@@ -84,7 +83,7 @@ class People(Database):
         return await self._read(work)
 
     async def standings(self, members: Collection[Member]) -> dict[tuple[str, str], Standing]:
-        """The standing of many, by tenant and id, without their preferences; a few queries for all."""
+        """Return the standing of many, by tenant and id, without their preferences; a few queries for all."""
         now = self._clock()
 
         def work(session: Session) -> dict[tuple[str, str], Standing]:
@@ -122,11 +121,11 @@ class People(Database):
         return found.get(tenant, Policy())
 
     async def policies(self) -> dict[str, Policy]:
-        """Of every tenant that has one."""
+        """Return the policy of every tenant that has one."""
         return await self._read(_policies_of)
 
     async def persons(self, tenant: str) -> list[Person]:
-        """All about whom something is set in the tenant."""
+        """Return all persons that something is set about in the tenant."""
         return await self._read(lambda session: _persons(session, None, {tenant}))
 
     async def change_policy(self, tenant: str, change: Callable[[Policy], Policy], note: Note) -> Policy:
@@ -149,8 +148,7 @@ class People(Database):
     async def change_person(
         self, tenant: str, member: str, change: Callable[[Person], Person], note: Note
     ) -> Person:
-        """The same for what is set about a member in a tenant."""
-
+        """Read, change and write what is set about a member in a tenant, in one transaction."""
         return await self._write(lambda session: change_person(session, tenant, member, change, note))
 
     async def relax(self, id: str, line: AuditLine) -> bool:
@@ -168,7 +166,7 @@ class People(Database):
         return await self._write(work)
 
     async def note(self, line: AuditLine) -> None:
-        """Write down what changed nothing here."""
+        """Write an audit line alone, with no other change."""
         await self._write(lambda session: write_down(session, line))
 
     async def audit(
@@ -180,7 +178,7 @@ class People(Database):
         skip: int = 0,
         limit: int = 20,
     ) -> list[AuditLine]:
-        """The changes in a tenant, or everywhere, newest first. `search` are words that a line contains."""
+        """Return the changes in a tenant or everywhere, newest first, which contain all words of `search`."""
         query = select(_audit).order_by(_audit.c.id.desc()).offset(skip).limit(limit)
         query = query.where(_audit.c.tenant == tenant) if tenant else query
         query = query.where(_audit.c.at < before) if before else query
@@ -191,14 +189,14 @@ class People(Database):
         return [_audit_line(row) for row in rows]
 
     async def recent(self, member: str, tenant: str = "", limit: int = 5) -> list[Job]:
-        """A member's jobs that are not deleted, also private ones, newest first; in a tenant or anywhere."""
+        """Return a member's jobs, newest first, also private but not deleted ones; in a tenant or in all."""
         query = select(JobRow).where(_jobs.c.user_id == member, _jobs.c.state != State.DELETED.value)
         query = query.where(_jobs.c.tenant == tenant) if tenant else query
         query = query.order_by(_jobs.c.created.desc()).limit(limit)
         return await self._read(lambda session: with_pictures(session, session.scalars(query).all()))
 
     async def names(self, tenant: str = "", search: str = "") -> dict[str, str]:
-        """Who asked lately in a tenant, or anywhere: member's id → name, who asked last first."""
+        """Map ids to names of those who asked lately in a tenant or anywhere, who asked last first."""
         query = select(_jobs.c.user_id, _jobs.c.origin).order_by(_jobs.c.created.desc()).limit(_RECENT)
         query = query.where(_jobs.c.tenant == tenant) if tenant else query
         wanted = search.casefold()
@@ -214,7 +212,7 @@ class People(Database):
 
 
 def check_blocks(session: Session, member: Member, account: str, now: datetime) -> None:
-    """Raises Blocked for somebody who is blocked where they are, or everywhere."""
+    """Raise Blocked for a member who is blocked in their tenant, or everywhere."""
     values = {"tenant": member.tenant, "member": member.id, "account": account}
     for row in session.connection().execute(_BLOCKS, values):
         if (found := person(row)).is_blocked(now):

@@ -35,7 +35,7 @@ class PostgresServer:
     pace = Pace(threads=4, group=1)
 
     def __init__(self, url: str) -> None:
-        """Raises StoreError."""
+        """Parse the database's address. Raises StoreError for what is none."""
         try:
             self._url = make_url(url).set(drivername="postgresql+psycopg")
         except (ArgumentError, ValueError) as error:
@@ -75,7 +75,7 @@ class PostgresServer:
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Turn what the database says into a StoreError."""
+        """Convert a database error to a StoreError."""
         try:
             yield
         except DBAPIError as error:
@@ -88,11 +88,11 @@ class PostgresServer:
         return f"PostgreSQL {connection.execute(text('SHOW server_version')).scalar_one()}"
 
     def check(self, connection: Connection) -> str:
-        """ "ok": the server watches over its own files."""
+        """Return "ok": the server checks its own files."""
         return "ok"
 
     def _explain(self, error: DBAPIError) -> str:
-        """What the database said, as one clear sentence without the password."""
+        """Explain a database error in one clear sentence, without the password."""
         cause = str(error.orig).strip().partition("\n")[0]
         state = getattr(error.orig, "sqlstate", None) or next(
             (state for words, state in _WORDS.items() if words in str(error.orig)), "08000"
@@ -112,7 +112,7 @@ class PostgresLock:
         self._mutex = threading.Lock()
 
     def take(self) -> None:
-        """Raises StoreInUse when another process has it."""
+        """Take the lock that one process alone can have. Raises StoreInUse when another process has it."""
         session = self._engine.connect()
         try:
             # The server may take a moment to see that a process was killed.
@@ -128,7 +128,7 @@ class PostgresLock:
         self._session, self._taken = session, True
 
     def check(self, *_: object) -> None:
-        """Take it again if the session was lost. Raises StoreInUse when another process was faster."""
+        """Take the lock again if its session was lost. Raises StoreInUse when another process was faster."""
         with self._mutex:
             if self._taken and not self._lives():
                 self._forget()

@@ -65,7 +65,7 @@ class Privacy(Database):
     # ---- export
 
     async def sharing(self, member: str) -> list[str]:
-        """The member, and everyone who shares their account."""
+        """Return the ids of the member and of everyone who shares their account."""
 
         def work(session: Session) -> list[str]:
             return sorted({member, *identities.members_of(session, identities.account_of(session, member))})
@@ -73,7 +73,7 @@ class Privacy(Database):
         return await self._read(work)
 
     async def jobs_of(self, members: Sequence[str], after: str = "", limit: int = 200) -> list[Job]:
-        """Their jobs that are not deleted, by id, those after `after`."""
+        """Return the members' jobs that are not deleted, by id, those after `after`."""
 
         def work(session: Session) -> list[Job]:
             query = select(JobRow).where(_jobs.c.user_id.in_(members), _jobs.c.id > after)
@@ -88,13 +88,13 @@ class Privacy(Database):
         return [Strike(**row._mapping) for row in found]
 
     async def persons_of(self, members: Sequence[str]) -> list[Person]:
-        """What administrators have set about them, in every place."""
+        """Return what administrators have set about these members, in every place."""
         query = select(_people).where(_people.c.member.in_(members)).order_by(*_people.primary_key)
         found = await self._read(lambda session: session.connection().execute(query).all())
         return [rows.person(row) for row in found]
 
     async def reports_of(self, members: Sequence[str]) -> list[tuple[str, datetime]]:
-        """Which jobs they reported, and when."""
+        """Return the jobs that the members reported, and when."""
         query = select(_reports.c.job, _reports.c.at).where(_reports.c.member.in_(members))
         found = await self._read(lambda session: session.connection().execute(query).all())
         return [(row.job, row.at) for row in found]
@@ -102,7 +102,7 @@ class Privacy(Database):
     # ---- deletion
 
     async def begin_erasure(self, members: Sequence[str]) -> None:
-        """Write down whom to forget, so that it goes on after a restart."""
+        """Write down which members to forget, so that it goes on after a restart."""
         now = self._clock()
 
         def work(session: Session) -> None:
@@ -116,7 +116,7 @@ class Privacy(Database):
         await self._write(work)
 
     async def erasing(self) -> list[str]:
-        """Who is to be forgotten and is not yet."""
+        """Return the members that are to be forgotten and are not yet."""
         query = select(_erasures.c.member).where(_erasures.c.erased.is_(False)).order_by(_erasures.c.member)
         return await self._read(lambda session: list(session.connection().scalars(query)))
 
@@ -160,7 +160,7 @@ class Privacy(Database):
 
 
 def blank(session: Session, id: str) -> None:
-    """Take out of a job's row what was asked for."""
+    """Remove from a job's row what was asked for."""
     request = session.connection().scalar(select(_jobs.c.request).where(_jobs.c.id == id))
     empty = dict.fromkeys(("prompt", "folded", "style", "reason", "note"), "")
     nothing = {**empty, "request": _blanked(request), "source": None}
@@ -206,7 +206,7 @@ def _erase(session: Session, member: str, now: datetime) -> None:
 
 
 def _rename(session: Session, member: str, pseudonym: str) -> None:
-    """Let the books, reports and the audit name somebody whom nobody knows."""
+    """Replace a member's name by a pseudonym in ledger, reports and audit."""
     for name in _names(session, member):
         new = pseudonym + name.removeprefix(member)
         for column in (_ledger.c.account, _allowances.c.account, _accounts.c.id, _jobs.c.account):
@@ -223,7 +223,7 @@ def _rename(session: Session, member: str, pseudonym: str) -> None:
 
 
 def _names(session: Session, member: str) -> set[str]:
-    """The accounts that are called after the member: their own, and those that unlinking made."""
+    """Return the accounts that are named after the member: their own, and those that unlinking made."""
     found: set[str] = set()
     for column in (_ledger.c.account, _allowances.c.account, _accounts.c.id, _identities.c.account):
         after = or_(column == member, column.startswith(f"{member}+", autoescape=True))
@@ -241,7 +241,7 @@ def _replace(session: Session, column: Any, old: str, new: str, *, begins: bool 
 
 
 def _blank_origins(session: Session, now: datetime) -> None:
-    """Forget where a forgotten person asked, once the message was changed or never will be."""
+    """Remove place and name from erased persons' jobs, once their messages were changed or never will be."""
     theirs: ColumnElement[bool] = and_(
         _jobs.c.user_id.startswith(ERASED),
         or_(_jobs.c.delivered.is_not(None), _jobs.c.finished < now - _SHOWN_WITHIN),
@@ -265,7 +265,7 @@ def _blank_origins(session: Session, now: datetime) -> None:
 
 
 def _nameless(tenant: str, pseudonym: str) -> str:
-    """The tenant; a direct message is one that is called after its person."""
+    """Return the tenant, with the pseudonym where it is a direct message, which is named after its person."""
     place, direct, _ = tenant.partition(":dm:")
     return f"{place}{direct}{pseudonym}" if direct else tenant
 

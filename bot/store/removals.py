@@ -95,7 +95,7 @@ class Removals(Database):
 
 
 def posted(ref: dict[str, Any] | None) -> str:
-    """ "<channel>:<message>", as a platform names the message of a reference; empty where it has none."""
+    """Return "<channel>:<message>" as a platform names a reference's message; empty where it has none."""
     named = (ref or {}).get("message") or (ref or {}).get("ts")
     return f"{ref['channel']}:{named}" if ref and named and "channel" in ref else ""
 
@@ -110,7 +110,7 @@ def _cancel(
 
 
 def _end(session: Session, id: str, reason: str, now: datetime) -> bool:
-    """Whether this ended the job: the condition lets only one end through."""
+    """Cancel a job; return whether this ended it, as the condition lets only one end through."""
     lives = (_jobs.c.id == id, _jobs.c.state.in_([state.value for state in UNFINISHED]))
     values = {"state": State.CANCELLED.value, "measured": 0.0, "reason": reason, "finished": now}
     if not session.connection().execute(update(_jobs).where(*lives).values(**values)).rowcount:

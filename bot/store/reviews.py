@@ -48,7 +48,7 @@ class Reviews(Database):
         return await self._write(work)
 
     async def open_reviews(self, tenant: str = "", limit: int = 20) -> list[Review]:
-        """Reported jobs that nobody decided about, in a tenant or everywhere, the longest waiting first."""
+        """Return reported jobs without a decision, in a tenant or everywhere, the longest waiting first."""
         count = select(func.count()).where(_reports.c.job == _reviews.c.job).scalar_subquery()
         undecided = (_reviews.c.decision == "", _jobs.c.state != State.DELETED.value)
         query = select(_reviews.c.job, _reviews.c.tenant, _reviews.c.at, count.label("reports"))
@@ -87,12 +87,12 @@ class Reviews(Database):
         return await self._write(lambda session: _strike(session, strike, now))
 
     async def strikes(self, member: str, tenant: str) -> list[Strike]:
-        """Those that count now, of all who share the member's account, the newest last."""
+        """Return the strikes that count now, of all who share the member's account, the newest last."""
         now = self._clock()
         return await self._read(lambda session: _counting(session, member, (tenant, HOUSE), now))
 
     async def untold(self, member: str, tenant: str) -> Strike | None:
-        """The oldest strike that the person was not told of; they are taken as told now."""
+        """Return the oldest strike that the person was not told of, or None, and mark it as told."""
 
         def work(session: Session) -> Strike | None:
             mine = (_strikes.c.member == member, _strikes.c.tenant == tenant, _strikes.c.told.is_(False))
@@ -124,7 +124,7 @@ def _strike(session: Session, strike: Strike, now: datetime) -> Strike:
 
 
 def _counting(session: Session, member: str, tenants: Sequence[str], now: datetime) -> list[Strike]:
-    """Strikes of the last 30 days since the last cool-off began."""
+    """Return the strikes of the last 30 days since the last cool-off began."""
     found = _since(session, member, tenants, now - WINDOW)
     for index in range(len(found) - 1, -1, -1):
         if found[index].cool_off:

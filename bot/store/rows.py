@@ -38,7 +38,7 @@ _MANY = 1000  # ids in one statement; databases limit them
 
 
 def table_of(row: type[SQLModel]) -> Table:
-    """The plain table: statements on it are much cheaper than on the class."""
+    """Return a row class's plain table: statements on it are much cheaper than on the class."""
     table = inspect(row).local_table
     assert isinstance(table, Table)
     return table
@@ -82,7 +82,7 @@ MOST_SEARCHED = 200  # characters
 
 
 def searched(column: Any, search: str) -> list[Holds]:
-    """That a text without case holds every word of a search."""
+    """Return the conditions that a case-folded text holds every word of a search."""
     words = dict.fromkeys(search[:MOST_SEARCHED].casefold().split())
     return [Holds(column, literal(word)) for word in words]
 
@@ -162,7 +162,7 @@ def values_of(job: Job) -> dict[str, Any]:
 
 
 def places(seen_in: Collection[str]) -> str:
-    """Closed places as their column holds them, so that one of them is found with the spaces around it."""
+    """Format closed places for their column, with spaces around each by which it is found."""
     return "".join(f" {place} " for place in seen_in)
 
 
@@ -180,7 +180,7 @@ class Unreadable(ValueError):
 
 
 def read(row: Any, pictures: Collection[Any] = ()) -> Job:
-    """The job of a row of its table. Raises Unreadable."""
+    """Convert a row of the table of jobs to a job. Raises Unreadable."""
     try:
         job = _job(row, pictures)
     except NewerVersion as error:
@@ -206,7 +206,7 @@ _requested = attrgetter("width", "height", "steps", "count", "seed", "guidance")
 
 
 def _read(row: Any, pictures: Collection[Any]) -> Job | None:
-    """The same; None for what is set aside."""
+    """Convert a row to a job; set aside one that cannot be read and return None."""
     try:
         return read(row, pictures)
     except Unreadable as error:
@@ -215,7 +215,7 @@ def _read(row: Any, pictures: Collection[Any]) -> Job | None:
 
 
 def _job(row: Any, pictures: Collection[PictureRow]) -> Job:
-    """Go through the columns by their names: naming each again would take as long as all the rest."""
+    """Build a job from the columns of `NEEDED`; one loop over their names is faster than naming each."""
     values = dict(zip(NEEDED, _needed(row), strict=True))
     values["origin"] = _origin(values["origin"], values.pop("seen_in"))
     values["request"] = GenerationRequest.from_json(values["request"])
@@ -230,14 +230,14 @@ def _origin(values: Mapping[str, Any], seen_in: str) -> Origin:
 
 
 def member_of(origin: Mapping[str, Any]) -> Member:
-    """Who asked, from an origin as JSON."""
+    """Return the member who asked, from an origin as JSON."""
     member = origin["member"]
     roles, moderates = member.get("roles", ()), member.get("moderates", ())  # old rows have none
     return Member(**{**member, "roles": tuple(roles), "moderates": tuple(moderates)})
 
 
 def person(row: Any) -> Person:
-    """What is set about somebody; what of it cannot be read is as if it were not set."""
+    """Convert a row to what is set about a person, without what cannot be read."""
     found, wrong = aside.mended(PERSON, dict(row._mapping))
     if wrong:
         aside.tell("people", f"{row.tenant}/{row.member}", wrong)
@@ -245,7 +245,7 @@ def person(row: Any) -> Person:
 
 
 def preferences(row: PreferencesRow | None) -> Preferences:
-    """Somebody's defaults, as far as they can be read."""
+    """Convert a row to somebody's defaults, as far as they can be read."""
     if row is None:
         return Preferences()
     found, wrong = aside.mended(PREFERENCES, row.model_dump(exclude={"user"}, warnings=False))
@@ -255,7 +255,7 @@ def preferences(row: PreferencesRow | None) -> Preferences:
 
 
 def policy(row: Any) -> Policy:
-    """What administrators set for a place. One that cannot be read lets nothing start until it is set."""
+    """Convert a row to a place's policy. One that cannot be read lets nothing start until it is set."""
     found, wrong = aside.mended(POLICY, row.policy)
     if wrong:
         aside.tell("policies", row.tenant, wrong)
@@ -269,7 +269,7 @@ PREFERENCES = TypeAdapter(Preferences)
 
 
 def with_pictures(session: Session, rows: Sequence[Any], painted: Sequence[str] | None = None) -> list[Job]:
-    """The jobs of these rows, without those that are set aside.
+    """Convert these rows to jobs with their pictures, without those that are set aside.
 
     `painted`: the ids of those that may have pictures, if that is known.
     """

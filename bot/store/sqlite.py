@@ -25,7 +25,7 @@ _FIXED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
 
 
 def library() -> ModuleType:
-    """The bundled SQLite where it is installed, else the one Python was built with."""
+    """Import the bundled SQLite where it is installed, else the one Python was built with."""
     try:
         return importlib.import_module("pysqlite3")
     except ImportError:
@@ -33,12 +33,12 @@ def library() -> ModuleType:
 
 
 def wal_is_safe(version: tuple[int, ...]) -> bool:
-    """Whether this SQLite can be trusted with a write-ahead log."""
+    """Tell whether this SQLite can be trusted with a write-ahead log."""
     return version >= _FIXED[-1] or any(version[:2] == fixed[:2] and version >= fixed for fixed in _FIXED)
 
 
 def path_of(url: str) -> Path:
-    """The database file. Raises StoreError for a URL that names none."""
+    """Return the path of the database file. Raises StoreError for a URL that names none."""
     name = url.removeprefix("sqlite:///")
     if not url.startswith("sqlite:///") or name in ("", ":memory:"):
         raise StoreError(
@@ -49,7 +49,7 @@ def path_of(url: str) -> Path:
 
 
 def connect(path: Path, *, writes: bool) -> Engine:
-    """An engine of one writing connection, or of a few that only read."""
+    """Create an engine of one writing connection, or of a few that only read."""
     sqlite = library()
     url = URL.create("sqlite", database=str(path))
     engine = create_engine(
@@ -88,7 +88,7 @@ class SqliteFile:
         self.path = path_of(url)
 
     def lock(self, *, shared: bool) -> FileLock:
-        """Raises StoreInUse, StoreError."""
+        """Lock the database file, which is never shared. Raises StoreInUse, StoreError."""
         return FileLock(self.path)  # an SQLite file is never shared
 
     def connect(self, *, writes: bool) -> Engine:
@@ -105,7 +105,7 @@ class SqliteFile:
         return f"SQLite {library().sqlite_version}, journal {journal}"
 
     def check(self, connection: Connection) -> str:
-        """ "ok", or what is wrong with the file."""
+        """Return "ok", or what is wrong with the file."""
         for pragma in ("integrity_check", "foreign_key_check"):
             found = [str(row[0]) for row in connection.exec_driver_sql(f"PRAGMA {pragma}")]
             if found not in ([], ["ok"]):
@@ -123,7 +123,7 @@ class FileLock:
     """
 
     def __init__(self, database: Path) -> None:
-        """Raises StoreInUse, or StoreError when the folder cannot be written."""
+        """Lock the database. Raises StoreInUse, or StoreError when the folder cannot be written."""
         self._database = database
         real = database.resolve()
         self._path = real.with_name(real.name + ".lock")
@@ -139,7 +139,7 @@ class FileLock:
             raise self._unwritable(error) from error
 
     def _take(self) -> int:
-        """Raises OSError, StoreInUse."""
+        """Open and lock the lock file, and return its descriptor. Raises OSError, StoreInUse."""
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -152,7 +152,7 @@ class FileLock:
         return fd
 
     def check(self) -> None:
-        """Raises StoreGone when the database is another file than before, StoreInUse, StoreError.
+        """Check the lock. Raises StoreGone when the database is another file, StoreInUse, StoreError.
 
         The file is never opened here: closing it would take SQLite's own locks from this process.
         """
@@ -198,7 +198,7 @@ _GONE = (
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn what the database says into a StoreError."""
+    """Convert a database error to a StoreError."""
     try:
         yield
     except DBAPIError as error:
@@ -206,7 +206,7 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def _explain(error: DBAPIError, path: Path) -> StoreError:
-    """What the database said, as one clear sentence."""
+    """Explain a database error in one clear sentence."""
     name = str(getattr(error.orig, "sqlite_errorname", ""))
     for start, sentence in _SENTENCES.items():
         if name.startswith(start):

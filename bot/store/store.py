@@ -93,11 +93,11 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
     # ---- the life of a job
 
     async def started(self, id: str) -> None:
-        """QUEUED → RUNNING; nothing for a job in any other state."""
+        """Change a job from QUEUED to RUNNING; do nothing in any other state."""
         await self._change(id, (State.QUEUED,), state=State.RUNNING.value, started=self._clock())
 
     async def died(self, id: str, deaths: int) -> None:
-        """Back to QUEUED, with the count of workers that were lost with it."""
+        """Set a job back to QUEUED, with the count of workers that were lost with it."""
         await self._change(id, _UNFINISHED, state=State.QUEUED.value, deaths=deaths)
 
     async def add_picture(self, id: str, picture: StoredPicture) -> bool:
@@ -139,7 +139,7 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
         return await self._write(work)
 
     async def message(self, id: str, ref: dict[str, Any]) -> None:
-        """Keep the adapter's reference to the job's message."""
+        """Store the adapter's reference to the job's message."""
         await self._change(id, _ANY, message=ref, posted=posted(ref))
 
     async def publish(self, id: str, there: Origin, ref: dict[str, Any]) -> None:
@@ -166,7 +166,7 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
         await self._write(work)
 
     async def close_place(self, tenant: str, channel: str, before: datetime | None = None) -> None:
-        """Let only those who are in a channel see what was asked for there, until `before` or ever."""
+        """Show the jobs of a channel only to its members; with `before`, only those that are as old."""
         there = [_jobs.c.tenant == tenant, _jobs.c.channel == channel, _jobs.c.seen_in == ""]
         there += [_jobs.c.private.is_(False)]
         there += [_jobs.c.created <= before] if before else []
@@ -174,7 +174,7 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
         await self._write(lambda session: session.connection().execute(statement) and None)
 
     async def reach(self, id: str, reply: Mapping[str, Any]) -> Job:
-        """Add to the ways in which the job's person is answered. Raises KeyError."""
+        """Add ways to answer the job's person. Raises KeyError."""
 
         def work(session: Session) -> Job:
             origin = rows.job(session, id).origin
@@ -185,15 +185,15 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
         return await self._write(work)
 
     async def delivered(self, id: str, state: State, *, reason: str = "") -> None:
-        """The job's end `state` was shown, or never can be: then `reason` says why.
+        """Record that the job's end `state` was shown, or never can be: then `reason` says why.
 
-        Nothing for a job that was deleted meanwhile: that is still to be shown.
+        Changes nothing for a job that was deleted meanwhile: that is still to be shown.
         """
         values: dict[str, Any] = {"delivered": self._clock()} | ({"reason": reason} if reason else {})
         await self._change(id, (state,), **values)
 
     async def owe(self, surface: str, reasons: Collection[str]) -> list[Job]:
-        """Take back that ends of the last days can never be shown, for one of these reasons; the jobs."""
+        """Mark recent ends that these reasons kept from being shown as to be shown; return their jobs."""
         since = self._clock() - OWED
 
         def work(session: Session) -> list[Job]:
@@ -244,7 +244,7 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
         before: datetime | None = None,
         limit: int = 50,
     ) -> list[Job]:
-        """A tenant's jobs, newest first; private and hidden ones only of `viewer`, deleted ones never.
+        """Return a tenant's jobs, newest first; private and hidden ones only of `viewer`, deleted ones never.
 
         Of those that were asked for in closed places, only the viewer's and those of the places `here`; a
         guest sees no others at all. Names that share an account count as the same user, who finds their own
@@ -267,7 +267,7 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
         return await self._jobs(*wanted, newest_first=True, limit=limit)
 
     async def requeue(self) -> set[str]:
-        """Let what a former process left running wait again; the ids of all that waits."""
+        """Queue the jobs that a former process left running; return the ids of all queued jobs."""
 
         def work(session: Session) -> set[str]:
             running = update(_jobs).where(_jobs.c.state == State.RUNNING.value)
@@ -278,7 +278,7 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
         return await self._write(work)
 
     async def queued(self, after: Place | None = None, limit: int = 1000) -> tuple[list[Job], Place | None]:
-        """Jobs that wait, oldest first, and where to go on: after `after`. None: there are no more."""
+        """Return queued jobs after `after`, oldest first, and the last one's place; None: none are left."""
         columns = [_jobs.c[name] for name in rows.NEEDED]
         query = select(*columns).where(_jobs.c.state == State.QUEUED.value)
         if after:
@@ -306,15 +306,15 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
         await self._write(work)
 
     async def unfinished(self) -> list[Job]:
-        """Queued and running jobs, oldest first."""
+        """Return queued and running jobs, oldest first."""
         return await self._jobs(_in(_UNFINISHED))
 
     async def undelivered(self) -> list[Job]:
-        """Jobs that ended and whose end is not shown yet, oldest first."""
+        """Return jobs that ended and whose end is not shown yet, oldest first."""
         return await self._jobs(_in((*_ENDS, State.DELETED)), col(JobRow.delivered).is_(None))
 
     async def measured(self, limit: int = 200) -> list[tuple[GenerationRequest, float]]:
-        """What recent rendered jobs took, in device-seconds, newest first."""
+        """Return recent rendered jobs' requests and measured device-seconds, newest first."""
 
         def work(session: Session) -> list[tuple[GenerationRequest, float]]:
             query = select(JobRow.request, JobRow.measured).where(JobRow.state == State.RENDERED.value)
@@ -328,7 +328,7 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
         return await self._read(work)
 
     async def blobs(self) -> set[str]:
-        """What is needed: sources of jobs that are not deleted, pictures of those that live or are rendered.
+        """Return the blobs in use: sources of jobs not deleted, pictures of unfinished and rendered jobs.
 
         The pictures of a job that failed or was cancelled are never shown.
         """
@@ -342,7 +342,7 @@ class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Re
         return await self._read(work)
 
     async def original(self, job: str, look: str) -> Original | None:
-        """What is known of the job, or without an id of the picture whose fingerprint is near to `look`."""
+        """Return what is known of the job, or without an id, of a picture with a fingerprint near `look`."""
         return await self._read(lambda session: traces.original(session, job, look))
 
     # ---- preferences
@@ -381,18 +381,18 @@ def _change(session: Session, id: str, states: Collection[State], values: dict[s
 
 
 def _seen(here: Collection[str]) -> ColumnElement[bool]:
-    """Jobs of no closed place, or of one of these."""
+    """Match the jobs of no closed place, or of one of these."""
     among = [col(JobRow.seen_in).contains(f" {place} ", autoescape=True) for place in here]
     return or_(col(JobRow.seen_in) == "", *among)
 
 
 def _of(user: str) -> ColumnElement[bool]:
-    """Jobs of the user, under any name that shares their account."""
+    """Match the jobs of the user, under any name that shares their account."""
     return or_(col(JobRow.user_id) == user, _shared(user))
 
 
 def _shared(user: str) -> ColumnElement[bool]:
-    """The same, but none where no other name does."""
+    """Match the jobs of all names that share the user's account; none where no other name does."""
     account = select(IdentityRow.account).where(IdentityRow.member == user).scalar_subquery()
     sharing = select(IdentityRow.member).where(col(IdentityRow.account) == account)
     linked = sharing.where(col(IdentityRow.member) != user).exists()
@@ -432,7 +432,7 @@ def _hold(
     shared: list[ledger.Bucket],
     now: datetime,
 ) -> None:
-    """From the account's allowances, or else its gifts; from the budgets in any case. Raises OverQuota."""
+    """Hold an amount in the account's allowances or else its gifts, and in the budgets. Raises OverQuota."""
     try:
         with session.begin_nested():
             ledger.hold(session, job, amount, [*own, *shared], now)
@@ -444,7 +444,7 @@ def _hold(
 
 
 def _end(session: Session, id: str, state: State, measured: float, reason: str, now: datetime) -> bool:
-    """True when this ended the job: the condition lets only one end through."""
+    """End a job and settle its charge; return whether this ended it, as only one end may."""
     values = {"state": state.value, "measured": measured, "reason": reason, "finished": now}
     if not _change(session, id, _UNFINISHED, values):
         return False

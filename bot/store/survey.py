@@ -24,7 +24,7 @@ _PAGE = 1000
 
 
 def unreadable(session: Session) -> Iterator[str]:
-    """Name each row that is set aside, with its reason."""
+    """Yield each row that is set aside, with its reason."""
     checks: dict[type[SQLModel], Callable[[Any], str]] = {
         JobRow: _job,
         PolicyRow: lambda row: aside.mended(rows.POLICY, row.policy)[1],
@@ -42,7 +42,7 @@ def unreadable(session: Session) -> Iterator[str]:
 
 
 def moments(session: Session) -> dict[str, datetime | None]:
-    """When the books were last written, and the time that retention goes by."""
+    """Return when the ledger was last written, and the time that retention goes by."""
     lines, retention = rows.table_of(LedgerRow), rows.table_of(RetentionRow)
     return {
         "newest": session.connection().scalar(select(lines.c.at).order_by(lines.c.id.desc()).limit(1)),

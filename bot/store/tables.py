@@ -122,7 +122,7 @@ class PictureRow(SQLModel, table=True):
 
 
 class LedgerRow(SQLModel, table=True):
-    """One line of the books. Every balance can be computed again from these alone.
+    """One line of the ledger. Every balance can be computed again from these alone.
 
     Of a bucket, `used` is the sum of holds and merges less releases and resets; the cap is that of its
     newest line that names one, and for gifts their sum.
@@ -192,7 +192,7 @@ class IdentityRow(SQLModel, table=True):
 
 
 class LinkCodeRow(SQLModel, table=True):
-    """A code that joins the account of whoever types it to its maker's."""
+    """A code: the person who types it joins the account of the person who made it."""
 
     __tablename__ = "link_codes"
 

@@ -1,4 +1,4 @@
-"""What was used, over time, and by whom: the numbers behind the administrator's charts."""
+"""Return what was used, over time, and by which people: the numbers of the administrator's charts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Usage(Database):
     async def usage(
         self, since: datetime, bucket: timedelta, by: By, *, tenant: str = "", most: int = 0
     ) -> list[Use]:
-        """Jobs and their measured device-seconds, oldest first; deleted ones were painted too.
+        """Return the number and device-seconds of jobs, oldest first; deleted ones were painted too.
 
         Of one tenant, if one is named. With `most`, only so many that used most each; what the others used
         is summed up under the key "".
@@ -64,7 +64,7 @@ class Usage(Database):
         return await self._read(work)
 
     async def waits(self, since: datetime, bucket: timedelta) -> list[Wait]:
-        """How long jobs waited from accepted to started: median and 90th percentile (nearest rank)."""
+        """Return how long jobs waited from accepted to started: median and 90th percentile (nearest rank)."""
         start = _start(bucket)
         wait = extract("epoch", _jobs.c.started) - extract("epoch", _jobs.c.created)
         rank = func.cume_dist().over(partition_by=start, order_by=wait)
@@ -91,7 +91,7 @@ class Usage(Database):
     async def known(
         self, since: datetime, *, search: str = "", skip: int = 0, limit: int | None = None
     ) -> list[Known]:
-        """Everybody who asked since then, who asked last first; then those about whom something is set.
+        """Return all people who asked since then, the last first; then others about whom something is set.
 
         `search` are words that their name or id contains, in any case.
         """
@@ -108,18 +108,18 @@ class Usage(Database):
         return await self._read(work)
 
     async def acquaintance(self, since: datetime, member: str) -> Known | None:
-        """One of them, as far as they asked since then."""
+        """Return what is known of one member, as far as they asked since then."""
         query = _seen(since, _jobs.c.user_id == member)
         row = await self._read(lambda session: session.connection().execute(query).first())
         return _known(row) if row else None
 
     async def tenants(self, since: datetime) -> set[str]:
-        """Where somebody asked since then."""
+        """Return the tenants where somebody asked since then."""
         query = select(_jobs.c.tenant).where(_jobs.c.created >= since, _jobs.c.state.in_(_ALL)).distinct()
         return await self._read(lambda session: set(session.connection().scalars(query)))
 
     async def database(self) -> str:
-        """Which database this is, and its version."""
+        """Return the database's name and version."""
         return await self._read(lambda session: self._server.describe(session.connection()))
 
 
@@ -127,13 +127,13 @@ _ALL = [state.value for state in State]  # named, so that the index by state and
 
 
 def _start(bucket: timedelta) -> ColumnElement[int]:
-    """The second at which the job's bucket begins; buckets are counted from 1970 in UTC."""
+    """Compute the second at which the job's bucket begins; buckets are counted from 1970 in UTC."""
     second = extract("epoch", _jobs.c.created)
     return cast(second - second % int(bucket.total_seconds()), BigInteger).label("start")
 
 
 def _gathered(uses: Sequence[Use], most: int) -> list[Use]:
-    """Those that used most, and for each bucket what the others used together."""
+    """Keep those that used most, and add up for each bucket what the others used."""
     totals: defaultdict[str, float] = defaultdict(float)
     for use in uses:
         totals[use.key] += use.seconds
@@ -162,7 +162,7 @@ def _named(member: Member, words: Sequence[str]) -> bool:
 
 
 def _seen(since: datetime, *wanted: ColumnElement[bool]) -> Any:
-    """The last job of each person, with how many they had and what these took."""
+    """Select the last job of each person, with their number of jobs and the device-seconds of these."""
     of_one: dict[str, Any] = {"partition_by": _jobs.c.user_id}
     each = (
         select(

@@ -60,7 +60,7 @@ class Writer:
             thread.start()
 
     async def run(self, work: Callable[[Session], T]) -> T:
-        """The result of `work`, once it is on the disk. `work` may be called more than once."""
+        """Run `work` and return its result once it is on the disk. `work` may be called more than once."""
         operation = _Operation(work)
         self._queue.put(operation)
         result: T = await asyncio.wrap_future(operation.future)
@@ -121,7 +121,7 @@ class Writer:
 
 
 def _attempt(connection: Connection, operation: _Operation) -> Any:
-    """The operation's result, or the error that is its own. Raises what concerns the whole group."""
+    """Run an operation; return its result or its own error. Raises errors that concern the whole group."""
     with Session(connection, join_transaction_mode="create_savepoint") as session:
         try:
             result = operation.work(session)
@@ -136,11 +136,11 @@ def _attempt(connection: Connection, operation: _Operation) -> Any:
 
 
 def _concerns_all(error: Exception) -> bool:
-    """Whether the transaction behind this error may be gone (disk full, I/O, memory, a lost race …)."""
+    """Tell whether the transaction behind this error may be gone (disk full, I/O, memory, a lost race …)."""
     own = (IntegrityError, DataError, ProgrammingError)
     return isinstance(error, (DatabaseError, MemoryError)) and not isinstance(error, own)
 
 
 def _lost_a_race(error: DBAPIError) -> bool:
-    """Whether the database gave this transaction up in favour of another; it has then done nothing."""
+    """Tell whether the database gave up this transaction in favour of another; it has then done nothing."""
     return getattr(error.orig, "sqlstate", None) in _LOST_RACES

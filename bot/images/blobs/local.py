@@ -47,7 +47,7 @@ class DirectoryBlobs:
             raise _explain(error, self._root) from error
 
     def read(self, name: str) -> bytes:
-        """As `get`; blocks."""
+        """Return a blob as `get` does, but block."""
         path = self._path(name)
         try:
             _refuse_links(path)
@@ -91,7 +91,7 @@ class DirectoryBlobs:
         return name
 
     def _renew(self, path: Path) -> bool:
-        """Whether the file is there; its age is 0 then."""
+        """Reset the file's age to 0; return whether the file is there."""
         with self._ages, contextlib.suppress(FileNotFoundError):
             if stat.S_ISREG(os.lstat(path).st_mode):  # a link is replaced by the file
                 os.utime(path, follow_symlinks=False)
@@ -118,7 +118,7 @@ class DirectoryBlobs:
 
 
 def _files(folder: Path, depth: int) -> Iterator[Path]:
-    """What lies so many folders below, without following links to other folders."""
+    """Yield what lies exactly `depth` levels below a folder, without following links to other folders."""
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as found:
         for entry in found:
             if depth == 1:
@@ -128,14 +128,14 @@ def _files(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def _refuse_links(path: Path) -> None:
-    """Raises OSError (ELOOP) where one of the two folders that Easel made for a picture is a link."""
+    """Raise OSError (ELOOP) where one of the two folders that Easel made for a picture is a link."""
     for folder in (path.parent, path.parent.parent):
         if folder.is_symlink():
             raise OSError(errno.ELOOP, "a folder of pictures is a link", str(folder))
 
 
 def _write_whole(path: Path, data: bytes) -> None:
-    """All of it or nothing, also when the power fails."""
+    """Write a file completely or not at all, also when the power fails."""
     fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=_NEW)
     try:
         with os.fdopen(fd, "wb") as file:

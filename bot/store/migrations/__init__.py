@@ -13,7 +13,7 @@ HEAD = "0014"
 
 
 def revision(connection: Connection) -> str:
-    """The database's revision; empty when it has none yet."""
+    """Return the revision of the database's schema; empty when it has none yet."""
     if not inspect(connection).has_table("alembic_version"):
         return ""
     return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none() or "")

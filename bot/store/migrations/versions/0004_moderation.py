@@ -52,7 +52,7 @@ def upgrade() -> None:
 
 
 def _blank_deleted_jobs() -> None:
-    """What was deleted before kept its words; it keeps them no longer."""
+    """Remove the words and the source of jobs that were deleted before this revision."""
     jobs = sa.table(
         "jobs",
         *(sa.column(name) for name in ("id", "state", "prompt", "folded", "source", "style")),
