@@ -95,7 +95,7 @@ class Point:
         return Call(self, arguments, rows, key)
 
     def _key(self, request: Request, name: str, value: Any, rows: int) -> Hashable:
-        """What must be equal for two calls to be joined: shapes, and the values that rows share."""
+        """Return what must be equal for two calls to be joined: shapes, and the values that rows share."""
         if isinstance(value, torch.Tensor):
             if value.ndim == 0:
                 return "scalar", value.dtype
@@ -113,7 +113,7 @@ class Point:
         return "object", id(request), id(value)  # a key-value cache, say: never joined
 
     def run(self, calls: Sequence[Call]) -> list[Any]:
-        """One forward pass for all `calls`; their results, in order. Raises Unmergeable."""
+        """Run one forward pass for all `calls` and return their results, in order. Raises Unmergeable."""
         if len(calls) == 1:
             return [self.function(**calls[0].arguments)]
         rows = [call.rows for call in calls]
@@ -143,7 +143,7 @@ class Point:
         return [self._part(result, start, n, sum(rows)) for start, n in zip(starts, rows, strict=True)]
 
     def _part(self, result: Any, start: int, rows: int, total: int) -> Any:
-        """Rows `start` … `start + rows` of a result, whatever dataclasses and lists it is nested in."""
+        """Return rows `start` … `start + rows` of a result, through the dataclasses and lists around them."""
         if isinstance(result, torch.Tensor):
             if result.ndim == 0 or result.shape[0] != total:
                 raise Unmergeable(f"{self.name} returned a tensor of shape {tuple(result.shape)}")
@@ -160,7 +160,7 @@ class Point:
 
 
 def _rows(arguments: dict[str, Any]) -> int:
-    """The batch size of a call: the first dimension of its first tensor or list."""
+    """Return the batch size of a call: the first dimension of its first tensor or list."""
     for value in arguments.values():
         if isinstance(value, torch.Tensor) and value.ndim:
             return int(value.shape[0])
@@ -205,7 +205,7 @@ class Request(greenlet):  # type: ignore[misc]
         return bool(self.dead)
 
     def digest(self, name: str, value: torch.Tensor) -> int:
-        """A hash of the values, computed once as long as the same tensor comes back unchanged."""
+        """Return a hash of the values, computed once as long as the same tensor comes back unchanged."""
         known = self._digests.get(name)
         if known is None or known[0] is not value or known[1] != value._version:
             content = value.detach().to("cpu", torch.float64).numpy().tobytes()
@@ -232,7 +232,7 @@ class Clock:
 
 
 def run_joined(requests: Sequence[Request]) -> list[Any]:
-    """One forward pass for requests that are parked with equal keys: a result or an exception for each.
+    """Run one forward pass for requests parked with equal keys; return a result or an exception for each.
 
     Equal calls of a text encoder are computed once. Where joining fails, each runs alone, so that only the
     one to blame gets the error.
@@ -267,7 +267,7 @@ def as_engine_error(error: Exception) -> Exception:
 
 
 def _without_twins(calls: Sequence[Call]) -> tuple[list[Call], list[int]]:
-    """Distinct calls, and for each call its index among them.
+    """Return the distinct calls, and for each call its index among them.
 
     Only calls without floating-point input can be told apart cheaply; those are the text encoders', where
     the pictures of one request ask for the same prompt again and again.

@@ -39,12 +39,12 @@ class Entry:
 
     @property
     def local(self) -> Path | None:
-        """The folder or file on this machine; None for a hub name."""
+        """Return the folder or file on this machine; None for a hub name."""
         path = Path(self.source).expanduser()
         return path if path.exists() else None
 
     def units(self, request: GenerationRequest) -> float:
-        """The size of a request, in steps of one 512 × 512 picture."""
+        """Return the size of a request, counted in steps of one 512 × 512 picture."""
         pixels = request.width * request.height / 512**2
         return request.count * pixels * (self.steps_run(request) if request.paints else 1.0)
 
@@ -64,7 +64,7 @@ class Catalog:
         self._entries = {entry.info.name: entry for entry in entries}
 
     def entry(self, name: str) -> Entry:
-        """Raises UnknownModel."""
+        """Return a model's entry, completed once its pipeline can be read. Raises UnknownModel."""
         if name not in self._entries:
             raise UnknownModel(f"no model {name!r}", advice=_not_offered(name, self._entries))
         entry = self._entries[name]
@@ -81,7 +81,7 @@ class Catalog:
 
 
 def load(names: Sequence[str], path: Path = _CATALOG) -> Catalog:
-    """The catalog of the models in `names`: catalog names, folders, single files or hub names.
+    """Return the catalog of the models in `names`: catalog names, folders, single files or hub names.
 
     Raises UnknownModel for a name that is none of these, ModelNotLoaded for defaults that cannot be read.
     """
@@ -104,7 +104,7 @@ def _entry(name: str, table: dict[str, Any], base: Path) -> Entry:
 
 
 def _sidecar(path: Path) -> dict[str, Any]:
-    """`easel.toml` in a model's folder, or `<file>.toml` beside a file, may set its defaults."""
+    """Return the defaults that `easel.toml` in a model's folder, or `<file>.toml` beside a file, sets."""
     sidecar = path / "easel.toml" if path.is_dir() else path.with_suffix(".toml")
     if not sidecar.is_file():
         return {}
@@ -118,7 +118,7 @@ def _sidecar(path: Path) -> dict[str, Any]:
 
 
 def _check_default(sidecar: Path, key: str, value: Any) -> None:
-    """Raises ModelNotLoaded for a key that means nothing, and for a value of another kind."""
+    """Raise ModelNotLoaded for a key that means nothing, and for a value of another kind."""
     kinds = {f.name: str(f.type) for f in (*fields(ModelInfo), *fields(Entry))}
     kinds = {name: kind for name, kind in kinds.items() if kind in _KINDS and name not in ("name", "source")}
     if key not in kinds:
@@ -201,7 +201,7 @@ def check_files(path: Path) -> None:
 
 
 def _check_header(file: Path) -> None:
-    """The layout of the format: https://huggingface.co/docs/safetensors (length, JSON header, data)."""
+    """Check length, JSON header and data (https://huggingface.co/docs/safetensors). Raises ModelNotLoaded."""
     try:
         with file.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))

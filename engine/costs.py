@@ -10,7 +10,7 @@ from engine.types import GenerationRequest
 
 
 def smoothed(before: float, measured: float, weight: float) -> float:
-    """An exponential moving average: `measured` counts with `weight`, all before with the rest."""
+    """Return an exponential moving average: `measured` counts with `weight`, `before` with the rest."""
     return before + weight * (measured - before)
 
 
@@ -28,7 +28,7 @@ class RequestCosts:
         self._rates: dict[Hashable, float] = {}
 
     def estimate(self, request: GenerationRequest) -> float:
-        """Raises UnknownModel."""
+        """Return the expected device-seconds of a request. Raises UnknownModel."""
         entry = self._catalog.entry(request.model)
         known = (self._rates[kind] for kind in _kinds(request, entry) if kind in self._rates)
         return next(known, entry.seconds) * entry.units(request)
@@ -46,7 +46,7 @@ class RequestCosts:
 
 
 def _kinds(request: GenerationRequest, entry: Entry) -> tuple[Hashable, Hashable]:
-    """What a rate is learned for: the narrower kind, then the wider one."""
+    """Return the keys that a rate is learned under: the narrower kind, then the wider one."""
     model = request.model, request.paints
     return (*model, request.width, request.height, entry.steps_run(request)), model
 

@@ -55,15 +55,15 @@ class Worker(Protocol):
     def cancel(self, job_id: str) -> Coroutine[Any, Any, None]: ...
 
     def events(self) -> AsyncGenerator[Report, None]:
-        """Ends when the worker is gone, or gives no sign of life for long."""
+        """Yield the worker's reports until it is gone, or gives no sign of life for long."""
         ...
 
     def suspects(self) -> frozenset[str]:
-        """The jobs it was running when it died; empty when nobody knows."""
+        """Return the jobs that were running when the worker died; empty when nobody knows."""
         ...
 
     async def close(self) -> None:
-        """Stop it, by force if need be. What it had running is not reported."""
+        """Stop the worker, by force if need be. The jobs it had running are not reported."""
         ...
 
 
@@ -133,7 +133,7 @@ class Dispatcher:
         return refused
 
     def _priced(self, job: EngineJob) -> EngineJob:
-        """Raises UnknownModel."""
+        """Return the job with its estimated cost, unless it has one. Raises UnknownModel."""
         self._catalog.entry(job.request.model)
         return job if job.cost else replace(job, cost=self.estimate(job.request))
 
@@ -235,7 +235,7 @@ class Dispatcher:
             desk.errand(self._hand_over(desk, job, self._queue.used(job)), job.id)
 
     def _choose(self, job: EngineJob) -> Desk | None:
-        """The worker for a job; None while there is none, or while one starts that would do better."""
+        """Return the least loaded worker that may do a job (any, if none may); None while none is ready."""
         able = [desk for desk in self._desks if self._may_do(desk, job)]
         here = [desk for desk in able if desk.ready]
         if not able:  # let one say why
@@ -243,7 +243,7 @@ class Dispatcher:
         return min(here, key=Desk.load, default=None)
 
     def _may_do(self, desk: Desk, job: EngineJob) -> bool:
-        """Whether a device is in service that did not fail this job, and may have its model."""
+        """Tell whether a device is in service, has not failed this job, and may have its model."""
         tried = self._failed_on.get(job.id, ())
         in_service = not desk.fitness.out and desk.starts < STARTS
         return in_service and desk not in tried and job.request.model not in desk.fitness.unable
@@ -272,7 +272,7 @@ class Dispatcher:
             self._take_back(desk)
 
     async def _shift(self, hire: Hire, desk: Desk) -> None:
-        """One worker from its first word to its last."""
+        """Run one worker and handle its events until it is gone or has to be replaced."""
         desk.begin()
         worker = desk.worker = await hire()
         try:
@@ -290,12 +290,12 @@ class Dispatcher:
             desk.suspects = worker.suspects()
 
     def _count_devices(self) -> None:
-        """Some desk has changed."""
+        """Tell the queue how many devices are ready, and wake the loop that waits for a worker."""
         self._queue.devices = sum(desk.ready for desk in self._desks)
         self._staffed.set()
 
     async def _start_order(self, job: EngineJob, used: float) -> Start | None:
-        """The job with the picture it starts from; None if that cannot be read."""
+        """Return the order that starts a job, with its source picture; None if that cannot be read."""
         if job.request.source is None:
             return Start(job=job, used=used)
         try:
@@ -317,7 +317,7 @@ class Dispatcher:
                 self._on_news(desk, event)
 
     def _on_news(self, desk: Desk, event: EngineEvent) -> None:
-        """What happened to a job."""
+        """Handle an event about a job: note its progress, queue it again, end it, or pass the event on."""
         if event.job == TRIAL:
             self._on_trial(desk, event)
             return
@@ -352,7 +352,7 @@ class Dispatcher:
             self._try(desk)
 
     def _end(self, event: Finished | Failed) -> None:
-        """Nothing follows about this job."""
+        """Report the last event of a job, and forget the devices that failed it."""
         self._failed_on.pop(event.job, None)
         self._events.put_nowait(event)
 
@@ -373,7 +373,7 @@ class Dispatcher:
         self._count_devices()
 
     def _goes_elsewhere(self, desk: Desk, job: EngineJob, event: Finished | Failed) -> bool:
-        """Whether another device should get a job that ended in an engine's error here."""
+        """Tell whether another device should get a job that ended in an engine's error here."""
         tried = self._failed_on.setdefault(job.id, set())
         tried.add(desk)
         not_loaded = isinstance(event, Failed) and isinstance(event.error, ModelNotLoaded)
@@ -401,7 +401,7 @@ class Dispatcher:
             self._count_devices()
 
     def _condemn(self, desk: Desk, error: EngineError) -> None:
-        """The worker is let go after this event, and perhaps its device."""
+        """Mark the worker to be replaced after this event, and note if its device goes out of service."""
         desk.condemned = True
         desk.fitness.condemn(error)
         if desk.fitness.out:
@@ -415,7 +415,7 @@ class Dispatcher:
     # --- workers that are lost ---
 
     def _take_back(self, desk: Desk) -> None:
-        """The worker is lost: its jobs wait again, before their owners' others, with the same seeds."""
+        """Queue the jobs of a lost worker again, before their owners' other jobs, with the same seeds."""
         suspects = desk.suspects or frozenset(desk.begun)
         if desk.condemned:  # it was not any job's doing
             suspects = frozenset()
@@ -428,7 +428,7 @@ class Dispatcher:
             self._tell_those_who_wait()
 
     def _line_up_again(self, desk: Desk, event: Restarted) -> None:
-        """A job has left its worker unfinished."""
+        """Queue a job again that left its worker unfinished, or end it if it may not run again."""
         spent, unwanted = desk.spent.get(event.job, 0.0), desk.unwanted(event.job)
         held = desk.holds(event.job)
         job = replace(desk.dismiss(event.job), deaths=event.deaths)
@@ -442,7 +442,7 @@ class Dispatcher:
             self._events.put_nowait(event)
 
     def _tell_those_who_wait(self) -> None:
-        """No worker starts any more: an answer now is better than none. Later jobs may be luckier."""
+        """Fail all waiting jobs now, since no worker starts any more; later jobs may be luckier."""
         waiting = [id for lane in self._queue.line() for id in lane.waiting]
         for job_id in waiting:
             self._queue.remove(job_id)
@@ -451,7 +451,7 @@ class Dispatcher:
 
 
 def _verdict(job: EngineJob, unwanted: bool) -> EngineError | None:
-    """Why a job that left its worker unfinished does not run again; None if it does."""
+    """Return why a job that left its worker unfinished does not run again; None if it does."""
     if unwanted:
         return Cancelled(f"job {job.id} was cancelled as its worker let go of it")
     if job.deaths >= DEATHS:
@@ -484,7 +484,7 @@ class Desk:
         self._errands: dict[asyncio.Task[None], str] = {}
 
     def begin(self) -> None:
-        """Another worker is hired."""
+        """Prepare for another worker: count the start, and reset what is known of the former worker."""
         self.suspects, self.condemned = frozenset(), False
         self.starts += 1
         self.fitness.begin()
@@ -505,12 +505,12 @@ class Desk:
         return job
 
     def remaining(self, *, relaxed: bool) -> float:
-        """Device-seconds of one class's work left inside, by the estimates."""
+        """Return the estimated device-seconds left of one class's jobs inside."""
         jobs = (job for job in self.residents.values() if job.relaxed is relaxed)
         return sum(max(0.0, job.cost - self.spent.get(job.id, 0.0)) for job in jobs)
 
     def load(self) -> tuple[float, float]:
-        """What a new job waits for: first the fast ones, since they wait for no relaxed one."""
+        """Return the device-seconds left of fast, then of relaxed jobs; fast ones wait for no relaxed one."""
         return self.remaining(relaxed=False), self.remaining(relaxed=True)
 
     def status(self) -> WorkerStatus:
@@ -529,7 +529,7 @@ class Desk:
             self._pass_on(job_id)
 
     def unsent(self) -> list[str]:
-        """Jobs on their way to the worker; they are stopped here."""
+        """Stop the hand-over of jobs that the worker does not know yet, and return their ids."""
         for errand, job_id in self._errands.items():
             if job_id not in self._sent:
                 errand.cancel()
@@ -553,7 +553,7 @@ class Desk:
         return job_id in self._held
 
     def errand(self, work: Coroutine[Any, Any, None], job_id: str) -> None:
-        """Do something for a job without waiting for it."""
+        """Run a coroutine for a job in a task of its own, without waiting for it."""
         task = asyncio.create_task(work)
         self._errands[task] = job_id
         task.add_done_callback(self._errands.pop)

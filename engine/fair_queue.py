@@ -2,14 +2,15 @@
 
 Hierarchical start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996): every tenant, and every user
 within a tenant, has a virtual time that advances by the device-seconds it was given ÷ its weight, and the
-least virtual time goes next. Idling earns no credit: whoever comes back starts at the present virtual time
+least virtual time goes next. Idling earns no credit: one that comes back starts at the present virtual time
 of its siblings, but never below its own, so that a debt stays.
 
 The same tree serves twice: `FairQueue` decides which waiting job enters the engine, `StepOrder` which of the
 jobs inside take the next denoising step.
 
 Relaxed jobs have a tree of their own, which is asked only while no fast job wants the device. In it people
-stand side by side, whatever their tenant and weight, and nothing is forgotten: who has used least goes first.
+stand side by side, whatever their tenant and weight, and nothing is forgotten: the one who has used least
+goes first.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Share:
         self.served = 0.0  # device-seconds
 
     def path(self) -> Iterator[Share]:
-        """This share and its ancestors below the root."""
+        """Yield this share and its ancestors below the root."""
         share = self
         while share.parent is not None:
             yield share
@@ -53,7 +54,7 @@ class Share:
             share.virtual_time += seconds / share.weight
 
     def wake(self) -> None:
-        """Idling earns no credit, and having been idle does not cancel a debt."""
+        """Raise the virtual time to the siblings' present one: idling earns no credit, and a debt stays."""
         assert self.parent is not None
         self.virtual_time = max(self.virtual_time, self.parent.now)
 
@@ -109,7 +110,7 @@ class _Turns(_Waiting):
         self.ready.discard(child)
 
     def first(self) -> _Waiting:
-        """The ready child with the least virtual time. Entries that are out of date are dropped here."""
+        """Return the ready child with the least virtual time; drop entries that are out of date."""
         while True:
             virtual_time, turn, child = self._heap[0]
             if child in self.ready and child.turn == turn:
@@ -217,7 +218,7 @@ class _UserLane(_Waiting):
         return job
 
     def _tidy(self) -> None:
-        """Entries that mean nothing any more must not pile up."""
+        """Rebuild the heap when too many of its entries mean nothing any more."""
         if len(self._heap) > 2 * len(self.turns) + 16:
             self._heap = sorted((turn, job_id) for job_id, turn in self.turns.items() if job_id in self.jobs)
 
@@ -248,7 +249,7 @@ class FairQueue:
         self._line: tuple[Lane, ...] | None = None  # everybody, until something changes
 
     def __len__(self) -> int:
-        """Waiting jobs; those held are not counted."""
+        """Return the number of waiting jobs; those held are not counted."""
         return self._fast.jobs_waiting + self._relaxed.jobs_waiting
 
     @property
@@ -257,12 +258,12 @@ class FairQueue:
 
     @property
     def relaxed(self) -> int:
-        """Relaxed jobs, wherever they are."""
+        """Return the number of relaxed jobs, wherever they are."""
         return self._relaxed.known
 
     @property
     def devices(self) -> int:
-        """Devices that work right now."""
+        """Return the number of devices that work right now."""
         return self._devices
 
     @devices.setter
@@ -290,7 +291,7 @@ class FairQueue:
             self._line_up(lane)
 
     def take(self) -> EngineJob | None:
-        """The next job, charged with its estimated cost; None while nobody may enter."""
+        """Take out the next job, charged with its estimated cost; None while nobody may enter."""
         priority = self._next_priority()
         if priority is None:
             return None
@@ -319,7 +320,7 @@ class FairQueue:
         return job
 
     def settle(self, job_id: str, seconds: float) -> None:
-        """A taken job has left the engine after `seconds` device-seconds: correct the estimate."""
+        """Remove a job that has left the engine; replace its estimated cost by `seconds` device-seconds."""
         lane = self._where.pop(job_id)
         priority, job = lane.priority, lane.running.pop(job_id)
         del priority.inside[job_id]
@@ -332,7 +333,7 @@ class FairQueue:
         self._forget()
 
     def used(self, job: EngineJob) -> float:
-        """Device-seconds that the owner of a job inside has used in its class, as far as remembered."""
+        """Return the device-seconds that the job's owner has used in its class, as far as remembered."""
         return self._where[job.id].served
 
     def remove(self, job_id: str) -> bool:
@@ -369,7 +370,7 @@ class FairQueue:
     def place(
         self, job_id: str, *, busy: float = 0.0, relaxed_busy: float = 0.0, devices: int = 1
     ) -> Place | None:
-        """Where a waiting job stands if nobody else comes; None when it is held or does not wait.
+        """Return where a waiting job stands if nobody else comes; None when it is held or does not wait.
 
         `busy` and `relaxed_busy` are the work still inside the engine, in device-seconds. Exact while the
         jobs of a lane cost the same; else each lane counts with its mean cost. A relaxed job stands behind
@@ -389,10 +390,10 @@ class FairQueue:
         return Place(1 + jobs, (cost + busy) / devices)
 
     def line(self) -> tuple[Lane, ...]:
-        """Everybody who waits or paints, in the order of their turns.
+        """Return the lanes of everybody who waits or paints, in the order of their turns.
 
-        The relaxed come behind all others, and last who has nothing but held jobs. Open pages ask all the
-        time: until something changes the answer is kept, and then only the lanes that did are drawn anew.
+        Relaxed lanes come behind all others, and lanes with nothing but held jobs come last. Open pages ask
+        all the time: the answer is kept until something changes, and then only changed lanes are made anew.
         """
         if self._line is None:
             lanes = [lane for lane in self._lanes(self._fast, self._relaxed) if lane.turns or lane.running]
@@ -418,7 +419,7 @@ class FairQueue:
         self._line_up(self._add(job, turn))
 
     def _add(self, job: EngineJob, turn: int) -> _UserLane:
-        """Add a job to its lane, which is to be lined up then."""
+        """Add a job to its lane. The caller then puts the lane into its new order (`_line_up`)."""
         lane = self._where[job.id] = self._lane(job)
         lane.add(job, turn)
         lane.priority.known += 1
@@ -443,7 +444,7 @@ class FairQueue:
         return True
 
     def _lane_of_waiting(self, job_id: str) -> _UserLane | None:
-        """The lane of a job that waits or is held."""
+        """Return the lane of a job that waits or is held; None when it does neither."""
         lane = self._where.get(job_id)
         return lane if lane is not None and job_id in lane.turns else None
 
@@ -494,7 +495,7 @@ class FairQueue:
         self._arrival.set()
 
     def _line_up_those_inside(self, priority: _Priority) -> None:
-        """The places have run out, or one is free again: that concerns those who have jobs inside."""
+        """Reorder the lanes with jobs inside, since the places have run out or one is free again."""
         for lane in set(priority.inside.values()):
             self._line_up(lane)
 
@@ -510,10 +511,10 @@ class FairQueue:
 
     @staticmethod
     def _ahead(own: _Waiting, before: int, start: float) -> tuple[int, float]:
-        """Jobs, and their cost, that the siblings of `own` start before its virtual time is `start`.
+        """Return the jobs, and their cost, that siblings of `own` start before its virtual time is `start`.
 
-        `before` jobs of its own come first. Who takes a turn lines up anew, behind those that stand level:
-        of two that meet there, the one with fewer turns until then goes first.
+        `before` jobs of its own come first. A share that takes a turn goes behind those of the same virtual
+        time: of two that meet there, the one with fewer turns until then goes first.
         """
         jobs, cost = 0, 0.0
         parent = own.parent
@@ -537,9 +538,9 @@ class FairQueue:
         return jobs, cost
 
     def _forget(self) -> None:
-        """Drop who left: all when the fast class falls idle, else now and then those who owe nothing.
+        """Drop idle lanes: all when no fast job is left, else now and then those that owe nothing.
 
-        Coming back, they would start level anyway.
+        Users who come back would start level with the others anyway.
         """
         if not self._fast.known:
             self._fast = _Priority(self._fast.places, self._fast.most)
@@ -609,7 +610,7 @@ class _Branch(Share, Generic[S]):
         return child
 
     def below(self) -> Iterator[_Branch[S]]:
-        """All descendants."""
+        """Yield all descendants."""
         for child in self.children.values():
             yield child
             yield from child.below()
@@ -689,7 +690,7 @@ class StepOrder(Generic[S]):
         self._count -= 1
 
     def pick(self) -> list[S]:
-        """The requests of the next forward pass, the leader first; empty when nobody is ready."""
+        """Return the requests of the next forward pass, the leader first; empty when nobody is ready."""
         if self._fast.ready(set()):
             return self._pick(self._fast, self.limits.window)
         if self._relaxed.ready(set()):
@@ -720,7 +721,7 @@ class StepOrder(Generic[S]):
         return batch
 
     def charge(self, batch: Sequence[S], seconds: float) -> float:
-        """Charge a forward pass to its rows in proportion. Returns the seconds for each row."""
+        """Charge a forward pass to its rows in proportion; return the seconds for each row."""
         taken, per_row = {id(step) for step in batch}, seconds / sum(step.rows for step in batch)
         touched: dict[int, _Branch[S]] = {}
         for step in batch:
@@ -745,7 +746,7 @@ class StepOrder(Generic[S]):
         return branch
 
     def _provisional(self, step: S) -> None:
-        """Only orders the fill: the true charge comes when the pass has run."""
+        """Charge a request's predicted cost while the batch is filled; the true charge follows the pass."""
         self._branch(step).charge(self._predict(step.key, step.most_rows) / step.most_rows * step.rows)
 
     @staticmethod
@@ -769,7 +770,7 @@ class StepOrder(Generic[S]):
 
     @staticmethod
     def _satisfy(share: _Branch[S], taken: set[int]) -> None:
-        """One whose ready steps were all taken wants no more: it banks nothing for later."""
+        """Raise the virtual time of a share whose ready steps were all taken: it saves nothing for later."""
         parent = share.parent
         assert isinstance(parent, _Branch)
         siblings = parent.children.values()
@@ -780,7 +781,7 @@ class StepOrder(Generic[S]):
 
 
 def _names(step: Step) -> tuple[tuple[Hashable, float], ...]:
-    """Names and weights from below the root to the user; the relaxed stand side by side there."""
+    """Return names and weights from below the root to the user; relaxed users stand side by side there."""
     if step.relaxed:
         return (((step.tenant[0], step.user[0]), 1.0),)
     return step.tenant, step.user

@@ -32,7 +32,7 @@ class Fitness:
     proven: str = ""  # the model that painted last
 
     def begin(self) -> None:
-        """Another worker starts."""
+        """Reset what is known of the former worker, since another one starts."""
         self.trying = False
         self.failures = 0
         self.unable.clear()
@@ -47,11 +47,11 @@ class Fitness:
         return self.failures >= FAILURES and not self.trying
 
     def passed(self) -> None:
-        """The trial succeeded."""
+        """Reset the failures after a trial that succeeded: the device is in service."""
         self.trying, self.failures, self.out = False, 0, ""
 
     def condemn(self, error: EngineError) -> None:
-        """The trial failed: the first time its worker is replaced, the second time the device goes out."""
+        """Note a failed trial: the first has the worker replaced, the second takes the device out."""
         self.trying = False
         if self.replaced:
             self.out = str(error)
@@ -59,7 +59,7 @@ class Fitness:
 
 
 def trial(model: ModelInfo) -> EngineJob:
-    """A picture that every device can paint where it can paint at all."""
+    """Return a small job that every working device can paint, to test a device with."""
     request = GenerationRequest(
         prompt="a circle",
         seed=1,

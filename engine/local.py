@@ -37,7 +37,7 @@ Target = Callable[[Setup, Connection, Connection, Vitals], None]
 
 
 def run_worker(setup: Setup, orders: Connection, reports: Connection, vitals: Vitals) -> None:
-    """Entry of the worker process: torch is imported here and nowhere else."""
+    """Run the worker process: torch is imported here and nowhere else."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle, also during imports
     # Threads that spin while they wait for each other are ten times slower once anything else runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -47,7 +47,7 @@ def run_worker(setup: Setup, orders: Connection, reports: Connection, vitals: Vi
 
 
 def _enter(target: Target, setup: Setup, orders: Connection, reports: Connection, vitals: Vitals) -> None:
-    """Entry of every worker process: from its first moment on a thread tells that it lives."""
+    """Run `target` in the worker process, with a thread that tells from the start that it lives."""
     threading.Thread(target=_beat, args=(vitals,), name="heartbeat", daemon=True).start()
     target(setup, orders, reports, vitals)
 
@@ -86,7 +86,7 @@ class LocalEngine(Dispatcher):
 
 
 def devices(setting: str) -> list[str]:
-    """The devices that a DEVICE setting stands for, found without importing torch."""
+    """Return the devices that a DEVICE setting stands for, found without importing torch."""
     if setting != "auto":
         return [name.strip() for name in setting.split(",") if name.strip()]
     if gpus := _nvidia_gpus():
@@ -111,7 +111,7 @@ class Silence:
         self._waiting = 0  # looks in a row that found an idle worker with an order not taken in
 
     def trouble(self, activity: Activity | None, sent: int) -> str:
-        """What is wrong after one more look; empty while all is well. `sent`: orders sent so far."""
+        """Check once more and return what is wrong; empty while all is well. `sent`: orders sent so far."""
         beats = self._vitals.beats
         self._missed = self._missed + 1 if beats == self._beats else 0
         self._beats = beats
@@ -189,8 +189,8 @@ class WorkerProcess:
     async def _watch(self) -> None:
         """Kill the process when it is silent, leaves an order alone, or works longer than it may.
 
-        Silence is counted in looks, not by a clock: when this process, too, was stopped (a paused container),
-        neither has aged.
+        Silence is counted in checks, not by a clock: when this process was stopped, too (a paused container),
+        none was counted.
         """
         silence = Silence(self._vitals)
         while True:

@@ -79,7 +79,7 @@ class MemoryEngine(Dispatcher):
         super().__init__(catalog, [("memory", hire)], read, queue=queue, may_start=may_start)
 
     def estimate(self, request: GenerationRequest) -> float:
-        """Exact: its costs are a constant. Raises UnknownModel."""
+        """Return the exact device-seconds, since a step's cost is a constant. Raises UnknownModel."""
         self._catalog.entry(request.model)
         return _steps(request) * self._cost
 
@@ -109,7 +109,7 @@ class MemoryWorker:
         return frozenset([self._running.id] if self._running else [])
 
     async def close(self) -> None:
-        """There is nothing to stop."""
+        """Do nothing: there is nothing to stop."""
 
     async def events(self) -> AsyncGenerator[Report, None]:
         yield Ready()
@@ -130,7 +130,7 @@ class MemoryWorker:
         return order
 
     async def _serve(self, order: Start) -> AsyncGenerator[Report, None]:
-        """One job from its start to its end."""
+        """Yield the reports of one job, from its start to its end."""
         before, self._running, job = self._running, order.job, order.job
         yield Started(job=job.id)
         spent = 0.0
@@ -207,7 +207,7 @@ def _preview(request: GenerationRequest, source: bytes | None, done: float) -> b
 def paint(
     request: GenerationRequest, index: int, size: tuple[int, int], source: bytes | None = None
 ) -> Image.Image:
-    """Picture `index` of a request in `size` pixels: shapes and colours that its words and seed decide."""
+    """Paint picture `index` of a request in `size` pixels: shapes and colours by its words and seed."""
     match request.task:
         case TextToImage():
             return _shapes(request, index, size)

@@ -119,7 +119,7 @@ def _single_file_class(entry: Entry) -> Any:
 
 
 def points_of(pipe: Any) -> list[Point]:
-    """The scheduling points of a pipeline: each of its modules, the VAE at its two ends.
+    """Return the scheduling points of a pipeline: each of its modules, the VAE at its two ends.
 
     Encoding returns a distribution instead of rows, so it runs alone. So do all calls of a family that no
     test has compared.
@@ -310,12 +310,12 @@ def _enlarge(upscaler: Upscaler, pixels: torch.Tensor) -> torch.Tensor:
 
 
 def encode_png(pixels: torch.Tensor) -> bytes:
-    """PNG of uint8 RGB (height, width, 3)."""
+    """Encode uint8 RGB (height, width, 3) as PNG."""
     return _encoded(Image.fromarray(pixels.numpy()), "PNG", compress_level=3)
 
 
 def encode_preview(grid: torch.Tensor, side: int = 256) -> bytes:
-    """Small WebP of uint8 RGB (height, width, 3), its longer side `side` pixels."""
+    """Encode uint8 RGB (height, width, 3) as a small WebP, its longer side `side` pixels."""
     picture = Image.fromarray(grid.numpy())
     factor = side / max(picture.size)
     size = round(picture.width * factor), round(picture.height * factor)
@@ -330,12 +330,12 @@ def _encoded(picture: Image.Image, format: str, **options: Any) -> bytes:
 
 
 def as_bytes(pixels: torch.Tensor) -> torch.Tensor:
-    """Float RGB (3, height, width) in 0 … 1 → uint8 (height, width, 3) on the CPU."""
+    """Convert float RGB (3, height, width) in 0 … 1 to uint8 (height, width, 3) on the CPU."""
     return (pixels * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu()
 
 
 def side_by_side(pictures: list[torch.Tensor]) -> torch.Tensor:
-    """Previews of shape (3, h, w) → one of two columns, or one picture as it is."""
+    """Join previews of shape (3, h, w) in two columns, or four if there are more than four previews."""
     if len(pictures) == 1:
         return pictures[0]
     columns = 2 if len(pictures) <= 4 else 4

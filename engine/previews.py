@@ -29,7 +29,7 @@ class Preview:
 
     @classmethod
     def fit(cls, pipe: Any, family: Family) -> Preview | None:
-        """None where the VAE cannot encode a plain picture: the model then paints without previews."""
+        """Return a model's preview; None, and so no previews, where its VAE cannot encode a picture."""
         vae = getattr(pipe, "vae", None)
         if not hasattr(vae, "encode"):
             return None
@@ -40,7 +40,7 @@ class Preview:
             return None
 
     def picture(self, latents: torch.Tensor, width: int, height: int) -> torch.Tensor | None:
-        """Latents of one picture → float RGB in 0 … 1 of shape (3, h, w), small; None if they do not fit."""
+        """Convert one picture's latents to small float RGB in 0 … 1, (3, h, w); None if they do not fit."""
         try:
             latents = self.family.to_vae(self.pipe, latents[:1].float(), width, height)
         except Exception as error:  # a preview is not worth a picture
@@ -64,7 +64,7 @@ def _fit(vae: Any, family: Family) -> torch.Tensor:
 
 
 def _chart(side: int = 256) -> torch.Tensor:
-    """Two pictures of soft and hard patches in many colours, (2, 3, side, side) in 0 … 1."""
+    """Return two pictures of soft and hard patches in many colours, (2, 3, side, side) in 0 … 1."""
     colours = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     soft = F.interpolate(colours[:1], size=(side, side), mode="bilinear")
     hard = F.interpolate(colours[1:], size=(side, side), mode="nearest")

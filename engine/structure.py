@@ -70,7 +70,7 @@ def _check_folder(path: Path) -> None:
 
 
 def _instead(path: Path) -> str:
-    """What a folder is that holds no pipeline."""
+    """Return the part of an error message that says what a folder without a pipeline is."""
     if (path / "adapter_config.json").is_file() or any(path.glob("*lora*.safetensors")):
         return "is a LoRA, which changes a model: name a whole model"
     if (path / "config.json").is_file():
@@ -179,7 +179,7 @@ def _check_class(name: str, where: str) -> None:
 
 @functools.cache
 def _classes() -> frozenset[str]:
-    """All that diffusers exports, read from its source: importing it would import torch."""
+    """Return all names that diffusers exports, read from its source: an import would import torch."""
     found = importlib.util.find_spec("diffusers")
     if found is None or found.origin is None:
         return frozenset()

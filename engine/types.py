@@ -1,4 +1,4 @@
-"""What crosses the engine's door: requests and jobs go in, events come out."""
+"""What the engine takes and gives: requests and jobs go in, events come out."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def _task(data: Mapping[str, Any]) -> Task:
 
 
 def _from_version_1(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the JSON of version 1, which told the task by `source`, `strength` and `upscale`, as of 2."""
+    """Return JSON of version 1, which gave the task by `source`, `strength` and `upscale`, as version 2."""
     values = dict(data)
     source, strength = values.pop("source", None), values.pop("strength", 1.0)
     factor = values.pop("upscale", 1)
@@ -221,7 +221,7 @@ class EngineJob:
     running: int | None = None  # jobs of this user inside the engine at once; None: the queue's bound
 
     def __post_init__(self) -> None:
-        """Raises ValueError for numbers that would spoil the order for everybody."""
+        """Raise ValueError for numbers that would spoil the order for everybody."""
         heavy = 0 < self.tenant_weight < math.inf and 0 < self.user_weight < math.inf
         if not heavy or not 0 <= self.cost < math.inf:
             weights = self.tenant_weight, self.user_weight
@@ -360,17 +360,17 @@ class EngineStatus:
 
     @property
     def restarts(self) -> int:
-        """Workers lost since start."""
+        """Return the number of workers lost since start."""
         return sum(worker.restarts for worker in self.workers)
 
     @property
     def ready(self) -> int:
-        """Workers that take jobs."""
+        """Return the number of workers that take jobs."""
         return sum(worker.ready for worker in self.workers)
 
     @property
     def out(self) -> tuple[WorkerStatus, ...]:
-        """Those whose device is out of service."""
+        """Return the workers whose device is out of service."""
         return tuple(worker for worker in self.workers if worker.out)
 
 
@@ -380,15 +380,15 @@ class Engine(Protocol):
     async def start(self) -> None: ...
 
     def models(self) -> tuple[ModelInfo, ...]:
-        """The models that may be asked for, the default first."""
+        """Return the models that may be asked for, the default first."""
         ...
 
     def estimate(self, request: GenerationRequest) -> float:
-        """Expected device-seconds. Raises UnknownModel."""
+        """Return the expected device-seconds of a request. Raises UnknownModel."""
         ...
 
     def learn(self, request: GenerationRequest, seconds: float) -> None:
-        """What a request cost at an earlier time, to estimate by. Raises UnknownModel."""
+        """Improve later estimates by what a request cost before. Raises UnknownModel."""
         ...
 
     def submit(self, job: EngineJob) -> Place: ...
@@ -425,20 +425,20 @@ class Engine(Protocol):
         ...
 
     def place(self, job: str) -> Place | None:
-        """None when the job is held or does not wait."""
+        """Return where a waiting job stands; None when the job is held or does not wait."""
         ...
 
     def line(self) -> tuple[Lane, ...]:
-        """Everybody who waits or paints, in the order of their turns.
+        """Return the lanes of everybody who waits or paints, in the order of their turns.
 
-        The relaxed come behind all others, and last who has nothing but held jobs.
+        Relaxed lanes come behind all others, and lanes with nothing but held jobs come last.
         """
         ...
 
     def status(self) -> EngineStatus: ...
 
     def events(self) -> AsyncIterator[EngineEvent]:
-        """Everything that happens, in order, for the one tracker there is."""
+        """Yield everything that happens, in order, for the one tracker there is."""
         ...
 
     async def close(self, drain: float = 0.0) -> None:

@@ -122,7 +122,7 @@ class Upscaler:
 
     @classmethod
     def load(cls, name: str = "animevideov3", device: str = "cpu", folder: Path = UPSCALER) -> Upscaler:
-        """A shipped network by name; KeyError for an unknown name.
+        """Return a shipped network by name. Raises KeyError for an unknown name.
 
         The 16-bit weights run in 32 bits, which the CPU needs and small pictures afford.
         """
@@ -132,10 +132,10 @@ class Upscaler:
         return cls(network, device)
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """`float32[B, 3, H, W]` in 0…1 to `float32[B, 3, 4H, 4W]` in 0…1, on the same device.
+        """Enlarge `float32[B, 3, H, W]` in 0…1 to `float32[B, 3, 4H, 4W]` in 0…1, on the same device.
 
         Calls may be switched away from midway (see `batching`), so no inference mode is entered here: it
-        would leak to whoever runs meanwhile.
+        would leak to the code that runs meanwhile.
         """
         batch, channels, height, width = pixels.shape
         if height * width <= WHOLE:
@@ -146,7 +146,7 @@ class Upscaler:
         return out
 
     def _run(self, pixels: Tensor) -> Tensor:
-        """One picture at a time: same speed on a CPU, a quarter of the memory for four."""
+        """Enlarge one picture at a time: same speed on a CPU, a quarter of the memory for four."""
         made = [self.network(picture[None].to(self.device)) for picture in pixels.unbind(0)]
         return torch.cat(made).clamp(0, 1).to(pixels.device)
 
@@ -163,7 +163,7 @@ class Upscaler:
 
 
 def _corners(height: int, width: int) -> Iterator[tuple[int, int]]:
-    """Top left corners of the tiles."""
+    """Yield the top left corners of the tiles."""
     for top in range(0, height, TILE):
         for left in range(0, width, TILE):
             yield top, left

@@ -42,11 +42,11 @@ class Usage:
             self._slots.popleft()
 
     def seconds(self, span: float = SPAN) -> float:
-        """Device-seconds used in the last `span` seconds."""
+        """Return the device-seconds used in the last `span` seconds."""
         return sum(slot.seconds for slot in self._since(span))
 
     def rows(self) -> float:
-        """Mean batch rows of a forward pass; 0 when there was none."""
+        """Return the mean batch rows of a forward pass; 0 when there was none."""
         passes = sum(slot.passes for slot in self._since(SPAN))
         return sum(slot.rows for slot in self._since(SPAN)) / passes if passes else 0.0
 

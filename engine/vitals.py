@@ -63,7 +63,7 @@ class Vitals:
 
     @property
     def taken(self) -> int:
-        """Orders that were acknowledged."""
+        """Return the number of orders that were acknowledged."""
         return self._read(_TAKEN)
 
     def _count(self, counter: int) -> None:
@@ -75,7 +75,7 @@ class Vitals:
         return int(count)
 
     def activity(self) -> Activity | None:
-        """None while the worker waits for work."""
+        """Return what the worker is doing; None while it waits for work."""
         began, limit, length = _HEADER.unpack_from(self._memory, 0)
         if not began:
             return None

@@ -113,7 +113,7 @@ class PictureRequest(Request):
 
     @property
     def turn(self) -> tuple[int, int]:
-        """A person's jobs in the order they came; a job's pictures side by side, so that they join."""
+        """Return the sort key of a person's steps: jobs as they came, a job's pictures together, to join."""
         return self.resident.number, self.calls
 
     @property
@@ -231,7 +231,7 @@ class Worker:
     # --- models ---
 
     def _model(self, name: str, for_job: EngineJob | None = None) -> pipelines.Loaded:
-        """The loaded model. Raises UnknownModel or ModelNotLoaded."""
+        """Return the model, and load it if need be. Raises UnknownModel or ModelNotLoaded."""
         if name in self._models:
             self._models[name] = self._models.pop(name)  # the last one is the one used last
             return self._models[name]
@@ -271,7 +271,7 @@ class Worker:
     # --- steps ---
 
     def _run(self, batch: Sequence[PictureRequest]) -> list[Any]:
-        """One forward pass; a result or an exception for each request of the batch."""
+        """Run one forward pass; return a result or an exception for each request of the batch."""
         key, rows = batch[0].key, sum(request.rows for request in batch)
         results, seconds = self._clock.measure(lambda: run_joined(batch))
         self._costs.observe(key, rows, seconds)
@@ -389,7 +389,7 @@ class Worker:
 
 
 def _as_engine_error(error: BaseException, *, in_pass: bool = False) -> EngineError:
-    """What a pipeline raised, as something a person can be told; a forward pass does not judge requests."""
+    """Return a pipeline's error as one to show people; a failed forward pass is never a bad request."""
     if isinstance(error, Exception):
         error = as_engine_error(error)
     if isinstance(error, EngineError):
@@ -428,7 +428,7 @@ class Outbox:
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        """Without this thread nobody hears of the worker any more: it must not outlive it."""
+        """Send queued events until closed; end the worker when one cannot be sent."""
         try:
             while (event := self._queue.get()) is not None:
                 self._connection.send(event())
@@ -440,7 +440,7 @@ class Outbox:
 
 
 def main(setup: Setup, orders: Connection, events: Connection, vitals: Vitals) -> None:
-    """The worker process."""
+    """Run the worker process until its orders end."""
     logging.basicConfig(level=logging.WARNING)
     pipelines.hush()
     if setup.device == "cpu":

@@ -53,7 +53,7 @@ class Classifier(nn.Module):
         self.head = nn.Linear(192, concepts)
 
     def features(self, pixels: Tensor) -> Tensor:
-        """`float32[B, 192]`, averaged over the picture."""
+        """Return features, `float32[B, 192]`, averaged over the picture."""
         maps: Tensor = self.body(pixels * 2 - 1)
         return maps.mean((2, 3))
 
@@ -80,13 +80,13 @@ class Judge:
 
     @torch.inference_mode()
     def scores(self, pixels: Tensor) -> Tensor:
-        """`float32[B, 3, H, W]` in 0…1 (square) to `float32[B, concepts]`."""
+        """Return scores, `float32[B, concepts]`, of square pictures, `float32[B, 3, H, W]` in 0…1."""
         small = F.interpolate(pixels, size=(SIDE, SIDE), mode="bilinear", antialias=True)
         scores: Tensor = self.network(small)
         return scores
 
     @torch.inference_mode()
     def features(self, pixels: Tensor) -> Tensor:
-        """Unit vectors, `float32[B, 192]`, for how different pictures look."""
+        """Return unit vectors, `float32[B, 192]`, whose distances tell how different pictures look."""
         small = F.interpolate(pixels, size=(SIDE, SIDE), mode="bilinear", antialias=True)
         return F.normalize(self.network.features(small), dim=1)

@@ -81,7 +81,7 @@ class Studio:
         return cls(StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32), settings)
 
     def draw(self, prompts: Sequence[str], first_seed: int, canvas: str = "square") -> Tensor:
-        """`float32[len(prompts), 3, H, W]` in 0…1; seeds count up from `first_seed`."""
+        """Draw the prompts as `float32[len(prompts), 3, H, W]` in 0…1; seeds count up from `first_seed`."""
         parts = []
         for start in range(0, len(prompts), BATCH):
             chunk = list(prompts[start : start + BATCH])
@@ -107,7 +107,7 @@ class Studio:
 
 
 def concept_accuracy(studio: Studio, judge: Judge, names: Sequence[str]) -> dict[str, float]:
-    """Top-1 and top-5 of the classifier over one picture per concept."""
+    """Measure top-1 and top-5 accuracy of the classifier over one picture per concept."""
     prompts = unseen(captions.article(name) for name in names)
     hits = _hits(judge, studio.draw(prompts, FIRST_SEED), names)
     common = torch.tensor([name in captions.COMMON for name in names])
@@ -124,7 +124,7 @@ def concept_accuracy(studio: Studio, judge: Judge, names: Sequence[str]) -> dict
 
 
 def style_accuracy(studio: Studio, judge: Judge, count: int) -> dict[str, float]:
-    """Top-5 of the classifier over common concepts, asked for in one style after another."""
+    """Measure top-5 accuracy of the classifier over common concepts, asked for in each style in turn."""
     names = random.Random(5).sample(_common(judge), count)
     figures: dict[str, float] = {"pictures_each": count}
     for style in STYLES:
@@ -134,7 +134,7 @@ def style_accuracy(studio: Studio, judge: Judge, count: int) -> dict[str, float]
 
 
 def unseen(things: Iterable[str]) -> list[str]:
-    """Requests for things, in ways to ask that training leaves out."""
+    """Return a prompt for each thing, in wordings that training leaves out."""
     ways = itertools.cycle(captions.UNSEEN)
     return [way.format(thing) for way, thing in zip(ways, things, strict=False)]
 
@@ -144,7 +144,7 @@ def _common(judge: Judge) -> list[str]:
 
 
 def _hits(judge: Judge, pictures: Tensor, names: Sequence[str]) -> Tensor:
-    """`bool[len(names), 5]`: which of the judge's best guesses for each picture is its name."""
+    """Tell which of the judge's five best guesses for each picture is its name, `bool[len(names), 5]`."""
     wanted = torch.tensor([judge.number[name] for name in names])
     return judge.scores(pictures).topk(5).indices == wanted[:, None]
 
@@ -154,7 +154,7 @@ def _share(hits: Tensor) -> float:
 
 
 def colour_accuracy(studio: Studio, count: int) -> dict[str, float]:
-    """How often most of the drawing measures as the colour asked for, over `count` pairs or (0) all."""
+    """Measure how often a drawing mostly has the colour asked for, over `count` pairs or (0) all."""
     asked = list(itertools.product(COLOURED, COLOURS))
     random.Random(1).shuffle(asked)
     asked = asked[: count or len(asked)]
@@ -166,7 +166,7 @@ def colour_accuracy(studio: Studio, count: int) -> dict[str, float]:
 
 
 def cut_out(picture: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """`uint8[H, W, 4]`: opaque where the picture differs from its corners' colour."""
+    """Return `uint8[H, W, 4]`, opaque where the picture differs from its corners' colour."""
     pixels = (picture * 255).round().byte().permute(1, 2, 0).numpy()
     corners = np.stack([pixels[2, 2], pixels[2, -3], pixels[-3, 2], pixels[-3, -3]])
     ground = np.median(corners, axis=0)
@@ -175,7 +175,7 @@ def cut_out(picture: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 def ground_accuracy(studio: Studio, judge: Judge, count: int) -> dict[str, float]:
-    """How often the corners have the colour that was asked for, and the thing is recognisable before it."""
+    """Measure how often the corners have the colour asked for, and the thing is recognisable."""
     grounds = {word: torch.tensor(rgb) / 255 for word, rgb in captions.BACKGROUNDS.items()}
     rng = random.Random(4)
     common = _common(judge)
@@ -194,14 +194,14 @@ def ground_accuracy(studio: Studio, judge: Judge, count: int) -> dict[str, float
 
 
 def _nearest(picture: Tensor, grounds: dict[str, Tensor]) -> str:
-    """The ground whose colour is closest to the corners', white among them."""
+    """Return the name of the ground, white included, whose colour is closest to the picture's corners."""
     corners = picture[:, [2, 2, -3, -3], [2, -3, 2, -3]].median(1).values
     known = {"white": torch.ones(3), **grounds}
     return min(known, key=lambda word: float((known[word] - corners).square().sum()))
 
 
 def canvas_accuracy(studio: Studio, judge: Judge, count: int, canvas: str) -> dict[str, float]:
-    """Top-5 over common concepts in the middle of a wide or tall picture, and pairs along its longer side."""
+    """Measure top-5 in the middle of wide or tall pictures, and pairs along their longer side."""
     names = random.Random(6).sample(_common(judge), count)
     prompts = unseen(captions.article(name) for name in names)
     hits = _hits(judge, middle(studio.draw(prompts, FIRST_SEED + 60_000, canvas)), names)
@@ -215,7 +215,7 @@ def canvas_accuracy(studio: Studio, judge: Judge, count: int, canvas: str) -> di
 
 
 def middle(pictures: Tensor) -> Tensor:
-    """The square in the middle of each picture."""
+    """Return the square in the middle of each picture."""
     side = min(pictures.shape[-2:])
     top, left = ((length - side) // 2 for length in pictures.shape[-2:])
     return pictures[..., top : top + side, left : left + side]
@@ -224,7 +224,7 @@ def middle(pictures: Tensor) -> Tensor:
 def pair_accuracy(
     studio: Studio, judge: Judge, count: int, *, across: bool, canvas: str = "square"
 ) -> dict[str, float]:
-    """Each half shows its own concept rather than the other one, and both are recognisable."""
+    """Measure how often each half shows its own concept, not the other's, and both are recognisable."""
     pairs = list(_pairs(judge, count))
     words = "{} on the left and {} on the right" if across else "{} above {}"
     prompts = unseen(words.format(*(captions.article(name) for name in pair)) for pair in pairs)
@@ -252,7 +252,7 @@ def _pairs(judge: Judge, count: int) -> Iterator[tuple[str, str]]:
 
 
 def halves(pictures: Tensor, *, across: bool) -> tuple[Tensor, Tensor]:
-    """Left and right (or top and bottom) halves, each centred on a white square."""
+    """Return the left and right (or top and bottom) halves, each centred on a white square."""
     if not across:
         top, bottom = halves(pictures.transpose(2, 3), across=True)
         return top.transpose(2, 3), bottom.transpose(2, 3)
@@ -264,7 +264,7 @@ def halves(pictures: Tensor, *, across: bool) -> tuple[Tensor, Tensor]:
 
 
 def diversity(studio: Studio, judge: Judge, count: int) -> dict[str, float]:
-    """Mean distance (0…2) of one prompt's four pictures, beside that of different prompts'."""
+    """Measure the mean distance (0…2) of one prompt's four pictures, and that of different prompts'."""
     names = random.Random(3).sample(_common(judge), count)
     prompts = [prompt for prompt in unseen(map(captions.article, names)) for _ in range(4)]
     features = judge.features(studio.draw(prompts, FIRST_SEED + 30_000))
@@ -280,7 +280,7 @@ def diversity(studio: Studio, judge: Judge, count: int) -> dict[str, float]:
 
 
 def cost(studio: Studio) -> dict[str, float]:
-    """Seconds for four pictures, without and with super-resolution, and peak memory in MB."""
+    """Measure seconds for four pictures, without and with super-resolution, and peak memory in MB."""
     upscaler = Upscaler.load()
     prompts = ["a cat next to a pizza"] * 4
     studio.draw(prompts, 0)
@@ -298,7 +298,7 @@ def cost(studio: Studio) -> dict[str, float]:
 
 
 def sample_of(names: Sequence[str], count: int) -> list[str]:
-    """As many common concepts as others, at most `count` of each; 0 means all there are."""
+    """Choose common and other concepts at random, at most `count` of each; 0 means all there are."""
     rng = random.Random(0)
     common = [name for name in names if name in captions.COMMON]
     others = [name for name in names if name not in captions.COMMON]
@@ -306,7 +306,7 @@ def sample_of(names: Sequence[str], count: int) -> list[str]:
 
 
 def evaluate(studio: Studio, sample: int) -> dict[str, Any]:
-    """All figures, on everything (0) or on a sample of that size per figure."""
+    """Measure all figures, on everything (0) or on a sample of that size per figure."""
     judge = Judge.load()
     names = sample_of(judge.names, sample)
     some = sample or 96
@@ -334,7 +334,7 @@ def evaluate(studio: Studio, sample: int) -> dict[str, Any]:
 
 
 def contact_sheet(studio: Studio, path: Path, side: int = 192, columns: int = 8) -> None:
-    """The fixed prompts, labelled, as one PNG; with super-resolution where its weights are."""
+    """Draw the fixed prompts, labelled, into one PNG; with super-resolution where its weights are."""
     upscaler: Callable[[Tensor], Tensor] = Upscaler.load() if UPSCALER.exists() else lambda pictures: pictures
     prompts, pictures = [*SHEET], [*upscaler(studio.draw(SHEET, FIRST_SEED + 40_000))]
     for canvas, others in SHEET_OTHERS.items():
@@ -353,7 +353,7 @@ def contact_sheet(studio: Studio, path: Path, side: int = 192, columns: int = 8)
 
 
 def table(figures: dict[str, Any]) -> str:
-    """One line per figure."""
+    """Return the figures as text, one line per figure."""
     lines: list[str] = []
     for group, values in figures.items():
         lines.extend(f"{group}.{name}: {value}" for name, value in values.items())

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def view_for_inpainting(unet: Any) -> Any:
-    """A shallow copy of a UNet, weights shared, that `StableDiffusionInpaintPipeline` accepts.
+    """Return a shallow copy of a UNet, weights shared, that `StableDiffusionInpaintPipeline` accepts.
 
     That pipeline refuses any `in_channels` but 4 or 9 although it takes the width of the latents
     from the autoencoder; only the copy's config says 4, the convolutions stay as they are.

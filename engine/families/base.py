@@ -37,7 +37,7 @@ NOISE_SCHEDULERS: Mapping[str, Scheduler] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """One family. Tensor and list arguments that nothing is said of have a row for each picture."""
+    """One family. Tensor and list arguments that it does not mention have a row for each picture."""
 
     name: str
     pipelines: Mapping[TaskKind, str]

@@ -60,7 +60,7 @@ def _denoiser(options: argparse.Namespace) -> None:
 
 
 def _sheet(options: argparse.Namespace) -> None:
-    """The fixed prompts as the newest weights draw them, into `work/sheets` or among the results."""
+    """Draw the fixed prompts with the newest weights, into `work/sheets` or among the results."""
     path = options.work / "sheets" / f"{export.progress_of(options.work).step:07}.png"
     if options.results:
         path = options.results / "sheet.png"
@@ -89,7 +89,7 @@ STEPS: dict[str, Callable[[argparse.Namespace], object]] = {
 
 
 def everything(options: argparse.Namespace, begun: float) -> None:
-    """Decoder, denoiser and a sheet by the clock, while other processes make the training set."""
+    """Train decoder and denoiser by the clock while other processes make the training set; draw a sheet."""
 
     def keep() -> None:
         if options.results:
@@ -109,7 +109,7 @@ def everything(options: argparse.Namespace, begun: float) -> None:
 
 @contextmanager
 def _latents_meanwhile(options: argparse.Namespace) -> Iterator[None]:
-    """Have the training set made in processes of their own for the time being."""
+    """Make the training set in other processes while the block runs, and stop them at its end."""
     wanted = ["--work", options.work, "--minutes", options.minutes, "--scenes", options.scenes]
     command = [sys.executable, "-m", "engine.embedded.training", "latents", *map(str, wanted)]
     making = subprocess.Popen(command, start_new_session=True)

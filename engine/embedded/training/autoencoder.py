@@ -57,7 +57,7 @@ LEARNING_RATE = 2e-3
 
 
 def build() -> AutoencoderKL:
-    """A fresh autoencoder of the shipped shape (5.2 M parameters)."""
+    """Return an untrained autoencoder of the shipped shape (5.2 M parameters)."""
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * len(CHANNELS),
         up_block_types=("UpDecoderBlock2D",) * len(CHANNELS),
@@ -75,14 +75,14 @@ def build() -> AutoencoderKL:
 
 
 def principal_axes(rows: Tensor, count: int) -> Tensor:
-    """The `count` directions with most energy about zero, `float32[count, dimensions]`."""
+    """Return the `count` directions with most energy about zero, `float32[count, dimensions]`."""
     _, axes = torch.linalg.eigh(rows.T @ rows)
     leading: Tensor = axes.flip(1)[:, :count].T.contiguous()
     return leading
 
 
 def neighbours(maps: Tensor) -> Tensor:
-    """`[B, C, H, W]` to rows of 2x2 neighbourhoods, `[B*H/2*W/2, C*4]`, ordered as F.unfold."""
+    """Turn `[B, C, H, W]` into rows of 2x2 neighbourhoods, `[B*H/2*W/2, C*4]`, ordered as F.unfold."""
     return F.unfold(maps, 2, stride=2).transpose(1, 2).reshape(-1, maps.shape[1] * 4)
 
 
@@ -102,7 +102,7 @@ def fit_encoder(vae: AutoencoderKL, pictures: Tensor) -> None:
 
 @torch.no_grad()
 def grow(old: AutoencoderKL, pictures: Tensor) -> AutoencoderKL:
-    """A wider autoencoder: the first channels are the old one's, others add what those leave out."""
+    """Return a wider autoencoder: the old one's channels, then others for what those leave out."""
     vae, known = build(), old.config["latent_channels"]
     vae.encoder.load_state_dict(old.encoder.state_dict() | _own(vae.encoder, "conv_out"))
     nn.init.zeros_(vae.encoder.conv_out.weight)
@@ -123,7 +123,7 @@ def grow(old: AutoencoderKL, pictures: Tensor) -> AutoencoderKL:
 
 
 def _own(module: nn.Module, prefix: str) -> dict[str, Tensor]:
-    """The part of a module's state whose shape depends on the number of latent channels."""
+    """Return the part of a module's state whose shape depends on the number of latent channels."""
     return {name: value for name, value in module.state_dict().items() if name.startswith(prefix)}
 
 
@@ -137,7 +137,7 @@ def _silence(encoder: nn.Module) -> None:
 
 
 def _pass_on(conv: nn.Conv2d, count: int) -> None:
-    """The first `count` channels go through unchanged."""
+    """Set the weights so that the first `count` channels pass unchanged, and nothing else passes."""
     nn.init.zeros_(conv.weight)
     middle = conv.kernel_size[0] // 2
     for channel in range(count):
@@ -145,7 +145,7 @@ def _pass_on(conv: nn.Conv2d, count: int) -> None:
 
 
 def _fit_level(conv: nn.Conv2d, maps: Tensor) -> Tensor:
-    """Set one strided convolution to principal components of 2x2 neighbours; returns its maps."""
+    """Set one strided convolution to principal components of 2x2 neighbours; return its maps."""
     rows = neighbours(maps)
     axes = principal_axes(rows, min(conv.out_channels, rows.shape[1]))
     kernel = axes.reshape(len(axes), maps.shape[1], 2, 2)
@@ -154,7 +154,7 @@ def _fit_level(conv: nn.Conv2d, maps: Tensor) -> Tensor:
 
 
 def _level_maps(encoder: Any, pictures: Tensor) -> Tensor:
-    """The deepest maps of a computed encoder, 256 pictures at a time."""
+    """Return the maps that enter the encoder's last block, computed for 256 pictures at a time."""
     parts = []
     for maps in torch.split(pictures, 256):
         maps = encoder.conv_in(maps)
@@ -165,20 +165,20 @@ def _level_maps(encoder: Any, pictures: Tensor) -> Tensor:
 
 
 def _places(count: int) -> list[int]:
-    """In the last maps, the channel of each component; the next one holds it with the other sign."""
+    """Return each component's channel in the last maps; the next one holds it with the other sign."""
     width, per_group = CHANNELS[-1] // GROUPS, count // GROUPS
     return [(index // per_group) * width + 2 * (index % per_group) for index in range(count)]
 
 
 def _components(vae: AutoencoderKL) -> tuple[Tensor, Tensor]:
-    """What `_write_components` wrote."""
+    """Return the weight and bias of the components that `_write_components` wrote."""
     shortcut = vae.encoder.down_blocks[-1].resnets[0].conv_shortcut
     places = _places(vae.config["latent_channels"])
     return shortcut.weight[places, :, 0, 0].clone(), shortcut.bias[places].clone()
 
 
 def _write_components(vae: AutoencoderKL, weight: Tensor, bias: Tensor) -> None:
-    """Components in pairs of opposite sign, two anchors per group, and the way back."""
+    """Write the components in pairs of opposite sign, two anchors per group, and the way back."""
     encoder: Any = vae.encoder
     shortcut, out = encoder.down_blocks[-1].resnets[0].conv_shortcut, encoder.conv_out
     width = CHANNELS[-1] // GROUPS
@@ -199,7 +199,7 @@ def _write_components(vae: AutoencoderKL, weight: Tensor, bias: Tensor) -> None:
 
 
 def latent_axes(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Weight and bias from the deepest maps to centred, partly whitened components."""
+    """Return the weight and bias that turn the deepest maps into centred, partly whitened components."""
     rows, centre = _centred(maps)
     axes = principal_axes(rows, LATENT_CHANNELS)
     spread = (rows @ axes.T).std(0)
@@ -210,7 +210,7 @@ def latent_axes(maps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def further_axes(maps: Tensor, weight: Tensor, bias: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Components of what the known ones leave out, whitened in the same measure."""
+    """Return components of what the known ones leave out, whitened in the same measure."""
     rows, centre = _centred(maps)
     known, _ = torch.linalg.qr(weight.T)
     axes = principal_axes(rows - rows @ known @ known.T, count)
@@ -227,7 +227,7 @@ def _centred(maps: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def linear_encoder(vae: AutoencoderKL) -> tuple[Tensor, Tensor]:
-    """The encoder as one matrix: `float32[C, 3 * PATCH * PATCH]` and bias, for speed."""
+    """Return the encoder as one matrix, `float32[C, 3 * PATCH * PATCH]`, and its bias, for speed."""
     size = 3 * PATCH * PATCH
     probes = torch.cat([torch.zeros(1, size), torch.eye(size)])
     maps = vae.encode(probes.reshape(-1, 3, PATCH, PATCH)).latent_dist.mean[:, :, 0, 0]
@@ -235,7 +235,7 @@ def linear_encoder(vae: AutoencoderKL) -> tuple[Tensor, Tensor]:
 
 
 def encode(pictures: Tensor, matrix: tuple[Tensor, Tensor]) -> Tensor:
-    """`float32[B, 3, H, W]` in -1…1 to latents `float32[B, C, H/16, W/16]`, by matrix and bias."""
+    """Encode `float32[B, 3, H, W]` in -1…1 to latents `float32[B, C, H/16, W/16]`, by matrix and bias."""
     weight, bias = matrix
     kernel = weight.reshape(-1, 3, PATCH, PATCH)
     return F.conv2d(pictures, kernel, bias, stride=PATCH)
@@ -251,7 +251,7 @@ class Crops:
         self.pictures = pictures
 
     def batch(self, count: int, side: int) -> Tensor:
-        """`float32[count, 3, side, side]` in -1…1, cut along the latents' cells."""
+        """Return random crops, `float32[count, 3, side, side]` in -1…1, cut along the latents' cells."""
         chosen = torch.randint(len(self.pictures), (count,), device=self.pictures.device)
         cells = (self.pictures.shape[1] - side) // PATCH + 1
         top, left = (PATCH * number for number in torch.randint(cells, (2,)).tolist())
@@ -263,14 +263,14 @@ class Crops:
 
 
 def gradient_loss(made: Tensor, real: Tensor) -> Tensor:
-    """L1 between horizontal and vertical differences: keeps outlines sharp."""
+    """Return the L1 distance of horizontal and vertical differences, which keeps outlines sharp."""
     across = (made.diff(dim=-1) - real.diff(dim=-1)).abs().mean()
     down = (made.diff(dim=-2) - real.diff(dim=-2)).abs().mean()
     return across + down
 
 
 def prepare(work: Path, seed: int = 0) -> None:
-    """Have an autoencoder in `work`: an earlier one, else one grown out of the shipped one, else new.
+    """Save an autoencoder to `work` unless one is there: the shipped one, widened if need be, or a new one.
 
     Denoiser and latents belong to exactly one encoder, so that one never changes again.
     """
@@ -280,7 +280,7 @@ def prepare(work: Path, seed: int = 0) -> None:
 
 
 def _first(work: Path, seed: int) -> AutoencoderKL:
-    """The shipped autoencoder, widened where it has fewer channels; a fresh one when none is shipped."""
+    """Return the shipped autoencoder, widened if it has fewer channels; a new one if none is shipped."""
     if not (PIPELINE / "vae").exists():
         vae = build()
         fit_encoder(vae, _fit_pictures(work, seed))
@@ -292,7 +292,7 @@ def _first(work: Path, seed: int) -> AutoencoderKL:
 
 
 def _fit_pictures(work: Path, seed: int) -> Tensor:
-    """As many composed scenes as plain ones."""
+    """Paint as many composed scenes as plain ones, to fit the encoder to."""
     table, rows, drawings = data.load(work)
     composer = Composer(rows, drawings, seed=seed, canvases=("square",))
     plain = [scene for scene in Stage(table, rows, drawings, seed).scenes(0, 16) if scene.canvas == "square"]
@@ -324,7 +324,7 @@ class _Steps:
         )
 
     def rate(self, done: float) -> None:
-        """Warm-up, then a cosine over the wall-clock budget."""
+        """Set the learning rate: a warm-up, then a cosine over the wall-clock budget."""
         warm = min(1.0, (self.done + 1) / 50)
         fall = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
         for group in self.optimiser.param_groups:

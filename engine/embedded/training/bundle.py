@@ -92,7 +92,7 @@ def _name(row: int) -> str:
 
 
 def webp(drawing: data.Rgba) -> bytes:
-    """The drawing as lossy WebP (2.3 KB)."""
+    """Return the drawing as lossy WebP (2.3 KB)."""
     out = io.BytesIO()
     Image.fromarray(np.asarray(drawing)).save(out, "WEBP", quality=QUALITY, alpha_quality=ALPHA_QUALITY)
     return out.getvalue()
@@ -103,7 +103,7 @@ def _pixels(packed: bytes) -> NDArray[np.uint8]:
 
 
 def sentences_of(work: Path) -> Iterator[str]:
-    """Every word that training may say, and what people put around them."""
+    """Yield every word that training may say, and the words that people put around them."""
     table, _, _ = data.load(work)
     for concept in table:
         names = captions.names(concept)
@@ -113,7 +113,7 @@ def sentences_of(work: Path) -> Iterator[str]:
 
 
 def vocabulary(tokenizer: Tokenizer, texts: Iterator[str]) -> list[int]:
-    """The numbers of all tokens in the sentences, and of the special ones."""
+    """Return the sorted numbers of all tokens in the sentences, and of the special ones."""
     seen = {number_of(tokenizer, token) for token in SPECIAL}
     for each in texts:
         seen.update(tokenizer.encode(each).ids)
@@ -121,19 +121,19 @@ def vocabulary(tokenizer: Tokenizer, texts: Iterator[str]) -> list[int]:
 
 
 def number_of(tokenizer: Tokenizer, token: str) -> int:
-    """The token's number. Raises ValueError where the tokenizer does not know it."""
+    """Return the token's number. Raises ValueError where the tokenizer does not know it."""
     if (number := tokenizer.token_to_id(token)) is None:
         raise ValueError(f"the tokenizer has no token {token}")
     return int(number)
 
 
 def halved(weights: bytes) -> bytes:
-    """The weights in 16 bits."""
+    """Return a safetensors file's weights in 16 bits."""
     return bytes(save({name: value.half().contiguous() for name, value in load(weights).items()}))
 
 
 def pruned(weights: bytes, kept: list[int]) -> bytes:
-    """The encoder's weights in 16 rounded bits with the kept rows of its embedding alone."""
+    """Return the encoder's weights in 16 rounded bits, with only the kept rows of its embedding."""
     tensors = {name: rounded(value) for name, value in load(weights).items() if value.is_floating_point()}
     name = next(name for name in tensors if name.endswith(EMBEDDING))
     tensors[name] = tensors[name][torch.tensor(kept)].contiguous()
@@ -141,13 +141,13 @@ def pruned(weights: bytes, kept: list[int]) -> bytes:
 
 
 def rounded(weights: Tensor) -> Tensor:
-    """In 16 bits, the last ROUNDED of which are zero and so take no room in a packed file."""
+    """Round to 16 bits, the last ROUNDED of which are zero and so take no room in a packed file."""
     bits = weights.half().view(torch.int16).int() + (1 << (ROUNDED - 1))
     return (bits >> ROUNDED << ROUNDED).to(torch.int16).view(torch.float16)
 
 
 def whole(weights: bytes, kept: list[int], unknown: int) -> bytes:
-    """The weights with an embedding of full size, where a word that was left out reads as unknown."""
+    """Return the weights with an embedding of full size, where words left out read as `unknown`."""
     tensors = load(weights)
     size = int(tensors.pop("vocabulary"))
     name = next(name for name in tensors if name.endswith(EMBEDDING))

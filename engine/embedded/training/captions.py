@@ -229,7 +229,7 @@ _RIGHT = ("{b} to the right of {a}",)
 
 
 def article(noun: str) -> str:
-    """ "cat" → "a cat", "apple" → "an apple"; plurals and substances stay bare."""
+    """Add the article: "cat" → "a cat", "apple" → "an apple"; plurals and substances stay bare."""
     plural = noun.endswith("s") and not noun.endswith(("ss", "us", "cactus", "glass"))
     if plural or noun in _PLAIN_NOUNS or " and " in noun:
         return noun
@@ -238,7 +238,7 @@ def article(noun: str) -> str:
 
 
 def plural(noun: str) -> str:
-    """ "cat" → "cats", "cherry" → "cherries", "fox" → "foxes", "snowman" → "snowmen"."""
+    """Return the plural: "cat" → "cats", "cherry" → "cherries", "fox" → "foxes", "snowman" → "snowmen"."""
     before, _, last = noun.rpartition(" ")
     if last in _PLURALS:
         return f"{before} {_PLURALS[last]}".strip()
@@ -254,23 +254,23 @@ def plural(noun: str) -> str:
 
 
 def uncoloured(name: str) -> str:
-    """The noun without a leading colour word: "red heart" → "heart"."""
+    """Return the noun without a leading colour word: "red heart" → "heart"."""
     first, _, rest = name.partition(" ")
     return rest if first in COLOURS and rest else name
 
 
 def short_name(name: str) -> str:
-    """What people call it: "automobile" → "car"."""
+    """Return what people call a concept: "automobile" → "car"."""
     return ALIASES.get(name, (name,))[0]
 
 
 def names(concept: Concept) -> list[str]:
-    """Every noun for one concept, the label first."""
+    """Return every noun for one concept, the label first."""
     return list(dict.fromkeys([concept.name, *ALIASES.get(concept.name, ())]))
 
 
 def unique_tags(table: Sequence[Concept]) -> dict[str, tuple[str, ...]]:
-    """Per concept at most two tags that no other concept has and that are nobody's name."""
+    """Return at most two tags for each concept that no other concept has as a tag or a name."""
     counts = Counter(tag for concept in table for tag in set(concept.tags))
     taken = {concept.name for concept in table} | {a for v in ALIASES.values() for a in v}
     return {
@@ -282,14 +282,14 @@ def unique_tags(table: Sequence[Concept]) -> dict[str, tuple[str, ...]]:
 
 
 def single(noun: str, style: str, rng: random.Random) -> str:
-    """One drawing in its style; drawings of the default family may leave the style unsaid."""
+    """Describe one drawing in its style; drawings of the default family may leave the style unsaid."""
     if style in UNSTYLED and rng.random() < 0.5:
         return framed(rng.choice(_SINGLES).format(n=noun, a=article(noun)), rng)
     return styled(noun, style, rng)
 
 
 def styled(noun: str, style: str, rng: random.Random) -> str:
-    """One drawing, its style always said."""
+    """Describe one drawing, always with its style."""
     word = rng.choice(STYLE_WORDS[style])
     if word == "clip art":
         return f"clip art of {article(noun)}"
@@ -297,12 +297,12 @@ def styled(noun: str, style: str, rng: random.Random) -> str:
 
 
 def framed(text: str, rng: random.Random, share: float = 0.3) -> str:
-    """A sentence, now and then with the words that people put around it."""
+    """Return a sentence; in a `share` of cases with the words that people put around it."""
     return rng.choice(_FRAMES).format(text) if rng.random() < share else text
 
 
 def with_style(text: str, style: str, rng: random.Random) -> str:
-    """A longer sentence with the style added at its end."""
+    """Return a sentence with the style added; styles in UNSTYLED are left out half of the time."""
     if style in UNSTYLED and rng.random() < 0.5:
         return text
     word = rng.choice(STYLE_WORDS[style])
@@ -314,13 +314,13 @@ def on_ground(text: str, ground: str) -> str:
 
 
 def beside(left: str, right: str, rng: random.Random) -> str:
-    """Two things side by side; when the sentence keeps an order, it is left then right."""
+    """Describe two things side by side; when the sentence keeps an order, it is left then right."""
     template = rng.choice(_BESIDE + _RIGHT)
     return framed(template.format(a=article(left), b=article(right)), rng)
 
 
 def above(top: str, bottom: str, rng: random.Random) -> str:
-    """Two things one above the other."""
+    """Describe two things, one above the other."""
     return framed(rng.choice(_ABOVE + _BELOW).format(a=article(top), b=article(bottom)), rng)
 
 
@@ -329,7 +329,7 @@ def counted(noun: str, count: int) -> str:
 
 
 def held_out(concept: str, style: str, styles_of_concept: int) -> bool:
-    """About one drawing in forty is kept aside, never of a concept with few drawings."""
+    """Tell whether a drawing is kept aside: about one in forty, none of a concept with few drawings."""
     if styles_of_concept < 5:
         return False
     digest = hashlib.sha256(f"{concept}|{style}".encode()).digest()
@@ -337,7 +337,7 @@ def held_out(concept: str, style: str, styles_of_concept: int) -> bool:
 
 
 def every_phrase() -> Iterator[str]:
-    """All words that stand around nouns, for whoever needs to know them."""
+    """Yield all words that captions put around nouns."""
     for templates in (_SINGLES, _FRAMES, UNSEEN, _STYLED, _BESIDE, _ABOVE, _BELOW, _RIGHT):
         yield from templates
     yield from (word for words in STYLE_WORDS.values() for word in words)

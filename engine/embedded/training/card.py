@@ -87,7 +87,7 @@ attributions wherever its pictures are used as drawings of their own. The weight
 def text(
     progress: dict[str, Any], length: int, channels: int, curve: list[dict[str, Any]], figures: str
 ) -> str:
-    """The model card; `progress` is the denoiser's, `figures` what evaluation printed."""
+    """Return the model card; `progress` is the denoiser's, `figures` what evaluation printed."""
     return CARD.format(
         minutes=progress["seconds"] / 60,
         pictures=progress["pictures"],
@@ -106,7 +106,7 @@ def _curve(rows: list[dict[str, Any]]) -> str:
 
 
 def figures(path: Path) -> str:
-    """The lines that evaluation wrote, as a Markdown table; a remark when there are none yet."""
+    """Return the figures that evaluation wrote as a Markdown table; a remark when there are none yet."""
     if not path.exists():
         return "Not measured yet."
     rows = ["| figure | value |", "|---|---|"]
@@ -116,7 +116,7 @@ def figures(path: Path) -> str:
 
 
 def attributions() -> str:
-    """A Markdown table of every data set and weight."""
+    """Return a Markdown table of every data set and weight."""
     drawings, others = sources()
     head = "| from | package | licence |\n|---|---|---|\n"
     return head + "\n".join(_row(source) for source in [*drawings, *others.values()]) + "\n"

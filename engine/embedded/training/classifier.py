@@ -40,7 +40,7 @@ class Augmented:
         self.generator = generator
 
     def batch(self, count: int = BATCH) -> tuple[Tensor, Tensor]:
-        """`float32[count, 3, SIDE, SIDE]` in 0…1, `int64[count]`."""
+        """Return pictures, `float32[count, 3, SIDE, SIDE]` in 0…1, and labels, `int64[count]`."""
         chosen = torch.multinomial(self.weights, count, generator=self.generator)
         grid = F.affine_grid(self._moves(count), [count, 4, SIDE, SIDE], align_corners=False)
         moved = F.grid_sample(self.drawings[chosen], grid, align_corners=False)
@@ -63,7 +63,7 @@ class Augmented:
         return torch.where(white, torch.ones(()), plain)
 
     def _soften(self, pictures: Tensor) -> Tensor:
-        """Half of the batches lose fine detail, as generated pictures do."""
+        """Remove fine detail from half of the batches, as generated pictures lack it."""
         if torch.rand((), generator=self.generator) < 0.5:
             return pictures
         small = F.interpolate(pictures, size=SIDE // 2, mode="area")
@@ -71,7 +71,7 @@ class Augmented:
 
 
 def premultiplied(drawings: data.Rgba, rows: list[int]) -> Tensor:
-    """`float32[len(rows), 4, SOURCE_SIDE, SOURCE_SIDE]`, colours times alpha."""
+    """Return `float32[len(rows), 4, SOURCE_SIDE, SOURCE_SIDE]`, colours times alpha."""
     parts = []
     for start in range(0, len(rows), 256):
         chunk = np.stack([drawings[row] for row in rows[start : start + 256]])
@@ -147,7 +147,7 @@ def _optimise(network: Classifier, samples: Augmented, minutes: float) -> None:
 
 @torch.inference_mode()
 def measure(network: Classifier, drawings: Tensor, labels: Tensor) -> dict[str, float]:
-    """Top-1 and top-5 on drawings on white, with the margins that training pictures have."""
+    """Measure top-1 and top-5 on drawings on white, with the margins that training pictures have."""
     theta = torch.tensor([[1.14, 0.0, 0.0], [0.0, 1.14, 0.0]]).expand(len(labels), 2, 3)
     grid = F.affine_grid(theta.contiguous(), [len(labels), 4, SIDE, SIDE], align_corners=False)
     moved = F.grid_sample(drawings, grid, align_corners=False)

@@ -132,7 +132,7 @@ class _Scenery:
     place: str
 
     def foot(self, near: float) -> int:
-        """The line to stand on, in pixels: `near` 0…1 from far to close."""
+        """Return the height at which things stand, in pixels from the top: `near` 0…1 from far to close."""
         high, low = self.ground.feet
         return int(self.picture.height * (high + (low - high) * near))
 
@@ -142,7 +142,7 @@ class _Scenery:
 
 
 def kept_aside(concept: str, place: str) -> bool:
-    """Whether this thing is never shown on that ground while training."""
+    """Tell whether this thing is never shown on that ground while training."""
     digest = hashlib.sha256(f"{concept}|{place}".encode()).digest()
     return bool(place) and digest[0] % KEPT_SHARE == 7
 
@@ -182,7 +182,7 @@ class Composer:
         }
 
     def compose(self, number: int) -> Composition:
-        """The scene of that number."""
+        """Compose the scene of that number, always the same. Raises ValueError for too few drawings."""
         for attempt in range(ATTEMPTS):
             self.rng = random.Random(f"{self.seed}/{number}/{attempt}")
             if (made := self._attempt()) is not None:
@@ -190,7 +190,7 @@ class Composer:
         raise ValueError(f"no scene can be composed for number {number}: too few drawings")
 
     def _attempt(self) -> Composition | None:
-        """One scene; None when the style lacks a drawing or the pair of thing and ground is kept aside."""
+        """Compose one scene; None if the style lacks a drawing or the thing is kept aside on that ground."""
         weights = [captions.STYLE_WEIGHTS[style] for style in self.styles]
         self.style = self.rng.choices(self.styles, weights)[0]
         kind = self.rng.choices(list(self.relations), [weight for weight, _, _ in self.relations.values()])[0]
@@ -228,7 +228,7 @@ class Composer:
     # --- drawings ---
 
     def _pick(self, names: Sequence[str], *besides: str) -> str | None:
-        """A thing that this style has a drawing of."""
+        """Choose a thing that this style has a drawing of, none of `besides`; None if there is none."""
         there = [name for name in names if (name, self.style) in self.at and name not in besides]
         return self.rng.choice(there) if there else None
 
@@ -242,7 +242,7 @@ class Composer:
         flip: bool = True,
         colour: str = "",
     ) -> Image.Image:
-        """The drawing cropped to what is visible, at most so tall and wide, in the light of the hour."""
+        """Return the visible part of a drawing, at most so tall and wide, in the light of the hour."""
         rgba = self.drawings[self.at[concept, self.style]]
         image = Image.fromarray(tinted(rgba, colour) if colour else np.asarray(rgba))
         image = image.crop(image.getchannel("A").point(lambda a: 255 * (a > 8)).getbbox())
@@ -307,7 +307,7 @@ class Composer:
         return self._facts(scenery, "alone", first, adjective=colour)
 
     def _colour(self, concept: str) -> str:
-        """Now and then a colour that the thing takes on well; people keep theirs."""
+        """Choose, now and then, a colour that the thing takes on well; people keep theirs."""
         if self.rng.random() > COLOURED_SHARE or concept in PEOPLE:
             return ""
         word = self.rng.choice(list(HUES))
@@ -347,7 +347,7 @@ class Composer:
         sizes: tuple[float, float],
         wide: float,
     ) -> tuple[str, str, Image.Image, Image.Image] | None:
-        """Two different things with their cut-outs, at shares of the shorter side."""
+        """Choose two different things and cut them out, at shares of the shorter side."""
         one = self._pick(first)
         two = self._pick(second, one or "")
         if one is None or two is None:
@@ -478,7 +478,7 @@ class Composer:
         return self._facts(scenery, "wearing", first, second)
 
     def _lighthouse(self, scenery: _Scenery) -> Facts:
-        """No drawing set has one: a tapered tower with bands and a lamp, with beams at night."""
+        """Draw a lighthouse, as no drawing set has one: tapered, with bands, a lamp, and beams at night."""
         hour = scenery.ground.hour
         brush = Brush(scenery.picture.size, self.rng, hour, "RGBA")
         tower(brush, self.rng.uniform(0.32, 0.68), scenery.ground.feet[0] + 0.1, self.rng.uniform(0.5, 0.64))
@@ -487,7 +487,7 @@ class Composer:
         return self._facts(scenery, "alone", "lighthouse")
 
     def _sign(self, scenery: _Scenery) -> Facts:
-        """A blank sign on a post, or a poster on a wall: type is set on such surfaces later."""
+        """Draw a blank sign on a post, or a poster on a wall: text is set on such surfaces later."""
         poster = scenery.place in INDOORS
         brush = Brush(scenery.picture.size, self.rng, scenery.ground.hour, "RGBA")
         x, foot = self.rng.uniform(0.42, 0.58), scenery.ground.feet[0] + 0.08
@@ -505,7 +505,7 @@ class Composer:
 
 
 def lit(image: Image.Image, hour: str) -> Image.Image:
-    """A cut-out in the light of the hour, which falls on things less than on the ground."""
+    """Return a cut-out in the light of the hour, which falls on things less than on the ground."""
     if hour == grounds.DAY:
         return image
     bands = [
@@ -516,13 +516,13 @@ def lit(image: Image.Image, hour: str) -> Image.Image:
 
 
 def surface(image: Image.Image) -> int:
-    """How far below its upper edge a cut-out begins in the middle, in pixels."""
+    """Return how far below its upper edge a cut-out begins in the middle, in pixels."""
     solid = np.asarray(image.getchannel("A")) > 128
     return int(solid[:, image.width // 2].argmax())
 
 
 def breadth(image: Image.Image) -> int:
-    """How broad a cut-out is at eye height, in pixels."""
+    """Return how broad a cut-out is two fifths below its upper edge, in pixels."""
     solid = np.asarray(image.getchannel("A")) > 128
     return max(4, int(solid[image.height * 2 // 5].sum()))
 

@@ -31,7 +31,7 @@ Rgba = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One package: where it comes from, what it is, and whom to thank."""
+    """One package: where it comes from, what it is, and who made it."""
 
     registry: str
     package: str
@@ -61,7 +61,7 @@ class Drawing:
 
 
 def sources() -> tuple[list[Source], dict[str, Source]]:
-    """The drawing sets, and the other packages by role, from `sources.toml`."""
+    """Return the drawing sets, and the other packages by role, from `sources.toml`."""
     table = tomllib.loads((Path(__file__).parent / "sources.toml").read_text())
     drawings = [Source(**row) for row in table.pop("drawings")]
     return drawings, {role: Source(**row) for role, row in table.items()}
@@ -71,12 +71,12 @@ def sources() -> tuple[list[Source], dict[str, Source]]:
 
 
 def place(source: Source, work: Path) -> Path:
-    """The folder of the unpacked package, there or not."""
+    """Return the folder for the unpacked package, whether it exists yet or not."""
     return work / "packages" / f"{source.package.replace('/', '__')}-{source.version}"
 
 
 def fetch(source: Source, work: Path) -> Path:
-    """The folder with the unpacked package, downloaded by name and version when missing."""
+    """Return the folder with the unpacked package; download it by name and version when missing."""
     folder = place(source, work)
     if not folder.exists():
         log.info("fetching %s %s", source.package, source.version)
@@ -142,13 +142,13 @@ _HAIR = re.compile(r"\b(hair|bald|beard)$")
 
 
 def plain(text: str) -> str:
-    """Lower case, straight quotes, no accents: the form used in captions and keys."""
+    """Return text in lower case, with straight quotes and no accents, as captions and keys have it."""
     ascii_text = unicodedata.normalize("NFKD", text.replace("\u2019", "'"))
     return "".join(c for c in ascii_text if not unicodedata.combining(c)).lower()
 
 
 def wanted(name: str, group: int | None) -> bool:
-    """Whether a label becomes a concept; variants of one drawing and most signs do not."""
+    """Tell whether a label becomes a concept; variants of one drawing and most signs do not."""
     if group is None or group == COMPONENTS:
         return False
     if group == SYMBOLS:
@@ -168,7 +168,7 @@ def _wanted_person(name: str) -> bool:
 
 
 def concepts(labels: Path) -> list[Concept]:
-    """The concept table from emojibase's English data; `labels` is the unpacked package."""
+    """Return the concepts in emojibase's English data; `labels` is the unpacked package."""
     rows = json.loads((labels / "package/en/data.json").read_text())
     return [_concept(row) for row in rows if wanted(plain(row["label"]), row.get("group"))]
 
@@ -180,7 +180,7 @@ def _concept(row: dict[str, Any]) -> Concept:
 
 
 def bare_code(code: str) -> str:
-    """Code points without the emoji variation selector, which the sets write unevenly."""
+    """Return code points without the emoji variation selector, which the sets write unevenly."""
     return "-".join(part for part in code.lower().split("-") if part != "fe0f")
 
 
@@ -192,7 +192,7 @@ def slug(text: str) -> str:
 
 
 def keys_for(concept: Concept) -> list[str]:
-    """Icon names under which a set may list the concept, best first."""
+    """Return icon names under which a set may list the concept, best first."""
     base = slug(concept.name)
     names = [base, f"{base}-1", f"{base}-face", base.removesuffix("-face")]
     try:
@@ -204,7 +204,7 @@ def keys_for(concept: Concept) -> list[str]:
 
 
 def iconify_svgs(folder: Path, table: list[Concept]) -> Iterator[tuple[Concept, str]]:
-    """The (concept, SVG text) pairs of one Iconify set; aliases and `chars.json` are followed."""
+    """Yield (concept, SVG text) of one Iconify set; aliases and `chars.json` are followed."""
     icons = json.loads((folder / "package/icons.json").read_text())
     by_code = _names_by_code(folder)
     for concept in table:
@@ -239,7 +239,7 @@ def _svg(icons: dict[str, Any], key: str) -> str | None:
 
 
 def rasterise(svg: str) -> Rgba:
-    """SVG text → `uint8[SIDE, SIDE, 4]`, cropped to content, centred."""
+    """Draw SVG text as `uint8[SIDE, SIDE, 4]`, cropped to content, centred."""
     import resvg_py
 
     png = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=2 * SIDE, skip_system_fonts=True))
@@ -294,7 +294,7 @@ def prepare(work: Path) -> None:
 
 
 def load(work: Path) -> tuple[list[Concept], list[Drawing], Rgba]:
-    """What `prepare` wrote; the pixels are memory-mapped."""
+    """Return the concepts, drawings and pixels that `prepare` wrote; the pixels are memory-mapped."""
     table = [
         Concept(row["name"], row["code"], tuple(row["tags"]), row["group"])
         for row in json.loads((work / "concepts.json").read_text())

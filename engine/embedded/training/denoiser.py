@@ -54,7 +54,7 @@ Update = Callable[..., Tensor]
 
 
 def build(size: str) -> UNet2DConditionModel:
-    """A fresh denoiser: small (5.7 M parameters, 0.26 GFLOP a step) or large (12.4 M, 0.64 GFLOP)."""
+    """Return an untrained denoiser: small (5.7 M parameters, 0.26 GFLOP a step) or large (12.4 M, 0.64)."""
     large = size == LARGE
     return UNet2DConditionModel(
         sample_size=8,
@@ -85,7 +85,7 @@ def grow(shipped: UNet2DConditionModel, unet: UNet2DConditionModel) -> None:
 
 
 def schedule() -> DDIMScheduler:
-    """The noise schedule, for training and for drawing."""
+    """Return the noise schedule, for training and for drawing."""
     return DDIMScheduler(
         beta_schedule="squaredcos_cap_v2",
         prediction_type="v_prediction",
@@ -119,7 +119,7 @@ class Samples:
             log.info("samples: %s", {name: len(each.counts) for name, each in self.pool.buckets.items()})
 
     def batch(self, size: int, canvas: str = "") -> tuple[Tensor, Tensor]:
-        """`[size, C, h, w]` and `[size, LENGTH, WIDTH]` in 16 bits; of any canvas when none is named."""
+        """Return `[size, C, h, w]` and `[size, LENGTH, WIDTH]` in 16 bits; of any canvas if none is named."""
         canvas = canvas or str(self.rng.choice(list(self.pool.buckets), p=self.pool.shares))
         return self.pool.batch(size, canvas, EMPTY_SHARE)
 
@@ -132,7 +132,7 @@ class Noiser:
         self.signal, self.noise = cumulative.sqrt().to(DEVICE), (1 - cumulative).sqrt().to(DEVICE)
 
     def steps(self, count: int, *, late: float = 1 - LATE) -> Tensor:
-        """Stratified timesteps, jittered, so less noisy; a share of `late` lies past LATE."""
+        """Return stratified, jittered timesteps, for a less noisy loss; a share of `late` lies past LATE."""
         spread = (torch.arange(count, device=DEVICE) + torch.rand(count, device=DEVICE)) / count
         early = spread / (1 - late) * LATE
         spread = torch.where(spread < 1 - late, early, 1 - (1 - spread) / late * (1 - LATE))
@@ -141,7 +141,7 @@ class Noiser:
     def loss(
         self, unet: UNet2DConditionModel, clean: Tensor, words: Tensor, steps: Tensor, noise: Tensor
     ) -> Tensor:
-        """Mean squared error of the predicted velocity; the network may compute in 16 bits."""
+        """Return the mean squared error of the predicted velocity; the network may compute in 16 bits."""
         signal, sigma = (part[steps][:, None, None, None] for part in (self.signal, self.noise))
         mixed = (signal * clean + sigma * noise).to(unet.dtype)
         made = unet(mixed, steps, words.to(unet.dtype), return_dict=False)[0]
@@ -210,7 +210,7 @@ class Trainer:
         self.fixed = self._fixed_batches(seed)
 
     def _swift(self) -> UNet2DConditionModel:
-        """The network that computes: the weights in 16 bits where the device has the type."""
+        """Return the network that computes: a copy in 16 bits where the device has the type."""
         if not HAS_BFLOAT16:
             return self.unet
         swift = copy.deepcopy(self.unet).to(torch.bfloat16)
@@ -245,7 +245,7 @@ class Trainer:
         keep()
 
     def _step(self) -> Tensor:
-        """Learn from one batch; returns its loss."""
+        """Learn from one batch, and return its loss."""
         batch = self._batch()
         loss = self._learn(batch)
         self.progress.step += 1
@@ -301,7 +301,7 @@ class Trainer:
             weight.grad = None
 
     def _set_rate(self, done: float, steps: int) -> None:
-        """Short warm-up, then constant, then a cosine to the final rate over the last 70%."""
+        """Set a short warm-up, then a constant rate, then a cosine to the final rate over the last 70%."""
         late = max(0.0, (done - 0.3) / 0.7)
         fall = 0.5 * (1 + math.cos(math.pi * min(late, 1.0)))
         rate = FINAL_RATE + (self.peak - FINAL_RATE) * fall
@@ -314,7 +314,7 @@ class Trainer:
 
     @torch.no_grad()
     def _average(self) -> None:
-        """The moving average follows closely at first and slowly later."""
+        """Update the moving average, which follows closely at first and slowly later."""
         decay = min(EMA_DECAY, (1 + self.progress.step) / (100 + self.progress.step)) ** EMA_EVERY
         torch._foreach_lerp_(list(self.ema.parameters()), list(self.unet.parameters()), 1 - decay)
 
@@ -333,7 +333,7 @@ class Trainer:
 
     @torch.no_grad()
     def validation(self) -> float:
-        """Loss of the moving average on fixed samples, timesteps and noise."""
+        """Return the loss of the moving average on fixed samples, timesteps and noise."""
         losses = [self.noiser.loss(self.ema, *batch).item() for batch in self.fixed]
         return sum(losses) / len(losses)
 
@@ -364,7 +364,7 @@ class Trainer:
         }
 
     def _read_progress(self) -> Progress:
-        """The checkpoint's, else that of shipped weights of the size that is wanted, else none."""
+        """Return the checkpoint's progress, else that of shipped weights of the wanted size, else none."""
         for folder in (self.folder, PIPELINE):
             if (path := folder / "progress.json").exists():
                 progress = Progress(**json.loads(path.read_text()))

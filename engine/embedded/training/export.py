@@ -40,7 +40,7 @@ def export(work: Path, folder: Path = PIPELINE) -> Path:
 
 
 def write_card(work: Path, folder: Path = PIPELINE) -> None:
-    """The model card, with `figures.json` of the working folder when evaluation wrote it there."""
+    """Write the model card, with `figures.json` of the working folder when evaluation wrote it there."""
     progress = json.loads((folder / "progress.json").read_text())
     rows = json.loads((folder / "curve.json").read_text())
     channels = json.loads((folder / "vae/config.json").read_text())["latent_channels"]
@@ -49,7 +49,7 @@ def write_card(work: Path, folder: Path = PIPELINE) -> None:
 
 
 def curve(work: Path, folder: Path = PIPELINE) -> list[dict[str, Any]]:
-    """Validation losses so far: those shipped with the weights, then newer ones, thinned."""
+    """Return the validation losses so far: those shipped with the weights, then newer ones, thinned."""
     path, log_path = folder / "curve.json", work / "denoiser.jsonl"
     rows: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
     log_rows = [json.loads(line) for line in log_path.read_text().splitlines()] if log_path.exists() else []
@@ -75,7 +75,7 @@ def _replace(folder: Path, partial: Path) -> None:
 
 
 def assemble(work: Path) -> StableDiffusionPipeline:
-    """The pipeline in 32 bits with the moving average of the denoiser."""
+    """Return the pipeline in 32 bits with the moving average of the denoiser."""
     tokenizer, encoder = text.load_encoder(work)
     return StableDiffusionPipeline(
         vae=_autoencoder(work),
@@ -105,6 +105,6 @@ def _denoiser(work: Path) -> UNet2DConditionModel:
 
 
 def progress_of(work: Path) -> denoiser.Progress:
-    """How far the newest checkpoint has come."""
+    """Return how far the newest checkpoint has come."""
     path = work / "denoiser" / "progress.json"
     return denoiser.Progress(**json.loads(path.read_text())) if path.exists() else denoiser.Progress()

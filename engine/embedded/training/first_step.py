@@ -30,7 +30,7 @@ REFERENCE = 2000  # scenes whose means are the guesses
 
 
 def measure(work: Path) -> dict[str, float]:
-    """Mean squared error on new scenes: the newest weights', a constant picture's, each ground's mean."""
+    """Measure squared errors on new scenes: newest weights, a constant picture, each ground's mean."""
     _, rows, drawings = data.load(work)
     composer = Composer(rows, np.asarray(drawings), seed=SEED, canvases=("square",))
     samples = list(latents.composed(composer, range(COUNT + REFERENCE)))
@@ -54,7 +54,7 @@ def _loss(guess: Tensor, clean: Tensor) -> float:
 
 
 def _means(kinds: Sequence[Hashable], known: Tensor, count: int) -> Tensor:
-    """For each of the first `count` scenes the mean of the other scenes of its kind."""
+    """Return for each of the first `count` scenes the mean of the other scenes of its kind."""
     members: dict[Hashable, list[Tensor]] = defaultdict(list)
     for kind, picture in zip(kinds[count:], known, strict=True):
         members[kind].append(picture)
@@ -65,7 +65,7 @@ def _means(kinds: Sequence[Hashable], known: Tensor, count: int) -> Tensor:
 
 @torch.no_grad()
 def _denoiser_losses(work: Path, clean: Tensor, sentences: list[str]) -> dict[str, float]:
-    """The newest weights' loss, and their moving average's, which follows slowly."""
+    """Return the loss of the newest weights, and that of their moving average, which follows slowly."""
     words = text.states(*text.load_encoder(work), sentences)
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(SEED))
     steps, noiser, trainer = torch.full((len(clean),), 999), Noiser(), Trainer(work)

@@ -61,11 +61,11 @@ class Brush:
 
     @property
     def shorter(self) -> int:
-        """The canvas' shorter side, in pixels of the large image."""
+        """Return the canvas' shorter side, in pixels of the large image."""
         return min(self.width, self.height)
 
     def tone(self, colour: Rgb, spread: int = 14) -> Rgb:
-        """The colour, a little different each time, as it looks at this hour."""
+        """Return the colour, a little different each time, as it looks at this hour."""
         shift = self.rng.randint(-spread, spread)
         red, green, blue = (
             int(min(255, max(0, band + shift + self.rng.randint(-6, 6))) * light)
@@ -74,7 +74,7 @@ class Brush:
         return red, green, blue
 
     def opaque(self, colour: Rgb) -> Colour:
-        """The colour as `tone` gives it, for a layer that is laid over a picture."""
+        """Return the colour as `tone` gives it, for a layer that is laid over a picture."""
         return (*self.tone(colour, 6), 255)
 
     def shape(self, points: Iterable[Point], colour: Colour) -> None:
@@ -110,7 +110,7 @@ class Brush:
         self.shape([*line, (1, 1), (0, 1)], colour)
 
     def sky(self, end: float = 1.0, *, moon: bool = True) -> tuple[str, ...]:
-        """Fill the sky of the hour down to `end`; returns the marks that were put there."""
+        """Fill the sky of the hour down to `end`; return the marks that were put there."""
         self.fade(*SKIES[self.hour], end)
         x, y, radius = (
             self.rng.choice([0.16, 0.84]),
@@ -364,14 +364,14 @@ NO_RAIN = frozenset({"snow", "hill", "desert"})  # the first has snowfall, the s
 
 
 def ground(place: str, canvas: str, rng: random.Random) -> Ground:
-    """A new ground of one kind, still SCALE times as large as the canvas."""
+    """Paint a new ground of one kind at a random hour, still SCALE times as large as the canvas."""
     hours = [hour for hour in HOURS if not (hour == RAIN and place in NO_RAIN)]
     hour = rng.choices(hours, [HOURS[hour] for hour in hours])[0]
     return GROUNDS[place](Brush(CANVASES[canvas], rng, hour))
 
 
 def halved(image: Image.Image) -> Image.Image:
-    """What a brush drew, at the canvas' size."""
+    """Return what a brush drew, reduced by SCALE to the canvas' size."""
     return image.reduce(SCALE)
 
 

@@ -93,7 +93,7 @@ def prepare(work: Path, *, scenes: int = COMPOSITIONS, minutes: float = 1e6, see
 
 @contextmanager
 def _alone(path: Path) -> Iterator[bool]:
-    """Whether no other process holds the file; hold it meanwhile."""
+    """Lock the file while the block runs; yield False where another process holds it."""
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -104,14 +104,14 @@ def _alone(path: Path) -> Iterator[bool]:
 
 
 def names(scenes: int) -> list[str]:
-    """Plain and composed parts in turn, so that both are there early."""
+    """Return the names of plain and composed parts in turn, so that both are there early."""
     plain = [f"plain-{number:04}" for number in range(PLAIN_PARTS)]
     composed = [f"composed-{number:04}" for number in range(-(-scenes // PART))]
     return [name for pair in itertools.zip_longest(composed, plain) for name in pair if name]
 
 
 def _begin_worker() -> None:
-    """Leave the cores to whoever trains."""
+    """Lower the process's priority and use one thread, so that training gets the cores."""
     os.nice(10)
     torch.set_num_threads(1)
 
@@ -137,14 +137,14 @@ def _make_part(work: Path, seed: int, until: float, name: str) -> str:
 
 @cache
 def _tools(work: Path) -> tuple[Any, ...]:
-    """What a process needs for all its parts."""
+    """Load what a process needs for all its parts: encoders, drawings and their tables."""
     table, rows, drawings = data.load(work)
     tokenizer, encoder = text.load_encoder(work, torch.device("cpu"))
     return matrix_of(work), tokenizer, encoder, rows, table, drawings
 
 
 def matrix_of(work: Path) -> tuple[Tensor, Tensor]:
-    """The encoder of the working folder as a matrix."""
+    """Return the encoder of the working folder as a matrix and a bias."""
     return linear_encoder(AutoencoderKL.from_pretrained(work / "autoencoder", torch_dtype=torch.float32))
 
 
@@ -154,7 +154,7 @@ def _plain(stage: Stage, part: int, drawings: data.Rgba) -> Iterator[Sample]:
 
 
 def composed(composer: Composer, numbers: Iterable[int]) -> Iterator[Sample]:
-    """The composed scenes of those numbers."""
+    """Yield the composed scenes of those numbers."""
     for number in numbers:
         scene = composer.compose(number)
         ground = scene.facts.place, scene.facts.hour
@@ -165,7 +165,7 @@ def composed(composer: Composer, numbers: Iterable[int]) -> Iterator[Sample]:
 def pack(
     samples: Sequence[Sample], matrix: tuple[Tensor, Tensor], states_of: Any, *, pictured: bool
 ) -> dict[str, NDArray[Any]]:
-    """The arrays of a part: text states, row 0 the empty prompt's; per canvas latents and their sentences."""
+    """Return a part's arrays: text states, the empty prompt's first; per canvas latents and their texts."""
     said = {"": 0}
     arrays: dict[str, NDArray[Any]] = {}
     for canvas, (width, height) in CANVASES.items():
@@ -190,7 +190,7 @@ def pack(
 
 
 def tensor(pictures: NDArray[np.uint8]) -> Tensor:
-    """`uint8[B, H, W, 3]` to `float32[B, 3, H, W]` in -1…1."""
+    """Convert `uint8[B, H, W, 3]` to `float32[B, 3, H, W]` in -1…1."""
     return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
@@ -198,7 +198,7 @@ def tensor(pictures: NDArray[np.uint8]) -> Tensor:
 
 
 def there(work: Path) -> list[str]:
-    """The finished parts, in the order of their names."""
+    """Return the names of the finished parts, sorted."""
     return sorted(path.stem for path in (work / "parts").glob("*-*.npz") if "." not in path.stem)
 
 
@@ -224,7 +224,7 @@ class Bucket:
 
     @property
     def weight(self) -> float:
-        """The share of this canvas in training."""
+        """Return the share of this canvas in training."""
         return float(self.cumulative[-1]) if len(self.cumulative) else 0.0
 
 
@@ -238,7 +238,7 @@ class Pool:
     shares: NDArray[np.float64]  # of the canvases
 
     def batch(self, size: int, canvas: str, empty_share: float) -> tuple[Tensor, Tensor]:
-        """`[size, C, h, w]` and `[size, LENGTH, WIDTH]`, both in 16 bits."""
+        """Return latents, `[size, C, h, w]`, and text states, `[size, LENGTH, WIDTH]`, both in 16 bits."""
         bucket, device = self.buckets[canvas], self.states.device
         luck = torch.rand(3, size, device=device, dtype=torch.float64)
         rows = torch.searchsorted(bucket.cumulative, luck[0] * bucket.cumulative[-1])
@@ -249,7 +249,7 @@ class Pool:
 
 
 def load(work: Path, parts: Iterable[str], device: torch.device, pool: Pool | None = None) -> Pool:
-    """The pool with those parts, and all that `pool` holds."""
+    """Return a pool with those parts and all that `pool` holds."""
     new = [name for name in parts if pool is None or name not in pool.parts]
     states = [] if pool is None else [pool.states]
     taken: dict[str, list[Bucket]] = {
@@ -288,7 +288,7 @@ def _joined(parts: Sequence[Bucket]) -> Bucket:
 
 
 def _weighted(buckets: dict[str, Bucket], device: torch.device) -> dict[str, Bucket]:
-    """The buckets with sampling weights: each kind has its share, over all canvases."""
+    """Return the buckets with sampling weights that give each kind its share, over all canvases."""
     totals = np.zeros(len(KINDS))
     for bucket in buckets.values():
         totals += np.bincount(bucket.kinds, bucket.weights, minlength=len(KINDS))
@@ -307,7 +307,7 @@ def _weighted(buckets: dict[str, Bucket], device: torch.device) -> dict[str, Buc
 
 
 def pictures(work: Path, device: torch.device) -> Tensor:
-    """`uint8[N, H, W, 3]`: the square pictures that the finished parts keep."""
+    """Return the square pictures that the finished parts keep, `uint8[N, H, W, 3]`."""
     kept = []
     for name in there(work):
         if int(name.split("-")[1]) < PICTURED:

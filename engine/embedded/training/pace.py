@@ -36,7 +36,7 @@ class Pace(Generic[Result]):
         self.next_look = 0.0
 
     def __call__(self) -> Result:
-        """One step; returns what it returns."""
+        """Run one step, and return what it returns."""
         if time.monotonic() >= self.next_look:
             torch.set_num_threads(self._threads())
             self.next_look = time.monotonic() + LOOK_SECONDS

@@ -18,7 +18,7 @@ CURVES = ("denoiser.jsonl", "autoencoder.jsonl")
 
 
 def write(work: Path, folder: Path) -> None:
-    """The moving average and the autoencoder in 16 bits, progress and curves; each file is replaced whole."""
+    """Write the average and the autoencoder in 16 bits, progress and curves; replace each file whole."""
     folder.mkdir(parents=True, exist_ok=True)
     if (work / "denoiser/ema.safetensors").exists():
         weights = {name: value.half() for name, value in load_file(work / "denoiser/ema.safetensors").items()}
@@ -34,7 +34,7 @@ def write(work: Path, folder: Path) -> None:
 
 
 def pieces(weights: dict[str, Tensor]) -> list[dict[str, Tensor]]:
-    """The weights in as many parts as it takes to have each under PIECE bytes."""
+    """Split the weights into as many parts as it takes to have each under PIECE bytes."""
     parts: list[dict[str, Tensor]] = [{}]
     size = 0
     for name, value in weights.items():

@@ -51,7 +51,7 @@ class Scene:
 
 
 def main_colour(rgba: Rgba) -> str:
-    """The colour word of most of a drawing's surface, or "" when no colour has a clear majority."""
+    """Return the colour word of most of a drawing's surface, or "" when no colour has a clear majority."""
     hsv, solid = _hsv(rgba[::3, ::3])
     if solid.sum() < 25:
         return ""
@@ -67,7 +67,7 @@ def _hsv(rgba: Rgba) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
 
 
 def colour_words(hsv: NDArray[np.float32]) -> NDArray[np.str_]:
-    """Colour word per pixel; `hsv` is float[N, 3] in Pillow's 0…255 scale."""
+    """Return a colour word per pixel; `hsv` is float[N, 3] in Pillow's 0…255 scale."""
     hue, saturation, value = hsv[:, 0] * (360 / 255), hsv[:, 1] / 255, hsv[:, 2] / 255
     words = np.select(
         [hue < 14, hue < 41, hue < 66, hue < 165, hue < 250, hue < 297, hue < 345],
@@ -82,7 +82,7 @@ def colour_words(hsv: NDArray[np.float32]) -> NDArray[np.str_]:
 
 
 def tinted(rgba: Rgba, word: str) -> Rgba:
-    """The drawing in another colour: hues draw together around the new one, shading stays."""
+    """Return the drawing in another colour: hues move close to the new one, shading stays."""
     hsv, solid = _hsv(rgba)
     out = hsv.copy()
     if word in ("black", "white"):
@@ -101,7 +101,7 @@ def tinted(rgba: Rgba, word: str) -> Rgba:
 
 
 def _typical_hue(hsv: NDArray[np.float32]) -> float:
-    """Circular mean of the hues, weighted by saturation."""
+    """Return the circular mean of the hues, weighted by saturation."""
     angle = hsv[:, 0] * (2 * np.pi / 255)
     vector = (np.exp(1j * angle) * hsv[:, 1]).sum()
     return float(np.angle(vector) % (2 * np.pi)) * 255 / (2 * np.pi)
@@ -111,7 +111,7 @@ def _typical_hue(hsv: NDArray[np.float32]) -> float:
 
 
 def paint(scene: Scene, drawings: Rgba) -> NDArray[np.uint8]:
-    """The scene as `uint8[height, width, 3]`."""
+    """Paint the scene as `uint8[height, width, 3]`."""
     canvas = Image.new("RGB", CANVASES[scene.canvas], scene.ground)
     for item in scene.placed:
         rgba = drawings[item.row]
@@ -144,7 +144,7 @@ class Stage:
         self.common = sorted(captions.COMMON & self.by_concept.keys())
 
     def scenes(self, part: int = 0, parts: int = 1) -> list[Scene]:
-        """One of so many parts of the training set, which another seed makes others."""
+        """Return one of `parts` parts of the training set; another seed makes other scenes."""
         plan: list[tuple[Callable[[], Scene | None], int]] = [
             (self.grounded, 5000),
             (self.recoloured, 18000),
@@ -158,7 +158,7 @@ class Stage:
         return [*self.singles(part, parts), *made]
 
     def singles(self, part: int = 0, parts: int = 1) -> Iterator[Scene]:
-        """Every drawing once in the middle, the common ones also smaller and off-centre."""
+        """Yield every drawing once in the middle, the common ones also smaller and off-centre."""
         for row in self.trained[part::parts]:
             yield self._single(row, centred(row, "square"))
             if self.rows[row].concept in captions.COMMON:
@@ -194,7 +194,7 @@ class Stage:
         return common * captions.STYLE_WEIGHTS[drawing.style]
 
     def _pick(self, concept: str | None = None, style: str | None = None) -> int | None:
-        """A trained row, by style weight; None when the concept has no drawing in the style."""
+        """Choose a row to train on, by style weight; None when the concept has no drawing in the style."""
         concept = concept or self.rng.choice(self.common)
         rows = [r for r in self.by_concept[concept] if style in (None, self.rows[r].style)]
         if not rows:
@@ -207,7 +207,7 @@ class Stage:
         return self.rng.choice(nouns[:2])
 
     def grounded(self) -> Scene | None:
-        """One drawing on a plain ground of a named colour."""
+        """Make a scene of one drawing on a plain ground of a named colour."""
         row = self._pick()
         word, rgb = self.rng.choice(list(captions.BACKGROUNDS.items()))
         if row is None:
@@ -219,7 +219,7 @@ class Stage:
         return Scene("ground", canvas, (centred(row, canvas),), texts, 1.0, ground=rgb)
 
     def recoloured(self) -> Scene | None:
-        """One drawing turned to another colour; dropped unless the result measures as that."""
+        """Make a scene of one drawing in another colour; None unless the result measures as that."""
         row = self._pick()
         word = self.rng.choice([*HUES, "black"])
         if row is None or self.rows[row].concept in self.people:
@@ -233,15 +233,15 @@ class Stage:
         return Scene("recoloured", canvas, (centred(row, canvas),), unique, 1.0, tint=word)
 
     def pair_beside(self, canvas: str = "square") -> Scene | None:
-        """Two things side by side, in one style."""
+        """Make a scene of two things side by side, in one style."""
         return self._pair(canvas, captions.beside, across=True)
 
     def pair_stacked(self, canvas: str = "square") -> Scene | None:
-        """Two things one above the other, in one style."""
+        """Make a scene of two things one above the other, in one style."""
         return self._pair(canvas, captions.above, across=False)
 
     def pair_on_wide_or_tall(self) -> Scene | None:
-        """Mostly along the longer side; across it the two are small."""
+        """Make a scene of two things, mostly along the longer side; across it the two are small."""
         canvas, along = self.rng.choice(["wide", "tall"]), self.rng.random() < 0.8
         across = (canvas == "wide") is along
         return self.pair_beside(canvas) if across else self.pair_stacked(canvas)
@@ -262,7 +262,7 @@ class Stage:
         return Scene(kind, canvas, placed, (captions.with_style(text, style, self.rng),), 1.0)
 
     def several(self) -> Scene | None:
-        """Two to five copies of one thing."""
+        """Make a scene of two to five copies of one thing."""
         row, count = self._pick(), self.rng.choice([2, 3, 3, 4, 5])
         if row is None:
             return None
@@ -271,7 +271,7 @@ class Stage:
         return Scene("count", "square", tuple(copies(row, count)), (text,), 1.0)
 
     def alone_on_wide_or_tall(self) -> Scene | None:
-        """One drawing as it is, as often any as a common one."""
+        """Make a scene of one drawing as it is, as often any as a common one."""
         row = self._pick() if self.rng.random() < 0.5 else self.rng.choice(self.trained)
         if row is None:
             return None
@@ -284,14 +284,14 @@ class Stage:
 
 
 def centred(row: int, canvas: str) -> Placed:
-    """One drawing in the middle, as large as seven eighths of the shorter side."""
+    """Place one drawing in the middle, as large as seven eighths of the shorter side."""
     width, height = CANVASES[canvas]
     side = min(width, height) * 7 // 8
     return Placed(row, (width - side) // 2, (height - side) // 2, side)
 
 
 def place(rows: tuple[int, int], size: tuple[int, int], *, across: bool) -> Iterator[Placed]:
-    """Two equal squares filling the canvas along its width (or height)."""
+    """Yield two equal squares that fill the canvas along its width (or height)."""
     length, breadth = size if across else size[::-1]
     side = min(length // 2 - 4, breadth - 8)
     for index, row in enumerate(rows):
@@ -301,7 +301,7 @@ def place(rows: tuple[int, int], size: tuple[int, int], *, across: bool) -> Iter
 
 
 def copies(row: int, count: int) -> Iterator[Placed]:
-    """Copies in rows that fill a square canvas."""
+    """Yield two to five copies, in rows that fill a square canvas."""
     layout = {2: (2,), 3: (1, 2), 4: (2, 2), 5: (2, 3)}[count]
     side = 60 if count < 5 else 42
     for line, number in enumerate(layout):
@@ -312,12 +312,12 @@ def copies(row: int, count: int) -> Iterator[Placed]:
 
 
 def training_rows(rows: Sequence[Drawing]) -> list[int]:
-    """Row numbers that may be trained on."""
+    """Return the row numbers that may be trained on."""
     return [index for index, kept in enumerate(_kept_aside(rows)) if not kept]
 
 
 def held_out_rows(rows: Sequence[Drawing]) -> list[int]:
-    """Row numbers kept aside for evaluation."""
+    """Return the row numbers kept aside for evaluation."""
     return [index for index, kept in enumerate(_kept_aside(rows)) if kept]
 
 

@@ -154,7 +154,7 @@ _GERMAN_FRAMES = (
 
 
 def english(facts: Facts, style: str, rng: random.Random) -> str:
-    """One English sentence for a scene, now and then with its style and the words around it."""
+    """Return one English sentence for a scene, now and then with its style and the words around it."""
     subject = rng.choice(ENGLISH.relations[facts.relation]).format(
         a=_english_first(facts), b=_english(facts.second)
     )
@@ -176,7 +176,7 @@ def _name(concept: str) -> str:
 
 
 def german(facts: Facts, style: str, rng: random.Random) -> str:
-    """One German sentence for a scene, its first noun in the case that the words around it ask for."""
+    """Return one German sentence for a scene, its first noun in the case that the words around it need."""
     relation = rng.choice(GERMAN.relations[facts.relation])
     verb = any(f" {verb} " in f" {relation} " for verb in ("sitzt", "steht", "fliegt"))
     frame, case = ("{}", NOMINATIVE) if verb else rng.choice(_GERMAN_FRAMES)
@@ -188,7 +188,7 @@ def german(facts: Facts, style: str, rng: random.Random) -> str:
 
 
 def german_noun(concept: str, case: str, adjective: str = "", count: int = 1) -> str:
-    """The noun with article and adjective: "einen roten Fuchs", "zwei Hunde"; dative plurals stay plain."""
+    """Return the noun with article and adjective ("einen roten Fuchs", "zwei Hunde"); no dative "-n"."""
     gender, singular, others, plural = _german_nouns()[concept]
     stem = _GERMAN_ADJECTIVES.get(adjective, "")
     if count > 1:
@@ -204,7 +204,7 @@ def _inflected(stem: str, ending: str) -> str:
 
 @cache
 def _german_nouns() -> dict[str, tuple[str, str, str, str]]:
-    """Gender, nominative, other cases and plural by concept."""
+    """Return gender, nominative, other cases and plural by concept."""
     table = {}
     for concept, entry in tomllib.loads((Path(__file__).parent / "german.toml").read_text()).items():
         gender, forms = entry.split(" ", 1)
@@ -215,7 +215,7 @@ def _german_nouns() -> dict[str, tuple[str, str, str, str]]:
 
 
 def every_phrase() -> Iterator[str]:
-    """All words of both languages, for whoever needs to know them."""
+    """Yield all words that sentences of both languages may use."""
     for language in (ENGLISH, GERMAN):
         for phrases in (language.relations, language.places, language.hours, language.marks):
             yield from (way for ways in phrases.values() for way in ways)
@@ -229,12 +229,12 @@ def every_phrase() -> Iterator[str]:
 
 
 def in_german(concept: str) -> bool:
-    """Whether the concept has a German name."""
+    """Tell whether the concept has a German name."""
     return concept in _german_nouns()
 
 
 def _placed(subject: str, facts: Facts, language: Language, rng: random.Random) -> str:
-    """The subject with place and light, in one order or another."""
+    """Return the subject with place and light, in a random order."""
     if not facts.place:
         return subject
     light = _light(facts, language, rng)
@@ -247,7 +247,7 @@ def _placed(subject: str, facts: Facts, language: Language, rng: random.Random) 
 
 
 def _places(facts: Facts, language: Language) -> list[str]:
-    """Ways to name the place that do not read as a second relation."""
+    """Return ways to name the place that do not read as a second relation."""
     clash = {"in front of": ("in front of", "vor "), "under": ("under", "unter ")}.get(facts.relation, ())
     names = language.places[facts.place]
     return [name for name in names if not name.startswith(clash)] or list(names[-1:])

