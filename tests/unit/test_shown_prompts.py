@@ -59,7 +59,7 @@ SHOWN = {
 def shown() -> set[str]:
     """Every prompt that documentation, help and the empty channel give as an example."""
     imagine = commands.command("imagine")
-    found = {*TO_TRY, *imagine.examples, commands.PROMPT.example}
+    found = {*TO_TRY, *imagine.examples, prompts.PARAMS["prompt"].example}
     for page in PAGES:
         text = page.read_text()
         found.update(re.findall(r"`(?:/imagine|@Easel) ([^`/][^`\n]*)`", text))

@@ -147,12 +147,12 @@ async def test_ten_years_ahead_and_back_leaves_the_quota_as_it_was(
 async def test_what_else_was_written_ahead_ends_in_time(store: Store, clock: Hand) -> None:
     clock.now = NOW + 3650 * DAY
     code = await store.link_code(ADA)
+    job, _ = await store.admit(a_job(created=clock.now), tier=a_tier())
+    await store.end(job.id, State.CANCELLED)
     for number in range(3):
         await store.strike(Strike(key=str(number), member=ADA, tenant="web:local", category="hate"))
     (before,) = await store.persons("web:local")
     assert before.is_blocked(NOW + 3000 * DAY)
-    job, _ = await store.admit(a_job(created=clock.now), tier=a_tier())
-    await store.end(job.id, State.CANCELLED)
     clock.now = NOW
     await store.heal()
     with pytest.raises(LinkRefused):

@@ -282,7 +282,9 @@ async def test_answers_are_in_the_language_of_the_browser(house: WebHouse) -> No
 
     await house.painted(german, "a fox --count 2")
     page = await german.page()
-    assert 'aria-label="Leicht"' in page and ">Bearbeiten<" in page, "a message is in its asker's language"
+    assert 'aria-label="Variieren (leicht)"' in page and ">Bearbeiten<" in page, (
+        "a message is in its asker's language"
+    )
 
 
 async def test_typed_commands_are_answered_to_the_one_who_asked(house: WebHouse) -> None:
