@@ -32,6 +32,7 @@ SPEAKING = (
     "bot/adapters/interactions.py",
     "bot/adapters/slack/client.py",
     "bot/adapters/slack/desk.py",
+    "bot/adapters/slack/forms.py",
     "bot/adapters/slack/home.py",
     "bot/adapters/slack/layout.py",
     "bot/adapters/slack/people.py",
