@@ -219,15 +219,17 @@ def _where(channel: str = "", *, optional: bool = True) -> Block:
     }
 
 
-def _translated(part: Any, language: str, most: int = 2000) -> Any:
+def _translated(block: Block, language: str, most: int = 2000) -> Block:
     """Translate the words of a view, or of a part of one; what somebody typed stays as it is."""
-    if isinstance(part, list):
-        return [_translated(each, language, most) for each in part]
-    if not isinstance(part, dict):
-        return part
-    if part.get("type") == "plain_text":
-        return _plain(words.say(part["text"], language), most)
-    return {key: _translated(value, language, _MOST.get(key, 2000)) for key, value in part.items()}
+    if block.get("type") == "plain_text":
+        return _plain(words.say(block["text"], language), most)
+    return {key: _part(value, language, _MOST.get(key, 2000)) for key, value in block.items()}
+
+
+def _part(value: Any, language: str, most: int) -> Any:
+    if isinstance(value, list):
+        return [_part(each, language, most) for each in value]
+    return _translated(value, language, most) if isinstance(value, dict) else value
 
 
 def _plain(text: str, most: int) -> Block:
