@@ -1,7 +1,7 @@
 """What can be pressed, declared once: every press with its words, its place, and whose it is.
 
 Cards are drawn from `ACTIONS`, and surfaces tell by it how a press is answered; none keeps names of its own.
-What a press does stands in the studio.
+What a press does is a method of a service, which `bot/router.py` names.
 
 An id is `v1:<action>:<job>` or `v1:<action>:<job>:<index>`, with `:relax` at its end where what it makes is
 to be painted behind the others. It holds all there is to know, so a button works after a restart, an upgrade,

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable
 
-from bot.adapters.base import ChatAdapter
+from bot.adapters.base import ChatAdapter, Connected
 from bot.errors import StoreError
 from bot.settings import Settings
 from bot.store import Store
@@ -54,7 +54,7 @@ class Readiness:
         return *await self.reasons(), *(f"{each.device} is out of service: {each.out}." for each in out)
 
     async def _examine(self) -> list[str]:
-        away = [each.name for each in self._surfaces if not getattr(each, "connected", True)]
+        away = [each.name for each in self._surfaces if isinstance(each, Connected) and not each.connected]
         return [
             *await self._database(),
             *await self._disk(),

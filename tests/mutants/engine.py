@@ -165,7 +165,8 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
         CHARGES,
     ),
     ("engine/costs.py", "before + weight * (measured - before)", "before + weight * measured", COSTS),
-    ("engine/costs.py", "seen[nearest] * rows / nearest", "seen[nearest]", COSTS),
+    ("engine/costs.py", "min(seen[known] * rows / known for", "min(seen[known] for", COSTS),
+    ("engine/costs.py", "if known < rows or known == nearest", "if known == nearest", COSTS),
     ("engine/costs.py", "smoothed(self._rates.pop(kind, rate), rate, self._WEIGHT)", "rate", COSTS),
     ("engine/costs.py", "while len(self._rates) > self._KINDS:", "while False:", COSTS),
     (

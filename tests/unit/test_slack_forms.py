@@ -42,6 +42,21 @@ def test_the_form_has_every_option_of_the_vocabulary() -> None:
     View(**view).validate_json()
 
 
+def test_a_form_speaks_the_person_s_language() -> None:
+    form = Form(command="imagine", title="Malen", values={"prompt": "Close"}, language="de")
+
+    view = modal(form, HERE, CHOICES, ask_where=True)
+
+    assert (view["submit"]["text"], view["close"]["text"]) == ("Malen", "Abbrechen")
+    blocks = {block["block_id"]: block for block in view["blocks"]}
+    assert blocks["where"]["label"]["text"] == "Wo"
+    assert blocks["source"]["label"]["text"] == "Vorlage"
+    assert blocks["count"]["hint"]["text"].startswith("Wie viele")
+    assert fields(view)["prompt"]["initial_value"] == "Close", "what somebody typed stays"
+    assert forms.share("a1", "C1", "de")["submit"]["text"] == "Teilen"
+    View(**view).validate_json()
+
+
 def test_where_nothing_may_be_chosen_it_can_be_typed() -> None:
     view = modal(Form(command="imagine", title="Paint", values={}), HERE, {**CHOICES, "style": []})
 

@@ -19,7 +19,25 @@ from tests.examples import a_job
 
 ROOT = Path(__file__).parents[2]
 SPEAKING = (
+    "bot/accounts/logins.py",
+    "bot/accounts/policy.py",
+    "bot/accounts/privacy.py",
+    "bot/accounts/service.py",
     "bot/actions.py",
+    "bot/adapters/discord/client.py",
+    "bot/adapters/discord/desk.py",
+    "bot/adapters/discord/forms.py",
+    "bot/adapters/discord/layout.py",
+    "bot/adapters/discord/vocabulary.py",
+    "bot/adapters/interactions.py",
+    "bot/adapters/slack/client.py",
+    "bot/adapters/slack/desk.py",
+    "bot/adapters/slack/forms.py",
+    "bot/adapters/slack/home.py",
+    "bot/adapters/slack/layout.py",
+    "bot/adapters/slack/people.py",
+    "bot/adapters/slack/vocabulary.py",
+    "bot/adapters/typed.py",
     "bot/admin/asked.py",
     "bot/admin/dashboard.py",
     "bot/admin/people.py",
@@ -27,37 +45,29 @@ SPEAKING = (
     "bot/admin/queue.py",
     "bot/admin/records.py",
     "bot/admin/tiers.py",
-    "bot/jobs/admission.py",
     "bot/card.py",
     "bot/commands.py",
-    "bot/accounts/logins.py",
+    "bot/gate.py",
+    "bot/jobs/admission.py",
+    "bot/jobs/offers.py",
+    "bot/jobs/planning.py",
+    "bot/jobs/queries.py",
+    "bot/jobs/remake.py",
+    "bot/jobs/service.py",
+    "bot/jobs/visibility.py",
     "bot/models.py",
     "bot/moderation/pictures.py",
+    "bot/moderation/reviews.py",
     "bot/moderation/text.py",
     "bot/options.py",
     "bot/pictures.py",
-    "bot/accounts/policy.py",
-    "bot/accounts/privacy.py",
     *(
         f"bot/prompts/{name}.py"
         for name in ("composing", "defaults", "draft", "parsing", "readers", "rendering")
     ),
-    "bot/moderation/reviews.py",
+    "bot/router.py",
     "bot/store/identities.py",
-    "bot/accounts/service.py",
-    "bot/gate.py",
-    "bot/jobs/planning.py",
-    "bot/jobs/queries.py",
-    "bot/jobs/service.py",
-    "bot/jobs/visibility.py",
     "bot/vocabulary.py",
-    "bot/adapters/discord/client.py",
-    "bot/adapters/discord/desk.py",
-    "bot/adapters/discord/forms.py",
-    "bot/adapters/discord/layout.py",
-    "bot/adapters/discord/vocabulary.py",
-    "bot/adapters/interactions.py",
-    "bot/adapters/typed.py",
     "engine/errors.py",
 )
 """Modules in which sentences stand that people get to read."""
@@ -113,6 +123,14 @@ WOVEN = {
         "tiny paints sides from 64 to 512 pixels, in steps of 8; you asked for 7 × 9. Try --size 64x64."
     ),
     "option of /imagine called": "There is no option of /imagine called foo. Did you mean flow?",
+    "option of \0 called": "There is no option of queue called foo.",
+    "“\0” is too much for \0 \0. \0 help \0 tells.": (
+        "“x” is too much for /easel queue. /easel help queue tells."
+    ),
+    "It could not be shown there: \0 Invite Easel to that channel, then share again.": (
+        "It could not be shown there: Easel was removed from this workspace. "
+        "Invite Easel to that channel, then share again."
+    ),
     "An administrator removed your pictures of job \0 after a report. \0 Ask once more to go on.": (
         "An administrator removed your pictures of job a1 after a report. Ask once more to go on."
     ),

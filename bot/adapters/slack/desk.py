@@ -170,7 +170,7 @@ class Desk(Interactions[Asked, File]):
         async def make(origin: Origin) -> layout.Block:
             job = await self._studio.job(action.job, origin.member, origin.here)
             place = "" if job.origin.channel.startswith("D") else job.origin.channel
-            return forms.share(job.id, place)
+            return forms.share(job.id, place, self.said(Card(kind="text"), origin).language)
 
         await self._open(event, make)
 

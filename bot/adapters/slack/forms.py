@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bot import commands, prompts
+from bot import commands, prompts, words
 from bot.adapters.slack.layout import Block
 from bot.card import Form
 from bot.errors import Refusal
@@ -27,6 +27,8 @@ MAX_INPUT = 3000  # characters of a text field
 MAX_METADATA = 3000
 MAX_OPTION = 75  # characters of a menu's entry
 MOST_OPTIONS = 100
+_MOST = {"title": MAX_TITLE, "submit": MAX_TITLE, "close": MAX_TITLE, "text": MAX_OPTION}
+"""Characters of a text by its key; 2,000 of others."""
 WHERE = "where"  # the field that asks for a channel
 
 _NOT_ASKED = ("reset", "logout")  # options that are commands rather than values
@@ -83,7 +85,7 @@ def modal(
         if each.name not in _NOT_ASKED
     ]
     blocks = [_where(), *fields] if ask_where else fields
-    return {
+    view = {
         "type": "modal",
         "callback_id": CALLBACK,
         "title": _plain(form.title, MAX_TITLE),
@@ -92,11 +94,12 @@ def modal(
         "private_metadata": about.pack()[:MAX_METADATA],
         "blocks": blocks,
     }
+    return _translated(view, form.language)
 
 
-def share(job: str, channel: str) -> Block:
+def share(job: str, channel: str, language: str = "en") -> Block:
     """Build the view that asks for a channel to show a result in."""
-    return {
+    view = {
         "type": "modal",
         "callback_id": SHARE,
         "title": _plain("Share to channel", MAX_TITLE),
@@ -105,6 +108,7 @@ def share(job: str, channel: str) -> Block:
         "private_metadata": About(parent=job, channel=channel).pack(),
         "blocks": [_where(channel, optional=False)],
     }
+    return _translated(view, language)
 
 
 def waiting() -> Block:
@@ -215,6 +219,19 @@ def _where(channel: str = "", *, optional: bool = True) -> Block:
     }
 
 
+def _translated(block: Block, language: str, most: int = 2000) -> Block:
+    """Translate the words of a view, or of a part of one; what somebody typed stays as it is."""
+    if block.get("type") == "plain_text":
+        return _plain(words.say(block["text"], language), most)
+    return {key: _part(value, language, _MOST.get(key, 2000)) for key, value in block.items()}
+
+
+def _part(value: Any, language: str, most: int) -> Any:
+    if isinstance(value, list):
+        return [_part(each, language, most) for each in value]
+    return _translated(value, language, most) if isinstance(value, dict) else value
+
+
 def _plain(text: str, most: int) -> Block:
     return {"type": "plain_text", "text": clip(text, most) or "…", "emoji": False}
 
@@ -266,7 +283,7 @@ def mistakes(answer: Answer) -> dict[str, str]:
         return _each(said, lambda name, value: commands.check(answer.about.command, {name: value}))
     found = _each(said, lambda name, value: prompts.parse(_STAND_IN, {name: value}))
     return found or _each(
-        {"prompt": str(answer.options.get("prompt", ""))}, lambda _, words: prompts.parse(words, said)
+        {"prompt": str(answer.options.get("prompt", ""))}, lambda _, prompt: prompts.parse(prompt, said)
     )
 
 

@@ -59,7 +59,7 @@ class Home:
 
     async def _blocks(self, asked: Asked) -> list[Block]:
         origin = await self._desk.origin(asked)
-        blocks = [*self._doors(), *await self._card("quota", origin)]
+        blocks = [*self._doors(origin), *await self._card("quota", origin)]
         blocks += await self._running(origin)
         blocks += await self._pictures(asked, origin)
         blocks += [_divider(), *await self._card("settings", origin)]
@@ -67,13 +67,13 @@ class Home:
             blocks += [_divider(), *await self._administration(origin)]
         return blocks
 
-    def _doors(self) -> list[Block]:
+    def _doors(self, origin: Origin) -> list[Block]:
         buttons = (
             Button(id=PAINT, label="Paint a picture", name="Open the form of /imagine", style="primary"),
             Button(id=DEFAULTS, label="Change defaults", name="Open the form of your defaults"),
             Button(id=REFRESH, label="Refresh", name="Show this page as it is now"),
         )
-        return layout.blocks(Card(kind="text", rows=(buttons,), body=()))
+        return layout.blocks(self._desk.said(Card(kind="text", rows=(buttons,), body=()), origin))
 
     async def _card(self, command: str, origin: Origin) -> list[Block]:
         """Return the blocks of a command's answer without its buttons."""
@@ -81,7 +81,7 @@ class Home:
         return layout.blocks(answer) if isinstance(answer, Card) else []
 
     async def _administration(self, origin: Origin) -> list[Block]:
-        team = layout.blocks(await self._studio.team(origin))
+        team = layout.blocks(self._desk.said(await self._studio.team(origin), origin))
         return [*await self._card("queue", origin), _divider(), *team]
 
     async def _running(self, origin: Origin) -> list[Block]:
@@ -89,7 +89,7 @@ class Home:
         if not living:
             return []
         shown = [block for job in living for block in layout.blocks(self._studio.card(job))]
-        return [_divider(), _heading("Being painted"), *shown]
+        return [_divider(), self._heading("Being painted", origin), *shown]
 
     async def _pictures(self, asked: Asked, origin: Origin) -> list[Block]:
         done = await self._jobs(origin, (State.RENDERED,), MOST_PICTURES)
@@ -99,7 +99,7 @@ class Home:
         may = May(tasks=await self._studio.tasks(origin.member))
         cards = (layout.with_share(self._studio.card(job, may)) for job in done)
         shown = [block for card in cards for block in layout.blocks(card, files)]
-        return [_divider(), _heading("My last pictures"), *shown]
+        return [_divider(), self._heading("My last pictures", origin), *shown]
 
     async def _known(self, asked: Asked, jobs: Sequence[Job]) -> dict[str, str]:
         """Return blob → Slack's file, for the pictures to show."""
@@ -120,9 +120,9 @@ class Home:
     async def _jobs(self, origin: Origin, states: tuple[State, ...], limit: int) -> list[Job]:
         return await self._studio.jobs(origin.member, user=origin.member.id, states=states, limit=limit)
 
-
-def _heading(text: str) -> Block:
-    return {"type": "header", "text": {"type": "plain_text", "text": text, "emoji": False}}
+    def _heading(self, title: str, origin: Origin) -> Block:
+        text = self._desk.said(Card(kind="text", title=title), origin).title
+        return {"type": "header", "text": {"type": "plain_text", "text": text, "emoji": False}}
 
 
 def _divider() -> dict[str, Any]:

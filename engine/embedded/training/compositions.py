@@ -104,9 +104,6 @@ CANVAS_SHARES = {"square": 6.0, "wide": 2.0, "tall": 2.0}
 NOWHERE_SHARE = (
     0.3  # of the relations, on plain white: people ask for "a dog with sunglasses" without a place
 )
-ANYWHERE = frozenset(
-    {"on", "perched", "in", "under", "behind", "in front of", "next to", "holding", "wearing", "sign"}
-)
 COLOURED_SHARE = 0.2  # of single things
 ATTEMPTS = 1000  # before a number is given up
 KEPT_SHARE = 20  # one pair of thing and ground in so many is kept aside

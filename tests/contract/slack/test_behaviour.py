@@ -670,6 +670,18 @@ async def test_the_home_tab_shows_a_member_their_own(opened: Opens) -> None:
         assert any(part.get("slack_file") for part in _images(home.data))
 
 
+async def test_the_home_tab_speaks_the_person_s_language(opened: Opens) -> None:
+    async with opened() as house:
+        house.wire.users[ADA].locale = "de-DE"
+        await house.painted("/imagine a red fox")
+
+        await house.ada.opens_home()
+
+        home = await house.ada.home("a red fox")
+        assert "Meine letzten Bilder" in home.shown and "My last pictures" not in home.shown
+        assert "Vorgaben ändern" in home.labels and "Refresh" not in home.labels
+
+
 async def test_buttons_of_the_home_tab_work(house: House) -> None:
     await house.painted("/imagine a red fox --count 1")
     await house.ada.opens_home()
