@@ -179,7 +179,8 @@ class House:
     async def painted(self, text: str, member: Member = ADA, **options: object) -> Job:
         """/imagine, waited for; the job as its row tells it."""
         job = await self.ask(text, member, **options)
-        await self.surface.until(job.id, "done", "upscaled")
+        end = await self.surface.until(job.id, "done", "upscaled", "failed")
+        assert end.kind != "failed", end.body
         return await self.row(job.id)
 
     async def press(self, button: str, member: Member = ADA) -> Any:
