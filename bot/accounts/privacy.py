@@ -150,6 +150,8 @@ class Privacy:
 
     async def expire(self) -> None:
         """Delete what is older than RETENTION_DAYS, and old offers. Raises StoreError."""
+        if not (self._retention or await self._store.has_offers()):
+            return
         believed, now = await self._store.believed()
         kept = min(OFFER_DAYS, self._retention or OFFER_DAYS)
         await self._store.drop_offers(believed - timedelta(days=kept))

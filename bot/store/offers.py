@@ -50,6 +50,11 @@ class Offers(Database):
         found = await self._read(lambda session: session.connection().execute(query).all())
         return [(row.text, row.made) for row in found]
 
+    async def has_offers(self) -> bool:
+        """Tell whether any text is kept."""
+        query = select(_offers.c.id).limit(1)
+        return await self._read(lambda session: session.connection().scalar(query)) is not None
+
     async def drop_offers(self, before: datetime) -> None:
         """Forget what was offered before a moment."""
         old = delete(_offers).where(_offers.c.made < before)

@@ -15,7 +15,7 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,8 @@ from bot.provenance import mark, signing
 from bot.provenance.keys import Keys
 from bot.provenance.signing import Facts
 from bot.provenance.stamp import stamp
+from tests.changes import Change, saved, scaled
 
-Change = Callable[[Image.Image], Image.Image]
 Bars = dict[str, float]
 
 EMBEDDED = Path(engine.embedded.__file__).parent
@@ -38,21 +38,6 @@ GROUNDS = ("white", "blue", "green", "yellow", "red", "black", "pink", "grey", "
 TAMPERED = 1000  # files with one byte changed
 BATCH = 8
 WHITE = Image.new("RGB", (512, 512), "white")
-
-
-def saved(kind: str, quality: int) -> Change:
-    """Return what saves a picture with loss and opens it again."""
-
-    def change(picture: Image.Image) -> Image.Image:
-        data = io.BytesIO()
-        picture.save(data, kind, quality=quality)
-        return Image.open(data).convert("RGB")
-
-    return change
-
-
-def scaled(factor: float) -> Change:
-    return lambda p: p.resize((round(p.width * factor), round(p.height * factor)), Image.Resampling.LANCZOS)
 
 
 def brighter(factor: float) -> Change:

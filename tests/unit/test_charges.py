@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from multiprocessing import get_context
@@ -17,28 +17,16 @@ from engine.errors import Cancelled
 from engine.fair_queue import StepOrder
 from engine.types import EngineEvent, EngineJob, Failed, Finished, GenerationRequest, Progress, Restarted
 from engine.vitals import Vitals
-from engine.wire import Cancel, Order, Pulse, Setup, Start
+from engine.wire import Cancel, Pulse, Setup, Start
 from engine.worker import PictureRequest, Worker
 from tests.devices import Device, job, opened
+from tests.gpu.bench import Orders
 from tests.listener import Listener
 
 T = TypeVar("T")
 
 PASS, OWN = 2.0, 0.25  # seconds that a forward pass takes, and what a request does between two
 REQUEST = GenerationRequest(prompt="a red heart", seed=7, steps=3, count=1, width=256, height=256)
-
-
-class Orders:
-    """A pipe's end that is read when something is in it."""
-
-    def __init__(self) -> None:
-        self.waiting: deque[Order] = deque()
-
-    def poll(self, timeout: float | None) -> bool:
-        return bool(self.waiting)
-
-    def recv(self) -> Order:
-        return self.waiting.popleft()
 
 
 class Box:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import random
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 from bot.provenance import code, mark
+from tests.changes import Change, saved, scaled
 
 KEY = b"a key of the tests"
 NUMBER = 0x1234_5678_9ABC
 LANCZOS = Image.Resampling.LANCZOS
-
-Change = Callable[[Image.Image], Image.Image]
 
 
 def drawing(seed: int = 0, size: tuple[int, int] = (640, 512), ground: str = "white") -> Image.Image:
@@ -30,19 +27,6 @@ def drawing(seed: int = 0, size: tuple[int, int] = (640, 512), ground: str = "wh
         colour = tuple(dice.randrange(256) for _ in range(3))
         dice.choice((draw.ellipse, draw.rectangle))((x, y, x + side, y + side), fill=colour)
     return picture
-
-
-def saved(kind: str, quality: int) -> Change:
-    def change(picture: Image.Image) -> Image.Image:
-        data = io.BytesIO()
-        picture.save(data, kind, quality=quality)
-        return Image.open(data)
-
-    return change
-
-
-def scaled(factor: float) -> Change:
-    return lambda p: p.resize((round(p.width * factor), round(p.height * factor)), LANCZOS)
 
 
 def cut(p: Image.Image) -> Image.Image:

@@ -91,8 +91,7 @@ async def test_many_jobs_take_few_queries(tmp_path: Path, monkeypatch: pytest.Mo
     await store.close()
     of_jobs = [each for each in seen if each.startswith("SELECT jobs.") and "jobs.created" in each]
     assert len(of_jobs) <= 8, "a query for each page"
-    # Of a fixed number, about ten look for offers that are too old.
-    assert len(seen) <= 70, "everything else does not grow with the jobs"
+    assert len(seen) <= 60, "everything else does not grow with the jobs"
     assert calls == [100] * 5, "the engine is told of many at once"
 
 

@@ -15,6 +15,13 @@ def blob_name(data: bytes, suffix: str) -> str:
     return hashlib.sha256(data).hexdigest() + suffix
 
 
+def known_name(name: str) -> str:
+    """Return a name that `blob_name` may have given. Raises KeyError for any other."""
+    if not BLOB_NAME.fullmatch(name):
+        raise KeyError(name)
+    return name
+
+
 class BlobStore(Protocol):
     """Where pictures are kept. Names come from `put` alone."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bot import private
 from bot.errors import StoreError
-from bot.images.blobs.base import BLOB_NAME, blob_name
+from bot.images.blobs.base import BLOB_NAME, blob_name, known_name
 
 _NEW = ".new-"  # a file that is being written, or was when the process was killed
 
@@ -74,9 +74,7 @@ class DirectoryBlobs:
             raise _explain(error, self._root) from error
 
     def _path(self, name: str) -> Path:
-        if not BLOB_NAME.fullmatch(name):
-            raise KeyError(name)
-        return self._root / name[:2] / name[2:4] / name
+        return self._root / name[:2] / name[2:4] / known_name(name)
 
     def _write(self, data: bytes, suffix: str) -> str:
         name = blob_name(data, suffix)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from bot.errors import SettingError, StoreError
-from bot.images.blobs.base import BLOB_NAME, blob_name
+from bot.images.blobs.base import BLOB_NAME, blob_name, known_name
 from bot.settings import Secret
 
 try:
@@ -71,19 +71,19 @@ class S3Blobs:
     async def get(self, name: str) -> bytes:
         """Return the data. Raises KeyError, StoreError."""
         with self._explained(name):
-            found = await obstore.get_async(self._store, _known(name))
+            found = await obstore.get_async(self._store, known_name(name))
             return bytes(await found.bytes_async())
 
     def read(self, name: str) -> bytes:
         """Return the data; block until it is there. Raises KeyError, StoreError."""
         with self._explained(name):
-            return bytes(obstore.get(self._store, _known(name)).bytes())
+            return bytes(obstore.get(self._store, known_name(name)).bytes())
 
     async def size(self, name: str) -> int:
         """Return how many bytes a blob has; 0 when there is none. Raises StoreError."""
         try:
             with self._explained(name):
-                return int((await obstore.head_async(self._store, _known(name)))["size"])
+                return int((await obstore.head_async(self._store, known_name(name)))["size"])
         except KeyError:
             return 0
 
@@ -137,9 +137,3 @@ class S3Blobs:
             if name and isinstance(error, FileNotFoundError):
                 raise KeyError(name) from None
             raise StoreError(f"{where} does not answer: check S3_ENDPOINT and the network.") from error
-
-
-def _known(name: str) -> str:
-    if not BLOB_NAME.fullmatch(name):
-        raise KeyError(name)
-    return name
