@@ -24,7 +24,7 @@ from bot.accounts.service import AccountService
 from bot.accounts.tiers import Tiers
 from bot.accounts.tiers import load as load_tiers
 from bot.adapters.base import ChatAdapter
-from bot.admin import control
+from bot.admin import admin_socket
 from bot.admin.asked import Policies
 from bot.admin.dashboard import Dashboard
 from bot.admin.people import PeopleCommands
@@ -34,6 +34,7 @@ from bot.admin.records import RecordCommands
 from bot.admin.service import Admin
 from bot.admin.tiers import TierCommands
 from bot.clock import TrustedClock
+from bot.commands.complete import Vocabulary
 from bot.errors import EaselError, SettingError
 from bot.gate import Gate
 from bot.guard import Guard
@@ -63,12 +64,11 @@ from bot.router import Router
 from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Studio
-from bot.vocabulary import Vocabulary
 from bot.words import Speech
 from engine.errors import EngineError
-from engine.local import LocalEngine
-from engine.memory import MEMORY, MemoryEngine
 from engine.types import Engine
+from engine.workers.fake import MEMORY, MemoryEngine
+from engine.workers.process import LocalEngine
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -256,7 +256,7 @@ async def run(settings: Settings) -> None:
         spare_the_collector()
         serving = [asyncio.create_task(_serve(each), name=each.name) for each in adapters]
         try:
-            async with control.listening(studio, settings.data_dir):
+            async with admin_socket.listening(studio, settings.data_dir):
                 sys.stdout.write(f"Easel is open at {web.url}\n{web.office}\n")
                 sys.stdout.flush()
                 await stopped.wait()

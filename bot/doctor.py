@@ -29,20 +29,21 @@ import structlog
 from PIL import Image
 
 from bot.accounts import tiers
-from bot.admin import control
-from bot.card import Card
+from bot.admin import admin_socket
 from bot.clock import FAR, wall
 from bot.errors import EaselError, SettingError, StoreError
 from bot.images.blobs import BlobStore, open_blobs
+from bot.messages.types import Card
 from bot.models import HOUSE
-from bot.moderation.pictures import NotSeen, look_once
+from bot.moderation.images import NotSeen, look_once
 from bot.provenance import keys, signing
 from bot.settings import Settings
 from bot.store import Store, look_at, pictures_at
-from engine import catalog, structure
+from engine import catalog
 from engine.errors import EngineError, ModelNotLoaded
-from engine.local import devices
-from engine.memory import MEMORY
+from engine.pipelines import structure
+from engine.workers.fake import MEMORY
+from engine.workers.process import devices
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -257,9 +258,9 @@ def _wrong_with(blobs: BlobStore, name: str) -> str:
 
 async def _ask_running(folder: Path) -> Card | None:
     """Ask the Easel that runs on this data folder for its problems; None where none runs."""
-    order = control.Order(command=control.EXAMINE, options={}, tenant=HOUSE, name="doctor")
+    order = admin_socket.Order(command=admin_socket.EXAMINE, options={}, tenant=HOUSE, name="doctor")
     try:
-        return await control.ask(folder, order)
+        return await admin_socket.ask(folder, order)
     except EaselError as error:
         return Card(kind="text", body=(str(error),))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from bot import actions, card, commands
+from bot import actions, commands
 from bot.accounts.access import Access
 from bot.accounts.logins import Logins
 from bot.accounts.privacy import Privacy
@@ -15,7 +15,7 @@ from bot.accounts.service import AccountService
 from bot.actions import Action
 from bot.adapters.base import Answer, Receipt
 from bot.admin.service import Admin
-from bot.card import Card
+from bot.commands.complete import Vocabulary
 from bot.errors import Refusal
 from bot.gate import Gate
 from bot.images.service import Images
@@ -23,11 +23,12 @@ from bot.jobs import offers
 from bot.jobs.queries import JobQueries
 from bot.jobs.service import JobService
 from bot.jobs.visibility import Visibility
+from bot.messages import job_cards
+from bot.messages.types import Card
 from bot.models import Job, Member, Origin
 from bot.moderation.reviews import DECISIONS, Reviews
 from bot.options import bounded
 from bot.store import Store
-from bot.vocabulary import Vocabulary
 from bot.words import Speech
 
 T = TypeVar("T")
@@ -158,5 +159,5 @@ class Router:
 def _fitting(answer: T, origin: Origin) -> T:
     """Return an answer without what only age-restricted channels may show."""
     if isinstance(answer, Card) and answer.adult and not origin.adult:
-        return card.withheld(answer)  # type: ignore[return-value]
+        return job_cards.withheld(answer)  # type: ignore[return-value]
     return answer

@@ -13,7 +13,7 @@ from bot.adapters.base import ChatAdapter
 from bot.adapters.base import Receipt as Receipt
 from bot.admin.dashboard import Dashboard
 from bot.admin.service import Admin
-from bot.card import Card
+from bot.commands.complete import Vocabulary
 from bot.guard import Guard
 from bot.images.service import Images
 from bot.jobs.cards import JobCards
@@ -24,12 +24,12 @@ from bot.jobs.planning import Planner
 from bot.jobs.queries import JobQueries
 from bot.jobs.visibility import Visibility
 from bot.lifecycle import Lifecycle
+from bot.messages.types import Card
 from bot.models import Origin
 from bot.options import Command
 from bot.readiness import Readiness
 from bot.router import Router
 from bot.store import Installations
-from bot.vocabulary import Vocabulary
 from bot.words import Speech
 
 

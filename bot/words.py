@@ -20,8 +20,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TypeVar
 
-from bot.card import Bar, Button, Card, CardPicture, Form
 from bot.errors import Refusal
+from bot.messages.types import Bar, Button, Card, CardPicture, Form
 from bot.models import HOUSE, Origin, Policy
 
 LANGUAGES = {"en": "English", "de": "Deutsch"}

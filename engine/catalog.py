@@ -17,7 +17,7 @@ from typing import Any
 
 from engine.errors import ModelNotLoaded, UnknownModel
 from engine.families import family_of
-from engine.model_files import pipeline_of
+from engine.pipelines.model_files import pipeline_of
 from engine.types import GenerationRequest, ModelInfo, Upscale
 
 _CATALOG = Path(__file__).with_name("catalog.toml")

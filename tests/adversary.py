@@ -64,7 +64,7 @@ METHODS = ("search", "match", "fullmatch", "sub", "subn", "split", "findall", "f
 
 LOCAL: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("adapters/discord/client.py", "self"): (r"<@!?1234567890>",),
-    ("adapters/slack/ears.py", "workspace"): (r"<@U1(?:\|[^<>]*)?>",),
+    ("adapters/slack/message_events.py", "workspace"): (r"<@U1(?:\|[^<>]*)?>",),
     ("adapters/typed.py", "names"): (
         r"(?<!\S)(?:--([\w-]+)(?:=|(?!\S))|(style|model|count):)",
         r"(?<!\S)(?:--([\w-]+)(?:=|(?!\S))|((?!)):)",
@@ -169,19 +169,20 @@ def _uses() -> Iterator[tuple[str, Callable[[str], object]]]:
 def functions() -> Mapping[str, Callable[[str], object]]:
     from sqlalchemy import Column, MetaData, Table, Text, create_engine, select
 
-    from bot import commands, moderation, presets, prompts, words
+    from bot import commands, moderation, prompts, words
     from bot.adapters.discord import layout as discord
     from bot.adapters.slack import layout as slack
-    from bot.adapters.slack import vocabulary
+    from bot.adapters.slack import slash_commands
     from bot.adapters.typed import typed
-    from bot.adapters.web import access, composer, views
-    from bot.admin import sheets
-    from bot.card import Card, CardPicture
+    from bot.adapters.web import auth, composer, views
+    from bot.admin import csv_export
+    from bot.commands.complete import Vocabulary
     from bot.errors import Refusal
+    from bot.messages.types import Card, CardPicture
     from bot.models import Job, Tier
     from bot.options import suggest
+    from bot.prompts import styles
     from bot.store import rows
-    from bot.vocabulary import Vocabulary
     from tests.examples import TINY, a_job, a_member
 
     def unless_refused(use: Callable[[str], object]) -> Callable[[str], object]:
@@ -232,24 +233,24 @@ def functions() -> Mapping[str, Callable[[str], object]]:
         "parse a number": lambda text: prompts.parse("a fox", {"seed": text}),
         "compose": lambda text: prompts.compose(prompts.parse(text), [TINY], tier),
         "render": lambda text: prompts.render(prompts.Draft(prompt=text, negative=text)),
-        "styles": lambda text: (presets.load().style(text), presets.load().closest(text)),
+        "styles": lambda text: (styles.load().style(text), styles.load().closest(text)),
         "suggestions": lambda text: suggest(text, [each.name for each in commands.COMMANDS]),
         "a person": lambda text: commands.check("admin block", {"person": text}),
         "German": lambda text: words.translated(card(text), "de"),
         "Discord": lambda text: (discord.text(card(text)), discord._alt(card(text).pictures[0])),
         "Slack": lambda text: slack.blocks(card(text), {"x": "F1"}),
         "a page": lambda text: pages.render(card=card(text)),
-        "Slack's marks": lambda text: vocabulary.plain(text, "T1"),
-        "/easel": vocabulary.read,
-        "/easel settings": lambda text: vocabulary.read(f"settings {text}"),
+        "Slack's marks": lambda text: slash_commands.plain(text, "T1"),
+        "/easel": slash_commands.read,
+        "/easel settings": lambda text: slash_commands.read(f"settings {text}"),
         "typed": typed,
         "/settings": lambda text: typed(f"/settings {text}"),
         "the chips": lambda text: composer.read(text, {"aspect": "16:9"}),
-        "a name": access.clean_name,
+        "a name": auth.clean_name,
         "a search's words": lambda text: commands.check("history", {"search": text}),
         "a search": search,
         "completion": complete,
-        "a cell": lambda text: sheets.row([text]),
+        "a cell": lambda text: csv_export.row([text]),
     }
     return {name: unless_refused(use) for name, use in found.items()}
 

@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any
 
 from engine import catalog
-from engine.dispatcher import Dispatcher
 from engine.errors import Cancelled, EngineError
 from engine.types import EngineJob, Failed, Finished, GenerationRequest, Progress, Started
-from engine.wire import Ready, Report, Start
+from engine.workers.dispatcher import Dispatcher
+from engine.workers.messages import Ready, Report, Start
 
 Judge = Callable[[EngineJob], Exception | None]
 """What a device makes of a job: None paints it, an EngineError fails it, any other kills the worker."""

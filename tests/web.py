@@ -18,13 +18,13 @@ from yarl import URL
 from bot import app
 from bot.accounts.logins import member_named
 from bot.adapters.web import WebAdapter
-from bot.adapters.web.access import NAME_COOKIE
+from bot.adapters.web.auth import NAME_COOKIE
 from bot.images.blobs import DirectoryBlobs
 from bot.models import Job, State
 from bot.settings import Secret, Settings
 from bot.store import Store
 from bot.studio import Studio
-from engine.memory import MEMORY, Fault, MemoryEngine
+from engine.workers.fake import MEMORY, Fault, MemoryEngine
 
 SMALL = replace(MEMORY, width=64, height=64, steps=4)
 PATIENCE = 30.0  # seconds; only a broken studio needs them

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot import moderation
-from bot.accounts.policy import Rules
+from bot.accounts.access_rules import Rules
 from bot.accounts.tiers import Tiers
 from bot.errors import Refusal
 from bot.models import Balance, Job, Member, Origin, Tier

@@ -15,9 +15,9 @@ from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from bot import card
-from bot.card import Card
 from bot.errors import Refusal
+from bot.messages import answers
+from bot.messages.types import Card
 from bot.models import GUEST, Login, Member, Origin
 from bot.settings import Settings
 from bot.store import Store
@@ -75,7 +75,7 @@ class Logins:
         if origin.surface not in ("discord", "slack"):
             raise Refusal("/studio opens the web studio from Discord or Slack. Ask there.")
         url = await self._link(origin.member, LINK_LIFE)
-        return card.studio_link(url, here_only=self._is_here_only)
+        return answers.studio_link(url, here_only=self._is_here_only)
 
     async def invite(self, name: str) -> tuple[Member, Card]:
         """Invite a person by name; return them and the card with the link to hand over. Raises Refusal."""
@@ -84,7 +84,7 @@ class Logins:
         except ValueError as error:
             raise Refusal(str(error)) from error
         url = await self._link(member, INVITATION_LIFE)
-        return member, card.invitation(member.name, url, here_only=self._is_here_only)
+        return member, answers.invitation(member.name, url, here_only=self._is_here_only)
 
     async def _link(self, member: Member, life: timedelta) -> str:
         if not self.address:

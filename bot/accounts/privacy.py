@@ -14,11 +14,11 @@ from typing import Any
 
 import structlog
 
-from bot import card
-from bot.admin import sheets
-from bot.card import Card
+from bot.admin import csv_export
 from bot.errors import Refusal
 from bot.images.blobs import BlobStore
+from bot.messages import answers
+from bot.messages.types import Card
 from bot.models import Job, Origin
 from bot.store import Store
 
@@ -59,7 +59,7 @@ class Privacy:
         packed = await asyncio.to_thread(_packed, files)
         log.info("personal data exported", jobs=jobs, part=part, parts=parts)
         name = f"easel-{part}-of-{parts}.zip" if parts > 1 else "easel.zip"
-        return card.exported(name, packed, jobs, part, parts)
+        return answers.exported(name, packed, jobs, part, parts)
 
     async def _copied(self, members: Sequence[str]) -> tuple[int, bytes, list[Stored]]:
         """Return the number of jobs, all of them as JSON, and the pictures that are still there.
@@ -115,7 +115,7 @@ class Privacy:
         """Return the ledger of the members' account, and of their own accounts before linking, as CSV."""
         text: list[str] = []
         for account in sorted({*members, await self._store.account_of(members[0])}):
-            lines = sheets.ledger(self._store.lines(account=account), LEDGER)
+            lines = csv_export.ledger(self._store.lines(account=account), LEDGER)
             pieces = [piece async for piece in lines]
             text += pieces[1:] if text else pieces  # one head for all
         return await asyncio.to_thread(lambda: "".join(text).encode())
@@ -124,7 +124,7 @@ class Privacy:
 
     def ask(self, origin: Origin) -> Card:
         """Return the card that explains deletion, with the button that does it."""
-        return card.forget(token(origin))
+        return answers.forget(token(origin))
 
     async def forget(self, button: str, origin: Origin) -> Card:
         """Forget the person under all their names; what a stop interrupts goes on at the next start.
@@ -136,7 +136,7 @@ class Privacy:
         members = await self._store.sharing(origin.member.id)
         await self._store.begin_erasure(members)
         await self.resume()
-        return card.forgotten(len(members))
+        return answers.forgotten(len(members))
 
     async def resume(self) -> None:
         """Go on with what was begun; every step may be done again. Raises StoreError."""

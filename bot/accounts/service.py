@@ -6,13 +6,14 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from bot import card, prompts
+from bot import prompts
 from bot.accounts.access import Access
 from bot.accounts.logins import Logins
-from bot.card import Card, Form
 from bot.errors import Refusal
 from bot.jobs.tracker import JobTracker
 from bot.jobs.visibility import Visibility
+from bot.messages import answers
+from bot.messages.types import Card, Form
 from bot.models import Origin, State
 from bot.prompts import Draft
 from bot.store import LinkRefused, Store
@@ -40,17 +41,17 @@ class AccountService:
             origin.member, user=origin.member.id, states=(State.RENDERED,), limit=5
         )
         balances = await self._access.balances(rules, origin)
-        return card.quota(rules.tier, balances, recent, self._store.now(), cost)
+        return answers.quota(rules.tier, balances, recent, self._store.now(), cost)
 
     async def team(self, origin: Origin) -> Card:
         """Return what the people of a place used in the last seven days."""
         if not origin.member.admin:
             raise Refusal("Only an administrator can see what the others used.", code="forbidden")
-        since = datetime.now(UTC) - card.TEAM_SPAN
+        since = datetime.now(UTC) - answers.TEAM_SPAN
         uses = await self._store.usage(
-            since, 2 * card.TEAM_SPAN, "person", tenant=origin.member.tenant, most=card.TEAM
+            since, 2 * answers.TEAM_SPAN, "person", tenant=origin.member.tenant, most=answers.TEAM
         )
-        return card.team(uses)
+        return answers.team(uses)
 
     async def settings(self, options: dict[str, Any], origin: Origin) -> Card:
         """Answer `/settings`: change the person's defaults, and show them."""
@@ -65,7 +66,7 @@ class AccountService:
         after = prompts.changed(before, options, models, most)
         if after != before:
             await self._store.save_preferences(person, after)
-        return card.settings(after, await self._logins.sessions(origin.member))
+        return answers.settings(after, await self._logins.sessions(origin.member))
 
     async def form(self, origin: Origin) -> Form:
         """Return the person's settings as a form."""
@@ -86,12 +87,12 @@ class AccountService:
         try:
             if options.get("leave"):
                 await self._store.unlink(me)
-                return card.unlinked()
+                return answers.unlinked()
             if "code" not in options:
-                return card.link_code(await self._store.link_code(me))
+                return answers.link_code(await self._store.link_code(me))
             account = await self._store.link(options["code"], me)
         except LinkRefused as error:
             raise Refusal(str(error), code="link") from error
         names = await self._store.members_of(account)
         await self._tracker.gather(names, account, (await self._access.rules(origin.member)).home)
-        return card.linked(names)
+        return answers.linked(names)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 from zoneinfo import available_timezones
 
-from bot.commands import MAX_SECONDS
+from bot.commands.admin import MAX_SECONDS
 from bot.errors import SettingError
 from bot.models import Allowance, Period, Priority, Tier
 from bot.options import clip, suggest

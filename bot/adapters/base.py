@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from bot.actions import Action
-from bot.card import Card, Form
+from bot.messages.types import Card, Form
 from bot.models import Job, Member, Origin
 from bot.options import Command, Completes
 from bot.words import Sayable

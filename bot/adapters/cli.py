@@ -19,9 +19,10 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from bot import app, doctor, telemetry
 from bot.actions import Action
 from bot.adapters.base import MessageRef
-from bot.admin import control
-from bot.card import Card, meter
+from bot.admin import admin_socket
 from bot.errors import EaselError, Refusal
+from bot.messages.answers import meter
+from bot.messages.types import Card
 from bot.models import Job, Member, Origin, Original, State
 from bot.provenance import keys
 from bot.provenance.verdict import verify as verified
@@ -116,13 +117,13 @@ async def administer(
     settings: Settings, command: str, options: Mapping[str, Any], *, tenant: str, out: Path
 ) -> int:
     """Do an administrator's command. Returns the exit code. Raises EaselError."""
-    order = control.Order(command=command, options=options, tenant=tenant, name=_user())
+    order = admin_socket.Order(command=command, options=options, tenant=tenant, name=_user())
     return await _obeyed(settings, order, out)
 
 
 async def quota(settings: Settings) -> int:
     """Say what the person at the terminal used and may use. Returns the exit code. Raises EaselError."""
-    order = control.Order(command="quota", options={}, tenant=PLACE, name=_user())
+    order = admin_socket.Order(command="quota", options={}, tenant=PLACE, name=_user())
     return await _obeyed(settings, order, Path())
 
 
@@ -157,10 +158,10 @@ async def verify(settings: Settings, files: Sequence[Path], *, as_json: bool) ->
     return code
 
 
-async def _obeyed(settings: Settings, order: control.Order, out: Path) -> int:
+async def _obeyed(settings: Settings, order: admin_socket.Order, out: Path) -> int:
     """Run an administrator's command in the Easel that runs, or else in this process; print its answer."""
     try:
-        card = await control.ask(settings.data_dir, order) or await _alone(settings, order)
+        card = await admin_socket.ask(settings.data_dir, order) or await _alone(settings, order)
     except Refusal as refusal:
         return _complain(refusal.notice)
     _say(card)
@@ -171,11 +172,11 @@ async def _obeyed(settings: Settings, order: control.Order, out: Path) -> int:
     return 0
 
 
-async def _alone(settings: Settings, order: control.Order) -> Card:
+async def _alone(settings: Settings, order: admin_socket.Order) -> Card:
     telemetry.set_up(replace(settings, log_level="error"))
     async with app.opened(settings) as studio:
         await studio.load()
-        return await control.obey(studio, order)
+        return await admin_socket.obey(studio, order)
 
 
 def _say(card: Card) -> None:

@@ -16,12 +16,13 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from bot import actions, pictures
-from bot import card as cards
+from bot import actions
 from bot.actions import Action, ActionSpec
 from bot.adapters.base import Answer, Easel, Receipt
-from bot.card import Card, Form
 from bot.errors import Refusal
+from bot.images import pictures
+from bot.messages import job_cards
+from bot.messages.types import Card, Form
 from bot.models import Job, Member, Origin
 from bot.options import Command
 
@@ -265,7 +266,7 @@ class Interactions(ABC, Generic[E, P]):
 
     def refused(self, refusal: Refusal, origin: Origin) -> Card:
         """Return the card of a refusal in the language of the place, else in the person's own."""
-        return self.said(cards.refused(refusal), origin)
+        return self.said(job_cards.refused(refusal), origin)
 
     def said(self, card: Card, origin: Origin) -> Card:
         """Translate a card of the surface's own words to the language of the place, else of the person."""

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot.accounts import audit, policy
-from bot.card import Card
+from bot.accounts import access_rules, audit
 from bot.errors import Refusal
 from bot.jobs.holds import Holds
+from bot.messages.types import Card
 from bot.models import AuditLine, Origin, Policy
 from bot.options import clip
 from bot.store import Store
@@ -35,7 +35,7 @@ class Asked:
         return audit.line(self.origin, self.name, target, before, after)
 
     def note(self, target: str = "") -> Callable[[Any, Any], AuditLine]:
-        return lambda before, after: self.line(target, *policy.difference(before, after))
+        return lambda before, after: self.line(target, *access_rules.difference(before, after))
 
     @property
     def key(self) -> str:

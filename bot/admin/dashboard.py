@@ -16,8 +16,8 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Literal
 
-from bot.accounts import policy
-from bot.accounts.policy import Rules
+from bot.accounts import access_rules
+from bot.accounts.access_rules import Rules
 from bot.accounts.tiers import Tiers
 from bot.errors import Refusal
 from bot.jobs.holds import Holds
@@ -157,7 +157,7 @@ class Dashboard:
 
     def opened_to(self, origin: Origin) -> Dashboard:
         """Return this, for those who run Easel. Raises Refusal."""
-        if not policy.runs_easel(origin, self._settings.operators):
+        if not access_rules.runs_easel(origin, self._settings.operators):
             raise Refusal("Only those who run this Easel may see this.", code="forbidden")
         return self
 
@@ -263,7 +263,7 @@ class Dashboard:
 
     async def place(self, tenant: str) -> Place:
         found = await self._store.policy(tenant)
-        shared = [*policy.budgets(Policy(), replace(found, channel_budgets={}), tenant, "")]
+        shared = [*access_rules.budgets(Policy(), replace(found, channel_budgets={}), tenant, "")]
         shared += [
             Budget(account=f"budget:{tenant}/{channel}", name=f"channel {channel}", allowance=allowance)
             for channel, allowance in found.channel_budgets.items()

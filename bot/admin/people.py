@@ -6,16 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from bot import card, prompts
-from bot.accounts import policy
+from bot import formats, prompts
+from bot.accounts import access_rules
+from bot.accounts.access_rules import Rules
 from bot.accounts.logins import Logins
-from bot.accounts.policy import Rules
 from bot.accounts.tiers import Tiers
 from bot.admin.asked import MOST_TERMS, Asked, Commands, Policies, done, titled, whom
 from bot.admin.tiers import EVERYONE, allowance_of, tier_named
-from bot.card import Card
 from bot.errors import Refusal
 from bot.jobs.endings import Endings
+from bot.messages import answers
+from bot.messages.types import Card
 from bot.models import HOUSE, Job, Member, Person, Policy
 from bot.options import clip
 from bot.store import Store
@@ -54,8 +55,8 @@ class PeopleCommands:
         lines = [f"Tier: {rules.tier.title}"]
         if jobs or asked.operator:  # what strangers used elsewhere is not for a place's administrators
             balances = await self._store.balances(standing.account, rules.tier)
-            lines += [card.balance_line(each, now) for each in balances] or ["No limit."]
-        own = [policy.allowance(each.allowance) for each in standing.persons if each.allowance]
+            lines += [answers.balance_line(each, now) for each in balances] or ["No limit."]
+        own = [access_rules.allowance(each.allowance) for each in standing.persons if each.allowance]
         lines += [f"Their own allowance: {each}" for each in own]
         lines += [_blocked(each, now) for each in standing.persons if each.is_blocked(now)]
         lines += [f"Strikes: {each.strikes}" for each in standing.persons if each.strikes]
@@ -77,11 +78,11 @@ class PeopleCommands:
         )
         if allowance is None:
             return done(f"{who} has the allowance of their tier again.")
-        return done(f"{who} may use {policy.allowance(allowance)}, whatever their tier.")
+        return done(f"{who} may use {access_rules.allowance(allowance)}, whatever their tier.")
 
     async def _gift(self, asked: Asked) -> Card:
         who, seconds = whom(asked), asked.options["seconds"]
-        gift = f"{card.amount(seconds)} s"
+        gift = f"{formats.amount(seconds)} s"
         if not await self._store.gift(who, seconds, asked.line(who), asked.key):
             return done("That gift was given already.")
         return done(f"{who} has {gift} more, to use whenever the allowance does not suffice.")
@@ -106,7 +107,7 @@ class PeopleCommands:
             reason="An administrator has blocked you.",
         )
         await self._endings.take_out(ended)
-        end = f"until {card.moment(until, now)}" if until else "until /admin unblock"
+        end = f"until {answers.moment(until, now)}" if until else "until /admin unblock"
         return done(f"{who} is blocked {end}. {_cancelled(len(ended))}")
 
     async def _unblock(self, asked: Asked) -> Card:
@@ -152,7 +153,7 @@ def _cancelled(jobs: int) -> str:
 
 
 def _blocked(person: Person, now: datetime) -> str:
-    end = f"until {card.moment(person.until, now)}" if person.until else "until /admin unblock"
+    end = f"until {answers.moment(person.until, now)}" if person.until else "until /admin unblock"
     where = "everywhere" if person.tenant == HOUSE else "here"
     return f"Blocked {where} {end}. {person.reason}".rstrip()
 
@@ -161,7 +162,7 @@ def _summary(job: Job) -> str:
     """Summarize a job in one line, without its prompt where that is private."""
     what = clip(job.prompt, 60) if job.is_open() else "a private job"
     when = f"{job.created:%d %b %H:%M} UTC"
-    return f"{what} · {job.state.value} · {card.span(job.device_seconds)} · {when} · {job.id}"
+    return f"{what} · {job.state.value} · {formats.span(job.device_seconds)} · {when} · {job.id}"
 
 
 def _sentence(text: str) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bot import card, presets, prompts, words
+from bot import prompts, words
 from bot.accounts.tiers import Tiers
 from bot.admin.asked import MOST_TERMS, Asked, Commands, Policies, done, titled
-from bot.card import Card
 from bot.errors import Refusal
+from bot.messages import answers
+from bot.messages.types import Card
 from bot.models import Filter, Policy
 from bot.options import Unusable, unknown
+from bot.prompts import styles
 from engine.types import Engine
 
 OWN = "own"  # the language that each person has set on their side
@@ -51,7 +53,7 @@ class PlaceCommands:
                 style = prompts.read_style(style)
             except Unusable as error:
                 raise Refusal(str(error)) from error
-        return await self._rule(asked, "styles", style, {each: each for each in presets.load().styles})
+        return await self._rule(asked, "styles", style, {each: each for each in styles.load().styles})
 
     async def _rule(self, asked: Asked, what: str, name: str, known: dict[str, str]) -> Card:
         """Show a filter of the place, or change its rule for one name; `known` are the names there are."""
@@ -82,7 +84,7 @@ class PlaceCommands:
             return replace(before, defaults=prompts.changed(before.defaults, asked.options, models, most))
 
         after = await (self._policies.change(asked, change) if asked.options else self._policies.here(asked))
-        return titled("Defaults here", card.defaults(after.defaults))
+        return titled("Defaults here", answers.defaults(after.defaults))
 
     async def _language(self, asked: Asked) -> Card:
         if language := asked.options.get("language"):

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from bot import card
+from bot import formats
 from bot.admin.asked import Asked, Commands, Policies, done, titled
-from bot.card import Card
 from bot.errors import Refusal
 from bot.jobs.endings import Endings
 from bot.jobs.holds import Holds
 from bot.jobs.live import LiveJobs
 from bot.jobs.tracker import JobTracker
+from bot.messages.types import Card
 from bot.models import HOUSE, Job, State
 from bot.options import clip
 from bot.store import Store
@@ -71,8 +71,8 @@ class QueueCommands:
                 expected = max(expected, life.place.wait if life.place else 0.0)
         if oldest is None:
             return ["Nobody waits."]
-        so_far = card.span(max(0.0, (datetime.now(UTC) - oldest).total_seconds()))
-        return [f"The longest wait so far is {so_far}; the last in line starts in {card.about(expected)}."]
+        so_far = formats.span(max(0.0, (datetime.now(UTC) - oldest).total_seconds()))
+        return [f"The longest wait so far is {so_far}; the last in line starts in {formats.about(expected)}."]
 
     async def _stopped(self, tenant: str) -> list[str]:
         """Return a line for each pause that stops jobs here and each drain that stops new requests."""
@@ -191,6 +191,6 @@ def _doing(lane: Lane) -> str:
     parts = [f"{len(ids)} {what}" for what, ids in counts.items() if ids]
     return (
         ", ".join(parts)
-        + f"; {card.span(lane.served)} since the start"
+        + f"; {formats.span(lane.served)} since the start"
         + (" (relaxed)" if lane.relaxed else "")
     )

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from bot.accounts.access import Access
-from bot.admin import sheets
+from bot.admin import csv_export
 from bot.admin.asked import Asked, Commands, titled
-from bot.card import Card
+from bot.messages.types import Card
 from bot.models import HOUSE, AuditLine, LedgerLine
 from bot.moderation.reviews import Reviews
 from bot.store import Store
@@ -61,7 +61,7 @@ class RecordCommands:
                 lines += 1
                 yield each
 
-        text = [piece async for piece in sheets.ledger(first())]
+        text = [piece async for piece in csv_export.ledger(first())]
         said = [f"{lines:,} lines of the last {days} days."]
         said += [f"There are more than {MOST_LINES:,}: choose fewer days."] if lines == MOST_LINES else []
         file = ("easel-ledger.csv", "".join(text).encode())

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from bot import commands
-from bot.accounts import policy
+from bot.accounts import access_rules
 from bot.accounts.access import Access
 from bot.admin.asked import Asked, Run
 from bot.admin.people import PeopleCommands
@@ -18,7 +18,7 @@ from bot.admin.places import PlaceCommands
 from bot.admin.queue import QueueCommands
 from bot.admin.records import RecordCommands
 from bot.admin.tiers import TierCommands
-from bot.card import Card
+from bot.messages.types import Card
 from bot.models import Origin
 
 
@@ -48,8 +48,8 @@ class Admin:
     async def administer(self, name: str, options: Mapping[str, object], origin: Origin) -> Card:
         """Do what the command asks; Easel need not be started. Raises Refusal, StoreError."""
         command = commands.command(name)
-        policy.authorize(command, origin, self._operators)
+        access_rules.authorize(command, origin, self._operators)
         (await self._access.rules(origin.member)).check_person()
         said = commands.check(command.name, options)
-        operator = policy.runs_easel(origin, self._operators)
+        operator = access_rules.runs_easel(origin, self._operators)
         return await self._commands[command.name](Asked(command.name, said, origin, operator))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bot import card
-from bot.accounts import policy
+from bot.accounts import access_rules
 from bot.accounts.tiers import Tiers
 from bot.admin.asked import Asked, Commands, Policies, done, titled
-from bot.card import Card
 from bot.errors import Refusal
+from bot.messages import answers
+from bot.messages.types import Card
 from bot.models import Allowance, Policy, Tier
 from bot.options import unknown
 from bot.store import Store
@@ -78,7 +78,7 @@ class TierCommands:
         what = f"Channel {channel}" if channel else "All people together"
         if allowance is None:
             return done(f"{what} may use as much as they like.")
-        return done(f"{what} may use {policy.allowance(allowance)}.")
+        return done(f"{what} may use {access_rules.allowance(allowance)}.")
 
     async def _show_budgets(self, asked: Asked) -> Card:
         found, now = await self._policies.here(asked), self._store.now()
@@ -87,11 +87,11 @@ class TierCommands:
         budgets = [
             replace(each, name=f"channel {channel}" if channel else "all people together")
             for channel in ("", *found.channel_budgets)
-            for each in policy.budgets(Policy(), found, asked.tenant, channel)
+            for each in access_rules.budgets(Policy(), found, asked.tenant, channel)
             if each.account.endswith(f"/{channel}") == bool(channel)
         ]
         balances = await self._store.balances("", Tier(name=""), budgets)
-        return titled("Budgets", [card.balance_line(each, now) for each in balances])
+        return titled("Budgets", [answers.balance_line(each, now) for each in balances])
 
 
 def tier_named(asked: Asked, tiers: Tiers) -> Tier | None:
@@ -115,7 +115,7 @@ def allowance_of(asked: Asked) -> Allowance | None:
 
 
 def _tier_line(tier: Tier) -> str:
-    allowances = " and ".join(map(policy.allowance, tier.allowances)) or "no limit"
+    allowances = " and ".join(map(access_rules.allowance, tier.allowances)) or "no limit"
     priorities = " and ".join(tier.priorities)
     return (
         f"{tier.title} ({tier.name}): {allowances}; weight {tier.weight:g}; {tier.running} painting, "

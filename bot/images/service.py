@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from bot import pictures
+from bot.images import pictures
 from bot.images.blobs import BlobStore
 from bot.provenance.keys import Keys
 from bot.provenance.verdict import Verdict, verify

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot import card, limits, prompts
+from bot import formats, limits, prompts
 from bot.accounts import periods
-from bot.accounts.policy import Rules, blocked
+from bot.accounts.access_rules import Rules, blocked
 from bot.errors import Offer, Refusal
+from bot.messages import answers
 from bot.models import Balance, Job
 from bot.prompts import Draft
 from bot.store import Blocked, OverQuota, Store, TooManyWaiting, TooSoon
@@ -89,8 +90,8 @@ def _too_many_waiting(waiting: int) -> Refusal:
 def _too_soon(error: TooSoon, rules: Rules) -> Refusal:
     tier = rules.tier
     return Refusal(
-        f"Your tier, {tier.title}, may ask once in {card.span(tier.cooldown)}. "
-        f"Ask again in {card.span(max(1, math.ceil(error.seconds)))}.",
+        f"Your tier, {tier.title}, may ask once in {formats.span(tier.cooldown)}. "
+        f"Ask again in {formats.span(max(1, math.ceil(error.seconds)))}.",
         code="cooldown",
     )
 
@@ -104,7 +105,7 @@ def _over_quota(
     of += f" {'an' if balance.per == 'hour' else 'a'} {balance.per}" if balance.per else ""
     notice = f"This costs about {cost} s; {whose} {left:,} s left of {of}, so {cost - left} s are missing."
     if balance.resets:
-        notice += f" That {card.resets(balance, now)}."
+        notice += f" That {answers.resets(balance, now)}."
     offers = tuple(_offers(request, balance, rules, ask))
     if not offers and estimate > balance.cap:
         notice += " Try a smaller size or fewer steps."
@@ -134,5 +135,5 @@ def _smaller(request: GenerationRequest, left: float, draft: Draft, ask: Ask) ->
     for part in SMALLER:
         size = limits.shrunk((request.width, request.height), part, ask.model)
         if size and periods.fits(ask.estimate(replace(request, width=size[0], height=size[1])), left):
-            yield prompts.offer(f"Make it {card.sized(*size)}", draft, size=size, aspect="")
+            yield prompts.offer(f"Make it {formats.sized(*size)}", draft, size=size, aspect="")
             return

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot import card
 from bot.accounts.access import Access
 from bot.actions import Whose
-from bot.card import ANYTHING, Card, May
 from bot.jobs.holds import Holds
 from bot.jobs.live import LiveJobs
 from bot.jobs.visibility import Visibility
+from bot.messages import job_cards
+from bot.messages.types import ANYTHING, Card, May
 from bot.models import Job, Member, State
 from bot.words import Speech
 
@@ -54,15 +54,15 @@ class JobCards:
             case State.QUEUED:
                 held = self._holds.is_held(job)
                 place, balance = (life.place, life.balance) if life else (None, None)
-                return card.waiting(job, place, balance, may, held=held and life is not None)
+                return job_cards.waiting(job, place, balance, may, held=held and life is not None)
             case State.RUNNING:
                 progress, left = (life.progress, life.left) if life else (None, None)
-                return card.painting(job, progress, left, may)
+                return job_cards.painting(job, progress, left, may)
             case State.RENDERED:
-                return card.done(job, may)
+                return job_cards.done(job, may)
             case State.FAILED:
-                return card.failed(job, may)
+                return job_cards.failed(job, may)
             case State.CANCELLED:
-                return card.cancelled(job, may)
+                return job_cards.cancelled(job, may)
             case State.DELETED:
-                return card.deleted(job)
+                return job_cards.deleted(job)

@@ -20,8 +20,9 @@ import structlog
 
 from bot import telemetry
 from bot.adapters.base import ChatAdapter, MessageRef
-from bot.card import Card, withheld
 from bot.errors import MessageGone, StoreError, TryLater, Unreachable
+from bot.messages.job_cards import withheld
+from bot.messages.types import Card
 from bot.models import Job, State
 from bot.store import Store
 from bot.words import translated

@@ -6,10 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot import actions, pictures, prompts
+from bot import actions, prompts
 from bot.accounts.access import Access
-from bot.accounts.policy import Rules
+from bot.accounts.access_rules import Rules
 from bot.errors import Refusal
+from bot.images import pictures
 from bot.jobs import admission, offers
 from bot.jobs.admission import Ask
 from bot.jobs.visibility import Visibility

@@ -7,19 +7,20 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bot import actions, card, prompts
+from bot import actions, prompts
 from bot.accounts.access import Access
 from bot.actions import Action
-from bot.card import Card, Form
 from bot.errors import Refusal
 from bot.jobs import remake
 from bot.jobs.cards import JobCards
 from bot.jobs.live import LiveJobs
 from bot.jobs.visibility import Visibility
+from bot.messages import answers, job_cards
+from bot.messages.types import Card, Form
 from bot.models import Job, Origin, State
 from bot.options import Unusable
-from bot.presets import NO_STYLE
 from bot.prompts import Draft
+from bot.prompts.styles import NO_STYLE
 from bot.store import Store
 from engine.types import Engine, Lane
 
@@ -50,12 +51,12 @@ class JobQueries:
     async def queue(self, options: dict[str, Any], origin: Origin) -> Card:
         """Answer `/queue`."""
         lanes = self.line()
-        shown = (id for lane in lanes[: card.MOST_LANES] for id in (*lane.running, *lane.waiting))
+        shown = (id for lane in lanes[: answers.MOST_LANES] for id in (*lane.running, *lane.waiting))
         seen = (origin.member, origin.here)
         found = [job for job in self.living(shown).values() if job.is_seen_by(*seen)]
         visible = {job.id: job for job in await self._visibility.seen(found, *seen)}
         account = await self._store.account_of(origin.member.id)
-        return card.queue(lanes, visible, origin.member, account)
+        return answers.queue(lanes, visible, origin.member, account)
 
     async def history(self, options: dict[str, Any], origin: Origin) -> Card:
         """Answer `/history`."""
@@ -71,7 +72,7 @@ class JobQueries:
             states=(State.RENDERED,),
             limit=10,
         )
-        return card.history(found, search=search)
+        return answers.history(found, search=search)
 
     async def show(self, options: dict[str, Any], origin: Origin) -> Card:
         """Answer `/show`."""
@@ -87,13 +88,13 @@ class JobQueries:
     async def pick(self, action: Action, job: Job, origin: Origin) -> Card:
         """Return the card of one of the job's pictures."""
         index = actions.picture(job, action.index or 0).index
-        return card.picked(job, index, await self._cards.may(job, origin.member))
+        return job_cards.picked(job, index, await self._cards.may(job, origin.member))
 
     async def more(self, action: Action, job: Job, origin: Origin) -> Card:
         """Return what is behind the ⋯ of a finished job."""
         if job.state is not State.RENDERED:
             raise Refusal("That job has no pictures. Press Again to paint it anew.", code="no_picture")
-        return card.more(job, await self._cards.may(job, origin.member))
+        return job_cards.more(job, await self._cards.may(job, origin.member))
 
     async def edit(self, action: Action, job: Job, origin: Origin) -> Form:
         """Return the form that paints a job again."""
@@ -113,7 +114,7 @@ class JobQueries:
         text = ""
         with suppress(Refusal):  # there is no model for this person
             text = prompts.render(await self._recalled(job, origin))
-        return card.info(job, parents, text if job.request.paints else "")
+        return answers.info(job, parents, text if job.request.paints else "")
 
     async def _recalled(self, job: Job, origin: Origin) -> Draft:
         rules = await self._access.rules(origin.member)

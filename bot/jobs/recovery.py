@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from bot.accounts.policy import Rules
+from bot.accounts.access_rules import Rules
 from bot.accounts.tiers import Tiers
 from bot.jobs.tracker import JobTracker
 from bot.models import Job, Member

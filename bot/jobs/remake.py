@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from bot import limits, presets, prompts
-from bot.accounts.policy import Rules
+from bot import limits, prompts
+from bot.accounts.access_rules import Rules
 from bot.errors import Refusal
 from bot.models import Job, Preferences, Tier
-from bot.presets import NO_STYLE
-from bot.prompts import DEFAULT_COUNT, Draft
+from bot.prompts import DEFAULT_COUNT, Draft, styles
 from bot.prompts.draft import landed
 from bot.prompts.param import shown
+from bot.prompts.styles import NO_STYLE
 from engine.types import GenerationRequest, ModelInfo, TaskKind, TextToImage
 
 
@@ -70,7 +70,7 @@ def recalled(
     if not any(request.task.kind in model.tasks for model in models):
         request = replace(request, task=TextToImage())
     now = remade(request, job, rules, offered, task=request.task.kind)
-    style = now.style if now.style in presets.load().styles else ""
+    style = now.style if now.style in styles.load().styles else ""
     draft = prompts.recall(replace(job, request=now.request, style=style), models)
     relax = draft.relax if "relax" in rules.tier.priorities else None
     count = draft.count if job.request.paints else None
@@ -103,13 +103,13 @@ def _named(name: str, offered: Sequence[ModelInfo]) -> ModelInfo:
 
 def _style(style: str, rules: Rules, *, moved: bool) -> str:
     """Return the style; empty if it may not be used any more, or was removed and the model changes."""
-    gone = style not in presets.load().styles
+    gone = style not in styles.load().styles
     return "" if not style or not rules.takes_style(style) or (gone and moved) else style
 
 
 def _dressed(request: GenerationRequest, job: Job, style: str, model: ModelInfo) -> GenerationRequest:
     """Write the request for another model or style: its words, and for another model its usual values."""
-    known = presets.load()
+    known = styles.load()
     said = known.template(job.style, request.model).undress(request.negative_prompt)
     words, negative = known.template(style, model.name).dress(job.prompt, said)
     if model.name != request.model:
@@ -135,7 +135,7 @@ def _moved(name: str, model: ModelInfo, offered: Sequence[ModelInfo]) -> str:
 
 
 def _undressed(before: str, after: str) -> str:
-    label = presets.load().label(before)
+    label = styles.load().label(before)
     return "" if before == after else f"The style {label} is no longer used here: painted without it."
 
 

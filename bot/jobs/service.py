@@ -9,13 +9,12 @@ from typing import Any
 
 import structlog
 
-from bot import actions, card, telemetry
+from bot import actions, telemetry
 from bot.accounts import audit
 from bot.accounts.access import Access
-from bot.accounts.policy import Rules
+from bot.accounts.access_rules import Rules
 from bot.actions import Action
 from bot.adapters.base import Receipt
-from bot.card import Card
 from bot.errors import Refusal
 from bot.images.blobs import BlobStore
 from bot.jobs import admission, remake
@@ -25,9 +24,11 @@ from bot.jobs.endings import Endings
 from bot.jobs.planning import Planner
 from bot.jobs.tracker import JobTracker
 from bot.jobs.visibility import Visibility
+from bot.messages import job_cards
+from bot.messages.types import Card
 from bot.models import AuditLine, Job, Origin, State, new_id
 from bot.moderation.reviews import Reviews
-from bot.presets import NO_STYLE
+from bot.prompts.styles import NO_STYLE
 from bot.store import Store
 from engine.types import SEED_LIMIT, Engine, GenerationRequest
 
@@ -160,7 +161,7 @@ class JobService:
     async def delete(self, action: Action, job: Job, origin: Origin) -> Card:
         """Delete a job, for its owner or a moderator."""
         await self._endings.delete(job, await self._line(action, job, origin, "deleted"))
-        return card.deleted(job)
+        return job_cards.deleted(job)
 
     async def _line(self, action: Action, job: Job, origin: Origin, after: str) -> AuditLine | None:
         """Return what to write down where a moderator does what the owner may do too. Raises Refusal."""

@@ -10,11 +10,12 @@ from typing import Any
 
 import structlog
 
-from bot import moderation, pictures, telemetry
-from bot.card import GRID
+from bot import moderation, telemetry
 from bot.errors import StoreError, StoreInUse
+from bot.images import pictures
 from bot.images.blobs import BlobStore
 from bot.jobs.live import LiveJob, LiveJobs
+from bot.messages.types import GRID
 from bot.models import Balance, Job, State, StoredPicture, Tier
 from bot.moderation import Eyes, Withheld
 from bot.provenance.stamp import Stamped

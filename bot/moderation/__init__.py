@@ -1,6 +1,6 @@
 """What may be painted: words before the queue, pictures before they are shown."""
 
-from bot.moderation.pictures import Classifier, Eyes, NotSeen, Rating, Seen, Unseeing, Withheld, rate
+from bot.moderation.images import Classifier, Eyes, NotSeen, Rating, Seen, Unseeing, Withheld, rate
 from bot.moderation.terms import STRICTNESS, Strictness
 from bot.moderation.text import LIKENESS, MINORS, NOTICES, OWN, Rules, Verdict, judge
 

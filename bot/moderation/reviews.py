@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import structlog
 
-from bot import card, moderation, telemetry
-from bot.accounts import audit, policy
-from bot.card import Card
+from bot import moderation, telemetry
+from bot.accounts import access_rules, audit
 from bot.errors import Refusal
+from bot.messages import answers
+from bot.messages.types import Card
 from bot.models import HOUSE, Job, Origin, Review, State, Strike
 from bot.options import clip
 from bot.settings import Settings
@@ -61,7 +62,7 @@ class Reviews:
 
     async def _explain(self, strike: Strike) -> str:
         if strike.cool_off:
-            until = card.moment(strike.cool_off, self._store.now())
+            until = answers.moment(strike.cool_off, self._store.now())
             return f"{strike.explained} You can use Easel again from {until}."
         count = len(await self._store.strikes(strike.member, strike.tenant))
         return f"This counts as strike {count}; {LIMIT} within 30 days bring a cool-off of a day."
@@ -86,16 +87,16 @@ class Reviews:
             raise Refusal("These pictures are yours: Delete removes them.", code="own")
         new = await self._store.report(job.id, origin.member.id, job.origin.member.tenant)
         log.info("job reported", job_id=job.id, again=not new)
-        return card.reported(new)
+        return answers.reported(new)
 
     async def queue(self, origin: Origin) -> Card:
         """Return the card of the reported job that waits longest, with the buttons to decide about it."""
-        everywhere = policy.runs_easel(origin, self._settings.operators)
+        everywhere = access_rules.runs_easel(origin, self._settings.operators)
         waiting = await self._store.open_reviews("" if everywhere else origin.member.tenant)
         job = await self._store.job(waiting[0].job) if waiting else None
-        return card.review(job, waiting[0], len(waiting)) if job else card.nothing_to_review()
+        return answers.review(job, waiting[0], len(waiting)) if job else answers.nothing_to_review()
 
-    async def listed(self, origin: Origin, rules: policy.Rules) -> Card:
+    async def listed(self, origin: Origin, rules: access_rules.Rules) -> Card:
         """Return the card of reported jobs that a moderator moderates and may see. Raises Refusal."""
         if not (rules.moderator or origin.member.moderates):
             raise Refusal("Only an administrator or a moderator may see reports.", code="forbidden")
@@ -104,7 +105,7 @@ class Reviews:
             job = await self._store.job(each.job)
             if job and rules.moderates(job) and job.is_seen_by(origin.member, origin.here):
                 found.append((job, each))
-        return card.reports(found)
+        return answers.reports(found)
 
     async def decide(self, id: str, decision: str, origin: Origin) -> Card:
         """Keep or remove a reported job; then the next one. Raises Refusal."""
@@ -128,7 +129,7 @@ class Reviews:
 
     async def _reviewed(self, id: str, origin: Origin) -> Job:
         """Return the reported job, for an administrator of its place. Raises Refusal."""
-        everywhere = policy.runs_easel(origin, self._settings.operators)
+        everywhere = access_rules.runs_easel(origin, self._settings.operators)
         if not (origin.member.admin or everywhere):
             raise Refusal("Only an administrator can decide about reports.", code="forbidden")
         job = await self._store.job(id)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from bot.moderation.reading import LETTER, plain
+from bot.moderation.normalize import LETTER, plain
 
 Strictness = Literal["relaxed", "standard", "strict"]
 """How much a tenant refuses: each refuses what the one before it does, and more."""

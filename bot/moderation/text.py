@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bot.moderation import terms
-from bot.moderation.reading import plain, readings
+from bot.moderation.normalize import plain, readings
 from bot.moderation.terms import STRICTNESS, Group, Hit, Index, Strictness
 
 MINORS = "minors"  # sexual content with minors: the hard block

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
-from bot import limits, presets
+from bot import limits
 from bot.errors import Refusal
 from bot.models import Job, Tier
 from bot.options import clip, suggest
+from bot.prompts import styles
 from bot.prompts.draft import DEFAULT_STRENGTH, PARAMS, Draft, landed
 from bot.prompts.param import Param
 from bot.prompts.readers import WIDEST
@@ -43,7 +44,7 @@ def compose(
     model = choose_model(draft, models)
     _check(said or draft, model, models, tier, source)
     width, height = _fitted(draft, said or draft, model, tier, source)
-    template = presets.load().template(draft.style, model.name)
+    template = styles.load().template(draft.style, model.name)
     prompt, negative = template.dress(draft.prompt, draft.negative)
     values = {each.field: each.value(getattr(draft, each.name), model, tier) for each in landed()}
     values["negative_prompt"] = negative if model.negative_prompt else ""
@@ -191,7 +192,7 @@ def recall(job: Job, models: Sequence[ModelInfo]) -> Draft:
     """Return the draft that paints a job again, for its form; for an enlarged picture, the original's."""
     request = job.request
     info = next((model for model in models if model.name == request.model), None)
-    template = presets.load().template(job.style, request.model)
+    template = styles.load().template(job.style, request.model)
     before = request.before_upscale()
     match before.task:
         case ImageToImage(strength=strength):
@@ -227,6 +228,6 @@ def _is_usual(param: Param, request: GenerationRequest, model: ModelInfo) -> boo
 def _recalled_shape(size: tuple[int, int], info: ModelInfo | None) -> dict[str, Any]:
     if info is None or size == (info.width, info.height):
         return {} if info else {"size": size}
-    ratio = presets.load().shape(*size)
+    ratio = styles.load().shape(*size)
     fits = ":" in ratio and fit(ratio, info) == size
     return {"aspect": ratio} if fits else {"size": size}

@@ -7,14 +7,15 @@ from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any
 
-from bot import limits, presets
+from bot import limits
 from bot.errors import Refusal
 from bot.models import Preferences, Tier
 from bot.options import Unusable, as_text
-from bot.presets import NO_STYLE
+from bot.prompts import styles
 from bot.prompts.composing import checked_size, choose_model
 from bot.prompts.draft import Draft
 from bot.prompts.readers import read_aspect, read_size, read_style
+from bot.prompts.styles import NO_STYLE
 from engine.types import ModelInfo
 
 
@@ -28,7 +29,7 @@ def with_defaults(
     """Fill in the person's own defaults for what the draft leaves open, as far as they are still valid."""
     shaped = draft.aspect or draft.size or draft.source
     offered = preferences.model in [model.name for model in models]
-    known = preferences.style in presets.load().styles and takes_style(preferences.style)
+    known = preferences.style in styles.load().styles and takes_style(preferences.style)
     return replace(
         draft,
         style=draft.style or (preferences.style if known else ""),

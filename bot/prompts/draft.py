@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, assert_never
 
-from bot import presets
 from bot.models import Job, Tier
+from bot.prompts import styles
 from bot.prompts.param import Chip, Param
 from bot.prompts.readers import (
     ASPECT_WORDS,
@@ -57,7 +57,7 @@ def _seed_fact(job: Job) -> str:
 
 
 def _style_fact(job: Job) -> str:
-    return f"Style: {presets.load().label(job.style)}" if job.style else ""
+    return f"Style: {styles.load().label(job.style)}" if job.style else ""
 
 
 def _strength_fact(job: Job) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from bot.models import Job, Tier
 from bot.options import Option, as_text
-from bot.presets import Presets
+from bot.prompts.styles import Presets
 from engine.types import GenerationRequest, ModelInfo
 
 

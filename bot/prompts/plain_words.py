@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from bot import presets
+from bot.prompts import styles
 from bot.prompts.draft import PARAMS
 from bot.prompts.param import Plain
 
@@ -40,7 +40,7 @@ def _once(words: str, found: dict[str, Any], taken: set[str]) -> str:
 @functools.cache
 def _patterns() -> tuple[tuple[str, Plain, re.Pattern[str]], ...]:
     """Compile the patterns of plain words that set an option at the start or end of a longer prompt."""
-    known = presets.load()
+    known = styles.load()
     return tuple(
         (name, param.plain, re.compile(pattern, re.IGNORECASE))
         for name, param in PARAMS.items()

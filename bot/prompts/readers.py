@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from bot import presets
 from bot.options import Unusable, clip, suggest
-from bot.presets import NO_STYLE, Presets
+from bot.prompts import styles
 from bot.prompts.param import Plain
+from bot.prompts.styles import NO_STYLE, Presets
 
 WIDEST = 4.0  # the longer side ÷ the shorter
 
 
 def read_aspect(value: str) -> str:
     """Read an aspect ratio: "wide" or "16x9" → "16:9". Raises Unusable."""
-    shapes = presets.load().aspects
+    shapes = styles.load().aspects
     text = shapes.get(value.casefold(), value)
     side = r"(\d{1,4}(?:\.\d{1,2})?)"
     found = re.fullmatch(rf"{side}\s*[:/x×]\s*{side}", text)
@@ -41,7 +41,7 @@ def read_size(value: str) -> tuple[int, int]:
 
 def read_style(value: str) -> str:
     """Convert any spelling of a style to its name, or NO_STYLE. Raises Unusable."""
-    known = presets.load()
+    known = styles.load()
     if value.casefold() == NO_STYLE:
         return NO_STYLE
     if style := known.style(value):
@@ -61,7 +61,7 @@ def read_source(value: str) -> str:
 def style_extent(rest: str) -> int:
     """Return how many characters name a style: as many words as do, else one."""
     ends = [word.end() for word in re.finditer(r"\S+", rest)][:4]
-    named = (end for end in reversed(ends) if presets.load().style(rest[:end]))
+    named = (end for end in reversed(ends) if styles.load().style(rest[:end]))
     return next(named, ends[0])
 
 
@@ -82,7 +82,7 @@ def _style_patterns(known: Presets) -> Sequence[str]:
 
 
 def _plain_style(found: re.Match[str]) -> str | None:
-    style = presets.load().style(found["value"])
+    style = styles.load().style(found["value"])
     before = found.string[: found.start()].split()[-1].casefold()
     return style.name if style and before not in _NOT_A_STYLE_AFTER else None
 

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bot import pictures
 from bot.errors import Refusal
+from bot.images import pictures
 from bot.models import Original
 from bot.provenance.keys import Keys
 from bot.provenance.verify import Finding, trace

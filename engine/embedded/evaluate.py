@@ -29,7 +29,7 @@ from engine.embedded import PIPELINE, UPSCALER
 from engine.embedded.classifier import FOLDER, Judge
 from engine.embedded.training import captions
 from engine.embedded.training.scenes import CANVASES, main_colour
-from engine.upscale import Upscaler
+from engine.pipelines.upscale import Upscaler
 
 FIRST_SEED = 70_000
 BATCH = 16

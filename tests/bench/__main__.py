@@ -19,9 +19,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from engine.fair_queue import FairQueue
-from engine.local import LocalEngine
+from engine.scheduling.job_queue import FairQueue
 from engine.types import EngineJob, Failed, Finished, GenerationRequest, Progress
+from engine.workers.process import LocalEngine
 from tests.bench import books, discord, marks, slack, start
 
 REQUEST = GenerationRequest(prompt="a red heart", seed=7, count=1)
@@ -106,12 +106,12 @@ class Sink:
         assert not isinstance(event, Failed), event
 
     def put_picture(self, _picture: object, pixels: Any) -> None:
-        from engine import pipelines
+        from engine.pipelines import run as pipelines
 
         pipelines.encode_png(pixels)
 
     def put_preview(self, _progress: object, pixels: Any) -> None:
-        from engine import pipelines
+        from engine.pipelines import run as pipelines
 
         pipelines.encode_preview(pixels)
 
@@ -119,10 +119,10 @@ class Sink:
 def overhead_and_throughput(repeats: int) -> dict[str, Any]:
     import torch
 
-    from engine import pipelines
-    from engine.vitals import Vitals
-    from engine.wire import Setup, Start
-    from engine.worker import Worker
+    from engine.pipelines import run as pipelines
+    from engine.workers.heartbeat import Vitals
+    from engine.workers.loop import Worker
+    from engine.workers.messages import Setup, Start
 
     pipelines.hush()
     context = get_context("spawn")

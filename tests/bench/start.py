@@ -19,7 +19,7 @@ from bot.store import Store
 from bot.store.rows import table_of, values_of
 from bot.store.tables import JobRow
 from bot.studio import Receipt
-from engine.memory import MemoryEngine
+from engine.workers.fake import MemoryEngine
 from tests.examples import a_job
 
 JOBS = 100_000

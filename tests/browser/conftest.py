@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
-from bot.adapters.web.access import NAME_COOKIE
+from bot.adapters.web.auth import NAME_COOKIE
 from tests.web import WebHouse, web_house
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

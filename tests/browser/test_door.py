@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from bot.card import Card
+from bot.messages.types import Card
 from bot.models import Member, Origin
 from tests.browser.conftest import PATIENCE
 from tests.web import WebHouse, web_house

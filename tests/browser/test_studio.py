@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.async_api import FilePayload, Page, expect
 
-from bot import card
+from bot.messages import job_cards
 from bot.models import State
 from tests.browser.conftest import PATIENCE, OpenPage
 from tests.web import WebHouse
@@ -360,7 +360,7 @@ async def test_a_card_whose_clock_went_back_stands_in_its_place(house: WebHouse,
     page = await visit()
     await expect(page.locator(".message")).to_have_count(1)
     late = replace(first, id="0123456789ab", prompt="a whale", created=first.created - timedelta(minutes=5))
-    await house.adapter.post(late, card.waiting(late))
+    await house.adapter.post(late, job_cards.waiting(late))
 
     await expect(page.locator(".message")).to_have_count(2)
     await expect(page.locator(".message").first).to_contain_text("a whale")

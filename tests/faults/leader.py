@@ -18,8 +18,8 @@ from bot.errors import EaselError, StoreInUse
 from bot.models import Job, State
 from bot.settings import Settings
 from bot.store import Store
-from engine.memory import MEMORY, MemoryWorker
 from engine.types import EngineJob
+from engine.workers.fake import MEMORY, MemoryWorker
 from tests.examples import a_job, a_tier
 
 STEP = 0.05  # seconds

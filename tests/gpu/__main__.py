@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    from engine import pipelines
+    from engine.pipelines import run as pipelines
     from tests.gpu.plan import Plan
 
     pipelines.hush()

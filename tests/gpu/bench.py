@@ -14,11 +14,12 @@ from unittest.mock import patch
 
 import torch
 
-from engine import pipelines, worker
+from engine.pipelines import run as pipelines
 from engine.types import EngineJob, Failed, Finished, GenerationRequest, Picture, Progress
-from engine.vitals import Vitals
-from engine.wire import Cancel, Order, Pulse, Setup, Start
-from engine.worker import PictureRequest, Worker
+from engine.workers import loop
+from engine.workers.heartbeat import Vitals
+from engine.workers.loop import PictureRequest, Worker
+from engine.workers.messages import Cancel, Order, Pulse, Setup, Start
 from tests.gpu.card import Card
 from tests.gpu.models import OWNER, Recipe
 
@@ -142,7 +143,7 @@ class Bench:
     def noting(self, *, peaks: bool = False) -> Iterator[list[Pass]]:
         """Write down every forward pass meanwhile."""
         passes: list[Pass] = []
-        run = worker.run_joined
+        run = loop.run_joined
 
         def noted(batch: Sequence[PictureRequest]) -> list[Any]:
             call, rows = batch[0].call, sum(each.rows for each in batch)
@@ -152,7 +153,7 @@ class Bench:
             passes.append(Pass(name, rows, len(batch), peak))
             return results
 
-        with patch.object(worker, "run_joined", noted):
+        with patch.object(loop, "run_joined", noted):
             yield passes
 
 

@@ -12,8 +12,8 @@ from unittest.mock import patch
 
 import torch
 
-from engine import pipelines
 from engine.errors import EngineError
+from engine.pipelines import run as pipelines
 from engine.types import Failed
 from tests.gpu import models
 from tests.gpu.bench import Bench, request, source

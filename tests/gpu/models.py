@@ -20,8 +20,8 @@ import torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from engine import pipelines
 from engine.catalog import Entry
+from engine.pipelines import run as pipelines
 from tests.families import clip_tokenizer
 from tests.gpu.card import Card
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from engine import pipelines
-from engine.fair_queue import Limits
+from engine.pipelines import run as pipelines
+from engine.scheduling.step_order import Limits
 from engine.types import Failed, GenerationRequest, Progress
 from tests.gpu import models
 from tests.gpu.bench import Bench, Pass, bare, request, source

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engine.local import LocalEngine, WorkerProcess
 from engine.types import (
     EngineEvent,
     EngineJob,
@@ -22,6 +21,7 @@ from engine.types import (
     Progress,
     Restarted,
 )
+from engine.workers.process import LocalEngine, WorkerProcess
 from tests.gpu.bench import request
 from tests.gpu.card import Card
 from tests.gpu.models import Recipe

@@ -26,5 +26,5 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     (_IDS, 'str.maketrans("OILU", "011V", "- ")', 'str.maketrans("OIL", "011", "- ")', _READ),
     (_IDS, 'str.maketrans("OILU", "011V", "- ")', 'str.maketrans("OILU", "011V")', _READ),
     (_IDS, "code.upper().translate", "code.translate", _READ),
-    ("bot/pictures.py", "math.ceil(math.sqrt(len(pngs)))", "len(pngs)", _GRID),
+    ("bot/images/pictures.py", "math.ceil(math.sqrt(len(pngs)))", "len(pngs)", _GRID),
 ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 _SYNC = "bot/jobs/message_sync.py"
 _DISCORD = "bot/adapters/discord/delivery.py"
 _SLACK = "bot/adapters/slack/delivery.py"
-_DOOR = "bot/adapters/slack/guard.py"
+_DOOR = "bot/adapters/slack/http_server.py"
 _OF_SYNC = "tests/unit/test_message_sync_time.py tests/unit/test_message_sync.py"
 _OF_DISCORD = "tests/unit/test_discord_delivery.py"
 _OF_SLACK = "tests/unit/test_slack_delivery.py"
-_OF_DOOR = "tests/unit/test_slack_guard.py"
+_OF_DOOR = "tests/unit/test_slack_http_server.py"
 
 MUTATIONS: list[tuple[str, str, str, str]] = [
     # what the surface asks for

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-POLICY = "bot/accounts/policy.py"
+POLICY = "bot/accounts/access_rules.py"
 COMPOSING = "bot/prompts/composing.py"
 REVIEWS = "bot/moderation/reviews.py"
 ADMISSION = "bot/jobs/admission.py"
-RULES = "tests/unit/test_policy.py"
+RULES = "tests/unit/test_access_rules.py"
 DOOR = "tests/unit/test_admission.py"
 REMOVALS = "tests/unit/test_store_removals.py"
 TOLD = "tests/scenario/test_moderation.py"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 TEXT = "bot/moderation/text.py"
 TERMS = "bot/moderation/terms.py"
-READING = "bot/moderation/reading.py"
-PICTURES = "bot/moderation/pictures.py"
+READING = "bot/moderation/normalize.py"
+PICTURES = "bot/moderation/images.py"
 WORDS = "tests/unit/test_moderation_text.py"
-LOOKS = "tests/unit/test_moderation_pictures.py"
+LOOKS = "tests/unit/test_moderation_images.py"
 RATED = f"{LOOKS}::test_only_restricted_channels_show_it_and_never_with_minors"
 SOONER = f"{LOOKS}::test_the_stricter_the_sooner"
 TOLD = "tests/scenario/test_moderation.py"

@@ -18,16 +18,16 @@ from PIL import Image
 from bot import app, words
 from bot.accounts.tiers import Tiers
 from bot.adapters.base import MessageRef
-from bot.card import Button, Card, Form
 from bot.errors import DeliveryError, Refusal
 from bot.images.blobs import BlobStore, open_blobs
+from bot.messages.types import Button, Card, Form
 from bot.models import Job, Member, Origin, Tier, new_id
 from bot.moderation import Eyes, Unseeing
 from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Receipt, Studio
-from engine.memory import MEMORY, Fault, MemoryEngine
 from engine.types import Engine
+from engine.workers.fake import MEMORY, Fault, MemoryEngine
 
 ADA = Member(tenant="test:house", id="test:ada", name="Ada")
 BEN = Member(tenant="test:house", id="test:ben", name="Ben")

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from bot import card as cards
-from bot.card import Card
 from bot.errors import Refusal, StoreError
+from bot.messages import job_cards
+from bot.messages.types import Card
 from bot.models import HOUSE, Job, Member, Origin, State
 from bot.studio import Receipt
 from tests.examples import a_tier
@@ -87,7 +87,7 @@ async def test_help_shows_administration_to_those_who_may_use_it(house: House) -
 async def test_a_blocked_person_is_refused_everything_privately(house: House) -> None:
     job = await house.painted("a fox")
     await admin(house, "block", person=ADA.id, hours=2, reason="spam")
-    done = cards.done(job)
+    done = job_cards.done(job)
 
     for work in (
         house.ask("a wolf"),
@@ -99,7 +99,7 @@ async def test_a_blocked_person_is_refused_everything_privately(house: House) ->
     ):
         refusal = await refused(house, work)
         assert refusal.code == "blocked" and " spam. An administrator can lift this." in refusal.notice
-        assert cards.refused(refusal).private
+        assert job_cards.refused(refusal).private
     await house.studio.handle("quota", {}, house.origin())
     await house.painted("of another", BEN)
     await admin(house, "unblock", person=ADA.id)
@@ -323,7 +323,7 @@ async def test_what_a_tier_forbids_is_offered_within_its_bounds(opened: Opens) -
             ("a fox --count 3", "Make it 2"),
         ]:
             refusal = await refused(house, house.ask(text))
-            shown = cards.refused(refusal)
+            shown = job_cards.refused(refusal)
             answer = await house.press(button(shown, label))
             assert isinstance(answer, Receipt)
 
@@ -331,13 +331,13 @@ async def test_what_a_tier_forbids_is_offered_within_its_bounds(opened: Opens) -
 async def test_a_relaxed_job_is_free_and_offered_when_nothing_is_left(opened: Opens) -> None:
     async with opened(tiers=[a_tier(0.2)]) as house:
         job = await house.painted("a fox --count 1")
-        shown = cards.refused(await refused(house, house.press(button(cards.done(job), "Upscale"))))
+        shown = job_cards.refused(await refused(house, house.press(button(job_cards.done(job), "Upscale"))))
         answer = await house.press(button(shown, "Relax: free, later"))
         assert isinstance(answer, Receipt) and answer.job.relaxed
         await house.surface.until(answer.job.id, "upscaled")
         assert (await house.row(answer.job.id)).device_seconds == 0
 
-        shown = cards.refused(await refused(house, house.ask("a wolf --count 1")))
+        shown = job_cards.refused(await refused(house, house.ask("a wolf --count 1")))
         answer = await house.press(button(shown, "Relax: free, later"))
         card = house.surface.messages[answer.job.id][0]
         assert "free, behind the others" in card.facts
@@ -372,7 +372,7 @@ async def test_what_the_operator_set_an_administrator_does_not_lift(house: House
 async def shows(house: House, job: Job, fact: str) -> None:
     """Wait until the job's message says so."""
     async with asyncio.timeout(PATIENCE):
-        while fact not in house.surface.messages.get(job.id, [cards.waiting(job)])[-1].facts:  # noqa: ASYNC110
+        while fact not in house.surface.messages.get(job.id, [job_cards.waiting(job)])[-1].facts:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from bot import commands
-from bot.accounts.policy import OPERATED
-from bot.card import Card
+from bot.accounts.access_rules import OPERATED
 from bot.errors import Refusal
+from bot.messages.types import Card
 from bot.models import EVERYWHERE, Job, Member, Origin
 from bot.options import Command, Option
 from tests.scenario.conftest import ADA, BEN, BOSS, House, Opens

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.card import Card, Form
 from bot.errors import Refusal
+from bot.messages.types import Card, Form
 from bot.models import Job, Member, Origin, State, StoredPicture
 from bot.provenance.stamp import Stamped
 from bot.studio import Receipt

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from bot.adapters.base import MessageRef
-from bot.card import Card
 from bot.errors import Refusal, StoreError
+from bot.messages.types import Card
 from bot.models import EVERYWHERE, Job, Member, Origin, State
 from bot.studio import Receipt
 from tests.scenario.conftest import ADA, BEN, BOSS, EVE, House, Opens, RecordingAdapter

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 from PIL import ImageChops, ImageStat
 
-from bot.card import GRID
 from bot.images.blobs import BlobStore
-from engine.local import LocalEngine
+from bot.messages.types import GRID
 from engine.types import Engine
+from engine.workers.process import LocalEngine
 from tests.scenario.conftest import ADA, BEN, Opens, button
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from bot import card as cards
-from bot.card import Card
 from bot.errors import Refusal
+from bot.messages import job_cards
+from bot.messages.types import Card
 from bot.models import State
 from bot.studio import Receipt
 from tests.examples import a_tier
@@ -176,7 +176,7 @@ async def test_an_offer_is_a_button_that_works(opened: Opens) -> None:
     async with opened(tiers=[a_tier(max_count=2)]) as house:
         with pytest.raises(Refusal) as caught:
             await house.ask("a fox --count 4")
-        refused = cards.refused(caught.value)
+        refused = job_cards.refused(caught.value)
         answer = await house.press(button(refused, "Make it 2"))
 
         assert isinstance(answer, Receipt)

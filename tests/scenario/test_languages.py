@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bot.card import Card, Form
 from bot.errors import Refusal
+from bot.messages.types import Card, Form
 from bot.models import HOUSE, Member, Origin
 from bot.studio import Receipt
 from tests.scenario.conftest import ADA, BEN, BOSS, House, Opens, RecordingAdapter

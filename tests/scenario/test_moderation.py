@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from bot import card as cards
 from bot import telemetry
-from bot.card import Card
 from bot.errors import Refusal
+from bot.messages import job_cards
+from bot.messages.types import Card
 from bot.models import HOUSE, Job, Member, State
 from bot.moderation import Classifier, NotSeen, Seen
 from bot.settings import Settings
@@ -505,5 +505,5 @@ def test_a_withheld_card_keeps_nothing_but_its_last_row() -> None:
     from tests.examples import a_job
 
     job = replace(a_job(), state=State.RENDERED)
-    card = cards.withheld(cards.done(job))
+    card = job_cards.withheld(job_cards.done(job))
     assert not card.title and not card.pictures and len(card.rows) == 1

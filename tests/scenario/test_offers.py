@@ -15,19 +15,20 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from bot import actions, app, presets
-from bot import card as cards
+from bot import actions, app
 from bot.accounts.tiers import Tiers
-from bot.card import Button, Card, Form
 from bot.errors import Refusal, StoreError
 from bot.images.blobs import DirectoryBlobs
+from bot.messages import job_cards
+from bot.messages.types import Button, Card, Form
 from bot.models import Allowance, Job, Member, Tier
 from bot.moderation import Unseeing
+from bot.prompts import styles
 from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Receipt
-from engine.memory import MEMORY, MemoryEngine
 from engine.types import ModelInfo, TaskKind
+from engine.workers.fake import MEMORY, MemoryEngine
 from tests.scenario.conftest import House, RecordingAdapter
 
 STYLES = ("photo", "pixel-art", "3d", "oil-painting")
@@ -167,7 +168,7 @@ class World:
         """Press what a refusal offers: nothing of it may be refused, for whatever reason."""
         self.refused.append(refusal.code)
         for offer in refusal.offers:
-            shown = cards.refused(replace_offers(refusal, offer))
+            shown = job_cards.refused(replace_offers(refusal, offer))
             ids = [each.id for row in shown.rows for each in row]
             try:
                 if ids:
@@ -284,10 +285,10 @@ async def play(
         jobs = await painted(house, World(house, tenant, world["dice"]), world["asked"])
     with patch.context() as changed:
         if world["gone"]:
-            known = presets.load()
+            known = styles.load()
             left = {name: style for name, style in known.styles.items() if name != world["gone"]}
             words = {word: style for word, style in known.by_words.items() if style.name != world["gone"]}
-            changed.setattr(presets, "load", lambda: replace(known, styles=left, by_words=words))
+            changed.setattr(styles, "load", lambda: replace(known, styles=left, by_words=words))
         async with running(store, path, world["now"], world["tier"], step_seconds=NEVER) as house:
             await press_everything(World(house, tenant, world["dice"]), jobs, world)
 
@@ -320,7 +321,7 @@ async def press_everything(world: World, jobs: list[Job], asked: dict[str, Any])
 async def rule(world: World, asked: dict[str, Any], boss: Member, dan: Member) -> None:
     """What administrators have set."""
     studio, origin = world.house.studio, lambda: world.house.origin(boss)
-    known = presets.load().styles
+    known = styles.load().styles
     for style in asked["refused"]:
         if style in known:
             await studio.handle("admin styles", {"style": style, "rule": "refuse"}, origin())
@@ -488,7 +489,7 @@ async def test_one_range_is_said_everywhere(tmp_path: Path) -> None:
         )
         (offer,) = refused.value.offers
         assert offer.text == "a fox --size 64x64 --count 4 --steps 50 --guidance 30"
-        (button,) = buttons(cards.refused(refused.value))
+        (button,) = buttons(job_cards.refused(refused.value))
         assert (await house.press(button.id)).job.request.steps == 50
 
 
@@ -531,7 +532,7 @@ FOUR = Tier(name="everyone", title="Everyone", waiting=1000, max_count=4)
 async def long_offer(house: House) -> tuple[Refusal, list[Button]]:
     with pytest.raises(Refusal) as refused:
         await house.ask(f"{LONG}--count 16")
-    return refused.value, list(buttons(cards.refused(refused.value)))
+    return refused.value, list(buttons(job_cards.refused(refused.value)))
 
 
 async def test_an_offer_that_fits_no_button_is_kept_and_pressed(tmp_path: Path) -> None:
@@ -548,7 +549,7 @@ async def test_a_short_offer_is_in_its_button(tmp_path: Path) -> None:
     async with changed(tmp_path, (memory("easel"),), (memory("easel"),), "a fox") as (house, _):
         with pytest.raises(Refusal) as refused:
             await house.ask("a fox --count 99")
-        (offer,) = buttons(cards.refused(refused.value))
+        (offer,) = buttons(job_cards.refused(refused.value))
         assert offer.id.startswith("v1:try:a fox")
 
 
@@ -558,7 +559,7 @@ async def test_an_offer_that_cannot_be_kept_is_a_line_to_copy(
     async with changed(tmp_path, (memory("easel"),), (memory("easel"),), "a fox", FOUR) as (house, _):
         monkeypatch.setattr(house.store, "keep_offer", _full)
         refusal, found = await long_offer(house)
-        assert found == [] and refusal.offers[0].text in cards.refused(refusal).body
+        assert found == [] and refusal.offers[0].text in job_cards.refused(refusal).body
 
 
 async def _full(member: str, text: str) -> str:

@@ -12,20 +12,21 @@ import pytest
 import torch
 
 from bot import __main__ as cli
-from bot import card, commands, prompts
+from bot import commands, prompts
 from bot.adapters.discord import forms as discord_forms
-from bot.adapters.discord import vocabulary as discord
+from bot.adapters.discord import slash_commands as discord
 from bot.adapters.slack import forms as slack_forms
 from bot.adapters.web import composer
-from bot.card import Form
 from bot.jobs import remake
+from bot.messages import answers
+from bot.messages.types import Form
 from bot.models import Job, Tier
 from bot.prompts import PARAMS, Draft, Param
 from engine.catalog import Entry
 from engine.families import Family, family_of
-from engine.memory import MemoryEngine
-from engine.pipelines import Loaded, paint
+from engine.pipelines.run import Loaded, paint
 from engine.types import GenerationRequest
+from engine.workers.fake import MemoryEngine
 from tests.families import FAMILIES
 from tests.scenario.conftest import SMALL, House, Opens
 
@@ -231,7 +232,7 @@ def test_every_surface_offers_it(name: str) -> None:
     assert name in {each.name for each in slash.parameters}  # type: ignore[union-attr]
     assert name in {each["block_id"] for each in blocks}
     assert getattr(cli.parser().parse_args(typed), name)
-    assert param.flag in "\n".join(card.help(imagine).body)
+    assert param.flag in "\n".join(answers.help(imagine).body)
     if name not in discord_forms._OWN:  # it shares a field with others, as a flag
         more = ["--source x:1"] if name == "strength" else []
         assert discord_forms._flags(" ".join([*typed[2:], *more]))[name]

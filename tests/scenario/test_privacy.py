@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from bot.accounts import privacy
-from bot.card import Card
-from bot.card import refused as refused_card
 from bot.errors import Refusal
+from bot.messages.job_cards import refused as refused_card
+from bot.messages.types import Card
 from bot.models import Member, State
 from bot.store import Store
 from bot.store.sqlite import library

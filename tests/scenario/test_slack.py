@@ -7,8 +7,8 @@ from pathlib import Path
 from bot.adapters.slack.manifest import manifest
 from bot.images.blobs import BlobStore
 from bot.models import State
-from engine.local import LocalEngine
 from engine.types import Engine
+from engine.workers.process import LocalEngine
 from tests.contract.slack.house import rooms
 from tests.contract.slack.wire import served
 

@@ -19,12 +19,12 @@ from typing import Any
 
 from bot import app
 from bot.adapters.base import MessageRef
-from bot.card import Card
 from bot.images.blobs import DirectoryBlobs
+from bot.messages.types import Card
 from bot.models import Job, Member, Origin
 from bot.settings import Settings
 from bot.store import Store
-from engine.memory import MEMORY, MemoryEngine
+from engine.workers.fake import MEMORY, MemoryEngine
 
 PEOPLE = ("ada", "ben", "eve")
 

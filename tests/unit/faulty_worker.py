@@ -12,18 +12,18 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from engine.errors import OutOfMemory
-from engine.vitals import Vitals
-from engine.wire import Setup
+from engine.workers.heartbeat import Vitals
+from engine.workers.messages import Setup
 
 
 def main(setup: Setup, orders: Connection, reports: Connection, vitals: Vitals) -> None:
     import torch
 
-    from engine import worker
+    from engine.workers import loop
 
-    run = worker.run_joined
+    run = loop.run_joined
 
-    def faulty(batch: Sequence[worker.PictureRequest]) -> list[Any]:
+    def faulty(batch: Sequence[loop.PictureRequest]) -> list[Any]:
         if setup.device == "cpu:1":
             return [ValueError("the device is broken")] * len(batch)
         prompts = {request.resident.job.request.prompt for request in batch}
@@ -40,14 +40,14 @@ def main(setup: Setup, orders: Connection, reports: Connection, vitals: Vitals) 
             return [torch.full_like(result, float("nan")) for result in results]
         return results
 
-    encode = worker.pipelines.encode_png
+    encode = loop.pipelines.encode_png
 
     def encode_some(pixels: torch.Tensor) -> bytes:
         if pixels.shape[0] == 384:
             raise MemoryError
         return encode(pixels)
 
-    worker.pipelines.encode_png = encode_some  # type: ignore[assignment]
-    worker.run_joined = faulty  # type: ignore[assignment]
+    loop.pipelines.encode_png = encode_some  # type: ignore[assignment]
+    loop.run_joined = faulty  # type: ignore[assignment]
     torch.set_num_threads(1)
-    worker.main(setup, orders, reports, vitals)
+    loop.main(setup, orders, reports, vitals)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot import actions
-from bot.accounts.policy import Rules
+from bot.accounts.access_rules import Rules
 from bot.accounts.tiers import Tiers
 from bot.errors import Offer, Refusal
 from bot.jobs.admission import Ask, admit, affordable, check, tightest

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.batching import Point, Request, run_joined
 from engine.families import family_of
+from engine.pipelines.batching import Point, Request, run_joined
 
 
 class FluxTransformer2DModel(torch.nn.Module):

@@ -23,9 +23,9 @@ from diffusers import (
 from diffusers.guiders import ClassifierFreeGuidance
 from PIL import Image
 
-from engine import pipelines
-from engine.batching import Point, Request, run_joined
 from engine.errors import Cancelled
+from engine.pipelines import run as pipelines
+from engine.pipelines.batching import Point, Request, run_joined
 from tests.families import FAMILIES, Family, noise, unet
 
 EXACT = 1e-4  # per pixel, of 0 … 1

@@ -12,13 +12,14 @@ from typing import Any, TypeVar
 import pytest
 import torch
 
-from engine import pipelines, worker
 from engine.errors import Cancelled
-from engine.fair_queue import StepOrder
+from engine.pipelines import run as pipelines
+from engine.scheduling.step_order import StepOrder
 from engine.types import EngineEvent, EngineJob, Failed, Finished, GenerationRequest, Progress, Restarted
-from engine.vitals import Vitals
-from engine.wire import Cancel, Pulse, Setup, Start
-from engine.worker import PictureRequest, Worker
+from engine.workers import loop
+from engine.workers.heartbeat import Vitals
+from engine.workers.loop import PictureRequest, Worker
+from engine.workers.messages import Cancel, Pulse, Setup, Start
 from tests.devices import Device, job, opened
 from tests.gpu.bench import Orders
 from tests.listener import Listener
@@ -70,7 +71,7 @@ class Bench:
         self.worker = Worker(setup, *given, Vitals(get_context("spawn")))
         self.worker._models = dict(_models())
         self.worker._clock = self  # type: ignore[assignment]
-        run, go_on = worker.run_joined, self.worker._go_on
+        run, go_on = loop.run_joined, self.worker._go_on
         charge, bill = self.worker._turns.charge, self.worker._turns.bill
         self._in_pass = False
         self.breaks_at = 0  # the pass that raises
@@ -98,7 +99,7 @@ class Bench:
             self.ordered[request.resident.job.id] += seconds
             bill(request, seconds)
 
-        monkeypatch.setattr(worker, "run_joined", joined)
+        monkeypatch.setattr(loop, "run_joined", joined)
         monkeypatch.setattr(self.worker, "_go_on", resume)
         monkeypatch.setattr(self.worker._turns, "charge", charged)
         monkeypatch.setattr(self.worker._turns, "bill", billed)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from bot.adapters.cli import CommandLine
-from bot.card import Bar, Card
+from bot.messages.types import Bar, Card
 from bot.models import State
 from tests.examples import a_job
 

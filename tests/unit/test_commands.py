@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bot import commands
 from bot.commands import COMMANDS
+from bot.commands.admin import PERSON
 from bot.errors import Refusal
 from bot.options import Command, Option, Unusable, read_value
 
@@ -82,7 +83,7 @@ def test_mentions_of_every_platform_are_understood(name: str, value: str, id: st
 @pytest.mark.parametrize("value", ["@", "<@>", "<@1", "a\u202eb", "<script>", "x" * 101])
 def test_what_names_nobody_is_refused(value: str) -> None:
     with pytest.raises(Unusable):
-        read_value(commands.PERSON, value)
+        read_value(PERSON, value)
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-5", "0", "1e300", "plenty", True, None])

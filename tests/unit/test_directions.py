@@ -87,7 +87,7 @@ def test_services_are_handed_out_by_the_composition_root_alone() -> None:
     assert {path for path in found if not path.startswith("bot/adapters/")} <= {
         "bot/__main__.py",
         "bot/app.py",
-        "bot/admin/control.py",  # the surface of the command line
+        "bot/admin/admin_socket.py",  # the surface of the command line
     }
 
 
@@ -137,8 +137,8 @@ def loaded_after(statement: str) -> set[str]:
     "statement",
     [
         "import bot.app, bot.studio, bot.adapters.cli, bot.adapters.web, bot.doctor",
-        "import engine.types, engine.errors, engine.fair_queue, engine.dispatcher",
-        "import engine.local, engine.memory, engine.catalog",
+        "import engine.types, engine.errors, engine.scheduling.job_queue, engine.workers.dispatcher",
+        "import engine.workers.process, engine.workers.fake, engine.catalog",
     ],
 )
 def test_importing_loads_no_torch(statement: str) -> None:

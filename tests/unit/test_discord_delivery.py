@@ -13,8 +13,8 @@ import discord
 import pytest
 
 from bot.adapters.discord import delivery
-from bot.card import Card
 from bot.errors import MessageGone, TryLater, Unreachable
+from bot.messages.types import Card
 from bot.models import Job, State
 from tests.examples import a_job
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from bot.adapters.discord import forms
-from bot.card import Form
 from bot.errors import Refusal
+from bot.messages.types import Form
 
 FORM = Form(
     command="imagine",

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from bot import pictures
 from bot.adapters.discord import layout
 from bot.adapters.discord.layout import MAX_TEXT, escape, show, text
-from bot.card import Bar, Button, Card, CardPicture
+from bot.images import pictures
+from bot.messages.types import Bar, Button, Card, CardPicture
 from bot.provenance import keys
 
 

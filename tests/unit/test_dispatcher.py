@@ -10,8 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine import catalog, dispatcher
-from engine.dispatcher import Dispatcher
+from engine import catalog
 from engine.errors import Cancelled, ModelNotLoaded, UnknownModel, WorkerLost
 from engine.types import (
     EngineJob,
@@ -24,7 +23,9 @@ from engine.types import (
     Started,
     WorkerStatus,
 )
-from engine.wire import Pulse, Ready, Report, Start
+from engine.workers import dispatcher
+from engine.workers.dispatcher import Dispatcher
+from engine.workers.messages import Pulse, Ready, Report, Start
 from tests.listener import Listener
 
 REQUEST = GenerationRequest(prompt="a fox", seed=1)

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 
 from bot import app, doctor
-from bot.admin import control
+from bot.admin import admin_socket
 from bot.doctor import Finding
 from bot.errors import SettingError, StoreInUse
 from bot.provenance import keys
 from bot.settings import Secret, Settings
 from bot.store import Store
-from engine import local
 from engine.errors import EngineError
+from engine.workers import process
 from tests.web import web_house
 
 DISCORD = Secret("MTIzNDU2Nzg5MDEyMzQ1Njc4.GabcDe.aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789ab")
@@ -251,7 +251,7 @@ async def test_the_easel_that_runs_here_is_asked_and_may_hold_the_port(tmp_path:
         taken = await asyncio.to_thread(doctor._port, "127.0.0.1", port)
         assert fails(taken, "cannot be used", "another Easel?"), "it runs on other data"
 
-        async with control.listening(house.studio, tmp_path):
+        async with admin_socket.listening(house.studio, tmp_path):
             by_name = {each.name: each for each in await doctor.examine(settings)}
 
         assert by_name["Running Easel"].ok is True
@@ -264,7 +264,7 @@ async def test_what_is_wrong_with_the_easel_that_runs_is_said(tmp_path: Path) ->
         ana = house.person("Ana")
         for number in range(3):
             await ana.send(f"a fox {number}")
-        async with control.listening(house.studio, tmp_path), asyncio.timeout(30):
+        async with admin_socket.listening(house.studio, tmp_path), asyncio.timeout(30):
             while (said := doctor._running(await doctor._ask_running(tmp_path))).ok:
                 pass  # asking waits by itself
         assert fails(said, "memory is out of service: the kernel is gone.", "Look at its log")
@@ -316,7 +316,7 @@ async def test_a_start_that_could_paint_nothing_stops_with_one_sentence(
 async def test_gpus_that_torch_does_not_see_stop_a_start_on_auto(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "_nvidia_gpus", lambda: 2)
+    monkeypatch.setattr(process, "_nvidia_gpus", lambda: 2)
     monkeypatch.setattr(doctor, "_PROBE", _found(cuda=[]))
     with pytest.raises(SettingError, match=r"DEVICE=auto, but there is no cuda:0 .* set DEVICE=cpu"):
         await doctor.refuse_to_start(settings)

@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from engine import dispatcher
 from engine.errors import (
     Cancelled,
     EngineError,
@@ -19,6 +18,7 @@ from engine.errors import (
 )
 from engine.fitness import FAILURES, TRIAL
 from engine.types import Failed, Finished, Restarted
+from engine.workers import dispatcher
 from tests.devices import Device, Judge, fails, job, opened, out, until, well
 from tests.listener import Listener
 

@@ -22,8 +22,8 @@ from bot.jobs.tracker import JobTracker
 from bot.models import State
 from bot.store import Store, leadership
 from bot.store.database import server
-from engine.memory import MemoryEngine
 from engine.types import EngineEvent, Failed, Finished, Restarted, Started
+from engine.workers.fake import MemoryEngine
 from tests.databases import fresh_sqlite
 from tests.examples import a_job, a_tier
 from tests.scenario.conftest import Opens

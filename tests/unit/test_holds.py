@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from bot.jobs.holds import Holds
 from bot.models import HOUSE, State
-from engine.memory import MemoryEngine
+from engine.workers.fake import MemoryEngine
 from tests.examples import a_job
 
 

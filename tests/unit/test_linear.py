@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bot import prompts
-from bot.adapters.slack import vocabulary
+from bot.adapters.slack import slash_commands
 from bot.adapters.typed import typed
 from bot.adapters.web import composer
 from bot.errors import Refusal
@@ -44,7 +44,7 @@ def test_every_pattern_is_linear_in_what_somebody_types() -> None:
     assert slow == []
     assert len(found) > 100
     for name in (
-        "bot.moderation.reading._ALL_DOUBLED",
+        "bot.moderation.normalize._ALL_DOUBLED",
         "bot.prompts.parsing._FLAG",
         "bot.prompts.plain_words._patterns()[0][2]",
     ):
@@ -73,7 +73,7 @@ def test_a_pattern_that_backtracks_would_be_found() -> None:
     [
         prompts.parse,
         lambda text: prompts.parse("a fox", {"negative": text}),
-        vocabulary.read,
+        slash_commands.read,
         typed,
         lambda text: composer.read(text, {}),
     ],

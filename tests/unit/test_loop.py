@@ -20,34 +20,36 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.test_utils import make_mocked_request
 from PIL import Image
 
-from bot import card, moderation, pictures
+from bot import moderation
 from bot.accounts.privacy import Privacy
-from bot.adapters.slack import guard
+from bot.adapters.slack import http_server
 from bot.adapters.web import assets
+from bot.adapters.web.broadcast import Hub
 from bot.adapters.web.charts import charts
-from bot.adapters.web.hub import Hub
-from bot.adapters.web.line import describe
+from bot.adapters.web.context import Site
 from bot.adapters.web.pages import Pages
-from bot.adapters.web.reading import form
-from bot.adapters.web.site import Site
+from bot.adapters.web.parsing import form
+from bot.adapters.web.queue_view import describe
 from bot.adapters.web.views import Views
-from bot.admin import sheets
+from bot.admin import csv_export
 from bot.admin.dashboard import SERIES, Dashboard, Spell
 from bot.admin.queue import QueueCommands
 from bot.errors import Refusal
+from bot.images import pictures
 from bot.jobs.departures import Departures
 from bot.jobs.endings import Endings
 from bot.jobs.holds import Holds
 from bot.jobs.live import AT_ONCE, LiveJob, LiveJobs
 from bot.jobs.tracker import JobTracker
 from bot.jobs.visibility import Visibility
+from bot.messages import job_cards
 from bot.models import Job, LedgerLine, State, StoredPicture
 from bot.moderation import Rules, Seen
 from bot.moderation.reviews import Reviews
 from bot.settings import Settings
 from bot.store.usage import Usage
-from engine.memory import MemoryEngine
 from engine.types import Lane, Place
+from engine.workers.fake import MemoryEngine
 from tests import adversary
 from tests.examples import a_job, a_member
 
@@ -162,7 +164,7 @@ async def a_copy_of_many_jobs_is_made() -> None:
 
 
 async def the_books_are_told_as_csv() -> None:
-    assert len([piece async for piece in sheets.ledger(Store(lines=20_000).lines())]) == 42
+    assert len([piece async for piece in csv_export.ledger(Store(lines=20_000).lines())]) == 42
 
 
 async def the_use_of_many_is_charted() -> None:
@@ -243,9 +245,9 @@ def filled() -> bytes:
 
 
 async def a_filled_form_of_slack_s_is_read() -> None:
-    assert 250_000 < len(filled()) < guard.MAX_BODY
+    assert 250_000 < len(filled()) < http_server.MAX_BODY
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    read = await guard.read(filled(), make_mocked_request("POST", "/slack/events", headers=headers))
+    read = await http_server.read(filled(), make_mocked_request("POST", "/slack/events", headers=headers))
     assert len(read.body["view"]["state"]["values"]) == 300
 
 
@@ -323,7 +325,7 @@ def site() -> tuple[Site, web.Request]:
     """The web studio's parts that draw pages, and somebody who asks for one."""
     views = Views(assets.load())
     views.compile()
-    studio: Any = SimpleNamespace(card=lambda job, may: card.done(job, may))
+    studio: Any = SimpleNamespace(card=lambda job, may: job_cards.done(job, may))
     others: Any = dict.fromkeys(("settings", "access", "downloads"))
     parts = Site(**others, studio=studio, hub=Hub(), assets=assets.load(), views=views)
     return parts, make_mocked_request("GET", "/gallery")

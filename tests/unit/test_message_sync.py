@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from bot.adapters.base import MessageRef
-from bot.card import Card, CardPicture
 from bot.errors import MessageGone, StoreError, TryLater, Unreachable
 from bot.jobs import message_sync as module
 from bot.jobs.message_sync import MessageSync
+from bot.messages.types import Card, CardPicture
 from bot.models import Job, Member, Origin, State
 from bot.store import Store
 from engine.types import GenerationRequest

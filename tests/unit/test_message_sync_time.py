@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from bot.adapters.base import MessageRef
-from bot.card import Card
 from bot.errors import MessageGone, StoreError, TryLater, Unreachable
 from bot.jobs import message_sync as module
 from bot.jobs.message_sync import GRACE, LATE, LONGEST_DELAY, LONGEST_EDIT, POST_GRACE, MessageSync
+from bot.messages.types import Card
 from bot.models import Job, State
 from tests.examples import a_job
 from tests.virtual import virtually

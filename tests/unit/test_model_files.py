@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from engine import catalog, model_files
+from engine import catalog
+from engine.pipelines import model_files
 from engine.types import GenerationRequest
 from tests.unit.test_catalog import weights
 

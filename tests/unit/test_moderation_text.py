@@ -21,7 +21,7 @@ from bot.moderation import (
     judge,
     terms,
 )
-from bot.moderation.reading import plain, readings
+from bot.moderation.normalize import plain, readings
 from bot.moderation.text import _worst
 from tests.redteam import make, measure
 

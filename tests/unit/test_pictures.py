@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from bot import pictures
 from bot.errors import Refusal
+from bot.images import pictures
 from bot.provenance import keys, signing
 from bot.provenance.signing import Facts
 from bot.provenance.stamp import stamp

@@ -16,11 +16,12 @@ from diffusers import Krea2Pipeline
 from PIL import Image
 from safetensors.torch import save_file
 
-from engine import catalog, pipelines
+from engine import catalog
 from engine.errors import InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import family_of
+from engine.pipelines import run as pipelines
+from engine.pipelines.upscale import Upscaler
 from engine.types import GenerationRequest, ImageToImage
-from engine.upscale import Upscaler
 from tests import single_file
 from tests.families import FAMILIES, noise
 

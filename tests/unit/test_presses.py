@@ -12,11 +12,13 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from bot import actions, card
+from bot import actions
 from bot.actions import ACTIONS, SPECS, ActionSpec, Kind, Whose
 from bot.adapters.base import ChatAdapter, Easel
 from bot.adapters.interactions import Interactions
-from bot.card import Card, May
+from bot.messages import job_cards
+from bot.messages import types as message_types
+from bot.messages.types import Card, May
 from bot.models import Job, State, StoredPicture
 from bot.studio import Studio
 from tests.examples import a_job
@@ -33,15 +35,15 @@ def job(count: int = 4, **changes: object) -> Job:
     return a_job(state=State.RENDERED, pictures=tuple(pictures), **changes)
 
 
-def drawn(kind: Kind, may: May = card.ANYTHING) -> Card:
+def drawn(kind: Kind, may: May = message_types.ANYTHING) -> Card:
     large = replace(job(1), request=job(1).request.enlarged("0.png", 64, 64))
     return {
-        "waiting": lambda: card.waiting(job(), may=may),
-        "painting": lambda: card.painting(job(), may=may),
-        "done": lambda: card.done(job(), may),
-        "upscaled": lambda: card.done(large, may),
-        "failed": lambda: card.failed(job(), may),
-        "cancelled": lambda: card.cancelled(job(), may),
+        "waiting": lambda: job_cards.waiting(job(), may=may),
+        "painting": lambda: job_cards.painting(job(), may=may),
+        "done": lambda: job_cards.done(job(), may),
+        "upscaled": lambda: job_cards.done(large, may),
+        "failed": lambda: job_cards.failed(job(), may),
+        "cancelled": lambda: job_cards.cancelled(job(), may),
     }[kind]()
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from engine.families import family_of
-from engine.previews import Preview
+from engine.pipelines.previews import Preview
 from tests.families import FAMILIES, Family
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from bot.accounts import privacy
 from bot.accounts.privacy import PART, _split, token
 from bot.actions import parse
-from bot.card import forget
+from bot.messages.answers import forget
 from bot.models import Origin
 from tests.examples import a_job, a_member
 

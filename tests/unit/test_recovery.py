@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from bot import app
-from bot.accounts.policy import Rules
+from bot.accounts.access_rules import Rules
 from bot.accounts.tiers import Tiers, load
 from bot.images.blobs import DirectoryBlobs
 from bot.jobs import recovery
@@ -24,9 +24,9 @@ from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Receipt, Studio
 from engine.errors import EngineError
-from engine.fair_queue import FairQueue
-from engine.memory import MemoryEngine
+from engine.scheduling.job_queue import FairQueue
 from engine.types import EngineJob, GenerationRequest
+from engine.workers.fake import MemoryEngine
 from tests.examples import a_job, a_line, a_member, a_tier
 
 START = datetime(2026, 11, 1, tzinfo=UTC)

@@ -16,11 +16,12 @@ from bot import __main__ as cli
 from bot import commands, prompts
 from bot.accounts import tiers
 from bot.adapters.web.composer import TO_TRY
-from engine import catalog, pipelines
+from engine import catalog
 from engine.embedded.classifier import Judge
 from engine.embedded.evaluate import _nearest, cut_out, middle
 from engine.embedded.training import captions, scenes
-from engine.upscale import Upscaler
+from engine.pipelines import run as pipelines
+from engine.pipelines.upscale import Upscaler
 
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))

@@ -12,10 +12,10 @@ import pytest
 from slack_sdk.errors import SlackApiError
 
 from bot.adapters.slack.delivery import EDITS, PATIENCE, Delivery, Pace
-from bot.adapters.slack.lost import MARK, PAGES
+from bot.adapters.slack.post_recovery import MARK, PAGES
 from bot.adapters.slack.workspaces import Workspace
-from bot.card import Card, CardPicture
 from bot.errors import TryLater, Unreachable
+from bot.messages.types import Card, CardPicture
 from bot.models import Job, Member, Origin, State
 from engine.types import GenerationRequest
 

@@ -11,7 +11,7 @@ from slack_sdk.models.views import View
 
 from bot.adapters.slack import forms
 from bot.adapters.slack.forms import About, Answer, mistakes, modal, read, unpack
-from bot.card import Form
+from bot.messages.types import Form
 
 CHOICES = {
     "style": [("noir", "Film noir"), ("watercolour", "Watercolour")],

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from slack_sdk.models.blocks import Block
 
 from bot.adapters.slack.layout import blocks, escape, job_of, summary, with_share
-from bot.card import Bar, Button, Card, CardPicture
+from bot.messages.types import Bar, Button, Card, CardPicture
 
 GRID = CardPicture(alt="a fox", width=64, height=64, blob="grid")
 FIRST = CardPicture(alt="a fox, picture 1", width=32, height=32, blob="first")

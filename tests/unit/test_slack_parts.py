@@ -13,10 +13,10 @@ from cryptography.fernet import Fernet
 from slack_sdk.errors import SlackApiError
 from slack_sdk.oauth.installation_store import Installation
 
-from bot.adapters.slack import cache, delivery, errors, installations, people, places
+from bot.adapters.slack import cache, channels, delivery, errors, installations, users
+from bot.adapters.slack.dedup import Repeats, key_of
 from bot.adapters.slack.delivery import Pace
 from bot.adapters.slack.installations import SealedInstallations, SealedStates, vault
-from bot.adapters.slack.repeats import Repeats, key_of
 from bot.adapters.slack.workspaces import SLACK_API, Workspace, Workspaces, team_of
 from bot.errors import Refusal, SettingError, TryLater, Unreachable
 from bot.settings import Secret
@@ -166,7 +166,7 @@ def person(**about: Any) -> Any:
     ],
 )
 def test_slack_tells_who_somebody_is(about: Any, admin: bool, guest: bool, external: bool) -> None:
-    found = people._read(person(**about), HOME, "")
+    found = users._read(person(**about), HOME, "")
 
     assert (found.admin, found.guest, found.external) == (admin, guest, external)
 
@@ -175,19 +175,19 @@ def test_an_organisation_s_people_are_ours_in_each_of_its_workspaces() -> None:
     grid = Workspace(team="T1", enterprise="E1", token="x")
     colleague = person(team_id="T2", enterprise_user={"enterprise_id": "E1"})
 
-    assert not people._read(colleague, grid, "").external
-    assert people._read(colleague, HOME, "").external
+    assert not users._read(colleague, grid, "").external
+    assert users._read(colleague, HOME, "").external
 
 
 def test_rights_at_home_are_none_elsewhere() -> None:
     grid = Workspace(team="T1", enterprise="E1", is_whole=True, token="x")
     grown = {"enterprise_user": {"enterprise_id": "E1", "teams": ["T2"]}, "is_admin": True}
 
-    visitor = people._read(person(team_id="T2", **grown), grid, "")
+    visitor = users._read(person(team_id="T2", **grown), grid, "")
     assert (visitor.admin, visitor.guest, visitor.external) == (False, True, False)
-    assert people._read(person(team_id="T1"), grid, "").external  # of no organisation that is known
+    assert users._read(person(team_id="T1"), grid, "").external  # of no organisation that is known
     stranger = {"enterprise_user": {"enterprise_id": "E9"}}
-    assert people._read(person(team_id="T1", **stranger), grid, "").external
+    assert users._read(person(team_id="T1", **stranger), grid, "").external
 
 
 class Answering:
@@ -229,7 +229,7 @@ async def test_user_groups_are_roles_and_guests_have_one_too() -> None:
         "usergroups": [{"id": "S2", "users": ["U1"]}, {"id": "S1", "users": ["U1", "U2"]}, {"id": "S3"}]
     }
     slack: Any = Answering(user={"user": person(is_restricted=True)}, groups=groups)
-    known = people.People(slack, admins=("U9",))
+    known = users.People(slack, admins=("U9",))
 
     member = await known.member(HOME, "U1")
 
@@ -243,7 +243,7 @@ async def test_user_groups_are_roles_and_guests_have_one_too() -> None:
 
 async def test_without_the_scope_there_are_no_groups_and_it_is_not_asked_again() -> None:
     slack: Any = Answering(user={"user": person()}, groups=refused("missing_scope"))
-    known = people.People(slack)
+    known = users.People(slack)
 
     assert (await known.member(HOME, "U1")).roles == ()
     await known.member(HOME, "U2")
@@ -253,7 +253,7 @@ async def test_without_the_scope_there_are_no_groups_and_it_is_not_asked_again()
 async def test_whom_slack_does_not_tell_about_is_a_guest() -> None:
     slack: Any = Answering(user=refused("internal_error"), groups={"usergroups": []})
 
-    member = await people.People(slack).member(HOME, "U1", "ada")
+    member = await users.People(slack).member(HOME, "U1", "ada")
 
     assert (member.name, member.admin, member.guest, member.roles) == ("ada", False, True, ("guest",))
 
@@ -262,7 +262,7 @@ async def test_somebody_of_another_organisation_is_refused() -> None:
     slack: Any = Answering(user={"user": person(team_id="T9")}, groups={"usergroups": []})
 
     with pytest.raises(Refusal, match="members of its own workspace"):
-        await people.People(slack).member(HOME, "U1")
+        await users.People(slack).member(HOME, "U1")
 
 
 CHANNELS = {
@@ -277,7 +277,7 @@ CHANNELS = {
 @pytest.mark.parametrize(("about", "closed"), CHANNELS.values(), ids=CHANNELS.keys())
 async def test_slack_tells_whether_a_channel_is_closed(about: Any, closed: bool) -> None:
     slack: Any = Answering(channel={"channel": about})
-    known = places.Places(slack)
+    known = channels.Places(slack)
 
     found = await asyncio.gather(*(known.is_closed(HOME, "C1") for _ in range(5)))
 
@@ -286,7 +286,7 @@ async def test_slack_tells_whether_a_channel_is_closed(about: Any, closed: bool)
 
 @pytest.mark.parametrize(
     ("trouble", "remembered"),
-    [("missing_scope", people.REMEMBERED), ("channel_not_found", people.REMEMBERED), ("ratelimited", 60.0)],
+    [("missing_scope", users.REMEMBERED), ("channel_not_found", users.REMEMBERED), ("ratelimited", 60.0)],
 )
 async def test_a_channel_that_slack_does_not_tell_about_is_closed_for_a_while(
     monkeypatch: pytest.MonkeyPatch, trouble: str, remembered: float
@@ -294,7 +294,7 @@ async def test_a_channel_that_slack_does_not_tell_about_is_closed_for_a_while(
     now = 1000.0
     monkeypatch.setattr(cache.time, "monotonic", lambda: now)
     slack: Any = Answering(channel=refused(trouble))
-    known = places.Places(slack)
+    known = channels.Places(slack)
     assert await known.is_closed(HOME, "C1")
 
     slack.answers["channel"] = {"channel": CHANNELS["public"][0]}
@@ -313,9 +313,9 @@ async def test_a_channel_that_slack_is_slow_about_keeps_no_other_waiting(
                 await asyncio.Event().wait()
             return await self._answer("channel")
 
-    monkeypatch.setattr(places, "PATIENCE", 0.5)
+    monkeypatch.setattr(channels, "PATIENCE", 0.5)
     slack: Any = Slow(channel={"channel": CHANNELS["public"][0]})
-    known = places.Places(slack)
+    known = channels.Places(slack)
     slow = asyncio.create_task(known.is_closed(HOME, "C1"))
 
     assert not await known.is_closed(HOME, "C2") and not slow.done()

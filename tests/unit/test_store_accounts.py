@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import Session
 
-from bot.accounts.policy import Rules
+from bot.accounts.access_rules import Rules
 from bot.accounts.privacy import Privacy
 from bot.accounts.tiers import Tiers
 from bot.clock import TrustedClock

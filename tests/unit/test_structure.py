@@ -11,8 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from bot import doctor
-from engine import catalog, pipelines, structure
+from engine import catalog
 from engine.errors import ModelNotLoaded
+from engine.pipelines import run as pipelines
+from engine.pipelines import structure
 from tests import single_file
 from tests.families import FAMILIES
 

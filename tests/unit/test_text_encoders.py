@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from engine import pipelines
+from engine.pipelines import run as pipelines
 from tests.gpu.bench import Bench, request, source
 from tests.gpu.card import NoCard
 from tests.gpu.models import Recipe, made_up

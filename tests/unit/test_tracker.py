@@ -12,8 +12,8 @@ from bot.jobs.live import LiveJob, LiveJobs
 from bot.jobs.tracker import JobTracker, engine_job, moved
 from bot.models import Job, Member, Origin, State
 from bot.moderation import Seen
-from engine.memory import MemoryEngine
 from engine.types import EngineEvent, EngineJob, GenerationRequest, Place, Progress, Restarted, Started
+from engine.workers.fake import MemoryEngine
 from tests.listener import Listener
 
 JOB = Job(

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bot.provenance import mark
-from engine import upscale
-from engine.upscale import NETWORKS, SCALE, Upscaler
+from engine.pipelines import upscale
+from engine.pipelines.upscale import NETWORKS, SCALE, Upscaler
 from tests.unit.test_mark import drawing
 
 

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from bot.accounts.logins import member_named
-from bot.adapters.web import WebAdapter, hub
+from bot.adapters.web import WebAdapter, broadcast
 from bot.errors import EaselError
 from bot.models import Job, Member, Origin, State
 from bot.settings import Secret, Settings
@@ -183,7 +183,7 @@ async def test_the_line_is_told_to_open_pages(tmp_path: Path) -> None:
 async def test_a_crowd_in_line_is_told_in_part_and_from_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "REMEMBERED", 1)
+    monkeypatch.setattr(broadcast, "REMEMBERED", 1)
     async with web_house(tmp_path, step_seconds=60) as house:
         for number in range(25):
             origin = Origin(

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from bot.adapters.typed import typed
 from bot.adapters.web.composer import TO_TRY, chips, form_text, read
-from bot.card import Form
 from bot.errors import Refusal
+from bot.messages.types import Form
 from bot.models import Tier
 
 EVERYONE = Tier(name="everyone", max_count=4)

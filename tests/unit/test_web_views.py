@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from bot import card
 from bot.adapters.web import assets
 from bot.adapters.web.views import Views, avatar, said, shape, stage, strips
-from bot.card import Bar, Card, CardPicture
+from bot.messages import answers, job_cards
+from bot.messages.types import Bar, Card, CardPicture
 from bot.models import Balance, State, StoredPicture
 from engine.types import Place, Progress
 from tests.examples import a_job
@@ -34,13 +34,13 @@ def test_every_state_of_a_card_is_drawn(views: Views) -> None:
     large = replace(job, parent="def", parent_index=1, request=job.request.enlarged("3.png", 128, 128))
     step = Progress(job="abc", step=5, steps=20, device_seconds=1, preview=b"webp")
     expected = {
-        card.waiting(job, Place(3, 40)): ("3rd in line, about 40 s", "Cancel"),
-        card.painting(job, step, 8): ('value="0.250"', "5 of 20 steps", "/jobs/abc/preview?"),
-        card.done(job): ("/pictures/abc/3.png?width=640", "U4", "Delete"),
-        card.upscaled(replace(large, pictures=PICTURES[1:2])): ('href="/jobs/def"', "Vary (strong)"),
-        card.failed(replace(job, reason="It ran out of memory.")): ("ran out of memory", "Try again"),
-        card.cancelled(job): ("cancelled, nothing charged", "Again"),
-        card.deleted(job): ("These pictures were deleted.",),
+        job_cards.waiting(job, Place(3, 40)): ("3rd in line, about 40 s", "Cancel"),
+        job_cards.painting(job, step, 8): ('value="0.250"', "5 of 20 steps", "/jobs/abc/preview?"),
+        job_cards.done(job): ("/pictures/abc/3.png?width=640", "U4", "Delete"),
+        job_cards.upscaled(replace(large, pictures=PICTURES[1:2])): ('href="/jobs/def"', "Vary (strong)"),
+        job_cards.failed(replace(job, reason="It ran out of memory.")): ("ran out of memory", "Try again"),
+        job_cards.cancelled(job): ("cancelled, nothing charged", "Again"),
+        job_cards.deleted(job): ("These pictures were deleted.",),
     }
 
     for shown, words in expected.items():
@@ -50,7 +50,7 @@ def test_every_state_of_a_card_is_drawn(views: Views) -> None:
 
 
 def test_the_grid_is_shown_as_its_single_pictures(views: Views) -> None:
-    html = rendered(views, card.done(a_job(id="abc", state=State.RENDERED, pictures=PICTURES)))
+    html = rendered(views, job_cards.done(a_job(id="abc", state=State.RENDERED, pictures=PICTURES)))
 
     assert re.findall(r"/pictures/abc/(-?\d)\.png", html) == ["0", "1", "2", "3"]
 
@@ -58,8 +58,8 @@ def test_the_grid_is_shown_as_its_single_pictures(views: Views) -> None:
 def test_private_cards_say_so(views: Views) -> None:
     job = a_job(private=True)
 
-    assert "Only you" in views.message(job, card.waiting(job, None))
-    assert "Only you see this" in views.whisper(card.help())
+    assert "Only you" in views.message(job, job_cards.waiting(job, None))
+    assert "Only you see this" in views.whisper(answers.help())
 
 
 def test_what_people_type_is_escaped(views: Views) -> None:
@@ -75,7 +75,7 @@ def test_what_people_type_is_escaped(views: Views) -> None:
 
 def test_rows_for_single_pictures_are_strips_with_a_caption() -> None:
     job = a_job(state=State.RENDERED, pictures=PICTURES)
-    upscale, subtle, rest = strips(card.done(job).rows)
+    upscale, subtle, rest = strips(job_cards.done(job).rows)
 
     assert [upscale.caption, subtle.caption] == ["Upscale", "Vary (subtle)"]
     assert [label for label, _ in subtle.buttons] == ["V1", "V2", "V3", "V4"]
@@ -84,14 +84,14 @@ def test_rows_for_single_pictures_are_strips_with_a_caption() -> None:
 
 def test_the_only_picture_has_words_in_one_row() -> None:
     job = a_job(state=State.RENDERED, pictures=PICTURES[1:2])
-    (row,) = strips(card.done(job).rows)
+    (row,) = strips(job_cards.done(job).rows)
 
     assert [label for label, _ in row.buttons] == ["Upscale", "Vary (subtle)", "Again", "Edit"]
     assert not row.kind
 
 
 def test_what_is_behind_the_dots_is_a_menu(views: Views) -> None:
-    html = rendered(views, card.done(a_job(id="abc", state=State.RENDERED, pictures=PICTURES)))
+    html = rendered(views, job_cards.done(a_job(id="abc", state=State.RENDERED, pictures=PICTURES)))
     _, menu = html.split("<details")
     menu, after = menu.split("</details>")
 
@@ -102,7 +102,7 @@ def test_what_is_behind_the_dots_is_a_menu(views: Views) -> None:
 
 def test_the_numbers_of_a_large_grid_are_strips() -> None:
     many = tuple(replace(PICTURES[0], index=index) for index in range(-1, 9))
-    rows = strips(card.done(a_job(state=State.RENDERED, pictures=many)).rows)
+    rows = strips(job_cards.done(a_job(state=State.RENDERED, pictures=many)).rows)
 
     assert [strip.kind for strip in rows] == ["strip", "strip", ""]
 
@@ -119,7 +119,7 @@ def test_a_card_in_one_sentence() -> None:
     job = a_job(user="Ada")
     balance = Balance(cap=600, used=8, resets=job.created)
 
-    assert said(card.waiting(job, Place(1, 40), balance)) == (
+    assert said(job_cards.waiting(job, Place(1, 40), balance)) == (
         "Waiting: a red fox in snow, for @Ada, next in line, about 40 s"
     )
 

@@ -10,33 +10,35 @@ from pathlib import Path
 
 import pytest
 
-from bot import card, commands, presets, words
-from bot.card import Form
+from bot import commands, words
 from bot.errors import Offer, Refusal
+from bot.messages import answers, job_cards
+from bot.messages.types import Form
 from bot.models import HOUSE, Policy, Review, State, StoredPicture
+from bot.prompts import styles
 from engine.types import Place
 from tests.examples import a_job
 
 ROOT = Path(__file__).parents[2]
 SPEAKING = (
     "bot/accounts/logins.py",
-    "bot/accounts/policy.py",
+    "bot/accounts/access_rules.py",
     "bot/accounts/privacy.py",
     "bot/accounts/service.py",
     "bot/actions.py",
     "bot/adapters/discord/client.py",
-    "bot/adapters/discord/desk.py",
+    "bot/adapters/discord/handlers.py",
     "bot/adapters/discord/forms.py",
     "bot/adapters/discord/layout.py",
-    "bot/adapters/discord/vocabulary.py",
+    "bot/adapters/discord/slash_commands.py",
     "bot/adapters/interactions.py",
     "bot/adapters/slack/client.py",
-    "bot/adapters/slack/desk.py",
+    "bot/adapters/slack/handlers.py",
     "bot/adapters/slack/forms.py",
     "bot/adapters/slack/home.py",
     "bot/adapters/slack/layout.py",
-    "bot/adapters/slack/people.py",
-    "bot/adapters/slack/vocabulary.py",
+    "bot/adapters/slack/users.py",
+    "bot/adapters/slack/slash_commands.py",
     "bot/adapters/typed.py",
     "bot/admin/asked.py",
     "bot/admin/dashboard.py",
@@ -45,7 +47,7 @@ SPEAKING = (
     "bot/admin/queue.py",
     "bot/admin/records.py",
     "bot/admin/tiers.py",
-    "bot/card.py",
+    "bot/messages/answers.py",
     "bot/commands.py",
     "bot/gate.py",
     "bot/jobs/admission.py",
@@ -56,18 +58,18 @@ SPEAKING = (
     "bot/jobs/service.py",
     "bot/jobs/visibility.py",
     "bot/models.py",
-    "bot/moderation/pictures.py",
+    "bot/moderation/images.py",
     "bot/moderation/reviews.py",
     "bot/moderation/text.py",
     "bot/options.py",
-    "bot/pictures.py",
+    "bot/images/pictures.py",
     *(
         f"bot/prompts/{name}.py"
         for name in ("composing", "defaults", "draft", "parsing", "readers", "rendering")
     ),
     "bot/router.py",
     "bot/store/identities.py",
-    "bot/vocabulary.py",
+    "bot/commands/vocabulary.py",
     "engine/errors.py",
 )
 """Modules in which sentences stand that people get to read."""
@@ -261,13 +263,13 @@ def test_every_example_is_of_something_that_is_said() -> None:
 
 @pytest.mark.parametrize("language", FOREIGN)
 def test_what_styles_look_like_is_translated(language: str) -> None:
-    for style in presets.load().styles.values():
+    for style in styles.load().styles.values():
         assert words.catalogue(language).missing(f"{style.name}: {style.help}") == []
 
 
 @pytest.mark.parametrize("language", FOREIGN)
 def test_help_is_translated(language: str) -> None:
-    shown = [card.help(each) for each in commands.COMMANDS] + [card.help(admin=True)]
+    shown = [answers.help(each) for each in commands.COMMANDS] + [answers.help(admin=True)]
     lines = [line for each in shown for line in (*each.facts, *each.body)]
 
     book = words.catalogue(language)
@@ -375,7 +377,7 @@ def test_a_place_s_language_comes_before_the_person_s() -> None:
 
 def test_a_card_is_translated_but_for_its_prompt() -> None:
     job = replace(a_job(prompt="Cancel"), style="photo")
-    said = words.translated(card.waiting(job, Place(position=3, wait=40.0)), "de")
+    said = words.translated(job_cards.waiting(job, Place(position=3, wait=40.0)), "de")
 
     assert said.title == "Cancel" and said.language == "de"
     assert said.facts[:2] == ("für @ada", "3. in der Reihe, etwa 40 s")
@@ -385,7 +387,7 @@ def test_a_card_is_translated_but_for_its_prompt() -> None:
 def test_alternative_texts_keep_the_prompt() -> None:
     pictures = tuple(StoredPicture(index=index, blob="b", seed=7, width=8, height=8) for index in (-1, 0, 1))
     job = replace(a_job(prompt="Styles"), state=State.RENDERED, pictures=pictures)
-    said = words.translated(card.done(job), "de")
+    said = words.translated(job_cards.done(job), "de")
 
     assert [picture.alt for picture in said.pictures] == ["Styles", "Styles, Bild 1", "Styles, Bild 2"]
 
@@ -395,7 +397,7 @@ def test_a_reported_prompt_is_no_heading() -> None:
     job = replace(a_job(prompt="Styles"), state=State.RENDERED, pictures=(picture,))
     review = Review(job=job.id, tenant="web:local", at=job.created, reports=2)
 
-    said = words.translated(card.review(job, review, 1), "de")
+    said = words.translated(answers.review(job, review, 1), "de")
     assert said.title == "Styles" and said.facts == ("1 Auftrag zu entscheiden", "gemeldet von 2 Personen")
 
 
@@ -417,6 +419,6 @@ def test_a_form_is_asked_in_its_language() -> None:
 
 
 def test_english_is_what_is_written() -> None:
-    shown = card.help()
+    shown = answers.help()
 
     assert words.translated(shown, "en") is shown

@@ -11,8 +11,8 @@ import structlog
 from bot.adapters.base import MessageRef
 from bot.adapters.discord.client import EaselClient
 from bot.adapters.discord.delivery import Delivery
-from bot.card import Card
 from bot.errors import TryLater
+from bot.messages.types import Card
 from bot.models import Job
 from bot.settings import Settings
 from bot.studio import Studio

@@ -13,9 +13,9 @@ import structlog
 from discord import app_commands
 
 from bot import actions
-from bot.adapters.discord import origins, registration, vocabulary
+from bot.adapters.discord import context, registration, slash_commands
 from bot.adapters.discord.delivery import MISSING_ACCESS, NOBODY, UNKNOWN_SERVER
-from bot.adapters.discord.desk import Desk, job_of, picture_of
+from bot.adapters.discord.handlers import Desk, job_of, picture_of
 from bot.adapters.discord.languages import Translator
 from bot.models import Job
 from bot.settings import Settings
@@ -51,21 +51,21 @@ class EaselClient(discord.AutoShardedClient):
         self._folder = settings.data_dir
         self._registering: asyncio.Task[None] | None = None
         self.tree = app_commands.CommandTree(
-            self, allowed_contexts=vocabulary.CONTEXTS, allowed_installs=vocabulary.INSTALLS
+            self, allowed_contexts=slash_commands.CONTEXTS, allowed_installs=slash_commands.INSTALLS
         )
         self.tree.error(self.desk.misunderstood)
         self._fill(self.tree)
 
     def _fill(self, tree: app_commands.CommandTree[Any]) -> None:
         known = self._studio.vocabulary
-        for command in vocabulary.slash_commands(self.desk.slash, self.desk.complete, known):
+        for command in slash_commands.slash_commands(self.desk.slash, self.desk.complete, known):
             tree.add_command(command)
         pictures = any(each.name == "vary" for each in known)
         if pictures:
-            tree.add_command(vocabulary.menu("Use as source", self.desk.source))
+            tree.add_command(slash_commands.menu("Use as source", self.desk.source))
         for each in actions.MENU:
             if pictures or each.task != "image_to_image":
-                tree.add_command(vocabulary.menu(each.menu, partial(self.desk.chosen, name=each.name)))
+                tree.add_command(slash_commands.menu(each.menu, partial(self.desk.chosen, name=each.name)))
 
     async def setup_hook(self) -> None:
         self.add_dynamic_items(Press)
@@ -117,12 +117,12 @@ class EaselClient(discord.AutoShardedClient):
 
     async def _left(self, tenant: str) -> None:
         await self._departures.deleted("discord", tenant=tenant)
-        await self._departures.left("discord", _REMOVED, tenant=tenant, which=origins.needs_us)
+        await self._departures.left("discord", _REMOVED, tenant=tenant, which=context.needs_us)
 
     async def _left_meanwhile(self) -> None:
         """Cancel the jobs of servers that removed Easel while it was not connected."""
         known = {f"discord:{guild.id}" for guild in self.guilds}
-        for tenant in await self._departures.tenants("discord", origins.needs_us) - known:
+        for tenant in await self._departures.tenants("discord", context.needs_us) - known:
             server = tenant.removeprefix("discord:")
             if server.isdecimal() and await self._is_gone(int(server)):
                 await self._left(tenant)

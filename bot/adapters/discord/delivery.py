@@ -21,10 +21,11 @@ from cryptography.fernet import InvalidToken
 from bot import words
 from bot.actions import Action
 from bot.adapters.base import MessageRef
+from bot.adapters.discord.context import by_token_alone, is_adult, seen_in, vault
 from bot.adapters.discord.layout import LEAST_LIMIT, Shown, show
-from bot.adapters.discord.origins import by_token_alone, is_adult, seen_in, vault
-from bot.card import Button, Card, withheld
 from bot.errors import DeliveryError, MessageGone, Refusal, StoreError, TryLater, Unreachable
+from bot.messages.job_cards import withheld
+from bot.messages.types import Button, Card
 from bot.models import Job, State
 from bot.studio import Studio
 

@@ -16,12 +16,13 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot import commands, presets, prompts, words
-from bot.card import Form
+from bot import commands, prompts, words
 from bot.errors import Refusal
+from bot.messages.types import Form
 from bot.options import Command, clip
-from bot.presets import NO_STYLE
 from bot.prompts.draft import MAX_PROMPT
+from bot.prompts.styles import NO_STYLE
+from bot.prompts.styles import load as load_styles
 
 MAX_TITLE = 45
 MOST_STYLES = 24
@@ -52,7 +53,7 @@ def modal(
     """
     imagine = imagine or commands.command("imagine")
     if styles is None:
-        styles = [(style.name, style.label) for style in presets.load().styles.values()]
+        styles = [(style.name, style.label) for style in load_styles().styles.values()]
     values, say = form.values, partial(words.say, language=form.language)
     made = ui.Modal(
         title=form.title[:MAX_TITLE],

@@ -14,7 +14,8 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot.card import Bar, Button, Card, CardPicture, rows_with_more
+from bot.messages.job_cards import rows_with_more
+from bot.messages.types import Bar, Button, Card, CardPicture
 from bot.options import clip
 from bot.words import say
 

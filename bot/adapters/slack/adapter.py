@@ -18,11 +18,11 @@ from bot.adapters.base import MessageRef
 from bot.adapters.slack import installations, manifest
 from bot.adapters.slack.client import Client
 from bot.adapters.slack.errors import FAILURES, code_of, is_token
-from bot.adapters.slack.guard import INSTALL, REDIRECT, Guard, Site
+from bot.adapters.slack.http_server import INSTALL, REDIRECT, Guard, Site
 from bot.adapters.slack.installations import SealedInstallations, SealedStates
 from bot.adapters.slack.workspaces import SLACK_API, Workspaces
-from bot.card import Card
 from bot.errors import SettingError, TryLater
+from bot.messages.types import Card
 from bot.models import Job
 from bot.settings import Settings
 from bot.studio import Studio

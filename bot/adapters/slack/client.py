@@ -24,16 +24,16 @@ from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 from slack_bolt.response import BoltResponse
 
 from bot import actions, telemetry
-from bot.adapters.slack import forms, layout, vocabulary
+from bot.adapters.slack import forms, layout, slash_commands
+from bot.adapters.slack.channels import TO_PRIVATE, Places, channel_of, says_closed
+from bot.adapters.slack.dedup import Repeats, key_of
 from bot.adapters.slack.delivery import OF_THE_TOKEN, Delivery
-from bot.adapters.slack.desk import Asked, Desk
-from bot.adapters.slack.ears import Ears
 from bot.adapters.slack.files import Files
+from bot.adapters.slack.handlers import Asked, Desk
 from bot.adapters.slack.home import DEFAULTS, PAINT, REFRESH, Home
 from bot.adapters.slack.installations import SealedInstallations
-from bot.adapters.slack.people import People
-from bot.adapters.slack.places import TO_PRIVATE, Places, channel_of, says_closed
-from bot.adapters.slack.repeats import Repeats, key_of
+from bot.adapters.slack.message_events import Ears
+from bot.adapters.slack.users import People
 from bot.adapters.slack.workspaces import Doorkeeper, Workspace, Workspaces, team_of
 from bot.errors import Refusal, StoreError
 from bot.models import Job, new_id
@@ -120,8 +120,8 @@ class Client:
 
     def _listen(self, app: AsyncApp) -> None:
         app.use(self._once)  # after the authorization, which may fail and be asked for again
-        app.command(vocabulary.IMAGINE)(self._imagine)
-        app.command(vocabulary.EASEL)(self._easel)
+        app.command(slash_commands.IMAGINE)(self._imagine)
+        app.command(slash_commands.EASEL)(self._easel)
         app.action(_ANY)(self._press)
         app.view(forms.CALLBACK)(self._submit)
         app.view(forms.SHARE)(self._share)
@@ -213,7 +213,7 @@ class Client:
     async def _imagine(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
         await self._taken(ack, context)
         asked = _of_command(body, context["workspace"])
-        words = vocabulary.plain(body.get("text") or "").strip()
+        words = slash_commands.plain(body.get("text") or "").strip()
         self._go(
             self._desk.command(asked, "imagine", {"prompt": words}) if words else self._desk.open_blank(asked)
         )
@@ -224,7 +224,7 @@ class Client:
 
     async def _command(self, asked: Asked, text: str) -> None:
         try:
-            name, options = vocabulary.read(text, asked.workspace.team)
+            name, options = slash_commands.read(text, asked.workspace.team)
         except Refusal as refusal:
             await self._desk.refuse(asked, refusal)
             return

@@ -37,10 +37,10 @@ from bot.adapters.slack.errors import (
     why,
 )
 from bot.adapters.slack.files import Files, Preparing, Unusable
-from bot.adapters.slack.lost import MARK, Lost, Untold, note
+from bot.adapters.slack.post_recovery import MARK, Lost, Untold, note
 from bot.adapters.slack.workspaces import Workspace, Workspaces
-from bot.card import Button, Card
 from bot.errors import TryLater, Unreachable
+from bot.messages.types import Button, Card
 from bot.models import Job, State
 
 log = structlog.stdlib.get_logger(__name__)

@@ -20,8 +20,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.adapters.slack.errors import UNSETTLED, code_of
 from bot.adapters.slack.workspaces import Workspace, Workspaces
-from bot.card import CardPicture
 from bot.errors import DeliveryError, Refusal, TryLater
+from bot.messages.types import CardPicture
 
 MAX_ALT = 1000  # characters of a file's alternative text
 MOST_KNOWN = 2000  # files whose ids are remembered

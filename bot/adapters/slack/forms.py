@@ -16,8 +16,8 @@ from typing import Any
 
 from bot import commands, prompts, words
 from bot.adapters.slack.layout import Block
-from bot.card import Form
 from bot.errors import Refusal
+from bot.messages.types import Form
 from bot.options import Command, Option, clip
 
 CALLBACK = "v1:form"

@@ -11,15 +11,15 @@ from typing import Any
 
 import structlog
 
-from bot import card as cards
 from bot.adapters.slack import layout
-from bot.adapters.slack.desk import Asked, Desk
 from bot.adapters.slack.errors import FAILURES, code_of, translated
 from bot.adapters.slack.files import Files
+from bot.adapters.slack.handlers import Asked, Desk
 from bot.adapters.slack.layout import Block
 from bot.adapters.slack.workspaces import PATIENCE, Workspaces
-from bot.card import Button, Card, May
 from bot.errors import DeliveryError, Refusal, StoreError
+from bot.messages import job_cards
+from bot.messages.types import Button, Card, May
 from bot.models import Job, Origin, State
 from bot.studio import Studio
 
@@ -45,7 +45,7 @@ class Home:
         try:
             blocks = await self._blocks(asked)
         except Refusal as refusal:
-            blocks = layout.blocks(cards.refused(refusal))
+            blocks = layout.blocks(job_cards.refused(refusal))
         try:
             await self._workspaces.talk(
                 asked.workspace.token, team=asked.workspace.team, patient=True

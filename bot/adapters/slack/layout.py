@@ -12,9 +12,10 @@ from typing import Any
 
 from bot import commands, words
 from bot.actions import ACTIONS, Action, job_in
-from bot.adapters.slack.vocabulary import EASEL, IMAGINE
-from bot.card import Bar, Button, Card, CardPicture, of_whole
-from bot.card import button as button_of
+from bot.adapters.slack.slash_commands import EASEL, IMAGINE
+from bot.messages.job_cards import button as button_of
+from bot.messages.job_cards import of_whole
+from bot.messages.types import Bar, Button, Card, CardPicture
 from bot.options import clip
 
 Block = dict[str, Any]

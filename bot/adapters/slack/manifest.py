@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 from bot import commands
-from bot.adapters.slack import ears, guard
+from bot.adapters.slack import http_server, message_events
 from bot.adapters.slack.client import ENTRIES, GLOBAL, SOURCE
-from bot.adapters.slack.vocabulary import EASEL, IMAGINE
+from bot.adapters.slack.slash_commands import EASEL, IMAGINE
 from bot.options import clip
 
 NAME = "Easel"
@@ -64,7 +64,7 @@ EVENTS = (
 
 def manifest(url: str = "", *, oauth: bool = False) -> dict[str, Any]:
     """Build the manifest: with a public `url` for HTTP mode, else Socket Mode; `oauth`: many workspaces."""
-    request = {"request_url": f"{url}{guard.EVENTS}"} if url else {}
+    request = {"request_url": f"{url}{http_server.EVENTS}"} if url else {}
     return {
         "display_information": {
             "name": NAME,
@@ -85,11 +85,13 @@ def manifest(url: str = "", *, oauth: bool = False) -> dict[str, Any]:
             ],
             "assistant_view": {
                 "assistant_description": DESCRIPTION,
-                "suggested_prompts": [{"title": clip(each, 70), "message": each} for each in ears.examples()],
+                "suggested_prompts": [
+                    {"title": clip(each, 70), "message": each} for each in message_events.examples()
+                ],
             },
         },
         "oauth_config": {
-            **({"redirect_urls": [f"{url}{guard.REDIRECT}"]} if oauth and url else {}),
+            **({"redirect_urls": [f"{url}{http_server.REDIRECT}"]} if oauth and url else {}),
             "scopes": {"bot": sorted(SCOPES)},
         },
         "settings": {

@@ -14,19 +14,19 @@ from bot.accounts.logins import is_loopback
 from bot.adapters import connections
 from bot.adapters.base import MessageRef
 from bot.adapters.web import assets
-from bot.adapters.web.access import Access, load_key, load_password
+from bot.adapters.web.admin_pages import Office
 from bot.adapters.web.api import Api
-from bot.adapters.web.door import Door
+from bot.adapters.web.auth import Access, load_key, load_password
+from bot.adapters.web.broadcast import Hub
+from bot.adapters.web.context import Site
 from bot.adapters.web.downloads import Downloads
-from bot.adapters.web.guard import add_headers, middlewares
-from bot.adapters.web.hub import Hub
-from bot.adapters.web.office import Office
+from bot.adapters.web.login_pages import Door
+from bot.adapters.web.middleware import add_headers, middlewares
 from bot.adapters.web.pages import Pages
-from bot.adapters.web.site import Site
 from bot.adapters.web.verifier import Verifier
 from bot.adapters.web.views import Views
-from bot.card import Card
 from bot.errors import EaselError
+from bot.messages.types import Card
 from bot.models import Job
 from bot.settings import Settings
 from bot.studio import Studio

@@ -14,14 +14,14 @@ from aiohttp import web
 from bot import telemetry
 from bot.adapters.typed import typed
 from bot.adapters.web import composer
-from bot.adapters.web.hub import Change, News, Page
+from bot.adapters.web.broadcast import Change, News, Page
+from bot.adapters.web.context import Site
 from bot.adapters.web.pages import THUMBNAIL
-from bot.adapters.web.reading import number, texts
-from bot.adapters.web.site import Site
+from bot.adapters.web.parsing import number, texts
 from bot.adapters.web.uploads import Uploads
 from bot.adapters.web.views import picture_url
-from bot.card import Card, Form
 from bot.errors import Refusal, StoreError
+from bot.messages.types import Card, Form
 from bot.models import Member, Origin
 from bot.prompts import PARAMS
 from bot.studio import Receipt

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from bot import card
+from bot import formats
 from bot.admin.dashboard import SERIES, Spell
 from bot.models import Use
 
@@ -47,7 +47,7 @@ class Chart:
         how = " at most" if self.kind == "lines" else ""
         totals = [of([each or 0.0 for each in one.values] or [0.0]) for one in self.series]
         parts = [
-            f"{one.label}{how} {card.amount(total)} {self.unit}"
+            f"{one.label}{how} {formats.amount(total)} {self.unit}"
             for one, total in zip(self.series, totals, strict=True)
         ]
         return f"{', '.join(parts)}."
@@ -60,7 +60,7 @@ class Chart:
             values = [one.values[number] for one in self.series]
             if any(each is not None for each in values) and (self.kind == "lines" or any(values)):
                 when = f"{start.astimezone(UTC):{'%d %b' if self.daily else '%d %b %H:%M'}} UTC"
-                found.append((when, tuple("" if each is None else card.amount(each) for each in values)))
+                found.append((when, tuple("" if each is None else formats.amount(each) for each in values)))
         return found
 
     @property

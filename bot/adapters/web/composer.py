@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bot import commands, presets, prompts
-from bot.card import Form
+from bot import commands, prompts
 from bot.errors import Refusal
+from bot.messages.types import Form
 from bot.models import Tier
 from bot.options import Command
 from bot.prompts.param import Chip, Param
+from bot.prompts.styles import load as load_styles
 
 TO_TRY = ("a red heart", "a 3d rocket", "three apples", "an owl on a yellow background")
 """What an empty channel offers: things that the model that ships can draw."""
@@ -44,7 +45,7 @@ def chips(
     `alone` says who sees what is private.
     """
     if styles is None:
-        styles = [(style.name, style.label) for style in presets.load().styles.values()]
+        styles = [(style.name, style.label) for style in load_styles().styles.values()]
     options = (imagine or commands.command("imagine")).options
     shown = [each for each in options if isinstance(each, Param) and each.chip and each.is_offered([tier])]
     choices = {"styles": styles, "aspects": _shapes()}
@@ -56,7 +57,7 @@ def chips(
 
 
 def _shapes() -> list[tuple[str, str]]:
-    known = presets.load()
+    known = load_styles()
     shapes = [(ratio, f"{name.capitalize()} {ratio}") for name, ratio in known.aspects.items()]
     return [*shapes, *((ratio, ratio) for ratio in known.ratios)]
 

@@ -13,15 +13,17 @@ from urllib.parse import quote, urlencode
 from aiohttp import web
 from PIL import Image
 
-from bot import card, presets, telemetry
+from bot import telemetry
 from bot.adapters.web.composer import TO_TRY, chips
-from bot.adapters.web.reading import moment, number
-from bot.adapters.web.site import CHANNEL, Site, wants_part
+from bot.adapters.web.context import CHANNEL, Site, wants_part
+from bot.adapters.web.parsing import moment, number
 from bot.adapters.web.views import picture_url
-from bot.card import ANYTHING, Button, Card, CardPicture, May
 from bot.errors import Refusal
+from bot.messages import job_cards
+from bot.messages.types import ANYTHING, Button, Card, CardPicture, May
 from bot.models import Job, Member, State
 from bot.options import MAX_TEXT
+from bot.prompts import styles
 from bot.words import translated
 
 MESSAGES = 20
@@ -152,7 +154,7 @@ class Pages:
             older=older,
             filters=filters,
             filtered=any(filters.values()),
-            styles=[(style.name, style.label) for style in presets.load().styles.values()],
+            styles=[(style.name, style.label) for style in styles.load().styles.values()],
             authors=sorted(authors.items(), key=lambda author: author[1].casefold()),
         )
 
@@ -172,7 +174,7 @@ class Pages:
             "index": index,
             "count": len(pictures),
             "rows": _rows(job, shown, index - 1, may),
-            "more": card.of_whole(shown.more),
+            "more": job_cards.of_whole(shown.more),
             "from_picture": "image_to_image" in may.tasks,
             "lineage": await self._lineage(job, me),
             "file_name": f"easel-{job.id}-{index}.png",
@@ -267,8 +269,8 @@ def _rows(job: Job, shown: Card, index: int, may: May) -> tuple[tuple[Button, ..
     """Return the buttons of one picture of a grid, then those of the whole job."""
     if shown.kind != "done":
         return shown.rows
-    whole = tuple(each for row in shown.rows for each in card.of_whole(row))
-    return (*translated(card.picked(job, index, may), shown.language).rows, whole)
+    whole = tuple(each for row in shown.rows for each in job_cards.of_whole(row))
+    return (*translated(job_cards.picked(job, index, may), shown.language).rows, whole)
 
 
 def picture_answer(body: bytes) -> web.Response:

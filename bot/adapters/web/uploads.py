@@ -11,7 +11,7 @@ from typing import IO
 
 from aiohttp import BodyPartReader, web
 
-from bot.adapters.web.reading import reading
+from bot.adapters.web.parsing import reading
 from bot.errors import Refusal
 
 FIELDS = ("text", "event", "parent")

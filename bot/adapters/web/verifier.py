@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from bot.adapters.web.access import Attempts
-from bot.adapters.web.site import Site
+from bot.adapters.web.auth import Attempts
+from bot.adapters.web.context import Site
 from bot.adapters.web.uploads import Uploads
 from bot.errors import Refusal
 from bot.provenance.verdict import Verdict

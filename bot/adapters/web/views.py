@@ -15,11 +15,12 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bot import actions, card
+from bot import actions, formats
 from bot.actions import ActionSpec
 from bot.adapters.web.assets import Asset
 from bot.adapters.web.downloads import Link
-from bot.card import Button, Card, CardPicture
+from bot.messages import answers
+from bot.messages.types import Button, Card, CardPicture
 from bot.models import Balance, Job
 from bot.words import say
 
@@ -66,13 +67,13 @@ class Views:
             part_used=part_used,
             gigabytes=gigabytes,
             file_size=file_size,
-            used=card.used,
-            resets=card.resets,
-            amount=card.amount,
-            about=card.about,
-            ordinal=card.ordinal,
-            span=card.span,
-            moment=card.moment,
+            used=answers.used,
+            resets=answers.resets,
+            amount=formats.amount,
+            about=formats.about,
+            ordinal=formats.ordinal,
+            span=formats.span,
+            moment=answers.moment,
         )
 
     def compile(self) -> None:

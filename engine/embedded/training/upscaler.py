@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from engine.embedded import UPSCALER
 from engine.embedded.training import data
-from engine.upscale import NETWORKS
+from engine.pipelines.upscale import NETWORKS
 
 FILES = {"animevideov3": "realesr-animevideov3-x4", "x4plus-anime": "realesrgan-x4plus-anime"}
 HALF = 0x01306B47  # ncnn's mark for weights stored in 16 bits

@@ -102,7 +102,7 @@ def connected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Connects:
     """`async with connected(...) as line`."""
     monkeypatch.setattr("bot.lifecycle.LAST_WORDS", 0.2)  # what still paints when a test ends is nobody's
     # On a busy machine, a first look into the books may take longer than people are kept waiting.
-    monkeypatch.setattr("bot.adapters.discord.desk.EYES_PATIENCE", 10.0)
+    monkeypatch.setattr("bot.adapters.discord.handlers.EYES_PATIENCE", 10.0)
     return partial(connect, tmp_path)
 
 

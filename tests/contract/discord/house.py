@@ -16,8 +16,8 @@ from bot.models import Job, State
 from bot.settings import Secret, Settings
 from bot.store import Store
 from bot.studio import Studio
-from engine.memory import MEMORY, Fault, MemoryEngine
 from engine.types import Engine
+from engine.workers.fake import MEMORY, Fault, MemoryEngine
 
 SMALL = replace(MEMORY, width=64, height=64, steps=4)
 PATIENCE = 30.0  # seconds; only a broken studio needs them

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.card import Card
+from bot.messages.types import Card
 from bot.models import Job, Origin
 from tests.contract.discord.line import DONE, Connects, Line, requests
 from tests.contract.discord.wire import (

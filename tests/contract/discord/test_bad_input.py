@@ -340,7 +340,7 @@ async def test_what_breaks_inside_is_told_without_its_cause(
 async def test_a_studio_that_is_too_slow_to_ask_says_that_it_is_busy(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.adapters.discord.desk.EYES_PATIENCE", 0.0)
+    monkeypatch.setattr("bot.adapters.discord.handlers.EYES_PATIENCE", 0.0)
 
     token = await line.wire.slash("imagine", prompt="a fox")
 
@@ -373,7 +373,7 @@ TOO_MANY = {"code": 40003, "message": "You are opening direct messages too fast.
 async def test_where_no_direct_message_arrives_a_hint_stands_for_a_moment(
     line: Line, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
-    monkeypatch.setattr("bot.adapters.discord.desk.HINT_SECONDS", 0.2)
+    monkeypatch.setattr("bot.adapters.discord.handlers.HINT_SECONDS", 0.2)
     line.wire.faults.append(fault)
 
     await line.wire.say("<@1002> explicit porn")

@@ -11,7 +11,7 @@ import pytest
 from discord.ui import ActionRow, Button, LayoutView
 from PIL import Image
 
-from bot.adapters.discord.origins import vault
+from bot.adapters.discord.context import vault
 from bot.errors import StoreError
 from bot.models import State
 from engine.errors import OutOfMemory

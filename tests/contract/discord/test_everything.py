@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bot import actions, commands
-from bot.adapters.discord import vocabulary
-from bot.adapters.discord.desk import BROKEN
+from bot.adapters.discord import slash_commands
+from bot.adapters.discord.handlers import BROKEN
 from bot.options import Command, Option
 from tests.contract.discord.conftest import png
 from tests.contract.discord.line import Connects, Line
@@ -68,7 +68,7 @@ async def test_every_command_is_answered(line: Line) -> None:
     await line.painted()
     job = await line.ended()
     offered = (each for each in commands.COMMANDS if not each.typed)
-    known = {each.name: each for each in (*offered, vocabulary.edit())}
+    known = {each.name: each for each in (*offered, slash_commands.edit())}
     for name in (*(known.keys() - set(LAST)), *LAST):
         files = {"source": png()} if name == "edit" else {}
         given = options(known[name], job.id)

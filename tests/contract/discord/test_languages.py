@@ -40,7 +40,7 @@ async def test_refusals_are_in_the_person_s_language(line: Line) -> None:
 async def test_what_discord_s_side_says_itself_is_translated_too(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.adapters.discord.desk.EYES_PATIENCE", 0.0)
+    monkeypatch.setattr("bot.adapters.discord.handlers.EYES_PATIENCE", 0.0)
     await line.wire.command("imagine", GERMAN, prompt="a fox")
 
     await line.wire.until(lambda: of(line, "Easel hat gerade zu viel zu tun."))
@@ -80,7 +80,7 @@ async def test_a_mention_is_answered_in_the_server_s_language(line: Line) -> Non
 async def test_the_way_to_a_result_is_said_in_the_person_s_language(
     connected: Connects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.adapters.discord.origins.TOKEN_SECONDS", 100.0)
+    monkeypatch.setattr("bot.adapters.discord.context.TOKEN_SECONDS", 100.0)
     async with connected(step_seconds=0.5) as line:
         alone = {"authorizing_integration_owners": {"1": str(ADA)}}  # only Ada has installed Easel
         token = await line.wire.command("imagine", GERMAN | alone, prompt="a fox", count=1)

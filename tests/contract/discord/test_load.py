@@ -27,7 +27,7 @@ async def test_a_burst_of_five_hundred_is_taken() -> None:
 
 
 async def test_past_its_capacity_everybody_gets_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.adapters.discord.desk.MOST_TAKEN", 10)
+    monkeypatch.setattr("bot.adapters.discord.handlers.MOST_TAKEN", 10)
 
     outcome = await press(Load(rate=500, seconds=1))
 

@@ -7,8 +7,8 @@ import io
 from PIL import Image
 
 from bot.images.blobs import DirectoryBlobs
-from engine.local import LocalEngine
 from engine.types import Engine
+from engine.workers.process import LocalEngine
 from tests.contract.discord.line import DONE, Connects
 
 PATIENCE = 240.0  # seconds; a process must load the model first

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bot import card as cards
-from bot.card import Card
+from bot.messages import job_cards
+from bot.messages.types import Card
 from bot.models import Job, State
 from tests.contract.discord.conftest import png
 from tests.contract.discord.line import DONE, Connects, Line, requests
@@ -183,7 +183,7 @@ async def test_a_result_that_can_go_nowhere_says_why(connected: Connects) -> Non
 async def test_where_the_bot_may_not_edit_itself_the_result_can_be_fetched(
     connected: Connects, monkeypatch: pytest.MonkeyPatch, mine: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr("bot.adapters.discord.origins.TOKEN_SECONDS", 100.0)
+    monkeypatch.setattr("bot.adapters.discord.context.TOKEN_SECONDS", 100.0)
     async with connected(step_seconds=0.5) as line:
         data = {"id": "9", "name": "imagine", "type": 1, "options": [_text("prompt", "a fox")]}
         token = await line.wire.interact(2, data, **mine)
@@ -202,7 +202,7 @@ async def test_a_message_that_stands_still_gets_its_way_to_the_result_in_time(
     connected: Connects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.adapters.discord.delivery.LAST_MINUTES", 59.0)
-    monkeypatch.setattr("bot.adapters.discord.origins.TOKEN_SECONDS", 60.0)
+    monkeypatch.setattr("bot.adapters.discord.context.TOKEN_SECONDS", 60.0)
     async with connected(fault=lambda job: TimeoutError()) as line:  # it hangs: no step, no news
         token = await line.started(private=True)
 
@@ -213,7 +213,7 @@ async def test_a_message_that_stands_still_gets_its_way_to_the_result_in_time(
 async def test_who_fetches_a_result_too_early_gets_it_by_the_newer_token(
     connected: Connects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.adapters.discord.origins.TOKEN_SECONDS", 100.0)
+    monkeypatch.setattr("bot.adapters.discord.context.TOKEN_SECONDS", 100.0)
     async with connected(step_seconds=0.3) as line:
         token = await line.wire.command("imagine", STRANGE, prompt="a fox", count=1)
         waiting = await line.wire.answered(token, "a fox")
@@ -232,7 +232,7 @@ async def test_who_fetches_a_result_too_early_gets_it_by_the_newer_token(
 async def test_somebody_else_s_look_does_not_turn_the_result_to_them(
     connected: Connects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.adapters.discord.origins.TOKEN_SECONDS", 100.0)
+    monkeypatch.setattr("bot.adapters.discord.context.TOKEN_SECONDS", 100.0)
     async with connected(step_seconds=0.3) as line:
         token = await line.wire.command("imagine", STRANGE, prompt="a fox", count=1)
         waiting = await line.wire.answered(token, "a fox")
@@ -274,7 +274,7 @@ async def test_a_private_result_is_edited_where_only_a_person_has_installed_it(c
 async def test_a_queue_that_is_longer_than_a_token_ends_in_the_same_message(
     connected: Connects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.adapters.discord.origins.TOKEN_SECONDS", 21.0)  # one second until it is let be
+    monkeypatch.setattr("bot.adapters.discord.context.TOKEN_SECONDS", 21.0)  # one second until it is let be
     async with connected(step_seconds=0.2) as line:
         token = await line.started()
 
@@ -348,8 +348,8 @@ async def test_a_picture_for_age_restricted_channels_is_sent_to_nobody_directly(
 
     async with connected(step_seconds=0.2) as line:
         line.wire.places[CHANNEL] = place(CHANNEL, nsfw=True)
-        done = cards.done
-        monkeypatch.setattr("bot.card.done", rated)
+        done = job_cards.done
+        monkeypatch.setattr("bot.messages.job_cards.done", rated)
         token = await line.started(private=True)
         line.wire.expired.add(token)
 

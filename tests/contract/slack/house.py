@@ -21,8 +21,8 @@ from bot.models import Job, State
 from bot.settings import Secret, Settings
 from bot.store import Store
 from bot.studio import Studio
-from engine.memory import Fault, MemoryEngine
 from engine.types import Engine
+from engine.workers.fake import Fault, MemoryEngine
 from tests.contract.slack.api import PATIENCE
 from tests.contract.slack.people import Person
 from tests.contract.slack.state import (

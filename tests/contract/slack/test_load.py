@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.adapters.slack.desk import Desk
+from bot.adapters.slack.handlers import Desk
 from tests.bench.slack import Load, press
 from tests.contract.slack.house import House
 

@@ -112,7 +112,7 @@ async def test_old_user_groups_stand_in_while_slack_is_slow(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house.wire.groups["S1"] = ("designers", {f"U{NORTH}"})
-    monkeypatch.setattr("bot.adapters.slack.people.REMEMBERED", 0.001)
+    monkeypatch.setattr("bot.adapters.slack.users.REMEMBERED", 0.001)
     await _painted(house, f"U{NORTH}")
     slow(house, "usergroups.list")
 

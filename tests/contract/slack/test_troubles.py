@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.adapters.slack.desk import BROKEN
+from bot.adapters.slack.handlers import BROKEN
 from bot.errors import StoreError
 from bot.models import State
 from engine.errors import OutOfMemory

@@ -22,8 +22,8 @@ import structlog
 from bot.adapters.base import Easel, MessageRef, Receipt
 from bot.adapters.interactions import BROKEN, Alone, Ask, Filled, Interactions, Seen
 from bot.adapters.typed import typed
-from bot.card import Card
 from bot.errors import Refusal, StoreError
+from bot.messages.types import Card
 from bot.models import Job, Member, Origin, new_id
 from bot.settings import Settings
 

@@ -17,7 +17,7 @@ from bot.actions import MENU
 from bot.images.blobs import DirectoryBlobs
 from bot.settings import Settings
 from bot.store import Store
-from engine.memory import MemoryEngine
+from engine.workers.fake import MemoryEngine
 from tests.contract import chats
 from tests.contract.chats import *  # noqa: F403 the scenarios
 from tests.contract.chats import Chat, Message

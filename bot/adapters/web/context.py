@@ -1,0 +1,121 @@
+"""What every handler needs, in one hand, and what they all do with a request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from bot.adapters.web.assets import Asset
+from bot.adapters.web.auth import VISITOR, Access
+from bot.adapters.web.broadcast import Hub
+from bot.adapters.web.downloads import Downloads
+from bot.adapters.web.parsing import language
+from bot.adapters.web.queue_view import describe, shown_jobs
+from bot.adapters.web.views import Views
+from bot.models import Member, Origin
+from bot.settings import Settings
+from bot.studio import Studio
+
+CHANNEL = "studio"
+PART_HEADER = "X-Easel-Part"
+"""Sent by the page's script when it wants a piece of a page instead of the whole."""
+THEME_COOKIE = "easel_theme"
+PEOPLE = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    studio: Studio
+    settings: Settings
+    hub: Hub
+    access: Access
+    assets: Mapping[str, Asset]
+    views: Views
+    downloads: Downloads
+
+    def member(self, request: web.Request) -> Member:
+        return self.access.member(request)
+
+    async def page(self, request: web.Request, template: str, *, page: str, **values: Any) -> web.Response:
+        """Return a whole page. `mark` in the values is where the news stood before anything else was read."""
+        me = self.member(request)
+        values.setdefault("mark", self.hub.mark())
+        names = await self._people(me) if self.access.takes_names(request) else []
+        return await self.html(
+            template,
+            request,
+            page=page,
+            me=me,
+            people=names,
+            here=request.path,
+            is_open=self.access.open,
+            login=self.access.login(request),
+            is_guest=self.access.is_guest(request),
+            **values,
+        )
+
+    async def html(
+        self, template: str, request: web.Request, *, status: int = 200, **values: Any
+    ) -> web.Response:
+        """Render a page or a part of one, in a thread: forty prompts and their pictures may take long."""
+        theme = request.cookies.get(THEME_COOKIE, "")
+        values["theme"] = theme if theme in ("light", "dark") else ""
+        body = await asyncio.to_thread(self.views.encoded, template, **values)
+        headers = {"Cache-Control": "no-store", "Vary": "Cookie"}
+        return web.Response(
+            body=body, content_type="text/html", charset="utf-8", status=status, headers=headers
+        )
+
+    async def login_page(
+        self, request: web.Request, template: str, status: int = 200, problem: str = "", typed: str = ""
+    ) -> web.Response:
+        name = typed or self.member(request).name
+        shown = "" if name == VISITOR else name
+        takes = self.access.takes_password
+        return await self.html(
+            template, request, status=status, problem=problem, name=shown, takes_password=takes
+        )
+
+    def line(self, reader: Member) -> dict[str, Any]:
+        """Return what `lanes.html` shows to `reader`; from memory, since open pages ask for it often."""
+        lanes = self.studio.line()
+        ids = tuple(shown_jobs(lanes))
+        ending = {id: job for id in ids if (job := self.hub.job(id))}  # cancelled, but not yet let go
+        jobs = {
+            id: job
+            for id, job in (ending | self.studio.living(ids)).items()
+            if job.origin.member.tenant == reader.tenant
+        }
+        why, views = describe(lanes, jobs, reader)
+        return {"why": why, "lanes": views, "more_lanes": len(lanes) - len(views)}
+
+    def origin(self, request: web.Request, member: Member, event: str) -> Origin:
+        """Return who asks, and in which language to answer. `event` is unique to the member's page."""
+        return Origin(
+            surface="web",
+            member=member,
+            channel=CHANNEL,
+            event=f"{member.id}:{event}",
+            language=language(request),
+        )
+
+    async def quota(self, me: Member) -> dict[str, Any]:
+        """Return what `quota.html` shows: the tier and each allowance, budget and gift."""
+        origin = Origin(surface="web", member=me, channel=CHANNEL, event="quota")
+        tier, balances = await self.studio.allowance(origin)
+        return {"tier": tier, "balances": balances, "now": datetime.now(UTC)}
+
+    async def _people(self, me: Member) -> list[str]:
+        """Return the names to switch between: the member's own, and those of the last pictures."""
+        jobs = await self.studio.jobs(me, limit=50)
+        names = {job.origin.member.id: job.origin.member.name for job in jobs}
+        return list({me.id: me.name, **names}.values())[:PEOPLE]
+
+
+def wants_part(request: web.Request) -> bool:
+    return PART_HEADER in request.headers

@@ -1,0 +1,98 @@
+"""The vocabulary, declared once: every command, its options, ranges, choices and help.
+
+The adapters' slash options, modals and chips, the command line's flags, the flags inside a prompt and /help
+are all made from `COMMANDS`. The names keep to the strictest platform: words of `^[-_a-z0-9]{1,32}$`, help of
+at most 100 characters, required options first, at most 25 subcommands in a group.
+
+A name of two words, as in "admin gift", is a subcommand: `group` is its first word, `verb` its second. An
+adapter shows a group as its platform does (`/admin gift`, `/easel admin gift`, `python -m bot admin gift`)
+and passes the whole name to `Studio.handle`. `find` reads a typed line. Commands of the group "admin" are for
+those whose `Member.admin` is set; the studio decides, adapters may only hide them from the others.
+
+A person, role or channel is text. Where a platform has a picker for them, its adapter uses that and passes a
+member's id ("discord:123"), or the platform's own id of a role or channel, as it stands in `Member.roles` and
+`Origin.channel`. Typed mentions (`<@123>`, `<@&5>`, `<#C1|general>`) are understood too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from bot.commands.admin import ADMINISTRATION
+from bot.commands.user import FOR_MEMBERS
+from bot.errors import Refusal
+from bot.models import Tier
+from bot.options import Command, Unusable, Value, blank, clip, read_value, suggest, unknown
+from bot.prompts.param import Param
+from engine.types import ModelInfo
+
+COMMANDS = (*FOR_MEMBERS, *ADMINISTRATION)
+
+
+FOR_ALL = tuple(each for each in COMMANDS if not each.admin)
+"""Those that need no administrator."""
+
+
+def group(name: str) -> tuple[Command, ...]:
+    """Return the subcommands of a group; none when there is no such group."""
+    return tuple(each for each in COMMANDS if each.group == name)
+
+
+ALSO = {"admin review": "reports"}
+"""Further names of commands. A group has room for 25, and these two do the same."""
+
+
+def command(name: str) -> Command:
+    """Return the command of that name. Raises Refusal for a name that is not in the vocabulary."""
+    name = ALSO.get(name, name)
+    found = next((each for each in COMMANDS if each.name == name), None)
+    if found is None:
+        near = suggest(name, [each.name for each in group(name.split(" ")[0]) or COMMANDS])
+        hint = f"Did you mean /{near}?" if near else "/help lists the commands."
+        raise Refusal(f"There is no command /{clip(name)}. {hint}", code="unknown")
+    return found
+
+
+def find(line: str) -> tuple[Command, str]:
+    """Return the command that a typed line begins with, and the rest of the line. Raises Refusal."""
+    first, _, rest = line.strip().partition(" ")
+    if not group(first.casefold()):
+        return command(first.casefold()), rest.strip()
+    verb, _, rest = rest.strip().partition(" ")
+    return command(f"{first} {verb}".strip().casefold()), rest.strip()
+
+
+def check(name: str, options: Mapping[str, object]) -> dict[str, Value]:
+    """Convert a command's options to typed values. Raises Refusal for the first that cannot be used.
+
+    Empty text and None mean "not given" and are left out.
+    """
+    asked = command(name)
+    for key in options:
+        if asked.option(key) is None:
+            raise Refusal(unknown(f"option of /{name} called", key, (each.name for each in asked.options)))
+    said = {key: value for key, value in options.items() if not blank(value)}
+    for each in asked.options:
+        if each.required and each.name not in said:
+            example = f", for example {each.example}" if each.example else ""
+            raise Refusal(f"/{name} needs a {each.name}{example}.", code="missing")
+    try:
+        return {each.name: read_value(each, said[each.name]) for each in asked.options if each.name in said}
+    except Unusable as error:
+        raise Refusal(str(error)) from error
+
+
+# --- the commands as they are for somebody ----------------------------------------------------------------
+
+
+def vocabulary(models: Sequence[ModelInfo], tiers: Sequence[Tier]) -> tuple[Command, ...]:
+    """Return the commands as far as any of these models can do them, with the widest ranges of all tiers."""
+    pictures = any("image_to_image" in model.tasks for model in models)
+    known = (each for each in COMMANDS if pictures or each.name != "vary")
+    return tuple(each if each.admin else _narrowed(each, models, tiers) for each in known)
+
+
+def _narrowed(command: Command, models: Sequence[ModelInfo], tiers: Sequence[Tier]) -> Command:
+    options = (each.narrowed(models, tiers) if isinstance(each, Param) else each for each in command.options)
+    return replace(command, options=tuple(each for each in options if each))

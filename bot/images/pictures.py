@@ -1,0 +1,160 @@
+"""What is done with whole pictures: take a stranger's, lay out a grid, fit a limit.
+
+All of it runs outside of the event loop: a stranger's picture in a process of its own, the rest in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import io
+import json
+import math
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from PIL import Image
+
+from bot.errors import Refusal
+from bot.images import decode_process
+from bot.provenance.keys import Keys
+from bot.provenance.stamp import convert
+
+SOURCE_PIXELS = 4096 * 4096
+"""The most that a source picture may have."""
+
+_LIMITS = {"pixels": SOURCE_PIXELS, "memory": 1 << 30, "cpu": 20}  # pixels, bytes, CPU-seconds
+_PATIENCE = 60.0  # seconds for one source picture, on a busy machine
+_DECODERS = 2  # at a time; each may take as much memory as the limit says
+
+_GAP = 8  # pixels between the pictures of a grid
+_GRID_SIDE = 4096  # pixels, at most
+
+
+# ---- a stranger's picture
+
+
+async def open_source(data: bytes, *, max_bytes: int = 20_000_000) -> bytes:
+    """Convert a picture from outside to a plain PNG in sRGB: upright, on white, without metadata or profile.
+
+    Takes still PNG, JPEG and WebP by their content, whatever their name. Raises Refusal.
+    """
+    check_size(len(data), max_bytes)
+    return await asyncio.get_running_loop().run_in_executor(_decoders(), _decode, data)
+
+
+def check_size(size: int, max_bytes: int) -> None:
+    """Raise Refusal for a picture of so many bytes where that is too much."""
+    if size > max_bytes:
+        large, most = math.ceil(size / 1e6), max_bytes // 1_000_000
+        raise _refusal(f"The source picture has {large} MB; at most {most} MB are taken. Send a smaller one.")
+
+
+@functools.cache
+def _decoders() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_DECODERS, thread_name_prefix="decoder")
+
+
+def _decode(data: bytes) -> bytes:
+    command = [sys.executable, "-I", decode_process.__file__, json.dumps(_LIMITS)]
+    try:
+        done = subprocess.run(command, input=data, capture_output=True, timeout=_PATIENCE, env={})
+    except subprocess.TimeoutExpired:
+        raise _refused("broken") from None
+    if done.returncode == decode_process.REFUSED:
+        raise _refused(*json.loads(done.stdout))
+    if done.returncode != 0:  # out of its memory or time
+        raise _refused("broken")
+    return done.stdout
+
+
+def _refused(reason: str, *size: int) -> Refusal:
+    if reason == "format":
+        return _refusal(
+            "A source picture must be a PNG, JPEG or WebP file, and this is none. Save it as PNG."
+        )
+    if reason == "animated":
+        return _refusal("A source picture must be a still one, and this is animated. Send one frame of it.")
+    if reason == "pixels":
+        most = SOURCE_PIXELS // 1_000_000
+        width, height = size
+        return _refusal(
+            f"The source picture has {width:,} × {height:,} pixels; at most {most} million are taken. "
+            "Send a smaller one."
+        )
+    return _refusal("The source picture is damaged and cannot be read. Save it again as PNG and send that.")
+
+
+def _refusal(notice: str) -> Refusal:
+    return Refusal(notice, code="source")
+
+
+# ---- our own pictures
+
+
+async def grid(pngs: Sequence[bytes]) -> bytes:
+    """Join 1 to 16 pictures in a PNG: 2 side by side, up to 4 as 2 × 2, up to 9 as 3 × 3, else 4 × 4."""
+    if len(pngs) == 1:
+        return pngs[0]
+    return await asyncio.to_thread(_grid, pngs)
+
+
+def _grid(pngs: Sequence[bytes]) -> bytes:
+    columns = math.ceil(math.sqrt(len(pngs)))
+    rows = math.ceil(len(pngs) / columns)
+    pictures = [Image.open(io.BytesIO(png)) for png in pngs]
+    width, height = max(p.width for p in pictures), max(p.height for p in pictures)
+    scale = min(1.0, _GRID_SIDE / (max(columns * width, rows * height) + 3 * _GAP))
+    width, height = int(width * scale), int(height * scale)
+    size = (columns * (width + _GAP) - _GAP, rows * (height + _GAP) - _GAP)
+    sheet = Image.new("RGBA", size, (0, 0, 0, 0))  # gaps take the colour of the page, light or dark
+    for index, picture in enumerate(pictures):
+        row, column = divmod(index, columns)
+        picture.thumbnail((width, height), Image.Resampling.LANCZOS)
+        sheet.paste(picture.convert("RGBA"), (column * (width + _GAP), row * (height + _GAP)))
+    return _encoded(sheet, "PNG", compress_level=4)
+
+
+async def fit(png: bytes, limit: int, keys: Keys) -> tuple[bytes, str]:
+    """Fit a picture into `limit` bytes: as it is, else as WebP, else smaller too. Return its media type too.
+
+    A signed picture is signed again. Raises ValueError when not even a thumbnail fits.
+    """
+    if len(png) <= limit:
+        return png, "image/png"
+    return await asyncio.to_thread(_fit, png, limit, keys), "image/webp"
+
+
+def _fit(png: bytes, limit: int, keys: Keys) -> bytes:
+    with Image.open(io.BytesIO(png)) as picture:
+        for smaller, quality in _attempts(picture):
+            if len(_encoded(smaller, "WEBP", quality=quality, method=2)) > limit:
+                continue
+            data = convert(png, smaller, "image/webp", keys, quality=quality, method=2)
+            if len(data) <= limit:
+                return data
+    raise ValueError(f"no picture fits into {limit} bytes")
+
+
+def _attempts(picture: Image.Image) -> Iterator[tuple[Image.Image, int]]:
+    """Yield the picture and a quality to try: first falling quality, then falling size."""
+    for quality in (92, 80):
+        yield picture, quality
+    while max(picture.size) > 64:
+        picture = picture.resize((max(1, picture.width * 3 // 4), max(1, picture.height * 3 // 4)))
+        yield picture, 80
+
+
+def _encoded(picture: Image.Image, format: str, **options: int) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, format, **options)
+    return out.getvalue()
+
+
+def png_size(png: bytes) -> tuple[int, int]:
+    """Return width and height in pixels, from the header chunk that comes first in every PNG."""
+    width, height = struct.unpack(">II", png[16:24])
+    return width, height

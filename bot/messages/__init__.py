@@ -1,0 +1,1 @@
+"""What is shown, as data: the adapters render it."""

@@ -1,0 +1,292 @@
+"""The message of one job, from accepted to its result, with its buttons.
+
+It is posted when the request is accepted, changes while the job waits and paints, and ends as the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from bot import actions
+from bot.actions import ACTIONS, Action, ActionSpec, Kind
+from bot.errors import Refusal
+from bot.formats import about, amount, line_place, sized, span
+from bot.messages.types import ANYTHING, Bar, Button, Buttons, Card, CardPicture, May
+from bot.models import Balance, Job
+from bot.prompts import styles
+from engine.types import Place, Progress, Upscale
+
+# --- buttons ----------------------------------------------------------------------------------------------
+
+MOST_IN_A_ROW = 5
+MOST_LETTERED = 4  # pictures that have buttons each; of more, each has its number
+
+
+def button(action: actions.Name, job: str = "", index: int | None = None, **more: Any) -> Button:
+    """Return the button of an action. `more` is what is not as declared."""
+    return _button(actions.SPECS[action], job, index, **more)
+
+
+def _button(spec: ActionSpec, job: str, index: int | None = None, **more: Any) -> Button:
+    number = 0 if index is None else index + 1
+    words: dict[str, Any] = {
+        "id": Action(name=spec.name, job=job, index=index).id,
+        "label": spec.label.format(n=number),
+        "name": spec.spoken.format(n=number),
+        "icon": spec.icon,
+        "style": spec.style,
+    }
+    return Button(**(words | more))
+
+
+def _of_picture(spec: ActionSpec, job: Job, index: int, *, alone: bool) -> Button:
+    made = _button(spec, job.id, index)
+    return replace(made, label=spec.alone) if alone else made
+
+
+def _of_job(spec: ActionSpec, job: Job, kind: Kind) -> Button:
+    made = _button(spec, job.id)
+    return replace(made, label=spec.retry) if kind == "failed" and spec.retry else made
+
+
+def of_whole(buttons: Iterable[Button]) -> Buttons:
+    """Return those that are about a whole job, not one of its pictures."""
+    return tuple(each for each in buttons if actions.parse(each.id).spec.about == "job")
+
+
+def _specs(job: Job, kind: Kind, may: May) -> list[ActionSpec]:
+    return [each for each in ACTIONS if kind in each.on and each.answers != "place" and may.do(each, job)]
+
+
+def _singles(job: Job) -> list[int]:
+    return sorted(each.index for each in job.pictures if each.index >= 0)
+
+
+def _offered(job: Job, kind: Kind, may: May) -> dict[str, Any]:
+    """Return the rows of buttons and what is behind ⋯, as fields of a card.
+
+    Five rows of five are the most that a message may have: 16 numbers take four of them, and a press on one
+    shows that picture alone with its own buttons.
+    """
+    specs = _specs(job, kind, may)
+    indexes = _singles(job)
+    shown = [each for each in specs if not each.overflow]
+    whole = tuple(_of_job(each, job, kind) for each in shown if each.about == "job")
+    rows = (*_strips(shown, job, indexes), whole)
+    if len(indexes) == 1:
+        rows = (tuple(each for row in rows for each in row),)
+    behind = [each for each in specs if each.overflow]
+    more = [each for row in _lettered(behind, job, indexes) for each in row]
+    more += [_of_job(each, job, kind) for each in behind if each.about == "job"]
+    return {"rows": tuple(row for row in rows if row), "more": tuple(more)}
+
+
+def _strips(specs: Sequence[ActionSpec], job: Job, indexes: Sequence[int]) -> tuple[Buttons, ...]:
+    if len(indexes) <= MOST_LETTERED:
+        return _lettered(specs, job, indexes)
+    return rows_of([button("pick", job.id, index=index) for index in indexes])
+
+
+def _lettered(specs: Sequence[ActionSpec], job: Job, indexes: Sequence[int]) -> tuple[Buttons, ...]:
+    """Return a row for each action on a picture, with a button per picture; empty rows for many pictures."""
+    few = indexes if len(indexes) <= MOST_LETTERED else ()
+    alone = len(indexes) == 1
+    return tuple(
+        tuple(_of_picture(each, job, index, alone=alone) for index in few)
+        for each in specs
+        if each.about == "picture"
+    )
+
+
+def rows_of(buttons: Sequence[Button]) -> tuple[Buttons, ...]:
+    starts = range(0, len(buttons), MOST_IN_A_ROW)
+    return tuple(tuple(buttons[start : start + MOST_IN_A_ROW]) for start in starts)
+
+
+def rows_with_more(card: Card) -> tuple[Buttons, ...]:
+    """Return the rows with ⋯ as a button, for messages that have no menus; a press on it answers `more`."""
+    if not card.more:
+        return card.rows
+    *rows, last = card.rows or ((),)
+    dots = button("more", card.job)
+    return (*rows, *((*last, dots),)) if len(last) < MOST_IN_A_ROW else (*rows, last, (dots,))
+
+
+# --- the life of a job ------------------------------------------------------------------------------------
+
+
+def card_of(job: Job, kind: Kind, **more: Any) -> Card:
+    return Card(
+        kind=kind,
+        title=more.pop("title", job.prompt),
+        adult=more.pop("adult", any(each.adult for each in job.pictures)),
+        job=job.id,
+        parent=job.parent or "",
+        private=job.origin.private,
+        body=more.pop("body", (job.note,) if job.note and kind in _NOTED else ()),
+        **more,
+    )
+
+
+_NOTED: tuple[Kind, ...] = ("waiting", "painting", "done")
+
+
+def waiting(
+    job: Job,
+    place: Place | None = None,
+    balance: Balance | None = None,
+    may: May = ANYTHING,
+    *,
+    held: bool = False,
+) -> Card:
+    """Build the card of a job in the queue or on hold. `balance` is the tightest, after this job's hold."""
+    stand = "on hold" if held else line_place(place) if place else "in line"
+    facts = (f"for @{job.origin.member.name}", stand, *_cost(job, balance))
+    return card_of(job, "waiting", facts=facts, **_offered(job, "waiting", may))
+
+
+def _cost(job: Job, balance: Balance | None) -> Iterator[str]:
+    if job.relaxed:
+        yield "free, behind the others"
+        return
+    cost = f"costs about {amount(job.estimate)}"
+    if balance is None:
+        yield f"{cost} s"
+        return
+    whose = f"{balance.name}’s" if balance.name else "your"
+    yield f"{cost} of {whose} {amount(balance.left + job.estimate)} s"
+    more = int(balance.left * job.request.count / job.estimate + 1e-6) if job.estimate else 0
+    if more:
+        yield f"about {more} more such pictures left"
+
+
+def painting(
+    job: Job, progress: Progress | None = None, left: float | None = None, may: May = ANYTHING
+) -> Card:
+    """Build a running job's card. `left`: expected seconds to the end; previews stay until the next."""
+    done = progress.step / max(1, progress.steps) if progress else 0.0
+    label = f"{progress.step} of {progress.steps} steps" if progress else "starting"
+    preview = progress.preview if progress and progress.preview else b""
+    size = (job.request.width, job.request.height)
+    return card_of(
+        job,
+        "painting",
+        facts=() if left is None else (about(left),),
+        bar=Bar(done=min(1.0, done), label=label),
+        pictures=(_preview(job, preview, size),) if preview else (),
+        **_offered(job, "painting", may),
+    )
+
+
+def _preview(job: Job, preview: bytes, size: tuple[int, int]) -> CardPicture:
+    return CardPicture(alt=f"{job.prompt}, not finished", width=size[0], height=size[1], preview=preview)
+
+
+def done(job: Job, may: May = ANYTHING) -> Card:
+    """Build the result's card: the grid and the single pictures, with buttons for what can be done next."""
+    if isinstance(job.request.task, Upscale):
+        return upscaled(job, may)
+    return card_of(job, "done", facts=_facts(job), pictures=pictures_of(job), **_offered(job, "done", may))
+
+
+def _facts(job: Job) -> tuple[str, ...]:
+    known = styles.load()
+    facts = (
+        known.label(job.style),
+        known.shape(job.request.width, job.request.height),
+        f"seed {job.request.seed}",
+        job.request.model,
+        span(job.device_seconds),
+    )
+    return tuple(fact for fact in facts if fact)
+
+
+def pictures_of(job: Job) -> tuple[CardPicture, ...]:
+    """Return the stored pictures, the grid (index −1) first."""
+    several = sum(each.index >= 0 for each in job.pictures) > 1
+    return tuple(
+        CardPicture(
+            alt=f"{job.prompt}, picture {each.index + 1}" if several and each.index >= 0 else job.prompt,
+            width=each.width,
+            height=each.height,
+            blob=each.blob,
+        )
+        for each in sorted(job.pictures, key=lambda each: each.index)
+    )
+
+
+def upscaled(job: Job, may: May = ANYTHING) -> Card:
+    """Build the card of an enlarged picture."""
+    assert isinstance(job.request.task, Upscale)
+    number = (job.parent_index or 0) + 1
+    size = sized(job.request.width, job.request.height)
+    facts = [f"picture {number}, {job.request.task.factor}× ({size})"]
+    facts += ["from an earlier picture"] if job.parent else []
+    offered = _offered(job, "upscaled", may)
+    return card_of(job, "upscaled", facts=tuple(facts), pictures=pictures_of(job), **offered)
+
+
+def result(job: Job) -> Kind:
+    """Return the kind of a finished job's card: "upscaled" or "done"."""
+    return "upscaled" if isinstance(job.request.task, Upscale) else "done"
+
+
+def more(job: Job, may: May = ANYTHING) -> Card:
+    """Build the private card with the further actions that the ⋯ button of a finished job opens."""
+    rows = rows_of(_offered(job, result(job), may)["more"])
+    return Card(kind="text", title=job.prompt, rows=rows, job=job.id, private=True)
+
+
+def picked(job: Job, index: int, may: May = ANYTHING) -> Card:
+    """Build the card of one picture of a large grid, with the buttons that the grid has no room for."""
+    pictures = [each for each in job.pictures if each.index == index]
+    shown = replace(job, pictures=tuple(pictures))
+    specs = _specs(job, "done", may)
+    buttons = tuple(_of_picture(each, job, index, alone=True) for each in specs if each.about == "picture")
+    facts = (f"picture {index + 1}", *(f"seed {each.seed}" for each in pictures))
+    return card_of(job, "text", facts=facts, pictures=pictures_of(shown), rows=(buttons,))
+
+
+def refused(refusal: Refusal) -> Card:
+    """Build a refusal's card. An offer is a button where its text fits into one, else a line to copy."""
+    ids = {offer: offer.button or Action(name="try", text=offer.text).id for offer in refusal.offers}
+    buttons = tuple(
+        Button(id=id, label=offer.label[:34], name=offer.label, style="primary")
+        for offer, id in ids.items()
+        if actions.fits(id)
+    )
+    long = [offer.text for offer, id in ids.items() if not actions.fits(id)]
+    return Card(
+        kind="refused",
+        body=(refusal.notice, *long),
+        rows=(buttons,) if buttons else (),
+        private=True,
+    )
+
+
+def failed(job: Job, may: May = ANYTHING) -> Card:
+    reason = f"{job.reason} Nothing was charged.".lstrip()
+    return card_of(job, "failed", body=(reason,), **_offered(job, "failed", may))
+
+
+def cancelled(job: Job, may: May = ANYTHING) -> Card:
+    why = (job.reason,) if job.reason else ()
+    facts = ("cancelled, nothing charged",)
+    return card_of(job, "cancelled", facts=facts, body=why, **_offered(job, "cancelled", may))
+
+
+def withheld(card: Card) -> Card:
+    """Replace a card's text and pictures by the notice that only age-restricted channels show them."""
+    line = "These pictures are shown in age-restricted channels only, and this is none."
+    rows = tuple(row for row in map(of_whole, card.rows) if row)
+    bare = replace(card, title="", facts=(), body=(line,), pictures=(), adult=False)
+    return replace(bare, rows=rows, more=of_whole(card.more))
+
+
+def deleted(job: Job) -> Card:
+    """Build the card of a deleted job, which says nothing of what it was."""
+    return Card(
+        kind="deleted", body=("These pictures were deleted.",), job=job.id, private=job.origin.private
+    )

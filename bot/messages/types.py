@@ -1,0 +1,108 @@
+"""A message as data: text, pictures, progress, rows of buttons. Adapters only render it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args
+
+from bot.actions import ActionSpec, Kind, Style, Whose
+from bot.models import Job
+from engine.types import TaskKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Button:
+    """A press that an adapter sends back as `id` (at most 64 bytes; see `actions`)."""
+
+    id: str
+    label: str  # at most 34 characters
+    name: str  # for screen readers: "Upscale picture 1"
+    icon: str = ""  # one emoji, decoration only
+    style: Style = "plain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardPicture:
+    """A stored picture, or a preview that lives only in this card."""
+
+    alt: str
+    width: int
+    height: int
+    blob: str = ""
+    preview: bytes = b""  # WebP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """Progress of a running job, or a quota's use."""
+
+    done: float  # 0 … 1
+    label: str  # "10 of 20 steps"
+
+
+GRID = -1
+"""The index under which a job's grid is stored beside its pictures."""
+
+Buttons = tuple[Button, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """One message.
+
+    `title` is a prompt or a heading: shown bold, first, escaped so that it pings nobody. `facts` are short
+    phrases, shown in one line with " · " between them. `body` is further plain text, a line an item.
+    """
+
+    kind: Kind
+    title: str = ""
+    facts: tuple[str, ...] = ()
+    link: str = ""  # an address of Easel's own, to be opened
+    body: tuple[str, ...] = ()
+    bar: Bar | None = None
+    pictures: tuple[CardPicture, ...] = ()  # the grid first, then the single ones
+    rows: tuple[Buttons, ...] = ()
+    more: Buttons = ()  # behind ⋯: a menu, or a button that answers with them
+    job: str = ""
+    parent: str = ""  # the job this one was made from
+    private: bool = False  # only the person who asked may see it
+    adult: bool = False  # for age-restricted channels alone
+    files: tuple[tuple[str, bytes], ...] = ()  # name and content of files to hand over that are no pictures
+    language: str = "en"  # that its words are in; see `words`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """A question: the options of `command`, prefilled. Adapters show it as a modal or in the composer."""
+
+    command: str
+    title: str
+    values: dict[str, str]  # option name → text as typed
+    parent: str = ""
+    language: str = "en"  # to ask it in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class May:
+    """What somebody may do with a job: the buttons that a card has for them."""
+
+    tasks: frozenset[TaskKind] = frozenset(("text_to_image", "image_to_image", "upscale"))
+    who: frozenset[Whose] = frozenset(get_args(Whose))  # what they are to the job
+
+    def do(self, spec: ActionSpec, job: Job) -> bool:
+        return self._can(spec, job) and not self.who.isdisjoint(spec.whose)
+
+    def _can(self, spec: ActionSpec, job: Job) -> bool:
+        """Tell whether there is a model for what the action does."""
+        match spec.task:
+            case "":
+                return True
+            case "same":
+                return job.request.kind in self.tasks
+            case "form":
+                return bool({"text_to_image", job.request.before_upscale().kind} & self.tasks)
+            case task:
+                return task in self.tasks
+
+
+ANYTHING = May()

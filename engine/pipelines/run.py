@@ -1,0 +1,345 @@
+"""A request → the unmodified diffusers pipeline call that paints one of its pictures.
+
+Runs inside the worker process only: imports torch and diffusers.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+
+import diffusers
+import torch
+import transformers
+from PIL import Image, ImageOps
+
+from engine.catalog import Entry, check_files
+from engine.errors import InvalidPicture, InvalidRequest, ModelNotLoaded
+from engine.families import Family, Painting, family_of
+from engine.pipelines.batching import Point
+from engine.pipelines.previews import Preview
+from engine.pipelines.upscale import Upscaler
+from engine.types import GenerationRequest, ImageToImage, PaintingTask, TaskKind, TextToImage, Upscale
+
+Report = Callable[[int, int, torch.Tensor | None], None]
+"""Called after each denoising step: steps done, steps in all, and the latents' present estimate."""
+
+
+@dataclass(slots=True)
+class Loaded:
+    """A pipeline on its device, with its modules' methods turned into points."""
+
+    entry: Entry
+    pipe: Any
+    points: list[Point]
+    preview: Preview | None
+    upscaler: Upscaler
+    _siblings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def family(self) -> Family:
+        """Return what is known of its pipeline class."""
+        return family_of(type(self.pipe).__name__)
+
+    def unload(self) -> None:
+        """Let go of the modules: points and modules refer to each other."""
+        for point in self.points:
+            point.restore()
+
+    def pipe_for(self, task: TaskKind) -> Any:
+        """Return the family's pipeline for a task, over the same weights. Raises InvalidRequest."""
+        name = self.family.pipelines.get(task)
+        if name is None:
+            raise InvalidRequest(f"{type(self.pipe).__name__} does no {task}", advice=_ADVICE[task])
+        if name == type(self.pipe).__name__:
+            return self.pipe
+        if name not in self._siblings:
+            self._siblings[name] = _sibling(self.pipe, getattr(diffusers, name))
+        return self._siblings[name]
+
+
+_ADVICE: dict[TaskKind, str] = {
+    "text_to_image": "This model only changes pictures. Give it a source picture.",
+    "image_to_image": "This model cannot start from a picture. Leave the source picture out.",
+}
+
+
+def _sibling(pipe: Any, kind: Any) -> Any:
+    """Return a pipeline of another class over the same parts; `from_pipe` would cast them to float32."""
+    parts, options = kind._get_signature_keys(kind)
+    given = {name: pipe.components.get(name) for name in parts}
+    sibling = kind(**given, **{name: pipe.config[name] for name in options if name in pipe.config})
+    sibling.set_progress_bar_config(disable=True)
+    return sibling
+
+
+def hush() -> None:
+    """Keep the libraries' progress bars and advice to developers out of the log."""
+    for library in (diffusers, transformers):
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
+
+
+def load(entry: Entry, device: torch.device, upscaler: Upscaler) -> Loaded:
+    """Load a model from safetensors only, never with remote code. Raises ModelNotLoaded."""
+    if entry.local is not None:
+        check_files(entry.local)
+    # bfloat16, not float16: SDXL's VAE would be cast to and fro while other requests wait at it.
+    dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    try:
+        pipe = _from_source(entry, dtype).to(device)
+    except Exception as error:
+        raise ModelNotLoaded(f"{entry.source}: {error}") from error
+    pipe.set_progress_bar_config(disable=True)
+    preview = Preview.fit(pipe, family_of(type(pipe).__name__))
+    return Loaded(entry, pipe, points_of(pipe), preview, upscaler)
+
+
+def _from_source(entry: Entry, dtype: torch.dtype) -> Any:
+    options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True}
+    if entry.local is None or entry.local.is_dir():
+        return diffusers.DiffusionPipeline.from_pretrained(entry.source, trust_remote_code=False, **options)
+    if entry.config:
+        options["config"] = entry.config
+    return _single_file_class(entry).from_single_file(entry.source, **options)
+
+
+def _single_file_class(entry: Entry) -> Any:
+    """Return the class that the catalog, the sidecar or the weights tell. Raises ModelNotLoaded."""
+    if not entry.pipeline:
+        raise ModelNotLoaded(
+            f"{entry.source} is of no known kind: name its class as `pipeline` in a .toml beside it"
+        )
+    return getattr(diffusers, entry.pipeline)
+
+
+def points_of(pipe: Any) -> list[Point]:
+    """Return the scheduling points of a pipeline: each of its modules, the VAE at its two ends.
+
+    Encoding returns a distribution instead of rows, so it runs alone. So do all calls of a family that no
+    test has compared.
+    """
+    family, points = family_of(type(pipe).__name__), []
+    for name, module in pipe.components.items():
+        if not isinstance(module, torch.nn.Module):
+            continue
+        _forget_what_was_read(module)
+        if hasattr(module, "decode"):
+            points.append(Point(f"{name}.decode", module, "decode", alone=not family.joins))
+            points.append(Point(f"{name}.encode", module, "encode", alone=True))
+        else:
+            kind = type(module).__name__
+            shared, lists = family.shared.get(kind, frozenset()), family.row_lists.get(kind, frozenset())
+            alone = not family.joins
+            points.append(Point(name, module, "forward", alone=alone, shared=shared, row_lists=lists))
+    return points
+
+
+def _forget_what_was_read(module: Any) -> None:
+    """Keep a language model from returning its cache, which only writing on would need.
+
+    It holds memory, and has no rows: calls whose results hold one cannot be joined.
+    """
+    config = getattr(module, "config", None)
+    if config is not None and hasattr(config, "get_text_config"):
+        config.get_text_config().use_cache = False
+
+
+def paint(
+    loaded: Loaded, request: GenerationRequest, index: int, source: bytes | None, report: Report
+) -> torch.Tensor:
+    """Paint picture `index` of `request`. Returns float RGB in 0 … 1 of shape (3, height, width).
+
+    Raises InvalidRequest.
+    """
+    match request.effective_task:
+        case Upscale():
+            return _enlarge(loaded.upscaler, _pixels(_opened(source)))
+        case task:
+            return _painted(loaded, request, task, index, source, report)
+
+
+def _painted(
+    loaded: Loaded,
+    request: GenerationRequest,
+    task: PaintingTask,
+    index: int,
+    source: bytes | None,
+    report: Report,
+) -> torch.Tensor:
+    scale = loaded.entry.scale
+    size = request.width // scale, request.height // scale
+    painting = Painting(
+        prompt=request.prompt,
+        negative_prompt=request.negative_prompt,
+        steps=request.steps,
+        guidance=request.guidance,
+        width=size[0],
+        height=size[1],
+        image=_image(task, source, size),
+    )
+    pipe = private(loaded.pipe_for(task.kind))
+    if request.scheduler:
+        pipe.scheduler = _scheduler(loaded.family, request.scheduler, pipe.scheduler)
+    pixels = _call(pipe, loaded.family.arguments(task, painting), request.seed_of(index), report)
+    return _enlarge(loaded.upscaler, pixels) if scale > 1 else pixels
+
+
+def private(pipe: Any) -> Any:
+    """Return a copy of a pipeline for one request. It shares weights and tokenizers alone.
+
+    Schedulers, guiders and whatever else a pipeline is made of, or another pipeline inside it, keep the state
+    of the request that runs.
+    """
+    return copy.deepcopy(pipe, {id(part): part for part in _shared(pipe)})
+
+
+def _scheduler(family: Family, name: str, own: Any) -> Any:
+    """Return the named scheduler, for a model whose own is `own`. Raises InvalidRequest."""
+    if name not in family.schedulers:
+        advice = "This model does not know that scheduler. Leave --scheduler out."
+        raise InvalidRequest(f"{family.name} knows no scheduler {name}", advice=advice)
+    kind, changes = family.schedulers[name]
+    return getattr(diffusers, kind).from_config(own.config, **changes)
+
+
+def _shared(pipe: Any) -> Iterator[Any]:
+    for part in vars(pipe).values():
+        if isinstance(part, diffusers.DiffusionPipeline):
+            yield from _shared(part)
+        elif isinstance(part, _SHARED):
+            yield part
+
+
+_SHARED = (torch.nn.Module, transformers.PreTrainedTokenizerBase, transformers.ProcessorMixin)
+
+
+def _seeded(pipe: Any, generator: torch.Generator, seed: int) -> _Estimates:
+    """Let the noise of a request's own pipeline come from its generator."""
+    scheduler = pipe.scheduler
+    if hasattr(scheduler, "noise_sampler_seed"):
+        scheduler.noise_sampler_seed = seed
+    step, estimates = scheduler.step, _Estimates()
+    seeded = {"generator": generator} if "generator" in inspect.signature(step).parameters else {}
+
+    @functools.wraps(step)
+    def observed(*args: Any, **kwargs: Any) -> Any:
+        result = step(*args, **{**kwargs, **seeded})
+        estimates.observe(scheduler, result)
+        return result
+
+    scheduler.step = observed
+    return estimates
+
+
+@dataclass(slots=True)
+class _Estimates:
+    """What a scheduler thinks the finished latents are: clearer in a preview than the noisy ones."""
+
+    latest: torch.Tensor | None = None
+
+    def observe(self, scheduler: Any, result: Any) -> None:
+        outputs = getattr(scheduler, "model_outputs", None)  # DPM-Solver++ keeps its estimates there
+        if isinstance(result, tuple) and len(result) > 1:
+            self.latest = result[1]
+        elif outputs and str(scheduler.config.get("algorithm_type", "")).endswith("dpmsolver++"):
+            self.latest = outputs[-1]
+
+
+def _call(pipe: Any, arguments: dict[str, Any], seed: int, report: Report) -> torch.Tensor:
+    generator = torch.Generator("cpu").manual_seed(seed)
+    estimates = _seeded(pipe, generator, seed)
+
+    def after_step(pipe: Any, step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        total = getattr(pipe, "num_timesteps", None) or arguments["num_inference_steps"]
+        latents = tensors.get("latents") if estimates.latest is None else estimates.latest
+        report(step + 1, int(total), latents)
+        return tensors
+
+    accepted = inspect.signature(pipe.__call__).parameters
+    missing = {"image", "strength"} & arguments.keys() - accepted.keys()
+    if missing:
+        raise InvalidRequest(f"{type(pipe).__name__} takes no {missing}")
+    watched = {"generator": generator, "output_type": "pt", "callback_on_step_end": after_step}
+    given = {name: value for name, value in (arguments | watched).items() if name in accepted}
+    pixels: torch.Tensor = pipe(**given).images[0].float()
+    if not torch.isfinite(pixels).all() or pixels.max() == pixels.min():
+        raise InvalidPicture("it holds no numbers, or one flat colour")
+    return pixels.clamp(0, 1)
+
+
+def _image(task: PaintingTask, source: bytes | None, size: tuple[int, int]) -> Image.Image | None:
+    """Return the picture that the task starts from."""
+    match task:
+        case TextToImage():
+            return None
+        case ImageToImage():
+            return _fitted(source, size)
+        case unknown:
+            assert_never(unknown)
+
+
+def _fitted(source: bytes | None, size: tuple[int, int]) -> Image.Image:
+    """Return the source in the size that is painted; it covers all of it."""
+    return ImageOps.fit(_opened(source), size, Image.Resampling.LANCZOS)
+
+
+def _opened(source: bytes | None) -> Image.Image:
+    if source is None:
+        raise InvalidRequest("no source picture", advice="The source picture is gone. Choose another.")
+    try:
+        return Image.open(io.BytesIO(source), formats=["PNG"]).convert("RGB")
+    except OSError as error:
+        raise InvalidRequest(f"the source picture cannot be read: {error}") from error
+
+
+def _pixels(picture: Image.Image) -> torch.Tensor:
+    width, height = picture.size
+    flat = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+    return flat.view(height, width, 3).permute(2, 0, 1).float() / 255
+
+
+def _enlarge(upscaler: Upscaler, pixels: torch.Tensor) -> torch.Tensor:
+    enlarged: torch.Tensor = upscaler(pixels[None]).clamp(0, 1)[0]
+    return enlarged
+
+
+def encode_png(pixels: torch.Tensor) -> bytes:
+    """Encode uint8 RGB (height, width, 3) as PNG."""
+    return _encoded(Image.fromarray(pixels.numpy()), "PNG", compress_level=3)
+
+
+def encode_preview(grid: torch.Tensor, side: int = 256) -> bytes:
+    """Encode uint8 RGB (height, width, 3) as a small WebP, its longer side `side` pixels."""
+    picture = Image.fromarray(grid.numpy())
+    factor = side / max(picture.size)
+    size = round(picture.width * factor), round(picture.height * factor)
+    # Method 1 is twice as fast as the default, and the file as small.
+    return _encoded(picture.resize(size, Image.Resampling.BICUBIC), "WEBP", quality=70, method=1)
+
+
+def _encoded(picture: Image.Image, format: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def as_bytes(pixels: torch.Tensor) -> torch.Tensor:
+    """Convert float RGB (3, height, width) in 0 … 1 to uint8 (height, width, 3) on the CPU."""
+    return (pixels * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu()
+
+
+def side_by_side(pictures: list[torch.Tensor]) -> torch.Tensor:
+    """Join previews of shape (3, h, w) in two columns, or four if there are more than four previews."""
+    if len(pictures) == 1:
+        return pictures[0]
+    columns = 2 if len(pictures) <= 4 else 4
+    blank = torch.zeros_like(pictures[0])
+    filled = pictures + [blank] * (-len(pictures) % columns)
+    rows = [torch.cat(filled[i : i + columns], dim=2) for i in range(0, len(filled), columns)]
+    return torch.cat(rows, dim=1)

@@ -1,0 +1,1 @@
+"""Who goes next: waiting jobs into the engine, and the steps of those inside it."""

@@ -1,0 +1,1 @@
+"""The processes that paint, and what gives them work."""

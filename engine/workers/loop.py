@@ -1,0 +1,451 @@
+"""The process that owns one device.
+
+It receives tasks over a pipe, keeps a greenlet for each picture, and repeats one sentence: pick the requests
+whose turn it is, run them in one forward pass, hand the results back. Events go out through a thread of
+their own, which also encodes the pictures, so that the device never waits for a PNG.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+
+from engine import catalog
+from engine.errors import Cancelled, EngineError, InvalidPicture, InvalidRequest, ModelNotLoaded
+from engine.pipelines import run as pipelines
+from engine.pipelines.batching import Clock, Point, Request, as_engine_error, run_joined
+from engine.pipelines.upscale import Upscaler
+from engine.scheduling.cost_model import PassCosts
+from engine.scheduling.step_order import Limits, StepOrder
+from engine.types import (
+    EngineEvent,
+    EngineJob,
+    Failed,
+    Finished,
+    GenerationRequest,
+    Picture,
+    Progress,
+    Restarted,
+    Started,
+)
+from engine.workers.heartbeat import Vitals
+from engine.workers.messages import Cancel, Order, Pulse, Ready, Report, Setup, Start
+
+_log = logging.getLogger(__name__)
+
+PREVIEW_STEPS = 3  # a preview after every so many denoising steps
+PROGRESS_SECONDS = 0.2  # no two progress events of a job come closer than this
+PULSE_SECONDS = 1.0  # nor two pulses
+LOADING_SECONDS = 1800.0  # how long a model may take to load before the worker counts as hung
+RESIDENT_MODELS = 2  # loaded at the same time; the one longest unused makes room
+
+
+@dataclass(slots=True, eq=False)
+class Resident:
+    """A job inside the engine."""
+
+    job: EngineJob
+    number: int  # in the order of arrival
+    used: float = 0.0  # device-seconds that its owner had used in its class
+    requests: list[PictureRequest] = field(default_factory=list)
+    seconds: float = 0.0
+    told: float = 0.0  # when its last progress event went out
+    previewed: int = 0
+
+    @property
+    def step(self) -> int:
+        return sum(request.step for request in self.requests)
+
+    @property
+    def steps(self) -> int:
+        return max(1, sum(request.steps for request in self.requests))
+
+
+class PictureRequest(Request):
+    """One picture's pipeline call; a `fair_queue.Step` whenever it is parked."""
+
+    def __init__(
+        self,
+        resident: Resident,
+        model: pipelines.Loaded,
+        index: int,
+        run: Callable[[PictureRequest], torch.Tensor],
+    ) -> None:
+        super().__init__(lambda: run(self))
+        self.resident = resident
+        self.most_rows = model.entry.rows
+        self.index = index
+        self.calls = 0  # forward passes taken
+        self.step = 0
+        self.steps = resident.job.request.steps
+        self.preview: torch.Tensor | None = None
+        self.failed_pass: Exception | None = None  # what its last forward pass raised
+
+    @property
+    def tenant(self) -> tuple[str, float]:
+        return self.resident.job.tenant, self.resident.job.tenant_weight
+
+    @property
+    def user(self) -> tuple[str, float]:
+        return self.resident.job.user, self.resident.job.user_weight
+
+    @property
+    def key(self) -> Hashable:
+        assert self.call is not None
+        if self.resident.job.deaths:  # it may have ended a worker: let it take nobody along
+            return self.resident.job.id, self.call.key
+        return self.call.key
+
+    @property
+    def rows(self) -> int:
+        assert self.call is not None
+        return self.call.rows
+
+    @property
+    def turn(self) -> tuple[int, int]:
+        """Return the sort key of a person's steps: jobs as they came, a job's pictures together, to join."""
+        return self.resident.number, self.calls
+
+    @property
+    def relaxed(self) -> bool:
+        return self.resident.job.relaxed
+
+    @property
+    def used(self) -> float:
+        return self.resident.used
+
+
+class Worker:
+    """One device, its models and the jobs inside."""
+
+    def __init__(self, setup: Setup, orders: Connection, outbox: Outbox, vitals: Vitals) -> None:
+        self._setup = setup
+        self._orders = orders
+        self._outbox = outbox
+        self._vitals = vitals
+        self._device = torch.device(setup.device)
+        self._clock = Clock(self._device)
+        self._catalog = catalog.load(setup.models)
+        self._models: dict[str, pipelines.Loaded] = {}
+        self._upscaler: Upscaler | None = None
+        self._costs = PassCosts()
+        self._turns: StepOrder[PictureRequest] = StepOrder(self._costs.predict, Limits())
+        self._residents: dict[str, Resident] = {}
+        self._numbers = itertools.count()
+        self._pulse = Pulse(models=())  # not sent yet
+        self._pulsed = 0.0  # when the last one was sent
+        self._open = True
+
+    def run(self) -> None:
+        with torch.no_grad():
+            self._prepare()
+            while self._open:
+                self.turn()
+
+    def turn(self) -> None:
+        """Take in what has arrived, then let the requests whose turn it is take one step together."""
+        self._receive()
+        if batch := self._turns.pick():
+            self._vitals.begin(self._setup.hang_seconds, {r.resident.job.id for r in batch})
+            self._hand_back(batch, self._run(batch))
+            self._vitals.end()
+
+    def _prepare(self) -> None:
+        """Load the default model before anyone asks, and say so."""
+        error: EngineError | None = None
+        try:
+            self._model(self._catalog.models()[0].name)
+        except EngineError as problem:
+            error = problem
+        self._vitals.end()
+        self._outbox.put(Ready(error))
+
+    # --- orders ---
+
+    def _receive(self) -> None:
+        """Take in what has arrived; wait for it while there is nothing to paint."""
+        if not len(self._turns) or time.monotonic() - self._pulsed >= PULSE_SECONDS:
+            self._tell_pulse()
+        while self._open and self._orders.poll(None if not len(self._turns) else 0):
+            try:
+                order: Order = self._orders.recv()
+            except (EOFError, OSError):  # the parent is gone
+                order = None
+            self._vitals.take()
+            self._obey(order)
+
+    def _obey(self, order: Order) -> None:
+        match order:
+            case None:
+                self._open = False
+            case Start():
+                self._admit(order)
+                self._vitals.end()
+            case Cancel(job=job):
+                if resident := self._residents.get(job):
+                    self._fail(resident, Cancelled(f"job {job} was running"))
+
+    def _admit(self, order: Start) -> None:
+        job = order.job
+        resident = self._residents[job.id] = Resident(job, next(self._numbers), order.used)
+        self._outbox.put(Started(job=job.id))
+        try:
+            model = self._model(job.request.model, for_job=job)
+        except EngineError as error:
+            self._fail(resident, error)
+            return
+        self._vitals.begin(self._setup.hang_seconds, [job.id])
+        resident.requests = [
+            PictureRequest(resident, model, index, self._painter(model, job.request, index, order.source))
+            for index in range(job.request.count)
+        ]
+        for request in resident.requests:
+            if job.id in self._residents:  # else the first picture has failed, and with it the job
+                self._go_on(request, None)
+
+    def _painter(
+        self, model: pipelines.Loaded, asked: GenerationRequest, index: int, source: bytes | None
+    ) -> Callable[[PictureRequest], torch.Tensor]:
+        def run(request: PictureRequest) -> torch.Tensor:
+            def report(step: int, steps: int, latents: torch.Tensor | None) -> None:
+                request.step, request.steps = step, steps
+                if model.preview and latents is not None and step % PREVIEW_STEPS == 0:
+                    scale = model.entry.scale
+                    size = asked.width // scale, asked.height // scale
+                    request.preview = model.preview.picture(latents, *size)
+
+            return pipelines.paint(model, asked, index, source, report)
+
+        return run
+
+    # --- models ---
+
+    def _model(self, name: str, for_job: EngineJob | None = None) -> pipelines.Loaded:
+        """Return the model, and load it if need be. Raises UnknownModel or ModelNotLoaded."""
+        if name in self._models:
+            self._models[name] = self._models.pop(name)  # the last one is the one used last
+            return self._models[name]
+        entry = self._catalog.entry(name)
+        self._vitals.begin(LOADING_SECONDS, [for_job.id] if for_job else [])
+        self._make_room(relaxed=for_job is not None and for_job.relaxed)
+        try:
+            self._models[name] = pipelines.load(entry, self._device, self._upscale())
+        except EngineError:
+            raise
+        except Exception as error:  # a device without its driver, say
+            raise ModelNotLoaded(f"{entry.source}: {error}") from error
+        self._tell_pulse()
+        return self._models[name]
+
+    def _make_room(self, *, relaxed: bool) -> None:
+        """Unload models that nobody uses; for a fast job, those too that only relaxed jobs use."""
+        painting = [resident for resident in self._residents.values() if resident.requests]
+        fast = {resident.job.request.model for resident in painting if not resident.job.relaxed}
+        idle = [name for name in self._models if name not in {r.job.request.model for r in painting}]
+        others = [name for name in self._models if name not in fast and name not in idle]
+        spare = idle if relaxed else idle + others
+        for name in spare[: max(0, len(self._models) - RESIDENT_MODELS + 1)]:
+            for resident in painting:
+                if resident.job.request.model == name:
+                    self._send_back(resident)
+            self._models.pop(name).unload()
+            gc.collect()
+            torch.cuda.empty_cache()
+
+    def _upscale(self) -> Upscaler:
+        if self._upscaler is None:
+            self._upscaler = Upscaler.load(device=str(self._device))
+            Point("upscaler", self._upscaler.network, "forward")
+        return self._upscaler
+
+    # --- steps ---
+
+    def _run(self, batch: Sequence[PictureRequest]) -> list[Any]:
+        """Run one forward pass; return a result or an exception for each request of the batch."""
+        key, rows = batch[0].key, sum(request.rows for request in batch)
+        results, seconds = self._clock.measure(lambda: run_joined(batch))
+        self._costs.observe(key, rows, seconds)
+        for request in batch:
+            request.resident.seconds += seconds * request.rows / rows
+        self._turns.charge(batch, seconds)
+        self._pulse.seconds += seconds
+        self._pulse.passes += 1
+        self._pulse.rows += rows
+        return results
+
+    def _hand_back(self, batch: Sequence[PictureRequest], results: Sequence[Any]) -> None:
+        for request, result in zip(batch, results, strict=True):
+            if not request.ended:  # a sibling's failure may have ended it meanwhile
+                self._go_on(request, result)
+        for resident in {id(request.resident): request.resident for request in batch}.values():
+            self._report(resident)
+
+    def _go_on(self, request: PictureRequest, result: Any) -> None:
+        """Let a request run until its next shared call, or to its end; at first, from its beginning."""
+        waited = request.call is not None
+        resume = request.throw_in if isinstance(result, Exception) else request.resume
+        request.failed_pass = result if isinstance(result, Exception) else None
+        _, seconds = self._clock.measure(lambda: resume(result))
+        request.calls += waited
+        request.resident.seconds += seconds
+        self._pulse.seconds += seconds
+        if not waited and not request.ended:
+            self._turns.add(request)
+        if waited or not request.ended:
+            self._turns.bill(request, seconds)
+        if waited and request.ended:
+            self._turns.remove(request)
+        if request.ended:
+            self._finish(request)
+
+    def _finish(self, request: PictureRequest) -> None:
+        resident = request.resident
+        if resident.job.id not in self._residents:
+            return
+        if request.error is not None:
+            in_pass = request.error is request.failed_pass
+            self._fail(resident, _as_engine_error(request.error, in_pass=in_pass))
+        elif not torch.isfinite(request.result).all():
+            self._fail(resident, InvalidPicture(f"picture {request.index} holds no numbers"))
+        else:
+            self._show(request)
+
+    def _show(self, request: PictureRequest) -> None:
+        resident, pixels = request.resident, pipelines.as_bytes(request.result)
+        request.result = None
+        picture = Picture(
+            job=resident.job.id,
+            index=request.index,
+            seed=resident.job.request.seed_of(request.index),
+            width=pixels.shape[1],
+            height=pixels.shape[0],
+            png=b"",
+        )
+        self._outbox.put_picture(picture, pixels)
+        if all(sibling.ended for sibling in resident.requests):
+            del self._residents[resident.job.id]
+            self._outbox.put(Finished(job=resident.job.id, device_seconds=resident.seconds))
+
+    def _fail(self, resident: Resident, error: EngineError) -> None:
+        """End a job with all its pictures."""
+        self._drop(resident, error)
+        self._outbox.put(Failed(job=resident.job.id, error=error, device_seconds=resident.seconds))
+
+    def _send_back(self, resident: Resident) -> None:
+        """Give up a job's pictures so far: it waits again outside."""
+        self._outbox.put(self._progress(resident))  # what it has used is charged
+        self._drop(resident, Cancelled(f"job {resident.job.id} makes room"))
+        self._outbox.put(Restarted(job=resident.job.id, deaths=resident.job.deaths))
+
+    def _drop(self, resident: Resident, error: EngineError) -> None:
+        del self._residents[resident.job.id]
+        for request in resident.requests:
+            if not request.ended and request.call is not None:
+                self._turns.remove(request)
+                request.throw_in(error)
+
+    def _report(self, resident: Resident) -> None:
+        now = time.monotonic()
+        if resident.job.id not in self._residents or now - resident.told < PROGRESS_SECONDS:
+            return
+        resident.told = now
+        event = self._progress(resident)
+        previews = [request.preview for request in resident.requests if request.preview is not None]
+        fresh = len(previews) == len(resident.requests) and resident.step > resident.previewed
+        if not fresh:
+            self._outbox.put(event)
+            return
+        resident.previewed = resident.step
+        self._outbox.put_preview(event, pipelines.as_bytes(pipelines.side_by_side(previews)))
+
+    @staticmethod
+    def _progress(resident: Resident) -> Progress:
+        return Progress(
+            job=resident.job.id,
+            step=resident.step,
+            steps=resident.steps,
+            device_seconds=resident.seconds,
+        )
+
+    # --- what the parent may want to know ---
+
+    def _tell_pulse(self) -> None:
+        """Send what was counted since the last time, if there is any news."""
+        told, self._pulse.models = self._pulse.models, tuple(self._models)
+        if self._pulse.seconds or self._pulse.models != told:
+            self._outbox.put(self._pulse)
+            self._pulse = Pulse(models=self._pulse.models)
+        self._pulsed = time.monotonic()
+
+
+def _as_engine_error(error: BaseException, *, in_pass: bool = False) -> EngineError:
+    """Return a pipeline's error as one to show people; a failed forward pass is never a bad request."""
+    if isinstance(error, Exception):
+        error = as_engine_error(error)
+    if isinstance(error, EngineError):
+        return error
+    refused = isinstance(error, ValueError | TypeError) and not in_pass
+    kind = InvalidRequest if refused else EngineError
+    return kind(f"{type(error).__name__}: {error}")
+
+
+class Outbox:
+    """Sends events from a thread of its own, and encodes pictures there."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._queue: queue.SimpleQueue[Callable[[], Report] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+        self._thread.start()
+
+    def put(self, event: Report) -> None:
+        self._queue.put(lambda: event)
+
+    def put_picture(self, picture: Picture, pixels: torch.Tensor) -> None:
+        def encoded() -> EngineEvent:
+            try:
+                return replace(picture, png=pipelines.encode_png(pixels))
+            except Exception as error:
+                return Failed(job=picture.job, error=_as_engine_error(error), device_seconds=0.0)
+
+        self._queue.put(encoded)
+
+    def put_preview(self, progress: Progress, pixels: torch.Tensor) -> None:
+        self._queue.put(lambda: replace(progress, preview=pipelines.encode_preview(pixels)))
+
+    def close(self) -> None:
+        self._queue.put(None)
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        """Send queued events until closed; end the worker when one cannot be sent."""
+        try:
+            while (event := self._queue.get()) is not None:
+                self._connection.send(event())
+        except OSError:
+            os._exit(1)  # the parent is gone, and nobody else wants the pictures
+        except Exception:
+            _log.exception("events can no longer be sent")
+            os._exit(1)
+
+
+def main(setup: Setup, orders: Connection, events: Connection, vitals: Vitals) -> None:
+    """Run the worker process until its orders end."""
+    logging.basicConfig(level=logging.WARNING)
+    pipelines.hush()
+    if setup.device == "cpu":
+        os.nice(5)  # the studio's acknowledgements come before the next step
+    outbox = Outbox(events)
+    Worker(setup, orders, outbox, vitals).run()
+    outbox.close()

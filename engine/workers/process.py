@@ -1,0 +1,227 @@
+"""The engine over worker processes on this machine, one for each device."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any
+
+from engine import catalog
+from engine.types import BlobRef
+from engine.workers.dispatcher import Dispatcher
+from engine.workers.heartbeat import Activity, Vitals
+from engine.workers.messages import Cancel, Order, Report, Setup, Start
+
+_log = logging.getLogger(__name__)
+
+CLOSING_SECONDS = 5.0  # a worker that is asked to stop may finish its forward pass
+STARTING_SECONDS = 600.0  # how long it may take to import torch, from a cold disk
+BEAT_SECONDS = 1.0  # between two signs of life, and between two looks at them
+SILENT_BEATS = 15  # an idle worker that misses so many, or leaves an order alone so long, is replaced
+BUSY_SILENT_BEATS = 60  # while it works or loads: libraries may keep every other thread waiting meanwhile
+
+
+Target = Callable[[Setup, Connection, Connection, Vitals], None]
+"""What a worker process runs: its setup, the pipe of orders, the pipe of reports, its vitals."""
+
+
+def run_worker(setup: Setup, orders: Connection, reports: Connection, vitals: Vitals) -> None:
+    """Run the worker process: torch is imported here and nowhere else."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle, also during imports
+    # Threads that spin while they wait for each other are ten times slower once anything else runs.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from engine.workers.loop import main
+
+    main(setup, orders, reports, vitals)
+
+
+def _enter(target: Target, setup: Setup, orders: Connection, reports: Connection, vitals: Vitals) -> None:
+    """Run `target` in the worker process, with a thread that tells from the start that it lives."""
+    threading.Thread(target=_beat, args=(vitals,), name="heartbeat", daemon=True).start()
+    target(setup, orders, reports, vitals)
+
+
+def _beat(vitals: Vitals) -> None:
+    while True:
+        vitals.beat()
+        time.sleep(BEAT_SECONDS)
+
+
+class LocalEngine(Dispatcher):
+    """Workers on the devices of this machine.
+
+    `models`: names, folders, files or hub names, the default first. `device`: "auto", or devices such as
+    "cpu", "mps", "cuda:0,cuda:1". `read` returns the bytes of a source picture. A forward pass that takes
+    longer than `hang_seconds` counts as hung. `target` is for tests of faults; other options are those of
+    the dispatcher. Raises UnknownModel.
+    """
+
+    def __init__(
+        self,
+        *,
+        models: Sequence[str],
+        device: str,
+        read: Callable[[BlobRef], bytes],
+        hang_seconds: float = 120.0,
+        target: Target = run_worker,
+        **options: Any,
+    ) -> None:
+        self.devices = devices(device)
+        setups = [
+            Setup(device=name, models=tuple(models), hang_seconds=hang_seconds) for name in self.devices
+        ]
+        hires = [(setup.device, partial(WorkerProcess.start, setup, target)) for setup in setups]
+        super().__init__(catalog.load(models), hires, read, **options)
+
+
+def devices(setting: str) -> list[str]:
+    """Return the devices that a DEVICE setting stands for, found without importing torch."""
+    if setting != "auto":
+        return [name.strip() for name in setting.split(",") if name.strip()]
+    if gpus := _nvidia_gpus():
+        return [f"cuda:{number}" for number in range(gpus)]
+    return ["mps"] if (platform.system(), platform.machine()) == ("Darwin", "arm64") else ["cpu"]
+
+
+def _nvidia_gpus() -> int:
+    if not shutil.which("nvidia-smi"):
+        return 0
+    listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=False)
+    return sum(line.startswith("GPU ") for line in listing.stdout.splitlines())
+
+
+class Silence:
+    """Counts, look by look, for how long a worker has given no sign of life."""
+
+    def __init__(self, vitals: Vitals) -> None:
+        self._vitals = vitals
+        self._beats = -1
+        self._missed = 0  # beats in a row
+        self._waiting = 0  # looks in a row that found an idle worker with an order not taken in
+
+    def trouble(self, activity: Activity | None, sent: int) -> str:
+        """Check once more and return what is wrong; empty while all is well. `sent`: orders sent so far."""
+        beats = self._vitals.beats
+        self._missed = self._missed + 1 if beats == self._beats else 0
+        self._beats = beats
+        self._waiting = self._waiting + 1 if activity is None and sent != self._vitals.taken else 0
+        if self._missed >= (SILENT_BEATS if activity is None else BUSY_SILENT_BEATS):
+            return f"gives no sign of life for {self._missed} s"
+        return f"has left an order alone for {self._waiting} s" if self._waiting >= SILENT_BEATS else ""
+
+
+class WorkerProcess:
+    """A worker as the dispatcher sees it: a process, two pipes and a page of shared memory."""
+
+    def __init__(self, setup: Setup, target: Target) -> None:
+        context = get_context("spawn")
+        self._vitals = Vitals(context)
+        self._vitals.begin(STARTING_SECONDS, [])
+        orders_in, self._orders = context.Pipe(duplex=False)
+        self._reports, reports_out = context.Pipe(duplex=False)
+        self._process = context.Process(
+            target=_enter,
+            args=(target, setup, orders_in, reports_out, self._vitals),
+            name=f"easel-{setup.device}",
+            daemon=True,
+        )
+        self._process.start()
+        orders_in.close()  # the worker's ends: closed here, so that its death is seen as the end of the pipe
+        reports_out.close()
+        self._sending = threading.Lock()
+        self._sent = 0  # orders
+        self._suspects: frozenset[str] = frozenset()
+
+    @classmethod
+    async def start(cls, setup: Setup, target: Target) -> WorkerProcess:
+        return await asyncio.to_thread(cls, setup, target)
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    async def send(self, order: Start) -> None:
+        await asyncio.to_thread(self._send, order)
+
+    async def cancel(self, job_id: str) -> None:
+        await asyncio.to_thread(self._send, Cancel(job_id))
+
+    def _send(self, order: Order) -> None:
+        try:
+            with self._sending:
+                self._sent += 1  # before it is sent: a pipe that nobody reads may be full
+                self._orders.send(order)
+        except OSError as error:  # it has died: whoever follows its events takes the job back
+            _log.warning("a worker is gone before it got its order: %s", error)
+
+    async def events(self) -> AsyncGenerator[Report, None]:
+        inbox: asyncio.Queue[Report | None] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        threading.Thread(target=self._receive, args=(loop, inbox), daemon=True).start()
+        watch = asyncio.create_task(self._watch())
+        try:
+            while (event := await inbox.get()) is not None:
+                yield event
+        finally:
+            watch.cancel()
+
+    def _receive(self, loop: asyncio.AbstractEventLoop, inbox: asyncio.Queue[Any]) -> None:
+        try:
+            while True:
+                loop.call_soon_threadsafe(inbox.put_nowait, self._reports.recv())
+        except (EOFError, OSError):
+            self._remember_suspects()
+            loop.call_soon_threadsafe(inbox.put_nowait, None)
+        except RuntimeError as error:  # the loop was closed first: nobody listens any more
+            _log.debug("event loop closed before its worker: %s", error)
+
+    async def _watch(self) -> None:
+        """Kill the process when it is silent, leaves an order alone, or works longer than it may.
+
+        Silence is counted in checks, not by a clock: when this process was stopped, too (a paused container),
+        none was counted.
+        """
+        silence = Silence(self._vitals)
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            activity = self._vitals.activity()
+            trouble = silence.trouble(activity, self._sent)
+            if activity is not None and activity.overdue:
+                trouble = f"hangs after {activity.limit} s"
+            if trouble:
+                _log.error(
+                    "worker %s, jobs %s: it is replaced", trouble, sorted(activity.jobs if activity else ())
+                )
+                self._process.kill()
+                return
+
+    def _remember_suspects(self) -> None:
+        activity = self._vitals.activity()
+        self._suspects = activity.jobs if activity else frozenset()
+
+    def suspects(self) -> frozenset[str]:
+        return self._suspects
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        if self._sending.acquire(timeout=1):  # else a send is stuck in a pipe that nobody reads
+            self._sending.release()
+            self._send(None)
+            self._process.join(CLOSING_SECONDS)
+        if self._process.is_alive():
+            self._process.kill()
+        self._process.join()
+        self._orders.close()

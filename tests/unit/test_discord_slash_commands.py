@@ -1,0 +1,116 @@
+"""Discord's commands agree with the vocabulary and with Discord's limits."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import discord
+import pytest
+
+from bot import commands, words
+from bot.actions import MENU
+from bot.adapters.discord import slash_commands
+from bot.adapters.discord.languages import Translator
+
+
+def made() -> list[Any]:
+    async def nothing(*_: Any) -> Any:
+        return []
+
+    return slash_commands.slash_commands(nothing, nothing)
+
+
+def payloads() -> list[dict[str, Any]]:
+    tree = discord.app_commands.CommandTree(discord.Client(intents=discord.Intents.none()))
+    return [each.to_dict(tree) for each in made()]
+
+
+def leaves() -> dict[str, dict[str, Any]]:
+    """What can be asked for, by its whole name."""
+    found: dict[str, dict[str, Any]] = {}
+    for each in payloads():
+        inside = [option for option in each["options"] if option["type"] == 1]
+        found |= {f"{each['name']} {verb['name']}": verb for verb in inside} or {each["name"]: each}
+    return found
+
+
+async def test_every_command_of_the_vocabulary_is_there_and_edit() -> None:
+    assert leaves().keys() == {*(each.name for each in commands.COMMANDS if not each.typed), "edit"}
+
+
+async def test_only_administration_is_hidden_from_most() -> None:
+    hidden = {each["name"] for each in payloads() if each.get("default_member_permissions")}
+
+    assert hidden == {each.group for each in commands.COMMANDS if each.admin}
+
+
+async def test_names_and_descriptions_keep_to_discord_s_limits() -> None:
+    for command in (*payloads(), *leaves().values()):
+        for each in (command, *command["options"]):
+            assert re.fullmatch(r"[-_a-z0-9]{1,32}", each["name"])
+            assert 1 <= len(each["description"]) <= 100
+        assert len(command["options"]) <= 25
+
+
+def characters(command: dict[str, Any]) -> int:
+    """Of names, descriptions and values, each in its longest language, as Discord counts them."""
+    shown = [
+        (command["name"], {}),
+        (command.get("description", ""), command.get("description_localizations")),
+    ]
+    shown += [(each["name"], each.get("name_localizations")) for each in command.get("choices", ())]
+    values = [str(each["value"]) for each in command.get("choices", ())]
+    longest = (max(map(len, (words, *(others or {}).values()))) for words, others in shown)
+    return sum(longest) + sum(map(len, values)) + sum(map(characters, command.get("options", ())))
+
+
+async def test_no_command_is_longer_than_discord_takes() -> None:
+    tree = discord.app_commands.CommandTree(discord.Client(intents=discord.Intents.none()))
+    for each in made():
+        payload = await each.get_translated_payload(tree, Translator())
+        assert characters(payload) <= 8000, payload["name"]
+
+
+async def test_required_options_come_first() -> None:
+    for command in leaves().values():
+        required = [each.get("required", False) for each in command["options"]]
+        assert required == sorted(required, reverse=True), command["name"]
+
+
+async def test_options_keep_their_ranges_and_choices() -> None:
+    found = {each["name"]: {o["name"]: o for o in each["options"]} for each in payloads()}
+
+    assert found["imagine"]["seed"]["max_value"] == 2**32 - 1
+    assert found["imagine"]["strength"]["type"] == 10
+    assert [each["value"] for each in found["vary"]["strength"]["choices"]] == ["subtle", "strong"]
+    assert found["edit"]["source"]["required"] and found["edit"]["source"]["type"] == 11
+
+
+def texts() -> set[str]:
+    asked = (*commands.COMMANDS, slash_commands.edit())
+    options = [option for command in asked for option in command.options]
+    choices = {each.name for option in options for each in slash_commands._choices(option)}
+    return {each.help for each in (*asked, *options)} | choices | set(slash_commands.GROUPS.values())
+
+
+@pytest.mark.parametrize("language", sorted(words.LANGUAGES.keys() - {"en"}))
+def test_every_language_has_every_text_within_discord_s_limits(language: str) -> None:
+    for text in texts():
+        assert words.catalogue(language).missing(text) == []
+        assert 1 <= len(words.say(text, language)) <= 100
+    for name in ("Use as source", *(each.menu for each in MENU)):
+        assert words.catalogue(language).missing(name) == []
+        assert 1 <= len(words.say(name, language)) <= 32
+
+
+async def test_every_group_is_described() -> None:
+    assert slash_commands.GROUPS.keys() == {each.group for each in commands.COMMANDS if each.group}
+
+
+@pytest.mark.parametrize("command", [c for c in commands.COMMANDS if any(o.completes for o in c.options)])
+async def test_what_can_be_completed_is(command: commands.Command) -> None:
+    shown = {each["name"]: each for each in leaves()[command.name]["options"]}
+    for option in command.options:
+        typed = option.kind not in ("person", "role", "channel", "picture")
+        assert bool(shown[option.name].get("autocomplete")) == bool(option.completes and typed)
