@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bot import commands
 from bot.errors import EaselError
-from bot.models import HOUSE
+from bot.models import INSTANCE
 from bot.options import Option
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def _add_admin(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         verb = named.add_parser(each.verb, help=each.help, description=each.help, allow_abbrev=False)
         verb.add_argument(
             "--tenant",
-            default=HOUSE,
+            default=INSTANCE,
             metavar="PLACE",
             help="the server or workspace, as in discord:456 (left out: all of them)",
         )

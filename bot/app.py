@@ -54,7 +54,7 @@ from bot.jobs.service import JobService
 from bot.jobs.tracker import JobTracker
 from bot.jobs.visibility import Visibility
 from bot.lifecycle import Lifecycle
-from bot.moderation import Classifier, Eyes, Unseeing
+from bot.moderation import ImageClassifier, MobileNetClassifier, NullClassifier
 from bot.moderation.reviews import Reviews
 from bot.provenance import signing
 from bot.provenance.keys import Keys
@@ -67,8 +67,8 @@ from bot.studio import Studio
 from bot.words import Speech
 from engine.errors import EngineError
 from engine.types import Engine
-from engine.workers.fake import MEMORY, MemoryEngine
-from engine.workers.process import LocalEngine
+from engine.workers.fake import MEMORY, FakeEngine
+from engine.workers.process import ProcessEngine
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -91,7 +91,7 @@ def build(
     engine: Engine,
     blobs: BlobStore,
     tiers: Tiers | None = None,
-    eyes: Eyes | None = None,
+    eyes: ImageClassifier | None = None,
     guard: Guard | None = None,
     keys: Keys | None = None,
 ) -> Studio:
@@ -99,7 +99,7 @@ def build(
     tiers = tiers or load_tiers()
     guard = guard or Guard(store)
     keys = keys or signing.ready(settings.keys_dir, settings.signing_certificate, settings.signing_key)
-    eyes = eyes or (Classifier() if settings.picture_check else Unseeing())
+    eyes = eyes or (MobileNetClassifier() if settings.picture_check else NullClassifier())
     speech, lives, holds, gate = Speech(), LiveJobs(), Holds(engine), Gate(guard)
     logins = Logins(store, settings)
     images = Images(store, blobs, keys, settings.max_source_bytes)
@@ -219,9 +219,9 @@ def _tiers(settings: Settings, engine: Engine) -> Tiers:
 
 def _engine(settings: Settings, blobs: BlobStore, guard: Guard) -> Engine:
     if settings.model == (MEMORY.name,):
-        return MemoryEngine(blobs.read, step_seconds=MEMORY_STEP, may_start=guard.may_start)
+        return FakeEngine(blobs.read, step_seconds=MEMORY_STEP, may_start=guard.may_start)
     try:
-        return LocalEngine(
+        return ProcessEngine(
             models=settings.model,
             device=settings.device,
             read=blobs.read,

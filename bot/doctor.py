@@ -34,7 +34,7 @@ from bot.clock import FAR, wall
 from bot.errors import EaselError, SettingError, StoreError
 from bot.images.blobs import BlobStore, open_blobs
 from bot.messages.types import Card
-from bot.models import HOUSE
+from bot.models import INSTANCE
 from bot.moderation.images import NotSeen, look_once
 from bot.provenance import keys, signing
 from bot.settings import Settings
@@ -258,7 +258,7 @@ def _wrong_with(blobs: BlobStore, name: str) -> str:
 
 async def _ask_running(folder: Path) -> Card | None:
     """Ask the Easel that runs on this data folder for its problems; None where none runs."""
-    order = admin_socket.Order(command=admin_socket.EXAMINE, options={}, tenant=HOUSE, name="doctor")
+    order = admin_socket.Order(command=admin_socket.EXAMINE, options={}, tenant=INSTANCE, name="doctor")
     try:
         return await admin_socket.ask(folder, order)
     except EaselError as error:

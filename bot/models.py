@@ -272,7 +272,7 @@ class Accuracy:
 
 # --- what administrators set ------------------------------------------------------------------------------
 
-HOUSE = "*"
+INSTANCE = "*"
 """The tenant of the people who run this Easel: its policy holds in every tenant, beside that one's own."""
 
 Rule = Literal["allow", "refuse", "clear"]

@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from bot.errors import Refusal
 from bot.messages.types import Bar, Button, Card, CardPicture, Form
-from bot.models import HOUSE, Origin, Policy
+from bot.models import INSTANCE, Origin, Policy
 
 LANGUAGES = {"en": "English", "de": "Deutsch"}
 """The languages there are, by their code; English needs no catalogue."""
@@ -57,7 +57,7 @@ class Speech:
         self._places[tenant] = policy.language
 
     def of(self, origin: Origin) -> str:
-        here = self._places.get(origin.member.tenant) or self._places.get(HOUSE)
+        here = self._places.get(origin.member.tenant) or self._places.get(INSTANCE)
         return here or origin.language or "en"
 
     def said(self, what: Sayable, origin: Origin) -> Sayable:

@@ -220,7 +220,9 @@ def functions() -> Mapping[str, Callable[[str], object]]:
         return asyncio.run(vocabulary.complete("jobs", text, a_member()))
 
     tier = Tier(name="everyone", title="Everyone")
-    rules = moderation.Rules(blocked=("broccoli", "acme corp*", "a* b*"), allowed=("nude beach", "a b"))
+    rules = moderation.ModerationRules(
+        blocked=("broccoli", "acme corp*", "a* b*"), allowed=("nude beach", "a b")
+    )
     page = views.Views({})
     pages = page._environment.from_string("{{ card.title }}{{ card.body[0] }}{{ said(card) }}")
     found: dict[str, Callable[[str], object]] = {

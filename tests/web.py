@@ -24,7 +24,7 @@ from bot.models import Job, State
 from bot.settings import Secret, Settings
 from bot.store import Store
 from bot.studio import Studio
-from engine.workers.fake import MEMORY, Fault, MemoryEngine
+from engine.workers.fake import MEMORY, FakeEngine, Fault
 
 SMALL = replace(MEMORY, width=64, height=64, steps=4)
 PATIENCE = 30.0  # seconds; only a broken studio needs them
@@ -191,7 +191,7 @@ async def web_house(
     )
     store = await Store.open(settings.database_url)
     blobs = DirectoryBlobs(folder / "pictures")
-    engine = MemoryEngine(blobs.read, models=(SMALL,), step_seconds=step_seconds, fault=fault)
+    engine = FakeEngine(blobs.read, models=(SMALL,), step_seconds=step_seconds, fault=fault)
     studio = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
     adapter = WebAdapter(studio, settings)
     studio.add(adapter)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot import moderation
-from bot.accounts.access_rules import Rules
+from bot.accounts.access_rules import AccessRules
 from bot.accounts.tiers import Tiers
 from bot.errors import Refusal
 from bot.models import Balance, Job, Member, Origin, Tier
@@ -22,18 +22,18 @@ class Access:
     _engine: Engine
     _tiers: Tiers
 
-    async def rules(self, member: Member) -> Rules:
+    async def rules(self, member: Member) -> AccessRules:
         """Return what holds for the member in their tenant."""
-        return Rules(await self._store.standing(member), self._tiers, member)
+        return AccessRules(await self._store.standing(member), self._tiers, member)
 
-    async def rules_to_paint(self, origin: Origin) -> Rules:
+    async def rules_to_paint(self, origin: Origin) -> AccessRules:
         """Return the rules for somebody who asks for pictures. Raises Refusal where they may not."""
         rules = await self.rules(origin.member)
         rules.check_person()
         rules.check_place(origin.channel)
         return rules
 
-    def models(self, rules: Rules) -> Sequence[ModelInfo]:
+    def models(self, rules: AccessRules) -> Sequence[ModelInfo]:
         """Return the models that may be asked for; none where there are none."""
         try:
             return rules.models(self._engine.models())
@@ -46,11 +46,11 @@ class Access:
         painting = frozenset[TaskKind]().union(*(model.tasks for model in models))
         return painting | {"upscale"}
 
-    async def moderation(self, job: Job) -> moderation.Rules:
+    async def moderation(self, job: Job) -> moderation.ModerationRules:
         """Return what the job's pictures may show."""
         return (await self.rules(job.origin.member)).moderation(adult=job.origin.adult)
 
-    async def balances(self, rules: Rules, origin: Origin) -> list[Balance]:
+    async def balances(self, rules: AccessRules, origin: Origin) -> list[Balance]:
         """Return what is used of the allowances, budgets and gifts that a request there draws on."""
         budgets = rules.budgets(origin.member.tenant, origin.channel)
         return await self._store.balances(rules.account, rules.tier, budgets)

@@ -18,7 +18,7 @@ from bot.errors import Offer, Refusal
 from bot.messages import answers
 from bot.models import (
     EVERYWHERE,
-    HOUSE,
+    INSTANCE,
     Allowance,
     Budget,
     Filter,
@@ -66,7 +66,7 @@ def authorize(command: Command, origin: Origin, operators: Collection[str]) -> N
 # --- rules ------------------------------------------------------------------------------------------------
 
 
-class Rules:
+class AccessRules:
     """What holds for one person in one place right now."""
 
     def __init__(self, standing: Standing, tiers: Tiers, member: Member) -> None:
@@ -76,7 +76,7 @@ class Rules:
         self.account = standing.account
         self.home = standing.home or member.tenant
         self._persons = sorted(  # the operator's word first, then the member's own name
-            standing.persons, key=lambda each: (each.tenant != HOUSE, each.member != member.id)
+            standing.persons, key=lambda each: (each.tenant != INSTANCE, each.member != member.id)
         )
         own = tuple(each.allowance for each in self._persons if each.allowance)
         tier = self._tier(tiers, member)
@@ -162,14 +162,14 @@ class Rules:
             found = _filled(found, policy.defaults)
         return found
 
-    def moderation(self, *, adult: bool) -> moderation.Rules:
+    def moderation(self, *, adult: bool) -> moderation.ModerationRules:
         """Return what words and pictures may contain; `adult`: the channel is age-restricted.
 
         A place may be looser or stricter than others, but where the instance is strict, every place is.
         """
         house, place = self._policies
         strict = "strict" in (house.strictness, place.strictness)
-        return moderation.Rules(
+        return moderation.ModerationRules(
             strictness="strict" if strict else "relaxed" if place.strictness == "relaxed" else "standard",
             adult=adult,
             blocked=(*house.refused_terms, *place.refused_terms),
@@ -272,7 +272,7 @@ def _filled(own: Preferences, others: Preferences) -> Preferences:
 def budgets(house: Policy, place: Policy, tenant: str, channel: str) -> tuple[Budget, ...]:
     """Return the budgets of the instance, the place and the channel that a request in the channel uses."""
     found = (
-        (f"budget:{HOUSE}", "all of Easel", house.budget),
+        (f"budget:{INSTANCE}", "all of Easel", house.budget),
         (f"budget:{tenant}", "this place", place.budget),
         (f"budget:{tenant}/{channel}", "this channel", place.channel_budgets.get(channel)),
     )

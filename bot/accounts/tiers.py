@@ -67,10 +67,10 @@ def load(path: Path | None = None, models: Iterable[str] = ()) -> Tiers:
 
 def read(text: str, name: str, models: Iterable[str] = ()) -> Tiers:
     """Read tiers from TOML; `name` is the file's. Raises SettingError."""
-    return _File(text, name, tuple(models)).tiers()
+    return _TiersFile(text, name, tuple(models)).tiers()
 
 
-class _File:
+class _TiersFile:
     """One file while it is read."""
 
     def __init__(self, text: str, name: str, models: tuple[str, ...]) -> None:

@@ -83,10 +83,10 @@ async def serve(
     said = Said()
     assert ready.server
     server = ready.server
-    return await loop.create_server(lambda: Gate(server, trusts, said), sock=listening, backlog=128)
+    return await loop.create_server(lambda: ConnectionGate(server, trusts, said), sock=listening, backlog=128)
 
 
-class Gate(asyncio.Protocol):
+class ConnectionGate(asyncio.Protocol):
     """Lets a new connection through to the server, unless there are too many already."""
 
     def __init__(self, server: web.Server, trusts: Callable[[str], bool], said: Said) -> None:

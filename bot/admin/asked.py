@@ -19,7 +19,7 @@ MOST_TERMS = 200  # of one list of a place
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AdminRequest:
     """One administrator's command."""
 
     name: str
@@ -43,7 +43,7 @@ class Asked:
         return f"{self.origin.surface}/{self.origin.event}"
 
 
-Run = Callable[[Asked], Awaitable[Card]]
+Run = Callable[[AdminRequest], Awaitable[Card]]
 Commands = Mapping[str, Run]
 """What answers each command, by its name."""
 
@@ -63,18 +63,20 @@ class Policies:
         for tenant, each in found.items():
             self._speech.place(tenant, each)
 
-    async def here(self, asked: Asked) -> Policy:
+    async def here(self, asked: AdminRequest) -> Policy:
         """Return the policy of the administrator's place."""
         return await self._store.policy(asked.tenant)
 
-    async def change(self, asked: Asked, change: Callable[[Policy], Policy], target: str = "") -> Policy:
+    async def change(
+        self, asked: AdminRequest, change: Callable[[Policy], Policy], target: str = ""
+    ) -> Policy:
         """Change the policy of the administrator's place, and return it as it is now."""
         after = await self._store.change_policy(asked.tenant, change, asked.note(target))
         self._speech.place(asked.tenant, after)
         return after
 
 
-def whom(asked: Asked) -> str:
+def whom(asked: AdminRequest) -> str:
     """Return the id of the member that a command names. Raises Refusal."""
     named: str = asked.options["person"]
     if ":" in named:

@@ -17,13 +17,13 @@ from importlib.metadata import version
 from typing import Literal
 
 from bot.accounts import access_rules
-from bot.accounts.access_rules import Rules
+from bot.accounts.access_rules import AccessRules
 from bot.accounts.tiers import Tiers
 from bot.errors import Refusal
 from bot.jobs.holds import Holds
 from bot.jobs.live import LiveJob, LiveJobs
 from bot.models import (
-    HOUSE,
+    INSTANCE,
     Accuracy,
     AuditLine,
     Balance,
@@ -114,7 +114,7 @@ class Spell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class PlaceSummary:
     """A tenant, and what is set there."""
 
     tenant: str
@@ -207,7 +207,7 @@ class Dashboard:
         )
 
     async def policies(self) -> dict[str, Policy]:
-        return {HOUSE: Policy(), **await self._store.policies()}
+        return {INSTANCE: Policy(), **await self._store.policies()}
 
     # ---- people
 
@@ -220,7 +220,7 @@ class Dashboard:
     async def person(self, id: str) -> tuple[Someone, list[Job], list[Strike]]:
         """Return somebody, known or not, with their last jobs and the strikes that count."""
         known = await self._store.acquaintance(datetime.now(UTC) - LATELY, id)
-        someone = await self._someone(known or Known(member=Member(tenant=HOUSE, id=id, name=id)))
+        someone = await self._someone(known or Known(member=Member(tenant=INSTANCE, id=id, name=id)))
         member = someone.known.member
         jobs = await self._store.jobs(member.tenant, user=id, limit=8)
         return someone, jobs, await self._store.strikes(id, member.tenant)
@@ -228,7 +228,7 @@ class Dashboard:
     async def _someone(self, known: Known) -> Someone:
         member = known.member
         standing = await self._store.standing(member)
-        rules = Rules(standing, self._tiers, member)
+        rules = AccessRules(standing, self._tiers, member)
         return Someone(
             known=known,
             tier=rules.tier,
@@ -259,9 +259,9 @@ class Dashboard:
         """Return HOUSE, then every tenant where somebody asked lately or a policy is set."""
         asked = await self._store.tenants(datetime.now(UTC) - LATELY)
         tenants = asked | set(await self._store.policies())
-        return [HOUSE, *sorted(tenants - {HOUSE})]
+        return [INSTANCE, *sorted(tenants - {INSTANCE})]
 
-    async def place(self, tenant: str) -> Place:
+    async def place(self, tenant: str) -> PlaceSummary:
         found = await self._store.policy(tenant)
         shared = [*access_rules.budgets(Policy(), replace(found, channel_budgets={}), tenant, "")]
         shared += [
@@ -269,7 +269,7 @@ class Dashboard:
             for channel, allowance in found.channel_budgets.items()
         ]
         balances = await self._store.balances("", Tier(name=""), shared)
-        return Place(tenant=tenant, policy=found, balances=tuple(balances))
+        return PlaceSummary(tenant=tenant, policy=found, balances=tuple(balances))
 
     async def reviews(self) -> list[tuple[Review, Job]]:
         """Return the reported jobs that wait for a decision, the longest waiting first."""

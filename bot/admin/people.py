@@ -8,16 +8,16 @@ from datetime import datetime, timedelta
 
 from bot import formats, prompts
 from bot.accounts import access_rules
-from bot.accounts.access_rules import Rules
+from bot.accounts.access_rules import AccessRules
 from bot.accounts.logins import Logins
 from bot.accounts.tiers import Tiers
-from bot.admin.asked import MOST_TERMS, Asked, Commands, Policies, done, titled, whom
+from bot.admin.asked import MOST_TERMS, AdminRequest, Commands, Policies, done, titled, whom
 from bot.admin.tiers import EVERYONE, allowance_of, tier_named
 from bot.errors import Refusal
 from bot.jobs.endings import Endings
 from bot.messages import answers
 from bot.messages.types import Card
-from bot.models import HOUSE, Job, Member, Person, Policy
+from bot.models import INSTANCE, Job, Member, Person, Policy
 from bot.options import clip
 from bot.store import Store
 
@@ -46,12 +46,12 @@ class PeopleCommands:
             "admin invite": self._invite,
         }
 
-    async def _person(self, asked: Asked) -> Card:
+    async def _person(self, asked: AdminRequest) -> Card:
         who = whom(asked)
-        jobs = await self._store.recent(who, "" if asked.tenant == HOUSE else asked.tenant)
+        jobs = await self._store.recent(who, "" if asked.tenant == INSTANCE else asked.tenant)
         last = jobs[0].origin.member if jobs else Member(tenant=asked.tenant, id=who, name=who)
         standing = await self._store.standing(replace(last, tenant=asked.tenant))
-        rules, now = Rules(standing, self._tiers, last), self._store.now()
+        rules, now = AccessRules(standing, self._tiers, last), self._store.now()
         lines = [f"Tier: {rules.tier.title}"]
         if jobs or asked.operator:  # what strangers used elsewhere is not for a place's administrators
             balances = await self._store.balances(standing.account, rules.tier)
@@ -63,36 +63,36 @@ class PeopleCommands:
         lines += [_summary(job) for job in jobs] or ["Has asked for nothing here."]
         return titled(last.name, lines, facts=[who])
 
-    async def _tier(self, asked: Asked) -> Card:
+    async def _tier(self, asked: AdminRequest) -> Card:
         who, tier = whom(asked), tier_named(asked, self._tiers)
         await self._set_person(asked, who, lambda before: replace(before, tier=tier.name if tier else ""))
         if tier is None:
             return done(f"{who} has no tier of their own any more; their roles decide.")
         return done(f"{who} is in the tier {tier.title} now.")
 
-    async def _set_allowance(self, asked: Asked) -> Card:
+    async def _set_allowance(self, asked: AdminRequest) -> Card:
         """Set a person's allowance everywhere, like a gift: an account is used in all places."""
         who, allowance = whom(asked), allowance_of(asked)
         await self._store.change_person(
-            HOUSE, who, lambda before: replace(before, allowance=allowance), asked.note(who)
+            INSTANCE, who, lambda before: replace(before, allowance=allowance), asked.note(who)
         )
         if allowance is None:
             return done(f"{who} has the allowance of their tier again.")
         return done(f"{who} may use {access_rules.allowance(allowance)}, whatever their tier.")
 
-    async def _gift(self, asked: Asked) -> Card:
+    async def _gift(self, asked: AdminRequest) -> Card:
         who, seconds = whom(asked), asked.options["seconds"]
         gift = f"{formats.amount(seconds)} s"
         if not await self._store.gift(who, seconds, asked.line(who), asked.key):
             return done("That gift was given already.")
         return done(f"{who} has {gift} more, to use whenever the allowance does not suffice.")
 
-    async def _reset(self, asked: Asked) -> Card:
+    async def _reset(self, asked: AdminRequest) -> Card:
         who = whom(asked)
         await self._store.reset(who, asked.line(who), asked.key)
         return done(f"What {who} used of their allowances is forgotten.")
 
-    async def _block(self, asked: Asked) -> Card:
+    async def _block(self, asked: AdminRequest) -> Card:
         who, hours = whom(asked), asked.options.get("hours")
         if who == asked.origin.member.id:
             raise Refusal("You cannot block yourself.")
@@ -110,22 +110,22 @@ class PeopleCommands:
         end = f"until {answers.moment(until, now)}" if until else "until /admin unblock"
         return done(f"{who} is blocked {end}. {_cancelled(len(ended))}")
 
-    async def _unblock(self, asked: Asked) -> Card:
+    async def _unblock(self, asked: AdminRequest) -> Card:
         who = whom(asked)
         await self._set_person(
             asked, who, lambda before: replace(before, blocked=False, until=None, reason="")
         )
         return done(f"{who} may ask again.")
 
-    async def _set_person(self, asked: Asked, who: str, change: Callable[[Person], Person]) -> None:
+    async def _set_person(self, asked: AdminRequest, who: str, change: Callable[[Person], Person]) -> None:
         await self._store.change_person(asked.tenant, who, change, asked.note(who))
 
-    async def _invite(self, asked: Asked) -> Card:
+    async def _invite(self, asked: AdminRequest) -> Card:
         member, invitation = await self._logins.invite(asked.options["name"])
         await self._store.note(asked.line(member.id))
         return invitation
 
-    async def _moderators(self, asked: Asked) -> Card:
+    async def _moderators(self, asked: AdminRequest) -> Card:
         """Show or change who may moderate here, in addition to the platform's own moderators."""
         names = [asked.options["role"]] if "role" in asked.options else []
         names += [whom(asked)] if "person" in asked.options else []
@@ -154,7 +154,7 @@ def _cancelled(jobs: int) -> str:
 
 def _blocked(person: Person, now: datetime) -> str:
     end = f"until {answers.moment(person.until, now)}" if person.until else "until /admin unblock"
-    where = "everywhere" if person.tenant == HOUSE else "here"
+    where = "everywhere" if person.tenant == INSTANCE else "here"
     return f"Blocked {where} {end}. {person.reason}".rstrip()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from bot import prompts, words
 from bot.accounts.tiers import Tiers
-from bot.admin.asked import MOST_TERMS, Asked, Commands, Policies, done, titled
+from bot.admin.asked import MOST_TERMS, AdminRequest, Commands, Policies, done, titled
 from bot.errors import Refusal
 from bot.messages import answers
 from bot.messages.types import Card
@@ -38,15 +38,15 @@ class PlaceCommands:
             "admin moderation": self._moderation,
         }
 
-    async def _channel(self, asked: Asked) -> Card:
+    async def _channel(self, asked: AdminRequest) -> Card:
         channel = asked.options.get("channel", "") or asked.origin.channel
         return await self._rule(asked, "channels", channel if "rule" in asked.options else "", {})
 
-    async def _models(self, asked: Asked) -> Card:
+    async def _models(self, asked: AdminRequest) -> Card:
         known = {model.name.casefold(): model.name for model in self._engine.models()}
         return await self._rule(asked, "models", asked.options.get("model", ""), known)
 
-    async def _styles(self, asked: Asked) -> Card:
+    async def _styles(self, asked: AdminRequest) -> Card:
         style = asked.options.get("style", "")
         if style and asked.options.get("rule") != "clear":
             try:
@@ -55,7 +55,7 @@ class PlaceCommands:
                 raise Refusal(str(error)) from error
         return await self._rule(asked, "styles", style, {each: each for each in styles.load().styles})
 
-    async def _rule(self, asked: Asked, what: str, name: str, known: dict[str, str]) -> Card:
+    async def _rule(self, asked: AdminRequest, what: str, name: str, known: dict[str, str]) -> Card:
         """Show a filter of the place, or change its rule for one name; `known` are the names there are."""
         if not name:
             return _filter(what, getattr(await self._policies.here(asked), what))
@@ -76,7 +76,7 @@ class PlaceCommands:
         after = await self._policies.change(asked, change, name)
         return _filter(what, getattr(after, what))
 
-    async def _defaults(self, asked: Asked) -> Card:
+    async def _defaults(self, asked: AdminRequest) -> Card:
         most = max(tier.max_count for tier in self._tiers.all)
         models = self._engine.models()
 
@@ -86,7 +86,7 @@ class PlaceCommands:
         after = await (self._policies.change(asked, change) if asked.options else self._policies.here(asked))
         return titled("Defaults here", answers.defaults(after.defaults))
 
-    async def _language(self, asked: Asked) -> Card:
+    async def _language(self, asked: AdminRequest) -> Card:
         if language := asked.options.get("language"):
             chosen = "" if language == OWN else language
             after = await self._policies.change(asked, lambda before: replace(before, language=chosen))
@@ -95,7 +95,7 @@ class PlaceCommands:
         spoken = words.LANGUAGES.get(after.language, "the language of each person")
         return done(f"Easel answers here in {spoken}.")
 
-    async def _moderation(self, asked: Asked) -> Card:
+    async def _moderation(self, asked: AdminRequest) -> Card:
         said = asked.options
         found = await (
             self._policies.change(asked, lambda p: _moderated(p, said))

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot import formats
-from bot.admin.asked import Asked, Commands, Policies, done, titled
+from bot.admin.asked import AdminRequest, Commands, Policies, done, titled
 from bot.errors import Refusal
 from bot.jobs.endings import Endings
 from bot.jobs.holds import Holds
 from bot.jobs.live import LiveJobs
 from bot.jobs.tracker import JobTracker
 from bot.messages.types import Card
-from bot.models import HOUSE, Job, State
+from bot.models import INSTANCE, Job, State
 from bot.options import clip
 from bot.store import Store
 from engine.types import Engine, Lane, WorkerStatus
@@ -46,7 +46,7 @@ class QueueCommands:
             "admin resume": self._resume,
         }
 
-    async def _status(self, asked: Asked) -> Card:
+    async def _status(self, asked: AdminRequest) -> Card:
         state = self._engine.status()
         facts = [f"{state.inside} painting", f"{state.waiting} waiting"]
         facts += [f"{state.held} on hold"] if state.held else []
@@ -77,8 +77,8 @@ class QueueCommands:
     async def _stopped(self, tenant: str) -> list[str]:
         """Return a line for each pause that stops jobs here and each drain that stops new requests."""
         found = await self._store.policies()
-        here = [each for each in dict.fromkeys((HOUSE, tenant)) if each in found]
-        where = {HOUSE: "everywhere", tenant: "here"} if tenant != HOUSE else {HOUSE: "everywhere"}
+        here = [each for each in dict.fromkeys((INSTANCE, tenant)) if each in found]
+        where = {INSTANCE: "everywhere", tenant: "here"} if tenant != INSTANCE else {INSTANCE: "everywhere"}
         lines = [f"Paused {where[each]}: /admin resume goes on." for each in here if found[each].paused]
         return lines + [
             f"Takes nothing new {where[each]}: /admin resume goes on." for each in here if found[each].drained
@@ -91,7 +91,7 @@ class QueueCommands:
             for model, each in (await self._store.accuracy()).items()
         ]
 
-    def _line(self, asked: Asked) -> list[str]:
+    def _line(self, asked: AdminRequest) -> list[str]:
         lanes = self._engine.line()
         lines = [
             f"{number}. {self._who(lane, asked)}: {_doing(lane)}"
@@ -99,15 +99,15 @@ class QueueCommands:
         ]
         return lines + ([f"and {len(lanes) - SHOWN} more"] if len(lanes) > SHOWN else [])
 
-    def _who(self, lane: Lane, asked: Asked) -> str:
+    def _who(self, lane: Lane, asked: AdminRequest) -> str:
         """Return a person's name in this place. People of other places stay nameless."""
         lives = self._lives
         ids = (*lane.running, *lane.waiting, *lane.held)
         members = [lives[id].job.origin.member for id in ids if id in lives]
-        here = [each.name for each in members if asked.tenant in (HOUSE, each.tenant)]
+        here = [each.name for each in members if asked.tenant in (INSTANCE, each.tenant)]
         return here[0] if here else "someone elsewhere"
 
-    async def _job(self, asked: Asked) -> Card:
+    async def _job(self, asked: AdminRequest) -> Card:
         job = await self._found(asked)
         if job.state.ended:
             raise Refusal("That job has ended already.", code="ended")
@@ -119,23 +119,23 @@ class QueueCommands:
             case do:
                 return await self._hold(job, asked, held=do == "hold")
 
-    async def _found(self, asked: Asked) -> Job:
+    async def _found(self, asked: AdminRequest) -> Job:
         job = await self._store.job(asked.options["job"])
-        if job is None or asked.tenant not in (HOUSE, job.origin.member.tenant):
+        if job is None or asked.tenant not in (INSTANCE, job.origin.member.tenant):
             raise Refusal(f"There is no job {clip(asked.options['job'])} here.", code="unknown")
         return job
 
-    async def _cancel(self, job: Job, asked: Asked) -> Card:
+    async def _cancel(self, job: Job, asked: AdminRequest) -> Card:
         await self._endings.cancel(job, asked.line(job.id, job.state.value, "cancelled"))
         return done(f"Job {job.id} of {_owner(job)} is cancelled; nothing was charged.")
 
-    async def _relax(self, job: Job, asked: Asked) -> Card:
+    async def _relax(self, job: Job, asked: AdminRequest) -> Card:
         if not await self._store.relax(job.id, asked.line(job.id, "fast", "relaxed")):
             raise Refusal("Only a job that waits, and is not relaxed yet, can be moved behind the others.")
         self._tracker.relaxed(job.id)
         return done(f"Job {job.id} of {_owner(job)} is free now, and painted when nobody else waits.")
 
-    async def _hold(self, job: Job, asked: Asked, *, held: bool) -> Card:
+    async def _hold(self, job: Job, asked: AdminRequest, *, held: bool) -> Card:
         if job.state is not State.QUEUED:
             raise Refusal("Only a job that waits can be held; cancel it instead.", code="running")
         if job.id not in self._lives:
@@ -153,22 +153,22 @@ class QueueCommands:
             if life.job.state is State.QUEUED:
                 self._show(life.job)
 
-    async def _pause(self, asked: Asked) -> Card:
+    async def _pause(self, asked: AdminRequest) -> Card:
         await self._stop(asked, paused=True)
         return done("Paused: nothing more starts and nothing new is taken. /admin resume goes on.")
 
-    async def _drain(self, asked: Asked) -> Card:
+    async def _drain(self, asked: AdminRequest) -> Card:
         await self._stop(asked, drained=True)
         return done("Nothing new is taken; what was accepted is painted. /admin resume takes requests again.")
 
-    async def _resume(self, asked: Asked) -> Card:
+    async def _resume(self, asked: AdminRequest) -> Card:
         await self._stop(asked, paused=False, drained=False)
-        house = await self._store.policy(HOUSE)
-        if asked.tenant != HOUSE and (house.paused or house.drained):
+        house = await self._store.policy(INSTANCE)
+        if asked.tenant != INSTANCE and (house.paused or house.drained):
             return done("Resumed here; but those who run this Easel have stopped it everywhere.")
         return done("Easel goes on.")
 
-    async def _stop(self, asked: Asked, **changes: Any) -> None:
+    async def _stop(self, asked: AdminRequest, **changes: Any) -> None:
         await self._policies.change(asked, lambda before: replace(before, **changes))
         await self._policies.load()
         await self._apply_holds()

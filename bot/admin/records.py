@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 from bot.accounts.access import Access
 from bot.admin import csv_export
-from bot.admin.asked import Asked, Commands, titled
+from bot.admin.asked import AdminRequest, Commands, titled
 from bot.messages.types import Card
-from bot.models import HOUSE, AuditLine, LedgerLine
+from bot.models import INSTANCE, AuditLine, LedgerLine
 from bot.moderation.reviews import Reviews
 from bot.store import Store
 
@@ -34,22 +34,22 @@ class RecordCommands:
             "admin export": self._export,
         }
 
-    async def _reports(self, asked: Asked) -> Card:
+    async def _reports(self, asked: AdminRequest) -> Card:
         if asked.origin.member.admin or asked.operator:
             return await self._reviews.queue(asked.origin)
         return await self._reviews.listed(asked.origin, await self._access.rules(asked.origin.member))
 
-    async def _decide(self, asked: Asked) -> Card:
+    async def _decide(self, asked: AdminRequest) -> Card:
         return await self._reviews.decide(asked.options["job"], asked.options["do"], asked.origin)
 
-    async def _audit(self, asked: Asked) -> Card:
-        tenant = "" if asked.tenant == HOUSE else asked.tenant
+    async def _audit(self, asked: AdminRequest) -> Card:
+        tenant = "" if asked.tenant == INSTANCE else asked.tenant
         found = await self._store.audit(tenant, search=asked.options.get("search", ""))
         return titled("Audit", [*map(_audit_line, found)] or ["Nothing was changed yet."])
 
-    async def _export(self, asked: Asked) -> Card:
+    async def _export(self, asked: AdminRequest) -> Card:
         days = asked.options.get("days", 30)
-        tenant = "" if asked.tenant == HOUSE else asked.tenant
+        tenant = "" if asked.tenant == INSTANCE else asked.tenant
         lines = 0
 
         async def first() -> AsyncIterator[LedgerLine]:
@@ -70,7 +70,7 @@ class RecordCommands:
 
 def _audit_line(line: AuditLine) -> str:
     change = f"{line.before or 'none'} → {line.after}" if line.before or line.after else ""
-    place = "" if line.tenant == HOUSE else f" in {line.tenant}"
+    place = "" if line.tenant == INSTANCE else f" in {line.tenant}"
     words = (
         f"{line.at:%d %b %H:%M} UTC",
         f"{line.name} ({line.by}){place}",

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from bot import commands
 from bot.accounts import access_rules
 from bot.accounts.access import Access
-from bot.admin.asked import Asked, Run
+from bot.admin.asked import AdminRequest, Run
 from bot.admin.people import PeopleCommands
 from bot.admin.places import PlaceCommands
 from bot.admin.queue import QueueCommands
@@ -52,4 +52,4 @@ class Admin:
         (await self._access.rules(origin.member)).check_person()
         said = commands.check(command.name, options)
         operator = access_rules.runs_easel(origin, self._operators)
-        return await self._commands[command.name](Asked(command.name, said, origin, operator))
+        return await self._commands[command.name](AdminRequest(command.name, said, origin, operator))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from bot.accounts import access_rules
 from bot.accounts.tiers import Tiers
-from bot.admin.asked import Asked, Commands, Policies, done, titled
+from bot.admin.asked import AdminRequest, Commands, Policies, done, titled
 from bot.errors import Refusal
 from bot.messages import answers
 from bot.messages.types import Card
@@ -34,7 +34,7 @@ class TierCommands:
             "admin budget": self._budget,
         }
 
-    async def _show_tiers(self, asked: Asked) -> Card:
+    async def _show_tiers(self, asked: AdminRequest) -> Card:
         found = await self._policies.here(asked)
         lines = [_tier_line(tier) for tier in self._tiers.all]
         lines += [f"Role {role}: {self._title(tier)}" for role, tier in found.roles.items()]
@@ -45,7 +45,7 @@ class TierCommands:
         tier = self._tiers.named(name)
         return tier.title if tier else f"{name}, which is in the file of tiers no more"
 
-    async def _role(self, asked: Asked) -> Card:
+    async def _role(self, asked: AdminRequest) -> Card:
         role, tier = asked.options["role"], tier_named(asked, self._tiers)
 
         def change(before: Policy) -> Policy:
@@ -59,7 +59,7 @@ class TierCommands:
             return done(f"{role} has no tier any more.")
         return done(f"{role} has the tier {tier.title} now.")
 
-    async def _budget(self, asked: Asked) -> Card:
+    async def _budget(self, asked: AdminRequest) -> Card:
         if "seconds" not in asked.options:
             return await self._show_budgets(asked)
         channel, allowance = asked.options.get("channel", ""), allowance_of(asked)
@@ -80,7 +80,7 @@ class TierCommands:
             return done(f"{what} may use as much as they like.")
         return done(f"{what} may use {access_rules.allowance(allowance)}.")
 
-    async def _show_budgets(self, asked: Asked) -> Card:
+    async def _show_budgets(self, asked: AdminRequest) -> Card:
         found, now = await self._policies.here(asked), self._store.now()
         if found.budget is None and not found.channel_budgets:
             return titled("Budgets", ["There are none. /admin budget with a number of seconds sets one."])
@@ -94,7 +94,7 @@ class TierCommands:
         return titled("Budgets", [answers.balance_line(each, now) for each in balances])
 
 
-def tier_named(asked: Asked, tiers: Tiers) -> Tier | None:
+def tier_named(asked: AdminRequest, tiers: Tiers) -> Tier | None:
     """Return the tier that a command names, or None for "none". Raises Refusal."""
     name: str = asked.options["tier"].strip().casefold()
     if name == NONE:
@@ -108,7 +108,7 @@ def tier_named(asked: Asked, tiers: Tiers) -> Tier | None:
     return tier
 
 
-def allowance_of(asked: Asked) -> Allowance | None:
+def allowance_of(asked: AdminRequest) -> Allowance | None:
     """Return what `seconds` and `per` say; None where that is 0."""
     seconds, per = asked.options["seconds"], asked.options.get("per", "month")
     return Allowance(seconds=seconds, per=per) if seconds else None

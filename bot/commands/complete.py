@@ -14,7 +14,7 @@ from bot.jobs import remake
 from bot.jobs.visibility import Visibility
 from bot.messages import answers
 from bot.messages.types import Card
-from bot.models import HOUSE, Member, Origin, State
+from bot.models import INSTANCE, Member, Origin, State
 from bot.options import MAX_TYPED, Command, Completes, clip
 from bot.prompts import styles
 from bot.store import Store
@@ -107,7 +107,7 @@ class Vocabulary:
             case "tiers":
                 return [(tier.name, tier.title) for tier in self._tiers.all]
             case "people" if member.admin:
-                here = "" if member.tenant == HOUSE else member.tenant
+                here = "" if member.tenant == INSTANCE else member.tenant
                 return list((await self._store.names(here, typed)).items())
             case "jobs" | "pictures" | "unfinished":
                 recent = await self._visibility.jobs(member, user=member.id, states=_STATES[source], limit=50)

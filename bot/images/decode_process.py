@@ -20,7 +20,7 @@ REFUSED = 3
 FORMATS = ("PNG", "JPEG", "WEBP")
 
 
-class Refused(Exception):
+class DecodeRefused(Exception):
     """The reason as a word, and what the sentence about it needs."""
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     _confine(limit["memory"], limit["cpu"])
     try:
         answer = decode(sys.stdin.buffer.read(), limit["pixels"])
-    except Refused as error:
+    except DecodeRefused as error:
         sys.stdout.write(json.dumps(error.args))
         sys.exit(REFUSED)
     sys.stdout.buffer.write(answer)
@@ -42,15 +42,15 @@ def decode(data: bytes, pixels: int) -> bytes:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             if picture.width * picture.height > pixels:
-                raise Refused("pixels", picture.width, picture.height)
+                raise DecodeRefused("pixels", picture.width, picture.height)
             if getattr(picture, "is_animated", False):
-                raise Refused("animated")
+                raise DecodeRefused("animated")
             upright = ImageOps.exif_transpose(picture)
             flat = _on_white(upright) if upright.has_transparency_data else _in_srgb(upright)
     except UnidentifiedImageError:
-        raise Refused("format") from None
+        raise DecodeRefused("format") from None
     except (OSError, SyntaxError, ValueError, EOFError, MemoryError):
-        raise Refused("broken") from None
+        raise DecodeRefused("broken") from None
     flat.info.clear()  # a profile, comments and the like would be written with it
     out = io.BytesIO()
     flat.save(out, "PNG", compress_level=1)

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from bot import formats, limits, prompts
 from bot.accounts import periods
-from bot.accounts.access_rules import Rules, blocked
+from bot.accounts.access_rules import AccessRules, blocked
 from bot.errors import Offer, Refusal
 from bot.messages import answers
 from bot.models import Balance, Job
@@ -32,7 +32,7 @@ class Ask:
     balances: tuple[Balance, ...] = ()  # of all that it draws on
 
 
-async def admit(store: Store, job: Job, rules: Rules, ask: Ask) -> tuple[Job, bool]:
+async def admit(store: Store, job: Job, rules: AccessRules, ask: Ask) -> tuple[Job, bool]:
     """Admit a job; return it as it is in the store, and False when its event was admitted before.
 
     Raises Refusal (codes "blocked", "quota", "waiting", "cooldown") with offers where some exist.
@@ -51,7 +51,7 @@ async def admit(store: Store, job: Job, rules: Rules, ask: Ask) -> tuple[Job, bo
         raise _over_quota(job.request, job.estimate, error.balance, rules, ask, store.now()) from error
 
 
-def check(request: GenerationRequest, rules: Rules, ask: Ask, now: datetime) -> None:
+def check(request: GenerationRequest, rules: AccessRules, ask: Ask, now: datetime) -> None:
     """Raise Refusal (code "quota") for a request that `admit` would refuse by the present balances."""
     estimate, limit = ask.estimate(request), tightest(ask.balances)
     if limit and not periods.fits(estimate, affordable(ask.balances)):
@@ -87,7 +87,7 @@ def _too_many_waiting(waiting: int) -> Refusal:
     return Refusal(notice, code="waiting")
 
 
-def _too_soon(error: TooSoon, rules: Rules) -> Refusal:
+def _too_soon(error: TooSoon, rules: AccessRules) -> Refusal:
     tier = rules.tier
     return Refusal(
         f"Your tier, {tier.title}, may ask once in {formats.span(tier.cooldown)}. "
@@ -97,7 +97,7 @@ def _too_soon(error: TooSoon, rules: Rules) -> Refusal:
 
 
 def _over_quota(
-    request: GenerationRequest, estimate: float, balance: Balance, rules: Rules, ask: Ask, now: datetime
+    request: GenerationRequest, estimate: float, balance: Balance, rules: AccessRules, ask: Ask, now: datetime
 ) -> Refusal:
     left, cost = math.floor(balance.left), max(1, math.ceil(estimate))
     whose = f"{balance.name} has" if balance.name else "you have"
@@ -112,7 +112,7 @@ def _over_quota(
     return Refusal(notice, code="quota", offers=offers)
 
 
-def _offers(request: GenerationRequest, balance: Balance, rules: Rules, ask: Ask) -> Iterator[Offer]:
+def _offers(request: GenerationRequest, balance: Balance, rules: AccessRules, ask: Ask) -> Iterator[Offer]:
     """Yield offers that would fit: fewer pictures, smaller ones, or the same behind all other jobs."""
     if ask.draft and not isinstance(ask.draft.source, bytes):
         left = affordable(ask.balances) if ask.balances else balance.left

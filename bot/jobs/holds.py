@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bot.models import HOUSE, Job
+from bot.models import INSTANCE, Job
 from engine.types import Engine
 
 
@@ -17,7 +17,7 @@ class Holds:
         self._jobs: set[str] = set()
 
     def is_held(self, job: Job) -> bool:
-        paused = HOUSE in self._places or job.origin.member.tenant in self._places
+        paused = INSTANCE in self._places or job.origin.member.tenant in self._places
         return paused or job.id in self._jobs
 
     def is_held_itself(self, id: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from bot import actions, prompts
 from bot.accounts.access import Access
-from bot.accounts.access_rules import Rules
+from bot.accounts.access_rules import AccessRules
 from bot.errors import Refusal
 from bot.images import pictures
 from bot.jobs import admission, offers
@@ -59,7 +59,7 @@ class Planner:
         preferred = (await self._access.rules(member)).preferences().private
         return preferred if draft.private is None else draft.private
 
-    async def plan(self, options: dict[str, Any], origin: Origin, rules: Rules) -> Plan:
+    async def plan(self, options: dict[str, Any], origin: Origin, rules: AccessRules) -> Plan:
         """Return what the options ask for. A refusal names all that is wrong, and its offers are taken."""
         text = str(options.pop("prompt", ""))
         source = options.get("source")
@@ -75,7 +75,7 @@ class Planner:
             raise Refusal(found.notice, code=found.code, offers=() if file else found.offers) from refusal
 
     async def _mended(
-        self, refusal: Refusal, file: Mapping[str, Any], origin: Origin, rules: Rules
+        self, refusal: Refusal, file: Mapping[str, Any], origin: Origin, rules: AccessRules
     ) -> Refusal:
         """Try what the refusal offers, up to admission."""
 
@@ -93,7 +93,9 @@ class Planner:
             model=plan.model, estimate=self._engine.estimate, draft=plan.said, balances=tuple(balances)
         )
 
-    async def _planned(self, text: str, options: Mapping[str, Any], origin: Origin, rules: Rules) -> Plan:
+    async def _planned(
+        self, text: str, options: Mapping[str, Any], origin: Origin, rules: AccessRules
+    ) -> Plan:
         said = prompts.parse(text, options, ranged=False)
         source, png = await self._source(said.source, origin)
         offered = self._engine.models()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from bot.accounts.access_rules import Rules
+from bot.accounts.access_rules import AccessRules
 from bot.accounts.tiers import Tiers
 from bot.jobs.tracker import JobTracker
 from bot.models import Job, Member
@@ -43,7 +43,7 @@ class Recovery:
         self._tiers = tiers
         self._show = show
         self._left: Collection[str] = ()  # the ids of what waited when this process began
-        self._rules: dict[Who, Rules] = {}
+        self._rules: dict[Who, AccessRules] = {}
 
     async def begin(self) -> None:
         """Note what is to be taken up, before anything new is taken. Raises StoreError."""
@@ -86,7 +86,7 @@ class Recovery:
         if new:
             standings = await self._store.standings(new.values())
             for who, member in new.items():
-                self._rules[who] = Rules(standings[member.tenant, member.id], self._tiers, member)
+                self._rules[who] = AccessRules(standings[member.tenant, member.id], self._tiers, member)
 
 
 def _who(member: Member) -> Who:

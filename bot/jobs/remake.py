@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from bot import limits, prompts
-from bot.accounts.access_rules import Rules
+from bot.accounts.access_rules import AccessRules
 from bot.errors import Refusal
 from bot.models import Job, Preferences, Tier
 from bot.prompts import DEFAULT_COUNT, Draft, styles
@@ -30,7 +30,7 @@ class Remade:
 def remade(
     request: GenerationRequest,
     job: Job,
-    rules: Rules,
+    rules: AccessRules,
     offered: Sequence[ModelInfo],
     *,
     task: TaskKind | None = None,
@@ -60,7 +60,7 @@ def moved(job: Job, request: GenerationRequest, offered: Sequence[ModelInfo]) ->
 
 
 def recalled(
-    job: Job, rules: Rules, offered: Sequence[ModelInfo], preferences: Preferences | None = None
+    job: Job, rules: AccessRules, offered: Sequence[ModelInfo], preferences: Preferences | None = None
 ) -> Draft:
     """Return the draft that paints a job again and may be asked for now: what its form shows.
 
@@ -101,7 +101,7 @@ def _named(name: str, offered: Sequence[ModelInfo]) -> ModelInfo:
     return next(each for each in offered if each.name == name)
 
 
-def _style(style: str, rules: Rules, *, moved: bool) -> str:
+def _style(style: str, rules: AccessRules, *, moved: bool) -> str:
     """Return the style; empty if it may not be used any more, or was removed and the model changes."""
     gone = style not in styles.load().styles
     return "" if not style or not rules.takes_style(style) or (gone and moved) else style
@@ -117,7 +117,7 @@ def _dressed(request: GenerationRequest, job: Job, style: str, model: ModelInfo)
     return replace(request, prompt=words, negative_prompt=negative, model=model.name)
 
 
-def _fitted(request: GenerationRequest, model: ModelInfo, rules: Rules) -> GenerationRequest:
+def _fitted(request: GenerationRequest, model: ModelInfo, rules: AccessRules) -> GenerationRequest:
     width, height = limits.fitted((request.width, request.height), model, rules.tier.max_pixels)
     fitted = {each.field: each.fit(request, model, rules.tier) for each in landed()}
     return replace(request, width=width, height=height, **fitted)

@@ -12,7 +12,7 @@ import structlog
 from bot import actions, telemetry
 from bot.accounts import audit
 from bot.accounts.access import Access
-from bot.accounts.access_rules import Rules
+from bot.accounts.access_rules import AccessRules
 from bot.actions import Action
 from bot.adapters.base import Receipt
 from bot.errors import Refusal
@@ -109,7 +109,7 @@ class JobService:
         )
 
     async def _submit(
-        self, request: GenerationRequest, origin: Origin, rules: Rules, ask: Ask, **more: Any
+        self, request: GenerationRequest, origin: Origin, rules: AccessRules, ask: Ask, **more: Any
     ) -> Receipt:
         """Admit a job and hand it to the engine, once for each event of the platform."""
         await self._reviews.check(request, more["prompt"], origin, rules.moderation(adult=origin.adult))

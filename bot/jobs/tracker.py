@@ -17,7 +17,7 @@ from bot.images.blobs import BlobStore
 from bot.jobs.live import LiveJob, LiveJobs
 from bot.messages.types import GRID
 from bot.models import Balance, Job, State, StoredPicture, Tier
-from bot.moderation import Eyes, Withheld
+from bot.moderation import ImageClassifier, Withheld
 from bot.provenance.stamp import Stamped
 from bot.store import Store
 from engine.errors import Cancelled, EngineError
@@ -62,8 +62,8 @@ class JobTracker:
         store: Store,
         blobs: BlobStore,
         show: Callable[[Job], None],
-        eyes: Eyes,
-        rules: Callable[[Job], Awaitable[moderation.Rules]],
+        eyes: ImageClassifier,
+        rules: Callable[[Job], Awaitable[moderation.ModerationRules]],
         stamp: Stamp,
         holds: Callable[[Job], bool] = lambda job: False,
         give_up: Callable[[str], None] = lambda reason: None,

@@ -1,8 +1,17 @@
 """What may be painted: words before the queue, pictures before they are shown."""
 
-from bot.moderation.images import Classifier, Eyes, NotSeen, Rating, Seen, Unseeing, Withheld, rate
+from bot.moderation.images import (
+    ImageClassifier,
+    MobileNetClassifier,
+    NotSeen,
+    NullClassifier,
+    Rating,
+    Scores,
+    Withheld,
+    rate,
+)
 from bot.moderation.terms import STRICTNESS, Strictness
-from bot.moderation.text import LIKENESS, MINORS, NOTICES, OWN, Rules, Verdict, judge
+from bot.moderation.text import LIKENESS, MINORS, NOTICES, OWN, ModerationRules, TextVerdict, judge
 
 __all__ = [
     "LIKENESS",
@@ -10,15 +19,16 @@ __all__ = [
     "NOTICES",
     "OWN",
     "STRICTNESS",
-    "Classifier",
-    "Eyes",
+    "ConceptClassifier",
+    "ImageClassifier",
+    "MobileNetClassifier",
+    "ModerationRules",
     "NotSeen",
+    "NullClassifier",
     "Rating",
-    "Rules",
-    "Seen",
+    "Scores",
     "Strictness",
-    "Unseeing",
-    "Verdict",
+    "TextVerdict",
     "Withheld",
     "judge",
     "rate",

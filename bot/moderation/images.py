@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bot.moderation.terms import Strictness
-from bot.moderation.text import Rules
+from bot.moderation.text import ModerationRules
 from engine.errors import EngineError
 
 LOOKER = Path(__file__).with_name("looker.py")
@@ -36,7 +36,7 @@ class NotSeen(Withheld):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Scores:
     """Probabilities from 0 to 1."""
 
     explicit: float = 0.0
@@ -49,7 +49,7 @@ class Seen:
         return self.explicit < strict.explicit and self.explicit + self.suggestive < strict.either
 
 
-class Eyes(Protocol):
+class ImageClassifier(Protocol):
     """Looks at pictures."""
 
     @property
@@ -57,26 +57,26 @@ class Eyes(Protocol):
         """Whether somebody's picture is being looked at."""
         ...
 
-    async def look(self, picture: bytes) -> Seen:
+    async def look(self, picture: bytes) -> Scores:
         """Return the scores of what a PNG or WebP shows. Raises NotSeen."""
         ...
 
     async def close(self) -> None: ...
 
 
-class Unseeing:
+class NullClassifier:
     """Passes every picture: PICTURE_CHECK=off, and tests about something else."""
 
     busy = False
 
-    async def look(self, picture: bytes) -> Seen:
-        return Seen()
+    async def look(self, picture: bytes) -> Scores:
+        return Scores()
 
     async def close(self) -> None:
         """Do nothing, as nothing is open."""
 
 
-class Classifier:
+class MobileNetClassifier:
     """One process, started by the first picture and anew after any error; one picture at a time."""
 
     def __init__(self, weights: Path = WEIGHTS, patience: float = PATIENCE) -> None:
@@ -89,7 +89,7 @@ class Classifier:
     def busy(self) -> bool:
         return self._turn.locked()
 
-    async def look(self, picture: bytes) -> Seen:
+    async def look(self, picture: bytes) -> Scores:
         async with self._turn:
             try:
                 async with asyncio.timeout(self._patience):
@@ -130,7 +130,7 @@ class Classifier:
         await self._end()
 
 
-def look_once(picture: bytes, weights: Path = WEIGHTS) -> Seen:
+def look_once(picture: bytes, weights: Path = WEIGHTS) -> Scores:
     """Return what a picture shows. Needs no event loop, but a process of its own. Blocks; raises NotSeen."""
     try:
         done = subprocess.run(
@@ -149,9 +149,9 @@ def _framed(picture: bytes) -> bytes:
     return len(picture).to_bytes(4, "big") + picture
 
 
-def _seen(answer: bytes) -> Seen:
+def _seen(answer: bytes) -> Scores:
     scores = json.loads(answer)
-    seen = Seen(explicit=scores["porn"] + scores["hentai"], suggestive=scores["sexy"])
+    seen = Scores(explicit=scores["porn"] + scores["hentai"], suggestive=scores["sexy"])
     if not (0 <= seen.explicit <= 1.001 and 0 <= seen.suggestive <= 1.001):
         raise ValueError(f"scores out of range: {scores}")
     return seen
@@ -181,7 +181,7 @@ class Rating:
     shown: bool
 
 
-def rate(seen: Seen, rules: Rules, *, minors: bool) -> Rating:
+def rate(seen: Scores, rules: ModerationRules, *, minors: bool) -> Rating:
     """Decide whether a picture may be shown. Where the words mention minors, nothing sexual is ever shown."""
     limits = _LIMITS["strict" if minors else rules.strictness]
     adult = seen.explicit >= limits.explicit or seen.explicit + seen.suggestive >= limits.either

@@ -13,7 +13,7 @@ from bot.accounts import access_rules, audit
 from bot.errors import Refusal
 from bot.messages import answers
 from bot.messages.types import Card
-from bot.models import HOUSE, Job, Origin, Review, State, Strike
+from bot.models import INSTANCE, Job, Origin, Review, State, Strike
 from bot.options import clip
 from bot.settings import Settings
 from bot.store import Store
@@ -36,7 +36,7 @@ class Reviews:
     # ---- words
 
     async def check(
-        self, request: GenerationRequest, typed: str, origin: Origin, rules: moderation.Rules
+        self, request: GenerationRequest, typed: str, origin: Origin, rules: moderation.ModerationRules
     ) -> None:
         """Raise Refusal for words that may not be painted here. Serious ones count as a strike."""
         await self._tell(origin)
@@ -55,7 +55,7 @@ class Reviews:
     async def _strike(self, category: str, origin: Origin) -> str:
         """Write a strike down; what to tell the person."""
         member = origin.member
-        tenant = HOUSE if category == moderation.MINORS else member.tenant
+        tenant = INSTANCE if category == moderation.MINORS else member.tenant
         key = f"{origin.surface}/{origin.event}"
         strike = Strike(key=key, member=member.id, tenant=tenant, category=category, told=True)
         return await self._explain(await self._store.strike(strike))
@@ -96,7 +96,7 @@ class Reviews:
         job = await self._store.job(waiting[0].job) if waiting else None
         return answers.review(job, waiting[0], len(waiting)) if job else answers.nothing_to_review()
 
-    async def listed(self, origin: Origin, rules: access_rules.Rules) -> Card:
+    async def listed(self, origin: Origin, rules: access_rules.AccessRules) -> Card:
         """Return the card of reported jobs that a moderator moderates and may see. Raises Refusal."""
         if not (rules.moderator or origin.member.moderates):
             raise Refusal("Only an administrator or a moderator may see reports.", code="forbidden")

@@ -24,7 +24,7 @@ _WORD = re.compile(f"{LETTER}+|[0-9]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Group:
+class TermGroup:
     """Terms of one category that are treated alike."""
 
     category: str  # the file's name; "own" for a tenant's
@@ -41,7 +41,7 @@ class Group:
 class Hit:
     """Words `start` to `end` (exclusive) of a text are a term of the group."""
 
-    group: Group
+    group: TermGroup
     start: int
     end: int
 
@@ -49,10 +49,10 @@ class Hit:
 class Index:
     """Terms that are found fast: single words by look-up, phrases by how their first word begins."""
 
-    def __init__(self, groups: Sequence[Group]) -> None:
-        self._words: defaultdict[str, list[Group]] = defaultdict(list)
-        self._stems: defaultdict[str, list[Group]] = defaultdict(list)  # "abc*"
-        self._cores: defaultdict[str, list[Group]] = defaultdict(list)  # "*abc", "*abc*"
+    def __init__(self, groups: Sequence[TermGroup]) -> None:
+        self._words: defaultdict[str, list[TermGroup]] = defaultdict(list)
+        self._stems: defaultdict[str, list[TermGroup]] = defaultdict(list)  # "abc*"
+        self._cores: defaultdict[str, list[TermGroup]] = defaultdict(list)  # "*abc", "*abc*"
         self._phrases: defaultdict[str, list[_Phrase]] = defaultdict(list)
         for group in groups:
             for term in group.words:
@@ -62,7 +62,7 @@ class Index:
         self._by_shape = _by_shape(word for word in whole if "*" not in word)
         self._stems_by_shape = _by_shape(self._stems)
 
-    def _add(self, group: Group, parts: list[str]) -> None:
+    def _add(self, group: TermGroup, parts: list[str]) -> None:
         first = parts[0].strip("*")
         if len(parts) > 1:
             self._phrases[first[:2]].append(_Phrase(group, tuple(parts)))
@@ -73,7 +73,7 @@ class Index:
 
     def hits(self, words: list[str]) -> Iterator[Hit]:
         """Yield every term that stands in the words of a text that `plain` made."""
-        known: dict[str, tuple[list[Group], list[_Phrase]]] = {}  # most words of a long text come again
+        known: dict[str, tuple[list[TermGroup], list[_Phrase]]] = {}  # most words of a long text come again
         for at, word in enumerate(words):
             if (found := known.get(word)) is None:
                 found = known[word] = (list(self._of(word)), list(self._begun_by(word)))
@@ -83,7 +83,7 @@ class Index:
                 if phrase.goes_on(words, at):
                     yield Hit(phrase.group, at, at + len(phrase.words))
 
-    def _of(self, word: str) -> Iterator[Group]:
+    def _of(self, word: str) -> Iterator[TermGroup]:
         yield from self._words.get(word, ())
         for length in range(2, min(len(word), self._longest) + 1):
             yield from self._stems.get(word[:length], ())
@@ -114,7 +114,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class _Phrase:
-    group: Group
+    group: TermGroup
     words: tuple[str, ...]  # with their stars
 
     def goes_on(self, words: list[str], at: int) -> bool:
@@ -164,11 +164,11 @@ def _fits(term: str, word: str) -> bool:
 
 
 @functools.cache
-def groups(category: str) -> dict[str, Group]:
+def groups(category: str) -> dict[str, TermGroup]:
     """Load the groups of one category, by name."""
     text = (_FOLDER / f"{category}.toml").read_text(encoding="utf-8")
     return {
-        name: Group(category=category, name=name, **{**values, "words": tuple(values["words"])})
+        name: TermGroup(category=category, name=name, **{**values, "words": tuple(values["words"])})
         for name, values in tomllib.loads(text)["groups"].items()
     }
 

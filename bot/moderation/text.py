@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bot.moderation import terms
 from bot.moderation.normalize import plain, readings
-from bot.moderation.terms import STRICTNESS, Group, Hit, Index, Strictness
+from bot.moderation.terms import STRICTNESS, Hit, Index, Strictness, TermGroup
 
 MINORS = "minors"  # sexual content with minors: the hard block
 LIKENESS = "likeness"  # a real person in sexual content
@@ -20,7 +20,7 @@ _MOST = 12_000  # characters that are read; a request has fewer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class ModerationRules:
     """What holds where something is asked."""
 
     strictness: Strictness = "standard"
@@ -30,7 +30,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class TextVerdict:
     """What was found; no category when the words may be painted."""
 
     category: str = ""
@@ -60,8 +60,8 @@ NOTICES = {
 class _Found:
     """The groups whose terms stand in a text."""
 
-    groups: frozenset[Group]  # not excused by an ordinary expression or by the tenant
-    all: frozenset[Group]  # not excused by an expression that cannot mean a person
+    groups: frozenset[TermGroup]  # not excused by an ordinary expression or by the tenant
+    all: frozenset[TermGroup]  # not excused by an expression that cannot mean a person
     age: bool  # under 18
 
     def has(self, category: str, *names: str) -> bool:
@@ -72,24 +72,26 @@ class _Found:
         return any(group.with_minors for group in self.all)
 
 
-def judge(words: Iterable[str], negative: Iterable[str] = (), rules: Rules | None = None) -> Verdict:
+def judge(
+    words: Iterable[str], negative: Iterable[str] = (), rules: ModerationRules | None = None
+) -> TextVerdict:
     """Judge a request: `words` are everything it asks for, `negative` everything to keep out of it."""
-    rules = rules or Rules()
+    rules = rules or ModerationRules()
     asked, avoided = _search(" | ".join(words), rules), _search(" | ".join(negative), rules)
     minors = asked.age or asked.has("minors", "certain", "likely")
     if hard := _hard(asked, avoided):
         return hard
     if asked.sexual and any(group.category == "people" for group in asked.groups):
-        return Verdict(category=LIKENESS, certain=True, minors=minors)
+        return TextVerdict(category=LIKENESS, certain=True, minors=minors)
     suspects = asked.groups | {group for group in avoided.groups if not group.wished_away}
     refused = [group for group in suspects if _refused(group, rules)]
     worst = _worst(refused)
-    return Verdict(
+    return TextVerdict(
         category=worst.category if worst else "", certain=bool(worst and worst.certain), minors=minors
     )
 
 
-def _hard(asked: _Found, avoided: _Found) -> Verdict | None:
+def _hard(asked: _Found, avoided: _Found) -> TextVerdict | None:
     """Judge sexual content with minors, whatever a tenant allows; None where there is none.
 
     Keeping clothes out asks for nakedness, and keeping adults out for minors. To keep nudity out is fine.
@@ -98,18 +100,18 @@ def _hard(asked: _Found, avoided: _Found) -> Verdict | None:
     minors = certain or asked.has("minors", "likely")
     indirectly = avoided.has("minors", "clothes") or avoided.has("sexual", "explicit")
     if minors and (asked.sexual or indirectly):
-        return Verdict(category=MINORS, certain=certain and asked.sexual, minors=True)
+        return TextVerdict(category=MINORS, certain=certain and asked.sexual, minors=True)
     if asked.sexual and avoided.has("minors", "grown"):
-        return Verdict(category=MINORS, minors=True)
+        return TextVerdict(category=MINORS, minors=True)
     return None
 
 
-def _worst(refused: Iterable[Group]) -> Group | None:
+def _worst(refused: Iterable[TermGroup]) -> TermGroup | None:
     """Return the group to tell the person of, always the same: with a strike first, then by the alphabet."""
     return min(refused, key=lambda group: (not group.certain, group.category), default=None)
 
 
-def _refused(group: Group, rules: Rules) -> bool:
+def _refused(group: TermGroup, rules: ModerationRules) -> bool:
     if group.category == OWN:
         return True
     if group.level == "never" or (group.adult and rules.adult and rules.strictness != "strict"):
@@ -131,11 +133,11 @@ _AGE = re.compile(
 )
 
 
-def _search(text: str, rules: Rules) -> _Found:
+def _search(text: str, rules: ModerationRules) -> _Found:
     if not text:
         return _Found(frozenset(), frozenset(), False)
-    groups: set[Group] = set()
-    everything: set[Group] = set()
+    groups: set[TermGroup] = set()
+    everything: set[TermGroup] = set()
     own, allowed = _own(rules)
     read = readings(text[:_MOST])
     read += (terms.known().unstarred(read[0]), own.unstarred(read[0])) if "*" in text or "#" in text else ()
@@ -152,10 +154,10 @@ def _search(text: str, rules: Rules) -> _Found:
 
 
 @functools.lru_cache(256)
-def _own(rules: Rules) -> tuple[Index, ...]:
+def _own(rules: ModerationRules) -> tuple[Index, ...]:
     """Return two indexes: of the words that a tenant blocks, and of those that it allows."""
     return tuple(
-        Index([Group(category=OWN, name=OWN, words=tuple(filter(_readable, words)))])
+        Index([TermGroup(category=OWN, name=OWN, words=tuple(filter(_readable, words)))])
         for words in (rules.blocked, rules.allowed)
     )
 

@@ -41,7 +41,7 @@ Unsigned: type[Exception] = c2pa.C2paError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class FileFacts:
     """What a picture says of itself. Nothing of who asked, and of the prompt only what they allow."""
 
     job: str  # id
@@ -59,10 +59,12 @@ class Claim:
 
     whole: bool  # nothing was changed since it was signed
     ours: bool  # signed with the key of this Easel
-    facts: Facts | None  # None where it was changed, or another program signed it
+    facts: FileFacts | None  # None where it was changed, or another program signed it
 
 
-def sign(data: bytes, media_type: MediaType, facts: Facts, keys: Keys, parent: bytes | None = None) -> bytes:
+def sign(
+    data: bytes, media_type: MediaType, facts: FileFacts, keys: Keys, parent: bytes | None = None
+) -> bytes:
     """Return the file with content credentials. `parent` is the PNG that it was made from."""
     builder = c2pa.Builder(_manifest(facts), context=_context())
     if parent is not None:
@@ -97,7 +99,7 @@ def read(data: bytes, media_type: MediaType, keys: Keys) -> Claim | None:
     return Claim(whole=whole, ours=ours, facts=_facts(manifest) if ours else None)
 
 
-def _manifest(facts: Facts) -> dict[str, Any]:
+def _manifest(facts: FileFacts) -> dict[str, Any]:
     source_type = COMPOSED if facts.foreign else GENERATED
     done: dict[str, Any] = {"action": _ACTIONS[facts.made], "digitalSourceType": source_type}
     actions = [done]
@@ -115,12 +117,12 @@ def _manifest(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _facts(manifest: dict[str, Any]) -> Facts:
+def _facts(manifest: dict[str, Any]) -> FileFacts:
     """Return what a manifest of ours says."""
     data = {each["label"]: each["data"] for each in manifest["assertions"]}
     done = data["c2pa.actions.v2"]["actions"][-1]
     made = next(each for each, action in _ACTIONS.items() if action == done["action"])
-    return Facts(**data[_JOB], made=made, foreign=done["digitalSourceType"] == COMPOSED)
+    return FileFacts(**data[_JOB], made=made, foreign=done["digitalSourceType"] == COMPOSED)
 
 
 @functools.cache
@@ -158,7 +160,7 @@ def ready(folder: Path, certificate: str = "", private_key: str = "") -> Keys:
 
 def check(keys: Keys) -> Keys:
     """Return the keys after a picture was signed with them and known again. Raises SettingError."""
-    facts = Facts(job="0" * 12, index=0, model="", seed=0)
+    facts = FileFacts(job="0" * 12, index=0, model="", seed=0)
     try:
         blank = encode(Image.new("RGB", (8, 8)), "image/png", facts)
         claim = read(sign(blank, "image/png", facts, keys), "image/png", keys)
@@ -179,7 +181,7 @@ def check(keys: Keys) -> Keys:
 def encode(
     picture: Image.Image,
     media_type: MediaType,
-    facts: Facts,
+    facts: FileFacts,
     notes: Mapping[str, str] = MappingProxyType({}),
     **options: int,
 ) -> bytes:
@@ -199,7 +201,7 @@ def encode(
     return out.getvalue()
 
 
-def _xmp(facts: Facts) -> bytes:
+def _xmp(facts: FileFacts) -> bytes:
     source_type = COMPOSED if facts.foreign else GENERATED
     about = quoteattr(f"Easel {version('easel')}, {facts.model}")
     return f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>

@@ -12,7 +12,7 @@ from PIL import Image
 from bot.provenance import mark, signing
 from bot.provenance.fingerprint import fingerprint
 from bot.provenance.keys import Keys
-from bot.provenance.signing import Facts
+from bot.provenance.signing import FileFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Stamped:
 
 def stamp(
     png: bytes,
-    facts: Facts,
+    facts: FileFacts,
     keys: Keys,
     parent: bytes | None = None,
     notes: Mapping[str, str] = MappingProxyType({}),

@@ -12,7 +12,7 @@ from bot.models import Job
 from bot.prompts.draft import PARAMS
 from bot.provenance import signing
 from bot.provenance.keys import Keys
-from bot.provenance.signing import Facts, Made
+from bot.provenance.signing import FileFacts, Made
 from bot.provenance.stamp import Stamped, stamp
 from bot.store import Store
 from engine.errors import EngineError
@@ -46,7 +46,7 @@ class Stamper:
         made = _MADE[request.kind]
         parent = await self._blobs.get(request.source) if request.source and made != "created" else None
         wanted = (await self._store.preferences(job.origin.member.id)).tells_prompt
-        facts = Facts(
+        facts = FileFacts(
             job=job.id,
             index=index,
             model=request.model,

@@ -1,6 +1,6 @@
 """Jobs, the ledger, accounts and preferences. The only package that speaks to a database."""
 
-from bot.store.database import Facts, look_at, original_at, pictures_at
+from bot.store.database import DatabaseFacts, look_at, original_at, pictures_at
 from bot.store.identities import LinkRefused, TooSoon
 from bot.store.installations import Installations
 from bot.store.ledger import OverQuota
@@ -9,7 +9,7 @@ from bot.store.store import Store, TooManyWaiting
 
 __all__ = [
     "Blocked",
-    "Facts",
+    "DatabaseFacts",
     "Installations",
     "LinkRefused",
     "OverQuota",

@@ -68,7 +68,7 @@ def utc_now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class DatabaseFacts:
     """What `look_at` finds, as text to show. `problem` is empty when the file and the ledger are sound."""
 
     database: str  # which, in what version
@@ -96,14 +96,14 @@ def _reading(url: str) -> Iterator[tuple[Server, Session]]:
         engine.dispose()
 
 
-def look_at(url: str) -> Facts:
+def look_at(url: str) -> DatabaseFacts:
     """Examine a database without locking or changing it; blocks.
 
     Raises KeyError when there is none, StoreError when it cannot be read.
     """
     with _reading(url) as (found, session):
         revision = migrations.revision(session.connection())
-        return Facts(
+        return DatabaseFacts(
             database=found.describe(session.connection()),
             revision=revision,
             problem=_check(session, found).removeprefix("ok") if revision == migrations.HEAD else "",

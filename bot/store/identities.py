@@ -75,7 +75,7 @@ def members_of(session: Session, account: str) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class LinkedGroup:
     """Who shares an account."""
 
     account: str
@@ -83,7 +83,7 @@ class Group:
     home: str
 
 
-def groups(session: Session, members: Collection[str]) -> dict[str, Group]:
+def groups(session: Session, members: Collection[str]) -> dict[str, LinkedGroup]:
     """Return the group of each member, by two or three queries for all."""
     mine = select(_identities.c.member, _identities.c.account).where(_identities.c.member.in_(members))
     accounts: dict[str, str] = {each: account for each, account in session.connection().execute(mine)}
@@ -97,9 +97,9 @@ def groups(session: Session, members: Collection[str]) -> dict[str, Group]:
     query = select(_accounts.c.id, _accounts.c.home).where(_accounts.c.id.in_(linked))
     homes: dict[str, str] = {id: home for id, home in session.connection().execute(query)} if linked else {}
 
-    def group(member: str) -> Group:
+    def group(member: str) -> LinkedGroup:
         account = accounts.get(member, member)
-        return Group(account, frozenset({member, *sharing.get(account, ())}), homes.get(account, ""))
+        return LinkedGroup(account, frozenset({member, *sharing.get(account, ())}), homes.get(account, ""))
 
     return {member: group(member) for member in members}
 

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import delete, or_, select, update
 from sqlmodel import Session
 
-from bot.models import HOUSE, Login, Member
+from bot.models import INSTANCE, Login, Member
 from bot.store import identities
 from bot.store.database import Database
 from bot.store.rows import member_of, table_of
@@ -25,7 +25,7 @@ _sessions = table_of(WebSessionRow)
 _links = table_of(WebLinkRow)
 
 
-class Logins(Database):
+class LoginStore(Database):
     """The part of the store that knows who is logged in to the web studio."""
 
     async def save_link(self, digest: str, member: Member, life: timedelta) -> None:
@@ -114,7 +114,7 @@ def end_of_blocked(session: Session, member: str, tenant: str) -> None:
     members = _sharing(session, member)
     for table in (_sessions, _links):
         theirs = delete(table).where(table.c.member.in_(members))
-        session.connection().execute(theirs if tenant == HOUSE else theirs.where(table.c.tenant == tenant))
+        session.connection().execute(theirs if tenant == INSTANCE else theirs.where(table.c.tenant == tenant))
 
 
 def _sharing(session: Session, member: str) -> set[str]:

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, or_, select, update
 from sqlmodel import Session
 
 from bot.errors import EaselError
-from bot.models import HOUSE, AuditLine, Job, Member, Person, Policy, Standing, State
+from bot.models import INSTANCE, AuditLine, Job, Member, Person, Policy, Standing, State
 from bot.store import aside, identities, ledger, logins
 from bot.store.database import Database
 from bot.store.rows import (
@@ -37,7 +37,7 @@ _identities = table_of(IdentityRow)
 
 _BLOCKS = select(_people).where(
     _people.c.blocked,
-    _people.c.tenant.in_((HOUSE, bindparam("tenant"))),
+    _people.c.tenant.in_((INSTANCE, bindparam("tenant"))),
     or_(
         _people.c.member.in_((bindparam("member"), bindparam("account"))),
         _people.c.member.in_(
@@ -58,7 +58,7 @@ class Blocked(EaselError):
         self.person = person
 
 
-class People(Database):
+class PeopleStore(Database):
     """The part of the store that knows what administrators set. Each change writes its line of the audit."""
 
     async def standing(self, member: Member) -> Standing:
@@ -66,7 +66,7 @@ class People(Database):
         now = self._clock()
 
         def work(session: Session) -> Standing:
-            policies = _policies_of(session, HOUSE, member.tenant)
+            policies = _policies_of(session, INSTANCE, member.tenant)
             account = identities.account_of(session, member.id)
             sharing = {member.id, account, *identities.members_of(session, account)}
             own = session.get(PreferencesRow, member.id)
@@ -74,9 +74,9 @@ class People(Database):
                 at=now,
                 account=account,
                 home=identities.home_of(session, account) if len(sharing) > 1 else "",
-                house=policies.get(HOUSE, Policy()),
+                house=policies.get(INSTANCE, Policy()),
                 place=policies.get(member.tenant, Policy()),
-                persons=tuple(_persons(session, sharing, {HOUSE, member.tenant})),
+                persons=tuple(_persons(session, sharing, {INSTANCE, member.tenant})),
                 preferences=preferences(own),
             )
 
@@ -87,12 +87,12 @@ class People(Database):
         now = self._clock()
 
         def work(session: Session) -> dict[tuple[str, str], Standing]:
-            policies = _policies_of(session, HOUSE, *{each.tenant for each in members})
+            policies = _policies_of(session, INSTANCE, *{each.tenant for each in members})
             groups = identities.groups(session, {each.id for each in members})
             everyone = {name for group in groups.values() for name in group.members}
             persons: dict[tuple[str, str], Person] = {
                 (each.tenant, each.member): each
-                for each in _persons(session, everyone, {HOUSE, *(each.tenant for each in members)})
+                for each in _persons(session, everyone, {INSTANCE, *(each.tenant for each in members)})
             }
 
             def standing(member: Member) -> Standing:
@@ -100,14 +100,14 @@ class People(Database):
                 about = [
                     persons[key]
                     for name in sorted(group.members)
-                    for key in ((HOUSE, name), (member.tenant, name))
+                    for key in ((INSTANCE, name), (member.tenant, name))
                     if key in persons
                 ]
                 return Standing(
                     at=now,
                     account=group.account,
                     home=group.home if len(group.members) > 1 else "",
-                    house=policies.get(HOUSE, Policy()),
+                    house=policies.get(INSTANCE, Policy()),
                     place=policies.get(member.tenant, Policy()),
                     persons=tuple(about),
                 )

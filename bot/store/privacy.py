@@ -59,7 +59,7 @@ _reviews = table_of(ReviewRow)
 _strikes = table_of(StrikeRow)
 
 
-class Privacy(Database):
+class PrivacyStore(Database):
     """The part of the store that answers for personal data."""
 
     # ---- export

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlmodel import Session
 
-from bot.models import HOUSE, AuditLine, Job, Person, State
+from bot.models import INSTANCE, AuditLine, Job, Person, State
 from bot.store import identities, ledger
 from bot.store.database import Database
 from bot.store.people import Note, change_person
@@ -53,7 +53,7 @@ class Removals(Database):
             account = identities.locked_account_of(session, member)
             change_person(session, tenant, member, change, note)
             names = {member, *identities.members_of(session, account)}
-            theirs = [_jobs.c.user_id.in_(names), *([_jobs.c.tenant == tenant] if tenant != HOUSE else [])]
+            theirs = [_jobs.c.user_id.in_(names), *([_jobs.c.tenant == tenant] if tenant != INSTANCE else [])]
             return _cancel(session, theirs, lambda job: True, reason, now)
 
         return await self._write(work)

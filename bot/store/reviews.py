@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import func, or_, select, update
 from sqlmodel import Session
 
-from bot.models import HOUSE, AuditLine, Review, State, Strike
+from bot.models import INSTANCE, AuditLine, Review, State, Strike
 from bot.store import identities, logins
 from bot.store.database import Database
 from bot.store.privacy import blank
@@ -30,7 +30,7 @@ _reviews = table_of(ReviewRow)
 _strikes = table_of(StrikeRow)
 
 
-class Reviews(Database):
+class ReviewStore(Database):
     """The part of the store that moderation writes."""
 
     async def report(self, job: str, member: str, tenant: str) -> bool:
@@ -89,7 +89,7 @@ class Reviews(Database):
     async def strikes(self, member: str, tenant: str) -> list[Strike]:
         """Return the strikes that count now, of all who share the member's account, the newest last."""
         now = self._clock()
-        return await self._read(lambda session: _counting(session, member, (tenant, HOUSE), now))
+        return await self._read(lambda session: _counting(session, member, (tenant, INSTANCE), now))
 
     async def untold(self, member: str, tenant: str) -> Strike | None:
         """Return the oldest strike that the person was not told of, or None, and mark it as told."""

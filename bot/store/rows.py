@@ -61,30 +61,30 @@ def _asked(element: ValidJson, compiler: Any, **options: Any) -> str:
     return f"json_valid({compiler.process(element.clauses, **options)})"
 
 
-class Holds(FunctionElement[bool]):
+class HoldsText(FunctionElement[bool]):
     """Whether a text holds another. LIKE takes forty times as long where much of it nearly fits."""
 
     type = Boolean()
     inherit_cache = True
 
 
-@compiles(Holds)
-def _strpos(element: Holds, compiler: Any, **options: Any) -> str:
+@compiles(HoldsText)
+def _strpos(element: HoldsText, compiler: Any, **options: Any) -> str:
     return f"strpos({compiler.process(element.clauses, **options)}) > 0"
 
 
-@compiles(Holds, "sqlite")
-def _instr(element: Holds, compiler: Any, **options: Any) -> str:
+@compiles(HoldsText, "sqlite")
+def _instr(element: HoldsText, compiler: Any, **options: Any) -> str:
     return f"instr({compiler.process(element.clauses, **options)}) > 0"
 
 
 MOST_SEARCHED = 200  # characters
 
 
-def searched(column: Any, search: str) -> list[Holds]:
+def searched(column: Any, search: str) -> list[HoldsText]:
     """Return the conditions that a case-folded text holds every word of a search."""
     words = dict.fromkeys(search[:MOST_SEARCHED].casefold().split())
-    return [Holds(column, literal(word)) for word in words]
+    return [HoldsText(column, literal(word)) for word in words]
 
 
 def insert_once(session: Session, row: type[SQLModel], values: dict[str, Any], key: Sequence[str]) -> bool:

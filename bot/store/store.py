@@ -29,14 +29,14 @@ from bot.store import aside, identities, ledger, rows, traces
 from bot.store.accounts import Accounts
 from bot.store.clocks import Clocks
 from bot.store.installations import Installations
-from bot.store.logins import Logins
+from bot.store.logins import LoginStore
 from bot.store.offers import Offers
-from bot.store.people import People, check_blocks
-from bot.store.privacy import Privacy, blank
+from bot.store.people import PeopleStore, check_blocks
+from bot.store.privacy import PrivacyStore, blank
 from bot.store.removals import Removals, posted
-from bot.store.reviews import Reviews
+from bot.store.reviews import ReviewStore
 from bot.store.tables import IdentityRow, JobRow, PictureRow, PreferencesRow
-from bot.store.usage import Usage
+from bot.store.usage import UsageStore
 from engine.types import GenerationRequest
 
 Place = tuple[datetime, str]
@@ -56,7 +56,18 @@ class TooManyWaiting(EaselError):
         self.waiting = waiting
 
 
-class Store(Accounts, Clocks, Installations, Logins, Offers, People, Privacy, Removals, Reviews, Usage):
+class Store(
+    Accounts,
+    Clocks,
+    Installations,
+    LoginStore,
+    Offers,
+    PeopleStore,
+    PrivacyStore,
+    Removals,
+    ReviewStore,
+    UsageStore,
+):
     """Jobs, pictures, preferences; its bases count what they cost."""
 
     # ---- admission

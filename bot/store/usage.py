@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import BigInteger, ColumnElement, case, cast, extract, func, select
 from sqlmodel import Session
 
-from bot.models import HOUSE, Known, Member, State, Use, Wait
+from bot.models import INSTANCE, Known, Member, State, Use, Wait
 from bot.store import aside
 from bot.store.database import Database
 from bot.store.rows import ValidJson, member_of, table_of
@@ -30,7 +30,7 @@ _KEYS: Mapping[By, ColumnElement[Any]] = {
 _NAME = case((ValidJson(_jobs.c.origin), _jobs.c.origin["member"]["name"].as_string()))
 
 
-class Usage(Database):
+class UsageStore(Database):
     """The part of the store that sums up jobs by the time at which they were asked for."""
 
     async def usage(
@@ -101,7 +101,7 @@ class Usage(Database):
             seen = {row.user_id: _known(row) for row in session.connection().execute(_seen(since))}
             something = select(_people.c.member).distinct().order_by(_people.c.member)
             for id in session.connection().scalars(something):
-                seen.setdefault(id, Known(member=Member(tenant=HOUSE, id=id, name=id)))
+                seen.setdefault(id, Known(member=Member(tenant=INSTANCE, id=id, name=id)))
             found = [each for each in seen.values() if _named(each.member, wanted)]
             return found[skip : None if limit is None else skip + limit]
 
@@ -183,5 +183,5 @@ def _known(row: Any) -> Known:
     try:
         member = member_of(row.origin)
     except aside.FAULTS:
-        member = Member(tenant=HOUSE, id="unreadable", name=row.user_id)
+        member = Member(tenant=INSTANCE, id="unreadable", name=row.user_id)
     return Known(member=member, last=row.created, jobs=row.jobs, seconds=row.seconds)

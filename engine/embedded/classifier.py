@@ -37,7 +37,7 @@ def _down(before: int, after: int) -> nn.Sequential:
     )
 
 
-class Classifier(nn.Module):
+class ConceptClassifier(nn.Module):
     """`float32[B, 3, 64, 64]` in 0…1 to `float32[B, concepts]` (1.2 M parameters)."""
 
     def __init__(self, concepts: int) -> None:
@@ -68,7 +68,7 @@ class Judge:
     def __init__(self, names: list[str], weights: dict[str, Tensor]) -> None:
         self.names = names
         self.number = {name: index for index, name in enumerate(names)}
-        self.network = Classifier(len(names)).eval()
+        self.network = ConceptClassifier(len(names)).eval()
         self.network.load_state_dict(
             {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
         )

@@ -59,23 +59,23 @@ SHEET_OTHERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class EvaluationSettings:
     """How pictures are drawn for the figures; the defaults are the product's."""
 
     steps: int = 20
     guidance: float = 3.0
 
 
-class Studio:
+class Painter:
     """The shipped pipeline as a function from prompts to pixels."""
 
-    def __init__(self, pipeline: Any, settings: Settings) -> None:
+    def __init__(self, pipeline: Any, settings: EvaluationSettings) -> None:
         self.settings = settings
         self.pipeline = pipeline
         self.pipeline.set_progress_bar_config(disable=True)
 
     @classmethod
-    def load(cls, folder: Path, settings: Settings) -> Studio:
+    def load(cls, folder: Path, settings: EvaluationSettings) -> Painter:
         from diffusers import StableDiffusionPipeline
 
         return cls(StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32), settings)
@@ -106,7 +106,7 @@ class Studio:
 # --- figures --------------------------------------------------------------------------------
 
 
-def concept_accuracy(studio: Studio, judge: Judge, names: Sequence[str]) -> dict[str, float]:
+def concept_accuracy(studio: Painter, judge: Judge, names: Sequence[str]) -> dict[str, float]:
     """Measure top-1 and top-5 accuracy of the classifier over one picture per concept."""
     prompts = unseen(captions.article(name) for name in names)
     hits = _hits(judge, studio.draw(prompts, FIRST_SEED), names)
@@ -123,7 +123,7 @@ def concept_accuracy(studio: Studio, judge: Judge, names: Sequence[str]) -> dict
     }
 
 
-def style_accuracy(studio: Studio, judge: Judge, count: int) -> dict[str, float]:
+def style_accuracy(studio: Painter, judge: Judge, count: int) -> dict[str, float]:
     """Measure top-5 accuracy of the classifier over common concepts, asked for in each style in turn."""
     names = random.Random(5).sample(_common(judge), count)
     figures: dict[str, float] = {"pictures_each": count}
@@ -153,7 +153,7 @@ def _share(hits: Tensor) -> float:
     return round(hits.float().mean().item(), 4) if len(hits) else 0.0
 
 
-def colour_accuracy(studio: Studio, count: int) -> dict[str, float]:
+def colour_accuracy(studio: Painter, count: int) -> dict[str, float]:
     """Measure how often a drawing mostly has the colour asked for, over `count` pairs or (0) all."""
     asked = list(itertools.product(COLOURED, COLOURS))
     random.Random(1).shuffle(asked)
@@ -174,7 +174,7 @@ def cut_out(picture: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.dstack([pixels, far.astype(np.uint8) * 255])
 
 
-def ground_accuracy(studio: Studio, judge: Judge, count: int) -> dict[str, float]:
+def ground_accuracy(studio: Painter, judge: Judge, count: int) -> dict[str, float]:
     """Measure how often the corners have the colour asked for, and the thing is recognisable."""
     grounds = {word: torch.tensor(rgb) / 255 for word, rgb in captions.BACKGROUNDS.items()}
     rng = random.Random(4)
@@ -200,7 +200,7 @@ def _nearest(picture: Tensor, grounds: dict[str, Tensor]) -> str:
     return min(known, key=lambda word: float((known[word] - corners).square().sum()))
 
 
-def canvas_accuracy(studio: Studio, judge: Judge, count: int, canvas: str) -> dict[str, float]:
+def canvas_accuracy(studio: Painter, judge: Judge, count: int, canvas: str) -> dict[str, float]:
     """Measure top-5 in the middle of wide or tall pictures, and pairs along their longer side."""
     names = random.Random(6).sample(_common(judge), count)
     prompts = unseen(captions.article(name) for name in names)
@@ -222,7 +222,7 @@ def middle(pictures: Tensor) -> Tensor:
 
 
 def pair_accuracy(
-    studio: Studio, judge: Judge, count: int, *, across: bool, canvas: str = "square"
+    studio: Painter, judge: Judge, count: int, *, across: bool, canvas: str = "square"
 ) -> dict[str, float]:
     """Measure how often each half shows its own concept, not the other's, and both are recognisable."""
     pairs = list(_pairs(judge, count))
@@ -263,7 +263,7 @@ def halves(pictures: Tensor, *, across: bool) -> tuple[Tensor, Tensor]:
     return F.pad(left, [4, 4, 0, 0], value=1.0), F.pad(right, [4, 4, 0, 0], value=1.0)
 
 
-def diversity(studio: Studio, judge: Judge, count: int) -> dict[str, float]:
+def diversity(studio: Painter, judge: Judge, count: int) -> dict[str, float]:
     """Measure the mean distance (0…2) of one prompt's four pictures, and that of different prompts'."""
     names = random.Random(3).sample(_common(judge), count)
     prompts = [prompt for prompt in unseen(map(captions.article, names)) for _ in range(4)]
@@ -279,7 +279,7 @@ def diversity(studio: Studio, judge: Judge, count: int) -> dict[str, float]:
     }
 
 
-def cost(studio: Studio) -> dict[str, float]:
+def cost(studio: Painter) -> dict[str, float]:
     """Measure seconds for four pictures, without and with super-resolution, and peak memory in MB."""
     upscaler = Upscaler.load()
     prompts = ["a cat next to a pizza"] * 4
@@ -305,7 +305,7 @@ def sample_of(names: Sequence[str], count: int) -> list[str]:
     return [n for part in (common, others) for n in rng.sample(part, min(count or 9999, len(part)))]
 
 
-def evaluate(studio: Studio, sample: int) -> dict[str, Any]:
+def evaluate(studio: Painter, sample: int) -> dict[str, Any]:
     """Measure all figures, on everything (0) or on a sample of that size per figure."""
     judge = Judge.load()
     names = sample_of(judge.names, sample)
@@ -333,7 +333,7 @@ def evaluate(studio: Studio, sample: int) -> dict[str, Any]:
 # --- output ---------------------------------------------------------------------------------
 
 
-def contact_sheet(studio: Studio, path: Path, side: int = 192, columns: int = 8) -> None:
+def contact_sheet(studio: Painter, path: Path, side: int = 192, columns: int = 8) -> None:
     """Draw the fixed prompts, labelled, into one PNG; with super-resolution where its weights are."""
     upscaler: Callable[[Tensor], Tensor] = Upscaler.load() if UPSCALER.exists() else lambda pictures: pictures
     prompts, pictures = [*SHEET], [*upscaler(studio.draw(SHEET, FIRST_SEED + 40_000))]
@@ -370,10 +370,10 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="also write a contact sheet PNG")
     parser.add_argument("--only-sheet", action="store_true", help="skip the figures")
     parser.add_argument("--pipeline", type=Path, default=PIPELINE, help="folder to judge")
-    parser.add_argument("--steps", type=int, default=Settings().steps)
-    parser.add_argument("--guidance", type=float, default=Settings().guidance)
+    parser.add_argument("--steps", type=int, default=EvaluationSettings().steps)
+    parser.add_argument("--guidance", type=float, default=EvaluationSettings().guidance)
     options = parser.parse_args()
-    studio = Studio.load(options.pipeline, Settings(options.steps, options.guidance))
+    studio = Painter.load(options.pipeline, EvaluationSettings(options.steps, options.guidance))
     if options.sheet:
         contact_sheet(studio, options.sheet)
     if not options.only_sheet:

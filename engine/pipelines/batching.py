@@ -1,8 +1,9 @@
 """Joins the calls of several running pipelines into one forward pass.
 
 Each request runs the unmodified `pipe(...)` of diffusers inside a greenlet. The shared modules' methods
-(denoiser, text encoders, VAE, upscaler) are replaced by a `Point`: a call there parks its greenlet and
-returns when the hub has run it, alone or joined with the calls of other requests that have the same key.
+(denoiser, text encoders, VAE, upscaler) are replaced by an `InterceptionPoint`: a call there parks its
+greenlet and returns when the hub has run it, alone or joined with the calls of other requests that have the
+same key.
 
 All greenlets live on one thread. The caller holds `torch.no_grad()` around the hub's whole loop: a pipeline
 that ends inside a greenlet would otherwise hand its grad mode to the others.
@@ -33,13 +34,13 @@ class Unmergeable(Exception):
 class Call:
     """One parked call."""
 
-    point: Point
+    point: InterceptionPoint
     arguments: dict[str, Any]
     rows: int
     key: Hashable
 
 
-class Point:
+class InterceptionPoint:
     """A method of a shared module at which requests wait for one another.
 
     `alone` keeps its calls apart: they are ordered and charged, but never joined. `shared` arguments have no

@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 from engine.catalog import Entry, check_files
 from engine.errors import InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
-from engine.pipelines.batching import Point
+from engine.pipelines.batching import InterceptionPoint
 from engine.pipelines.previews import Preview
 from engine.pipelines.upscale import Upscaler
 from engine.types import GenerationRequest, ImageToImage, PaintingTask, TaskKind, TextToImage, Upscale
@@ -36,7 +36,7 @@ class Loaded:
 
     entry: Entry
     pipe: Any
-    points: list[Point]
+    points: list[InterceptionPoint]
     preview: Preview | None
     upscaler: Upscaler
     _siblings: dict[str, Any] = field(default_factory=dict)
@@ -118,7 +118,7 @@ def _single_file_class(entry: Entry) -> Any:
     return getattr(diffusers, entry.pipeline)
 
 
-def points_of(pipe: Any) -> list[Point]:
+def points_of(pipe: Any) -> list[InterceptionPoint]:
     """Return the scheduling points of a pipeline: each of its modules, the VAE at its two ends.
 
     Encoding returns a distribution instead of rows, so it runs alone. So do all calls of a family that no
@@ -130,13 +130,15 @@ def points_of(pipe: Any) -> list[Point]:
             continue
         _forget_what_was_read(module)
         if hasattr(module, "decode"):
-            points.append(Point(f"{name}.decode", module, "decode", alone=not family.joins))
-            points.append(Point(f"{name}.encode", module, "encode", alone=True))
+            points.append(InterceptionPoint(f"{name}.decode", module, "decode", alone=not family.joins))
+            points.append(InterceptionPoint(f"{name}.encode", module, "encode", alone=True))
         else:
             kind = type(module).__name__
             shared, lists = family.shared.get(kind, frozenset()), family.row_lists.get(kind, frozenset())
             alone = not family.joins
-            points.append(Point(name, module, "forward", alone=alone, shared=shared, row_lists=lists))
+            points.append(
+                InterceptionPoint(name, module, "forward", alone=alone, shared=shared, row_lists=lists)
+            )
     return points
 
 

@@ -36,7 +36,7 @@ from engine.types import (
     WorkerStatus,
 )
 from engine.workers.messages import Pulse, Ready, Report, Start
-from engine.workers.utilization import MINUTE, Usage
+from engine.workers.utilization import MINUTE, Utilization
 
 _log = logging.getLogger(__name__)
 
@@ -94,15 +94,15 @@ class Dispatcher:
         self._costs = RequestCosts(catalog)
         self._events: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
         self._clock = clock
-        self._usage = Usage()
-        self._desks: list[Desk] = []
+        self._usage = Utilization()
+        self._desks: list[WorkerSlot] = []
         self._loops: list[asyncio.Task[None]] = []
         self._staffed = asyncio.Event()  # some worker is ready, or another one than before
-        self._failed_on: dict[str, set[Desk]] = {}  # by job: where it ended in an engine's error
+        self._failed_on: dict[str, set[WorkerSlot]] = {}  # by job: where it ended in an engine's error
         self._moved = self._clock()  # when a device last did anything, or work came for an idle engine
 
     async def start(self) -> None:
-        self._desks = [Desk(device) for device, _ in self._hires]
+        self._desks = [WorkerSlot(device) for device, _ in self._hires]
         self._loops = [asyncio.create_task(self._feed(), name="feeder")]
         for (_, hire), desk in zip(self._hires, self._desks, strict=True):
             self._loops.append(asyncio.create_task(self._employ(hire, desk), name=f"worker-{desk.device}"))
@@ -234,21 +234,21 @@ class Dispatcher:
             desk.admit(job)
             desk.errand(self._hand_over(desk, job, self._queue.used(job)), job.id)
 
-    def _choose(self, job: EngineJob) -> Desk | None:
+    def _choose(self, job: EngineJob) -> WorkerSlot | None:
         """Return the least loaded worker that may do a job (any, if none may); None while none is ready."""
         able = [desk for desk in self._desks if self._may_do(desk, job)]
         here = [desk for desk in able if desk.ready]
         if not able:  # let one say why
             here = [desk for desk in self._desks if desk.ready]
-        return min(here, key=Desk.load, default=None)
+        return min(here, key=WorkerSlot.load, default=None)
 
-    def _may_do(self, desk: Desk, job: EngineJob) -> bool:
+    def _may_do(self, desk: WorkerSlot, job: EngineJob) -> bool:
         """Tell whether a device is in service, has not failed this job, and may have its model."""
         tried = self._failed_on.get(job.id, ())
         in_service = not desk.fitness.out and desk.starts < STARTS
         return in_service and desk not in tried and job.request.model not in desk.fitness.unable
 
-    async def _hand_over(self, desk: Desk, job: EngineJob, used: float) -> None:
+    async def _hand_over(self, desk: WorkerSlot, job: EngineJob, used: float) -> None:
         order = await self._start_order(job, used)
         if desk.worker is None:
             return  # lost meanwhile, and the job taken back
@@ -261,7 +261,7 @@ class Dispatcher:
 
     # --- one loop for each worker ---
 
-    async def _employ(self, hire: Hire, desk: Desk) -> None:
+    async def _employ(self, hire: Hire, desk: WorkerSlot) -> None:
         while True:
             await asyncio.sleep(desk.pause)
             desk.pause = min(LONGEST_PAUSE, desk.pause * 2 or 0.1)
@@ -271,7 +271,7 @@ class Dispatcher:
                 _log.exception("a worker could not be used")
             self._take_back(desk)
 
-    async def _shift(self, hire: Hire, desk: Desk) -> None:
+    async def _shift(self, hire: Hire, desk: WorkerSlot) -> None:
         """Run one worker and handle its events until it is gone or has to be replaced."""
         desk.begin()
         worker = desk.worker = await hire()
@@ -305,7 +305,7 @@ class Dispatcher:
             _log.warning("source picture unreadable", extra={"job_id": job.id}, exc_info=error)
             return None
 
-    def _on_event(self, desk: Desk, event: Report) -> None:
+    def _on_event(self, desk: WorkerSlot, event: Report) -> None:
         self._moved = self._clock()
         match event:
             case Ready(error=error):
@@ -316,7 +316,7 @@ class Dispatcher:
             case _:
                 self._on_news(desk, event)
 
-    def _on_news(self, desk: Desk, event: EngineEvent) -> None:
+    def _on_news(self, desk: WorkerSlot, event: EngineEvent) -> None:
         """Handle an event about a job: note its progress, queue it again, end it, or pass the event on."""
         if event.job == TRIAL:
             self._on_trial(desk, event)
@@ -335,7 +335,7 @@ class Dispatcher:
             return
         self._events.put_nowait(event)
 
-    def _on_end(self, desk: Desk, event: Finished | Failed) -> None:
+    def _on_end(self, desk: WorkerSlot, event: Finished | Failed) -> None:
         job = desk.residents[event.job]
         desk.spent[job.id] = event.device_seconds
         broken = isinstance(event, Failed) and event.error.of_engine
@@ -358,7 +358,7 @@ class Dispatcher:
 
     # --- devices that may be broken ---
 
-    def _on_ready(self, desk: Desk, error: EngineError | None) -> None:
+    def _on_ready(self, desk: WorkerSlot, error: EngineError | None) -> None:
         desk.pause, desk.starts = 0.0, 0
         models = self.models()
         if error is not None:
@@ -372,7 +372,7 @@ class Dispatcher:
             desk.ready = True
         self._count_devices()
 
-    def _goes_elsewhere(self, desk: Desk, job: EngineJob, event: Finished | Failed) -> bool:
+    def _goes_elsewhere(self, desk: WorkerSlot, job: EngineJob, event: Finished | Failed) -> bool:
         """Tell whether another device should get a job that ended in an engine's error here."""
         tried = self._failed_on.setdefault(job.id, set())
         tried.add(desk)
@@ -381,7 +381,7 @@ class Dispatcher:
             desk.fitness.unable.add(job.request.model)
         return (not_loaded or len(tried) < TRIES) and any(self._may_do(each, job) for each in self._desks)
 
-    def _try(self, desk: Desk) -> None:
+    def _try(self, desk: WorkerSlot) -> None:
         """Let nobody in, and see whether the device paints anything."""
         fitness, models = desk.fitness, self.models()
         fitness.trying, desk.ready = True, False
@@ -392,7 +392,7 @@ class Dispatcher:
         assert desk.worker is not None
         desk.errand(desk.worker.send(Start(job=trial((able or models)[0]))), TRIAL)
 
-    def _on_trial(self, desk: Desk, event: EngineEvent) -> None:
+    def _on_trial(self, desk: WorkerSlot, event: EngineEvent) -> None:
         if isinstance(event, Failed) and event.error.of_engine:
             self._condemn(desk, event.error)
         elif isinstance(event, Finished | Failed):
@@ -400,7 +400,7 @@ class Dispatcher:
             desk.ready = True
             self._count_devices()
 
-    def _condemn(self, desk: Desk, error: EngineError) -> None:
+    def _condemn(self, desk: WorkerSlot, error: EngineError) -> None:
         """Mark the worker to be replaced after this event, and note if its device goes out of service."""
         desk.condemned = True
         desk.fitness.condemn(error)
@@ -414,7 +414,7 @@ class Dispatcher:
 
     # --- workers that are lost ---
 
-    def _take_back(self, desk: Desk) -> None:
+    def _take_back(self, desk: WorkerSlot) -> None:
         """Queue the jobs of a lost worker again, before their owners' other jobs, with the same seeds."""
         suspects = desk.suspects or frozenset(desk.begun)
         if desk.condemned:  # it was not any job's doing
@@ -427,7 +427,7 @@ class Dispatcher:
         if all(each.starts >= STARTS or each.fitness.out for each in self._desks) and desk.starts >= STARTS:
             self._tell_those_who_wait()
 
-    def _line_up_again(self, desk: Desk, event: Restarted) -> None:
+    def _line_up_again(self, desk: WorkerSlot, event: Restarted) -> None:
         """Queue a job again that left its worker unfinished, or end it if it may not run again."""
         spent, unwanted = desk.spent.get(event.job, 0.0), desk.unwanted(event.job)
         held = desk.holds(event.job)
@@ -459,7 +459,7 @@ def _verdict(job: EngineJob, unwanted: bool) -> EngineError | None:
     return None
 
 
-class Desk:
+class WorkerSlot:
     """What the dispatcher knows of one worker and of the jobs inside it."""
 
     def __init__(self, device: str) -> None:

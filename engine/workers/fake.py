@@ -53,7 +53,7 @@ Fault = Callable[[EngineJob], Exception | None]
 any other exception takes its worker down."""
 
 
-class MemoryEngine(Dispatcher):
+class FakeEngine(Dispatcher):
     """An Engine in the event loop.
 
     A step takes `step_seconds` of real time and costs `cost` device-seconds. `read` returns the bytes of a

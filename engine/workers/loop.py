@@ -24,7 +24,7 @@ import torch
 from engine import catalog
 from engine.errors import Cancelled, EngineError, InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.pipelines import run as pipelines
-from engine.pipelines.batching import Clock, Point, Request, as_engine_error, run_joined
+from engine.pipelines.batching import Clock, InterceptionPoint, Request, as_engine_error, run_joined
 from engine.pipelines.upscale import Upscaler
 from engine.scheduling.cost_model import PassCosts
 from engine.scheduling.step_order import Limits, StepOrder
@@ -126,7 +126,7 @@ class PictureRequest(Request):
         return self.resident.used
 
 
-class Worker:
+class WorkerLoop:
     """One device, its models and the jobs inside."""
 
     def __init__(self, setup: Setup, orders: Connection, outbox: Outbox, vitals: Vitals) -> None:
@@ -266,7 +266,7 @@ class Worker:
     def _upscale(self) -> Upscaler:
         if self._upscaler is None:
             self._upscaler = Upscaler.load(device=str(self._device))
-            Point("upscaler", self._upscaler.network, "forward")
+            InterceptionPoint("upscaler", self._upscaler.network, "forward")
         return self._upscaler
 
     # --- steps ---
@@ -447,5 +447,5 @@ def main(setup: Setup, orders: Connection, events: Connection, vitals: Vitals) -
     if setup.device == "cpu":
         os.nice(5)  # the studio's acknowledgements come before the next step
     outbox = Outbox(events)
-    Worker(setup, orders, outbox, vitals).run()
+    WorkerLoop(setup, orders, outbox, vitals).run()
     outbox.close()

@@ -58,7 +58,7 @@ def _beat(vitals: Vitals) -> None:
         time.sleep(BEAT_SECONDS)
 
 
-class LocalEngine(Dispatcher):
+class ProcessEngine(Dispatcher):
     """Workers on the devices of this machine.
 
     `models`: names, folders, files or hub names, the default first. `device`: "auto", or devices such as

@@ -23,7 +23,7 @@ class _Slot:
     rows: int = 0
 
 
-class Usage:
+class Utilization:
     """What all workers have reported in the last five minutes. `clock` returns seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 from engine.scheduling.job_queue import FairQueue
 from engine.types import EngineJob, Failed, Finished, GenerationRequest, Progress
-from engine.workers.process import LocalEngine
+from engine.workers.process import ProcessEngine
 from tests.bench import books, discord, marks, slack, start
 
 REQUEST = GenerationRequest(prompt="a red heart", seed=7, count=1)
@@ -121,7 +121,7 @@ def overhead_and_throughput(repeats: int) -> dict[str, Any]:
 
     from engine.pipelines import run as pipelines
     from engine.workers.heartbeat import Vitals
-    from engine.workers.loop import Worker
+    from engine.workers.loop import WorkerLoop
     from engine.workers.messages import Setup, Start
 
     pipelines.hush()
@@ -129,7 +129,7 @@ def overhead_and_throughput(repeats: int) -> dict[str, Any]:
     orders, parent = context.Pipe(duplex=False)
     sink = Sink()
     setup = Setup(device="cpu", models=("easel-tiny",), hang_seconds=600)
-    worker = Worker(setup, orders, sink, Vitals(context))  # type: ignore[arg-type]
+    worker = WorkerLoop(setup, orders, sink, Vitals(context))  # type: ignore[arg-type]
     numbers = iter(range(10**6))
 
     def engine(requests: list[GenerationRequest]) -> None:
@@ -205,7 +205,7 @@ async def _flood(depth: int) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     alone = 0.0
     for policy in POLICIES:
-        engine = LocalEngine(
+        engine = ProcessEngine(
             models=["easel-tiny"],
             device="cpu",
             read=lambda name: b"",
@@ -234,13 +234,13 @@ def _jobs() -> Iterator[EngineJob]:
         yield EngineJob(id=str(number), request=replace(REQUEST, seed=number), tenant="t", user="light")
 
 
-async def _first_step(engine: LocalEngine) -> None:
+async def _first_step(engine: ProcessEngine) -> None:
     async for event in engine.events():
         if isinstance(event, Progress) and event.step:
             return
 
 
-async def _time(engine: LocalEngine, job: EngineJob) -> float:
+async def _time(engine: ProcessEngine, job: EngineJob) -> float:
     start = time.perf_counter()
     engine.submit(job)
     async for event in engine.events():

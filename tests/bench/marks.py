@@ -26,7 +26,7 @@ from PIL import Image, ImageEnhance
 import engine.embedded
 from bot.provenance import mark, signing
 from bot.provenance.keys import Keys
-from bot.provenance.signing import Facts
+from bot.provenance.signing import FileFacts
 from bot.provenance.stamp import stamp
 from tests.changes import Change, saved, scaled
 
@@ -141,7 +141,7 @@ def figures(pictures: int, photos: Path | None, alarms: int, first_seed: int) ->
 def look_at(picture: Image.Image, tally: Tally, keys: Keys, dice: random.Random) -> bytes:
     """Mark and sign a picture, change it in every way, and count. Return the signed file."""
     number = dice.randrange(2**48)
-    facts = Facts(job=f"{number:012x}", index=0, model="bench", seed=1)
+    facts = FileFacts(job=f"{number:012x}", index=0, model="bench", seed=1)
     plain = io.BytesIO()
     picture.save(plain, "PNG")
     before = time.perf_counter()

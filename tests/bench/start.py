@@ -19,7 +19,7 @@ from bot.store import Store
 from bot.store.rows import table_of, values_of
 from bot.store.tables import JobRow
 from bot.studio import Receipt
-from engine.workers.fake import MemoryEngine
+from engine.workers.fake import FakeEngine
 from tests.examples import a_job
 
 JOBS = 100_000
@@ -37,7 +37,7 @@ async def _measure(folder: Path, jobs: int) -> dict[str, Any]:
     settings = Settings(data_dir=folder, model=("memory",), picture_check=False)
     store = await Store.open(settings.database_url)
     await fill(store, jobs)
-    engine = MemoryEngine(lambda name: b"", may_start=_never)
+    engine = FakeEngine(lambda name: b"", may_start=_never)
     blobs = DirectoryBlobs(folder / "pictures")
     studio = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
     lag = asyncio.create_task(_lag())

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
-from bot.models import HOUSE, State
+from bot.models import INSTANCE, State
 from tests.browser.conftest import PATIENCE, OpenPage
 from tests.web import ADMIN_PASSWORD, WebHouse, web_house
 
@@ -225,7 +225,7 @@ async def test_forms_work_without_a_script(house: WebHouse, visit: OpenPage) -> 
     await enter(page)
     await page.get_by_role("button", name="Take nothing new").click()
     await expect(page.get_by_role("status").first).to_contain_text("Nothing new is taken")
-    assert (await house.store.policy(HOUSE)).drained
+    assert (await house.store.policy(INSTANCE)).drained
     await page.get_by_role("button", name="Resume").click()
     await expect(page.get_by_text("Requests are taken and painted.")).to_be_visible()
 

@@ -34,7 +34,7 @@ from engine.types import (
 )
 from engine.workers.dispatcher import Dispatcher
 from engine.workers.heartbeat import Vitals
-from engine.workers.loop import Outbox, Worker
+from engine.workers.loop import Outbox, WorkerLoop
 from engine.workers.messages import Cancel, Report, Setup, Start
 from tests.gpu.bench import HANG_SECONDS, bare, source
 from tests.gpu.painting import Room
@@ -64,7 +64,7 @@ class ThreadWorker:
         words: Any = Words(self._tell)
         outbox = Outbox(words)
         try:
-            worker = Worker(setup, self._reader, outbox, Vitals(get_context("spawn")))
+            worker = WorkerLoop(setup, self._reader, outbox, Vitals(get_context("spawn")))
             worker._models = models
             worker.run()
         finally:

@@ -21,7 +21,7 @@ from engine.types import (
     Progress,
     Restarted,
 )
-from engine.workers.process import LocalEngine, WorkerProcess
+from engine.workers.process import ProcessEngine, WorkerProcess
 from tests.gpu.bench import request
 from tests.gpu.card import Card
 from tests.gpu.models import Recipe
@@ -33,7 +33,7 @@ class House:
 
     def __init__(self, card: Card, folder: Path, deadline: float) -> None:
         device = str(card.device)
-        self.engine = LocalEngine(models=[str(folder)], device=device, read=lambda name: b"")
+        self.engine = ProcessEngine(models=[str(folder)], device=device, read=lambda name: b"")
         self.deadline = deadline
         self._events: AsyncIterator[EngineEvent] | None = None
 

@@ -92,8 +92,8 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     ),
     (
         "engine/workers/dispatcher.py",
-        "return min(here, key=Desk.load",
-        "return max(here, key=Desk.load",
+        "return min(here, key=WorkerSlot.load",
+        "return max(here, key=WorkerSlot.load",
         DISPATCHER,
     ),
     ("engine/fitness.py", "self.failures >= FAILURES and", "self.failures > FAILURES and", FITNESS),

@@ -22,11 +22,11 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     # ---- which tier
     (
         POLICY,
-        "(each.tenant != HOUSE, each.member != member.id)",
-        "(each.member != member.id, each.tenant != HOUSE)",
+        "(each.tenant != INSTANCE, each.member != member.id)",
+        "(each.member != member.id, each.tenant != INSTANCE)",
         RULES,
     ),
-    (POLICY, "(each.tenant != HOUSE, each.member != member.id)", "each.tenant != HOUSE", RULES),
+    (POLICY, "(each.tenant != INSTANCE, each.member != member.id)", "each.tenant != INSTANCE", RULES),
     (POLICY, "allowances=own[:1]", "allowances=own", RULES),
     (POLICY, "(*tiers.periods, *own)", "tiers.periods", RULES),
     (
@@ -117,8 +117,8 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
         "False",
         REMOVALS,
     ),
-    ("bot/store/people.py", 'in_((HOUSE, bindparam("tenant")))', "in_((HOUSE,))", REMOVALS),
-    ("bot/store/people.py", 'in_((HOUSE, bindparam("tenant")))', 'in_((bindparam("tenant"),))', REMOVALS),
+    ("bot/store/people.py", 'in_((INSTANCE, bindparam("tenant")))', "in_((INSTANCE,))", REMOVALS),
+    ("bot/store/people.py", 'in_((INSTANCE, bindparam("tenant")))', 'in_((bindparam("tenant"),))', REMOVALS),
     (
         "bot/store/people.py",
         'select(_identities.c.member).where(_identities.c.account == bindparam("account"))',
@@ -142,14 +142,14 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     # ---- strikes and reports
     (
         REVIEWS,
-        "HOUSE if category == moderation.MINORS else member.tenant",
+        "INSTANCE if category == moderation.MINORS else member.tenant",
         "member.tenant",
         f"{TOLD}::test_the_hard_block_begins_a_cool_off_everywhere_at_once",
     ),
     (
         REVIEWS,
-        "HOUSE if category == moderation.MINORS else member.tenant",
-        "HOUSE",
+        "INSTANCE if category == moderation.MINORS else member.tenant",
+        "INSTANCE",
         f"{TOLD}::test_real_people_in_sexual_content_are_a_strike_in_that_place",
     ),
     (

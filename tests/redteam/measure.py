@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bot.moderation import LIKENESS, MINORS, Rules, judge
+from bot.moderation import LIKENESS, MINORS, ModerationRules, judge
 
 HERE = Path(__file__).parent
 HALVES = ("dev", "test")
@@ -61,7 +61,7 @@ def recall(half: str, by: str = "category") -> dict[str, Score]:
     return scores
 
 
-def false_positives(half: str, rules: Rules | None = None) -> Score:
+def false_positives(half: str, rules: ModerationRules | None = None) -> Score:
     """Of the lines to paint."""
     score = Score()
     for prompt, negative in good(half):

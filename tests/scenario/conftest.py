@@ -22,12 +22,12 @@ from bot.errors import DeliveryError, Refusal
 from bot.images.blobs import BlobStore, open_blobs
 from bot.messages.types import Button, Card, Form
 from bot.models import Job, Member, Origin, Tier, new_id
-from bot.moderation import Eyes, Unseeing
+from bot.moderation import ImageClassifier, NullClassifier
 from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Receipt, Studio
 from engine.types import Engine
-from engine.workers.fake import MEMORY, Fault, MemoryEngine
+from engine.workers.fake import MEMORY, FakeEngine, Fault
 
 ADA = Member(tenant="test:house", id="test:ada", name="Ada")
 BEN = Member(tenant="test:house", id="test:ben", name="Ben")
@@ -236,13 +236,13 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opens:
         surface: RecordingAdapter | None = None,
         make_engine: Callable[[BlobStore], Engine] | None = None,
         tiers: Sequence[Tier] = (),
-        eyes: Eyes | None = None,
+        eyes: ImageClassifier | None = None,
         **changes: Any,
     ) -> AsyncIterator[House]:
         settings = Settings(data_dir=tmp_path, model=("memory",), **changes)
         store = await Store.open(settings.database_url)
         blobs = open_blobs(settings)
-        engine: Engine = MemoryEngine(blobs.read, models=(SMALL,), fault=fault, step_seconds=step_seconds)
+        engine: Engine = FakeEngine(blobs.read, models=(SMALL,), fault=fault, step_seconds=step_seconds)
         if make_engine is not None:
             engine = make_engine(blobs)
         rules = Tiers(tuple(tiers)) if tiers else None
@@ -252,7 +252,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opens:
             engine=engine,
             blobs=blobs,
             tiers=rules,
-            eyes=eyes or Unseeing(),
+            eyes=eyes or NullClassifier(),
         )
         surface = surface or RecordingAdapter()
         studio.add(surface)

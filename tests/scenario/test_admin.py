@@ -13,13 +13,13 @@ import pytest
 from bot.errors import Refusal, StoreError
 from bot.messages import job_cards
 from bot.messages.types import Card
-from bot.models import HOUSE, Job, Member, Origin, State
+from bot.models import INSTANCE, Job, Member, Origin, State
 from bot.studio import Receipt
 from tests.examples import a_tier
 from tests.scenario.conftest import ADA, BEN, BOSS, EVE, PATIENCE, House, Opens, button
 
 OPERATOR = Member(tenant="test:house", id="discord:77", name="Olga")
-SHELL = Member(tenant=HOUSE, id="cli:root", name="root", admin=True)
+SHELL = Member(tenant=INSTANCE, id="cli:root", name="root", admin=True)
 
 
 def said(card: Any) -> str:
@@ -31,7 +31,7 @@ async def admin(house: House, command: str, member: Member = BOSS, **options: ob
     return said(await house.studio.handle(f"admin {command}", options, house.origin(member)))
 
 
-async def shell(house: House, command: str, tenant: str = HOUSE, **options: object) -> str:
+async def shell(house: House, command: str, tenant: str = INSTANCE, **options: object) -> str:
     origin = replace(house.origin(replace(SHELL, tenant=tenant)), surface="cli")
     return said(await house.studio.handle(f"admin {command}", options, origin))
 

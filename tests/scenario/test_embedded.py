@@ -10,12 +10,12 @@ from PIL import ImageChops, ImageStat
 from bot.images.blobs import BlobStore
 from bot.messages.types import GRID
 from engine.types import Engine
-from engine.workers.process import LocalEngine
+from engine.workers.process import ProcessEngine
 from tests.scenario.conftest import ADA, BEN, Opens, button
 
 
 def shipped(blobs: BlobStore) -> Engine:
-    return LocalEngine(models=["easel-tiny"], device="cpu", read=blobs.read)
+    return ProcessEngine(models=["easel-tiny"], device="cpu", read=blobs.read)
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 
 from bot.errors import Refusal
 from bot.messages.types import Card, Form
-from bot.models import HOUSE, Member, Origin
+from bot.models import INSTANCE, Member, Origin
 from bot.studio import Receipt
 from tests.scenario.conftest import ADA, BEN, BOSS, House, Opens, RecordingAdapter
 
-SHELL = Member(tenant=HOUSE, id="cli:root", name="root", admin=True)
+SHELL = Member(tenant=INSTANCE, id="cli:root", name="root", admin=True)
 
 
 def german(house: House, member: Member = ADA, **more: Any) -> Origin:

@@ -17,14 +17,14 @@ from bot import telemetry
 from bot.errors import Refusal
 from bot.messages import job_cards
 from bot.messages.types import Card
-from bot.models import HOUSE, Job, Member, State
-from bot.moderation import Classifier, NotSeen, Seen
+from bot.models import INSTANCE, Job, Member, State
+from bot.moderation import MobileNetClassifier, NotSeen, Scores
 from bot.settings import Settings
 from bot.store.reviews import LIMIT
 from bot.studio import Receipt
 from tests.scenario.conftest import ADA, BEN, BOSS, EVE, PATIENCE, House, Opens, button
 
-EXPLICIT, SAFE = Seen(explicit=0.99), Seen(explicit=0.01)
+EXPLICIT, SAFE = Scores(explicit=0.99), Scores(explicit=0.01)
 NUDE = "a nude woman"
 
 
@@ -33,12 +33,12 @@ class Seeing:
 
     busy = False
 
-    def __init__(self, *sights: Seen | Exception, wait: float = 0.0) -> None:
+    def __init__(self, *sights: Scores | Exception, wait: float = 0.0) -> None:
         self._sights = list(sights)
         self._wait = wait
         self.looks = 0
 
-    async def look(self, picture: bytes) -> Seen:
+    async def look(self, picture: bytes) -> Scores:
         self.looks += 1
         await asyncio.sleep(self._wait)
         sight = self._sights.pop(0) if len(self._sights) > 1 else self._sights[0]
@@ -138,9 +138,9 @@ async def test_the_words_that_a_style_adds_are_watched_too(house: House) -> None
 async def test_a_strict_house_is_strict_everywhere(house: House) -> None:
     await strictness(house, "relaxed")
     await house.ask("a topless mountain")
-    operator = replace(BOSS, tenant=HOUSE)
+    operator = replace(BOSS, tenant=INSTANCE)
     await house.store.change_policy(
-        HOUSE, lambda p: replace(p, strictness="strict"), lambda b, a: line(operator)
+        INSTANCE, lambda p: replace(p, strictness="strict"), lambda b, a: line(operator)
     )
 
     await refused(house, "a topless mountain")
@@ -150,7 +150,7 @@ async def test_a_strict_house_is_strict_everywhere(house: House) -> None:
 def line(member: Member) -> Any:
     from bot.models import AuditLine
 
-    return AuditLine(at=datetime.now(UTC), by=member.id, name="", surface="", tenant=HOUSE, what="test")
+    return AuditLine(at=datetime.now(UTC), by=member.id, name="", surface="", tenant=INSTANCE, what="test")
 
 
 async def test_age_restricted_channels_allow_more_but_never_everything(house: House) -> None:
@@ -175,9 +175,9 @@ async def test_age_restricted_channels_allow_more_but_never_everything(house: Ho
 
 
 async def test_terms_that_operators_refuse_are_refused_in_every_place(house: House) -> None:
-    operator = replace(BOSS, tenant=HOUSE)
+    operator = replace(BOSS, tenant=INSTANCE)
     await house.store.change_policy(
-        HOUSE, lambda p: replace(p, refused_terms=("broccoli",)), lambda b, a: line(operator)
+        INSTANCE, lambda p: replace(p, refused_terms=("broccoli",)), lambda b, a: line(operator)
     )
     for member in (ADA, EVE):
         assert "administrators do not allow" in (await refused(house, "a br0ccoli", member)).notice
@@ -206,7 +206,7 @@ async def test_the_hard_block_begins_a_cool_off_everywhere_at_once(house: House)
         elsewhere = replace(ADA, tenant="test:elsewhere")
         await house.ask("a red fox", elsewhere)
     await house.ask("a red fox", BEN)
-    [audit] = await house.store.audit(HOUSE)
+    [audit] = await house.store.audit(INSTANCE)
     assert (audit.what, audit.target, audit.by) == ("cool-off", ADA.id, "moderation")
 
 
@@ -287,7 +287,7 @@ async def test_whatever_else_the_eyes_raise_fails_closed_too(opened: Opens) -> N
 
 async def test_the_shipped_classifier_refuses_and_passes(opened: Opens, tmp_path: Path) -> None:
     """An abstract pattern that the network takes for what it looks for."""
-    eyes = Classifier()
+    eyes = MobileNetClassifier()
     pattern = (Path(__file__).parents[1] / "redteam" / "pattern.png").read_bytes()
     assert (await eyes.look(pattern)).explicit > 0.9
     async with opened(eyes=eyes) as house:
@@ -313,7 +313,7 @@ async def test_adult_pictures_are_shown_only_while_the_channel_is_restricted(ope
 
 
 async def test_where_minors_are_mentioned_nothing_sexual_is_shown_anywhere(opened: Opens) -> None:
-    async with opened(eyes=Seeing(Seen(suggestive=0.6))) as house:
+    async with opened(eyes=Seeing(Scores(suggestive=0.6))) as house:
         house.surface.restricted = True
         job = await in_adult_channel(house, "a child on a beach")
         assert (await house.surface.until(job.id, "failed", "done")).kind == "failed"
@@ -351,7 +351,7 @@ class Staring:
         self.began = asyncio.Event()
         self.closed_at_rest = False
 
-    async def look(self, picture: bytes) -> Seen:
+    async def look(self, picture: bytes) -> Scores:
         self.looking += 1
         self.began.set()
         try:

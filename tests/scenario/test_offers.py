@@ -22,13 +22,13 @@ from bot.images.blobs import DirectoryBlobs
 from bot.messages import job_cards
 from bot.messages.types import Button, Card, Form
 from bot.models import Allowance, Job, Member, Tier
-from bot.moderation import Unseeing
+from bot.moderation import NullClassifier
 from bot.prompts import styles
 from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Receipt
 from engine.types import ModelInfo, TaskKind
-from engine.workers.fake import MEMORY, MemoryEngine
+from engine.workers.fake import MEMORY, FakeEngine
 from tests.scenario.conftest import House, RecordingAdapter
 
 STYLES = ("photo", "pixel-art", "3d", "oil-painting")
@@ -238,10 +238,12 @@ async def running(
     store: Store, path: Path, models: tuple[ModelInfo, ...], tier: Tier, *, step_seconds: float
 ) -> AsyncIterator[House]:
     blobs = DirectoryBlobs(path / "pictures")
-    engine = MemoryEngine(blobs.read, models=models, step_seconds=step_seconds)
+    engine = FakeEngine(blobs.read, models=models, step_seconds=step_seconds)
     config = Settings(data_dir=path, model=("memory",))
     tiers = Tiers((tier,))
-    studio = app.build(settings=config, store=store, engine=engine, blobs=blobs, tiers=tiers, eyes=Unseeing())
+    studio = app.build(
+        settings=config, store=store, engine=engine, blobs=blobs, tiers=tiers, eyes=NullClassifier()
+    )
     surface = RecordingAdapter()
     studio.add(surface)
     await studio.start()

@@ -26,7 +26,7 @@ from engine.catalog import Entry
 from engine.families import Family, family_of
 from engine.pipelines.run import Loaded, paint
 from engine.types import GenerationRequest
-from engine.workers.fake import MemoryEngine
+from engine.workers.fake import FakeEngine
 from tests.families import FAMILIES
 from tests.scenario.conftest import SMALL, House, Opens
 
@@ -95,7 +95,7 @@ def _recorded(call: Callable[..., Any], calls: list[dict[str, Any]]) -> Callable
 
 @pytest.fixture
 async def studio(opened: Opens) -> AsyncIterator[House]:
-    async with opened(make_engine=lambda blobs: MemoryEngine(blobs.read, models=(FIRST, OTHER))) as house:
+    async with opened(make_engine=lambda blobs: FakeEngine(blobs.read, models=(FIRST, OTHER))) as house:
         yield house
 
 

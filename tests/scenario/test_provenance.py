@@ -14,11 +14,11 @@ from bot.adapters import cli
 from bot.errors import Refusal
 from bot.provenance import mark, signing
 from bot.provenance.fingerprint import fingerprint
-from bot.provenance.signing import Facts
+from bot.provenance.signing import FileFacts
 from tests.scenario.conftest import BEN, House
 
 
-async def facts_of(house: House, blob: str) -> Facts:
+async def facts_of(house: House, blob: str) -> FileFacts:
     claim = signing.read(await house.studio.picture(blob), "image/png", house.studio.images._keys)
     assert claim is not None and claim.ours and claim.facts is not None
     return claim.facts
@@ -36,7 +36,7 @@ async def test_every_picture_and_the_grid_are_signed_and_say_nothing_of_the_prom
     assert [each.index for each in job.pictures] == [-1, 0, 1]
     for each in job.pictures:
         data = await house.studio.picture(each.blob)
-        assert await facts_of(house, each.blob) == Facts(
+        assert await facts_of(house, each.blob) == FileFacts(
             job=job.id, index=each.index, model="memory", seed=each.seed
         )
         assert b"secret" not in data and "prompt" not in (await house.image(each.blob)).info

@@ -8,13 +8,13 @@ from bot.adapters.slack.manifest import manifest
 from bot.images.blobs import BlobStore
 from bot.models import State
 from engine.types import Engine
-from engine.workers.process import LocalEngine
+from engine.workers.process import ProcessEngine
 from tests.contract.slack.house import rooms
 from tests.contract.slack.wire import served
 
 
 def shipped(blobs: BlobStore) -> Engine:
-    return LocalEngine(models=["easel-tiny"], device="cpu", read=blobs.read)
+    return ProcessEngine(models=["easel-tiny"], device="cpu", read=blobs.read)
 
 
 async def test_a_command_over_socket_mode_becomes_an_uploaded_picture(tmp_path: Path) -> None:

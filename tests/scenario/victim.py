@@ -24,7 +24,7 @@ from bot.messages.types import Card
 from bot.models import Job, Member, Origin
 from bot.settings import Settings
 from bot.store import Store
-from engine.workers.fake import MEMORY, MemoryEngine
+from engine.workers.fake import MEMORY, FakeEngine
 
 PEOPLE = ("ada", "ben", "eve")
 
@@ -80,7 +80,7 @@ async def main(folder: Path, jobs: int) -> None:
         arm(store, failpoint)
     blobs = DirectoryBlobs(folder / "pictures")
     small = replace(MEMORY, width=64, height=64, steps=4)
-    engine = MemoryEngine(blobs.read, models=(small,), step_seconds=0.005)
+    engine = FakeEngine(blobs.read, models=(small,), step_seconds=0.005)
     studio = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
     studio.add(FileAdapter(folder / "posts"))
     await studio.start()

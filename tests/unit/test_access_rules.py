@@ -8,12 +8,12 @@ import pytest
 
 from bot import moderation
 from bot.accounts import access_rules
-from bot.accounts.access_rules import Rules, authorize, runs_easel
+from bot.accounts.access_rules import AccessRules, authorize, runs_easel
 from bot.accounts.tiers import Tiers
 from bot.commands import COMMANDS
 from bot.errors import Refusal
 from bot.models import (
-    HOUSE,
+    INSTANCE,
     Allowance,
     Filter,
     Member,
@@ -40,11 +40,13 @@ ADA = Member(tenant="discord:1", id="discord:ada", name="Ada", roles=("r1", "r2"
 BIG = replace(TINY, name="big", multiple=64, max_side=2048)
 
 
-def rules(member: Member = ADA, *, house: Policy | None = None, persons: Any = (), **place: Any) -> Rules:
+def rules(
+    member: Member = ADA, *, house: Policy | None = None, persons: Any = (), **place: Any
+) -> AccessRules:
     standing = Standing(
         at=NOW, account=member.id, house=house or Policy(), place=Policy(**place), persons=tuple(persons)
     )
-    return Rules(standing, TIERS, member)
+    return AccessRules(standing, TIERS, member)
 
 
 def person(tier: str = "", tenant: str = "discord:1", member: str = ADA.id, **more: Any) -> Person:
@@ -69,20 +71,20 @@ def person(tier: str = "", tenant: str = "discord:1", member: str = ADA.id, **mo
         (rules(roles={"r1": "everyone"}, tier="team"), "everyone"),
         (rules(roles={"r1": "staff"}, persons=[person("team")]), "team"),
         (rules(persons=[person("gone")], tier="team"), "team"),
-        (rules(persons=[person("team"), person("staff", HOUSE)]), "staff"),  # the operator's word first
+        (rules(persons=[person("team"), person("staff", INSTANCE)]), "staff"),  # the operator's word first
         (rules(persons=[person("staff", member="slack:a"), person("team")]), "team"),  # their own name first
         (rules(persons=[person("staff", member="slack:a")]), "staff"),
-        (rules(persons=[person("team"), person("staff", HOUSE, member="slack:a")]), "staff"),
+        (rules(persons=[person("team"), person("staff", INSTANCE, member="slack:a")]), "staff"),
     ],
 )
-def test_the_tier(found: Rules, tier: str) -> None:
+def test_the_tier(found: AccessRules, tier: str) -> None:
     assert found.tier.name == tier
 
 
 def test_an_allowance_of_one_s_own_stands_in_for_the_tier_s_and_is_counted_everywhere() -> None:
     week, month = (Allowance(seconds=9, per=per) for per in ("week", "month"))
-    others = person(tenant=HOUSE, member="slack:a", allowance=month)
-    found = rules(persons=[others, person("team", HOUSE, allowance=week)])
+    others = person(tenant=INSTANCE, member="slack:a", allowance=month)
+    found = rules(persons=[others, person("team", INSTANCE, allowance=week)])
     assert (found.tier.name, found.tier.allowances) == ("team", (week,))
     assert set(found.periods) == {week, month}
     assert rules(persons=[others]).tier.allowances == (month,)
@@ -95,7 +97,7 @@ def test_a_block_holds_until_it_ends_for_all_names_of_a_person() -> None:
     for each in (
         person(blocked=True),
         person(blocked=True, until=NOW + timedelta(minutes=1)),
-        person(blocked=True, tenant=HOUSE),
+        person(blocked=True, tenant=INSTANCE),
         person(blocked=True, member="slack:a"),
     ):
         with pytest.raises(Refusal) as caught:
@@ -109,7 +111,7 @@ def test_a_block_is_found_in_whichever_row_of_a_person_it_stands(at: int) -> Non
     rows = [
         person("team"),
         person(member="slack:a", reason="Was warned."),
-        person(tenant=HOUSE, member="slack:a", blocked=True, until=NOW - timedelta(days=1)),
+        person(tenant=INSTANCE, member="slack:a", blocked=True, until=NOW - timedelta(days=1)),
     ]
     rules(persons=rows).check_person()
     rows.insert(at, person(member="slack:b", blocked=True, reason="Spam."))
@@ -177,7 +179,7 @@ def test_a_block_says_until_when_and_why() -> None:
         (rules(channels=Filter(allowed=("c",)), house=Policy(channels=Filter(refused=("c",)))), "channel"),
     ],
 )
-def test_where_nothing_is_taken(found: Rules, code: str) -> None:
+def test_where_nothing_is_taken(found: AccessRules, code: str) -> None:
     with pytest.raises(Refusal) as caught:
         found.check_place("c")
     assert caught.value.code == code
@@ -269,8 +271,8 @@ def test_priorities() -> None:
     slow = Tiers((Tier(name="everyone", title="Everyone", priorities=("relax",)),))
     standing = Standing(at=NOW, account="a")
     with pytest.raises(Refusal, match="has no relaxed jobs"):
-        Rules(standing, fast, ADA).relaxed(True)
-    assert Rules(standing, slow, ADA).relaxed(None)
+        AccessRules(standing, fast, ADA).relaxed(True)
+    assert AccessRules(standing, slow, ADA).relaxed(None)
 
 
 def test_defaults_are_the_person_s_then_the_place_s_then_the_house_s() -> None:
@@ -281,7 +283,7 @@ def test_defaults_are_the_person_s_then_the_place_s_then_the_house_s() -> None:
         place=Policy(defaults=Preferences(count=1, aspect="16:9", style="3d")),
         house=Policy(defaults=Preferences(style="oil-painting", private=True)),
     )
-    found = Rules(standing, TIERS, ADA).preferences()
+    found = AccessRules(standing, TIERS, ADA).preferences()
     assert found == Preferences(count=2, size="512x768", style="3d", private=True)
 
 
@@ -312,13 +314,13 @@ def test_each_budget_is_the_one_that_was_set_for_it() -> None:
 def test_what_an_account_is_and_where_its_lane_stands() -> None:
     assert rules().home == ADA.tenant
     standing = Standing(at=NOW, account="slack:a", home="slack:1")
-    assert Rules(standing, TIERS, ADA).home == "slack:1"
-    assert Rules(standing, TIERS, ADA).account == "slack:a"
+    assert AccessRules(standing, TIERS, ADA).home == "slack:1"
+    assert AccessRules(standing, TIERS, ADA).account == "slack:a"
 
 
 def test_models_of_the_tier_are_a_limit_of_their_own() -> None:
     only = Tiers((Tier(name="everyone", title="Everyone", models=("big",)),))
-    found = Rules(Standing(at=NOW, account="a"), only, ADA)
+    found = AccessRules(Standing(at=NOW, account="a"), only, ADA)
     assert found.models((TINY, BIG)) == [BIG]
     with pytest.raises(Refusal, match="You can use big"):
         found.check_model("easel-tiny", (TINY, BIG))
@@ -326,7 +328,7 @@ def test_models_of_the_tier_are_a_limit_of_their_own() -> None:
 
 def test_a_model_whose_smallest_picture_is_more_than_the_tier_allows_is_not_offered() -> None:
     few = Tiers((Tier(name="everyone", title="Everyone", max_pixels=512 * 512),))
-    found = Rules(Standing(at=NOW, account="a"), few, ADA)
+    found = AccessRules(Standing(at=NOW, account="a"), few, ADA)
     fits, large = replace(BIG, name="fits", min_side=512), replace(BIG, name="large", min_side=576)
     assert found.models((TINY, fits, large)) == [TINY, fits]
     with pytest.raises(Refusal, match="large is not for your tier"):
@@ -337,7 +339,7 @@ def test_an_aspect_of_one_s_own_keeps_out_another_s_size_and_the_reverse() -> No
     def found(own: Preferences) -> Preferences:
         place = Policy(defaults=Preferences(aspect="16:9"))
         house = Policy(defaults=Preferences(size="512x768"))
-        return Rules(
+        return AccessRules(
             Standing(at=NOW, account="a", preferences=own, place=place, house=house), TIERS, ADA
         ).preferences()
 

@@ -17,10 +17,10 @@ from bot.admin import admin_socket
 from bot.admin.admin_socket import Order
 from bot.errors import EaselError, Refusal
 from bot.messages.types import Bar, Card
-from bot.models import HOUSE, Origin
+from bot.models import INSTANCE, Origin
 from bot.studio import Studio
 
-STATUS = Order(command="admin status", options={"a": "ü"}, tenant=HOUSE, name="root")
+STATUS = Order(command="admin status", options={"a": "ü"}, tenant=INSTANCE, name="root")
 
 
 class Recorder:
@@ -76,7 +76,7 @@ async def test_an_order_is_obeyed_as_the_operator_s(folder: Path) -> None:
         assert await admin_socket.ask(folder, STATUS) == card
     ((name, options, origin),) = studio.asked
     assert (name, options) == ("admin status", {"a": "ü"})
-    assert (origin.surface, origin.member.tenant, origin.member.admin) == ("cli", HOUSE, True)
+    assert (origin.surface, origin.member.tenant, origin.member.admin) == ("cli", INSTANCE, True)
     assert origin.member.id == "cli:root" and origin.event
 
 
@@ -113,7 +113,7 @@ async def test_no_other_command_comes_through(folder: Path) -> None:
     async with running(folder, Card(kind="text")) as studio:
         for name in ("imagine", "privacy delete", "admin nothing", ""):
             with pytest.raises(Refusal):
-                await admin_socket.ask(folder, Order(command=name, options={}, tenant=HOUSE, name="root"))
+                await admin_socket.ask(folder, Order(command=name, options={}, tenant=INSTANCE, name="root"))
         assert studio.asked == []
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot import actions
-from bot.accounts.access_rules import Rules
+from bot.accounts.access_rules import AccessRules
 from bot.accounts.tiers import Tiers
 from bot.errors import Offer, Refusal
 from bot.jobs.admission import Ask, admit, affordable, check, tightest
@@ -31,9 +31,9 @@ def ask(draft: Draft | None = FOX, **more: Any) -> Ask:
     return Ask(model=TINY, estimate=estimate, draft=draft, **more)
 
 
-def rules(tier: Tier, **place: Any) -> Rules:
+def rules(tier: Tier, **place: Any) -> AccessRules:
     standing = Standing(at=datetime.now(UTC), account=a_member().id, place=Policy(**place))
-    return Rules(standing, Tiers((tier,)), a_member())
+    return AccessRules(standing, Tiers((tier,)), a_member())
 
 
 @pytest.fixture
@@ -62,7 +62,9 @@ async def test_a_request_counts_in_the_periods_of_all_tiers(store: Store) -> Non
     """Whoever is moved to another tier takes along what they used."""
     weekly = Tier(name="weekly", title="Weekly", allowances=(Allowance(seconds=100, per="week"),))
     standing = Standing(at=datetime.now(UTC), account=a_member().id)
-    first, _ = await admit(store, a_job(), Rules(standing, Tiers((a_tier(100), weekly)), a_member()), ask())
+    first, _ = await admit(
+        store, a_job(), AccessRules(standing, Tiers((a_tier(100), weekly)), a_member()), ask()
+    )
     (balance,) = await store.balances(first.account, weekly)
     assert (balance.per, balance.used) == ("week", 8.0)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.families import family_of
-from engine.pipelines.batching import Point, Request, run_joined
+from engine.pipelines.batching import InterceptionPoint, Request, run_joined
 
 
 class FluxTransformer2DModel(torch.nn.Module):
@@ -51,12 +51,12 @@ def parked(module: torch.nn.Module, call: Call) -> Request:
 PIPELINES = {"FluxTransformer2DModel": "FluxPipeline", "QwenImageTransformer2DModel": "QwenImagePipeline"}
 
 
-def point(module: torch.nn.Module) -> Point:
+def point(module: torch.nn.Module) -> InterceptionPoint:
     """The module's calls, with what its family says of its arguments."""
     kind = type(module).__name__
     family = family_of(PIPELINES.get(kind, ""))
     shared, lists = family.shared.get(kind, frozenset()), family.row_lists.get(kind, frozenset())
-    return Point("module", module, "forward", shared=shared, row_lists=lists)
+    return InterceptionPoint("module", module, "forward", shared=shared, row_lists=lists)
 
 
 def keys(module: torch.nn.Module, *calls: Call) -> list[Any]:
@@ -205,7 +205,7 @@ def test_two_points_are_never_joined_nor_is_one_that_keeps_its_calls_apart() -> 
     (one,), (other,) = keys(FluxTransformer2DModel(), call), keys(FluxTransformer2DModel(), call)
     assert one != other
     module = FluxTransformer2DModel()
-    Point("module", module, "forward", alone=True)
+    InterceptionPoint("module", module, "forward", alone=True)
     first, second = parked(module, call), parked(module, call)
     assert first.call is not None and second.call is not None
     assert first.call.key != second.call.key

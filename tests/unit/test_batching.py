@@ -25,7 +25,7 @@ from PIL import Image
 
 from engine.errors import Cancelled
 from engine.pipelines import run as pipelines
-from engine.pipelines.batching import Point, Request, run_joined
+from engine.pipelines.batching import InterceptionPoint, Request, run_joined
 from tests.families import FAMILIES, Family, noise, unet
 
 EXACT = 1e-4  # per pixel, of 0 … 1
@@ -45,7 +45,7 @@ class Hub:
     """A worker's loop without its queue: whoever `choose` says steps next."""
 
     def __init__(self, pipe: Any) -> None:
-        self.points: list[Point] = pipelines.points_of(pipe)
+        self.points: list[InterceptionPoint] = pipelines.points_of(pipe)
         self.live: list[Request] = []
         self.widest = 0
         self.passes = 0

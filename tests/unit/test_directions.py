@@ -153,3 +153,14 @@ def test_a_worker_that_imports_the_main_module_loads_little() -> None:
 
 def test_nothing_but_the_surfaces_loads_their_libraries() -> None:
     assert not loaded_after("import bot.app") & {"discord", "slack_bolt"}
+
+
+def test_a_class_name_is_used_once() -> None:
+    """Two classes of one name make a reader look at the imports each time."""
+    homes: dict[str, list[str]] = {}
+    for package in ("bot", "engine"):
+        for path in modules(package):
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.ClassDef):
+                    homes.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
+    assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}

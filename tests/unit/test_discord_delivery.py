@@ -106,7 +106,7 @@ def test_progress_leaves_room_for_ends(old: bool, pause: float, monkeypatch: pyt
     now = 1000.0
     monkeypatch.setattr("bot.adapters.discord.delivery.time.monotonic", lambda: now)
     nobody: Any = None
-    through = delivery.Delivery(nobody, nobody)
+    through = delivery.DiscordDelivery(nobody, nobody)
 
     assert through._may_progress(1, old) and not through._may_progress(1, old)
     assert through._may_progress(2, old), "another channel has a rate of its own"
@@ -122,7 +122,7 @@ async def test_discord_tells_whether_a_channel_is_hidden_now(view: bool, closed:
     channel: Any = SimpleNamespace(id=5, permissions_for=lambda role: SimpleNamespace(view_channel=view))
     channel.guild = SimpleNamespace(get_channel=lambda id: channel, default_role="everyone")
     client: Any = SimpleNamespace(get_channel=lambda id: channel if id == 5 else None)
-    through = delivery.Delivery(client, SimpleNamespace())  # type: ignore[arg-type]
+    through = delivery.DiscordDelivery(client, SimpleNamespace())  # type: ignore[arg-type]
     job: Any = SimpleNamespace(origin=SimpleNamespace(channel="5"))
 
     assert await through.closed(job) is closed
@@ -147,7 +147,7 @@ class Webhooks:
         self.sent.append(way)
 
 
-class Through(delivery.Delivery):
+class Through(delivery.DiscordDelivery):
     """The real choice of ways; each way only notes that it was taken."""
 
     def __init__(self, client: Webhooks) -> None:
@@ -292,7 +292,7 @@ async def test_a_refused_channel_is_left_alone_for_a_while(monkeypatch: pytest.M
                 raise trouble
 
     client: Any = SimpleNamespace(get_partial_messageable=lambda id: Partial())
-    through = delivery.Delivery(client, client)
+    through = delivery.DiscordDelivery(client, client)
     shown: Any = SimpleNamespace(message=lambda: (None, []))
     job = asked(State.RUNNING)
     with pytest.raises(discord.Forbidden):

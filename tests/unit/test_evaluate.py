@@ -11,17 +11,17 @@ import torch
 
 from engine.embedded import PIPELINE, evaluate
 from engine.embedded.classifier import Judge
-from engine.embedded.evaluate import Settings, Studio
+from engine.embedded.evaluate import EvaluationSettings, Painter
 from engine.embedded.training import captions
 
 FLOOR = 0.75  # of 24 pictures; far under what the card reports
 
 
 @pytest.fixture(scope="module")
-def studio() -> Iterator[Studio]:
+def studio() -> Iterator[Painter]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # diffusers' own, at import
-        yield Studio.load(PIPELINE, Settings())
+        yield Painter.load(PIPELINE, EvaluationSettings())
 
 
 @pytest.fixture(scope="module")
@@ -79,20 +79,20 @@ def test_a_sample_holds_common_and_other_things_alike(judge: Judge) -> None:
     assert len(evaluate.sample_of(judge.names, 0)) == len(judge.names)
 
 
-def test_the_shipped_model_draws_common_things_that_can_be_recognised(studio: Studio, judge: Judge) -> None:
+def test_the_shipped_model_draws_common_things_that_can_be_recognised(studio: Painter, judge: Judge) -> None:
     names = random.Random(11).sample(sorted(captions.COMMON & judge.number.keys()), 24)
     figures = evaluate.concept_accuracy(studio, judge, names)
     assert figures["common_pictures"] == 24
     assert figures["common_top5"] >= FLOOR
 
 
-def test_common_things_can_be_recognised_in_the_style_asked_for(studio: Studio, judge: Judge) -> None:
+def test_common_things_can_be_recognised_in_the_style_asked_for(studio: Painter, judge: Judge) -> None:
     figures = evaluate.style_accuracy(studio, judge, 8)
     assert figures.keys() == {"pictures_each", *evaluate.STYLES}
     assert figures["3d"] + figures["flat"] >= 2 * FLOOR
 
 
-def test_the_shipped_model_takes_the_colour_asked_for(studio: Studio) -> None:
+def test_the_shipped_model_takes_the_colour_asked_for(studio: Painter) -> None:
     figures = evaluate.colour_accuracy(studio, 24)
     assert figures["pictures"] == 24
     assert figures["accuracy"] >= FLOOR
@@ -100,7 +100,7 @@ def test_the_shipped_model_takes_the_colour_asked_for(studio: Studio) -> None:
 
 @pytest.mark.parametrize("across", [True, False])
 def test_the_shipped_model_puts_two_things_where_they_were_asked_for(
-    studio: Studio, judge: Judge, across: bool
+    studio: Painter, judge: Judge, across: bool
 ) -> None:
     figures = evaluate.pair_accuracy(studio, judge, 24, across=across)
     assert figures["pictures"] == 24
@@ -108,7 +108,7 @@ def test_the_shipped_model_puts_two_things_where_they_were_asked_for(
 
 
 @pytest.mark.parametrize("canvas", ["wide", "tall"])
-def test_the_shipped_model_fills_other_shapes_too(studio: Studio, judge: Judge, canvas: str) -> None:
+def test_the_shipped_model_fills_other_shapes_too(studio: Painter, judge: Judge, canvas: str) -> None:
     figures = evaluate.canvas_accuracy(studio, judge, 24, canvas)
     assert figures["pictures"] == 24
     assert figures["in_top5"] >= FLOOR

@@ -22,7 +22,7 @@ from engine.types import (
     Restarted,
     Started,
 )
-from engine.workers.fake import MemoryEngine, paint
+from engine.workers.fake import FakeEngine, paint
 from tests.listener import Listener
 
 
@@ -40,8 +40,8 @@ def unread(name: str) -> bytes:
 
 
 @asynccontextmanager
-async def started(read: Callable[[str], bytes] = unread, **options: Any) -> AsyncIterator[MemoryEngine]:
-    engine = MemoryEngine(read, **options)
+async def started(read: Callable[[str], bytes] = unread, **options: Any) -> AsyncIterator[FakeEngine]:
+    engine = FakeEngine(read, **options)
     await engine.start()
     try:
         yield engine
@@ -206,11 +206,11 @@ async def test_a_source_that_is_gone_fails_the_job_alone() -> None:
 
 async def test_an_unknown_model_has_no_cost() -> None:
     with pytest.raises(UnknownModel):
-        MemoryEngine(unread).estimate(request(model="other"))
+        FakeEngine(unread).estimate(request(model="other"))
 
 
 async def test_closing_drains_what_runs_and_says_nothing_of_the_rest() -> None:
-    engine = MemoryEngine(unread, step_seconds=0.01)
+    engine = FakeEngine(unread, step_seconds=0.01)
     await engine.start()
     ear = Listener(engine)
     engine.submit(job("a"))

@@ -23,7 +23,7 @@ from bot.models import State
 from bot.store import Store, leadership
 from bot.store.database import server
 from engine.types import EngineEvent, Failed, Finished, Restarted, Started
-from engine.workers.fake import MemoryEngine
+from engine.workers.fake import FakeEngine
 from tests.databases import fresh_sqlite
 from tests.examples import a_job, a_tier
 from tests.scenario.conftest import Opens
@@ -162,7 +162,7 @@ async def test_a_job_that_may_not_start_waits_and_starts_later() -> None:
     async def may_start() -> bool:
         return may
 
-    engine = MemoryEngine(lambda name: b"", may_start=may_start)
+    engine = FakeEngine(lambda name: b"", may_start=may_start)
     await engine.start()
     job = tracker.engine_job(a_job())
     job = replace(job, request=replace(job.request, model="memory", steps=1, count=1, width=64, height=64))
@@ -215,7 +215,7 @@ def follow(
     said: Any = store
     made = JobTracker(
         lives=LiveJobs(),
-        engine=MemoryEngine(lambda name: b""),
+        engine=FakeEngine(lambda name: b""),
         store=said,
         blobs=idle,
         show=lambda job: None,

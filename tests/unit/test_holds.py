@@ -3,12 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.jobs.holds import Holds
-from bot.models import HOUSE, State
-from engine.workers.fake import MemoryEngine
+from bot.models import INSTANCE, State
+from engine.workers.fake import FakeEngine
 from tests.examples import a_job
 
 
-class Engine(MemoryEngine):
+class Engine(FakeEngine):
     """Notes what it is told."""
 
     def __init__(self) -> None:
@@ -43,5 +43,5 @@ def test_it_holds_paused_places_and_single_jobs() -> None:
     holds.set_paused([])
     assert held() == {there.id}
     holds.set_job(there.id, held=False)
-    holds.set_paused([HOUSE])
+    holds.set_paused([INSTANCE])
     assert held() == {here.id, running.id, there.id}

@@ -24,9 +24,9 @@ from bot import moderation
 from bot.accounts.privacy import Privacy
 from bot.adapters.slack import http_server
 from bot.adapters.web import assets
-from bot.adapters.web.broadcast import Hub
+from bot.adapters.web.broadcast import Broadcast
 from bot.adapters.web.charts import charts
-from bot.adapters.web.context import Site
+from bot.adapters.web.context import WebContext
 from bot.adapters.web.pages import Pages
 from bot.adapters.web.parsing import form
 from bot.adapters.web.queue_view import describe
@@ -44,12 +44,12 @@ from bot.jobs.tracker import JobTracker
 from bot.jobs.visibility import Visibility
 from bot.messages import job_cards
 from bot.models import Job, LedgerLine, State, StoredPicture
-from bot.moderation import Rules, Seen
+from bot.moderation import ModerationRules, Scores
 from bot.moderation.reviews import Reviews
 from bot.settings import Settings
-from bot.store.usage import Usage
+from bot.store.usage import UsageStore
 from engine.types import Lane, Place
-from engine.workers.fake import MemoryEngine
+from engine.workers.fake import FakeEngine
 from tests import adversary
 from tests.examples import a_job, a_member
 
@@ -105,7 +105,7 @@ class Store:
         return member
 
     async def preferences(self, member: str) -> Any:
-        return moderation.Rules()
+        return moderation.ModerationRules()
 
 
 class Seeing:
@@ -113,18 +113,18 @@ class Seeing:
 
     busy = False
 
-    async def look(self, picture: bytes) -> Seen:
-        return Seen(explicit=0.3, suggestive=0.2)
+    async def look(self, picture: bytes) -> Scores:
+        return Scores(explicit=0.3, suggestive=0.2)
 
     async def close(self) -> None:
         return None
 
 
 async def a_picture_is_judged() -> None:
-    async def rules(job: object) -> Rules:
-        return Rules()
+    async def rules(job: object) -> ModerationRules:
+        return ModerationRules()
 
-    engine, idle = MemoryEngine(lambda name: b""), NOBODY
+    engine, idle = FakeEngine(lambda name: b""), NOBODY
     tracker = JobTracker(
         lives=LiveJobs(),
         engine=engine,
@@ -140,7 +140,7 @@ async def a_picture_is_judged() -> None:
 
 async def words_are_judged() -> None:
     store: Any = Store()
-    rules = Rules(blocked=("broccoli",), allowed=("a b",))
+    rules = ModerationRules(blocked=("broccoli",), allowed=("a b",))
     try:
         await Reviews(Settings(), store, NOBODY).check(JOB.request, WORST, JOB.origin, rules)
     except Refusal:
@@ -268,7 +268,7 @@ async def read_form(body: bytes) -> object:
     return await form(make_mocked_request("POST", "/login", headers=headers, payload=payload))
 
 
-class Rows(Usage):
+class Rows(UsageStore):
     """The store's sums, with the rows of a database that is not there."""
 
     def __init__(self, rows: Sequence[object]) -> None:
@@ -321,17 +321,17 @@ def wall() -> list[Job]:
 
 
 @functools.cache
-def site() -> tuple[Site, web.Request]:
+def site() -> tuple[WebContext, web.Request]:
     """The web studio's parts that draw pages, and somebody who asks for one."""
     views = Views(assets.load())
     views.compile()
     studio: Any = SimpleNamespace(card=lambda job, may: job_cards.done(job, may))
     others: Any = dict.fromkeys(("settings", "access", "downloads"))
-    parts = Site(**others, studio=studio, hub=Hub(), assets=assets.load(), views=views)
+    parts = WebContext(**others, studio=studio, hub=Broadcast(), assets=assets.load(), views=views)
     return parts, make_mocked_request("GET", "/gallery")
 
 
-class Line(MemoryEngine):
+class Line(FakeEngine):
     """An engine where nothing moves, with many people's jobs in line."""
 
     lanes: tuple[Lane, ...] = ()

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from bot.moderation import Classifier, NotSeen, Rules, Seen, Strictness, rate
+from bot.moderation import MobileNetClassifier, ModerationRules, NotSeen, Scores, Strictness, rate
 from bot.moderation.classifier_process import CLASSES, Network
 from bot.moderation.images import PATIENCE, WEIGHTS, look_once
 
@@ -27,8 +27,8 @@ def png(picture: Image.Image, format: str = "PNG") -> bytes:
 
 
 @pytest.fixture
-async def eyes() -> AsyncIterator[Classifier]:
-    eyes = Classifier()
+async def eyes() -> AsyncIterator[MobileNetClassifier]:
+    eyes = MobileNetClassifier()
     yield eyes
     await eyes.close()
 
@@ -92,7 +92,7 @@ def test_the_network_agrees_with_the_same_layers_in_torch(network: Network) -> N
 # ---- the process
 
 
-async def test_many_at_once_are_each_told_their_own(eyes: Classifier) -> None:
+async def test_many_at_once_are_each_told_their_own(eyes: MobileNetClassifier) -> None:
     white = png(Image.new("RGB", (50, 50), "white"))
     seen = await asyncio.gather(*(eyes.look(each) for each in (PATTERN.read_bytes(), white) * 4))
     assert [each.harmless for each in seen] == [False, True] * 4
@@ -103,13 +103,15 @@ async def test_many_at_once_are_each_told_their_own(eyes: Classifier) -> None:
     "picture",
     [b"", b"no picture", PATTERN.read_bytes()[:500], png(Image.new("RGB", (9, 9)), "JPEG"), b"\0" * 99],
 )
-async def test_what_cannot_be_read_is_not_seen_and_the_next_is(eyes: Classifier, picture: bytes) -> None:
+async def test_what_cannot_be_read_is_not_seen_and_the_next_is(
+    eyes: MobileNetClassifier, picture: bytes
+) -> None:
     with pytest.raises(NotSeen):
         await eyes.look(picture)
     assert (await eyes.look(PATTERN.read_bytes())).explicit > 0.9
 
 
-async def test_a_late_answer_is_no_answer_and_never_that_of_the_next(eyes: Classifier) -> None:
+async def test_a_late_answer_is_no_answer_and_never_that_of_the_next(eyes: MobileNetClassifier) -> None:
     eyes._patience = 0.0
     with pytest.raises(NotSeen, match="no answer"):
         await eyes.look(PATTERN.read_bytes())
@@ -117,7 +119,7 @@ async def test_a_late_answer_is_no_answer_and_never_that_of_the_next(eyes: Class
     assert (await eyes.look(png(Image.new("RGB", (50, 50), "white")))).harmless
 
 
-async def test_whoever_stops_waiting_leaves_no_answer_behind(eyes: Classifier) -> None:
+async def test_whoever_stops_waiting_leaves_no_answer_behind(eyes: MobileNetClassifier) -> None:
     await eyes.look(PATTERN.read_bytes())
     waiting = asyncio.create_task(eyes.look(PATTERN.read_bytes()))
     await asyncio.sleep(0)
@@ -127,7 +129,7 @@ async def test_whoever_stops_waiting_leaves_no_answer_behind(eyes: Classifier) -
     assert (await eyes.look(png(Image.new("RGB", (50, 50), "white")))).harmless
 
 
-async def test_a_killed_process_fails_one_picture_and_is_replaced(eyes: Classifier) -> None:
+async def test_a_killed_process_fails_one_picture_and_is_replaced(eyes: MobileNetClassifier) -> None:
     await eyes.look(PATTERN.read_bytes())
     assert eyes._process is not None
     eyes._process.kill()
@@ -156,7 +158,7 @@ async def test_weights_that_are_no_weights_fail_closed(tmp_path: Path, damage: s
         weights = load_file(WEIGHTS)
         del weights["block_3/expand/weights"]
         save_file(weights, path)
-    eyes = Classifier(path)
+    eyes = MobileNetClassifier(path)
     with pytest.raises(NotSeen):
         await eyes.look(PATTERN.read_bytes())
     await eyes.close()
@@ -183,7 +185,7 @@ async def test_weights_that_are_no_weights_fail_closed(tmp_path: Path, damage: s
         "x" * 200_000,
     ],
 )
-async def test_an_answer_that_is_no_answer_fails_closed(eyes: Classifier, answer: str) -> None:
+async def test_an_answer_that_is_no_answer_fails_closed(eyes: MobileNetClassifier, answer: str) -> None:
     eyes._command = (
         sys.executable,
         "-Ic",
@@ -194,7 +196,7 @@ async def test_an_answer_that_is_no_answer_fails_closed(eyes: Classifier, answer
         eyes._command = (sys.executable, "-Ic", f"print('x' * {len(answer)})")
     with pytest.raises(NotSeen):
         await eyes.look(PATTERN.read_bytes())
-    eyes._command = Classifier()._command
+    eyes._command = MobileNetClassifier()._command
     assert (await eyes.look(PATTERN.read_bytes())).explicit > 0.9
 
 
@@ -212,27 +214,29 @@ def test_weights_are_safetensors_of_a_named_origin() -> None:
 @pytest.mark.parametrize(
     ("seen", "adult_at"),
     [
-        (Seen(explicit=0.3), ()),
-        (Seen(explicit=0.55), ("strict",)),
-        (Seen(explicit=0.75), ("standard", "strict")),
-        (Seen(explicit=0.9), ("relaxed", "standard", "strict")),
-        (Seen(suggestive=0.7), ("strict",)),
-        (Seen(explicit=0.2, suggestive=0.75), ("standard", "strict")),
-        (Seen(suggestive=1.0), ("standard", "strict")),
+        (Scores(explicit=0.3), ()),
+        (Scores(explicit=0.55), ("strict",)),
+        (Scores(explicit=0.75), ("standard", "strict")),
+        (Scores(explicit=0.9), ("relaxed", "standard", "strict")),
+        (Scores(suggestive=0.7), ("strict",)),
+        (Scores(explicit=0.2, suggestive=0.75), ("standard", "strict")),
+        (Scores(suggestive=1.0), ("standard", "strict")),
     ],
 )
-def test_the_stricter_the_sooner(seen: Seen, adult_at: tuple[Strictness, ...]) -> None:
+def test_the_stricter_the_sooner(seen: Scores, adult_at: tuple[Strictness, ...]) -> None:
     levels: tuple[Strictness, ...] = ("relaxed", "standard", "strict")
     for level in levels:
-        rating = rate(seen, Rules(strictness=level), minors=False)
+        rating = rate(seen, ModerationRules(strictness=level), minors=False)
         assert rating.adult is (level in adult_at)
         assert rating.shown is not rating.adult
     assert seen.harmless is ("strict" not in adult_at)
 
 
 def test_only_restricted_channels_show_it_and_never_with_minors() -> None:
-    seen = Seen(explicit=0.9)
-    assert rate(seen, Rules(adult=True), minors=False).shown
-    assert not rate(seen, Rules(adult=True, strictness="strict"), minors=False).shown
+    seen = Scores(explicit=0.9)
+    assert rate(seen, ModerationRules(adult=True), minors=False).shown
+    assert not rate(seen, ModerationRules(adult=True, strictness="strict"), minors=False).shown
     for level in ("relaxed", "standard", "strict"):
-        assert not rate(Seen(suggestive=0.65), Rules(adult=True, strictness=level), minors=True).shown
+        assert not rate(
+            Scores(suggestive=0.65), ModerationRules(adult=True, strictness=level), minors=True
+        ).shown

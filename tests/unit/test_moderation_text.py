@@ -15,9 +15,9 @@ from bot.moderation import (
     NOTICES,
     OWN,
     STRICTNESS,
-    Rules,
+    ModerationRules,
     Strictness,
-    Verdict,
+    TextVerdict,
     judge,
     terms,
 )
@@ -176,7 +176,7 @@ def test_the_hard_block_holds_under_all_rules(words: str, negative: str) -> None
     for strictness in STRICTNESS:
         for adult in (False, True):
             allowed = ("child", "nude", "a nude child", "*", "12 year old")
-            rules = Rules(strictness=strictness, adult=adult, allowed=allowed)
+            rules = ModerationRules(strictness=strictness, adult=adult, allowed=allowed)
             assert judge([words], [negative], rules).category == MINORS
 
 
@@ -226,7 +226,7 @@ def test_keeping_nudity_out_and_ordinary_expressions_are_fine(words: str, negati
     ],
 )
 def test_each_strictness_refuses_what_looser_ones_do_and_more(words: str, least: str) -> None:
-    refused = [each for each in STRICTNESS if judge([words], rules=Rules(strictness=each)).category]
+    refused = [each for each in STRICTNESS if judge([words], rules=ModerationRules(strictness=each)).category]
     assert refused == list(STRICTNESS[STRICTNESS.index(least) :])  # type: ignore[arg-type]
 
 
@@ -246,7 +246,7 @@ def test_an_age_restricted_channel_allows_what_is_sexual_unless_it_is_strict_the
     words: str, outside: tuple[str, ...], age_restricted: tuple[str, ...], strictness: Strictness
 ) -> None:
     for adult, refused in ((False, outside), (True, age_restricted)):
-        rules = Rules(strictness=strictness, adult=adult)
+        rules = ModerationRules(strictness=strictness, adult=adult)
         assert bool(judge([words], rules=rules).category) == (strictness in refused), (adult, strictness)
 
 
@@ -265,16 +265,16 @@ def test_an_age_restricted_channel_allows_what_is_sexual_unless_it_is_strict_the
 def test_of_several_categories_one_is_told_and_always_the_same(
     words: str, category: str, certain: bool
 ) -> None:
-    verdict = judge([words], rules=Rules(blocked=("broccoli",)))
+    verdict = judge([words], rules=ModerationRules(blocked=("broccoli",)))
     assert (verdict.category, verdict.certain) == (category, certain)
 
 
 def test_what_is_certain_is_told_before_what_comes_first_in_the_alphabet() -> None:
     assert judge(["cutting herself, sieg heil, a nude woman"]).category == "hate"
-    assert judge(["acme, sieg heil"], rules=Rules(blocked=("acme",))).certain
+    assert judge(["acme, sieg heil"], rules=ModerationRules(blocked=("acme",))).certain
     mixed = [
-        terms.Group(category="animals", name="a"),
-        terms.Group(category="zoo", name="b", certain=True),
+        terms.TermGroup(category="animals", name="a"),
+        terms.TermGroup(category="zoo", name="b", certain=True),
     ]
     assert _worst(mixed) == mixed[1] and _worst(mixed[:1]) == mixed[0] and _worst([]) is None
 
@@ -291,7 +291,7 @@ def test_what_is_certain_is_told_before_what_comes_first_in_the_alphabet() -> No
     ],
 )
 def test_what_is_kept_out_is_refused_where_no_one_keeps_it_out(avoided: str, category: str) -> None:
-    assert judge(["a fox"], [avoided], Rules(blocked=("broccoli",))).category == category
+    assert judge(["a fox"], [avoided], ModerationRules(blocked=("broccoli",))).category == category
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,9 @@ def test_real_people_in_sexual_content_are_a_strike_and_elsewhere_they_are_not()
 
 
 def test_a_name_that_a_place_excuses_is_no_real_person_there() -> None:
-    assert judge(["taylor swift naked"], rules=Rules(allowed=("taylor swift",))) == Verdict(category="sexual")
+    assert judge(["taylor swift naked"], rules=ModerationRules(allowed=("taylor swift",))) == TextVerdict(
+        category="sexual"
+    )
 
 
 @pytest.mark.parametrize(
@@ -327,12 +329,12 @@ def test_a_name_that_a_place_excuses_is_no_real_person_there() -> None:
     ],
 )
 def test_the_hard_block_is_told_as_a_strike_where_it_is_one(words: tuple[str, str], certain: bool) -> None:
-    assert judge(words) == Verdict(category=MINORS, certain=certain, minors=True)
-    assert judge(["a child"], ["clothes"]) == Verdict(category=MINORS, certain=False, minors=True)
+    assert judge(words) == TextVerdict(category=MINORS, certain=certain, minors=True)
+    assert judge(["a child"], ["clothes"]) == TextVerdict(category=MINORS, certain=False, minors=True)
 
 
 def test_an_excuse_covers_what_is_inside_of_it_and_no_more() -> None:
-    rules = Rules(allowed=("nude beach", "beach house"))
+    rules = ModerationRules(allowed=("nude beach", "beach house"))
     for fine in ("nude beach", "a nude beach house", "nude beach, nude beach"):
         assert judge([fine], rules=rules).category == "", fine
     for refused in ("nude", "nude nude beach", "nude beach nude", "beach house, nude"):
@@ -352,11 +354,11 @@ def test_an_excuse_covers_what_is_inside_of_it_and_no_more() -> None:
     ],
 )
 def test_a_starred_word_is_read_as_the_one_it_hides(starred: str, category: str) -> None:
-    assert judge([starred], rules=Rules(blocked=("broccoli",))).category == category
+    assert judge([starred], rules=ModerationRules(blocked=("broccoli",))).category == category
 
 
 def test_own_terms_are_refused_in_disguise_too() -> None:
-    rules = Rules(blocked=("broccoli", "acme corp*"))
+    rules = ModerationRules(blocked=("broccoli", "acme corp*"))
     texts = ("broccoli", "br0ccoli", "b r o c c o l i", "BROCCOLI", "an acme corporation logo", "bro-ccoli")
     for text in texts:
         assert judge([text], rules=rules).category == OWN
@@ -365,19 +367,19 @@ def test_own_terms_are_refused_in_disguise_too() -> None:
 
 @pytest.mark.parametrize("term", ["", " ", "*", "***", "---", "\u200b", "🦊"])
 def test_a_term_that_says_nothing_matches_nothing(term: str) -> None:
-    rules = Rules(blocked=(term,), allowed=(term,))
+    rules = ModerationRules(blocked=(term,), allowed=(term,))
     assert judge(["a red fox 🦊 --- * "], rules=rules).category == ""
     assert judge(["a nude woman"], rules=rules).category == "sexual"
 
 
 def test_what_is_allowed_excuses_its_own_words_alone() -> None:
-    rules = Rules(allowed=("nude beach",))
+    rules = ModerationRules(allowed=("nude beach",))
     assert judge(["a sign of a nude beach"], rules=rules).category == ""
     assert judge(["a nude beach, a nude man"], rules=rules).category == "sexual"
 
 
 def test_people_in_sexual_content_are_refused_everywhere() -> None:
-    rules = Rules(strictness="relaxed", adult=True)
+    rules = ModerationRules(strictness="relaxed", adult=True)
     assert judge(["taylor swift naked"], rules=rules).category == LIKENESS
     assert judge(["taylor swift singing"], rules=rules).category == ""
 

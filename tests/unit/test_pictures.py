@@ -13,7 +13,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 from bot.errors import Refusal
 from bot.images import pictures
 from bot.provenance import keys, signing
-from bot.provenance.signing import Facts
+from bot.provenance.signing import FileFacts
 from bot.provenance.stamp import stamp
 
 OWN = keys.Keys(*keys.make(), mark=b"a key of tests")
@@ -301,7 +301,7 @@ async def test_what_does_not_fit_is_made_smaller(limit: int) -> None:
 
 
 async def test_what_was_signed_is_signed_when_it_is_made_smaller() -> None:
-    facts = Facts(job="0123456789ab", index=0, model="easel-tiny", seed=7, made="edited")
+    facts = FileFacts(job="0123456789ab", index=0, model="easel-tiny", seed=7, made="edited")
     whole = stamp(noise(400), facts, OWN, parent=noise(64)).png
 
     data, kind = await pictures.fit(whole, 100_000, OWN)

@@ -19,11 +19,11 @@ from PIL import Image
 from bot.errors import SettingError
 from bot.provenance import keys, mark, signing, verify
 from bot.provenance.fingerprint import NEAR, distance, fingerprint
-from bot.provenance.signing import COMPOSED, GENERATED, Facts, MediaType
+from bot.provenance.signing import COMPOSED, GENERATED, FileFacts, MediaType
 from bot.provenance.stamp import convert, stamp
 from tests.unit.test_mark import cut, drawing
 
-FACTS = Facts(job="0123456789ab", index=1, model="easel-tiny", seed=7)
+FACTS = FileFacts(job="0123456789ab", index=1, model="easel-tiny", seed=7)
 MEDIA: tuple[MediaType, ...] = ("image/png", "image/jpeg", "image/webp")
 
 

@@ -14,19 +14,19 @@ import pytest
 from sqlalchemy import Engine, event
 
 from bot import app
-from bot.accounts.access_rules import Rules
+from bot.accounts.access_rules import AccessRules
 from bot.accounts.tiers import Tiers, load
 from bot.images.blobs import DirectoryBlobs
 from bot.jobs import recovery
-from bot.models import HOUSE, Allowance, Job, Member, Origin, State, StoredPicture
-from bot.moderation import Unseeing
+from bot.models import INSTANCE, Allowance, Job, Member, Origin, State, StoredPicture
+from bot.moderation import NullClassifier
 from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Receipt, Studio
 from engine.errors import EngineError
 from engine.scheduling.job_queue import FairQueue
 from engine.types import EngineJob, GenerationRequest
-from engine.workers.fake import MemoryEngine
+from engine.workers.fake import FakeEngine
 from tests.examples import a_job, a_line, a_member, a_tier
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -54,18 +54,18 @@ async def _never() -> bool:
 
 
 @asynccontextmanager
-async def studio(folder: Path, store: Store) -> AsyncIterator[tuple[Studio, MemoryEngine]]:
+async def studio(folder: Path, store: Store) -> AsyncIterator[tuple[Studio, FakeEngine]]:
     """One that starts no job."""
-    engine = MemoryEngine(lambda name: b"", may_start=_never)
+    engine = FakeEngine(lambda name: b"", may_start=_never)
     settings = Settings(data_dir=folder, model=("memory",))
     blobs = DirectoryBlobs(folder / "pictures")
-    made = app.build(settings=settings, store=store, engine=engine, blobs=blobs, eyes=Unseeing())
+    made = app.build(settings=settings, store=store, engine=engine, blobs=blobs, eyes=NullClassifier())
     await made.start()
     yield made, engine
     await made.close()
 
 
-async def until(engine: MemoryEngine, jobs: int) -> None:
+async def until(engine: FakeEngine, jobs: int) -> None:
     async with asyncio.timeout(60):
         while engine.status().waiting < jobs:  # noqa: ASYNC110 the engine tells nobody
             await asyncio.sleep(0.01)
@@ -78,13 +78,13 @@ async def test_many_jobs_take_few_queries(tmp_path: Path, monkeypatch: pytest.Mo
     for job in jobs:
         await store.admit(job, tier=a_tier())
     monkeypatch.setattr("bot.guard.PAUSE", 60)
-    calls, resume = [], MemoryEngine.resume
+    calls, resume = [], FakeEngine.resume
 
-    def counted(self: MemoryEngine, jobs: Sequence[EngineJob]) -> dict[str, EngineError]:
+    def counted(self: FakeEngine, jobs: Sequence[EngineJob]) -> dict[str, EngineError]:
         calls.append(len(jobs))
         return resume(self, jobs)
 
-    monkeypatch.setattr(MemoryEngine, "resume", counted)
+    monkeypatch.setattr(FakeEngine, "resume", counted)
     with queries() as seen:
         async with studio(tmp_path, store) as (_, engine):
             await until(engine, 500)
@@ -188,7 +188,7 @@ async def test_many_standings_are_what_each_is_alone(store: Store) -> None:
         return line
 
     allowance = Allowance(seconds=5, per="day")
-    await store.change_person(HOUSE, "web:ben", lambda it: replace(it, allowance=allowance), note)
+    await store.change_person(INSTANCE, "web:ben", lambda it: replace(it, allowance=allowance), note)
     await store.change_person("discord:1", "web:eve", lambda it: replace(it, blocked=True), note)
     await store.change_policy("discord:1", lambda it: replace(it, tier="everyone"), note)
     many = await store.standings(members)
@@ -198,7 +198,7 @@ async def test_many_standings_are_what_each_is_alone(store: Store) -> None:
         key = lambda each: (each.tenant, each.member)  # noqa: E731
         assert sorted(together.persons, key=key) == sorted(alone.persons, key=key)
         assert replace(together, persons=()) == replace(alone, persons=())
-        rules, same = Rules(together, tiers, member), Rules(alone, tiers, member)
+        rules, same = AccessRules(together, tiers, member), AccessRules(alone, tiers, member)
         assert (rules.tier, rules.home, rules.account) == (same.tier, same.home, same.account)
     assert many["web:local", "web:ada"].home == "discord:1"
 

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from slack_sdk.errors import SlackApiError
 
-from bot.adapters.slack.delivery import EDITS, PATIENCE, Delivery, Pace
+from bot.adapters.slack.delivery import EDITS, PATIENCE, PostPace, SlackDelivery
 from bot.adapters.slack.post_recovery import MARK, PAGES
 from bot.adapters.slack.workspaces import Workspace
 from bot.errors import TryLater, Unreachable
@@ -143,11 +143,11 @@ def shelf() -> Shelf:
 
 
 @pytest.fixture
-def delivery(slack: Slack, shelf: Shelf) -> Delivery:
-    return Delivery(slack, shelf)  # type: ignore[arg-type]
+def delivery(slack: Slack, shelf: Shelf) -> SlackDelivery:
+    return SlackDelivery(slack, shelf)  # type: ignore[arg-type]
 
 
-async def test_a_job_s_message_names_it_and_unfurls_nothing(delivery: Delivery, slack: Slack) -> None:
+async def test_a_job_s_message_names_it_and_unfurls_nothing(delivery: SlackDelivery, slack: Slack) -> None:
     ref = await delivery.post(job(), WAITING)
 
     (message,) = slack.messages.values()
@@ -159,7 +159,7 @@ async def test_a_job_s_message_names_it_and_unfurls_nothing(delivery: Delivery, 
 
 @pytest.mark.parametrize("thread", ["", "9.0"])
 async def test_a_post_whose_answer_was_lost_is_not_repeated(
-    delivery: Delivery, slack: Slack, thread: str
+    delivery: SlackDelivery, slack: Slack, thread: str
 ) -> None:
     slack.troubles["lost answer"] = [aiohttp.ServerDisconnectedError()]
     with pytest.raises(TryLater):
@@ -172,17 +172,17 @@ async def test_a_post_whose_answer_was_lost_is_not_repeated(
 
 
 async def test_a_post_before_a_kill_is_found_again(slack: Slack, shelf: Shelf) -> None:
-    before = Delivery(slack, shelf)  # type: ignore[arg-type]
+    before = SlackDelivery(slack, shelf)  # type: ignore[arg-type]
     await before.post(job(), WAITING)
 
-    after = Delivery(slack, shelf)  # type: ignore[arg-type]
+    after = SlackDelivery(slack, shelf)  # type: ignore[arg-type]
     ref = await after.post(job(age=1.0), WAITING)
 
     assert ref["ts"] == "1.0" and len(slack.messages) == 1
 
 
 async def test_a_public_channel_is_joined_to_look_for_a_lost_message(
-    delivery: Delivery, slack: Slack
+    delivery: SlackDelivery, slack: Slack
 ) -> None:
     slack.troubles["history"] = [refused("not_in_channel")]
 
@@ -193,7 +193,7 @@ async def test_a_public_channel_is_joined_to_look_for_a_lost_message(
 
 @pytest.mark.parametrize(("method", "error"), [("history", "missing_scope"), ("join", "missing_scope")])
 async def test_where_it_cannot_be_looked_for_it_goes_to_the_person(
-    delivery: Delivery, slack: Slack, method: str, error: str
+    delivery: SlackDelivery, slack: Slack, method: str, error: str
 ) -> None:
     slack.troubles["history"] = [refused("not_in_channel")]
     slack.troubles[method] = [refused(error)]
@@ -205,7 +205,7 @@ async def test_where_it_cannot_be_looked_for_it_goes_to_the_person(
 
 @pytest.mark.parametrize("error", ["invalid_blocks", "ratelimited", "is_archived"])
 async def test_what_slack_has_surely_not_posted_is_not_looked_for(
-    delivery: Delivery, slack: Slack, error: str
+    delivery: SlackDelivery, slack: Slack, error: str
 ) -> None:
     slack.troubles["post"] = [refused(error)]
     with suppress(TryLater, Unreachable):
@@ -216,7 +216,9 @@ async def test_what_slack_has_surely_not_posted_is_not_looked_for(
     assert "history" not in slack.calls and "join" not in slack.calls
 
 
-async def test_a_lost_message_is_looked_for_among_those_of_its_time(delivery: Delivery, slack: Slack) -> None:
+async def test_a_lost_message_is_looked_for_among_those_of_its_time(
+    delivery: SlackDelivery, slack: Slack
+) -> None:
     before = time.time()
     slack.troubles["lost answer"] = [aiohttp.ServerDisconnectedError()]
     with pytest.raises(TryLater):
@@ -230,7 +232,7 @@ async def test_a_lost_message_is_looked_for_among_those_of_its_time(delivery: De
 
 
 async def test_a_search_that_slack_slows_down_goes_on_where_it_stood(
-    delivery: Delivery, slack: Slack
+    delivery: SlackDelivery, slack: Slack
 ) -> None:
     slack.page = 1
     mark = {"event_type": MARK, "event_payload": {"job": "1a2b"}}
@@ -246,7 +248,7 @@ async def test_a_search_that_slack_slows_down_goes_on_where_it_stood(
     assert slack.calls.count("history") == 5 and "post" not in slack.calls
 
 
-async def test_a_search_without_end_is_given_up(delivery: Delivery, slack: Slack) -> None:
+async def test_a_search_without_end_is_given_up(delivery: SlackDelivery, slack: Slack) -> None:
     slack.page = 1
     slack.messages = {("C1", f"{n}.0"): {"ts": f"{n}.0", "thread_ts": None} for n in range(PAGES + 1)}
 
@@ -254,7 +256,9 @@ async def test_a_search_without_end_is_given_up(delivery: Delivery, slack: Slack
 
 
 @pytest.mark.parametrize("error", ["channel_not_found", "is_archived", "restricted_action_read_only_channel"])
-async def test_a_closed_place_sends_it_to_the_person(delivery: Delivery, slack: Slack, error: str) -> None:
+async def test_a_closed_place_sends_it_to_the_person(
+    delivery: SlackDelivery, slack: Slack, error: str
+) -> None:
     slack.troubles["post"] = [refused(error)]
 
     ref = await delivery.post(job(), WAITING)
@@ -263,12 +267,12 @@ async def test_a_closed_place_sends_it_to_the_person(delivery: Delivery, slack: 
     assert "could not post where you asked" in str(slack.messages[("DU1", "1.0")]["blocks"])
 
 
-async def test_a_private_job_goes_to_the_person_alone(delivery: Delivery, slack: Slack) -> None:
+async def test_a_private_job_goes_to_the_person_alone(delivery: SlackDelivery, slack: Slack) -> None:
     assert (await delivery.post(job(private=True), WAITING))["channel"] == "DU1"
     assert (await delivery.post(job(channel=""), WAITING))["channel"] == "DU1"
 
 
-async def test_progress_is_edited_so_often_and_ends_always(delivery: Delivery, slack: Slack) -> None:
+async def test_progress_is_edited_so_often_and_ends_always(delivery: SlackDelivery, slack: Slack) -> None:
     ref = await delivery.post(job(), WAITING)
     for _ in range(3 * EDITS):
         assert await delivery.edit(job(state=State.RUNNING), ref, WAITING) == ref
@@ -280,7 +284,7 @@ async def test_progress_is_edited_so_often_and_ends_always(delivery: Delivery, s
     assert slack.messages[("C1", "1.0")]["blocks"][-1]["slack_file"] == {"id": "F1"}
 
 
-async def test_files_of_the_reference_are_not_uploaded_again(delivery: Delivery, shelf: Shelf) -> None:
+async def test_files_of_the_reference_are_not_uploaded_again(delivery: SlackDelivery, shelf: Shelf) -> None:
     ref = await delivery.post(job(), WAITING) | {"files": {"b1": "F9"}}
 
     assert (await delivery.edit(job(state=State.RENDERED), ref, DONE))["files"] == {"b1": "F9"}
@@ -288,7 +292,7 @@ async def test_files_of_the_reference_are_not_uploaded_again(delivery: Delivery,
 
 
 async def test_pictures_that_slack_keeps_refusing_are_left_out_in_the_end(
-    delivery: Delivery, slack: Slack, shelf: Shelf
+    delivery: SlackDelivery, slack: Slack, shelf: Shelf
 ) -> None:
     ref = await delivery.post(job(), WAITING)
     slack.troubles["update"] = [refused("invalid_blocks") for _ in range(PATIENCE)]
@@ -303,7 +307,7 @@ async def test_pictures_that_slack_keeps_refusing_are_left_out_in_the_end(
 
 
 async def test_a_workspace_that_takes_no_files_gets_the_words(
-    delivery: Delivery, slack: Slack, shelf: Shelf
+    delivery: SlackDelivery, slack: Slack, shelf: Shelf
 ) -> None:
     ref = await delivery.post(job(), WAITING)
     shelf.trouble = refused("storage_limit_reached")
@@ -313,7 +317,7 @@ async def test_a_workspace_that_takes_no_files_gets_the_words(
     assert "does not show the pictures" in str(slack.messages[("C1", "1.0")]["blocks"])
 
 
-async def test_an_end_whose_place_has_closed_is_told_directly(delivery: Delivery, slack: Slack) -> None:
+async def test_an_end_whose_place_has_closed_is_told_directly(delivery: SlackDelivery, slack: Slack) -> None:
     ref = await delivery.post(job(), WAITING)
     slack.troubles["update"] = [refused("is_inactive"), refused("is_inactive")]
 
@@ -323,7 +327,7 @@ async def test_an_end_whose_place_has_closed_is_told_directly(delivery: Delivery
     assert ref["channel"] == "DU1"
 
 
-async def test_a_deleted_message_stays_away(delivery: Delivery, slack: Slack) -> None:
+async def test_a_deleted_message_stays_away(delivery: SlackDelivery, slack: Slack) -> None:
     ref = await delivery.post(job(), WAITING)
     slack.troubles["update"] = [refused("message_not_found")]
 
@@ -331,7 +335,9 @@ async def test_a_deleted_message_stays_away(delivery: Delivery, slack: Slack) ->
         await delivery.edit(job(state=State.RENDERED), ref, DONE)
 
 
-async def test_deleting_takes_files_and_shared_copies_out_of_slack(delivery: Delivery, slack: Slack) -> None:
+async def test_deleting_takes_files_and_shared_copies_out_of_slack(
+    delivery: SlackDelivery, slack: Slack
+) -> None:
     ref = await delivery.post(job(), WAITING)
     ref = await delivery.edit(job(state=State.RENDERED), ref, DONE)
     workspace = slack.workspace
@@ -346,7 +352,7 @@ async def test_deleting_takes_files_and_shared_copies_out_of_slack(delivery: Del
     assert all("were deleted" in str(message["blocks"]) for message in slack.messages.values())
 
 
-async def test_a_workspace_without_easel_is_unreachable(delivery: Delivery, slack: Slack) -> None:
+async def test_a_workspace_without_easel_is_unreachable(delivery: SlackDelivery, slack: Slack) -> None:
     slack.workspace = None
 
     with pytest.raises(Unreachable, match="removed from this workspace"):
@@ -355,7 +361,7 @@ async def test_a_workspace_without_easel_is_unreachable(delivery: Delivery, slac
 
 @pytest.mark.parametrize("more", [{"state": State.DELETED}, {"state": State.RENDERED, "private": True}])
 async def test_what_is_private_or_deleted_is_shown_nowhere_else(
-    delivery: Delivery, slack: Slack, more: dict[str, Any]
+    delivery: SlackDelivery, slack: Slack, more: dict[str, Any]
 ) -> None:
     ref = await delivery.post(job(), WAITING)
     slack.troubles["update"] = [refused("is_inactive")]
@@ -369,7 +375,7 @@ async def test_what_is_private_or_deleted_is_shown_nowhere_else(
 def test_edits_are_allowed_again_as_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr("bot.adapters.slack.delivery.time.monotonic", lambda: now)
-    pace = Pace(2, 60.0)
+    pace = PostPace(2, 60.0)
 
     assert [pace.may() for _ in range(3)] == [True, True, False]
     now += 30.5

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from slack_sdk.models.views import View
 
 from bot.adapters.slack import forms
-from bot.adapters.slack.forms import About, Answer, mistakes, modal, read, unpack
+from bot.adapters.slack.forms import About, FormAnswer, mistakes, modal, read, unpack
 from bot.messages.types import Form
 
 CHOICES = {
@@ -145,7 +145,7 @@ def test_the_settings_form_replaces_all_of_them() -> None:
     ],
 )
 def test_a_mistake_is_told_at_its_field(options: dict[str, object], wrong: str | None) -> None:
-    found = mistakes(Answer(options, None, About()))
+    found = mistakes(FormAnswer(options, None, About()))
 
     assert list(found) == ([wrong] if wrong else [])
     assert all(notice.endswith((".", "?")) for notice in found.values())
@@ -154,8 +154,8 @@ def test_a_mistake_is_told_at_its_field(options: dict[str, object], wrong: str |
 def test_mistakes_in_settings_are_told_too() -> None:
     about = About(command="settings")
 
-    assert list(mistakes(Answer({"count": "99", "reset": "yes"}, None, about))) == ["count"]
-    assert mistakes(Answer({"style": "noir", "reset": "yes"}, None, about)) == {}
+    assert list(mistakes(FormAnswer({"count": "99", "reset": "yes"}, None, about))) == ["count"]
+    assert mistakes(FormAnswer({"style": "noir", "reset": "yes"}, None, about)) == {}
 
 
 @given(st.text(max_size=200))

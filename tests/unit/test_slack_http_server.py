@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.adapters.slack.http_server import WINDOW, Guard, Refused
+from bot.adapters.slack.http_server import WINDOW, RequestGuard, RequestRefused
 from bot.settings import Secret
 
 NOW = 1_700_000_000.0
-GUARD = Guard(Secret("8f742231b10e8888abcd99yyyzzz85a5"))
+GUARD = RequestGuard(Secret("8f742231b10e8888abcd99yyyzzz85a5"))
 
 
 def signed(body: bytes, stamp: str, secret: str = "8f742231b10e8888abcd99yyyzzz85a5") -> str:
@@ -42,7 +42,7 @@ def test_what_is_within_the_window_gets_in(seconds: int) -> None:
 @pytest.mark.parametrize("seconds", [-WINDOW - 1, WINDOW + 1, -1_000_000])
 def test_what_is_old_or_early_does_not(seconds: int) -> None:
     stamp = str(int(NOW) + seconds)
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefused):
         GUARD.check([stamp], [signed(b"x", stamp)], b"x", NOW)
 
 
@@ -55,14 +55,14 @@ def test_a_header_twice_or_missing_does_not() -> None:
         ([], []),
         ([stamp], []),
     ):
-        with pytest.raises(Refused):
+        with pytest.raises(RequestRefused):
             GUARD.check(list(stamps), list(signatures), b"x", NOW)
 
 
 def test_another_secret_or_body_does_not() -> None:
     stamp = str(int(NOW))
     for body, signature in (b"x", signed(b"x", stamp, "other")), (b"y", signed(b"x", stamp)):
-        with pytest.raises(Refused):
+        with pytest.raises(RequestRefused):
             GUARD.check([stamp], [signature], body, NOW)
 
 
@@ -70,5 +70,5 @@ def test_another_secret_or_body_does_not() -> None:
 def test_whatever_is_made_up_is_refused_and_nothing_else_happens(
     stamp: str, signature: str, body: bytes
 ) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefused):
         GUARD.check([stamp], [signature], body, NOW)

@@ -14,8 +14,8 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.oauth.installation_store import Installation
 
 from bot.adapters.slack import cache, channels, delivery, errors, installations, users
-from bot.adapters.slack.dedup import Repeats, key_of
-from bot.adapters.slack.delivery import Pace
+from bot.adapters.slack.dedup import Dedup, key_of
+from bot.adapters.slack.delivery import PostPace
 from bot.adapters.slack.installations import SealedInstallations, SealedStates, vault
 from bot.adapters.slack.workspaces import SLACK_API, Workspace, Workspaces, team_of
 from bot.errors import Refusal, SettingError, TryLater, Unreachable
@@ -75,7 +75,7 @@ def test_a_workspace_does_not_show_its_token() -> None:
 
 
 def test_a_key_is_new_once_and_the_oldest_are_forgotten() -> None:
-    seen = Repeats(most=3)
+    seen = Dedup(most=3)
 
     assert [seen.first(key) for key in ("a", "a", "b", "c", "a", "d", "a")] == [
         True,
@@ -136,7 +136,7 @@ def test_a_payload_tells_its_workspace_or_nothing(body: dict[str, Any], team: st
 def test_a_pace_lets_so_many_through_and_then_more_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(delivery.time, "monotonic", lambda: now[0])
-    pace = Pace(3, 60.0)
+    pace = PostPace(3, 60.0)
 
     assert [pace.may() for _ in range(5)] == [True, True, True, False, False]
     now[0] += 20.0
@@ -229,7 +229,7 @@ async def test_user_groups_are_roles_and_guests_have_one_too() -> None:
         "usergroups": [{"id": "S2", "users": ["U1"]}, {"id": "S1", "users": ["U1", "U2"]}, {"id": "S3"}]
     }
     slack: Any = Answering(user={"user": person(is_restricted=True)}, groups=groups)
-    known = users.People(slack, admins=("U9",))
+    known = users.SlackUsers(slack, admins=("U9",))
 
     member = await known.member(HOME, "U1")
 
@@ -243,7 +243,7 @@ async def test_user_groups_are_roles_and_guests_have_one_too() -> None:
 
 async def test_without_the_scope_there_are_no_groups_and_it_is_not_asked_again() -> None:
     slack: Any = Answering(user={"user": person()}, groups=refused("missing_scope"))
-    known = users.People(slack)
+    known = users.SlackUsers(slack)
 
     assert (await known.member(HOME, "U1")).roles == ()
     await known.member(HOME, "U2")
@@ -253,7 +253,7 @@ async def test_without_the_scope_there_are_no_groups_and_it_is_not_asked_again()
 async def test_whom_slack_does_not_tell_about_is_a_guest() -> None:
     slack: Any = Answering(user=refused("internal_error"), groups={"usergroups": []})
 
-    member = await users.People(slack).member(HOME, "U1", "ada")
+    member = await users.SlackUsers(slack).member(HOME, "U1", "ada")
 
     assert (member.name, member.admin, member.guest, member.roles) == ("ada", False, True, ("guest",))
 
@@ -262,7 +262,7 @@ async def test_somebody_of_another_organisation_is_refused() -> None:
     slack: Any = Answering(user={"user": person(team_id="T9")}, groups={"usergroups": []})
 
     with pytest.raises(Refusal, match="members of its own workspace"):
-        await users.People(slack).member(HOME, "U1")
+        await users.SlackUsers(slack).member(HOME, "U1")
 
 
 CHANNELS = {

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import Session
 
-from bot.accounts.access_rules import Rules
+from bot.accounts.access_rules import AccessRules
 from bot.accounts.privacy import Privacy
 from bot.accounts.tiers import Tiers
 from bot.clock import TrustedClock
@@ -195,8 +195,8 @@ async def test_a_jump_of_the_clock_ends_no_block_and_deletes_nothing_early(tmp_p
     def block(before: Person) -> Person:
         return replace(before, blocked=True, until=store.now() + timedelta(hours=1))
 
-    async def rules() -> Rules:
-        return Rules(await store.standing(a_member()), Tiers((a_tier(),)), a_member())
+    async def rules() -> AccessRules:
+        return AccessRules(await store.standing(a_member()), Tiers((a_tier(),)), a_member())
 
     job = await ask(store, FREE)
     await store.end(job.id, State.RENDERED, device_seconds=1.0)

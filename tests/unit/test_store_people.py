@@ -11,7 +11,7 @@ import pytest
 
 from bot.errors import Refusal
 from bot.models import (
-    HOUSE,
+    INSTANCE,
     Allowance,
     AuditLine,
     Filter,
@@ -123,17 +123,17 @@ async def test_a_person_is_kept_by_tenant_and_found_by_every_name(store: Store) 
     def favour(before: Person) -> Person:
         return replace(before, tier="team", allowance=own)
 
-    await store.change_person(HOUSE, "slack:ada", favour, noted())
+    await store.change_person(INSTANCE, "slack:ada", favour, noted())
     code = await store.link_code(ADA.id)
     await store.link(code, "slack:ada")
 
     expected = Person(tenant=HERE, member=ADA.id, blocked=True, until=until, reason="Spam.", strikes=2)
     assert (await store.standing(ADA)).persons == (
         expected,
-        Person(tenant=HOUSE, member="slack:ada", tier="team", allowance=own),
+        Person(tenant=INSTANCE, member="slack:ada", tier="team", allowance=own),
     )
     elsewhere = await store.standing(replace(ADA, tenant="discord:2"))
-    assert [each.tenant for each in elsewhere.persons] == [HOUSE]
+    assert [each.tenant for each in elsewhere.persons] == [INSTANCE]
     assert await store.persons(HERE) == [expected]
     assert (await store.standing(replace(ADA, id="discord:ben"))).persons == ()
 

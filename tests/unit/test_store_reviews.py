@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.models import HOUSE, AuditLine, Job, State, StoredPicture, Strike
+from bot.models import INSTANCE, AuditLine, Job, State, StoredPicture, Strike
 from bot.store import Store
 from bot.store.privacy import ERASED, NOBODY
 from bot.store.reviews import FIRST_COOL_OFF, LIMIT, WINDOW
@@ -122,7 +122,7 @@ async def test_strikes_add_up_within_30_days_only(store: Store, clock: Hand) -> 
 async def test_each_cool_off_within_a_year_is_twice_as_long(store: Store, clock: Hand) -> None:
     spans = []
     for number in range(9):
-        done = await store.strike(strike(f"{number}", "minors", tenant=HOUSE))
+        done = await store.strike(strike(f"{number}", "minors", tenant=INSTANCE))
         assert done.cool_off
         spans.append((done.cool_off - clock.now) / FIRST_COOL_OFF)
         clock.now = done.cool_off + timedelta(minutes=1)

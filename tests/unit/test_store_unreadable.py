@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot import doctor
-from bot.models import HOUSE, Job, Policy, Preferences, State
+from bot.models import INSTANCE, Job, Policy, Preferences, State
 from bot.store import Store, aside, look_at
 from tests.examples import a_job, a_line, a_member, a_tier
 from tests.scenario.conftest import Opens
@@ -192,7 +192,9 @@ async def test_a_policy_that_cannot_be_read_pauses_its_place_until_it_is_set_ane
 async def test_what_is_set_about_a_person_is_kept_as_far_as_it_can_be_read(path: Path) -> None:
     store = await open_it(path)
     for member in (ADA, BEN):
-        await store.change_person(HOUSE, member.id, lambda it: replace(it, blocked=True, reason="No."), note)
+        await store.change_person(
+            INSTANCE, member.id, lambda it: replace(it, blocked=True, reason="No."), note
+        )
     await store.close()
     harm(
         path,
@@ -200,7 +202,7 @@ async def test_what_is_set_about_a_person_is_kept_as_far_as_it_can_be_read(path:
         ADA.id,
     )
     store = await open_it(path)
-    ada, ben = await store.persons(HOUSE)
+    ada, ben = await store.persons(INSTANCE)
     assert (ada.blocked, ada.reason, ada.allowance, ada.until) == (True, "No.", None, None)
     assert ben.blocked
     assert len(look_at(f"sqlite:///{path}").unreadable) == 1

@@ -11,9 +11,9 @@ from bot import telemetry
 from bot.jobs.live import LiveJob, LiveJobs
 from bot.jobs.tracker import JobTracker, engine_job, moved
 from bot.models import Job, Member, Origin, State
-from bot.moderation import Seen
+from bot.moderation import Scores
 from engine.types import EngineEvent, EngineJob, GenerationRequest, Place, Progress, Restarted, Started
-from engine.workers.fake import MemoryEngine
+from engine.workers.fake import FakeEngine
 from tests.listener import Listener
 
 JOB = Job(
@@ -90,10 +90,10 @@ class Slow:
     def __init__(self) -> None:
         self.asked, self.told = asyncio.Event(), asyncio.Event()
 
-    async def _answer(self, *_: object) -> Seen:
+    async def _answer(self, *_: object) -> Scores:
         self.asked.set()
         await self.told.wait()
-        return Seen()
+        return Scores()
 
     started = died = look = _answer
 
@@ -107,7 +107,7 @@ async def test_what_was_begun_before_a_job_s_end_is_not_shown_after_it(event: En
     slow: Any = Slow()
     idle: Any = None
     shown: list[Job] = []
-    engine = MemoryEngine(lambda name: b"")
+    engine = FakeEngine(lambda name: b"")
     tracker = JobTracker(
         lives=LiveJobs(),
         engine=engine,
@@ -137,7 +137,7 @@ async def test_a_lost_worker_is_counted_once_however_many_jobs_it_had() -> None:
     def fault(job: EngineJob) -> Exception | None:
         return OSError() if job.id == "poison" else None
 
-    engine = MemoryEngine(lambda name: b"", step_seconds=0.01, fault=fault)
+    engine = FakeEngine(lambda name: b"", step_seconds=0.01, fault=fault)
     idle: Any = None  # it writes, judges and shows nothing here
     tracker = JobTracker(
         lives=LiveJobs(), engine=engine, store=idle, blobs=idle, show=idle, eyes=idle, rules=idle, stamp=idle

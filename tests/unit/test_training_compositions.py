@@ -12,7 +12,7 @@ from engine.embedded.training import compositions, data, grounds, pace, sentence
 from engine.embedded.training.compositions import Composer, Composition, kept_aside
 from engine.embedded.training.data import Drawing, Rgba
 from engine.embedded.training.scenes import CANVASES
-from engine.embedded.training.sentences import ACCUSATIVE, DATIVE, NOMINATIVE, Facts
+from engine.embedded.training.sentences import ACCUSATIVE, DATIVE, NOMINATIVE, SentenceFacts
 
 RED = (220, 30, 30)
 
@@ -132,7 +132,7 @@ def test_german_nouns_are_inflected(concept: str, case: str, adjective: str, cou
 
 
 def test_sentences_name_both_things_in_order() -> None:
-    facts = Facts("in front of", "dog", "house", place="snow", hour=grounds.NIGHT)
+    facts = SentenceFacts("in front of", "dog", "house", place="snow", hour=grounds.NIGHT)
     for seed in range(60):
         text = sentences.english(facts, "3d", random.Random(seed))
         assert 0 <= text.index("a dog") < text.index("a house"), text
@@ -142,7 +142,7 @@ def test_sentences_name_both_things_in_order() -> None:
 
 
 def test_the_place_is_always_said_and_the_light_mostly() -> None:
-    facts = Facts("alone", "fox", place="beach", hour=grounds.SUNSET)
+    facts = SentenceFacts("alone", "fox", place="beach", hour=grounds.SUNSET)
     words = ("beach", "sea", "sand")
     said = [sentences.english(facts, "3d", random.Random(seed)) for seed in range(200)]
     assert all(any(word in text for word in words) for text in said)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from engine.workers.messages import Pulse
-from engine.workers.utilization import Usage
+from engine.workers.utilization import Utilization
 
 
 class Watch:
@@ -17,7 +17,7 @@ class Watch:
 
 def test_what_is_long_past_counts_no_more() -> None:
     watch = Watch()
-    usage = Usage(watch)
+    usage = Utilization(watch)
     usage.add(Pulse(models=(), passes=2, rows=16, seconds=3.0))
     watch.now += 100
     usage.add(Pulse(models=(), passes=1, rows=1, seconds=0.5))
@@ -37,7 +37,7 @@ def test_what_is_long_past_counts_no_more() -> None:
 
 def test_a_busy_worker_fills_no_memory() -> None:
     watch = Watch()
-    usage = Usage(watch)
+    usage = Utilization(watch)
     for _ in range(20_000):
         watch.now += 0.1
         usage.add(Pulse(models=(), passes=1, rows=1, seconds=0.1))

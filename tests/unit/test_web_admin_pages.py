@@ -17,7 +17,7 @@ from yarl import URL
 
 from bot import telemetry
 from bot.adapters.web.admin_pages import NOTICES, SECTIONS, Notice, Notices
-from bot.models import HOUSE, AuditLine, State
+from bot.models import INSTANCE, AuditLine, State
 from bot.settings import Settings
 from tests.examples import a_line
 from tests.web import EVENT, Person, WebHouse, web_house
@@ -62,9 +62,9 @@ async def test_every_route_for_every_role(tmp_path: Path, password: str) -> None
             for person in outside:
                 answer = await person.post(path, data=form)
                 assert answer.status == 401 and "/admin/login" in await answer.text(), path
-        assert not (await house.store.policy(HOUSE)).paused
+        assert not (await house.store.policy(INSTANCE)).paused
         assert (await admin.post("/admin/do", data=form)).status == 303
-        assert (await house.store.policy(HOUSE)).paused
+        assert (await house.store.policy(INSTANCE)).paused
         # The administrator needs no second password for the studio itself; the others' session is theirs.
         assert (await admin.get("/")).status == 200
         assert 'href="/admin"' in await member.page()
@@ -178,7 +178,7 @@ async def test_other_sites_cannot_press(house: WebHouse) -> None:
     for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
         answer = await house.person("Ana").post("/admin/do", data=form, headers=headers)
         assert answer.status == 403
-    assert not (await house.store.policy(HOUSE)).paused
+    assert not (await house.store.policy(INSTANCE)).paused
 
 
 # --- the queue --------------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ async def test_a_waiting_job_is_held_released_relaxed_and_cancelled(tmp_path: Pa
         assert "ended already" in await admin.do("admin job", job=job.id, do="cancel")
         lines = await house.store.audit()
         assert [line.after for line in lines] == ["cancelled", "relaxed", "released", "on hold"]
-        assert {(line.by, line.tenant, line.surface) for line in lines} == {("web:ada", HOUSE, "web")}
+        assert {(line.by, line.tenant, line.surface) for line in lines} == {("web:ada", INSTANCE, "web")}
 
 
 async def test_private_words_are_never_shown_to_an_administrator(tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ async def test_a_place_has_budgets_and_rules(house: WebHouse, admin: Person) -> 
     page = await admin.do("admin styles", there, place="web:local", style="3d", rule="refuse")
     assert "refused: 3d" in page
     assert "3d" in (await house.store.policy("web:local")).styles.refused
-    assert not (await house.store.policy(HOUSE)).styles.refused
+    assert not (await house.store.policy(INSTANCE)).styles.refused
     assert (await admin.get("/admin/places?place=nowhere")).status == 200
 
 
@@ -308,7 +308,7 @@ async def test_the_audit_is_searched_and_paged(house: WebHouse, admin: Person) -
             by="web:ada",
             name="Ada",
             surface="web",
-            tenant=HOUSE,
+            tenant=INSTANCE,
             what=f"line {number};",
         )
         await house.store.note(line)
@@ -391,7 +391,7 @@ async def test_a_form_without_its_event_is_out_of_date(house: WebHouse, admin: P
 
     assert "out of date" in await admin.page(answer.headers["Location"])
     assert "out of date" not in await admin.page(answer.headers["Location"])  # shown once
-    assert not (await house.store.policy(HOUSE)).paused
+    assert not (await house.store.policy(INSTANCE)).paused
 
 
 async def test_pages_carry_no_inline_script_or_style(house: WebHouse, admin: Person) -> None:

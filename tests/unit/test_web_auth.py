@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from bot.accounts.logins import Logins, clean_name, slug
-from bot.adapters.web.auth import Access, Attempts, Guesses, load_key, load_password
+from bot.adapters.web.auth import Attempts, Guesses, WebAuth, load_key, load_password
 from bot.errors import EaselError
 from bot.settings import Secret, Settings
 
@@ -68,10 +68,10 @@ def test_attempts_are_forgotten_with_time_and_with_too_many_addresses() -> None:
     assert crowded.exhausted("3")
 
 
-def an_access(password: str = "secret", **changes: Any) -> Access:
+def an_access(password: str = "secret", **changes: Any) -> WebAuth:
     settings = Settings(web_password=Secret(password), **changes)
     store: Any = None  # of which nothing is asked here
-    return Access(Logins(store, settings), settings, "boss", b"k" * 32)
+    return WebAuth(Logins(store, settings), settings, "boss", b"k" * 32)
 
 
 def test_a_password_of_odd_bytes_opens_nothing() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from bot.adapters.web.broadcast import REMEMBERED, Hub
+from bot.adapters.web.broadcast import REMEMBERED, Broadcast
 from bot.messages.types import Card
 from bot.models import Job, Member, Origin
 from engine.types import GenerationRequest
@@ -25,7 +25,7 @@ def card(id: str, step: int) -> Card:
 
 
 async def test_a_slow_page_gets_the_newest_card_of_each_job_in_the_order_of_change() -> None:
-    hub = Hub()
+    hub = Broadcast()
     page = hub.open(ANA, hub.mark())
     for step in range(1000):
         hub.publish(job("a"), card("a", step))
@@ -39,7 +39,7 @@ async def test_a_slow_page_gets_the_newest_card_of_each_job_in_the_order_of_chan
 
 
 async def test_a_page_that_holds_too_many_jobs_is_told_to_start_over() -> None:
-    hub = Hub()
+    hub = Broadcast()
     page = hub.open(ANA, hub.mark())
     for number in range(REMEMBERED + 1):
         hub.publish(job(f"{number}"), card(f"{number}", 0))
@@ -50,7 +50,7 @@ async def test_a_page_that_holds_too_many_jobs_is_told_to_start_over() -> None:
 
 
 async def test_a_page_hears_what_changed_after_its_mark() -> None:
-    hub = Hub()
+    hub = Broadcast()
     hub.publish(job("before"), card("before", 1))
     mark = hub.mark()
     hub.publish(job("after"), card("after", 1))
@@ -61,7 +61,7 @@ async def test_a_page_hears_what_changed_after_its_mark() -> None:
 
 
 async def test_the_mark_of_a_change_means_that_everything_up_to_it_was_heard() -> None:
-    hub = Hub()
+    hub = Broadcast()
     hub.publish(job("a"), card("a", 1))
     hub.publish(job("b"), card("b", 1))
     first, _ = (await hub.open(ANA, hub.mark(0)).news(1)).changes
@@ -72,7 +72,7 @@ async def test_the_mark_of_a_change_means_that_everything_up_to_it_was_heard() -
 
 
 async def test_a_mark_from_an_earlier_run_or_too_far_back_or_from_nowhere_starts_over() -> None:
-    hub, earlier = Hub(), Hub()
+    hub, earlier = Broadcast(), Broadcast()
     start = hub.mark()
     for number in range(REMEMBERED + 2):
         hub.publish(job(f"{number}"), card(f"{number}", 0))
@@ -90,7 +90,7 @@ async def test_a_mark_from_an_earlier_run_or_too_far_back_or_from_nowhere_starts
 
 
 async def test_private_jobs_are_told_to_their_owner_alone_but_the_line_moves_for_all() -> None:
-    hub = Hub()
+    hub = Broadcast()
     owner, other = hub.open(ANA, hub.mark()), hub.open(BEN, hub.mark())
     stranger = hub.open(replace(ANA, tenant="discord:1"), hub.mark())
     hub.publish(job("a", private=True), card("a", 1))
@@ -102,7 +102,7 @@ async def test_private_jobs_are_told_to_their_owner_alone_but_the_line_moves_for
 
 
 async def test_a_page_that_left_gets_nothing_and_a_closed_one_wakes_up() -> None:
-    hub = Hub()
+    hub = Broadcast()
     gone, there = hub.open(ANA, hub.mark()), hub.open(ANA, hub.mark())
     hub.leave(gone)
     hub.publish(job("a"), card("a", 1))

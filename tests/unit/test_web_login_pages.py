@@ -15,7 +15,7 @@ from yarl import URL
 from bot.accounts.logins import member_named
 from bot.errors import Refusal, StoreError
 from bot.messages.types import Card
-from bot.models import HOUSE, Job, Member, Origin, State
+from bot.models import INSTANCE, Job, Member, Origin, State
 from bot.store import Store
 from tests.web import PATIENCE, Person, WebHouse, web_house
 
@@ -243,7 +243,7 @@ async def test_an_operator_invites_on_the_page_and_the_same_name_is_the_same_per
     assert job.account == job.origin.member.id == "web:ana-maría"
     assert (await again.get(f"/jobs/{job.id}")).status == 200
     assert (await ben.get(f"/jobs/{job.id}")).status == 404
-    (line, *_) = await house.store.audit(HOUSE, search="invite")
+    (line, *_) = await house.store.audit(INSTANCE, search="invite")
     assert (line.what, line.target) == ("admin invite", "web:ben")
 
 
@@ -303,7 +303,7 @@ async def test_a_guest_who_administrates_is_the_administrator_in_the_audit(tmp_p
         assert await guest.enter("boss", "Boss") == 303
         await guest.do("admin pause")
 
-        (line,) = await house.store.audit(HOUSE)
+        (line,) = await house.store.audit(INSTANCE)
         assert (line.by, line.name) == ("web:@administrator", "Boss")
 
 
@@ -405,7 +405,7 @@ async def test_settings_in_chat_list_the_sessions_and_end_them(house: WebHouse) 
     assert (await person.get("/")).status == 303
 
 
-@pytest.mark.parametrize(("tenant", "ends"), [("discord:1", True), (HOUSE, True), ("discord:2", False)])
+@pytest.mark.parametrize(("tenant", "ends"), [("discord:1", True), (INSTANCE, True), ("discord:2", False)])
 async def test_a_block_ends_sessions_and_links_where_it_holds(
     house: WebHouse, tenant: str, ends: bool
 ) -> None:

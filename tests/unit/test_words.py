@@ -14,7 +14,7 @@ from bot import commands, words
 from bot.errors import Offer, Refusal
 from bot.messages import answers, job_cards
 from bot.messages.types import Form
-from bot.models import HOUSE, Policy, Review, State, StoredPicture
+from bot.models import INSTANCE, Policy, Review, State, StoredPicture
 from bot.prompts import styles
 from engine.types import Place
 from tests.examples import a_job
@@ -368,7 +368,7 @@ def test_a_place_s_language_comes_before_the_person_s() -> None:
     assert speech.of(origin) == "en"
 
     speech.place(origin.member.tenant, Policy())
-    speech.place(HOUSE, Policy(language="de"))
+    speech.place(INSTANCE, Policy(language="de"))
     assert speech.of(replace(origin, language="")) == "de"
 
 

@@ -40,7 +40,7 @@ from engine.types import (
     Upscale,
 )
 from engine.workers import process
-from engine.workers.process import LocalEngine, WorkerProcess, devices
+from engine.workers.process import ProcessEngine, WorkerProcess, devices
 from tests.families import FAMILIES
 from tests.listener import Listener
 from tests.unit import faulty_worker
@@ -57,7 +57,7 @@ def job(id: str, user: str = "ada", *, relaxed: bool = False, **changes: Any) ->
 class Bench(Listener):
     """An engine and all that it has said."""
 
-    def __init__(self, engine: LocalEngine) -> None:
+    def __init__(self, engine: ProcessEngine) -> None:
         super().__init__(engine)
         self.engine = engine
 
@@ -93,11 +93,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def open_bench(folder: Path) -> AsyncIterator[Open]:
     """An engine of one's own, for tests that ask for another one than `bench`."""
-    engines: list[LocalEngine] = []
+    engines: list[ProcessEngine] = []
 
     async def start(**changes: Any) -> Bench:
         options = {"models": ["easel-tiny"], "device": "cpu", "target": faulty_worker.main} | changes
-        engine = LocalEngine(**options, read=lambda name: (folder / name).read_bytes())
+        engine = ProcessEngine(**options, read=lambda name: (folder / name).read_bytes())
         engines.append(engine)
         await engine.start()
         return Bench(engine)
@@ -375,7 +375,7 @@ async def test_a_corrupt_model_fails_its_jobs_with_a_sentence(open_bench: Open, 
 
 async def test_an_unknown_model_is_named_with_a_suggestion() -> None:
     with pytest.raises(UnknownModel) as caught:
-        LocalEngine(models=["easel-tinny"], device="cpu", read=lambda name: b"")
+        ProcessEngine(models=["easel-tinny"], device="cpu", read=lambda name: b"")
 
     assert "Did you mean easel-tiny?" in caught.value.advice
 

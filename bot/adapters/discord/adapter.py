@@ -10,7 +10,7 @@ import structlog
 
 from bot.adapters.base import MessageRef
 from bot.adapters.discord.client import EaselClient
-from bot.adapters.discord.delivery import Delivery
+from bot.adapters.discord.delivery import DiscordDelivery
 from bot.errors import TryLater
 from bot.messages.types import Card
 from bot.models import Job
@@ -37,7 +37,7 @@ class DiscordAdapter:
     def __init__(self, studio: Studio, settings: Settings) -> None:
         self._studio = studio
         self._settings = settings
-        self._delivery: Delivery | None = None
+        self._delivery: DiscordDelivery | None = None
         self._client: EaselClient | None = None
 
     @property
@@ -73,7 +73,7 @@ class DiscordAdapter:
     def client(self) -> EaselClient:
         """Create a client that is not connected yet, and send messages through it from now on."""
         client = EaselClient(self._studio, self._settings)
-        self._client, self._delivery = client, Delivery(client, self._studio)
+        self._client, self._delivery = client, DiscordDelivery(client, self._studio)
         return client
 
     async def post(self, job: Job, card: Card) -> MessageRef:
@@ -93,7 +93,7 @@ class DiscordAdapter:
         """Tell whether the channel that a job was asked in is hidden from some now; None if not known."""
         return await self._delivery.closed(job) if self._delivery and self._delivery.ready else None
 
-    def _ready(self) -> Delivery:
+    def _ready(self) -> DiscordDelivery:
         if self._delivery is None or not self._delivery.ready:
             raise TryLater("Discord is not connected", after=1.0)
         return self._delivery

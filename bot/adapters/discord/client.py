@@ -15,7 +15,7 @@ from discord import app_commands
 from bot import actions
 from bot.adapters.discord import context, registration, slash_commands
 from bot.adapters.discord.delivery import MISSING_ACCESS, NOBODY, UNKNOWN_SERVER
-from bot.adapters.discord.handlers import Desk, job_of, picture_of
+from bot.adapters.discord.handlers import DiscordHandlers, job_of, picture_of
 from bot.adapters.discord.languages import Translator
 from bot.models import Job
 from bot.settings import Settings
@@ -46,7 +46,7 @@ class EaselClient(discord.AutoShardedClient):
         self.was_ready = False  # at any time, which closing does not change
         self._studio = studio
         self.online = False  # events reach it now
-        self.desk = Desk(studio, settings)
+        self.desk = DiscordHandlers(studio, settings)
         self._departures = studio.departures
         self._folder = settings.data_dir
         self._registering: asyncio.Task[None] | None = None

@@ -61,7 +61,7 @@ NOBODY = discord.AllowedMentions.none()
 Route = Callable[[Job, MessageRef, Shown], Awaitable[MessageRef]]
 
 
-class Delivery:
+class DiscordDelivery:
     """Posts and edits through one logged-in client."""
 
     def __init__(self, client: discord.Client, studio: Studio) -> None:

@@ -56,7 +56,7 @@ _CHANGED = "That command has changed since your Discord loaded it. Restart Disco
 _BUSY = Refusal("Easel is busy at the moment. Try again in a minute.", code="busy")
 
 
-class Desk(Interactions[Event, Picture]):
+class DiscordHandlers(Interactions[Event, Picture]):
     """Answers commands, presses, forms, menus and words as Discord wants it."""
 
     title = "Discord"

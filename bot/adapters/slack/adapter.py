@@ -18,7 +18,7 @@ from bot.adapters.base import MessageRef
 from bot.adapters.slack import installations, manifest
 from bot.adapters.slack.client import Client
 from bot.adapters.slack.errors import FAILURES, code_of, is_token
-from bot.adapters.slack.http_server import INSTALL, REDIRECT, Guard, Site
+from bot.adapters.slack.http_server import INSTALL, REDIRECT, RequestGuard, SlackServer
 from bot.adapters.slack.installations import SealedInstallations, SealedStates
 from bot.adapters.slack.workspaces import SLACK_API, Workspaces
 from bot.errors import SettingError, TryLater
@@ -179,8 +179,8 @@ class SlackAdapter:
 
     async def _stay_open(self, client: Client, flow: AsyncOAuthFlow | None, *, takes_events: bool) -> None:
         """Serve HTTP mode and the installation's pages. Raises SettingError when the port is taken."""
-        guard = Guard(self._settings.slack_signing_secret) if takes_events else None
-        site = Site(client.app, guard, flow).application()
+        guard = RequestGuard(self._settings.slack_signing_secret) if takes_events else None
+        site = SlackServer(client.app, guard, flow).application()
         runner = connections.runner(site, stop_seconds=STOP_SECONDS)
         await runner.setup()
         host, port = self._settings.slack_http_host, self._settings.slack_http_port

@@ -26,14 +26,14 @@ from slack_bolt.response import BoltResponse
 from bot import actions, telemetry
 from bot.adapters.slack import forms, layout, slash_commands
 from bot.adapters.slack.channels import TO_PRIVATE, Places, channel_of, says_closed
-from bot.adapters.slack.dedup import Repeats, key_of
-from bot.adapters.slack.delivery import OF_THE_TOKEN, Delivery
+from bot.adapters.slack.dedup import Dedup, key_of
+from bot.adapters.slack.delivery import OF_THE_TOKEN, SlackDelivery
 from bot.adapters.slack.files import Files
-from bot.adapters.slack.handlers import Asked, Desk
+from bot.adapters.slack.handlers import Asked, SlackHandlers
 from bot.adapters.slack.home import DEFAULTS, PAINT, REFRESH, Home
 from bot.adapters.slack.installations import SealedInstallations
-from bot.adapters.slack.message_events import Ears
-from bot.adapters.slack.users import People
+from bot.adapters.slack.message_events import MessageEvents
+from bot.adapters.slack.users import SlackUsers
 from bot.adapters.slack.workspaces import Doorkeeper, Workspace, Workspaces, team_of
 from bot.errors import Refusal, StoreError
 from bot.models import Job, new_id
@@ -81,26 +81,26 @@ class Client:
         flow: AsyncOAuthFlow | None = None,
     ) -> None:
         files = Files(workspaces, session, studio.picture)
-        self.delivery = Delivery(workspaces, files)
+        self.delivery = SlackDelivery(workspaces, files)
         self._departures = studio.departures
         self._installations = installations
         self._places = Places(workspaces)
-        self._desk = Desk(
+        self._desk = SlackHandlers(
             studio,
             settings,
             workspaces=workspaces,
-            people=People(workspaces, settings.slack_admins),
+            people=SlackUsers(workspaces, settings.slack_admins),
             places=self._places,
             files=files,
             delivery=self.delivery,
             session=session,
         )
-        self._ears = Ears(studio, self._desk, workspaces)
+        self._ears = MessageEvents(studio, self._desk, workspaces)
         self._home = Home(studio, self._desk, files, workspaces)
         self._studio, self._files = studio, files
         if installations:
             installations.on_saved = self.came_back
-        self._repeats = Repeats()
+        self._repeats = Dedup()
         self._tasks: set[asyncio.Task[None]] = set()
         self._workspaces = workspaces
         door: Any = Doorkeeper()  # type: ignore[no-untyped-call]  # the library's
@@ -257,7 +257,7 @@ class Client:
         await self._taken(ack, context)
         self._go(self._submitted(_of_view(body, context["workspace"], answer.about), answer))
 
-    async def _submitted(self, asked: Asked, answer: forms.Answer) -> None:
+    async def _submitted(self, asked: Asked, answer: forms.FormAnswer) -> None:
         await self._desk.sent(asked, answer)
         if not asked.channel:
             await self._home.publish(asked)

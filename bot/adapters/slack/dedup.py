@@ -10,7 +10,7 @@ MOST = 20_000
 """Events remembered; Slack repeats an event for some minutes at most."""
 
 
-class Repeats:
+class Dedup:
     """The newest keys that were seen. A job's own event key does the same across restarts, exactly."""
 
     def __init__(self, most: int = MOST) -> None:

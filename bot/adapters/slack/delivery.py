@@ -36,8 +36,8 @@ from bot.adapters.slack.errors import (
     translated,
     why,
 )
-from bot.adapters.slack.files import Files, Preparing, Unusable
-from bot.adapters.slack.post_recovery import MARK, Lost, Untold, note
+from bot.adapters.slack.files import Files, Preparing, UnusableFile
+from bot.adapters.slack.post_recovery import MARK, PostRecovery, Untold, note
 from bot.adapters.slack.workspaces import Workspace, Workspaces
 from bot.errors import TryLater, Unreachable
 from bot.messages.types import Button, Card
@@ -59,19 +59,19 @@ OF_THE_TOKEN = (_REMOVED, *sorted(TOKEN_REASONS))
 """Why nothing can be delivered any more, unless Easel is installed again."""
 
 
-class Delivery:
+class SlackDelivery:
     """Posts and edits the messages of jobs."""
 
     def __init__(self, workspaces: Workspaces, files: Files) -> None:
         self._workspaces = workspaces
         self._files = files
-        self._lost = Lost()
+        self._lost = PostRecovery()
         self._refused: OrderedDict[str, int] = OrderedDict()  # how often a job's pictures were refused
         self._puzzled: OrderedDict[str, int] = OrderedDict()  # how often a job's end got an unknown answer
         self._told: OrderedDict[str, None] = OrderedDict()  # jobs whose message says that Slack prepares
         self.removed_from: set[str] = set()  # workspaces that took no end since Easel was removed from them
         self._direct: OrderedDict[tuple[str, str], str] = OrderedDict()
-        self._edits: dict[str, Pace] = {}
+        self._edits: dict[str, PostPace] = {}
 
     async def post(self, job: Job, card: Card) -> MessageRef:
         """Show the job's first card. Raises Unreachable, TryLater."""
@@ -225,7 +225,7 @@ class Delivery:
             files = await self._files.show(workspace, wanted, job.id)
         except Preparing as error:
             return _Shown(card, {}, _PREPARING, owed=error)
-        except (Unusable, SlackApiError) as error:
+        except (UnusableFile, SlackApiError) as error:
             if isinstance(error, SlackApiError) and (is_passing(error) or is_token(error)):
                 raise
             cause = code_of(error) if isinstance(error, SlackApiError) else str(error)
@@ -254,8 +254,8 @@ class Delivery:
                 self.removed_from.add(job.origin.reply["team"])
             raise
 
-    def _pace(self, team: str) -> Pace:
-        return self._edits.setdefault(team, Pace(EDITS, PERIOD))
+    def _pace(self, team: str) -> PostPace:
+        return self._edits.setdefault(team, PostPace(EDITS, PERIOD))
 
     @contextmanager
     def _pictures_refused(self, workspace: Workspace, job: Job, shown: _Shown) -> Iterator[None]:
@@ -301,7 +301,7 @@ class _Shown:
         return {"files": (ref or {}).get("files", {}) | self.files}
 
 
-class Pace:
+class PostPace:
     """At most so many of something in a period."""
 
     def __init__(self, most: int, seconds: float) -> None:

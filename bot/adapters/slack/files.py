@@ -39,7 +39,7 @@ class Preparing(TryLater):
     """The pictures are uploaded, and Slack has not looked at them yet."""
 
 
-class Unusable(DeliveryError):
+class UnusableFile(DeliveryError):
     """Slack never came to show an upload."""
 
 
@@ -120,8 +120,8 @@ class Files:
         file, since = self._waiting[key]
         try:
             await self._usable(client, file, since)
-        except (Unusable, SlackApiError) as error:
-            if isinstance(error, Unusable) or code_of(error) in ("file_deleted", "file_not_found"):
+        except (UnusableFile, SlackApiError) as error:
+            if isinstance(error, UnusableFile) or code_of(error) in ("file_deleted", "file_not_found"):
                 self._waiting.pop(key, None)  # the next attempt uploads it anew
             raise
         self._waiting.pop(key, None)
@@ -165,7 +165,7 @@ class Files:
         while not await _is_looked_at(client, file):
             now = time.monotonic()
             if now > since + USABLE_SECONDS:
-                raise Unusable(f"Slack has not looked at an upload in {USABLE_SECONDS:.0f} s")
+                raise UnusableFile(f"Slack has not looked at an upload in {USABLE_SECONDS:.0f} s")
             if now > deadline:
                 raise Preparing("Slack has not looked at an upload yet")
             await asyncio.sleep(pause)

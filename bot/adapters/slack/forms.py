@@ -64,7 +64,7 @@ def unpack(metadata: str) -> About:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class FormAnswer:
     """What a form says: options as typed, an uploaded file as Slack describes it, and what it is about."""
 
     options: dict[str, object]
@@ -239,7 +239,7 @@ def _plain(text: str, most: int) -> Block:
 # ---- what comes back
 
 
-def read(view: Mapping[str, Any]) -> Answer:
+def read(view: Mapping[str, Any]) -> FormAnswer:
     """Read what was filled in; fields that were left empty are not in the options."""
     about = unpack(view.get("private_metadata", ""))
     fields = dict(_fields(view))
@@ -251,7 +251,7 @@ def read(view: Mapping[str, Any]) -> Answer:
         options["source"] = about.source
     if about.command == "settings":  # the form shows all of them, so what is empty was taken away
         options["reset"] = "yes"
-    return Answer(options, upload if isinstance(upload, dict) else None, about)
+    return FormAnswer(options, upload if isinstance(upload, dict) else None, about)
 
 
 def _fields(view: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -275,7 +275,7 @@ def _value(state: Mapping[str, Any]) -> Any:
     return state.get("value")
 
 
-def mistakes(answer: Answer) -> dict[str, str]:
+def mistakes(answer: FormAnswer) -> dict[str, str]:
     """Return field → what is wrong with it, as far as that can be told at once."""
     shown = {each.name for each in commands.command(answer.about.command).options} - {*_NOT_ASKED, "source"}
     said = {name: value for name, value in answer.options.items() if name in shown and name != "prompt"}

@@ -25,11 +25,11 @@ from bot.adapters.base import Answer, Receipt
 from bot.adapters.interactions import BROKEN, Alone, Ask, Filled, Interactions, Seen
 from bot.adapters.slack import forms, layout
 from bot.adapters.slack.channels import Places
-from bot.adapters.slack.delivery import NO_UNFURL, Delivery
+from bot.adapters.slack.delivery import NO_UNFURL, SlackDelivery
 from bot.adapters.slack.errors import FAILURES, code_of, translated
 from bot.adapters.slack.files import Files, Preparing, picture_in
 from bot.adapters.slack.forms import About
-from bot.adapters.slack.users import People
+from bot.adapters.slack.users import SlackUsers
 from bot.adapters.slack.workspaces import PATIENCE, Workspace, Workspaces
 from bot.errors import DeliveryError, Refusal, StoreError
 from bot.messages import job_cards
@@ -74,7 +74,7 @@ class Asked:
         return not self.channel or self.channel.startswith("D")
 
 
-class Desk(Interactions[Asked, File]):
+class SlackHandlers(Interactions[Asked, File]):
     """Answers commands, presses, forms, shortcuts and words as Slack wants it."""
 
     title = "Slack"
@@ -87,10 +87,10 @@ class Desk(Interactions[Asked, File]):
         settings: Settings,
         *,
         workspaces: Workspaces,
-        people: People,
+        people: SlackUsers,
         places: Places,
         files: Files,
-        delivery: Delivery,
+        delivery: SlackDelivery,
         session: aiohttp.ClientSession,
     ) -> None:
         super().__init__(studio, settings.max_source_bytes)
@@ -111,7 +111,7 @@ class Desk(Interactions[Asked, File]):
     async def refuse(self, asked: Asked, refusal: Refusal) -> None:
         await self.tell(asked, job_cards.refused(refusal))
 
-    async def sent(self, asked: Asked, answer: forms.Answer) -> None:
+    async def sent(self, asked: Asked, answer: forms.FormAnswer) -> None:
         """Answer a form that was filled in."""
         about = answer.about
         picture: File | None = answer.upload or ({"id": about.file} if about.file else None)

@@ -14,7 +14,7 @@ import structlog
 from bot.adapters.slack import layout
 from bot.adapters.slack.errors import FAILURES, code_of, translated
 from bot.adapters.slack.files import Files
-from bot.adapters.slack.handlers import Asked, Desk
+from bot.adapters.slack.handlers import Asked, SlackHandlers
 from bot.adapters.slack.layout import Block
 from bot.adapters.slack.workspaces import PATIENCE, Workspaces
 from bot.errors import DeliveryError, Refusal, StoreError
@@ -34,7 +34,7 @@ PAINT, DEFAULTS, REFRESH = "home:paint", "home:defaults", "home:refresh"
 class Home:
     """Draws somebody's home tab."""
 
-    def __init__(self, studio: Studio, desk: Desk, files: Files, workspaces: Workspaces) -> None:
+    def __init__(self, studio: Studio, desk: SlackHandlers, files: Files, workspaces: Workspaces) -> None:
         self._studio = studio
         self._desk = desk
         self._files = files

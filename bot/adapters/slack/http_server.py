@@ -40,11 +40,11 @@ _TIMESTAMP = re.compile(r"[0-9]{1,12}", re.ASCII)
 _SIGNATURE = re.compile(r"v0=[0-9a-f]{64}", re.ASCII)
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """Not from Slack, or not now."""
 
 
-class Guard:
+class RequestGuard:
     """Checks requests by the signing secret."""
 
     def __init__(self, secret: Secret) -> None:
@@ -54,22 +54,22 @@ class Guard:
         """Raise Refused unless Slack signed `body` within 300 s of `now`. The lists: every such header."""
         timestamp, signature = _only(timestamps, _TIMESTAMP), _only(signatures, _SIGNATURE)
         if abs(now - int(timestamp)) > WINDOW:
-            raise Refused
+            raise RequestRefused
         signed = hmac.new(self._secret, f"v0:{timestamp}:".encode() + body, hashlib.sha256).hexdigest()
         if not hmac.compare_digest(f"v0={signed}", signature):
-            raise Refused
+            raise RequestRefused
 
 
 def _only(values: list[str], form: re.Pattern[str]) -> str:
     if len(values) != 1 or not form.fullmatch(values[0]):
-        raise Refused
+        raise RequestRefused
     return values[0]
 
 
-class Site:
+class SlackServer:
     """The address that Slack sends to, and where people install the app from."""
 
-    def __init__(self, app: AsyncApp, guard: Guard | None, flow: AsyncOAuthFlow | None) -> None:
+    def __init__(self, app: AsyncApp, guard: RequestGuard | None, flow: AsyncOAuthFlow | None) -> None:
         self._app = app
         self._guard = guard
         self._flow = flow
@@ -94,7 +94,7 @@ class Site:
                 time.time(),
             )
             asked = await read(body, request)
-        except Refused:
+        except RequestRefused:
             return web.Response(status=HTTPStatus.UNAUTHORIZED)
         answer = await self._app.async_dispatch(asked)
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:  # Slack asks again
@@ -104,12 +104,12 @@ class Site:
     async def _body(self, request: web.Request) -> bytes:
         """Return the request's body. Raises Refused for one that is too long, too slow, or compressed."""
         if request.headers.get("Content-Encoding") or (request.content_length or 0) > MAX_BODY:
-            raise Refused
+            raise RequestRefused
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 return await request.read()
         except (web.HTTPException, TimeoutError, ValueError, OSError) as error:
-            raise Refused from error
+            raise RequestRefused from error
 
     async def _install(self, request: web.Request) -> web.Response:
         assert self._flow
@@ -136,9 +136,9 @@ def _read(body: bytes, request: web.Request) -> AsyncBoltRequest:
     try:
         read = AsyncBoltRequest(body=body.decode(), headers=dict(request.headers))
     except Exception as error:  # whatever its parsers make of odd text
-        raise Refused from error
+        raise RequestRefused from error
     if not isinstance(read.body, dict) or not _is_whole(read.body):
-        raise Refused
+        raise RequestRefused
     return read
 
 

@@ -14,7 +14,7 @@ from bot.adapters.slack import layout, slash_commands, users
 from bot.adapters.slack.channels import says_closed
 from bot.adapters.slack.errors import FAILURES
 from bot.adapters.slack.files import picture_in
-from bot.adapters.slack.handlers import Asked, Desk
+from bot.adapters.slack.handlers import Asked, SlackHandlers
 from bot.adapters.slack.workspaces import PATIENCE, Workspace, Workspaces
 from bot.errors import Refusal
 from bot.models import Job, Member, State
@@ -30,10 +30,10 @@ _SPOKEN = (None, "file_share", "thread_broadcast")
 """The subtypes of messages that a person wrote."""
 
 
-class Ears:
+class MessageEvents:
     """Decides what of the messages that Slack passes on is meant for Easel, and what it asks for."""
 
-    def __init__(self, studio: Studio, desk: Desk, workspaces: Workspaces) -> None:
+    def __init__(self, studio: Studio, desk: SlackHandlers, workspaces: Workspaces) -> None:
         self._studio = studio
         self._desk = desk
         self._workspaces = workspaces

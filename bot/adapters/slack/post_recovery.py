@@ -36,7 +36,7 @@ class Untold(Unreachable):
     """Easel may have shown this already, and cannot look."""
 
 
-class Lost:
+class PostRecovery:
     """Remembers which posts are in doubt, and looks for them."""
 
     def __init__(self) -> None:

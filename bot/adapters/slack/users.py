@@ -48,7 +48,7 @@ def anyone(workspace: Workspace, user: str, name: str = "") -> Member:
     return Member(tenant=f"slack:{workspace.team}", id=f"slack:{workspace.team}:{user}", name=name)
 
 
-class People:
+class SlackUsers:
     """Makes Members of Slack's users. `admins` are user ids that count as administrators everywhere."""
 
     def __init__(self, workspaces: Workspaces, admins: Collection[str] = ()) -> None:

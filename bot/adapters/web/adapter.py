@@ -14,13 +14,13 @@ from bot.accounts.logins import is_loopback
 from bot.adapters import connections
 from bot.adapters.base import MessageRef
 from bot.adapters.web import assets
-from bot.adapters.web.admin_pages import Office
+from bot.adapters.web.admin_pages import AdminPages
 from bot.adapters.web.api import Api
-from bot.adapters.web.auth import Access, load_key, load_password
-from bot.adapters.web.broadcast import Hub
-from bot.adapters.web.context import Site
+from bot.adapters.web.auth import WebAuth, load_key, load_password
+from bot.adapters.web.broadcast import Broadcast
+from bot.adapters.web.context import WebContext
 from bot.adapters.web.downloads import Downloads
-from bot.adapters.web.login_pages import Door
+from bot.adapters.web.login_pages import LoginPages
 from bot.adapters.web.middleware import add_headers, middlewares
 from bot.adapters.web.pages import Pages
 from bot.adapters.web.verifier import Verifier
@@ -50,9 +50,9 @@ class WebAdapter:
     def __init__(self, studio: Studio, settings: Settings) -> None:
         self._studio = studio
         self._settings = settings
-        self._hub = Hub()
+        self._hub = Broadcast()
         self._socket: socket.socket | None = None
-        self._access: Access | None = None
+        self._access: WebAuth | None = None
 
     @property
     def url(self) -> str:
@@ -123,7 +123,7 @@ class WebAdapter:
         """Build the server's application; `bind` comes first."""
         assert self._access is not None
         files = assets.load()
-        site = Site(
+        site = WebContext(
             studio=self._studio,
             settings=self._settings,
             hub=self._hub,
@@ -138,15 +138,15 @@ class WebAdapter:
         )
         app.on_response_prepare.append(add_headers)
         app.on_startup.append(lambda _: asyncio.to_thread(site.views.compile))
-        for part in (Door(site), Pages(site), Api(site), Office(site), Verifier(site)):
+        for part in (LoginPages(site), Pages(site), Api(site), AdminPages(site), Verifier(site)):
             app.add_routes(part.routes())
         return app
 
 
-def _access(studio: Studio, settings: Settings) -> Access:
+def _access(studio: Studio, settings: Settings) -> WebAuth:
     given = settings.web_admin_password.reveal()
     password = given or load_password(settings.admin_password_file)
-    return Access(studio.logins, settings, password, load_key(settings.data_dir / "web.key"))
+    return WebAuth(studio.logins, settings, password, load_key(settings.data_dir / "web.key"))
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from bot.adapters.web.api import EVENT
 from bot.adapters.web.charts import SPANS, charts
-from bot.adapters.web.context import Site, wants_part
+from bot.adapters.web.context import WebContext, wants_part
 from bot.adapters.web.login_pages import TOO_OFTEN
 from bot.adapters.web.pages import picture_answer
 from bot.adapters.web.parsing import form, number
@@ -21,7 +21,7 @@ from bot.admin import csv_export
 from bot.admin.dashboard import Dashboard
 from bot.errors import Refusal
 from bot.messages.types import Card
-from bot.models import HOUSE, Origin
+from bot.models import INSTANCE, Origin
 from bot.prompts import styles
 
 NOTICES = 256  # kept until they are shown
@@ -65,10 +65,10 @@ class Notices:
         return self._waiting.pop(token, None)
 
 
-class Office:
+class AdminPages:
     """Every route under /admin. The guard lets administrators in, and nobody else."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: WebContext) -> None:
         self._site = site
         self._studio = site.studio
         self._notices = Notices()
@@ -101,11 +101,11 @@ class Office:
             "jobs": jobs,
             "more": more,
             "engine": overview.status,
-            "house": policies[HOUSE],
+            "house": policies[INSTANCE],
             "stopped": {
                 place: each
                 for place, each in sorted(policies.items())
-                if place != HOUSE and (each.paused or each.drained)
+                if place != INSTANCE and (each.paused or each.drained)
             },
         }
         if wants_part(request):
@@ -143,8 +143,8 @@ class Office:
     async def places(self, request: web.Request) -> web.Response:
         overview = self._overview(request)
         tenants = await overview.places()
-        asked = request.query.get("place", HOUSE)
-        place = await overview.place(asked if asked in tenants else HOUSE)
+        asked = request.query.get("place", INSTANCE)
+        place = await overview.place(asked if asked in tenants else INSTANCE)
         return await self._page(
             request,
             "places",
@@ -208,7 +208,7 @@ class Office:
         options = {name: value for name, value in values.items() if name not in NO_FIELDS}
         command = values.get("command", "")
         try:
-            origin = self._origin(request, values.get("place", "") or HOUSE, values.get("event", ""))
+            origin = self._origin(request, values.get("place", "") or INSTANCE, values.get("event", ""))
             if not command.startswith("admin "):
                 raise Refusal("That is not an administrator's command.")
             answer = await self._studio.handle(command, options, origin)
@@ -259,7 +259,7 @@ class Office:
         return self._site.origin(request, member, event)
 
     def _overview(self, request: web.Request) -> Dashboard:
-        return self._studio.overview(self._origin(request, HOUSE, "overview"))
+        return self._studio.overview(self._origin(request, INSTANCE, "overview"))
 
     async def _page(
         self, request: web.Request, section: str, *, template: str = "", **values: Any
@@ -274,7 +274,7 @@ class Office:
             notice=self._notices.take(request.query.get("said", "")),
             address=str(request.rel_url.with_query(query)),
             event=secrets.token_hex(12),
-            HOUSE=HOUSE,
+            INSTANCE=INSTANCE,
             **values,
         )
 

@@ -15,7 +15,7 @@ from bot import telemetry
 from bot.adapters.typed import typed
 from bot.adapters.web import composer
 from bot.adapters.web.broadcast import Change, News, Page
-from bot.adapters.web.context import Site
+from bot.adapters.web.context import WebContext
 from bot.adapters.web.pages import THUMBNAIL
 from bot.adapters.web.parsing import number, texts
 from bot.adapters.web.uploads import Uploads
@@ -38,7 +38,7 @@ EVENT = re.compile(r"[\w-]{8,64}")
 class Api:
     """Everything that changes something, and what has changed."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: WebContext) -> None:
         self._site = site
         self._studio = site.studio
         self._uploads = Uploads(site.settings.data_dir, site.settings.max_source_bytes)

@@ -36,7 +36,7 @@ from bot.accounts.logins import (
 )
 from bot.adapters.web.parsing import browser
 from bot.errors import EaselError
-from bot.models import GUEST, HOUSE, Login, Member
+from bot.models import GUEST, INSTANCE, Login, Member
 from bot.settings import Settings
 
 VISITOR = "Guest"
@@ -120,7 +120,7 @@ class Guesses:
         self._all.failed("")
 
 
-class Access:
+class WebAuth:
     """Decides about every request.
 
     A session is a row, found by a digest of its cookie. The digest is made with a key, and for guests and
@@ -235,7 +235,7 @@ class Access:
         """Tell whether the browser may go on under another name."""
         return self.open and self.login(request) is None
 
-    def operator(self, request: web.Request, place: str = HOUSE) -> Member:
+    def operator(self, request: web.Request, place: str = INSTANCE) -> Member:
         """Return the person as an administrator of a place, by default of the whole instance."""
         member = self.member(request)
         login = _kept_in(request).get(ADMIN_COOKIE)

@@ -79,7 +79,7 @@ class Page:
         return news
 
 
-class Hub:
+class Broadcast:
     """Knows the open pages and the last changes."""
 
     def __init__(self) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 from aiohttp import web
 
 from bot.adapters.web.assets import Asset
-from bot.adapters.web.auth import VISITOR, Access
-from bot.adapters.web.broadcast import Hub
+from bot.adapters.web.auth import VISITOR, WebAuth
+from bot.adapters.web.broadcast import Broadcast
 from bot.adapters.web.downloads import Downloads
 from bot.adapters.web.parsing import language
 from bot.adapters.web.queue_view import describe, shown_jobs
@@ -29,11 +29,11 @@ PEOPLE = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
+class WebContext:
     studio: Studio
     settings: Settings
-    hub: Hub
-    access: Access
+    hub: Broadcast
+    access: WebAuth
     assets: Mapping[str, Asset]
     views: Views
     downloads: Downloads

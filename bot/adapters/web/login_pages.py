@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from bot.accounts.logins import LINK
-from bot.adapters.web.context import Site
+from bot.adapters.web.context import WebContext
 from bot.adapters.web.parsing import form
 from bot.errors import Refusal
 
@@ -13,10 +13,10 @@ TOO_OFTEN = "That was tried too often. Wait a minute, then try again."
 GONE = "This link was used, or has expired. Ask for a new one."
 
 
-class Door:
+class LoginPages:
     """What can be had by those who are not in yet, and how to leave."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: WebContext) -> None:
         self._site = site
         self._access = site.access
         self._logins = site.studio.logins

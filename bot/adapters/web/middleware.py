@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from bot.accounts.logins import LINK
-from bot.adapters.web.context import Site, wants_part
+from bot.adapters.web.context import WebContext, wants_part
 from bot.errors import EaselError, Refusal
 
 log = structlog.stdlib.get_logger(__name__)
@@ -31,7 +31,7 @@ OPEN = ("/static/", "/login", "/livez", "/readyz", "/healthz", "/admin/login", "
 """What can be had without a password."""
 
 
-def middlewares(site: Site) -> list[Middleware]:
+def middlewares(site: WebContext) -> list[Middleware]:
     """Return the middlewares, the outermost first."""
     return [_errors(site), _origins(site), _logins(site)]
 
@@ -40,7 +40,7 @@ async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(HEADERS)
 
 
-def _origins(site: Site) -> Middleware:
+def _origins(site: WebContext) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not site.access.knows_host(request):
@@ -59,7 +59,7 @@ def _origins(site: Site) -> Middleware:
     return middleware
 
 
-def _logins(site: Site) -> Middleware:
+def _logins(site: WebContext) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         path, office = request.path, _is_office(request)
@@ -76,7 +76,7 @@ def _logins(site: Site) -> Middleware:
     return middleware
 
 
-def _has_token(request: web.Request, site: Site) -> bool:
+def _has_token(request: web.Request, site: WebContext) -> bool:
     """Tell whether the request may read the metrics: `Authorization: Bearer <METRICS_TOKEN>`."""
     token = site.settings.metrics_token.reveal()
     given = request.headers.get("Authorization", "").encode(errors="surrogateescape")  # any bytes may come
@@ -92,7 +92,7 @@ def _is_office(request: web.Request) -> bool:
     return request.path == "/admin" or request.path.startswith("/admin/")
 
 
-def _errors(site: Site) -> Middleware:
+def _errors(site: WebContext) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
@@ -128,7 +128,7 @@ def _errors(site: Site) -> Middleware:
 
 
 async def _answer(
-    site: Site,
+    site: WebContext,
     request: web.Request,
     status: int,
     notice: str,
@@ -143,7 +143,7 @@ async def _answer(
 
 
 async def _drawn(
-    site: Site, request: web.Request, status: int, notice: str, refusal: Refusal | None
+    site: WebContext, request: web.Request, status: int, notice: str, refusal: Refusal | None
 ) -> web.Response:
     if request.path.startswith("/api/"):
         offers = [asdict(offer) for offer in (refusal.offers if refusal else ())]

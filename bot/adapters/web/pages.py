@@ -15,7 +15,7 @@ from PIL import Image
 
 from bot import telemetry
 from bot.adapters.web.composer import TO_TRY, chips
-from bot.adapters.web.context import CHANNEL, Site, wants_part
+from bot.adapters.web.context import CHANNEL, WebContext, wants_part
 from bot.adapters.web.parsing import moment, number
 from bot.adapters.web.views import picture_url
 from bot.errors import Refusal
@@ -47,7 +47,7 @@ class Ancestor:
 class Pages:
     """Everything that is fetched."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: WebContext) -> None:
         self._site = site
         self._studio = site.studio
         self._thumbnails: OrderedDict[str, bytes] = OrderedDict()

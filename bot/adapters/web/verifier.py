@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from bot.adapters.web.auth import Attempts
-from bot.adapters.web.context import Site
+from bot.adapters.web.context import WebContext
 from bot.adapters.web.uploads import Uploads
 from bot.errors import Refusal
 from bot.provenance.verdict import Verdict
@@ -17,7 +17,7 @@ TOO_OFTEN = "That was asked too often from your address. Wait a minute, then try
 class Verifier:
     """Takes one picture at a time and tells what is known of it."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: WebContext) -> None:
         self._site = site
         self._uploads = Uploads(site.settings.data_dir, site.settings.max_source_bytes)
         self._asked = Attempts(OFTEN)

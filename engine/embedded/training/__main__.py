@@ -65,7 +65,7 @@ def _sheet(options: argparse.Namespace) -> None:
     if options.results:
         path = options.results / "sheet.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    studio = evaluate.Studio(export.assemble(options.work).to(pace.DEVICE), evaluate.Settings())
+    studio = evaluate.Painter(export.assemble(options.work).to(pace.DEVICE), evaluate.EvaluationSettings())
     evaluate.contact_sheet(studio, path)
 
 

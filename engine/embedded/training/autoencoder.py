@@ -35,7 +35,7 @@ from torch.nn import functional as F
 from engine.embedded import PIPELINE
 from engine.embedded.training import data
 from engine.embedded.training.compositions import Composer
-from engine.embedded.training.pace import DEVICE, HAS_BFLOAT16, Pace
+from engine.embedded.training.pace import DEVICE, HAS_BFLOAT16, StepPace
 from engine.embedded.training.scenes import Stage, paint
 
 log = logging.getLogger(__name__)
@@ -350,7 +350,7 @@ class _Steps:
 def _optimise(vae: AutoencoderKL, crops: Crops, minutes: float, work: Path) -> None:
     """Train, note the loss, and save now and then and at the end."""
     steps = _Steps(vae, crops)
-    step = Pace(steps) if DEVICE.type == "cpu" else steps
+    step = StepPace(steps) if DEVICE.type == "cpu" else steps
     begun, total = time.monotonic(), 0.0
     saved = begun
     while (done := (time.monotonic() - begun) / (60 * minutes)) < 1:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from engine.embedded.training.data import Source, sources
+from engine.embedded.training.data import DataSource, sources
 
 CARD = """# easel-tiny
 
@@ -122,5 +122,5 @@ def attributions() -> str:
     return head + "\n".join(_row(source) for source in [*drawings, *others.values()]) + "\n"
 
 
-def _row(source: Source) -> str:
+def _row(source: DataSource) -> str:
     return f"| {source.attribution} | `{source.package}` {source.version} | {source.licence} |"

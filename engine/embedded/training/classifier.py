@@ -18,10 +18,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine.embedded.classifier import FOLDER, SIDE, Classifier, Judge
+from engine.embedded.classifier import FOLDER, SIDE, ConceptClassifier, Judge
 from engine.embedded.training import data
 from engine.embedded.training.captions import COMMON
-from engine.embedded.training.pace import Pace
+from engine.embedded.training.pace import StepPace
 from engine.embedded.training.scenes import held_out_rows, training_rows
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ def train(work: Path, minutes: float, seed: int = 0, folder: Path = FOLDER) -> N
     shown = training_rows(rows)
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    network = Classifier(len(names))
+    network = ConceptClassifier(len(names))
     weights = torch.tensor([_weight(rows[row].concept) for row in shown])
     samples = Augmented(premultiplied(drawings, shown), labels[shown], weights, generator)
     _optimise(network, samples, minutes)
@@ -123,7 +123,7 @@ def _weight(concept: str) -> float:
     return COMMON_WEIGHT if concept in COMMON else 1.0
 
 
-def _optimise(network: Classifier, samples: Augmented, minutes: float) -> None:
+def _optimise(network: ConceptClassifier, samples: Augmented, minutes: float) -> None:
     optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=0.02)
 
     def step() -> float:
@@ -134,7 +134,7 @@ def _optimise(network: Classifier, samples: Augmented, minutes: float) -> None:
         optimiser.step()
         return loss.item()
 
-    paced, begun, count, total = Pace(step), time.monotonic(), 0, 7.0
+    paced, begun, count, total = StepPace(step), time.monotonic(), 0, 7.0
     while (done := (time.monotonic() - begun) / (60 * minutes)) < 1:
         for group in optimiser.param_groups:
             group["lr"] = (
@@ -146,7 +146,7 @@ def _optimise(network: Classifier, samples: Augmented, minutes: float) -> None:
 
 
 @torch.inference_mode()
-def measure(network: Classifier, drawings: Tensor, labels: Tensor) -> dict[str, float]:
+def measure(network: ConceptClassifier, drawings: Tensor, labels: Tensor) -> dict[str, float]:
     """Measure top-1 and top-5 on drawings on white, with the margins that training pictures have."""
     theta = torch.tensor([[1.14, 0.0, 0.0], [0.0, 1.14, 0.0]]).expand(len(labels), 2, 3)
     grid = F.affine_grid(theta.contiguous(), [len(labels), 4, SIDE, SIDE], align_corners=False)
@@ -160,7 +160,7 @@ def measure(network: Classifier, drawings: Tensor, labels: Tensor) -> dict[str, 
     }
 
 
-def _save(folder: Path, network: Classifier, names: list[str]) -> None:
+def _save(folder: Path, network: ConceptClassifier, names: list[str]) -> None:
     folder.mkdir(exist_ok=True)
     weights = {
         key: value.half() if value.is_floating_point() else value

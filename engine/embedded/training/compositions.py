@@ -30,7 +30,7 @@ from engine.embedded.training.grounds import (
     halved,
 )
 from engine.embedded.training.scenes import CANVASES, HUES, main_colour, tinted, training_rows
-from engine.embedded.training.sentences import Facts
+from engine.embedded.training.sentences import SentenceFacts
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -115,7 +115,7 @@ class Composition:
 
     kind: str
     canvas: str
-    facts: Facts
+    facts: SentenceFacts
     texts: tuple[str, ...]
     picture: NDArray[np.uint8]
 
@@ -161,7 +161,9 @@ class Composer:
         self.drawings, self.canvases = drawings, tuple(canvases)
         self.at = {(rows[row].concept, rows[row].style): row for row in training_rows(rows)}
         self.styles = [style for style in captions.STYLE_WEIGHTS if any(s == style for _, s in self.at)]
-        self.relations: dict[str, tuple[float, frozenset[str], Callable[[_Scenery], Facts | None]]] = {
+        self.relations: dict[
+            str, tuple[float, frozenset[str], Callable[[_Scenery], SentenceFacts | None]]
+        ] = {
             "alone": (6.0, frozenset(grounds.GROUNDS), self._alone),
             "several": (1.5, frozenset(grounds.GROUNDS) - INDOORS, self._several),
             "flying": (1.0, OUTDOORS | {"sea"}, self._flying),
@@ -204,7 +206,7 @@ class Composer:
             grounds.rain(scenery.picture, self.rng)
         return Composition(kind, canvas, facts, self._texts(facts), np.asarray(scenery.picture))
 
-    def _texts(self, facts: Facts) -> tuple[str, ...]:
+    def _texts(self, facts: SentenceFacts) -> tuple[str, ...]:
         said = [sentences.english(facts, self.style, self.rng) for _ in range(2)]
         concepts = [facts.first, *filter(None, [facts.second])]
         if all(map(sentences.in_german, concepts)):
@@ -218,9 +220,11 @@ class Composer:
         blank = Image.new("RGB", CANVASES[canvas], "white")
         return _Scenery(blank, Ground(blank, (0.8, 0.88), (0.2, 0.6), grounds.DAY), "")
 
-    def _facts(self, scenery: _Scenery, relation: str, first: str, second: str = "", **more: object) -> Facts:
+    def _facts(
+        self, scenery: _Scenery, relation: str, first: str, second: str = "", **more: object
+    ) -> SentenceFacts:
         hour, marks = scenery.ground.hour, scenery.ground.marks
-        return Facts(relation, first, second, place=scenery.place, hour=hour, marks=marks, **more)  # type: ignore[arg-type]
+        return SentenceFacts(relation, first, second, place=scenery.place, hour=hour, marks=marks, **more)  # type: ignore[arg-type]
 
     # --- drawings ---
 
@@ -293,7 +297,7 @@ class Composer:
 
     # --- relations ---
 
-    def _alone(self, scenery: _Scenery) -> Facts | None:
+    def _alone(self, scenery: _Scenery) -> SentenceFacts | None:
         first = self._pick(STANDING[scenery.place])
         if first is None:
             return None
@@ -311,7 +315,7 @@ class Composer:
         drawing = self.drawings[self.at[concept, self.style]]
         return word if main_colour(tinted(drawing, word)) == word else ""
 
-    def _several(self, scenery: _Scenery) -> Facts | None:
+    def _several(self, scenery: _Scenery) -> SentenceFacts | None:
         first, count = self._pick(STANDING[scenery.place]), self.rng.choice([2, 2, 3, 3, 4, 5])
         if first is None or first in BUILDINGS:
             return None
@@ -325,7 +329,7 @@ class Composer:
                 self._stand(scenery, thing, x, far if line == 0 else scenery.foot(1.0))
         return self._facts(scenery, "alone", first, count=count)
 
-    def _flying(self, scenery: _Scenery) -> Facts | None:
+    def _flying(self, scenery: _Scenery) -> SentenceFacts | None:
         first = self._pick(FLIERS)
         if first is None:
             return None
@@ -357,7 +361,7 @@ class Composer:
         )
         return one, two, small, large
 
-    def _on(self, scenery: _Scenery) -> Facts | None:
+    def _on(self, scenery: _Scenery) -> SentenceFacts | None:
         two = self._two(scenery, ANIMALS + PEOPLE, SUPPORTS, (0.38, 0.46), 0.62)
         if two is None:
             return None
@@ -368,7 +372,7 @@ class Composer:
         self._stand(scenery, guest, x, top, shadow=False)
         return self._facts(scenery, "on", first, second)
 
-    def _perched(self, scenery: _Scenery) -> Facts | None:
+    def _perched(self, scenery: _Scenery) -> SentenceFacts | None:
         first, count = self._pick(PERCHERS), self.rng.choice([1, 1, 1, 2, 3])
         if first is None:
             return None
@@ -389,7 +393,7 @@ class Composer:
             self._stand(scenery, thing, int(scenery.picture.width * x), foot, shadow=False)
         return self._facts(scenery, "on", first, "branch", count=count)
 
-    def _in(self, scenery: _Scenery) -> Facts | None:
+    def _in(self, scenery: _Scenery) -> SentenceFacts | None:
         two = self._two(scenery, ANIMALS[:24] + PEOPLE, VESSELS, (0.42, 0.44), 0.66)
         if two is None:
             return None
@@ -401,7 +405,7 @@ class Composer:
         self._stand(scenery, front, x, max(foot, vessel.height), shadow=False)
         return self._facts(scenery, "in", first, second)
 
-    def _under(self, scenery: _Scenery) -> Facts | None:
+    def _under(self, scenery: _Scenery) -> SentenceFacts | None:
         two = self._two(scenery, ANIMALS + PEOPLE, ROOFS, (0.36, 0.8), 0.92)
         if two is None:
             return None
@@ -412,7 +416,7 @@ class Composer:
         self._stand(scenery, guest, middle + side, scenery.foot(0.9))
         return self._facts(scenery, "under", first, second)
 
-    def _behind(self, scenery: _Scenery) -> Facts | None:
+    def _behind(self, scenery: _Scenery) -> SentenceFacts | None:
         two = self._two(scenery, ANIMALS + PEOPLE, SCREENS, (0.5, 0.48), 0.56)
         if two is None:
             return None
@@ -422,7 +426,7 @@ class Composer:
         self._stand(scenery, screen, middle - side * int(hidden.width * 0.2), scenery.foot(0.7))
         return self._facts(scenery, "behind", first, second)
 
-    def _in_front_of(self, scenery: _Scenery) -> Facts | None:
+    def _in_front_of(self, scenery: _Scenery) -> SentenceFacts | None:
         two = self._two(scenery, ANIMALS + PEOPLE + VEHICLES, SCREENS + BUILDINGS, (0.4, 0.64), 0.72)
         if two is None:
             return None
@@ -431,7 +435,7 @@ class Composer:
         self._stand(scenery, near, self._middle(scenery, 0.08), scenery.foot(1.0))
         return self._facts(scenery, "in front of", first, second)
 
-    def _next_to(self, scenery: _Scenery) -> Facts | None:
+    def _next_to(self, scenery: _Scenery) -> SentenceFacts | None:
         things = STANDING[scenery.place]
         others = things if scenery.place in FLOATING | {"sea"} else things + SMALL
         two = self._two(scenery, things, others, (0.5, 0.5), 0.46)
@@ -444,7 +448,7 @@ class Composer:
             self._stand(scenery, thing, x, foot)
         return self._facts(scenery, "next to", first, second)
 
-    def _holding(self, scenery: _Scenery) -> Facts | None:
+    def _holding(self, scenery: _Scenery) -> SentenceFacts | None:
         two = self._two(scenery, HOLDERS, HELD, (0.68, 0.36), 0.6)
         if two is None:
             return None
@@ -456,7 +460,7 @@ class Composer:
         )
         return self._facts(scenery, "holding", first, second)
 
-    def _wearing(self, scenery: _Scenery) -> Facts | None:
+    def _wearing(self, scenery: _Scenery) -> SentenceFacts | None:
         first = self._pick(HEADS)
         eyewear = self.rng.random() < 0.4
         second = self._pick(("sunglasses", "sunglasses", "glasses") if eyewear else HATS)
@@ -474,7 +478,7 @@ class Composer:
         self._stand(scenery, worn, x, top + down, shadow=False)
         return self._facts(scenery, "wearing", first, second)
 
-    def _lighthouse(self, scenery: _Scenery) -> Facts:
+    def _lighthouse(self, scenery: _Scenery) -> SentenceFacts:
         """Draw a lighthouse, as no drawing set has one: tapered, with bands, a lamp, and beams at night."""
         hour = scenery.ground.hour
         brush = Brush(scenery.picture.size, self.rng, hour, "RGBA")
@@ -483,7 +487,7 @@ class Composer:
         scenery.picture.paste(drawn, (0, 0), drawn)
         return self._facts(scenery, "alone", "lighthouse")
 
-    def _sign(self, scenery: _Scenery) -> Facts:
+    def _sign(self, scenery: _Scenery) -> SentenceFacts:
         """Draw a blank sign on a post, or a poster on a wall: text is set on such surfaces later."""
         poster = scenery.place in INDOORS
         brush = Brush(scenery.picture.size, self.rng, scenery.ground.hour, "RGBA")

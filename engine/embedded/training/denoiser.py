@@ -29,7 +29,7 @@ from torch.nn import functional as F
 from engine.embedded import PIPELINE
 from engine.embedded.training import latents, text
 from engine.embedded.training.autoencoder import LATENT_CHANNELS
-from engine.embedded.training.pace import DEVICE, HAS_BFLOAT16, Pace
+from engine.embedded.training.pace import DEVICE, HAS_BFLOAT16, StepPace
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +149,7 @@ class Noiser:
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """How far training has come, over all stretches."""
 
     step: int = 0
@@ -224,7 +224,7 @@ class Trainer:
         """Train, checkpoint now and then and at the end, and call `keep` after each checkpoint."""
         begun = saved = time.monotonic()
         first, total = self.progress.step, 0.0
-        step = Pace(self._step) if DEVICE.type == "cpu" else self._step
+        step = StepPace(self._step) if DEVICE.type == "cpu" else self._step
         if self.recording:  # before another thread makes use of the device
             self._set_rate(0.0, 0)
             for canvas in self.samples.pool.buckets:
@@ -363,14 +363,14 @@ class Trainer:
             for name, value in state.items()
         }
 
-    def _read_progress(self) -> Progress:
+    def _read_progress(self) -> TrainingProgress:
         """Return the checkpoint's progress, else that of shipped weights of the wanted size, else none."""
         for folder in (self.folder, PIPELINE):
             if (path := folder / "progress.json").exists():
-                progress = Progress(**json.loads(path.read_text()))
+                progress = TrainingProgress(**json.loads(path.read_text()))
                 if folder is self.folder or progress.size == SIZE:
                     return progress
-        return Progress(size=SIZE)
+        return TrainingProgress(size=SIZE)
 
     def _restore(self) -> None:
         if (self.folder / "progress.json").exists():

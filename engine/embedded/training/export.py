@@ -104,7 +104,11 @@ def _denoiser(work: Path) -> UNet2DConditionModel:
     return unet
 
 
-def progress_of(work: Path) -> denoiser.Progress:
+def progress_of(work: Path) -> denoiser.TrainingProgress:
     """Return how far the newest checkpoint has come."""
     path = work / "denoiser" / "progress.json"
-    return denoiser.Progress(**json.loads(path.read_text())) if path.exists() else denoiser.Progress()
+    return (
+        denoiser.TrainingProgress(**json.loads(path.read_text()))
+        if path.exists()
+        else denoiser.TrainingProgress()
+    )

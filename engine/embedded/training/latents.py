@@ -212,7 +212,7 @@ def wait_for(work: Path, wanted: Iterable[str], seconds: float = 600.0) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
+class SizeBucket:
     """All samples of one canvas, on the device that trains."""
 
     latents: Tensor
@@ -234,7 +234,7 @@ class Pool:
 
     parts: frozenset[str]
     states: Tensor
-    buckets: dict[str, Bucket]
+    buckets: dict[str, SizeBucket]
     shares: NDArray[np.float64]  # of the canvases
 
     def batch(self, size: int, canvas: str, empty_share: float) -> tuple[Tensor, Tensor]:
@@ -252,7 +252,7 @@ def load(work: Path, parts: Iterable[str], device: torch.device, pool: Pool | No
     """Return a pool with those parts and all that `pool` holds."""
     new = [name for name in parts if pool is None or name not in pool.parts]
     states = [] if pool is None else [pool.states]
-    taken: dict[str, list[Bucket]] = {
+    taken: dict[str, list[SizeBucket]] = {
         canvas: [] if pool is None else [pool.buckets[canvas]] for canvas in CANVASES
     }
     for name in new:
@@ -267,34 +267,34 @@ def load(work: Path, parts: Iterable[str], device: torch.device, pool: Pool | No
     return Pool(known | set(new), torch.cat(states), buckets, shares / shares.sum())
 
 
-def _bucket(arrays: Any, canvas: str, first: int, device: torch.device) -> Bucket:
+def _bucket(arrays: Any, canvas: str, first: int, device: torch.device) -> SizeBucket:
     latents, texts, counts = (
         torch.from_numpy(arrays[f"{canvas}-{what}"]).to(device) for what in ("latents", "texts", "counts")
     )
     texts = texts.long() + first * (texts > 0)  # row 0 of all is the empty prompt
-    return Bucket(
+    return SizeBucket(
         latents, texts, counts, arrays[f"{canvas}-kinds"], arrays[f"{canvas}-weights"], counts.double()
     )
 
 
-def _joined(parts: Sequence[Bucket]) -> Bucket:
+def _joined(parts: Sequence[SizeBucket]) -> SizeBucket:
     latents, texts, counts = (
         torch.cat([getattr(part, what) for part in parts]) for what in ("latents", "texts", "counts")
     )
     kinds, weights = (
         np.concatenate([getattr(part, what) for part in parts]) for what in ("kinds", "weights")
     )
-    return Bucket(latents, texts, counts, kinds, weights, counts.double())
+    return SizeBucket(latents, texts, counts, kinds, weights, counts.double())
 
 
-def _weighted(buckets: dict[str, Bucket], device: torch.device) -> dict[str, Bucket]:
+def _weighted(buckets: dict[str, SizeBucket], device: torch.device) -> dict[str, SizeBucket]:
     """Return the buckets with sampling weights that give each kind its share, over all canvases."""
     totals = np.zeros(len(KINDS))
     for bucket in buckets.values():
         totals += np.bincount(bucket.kinds, bucket.weights, minlength=len(KINDS))
     factors = np.array(list(SHARES.values())) / np.maximum(totals, 1e-9)
     return {
-        canvas: Bucket(
+        canvas: SizeBucket(
             bucket.latents,
             bucket.texts,
             bucket.counts,

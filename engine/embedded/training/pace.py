@@ -27,7 +27,7 @@ QUIET = 0.7  # other runnable processes, on average over a minute
 Result = TypeVar("Result")
 
 
-class Pace(Generic[Result]):
+class StepPace(Generic[Result]):
     """Runs steps; `step()` is called once per step."""
 
     def __init__(self, step: Callable[[], Result]) -> None:

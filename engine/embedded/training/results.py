@@ -64,7 +64,7 @@ def take(folder: Path, work: Path) -> None:
     at.mkdir(parents=True)
     for name in ("model", "ema"):
         save_file(weights, at / f"{name}.safetensors")
-    progress = denoiser.Progress(**json.loads((folder / "progress.json").read_text()))
+    progress = denoiser.TrainingProgress(**json.loads((folder / "progress.json").read_text()))
     (at / "progress.json").write_text(json.dumps(asdict(progress)))
     rows = [json.loads(line) for line in (folder / "curves.jsonl").read_text().splitlines()]
     curve = [json.dumps(row) for row in rows if "validation" in row]

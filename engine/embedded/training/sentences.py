@@ -19,7 +19,7 @@ BLANK = "blank"  # the adjective of signs and posters: type is set on them later
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class SentenceFacts:
     """What a composed scene shows: things by concept name, how they are placed, and where."""
 
     relation: str
@@ -153,7 +153,7 @@ _GERMAN_FRAMES = (
 )  # fmt: skip
 
 
-def english(facts: Facts, style: str, rng: random.Random) -> str:
+def english(facts: SentenceFacts, style: str, rng: random.Random) -> str:
     """Return one English sentence for a scene, now and then with its style and the words around it."""
     subject = rng.choice(ENGLISH.relations[facts.relation]).format(
         a=_english_first(facts), b=_english(facts.second)
@@ -162,7 +162,7 @@ def english(facts: Facts, style: str, rng: random.Random) -> str:
     return captions.framed(captions.with_style(text, style, rng), rng, 0.2)
 
 
-def _english_first(facts: Facts) -> str:
+def _english_first(facts: SentenceFacts) -> str:
     name = " ".join(filter(None, (facts.adjective, _name(facts.first))))
     return captions.counted(name, facts.count) if facts.count > 1 else captions.article(name)
 
@@ -175,7 +175,7 @@ def _name(concept: str) -> str:
     return _SPOKEN.get(concept) or captions.short_name(concept)
 
 
-def german(facts: Facts, style: str, rng: random.Random) -> str:
+def german(facts: SentenceFacts, style: str, rng: random.Random) -> str:
     """Return one German sentence for a scene, its first noun in the case that the words around it need."""
     relation = rng.choice(GERMAN.relations[facts.relation])
     verb = any(f" {verb} " in f" {relation} " for verb in ("sitzt", "steht", "fliegt"))
@@ -233,7 +233,7 @@ def in_german(concept: str) -> bool:
     return concept in _german_nouns()
 
 
-def _placed(subject: str, facts: Facts, language: Language, rng: random.Random) -> str:
+def _placed(subject: str, facts: SentenceFacts, language: Language, rng: random.Random) -> str:
     """Return the subject with place and light, in a random order."""
     if not facts.place:
         return subject
@@ -246,14 +246,14 @@ def _placed(subject: str, facts: Facts, language: Language, rng: random.Random) 
     return " ".join(filter(None, (subject, *parts)))
 
 
-def _places(facts: Facts, language: Language) -> list[str]:
+def _places(facts: SentenceFacts, language: Language) -> list[str]:
     """Return ways to name the place that do not read as a second relation."""
     clash = {"in front of": ("in front of", "vor "), "under": ("under", "unter ")}.get(facts.relation, ())
     names = language.places[facts.place]
     return [name for name in names if not name.startswith(clash)] or list(names[-1:])
 
 
-def _light(facts: Facts, language: Language, rng: random.Random) -> str:
+def _light(facts: SentenceFacts, language: Language, rng: random.Random) -> str:
     if facts.hour != DAY and facts.place != "hill" and rng.random() < SAY_LIGHT:
         return rng.choice(language.hours[facts.hour])
     sayable = [mark for mark in facts.marks if facts.place != "hill" and facts.relation != "under"]

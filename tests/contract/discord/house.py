@@ -17,7 +17,7 @@ from bot.settings import Secret, Settings
 from bot.store import Store
 from bot.studio import Studio
 from engine.types import Engine
-from engine.workers.fake import MEMORY, Fault, MemoryEngine
+from engine.workers.fake import MEMORY, FakeEngine, Fault
 
 SMALL = replace(MEMORY, width=64, height=64, steps=4)
 PATIENCE = 30.0  # seconds; only a broken studio needs them
@@ -70,7 +70,7 @@ async def rooms(
     settings = Settings(data_dir=folder, discord_token=Secret("a.token.of-ours"), **(more | changes))
     store = await Store.open(settings.database_url)
     blobs = DirectoryBlobs(folder / "pictures")
-    engine: Engine = MemoryEngine(blobs.read, models=(SMALL,), fault=fault, step_seconds=step_seconds)
+    engine: Engine = FakeEngine(blobs.read, models=(SMALL,), fault=fault, step_seconds=step_seconds)
     if make_engine is not None:
         engine = make_engine(blobs)
     studio = app.build(settings=settings, store=store, engine=engine, blobs=blobs)

@@ -8,14 +8,14 @@ from PIL import Image
 
 from bot.images.blobs import DirectoryBlobs
 from engine.types import Engine
-from engine.workers.process import LocalEngine
+from engine.workers.process import ProcessEngine
 from tests.contract.discord.line import DONE, Connects
 
 PATIENCE = 240.0  # seconds; a process must load the model first
 
 
 def shipped(blobs: DirectoryBlobs) -> Engine:
-    return LocalEngine(models=["easel-tiny"], device="cpu", read=blobs.read)
+    return ProcessEngine(models=["easel-tiny"], device="cpu", read=blobs.read)
 
 
 async def test_a_command_becomes_pictures_of_the_shipped_model(connected: Connects) -> None:

@@ -22,7 +22,7 @@ from bot.settings import Secret, Settings
 from bot.store import Store
 from bot.studio import Studio
 from engine.types import Engine
-from engine.workers.fake import Fault, MemoryEngine
+from engine.workers.fake import FakeEngine, Fault
 from tests.contract.slack.api import PATIENCE
 from tests.contract.slack.people import Person
 from tests.contract.slack.state import (
@@ -157,7 +157,7 @@ async def rooms(
     settings = Settings(data_dir=folder, **(more | tokens | changes))
     store = await Store.open(settings.database_url)
     blobs = DirectoryBlobs(folder / "pictures")
-    engine: Engine = MemoryEngine(blobs.read, models=(SMALL,), fault=fault, step_seconds=step_seconds)
+    engine: Engine = FakeEngine(blobs.read, models=(SMALL,), fault=fault, step_seconds=step_seconds)
     if make_engine is not None:
         engine = make_engine(blobs)
     studio = app.build(settings=settings, store=store, engine=engine, blobs=blobs)

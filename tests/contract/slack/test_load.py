@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.adapters.slack.handlers import Desk
+from bot.adapters.slack.handlers import SlackHandlers
 from tests.bench.slack import Load, press
 from tests.contract.slack.house import House
 
@@ -34,10 +34,11 @@ async def test_work_is_not_in_the_way_of_acknowledgements(
 
     monkeypatch.setattr(house.studio, "handle", slow)
     sent = [
-        await house.ada.slash(f"/imagine fox number {number} --count 1") for number in range(3 * Desk.at_once)
+        await house.ada.slash(f"/imagine fox number {number} --count 1")
+        for number in range(3 * SlackHandlers.at_once)
     ]
     await house.acked(*sent)
-    assert inside <= Desk.at_once
+    assert inside <= SlackHandlers.at_once
 
     open_again.set()
     await house.ended(count=len(sent))

@@ -17,7 +17,7 @@ from bot.actions import MENU
 from bot.images.blobs import DirectoryBlobs
 from bot.settings import Settings
 from bot.store import Store
-from engine.workers.fake import MemoryEngine
+from engine.workers.fake import FakeEngine
 from tests.contract import chats
 from tests.contract.chats import *  # noqa: F403 the scenarios
 from tests.contract.chats import Chat, Message
@@ -89,7 +89,7 @@ class Person(chats.Person):
 async def chat(tmp_path: Path) -> AsyncIterator[Chat]:
     settings = Settings(data_dir=tmp_path, model=("memory",), picture_check=False, max_source_mb=1)
     store, blobs = await Store.open(settings.database_url), DirectoryBlobs(tmp_path / "pictures")
-    engine = MemoryEngine(blobs.read, models=(SMALL,))
+    engine = FakeEngine(blobs.read, models=(SMALL,))
     studio = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
     adapter = SocketAdapter(studio, settings)
     studio.add(adapter)
