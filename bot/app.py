@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import importlib
-import importlib.util
 import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -35,7 +33,8 @@ from bot.admin.service import Admin
 from bot.admin.tiers import TierCommands
 from bot.clock import TrustedClock
 from bot.commands.complete import Vocabulary
-from bot.errors import EaselError, SettingError
+from bot.engines import open_engine
+from bot.errors import EaselError
 from bot.gate import Gate
 from bot.guard import Guard
 from bot.images.blobs import BlobStore, open_blobs
@@ -61,27 +60,17 @@ from bot.provenance.keys import Keys
 from bot.provenance.stamper import Stamper
 from bot.readiness import Readiness
 from bot.router import Router
-from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Studio
+from bot.surfaces import CHATS, Settings
 from bot.words import Speech
-from engine.errors import EngineError
 from engine.types import Engine
-from engine.workers.fake import MEMORY, FakeEngine
-from engine.workers.process import ProcessEngine
 
 log = structlog.stdlib.get_logger(__name__)
 
 DRAIN = 30.0  # seconds that running jobs get when Easel stops
 PATIENCE = 20.0  # seconds for the end of a process that must not go on
 SHORTEST_DELAY, LONGEST_DELAY = 5.0, 300.0  # seconds until a surface that broke is begun anew
-MEMORY_STEP = 0.02  # seconds a step takes with MODEL=memory
-
-SURFACES = (
-    ("bot.adapters.discord", "DiscordAdapter", "discord_token"),
-    ("bot.adapters.slack", "SlackAdapter", "slack_wanted"),
-)
-"""Module, class and the setting that switches it on."""
 
 
 def build(
@@ -101,7 +90,7 @@ def build(
     keys = keys or signing.ready(settings.keys_dir, settings.signing_certificate, settings.signing_key)
     eyes = eyes or (MobileNetClassifier() if settings.picture_check else NullClassifier())
     speech, lives, holds, gate = Speech(), LiveJobs(), Holds(engine), Gate(guard)
-    logins = Logins(store, settings)
+    logins = Logins(store, settings.web_address)
     images = Images(store, blobs, keys, settings.max_source_bytes)
 
     # Who may see what, and ask for what.
@@ -196,7 +185,7 @@ async def opened(settings: Settings) -> AsyncIterator[Studio]:
         clock.not_before(await store.newest_line())
         blobs = open_blobs(settings)
         guard = Guard(store)
-        engine = await asyncio.to_thread(_engine, settings, blobs, guard)
+        engine = await asyncio.to_thread(open_engine, settings, blobs, guard)
         tiers = _tiers(settings, engine)
         keys = await asyncio.to_thread(
             signing.ready, settings.keys_dir, settings.signing_certificate, settings.signing_key
@@ -217,35 +206,21 @@ def _tiers(settings: Settings, engine: Engine) -> Tiers:
     return load_tiers(path, [model.name for model in engine.models()])
 
 
-def _engine(settings: Settings, blobs: BlobStore, guard: Guard) -> Engine:
-    if settings.model == (MEMORY.name,):
-        return FakeEngine(blobs.read, step_seconds=MEMORY_STEP, may_start=guard.may_start)
-    try:
-        return ProcessEngine(
-            models=settings.model,
-            device=settings.device,
-            read=blobs.read,
-            hang_seconds=settings.hang_seconds,
-            may_start=guard.may_start,
-        )
-    except EngineError as error:
-        raise SettingError(error.advice) from error
-
-
 async def run(settings: Settings) -> None:
     """Serve every surface that is set up until SIGINT or SIGTERM.
 
     Raises EaselError, also when the process must end by itself.
     """
     # Imported here: only this command needs a web server.
-    from bot.adapters.web import WebAdapter
+    from bot.adapters.web.adapter import WebAdapter
 
     telemetry.set_up(settings)
     await doctor.refuse_to_start(settings)
     async with opened(settings) as studio, stop_signal(studio.guard.failed) as stopped, lag.watched():
         web = WebAdapter(studio, settings)
         web.bind()
-        adapters: list[ChatAdapter] = [web, *_chats(studio, settings)]
+        chats = [each.adapter(studio, settings) for each in CHATS if each.wanted(settings)]
+        adapters: list[ChatAdapter] = [web, *chats]
         for adapter in adapters:
             studio.add(adapter)
         try:
@@ -298,19 +273,6 @@ async def _serve(adapter: ChatAdapter) -> None:
             log.exception("surface stopped", surface=adapter.name, again_in=delay)
         await asyncio.sleep(delay)
         delay = min(LONGEST_DELAY, 2 * delay)
-
-
-def _chats(studio: Studio, settings: Settings) -> list[ChatAdapter]:
-    found: list[ChatAdapter] = []
-    for module, name, token in SURFACES:
-        if not getattr(settings, token):
-            continue
-        if importlib.util.find_spec(module) is None:
-            log.warning("this version has no such surface", surface=module, setting=token.upper())
-            continue
-        make: Callable[[Studio, Settings], ChatAdapter] = getattr(importlib.import_module(module), name)
-        found.append(make(studio, settings))
-    return found
 
 
 @asynccontextmanager

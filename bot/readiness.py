@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 
 from bot.adapters.base import ChatAdapter, Connected
+from bot.engines import EngineSettings
 from bot.errors import StoreError
-from bot.settings import Settings
 from bot.store import Store
 from engine.types import Engine, EngineStatus
 
@@ -23,7 +23,7 @@ class Readiness:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: EngineSettings,
         store: Store,
         engine: Engine,
         clock: Callable[[], float] = time.monotonic,

@@ -17,13 +17,14 @@ from yarl import URL
 
 from bot import app
 from bot.accounts.logins import member_named
-from bot.adapters.web import WebAdapter
+from bot.adapters.web.adapter import WebAdapter
 from bot.adapters.web.auth import NAME_COOKIE
 from bot.images.blobs import DirectoryBlobs
 from bot.models import Job, State
-from bot.settings import Secret, Settings
+from bot.settings import Secret
 from bot.store import Store
 from bot.studio import Studio
+from bot.surfaces import Settings
 from engine.workers.fake import MEMORY, FakeEngine, Fault
 
 SMALL = replace(MEMORY, width=64, height=64, steps=4)

@@ -26,9 +26,9 @@ from bot.messages.types import Card
 from bot.models import Job, Member, Origin, Original, State
 from bot.provenance import keys
 from bot.provenance.verdict import verify as verified
-from bot.settings import Settings
 from bot.store import original_at
 from bot.studio import Receipt, Studio
+from bot.surfaces import Settings
 
 PLACE = "cli:local"
 
@@ -87,7 +87,7 @@ class CommandLine:
 
 async def imagine(settings: Settings, options: Mapping[str, Any], *, out: Path, as_json: bool) -> int:
     """Paint, write the pictures to `out`, say where they are. Returns the exit code. Raises EaselError."""
-    quiet = settings if settings.log_level == "debug" else replace(settings, log_level="error")
+    quiet = settings if settings.log_level == "debug" else settings.model_copy(update={"log_level": "error"})
     telemetry.set_up(quiet)
     _make_folder(out)
     await doctor.refuse_to_start(quiet)
@@ -173,7 +173,7 @@ async def _obeyed(settings: Settings, order: admin_socket.Order, out: Path) -> i
 
 
 async def _alone(settings: Settings, order: admin_socket.Order) -> Card:
-    telemetry.set_up(replace(settings, log_level="error"))
+    telemetry.set_up(settings.model_copy(update={"log_level": "error"}))
     async with app.opened(settings) as studio:
         await studio.load()
         return await admin_socket.obey(studio, order)

@@ -14,11 +14,11 @@ from sqlmodel import Session
 from bot import app
 from bot.images.blobs import DirectoryBlobs
 from bot.models import Member, Origin
-from bot.settings import Settings
 from bot.store import Store
 from bot.store.rows import table_of, values_of
 from bot.store.tables import JobRow
 from bot.studio import Receipt
+from bot.surfaces import Settings
 from engine.workers.fake import FakeEngine
 from tests.examples import a_job
 

@@ -16,8 +16,8 @@ from typing import Any
 from bot import app
 from bot.errors import EaselError, StoreInUse
 from bot.models import Job, State
-from bot.settings import Settings
 from bot.store import Store
+from bot.surfaces import Settings
 from engine.types import EngineJob
 from engine.workers.fake import MEMORY, MemoryWorker
 from tests.examples import a_job, a_tier

@@ -23,9 +23,9 @@ from bot.images.blobs import BlobStore, open_blobs
 from bot.messages.types import Button, Card, Form
 from bot.models import Job, Member, Origin, Tier, new_id
 from bot.moderation import ImageClassifier, NullClassifier
-from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Receipt, Studio
+from bot.surfaces import Settings
 from engine.types import Engine
 from engine.workers.fake import MEMORY, FakeEngine, Fault
 

@@ -19,9 +19,9 @@ from bot.messages import job_cards
 from bot.messages.types import Card
 from bot.models import INSTANCE, Job, Member, State
 from bot.moderation import MobileNetClassifier, NotSeen, Scores
-from bot.settings import Settings
 from bot.store.reviews import LIMIT
 from bot.studio import Receipt
+from bot.surfaces import Settings
 from tests.scenario.conftest import ADA, BEN, BOSS, EVE, PATIENCE, House, Opens, button
 
 EXPLICIT, SAFE = Scores(explicit=0.99), Scores(explicit=0.01)

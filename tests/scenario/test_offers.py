@@ -24,9 +24,9 @@ from bot.messages.types import Button, Card, Form
 from bot.models import Allowance, Job, Member, Tier
 from bot.moderation import NullClassifier
 from bot.prompts import styles
-from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Receipt
+from bot.surfaces import Settings
 from engine.types import ModelInfo, TaskKind
 from engine.workers.fake import MEMORY, FakeEngine
 from tests.scenario.conftest import House, RecordingAdapter

@@ -296,7 +296,7 @@ from bot import app
 from bot.accounts import privacy
 from bot.images.blobs import DirectoryBlobs
 from bot.moderation import Unseeing
-from bot.settings import Settings
+from bot.surfaces import Settings
 from bot.store import Store
 from bot.store.sqlite import library
 from engine.memory import MemoryEngine

@@ -22,8 +22,8 @@ from bot.adapters.base import MessageRef
 from bot.images.blobs import DirectoryBlobs
 from bot.messages.types import Card
 from bot.models import Job, Member, Origin
-from bot.settings import Settings
 from bot.store import Store
+from bot.surfaces import Settings
 from engine.workers.fake import MEMORY, FakeEngine
 
 PEOPLE = ("ada", "ben", "eve")

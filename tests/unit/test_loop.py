@@ -46,8 +46,8 @@ from bot.messages import job_cards
 from bot.models import Job, LedgerLine, State, StoredPicture
 from bot.moderation import ModerationRules, Scores
 from bot.moderation.reviews import Reviews
-from bot.settings import Settings
 from bot.store.usage import UsageStore
+from bot.surfaces import Settings
 from engine.types import Lane, Place
 from engine.workers.fake import FakeEngine
 from tests import adversary

@@ -13,8 +13,8 @@ import pytest
 from bot import app, private
 from bot.errors import StoreInUse
 from bot.images.blobs import DirectoryBlobs
-from bot.settings import Settings
 from bot.store import Store
+from bot.surfaces import Settings
 from tests.examples import a_job, a_tier
 
 

@@ -13,9 +13,9 @@ import pytest_asyncio
 
 from bot import readiness
 from bot.readiness import Readiness
-from bot.settings import Settings
 from bot.store import Store
 from bot.store.sqlite import library
+from bot.surfaces import Settings
 from engine.types import EngineStatus, WorkerStatus
 
 

@@ -20,9 +20,9 @@ from bot.images.blobs import DirectoryBlobs
 from bot.jobs import recovery
 from bot.models import INSTANCE, Allowance, Job, Member, Origin, State, StoredPicture
 from bot.moderation import NullClassifier
-from bot.settings import Settings
 from bot.store import Store
 from bot.studio import Receipt, Studio
+from bot.surfaces import Settings
 from engine.errors import EngineError
 from engine.scheduling.job_queue import FairQueue
 from engine.types import EngineJob, GenerationRequest

@@ -18,10 +18,11 @@ import pytest
 from PIL import Image
 
 from bot.accounts.logins import member_named
-from bot.adapters.web import WebAdapter, broadcast
+from bot.adapters.web.adapter import WebAdapter, broadcast
 from bot.errors import EaselError
 from bot.models import Job, Member, Origin, State
-from bot.settings import Secret, Settings
+from bot.settings import Secret
+from bot.surfaces import Settings
 from engine.errors import EngineError, OutOfMemory
 from tests.web import PATIENCE, Person, WebHouse, web_house
 

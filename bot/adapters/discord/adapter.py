@@ -11,10 +11,10 @@ import structlog
 from bot.adapters.base import MessageRef
 from bot.adapters.discord.client import EaselClient
 from bot.adapters.discord.delivery import DiscordDelivery
+from bot.adapters.discord.settings import DiscordSettings
 from bot.errors import TryLater
 from bot.messages.types import Card
 from bot.models import Job
-from bot.settings import Settings
 from bot.studio import Studio
 
 log = structlog.stdlib.get_logger(__name__)
@@ -34,7 +34,7 @@ class DiscordAdapter:
     name = "discord"
     edit_interval = 2.0  # seconds; five edits in five seconds is what a channel allows to all of them
 
-    def __init__(self, studio: Studio, settings: Settings) -> None:
+    def __init__(self, studio: Studio, settings: DiscordSettings) -> None:
         self._studio = studio
         self._settings = settings
         self._delivery: DiscordDelivery | None = None

@@ -17,8 +17,8 @@ from bot.adapters.discord import context, registration, slash_commands
 from bot.adapters.discord.delivery import MISSING_ACCESS, NOBODY, UNKNOWN_SERVER
 from bot.adapters.discord.handlers import DiscordHandlers, job_of, picture_of
 from bot.adapters.discord.languages import Translator
+from bot.adapters.discord.settings import DiscordSettings
 from bot.models import Job
-from bot.settings import Settings
 from bot.studio import Studio
 
 log = structlog.stdlib.get_logger(__name__)
@@ -33,7 +33,7 @@ class EaselClient(discord.AutoShardedClient):
     Of messages, Discord shows it those that mention it and its direct messages; that is all it reads.
     """
 
-    def __init__(self, studio: Studio, settings: Settings) -> None:
+    def __init__(self, studio: Studio, settings: DiscordSettings) -> None:
         intents = discord.Intents(guilds=True, guild_messages=True, dm_messages=True)
         super().__init__(
             intents=intents,

@@ -23,12 +23,12 @@ from bot.adapters.base import Receipt
 from bot.adapters.discord import context, forms
 from bot.adapters.discord.delivery import NOBODY
 from bot.adapters.discord.layout import Shown, moment, show
+from bot.adapters.discord.settings import DiscordSettings
 from bot.adapters.interactions import BROKEN, Alone, Ask, Filled, Interactions, Seen
 from bot.errors import Refusal, StoreError
 from bot.messages.types import Card
 from bot.models import Member, Origin
 from bot.options import Completes
-from bot.settings import Settings
 from bot.studio import Answer, Studio
 from bot.words import nearest, say, translated
 
@@ -64,7 +64,7 @@ class DiscordHandlers(Interactions[Event, Picture]):
     at_once = 16
     unreachable = (discord.HTTPException, aiohttp.ClientError, OSError)
 
-    def __init__(self, studio: Studio, settings: Settings) -> None:
+    def __init__(self, studio: Studio, settings: DiscordSettings) -> None:
         super().__init__(studio, settings.max_source_bytes)
         self._studio = studio
         self._taken = 0

@@ -20,11 +20,11 @@ from bot.adapters.slack.client import Client
 from bot.adapters.slack.errors import FAILURES, code_of, is_token
 from bot.adapters.slack.http_server import INSTALL, REDIRECT, RequestGuard, SlackServer
 from bot.adapters.slack.installations import SealedInstallations, SealedStates
+from bot.adapters.slack.settings import SlackSettings
 from bot.adapters.slack.workspaces import SLACK_API, Workspaces
 from bot.errors import SettingError, TryLater
 from bot.messages.types import Card
 from bot.models import Job
-from bot.settings import Settings
 from bot.studio import Studio
 
 log = structlog.stdlib.get_logger(__name__)
@@ -52,7 +52,7 @@ class SlackAdapter:
     name = "slack"
     edit_interval = 3.0  # seconds; a workspace takes about 50 edits a minute from all messages together
 
-    def __init__(self, studio: Studio, settings: Settings, *, base_url: str = SLACK_API) -> None:
+    def __init__(self, studio: Studio, settings: SlackSettings, *, base_url: str = SLACK_API) -> None:
         self._studio = studio
         self._settings = settings
         self._base_url = base_url

@@ -33,11 +33,11 @@ from bot.adapters.slack.handlers import Asked, SlackHandlers
 from bot.adapters.slack.home import DEFAULTS, PAINT, REFRESH, Home
 from bot.adapters.slack.installations import SealedInstallations
 from bot.adapters.slack.message_events import MessageEvents
+from bot.adapters.slack.settings import SlackSettings
 from bot.adapters.slack.users import SlackUsers
 from bot.adapters.slack.workspaces import Doorkeeper, Workspace, Workspaces, team_of
 from bot.errors import Refusal, StoreError
 from bot.models import Job, new_id
-from bot.settings import Settings
 from bot.studio import Studio
 
 log = structlog.stdlib.get_logger(__name__)
@@ -73,7 +73,7 @@ class Client:
     def __init__(
         self,
         studio: Studio,
-        settings: Settings,
+        settings: SlackSettings,
         workspaces: Workspaces,
         session: aiohttp.ClientSession,
         *,

@@ -29,13 +29,13 @@ from bot.adapters.slack.delivery import NO_UNFURL, SlackDelivery
 from bot.adapters.slack.errors import FAILURES, code_of, translated
 from bot.adapters.slack.files import Files, Preparing, picture_in
 from bot.adapters.slack.forms import About
+from bot.adapters.slack.settings import SlackSettings
 from bot.adapters.slack.users import SlackUsers
 from bot.adapters.slack.workspaces import PATIENCE, Workspace, Workspaces
 from bot.errors import DeliveryError, Refusal, StoreError
 from bot.messages import job_cards
 from bot.messages.types import Card, Form
 from bot.models import Member, Origin
-from bot.settings import Settings
 from bot.studio import Studio
 
 log = structlog.stdlib.get_logger(__name__)
@@ -84,7 +84,7 @@ class SlackHandlers(Interactions[Asked, File]):
     def __init__(
         self,
         studio: Studio,
-        settings: Settings,
+        settings: SlackSettings,
         *,
         workspaces: Workspaces,
         people: SlackUsers,

@@ -10,7 +10,6 @@ import socket
 import structlog
 from aiohttp import web
 
-from bot.accounts.logins import is_loopback
 from bot.adapters import connections
 from bot.adapters.base import MessageRef
 from bot.adapters.web import assets
@@ -23,12 +22,13 @@ from bot.adapters.web.downloads import Downloads
 from bot.adapters.web.login_pages import LoginPages
 from bot.adapters.web.middleware import add_headers, middlewares
 from bot.adapters.web.pages import Pages
+from bot.adapters.web.settings import WebSettings
 from bot.adapters.web.verifier import Verifier
 from bot.adapters.web.views import Views
 from bot.errors import EaselError
 from bot.messages.types import Card
 from bot.models import Job
-from bot.settings import Settings
+from bot.settings import is_loopback
 from bot.studio import Studio
 
 log = structlog.stdlib.get_logger(__name__)
@@ -47,7 +47,7 @@ class WebAdapter:
     name = "web"
     edit_interval = 0.2  # seconds
 
-    def __init__(self, studio: Studio, settings: Settings) -> None:
+    def __init__(self, studio: Studio, settings: WebSettings) -> None:
         self._studio = studio
         self._settings = settings
         self._hub = Broadcast()
@@ -143,7 +143,7 @@ class WebAdapter:
         return app
 
 
-def _access(studio: Studio, settings: Settings) -> WebAuth:
+def _access(studio: Studio, settings: WebSettings) -> WebAuth:
     given = settings.web_admin_password.reveal()
     password = given or load_password(settings.admin_password_file)
     return WebAuth(studio.logins, settings, password, load_key(settings.data_dir / "web.key"))

@@ -16,9 +16,9 @@ from bot.adapters.web.broadcast import Broadcast
 from bot.adapters.web.downloads import Downloads
 from bot.adapters.web.parsing import language
 from bot.adapters.web.queue_view import describe, shown_jobs
+from bot.adapters.web.settings import WebSettings
 from bot.adapters.web.views import Views
 from bot.models import Member, Origin
-from bot.settings import Settings
 from bot.studio import Studio
 
 CHANNEL = "studio"
@@ -31,7 +31,7 @@ PEOPLE = 6
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebContext:
     studio: Studio
-    settings: Settings
+    settings: WebSettings
     hub: Broadcast
     access: WebAuth
     assets: Mapping[str, Asset]

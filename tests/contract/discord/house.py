@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from bot import app
-from bot.adapters.discord import DiscordAdapter
+from bot.adapters.discord.adapter import DiscordAdapter
 from bot.images.blobs import DirectoryBlobs
 from bot.models import Job, State
-from bot.settings import Secret, Settings
+from bot.settings import Secret
 from bot.store import Store
 from bot.studio import Studio
+from bot.surfaces import Settings
 from engine.types import Engine
 from engine.workers.fake import MEMORY, FakeEngine, Fault
 

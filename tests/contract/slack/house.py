@@ -14,13 +14,14 @@ from typing import Any
 from PIL import Image
 
 from bot import app
-from bot.adapters.slack import SlackAdapter
+from bot.adapters.slack.adapter import SlackAdapter
 from bot.adapters.slack.manifest import manifest
 from bot.images.blobs import DirectoryBlobs
 from bot.models import Job, State
-from bot.settings import Secret, Settings
+from bot.settings import Secret
 from bot.store import Store
 from bot.studio import Studio
+from bot.surfaces import Settings
 from engine.types import Engine
 from engine.workers.fake import FakeEngine, Fault
 from tests.contract.slack.api import PATIENCE

@@ -10,7 +10,7 @@ import pytest
 
 from bot import telemetry
 from bot.models import State
-from bot.settings import Settings
+from bot.surfaces import Settings
 from tests.contract.slack import methods
 from tests.contract.slack import wire as server
 from tests.contract.slack.api import PATIENCE

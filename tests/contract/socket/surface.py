@@ -25,7 +25,7 @@ from bot.adapters.typed import typed
 from bot.errors import Refusal, StoreError
 from bot.messages.types import Card
 from bot.models import Job, Member, Origin, new_id
-from bot.settings import Settings
+from bot.settings import CoreSettings
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -61,7 +61,7 @@ class SocketAdapter(Interactions[Line, Picture]):
     edit_interval = 0.05  # seconds
     unreachable = (binascii.Error,)
 
-    def __init__(self, studio: Easel, settings: Settings) -> None:
+    def __init__(self, studio: Easel, settings: CoreSettings) -> None:
         super().__init__(studio, settings.max_source_bytes)
         self._people: dict[asyncio.StreamWriter, str] = {}
         self._messages: dict[str, tuple[str, Json]] = {}  # id → for whom, or "" for all; what stands there

@@ -15,8 +15,8 @@ import pytest
 from bot import app
 from bot.actions import MENU
 from bot.images.blobs import DirectoryBlobs
-from bot.settings import Settings
 from bot.store import Store
+from bot.surfaces import Settings
 from engine.workers.fake import FakeEngine
 from tests.contract import chats
 from tests.contract.chats import *  # noqa: F403 the scenarios
