@@ -33,6 +33,7 @@ from bot.admin.service import Admin
 from bot.admin.tiers import TierCommands
 from bot.clock import TrustedClock
 from bot.commands.complete import Vocabulary
+from bot.easel import Easel
 from bot.engines import open_engine
 from bot.errors import EaselError
 from bot.gate import Gate
@@ -61,7 +62,6 @@ from bot.provenance.stamper import Stamper
 from bot.readiness import Readiness
 from bot.router import Router
 from bot.store import Store
-from bot.studio import Studio
 from bot.surfaces import CHATS, Settings
 from bot.words import Speech
 from engine.types import Engine
@@ -83,24 +83,25 @@ def build(
     eyes: ImageClassifier | None = None,
     guard: Guard | None = None,
     keys: Keys | None = None,
-) -> Studio:
+) -> Easel:
     """Build every service, each from those above it. Nothing is started yet."""
     tiers = tiers or load_tiers()
     guard = guard or Guard(store)
     keys = keys or signing.ready(settings.keys_dir, settings.signing_certificate, settings.signing_key)
     eyes = eyes or (MobileNetClassifier() if settings.picture_check else NullClassifier())
     speech, lives, holds, gate = Speech(), LiveJobs(), Holds(engine), Gate(guard)
+    adapters: dict[str, ChatAdapter] = {}
     logins = Logins(store, settings.web_address)
     images = Images(store, blobs, keys, settings.max_source_bytes)
 
     # Who may see what, and ask for what.
     access = Access(store, engine, tiers)
-    visibility = Visibility(store, lives, access)
+    visibility = Visibility(store, lives, access, adapters)
     vocabulary = Vocabulary(store, engine, tiers, settings.operators, access, visibility)
 
     # From what the engine reports to messages.
     cards = JobCards(lives, holds, access, visibility, speech)
-    sync = MessageSync(store, cards.own)
+    sync = MessageSync(store, cards.own, adapters)
     tracker = JobTracker(
         lives=lives,
         engine=engine,
@@ -149,35 +150,35 @@ def build(
         images,
         admin,
     )
-    return Studio(
+    return Easel(
+        adapters=adapters,
+        lifecycle=Lifecycle(store, engine, guard, gate, tracker, sync, recovery, privacy, images, policies),
+        guard=guard,
+        readiness=Readiness(settings, store, engine, adapters),
         router=router,
-        access=access,
+        vocabulary=vocabulary,
+        planner=planner,
+        speech=speech,
         accounts=accounts,
+        access=access,
+        logins=logins,
         admin=admin,
-        cards=cards,
         dashboard=Dashboard(
             settings=settings, store=store, engine=engine, tiers=tiers, lives=lives, holds=holds
         ),
+        visibility=visibility,
+        queries=queries,
+        cards=cards,
+        messages=JobMessages(store, lives, sync),
         departures=Departures(store, lives, endings),
-        guard=guard,
         images=images,
         installations=store,
-        lifecycle=Lifecycle(store, engine, guard, gate, tracker, sync, recovery, privacy, images, policies),
-        logins=logins,
-        messages=JobMessages(store, lives, sync),
-        planner=planner,
-        queries=queries,
-        readiness=Readiness(settings, store, engine),
-        speech=speech,
-        sync=sync,
-        visibility=visibility,
-        wordlist=vocabulary,
     )
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Studio]:
-    """Open a studio that is not started yet, and close it at the end. Raises StoreError, SettingError."""
+async def opened(settings: Settings) -> AsyncIterator[Easel]:
+    """Open an Easel that is not started yet, and close it at the end. Raises StoreError, SettingError."""
     private.data_folder(settings.data_dir)
     clock = TrustedClock()
     store = await Store.open(settings.database_url, clock=clock)
@@ -190,13 +191,13 @@ async def opened(settings: Settings) -> AsyncIterator[Studio]:
         keys = await asyncio.to_thread(
             signing.ready, settings.keys_dir, settings.signing_certificate, settings.signing_key
         )
-        studio = build(
+        easel = build(
             settings=settings, store=store, engine=engine, blobs=blobs, tiers=tiers, guard=guard, keys=keys
         )
         try:
-            yield studio
+            yield easel
         finally:
-            await studio.close()
+            await easel.lifecycle.close()
     finally:
         await store.close()
 
@@ -216,30 +217,29 @@ async def run(settings: Settings) -> None:
 
     telemetry.set_up(settings)
     await doctor.refuse_to_start(settings)
-    async with opened(settings) as studio, stop_signal(studio.guard.failed) as stopped, lag.watched():
-        web = WebAdapter(studio, settings)
+    async with opened(settings) as easel, stop_signal(easel.guard.failed) as stopped, lag.watched():
+        web = WebAdapter(easel, settings)
         web.bind()
-        chats = [each.adapter(studio, settings) for each in CHATS if each.wanted(settings)]
+        chats = [each.adapter(easel, settings) for each in CHATS if each.wanted(settings)]
         adapters: list[ChatAdapter] = [web, *chats]
-        for adapter in adapters:
-            studio.add(adapter)
+        easel.adapters.update({each.name: each for each in adapters})
         try:
-            await studio.start()
+            await easel.lifecycle.start()
         except BaseException:
             web.close()
             raise
         spare_the_collector()
         serving = [asyncio.create_task(_serve(each), name=each.name) for each in adapters]
         try:
-            async with admin_socket.listening(studio, settings.data_dir):
+            async with admin_socket.listening(easel, settings.data_dir):
                 sys.stdout.write(f"Easel is open at {web.url}\n{web.office}\n")
                 sys.stdout.flush()
                 await stopped.wait()
-            if studio.guard.reason:
+            if easel.guard.reason:
                 end_soon()
-                raise EaselError(studio.guard.reason)
+                raise EaselError(easel.guard.reason)
             log.info("stopping", drain=DRAIN)
-            await studio.close(DRAIN)
+            await easel.lifecycle.close(DRAIN)
         finally:
             for task in serving:
                 task.cancel()

@@ -19,7 +19,7 @@ from bot.images.blobs.settings import StorageSettings
 
 if TYPE_CHECKING:
     from bot.adapters.base import ChatAdapter
-    from bot.studio import Studio
+    from bot.easel import Easel
 
 
 class Settings(SlackSettings, DiscordSettings, WebSettings, EngineSettings, StorageSettings):
@@ -41,7 +41,7 @@ class Chat(Surface, Protocol):
         """Tell whether it is set up."""
         ...
 
-    def adapter(self, studio: Studio, settings: Settings) -> ChatAdapter:
+    def adapter(self, easel: Easel, settings: Settings) -> ChatAdapter:
         """Return its adapter. Imports the platform's library."""
         ...
 

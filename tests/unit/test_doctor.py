@@ -257,7 +257,7 @@ async def test_the_easel_that_runs_here_is_asked_and_may_hold_the_port(tmp_path:
         taken = await asyncio.to_thread(web.port, "127.0.0.1", port)
         assert fails(taken, "cannot be used", "another Easel?"), "it runs on other data"
 
-        async with admin_socket.listening(house.studio, tmp_path):
+        async with admin_socket.listening(house.easel, tmp_path):
             by_name = {each.name: each for each in await doctor.examine(settings)}
 
         assert by_name["Running Easel"].ok is True
@@ -270,7 +270,7 @@ async def test_what_is_wrong_with_the_easel_that_runs_is_said(tmp_path: Path) ->
         ana = house.person("Ana")
         for number in range(3):
             await ana.send(f"a fox {number}")
-        async with admin_socket.listening(house.studio, tmp_path), asyncio.timeout(30):
+        async with admin_socket.listening(house.easel, tmp_path), asyncio.timeout(30):
             while (said := doctor._running(await doctor._ask_running(tmp_path))).ok:
                 pass  # asking waits by itself
         assert fails(said, "memory is out of service: the kernel is gone.", "Look at its log")

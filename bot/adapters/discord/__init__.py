@@ -9,14 +9,14 @@ from bot.adapters.discord.settings import DiscordSettings
 
 if TYPE_CHECKING:
     from bot.adapters.discord.adapter import DiscordAdapter
-    from bot.studio import Studio
+    from bot.easel import Easel
 
 
 def wanted(settings: DiscordSettings) -> bool:
     return bool(settings.discord_token)
 
 
-def adapter(studio: Studio, settings: DiscordSettings) -> DiscordAdapter:
+def adapter(easel: Easel, settings: DiscordSettings) -> DiscordAdapter:
     from bot.adapters.discord.adapter import DiscordAdapter
 
-    return DiscordAdapter(studio, settings)
+    return DiscordAdapter(easel, settings)

@@ -9,7 +9,7 @@ from bot.adapters.slack.settings import SlackSettings
 
 if TYPE_CHECKING:
     from bot.adapters.slack.adapter import SlackAdapter
-    from bot.studio import Studio
+    from bot.easel import Easel
 
 
 def wanted(settings: SlackSettings) -> bool:
@@ -17,7 +17,7 @@ def wanted(settings: SlackSettings) -> bool:
     return bool(settings.slack_bot_token or settings.slack_client_id)
 
 
-def adapter(studio: Studio, settings: SlackSettings) -> SlackAdapter:
+def adapter(easel: Easel, settings: SlackSettings) -> SlackAdapter:
     from bot.adapters.slack.adapter import SlackAdapter
 
-    return SlackAdapter(studio, settings)
+    return SlackAdapter(easel, settings)
