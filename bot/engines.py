@@ -36,15 +36,16 @@ class EngineSettings(CoreSettings):
     """Models and devices."""
 
     model: Annotated[Several, AfterValidator(_models)] = Field(
-        ("easel-tiny",),
+        default=("easel-tiny",),
         description="The models to offer, with commas between them; the first is the default. Each is a "
         "name of the catalog, a hub name (owner/model), a folder or a .safetensors file.",
     )
     device: Annotated[str, AfterValidator(_devices)] = Field(
-        "auto", description="What to paint on: auto, cpu, cuda, mps, or GPUs by number as in cuda:0,cuda:1."
+        default="auto",
+        description="What to paint on: auto, cpu, cuda, mps, or GPUs by number as in cuda:0,cuda:1.",
     )
     hang_seconds: float = Field(
-        120.0,
+        default=120.0,
         ge=5,
         le=86400,
         allow_inf_nan=False,

@@ -94,7 +94,7 @@ class CoreSettings(BaseSettings):
     )
 
     data_dir: Annotated[Path, AfterValidator(Path.expanduser)] = Field(
-        Path("data"), description="The folder for the database and the pictures."
+        default=Path("data"), description="The folder for the database and the pictures."
     )
     database_url: Annotated[str, AfterValidator(_database)] = Field(
         default_factory=lambda given: f"sqlite:///{given['data_dir'].as_posix()}/easel.db",
@@ -103,39 +103,43 @@ class CoreSettings(BaseSettings):
         "postgresql://user:password@host/name. Empty: easel.db in DATA_DIR.",
     )
     tiers_file: str = Field(
-        "",
+        default="",
         description="A file of tiers in place of the one that ships: bot/accounts/tiers.toml is an example "
         "to copy.",
     )
     operators: Annotated[Several, AfterValidator(_operators)] = Field(
-        (),
+        default=(),
         description="Members on Discord or Slack who run this Easel, by their ids as in "
         "discord:123,slack:T1:U1. They may do what a server's administrators may not: give "
         "device-seconds, for example.",
     )
     signing_certificate: str = Field(
-        "",
+        default="",
         description="A PEM file with your own certificate for signing pictures, then those that vouch for "
         "it. Empty: Easel makes one at its first start, in keys in DATA_DIR.",
     )
-    signing_key: str = Field("", description="The PEM file with the private key of SIGNING_CERTIFICATE.")
+    signing_key: str = Field(
+        default="", description="The PEM file with the private key of SIGNING_CERTIFICATE."
+    )
     picture_check: bool = Field(
-        True, description="Whether a classifier looks at every picture before it is shown."
+        default=True, description="Whether a classifier looks at every picture before it is shown."
     )
     retention_days: int = Field(
-        0,
+        default=0,
         ge=0,
         le=36500,
         description="After how many days jobs and their pictures are deleted; 0 keeps them.",
     )
-    max_source_mb: int = Field(20, ge=1, le=200, description="The largest source picture taken, in MB.")
+    max_source_mb: int = Field(
+        default=20, ge=1, le=200, description="The largest source picture taken, in MB."
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)] = Field(
-        "info", description="What is logged: debug, info, warning or error."
+        default="info", description="What is logged: debug, info, warning or error."
     )
     log_format: Annotated[Literal["text", "json"], BeforeValidator(str.lower)] = Field(
-        "text", description="How it is logged: text or json."
+        default="text", description="How it is logged: text or json."
     )
-    log_prompts: bool = Field(False, description="Whether prompts may appear in the log.")
+    log_prompts: bool = Field(default=False, description="Whether prompts may appear in the log.")
 
     @classmethod
     def settings_customise_sources(

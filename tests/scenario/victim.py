@@ -82,7 +82,8 @@ async def main(folder: Path, jobs: int) -> None:
     small = replace(MEMORY, width=64, height=64, steps=4)
     engine = FakeEngine(blobs.read, models=(small,), step_seconds=0.005)
     easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
-    easel.add(FileAdapter(folder / "posts"))
+    adapter = FileAdapter(folder / "posts")
+    easel.adapters[adapter.name] = adapter
     await easel.lifecycle.start()
     sys.stdout.write("started\n")
     sys.stdout.flush()

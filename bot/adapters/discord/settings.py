@@ -11,5 +11,5 @@ class DiscordSettings(CoreSettings):
     """The bot user."""
 
     discord_token: Secret = Field(
-        Secret(), description="The bot token of the Discord application. Empty: no Discord."
+        default=Secret(), description="The bot token of the Discord application. Empty: no Discord."
     )

@@ -20,34 +20,35 @@ class SlackSettings(CoreSettings):
     """An app in one workspace or in many, by Socket Mode or HTTP."""
 
     slack_bot_token: Secret = Field(
-        Secret(), description="The bot token of the Slack app (xoxb-…). Empty: no Slack."
+        default=Secret(), description="The bot token of the Slack app (xoxb-…). Empty: no Slack."
     )
     slack_app_token: Secret = Field(
-        Secret(), description="The app-level token of the Slack app (xapp-…), for Socket Mode."
+        default=Secret(), description="The app-level token of the Slack app (xapp-…), for Socket Mode."
     )
     slack_signing_secret: Secret = Field(
-        Secret(), description="The signing secret of the Slack app, for HTTP mode."
+        default=Secret(), description="The signing secret of the Slack app, for HTTP mode."
     )
     slack_client_id: str = Field(
-        "", description="The client id of the Slack app, to be installed in many workspaces."
+        default="", description="The client id of the Slack app, to be installed in many workspaces."
     )
     slack_client_secret: Secret = Field(
-        Secret(), description="The client secret of the Slack app, for the same."
+        default=Secret(), description="The client secret of the Slack app, for the same."
     )
     slack_token_keys: Secret = Field(
-        Secret(),
+        default=Secret(),
         description="What encrypts the tokens of many workspaces: keys of `python -m bot slack key`, with "
         "commas between them. The first encrypts, all decrypt.",
     )
     slack_url: Address = Field(
-        "", description="The address that Slack reaches in HTTP mode, as in https://easel.example.org."
+        default="",
+        description="The address that Slack reaches in HTTP mode, as in https://easel.example.org.",
     )
     slack_http_host: str = Field(
-        "127.0.0.1", description="Where HTTP mode listens; a proxy with TLS stands before it."
+        default="127.0.0.1", description="Where HTTP mode listens; a proxy with TLS stands before it."
     )
-    slack_http_port: Port = Field(3000, description="The port of HTTP mode; 0 takes any free one.")
+    slack_http_port: Port = Field(default=3000, description="The port of HTTP mode; 0 takes any free one.")
     slack_admins: Annotated[Several, AfterValidator(_users)] = Field(
-        (),
+        default=(),
         description="Slack user ids that administer Easel beside Slack's own admins, with commas between "
         "them.",
     )
