@@ -178,9 +178,9 @@ class Interactions(ABC, Generic[E, P]):
 
         async def alone(member: Member, here: Collection[str]) -> bool:
             filled = read()
-            return filled.command != "imagine" or await self._easel.planner.private(
-                filled.options, member, here
-            )
+            if filled.command != "imagine":
+                return True
+            return await self._easel.planner.private(filled.options, member, here)
 
         await self.answer(event, ask, alone)
 
@@ -244,7 +244,7 @@ class Interactions(ABC, Generic[E, P]):
     async def handle(
         self, name: str, options: Mapping[str, object], origin: Origin, *, parent: str = ""
     ) -> Card | Receipt:
-        """Call `Easel.handle`, for a number of people at a time. Raises Refusal."""
+        """Call `Router.handle`, for a number of people at a time. Raises Refusal."""
         async with self._gate:
             return await self._easel.router.handle(name, options, origin, parent=parent)
 
@@ -265,9 +265,8 @@ class Interactions(ABC, Generic[E, P]):
         form = await ask(origin)
         assert isinstance(form, Form)
         known = await self._easel.vocabulary.known(origin.member)
-        return self._easel.speech.said(form, origin), next(
-            each for each in known if each.name == form.command
-        )
+        command = next(each for each in known if each.name == form.command)
+        return self._easel.speech.said(form, origin), command
 
     def refused(self, refusal: Refusal, origin: Origin) -> Card:
         """Return the card of a refusal in the language of the place, else in the person's own."""

@@ -118,9 +118,8 @@ class Home:
             return {}
 
     async def _jobs(self, origin: Origin, states: tuple[State, ...], limit: int) -> list[Job]:
-        return await self._easel.visibility.jobs(
-            origin.member, user=origin.member.id, states=states, limit=limit
-        )
+        me = origin.member
+        return await self._easel.visibility.jobs(me, user=me.id, states=states, limit=limit)
 
     def _heading(self, title: str, origin: Origin) -> Block:
         text = self._desk.said(Card(kind="text", title=title), origin).title

@@ -132,10 +132,8 @@ class MessageEvents:
             return ""
         id = layout.job_of(page["messages"][0])
         with suppress(Refusal):  # deleted, or not for this person
-            if (
-                id
-                and (await self._easel.visibility.job(id, viewer, (asked.channel,))).state is State.RENDERED
-            ):
+            job = await self._easel.visibility.job(id, viewer, (asked.channel,)) if id else None
+            if job and job.state is State.RENDERED:
                 return id
         return ""
 

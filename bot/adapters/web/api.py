@@ -70,9 +70,8 @@ class Api:
         with telemetry.ACKNOWLEDGED.labels("web").time():
             values = await texts(request)
             origin = self._origin(request, values.get("event", ""))
-            return self._answer(
-                await self._easel.router.press(values.get("button", ""), origin), origin, request
-            )
+            answer = await self._easel.router.press(values.get("button", ""), origin)
+            return self._answer(answer, origin, request)
 
     async def compose(self, request: web.Request) -> web.Response:
         """Return what the composer's text means, after changing one option of it if asked to."""
