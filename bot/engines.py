@@ -35,22 +35,13 @@ def _devices(value: str) -> str:
 class EngineSettings(CoreSettings):
     """Models and devices."""
 
-    model: Annotated[Several, AfterValidator(_models)] = Field(
-        default=("easel-tiny",),
-        description="The models to offer, with commas between them; the first is the default. Each is a "
-        "name of the catalog, a hub name (owner/model), a folder or a .safetensors file.",
-    )
-    device: Annotated[str, AfterValidator(_devices)] = Field(
-        default="auto",
-        description="What to paint on: auto, cpu, cuda, mps, or GPUs by number as in cuda:0,cuda:1.",
-    )
-    hang_seconds: float = Field(
-        default=120.0,
-        ge=5,
-        le=86400,
-        allow_inf_nan=False,
-        description="A step that takes longer than this many seconds restarts its worker.",
-    )
+    model: Annotated[Several, AfterValidator(_models)] = ("easel-tiny",)
+    """The models to offer, with commas between them; the first is the default. Each is a name of the
+    catalog, a hub name (owner/model), a folder or a .safetensors file."""
+    device: Annotated[str, AfterValidator(_devices)] = "auto"
+    """What to paint on: auto, cpu, cuda, mps, or GPUs by number as in cuda:0,cuda:1."""
+    hang_seconds: Annotated[float, Field(ge=5, le=86400, allow_inf_nan=False)] = 120.0
+    """A step that takes longer than this many seconds restarts its worker."""
 
 
 def open_engine(settings: EngineSettings, blobs: BlobStore, guard: Guard) -> Engine:

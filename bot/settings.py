@@ -1,9 +1,9 @@
 """The environment and `.env` as typed, frozen settings, with one clear error per bad value.
 
-Each setting is a field: of `CoreSettings`, or of a subclass beside what it sets up (a surface, the engine,
-storage); `bot.surfaces.Settings` has them all. Its name in the environment is the field's name in capitals;
-what may hold a secret may also be given as `NAME_FILE`, the path of a file with it. The environment wins over
-`.env`, and an empty value means the default.
+Each setting is a field with a sentence or two below it: of `CoreSettings`, or of a subclass beside what it
+sets up (a surface, the engine, storage); `bot.surfaces.Settings` has them all. Its name in the environment is
+the field's name in capitals; what may hold a secret may also be given as `NAME_FILE`, the path of a file with
+it. The environment wins over `.env`, and an empty value means the default.
 """
 
 from __future__ import annotations
@@ -90,56 +90,43 @@ class CoreSettings(BaseSettings):
     """What all of Easel shares. Raises SettingError when two values do not go together."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", validate_default=False, hide_input_in_errors=True
+        frozen=True,
+        extra="forbid",
+        validate_default=False,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
     )
 
-    data_dir: Annotated[Path, AfterValidator(Path.expanduser)] = Field(
-        default=Path("data"), description="The folder for the database and the pictures."
-    )
+    data_dir: Annotated[Path, AfterValidator(Path.expanduser)] = Path("data")
+    """The folder for the database and the pictures."""
     database_url: Annotated[str, AfterValidator(_database)] = Field(
         default_factory=lambda given: f"sqlite:///{given['data_dir'].as_posix()}/easel.db",
         repr=False,  # it may hold a password
-        description="Where jobs and quotas are kept: sqlite:///file or "
-        "postgresql://user:password@host/name. Empty: easel.db in DATA_DIR.",
     )
-    tiers_file: str = Field(
-        default="",
-        description="A file of tiers in place of the one that ships: bot/accounts/tiers.toml is an example "
-        "to copy.",
-    )
-    operators: Annotated[Several, AfterValidator(_operators)] = Field(
-        default=(),
-        description="Members on Discord or Slack who run this Easel, by their ids as in "
-        "discord:123,slack:T1:U1. They may do what a server's administrators may not: give "
-        "device-seconds, for example.",
-    )
-    signing_certificate: str = Field(
-        default="",
-        description="A PEM file with your own certificate for signing pictures, then those that vouch for "
-        "it. Empty: Easel makes one at its first start, in keys in DATA_DIR.",
-    )
-    signing_key: str = Field(
-        default="", description="The PEM file with the private key of SIGNING_CERTIFICATE."
-    )
-    picture_check: bool = Field(
-        default=True, description="Whether a classifier looks at every picture before it is shown."
-    )
-    retention_days: int = Field(
-        default=0,
-        ge=0,
-        le=36500,
-        description="After how many days jobs and their pictures are deleted; 0 keeps them.",
-    )
-    max_source_mb: int = Field(
-        default=20, ge=1, le=200, description="The largest source picture taken, in MB."
-    )
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)] = Field(
-        default="info", description="What is logged: debug, info, warning or error."
-    )
-    log_format: Annotated[Literal["text", "json"], BeforeValidator(str.lower)] = Field(
-        default="text", description="How it is logged: text or json."
-    )
-    log_prompts: bool = Field(default=False, description="Whether prompts may appear in the log.")
+    """Where jobs and quotas are kept: sqlite:///file or postgresql://user:password@host/name. Empty:
+    easel.db in DATA_DIR."""
+    tiers_file: str = ""
+    """A file of tiers in place of the one that ships: bot/accounts/tiers.toml is an example to copy."""
+    operators: Annotated[Several, AfterValidator(_operators)] = ()
+    """Members on Discord or Slack who run this Easel, by their ids as in discord:123,slack:T1:U1. They may
+    do what a server's administrators may not: give device-seconds, for example."""
+    signing_certificate: str = ""
+    """A PEM file with your own certificate for signing pictures, then those that vouch for it. Empty:
+    Easel makes one at its first start, in keys in DATA_DIR."""
+    signing_key: str = ""
+    """The PEM file with the private key of SIGNING_CERTIFICATE."""
+    picture_check: bool = True
+    """Whether a classifier looks at every picture before it is shown."""
+    retention_days: Annotated[int, Field(ge=0, le=36500)] = 0
+    """After how many days jobs and their pictures are deleted; 0 keeps them."""
+    max_source_mb: Annotated[int, Field(ge=1, le=200)] = 20
+    """The largest source picture taken, in MB."""
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)] = "info"
+    """What is logged: debug, info, warning or error."""
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(str.lower)] = "text"
+    """How it is logged: text or json."""
+    log_prompts: bool = False
+    """Whether prompts may appear in the log."""
 
     @classmethod
     def settings_customise_sources(
@@ -172,7 +159,7 @@ class CoreSettings(BaseSettings):
         head += "# A token or password may also be read from a file: NAME_FILE=/path instead of NAME=value.\n"
         parts = [head]
         for name, field in cls.model_fields.items():
-            help = textwrap.fill(field.description or "", 98, break_on_hyphens=False)
+            help = textwrap.fill(_help(field), 98, break_on_hyphens=False)
             parts.append(f"{textwrap.indent(help, '# ')}\n#{name.upper()}={_shown_default(field)}\n")
         return "\n".join(parts)
 
@@ -182,7 +169,7 @@ class CoreSettings(BaseSettings):
         rows = ["| setting | default | what it does |", "|---|---|---|"]
         for name, field in cls.model_fields.items():
             default = _shown_default(field)
-            rows.append(f"| `{name.upper()}` | {f'`{default}`' if default else ''} | {field.description} |")
+            rows.append(f"| `{name.upper()}` | {f'`{default}`' if default else ''} | {_help(field)} |")
         return "\n".join(rows) + "\n"
 
     @property
@@ -224,6 +211,10 @@ class _Texts(PydanticBaseSettingsSource):
     def __call__(self) -> dict[str, Any]:
         fields = self.settings_cls.model_fields
         return {name: text for name in fields if (text := self.get_field_value(fields[name], name)[0])}
+
+
+def _help(field: FieldInfo) -> str:
+    return " ".join((field.description or "").split())
 
 
 def _is_hidden(field: FieldInfo) -> bool:

@@ -238,6 +238,7 @@ def test_each_setting_is_declared_once() -> None:
         for name in vars(part).get("__annotations__", {}).keys() & Settings.model_fields.keys():
             declared.setdefault(name, []).append(part.__name__)
     assert declared.keys() == Settings.model_fields.keys()
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
     assert {name: parts for name, parts in declared.items() if len(parts) > 1} == {}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
 from bot.settings import Address, CoreSettings, Port, Secret, Several
 
@@ -19,36 +19,24 @@ def _users(given: tuple[str, ...]) -> tuple[str, ...]:
 class SlackSettings(CoreSettings):
     """An app in one workspace or in many, by Socket Mode or HTTP."""
 
-    slack_bot_token: Secret = Field(
-        default=Secret(), description="The bot token of the Slack app (xoxb-…). Empty: no Slack."
-    )
-    slack_app_token: Secret = Field(
-        default=Secret(), description="The app-level token of the Slack app (xapp-…), for Socket Mode."
-    )
-    slack_signing_secret: Secret = Field(
-        default=Secret(), description="The signing secret of the Slack app, for HTTP mode."
-    )
-    slack_client_id: str = Field(
-        default="", description="The client id of the Slack app, to be installed in many workspaces."
-    )
-    slack_client_secret: Secret = Field(
-        default=Secret(), description="The client secret of the Slack app, for the same."
-    )
-    slack_token_keys: Secret = Field(
-        default=Secret(),
-        description="What encrypts the tokens of many workspaces: keys of `python -m bot slack key`, with "
-        "commas between them. The first encrypts, all decrypt.",
-    )
-    slack_url: Address = Field(
-        default="",
-        description="The address that Slack reaches in HTTP mode, as in https://easel.example.org.",
-    )
-    slack_http_host: str = Field(
-        default="127.0.0.1", description="Where HTTP mode listens; a proxy with TLS stands before it."
-    )
-    slack_http_port: Port = Field(default=3000, description="The port of HTTP mode; 0 takes any free one.")
-    slack_admins: Annotated[Several, AfterValidator(_users)] = Field(
-        default=(),
-        description="Slack user ids that administer Easel beside Slack's own admins, with commas between "
-        "them.",
-    )
+    slack_bot_token: Secret = Secret()
+    """The bot token of the Slack app (xoxb-…). Empty: no Slack."""
+    slack_app_token: Secret = Secret()
+    """The app-level token of the Slack app (xapp-…), for Socket Mode."""
+    slack_signing_secret: Secret = Secret()
+    """The signing secret of the Slack app, for HTTP mode."""
+    slack_client_id: str = ""
+    """The client id of the Slack app, to be installed in many workspaces."""
+    slack_client_secret: Secret = Secret()
+    """The client secret of the Slack app, for the same."""
+    slack_token_keys: Secret = Secret()
+    """What encrypts the tokens of many workspaces: keys of `python -m bot slack key`, with commas between
+    them. The first encrypts, all decrypt."""
+    slack_url: Address = ""
+    """The address that Slack reaches in HTTP mode, as in https://easel.example.org."""
+    slack_http_host: str = "127.0.0.1"
+    """Where HTTP mode listens; a proxy with TLS stands before it."""
+    slack_http_port: Port = 3000
+    """The port of HTTP mode; 0 takes any free one."""
+    slack_admins: Annotated[Several, AfterValidator(_users)] = ()
+    """Slack user ids that administer Easel beside Slack's own admins, with commas between them."""

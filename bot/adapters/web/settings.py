@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, model_validator
 
 from bot.errors import SettingError
 from bot.settings import Address, CoreSettings, Port, Secret, Several, is_loopback
@@ -25,38 +25,25 @@ def _networks(found: tuple[str, ...]) -> tuple[str, ...]:
 class WebSettings(CoreSettings):
     """Where the web studio listens, and who comes in."""
 
-    web_host: str = Field(
-        default="127.0.0.1",
-        description="The address of the web studio. Any but a loopback one needs WEB_URL, so that people "
-        "can be sent links, or WEB_PASSWORD.",
-    )
-    web_port: Port = Field(default=8000, description="The port of the web studio; 0 takes any free one.")
-    web_url: Address = Field(
-        default="",
-        description="Where people open the web studio, as in https://studio.example.org: the links of "
-        "/studio and of invitations begin so. Empty: the studio is for this machine, or by "
-        "WEB_PASSWORD.",
-    )
-    web_proxies: Annotated[Several, AfterValidator(_networks)] = Field(
-        default=(),
-        description="The proxies in front of the web studio, as in 127.0.0.1,10.0.0.0/8. From them alone "
-        "X-Forwarded-For is read.",
-    )
-    web_password: Secret = Field(
-        default=Secret(),
-        description="Lets everybody who knows it into the web studio, as guests who share one quota. Empty: "
-        "people come in by /studio or an invitation; on this machine alone, without either.",
-    )
-    web_admin_password: Secret = Field(
-        default=Secret(),
-        description="Asked for by the administrator's page of the web studio. Empty: Easel makes one at its "
-        "first start and keeps it in admin.password in DATA_DIR.",
-    )
-    metrics_token: Secret = Field(
-        default=Secret(),
-        description="What scrapes /metrics sends as a bearer token. Empty: only people who are logged in "
-        "see the numbers.",
-    )
+    web_host: str = "127.0.0.1"
+    """The address of the web studio. Any but a loopback one needs WEB_URL, so that people can be sent
+    links, or WEB_PASSWORD."""
+    web_port: Port = 8000
+    """The port of the web studio; 0 takes any free one."""
+    web_url: Address = ""
+    """Where people open the web studio, as in https://studio.example.org: the links of /studio and of
+    invitations begin so. Empty: the studio is for this machine, or by WEB_PASSWORD."""
+    web_proxies: Annotated[Several, AfterValidator(_networks)] = ()
+    """The proxies in front of the web studio, as in 127.0.0.1,10.0.0.0/8. From them alone X-Forwarded-For
+    is read."""
+    web_password: Secret = Secret()
+    """Lets everybody who knows it into the web studio, as guests who share one quota. Empty: people come
+    in by /studio or an invitation; on this machine alone, without either."""
+    web_admin_password: Secret = Secret()
+    """Asked for by the administrator's page of the web studio. Empty: Easel makes one at its first start
+    and keeps it in admin.password in DATA_DIR."""
+    metrics_token: Secret = Secret()
+    """What scrapes /metrics sends as a bearer token. Empty: only people who are logged in see the numbers."""
 
     @model_validator(mode="after")
     def _is_not_open_to_all(self) -> Self:

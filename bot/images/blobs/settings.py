@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, model_validator
 
 from bot.errors import SettingError
 from bot.settings import Address, CoreSettings, Secret
@@ -21,22 +21,17 @@ def _bucket(value: str) -> str:
 class StorageSettings(CoreSettings):
     """A folder, or a bucket."""
 
-    pictures_url: Annotated[str, AfterValidator(_bucket)] = Field(
-        default="",
-        description="A bucket of an S3-compatible storage to keep pictures in, as in s3://bucket/folder. "
-        "Empty: the folder pictures in DATA_DIR.",
-    )
-    s3_endpoint: Address = Field(
-        default="",
-        description="The address of that storage where it is not Amazon's, as in https://minio.example.org.",
-    )
-    s3_region: str = Field(default="", description="The region of the bucket. Empty: us-east-1.")
-    s3_access_key: str = Field(
-        default="",
-        description="The access key for the bucket. Empty: the one that Amazon's own tools find on this "
-        "machine.",
-    )
-    s3_secret_key: Secret = Field(default=Secret(), description="The secret of S3_ACCESS_KEY.")
+    pictures_url: Annotated[str, AfterValidator(_bucket)] = ""
+    """A bucket of an S3-compatible storage to keep pictures in, as in s3://bucket/folder. Empty: the
+    folder pictures in DATA_DIR."""
+    s3_endpoint: Address = ""
+    """The address of that storage where it is not Amazon's, as in https://minio.example.org."""
+    s3_region: str = ""
+    """The region of the bucket. Empty: us-east-1."""
+    s3_access_key: str = ""
+    """The access key for the bucket. Empty: the one that Amazon's own tools find on this machine."""
+    s3_secret_key: Secret = Secret()
+    """The secret of S3_ACCESS_KEY."""
 
     @model_validator(mode="after")
     def _keys_go_together(self) -> Self:
