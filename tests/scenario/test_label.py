@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bot.__main__ import parser
 from bot.accounts.tiers import load as load_tiers
 from bot.errors import Refusal
 from bot.provenance import label, signing
@@ -91,3 +92,10 @@ async def test_only_an_administrator_decides(house: House) -> None:
         await house.studio.handle("admin defaults", {"label": True}, house.origin(BEN))
     with pytest.raises(Refusal, match="yes or no"):
         await house.studio.handle("admin defaults", {"label": "maybe"}, house.origin(BOSS))
+
+
+@pytest.mark.parametrize(("words", "label"), [([], "yes"), (["yes"], "yes"), (["no"], "no")])
+def test_the_command_line_switches_it_on_and_off(words: list[str], label: str) -> None:
+    said = parser().parse_args(["admin", "defaults", "--tenant", "*", "--label", *words])
+
+    assert said.label == label
