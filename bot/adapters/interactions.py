@@ -39,6 +39,7 @@ Alone = Callable[[Member, Collection[str]], Awaitable[bool]]
 """Whether what comes of it is for one person alone, in the places where they are. Raises Refusal."""
 
 DOUBLE_CLICK = 1.5  # seconds in which the same press by the same person is the same press
+LONGEST_LINK = 400  # characters that are read as the link of a message
 MOST_VERIFIED = 4  # pictures of one message
 JOB_COMMANDS = ("upscale", "vary")
 """Commands that make a job from a job."""
@@ -238,7 +239,7 @@ class Interactions(ABC, Generic[E, P]):
 
     async def _verified_by_name(self, event: E, options: Mapping[str, object], origin: Origin) -> Answer:
         named = str(options.get("picture") or options.get("message") or "").strip()
-        if named and (message := await self.shown_at(event, named)):
+        if 0 < len(named) <= LONGEST_LINK and (message := await self.shown_at(event, named)):
             return await self._verified(event, message, origin)
         return await self.handle("verify", options, origin)
 

@@ -6,10 +6,11 @@ signature is over the bytes of the file, so it comes last.
 
 from __future__ import annotations
 
+import binascii
 import functools
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -115,13 +116,25 @@ def _signed(
 
 def without_credentials(png: bytes) -> bytes:
     """Return a PNG without its content credentials; other chunks stay as they are."""
-    kept, at = [png[:_PNG_START]], _PNG_START
+    kept = [chunk for chunk in _chunks(png) if chunk[4:8] != _PNG_CREDENTIALS]
+    return png[:_PNG_START] + b"".join(kept)
+
+
+def _chunks(png: bytes) -> Iterator[bytes]:
+    """Yield the chunks of a PNG, each with its length, name and checksum."""
+    at = _PNG_START
     while at + 12 <= len(png):
         end = at + 12 + int.from_bytes(png[at : at + 4], "big")
-        if png[at + 4 : at + 8] != _PNG_CREDENTIALS:
-            kept.append(png[at:end])
+        yield png[at:end]
         at = end
-    return b"".join(kept)
+
+
+def _is_padding_whole(data: bytes, media_type: MediaType) -> bool:
+    """Return whether the chunk of credentials fits its checksum; its padding is under no signature."""
+    if media_type != "image/png":
+        return True
+    chunks = (chunk for chunk in _chunks(data) if chunk[4:8] == _PNG_CREDENTIALS)
+    return all(binascii.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big") for chunk in chunks)
 
 
 def read(data: bytes, media_type: MediaType, keys: Keys) -> Claim | None:
@@ -137,11 +150,13 @@ def read(data: bytes, media_type: MediaType, keys: Keys) -> Claim | None:
     told = json.loads(reader.json())
     manifest = told["manifests"].get(told["active_manifest"], {})
     signature = manifest.get("signature_info", {})
-    whole = told.get("validation_state") in ("Valid", "Trusted")
+    whole = told.get("validation_state") in ("Valid", "Trusted") and _is_padding_whole(data, media_type)
     # Anybody can make a certificate with any serial number, but not one that ours vouch for.
-    ours = told.get("validation_state") == "Trusted" and signature.get(
-        "cert_serial_number"
-    ) in _serial_numbers(keys.trusted or keys.certificates)
+    ours = (
+        whole
+        and told.get("validation_state") == "Trusted"
+        and signature.get("cert_serial_number") in _serial_numbers(keys.trusted or keys.certificates)
+    )
     return Claim(whole=whole, ours=ours, facts=_facts(manifest) if ours else None)
 
 
