@@ -75,39 +75,25 @@ class Claim:
 
 
 def sign(
-    data: bytes, media_type: MediaType, facts: FileFacts, keys: Keys, parent: bytes | None = None
+    data: bytes,
+    media_type: MediaType,
+    facts: FileFacts,
+    keys: Keys,
+    parent: bytes | None = None,
+    *,
+    converted: bool = False,
 ) -> bytes:
     """Return the file with content credentials. `parent` is the PNG that it was made from.
 
-    The parent is named by its hash alone: with its own credentials, which name its parent, a file would grow
-    with every edit.
+    The parent is named by its title alone: with its own credentials, which hold those of its parent, a file
+    would grow with every edit. `converted`: the file is another form of the picture that was stored.
     """
-    action = {"action": _ACTIONS[facts.made], "digitalSourceType": _source_type(facts)}
-    bare = None if parent is None else without_credentials(parent)
-    manifest = _manifest(facts, action, bare is not None)
-    return _signed(data, media_type, manifest, keys, bare, facts.parent or _BROUGHT)
-
-
-def sign_copy(data: bytes, media_type: MediaType, facts: FileFacts, keys: Keys, stored: bytes) -> bytes:
-    """Return another form of the PNG `stored` with credentials, which hold those of `stored`."""
-    action = {"action": _CONVERTED, "digitalSourceType": _source_type(facts)}
-    return _signed(data, media_type, _manifest(facts, action, True), keys, stored, facts.title)
-
-
-def _signed(
-    data: bytes,
-    media_type: MediaType,
-    manifest: dict[str, Any],
-    keys: Keys,
-    parent: bytes | None,
-    title: str,
-) -> bytes:
-    builder = c2pa.Builder(manifest, context=_context())
+    builder = c2pa.Builder(_manifest(facts, parent is not None, converted), context=_context())
     if parent is not None:
         builder.add_ingredient(
-            {"title": title, "relationship": "parentOf", "label": "source"},
+            {"title": facts.parent or _BROUGHT, "relationship": "parentOf", "label": "source"},
             "image/png",
-            io.BytesIO(parent),
+            io.BytesIO(without_credentials(parent)),
         )
     signed = io.BytesIO()
     builder.sign(_signer(keys), media_type, io.BytesIO(data), signed)
@@ -160,13 +146,15 @@ def read(data: bytes, media_type: MediaType, keys: Keys) -> Claim | None:
     return Claim(whole=whole, ours=ours, facts=_facts(manifest) if ours else None)
 
 
-def _manifest(facts: FileFacts, action: dict[str, str], from_source: bool) -> dict[str, Any]:
+def _manifest(facts: FileFacts, from_source: bool, converted: bool) -> dict[str, Any]:
     opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["source"]}}
+    done = {"action": _ACTIONS[facts.made], "digitalSourceType": _source_type(facts)}
+    actions = [opened] * from_source + [done] + [{"action": _CONVERTED}] * converted
     return {
         "claim_generator_info": [{"name": "Easel", "version": version("easel")}],
         "title": facts.title,
         "assertions": [
-            {"label": "c2pa.actions", "data": {"actions": [opened, action] if from_source else [action]}},
+            {"label": "c2pa.actions", "data": {"actions": actions}},
             {
                 "label": _JOB,
                 "data": {name: value for name, value in asdict(facts).items() if value not in ("", None)},

@@ -57,7 +57,10 @@ def convert(
     if claim is None or claim.facts is None:
         return _plain(picture, media_type, **options)
     encoded = signing.encode(picture, media_type, claim.facts, {}, **options)
-    return signing.sign_copy(encoded, media_type, claim.facts, keys, png)
+    source = (
+        None if claim.facts.made == "created" else png
+    )  # stands for its parent, of which the title counts
+    return signing.sign(encoded, media_type, claim.facts, keys, source, converted=True)
 
 
 def _plain(picture: Image.Image, media_type: signing.MediaType, **options: int) -> bytes:
