@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 from engine.catalog import Entry, check_files
 from engine.errors import InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
-from engine.pipelines.batching import InterceptionPoint
+from engine.pipelines.batching import DecodePoint, InterceptionPoint
 from engine.pipelines.previews import Preview
 from engine.pipelines.upscale import Upscaler
 from engine.types import GenerationRequest, ImageToImage, PaintingTask, TaskKind, TextToImage, Upscale
@@ -124,13 +124,15 @@ def points_of(pipe: Any) -> list[InterceptionPoint]:
     Encoding returns a distribution instead of rows, so it runs alone. So do all calls of a family that no
     test has compared.
     """
-    family, points = family_of(type(pipe).__name__), []
+    family = family_of(type(pipe).__name__)
+    points: list[InterceptionPoint] = []
     for name, module in pipe.components.items():
         if not isinstance(module, torch.nn.Module):
             continue
         _forget_what_was_read(module)
         if hasattr(module, "decode"):
-            points.append(InterceptionPoint(f"{name}.decode", module, "decode", alone=not family.joins))
+            scale = getattr(pipe, "vae_scale_factor", 8)
+            points.append(DecodePoint(f"{name}.decode", module, scale, alone=not family.joins))
             points.append(InterceptionPoint(f"{name}.encode", module, "encode", alone=True))
         else:
             kind = type(module).__name__

@@ -84,7 +84,7 @@ class PictureRequest(Request):
     ) -> None:
         super().__init__(lambda: run(self))
         self.resident = resident
-        self.most_rows = model.entry.rows
+        self._rows = model.entry.rows
         self.index = index
         self.calls = 0  # forward passes taken
         self.step = 0
@@ -111,6 +111,12 @@ class PictureRequest(Request):
     def rows(self) -> int:
         assert self.call is not None
         return self.call.rows
+
+    @property
+    def most_rows(self) -> int:
+        """Return how many rows a pass may have here: by the catalog, and by what memory has told."""
+        assert self.call is not None
+        return int(min(max(self._rows, self.call.rows), self.call.most_rows))
 
     @property
     def turn(self) -> tuple[int, int]:

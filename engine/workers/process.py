@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import platform
+import re
 import shutil
 import signal
 import subprocess
@@ -41,6 +42,9 @@ def run_worker(setup: Setup, orders: Connection, reports: Connection, vitals: Vi
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle, also during imports
     # Threads that spin while they wait for each other are ten times slower once anything else runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Modules of many sizes come and go: segments that cannot grow would leave holes that nothing fits into.
+    for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"):  # the latter until torch 2.9
+        os.environ.setdefault(name, "expandable_segments:True")
     from engine.workers.loop import main
 
     main(setup, orders, reports, vitals)
@@ -95,10 +99,17 @@ def devices(setting: str) -> list[str]:
 
 
 def _nvidia_gpus() -> int:
-    if not shutil.which("nvidia-smi"):
+    """Return how many cards torch will see: those of the machine that CUDA_VISIBLE_DEVICES leaves."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible == "" or not shutil.which("nvidia-smi"):
         return 0
     listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=False)
-    return sum(line.startswith("GPU ") for line in listing.stdout.splitlines())
+    there = sum(line.startswith("GPU ") for line in listing.stdout.splitlines())
+    if visible is None:
+        return there
+    names = [name.strip() for name in visible.split(",")]
+    valid = [not re.fullmatch(r"-?\d*", name) or name in map(str, range(there)) for name in names]
+    return [*valid, False].index(False)  # CUDA looks no further than the first that is wrong
 
 
 class Silence:
