@@ -46,6 +46,12 @@ class Loaded:
         """Return what is known of its pipeline class."""
         return family_of(type(self.pipe).__name__)
 
+    @property
+    def size(self) -> int:
+        """Return the bytes of its weights."""
+        modules = (part for part in self.pipe.components.values() if isinstance(part, torch.nn.Module))
+        return sum(weight.nbytes for module in modules for weight in module.state_dict().values())
+
     def unload(self) -> None:
         """Let go of the modules: points and modules refer to each other."""
         for point in self.points:

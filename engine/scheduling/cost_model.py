@@ -64,6 +64,11 @@ class LoadingCosts:
         self._sizes: dict[str, float] = {}
         self._seconds: dict[str, float] = {}
 
+    def prepare(self) -> None:
+        """Look at the files of all models now, since that may take a while."""
+        for model in self._catalog.models():
+            self.size(model.name)
+
     def observe(self, model: str, seconds: float, size: float) -> None:
         self._sizes[model], self._seconds[model] = size, seconds
 

@@ -89,7 +89,7 @@ class Dispatcher:
         queue: FairQueue | None = None,
         clock: Callable[[], float] = time.monotonic,
         may_start: Callable[[], Awaitable[bool]] | None = None,
-        memory: float = math.inf,
+        memory: Sequence[float] | None = None,
         size: Callable[[Entry], float] = lambda entry: 0.0,
         jobs_each: float = math.inf,
     ) -> None:
@@ -102,7 +102,10 @@ class Dispatcher:
         self._events: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
         self._clock = clock
         self._usage = Utilization()
-        self._desks = [WorkerSlot(device, memory, jobs_each) for device, _ in hires]
+        each = memory if memory is not None else [math.inf] * len(hires)
+        self._desks = [
+            WorkerSlot(device, bytes, jobs_each) for (device, _), bytes in zip(hires, each, strict=True)
+        ]
         self._models = LoadingCosts(catalog, size)
         self._placement = Placement(self._desks, self._models.size, self._models.seconds, self._queue.waiting)
         self._loops: list[asyncio.Task[None]] = []
@@ -111,6 +114,7 @@ class Dispatcher:
         self._moved = self._clock()  # when a device last did anything, or work came for an idle engine
 
     async def start(self) -> None:
+        await asyncio.to_thread(self._models.prepare)
         self._loops = [asyncio.create_task(self._feed(), name="feeder")]
         for (_, hire), desk in zip(self._hires, self._desks, strict=True):
             self._loops.append(asyncio.create_task(self._employ(hire, desk), name=f"worker-{desk.device}"))

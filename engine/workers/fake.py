@@ -87,7 +87,7 @@ class FakeEngine(Dispatcher):
             read,
             queue=queue,
             may_start=may_start,
-            memory=slots,
+            memory=[slots] * devices,
             size=lambda entry: 1.0,
             jobs_each=1 if devices > 1 else math.inf,
         )
@@ -153,8 +153,8 @@ class MemoryWorker:
         yield Started(job=job.id)
         spent = 0.0
         try:
-            if event := await self._load(order):
-                yield event
+            if loaded := await self._load(order):
+                yield loaded
             async for event in self._paint(order):
                 if isinstance(event, Progress) and event.job == job.id:
                     spent = event.device_seconds

@@ -11,7 +11,7 @@ from diffusers import AutoencoderKL
 from engine.errors import OutOfMemory
 from engine.pipelines.batching import TILED, DecodePoint, InterceptionPoint, Request, run_joined
 from engine.types import Failed, Finished, GenerationRequest
-from engine.workers.process import devices
+from engine.workers.process import FOR_MODELS, card_memory, devices, host_memory, memories
 from tests.gpu.bench import Bench
 from tests.gpu.card import NoCard
 
@@ -168,7 +168,8 @@ def test_a_decoder_of_diffusers_makes_tiles_when_told() -> None:
         ("2,0", ["cuda:0", "cuda:1"]),
         ("0,-1,1", ["cuda:0"]),
         ("0,7,1", ["cuda:0"]),
-        ("GPU-8932f937,MIG-4", ["cuda:0", "cuda:1"]),
+        ("GPU-2,MIG-4,GPU-0", ["cuda:0", "cuda:1", "cuda:2"]),
+        ("GPU-1,GPU-7,GPU-0", ["cuda:0"]),
         ("-1", ["cpu"]),
         ("", ["cpu"]),
     ],
@@ -177,10 +178,13 @@ def test_cards_that_the_environment_hides_are_not_there(
     visible: str | None, expected: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     smi = tmp_path / "nvidia-smi"
-    smi.write_text('#!/bin/sh\nfor n in 0 1 2; do echo "GPU $n: a card (UUID: GPU-$n)"; done\n')
+    smi.write_text('#!/bin/sh\nfor n in 0 1 2; do echo "GPU-$n$n, ${n}0000"; done\n')
     smi.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert devices("auto") == expected
+    if visible == "2,0":
+        assert card_memory() == [20000 * 2**20, 0]
+        assert memories(["cuda:0", "cpu"]) == [FOR_MODELS * 20000 * 2**20, FOR_MODELS * host_memory()]
