@@ -43,6 +43,8 @@ class Orders:
         self.waiting: deque[Order] = deque()
 
     def poll(self, timeout: float | None) -> bool:
+        if timeout and not self.waiting:
+            time.sleep(timeout)  # else whoever loads a model meanwhile would get no turn
         return bool(self.waiting)
 
     def recv(self) -> Order:
