@@ -30,6 +30,7 @@ from engine.types import (
     Finished,
     GenerationRequest,
     Lane,
+    Loading,
     ModelInfo,
     Place,
     Progress,
@@ -302,7 +303,7 @@ class Dispatcher:
                     if desk.condemned:
                         break
         finally:
-            desk.worker, desk.ready, desk.models = None, False, ()
+            desk.worker, desk.ready, desk.models, desk.loading = None, False, (), None
             desk.loaded.clear()
             if desk.fitness.trying:
                 self._condemn(desk, WorkerLost("its worker was lost over a trial"))
@@ -334,7 +335,7 @@ class Dispatcher:
             case ModelLoaded():
                 self._on_loaded(desk, event)
             case Pulse():
-                desk.models = event.models
+                desk.models, desk.loading = event.models, event.loading
                 self._usage.add(event)
             case _:
                 self._on_news(desk, event)
@@ -504,6 +505,7 @@ class WorkerSlot:
         self.worker: Worker | None = None
         self.ready = False  # it has said its first word
         self.models: tuple[str, ...] = ()  # loaded
+        self.loading: Loading | None = None
         self.restarts = 0  # workers lost
         self.starts = 0  # workers hired since one was ready
         self.suspects: frozenset[str] = frozenset()  # of the last one's death
@@ -571,6 +573,7 @@ class WorkerSlot:
             jobs=len(self.residents),
             restarts=self.restarts,
             out=self.fitness.out,
+            loading=self.loading,
         )
 
     def sent(self, job_id: str) -> None:

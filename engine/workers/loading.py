@@ -17,6 +17,7 @@ from huggingface_hub.file_download import repo_folder_name
 from engine.catalog import Entry
 from engine.errors import EngineError, ModelNotLoaded
 from engine.pipelines.run import Loaded
+from engine.types import Loading
 
 STUCK_SECONDS = 1800.0  # without a byte of progress before loading counts as failed
 
@@ -46,10 +47,10 @@ class Loader:
         return bool(self._wanted)
 
     @property
-    def fetched(self) -> tuple[str, int] | None:
-        """Return the model that is being loaded, and how many bytes of it are in the hub's cache."""
+    def loading(self) -> Loading | None:
+        """Return what is being loaded now."""
         name = next(iter(self._wanted), None)
-        return (name, self._fetched) if name is not None else None
+        return Loading(name, self._fetched) if name is not None else None
 
     def ask(self, entry: Entry) -> None:
         """Load a model, unless it is being loaded already."""

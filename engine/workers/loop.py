@@ -187,6 +187,8 @@ class WorkerLoop:
                 self._on_loaded(outcome)
                 error = outcome.result if isinstance(outcome.result, EngineError) else None
                 self._outbox.put(Ready(error))
+            if time.monotonic() - self._pulsed >= PULSE_SECONDS:
+                self._tell_pulse()
             time.sleep(LOADING_LOOK)
         self._rest()
 
@@ -210,7 +212,7 @@ class WorkerLoop:
 
     def _receive(self) -> None:
         """Take in what has arrived; wait for it while there is nothing to paint."""
-        if not len(self._turns) or time.monotonic() - self._pulsed >= PULSE_SECONDS:
+        if self.idle or time.monotonic() - self._pulsed >= PULSE_SECONDS:
             self._tell_pulse()
         while self._open and self._orders.poll(self._patience()):
             try:
@@ -445,10 +447,11 @@ class WorkerLoop:
 
     def _tell_pulse(self) -> None:
         """Send what was counted since the last time, if there is any news."""
-        told, self._pulse.models = self._pulse.models, tuple(self._models)
-        if self._pulse.seconds or self._pulse.models != told:
+        told = self._pulse.models, self._pulse.loading
+        self._pulse.models, self._pulse.loading = tuple(self._models), self._loader.loading
+        if self._pulse.seconds or (self._pulse.models, self._pulse.loading) != told:
             self._outbox.put(self._pulse)
-            self._pulse = Pulse(models=self._pulse.models)
+            self._pulse = Pulse(models=self._pulse.models, loading=self._pulse.loading)
         self._pulsed = time.monotonic()
 
 

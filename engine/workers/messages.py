@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.errors import EngineError
-from engine.types import EngineEvent, EngineJob
+from engine.types import EngineEvent, EngineJob, Loading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,7 @@ class Pulse:
     passes: int = 0  # forward passes
     rows: int = 0  # batch rows of them all
     seconds: float = 0.0  # device-seconds used
+    loading: Loading | None = None
 
 
 Report = EngineEvent | Ready | ModelLoaded | Pulse

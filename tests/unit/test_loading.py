@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 import torch
 
+from bot.admin.queue import _loading
 from engine.errors import Cancelled, ModelNotLoaded
 from engine.pipelines import run as pipelines
 from engine.pipelines.model_files import footprint
-from engine.types import Failed, Finished, GenerationRequest
-from engine.workers import loading
-from engine.workers.messages import ModelLoaded
+from engine.types import Failed, Finished, GenerationRequest, Loading
+from engine.workers import loading, loop
+from engine.workers.messages import ModelLoaded, Pulse
 from tests.families import FAMILIES
 from tests.gpu.bench import Bench
 from tests.gpu.card import NoCard
@@ -86,6 +87,21 @@ def test_others_paint_while_a_model_is_loaded(bench: Slow) -> None:
     assert loaded.model == "twin" and loaded.size > 0 and loaded.seconds > end.device_seconds >= 0
 
 
+def test_the_status_says_what_is_being_loaded(bench: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "PULSE_SECONDS", 0.0)
+    waiting = bench.give(OTHER)
+    bench.turn()
+    bench.turn()
+    bench.let_go.set()
+    bench.until(lambda: bench.end(waiting))
+    bench.turn()
+    told = [event.loading for _, event in bench.box.said if isinstance(event, Pulse)]
+    assert Loading("twin") in told and told[-1] is None
+    assert _loading("cuda:0", Loading("twin")) == "cuda:0 loads twin."
+    fetched = Loading("twin", 3_200_000_000)
+    assert _loading("cuda:0", fetched) == "cuda:0 fetches twin: 3.2 GB are here so far."
+
+
 def test_a_job_that_waits_for_its_model_is_cancelled_at_once(bench: Slow) -> None:
     waiting = bench.give(OTHER)
     bench.turn()
@@ -121,6 +137,7 @@ def test_a_model_that_is_to_leave_while_it_is_loaded_does_not_stay(bench: Slow) 
     cancelled = bench.give(OTHER)
     bench.turn()
     bench.cancel(cancelled)
+    bench.turn()
     bench.worker._unload("twin")
     bench.let_go.set()
     bench.until(lambda: bench.worker.idle and not bench.orders.waiting)
