@@ -153,7 +153,9 @@ class Placement(Generic[D]):
 
     def admit(self, device: D, model: str, relaxed: bool) -> tuple[str, ...]:
         """Note that a job enters a device; return the models that leave for it."""
-        leave = self.leave(device, model, relaxed) or ()
+        leave = self.leave(device, model, relaxed, eager=False)
+        if leave is None:
+            leave = self.leave(device, model, relaxed) or ()
         if model not in device.loaded.sizes:
             device.loaded.put(model, self._size(model), leave)
         self._passed.pop(model, None)

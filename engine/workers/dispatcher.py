@@ -262,8 +262,10 @@ class Dispatcher:
         desk = self._placement.choose(model, job.relaxed, but_for=tried)
         desk = desk or self._placement.choose(model, job.relaxed, eager=True, but_for=tried)
         able = [each for each in self._desks if each.able(model) and each not in tried] or self._desks
-        ready = [each for each in able if each.ready]  # where it may have to wait for room
-        return desk or min(ready, key=WorkerSlot.load, default=None)
+        ready = [each for each in able if each.ready]  # with no room, and yet the only ones left for it
+        return desk or min(
+            ready, key=lambda each: (model not in each.loaded.sizes, each.load()), default=None
+        )
 
     def _may_do(self, desk: WorkerSlot, job: EngineJob) -> bool:
         """Tell whether a device is in service, has not failed this job, and may have its model."""

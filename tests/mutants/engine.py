@@ -13,7 +13,6 @@ DISPATCHER = "tests/unit/test_dispatcher.py"
 FITNESS = "tests/unit/test_fitness.py"
 PLACEMENT = "tests/unit/test_placement.py"
 QUEUE = "tests/unit/test_scheduling.py"
-SHORT = "tests/unit/test_memory_short.py"
 VITALS = "tests/unit/test_heartbeat.py"
 
 MUTATIONS: list[tuple[str, str, str, str]] = [
@@ -80,12 +79,6 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
         FITNESS,
     ),
     (
-        "engine/workers/dispatcher.py",
-        "return not self.fitness.out and self.starts",
-        "return self.starts",
-        FITNESS,
-    ),
-    (
         "engine/scheduling/placement.py",
         "return min(here, key=lambda each:",
         "return max(here, key=lambda each:",
@@ -109,12 +102,6 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
         "return tuple(leave) if free >= size or",
         "return tuple(leave) if True or",
         PLACEMENT,
-    ),
-    (
-        "engine/pipelines/batching.py",
-        "sum(each.rows for each in calls) // 2)",
-        "sum(each.rows for each in calls))",
-        SHORT,
     ),
     ("engine/workers/dispatcher.py", "self._failed_on.pop(event.job, None)", "pass", FITNESS),
     (

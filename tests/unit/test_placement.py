@@ -203,6 +203,15 @@ def test_a_model_leaves_only_without_jobs_and_while_nobody_waits_for_it() -> Non
     assert list(desk.loaded.sizes) == ["b"]
 
 
+def test_of_two_models_without_jobs_the_one_that_nobody_waits_for_leaves() -> None:
+    desk = Desk(memory=2.0)
+    desk.loaded.put("wanted", 1.0)
+    desk.loaded.put("unwanted", 1.0)
+    chosen = placement(desk, wanted=1.0)
+    assert chosen.admit(desk, "a", False) == ("unwanted",)
+    assert list(desk.loaded.sizes) == ["wanted", "a"]
+
+
 def test_relaxed_jobs_keep_no_model_from_a_fast_one() -> None:
     desk = Desk(memory=1.0)
     desk.loaded.put("a", 1.0)
