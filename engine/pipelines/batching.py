@@ -204,7 +204,21 @@ class DecodePoint(InterceptionPoint):
         too_large = pixels > TILED or calls[0].shape in self._too_large
         self._switch("tiling", too_large)
         self._switch("slicing", pixels * sum(call.rows for call in calls) > TILED)
-        return super().run(calls)
+        results = super().run(calls)
+        if all(map(_finite, results)) or not all(_finite(call.arguments) for call in calls):
+            return results
+        return self._run_in_fp32(calls)
+
+    def _run_in_fp32(self, calls: Sequence[Call]) -> list[Any]:
+        """Decode again what came out as no numbers: in half precision some decoders overflow."""
+        dtype = next(self._vae.parameters()).dtype
+        for call in calls:
+            call.arguments = {name: _float(value) for name, value in call.arguments.items()}
+        self._vae.to(torch.float32)
+        try:
+            return super().run(calls)
+        finally:
+            self._vae.to(dtype)
 
     def _pixels(self, call: Call) -> int:
         """Return the pixels of one picture."""
@@ -216,6 +230,19 @@ class DecodePoint(InterceptionPoint):
     def _switch(self, what: str, on: bool) -> None:
         if hasattr(self._vae, f"use_{what}"):
             setattr(self._vae, f"use_{what}", on)
+
+
+def _finite(value: Any) -> bool:
+    """Return whether all tensors in a value hold numbers."""
+    if isinstance(value, torch.Tensor):
+        return bool(torch.isfinite(value).all())
+    if isinstance(value, dict):
+        return all(map(_finite, value.values()))
+    return all(map(_finite, value)) if isinstance(value, list | tuple) else True
+
+
+def _float(value: Any) -> Any:
+    return value.float() if isinstance(value, torch.Tensor) and value.is_floating_point() else value
 
 
 def _rows(arguments: dict[str, Any]) -> int:

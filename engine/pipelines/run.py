@@ -11,6 +11,7 @@ import inspect
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, assert_never
 
 import diffusers
@@ -91,12 +92,33 @@ def hush() -> None:
         library.utils.logging.disable_progress_bar()
 
 
+def dtype_on(device: torch.device) -> torch.dtype:
+    # bfloat16, not float16: SDXL's VAE would be cast to and fro while other requests wait at it.
+    return torch.float32 if device.type == "cpu" else torch.bfloat16
+
+
+def fetch(entry: Entry) -> None:
+    """Bring a model's files to this machine and into its memory, so that loading takes no time for that."""
+    path = entry.local
+    if path is None:
+        found = diffusers.DiffusionPipeline.download(
+            entry.source, use_safetensors=True, trust_remote_code=False
+        )
+        path = Path(found)
+    for file in sorted(path.rglob("*.safetensors")) if path.is_dir() else [path]:
+        with file.open("rb") as stream:
+            while stream.read(_CHUNK):
+                pass
+
+
+_CHUNK = 2**24  # bytes read at once
+
+
 def load(entry: Entry, device: torch.device, upscaler: Upscaler) -> Loaded:
     """Load a model from safetensors only, never with remote code. Raises ModelNotLoaded."""
     if entry.local is not None:
         check_files(entry.local)
-    # bfloat16, not float16: SDXL's VAE would be cast to and fro while other requests wait at it.
-    dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    dtype = dtype_on(device)
     try:
         pipe = _from_source(entry, dtype).to(device)
     except Exception as error:

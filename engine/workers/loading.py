@@ -27,14 +27,14 @@ class Outcome:
     """What came of loading a model."""
 
     entry: Entry
-    result: Loaded | EngineError
+    result: Loaded | EngineError | None  # None: its files are in memory, and it is still to be made
     seconds: float
 
 
 class Loader:
-    """Loads one model after another. `load` runs in the loader's thread."""
+    """Loads one model after another. `load` runs in the loader's thread, and may leave the rest to others."""
 
-    def __init__(self, load: Callable[[Entry], Loaded]) -> None:
+    def __init__(self, load: Callable[[Entry], Loaded | None]) -> None:
         self._load = load
         self._wanted: dict[str, Entry] = {}  # by name, the first is being loaded
         self._began = self._progressed = 0.0
@@ -90,40 +90,21 @@ class Loader:
         self._round += 1
         self._began = self._progressed = time.monotonic()
         self._fetched = 0
-        _keep_default_dtype()
         target = functools.partial(self._run, self._round, entry)
-        threading.Thread(target=target, name=f"{_THREAD}-{entry.info.name}", daemon=True).start()
+        threading.Thread(target=target, name=f"loader-{entry.info.name}", daemon=True).start()
 
     @torch.no_grad()
     def _run(self, number: int, entry: Entry) -> None:
         began, result = time.monotonic(), self._result(entry)
         self._done.put((number, Outcome(entry, result, time.monotonic() - began)))
 
-    def _result(self, entry: Entry) -> Loaded | EngineError:
+    def _result(self, entry: Entry) -> Loaded | EngineError | None:
         try:
             return self._load(entry)
         except EngineError as error:
             return error
         except Exception as error:  # a device without its driver, say
             return ModelNotLoaded(f"{entry.source}: {error}")
-
-
-_THREAD = "loader"
-
-
-@functools.cache
-def _keep_default_dtype() -> None:
-    """Let no loading thread change torch's default dtype: it holds for all threads, also those that paint.
-
-    Libraries set it while they make a model, whose weights are then read in the dtype that was asked for.
-    """
-    real = torch.set_default_dtype
-
-    def set_default_dtype(dtype: torch.dtype) -> None:
-        if not threading.current_thread().name.startswith(_THREAD):
-            real(dtype)
-
-    torch.set_default_dtype = set_default_dtype
 
 
 def _bytes_in_cache(name: str) -> int:

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from engine import catalog
-from engine.errors import Cancelled, EngineError, InvalidPicture, InvalidRequest
+from engine.errors import Cancelled, EngineError, InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.pipelines import run as pipelines
 from engine.pipelines.batching import Clock, InterceptionPoint, Request, as_engine_error, run_joined
 from engine.pipelines.upscale import Upscaler
@@ -41,7 +41,7 @@ from engine.types import (
     Started,
 )
 from engine.workers.heartbeat import Vitals
-from engine.workers.loading import Loader, Outcome
+from engine.workers.loading import STUCK_SECONDS, Loader, Outcome
 from engine.workers.messages import Cancel, ModelLoaded, Order, Pulse, Ready, Report, Setup, Start
 
 _log = logging.getLogger(__name__)
@@ -146,7 +146,10 @@ class WorkerLoop:
         self._clock = Clock(self._device)
         self._catalog = catalog.load(setup.models)
         self._models: dict[str, pipelines.Loaded] = {}
-        self._loader = Loader(self._load)
+        # While libraries make a model they set torch's default dtype, which holds for all threads. Where that is
+        # another one, only the files are brought here beside the steps, and the model is made between two.
+        beside = pipelines.dtype_on(self._device) is torch.get_default_dtype()
+        self._loader = Loader(self._load if beside else pipelines.fetch)
         self._unwanted: set[str] = set()  # models that were to leave while they were being loaded
         self._upscaler: Upscaler | None = None
         self._costs = PassCosts()
@@ -184,9 +187,7 @@ class WorkerLoop:
         while self._loader.busy:
             self._rest()
             for outcome in self._loader.outcomes():
-                self._on_loaded(outcome)
-                error = outcome.result if isinstance(outcome.result, EngineError) else None
-                self._outbox.put(Ready(error))
+                self._outbox.put(Ready(self._on_loaded(outcome)))
             if time.monotonic() - self._pulsed >= PULSE_SECONDS:
                 self._tell_pulse()
             time.sleep(LOADING_LOOK)
@@ -295,11 +296,23 @@ class WorkerLoop:
     def _load(self, entry: catalog.Entry) -> pipelines.Loaded:
         return pipelines.load(entry, self._device, self._upscale())
 
-    def _on_loaded(self, outcome: Outcome) -> None:
-        """Begin the jobs that have waited for a model, or end them if it could not be loaded."""
-        name, result = outcome.entry.info.name, outcome.result
+    def _made(self, entry: catalog.Entry) -> pipelines.Loaded | EngineError:
+        """Load a model from files that are in memory, or return why it cannot be loaded."""
+        self._vitals.begin(STUCK_SECONDS, self._waiting_for_models())
+        try:
+            return self._load(entry)
+        except EngineError as error:
+            return error
+        except Exception as error:  # a device without its driver, say
+            return ModelNotLoaded(f"{entry.source}: {error}")
+
+    def _on_loaded(self, outcome: Outcome) -> EngineError | None:
+        """Begin the jobs that have waited for a model, or end them if it could not be loaded; return why."""
+        name, began = outcome.entry.info.name, time.monotonic()
+        result = self._made(outcome.entry) if outcome.result is None else outcome.result
         size = 0 if isinstance(result, EngineError) else result.size
-        self._outbox.put(ModelLoaded(model=name, seconds=outcome.seconds, size=size))
+        seconds = outcome.seconds + time.monotonic() - began
+        self._outbox.put(ModelLoaded(model=name, seconds=seconds, size=size))
         if not isinstance(result, EngineError):
             self._models[name] = result
             self._tell_pulse()
@@ -312,6 +325,7 @@ class WorkerLoop:
                 self._fail(resident, result)
             else:
                 self._begin(resident)
+        return result if isinstance(result, EngineError) else None
 
     def _unload(self, name: str) -> None:
         """Let a model go, and its relaxed jobs wait again outside. One that a fast job uses stays."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from bot.admin.queue import _loading
 from engine.errors import Cancelled, ModelNotLoaded
@@ -172,38 +171,22 @@ def test_a_download_that_goes_on_is_no_hang(tmp_path: Path, monkeypatch: pytest.
     assert loading._bytes_in_cache("someone/else") == 0
 
 
-def test_no_loading_thread_changes_the_dtype_that_painters_use() -> None:
-    loading._keep_default_dtype()
-    thread = threading.Thread(target=torch.set_default_dtype, args=(torch.bfloat16,), name="loader-x")
-    thread.start()
-    thread.join()
-    assert torch.get_default_dtype() is torch.float32
-    torch.set_default_dtype(torch.float64)
-    assert torch.get_default_dtype() is torch.float64, "others may"
-    torch.set_default_dtype(torch.float32)
+def test_a_model_of_another_dtype_is_made_between_two_steps(twin: Path, tiny: pipelines.Loaded) -> None:
+    """On a card, that is: libraries change torch's default dtype meanwhile, for all threads."""
+    bench, makers = Bench(NoCard(), ["easel-tiny", str(twin)]), list[threading.Thread]()
+    bench.worker._models["easel-tiny"] = tiny
+    load = bench.worker._load
 
+    def noted(entry: Any) -> pipelines.Loaded:
+        makers.append(threading.current_thread())
+        return load(entry)
 
-@pytest.mark.parametrize("family", ["sd", "sdxl", "sd3", "flux", "z_image", "qwen", "flux2_klein"])
-def test_a_model_loaded_in_the_thread_is_the_one_loaded_without(family: str, tmp_path: Path) -> None:
-    """In bfloat16, as on a card: weights and buffers have the same type and values."""
-    FAMILIES[family](tmp_path).pipe.save_pretrained(tmp_path / "model", safe_serialization=True)
-    load = lambda: pipelines.diffusers.DiffusionPipeline.from_pretrained(  # noqa: E731
-        tmp_path / "model", dtype=torch.bfloat16, use_safetensors=True
-    )
-    made: list[Any] = []
-    loading._keep_default_dtype()
-    thread = threading.Thread(target=lambda: made.append(load()), name="loader-x")
-    thread.start()
-    thread.join()
-    stock = load()
-    for name, part in stock.components.items():
-        if not isinstance(part, torch.nn.Module):
-            continue
-        here = {**dict(part.named_parameters()), **dict(part.named_buffers())}
-        other = made[0].components[name]
-        there = {**dict(other.named_parameters()), **dict(other.named_buffers())}
-        assert {k: v.dtype for k, v in here.items()} == {k: v.dtype for k, v in there.items()}, name
-        assert all(torch.equal(here[k], there[k]) for k in here), name
+    bench.worker._load = noted  # type: ignore[method-assign]
+    bench.worker._loader._load = pipelines.fetch
+    bench.paint([OTHER])
+    assert makers == [threading.main_thread()]
+    (loaded,) = [event for _, event in bench.box.said if isinstance(event, ModelLoaded)]
+    assert loaded.size > 0
 
 
 def test_what_a_model_takes_is_known_from_its_files(twin: Path) -> None:

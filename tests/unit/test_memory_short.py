@@ -157,6 +157,37 @@ def test_a_decoder_of_diffusers_makes_tiles_when_told() -> None:
     assert made and picture[0].shape == (1, 3, 80, 80)
 
 
+class Half(torch.nn.Module):
+    """A decoder that overflows in half precision."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(60_000.0).to(dtype))
+        self.seen: list[torch.dtype] = []
+
+    def decode(self, z: torch.Tensor) -> tuple[torch.Tensor]:
+        self.seen.append(z.dtype)
+        return (z * self.scale,)
+
+
+def test_a_picture_that_came_out_as_no_numbers_is_decoded_again_in_fp32() -> None:
+    vae = Half(torch.float16)
+    DecodePoint("vae.decode", vae, 8)
+
+    def paint(value: float) -> Any:
+        latents = torch.full((1, 4, 2, 2), value, dtype=torch.float16)
+        request = Request(lambda: vae.decode(latents))
+        request.resume()
+        with torch.no_grad():
+            return run_joined([request])[0][0]
+
+    assert paint(1.0).dtype is torch.float16 and vae.seen == [torch.float16]
+    again = paint(2.0)
+    assert torch.equal(again, torch.full((1, 4, 2, 2), 120_000.0))
+    assert vae.seen[1:] == [torch.float16, torch.float32] and vae.scale.dtype is torch.float16
+    assert not torch.isfinite(paint(float("nan"))).any() and len(vae.seen) == 4, "its latents were none"
+
+
 # --- which cards ------------------------------------------------------------------------------------------
 
 

@@ -238,7 +238,7 @@ async def test_relaxed_jobs_make_room_for_the_model_of_a_fast_one(open_bench: Op
     for name in ("one", "two"):
         bench.engine.submit(job(name, user=name, model=name, steps=100, **changes))
         await bench.running(name)
-    assert bench.engine.status().workers[0].models == ("one", "two")
+    await bench.until(lambda: bench.engine.status().workers[0].models == ("one", "two"))
 
     assert await bench.picture("quick", steps=10)
 
