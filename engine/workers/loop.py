@@ -146,8 +146,8 @@ class WorkerLoop:
         self._clock = Clock(self._device)
         self._catalog = catalog.load(setup.models)
         self._models: dict[str, pipelines.Loaded] = {}
-        # While libraries make a model they set torch's default dtype, which holds for all threads. Where that is
-        # another one, only the files are brought here beside the steps, and the model is made between two.
+        # While libraries make a model they set torch's default dtype, which holds for all threads. Where
+        # it is another one, only files are brought here beside the steps; the model is made between two.
         beside = pipelines.dtype_on(self._device) is torch.get_default_dtype()
         self._loader = Loader(self._load if beside else pipelines.fetch)
         self._unwanted: set[str] = set()  # models that were to leave while they were being loaded
