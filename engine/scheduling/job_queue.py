@@ -169,8 +169,12 @@ class _UserLane(_Waiting):
     def first(self, suits: Suits) -> str | None:
         """Return the id of the waiting job whose turn it is, of those that suit."""
         relaxed = not self.priority.lifts
-        heads = [head for model in list(self._heaps) if (head := self._head(model)) and suits(model, relaxed)]
-        return min(heads)[1] if heads else None
+        best: tuple[int, str] | None = None
+        for model in tuple(self._heaps):
+            head = self._head(model)
+            if head is not None and (best is None or head < best) and suits(model, relaxed):
+                best = head
+        return best[1] if best is not None else None
 
     def _head(self, model: str) -> tuple[int, str] | None:
         """Return the turn and the id of the first job of a model that waits; drop those that do not."""
