@@ -23,6 +23,7 @@ from engine.catalog import Entry, check_files
 from engine.errors import InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
 from engine.pipelines.batching import DecodePoint, InterceptionPoint
+from engine.pipelines.making import MAKING
 from engine.pipelines.previews import Preview
 from engine.pipelines.upscale import Upscaler
 from engine.types import GenerationRequest, ImageToImage, PaintingTask, TaskKind, TextToImage, Upscale
@@ -120,7 +121,8 @@ def load(entry: Entry, device: torch.device, upscaler: Upscaler) -> Loaded:
         check_files(entry.local)
     dtype = dtype_on(device)
     try:
-        pipe = _from_source(entry, dtype).to(device)
+        with MAKING:
+            pipe = _from_source(entry, dtype).to(device)
     except Exception as error:
         raise ModelNotLoaded(f"{entry.source}: {error}") from error
     pipe.set_progress_bar_config(disable=True)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.embedded import UPSCALER
+from engine.pipelines.making import MAKING
 
 SCALE = 4
 TILE = 224  # pixels of the input that one tile delivers, per side
@@ -126,7 +127,8 @@ class Upscaler:
 
         The 16-bit weights run in 32 bits, which the CPU needs and small pictures afford.
         """
-        network = NETWORKS[name]()
+        with MAKING:
+            network = NETWORKS[name]()
         weights = load_file(folder / f"{name}.safetensors")
         network.load_state_dict({key: value.float() for key, value in weights.items()})
         return cls(network, device)
