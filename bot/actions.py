@@ -218,6 +218,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         whose=("owner",),
     ),
     ActionSpec(name="offer", answers="job", about="key", style="primary", whose=("owner",)),
+    ActionSpec(name="paint", answers="job", about="key", style="primary", whose=("owner",)),
     ActionSpec(name="try", answers="job", about="text", style="primary"),
 )
 SPECS = {each.name: each for each in ACTIONS}

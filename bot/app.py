@@ -41,6 +41,7 @@ from bot.guard import Guard
 from bot.images.blobs import BlobStore, open_blobs
 from bot.images.service import Images
 from bot.jobs.cards import JobCards
+from bot.jobs.changes import Changes
 from bot.jobs.departures import Departures
 from bot.jobs.endings import Endings
 from bot.jobs.holds import Holds
@@ -166,6 +167,7 @@ def build(
         accounts=accounts,
         admin=admin,
         cards=cards,
+        changes=Changes(store, engine, access, visibility, planner, speech),
         dashboard=Dashboard(
             settings=settings, store=store, engine=engine, tiers=tiers, lives=lives, holds=holds
         ),

@@ -20,6 +20,7 @@ from bot.errors import Refusal
 from bot.gate import Gate
 from bot.images.service import Images
 from bot.jobs import offers
+from bot.jobs.changes import source_job
 from bot.jobs.queries import JobQueries
 from bot.jobs.service import JobService
 from bot.jobs.visibility import Visibility
@@ -136,8 +137,10 @@ class Router:
 
     async def _press(self, button: str, origin: Origin) -> Answer:
         action = actions.parse(button)
-        if action.name in ("try", "offer"):
-            return await self._jobs.imagine({"prompt": await self.offered(action, origin.member)}, origin)
+        if action.name in ("try", "offer", "paint"):
+            text = await self.offered(action, origin.member)
+            parent = source_job(text) if action.name == "paint" else ""
+            return await self._jobs.imagine({"prompt": text}, origin, parent)
         if action.name == "forget":
             return await self._forget(action, origin)
         if action.name not in actions.DERIVING:

@@ -17,6 +17,7 @@ from bot.commands.complete import Vocabulary
 from bot.guard import Guard
 from bot.images.service import Images
 from bot.jobs.cards import JobCards
+from bot.jobs.changes import Changes
 from bot.jobs.departures import Departures
 from bot.jobs.message_sync import MessageSync
 from bot.jobs.messages import JobMessages
@@ -42,6 +43,7 @@ class Studio:
     accounts: AccountService
     admin: Admin
     cards: JobCards
+    changes: Changes
     dashboard: Dashboard
     departures: Departures
     guard: Guard
@@ -61,6 +63,8 @@ class Studio:
     def __post_init__(self) -> None:
         self.start, self.load, self.close = self.lifecycle.start, self.lifecycle.load, self.lifecycle.close
         self.offered = self.router.offered
+        self.heard, self.changed = self.changes.heard, self.changes.changed
+        self.wonder = self.changes.wonder
         self.said, self.administer = self.speech.said, self.admin.administer
         self.rules, self.tasks, self.allowance = self.access.rules, self.access.tasks, self.access.allowance
         self.job, self.jobs = self.visibility.job, self.visibility.jobs

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from bot.actions import Action
 from bot.messages.types import Card, Form
@@ -29,7 +29,15 @@ class Receipt:
     place: Place | None
 
 
-Answer = Card | Form | Receipt
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """It was not for Easel, so nothing is said."""
+
+
+Answer = Card | Form | Receipt | NoAnswer
+
+Heard = Literal["paint", "buttons", "off"]
+"""What words come to in a channel: pictures, a button to paint them, nothing."""
 
 
 # ---- what a surface offers
@@ -97,6 +105,21 @@ class Easel(Protocol):
 
     async def press(self, button: str, origin: Origin) -> Answer:
         """Do what a button stands for, however old its card is. Raises Refusal."""
+        ...
+
+    async def heard(self, origin: Origin) -> Heard:
+        """Return what words come to where they were said, as an administrator has set it."""
+        ...
+
+    async def changed(self, parent: str, words: str, which: str, origin: Origin) -> dict[str, object]:
+        """Return what /imagine takes to change a job's picture as the words say. Raises Refusal.
+
+        `which` of its pictures: a number, "last" or a place in the grid; empty: the first.
+        """
+        ...
+
+    async def wonder(self, options: Mapping[str, object], origin: Origin) -> Card | NoAnswer:
+        """Ask whether to paint what /imagine takes; nothing where that would be refused."""
         ...
 
     async def job(self, id: str, member: Member, here: Collection[str] = ()) -> Job:

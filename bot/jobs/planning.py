@@ -80,12 +80,19 @@ class Planner:
         """Try what the refusal offers, up to admission."""
 
         async def attempt(text: str) -> None:
-            plan = await self._planned(text, file, origin, rules)
-            if not plan.relaxed:
-                ask = self.ask(plan, await self._access.balances(rules, origin))
-                admission.check(plan.request, rules, ask, self._store.now())
+            await self._admitted(await self._planned(text, file, origin, rules), origin, rules)
 
         return await offers.mended(refusal, attempt)
+
+    async def accepts(self, options: Mapping[str, object], origin: Origin) -> None:
+        """Raise Refusal when /imagine would refuse these options now, admission included."""
+        rules = await self._access.rules_to_paint(origin)
+        await self._admitted(await self.plan(dict(options), origin, rules), origin, rules)
+
+    async def _admitted(self, plan: Plan, origin: Origin, rules: AccessRules) -> None:
+        if not plan.relaxed:
+            ask = self.ask(plan, await self._access.balances(rules, origin))
+            admission.check(plan.request, rules, ask, self._store.now())
 
     def ask(self, plan: Plan, balances: Sequence[Balance] = ()) -> Ask:
         """Return what admission has to know of a plan beside its request."""

@@ -19,6 +19,7 @@ from bot.adapters.slack.workspaces import PATIENCE, Workspace, Workspaces
 from bot.errors import Refusal
 from bot.models import Job, Member, State
 from bot.options import clip
+from bot.prompts import talk
 from bot.studio import Studio
 
 Event = Mapping[str, Any]
@@ -53,7 +54,7 @@ class MessageEvents:
             await self._heard(asked, event)
         elif asked.thread and not _MENTION.search(event.get("text") or ""):
             if job := await self._under(asked, event):
-                await self._paint(asked, event, job)
+                await self._paint(asked, event, job, addressed=False)
 
     async def panel(self, workspace: Workspace, event: Event) -> None:
         """Offer prompts to try when an assistant_thread_started event opens the panel."""
@@ -72,12 +73,11 @@ class MessageEvents:
         words = words_of(event, asked.workspace)
         if words.startswith("/"):
             await self._command(asked, words)
-        elif words.casefold() == "help" or not words:
-            await self._desk.words(asked, words)
         else:
             async with self._desk.telling(asked):
                 job = await self._under(asked, event)
-                if asked.is_direct and asked.thread and not job:
+                sure = talk.read(words, addressed=True, picture=False).does == "paint"
+                if asked.is_direct and asked.thread and not job and sure:
                     await self._in_panel(asked, words)
                 await self._paint(asked, event, job)
 
@@ -92,12 +92,13 @@ class MessageEvents:
         else:
             await self._desk.command(asked, name, options)
 
-    async def _paint(self, asked: Asked, event: Event, job: str) -> None:
+    async def _paint(self, asked: Asked, event: Event, job: str, *, addressed: bool = True) -> None:
         words, picture = words_of(event, asked.workspace), picture_in(event)
-        if event.get("files") and not picture:
+        meant = addressed or talk.read(words, addressed=False, picture=True).does == "paint"
+        if event.get("files") and not picture and meant:
             await self._desk.refuse(asked, Refusal(NO_PICTURE, code="source"))
             return
-        await self._desk.words(asked, words, picture, job)
+        await self._desk.words(asked, words, picture, job, addressed=addressed)
 
     async def _in_panel(self, asked: Asked, words: str) -> None:
         """Set status and title of the assistant panel; ignore that Slack refuses it in other threads."""
