@@ -148,6 +148,16 @@ ACTIONS: tuple[ActionSpec, ...] = (
         menu_help="Show this picture's seed, model, cost and origin.",
     ),
     ActionSpec(
+        name="download",
+        answers="card",
+        label="Download",
+        spoken="Get these pictures as files, as they are",
+        icon="⬇️",
+        symbol="download",
+        on=_RESULT,
+        overflow=True,
+    ),
+    ActionSpec(
         name="share",
         answers="place",
         label="Share to channel",
