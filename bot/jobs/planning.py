@@ -31,6 +31,7 @@ class Plan:
     png: bytes  # of a source that is not stored yet
     model: ModelInfo
     relaxed: bool
+    note: str  # what was left out
 
 
 @dataclass(eq=False)
@@ -120,6 +121,7 @@ class Planner:
             png=png,
             model=model,
             relaxed=rules.relaxed(draft.relax, said),
+            note=_left_out(prompts.left_out(text, options)),
         )
 
     async def _source(self, named: str | bytes, origin: Origin) -> tuple[Source | None, bytes]:
@@ -139,3 +141,7 @@ class Planner:
             chosen = actions.picture(job, int(which or 1) - 1)
             blob, width, height = chosen.blob, chosen.width, chosen.height
         return Source(blob=blob, width=width, height=height, private=not job.is_open(origin.here)), b""
+
+
+def _left_out(flags: Sequence[str]) -> str:
+    return f"Nothing here does the same, so it was left out: {', '.join(flags)}" if flags else ""

@@ -42,7 +42,7 @@ def read_size(value: str) -> tuple[int, int]:
 def read_style(value: str) -> str:
     """Convert any spelling of a style to its name, or NO_STYLE. Raises Unusable."""
     known = styles.load()
-    if value.casefold() == NO_STYLE:
+    if value.casefold() in (NO_STYLE, "raw"):
         return NO_STYLE
     if style := known.style(value):
         return style.name
