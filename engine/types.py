@@ -173,7 +173,8 @@ class GenerationRequest:
             values = _from_version_1(values)
         elif version != REQUEST_VERSION:
             raise NewerVersion(version)
-        return cls(**values | {"task": _task(values["task"])})
+        values["task"] = _task(values["task"])
+        return cls(**values)
 
 
 _TASKS: dict[str, type[Task]] = {each.kind: each for each in get_args(Task)}

@@ -15,7 +15,7 @@ from sqlmodel import Session
 from bot.errors import EaselError
 from bot.models import GUESTS, State, own_account
 from bot.store import ledger
-from bot.store.rows import insert_once, table_of
+from bot.store.rows import insert_once, one_of, table_of
 from bot.store.tables import AccountRow, IdentityRow, JobRow, LinkCodeRow
 
 CODE_LIFE = timedelta(minutes=10)
@@ -85,7 +85,7 @@ class LinkedGroup:
 
 def groups(session: Session, members: Collection[str]) -> dict[str, LinkedGroup]:
     """Return the group of each member, by two or three queries for all."""
-    mine = select(_identities.c.member, _identities.c.account).where(_identities.c.member.in_(members))
+    mine = select(_identities.c.member, _identities.c.account).where(one_of(_identities.c.member, members))
     accounts: dict[str, str] = {each: account for each, account in session.connection().execute(mine)}
     sharing: dict[str, set[str]] = {}
     if accounts:

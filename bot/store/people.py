@@ -17,6 +17,7 @@ from bot.store.database import Database
 from bot.store.rows import (
     POLICY,
     insert_once,
+    one_of,
     person,
     policy,
     preferences,
@@ -245,7 +246,7 @@ def _policies_of(session: Session, *tenants: str) -> dict[str, Policy]:
 
 def _persons(session: Session, members: set[str] | None, tenants: set[str]) -> list[Person]:
     query = select(_people).where(_people.c.tenant.in_(tenants)).order_by(_people.c.member)
-    query = query if members is None else query.where(_people.c.member.in_(members))
+    query = query if members is None else query.where(one_of(_people.c.member, members))
     return [person(row) for row in session.connection().execute(query)]
 
 

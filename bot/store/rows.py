@@ -78,6 +78,11 @@ def _instr(element: HoldsText, compiler: Any, **options: Any) -> str:
     return f"instr({compiler.process(element.clauses, **options)}) > 0"
 
 
+def one_of(column: Any, values: Collection[str]) -> Any:
+    """Return the condition that a column holds one of many values: `in_` alone looks at each of them."""
+    return column.in_(bindparam(None, list(values), expanding=True, type_=column.type))
+
+
 MOST_SEARCHED = 200  # characters
 
 
@@ -201,6 +206,7 @@ def read(row: Any, pictures: Collection[Any] = ()) -> Job:
 
 
 _NUMERIC = {int, float, bool}
+_STATES: Mapping[str, State] = {each.value: each for each in State}
 _numbers = attrgetter("estimate", "device_seconds", "deaths")
 _requested = attrgetter("width", "height", "steps", "count", "seed", "guidance")
 
@@ -216,10 +222,10 @@ def _read(row: Any, pictures: Collection[Any]) -> Job | None:
 
 def _job(row: Any, pictures: Collection[PictureRow]) -> Job:
     """Build a job from the columns of `NEEDED`; one loop over their names is faster than naming each."""
-    values = dict(zip(NEEDED, _needed(row), strict=True))
+    values = dict(zip(NEEDED, row if type(row) is Needed else _needed(row), strict=True))
     values["origin"] = _origin(values["origin"], values.pop("seen_in"))
     values["request"] = GenerationRequest.from_json(values["request"])
-    values["state"] = State(values["state"])
+    values["state"] = _STATES[values["state"]]
     if pictures:
         values["pictures"] = tuple(StoredPicture(**each.model_dump(exclude={"job"})) for each in pictures)
     return Job(**values)

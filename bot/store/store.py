@@ -298,7 +298,7 @@ class Store(
         query = query.order_by(_jobs.c.created, _jobs.c.id).limit(limit)
 
         def work(session: Session) -> tuple[list[Job], Place | None]:
-            found: list[Any] = [rows.Needed(*row) for row in session.connection().execute(query)]
+            found: list[Any] = [rows.Needed._make(row) for row in session.connection().execute(query).all()]
             places = [(row.created, row.id) for row in found if row.created is not aside.UNREADABLE]
             jobs = rows.with_pictures(session, found, [row.id for row in found if row.started])
             return jobs, places[-1] if places else None

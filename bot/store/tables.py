@@ -35,23 +35,18 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.astimezone(UTC) if value else None
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
-        process = super().result_processor(dialect, coltype)
-        assert process is not None
+        """Return what reads a column: a datetime already, or the text that SQLite keeps."""
 
-        def lenient(value: Any) -> Any:
+        def read(value: Any) -> Any:
             if value is None:
                 return None
             try:
-                return process(value)
+                found = value if isinstance(value, datetime) else datetime.fromisoformat(value)
             except (ValueError, TypeError):  # SQLite takes anything
                 return UNREADABLE
+            return found if found.tzinfo else found.replace(tzinfo=UTC)
 
-        return lenient
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None or value.tzinfo:
-            return value
-        return value.replace(tzinfo=UTC)
+        return read
 
 
 # SQLite numbers rows by itself only where the type is spelled INTEGER.

@@ -13,6 +13,7 @@ import itertools
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 from engine.scheduling.shares import Share
@@ -105,7 +106,6 @@ class _UserLane(_Waiting):
         "held",
         "jobs",
         "limit",
-        "lineage",
         "priority",
         "running",
         "shown",
@@ -117,7 +117,6 @@ class _UserLane(_Waiting):
         super().__init__(user, parent)
         self.tenant = tenant
         self.priority = priority
-        self.lineage = tuple(self.waiting_path())[::-1]  # from below the root
         self.shown: Lane | None = None  # what people see of it, until it changes
         self.limit = 1  # jobs inside at once
         self.jobs: dict[str, EngineJob] = {}  # waiting
@@ -356,15 +355,13 @@ class FairQueue:
         all the time: the answer is kept until something changes, and then only changed lanes are made anew.
         """
         if self._line is None:
-            lanes = [lane for lane in self._lanes(self._fast, self._relaxed) if lane.turns or lane.running]
-            lanes.sort(key=self._order_of)
-            self._line = tuple(lane.show() for lane in lanes)
+            tenants = _in_turn(self._fast.children.values())
+            groups = (*(each for each in tenants if isinstance(each, _Turns)), self._relaxed)
+            lanes: list[Any] = [lane for group in groups for lane in _in_turn(group.children.values())]
+            live = [lane for lane in lanes if lane.jobs or lane.running]
+            held = [lane for lane in lanes if lane.held and not (lane.jobs or lane.running)]
+            self._line = tuple(lane.shown or lane.show() for lane in (*live, *held))
         return self._line
-
-    @staticmethod
-    def _order_of(lane: _UserLane) -> tuple[float, ...]:
-        turns = (each for share in lane.lineage for each in (share.virtual_time, share.turn))
-        return not (lane.jobs or lane.running), not lane.priority.lifts, *turns
 
     def _next_priority(self) -> _Priority | None:
         if self._fast.may_enter:
@@ -515,3 +512,10 @@ class FairQueue:
                 del tenant.children[lane.tenant, lane.name]
                 if not tenant.children and tenant.virtual_time <= self._fast.now:
                     del self._fast.children[tenant.name]
+
+
+def _in_turn(siblings: Iterable[_Waiting]) -> list[_Waiting]:
+    """Sort by virtual time, then by turn: two sorts by numbers take a third of one by pairs."""
+    found = sorted(siblings, key=attrgetter("turn"))
+    found.sort(key=attrgetter("virtual_time"))
+    return found

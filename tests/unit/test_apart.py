@@ -200,6 +200,24 @@ def test_a_shared_tensor_that_has_changed_is_looked_at_again() -> None:
     assert first != changed and changed == same
 
 
+def test_another_shared_tensor_is_looked_at_too() -> None:
+    module, others = FluxTransformer2DModel(), (IDS.clone(), IDS + 1, IDS.clone())
+    point(module)
+    seen: list[Any] = []
+
+    def run() -> None:
+        for ids in others:
+            module.forward(hidden(), ids)
+
+    request = Request(run)
+    request.resume()
+    while request.call is not None:
+        seen.append(request.call.key)
+        request.resume(hidden())
+    first, different, equal = seen
+    assert first != different and first == equal
+
+
 def test_two_points_are_never_joined_nor_is_one_that_keeps_its_calls_apart() -> None:
     call: Call = lambda m: m.forward(hidden(), IDS)  # noqa: E731
     (one,), (other,) = keys(FluxTransformer2DModel(), call), keys(FluxTransformer2DModel(), call)

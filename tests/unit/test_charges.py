@@ -182,6 +182,17 @@ def test_those_who_share_a_pass_pay_by_their_rows(bench: Bench) -> None:
     assert sum(pulse.seconds for pulse in bench.pulses()) == pytest.approx(total)
 
 
+def test_a_picture_without_guidance_pays_less_of_a_pass_that_it_shares(bench: Bench) -> None:
+    bench.give("guided", guidance=4.0)
+    bench.give("unguided", guidance=1.0)
+    bench.finish()
+
+    together = [rows for rows in bench.passes if rows["guided"] and rows["unguided"]]
+    assert any(rows["guided"] == 2 * rows["unguided"] for rows in together), bench.passes
+    for id in ("guided", "unguided"):
+        assert seconds(bench, id) == pytest.approx(bench.spent(id)), id
+
+
 def test_a_job_that_has_ended_a_worker_takes_nobody_along(bench: Bench) -> None:
     suspect = EngineJob(id="a", request=REQUEST, tenant="t", user="a", deaths=1)
     bench.orders.waiting.append(Start(job=suspect))

@@ -26,6 +26,14 @@ def test_every_link_and_picture_of_the_documents_exists() -> None:
                 assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
+def test_every_module_that_the_documents_name_exists() -> None:
+    modules = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("[be]*/**/*.py")}
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for name in re.findall(r"`([a-z][a-z_/0-9]*/[a-z_0-9]+\.py)`", document.read_text()):
+            known = (ROOT / name).exists() or any(path.endswith(f"/{name}") for path in modules)
+            assert known, f"{document.name}: {name}"
+
+
 def test_every_make_target_of_the_readme_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in set(re.findall(r"\bmake (\w+)", README)):

@@ -43,12 +43,13 @@ from bot.jobs.live import AT_ONCE, LiveJob, LiveJobs
 from bot.jobs.tracker import JobTracker
 from bot.jobs.visibility import Visibility
 from bot.messages import job_cards
-from bot.models import Job, LedgerLine, State, StoredPicture
+from bot.models import Job, LedgerLine, State, StoredPicture, new_id
 from bot.moderation import ModerationRules, Scores
 from bot.moderation.reviews import Reviews
 from bot.settings import Settings
 from bot.store.usage import UsageStore
-from engine.types import Lane, Place
+from engine.scheduling.job_queue import FairQueue
+from engine.types import EngineJob, Lane, Place
 from engine.workers.fake import FakeEngine
 from tests import adversary
 from tests.examples import a_job, a_member
@@ -311,6 +312,25 @@ def lanes() -> tuple[Lane, ...]:
 
 
 @functools.cache
+def queued() -> FairQueue:
+    """One waiting job of each member."""
+    queue = FairQueue()
+    for n in range(MEMBERS):
+        queue.put(
+            EngineJob(id=str(n), request=JOB.request, tenant=f"web:{n % 50}", user=str(n), cost=1 + n % 7)
+        )
+    queue.line()
+    return queue
+
+
+async def the_line_is_told_anew_after_each_change() -> None:
+    for n in range(3):
+        queued().put(EngineJob(id=new_id(), request=JOB.request, tenant="web:1", user=f"n{n}", cost=1.0))
+        assert len(queued().line()) >= MEMBERS
+        await asyncio.sleep(0.005)
+
+
+@functools.cache
 def wall() -> list[Job]:
     """A page of the gallery, with the longest prompts and the most pictures that there are."""
     pictures = tuple(
@@ -394,6 +414,7 @@ async def longest_turn(action: Callable[[], Awaitable[None]]) -> float:
         a_person_is_looked_for_among_many,
         a_wall_of_long_prompts_is_drawn,
         the_line_of_many_people_is_described,
+        the_line_is_told_anew_after_each_change,
         everything_is_paused,
         two_names_are_linked,
         the_longest_wait_is_told,
@@ -408,7 +429,7 @@ async def longest_turn(action: Callable[[], Awaitable[None]]) -> float:
 )
 async def test_the_loop_turns_meanwhile(action: Callable[[], Awaitable[None]]) -> None:
     moderation.judge(["warm"])
-    for prepare in (noise, crowd, a_quarter, everybody, lanes, wall, site, filled):
+    for prepare in (noise, crowd, a_quarter, everybody, lanes, queued, wall, site, filled):
         prepare()
     worst = await longest_turn(action)
     for _ in range(TRIES):
