@@ -13,9 +13,9 @@ A prompt is words with flags anywhere among them: `a red car --ar 16:9 --no text
 
 Plain words are read only where they cannot well be part of the picture, and only when the same was not said
 by a flag: "as pixel art", "in the style of pixel art" or a last ", pixel art" (not ", ink", which may be in
-the picture); "in 16:9", "wide format" or a last ", wide" at the end ("portrait" and "landscape" also name what
-is painted, so after a bare comma they set the shape and stay in the prompt); "four wide pictures of" at the
-beginning, where "four photos of" becomes four times "a photo of". The same in German.
+the picture); "in 16:9", "wide format" or a last ", wide" at the end ("portrait" and "landscape" also name
+what is painted, so after a bare comma they set the shape and stay in the prompt); "four wide pictures of" at
+the beginning, where "four photos of" becomes four times "a photo of". The same in German.
 
 Control characters, lone surrogates and invisible formatting (zero-width spaces, direction overrides) are
 taken out, except the two joiners that emoji and several scripts need; every run of white space is one space.
