@@ -45,6 +45,7 @@ JOB_COMMANDS = ("upscale", "vary")
 """Commands that make a job from a job."""
 
 BROKEN = "Easel could not do that. Try again; an administrator finds the cause in the log."
+_BUTTONS_ONLY = "Words with a picture paint nothing in this channel. Ask with /imagine."
 _NO_PLACES = "Pictures cannot be shown in another channel from here."
 
 
@@ -255,8 +256,12 @@ class Interactions(ABC, Generic[E, P]):
         options: dict[str, object] = {"prompt": reading.words}
         if parent and picture is None:
             options = await self._easel.changed(parent, reading.words, reading.which, origin)
+        if not sure and picture is None:
+            return await self._easel.wonder(options, origin)
+        if not sure and reading.does == "paint":  # a button cannot carry the picture
+            raise Refusal(_BUTTONS_ONLY, code="channel")
         if not sure:
-            return await self._easel.wonder(options, origin) if picture is None else NoAnswer()
+            return NoAnswer()
         sent = {} if picture is None else {"source": await self.fetch(event, picture)}
         return await self.handle("imagine", {**options, **sent}, origin, parent=parent)
 

@@ -242,6 +242,8 @@ async def test_a_channel_may_have_buttons_only_or_nothing(chat: Chat) -> None:
     question = await chat.ada.see("Shall Easel paint that?")
     await chat.ada.press(question, "Paint “a wolf”")
     assert (await chat.ended(2)).prompt == "a wolf"
+    await chat.ada.say("in oil", png())
+    await chat.ada.see("Words with a picture paint nothing in this channel.")
 
     await rule("off")
     await chat.ada.say("a bear")
