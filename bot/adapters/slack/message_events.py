@@ -52,7 +52,7 @@ class MessageEvents:
         asked = asked_by(workspace, event)
         if asked.is_direct:
             await self._heard(asked, event)
-        elif asked.thread and not _MENTION.search(event.get("text") or ""):
+        elif asked.thread and _may_ask(event, workspace):
             if job := await self._under(asked, event):
                 await self._paint(asked, event, job, addressed=False)
 
@@ -94,8 +94,7 @@ class MessageEvents:
 
     async def _paint(self, asked: Asked, event: Event, job: str, *, addressed: bool = True) -> None:
         words, picture = words_of(event, asked.workspace), picture_in(event)
-        meant = addressed or talk.read(words, addressed=False, picture=True).does == "paint"
-        if event.get("files") and not picture and meant:
+        if event.get("files") and not picture:
             await self._desk.refuse(asked, Refusal(NO_PICTURE, code="source"))
             return
         await self._desk.words(asked, words, picture, job, addressed=addressed)
@@ -158,6 +157,13 @@ def asked_by(workspace: Workspace, event: Event) -> Asked:
         event=f"{event['channel']}:{event['ts']}",
         closed=says_closed(event),
     )
+
+
+def _may_ask(event: Event, workspace: Workspace) -> bool:
+    """Tell whether what people say to each other in a thread may be meant for Easel, too."""
+    if _MENTION.search(event.get("text") or ""):
+        return False
+    return talk.read(words_of(event, workspace), addressed=False, picture=True).does != "talk"
 
 
 _MENTION = re.compile(r"<@[^<>]+>")
