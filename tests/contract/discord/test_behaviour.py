@@ -390,7 +390,7 @@ async def test_a_reply_to_a_picture_changes_it(server: Server) -> None:
 
     child = await server.ended()
     (first,) = [each.blob for each in job.pictures if each.index == 0]
-    assert (child.prompt, child.request.source, child.parent) == ("make it winter", first, job.id)
+    assert (child.prompt, child.request.source, child.parent) == ("a red fox in snow, winter", first, job.id)
     assert "from an earlier picture" in said(server.message(child))
 
 
