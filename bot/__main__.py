@@ -229,7 +229,7 @@ def _add_option(verb: argparse.ArgumentParser, option: Option) -> None:
     if option.required:
         verb.add_argument(option.name, metavar=metavar, help=help)
     elif option.kind == "boolean":
-        verb.add_argument(f"--{option.name}", action="store_true", default=None, help=help)
+        verb.add_argument(f"--{option.name}", nargs="?", const="yes", metavar="yes|no", help=help)
     else:
         verb.add_argument(f"--{option.name}", metavar=metavar, help=help)
 

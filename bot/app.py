@@ -59,6 +59,7 @@ from bot.moderation import ImageClassifier, MobileNetClassifier, NullClassifier
 from bot.moderation.reviews import Reviews
 from bot.provenance import signing
 from bot.provenance.keys import Keys
+from bot.provenance.service import VerifyService
 from bot.provenance.stamper import Stamper
 from bot.readiness import Readiness
 from bot.router import Router
@@ -121,7 +122,7 @@ def build(
         show=sync.show,
         eyes=eyes,
         rules=access.moderation,
-        stamp=Stamper(store, blobs, keys).stamp,
+        stamp=Stamper(store, blobs, keys, access.labelled).stamp,
         holds=holds.is_held,
         give_up=guard.fail,
     )
@@ -159,6 +160,7 @@ def build(
         privacy,
         reviews,
         images,
+        VerifyService(images, visibility),
         admin,
     )
     return Studio(

@@ -207,6 +207,7 @@ class Tier:
     cooldown: float = 0.0  # seconds between two accepted requests
     priorities: tuple[Priority, ...] = ("fast", "relax")
     restricted: bool = False  # only those who run this Easel may give it to people
+    label: bool = False  # pictures visibly say "AI"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,6 +322,7 @@ class Policy:
     refused_terms: tuple[str, ...] = ()
     allowed_terms: tuple[str, ...] = ()
     moderators: tuple[str, ...] = ()  # roles, user groups and members' ids
+    label: bool = False  # pictures visibly say "AI"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

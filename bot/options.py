@@ -76,6 +76,11 @@ class Command:
     def option(self, name: str) -> Option | None:
         return next((option for option in self.options if option.name == name), None)
 
+    @property
+    def picture(self) -> str:
+        """The name of the option that takes a picture; empty where there is none."""
+        return next((option.name for option in self.options if option.kind == "picture"), "")
+
     def by_flag(self, flag: str) -> Option | None:
         """Return the option that `flag` (without dashes, in any case) stands for, or None."""
         wanted = flag.casefold()

@@ -29,6 +29,7 @@ from bot.messages.types import Card
 from bot.models import Job, Member, Origin
 from bot.moderation.reviews import DECISIONS, Reviews
 from bot.options import bounded
+from bot.provenance.service import VerifyService
 from bot.store import Store
 from bot.words import Speech
 
@@ -36,7 +37,7 @@ T = TypeVar("T")
 
 PAINTING = ("imagine", "upscale", "vary")
 """Commands that look for themselves whether the person may ask."""
-ALWAYS = ("help", "quota", "privacy export", "privacy delete")
+ALWAYS = ("help", "quota", "verify", "privacy export", "privacy delete")
 """Commands that blocked people may use."""
 
 
@@ -57,6 +58,7 @@ class Router:
     _privacy: Privacy
     _reviews: Reviews
     _images: Images
+    _verify: VerifyService
     _admin: Admin
 
     def __post_init__(self) -> None:
@@ -68,6 +70,7 @@ class Router:
             "history": self._queries.history,
             "show": self._queries.show,
             "quota": self._accounts.quota,
+            "verify": self._verify.verify,
             "styles": self._vocabulary.show_styles,
             "settings": self._accounts.settings,
             "studio": lambda options, origin: self._logins.link(origin),

@@ -77,7 +77,8 @@ class Studio:
         self.known, self.complete = self.wordlist.known, self.wordlist.complete
         self.styles, self.check_source = self.wordlist.styles, self.wordlist.check_source
         self.picture, self.fitted = self.images.get, self.images.fitted
-        self.verify, self.sweep = self.images.verify, self.images.sweep
+        self.thumbnail, self.sweep = self.images.thumbnail, self.images.sweep
+        self.verify = self.images.verify
 
     def add(self, adapter: ChatAdapter) -> None:
         """Let a surface show messages. Before the start, or its undelivered ends wait for the next one."""

@@ -50,6 +50,10 @@ class Access:
         """Return what the job's pictures may show."""
         return (await self.rules(job.origin.member)).moderation(adult=job.origin.adult)
 
+    async def labelled(self, job: Job) -> bool:
+        """Tell whether the job's pictures visibly say "AI": by its place, the house or its person's tier."""
+        return (await self.rules(job.origin.member)).labelled
+
     async def balances(self, rules: AccessRules, origin: Origin) -> list[Balance]:
         """Return what is used of the allowances, budgets and gifts that a request there draws on."""
         budgets = rules.budgets(origin.member.tenant, origin.channel)

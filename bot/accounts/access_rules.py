@@ -95,6 +95,11 @@ class AccessRules:
         usual = next(tier for name in ordered if name and (tier := tiers.named(name)))
         return tiers.first(by_role) or usual
 
+    @property
+    def labelled(self) -> bool:
+        """Tell whether their pictures visibly say "AI"."""
+        return self.tier.label or any(policy.label for policy in self._policies)
+
     # ---- may they ask at all
 
     def check_person(self) -> None:

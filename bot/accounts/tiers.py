@@ -256,4 +256,5 @@ _READERS: dict[str, Reader] = {
     "cooldown": _number(0, 86_400),
     "priorities": _of_these(get_args(Priority), "priorities"),
     "restricted": _flag,
+    "label": _flag,
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -41,6 +41,8 @@ Alone = Callable[[Member, Collection[str]], Awaitable[bool]]
 """Whether what comes of it is for one person alone, in the places where they are. Raises Refusal."""
 
 DOUBLE_CLICK = 1.5  # seconds in which the same press by the same person is the same press
+LONGEST_LINK = 400  # characters that are read as the link of a message
+MOST_VERIFIED = 4  # pictures of one message
 JOB_COMMANDS = ("upscale", "vary")
 """Commands that make a job from a job."""
 
@@ -61,10 +63,15 @@ class Filled(Generic[P]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen(Generic[P]):
-    """What a message shows: a job of Easel's, or a picture that somebody sent."""
+    """What a message shows: a job of Easel's, and pictures that are attached to it."""
 
     job: str = ""
-    picture: P | None = None
+    pictures: tuple[P, ...] = ()
+
+    @property
+    def picture(self) -> P | None:
+        """Return the first picture that somebody sent."""
+        return self.pictures[0] if self.pictures else None
 
 
 class Interactions(ABC, Generic[E, P]):
@@ -107,6 +114,13 @@ class Interactions(ABC, Generic[E, P]):
     async def download(self, event: E, picture: P) -> bytes:
         """Return a picture's content, after `check_size`. Raises Refusal, and what is `unreachable`."""
 
+    async def shown_at(self, event: E, place: str) -> Seen[P] | None:
+        """Return what the message shows that a link or an id names; None where it is no name of a message.
+
+        Only messages of the channel where it is asked are looked at. Raises Refusal.
+        """
+        return None
+
     async def ignore(self, event: E) -> None:
         """Acknowledge a press that was made twice; nothing comes of it."""
 
@@ -131,6 +145,8 @@ class Interactions(ABC, Generic[E, P]):
 
         async def ask(origin: Origin) -> Answer:
             fetched = {key: await self.fetch(event, each) for key, each in (sent or {}).items()}
+            if name == "verify" and not fetched:
+                return await self._verified_by_name(event, options, origin)
             return await self.handle(name, {**options, **fetched}, origin)
 
         alone: Alone | None = None
@@ -219,6 +235,37 @@ class Interactions(ABC, Generic[E, P]):
             await self.open(event, ask)
         else:
             await self.answer(event, ask, alone if spec.answers == "job" else None)
+
+    async def verify(self, event: E, message: Seen[P]) -> None:
+        """Tell whether this message's pictures were made here (message menu)."""
+        await self.answer(event, partial(self._verified, event, message))
+
+    async def _verified_by_name(self, event: E, options: Mapping[str, object], origin: Origin) -> Answer:
+        named = str(options.get("picture") or options.get("message") or "").strip()
+        if 0 < len(named) <= LONGEST_LINK and (message := await self.shown_at(event, named)):
+            return await self._verified(event, message, origin)
+        return await self.handle("verify", options, origin)
+
+    async def _verified(self, event: E, message: Seen[P], origin: Origin) -> Answer:
+        """Answer about each picture of a message; of a job whose picture is not attached, about that."""
+        if not message.pictures and message.job:
+            return await self.handle("verify", {"picture": message.job}, origin)
+        if not message.pictures:
+            raise Refusal("There is no picture in that message.", code="no_picture")
+        if len(message.pictures) == 1:
+            return await self._verified_file(event, message.pictures[0], origin)
+        lines = []
+        for number, each in enumerate(message.pictures[:MOST_VERIFIED], start=1):
+            card = await self.asked(partial(self._verified_file, event, each), origin)
+            assert isinstance(card, Card)
+            lines.append(f"{number}. {' · '.join(card.body)}")
+        if len(message.pictures) > MOST_VERIFIED:
+            rest = Card(kind="text", body=(f"Only the first {MOST_VERIFIED} pictures were looked at.",))
+            lines += self.said(rest, origin).body
+        return replace(self.said(Card(kind="text", private=True), origin), body=tuple(lines))
+
+    async def _verified_file(self, event: E, picture: P, origin: Origin) -> Answer:
+        return await self.handle("verify", {"picture": await self.fetch(event, picture)}, origin)
 
     async def words(
         self, event: E, words: str, picture: P | None = None, parent: str = "", *, addressed: bool = True

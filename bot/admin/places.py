@@ -89,10 +89,13 @@ class PlaceCommands:
         models = self._engine.models()
 
         def change(before: Policy) -> Policy:
-            return replace(before, defaults=prompts.changed(before.defaults, asked.options, models, most))
+            said = dict(asked.options)
+            label = said.pop("label", before.label)  # a duty, not a taste: a reset leaves it
+            return replace(before, label=label, defaults=prompts.changed(before.defaults, said, models, most))
 
         after = await (self._policies.change(asked, change) if asked.options else self._policies.here(asked))
-        return titled("Defaults here", answers.defaults(after.defaults))
+        label = f"Label “AI” on pictures: {'yes' if after.label else 'no'}"
+        return titled("Defaults here", (*answers.defaults(after.defaults), label))
 
     async def _language(self, asked: AdminRequest) -> Card:
         if language := asked.options.get("language"):

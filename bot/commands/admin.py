@@ -57,6 +57,11 @@ RULE = Option(
     help="Allow only those that are allowed, refuse it, or clear what was said about it.",
     choices=("allow", "refuse", "clear"),
 )
+LABEL = Option(
+    name="label",
+    kind="boolean",
+    help="Whether pictures made here visibly say “AI” in a corner.",
+)
 
 ADMINISTRATION: tuple[Command, ...] = (
     Command(
@@ -222,7 +227,7 @@ ADMINISTRATION: tuple[Command, ...] = (
     Command(
         name="admin defaults",
         help="Defaults of everybody here who has none of their own. Without options it shows them.",
-        options=DEFAULTS,
+        options=(*DEFAULTS, LABEL),
         examples=("--style 3d --count 2",),
     ),
     Command(

@@ -88,6 +88,21 @@ FOR_MEMBERS: tuple[Command, ...] = (
         examples=("fox",),
     ),
     Command(name="show", help="Show a job again.", options=(JOB,), examples=("1a2b3c4d5e6f",)),
+    Command(
+        name="verify",
+        help="Was a picture made by this Easel, and was it changed since? Only you see the answer.",
+        options=(
+            Option(name="picture", kind="picture", help="The picture: PNG, JPEG or WebP."),
+            Option(
+                name="message",
+                kind="text",
+                help="Or what shows it: the link or id of a message here, or a job's id.",
+                maximum=400,
+                example="1a2b3c4d5e6f",
+            ),
+        ),
+        examples=("1a2b3c4d5e6f",),
+    ),
     Command(name="reports", help="Reported pictures where you moderate, the longest waiting first."),
     Command(name="quota", help="What you have used of your allowance, and when it resets."),
     Command(name="styles", help="The named styles."),

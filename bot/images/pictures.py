@@ -139,6 +139,17 @@ def _fit(png: bytes, limit: int, keys: Keys) -> bytes:
     raise ValueError(f"no picture fits into {limit} bytes")
 
 
+async def shrink(png: bytes, side: int, keys: Keys) -> bytes:
+    """Return a stored picture as WebP of at most `side` pixels each way, signed again where it was signed."""
+    return await asyncio.to_thread(_shrunk, png, side, keys)
+
+
+def _shrunk(png: bytes, side: int, keys: Keys) -> bytes:
+    with Image.open(io.BytesIO(png), formats=("PNG", "WEBP", "JPEG")) as picture:
+        picture.thumbnail((side, side))
+        return convert(png, picture, "image/webp", keys, quality=88, method=2)
+
+
 def _attempts(picture: Image.Image) -> Iterator[tuple[Image.Image, int]]:
     """Yield the picture and a quality to try: first falling quality, then falling size."""
     for quality in (92, 80):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
 
+from bot.errors import StoreError
 from bot.images import pictures
 from bot.images.blobs import BlobStore
 from bot.provenance.keys import Keys
+from bot.provenance.signing import Unsigned
 from bot.provenance.verdict import Verdict, verify
 from bot.store import Store
 
@@ -35,7 +39,13 @@ class Images:
 
         Raises KeyError when there is no such picture, ValueError when it cannot be made so small.
         """
-        return await pictures.fit(await self._blobs.get(blob), limit, self._keys)
+        with _signed():
+            return await pictures.fit(await self._blobs.get(blob), limit, self._keys)
+
+    async def thumbnail(self, blob: str, side: int) -> bytes:
+        """Return a picture as WebP of at most `side` pixels each way. Raises KeyError."""
+        with _signed():
+            return await pictures.shrink(await self._blobs.get(blob), side, self._keys)
 
     async def verify(self, data: bytes) -> Verdict:
         """Return what is known of a picture. Raises Refusal."""
@@ -45,3 +55,12 @@ class Images:
         """Remove files that no job needs and that are older than so many seconds."""
         if removed := await self._blobs.sweep(await self._store.blobs(), older_than):
             log.info("files that no job needs were removed", files=removed)
+
+
+@contextmanager
+def _signed() -> Iterator[None]:
+    """Raise StoreError where a picture cannot be signed: it is delivered later, never without a signature."""
+    try:
+        yield
+    except Unsigned as error:
+        raise StoreError(f"a picture cannot be signed: {error}") from error

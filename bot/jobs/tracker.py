@@ -250,8 +250,9 @@ class JobTracker:
             except StoreInUse as error:
                 self._give_up(str(error))
                 return
-            except EngineError as error:
-                life.events.append(Failed(job=event.job, error=error, device_seconds=0.0))
+            except EngineError as error:  # told at once: a Finished behind it would only miss the picture
+                self._engine.cancel(event.job)
+                life.events.insert(1, Failed(job=event.job, error=error, device_seconds=0.0))
             except Exception as error:
                 tries += not isinstance(error, StoreError)
                 log.error("not written yet", job_id=life.job.id, cause=_told(error), after=delay)

@@ -16,7 +16,7 @@ from bot.moderation.terms import Strictness
 from bot.moderation.text import ModerationRules
 from engine.errors import EngineError
 
-LOOKER = Path(__file__).with_name("looker.py")
+LOOKER = Path(__file__).with_name("classifier_process.py")
 WEIGHTS = Path(__file__).with_name("mobilenet.safetensors")
 PATIENCE = 60.0  # seconds for one picture, on a busy machine
 

@@ -6,11 +6,12 @@ signature is over the bytes of the file, so it comes last.
 
 from __future__ import annotations
 
+import binascii
 import functools
 import io
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
@@ -28,13 +29,17 @@ from bot.provenance.keys import load as keys_at
 
 MediaType = Literal["image/png", "image/jpeg", "image/webp"]
 Made = Literal["created", "edited", "upscaled"]
+Corner = Literal["bottom right", "bottom left", "top right", "top left"]
 
 GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 COMPOSED = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 """From a picture that a person brought."""
 
 _ACTIONS: dict[Made, str] = {"created": "c2pa.created", "edited": "c2pa.edited", "upscaled": "c2pa.resized"}
+_CONVERTED = "c2pa.transcoded"  # another encoding or resolution of the same picture
 _JOB = "org.easel.job"
+_BROUGHT = "Source"  # title of a picture that somebody brought
+_PNG_START, _PNG_CREDENTIALS = 8, b"caBX"  # bytes before the first chunk; the chunk of content credentials
 
 Unsigned: type[Exception] = c2pa.C2paError
 """What `sign` raises."""
@@ -51,6 +56,13 @@ class FileFacts:
     made: Made = "created"
     foreign: bool = False  # it goes back to a picture that a person brought
     prompt: str = ""  # empty: left out
+    label: Corner | None = None  # where it says "AI"
+    parent: str = ""  # title of what it was made from, where that was signed here
+
+    @property
+    def title(self) -> str:
+        """Return what others may call the picture: its job's id, and its number, from 1; the grid is 0."""
+        return f"{self.job}-{self.index + 1}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,19 +75,52 @@ class Claim:
 
 
 def sign(
-    data: bytes, media_type: MediaType, facts: FileFacts, keys: Keys, parent: bytes | None = None
+    data: bytes,
+    media_type: MediaType,
+    facts: FileFacts,
+    keys: Keys,
+    parent: bytes | None = None,
+    *,
+    converted: bool = False,
 ) -> bytes:
-    """Return the file with content credentials. `parent` is the PNG that it was made from."""
-    builder = c2pa.Builder(_manifest(facts), context=_context())
+    """Return the file with content credentials. `parent` is the PNG that it was made from.
+
+    The parent is named by its title alone: with its own credentials, which hold those of its parent, a file
+    would grow with every edit. `converted`: the file is another form of the picture that was stored.
+    """
+    builder = c2pa.Builder(_manifest(facts, parent is not None, converted), context=_context())
     if parent is not None:
         builder.add_ingredient(
-            {"title": "Source", "relationship": "parentOf", "label": "source"},
+            {"title": facts.parent or _BROUGHT, "relationship": "parentOf", "label": "source"},
             "image/png",
-            io.BytesIO(parent),
+            io.BytesIO(without_credentials(parent)),
         )
     signed = io.BytesIO()
     builder.sign(_signer(keys), media_type, io.BytesIO(data), signed)
     return signed.getvalue()
+
+
+def without_credentials(png: bytes) -> bytes:
+    """Return a PNG without its content credentials; other chunks stay as they are."""
+    kept = [chunk for chunk in _chunks(png) if chunk[4:8] != _PNG_CREDENTIALS]
+    return png[:_PNG_START] + b"".join(kept)
+
+
+def _chunks(png: bytes) -> Iterator[bytes]:
+    """Yield the chunks of a PNG, each with its length, name and checksum."""
+    at = _PNG_START
+    while at + 12 <= len(png):
+        end = at + 12 + int.from_bytes(png[at : at + 4], "big")
+        yield png[at:end]
+        at = end
+
+
+def _is_padding_whole(data: bytes, media_type: MediaType) -> bool:
+    """Return whether the chunk of credentials fits its checksum; its padding is under no signature."""
+    if media_type != "image/png":
+        return True
+    chunks = (chunk for chunk in _chunks(data) if chunk[4:8] == _PNG_CREDENTIALS)
+    return all(binascii.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big") for chunk in chunks)
 
 
 def read(data: bytes, media_type: MediaType, keys: Keys) -> Claim | None:
@@ -91,38 +136,41 @@ def read(data: bytes, media_type: MediaType, keys: Keys) -> Claim | None:
     told = json.loads(reader.json())
     manifest = told["manifests"].get(told["active_manifest"], {})
     signature = manifest.get("signature_info", {})
-    whole = told.get("validation_state") in ("Valid", "Trusted")
+    whole = told.get("validation_state") in ("Valid", "Trusted") and _is_padding_whole(data, media_type)
     # Anybody can make a certificate with any serial number, but not one that ours vouch for.
-    ours = told.get("validation_state") == "Trusted" and signature.get(
-        "cert_serial_number"
-    ) in _serial_numbers(keys.trusted or keys.certificates)
+    ours = (
+        whole
+        and told.get("validation_state") == "Trusted"
+        and signature.get("cert_serial_number") in _serial_numbers(keys.trusted or keys.certificates)
+    )
     return Claim(whole=whole, ours=ours, facts=_facts(manifest) if ours else None)
 
 
-def _manifest(facts: FileFacts) -> dict[str, Any]:
-    source_type = COMPOSED if facts.foreign else GENERATED
-    done: dict[str, Any] = {"action": _ACTIONS[facts.made], "digitalSourceType": source_type}
-    actions = [done]
-    if facts.made != "created":
-        actions.insert(0, {"action": "c2pa.opened", "parameters": {"ingredientIds": ["source"]}})
-    about = {"job": facts.job, "index": facts.index, "model": facts.model, "seed": facts.seed}
-    assertions = [
-        {"label": "c2pa.actions", "data": {"actions": actions}},
-        {"label": _JOB, "data": about | ({"prompt": facts.prompt} if facts.prompt else {})},
-    ]
+def _manifest(facts: FileFacts, from_source: bool, converted: bool) -> dict[str, Any]:
+    opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["source"]}}
+    done = {"action": _ACTIONS[facts.made], "digitalSourceType": _source_type(facts)}
+    actions = [opened] * from_source + [done] + [{"action": _CONVERTED}] * converted
     return {
         "claim_generator_info": [{"name": "Easel", "version": version("easel")}],
-        "title": f"{facts.job}-{facts.index + 1}",
-        "assertions": assertions,
+        "title": facts.title,
+        "assertions": [
+            {"label": "c2pa.actions", "data": {"actions": actions}},
+            {
+                "label": _JOB,
+                "data": {name: value for name, value in asdict(facts).items() if value not in ("", None)},
+            },
+        ],
     }
 
 
 def _facts(manifest: dict[str, Any]) -> FileFacts:
     """Return what a manifest of ours says."""
     data = {each["label"]: each["data"] for each in manifest["assertions"]}
-    done = data["c2pa.actions.v2"]["actions"][-1]
-    made = next(each for each, action in _ACTIONS.items() if action == done["action"])
-    return FileFacts(**data[_JOB], made=made, foreign=done["digitalSourceType"] == COMPOSED)
+    return FileFacts(**data[_JOB])
+
+
+def _source_type(facts: FileFacts) -> str:
+    return COMPOSED if facts.foreign else GENERATED
 
 
 @functools.cache
@@ -160,7 +208,7 @@ def ready(folder: Path, certificate: str = "", private_key: str = "") -> Keys:
 
 def check(keys: Keys) -> Keys:
     """Return the keys after a picture was signed with them and known again. Raises SettingError."""
-    facts = FileFacts(job="0" * 12, index=0, model="", seed=0)
+    facts = FileFacts(job="0" * 12, index=0, model="none", seed=0)
     try:
         blank = encode(Image.new("RGB", (8, 8)), "image/png", facts)
         claim = read(sign(blank, "image/png", facts, keys), "image/png", keys)
@@ -202,11 +250,10 @@ def encode(
 
 
 def _xmp(facts: FileFacts) -> bytes:
-    source_type = COMPOSED if facts.foreign else GENERATED
     about = quoteattr(f"Easel {version('easel')}, {facts.model}")
     return f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
 <rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/"
  xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
- xmp:CreatorTool={about} Iptc4xmpExt:DigitalSourceType="{source_type}"/>
+ xmp:CreatorTool={about} Iptc4xmpExt:DigitalSourceType="{_source_type(facts)}"/>
 </rdf:RDF></x:xmpmeta><?xpacket end="w"?>""".encode()

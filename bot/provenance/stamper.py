@@ -6,8 +6,10 @@ The prompt goes into the file only if whoever asked wants that.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from bot.images.blobs import BlobStore
+from bot.messages.types import GRID
 from bot.models import Job
 from bot.prompts.draft import PARAMS
 from bot.provenance import signing
@@ -32,10 +34,14 @@ _UNSIGNED = (
 class Stamper:
     """Knows what a picture may say of itself, and where it comes from."""
 
-    def __init__(self, store: Store, blobs: BlobStore, keys: Keys) -> None:
+    def __init__(
+        self, store: Store, blobs: BlobStore, keys: Keys, labelled: Callable[[Job], Awaitable[bool]]
+    ) -> None:
+        """`labelled` tells whether a job's pictures visibly say "AI"."""
         self._store = store
         self._blobs = blobs
         self._keys = keys
+        self._labelled = labelled
 
     async def stamp(self, job: Job, png: bytes, index: int, seed: int) -> Stamped:
         """Return picture `index` of the job as it is delivered; −1 is the grid.
@@ -45,6 +51,7 @@ class Stamper:
         request = job.request
         made = _MADE[request.kind]
         parent = await self._blobs.get(request.source) if request.source and made != "created" else None
+        source = await self._facts_of(parent) if parent is not None else None
         wanted = (await self._store.preferences(job.origin.member.id)).tells_prompt
         facts = FileFacts(
             job=job.id,
@@ -52,23 +59,30 @@ class Stamper:
             model=request.model,
             seed=seed,
             made=made,
-            foreign=parent is not None and await self._is_foreign(job, parent),
+            foreign=parent is not None and await self._is_foreign(job, source),
             prompt=job.prompt if wanted else "",
+            label=source.label if source else None,
+            parent=source.title if source else "",
         )
         notes = _notes(job, seed) if wanted else {}
+        labelled = index != GRID and await self._labelled(job)  # a grid is made of labelled pictures
         try:
-            return await asyncio.to_thread(stamp, png, facts, self._keys, parent, notes)
+            return await asyncio.to_thread(stamp, png, facts, self._keys, parent, notes, labelled=labelled)
         except signing.Unsigned as error:
             raise EngineError(f"a picture cannot be signed: {error}", advice=_UNSIGNED) from error
 
-    async def _is_foreign(self, job: Job, source: bytes) -> bool:
+    async def _facts_of(self, source: bytes) -> FileFacts | None:
+        """Return what a source says of itself; None where it was not signed here."""
+        claim = await asyncio.to_thread(signing.read, source, "image/png", self._keys)
+        return claim.facts if claim else None
+
+    async def _is_foreign(self, job: Job, source: FileFacts | None) -> bool:
         """Return whether the job's source goes back to a picture that a person brought.
 
         It says so itself where it was signed here; else the rows tell, as far as there are any.
         """
-        claim = await asyncio.to_thread(signing.read, source, "image/png", self._keys)
-        if claim and claim.facts:
-            return claim.facts.foreign
+        if source:
+            return source.foreign
         child: Job | None = job
         blob = job.request.source
         while child and blob:

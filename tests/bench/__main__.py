@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, action="append", help="one part; may be repeated")
     parser.add_argument("--pictures", type=int, default=500, help="fresh drawings to mark")
     parser.add_argument("--photos", type=Path, help="a folder of photographs to mark")
-    parser.add_argument("--alarms", type=int, default=2000, help="looks for a mark where there is none")
+    parser.add_argument("--alarms", type=int, default=500, help="looks for a mark where there is none")
     parser.add_argument("--first-seed", type=int, default=1_000_000, help="of the drawings to mark")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()

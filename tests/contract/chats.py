@@ -362,7 +362,26 @@ async def test_the_menu_lets_one_choose_of_several_pictures(chat: Chat) -> None:
     assert [each.id for each in await chat.jobs()] == [job.id]
 
 
-@pytest.mark.parametrize("entry", ["Use as source", "Upscale", "Edit…"])
+async def test_the_menu_verifies_an_own_picture_for_one_person(chat: Chat) -> None:
+    _, message = await chat.painted("a secret fox --count 1")
+    before = len(chat.ada.messages())
+    await chat.ben.choose("Verify", message)
+    told = await chat.ben.see("Made by this Easel, and unchanged since.")
+    assert "Model: " in told.text and "secret" not in told.text.split("Made by")[1]
+    assert len(chat.ada.messages()) == before
+
+
+async def test_the_menu_verifies_somebody_s_picture(chat: Chat) -> None:
+    await chat.ada.choose("Verify", picture=png())
+    await chat.ada.see("Nothing in it says that this Easel made it.")
+
+
+async def test_the_command_asks_for_a_picture(chat: Chat) -> None:
+    await chat.ada.ask("verify")
+    await chat.ada.see("Give a picture, or a message or job that shows one.")
+
+
+@pytest.mark.parametrize("entry", ["Use as source", "Upscale", "Edit…", "Verify"])
 async def test_a_message_without_a_picture_says_so(chat: Chat, entry: str) -> None:
     await chat.ada.choose(entry)
     await chat.ada.see("picture")

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import io
 import json
+import threading
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import c2pa
 import pytest
 from PIL import Image
 
 from bot.adapters import cli
-from bot.errors import Refusal
-from bot.provenance import mark, signing
+from bot.errors import Refusal, StoreError
+from bot.provenance import keys, mark, signing
 from bot.provenance.fingerprint import fingerprint
-from bot.provenance.signing import FileFacts
-from tests.scenario.conftest import BEN, House
+from bot.provenance.keys import Keys
+from bot.provenance.signing import COMPOSED, GENERATED, FileFacts
+from tests.scenario.conftest import BEN, House, button
 
 
 async def facts_of(house: House, blob: str) -> FileFacts:
@@ -80,7 +85,7 @@ async def test_of_pictures_from_before_the_rows_tell_where_they_come_from(house:
     brought = await house.painted("a fox --count 1", source=a_photo())
 
     async def is_foreign(job: Any) -> bool:
-        foreign: bool = await stamper.__self__._is_foreign(job, a_photo())
+        foreign: bool = await stamper.__self__._is_foreign(job, None)
         return foreign
 
     assert await is_foreign(child) is False
@@ -94,6 +99,124 @@ async def test_a_picture_leads_to_its_job_by_its_pixels(house: House) -> None:
     found = mark.detect(bare, house.studio.images._keys.mark)
 
     assert found is not None and f"{found.number:012x}" == job.id
+
+
+# ---- every way out
+
+
+def manifest_of(data: bytes, media_type: str) -> tuple[list[str], str]:
+    """The actions in a file, as any C2PA program reads them, and the source that they tell."""
+    told = json.loads(c2pa.Reader(media_type, io.BytesIO(data)).json())
+    assert told["validation_state"] == "Valid"
+    manifest = told["manifests"][told["active_manifest"]]
+    (done,) = [each["data"] for each in manifest["assertions"] if each["label"].startswith("c2pa.actions")]
+    (source,) = [kind for each in done["actions"] if (kind := each.get("digitalSourceType"))]
+    return [each["action"] for each in done["actions"]], source
+
+
+async def test_each_kind_of_job_says_how_its_pictures_were_made(house: House) -> None:
+    own = await house.painted("a fox --count 2")
+    brought = await house.painted("a fox --count 2", source=a_photo())
+    made = {own.id: (["c2pa.created"], GENERATED), brought.id: (["c2pa.opened", "c2pa.edited"], COMPOSED)}
+    for root, source_type in ((own, GENERATED), (brought, COMPOSED)):
+        for verb, action in (
+            ("vary_subtle", "c2pa.edited"),
+            ("vary_strong", "c2pa.edited"),
+            ("upscale", "c2pa.resized"),
+        ):
+            child = (await house.press(f"v1:{verb}:{root.id}:0")).job
+            await house.surface.until(child.id, "done", "upscaled")
+            made[child.id] = (["c2pa.opened", action], source_type)
+    again = (await house.press(f"v1:again:{own.id}")).job
+    await house.surface.until(again.id, "done")
+    made[again.id] = (["c2pa.created"], GENERATED)
+
+    for id, said in made.items():
+        pictures = (await house.row(id)).pictures
+        assert pictures
+        for each in pictures:
+            assert manifest_of(await house.studio.picture(each.blob), "image/png") == said
+
+
+async def test_exports_thumbnails_and_smaller_forms_are_signed(house: House) -> None:
+    job = await house.painted("a fox --count 1 --size 512x512")
+    blob = job.pictures[0].blob
+    data = await house.studio.picture(blob)
+
+    card: Any = await house.studio.handle("privacy export", {}, house.origin())
+    with zipfile.ZipFile(io.BytesIO(card.files[0][1])) as archive:
+        (name,) = [each for each in archive.namelist() if each.endswith(".png")]
+        exported = archive.read(name)
+    smaller, kind = await house.studio.fitted(blob, len(data) - 1)
+    thumbnail = await house.studio.thumbnail(blob, 128)
+
+    assert manifest_of(exported, "image/png") == (["c2pa.created"], GENERATED)
+    assert kind == "image/webp"
+    for form in (smaller, thumbnail):
+        assert manifest_of(form, "image/webp") == (["c2pa.created", "c2pa.transcoded"], GENERATED)
+        assert len(form) < len(data)
+    assert max(Image.open(io.BytesIO(thumbnail)).size) == 128
+
+
+async def test_a_picture_that_somebody_brought_has_an_unsigned_thumbnail(house: House) -> None:
+    job = await house.painted("a fox --count 1", source=a_photo())
+    assert job.request.source
+
+    thumbnail = await house.studio.thumbnail(job.request.source, 64)
+
+    assert signing.read(thumbnail, "image/webp", house.studio.images._keys) is None
+
+
+# ---- where nothing can be signed
+
+
+def broken(house: House) -> Keys:
+    """The studio's keys, with a certificate that does not fit."""
+    return replace(house.studio.images._keys, certificates=keys.make()[0])
+
+
+async def test_a_job_that_cannot_be_signed_fails_with_a_sentence_and_shows_nothing(house: House) -> None:
+    stamper = house.studio.lifecycle._tracker._stamp.__self__  # type: ignore[attr-defined]
+    good, stamper._keys = stamper._keys, broken(house)
+
+    job = await house.ask("a fox --count 2")
+    card = await house.surface.until(job.id, "failed")
+
+    assert "Pictures cannot be signed at the moment" in " ".join(card.body)
+    assert not card.pictures and (await house.row(job.id)).pictures == ()
+    stamper._keys = good
+    again = (await house.press(button(card, "Try again"))).job
+    await house.surface.until(again.id, "done")
+    assert (await facts_of(house, (await house.row(again.id)).pictures[0].blob)).job == again.id
+
+
+async def test_a_smaller_form_that_cannot_be_signed_is_kept_for_later(house: House) -> None:
+    job = await house.painted("a fox --count 1 --size 512x512")
+    blob, good = job.pictures[0].blob, house.studio.images._keys
+    size = len(await house.studio.picture(blob))
+    house.studio.images._keys = replace(broken(house), trusted=good.trusted)
+
+    for form in (house.studio.fitted(blob, size - 1), house.studio.thumbnail(blob, 64)):
+        with pytest.raises(StoreError, match="cannot be signed"):
+            await form
+    house.studio.images._keys = good
+    assert (await house.studio.fitted(blob, size - 1))[1] == "image/webp"
+
+
+async def test_the_studio_answers_while_pictures_are_stamped(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[int] = set()
+    sign = signing.sign
+
+    def noted(*args: Any, **more: Any) -> bytes:
+        threads.add(threading.get_ident())
+        return sign(*args, **more)
+
+    monkeypatch.setattr(signing, "sign", noted)
+    await house.painted("a fox --count 2")
+
+    assert threads and threading.get_ident() not in threads
 
 
 # ---- asking about a picture

@@ -101,6 +101,17 @@ def test_white_stays_within_one_level_and_noise_is_low() -> None:
     assert 10 * np.log10(255**2 / error) >= 42  # PSNR in dB
 
 
+def test_noise_is_low_where_every_colour_is_full() -> None:
+    """Each channel that stands at 0 or 255 is drawn in, which costs as much as the mark itself."""
+    coarse = np.random.default_rng(1).random((64, 64, 3)) > 0.5
+    picture = Image.fromarray(coarse.astype(np.uint8) * 255).resize((512, 512), Image.Resampling.NEAREST)
+
+    marked = mark.embed(picture, NUMBER, KEY)
+
+    error = np.mean((np.asarray(marked, float) - np.asarray(picture, float)) ** 2)
+    assert 10 * np.log10(255**2 / error) >= 42
+
+
 def test_transparency_is_kept() -> None:
     picture = drawing().convert("RGBA")
     alpha = Image.linear_gradient("L").resize(picture.size)

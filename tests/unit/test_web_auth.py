@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from bot.accounts.logins import Logins, clean_name, slug
-from bot.adapters.web.auth import Attempts, Guesses, WebAuth, load_key, load_password
+from bot.adapters.web.auth import Guesses, WebAuth, load_key, load_password
+from bot.attempts import Attempts
 from bot.errors import EaselError
 from bot.settings import Secret, Settings
 
@@ -50,7 +51,7 @@ def test_every_name_has_a_slug(name: str) -> None:
 def test_attempts_are_counted_by_address() -> None:
     attempts = Attempts(limit=2, seconds=60, names=2)
     for address in ("1", "1", "2"):
-        attempts.failed(address)
+        attempts.note(address)
 
     assert attempts.exhausted("1")
     assert not attempts.exhausted("2")
@@ -59,11 +60,11 @@ def test_attempts_are_counted_by_address() -> None:
 
 def test_attempts_are_forgotten_with_time_and_with_too_many_addresses() -> None:
     forgetful = Attempts(limit=1, seconds=0)
-    forgetful.failed("1")
+    forgetful.note("1")
     assert not forgetful.exhausted("1")
     crowded = Attempts(limit=1, names=2)
     for address in ("1", "2", "3"):
-        crowded.failed(address)
+        crowded.note(address)
     assert not crowded.exhausted("1")
     assert crowded.exhausted("3")
 

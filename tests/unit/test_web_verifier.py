@@ -50,3 +50,22 @@ async def test_strangers_are_told_what_they_may_know_and_nothing_is_kept(tmp_pat
         for _ in range(verifier.OFTEN - 3):
             assert (await stranger.post(url, data=upload(b""))).status == 422
         assert (await stranger.post(url, data=upload(data))).status == 429
+
+
+async def test_the_composer_verifies_a_picture_or_a_job(tmp_path: Path) -> None:
+    async with web_house(tmp_path) as house:
+        ana = house.person("Ana")
+        job = await house.painted(ana, "a secret fox --count 1")
+        data = await house.studio.picture(job.pictures[0].blob)
+
+        for answer in (
+            await ana.send("/verify", source=data),
+            await ana.send(f"/verify {job.id}"),
+            await ana.send(f"/verify picture: {job.id}:1"),
+        ):
+            card = (await answer.json())["card"]
+            assert "Made by this Easel, and unchanged since." in card and "secret" not in card
+        answer = await ana.send("/verify")
+        assert "Give a picture, or a message or job that shows one." in await answer.text()
+        answer = await ana.send("/queue", source=data)
+        assert "no option of /queue called source" in await answer.text()

@@ -61,11 +61,21 @@ class EaselClient(discord.AutoShardedClient):
         for command in slash_commands.slash_commands(self.desk.slash, self.desk.complete, known):
             tree.add_command(command)
         pictures = any(each.name == "vary" for each in known)
-        if pictures:
-            tree.add_command(slash_commands.menu("Use as source", self.desk.source))
-        for each in actions.MENU:
-            if pictures or each.task != "image_to_image":
-                tree.add_command(slash_commands.menu(each.menu, partial(self.desk.chosen, name=each.name)))
+        for name, act in self._menu(pictures=pictures)[: slash_commands.MOST_IN_MENU]:
+            tree.add_command(slash_commands.menu(name, act))
+
+    def _menu(self, *, pictures: bool) -> list[tuple[str, slash_commands.Menu]]:
+        """Return the entries of a message's menu, the most useful first.
+
+        Info comes last, where there is room: it is on every card, and a press away from Verify.
+        """
+        own = [
+            (each.menu, partial(self.desk.chosen, name=each.name))
+            for each in sorted(actions.MENU, key=lambda each: each.name == "info")
+            if pictures or each.task != "image_to_image"
+        ]
+        source = [("Use as source", self.desk.source)] if pictures else []
+        return [*source, *own[:-1], ("Verify", self.desk.verified), own[-1]]
 
     async def setup_hook(self) -> None:
         self.add_dynamic_items(Press)

@@ -6,6 +6,7 @@ What has no message that lives (a refusal, a list, an info) is for the eyes of t
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from dataclasses import replace
@@ -54,6 +55,15 @@ CLOSED = (
 )
 HINT = "Say what to paint, for example: a red fox. Reply to a picture of mine to change it."
 _CHANGED = "That command has changed since your Discord loaded it. Restart Discord and try again."
+_ELSEWHERE = "That message is in another channel. Ask there, or choose “Verify” in the message's menu."
+_NOT_SHOWN = (
+    "Easel cannot see a picture in that message. Choose “Verify” in the message's menu, or give the picture."
+)
+_MESSAGE = re.compile(
+    r"(?:https://(?:\w+\.)?discord(?:app)?\.com/channels/(?:@me|\d{1,20})/(?P<channel>\d{1,20})/)?"
+    r"(?P<message>\d{15,20})/?",
+    re.ASCII,
+)
 _BUSY = Refusal("Easel is busy at the moment. Try again in a minute.", code="busy")
 
 
@@ -111,6 +121,10 @@ class DiscordHandlers(Interactions[Event, Picture]):
         """Do with this message's job what the button `name` does (message menu)."""
         await self.on_job(interaction, _seen(message), name)
 
+    async def verified(self, interaction: Interaction, message: discord.Message) -> None:
+        """Tell whether this message's pictures were made here (message menu)."""
+        await self.verify(interaction, _seen(message))
+
     # ---- as Discord wants it
 
     async def answer(
@@ -141,6 +155,21 @@ class DiscordHandlers(Interactions[Event, Picture]):
         found = self._was_chosen(picture) if isinstance(picture, str) else picture
         self.check_size(found.size)
         return await found.read()
+
+    async def shown_at(self, event: Event, place: str) -> Seen[Picture] | None:
+        found = _MESSAGE.fullmatch(place)
+        if found is None or not isinstance(event, discord.Interaction):
+            return None
+        channel: Any = event.channel
+        if channel is None or found["channel"] not in (None, str(event.channel_id)):
+            raise Refusal(_ELSEWHERE, code="place")
+        try:
+            message = _seen(await channel.fetch_message(int(found["message"])))
+        except self.unreachable as error:
+            raise Refusal(_NOT_SHOWN, code="no_picture") from error
+        if not (message.job or message.pictures):  # of others' messages Discord shows it no attachments
+            raise Refusal(_NOT_SHOWN, code="no_picture")
+        return message
 
     async def _come_back(self, id: str, origin: Origin) -> None:
         """Keep the token of a person who fetches an unfinished result, to deliver the result by it."""
@@ -355,7 +384,7 @@ def _lost(error: Exception) -> None:
 
 
 def _seen(message: discord.Message) -> Seen[Picture]:
-    return Seen(job=job_of(message), picture=picture_of(message))
+    return Seen(job=job_of(message), pictures=tuple(pictures_of(message)))
 
 
 def job_of(message: discord.Message) -> str:
@@ -376,4 +405,9 @@ def _ids(components: Any) -> list[str]:
 
 def picture_of(message: discord.Message) -> discord.Attachment | None:
     """Return the first attached picture, or None."""
-    return next((a for a in message.attachments if (a.content_type or "").startswith("image/")), None)
+    return next(iter(pictures_of(message)), None)
+
+
+def pictures_of(message: discord.Message) -> list[discord.Attachment]:
+    """Return the attached pictures."""
+    return [each for each in message.attachments if (each.content_type or "").startswith("image/")]

@@ -16,6 +16,7 @@ from bot.options import Command, Completes, Option
 from bot.words import LANGUAGES
 
 MOST_TEXT = 6000  # characters a text option may have
+MOST_IN_MENU = 5  # entries in a message's menu
 INSTALLS = AppInstallationType(guild=True, user=True)
 CONTEXTS = AppCommandContext(guild=True, dm_channel=True, private_channel=True)
 GROUPS = {

@@ -61,7 +61,7 @@ _REMOVALS = ("app_uninstalled", "tokens_revoked")
 _OF_THE_APP = (*_REMOVALS, "url_verification", "ssl_check")
 """Kinds of what needs no workspace that Easel is installed in."""
 
-SOURCE = "use_as_source"
+SOURCE, VERIFY = "use_as_source", "verify"
 ENTRIES = {re.sub(r"\W", "", each.menu).casefold(): each for each in actions.MENU}
 """Callback ids of the entries in a message's menu, which stand in manifests: "Edit…" is "edit"."""
 GLOBAL = "paint"
@@ -128,7 +128,7 @@ class Client:
         app.view(_ANY)(self._forgotten)
         app.view_closed(_ANY)(self._nothing)
         app.shortcut(GLOBAL)(self._open)
-        for entry in (SOURCE, *ENTRIES):
+        for entry in (SOURCE, VERIFY, *ENTRIES):
             app.shortcut(entry)(self._on_message)
         app.event(_ANY)(self._event)
         # What nobody listens to Bolt would log, with all that was written.
@@ -282,9 +282,10 @@ class Client:
         await self._taken(ack, context)
         asked, entry = _of_action(body, context["workspace"]), body["callback_id"]
         message = body.get("message") or {}
+        own = {SOURCE: self._desk.source, VERIFY: self._desk.verified}
         self._go(
-            self._desk.source(asked, message)
-            if entry == SOURCE
+            own[entry](asked, message)
+            if entry in own
             else self._desk.chosen(asked, message, ENTRIES[entry].name)
         )
 

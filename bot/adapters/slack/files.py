@@ -216,5 +216,10 @@ async def _is_looked_at(client: AsyncWebClient, file: str) -> bool:
 
 def picture_in(message: Any) -> dict[str, Any] | None:
     """Return the first picture that was sent with a message, or None."""
+    return next(iter(pictures_in(message)), None)
+
+
+def pictures_in(message: Any) -> list[dict[str, Any]]:
+    """Return the pictures that were sent with a message."""
     files = message.get("files") or ()
-    return next((each for each in files if str(each.get("mimetype", "")).startswith("image/")), None)
+    return [each for each in files if str(each.get("mimetype", "")).startswith("image/")]

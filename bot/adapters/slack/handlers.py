@@ -23,11 +23,11 @@ from bot import actions, words
 from bot.actions import Action
 from bot.adapters.base import Answer, NoAnswer, Receipt
 from bot.adapters.interactions import BROKEN, Alone, Ask, Filled, Interactions, Seen
-from bot.adapters.slack import forms, layout
+from bot.adapters.slack import forms, layout, links
 from bot.adapters.slack.channels import Places
 from bot.adapters.slack.delivery import NO_UNFURL, SlackDelivery
 from bot.adapters.slack.errors import FAILURES, code_of, translated
-from bot.adapters.slack.files import Files, Preparing, picture_in
+from bot.adapters.slack.files import Files, Preparing, pictures_in
 from bot.adapters.slack.forms import About
 from bot.adapters.slack.users import SlackUsers
 from bot.adapters.slack.workspaces import PATIENCE, Workspace, Workspaces
@@ -145,6 +145,10 @@ class SlackHandlers(Interactions[Asked, File]):
         """Do with this message's job what the button `name` does (message menu)."""
         await self.on_job(asked, self._seen(asked, message), name)
 
+    async def verified(self, asked: Asked, message: Mapping[str, Any]) -> None:
+        """Tell whether this message's pictures were made here (message menu)."""
+        await self.verify(asked, self._seen(asked, message))
+
     # ---- as Slack wants it
 
     async def answer(
@@ -162,6 +166,17 @@ class SlackHandlers(Interactions[Asked, File]):
 
     async def download(self, event: Asked, picture: File) -> bytes:
         return await self._files.fetch(event.workspace, dict(picture), self.check_size)
+
+    async def shown_at(self, event: Asked, place: str) -> Seen[File] | None:
+        client = self._workspaces.talk(event.workspace.token, team=event.workspace.team, patient=True)
+        try:
+            if found := links.file_of(place):
+                return Seen(pictures=(await links.file(client, found, event.channel),))
+            if there := links.message_of(place, event.channel):
+                return self._seen(event, await links.message(client, there, event.channel))
+        except FAILURES as error:
+            raise Refusal(links.NOT_SHOWN, code="no_picture") from error
+        return None
 
     def openly(self, event: Asked) -> Asked:
         return replace(event, hidden=False)
@@ -414,4 +429,4 @@ class SlackHandlers(Interactions[Asked, File]):
         """Return what a message shows: its picture, and its job where the app itself wrote it."""
         ours = (asked.workspace.bot, asked.workspace.bot_user)
         own = message.get("bot_id") in ours or message.get("user") in ours
-        return Seen(job=layout.job_of(message) if own else "", picture=picture_in(message))
+        return Seen(job=layout.job_of(message) if own else "", pictures=tuple(pictures_in(message)))

@@ -11,7 +11,7 @@ import yaml
 
 from bot import commands
 from bot.adapters.slack import http_server, message_events
-from bot.adapters.slack.client import ENTRIES, GLOBAL, SOURCE
+from bot.adapters.slack.client import ENTRIES, GLOBAL, SOURCE, VERIFY
 from bot.adapters.slack.slash_commands import EASEL, IMAGINE
 from bot.options import clip
 
@@ -129,7 +129,10 @@ def _shortcuts() -> Any:
         "callback_id": GLOBAL,
         "description": "Open the form with every option.",
     }
-    source = {SOURCE: ("Use as source", "Paint from this message's picture.")}
+    source = {
+        SOURCE: ("Use as source", "Paint from this message's picture."),
+        VERIFY: ("Verify", "Was this picture made by Easel, and changed since?"),
+    }
     entries = {id: (each.menu, each.menu_help) for id, each in ENTRIES.items()}
     for id, (name, help) in (source | entries).items():
         yield {"name": name, "type": "message", "callback_id": id, "description": help}

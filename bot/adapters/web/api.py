@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bot import telemetry
+from bot import commands, telemetry
 from bot.adapters.typed import typed
 from bot.adapters.web import composer
 from bot.adapters.web.broadcast import Change, News, Page
@@ -60,7 +60,7 @@ class Api:
         async with self._uploads.form(request) as (fields, picture):
             command, options = typed(fields.get("text", ""))
             if picture:
-                options["source"] = picture
+                options[commands.command(command).picture or "source"] = picture
             origin = self._origin(request, fields.get("event", ""))
             parent = fields.get("parent", "")
             answer = await self._studio.handle(command, options, origin, parent=parent)

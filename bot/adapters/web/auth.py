@@ -13,8 +13,6 @@ import os
 import re
 import secrets
 import tempfile
-import time
-from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -35,6 +33,7 @@ from bot.accounts.logins import (
     new_guest,
 )
 from bot.adapters.web.parsing import browser
+from bot.attempts import Attempts
 from bot.errors import EaselError
 from bot.models import GUEST, INSTANCE, Login, Member
 from bot.settings import Settings
@@ -81,24 +80,6 @@ def _kept(path: Path, make: Callable[[], bytes]) -> bytes:
     return kept
 
 
-class Attempts:
-    """Counts failures: at most `limit` in `seconds` under one name, which is an address or a browser."""
-
-    def __init__(self, limit: int = 5, seconds: float = 60.0, names: int = 1024) -> None:
-        self._limit, self._seconds, self._names = limit, seconds, names
-        self._failures: OrderedDict[str, deque[float]] = OrderedDict()
-
-    def failed(self, name: str) -> None:
-        self._failures.setdefault(name, deque(maxlen=self._limit)).append(time.monotonic())
-        self._failures.move_to_end(name)
-        while len(self._failures) > self._names:
-            self._failures.popitem(last=False)
-
-    def exhausted(self, name: str) -> bool:
-        failures = self._failures.get(name, ())
-        return sum(time.monotonic() - at < self._seconds for at in failures) >= self._limit
-
-
 class Guesses:
     """A brake on guessing one password, which does not lock out everybody behind one address.
 
@@ -115,9 +96,9 @@ class Guesses:
         return self._browsers.exhausted(browser) or (crowded and not known)
 
     def failed(self, browser: str, address: str) -> None:
-        self._browsers.failed(browser)
-        self._addresses.failed(address)
-        self._all.failed("")
+        self._browsers.note(browser)
+        self._addresses.note(address)
+        self._all.note("")
 
 
 class WebAuth:

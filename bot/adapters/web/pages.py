@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from aiohttp import web
-from PIL import Image
 
 from bot import telemetry
 from bot.adapters.web.composer import TO_TRY, chips
@@ -251,7 +249,7 @@ class Pages:
 
     async def _thumbnail(self, blob: str) -> bytes:
         if blob not in self._thumbnails:
-            self._thumbnails[blob] = await asyncio.to_thread(_shrunk, await self._studio.picture(blob))
+            self._thumbnails[blob] = await self._studio.thumbnail(blob, THUMBNAIL)
         self._thumbnails.move_to_end(blob)
         thumbnail = self._thumbnails[blob]
         while len(self._thumbnails) > THUMBNAILS:
@@ -280,11 +278,3 @@ def picture_answer(body: bytes) -> web.Response:
 
 def _picture_type(body: bytes) -> str:
     return "image/webp" if body[8:12] == b"WEBP" else "image/jpeg" if body[:2] == b"\xff\xd8" else "image/png"
-
-
-def _shrunk(body: bytes) -> bytes:
-    with Image.open(io.BytesIO(body), formats=("PNG", "WEBP", "JPEG")) as picture:
-        picture.thumbnail((THUMBNAIL, THUMBNAIL))
-        file = io.BytesIO()
-        picture.save(file, "WEBP", quality=88, method=2)
-        return file.getvalue()

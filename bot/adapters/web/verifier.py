@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from bot.adapters.web.auth import Attempts
 from bot.adapters.web.context import WebContext
 from bot.adapters.web.uploads import Uploads
+from bot.attempts import Attempts
 from bot.errors import Refusal
 from bot.provenance.verdict import Verdict
 
@@ -32,7 +32,7 @@ class Verifier:
         address = self._site.access.address(request)
         if self._asked.exhausted(address):
             return await self._page(request, 429, problem=TOO_OFTEN)
-        self._asked.failed(address)
+        self._asked.note(address)
         try:
             async with self._uploads.form(request) as (_, picture):
                 if not picture:

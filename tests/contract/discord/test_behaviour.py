@@ -342,7 +342,7 @@ async def test_the_message_menu_uses_anybody_s_picture_as_source(server: Server)
 async def test_the_message_menu_refuses_what_holds_no_picture(server: Server) -> None:
     message = await server.ben.send(server.channel, "only words")
 
-    for name in ("Use as source", "Upscale", "Info"):
+    for name in ("Use as source", "Upscale", "Verify"):
         result = await server.ada.context_menu(server.channel, name, message)
         assert result.response is not None and result.response.ephemeral
         assert "picture" in said(result.response)
@@ -464,3 +464,60 @@ async def test_a_failure_is_told_and_can_be_tried_again(opened: Opens) -> None:
 
         message = server.message(await server.ended(State.FAILED))
         assert "Nothing was charged." in said(message) and labels(message) == ["Try again"]
+
+
+# ---- /verify
+
+
+async def test_an_attached_picture_is_verified(server: Server) -> None:
+    result = await server.ada.slash(server.channel, "verify", picture=("a.png", png()))
+
+    assert result.response is not None and result.response.ephemeral
+    assert "Nothing in it says that this Easel made it." in said(result.response)
+
+
+async def test_a_message_is_verified_by_its_link_or_id(server: Server) -> None:
+    _, message = await server.painted("a fox --count 1")
+    link = f"https://discord.com/channels/{server.guild.id}/{server.channel.id}/{message.id}"
+
+    for named in (link, str(message.id), link.replace("discord.com", "canary.discord.com")):
+        result = await server.ben.slash(server.channel, "verify", message=named)
+        assert result.response is not None and result.response.ephemeral
+        assert "Made by this Easel, and unchanged since." in said(result.response)
+
+
+async def test_messages_that_cannot_be_verified_by_a_link_say_why(server: Server) -> None:
+    _, message = await server.painted("a fox --count 1")
+    other = server.guild.create_text_channel("elsewhere")
+    words = await server.ben.send(server.channel, "only words")
+    base = f"https://discord.com/channels/{server.guild.id}"
+    for channel, named, why in (
+        (other, f"{base}/{server.channel.id}/{message.id}", "That message is in another channel."),
+        (server.channel, f"{base}/{server.channel.id}/123456789012345678", "cannot see a picture"),
+        (server.channel, str(words.id), "cannot see a picture"),
+        (server.channel, "not a link", "There is no job"),
+    ):
+        result = await server.ada.slash(channel, "verify", message=named)
+        assert result.response is not None and result.response.ephemeral
+        assert why in said(result.response)
+
+
+async def test_each_of_several_pictures_is_verified(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.adapters.interactions.MOST_VERIFIED", 2)
+    files = [("a.png", png()), ("b.png", b"broken"), ("c.png", png())]
+    message = await server.ben.send(server.channel, "look", attachments=files)
+
+    result = await server.ada.context_menu(server.channel, "Verify", message)
+
+    assert result.response is not None and result.response.ephemeral
+    told = said(result.response)
+    assert "1. Nothing in it says" in told and "2. Only a still" in told and "3. " not in told
+    assert "Only the first 2 pictures were looked at." in told
+
+
+async def test_verify_leads_to_the_info_of_a_job_that_one_may_see(server: Server) -> None:
+    _, message = await server.painted("a fox --count 1")
+
+    result = await server.ben.context_menu(server.channel, "Verify", message)
+
+    assert result.response is not None and labels(result.response) == ["Info"]

@@ -70,7 +70,9 @@ async def test_commands_can_be_installed_anywhere(line: Line) -> None:
     (put,) = await line.wire.until(lambda: requests(line, "PUT", "/commands"))
     names = {each["name"]: each for each in put.json}
     assert {"imagine", "edit", "upscale", "vary", "queue", "cancel", "history", "show"} <= names.keys()
-    assert {"Use as source", "Variations", "Upscale", "Info"} <= names.keys()
+    assert {each["name"] for each in put.json if each["type"] == 3} == {
+        *("Use as source", "Variations", "Upscale", "Edit…", "Verify")
+    }
     everywhere = [each for each in put.json if each["name"] != "admin"]
     assert all(each["integration_types"] == [0, 1] for each in everywhere)
     assert all(each["contexts"] == [0, 1, 2] for each in everywhere)

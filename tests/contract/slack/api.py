@@ -504,8 +504,12 @@ class Api:
     def _page(self, call: Call, found: list[Message]) -> Json:
         """Those between `oldest` and `latest`, as many as asked for."""
         args = call.args
+        inclusive = str(args.get("inclusive", "")).lower() in ("true", "1")
+        oldest, latest = float(args.get("oldest", 0)), float(args.get("latest", 1e12))
         inside = [
-            m for m in found if float(args.get("oldest", 0)) < float(m.ts) <= float(args.get("latest", 1e12))
+            m
+            for m in found
+            if oldest < float(m.ts) < latest or (inclusive and float(m.ts) in (oldest, latest))
         ]
         start, most = int(args.get("cursor") or 0), int(args.get("limit", 100))
         more = len(inside) > start + most
@@ -721,6 +725,9 @@ class Api:
             "permalink": f"https://home.slack.com/files/{file.owner}/{file.id}/{file.name}",
         }
         about["url_private_download"] = about["url_private"]
+        shared = {m.channel for m in self.messages.values() if file.id in m.files and not m.deleted}
+        for key, kinds in (("channels", ("channel",)), ("groups", ("group",)), ("ims", ("im",))):
+            about[key] = sorted(each for each in shared if self.channels[each].kind in kinds)
         return about
 
     def hand_in(self, content: bytes, owner: str = ADA, name: str = "picture.png", **more: Any) -> File:

@@ -837,3 +837,74 @@ async def test_people_are_answered_in_the_language_of_their_slack(house: House) 
     message = house.message(job)
     assert message.shown.startswith("Cancel") and {"Noch einmal", "Bearbeiten"} <= set(message.labels)
     assert job.origin.language == "de"
+
+
+# ---- /easel verify
+
+
+def link_of(message: Message) -> str:
+    return f"https://home.slack.com/archives/{message.channel}/p{message.ts.replace('.', '')}"
+
+
+@pytest.mark.parametrize("named", ["<{link}>", "{ts}", "message={link}", "{link}?cid=C1"])
+async def test_a_message_is_verified_by_its_link(house: House, named: str) -> None:
+    message = await house.painted("/imagine a fox --count 1")
+
+    await house.ben.slash(f"/easel verify {named.format(link=link_of(message), ts=message.ts)}")
+
+    told = await house.ben.see("Made by this Easel, and unchanged since.")
+    assert told.only == house.ben.id
+
+
+@pytest.mark.parametrize("which", ["message", "reply", "file"])
+async def test_people_s_pictures_are_verified_by_link(house: House, which: str) -> None:
+    fox = house.wire.hand_in(png())
+    message = await house.ben.say("my fox", files=[fox])
+    reply = await house.ben.say("again", thread=message.ts, files=[house.wire.hand_in(png())])
+    named = {
+        "message": link_of(message),
+        "reply": f"{link_of(reply)}?thread_ts={message.ts}&cid={GENERAL}",
+        "file": f"https://home.slack.com/files/{fox.owner}/{fox.id}/fox.png",
+    }
+
+    await house.ada.slash(f"/easel verify <{named[which]}>")
+
+    assert (await house.ada.see("Nothing in it says that this Easel made it.")).only == ADA
+
+
+@pytest.mark.parametrize("which", ["message", "file"])
+async def test_what_lies_in_another_channel_is_not_looked_at(house: House, which: str) -> None:
+    fox = house.wire.hand_in(png())
+    message = await house.ben.say("my fox", SECRET, files=[fox])
+    file = f"https://home.slack.com/files/{fox.owner}/{fox.id}/fox.png"
+
+    await house.ada.slash(f"/easel verify {file if which == 'file' else link_of(message)}")
+
+    await house.ada.see("That is in another channel.")
+
+
+async def test_messages_that_are_not_there_say_so(house: House) -> None:
+    words = await house.ben.say("only words")
+    gone = link_of(words).replace(f"p{words.ts[:4]}", "p1234")
+    for named, why in (
+        (link_of(words), "There is no picture in that message."),
+        (gone, "Easel cannot see that message."),
+        ("nonsense", "There is no job nonsense here."),
+    ):
+        await house.ada.slash(f"/easel verify {named}")
+        await house.ada.see(why)
+
+
+async def test_a_file_that_is_not_there_says_so(house: House) -> None:
+    await house.ada.slash("/easel verify https://home.slack.com/files/U1/F000NONE/fox.png")
+    await house.ada.see("Easel cannot see that message.")
+
+
+async def test_several_pictures_of_a_message_are_verified(house: House) -> None:
+    files = [house.wire.hand_in(png()), house.wire.hand_in(png()[:60]), house.wire.hand_in(png())]
+    message = await house.ben.say("look", files=files)
+
+    await house.ada.shortcut("Verify", message)
+
+    told = await house.ada.see("1. Nothing in it says")
+    assert "2. Only a still" in told.shown and "3. Nothing" in told.shown and told.only == ADA

@@ -93,6 +93,7 @@ def test_names_fit() -> None:
     shortcuts = features["shortcuts"]
     assert {each["name"] for each in shortcuts if each["type"] == "message"} == {
         "Use as source",
+        "Verify",
         "Variations",
         "Upscale",
         "Edit…",

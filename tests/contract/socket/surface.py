@@ -120,11 +120,10 @@ class SocketAdapter(Interactions[Line, Picture]):
             case "press":
                 await self.press(line, line.text("button"))
             case "menu":
-                seen: Seen[Picture] = Seen(job=line.text("message"), picture=picture)
+                seen: Seen[Picture] = Seen(job=line.text("message"), pictures=(picture,) if picture else ())
+                own = {"source": self.use_as_source, "verify": self.verify}
                 chosen = line.text("entry")
-                await (
-                    self.use_as_source(line, seen) if chosen == "source" else self.on_job(line, seen, chosen)
-                )
+                await (own[chosen](line, seen) if chosen in own else self.on_job(line, seen, chosen))
             case "send":
                 await self.submit(line, lambda: _filled(line.said["form"], line.said["values"]))
 
