@@ -18,7 +18,7 @@ from bot.models import INSTANCE
 from bot.options import Option
 
 if TYPE_CHECKING:
-    from bot.settings import Settings
+    from bot.surfaces import Settings
 
 # The rest is imported where it is used: a worker process imports this module again, and needs none of it.
 
@@ -50,24 +50,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _run(said: argparse.Namespace) -> int:
-    from bot import settings
+    from bot.surfaces import Settings
 
     match said.command:
         case "imagine":
-            return await _imagine(said, settings.load())
+            return await _imagine(said, Settings.load())
         case "quota":
-            return await _quota(settings.load())
+            return await _quota(Settings.load())
         case "admin":
-            return await _admin(said, settings.load())
+            return await _admin(said, Settings.load())
         case "slack":
-            return _slack(said, settings.load())
+            return _slack(said, Settings.load())
         case "doctor":
-            return await _doctor(said, settings.load())
+            return await _doctor(said, Settings.load())
         case "verify":
-            return await _verify(said, settings.load())
+            return await _verify(said, Settings.load())
     from bot import app
 
-    await app.run(settings.load())
+    await app.run(Settings.load())
     return 0
 
 
@@ -107,15 +107,15 @@ def _slack(said: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _doctor(said: argparse.Namespace, settings: Settings) -> int:
-    from bot import doctor
+    from bot import doctor, findings
 
     if said.rebuild:
         await doctor.rebuild(settings)
     if said.retention:
         await doctor.confirm_clock(settings)
-    findings = await doctor.examine(settings, pictures=said.pictures)
-    sys.stdout.write(f"{doctor.render(findings, said.json)}\n")
-    return 0 if all(finding.ok is not False for finding in findings) else 1
+    found = await doctor.examine(settings, pictures=said.pictures)
+    sys.stdout.write(f"{findings.render(found, said.json)}\n")
+    return 0 if all(finding.ok is not False for finding in found) else 1
 
 
 async def _verify(said: argparse.Namespace, settings: Settings) -> int:

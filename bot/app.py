@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import importlib
-import importlib.util
 import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -35,7 +33,9 @@ from bot.admin.service import Admin
 from bot.admin.tiers import TierCommands
 from bot.clock import TrustedClock
 from bot.commands.complete import Vocabulary
-from bot.errors import EaselError, SettingError
+from bot.easel import Easel
+from bot.engines import open_engine
+from bot.errors import EaselError
 from bot.gate import Gate
 from bot.guard import Guard
 from bot.images.blobs import BlobStore, open_blobs
@@ -63,27 +63,16 @@ from bot.provenance.service import VerifyService
 from bot.provenance.stamper import Stamper
 from bot.readiness import Readiness
 from bot.router import Router
-from bot.settings import Settings
 from bot.store import Store
-from bot.studio import Studio
+from bot.surfaces import CHATS, Settings
 from bot.words import Speech
-from engine.errors import EngineError
 from engine.types import Engine
-from engine.workers.fake import MEMORY, FakeEngine
-from engine.workers.process import ProcessEngine
 
 log = structlog.stdlib.get_logger(__name__)
 
 DRAIN = 30.0  # seconds that running jobs get when Easel stops
 PATIENCE = 20.0  # seconds for the end of a process that must not go on
 SHORTEST_DELAY, LONGEST_DELAY = 5.0, 300.0  # seconds until a surface that broke is begun anew
-MEMORY_STEP = 0.02  # seconds a step takes with MODEL=memory
-
-SURFACES = (
-    ("bot.adapters.discord", "DiscordAdapter", "discord_token"),
-    ("bot.adapters.slack", "SlackAdapter", "slack_wanted"),
-)
-"""Module, class and the setting that switches it on."""
 
 
 def build(
@@ -96,24 +85,25 @@ def build(
     eyes: ImageClassifier | None = None,
     guard: Guard | None = None,
     keys: Keys | None = None,
-) -> Studio:
+) -> Easel:
     """Build every service, each from those above it. Nothing is started yet."""
     tiers = tiers or load_tiers()
     guard = guard or Guard(store)
     keys = keys or signing.ready(settings.keys_dir, settings.signing_certificate, settings.signing_key)
     eyes = eyes or (MobileNetClassifier() if settings.picture_check else NullClassifier())
     speech, lives, holds, gate = Speech(), LiveJobs(), Holds(engine), Gate(guard)
-    logins = Logins(store, settings)
+    adapters: dict[str, ChatAdapter] = {}
+    logins = Logins(store, settings.web_address)
     images = Images(store, blobs, keys, settings.max_source_bytes)
 
     # Who may see what, and ask for what.
     access = Access(store, engine, tiers)
-    visibility = Visibility(store, lives, access)
+    visibility = Visibility(store, lives, access, adapters)
     vocabulary = Vocabulary(store, engine, tiers, settings.operators, access, visibility)
 
     # From what the engine reports to messages.
     cards = JobCards(lives, holds, access, visibility, speech)
-    sync = MessageSync(store, cards.own)
+    sync = MessageSync(store, cards.own, adapters)
     tracker = JobTracker(
         lives=lives,
         engine=engine,
@@ -163,36 +153,36 @@ def build(
         VerifyService(images, visibility),
         admin,
     )
-    return Studio(
+    return Easel(
+        adapters=adapters,
+        lifecycle=Lifecycle(store, engine, guard, gate, tracker, sync, recovery, privacy, images, policies),
+        guard=guard,
+        readiness=Readiness(settings, store, engine, adapters),
         router=router,
-        access=access,
-        accounts=accounts,
-        admin=admin,
-        cards=cards,
+        vocabulary=vocabulary,
+        planner=planner,
         changes=Changes(store, engine, access, visibility, planner, speech),
+        speech=speech,
+        accounts=accounts,
+        access=access,
+        logins=logins,
+        admin=admin,
         dashboard=Dashboard(
             settings=settings, store=store, engine=engine, tiers=tiers, lives=lives, holds=holds
         ),
+        visibility=visibility,
+        queries=queries,
+        cards=cards,
+        messages=JobMessages(store, lives, sync),
         departures=Departures(store, lives, endings),
-        guard=guard,
         images=images,
         installations=store,
-        lifecycle=Lifecycle(store, engine, guard, gate, tracker, sync, recovery, privacy, images, policies),
-        logins=logins,
-        messages=JobMessages(store, lives, sync),
-        planner=planner,
-        queries=queries,
-        readiness=Readiness(settings, store, engine),
-        speech=speech,
-        sync=sync,
-        visibility=visibility,
-        wordlist=vocabulary,
     )
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Studio]:
-    """Open a studio that is not started yet, and close it at the end. Raises StoreError, SettingError."""
+async def opened(settings: Settings) -> AsyncIterator[Easel]:
+    """Open an Easel that is not started yet, and close it at the end. Raises StoreError, SettingError."""
     private.data_folder(settings.data_dir)
     clock = TrustedClock()
     store = await Store.open(settings.database_url, clock=clock)
@@ -200,18 +190,18 @@ async def opened(settings: Settings) -> AsyncIterator[Studio]:
         clock.not_before(await store.newest_line())
         blobs = open_blobs(settings)
         guard = Guard(store)
-        engine = await asyncio.to_thread(_engine, settings, blobs, guard)
+        engine = await asyncio.to_thread(open_engine, settings, blobs, guard)
         tiers = _tiers(settings, engine)
         keys = await asyncio.to_thread(
             signing.ready, settings.keys_dir, settings.signing_certificate, settings.signing_key
         )
-        studio = build(
+        easel = build(
             settings=settings, store=store, engine=engine, blobs=blobs, tiers=tiers, guard=guard, keys=keys
         )
         try:
-            yield studio
+            yield easel
         finally:
-            await studio.close()
+            await easel.lifecycle.close()
     finally:
         await store.close()
 
@@ -221,54 +211,39 @@ def _tiers(settings: Settings, engine: Engine) -> Tiers:
     return load_tiers(path, [model.name for model in engine.models()])
 
 
-def _engine(settings: Settings, blobs: BlobStore, guard: Guard) -> Engine:
-    if settings.model == (MEMORY.name,):
-        return FakeEngine(blobs.read, step_seconds=MEMORY_STEP, may_start=guard.may_start)
-    try:
-        return ProcessEngine(
-            models=settings.model,
-            device=settings.device,
-            read=blobs.read,
-            hang_seconds=settings.hang_seconds,
-            may_start=guard.may_start,
-        )
-    except EngineError as error:
-        raise SettingError(error.advice) from error
-
-
 async def run(settings: Settings) -> None:
     """Serve every surface that is set up until SIGINT or SIGTERM.
 
     Raises EaselError, also when the process must end by itself.
     """
     # Imported here: only this command needs a web server.
-    from bot.adapters.web import WebAdapter
+    from bot.adapters.web.adapter import WebAdapter
 
     telemetry.set_up(settings)
     await doctor.refuse_to_start(settings)
-    async with opened(settings) as studio, stop_signal(studio.guard.failed) as stopped, lag.watched():
-        web = WebAdapter(studio, settings)
+    async with opened(settings) as easel, stop_signal(easel.guard.failed) as stopped, lag.watched():
+        web = WebAdapter(easel, settings)
         web.bind()
-        adapters: list[ChatAdapter] = [web, *_chats(studio, settings)]
-        for adapter in adapters:
-            studio.add(adapter)
+        chats = [each.adapter(easel, settings) for each in CHATS if each.wanted(settings)]
+        adapters: list[ChatAdapter] = [web, *chats]
+        easel.adapters.update({each.name: each for each in adapters})
         try:
-            await studio.start()
+            await easel.lifecycle.start()
         except BaseException:
             web.close()
             raise
         spare_the_collector()
         serving = [asyncio.create_task(_serve(each), name=each.name) for each in adapters]
         try:
-            async with admin_socket.listening(studio, settings.data_dir):
+            async with admin_socket.listening(easel, settings.data_dir):
                 sys.stdout.write(f"Easel is open at {web.url}\n{web.office}\n")
                 sys.stdout.flush()
                 await stopped.wait()
-            if studio.guard.reason:
+            if easel.guard.reason:
                 end_soon()
-                raise EaselError(studio.guard.reason)
+                raise EaselError(easel.guard.reason)
             log.info("stopping", drain=DRAIN)
-            await studio.close(DRAIN)
+            await easel.lifecycle.close(DRAIN)
         finally:
             for task in serving:
                 task.cancel()
@@ -302,19 +277,6 @@ async def _serve(adapter: ChatAdapter) -> None:
             log.exception("surface stopped", surface=adapter.name, again_in=delay)
         await asyncio.sleep(delay)
         delay = min(LONGEST_DELAY, 2 * delay)
-
-
-def _chats(studio: Studio, settings: Settings) -> list[ChatAdapter]:
-    found: list[ChatAdapter] = []
-    for module, name, token in SURFACES:
-        if not getattr(settings, token):
-            continue
-        if importlib.util.find_spec(module) is None:
-            log.warning("this version has no such surface", surface=module, setting=token.upper())
-            continue
-        make: Callable[[Studio, Settings], ChatAdapter] = getattr(importlib.import_module(module), name)
-        found.append(make(studio, settings))
-    return found
 
 
 @asynccontextmanager

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import importlib.util
 import io
-import os
 import platform
-import re
 import shutil
-import socket
-import stat
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
-from json import dumps, loads
+from json import loads
 from pathlib import Path
 from typing import Any
-from urllib.request import ProxyHandler, build_opener
 
 import structlog
 from PIL import Image
@@ -32,13 +25,15 @@ from bot.accounts import tiers
 from bot.admin import admin_socket
 from bot.clock import FAR, wall
 from bot.errors import EaselError, SettingError, StoreError
+from bot.findings import Finding, own_file
 from bot.images.blobs import BlobStore, open_blobs
 from bot.messages.types import Card
 from bot.models import INSTANCE
 from bot.moderation.images import NotSeen, look_once
 from bot.provenance import keys, signing
-from bot.settings import Settings
+from bot.settings import CoreSettings
 from bot.store import Store, look_at, pictures_at
+from bot.surfaces import SURFACES, Settings
 from engine import catalog
 from engine.errors import EngineError, ModelNotLoaded
 from engine.pipelines import structure
@@ -51,17 +46,7 @@ _LEAST_SPACE = 2.0  # GB
 _NAMED = 5  # unreadable rows
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found. `ok` is None where there is nothing to check."""
-
-    name: str
-    ok: bool | None
-    detail: str
-    remedy: str = ""  # one sentence, where `ok` is False
-
-
-async def rebuild(settings: Settings) -> None:
+async def rebuild(settings: CoreSettings) -> None:
     """Compute every balance again, from the ledger alone. Raises StoreInUse while Easel runs, StoreError."""
     store = await Store.open(settings.database_url)
     try:
@@ -70,7 +55,7 @@ async def rebuild(settings: Settings) -> None:
         await store.close()
 
 
-async def confirm_clock(settings: Settings) -> None:
+async def confirm_clock(settings: CoreSettings) -> None:
     """Set retention's time to the machine's clock at once. Raises StoreInUse while Easel runs, StoreError."""
     store = await Store.open(settings.database_url)
     try:
@@ -87,7 +72,7 @@ async def examine(
     `pictures` reads every picture that there should be.
     """
     running = await _ask_running(settings.data_dir)
-    checks: list[Callable[[], Finding]] = [
+    checks: list[Callable[[], Finding | Sequence[Finding]]] = [
         _python,
         partial(_device, settings.device),
         *(partial(_model, name) for name in settings.model),
@@ -100,13 +85,11 @@ async def examine(
         *([partial(_bucket, settings)] if settings.pictures_url else []),
         partial(_classifier, settings.picture_check),
         partial(_certificate, settings),
-        partial(_discord, settings),
-        partial(_slack, settings),
-        partial(_port, settings.web_host, settings.web_port, ours=running is not None),
-        partial(_administrator, settings),
+        *(partial(each.examine, settings, running=running is not None) for each in SURFACES),
         partial(_env_file, Path(env_file)),
     ]
-    return await asyncio.gather(*(asyncio.to_thread(check) for check in checks))
+    found = await asyncio.gather(*(asyncio.to_thread(check) for check in checks))
+    return [finding for some in found for finding in ([some] if isinstance(some, Finding) else some)]
 
 
 async def refuse_to_start(settings: Settings) -> None:
@@ -122,20 +105,6 @@ async def refuse_to_start(settings: Settings) -> None:
         raise SettingError(f"{first.name}: {first.detail}{end} {first.remedy}")
     for finding in wrong:
         log.error("one of the models cannot be used", model=finding.name, cause=finding.detail)
-
-
-def render(findings: Sequence[Finding], json: bool = False) -> str:
-    """Render the findings as JSON, or as lines for a person."""
-    if json:
-        return dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2)
-    width = max(len(finding.name) for finding in findings)
-    return "\n".join(line for finding in findings for line in _lines(finding, width))
-
-
-def _lines(finding: Finding, width: int) -> list[str]:
-    mark = {True: "ok  ", False: "FAIL", None: "-   "}[finding.ok]
-    lines = [f"{mark}  {finding.name:<{width}}  {finding.detail}"]
-    return lines + ([f"      {'':<{width}}  → {finding.remedy}"] if finding.remedy else [])
 
 
 def _python() -> Finding:
@@ -373,119 +342,7 @@ def _white() -> bytes:
     return file.getvalue()
 
 
-def _discord(settings: Settings) -> Finding:
-    if not settings.discord_token:
-        return Finding("Discord", None, "no DISCORD_TOKEN")
-    token = settings.discord_token.reveal()
-    if re.fullmatch(r"[\w-]{10,}\.[\w-]{4,}\.[\w-]{20,}", token) and (id := _application(token)):
-        links = (
-            f"invite it to a server with {_INVITE.format(id)}, take it along with {_TAKE_ALONG.format(id)}"
-        )
-        return Finding("Discord", True, f"the token has the right form; {links}")
-    remedy = "Copy the token again from the application's Bot page: three parts with dots between them."
-    return Finding("Discord", False, "DISCORD_TOKEN is not a bot token", remedy)
-
-
-def _application(token: str) -> str:
-    """Return the application's id, which a token begins with in Base64; empty where it has none."""
-    head = token.partition(".")[0]
-    try:
-        id = base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)).decode("ascii")
-    except ValueError:
-        return ""
-    return id if id.isdecimal() else ""
-
-
-# View channels, send messages, also in threads, attach files, read the history.
-# https://discord.com/developers/docs/topics/permissions
-_PERMISSIONS = 1 << 10 | 1 << 11 | 1 << 38 | 1 << 15 | 1 << 16
-_INVITE = (
-    "https://discord.com/oauth2/authorize?client_id={}"
-    f"&scope=bot+applications.commands&permissions={_PERMISSIONS}"
-)
-_TAKE_ALONG = (
-    "https://discord.com/oauth2/authorize?client_id={}&scope=applications.commands&integration_type=1"
-)
-"""For one person, wherever they are: https://discord.com/developers/docs/resources/application"""
-
-
-def _slack(settings: Settings) -> Finding:
-    bot, app = settings.slack_bot_token.reveal(), settings.slack_app_token.reveal()
-    if settings.slack_client_id:
-        return _slack_workspaces(settings)
-    if not bot and not app:
-        return Finding("Slack", None, "no SLACK_BOT_TOKEN")
-    if bot and not bot.startswith("xoxb-"):
-        remedy = "Copy the Bot User OAuth Token, which begins with xoxb-."
-        return Finding("Slack", False, "SLACK_BOT_TOKEN is not a bot token", remedy)
-    if app and not app.startswith("xapp-"):
-        remedy = "Copy the app-level token, which begins with xapp-."
-        return Finding("Slack", False, "SLACK_APP_TOKEN is not an app-level token", remedy)
-    if bot and (app or settings.slack_signing_secret):
-        return Finding("Slack", True, "the tokens have the right form")
-    missing = "SLACK_APP_TOKEN" if bot else "SLACK_BOT_TOKEN"
-    return Finding("Slack", False, f"{missing} is missing", f"Set {missing} too, or neither.")
-
-
-def _slack_workspaces(settings: Settings) -> Finding:
-    """Check that all settings for installation in many Slack workspaces are present."""
-    needed = {
-        "SLACK_CLIENT_SECRET": settings.slack_client_secret,
-        "SLACK_TOKEN_KEYS": settings.slack_token_keys,
-        "SLACK_SIGNING_SECRET": settings.slack_signing_secret or settings.slack_app_token,
-        "SLACK_URL": settings.slack_url,
-    }
-    if missing := [name for name, value in needed.items() if not value]:
-        remedy = f"Set {missing[0]} too, or remove SLACK_CLIENT_ID."
-        return Finding("Slack", False, f"{missing[0]} is missing", remedy)
-    return Finding("Slack", True, f"is installed from {settings.slack_url}/slack/install")
-
-
-def _port(host: str, port: int, *, ours: bool = False) -> Finding:
-    """Check that the web port is free, or `ours`: used by the Easel on this data folder."""
-    name = f"{host}:{port}"
-    try:
-        family = socket.getaddrinfo(host, port)[0][0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-    except OSError as error:
-        if ours and _is_easel(host, port):
-            return Finding("Web port", True, f"{name} is held by the Easel that runs here")
-        remedy = "Stop what uses it (another Easel?), or set WEB_PORT to another number or 0."
-        return Finding("Web port", False, f"{name} cannot be used ({error.strerror})", remedy)
-    return Finding("Web port", True, f"{name} is free")
-
-
-def _is_easel(host: str, port: int) -> bool:
-    """Tell whether a web studio answers there."""
-    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    address = f"http://[{near}]:{port}/livez" if ":" in near else f"http://{near}:{port}/livez"
-    try:
-        with build_opener(ProxyHandler({})).open(address, timeout=5) as answer:
-            return bool(answer.read(10) == b"ok\n")
-    except (OSError, ValueError):
-        return False
-
-
-def _administrator(settings: Settings) -> Finding:
-    title = "Web admin"
-    if settings.web_admin_password:
-        return Finding(title, True, "the page /admin asks for WEB_ADMIN_PASSWORD")
-    if not settings.admin_password_file.is_file():
-        return Finding(title, None, "the first start makes a password for the page /admin")
-    return _own_file(title, settings.admin_password_file, "and the password of the page /admin stands there")
-
-
 def _env_file(path: Path) -> Finding:
     if not path.is_file():
         return Finding("Settings file", None, f"no {path}: every setting has its default")
-    return _own_file("Settings file", path)
-
-
-def _own_file(title: str, path: Path, what: str = "") -> Finding:
-    """Check that only the owner can read a file that may hold a secret."""
-    if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
-        detail = f"others on this machine can read {path}"
-        return Finding(title, False, detail, f"Run `chmod 600 {path}`.")
-    return Finding(title, True, f"only you can read {path} {what}".rstrip())
+    return own_file("Settings file", path)

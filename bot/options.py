@@ -34,7 +34,7 @@ class Option:
     minimum: float | None = None  # of a number
     maximum: float | None = None  # of a number; of a text, its characters
     choices: tuple[str, ...] = ()  # all there are
-    completes: Completes = ""  # what `Studio.complete` offers while someone types
+    completes: Completes = ""  # what `Vocabulary.complete` offers while someone types
     example: str = ""
     default: str = ""  # what stands when it is left out, in words
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from bot.adapters.base import ChatAdapter, Connected
+from bot.engines import EngineSettings
 from bot.errors import StoreError
-from bot.settings import Settings
 from bot.store import Store
 from engine.types import Engine, EngineStatus
 
@@ -23,22 +23,20 @@ class Readiness:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: EngineSettings,
         store: Store,
         engine: Engine,
+        adapters: Mapping[str, ChatAdapter],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._store = store
         self._engine = engine
+        self._adapters = adapters
         self._clock = clock
-        self._surfaces: list[ChatAdapter] = []
         self._examining = asyncio.Lock()
         self._found: tuple[str, ...] = ()
         self._until = float("-inf")
-
-    def add(self, surface: ChatAdapter) -> None:
-        self._surfaces.append(surface)
 
     async def reasons(self) -> tuple[str, ...]:
         """Return why Easel is not ready, a sentence each; empty when it is."""
@@ -54,7 +52,8 @@ class Readiness:
         return *await self.reasons(), *(f"{each.device} is out of service: {each.out}." for each in out)
 
     async def _examine(self) -> list[str]:
-        away = [each.name for each in self._surfaces if isinstance(each, Connected) and not each.connected]
+        surfaces = self._adapters.items()
+        away = [name for name, each in surfaces if isinstance(each, Connected) and not each.connected]
         return [
             *await self._database(),
             *await self._disk(),

@@ -98,7 +98,7 @@ class Router:
     ) -> Card | Receipt:
         """Do what a command asks. `options`: name → value as typed; a picture may be its bytes.
 
-        `parent` is the job whose form is answered. Raises Refusal.
+        `parent` is the job whose form is answered, or whose picture the words change. Raises Refusal.
         """
         return await self._answer(self._handle(command, dict(options), origin, parent), origin)
 

@@ -15,7 +15,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from bot.models import Job
-from bot.settings import Settings
+from bot.settings import CoreSettings
 from engine.types import EngineJob, GenerationRequest
 
 # ---- logs
@@ -29,7 +29,7 @@ _SHORTEST_SECRET = 4  # characters; hiding less would hide half of every line
 Event = MutableMapping[str, Any]
 
 
-def set_up(settings: Settings, stream: TextIO = sys.stderr) -> None:
+def set_up(settings: CoreSettings, stream: TextIO = sys.stderr) -> None:
     """Route structlog, the standard library's loggers, warnings and uncaught errors to `stream`.
 
     Secrets never get there, and prompts only when LOG_PROMPTS says so.
@@ -67,7 +67,9 @@ def set_up(settings: Settings, stream: TextIO = sys.stderr) -> None:
 class _SecretFormatter(structlog.stdlib.ProcessorFormatter):
     """Renders a line, then takes the secrets out of it, wherever they came from."""
 
-    def __init__(self, settings: Settings, shared: list[structlog.typing.Processor], *, colors: bool) -> None:
+    def __init__(
+        self, settings: CoreSettings, shared: list[structlog.typing.Processor], *, colors: bool
+    ) -> None:
         super().__init__(foreign_pre_chain=shared, processors=_rendering(settings.log_format, colors))
         values = [secret.reveal() for secret in settings.secrets()]
         spellings = {form(value) for value in values if len(value) >= _SHORTEST_SECRET for form in _SPELLINGS}

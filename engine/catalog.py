@@ -6,18 +6,18 @@ Reads `catalog.toml`; imports no torch, so that the studio may ask it anything.
 from __future__ import annotations
 
 import difflib
-import json
 import re
-import struct
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from engine.errors import ModelNotLoaded, UnknownModel
 from engine.families import family_of
-from engine.pipelines.model_files import pipeline_of
+from engine.pipelines.model_files import pipeline_of, weight_names
 from engine.types import GenerationRequest, ModelInfo, Upscale
 
 _CATALOG = Path(__file__).with_name("catalog.toml")
@@ -197,17 +197,7 @@ def check_files(path: Path) -> None:
     if not files:
         raise ModelNotLoaded(f"{path} holds no .safetensors file; other formats are not loaded")
     for file in files:
-        _check_header(file)
-
-
-def _check_header(file: Path) -> None:
-    """Check length, JSON header and data (https://huggingface.co/docs/safetensors). Raises ModelNotLoaded."""
-    try:
-        with file.open("rb") as stream:
-            (length,) = struct.unpack("<Q", stream.read(8))
-            header = json.loads(stream.read(min(length, 100_000_000)))
-        end = max((t["data_offsets"][1] for k, t in header.items() if k != "__metadata__"), default=0)
-    except (OSError, struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelNotLoaded(f"{file} is not a readable safetensors file: {error}") from error
-    if file.stat().st_size != 8 + length + end:
-        raise ModelNotLoaded(f"{file} is cut short or damaged: fetch it again")
+        try:
+            weight_names(file)
+        except (OSError, SafetensorError) as error:
+            raise ModelNotLoaded(f"{file} is not a readable safetensors file: {error}") from error

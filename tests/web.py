@@ -17,13 +17,14 @@ from yarl import URL
 
 from bot import app
 from bot.accounts.logins import member_named
-from bot.adapters.web import WebAdapter
+from bot.adapters.web.adapter import WebAdapter
 from bot.adapters.web.auth import NAME_COOKIE
+from bot.easel import Easel
 from bot.images.blobs import DirectoryBlobs
 from bot.models import Job, State
-from bot.settings import Secret, Settings
+from bot.settings import Secret
 from bot.store import Store
-from bot.studio import Studio
+from bot.surfaces import Settings
 from engine.workers.fake import MEMORY, FakeEngine, Fault
 
 SMALL = replace(MEMORY, width=64, height=64, steps=4)
@@ -127,7 +128,7 @@ class WebHouse:
     """A running web studio."""
 
     url: str
-    studio: Studio
+    easel: Easel
     store: Store
     adapter: WebAdapter
     server: asyncio.Task[None]
@@ -166,7 +167,7 @@ class WebHouse:
         names = {cookie.value for jar in everyone for cookie in jar if cookie.key == NAME_COOKIE}
         found: dict[str, Job] = {}
         for name in names | {"Guest"}:
-            found |= {job.id: job for job in await self.studio.jobs(member_named(name, admin=True))}
+            found |= {job.id: job for job in await self.easel.visibility.jobs(member_named(name, admin=True))}
         return list(found.values())
 
 
@@ -192,13 +193,13 @@ async def web_house(
     store = await Store.open(settings.database_url)
     blobs = DirectoryBlobs(folder / "pictures")
     engine = FakeEngine(blobs.read, models=(SMALL,), step_seconds=step_seconds, fault=fault)
-    studio = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
-    adapter = WebAdapter(studio, settings)
-    studio.add(adapter)
-    await studio.start()
+    easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
+    adapter = WebAdapter(easel, settings)
+    easel.adapters[adapter.name] = adapter
+    await easel.lifecycle.start()
     adapter.bind()
     server = asyncio.create_task(adapter.run())
-    house = WebHouse(adapter.url, studio, store, adapter, server, [])
+    house = WebHouse(adapter.url, easel, store, adapter, server, [])
     try:
         yield house
     finally:
@@ -208,5 +209,5 @@ async def web_house(
         with suppress(asyncio.CancelledError):
             await server
         adapter.close()  # where it was never served
-        await studio.close()
+        await easel.lifecycle.close()
         await store.close()

@@ -7,7 +7,6 @@ page behind it has a button, so what previews links in chats uses none up.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import re
 import secrets
 import unicodedata
@@ -19,7 +18,7 @@ from bot.errors import Refusal
 from bot.messages import answers
 from bot.messages.types import Card
 from bot.models import GUEST, Login, Member, Origin
-from bot.settings import Settings
+from bot.settings import is_loopback
 from bot.store import Store
 
 TENANT = "web:local"
@@ -55,19 +54,12 @@ def new_guest() -> Member:
     return Member(tenant=TENANT, id=f"{GUEST}{number}", name=f"Guest {number[:4]}")
 
 
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.casefold() == "localhost"
-
-
 class Logins:
     """Links, invitations and sessions of the web studio. Every method raises StoreError."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, address: str) -> None:
         self._store = store
-        self.address = settings.web_url or _bound_to(settings)
+        self.address = address
         """Where people reach the studio; the surface sets it where the port is known only once bound."""
 
     async def link(self, origin: Origin) -> Card:
@@ -133,10 +125,3 @@ class Logins:
 
 def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _bound_to(settings: Settings) -> str:
-    """Return the studio's own URL; empty unless it listens on a loopback host and a fixed port."""
-    host, port = settings.web_host, settings.web_port
-    shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{port}" if port and is_loopback(host) else ""

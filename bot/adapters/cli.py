@@ -18,17 +18,17 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from bot import app, doctor, telemetry
 from bot.actions import Action
-from bot.adapters.base import MessageRef
+from bot.adapters.base import MessageRef, Receipt
 from bot.admin import admin_socket
+from bot.easel import Easel
 from bot.errors import EaselError, Refusal
 from bot.messages.answers import meter
 from bot.messages.types import Card
 from bot.models import Job, Member, Origin, Original, State
 from bot.provenance import keys
 from bot.provenance.verdict import verify as verified
-from bot.settings import Settings
 from bot.store import original_at
-from bot.studio import Receipt, Studio
+from bot.surfaces import Settings
 
 PLACE = "cli:local"
 
@@ -87,26 +87,26 @@ class CommandLine:
 
 async def imagine(settings: Settings, options: Mapping[str, Any], *, out: Path, as_json: bool) -> int:
     """Paint, write the pictures to `out`, say where they are. Returns the exit code. Raises EaselError."""
-    quiet = settings if settings.log_level == "debug" else replace(settings, log_level="error")
+    quiet = settings if settings.log_level == "debug" else settings.model_copy(update={"log_level": "error"})
     telemetry.set_up(quiet)
     _make_folder(out)
     await doctor.refuse_to_start(quiet)
     surface = CommandLine(Console(stderr=True))
-    async with app.opened(settings) as studio, app.stop_signal(studio.guard.failed) as stopped:
-        studio.add(surface)
-        await studio.start()
+    async with app.opened(settings) as easel, app.stop_signal(easel.guard.failed) as stopped:
+        easel.adapters[surface.name] = surface
+        await easel.lifecycle.start()
         origin = _origin()
         try:
-            answer = await studio.handle("imagine", _with_source(options), origin)
+            answer = await easel.router.handle("imagine", _with_source(options), origin)
             assert isinstance(answer, Receipt)
             job = await surface.end_of(answer.job.id, stopped)
             if job is None:
                 cancel = Action(name="cancel", job=answer.job.id).id
-                await studio.press(cancel, replace(origin, event=secrets.token_hex(8)))
-                job = await studio.job(answer.job.id, origin.member)
+                await easel.router.press(cancel, replace(origin, event=secrets.token_hex(8)))
+                job = await easel.visibility.job(answer.job.id, origin.member)
         except Refusal as refusal:
             return _complain(refusal.notice)
-        files = await _written(studio, job, out)
+        files = await _written(easel, job, out)
     _report(job, files, as_json)
     if job.state is State.RENDERED:
         return 0
@@ -173,10 +173,10 @@ async def _obeyed(settings: Settings, order: admin_socket.Order, out: Path) -> i
 
 
 async def _alone(settings: Settings, order: admin_socket.Order) -> Card:
-    telemetry.set_up(replace(settings, log_level="error"))
-    async with app.opened(settings) as studio:
-        await studio.load()
-        return await admin_socket.obey(studio, order)
+    telemetry.set_up(settings.model_copy(update={"log_level": "error"}))
+    async with app.opened(settings) as easel:
+        await easel.lifecycle.load()
+        return await admin_socket.obey(easel, order)
 
 
 def _say(card: Card) -> None:
@@ -209,12 +209,12 @@ def _with_source(options: Mapping[str, Any]) -> dict[str, Any]:
         raise EaselError(f"{source} cannot be read ({error.strerror}): choose another file.") from error
 
 
-async def _written(studio: Studio, job: Job, out: Path) -> list[Path]:
+async def _written(easel: Easel, job: Job, out: Path) -> list[Path]:
     singles = [each for each in job.pictures if each.index >= 0] if job.state is State.RENDERED else []
     files = []
     for each in sorted(singles, key=lambda each: each.index):
         path = out / f"{job.id}-{each.index + 1}.png"
-        await asyncio.to_thread(_write, path, await studio.picture(each.blob))
+        await asyncio.to_thread(_write, path, await easel.images.get(each.blob))
         files.append(path)
     return files
 

@@ -18,7 +18,8 @@ import structlog
 
 from bot import actions
 from bot.actions import Action, ActionSpec
-from bot.adapters.base import Answer, Easel, NoAnswer, Receipt
+from bot.adapters.base import Answer, NoAnswer, Receipt
+from bot.easel import Easel
 from bot.errors import Refusal
 from bot.images import pictures
 from bot.messages import job_cards
@@ -82,8 +83,8 @@ class Interactions(ABC, Generic[E, P]):
     at_once = 8  # requests that the studio works on at a time, so that acknowledgements are not behind them
     unreachable: tuple[type[Exception], ...] = (OSError,)  # what a failed download raises
 
-    def __init__(self, studio: Easel, max_source_bytes: int) -> None:
-        self._easel = studio
+    def __init__(self, easel: Easel, max_source_bytes: int) -> None:
+        self._easel = easel
         self._most = max_source_bytes
         self._gate = asyncio.Semaphore(self.at_once)
         self._pressed: set[Hashable] = set()
@@ -196,7 +197,9 @@ class Interactions(ABC, Generic[E, P]):
 
         async def alone(member: Member, here: Collection[str]) -> bool:
             filled = read()
-            return filled.command != "imagine" or await self._easel.private(filled.options, member, here)
+            if filled.command != "imagine":
+                return True
+            return await self._easel.planner.private(filled.options, member, here)
 
         await self.answer(event, ask, alone)
 
@@ -204,9 +207,9 @@ class Interactions(ABC, Generic[E, P]):
         """Open a form that paints from this message's picture (message menu)."""
 
         async def ask(origin: Origin) -> Answer:
-            await self._easel.check_source(origin.member)
+            await self._easel.vocabulary.check_source(origin.member)
             if message.job:
-                await self._easel.job(message.job, origin.member, origin.here)
+                await self._easel.visibility.job(message.job, origin.member, origin.here)
             elif message.picture is None:
                 raise Refusal("There is no picture in that message.", code="no_picture")
             values = {"source": f"{message.job}:1"} if message.job else {}
@@ -220,7 +223,7 @@ class Interactions(ABC, Generic[E, P]):
 
         async def job(member: Member, here: Collection[str]) -> Job:
             if message.job:
-                return await self._easel.job(message.job, member, here)
+                return await self._easel.visibility.job(message.job, member, here)
             raise Refusal("That message holds no picture of Easel's.", code="no_picture")
 
         async def ask(origin: Origin) -> Answer:
@@ -279,7 +282,7 @@ class Interactions(ABC, Generic[E, P]):
         reading = talk.read(words, addressed=addressed, picture=bool(parent or picture))
 
         async def ask(origin: Origin) -> Answer:
-            heard = await self._easel.heard(origin)
+            heard = await self._easel.changes.heard(origin)
             if heard == "off":
                 return NoAnswer()
             match reading.does:
@@ -302,9 +305,9 @@ class Interactions(ABC, Generic[E, P]):
         """Paint what was asked for in words; where it is not `sure`, ask whether to."""
         options: dict[str, object] = {"prompt": reading.words}
         if parent and picture is None:
-            options = await self._easel.changed(parent, reading.words, reading.which, origin)
+            options = await self._easel.changes.changed(parent, reading.words, reading.which, origin)
         if not sure and picture is None:
-            return await self._easel.wonder(options, origin)
+            return await self._easel.changes.wonder(options, origin)
         if not sure and reading.does == "paint":  # a button cannot carry the picture
             raise Refusal(_BUTTONS_ONLY, code="channel")
         if not sure:
@@ -317,9 +320,9 @@ class Interactions(ABC, Generic[E, P]):
     async def handle(
         self, name: str, options: Mapping[str, object], origin: Origin, *, parent: str = ""
     ) -> Card | Receipt:
-        """Call `Easel.handle`, for a number of people at a time. Raises Refusal."""
+        """Call `Router.handle`, for a number of people at a time. Raises Refusal."""
         async with self._gate:
-            return await self._easel.handle(name, options, origin, parent=parent)
+            return await self._easel.router.handle(name, options, origin, parent=parent)
 
     async def asked(self, ask: Ask, origin: Origin) -> Card | Receipt | NoAnswer:
         """Return what comes of asking for a card; whatever goes wrong is a card that says so."""
@@ -337,8 +340,9 @@ class Interactions(ABC, Generic[E, P]):
         """Return the form that comes of asking, and its command as it is for the person. Raises Refusal."""
         form = await ask(origin)
         assert isinstance(form, Form)
-        known = await self._easel.known(origin.member)
-        return self._easel.said(form, origin), next(each for each in known if each.name == form.command)
+        known = await self._easel.vocabulary.known(origin.member)
+        command = next(each for each in known if each.name == form.command)
+        return self._easel.speech.said(form, origin), command
 
     def refused(self, refusal: Refusal, origin: Origin) -> Card:
         """Return the card of a refusal in the language of the place, else in the person's own."""
@@ -346,7 +350,7 @@ class Interactions(ABC, Generic[E, P]):
 
     def said(self, card: Card, origin: Origin) -> Card:
         """Translate a card of the surface's own words to the language of the place, else of the person."""
-        return self._easel.said(card, origin)
+        return self._easel.speech.said(card, origin)
 
     async def fetch(self, event: E, picture: P) -> bytes:
         """Return a picture's content. Raises Refusal."""
@@ -362,7 +366,7 @@ class Interactions(ABC, Generic[E, P]):
 
     async def _press(self, button: str, origin: Origin) -> Answer:
         async with self._gate:
-            return await self._easel.press(button, origin)
+            return await self._easel.router.press(button, origin)
 
     def _repeated(self, event: E, button: str) -> bool:
         key = (self.presser(event), button)
@@ -375,11 +379,11 @@ class Interactions(ABC, Generic[E, P]):
     # ---- for one person alone
 
     def _alone_by(self, options: Mapping[str, object]) -> Alone:
-        return partial(self._easel.private, options)
+        return partial(self._easel.planner.private, options)
 
     def _alone_of(self, id: str) -> Alone:
         async def alone(member: Member, here: Collection[str]) -> bool:
-            return not (await self._easel.job(id, member, here)).is_open(here)
+            return not (await self._easel.visibility.job(id, member, here)).is_open(here)
 
         return alone
 
@@ -388,8 +392,8 @@ class Interactions(ABC, Generic[E, P]):
             return self._alone_of(action.job)
 
         async def alone(member: Member, here: Collection[str]) -> bool:
-            text = await self._easel.offered(action, member)
-            return await self._easel.private({"prompt": text}, member, here)
+            text = await self._easel.router.offered(action, member)
+            return await self._easel.planner.private({"prompt": text}, member, here)
 
         return alone
 

@@ -23,10 +23,10 @@ from typing import Any
 import structlog
 
 from bot import commands
+from bot.easel import Easel
 from bot.errors import EaselError, Refusal
 from bot.messages.types import Bar, Card
 from bot.models import Member, Origin
-from bot.studio import Studio
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -52,26 +52,26 @@ class Order:
         return Origin(surface="cli", member=member, channel="terminal", event=secrets.token_hex(8))
 
 
-async def obey(studio: Studio, order: Order) -> Card:
+async def obey(easel: Easel, order: Order) -> Card:
     """Run an operator's command and return its card. Raises Refusal for others and what is not possible."""
     if order.command == EXAMINE:
-        return Card(kind="text", body=await studio.readiness.troubles())
+        return Card(kind="text", body=await easel.readiness.troubles())
     if order.command == "quota":
-        return await studio.quota(order.origin)
+        return easel.speech.said(await easel.accounts.quota({}, order.origin), order.origin)
     if not commands.command(order.command).admin and order.command not in commands.ALSO:
         raise Refusal(f"/{order.command} is not an administrator's command.", code="unknown")
-    return await studio.administer(order.command, order.options, order.origin)
+    return await easel.admin.administer(order.command, order.options, order.origin)
 
 
 # --- the running Easel ------------------------------------------------------------------------------------
 
 
 @asynccontextmanager
-async def listening(studio: Studio, folder: Path) -> AsyncIterator[None]:
+async def listening(easel: Easel, folder: Path) -> AsyncIterator[None]:
     """Accept orders while the block runs. If there can be no socket, log that and go on."""
     try:
         path = _path(folder)
-        server = await asyncio.start_unix_server(lambda r, w: _serve(studio, r, w), sock=_bound(path))
+        server = await asyncio.start_unix_server(lambda r, w: _serve(easel, r, w), sock=_bound(path))
     except OSError as error:
         log.warning("the command line cannot reach this process: choose another DATA_DIR", cause=str(error))
         yield
@@ -105,17 +105,17 @@ def _bound(path: Path) -> socket.socket:
     return made
 
 
-async def _serve(studio: Studio, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _serve(easel: Easel, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(OSError, asyncio.IncompleteReadError, ValueError):
-        writer.write(json.dumps(await _answer(studio, await reader.readline())).encode() + b"\n")
+        writer.write(json.dumps(await _answer(easel, await reader.readline())).encode() + b"\n")
         await writer.drain()
     writer.close()
 
 
-async def _answer(studio: Studio, line: bytes) -> dict[str, Any]:
+async def _answer(easel: Easel, line: bytes) -> dict[str, Any]:
     try:
         order = Order(**json.loads(line))
-        return {"card": _packed(await obey(studio, order))}
+        return {"card": _packed(await obey(easel, order))}
     except Refusal as refusal:
         return {"refusal": refusal.notice}
     except EaselError as error:

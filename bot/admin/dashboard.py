@@ -42,7 +42,7 @@ from bot.models import (
     Use,
     Wait,
 )
-from bot.settings import Settings
+from bot.settings import CoreSettings
 from bot.store import Store
 from bot.store.usage import By
 from engine.types import Engine, EngineStatus, Lane, ModelInfo
@@ -141,7 +141,7 @@ class Dashboard:
     def __init__(
         self,
         *,
-        settings: Settings,
+        settings: CoreSettings,
         store: Store,
         engine: Engine,
         tiers: Tiers,

@@ -6,7 +6,7 @@ at most 100 characters, required options first, at most 25 subcommands in a grou
 
 A name of two words, as in "admin gift", is a subcommand: `group` is its first word, `verb` its second. An
 adapter shows a group as its platform does (`/admin gift`, `/easel admin gift`, `python -m bot admin gift`)
-and passes the whole name to `Studio.handle`. `find` reads a typed line. Commands of the group "admin" are for
+and passes the whole name to `Router.handle`. `find` reads a typed line. Commands of the group "admin" are for
 those whose `Member.admin` is set; the studio decides, adapters may only hide them from the others.
 
 A person, role or channel is text. Where a platform has a picker for them, its adapter uses that and passes a

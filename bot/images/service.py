@@ -31,13 +31,13 @@ class Images:
     _max_source_bytes: int
 
     async def get(self, blob: str) -> bytes:
-        """Return a picture's file. Raises KeyError when there is none."""
+        """Return a picture's file. Raises KeyError when there is none, StoreError when it cannot be read."""
         return await self._blobs.get(blob)
 
     async def fitted(self, blob: str, limit: int) -> tuple[bytes, str]:
         """Return a picture in at most `limit` bytes, and its media type.
 
-        Raises KeyError when there is no such picture, ValueError when it cannot be made so small.
+        Raises KeyError when there is no such picture, ValueError when it cannot be made so small, StoreError.
         """
         with _signed():
             return await pictures.fit(await self._blobs.get(blob), limit, self._keys)

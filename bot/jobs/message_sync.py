@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -57,15 +57,17 @@ class _Parcel:
 class MessageSync:
     """One task for each message that is not at its end. `draw` makes a job's present card."""
 
-    def __init__(self, store: Store, draw: Callable[[Job], Awaitable[Card]]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        draw: Callable[[Job], Awaitable[Card]],
+        adapters: Mapping[str, ChatAdapter],
+    ) -> None:
         self._store = store
         self._draw = draw
-        self._adapters: dict[str, ChatAdapter] = {}
+        self._adapters = adapters
         self._parcels: dict[str, _Parcel] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-
-    def add(self, adapter: ChatAdapter) -> None:
-        self._adapters[adapter.name] = adapter
 
     def show(self, job: Job, *, anew: bool = False) -> None:
         """Show a changed job's card as soon as its message may be edited again, the end of a job at once.

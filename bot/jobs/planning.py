@@ -51,7 +51,10 @@ class Planner:
     async def private(
         self, options: Mapping[str, object], member: Member, here: Collection[str] = ()
     ) -> bool:
-        """Return whether what /imagine paints by these options, but for files, is for the member alone."""
+        """Return whether what /imagine paints by these options, but for files, is for the member alone.
+
+        Raises Refusal.
+        """
         draft = prompts.parse(str(options.get("prompt", "")), {**options, "prompt": None})
         if draft.source:
             id = str(draft.source).partition(":")[0]

@@ -7,8 +7,8 @@ shown elsewhere, the surface is asked anew; what has been closed is closed in th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -32,12 +32,7 @@ class Visibility:
     _store: Store
     _lives: LiveJobs
     _access: Access
-    _surfaces: dict[str, KnowsPlaces] = field(default_factory=dict, init=False)
-
-    def add(self, adapter: ChatAdapter) -> None:
-        """Ask this surface about its places, if it knows of any."""
-        if isinstance(adapter, KnowsPlaces):
-            self._surfaces[adapter.name] = adapter
+    _adapters: Mapping[str, ChatAdapter]
 
     async def job(self, id: str, member: Member, here: Collection[str] = ()) -> Job:
         """Return a job, for a member who is in the places `here`.
@@ -105,9 +100,7 @@ class Visibility:
     async def _refreshed(self, jobs: Sequence[Job], here: Collection[str]) -> list[tuple[Job, Job]]:
         """Return each job with what it is now; every place is asked about once."""
         asked = {_place(job): job for job in jobs if self._is_asked_about(job, here)}
-        answers = await asyncio.gather(
-            *(self._surfaces[job.origin.surface].closed(job) for job in asked.values())
-        )
+        answers = await asyncio.gather(*map(self._is_closed, asked.values()))
         closed = {place: answer for place, answer in zip(asked, answers, strict=True) if answer is not False}
         for (tenant, channel), answer in closed.items():
             if answer:  # None: the surface does not tell, so it is closed for the moment alone
@@ -118,10 +111,13 @@ class Visibility:
         ]
 
     def _is_asked_about(self, job: Job, here: Collection[str]) -> bool:
-        channel = job.origin.channel
-        return (
-            job.origin.surface in self._surfaces and job.is_open() and bool(channel) and channel not in here
-        )
+        channel, adapter = job.origin.channel, self._adapters.get(job.origin.surface)
+        return isinstance(adapter, KnowsPlaces) and job.is_open() and bool(channel) and channel not in here
+
+    async def _is_closed(self, job: Job) -> bool | None:
+        adapter = self._adapters[job.origin.surface]
+        assert isinstance(adapter, KnowsPlaces)
+        return await adapter.closed(job)
 
 
 def _place(job: Job) -> tuple[str, str]:

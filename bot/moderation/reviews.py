@@ -15,7 +15,7 @@ from bot.messages import answers
 from bot.messages.types import Card
 from bot.models import INSTANCE, Job, Origin, Review, State, Strike
 from bot.options import clip
-from bot.settings import Settings
+from bot.settings import CoreSettings
 from bot.store import Store
 from bot.store.reviews import LIMIT
 from engine.types import GenerationRequest
@@ -28,7 +28,7 @@ DECISIONS = ("keep", "remove")
 class Reviews:
     """`show` is told of every job that an administrator removed."""
 
-    def __init__(self, settings: Settings, store: Store, show: Callable[[Job], None]) -> None:
+    def __init__(self, settings: CoreSettings, store: Store, show: Callable[[Job], None]) -> None:
         self._settings = settings
         self._store = store
         self._show = show

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bot import telemetry
-from bot.settings import Settings
+from bot.surfaces import Settings
 from tests.contract.discord.house import rooms
 from tests.contract.discord.line import pointed_at
 from tests.contract.discord.wire import Wire, member, served

@@ -23,7 +23,7 @@ from typing import Any
 from bot import telemetry
 from bot.adapters.slack.manifest import manifest
 from bot.app import spare_the_collector
-from bot.settings import Settings
+from bot.surfaces import Settings
 from tests.contract.slack.house import rooms
 from tests.contract.slack.people import Person
 from tests.contract.slack.state import BOT, Channel, Sent, User

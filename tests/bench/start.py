@@ -12,13 +12,13 @@ from typing import Any
 from sqlmodel import Session
 
 from bot import app
+from bot.adapters.base import Receipt
 from bot.images.blobs import DirectoryBlobs
 from bot.models import Member, Origin
-from bot.settings import Settings
 from bot.store import Store
 from bot.store.rows import table_of, values_of
 from bot.store.tables import JobRow
-from bot.studio import Receipt
+from bot.surfaces import Settings
 from engine.workers.fake import FakeEngine
 from tests.examples import a_job
 
@@ -39,13 +39,13 @@ async def _measure(folder: Path, jobs: int) -> dict[str, Any]:
     await fill(store, jobs)
     engine = FakeEngine(lambda name: b"", may_start=_never)
     blobs = DirectoryBlobs(folder / "pictures")
-    studio = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
+    easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
     lag = asyncio.create_task(_lag())
     start, busy = time.perf_counter(), time.process_time()
-    await studio.start()
+    await easel.lifecycle.start()
     opened = time.perf_counter() - start
     origin = Origin(surface="bench", member=NEWCOMER, channel="c", event="first")
-    answer = await studio.handle("imagine", {"prompt": "a red fox --count 1"}, origin)
+    answer = await easel.router.handle("imagine", {"prompt": "a red fox --count 1"}, origin)
     assert isinstance(answer, Receipt)
     answered = time.perf_counter() - start
     while engine.status().waiting <= jobs:  # noqa: ASYNC110 the engine tells nobody
@@ -53,7 +53,7 @@ async def _measure(folder: Path, jobs: int) -> dict[str, Any]:
     done, busy = time.perf_counter() - start, time.process_time() - busy
     lag.cancel()
     worst = (await asyncio.gather(lag, return_exceptions=True))[0]
-    await studio.close()
+    await easel.lifecycle.close()
     await store.close()
     return {
         f"start: all of {jobs:,} waiting jobs in line (s)": done,

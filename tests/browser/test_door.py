@@ -22,7 +22,7 @@ NARROW = {"width": 320, "height": 700}
 async def link_for(house: WebHouse) -> str:
     """Ada's link, at the address that the studio has here."""
     origin = Origin(surface="discord", member=ADA, channel="general", event="link")
-    answer = await house.studio.handle("studio", {}, origin)
+    answer = await house.easel.router.handle("studio", {}, origin)
     assert isinstance(answer, Card)
     return house.url + answer.link.removeprefix("https://studio.example.org")
 

@@ -16,8 +16,8 @@ from typing import Any
 from bot import app
 from bot.errors import EaselError, StoreInUse
 from bot.models import Job, State
-from bot.settings import Settings
 from bot.store import Store
+from bot.surfaces import Settings
 from engine.types import EngineJob
 from engine.workers.fake import MEMORY, MemoryWorker
 from tests.examples import a_job, a_tier
@@ -58,12 +58,12 @@ def listen(file: Path) -> None:
 
 
 async def lead(settings: Settings) -> None:
-    async with app.opened(settings) as studio, app.stop_signal(studio.guard.failed) as stopped:
-        await studio.start()
-        while await studio.lifecycle._store.unfinished() and not stopped.is_set():  # noqa: ASYNC110 the rows tell
+    async with app.opened(settings) as easel, app.stop_signal(easel.guard.failed) as stopped:
+        await easel.lifecycle.start()
+        while await easel.lifecycle._store.unfinished() and not stopped.is_set():  # noqa: ASYNC110 the rows tell
             await asyncio.sleep(0.1)
-        if studio.guard.reason:
-            raise EaselError(studio.guard.reason)
+        if easel.guard.reason:
+            raise EaselError(easel.guard.reason)
 
 
 async def main(url: str, folder: Path, name: str) -> int:

@@ -16,8 +16,8 @@ from aiohttp import ClientError
 
 from bot.images.blobs import DirectoryBlobs
 from bot.models import State
-from bot.settings import Settings
 from bot.store import Store
+from bot.surfaces import Settings
 from tests.web import Person
 
 ROOT = Path(__file__).parents[2]

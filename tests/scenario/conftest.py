@@ -17,15 +17,15 @@ from PIL import Image
 
 from bot import app, words
 from bot.accounts.tiers import Tiers
-from bot.adapters.base import MessageRef
+from bot.adapters.base import MessageRef, Receipt
+from bot.easel import Easel
 from bot.errors import DeliveryError, Refusal
 from bot.images.blobs import BlobStore, open_blobs
 from bot.messages.types import Button, Card, Form
 from bot.models import Job, Member, Origin, Tier, new_id
 from bot.moderation import ImageClassifier, NullClassifier
-from bot.settings import Settings
 from bot.store import Store
-from bot.studio import Receipt, Studio
+from bot.surfaces import Settings
 from engine.types import Engine
 from engine.workers.fake import MEMORY, FakeEngine, Fault
 
@@ -142,7 +142,7 @@ class RecordingAdapter:
 class House:
     """One running studio and what hangs on it."""
 
-    studio: Studio
+    easel: Easel
     store: Store
     engine: Engine
     blobs: BlobStore
@@ -172,7 +172,7 @@ class House:
 
     async def ask(self, text: str, member: Member = ADA, **options: object) -> Job:
         """/imagine that is accepted."""
-        answer = await self.studio.handle("imagine", {"prompt": text, **options}, self.origin(member))
+        answer = await self.easel.router.handle("imagine", {"prompt": text, **options}, self.origin(member))
         assert isinstance(answer, Receipt)
         return answer.job
 
@@ -184,7 +184,7 @@ class House:
         return await self.row(job.id)
 
     async def press(self, button: str, member: Member = ADA) -> Any:
-        return await self.studio.press(button, self.origin(member))
+        return await self.easel.router.press(button, self.origin(member))
 
     async def row(self, id: str) -> Job:
         job = await self.store.job(id)
@@ -206,7 +206,7 @@ class House:
         return job
 
     async def image(self, blob: str) -> Image.Image:
-        picture = Image.open(io.BytesIO(await self.studio.picture(blob)))
+        picture = Image.open(io.BytesIO(await self.easel.images.get(blob)))
         picture.load()
         return picture
 
@@ -246,7 +246,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opens:
         if make_engine is not None:
             engine = make_engine(blobs)
         rules = Tiers(tuple(tiers)) if tiers else None
-        studio = app.build(
+        easel = app.build(
             settings=settings,
             store=store,
             engine=engine,
@@ -255,15 +255,15 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opens:
             eyes=eyes or NullClassifier(),
         )
         surface = surface or RecordingAdapter()
-        studio.add(surface)
-        await studio.start()
+        easel.adapters[surface.name] = surface
+        await easel.lifecycle.start()
         try:
-            yield House(studio, store, engine, blobs, surface, settings)
+            yield House(easel, store, engine, blobs, surface, settings)
         finally:
             if crash:
                 monkeypatch.setattr("bot.lifecycle.LAST_WORDS", 0.1)
                 await store.close()  # nothing more can be written
-            await studio.close()
+            await easel.lifecycle.close()
             await store.close()
 
     return open_house

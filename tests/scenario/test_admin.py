@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from bot.adapters.base import Receipt
 from bot.errors import Refusal, StoreError
 from bot.messages import job_cards
 from bot.messages.types import Card
 from bot.models import INSTANCE, Job, Member, Origin, State
-from bot.studio import Receipt
 from tests.examples import a_tier
 from tests.scenario.conftest import ADA, BEN, BOSS, EVE, PATIENCE, House, Opens, button
 
@@ -28,12 +28,12 @@ def said(card: Any) -> str:
 
 
 async def admin(house: House, command: str, member: Member = BOSS, **options: object) -> str:
-    return said(await house.studio.handle(f"admin {command}", options, house.origin(member)))
+    return said(await house.easel.router.handle(f"admin {command}", options, house.origin(member)))
 
 
 async def shell(house: House, command: str, tenant: str = INSTANCE, **options: object) -> str:
     origin = replace(house.origin(replace(SHELL, tenant=tenant)), surface="cli")
-    return said(await house.studio.handle(f"admin {command}", options, origin))
+    return said(await house.easel.router.handle(f"admin {command}", options, origin))
 
 
 async def refused(house: House, work: Any) -> Refusal:
@@ -56,7 +56,7 @@ async def test_an_administrator_of_another_tenant_changes_nothing_here(house: Ho
     await admin(house, "tier", EVE, person=ADA.id, tier="team")
 
     await house.painted("a fox")
-    assert (await house.studio.rules(ADA)).tier.name == "everyone"
+    assert (await house.easel.access.rules(ADA)).tier.name == "everyone"
     assert await admin(house, "audit") == "Audit\nNothing was changed yet."
     assert "pause" in await admin(house, "audit", EVE)
 
@@ -71,14 +71,14 @@ async def test_a_named_operator_and_the_command_line_may_do_what_counts_everywhe
 
 async def test_help_shows_administration_to_those_who_may_use_it(house: House) -> None:
     async def help(member: Member, **options: object) -> str:
-        return said(await house.studio.handle("help", options, house.origin(member)))
+        return said(await house.easel.router.handle("help", options, house.origin(member)))
 
     assert "admin" not in await help(ADA)
     assert "/help admin" in await help(BOSS)
     assert "/admin gift" in await help(BOSS, command="admin")
     assert "/admin gift" not in await help(ADA, command="admin")
     assert (await refused(house, help(ADA, command="admin gift"))).code == "forbidden"
-    assert not any("admin" in name for name, _ in await house.studio.complete("commands", "", ADA))
+    assert not any("admin" in name for name, _ in await house.easel.vocabulary.complete("commands", "", ADA))
 
 
 # ---- people
@@ -94,13 +94,13 @@ async def test_a_blocked_person_is_refused_everything_privately(house: House) ->
         house.press(button(done, "U1")),
         house.press(button(done, "Info")),
         house.press("v1:try:a wolf"),
-        house.studio.handle("vary", {"job": job.id}, house.origin()),
-        house.studio.handle("history", {}, house.origin()),
+        house.easel.router.handle("vary", {"job": job.id}, house.origin()),
+        house.easel.router.handle("history", {}, house.origin()),
     ):
         refusal = await refused(house, work)
         assert refusal.code == "blocked" and " spam. An administrator can lift this." in refusal.notice
         assert job_cards.refused(refusal).private
-    await house.studio.handle("quota", {}, house.origin())
+    await house.easel.router.handle("quota", {}, house.origin())
     await house.painted("of another", BEN)
     await admin(house, "unblock", person=ADA.id)
     await house.painted("a wolf")
@@ -120,8 +120,8 @@ async def test_a_block_is_for_one_tenant_and_one_by_the_operator_for_all(house: 
 
 async def test_who_links_two_names_cannot_escape_a_block(house: House) -> None:
     other = replace(ADA, id="slack:ada")
-    code = said(await house.studio.handle("link", {}, house.origin(ADA))).splitlines()[1]
-    await house.studio.handle("link", {"code": code}, house.origin(other))
+    code = said(await house.easel.router.handle("link", {}, house.origin(ADA))).splitlines()[1]
+    await house.easel.router.handle("link", {"code": code}, house.origin(other))
     await admin(house, "block", person=ADA.id)
     assert (await refused(house, house.ask("a fox", other))).code == "blocked"
 
@@ -130,22 +130,22 @@ async def test_linked_names_share_jobs_and_allowance(opened: Opens) -> None:
     other = replace(ADA, id="slack:ada", tenant="slack:t", name="Ada S.")
     async with opened(tiers=[a_tier(1.0)]) as house:  # a picture costs 0.2
         mine = await house.painted("a private fox --private --count 3")
-        assert (await refused(house, house.studio.job(mine.id, other))).code == "unknown"
-        code = said(await house.studio.handle("link", {}, house.origin(ADA))).splitlines()[1]
-        joined = await house.studio.handle("link", {"code": code}, house.origin(other))
+        assert (await refused(house, house.easel.visibility.job(mine.id, other))).code == "unknown"
+        code = said(await house.easel.router.handle("link", {}, house.origin(ADA))).splitlines()[1]
+        joined = await house.easel.router.handle("link", {"code": code}, house.origin(other))
         assert "test:ada and" in said(joined) or "slack:ada and" in said(joined)
-        again = house.studio.handle("link", {"code": code}, house.origin(other))
+        again = house.easel.router.handle("link", {"code": code}, house.origin(other))
         assert (await refused(house, again)).notice == "That code was used already: ask for a new one."
 
-        assert (await house.studio.job(mine.id, other)).id == mine.id
+        assert (await house.easel.visibility.job(mine.id, other)).id == mine.id
         assert (await refused(house, house.ask("a wolf --count 3", other))).code == "quota"
         await house.press(f"v1:delete:{mine.id}", other)
 
-        left = await house.studio.handle("link", {"leave": True}, house.origin(other))
+        left = await house.easel.router.handle("link", {"leave": True}, house.origin(other))
         assert "account of your own" in said(left)
         for member in (ADA, other):
             assert (await refused(house, house.ask("a wolf --count 3", member))).code == "quota"
-            alone = house.studio.handle("link", {"leave": True}, house.origin(member))
+            alone = house.easel.router.handle("link", {"leave": True}, house.origin(member))
             assert (await refused(house, alone)).notice == "You share your account with nobody."
 
 
@@ -157,18 +157,18 @@ async def test_linked_names_have_one_history_in_all_places_and_nobody_else_has(o
         theirs = await house.painted("of somebody else --count 1", BEN)
 
         async def history(member: Member) -> str:
-            return said(await house.studio.handle("history", {}, house.origin(member)))
+            return said(await house.easel.router.handle("history", {}, house.origin(member)))
 
         assert "fox" not in await history(other)
         await house.store.link(await house.store.link_code(ADA.id), other.id)
         waiting = [await house.ask(f"a wolf {n}") for n in range(6)][-1]
 
         assert "a private fox" in await history(other) and "somebody" not in await history(other)
-        shown = await house.studio.handle("show", {"job": secret.id}, house.origin(other))
+        shown = await house.easel.router.handle("show", {"job": secret.id}, house.origin(other))
         assert isinstance(shown, Card) and shown.title == "a private fox"
         again = await house.press(button(shown, "Again"), other)
         assert again.job.origin.private and again.job.origin.member.tenant == other.tenant
-        await house.studio.handle("cancel", {"job": waiting.id}, house.origin(other))
+        await house.easel.router.handle("cancel", {"job": waiting.id}, house.origin(other))
         assert (await house.row(waiting.id)).state is State.CANCELLED
         assert (await refused(house, house.press(f"v1:report:{secret.id}", other))).code == "own"
         sharing = await refused(house, house.press(f"v1:share:{secret.id}", other))
@@ -176,8 +176,8 @@ async def test_linked_names_have_one_history_in_all_places_and_nobody_else_has(o
 
         for member in (stranger, EVE):
             assert "fox" not in await history(member)
-            assert (await refused(house, house.studio.job(secret.id, member))).code == "unknown"
-        assert (await refused(house, house.studio.job(theirs.id, other))).code == "unknown"
+            assert (await refused(house, house.easel.visibility.job(secret.id, member))).code == "unknown"
+        assert (await refused(house, house.easel.visibility.job(theirs.id, other))).code == "unknown"
 
 
 async def test_linked_names_stand_in_one_lane_at_home(opened: Opens) -> None:
@@ -186,26 +186,28 @@ async def test_linked_names_stand_in_one_lane_at_home(opened: Opens) -> None:
     async with opened(step_seconds=0.05, crash=True) as house:
 
         def waiting() -> set[tuple[str, str]]:
-            return {(lane.tenant, lane.user) for lane in house.studio.line() if lane.waiting}
+            return {(lane.tenant, lane.user) for lane in house.easel.queries.line() if lane.waiting}
 
         await house.painted("a fox")
         jobs = [await house.ask(f"a wolf {n} --count 1", other) for n in range(6)]
         assert waiting() == {("test:elsewhere", other.id)}
         code = await house.store.link_code(ADA.id)
-        await house.studio.handle("link", {"code": code}, house.origin(other))
+        await house.easel.router.handle("link", {"code": code}, house.origin(other))
         assert waiting() == {("test:house", ADA.id)}, "what waits comes along"
         jobs += [await house.ask(f"a fox {n} --count 1", each) for n in range(3) for each in (ADA, other)]
         assert waiting() == {("test:house", ADA.id)}
 
         for member, name in ((ADA, "Ada"), (other, "Ada S.")):
             assert f"{name}: " in await admin(house, "status", replace(BOSS, tenant=member.tenant))
-            assert "you: " in said(await house.studio.handle("queue", {}, house.origin(member)))
-        line = said(await house.studio.handle("queue", {}, house.origin(replace(BEN, tenant="test:third"))))
+            assert "you: " in said(await house.easel.router.handle("queue", {}, house.origin(member)))
+        line = said(
+            await house.easel.router.handle("queue", {}, house.origin(replace(BEN, tenant="test:third")))
+        )
         assert "someone elsewhere: " in line and "Ada" not in line
     async with opened(step_seconds=0.05) as house, asyncio.timeout(60):
-        while not house.studio.line():  # noqa: ASYNC110 a start takes up what waits while it serves
+        while not house.easel.queries.line():  # noqa: ASYNC110 a start takes up what waits while it serves
             await asyncio.sleep(0.01)
-        assert {(lane.tenant, lane.user) for lane in house.studio.line()} == {("test:house", ADA.id)}
+        assert {(lane.tenant, lane.user) for lane in house.easel.queries.line()} == {("test:house", ADA.id)}
         for job in jobs:
             assert (await house.ended(job.id)).state is State.RENDERED
 
@@ -248,7 +250,9 @@ async def test_a_gift_is_used_when_the_allowance_does_not_suffice(opened: Opens)
         await shell(house, "gift", person=ADA.id, seconds=1)
         job = await house.painted("a fox --count 4")
         assert job.device_seconds == pytest.approx(0.8)
-        assert "Your gifts: 0.8 of 1 s used" in said(await house.studio.handle("quota", {}, house.origin()))
+        assert "Your gifts: 0.8 of 1 s used" in said(
+            await house.easel.router.handle("quota", {}, house.origin())
+        )
         await shell(house, "reset", person=ADA.id)
         assert await house.store.check() == "ok"
 
@@ -256,7 +260,7 @@ async def test_a_gift_is_used_when_the_allowance_does_not_suffice(opened: Opens)
 async def test_the_same_event_gives_once(house: House) -> None:
     origin = replace(house.origin(SHELL, event="once"), surface="cli")
     for _ in range(2):
-        await house.studio.handle("admin gift", {"person": ADA.id, "seconds": 5}, origin)
+        await house.easel.router.handle("admin gift", {"person": ADA.id, "seconds": 5}, origin)
     assert (await house.store.balances(ADA.id, a_tier()))[-1].cap == 5.0
     assert len(await house.store.audit()) == 1
 
@@ -272,7 +276,7 @@ async def test_a_person_shows_tier_use_and_last_jobs(house: House) -> None:
     await house.painted("a fox --count 1")
     await house.painted("a secret wolf --private --count 1")
     there = house.origin(channel="den")
-    await house.studio.handle("imagine", {"prompt": "a secret heron --count 1"}, there)
+    await house.easel.router.handle("imagine", {"prompt": "a secret heron --count 1"}, there)
     await admin(house, "tier", person=ADA.id, tier="team")
     await admin(house, "block", person=ADA.id, reason="loud")
     text = await admin(house, "person", person=ADA.id)
@@ -290,15 +294,15 @@ async def test_roles_give_tiers_and_a_role_that_is_gone_gives_none(house: House)
     member = replace(ADA, roles=("r1", "r9"))
     await admin(house, "role", role="<@&r1>", tier="supporter")
     await admin(house, "role", role="r2", tier="team")
-    assert (await house.studio.rules(member)).tier.name == "supporter"
-    assert (await house.studio.rules(replace(member, roles=("r2", "r1")))).tier.name == "team"
-    assert (await house.studio.rules(replace(member, roles=()))).tier.name == "everyone"
+    assert (await house.easel.access.rules(member)).tier.name == "supporter"
+    assert (await house.easel.access.rules(replace(member, roles=("r2", "r1")))).tier.name == "team"
+    assert (await house.easel.access.rules(replace(member, roles=()))).tier.name == "everyone"
     assert "Role r1: Supporter" in await admin(house, "tiers")
 
     await admin(house, "role", role="r1", tier="none")
-    assert (await house.studio.rules(member)).tier.name == "everyone"
+    assert (await house.easel.access.rules(member)).tier.name == "everyone"
     await admin(house, "role", role="everyone", tier="team")
-    assert (await house.studio.rules(BEN)).tier.name == "team"
+    assert (await house.easel.access.rules(BEN)).tier.name == "team"
 
 
 async def test_a_tier_is_named_rightly_and_a_restricted_one_given_by_operators(house: House) -> None:
@@ -307,9 +311,9 @@ async def test_a_tier_is_named_rightly_and_a_restricted_one_given_by_operators(h
     refusal = await refused(house, admin(house, "tier", person=ADA.id, tier="staff"))
     assert refusal.notice == "Only those who run this Easel give people the tier Staff."
     await shell(house, "tier", "test:house", person=ADA.id, tier="Staff")
-    assert (await house.studio.rules(ADA)).tier.name == "staff"
+    assert (await house.easel.access.rules(ADA)).tier.name == "staff"
     await house.painted("a fox --count 5")
-    assert "no limit" in said(await house.studio.handle("quota", {}, house.origin()))
+    assert "no limit" in said(await house.easel.router.handle("quota", {}, house.origin()))
     await admin(house, "tier", person=ADA.id, tier="none")
     assert (await refused(house, house.ask("a fox --count 5"))).code == "count"
 
@@ -469,9 +473,9 @@ async def test_channels_models_and_styles_of_a_place(house: House) -> None:
     refusal = await refused(house, house.ask("a fox --style pixel-art"))
     assert refusal.code == "style"
     await house.painted(refusal.offers[0].text)
-    listed = said(await house.studio.handle("styles", {}, house.origin()))
+    listed = said(await house.easel.router.handle("styles", {}, house.origin()))
     assert "pixel-art" not in listed and "oil-painting" in listed
-    assert "pixel-art" not in dict(await house.studio.complete("styles", "pix", ADA))
+    assert "pixel-art" not in dict(await house.easel.vocabulary.complete("styles", "pix", ADA))
 
     refusal = await refused(house, admin(house, "models", model="memory", rule="refuse"))
     assert refusal.notice == "Then no models would be left. Allow another one first."
@@ -484,7 +488,7 @@ async def test_defaults_of_a_place_stand_in_for_a_person_s(house: House) -> None
     await admin(house, "defaults", style="oil painting", count=1)
     job = await house.painted("a fox")
     assert (job.style, job.request.count) == ("oil-painting", 1)
-    await house.studio.handle("settings", {"count": 2}, house.origin())
+    await house.easel.router.handle("settings", {"count": 2}, house.origin())
     assert (await house.painted("a fox")).request.count == 2
     assert "Count: 1" in await admin(house, "defaults")
     await admin(house, "defaults", reset=True)
@@ -492,15 +496,15 @@ async def test_defaults_of_a_place_stand_in_for_a_person_s(house: House) -> None
 
 
 async def test_a_size_is_a_person_s_default_too(house: House) -> None:
-    shown = await house.studio.handle("settings", {"size": "128x64"}, house.origin())
+    shown = await house.easel.router.handle("settings", {"size": "128x64"}, house.origin())
     assert "Shape: 128 × 64" in said(shown)
     job = await house.painted("a fox --count 1")
     assert (job.request.width, job.request.height) == (128, 64)
-    await house.studio.handle("settings", {"aspect": "square"}, house.origin())
+    await house.easel.router.handle("settings", {"aspect": "square"}, house.origin())
     assert (await house.store.preferences(ADA.id)).size == ""
     for wrong in ("63x64", "9" * 13, "-1x5", "1e9"):
-        await refused(house, house.studio.handle("settings", {"size": wrong}, house.origin()))
-    both = house.studio.handle("settings", {"size": "64x64", "aspect": "wide"}, house.origin())
+        await refused(house, house.easel.router.handle("settings", {"size": wrong}, house.origin()))
+    both = house.easel.router.handle("settings", {"size": "64x64", "aspect": "wide"}, house.origin())
     assert (await refused(house, both)).notice == "Give a size or an aspect ratio, not both."
 
 
@@ -596,17 +600,17 @@ async def test_the_ledger_is_exported_and_each_tenant_sees_its_own(house: House)
         assert name.endswith(".csv")
         return list(csv.DictReader(io.StringIO(data.decode())))
 
-    here = await lines(house.studio.handle("admin export", {}, house.origin(BOSS)))
+    here = await lines(house.easel.router.handle("admin export", {}, house.origin(BOSS)))
     assert {line["job"] for line in here} == {job.id}
     origin = Origin(surface="cli", member=SHELL, channel="terminal", event="x")
-    everywhere = await lines(house.studio.handle("admin export", {"days": "1"}, origin))
+    everywhere = await lines(house.easel.router.handle("admin export", {"days": "1"}, origin))
     assert {line["kind"] for line in everywhere} >= {"hold", "charge", "gift"}
     assert len(everywhere) > len(here)
 
 
 async def test_what_words_do_in_a_channel_is_set_shown_and_written_down(house: House) -> None:
     async def heard(channel: str) -> str:
-        return await house.studio.heard(house.origin(ADA, channel=channel))
+        return await house.easel.changes.heard(house.origin(ADA, channel=channel))
 
     shown = await admin(house, "channel", channel="den", words="buttons")
     assert "Words in den: buttons" in shown

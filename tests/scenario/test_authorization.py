@@ -98,7 +98,7 @@ async def test_who_may_use_which_command_in_which_place(opened: Opens, surface: 
                 before = [await set_in(house, each) for each in (place, other)]
                 origin = caller(house, surface, role, place)
 
-                got = await code(house.studio.handle(command.name, options(command, job), origin))
+                got = await code(house.easel.router.handle(command.name, options(command, job), origin))
 
                 wanted = expected(command, surface, role, place)
 
@@ -168,7 +168,7 @@ BUTTONS: dict[str, dict[str, str]] = {
 
 async def name_moderators(house: House) -> None:
     for named in ({"person": "test:named"}, {"role": "helpers"}):
-        await house.studio.handle("admin moderators", named, house.origin(BOSS))
+        await house.easel.router.handle("admin moderators", named, house.origin(BOSS))
 
 
 @pytest.mark.parametrize("pressed", BUTTONS)
@@ -202,7 +202,7 @@ async def test_what_is_private_is_its_owner_s_to_press(house: House, pressed: st
 async def test_what_was_deleted_on_the_platform_is_its_owner_s_to_press(house: House, pressed: str) -> None:
     await name_moderators(house)
     job = await house.delivered((await house.painted("a fox --count 1")).id)
-    await house.studio.departures.deleted_jobs([job.id], HERE)
+    await house.easel.departures.deleted_jobs([job.id], HERE)
     name, _, index = pressed.partition(":")
     for who, member in PEOPLE.items():
         if who == "owner" or name in ("keep", "remove"):
@@ -219,7 +219,7 @@ async def test_who_may_see_reports_and_of_what(opened: Opens) -> None:
         await house.press(f"v1:report:{job.id}", BEN)
         everybody = {**PEOPLE, "operator": replace(BEN, id=OPERATOR, tenant=ELSEWHERE)}
         for who, member in everybody.items():
-            got = house.studio.handle("reports", {}, house.origin(member))
+            got = house.easel.router.handle("reports", {}, house.origin(member))
             if who in ("owner", "member", "stranger", "the same name elsewhere", "named moderator elsewhere"):
                 assert await code(got) == "forbidden", who
                 continue
@@ -237,5 +237,5 @@ async def test_who_may_name_a_job_in_a_command(house: House, command: str) -> No
     wanted = UNKNOWN | (ENDED if command == "cancel" else {})
     for who, member in PEOPLE.items():
         job = await house.painted("a fox --count 1")
-        work = house.studio.handle(command, {"job": job.id}, house.origin(member))
+        work = house.easel.router.handle(command, {"job": job.id}, house.origin(member))
         assert await code(work) == wanted.get(who, ""), who

@@ -22,4 +22,4 @@ async def test_pictures_are_kept_varied_and_enlarged_in_a_bucket(opened: Opens) 
                 assert all([(await house.image(each.blob)).size > (1, 1) for each in child.pictures])
             assert not (house.settings.data_dir / "pictures").exists()
             with pytest.raises(KeyError):
-                await house.studio.picture("0" * 64 + ".png")
+                await house.easel.images.get("0" * 64 + ".png")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from bot.adapters.base import Receipt
 from bot.errors import Refusal
 from bot.messages.types import Card, Form
 from bot.models import Job, Member, Origin, State, StoredPicture
 from bot.provenance.stamp import Stamped
-from bot.studio import Receipt
 from tests.examples import a_tier
 from tests.scenario.conftest import ADA, BEN, BOSS, EVE, PATIENCE, House, Opens, button
 
@@ -89,7 +89,7 @@ async def test_edit_and_paint_again(house: House) -> None:
         "style": "photo",
     }
     values = {**form.values, "prompt": "a wolf"}
-    answer = await house.studio.handle("imagine", values, house.origin(), parent=form.parent)
+    answer = await house.easel.router.handle("imagine", values, house.origin(), parent=form.parent)
     assert isinstance(answer, Receipt)
     await house.surface.until(answer.job.id, "done")
     child = await house.row(answer.job.id)
@@ -104,7 +104,7 @@ async def test_a_form_that_nobody_changes_paints_the_same(house: House) -> None:
     first = await house.painted("a fox --seed 7 --size 128x64 --count 1")
     second = await house.painted(f"a wolf --source {first.id}:1 --strength 0.3 --private --count 2")
     form = await house.press(button(house.surface.messages[second.id][-1], "Edit"))
-    answer = await house.studio.handle("imagine", form.values, house.origin(), parent=form.parent)
+    answer = await house.easel.router.handle("imagine", form.values, house.origin(), parent=form.parent)
 
     assert isinstance(answer, Receipt)
     assert answer.job.request == second.request
@@ -142,13 +142,13 @@ async def test_commands_do_what_buttons_do(house: House) -> None:
         ("vary", {"job": job.id, "picture": "3"}, "vary_subtle"),
         ("vary", {"job": job.id, "picture": 3, "strength": "strong"}, "vary_strong"),
     ]:
-        answer = await house.studio.handle(command, options, house.origin())
+        answer = await house.easel.router.handle(command, options, house.origin())
         assert isinstance(answer, Receipt)
         assert (answer.job.action, answer.job.parent) == (action, job.id)
         await house.surface.until(answer.job.id, "done", "upscaled")
 
     with pytest.raises(Refusal, match="There is no picture 9; that job has 4"):
-        await house.studio.handle("upscale", {"job": job.id, "picture": 9}, house.origin())
+        await house.easel.router.handle("upscale", {"job": job.id, "picture": 9}, house.origin())
 
 
 async def test_cancel_while_it_waits(opened: Opens) -> None:
@@ -173,7 +173,7 @@ async def test_cancel_while_it_paints_charges_nothing(opened: Opens) -> None:
         card = await house.surface.until(job.id, "cancelled")
 
         assert card.facts == ("cancelled, nothing charged",)
-        quota = await house.studio.handle("quota", {}, house.origin())
+        quota = await house.easel.router.handle("quota", {}, house.origin())
         assert isinstance(quota, Card) and quota.bar and quota.bar.done == 0
         # The engine is free for the next, and a second cancel is refused.
         with pytest.raises(Refusal, match="ended already"):
@@ -185,12 +185,12 @@ async def test_the_command_cancels_the_newest_of_mine(opened: Opens) -> None:
     async with opened(step_seconds=0.05) as house:
         older, newer = await house.ask("older"), await house.ask("newer")
         await house.ask("another's", BEN)
-        await house.studio.handle("cancel", {}, house.origin())
+        await house.easel.router.handle("cancel", {}, house.origin())
 
         assert (await house.row(newer.id)).state is State.CANCELLED
         await house.surface.until(older.id, "done")
         with pytest.raises(Refusal, match="no job that waits"):
-            await house.studio.handle("cancel", {}, house.origin())
+            await house.easel.router.handle("cancel", {}, house.origin())
 
 
 async def test_delete_removes_pictures_message_and_words(house: House) -> None:
@@ -201,11 +201,11 @@ async def test_delete_removes_pictures_message_and_words(house: House) -> None:
     last = await house.surface.until(job.id, "deleted")
     assert "fox" not in repr(last)
     assert house.surface.posts == 1
-    await house.studio.sweep(older_than=0)
+    await house.easel.images.sweep(older_than=0)
     for picture in job.pictures:
         with pytest.raises(KeyError):
-            await house.studio.picture(picture.blob)
-    assert await house.studio.jobs(ADA) == []
+            await house.easel.images.get(picture.blob)
+    assert await house.easel.visibility.jobs(ADA) == []
     for label in ("Again", "U1", "Info", "Delete"):
         with pytest.raises(Refusal, match="were deleted"):
             await house.press(button(card, label))
@@ -215,10 +215,10 @@ async def test_delete_keeps_what_another_job_needs(house: House) -> None:
     parent, card = await shown(house, "a fox")
     child = await pressed(house, card, "V1 subtle")
     await house.press(f"v1:delete:{parent.id}")
-    await house.studio.sweep(older_than=0)
+    await house.easel.images.sweep(older_than=0)
 
     assert child.request.source is not None
-    assert await house.studio.picture(child.request.source)
+    assert await house.easel.images.get(child.request.source)
     info = await house.press(f"v1:info:{child.id}")
     assert isinstance(info, Card)
     assert not any(line.startswith("Origin") for line in info.body)
@@ -230,7 +230,7 @@ async def test_delete_keeps_an_equal_picture_that_is_being_painted(
     async def bare(job: Job, png: bytes, index: int, seed: int) -> Stamped:
         return Stamped(png, "")  # with a mark, no two are equal
 
-    monkeypatch.setattr(house.studio.lifecycle._tracker, "_stamp", bare)
+    monkeypatch.setattr(house.easel.lifecycle._tracker, "_stamp", bare)
     same = "a fox --seed 7 --count 1"
     mine = await house.painted(same)
     add_picture, painted, go_on = house.store.add_picture, asyncio.Event(), asyncio.Event()
@@ -244,13 +244,13 @@ async def test_delete_keeps_an_equal_picture_that_is_being_painted(
     theirs = await house.ask(same, BEN)
     await painted.wait()  # the file is there, the row is not
     await house.press(f"v1:delete:{mine.id}")
-    await house.studio.sweep()
+    await house.easel.images.sweep()
     go_on.set()
     await house.surface.until(theirs.id, "done")
 
     (picture,) = (await house.row(theirs.id)).pictures
     assert picture.blob == mine.pictures[0].blob
-    assert await house.studio.picture(picture.blob)
+    assert await house.easel.images.get(picture.blob)
 
 
 async def test_pictures_of_a_cancelled_job_do_not_stay(
@@ -269,7 +269,7 @@ async def test_pictures_of_a_cancelled_job_do_not_stay(
         monkeypatch.setattr(house.store, "end", end)
         await house.press(f"v1:cancel:{job.id}")
         assert len(files(tmp_path)) == 5
-        await house.studio.sweep(older_than=0)
+        await house.easel.images.sweep(older_than=0)
 
         assert files(tmp_path) == []
 
@@ -285,7 +285,7 @@ async def test_a_start_sweeps_what_a_killed_process_left(opened: Opens, tmp_path
         async with asyncio.timeout(PATIENCE):
             while len(files(tmp_path)) > 1:  # noqa: ASYNC110 only the folder knows
                 await asyncio.sleep(0.01)
-        assert await house.studio.picture(kept.pictures[0].blob)
+        assert await house.easel.images.get(kept.pictures[0].blob)
 
 
 async def test_delete_of_a_running_job_ends_it(opened: Opens) -> None:
@@ -330,17 +330,17 @@ async def test_another_place_knows_nothing_of_it(house: House) -> None:
         with pytest.raises(Refusal, match="There is no job"):
             await house.press(each.id, EVE)
     with pytest.raises(Refusal, match="There is no job"):
-        await house.studio.handle("imagine", {"prompt": f"x --source {job.id}"}, house.origin(EVE))
-    assert await house.studio.jobs(EVE) == []
+        await house.easel.router.handle("imagine", {"prompt": f"x --source {job.id}"}, house.origin(EVE))
+    assert await house.easel.visibility.jobs(EVE) == []
 
 
 async def test_private_jobs_are_seen_by_their_owner_alone(house: House) -> None:
     job, card = await shown(house, "a secret fox --private")
 
     assert card.private
-    assert [each.id for each in await house.studio.jobs(ADA)] == [job.id]
-    assert await house.studio.jobs(BEN) == []
-    assert await house.studio.jobs(BOSS) == []
+    assert [each.id for each in await house.easel.visibility.jobs(ADA)] == [job.id]
+    assert await house.easel.visibility.jobs(BEN) == []
+    assert await house.easel.visibility.jobs(BOSS) == []
     with pytest.raises(Refusal, match="There is no job"):
         await house.press(button(card, "Again"), BEN)
     assert (await pressed(house, card, "Again")).origin.private
@@ -349,7 +349,7 @@ async def test_private_jobs_are_seen_by_their_owner_alone(house: House) -> None:
 async def in_the_den(house: House, text: str, member: Member = ADA) -> Job:
     """A finished job that was asked for in a closed channel."""
     origin = house.origin(member, channel="den")
-    answer = await house.studio.handle("imagine", {"prompt": text}, origin)
+    answer = await house.easel.router.handle("imagine", {"prompt": text}, origin)
     assert isinstance(answer, Receipt)
     await house.surface.until(answer.job.id, "done")
     return await house.row(answer.job.id)
@@ -357,9 +357,9 @@ async def in_the_den(house: House, text: str, member: Member = ADA) -> Job:
 
 async def share(house: House, job: Job, there: Origin) -> None:
     """As an adapter does it."""
-    shown = await house.studio.press(f"v1:share:{job.id}", there)
+    shown = await house.easel.router.press(f"v1:share:{job.id}", there)
     assert isinstance(shown, Card) and not shown.private
-    await house.studio.shared(job, {"message": job.id}, there)
+    await house.easel.messages.shared(job, {"message": job.id}, there)
 
 
 async def test_download_hands_over_the_pictures_as_they_are(house: House) -> None:
@@ -368,7 +368,7 @@ async def test_download_hands_over_the_pictures_as_they_are(house: House) -> Non
 
     single = [each for each in job.pictures if each.index >= 0]
     assert answer.private and dict(answer.files) == {
-        f"fox-in-snow_7_{each.index + 1}.png": await house.studio.picture(each.blob) for each in single
+        f"fox-in-snow_7_{each.index + 1}.png": await house.easel.images.get(each.blob) for each in single
     }
     await house.press(f"v1:delete:{job.id}")
     with pytest.raises(Refusal, match="were deleted"):
@@ -376,7 +376,9 @@ async def test_download_hands_over_the_pictures_as_they_are(house: House) -> Non
 
 
 async def listed(house: House, member: Member, channel: str = "lobby") -> str:
-    answer = await house.studio.handle("history", {"everyone": True}, house.origin(member, channel=channel))
+    answer = await house.easel.router.handle(
+        "history", {"everyone": True}, house.origin(member, channel=channel)
+    )
     return repr(answer)
 
 
@@ -386,7 +388,7 @@ async def test_what_is_asked_in_a_closed_channel_stays_there(house: House) -> No
     for member in (BEN, BOSS):
         assert "secret" not in await listed(house, member)
         assert "secret" in await listed(house, member, "den")
-        assert await house.studio.jobs(member) == []
+        assert await house.easel.visibility.jobs(member) == []
         for press in ("again", "info", "download", "edit", "show", "share", "report", "cancel", "delete"):
             with pytest.raises(Refusal, match="There is no job"):
                 await house.press(f"v1:{press}:{job.id}", member)
@@ -397,8 +399,8 @@ async def test_what_is_asked_in_a_closed_channel_stays_there(house: House) -> No
             ("imagine", {"prompt": f"x --source {job.id}"}),
         ):
             with pytest.raises(Refusal, match="There is no job"):
-                await house.studio.handle(command, options, house.origin(member))
-    there = await house.studio.press(f"v1:show:{job.id}", house.origin(BEN, channel="den"))
+                await house.easel.router.handle(command, options, house.origin(member))
+    there = await house.easel.router.press(f"v1:show:{job.id}", house.origin(BEN, channel="den"))
     assert isinstance(there, Card) and "secret" in there.title
 
 
@@ -409,12 +411,14 @@ async def test_the_owner_finds_what_they_asked_in_a_closed_channel_everywhere(ho
     child = await house.press(f"v1:again:{job.id}")
     assert child.job.origin.private  # or the lobby would see what the den alone may
     origin = house.origin(channel="den")
-    child = await house.studio.press(f"v1:again:{job.id}", origin)
+    child = await house.easel.router.press(f"v1:again:{job.id}", origin)
     assert (child.job.origin.private, child.job.origin.seen_in) == (False, ("den",))
-    answer = await house.studio.handle("imagine", {"prompt": f"a wolf --source {job.id}"}, house.origin())
+    answer = await house.easel.router.handle(
+        "imagine", {"prompt": f"a wolf --source {job.id}"}, house.origin()
+    )
     assert isinstance(answer, Receipt) and answer.job.origin.private
-    assert await house.studio.private({"prompt": "a wolf", "source": job.id}, ADA)
-    assert not await house.studio.private({"prompt": "a wolf", "source": job.id}, ADA, ("den",))
+    assert await house.easel.planner.private({"prompt": "a wolf", "source": job.id}, ADA)
+    assert not await house.easel.planner.private({"prompt": "a wolf", "source": job.id}, ADA, ("den",))
 
 
 async def test_an_ancestor_in_a_closed_channel_is_not_named_elsewhere(house: House) -> None:
@@ -425,7 +429,7 @@ async def test_an_ancestor_in_a_closed_channel_is_not_named_elsewhere(house: Hou
 
     for member, channel, named in ((BEN, "lobby", False), (BEN, "den", True), (ADA, "lobby", True)):
         origin = house.origin(member, channel=channel)
-        info = await house.studio.press(f"v1:info:{shared.job.id}", origin)
+        info = await house.easel.router.press(f"v1:info:{shared.job.id}", origin)
         assert isinstance(info, Card) and (parent.id in repr(info.body)) is named
 
 
@@ -443,9 +447,9 @@ async def test_a_guest_reaches_what_was_asked_where_they_are_and_nothing_else(ho
     elsewhere = await house.painted("a fox --count 1")
     origin = house.origin(guest, channel="den")
 
-    assert "fox" not in repr(await house.studio.handle("history", {"everyone": True}, origin))
+    assert "fox" not in repr(await house.easel.router.handle("history", {"everyone": True}, origin))
     with pytest.raises(Refusal, match="There is no job"):
-        await house.studio.press(f"v1:again:{elsewhere.id}", origin)
+        await house.easel.router.press(f"v1:again:{elsewhere.id}", origin)
     assert "fox" in await listed(house, guest)
     child = await house.press(f"v1:again:{elsewhere.id}", guest)
     assert child.job.parent == elsewhere.id
@@ -454,7 +458,7 @@ async def test_a_guest_reaches_what_was_asked_where_they_are_and_nothing_else(ho
 async def test_what_could_not_be_shown_elsewhere_stays_private(house: House) -> None:
     job, _ = await shown(house, "a secret fox --private --count 1")
 
-    await house.studio.press(f"v1:share:{job.id}", house.origin())
+    await house.easel.router.press(f"v1:share:{job.id}", house.origin())
 
     assert "secret" not in await listed(house, BEN)
 
@@ -462,10 +466,10 @@ async def test_what_could_not_be_shown_elsewhere_stays_private(house: House) -> 
 async def test_nothing_is_shared_where_easel_is_not_let_in(house: House) -> None:
     job, _ = await shown(house, "a secret fox --private --count 1")
     closing = {"channel": "den", "rule": "refuse"}
-    await house.studio.handle("admin channel", closing, house.origin(BOSS))
+    await house.easel.router.handle("admin channel", closing, house.origin(BOSS))
 
     with pytest.raises(Refusal) as refused:
-        await house.studio.press(f"v1:share:{job.id}", house.origin(channel="den"))
+        await house.easel.router.press(f"v1:share:{job.id}", house.origin(channel="den"))
 
     assert refused.value.code == "channel"
 
@@ -475,7 +479,7 @@ async def test_what_is_shared_where_a_guest_is_they_may_press(house: House) -> N
     job, _ = await shown(house, "a fox --private --count 1")
     await share(house, job, house.origin(channel="den"))
 
-    child = await house.studio.press(f"v1:again:{job.id}", house.origin(guest, channel="den"))
+    child = await house.easel.router.press(f"v1:again:{job.id}", house.origin(guest, channel="den"))
 
     assert isinstance(child, Receipt) and not child.job.origin.private
 
@@ -483,10 +487,10 @@ async def test_what_is_shared_where_a_guest_is_they_may_press(house: House) -> N
 async def test_the_line_hides_what_waits_in_closed_channels(opened: Opens) -> None:
     async with opened(step_seconds=0.05) as house:
         origin = house.origin(channel="den")
-        await house.studio.handle("imagine", {"prompt": "a secret fox"}, origin)
+        await house.easel.router.handle("imagine", {"prompt": "a secret fox"}, origin)
 
-        assert "secret" not in repr(await house.studio.handle("queue", {}, house.origin(BEN)))
-        there = await house.studio.handle("queue", {}, house.origin(BEN, channel="den"))
+        assert "secret" not in repr(await house.easel.router.handle("queue", {}, house.origin(BEN)))
+        there = await house.easel.router.handle("queue", {}, house.origin(BEN, channel="den"))
         assert isinstance(there, Card)
 
 
@@ -498,14 +502,14 @@ async def test_a_child_of_a_private_picture_is_private(house: House, which: str)
     open_child = await house.painted(f"a wolf --count 1 --source {first.id}")
 
     assert child.origin.private
-    assert [each.id for each in await house.studio.jobs(BEN)] == [open_child.id, first.id]
+    assert [each.id for each in await house.easel.visibility.jobs(BEN)] == [open_child.id, first.id]
 
 
 async def test_the_line_hides_what_is_private(opened: Opens) -> None:
     async with opened(step_seconds=0.05) as house:
         await house.ask("open", BEN)
         await house.ask("hidden", EVE)
-        card = await house.studio.handle("queue", {}, house.origin(ADA))
+        card = await house.easel.router.handle("queue", {}, house.origin(ADA))
 
         assert isinstance(card, Card)
         assert any("Ben: 1 job" in line for line in card.body)
@@ -539,7 +543,7 @@ async def test_history_finds_by_words_style_and_person(house: House) -> None:
     await house.painted("a fox of Ben's", BEN)
 
     async def titles(**options: object) -> str:
-        card = await house.studio.handle("history", options, house.origin())
+        card = await house.easel.router.handle("history", options, house.origin())
         assert isinstance(card, Card)
         return "\n".join(card.body)
 
@@ -547,7 +551,7 @@ async def test_history_finds_by_words_style_and_person(house: House) -> None:
     assert fox.id in await titles(search="FOX")
     assert "Ben's" in await titles(search="fox", everyone=True)
     assert "wolf" not in await titles(style="Pixel Art")
-    card = await house.studio.handle("history", {"search": "fox"}, house.origin())
+    card = await house.easel.router.handle("history", {"search": "fox"}, house.origin())
     assert isinstance(card, Card)
     again = await house.press(button(card, "1"))
     assert isinstance(again, Card) and again.job == fox.id and again.kind == "done"
@@ -564,7 +568,7 @@ async def test_what_is_asked_is_answered(house: House) -> None:
         ("help", {}, "/imagine"),
         ("help", {"command": "/imagine"}, "--no, --negative"),
     ]:
-        card = await house.studio.handle(command, options, house.origin())
+        card = await house.easel.router.handle(command, options, house.origin())
         assert isinstance(card, Card)
         assert said in repr(card), command
 
@@ -579,14 +583,14 @@ async def test_what_is_asked_is_answered(house: House) -> None:
         ("help", {"command": "imagin"}, "Did you mean /imagine"),
     ]:
         with pytest.raises(Refusal) as caught:
-            await house.studio.handle(command, options, house.origin())
+            await house.easel.router.handle(command, options, house.origin())
         assert said in caught.value.notice, command
 
 
 async def test_choices_while_someone_types(house: House) -> None:
     job = await house.painted("a fox")
 
-    assert ("oil-painting", "Oil painting") in await house.studio.complete("styles", "OIL", ADA)
-    assert await house.studio.complete("jobs", "fox", ADA) == [(job.id, "a fox")]
-    assert await house.studio.complete("jobs", "fox", EVE) == []
-    assert await house.studio.complete("models", "", ADA) == [("memory", "Shapes in memory")]
+    assert ("oil-painting", "Oil painting") in await house.easel.vocabulary.complete("styles", "OIL", ADA)
+    assert await house.easel.vocabulary.complete("jobs", "fox", ADA) == [(job.id, "a fox")]
+    assert await house.easel.vocabulary.complete("jobs", "fox", EVE) == []
+    assert await house.easel.vocabulary.complete("models", "", ADA) == [("memory", "Shapes in memory")]

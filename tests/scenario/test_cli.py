@@ -271,14 +271,6 @@ def test_a_password_file_that_cannot_be_used_is_one_sentence(start: Start, tmp_p
     assert err.startswith("data/admin.password cannot be used") and err.count("\n") == 1
 
 
-def test_a_surface_whose_module_is_absent_is_skipped(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bot import app
-    from bot.settings import Secret, Settings
-
-    monkeypatch.setattr(app, "SURFACES", (("bot.adapters.telegraph", "Telegraph", "discord_token"),))
-    assert app._chats(None, Settings(discord_token=Secret("x"))) == []  # type: ignore[arg-type]
-
-
 def test_doctor_speaks_json(start: Start) -> None:
     _, out, _ = ended(start("doctor", "--json"))
     assert {"name", "ok", "detail", "remedy"} <= set(json.loads(out)[0])

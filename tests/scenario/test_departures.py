@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from bot.adapters.base import MessageRef
+from bot.adapters.base import MessageRef, Receipt
 from bot.errors import Refusal, StoreError
 from bot.messages.types import Card
 from bot.models import EVERYWHERE, Job, Member, Origin, State
-from bot.studio import Receipt
 from tests.scenario.conftest import ADA, BEN, BOSS, EVE, House, Opens, RecordingAdapter
 
 MOD = replace(BEN, id="test:mod", name="Mod", moderates=(EVERYWHERE,))
@@ -45,7 +44,7 @@ async def shown(house: House, text: str = "a red fox --count 1", member: Member 
 
 async def refused(house: House, name: str, member: Member = BEN, **options: object) -> str:
     with pytest.raises(Refusal) as caught:
-        await house.studio.handle(name, options, house.origin(member))
+        await house.easel.router.handle(name, options, house.origin(member))
     return caught.value.code
 
 
@@ -59,7 +58,7 @@ def name_of(job: Job) -> str:
 @pytest.mark.parametrize("way", ["one", "bulk", "channel", "place", "named"])
 async def test_what_was_deleted_is_its_owner_s_alone(house: House, way: str) -> None:
     job, other = await shown(house), await shown(house, "a blue bird --count 1")
-    departures = house.studio.departures
+    departures = house.easel.departures
     match way:
         case "one":
             await departures.deleted("test", messages=[name_of(job)])
@@ -73,7 +72,7 @@ async def test_what_was_deleted_is_its_owner_s_alone(house: House, way: str) -> 
             await departures.deleted_jobs([job.id], ADA.tenant)
 
     for member in (BEN, BOSS, MOD):
-        found = await house.studio.jobs(member, here=("lobby",))
+        found = await house.easel.visibility.jobs(member, here=("lobby",))
         assert job.id not in [each.id for each in found]
         for button in ("show", "info", "edit", "again", "upscale:0", "vary_subtle:0", "share", "delete"):
             verb, _, index = button.partition(":")
@@ -83,23 +82,23 @@ async def test_what_was_deleted_is_its_owner_s_alone(house: House, way: str) -> 
         for name in ("show", "upscale", "vary"):
             assert await refused(house, name, member, job=job.id) == "unknown"
         assert await refused(house, "imagine", member, prompt="x", source=f"{job.id}:1") == "unknown"
-    card = await house.studio.handle("history", {"everyone": True}, house.origin(BEN))
+    card = await house.easel.router.handle("history", {"everyone": True}, house.origin(BEN))
     assert isinstance(card, Card) and "red fox" not in str(card.body)
     if way in ("one", "bulk", "named"):
         assert "blue bird" in str(card.body) and (await house.row(other.id)).is_open()
 
-    mine = await house.studio.handle("history", {}, house.origin(ADA))
+    mine = await house.easel.router.handle("history", {}, house.origin(ADA))
     assert isinstance(mine, Card) and "red fox" in str(mine.body)
     assert (await house.press(f"v1:show:{job.id}", ADA)).pictures
 
 
 async def test_what_its_owner_makes_of_it_is_private_and_it_is_not_shared_again(house: House) -> None:
     job = await shown(house)
-    await house.studio.departures.deleted("test", messages=[name_of(job)])
+    await house.easel.departures.deleted("test", messages=[name_of(job)])
 
     again = await house.press(f"v1:again:{job.id}", ADA)
     asked = house.origin(ADA)
-    reused = await house.studio.handle("imagine", {"prompt": "x", "source": f"{job.id}:1"}, asked)
+    reused = await house.easel.router.handle("imagine", {"prompt": "x", "source": f"{job.id}:1"}, asked)
     with pytest.raises(Refusal) as caught:
         await house.press(f"v1:share:{job.id}", ADA)
 
@@ -111,12 +110,12 @@ async def test_what_its_owner_makes_of_it_is_private_and_it_is_not_shared_again(
 async def test_another_surface_s_or_place_s_messages_are_left(house: House) -> None:
     job = await shown(house)
 
-    await house.studio.departures.deleted("other", messages=[name_of(job)])
-    await house.studio.departures.deleted("test", tenant=EVE.tenant, channel="lobby")
-    await house.studio.departures.deleted("test", tenant=EVE.tenant)
-    await house.studio.departures.deleted_jobs([job.id], EVE.tenant)
-    await house.studio.departures.deleted("test", messages=["lobby:m-", "lobby", f"lobby:m-{job.id}x"])
-    await house.studio.departures.deleted("test", tenant=ADA.tenant, channel="lob")
+    await house.easel.departures.deleted("other", messages=[name_of(job)])
+    await house.easel.departures.deleted("test", tenant=EVE.tenant, channel="lobby")
+    await house.easel.departures.deleted("test", tenant=EVE.tenant)
+    await house.easel.departures.deleted_jobs([job.id], EVE.tenant)
+    await house.easel.departures.deleted("test", messages=["lobby:m-", "lobby", f"lobby:m-{job.id}x"])
+    await house.easel.departures.deleted("test", tenant=ADA.tenant, channel="lob")
 
     assert not (await house.row(job.id)).hidden
     assert (await house.press(f"v1:show:{job.id}", BEN)).pictures
@@ -126,9 +125,9 @@ async def test_a_job_that_still_paints_is_hidden_and_goes_on(opened: Opens) -> N
     async with opened(surface=Channels(), step_seconds=0.05) as house:
         job = await house.ask("a fox --count 1")
         await house.surface.until(job.id, "painting")
-        await house.studio.departures.deleted("test", messages=[name_of(job)])
+        await house.easel.departures.deleted("test", messages=[name_of(job)])
 
-        line = await house.studio.handle("queue", {}, house.origin(BEN))
+        line = await house.easel.router.handle("queue", {}, house.origin(BEN))
         ended = await house.ended(job.id)
 
         assert isinstance(line, Card) and "Ada" not in str(line.body)
@@ -138,7 +137,7 @@ async def test_a_job_that_still_paints_is_hidden_and_goes_on(opened: Opens) -> N
 async def test_it_stays_hidden_over_a_restart_and_until_it_is_deleted(opened: Opens) -> None:
     async with opened(surface=Channels()) as house:
         job = await shown(house)
-        await house.studio.departures.deleted("test", messages=[name_of(job)])
+        await house.easel.departures.deleted("test", messages=[name_of(job)])
     async with opened(surface=Channels()) as house:
         assert await refused(house, "show", job=job.id) == "unknown"
         await house.press(f"v1:delete:{job.id}", ADA)
@@ -157,7 +156,7 @@ async def test_what_cannot_be_saved_is_tried_again(house: House, monkeypatch: py
     monkeypatch.setattr("bot.jobs.departures.LONGEST_DELAY", 0.0)
     monkeypatch.setattr("bot.jobs.departures.SHORTEST_DELAY", 0.0)
 
-    await house.studio.departures.deleted("test", messages=[name_of(job)])
+    await house.easel.departures.deleted("test", messages=[name_of(job)])
 
     assert (await house.row(job.id)).hidden
 
@@ -177,7 +176,7 @@ async def test_what_waits_and_runs_in_a_place_that_was_left_is_cancelled(opened:
         elsewhere = await house.ask("a bear --count 1", EVE)
         await house.surface.until(jobs[0].id, "painting")
 
-        count = await house.studio.departures.left(
+        count = await house.easel.departures.left(
             "test", "Easel was removed from this server.", tenant=ADA.tenant
         )
 
@@ -193,15 +192,15 @@ async def test_what_waits_and_runs_in_a_place_that_was_left_is_cancelled(opened:
         [line] = [each for each in await house.store.audit(ADA.tenant) if each.what == "removed"]
         assert line.after == "4 jobs cancelled: Easel was removed from this server." and line.by == "test"
         assert (await house.row(elsewhere.id)).state in (State.QUEUED, State.RUNNING)
-        assert not house.studio.living(job.id for job in jobs)
-        assert all(set(lane.waiting) <= {elsewhere.id} for lane in house.studio.line())
+        assert not house.easel.queries.living(job.id for job in jobs)
+        assert all(set(lane.waiting) <= {elsewhere.id} for lane in house.easel.queries.line())
 
 
 async def test_some_jobs_of_a_place_can_be_spared(opened: Opens) -> None:
     async with opened(surface=Channels(), step_seconds=0.2) as house:
         first, second = await house.ask("a fox --count 1"), await house.ask("a bear --count 1")
 
-        await house.studio.departures.left(
+        await house.easel.departures.left(
             "test", "The channel was deleted.", tenant=ADA.tenant, which=lambda job: job.id == first.id
         )
 
@@ -213,7 +212,7 @@ async def test_leaving_twice_cancels_once(opened: Opens) -> None:
     async with opened(surface=Channels(), step_seconds=0.2) as house:
         await house.ask("a fox --count 1")
 
-        counts = [await house.studio.departures.left("test", "Gone.", tenant=ADA.tenant) for _ in range(2)]
+        counts = [await house.easel.departures.left("test", "Gone.", tenant=ADA.tenant) for _ in range(2)]
 
         assert counts == [1, 0]
 
@@ -227,7 +226,7 @@ async def test_a_block_cancels_what_waits_and_what_runs(opened: Opens, count: in
         jobs = [await house.ask(f"fox {number} --count 1") for number in range(count)]
         other = await house.ask("a bear --count 1", BEN)
 
-        card = await house.studio.handle("admin block", {"person": ADA.id}, house.origin(BOSS))
+        card = await house.easel.router.handle("admin block", {"person": ADA.id}, house.origin(BOSS))
 
         told = {
             0: "They had nothing waiting or running.",
@@ -251,13 +250,13 @@ async def test_a_block_in_one_place_leaves_jobs_of_another_and_one_of_the_house_
         here = await house.ask("a fox --count 1")
         there = await house.ask("a fox --count 1", replace(ADA, tenant=EVE.tenant))
 
-        await house.studio.handle("admin block", {"person": ADA.id}, house.origin(BOSS))
+        await house.easel.router.handle("admin block", {"person": ADA.id}, house.origin(BOSS))
         assert (await house.row(here.id)).state is State.CANCELLED
         assert not (await house.row(there.id)).state.ended
 
         house_rules = replace(BOSS, tenant="*", id="cli:boss")
         origin = replace(house.origin(house_rules), surface="cli")
-        await house.studio.handle("admin block", {"person": ADA.id}, origin)
+        await house.easel.router.handle("admin block", {"person": ADA.id}, origin)
         assert (await house.row(there.id)).state is State.CANCELLED
 
 
@@ -268,7 +267,7 @@ async def test_a_block_reaches_the_jobs_of_linked_names(opened: Opens) -> None:
         await house.store.link(code, other.id)
         job = await house.ask("a fox --count 1", other)
 
-        await house.studio.handle("admin block", {"person": ADA.id}, house.origin(BOSS))
+        await house.easel.router.handle("admin block", {"person": ADA.id}, house.origin(BOSS))
 
         assert (await house.row(job.id)).state is State.CANCELLED
 
@@ -277,7 +276,7 @@ async def test_a_block_reaches_the_jobs_of_linked_names(opened: Opens) -> None:
 
 
 async def name(house: House, by: Member = BOSS, **options: object) -> Card:
-    card = await house.studio.handle("admin moderators", options, house.origin(by))
+    card = await house.easel.router.handle("admin moderators", options, house.origin(by))
     assert isinstance(card, Card)
     return card
 
@@ -315,7 +314,7 @@ async def test_a_moderator_does_not_reach_what_they_cannot_see(house: House) -> 
     await name(house, role="helpers")
     private = await house.delivered((await house.painted("a fox --count 1 --private")).id)
     asked = house.origin(ADA, channel="den")
-    receipt = await house.studio.handle("imagine", {"prompt": "a fox --count 1"}, asked)
+    receipt = await house.easel.router.handle("imagine", {"prompt": "a fox --count 1"}, asked)
     assert isinstance(receipt, Receipt)
     await house.surface.until(receipt.job.id, "done")
 
@@ -350,7 +349,7 @@ async def test_names_of_one_place_moderate_in_no_other(house: House) -> None:
 
 
 async def reports(house: House, member: Member, **where: Any) -> Card:
-    card = await house.studio.handle("reports", {}, house.origin(member, **where))
+    card = await house.easel.router.handle("reports", {}, house.origin(member, **where))
     assert isinstance(card, Card)
     return card
 
@@ -383,13 +382,13 @@ async def test_reports_are_for_moderators_and_administrators(house: House) -> No
         assert await refused(house, "reports", member) == "forbidden"
     assert "Nothing" in str((await reports(house, replace(MOD, moderates=("den",)))).body)
     for title in ("reports", "admin review"):
-        card = await house.studio.handle(title, {}, house.origin(BOSS))
+        card = await house.easel.router.handle(title, {}, house.origin(BOSS))
         assert isinstance(card, Card) and "v1:remove" in str(card.rows)
 
 
 async def test_a_blocked_moderator_moderates_nothing(house: House) -> None:
     job = await shown(house)
-    await house.studio.handle("admin block", {"person": MOD.id}, house.origin(BOSS))
+    await house.easel.router.handle("admin block", {"person": MOD.id}, house.origin(BOSS))
 
     for press in (f"v1:delete:{job.id}", f"v1:cancel:{job.id}"):
         with pytest.raises(Refusal) as caught:
@@ -405,7 +404,7 @@ async def test_two_blocks_at_once_cancel_each_job_once(opened: Opens) -> None:
         origins: list[Origin] = [house.origin(BOSS), house.origin(replace(BOSS, id="test:boss2"))]
 
         cards = await asyncio.gather(
-            *(house.studio.handle("admin block", {"person": ADA.id}, each) for each in origins)
+            *(house.easel.router.handle("admin block", {"person": ADA.id}, each) for each in origins)
         )
 
         said = sorted(str(card.body[0]).split(". ")[-1] for card in cards if isinstance(card, Card))
@@ -425,7 +424,7 @@ async def test_a_block_wins_over_a_request_that_is_being_admitted(opened: Opens,
         origin = replace(house.origin(boss), surface="cli" if everywhere else "test")
 
         async def blocked_first(*args: Any, **more: Any) -> Any:
-            await house.studio.handle("admin block", {"person": ADA.id, "reason": "Spam"}, origin)
+            await house.easel.router.handle("admin block", {"person": ADA.id, "reason": "Spam"}, origin)
             return await admit(*args, **more)
 
         house.store.admit = blocked_first  # type: ignore[method-assign]
@@ -437,4 +436,4 @@ async def test_a_block_wins_over_a_request_that_is_being_admitted(opened: Opens,
         assert caught.value.notice == "You cannot use Easel here. Spam. An administrator can lift this."
         assert await house.store.unfinished() == []
         assert await held(house) == 0
-        assert house.studio.line() == ()
+        assert house.easel.queries.line() == ()

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
+from bot.adapters.base import Receipt
 from bot.errors import Refusal
 from bot.messages import job_cards
 from bot.messages.types import Card
 from bot.models import State
-from bot.studio import Receipt
 from tests.examples import a_tier
 from tests.scenario.conftest import ADA, BEN, House, Opens, button
 
@@ -96,12 +96,12 @@ async def test_previews_are_shown_while_it_paints(opened: Opens) -> None:
 async def test_the_same_event_twice_is_one_job(house: House) -> None:
     origin = house.origin(event="delivered-twice")
     answers = await asyncio.gather(
-        *(house.studio.handle("imagine", {"prompt": "a fox"}, origin) for _ in range(3))
+        *(house.easel.router.handle("imagine", {"prompt": "a fox"}, origin) for _ in range(3))
     )
 
     [id] = {answer.job.id for answer in answers if isinstance(answer, Receipt)}
     await house.surface.until(id, "done")
-    assert len(await house.studio.jobs(ADA)) == 1
+    assert len(await house.easel.visibility.jobs(ADA)) == 1
     assert house.surface.posts == 1
 
 
@@ -140,7 +140,7 @@ async def test_what_is_not_possible_is_said_and_costs_nothing(house: House, text
         await house.ask(text)
 
     assert said in caught.value.notice
-    assert await house.studio.jobs(ADA) == []
+    assert await house.easel.visibility.jobs(ADA) == []
     for offer in caught.value.offers:
         await house.painted(offer.text)
 
@@ -193,7 +193,7 @@ async def test_an_offer_is_a_button_that_works(opened: Opens) -> None:
 
 async def test_defaults_that_no_longer_hold_refuse_nothing(opened: Opens) -> None:
     async with opened(tiers=[a_tier(max_count=4)]) as house:
-        await house.studio.handle("settings", {"count": 4}, house.origin())
+        await house.easel.router.handle("settings", {"count": 4}, house.origin())
         before = await house.store.preferences(ADA.id)
         await house.store.save_preferences(ADA.id, replace(before, model="gone", style="gone"))
     async with opened(tiers=[a_tier(max_count=2)]) as house:
@@ -202,7 +202,7 @@ async def test_defaults_that_no_longer_hold_refuse_nothing(opened: Opens) -> Non
 
 
 async def test_defaults_of_a_person_stand_in_for_what_is_not_said(house: House) -> None:
-    card = await house.studio.handle(
+    card = await house.easel.router.handle(
         "settings", {"style": "Oil painting", "count": 1, "aspect": "wide"}, house.origin()
     )
     assert isinstance(card, Card) and "Style: Oil painting" in card.body
@@ -216,5 +216,5 @@ async def test_defaults_of_a_person_stand_in_for_what_is_not_said(house: House) 
     assert (plain.style, plain.request.width) == ("", plain.request.height)
     assert (theirs.style, theirs.request.count) == ("", 4)
 
-    await house.studio.handle("settings", {"reset": True}, house.origin())
+    await house.easel.router.handle("settings", {"reset": True}, house.origin())
     assert (await house.painted("a fox")).style == ""

@@ -11,8 +11,8 @@ import pytest
 
 from bot.images.blobs import DirectoryBlobs
 from bot.models import State
-from bot.settings import Settings
 from bot.store import Store
+from bot.surfaces import Settings
 
 ROOT = Path(__file__).parents[2]
 JOBS = 9

@@ -17,7 +17,7 @@ from tests.scenario.conftest import BEN, BOSS, EVE, House, Opens
 
 
 async def facts_of(house: House, blob: str) -> FileFacts:
-    claim = signing.read(await house.studio.picture(blob), "image/png", house.studio.images._keys)
+    claim = signing.read(await house.easel.images.get(blob), "image/png", house.easel.images._keys)
     assert claim is not None and claim.facts is not None
     return claim.facts
 
@@ -30,7 +30,7 @@ async def shows_label(house: House, blob: str, corner: Corner = "bottom right") 
 
 
 async def switched(house: House, on: bool) -> Any:
-    return await house.studio.handle("admin defaults", {"label": on}, house.origin(BOSS))
+    return await house.easel.router.handle("admin defaults", {"label": on}, house.origin(BOSS))
 
 
 async def test_a_place_labels_its_pictures_as_long_as_it_says_so(house: House) -> None:
@@ -40,7 +40,7 @@ async def test_a_place_labels_its_pictures_as_long_as_it_says_so(house: House) -
     elsewhere = await house.painted("a fox --count 1 --size 256x256", EVE)
     assert (
         "Label “AI” on pictures: yes"
-        in (await house.studio.handle("admin defaults", {"reset": True}, house.origin(BOSS))).body
+        in (await house.easel.router.handle("admin defaults", {"reset": True}, house.origin(BOSS))).body
     ), "a reset of tastes leaves it"
     assert "Label “AI” on pictures: no" in (await switched(house, False)).body
     after = await house.painted("a fox --count 1 --size 256x256")
@@ -89,9 +89,9 @@ async def test_a_tier_labels_its_peoples_pictures(opened: Opens) -> None:
 
 async def test_only_an_administrator_decides(house: House) -> None:
     with pytest.raises(Refusal, match="Only an administrator"):
-        await house.studio.handle("admin defaults", {"label": True}, house.origin(BEN))
+        await house.easel.router.handle("admin defaults", {"label": True}, house.origin(BEN))
     with pytest.raises(Refusal, match="yes or no"):
-        await house.studio.handle("admin defaults", {"label": "maybe"}, house.origin(BOSS))
+        await house.easel.router.handle("admin defaults", {"label": "maybe"}, house.origin(BOSS))
 
 
 @pytest.mark.parametrize(("words", "label"), [([], "yes"), (["yes"], "yes"), (["no"], "no")])

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from bot.adapters.base import Receipt
 from bot.errors import Refusal
 from bot.messages.types import Card, Form
 from bot.models import INSTANCE, Member, Origin
-from bot.studio import Receipt
 from tests.scenario.conftest import ADA, BEN, BOSS, House, Opens, RecordingAdapter
 
 SHELL = Member(tenant=INSTANCE, id="cli:root", name="root", admin=True)
@@ -21,7 +21,7 @@ def german(house: House, member: Member = ADA, **more: Any) -> Origin:
 
 
 async def ask(house: House, command: str, origin: Origin, **options: object) -> str:
-    card = await house.studio.handle(command, options, origin)
+    card = await house.easel.router.handle(command, options, origin)
     assert isinstance(card, Card)
     return "\n".join((card.title, *card.facts, *card.body)).strip()
 
@@ -32,7 +32,7 @@ async def test_people_are_answered_in_their_own_language(house: House) -> None:
 
 
 async def test_a_message_is_in_the_language_of_whoever_asked(house: House) -> None:
-    answer = await house.studio.handle("imagine", {"prompt": "Cancel"}, german(house))
+    answer = await house.easel.router.handle("imagine", {"prompt": "Cancel"}, german(house))
     assert isinstance(answer, Receipt)
     done = await house.surface.until(answer.job.id, "done")
 
@@ -43,7 +43,7 @@ async def test_a_message_is_in_the_language_of_whoever_asked(house: House) -> No
 
 
 async def test_who_looks_at_somebody_else_s_job_sees_it_in_their_own(house: House) -> None:
-    answer = await house.studio.handle("imagine", {"prompt": "a fox"}, german(house))
+    answer = await house.easel.router.handle("imagine", {"prompt": "a fox"}, german(house))
     assert isinstance(answer, Receipt)
     await house.surface.until(answer.job.id, "done")
 
@@ -53,18 +53,18 @@ async def test_who_looks_at_somebody_else_s_job_sees_it_in_their_own(house: Hous
 
 async def test_refusals_and_their_offers_are_translated(house: House) -> None:
     with pytest.raises(Refusal) as caught:
-        await house.studio.handle("imagine", {"prompt": "a fox", "count": 99}, german(house))
+        await house.easel.router.handle("imagine", {"prompt": "a fox", "count": 99}, german(house))
 
     assert caught.value.notice == "Das sind 99 Bilder; 4 auf einmal sind erlaubt. Versuch --count 4."
     with pytest.raises(Refusal) as caught:
-        await house.studio.handle("imagine", {"prompt": "a fox", "count": 16}, german(house))
+        await house.easel.router.handle("imagine", {"prompt": "a fox", "count": 16}, german(house))
     assert caught.value.offers[0].label.startswith("Nimm ")
     assert caught.value.offers[0].text.startswith("a fox --count ")
 
 
 async def test_forms_are_translated(house: House) -> None:
     job = await house.painted("a fox")
-    form = await house.studio.press(f"v1:edit:{job.id}", german(house))
+    form = await house.easel.router.press(f"v1:edit:{job.id}", german(house))
 
     assert isinstance(form, Form) and form.title == "Ändern und noch einmal malen"
     assert form.values["prompt"] == "a fox"
@@ -85,7 +85,7 @@ async def test_a_place_s_language_comes_before_each_person_s_and_can_be_taken_ba
 
 async def test_the_house_speaks_for_places_that_have_chosen_nothing(house: House) -> None:
     shell = replace(house.origin(SHELL), surface="cli")
-    await house.studio.handle("admin language", {"language": "de"}, shell)
+    await house.easel.router.handle("admin language", {"language": "de"}, shell)
 
     assert "Niemand wartet." in await ask(house, "queue", house.origin())
     await ask(house, "admin language", house.origin(BOSS), language="en")
@@ -97,7 +97,7 @@ async def test_languages_outlive_a_restart(opened: Opens) -> None:
         await ask(house, "admin language", house.origin(BOSS), language="de")
         other = replace(german(house), member=replace(ADA, tenant="test:elsewhere"))
         here = await house.ask("a fox")
-        answer = await house.studio.handle("imagine", {"prompt": "a cat"}, other)
+        answer = await house.easel.router.handle("imagine", {"prompt": "a cat"}, other)
         assert isinstance(answer, Receipt)
 
     async with opened(surface=RecordingAdapter()) as house:

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from bot import telemetry
+from bot.adapters.base import Receipt
 from bot.errors import Refusal
 from bot.messages import job_cards
 from bot.messages.types import Card
 from bot.models import INSTANCE, Job, Member, State
 from bot.moderation import MobileNetClassifier, NotSeen, Scores
-from bot.settings import Settings
 from bot.store.reviews import LIMIT
-from bot.studio import Receipt
+from bot.surfaces import Settings
 from tests.scenario.conftest import ADA, BEN, BOSS, EVE, PATIENCE, House, Opens, button
 
 EXPLICIT, SAFE = Scores(explicit=0.99), Scores(explicit=0.01)
@@ -57,11 +57,11 @@ async def refused(house: House, text: str, member: Member = ADA, **options: Any)
 
 
 async def strictness(house: House, level: str, member: Member = BOSS, **more: str) -> None:
-    await house.studio.handle("admin moderation", {"strictness": level, **more}, house.origin(member))
+    await house.easel.router.handle("admin moderation", {"strictness": level, **more}, house.origin(member))
 
 
 async def in_adult_channel(house: House, text: str, member: Member = ADA) -> Job:
-    answer = await house.studio.handle(
+    answer = await house.easel.router.handle(
         "imagine", {"prompt": text, "count": 1}, house.origin(member, adult=True)
     )
     assert isinstance(answer, Receipt)
@@ -91,7 +91,7 @@ async def test_refused_words_are_explained_by_category_and_cost_nothing(
     refusal = await refused(house, text)
 
     assert category in refusal.notice and refusal.code == "moderation"
-    assert await house.studio.jobs(ADA) == []
+    assert await house.easel.visibility.jobs(ADA) == []
     assert await house.store.check() == "ok"
     assert [line async for line in house.store.lines()] == []
 
@@ -99,8 +99,10 @@ async def test_refused_words_are_explained_by_category_and_cost_nothing(
 async def test_the_whole_way_in_is_watched(house: House) -> None:
     job = await house.painted("a fox --count 2")
     ways = [
-        house.studio.handle("imagine", {"prompt": NUDE}, house.origin(), parent=job.id),  # the edit form
-        house.studio.handle("imagine", {"prompt": "a fox", "negative": "fucking"}, house.origin()),
+        house.easel.router.handle(
+            "imagine", {"prompt": NUDE}, house.origin(), parent=job.id
+        ),  # the edit form
+        house.easel.router.handle("imagine", {"prompt": "a fox", "negative": "fucking"}, house.origin()),
         house.press(f"v1:try:{NUDE}"),
     ]
     for way in ways:
@@ -221,7 +223,7 @@ async def test_three_strikes_bring_a_cool_off_and_the_next_lasts_longer(house: H
         assert f"strike {count}" in (await refused(house, "a sieg heil poster")).notice
     assert "cool-off after three strikes" in (await refused(house, "a sieg heil poster")).notice
     assert (await refused(house, "a red fox")).code == "blocked"
-    await house.studio.handle("admin unblock", {"person": ADA.id}, house.origin(BOSS))
+    await house.easel.router.handle("admin unblock", {"person": ADA.id}, house.origin(BOSS))
     for _ in range(LIMIT):
         last = await refused(house, "a sieg heil poster")
     assert "cool-off" in last.notice
@@ -234,7 +236,7 @@ async def test_the_same_event_strikes_once(house: House) -> None:
     origin = house.origin(event="delivered-thrice")
     for _ in range(3):
         with pytest.raises(Refusal, match="strike 1"):
-            await house.studio.handle("imagine", {"prompt": "sieg heil"}, origin)
+            await house.easel.router.handle("imagine", {"prompt": "sieg heil"}, origin)
     await house.ask("a red fox")
 
 
@@ -255,9 +257,9 @@ async def test_a_picture_that_may_not_be_shown_ends_the_job_uncharged(opened: Op
         row = await house.delivered(job.id)
         assert (row.state, row.device_seconds) == (State.FAILED, 0.0)
         assert {each.seconds async for each in house.store.lines() if each.kind == "charge"} == {0.0}
-        await house.studio.sweep(older_than=0)
+        await house.easel.images.sweep(older_than=0)
         with pytest.raises(KeyError):
-            await house.studio.picture(row.pictures[0].blob if row.pictures else "0" * 64 + ".png")
+            await house.easel.images.get(row.pictures[0].blob if row.pictures else "0" * 64 + ".png")
 
 
 @pytest.mark.parametrize("sight", [NotSeen("it died"), NotSeen("no answer within 60 s")])
@@ -306,9 +308,9 @@ async def test_adult_pictures_are_shown_only_while_the_channel_is_restricted(ope
         job = await in_adult_channel(house, NUDE)
         card = await house.surface.until(job.id, "done")
         assert not card.pictures and not card.title and "age-restricted" in card.body[0]
-        shown = await house.studio.handle("show", {"job": job.id}, house.origin())
+        shown = await house.easel.router.handle("show", {"job": job.id}, house.origin())
         assert isinstance(shown, Card) and not shown.pictures
-        shown = await house.studio.handle("show", {"job": job.id}, house.origin(adult=True))
+        shown = await house.easel.router.handle("show", {"job": job.id}, house.origin(adult=True))
         assert isinstance(shown, Card) and shown.pictures
 
 
@@ -391,7 +393,7 @@ async def test_a_report_reaches_the_administrators_once_for_each_person(house: H
 
 
 async def review(house: House, member: Member = BOSS) -> Card:
-    card = await house.studio.handle("admin review", {}, house.origin(member))
+    card = await house.easel.router.handle("admin review", {}, house.origin(member))
     assert isinstance(card, Card)
     return card
 
@@ -417,7 +419,7 @@ async def test_removing_deletes_the_job_with_a_strike_that_its_owner_is_told_of_
 
 async def test_keeping_keeps_and_a_second_decision_changes_nothing(house: House) -> None:
     job = await reported(house)
-    await house.studio.handle("admin decide", {"job": job.id, "do": "keep"}, house.origin(BOSS))
+    await house.easel.router.handle("admin decide", {"job": job.id, "do": "keep"}, house.origin(BOSS))
 
     with pytest.raises(Refusal, match="before you"):
         await house.press(f"v1:remove:{job.id}", BOSS)

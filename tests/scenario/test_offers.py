@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from bot import actions, app
 from bot.accounts.tiers import Tiers
+from bot.adapters.base import Receipt
 from bot.errors import Refusal, StoreError
 from bot.images.blobs import DirectoryBlobs
 from bot.messages import job_cards
@@ -24,9 +25,8 @@ from bot.messages.types import Button, Card, Form
 from bot.models import Allowance, Job, Member, Tier
 from bot.moderation import NullClassifier
 from bot.prompts import styles
-from bot.settings import Settings
 from bot.store import Store
-from bot.studio import Receipt
+from bot.surfaces import Settings
 from engine.types import ModelInfo, TaskKind
 from engine.workers.fake import MEMORY, FakeEngine
 from tests.scenario.conftest import House, RecordingAdapter
@@ -180,7 +180,7 @@ class World:
 
     async def send(self, values: Mapping[str, Any], member: Member, parent: str = "") -> None:
         origin = self.house.origin(member)
-        await self.take(await self.house.studio.handle("imagine", values, origin, parent=parent))
+        await self.take(await self.house.easel.router.handle("imagine", values, origin, parent=parent))
 
     async def ask(self, words: str, options: Mapping[str, Any], member: Member) -> None:
         """Ask for anything at all, and press what is offered instead."""
@@ -241,16 +241,16 @@ async def running(
     engine = FakeEngine(blobs.read, models=models, step_seconds=step_seconds)
     config = Settings(data_dir=path, model=("memory",))
     tiers = Tiers((tier,))
-    studio = app.build(
+    easel = app.build(
         settings=config, store=store, engine=engine, blobs=blobs, tiers=tiers, eyes=NullClassifier()
     )
     surface = RecordingAdapter()
-    studio.add(surface)
-    await studio.start()
+    easel.adapters[surface.name] = surface
+    await easel.lifecycle.start()
     try:
-        yield House(studio, store, engine, blobs, surface, config)
+        yield House(easel, store, engine, blobs, surface, config)
     finally:
-        await studio.close()
+        await easel.lifecycle.close()
 
 
 ANYTHING_GOES = Tier(name="everyone", title="Everyone", waiting=1000)
@@ -306,7 +306,7 @@ async def press_everything(world: World, jobs: list[Job], asked: dict[str, Any])
                 await world.show(job, member)
         await settled(world, member, asked["mine"])
     for job in jobs:
-        drawn = house.surface.messages.get(job.id, [await house.studio.cards.own(job)])[-1]
+        drawn = house.surface.messages.get(job.id, [await house.easel.cards.own(job)])[-1]
         for each in buttons(drawn):
             if each.id.split(":")[1] in DERIVING:
                 answer = await world.press(each, ada)
@@ -322,24 +322,24 @@ async def press_everything(world: World, jobs: list[Job], asked: dict[str, Any])
 
 async def rule(world: World, asked: dict[str, Any], boss: Member, dan: Member) -> None:
     """What administrators have set."""
-    studio, origin = world.house.studio, lambda: world.house.origin(boss)
+    easel, origin = world.house.easel, lambda: world.house.origin(boss)
     known = styles.load().styles
     for style in asked["refused"]:
         if style in known:
-            await studio.handle("admin styles", {"style": style, "rule": "refuse"}, origin())
+            await easel.router.handle("admin styles", {"style": style, "rule": "refuse"}, origin())
     if asked["allowed"] in [each.name for each in asked["now"]] and not asked["tier"].models:
-        await studio.handle("admin models", {"model": asked["allowed"], "rule": "allow"}, origin())
-    await studio.handle("admin block", {"person": dan.id}, origin())
-    await studio.handle("admin language", {"language": asked["language"]}, origin())
+        await easel.router.handle("admin models", {"model": asked["allowed"], "rule": "allow"}, origin())
+    await easel.router.handle("admin block", {"person": dan.id}, origin())
+    await easel.router.handle("admin language", {"language": asked["language"]}, origin())
 
 
 async def settled(world: World, member: Member, mine: Mapping[str, Any]) -> None:
     """Defaults of one's own, whose form is sent as it is."""
-    store, studio = world.house.store, world.house.studio
+    store, easel = world.house.store, world.house.easel
     before = await store.preferences(member.id)
     await store.save_preferences(member.id, replace(before, model="gone", size="99x99", **mine))
-    form = await studio.defaults(world.house.origin(member))
-    await studio.handle("settings", form.values, world.house.origin(member))
+    form = await easel.accounts.form(world.house.origin(member))
+    await easel.router.handle("settings", form.values, world.house.origin(member))
     try:
         await world.send({"prompt": "a wolf"}, member)
     except Refusal as refusal:
@@ -430,7 +430,7 @@ async def test_the_edit_form_of_a_model_that_is_gone_is_taken_as_it_is(tmp_path:
         job,
     ):
         form = await house.press(f"v1:edit:{job.id}")
-        answer = await house.studio.handle("imagine", form.values, house.origin(), parent=form.parent)
+        answer = await house.easel.router.handle("imagine", form.values, house.origin(), parent=form.parent)
         assert isinstance(answer, Receipt)
         card = await house.surface.until(answer.job.id, "done")
         assert card.body == ("z-image is no longer here: painted with klein.",)
@@ -438,26 +438,28 @@ async def test_the_edit_form_of_a_model_that_is_gone_is_taken_as_it_is(tmp_path:
 
 async def test_a_card_has_no_variations_where_no_model_makes_any(tmp_path: Path) -> None:
     async with changed(tmp_path, (KLEIN,), (KLEIN,), "a fox --count 2") as (house, job):
-        card = house.studio.card(job, await house.studio.cards.may(job, job.origin.member))
+        card = house.easel.cards.card(job, await house.easel.cards.may(job, job.origin.member))
         assert labels(card) == ["U1", "U2", "Again", "Edit", "Info", "Download", "Delete", "Report"]
         again = await house.press(f"v1:again:{job.id}")
         drawn = await house.surface.until(again.job.id, "done")
         assert labels(drawn) == labels(card)
         member = job.origin.member
-        known = {each.name: each for each in await house.studio.known(member)}
-        assert "vary" not in known and "vary" not in dict(await house.studio.complete("commands", "", member))
+        known = {each.name: each for each in await house.easel.vocabulary.known(member)}
+        assert "vary" not in known and "vary" not in dict(
+            await house.easel.vocabulary.complete("commands", "", member)
+        )
         said = {each.name for each in known["imagine"].options}
         assert not said & {"source", "strength", "negative"}
-        helped = repr(await house.studio.handle("help", {"command": "imagine"}, house.origin()))
+        helped = repr(await house.easel.router.handle("help", {"command": "imagine"}, house.origin()))
         assert "--source" not in helped and "--steps" in helped
         with pytest.raises(Refusal, match="klein cannot start from a picture"):
-            await house.studio.check_source(member)
+            await house.easel.vocabulary.check_source(member)
 
 
 async def test_a_model_that_only_changes_pictures_is_offered_for_that_alone(tmp_path: Path) -> None:
     before, now = (memory("easel"),), (memory("easel", tasks=CHANGES_ONLY),)
     async with changed(tmp_path, before, now, "a fox") as (house, job):
-        card = house.studio.card(job, await house.studio.cards.may(job, job.origin.member))
+        card = house.easel.cards.card(job, await house.easel.cards.may(job, job.origin.member))
         assert "Again" not in labels(card) and "Edit" not in labels(card)
         with pytest.raises(Refusal, match="easel only changes pictures"):
             await house.ask("a fox")
@@ -465,7 +467,7 @@ async def test_a_model_that_only_changes_pictures_is_offered_for_that_alone(tmp_
         drawn = await house.surface.until(varied.job.id, "done")
         assert "Again" in labels(drawn) and "Edit" in labels(drawn)
         form = await house.press(f"v1:edit:{varied.job.id}")
-        answer = await house.studio.handle("imagine", form.values, house.origin(), parent=form.parent)
+        answer = await house.easel.router.handle("imagine", form.values, house.origin(), parent=form.parent)
         assert (await house.surface.until(answer.job.id, "done")).pictures
         again = await house.press(f"v1:again:{varied.job.id}")
         assert (await house.surface.until(again.job.id, "done")).pictures
@@ -475,11 +477,11 @@ async def test_one_range_is_said_everywhere(tmp_path: Path) -> None:
     few = Tier(name="everyone", title="Everyone", max_count=4, max_steps=80)
     now = (memory("easel", max_steps=50),)
     async with changed(tmp_path, now, now, "a fox", few) as (house, _):
-        (imagine,) = [each for each in house.studio.vocabulary if each.name == "imagine"]
+        (imagine,) = [each for each in house.easel.vocabulary.all if each.name == "imagine"]
         for option, most in (("steps", 50), ("count", 4)):
             found = imagine.option(option)
             assert found is not None and (found.minimum, found.maximum) == (1, most)
-        helped = repr(await house.studio.handle("help", {"command": "imagine"}, house.origin()))
+        helped = repr(await house.easel.router.handle("help", {"command": "imagine"}, house.origin()))
         assert "1 to 50." in helped and "1 to 4." in helped
         with pytest.raises(Refusal) as refused:
             await house.ask("a fox --steps 500 --count 99 --guidance 31 --size 1")
@@ -499,7 +501,7 @@ async def test_a_place_that_allows_only_models_that_are_gone_allows_those_there_
     both, boss = (memory("z-image"), KLEIN), Member(tenant="test:house", id="test:boss", name="B", admin=True)
     async with changed(tmp_path, both, both, "a fox") as (house, _):
         options = {"model": "z-image", "rule": "allow"}
-        await house.studio.handle("admin models", options, house.origin(boss))
+        await house.easel.router.handle("admin models", options, house.origin(boss))
         with pytest.raises(Refusal, match="klein is not for your tier"):
             await house.ask("a fox --model klein")
     store = await Store.open(f"sqlite:///{tmp_path}/easel.db")
@@ -512,8 +514,8 @@ async def test_what_is_completed_is_taken(tmp_path: Path) -> None:
     now = (memory("easel"),)
     async with changed(tmp_path, now, now, "a fox") as (house, job):
         member = job.origin.member
-        assert dict(await house.studio.complete("pictures", "", member)) == {job.id: "a fox"}
-        assert await house.studio.complete("unfinished", "", member) == []
+        assert dict(await house.easel.vocabulary.complete("pictures", "", member)) == {job.id: "a fox"}
+        assert await house.easel.vocabulary.complete("unfinished", "", member) == []
 
 
 async def test_the_buttons_that_end_a_job_are_shown_to_those_who_may(tmp_path: Path) -> None:

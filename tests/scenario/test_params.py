@@ -94,7 +94,7 @@ def _recorded(call: Callable[..., Any], calls: list[dict[str, Any]]) -> Callable
 
 
 @pytest.fixture
-async def studio(opened: Opens) -> AsyncIterator[House]:
+async def easel(opened: Opens) -> AsyncIterator[House]:
     async with opened(make_engine=lambda blobs: FakeEngine(blobs.read, models=(FIRST, OTHER))) as house:
         yield house
 
@@ -154,8 +154,8 @@ async def check(name: str, house: House, pipelines: Pipelines) -> None:
 
 
 @each_option
-async def test_an_option_goes_all_the_way_and_back(name: str, studio: House, pipelines: Pipelines) -> None:
-    await check(name, studio, pipelines)
+async def test_an_option_goes_all_the_way_and_back(name: str, easel: House, pipelines: Pipelines) -> None:
+    await check(name, easel, pipelines)
 
 
 # ---- the walk notices
@@ -207,14 +207,14 @@ def _undeclared(patch: pytest.MonkeyPatch) -> None:
 )
 async def test_an_option_that_is_wired_by_half_is_noticed(
     half_wire: Callable[[pytest.MonkeyPatch], None],
-    studio: House,
+    easel: House,
     pipelines: Pipelines,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     half_wire(monkeypatch)
 
     with pytest.raises(AssertionError):
-        await check("guidance", studio, pipelines)
+        await check("guidance", easel, pipelines)
 
 
 # ---- every surface offers it

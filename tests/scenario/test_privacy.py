@@ -30,14 +30,14 @@ CANARY = "kanarienvogel"
 
 
 async def exported(house: House, member: Member = ADA, part: int = 1) -> tuple[Card, zipfile.ZipFile]:
-    card = await house.studio.handle("privacy export", {"part": part}, house.origin(member))
+    card = await house.easel.router.handle("privacy export", {"part": part}, house.origin(member))
     assert isinstance(card, Card) and card.private
     [(_, content)] = card.files
     return card, zipfile.ZipFile(io.BytesIO(content))
 
 
 async def forget(house: House, member: Member = ADA) -> Card:
-    asked = await house.studio.handle("privacy delete", {}, house.origin(member))
+    asked = await house.easel.router.handle("privacy delete", {}, house.origin(member))
     assert isinstance(asked, Card) and asked.private
     done = await house.press(button(asked, "Delete everything"), member)
     assert isinstance(done, Card)
@@ -58,7 +58,7 @@ def everything_on(disk: Path) -> Iterator[bytes]:
 
 async def test_a_copy_holds_everything(house: House) -> None:
     job = await house.painted(f"a {CANARY} --count 2")
-    await house.studio.handle("settings", {"style": "noir"}, house.origin())
+    await house.easel.router.handle("settings", {"style": "noir"}, house.origin())
     other = await house.painted("somebody else's --count 1", BEN)
 
     card, archive = await exported(house)
@@ -82,7 +82,7 @@ async def test_a_copy_holds_what_was_set_and_what_was_used_before_a_link(house: 
     other = Member(tenant="test:dm:ada", id="other:ada", name="Ada L")
     job = await house.painted("a wolf --count 1", other)
     await house.store.link(await house.store.link_code(ADA.id), other.id)
-    await house.studio.handle(
+    await house.easel.router.handle(
         "admin block", {"person": ADA.id, "hours": 1, "reason": "loud"}, house.origin(BOSS)
     )
 
@@ -114,18 +114,18 @@ async def test_somebody_unknown_gets_an_empty_copy(house: House) -> None:
 
 async def test_deletion_asks_first_and_its_button_is_for_one_person(house: House) -> None:
     await house.painted("a fox --count 1")
-    asked = await house.studio.handle("privacy delete", {}, house.origin())
+    asked = await house.easel.router.handle("privacy delete", {}, house.origin())
     assert isinstance(asked, Card) and "cannot be undone" in asked.body[0]
-    assert await house.studio.jobs(ADA)
+    assert await house.easel.visibility.jobs(ADA)
 
     with pytest.raises(Refusal, match="somebody else"):
         await house.press(button(asked, "Delete everything"), BEN)
-    assert await house.studio.jobs(ADA)
+    assert await house.easel.visibility.jobs(ADA)
 
 
 async def test_nothing_of_a_forgotten_person_is_left(house: House, tmp_path: Path) -> None:
     job = await house.painted(f"a {CANARY} --count 2 --no {CANARY}s")
-    await house.studio.handle("settings", {"style": "noir"}, house.origin())
+    await house.easel.router.handle("settings", {"style": "noir"}, house.origin())
     kept = await house.painted("a wolf --count 1", BEN)
     await house.press(f"v1:report:{kept.id}", ADA)
     before = (await house.store.check(), sum([line.seconds async for line in house.store.lines()]))
@@ -133,8 +133,8 @@ async def test_nothing_of_a_forgotten_person_is_left(house: House, tmp_path: Pat
     await forget(house)
     await house.surface.until(job.id, "deleted")
     await house.delivered(job.id)
-    await house.studio.lifecycle._privacy.resume()
-    await house.studio.sweep(older_than=0)
+    await house.easel.lifecycle._privacy.resume()
+    await house.easel.images.sweep(older_than=0)
 
     after = (await house.store.check(), sum([line.seconds async for line in house.store.lines()]))
     assert before == after == ("ok", before[1])
@@ -142,7 +142,7 @@ async def test_nothing_of_a_forgotten_person_is_left(house: House, tmp_path: Pat
     assert CANARY.encode() not in left and ADA.name.encode() not in left
     for picture in job.pictures:
         with pytest.raises(KeyError):
-            await house.studio.picture(picture.blob)
+            await house.easel.images.get(picture.blob)
     assert (await house.image(kept.pictures[0].blob)).size
     assert left.count(ADA.id.encode()) == 2  # what keeps the quota: the identity and its erasure
 
@@ -164,7 +164,7 @@ async def test_a_direct_message_and_the_audit_do_not_name_who_was_forgotten(
             await house.delivered(job.id)
         for job in waiting:
             await house.delivered(job.id)
-        await house.studio.lifecycle._privacy.resume()
+        await house.easel.lifecycle._privacy.resume()
         assert len(await house.store.audit()) == 2
         left = b"".join(everything_on(tmp_path))
         assert direct.name.encode() not in left and direct.tenant.encode() not in left
@@ -173,10 +173,10 @@ async def test_a_direct_message_and_the_audit_do_not_name_who_was_forgotten(
 
 async def test_being_forgotten_gives_no_fresh_quota(house: House) -> None:
     await house.painted("a fox --count 2")
-    card = await house.studio.handle("quota", {}, house.origin())
+    card = await house.easel.router.handle("quota", {}, house.origin())
     await forget(house)
 
-    again = await house.studio.handle("quota", {}, house.origin())
+    again = await house.easel.router.handle("quota", {}, house.origin())
     assert isinstance(card, Card) and isinstance(again, Card)
     assert card.bar == again.bar
 
@@ -218,14 +218,14 @@ async def test_linked_names_are_forgotten_together(house: House) -> None:
     done = await forget(house, elsewhere)
 
     assert "2 names" in done.body[0]
-    assert await house.studio.jobs(ADA) == [] and await house.studio.jobs(elsewhere) == []
+    assert await house.easel.visibility.jobs(ADA) == [] and await house.easel.visibility.jobs(elsewhere) == []
     assert await house.store.check() == "ok"
     audit = await house.store.sharing(ADA.id)
     assert audit == sorted([ADA.id, elsewhere.id])  # still one quota
 
 
 async def test_a_block_outlives_being_forgotten(house: House) -> None:
-    await house.studio.handle("admin block", {"person": ADA.id, "hours": 5}, house.origin(BOSS))
+    await house.easel.router.handle("admin block", {"person": ADA.id, "hours": 5}, house.origin(BOSS))
     await forget(house)
 
     with pytest.raises(Refusal) as caught:
@@ -237,12 +237,12 @@ async def test_whoever_was_forgotten_may_begin_anew(house: House) -> None:
     await house.painted("a fox --count 1")
     await forget(house)
     job = await house.painted("a wolf --count 1")
-    await house.studio.lifecycle._privacy.resume()
+    await house.easel.lifecycle._privacy.resume()
 
     assert (await house.row(job.id)).state is State.RENDERED
-    assert [each.id for each in await house.studio.jobs(ADA)] == [job.id]
+    assert [each.id for each in await house.easel.visibility.jobs(ADA)] == [job.id]
     await forget(house)
-    assert await house.studio.jobs(ADA) == [] and await house.store.check() == "ok"
+    assert await house.easel.visibility.jobs(ADA) == [] and await house.store.check() == "ok"
 
 
 async def test_a_deleted_job_keeps_no_words(house: House, tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ async def test_a_deleted_job_keeps_no_words(house: House, tmp_path: Path) -> Non
 
     row = await house.row(job.id)
     assert (row.prompt, row.request.prompt, row.request.negative_prompt) == ("", "", "")
-    await house.studio.sweep(older_than=0)
+    await house.easel.images.sweep(older_than=0)
     assert CANARY.encode() not in b"".join(everything_on(tmp_path))
 
 
@@ -266,12 +266,12 @@ async def test_what_is_older_than_allowed_goes(opened: Opens, tmp_path: Path) ->
         database.commit()
         database.close()
 
-        await house.studio.lifecycle._privacy.expire()
-        await house.studio.sweep(older_than=0)
+        await house.easel.lifecycle._privacy.expire()
+        await house.easel.images.sweep(older_than=0)
 
-        assert [each.id for each in await house.studio.jobs(ADA)] == [new.id]
+        assert [each.id for each in await house.easel.visibility.jobs(ADA)] == [new.id]
         with pytest.raises(KeyError):
-            await house.studio.picture(old.pictures[0].blob)
+            await house.easel.images.get(old.pictures[0].blob)
         assert (await house.row(old.id)).prompt == ""
         assert await house.store.check() == "ok"
 
@@ -295,11 +295,11 @@ from tests.scenario.conftest import ADA, RecordingAdapter, SMALL
 from bot import app
 from bot.accounts import privacy
 from bot.images.blobs import DirectoryBlobs
-from bot.moderation import Unseeing
-from bot.settings import Settings
+from bot.moderation import NullClassifier
 from bot.store import Store
 from bot.store.sqlite import library
-from engine.memory import MemoryEngine
+from bot.surfaces import Settings
+from engine.workers.fake import FakeEngine
 
 
 async def main(folder: Path, name: str, when: str) -> None:
@@ -314,15 +314,15 @@ async def main(folder: Path, name: str, when: str) -> None:
 
     settings = Settings(data_dir=folder, model=("memory",))
     blobs = DirectoryBlobs(folder / "pictures")
-    engine = MemoryEngine(blobs.read, models=(SMALL,))
-    studio = app.build(settings=settings, store=store, engine=engine, blobs=blobs, eyes=Unseeing())
-    studio.add(RecordingAdapter())
+    engine = FakeEngine(blobs.read, models=(SMALL,))
+    easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs, eyes=NullClassifier())
+    easel.adapters["test"] = RecordingAdapter()
     # Only the press is to meet the failpoint.
-    studio.lifecycle._keep_clean = lambda: asyncio.sleep(0)
-    await studio.start()
+    easel.lifecycle._keep_clean = lambda: asyncio.sleep(0)
+    await easel.lifecycle.start()
     setattr(store, name, deadly)
     origin = Origin(surface="test", member=ADA, channel="lobby", event="last")
-    await studio.press(f"v1:forget:{privacy.token(origin)}", origin)
+    await easel.router.press(f"v1:forget:{privacy.token(origin)}", origin)
 
 
 asyncio.run(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))
@@ -346,8 +346,8 @@ async def test_deletion_goes_on_after_a_kill_between_any_two_steps(
             await forget(house)
         for job in jobs:
             await gone(house, job.id)
-        await house.studio.lifecycle._privacy.resume()
-        await house.studio.sweep(older_than=0)
+        await house.easel.lifecycle._privacy.resume()
+        await house.easel.images.sweep(older_than=0)
         assert await house.store.check() == "ok"
         assert await house.store.erasing() == []
     left = b"".join(everything_on(tmp_path))
@@ -387,7 +387,7 @@ async def test_a_long_offer_is_in_the_copy_and_goes_with_its_person(house: House
 
 async def test_a_long_offer_goes_with_time(house: House, tmp_path: Path) -> None:
     kept = await offered(house)
-    await house.studio.lifecycle._privacy.expire()
+    await house.easel.lifecycle._privacy.expire()
     assert await house.store.offer(kept.rpartition(":")[2], ADA.id)
 
     await house.store.drop_offers(datetime.now(UTC) + timedelta(seconds=1))

@@ -24,7 +24,7 @@ from tests.scenario.conftest import BEN, House, button
 
 
 async def facts_of(house: House, blob: str) -> FileFacts:
-    claim = signing.read(await house.studio.picture(blob), "image/png", house.studio.images._keys)
+    claim = signing.read(await house.easel.images.get(blob), "image/png", house.easel.images._keys)
     assert claim is not None and claim.ours and claim.facts is not None
     return claim.facts
 
@@ -40,7 +40,7 @@ async def test_every_picture_and_the_grid_are_signed_and_say_nothing_of_the_prom
 
     assert [each.index for each in job.pictures] == [-1, 0, 1]
     for each in job.pictures:
-        data = await house.studio.picture(each.blob)
+        data = await house.easel.images.get(each.blob)
         assert await facts_of(house, each.blob) == FileFacts(
             job=job.id, index=each.index, model="memory", seed=each.seed
         )
@@ -49,16 +49,16 @@ async def test_every_picture_and_the_grid_are_signed_and_say_nothing_of_the_prom
 
 
 async def test_the_prompt_goes_into_the_files_of_those_who_ask_for_it(house: House) -> None:
-    said: Any = await house.studio.handle("settings", {"metadata": True}, house.origin())
+    said: Any = await house.easel.router.handle("settings", {"metadata": True}, house.origin())
     assert "Prompt in the files: yes" in said.body
-    assert (await house.studio.defaults(house.origin())).values["metadata"] == "yes"
+    assert (await house.easel.accounts.form(house.origin())).values["metadata"] == "yes"
 
     mine, theirs = await house.painted("a fox --count 1"), await house.painted("a wolf --count 1", BEN)
 
     assert (await facts_of(house, mine.pictures[0].blob)).prompt == "a fox"
     assert (await house.image(mine.pictures[0].blob)).info["prompt"].startswith("a fox")
     assert (await facts_of(house, theirs.pictures[0].blob)).prompt == ""
-    await house.studio.handle("settings", {"metadata": False}, house.origin())
+    await house.easel.router.handle("settings", {"metadata": False}, house.origin())
     again = await house.painted("a fox --count 1")
     assert (await facts_of(house, again.pictures[0].blob)).prompt == ""
 
@@ -79,7 +79,7 @@ async def test_what_goes_back_to_a_person_s_own_picture_says_so(house: House) ->
 
 
 async def test_of_pictures_from_before_the_rows_tell_where_they_come_from(house: House) -> None:
-    stamper: Any = house.studio.lifecycle._tracker._stamp
+    stamper: Any = house.easel.lifecycle._tracker._stamp
     own = await house.painted("a fox --count 1")
     child = (await house.press(f"v1:vary_subtle:{own.id}:0")).job
     brought = await house.painted("a fox --count 1", source=a_photo())
@@ -96,7 +96,7 @@ async def test_a_picture_leads_to_its_job_by_its_pixels(house: House) -> None:
     job = await house.painted("a fox --count 1 --size 512x512")
     bare = (await house.image(job.pictures[0].blob)).convert("RGB").resize((256, 256))
 
-    found = mark.detect(bare, house.studio.images._keys.mark)
+    found = mark.detect(bare, house.easel.images._keys.mark)
 
     assert found is not None and f"{found.number:012x}" == job.id
 
@@ -135,20 +135,20 @@ async def test_each_kind_of_job_says_how_its_pictures_were_made(house: House) ->
         pictures = (await house.row(id)).pictures
         assert pictures
         for each in pictures:
-            assert manifest_of(await house.studio.picture(each.blob), "image/png") == said
+            assert manifest_of(await house.easel.images.get(each.blob), "image/png") == said
 
 
 async def test_exports_thumbnails_and_smaller_forms_are_signed(house: House) -> None:
     job = await house.painted("a fox --count 1 --size 512x512")
     blob = job.pictures[0].blob
-    data = await house.studio.picture(blob)
+    data = await house.easel.images.get(blob)
 
-    card: Any = await house.studio.handle("privacy export", {}, house.origin())
+    card: Any = await house.easel.router.handle("privacy export", {}, house.origin())
     with zipfile.ZipFile(io.BytesIO(card.files[0][1])) as archive:
         (name,) = [each for each in archive.namelist() if each.endswith(".png")]
         exported = archive.read(name)
-    smaller, kind = await house.studio.fitted(blob, len(data) - 1)
-    thumbnail = await house.studio.thumbnail(blob, 128)
+    smaller, kind = await house.easel.images.fitted(blob, len(data) - 1)
+    thumbnail = await house.easel.images.thumbnail(blob, 128)
 
     assert manifest_of(exported, "image/png") == (["c2pa.created"], GENERATED)
     assert kind == "image/webp"
@@ -162,9 +162,9 @@ async def test_a_picture_that_somebody_brought_has_an_unsigned_thumbnail(house: 
     job = await house.painted("a fox --count 1", source=a_photo())
     assert job.request.source
 
-    thumbnail = await house.studio.thumbnail(job.request.source, 64)
+    thumbnail = await house.easel.images.thumbnail(job.request.source, 64)
 
-    assert signing.read(thumbnail, "image/webp", house.studio.images._keys) is None
+    assert signing.read(thumbnail, "image/webp", house.easel.images._keys) is None
 
 
 # ---- where nothing can be signed
@@ -172,11 +172,11 @@ async def test_a_picture_that_somebody_brought_has_an_unsigned_thumbnail(house: 
 
 def broken(house: House) -> Keys:
     """The studio's keys, with a certificate that does not fit."""
-    return replace(house.studio.images._keys, certificates=keys.make()[0])
+    return replace(house.easel.images._keys, certificates=keys.make()[0])
 
 
 async def test_a_job_that_cannot_be_signed_fails_with_a_sentence_and_shows_nothing(house: House) -> None:
-    stamper = house.studio.lifecycle._tracker._stamp.__self__  # type: ignore[attr-defined]
+    stamper = house.easel.lifecycle._tracker._stamp.__self__  # type: ignore[attr-defined]
     good, stamper._keys = stamper._keys, broken(house)
 
     job = await house.ask("a fox --count 2")
@@ -192,15 +192,15 @@ async def test_a_job_that_cannot_be_signed_fails_with_a_sentence_and_shows_nothi
 
 async def test_a_smaller_form_that_cannot_be_signed_is_kept_for_later(house: House) -> None:
     job = await house.painted("a fox --count 1 --size 512x512")
-    blob, good = job.pictures[0].blob, house.studio.images._keys
-    size = len(await house.studio.picture(blob))
-    house.studio.images._keys = replace(broken(house), trusted=good.trusted)
+    blob, good = job.pictures[0].blob, house.easel.images._keys
+    size = len(await house.easel.images.get(blob))
+    house.easel.images._keys = replace(broken(house), trusted=good.trusted)
 
-    for form in (house.studio.fitted(blob, size - 1), house.studio.thumbnail(blob, 64)):
+    for form in (house.easel.images.fitted(blob, size - 1), house.easel.images.thumbnail(blob, 64)):
         with pytest.raises(StoreError, match="cannot be signed"):
             await form
-    house.studio.images._keys = good
-    assert (await house.studio.fitted(blob, size - 1))[1] == "image/webp"
+    house.easel.images._keys = good
+    assert (await house.easel.images.fitted(blob, size - 1))[1] == "image/webp"
 
 
 async def test_the_studio_answers_while_pictures_are_stamped(
@@ -236,10 +236,10 @@ async def test_whoever_has_a_picture_is_told_whether_it_was_made_here(house: Hou
     w, h = picture.size
     cropped = picture.crop((w // 12, h // 12, w - w // 12, h - h // 12))
 
-    whole = await house.studio.verify(await house.studio.picture(blob))
-    saved = await house.studio.verify(as_jpeg(picture))
-    cut = await house.studio.verify(as_jpeg(cropped, 90))
-    other = await house.studio.verify(a_photo())
+    whole = await house.easel.images.verify(await house.easel.images.get(blob))
+    saved = await house.easel.images.verify(as_jpeg(picture))
+    cut = await house.easel.images.verify(as_jpeg(cropped, 90))
+    other = await house.easel.images.verify(a_photo())
 
     assert (whole.finding, whole.job, whole.facts) == ("unchanged", job.id, ("Model: memory", day))
     assert (saved.finding, saved.job, saved.facts) == ("changed", job.id, ("Model: memory", day))
@@ -254,7 +254,7 @@ async def test_where_the_mark_is_gone_the_likeness_finds_the_original(
     copy = as_jpeg(await house.image(job.pictures[0].blob))
     monkeypatch.setattr(mark, "detect", lambda *_: None)
 
-    found = await house.studio.verify(copy)
+    found = await house.easel.images.verify(copy)
 
     assert (found.finding, found.job, found.model) == ("alike", job.id, "memory")
 
@@ -264,18 +264,18 @@ async def test_what_is_no_picture_gets_one_sentence(house: House, data: bytes) -
     with pytest.raises(
         Refusal, match=r"Only a still .* at most 20 MB and 16 million pixels can be looked at"
     ):
-        await house.studio.verify(data)
+        await house.easel.images.verify(data)
 
 
 async def test_a_picture_of_one_pixel_is_unknown(house: House) -> None:
-    assert (await house.studio.verify(as_jpeg(Image.new("RGB", (1, 1))))).finding == "unknown"
+    assert (await house.easel.images.verify(as_jpeg(Image.new("RGB", (1, 1))))).finding == "unknown"
 
 
 async def test_the_command_line_tells_while_easel_runs(
     house: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job = await house.painted("a secret fox --count 1")
-    (tmp_path / "a.png").write_bytes(await house.studio.picture(job.pictures[0].blob))
+    (tmp_path / "a.png").write_bytes(await house.easel.images.get(job.pictures[0].blob))
     (tmp_path / "b.png").write_bytes(b"broken")
     files = [tmp_path / name for name in ("a.png", "b.png", "none.png")]
 

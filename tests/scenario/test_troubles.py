@@ -17,7 +17,7 @@ from tests.scenario.conftest import ADA, BEN, House, Opens, RecordingAdapter, bu
 
 
 async def used(house: House) -> float:
-    rules = await house.studio.rules(ADA)
+    rules = await house.easel.access.rules(ADA)
     return (await house.store.balances(ADA.id, rules.tier))[0].used
 
 
@@ -142,7 +142,7 @@ async def test_what_can_never_be_delivered_is_painted_and_the_row_says_why(house
 
     assert job.state is State.RENDERED
     assert job.reason == "It could not be delivered: the channel is gone"
-    assert [each.id for each in await house.studio.jobs(ADA)] == [job.id]
+    assert [each.id for each in await house.easel.visibility.jobs(ADA)] == [job.id]
     await house.painted("the next one is delivered")
 
 
@@ -290,7 +290,7 @@ async def test_a_clean_stop_drains_what_runs(opened: Opens) -> None:
         running = await house.ask("running --count 1")
         waiting = await house.ask("waiting --count 1", BEN)
         await surface.until(running.id, "painting")
-        await house.studio.close(drain=30)
+        await house.easel.lifecycle.close(drain=30)
 
         assert (await house.row(running.id)).delivered is not None
         row = await house.row(waiting.id)

@@ -22,14 +22,14 @@ def jpeg(picture: Image.Image, quality: int = 90) -> bytes:
 
 
 async def verified(house: House, member: Member = ADA, **options: object) -> Card:
-    answer: Any = await house.studio.handle("verify", options, house.origin(member))
+    answer: Any = await house.easel.router.handle("verify", options, house.origin(member))
     assert isinstance(answer, Card) and answer.private
     return answer
 
 
 async def test_a_stranger_is_told_the_model_and_the_day_and_nothing_else(house: House) -> None:
     job = await house.painted("a secret campaign --count 1 --size 512x512")
-    data = await house.studio.picture(job.pictures[0].blob)
+    data = await house.easel.images.get(job.pictures[0].blob)
     facts = ("Model: memory", f"Made on {job.created:%Y-%m-%d}")
 
     mine, theirs = await verified(house, picture=data), await verified(house, EVE, picture=data)
@@ -85,10 +85,10 @@ async def test_a_picture_of_a_job_that_is_not_painted_is_not_there(house: House)
     (job,) = [await house.ask("a fox --count 1")]
     await house.surface.until(job.id, "done")
     blob = (await house.row(job.id)).pictures[0].blob
-    await house.studio.images._blobs.sweep(set(), older_than=-1)
+    await house.easel.images._blobs.sweep(set(), older_than=-1)
 
     with pytest.raises(KeyError):
-        await house.studio.picture(blob)
+        await house.easel.images.get(blob)
     with pytest.raises(Refusal, match="A picture of this job is gone"):
         await verified(house, picture=job.id)
 

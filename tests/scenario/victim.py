@@ -22,8 +22,8 @@ from bot.adapters.base import MessageRef
 from bot.images.blobs import DirectoryBlobs
 from bot.messages.types import Card
 from bot.models import Job, Member, Origin
-from bot.settings import Settings
 from bot.store import Store
+from bot.surfaces import Settings
 from engine.workers.fake import MEMORY, FakeEngine
 
 PEOPLE = ("ada", "ben", "eve")
@@ -81,19 +81,20 @@ async def main(folder: Path, jobs: int) -> None:
     blobs = DirectoryBlobs(folder / "pictures")
     small = replace(MEMORY, width=64, height=64, steps=4)
     engine = FakeEngine(blobs.read, models=(small,), step_seconds=0.005)
-    studio = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
-    studio.add(FileAdapter(folder / "posts"))
-    await studio.start()
+    easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
+    adapter = FileAdapter(folder / "posts")
+    easel.adapters[adapter.name] = adapter
+    await easel.lifecycle.start()
     sys.stdout.write("started\n")
     sys.stdout.flush()
     for number in range(jobs):
         person = PEOPLE[number % len(PEOPLE)]
         member = Member(tenant="file:house", id=f"file:{person}", name=person)
         origin = Origin(surface="file", member=member, channel="lobby", event=f"event-{number}")
-        await studio.handle("imagine", {"prompt": f"fox {number} --seed {number}"}, origin)
+        await easel.router.handle("imagine", {"prompt": f"fox {number} --seed {number}"}, origin)
     while await store.unfinished() or await store.undelivered():  # noqa: ASYNC110 only the rows know
         await asyncio.sleep(0.05)
-    await studio.close()
+    await easel.lifecycle.close()
     await store.close()
 
 

@@ -15,20 +15,26 @@ import pytest
 
 from bot.admin import admin_socket
 from bot.admin.admin_socket import Order
+from bot.easel import Easel
 from bot.errors import EaselError, Refusal
 from bot.messages.types import Bar, Card
 from bot.models import INSTANCE, Origin
-from bot.studio import Studio
 
 STATUS = Order(command="admin status", options={"a": "ü"}, tenant=INSTANCE, name="root")
 
 
 class Recorder:
-    """Stands for a studio: remembers who asked, and answers."""
+    """Stands for the services: remembers who asked, and answers."""
 
     def __init__(self, answer: Card | Exception) -> None:
         self.answer = answer
         self.asked: list[tuple[str, Mapping[str, object], Origin]] = []
+
+    @property
+    def admin(self) -> Recorder:
+        return self
+
+    accounts = speech = admin
 
     async def administer(self, name: str, options: Mapping[str, object], origin: Origin) -> Card:
         self.asked.append((name, options, origin))
@@ -36,8 +42,11 @@ class Recorder:
             raise self.answer
         return self.answer
 
-    async def quota(self, origin: Origin) -> Card:
-        return await self.administer("quota", {}, origin)
+    async def quota(self, options: Mapping[str, object], origin: Origin) -> Card:
+        return await self.administer("quota", options, origin)
+
+    def said(self, card: Card, origin: Origin) -> Card:
+        return card
 
 
 @pytest.fixture
@@ -49,9 +58,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @asynccontextmanager
 async def running(folder: Path, answer: Card | Exception) -> AsyncIterator[Recorder]:
-    studio = Recorder(answer)
-    async with admin_socket.listening(cast(Studio, studio), folder):
-        yield studio
+    easel = Recorder(answer)
+    async with admin_socket.listening(cast(Easel, easel), folder):
+        yield easel
 
 
 async def raw(folder: Path, line: bytes) -> dict[str, Any]:
@@ -72,9 +81,9 @@ async def test_an_order_is_obeyed_as_the_operator_s(folder: Path) -> None:
         bar=Bar(done=0.5, label="half"),
         files=(("x.csv", bytes(range(256))),),
     )
-    async with running(folder, card) as studio:
+    async with running(folder, card) as easel:
         assert await admin_socket.ask(folder, STATUS) == card
-    ((name, options, origin),) = studio.asked
+    ((name, options, origin),) = easel.asked
     assert (name, options) == ("admin status", {"a": "ü"})
     assert (origin.surface, origin.member.tenant, origin.member.admin) == ("cli", INSTANCE, True)
     assert origin.member.id == "cli:root" and origin.event
@@ -103,18 +112,18 @@ async def test_a_refusal_comes_back_and_no_error_shows_itself(folder: Path) -> N
 
 async def test_somebody_s_allowance_is_asked_for_as_theirs(folder: Path) -> None:
     order = Order(command="quota", options={}, tenant="cli:local", name="ada")
-    async with running(folder, Card(kind="text", title="Your allowance")) as studio:
+    async with running(folder, Card(kind="text", title="Your allowance")) as easel:
         assert await admin_socket.ask(folder, order) == Card(kind="text", title="Your allowance")
-    ((name, _, origin),) = studio.asked
+    ((name, _, origin),) = easel.asked
     assert (name, origin.member.id, origin.member.tenant) == ("quota", "cli:ada", "cli:local")
 
 
 async def test_no_other_command_comes_through(folder: Path) -> None:
-    async with running(folder, Card(kind="text")) as studio:
+    async with running(folder, Card(kind="text")) as easel:
         for name in ("imagine", "privacy delete", "admin nothing", ""):
             with pytest.raises(Refusal):
                 await admin_socket.ask(folder, Order(command=name, options={}, tenant=INSTANCE, name="root"))
-        assert studio.asked == []
+        assert easel.asked == []
 
 
 @pytest.mark.parametrize(

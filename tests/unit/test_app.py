@@ -10,7 +10,7 @@ import pytest
 from bot import app
 from bot.errors import SettingError, StoreError
 from bot.lifecycle import Lifecycle
-from bot.settings import Settings
+from bot.surfaces import Settings
 from tests.virtual import virtually
 
 

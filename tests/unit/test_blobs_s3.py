@@ -18,7 +18,8 @@ from bot import doctor
 from bot.errors import SettingError, StoreError
 from bot.images.blobs import BlobStore, DirectoryBlobs, open_blobs
 from bot.images.blobs.s3 import S3Blobs
-from bot.settings import Secret, Settings, load
+from bot.settings import Secret
+from bot.surfaces import Settings
 from tests.s3 import KEYS, make_bucket, s3_server
 
 LATER = timedelta(hours=1)
@@ -167,7 +168,7 @@ def test_doctor_looks_at_the_bucket(settings: Settings, server: str) -> None:
 @pytest.mark.parametrize("url", ["bucket", "https://bucket", "s3://", "s3://key@bucket", "s3://b?x=1"])
 def test_what_is_no_bucket_is_refused(tmp_path: Path, url: str) -> None:
     with pytest.raises(SettingError, match=r"PICTURES_URL=.* must be a bucket.* as in s3://bucket/easel"):
-        load(tmp_path / "none", {"PICTURES_URL": url})
+        Settings.load(tmp_path / "none", {"PICTURES_URL": url})
 
 
 def test_a_key_comes_with_its_secret(tmp_path: Path) -> None:

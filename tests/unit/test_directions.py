@@ -1,4 +1,4 @@
-"""Imports point one way: adapters → studio → … → models → the engine's public names."""
+"""Imports point one way: adapters → services → … → models → the engine's public names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.studio import Studio
+from bot.easel import Easel
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "diffusers", "transformers")
@@ -78,22 +78,25 @@ def test_adapters_are_imported_by_the_command_line_and_the_wiring_alone() -> Non
     assert {path for path in found if not path.startswith("bot/adapters/")} <= {
         "bot/__main__.py",
         "bot/app.py",
+        "bot/surfaces.py",  # names them
     }
 
 
 def test_services_are_handed_out_by_the_composition_root_alone() -> None:
     """Whoever could import it could look up what it was not given."""
-    found = importers("bot", "bot.app", "bot.studio")
+    found = importers("bot", "bot.app", "bot.easel")
     assert {path for path in found if not path.startswith("bot/adapters/")} <= {
         "bot/__main__.py",
         "bot/app.py",
+        "bot/surfaces.py",  # says that a chat's adapter is given them
         "bot/admin/admin_socket.py",  # the surface of the command line
     }
 
 
 def test_no_service_makes_another() -> None:
     """`app.build` makes each once, of what it made before."""
-    built = {field.type for field in dataclasses.fields(Studio)} - {"Installations"}
+    built = {field.type for field in dataclasses.fields(Easel)} - {"Installations", "dict[str, ChatAdapter]"}
+    built |= {"JobService", "JobTracker", "MessageSync"}
     makers = {
         (path.relative_to(ROOT).as_posix(), node.func.id)
         for path in modules("bot")
@@ -136,7 +139,7 @@ def loaded_after(statement: str) -> set[str]:
 @pytest.mark.parametrize(
     "statement",
     [
-        "import bot.app, bot.studio, bot.adapters.cli, bot.adapters.web, bot.doctor",
+        "import bot.app, bot.easel, bot.adapters.cli, bot.adapters.web.adapter, bot.doctor",
         "import engine.types, engine.errors, engine.scheduling.job_queue, engine.workers.dispatcher",
         "import engine.workers.process, engine.workers.fake, engine.catalog",
     ],

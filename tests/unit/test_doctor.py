@@ -6,7 +6,6 @@ import socket
 import socketserver
 import sqlite3
 import threading
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,12 +14,15 @@ from typing import Any
 import pytest
 
 from bot import app, doctor
+from bot.adapters import discord, slack
+from bot.adapters.web import doctor as web
 from bot.admin import admin_socket
-from bot.doctor import Finding
 from bot.errors import SettingError, StoreInUse
+from bot.findings import Finding, render
 from bot.provenance import keys
-from bot.settings import Secret, Settings
+from bot.settings import Secret
 from bot.store import Store
+from bot.surfaces import Settings
 from engine.errors import EngineError
 from engine.workers import process
 from tests.web import web_house
@@ -31,6 +33,10 @@ DISCORD = Secret("MTIzNDU2Nzg5MDEyMzQ1Njc4.GabcDe.aBcDeFgHiJkLmNoPqRsTuVwXyZ0123
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path / "data", web_port=0)
+
+
+def but(settings: Settings, **changes: Any) -> Settings:
+    return settings.model_copy(update=changes)
 
 
 async def test_a_fresh_machine_is_sound(
@@ -136,11 +142,11 @@ def test_a_folder_that_cannot_be_written_is_found(tmp_path: Path) -> None:
 
 
 def test_tokens_are_judged_by_their_form_and_never_shown(settings: Settings) -> None:
-    assert doctor._discord(settings).ok is None
-    invited = doctor._discord(replace(settings, discord_token=DISCORD))
+    assert discord.examine(settings).ok is None
+    invited = discord.examine(but(settings, discord_token=DISCORD))
     assert invited.ok is True and "client_id=123456789012345678&scope=bot+app" in invited.detail
     assert "client_id=123456789012345678&scope=applications.commands&integration_type=1" in invited.detail
-    wrong = doctor._discord(replace(settings, discord_token=Secret("my-password")))
+    wrong = discord.examine(but(settings, discord_token=Secret("my-password")))
     assert fails(wrong, "is not a bot token", "three parts")
     assert "my-password" not in repr(wrong)
 
@@ -160,8 +166,8 @@ def test_tokens_are_judged_by_their_form_and_never_shown(settings: Settings) -> 
 def test_slack_needs_its_tokens_together(
     settings: Settings, bot: str, app: str, signing: str, ok: bool | None
 ) -> None:
-    finding = doctor._slack(
-        replace(
+    finding = slack.examine(
+        but(
             settings,
             slack_bot_token=Secret(bot),
             slack_app_token=Secret(app),
@@ -176,8 +182,8 @@ def test_slack_needs_its_tokens_together(
 def test_a_port_in_use_is_found() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        assert fails(doctor._port("127.0.0.1", port), f"127.0.0.1:{port} cannot be used", "WEB_PORT")
-    assert doctor._port("127.0.0.1", port).ok is True
+        assert fails(web.port("127.0.0.1", port), f"127.0.0.1:{port} cannot be used", "WEB_PORT")
+    assert web.port("127.0.0.1", port).ok is True
 
 
 def test_a_settings_file_that_others_can_read_is_found(tmp_path: Path) -> None:
@@ -193,25 +199,25 @@ def test_a_settings_file_that_others_can_read_is_found(tmp_path: Path) -> None:
 def test_the_administrator_s_password_is_found_and_never_said(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
     path = settings.admin_password_file
-    assert doctor._administrator(settings).ok is None
+    assert web.administrator(settings).ok is None
     path.write_text("hunter2")
     path.chmod(0o644)
-    assert fails(doctor._administrator(settings), "others", f"chmod 600 {path}")
+    assert fails(web.administrator(settings), "others", f"chmod 600 {path}")
     path.chmod(0o600)
-    found = doctor._administrator(settings)
+    found = web.administrator(settings)
     assert found.ok and str(path) in found.detail and "hunter2" not in found.detail
-    given = doctor._administrator(replace(settings, web_admin_password=Secret("hunter2")))
+    given = web.administrator(but(settings, web_admin_password=Secret("hunter2")))
     assert given.ok and "WEB_ADMIN_PASSWORD" in given.detail and "hunter2" not in given.detail
 
 
 def test_findings_are_rendered_for_people_and_for_programs() -> None:
     findings = [Finding("Disk", True, "9 GB free"), Finding("Web port", False, "in use", "Set WEB_PORT.")]
-    assert doctor.render(findings).splitlines() == [
+    assert render(findings).splitlines() == [
         "ok    Disk      9 GB free",
         "FAIL  Web port  in use",
         "                → Set WEB_PORT.",
     ]
-    assert json.loads(doctor.render(findings, json=True))[1] == {
+    assert json.loads(render(findings, json=True))[1] == {
         "name": "Web port",
         "ok": False,
         "detail": "in use",
@@ -227,17 +233,17 @@ def test_slack_in_many_workspaces_needs_all_of_its_settings(tmp_path: Path) -> N
         "slack_signing_secret": Secret("signing"),
         "slack_url": "https://easel.example.org",
     }
-    assert doctor._slack(Settings(data_dir=tmp_path, **complete)).ok
+    assert slack.examine(Settings(data_dir=tmp_path, **complete)).ok
     for name in complete.keys() - {"slack_client_id"}:
         less = {key: value for key, value in complete.items() if key != name}
-        finding = doctor._slack(Settings(data_dir=tmp_path, **less))
+        finding = slack.examine(Settings(data_dir=tmp_path, **less))
         assert not finding.ok and name.upper() in finding.detail
 
 
 async def test_tiers_that_cannot_be_read_are_named(settings: Settings, tmp_path: Path) -> None:
     assert doctor._tiers(settings).ok is True
     (tmp_path / "tiers.toml").write_text("[everyone")
-    broken = replace(settings, tiers_file=str(tmp_path / "tiers.toml"))
+    broken = but(settings, tiers_file=str(tmp_path / "tiers.toml"))
     assert fails(doctor._tiers(broken), "is not valid TOML", "TIERS_FILE")
     findings = await doctor.examine(broken, env_file=tmp_path / ".env")
     assert [each.name for each in findings if each.ok is False] == ["Tiers"]
@@ -248,10 +254,10 @@ async def test_the_easel_that_runs_here_is_asked_and_may_hold_the_port(tmp_path:
         port = house.adapter._socket.getsockname()[1]  # type: ignore[union-attr]
         settings = Settings(data_dir=tmp_path, web_port=port, model=("memory",), device="cpu")
         assert await doctor._ask_running(tmp_path) is None
-        taken = await asyncio.to_thread(doctor._port, "127.0.0.1", port)
+        taken = await asyncio.to_thread(web.port, "127.0.0.1", port)
         assert fails(taken, "cannot be used", "another Easel?"), "it runs on other data"
 
-        async with admin_socket.listening(house.studio, tmp_path):
+        async with admin_socket.listening(house.easel, tmp_path):
             by_name = {each.name: each for each in await doctor.examine(settings)}
 
         assert by_name["Running Easel"].ok is True
@@ -264,7 +270,7 @@ async def test_what_is_wrong_with_the_easel_that_runs_is_said(tmp_path: Path) ->
         ana = house.person("Ana")
         for number in range(3):
             await ana.send(f"a fox {number}")
-        async with admin_socket.listening(house.studio, tmp_path), asyncio.timeout(30):
+        async with admin_socket.listening(house.easel, tmp_path), asyncio.timeout(30):
             while (said := doctor._running(await doctor._ask_running(tmp_path))).ok:
                 pass  # asking waits by itself
         assert fails(said, "memory is out of service: the kernel is gone.", "Look at its log")
@@ -275,7 +281,7 @@ def test_another_program_on_the_port_is_found_although_easel_runs() -> None:
         thread = threading.Thread(target=other.handle_request, daemon=True)
         thread.start()
         port = other.server_address[1]
-        assert fails(doctor._port("127.0.0.1", port, ours=True), "cannot be used", "WEB_PORT")
+        assert fails(web.port("127.0.0.1", port, ours=True), "cannot be used", "WEB_PORT")
         thread.join()
 
 
@@ -302,15 +308,15 @@ async def test_a_start_that_could_paint_nothing_stops_with_one_sentence(
 ) -> None:
     monkeypatch.setattr(doctor, "_PROBE", _found(cuda=[]))
     with pytest.raises(SettingError, match=r"^Device: DEVICE=cuda, but there is no cuda .*driver"):
-        await doctor.refuse_to_start(replace(settings, device="cuda"))
+        await doctor.refuse_to_start(but(settings, device="cuda"))
     monkeypatch.setattr(doctor, "_PROBE", _found(cuda=["H100"]))
-    await doctor.refuse_to_start(replace(settings, device="cuda:0,cuda:1"))  # one of two is there
+    await doctor.refuse_to_start(but(settings, device="cuda:0,cuda:1"))  # one of two is there
     with pytest.raises(SettingError, match="no cuda:7"):
-        await doctor.refuse_to_start(replace(settings, device="cuda:7"))
+        await doctor.refuse_to_start(but(settings, device="cuda:7"))
     monkeypatch.setattr(doctor, "_PROBE", "raise ImportError")
     with pytest.raises(SettingError, match="torch cannot be imported"):
-        await doctor.refuse_to_start(replace(settings, device="cuda:0"))
-    await doctor.refuse_to_start(replace(settings, device="cpu"))
+        await doctor.refuse_to_start(but(settings, device="cuda:0"))
+    await doctor.refuse_to_start(but(settings, device="cpu"))
 
 
 async def test_gpus_that_torch_does_not_see_stop_a_start_on_auto(
@@ -326,9 +332,9 @@ async def test_a_start_needs_one_model_that_can_be_loaded(settings: Settings, tm
     (tmp_path / "broken").mkdir()
     broken = str(tmp_path / "broken")
     with pytest.raises(SettingError, match=r"^Model .*broken: .* has no model_index.json"):
-        await doctor.refuse_to_start(replace(settings, device="cpu", model=(broken,)))
-    await doctor.refuse_to_start(replace(settings, device="cpu", model=(broken, "easel-tiny")))
-    await doctor.refuse_to_start(replace(settings, device="cuda", model=("memory",)))
+        await doctor.refuse_to_start(but(settings, device="cpu", model=(broken,)))
+    await doctor.refuse_to_start(but(settings, device="cpu", model=(broken, "easel-tiny")))
+    await doctor.refuse_to_start(but(settings, device="cuda", model=("memory",)))
 
 
 def _found(cuda: list[str]) -> str:
@@ -350,15 +356,15 @@ def test_doctor_tells_which_certificate_signs_and_when_it_ends(settings: Setting
     assert found.ok is True and "Easel's own" in found.detail and f"{made.expires:%Y-%m-%d}" in found.detail
 
     given = a_pair(tmp_path, datetime.now(UTC))
-    assert doctor._certificate(replace(settings, **given)).ok is True
+    assert doctor._certificate(but(settings, **given)).ok is True
     a_pair(tmp_path, datetime.now(UTC) - keys.LIFETIME + keys.SOON - timedelta(days=1))
-    assert fails(doctor._certificate(replace(settings, **given)), "SIGNING_CERTIFICATE", "new certificate")
+    assert fails(doctor._certificate(but(settings, **given)), "SIGNING_CERTIFICATE", "new certificate")
     a_pair(tmp_path, datetime.now(UTC) - keys.LIFETIME - timedelta(days=1))
-    assert fails(doctor._certificate(replace(settings, **given)), "holds from", "Correct SIGNING_CERT")
+    assert fails(doctor._certificate(but(settings, **given)), "holds from", "Correct SIGNING_CERT")
 
 
 async def test_a_certificate_that_cannot_sign_stops_the_start(settings: Settings, tmp_path: Path) -> None:
     given = a_pair(tmp_path, datetime.now(UTC) - keys.LIFETIME - timedelta(days=1))
     with pytest.raises(SettingError, match="SIGNING_CERTIFICATE holds from"):
-        async with app.opened(replace(settings, model=("memory",), **given)):
+        async with app.opened(but(settings, model=("memory",), **given)):
             pass

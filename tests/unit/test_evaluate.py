@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from engine.embedded import PIPELINE, evaluate
-from engine.embedded.classifier import Judge
 from engine.embedded.evaluate import EvaluationSettings, Painter
+from engine.embedded.evaluate.classifier import Judge
 from engine.embedded.training import captions
 
 FLOOR = 0.75  # of 24 pictures; far under what the card reports

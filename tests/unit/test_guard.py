@@ -86,11 +86,11 @@ async def test_people_are_told_that_the_database_is_gone(opened: Opens) -> None:
         await house.ended(job.id)
         path = house.settings.data_dir / "easel.db"
         path.rename(path.with_name("aside.db"))
-        assert not await house.studio.guard.may_start()
+        assert not await house.easel.guard.may_start()
         with pytest.raises(Refusal, match="database was deleted or replaced, so nothing new can be saved"):
             await house.ask("another fox")
         path.with_name("aside.db").rename(path)
-        assert await house.studio.guard.may_start()
+        assert await house.easel.guard.may_start()
 
 
 async def test_the_lock_of_a_file_is_taken_again_where_its_own_file_was_deleted(
@@ -278,10 +278,10 @@ async def test_a_tracker_that_breaks_ends_the_process(opened: Opens) -> None:
         def broken(*_: object) -> None:
             raise ValueError("a fault of its own")
 
-        house.studio.lifecycle._tracker._progress = broken  # type: ignore[method-assign]
+        house.easel.lifecycle._tracker._progress = broken  # type: ignore[method-assign]
         await house.ask("a fox")
-        await asyncio.wait_for(house.studio.guard.failed.wait(), 30)
-        assert "tracker" in house.studio.guard.reason
+        await asyncio.wait_for(house.easel.guard.failed.wait(), 30)
+        assert "tracker" in house.easel.guard.reason
         with pytest.raises(Refusal):
             await house.ask("another")
 

@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bot import __main__, settings
+from bot import __main__
+from bot.surfaces import Settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 
 def test_the_readme_lists_every_setting() -> None:
-    assert settings.markdown_table() in README
+    assert Settings.markdown_table() in README
 
 
 def test_every_link_and_picture_of_the_documents_exists() -> None:
@@ -83,7 +84,7 @@ def test_the_compose_file_builds_this_project() -> None:
     build = ROOT / "docker" / service["build"]["context"]
 
     assert (build / service["build"]["dockerfile"]).exists()
-    assert set(service["environment"]) <= {setting.upper() for setting in settings.Settings.__annotations__}
+    assert set(service["environment"]) <= {setting.upper() for setting in Settings.model_fields}
     assert {volume.split(":")[0] for volume in service["volumes"]} == set(compose["volumes"])
 
 

@@ -46,8 +46,8 @@ from bot.messages import job_cards
 from bot.models import Job, LedgerLine, State, StoredPicture, new_id
 from bot.moderation import ModerationRules, Scores
 from bot.moderation.reviews import Reviews
-from bot.settings import Settings
 from bot.store.usage import UsageStore
+from bot.surfaces import Settings
 from engine.scheduling.job_queue import FairQueue
 from engine.types import EngineJob, Lane, Place
 from engine.workers.fake import FakeEngine
@@ -227,7 +227,7 @@ async def the_places_of_waiting_jobs_are_told() -> None:
 async def a_place_is_closed() -> None:
     store: Any = Store()
     store.close_place = store.untold
-    await Visibility(store, crowd()[0].lives, NOBODY).close_place("web:elsewhere", "1")
+    await Visibility(store, crowd()[0].lives, NOBODY, {}).close_place("web:elsewhere", "1")
 
 
 async def many_jobs_of_a_place_are_ended() -> None:
@@ -345,9 +345,9 @@ def site() -> tuple[WebContext, web.Request]:
     """The web studio's parts that draw pages, and somebody who asks for one."""
     views = Views(assets.load())
     views.compile()
-    studio: Any = SimpleNamespace(card=lambda job, may: job_cards.done(job, may))
+    easel: Any = SimpleNamespace(cards=SimpleNamespace(card=lambda job, may: job_cards.done(job, may)))
     others: Any = dict.fromkeys(("settings", "access", "downloads"))
-    parts = WebContext(**others, studio=studio, hub=Broadcast(), assets=assets.load(), views=views)
+    parts = WebContext(**others, easel=easel, hub=Broadcast(), assets=assets.load(), views=views)
     return parts, make_mocked_request("GET", "/gallery")
 
 

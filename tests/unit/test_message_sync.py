@@ -106,8 +106,7 @@ async def surface() -> Surface:
 
 @pytest.fixture
 async def sync(store: Store, surface: Surface) -> AsyncIterator[MessageSync]:
-    sync = MessageSync(store, draw)
-    sync.add(surface)
+    sync = MessageSync(store, draw, {surface.name: surface})
     yield sync
     await sync.close()
 
@@ -284,8 +283,7 @@ async def test_what_a_place_does_not_show_is_told_in_the_card_s_language(
     async def draw(job: Job) -> Card:
         return shown
 
-    sync = MessageSync(store, draw)
-    sync.add(surface)
+    sync = MessageSync(store, draw, {surface.name: surface})
     sync.show(await ended(store, job))
     await delivered(store, job.id)
     await sync.close()

@@ -127,8 +127,7 @@ def played(play: Callable[[Round], Awaitable[None]], edit_interval: float = 2.0)
     async def whole() -> Round:
         surface, books = Surface(edit_interval), Books()
         store: Any = books
-        sync = MessageSync(store, draw)
-        sync.add(surface)
+        sync = MessageSync(store, draw, {surface.name: surface})
         round = Round(surface, books, sync)
         await play(round)
         await asyncio.sleep(1e6)

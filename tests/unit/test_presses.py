@@ -5,27 +5,27 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import get_args
-from unittest.mock import MagicMock
+from typing import get_args, get_type_hints
 
 import pytest
 
 from bot import actions
 from bot.actions import ACTIONS, SPECS, ActionSpec, Kind, Whose
-from bot.adapters.base import ChatAdapter, Easel
+from bot.adapters.base import ChatAdapter
 from bot.adapters.interactions import Interactions
+from bot.easel import Easel
 from bot.messages import job_cards
 from bot.messages import types as message_types
 from bot.messages.types import Card, May
 from bot.models import Job, State, StoredPicture
-from bot.studio import Studio
 from tests.examples import a_job
 
 ROOT = Path(__file__).parents[2]
 ADAPTERS = sorted((ROOT / "bot/adapters").rglob("*.py"))
 DOCS = (ROOT / "docs/adapters.md").read_text(encoding="utf-8")
+ASKS = DOCS.split("## What it asks")[1].split("\n## ")[0]
 
 
 def job(count: int = 4, **changes: object) -> Job:
@@ -120,22 +120,29 @@ def test_the_page_about_surfaces_names_all_that_one_must_write() -> None:
     assert {each for each in wanted if f"`{each}`" not in DOCS} == set()
 
 
-def test_the_studio_is_what_surfaces_may_ask() -> None:
-    studio = Studio(**{each.name: MagicMock() for each in fields(Studio)})
-    assert {each for each in _public(Easel) if not hasattr(studio, each)} == set()
-
-
-def test_what_chats_share_asks_nothing_beyond_the_port() -> None:
+def test_what_chats_share_asks_what_the_page_about_surfaces_names() -> None:
     text = (ROOT / "bot/adapters/interactions.py").read_text(encoding="utf-8")
-    asked = set(re.findall(r"self\._easel\.(\w+)", text))
-    assert asked and asked <= _public(Easel)
+    assert _asked(text) and {each for each in _asked(text) if f"`{each}`" not in DOCS} == set()
 
 
-def test_the_example_is_short_and_asks_nothing_beyond_the_port() -> None:
+def test_the_example_is_short_and_asks_what_the_page_names() -> None:
     text = (ROOT / "tests/contract/socket/surface.py").read_text(encoding="utf-8")
     assert len(text.splitlines()) < 200
-    assert set(re.findall(r"self\._easel\.(\w+)", text)) <= _public(Easel)
+    assert _asked(text) and {each for each in _asked(text) if f"`{each}`" not in DOCS} == set()
     assert not [name for name in SPECS if re.search(rf"[\"']{name}[\"']", text)]
+
+
+def test_the_page_names_services_that_there_are() -> None:
+    """Each `service.method` in the table of what a surface asks."""
+    services = get_type_hints(Easel)
+    rows = "\n".join(line.split("|")[1] for line in ASKS.splitlines() if line.startswith("| `"))
+    named = [name.split(".") for name in re.findall(r"`(\w+\.\w+)`", rows)]
+    assert len(named) > 10
+    assert [(service, method) for service, method in named if not hasattr(services[service], method)] == []
+
+
+def _asked(text: str) -> set[str]:
+    return set(re.findall(r"self\._easel\.(\w+\.\w+)", text))
 
 
 def _public(protocol: type) -> set[str]:

@@ -13,8 +13,8 @@ import pytest
 from bot import app, private
 from bot.errors import StoreInUse
 from bot.images.blobs import DirectoryBlobs
-from bot.settings import Settings
 from bot.store import Store
+from bot.surfaces import Settings
 from tests.examples import a_job, a_tier
 
 
@@ -34,10 +34,10 @@ def modes(root: Path) -> dict[str, int]:
 async def test_everything_below_the_data_folder_is_its_user_s_alone(tmp_path: Path) -> None:
     folder = tmp_path / "some" / "data"
     settings = Settings(data_dir=folder, model=("memory",), picture_check=False)
-    async with app.opened(settings) as studio:
-        await studio.start()
-        await studio.lifecycle._store.admit(a_job(), tier=a_tier())
-        await studio.images._blobs.put(b"picture", ".png")
+    async with app.opened(settings) as easel:
+        await easel.lifecycle.start()
+        await easel.lifecycle._store.admit(a_job(), tier=a_tier())
+        await easel.images._blobs.put(b"picture", ".png")
         found = modes(folder)
         assert {"easel.db", "easel.db.lock", "pictures"} <= found.keys()
         assert {name: oct(mode) for name, mode in found.items() if mode & 0o077} == {}

@@ -13,9 +13,9 @@ import pytest_asyncio
 
 from bot import readiness
 from bot.readiness import Readiness
-from bot.settings import Settings
 from bot.store import Store
 from bot.store.sqlite import library
+from bot.surfaces import Settings
 from engine.types import EngineStatus, WorkerStatus
 
 
@@ -32,10 +32,8 @@ class Bench:
         self.now = 0.0
         self.surface = SimpleNamespace(name="discord", connected=True)
         engine: Any = self
-        self.readiness = Readiness(settings, store, engine, clock=lambda: self.now)
-        for surface in (self.surface, SimpleNamespace(name="web")):
-            given: Any = surface
-            self.readiness.add(given)
+        surfaces: Any = {"discord": self.surface, "web": SimpleNamespace(name="web")}
+        self.readiness = Readiness(settings, store, engine, surfaces, clock=lambda: self.now)
 
     def status(self) -> EngineStatus:
         more: dict[str, Any] = dict.fromkeys(("inside", "waiting", "held", "relaxed"), 0)

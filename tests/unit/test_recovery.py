@@ -16,13 +16,14 @@ from sqlalchemy import Engine, event
 from bot import app
 from bot.accounts.access_rules import AccessRules
 from bot.accounts.tiers import Tiers, load
+from bot.adapters.base import Receipt
+from bot.easel import Easel
 from bot.images.blobs import DirectoryBlobs
 from bot.jobs import recovery
 from bot.models import INSTANCE, Allowance, Job, Member, Origin, State, StoredPicture
 from bot.moderation import NullClassifier
-from bot.settings import Settings
 from bot.store import Store
-from bot.studio import Receipt, Studio
+from bot.surfaces import Settings
 from engine.errors import EngineError
 from engine.scheduling.job_queue import FairQueue
 from engine.types import EngineJob, GenerationRequest
@@ -54,15 +55,15 @@ async def _never() -> bool:
 
 
 @asynccontextmanager
-async def studio(folder: Path, store: Store) -> AsyncIterator[tuple[Studio, FakeEngine]]:
+async def easel(folder: Path, store: Store) -> AsyncIterator[tuple[Easel, FakeEngine]]:
     """One that starts no job."""
     engine = FakeEngine(lambda name: b"", may_start=_never)
     settings = Settings(data_dir=folder, model=("memory",))
     blobs = DirectoryBlobs(folder / "pictures")
     made = app.build(settings=settings, store=store, engine=engine, blobs=blobs, eyes=NullClassifier())
-    await made.start()
+    await made.lifecycle.start()
     yield made, engine
-    await made.close()
+    await made.lifecycle.close()
 
 
 async def until(engine: FakeEngine, jobs: int) -> None:
@@ -86,7 +87,7 @@ async def test_many_jobs_take_few_queries(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(FakeEngine, "resume", counted)
     with queries() as seen:
-        async with studio(tmp_path, store) as (_, engine):
+        async with easel(tmp_path, store) as (_, engine):
             await until(engine, 500)
     await store.close()
     of_jobs = [each for each in seen if each.startswith("SELECT jobs.") and "jobs.created" in each]
@@ -113,19 +114,19 @@ async def test_each_keeps_its_place_and_what_comes_meanwhile_stands_behind(
         return await pages(after, limit)
 
     monkeypatch.setattr(store, "queued", slow)
-    async with studio(tmp_path, store) as (made, engine):
+    async with easel(tmp_path, store) as (made, engine):
         await asyncio.wait_for(reading.wait(), 60)
         origin = Origin(surface="web", member=a_member("ada"), channel="c", event="new")
-        answer = await made.handle("imagine", {"prompt": "a fox --count 1"}, origin)
+        answer = await made.router.handle("imagine", {"prompt": "a fox --count 1"}, origin)
         assert isinstance(answer, Receipt) and answer.place
         assert engine.status().waiting == 5, "one page, and the new one"
         cancelled = jobs[10]
-        await made.press(f"v1:cancel:{cancelled.id}", replace(origin, event="cancel"))
+        await made.router.press(f"v1:cancel:{cancelled.id}", replace(origin, event="cancel"))
         go_on.set()
         await until(engine, 20)
         (lane,) = engine.line()
         assert list(lane.waiting) == [each.id for each in jobs if each is not cancelled] + [answer.job.id]
-        assert cancelled.id not in made.living([cancelled.id])
+        assert cancelled.id not in made.queries.living([cancelled.id])
     row = await store.job(cancelled.id)
     assert row and row.state is State.CANCELLED
     await store.close()
@@ -158,7 +159,7 @@ async def test_a_model_that_is_gone_fails_its_job_alone(tmp_path: Path) -> None:
     gone = waiting(1, request=GenerationRequest(prompt="x", seed=1, model="gone"))
     for job in (gone, waiting(2)):
         await store.admit(job, tier=a_tier())
-    async with studio(tmp_path, store) as (_, engine):
+    async with easel(tmp_path, store) as (_, engine):
         async with asyncio.timeout(60):
             while (row := await store.job(gone.id)) and not row.state.ended:  # noqa: ASYNC110 the row tells
                 await asyncio.sleep(0.01)

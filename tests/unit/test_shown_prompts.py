@@ -17,8 +17,8 @@ from bot import commands, prompts
 from bot.accounts import tiers
 from bot.adapters.web.composer import TO_TRY
 from engine import catalog
-from engine.embedded.classifier import Judge
 from engine.embedded.evaluate import _nearest, cut_out, middle
+from engine.embedded.evaluate.classifier import Judge
 from engine.embedded.training import captions, scenes
 from engine.pipelines import run as pipelines
 from engine.pipelines.upscale import Upscaler

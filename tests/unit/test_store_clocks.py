@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 from bot import doctor
 from bot.accounts.privacy import Privacy
 from bot.models import Allowance, State, Strike
-from bot.settings import Settings
 from bot.store import LinkRefused, OverQuota, Store
+from bot.surfaces import Settings
 from tests.databases import fresh_sqlite
 from tests.examples import a_job, a_member, a_tier
 

@@ -13,7 +13,8 @@ import pytest
 import structlog
 
 from bot import telemetry
-from bot.settings import Secret, Settings
+from bot.settings import Secret
+from bot.surfaces import Settings
 from tests.examples import a_job
 
 CANARY = 'c4nary."tökén\\'

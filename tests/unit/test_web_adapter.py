@@ -18,10 +18,12 @@ import pytest
 from PIL import Image
 
 from bot.accounts.logins import member_named
-from bot.adapters.web import WebAdapter, broadcast
+from bot.adapters.web import broadcast
+from bot.adapters.web.adapter import WebAdapter
 from bot.errors import EaselError
 from bot.models import Job, Member, Origin, State
-from bot.settings import Secret, Settings
+from bot.settings import Secret
+from bot.surfaces import Settings
 from engine.errors import EngineError, OutOfMemory
 from tests.web import PATIENCE, Person, WebHouse, web_house
 
@@ -121,7 +123,7 @@ async def test_a_lineage_is_shown_as_far_as_it_can_be_seen(house: WebHouse) -> N
     parent = await house.painted(ana, "a red fox --count 2")
     upscaled = await ana.press(f"v1:upscale:{parent.id}:1")
     assert upscaled.status == 200
-    child = (await house.studio.jobs(member_named("Ana", admin=True), limit=1))[0]
+    child = (await house.easel.visibility.jobs(member_named("Ana", admin=True), limit=1))[0]
     await house.until(child.id, State.RENDERED)
 
     page = await ana.page(f"/jobs/{child.id}")
@@ -192,7 +194,7 @@ async def test_a_crowd_in_line_is_told_in_part_and_from_memory(
                 channel="studio",
                 event=f"{number}",
             )
-            await house.studio.handle("imagine", {"prompt": f"fox number {number} --count 1"}, origin)
+            await house.easel.router.handle("imagine", {"prompt": f"fox number {number} --count 1"}, origin)
         ana = house.person("Ana")
         looked_up: list[str] = []
         look_up = house.store.job
@@ -205,7 +207,7 @@ async def test_a_crowd_in_line_is_told_in_part_and_from_memory(
         page = await ana.page("/line")
         async with asyncio.timeout(PATIENCE), ana.events(mark_of(page)) as events:
             origin = Origin(surface="web", member=member_named("Z", admin=False), channel="studio", event="z")
-            await house.studio.handle("imagine", {"prompt": "a last fox"}, origin)
+            await house.easel.router.handle("imagine", {"prompt": "a last fox"}, origin)
             lines = (event.data["html"] async for event in events if event.name == "line")
             # The line as it was before may be told once more.
             line = await anext(line async for line in lines if "and 4 more" not in line)
@@ -221,7 +223,7 @@ async def test_the_line_names_nobody_of_another_place(tmp_path: Path) -> None:
     async with web_house(tmp_path, step_seconds=60) as house:
         eve = Member(tenant="discord:1", id="discord:2", name="Eve")
         origin = Origin(surface="discord", member=eve, channel="1", event="1")
-        await house.studio.handle("imagine", {"prompt": "a secret fox"}, origin)
+        await house.easel.router.handle("imagine", {"prompt": "a secret fox"}, origin)
         page = await house.person("Ana").page("/line")
 
     assert "Someone elsewhere" in page and "a private picture" in page
@@ -632,14 +634,14 @@ async def test_guessing_is_braked(tmp_path: Path) -> None:
 
 async def test_a_port_in_use_is_one_sentence(house: WebHouse, tmp_path: Path) -> None:
     port = int(house.url.rpartition(":")[2])
-    second = WebAdapter(house.studio, Settings(data_dir=tmp_path, web_port=port))
+    second = WebAdapter(house.easel, Settings(data_dir=tmp_path, web_port=port))
 
     with pytest.raises(EaselError, match=f"Port {port} on 127.0.0.1 is in use"):
         second.bind()
 
 
 async def test_the_url_is_known_once_bound(house: WebHouse, tmp_path: Path) -> None:
-    adapter = WebAdapter(house.studio, Settings(data_dir=tmp_path, web_port=0))
+    adapter = WebAdapter(house.easel, Settings(data_dir=tmp_path, web_port=0))
     with pytest.raises(EaselError, match="not bound"):
         _ = adapter.url
 

@@ -18,7 +18,7 @@ from yarl import URL
 from bot import telemetry
 from bot.adapters.web.admin_pages import NOTICES, SECTIONS, Notice, Notices
 from bot.models import INSTANCE, AuditLine, State
-from bot.settings import Settings
+from bot.surfaces import Settings
 from tests.examples import a_line
 from tests.web import EVENT, Person, WebHouse, web_house
 

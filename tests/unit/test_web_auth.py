@@ -18,7 +18,8 @@ from bot.accounts.logins import Logins, clean_name, slug
 from bot.adapters.web.auth import Guesses, WebAuth, load_key, load_password
 from bot.attempts import Attempts
 from bot.errors import EaselError
-from bot.settings import Secret, Settings
+from bot.settings import Secret
+from bot.surfaces import Settings
 
 
 @given(st.text(max_size=80))
@@ -72,7 +73,7 @@ def test_attempts_are_forgotten_with_time_and_with_too_many_addresses() -> None:
 def an_access(password: str = "secret", **changes: Any) -> WebAuth:
     settings = Settings(web_password=Secret(password), **changes)
     store: Any = None  # of which nothing is asked here
-    return WebAuth(Logins(store, settings), settings, "boss", b"k" * 32)
+    return WebAuth(Logins(store, settings.web_address), settings, "boss", b"k" * 32)
 
 
 def test_a_password_of_odd_bytes_opens_nothing() -> None:

@@ -37,7 +37,7 @@ def asks(member: Member, event: str = "event-1", surface: str = "discord") -> Or
 
 
 async def link_for(house: WebHouse, member: Member = ADA) -> str:
-    answer = await house.studio.handle("studio", {}, asks(member))
+    answer = await house.easel.router.handle("studio", {}, asks(member))
     assert isinstance(answer, Card) and answer.private
     return answer.link
 
@@ -178,7 +178,7 @@ async def test_the_person_has_the_history_quota_and_private_pictures_that_they_h
     house: WebHouse,
 ) -> None:
     origin = Origin(surface="web", member=ADA, channel="studio", event="before", private=True)
-    await house.studio.handle("imagine", {"prompt": "a hidden owl --count 1"}, origin)
+    await house.easel.router.handle("imagine", {"prompt": "a hidden owl --count 1"}, origin)
     ada, ben = (
         await logged_in(house),
         await logged_in(house, BEN),
@@ -208,12 +208,12 @@ async def test_studio_is_for_chat_and_says_where_there_is_no_address(tmp_path: P
         with pytest.raises(Refusal, match="no address that people can open"):
             await link_for(house)
         with pytest.raises(Refusal, match="from Discord or Slack"):
-            await house.studio.handle("studio", {}, asks(ADA, surface="web"))
+            await house.easel.router.handle("studio", {}, asks(ADA, surface="web"))
 
 
 async def test_on_loopback_a_link_says_that_it_opens_there_alone(tmp_path: Path) -> None:
     async with web_house(tmp_path) as house:
-        answer = await house.studio.handle("studio", {}, asks(ADA))
+        answer = await house.easel.router.handle("studio", {}, asks(ADA))
         assert isinstance(answer, Card)
         assert answer.link.startswith(house.url)
         assert "on the machine that Easel runs on, and nowhere else" in answer.body[-1]
@@ -251,7 +251,7 @@ async def test_only_operators_invite(house: WebHouse) -> None:
     for admin in (False, True):
         member = Member(tenant="discord:1", id="discord:9", name="Boss", admin=admin)
         with pytest.raises(Refusal):
-            await house.studio.handle("admin invite", {"name": "Eve"}, asks(member))
+            await house.easel.router.handle("admin invite", {"name": "Eve"}, asks(member))
 
 
 @pytest.mark.parametrize("name", ["", "\u200b", "x" * 33])
@@ -319,12 +319,12 @@ async def test_guests_have_one_quota_and_their_own_pictures(tmp_path: Path) -> N
             "/gallery?by=" + mine.origin.member.id
         )
 
-        rules = await house.studio.rules(mine.origin.member)
+        rules = await house.easel.access.rules(mine.origin.member)
         (balance, *_) = await house.store.balances(rules.account, rules.tier)
         assert balance.used > 0
         other = (await me(house, second)).id
         assert (
-            await house.studio.rules(Member(tenant="web:local", id=other, name=""))
+            await house.easel.access.rules(Member(tenant="web:local", id=other, name=""))
         ).account == rules.account
         exported = await second.send("/privacy export")
         assert exported.status == 200
@@ -395,11 +395,11 @@ async def test_sessions_are_listed_and_ended_one_by_one(house: WebHouse) -> None
 
 async def test_settings_in_chat_list_the_sessions_and_end_them(house: WebHouse) -> None:
     person = await logged_in(house)
-    listed = await house.studio.handle("settings", {}, asks(ADA, "a"))
+    listed = await house.easel.router.handle("settings", {}, asks(ADA, "a"))
     assert isinstance(listed, Card)
     assert any(line.startswith("Logged in to the web studio: A browser, since 20") for line in listed.body)
 
-    ended = await house.studio.handle("settings", {"logout": True}, asks(ADA, "b"))
+    ended = await house.easel.router.handle("settings", {"logout": True}, asks(ADA, "b"))
 
     assert isinstance(ended, Card) and not any("Logged in" in line for line in ended.body)
     assert (await person.get("/")).status == 303
@@ -422,9 +422,9 @@ async def test_a_block_ends_sessions_and_links_where_it_holds(
 
 async def test_deleting_ones_data_ends_every_session(house: WebHouse) -> None:
     person, other = await logged_in(house), await logged_in(house)
-    asked = await house.studio.handle("privacy delete", {}, asks(ADA, "c"))
+    asked = await house.easel.router.handle("privacy delete", {}, asks(ADA, "c"))
     assert isinstance(asked, Card)
-    await house.studio.press(asked.rows[0][0].id, asks(ADA, "d"))
+    await house.easel.router.press(asked.rows[0][0].id, asks(ADA, "d"))
 
     assert [(await each.get("/")).status for each in (person, other)] == [303, 303]
 

@@ -111,7 +111,7 @@ async def test_pictures_wait_on_the_disk_and_leave_nothing_there(
 
     monkeypatch.setattr(uploads, "_whole", counted)
     async with web_house(tmp_path) as house:
-        handle = house.studio.handle
+        handle = house.easel.router.handle
 
         async def slowly(*args: object, **more: object) -> object:
             nonlocal held
@@ -119,7 +119,7 @@ async def test_pictures_wait_on_the_disk_and_leave_nothing_there(
             held -= 1
             return await handle(*args, **more)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(house.studio, "handle", slowly)
+        monkeypatch.setattr(house.easel.router, "handle", slowly)
         people = [house.person(f"Person {number}") for number in range(10)]
         answers = await asyncio.gather(
             *(each.send("a fox --count 1", source=picture(2_000_000)) for each in people)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import aiohttp
 
+from bot.adapters.base import Receipt
 from bot.adapters.web import verifier
 from bot.models import Member, Origin, State
-from bot.studio import Receipt
 from tests.web import web_house
 
 
@@ -29,10 +29,10 @@ async def test_strangers_are_told_what_they_may_know_and_nothing_is_kept(tmp_pat
     ):
         ada = Member(tenant="web:local", id="web:ada", name="Ada")
         origin = Origin(surface="web", member=ada, channel="studio", event="web:ada:1")
-        receipt = await house.studio.handle("imagine", {"prompt": "a secret fox --count 1"}, origin)
+        receipt = await house.easel.router.handle("imagine", {"prompt": "a secret fox --count 1"}, origin)
         assert isinstance(receipt, Receipt)
         job = await house.until(receipt.job.id, State.RENDERED)
-        data = await house.studio.picture(job.pictures[0].blob)
+        data = await house.easel.images.get(job.pictures[0].blob)
         before = files(tmp_path)
         url = f"{house.url}/verify"
 
@@ -56,7 +56,7 @@ async def test_the_composer_verifies_a_picture_or_a_job(tmp_path: Path) -> None:
     async with web_house(tmp_path) as house:
         ana = house.person("Ana")
         job = await house.painted(ana, "a secret fox --count 1")
-        data = await house.studio.picture(job.pictures[0].blob)
+        data = await house.easel.images.get(job.pictures[0].blob)
 
         for answer in (
             await ana.send("/verify", source=data),

@@ -11,11 +11,11 @@ import structlog
 from bot.adapters.base import MessageRef
 from bot.adapters.discord.client import EaselClient
 from bot.adapters.discord.delivery import DiscordDelivery
+from bot.adapters.discord.settings import DiscordSettings
+from bot.easel import Easel
 from bot.errors import TryLater
 from bot.messages.types import Card
 from bot.models import Job
-from bot.settings import Settings
-from bot.studio import Studio
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -34,8 +34,8 @@ class DiscordAdapter:
     name = "discord"
     edit_interval = 2.0  # seconds; five edits in five seconds is what a channel allows to all of them
 
-    def __init__(self, studio: Studio, settings: Settings) -> None:
-        self._studio = studio
+    def __init__(self, easel: Easel, settings: DiscordSettings) -> None:
+        self._easel = easel
         self._settings = settings
         self._delivery: DiscordDelivery | None = None
         self._client: EaselClient | None = None
@@ -72,8 +72,8 @@ class DiscordAdapter:
 
     def client(self) -> EaselClient:
         """Create a client that is not connected yet, and send messages through it from now on."""
-        client = EaselClient(self._studio, self._settings)
-        self._client, self._delivery = client, DiscordDelivery(client, self._studio)
+        client = EaselClient(self._easel, self._settings)
+        self._client, self._delivery = client, DiscordDelivery(client, self._easel)
         return client
 
     async def post(self, job: Job, card: Card) -> MessageRef:

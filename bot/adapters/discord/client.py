@@ -17,9 +17,9 @@ from bot.adapters.discord import context, registration, slash_commands
 from bot.adapters.discord.delivery import MISSING_ACCESS, NOBODY, UNKNOWN_SERVER
 from bot.adapters.discord.handlers import DiscordHandlers, job_of, picture_of
 from bot.adapters.discord.languages import Translator
+from bot.adapters.discord.settings import DiscordSettings
+from bot.easel import Easel
 from bot.models import Job
-from bot.settings import Settings
-from bot.studio import Studio
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -33,7 +33,7 @@ class EaselClient(discord.AutoShardedClient):
     Of messages, Discord shows it those that mention it and its direct messages; that is all it reads.
     """
 
-    def __init__(self, studio: Studio, settings: Settings) -> None:
+    def __init__(self, easel: Easel, settings: DiscordSettings) -> None:
         intents = discord.Intents(guilds=True, guild_messages=True, dm_messages=True)
         super().__init__(
             intents=intents,
@@ -44,10 +44,10 @@ class EaselClient(discord.AutoShardedClient):
             max_ratelimit_timeout=30.0,
         )
         self.was_ready = False  # at any time, which closing does not change
-        self._studio = studio
+        self._easel = easel
         self.online = False  # events reach it now
-        self.desk = DiscordHandlers(studio, settings)
-        self._departures = studio.departures
+        self.desk = DiscordHandlers(easel, settings)
+        self._departures = easel.departures
         self._folder = settings.data_dir
         self._registering: asyncio.Task[None] | None = None
         self.tree = app_commands.CommandTree(
@@ -57,7 +57,7 @@ class EaselClient(discord.AutoShardedClient):
         self._fill(self.tree)
 
     def _fill(self, tree: app_commands.CommandTree[Any]) -> None:
-        known = self._studio.vocabulary
+        known = self._easel.vocabulary.all
         for command in slash_commands.slash_commands(self.desk.slash, self.desk.complete, known):
             tree.add_command(command)
         pictures = any(each.name == "vary" for each in known)

@@ -23,11 +23,11 @@ from bot.actions import Action
 from bot.adapters.base import MessageRef
 from bot.adapters.discord.context import by_token_alone, is_adult, seen_in, vault
 from bot.adapters.discord.layout import LEAST_LIMIT, Shown, show
+from bot.easel import Easel
 from bot.errors import DeliveryError, MessageGone, Refusal, StoreError, TryLater, Unreachable
 from bot.messages.job_cards import withheld
 from bot.messages.types import Button, Card
 from bot.models import Job, State
-from bot.studio import Studio
 
 LAST_MINUTES = 3 * 60.0  # seconds before a token's end in which people get a way to fetch the result
 PROGRESS_PAUSE = 2.0  # seconds between two progress edits in a channel, which allows five in five seconds
@@ -64,9 +64,9 @@ Route = Callable[[Job, MessageRef, Shown], Awaitable[MessageRef]]
 class DiscordDelivery:
     """Posts and edits through one logged-in client."""
 
-    def __init__(self, client: discord.Client, studio: Studio) -> None:
+    def __init__(self, client: discord.Client, easel: Easel) -> None:
         self._client = client
-        self._studio = studio
+        self._easel = easel
         self._paced: dict[tuple[int, bool], float] = {}  # channel, old → when its next progress edit may go
         self._offers: dict[str, asyncio.Task[None]] = {}  # job → what gives its message a way to the result
 
@@ -139,14 +139,16 @@ class DiscordDelivery:
         return await self._drawn(card, limit, await self._parent(job, card))
 
     async def _drawn(self, card: Card, limit: int, parent: str) -> Shown:
-        return await show(card, self._studio.fitted, limit, parent, studio=self._studio.logins.reached)
+        return await show(card, self._easel.images.fitted, limit, parent, studio=self._easel.logins.reached)
 
     async def _parent(self, job: Job, card: Card) -> str:
         """Return the address of the message whose picture this result was made from, or an empty text."""
         if not card.parent or card.kind not in ("done", "upscaled"):
             return ""
         try:
-            return address_of(await self._studio.job(card.parent, job.origin.member, job.origin.here))
+            return address_of(
+                await self._easel.visibility.job(card.parent, job.origin.member, job.origin.here)
+            )
         except (Refusal, StoreError):
             return ""
 

@@ -20,17 +20,17 @@ from discord.ui import LayoutView
 
 from bot import actions, telemetry
 from bot.actions import Action
-from bot.adapters.base import NoAnswer, Receipt
+from bot.adapters.base import Answer, NoAnswer, Receipt
 from bot.adapters.discord import context, forms
 from bot.adapters.discord.delivery import NOBODY
 from bot.adapters.discord.layout import Shown, moment, show
+from bot.adapters.discord.settings import DiscordSettings
 from bot.adapters.interactions import BROKEN, Alone, Ask, Filled, Interactions, Seen
+from bot.easel import Easel
 from bot.errors import Refusal, StoreError
 from bot.messages.types import Card
 from bot.models import Member, Origin
 from bot.options import Completes
-from bot.settings import Settings
-from bot.studio import Answer, Studio
 from bot.words import nearest, say, translated
 
 log = structlog.stdlib.get_logger(__name__)
@@ -75,9 +75,8 @@ class DiscordHandlers(Interactions[Event, Picture]):
     at_once = 16
     unreachable = (discord.HTTPException, aiohttp.ClientError, OSError)
 
-    def __init__(self, studio: Studio, settings: Settings) -> None:
-        super().__init__(studio, settings.max_source_bytes)
-        self._studio = studio
+    def __init__(self, easel: Easel, settings: DiscordSettings) -> None:
+        super().__init__(easel, settings.max_source_bytes)
         self._taken = 0
         self._chosen: dict[str, discord.Attachment] = {}
 
@@ -100,7 +99,7 @@ class DiscordHandlers(Interactions[Event, Picture]):
     ) -> list[tuple[str, str]]:
         """Return completions of what is typed, as (value, label); none where the studio cannot tell now."""
         try:
-            found = await self._studio.complete(source, typed, context.member_of(interaction))
+            found = await self._easel.vocabulary.complete(source, typed, context.member_of(interaction))
         except (Refusal, StoreError) as error:
             log.info("nothing to complete with", source=source, cause=str(error))
             return []
@@ -175,20 +174,20 @@ class DiscordHandlers(Interactions[Event, Picture]):
         """Keep the token of a person who fetches an unfinished result, to deliver the result by it."""
         again = {name: origin.reply[name] for name in ("token", "expires", "message")}
         try:
-            job = await self._studio.job(id, origin.member)
+            job = await self._easel.visibility.job(id, origin.member)
             if context.by_token_alone(job) and job.origin.member.id == origin.member.id:
-                await self._studio.reach(job, {"again": again})
+                await self._easel.messages.reach(job, {"again": again})
         except (Refusal, StoreError) as error:
             log.warning("a result is brought by its older token alone", job_id=id, cause=str(error))
 
     async def shown(self, card: Card, limit: int) -> Shown:
         """Render the card with its pictures, or without them when they cannot be read at the moment."""
-        reached = self._studio.logins.reached
+        reached = self._easel.logins.reached
         try:
-            return await show(card, self._studio.fitted, limit, studio=reached)
+            return await show(card, self._easel.images.fitted, limit, studio=reached)
         except StoreError as error:
             log.error("a stored picture cannot be read", cause=str(error))
-            return await show(replace(card, pictures=()), self._studio.fitted, limit, studio=reached)
+            return await show(replace(card, pictures=()), self._easel.images.fitted, limit, studio=reached)
 
     def _choose(self, key: str, attachment: discord.Attachment) -> None:
         self._chosen[key] = attachment
@@ -266,7 +265,7 @@ class DiscordHandlers(Interactions[Event, Picture]):
         async with asyncio.timeout(FORM_PATIENCE):
             origin = context.of_interaction(interaction, 0, ephemeral=True)
             form, command = await self.question(ask, origin)
-            styles = await self._studio.styles(origin.member)
+            styles = await self._easel.vocabulary.styles(origin.member)
         key = ""
         if isinstance(picture, discord.Attachment):
             self._choose(key := str(interaction.id), picture)

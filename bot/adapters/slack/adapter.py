@@ -20,12 +20,12 @@ from bot.adapters.slack.client import Client
 from bot.adapters.slack.errors import FAILURES, code_of, is_token
 from bot.adapters.slack.http_server import INSTALL, REDIRECT, RequestGuard, SlackServer
 from bot.adapters.slack.installations import SealedInstallations, SealedStates
+from bot.adapters.slack.settings import SlackSettings
 from bot.adapters.slack.workspaces import SLACK_API, Workspaces
+from bot.easel import Easel
 from bot.errors import SettingError, TryLater
 from bot.messages.types import Card
 from bot.models import Job
-from bot.settings import Settings
-from bot.studio import Studio
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -52,8 +52,8 @@ class SlackAdapter:
     name = "slack"
     edit_interval = 3.0  # seconds; a workspace takes about 50 edits a minute from all messages together
 
-    def __init__(self, studio: Studio, settings: Settings, *, base_url: str = SLACK_API) -> None:
-        self._studio = studio
+    def __init__(self, easel: Easel, settings: SlackSettings, *, base_url: str = SLACK_API) -> None:
+        self._easel = easel
         self._settings = settings
         self._base_url = base_url
         self._client: Client | None = None
@@ -108,7 +108,7 @@ class SlackAdapter:
         else:
             await self._sign_in(workspaces)
         flow = self._flow(kept, workspaces) if kept else None
-        client = Client(self._studio, settings, workspaces, session, installations=kept, flow=flow)
+        client = Client(self._easel, settings, workspaces, session, installations=kept, flow=flow)
         self._client = client
         client.came_back()
         async with asyncio.TaskGroup() as group:
@@ -211,7 +211,7 @@ class SlackAdapter:
         if not (self._settings.slack_client_secret and self._settings.slack_token_keys):
             raise SettingError(_NO_OAUTH)
         keys = installations.vault(self._settings.slack_token_keys)
-        return SealedInstallations(self._studio.installations, keys)
+        return SealedInstallations(self._easel.installations, keys)
 
     def _flow(self, kept: SealedInstallations, workspaces: Workspaces) -> AsyncOAuthFlow:
         url = self._settings.slack_url

@@ -33,12 +33,12 @@ from bot.adapters.slack.handlers import Asked, SlackHandlers
 from bot.adapters.slack.home import DEFAULTS, PAINT, REFRESH, Home
 from bot.adapters.slack.installations import SealedInstallations
 from bot.adapters.slack.message_events import MessageEvents
+from bot.adapters.slack.settings import SlackSettings
 from bot.adapters.slack.users import SlackUsers
 from bot.adapters.slack.workspaces import Doorkeeper, Workspace, Workspaces, team_of
+from bot.easel import Easel
 from bot.errors import Refusal, StoreError
 from bot.models import Job, new_id
-from bot.settings import Settings
-from bot.studio import Studio
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -72,21 +72,21 @@ class Client:
 
     def __init__(
         self,
-        studio: Studio,
-        settings: Settings,
+        easel: Easel,
+        settings: SlackSettings,
         workspaces: Workspaces,
         session: aiohttp.ClientSession,
         *,
         installations: SealedInstallations | None = None,
         flow: AsyncOAuthFlow | None = None,
     ) -> None:
-        files = Files(workspaces, session, studio.picture)
+        files = Files(workspaces, session, easel.images.get)
         self.delivery = SlackDelivery(workspaces, files)
-        self._departures = studio.departures
+        self._departures = easel.departures
         self._installations = installations
         self._places = Places(workspaces)
         self._desk = SlackHandlers(
-            studio,
+            easel,
             settings,
             workspaces=workspaces,
             people=SlackUsers(workspaces, settings.slack_admins),
@@ -95,9 +95,9 @@ class Client:
             delivery=self.delivery,
             session=session,
         )
-        self._ears = MessageEvents(studio, self._desk, workspaces)
-        self._home = Home(studio, self._desk, files, workspaces)
-        self._studio, self._files = studio, files
+        self._ears = MessageEvents(easel, self._desk, workspaces)
+        self._home = Home(easel, self._desk, files, workspaces)
+        self._messages, self._visibility, self._files = easel.messages, easel.visibility, files
         if installations:
             installations.on_saved = self.came_back
         self._repeats = Dedup()
@@ -150,7 +150,7 @@ class Client:
     def came_back(self) -> None:
         """Show what could not be shown before Easel was installed (again)."""
         self.delivery.removed_from.clear()
-        self._go(self._studio.owe("slack", OF_THE_TOKEN))
+        self._go(self._messages.owe("slack", OF_THE_TOKEN))
 
     # ---- before anything is done
 
@@ -356,7 +356,7 @@ class Client:
     async def _made_private(self, workspace: Workspace, channel: str, at: float) -> None:
         """Close a channel that was made private; an old event does not close what was asked for after it."""
         before = datetime.fromtimestamp(at, UTC)
-        await self._studio.close_place(f"slack:{workspace.team}", channel, before)
+        await self._visibility.close_place(f"slack:{workspace.team}", channel, before)
 
     async def closed(self, job: Job) -> bool | None:
         """Tell whether a job's channel is closed at this moment; None where Slack does not tell."""

@@ -29,14 +29,14 @@ from bot.adapters.slack.delivery import NO_UNFURL, SlackDelivery
 from bot.adapters.slack.errors import FAILURES, code_of, translated
 from bot.adapters.slack.files import Files, Preparing, pictures_in
 from bot.adapters.slack.forms import About
+from bot.adapters.slack.settings import SlackSettings
 from bot.adapters.slack.users import SlackUsers
 from bot.adapters.slack.workspaces import PATIENCE, Workspace, Workspaces
+from bot.easel import Easel
 from bot.errors import DeliveryError, Refusal, StoreError
 from bot.messages import job_cards
 from bot.messages.types import Card, Form
 from bot.models import Member, Origin
-from bot.settings import Settings
-from bot.studio import Studio
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -83,8 +83,8 @@ class SlackHandlers(Interactions[Asked, File]):
 
     def __init__(
         self,
-        studio: Studio,
-        settings: Settings,
+        easel: Easel,
+        settings: SlackSettings,
         *,
         workspaces: Workspaces,
         people: SlackUsers,
@@ -93,8 +93,7 @@ class SlackHandlers(Interactions[Asked, File]):
         delivery: SlackDelivery,
         session: aiohttp.ClientSession,
     ) -> None:
-        super().__init__(studio, settings.max_source_bytes)
-        self._studio = studio
+        super().__init__(easel, settings.max_source_bytes)
         self._workspaces = workspaces
         self._people = people
         self._places = places
@@ -125,7 +124,7 @@ class SlackHandlers(Interactions[Asked, File]):
             origin = await self.origin(there, anew=True)
             card = await self._press(Action(name="share", job=job).id, origin)
             assert isinstance(card, Card)
-            shown = await self._studio.job(job, origin.member, origin.here)
+            shown = await self._easel.visibility.job(job, origin.member, origin.here)
             try:
                 ref = await self._delivery.share(asked.workspace, shown, card, channel)
             except Preparing as error:
@@ -135,7 +134,7 @@ class SlackHandlers(Interactions[Asked, File]):
                     f"It could not be shown there: {error} Invite Easel to that channel, then share again."
                 )
                 raise Refusal(notice, code="place") from error
-            await self._studio.shared(shown, ref, origin)
+            await self._easel.messages.shared(shown, ref, origin)
 
     async def source(self, asked: Asked, message: Mapping[str, Any]) -> None:
         """Open a form that paints from this message's picture (message menu)."""
@@ -183,7 +182,7 @@ class SlackHandlers(Interactions[Asked, File]):
 
     async def ask_where(self, event: Asked, action: Action) -> None:
         async def make(origin: Origin) -> layout.Block:
-            job = await self._studio.job(action.job, origin.member, origin.here)
+            job = await self._easel.visibility.job(action.job, origin.member, origin.here)
             place = "" if job.origin.channel.startswith("D") else job.origin.channel
             return forms.share(job.id, place, self.said(Card(kind="text"), origin).language)
 
@@ -195,12 +194,12 @@ class SlackHandlers(Interactions[Asked, File]):
 
     async def _show_again(self, asked: Asked, action: Action, ask: Ask, origin: Origin) -> Answer:
         """Redraw the result in its own message if it was pressed there; else show it to this person."""
-        job = await self._studio.job(action.job, origin.member, origin.here)
+        job = await self._easel.visibility.job(action.job, origin.member, origin.here)
         ref = job.message or {}
         if (ref.get("channel"), ref.get("ts")) != (asked.channel, asked.message):
             return await ask(origin)
         self._delivery.anew(job)
-        self._studio.redraw(job)
+        self._easel.messages.redraw(job)
         return Receipt(job=job, place=None)
 
     # ---- forms
@@ -273,11 +272,11 @@ class SlackHandlers(Interactions[Asked, File]):
 
     async def _choices(self, member: Member) -> forms.Choices:
         """Return the choices in a form's menus: what this person may ask for here."""
-        most = (await self._studio.rules(member)).tier.max_count
+        most = (await self._easel.access.rules(member)).tier.max_count
         return {
-            "style": await self._studio.complete("styles", "", member),
-            "aspect": await self._studio.complete("aspects", "", member),
-            "model": await self._studio.complete("models", "", member),
+            "style": await self._easel.vocabulary.complete("styles", "", member),
+            "aspect": await self._easel.vocabulary.complete("aspects", "", member),
+            "model": await self._easel.vocabulary.complete("models", "", member),
             "count": [(str(number), str(number)) for number in range(1, most + 1)],
         }
 

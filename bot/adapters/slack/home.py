@@ -17,11 +17,11 @@ from bot.adapters.slack.files import Files
 from bot.adapters.slack.handlers import Asked, SlackHandlers
 from bot.adapters.slack.layout import Block
 from bot.adapters.slack.workspaces import PATIENCE, Workspaces
+from bot.easel import Easel
 from bot.errors import DeliveryError, Refusal, StoreError
 from bot.messages import job_cards
 from bot.messages.types import Button, Card, May
 from bot.models import Job, Origin, State
-from bot.studio import Studio
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -34,8 +34,8 @@ PAINT, DEFAULTS, REFRESH = "home:paint", "home:defaults", "home:refresh"
 class Home:
     """Draws somebody's home tab."""
 
-    def __init__(self, studio: Studio, desk: SlackHandlers, files: Files, workspaces: Workspaces) -> None:
-        self._studio = studio
+    def __init__(self, easel: Easel, desk: SlackHandlers, files: Files, workspaces: Workspaces) -> None:
+        self._easel = easel
         self._desk = desk
         self._files = files
         self._workspaces = workspaces
@@ -55,7 +55,7 @@ class Home:
 
     async def defaults(self, asked: Asked) -> None:
         """Open the form of /settings, filled with what holds now."""
-        await self._desk.open(asked, self._studio.defaults)
+        await self._desk.open(asked, self._easel.accounts.form)
 
     async def _blocks(self, asked: Asked) -> list[Block]:
         origin = await self._desk.origin(asked)
@@ -81,14 +81,14 @@ class Home:
         return layout.blocks(answer) if isinstance(answer, Card) else []
 
     async def _administration(self, origin: Origin) -> list[Block]:
-        team = layout.blocks(self._desk.said(await self._studio.team(origin), origin))
+        team = layout.blocks(self._desk.said(await self._easel.accounts.team(origin), origin))
         return [*await self._card("queue", origin), _divider(), *team]
 
     async def _running(self, origin: Origin) -> list[Block]:
         living = await self._jobs(origin, (State.QUEUED, State.RUNNING), MOST_RUNNING)
         if not living:
             return []
-        shown = [block for job in living for block in layout.blocks(self._studio.card(job))]
+        shown = [block for job in living for block in layout.blocks(self._easel.cards.card(job))]
         return [_divider(), self._heading("Being painted", origin), *shown]
 
     async def _pictures(self, asked: Asked, origin: Origin) -> list[Block]:
@@ -96,8 +96,8 @@ class Home:
         if not done:
             return []
         files = await self._known(asked, done)
-        may = May(tasks=await self._studio.tasks(origin.member))
-        cards = (layout.with_share(self._studio.card(job, may)) for job in done)
+        may = May(tasks=await self._easel.access.tasks(origin.member))
+        cards = (layout.with_share(self._easel.cards.card(job, may)) for job in done)
         shown = [block for card in cards for block in layout.blocks(card, files)]
         return [_divider(), self._heading("My last pictures", origin), *shown]
 
@@ -106,7 +106,7 @@ class Home:
         for job in jobs:
             if job.origin.surface == "slack" and job.message:
                 self._files.know(asked.workspace, job.message.get("files", {}))
-        wanted = [each for job in jobs for each in layout.chosen(self._studio.card(job))]
+        wanted = [each for job in jobs for each in layout.chosen(self._easel.cards.card(job))]
         try:
             with translated():
                 async with asyncio.timeout(
@@ -118,7 +118,8 @@ class Home:
             return {}
 
     async def _jobs(self, origin: Origin, states: tuple[State, ...], limit: int) -> list[Job]:
-        return await self._studio.jobs(origin.member, user=origin.member.id, states=states, limit=limit)
+        me = origin.member
+        return await self._easel.visibility.jobs(me, user=me.id, states=states, limit=limit)
 
     def _heading(self, title: str, origin: Origin) -> Block:
         text = self._desk.said(Card(kind="text", title=title), origin).title

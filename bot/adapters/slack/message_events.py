@@ -16,11 +16,11 @@ from bot.adapters.slack.errors import FAILURES
 from bot.adapters.slack.files import picture_in
 from bot.adapters.slack.handlers import Asked, SlackHandlers
 from bot.adapters.slack.workspaces import PATIENCE, Workspace, Workspaces
+from bot.easel import Easel
 from bot.errors import Refusal
 from bot.models import Job, Member, State
 from bot.options import clip
 from bot.prompts import talk
-from bot.studio import Studio
 
 Event = Mapping[str, Any]
 
@@ -34,8 +34,8 @@ _SPOKEN = (None, "file_share", "thread_broadcast")
 class MessageEvents:
     """Decides what of the messages that Slack passes on is meant for Easel, and what it asks for."""
 
-    def __init__(self, studio: Studio, desk: SlackHandlers, workspaces: Workspaces) -> None:
-        self._studio = studio
+    def __init__(self, easel: Easel, desk: SlackHandlers, workspaces: Workspaces) -> None:
+        self._easel = easel
         self._desk = desk
         self._workspaces = workspaces
 
@@ -115,7 +115,7 @@ class MessageEvents:
         if not asked.thread:
             return ""
         viewer, here = users.anyone(asked.workspace, asked.user), (asked.channel,)
-        recent = await self._studio.jobs(viewer, here=here, channel=asked.channel, limit=RECENT)
+        recent = await self._easel.visibility.jobs(viewer, here=here, channel=asked.channel, limit=RECENT)
         if any(_begins(job, asked) for job in recent):
             found = [job for job in recent if _begins(job, asked) or _stands_in(job, asked)]
             return next((job.id for job in found if job.state is State.RENDERED), "")
@@ -132,7 +132,8 @@ class MessageEvents:
             return ""
         id = layout.job_of(page["messages"][0])
         with suppress(Refusal):  # deleted, or not for this person
-            if id and (await self._studio.job(id, viewer, (asked.channel,))).state is State.RENDERED:
+            job = await self._easel.visibility.job(id, viewer, (asked.channel,)) if id else None
+            if job and job.state is State.RENDERED:
                 return id
         return ""
 

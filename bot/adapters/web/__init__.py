@@ -1,5 +1,3 @@
 """The web studio: the page that people without Discord or Slack use, and the administrator's window."""
 
-from bot.adapters.web.adapter import WebAdapter
-
-__all__ = ["WebAdapter"]
+from bot.adapters.web.doctor import examine as examine

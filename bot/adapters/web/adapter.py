@@ -10,7 +10,6 @@ import socket
 import structlog
 from aiohttp import web
 
-from bot.accounts.logins import is_loopback
 from bot.adapters import connections
 from bot.adapters.base import MessageRef
 from bot.adapters.web import assets
@@ -23,13 +22,14 @@ from bot.adapters.web.downloads import Downloads
 from bot.adapters.web.login_pages import LoginPages
 from bot.adapters.web.middleware import add_headers, middlewares
 from bot.adapters.web.pages import Pages
+from bot.adapters.web.settings import WebSettings
 from bot.adapters.web.verifier import Verifier
 from bot.adapters.web.views import Views
+from bot.easel import Easel
 from bot.errors import EaselError
 from bot.messages.types import Card
 from bot.models import Job
-from bot.settings import Settings
-from bot.studio import Studio
+from bot.settings import is_loopback
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -47,8 +47,8 @@ class WebAdapter:
     name = "web"
     edit_interval = 0.2  # seconds
 
-    def __init__(self, studio: Studio, settings: Settings) -> None:
-        self._studio = studio
+    def __init__(self, easel: Easel, settings: WebSettings) -> None:
+        self._easel = easel
         self._settings = settings
         self._hub = Broadcast()
         self._socket: socket.socket | None = None
@@ -72,14 +72,14 @@ class WebAdapter:
 
     def bind(self) -> None:
         """Take the port and the passwords. Raises EaselError when they cannot be had."""
-        self._access = _access(self._studio, self._settings)
+        self._access = _access(self._easel, self._settings)
         host, port = self._settings.web_host, self._settings.web_port
         try:
             self._socket = socket.create_server((host, port), family=_family(host), backlog=128)
         except OSError as error:
             raise EaselError(_sentence(error, host, port)) from error
         if not self._settings.web_url and is_loopback(host):
-            self._studio.logins.address = self.url
+            self._easel.logins.address = self.url
 
     def close(self) -> None:
         """Give back a port that was taken and is not served."""
@@ -124,7 +124,7 @@ class WebAdapter:
         assert self._access is not None
         files = assets.load()
         site = WebContext(
-            studio=self._studio,
+            easel=self._easel,
             settings=self._settings,
             hub=self._hub,
             access=self._access,
@@ -143,10 +143,10 @@ class WebAdapter:
         return app
 
 
-def _access(studio: Studio, settings: Settings) -> WebAuth:
+def _access(easel: Easel, settings: WebSettings) -> WebAuth:
     given = settings.web_admin_password.reveal()
     password = given or load_password(settings.admin_password_file)
-    return WebAuth(studio.logins, settings, password, load_key(settings.data_dir / "web.key"))
+    return WebAuth(easel.logins, settings, password, load_key(settings.data_dir / "web.key"))
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -70,7 +70,7 @@ class AdminPages:
 
     def __init__(self, site: WebContext) -> None:
         self._site = site
-        self._studio = site.studio
+        self._easel = site.easel
         self._notices = Notices()
 
     def routes(self) -> list[web.RouteDef]:
@@ -166,7 +166,7 @@ class AdminPages:
         if not any((job.id, each.blob) == wanted for _, job in found for each in job.pictures):
             raise web.HTTPNotFound
         try:
-            return picture_answer(await self._studio.picture(wanted[1]))
+            return picture_answer(await self._easel.images.get(wanted[1]))
         except KeyError:
             raise web.HTTPNotFound from None
 
@@ -211,7 +211,7 @@ class AdminPages:
             origin = self._origin(request, values.get("place", "") or INSTANCE, values.get("event", ""))
             if not command.startswith("admin "):
                 raise Refusal("That is not an administrator's command.")
-            answer = await self._studio.handle(command, options, origin)
+            answer = await self._easel.router.handle(command, options, origin)
         except Refusal as refusal:
             return Notice("problem", "", (refusal.notice,))
         assert isinstance(answer, Card)
@@ -259,7 +259,7 @@ class AdminPages:
         return self._site.origin(request, member, event)
 
     def _overview(self, request: web.Request) -> Dashboard:
-        return self._studio.overview(self._origin(request, INSTANCE, "overview"))
+        return self._easel.dashboard.opened_to(self._origin(request, INSTANCE, "overview"))
 
     async def _page(
         self, request: web.Request, section: str, *, template: str = "", **values: Any

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from bot import commands, telemetry
+from bot.adapters.base import Receipt
 from bot.adapters.typed import typed
 from bot.adapters.web import composer
 from bot.adapters.web.broadcast import Change, News, Page
@@ -24,7 +25,6 @@ from bot.errors import Refusal, StoreError
 from bot.messages.types import Card, Form
 from bot.models import Member, Origin
 from bot.prompts import PARAMS
-from bot.studio import Receipt
 
 HEARTBEAT = 15.0  # seconds
 LOOK_AGAIN = 5.0  # seconds after which an open page must still be logged in
@@ -40,7 +40,7 @@ class Api:
 
     def __init__(self, site: WebContext) -> None:
         self._site = site
-        self._studio = site.studio
+        self._easel = site.easel
         self._uploads = Uploads(site.settings.data_dir, site.settings.max_source_bytes)
 
     def routes(self) -> list[web.RouteDef]:
@@ -63,14 +63,15 @@ class Api:
                 options[commands.command(command).picture or "source"] = picture
             origin = self._origin(request, fields.get("event", ""))
             parent = fields.get("parent", "")
-            answer = await self._studio.handle(command, options, origin, parent=parent)
+            answer = await self._easel.router.handle(command, options, origin, parent=parent)
         return self._answer(answer, origin, request)
 
     async def press(self, request: web.Request) -> web.Response:
         with telemetry.ACKNOWLEDGED.labels("web").time():
             values = await texts(request)
             origin = self._origin(request, values.get("event", ""))
-            return self._answer(await self._studio.press(values.get("button", ""), origin), origin, request)
+            answer = await self._easel.router.press(values.get("button", ""), origin)
+            return self._answer(answer, origin, request)
 
     async def compose(self, request: web.Request) -> web.Response:
         """Return what the composer's text means, after changing one option of it if asked to."""
@@ -91,7 +92,7 @@ class Api:
         """Raise Refusal for what this person may not ask for; accept a text that has no words yet."""
         member = self._site.member(request)
         try:
-            await self._studio.check({"prompt": text}, self._site.origin(request, member, "compose"))
+            await self._easel.planner.check({"prompt": text}, self._site.origin(request, member, "compose"))
         except Refusal as refusal:
             if refusal.code != "empty":
                 raise
@@ -145,7 +146,7 @@ class Api:
     def _answer(self, answer: object, origin: Origin, request: web.Request) -> web.Response:
         match answer:
             case Receipt(job=job) if job.origin.private and self._site.access.takes_names(request):
-                told = self._studio.said(Card(kind="text", body=(NOT_PRIVATE,), private=True), origin)
+                told = self._easel.speech.said(Card(kind="text", body=(NOT_PRIVATE,), private=True), origin)
                 return web.json_response({"card": self._site.views.whisper(told)})
             case Card(kind="cancelled" | "deleted"):
                 return web.json_response({})  # the job's own message says so
@@ -172,7 +173,7 @@ class Api:
         if not id:
             return ""
         try:
-            job = await self._studio.job(id, me)
+            job = await self._easel.visibility.job(id, me)
         except Refusal:
             return ""
         asked = number(which)

@@ -23,20 +23,13 @@ from urllib.parse import quote, unquote, urlsplit
 from aiohttp import web
 
 from bot import private
-from bot.accounts.logins import (
-    ADMINISTRATOR,
-    TENANT,
-    Logins,
-    clean_name,
-    is_loopback,
-    member_named,
-    new_guest,
-)
+from bot.accounts.logins import ADMINISTRATOR, TENANT, Logins, clean_name, member_named, new_guest
 from bot.adapters.web.parsing import browser
+from bot.adapters.web.settings import WebSettings
 from bot.attempts import Attempts
 from bot.errors import EaselError
 from bot.models import GUEST, INSTANCE, Login, Member
-from bot.settings import Settings
+from bot.settings import is_loopback
 
 VISITOR = "Guest"
 NAME_COOKIE = "easel_name"
@@ -108,7 +101,7 @@ class WebAuth:
     administrators with their password too: a password that was changed ends the sessions that it opened.
     """
 
-    def __init__(self, logins: Logins, settings: Settings, admin_password: str, key: bytes) -> None:
+    def __init__(self, logins: Logins, settings: WebSettings, admin_password: str, key: bytes) -> None:
         self.open = settings.web_is_open
         self.guesses = Guesses()
         self.admin_guesses = Guesses()

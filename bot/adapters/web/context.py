@@ -16,10 +16,10 @@ from bot.adapters.web.broadcast import Broadcast
 from bot.adapters.web.downloads import Downloads
 from bot.adapters.web.parsing import language
 from bot.adapters.web.queue_view import describe, shown_jobs
+from bot.adapters.web.settings import WebSettings
 from bot.adapters.web.views import Views
+from bot.easel import Easel
 from bot.models import Member, Origin
-from bot.settings import Settings
-from bot.studio import Studio
 
 CHANNEL = "studio"
 PART_HEADER = "X-Easel-Part"
@@ -30,8 +30,8 @@ PEOPLE = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebContext:
-    studio: Studio
-    settings: Settings
+    easel: Easel
+    settings: WebSettings
     hub: Broadcast
     access: WebAuth
     assets: Mapping[str, Asset]
@@ -83,12 +83,12 @@ class WebContext:
 
     def line(self, reader: Member) -> dict[str, Any]:
         """Return what `lanes.html` shows to `reader`; from memory, since open pages ask for it often."""
-        lanes = self.studio.line()
+        lanes = self.easel.queries.line()
         ids = tuple(shown_jobs(lanes))
         ending = {id: job for id in ids if (job := self.hub.job(id))}  # cancelled, but not yet let go
         jobs = {
             id: job
-            for id, job in (ending | self.studio.living(ids)).items()
+            for id, job in (ending | self.easel.queries.living(ids)).items()
             if job.origin.member.tenant == reader.tenant
         }
         why, views = describe(lanes, jobs, reader)
@@ -107,12 +107,12 @@ class WebContext:
     async def quota(self, me: Member) -> dict[str, Any]:
         """Return what `quota.html` shows: the tier and each allowance, budget and gift."""
         origin = Origin(surface="web", member=me, channel=CHANNEL, event="quota")
-        tier, balances = await self.studio.allowance(origin)
+        tier, balances = await self.easel.access.allowance(origin)
         return {"tier": tier, "balances": balances, "now": datetime.now(UTC)}
 
     async def _people(self, me: Member) -> list[str]:
         """Return the names to switch between: the member's own, and those of the last pictures."""
-        jobs = await self.studio.jobs(me, limit=50)
+        jobs = await self.easel.visibility.jobs(me, limit=50)
         names = {job.origin.member.id: job.origin.member.name for job in jobs}
         return list({me.id: me.name, **names}.values())[:PEOPLE]
 

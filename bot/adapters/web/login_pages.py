@@ -19,7 +19,7 @@ class LoginPages:
     def __init__(self, site: WebContext) -> None:
         self._site = site
         self._access = site.access
-        self._logins = site.studio.logins
+        self._logins = site.easel.logins
 
     def routes(self) -> list[web.RouteDef]:
         return [

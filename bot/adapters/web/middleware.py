@@ -98,7 +98,7 @@ def _errors(site: WebContext) -> Middleware:
         try:
             return await handler(request)
         except Refusal as refusal:
-            said = site.studio.said(refusal, site.origin(request, site.member(request), ""))
+            said = site.easel.speech.said(refusal, site.origin(request, site.member(request), ""))
             return await _answer(site, request, 422, said.notice, said)
         except ConnectionError as error:
             log.info("a request broke off", path=_path(request), cause=type(error).__name__)

@@ -47,7 +47,7 @@ class Pages:
 
     def __init__(self, site: WebContext) -> None:
         self._site = site
-        self._studio = site.studio
+        self._easel = site.easel
         self._thumbnails: OrderedDict[str, bytes] = OrderedDict()
 
     def routes(self) -> list[web.RouteDef]:
@@ -71,14 +71,14 @@ class Pages:
         mark = self._site.hub.mark()
         me = self._site.member(request)
         before = moment(request.query.get("before", ""))
-        jobs = await self._studio.jobs(me, channel=CHANNEL, before=before, limit=MESSAGES)
+        jobs = await self._easel.visibility.jobs(me, channel=CHANNEL, before=before, limit=MESSAGES)
         older = jobs[-1].created.isoformat() if len(jobs) == MESSAGES else ""
-        may = May(tasks=await self._studio.tasks(me))
+        may = May(tasks=await self._easel.access.tasks(me))
         cards = await self._cards(jobs[::-1], may)
         if wants_part(request):
             return await self._site.html("messages.html", request, cards=cards, older=older)
         quota, names = await self._site.quota(me), self._site.access.takes_names(request)
-        imagine = next(each for each in await self._studio.known(me) if each.name == "imagine")
+        imagine = next(each for each in await self._easel.vocabulary.known(me) if each.name == "imagine")
         return await self._site.page(
             request,
             "channel.html",
@@ -90,7 +90,7 @@ class Pages:
             chips=chips(
                 quota["tier"],
                 imagine,
-                await self._studio.styles(me),
+                await self._easel.vocabulary.styles(me),
                 "only this name" if names else "only you",
             ),
             from_picture=imagine.option("source") is not None,
@@ -128,7 +128,7 @@ class Pages:
     async def gallery(self, request: web.Request) -> web.Response:
         me = self._site.member(request)
         filters = {name: request.query.get(name, "")[:200] for name in ("search", "style", "by")}
-        jobs = await self._studio.jobs(
+        jobs = await self._easel.visibility.jobs(
             me,
             search=filters["search"],
             style=filters["style"],
@@ -142,7 +142,7 @@ class Pages:
         older = f"/gallery?{more}" if more else ""
         if wants_part(request):
             return await self._site.html("wall.html", request, cards=cards, older=older)
-        recent = await self._studio.jobs(me, states=(State.RENDERED,), limit=200)
+        recent = await self._easel.visibility.jobs(me, states=(State.RENDERED,), limit=200)
         authors = {job.origin.member.id: job.origin.member.name for job in recent}
         return await self._site.page(
             request,
@@ -159,9 +159,9 @@ class Pages:
     async def job(self, request: web.Request) -> web.Response:
         """Show one picture, large: a dialog's content for the script, else a page of its own."""
         me = self._site.member(request)
-        job = await self._studio.job(request.match_info["job"], me)
-        may = May(tasks=await self._studio.tasks(me))
-        shown = self._studio.card(job, may)
+        job = await self._easel.visibility.job(request.match_info["job"], me)
+        may = May(tasks=await self._easel.access.tasks(me))
+        shown = self._easel.cards.card(job, may)
         pictures = _singles(shown)
         asked = number(request.query.get("picture", "")) or 1
         index = min(asked, max(1, len(pictures)))
@@ -182,22 +182,22 @@ class Pages:
         return await self._site.page(request, "job.html", page="picture", **values)
 
     async def preview(self, request: web.Request) -> web.Response:
-        job = await self._studio.job(request.match_info["job"], self._site.member(request))
-        preview = next((p.preview for p in self._studio.card(job).pictures if p.preview), None)
+        job = await self._easel.visibility.job(request.match_info["job"], self._site.member(request))
+        preview = next((p.preview for p in self._easel.cards.card(job).pictures if p.preview), None)
         if preview is None:
             raise web.HTTPNoContent  # it was finished while the page asked
         return web.Response(body=preview, content_type="image/webp", headers={"Cache-Control": "no-store"})
 
     async def picture(self, request: web.Request) -> web.Response:
         """Return a stored picture of a job that the person may see, or its thumbnail."""
-        job = await self._studio.job(request.match_info["job"], self._site.member(request))
+        job = await self._easel.visibility.job(request.match_info["job"], self._site.member(request))
         blob = request.match_info["blob"]
         known = {picture.blob for picture in job.pictures}
         if blob not in known | {job.request.source}:
             raise web.HTTPNotFound
         try:
             small = "width" in request.query
-            body = await (self._thumbnail(blob) if small else self._studio.picture(blob))
+            body = await (self._thumbnail(blob) if small else self._easel.images.get(blob))
         except KeyError:
             raise web.HTTPNotFound from None
         return picture_answer(body)
@@ -217,7 +217,7 @@ class Pages:
 
     async def ready(self, request: web.Request) -> web.Response:
         """Answer "ok", or 503 and the reasons, a line each."""
-        reasons = await self._studio.readiness.reasons()
+        reasons = await self._easel.readiness.reasons()
         lines = "".join(f"{reason}\n" for reason in reasons or ("ok",))
         return web.Response(text=lines, status=503 if reasons else 200)
 
@@ -229,7 +229,7 @@ class Pages:
         """Return each job with its card; let other tasks run in between, since a card takes up to 3 ms."""
         found = []
         for job in jobs:
-            found.append((job, self._studio.card(job, may)))
+            found.append((job, self._easel.cards.card(job, may)))
             await asyncio.sleep(0)
         return found
 
@@ -239,7 +239,7 @@ class Pages:
         while job.parent and len(found) < ANCESTORS:
             index = job.parent_index or 0
             try:
-                job = await self._studio.job(job.parent, me)
+                job = await self._easel.visibility.job(job.parent, me)
             except Refusal:
                 break
             blob = next((picture.blob for picture in job.pictures if picture.index == index), "")
@@ -249,7 +249,7 @@ class Pages:
 
     async def _thumbnail(self, blob: str) -> bytes:
         if blob not in self._thumbnails:
-            self._thumbnails[blob] = await self._studio.thumbnail(blob, THUMBNAIL)
+            self._thumbnails[blob] = await self._easel.images.thumbnail(blob, THUMBNAIL)
         self._thumbnails.move_to_end(blob)
         thumbnail = self._thumbnails[blob]
         while len(self._thumbnails) > THUMBNAILS:

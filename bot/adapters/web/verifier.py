@@ -37,9 +37,11 @@ class Verifier:
             async with self._uploads.form(request) as (_, picture):
                 if not picture:
                     raise Refusal("Choose a picture first.")
-                verdict = await self._site.studio.verify(picture)
+                verdict = await self._site.easel.images.verify(picture)
         except Refusal as refusal:
-            said = self._site.studio.said(refusal, self._site.origin(request, self._site.member(request), ""))
+            said = self._site.easel.speech.said(
+                refusal, self._site.origin(request, self._site.member(request), "")
+            )
             return await self._page(request, 422, problem=said.notice)
         return await self._page(request, verdict=verdict)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bot.images.blobs.base import BlobStore
 from bot.images.blobs.local import DirectoryBlobs
-from bot.settings import Settings
+from bot.images.blobs.settings import StorageSettings
 
 __all__ = ["BlobStore", "DirectoryBlobs", "open_blobs"]
 
 
-def open_blobs(settings: Settings) -> BlobStore:
+def open_blobs(settings: StorageSettings) -> BlobStore:
     """Return where the settings say that pictures are kept. Raises SettingError."""
     if not settings.pictures_url:
         return DirectoryBlobs(settings.data_dir / "pictures")

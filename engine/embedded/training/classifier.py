@@ -1,4 +1,4 @@
-"""Train the judge of `engine.embedded.classifier` on the real drawings, and measure its ceiling.
+"""Train the judge of `engine.embedded.evaluate.classifier` on the real drawings, and measure its ceiling.
 
 The drawings kept aside are never shown to it, so its score on them is what a perfect denoiser
 could reach.
@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine.embedded.classifier import FOLDER, SIDE, ConceptClassifier, Judge
+from engine.embedded.evaluate.classifier import FOLDER, SIDE, ConceptClassifier, Judge
 from engine.embedded.training import data
 from engine.embedded.training.captions import COMMON
 from engine.embedded.training.pace import StepPace

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from bot import app
-from bot.adapters.discord import DiscordAdapter
+from bot.adapters.discord.adapter import DiscordAdapter
+from bot.easel import Easel
 from bot.images.blobs import DirectoryBlobs
 from bot.models import Job, State
-from bot.settings import Secret, Settings
+from bot.settings import Secret
 from bot.store import Store
-from bot.studio import Studio
+from bot.surfaces import Settings
 from engine.types import Engine
 from engine.workers.fake import MEMORY, FakeEngine, Fault
 
@@ -27,7 +28,7 @@ PATIENCE = 30.0  # seconds; only a broken studio needs them
 class Rooms:
     """A running studio with its Discord adapter, not connected to anything yet."""
 
-    studio: Studio
+    easel: Easel
     store: Store
     adapter: DiscordAdapter
     settings: Settings
@@ -73,13 +74,13 @@ async def rooms(
     engine: Engine = FakeEngine(blobs.read, models=(SMALL,), fault=fault, step_seconds=step_seconds)
     if make_engine is not None:
         engine = make_engine(blobs)
-    studio = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
-    adapter = DiscordAdapter(studio, settings)
+    easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
+    adapter = DiscordAdapter(easel, settings)
     adapter.edit_interval = edit_interval
-    studio.add(adapter)
-    await studio.start()
+    easel.adapters[adapter.name] = adapter
+    await easel.lifecycle.start()
     try:
-        yield Rooms(studio, store, adapter, settings)
+        yield Rooms(easel, store, adapter, settings)
     finally:
-        await studio.close()
+        await easel.lifecycle.close()
         await store.close()

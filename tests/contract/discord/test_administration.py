@@ -52,7 +52,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any], Or
         seen.append((name, options, origin))
         return Card(kind="text", body=("done",), private=True)
 
-    monkeypatch.setattr("bot.studio.Studio.handle", handle)
+    monkeypatch.setattr("bot.router.Router.handle", handle)
     return seen
 
 

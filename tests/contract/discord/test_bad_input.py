@@ -328,7 +328,7 @@ async def test_what_breaks_inside_is_told_without_its_cause(
     async def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("secret cause")
 
-    monkeypatch.setattr("bot.studio.Studio.handle", broken)
+    monkeypatch.setattr("bot.router.Router.handle", broken)
     token = await line.wire.slash("queue")
 
     answer = await refused(line, token)

@@ -301,7 +301,7 @@ async def test_pictures_are_made_to_fit_the_place(line: Line) -> None:
     assert smaller.attachments[0]["size"] <= limit
     assert none.attachments == [] and "too large for Discord here" in none.text
     assert "web studio" not in none.text  # nobody in Discord can open an address of this machine
-    line.house.studio.logins.address = "https://easel.example.org"
+    line.house.easel.logins.address = "https://easel.example.org"
     token = await line.wire.command("imagine", {"attachment_size_limit": 10}, **same)
     assert "Get it in the web studio: /studio opens it." in (await line.wire.answered(token, DONE)).text
 

@@ -14,13 +14,14 @@ from typing import Any
 from PIL import Image
 
 from bot import app
-from bot.adapters.slack import SlackAdapter
+from bot.adapters.slack.adapter import SlackAdapter
 from bot.adapters.slack.manifest import manifest
+from bot.easel import Easel
 from bot.images.blobs import DirectoryBlobs
 from bot.models import Job, State
-from bot.settings import Secret, Settings
+from bot.settings import Secret
 from bot.store import Store
-from bot.studio import Studio
+from bot.surfaces import Settings
 from engine.types import Engine
 from engine.workers.fake import FakeEngine, Fault
 from tests.contract.slack.api import PATIENCE
@@ -48,7 +49,7 @@ class House:
     """A running studio that is connected to the loopback Slack, and people there."""
 
     wire: Wire
-    studio: Studio
+    easel: Easel
     store: Store
     adapter: SlackAdapter
     settings: Settings
@@ -160,21 +161,21 @@ async def rooms(
     engine: Engine = FakeEngine(blobs.read, models=(SMALL,), fault=fault, step_seconds=step_seconds)
     if make_engine is not None:
         engine = make_engine(blobs)
-    studio = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
+    easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
     wire = wire or Wire(manifest())
-    adapter = SlackAdapter(studio, settings, base_url=base_url or f"{wire.url}/api/")
+    adapter = SlackAdapter(easel, settings, base_url=base_url or f"{wire.url}/api/")
     if edit_interval is not None:
         adapter.edit_interval = edit_interval
-    studio.add(adapter)
-    await studio.start()
+    easel.adapters[adapter.name] = adapter
+    await easel.lifecycle.start()
     running = asyncio.create_task(adapter.run())
     try:
-        yield House(wire, studio, store, adapter, settings)
+        yield House(wire, easel, store, adapter, settings)
     finally:
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
-        await studio.close()
+        await easel.lifecycle.close()
         await store.close()
 
 

@@ -24,7 +24,7 @@ async def test_work_is_not_in_the_way_of_acknowledgements(
 ) -> None:
     """However many wait for the studio, the next is acknowledged, and all are answered in the end."""
     open_again, inside = asyncio.Event(), 0
-    handle = house.studio.handle
+    handle = house.easel.router.handle
 
     async def slow(*arguments: Any, **named: Any) -> Any:
         nonlocal inside
@@ -32,7 +32,7 @@ async def test_work_is_not_in_the_way_of_acknowledgements(
         await open_again.wait()
         return await handle(*arguments, **named)
 
-    monkeypatch.setattr(house.studio, "handle", slow)
+    monkeypatch.setattr(house.easel.router, "handle", slow)
     sent = [
         await house.ada.slash(f"/imagine fox number {number} --count 1")
         for number in range(3 * SlackHandlers.at_once)

@@ -424,7 +424,7 @@ async def test_a_job_that_fails_says_why(opened: Opens) -> None:
 
 async def test_a_studio_that_closes_says_so(house: House) -> None:
     await house.painted()
-    house.studio.router._gate.close()
+    house.easel.router._gate.close()
 
     await house.ada.slash("/imagine a wolf")
 
@@ -438,7 +438,7 @@ async def test_what_breaks_inside_is_told_in_one_sentence(
     async def broken(*args: Any, **more: Any) -> None:
         raise RuntimeError("a flaw of ours")
 
-    monkeypatch.setattr(house.studio, "handle", broken)
+    monkeypatch.setattr(house.easel.router, "handle", broken)
     await house.ada.slash("/imagine a fox")
 
     told = await house.wire.until(lambda: next((m for m in house.wire.visible() if m.only == ADA), None))

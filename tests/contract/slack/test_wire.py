@@ -10,7 +10,7 @@ import pytest
 
 from bot import telemetry
 from bot.models import State
-from bot.settings import Settings
+from bot.surfaces import Settings
 from tests.contract.slack import methods
 from tests.contract.slack import wire as server
 from tests.contract.slack.api import PATIENCE
@@ -172,7 +172,7 @@ async def test_a_token_that_slack_refuses_leaves_the_rest_running(
 
     async with rooms(tmp_path, slack) as house:
         await asyncio.wait_for(house.adapter.run(), PATIENCE)
-        assert house.studio.line() == ()
+        assert house.easel.queries.line() == ()
 
     assert "SLACK_BOT_TOKEN" in capsys.readouterr().out
     assert slack.hellos == 0

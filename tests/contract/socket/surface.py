@@ -19,13 +19,14 @@ from typing import Any
 
 import structlog
 
-from bot.adapters.base import Easel, MessageRef
+from bot.adapters.base import MessageRef
 from bot.adapters.interactions import BROKEN, Alone, Ask, Filled, Interactions, Seen
 from bot.adapters.typed import typed
+from bot.easel import Easel
 from bot.errors import Refusal, StoreError
 from bot.messages.types import Card
 from bot.models import Job, Member, Origin, new_id
-from bot.settings import Settings
+from bot.settings import CoreSettings
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -61,8 +62,8 @@ class SocketAdapter(Interactions[Line, Picture]):
     edit_interval = 0.05  # seconds
     unreachable = (binascii.Error,)
 
-    def __init__(self, studio: Easel, settings: Settings) -> None:
-        super().__init__(studio, settings.max_source_bytes)
+    def __init__(self, easel: Easel, settings: CoreSettings) -> None:
+        super().__init__(easel, settings.max_source_bytes)
         self._people: dict[asyncio.StreamWriter, str] = {}
         self._messages: dict[str, tuple[str, Json]] = {}  # id → for whom, or "" for all; what stands there
         self.port = 0  # once it is open
@@ -166,7 +167,7 @@ class SocketAdapter(Interactions[Line, Picture]):
         """Return the card's pictures; none where they cannot be read at the moment."""
         shown = [each.blob for each in card.pictures if each.blob]
         try:
-            files = [await self._easel.fitted(blob, MOST_BYTES) for blob in shown]
+            files = [await self._easel.images.fitted(blob, MOST_BYTES) for blob in shown]
         except (KeyError, ValueError, StoreError):
             return []
         return [base64.b64encode(content).decode() for content, _ in files]

@@ -15,8 +15,8 @@ import pytest
 from bot import app
 from bot.actions import MENU
 from bot.images.blobs import DirectoryBlobs
-from bot.settings import Settings
 from bot.store import Store
+from bot.surfaces import Settings
 from engine.workers.fake import FakeEngine
 from tests.contract import chats
 from tests.contract.chats import *  # noqa: F403 the scenarios
@@ -90,10 +90,10 @@ async def chat(tmp_path: Path) -> AsyncIterator[Chat]:
     settings = Settings(data_dir=tmp_path, model=("memory",), picture_check=False, max_source_mb=1)
     store, blobs = await Store.open(settings.database_url), DirectoryBlobs(tmp_path / "pictures")
     engine = FakeEngine(blobs.read, models=(SMALL,))
-    studio = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
-    adapter = SocketAdapter(studio, settings)
-    studio.add(adapter)
-    await studio.start()
+    easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
+    adapter = SocketAdapter(easel, settings)
+    easel.adapters[adapter.name] = adapter
+    await easel.lifecycle.start()
     running = asyncio.create_task(adapter.run())
     while not adapter.port:  # noqa: ASYNC110 the port is not announced
         await asyncio.sleep(0.01)
@@ -102,5 +102,5 @@ async def chat(tmp_path: Path) -> AsyncIterator[Chat]:
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
-    await studio.close()
+    await easel.lifecycle.close()
     await store.close()

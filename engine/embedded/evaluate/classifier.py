@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-FOLDER = Path(__file__).parent / "evaluation"
+FOLDER = Path(__file__).parent
 SIDE = 64  # pixels; pictures are shrunk to this before they are judged
 
 

@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engine.embedded import PIPELINE, UPSCALER
-from engine.embedded.classifier import FOLDER, Judge
+from engine.embedded.evaluate.classifier import FOLDER, Judge
 from engine.embedded.training import captions
 from engine.embedded.training.scenes import CANVASES, main_colour
 from engine.pipelines.upscale import Upscaler
@@ -379,7 +379,3 @@ def main() -> None:
     if not options.only_sheet:
         figures = evaluate(studio, options.sample)
         sys.stdout.write((json.dumps(figures, indent=2) if options.json else table(figures)) + "\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,3 @@
+from engine.embedded.evaluate import main
+
+main()
