@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import importlib.util
 import io
+import math
 import platform
 import shutil
 import subprocess
@@ -37,8 +38,10 @@ from bot.surfaces import SURFACES, Settings
 from engine import catalog
 from engine.errors import EngineError, ModelNotLoaded
 from engine.pipelines import structure
+from engine.pipelines.model_files import footprint
+from engine.scheduling.cost_model import LoadingCosts
 from engine.workers.fake import MEMORY
-from engine.workers.process import devices
+from engine.workers.process import FOR_MODELS, devices, memories, weight_bytes
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -76,6 +79,7 @@ async def examine(
         _python,
         partial(_device, settings.device),
         *(partial(_model, name) for name in settings.model),
+        partial(_memory, settings.model, settings.device),
         partial(_tiers, settings),
         partial(_running, running),
         partial(_database, settings.database_url),
@@ -105,6 +109,8 @@ async def refuse_to_start(settings: Settings) -> None:
         raise SettingError(f"{first.name}: {first.detail}{end} {first.remedy}")
     for finding in wrong:
         log.error("one of the models cannot be used", model=finding.name, cause=finding.detail)
+    plan = await asyncio.to_thread(_memory, settings.model, settings.device)
+    (log.error if plan.ok is False else log.info)("memory for models", plan=plan.detail)
 
 
 def _python() -> Finding:
@@ -181,6 +187,44 @@ def _model(name: str) -> Finding:
     except EngineError as error:
         return Finding(title, False, error.advice, "Correct MODEL, or remove it to use easel-tiny.")
     return Finding(title, True, f"is complete ({entry.info.licence})")
+
+
+def _memory(models: Sequence[str], device: str) -> Finding:
+    """Check which models fit into a device's memory, which stay loaded together and which take turns."""
+    title = "Memory"
+    names = devices(device)
+    weight, most = weight_bytes(names[0]), memories(names)[0]
+    parts = {name: _footprint(name, weight) for name in models}
+    sizes = {name: sum(each.values()) for name, each in parts.items() if each}
+    told = "; ".join(f"{name}: {_gigabytes(sizes[name])} ({_shares(parts[name])})" for name in sizes)
+    if not sizes or most == math.inf:
+        return Finding(title, None, told or "what models take is known once they are here")
+    large = [name for name, size in sizes.items() if FOR_MODELS * size > most]
+    has = f"{names[0]} has {_gigabytes(most)} for models"
+    if large:
+        detail = f"{told}; {has}, too little for {large[0]}"
+        return Finding(title, False, detail, "Choose a smaller model, or one that is quantised.")
+    if sum(sizes.values()) > most:
+        seconds = max(sizes.values()) / LoadingCosts.PACE
+        return Finding(title, True, f"{told}; {has}: they take turns, at about {seconds:.0f} s a change")
+    return Finding(title, True, f"{told}; {has}, so all stay loaded")
+
+
+def _footprint(name: str, weight: int) -> dict[str, int]:
+    """Return the bytes of a model's parts; empty where they are not known."""
+    try:
+        return footprint(catalog.load([name]).entry(_only_name(name)).source, weight)
+    except EngineError:
+        return {}
+
+
+def _shares(parts: dict[str, int]) -> str:
+    largest = sorted(parts.items(), key=lambda each: -each[1])
+    return ", ".join(f"{part} {_gigabytes(size)}" for part, size in largest)
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 5e7 else f"{size / 1e6:.0f} MB"
 
 
 def _only_name(name: str) -> str:

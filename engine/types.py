@@ -333,6 +333,14 @@ class Restarted:
 EngineEvent = Started | Progress | Picture | Finished | Failed | Restarted
 
 
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """A model that is being loaded."""
+
+    model: str
+    fetched: int = 0  # bytes in the hub's cache so far; 0 for a model that is not fetched
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStatus:
     """One device's worker."""
@@ -343,6 +351,7 @@ class WorkerStatus:
     jobs: int  # inside it
     restarts: int  # times it was lost since start
     out: str = ""  # why its device is out of service; empty while it is in service
+    loading: Loading | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

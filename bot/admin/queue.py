@@ -18,7 +18,7 @@ from bot.messages.types import Card
 from bot.models import INSTANCE, Job, State
 from bot.options import clip
 from bot.store import Store
-from engine.types import Engine, Lane, WorkerStatus
+from engine.types import Engine, Lane, Loading, WorkerStatus
 
 SHOWN = 15  # people in the line
 
@@ -56,6 +56,7 @@ class QueueCommands:
             f"The device gave {state.last_minute:.0f} s in the last minute and "
             f"{state.last_five_minutes:.0f} s in the last five, for {state.rows:.1f} pictures at a time.",
             *map(_worker, state.workers),
+            *(_loading(worker.device, worker.loading) for worker in state.workers if worker.loading),
             *await self._accuracy(),
             *await self._longest(),
             *self._line(asked),
@@ -184,6 +185,12 @@ def _worker(worker: WorkerStatus) -> str:
         state = "is out of service since it paints nothing, and the log tells why"
     loaded = f", {worker.models[-1]} loaded" if worker.models else ""
     return f"{worker.device}: {state}{loaded}, lost {worker.restarts} times since the start."
+
+
+def _loading(device: str, loading: Loading) -> str:
+    if not loading.fetched:
+        return f"{device} loads {loading.model}."
+    return f"{device} fetches {loading.model}: {loading.fetched / 1e9:.1f} GB are here so far."
 
 
 def _doing(lane: Lane) -> str:

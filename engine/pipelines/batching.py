@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
+import math
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -38,6 +40,12 @@ class Call:
     arguments: dict[str, Any]
     rows: int
     key: Hashable
+    shape: Hashable  # what a pass needs memory for, but for its rows
+
+    @property
+    def most_rows(self) -> float:
+        """Return how many rows a pass of such calls may have, as far as memory has told."""
+        return max(self.rows, self.point.fitting.get(self.shape, math.inf))
 
 
 class InterceptionPoint:
@@ -61,6 +69,7 @@ class InterceptionPoint:
         self.name = name
         self.alone = alone
         self.shared, self.row_lists = shared, row_lists
+        self.fitting: dict[Hashable, int] = {}  # rows by shape, where a pass has run out of memory
         self._module, self._method = module, method
         # Offloading and caching hooks may live there too: put back what was found.
         self._instance_attribute = module.__dict__.get(method)
@@ -93,7 +102,7 @@ class InterceptionPoint:
         if not self.alone:
             key = (id(self), tuple((name, self._key(request, name, value, rows))
                                    for name, value in sorted(arguments.items())))  # fmt: skip
-        return Call(self, arguments, rows, key)
+        return Call(self, arguments, rows, key, _shape(arguments, rows))
 
     def _key(self, request: Request, name: str, value: Any, rows: int) -> Hashable:
         """Return what must be equal for two calls to be joined: shapes, and the values that rows share."""
@@ -112,6 +121,15 @@ class InterceptionPoint:
         if isinstance(value, int | float | bool | str | torch.dtype | None):
             return type(value), value
         return "object", id(request), id(value)  # a key-value cache, say: never joined
+
+    def learn_to_fit(self, calls: Sequence[Call]) -> bool:
+        """Note that a pass has run out of memory; return whether trying again with less makes sense.
+
+        From now on passes of these shapes have half as many rows, but at least one call's.
+        """
+        for call in calls:
+            self.fitting[call.shape] = max(1, sum(each.rows for each in calls) // 2)
+        return len(calls) > 1
 
     def run(self, calls: Sequence[Call]) -> list[Any]:
         """Run one forward pass for all `calls` and return their results, in order. Raises Unmergeable."""
@@ -160,6 +178,73 @@ class InterceptionPoint:
         raise Unmergeable(f"{self.name} returned a {type(result).__name__}")
 
 
+TILED = 2**21
+"""Pixels above which pictures are decoded in tiles: the whole would need many times the model's memory."""
+
+
+class DecodePoint(InterceptionPoint):
+    """The decoder of a VAE: one picture after another, and in tiles, where memory would not suffice else.
+
+    `scale` is how many pixels a side of a latent stands for.
+    """
+
+    def __init__(self, name: str, vae: Any, scale: int, *, alone: bool = False) -> None:
+        super().__init__(name, vae, "decode", alone=alone)
+        self._vae, self._scale = vae, scale
+        self._too_large: set[Hashable] = set()  # shapes of which not even one picture fitted as a whole
+
+    def learn_to_fit(self, calls: Sequence[Call]) -> bool:
+        worth = super().learn_to_fit(calls) or not {call.shape for call in calls} <= self._too_large
+        if len(calls) == 1:
+            self._too_large.add(calls[0].shape)
+        return worth
+
+    def run(self, calls: Sequence[Call]) -> list[Any]:
+        pixels = self._pixels(calls[0])
+        too_large = pixels > TILED or calls[0].shape in self._too_large
+        self._switch("tiling", too_large)
+        self._switch("slicing", pixels * sum(call.rows for call in calls) > TILED)
+        results = super().run(calls)
+        if all(map(_finite, results)) or not all(_finite(call.arguments) for call in calls):
+            return results
+        return self._run_in_fp32(calls)
+
+    def _run_in_fp32(self, calls: Sequence[Call]) -> list[Any]:
+        """Decode again what came out as no numbers: in half precision some decoders overflow."""
+        dtype = next(self._vae.parameters()).dtype
+        for call in calls:
+            call.arguments = {name: _float(value) for name, value in call.arguments.items()}
+        self._vae.to(torch.float32)
+        try:
+            return super().run(calls)
+        finally:
+            self._vae.to(dtype)
+
+    def _pixels(self, call: Call) -> int:
+        """Return the pixels of one picture."""
+        latents = next(
+            (v for v in call.arguments.values() if isinstance(v, torch.Tensor) and v.ndim > 3), None
+        )
+        return 0 if latents is None else latents.shape[-2] * latents.shape[-1] * self._scale**2
+
+    def _switch(self, what: str, on: bool) -> None:
+        if hasattr(self._vae, f"use_{what}"):
+            setattr(self._vae, f"use_{what}", on)
+
+
+def _finite(value: Any) -> bool:
+    """Return whether all tensors in a value hold numbers."""
+    if isinstance(value, torch.Tensor):
+        return bool(torch.isfinite(value).all())
+    if isinstance(value, dict):
+        return all(map(_finite, value.values()))
+    return all(map(_finite, value)) if isinstance(value, list | tuple) else True
+
+
+def _float(value: Any) -> Any:
+    return value.float() if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+
+
 def _rows(arguments: dict[str, Any]) -> int:
     """Return the batch size of a call: the first dimension of its first tensor or list."""
     for value in arguments.values():
@@ -168,6 +253,18 @@ def _rows(arguments: dict[str, Any]) -> int:
         if isinstance(value, list | tuple) and value:
             return len(value)
     return 1
+
+
+def _shape(value: Any, rows: int) -> Hashable:
+    """Return the types and sizes of all tensors in a call, whatever their values and the number of rows."""
+    if isinstance(value, torch.Tensor):
+        one = value.shape[1:] if value.ndim and value.shape[0] == rows else value.shape
+        return value.dtype, tuple(one)
+    if isinstance(value, dict):
+        return tuple((name, _shape(each, rows)) for name, each in sorted(value.items()))
+    if isinstance(value, list | tuple):
+        return tuple(dict.fromkeys(_shape(each, rows) for each in value))
+    return None
 
 
 class Request(greenlet):  # type: ignore[misc]
@@ -235,16 +332,38 @@ class Clock:
 def run_joined(requests: Sequence[Request]) -> list[Any]:
     """Run one forward pass for requests parked with equal keys; return a result or an exception for each.
 
-    Equal calls of a text encoder are computed once. Where joining fails, each runs alone, so that only the
-    one to blame gets the error.
+    Equal calls of a text encoder are computed once. A pass that runs out of memory is tried again in halves,
+    and the rows that fit are remembered (`Call.most_rows`). Where joining fails for another reason, each runs
+    alone, so that only the one to blame gets the error.
     """
     calls = [request.call for request in requests if request.call is not None]
     unique, position = _without_twins(calls)
-    results = _results(unique)
-    if isinstance(results, Exception):
-        # Tried again only now: a traceback holds all that the failed pass had in memory.
-        results = [_only(_results([call])) for call in unique] if len(unique) > 1 else [results]
+    results = _results_of(unique)
     return [results[i] for i in position]
+
+
+def _results_of(calls: Sequence[Call]) -> list[Any]:
+    done: list[Any] = []
+    apart = False
+    while len(done) < len(calls):
+        part = calls[len(done) :][:1] if apart else _fitting(calls[len(done) :])
+        made = _results(part)
+        # What failed is tried again only now: a traceback holds all that its pass had in memory.
+        if not isinstance(made, Exception):
+            done += made
+        elif isinstance(made, OutOfMemory) and part[0].point.learn_to_fit(part):
+            continue
+        elif len(part) > 1:
+            apart = True
+        else:
+            done.append(made)
+    return done
+
+
+def _fitting(calls: Sequence[Call]) -> Sequence[Call]:
+    """Return the first of these calls that fit into one pass; at least one."""
+    rows = itertools.accumulate(call.rows for call in calls)
+    return calls[: max(1, sum(each <= calls[0].most_rows for each in rows))]
 
 
 def _results(calls: Sequence[Call]) -> list[Any] | Exception:
@@ -255,10 +374,6 @@ def _results(calls: Sequence[Call]) -> list[Any] | Exception:
         if isinstance(error, Unmergeable):
             point.alone = True
         return as_engine_error(error).with_traceback(None)
-
-
-def _only(results: list[Any] | Exception) -> Any:
-    return results if isinstance(results, Exception) else results[0]
 
 
 def as_engine_error(error: Exception) -> Exception:

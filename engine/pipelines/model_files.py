@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import struct
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -24,6 +27,63 @@ def pipeline_of(source: str) -> str:
     except (OSError, ValueError, AttributeError, SafetensorError):
         return ""
     return str(found)
+
+
+def footprint(source: str, weight: int) -> dict[str, int]:
+    """Return the bytes that each component of a model takes in memory, by its name in the pipeline.
+
+    Floating-point weights take `weight` bytes each; quantised ones what they take in the file. Empty for a
+    model that is not here yet or cannot be read.
+    """
+    path = Path(source).expanduser()
+    try:
+        if path.is_file():
+            return _by_part(path, weight)
+        index = path / "model_index.json" if path.is_dir() else _cached(source)
+        folders = sorted(each for each in index.parent.iterdir() if each.is_dir()) if index else []
+        sizes = {each.name: sum(_bytes(file, weight) for file in _files(each)) for each in folders}
+        return {name: size for name, size in sizes.items() if size}
+    except (OSError, ValueError, AttributeError, struct.error):
+        return {}
+
+
+_PREFIXES = {"first_stage_model.": "vae", "vae.": "vae", "cond_stage_model.": "text_encoder",
+             "conditioner.": "text_encoder", "text_encoders.": "text_encoder"}  # fmt: skip
+_FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+
+
+def _by_part(file: Path, weight: int) -> dict[str, int]:
+    """Return the bytes of the parts of a single file."""
+    sizes: dict[str, int] = {}
+    for name, tensor in _header(file).items():
+        part = next((part for prefix, part in _PREFIXES.items() if name.startswith(prefix)), "denoiser")
+        sizes[part] = sizes.get(part, 0) + _size(tensor, weight)
+    return sizes
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return a component's files: the whole ones, or else those of one variant."""
+    files = sorted(folder.glob("*.safetensors"))
+    whole = [file for file in files if re.fullmatch(r"[a-z_]+(-\d+-of-\d+)?", file.stem)]
+    return whole or files
+
+
+def _bytes(file: Path, weight: int) -> int:
+    return sum(_size(tensor, weight) for tensor in _header(file).values())
+
+
+def _size(tensor: dict[str, Any], weight: int) -> int:
+    begin, end = tensor["data_offsets"]
+    stored, size = _FLOATS.get(tensor["dtype"]), int(end) - int(begin)
+    return size * weight // stored if stored else size
+
+
+def _header(file: Path) -> dict[str, Any]:
+    """Return name → type, shape and place of each tensor. Raises OSError, ValueError, struct.error."""
+    with file.open("rb") as stream:
+        (length,) = struct.unpack("<Q", stream.read(8))
+        header: dict[str, Any] = json.loads(stream.read(min(length, 100_000_000)))
+    return {name: tensor for name, tensor in header.items() if name != "__metadata__"}
 
 
 def weight_names(file: Path) -> list[str]:

@@ -11,6 +11,7 @@ import inspect
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, assert_never
 
 import diffusers
@@ -21,7 +22,7 @@ from PIL import Image, ImageOps
 from engine.catalog import Entry, check_files
 from engine.errors import InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
-from engine.pipelines.batching import InterceptionPoint
+from engine.pipelines.batching import DecodePoint, InterceptionPoint
 from engine.pipelines.previews import Preview
 from engine.pipelines.upscale import Upscaler
 from engine.types import GenerationRequest, ImageToImage, PaintingTask, TaskKind, TextToImage, Upscale
@@ -45,6 +46,12 @@ class Loaded:
     def family(self) -> Family:
         """Return what is known of its pipeline class."""
         return family_of(type(self.pipe).__name__)
+
+    @property
+    def size(self) -> int:
+        """Return the bytes of its weights."""
+        modules = (part for part in self.pipe.components.values() if isinstance(part, torch.nn.Module))
+        return sum(weight.nbytes for module in modules for weight in module.state_dict().values())
 
     def unload(self) -> None:
         """Let go of the modules: points and modules refer to each other."""
@@ -85,12 +92,33 @@ def hush() -> None:
         library.utils.logging.disable_progress_bar()
 
 
+def dtype_on(device: torch.device) -> torch.dtype:
+    # bfloat16, not float16: SDXL's VAE would be cast to and fro while other requests wait at it.
+    return torch.float32 if device.type == "cpu" else torch.bfloat16
+
+
+def fetch(entry: Entry) -> None:
+    """Bring a model's files to this machine and into its memory, so that loading takes no time for that."""
+    path = entry.local
+    if path is None:
+        found = diffusers.DiffusionPipeline.download(
+            entry.source, use_safetensors=True, trust_remote_code=False
+        )
+        path = Path(found)
+    for file in sorted(path.rglob("*.safetensors")) if path.is_dir() else [path]:
+        with file.open("rb") as stream:
+            while stream.read(_CHUNK):
+                pass
+
+
+_CHUNK = 2**24  # bytes read at once
+
+
 def load(entry: Entry, device: torch.device, upscaler: Upscaler) -> Loaded:
     """Load a model from safetensors only, never with remote code. Raises ModelNotLoaded."""
     if entry.local is not None:
         check_files(entry.local)
-    # bfloat16, not float16: SDXL's VAE would be cast to and fro while other requests wait at it.
-    dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    dtype = dtype_on(device)
     try:
         pipe = _from_source(entry, dtype).to(device)
     except Exception as error:
@@ -124,13 +152,15 @@ def points_of(pipe: Any) -> list[InterceptionPoint]:
     Encoding returns a distribution instead of rows, so it runs alone. So do all calls of a family that no
     test has compared.
     """
-    family, points = family_of(type(pipe).__name__), []
+    family = family_of(type(pipe).__name__)
+    points: list[InterceptionPoint] = []
     for name, module in pipe.components.items():
         if not isinstance(module, torch.nn.Module):
             continue
         _forget_what_was_read(module)
         if hasattr(module, "decode"):
-            points.append(InterceptionPoint(f"{name}.decode", module, "decode", alone=not family.joins))
+            scale = getattr(pipe, "vae_scale_factor", 8)
+            points.append(DecodePoint(f"{name}.decode", module, scale, alone=not family.joins))
             points.append(InterceptionPoint(f"{name}.encode", module, "encode", alone=True))
         else:
             kind = type(module).__name__

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 from engine.catalog import Catalog, Entry
 from engine.errors import UnknownModel
@@ -49,6 +49,38 @@ def _kinds(request: GenerationRequest, entry: Entry) -> tuple[Hashable, Hashable
     """Return the keys that a rate is learned under: the narrower kind, then the wider one."""
     model = request.model, request.paints
     return (*model, request.width, request.height, entry.steps_run(request)), model
+
+
+class LoadingCosts:
+    """What models take of a device's memory, and how long they take to load, learned from when they did.
+
+    `size(entry)` returns the bytes of one that was never loaded.
+    """
+
+    PACE = 1e9  # bytes a second that are loaded, until measured
+
+    def __init__(self, catalog: Catalog, size: Callable[[Entry], float]) -> None:
+        self._catalog, self._expected = catalog, size
+        self._sizes: dict[str, float] = {}
+        self._seconds: dict[str, float] = {}
+
+    def prepare(self) -> None:
+        """Look at the files of all models now, since that may take a while."""
+        for model in self._catalog.models():
+            self.size(model.name)
+
+    def observe(self, model: str, seconds: float, size: float) -> None:
+        self._sizes[model], self._seconds[model] = size, seconds
+
+    def size(self, model: str) -> float:
+        """Return bytes. Raises UnknownModel."""
+        if model not in self._sizes:
+            self._sizes[model] = self._expected(self._catalog.entry(model))
+        return self._sizes[model]
+
+    def seconds(self, model: str) -> float:
+        """Return the expected seconds of loading a model. Raises UnknownModel."""
+        return self._seconds.get(model, self.size(model) / self.PACE)
 
 
 class PassCosts:

@@ -19,8 +19,16 @@ from typing import Any
 from engine.scheduling.shares import Share
 from engine.types import EngineJob, Lane, Place
 
+Suits = Callable[[str, bool], bool]
+"""Whether a job of a model may enter now, and whether it is a relaxed one."""
+
+LOOK = 64  # of those that stand level, how many may be passed to find a job that may enter
 FORMER = 2**48  # former jobs have lower turns
 LEVEL = 1e-6  # turns within which two stand level
+
+
+def _any(model: str, relaxed: bool) -> bool:
+    return True
 
 
 class _Waiting(Share):
@@ -34,6 +42,10 @@ class _Waiting(Share):
         self.cost = 0.0  # device-seconds waiting here
         self.mean = 0.0  # of the jobs waiting here
         self.turn = 0  # among siblings of the same virtual time the least goes first
+
+    def find(self, suits: Suits) -> _UserLane | None:
+        """Return the lane that goes next, of those here with a job that suits."""
+        raise NotImplementedError
 
     def waiting_path(self) -> Iterator[_Waiting]:
         return (share for share in self.path() if isinstance(share, _Waiting))
@@ -70,21 +82,34 @@ class _Turns(_Waiting):
     def leave(self, child: _Waiting) -> None:
         self.ready.discard(child)
 
-    def first(self) -> _Waiting:
+    def find(self, suits: Suits) -> _UserLane | None:
+        """Return the lane that goes next, of those whose first job suits; None if there is none near."""
+        passed: list[tuple[float, int, _Waiting]] = []
+        found: _UserLane | None = None
+        while len(passed) < LOOK and (child := self._first()) is not None:
+            if not passed and self.lifts:
+                self.now = max(self.now, child.virtual_time)
+            if (found := child.find(suits)) is not None:
+                break
+            passed.append(heapq.heappop(self._heap))
+        for entry in passed:
+            heapq.heappush(self._heap, entry)
+        return found
+
+    def _first(self) -> _Waiting | None:
         """Return the ready child with the least virtual time; drop entries that are out of date."""
-        while True:
-            virtual_time, turn, child = self._heap[0]
+        while self._heap:
+            _, turn, child = self._heap[0]
             if child in self.ready and child.turn == turn:
-                if self.lifts:
-                    self.now = max(self.now, virtual_time)
                 return child
             heapq.heappop(self._heap)
+        return None
 
 
 class _Priority(_Turns):
     """The root of one class of jobs, and which of them are inside the engine."""
 
-    __slots__ = ("inside", "known", "most", "places")
+    __slots__ = ("by_model", "inside", "known", "most", "places")
 
     def __init__(self, places: int, most: int, *, lifts: bool = True) -> None:
         super().__init__("", lifts=lifts)
@@ -92,6 +117,12 @@ class _Priority(_Turns):
         self.most = most
         self.inside: dict[str, _UserLane] = {}  # job id → its lane
         self.known = 0  # jobs that wait, are held, or are inside
+        self.by_model: dict[str, tuple[int, float]] = {}  # jobs that wait, and their device-seconds
+
+    def count_model(self, model: str, jobs: int, cost: float) -> None:
+        before, seconds = self.by_model.pop(model, (0, 0.0))
+        if before + jobs:
+            self.by_model[model] = before + jobs, seconds + cost
 
     @property
     def may_enter(self) -> bool:
@@ -102,7 +133,7 @@ class _UserLane(_Waiting):
     """One user's jobs, first come first served."""
 
     __slots__ = (
-        "_heap",
+        "_heaps",
         "held",
         "jobs",
         "limit",
@@ -123,26 +154,45 @@ class _UserLane(_Waiting):
         self.held: dict[str, EngineJob] = {}  # waiting, but not let in
         self.running: dict[str, EngineJob] = {}
         self.turns: dict[str, int] = {}  # of what waits or is held; the least goes first
-        self._heap: list[tuple[int, str]] = []  # turns, also of jobs that are held or gone
+        self._heaps: dict[str, list[tuple[int, str]]] = {}  # turns by model, also of jobs held or gone
 
     def add(self, job: EngineJob, turn: int) -> None:
         self.jobs[job.id] = job
         self.turns[job.id] = turn
-        heapq.heappush(self._heap, (turn, job.id))
+        heapq.heappush(self._heaps.setdefault(job.request.model, []), (turn, job.id))
         self.count(1, job.cost)
+        self.priority.count_model(job.request.model, 1, job.cost)
 
-    def next(self) -> EngineJob:
-        """Take out the waiting job whose turn it is."""
-        while True:
-            turn, job_id = heapq.heappop(self._heap)
+    def find(self, suits: Suits) -> _UserLane | None:
+        return self if self.first(suits) is not None else None
+
+    def first(self, suits: Suits) -> str | None:
+        """Return the id of the waiting job whose turn it is, of those that suit."""
+        relaxed = not self.priority.lifts
+        best: tuple[int, str] | None = None
+        for model in tuple(self._heaps):
+            head = self._head(model)
+            if head is not None and (best is None or head < best) and suits(model, relaxed):
+                best = head
+        return best[1] if best is not None else None
+
+    def _head(self, model: str) -> tuple[int, str] | None:
+        """Return the turn and the id of the first job of a model that waits; drop those that do not."""
+        heap = self._heaps[model]
+        while heap:
+            turn, job_id = heap[0]
             if job_id in self.jobs and self.turns[job_id] == turn:
-                return self.drop(job_id)
+                return heap[0]
+            heapq.heappop(heap)
+        del self._heaps[model]
+        return None
 
     def drop(self, job_id: str) -> EngineJob:
         """Take out a job that waits or is held."""
+        job = self.held.pop(job_id) if job_id in self.held else self._leave(job_id)
         del self.turns[job_id]
         self._tidy()
-        return self.held.pop(job_id) if job_id in self.held else self._leave(job_id)
+        return job
 
     def hold(self, job_id: str) -> None:
         if job_id in self.jobs:
@@ -174,12 +224,18 @@ class _UserLane(_Waiting):
     def _leave(self, job_id: str) -> EngineJob:
         job = self.jobs.pop(job_id)
         self.count(-1, -job.cost)
+        self.priority.count_model(job.request.model, -1, -job.cost)
         return job
 
     def _tidy(self) -> None:
-        """Rebuild the heap when too many of its entries mean nothing any more."""
-        if len(self._heap) > 2 * len(self.turns) + 16:
-            self._heap = sorted((turn, job_id) for job_id, turn in self.turns.items() if job_id in self.jobs)
+        """Rebuild the heaps when too many of their entries mean nothing any more."""
+        if sum(map(len, self._heaps.values())) <= 2 * len(self.turns) + 16:
+            return
+        self._heaps.clear()
+        for job_id, job in self.jobs.items():
+            self._heaps.setdefault(job.request.model, []).append((self.turns[job_id], job_id))
+        for heap in self._heaps.values():
+            heapq.heapify(heap)
 
 
 class FairQueue:
@@ -188,6 +244,9 @@ class FairQueue:
     `per_user` bounds how many jobs of one person are inside the engine at once: enough to fill its batches.
     Once `places` are taken inside, only people with nothing there may enter, so that a newcomer's first step
     never waits for a flood of others, and at `most` nobody.
+
+    Where `take` is told which models suit, the first in the order with such a job enters. That the others are
+    not passed for ever is up to whoever tells (`Placement`).
 
     Relaxed jobs enter while no fast job may and one of the `devices` has none inside. They are counted apart:
     at most `relaxed_places` of them are inside, and whatever they occupy there, no fast job waits for it.
@@ -249,16 +308,19 @@ class FairQueue:
         for lane in dict.fromkeys([self._add(job, next(self._former)) for job in jobs]):
             self._line_up(lane)
 
-    def take(self) -> EngineJob | None:
-        """Take out the next job, charged with its estimated cost; None while nobody may enter."""
-        priority = self._next_priority()
-        if priority is None:
+    def first(self) -> EngineJob | None:
+        """Return the job whose turn it is; None while nobody may enter."""
+        lane = self._find(_any)
+        job_id = lane.first(_any) if lane is not None else None
+        return lane.jobs[job_id] if lane is not None and job_id is not None else None
+
+    def take(self, suits: Suits = _any) -> EngineJob | None:
+        """Take out the next job that suits, charged with its estimated cost; None while none may enter."""
+        lane = self._find(suits)
+        job_id = lane.first(suits) if lane is not None else None
+        if lane is None or job_id is None:
             return None
-        lane: _Waiting = priority
-        while isinstance(lane, _Turns):
-            lane = lane.first()
-        assert isinstance(lane, _UserLane)
-        job = lane.next()
+        job, priority = lane.drop(job_id), lane.priority
         lane.running[job.id] = job
         priority.inside[job.id] = lane
         self._charge(lane, job.cost)
@@ -266,11 +328,20 @@ class FairQueue:
             self._line_up_those_inside(priority)
         return job
 
-    async def ready(self) -> None:
-        """Wait until somebody may enter."""
-        while self._next_priority() is None:
+    async def ready(self, suits: Suits = _any) -> None:
+        """Wait until somebody may enter whose job suits. It is asked anew after each change here."""
+        while self._find(suits) is None:
             self._arrival.clear()
             await self._arrival.wait()
+
+    def look_again(self) -> None:
+        """Ask anew which jobs suit: something has changed outside."""
+        self._arrival.set()
+
+    def waiting(self, model: str) -> float:
+        """Return the device-seconds of the jobs that wait for a model."""
+        both = (each.by_model.get(model, (0, 0.0)) for each in (self._fast, self._relaxed))
+        return sum(max(seconds, jobs * 1e-9) for jobs, seconds in both)
 
     async def get(self) -> EngineJob:
         await self.ready()
@@ -369,6 +440,10 @@ class FairQueue:
         # With fewer fast jobs inside than devices, some device has none.
         free = not self._fast.ready and len(self._fast.inside) < self._devices
         return self._relaxed if free and self._relaxed.may_enter else None
+
+    def _find(self, suits: Suits) -> _UserLane | None:
+        priority = self._next_priority()
+        return priority.find(suits) if priority is not None else None
 
     def _put(self, job: EngineJob, turn: int) -> None:
         if job.id in self._where:

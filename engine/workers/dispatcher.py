@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from engine.catalog import Catalog
+from engine.catalog import Catalog, Entry
 from engine.errors import Cancelled, EngineError, InvalidRequest, ModelNotLoaded, WorkerLost
 from engine.fitness import OUT_SECONDS, TRIAL, Fitness, trial
-from engine.scheduling.cost_model import RequestCosts
+from engine.scheduling.cost_model import LoadingCosts, RequestCosts
 from engine.scheduling.job_queue import FairQueue
+from engine.scheduling.placement import DeviceModels, Placement
 from engine.types import (
     BlobRef,
     EngineEvent,
@@ -28,6 +30,7 @@ from engine.types import (
     Finished,
     GenerationRequest,
     Lane,
+    Loading,
     ModelInfo,
     Place,
     Progress,
@@ -35,7 +38,7 @@ from engine.types import (
     Started,
     WorkerStatus,
 )
-from engine.workers.messages import Pulse, Ready, Report, Start
+from engine.workers.messages import ModelLoaded, Pulse, Ready, Report, Start
 from engine.workers.utilization import MINUTE, Utilization
 
 _log = logging.getLogger(__name__)
@@ -73,7 +76,9 @@ Hire = Callable[[], Awaitable[Worker]]
 class Dispatcher:
     """The engine over any workers: `hires` are devices and how to hire a worker for each.
 
-    `may_start` is asked before each job is let in; while it says no, all wait.
+    `may_start` is asked before each job is let in; while it says no, all wait. `memory` is what each device
+    has for models, in bytes; `size(model)` tells what a model takes of it before it was ever loaded. At most
+    `jobs_each` jobs are inside a device, as long as there is another choice.
     """
 
     def __init__(
@@ -85,6 +90,9 @@ class Dispatcher:
         queue: FairQueue | None = None,
         clock: Callable[[], float] = time.monotonic,
         may_start: Callable[[], Awaitable[bool]] | None = None,
+        memory: Sequence[float] | None = None,
+        size: Callable[[Entry], float] = lambda entry: 0.0,
+        jobs_each: float = math.inf,
     ) -> None:
         self._may_start = may_start
         self._catalog = catalog
@@ -95,14 +103,19 @@ class Dispatcher:
         self._events: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
         self._clock = clock
         self._usage = Utilization()
-        self._desks: list[WorkerSlot] = []
+        each = memory if memory is not None else [math.inf] * len(hires)
+        self._desks = [
+            WorkerSlot(device, bytes, jobs_each) for (device, _), bytes in zip(hires, each, strict=True)
+        ]
+        self._models = LoadingCosts(catalog, size)
+        self._placement = Placement(self._desks, self._models.size, self._models.seconds, self._queue.waiting)
         self._loops: list[asyncio.Task[None]] = []
         self._staffed = asyncio.Event()  # some worker is ready, or another one than before
         self._failed_on: dict[str, set[WorkerSlot]] = {}  # by job: where it ended in an engine's error
         self._moved = self._clock()  # when a device last did anything, or work came for an idle engine
 
     async def start(self) -> None:
-        self._desks = [WorkerSlot(device) for device, _ in self._hires]
+        await asyncio.to_thread(self._models.prepare)
         self._loops = [asyncio.create_task(self._feed(), name="feeder")]
         for (_, hire), desk in zip(self._hires, self._desks, strict=True):
             self._loops.append(asyncio.create_task(self._employ(hire, desk), name=f"worker-{desk.device}"))
@@ -216,14 +229,14 @@ class Dispatcher:
         self._events.put_nowait(None)
 
     async def _feed(self) -> None:
-        """Let jobs in, in fair order, each to the worker with the least left to do."""
+        """Let jobs in, in fair order, each to the worker where it would end first."""
         while True:
             await self._staffed.wait()
-            await self._queue.ready()
+            await self._queue.ready(self._placement.may_take)
             if self._may_start is not None and not await self._may_start():
                 await asyncio.sleep(GATE_PAUSE)
                 continue
-            if (job := self._queue.take()) is None:
+            if (job := self._take()) is None:
                 continue  # taken out while we asked
             desk = self._choose(job)
             if desk is None:
@@ -231,25 +244,35 @@ class Dispatcher:
                 self._queue.put(job, first=True)
                 self._staffed.clear()
                 continue
+            leave = self._placement.admit(desk, job.request.model, job.relaxed)
             desk.admit(job)
-            desk.errand(self._hand_over(desk, job, self._queue.used(job)), job.id)
+            desk.errand(self._hand_over(desk, job, self._queue.used(job), leave), job.id)
+
+    def _take(self) -> EngineJob | None:
+        """Take out the first job in fair order whose model has room."""
+        first = self._queue.first()
+        job = self._queue.take(self._placement.has_room) or self._queue.take(self._placement.may_take)
+        if first is not None and job is not None and first is not job:
+            self._placement.pass_over(first.request.model, job.cost)
+        return job
 
     def _choose(self, job: EngineJob) -> WorkerSlot | None:
-        """Return the least loaded worker that may do a job (any, if none may); None while none is ready."""
-        able = [desk for desk in self._desks if self._may_do(desk, job)]
-        here = [desk for desk in able if desk.ready]
-        if not able:  # let one say why
-            here = [desk for desk in self._desks if desk.ready]
-        return min(here, key=WorkerSlot.load, default=None)
+        """Return the worker for a job; None while none is ready that has not failed it."""
+        model, tried = job.request.model, self._failed_on.get(job.id, ())
+        desk = self._placement.choose(model, job.relaxed, but_for=tried)
+        desk = desk or self._placement.choose(model, job.relaxed, eager=True, but_for=tried)
+        able = [each for each in self._desks if each.able(model) and each not in tried] or self._desks
+        ready = [each for each in able if each.ready]  # with no room, and yet the only ones left for it
+        return desk or min(
+            ready, key=lambda each: (model not in each.loaded.sizes, each.load()), default=None
+        )
 
     def _may_do(self, desk: WorkerSlot, job: EngineJob) -> bool:
         """Tell whether a device is in service, has not failed this job, and may have its model."""
-        tried = self._failed_on.get(job.id, ())
-        in_service = not desk.fitness.out and desk.starts < STARTS
-        return in_service and desk not in tried and job.request.model not in desk.fitness.unable
+        return desk.able(job.request.model) and desk not in self._failed_on.get(job.id, ())
 
-    async def _hand_over(self, desk: WorkerSlot, job: EngineJob, used: float) -> None:
-        order = await self._start_order(job, used)
+    async def _hand_over(self, desk: WorkerSlot, job: EngineJob, used: float, leave: tuple[str, ...]) -> None:
+        order = await self._start_order(job, used, leave)
         if desk.worker is None:
             return  # lost meanwhile, and the job taken back
         if order is not None:
@@ -282,7 +305,8 @@ class Dispatcher:
                     if desk.condemned:
                         break
         finally:
-            desk.worker, desk.ready, desk.models = None, False, ()
+            desk.worker, desk.ready, desk.models, desk.loading = None, False, (), None
+            desk.loaded.clear()
             if desk.fitness.trying:
                 self._condemn(desk, WorkerLost("its worker was lost over a trial"))
             self._count_devices()
@@ -294,13 +318,13 @@ class Dispatcher:
         self._queue.devices = sum(desk.ready for desk in self._desks)
         self._staffed.set()
 
-    async def _start_order(self, job: EngineJob, used: float) -> Start | None:
+    async def _start_order(self, job: EngineJob, used: float, leave: tuple[str, ...]) -> Start | None:
         """Return the order that starts a job, with its source picture; None if that cannot be read."""
         if job.request.source is None:
-            return Start(job=job, used=used)
+            return Start(job=job, used=used, leave=leave)
         try:
             source = await asyncio.to_thread(self._read, job.request.source)
-            return Start(job=job, source=source, used=used)
+            return Start(job=job, source=source, used=used, leave=leave)
         except Exception as error:  # whatever the store of pictures raises, only this job suffers
             _log.warning("source picture unreadable", extra={"job_id": job.id}, exc_info=error)
             return None
@@ -310,11 +334,22 @@ class Dispatcher:
         match event:
             case Ready(error=error):
                 self._on_ready(desk, error)
+            case ModelLoaded():
+                self._on_loaded(desk, event)
             case Pulse():
-                desk.models = event.models
+                desk.models, desk.loading = event.models, event.loading
                 self._usage.add(event)
             case _:
                 self._on_news(desk, event)
+
+    def _on_loaded(self, desk: WorkerSlot, event: ModelLoaded) -> None:
+        """Note what loading took."""
+        desk.loads += 1
+        if event.size:
+            self._models.observe(event.model, event.seconds, event.size)
+        if event.model in desk.loaded.sizes:
+            desk.loaded.sizes[event.model] = event.size
+        self._queue.look_again()
 
     def _on_news(self, desk: WorkerSlot, event: EngineEvent) -> None:
         """Handle an event about a job: note its progress, queue it again, end it, or pass the event on."""
@@ -364,6 +399,8 @@ class Dispatcher:
         if error is not None:
             _log.error("device %s cannot load the default model: %s", desk.device, error)
             desk.fitness.unable.add(models[0].name)
+        else:
+            desk.loaded.put(models[0].name, self._models.size(models[0].name))
         if error is not None and len(models) == 1:
             self._condemn(desk, error)
         elif desk.fitness.replaced:
@@ -462,11 +499,15 @@ def _verdict(job: EngineJob, unwanted: bool) -> EngineError | None:
 class WorkerSlot:
     """What the dispatcher knows of one worker and of the jobs inside it."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, memory: float = math.inf, jobs_each: float = math.inf) -> None:
         self.device = device
+        self.loaded = DeviceModels(memory)
+        self.loads = 0  # models loaded, by all its workers
+        self._jobs_each = jobs_each
         self.worker: Worker | None = None
         self.ready = False  # it has said its first word
         self.models: tuple[str, ...] = ()  # loaded
+        self.loading: Loading | None = None
         self.restarts = 0  # workers lost
         self.starts = 0  # workers hired since one was ready
         self.suspects: frozenset[str] = frozenset()  # of the last one's death
@@ -504,6 +545,19 @@ class WorkerSlot:
             self.idle.set()
         return job
 
+    @property
+    def open(self) -> bool:
+        return self.ready and len(self.residents) < self._jobs_each
+
+    def able(self, model: str) -> bool:
+        """Return whether the device is in service and may have the model."""
+        return not self.fitness.out and self.starts < STARTS and model not in self.fitness.unable
+
+    def models_inside(self, *, relaxed: bool) -> set[str]:
+        """Return the models of the fast jobs inside, and of the relaxed ones too if `relaxed`."""
+        jobs = self.residents.values()
+        return {job.request.model for job in jobs if relaxed or not job.relaxed}
+
     def remaining(self, *, relaxed: bool) -> float:
         """Return the estimated device-seconds left of one class's jobs inside."""
         jobs = (job for job in self.residents.values() if job.relaxed is relaxed)
@@ -521,6 +575,7 @@ class WorkerSlot:
             jobs=len(self.residents),
             restarts=self.restarts,
             out=self.fitness.out,
+            loading=self.loading,
         )
 
     def sent(self, job_id: str) -> None:

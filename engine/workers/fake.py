@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import math
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import assert_never
@@ -33,7 +34,7 @@ from engine.types import (
     Upscale,
 )
 from engine.workers.dispatcher import Dispatcher
-from engine.workers.messages import Pulse, Ready, Report, Start
+from engine.workers.messages import ModelLoaded, Pulse, Ready, Report, Start
 
 MEMORY = ModelInfo(
     name="memory",
@@ -57,7 +58,7 @@ class FakeEngine(Dispatcher):
     """An Engine in the event loop.
 
     A step takes `step_seconds` of real time and costs `cost` device-seconds. `read` returns the bytes of a
-    source picture.
+    source picture. Each of the `devices` holds so many models (`slots`), and loads one in `loading` seconds.
     """
 
     def __init__(
@@ -69,14 +70,29 @@ class FakeEngine(Dispatcher):
         cost: float = 0.05,
         fault: Fault | None = None,
         may_start: Callable[[], Awaitable[bool]] | None = None,
+        devices: int = 1,
+        slots: float = math.inf,
+        loading: float = 0.0,
     ) -> None:
         async def hire() -> MemoryWorker:
-            return MemoryWorker(step_seconds, cost, fault)
+            return MemoryWorker(step_seconds, cost, fault, loading)
 
         self._cost = cost
         catalog = Catalog([Entry(info=model, source="") for model in models])
-        queue = FairQueue(per_user=1, places=1, most=1, relaxed_places=1)
-        super().__init__(catalog, [("memory", hire)], read, queue=queue, may_start=may_start)
+        queue = FairQueue(per_user=1, places=devices, most=devices, relaxed_places=1)
+        names = ["memory", *(f"memory:{number}" for number in range(1, devices))]
+        super().__init__(
+            catalog,
+            [(name, hire) for name in names],
+            read,
+            queue=queue,
+            may_start=may_start,
+            memory=[slots] * devices,
+            size=lambda entry: 1.0,
+            jobs_each=1 if devices > 1 else math.inf,
+        )
+        for model in models:
+            self._models.observe(model.name, loading, 1.0)
 
     def estimate(self, request: GenerationRequest) -> float:
         """Return the exact device-seconds, since a step's cost is a constant. Raises UnknownModel."""
@@ -87,8 +103,10 @@ class FakeEngine(Dispatcher):
 class MemoryWorker:
     """Paints while its events are followed; between the steps of a relaxed job, fast ones that have come."""
 
-    def __init__(self, step_seconds: float, cost: float, fault: Fault | None) -> None:
+    def __init__(self, step_seconds: float, cost: float, fault: Fault | None, loading: float = 0.0) -> None:
         self._step_seconds = step_seconds
+        self._loading = loading
+        self._models: dict[str, None] = {}  # loaded, the one used last at the end
         self._cost = cost
         self._fault = fault
         self._waiting: list[Start] = []
@@ -135,10 +153,12 @@ class MemoryWorker:
         yield Started(job=job.id)
         spent = 0.0
         try:
+            if loaded := await self._load(order):
+                yield loaded
             async for event in self._paint(order):
                 if isinstance(event, Progress) and event.job == job.id:
                     spent = event.device_seconds
-                    yield Pulse(models=(job.request.model,), passes=1, rows=1, seconds=self._cost)
+                    yield Pulse(models=tuple(self._models), passes=1, rows=1, seconds=self._cost)
                 yield event
         except EngineError as error:
             yield Failed(job=job.id, error=error, device_seconds=spent)
@@ -146,6 +166,19 @@ class MemoryWorker:
             yield Finished(job=job.id, device_seconds=spent)
         del self._unwanted[job.id]
         self._running = before
+
+    async def _load(self, order: Start) -> ModelLoaded | None:
+        """Load a job's model in the place of those that leave, unless it is here."""
+        name = order.job.request.model
+        for each in order.leave:
+            self._models.pop(each, None)
+        here = name in self._models
+        self._models.pop(name, None)
+        self._models[name] = None
+        if here:
+            return None
+        await asyncio.sleep(self._loading)
+        return ModelLoaded(model=name, seconds=self._loading, size=1)
 
     async def _paint(self, order: Start) -> AsyncGenerator[Report, None]:
         job, request = order.job, order.job.request

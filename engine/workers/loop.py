@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import itertools
 import logging
+import math
 import os
 import queue
 import threading
@@ -40,15 +41,15 @@ from engine.types import (
     Started,
 )
 from engine.workers.heartbeat import Vitals
-from engine.workers.messages import Cancel, Order, Pulse, Ready, Report, Setup, Start
+from engine.workers.loading import STUCK_SECONDS, Loader, Outcome
+from engine.workers.messages import Cancel, ModelLoaded, Order, Pulse, Ready, Report, Setup, Start
 
 _log = logging.getLogger(__name__)
 
 PREVIEW_STEPS = 3  # a preview after every so many denoising steps
 PROGRESS_SECONDS = 0.2  # no two progress events of a job come closer than this
 PULSE_SECONDS = 1.0  # nor two pulses
-LOADING_SECONDS = 1800.0  # how long a model may take to load before the worker counts as hung
-RESIDENT_MODELS = 2  # loaded at the same time; the one longest unused makes room
+LOADING_LOOK = 0.05  # seconds between two looks whether a model is loaded, while nobody paints
 
 
 @dataclass(slots=True, eq=False)
@@ -58,6 +59,7 @@ class Resident:
     job: EngineJob
     number: int  # in the order of arrival
     used: float = 0.0  # device-seconds that its owner had used in its class
+    source: bytes | None = None
     requests: list[PictureRequest] = field(default_factory=list)
     seconds: float = 0.0
     told: float = 0.0  # when its last progress event went out
@@ -84,7 +86,7 @@ class PictureRequest(Request):
     ) -> None:
         super().__init__(lambda: run(self))
         self.resident = resident
-        self.most_rows = model.entry.rows
+        self._rows = model.entry.rows
         self.index = index
         self.calls = 0  # forward passes taken
         self.step = 0
@@ -113,6 +115,12 @@ class PictureRequest(Request):
         return self.call.rows
 
     @property
+    def most_rows(self) -> int:
+        """Return how many rows a pass may have here: by the catalog, and by what memory has told."""
+        assert self.call is not None
+        return int(min(max(self._rows, self.call.rows), self.call.most_rows))
+
+    @property
     def turn(self) -> tuple[int, int]:
         """Return the sort key of a person's steps: jobs as they came, a job's pictures together, to join."""
         return self.resident.number, self.calls
@@ -138,6 +146,11 @@ class WorkerLoop:
         self._clock = Clock(self._device)
         self._catalog = catalog.load(setup.models)
         self._models: dict[str, pipelines.Loaded] = {}
+        # While libraries make a model they set torch's default dtype, which holds for all threads. Where
+        # it is another one, only files are brought here beside the steps; the model is made between two.
+        beside = pipelines.dtype_on(self._device) is torch.get_default_dtype()
+        self._loader = Loader(self._load if beside else pipelines.fetch)
+        self._unwanted: set[str] = set()  # models that were to leave while they were being loaded
         self._upscaler: Upscaler | None = None
         self._costs = PassCosts()
         self._turns: StepOrder[PictureRequest] = StepOrder(self._costs.predict, Limits())
@@ -156,28 +169,53 @@ class WorkerLoop:
     def turn(self) -> None:
         """Take in what has arrived, then let the requests whose turn it is take one step together."""
         self._receive()
+        for outcome in self._loader.outcomes():
+            self._on_loaded(outcome)
         if batch := self._turns.pick():
-            self._vitals.begin(self._setup.hang_seconds, {r.resident.job.id for r in batch})
+            self._busy_with({request.resident.job.id for request in batch})
             self._hand_back(batch, self._run(batch))
-            self._vitals.end()
+            self._rest()
+
+    @property
+    def idle(self) -> bool:
+        """Return whether nobody paints and nothing is being loaded."""
+        return not len(self._turns) and not self._loader.busy
 
     def _prepare(self) -> None:
         """Load the default model before anyone asks, and say so."""
-        error: EngineError | None = None
-        try:
-            self._model(self._catalog.models()[0].name)
-        except EngineError as problem:
-            error = problem
-        self._vitals.end()
-        self._outbox.put(Ready(error))
+        self._loader.ask(self._catalog.entry(self._catalog.models()[0].name))
+        while self._loader.busy:
+            self._rest()
+            for outcome in self._loader.outcomes():
+                self._outbox.put(Ready(self._on_loaded(outcome)))
+            if time.monotonic() - self._pulsed >= PULSE_SECONDS:
+                self._tell_pulse()
+            time.sleep(LOADING_LOOK)
+        self._rest()
+
+    # --- what the parent sees of it if it dies or hangs ---
+
+    def _busy_with(self, jobs: set[str]) -> None:
+        """Tell that a piece of work begins, and whom to suspect if it never ends."""
+        self._vitals.begin(self._setup.hang_seconds, jobs | self._waiting_for_models())
+
+    def _rest(self) -> None:
+        """Tell that a piece of work has ended. Loading may take any time: the loader itself gives up."""
+        if self._loader.busy:
+            self._vitals.begin(math.inf, self._waiting_for_models())
+        else:
+            self._vitals.end()
+
+    def _waiting_for_models(self) -> set[str]:
+        return {id for id, resident in self._residents.items() if not resident.requests}
 
     # --- orders ---
 
     def _receive(self) -> None:
         """Take in what has arrived; wait for it while there is nothing to paint."""
-        if not len(self._turns) or time.monotonic() - self._pulsed >= PULSE_SECONDS:
+        if self.idle or time.monotonic() - self._pulsed >= PULSE_SECONDS:
             self._tell_pulse()
-        while self._open and self._orders.poll(None if not len(self._turns) else 0):
+        while self._open and self._orders.poll(self._patience()):
             try:
                 order: Order = self._orders.recv()
             except (EOFError, OSError):  # the parent is gone
@@ -185,34 +223,52 @@ class WorkerLoop:
             self._vitals.take()
             self._obey(order)
 
+    def _patience(self) -> float | None:
+        """Return for how many seconds to wait for an order; None while there is nothing else to do."""
+        if len(self._turns):
+            return 0.0
+        return LOADING_LOOK if self._loader.busy else None
+
     def _obey(self, order: Order) -> None:
         match order:
             case None:
                 self._open = False
             case Start():
                 self._admit(order)
-                self._vitals.end()
             case Cancel(job=job):
                 if resident := self._residents.get(job):
                     self._fail(resident, Cancelled(f"job {job} was running"))
 
     def _admit(self, order: Start) -> None:
         job = order.job
-        resident = self._residents[job.id] = Resident(job, next(self._numbers), order.used)
+        resident = self._residents[job.id] = Resident(job, next(self._numbers), order.used, order.source)
         self._outbox.put(Started(job=job.id))
+        if job.request.model in self._models:
+            self._begin(resident)
+            return
         try:
-            model = self._model(job.request.model, for_job=job)
+            entry = self._catalog.entry(job.request.model)
         except EngineError as error:
             self._fail(resident, error)
             return
-        self._vitals.begin(self._setup.hang_seconds, [job.id])
+        for name in order.leave:
+            self._unload(name)
+        self._unwanted.discard(entry.info.name)
+        self._loader.ask(entry)
+        self._rest()
+
+    def _begin(self, resident: Resident) -> None:
+        """Let a job's pictures run until their first shared call."""
+        job, model = resident.job, self._model(resident.job.request.model)
+        self._busy_with({job.id})
         resident.requests = [
-            PictureRequest(resident, model, index, self._painter(model, job.request, index, order.source))
+            PictureRequest(resident, model, index, self._painter(model, job.request, index, resident.source))
             for index in range(job.request.count)
         ]
         for request in resident.requests:
             if job.id in self._residents:  # else the first picture has failed, and with it the job
                 self._go_on(request, None)
+        self._rest()
 
     def _painter(
         self, model: pipelines.Loaded, asked: GenerationRequest, index: int, source: bytes | None
@@ -231,37 +287,60 @@ class WorkerLoop:
 
     # --- models ---
 
-    def _model(self, name: str, for_job: EngineJob | None = None) -> pipelines.Loaded:
-        """Return the model, and load it if need be. Raises UnknownModel or ModelNotLoaded."""
-        if name in self._models:
-            self._models[name] = self._models.pop(name)  # the last one is the one used last
-            return self._models[name]
-        entry = self._catalog.entry(name)
-        self._vitals.begin(LOADING_SECONDS, [for_job.id] if for_job else [])
-        self._make_room(relaxed=for_job is not None and for_job.relaxed)
-        try:
-            self._models[name] = pipelines.load(entry, self._device, self._upscale())
-        except EngineError:
-            raise
-        except Exception as error:  # a device without its driver, say
-            raise ModelNotLoaded(f"{entry.source}: {error}") from error
-        self._tell_pulse()
-        return self._models[name]
+    def _model(self, name: str) -> pipelines.Loaded:
+        """Return the model; load it here and now if it is not loaded. Raises UnknownModel, ModelNotLoaded."""
+        loaded = self._models.pop(name, None) or self._load(self._catalog.entry(name))
+        self._models[name] = loaded  # the last one is the one used last
+        return loaded
 
-    def _make_room(self, *, relaxed: bool) -> None:
-        """Unload models that nobody uses; for a fast job, those too that only relaxed jobs use."""
-        painting = [resident for resident in self._residents.values() if resident.requests]
-        fast = {resident.job.request.model for resident in painting if not resident.job.relaxed}
-        idle = [name for name in self._models if name not in {r.job.request.model for r in painting}]
-        others = [name for name in self._models if name not in fast and name not in idle]
-        spare = idle if relaxed else idle + others
-        for name in spare[: max(0, len(self._models) - RESIDENT_MODELS + 1)]:
-            for resident in painting:
-                if resident.job.request.model == name:
-                    self._send_back(resident)
-            self._models.pop(name).unload()
-            gc.collect()
-            torch.cuda.empty_cache()
+    def _load(self, entry: catalog.Entry) -> pipelines.Loaded:
+        return pipelines.load(entry, self._device, self._upscale())
+
+    def _made(self, entry: catalog.Entry) -> pipelines.Loaded | EngineError:
+        """Load a model from files that are in memory, or return why it cannot be loaded."""
+        self._vitals.begin(STUCK_SECONDS, self._waiting_for_models())
+        try:
+            return self._load(entry)
+        except EngineError as error:
+            return error
+        except Exception as error:  # a device without its driver, say
+            return ModelNotLoaded(f"{entry.source}: {error}")
+
+    def _on_loaded(self, outcome: Outcome) -> EngineError | None:
+        """Begin the jobs that have waited for a model, or end them if it could not be loaded; return why."""
+        name, began = outcome.entry.info.name, time.monotonic()
+        result = self._made(outcome.entry) if outcome.result is None else outcome.result
+        size = 0 if isinstance(result, EngineError) else result.size
+        seconds = outcome.seconds + time.monotonic() - began
+        self._outbox.put(ModelLoaded(model=name, seconds=seconds, size=size))
+        if not isinstance(result, EngineError):
+            self._models[name] = result
+            self._tell_pulse()
+        if name in self._unwanted:
+            self._unload(name)
+        for resident in list(self._residents.values()):
+            if resident.job.request.model != name or resident.requests:
+                continue
+            if isinstance(result, EngineError):
+                self._fail(resident, result)
+            else:
+                self._begin(resident)
+        return result if isinstance(result, EngineError) else None
+
+    def _unload(self, name: str) -> None:
+        """Let a model go, and its relaxed jobs wait again outside. One that a fast job uses stays."""
+        users = [each for each in self._residents.values() if each.job.request.model == name]
+        if any(not each.job.relaxed for each in users):
+            return
+        if name not in self._models:
+            self._unwanted.add(name)
+            return
+        self._unwanted.discard(name)
+        for resident in users:
+            self._send_back(resident)
+        self._models.pop(name).unload()
+        gc.collect()
+        torch.cuda.empty_cache()
 
     def _upscale(self) -> Upscaler:
         if self._upscaler is None:
@@ -382,10 +461,11 @@ class WorkerLoop:
 
     def _tell_pulse(self) -> None:
         """Send what was counted since the last time, if there is any news."""
-        told, self._pulse.models = self._pulse.models, tuple(self._models)
-        if self._pulse.seconds or self._pulse.models != told:
+        told = self._pulse.models, self._pulse.loading
+        self._pulse.models, self._pulse.loading = tuple(self._models), self._loader.loading
+        if self._pulse.seconds or (self._pulse.models, self._pulse.loading) != told:
             self._outbox.put(self._pulse)
-            self._pulse = Pulse(models=self._pulse.models)
+            self._pulse = Pulse(models=self._pulse.models, loading=self._pulse.loading)
         self._pulsed = time.monotonic()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.errors import EngineError
-from engine.types import EngineEvent, EngineJob
+from engine.types import EngineEvent, EngineJob, Loading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,7 @@ class Start:
     job: EngineJob
     source: bytes | None = None  # the picture that it starts from, as PNG
     used: float = 0.0  # device-seconds that its owner has used in its class, fast or relaxed
+    leave: tuple[str, ...] = ()  # models that are unloaded first, to make room for the job's
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,15 @@ class Ready:
     error: EngineError | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelLoaded:
+    """A model has been loaded, or could not be."""
+
+    model: str
+    seconds: float
+    size: int = 0  # bytes; 0 where it was not loaded
+
+
 @dataclass(slots=True, kw_only=True)
 class Pulse:
     """What a worker has done since its last one, and what it has loaded. Counted up until it is sent."""
@@ -48,9 +58,10 @@ class Pulse:
     passes: int = 0  # forward passes
     rows: int = 0  # batch rows of them all
     seconds: float = 0.0  # device-seconds used
+    loading: Loading | None = None
 
 
-Report = EngineEvent | Ready | Pulse
+Report = EngineEvent | Ready | ModelLoaded | Pulse
 """What a worker sends."""
 
 Order = Start | Cancel | None

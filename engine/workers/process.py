@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import platform
+import re
 import shutil
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from engine import catalog
+from engine.pipelines.model_files import footprint
 from engine.types import BlobRef
 from engine.workers.dispatcher import Dispatcher
 from engine.workers.heartbeat import Activity, Vitals
@@ -27,6 +31,8 @@ _log = logging.getLogger(__name__)
 
 CLOSING_SECONDS = 5.0  # a worker that is asked to stop may finish its forward pass
 STARTING_SECONDS = 600.0  # how long it may take to import torch, from a cold disk
+FOR_MODELS = 0.8  # of a card's or the machine's memory; the rest is for what a forward pass needs
+UNSEEN = 16e9  # bytes that a model counts with until it is on this machine
 BEAT_SECONDS = 1.0  # between two signs of life, and between two looks at them
 SILENT_BEATS = 15  # an idle worker that misses so many, or leaves an order alone so long, is replaced
 BUSY_SILENT_BEATS = 60  # while it works or loads: libraries may keep every other thread waiting meanwhile
@@ -41,6 +47,9 @@ def run_worker(setup: Setup, orders: Connection, reports: Connection, vitals: Vi
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle, also during imports
     # Threads that spin while they wait for each other are ten times slower once anything else runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Modules of many sizes come and go: segments that cannot grow would leave holes that nothing fits into.
+    for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"):  # the latter until torch 2.9
+        os.environ.setdefault(name, "expandable_segments:True")
     from engine.workers.loop import main
 
     main(setup, orders, reports, vitals)
@@ -63,8 +72,9 @@ class ProcessEngine(Dispatcher):
 
     `models`: names, folders, files or hub names, the default first. `device`: "auto", or devices such as
     "cpu", "mps", "cuda:0,cuda:1". `read` returns the bytes of a source picture. A forward pass that takes
-    longer than `hang_seconds` counts as hung. `target` is for tests of faults; other options are those of
-    the dispatcher. Raises UnknownModel.
+    longer than `hang_seconds` counts as hung. `memory` is what each device has for models, in bytes: by
+    default most of the card's, or of the machine's. `target` is for tests of faults; other options are those
+    of the dispatcher. Raises UnknownModel.
     """
 
     def __init__(
@@ -75,14 +85,35 @@ class ProcessEngine(Dispatcher):
         read: Callable[[BlobRef], bytes],
         hang_seconds: float = 120.0,
         target: Target = run_worker,
+        memory: float | None = None,
         **options: Any,
     ) -> None:
         self.devices = devices(device)
+        weight = weight_bytes(self.devices[0])
         setups = [
             Setup(device=name, models=tuple(models), hang_seconds=hang_seconds) for name in self.devices
         ]
         hires = [(setup.device, partial(WorkerProcess.start, setup, target)) for setup in setups]
-        super().__init__(catalog.load(models), hires, read, **options)
+        super().__init__(
+            catalog.load(models),
+            hires,
+            read,
+            memory=memories(self.devices) if memory is None else [memory] * len(self.devices),
+            size=lambda entry: sum(footprint(entry.source, weight).values()) or UNSEEN,
+            **options,
+        )
+
+
+def host_memory() -> float:
+    """Return the bytes of memory that this process may use at most: the machine's, or its container's."""
+    try:
+        machine = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError):  # Windows
+        return math.inf
+    try:
+        return min(machine, float(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    except (OSError, ValueError):  # no container, or no limit
+        return machine
 
 
 def devices(setting: str) -> list[str]:
@@ -95,10 +126,54 @@ def devices(setting: str) -> list[str]:
 
 
 def _nvidia_gpus() -> int:
-    if not shutil.which("nvidia-smi"):
-        return 0
-    listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=False)
-    return sum(line.startswith("GPU ") for line in listing.stdout.splitlines())
+    return len(card_memory())
+
+
+def card_memory() -> list[float]:
+    """Return the bytes of each NVIDIA card that torch will see, found without importing it."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible == "" or not shutil.which("nvidia-smi"):
+        return []
+    command = ["nvidia-smi", "--query-gpu=uuid,memory.total", "--format=csv,noheader,nounits"]
+    listing = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    rows = [line.split(",") for line in listing.stdout.splitlines() if line.startswith("GPU-")]
+    cards = {uuid.strip(): float(mebibytes) * 2**20 for uuid, mebibytes in rows}
+    found: list[float] = []
+    for name in [each.strip() for each in visible.split(",")] if visible else map(str, range(len(rows))):
+        memory = _card(name, cards)
+        if memory is None:
+            break  # CUDA looks no further than the first that is wrong
+        found.append(memory)
+    return found
+
+
+def _card(name: str, cards: Mapping[str, float]) -> float | None:
+    """Return the memory of a card by its number or the beginning of its UUID, as CUDA would find it."""
+    if re.fullmatch(r"-?\d*", name):
+        numbered = dict(zip(map(str, range(len(cards))), cards.values(), strict=True))
+        return numbered.get(name)
+    if name.startswith("MIG-"):  # a part of a card, whose size nothing tells
+        return min(cards.values(), default=None)
+    return next((memory for uuid, memory in cards.items() if uuid.startswith(name)), None)
+
+
+def memories(names: Sequence[str]) -> list[float]:
+    """Return the bytes that each device has for models; those that use this machine's memory share it."""
+    cards = card_memory() if any(name.startswith("cuda") for name in names) else []
+    shared = FOR_MODELS * host_memory() / max(1, sum(not name.startswith("cuda") for name in names))
+    return [_memory(name, cards, shared) for name in names]
+
+
+def _memory(name: str, cards: Sequence[float], shared: float) -> float:
+    kind, _, number = name.partition(":")
+    if kind != "cuda":
+        return shared
+    return FOR_MODELS * cards[int(number or 0)] if int(number or 0) < len(cards) else math.inf
+
+
+def weight_bytes(device: str) -> int:
+    """Return the bytes of one weight, as a worker loads it."""
+    return 4 if device.startswith("cpu") else 2
 
 
 class Silence:

@@ -43,6 +43,8 @@ class Orders:
         self.waiting: deque[Order] = deque()
 
     def poll(self, timeout: float | None) -> bool:
+        if timeout and not self.waiting:
+            time.sleep(timeout)  # else whoever loads a model meanwhile would get no turn
         return bool(self.waiting)
 
     def recv(self) -> Order:
@@ -96,11 +98,11 @@ class Bench:
         self.worker._models.clear()
         self.card.tidy()
 
-    def give(self, request: GenerationRequest, user: str = "") -> str:
-        """Order a picture; each is somebody else's unless `user` says whose."""
+    def give(self, request: GenerationRequest, user: str = "", leave: tuple[str, ...] = ()) -> str:
+        """Order a picture; each is somebody else's unless `user` says whose. Models may `leave` first."""
         self._number += 1
         job = EngineJob(id=str(self._number), request=request, tenant="t", user=user or str(self._number))
-        self.orders.waiting.append(Start(job=job))
+        self.orders.waiting.append(Start(job=job, leave=leave))
         return job.id
 
     def cancel(self, job: str) -> None:
@@ -116,7 +118,7 @@ class Bench:
     def finish(self) -> None:
         """Paint until nothing is left to do."""
         self.turn()
-        while len(self.worker._turns) or self.orders.waiting:
+        while not self.worker.idle or self.orders.waiting:
             self.turn()
 
     def paint(self, requests: Sequence[GenerationRequest], user: str = "") -> list[str]:

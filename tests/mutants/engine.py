@@ -11,6 +11,7 @@ CHARGES = "tests/unit/test_charges.py"
 COSTS = "tests/unit/test_cost_model.py"
 DISPATCHER = "tests/unit/test_dispatcher.py"
 FITNESS = "tests/unit/test_fitness.py"
+PLACEMENT = "tests/unit/test_placement.py"
 QUEUE = "tests/unit/test_scheduling.py"
 VITALS = "tests/unit/test_heartbeat.py"
 
@@ -71,12 +72,42 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
         FITNESS,
     ),
     ("engine/workers/dispatcher.py", "desk.pause = OUT_SECONDS", "desk.pause = 0.0", FITNESS),
-    ("engine/workers/dispatcher.py", "in_service and desk not in tried and", "in_service and", FITNESS),
+    (
+        "engine/scheduling/placement.py",
+        "if each.able(model) and each not in but_for]",
+        "if each.able(model)]",
+        FITNESS,
+    ),
+    (
+        "engine/scheduling/placement.py",
+        "return min(here, key=lambda each:",
+        "return max(here, key=lambda each:",
+        PLACEMENT,
+    ),
+    ("engine/scheduling/placement.py", "wanted = self._waiting(other) > 0", "wanted = False", PLACEMENT),
+    (
+        "engine/scheduling/placement.py",
+        "if self._passed[model] < self.patience(model):",
+        "if True:",
+        PLACEMENT,
+    ),
+    (
+        "engine/scheduling/placement.py",
+        "if model in loaded.sizes and not (reserved",
+        "if model in loaded.sizes or (reserved",
+        PLACEMENT,
+    ),
+    (
+        "engine/scheduling/placement.py",
+        "return tuple(leave) if free >= size or",
+        "return tuple(leave) if True or",
+        PLACEMENT,
+    ),
     ("engine/workers/dispatcher.py", "self._failed_on.pop(event.job, None)", "pass", FITNESS),
     (
-        "engine/workers/dispatcher.py",
-        "if not able:  # let one say why",
-        "if not here:  # let one say why",
+        "engine/scheduling/placement.py",
+        "and each not in but_for] or self._devices",
+        "and each not in but_for]",
         FITNESS,
     ),
     ("engine/workers/dispatcher.py", "if model.name == fitness.proven]", "if False]", FITNESS),
@@ -88,12 +119,6 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
         "engine/workers/dispatcher.py",
         "self._queue.put(job, first=True)\n            if held:",
         "self._queue.put(job)\n            if held:",
-        DISPATCHER,
-    ),
-    (
-        "engine/workers/dispatcher.py",
-        "return min(here, key=WorkerSlot.load",
-        "return max(here, key=WorkerSlot.load",
         DISPATCHER,
     ),
     ("engine/fitness.py", "self.failures >= FAILURES and", "self.failures > FAILURES and", FITNESS),

@@ -23,6 +23,7 @@ from bot.provenance import keys
 from bot.settings import Secret
 from bot.store import Store
 from bot.surfaces import Settings
+from engine.embedded import PIPELINE
 from engine.errors import EngineError
 from engine.workers import process
 from tests.web import web_house
@@ -368,3 +369,26 @@ async def test_a_certificate_that_cannot_sign_stops_the_start(settings: Settings
     with pytest.raises(SettingError, match="SIGNING_CERTIFICATE holds from"):
         async with app.opened(but(settings, model=("memory",), **given)):
             pass
+
+
+@pytest.mark.parametrize(
+    ("room", "says", "ok"),
+    [
+        (1e9, "for models, so all stay loaded", True),
+        (2e8, "they take turns, at about 0 s a change", True),
+        (1e8, "too little for easel-tiny", False),
+    ],
+)
+def test_the_plan_for_memory_is_told(
+    room: float, says: str, ok: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "memories", lambda names: [room])
+    finding = doctor._memory(["easel-tiny", str(PIPELINE)], "cpu")
+    assert finding.ok is ok and says in finding.detail
+    assert "easel-tiny: 0.1 GB (text_encoder 0.1 GB, unet 23 MB, vae 21 MB)" in finding.detail
+    assert bool(finding.remedy) is not ok
+
+
+def test_a_model_that_is_not_here_yet_has_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "memories", lambda names: [1e9])
+    assert doctor._memory(["someone/some-model", "memory", "easel-tny"], "cpu").ok is None

@@ -377,7 +377,7 @@ def test_holding_again_and_again_leaves_nothing_behind() -> None:
         queue.remove("b")
     lane = queue._where["a"]
 
-    assert len(lane._heap) < 30
+    assert sum(map(len, lane._heaps.values())) < 30
     assert [each.id for each in drain(queue)] == ["a"]
 
 

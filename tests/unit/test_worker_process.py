@@ -17,6 +17,7 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
+from engine.embedded import PIPELINE
 from engine.errors import (
     Cancelled,
     InvalidPicture,
@@ -27,6 +28,7 @@ from engine.errors import (
     WorkerLost,
 )
 from engine.pipelines import run as pipelines
+from engine.pipelines.model_files import footprint
 from engine.types import (
     EngineJob,
     Failed,
@@ -227,12 +229,16 @@ async def test_relaxed_jobs_make_room_for_the_model_of_a_fast_one(open_bench: Op
     pipelines.hush()
     FAMILIES["sd"](tmp_path).pipe.save_pretrained(tmp_path / "one", safe_serialization=True)
     shutil.copytree(tmp_path / "one", tmp_path / "two")
-    bench = await open_bench(models=["easel-tiny", str(tmp_path / "one"), str(tmp_path / "two")])
+    models = ["easel-tiny", str(tmp_path / "one"), str(tmp_path / "two")]
+    sizes = [sum(footprint(entry, 4).values()) for entry in (str(PIPELINE), *models[1:])]
+    bench = await open_bench(models=models, memory=sizes[0] + sizes[1])
+    changes: dict[str, Any] = {"relaxed": True, "width": 64, "height": 64}
     for name in ("one", "two"):
-        changes = {"model": name, "steps": 60, "width": 64, "height": 64}
-        bench.engine.submit(job(name, user=name, relaxed=True, **changes))
+        await bench.picture(f"first of {name}", model=name, **changes)
+    for name in ("one", "two"):
+        bench.engine.submit(job(name, user=name, model=name, steps=100, **changes))
         await bench.running(name)
-    assert bench.engine.status().workers[0].models == ("one", "two")
+    await bench.until(lambda: bench.engine.status().workers[0].models == ("one", "two"))
 
     assert await bench.picture("quick", steps=10)
 

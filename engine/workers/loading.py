@@ -1,0 +1,119 @@
+"""Loads models in a thread of its own, so that the step loop goes on painting and hears of cancellations."""
+
+from __future__ import annotations
+
+import functools
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from huggingface_hub import constants
+from huggingface_hub.file_download import repo_folder_name
+
+from engine.catalog import Entry
+from engine.errors import EngineError, ModelNotLoaded
+from engine.pipelines.run import Loaded
+from engine.types import Loading
+
+STUCK_SECONDS = 1800.0  # without a byte of progress before loading counts as failed
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of loading a model."""
+
+    entry: Entry
+    result: Loaded | EngineError | None  # None: its files are in memory, and it is still to be made
+    seconds: float
+
+
+class Loader:
+    """Loads one model after another. `load` runs in the loader's thread, and may leave the rest to others."""
+
+    def __init__(self, load: Callable[[Entry], Loaded | None]) -> None:
+        self._load = load
+        self._wanted: dict[str, Entry] = {}  # by name, the first is being loaded
+        self._began = self._progressed = 0.0
+        self._fetched = 0  # bytes in the hub's cache, of the one that is being loaded
+        self._done: queue.SimpleQueue[tuple[int, Outcome]] = queue.SimpleQueue()
+        self._round = 0  # that counts; what an earlier one still brings is thrown away
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._wanted)
+
+    @property
+    def loading(self) -> Loading | None:
+        """Return what is being loaded now."""
+        name = next(iter(self._wanted), None)
+        return Loading(name, self._fetched) if name is not None else None
+
+    def ask(self, entry: Entry) -> None:
+        """Load a model, unless it is being loaded already."""
+        if entry.info.name not in self._wanted:
+            self._wanted[entry.info.name] = entry
+            if len(self._wanted) == 1:
+                self._start(entry)
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Yield what has been loaded, or failed, since the last time."""
+        self._watch()
+        while not self._done.empty():
+            number, outcome = self._done.get()
+            if number != self._round:
+                continue
+            self._next(outcome.entry)
+            yield outcome
+
+    def _watch(self) -> None:
+        """Give up on a load that makes no progress: its thread may wait for a disk or a server for ever."""
+        if not self.busy:
+            return
+        entry, now = next(iter(self._wanted.values())), time.monotonic()
+        fetched = _bytes_in_cache(entry.source) if entry.local is None else 0
+        if fetched != self._fetched:
+            self._fetched, self._progressed = fetched, now
+        if now - self._progressed > STUCK_SECONDS:
+            error = ModelNotLoaded(f"{entry.source}: no progress for {STUCK_SECONDS:.0f} s")
+            self._done.put((self._round, Outcome(entry, error, now - self._began)))
+
+    def _next(self, entry: Entry) -> None:
+        self._wanted.pop(entry.info.name, None)
+        if self._wanted:
+            self._start(next(iter(self._wanted.values())))
+
+    def _start(self, entry: Entry) -> None:
+        self._round += 1
+        self._began = self._progressed = time.monotonic()
+        self._fetched = 0
+        target = functools.partial(self._run, self._round, entry)
+        threading.Thread(target=target, name=f"loader-{entry.info.name}", daemon=True).start()
+
+    @torch.no_grad()
+    def _run(self, number: int, entry: Entry) -> None:
+        began, result = time.monotonic(), self._result(entry)
+        self._done.put((number, Outcome(entry, result, time.monotonic() - began)))
+
+    def _result(self, entry: Entry) -> Loaded | EngineError | None:
+        try:
+            return self._load(entry)
+        except EngineError as error:
+            return error
+        except Exception as error:  # a device without its driver, say
+            return ModelNotLoaded(f"{entry.source}: {error}")
+
+
+def _bytes_in_cache(name: str) -> int:
+    """Return the bytes of a hub's model that are on this machine, those of unfinished files too."""
+    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type="model") / "blobs"
+    total = 0
+    for file in folder.glob("*"):
+        try:
+            total += file.stat().st_size
+        except OSError:  # an unfinished file that has just got its name
+            continue
+    return total
