@@ -148,6 +148,16 @@ ACTIONS: tuple[ActionSpec, ...] = (
         menu_help="Show this picture's seed, model, cost and origin.",
     ),
     ActionSpec(
+        name="download",
+        answers="card",
+        label="Download",
+        spoken="Get these pictures as files, as they are",
+        icon="⬇️",
+        symbol="download",
+        on=_RESULT,
+        overflow=True,
+    ),
+    ActionSpec(
         name="share",
         answers="place",
         label="Share to channel",
@@ -218,6 +228,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         whose=("owner",),
     ),
     ActionSpec(name="offer", answers="job", about="key", style="primary", whose=("owner",)),
+    ActionSpec(name="paint", answers="job", about="key", style="primary", whose=("owner",)),
     ActionSpec(name="try", answers="job", about="text", style="primary"),
 )
 SPECS = {each.name: each for each in ACTIONS}

@@ -41,6 +41,7 @@ from bot.guard import Guard
 from bot.images.blobs import BlobStore, open_blobs
 from bot.images.service import Images
 from bot.jobs.cards import JobCards
+from bot.jobs.changes import Changes
 from bot.jobs.departures import Departures
 from bot.jobs.endings import Endings
 from bot.jobs.holds import Holds
@@ -160,6 +161,7 @@ def build(
         router=router,
         vocabulary=vocabulary,
         planner=planner,
+        changes=Changes(store, engine, access, visibility, planner, speech),
         speech=speech,
         accounts=accounts,
         access=access,

@@ -14,6 +14,7 @@ from bot.commands.complete import Vocabulary
 from bot.guard import Guard
 from bot.images.service import Images
 from bot.jobs.cards import JobCards
+from bot.jobs.changes import Changes
 from bot.jobs.departures import Departures
 from bot.jobs.messages import JobMessages
 from bot.jobs.planning import Planner
@@ -39,6 +40,7 @@ class Easel:
     router: Router  # commands, presses, offers
     vocabulary: Vocabulary  # what they may ask for
     planner: Planner  # what would be painted
+    changes: Changes  # what their words come to
     speech: Speech  # in whose language
     accounts: AccountService
     access: Access  # tiers and balances

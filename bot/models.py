@@ -315,6 +315,7 @@ class Policy:
     budget: Allowance | None = None  # of all people here together
     budget_by_operator: bool = False  # only the operator may change it
     channel_budgets: Mapping[str, Allowance] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)  # channel → "buttons" or "off"; else words paint
     paused: bool = False  # nothing new is taken, nothing that waits is started
     drained: bool = False  # nothing new is taken
     strictness: str = "standard"  # of moderation

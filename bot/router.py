@@ -20,6 +20,7 @@ from bot.errors import Refusal
 from bot.gate import Gate
 from bot.images.service import Images
 from bot.jobs import offers
+from bot.jobs.changes import source_job
 from bot.jobs.queries import JobQueries
 from bot.jobs.service import JobService
 from bot.jobs.visibility import Visibility
@@ -84,6 +85,7 @@ class Router:
             "info": self._queries.info,
             "pick": self._queries.pick,
             "more": self._queries.more,
+            "download": self._download,
             "show": self._queries.show_again,
             "share": self._queries.share,
             "cancel": self._jobs.cancel,
@@ -139,8 +141,10 @@ class Router:
 
     async def _press(self, button: str, origin: Origin) -> Answer:
         action = actions.parse(button)
-        if action.name in ("try", "offer"):
-            return await self._jobs.imagine({"prompt": await self.offered(action, origin.member)}, origin)
+        if action.name in ("try", "offer", "paint"):
+            text = await self.offered(action, origin.member)
+            parent = source_job(text) if action.name == "paint" else ""
+            return await self._jobs.imagine({"prompt": text}, origin, parent)
         if action.name == "forget":
             return await self._forget(action, origin)
         if action.name not in actions.DERIVING:
@@ -149,6 +153,20 @@ class Router:
             return await self._reviews.decide(action.job, action.name, origin)
         job = await self._visibility.job(action.job, origin.member, origin.here)
         return await self._presses[action.name](action, job, origin)
+
+    async def _download(self, action: Action, job: Job, origin: Origin) -> Card:
+        """Hand over a job's pictures as they are stored."""
+        actions.picture(job, 0)
+        found = [each for each in job.pictures if each.index >= 0]
+        try:
+            files = [
+                (f"{job_cards.file_name(job, each.index)}.png", await self._images.get(each.blob))
+                for each in sorted(found, key=lambda each: each.index)
+            ]
+        except KeyError as error:
+            raise Refusal("A picture of this job is gone.", code="no_picture") from error
+        adult = any(each.adult for each in found)
+        return Card(kind="text", title=job.prompt, job=job.id, files=tuple(files), private=True, adult=adult)
 
     async def _ask_to_forget(self, options: dict[str, Any], origin: Origin) -> Card:
         return self._privacy.ask(origin)

@@ -8,7 +8,7 @@ through both.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from bot.messages.types import Card, Form
 from bot.models import Job
@@ -26,7 +26,15 @@ class Receipt:
     place: Place | None
 
 
-Answer = Card | Form | Receipt
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """It was not for Easel, so nothing is said."""
+
+
+Answer = Card | Form | Receipt | NoAnswer
+
+Heard = Literal["paint", "buttons", "off"]
+"""What words come to in a channel: pictures, a button to paint them, nothing."""
 
 
 class ChatAdapter(Protocol):

@@ -18,7 +18,7 @@ import structlog
 
 from bot import actions
 from bot.actions import Action, ActionSpec
-from bot.adapters.base import Answer, Receipt
+from bot.adapters.base import Answer, NoAnswer, Receipt
 from bot.easel import Easel
 from bot.errors import Refusal
 from bot.images import pictures
@@ -26,6 +26,8 @@ from bot.messages import job_cards
 from bot.messages.types import Card, Form
 from bot.models import Job, Member, Origin
 from bot.options import Command
+from bot.prompts import talk
+from bot.prompts.talk import Spoken
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -46,6 +48,7 @@ JOB_COMMANDS = ("upscale", "vary")
 """Commands that make a job from a job."""
 
 BROKEN = "Easel could not do that. Try again; an administrator finds the cause in the log."
+_BUTTONS_ONLY = "Words with a picture paint nothing in this channel. Ask with /imagine."
 _NO_PLACES = "Pictures cannot be shown in another channel from here."
 
 
@@ -92,9 +95,9 @@ class Interactions(ABC, Generic[E, P]):
     async def answer(self, event: E, ask: Ask, alone: Alone | None = None, *, replace: bool = False) -> None:
         """Acknowledge, `ask` (by `asked`), and show the resulting card to the person who did it.
 
-        A receipt needs no answer: the job's message follows by `ChatAdapter.post`. `alone` is for platforms
-        that must know before they ask whether one person only is answered; None: they are. `replace`: the
-        card takes the place of the one that was pressed, unless it is a refusal.
+        A receipt needs no answer: the job's message follows by `ChatAdapter.post`. Nor does silence. `alone`
+        is for platforms that must know before they ask whether one person only is answered; None: they are.
+        `replace`: the card takes the place of the one that was pressed, unless it is a refusal.
         """
 
     @abstractmethod
@@ -267,24 +270,50 @@ class Interactions(ABC, Generic[E, P]):
     async def _verified_file(self, event: E, picture: P, origin: Origin) -> Answer:
         return await self.handle("verify", {"picture": await self.fetch(event, picture)}, origin)
 
-    async def words(self, event: E, words: str, picture: P | None = None, parent: str = "") -> None:
-        """Paint plain words: from a picture that came with them, else from the first of `parent`'s.
+    async def words(
+        self, event: E, words: str, picture: P | None = None, parent: str = "", *, addressed: bool = True
+    ) -> None:
+        """Answer plain words: paint what is a request, ask where it may be one, leave talk alone.
 
-        A message without words is answered with what to say.
+        A request changes the picture that came with it, else the one of `parent` that it means. `addressed`:
+        said to Easel, as in a direct message or by a mention; otherwise it stands among others' words under
+        one of Easel's pictures. `bot.prompts.talk` tells how it is decided.
         """
-        if words.casefold() in ("help", "/help"):
-            await self.command(event, "help", {})
-            return
-        stored: dict[str, object] = {"source": f"{parent}:1"} if parent and picture is None else {}
-        options = {"prompt": words, **stored}
+        reading = talk.read(words, addressed=addressed, picture=bool(parent or picture))
 
         async def ask(origin: Origin) -> Answer:
-            if not words:
-                return self.said(Card(kind="text", body=(self.hint,)), origin)
-            sent = {} if picture is None else {"source": await self.fetch(event, picture)}
-            return await self.handle("imagine", {**options, **sent}, origin, parent=parent)
+            heard = await self._easel.changes.heard(origin)
+            if heard == "off":
+                return NoAnswer()
+            match reading.does:
+                case "talk" if addressed and reading.expects:
+                    return self.said(Card(kind="text", body=(self.hint,)), origin)
+                case "talk":
+                    return NoAnswer()
+                case "paint" | "ask":
+                    sure = reading.does == "paint" and heard == "paint"
+                    return await self._said(event, origin, reading, picture, parent, sure=sure)
+                case command:
+                    return await self.handle(command, {}, origin)
 
-        await self.answer(event, ask, self._alone_by(options) if words else None)
+        alone = self._alone_of(parent) if parent else self._alone_by({"prompt": reading.words})
+        await self.answer(event, ask, alone if reading.does == "paint" else None)
+
+    async def _said(
+        self, event: E, origin: Origin, reading: Spoken, picture: P | None, parent: str, *, sure: bool
+    ) -> Answer:
+        """Paint what was asked for in words; where it is not `sure`, ask whether to."""
+        options: dict[str, object] = {"prompt": reading.words}
+        if parent and picture is None:
+            options = await self._easel.changes.changed(parent, reading.words, reading.which, origin)
+        if not sure and picture is None:
+            return await self._easel.changes.wonder(options, origin)
+        if not sure and reading.does == "paint":  # a button cannot carry the picture
+            raise Refusal(_BUTTONS_ONLY, code="channel")
+        if not sure:
+            return NoAnswer()
+        sent = {} if picture is None else {"source": await self.fetch(event, picture)}
+        return await self.handle("imagine", {**options, **sent}, origin, parent=parent)
 
     # ---- what surfaces are built from
 
@@ -295,7 +324,7 @@ class Interactions(ABC, Generic[E, P]):
         async with self._gate:
             return await self._easel.router.handle(name, options, origin, parent=parent)
 
-    async def asked(self, ask: Ask, origin: Origin) -> Card | Receipt:
+    async def asked(self, ask: Ask, origin: Origin) -> Card | Receipt | NoAnswer:
         """Return what comes of asking for a card; whatever goes wrong is a card that says so."""
         try:
             answer = await ask(origin)

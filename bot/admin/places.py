@@ -40,7 +40,15 @@ class PlaceCommands:
 
     async def _channel(self, asked: AdminRequest) -> Card:
         channel = asked.options.get("channel", "") or asked.origin.channel
-        return await self._rule(asked, "channels", channel if "rule" in asked.options else "", {})
+        words = asked.options.get("words", "")
+        if words and not channel:
+            raise Refusal("Say for which channel.", code="missing")
+        if words:
+            await self._policies.change(asked, lambda before: _with_words(before, channel, words), channel)
+        shown = await self._rule(asked, "channels", channel if "rule" in asked.options else "", {})
+        said = (await self._policies.here(asked)).words
+        lines = [f"Words in {channel}: {each}" for channel, each in said.items()]
+        return replace(shown, body=(*shown.body, *lines))
 
     async def _models(self, asked: AdminRequest) -> Card:
         known = {model.name.casefold(): model.name for model in self._engine.models()}
@@ -117,6 +125,11 @@ def _filter(what: str, found: Filter) -> Card:
     lines = [f"Allowed: {', '.join(found.allowed)} only" if found.allowed else f"Allowed: all {what}"]
     lines += [f"Refused: {', '.join(found.refused)}"] if found.refused else []
     return titled(f"{what.capitalize()} here", lines)
+
+
+def _with_words(before: Policy, channel: str, words: str) -> Policy:
+    others = {key: each for key, each in before.words.items() if key != channel}
+    return replace(before, words=others if words == "paint" else {**others, channel: words})
 
 
 def _moderated(before: Policy, said: dict[str, Any]) -> Policy:

@@ -199,9 +199,18 @@ ADMINISTRATION: tuple[Command, ...] = (
     ),
     Command(
         name="admin channel",
-        help="In which channels Easel paints. Without options it shows them.",
-        options=(CHANNEL, RULE),
-        examples=("#general refuse",),
+        help="In which channels Easel paints, and from which words. Without options it shows them.",
+        options=(
+            CHANNEL,
+            RULE,
+            Option(
+                name="words",
+                kind="text",
+                help="What mentions and replies do there: paint, ask by a button first, or nothing.",
+                choices=("paint", "buttons", "off"),
+            ),
+        ),
+        examples=("#general refuse", "#general words: buttons"),
     ),
     Command(
         name="admin models",

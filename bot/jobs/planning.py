@@ -31,6 +31,7 @@ class Plan:
     png: bytes  # of a source that is not stored yet
     model: ModelInfo
     relaxed: bool
+    note: str  # what was left out
 
 
 @dataclass(eq=False)
@@ -83,12 +84,19 @@ class Planner:
         """Try what the refusal offers, up to admission."""
 
         async def attempt(text: str) -> None:
-            plan = await self._planned(text, file, origin, rules)
-            if not plan.relaxed:
-                ask = self.ask(plan, await self._access.balances(rules, origin))
-                admission.check(plan.request, rules, ask, self._store.now())
+            await self._admitted(await self._planned(text, file, origin, rules), origin, rules)
 
         return await offers.mended(refusal, attempt)
+
+    async def accepts(self, options: Mapping[str, object], origin: Origin) -> None:
+        """Raise Refusal when /imagine would refuse these options now, admission included."""
+        rules = await self._access.rules_to_paint(origin)
+        await self._admitted(await self.plan(dict(options), origin, rules), origin, rules)
+
+    async def _admitted(self, plan: Plan, origin: Origin, rules: AccessRules) -> None:
+        if not plan.relaxed:
+            ask = self.ask(plan, await self._access.balances(rules, origin))
+            admission.check(plan.request, rules, ask, self._store.now())
 
     def ask(self, plan: Plan, balances: Sequence[Balance] = ()) -> Ask:
         """Return what admission has to know of a plan beside its request."""
@@ -116,6 +124,7 @@ class Planner:
             png=png,
             model=model,
             relaxed=rules.relaxed(draft.relax, said),
+            note=_left_out(prompts.left_out(text, options)),
         )
 
     async def _source(self, named: str | bytes, origin: Origin) -> tuple[Source | None, bytes]:
@@ -135,3 +144,7 @@ class Planner:
             chosen = actions.picture(job, int(which or 1) - 1)
             blob, width, height = chosen.blob, chosen.width, chosen.height
         return Source(blob=blob, width=width, height=height, private=not job.is_open(origin.here)), b""
+
+
+def _left_out(flags: Sequence[str]) -> str:
+    return f"Nothing here does the same, so it was left out: {', '.join(flags)}" if flags else ""

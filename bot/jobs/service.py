@@ -60,6 +60,7 @@ class JobService:
         request, source = plan.request, plan.source
         if plan.png:
             request = request.starting_from(await self._blobs.put(plan.png, ".png"))
+        moved = remake.moved(edited, request, self._engine.models()) if edited else ""
         private = origin.private or bool(plan.draft.private) or (source is not None and source.private)
         return await self._submit(
             request,
@@ -71,7 +72,7 @@ class JobService:
             relaxed=plan.relaxed,
             parent=parent or None,
             action="edit" if edited else "imagine",
-            note=remake.moved(edited, request, self._engine.models()) if edited else "",
+            note=" ".join(filter(None, (moved, plan.note))),
         )
 
     async def upscale(self, options: dict[str, Any], origin: Origin) -> Receipt:

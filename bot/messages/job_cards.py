@@ -5,6 +5,8 @@ It is posted when the request is accepted, changes while the job waits and paint
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -167,16 +169,17 @@ def painting(
 ) -> Card:
     """Build a running job's card. `left`: expected seconds to the end; previews stay until the next."""
     done = progress.step / max(1, progress.steps) if progress else 0.0
+    finishing = done >= 1  # what is left takes seconds, and nobody knows how many
     label = f"{progress.step} of {progress.steps} steps" if progress else "starting"
     preview = progress.preview if progress and progress.preview else b""
     size = (job.request.width, job.request.height)
     return card_of(
         job,
         "painting",
-        facts=() if left is None else (about(left),),
-        bar=Bar(done=min(1.0, done), label=label),
+        facts=() if left is None or finishing else (about(left),),
+        bar=Bar(done=min(1.0, done), label="checking and saving" if finishing else label),
         pictures=(_preview(job, preview, size),) if preview else (),
-        **_offered(job, "painting", may),
+        **({} if finishing else _offered(job, "painting", may)),
     )
 
 
@@ -212,9 +215,26 @@ def pictures_of(job: Job) -> tuple[CardPicture, ...]:
             width=each.width,
             height=each.height,
             blob=each.blob,
+            name=file_name(job, each.index),
         )
         for each in sorted(job.pictures, key=lambda each: each.index)
     )
+
+
+_ARTICLE = re.compile(r"(?:an?|the|eine?[nmrs]?|de[rnms]|die|das) (?=\S)", re.IGNORECASE)
+_SPELLED = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
+MAX_SLUG = 40  # characters of a prompt in a file's name
+
+
+def file_name(job: Job, index: int) -> str:
+    """Return a name for a picture's file, without its ending: "red-fox-in-snow_7_2"; a grid has no number."""
+    words = _ARTICLE.sub("", job.prompt[:200], count=1) if _ARTICLE.match(job.prompt) else job.prompt[:200]
+    plain = unicodedata.normalize("NFKD", words.casefold().translate(_SPELLED)).encode("ascii", "ignore")
+    slug = "-".join(re.findall(r"[a-z0-9]+", plain.decode()))
+    if len(slug) > MAX_SLUG:
+        slug = slug[: MAX_SLUG + 1].rpartition("-")[0] or slug[:MAX_SLUG]
+    number = f"_{index + 1}" if index >= 0 else ""
+    return f"{slug or job.id}_{job.request.seed}{number}"
 
 
 def upscaled(job: Job, may: May = ANYTHING) -> Card:

@@ -29,6 +29,7 @@ class CardPicture:
     width: int
     height: int
     blob: str = ""
+    name: str = ""  # of its file, without the ending
     preview: bytes = b""  # WebP
 
 

@@ -26,6 +26,8 @@ class Plain:
     """Regular expressions for them; the group `value` is the word that `value` reads."""
     value: Callable[[re.Match[str]], Any]
     """Return the option's value; None where the words belong to the picture."""
+    instead: Callable[[re.Match[str]], str] = lambda _: ""
+    """Return what takes the place of the words; the group `kept` stays in any case."""
     stays: frozenset[str] = frozenset()
     """Words that stay in the prompt where nothing follows them."""
 

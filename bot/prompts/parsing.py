@@ -2,18 +2,20 @@
 
 A prompt is words with flags anywhere among them: `a red car --ar 16:9 --no text, blurry`.
 
-- A flag is two dashes, or the one long dash that phones make of them, directly before a letter and after a
-  space. A long dash before any other word stays in the prompt, and so does everything between quotation
-  marks: `a sign that says "use --force"`.
+- A flag is two dashes directly before a letter and after a space. What phones and Slack make of them (`—ar`,
+  `—-ar`), and a single hyphen, is one before a flag's name; before any other word it stays in the prompt.
+  So does everything between quotation marks: `a sign that says "use --force"`.
+- Flags of other tools are understood where something here does the same, else `left_out` names them.
 - A flag takes the next word or what stands in quotation marks; `--no` takes all up to the next flag,
   `--style` as many words as name a style, `--private` none. `--name=value` does the same.
 - Options that a surface collects by itself (slash options, forms) mean what the flags mean. Saying a thing
   twice is refused, and so is what cannot be understood: nothing is dropped silently.
 
 Plain words are read only where they cannot well be part of the picture, and only when the same was not said
-by a flag: "as pixel art" or "in pixel art style" at the end; "in 16:9", "wide format" or a last ", wide" at
-the end ("portrait" and "landscape" also name what is painted, so after a bare comma they set the shape and
-stay in the prompt); "four pictures of" at the beginning.
+by a flag: "as pixel art", "in the style of pixel art" or a last ", pixel art" (not ", ink", which may be in
+the picture); "in 16:9", "wide format" or a last ", wide" at the end ("portrait" and "landscape" also name
+what is painted, so after a bare comma they set the shape and stay in the prompt); "four wide pictures of" at
+the beginning, where "four photos of" becomes four times "a photo of". The same in German.
 
 Control characters, lone surrogates and invisible formatting (zero-width spaces, direction overrides) are
 taken out, except the two joiners that emoji and several scripts need; every run of white space is one space.
@@ -31,7 +33,7 @@ from typing import Any
 
 from bot.errors import Offer, Refusal
 from bot.options import OutOfRange, Unusable, blank, bounded, read_value, suggest, unknown
-from bot.prompts import plain_words
+from bot.prompts import foreign, plain_words
 from bot.prompts.draft import MAX_COUNT, MAX_PROMPT, PARAMS, Draft, by_flag
 from bot.prompts.param import Param
 from bot.prompts.rendering import render, size_text, with_options
@@ -57,6 +59,13 @@ def parse(text: str, options: Mapping[str, object] | None = None, *, ranged: boo
     return _Reading(clean(bounded(text)), options or {}, ranged=ranged).draft()
 
 
+def left_out(text: str, options: Mapping[str, object] | None = None) -> tuple[str, ...]:
+    """Return the flags of other tools that mean nothing here, as they are typed. Raises Refusal."""
+    reading = _Reading(clean(bounded(text)), options or {}, ranged=False)
+    reading.draft()
+    return tuple(dict.fromkeys(reading.left_out))
+
+
 class _Reading:
     """One text while it is read: the words that are left, and what was said about each option."""
 
@@ -66,10 +75,13 @@ class _Reading:
         self._given = {name: value for name, value in options.items() if not blank(value)}
         self._said: dict[str, object] = {}  # option name → as typed
         self._words = ""
+        self._foreign: list[tuple[str, str]] = []  # flags of other tools, and their values
+        self.left_out: list[str] = []  # those of them that mean nothing here
 
     def draft(self) -> Draft:
         self._take_options()
         self._words = self._take_flags()
+        self._take_foreign()
         values = {name: self._read(name, value) for name, value in self._said.items()}
         self._check_words()
         self._words, plain = plain_words.read(self._words, values)
@@ -87,14 +99,27 @@ class _Reading:
         """Move every flag and its value from the text to `_said`; what is left is the prompt."""
         words, at = [], 0
         while flag := _next_flag(self._text, at):
-            words.append(self._text[at : flag.start()])
-            option = by_flag(flag["name"]) or self._unknown(flag)
+            before, name = self._text[at : flag.start()], flag["name"]
+            words.append(before if flag["comma"] is None else before.removesuffix(","))
+            if by_flag(name) is None and foreign.is_flag(name):
+                typed, at = foreign.end_of_value(name, self._text, flag.end())
+                self._foreign.append((name, typed))
+                continue
+            option = by_flag(name) or self._unknown(flag)
             value, at = self._value(option, flag)
             if option.name in self._said:
                 raise Refusal(f"{option.label} is given twice. Keep one {option.flag}.", code="twice")
             self._said[option.name] = value
         words.append(self._text[at:])
         return " ".join(" ".join(words).split())
+
+    def _take_foreign(self) -> None:
+        for name, value in self._foreign:
+            found = foreign.equivalent(name, value, pictured="source" in self._said)
+            if found is None:
+                self.left_out.append(f"--{name}")
+            else:
+                self._said.setdefault(*found)
 
     def _unknown(self, flag: re.Match[str]) -> Param:
         known = [name for each in PARAMS.values() for name in each.flags]
@@ -171,8 +196,9 @@ class _Reading:
 
 
 _FLAG = re.compile(
-    r"""(?<!\S) (?: (?P<quoted> ["“„«] [^"“”„«»]* ["“”»] (?= [\s,.;:!?)] | $ ) )
-                  | (?P<dashes> -- | [—–] ) (?P<name> [^\W\d_] [^\s=]* ) (?P<equals> =? ) )""",
+    r"""  (?<!\S) (?P<quoted> ["“„«] [^"“”„«»]* ["“”»] (?= [\s,.;:!?)] | $ ) )
+        | (?: (?<!\S) | (?P<comma> (?<=\S,) ) )
+          (?P<dashes> [-—–]{1,3} ) (?P<name> [^\W\d_] [^\s=]* ) (?P<equals> =? )""",
     re.VERBOSE,
 )
 _CLOSING = {'"': '"', "“": "”", "„": "“”", "«": "»", "'": "'", "‘": "’"}
@@ -194,8 +220,24 @@ def _quoted_value(text: str, at: int) -> tuple[str, int] | None:
 
 
 def _next_flag(text: str, at: int) -> re.Match[str] | None:
-    """Return the next flag outside of quotation marks. A long dash makes one only before a flag's name."""
+    """Return the next flag outside of quotation marks.
+
+    Two hyphens make one before any letter. What phones and Slack make of them, and a single hyphen, makes one
+    only before a flag's name; so does what stands directly behind a comma.
+    """
     for found in _FLAG.finditer(text, at):
-        if found["dashes"] == "--" or (found["dashes"] and by_flag(found["name"])):
+        if found["dashes"] and _is_flag(found):
             return found
     return None
+
+
+def _is_flag(found: re.Match[str]) -> bool:
+    name = found["name"]
+    option = by_flag(name)
+    match found["dashes"]:
+        case "--" if found["comma"] is None:
+            return True
+        case "-":  # "a well -known fox"
+            return option is not None and len(name) > 1 and option.kind != "boolean"
+        case _:
+            return option is not None or foreign.is_flag(name)

@@ -33,7 +33,8 @@ def _once(words: str, found: dict[str, Any], taken: set[str]) -> str:
             bare = words[match.end("value") :] in ("", ".")
             if bare and match["value"].casefold() in plain.stays:
                 return words
-            return (words[: match.start()] + words[match.end() :]).strip()
+            kept = match.groupdict().get("kept") or ""
+            return (words[: match.start()] + kept + plain.instead(match) + words[match.end() :]).strip()
     return words
 
 

@@ -42,7 +42,7 @@ def read_size(value: str) -> tuple[int, int]:
 def read_style(value: str) -> str:
     """Convert any spelling of a style to its name, or NO_STYLE. Raises Unusable."""
     known = styles.load()
-    if value.casefold() == NO_STYLE:
+    if value.casefold() in (NO_STYLE, "raw"):
         return NO_STYLE
     if style := known.style(value):
         return style.name
@@ -70,14 +70,46 @@ def style_extent(rest: str) -> int:
 _NUMBERS = (
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
 )
-_NOT_A_STYLE_AFTER = frozenset("as dressed disguised known such same well just much soon used".split())
+_GERMAN_NUMBERS = "eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf".split()
+_NUMBER = f"(?:{'|'.join([*_NUMBERS, *_GERMAN_NUMBERS[1:]])}|[1-9]|1[0-6])"
+_PICTURES = (
+    r"(?:pictures?|images?|pics?|photos?|paintings?|drawings?|sketches|illustrations?|bild(?:er)?|fotos?)"
+)
+_GERMAN_SHAPES = {
+    "hochkant": "portrait",
+    "hochformat": "portrait",
+    "querformat": "landscape",
+    "quadratisch": "square",
+    "quadratische": "square",
+    "breite": "wide",
+    "hohe": "tall",
+}
+_KINDS = {  # several of them → one, since each picture shows one
+    "photos": "a photo of",
+    "paintings": "a painting of",
+    "drawings": "a drawing of",
+    "sketches": "a sketch of",
+    "illustrations": "an illustration of",
+    "fotos": "ein Foto von",
+}
+_NOT_A_STYLE_AFTER = frozenset(
+    "as als dressed verkleidet disguised known such same well just much soon used".split()
+)
+_ALSO_THINGS = frozenset(
+    "ink clay photo foto sticker comic vector outline render oils plasticine sketch photograph flat".split()
+)
+"""Names of styles that a picture may well show, so that a comma before them says nothing."""
+_PLACED = frozenset("at um score clock showing zeigt by steht stands ends time level".split())
 
 
 def _style_patterns(known: Presets) -> Sequence[str]:
-    style = _any_of(word for style in known.styles.values() for word in style.words)
+    words = {word for style in known.styles.values() for word in style.words}
+    style, bare = _any_of(words), _any_of(word for word in words if word.casefold() not in _ALSO_THINGS)
     return (
-        rf"(?<=.),? as (?:an? )?(?P<value>{style})(?: style)?\.?\Z",
+        rf"(?<=.),? (?:as|als) (?:an? |eine? )?(?P<value>{style})(?: style)?\.?\Z",
         rf"(?<=.),? in (?:an? |the )?(?P<value>{style}) style\.?\Z",
+        rf"(?<=.),? (?:in the style of|im stil von)(?: an?| the| einem| einer)? (?P<value>{style})\.?\Z",
+        rf"(?<=.), ?(?P<value>{bare})(?: style)?\.?\Z",
     )
 
 
@@ -90,18 +122,37 @@ def _plain_style(found: re.Match[str]) -> str | None:
 def _aspect_patterns(known: Presets) -> Sequence[str]:
     shape, kind = _any_of(known.aspects), "(?:format|orientation|aspect ratio)"
     ratio = _any_of((*known.aspects.values(), *known.ratios))
+    german = _any_of(_GERMAN_SHAPES)
     return (
         rf"(?<=.),? (?:in )?(?:an? )?(?P<value>{shape}) {kind}\.?\Z",
         rf"(?<=.), ?(?P<value>{shape})\.?\Z",
         rf"(?<=.)(?:, ?|,? in )(?P<value>{ratio})\.?\Z",
+        r"(?<=.),? (?:im )?(?P<value>hochkant|hochformat|querformat)\.?\Z",
+        r"(?<=.), ?(?P<value>quadratisch)\.?\Z",
+        r"(?<=\w) (?P<value>16:9|9:16|21:9|9:21|4:3|3:4)\.?\Z",
+        rf"\A(?P<kept>{_NUMBER} |an? )(?P<value>{shape}|{german}) (?={_PICTURES} (?:of|von) )",
     )
+
+
+def _plain_aspect(found: re.Match[str]) -> str | None:
+    before = found.string[: found.start()].rstrip(" ,").split()
+    if re.fullmatch(r"[\d:]+", found["value"]) and before and before[-1].casefold() in _PLACED:
+        return None
+    return read_aspect(_GERMAN_SHAPES.get(found["value"].casefold(), found["value"]))
 
 
 def _plain_count(found: re.Match[str]) -> int | None:
     word = found["value"].casefold()
-    if word in _NUMBERS:
-        return _NUMBERS.index(word) + 1
+    for numbers in (_NUMBERS, _GERMAN_NUMBERS):
+        if word in numbers:
+            return numbers.index(word) + 1
     return int(word) if re.fullmatch(r"[1-9]\d?", word) and int(word) <= len(_NUMBERS) else None
+
+
+def _one_of_them(found: re.Match[str]) -> str:
+    """Return what several photos are one by one: "a photo of"; of pictures, nothing."""
+    kind = found.groupdict().get("kind") or ""
+    return f"{_KINDS[kind.casefold()]} " if kind.casefold() in _KINDS else ""
 
 
 def _any_of(words: Iterable[str]) -> str:
@@ -113,13 +164,15 @@ def _any_of(words: Iterable[str]) -> str:
 STYLE_WORDS = Plain(patterns=_style_patterns, value=_plain_style)
 ASPECT_WORDS = Plain(
     patterns=_aspect_patterns,
-    value=lambda found: read_aspect(found["value"]),
+    value=_plain_aspect,
     stays=frozenset({"portrait", "landscape"}),
 )
 COUNT_WORDS = Plain(
     patterns=lambda _: (
-        r"\A(?P<value>\w{1,9}) (?:pictures|images) of (?=.)",
+        r"\A(?P<value>\w{1,9}) (?:pictures|images|pics|bilder) (?:of|von) (?=.)",
         r"\A(?P<value>one|1) (?:picture|image) of (?=.)",
+        rf"\A(?P<value>\w{{1,9}}) (?P<kind>{'|'.join(_KINDS)}) (?:of|von) (?=.)",
     ),
     value=_plain_count,
+    instead=_one_of_them,
 )

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from bot import actions
 from bot.adapters import interactions
-from bot.models import Job, State
+from bot.models import AuditLine, Job, Policy, State
 from bot.store import Store
 from tests.contract.slack.house import png
 
@@ -149,11 +150,106 @@ async def test_a_picture_that_is_too_large_is_refused(chat: Chat) -> None:
 
 async def test_a_reply_to_a_picture_changes_it(chat: Chat) -> None:
     parent, message = await chat.painted()
-    await chat.ben.say("make it winter", about=message)
+    await chat.ben.say("make the sky orange", about=message)
     child = await chat.ended(2)
 
-    assert (child.parent, child.prompt) == (parent.id, "make it winter")
-    assert child.request.source in {each.blob for each in parent.pictures}
+    assert (child.parent, child.prompt) == (parent.id, "a red fox in snow, the sky orange")
+    assert child.request.source == parent.pictures[1].blob == actions.picture(parent, 0).blob
+
+
+async def test_words_name_the_picture_to_change_and_edit_shows_both(chat: Chat) -> None:
+    parent, message = await chat.painted("a red fox in snow --style noir --seed 7 --count 3")
+    await chat.ada.say("take number 3 and make it night", about=message)
+    child = await chat.ended(2)
+
+    assert (child.prompt, child.style) == ("a red fox in snow, night", "noir")
+    assert child.request.source == actions.picture(parent, 2).blob
+    assert child.request.count == 3 and child.request.seed != 7
+    await chat.ada.press(await chat.ada.see("a red fox in snow, night"), "Edit")
+    await chat.ada.fill("a red fox in snow, night, stars")
+    assert (await chat.ended(3)).request.source == child.request.source
+
+
+async def test_a_picture_that_is_not_there_is_said(chat: Chat) -> None:
+    _, message = await chat.painted("a red fox in snow --count 2")
+    await chat.ada.say("#7 but at night", about=message)
+    await chat.ada.see("There is no picture 7")
+    assert len(await chat.jobs()) == 1
+
+
+@pytest.mark.parametrize("words", ["thanks, looks great", "👍", "lol", "vielen Dank!"])
+async def test_talk_is_not_painted_and_not_answered(chat: Chat, words: str) -> None:
+    _, message = await chat.painted()
+    before = [each.text for each in chat.ben.messages() if RESULT not in each.text]
+    await chat.ada.say(words, about=message)
+    await chat.ada.say(words)
+    await chat.painted("a wolf")
+    after = [each.text for each in chat.ben.messages() if RESULT not in each.text]
+    assert len(await chat.jobs()) == 2
+    assert [each for each in after if each not in before and words not in each] == []
+
+
+async def test_a_question_is_answered_with_what_to_say(chat: Chat) -> None:
+    await chat.ada.say("how does one use this?")
+    await chat.ada.see("Say what to paint, for example: a red fox.")
+    assert await chat.jobs() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ("what can you do?", "/imagine"),
+        ("how many do I have left", "Your allowance"),
+        ("cancel that", "You have no job that waits or paints."),
+    ],
+)
+async def test_words_to_easel_itself_do_what_they_say(chat: Chat, words: str, answer: str) -> None:
+    await chat.ada.say(words)
+    await chat.ada.see(answer)
+    assert await chat.jobs() == []
+
+
+async def test_what_may_be_a_request_is_asked_about_and_painted_when_pressed(chat: Chat) -> None:
+    parent, message = await chat.painted("a red fox in snow --count 2")
+    await chat.ada.say("#2 maybe in blue?", about=message)
+    question = await chat.ada.see("Shall Easel paint that?")
+    assert len(await chat.jobs()) == 1
+
+    await chat.ada.press(question, question.labels[0])
+
+    assert question.labels[0].startswith("Paint “a red fox in snow")
+    child = await chat.ended(2)
+    assert (child.parent, child.prompt, child.origin.private) == (
+        parent.id,
+        "a red fox in snow, in blue",
+        False,
+    )
+    assert child.request.source == actions.picture(parent, 1).blob
+
+
+async def test_a_channel_may_have_buttons_only_or_nothing(chat: Chat) -> None:
+    job, message = await chat.painted()
+    tenant, channel = job.origin.member.tenant, job.origin.channel
+    line = AuditLine(
+        at=job.created, by="ada", name="Ada", surface=job.origin.surface, tenant=tenant, what="admin channel"
+    )
+
+    async def rule(said: str) -> None:
+        await chat.store.change_policy(tenant, lambda _: Policy(words={channel: said}), lambda *_: line)
+
+    await rule("buttons")
+    await chat.ada.say("a wolf")
+    question = await chat.ada.see("Shall Easel paint that?")
+    await chat.ada.press(question, "Paint “a wolf”")
+    assert (await chat.ended(2)).prompt == "a wolf"
+    await chat.ada.say("in oil", png())
+    await chat.ada.see("Words with a picture paint nothing in this channel.")
+
+    await rule("off")
+    await chat.ada.say("a bear")
+    await chat.ada.say("make it blue", about=message)
+    await chat.painted("an owl")
+    assert {each.prompt for each in await chat.jobs()} == {"a red fox in snow", "a wolf", "an owl"}
 
 
 @pytest.mark.parametrize("command", ["queue", "history", "quota", "styles", "settings"])

@@ -606,3 +606,20 @@ async def test_the_ledger_is_exported_and_each_tenant_sees_its_own(house: House)
     everywhere = await lines(house.easel.router.handle("admin export", {"days": "1"}, origin))
     assert {line["kind"] for line in everywhere} >= {"hold", "charge", "gift"}
     assert len(everywhere) > len(here)
+
+
+async def test_what_words_do_in_a_channel_is_set_shown_and_written_down(house: House) -> None:
+    async def heard(channel: str) -> str:
+        return await house.easel.changes.heard(house.origin(ADA, channel=channel))
+
+    shown = await admin(house, "channel", channel="den", words="buttons")
+    assert "Words in den: buttons" in shown
+    assert [await heard("den"), await heard("lobby")] == ["buttons", "paint"]
+    await admin(house, "channel", channel="den", words="off")
+    assert await heard("den") == "off"
+    assert "Words in" not in await admin(house, "channel", channel="den", words="paint")
+    assert await heard("den") == "paint"
+    assert len([each for each in await audit(house) if "admin channel" in each]) == 3
+    assert (
+        await refused(house, admin(house, "channel", BEN, channel="den", words="off"))
+    ).code == "forbidden"

@@ -148,6 +148,7 @@ DECISION = dict.fromkeys(PEOPLE, "forbidden") | {
 }
 BUTTONS: dict[str, dict[str, str]] = {
     "info": ALL,
+    "download": ALL,
     "edit": ALL,
     "show": ALL,
     "pick:0": ALL,

@@ -362,6 +362,19 @@ async def share(house: House, job: Job, there: Origin) -> None:
     await house.easel.messages.shared(job, {"message": job.id}, there)
 
 
+async def test_download_hands_over_the_pictures_as_they_are(house: House) -> None:
+    job = await house.painted("a fox in snow --seed 7 --count 2")
+    answer = await house.press(f"v1:download:{job.id}", BEN)
+
+    single = [each for each in job.pictures if each.index >= 0]
+    assert answer.private and dict(answer.files) == {
+        f"fox-in-snow_7_{each.index + 1}.png": await house.easel.images.get(each.blob) for each in single
+    }
+    await house.press(f"v1:delete:{job.id}")
+    with pytest.raises(Refusal, match="were deleted"):
+        await house.press(f"v1:download:{job.id}")
+
+
 async def listed(house: House, member: Member, channel: str = "lobby") -> str:
     answer = await house.easel.router.handle(
         "history", {"everyone": True}, house.origin(member, channel=channel)
@@ -376,7 +389,7 @@ async def test_what_is_asked_in_a_closed_channel_stays_there(house: House) -> No
         assert "secret" not in await listed(house, member)
         assert "secret" in await listed(house, member, "den")
         assert await house.easel.visibility.jobs(member) == []
-        for press in ("again", "info", "edit", "show", "share", "report", "cancel", "delete"):
+        for press in ("again", "info", "download", "edit", "show", "share", "report", "cancel", "delete"):
             with pytest.raises(Refusal, match="There is no job"):
                 await house.press(f"v1:{press}:{job.id}", member)
         for command, options in (

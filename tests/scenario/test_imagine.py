@@ -34,8 +34,16 @@ async def test_a_prompt_becomes_one_message_that_ends_as_pictures(house: House) 
     ]
     assert [button.label for button in card.more] == [
         *("V1 strong", "V2 strong", "V3 strong", "V4 strong"),
-        *("Info", "Delete", "Report"),
+        *("Info", "Download", "Delete", "Report"),
     ]
+
+
+async def test_flags_that_mean_nothing_here_are_left_out_and_it_is_said(house: House) -> None:
+    job = await house.ask("a red fox in snow --v 6.1 --s 250 --ar 16:9")
+    card = await house.surface.until(job.id, "done")
+
+    assert card.title == "a red fox in snow" and job.request.width > job.request.height
+    assert card.body == ("Nothing here does the same, so it was left out: --v, --s",)
 
 
 async def test_the_row_tells_the_whole_story(house: House) -> None:

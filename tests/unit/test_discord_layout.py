@@ -153,6 +153,19 @@ async def test_a_preview_is_shown_as_it_is() -> None:
     assert shown.files == (("1a-1.webp", b"webp", "a"),)
 
 
+@pytest.mark.parametrize("kind", ["png", "webp"])
+async def test_a_file_has_a_telling_name_and_it_is_said_when_it_was_compressed(kind: str) -> None:
+    async def fitted(blob: str, limit: int) -> tuple[bytes, str]:
+        return b"", f"image/{kind}"
+
+    picture = CardPicture(alt="a", width=1, height=1, blob="b", name="red-fox_7_1")
+    shown = await show(Card(kind="done", title="a", job="1a", pictures=(picture,)), fitted, studio=True)
+
+    assert [name for name, _, _ in shown.files] == [f"red-fox_7_1.{kind}"]
+    said = "Compressed to fit Discord; the original is kept as it is. Get it in the web studio: "
+    assert shown.note.startswith(said) if kind == "webp" else not shown.note
+
+
 async def test_a_card_can_be_sent_twice() -> None:
     async def fitted(blob: str, limit: int) -> tuple[bytes, str]:
         return b"png", "image/png"
@@ -191,3 +204,16 @@ async def test_a_file_is_attached_where_it_fits() -> None:
 )
 def test_where_a_picture_came_from_is_a_link(kind: Any, facts: tuple[str, ...], shown: str) -> None:
     assert text(Card(kind=kind, facts=facts), parent="https://d.d/1") == shown
+
+
+async def test_files_that_do_not_fit_into_one_message_are_said_to_be_missing() -> None:
+    async def fitted(blob: str, limit: int) -> tuple[bytes, str]:
+        raise KeyError(blob)
+
+    many = tuple((f"{n}.png", b"png") for n in range(16))
+    shown = await show(Card(kind="text", title="a", files=many), fitted)
+    assert len(shown.card.files) == 10 and shown.note.startswith("Not all of the files fit into one message")
+
+    large = tuple((f"{n}.png", bytes(9_000_000)) for n in range(4))
+    shown = await show(Card(kind="text", title="a", files=large), fitted)
+    assert [name for name, _ in shown.card.files] == ["0.png", "1.png"]

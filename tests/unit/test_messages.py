@@ -63,6 +63,7 @@ EVERY: dict[str, Card] = {
         job(), Progress(job="x", step=10, steps=20, device_seconds=1, preview=b"p"), 8.2
     ),
     "starting": job_cards.painting(job()),
+    "finishing": job_cards.painting(job(), Progress(job="x", step=20, steps=20, device_seconds=2), 0.4),
     "done": job_cards.done(job()),
     "sixteen": job_cards.done(job(16)),
     "one": job_cards.done(job(1)),
@@ -127,6 +128,8 @@ def test_the_states_in_their_words() -> None:
     assert EVERY["relaxed"].facts == ("for @Ada", "3rd in line, about 40 s", "free, behind the others")
     assert EVERY["painting"].facts == ("about 8 s",)
     assert EVERY["painting"].bar == message_types.Bar(done=0.5, label="10 of 20 steps")
+    assert EVERY["finishing"].bar == message_types.Bar(done=1.0, label="checking and saving")
+    assert EVERY["finishing"].facts == () and EVERY["finishing"].rows == ()
     assert EVERY["done"].facts == ("3D render", "1:1", "seed 7", "easel-tiny", "12 s")
     assert EVERY["upscaled"].facts == ("picture 2, 4× (2048 × 2048)", "from an earlier picture")
     assert EVERY["failed"].body == ("The engine ran out of memory on this size. Nothing was charged.",)
@@ -145,7 +148,7 @@ def test_the_buttons_of_each_state() -> None:
     assert labels(EVERY["upscaled"]) == [["Vary (subtle)", "Edit"]]
     for name in ("one", "upscaled"):
         more = [button.label for button in EVERY[name].more]
-        assert more == ["Vary (strong)", "Info", "Delete", "Report"]
+        assert more == ["Vary (strong)", "Info", "Download", "Delete", "Report"]
     assert labels(EVERY["failed"]) == [["Try again"]]
     assert labels(EVERY["cancelled"]) == [["Again"]]
     assert labels(EVERY["refused"]) == [["Make it 4"]]
@@ -262,3 +265,21 @@ def test_help_has_every_command_and_every_flag() -> None:
     for option in commands.command("imagine").options:
         assert option.help in flags
     assert "--seed: A number that makes the same picture again. 0 to 4294967295. Left out: random." in flags
+
+
+@pytest.mark.parametrize(
+    ("prompt", "index", "name"),
+    [
+        ("a red fox in snow", 1, "red-fox-in-snow_7_2"),
+        ("a red fox in snow", -1, "red-fox-in-snow_7"),
+        ("Ein Bär über Köln, süß!", 0, "baer-ueber-koeln-suess_7_1"),
+        ("../../etc/passwd\x00.png", 0, "etc-passwd-png_7_1"),
+        ("狐", 0, "1a2b3c_7_1"),
+        ("the", 0, "the_7_1"),
+        ("a lighthouse at dusk with rolling waves and gulls", 0, "lighthouse-at-dusk-with-rolling-waves_7_1"),
+        ("x" * 4000, 0, f"{'x' * 40}_7_1"),
+    ],
+)
+def test_a_file_is_named_after_what_it_shows(prompt: str, index: int, name: str) -> None:
+    found = replace(job(), id="1a2b3c", prompt=prompt, request=replace(job().request, seed=7))
+    assert job_cards.file_name(found, index) == name

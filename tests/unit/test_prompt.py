@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bot import commands, prompts
 from bot.errors import Refusal
 from bot.models import Job, Member, Origin, Preferences
-from bot.prompts import Draft, Source, parse, render
+from bot.prompts import Draft, Source, left_out, parse, render
 from engine.types import GenerationRequest, ImageToImage, ModelInfo, TextToImage
 from tests.examples import a_tier
 
@@ -59,6 +59,19 @@ def refusal(text: str, **options: object) -> Refusal:
         ("a fox --source 1a2b3c4d5e6f:2 --strength 0.3",
          Draft(prompt="a fox", source="1a2b3c4d5e6f:2", strength=0.3)),
         ("a fox —ar 16:9 –seed 7", Draft(prompt="a fox", aspect="16:9", seed=7)),
+        ("a fox ——ar 16:9 —-seed 7 -no text", Draft(prompt="a fox", aspect="16:9", seed=7, negative="text")),
+        ("a fox -ar 16:9", Draft(prompt="a fox", aspect="16:9")),
+        ("a fox,—ar 16:9", Draft(prompt="a fox", aspect="16:9")),
+        ("a fox, --ar 16:9", Draft(prompt="a fox,", aspect="16:9")),
+        ("a fox --v 6.1 --s 250 --q 2 --ar 16:9", Draft(prompt="a fox", aspect="16:9")),
+        ("a fox --tile --chaos 50 in snow", Draft(prompt="a fox in snow")),
+        ("a fox --style raw", Draft(prompt="a fox", style="none")),
+        ("a fox --niji 6", Draft(prompt="a fox", style="anime")),
+        ("a fox --niji --style photo", Draft(prompt="a fox", style="photo")),
+        ("a fox --iw 2 --source 1a:1", Draft(prompt="a fox", source="1a:1", strength=0.36)),
+        ("a fox --iw 2", Draft(prompt="a fox")),
+        ("a fox --sref https://a.b/x.png https://a.b/y.png --seed 7", Draft(prompt="a fox", seed=7)),
+        ("a fox —v 6", Draft(prompt="a fox")),
         ("A FOX --AR 16:9 --Seed 7", Draft(prompt="A FOX", aspect="16:9", seed=7)),
     ],
 )  # fmt: skip
@@ -151,7 +164,7 @@ def test_what_cannot_be_seen_is_taken_out() -> None:
     [
         ("fox --aspct 16:9 --seed 7",
          "There is no flag --aspct. Did you mean --aspect?", "fox --aspect 16:9 --seed 7"),
-        ("fox --chaos 5", "There is no flag --chaos. There are --no, ", ""),
+        ("fox --zebra 5", "There is no flag --zebra. There are --no, ", ""),
         ("fox --prompt x", "There is no flag --prompt. ", ""),
         ("fox --seed", "--seed needs a value, for example --seed 7.", ""),
         ("fox --seed --ar 16:9", "--seed needs a value", ""),
@@ -466,3 +479,22 @@ def test_a_strength_is_refused_by_a_model_that_paints_by_examples() -> None:
 
     assert [each.text for each in caught.value.offers] == ["fox --source a1:1"]
     prompts.compose(replace(draft, strength=None), [model], a_tier(), source)
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("a fox --ar 16:9 --no text", ()),
+        ("a fox --v 6 --s 250 --v 5", ("--v", "--s")),
+        ("a fox --niji 6 --iw 1", ("--iw",)),
+        ("a fox --iw 1 --source 1a:1", ()),
+        ('a sign that says "--v 6"', ()),
+    ],
+)
+def test_what_other_tools_have_alone_is_left_out_and_named(text: str, flags: tuple[str, ...]) -> None:
+    assert left_out(text) == flags
+
+
+@pytest.mark.parametrize("text", ["a well -known fox", "a fox -r", "a -5 mark", "black—white"])
+def test_a_hyphen_is_no_flag_before_other_words(text: str) -> None:
+    assert parse(text).prompt == text

@@ -95,7 +95,12 @@ def test_what_is_behind_the_dots_is_a_menu(views: Views) -> None:
     _, menu = html.split("<details")
     menu, after = menu.split("</details>")
 
-    assert re.findall(r'data-press="v1:(\w+)', menu) == ["vary_strong"] * 4 + ["info", "delete", "report"]
+    assert re.findall(r'data-press="v1:(\w+)', menu) == ["vary_strong"] * 4 + [
+        "info",
+        "download",
+        "delete",
+        "report",
+    ]
     assert re.findall(r'data-confirm="([^"]+)"', html) == ["Delete for good"]
     assert "data-press" not in after
 

@@ -168,9 +168,17 @@ class EaselClient(discord.AutoShardedClient):
 
     async def _heard(self, message: discord.Message) -> None:
         """Answer words, with a picture that came with them or that they reply to."""
+        addressed = self._is_addressed(message)
+        if not addressed and any(each != self.user for each in message.mentions):
+            return  # it replies to a picture, and speaks to somebody else
         parent, about = _parent(message), _about(message)
         picture = picture_of(message) or (picture_of(about) if about and not parent else None)
-        await self.desk.words(message, self._words(message), picture, parent)
+        await self.desk.words(message, self._words(message), picture, parent, addressed=addressed)
+
+    def _is_addressed(self, message: discord.Message) -> bool:
+        """Tell whether it is said to Easel: a reply mentions whom it replies to, whoever it is meant for."""
+        assert self.user
+        return message.guild is None or bool(re.search(rf"<@!?{self.user.id}>", message.content))
 
     def _words(self, message: discord.Message) -> str:
         assert self.user

@@ -20,7 +20,7 @@ from discord.ui import LayoutView
 
 from bot import actions, telemetry
 from bot.actions import Action
-from bot.adapters.base import Answer, Receipt
+from bot.adapters.base import Answer, NoAnswer, Receipt
 from bot.adapters.discord import context, forms
 from bot.adapters.discord.delivery import NOBODY
 from bot.adapters.discord.layout import Shown, moment, show
@@ -48,6 +48,7 @@ EYES_PATIENCE = 0.8  # seconds that finding out for whose eyes an answer is may 
 MOST_TAKEN = 1000  # interactions that wait for their answer; further people are asked to try again
 MOST_CHOSEN = 200  # pictures that were chosen for a form that may still be sent
 HINT_SECONDS = 30.0  # that a hint stands in a channel
+QUESTION_SECONDS = 300.0  # that a question to one person stands there
 
 CLOSED = (
     "The answer is for you alone, and no direct message reaches you. Ask with /imagine: then only you see it."
@@ -234,9 +235,9 @@ class DiscordHandlers(Interactions[Event, Picture]):
             self._taken -= 1
 
     async def _conclude(
-        self, interaction: Interaction, card: Card | Receipt, *, private: bool, update: bool
+        self, interaction: Interaction, card: Card | Receipt | NoAnswer, *, private: bool, update: bool
     ) -> None:
-        if isinstance(card, Receipt):
+        if not isinstance(card, Card):
             return
         if update and card.kind == "refused":
             await self._reply(interaction, card, _follow_up)
@@ -287,7 +288,7 @@ class DiscordHandlers(Interactions[Event, Picture]):
     async def _answer_words(self, message: discord.Message, ask: Ask) -> None:
         """Answer a message's words; send what is private as a direct message, never to a server's channel."""
         card = await self.asked(ask, context.of_message(message))
-        if isinstance(card, Receipt):
+        if not isinstance(card, Card):
             return
         try:
             if card.private and message.guild:
@@ -310,7 +311,9 @@ class DiscordHandlers(Interactions[Event, Picture]):
         """Return the arguments that send the card; the nonce prevents a second message for the same event."""
         view, files = (await self.shown(card, context.limit_of(message))).message()
         nonce = f"{message.id}{'-dm' if card.private else ''}"
-        return {
+        passing = message.guild and not card.private and card.rows
+        more = {"delete_after": QUESTION_SECONDS} if passing else {}
+        return more | {
             "view": view,
             "files": files,
             "nonce": nonce,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,8 +32,10 @@ _STYLES = {
     "primary": discord.ButtonStyle.primary,
     "danger": discord.ButtonStyle.danger,
 }
+_COMPRESSED = "Compressed to fit Discord; the original is kept as it is."
 _PICTURE_TOO_LARGE = "The picture is too large for Discord here, even when compressed."
 _FILE_TOO_LARGE = "The file is too large for Discord here."
+_TOO_MANY_FILES = "Not all of the files fit into one message on Discord."
 _IN_STUDIO = "Get it in the web studio: /studio opens it."
 _FROM_OPERATOR = "Whoever runs this Easel can hand it to you."
 
@@ -76,12 +78,23 @@ async def show(
         except ValueError:
             note = f"{_PICTURE_TOO_LARGE} {instead}"
         else:
-            name = f"{card.job or 'easel'}-{number}.{kind.removeprefix('image/')}"
-            files.append((name, data, _alt(picture)))
-    fitting = tuple((name, data) for name, data in card.files if len(data) <= limit)
+            name = (card.job and picture.name) or f"{card.job or 'easel'}-{number}"
+            files.append((f"{name}.{kind.removeprefix('image/')}", data, _alt(picture)))
+            if card.job and kind == "image/webp" and picture.blob:
+                note = f"{_COMPRESSED} {instead}"
+    fitting = tuple(_fitting_files(card.files, limit))
     if len(fitting) < len(card.files):
-        note = f"{_FILE_TOO_LARGE} {instead}"
+        note = f"{_TOO_MANY_FILES if len(card.files) > 1 else _FILE_TOO_LARGE} {instead}"
     return Shown(replace(card, files=fitting), tuple(files), say(note, card.language), parent)
+
+
+def _fitting_files(files: Sequence[tuple[str, bytes]], limit: int) -> Iterator[tuple[str, bytes]]:
+    """Yield the files that one message takes."""
+    left, room = MAX_FILES, REQUEST_BYTES
+    for name, data in files:
+        if len(data) <= min(limit, room) and left:
+            left, room = left - 1, room - len(data)
+            yield name, data
 
 
 def _chosen(card: Card) -> Sequence[CardPicture]:

@@ -115,7 +115,9 @@ class Files:
             except KeyError:
                 return ""
             async with self._room(workspace):
-                file = await self._upload(client, f"{name}.png", content, picture.alt[:MAX_ALT])
+                file = await self._upload(
+                    client, f"{picture.name or name}.png", content, picture.alt[:MAX_ALT]
+                )
             self._waiting[key] = (file, time.monotonic())
         file, since = self._waiting[key]
         try:

@@ -281,9 +281,12 @@ def mistakes(answer: FormAnswer) -> dict[str, str]:
     said = {name: value for name, value in answer.options.items() if name in shown and name != "prompt"}
     if answer.about.command != "imagine":
         return _each(said, lambda name, value: commands.check(answer.about.command, {name: value}))
-    found = _each(said, lambda name, value: prompts.parse(_STAND_IN, {name: value}))
+    pictured = answer.options.get("source") or answer.upload or answer.about.file
+    source = {"source": _STAND_IN} if pictured else {}
+    found = _each(said, lambda name, value: prompts.parse(_STAND_IN, {**source, name: value}))
     return found or _each(
-        {"prompt": str(answer.options.get("prompt", ""))}, lambda _, prompt: prompts.parse(prompt, said)
+        {"prompt": str(answer.options.get("prompt", ""))},
+        lambda _, prompt: prompts.parse(prompt, {**source, **said}),
     )
 
 

@@ -21,7 +21,7 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot import actions, words
 from bot.actions import Action
-from bot.adapters.base import Answer, Receipt
+from bot.adapters.base import Answer, NoAnswer, Receipt
 from bot.adapters.interactions import BROKEN, Alone, Ask, Filled, Interactions, Seen
 from bot.adapters.slack import forms, layout, links
 from bot.adapters.slack.channels import Places
@@ -293,10 +293,10 @@ class SlackHandlers(Interactions[Asked, File]):
             log.exception("an event could not be answered", surface="slack", event_id=asked.event)
             await self.refuse(asked, Refusal(BROKEN))
 
-    async def _reply(self, asked: Asked, answer: Card | Receipt, replace: bool) -> None:
+    async def _reply(self, asked: Asked, answer: Card | Receipt | NoAnswer, replace: bool) -> None:
         if isinstance(answer, Card):
             await (self._replace if replace and answer.kind != "refused" else self.tell)(asked, answer)
-        elif answer.job.origin.private and not asked.is_direct:
+        elif isinstance(answer, Receipt) and answer.job.origin.private and not asked.is_direct:
             await self.say(asked, _PRIVATELY)
 
     async def tell(self, asked: Asked, card: Card) -> None:

@@ -20,6 +20,7 @@ from bot.easel import Easel
 from bot.errors import Refusal
 from bot.models import Job, Member, State
 from bot.options import clip
+from bot.prompts import talk
 
 Event = Mapping[str, Any]
 
@@ -51,9 +52,9 @@ class MessageEvents:
         asked = asked_by(workspace, event)
         if asked.is_direct:
             await self._heard(asked, event)
-        elif asked.thread and not _MENTION.search(event.get("text") or ""):
+        elif asked.thread and _may_ask(event, workspace):
             if job := await self._under(asked, event):
-                await self._paint(asked, event, job)
+                await self._paint(asked, event, job, addressed=False)
 
     async def panel(self, workspace: Workspace, event: Event) -> None:
         """Offer prompts to try when an assistant_thread_started event opens the panel."""
@@ -72,12 +73,11 @@ class MessageEvents:
         words = words_of(event, asked.workspace)
         if words.startswith("/"):
             await self._command(asked, words)
-        elif words.casefold() == "help" or not words:
-            await self._desk.words(asked, words)
         else:
             async with self._desk.telling(asked):
                 job = await self._under(asked, event)
-                if asked.is_direct and asked.thread and not job:
+                sure = talk.read(words, addressed=True, picture=False).does == "paint"
+                if asked.is_direct and asked.thread and not job and sure:
                     await self._in_panel(asked, words)
                 await self._paint(asked, event, job)
 
@@ -92,12 +92,12 @@ class MessageEvents:
         else:
             await self._desk.command(asked, name, options)
 
-    async def _paint(self, asked: Asked, event: Event, job: str) -> None:
+    async def _paint(self, asked: Asked, event: Event, job: str, *, addressed: bool = True) -> None:
         words, picture = words_of(event, asked.workspace), picture_in(event)
         if event.get("files") and not picture:
             await self._desk.refuse(asked, Refusal(NO_PICTURE, code="source"))
             return
-        await self._desk.words(asked, words, picture, job)
+        await self._desk.words(asked, words, picture, job, addressed=addressed)
 
     async def _in_panel(self, asked: Asked, words: str) -> None:
         """Set status and title of the assistant panel; ignore that Slack refuses it in other threads."""
@@ -158,6 +158,13 @@ def asked_by(workspace: Workspace, event: Event) -> Asked:
         event=f"{event['channel']}:{event['ts']}",
         closed=says_closed(event),
     )
+
+
+def _may_ask(event: Event, workspace: Workspace) -> bool:
+    """Tell whether what people say to each other in a thread may be meant for Easel, too."""
+    if _MENTION.search(event.get("text") or ""):
+        return False
+    return talk.read(words_of(event, workspace), addressed=False, picture=True).does != "talk"
 
 
 _MENTION = re.compile(r"<@[^<>]+>")

@@ -175,7 +175,7 @@ class Pages:
             "more": job_cards.of_whole(shown.more),
             "from_picture": "image_to_image" in may.tasks,
             "lineage": await self._lineage(job, me),
-            "file_name": f"easel-{job.id}-{index}.png",
+            "file_name": f"{job_cards.file_name(job, index - 1)}.png",
         }
         if wants_part(request):
             return await self._site.html("picture.html", request, **values)

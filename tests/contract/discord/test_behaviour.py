@@ -111,8 +111,8 @@ async def test_the_dots_answer_with_what_is_behind_them_for_whoever_pressed(serv
     theirs = (await server.ben.click(message, label="⋯")).response
 
     assert mine.ephemeral and theirs.ephemeral
-    assert labels(mine) == ["V1 strong", "V2 strong", "Info", "Delete", "Report"]
-    assert labels(theirs) == ["V1 strong", "V2 strong", "Info", "Report"]
+    assert labels(mine) == ["V1 strong", "V2 strong", "Info", "Download", "Delete", "Report"]
+    assert labels(theirs) == ["V1 strong", "V2 strong", "Info", "Download", "Report"]
 
 
 async def test_what_is_behind_the_dots_paints_for_all(server: Server) -> None:
@@ -390,7 +390,7 @@ async def test_a_reply_to_a_picture_changes_it(server: Server) -> None:
 
     child = await server.ended()
     (first,) = [each.blob for each in job.pictures if each.index == 0]
-    assert (child.prompt, child.request.source, child.parent) == ("make it winter", first, job.id)
+    assert (child.prompt, child.request.source, child.parent) == ("a red fox in snow, winter", first, job.id)
     assert "from an earlier picture" in said(server.message(child))
 
 

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from bot import actions
 from bot.messages import job_cards
 from bot.messages.types import Card
 from bot.models import Job, State
 from tests.contract.discord.conftest import png
 from tests.contract.discord.line import DONE, Connects, Line, requests
-from tests.contract.discord.wire import ADA, CHANNEL, DM, EPHEMERAL, Fault, Message, member, place
+from tests.contract.discord.wire import ADA, CHANNEL, DM, EPHEMERAL, Fault, Message, bot_user, member, place
 from tests.specs import DISCORD as SPEC
 
 # ---- the way of a request
@@ -382,6 +383,46 @@ async def test_a_mention_is_answered_by_a_reply(line: Line) -> None:
     assert post.json["enforce_nonce"] and post.json["nonce"] == (await line.ended()).id
     assert post.json["allowed_mentions"] == {"parse": [], "replied_user": False}
     assert len(message.attachments) == 2 and message.channel == CHANNEL
+
+
+def _reply(line: Line, message: Message, **more: Any) -> dict[str, Any]:
+    """What Discord adds to a message that replies to one of the bot's."""
+    shown = line.wire.payload(message)
+    about = {"channel_id": str(message.channel), "message_id": shown["id"]}
+    return {"type": 19, "referenced_message": shown, "message_reference": about} | more
+
+
+async def test_a_reply_that_asks_for_a_change_is_painted_and_talk_is_not(line: Line) -> None:
+    message = await line.painted(count=2)
+    parent = await line.ended()
+    for words in ("thanks, looks great", "what model is this?", "👍", "I like number 2"):
+        await line.wire.say(words, **_reply(line, message))
+    ben = {"id": "77", "username": "ben", "discriminator": "0", "avatar": None}
+    mentions = [bot_user(), ben]
+    await line.wire.say("<@77> make it blue", **_reply(line, message, mentions=mentions))
+    await line.wire.say("#2 but at night", **_reply(line, message))
+
+    await line.wire.until(lambda: _of(line, "at night"))
+    child = await line.ended()
+    assert len(await line.house.jobs()) == 2
+    assert (child.parent, child.prompt) == (parent.id, f"{parent.prompt}, at night")
+    assert child.request.source == actions.picture(parent, 1).blob
+    assert len(requests(line, "POST", f"/channels/{CHANNEL}/messages")) == 1
+
+
+async def test_a_reply_that_may_be_a_change_is_asked_about_for_a_while(line: Line) -> None:
+    await line.wire.join(place(CHANNEL))
+    message = await line.painted(count=2)
+    await line.wire.say("a wolf", **_reply(line, message))
+
+    question = await line.wire.until(lambda: _of(line, "Shall Easel paint that?"))
+    (sent,) = requests(line, "POST", f"/channels/{CHANNEL}/messages")
+    assert sent.json["allowed_mentions"] == {"parse": [], "replied_user": False}
+    await line.wire.press(question, "Paint “a red fox in snow, a wolf”")
+
+    await line.wire.until(lambda: len([m for m in line.wire.messages.values() if DONE in m.text]) == 2)
+    child = await line.ended()
+    assert (child.prompt, child.origin.private) == ("a red fox in snow, a wolf", False)
 
 
 async def test_where_a_mention_may_not_be_answered_the_result_is_sent_directly(line: Line) -> None:

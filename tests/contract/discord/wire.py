@@ -247,7 +247,7 @@ class Wire:
         """Ada writes something that mentions the bot."""
         ada = {"id": str(ADA), "username": "ada", "discriminator": "0", "avatar": None}
         written = self.payload(Message(next(self._ids), CHANNEL, content=content))
-        about = {"author": ada, "mentions": [_bot()], "guild_id": str(GUILD)}
+        about = {"author": ada, "mentions": [bot_user()], "guild_id": str(GUILD)}
         await self.join(place(CHANNEL))
         await self.send("MESSAGE_CREATE", written | about | more)
 
@@ -356,7 +356,7 @@ class Wire:
         self._socket = socket
         ready = {
             "v": 10,
-            "user": _bot(),
+            "user": bot_user(),
             "guilds": [],
             "session_id": "session",
             "resume_gateway_url": self.url.replace("http", "ws"),
@@ -398,7 +398,7 @@ class Wire:
     async def me(self, request: web.Request) -> web.Response:
         if not self.token_is_good:
             return _json({"message": "401: Unauthorized", "code": 0}, status=401)
-        return _json(_bot())
+        return _json(bot_user())
 
     async def application(self, request: web.Request) -> web.Response:
         about = {
@@ -413,7 +413,7 @@ class Wire:
             "summary": "",
             "rpc_origins": [],
             "team": None,
-            "owner": _bot(),
+            "owner": bot_user(),
         }
         return _json(about)
 
@@ -539,7 +539,7 @@ class Wire:
         return {
             "id": str(message.id),
             "channel_id": str(message.channel),
-            "author": _bot(),
+            "author": bot_user(),
             "content": message.content,
             "timestamp": "2026-01-01T00:00:00+00:00",
             "edited_timestamp": None,
@@ -662,7 +662,7 @@ def _kind(value: Any) -> int:
     return {bool: 5, str: 3, int: 4, float: 10}[type(value)]
 
 
-def _bot() -> Json:
+def bot_user() -> Json:
     return {"id": str(BOT), "username": "easel", "discriminator": "0", "avatar": None, "bot": True}
 
 

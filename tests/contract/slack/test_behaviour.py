@@ -282,7 +282,46 @@ async def test_a_reply_under_a_picture_edits_it(house: House) -> None:
 
     child = await house.ended(count=2)
     assert child.request.source in {each.blob for each in parent.pictures}
-    assert "make it blue" in child.prompt and house.message(child).thread == message.ts
+    assert child.prompt == "a fox, blue" and house.message(child).thread == message.ts
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "thanks, looks great",
+        "what model is this?",
+        "love it, but legal must see it",
+        "👍",
+        "stop",
+        "hi",
+        "vielen Dank an alle",
+        "put it in the deck",
+    ],
+)
+async def test_talk_under_a_picture_is_left_alone(house: House, words: str) -> None:
+    message = await house.painted("/imagine a fox")
+    seen = [each.shown for each in house.wire.visible(house.ben.id) if each.user == BOT]
+
+    await house.ben.say(words, thread=message.ts)
+    await house.painted("/imagine a wolf")
+
+    assert len(await house.jobs()) == 2
+    now = [each.shown for each in house.wire.visible(house.ben.id) if each.user == BOT]
+    assert [each for each in now if each not in seen and "a wolf" not in each] == []
+
+
+async def test_what_may_be_a_change_is_asked_of_whoever_said_it_alone(house: House) -> None:
+    message = await house.painted("/imagine a fox --count 2")
+    parent = await house.newest()
+
+    await house.ben.say("#2 maybe in blue?", thread=message.ts)
+    question = await house.ben.see("Shall Easel paint that?")
+    assert house.ada.sees("Shall Easel paint that?") is None and question.thread == message.ts
+    await house.acked(await house.ben.press(question, "Paint “a fox, in blue”"))
+
+    child = await house.ended(count=2)
+    assert (child.prompt, child.parent, child.origin.private) == ("a fox, in blue", parent.id, False)
+    assert house.message(child).thread == message.ts and house.message(child).channel == GENERAL
 
 
 async def test_a_mention_under_a_mention_s_picture_edits_it(house: House) -> None:

@@ -349,7 +349,8 @@ async def test_words_with_a_file_that_is_no_picture_are_refused(house: House, wh
         case "direct":
             await house.ada.say("like this", house.wire.direct(ADA).id, files=[pdf])
         case _:
-            await house.ada.say("like this", thread=message.ts, files=[pdf])
+            await house.ada.say("see the brief", thread=message.ts, files=[pdf])  # said to others
+            await house.ada.say("make it like this", thread=message.ts, files=[pdf])
 
     await house.ada.see("What you sent is no picture.")
     assert len(await house.jobs()) == 1

@@ -19,7 +19,7 @@ from typing import Any
 
 import structlog
 
-from bot.adapters.base import MessageRef, Receipt
+from bot.adapters.base import MessageRef
 from bot.adapters.interactions import BROKEN, Alone, Ask, Filled, Interactions, Seen
 from bot.adapters.typed import typed
 from bot.easel import Easel
@@ -89,7 +89,7 @@ class SocketAdapter(Interactions[Line, Picture]):
         self, event: Line, ask: Ask, alone: Alone | None = None, *, replace: bool = False
     ) -> None:
         card = await self.asked(ask, event.origin)
-        if not isinstance(card, Receipt):
+        if isinstance(card, Card):
             pressed = event.text("message") if replace and card.kind != "refused" else ""
             await self._show(event.who, pressed or event.id, card)
 

@@ -1,0 +1,138 @@
+"""What words come to: a change of a job's picture, a question whether to paint, or nothing."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, get_args
+
+from bot import actions, prompts
+from bot.accounts.access import Access
+from bot.actions import Action
+from bot.adapters.base import Heard, NoAnswer
+from bot.errors import Refusal
+from bot.jobs import remake
+from bot.jobs.planning import Planner
+from bot.jobs.visibility import Visibility
+from bot.messages.types import Button, Card
+from bot.models import Job, Origin
+from bot.options import clip
+from bot.prompts import Draft, talk
+from bot.store import Store
+from bot.words import Speech
+from engine.types import Engine
+
+MAX_QUOTED, MAX_NAME = 26, 60  # characters of a prompt on a button, and for screen readers
+
+SHAPES = ("9:21", "9:16", "1:1", "16:9", "21:9")
+"""From which to which "wider" and "taller" go."""
+
+
+@dataclass(eq=False)
+class Changes:
+    """Methods raise Refusal and StoreError."""
+
+    _store: Store
+    _engine: Engine
+    _access: Access
+    _visibility: Visibility
+    _planner: Planner
+    _speech: Speech
+
+    async def heard(self, origin: Origin) -> Heard:
+        """Return what words come to where they were said, as an administrator has set it."""
+        said = (await self._store.policy(origin.member.tenant)).words.get(origin.channel, "paint")
+        return next((each for each in get_args(Heard) if each == said), "paint")
+
+    async def changed(self, parent: str, words: str, which: str, origin: Origin) -> dict[str, object]:
+        """Return what /imagine takes to change a job's picture: its own prompt with the words behind it.
+
+        All else is as the job was, but for the seed, and for what the words say themselves.
+        """
+        job = await self._visibility.job(parent, origin.member, origin.here)
+        rules = await self._access.rules(origin.member)
+        before = remake.recalled(job, rules, self._engine.models(), rules.preferences())
+        change, said = _read(words, job)
+        start: dict[str, Any] = {"source": "", "seed": None, "strength": None}
+        if "image_to_image" in await self._access.tasks(origin.member):
+            start["source"] = f"{job.id}:{_chosen(job, which) + 1}"
+        if said.aspect or said.size:
+            start |= {"aspect": "", "size": None}
+        draft = replace(before, prompt=", ".join(filter(None, (before.prompt, change))), **start)
+        own = {name: value for name, value in prompts.said(said).items() if name != "prompt"}
+        return {**prompts.said(draft), **own}
+
+    async def wonder(self, options: Mapping[str, object], origin: Origin) -> Card | NoAnswer:
+        """Ask whether to paint what /imagine takes; nothing where that would be refused."""
+        try:
+            await self._planner.accepts(options, origin)
+        except Refusal:
+            return NoAnswer()
+        given = {name: value for name, value in options.items() if name != "prompt"}
+        draft = prompts.parse(str(options["prompt"]), given, ranged=False)
+        key = await self._store.keep_offer(origin.member.id, prompts.render(draft))
+        return self._speech.said(_question(draft, key), origin)
+
+
+def _question(draft: Draft, key: str) -> Card:
+    label, name = (f"Paint “{clip(draft.prompt, room)}”" for room in (MAX_QUOTED, MAX_NAME))
+    button = Button(id=Action(name="paint", job=key).id, label=label, name=name, style="primary")
+    return Card(kind="text", body=("Shall Easel paint that?",), rows=((button,),))
+
+
+def source_job(text: str) -> str:
+    """Return the job whose picture an offered text starts from, or an empty text."""
+    source = prompts.parse(text, ranged=False).source
+    return source.partition(":")[0] if isinstance(source, str) else ""
+
+
+def _chosen(job: Job, which: str) -> int:
+    """Return the index of the picture that is meant. Raises Refusal where there is none."""
+    there = sorted(each.index for each in job.pictures if each.index >= 0)
+    index = talk.index_of(which, len(there)) if which else min(there, default=0)
+    return actions.picture(job, index).index
+
+
+_STAND_IN = "picture"
+"""A prompt to read a change behind: shapes and styles are read where something stands before them."""
+_RESHAPED = re.compile(
+    r"(?:\A|,\s*)(?:make it |mach es )?(?:(?P<wider>wider|breiter)|taller|higher|höher)[\s.!]*\Z",
+    re.IGNORECASE,
+)
+_COMMANDS = (  # a command → what the picture then shows, for models that take no commands
+    (r"(?:make|machen?|mach) (?:it|this|that|him|her|them|es|das|sie|ihn) ", ""),
+    (r"(?:make|machen?|mach) ", ""),
+    (r"(?:add|include|insert) ", "with "),
+    (r"give (?:it|him|her|them) ", "with "),
+    (r"(?:remove|erase|drop) ", "without "),
+    (r"(?:turn|convert|transform) (?:it|this|that) into ", "as "),
+)
+
+
+def _read(words: str, job: Job) -> tuple[str, Draft]:
+    """Return what a change adds to the prompt, and the options that it says. Raises Refusal."""
+    options: dict[str, Any] = {}
+    if found := _RESHAPED.search(words):
+        words = words[: found.start()]
+        options["aspect"] = _reshaped(job, 1 if found["wider"] else -1)
+    said = prompts.parse(f"{_STAND_IN}, {_described(words)}".rstrip(", "), options, ranged=False)
+    return said.prompt.removeprefix(_STAND_IN).lstrip(", "), said
+
+
+def _reshaped(job: Job, step: int) -> str:
+    """Return the next wider (1) or taller (-1) shape than the job's."""
+    request = job.request.before_upscale()
+    ratios = [int(across) / int(down) for across, _, down in (each.partition(":") for each in SHAPES)]
+    mine = request.width / request.height
+    at = min(range(len(SHAPES)), key=lambda each: abs(math.log(ratios[each] / mine)))
+    return SHAPES[min(max(at + step, 0), len(SHAPES) - 1)]
+
+
+def _described(words: str) -> str:
+    """Return a command as a description: "make the sky orange" → "the sky orange"."""
+    for command, instead in _COMMANDS:
+        if found := re.match(command, words, re.IGNORECASE):
+            return instead + words[found.end() :]
+    return words

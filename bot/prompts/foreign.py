@@ -1,0 +1,45 @@
+"""Flags of other tools: what has an equivalent here means that, the others are left out, and that is said."""
+
+from __future__ import annotations
+
+import re
+
+from bot.prompts.draft import DEFAULT_STRENGTH
+
+_NUMBER = r"-?\d+(?:\.\d+)?"
+_NOTHING = r""
+_REFERENCE = r"\S+(?:\s+https?://\S+)*"
+
+_VALUES = {
+    _NUMBER: "v version s stylize q quality c chaos w weird sw cw ow iw stop repeat r exp niji sv hires",
+    _NOTHING: "tile tiling video hd draft turbo fast raw creative uplight upbeta test testp hr",
+    _REFERENCE: "sref cref oref p profile ckpt",
+}
+_FLAGS = {name: value for value, names in _VALUES.items() for name in names.split()}
+_MOST_IMAGE_WEIGHT = 3.0
+
+
+def is_flag(name: str) -> bool:
+    """Tell whether another tool has a flag of that name (without dashes, in any case)."""
+    return name.casefold() in _FLAGS
+
+
+def end_of_value(name: str, text: str, at: int) -> tuple[str, int]:
+    """Return what stands behind such a flag as its value, and where the text goes on; it may have none."""
+    pattern = rf"[\s=]*({_FLAGS[name.casefold()]})(?=\s|\Z)"
+    found = re.compile(pattern).match(text, at)
+    return (found[1], found.end()) if found and found[1] else ("", at)
+
+
+def equivalent(name: str, value: str, *, pictured: bool) -> tuple[str, str] | None:
+    """Return the option that means the same, and its value; None where there is none.
+
+    `pictured`: there is a picture to start from.
+    """
+    match name.casefold():
+        case "niji":
+            return "style", "anime"
+        case "iw" if pictured and value:
+            weight = min(max(float(value), 0.0), _MOST_IMAGE_WEIGHT)
+            return "strength", f"{DEFAULT_STRENGTH**weight:.2f}"
+    return None
