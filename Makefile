@@ -6,7 +6,11 @@ BIN := $(VENV)/bin
 # Most tests wait more than they compute, so three at a time suit two cores.
 WORKERS ?= 3
 
-.PHONY: run test check bench soak mutants install format clean
+# What `pybabel extract` looks for: see docs/languages.md.
+MESSAGES := build/easel.pot
+CATALOGS := bot/i18n/catalogs
+
+.PHONY: run test check bench soak mutants messages language install format clean
 
 run: $(VENV)/.installed
 	$(BIN)/python -m bot run
@@ -18,6 +22,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m bot.i18n
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.bench
@@ -27,6 +32,17 @@ soak: $(VENV)/.installed-dev
 
 mutants: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.mutants
+
+messages: $(MESSAGES)
+	$(BIN)/pybabel -q update -i $(MESSAGES) -d $(CATALOGS) -D easel --no-fuzzy-matching --ignore-obsolete --no-wrap
+
+language: $(MESSAGES)
+	$(BIN)/pybabel -q init -i $(MESSAGES) -d $(CATALOGS) -D easel -l $(CODE) --no-wrap
+
+.PHONY: $(MESSAGES)
+$(MESSAGES): $(VENV)/.installed-dev
+	mkdir -p build
+	$(BIN)/pybabel -q extract -F babel.cfg -k "_ ngettext:1,2" --no-wrap --sort-by-file --no-location -o $@ bot engine
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, assert_never
 
 from bot.errors import Refusal
+from bot.i18n import _, ngettext
 from bot.models import Job, State, StoredPicture
 from bot.prompts import DEFAULT_COUNT
 from engine.types import GenerationRequest, ImageToImage, TaskKind, TextToImage, Upscale
@@ -69,36 +70,36 @@ ACTIONS: tuple[ActionSpec, ...] = (
         answers="job",
         about="picture",
         label="U{n}",
-        alone="Upscale",
-        spoken="Upscale picture {n}",
+        alone=_("Upscale"),
+        spoken=_("Upscale image {n}"),
         icon="🔍",
         symbol="enlarge",
         on=("done",),
         task="upscale",
-        menu="Upscale",
-        menu_help="Enlarge this picture.",
+        menu=_("Upscale"),
+        menu_help=_("Upscale this image."),
     ),
     ActionSpec(
         name="vary_subtle",
         answers="job",
         about="picture",
-        label="V{n} subtle",
-        alone="Vary (subtle)",
-        spoken="Subtle variations of picture {n}",
+        label=_("V{n} subtle"),
+        alone=_("Vary (subtle)"),
+        spoken=_("Subtle variations of image {n}"),
         icon="🎲",
         symbol="vary",
         on=_RESULT,
         task="image_to_image",
-        menu="Variations",
-        menu_help="Paint variations of this picture.",
+        menu=_("Variations"),
+        menu_help=_("Generate variations of this image."),
     ),
     ActionSpec(
         name="vary_strong",
         answers="job",
         about="picture",
-        label="V{n} strong",
-        alone="Vary (strong)",
-        spoken="Strong variations of picture {n}",
+        label=_("V{n} strong"),
+        alone=_("Vary (strong)"),
+        spoken=_("Strong variations of image {n}"),
         icon="🎲",
         symbol="vary",
         on=_RESULT,
@@ -110,14 +111,14 @@ ACTIONS: tuple[ActionSpec, ...] = (
         answers="card",
         about="picture",
         label="{n}",
-        spoken="Show picture {n} with its buttons",
+        spoken=_("Show image {n} with its buttons"),
     ),
     ActionSpec(
         name="again",
         answers="job",
-        label="Again",
-        retry="Try again",
-        spoken="Paint the same prompt with another seed",
+        label=_("Again"),
+        retry=_("Try again"),
+        spoken=_("Generate the same prompt with another seed"),
         icon="🔁",
         symbol="again",
         on=("done", "failed", "cancelled"),
@@ -126,32 +127,32 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec(
         name="edit",
         answers="form",
-        label="Edit",
-        spoken="Edit the prompt and paint it",
+        label=_("Edit"),
+        spoken=_("Edit the prompt and generate again"),
         icon="✏️",
         symbol="edit",
         on=_RESULT,
         task="form",
-        menu="Edit…",
-        menu_help="Change this picture's prompt and paint it.",
+        menu=_("Edit…"),
+        menu_help=_("Edit this image's prompt and generate again."),
     ),
     ActionSpec(
         name="info",
         answers="card",
-        label="Info",
-        spoken="Seed, model, cost and origin",
+        label=_("Info"),
+        spoken=_("Seed, model, cost and origin"),
         icon="ℹ️",
         symbol="info",
         on=_RESULT,
         overflow=True,
-        menu="Info",
-        menu_help="Show this picture's seed, model, cost and origin.",
+        menu=_("Info"),
+        menu_help=_("Show this image's seed, model, cost and origin."),
     ),
     ActionSpec(
         name="download",
         answers="card",
-        label="Download",
-        spoken="Get these pictures as files, as they are",
+        label=_("Download"),
+        spoken=_("Get these images as files, as they are"),
         icon="⬇️",
         symbol="download",
         on=_RESULT,
@@ -160,8 +161,8 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec(
         name="share",
         answers="place",
-        label="Share to channel",
-        spoken="Show this result in a channel",
+        label=_("Share to channel"),
+        spoken=_("Show this result in a channel"),
         icon="📣",
         on=_RESULT,
         overflow=True,
@@ -170,12 +171,12 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec(
         name="delete",
         answers="replacement",
-        label="Delete",
-        spoken="Delete these pictures",
+        label=_("Delete"),
+        spoken=_("Delete these images"),
         icon="🗑️",
         symbol="bin",
         style="danger",
-        confirm="Delete for good",
+        confirm=_("Delete for good"),
         on=_RESULT,
         overflow=True,
         whose=("owner", "moderator"),
@@ -183,8 +184,8 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec(
         name="report",
         answers="card",
-        label="Report",
-        spoken="Report these pictures to the administrators",
+        label=_("Report"),
+        spoken=_("Report these images to the administrators"),
         icon="🚩",
         symbol="flag",
         on=_RESULT,
@@ -193,28 +194,28 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec(
         name="cancel",
         answers="replacement",
-        label="Cancel",
-        spoken="Cancel this job",
+        label=_("Cancel"),
+        spoken=_("Cancel this job"),
         symbol="close",
         style="danger",
         on=("waiting", "painting"),
         whose=("owner", "moderator"),
     ),
-    ActionSpec(name="more", answers="card", label="⋯", spoken="More to do with these pictures"),
+    ActionSpec(name="more", answers="card", label="⋯", spoken=_("More to do with these images")),
     ActionSpec(name="show", answers="message"),
     ActionSpec(
         name="keep",
         answers="card",
-        label="Keep",
-        spoken="Keep these pictures",
+        label=_("Keep"),
+        spoken=_("Keep these images"),
         style="primary",
         whose=("administrator",),
     ),
     ActionSpec(
         name="remove",
         answers="card",
-        label="Remove",
-        spoken="Remove these pictures, with a strike",
+        label=_("Remove"),
+        spoken=_("Remove these images, with a strike"),
         style="danger",
         whose=("administrator",),
     ),
@@ -222,8 +223,8 @@ ACTIONS: tuple[ActionSpec, ...] = (
         name="forget",
         answers="card",
         about="key",
-        label="Delete everything",
-        spoken="Delete all my data",
+        label=_("Delete everything"),
+        spoken=_("Delete all my data"),
         style="danger",
         whose=("owner",),
     ),
@@ -278,7 +279,7 @@ def parse(button: str) -> Action:
         or (found[3] is None) == (SPECS[found[1]].about == "picture")
         or (found[4] and found[1] not in DERIVING)
     ):
-        raise Refusal("This button is not one that Easel knows. Ask anew with /imagine.", code="unknown")
+        raise Refusal(_("Easel does not know this button. Ask again with /imagine."), code="unknown")
     index = None if found[3] is None else int(found[3])
     return Action(name=found[1], job=found[2], index=index, relax=bool(found[4]))
 
@@ -304,9 +305,14 @@ def picture(job: Job, index: int) -> StoredPicture:
         if each.index == index and job.state is State.RENDERED:
             return each
     if job.state is not State.RENDERED:
-        raise Refusal("That job has no pictures. Press Again to paint it anew.", code="no_picture")
-    allowed = "only one" if len(single) == 1 else f"{len(single)}"
-    raise Refusal(f"There is no picture {index + 1}; that job has {allowed}.", code="no_picture")
+        raise Refusal(_("That job has no images. Press Again to run it once more."), code="no_picture")
+    notice = ngettext(
+        "There is no image {number}; that job has only one.",
+        "There is no image {number}; that job has {count}.",
+        len(single),
+        number=index + 1,
+    )
+    raise Refusal(notice, code="no_picture")
 
 
 def derive(action: Action, parent: Job, seed: int) -> GenerationRequest:
@@ -320,7 +326,7 @@ def derive(action: Action, parent: Job, seed: int) -> GenerationRequest:
     chosen = picture(parent, action.index or 0)
     if action.name == "upscale":
         if isinstance(request.task, Upscale):
-            raise Refusal("That picture is enlarged already.", code="enlarged")
+            raise Refusal(_("That image is already upscaled."), code="enlarged")
         return replace(request.enlarged(chosen.blob, chosen.width, chosen.height), seed=chosen.seed)
     strength = STRENGTH[action.name]
     match request.task:

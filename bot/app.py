@@ -38,6 +38,7 @@ from bot.engines import open_engine
 from bot.errors import EaselError
 from bot.gate import Gate
 from bot.guard import Guard
+from bot.i18n.speech import Speech
 from bot.images.blobs import BlobStore, open_blobs
 from bot.images.service import Images
 from bot.jobs.cards import JobCards
@@ -65,7 +66,6 @@ from bot.readiness import Readiness
 from bot.router import Router
 from bot.store import Store
 from bot.surfaces import CHATS, Settings
-from bot.words import Speech
 from engine.types import Engine
 
 log = structlog.stdlib.get_logger(__name__)

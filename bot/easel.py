@@ -12,6 +12,7 @@ from bot.admin.dashboard import Dashboard
 from bot.admin.service import Admin
 from bot.commands.complete import Vocabulary
 from bot.guard import Guard
+from bot.i18n.speech import Speech
 from bot.images.service import Images
 from bot.jobs.cards import JobCards
 from bot.jobs.changes import Changes
@@ -24,7 +25,6 @@ from bot.lifecycle import Lifecycle
 from bot.readiness import Readiness
 from bot.router import Router
 from bot.store import Installations
-from bot.words import Speech
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)

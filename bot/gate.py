@@ -10,6 +10,7 @@ import structlog
 
 from bot.errors import Refusal, StoreError, StoreGone
 from bot.guard import Guard
+from bot.i18n import _
 from engine.errors import EngineError
 
 log = structlog.stdlib.get_logger(__name__)
@@ -45,7 +46,7 @@ class Gate:
         """
         if not self.is_open or self._guard.reason:
             work.close()
-            raise Refusal("Easel is stopping or starting. Try again in a minute.", code="busy")
+            raise Refusal(_("Easel is stopping or starting. Try again in a minute."), code="busy")
         task = asyncio.create_task(work)
         self._under_way.add(task)
         task.add_done_callback(self._done)
@@ -53,14 +54,16 @@ class Gate:
             return await asyncio.shield(task)
         except StoreGone as error:
             log.critical("not saved", cause=str(error))
-            notice = (
-                "Easel's database was deleted or replaced, so nothing new can be saved. "
-                "Whoever runs this Easel must put it back and start Easel again."
+            notice = _(
+                "Easel's database was deleted or replaced, so nothing new can be saved. Whoever "
+                "runs this Easel must put it back and start Easel again."
             )
             raise Refusal(notice, code="store") from error
         except StoreError as error:
             log.error("not saved", cause=str(error))
-            notice = "Easel cannot save anything at the moment, so nothing was done. Try again in a minute."
+            notice = _(
+                "Easel cannot save anything at the moment, so nothing was done. Try again in a minute."
+            )
             raise Refusal(notice, code="store") from error
         except EngineError as error:
             raise Refusal(error.advice, code="engine") from error

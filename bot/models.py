@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
+from bot.i18n import _
 from engine.types import GenerationRequest
 
 
@@ -76,7 +77,7 @@ class Origin:
     reply: dict[str, Any] = field(default_factory=dict)  # owned by the adapter (tokens, threads); JSON
     private: bool = False
     adult: bool = False  # the channel was age-restricted when this was asked
-    language: str = ""  # the person's own, as the surface reports it: one of `words.LANGUAGES`, or unknown
+    language: str = ""  # the person's own, as the surface reports it: one of `i18n.LANGUAGES`, or unknown
     seen_in: tuple[str, ...] = ()  # closed places, whose people alone may see it; empty: all of the tenant
 
     @property
@@ -402,8 +403,8 @@ class Strike:
     def explained(self) -> str:
         """What the cool-off is for, in one sentence."""
         if self.at_once:
-            return "This is a cool-off: sexual content with minors was asked for."
-        return "This is a cool-off after three strikes within 30 days."
+            return _("This is a cool-off: sexual content with minors was asked for.")
+        return _("This is a cool-off after three strikes within 30 days.")
 
 
 # --- what administrators look at --------------------------------------------------------------------------

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.errors import Refusal
+from bot.i18n import _, either, join, ngettext
+from bot.i18n.catalogs import LANGUAGES
 
 Kind = Literal["text", "integer", "number", "boolean", "picture", "person", "role", "channel"]
 Completes = Literal[
@@ -45,6 +47,18 @@ class Option:
     @property
     def label(self) -> str:
         return self.name.capitalize()
+
+    @property
+    def title(self) -> str:
+        """Its name on forms, in people's languages."""
+        return TITLES.get(self.name) or self.label
+
+    @property
+    def labelled(self) -> list[tuple[str, str]]:
+        """Return the value and the label of each choice."""
+        return [
+            (each, CHOICES.get(each) or LANGUAGES.get(each) or each.capitalize()) for each in self.choices
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +101,58 @@ class Command:
         return next((option for option in self.options if wanted in (*option.flags, option.name)), None)
 
 
+TITLES = {
+    "prompt": _("Prompt"),
+    "negative": _("Negative prompt"),
+    "aspect": _("Aspect ratio"),
+    "size": _("Size"),
+    "count": _("Images"),
+    "seed": _("Seed"),
+    "steps": _("Steps"),
+    "guidance": _("Guidance"),
+    "scheduler": _("Scheduler"),
+    "style": _("Style"),
+    "model": _("Model"),
+    "source": _("Image prompt"),
+    "strength": _("Strength"),
+    "private": _("Private"),
+    "relax": _("Relaxed"),
+    "prompts": _("Prompt in the files"),
+}
+"""What the options that forms ask for are called there."""
+
+CHOICES = {
+    "subtle": _("Subtle"),
+    "strong": _("Strong"),
+    "cancel": _("Cancel"),
+    "hold": _("Hold"),
+    "release": _("Release"),
+    "relax": _("Relax"),
+    "keep": _("Keep"),
+    "remove": _("Remove"),
+    "add": _("Add"),
+    "hour": _("Hour"),
+    "day": _("Day"),
+    "week": _("Week"),
+    "month": _("Month"),
+    "allow": _("Allow"),
+    "refuse": _("Refuse"),
+    "clear": _("Clear"),
+    "own": _("Own"),
+    "relaxed": _("Relaxed"),
+    "standard": _("Standard"),
+    "strict": _("Strict"),
+    "fast": _("Fast"),
+}
+"""The labels of what can be chosen; other choices are shown as they are typed."""
+
+
 class Unusable(ValueError):
-    """A value that an option does not take. `str()` says what is allowed; `nearest` would do."""
+    """A value that an option does not take. `notice` says what is allowed; `nearest` would do."""
 
     def __init__(self, notice: str, nearest: str = "") -> None:
         super().__init__(notice)
+        self.notice = notice
         self.nearest = nearest
 
 
@@ -110,7 +171,11 @@ def bounded(text: str) -> str:
     """Check the length of a text before anything reads it, and return it. Raises Refusal for one too long."""
     if len(text) > MAX_TEXT:
         raise Refusal(
-            f"That is {len(text):,} characters; at most {MAX_TEXT:,} are read at once. Shorten it.",
+            _(
+                "That is {count} characters; at most {most} are read at once. Shorten it.",
+                count=f"{len(text):,}",
+                most=f"{MAX_TEXT:,}",
+            ),
             code="too_long",
         )
     return text
@@ -145,21 +210,42 @@ def _named(option: Option, text: str) -> str:
     found = _MENTION.fullmatch(text)
     name = found["id"] if found else text.lstrip("@#")
     if not name or not name.isprintable() or "<" in name:
-        example = f", for example {option.example}" if option.example else ""
-        raise Unusable(f"{option.label} takes a mention or an id{example}; “{clip(text)}” is neither.")
+        said = {"option": option.label, "typed": clip(text)}
+        raise Unusable(
+            _(
+                "{option} takes a mention or an id, for example {example}; “{typed}” is neither.",
+                example=option.example,
+                **said,
+            )
+            if option.example
+            else _("{option} takes a mention or an id; “{typed}” is neither.", **said)
+        )
     return name
 
 
 def _text(option: Option, value: object) -> str:
     if not isinstance(value, str):
-        raise Unusable(f"{option.label} takes text.")
+        raise Unusable(_("{option} takes text.", option=option.label))
     if option.maximum is not None and len(value) > option.maximum:
         raise Unusable(
-            f"{option.label} may have {option.maximum:,.0f} characters; this has {len(value):,}. Shorten it."
+            _(
+                "{option} may have {most} characters; this has {count}. Shorten it.",
+                option=option.label,
+                most=f"{option.maximum:,.0f}",
+                count=f"{len(value):,}",
+            )
         )
     if option.choices and value.casefold() not in option.choices:
-        allowed = " or ".join(option.choices)
-        raise Unusable(f"{option.label} can be {allowed}; you asked for “{clip(value)}”.", option.choices[0])
+        allowed = either(option.choices)
+        raise Unusable(
+            _(
+                "{option} can be {allowed}; you asked for “{typed}”.",
+                option=option.label,
+                allowed=allowed,
+                typed=clip(value),
+            ),
+            option.choices[0],
+        )
     return value.casefold() if option.choices else value
 
 
@@ -171,7 +257,14 @@ def _integer(option: Option, value: object) -> int:
         value = int(value)
     text = str(value).strip()
     if isinstance(value, bool) or not re.fullmatch(r"[+-]?\d+", text):
-        raise Unusable(f"{option.label} takes a whole number{_range(option)}; “{clip(text)}” is not one.")
+        raise Unusable(
+            _(
+                "{option} takes a whole number from {low} to {high}; “{typed}” is not one.",
+                **_said(option, text),
+            )
+            if _has_range(option)
+            else _("{option} takes a whole number; “{typed}” is not one.", **_said(option, text))
+        )
     # Python refuses to convert thousands of digits; a float is enough, and within the range it is exact.
     _check_range(option, float(text) if len(text) > _MOST_DIGITS else int(text), text)
     return int(float(text))
@@ -184,7 +277,11 @@ def _number(option: Option, value: object) -> float:
     except ValueError:
         number = math.nan
     if math.isnan(number):
-        raise Unusable(f"{option.label} takes a number{_range(option)}; “{clip(text)}” is not one.")
+        raise Unusable(
+            _("{option} takes a number from {low} to {high}; “{typed}” is not one.", **_said(option, text))
+            if _has_range(option)
+            else _("{option} takes a number; “{typed}” is not one.", **_said(option, text))
+        )
     _check_range(option, number, text)
     return number
 
@@ -195,35 +292,44 @@ def _boolean(option: Option, value: object) -> bool:
         return True
     if word in ("no", "false", "off", "0"):
         return False
-    raise Unusable(f"{option.label} can be yes or no; “{clip(word)}” is neither.")
+    raise Unusable(
+        _("{option} can be yes or no; “{typed}” is neither.", option=option.label, typed=clip(word))
+    )
 
 
 def _check_range(option: Option, number: float, text: str) -> None:
     low, high = option.minimum or 0.0, math.inf if option.maximum is None else option.maximum
     if not low <= number <= high:
-        allowed = _range(option).removeprefix(" from")
         nearest = low if number < low else high
-        notice = f"{option.label} can be{allowed}; you asked for {clip(text)}."
+        notice = _("{option} can be {low} to {high}; you asked for {typed}.", **_said(option, text))
         raise OutOfRange(notice, f"{nearest:.0f}", number)
 
 
-def _range(option: Option) -> str:
-    if option.minimum is None or option.maximum is None:
-        return ""
-    return f" from {option.minimum:.0f} to {option.maximum:.0f}"
+def _has_range(option: Option) -> bool:
+    return option.minimum is not None and option.maximum is not None
 
 
-def unknown(what: str, name: str, known: Iterable[str], *, dashes: str = "") -> str:
-    """Return an error text such as "There is no flag --aspct. Did you mean --aspect?"."""
+def _said(option: Option, text: str) -> dict[str, str]:
+    """Return what messages about a number's option tell."""
+    bounds = {"low": f"{option.minimum or 0:.0f}", "high": f"{option.maximum or 0:.0f}"}
+    return {"option": option.label, "typed": clip(text), **bounds}
+
+
+def unknown(sentence: str, name: str, known: Iterable[str], *, dashes: str = "") -> str:
+    """Return an error text such as "There is no flag --aspct. Did you mean --aspect?".
+
+    `sentence` is its beginning, with a gap for `{name}`.
+    """
     names = list(known)
     near = suggest(name, names)
-    all_there_are = (
-        f"There {'is' if len(names) == 1 else 'are'} {', '.join(dashes + each for each in names)}."
-        if names
-        else "It takes none."
+    others = ngettext(
+        "There is {names}.",
+        "There are {names}.",
+        len(names),
+        names=", ".join(dashes + each for each in names),
     )
-    hint = f"Did you mean {dashes}{near}?" if near else all_there_are
-    return f"There is no {what} {dashes}{clip(name)}. {hint}"
+    hint = _("Did you mean {name}?", name=dashes + near) if near else others if names else _("It takes none.")
+    return join(" ", (sentence.format(name=dashes + clip(name)), hint))
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

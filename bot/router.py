@@ -18,6 +18,8 @@ from bot.admin.service import Admin
 from bot.commands.complete import Vocabulary
 from bot.errors import Refusal
 from bot.gate import Gate
+from bot.i18n import _
+from bot.i18n.speech import Speech
 from bot.images.service import Images
 from bot.jobs import offers
 from bot.jobs.changes import source_job
@@ -31,7 +33,6 @@ from bot.moderation.reviews import DECISIONS, Reviews
 from bot.options import bounded
 from bot.provenance.service import VerifyService
 from bot.store import Store
-from bot.words import Speech
 
 T = TypeVar("T")
 
@@ -112,7 +113,7 @@ class Router:
             return action.text
         text = await self._store.offer(action.job, member.id)
         if text is None:
-            raise Refusal("This offer is no longer there. Ask anew with /imagine.", code="expired")
+            raise Refusal(_("This offer has expired. Ask again with /imagine."), code="expired")
         return text
 
     async def _answer(self, work: Coroutine[Any, Any, T], origin: Origin) -> T:
@@ -164,7 +165,7 @@ class Router:
                 for each in sorted(found, key=lambda each: each.index)
             ]
         except KeyError as error:
-            raise Refusal("A picture of this job is gone.", code="no_picture") from error
+            raise Refusal(_("An image of this job is gone."), code="no_picture") from error
         adult = any(each.adult for each in found)
         return Card(kind="text", title=job.prompt, job=job.id, files=tuple(files), private=True, adult=adult)
 

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from engine.errors import ModelNotLoaded, UnknownModel
 from engine.families import family_of
 from engine.pipelines.model_files import pipeline_of, weight_names
+from engine.text import _
 from engine.types import GenerationRequest, ModelInfo, Upscale
 
 _CATALOG = Path(__file__).with_name("catalog.toml")
@@ -181,8 +182,12 @@ def _no_model(name: str, table: dict[str, Any]) -> str:
 
 def _not_offered(name: str, entries: dict[str, Entry]) -> str:
     close = difflib.get_close_matches(name, entries, n=1)
-    hint = f"Did you mean {close[0]}?" if close else f"Choose one of: {', '.join(entries)}."
-    return f"There is no model “{name}” here. {hint}"
+    hint = (
+        _("Did you mean {name}?", name=close[0])
+        if close
+        else _("Choose one of: {names}.", names=", ".join(entries))
+    )
+    return _("There is no model “{name}” here. {hint}", name=name, hint=hint)
 
 
 def check_files(path: Path) -> None:

@@ -15,11 +15,13 @@ the cause, for the log.
 
 from __future__ import annotations
 
+from engine.text import _
+
 
 class EngineError(Exception):
     """Something went wrong while painting."""
 
-    advice = "The engine could not paint this. Try again; an administrator finds the cause in the log."
+    advice = _("The engine could not generate this. Try again; an administrator finds the cause in the log.")
     of_engine = True
     """Whether the device may be to blame; else it is the request, or somebody's wish."""
 
@@ -39,39 +41,39 @@ def _restore(kind: type[EngineError], cause: str, advice: str) -> EngineError:
 class UnknownModel(EngineError):
     """The catalog has no such model."""
 
-    advice = "There is no model of that name. Choose one that `/settings` offers."
+    advice = _("There is no model of that name. Choose one that `/settings` offers.")
     of_engine = False
 
 
 class ModelNotLoaded(EngineError):
     """The model could not be loaded."""
 
-    advice = "This model could not be loaded. Choose another; `python -m bot doctor` names the cause."
+    advice = _("This model could not be loaded. Choose another; `python -m bot doctor` names the cause.")
 
 
 class InvalidRequest(EngineError):
     """The model does not accept this request."""
 
-    advice = "This model does not accept that combination of options. Try its defaults."
+    advice = _("This model does not accept that combination of options. Try its defaults.")
     of_engine = False
 
 
 class OutOfMemory(EngineError):
     """The device ran out of memory."""
 
-    advice = "The engine ran out of memory on this size. Try a smaller one."
+    advice = _("The engine ran out of memory on this size. Try a smaller one.")
 
 
 class InvalidPicture(EngineError):
     """The model returned a picture with values that are not numbers."""
 
-    advice = "The model returned an invalid picture, so it is not shown. Try another seed."
+    advice = _("The model returned an invalid image, so it is not shown. Try another seed.")
 
 
 class WorkerLost(EngineError):
     """The job ended its worker twice and is set aside."""
 
-    advice = "Painting this stopped the engine twice, so it is set aside. Try other options."
+    advice = _("This stopped the engine twice, so it is set aside. Try other options.")
     of_engine = False
 
 

@@ -169,7 +169,7 @@ def _uses() -> Iterator[tuple[str, Callable[[str], object]]]:
 def functions() -> Mapping[str, Callable[[str], object]]:
     from sqlalchemy import Column, MetaData, Table, Text, create_engine, select
 
-    from bot import commands, moderation, prompts, words
+    from bot import commands, moderation, prompts
     from bot.adapters.discord import layout as discord
     from bot.adapters.slack import layout as slack
     from bot.adapters.slack import slash_commands
@@ -178,6 +178,7 @@ def functions() -> Mapping[str, Callable[[str], object]]:
     from bot.admin import csv_export
     from bot.commands.complete import Vocabulary
     from bot.errors import Refusal
+    from bot.i18n.speech import translated
     from bot.messages.types import Card, CardPicture
     from bot.models import Job, Tier
     from bot.options import suggest
@@ -238,7 +239,7 @@ def functions() -> Mapping[str, Callable[[str], object]]:
         "styles": lambda text: (styles.load().style(text), styles.load().closest(text)),
         "suggestions": lambda text: suggest(text, [each.name for each in commands.COMMANDS]),
         "a person": lambda text: commands.check("admin block", {"person": text}),
-        "German": lambda text: words.translated(card(text), "de"),
+        "German": lambda text: translated(card(text), "de"),
         "Discord": lambda text: (discord.text(card(text)), discord._alt(card(text).pictures[0])),
         "Slack": lambda text: slack.blocks(card(text), {"x": "F1"}),
         "a page": lambda text: pages.render(card=card(text)),

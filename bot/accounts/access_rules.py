@@ -15,6 +15,7 @@ from typing import Any
 from bot import formats, limits, moderation, prompts
 from bot.accounts.tiers import DEFAULT, Tiers
 from bot.errors import Offer, Refusal
+from bot.i18n import _, join
 from bot.messages import answers
 from bot.models import (
     EVERYWHERE,
@@ -25,6 +26,7 @@ from bot.models import (
     Job,
     Member,
     Origin,
+    Period,
     Person,
     Policy,
     Preferences,
@@ -54,11 +56,14 @@ def authorize(command: Command, origin: Origin, operators: Collection[str]) -> N
     if not command.admin or runs_easel(origin, operators):
         return
     if not origin.member.admin:
-        raise Refusal(f"Only an administrator may use /{command.name}.", code="forbidden")
+        raise Refusal(_("Only an administrator may use /{name}.", name=command.name), code="forbidden")
     if command.operator:
         raise Refusal(
-            f"/{command.name} counts in every place, so it is only for those who run this Easel. "
-            "Ask one of them, or use /admin tier.",
+            _(
+                "/{name} counts in every place, so it is only for those who run this Easel. Ask "
+                "one of them, or use /admin tier.",
+                name=command.name,
+            ),
             code="forbidden",
         )
 
@@ -112,16 +117,16 @@ class AccessRules:
         """Raise Refusal when Easel is paused or drained here, or does not paint in the channel."""
         if any(policy.paused for policy in self._policies):
             raise Refusal(
-                "Easel is paused by an administrator. What waits stays in line; ask again later.",
+                _("Easel is paused by an administrator. Waiting jobs keep their place; ask again later."),
                 code="paused",
             )
         if any(policy.drained for policy in self._policies):
             raise Refusal(
-                "Easel takes nothing new at the moment; what was asked for is painted. Ask again later.",
+                _("Easel accepts nothing new at the moment; accepted jobs still run. Ask again later."),
                 code="drained",
             )
         if not self.takes_channel(channel):
-            raise Refusal("Easel does not paint in this channel. Ask in another one.", code="channel")
+            raise Refusal(_("Easel is not used in this channel. Ask in another one."), code="channel")
 
     # ---- whose work they may take away
 
@@ -147,7 +152,9 @@ class AccessRules:
         """Return the models that are allowed here, the default first. Raises Refusal when there is none."""
         found = [model for model in offered if self._takes_model(model, offered)]
         if not found:
-            raise Refusal("No model may be used here. An administrator can allow one.", code="unknown_model")
+            raise Refusal(
+                _("No model may be used here. An administrator can allow one."), code="unknown_model"
+            )
         return found
 
     def _takes_model(self, model: ModelInfo, offered: Sequence[ModelInfo]) -> bool:
@@ -190,9 +197,9 @@ class AccessRules:
         priorities = self.tier.priorities
         if wanted and "relax" not in priorities:
             raise Refusal(
-                f"Your tier, {self.tier.title}, has no relaxed jobs. Leave out --relax.",
+                _("Your tier, {title}, has no relaxed jobs. Leave out --relax.", title=self.tier.title),
                 code="relax",
-                offers=_offers("Leave it out", draft, relax=None),
+                offers=_offers(_("Leave it out"), draft, relax=None),
             )
         return bool(wanted) or "fast" not in priorities
 
@@ -204,18 +211,26 @@ class AccessRules:
             return
         instead = [model.name for model in self.models(offered)]
         raise Refusal(
-            f"{model.name} is not for your tier, {self.tier.title}, here. You can use {', '.join(instead)}.",
+            _(
+                "{model} is not for your tier, {title}, here. You can use {names}.",
+                model=model.name,
+                title=self.tier.title,
+                names=", ".join(instead),
+            ),
             code="model",
-            offers=_offers(f"Use {clip(instead[0], 28)}", draft, model=instead[0]),
+            offers=_offers(_("Use {model}", model=clip(instead[0], 28)), draft, model=instead[0]),
         )
 
     def check(self, request: GenerationRequest, style: str, model: ModelInfo, draft: Draft | None) -> None:
         """Raise Refusal for what the tier or place does not allow, with an offer where `draft` is given."""
         if style not in ("", NO_STYLE) and not self.takes_style(style):
             raise Refusal(
-                f"The style {styles.load().label(style)} is not used here. /styles shows those that are.",
+                _(
+                    "The style {label} is not used here. /styles shows those that are.",
+                    label=styles.load().label(style),
+                ),
                 code="style",
-                offers=_offers("Leave it out", draft, style=NO_STYLE),
+                offers=_offers(_("Leave it out"), draft, style=NO_STYLE),
             )
         if request.paints:
             for each in landed():
@@ -231,12 +246,23 @@ class AccessRules:
             return
         smaller = limits.fitted((width, height), model, self.tier.max_pixels)
         small = limits.usable(model, self.tier)
-        hint = f"Try --size {smaller[0]}x{smaller[1]}." if small else "Choose another model."
+        hint = (
+            _("Try --size {width}x{height}.", width=smaller[0], height=smaller[1])
+            if small
+            else _("Choose another model.")
+        )
         raise Refusal(
-            f"{formats.sized(width, height)} is {math.ceil(times * 100 - 100)}% more than your tier, "
-            f"{self.tier.title}, allows for one picture. {hint}",
+            _(
+                "{size} is {percent}% more than your tier, {title}, allows for one image. {hint}",
+                size=formats.sized(width, height),
+                percent=math.ceil(times * 100 - 100),
+                title=self.tier.title,
+                hint=hint,
+            ),
             code="size",
-            offers=_offers(f"Make it {formats.sized(*smaller)}", draft, size=smaller, aspect="")
+            offers=_offers(
+                _("Make it {value}", value=formats.sized(*smaller)), draft, size=smaller, aspect=""
+            )
             if small
             else (),
         )
@@ -244,10 +270,12 @@ class AccessRules:
 
 def blocked(person: Person, now: datetime) -> Refusal:
     """Return what somebody who is blocked is told."""
-    until = "" if person.until is None else f" until {answers.moment(person.until, now)}"
-    reason = f" {person.reason}" if person.reason else ""
-    notice = f"You cannot use Easel here{until}.{reason} An administrator can lift this."
-    return Refusal(notice, code="blocked")
+    notice = (
+        _("You cannot use Easel here.")
+        if person.until is None
+        else _("You cannot use Easel here until {when}.", when=answers.moment(person.until, now))
+    )
+    return Refusal(join(" ", (notice, person.reason, _("An administrator can lift this."))), code="blocked")
 
 
 def _offers(label: str, draft: Draft | None, **changes: Any) -> tuple[Offer, ...]:
@@ -277,9 +305,9 @@ def _filled(own: Preferences, others: Preferences) -> Preferences:
 def budgets(house: Policy, place: Policy, tenant: str, channel: str) -> tuple[Budget, ...]:
     """Return the budgets of the instance, the place and the channel that a request in the channel uses."""
     found = (
-        (f"budget:{INSTANCE}", "all of Easel", house.budget),
-        (f"budget:{tenant}", "this place", place.budget),
-        (f"budget:{tenant}/{channel}", "this channel", place.channel_budgets.get(channel)),
+        (f"budget:{INSTANCE}", _("all of Easel"), house.budget),
+        (f"budget:{tenant}", _("this place"), place.budget),
+        (f"budget:{tenant}/{channel}", _("this channel"), place.channel_budgets.get(channel)),
     )
     return tuple(Budget(account=account, name=name, allowance=of) for account, name, of in found if of)
 
@@ -318,6 +346,26 @@ def _said(value: Any) -> str:
 
 
 def allowance(value: Allowance) -> str:
-    """Format an allowance as text, such as "3,600 s a day"."""
-    rolling = " from the first request on" if value.rolling else ""
-    return f"{value.seconds:,.0f} s {'an' if value.per == 'hour' else 'a'} {value.per}{rolling}"
+    """Format an allowance as text, such as "3,600 GPU seconds a day"."""
+    return per(value.seconds, value.per, rolling=value.rolling)
+
+
+def per(seconds: float, period: Period | None, *, rolling: bool = False) -> str:
+    """Format a number of GPU seconds in a period."""
+    return (_ROLLING if rolling else _PER)[period].format(seconds=f"{seconds:,.0f}")
+
+
+_PER: Mapping[Period | None, str] = {
+    None: _("{seconds} GPU seconds"),
+    "hour": _("{seconds} GPU seconds an hour"),
+    "day": _("{seconds} GPU seconds a day"),
+    "week": _("{seconds} GPU seconds a week"),
+    "month": _("{seconds} GPU seconds a month"),
+}
+_ROLLING: Mapping[Period | None, str] = {
+    None: _("{seconds} GPU seconds"),
+    "hour": _("{seconds} GPU seconds an hour from the first request on"),
+    "day": _("{seconds} GPU seconds a day from the first request on"),
+    "week": _("{seconds} GPU seconds a week from the first request on"),
+    "month": _("{seconds} GPU seconds a month from the first request on"),
+}

@@ -15,6 +15,7 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from bot.errors import Refusal
+from bot.i18n import _
 from bot.messages import answers
 from bot.messages.types import Card
 from bot.models import GUEST, Login, Member, Origin
@@ -34,7 +35,7 @@ def clean_name(text: str) -> str:
     visible = "".join(c for c in text if c.isspace() or unicodedata.category(c)[0] != "C")
     name = " ".join(visible.split())
     if not 1 <= len(name) <= 32:
-        raise ValueError("A name has 1 to 32 characters.")
+        raise ValueError(_("A name has 1 to 32 characters."))
     return name
 
 
@@ -65,7 +66,7 @@ class Logins:
     async def link(self, origin: Origin) -> Card:
         """Return the card that answers `/studio`: a login link for the person who asked. Raises Refusal."""
         if origin.surface not in ("discord", "slack"):
-            raise Refusal("/studio opens the web studio from Discord or Slack. Ask there.")
+            raise Refusal(_("/studio opens the web studio from Discord or Slack. Ask there."))
         url = await self._link(origin.member, LINK_LIFE)
         return answers.studio_link(url, here_only=self._is_here_only)
 
@@ -74,14 +75,14 @@ class Logins:
         try:
             member = member_named(clean_name(name), admin=False)
         except ValueError as error:
-            raise Refusal(str(error)) from error
+            raise Refusal(error.args[0]) from error
         url = await self._link(member, INVITATION_LIFE)
         return member, answers.invitation(member.name, url, here_only=self._is_here_only)
 
     async def _link(self, member: Member, life: timedelta) -> str:
         if not self.address:
             raise Refusal(
-                "The web studio has no address that people can open. An operator can set it as WEB_URL."
+                _("The web studio has no address that people can open. An operator can set it as WEB_URL.")
             )
         secret = secrets.token_hex(32)
         await self._store.save_link(digest(secret), replace(member, admin=False), life)

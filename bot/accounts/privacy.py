@@ -16,6 +16,7 @@ import structlog
 
 from bot.admin import csv_export
 from bot.errors import Refusal
+from bot.i18n import _
 from bot.images.blobs import BlobStore
 from bot.messages import answers
 from bot.messages.types import Card
@@ -53,7 +54,9 @@ class Privacy:
         jobs, told, found = await self._copied(members)
         parts, pictures = await asyncio.to_thread(_part, found, part)
         if not 1 <= part <= parts:
-            raise Refusal(f"There is no part {part}; your copy has {parts}.", code="part")
+            raise Refusal(
+                _("There is no part {part}; your copy has {parts}.", part=part, parts=parts), code="part"
+            )
         files = await self._documents(members, told) if part == 1 else {}
         for name, blob in pictures:
             files[name] = await self._blobs.get(blob)
@@ -137,7 +140,7 @@ class Privacy:
         Raises Refusal where the button was shown to somebody else.
         """
         if button != token(origin):
-            raise Refusal("This button was made for somebody else. Use /privacy delete.", code="forbidden")
+            raise Refusal(_("This button was made for someone else. Use /privacy delete."), code="forbidden")
         members = await self._store.sharing(origin.member.id)
         await self._store.begin_erasure(members)
         await self.resume()

@@ -10,6 +10,7 @@ from bot import prompts
 from bot.accounts.access import Access
 from bot.accounts.logins import Logins
 from bot.errors import Refusal
+from bot.i18n import _
 from bot.jobs.tracker import JobTracker
 from bot.jobs.visibility import Visibility
 from bot.messages import answers
@@ -46,7 +47,7 @@ class AccountService:
     async def team(self, origin: Origin) -> Card:
         """Return what the people of a place used in the last seven days."""
         if not origin.member.admin:
-            raise Refusal("Only an administrator can see what the others used.", code="forbidden")
+            raise Refusal(_("Only an administrator can see what the others used."), code="forbidden")
         since = datetime.now(UTC) - answers.TEAM_SPAN
         uses = await self._store.usage(
             since, 2 * answers.TEAM_SPAN, "person", tenant=origin.member.tenant, most=answers.TEAM
@@ -79,7 +80,7 @@ class AccountService:
         known = asdict(own)
         known["metadata"] = known.pop("tells_prompt")
         values = {name: "yes" if value is True else str(value) for name, value in known.items() if value}
-        return Form(command="settings", title="Your settings", values=values)
+        return Form(command="settings", title=_("Your settings"), values=values)
 
     async def link(self, options: dict[str, Any], origin: Origin) -> Card:
         """Answer `/link`: a code to type elsewhere, two names joined by one, or a name that leaves."""
@@ -92,7 +93,7 @@ class AccountService:
                 return answers.link_code(await self._store.link_code(me))
             account = await self._store.link(options["code"], me)
         except LinkRefused as error:
-            raise Refusal(str(error), code="link") from error
+            raise Refusal(error.args[0], code="link") from error
         names = await self._store.members_of(account)
         await self._tracker.gather(names, account, (await self._access.rules(origin.member)).home)
         return answers.linked(names)

@@ -65,7 +65,7 @@ class CommandLine:
         """Show the job's progress until it ends and return it; return None when `stopped` comes first."""
         stop = asyncio.create_task(stopped.wait())
         with self._progress:
-            self._tasks[id] = self._progress.add_task("in line", total=1.0)
+            self._tasks[id] = self._progress.add_task("in queue", total=1.0)
             while id not in self._ends and not stopped.is_set():
                 ended = asyncio.create_task(self._ended.wait())
                 await asyncio.wait({ended, stop}, return_when=asyncio.FIRST_COMPLETED)

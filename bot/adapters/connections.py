@@ -19,6 +19,8 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Handler
 
+from bot.i18n import _
+
 log = structlog.stdlib.get_logger(__name__)
 
 HEADER_SECONDS = 20.0  # for the headers of a request, and between two requests
@@ -128,7 +130,7 @@ async def _body_in_time(request: web.Request, handler: Handler) -> web.StreamRes
     if not request.body_exists or request.content.is_eof():
         return await handler(request)
     seconds = BODY_SECONDS + (request.content_length or 0) / BODY_PACE
-    late = web.HTTPRequestTimeout(text="That came too slowly. Try again.")
+    late = web.HTTPRequestTimeout(text=_("That came too slowly. Try again."))
     timer = asyncio.get_running_loop().call_later(seconds, request.content.set_exception, late)
     request.content.on_eof(timer.cancel)
     try:

@@ -21,6 +21,7 @@ from bot.actions import Action, ActionSpec
 from bot.adapters.base import Answer, NoAnswer, Receipt
 from bot.easel import Easel
 from bot.errors import Refusal
+from bot.i18n import _
 from bot.images import pictures
 from bot.messages import job_cards
 from bot.messages.types import Card, Form
@@ -47,9 +48,9 @@ MOST_VERIFIED = 4  # pictures of one message
 JOB_COMMANDS = ("upscale", "vary")
 """Commands that make a job from a job."""
 
-BROKEN = "Easel could not do that. Try again; an administrator finds the cause in the log."
-_BUTTONS_ONLY = "Words with a picture paint nothing in this channel. Ask with /imagine."
-_NO_PLACES = "Pictures cannot be shown in another channel from here."
+BROKEN = _("Easel could not do that. Try again; an administrator finds the cause in the log.")
+_BUTTONS_ONLY = _("Words with an image do nothing in this channel. Use /imagine.")
+_NO_PLACES = _("Images cannot be shown in another channel from here.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,7 @@ class Interactions(ABC, Generic[E, P]):
     """Answers what people do, by way of the studio."""
 
     title = ""  # the platform's name, to people
-    hint = "Say what to paint, for example: a red fox."  # said to whoever calls without words
+    hint = _("Describe an image, for example: a red fox.")  # said to whoever calls without words
     at_once = 8  # requests that the studio works on at a time, so that acknowledgements are not behind them
     unreachable: tuple[type[Exception], ...] = (OSError,)  # what a failed download raises
 
@@ -211,9 +212,9 @@ class Interactions(ABC, Generic[E, P]):
             if message.job:
                 await self._easel.visibility.job(message.job, origin.member, origin.here)
             elif message.picture is None:
-                raise Refusal("There is no picture in that message.", code="no_picture")
+                raise Refusal(_("There is no image in that message."), code="no_picture")
             values = {"source": f"{message.job}:1"} if message.job else {}
-            return Form(command="imagine", title="Use as source", values=values)
+            return Form(command="imagine", title=_("Use as reference"), values=values)
 
         await self.open(event, ask, None if message.job else message.picture)
 
@@ -224,7 +225,7 @@ class Interactions(ABC, Generic[E, P]):
         async def job(member: Member, here: Collection[str]) -> Job:
             if message.job:
                 return await self._easel.visibility.job(message.job, member, here)
-            raise Refusal("That message holds no picture of Easel's.", code="no_picture")
+            raise Refusal(_("That message holds no image of Easel's."), code="no_picture")
 
         async def ask(origin: Origin) -> Answer:
             found = await job(origin.member, origin.here)
@@ -254,7 +255,7 @@ class Interactions(ABC, Generic[E, P]):
         if not message.pictures and message.job:
             return await self.handle("verify", {"picture": message.job}, origin)
         if not message.pictures:
-            raise Refusal("There is no picture in that message.", code="no_picture")
+            raise Refusal(_("There is no image in that message."), code="no_picture")
         if len(message.pictures) == 1:
             return await self._verified_file(event, message.pictures[0], origin)
         lines = []
@@ -263,7 +264,9 @@ class Interactions(ABC, Generic[E, P]):
             assert isinstance(card, Card)
             lines.append(f"{number}. {' · '.join(card.body)}")
         if len(message.pictures) > MOST_VERIFIED:
-            rest = Card(kind="text", body=(f"Only the first {MOST_VERIFIED} pictures were looked at.",))
+            rest = Card(
+                kind="text", body=(_("Only the first {most} images were checked.", most=MOST_VERIFIED),)
+            )
             lines += self.said(rest, origin).body
         return replace(self.said(Card(kind="text", private=True), origin), body=tuple(lines))
 
@@ -357,7 +360,7 @@ class Interactions(ABC, Generic[E, P]):
         try:
             return await self.download(event, picture)
         except self.unreachable as error:
-            notice = f"The picture could not be fetched from {self.title}. Send it again."
+            notice = _("The image could not be fetched from {title}. Send it again.", title=self.title)
             raise Refusal(notice, code="source") from error
 
     def check_size(self, size: int) -> None:

@@ -7,6 +7,7 @@ import re
 
 from bot import commands
 from bot.errors import Refusal
+from bot.i18n import _
 from bot.options import Command, Option, bounded, clip, unknown
 
 
@@ -44,7 +45,7 @@ def _fill(command: Command, words: list[str], options: dict[str, object]) -> Non
             options[option.name] = " ".join(words[:taken])
             del words[:taken]
     if words:
-        raise Refusal(f"/{command.name} does not take “{clip(' '.join(words))}”.")
+        raise Refusal(_("/{name} does not take “{names}”.", name=command.name, names=clip(" ".join(words))))
 
 
 def _is_free_text(option: Option) -> bool:
@@ -53,4 +54,7 @@ def _is_free_text(option: Option) -> bool:
 
 def _unknown(command: Command, name: str) -> Option:
     known = [option.name for option in command.options]
-    raise Refusal(unknown(f"flag of /{command.name}", name, known, dashes="--"), code="unknown")
+    raise Refusal(
+        unknown(_("There is no flag of /{command} {name}.", command=command.name), name, known, dashes="--"),
+        code="unknown",
+    )

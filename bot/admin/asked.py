@@ -8,12 +8,13 @@ from typing import Any
 
 from bot.accounts import access_rules, audit
 from bot.errors import Refusal
+from bot.i18n import _
+from bot.i18n.speech import Speech
 from bot.jobs.holds import Holds
 from bot.messages.types import Card
 from bot.models import AuditLine, Origin, Policy
 from bot.options import clip
 from bot.store import Store
-from bot.words import Speech
 
 MOST_TERMS = 200  # of one list of a place
 
@@ -82,7 +83,7 @@ def whom(asked: AdminRequest) -> str:
     if ":" in named:
         return named
     if asked.origin.surface == "cli":
-        raise Refusal(f"Say where {clip(named)} is from, as in discord:{clip(named)}.", code="missing")
+        raise Refusal(_("Say where {name} is from, as in discord:{name}.", name=clip(named)), code="missing")
     return f"{asked.origin.surface}:{named.casefold() if asked.origin.surface == 'web' else named}"
 
 

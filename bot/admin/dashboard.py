@@ -20,6 +20,7 @@ from bot.accounts import access_rules
 from bot.accounts.access_rules import AccessRules
 from bot.accounts.tiers import Tiers
 from bot.errors import Refusal
+from bot.i18n import _
 from bot.jobs.holds import Holds
 from bot.jobs.live import LiveJob, LiveJobs
 from bot.models import (
@@ -158,7 +159,7 @@ class Dashboard:
     def opened_to(self, origin: Origin) -> Dashboard:
         """Return this, for those who run Easel. Raises Refusal."""
         if not access_rules.runs_easel(origin, self._settings.operators):
-            raise Refusal("Only those who run this Easel may see this.", code="forbidden")
+            raise Refusal(_("Only those who run this Easel may see this."), code="forbidden")
         return self
 
     @property

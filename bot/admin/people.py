@@ -14,6 +14,7 @@ from bot.accounts.tiers import Tiers
 from bot.admin.asked import MOST_TERMS, AdminRequest, Commands, Policies, done, titled, whom
 from bot.admin.tiers import EVERYONE, allowance_of, tier_named
 from bot.errors import Refusal
+from bot.i18n import _, join, ngettext
 from bot.jobs.endings import Endings
 from bot.messages import answers
 from bot.messages.types import Card
@@ -52,23 +53,23 @@ class PeopleCommands:
         last = jobs[0].origin.member if jobs else Member(tenant=asked.tenant, id=who, name=who)
         standing = await self._store.standing(replace(last, tenant=asked.tenant))
         rules, now = AccessRules(standing, self._tiers, last), self._store.now()
-        lines = [f"Tier: {rules.tier.title}"]
+        lines = [_("Tier: {title}", title=rules.tier.title)]
         if jobs or asked.operator:  # what strangers used elsewhere is not for a place's administrators
             balances = await self._store.balances(standing.account, rules.tier)
-            lines += [answers.balance_line(each, now) for each in balances] or ["No limit."]
+            lines += [answers.balance_line(each, now) for each in balances] or [_("No limit.")]
         own = [access_rules.allowance(each.allowance) for each in standing.persons if each.allowance]
-        lines += [f"Their own allowance: {each}" for each in own]
+        lines += [_("Their own quota: {quota}", quota=each) for each in own]
         lines += [_blocked(each, now) for each in standing.persons if each.is_blocked(now)]
-        lines += [f"Strikes: {each.strikes}" for each in standing.persons if each.strikes]
-        lines += [_summary(job) for job in jobs] or ["Has asked for nothing here."]
+        lines += [_("Strikes: {strikes}", strikes=each.strikes) for each in standing.persons if each.strikes]
+        lines += [_summary(job) for job in jobs] or [_("Has asked for nothing here.")]
         return titled(last.name, lines, facts=[who])
 
     async def _tier(self, asked: AdminRequest) -> Card:
         who, tier = whom(asked), tier_named(asked, self._tiers)
         await self._set_person(asked, who, lambda before: replace(before, tier=tier.name if tier else ""))
         if tier is None:
-            return done(f"{who} has no tier of their own any more; their roles decide.")
-        return done(f"{who} is in the tier {tier.title} now.")
+            return done(_("{who} has no tier of their own any more; their roles decide.", who=who))
+        return done(_("{who} is in the tier {title} now.", who=who, title=tier.title))
 
     async def _set_allowance(self, asked: AdminRequest) -> Card:
         """Set a person's allowance everywhere, like a gift: an account is used in all places."""
@@ -77,25 +78,36 @@ class PeopleCommands:
             INSTANCE, who, lambda before: replace(before, allowance=allowance), asked.note(who)
         )
         if allowance is None:
-            return done(f"{who} has the allowance of their tier again.")
-        return done(f"{who} may use {access_rules.allowance(allowance)}, whatever their tier.")
+            return done(_("{who} has the quota of their tier again.", who=who))
+        return done(
+            _(
+                "{who} may use {quota}, whatever their tier.",
+                who=who,
+                quota=access_rules.allowance(allowance),
+            )
+        )
 
     async def _gift(self, asked: AdminRequest) -> Card:
         who, seconds = whom(asked), asked.options["seconds"]
-        gift = f"{formats.amount(seconds)} s"
         if not await self._store.gift(who, seconds, asked.line(who), asked.key):
-            return done("That gift was given already.")
-        return done(f"{who} has {gift} more, to use whenever the allowance does not suffice.")
+            return done(_("That gift was given already."))
+        return done(
+            _(
+                "{who} has {seconds} GPU seconds more, to use whenever the quota does not suffice.",
+                who=who,
+                seconds=formats.amount(seconds),
+            )
+        )
 
     async def _reset(self, asked: AdminRequest) -> Card:
         who = whom(asked)
         await self._store.reset(who, asked.line(who), asked.key)
-        return done(f"What {who} used of their allowances is forgotten.")
+        return done(_("The usage of {who} is reset.", who=who))
 
     async def _block(self, asked: AdminRequest) -> Card:
         who, hours = whom(asked), asked.options.get("hours")
         if who == asked.origin.member.id:
-            raise Refusal("You cannot block yourself.")
+            raise Refusal(_("You cannot block yourself."))
         now = self._store.now()
         until = now + timedelta(hours=hours) if hours else None
         reason = _sentence(asked.options.get("reason", ""))
@@ -104,18 +116,18 @@ class PeopleCommands:
             who,
             lambda before: replace(before, blocked=True, until=until, reason=reason),
             asked.note(who),
-            reason="An administrator has blocked you.",
+            reason=_("An administrator has blocked you."),
         )
         await self._endings.take_out(ended)
-        end = f"until {answers.moment(until, now)}" if until else "until /admin unblock"
-        return done(f"{who} is blocked {end}. {_cancelled(len(ended))}")
+        blocked = _("{who} is blocked {end}.", who=who, end=_end(until, now))
+        return done(join(" ", (blocked, _cancelled(len(ended)))))
 
     async def _unblock(self, asked: AdminRequest) -> Card:
         who = whom(asked)
         await self._set_person(
             asked, who, lambda before: replace(before, blocked=False, until=None, reason="")
         )
-        return done(f"{who} may ask again.")
+        return done(_("{who} may ask again.", who=who))
 
     async def _set_person(self, asked: AdminRequest, who: str, change: Callable[[Person], Person]) -> None:
         await self._store.change_person(asked.tenant, who, change, asked.note(who))
@@ -130,39 +142,51 @@ class PeopleCommands:
         names = [asked.options["role"]] if "role" in asked.options else []
         names += [whom(asked)] if "person" in asked.options else []
         if EVERYONE in map(str.casefold, names):
-            raise Refusal("Not everyone can moderate. Name a role, a user group or a person.")
+            raise Refusal(_("Not everyone can moderate. Name a role, a user group or a person."))
         removed = asked.options.get("rule") == "remove"
 
         def change(before: Policy) -> Policy:
             others = [each for each in before.moderators if each not in names]
             if len(others) + len(names) > MOST_TERMS:
-                raise Refusal(f"A place has at most {MOST_TERMS} moderators. Remove one first.")
+                raise Refusal(_("A place has at most {most} moderators. Remove one first.", most=MOST_TERMS))
             return replace(before, moderators=(*others, *([] if removed else names)))
 
         found = await (
             self._policies.change(asked, change, ", ".join(names)) if names else self._policies.here(asked)
         )
-        return titled("Moderators here", [f"Named here: {', '.join(found.moderators) or 'nobody'}"])
+        return titled(
+            _("Moderators here"), [_("Named here: {names}", names=", ".join(found.moderators) or _("no one"))]
+        )
 
 
 def _cancelled(jobs: int) -> str:
     """Return a sentence that says how many of the person's jobs a block cancelled."""
     if not jobs:
-        return "They had nothing waiting or running."
-    return f"{jobs} of their jobs {'was' if jobs == 1 else 'were'} cancelled; nothing was charged."
+        return _("They had nothing waiting or running.")
+    return ngettext(
+        "{count} of their jobs was cancelled; nothing was charged.",
+        "{count} of their jobs were cancelled; nothing was charged.",
+        jobs,
+    )
 
 
 def _blocked(person: Person, now: datetime) -> str:
-    end = f"until {answers.moment(person.until, now)}" if person.until else "until /admin unblock"
-    where = "everywhere" if person.tenant == INSTANCE else "here"
-    return f"Blocked {where} {end}. {person.reason}".rstrip()
+    end = _end(person.until, now)
+    everywhere = person.tenant == INSTANCE
+    blocked = _("Blocked everywhere {end}.", end=end) if everywhere else _("Blocked here {end}.", end=end)
+    return join(" ", (blocked, person.reason))
+
+
+def _end(until: datetime | None, now: datetime) -> str:
+    return _("until {when}", when=answers.moment(until, now)) if until else _("until /admin unblock")
 
 
 def _summary(job: Job) -> str:
     """Summarize a job in one line, without its prompt where that is private."""
-    what = clip(job.prompt, 60) if job.is_open() else "a private job"
-    when = f"{job.created:%d %b %H:%M} UTC"
-    return f"{what} · {job.state.value} · {formats.span(job.device_seconds)} · {when} · {job.id}"
+    what = clip(job.prompt, 60) if job.is_open() else _("a private job")
+    when = formats.date(job.created)
+    state = answers.STATES[job.state.value]
+    return join(" · ", (what, state, formats.span(job.device_seconds), when, job.id))
 
 
 def _sentence(text: str) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bot import prompts, words
+from bot import prompts
 from bot.accounts.tiers import Tiers
 from bot.admin.asked import MOST_TERMS, AdminRequest, Commands, Policies, done, titled
 from bot.errors import Refusal
+from bot.i18n import _
+from bot.i18n.catalogs import LANGUAGES
 from bot.messages import answers
 from bot.messages.types import Card
 from bot.models import Filter, Policy
-from bot.options import Unusable, unknown
+from bot.options import CHOICES, Unusable, unknown
 from bot.prompts import styles
 from engine.types import Engine
 
@@ -42,12 +44,12 @@ class PlaceCommands:
         channel = asked.options.get("channel", "") or asked.origin.channel
         words = asked.options.get("words", "")
         if words and not channel:
-            raise Refusal("Say for which channel.", code="missing")
+            raise Refusal(_("Say for which channel."), code="missing")
         if words:
             await self._policies.change(asked, lambda before: _with_words(before, channel, words), channel)
         shown = await self._rule(asked, "channels", channel if "rule" in asked.options else "", {})
         said = (await self._policies.here(asked)).words
-        lines = [f"Words in {channel}: {each}" for channel, each in said.items()]
+        lines = [_("Words in {channel}: {how}", channel=channel, how=each) for channel, each in said.items()]
         return replace(shown, body=(*shown.body, *lines))
 
     async def _models(self, asked: AdminRequest) -> Card:
@@ -60,7 +62,7 @@ class PlaceCommands:
             try:
                 style = prompts.read_style(style)
             except Unusable as error:
-                raise Refusal(str(error)) from error
+                raise Refusal(error.notice) from error
         return await self._rule(asked, "styles", style, {each: each for each in styles.load().styles})
 
     async def _rule(self, asked: AdminRequest, what: str, name: str, known: dict[str, str]) -> Card:
@@ -69,15 +71,15 @@ class PlaceCommands:
             return _filter(what, getattr(await self._policies.here(asked), what))
         rule = asked.options.get("rule")
         if rule is None:
-            raise Refusal("Say what to do with it: rule can be allow, refuse or clear.", code="missing")
+            raise Refusal(_("Say what to do with it: rule can be allow, refuse or clear."), code="missing")
         if known and rule != "clear" and name.casefold() not in known:
-            raise Refusal(unknown(what.removesuffix("s"), name, known.values()), code="unknown")
+            raise Refusal(unknown(_UNKNOWN[what], name, known.values()), code="unknown")
         name = known.get(name.casefold(), name)
 
         def change(before: Policy) -> Policy:
             after: Filter = getattr(before, what).ruled(name, rule)
             if known and not any(map(after.takes, known.values())):
-                raise Refusal(f"Then no {what} would be left. Allow another one first.")
+                raise Refusal(_NONE_LEFT[what])
             changes: dict[str, Any] = {what: after}
             return replace(before, **changes)
 
@@ -94,8 +96,8 @@ class PlaceCommands:
             return replace(before, label=label, defaults=prompts.changed(before.defaults, said, models, most))
 
         after = await (self._policies.change(asked, change) if asked.options else self._policies.here(asked))
-        label = f"Label “AI” on pictures: {'yes' if after.label else 'no'}"
-        return titled("Defaults here", (*answers.defaults(after.defaults), label))
+        label = _("Label “AI” on images: {answer}", answer=answers.YES if after.label else answers.NO)
+        return titled(_("Defaults here"), (*answers.defaults(after.defaults), label))
 
     async def _language(self, asked: AdminRequest) -> Card:
         if language := asked.options.get("language"):
@@ -103,8 +105,9 @@ class PlaceCommands:
             after = await self._policies.change(asked, lambda before: replace(before, language=chosen))
         else:
             after = await self._policies.here(asked)
-        spoken = words.LANGUAGES.get(after.language, "the language of each person")
-        return done(f"Easel answers here in {spoken}.")
+        if after.language not in LANGUAGES:
+            return done(_("Easel answers here in the language of each person."))
+        return done(_("Easel answers here in {language}.", language=LANGUAGES[after.language]))
 
     async def _moderation(self, asked: AdminRequest) -> Card:
         said = asked.options
@@ -114,17 +117,32 @@ class PlaceCommands:
             else self._policies.here(asked)
         )
         lines = [
-            f"Strictness: {found.strictness}",
-            f"Refused here: {', '.join(found.refused_terms) or 'nothing of its own'}",
-            f"Allowed here: {', '.join(found.allowed_terms) or 'nothing of its own'}",
+            _("Strictness: {strictness}", strictness=CHOICES[found.strictness]),
+            _("Refused here: {names}", names=", ".join(found.refused_terms) or _("nothing of its own")),
+            _("Allowed here: {names}", names=", ".join(found.allowed_terms) or _("nothing of its own")),
         ]
-        return titled("Moderation", lines)
+        return titled(_("Moderation"), lines)
+
+
+_TITLES = {
+    "channels": _("Channels here"),
+    "models": _("Models here"),
+    "styles": _("Styles here"),
+}
+_UNKNOWN = {"models": _("There is no model {name}."), "styles": _("There is no style {name}.")}
+_NONE_LEFT = {
+    "channels": _("Then no channel would be left. Allow another one first."),
+    "models": _("Then no model would be left. Allow another one first."),
+    "styles": _("Then no style would be left. Allow another one first."),
+}
 
 
 def _filter(what: str, found: Filter) -> Card:
-    lines = [f"Allowed: {', '.join(found.allowed)} only" if found.allowed else f"Allowed: all {what}"]
-    lines += [f"Refused: {', '.join(found.refused)}"] if found.refused else []
-    return titled(f"{what.capitalize()} here", lines)
+    lines = [
+        _("Allowed: {names} only", names=", ".join(found.allowed)) if found.allowed else _("Allowed: all")
+    ]
+    lines += [_("Refused: {names}", names=", ".join(found.refused))] if found.refused else []
+    return titled(_TITLES[what], lines)
 
 
 def _with_words(before: Policy, channel: str, words: str) -> Policy:
@@ -139,7 +157,7 @@ def _moderated(before: Policy, said: dict[str, Any]) -> Policy:
             refused = [each for each in refused if each != term] + [term] * (name == "refuse")
             allowed = [each for each in allowed if each != term] + [term] * (name == "allow")
     if max(len(refused), len(allowed)) > MOST_TERMS:
-        raise Refusal(f"A list has at most {MOST_TERMS} words or phrases. Clear one first.")
+        raise Refusal(_("A list has at most {most} words or phrases. Clear one first.", most=MOST_TERMS))
     return replace(
         before,
         strictness=said.get("strictness", before.strictness),

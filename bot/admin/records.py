@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from bot import formats
 from bot.accounts.access import Access
 from bot.admin import csv_export
 from bot.admin.asked import AdminRequest, Commands, titled
+from bot.i18n import _, join
 from bot.messages.types import Card
 from bot.models import INSTANCE, AuditLine, LedgerLine
 from bot.moderation.reviews import Reviews
@@ -45,7 +47,7 @@ class RecordCommands:
     async def _audit(self, asked: AdminRequest) -> Card:
         tenant = "" if asked.tenant == INSTANCE else asked.tenant
         found = await self._store.audit(tenant, search=asked.options.get("search", ""))
-        return titled("Audit", [*map(_audit_line, found)] or ["Nothing was changed yet."])
+        return titled(_("Audit"), [*map(_audit_line, found)] or [_("Nothing was changed yet.")])
 
     async def _export(self, asked: AdminRequest) -> Card:
         days = asked.options.get("days", 30)
@@ -62,19 +64,23 @@ class RecordCommands:
                 yield each
 
         text = [piece async for piece in csv_export.ledger(first())]
-        said = [f"{lines:,} lines of the last {days} days."]
-        said += [f"There are more than {MOST_LINES:,}: choose fewer days."] if lines == MOST_LINES else []
+        said = [_("{lines} lines of the last {days} days.", lines=f"{lines:,}", days=days)]
+        said += (
+            [_("There are more than {most}: choose fewer days.", most=f"{MOST_LINES:,}")]
+            if lines == MOST_LINES
+            else []
+        )
         file = ("easel-ledger.csv", "".join(text).encode())
-        return replace(titled("Ledger", said), files=(file,))
+        return replace(titled(_("Ledger"), said), files=(file,))
 
 
 def _audit_line(line: AuditLine) -> str:
     change = f"{line.before or 'none'} → {line.after}" if line.before or line.after else ""
     place = "" if line.tenant == INSTANCE else f" in {line.tenant}"
     words = (
-        f"{line.at:%d %b %H:%M} UTC",
+        formats.date(line.at),
         f"{line.name} ({line.by}){place}",
         f"/{line.what} {line.target}".strip(),
         change,
     )
-    return " · ".join(word for word in words if word)
+    return join(" · ", words)

@@ -8,10 +8,11 @@ from bot.accounts import access_rules
 from bot.accounts.tiers import Tiers
 from bot.admin.asked import AdminRequest, Commands, Policies, done, titled
 from bot.errors import Refusal
+from bot.i18n import _, join
 from bot.messages import answers
 from bot.messages.types import Card
 from bot.models import Allowance, Policy, Tier
-from bot.options import unknown
+from bot.options import CHOICES, unknown
 from bot.store import Store
 
 NONE = "none"  # what takes a tier away
@@ -37,13 +38,16 @@ class TierCommands:
     async def _show_tiers(self, asked: AdminRequest) -> Card:
         found = await self._policies.here(asked)
         lines = [_tier_line(tier) for tier in self._tiers.all]
-        lines += [f"Role {role}: {self._title(tier)}" for role, tier in found.roles.items()]
-        lines += [f"Everyone else here: {self._title(found.tier)}"] if found.tier else []
-        return titled("Tiers", lines)
+        lines += [
+            _("Role {role}: {title}", role=role, title=self._title(tier))
+            for role, tier in found.roles.items()
+        ]
+        lines += [_("Everyone else here: {title}", title=self._title(found.tier))] if found.tier else []
+        return titled(_("Tiers"), lines)
 
     def _title(self, name: str) -> str:
         tier = self._tiers.named(name)
-        return tier.title if tier else f"{name}, which is in the file of tiers no more"
+        return tier.title if tier else _("{name}, which is no longer in the tiers file", name=name)
 
     async def _role(self, asked: AdminRequest) -> Card:
         role, tier = asked.options["role"], tier_named(asked, self._tiers)
@@ -56,8 +60,8 @@ class TierCommands:
 
         await self._policies.change(asked, change, role)
         if tier is None:
-            return done(f"{role} has no tier any more.")
-        return done(f"{role} has the tier {tier.title} now.")
+            return done(_("{role} has no tier any more.", role=role))
+        return done(_("{role} has the tier {title} now.", role=role, title=tier.title))
 
     async def _budget(self, asked: AdminRequest) -> Card:
         if "seconds" not in asked.options:
@@ -70,28 +74,32 @@ class TierCommands:
                 return replace(before, channel_budgets=others | ({channel: allowance} if allowance else {}))
             if before.budget_by_operator and not asked.operator:
                 raise Refusal(
-                    "Those who run this Easel have set this budget; only they change it.", code="forbidden"
+                    _("Those who run this Easel have set this budget; only they change it."), code="forbidden"
                 )
             return replace(before, budget=allowance, budget_by_operator=asked.operator and bool(allowance))
 
         await self._policies.change(asked, change, channel)
-        what = f"Channel {channel}" if channel else "All people together"
+        what = _("Channel {channel}", channel=channel) if channel else _("All people together")
         if allowance is None:
-            return done(f"{what} may use as much as they like.")
-        return done(f"{what} may use {access_rules.allowance(allowance)}.")
+            return done(_("{what} may use as much as they like.", what=what))
+        return done(_("{what} may use {quota}.", what=what, quota=access_rules.allowance(allowance)))
 
     async def _show_budgets(self, asked: AdminRequest) -> Card:
         found, now = await self._policies.here(asked), self._store.now()
         if found.budget is None and not found.channel_budgets:
-            return titled("Budgets", ["There are none. /admin budget with a number of seconds sets one."])
+            return titled(
+                _("Budgets"), [_("There are none. /admin budget with a number of seconds sets one.")]
+            )
         budgets = [
-            replace(each, name=f"channel {channel}" if channel else "all people together")
+            replace(
+                each, name=_("Channel {channel}", channel=channel) if channel else _("All people together")
+            )
             for channel in ("", *found.channel_budgets)
             for each in access_rules.budgets(Policy(), found, asked.tenant, channel)
             if each.account.endswith(f"/{channel}") == bool(channel)
         ]
         balances = await self._store.balances("", Tier(name=""), budgets)
-        return titled("Budgets", [answers.balance_line(each, now) for each in balances])
+        return titled(_("Budgets"), [answers.balance_line(each, now) for each in balances])
 
 
 def tier_named(asked: AdminRequest, tiers: Tiers) -> Tier | None:
@@ -102,9 +110,12 @@ def tier_named(asked: AdminRequest, tiers: Tiers) -> Tier | None:
     tier = tiers.named(name)
     if tier is None:
         names = [each.name for each in tiers.all]
-        raise Refusal(unknown("tier called", name, [*names, NONE]), code="unknown")
+        raise Refusal(unknown(_("There is no tier called {name}."), name, [*names, NONE]), code="unknown")
     if tier.restricted and not asked.operator:
-        raise Refusal(f"Only those who run this Easel give people the tier {tier.title}.", code="forbidden")
+        raise Refusal(
+            _("Only those who run this Easel give people the tier {title}.", title=tier.title),
+            code="forbidden",
+        )
     return tier
 
 
@@ -115,10 +126,19 @@ def allowance_of(asked: AdminRequest) -> Allowance | None:
 
 
 def _tier_line(tier: Tier) -> str:
-    allowances = " and ".join(map(access_rules.allowance, tier.allowances)) or "no limit"
-    priorities = " and ".join(tier.priorities)
-    return (
-        f"{tier.title} ({tier.name}): {allowances}; weight {tier.weight:g}; {tier.running} painting, "
-        f"{tier.waiting} waiting; {tier.max_count} pictures, {tier.max_pixels / 1e6:.1f} megapixels, "
-        f"{tier.max_steps} steps; {priorities}"
+    allowances = join(", ", map(access_rules.allowance, tier.allowances)) or _("no limit")
+    priorities = join(", ", (CHOICES[each] for each in tier.priorities))
+    return _(
+        "{title} ({name}): {quotas}; weight {weight}; {running} running, {waiting} "
+        "waiting; {count} images, {megapixels} megapixels, {steps} steps; {speeds}",
+        title=tier.title,
+        name=tier.name,
+        quotas=allowances,
+        weight=f"{tier.weight:g}",
+        running=tier.running,
+        waiting=tier.waiting,
+        count=tier.max_count,
+        megapixels=f"{tier.max_pixels / 1000000.0:.1f}",
+        steps=tier.max_steps,
+        speeds=priorities,
     )

@@ -97,7 +97,7 @@ class Vocabulary:
             case "styles":
                 return await self.styles(member)
             case "aspects":
-                return [(ratio, f"{name.capitalize()} {ratio}") for name, ratio in known.aspects.items()]
+                return known.shapes
             case "models":
                 offered = (await self._access.rules(member)).models(self._engine.models())
                 return [(model.name, model.title) for model in offered]

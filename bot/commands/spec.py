@@ -22,6 +22,7 @@ from dataclasses import replace
 from bot.commands.admin import ADMINISTRATION
 from bot.commands.user import FOR_MEMBERS
 from bot.errors import Refusal
+from bot.i18n import _
 from bot.models import Tier
 from bot.options import Command, Unusable, Value, blank, clip, read_value, suggest, unknown
 from bot.prompts.param import Param
@@ -49,8 +50,8 @@ def command(name: str) -> Command:
     found = next((each for each in COMMANDS if each.name == name), None)
     if found is None:
         near = suggest(name, [each.name for each in group(name.split(" ")[0]) or COMMANDS])
-        hint = f"Did you mean /{near}?" if near else "/help lists the commands."
-        raise Refusal(f"There is no command /{clip(name)}. {hint}", code="unknown")
+        hint = _("Did you mean /{name}?", name=near) if near else _("/help lists the commands.")
+        raise Refusal(_("There is no command /{name}. {hint}", name=clip(name), hint=hint), code="unknown")
     return found
 
 
@@ -71,16 +72,22 @@ def check(name: str, options: Mapping[str, object]) -> dict[str, Value]:
     asked = command(name)
     for key in options:
         if asked.option(key) is None:
-            raise Refusal(unknown(f"option of /{name} called", key, (each.name for each in asked.options)))
+            beginning = _("There is no option of /{command} called {name}.", command=name)
+            raise Refusal(unknown(beginning, key, (each.name for each in asked.options)))
     said = {key: value for key, value in options.items() if not blank(value)}
     for each in asked.options:
         if each.required and each.name not in said:
-            example = f", for example {each.example}" if each.example else ""
-            raise Refusal(f"/{name} needs a {each.name}{example}.", code="missing")
+            notice = (
+                _("/{command} needs a {option}, for example {example}.")
+                if each.example
+                else _("/{command} needs a {option}.")
+            )
+            told = notice.format(command=name, option=each.name, example=each.example)
+            raise Refusal(told, code="missing")
     try:
         return {each.name: read_value(each, said[each.name]) for each in asked.options if each.name in said}
     except Unusable as error:
-        raise Refusal(str(error)) from error
+        raise Refusal(error.notice) from error
 
 
 # --- the commands as they are for somebody ----------------------------------------------------------------

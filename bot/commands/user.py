@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bot.i18n import _
 from bot.options import Command, Option
 from bot.prompts.draft import MAX_COUNT, PARAMS
 
@@ -11,7 +12,7 @@ STYLE, MODEL, COUNT = PARAMS["style"], PARAMS["model"], PARAMS["count"]
 JOB = Option(
     name="job",
     kind="text",
-    help="The job's id, as its info shows it.",
+    help=_("The job's id, as its info shows it."),
     required=True,
     maximum=100,
     completes="jobs",
@@ -20,7 +21,7 @@ JOB = Option(
 PICTURE = Option(
     name="picture",
     kind="integer",
-    help="Which of its pictures, from 1.",
+    help=_("Which of its images, from 1."),
     minimum=1,
     maximum=MAX_COUNT,
     example="2",
@@ -33,14 +34,14 @@ DEFAULTS = (
     PARAMS["aspect"],
     PARAMS["size"],
     PARAMS["private"],
-    Option(name="reset", kind="boolean", help="Go back to the studio's own defaults."),
+    Option(name="reset", kind="boolean", help=_("Go back to the studio's own defaults.")),
 )
 """What /settings sets for a person, and /admin defaults for everybody here."""
 
 FOR_MEMBERS: tuple[Command, ...] = (
     Command(
         name="imagine",
-        help="Paint pictures from words.",
+        help=_("Generate images from a description."),
         options=tuple(PARAMS.values()),
         examples=(
             "a red fox on a light blue background --seed 7",
@@ -51,93 +52,96 @@ FOR_MEMBERS: tuple[Command, ...] = (
     ),
     Command(
         name="upscale",
-        help="Enlarge one picture of a job ×4 by super-resolution.",
+        help=_("Upscale one image of a job ×4 by super-resolution."),
         options=(replace(JOB, completes="pictures"), PICTURE),
         examples=("1a2b3c4d5e6f 2",),
     ),
     Command(
         name="vary",
-        help="Paint variations of one picture of a job.",
+        help=_("Generate variations of one image of a job."),
         options=(
             replace(JOB, completes="pictures"),
             PICTURE,
             Option(
                 name="strength",
                 kind="text",
-                help="Subtle keeps the composition; strong keeps little more than the idea.",
+                help=_("Subtle keeps the composition; strong keeps little more than the idea."),
                 choices=("subtle", "strong"),
                 default="subtle",
             ),
         ),
         examples=("1a2b3c4d5e6f 2 strong",),
     ),
-    Command(name="queue", help="Who waits, who paints, and whose turn is next."),
+    Command(name="queue", help=_("The queue: who’s generating, who’s waiting, and who goes next.")),
     Command(
         name="cancel",
-        help="Stop one of your jobs: the newest that waits or paints, or the one you name.",
+        help=_("Cancel one of your jobs: the newest unfinished one, or the one you name."),
         options=(Option(name="job", kind="text", help=JOB.help, maximum=100, completes="unfinished"),),
     ),
     Command(
         name="history",
-        help="Pictures painted here, newest first.",
+        help=_("Images generated here, newest first."),
         options=(
-            Option(name="search", kind="text", help="Words of the prompt.", maximum=200, example="fox"),
+            Option(name="search", kind="text", help=_("Search the prompts."), maximum=200, example="fox"),
             STYLE,
-            Option(name="everyone", kind="boolean", help="Not only your own.", default="no"),
+            Option(name="everyone", kind="boolean", help=_("Not only your own."), default="no"),
         ),
         examples=("fox",),
     ),
-    Command(name="show", help="Show a job again.", options=(JOB,), examples=("1a2b3c4d5e6f",)),
+    Command(name="show", help=_("Show a job again."), options=(JOB,), examples=("1a2b3c4d5e6f",)),
     Command(
         name="verify",
-        help="Was a picture made by this Easel, and was it changed since? Only you see the answer.",
+        help=_("Was an image made by this Easel, and was it changed since? Only you see the answer."),
         options=(
-            Option(name="picture", kind="picture", help="The picture: PNG, JPEG or WebP."),
+            Option(name="picture", kind="picture", help=_("The image: PNG, JPEG or WebP.")),
             Option(
                 name="message",
                 kind="text",
-                help="Or what shows it: the link or id of a message here, or a job's id.",
+                help=_("Or what shows it: the link or id of a message here, or a job's id."),
                 maximum=400,
                 example="1a2b3c4d5e6f",
             ),
         ),
         examples=("1a2b3c4d5e6f",),
     ),
-    Command(name="reports", help="Reported pictures where you moderate, the longest waiting first."),
-    Command(name="quota", help="What you have used of your allowance, and when it resets."),
-    Command(name="styles", help="The named styles."),
+    Command(name="reports", help=_("Reported images where you moderate, the longest waiting first.")),
+    Command(
+        name="quota",
+        help=_("How many images you have left today, what you used of your quota, and when it resets."),
+    ),
+    Command(name="styles", help=_("The named styles.")),
     Command(
         name="settings",
-        help="Your defaults, and where you are logged in. Without options it shows them.",
+        help=_("Your defaults, and where you are logged in. Without options it shows them."),
         options=(
             *DEFAULTS,
             Option(
                 name="metadata",
                 kind="boolean",
-                help="Whether your prompts go into the files of your pictures.",
+                help=_("Whether your prompts go into the files of your images."),
             ),
-            Option(name="logout", kind="boolean", help="Log every browser out of the web studio."),
+            Option(name="logout", kind="boolean", help=_("Log out of the web studio in every browser.")),
         ),
     ),
     Command(
         name="studio",
-        help="Open the web studio as yourself, by a private link that logs one browser in.",
+        help=_("Open the web studio as yourself, by a private link that logs one browser in."),
     ),
     Command(
         name="link",
-        help="Use one account here and on another side: ask for a code there, type it here.",
+        help=_("Link your Discord and Slack identities: ask for a code there, type it here."),
         options=(
             Option(
                 name="code",
                 kind="text",
-                help="The code that /link showed you on the other side.",
+                help=_("The code that /link showed you on the other platform."),
                 maximum=40,
                 default="you get a code to type on the other side",
             ),
             Option(
                 name="leave",
                 kind="boolean",
-                help="Leave the account that you share, with an own one that has used as much.",
+                help=_("Unlink this identity; its own account keeps what the shared one has used."),
                 default="no",
             ),
         ),
@@ -145,12 +149,12 @@ FOR_MEMBERS: tuple[Command, ...] = (
     ),
     Command(
         name="privacy export",
-        help="A copy of all your data: jobs, pictures, ledger, defaults.",
+        help=_("A copy of all your data: jobs, images, ledger, defaults."),
         options=(
             Option(
                 name="part",
                 kind="integer",
-                help="Which part, where it is too large for one file.",
+                help=_("Which part, where it is too large for one file."),
                 minimum=1,
                 maximum=10_000,
                 example="2",
@@ -158,10 +162,12 @@ FOR_MEMBERS: tuple[Command, ...] = (
             ),
         ),
     ),
-    Command(name="privacy delete", help="Delete your pictures, prompts and defaults. It asks you first."),
+    Command(name="privacy delete", help=_("Delete your images, prompts and defaults. It asks you first.")),
     Command(
         name="help",
-        help="What can be asked for, and how.",
-        options=(Option(name="command", kind="text", help="One command.", maximum=65, completes="commands"),),
+        help=_("The commands and their options."),
+        options=(
+            Option(name="command", kind="text", help=_("A command."), maximum=65, completes="commands"),
+        ),
     ),
 )

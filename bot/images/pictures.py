@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from PIL import Image
 
 from bot.errors import Refusal
+from bot.i18n import _
 from bot.images import decode_process
 from bot.provenance.keys import Keys
 from bot.provenance.stamp import convert
@@ -50,7 +51,13 @@ def check_size(size: int, max_bytes: int) -> None:
     """Raise Refusal for a picture of so many bytes where that is too much."""
     if size > max_bytes:
         large, most = math.ceil(size / 1e6), max_bytes // 1_000_000
-        raise _refusal(f"The source picture has {large} MB; at most {most} MB are taken. Send a smaller one.")
+        raise _refusal(
+            _(
+                "The source image has {large} MB; at most {most} MB are allowed. Send a smaller one.",
+                large=large,
+                most=most,
+            )
+        )
 
 
 @functools.cache
@@ -73,19 +80,22 @@ def _decode(data: bytes) -> bytes:
 
 def _refused(reason: str, *size: int) -> Refusal:
     if reason == "format":
-        return _refusal(
-            "A source picture must be a PNG, JPEG or WebP file, and this is none. Save it as PNG."
-        )
+        return _refusal(_("That isn't a PNG, JPEG or WebP image. Convert it and try again."))
     if reason == "animated":
-        return _refusal("A source picture must be a still one, and this is animated. Send one frame of it.")
+        return _refusal(_("That image is animated. Send one frame of it."))
     if reason == "pixels":
         most = SOURCE_PIXELS // 1_000_000
         width, height = size
         return _refusal(
-            f"The source picture has {width:,} × {height:,} pixels; at most {most} million are taken. "
-            "Send a smaller one."
+            _(
+                "The source image has {width} × {height} pixels; at most {most} million are "
+                "allowed. Send a smaller one.",
+                width=f"{width:,}",
+                height=f"{height:,}",
+                most=most,
+            )
         )
-    return _refusal("The source picture is damaged and cannot be read. Save it again as PNG and send that.")
+    return _refusal(_("That image is damaged and cannot be read. Save it again as PNG and send that."))
 
 
 def _refusal(notice: str) -> Refusal:

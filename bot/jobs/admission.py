@@ -9,8 +9,9 @@ from datetime import datetime
 
 from bot import formats, limits, prompts
 from bot.accounts import periods
-from bot.accounts.access_rules import AccessRules, blocked
+from bot.accounts.access_rules import AccessRules, blocked, per
 from bot.errors import Offer, Refusal
+from bot.i18n import _, ngettext
 from bot.messages import answers
 from bot.models import Balance, Job
 from bot.prompts import Draft
@@ -82,16 +83,25 @@ def affordable(balances: Iterable[Balance]) -> float:
 
 
 def _too_many_waiting(waiting: int) -> Refusal:
-    jobs = f"{waiting} jobs" if waiting > 1 else "a job"
-    notice = f"You have {jobs} waiting or running, the most for one person. Let one end, or `/cancel` one."
+    notice = ngettext(
+        "You have {count} job waiting or running, the most for one person. Wait until it "
+        "ends, or `/cancel` it.",
+        "You have {count} jobs waiting or running, the most for one person. Wait until "
+        "one ends, or `/cancel` one.",
+        waiting,
+    )
     return Refusal(notice, code="waiting")
 
 
 def _too_soon(error: TooSoon, rules: AccessRules) -> Refusal:
     tier = rules.tier
     return Refusal(
-        f"Your tier, {tier.title}, may ask once in {formats.span(tier.cooldown)}. "
-        f"Ask again in {formats.span(max(1, math.ceil(error.seconds)))}.",
+        _(
+            "Your tier, {title}, may ask once in {span}. Ask again in {wait}.",
+            title=tier.title,
+            span=formats.span(tier.cooldown),
+            wait=formats.span(max(1, math.ceil(error.seconds))),
+        ),
         code="cooldown",
     )
 
@@ -100,15 +110,31 @@ def _over_quota(
     request: GenerationRequest, estimate: float, balance: Balance, rules: AccessRules, ask: Ask, now: datetime
 ) -> Refusal:
     left, cost = math.floor(balance.left), max(1, math.ceil(estimate))
-    whose = f"{balance.name} has" if balance.name else "you have"
-    of = f"{'its' if balance.name else 'your'} {balance.cap:,.0f} s"
-    of += f" {'an' if balance.per == 'hour' else 'a'} {balance.per}" if balance.per else ""
-    notice = f"This costs about {cost} s; {whose} {left:,} s left of {of}, so {cost - left} s are missing."
+    about = {
+        "cost": cost,
+        "left": f"{left:,}",
+        "cap": per(balance.cap, balance.per),
+        "missing": cost - left,
+    }
+    notice = (
+        _(
+            "This costs about {cost} GPU seconds; {name} has {left} left of its {cap}, so "
+            "{missing} are missing.",
+            name=balance.name,
+            **about,
+        )
+        if balance.name
+        else _(
+            "This costs about {cost} GPU seconds; you have {left} left of your {cap}, so "
+            "{missing} are missing.",
+            **about,
+        )
+    )
     if balance.resets:
-        notice += f" That {answers.resets(balance, now)}."
+        notice += _(" That {resets}.", resets=answers.resets(balance, now))
     offers = tuple(_offers(request, balance, rules, ask))
     if not offers and estimate > balance.cap:
-        notice += " Try a smaller size or fewer steps."
+        notice += _(" Try a smaller size or fewer steps.")
     return Refusal(notice, code="quota", offers=offers)
 
 
@@ -119,15 +145,15 @@ def _offers(request: GenerationRequest, balance: Balance, rules: AccessRules, as
         yield from _fewer(request, left, ask.draft, ask)
         yield from _smaller(request, left, ask.draft, ask)
         if "relax" in rules.tier.priorities:
-            yield prompts.offer("Relax: free, later", ask.draft, relax=True)
+            yield prompts.offer(_("Relaxed: free, later"), ask.draft, relax=True)
     elif ask.relaxing and "relax" in rules.tier.priorities:
-        yield Offer("Relax: free, later", button=ask.relaxing)
+        yield Offer(_("Relaxed: free, later"), button=ask.relaxing)
 
 
 def _fewer(request: GenerationRequest, left: float, draft: Draft, ask: Ask) -> Iterator[Offer]:
     for count in range(request.count - 1, 0, -1):
         if periods.fits(ask.estimate(replace(request, count=count)), left):
-            yield prompts.offer(f"Make it {count}", draft, count=count)
+            yield prompts.offer(_("Make it {value}", value=count), draft, count=count)
             return
 
 
@@ -135,5 +161,5 @@ def _smaller(request: GenerationRequest, left: float, draft: Draft, ask: Ask) ->
     for part in SMALLER:
         size = limits.shrunk((request.width, request.height), part, ask.model)
         if size and periods.fits(ask.estimate(replace(request, width=size[0], height=size[1])), left):
-            yield prompts.offer(f"Make it {formats.sized(*size)}", draft, size=size, aspect="")
+            yield prompts.offer(_("Make it {value}", value=formats.sized(*size)), draft, size=size, aspect="")
             return

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from bot.accounts.access import Access
 from bot.actions import Whose
+from bot.i18n.speech import Speech
 from bot.jobs.holds import Holds
 from bot.jobs.live import LiveJobs
 from bot.jobs.visibility import Visibility
 from bot.messages import job_cards
 from bot.messages.types import ANYTHING, Card, May
 from bot.models import Job, Member, State
-from bot.words import Speech
 
 
 @dataclass(eq=False)

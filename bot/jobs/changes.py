@@ -13,6 +13,8 @@ from bot.accounts.access import Access
 from bot.actions import Action
 from bot.adapters.base import Heard, NoAnswer
 from bot.errors import Refusal
+from bot.i18n import _
+from bot.i18n.speech import Speech
 from bot.jobs import remake
 from bot.jobs.planning import Planner
 from bot.jobs.visibility import Visibility
@@ -21,7 +23,6 @@ from bot.models import Job, Origin
 from bot.options import clip
 from bot.prompts import Draft, talk
 from bot.store import Store
-from bot.words import Speech
 from engine.types import Engine
 
 MAX_QUOTED, MAX_NAME = 26, 60  # characters of a prompt on a button, and for screen readers
@@ -77,9 +78,9 @@ class Changes:
 
 
 def _question(draft: Draft, key: str) -> Card:
-    label, name = (f"Paint “{clip(draft.prompt, room)}”" for room in (MAX_QUOTED, MAX_NAME))
+    label, name = (_("Paint “{text}”", text=clip(draft.prompt, room)) for room in (MAX_QUOTED, MAX_NAME))
     button = Button(id=Action(name="paint", job=key).id, label=label, name=name, style="primary")
-    return Card(kind="text", body=("Shall Easel paint that?",), rows=((button,),))
+    return Card(kind="text", body=(_("Shall Easel paint that?"),), rows=((button,),))
 
 
 def source_job(text: str) -> str:

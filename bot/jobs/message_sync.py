@@ -21,11 +21,11 @@ import structlog
 from bot import telemetry
 from bot.adapters.base import ChatAdapter, MessageRef
 from bot.errors import MessageGone, StoreError, TryLater, Unreachable
+from bot.i18n.speech import translated
 from bot.messages.job_cards import withheld
 from bot.messages.types import Card
 from bot.models import Job, State
 from bot.store import Store
-from bot.words import translated
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from bot.actions import Action, fits
 from bot.errors import Offer, Refusal, StoreError
+from bot.i18n import _, join
 
 MOST_STEPS = 20  # things that are wrong with one request
 
@@ -34,16 +35,16 @@ async def mended(refusal: Refusal, attempt: Attempt) -> Refusal:
     ways = [(offer, await _followed(offer.text, attempt)) for offer in refusal.offers if offer.text]
     notices = dict.fromkeys([refusal.notice, *(ways[0][1].notices if ways else ())])
     offers = [Offer(_label(offer, way), way.text) for offer, way in ways if way.text]
-    return Refusal(" ".join(notices), code=refusal.code, offers=tuple(dict.fromkeys(offers)))
+    return Refusal(join(" ", notices), code=refusal.code, offers=tuple(dict.fromkeys(offers)))
 
 
 def _label(offer: Offer, way: _Way) -> str:
-    return "Change all of that" if way.notices else offer.label
+    return _("Change all of that") if way.notices else offer.label
 
 
 async def _followed(text: str, attempt: Attempt) -> _Way:
     way = _Way("")
-    for _ in range(MOST_STEPS):
+    for _step in range(MOST_STEPS):
         try:
             await attempt(text)
         except Refusal as refusal:

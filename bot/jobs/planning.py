@@ -10,6 +10,7 @@ from bot import actions, prompts
 from bot.accounts.access import Access
 from bot.accounts.access_rules import AccessRules
 from bot.errors import Refusal
+from bot.i18n import _
 from bot.images import pictures
 from bot.jobs import admission, offers
 from bot.jobs.admission import Ask
@@ -134,11 +135,11 @@ class Planner:
             return Source(blob="", width=width, height=height), named
         if not named:
             return None, b""
-        id, _, which = named.partition(":")
+        id, _colon, which = named.partition(":")
         job = await self._visibility.job(id, origin.member, origin.here)
         if which == "source":
             if job.request.source is None:
-                raise Refusal(f"Job {job.id} did not start from a picture.", code="no_picture")
+                raise Refusal(_("Job {id} did not start from an image.", id=job.id), code="no_picture")
             blob, width, height = job.request.source, job.request.width, job.request.height
         else:
             chosen = actions.picture(job, int(which or 1) - 1)
@@ -147,4 +148,6 @@ class Planner:
 
 
 def _left_out(flags: Sequence[str]) -> str:
-    return f"Nothing here does the same, so it was left out: {', '.join(flags)}" if flags else ""
+    if not flags:
+        return ""
+    return _("Nothing here does the same, so it was left out: {flags}", flags=", ".join(flags))

@@ -11,6 +11,7 @@ from bot import actions, prompts
 from bot.accounts.access import Access
 from bot.actions import Action
 from bot.errors import Refusal
+from bot.i18n import _
 from bot.jobs import remake
 from bot.jobs.cards import JobCards
 from bot.jobs.live import LiveJobs
@@ -93,14 +94,14 @@ class JobQueries:
     async def more(self, action: Action, job: Job, origin: Origin) -> Card:
         """Return what is behind the ⋯ of a finished job."""
         if job.state is not State.RENDERED:
-            raise Refusal("That job has no pictures. Press Again to paint it anew.", code="no_picture")
+            raise Refusal(_("That job has no images. Press Again to run it once more."), code="no_picture")
         return job_cards.more(job, await self._cards.may(job, origin.member))
 
     async def edit(self, action: Action, job: Job, origin: Origin) -> Form:
         """Return the form that paints a job again."""
         draft = await self._recalled(job, origin)
         return Form(
-            command="imagine", title="Edit and paint again", values=prompts.said(draft), parent=job.id
+            command="imagine", title=_("Edit and generate again"), values=prompts.said(draft), parent=job.id
         )
 
     async def info(self, action: Action, job: Job, origin: Origin) -> Card:
@@ -124,15 +125,15 @@ class JobQueries:
         """Return what to show where `origin` is; once it stands there, the adapter reports it as shared."""
         await self._visibility.check_whose(action, job, origin.member)
         if job.origin.member.tenant != origin.member.tenant:
-            raise Refusal("These pictures can be shared where they were asked for.", code="forbidden")
+            raise Refusal(_("These images can be shared where they were asked for."), code="forbidden")
         if job.state is not State.RENDERED:
-            raise Refusal("Only finished pictures can be shared.", code="no_picture")
+            raise Refusal(_("Only finished images can be shared."), code="no_picture")
         if job.hidden:
             raise Refusal(
-                "The message with these pictures was deleted, so only you can see them.", code="hidden"
+                _("The message with these images was deleted, so only you can see them."), code="hidden"
             )
         if not (await self._access.rules(origin.member)).takes_channel(origin.channel):
-            raise Refusal("Easel is not used in that channel. Share it in another one.", code="channel")
+            raise Refusal(_("Easel is not used in that channel. Share it in another one."), code="channel")
         return self._cards.present(replace(job, origin=replace(job.origin, private=False)))
 
 
@@ -140,5 +141,5 @@ def _style(value: str) -> str:
     try:
         name = prompts.read_style(value)
     except Unusable as error:
-        raise Refusal(str(error)) from error
+        raise Refusal(error.notice) from error
     return "" if name == NO_STYLE else name

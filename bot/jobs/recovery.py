@@ -11,6 +11,7 @@ import structlog
 
 from bot.accounts.access_rules import AccessRules
 from bot.accounts.tiers import Tiers
+from bot.i18n import _
 from bot.jobs.tracker import JobTracker
 from bot.models import Job, Member
 from bot.store import Store
@@ -71,7 +72,7 @@ class Recovery:
             if place is None:
                 break
         if unseen:  # unreadable, or ended meanwhile
-            await self._store.set_aside(unseen, "It could not be read any more.")
+            await self._store.set_aside(unseen, _("It could not be read any more."))
 
     async def _line_up(self, jobs: Sequence[Job]) -> None:
         await self._get_to_know({_who(job.origin.member): job.origin.member for job in jobs})

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from bot import limits, prompts
 from bot.accounts.access_rules import AccessRules
 from bot.errors import Refusal
+from bot.i18n import _, join
 from bot.models import Job, Preferences, Tier
 from bot.prompts import DEFAULT_COUNT, Draft, styles
 from bot.prompts.draft import landed
@@ -49,7 +50,7 @@ def remade(
         dressed = _dressed(request, job, style, model)
     fitted = _fitted(dressed, model, rules)
     notes = (_moved(request.model, model, offered), _undressed(job.style, style), *_changed(dressed, fitted))
-    return Remade(request=fitted, style=style, model=model, note=" ".join(filter(None, notes)))
+    return Remade(request=fitted, style=style, model=model, note=join(" ", notes))
 
 
 def moved(job: Job, request: GenerationRequest, offered: Sequence[ModelInfo]) -> str:
@@ -84,9 +85,12 @@ def able(models: Sequence[ModelInfo], task: TaskKind) -> list[ModelInfo]:
     if not found:
         name = models[0].name
         raise Refusal(
-            f"{name} only changes pictures. Choose another model."
+            _("{model} only changes images. Choose another model.", model=name)
             if task == "text_to_image"
-            else f"{name} cannot start from a picture. Choose another model, or leave the source out.",
+            else _(
+                "{model} takes no image prompt. Choose another model, or leave the image prompt out.",
+                model=name,
+            ),
             code="source",
         )
     return found
@@ -130,19 +134,23 @@ def _moved(name: str, model: ModelInfo, offered: Sequence[ModelInfo]) -> str:
     if name == model.name:
         return ""
     if name in [each.name for each in offered]:
-        return f"{name} cannot be used for this: painted with {model.name}."
-    return f"{name} is no longer here: painted with {model.name}."
+        return _("{before} cannot be used for this, so {after} was used.", before=name, after=model.name)
+    return _("{before} is no longer here, so {after} was used.", before=name, after=model.name)
 
 
 def _undressed(before: str, after: str) -> str:
     label = styles.load().label(before)
-    return "" if before == after else f"The style {label} is no longer used here: painted without it."
+    return (
+        ""
+        if before == after
+        else _("The style {label} is no longer used here, so it was left out.", label=label)
+    )
 
 
 def _changed(before: GenerationRequest, after: GenerationRequest) -> Iterator[str]:
     """Yield a sentence for each value that was changed to fit."""
     if (before.width, before.height) != (after.width, after.height):
-        yield f"The size is fitted: {after.width} × {after.height}."
+        yield _("The size is fitted: {width} × {height}.", width=after.width, height=after.height)
     for each in landed():
         value = getattr(after, each.field)
         if value != getattr(before, each.field):

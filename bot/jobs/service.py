@@ -16,6 +16,7 @@ from bot.accounts.access_rules import AccessRules
 from bot.actions import Action
 from bot.adapters.base import Receipt
 from bot.errors import Refusal
+from bot.i18n import _
 from bot.images.blobs import BlobStore
 from bot.jobs import admission, remake
 from bot.jobs.admission import Ask
@@ -146,7 +147,7 @@ class JobService:
             member, user=member.id, states=(State.QUEUED, State.RUNNING), limit=1
         )
         if not mine:
-            raise Refusal("You have no job that waits or paints.", code="ended")
+            raise Refusal(_("You have no unfinished job."), code="ended")
         return await self._cancel(mine[0], origin)
 
     async def _cancel(self, job: Job, origin: Origin) -> Card:
@@ -156,7 +157,7 @@ class JobService:
         """Cancel a job, for its owner or a moderator."""
         line = await self._line(action, job, origin, "cancelled")
         if job.state.ended:
-            raise Refusal("That job has ended already.", code="ended")
+            raise Refusal(_("That job has ended already."), code="ended")
         return self._cards.present(await self._endings.cancel(job, line))
 
     async def delete(self, action: Action, job: Job, origin: Origin) -> Card:

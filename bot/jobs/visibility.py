@@ -16,6 +16,7 @@ from bot.accounts.access import Access
 from bot.actions import Action
 from bot.adapters.base import ChatAdapter, KnowsPlaces
 from bot.errors import Refusal
+from bot.i18n import _
 from bot.jobs.live import LiveJobs
 from bot.models import Job, Member, State
 from bot.options import clip
@@ -43,9 +44,9 @@ class Visibility:
         job = await self._store.job(id)
         job = job and (await self._refreshed([job], here))[0][1]
         if job is None or not (job.is_seen_by(member, here) or await self.owns(job, member)):
-            raise Refusal(f"There is no job {clip(id)} here. /history lists them.", code="unknown")
+            raise Refusal(_("There is no job {id} here. /history lists them.", id=clip(id)), code="unknown")
         if job.state is State.DELETED:
-            raise Refusal("Those pictures were deleted.", code="deleted")
+            raise Refusal(_("Those images were deleted."), code="deleted")
         return job
 
     async def jobs(self, member: Member, **filters: Any) -> list[Job]:
@@ -67,11 +68,10 @@ class Visibility:
         if own and "owner" in action.spec.whose:
             return own
         if "moderator" not in action.spec.whose:
-            notice = f"Only the person who asked for these pictures can {action.name} them."
-            raise Refusal(notice, code="forbidden")
+            raise Refusal(_("Only the person who asked for these images can do that."), code="forbidden")
         if not (await self._access.rules(member)).moderates(job):
             owner = job.origin.member.name
-            raise Refusal(f"Only {owner} or an administrator can {action.name} that.", code="forbidden")
+            raise Refusal(_("Only {owner} or an administrator can do that.", owner=owner), code="forbidden")
         return own
 
     async def seen(self, jobs: Sequence[Job], member: Member, here: Collection[str]) -> list[Job]:

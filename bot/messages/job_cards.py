@@ -15,6 +15,7 @@ from bot import actions
 from bot.actions import ACTIONS, Action, ActionSpec, Kind
 from bot.errors import Refusal
 from bot.formats import about, amount, line_place, sized, span
+from bot.i18n import _, join
 from bot.messages.types import ANYTHING, Bar, Button, Buttons, Card, CardPicture, May
 from bot.models import Balance, Job
 from bot.prompts import styles
@@ -144,24 +145,28 @@ def waiting(
     held: bool = False,
 ) -> Card:
     """Build the card of a job in the queue or on hold. `balance` is the tightest, after this job's hold."""
-    stand = "on hold" if held else line_place(place) if place else "in line"
-    facts = (f"for @{job.origin.member.name}", stand, *_cost(job, balance))
+    stand = _("on hold") if held else line_place(place) if place else _("in queue")
+    facts = (_("for @{name}", name=job.origin.member.name), stand, *_cost(job, balance))
     return card_of(job, "waiting", facts=facts, **_offered(job, "waiting", may))
 
 
 def _cost(job: Job, balance: Balance | None) -> Iterator[str]:
     if job.relaxed:
-        yield "free, behind the others"
+        yield _("relaxed (free)")
         return
-    cost = f"costs about {amount(job.estimate)}"
+    cost = amount(job.estimate)
     if balance is None:
-        yield f"{cost} s"
+        yield _("costs about {cost} GPU seconds", cost=cost)
         return
-    whose = f"{balance.name}’s" if balance.name else "your"
-    yield f"{cost} of {whose} {amount(balance.left + job.estimate)} s"
+    left = amount(balance.left + job.estimate)
+    yield (
+        _("costs about {cost} of {left} GPU seconds of {name}", cost=cost, left=left, name=balance.name)
+        if balance.name
+        else _("costs about {cost} of your {left} GPU seconds", cost=cost, left=left)
+    )
     more = int(balance.left * job.request.count / job.estimate + 1e-6) if job.estimate else 0
     if more:
-        yield f"about {more} more such pictures left"
+        yield _("about {more} more such images left", more=more)
 
 
 def painting(
@@ -170,21 +175,25 @@ def painting(
     """Build a running job's card. `left`: expected seconds to the end; previews stay until the next."""
     done = progress.step / max(1, progress.steps) if progress else 0.0
     finishing = done >= 1  # what is left takes seconds, and nobody knows how many
-    label = f"{progress.step} of {progress.steps} steps" if progress else "starting"
+    label = _("starting")
+    if progress:
+        label = _("{step} of {steps} steps", step=progress.step, steps=progress.steps)
     preview = progress.preview if progress and progress.preview else b""
     size = (job.request.width, job.request.height)
     return card_of(
         job,
         "painting",
         facts=() if left is None or finishing else (about(left),),
-        bar=Bar(done=min(1.0, done), label="checking and saving" if finishing else label),
+        bar=Bar(done=min(1.0, done), label=_("checking and saving") if finishing else label),
         pictures=(_preview(job, preview, size),) if preview else (),
         **({} if finishing else _offered(job, "painting", may)),
     )
 
 
 def _preview(job: Job, preview: bytes, size: tuple[int, int]) -> CardPicture:
-    return CardPicture(alt=f"{job.prompt}, not finished", width=size[0], height=size[1], preview=preview)
+    return CardPicture(
+        alt=_("{prompt}, not finished", prompt=job.prompt), width=size[0], height=size[1], preview=preview
+    )
 
 
 def done(job: Job, may: May = ANYTHING) -> Card:
@@ -199,7 +208,7 @@ def _facts(job: Job) -> tuple[str, ...]:
     facts = (
         known.label(job.style),
         known.shape(job.request.width, job.request.height),
-        f"seed {job.request.seed}",
+        _("seed {seed}", seed=job.request.seed),
         job.request.model,
         span(job.device_seconds),
     )
@@ -211,7 +220,9 @@ def pictures_of(job: Job) -> tuple[CardPicture, ...]:
     several = sum(each.index >= 0 for each in job.pictures) > 1
     return tuple(
         CardPicture(
-            alt=f"{job.prompt}, picture {each.index + 1}" if several and each.index >= 0 else job.prompt,
+            alt=_("{prompt}, image {number}", prompt=job.prompt, number=each.index + 1)
+            if several and each.index >= 0
+            else job.prompt,
             width=each.width,
             height=each.height,
             blob=each.blob,
@@ -242,8 +253,10 @@ def upscaled(job: Job, may: May = ANYTHING) -> Card:
     assert isinstance(job.request.task, Upscale)
     number = (job.parent_index or 0) + 1
     size = sized(job.request.width, job.request.height)
-    facts = [f"picture {number}, {job.request.task.factor}× ({size})"]
-    facts += ["from an earlier picture"] if job.parent else []
+    facts = [
+        _("image {number}, {factor}× ({size})", number=number, factor=job.request.task.factor, size=size)
+    ]
+    facts += [_("from an earlier image")] if job.parent else []
     offered = _offered(job, "upscaled", may)
     return card_of(job, "upscaled", facts=tuple(facts), pictures=pictures_of(job), **offered)
 
@@ -265,7 +278,7 @@ def picked(job: Job, index: int, may: May = ANYTHING) -> Card:
     shown = replace(job, pictures=tuple(pictures))
     specs = _specs(job, "done", may)
     buttons = tuple(_of_picture(each, job, index, alone=True) for each in specs if each.about == "picture")
-    facts = (f"picture {index + 1}", *(f"seed {each.seed}" for each in pictures))
+    facts = (_("image {number}", number=index + 1), *(_("seed {seed}", seed=each.seed) for each in pictures))
     return card_of(job, "text", facts=facts, pictures=pictures_of(shown), rows=(buttons,))
 
 
@@ -273,7 +286,7 @@ def refused(refusal: Refusal) -> Card:
     """Build a refusal's card. An offer is a button where its text fits into one, else a line to copy."""
     ids = {offer: offer.button or Action(name="try", text=offer.text).id for offer in refusal.offers}
     buttons = tuple(
-        Button(id=id, label=offer.label[:34], name=offer.label, style="primary")
+        Button(id=id, label=offer.label, name=offer.label, style="primary")
         for offer, id in ids.items()
         if actions.fits(id)
     )
@@ -287,19 +300,19 @@ def refused(refusal: Refusal) -> Card:
 
 
 def failed(job: Job, may: May = ANYTHING) -> Card:
-    reason = f"{job.reason} Nothing was charged.".lstrip()
+    reason = join(" ", (job.reason, _("Nothing was charged.")))
     return card_of(job, "failed", body=(reason,), **_offered(job, "failed", may))
 
 
 def cancelled(job: Job, may: May = ANYTHING) -> Card:
     why = (job.reason,) if job.reason else ()
-    facts = ("cancelled, nothing charged",)
+    facts = (_("cancelled, nothing charged"),)
     return card_of(job, "cancelled", facts=facts, body=why, **_offered(job, "cancelled", may))
 
 
 def withheld(card: Card) -> Card:
     """Replace a card's text and pictures by the notice that only age-restricted channels show them."""
-    line = "These pictures are shown in age-restricted channels only, and this is none."
+    line = _("These images are shown only in age-restricted channels, and this channel is not one.")
     rows = tuple(row for row in map(of_whole, card.rows) if row)
     bare = replace(card, title="", facts=(), body=(line,), pictures=(), adult=False)
     return replace(bare, rows=rows, more=of_whole(card.more))
@@ -308,5 +321,5 @@ def withheld(card: Card) -> Card:
 def deleted(job: Job) -> Card:
     """Build the card of a deleted job, which says nothing of what it was."""
     return Card(
-        kind="deleted", body=("These pictures were deleted.",), job=job.id, private=job.origin.private
+        kind="deleted", body=(_("These images were deleted."),), job=job.id, private=job.origin.private
     )

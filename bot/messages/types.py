@@ -69,7 +69,7 @@ class Card:
     private: bool = False  # only the person who asked may see it
     adult: bool = False  # for age-restricted channels alone
     files: tuple[tuple[str, bytes], ...] = ()  # name and content of files to hand over that are no pictures
-    language: str = "en"  # that its words are in; see `words`
+    language: str = "en"  # that its words are in; see `i18n`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

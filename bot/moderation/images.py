@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from bot.i18n import _
 from bot.moderation.terms import Strictness
 from bot.moderation.text import ModerationRules
 from engine.errors import EngineError
@@ -26,13 +27,13 @@ _CAUSE = 2000  # characters of what the process said at its end
 class Withheld(EngineError):
     """The picture is not shown."""
 
-    advice = "A picture came out in a way that is not shown here. Try other words or another seed."
+    advice = _("An image came out in a way that is not shown here. Try other words or another seed.")
 
 
 class NotSeen(Withheld):
     """The picture could not be looked at."""
 
-    advice = "The pictures could not be checked, so they are not shown. Try again in a minute."
+    advice = _("The images could not be checked, so they are not shown. Try again in a minute.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import structlog
 from bot import moderation, telemetry
 from bot.accounts import access_rules, audit
 from bot.errors import Refusal
+from bot.i18n import _, join
 from bot.messages import answers
 from bot.messages.types import Card
 from bot.models import INSTANCE, Job, Origin, Review, State, Strike
@@ -49,7 +50,7 @@ class Reviews:
         telemetry.REFUSED.labels(verdict.category).inc()
         notice = verdict.notice
         if verdict.certain:
-            notice += f" {await self._strike(verdict.category, origin)}"
+            notice = join(" ", (notice, await self._strike(verdict.category, origin)))
         raise Refusal(notice, code="moderation")
 
     async def _strike(self, category: str, origin: Origin) -> str:
@@ -63,17 +64,25 @@ class Reviews:
     async def _explain(self, strike: Strike) -> str:
         if strike.cool_off:
             until = answers.moment(strike.cool_off, self._store.now())
-            return f"{strike.explained} You can use Easel again from {until}."
+            return join(" ", (strike.explained, _("You can use Easel again from {until}.", until=until)))
         count = len(await self._store.strikes(strike.member, strike.tenant))
-        return f"This counts as strike {count}; {LIMIT} within 30 days bring a cool-off of a day."
+        return _(
+            "This counts as strike {number}; {most} within 30 days bring a cool-off of a day.",
+            number=count,
+            most=LIMIT,
+        )
 
     async def _tell(self, origin: Origin) -> None:
         """Raise Refusal, once, for each strike that was given while the person was away."""
         strike = await self._store.untold(origin.member.id, origin.member.tenant)
         if strike:
             raise Refusal(
-                f"An administrator removed your pictures of job {strike.job} after a report. "
-                f"{await self._explain(strike)} Ask once more to go on.",
+                _(
+                    "An administrator removed your images of job {job} after a report. {strike} Ask "
+                    "once more to go on.",
+                    job=strike.job,
+                    strike=await self._explain(strike),
+                ),
                 code="strike",
             )
 
@@ -82,9 +91,9 @@ class Reviews:
     async def report(self, job: Job, origin: Origin) -> Card:
         """Report a job that the person can see to administrators. Raises Refusal."""
         if job.state is not State.RENDERED:
-            raise Refusal("Only finished pictures can be reported.", code="no_picture")
+            raise Refusal(_("Only finished images can be reported."), code="no_picture")
         if job.origin.member.id in await self._store.sharing(origin.member.id):
-            raise Refusal("These pictures are yours: Delete removes them.", code="own")
+            raise Refusal(_("These images are yours: Delete removes them."), code="own")
         new = await self._store.report(job.id, origin.member.id, job.origin.member.tenant)
         log.info("job reported", job_id=job.id, again=not new)
         return answers.reported(new)
@@ -99,7 +108,7 @@ class Reviews:
     async def listed(self, origin: Origin, rules: access_rules.AccessRules) -> Card:
         """Return the card of reported jobs that a moderator moderates and may see. Raises Refusal."""
         if not (rules.moderator or origin.member.moderates):
-            raise Refusal("Only an administrator or a moderator may see reports.", code="forbidden")
+            raise Refusal(_("Only an administrator or a moderator may see reports."), code="forbidden")
         found: list[tuple[Job, Review]] = []
         for each in await self._store.open_reviews(origin.member.tenant):
             job = await self._store.job(each.job)
@@ -119,23 +128,24 @@ class Reviews:
         tenant = job.origin.member.tenant
         line = audit.line(origin, "admin decide", id, "reported", decision, tenant=tenant)
         if not await self._store.decide(id, decision, line, strike):
-            raise Refusal("Somebody decided about that job before you.", code="decided")
+            raise Refusal(_("Someone decided about that job before you."), code="decided")
         if strike:
             self._show(replace(job, state=State.DELETED, delivered=None))
         log.info("report decided", job_id=id, decision=decision)
         following = await self.queue(origin)
-        done = "removed; its owner was given a strike" if strike else "kept"
-        return replace(following, facts=(f"job {id} {done}", *following.facts))
+        kept = _("job {id} kept", id=id)
+        removed = _("job {id} removed; its owner was given a strike", id=id)
+        return replace(following, facts=(removed if strike else kept, *following.facts))
 
     async def _reviewed(self, id: str, origin: Origin) -> Job:
         """Return the reported job, for an administrator of its place. Raises Refusal."""
         everywhere = access_rules.runs_easel(origin, self._settings.operators)
         if not (origin.member.admin or everywhere):
-            raise Refusal("Only an administrator can decide about reports.", code="forbidden")
+            raise Refusal(_("Only an administrator can decide about reports."), code="forbidden")
         job = await self._store.job(id)
         if job is None or not (everywhere or job.origin.member.tenant == origin.member.tenant):
-            notice = f"No job {clip(id)} was reported here. /reports shows those that were."
+            notice = _("No job {id} was reported here. /reports shows those that were.", id=clip(id))
             raise Refusal(notice, code="unknown")
         if job.state is State.DELETED:
-            raise Refusal("Those pictures were deleted already.", code="deleted")
+            raise Refusal(_("Those images were deleted already."), code="deleted")
         return job

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from bot.i18n import _
 from bot.moderation import terms
 from bot.moderation.normalize import plain, readings
 from bot.moderation.terms import STRICTNESS, Hit, Index, Strictness, TermGroup
@@ -44,15 +45,25 @@ class TextVerdict:
 
 
 NOTICES = {
-    MINORS: "Easel never paints sexual content with minors; no setting allows it. Ask for something else.",
-    LIKENESS: "Easel never paints real people in sexual content. Leave the name out, or ask otherwise.",
-    "sexual": "This asks for sexual content or nudity, which is not painted here: describe it without that.",
-    "violence": "This asks for violence of a kind that is not painted here: describe it without that.",
-    "hate": "This holds hateful words or symbols, which are not painted here: describe it without them.",
-    "self_harm": "This is about self-harm, which is not painted here. If it is about you, somebody listens: "
-    "findahelpline.com names whom to talk to in your country.",
-    "people": "This names a real person, and those are not painted here: describe somebody without a name.",
-    OWN: "This holds words that the administrators do not allow here: describe it in other words.",
+    MINORS: _(
+        "Easel never generates sexual content with minors; no setting allows it. Ask for something else."
+    ),
+    LIKENESS: _(
+        "Easel never generates real people in sexual content. Leave the name out, or ask for something else."
+    ),
+    "sexual": _(
+        "This asks for sexual content or nudity, which is not allowed here: describe it without that."
+    ),
+    "violence": _("This asks for violence of a kind that is not allowed here: describe it without that."),
+    "hate": _(
+        "This contains hateful words or symbols, which are not allowed here: describe it without them."
+    ),
+    "self_harm": _(
+        "This is about self-harm, which is not allowed here. If it is about you, someone "
+        "will listen: findahelpline.com lists who to talk to in your country."
+    ),
+    "people": _("This names a real person, which is not allowed here: describe someone without a name."),
+    OWN: _("This contains words that the administrators do not allow here: describe it in other words."),
 }
 
 

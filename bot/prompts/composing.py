@@ -9,6 +9,7 @@ from typing import Any, assert_never
 
 from bot import limits
 from bot.errors import Refusal
+from bot.i18n import _, listing, ngettext
 from bot.models import Job, Tier
 from bot.options import clip, suggest
 from bot.prompts import styles
@@ -71,9 +72,15 @@ def choose_model(draft: Draft, models: Sequence[ModelInfo]) -> ModelInfo:
         return model
     near = suggest(draft.model, names) or models[0].name.casefold()
     raise Refusal(
-        f"There is no model “{clip(draft.model)}”. {_these([model.name for model in models])}.",
+        ngettext(
+            "There is no model “{name}”. There is {names}.",
+            "There is no model “{name}”. There are {names}.",
+            len(models),
+            name=clip(draft.model),
+            names=listing([model.name for model in models]),
+        ),
         code="unknown_model",
-        offers=(offer(f"Use {clip(near, 28)}", draft, model=names[near].name),),
+        offers=(offer(_("Use {model}", model=clip(near, 28)), draft, model=names[near].name),),
     )
 
 
@@ -104,12 +111,19 @@ def checked_size(
     if size == (limits.rounded(size[0], model), limits.rounded(size[1], model)):
         return size
     nearest = limits.fitted(size, model, max_pixels)
-    allowed = f"from {model.min_side} to {model.max_side} pixels, in steps of {model.multiple}"
     raise Refusal(
-        f"{model.name} paints sides {allowed}; you asked for {size_text(size)}. "
-        f"Try --size {nearest[0]}x{nearest[1]}.",
+        _(
+            "{model} takes sides from {low} to {high} pixels, in steps of {step}; you asked "
+            "for {size}. Try --size {nearest}.",
+            model=model.name,
+            low=model.min_side,
+            high=model.max_side,
+            step=model.multiple,
+            size=size_text(size),
+            nearest=f"{nearest[0]}x{nearest[1]}",
+        ),
         code="size",
-        offers=(offer(f"Make it {size_text(nearest)}", said, size=nearest),),
+        offers=(offer(_("Make it {value}", value=size_text(nearest)), said, size=nearest),),
     )
 
 
@@ -132,16 +146,27 @@ def _check_known(param: Param, value: Any, said: Draft, model: ModelInfo) -> Non
     """Raise Refusal for an option that the model does not take, or not with this value."""
     if param.takes(value, model):
         return
-    unsaid = offer("Leave it out", said, **{param.name: getattr(_NOTHING, param.name)})
+    unsaid = offer(_("Leave it out"), said, **{param.name: getattr(_NOTHING, param.name)})
     known = param.known_to(model) if param.known_to else False
     if not known or isinstance(known, bool):
-        plainly = f"{model.name} takes no {param.name}. Leave {param.flag} out."
+        plainly = _(
+            "{model} takes no {option}. Leave {flag} out.",
+            model=model.name,
+            option=param.name,
+            flag=param.flag,
+        )
         raise Refusal(param.unknown(model.name) if param.unknown else plainly, offers=(unsaid,))
     near = suggest(str(value), known)
     raise Refusal(
-        f"{model.name} knows the {param.name}s {', '.join(known)}; you asked for “{clip(str(value))}”.",
+        _(
+            "{model} knows the {option}s {names}; you asked for “{typed}”.",
+            model=model.name,
+            option=param.name,
+            names=", ".join(known),
+            typed=clip(str(value)),
+        ),
         code=param.name,
-        offers=(offer(f"Use {near}", said, **{param.name: near}),) if near else (unsaid,),
+        offers=(offer(_("Use {model}", model=near), said, **{param.name: near}),) if near else (unsaid,),
     )
 
 
@@ -158,16 +183,21 @@ def check_range(param: Param, value: int, model: ModelInfo, tier: Tier, said: Dr
         raise Refusal(
             param.too_many(value, most, model, tier),
             code=param.name,
-            offers=(offer(f"Make it {nearest}", said, **{param.name: nearest}),) if said else (),
+            offers=(offer(_("Make it {value}", value=nearest), said, **{param.name: nearest}),)
+            if said
+            else (),
         )
 
 
 def _refuse_source(said: Draft, model: ModelInfo, models: Sequence[ModelInfo]) -> None:
     instead = next((each.name for each in models if "image_to_image" in each.tasks), "")
-    change = offer(f"Use {clip(instead, 28)}", said, model=instead)
-    leave = offer("Leave the source out", said, source="", strength=None)
+    change = offer(_("Use {model}", model=clip(instead, 28)), said, model=instead)
+    leave = offer(_("Leave the image prompt out"), said, source="", strength=None)
     raise Refusal(
-        f"{model.name} cannot start from a picture. Choose another model, or leave the source out.",
+        _(
+            "{model} takes no image prompt. Choose another model, or leave the image prompt out.",
+            model=model.name,
+        ),
         code="source",
         offers=(change,) if instead else (leave,),
     )
@@ -175,17 +205,13 @@ def _refuse_source(said: Draft, model: ModelInfo, models: Sequence[ModelInfo]) -
 
 def _refuse_words(said: Draft, model: ModelInfo, models: Sequence[ModelInfo]) -> None:
     instead = next((each.name for each in models if "text_to_image" in each.tasks), "")
-    change = offer(f"Use {clip(instead, 28)}", said, model=instead)
-    weaker = offer("Leave the strength out", said, strength=None)
+    change = offer(_("Use {model}", model=clip(instead, 28)), said, model=instead)
+    weaker = offer(_("Leave the strength out"), said, strength=None)
     raise Refusal(
-        f"{model.name} only changes pictures. Give it a source picture, and no strength of 1.",
+        _("{model} only changes images. Give it an image prompt, and a strength below 1.", model=model.name),
         code="source",
         offers=(change,) if instead else (weaker,) if said.source else (),
     )
-
-
-def _these(names: Sequence[str]) -> str:
-    return f"There is {names[0]}" if len(names) == 1 else f"There are {', '.join(names[:-1])} and {names[-1]}"
 
 
 def recall(job: Job, models: Sequence[ModelInfo]) -> Draft:

@@ -9,6 +9,7 @@ from typing import Any
 
 from bot import limits
 from bot.errors import Refusal
+from bot.i18n import _
 from bot.models import Preferences, Tier
 from bot.options import Unusable, as_text
 from bot.prompts import styles
@@ -65,7 +66,7 @@ def changed(
     before = Preferences() if said.pop("reset", False) else preferences
     changes = {name: _preference(name, value, models, max_count) for name, value in said.items()}
     if "size" in changes and "aspect" in changes:
-        raise Refusal("Give a size or an aspect ratio, not both.")
+        raise Refusal(_("Give a size or an aspect ratio, not both."))
     if "size" in changes or "aspect" in changes:
         changes = {"size": "", "aspect": ""} | changes
     return replace(before, **changes)
@@ -94,7 +95,7 @@ def _preference(name: str, value: Any, models: Sequence[ModelInfo], max_count: i
             case "model":
                 return choose_model(Draft(prompt="", model=value), models).name
             case "count" if value > max_count:
-                raise Refusal(f"{max_count} pictures at once are allowed.", code="count")
+                raise Refusal(_("You may have {most} images at once.", most=max_count), code="count")
     except Unusable as error:
-        raise Refusal(str(error)) from error
+        raise Refusal(error.notice) from error
     return value

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, assert_never
 
+from bot.i18n import _
 from bot.models import Job, Tier
 from bot.prompts import styles
 from bot.prompts.param import Chip, Param
@@ -32,38 +33,55 @@ DEFAULT_STRENGTH = 0.6
 
 def _too_many_pictures(count: int, most: int, model: ModelInfo, tier: Tier) -> str:
     if count > most:
-        return f"That is {count} pictures; {most} at once are allowed. Try --count {most}."
-    return f"Count can be 1 to {most}; you asked for {count}."
+        return _(
+            "That is {count} images; you may have {most} at once. Try --count {most}.",
+            count=count,
+            most=most,
+        )
+    return _("Count can be 1 to {most}; you asked for {count}.", most=most, count=count)
 
 
 def _too_many_steps(steps: int, most: int, model: ModelInfo, tier: Tier) -> str:
     if steps < 1 or most == model.max_steps:
         nearest = min(max(steps, 1), most)
-        return f"{model.name} paints in 1 to {most} steps; you asked for {steps}. Try --steps {nearest}."
-    return (
-        f"That is {steps} steps, {steps - most} more than your tier, {tier.title}, allows. "
-        f"Try --steps {most}."
+        return _(
+            "{model} takes 1 to {most} steps; you asked for {steps}. Try --steps {nearest}.",
+            model=model.name,
+            most=most,
+            steps=steps,
+            nearest=nearest,
+        )
+    return _(
+        "That is {steps} steps, {steps2} more than your tier, {title}, allows. Try --steps {most}.",
+        steps=steps,
+        steps2=steps - most,
+        title=tier.title,
+        most=most,
     )
 
 
 def _negative_fact(job: Job) -> str:
     negative = job.request.negative_prompt
-    return f"Negative prompt: {negative}" if negative else ""
+    return _("Negative prompt: {negative}", negative=negative) if negative else ""
 
 
 def _seed_fact(job: Job) -> str:
     first, last = job.request.seed, job.request.seed_of(job.request.count - 1)
-    return f"Seed: {first}" if job.request.count == 1 else f"Seeds: {first} to {last}, one a picture"
+    return (
+        _("Seed: {first}", first=first)
+        if job.request.count == 1
+        else _("Seeds: {first} to {last}, one per image", first=first, last=last)
+    )
 
 
 def _style_fact(job: Job) -> str:
-    return f"Style: {styles.load().label(job.style)}" if job.style else ""
+    return _("Style: {label}", label=styles.load().label(job.style)) if job.style else ""
 
 
 def _strength_fact(job: Job) -> str:
     match job.request.task:
         case ImageToImage(strength=strength):
-            return f"Strength: {strength:g} from a source picture"
+            return _("Strength: {strength} from a source image", strength=f"{strength:g}")
         case TextToImage() | Upscale():
             return ""
         case unknown:
@@ -88,7 +106,7 @@ class Draft:
     prompt: str = _option(
         Param(
             kind="text",
-            help="What to paint, in your own words. Flags such as --ar 16:9 may follow.",
+            help=_("What you want to see, in your own words. Flags such as --ar 16:9 may follow."),
             required=True,
             maximum=MAX_PROMPT,
             example="a red fox",
@@ -98,53 +116,56 @@ class Draft:
     negative: str = _option(
         Param(
             kind="text",
-            help="What to keep out of the picture.",
+            help=_("What should not be in the image."),
             flags=("no", "negative"),
             extent=len,
             maximum=MAX_PROMPT,
             example="text, blurry",
             known_to=lambda model: model.negative_prompt,
-            unknown=lambda model: (
-                f"{model} takes no negative prompt. Say in the prompt what should be there instead."
+            unknown=lambda model: _(
+                "{model} takes no negative prompt. Say in the prompt what should be there instead.",
+                model=model,
             ),
             field="negative_prompt",
             usual=lambda _: "",
             of_model=True,
             fact=_negative_fact,
-            chip=Chip(label="Leave out", empty="nothing"),
+            chip=Chip(label=_("Negative prompt"), empty=_("none")),
         ),
         default="",
     )
     aspect: str = _option(  # a ratio, "16:9"
         Param(
             kind="text",
-            help="The shape: square, portrait, landscape, wide, tall, or a ratio such as 16:9.",
+            help=_("The aspect ratio: square, portrait, landscape, wide, tall, or a ratio such as 16:9."),
             flags=("aspect", "ar"),
             reader=read_aspect,
             plain=ASPECT_WORDS,
             completes="aspects",
             example="16:9",
             default="square",
-            chip=Chip(label="Shape", empty="square", more=False),
+            chip=Chip(label=_("Aspect ratio"), empty=_("square"), more=False),
         ),
         default="",
     )
     size: tuple[int, int] | None = _option(  # pixels
         Param(
             kind="text",
-            help="Width × height in pixels, instead of an aspect ratio.",
+            help=_("Width × height in pixels, instead of an aspect ratio."),
             flags=("size",),
             reader=read_size,
             maximum=30,
             example="512x768",
-            default="the model's own",
-            fact=lambda job: f"Size: {job.request.width} × {job.request.height}",
+            default=_("the model's own"),
+            fact=lambda job: _(
+                "Size: {width} × {height}", width=job.request.width, height=job.request.height
+            ),
         )
     )
     count: int | None = _option(
         Param(
             kind="integer",
-            help="How many pictures.",
+            help=_("How many images."),
             flags=("count", "n"),
             plain=COUNT_WORDS,
             minimum=1,
@@ -153,84 +174,84 @@ class Draft:
             too_many=_too_many_pictures,
             example="4",
             default=str(DEFAULT_COUNT),
-            fitted=lambda count: f"The count is fitted: {count}.",
+            fitted=lambda count: _("The count is fitted: {count}.", count=count),
             field="count",
             usual=lambda _: DEFAULT_COUNT,
             fact=lambda _: "",  # the seeds tell
-            chip=Chip(label="Pictures", empty=str(DEFAULT_COUNT), listed=True, more=False),
+            chip=Chip(label=_("Images"), empty=str(DEFAULT_COUNT), listed=True, more=False),
         )
     )
     seed: int | None = _option(
         Param(
             kind="integer",
-            help="A number that makes the same picture again.",
+            help=_("A number that makes the same image again."),
             flags=("seed",),
             minimum=0,
             maximum=SEED_LIMIT - 1,
             example="7",
-            default="random",
+            default=_("random"),
             field="seed",
             usual=lambda _: random.randrange(SEED_LIMIT),
             fact=_seed_fact,
-            chip=Chip(label="Seed", empty="random"),
+            chip=Chip(label=_("Seed"), empty=_("random")),
         )
     )
     steps: int | None = _option(
         Param(
             kind="integer",
-            help="Denoising steps: more take longer and show finer detail.",
+            help=_("Denoising steps: more take longer and show finer detail."),
             flags=("steps",),
             minimum=1,
             maximum=MAX_STEPS,
             model_most=lambda model: model.max_steps,
             tier_most=lambda tier: tier.max_steps,
             too_many=_too_many_steps,
-            fitted=lambda steps: f"The steps are fitted: {steps}.",
+            fitted=lambda steps: _("The steps are fitted: {steps}.", steps=steps),
             example="20",
-            default="the model's own",
+            default=_("the model's own"),
             field="steps",
             usual=lambda model: model.steps,
             of_model=True,
-            chip=Chip(label="Steps", empty="auto"),
+            chip=Chip(label=_("Steps"), empty=_("auto")),
         )
     )
     guidance: float | None = _option(
         Param(
             kind="number",
-            help="Guidance scale: how closely to follow the prompt.",
+            help=_("Guidance scale: how closely to follow the prompt."),
             flags=("guidance", "cfg"),
             minimum=0,
             maximum=MAX_GUIDANCE,
             example="5",
-            default="the model's own",
+            default=_("the model's own"),
             field="guidance",
             usual=lambda model: model.guidance,
             of_model=True,
-            chip=Chip(label="Guidance", empty="auto"),
+            chip=Chip(label=_("Guidance"), empty=_("auto")),
         )
     )
     scheduler: str = _option(  # one of the model's `schedulers`
         Param(
             kind="text",
-            help="The sampler that takes the denoising steps; each model has its own choice.",
+            help=_("The sampler that takes the denoising steps; each model has its own choice."),
             flags=("scheduler", "sampler"),
             reader=str.casefold,
             maximum=30,
             known_to=lambda model: model.schedulers,
-            fitted=lambda _: "The scheduler is the model's own now.",
+            fitted=lambda scheduler: _("The scheduler is the model's own now."),
             example="euler",
-            default="the model's own",
+            default=_("the model's own"),
             field="scheduler",
             usual=lambda _: "",
             of_model=True,
-            chip=Chip(label="Scheduler", empty="auto"),
+            chip=Chip(label=_("Scheduler"), empty=_("auto")),
         ),
         default="",
     )
     style: str = _option(  # a preset's name, or NO_STYLE
         Param(
             kind="text",
-            help="A named look; /styles shows them all.",
+            help=_("A named look; /styles shows them all."),
             flags=("style",),
             reader=read_style,
             extent=style_extent,
@@ -239,26 +260,26 @@ class Draft:
             example='"oil painting"',
             default="none",
             fact=_style_fact,
-            chip=Chip(label="Style", empty="none", more=False, rank=0),
+            chip=Chip(label=_("Style"), empty=_("none"), more=False, rank=0),
         ),
         default="",
     )
     model: str = _option(
         Param(
             kind="text",
-            help="The model that paints.",
+            help=_("The model that generates the image."),
             flags=("model",),
             maximum=200,
             completes="models",
-            default="the first that /settings offers",
-            fact=lambda job: f"Model: {job.request.model}" if job.request.paints else "",
+            default=_("the first that /settings offers"),
+            fact=lambda job: _("Model: {model}", model=job.request.model) if job.request.paints else "",
         ),
         default="",
     )
     source: str | bytes = _option(  # "1a2b3c4d5e6f:2", or the file itself
         Param(
             kind="picture",
-            help="A picture to start from: a file, or a job's picture as in 1a2b3c4d5e6f:2.",
+            help=_("An image prompt: a file, or a job's image as in 1a2b3c4d5e6f:2."),
             flags=("source",),
             reader=read_source,
             maximum=100,
@@ -271,16 +292,16 @@ class Draft:
     strength: float | None = _option(
         Param(
             kind="number",
-            help="How far to leave the source picture: 0 changes almost nothing, 1 ignores it.",
+            help=_("How much to change the source image: 0 changes almost nothing, 1 ignores it."),
             flags=("strength",),
             minimum=0,
             maximum=1,
             example="0.6",
             default=f"{DEFAULT_STRENGTH:g}",
             known_to=lambda model: _starts_from_pictures(model) and model.strength,
-            unknown=lambda model: (
-                f"{model} paints by the source picture as an example, without a strength. "
-                "Leave --strength out."
+            unknown=lambda model: _(
+                "{model} uses the source image as a reference, without a strength. Leave --strength out.",
+                model=model,
             ),
             fact=_strength_fact,
         )
@@ -288,21 +309,21 @@ class Draft:
     private: bool | None = _option(
         Param(
             kind="boolean",
-            help="Only you see it.",
+            help=_("Only you see it."),
             flags=("private",),
             default="no",
-            chip=Chip(label="Seen by", empty="everyone", yes="only you"),
+            chip=Chip(label=_("Visibility"), empty=_("everyone"), yes=_("only you")),
         )
     )
     relax: bool | None = _option(
         Param(
             kind="boolean",
-            help="Free, and painted only while nobody else wants the device.",
+            help=_("Relaxed: free, and runs only while no one else needs the GPU."),
             flags=("relax",),
             default="no",
             offered_by=lambda tier: len(tier.priorities) > 1,
-            fact=lambda job: "Relaxed: free, behind the others" if job.relaxed else "",
-            chip=Chip(label="Turn", empty="fast", yes="relaxed, free", more=False, rank=2),
+            fact=lambda job: _("Speed: relaxed (free)") if job.relaxed else "",
+            chip=Chip(label=_("Speed"), empty=_("fast"), yes=_("relaxed (free)"), more=False, rank=2),
         )
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from bot.i18n import _
 from bot.models import Job, Tier
 from bot.options import Option, as_text
 from bot.prompts.styles import Presets
@@ -38,7 +39,7 @@ class Chip:
 
     label: str
     empty: str  # what stands there when nothing is said
-    yes: str = "yes"  # what stands there when a yes-or-no option is on
+    yes: str = _("yes")  # what stands there when a yes-or-no option is on
     listed: bool = False  # a number that is chosen from a list
     more: bool = True  # shown on demand
     rank: int = 1  # the least stands first
@@ -136,7 +137,7 @@ class Param(Option):
         if self.fact:
             return self.fact(job)
         value = getattr(job.request, self.field) if self.field and job.request.paints else ""
-        return f"{self.label}: {shown(value)}" if value != "" else ""
+        return _("{option}: {value}", option=self.title, value=shown(value)) if value != "" else ""
 
     def note(self, request: GenerationRequest) -> Mapping[str, str]:
         """Return what a picture's file says of it to programs."""

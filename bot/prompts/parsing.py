@@ -32,6 +32,7 @@ from dataclasses import replace
 from typing import Any
 
 from bot.errors import Offer, Refusal
+from bot.i18n import _
 from bot.options import OutOfRange, Unusable, blank, bounded, read_value, suggest, unknown
 from bot.prompts import foreign, plain_words
 from bot.prompts.draft import MAX_COUNT, MAX_PROMPT, PARAMS, Draft, by_flag
@@ -92,7 +93,11 @@ class _Reading:
     def _take_options(self) -> None:
         for name, value in self._given.items():
             if name == "prompt" or name not in PARAMS:
-                raise Refusal(unknown("option of /imagine called", name, PARAMS))
+                raise Refusal(
+                    unknown(
+                        _("There is no option of /{command} called {name}.", command="imagine"), name, PARAMS
+                    )
+                )
             self._said[name] = clean(bounded(value)) if isinstance(value, str) else value
 
     def _take_flags(self) -> str:
@@ -108,7 +113,10 @@ class _Reading:
             option = by_flag(name) or self._unknown(flag)
             value, at = self._value(option, flag)
             if option.name in self._said:
-                raise Refusal(f"{option.label} is given twice. Keep one {option.flag}.", code="twice")
+                raise Refusal(
+                    _("{option} is given twice. Keep one {flag}.", option=option.label, flag=option.flag),
+                    code="twice",
+                )
             self._said[option.name] = value
         words.append(self._text[at:])
         return " ".join(" ".join(words).split())
@@ -126,8 +134,8 @@ class _Reading:
         name = flag["name"]
         near = suggest(name, known)
         fixed = f"{self._text[: flag.start()]}--{near}{self._text[flag.end('name') :]}"
-        offer = Offer(f"Use --{near}", with_options(fixed, self._given))
-        notice = unknown("flag", name, known, dashes="--")
+        offer = Offer(_("Use --{flag}", flag=near), with_options(fixed, self._given))
+        notice = unknown(_("There is no flag {name}."), name, known, dashes="--")
         raise Refusal(notice, code="unknown", offers=(offer,) if near else ())
 
     def _value(self, option: Param, flag: re.Match[str]) -> tuple[str | bool, int]:
@@ -146,8 +154,9 @@ class _Reading:
 
     def _present(self, option: Param, value: str) -> str:
         if not value.strip():
-            example = f"for example {option.flag} {option.example or '…'}"
-            raise Refusal(f"{option.flag} needs a value, {example}.", code="missing")
+            example = f"{option.flag} {option.example or '…'}"
+            notice = _("{flag} needs a value, for example {example}.", flag=option.flag, example=example)
+            raise Refusal(notice, code="missing")
         return value.strip()
 
     def _read(self, name: str, value: object) -> Any:
@@ -158,40 +167,50 @@ class _Reading:
         except Unusable as error:
             if isinstance(error, OutOfRange) and option.ranged and not self._ranged:
                 return int(error.value) if math.isfinite(error.value) else sys.maxsize
-            raise Refusal(str(error), offers=self._nearest(name, error.nearest)) from error
+            raise Refusal(error.notice, offers=self._nearest(name, error.nearest)) from error
 
     def _nearest(self, name: str, value: str) -> tuple[Offer, ...]:
         """Return an offer of the nearest value. Not of the most pictures: a tier may allow fewer at once."""
         if not value or not self._words or (name, value) == ("count", str(MAX_COUNT)):
             return ()
-        return (Offer(f"Make it {value}", with_options(self._words, {**self._said, name: value})),)
+        return (
+            Offer(_("Make it {value}", value=value), with_options(self._words, {**self._said, name: value})),
+        )
 
     def _check_words(self) -> None:
         if not any(unicodedata.category(c)[0] in "LNPS" for c in self._words):
-            raise Refusal("The prompt is empty. Say what to paint: a red fox.", code="empty")
+            raise Refusal(
+                _("The prompt is empty. Describe an image, for example “a red fox in snow”."), code="empty"
+            )
         if len(self._words) > MAX_PROMPT:
             raise Refusal(
-                f"A prompt may have {MAX_PROMPT:,} characters; this has {len(self._words):,}. Shorten it.",
+                _(
+                    "A prompt may have {most} characters; this has {count}. Shorten it.",
+                    most=f"{MAX_PROMPT:,}",
+                    count=f"{len(self._words):,}",
+                ),
                 code="too_long",
             )
         if _next_flag(self._words, 0):
-            raise Refusal("A quotation mark is not closed, so it is unclear where the flags begin.")
+            raise Refusal(_("A quotation mark is not closed, so it is unclear where the flags begin."))
 
     def _check_together(self, values: Mapping[str, Any]) -> None:
         if "size" in values and "aspect" in values:
             draft = Draft(prompt=self._words, **values)
             raise Refusal(
-                "Give a size or an aspect ratio, not both.",
+                _("Give a size or an aspect ratio, not both."),
                 offers=(
-                    Offer(f"Keep {size_text(values['size'])}", render(replace(draft, aspect=""))),
-                    Offer(f"Keep {draft.aspect}", render(replace(draft, size=None))),
+                    Offer(
+                        _("Keep {value}", value=size_text(values["size"])), render(replace(draft, aspect=""))
+                    ),
+                    Offer(_("Keep {value}", value=draft.aspect), render(replace(draft, size=None))),
                 ),
             )
         if "strength" in values and "source" not in values:
             draft = Draft(prompt=self._words, **values)
             raise Refusal(
-                "Strength says how far to leave a source picture, and there is none. Add one with --source.",
-                offers=(Offer("Leave it out", render(replace(draft, strength=None))),),
+                _("Strength needs a source image. Add one with --source."),
+                offers=(Offer(_("Leave it out"), render(replace(draft, strength=None))),),
             )
 
 

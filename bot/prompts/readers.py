@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from bot.i18n import _
 from bot.options import Unusable, clip, suggest
 from bot.prompts import styles
 from bot.prompts.param import Plain
@@ -22,12 +23,23 @@ def read_aspect(value: str) -> str:
     if not found:
         allowed = ", ".join(shapes)
         raise Unusable(
-            f"Aspect can be {allowed} or a ratio such as 3:2; “{clip(value)}” is neither.",
+            _(
+                "Aspect can be {allowed} or a ratio such as 3:2; “{typed}” is neither.",
+                allowed=allowed,
+                typed=clip(value),
+            ),
             suggest(value, shapes),
         )
     across, down = float(found[1]), float(found[2])
     if not min(across, down) > 0 or max(across, down) / min(across, down) > WIDEST:
-        raise Unusable(f"Aspect can be 1:{WIDEST:g} to {WIDEST:g}:1; you asked for {clip(value)}.", "16:9")
+        raise Unusable(
+            _(
+                "Aspect can be 1:{widest} to {widest}:1; you asked for {typed}.",
+                widest=f"{WIDEST:g}",
+                typed=clip(value),
+            ),
+            "16:9",
+        )
     return f"{across:g}:{down:g}"
 
 
@@ -35,7 +47,9 @@ def read_size(value: str) -> tuple[int, int]:
     """Read a size in pixels, unchecked: "512x768" → (512, 768), "512" → (512, 512). Raises Unusable."""
     found = re.fullmatch(r"(-?\d{1,12})(?:\s*[x×*]\s*(-?\d{1,12}))?", value, re.IGNORECASE)
     if not found:
-        raise Unusable(f"Size takes width × height in pixels, as in 512x768; “{clip(value)}” is not that.")
+        raise Unusable(
+            _("Size takes width × height in pixels, as in 512x768; “{typed}” is not that.", typed=clip(value))
+        )
     return int(found[1]), int(found[2] or found[1])
 
 
@@ -47,14 +61,16 @@ def read_style(value: str) -> str:
     if style := known.style(value):
         return style.name
     near = known.closest(value)
-    hint = f"Did you mean {near.name}?" if near else "/styles shows them all."
-    raise Unusable(f"There is no style “{clip(value)}”. {hint}", near.name if near else "")
+    hint = _("Did you mean {name}?", name=near.name) if near else _("/styles shows them all.")
+    raise Unusable(
+        _("There is no style “{name}”. {hint}", name=clip(value), hint=hint), near.name if near else ""
+    )
 
 
 def read_source(value: str) -> str:
     """Return the name of a stored picture, which may not exist. Raises Unusable."""
     if not re.fullmatch(r"\w{1,32}(:(source|\d{1,2}))?", value):
-        raise Unusable("Source takes a file or a job's picture, for example 1a2b3c4d5e6f:2.")
+        raise Unusable(_("Source takes a file or a job's image, for example 1a2b3c4d5e6f:2."))
     return value
 
 

@@ -11,6 +11,17 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
+from bot.i18n import _, join
+
+SHAPES = {
+    "square": _("Square"),
+    "portrait": _("Portrait"),
+    "landscape": _("Landscape"),
+    "wide": _("Wide"),
+    "tall": _("Tall"),
+}
+"""The labels of the shapes that ship."""
+
 NO_STYLE = "none"
 """What a person says to go without the style that their settings name."""
 
@@ -82,6 +93,12 @@ class Presets:
     def label(self, style: str) -> str:
         return self.styles[style].label if style in self.styles else style
 
+    @property
+    def shapes(self) -> list[tuple[str, str]]:
+        """Return the ratio and the label of each named shape."""
+        named = self.aspects.items()
+        return [(ratio, join(" ", (SHAPES.get(name, name.capitalize()), ratio))) for name, ratio in named]
+
     def shape(self, width: int, height: int) -> str:
         """Format a shape: "16:9" where a known ratio is within 3%, else "640 × 384"."""
         for ratio in (*self.aspects.values(), *self.ratios):
@@ -114,6 +131,7 @@ def _style(name: str, row: dict[str, Any]) -> Style:
     row = dict(row)
     template = _template(row.pop("prompt"), row.pop("negative", ""))
     on = {model: _template(**part) for model, part in row.pop("on", {}).items()}
+    row["help"] = _(row["help"])
     return Style(name=name, template=template, on=on, aliases=tuple(row.pop("aliases", ())), **row)
 
 

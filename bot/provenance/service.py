@@ -9,6 +9,7 @@ from typing import Any
 from bot import actions
 from bot.attempts import Attempts
 from bot.errors import Refusal
+from bot.i18n import _
 from bot.images.service import Images
 from bot.jobs.visibility import Visibility
 from bot.messages import job_cards
@@ -30,11 +31,11 @@ class VerifyService:
     async def verify(self, options: Mapping[str, Any], origin: Origin) -> Card:
         """Answer about `picture`: bytes, or a job's id and perhaps a picture's number. Raises Refusal."""
         if self._asked.exhausted(origin.member.id):
-            raise Refusal("You asked about many pictures. Wait a minute, then ask again.", code="busy")
+            raise Refusal(_("You asked about many images. Wait a minute, then ask again."), code="busy")
         self._asked.note(origin.member.id)
         named = options.get("picture") or options.get("message")
         if not named:
-            raise Refusal("Give a picture, or a message or job that shows one.", code="no_picture")
+            raise Refusal(_("Give an image, or a message or job that shows one."), code="no_picture")
         picture = named if isinstance(named, bytes) else await self._stored(str(named), origin)
         verdict = await self._images.verify(picture)
         job = await self._seen(verdict, origin)
@@ -43,7 +44,7 @@ class VerifyService:
 
     async def _stored(self, named: str, origin: Origin) -> bytes:
         """Return a job's picture: "1a2b3c4d5e6f:2", or the first that it shows."""
-        id, _, number = named.strip().partition(":")
+        id, _colon, number = named.strip().partition(":")
         job = await self._visibility.job(id, origin.member, origin.here)
         if number or not job.pictures:
             chosen = actions.picture(job, int(number) - 1 if number.isdecimal() else -1)
@@ -52,7 +53,7 @@ class VerifyService:
         try:
             return await self._images.get(chosen.blob)
         except KeyError as error:
-            raise Refusal("A picture of this job is gone.", code="no_picture") from error
+            raise Refusal(_("An image of this job is gone."), code="no_picture") from error
 
     async def _seen(self, verdict: Verdict, origin: Origin) -> Job | None:
         """Return the picture's job where this person may see it."""

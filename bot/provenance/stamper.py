@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from bot.i18n import _
 from bot.images.blobs import BlobStore
 from bot.messages.types import GRID
 from bot.models import Job
@@ -25,9 +26,9 @@ _MADE: dict[TaskKind, Made] = {
     "image_to_image": "edited",
     "upscale": "upscaled",
 }
-_UNSIGNED = (
-    "Pictures cannot be signed at the moment, so none are shown. "
-    "Whoever runs this Easel finds the cause with `python -m bot doctor`."
+_UNSIGNED = _(
+    "Images cannot be signed at the moment, so none are shown. Whoever runs this "
+    "Easel finds the cause with `python -m bot doctor`."
 )
 
 

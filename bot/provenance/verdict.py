@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bot.errors import Refusal
+from bot.i18n import _
 from bot.images import pictures
 from bot.models import Original
 from bot.provenance.keys import Keys
@@ -17,12 +18,12 @@ Lookup = Callable[[str, str], Awaitable[Original | None]]
 """From a job's id, or else a fingerprint, to what the rows tell."""
 
 _SENTENCES: dict[Finding, str] = {
-    "unchanged": "Made by this Easel, and unchanged since.",
-    "changed": "Made by this Easel, then changed: probably saved anew or resized.",
-    "alike": "Probably made by this Easel: it looks like one of its pictures.",
-    "unknown": "Nothing in it says that this Easel made it. That is no proof that it did not.",
+    "unchanged": _("Made by this Easel, and unchanged since."),
+    "changed": _("Made by this Easel, then changed: probably saved again or resized."),
+    "alike": _("Probably made by this Easel: it looks like one of its images."),
+    "unknown": _("Nothing in it says that this Easel made it. That is no proof that it did not."),
 }
-_CROPPED = "Made by this Easel, then changed: probably cropped."
+_CROPPED = _("Made by this Easel, then changed: probably cropped.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +43,10 @@ class Verdict:
     @property
     def facts(self) -> tuple[str, ...]:
         """Return the model and the day, as far as they are known."""
-        day = f"Made on {self.made.astimezone(UTC):%Y-%m-%d}" if self.made else ""
-        return tuple(each for each in (f"Model: {self.model}" if self.model else "", day) if each)
+        day = _("Made on {day}", day=f"{self.made.astimezone(UTC):%Y-%m-%d}") if self.made else ""
+        return tuple(
+            each for each in (_("Model: {model}", model=self.model) if self.model else "", day) if each
+        )
 
 
 async def verify(data: bytes, keys: Keys, lookup: Lookup, *, max_bytes: int) -> Verdict:
@@ -55,9 +58,12 @@ async def verify(data: bytes, keys: Keys, lookup: Lookup, *, max_bytes: int) -> 
         plain = await pictures.open_source(data, max_bytes=max_bytes)
     except Refusal as refusal:
         raise Refusal(
-            "Only a still and whole PNG, JPEG or WebP picture of at most "
-            f"{max_bytes // 1_000_000} MB and {pictures.SOURCE_PIXELS // 1_000_000} million pixels can be "
-            "looked at.",
+            _(
+                "Only a PNG, JPEG or WebP image that is not animated, with at most {megabytes} "
+                "MB and {megapixels} million pixels, can be checked.",
+                megabytes=max_bytes // 1000000,
+                megapixels=pictures.SOURCE_PIXELS // 1000000,
+            ),
             code="source",
         ) from refusal
     found = await asyncio.to_thread(trace, data, plain, keys)

@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, case, delete, or_, select, update
 from sqlmodel import Session
 
 from bot.errors import EaselError
+from bot.i18n import _
 from bot.models import GUESTS, State, own_account
 from bot.store import ledger
 from bot.store.rows import insert_once, one_of, table_of
@@ -41,14 +42,14 @@ class LinkRefused(EaselError):
 
 
 _WHY: dict[Why, str] = {
-    "unknown": "There is no such code.",
-    "expired": "That code has expired: ask for a new one.",
-    "used": "That code was used already: ask for a new one.",
-    "own": "That code is your own: type it where you have your other name.",
-    "linked": "These two share an account already.",
-    "alone": "You share your account with nobody.",
-    "busy": "One of the two accounts is being linked at this moment: try again.",
-    "guest": "Guests of the web studio share one account, so it cannot be linked: ask for an invitation.",
+    "unknown": _("There is no such code."),
+    "expired": _("That code has expired: ask for a new one."),
+    "used": _("That code was used already: ask for a new one."),
+    "own": _("That code is your own: type it on the other platform."),
+    "linked": _("These two share an account already."),
+    "alone": _("Your account is not linked."),
+    "busy": _("One of the two accounts is being linked at this moment: try again."),
+    "guest": _("Guests of the web studio share one account, so it cannot be linked: ask for an invitation."),
 }
 
 
@@ -132,7 +133,7 @@ def enter(session: Session, account: str, tenant: str, cooldown: float, now: dat
     latest = now - timedelta(seconds=cooldown) if cooldown > 0 else _FAR
     values = {"of": account, "here": tenant, "latest": latest, "now": now}
     new = {"id": account, "accepted": now, "closed": False, "home": tenant}
-    for _ in range(2):  # the second time where another process has just made the row
+    for _attempt in range(2):  # the second time where another process has just made the row
         if session.connection().execute(_ENTER, values).rowcount:
             return True
         if insert_once(session, AccountRow, new, ("id",)):

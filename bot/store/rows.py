@@ -32,6 +32,7 @@ from bot.models import (
 )
 from bot.store import aside
 from bot.store.tables import AuditRow, IdentityRow, JobRow, PictureRow, PreferencesRow
+from engine.text import Text
 from engine.types import GenerationRequest, NewerVersion
 
 _MANY = 1000  # ids in one statement; databases limit them
@@ -247,7 +248,7 @@ def person(row: Any) -> Person:
     found, wrong = aside.mended(PERSON, dict(row._mapping))
     if wrong:
         aside.tell("people", f"{row.tenant}/{row.member}", wrong)
-    return found
+    return replace(found, reason=row.reason) if isinstance(row.reason, Text) else found  # a message stays one
 
 
 def preferences(row: PreferencesRow | None) -> Preferences:

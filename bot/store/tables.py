@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlmodel import Field, SQLModel
 
 from bot.store.aside import UNREADABLE
+from engine.text import loaded, stored
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -47,6 +48,19 @@ class UtcDateTime(TypeDecorator[datetime]):
             return found if found.tzinfo else found.replace(tzinfo=UTC)
 
         return read
+
+
+class Message(TypeDecorator[str]):
+    """A text for people; a message keeps what it is made of, so that it can still be translated."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else stored(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        return loaded(value) if isinstance(value, str) else value
 
 
 # SQLite numbers rows by itself only where the type is spelled INTEGER.
@@ -90,13 +104,13 @@ class JobRow(SQLModel, table=True):
     device_seconds: float  # charged
     measured: float  # used, also where that is more than was held
     deaths: int
-    reason: str = Field(sa_type=Text)
+    reason: str = Field(sa_type=Message)
     created: datetime = Field(sa_type=UtcDateTime)
     started: datetime | None = Field(sa_type=UtcDateTime)
     finished: datetime | None = Field(sa_type=UtcDateTime)
     delivered: datetime | None = Field(sa_type=UtcDateTime)
     message: dict[str, Any] | None = Field(sa_type=JSON(none_as_null=True))
-    note: str = Field(sa_type=Text)  # what is not as it was asked for
+    note: str = Field(sa_type=Message)  # what is not as it was asked for
     posted: str  # "<channel>:<message>" of that reference, to find the job by; empty: no such message
     hidden: bool  # its message was deleted: only its owner sees it
 
@@ -243,7 +257,7 @@ class PersonRow(SQLModel, table=True):
     allowance: dict[str, Any] | None = Field(sa_type=JSON(none_as_null=True))
     blocked: bool
     until: datetime | None = Field(sa_type=UtcDateTime)
-    reason: str = Field(sa_type=Text)
+    reason: str = Field(sa_type=Message)
     strikes: int
 
 

@@ -26,6 +26,7 @@ from engine.pipelines.batching import DecodePoint, InterceptionPoint
 from engine.pipelines.making import MAKING
 from engine.pipelines.previews import Preview
 from engine.pipelines.upscale import Upscaler
+from engine.text import _
 from engine.types import GenerationRequest, ImageToImage, PaintingTask, TaskKind, TextToImage, Upscale
 
 Report = Callable[[int, int, torch.Tensor | None], None]
@@ -72,8 +73,8 @@ class Loaded:
 
 
 _ADVICE: dict[TaskKind, str] = {
-    "text_to_image": "This model only changes pictures. Give it a source picture.",
-    "image_to_image": "This model cannot start from a picture. Leave the source picture out.",
+    "text_to_image": _("This model only changes images. Give it a source image."),
+    "image_to_image": _("This model takes no image prompt. Leave it out."),
 }
 
 
@@ -236,7 +237,7 @@ def private(pipe: Any) -> Any:
 def _scheduler(family: Family, name: str, own: Any) -> Any:
     """Return the named scheduler, for a model whose own is `own`. Raises InvalidRequest."""
     if name not in family.schedulers:
-        advice = "This model does not know that scheduler. Leave --scheduler out."
+        advice = _("This model does not know that scheduler. Leave --scheduler out.")
         raise InvalidRequest(f"{family.name} knows no scheduler {name}", advice=advice)
     kind, changes = family.schedulers[name]
     return getattr(diffusers, kind).from_config(own.config, **changes)
@@ -325,7 +326,7 @@ def _fitted(source: bytes | None, size: tuple[int, int]) -> Image.Image:
 
 def _opened(source: bytes | None) -> Image.Image:
     if source is None:
-        raise InvalidRequest("no source picture", advice="The source picture is gone. Choose another.")
+        raise InvalidRequest("no source picture", advice=_("The source image is gone. Choose another."))
     try:
         return Image.open(io.BytesIO(source), formats=["PNG"]).convert("RGB")
     except OSError as error:

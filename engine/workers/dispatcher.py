@@ -21,6 +21,7 @@ from engine.fitness import OUT_SECONDS, TRIAL, Fitness, trial
 from engine.scheduling.cost_model import LoadingCosts, RequestCosts
 from engine.scheduling.job_queue import FairQueue
 from engine.scheduling.placement import DeviceModels, Placement
+from engine.text import _
 from engine.types import (
     BlobRef,
     EngineEvent,
@@ -117,7 +118,7 @@ class Dispatcher:
     async def start(self) -> None:
         await asyncio.to_thread(self._models.prepare)
         self._loops = [asyncio.create_task(self._feed(), name="feeder")]
-        for (_, hire), desk in zip(self._hires, self._desks, strict=True):
+        for (_device, hire), desk in zip(self._hires, self._desks, strict=True):
             self._loops.append(asyncio.create_task(self._employ(hire, desk), name=f"worker-{desk.device}"))
 
     def models(self) -> tuple[ModelInfo, ...]:
@@ -279,7 +280,7 @@ class Dispatcher:
             await desk.worker.send(order)
             desk.sent(job.id)
         else:
-            error = InvalidRequest("no source", advice="The source picture is gone. Choose another.")
+            error = InvalidRequest("no source", advice=_("The source image is gone. Choose another."))
             self._on_event(desk, Failed(job=job.id, error=error, device_seconds=0))
 
     # --- one loop for each worker ---

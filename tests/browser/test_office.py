@@ -99,7 +99,7 @@ async def test_what_waits_stays_in_line_during_a_pause(house: WebHouse, visit: O
     assert held and held.state is State.QUEUED
     await page.get_by_role("button", name="Resume").click()
     await house.until(second.id, State.RENDERED)
-    await expect(page.get_by_text("Nobody waits, and nothing is painted")).to_be_visible()
+    await expect(page.get_by_text("The queue is empty.")).to_be_visible()
 
 
 async def test_a_gift_appears_in_the_balance_and_in_the_audit(house: WebHouse, visit: OpenPage) -> None:
@@ -110,14 +110,14 @@ async def test_a_gift_appears_in_the_balance_and_in_the_audit(house: WebHouse, v
     await page.get_by_role("searchbox", name="Name or id").fill("an")
     await page.get_by_role("button", name="Search").click()
     await page.get_by_role("link", name="Ana").click()
-    await page.get_by_label("Device-seconds to give").fill("250")
+    await page.get_by_label("GPU seconds to give").fill("250")
     await page.get_by_role("button", name="Give").click()
-    await expect(page.get_by_role("progressbar", name="Gifts: 0 of 250 s used")).to_be_visible()
+    await expect(page.get_by_role("progressbar", name="Gifts: 0 of 250 GPU seconds used")).to_be_visible()
 
     await page.get_by_role("link", name="Audit").click()
     await expect(page.locator(".audit li")).to_contain_text("admin gift")
     hers = await visit("Ana")
-    await expect(hers.locator(".panel [data-quota]")).to_contain_text("0 of 250 s used")
+    await expect(hers.locator(".panel [data-quota]")).to_contain_text("0 of 250 GPU seconds used")
 
 
 async def test_a_blocked_person_is_told_why(house: WebHouse, visit: OpenPage) -> None:
@@ -152,7 +152,7 @@ async def test_reported_pictures_are_removed(house: WebHouse, visit: OpenPage) -
     )
     await press_twice(page, "Remove")
 
-    await expect(page.get_by_text("Nothing waits for a decision.").last).to_be_visible()
+    await expect(page.get_by_text("No open reports.").last).to_be_visible()
     await house.until(job.id, State.DELETED)
     await expect(his.locator(".message.deleted")).to_contain_text("deleted")
 
@@ -205,10 +205,10 @@ async def test_the_relax_chip_and_the_allowance_follow_what_is_asked(
 ) -> None:
     page = await visit("Ana")
     quota = page.locator(".panel [data-quota]")
-    await expect(quota).to_contain_text("0 of 3600 s used today")
+    await expect(quota).to_contain_text("0 of 3600 GPU seconds used today")
     await page.fill("#text", "a red fox --count 1 --steps 20")
     await page.press("#text", "Enter")
-    await expect(quota).to_contain_text("1 of 3600 s used today")
+    await expect(quota).to_contain_text("1 of 3600 GPU seconds used today")
     await page.fill("#text", "a whale --count 1 --steps 20")
     await page.get_by_label("Turn").select_option("yes")
     await expect(page.locator("#text")).to_have_value("a whale --count 1 --steps 20 --relax")
@@ -217,14 +217,14 @@ async def test_the_relax_chip_and_the_allowance_follow_what_is_asked(
 
     assert {job.prompt: job.relaxed for job in await house.jobs()} == {"a red fox": False, "a whale": True}
     await page.reload()
-    await expect(quota).to_contain_text("1 of 3600 s used today")
+    await expect(quota).to_contain_text("1 of 3600 GPU seconds used today")
 
 
 async def test_forms_work_without_a_script(house: WebHouse, visit: OpenPage) -> None:
     page = await visit(java_script_enabled=False)
     await enter(page)
-    await page.get_by_role("button", name="Take nothing new").click()
-    await expect(page.get_by_role("status").first).to_contain_text("Nothing new is taken")
+    await page.get_by_role("button", name="Drain").click()
+    await expect(page.get_by_role("status").first).to_contain_text("nothing new is accepted")
     assert (await house.store.policy(INSTANCE)).drained
     await page.get_by_role("button", name="Resume").click()
     await expect(page.get_by_text("Requests are taken and painted.")).to_be_visible()

@@ -34,7 +34,7 @@ async def paint(page: Page, text: str) -> None:
 
 async def test_a_prompt_waits_paints_and_becomes_four_pictures(house: WebHouse, visit: OpenPage) -> None:
     page = await visit()
-    await expect(page.get_by_role("heading", name="What shall we paint?")).to_be_visible()
+    await expect(page.get_by_role("heading", name="What would you like to see?")).to_be_visible()
     seen = await page.evaluate_handle("""() => {
         // Noted in the page: on a busy machine a question from outside may come when it is all over.
         const seen = { kinds: [], bar: false, preview: false };
@@ -66,11 +66,11 @@ async def test_a_prompt_waits_paints_and_becomes_four_pictures(house: WebHouse, 
 async def test_an_upscale_comes_from_a_button_and_names_its_grid(house: WebHouse, visit: OpenPage) -> None:
     page = await visit()
     await paint(page, "a red fox")
-    await page.get_by_role("button", name="U2: Upscale picture 2").click()
+    await page.get_by_role("button", name="U2: Upscale image 2").click()
 
     upscaled = page.locator(".message.upscaled")
-    await expect(upscaled.locator(".facts")).to_contain_text("picture 2, 4× (256 × 256)")
-    await upscaled.get_by_role("link", name="from an earlier picture").click()
+    await expect(upscaled.locator(".facts")).to_contain_text("image 2, 4× (256 × 256)")
+    await upscaled.get_by_role("link", name="from an earlier image").click()
 
     await expect(page.get_by_role("dialog")).to_contain_text("Picture 1 of 4")
 
@@ -87,7 +87,7 @@ async def test_edit_and_rerun_happens_in_the_composer(house: WebHouse, visit: Op
 
     await expect(page.locator(".message.done")).to_have_count(2)
     await expect(page.locator("#editing")).to_be_hidden()
-    await expect(page.locator(".message").last).to_contain_text("from an earlier picture")
+    await expect(page.locator(".message").last).to_contain_text("from an earlier image")
     child, parent = sorted(await house.jobs(), key=lambda job: job.created, reverse=True)
     assert (child.parent, child.prompt) == (parent.id, "a blue fox")
 
@@ -140,7 +140,7 @@ async def test_a_refusal_keeps_the_words_and_its_offer_is_a_press_away(visit: Op
     page = await visit()
     await ask(page, "12 pictures of foxes")
 
-    await expect(page.get_by_role("alert")).to_contain_text("4 at once are allowed")
+    await expect(page.get_by_role("alert")).to_contain_text("you may have 4 at once")
     await expect(page.locator("#text")).to_have_value("12 pictures of foxes")
     await page.get_by_role("button", name="Make it 4").click()
 
@@ -151,7 +151,7 @@ async def test_a_refusal_keeps_the_words_and_its_offer_is_a_press_away(visit: Op
 async def test_chips_mirror_the_text_and_edit_it(visit: OpenPage) -> None:
     page = await visit()
     await page.locator("#text").press_sequentially("two pictures of a fox, wide")
-    await expect(page.get_by_label("Shape")).to_have_value("16:9")
+    await expect(page.get_by_label("Aspect ratio")).to_have_value("16:9")
     await expect(page.get_by_label("Pictures")).to_have_value("2")
 
     await page.get_by_label("Style").select_option("oil-painting")
@@ -161,7 +161,7 @@ async def test_chips_mirror_the_text_and_edit_it(visit: OpenPage) -> None:
 
     text = page.locator("#text")
     await expect(text).to_have_value("a fox --aspect 16:9 --count 2 --seed 7 --style oil-painting")
-    await page.get_by_label("Shape").select_option("")
+    await page.get_by_label("Aspect ratio").select_option("")
     await expect(text).to_have_value("a fox --count 2 --seed 7 --style oil-painting")
 
 
@@ -173,7 +173,7 @@ async def test_a_picture_is_chosen_changed_and_dropped(house: WebHouse, visit: O
     strip = page.locator("#source")
     await page.set_input_files("#file", file)
     await expect(strip).to_be_visible()
-    await page.get_by_role("button", name="Remove the source picture").click()
+    await page.get_by_role("button", name="Remove the image prompt").click()
     await expect(strip).to_be_hidden()
     await page.set_input_files("#file", file)
     await page.fill("#text", "a fox --count 1")
@@ -195,7 +195,7 @@ async def test_a_picture_of_the_gallery_becomes_the_source(house: WebHouse, visi
     await page.locator(".tile").nth(2).click()
     dialog = page.get_by_role("dialog")
     await expect(dialog).to_contain_text("Picture 3 of 4")
-    await dialog.get_by_role("link", name="Use as source").click()
+    await dialog.get_by_role("link", name="Use as reference").click()
 
     await expect(page.locator("#text")).to_have_value(f"--source {job.id}:3")
     await expect(page.locator("#source img")).to_have_attribute("src", re.compile("^/pictures/"))
@@ -219,7 +219,7 @@ async def test_everything_by_keyboard(visit: OpenPage) -> None:
     await page.keyboard.press("ArrowDown")
     await expect(page.locator("#text")).to_have_value("")
 
-    first = page.get_by_role("link", name="Open picture 1 of 2")
+    first = page.get_by_role("link", name="Open image 1 of 2")
     await first.focus()
     await page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
@@ -242,9 +242,9 @@ async def test_deleting_asks_once_more(house: WebHouse, visit: OpenPage) -> None
     await expect(page.locator(".message.done")).to_be_visible()
     await page.get_by_role("button", name="Delete for good").click()
 
-    await expect(page.locator(".message.deleted")).to_contain_text("These pictures were deleted")
+    await expect(page.locator(".message.deleted")).to_contain_text("These images were deleted")
     await page.reload()
-    await expect(page.get_by_role("heading", name="What shall we paint?")).to_be_visible()
+    await expect(page.get_by_role("heading", name="What would you like to see?")).to_be_visible()
 
 
 async def test_the_menu_opens_and_closes_by_mouse_and_keyboard(house: WebHouse, visit: OpenPage) -> None:
@@ -260,7 +260,7 @@ async def test_the_menu_opens_and_closes_by_mouse_and_keyboard(house: WebHouse, 
     await dots.focus()
     await page.keyboard.press("Enter")
     await page.keyboard.press("Tab")
-    await expect(page.get_by_role("button", name="Strong variations of picture 1")).to_be_focused()
+    await expect(page.get_by_role("button", name="Strong variations of image 1")).to_be_focused()
     await page.keyboard.press("Escape")
     await expect(info).to_be_hidden()
     await expect(dots).to_be_focused()
@@ -280,7 +280,7 @@ async def test_an_answer_for_one_person_can_be_dismissed(visit: OpenPage) -> Non
     await ask(page, "/help")
     whisper = page.locator(".whisper")
     await expect(whisper).to_contain_text("Only you see this")
-    await expect(whisper).to_contain_text("/imagine: Paint pictures")
+    await expect(whisper).to_contain_text("/imagine: Generate images")
     await whisper.get_by_role("button", name="Dismiss").click()
 
     await expect(whisper).to_have_count(0)
@@ -375,7 +375,7 @@ async def test_older_pictures_come_on_demand(house: WebHouse, visit: OpenPage) -
         await house.until(job.id, State.RENDERED)
     page = await visit()
     await expect(page.locator(".message")).to_have_count(20)
-    await page.get_by_role("link", name="Older pictures").click()
+    await page.get_by_role("link", name="Older images").click()
 
     await expect(page.locator(".message")).to_have_count(22)
     await expect(page.locator(".message").first).to_contain_text("fox 0")

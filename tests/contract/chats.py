@@ -127,7 +127,7 @@ async def test_words_are_painted(chat: Chat) -> None:
 
 async def test_whoever_calls_without_words_is_told_what_to_say(chat: Chat) -> None:
     await chat.ada.say("")
-    await chat.ada.see("Say what to paint, for example: a red fox.")
+    await chat.ada.see("Describe an image, for example: a red fox.")
     assert await chat.jobs() == []
 
 
@@ -144,7 +144,7 @@ async def test_a_picture_that_is_damaged_is_refused(chat: Chat) -> None:
 
 async def test_a_picture_that_is_too_large_is_refused(chat: Chat) -> None:
     await chat.ada.say("in oil", png() + bytes(1_000_001))
-    await chat.ada.see("has 2 MB; at most 1 MB are taken")
+    await chat.ada.see("has 2 MB; at most 1 MB are allowed")
     assert await chat.jobs() == []
 
 
@@ -255,9 +255,9 @@ async def test_a_channel_may_have_buttons_only_or_nothing(chat: Chat) -> None:
 @pytest.mark.parametrize("command", ["queue", "history", "quota", "styles", "settings"])
 async def test_questions_are_answered_privately(chat: Chat, command: str) -> None:
     words = {
-        "queue": "Nobody waits",
+        "queue": "The queue is empty",
         "history": "none yet",
-        "quota": "Your allowance",
+        "quota": "Your quota",
         "styles": "watercolour",
         "settings": "Your settings",
     }[command]
@@ -324,12 +324,12 @@ async def test_deleting_leaves_nothing_but_a_sentence(chat: Chat) -> None:
     await chat.ada.press(message, "Delete")
     await chat.ended(1, State.DELETED)
 
-    assert (await chat.ben.see("These pictures were deleted.")).pictures == 0
+    assert (await chat.ben.see("These images were deleted.")).pictures == 0
     assert chat.ben.sees("a red fox") is None
 
 
 async def test_somebody_s_picture_becomes_a_source(chat: Chat) -> None:
-    await chat.ada.choose("Use as source", picture=png())
+    await chat.ada.choose("Use as reference", picture=png())
     await chat.ada.fill("in oil")
     job = await chat.ended()
     assert job.request.source and job.prompt == "in oil"
@@ -337,7 +337,7 @@ async def test_somebody_s_picture_becomes_a_source(chat: Chat) -> None:
 
 async def test_an_own_picture_becomes_a_source(chat: Chat) -> None:
     parent, message = await chat.painted()
-    await chat.ada.choose("Use as source", message)
+    await chat.ada.choose("Use as reference", message)
     await chat.ada.fill("in oil")
     child = await chat.ended(2)
     assert child.request.source in {each.blob for each in parent.pictures}
@@ -378,10 +378,10 @@ async def test_the_menu_verifies_somebody_s_picture(chat: Chat) -> None:
 
 async def test_the_command_asks_for_a_picture(chat: Chat) -> None:
     await chat.ada.ask("verify")
-    await chat.ada.see("Give a picture, or a message or job that shows one.")
+    await chat.ada.see("Give an image, or a message or job that shows one.")
 
 
-@pytest.mark.parametrize("entry", ["Use as source", "Upscale", "Edit…", "Verify"])
+@pytest.mark.parametrize("entry", ["Use as reference", "Upscale", "Edit…", "Verify"])
 async def test_a_message_without_a_picture_says_so(chat: Chat, entry: str) -> None:
     await chat.ada.choose(entry)
     await chat.ada.see("picture")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import itertools
-import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -15,11 +14,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bot import app, words
+from bot import app
 from bot.accounts.tiers import Tiers
 from bot.adapters.base import MessageRef, Receipt
 from bot.easel import Easel
 from bot.errors import DeliveryError, Refusal
+from bot.i18n import speech
 from bot.images.blobs import BlobStore, open_blobs
 from bot.messages.types import Button, Card, Form
 from bot.models import Job, Member, Origin, Tier, new_id
@@ -28,6 +28,7 @@ from bot.store import Store
 from bot.surfaces import Settings
 from engine.types import Engine
 from engine.workers.fake import MEMORY, FakeEngine, Fault
+from tests import messages
 
 ADA = Member(tenant="test:house", id="test:ada", name="Ada")
 BEN = Member(tenant="test:house", id="test:ben", name="Ben")
@@ -39,32 +40,20 @@ SMALL = replace(MEMORY, width=64, height=64, steps=4)
 PATIENCE = 120.0  # seconds; only a broken studio needs them
 
 
-DATA = re.compile(
-    r"""[\d:.,×x\ ]*                   # shapes and sizes
-      | [\w:-]+ (?:\ \w+)? \.?         # names, models, styles, ids; what administrators gave as a reason
-      | /[\w\ ]+                       # commands
-      | [0-9A-Z]{5}-[0-9A-Z]{5}        # codes to type
-    """,
-    re.VERBOSE,
-)
-"""What stays as it is in every language."""
-
-
 @pytest.fixture(autouse=True)
 def spoken(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Whatever the studio says in a scenario, it could have said in every language."""
-    heard: set[str] = set()
-    translated = words.translated
+    heard: list[str] = []
+    translated = speech.translated
 
     def overheard(what: Any, language: str) -> Any:
-        heard.update(_texts(what))
+        heard.extend(_texts(what))
         return translated(what, language)
 
-    monkeypatch.setattr(words, "translated", overheard)
+    monkeypatch.setattr(speech, "translated", overheard)
     yield
-    for language in words.LANGUAGES.keys() - {"en"}:
-        book = words.catalogue(language)
-        missing = {each for text in heard for each in book.missing(text) if not DATA.fullmatch(each)}
+    for language in messages.FOREIGN:
+        missing = {each for text in heard for each in messages.untranslated(text, language)}
         assert missing == set(), f"not in the catalogue of {language!r}"
 
 
@@ -72,7 +61,6 @@ def _texts(what: Card | Form | Refusal) -> Iterator[str]:
     """All that is said and is no prompt."""
     match what:
         case Card():
-            yield from (what.title,) if words.is_heading(what) else ()
             yield from (*what.facts, *what.body)
             yield from (what.bar.label,) if what.bar else ()
             buttons = (*(each for row in what.rows for each in row), *what.more)

@@ -146,7 +146,7 @@ async def test_linked_names_share_jobs_and_allowance(opened: Opens) -> None:
         for member in (ADA, other):
             assert (await refused(house, house.ask("a wolf --count 3", member))).code == "quota"
             alone = house.easel.router.handle("link", {"leave": True}, house.origin(member))
-            assert (await refused(house, alone)).notice == "You share your account with nobody."
+            assert (await refused(house, alone)).notice == "Your account is not linked."
 
 
 async def test_linked_names_have_one_history_in_all_places_and_nobody_else_has(opened: Opens) -> None:
@@ -172,7 +172,7 @@ async def test_linked_names_have_one_history_in_all_places_and_nobody_else_has(o
         assert (await house.row(waiting.id)).state is State.CANCELLED
         assert (await refused(house, house.press(f"v1:report:{secret.id}", other))).code == "own"
         sharing = await refused(house, house.press(f"v1:share:{secret.id}", other))
-        assert sharing.notice == "These pictures can be shared where they were asked for."
+        assert sharing.notice == "These images can be shared where they were asked for."
 
         for member in (stranger, EVE):
             assert "fox" not in await history(member)
@@ -217,21 +217,21 @@ async def test_an_allowance_of_one_s_own_holds_everywhere_in_place_of_the_tier_s
         assert (await refused(house, house.ask("a fox --count 4"))).code == "quota"  # it costs 0.8
         await house.painted("a fox --count 2")
         answer = await admin(house, "set", OPERATOR, person=ADA.id, seconds=2, per="week")
-        assert answer == "test:ada may use 2 s a week, whatever their tier."
+        assert answer == "test:ada may use 2 GPU seconds a week, whatever their tier."
 
         for member in (ADA, replace(ADA, tenant="test:elsewhere")):
             await house.painted("a fox --count 4", member)
         refusal = await refused(house, house.ask("a fox --count 4"))
-        assert refusal.code == "quota" and "of your 2 s a week" in refusal.notice
+        assert refusal.code == "quota" and "of your 2 GPU seconds a week" in refusal.notice
         assert (await refused(house, house.ask("a fox --count 4", BEN))).code == "quota"
-        assert "Their own allowance: 2 s a week" in await admin(house, "person", person=ADA.id)
+        assert "Their own quota: 2 GPU seconds a week" in await admin(house, "person", person=ADA.id)
 
         await shell(house, "set", person=ADA.id, seconds=0)
         assert (await refused(house, house.ask("a fox --count 1"))).notice.count("a day") == 1
         changes = [(line.what, line.before, line.after) for line in await house.store.audit()]
         assert changes == [
-            ("admin set", "allowance: 2 s a week", "allowance: none"),
-            ("admin set", "allowance: none", "allowance: 2 s a week"),
+            ("admin set", "allowance: 2 GPU seconds a week", "allowance: none"),
+            ("admin set", "allowance: none", "allowance: 2 GPU seconds a week"),
         ]
         assert await house.store.check() == "ok"
 
@@ -250,7 +250,7 @@ async def test_a_gift_is_used_when_the_allowance_does_not_suffice(opened: Opens)
         await shell(house, "gift", person=ADA.id, seconds=1)
         job = await house.painted("a fox --count 4")
         assert job.device_seconds == pytest.approx(0.8)
-        assert "Your gifts: 0.8 of 1 s used" in said(
+        assert "Your gifts: 0.8 of 1 GPU seconds used" in said(
             await house.easel.router.handle("quota", {}, house.origin())
         )
         await shell(house, "reset", person=ADA.id)
@@ -281,9 +281,9 @@ async def test_a_person_shows_tier_use_and_last_jobs(house: House) -> None:
     await admin(house, "block", person=ADA.id, reason="loud")
     text = await admin(house, "person", person=ADA.id)
 
-    assert "Tier: Team" in text and "of 14400 s used today" in text
+    assert "Tier: Team" in text and "of 14400 GPU seconds used today" in text
     assert "Blocked here until /admin unblock. loud." in text
-    assert "a fox · rendered" in text and "a private job · rendered" in text and "secret" not in text
+    assert "a fox · done" in text and "a private job · done" in text and "secret" not in text
     assert "used" not in await admin(house, "person", EVE, person=ADA.id)
 
 
@@ -336,15 +336,15 @@ async def test_a_relaxed_job_is_free_and_offered_when_nothing_is_left(opened: Op
     async with opened(tiers=[a_tier(0.2)]) as house:
         job = await house.painted("a fox --count 1")
         shown = job_cards.refused(await refused(house, house.press(button(job_cards.done(job), "Upscale"))))
-        answer = await house.press(button(shown, "Relax: free, later"))
+        answer = await house.press(button(shown, "Relaxed: free, later"))
         assert isinstance(answer, Receipt) and answer.job.relaxed
         await house.surface.until(answer.job.id, "upscaled")
         assert (await house.row(answer.job.id)).device_seconds == 0
 
         shown = job_cards.refused(await refused(house, house.ask("a wolf --count 1")))
-        answer = await house.press(button(shown, "Relax: free, later"))
+        answer = await house.press(button(shown, "Relaxed: free, later"))
         card = house.surface.messages[answer.job.id][0]
-        assert "free, behind the others" in card.facts
+        assert "relaxed (free)" in card.facts
         await house.surface.until(answer.job.id, "done")
         assert await house.store.check() == "ok"
 
@@ -356,7 +356,9 @@ async def test_a_channel_s_budget_stands_above_the_person_s(house: House) -> Non
     await admin(house, "budget", seconds="0.9", per="week", channel="lobby")
     await house.painted("a fox --count 4")  # costs 0.8
     refusal = await refused(house, house.ask("a wolf --count 1", BEN))
-    assert refusal.notice.startswith("This costs about 1 s; this channel has 0 s left of its 1 s a week")
+    assert refusal.notice.startswith(
+        "This costs about 1 GPU seconds; this channel has 0 left of its 1 GPU seconds a week"
+    )
     assert "channel lobby" in (await admin(house, "budget")).casefold()
     await admin(house, "budget", seconds=0, channel="lobby")
     await house.painted("a wolf --count 1", BEN)
@@ -433,7 +435,7 @@ async def test_one_job_is_held_released_relaxed_and_cancelled(opened: Opens) -> 
         blocker = [await house.ask(f"a wolf {n}") for n in range(6)]
         cheap, gone = blocker[-1].id, blocker[-2].id
         await admin(house, "job", job=cheap, do="relax")
-        await shows(house, blocker[-1], "free, behind the others")
+        await shows(house, blocker[-1], "relaxed (free)")
         await admin(house, "job", job=gone, do="cancel")
         await house.surface.until(gone, "cancelled")
         await house.surface.until(cheap, "done")
@@ -478,10 +480,10 @@ async def test_channels_models_and_styles_of_a_place(house: House) -> None:
     assert "pixel-art" not in dict(await house.easel.vocabulary.complete("styles", "pix", ADA))
 
     refusal = await refused(house, admin(house, "models", model="memory", rule="refuse"))
-    assert refusal.notice == "Then no models would be left. Allow another one first."
+    assert refusal.notice == "Then no model would be left. Allow another one first."
     refusal = await refused(house, admin(house, "models", model="memroy", rule="refuse"))
     assert "Did you mean memory?" in refusal.notice
-    assert await admin(house, "channel") == "Channels here\nAllowed: all channels"
+    assert await admin(house, "channel") == "Channels here\nAllowed: all"
 
 
 async def test_defaults_of_a_place_stand_in_for_a_person_s(house: House) -> None:
@@ -490,14 +492,14 @@ async def test_defaults_of_a_place_stand_in_for_a_person_s(house: House) -> None
     assert (job.style, job.request.count) == ("oil-painting", 1)
     await house.easel.router.handle("settings", {"count": 2}, house.origin())
     assert (await house.painted("a fox")).request.count == 2
-    assert "Count: 1" in await admin(house, "defaults")
+    assert "Images: 1" in await admin(house, "defaults")
     await admin(house, "defaults", reset=True)
     assert (await house.painted("a fox", BEN)).request.count == 4
 
 
 async def test_a_size_is_a_person_s_default_too(house: House) -> None:
     shown = await house.easel.router.handle("settings", {"size": "128x64"}, house.origin())
-    assert "Shape: 128 × 64" in said(shown)
+    assert "Aspect ratio: 128 × 64" in said(shown)
     job = await house.painted("a fox --count 1")
     assert (job.request.width, job.request.height) == (128, 64)
     await house.easel.router.handle("settings", {"aspect": "square"}, house.origin())
@@ -511,7 +513,7 @@ async def test_a_size_is_a_person_s_default_too(house: House) -> None:
 async def test_moderation_is_kept(house: House) -> None:
     await admin(house, "moderation", strictness="strict", refuse="Rival  Brand")
     text = await admin(house, "moderation", allow="sunrise")
-    assert "Strictness: strict" in text and "rival brand" in text and "sunrise" in text
+    assert "Strictness: Strict" in text and "rival brand" in text and "sunrise" in text
     assert "rival" not in await admin(house, "moderation", clear="rival brand")
 
 

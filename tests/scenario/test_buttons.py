@@ -41,7 +41,7 @@ async def test_upscale_enlarges_that_picture(house: House) -> None:
     assert (await house.image(child.pictures[0].blob)).size == (256, 256)
     card = house.surface.messages[child.id][-1]
     assert card.kind == "upscaled"
-    assert card.facts == ("picture 2, 4× (256 × 256)", "from an earlier picture")
+    assert card.facts == ("image 2, 4× (256 × 256)", "from an earlier image")
     assert card.parent == parent.id
 
 
@@ -119,9 +119,9 @@ async def test_info_tells_seed_cost_and_lineage(house: House) -> None:
 
     assert isinstance(info, Card) and info.kind == "text"
     text = "\n".join(info.body)
-    assert f"Origin: subtle variations of picture 2 of {parent.id} “a fox”" in text
+    assert f"Origin: subtle variations of image 2 of {parent.id} “a fox”" in text
     assert f"Seeds: {child.request.seed} to " in text
-    assert "Model: memory" in text and "Steps: 4" in text and "of the device" in text
+    assert "Model: memory" in text and "Steps: 4" in text and "of GPU time" in text
 
 
 async def test_a_large_grid_offers_each_picture_by_number(opened: Opens) -> None:
@@ -147,7 +147,7 @@ async def test_commands_do_what_buttons_do(house: House) -> None:
         assert (answer.job.action, answer.job.parent) == (action, job.id)
         await house.surface.until(answer.job.id, "done", "upscaled")
 
-    with pytest.raises(Refusal, match="There is no picture 9; that job has 4"):
+    with pytest.raises(Refusal, match="There is no image 9; that job has 4"):
         await house.easel.router.handle("upscale", {"job": job.id, "picture": 9}, house.origin())
 
 
@@ -189,7 +189,7 @@ async def test_the_command_cancels_the_newest_of_mine(opened: Opens) -> None:
 
         assert (await house.row(newer.id)).state is State.CANCELLED
         await house.surface.until(older.id, "done")
-        with pytest.raises(Refusal, match="no job that waits"):
+        with pytest.raises(Refusal, match="no unfinished job"):
             await house.easel.router.handle("cancel", {}, house.origin())
 
 
@@ -316,7 +316,7 @@ async def test_anyone_in_the_place_may_derive_on_their_own_account(house: House)
 async def test_only_the_owner_or_an_administrator_ends_it(opened: Opens, action: str) -> None:
     async with opened(step_seconds=0.05) as house:
         job = await house.ask("a fox")
-        with pytest.raises(Refusal, match=f"Only Ada or an administrator can {action} that"):
+        with pytest.raises(Refusal, match="Only Ada or an administrator can do that"):
             await house.press(f"v1:{action}:{job.id}", BEN)
         answer = await house.press(f"v1:{action}:{job.id}", BOSS)
 
@@ -530,7 +530,7 @@ GARBAGE = (
 
 @pytest.mark.parametrize("garbage", GARBAGE)
 async def test_a_button_that_is_none(house: House, garbage: str) -> None:
-    with pytest.raises(Refusal, match="not one that Easel knows"):
+    with pytest.raises(Refusal, match="Easel does not know this"):
         await house.press(garbage)
 
 
@@ -561,8 +561,8 @@ async def test_what_is_asked_is_answered(house: House) -> None:
     job = await house.painted("a fox")
     for command, options, said in [
         ("show", {"job": job.id}, "a fox"),
-        ("queue", {}, "Nobody waits"),
-        ("quota", {}, "of 3600 s used"),
+        ("queue", {}, "The queue is empty"),
+        ("quota", {}, "of 3600 GPU seconds used"),
         ("styles", {}, "oil-painting"),
         ("settings", {}, "Style: none"),
         ("help", {}, "/imagine"),
@@ -578,7 +578,7 @@ async def test_what_is_asked_is_answered(house: House) -> None:
         ("show", {}, "needs a job"),
         ("show", {"jab": "x"}, "Did you mean job"),
         ("settings", {"model": "nothing"}, "There is memory"),
-        ("settings", {"count": 9}, "4 pictures at once"),
+        ("settings", {"count": 9}, "4 images at once"),
         ("settings", {"style": "oyle"}, "There is no style"),
         ("help", {"command": "imagin"}, "Did you mean /imagine"),
     ]:

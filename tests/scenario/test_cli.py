@@ -97,9 +97,9 @@ def test_flags_and_plain_words_and_a_source_file(start: Start, tmp_path: Path) -
     [
         (("imagine", "a fox --sede 7"), {}, 1, "There is no flag --sede. Did you mean --seed?\n"),
         (("imagine", "fox", "--count", "9"), {}, 1,
-         "That is 9 pictures; 4 at once are allowed. Try --count 4.\n"),
+         "That is 9 images; you may have 4 at once. Try --count 4.\n"),
         (("imagine", "fox", "--source", "/dev/null"), {}, 1,
-         "Source takes a file or a job's picture, for example 1a2b3c4d5e6f:2.\n"),
+         "Source takes a file or a job's image, for example 1a2b3c4d5e6f:2.\n"),
         (("imagine", "fox"), {"DAILY_SECONDS": "1"}, 2,
          "DAILY_SECONDS is set by tiers now: put it into a TIERS_FILE, then remove DAILY_SECONDS.\n"),
         (("imagine", "fox"), {"WEB_PORT": "x"}, 2,
@@ -151,7 +151,9 @@ def test_run_opens_the_web_studio_and_stops_when_told(start: Start, tmp_path: Pa
     process = start("run")
     url = line_with(process.stdout, "Easel is open at ").split()[-1]
     office = line_with(process.stdout, "administrator")
-    assert office == f"The administrator's page is {url}/admin; its password stands in data/admin.password\n"
+    assert (
+        office == f"The administrator's page is {url}/admin; its password is stored in data/admin.password\n"
+    )
     made = (tmp_path / "data" / "admin.password").read_text().strip()
     with urllib.request.urlopen(url, timeout=PATIENCE) as page:
         assert page.status == 200
@@ -169,7 +171,7 @@ def test_admin_works_while_easel_runs_and_when_it_does_not(start: Start, tmp_pat
 
     assert admin("gift", "discord:5", "600") == (
         0,
-        "discord:5 has 600 s more, to use whenever the allowance does not suffice.\n",
+        "discord:5 has 600 GPU seconds more, to use whenever the quota does not suffice.\n",
         "",
     )
     process = start("run")
@@ -199,19 +201,19 @@ def test_quota_is_the_same_while_easel_runs_and_when_it_does_not(start: Start) -
         return re.sub(r", in [^·\n]+", "", out).splitlines()  # how long until midnight
 
     title, facts = quota()
-    assert title == "Your allowance"
+    assert title == "Your quota"
     assert facts == (
-        "▱▱▱▱▱▱▱▱▱▱ 0 of 3600 s used today · tier Everyone · 3600 s left · about 3600 pictures · "
+        "▱▱▱▱▱▱▱▱▱▱ 0 of 3600 GPU seconds used today · tier Everyone · 3600 s left · about 3600 pictures · "
         "resets at 00:00 UTC"
     )
     assert ended(start("imagine", "a red heart", "--count", "1", "--steps", "100"))[0] == 0
     _, facts, job = quota()
-    assert facts.startswith("▱▱▱▱▱▱▱▱▱▱ 5 of 3600 s used today · tier Everyone · 3595 s left · ")
+    assert facts.startswith("▱▱▱▱▱▱▱▱▱▱ 5 of 3600 GPU seconds used today · tier Everyone · 3595 s left · ")
     assert re.fullmatch(r"a red heart · 5 s · [0-9a-f]{12}", job)
     assert ended(start("admin", "gift", f"cli:{getpass.getuser()}", "60"))[0] == 0
 
     alone = quota()
-    assert alone[2] == "▱▱▱▱▱▱▱▱▱▱ Your gifts: 0 of 60 s used, stays until it is used"
+    assert alone[2] == "▱▱▱▱▱▱▱▱▱▱ Your gifts: 0 of 60 GPU seconds used, stays until it is used"
     process = start("run")
     line_with(process.stdout, "Easel is open at ")
     assert quota() == alone
@@ -226,7 +228,7 @@ def test_a_terminal_that_lacks_a_character_gets_the_others(start: Start) -> None
     code, out, err = ended(start("quota", PYTHONIOENCODING="ascii"))
 
     assert (code, err) == (0, "")
-    assert "?????????? 0 of 3600 s used today ? tier Everyone" in out
+    assert "?????????? 0 of 3600 GPU seconds used today ? tier Everyone" in out
 
 
 def test_quota_needs_no_worker(start: Start, tmp_path: Path) -> None:

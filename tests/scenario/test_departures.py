@@ -370,7 +370,7 @@ async def test_moderators_see_reports_of_what_they_moderate_and_decide_nothing(h
             await house.press(f"v1:{verb}:{job.id}", MOD)
         assert caught.value.code == "forbidden"
     await house.press(f"v1:delete:{job.id}", MOD)
-    assert "Nothing waits for a decision." in (await reports(house, MOD)).body
+    assert "No open reports." in (await reports(house, MOD)).body
     assert await house.store.strikes_of([ADA.id]) == []
 
 

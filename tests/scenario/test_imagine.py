@@ -74,9 +74,9 @@ async def test_the_waiting_card_says_place_and_cost(opened: Opens) -> None:
 
         assert card.facts == (
             "for @Ben",
-            "next in line",
-            "costs about 0.2 of your 600 s",
-            "about 2999 more such pictures left",
+            "next in queue",
+            "costs about 0.2 of your 600 GPU seconds",
+            "about 2999 more such images left",
         )
         await house.surface.until(second.id, "done")
 

@@ -35,14 +35,14 @@ async def switched(house: House, on: bool) -> Any:
 
 async def test_a_place_labels_its_pictures_as_long_as_it_says_so(house: House) -> None:
     before = await house.painted("a fox --count 1 --size 256x256")
-    assert "Label “AI” on pictures: yes" in (await switched(house, True)).body
+    assert "Label “AI” on images: yes" in (await switched(house, True)).body
     labelled = await house.painted("a fox --count 1 --size 256x256", BEN)
     elsewhere = await house.painted("a fox --count 1 --size 256x256", EVE)
     assert (
-        "Label “AI” on pictures: yes"
+        "Label “AI” on images: yes"
         in (await house.easel.router.handle("admin defaults", {"reset": True}, house.origin(BOSS))).body
     ), "a reset of tastes leaves it"
-    assert "Label “AI” on pictures: no" in (await switched(house, False)).body
+    assert "Label “AI” on images: no" in (await switched(house, False)).body
     after = await house.painted("a fox --count 1 --size 256x256")
 
     for job, corner in ((before, None), (labelled, "bottom right"), (elsewhere, None), (after, None)):

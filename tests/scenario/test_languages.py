@@ -27,8 +27,10 @@ async def ask(house: House, command: str, origin: Origin, **options: object) -> 
 
 
 async def test_people_are_answered_in_their_own_language(house: House) -> None:
-    assert "Niemand wartet. Ein Prompt beginnt sofort." in await ask(house, "queue", german(house))
-    assert "Nobody waits." in await ask(house, "queue", house.origin())
+    assert "Die Warteschlange ist leer. Dein Prompt beginnt sofort." in await ask(
+        house, "queue", german(house)
+    )
+    assert "The queue is empty." in await ask(house, "queue", house.origin())
 
 
 async def test_a_message_is_in_the_language_of_whoever_asked(house: House) -> None:
@@ -55,7 +57,7 @@ async def test_refusals_and_their_offers_are_translated(house: House) -> None:
     with pytest.raises(Refusal) as caught:
         await house.easel.router.handle("imagine", {"prompt": "a fox", "count": 99}, german(house))
 
-    assert caught.value.notice == "Das sind 99 Bilder; 4 auf einmal sind erlaubt. Versuch --count 4."
+    assert caught.value.notice == "Das sind 99 Bilder; du darfst 4 auf einmal haben. Versuch --count 4."
     with pytest.raises(Refusal) as caught:
         await house.easel.router.handle("imagine", {"prompt": "a fox", "count": 16}, german(house))
     assert caught.value.offers[0].label.startswith("Nimm ")
@@ -66,30 +68,33 @@ async def test_forms_are_translated(house: House) -> None:
     job = await house.painted("a fox")
     form = await house.easel.router.press(f"v1:edit:{job.id}", german(house))
 
-    assert isinstance(form, Form) and form.title == "Ändern und noch einmal malen"
+    assert isinstance(form, Form) and form.title == "Ändern und neu erzeugen"
     assert form.values["prompt"] == "a fox"
 
 
 async def test_a_place_s_language_comes_before_each_person_s_and_can_be_taken_back(house: House) -> None:
     boss = house.origin(BOSS)
-    assert await ask(house, "admin language", boss, language="de") == "Easel antwortet hier auf Deutsch."
-    assert "Niemand wartet." in await ask(house, "queue", house.origin())
+    assert (
+        await ask(house, "admin language", boss, language="de")
+        == "Easel antwortet hier in dieser Sprache: Deutsch."
+    )
+    assert "Die Warteschlange ist leer." in await ask(house, "queue", house.origin())
 
     elsewhere = Member(tenant="test:elsewhere", id="test:eve", name="Eve")
-    assert "Nobody waits." in await ask(house, "queue", house.origin(elsewhere))
+    assert "The queue is empty." in await ask(house, "queue", house.origin(elsewhere))
 
     said = await ask(house, "admin language", house.origin(BOSS), language="own")
     assert said == "Easel answers here in the language of each person."
-    assert "Nobody waits." in await ask(house, "queue", house.origin())
+    assert "The queue is empty." in await ask(house, "queue", house.origin())
 
 
 async def test_the_house_speaks_for_places_that_have_chosen_nothing(house: House) -> None:
     shell = replace(house.origin(SHELL), surface="cli")
     await house.easel.router.handle("admin language", {"language": "de"}, shell)
 
-    assert "Niemand wartet." in await ask(house, "queue", house.origin())
+    assert "Die Warteschlange ist leer." in await ask(house, "queue", house.origin())
     await ask(house, "admin language", house.origin(BOSS), language="en")
-    assert "Nobody waits." in await ask(house, "queue", german(house))
+    assert "The queue is empty." in await ask(house, "queue", german(house))
 
 
 async def test_languages_outlive_a_restart(opened: Opens) -> None:
@@ -103,4 +108,4 @@ async def test_languages_outlive_a_restart(opened: Opens) -> None:
     async with opened(surface=RecordingAdapter()) as house:
         for job in (here, answer.job):
             assert (await house.surface.until(job.id, "done")).language == "de"
-        assert "Niemand wartet." in await ask(house, "queue", house.origin())
+        assert "Die Warteschlange ist leer." in await ask(house, "queue", house.origin())

@@ -201,7 +201,7 @@ async def test_real_people_in_sexual_content_are_a_strike_in_that_place(house: H
 async def test_the_hard_block_begins_a_cool_off_everywhere_at_once(house: House) -> None:
     refusal = await refused(house, "a nude child")
 
-    assert "never paints" in refusal.notice and "cool-off" in refusal.notice
+    assert "never generates" in refusal.notice and "cool-off" in refusal.notice
     refusal = await refused(house, "a red fox")
     assert refusal.code == "blocked" and "until" in refusal.notice and "minors" in refusal.notice
     with pytest.raises(Refusal):
@@ -249,7 +249,7 @@ async def test_a_picture_that_may_not_be_shown_ends_the_job_uncharged(opened: Op
         card = await house.surface.until(job.id, "failed", "done")
 
         assert card.body == (
-            "A picture came out in a way that is not shown here. Try other words or another seed. "
+            "An image came out in a way that is not shown here. Try other words or another seed. "
             "Nothing was charged.",
         )
         shown = [picture for each in house.surface.messages[job.id] for picture in each.pictures]
@@ -408,7 +408,7 @@ async def test_removing_deletes_the_job_with_a_strike_that_its_owner_is_told_of_
     job = await reported(house)
     answer = await house.press(button(await review(house), "Remove"), BOSS)
 
-    assert "Nothing waits for a decision." in answer.body
+    assert "No open reports." in answer.body
     await house.surface.until(job.id, "deleted")
     refusal = await refused(house, "a red fox")
     assert job.id in refusal.notice and "strike 1" in refusal.notice
@@ -426,7 +426,7 @@ async def test_keeping_keeps_and_a_second_decision_changes_nothing(house: House)
     assert (await house.row(job.id)).state is State.RENDERED
     assert await house.store.strikes_of([ADA.id]) == []
     await house.press(f"v1:report:{job.id}", replace(BOSS, id="test:third"))
-    assert "Nothing waits for a decision." in (await review(house)).body
+    assert "No open reports." in (await review(house)).body
 
 
 async def test_two_administrators_at_once_make_one_decision(house: House) -> None:
@@ -452,7 +452,7 @@ async def test_administrators_review_what_was_reported_in_their_own_place(house:
 
 async def test_only_finished_pictures_are_reported(house: House) -> None:
     job = await house.ask("a red fox --count 1")
-    with pytest.raises(Refusal, match="Only finished pictures"):
+    with pytest.raises(Refusal, match="Only finished images"):
         await house.press(f"v1:report:{job.id}", BEN)
 
 

@@ -217,7 +217,7 @@ class World:
         """Type what an info says would paint it again."""
         for line in info.body:
             _, found, text = line.partition(": ") if ": " in line else ("", "", "")
-            if found and line.startswith(("To paint it again", "Um es noch einmal zu malen")):
+            if found and line.startswith(("To generate it again", "Um es noch einmal zu erzeugen")):
                 try:
                     await self.send({"prompt": text}, member)
                 except Refusal as refusal:
@@ -409,7 +409,7 @@ async def test_a_button_of_a_model_that_is_gone_paints_with_the_present_one(tmp_
             assert (request.width, request.height) == (128, 128)
             card = await house.surface.until(answer.job.id, "done")
             assert card.body == (
-                "z-image is no longer here: painted with sdxl. The size is fitted: 128 × 128.",
+                "z-image is no longer here, so sdxl was used. The size is fitted: 128 × 128.",
             )
             assert (await house.row(answer.job.id)).note == card.body[0]
 
@@ -433,7 +433,7 @@ async def test_the_edit_form_of_a_model_that_is_gone_is_taken_as_it_is(tmp_path:
         answer = await house.easel.router.handle("imagine", form.values, house.origin(), parent=form.parent)
         assert isinstance(answer, Receipt)
         card = await house.surface.until(answer.job.id, "done")
-        assert card.body == ("z-image is no longer here: painted with klein.",)
+        assert card.body == ("z-image is no longer here, so klein was used.",)
 
 
 async def test_a_card_has_no_variations_where_no_model_makes_any(tmp_path: Path) -> None:
@@ -452,7 +452,7 @@ async def test_a_card_has_no_variations_where_no_model_makes_any(tmp_path: Path)
         assert not said & {"source", "strength", "negative"}
         helped = repr(await house.easel.router.handle("help", {"command": "imagine"}, house.origin()))
         assert "--source" not in helped and "--steps" in helped
-        with pytest.raises(Refusal, match="klein cannot start from a picture"):
+        with pytest.raises(Refusal, match="klein takes no image prompt"):
             await house.easel.vocabulary.check_source(member)
 
 
@@ -461,7 +461,7 @@ async def test_a_model_that_only_changes_pictures_is_offered_for_that_alone(tmp_
     async with changed(tmp_path, before, now, "a fox") as (house, job):
         card = house.easel.cards.card(job, await house.easel.cards.may(job, job.origin.member))
         assert "Again" not in labels(card) and "Edit" not in labels(card)
-        with pytest.raises(Refusal, match="easel only changes pictures"):
+        with pytest.raises(Refusal, match="easel only changes images"):
             await house.ask("a fox")
         varied = await house.press(f"v1:vary_strong:{job.id}:0")
         drawn = await house.surface.until(varied.job.id, "done")
@@ -487,8 +487,8 @@ async def test_one_range_is_said_everywhere(tmp_path: Path) -> None:
             await house.ask("a fox --steps 500 --count 99 --guidance 31 --size 1")
         assert refused.value.notice == (
             "Guidance can be 0 to 30; you asked for 31. "
-            "That is 99 pictures; 4 at once are allowed. Try --count 4. "
-            "easel paints in 1 to 50 steps; you asked for 500. Try --steps 50. "
+            "That is 99 images; you may have 4 at once. Try --count 4. "
+            "easel takes 1 to 50 steps; you asked for 500. Try --steps 50. "
             "easel paints sides from 64 to 2048 pixels, in steps of 8; you asked for 1 × 1. Try --size 64x64."
         )
         (offer,) = refused.value.offers

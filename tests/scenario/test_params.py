@@ -116,7 +116,7 @@ async def walk(text: str, house: House, pipelines: Pipelines) -> Walk:
     form = await house.press(f"v1:edit:{job.id}")
     assert isinstance(form, Form)
     told = await house.press(f"v1:info:{job.id}")
-    of_every_job = ("Cost:", "Job:", "To paint it again:")
+    of_every_job = ("Cost:", "Job:", "To generate it again:")
     values = dict(form.values)
     return Walk(
         draft=prompts.parse(text),

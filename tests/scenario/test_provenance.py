@@ -182,7 +182,7 @@ async def test_a_job_that_cannot_be_signed_fails_with_a_sentence_and_shows_nothi
     job = await house.ask("a fox --count 2")
     card = await house.surface.until(job.id, "failed")
 
-    assert "Pictures cannot be signed at the moment" in " ".join(card.body)
+    assert "Images cannot be signed at the moment" in " ".join(card.body)
     assert not card.pictures and (await house.row(job.id)).pictures == ()
     stamper._keys = good
     again = (await house.press(button(card, "Try again"))).job
@@ -261,9 +261,7 @@ async def test_where_the_mark_is_gone_the_likeness_finds_the_original(
 
 @pytest.mark.parametrize("data", [b"", b"no picture", b"\x89PNG\r\n\x1a\n", bytes(30_000_000)])
 async def test_what_is_no_picture_gets_one_sentence(house: House, data: bytes) -> None:
-    with pytest.raises(
-        Refusal, match=r"Only a still .* at most 20 MB and 16 million pixels can be looked at"
-    ):
+    with pytest.raises(Refusal, match=r"Only a PNG.* at most 20 MB and 16 million pixels, can be checked"):
         await house.easel.images.verify(data)
 
 

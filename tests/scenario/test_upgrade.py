@@ -88,7 +88,7 @@ async def test_what_waits_is_painted_and_what_was_painted_is_varied(database: Pa
         assert (form.values["source"], form.values["strength"]) == ("0753fc43a82d:source", "0.3")
         assert (await house.press("v1:edit:cefee632c724", ADA)).values.get("source") is None
         shown = await house.press("v1:info:0753fc43a82d", ADA)
-        assert "Strength: 0.3 from a source picture" in shown.body
+        assert "Strength: 0.3 from a source image" in shown.body
         again = await house.press("v1:again:63313087ba2e", BEN)
         assert again.job.request.task == TextToImage() and again.job.origin.private
         varied = await house.press("v1:vary_subtle:a30160cacc28:0", ADA)

@@ -50,7 +50,7 @@ async def test_what_became_of_a_picture_is_told(house: House) -> None:
 
     saved, cut = await verified(house, picture=jpeg(picture)), await verified(house, picture=jpeg(cropped))
 
-    assert saved.body[0] == "Made by this Easel, then changed: probably saved anew or resized."
+    assert saved.body[0] == "Made by this Easel, then changed: probably saved again or resized."
     assert cut.body[0] == "Made by this Easel, then changed: probably cropped."
 
 
@@ -64,8 +64,8 @@ async def test_a_job_names_its_pictures_to_those_who_see_it(house: House) -> Non
     for member, named, why in (
         (BEN, hidden.id, "There is no job"),
         (EVE, job.id, "There is no job"),
-        (ADA, f"{job.id}:3", "There is no picture 3"),
-        (ADA, f"{job.id}:x", "There is no picture"),
+        (ADA, f"{job.id}:3", "There is no image 3"),
+        (ADA, f"{job.id}:x", "There is no image"),
         (ADA, "https://example.org/1", "There is no job"),
     ):
         with pytest.raises(Refusal, match=why):
@@ -75,9 +75,9 @@ async def test_a_job_names_its_pictures_to_those_who_see_it(house: House) -> Non
 async def test_bad_input_gets_one_sentence(house: House) -> None:
     tiny = await verified(house, picture=jpeg(Image.new("RGB", (1, 1))))
     assert tiny.body == ("Nothing in it says that this Easel made it. That is no proof that it did not.",)
-    with pytest.raises(Refusal, match="Give a picture, or a message or job that shows one"):
+    with pytest.raises(Refusal, match="Give an image, or a message or job that shows one"):
         await verified(house)
-    with pytest.raises(Refusal, match=r"Only a still .* can be looked at"):
+    with pytest.raises(Refusal, match=r"Only a PNG.* can be checked"):
         await verified(house, picture=b"no picture")
 
 
@@ -89,16 +89,16 @@ async def test_a_picture_of_a_job_that_is_not_painted_is_not_there(house: House)
 
     with pytest.raises(KeyError):
         await house.easel.images.get(blob)
-    with pytest.raises(Refusal, match="A picture of this job is gone"):
+    with pytest.raises(Refusal, match="An image of this job is gone"):
         await verified(house, picture=job.id)
 
 
 async def test_nobody_asks_without_end(house: House) -> None:
     for _ in range(OFTEN):
-        with pytest.raises(Refusal, match="Give a picture"):
+        with pytest.raises(Refusal, match="Give an image"):
             await verified(house)
 
-    with pytest.raises(Refusal, match="You asked about many pictures"):
+    with pytest.raises(Refusal, match="You asked about many images"):
         await verified(house)
-    with pytest.raises(Refusal, match="Give a picture"):
+    with pytest.raises(Refusal, match="Give an image"):
         await verified(house, BEN)

@@ -224,7 +224,7 @@ def request(**changes: Any) -> GenerationRequest:
         (
             request(width=1024, height=512),
             "",
-            "1024 × 512 is 100% more than your tier, Everyone, allows for one picture. Try --size 720x360.",
+            "1024 × 512 is 100% more than your tier, Everyone, allows for one image. Try --size 720x360.",
             "a fox --size 720x360",
         ),
         (
@@ -404,7 +404,7 @@ def test_a_change_is_told_by_what_differs() -> None:
     after = replace(before, roles={}, paused=True, budget=Allowance(seconds=7200, per="week"))
     assert access_rules.difference(before, after) == (
         "roles: r1 → team; budget: none; paused: no",
-        "roles: none; budget: 7,200 s a week; paused: yes",
+        "roles: none; budget: 7,200 GPU seconds a week; paused: yes",
     )
     assert access_rules.difference(before, before) == ("", "")
     defaults = replace(before, defaults=Preferences(style="3d"), channels=Filter(refused=("c",)))

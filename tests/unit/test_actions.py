@@ -98,10 +98,10 @@ def test_variations_of_an_enlarged_picture_start_from_the_small_one() -> None:
 @pytest.mark.parametrize(
     ("parent", "index", "notice"),
     [
-        (job(), 2, "There is no picture 3; that job has 2."),
-        (job(replace(REQUEST, count=1)), 1, "There is no picture 2; that job has only one."),
-        (job(state=State.FAILED), 0, "That job has no pictures. Press Again to paint it anew."),
-        (job(REQUEST.enlarged("0.png", 512, 384)), 0, "That picture is enlarged already."),
+        (job(), 2, "There is no image 3; that job has 2."),
+        (job(replace(REQUEST, count=1)), 1, "There is no image 2; that job has only one."),
+        (job(state=State.FAILED), 0, "That job has no images. Press Again to run it once more."),
+        (job(REQUEST.enlarged("0.png", 512, 384)), 0, "That image is already upscaled."),
     ],
 )
 def test_what_cannot_be_derived(parent: Job, index: int, notice: str) -> None:

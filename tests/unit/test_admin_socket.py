@@ -112,8 +112,8 @@ async def test_a_refusal_comes_back_and_no_error_shows_itself(folder: Path) -> N
 
 async def test_somebody_s_allowance_is_asked_for_as_theirs(folder: Path) -> None:
     order = Order(command="quota", options={}, tenant="cli:local", name="ada")
-    async with running(folder, Card(kind="text", title="Your allowance")) as easel:
-        assert await admin_socket.ask(folder, order) == Card(kind="text", title="Your allowance")
+    async with running(folder, Card(kind="text", title="Your quota")) as easel:
+        assert await admin_socket.ask(folder, order) == Card(kind="text", title="Your quota")
     ((name, _, origin),) = easel.asked
     assert (name, origin.member.id, origin.member.tenant) == ("quota", "cli:ada", "cli:local")
 

@@ -75,12 +75,13 @@ async def test_too_much_is_refused_with_numbers_and_what_would_fit(store: Store)
     refusal = await refused(store, a_job(), tier)
     assert refusal.code == "quota"
     assert refusal.notice.startswith(
-        "This costs about 8 s; you have 5 s left of your 13 s a day, so 3 s are missing. That resets at "
+        "This costs about 8 GPU seconds; you have 5 left of your 13 GPU seconds a day, so 3 are missing. "
+        "That resets at "
     )
     assert refusal.offers == (
         Offer("Make it 2", "a red fox in snow --count 2"),
         Offer("Make it 360 × 360", "a red fox in snow --size 360x360"),
-        Offer("Relax: free, later", "a red fox in snow --relax"),
+        Offer("Relaxed: free, later", "a red fox in snow --relax"),
     )
     await admit(store, a_job(estimate=4.0), rules(tier), ask())
 
@@ -100,7 +101,7 @@ async def test_a_tier_without_relaxed_jobs_is_not_offered_any(store: Store) -> N
 async def test_what_no_text_can_ask_for_is_offered_as_a_press(store: Store) -> None:
     button = actions.Action(name="vary_subtle", job="1a2b3c4d5e6f", index=1, relax=True).id
     refusal = await refused(store, a_job(), a_tier(0.5), ask(None, relaxing=button))
-    assert refusal.offers == (Offer("Relax: free, later", button="v1:vary_subtle:1a2b3c4d5e6f:1:relax"),)
+    assert refusal.offers == (Offer("Relaxed: free, later", button="v1:vary_subtle:1a2b3c4d5e6f:1:relax"),)
     hurried = a_tier(0.5, priorities=("fast",))
     assert (await refused(store, a_job(), hurried, ask(None, relaxing=button))).offers == ()
     uploaded = replace(FOX, source=b"png")
@@ -112,14 +113,15 @@ async def test_a_budget_says_whose_it_is(store: Store) -> None:
     await admit(store, a_job(user="ben"), rules(a_tier(), channel_budgets=campaign), ask())
     refusal = await refused(store, a_job(), a_tier(), channel_budgets=campaign)
     assert refusal.notice.startswith(
-        "This costs about 8 s; this channel has 2 s left of its 10 s a week, so 6 s are missing. That resets"
+        "This costs about 8 GPU seconds; this channel has 2 left of its 10 GPU seconds a week, "
+        "so 6 are missing. That resets"
     )
 
 
 async def test_too_many_waiting_jobs_are_refused_until_one_ends(store: Store) -> None:
     everyone = rules(a_tier(waiting=1))
     first, _ = await admit(store, a_job(), everyone, ask())
-    with pytest.raises(Refusal, match="a job waiting or running, the most for one person") as caught:
+    with pytest.raises(Refusal, match="1 job waiting or running, the most for one person") as caught:
         await admit(store, a_job(), everyone, ask())
     assert caught.value.code == "waiting"
     await store.end(first.id, State.FAILED)
@@ -147,7 +149,7 @@ def test_a_request_is_refused_before_it_is_made_by_the_balances_of_the_moment() 
     allowance = Balance(cap=10, used=1, resets=None, per="day")
     check(request, rules(a_tier()), ask(balances=(replace(allowance, used=2),)), now)
     check(request, rules(a_tier()), ask(), now)
-    with pytest.raises(Refusal, match="you have 7 s left of your 10 s a day") as caught:
+    with pytest.raises(Refusal, match="you have 7 left of your 10 GPU seconds a day") as caught:
         check(request, rules(a_tier()), ask(balances=(replace(allowance, used=3),)), now)
     assert caught.value.offers[0].label == "Make it 3"
 

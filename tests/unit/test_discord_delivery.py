@@ -70,7 +70,7 @@ def test_a_rate_limit_says_when(cause: Exception, after: float) -> None:
         (error(404, 10008, discord.NotFound), "its message was deleted."),
         (error(404, 10003, discord.NotFound), "the channel is gone."),
         (error(403, 50013, discord.Forbidden), "Easel has no permission to post there."),
-        (error(413, 40005), "the pictures are larger than Discord takes."),
+        (error(413, 40005), "the images are larger than Discord takes."),
         (error(400, 50035), "Discord does not take it (status 400, code 50035)."),
     ],
 )

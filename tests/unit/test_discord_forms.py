@@ -12,7 +12,7 @@ from bot.messages.types import Form
 
 FORM = Form(
     command="imagine",
-    title="Edit and paint again",
+    title="Edit and generate again",
     values={"prompt": "a fox", "negative": "text", "style": "noir", "seed": "7", "aspect": "16:9"},
     parent="1a2b3c4d5e6f",
 )
@@ -84,5 +84,5 @@ def test_our_ids_are_known(id: str) -> None:
 
 @pytest.mark.parametrize("id", ["v1:info:1a2b", "form", "v1:form:1a2b:x", "v1:form:a b", ""])
 def test_other_ids_are_not_ours(id: str) -> None:
-    with pytest.raises(Refusal, match="not one that Easel knows"):
+    with pytest.raises(Refusal, match="Easel does not know this"):
         read(id, prompt="a wolf")

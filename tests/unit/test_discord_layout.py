@@ -128,7 +128,7 @@ async def test_the_web_studio_is_named_only_where_it_can_be_reached(studio: bool
     painted = await show(Card(kind="done", title="a fox", pictures=(picture,)), fitted, studio=studio)
     copied = await show(Card(kind="text", title="x", files=(("a.zip", b"123456"),)), fitted, 5, studio=studio)
 
-    too_large = "The picture is too large for Discord here, even when compressed."
+    too_large = "The image is too large for Discord here, even when compressed."
     assert painted.note == f"{too_large} {instead}"
     assert copied.note == f"The file is too large for Discord here. {instead}"
 
@@ -198,7 +198,7 @@ async def test_a_file_is_attached_where_it_fits() -> None:
 @pytest.mark.parametrize(
     ("kind", "facts", "shown"),
     [
-        ("done", ("seed 7",), "seed 7 · [from an earlier picture](https://d.d/1)"),
+        ("done", ("seed 7",), "seed 7 · [from an earlier image](https://d.d/1)"),
         ("upscaled", ("4×", "from_there"), "4× · [from\\_there](https://d.d/1)"),
     ],
 )

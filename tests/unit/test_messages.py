@@ -120,18 +120,18 @@ def test_the_voice(made: Card) -> None:
 def test_the_states_in_their_words() -> None:
     assert EVERY["waiting"].facts == (
         "for @Ada",
-        "3rd in line, about 40 s",
-        "costs about 4 of your 600 s",
-        "about 596 more such pictures left",
+        "3rd in queue, about 40 s",
+        "costs about 4 of your 600 GPU seconds",
+        "about 596 more such images left",
     )
     assert EVERY["held"].facts[1] == "on hold"
-    assert EVERY["relaxed"].facts == ("for @Ada", "3rd in line, about 40 s", "free, behind the others")
+    assert EVERY["relaxed"].facts == ("for @Ada", "3rd in queue, about 40 s", "relaxed (free)")
     assert EVERY["painting"].facts == ("about 8 s",)
     assert EVERY["painting"].bar == message_types.Bar(done=0.5, label="10 of 20 steps")
     assert EVERY["finishing"].bar == message_types.Bar(done=1.0, label="checking and saving")
     assert EVERY["finishing"].facts == () and EVERY["finishing"].rows == ()
     assert EVERY["done"].facts == ("3D render", "1:1", "seed 7", "easel-tiny", "12 s")
-    assert EVERY["upscaled"].facts == ("picture 2, 4× (2048 × 2048)", "from an earlier picture")
+    assert EVERY["upscaled"].facts == ("image 2, 4× (2048 × 2048)", "from an earlier image")
     assert EVERY["failed"].body == ("The engine ran out of memory on this size. Nothing was charged.",)
     assert EVERY["cancelled"].facts == ("cancelled, nothing charged",)
     for name in ("waiting", "painting", "done", "upscaled", "failed", "cancelled"):
@@ -158,7 +158,7 @@ def test_the_buttons_of_each_state() -> None:
 def test_pictures_have_alternative_texts_and_the_grid_comes_first() -> None:
     pictures = EVERY["done"].pictures
     assert [picture.blob for picture in pictures] == ["-1.png", "0.png", "1.png", "2.png", "3.png"]
-    assert [picture.alt for picture in pictures[:2]] == ["a red fox", "a red fox, picture 1"]
+    assert [picture.alt for picture in pictures[:2]] == ["a red fox", "a red fox, image 1"]
     assert EVERY["one"].pictures[0].alt == "a red fox"
     assert EVERY["painting"].pictures[0].preview == b"p"
 
@@ -166,7 +166,7 @@ def test_pictures_have_alternative_texts_and_the_grid_comes_first() -> None:
 def test_names_for_screen_readers_say_what_the_labels_shorten() -> None:
     made = EVERY["done"]
     names = [buttons[0].name for buttons in (*made.rows[:2], made.more)]
-    assert names == ["Upscale picture 1", "Subtle variations of picture 1", "Strong variations of picture 1"]
+    assert names == ["Upscale image 1", "Subtle variations of image 1", "Strong variations of image 1"]
 
 
 def test_an_offer_too_long_for_a_button_is_a_line_to_copy() -> None:
@@ -223,23 +223,30 @@ def test_the_line_names_people_of_this_place_alone() -> None:
     made = answers.queue(lanes, {"b": ben}, ADA, ADA.id)
     assert made.facts == ("4 people", "5 jobs waiting")
     assert made.body == (
-        "1. you: 1 job painting, 1 job waiting",
+        "1. you: 1 job generating, 1 job waiting",
         "2. Ben: 2 jobs waiting",
         "3. someone elsewhere: 1 job waiting",
         "4. someone: 1 job waiting",
     )
-    assert answers.queue([], {}, ADA, ADA.id).body == ("Nobody waits. A prompt starts at once.",)
+    assert answers.queue([], {}, ADA, ADA.id).body == (
+        "The queue is empty. Your prompt will start right away.",
+    )
     assert answers.queue([LANE] * 40, {}, ADA, ADA.id).body[-1] == "and 25 more people"
 
 
 def test_the_quota_says_when_it_resets() -> None:
     made = EVERY["quota"]
-    assert made.facts == ("tier Everyone", "100 s left", "about 50 pictures", "resets at 00:00 UTC, in 5 h")
-    assert made.bar == message_types.Bar(done=4 / 600, label="4 of 600 s used today")
+    assert made.facts == (
+        "about 50 images left",
+        "100 GPU seconds left",
+        "tier Everyone",
+        "resets at 00:00 UTC, in 5 h",
+    )
+    assert made.bar == message_types.Bar(done=4 / 600, label="4 of 600 GPU seconds used today")
     assert made.body == (
-        "▰▰▰▰▰▱▱▱▱▱ 1500 of 3000 s used this week, resets at 04 Mar, 19:00 UTC, in 72 h",
-        "▰▱▱▱▱▱▱▱▱▱ Your gifts: 10 of 100 s used, stays until it is used",
-        "▰▰▰▰▰▰▰▰▰▱ This channel: 800 of 900 s used today, resets at 00:00 UTC, in 5 h",
+        "▰▰▰▰▰▱▱▱▱▱ 1500 of 3000 GPU seconds used this week, resets at 4 Mar 19:00 UTC, in 72 h",
+        "▰▱▱▱▱▱▱▱▱▱ Your gifts: 10 of 100 GPU seconds used, stays until it is used",
+        "▰▰▰▰▰▰▰▰▰▱ this channel: 800 of 900 GPU seconds used today, resets at 00:00 UTC, in 5 h",
         "a red fox · 12 s · 1a2b3c4d5e6f",
     )
     assert EVERY["unlimited"].facts == ("tier Everyone", "no limit")
@@ -250,9 +257,9 @@ def test_the_quota_says_when_it_resets() -> None:
 
 def test_info_has_seeds_and_lineage() -> None:
     body = "\n".join(EVERY["info"].body)
-    assert "Origin: enlarged from picture 2 of 1a2b3c4d5e6f “a red fox”" in body
+    assert "Origin: upscaled from image 2 of 1a2b3c4d5e6f “a red fox”" in body
     assert "Seed: 7" in body and "Steps" not in body
-    assert "Seeds: 7 to 10, one a picture" in "\n".join(answers.info(job()).body)
+    assert "Seeds: 7 to 10, one per image" in "\n".join(answers.info(job()).body)
 
 
 def test_help_has_every_command_and_every_flag() -> None:
@@ -264,7 +271,7 @@ def test_help_has_every_command_and_every_flag() -> None:
     flags = "\n".join(EVERY["help imagine"].body)
     for option in commands.command("imagine").options:
         assert option.help in flags
-    assert "--seed: A number that makes the same picture again. 0 to 4294967295. Left out: random." in flags
+    assert "--seed: A number that makes the same image again. 0 to 4294967295. Left out: random." in flags
 
 
 @pytest.mark.parametrize(

@@ -187,8 +187,8 @@ def test_what_cannot_be_seen_is_taken_out() -> None:
          "fox --count 2 --style watercolour"),
         ("fox --style quux", "There is no style “quux”. /styles shows them all.", ""),
         ("fox --ar 1:1 --size 512", "Give a size or an aspect ratio, not both.", "fox --size 512x512"),
-        ("fox --strength 0.5", "Strength says how far to leave a source picture", "fox"),
-        ("fox --source ../etc/passwd", "Source takes a file or a job's picture", ""),
+        ("fox --strength 0.5", "Strength needs a source image", "fox"),
+        ("fox --source ../etc/passwd", "Source takes a file or a job's image", ""),
         ("--seed 7", "The prompt is empty.", ""),
         ("\u200d\u0301", "The prompt is empty.", ""),
         ("x" * 4001, "A prompt may have 4,000 characters; this has 4,001. Shorten it.", ""),
@@ -347,8 +347,8 @@ def test_a_source_gives_its_shape_and_a_strength() -> None:
 @pytest.mark.parametrize(
     ("text", "notice", "offer"),
     [
-        ("fox --n 12", "That is 12 pictures; 4 at once are allowed. Try --count 4.", "fox --count 4"),
-        ("fox --steps 101", "easel-tiny paints in 1 to 100 steps; you asked for 101.", "fox --steps 100"),
+        ("fox --n 12", "That is 12 images; you may have 4 at once. Try --count 4.", "fox --count 4"),
+        ("fox --steps 101", "easel-tiny takes 1 to 100 steps; you asked for 101.", "fox --steps 100"),
         ("fox --model easel-tny", "There is no model “easel-tny”. There are easel-tiny and plain.",
          "fox --model easel-tiny"),
         ("fox --size 0", "sides from 64 to 2048 pixels, in steps of 8; you asked for 0 × 0",
@@ -368,7 +368,7 @@ def test_what_the_model_cannot_do_is_refused_with_what_it_can(text: str, notice:
 
 
 def test_a_model_without_image_to_image() -> None:
-    with pytest.raises(Refusal, match="plain cannot start from a picture"):
+    with pytest.raises(Refusal, match="plain takes no image prompt"):
         composed("fox --model plain", source=Source(blob="x.png", width=1, height=1))
 
 
@@ -385,7 +385,7 @@ def test_a_model_that_only_changes_pictures() -> None:
         ("fox", None, (changes, MODEL), [f"fox --model {MODEL.name}"]),
         ("fox --source x:1 --strength 1", source, (changes,), ["fox --source x:1"]),
     ):
-        with pytest.raises(Refusal, match="changes only changes pictures") as caught:
+        with pytest.raises(Refusal, match="changes only changes images") as caught:
             asked(text, picture, *models)
         assert [each.text for each in caught.value.offers] == offer
 

@@ -302,7 +302,7 @@ async def test_pictures_that_slack_keeps_refusing_are_left_out_in_the_end(
 
     await delivery.edit(job(state=State.RENDERED), ref, DONE)
 
-    assert "does not show the pictures" in str(slack.messages[("C1", "1.0")]["blocks"])
+    assert "does not show the images" in str(slack.messages[("C1", "1.0")]["blocks"])
     assert shelf.uploads == PATIENCE
 
 
@@ -314,7 +314,7 @@ async def test_a_workspace_that_takes_no_files_gets_the_words(
 
     await delivery.edit(job(state=State.RENDERED), ref, DONE)
 
-    assert "does not show the pictures" in str(slack.messages[("C1", "1.0")]["blocks"])
+    assert "does not show the images" in str(slack.messages[("C1", "1.0")]["blocks"])
 
 
 async def test_an_end_whose_place_has_closed_is_told_directly(delivery: SlackDelivery, slack: Slack) -> None:
@@ -345,7 +345,7 @@ async def test_deleting_takes_files_and_shared_copies_out_of_slack(
     ref = await delivery.share(workspace, job(state=State.RENDERED, message=ref), DONE, "C2")
     assert ref["shared"] == [{"channel": "C2", "ts": "2.0"}]
 
-    gone = Card(kind="deleted", body=("These pictures were deleted.",), job="1a2b")
+    gone = Card(kind="deleted", body=("These images were deleted.",), job="1a2b")
     ref = await delivery.edit(job(state=State.DELETED), ref, gone)
 
     assert "delete F1" in slack.calls and "files" not in ref

@@ -34,7 +34,7 @@ def sent(view: dict[str, Any], **states: Any) -> dict[str, Any]:
 def test_the_form_has_every_option_of_the_vocabulary() -> None:
     from bot import commands
 
-    view = modal(Form(command="imagine", title="Paint a picture", values={}), HERE, CHOICES)
+    view = modal(Form(command="imagine", title="Generate an image", values={}), HERE, CHOICES)
 
     assert list(fields(view)) == [option.name for option in commands.command("imagine").options]
     assert fields(view)["source"]["type"] == "file_input"
@@ -47,7 +47,7 @@ def test_a_form_speaks_the_person_s_language() -> None:
 
     view = modal(form, HERE, CHOICES, ask_where=True)
 
-    assert (view["submit"]["text"], view["close"]["text"]) == ("Malen", "Abbrechen")
+    assert (view["submit"]["text"], view["close"]["text"]) == ("Erzeugen", "Abbrechen")
     blocks = {block["block_id"]: block for block in view["blocks"]}
     assert blocks["where"]["label"]["text"] == "Wo"
     assert blocks["source"]["label"]["text"] == "Vorlage"
@@ -179,7 +179,7 @@ def test_metadata_fits() -> None:
 @given(st.text(max_size=4500))
 def test_any_prompt_can_be_edited(words: str) -> None:
     view = modal(
-        Form(command="imagine", title="Edit and paint again", values={"prompt": words}), HERE, CHOICES
+        Form(command="imagine", title="Edit and generate again", values={"prompt": words}), HERE, CHOICES
     )
 
     View(**view).validate_json()

@@ -14,7 +14,7 @@ from bot.adapters.slack.layout import blocks, escape, job_of, summary, with_shar
 from bot.messages.types import Bar, Button, Card, CardPicture
 
 GRID = CardPicture(alt="a fox", width=64, height=64, blob="grid")
-FIRST = CardPicture(alt="a fox, picture 1", width=32, height=32, blob="first")
+FIRST = CardPicture(alt="a fox, image 1", width=32, height=32, blob="first")
 
 
 def words(made: list[dict[str, Any]]) -> list[str]:

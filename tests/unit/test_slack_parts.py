@@ -261,7 +261,7 @@ async def test_whom_slack_does_not_tell_about_is_a_guest() -> None:
 async def test_somebody_of_another_organisation_is_refused() -> None:
     slack: Any = Answering(user={"user": person(team_id="T9")}, groups={"usergroups": []})
 
-    with pytest.raises(Refusal, match="members of its own workspace"):
+    with pytest.raises(Refusal, match="Only members of this workspace"):
         await users.SlackUsers(slack).member(HOME, "U1")
 
 

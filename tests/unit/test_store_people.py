@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.errors import Refusal
+from bot.i18n import _, speech
 from bot.models import (
     INSTANCE,
     Allowance,
@@ -23,6 +24,7 @@ from bot.models import (
 )
 from bot.store import Store
 from bot.store.people import Note
+from engine.errors import OutOfMemory
 from tests.examples import a_job, a_member, a_tier
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -116,7 +118,7 @@ async def test_a_person_is_kept_by_tenant_and_found_by_every_name(store: Store) 
     def block(before: Person) -> Person:
         return replace(before, blocked=True, until=until, reason="Spam.", strikes=before.strikes + 1)
 
-    for _ in range(2):
+    for _attempt in range(2):
         await store.change_person(HERE, ADA.id, block, noted())
     own = Allowance(seconds=5, per="week", rolling=True)
 
@@ -141,7 +143,7 @@ async def test_a_person_is_kept_by_tenant_and_found_by_every_name(store: Store) 
 async def test_a_gift_reaches_the_account_that_others_share(store: Store) -> None:
     code = await store.link_code(ADA.id)
     account = await store.link(code, "slack:ada")
-    for _ in range(2):
+    for _attempt in range(2):
         await store.gift("slack:ada", 5.0, line("admin gift"), "once")
     gift = (await store.balances(account, a_tier()))[-1]
     assert (gift.name, gift.cap) == ("gift", 5.0)
@@ -172,7 +174,7 @@ async def test_names_that_are_linked_are_at_home_where_their_account_first_asked
 async def test_a_reset_forgets_what_was_charged_once(store: Store) -> None:
     job, _ = await store.admit(a_job(), tier=a_tier(100))
     await store.end(job.id, State.RENDERED, device_seconds=6.0)
-    for _ in range(2):
+    for _attempt in range(2):
         await store.reset(a_member().id, line("admin reset"), "once")
         (balance,) = await store.balances(job.account, a_tier(100))
         assert balance.used == 0
@@ -219,3 +221,20 @@ async def test_who_asked_lately_is_found_by_name_or_id(store: Store) -> None:
     assert set(await store.names()) == {"web:ada", "web:ben", "web:eve"}
     assert [job.origin.member.id for job in await store.recent("web:ada", HERE)] == ["web:ada"] * 2
     assert await store.recent("web:ada", "discord:2") == []
+
+
+async def test_a_message_in_a_row_stays_one(store: Store) -> None:
+    """A reason and a note are translated for whoever looks, also after a restart."""
+    reason, note_of = _("This is a cool-off after three strikes within 30 days."), _("Use {model}", model="a")
+    await store.change_person(
+        HERE, ADA.id, lambda before: replace(before, blocked=True, reason=reason), noted()
+    )
+    job = replace(a_job(), note=note_of)
+    await store.admit(job, tier=a_tier())
+    await store.end(job.id, State.FAILED, reason=OutOfMemory.advice, device_seconds=0.0)
+
+    (person,) = await store.persons(HERE)
+    found = await store.job(job.id)
+    assert found is not None
+    for kept, said in ((person.reason, reason), (found.note, note_of), (found.reason, OutOfMemory.advice)):
+        assert kept == said and speech.say(kept, "de") == speech.say(said, "de") != said

@@ -56,7 +56,7 @@ async def test_an_empty_channel_offers_four_prompts(house: WebHouse) -> None:
     page = await house.person().page()
 
     assert page.count("data-try=") == 4
-    assert "What shall we paint?" in page
+    assert "What would you like to see?" in page
     assert "Guest" in page
 
 
@@ -70,10 +70,10 @@ async def test_a_painted_prompt_stands_in_every_place(house: WebHouse) -> None:
     assert channel.count(f'href="/jobs/{job.id}?picture=') == 4
     assert all(label in channel for label in ("Upscale", "U4", "V4", "Again", "Delete"))
     assert gallery.count('class="tile ') == 4
-    assert "Nobody waits" in line
-    assert "Picture 2 of 4" in single and "Use as source" in single
+    assert "The queue is empty" in line
+    assert "Image 2 of 4" in single and "Use as reference" in single
     for page in (channel, gallery, single):
-        assert 'alt="a red fox, picture 2"' in page
+        assert 'alt="a red fox, image 2"' in page
 
 
 async def test_the_gallery_is_searched_and_filtered(house: WebHouse) -> None:
@@ -176,7 +176,7 @@ async def test_the_line_is_told_to_open_pages(tmp_path: Path) -> None:
             for person, prompt in ((ana, "a fox"), (ana, "a second fox"), (ben, "a whale --private")):
                 await person.send(prompt)
             async for event in events:
-                if event.name == "line" and "a private picture" in event.data["html"]:
+                if event.name == "line" and "a private image" in event.data["html"]:
                     break
         assert "Ben" in event.data["html"] and "a whale" not in event.data["html"]
         assert "a second fox" in await ben.page("/line")
@@ -214,8 +214,8 @@ async def test_a_crowd_in_line_is_told_in_part_and_from_memory(
 
     for shown, more in ((page, 4), (line, 5)):
         assert len(re.findall(r'<li class="lane( next)?">', shown)) == 21
-        assert "fox number 0" in shown and f"and {more} more in line" in shown
-        assert "Someone elsewhere" not in shown and "a private picture" not in shown
+        assert "fox number 0" in shown and f"and {more} more in the queue" in shown
+        assert "Someone elsewhere" not in shown and "a private image" not in shown
     assert looked_up == []
 
 
@@ -226,7 +226,7 @@ async def test_the_line_names_nobody_of_another_place(tmp_path: Path) -> None:
         await house.easel.router.handle("imagine", {"prompt": "a secret fox"}, origin)
         page = await house.person("Ana").page("/line")
 
-    assert "Someone elsewhere" in page and "a private picture" in page
+    assert "Someone elsewhere" in page and "a private image" in page
     assert ">Eve<" not in page and "secret" not in page
 
 
@@ -260,7 +260,7 @@ async def test_a_refusal_says_why_and_offers_what_is_possible(house: WebHouse) -
     answer = await response.json()
 
     assert response.status == 422
-    assert "4 at once are allowed" in answer["notice"]
+    assert "you may have 4 at once" in answer["notice"]
     (offer,) = answer["offers"]
     assert offer["label"] == "Make it 4" and offer["text"].startswith("foxes --count 4")
     assert await house.jobs() == []
@@ -278,9 +278,9 @@ async def test_answers_are_in_the_language_of_the_browser(house: WebHouse) -> No
     german = house.person("Ana")
     german.session.headers["Accept-Language"] = "de-AT,en;q=0.5"
     refused = await (await german.send("a fox --count 99")).json()
-    assert refused["notice"] == "Das sind 99 Bilder; 4 auf einmal sind erlaubt. Versuch --count 4."
+    assert refused["notice"] == "Das sind 99 Bilder; du darfst 4 auf einmal haben. Versuch --count 4."
     queue = (await (await german.send("/queue")).json())["card"]
-    assert "Niemand wartet." in queue and ' lang="de"' in queue
+    assert "Die Warteschlange ist leer." in queue and ' lang="de"' in queue
 
     await house.painted(german, "a fox --count 2")
     page = await german.page()
@@ -294,12 +294,12 @@ async def test_typed_commands_are_answered_to_the_one_who_asked(house: WebHouse)
     await house.painted(ana, "a red fox")
 
     for line, expected in [
-        ("/help", "/imagine: Paint"),
+        ("/help", "/imagine: Generate"),
         ("/quota", "s used"),
-        ("/queue", "Nobody waits"),
+        ("/queue", "The queue is empty"),
         ("/history fox", "a red fox"),
         ("/styles", "oil painting"),
-        ("/settings count: 2", "Count: 2"),
+        ("/settings count: 2", "Images: 2"),
     ]:
         answer = await (await ana.send(line)).json()
         assert expected in html.unescape(answer["card"]) and "Only you see this" in answer["card"], line
@@ -650,14 +650,14 @@ async def test_the_url_is_known_once_bound(house: WebHouse, tmp_path: Path) -> N
 async def test_another_loopback_address(tmp_path: Path) -> None:
     async with web_house(tmp_path, web_host="127.0.0.2") as house:
         assert house.url.startswith("http://127.0.0.2:")
-        assert "What shall we paint?" in await house.person().page()
+        assert "What would you like to see?" in await house.person().page()
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
 async def test_ipv6_loopback(tmp_path: Path) -> None:
     async with web_house(tmp_path, web_host="::1") as house:
         assert house.url.startswith("http://[::1]:")
-        assert "What shall we paint?" in await house.person().page()
+        assert "What would you like to see?" in await house.person().page()
 
 
 async def test_a_server_for_the_network_has_a_password(tmp_path: Path) -> None:

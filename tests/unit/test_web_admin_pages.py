@@ -122,7 +122,8 @@ async def test_a_password_is_made_kept_and_readable_by_its_owner_only(
         assert len(made) >= 24
         assert stat.S_IMODE((tmp_path / "admin.password").stat().st_mode) == 0o600
         assert house.adapter.office == (
-            f"The administrator's page is {house.url}/admin; its password stands in {tmp_path}/admin.password"
+            f"The administrator's page is {house.url}/admin; "
+            f"its password is stored in {tmp_path}/admin.password"
         )
         assert await house.person().enter("") == 403
         admin = house.person()
@@ -143,7 +144,7 @@ async def test_the_setting_wins_over_the_file(tmp_path: Path) -> None:
     async with web_house(tmp_path, admin_password="") as house:
         made = password_in(tmp_path)
     async with web_house(tmp_path, admin_password="boss") as house:
-        assert house.adapter.office.endswith("its password stands in WEB_ADMIN_PASSWORD")
+        assert house.adapter.office.endswith("its password is stored in WEB_ADMIN_PASSWORD")
         assert await house.person().enter(made) == 403
         assert await house.person().enter("boss") == 303
 
@@ -194,7 +195,7 @@ async def test_a_waiting_job_is_held_released_relaxed_and_cancelled(tmp_path: Pa
         assert "is on hold" in await admin.do("admin job", job=job.id, do="hold")
         page = await admin.page("/admin")
         assert "Release" in page and "on hold" in page
-        assert "in line again" in await admin.do("admin job", job=job.id, do="release")
+        assert "back in the queue" in await admin.do("admin job", job=job.id, do="release")
         assert "free now" in await admin.do("admin job", job=job.id, do="relax")
         stored = await house.store.job(job.id)
         assert stored and stored.relaxed
@@ -213,7 +214,7 @@ async def test_private_words_are_never_shown_to_an_administrator(tmp_path: Path)
         await ana.send("xylophone two --private")
         for path in ("/admin", "/admin/people", "/admin/people/web:ana", "/admin/audit"):
             assert "xylophone" not in await (await house.admin()).page(path), path
-        assert (await (await house.admin()).page("/admin")).count("</svg>a private picture</i>") == 2
+        assert (await (await house.admin()).page("/admin")).count("</svg>a private image</i>") == 2
 
 
 # --- people -----------------------------------------------------------------------------------------------
@@ -228,9 +229,9 @@ async def test_people_are_found_given_to_and_blocked(house: WebHouse, admin: Per
     assert "web:ana" in page and "web:ben" not in page
     there = "/admin/people/web:ana"
     page = await admin.do("admin gift", there, person="web:ana", seconds="120")
-    assert "has 120 s more" in page and "0 of 120 s used" in page
+    assert "has 120 s more" in page and "0 of 120 GPU seconds used" in page
     page = await admin.do("admin set", there, person="web:ana", seconds="77", per="week")
-    assert "may use 77 s a week" in page and "of 77 s used this week" in page
+    assert "may use 77 GPU seconds a week" in page and "of 77 GPU seconds used this week" in page
     page = await admin.do("admin tier", there, person="web:ana", tier="team", place="web:local")
     assert "Tier <b>Team</b>" in page
     page = await admin.do("admin block", there, person="web:ana", hours="2", reason="spam")
@@ -272,7 +273,7 @@ async def test_a_place_has_budgets_and_rules(house: WebHouse, admin: Person) -> 
     await house.painted(ana, "a fox")
     there = "/admin/places?place=web:local"
     page = await admin.do("admin budget", there, place="web:local", seconds="900", per="week")
-    assert "of 900 s used this week" in page
+    assert "of 900 GPU seconds used this week" in page
     page = await admin.do("admin styles", there, place="web:local", style="3d", rule="refuse")
     assert "refused: 3d" in page
     assert "3d" in (await house.store.policy("web:local")).styles.refused
@@ -295,7 +296,7 @@ async def test_a_report_is_decided(house: WebHouse, admin: Person) -> None:
 
     await admin.do("admin decide", job=kept.id, do="keep")
     page = await admin.do("admin decide", "/admin/reviews", job=removed.id, do="remove")
-    assert "Nothing waits for a decision" in page
+    assert "No open reports" in page
     states = [(await house.store.job(job.id)) for job in (kept, removed)]
     assert [job.state for job in states if job] == [State.RENDERED, State.DELETED]
     assert "Strike: removed" in await admin.page("/admin/people/web:ana")
@@ -342,7 +343,7 @@ async def test_health_names_versions_and_checks_the_books(house: WebHouse, admin
 
     page = await admin.page("/admin/health")
     assert "SQLite" in page and "memory" in page and "GB" in page and "agree" not in page
-    assert "The file and the books agree." in await admin.page("/admin/health?check=1")
+    assert "The database and the ledger agree." in await admin.page("/admin/health?check=1")
 
 
 # --- what a form may hold ---------------------------------------------------------------------------------

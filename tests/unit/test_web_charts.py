@@ -35,7 +35,7 @@ def test_each_hour_has_a_value_and_empty_ones_are_nothing() -> None:
 
     assert len(model.starts) in (4, 5)  # an hour may begin meanwhile
     assert model.series[0].values[:4] == (0, 0, 10.0, 0)
-    assert {one.label: sum(v or 0 for v in one.values) for one in jobs.series} == {"painted": 4, "failed": 2}
+    assert {one.label: sum(v or 0 for v in one.values) for one in jobs.series} == {"done": 4, "failed": 2}
     assert waits.series[0].values[:4] == (None, None, 2.0, None)
     assert [row[1] for row in waits.rows] == [("2", "30")]
     assert model.summary == "tiny 10 s."

@@ -53,7 +53,7 @@ def test_a_chip_edits_the_text(text: str, option: str, value: str, expected: str
 
 def test_strength_goes_with_a_source_that_comes_as_a_file() -> None:
     assert read("a fox", {"strength": "0.4"}, has_file=True).text == "a fox --strength 0.4"
-    with pytest.raises(Refusal, match="source picture"):
+    with pytest.raises(Refusal, match="source image"):
         read("a fox", {"strength": "0.4"})
 
 

@@ -58,7 +58,9 @@ async def test_a_link_code_is_shown_and_the_quota_has_its_bars(tmp_path: Path) -
         assert "Your code" in (await (await ana.send("/link")).json())["card"]
         for path in ("/", "/line"):
             page = await ana.page(path)
-            assert "of 3600 s used today, resets at" in page and "0 of 120 s used" in page, path
+            assert (
+                "of 3600 GPU seconds used today, resets at" in page and "0 of 120 GPU seconds used" in page
+            ), path
         part = await (await ana.get("/quota", headers={"X-Easel-Part": "1"})).text()
         assert part.count("<progress") == 2
         assert (await ana.get("/quota")).headers["Location"] == "/line#own"

@@ -457,7 +457,7 @@ async def test_an_open_studio_says_that_everyone_here_sees_everything(tmp_path: 
     async with web_house(tmp_path) as house:
         ana = house.person("Ana")
         page = await ana.page()
-        assert "Everyone at this machine sees everything, private pictures too." in page
+        assert "Everyone at this machine sees everything, private images too." in page
         assert "only this name" in page and "only you" not in page
         answer = await ana.send("a fox --private --count 1")
         assert "Everyone at this machine sees everything" in (await answer.json())["card"]

@@ -43,14 +43,14 @@ def test_the_first_lane_that_waits_is_next_and_the_sentence_says_why() -> None:
     assert (ben.next, ana.next) == (False, True)
     assert (ben.running, ana.waiting) == (("a cat",), ("a fox",))
     assert (ben.share, ana.share) == ("25% share", "75% share")
-    assert (ben.ahead, ben.ahead_label) == (0.0, "furthest behind")
-    assert (ana.ahead, ana.ahead_label) == (1.0, "2.0 s ahead")
+    assert (ben.ahead, ben.ahead_label) == (0.0, "least used")
+    assert (ana.ahead, ana.ahead_label) == (1.0, "2.0 s more than Ben")
 
 
 def test_private_prompts_of_others_are_not_told() -> None:
     jobs = {"secret": job("secret", BEN, private=True)}
 
-    for reader, prompt in ((ANA, "a private picture"), (BEN, "a secret")):
+    for reader, prompt in ((ANA, "a private image"), (BEN, "a secret")):
         _, (view,) = describe([lane(BEN, "secret")], jobs, reader)
         assert (view.name, view.waiting) == ("Ben", (prompt,))
 
@@ -95,8 +95,8 @@ def test_those_that_paint_are_shown_wherever_they_stand_and_so_is_the_next() -> 
 
 
 def test_when_nobody_waits_the_sentence_says_so() -> None:
-    assert describe([lane(ANA, running=("x",))], {}, ANA)[0].startswith("Nobody waits")
-    assert describe([], {}, ANA) == ("Nobody waits: everyone here is being painted for.", ())
+    assert describe([lane(ANA, running=("x",))], {}, ANA)[0].startswith("No one is waiting")
+    assert describe([], {}, ANA) == ("No one is waiting.", ())
 
 
 def test_relaxed_lanes_and_jobs_on_hold_are_told_apart() -> None:
@@ -106,8 +106,10 @@ def test_relaxed_lanes_and_jobs_on_hold_are_told_apart() -> None:
 
     why, (painting, held, idle) = describe(lanes, jobs, ANA)
 
-    assert why == "Ana is next: of all who wait, that lane is furthest behind."
+    assert why == "Ana is next: least GPU time used so far."
     assert (held.waiting, held.held, held.next) == (("a fox",), 1, False)
-    assert (idle.share, idle.ahead_label, idle.next) == ("relaxed: in idle time", "furthest behind", True)
+    assert (idle.share, idle.ahead_label, idle.next) == ("relaxed: in idle time", "least used", True)
     assert painting.share == "50% share"
-    assert describe(lanes[:2], jobs, ANA)[0] == "What waits is on hold: an administrator lets it go on."
+    assert (
+        describe(lanes[:2], jobs, ANA)[0] == "Waiting jobs are on hold until an administrator releases them."
+    )

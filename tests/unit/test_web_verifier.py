@@ -42,9 +42,9 @@ async def test_strangers_are_told_what_they_may_know_and_nothing_is_kept(tmp_pat
         assert answer.status == 200 and "Made by this Easel, and unchanged since." in page
         assert "Model: memory" in page and "secret" not in page and job.id not in page
         async with stranger.post(url, data=upload(b"no picture")) as answer:
-            assert answer.status == 422 and "can be looked at" in await answer.text()
+            assert answer.status == 422 and "can be checked" in await answer.text()
         async with stranger.post(url, data=upload(b"")) as answer:
-            assert answer.status == 422 and "Choose a picture first." in await answer.text()
+            assert answer.status == 422 and "Choose an image first." in await answer.text()
         assert files(tmp_path) == before
 
         for _ in range(verifier.OFTEN - 3):
@@ -66,6 +66,6 @@ async def test_the_composer_verifies_a_picture_or_a_job(tmp_path: Path) -> None:
             card = (await answer.json())["card"]
             assert "Made by this Easel, and unchanged since." in card and "secret" not in card
         answer = await ana.send("/verify")
-        assert "Give a picture, or a message or job that shows one." in await answer.text()
+        assert "Give an image, or a message or job that shows one." in await answer.text()
         answer = await ana.send("/queue", source=data)
         assert "no option of /queue called source" in await answer.text()

@@ -34,13 +34,13 @@ def test_every_state_of_a_card_is_drawn(views: Views) -> None:
     large = replace(job, parent="def", parent_index=1, request=job.request.enlarged("3.png", 128, 128))
     step = Progress(job="abc", step=5, steps=20, device_seconds=1, preview=b"webp")
     expected = {
-        job_cards.waiting(job, Place(3, 40)): ("3rd in line, about 40 s", "Cancel"),
+        job_cards.waiting(job, Place(3, 40)): ("3rd in queue, about 40 s", "Cancel"),
         job_cards.painting(job, step, 8): ('value="0.250"', "5 of 20 steps", "/jobs/abc/preview?"),
         job_cards.done(job): ("/pictures/abc/3.png?width=640", "U4", "Delete"),
         job_cards.upscaled(replace(large, pictures=PICTURES[1:2])): ('href="/jobs/def"', "Vary (strong)"),
         job_cards.failed(replace(job, reason="It ran out of memory.")): ("ran out of memory", "Try again"),
         job_cards.cancelled(job): ("cancelled, nothing charged", "Again"),
-        job_cards.deleted(job): ("These pictures were deleted.",),
+        job_cards.deleted(job): ("These images were deleted.",),
     }
 
     for shown, words in expected.items():
@@ -125,7 +125,7 @@ def test_a_card_in_one_sentence() -> None:
     balance = Balance(cap=600, used=8, resets=job.created)
 
     assert said(job_cards.waiting(job, Place(1, 40), balance)) == (
-        "Waiting: a red fox in snow, for @Ada, next in line, about 40 s"
+        "Waiting: a red fox in snow, for @Ada, next in queue, about 40 s"
     )
 
 

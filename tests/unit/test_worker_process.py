@@ -163,7 +163,7 @@ async def test_a_missing_source_fails_with_a_sentence(bench: Bench) -> None:
     end = await bench.end("sourceless")
 
     assert isinstance(end, Failed) and isinstance(end.error, InvalidRequest)
-    assert end.error.advice == "The source picture is gone. Choose another."
+    assert end.error.advice == "The source image is gone. Choose another."
 
 
 async def test_a_running_job_is_cancelled_at_a_step(bench: Bench) -> None:

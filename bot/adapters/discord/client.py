@@ -19,12 +19,13 @@ from bot.adapters.discord.handlers import DiscordHandlers, job_of, picture_of
 from bot.adapters.discord.languages import Translator
 from bot.adapters.discord.settings import DiscordSettings
 from bot.easel import Easel
+from bot.i18n import _
 from bot.models import Job
 
 log = structlog.stdlib.get_logger(__name__)
 
-_REMOVED = "Easel was removed from this server."
-_CHANNEL_DELETED = "The channel was deleted."
+_REMOVED = _("Easel was removed from this server.")
+_CHANNEL_DELETED = _("The channel was deleted.")
 
 
 class EaselClient(discord.AutoShardedClient):
@@ -74,8 +75,8 @@ class EaselClient(discord.AutoShardedClient):
             for each in sorted(actions.MENU, key=lambda each: each.name == "info")
             if pictures or each.task != "image_to_image"
         ]
-        source = [("Use as source", self.desk.source)] if pictures else []
-        return [*source, *own[:-1], ("Verify", self.desk.verified), own[-1]]
+        source = [(_("Use as reference"), self.desk.source)] if pictures else []
+        return [*source, *own[:-1], (_("Verify"), self.desk.verified), own[-1]]
 
     async def setup_hook(self) -> None:
         self.add_dynamic_items(Press)

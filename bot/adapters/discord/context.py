@@ -18,8 +18,8 @@ import discord
 from cryptography.fernet import Fernet
 
 from bot.adapters.discord.layout import LEAST_LIMIT
+from bot.i18n.speech import nearest
 from bot.models import EVERYWHERE, Job, Member, Origin
-from bot.words import nearest
 
 Interaction = discord.Interaction[Any]
 

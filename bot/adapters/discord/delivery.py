@@ -18,13 +18,13 @@ import aiohttp
 import discord
 from cryptography.fernet import InvalidToken
 
-from bot import words
 from bot.actions import Action
 from bot.adapters.base import MessageRef
 from bot.adapters.discord.context import by_token_alone, is_adult, seen_in, vault
 from bot.adapters.discord.layout import LEAST_LIMIT, Shown, show
 from bot.easel import Easel
 from bot.errors import DeliveryError, MessageGone, Refusal, StoreError, TryLater, Unreachable
+from bot.i18n import _, speech
 from bot.messages.job_cards import withheld
 from bot.messages.types import Button, Card
 from bot.models import Job, State
@@ -43,17 +43,17 @@ MISSING_ACCESS, MISSING_PERMISSIONS = 50001, 50013
 THREAD_ARCHIVED = 50083
 NO_DIRECT_MESSAGES, NO_COMMON_SERVER = 50007, 50278
 TOO_LARGE = 40005
-_NO_MESSAGES = "Easel may not post there, and this person takes no direct messages from it."
-_NO_PERMISSION = "Easel has no permission to post there."
+_NO_MESSAGES = _("Easel may not post there, and this person takes no direct messages from it.")
+_NO_PERMISSION = _("Easel has no permission to post there.")
 _REASONS = {
-    UNKNOWN_CHANNEL: "the channel is gone.",
-    UNKNOWN_MESSAGE: "its message was deleted.",
+    UNKNOWN_CHANNEL: _("the channel is gone."),
+    UNKNOWN_MESSAGE: _("its message was deleted."),
     NO_DIRECT_MESSAGES: _NO_MESSAGES,
     NO_COMMON_SERVER: _NO_MESSAGES,
     MISSING_ACCESS: _NO_PERMISSION,
     MISSING_PERMISSIONS: _NO_PERMISSION,
-    THREAD_ARCHIVED: "the thread is archived.",
-    TOO_LARGE: "the pictures are larger than Discord takes.",
+    THREAD_ARCHIVED: _("the thread is archived."),
+    TOO_LARGE: _("the images are larger than Discord takes."),
 }
 
 NOBODY = discord.AllowedMentions.none()
@@ -246,7 +246,7 @@ class DiscordDelivery:
 
     async def _whisper(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
         if shown.card.adult:  # a direct message is no age-restricted channel
-            shown = Shown(words.translated(withheld(shown.card), shown.card.language), ())
+            shown = Shown(speech.translated(withheld(shown.card), shown.card.language), ())
         person = await self._client.create_dm(discord.Object(job.origin.reply["user"]))
         return await self._send(person, f"{job.id}-dm", shown)
 
@@ -287,9 +287,9 @@ def _ends(reply: dict[str, Any]) -> float:
 
 def _fetch(job: Job, language: str) -> Button:
     """Return a button whose press brings a fresh token, for places that the bot cannot reach without one."""
-    spoken = words.say("Show the result, once it is painted", language)
+    spoken = speech.say(_("Show the result as soon as it is done"), language)
     return Button(
-        id=Action(name="show", job=job.id).id, label=words.say("Fetch result", language), name=spoken
+        id=Action(name="show", job=job.id).id, label=speech.say(_("Fetch result"), language), name=spoken
     )
 
 
@@ -301,7 +301,9 @@ def _closed(error: discord.HTTPException) -> bool:
 
 
 def _why(error: discord.HTTPException) -> str:
-    unnamed = f"Discord does not take it (status {error.status}, code {error.code})."
+    unnamed = _(
+        "Discord does not take it (status {status}, code {code}).", status=error.status, code=error.code
+    )
     return _REASONS.get(error.code, unnamed)
 
 

@@ -16,8 +16,9 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot import commands, prompts, words
+from bot import commands, prompts
 from bot.errors import Refusal
+from bot.i18n import _, speech
 from bot.messages.types import Form
 from bot.options import Command, clip
 from bot.prompts.draft import MAX_PROMPT
@@ -27,7 +28,7 @@ from bot.prompts.styles import load as load_styles
 MAX_TITLE = 45
 MOST_STYLES = 24
 _ID = re.compile(r"v1:form:(?P<parent>\w{0,32})(?::(?P<picture>\d{1,20}))?", re.ASCII)
-_PLAIN_HINT = "Flags, as in --ar 16:9 --count 2"
+_PLAIN_HINT = _("Flags, as in --ar 16:9 --count 2")
 _OWN = ("prompt", "negative", "style")  # fields of their own; the other options share one
 
 
@@ -54,26 +55,26 @@ def modal(
     imagine = imagine or commands.command("imagine")
     if styles is None:
         styles = [(style.name, style.label) for style in load_styles().styles.values()]
-    values, say = form.values, partial(words.say, language=form.language)
+    values, say = form.values, partial(speech.say, language=form.language)
     made = ui.Modal(
         title=form.title[:MAX_TITLE],
         custom_id=f"v1:form:{form.parent}" + (f":{picture}" if picture else ""),
         timeout=None,
     )
-    made.add_item(_text(say("Prompt"), "prompt", values, long=True, required=True))
-    hint = say("What to keep out of the picture.")
+    made.add_item(_text(say(_("Prompt")), "prompt", values, long=True, required=True))
+    hint = say(_("What should not be in the image."))
     if imagine.option("negative"):
-        made.add_item(_text(say("Negative prompt"), "negative", values, hint))
-    chosen = _styles(styles, values.get("style", ""), say("None"))
-    made.add_item(ui.Label(text=say("Style"), component=chosen))
+        made.add_item(_text(say(_("Negative prompt")), "negative", values, hint))
+    chosen = _styles(styles, values.get("style", ""), say(_("None")))
+    made.add_item(ui.Label(text=say(_("Style")), component=chosen))
     others = {name: value for name, value in values.items() if name not in _OWN}
     pictures = imagine.option("source") is not None
     strong = imagine.option("strength") is not None
-    hint = say("Flags, as in --ar 16:9 --count 2 --strength 0.6" if strong else _PLAIN_HINT)
-    made.add_item(_text(say("Other options"), "flags", {"flags": prompts.flags(others)}, hint))
+    hint = say(_("Flags, as in --ar 16:9 --count 2 --strength 0.6") if strong else _PLAIN_HINT)
+    made.add_item(_text(say(_("Other options")), "flags", {"flags": prompts.flags(others)}, hint))
     upload: ui.FileUpload[Any] = ui.FileUpload(custom_id="source", required=False, min_values=0, max_values=1)
     if pictures:
-        made.add_item(ui.Label(text=say("Start from a picture"), component=upload))
+        made.add_item(ui.Label(text=say(_("Image prompt")), component=upload))
     made.stop()
     return made
 
@@ -111,7 +112,7 @@ def read(interaction: discord.Interaction[Any]) -> Answer:
     """Read a form that was sent. Raises Refusal for a form that is not Easel's, and for invalid options."""
     data: Mapping[str, Any] = interaction.data or {}
     if not (about := _ID.fullmatch(data["custom_id"])):
-        raise Refusal("This form is not one that Easel knows. Ask anew with /imagine.", code="unknown")
+        raise Refusal(_("Easel does not know this form. Ask again with /imagine."), code="unknown")
     fields = {field["custom_id"]: field for field in _fields(data.get("components", ()))}
     upload = _upload(interaction, fields.get("source", {}), data.get("resolved", {}))
     options = {"prompt": _value(fields, "prompt"), "negative": _value(fields, "negative")}
@@ -138,7 +139,9 @@ def _flags(typed: str) -> dict[str, str]:
     rest = said.pop("prompt")
     if rest != _STAND_IN:
         extra = clip(rest.removeprefix(_STAND_IN).strip())
-        raise Refusal(f"“{extra}” is not an option. Other options are flags, as in --ar 16:9 --count 2.")
+        raise Refusal(
+            _("“{extra}” is not an option. Other options are flags, as in --ar 16:9 --count 2.", extra=extra)
+        )
     return said
 
 

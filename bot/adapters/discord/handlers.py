@@ -28,10 +28,11 @@ from bot.adapters.discord.settings import DiscordSettings
 from bot.adapters.interactions import BROKEN, Alone, Ask, Filled, Interactions, Seen
 from bot.easel import Easel
 from bot.errors import Refusal, StoreError
+from bot.i18n import _
+from bot.i18n.speech import nearest, say, translated
 from bot.messages.types import Card
 from bot.models import Member, Origin
 from bot.options import Completes
-from bot.words import nearest, say, translated
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -50,21 +51,21 @@ MOST_CHOSEN = 200  # pictures that were chosen for a form that may still be sent
 HINT_SECONDS = 30.0  # that a hint stands in a channel
 QUESTION_SECONDS = 300.0  # that a question to one person stands there
 
-CLOSED = (
+CLOSED = _(
     "The answer is for you alone, and no direct message reaches you. Ask with /imagine: then only you see it."
 )
-HINT = "Say what to paint, for example: a red fox. Reply to a picture of mine to change it."
-_CHANGED = "That command has changed since your Discord loaded it. Restart Discord and try again."
-_ELSEWHERE = "That message is in another channel. Ask there, or choose “Verify” in the message's menu."
-_NOT_SHOWN = (
-    "Easel cannot see a picture in that message. Choose “Verify” in the message's menu, or give the picture."
+HINT = _("Describe an image, for example: a red fox. Reply to an image of mine to change it.")
+_CHANGED = _("That command has changed since your Discord loaded it. Restart Discord and try again.")
+_ELSEWHERE = _("That message is in another channel. Ask there, or choose “Verify” in the message's menu.")
+_NOT_SHOWN = _(
+    "Easel cannot see an image in that message. Choose “Verify” in the message's menu, or give the image."
 )
 _MESSAGE = re.compile(
     r"(?:https://(?:\w+\.)?discord(?:app)?\.com/channels/(?:@me|\d{1,20})/(?P<channel>\d{1,20})/)?"
     r"(?P<message>\d{15,20})/?",
     re.ASCII,
 )
-_BUSY = Refusal("Easel is busy at the moment. Try again in a minute.", code="busy")
+_BUSY = Refusal(_("Easel is busy at the moment. Try again in a minute."), code="busy")
 
 
 class DiscordHandlers(Interactions[Event, Picture]):
@@ -197,7 +198,7 @@ class DiscordHandlers(Interactions[Event, Picture]):
     def _was_chosen(self, key: str) -> discord.Attachment:
         if found := self._chosen.pop(key, None):
             return found
-        raise Refusal("That form is too old. Choose “Use as source” again.", code="expired")
+        raise Refusal(_("That form is too old. Choose “Use as reference” again."), code="expired")
 
     # ---- how interactions are answered
 

@@ -10,7 +10,8 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from bot.words import nearest, say
+from bot.i18n import Text
+from bot.i18n.speech import nearest, say
 
 
 class Translator(app_commands.Translator):
@@ -30,5 +31,5 @@ class Translator(app_commands.Translator):
         is_menu = isinstance(context.data, app_commands.ContextMenu)
         if context.location in typed and not is_menu:
             return None
-        said = say(string.message, nearest(str(locale)) or "en")
+        said = say(Text(string.message), nearest(str(locale)) or "en")
         return None if said == string.message else said

@@ -14,10 +14,11 @@ from typing import Any
 import discord
 from discord import ui
 
+from bot.i18n import _, join
+from bot.i18n.speech import say
 from bot.messages.job_cards import rows_with_more
 from bot.messages.types import Bar, Button, Card, CardPicture
 from bot.options import clip
-from bot.words import say
 
 MAX_TEXT = 4000  # characters of all text displays of a message
 MAX_ALT = 1024
@@ -32,12 +33,12 @@ _STYLES = {
     "primary": discord.ButtonStyle.primary,
     "danger": discord.ButtonStyle.danger,
 }
-_COMPRESSED = "Compressed to fit Discord; the original is kept as it is."
-_PICTURE_TOO_LARGE = "The picture is too large for Discord here, even when compressed."
-_FILE_TOO_LARGE = "The file is too large for Discord here."
-_TOO_MANY_FILES = "Not all of the files fit into one message on Discord."
-_IN_STUDIO = "Get it in the web studio: /studio opens it."
-_FROM_OPERATOR = "Whoever runs this Easel can hand it to you."
+_COMPRESSED = _("Compressed to fit Discord; the original is kept as it is.")
+_PICTURE_TOO_LARGE = _("The image is too large for Discord here, even when compressed.")
+_FILE_TOO_LARGE = _("The file is too large for Discord here.")
+_TOO_MANY_FILES = _("Not all of the files fit into one message on Discord.")
+_IN_STUDIO = _("Get it in the web studio: /studio opens it.")
+_FROM_OPERATOR = _("Whoever runs this Easel can hand it to you.")
 
 Fitted = Callable[[str, int], Awaitable[tuple[bytes, str]]]
 """A stored picture by its name in at most so many bytes, and its media type; raises KeyError, ValueError."""
@@ -74,17 +75,17 @@ async def show(
         try:
             data, kind = await _content(picture, fitted, most)
         except KeyError:
-            note = "A picture of this job is gone."
+            note = _("An image of this job is gone.")
         except ValueError:
-            note = f"{_PICTURE_TOO_LARGE} {instead}"
+            note = join(" ", (_PICTURE_TOO_LARGE, instead))
         else:
             name = (card.job and picture.name) or f"{card.job or 'easel'}-{number}"
             files.append((f"{name}.{kind.removeprefix('image/')}", data, _alt(picture)))
             if card.job and kind == "image/webp" and picture.blob:
-                note = f"{_COMPRESSED} {instead}"
+                note = join(" ", (_COMPRESSED, instead))
     fitting = tuple(_fitting_files(card.files, limit))
     if len(fitting) < len(card.files):
-        note = f"{_TOO_MANY_FILES if len(card.files) > 1 else _FILE_TOO_LARGE} {instead}"
+        note = join(" ", (_TOO_MANY_FILES if len(card.files) > 1 else _FILE_TOO_LARGE, instead))
     return Shown(replace(card, files=fitting), tuple(files), say(note, card.language), parent)
 
 
@@ -135,7 +136,7 @@ def view(
 
 def moment(language: str) -> ui.LayoutView:
     """Build a placeholder that says "One moment.", for a response that is deleted right after."""
-    return view(Card(kind="text", body=(say("One moment.", language),)))
+    return view(Card(kind="text", body=(say(_("One moment."), language),)))
 
 
 def _button(button: Button) -> ui.Button[Any]:
@@ -163,7 +164,7 @@ def _facts(card: Card, parent: str) -> list[str]:
     facts = [escape(fact) for fact in card.facts]
     if not parent:
         return facts
-    words = facts.pop() if card.kind == "upscaled" else say("from an earlier picture", card.language)
+    words = facts.pop() if card.kind == "upscaled" else say(_("from an earlier image"), card.language)
     return [*facts, f"[{words}]({parent})"]
 
 

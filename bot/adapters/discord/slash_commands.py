@@ -12,16 +12,16 @@ from discord import AppCommandOptionType, ChannelType, app_commands
 from discord.app_commands import AppCommandContext, AppInstallationType, Choice, Range
 
 from bot import commands
+from bot.i18n import _
 from bot.options import Command, Completes, Option
-from bot.words import LANGUAGES
 
 MOST_TEXT = 6000  # characters a text option may have
 MOST_IN_MENU = 5  # entries in a message's menu
 INSTALLS = AppInstallationType(guild=True, user=True)
 CONTEXTS = AppCommandContext(guild=True, dm_channel=True, private_channel=True)
 GROUPS = {
-    "admin": "For those who manage this server: people, tiers, budgets, rules.",
-    "privacy": "Your own data.",
+    "admin": _("For those who manage this server: people, tiers, budgets, rules."),
+    "privacy": _("Your own data."),
 }
 
 Interaction = discord.Interaction[Any]
@@ -104,11 +104,11 @@ def edit(imagine: Command | None = None) -> Command:
     imagine = imagine or commands.command("imagine")
     options = {option.name: option for option in imagine.options}
     first = (
-        replace(options.pop("source"), required=True, help="The picture to start from."),
+        replace(options.pop("source"), required=True, help=_("The image to start from.")),
         options["prompt"],
     )
     rest = (options[name] for name in ("strength", "style", "count", "private") if name in options)
-    return Command(name="edit", help="Paint a picture anew after your words.", options=(*first, *rest))
+    return Command(name="edit", help=_("Change an image by your words."), options=(*first, *rest))
 
 
 def _slash(command: Command, run: Run, complete: Complete) -> Slash:
@@ -162,7 +162,7 @@ def _limited(number: type[int] | type[float], option: Option) -> Any:
 
 
 def _choices(option: Option) -> list[Choice[str]]:
-    return [Choice(name=LANGUAGES.get(each) or each.capitalize(), value=each) for each in option.choices]
+    return [Choice(name=label, value=value) for value, label in option.labelled]
 
 
 def _completion(option: Option, complete: Complete) -> Any:

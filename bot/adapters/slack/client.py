@@ -38,6 +38,7 @@ from bot.adapters.slack.users import SlackUsers
 from bot.adapters.slack.workspaces import Doorkeeper, Workspace, Workspaces, team_of
 from bot.easel import Easel
 from bot.errors import Refusal, StoreError
+from bot.i18n import _
 from bot.models import Job, new_id
 
 log = structlog.stdlib.get_logger(__name__)
@@ -46,16 +47,16 @@ Body = Mapping[str, Any]
 
 _ANY = re.compile("", re.DOTALL)
 LAST_WORDS = 5.0  # seconds in which what was taken may still be answered when Slack is left
-_FORGOTTEN = "That form is from another version of Easel. Close it and open it again."
-_OTHER = (
+_FORGOTTEN = _("That form is from another version of Easel. Close it and open it again.")
+_OTHER = _(
     "Slack offers something that this Easel does not know. Ask an administrator to renew the app's manifest."
 )
 _CLOSING = ("channel_archive", "channel_deleted", "group_archive", "group_deleted", "group_left")
 """Events and subtypes of messages that say that nothing can be posted in a channel any more."""
-_LEFT = "Easel was removed from this workspace."
-_KICKED = "Easel was removed from this channel."
-_CLOSED = "The channel was archived or deleted."
-_REMOVED = "Easel is not installed in this workspace any more. Ask an administrator to install it again."
+_LEFT = _("Easel was removed from this workspace.")
+_KICKED = _("Easel was removed from this channel.")
+_CLOSED = _("The channel was archived or deleted.")
+_REMOVED = _("Easel is not installed in this workspace any more. Ask an administrator to install it again.")
 
 _REMOVALS = ("app_uninstalled", "tokens_revoked")
 _OF_THE_APP = (*_REMOVALS, "url_verification", "ssl_check")

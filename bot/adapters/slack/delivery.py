@@ -20,7 +20,6 @@ from typing import Any
 import structlog
 from slack_sdk.errors import SlackApiError
 
-from bot import words
 from bot.actions import Action
 from bot.adapters.base import MessageRef
 from bot.adapters.slack import layout
@@ -40,6 +39,7 @@ from bot.adapters.slack.files import Files, Preparing, UnusableFile
 from bot.adapters.slack.post_recovery import MARK, PostRecovery, Untold, note
 from bot.adapters.slack.workspaces import Workspace, Workspaces
 from bot.errors import TryLater, Unreachable
+from bot.i18n import _, speech
 from bot.messages.types import Button, Card
 from bot.models import Job, State
 
@@ -50,11 +50,11 @@ PATIENCE = 3  # times that Slack may refuse a card's pictures before it is shown
 TRIES = 8  # times that an end is tried again after an answer that nobody knows, in some two minutes
 NO_UNFURL: dict[str, Any] = {"unfurl_links": False, "unfurl_media": False}
 
-_GONE = "A picture of this job is gone."
-_PREPARING = "Painted. Slack is still preparing the pictures."
-_NOT_SHOWN = "Painted, but Slack does not show the pictures. Press Show again to try once more."
-_ELSEWHERE = "Easel could not post where you asked for this, so it is here."
-_REMOVED = "Easel was removed from this workspace."
+_GONE = _("An image of this job is gone.")
+_PREPARING = _("Done. Slack is still preparing the images.")
+_NOT_SHOWN = _("Done, but Slack does not show the images. Press Show again to try once more.")
+_ELSEWHERE = _("Easel could not post where you asked for this, so it is here.")
+_REMOVED = _("Easel was removed from this workspace.")
 OF_THE_TOKEN = (_REMOVED, *sorted(TOKEN_REASONS))
 """Why nothing can be delivered any more, unless Easel is installed again."""
 
@@ -274,8 +274,8 @@ def _without(card: Card, job: Job) -> _Shown:
     """Return the card without pictures, which Slack does not show, and with a button to try them again."""
     again = Button(
         id=Action(name="show", job=job.id).id,
-        label=words.say("Show again", card.language),
-        name=words.say("Show the pictures again", card.language),
+        label=speech.say(_("Show again"), card.language),
+        name=speech.say(_("Show the images again"), card.language),
     )
     return _Shown(replace(card, rows=(*card.rows, (again,))), {}, _NOT_SHOWN)
 
@@ -287,7 +287,7 @@ class _Shown:
         self, card: Card, files: dict[str, str], note: str = "", *, owed: TryLater | None = None
     ) -> None:
         self.files, self.owed = files, owed
-        self._card, self._note = card, words.say(note, card.language)
+        self._card, self._note = card, speech.say(note, card.language)
 
     def message(self, note: str = "") -> dict[str, Any]:
         """Return the arguments of a message that every way of sending takes."""

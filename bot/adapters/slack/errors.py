@@ -9,42 +9,43 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 
 from bot.errors import MessageGone, TryLater, Unreachable
+from bot.i18n import _
 
 # https://docs.slack.dev/reference/methods/chat.postMessage#errors and …/chat.update#errors
-_NO_PERMISSION = "Easel may not post there."
+_NO_PERMISSION = _("Easel may not post there.")
 _CLOSED = {
-    "channel_not_found": "the channel is gone, or Easel is not in it.",
-    "not_in_channel": "Easel is not in that channel.",
-    "is_archived": "the channel is archived.",
-    "is_inactive": "the channel is archived.",
-    "user_not_in_channel": "the person is not in that channel.",
-    "cannot_reply_to_message": "the message it answers is gone.",
-    "thread_not_found": "the thread is gone.",
+    "channel_not_found": _("the channel is gone, or Easel is not in it."),
+    "not_in_channel": _("Easel is not in that channel."),
+    "is_archived": _("the channel is archived."),
+    "is_inactive": _("the channel is archived."),
+    "user_not_in_channel": _("the person is not in that channel."),
+    "cannot_reply_to_message": _("the message it answers is gone."),
+    "thread_not_found": _("the thread is gone."),
     "channel_is_limited_access": _NO_PERMISSION,
     "posting_to_channel_denied": _NO_PERMISSION,
     "method_not_supported_for_channel_type": _NO_PERMISSION,
     "ekm_access_denied": _NO_PERMISSION,
     "cant_update_message": _NO_PERMISSION,
     "edit_window_closed": _NO_PERMISSION,
-    "team_not_found": "the channel is gone, or Easel is not in it.",
+    "team_not_found": _("the channel is gone, or Easel is not in it."),
 }
 _GONE = {
-    "message_not_found": "its message was deleted.",
-    "user_disabled": "the person's account is closed.",
-    "user_not_found": "the person's account is closed.",
-    "user_not_visible": "the person cannot be reached.",
-    "cannot_dm_bot": "the person cannot be reached.",
-    "messages_tab_disabled": "direct messages to Easel are switched off in Slack.",
+    "message_not_found": _("its message was deleted."),
+    "user_disabled": _("the person's account is closed."),
+    "user_not_found": _("the person's account is closed."),
+    "user_not_visible": _("the person cannot be reached."),
+    "cannot_dm_bot": _("the person cannot be reached."),
+    "messages_tab_disabled": _("direct messages to Easel are switched off in Slack."),
 }
 _TOKEN = {
-    "token_revoked": "Slack's token was revoked: Easel was removed from the workspace.",
-    "account_inactive": "Slack's token was revoked: Easel was removed from the workspace.",
-    "invalid_auth": "Slack does not accept the token any more.",
-    "not_authed": "Slack does not accept the token any more.",
-    "token_expired": "Slack does not accept the token any more.",
-    "not_allowed_token_type": "Slack does not accept the token any more.",
-    "team_access_not_granted": "the organisation does not let Easel into the workspace.",
-    "missing_scope": "the Slack app lacks a permission: install it again from the manifest.",
+    "token_revoked": _("Slack's token was revoked: Easel was removed from the workspace."),
+    "account_inactive": _("Slack's token was revoked: Easel was removed from the workspace."),
+    "invalid_auth": _("Slack does not accept the token any more."),
+    "not_authed": _("Slack does not accept the token any more."),
+    "token_expired": _("Slack does not accept the token any more."),
+    "not_allowed_token_type": _("Slack does not accept the token any more."),
+    "team_access_not_granted": _("the organisation does not let Easel into the workspace."),
+    "missing_scope": _("the Slack app lacks a permission: install it again from the manifest."),
 }
 TOKEN_REASONS = frozenset(_TOKEN.values())
 _LATER = {
@@ -110,9 +111,9 @@ def why(error: SlackApiError) -> str:
     """Return the reason of an error in one clause, for the job's record."""
     code = code_of(error)
     if code.startswith("restricted_action"):
-        return "the channel's rules do not let Easel post there."
+        return _("the channel's rules do not let Easel post there.")
     known = _CLOSED | _GONE | _TOKEN
-    return known.get(code, f"Slack does not take it ({code}).")
+    return known.get(code, _("Slack does not take it ({code}).", code=code))
 
 
 def is_passing(error: SlackApiError) -> bool:

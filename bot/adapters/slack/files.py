@@ -21,6 +21,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.adapters.slack.errors import UNSETTLED, code_of
 from bot.adapters.slack.workspaces import Workspace, Workspaces
 from bot.errors import DeliveryError, Refusal, TryLater
+from bot.i18n import _
 from bot.messages.types import CardPicture
 
 MAX_ALT = 1000  # characters of a file's alternative text
@@ -188,7 +189,9 @@ class Files:
         check_size(int(file.get("size") or 0))
         url = file.get("url_private_download") or file.get("url_private") or ""
         if not self._workspaces.is_slack(url):
-            notice = "That file lies outside of Slack, so Easel does not fetch it. Upload the picture itself."
+            notice = _(
+                "That file lies outside of Slack, so Easel does not fetch it. Upload the image itself."
+            )
             raise Refusal(notice, code="source")
         async with self._room(workspace):
             return await self._download(url, workspace.token, check_size)
@@ -197,7 +200,9 @@ class Files:
         headers = {"Authorization": f"Bearer {token}"}
         async with self._session.get(url, headers=headers, allow_redirects=False, timeout=TIMEOUT) as answer:
             if answer.status != 200 or answer.content_type == "text/html":  # a page to log in on
-                raise Refusal("Slack does not let Easel read that file. Upload it here anew.", code="source")
+                raise Refusal(
+                    _("Slack does not let Easel read that file. Upload it here again."), code="source"
+                )
             content = bytearray()
             async for part in answer.content.iter_chunked(1 << 16):
                 content += part

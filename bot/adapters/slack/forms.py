@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bot import commands, prompts, words
+from bot import commands, prompts
 from bot.adapters.slack.layout import Block
 from bot.errors import Refusal
+from bot.i18n import Text, _, join, speech
 from bot.messages.types import Form
 from bot.options import Command, Option, clip
 
@@ -89,8 +90,8 @@ def modal(
         "type": "modal",
         "callback_id": CALLBACK,
         "title": _plain(form.title, MAX_TITLE),
-        "submit": _plain("Paint" if form.command == "imagine" else "Save", MAX_TITLE),
-        "close": _plain("Cancel", MAX_TITLE),
+        "submit": _plain(_("Generate") if form.command == "imagine" else _("Save"), MAX_TITLE),
+        "close": _plain(_("Cancel"), MAX_TITLE),
         "private_metadata": about.pack()[:MAX_METADATA],
         "blocks": blocks,
     }
@@ -102,29 +103,30 @@ def share(job: str, channel: str, language: str = "en") -> Block:
     view = {
         "type": "modal",
         "callback_id": SHARE,
-        "title": _plain("Share to channel", MAX_TITLE),
-        "submit": _plain("Share", MAX_TITLE),
-        "close": _plain("Cancel", MAX_TITLE),
+        "title": _plain(_("Share to channel"), MAX_TITLE),
+        "submit": _plain(_("Share"), MAX_TITLE),
+        "close": _plain(_("Cancel"), MAX_TITLE),
         "private_metadata": About(parent=job, channel=channel).pack(),
         "blocks": [_where(channel, optional=False)],
     }
     return _translated(view, language)
 
 
-def waiting() -> Block:
+def waiting(language: str = "en") -> Block:
     """Build the view that is shown until the form is made."""
-    return notice("Easel", [{"type": "section", "text": _plain("One moment…", MAX_TITLE)}])
+    return notice("Easel", [{"type": "section", "text": _plain(_("One moment…"), MAX_TITLE)}], language)
 
 
-def notice(title: str, blocks: list[Block]) -> Block:
+def notice(title: str, blocks: list[Block], language: str = "en") -> Block:
     """Build a view that only shows text, without fields."""
-    return {
+    view = {
         "type": "modal",
         "callback_id": "v1:notice",
         "title": _plain(title, MAX_TITLE),
-        "close": _plain("Close", MAX_TITLE),
+        "close": _plain(_("Close"), MAX_TITLE),
         "blocks": blocks[:100],
     }
+    return _translated(view, language)
 
 
 # ---- fields
@@ -133,17 +135,17 @@ def notice(title: str, blocks: list[Block]) -> Block:
 def _field(option: Option, value: str, choices: Choices, about: About) -> Block:
     hint = option.help
     if option.kind == "picture":
-        chosen = about.source or ("the picture you chose" if about.file else "")
-        hint = f"Left out: {chosen} is used." if chosen else "PNG, JPEG or WebP."
+        chosen = about.source or (_("the image you chose") if about.file else "")
+        hint = _("Left out: {chosen} is used.", chosen=chosen) if chosen else _("PNG, JPEG or WebP.")
     elif len(value) > MAX_INPUT:
-        value, hint = value[:MAX_INPUT], "Shortened to what Slack's field holds."
+        value, hint = value[:MAX_INPUT], _("Shortened to what Slack's field holds.")
     elif option.default and option.kind != "boolean":
-        hint = f"{hint} Left out: {option.default}."
+        hint = join(" ", (hint, _("Left out: {default}.", default=option.default)))
     return {
         "type": "input",
         "block_id": option.name,
         "optional": not option.required,
-        "label": _plain("Source picture" if option.kind == "picture" else option.label, 2000),
+        "label": _plain(option.title, 2000),
         "hint": _plain(hint, 2000),
         "element": _element(option, value, choices),
     }
@@ -154,7 +156,7 @@ def _element(option: Option, value: str, choices: Choices) -> Block:
     if offered := choices.get(option.name):  # a menu must not be empty
         return own | _menu(offered, value)
     if option.choices:
-        return own | _menu([(each, each.capitalize()) for each in option.choices], value)
+        return own | _menu(option.labelled, value)
     match option.kind:
         case "picture":
             return own | {"type": "file_input", "filetypes": PICTURES, "max_files": 1}
@@ -211,9 +213,9 @@ def _where(channel: str = "", *, optional: bool = True) -> Block:
         "type": "input",
         "block_id": WHERE,
         "optional": optional,
-        "label": _plain("Where", 2000),
+        "label": _plain(_("Where"), 2000),
         "hint": _plain(
-            "Left out: our direct messages." if optional else "Everybody there will see it.", 2000
+            _("Left out: our direct messages.") if optional else _("Everyone there will see it."), 2000
         ),
         "element": element,
     }
@@ -222,7 +224,7 @@ def _where(channel: str = "", *, optional: bool = True) -> Block:
 def _translated(block: Block, language: str, most: int = 2000) -> Block:
     """Translate the words of a view, or of a part of one; what somebody typed stays as it is."""
     if block.get("type") == "plain_text":
-        return _plain(words.say(block["text"], language), most)
+        return _plain(speech.say(block["text"], language), most)
     return {key: _part(value, language, _MOST.get(key, 2000)) for key, value in block.items()}
 
 
@@ -233,7 +235,9 @@ def _part(value: Any, language: str, most: int) -> Any:
 
 
 def _plain(text: str, most: int) -> Block:
-    return {"type": "plain_text", "text": clip(text, most) or "…", "emoji": False}
+    """Return a text block; a message stays one, and is clipped once it is translated."""
+    shown = text if isinstance(text, Text) else clip(text, most)
+    return {"type": "plain_text", "text": shown or "…", "emoji": False}
 
 
 # ---- what comes back

@@ -19,7 +19,7 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from bot import actions, words
+from bot import actions
 from bot.actions import Action
 from bot.adapters.base import Answer, NoAnswer, Receipt
 from bot.adapters.interactions import BROKEN, Alone, Ask, Filled, Interactions, Seen
@@ -30,10 +30,11 @@ from bot.adapters.slack.errors import FAILURES, code_of, translated
 from bot.adapters.slack.files import Files, Preparing, pictures_in
 from bot.adapters.slack.forms import About
 from bot.adapters.slack.settings import SlackSettings
-from bot.adapters.slack.users import SlackUsers
+from bot.adapters.slack.users import SlackUsers, anyone
 from bot.adapters.slack.workspaces import PATIENCE, Workspace, Workspaces
 from bot.easel import Easel
 from bot.errors import DeliveryError, Refusal, StoreError
+from bot.i18n import _, speech
 from bot.messages import job_cards
 from bot.messages.types import Card, Form
 from bot.models import Member, Origin
@@ -42,11 +43,11 @@ log = structlog.stdlib.get_logger(__name__)
 
 SOON = 0.8  # seconds in which a form is made, before an empty one is opened in its place
 
-HINT = "Say what to paint, for example: a red fox. Reply in the thread of a picture to change it."
-_SLOW = "Slack waits three seconds for a form, and this took longer. Press again."
-_NOT_YET = "Slack is still preparing the pictures. Try again in a minute."
-_HANDED_OVER = "The file is in your direct messages with Easel."
-_PRIVATELY = "It is being painted where only you see it: in your direct messages with Easel."
+HINT = _("Describe an image, for example: a red fox. Reply in the thread of an image to change it.")
+_SLOW = _("Slack waits three seconds for a form, and this took longer. Press again.")
+_NOT_YET = _("Slack is still preparing the images. Try again in a minute.")
+_HANDED_OVER = _("The file is in your direct messages with Easel.")
+_PRIVATELY = _("The result comes where only you see it: in your direct messages with Easel.")
 
 File = Mapping[str, Any]
 """A file as Slack describes it; only its id is needed."""
@@ -107,6 +108,18 @@ class SlackHandlers(Interactions[Asked, File]):
         """Send one sentence to this person alone."""
         await self.tell(asked, Card(kind="text", body=(sentence,), private=True))
 
+    def spoken(self, card: Card, workspace: Workspace, user: str) -> Card:
+        """Return a card in the language of the place, else of the person, without asking Slack."""
+        language = self._people.language(workspace, user)
+        member = anyone(workspace, user)
+        return self.said(
+            card, Origin(surface="slack", member=member, channel="", event="", language=language)
+        )
+
+    def language(self, workspace: Workspace, user: str) -> str:
+        """Return the language in which a person of the workspace is answered."""
+        return self.spoken(Card(kind="text"), workspace, user).language
+
     async def refuse(self, asked: Asked, refusal: Refusal) -> None:
         await self.tell(asked, job_cards.refused(refusal))
 
@@ -130,8 +143,9 @@ class SlackHandlers(Interactions[Asked, File]):
             except Preparing as error:
                 raise Refusal(_NOT_YET, code="busy") from error
             except DeliveryError as error:
-                notice = (
-                    f"It could not be shown there: {error} Invite Easel to that channel, then share again."
+                notice = _(
+                    "It could not be shown there: {error} Invite Easel to that channel, then share again.",
+                    error=error.args[0],
                 )
                 raise Refusal(notice, code="place") from error
             await self._easel.messages.shared(shown, ref, origin)
@@ -227,7 +241,11 @@ class SlackHandlers(Interactions[Asked, File]):
                 if done:
                     await self.show(asked, made.result())
                 else:
-                    await self._fill(asked, await self.show(asked, forms.waiting()), made)
+                    await self._fill(
+                        asked,
+                        await self.show(asked, forms.waiting(self.language(asked.workspace, asked.user))),
+                        made,
+                    )
             finally:
                 made.cancel()
 
@@ -239,10 +257,10 @@ class SlackHandlers(Interactions[Asked, File]):
         try:
             view = await made
         except Refusal as refusal:
-            view = forms.notice("Easel", layout.blocks(job_cards.refused(refusal)))
+            view = self._notice(asked, refusal)
         except Exception:
             log.exception("a form could not be made", surface="slack", event_id=asked.event)
-            view = forms.notice("Easel", layout.blocks(job_cards.refused(Refusal(BROKEN))))
+            view = self._notice(asked, Refusal(BROKEN))
         try:
             client = self._workspaces.talk(asked.workspace.token, team=asked.workspace.team, patient=True)
             await client.views_update(view_id=opened, view=view)
@@ -250,11 +268,15 @@ class SlackHandlers(Interactions[Asked, File]):
             if code_of(error) != "not_found":  # else they have closed it
                 raise Refusal(BROKEN, code="busy") from error
 
+    def _notice(self, asked: Asked, refusal: Refusal) -> layout.Block:
+        card = self.spoken(job_cards.refused(refusal), asked.workspace, asked.user)
+        return forms.notice("Easel", layout.blocks(card), card.language)
+
     async def open_blank(self, asked: Asked, *, ask_where: bool = False) -> None:
         """Open the empty form of /imagine."""
 
         async def ask(origin: Origin) -> Answer:
-            return Form(command="imagine", title="Paint a picture", values={})
+            return Form(command="imagine", title=_("Generate an image"), values={})
 
         await self.open_form(asked, ask, ask_where=ask_where)
 
@@ -301,6 +323,7 @@ class SlackHandlers(Interactions[Asked, File]):
 
     async def tell(self, asked: Asked, card: Card) -> None:
         """Show a card to this person alone, by the first way that works."""
+        card = self.spoken(card, asked.workspace, asked.user)
         try:
             blocks = await self._blocks(asked, card, await self._hand_over(asked, card))
             await self._tell(asked, {"text": layout.summary(card), "blocks": blocks})
@@ -341,7 +364,8 @@ class SlackHandlers(Interactions[Asked, File]):
     async def _show_notice(self, asked: Asked, blocks: list[layout.Block]) -> bool:
         """Answer in a modal, where there is no channel; False where it is too late for one."""
         try:
-            await self.show(asked, forms.notice("Easel", blocks))
+            language = self.language(asked.workspace, asked.user)
+            await self.show(asked, forms.notice("Easel", blocks, language))
         except Refusal:
             return False
         return True
@@ -373,7 +397,7 @@ class SlackHandlers(Interactions[Asked, File]):
                 for name, content in card.files:
                     await self._files.send(asked.workspace, channel, name, content)
         except DeliveryError as error:
-            return f"The file could not be sent: {error}"
+            return _("The file could not be sent: {error}", error=error.args[0])
         return _HANDED_OVER
 
     async def _blocks(self, asked: Asked, card: Card, note: str = "") -> list[layout.Block]:
@@ -385,7 +409,7 @@ class SlackHandlers(Interactions[Asked, File]):
                 files = await self._files.show(asked.workspace, wanted, card.job or "easel")
         except (DeliveryError, StoreError) as error:
             log.warning("shown without pictures", cause=str(error))
-            files, note = {}, note or (words.say(_NOT_YET, card.language) if wanted else "")
+            files, note = {}, note or (speech.say(_NOT_YET, card.language) if wanted else "")
         return layout.blocks(card, files, note)
 
     # ---- who and where

@@ -19,6 +19,7 @@ from bot.adapters.slack.layout import Block
 from bot.adapters.slack.workspaces import PATIENCE, Workspaces
 from bot.easel import Easel
 from bot.errors import DeliveryError, Refusal, StoreError
+from bot.i18n import _
 from bot.messages import job_cards
 from bot.messages.types import Button, Card, May
 from bot.models import Job, Origin, State
@@ -69,9 +70,11 @@ class Home:
 
     def _doors(self, origin: Origin) -> list[Block]:
         buttons = (
-            Button(id=PAINT, label="Paint a picture", name="Open the form of /imagine", style="primary"),
-            Button(id=DEFAULTS, label="Change defaults", name="Open the form of your defaults"),
-            Button(id=REFRESH, label="Refresh", name="Show this page as it is now"),
+            Button(
+                id=PAINT, label=_("Generate an image"), name=_("Open the form of /imagine"), style="primary"
+            ),
+            Button(id=DEFAULTS, label=_("Change defaults"), name=_("Open the form of your defaults")),
+            Button(id=REFRESH, label=_("Refresh"), name=_("Show this page as it is now")),
         )
         return layout.blocks(self._desk.said(Card(kind="text", rows=(buttons,), body=()), origin))
 
@@ -89,7 +92,7 @@ class Home:
         if not living:
             return []
         shown = [block for job in living for block in layout.blocks(self._easel.cards.card(job))]
-        return [_divider(), self._heading("Being painted", origin), *shown]
+        return [_divider(), self._heading(_("In progress"), origin), *shown]
 
     async def _pictures(self, asked: Asked, origin: Origin) -> list[Block]:
         done = await self._jobs(origin, (State.RENDERED,), MOST_PICTURES)
@@ -99,7 +102,7 @@ class Home:
         may = May(tasks=await self._easel.access.tasks(origin.member))
         cards = (layout.with_share(self._easel.cards.card(job, may)) for job in done)
         shown = [block for card in cards for block in layout.blocks(card, files)]
-        return [_divider(), self._heading("My last pictures", origin), *shown]
+        return [_divider(), self._heading(_("My last images"), origin), *shown]
 
     async def _known(self, asked: Asked, jobs: Sequence[Job]) -> dict[str, str]:
         """Return blob → Slack's file, for the pictures to show."""

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bot import commands, words
+from bot import commands
 from bot.actions import ACTIONS, Action, job_in
 from bot.adapters.slack.slash_commands import EASEL, IMAGINE
+from bot.i18n import speech
 from bot.messages.job_cards import button as button_of
 from bot.messages.job_cards import of_whole
 from bot.messages.types import Bar, Button, Card, CardPicture
@@ -69,7 +70,7 @@ def with_share(card: Card) -> Card:
         return card
     placed = [each for each in ACTIONS if each.answers == "place" and card.kind in each.on]
     more = tuple(button_of(each.name, card.job) for each in placed)
-    own = words.translated(Card(kind="text", more=more), card.language)
+    own = speech.translated(Card(kind="text", more=more), card.language)
     return replace(card, more=(*card.more, *own.more))
 
 

@@ -9,9 +9,10 @@ from typing import Any
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import Refusal
+from bot.i18n import _
 
-ELSEWHERE = "That is in another channel. Ask there, or choose “Verify” in the message's menu."
-NOT_SHOWN = (
+ELSEWHERE = _("That is in another channel. Ask there, or choose “Verify” in the message's menu.")
+NOT_SHOWN = _(
     "Easel cannot see that message. Invite Easel to the channel, or choose “Verify” in the message's menu."
 )
 

@@ -113,7 +113,7 @@ def _commands() -> list[dict[str, Any]]:
     imagine = commands.command("imagine")
     others = [each.name for each in commands.COMMANDS if each.name != "imagine" and not each.admin]
     known = {
-        IMAGINE: (imagine.help, "a red car --ar 16:9"),
+        IMAGINE: (str(imagine.help), "a red car --ar 16:9"),
         EASEL: ("Everything else: queue, history, quota, settings and more.", " | ".join(others)),
     }
     return [
@@ -124,15 +124,15 @@ def _commands() -> list[dict[str, Any]]:
 
 def _shortcuts() -> Any:
     yield {
-        "name": "Paint a picture",
+        "name": "Generate an image",
         "type": "global",
         "callback_id": GLOBAL,
         "description": "Open the form with every option.",
     }
     source = {
-        SOURCE: ("Use as source", "Paint from this message's picture."),
-        VERIFY: ("Verify", "Was this picture made by Easel, and changed since?"),
+        SOURCE: ("Use as reference", "Generate from this message's image."),
+        VERIFY: ("Verify", "Was this image made by Easel, and changed since?"),
     }
-    entries = {id: (each.menu, each.menu_help) for id, each in ENTRIES.items()}
+    entries = {id: (str(each.menu), str(each.menu_help)) for id, each in ENTRIES.items()}
     for id, (name, help) in (source | entries).items():
         yield {"name": name, "type": "message", "callback_id": id, "description": help}

@@ -18,14 +18,16 @@ from bot.adapters.slack.handlers import Asked, SlackHandlers
 from bot.adapters.slack.workspaces import PATIENCE, Workspace, Workspaces
 from bot.easel import Easel
 from bot.errors import Refusal
+from bot.i18n import _
+from bot.i18n.speech import say
 from bot.models import Job, Member, State
 from bot.options import clip
 from bot.prompts import talk
 
 Event = Mapping[str, Any]
 
-NO_PICTURE = "What you sent is no picture. Send a PNG, JPEG or WebP, or the words alone."
-PAINTING = "is painting…"
+NO_PICTURE = _("That isn't an image. Send a PNG, JPEG or WebP, or only words.")
+PAINTING = _("is generating…")
 RECENT = 100  # jobs of a channel, among which the one that a reply is about is looked for
 _SPOKEN = (None, "file_share", "thread_broadcast")
 """The subtypes of messages that a person wrote."""
@@ -65,7 +67,7 @@ class MessageEvents:
         ).assistant_threads_setSuggestedPrompts(
             channel_id=thread["channel_id"],
             thread_ts=thread["thread_ts"],
-            title="Try one of these",
+            title=self._spoken(_("Try one of these"), workspace, thread.get("user_id", "")),
             prompts=prompts,
         )
 
@@ -105,8 +107,13 @@ class MessageEvents:
         about: dict[str, Any] = {"channel_id": asked.channel, "thread_ts": asked.thread}
         with suppress(*FAILURES):
             async with asyncio.timeout(PATIENCE):
-                await client.assistant_threads_setStatus(**about, status=PAINTING)
+                await client.assistant_threads_setStatus(
+                    **about, status=self._spoken(PAINTING, asked.workspace, asked.user)
+                )
                 await client.assistant_threads_setTitle(**about, title=clip(words, 60))
+
+    def _spoken(self, message: str, workspace: Workspace, user: str) -> str:
+        return say(message, self._desk.language(workspace, user))
 
     # ---- which picture a reply is about
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from bot import commands
 from bot.errors import Refusal
+from bot.i18n import _
 from bot.options import Command, Option, Unusable, bounded, clip, read_value, unknown
 
 EASEL = "/easel"
@@ -73,7 +74,11 @@ def _named(command: Command, token: str) -> tuple[Option | None, str | None]:
         return option, None
     if token.startswith("--") and len(token) > 2:
         flags = [option.name for option in command.options]
-        raise Refusal(unknown(f"option of {command.name} called", token[2:], flags))
+        raise Refusal(
+            unknown(
+                _("There is no option of {command} called {name}.", command=command.name), token[2:], flags
+            )
+        )
     option = command.by_flag(token)
     return (option, None) if option and option.kind == "boolean" else (None, None)
 
@@ -87,7 +92,7 @@ def _next(option: Option, tokens: list[str]) -> str:
 
 def _say(said: dict[str, object], option: Option, value: str) -> None:
     if option.name in said:
-        raise Refusal(f"{option.label} is given twice. Keep one of them.", code="twice")
+        raise Refusal(_("{label} is given twice. Keep one of them.", label=option.label), code="twice")
     said[option.name] = value
 
 
@@ -105,7 +110,14 @@ def _place(command: Command, words: list[str], said: dict[str, object]) -> None:
             said[option.name] = words.pop(0)
     if words:
         extra = clip(" ".join(words))
-        raise Refusal(f"“{extra}” is too much for {EASEL} {command.name}. {EASEL} help {command.name} tells.")
+        raise Refusal(
+            _(
+                "“{extra}” is too much for {EASEL} {name}. {EASEL} help {name} tells.",
+                extra=extra,
+                EASEL=EASEL,
+                name=command.name,
+            )
+        )
 
 
 def _places(command: Command) -> list[Option]:

@@ -13,8 +13,9 @@ from bot.adapters.slack.cache import Cache
 from bot.adapters.slack.errors import FAILURES, code_of
 from bot.adapters.slack.workspaces import PATIENCE, Workspace, Workspaces
 from bot.errors import Refusal
+from bot.i18n import _
+from bot.i18n.speech import nearest
 from bot.models import Member
-from bot.words import nearest
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -28,9 +29,9 @@ SOON = 60.0  # seconds until they are asked for again after a failure
 Groups = Mapping[str, tuple[str, ...]]
 """User → ids of the user groups that they are in."""
 
-_EXTERNAL = (
-    "Easel draws for members of its own workspace only. Ask one of them to draw it, or your own workspace to "
-    "install Easel."
+_EXTERNAL = _(
+    "Only members of this workspace can use Easel. Ask one of them, or ask your own "
+    "workspace to install Easel."
 )
 
 

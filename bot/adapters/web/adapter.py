@@ -68,7 +68,7 @@ class WebAdapter:
         """Return a sentence: where the administrator's page and its password are. Known once bound."""
         given = self._settings.web_admin_password
         place = "WEB_ADMIN_PASSWORD" if given else str(self._settings.admin_password_file)
-        return f"The administrator's page is {self.url}/admin; its password stands in {place}"
+        return f"The administrator's page is {self.url}/admin; its password is stored in {place}"
 
     def bind(self) -> None:
         """Take the port and the passwords. Raises EaselError when they cannot be had."""

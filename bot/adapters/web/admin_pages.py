@@ -20,6 +20,7 @@ from bot.adapters.web.parsing import form, number
 from bot.admin import csv_export
 from bot.admin.dashboard import Dashboard
 from bot.errors import Refusal
+from bot.i18n import _
 from bot.messages.types import Card
 from bot.models import INSTANCE, Origin
 from bot.prompts import styles
@@ -27,13 +28,13 @@ from bot.prompts import styles
 NOTICES = 256  # kept until they are shown
 LONGEST = 3650  # days of the ledger in one file
 SECTIONS = (
-    ("queue", "/admin", "Queue"),
-    ("people", "/admin/people", "People"),
-    ("usage", "/admin/usage", "Usage"),
-    ("places", "/admin/places", "Places"),
-    ("reviews", "/admin/reviews", "Reports"),
-    ("audit", "/admin/audit", "Audit"),
-    ("health", "/admin/health", "Health"),
+    ("queue", "/admin", _("Queue")),
+    ("people", "/admin/people", _("People")),
+    ("usage", "/admin/usage", _("Usage")),
+    ("places", "/admin/places", _("Places")),
+    ("reviews", "/admin/reviews", _("Reports")),
+    ("audit", "/admin/audit", _("Audit")),
+    ("health", "/admin/health", _("Health")),
 )
 NO_FIELDS = ("command", "place", "next", "event")
 """What a form holds beside the options of its command."""
@@ -136,7 +137,7 @@ class AdminPages:
     async def usage(self, request: web.Request) -> web.Response:
         asked = request.query.get("span", "day")
         span = asked if asked in SPANS else "day"
-        _, length, bucket = SPANS[span]
+        _title, length, bucket = SPANS[span]
         spell = await self._overview(request).usage(length, bucket)
         return await self._page(request, "usage", span=span, spans=SPANS, charts=charts(spell))
 
@@ -163,7 +164,7 @@ class AdminPages:
         """Return a picture of a reported job; administrators may see no other job's pictures here."""
         found = await self._overview(request).reviews()
         wanted = (request.match_info["job"], request.match_info["blob"])
-        if not any((job.id, each.blob) == wanted for _, job in found for each in job.pictures):
+        if not any((job.id, each.blob) == wanted for _review, job in found for each in job.pictures):
             raise web.HTTPNotFound
         try:
             return picture_answer(await self._easel.images.get(wanted[1]))
@@ -210,7 +211,7 @@ class AdminPages:
         try:
             origin = self._origin(request, values.get("place", "") or INSTANCE, values.get("event", ""))
             if not command.startswith("admin "):
-                raise Refusal("That is not an administrator's command.")
+                raise Refusal(_("That is not an administrator's command."))
             answer = await self._easel.router.handle(command, options, origin)
         except Refusal as refusal:
             return Notice("problem", "", (refusal.notice,))
@@ -230,14 +231,16 @@ class AdminPages:
         if access.stops(request, access.admin_guesses):
             return await self._login_page(request, 429, TOO_OFTEN, name)
         if not access.opens_admin(str(values.get("password", ""))):
-            answer = await self._login_page(request, 403, "That is not the administrator's password.", name)
+            answer = await self._login_page(
+                request, 403, _("That is not the administrator's password."), name
+            )
             access.failed(request, answer, access.admin_guesses)
             return answer
         response = web.HTTPSeeOther("/admin")
         try:
             await access.sign_in_admin(request, response, name)
         except ValueError as error:
-            return await self._login_page(request, 422, str(error))
+            return await self._login_page(request, 422, error.args[0])
         raise response
 
     async def log_out(self, request: web.Request) -> web.StreamResponse:
@@ -254,7 +257,7 @@ class AdminPages:
 
     def _origin(self, request: web.Request, place: str, event: str) -> Origin:
         if not EVENT.fullmatch(event):
-            raise Refusal("The page is out of date. Load it again.")
+            raise Refusal(_("The page is out of date. Load it again."))
         member = self._site.access.operator(request, place)
         return self._site.origin(request, member, event)
 

@@ -22,6 +22,7 @@ from bot.adapters.web.parsing import number, texts
 from bot.adapters.web.uploads import Uploads
 from bot.adapters.web.views import picture_url
 from bot.errors import Refusal, StoreError
+from bot.i18n import _
 from bot.messages.types import Card, Form
 from bot.models import Member, Origin
 from bot.prompts import PARAMS
@@ -29,7 +30,7 @@ from bot.prompts import PARAMS
 HEARTBEAT = 15.0  # seconds
 LOOK_AGAIN = 5.0  # seconds after which an open page must still be logged in
 LINE_INTERVAL = 0.5  # seconds between two pictures of the line for one page
-NOT_PRIVATE = (
+NOT_PRIVATE = _(
     "Everyone at this machine sees everything: this is hidden from other names, not from other people."
 )
 EVENT = re.compile(r"[\w-]{8,64}")
@@ -101,7 +102,7 @@ class Api:
         """Stream server-sent events to one page until it is closed or the studio stops."""
         hub, me, login = self._site.hub, self._site.member(request), self._site.access.login(request)
         if hub.is_full(me):
-            raise web.HTTPTooManyRequests(text="You have too many pages open. Close one of them.")
+            raise web.HTTPTooManyRequests(text=_("You have too many pages open. Close one of them."))
         since = request.headers.get("Last-Event-ID") or request.query.get("since", "")
         response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         response.content_type = "text/event-stream"
@@ -127,16 +128,19 @@ class Api:
                     return
                 looked = time.monotonic()
             line = self._site.line(page.member) if news.line else {}
-            await response.write(await asyncio.to_thread(self._frames, news, line))
+            await response.write(
+                await asyncio.to_thread(self._frames, news, line, self._site.language(request))
+            )
             if news.line:
                 await asyncio.sleep(LINE_INTERVAL)
 
-    def _frames(self, news: News, line: Mapping[str, Any]) -> bytes:
+    def _frames(self, news: News, line: Mapping[str, Any], language: str) -> bytes:
         """Render the news as events; in a thread, since a page that comes back may have missed 256 cards."""
         frames = [_frame("reload", {}, self._site.hub.mark())] if news.reload else []
         frames += [self._card_frame(change) for change in news.changes]
         if line:
-            frames.append(_frame("line", {"html": self._site.views.render("lanes.html", **line)}))
+            html = self._site.views.render("lanes.html", language=language, **line)
+            frames.append(_frame("line", {"html": html}))
         return b"".join(frames) or b":\n\n"
 
     def _card_frame(self, change: Change) -> bytes:
@@ -164,7 +168,7 @@ class Api:
 
     def _origin(self, request: web.Request, event: str) -> Origin:
         if not EVENT.fullmatch(event):
-            raise Refusal("The page is out of date. Load it again.")
+            raise Refusal(_("The page is out of date. Load it again."))
         return self._site.origin(request, self._site.member(request), event)
 
     async def _source_url(self, source: str, me: Member) -> str:

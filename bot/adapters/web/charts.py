@@ -10,13 +10,14 @@ from typing import Literal
 
 from bot import formats
 from bot.admin.dashboard import SERIES, Spell
+from bot.i18n import _, join
 from bot.models import Use
 
 SPANS: Mapping[str, tuple[str, timedelta, timedelta]] = {
-    "day": ("24 hours", timedelta(days=1), timedelta(hours=1)),
-    "week": ("7 days", timedelta(days=7), timedelta(hours=1)),
-    "month": ("30 days", timedelta(days=30), timedelta(days=1)),
-    "quarter": ("90 days", timedelta(days=90), timedelta(days=1)),
+    "day": (_("24 hours"), timedelta(days=1), timedelta(hours=1)),
+    "week": (_("7 days"), timedelta(days=7), timedelta(hours=1)),
+    "month": (_("30 days"), timedelta(days=30), timedelta(days=1)),
+    "quarter": (_("90 days"), timedelta(days=90), timedelta(days=1)),
 }
 """Name → title, length, and what each bar sums up."""
 
@@ -42,15 +43,14 @@ class Chart:
     def summary(self) -> str:
         """Return the chart in one sentence."""
         if not self.series:
-            return "Nothing yet."
+            return _("Nothing yet.")
         of = max if self.kind == "lines" else sum
-        how = " at most" if self.kind == "lines" else ""
         totals = [of([each or 0.0 for each in one.values] or [0.0]) for one in self.series]
         parts = [
-            f"{one.label}{how} {formats.amount(total)} {self.unit}"
+            _("{label}: {amount} {unit}", label=one.label, amount=formats.amount(total), unit=self.unit)
             for one, total in zip(self.series, totals, strict=True)
         ]
-        return f"{', '.join(parts)}."
+        return join(", ", parts)
 
     @property
     def rows(self) -> list[tuple[str, tuple[str, ...]]]:
@@ -76,10 +76,13 @@ class Chart:
         }
 
 
+_DAILY = (_("GPU seconds per day, by model"), _("GPU seconds per day, by person"), _("Jobs per day"))
+_HOURLY = (_("GPU seconds per hour, by model"), _("GPU seconds per hour, by person"), _("Jobs per hour"))
+
+
 def charts(spell: Spell) -> tuple[Chart, ...]:
     starts = spell.starts
     daily = spell.bucket >= timedelta(days=1)
-    per = "day" if daily else "hour"
     waits = {each.at: each for each in spell.waits}
 
     def chart(title: str, unit: str, kind: Literal["bars", "lines"], series: Iterable[Series]) -> Chart:
@@ -87,15 +90,16 @@ def charts(spell: Spell) -> tuple[Chart, ...]:
             title=title, unit=unit, kind=kind, starts=tuple(starts), daily=daily, series=tuple(series)
         )
 
+    by_model, by_person, jobs = _DAILY if daily else _HOURLY
     waited = (
-        Series(label="half wait at most", values=tuple(_of(waits.get(at), "median") for at in starts)),
-        Series(label="nine in ten at most", values=tuple(_of(waits.get(at), "p90") for at in starts)),
+        Series(label=_("median"), values=tuple(_of(waits.get(at), "median") for at in starts)),
+        Series(label=_("90th percentile"), values=tuple(_of(waits.get(at), "p90") for at in starts)),
     )
     return (
-        chart(f"Device-seconds per {per}, by model", "s", "bars", _seconds(spell.models, starts)),
-        chart(f"Device-seconds per {per}, by person", "s", "bars", _seconds(spell.people, starts)),
-        chart(f"Jobs per {per}", "jobs", "bars", _jobs(spell.states, starts)),
-        chart("Wait from asked to started", "s", "lines", waited if waits else ()),
+        chart(by_model, "s", "bars", _seconds(spell.models, starts)),
+        chart(by_person, "s", "bars", _seconds(spell.people, starts)),
+        chart(jobs, _("jobs"), "bars", _jobs(spell.states, starts)),
+        chart(_("Wait from request to start"), "s", "lines", waited if waits else ()),
     )
 
 
@@ -114,7 +118,11 @@ def _seconds(uses: Sequence[Use], starts: Sequence[datetime]) -> list[Series]:
     most = sorted(totals, key=lambda key: (-totals[key], key))[:SERIES]
     series = [_sum(names[key], [use for use in uses if use.key == key], starts) for key in most]
     others = [use for use in uses if use.key not in most]
-    return [*series, _sum(f"{len(totals) - len(most) + more} others", others, starts)] if others else series
+    return (
+        [*series, _sum(_("{count} others", count=len(totals) - len(most) + more), others, starts)]
+        if others
+        else series
+    )
 
 
 def _sum(label: str, uses: Iterable[Use], starts: Sequence[datetime]) -> Series:
@@ -125,10 +133,10 @@ def _sum(label: str, uses: Iterable[Use], starts: Sequence[datetime]) -> Series:
 
 
 _STATES = {
-    "painted": ("rendered", "deleted"),
-    "failed": ("failed",),
-    "cancelled": ("cancelled",),
-    "unfinished": ("queued", "running"),
+    _("done"): ("rendered", "deleted"),
+    _("failed"): ("failed",),
+    _("cancelled"): ("cancelled",),
+    _("unfinished"): ("queued", "running"),
 }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from bot import commands, prompts
 from bot.errors import Refusal
+from bot.i18n import _
 from bot.messages.types import Form
 from bot.models import Tier
 from bot.options import Command
@@ -38,7 +39,7 @@ def chips(
     tier: Tier,
     imagine: Command | None = None,
     styles: Sequence[tuple[str, str]] | None = None,
-    alone: str = "only you",
+    alone: str = _("only you"),
 ) -> tuple[ChipField, ...]:
     """Return what somebody of that tier may choose: the options of `imagine` as they have it, and the styles.
 
@@ -58,8 +59,7 @@ def chips(
 
 def _shapes() -> list[tuple[str, str]]:
     known = load_styles()
-    shapes = [(ratio, f"{name.capitalize()} {ratio}") for name, ratio in known.aspects.items()]
-    return [*shapes, *((ratio, ratio) for ratio in known.ratios)]
+    return [*known.shapes, *((ratio, ratio) for ratio in known.ratios)]
 
 
 def _chip(option: Param, chip: Chip, choices: Sequence[tuple[str, str]], tier: Tier, alone: str) -> ChipField:
@@ -71,7 +71,7 @@ def _chip(option: Param, chip: Chip, choices: Sequence[tuple[str, str]], tier: T
         choices = tuple((str(n), str(n)) for n in range(1, most + 1))
         empty = str(min(int(empty), most))
     elif option.choices:
-        choices = tuple((each, each) for each in option.choices)
+        choices = tuple(option.labelled)
     number = option.kind in ("integer", "number") and not choices
     return ChipField(
         option=option.name,

@@ -63,6 +63,7 @@ class WebContext:
         self, template: str, request: web.Request, *, status: int = 200, **values: Any
     ) -> web.Response:
         """Render a page or a part of one, in a thread: forty prompts and their pictures may take long."""
+        values.setdefault("language", self.language(request))
         theme = request.cookies.get(THEME_COOKIE, "")
         values["theme"] = theme if theme in ("light", "dark") else ""
         body = await asyncio.to_thread(self.views.encoded, template, **values)
@@ -103,6 +104,10 @@ class WebContext:
             event=f"{member.id}:{event}",
             language=language(request),
         )
+
+    def language(self, request: web.Request) -> str:
+        """Return the language of the page: that of the place, else the browser's."""
+        return self.easel.speech.of(self.origin(request, self.member(request), ""))
 
     async def quota(self, me: Member) -> dict[str, Any]:
         """Return what `quota.html` shows: the tier and each allowance, budget and gift."""

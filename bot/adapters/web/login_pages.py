@@ -8,9 +8,10 @@ from bot.accounts.logins import LINK
 from bot.adapters.web.context import WebContext
 from bot.adapters.web.parsing import form
 from bot.errors import Refusal
+from bot.i18n import _
 
-TOO_OFTEN = "That was tried too often. Wait a minute, then try again."
-GONE = "This link was used, or has expired. Ask for a new one."
+TOO_OFTEN = _("That was tried too often. Wait a minute, then try again.")
+GONE = _("This link was used, or has expired. Ask for a new one.")
 
 
 class LoginPages:
@@ -44,7 +45,7 @@ class LoginPages:
         if access.stops(request, access.guesses):
             return await self._page(request, 429, TOO_OFTEN)
         if not access.opens(str(values.get("password", ""))):
-            answer = await self._page(request, 403, "That is not the password.")
+            answer = await self._page(request, 403, _("That is not the password."))
             access.failed(request, answer, access.guesses)
             return answer
         response = web.HTTPSeeOther("/")
@@ -75,14 +76,14 @@ class LoginPages:
     async def name(self, request: web.Request) -> web.StreamResponse:
         """Change the browser's name, where nobody logs in. Raises Refusal, HTTPForbidden."""
         if not self._access.takes_names(request):
-            raise web.HTTPForbidden(text="You are logged in, so your name stays.")
+            raise web.HTTPForbidden(text=_("You are logged in, so your name stays."))
         values = await form(request)
         here = str(values.get("next", "/"))
         response = web.HTTPSeeOther(here if here in ("/line", "/gallery") else "/")
         try:
             self._access.call(request, response, str(values.get("name", "")))
         except ValueError as error:
-            raise Refusal(str(error)) from error
+            raise Refusal(error.args[0]) from error
         raise response
 
     async def settings(self, request: web.Request) -> web.Response:
@@ -95,7 +96,7 @@ class LoginPages:
         """End one of the person's sessions, or all of them."""
         me, id = self._site.member(request), str((await form(request)).get("id", ""))
         if self._access.takes_names(request):
-            raise web.HTTPForbidden(text="You are not logged in, so there is nothing to end.")
+            raise web.HTTPForbidden(text=_("You are not logged in, so there is nothing to end."))
         for each in await self._logins.sessions(me):
             if id in ("", each.id):
                 await self._logins.end(each.id, me)

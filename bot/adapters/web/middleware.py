@@ -12,6 +12,8 @@ from aiohttp.typedefs import Handler, Middleware
 from bot.accounts.logins import LINK
 from bot.adapters.web.context import WebContext, wants_part
 from bot.errors import EaselError, Refusal
+from bot.i18n import Text, _
+from bot.i18n.speech import say
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -45,15 +47,15 @@ def _origins(site: WebContext) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not site.access.knows_host(request):
             raise web.HTTPMisdirectedRequest(
-                text="This studio answers to this machine only: open it at 127.0.0.1 or localhost."
+                text=_("This studio answers to this machine only: open it at 127.0.0.1 or localhost.")
             )
         if site.access.is_forwarded(request):
             raise web.HTTPMisdirectedRequest(
-                text="This studio answers to this machine only. To have it behind a proxy, set WEB_URL."
+                text=_("This studio answers to this machine only. To have it behind a proxy, set WEB_URL.")
             )
         guarded = request.method not in ("GET", "HEAD") or request.path.startswith("/api/")
         if guarded and site.access.is_foreign(request):
-            raise web.HTTPForbidden(text="This came from another site, so it was not done.")
+            raise web.HTTPForbidden(text=_("This came from another site, so it was not done."))
         return await handler(request)
 
     return middleware
@@ -71,7 +73,7 @@ def _logins(site: WebContext) -> Middleware:
         piece = wants_part(request) or path.startswith(("/api/", "/pictures/", "/admin/pictures/"))
         if request.method == "GET" and not piece:
             raise web.HTTPSeeOther("/admin/login" if office else "/login")
-        raise web.HTTPUnauthorized(text="You are logged out. Open the page again to log in.")
+        raise web.HTTPUnauthorized(text=_("You are logged out. Open the page again to log in."))
 
     return middleware
 
@@ -102,27 +104,30 @@ def _errors(site: WebContext) -> Middleware:
             return await _answer(site, request, 422, said.notice, said)
         except ConnectionError as error:
             log.info("a request broke off", path=_path(request), cause=type(error).__name__)
-            raise web.HTTPBadRequest(text="That did not arrive whole. Try again.") from error
+            raise web.HTTPBadRequest(text=_("That did not arrive whole. Try again.")) from error
         except web.HTTPException as error:
             if error.status < 400:
                 raise
             known = {
-                404: "There is no such page.",
-                405: "This cannot be done here.",
-                413: "That is too much to send.",
+                404: _("There is no such page."),
+                405: _("This cannot be done here."),
+                413: _("That is too much to send."),
             }
-            notice = known.get(error.status, error.text or error.reason)
+            # What is raised here holds one of our own messages, as plain text.
+            notice = known.get(error.status, Text(error.text or error.reason))
             return await _answer(
                 site, request, error.status, notice, retry=error.headers.get("Retry-After", "")
             )
         except EaselError as error:
             log.warning("a request could not be served", path=_path(request), cause=str(error))
             return await _answer(
-                site, request, 503, "The studio cannot do that just now. Try again in a minute."
+                site, request, 503, _("The studio cannot do that just now. Try again in a minute.")
             )
         except Exception:
             log.exception("a request failed", path=_path(request))
-            return await _answer(site, request, 500, "The studio could not do that. Its log names the cause.")
+            return await _answer(
+                site, request, 500, _("The studio could not do that. Its log names the cause.")
+            )
 
     return middleware
 
@@ -147,7 +152,8 @@ async def _drawn(
 ) -> web.Response:
     if request.path.startswith("/api/"):
         offers = [asdict(offer) for offer in (refusal.offers if refusal else ())]
-        return web.json_response({"notice": notice, "offers": offers}, status=status)
+        spoken = say(notice, site.language(request))
+        return web.json_response({"notice": spoken, "offers": offers}, status=status)
     shown = 404 if status == 422 else status
     # Where an administrator's password would help, the way to it is shown.
     door = status == 401 and _is_office(request)

@@ -17,12 +17,13 @@ from bot.adapters.web.context import CHANNEL, WebContext, wants_part
 from bot.adapters.web.parsing import moment, number
 from bot.adapters.web.views import picture_url
 from bot.errors import Refusal
+from bot.i18n import _
+from bot.i18n.speech import translated
 from bot.messages import job_cards
 from bot.messages.types import ANYTHING, Button, Card, CardPicture, May
 from bot.models import Job, Member, State
 from bot.options import MAX_TEXT
 from bot.prompts import styles
-from bot.words import translated
 
 MESSAGES = 20
 TILES = 40
@@ -91,7 +92,7 @@ class Pages:
                 quota["tier"],
                 imagine,
                 await self._easel.vocabulary.styles(me),
-                "only this name" if names else "only you",
+                _("only this name") if names else _("only you"),
             ),
             from_picture=imagine.option("source") is not None,
             strength=imagine.option("strength"),

@@ -13,7 +13,8 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
-from bot.words import nearest
+from bot.i18n import _
+from bot.i18n.speech import nearest
 
 SHORT = 16_384  # bytes of a form that take no time to read
 MOST_FIELDS = 200
@@ -36,7 +37,7 @@ def reading() -> Iterator[None]:
         yield
     except UNREADABLE as error:
         raise web.HTTPBadRequest(
-            text="The studio could not read that. Load the page again, then try once more."
+            text=_("The studio could not read that. Load the page again, then try once more.")
         ) from error
 
 

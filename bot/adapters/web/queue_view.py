@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from bot.i18n import _
 from bot.models import Job, Member
 from engine.types import Lane
 
@@ -55,7 +56,7 @@ def describe(
     """Return the sentence above the lanes, and the lanes that are shown, in the order of their turns."""
     chosen = next((lane for lane in lanes if lane.waiting), None)
     shown = shown_lanes(lanes)
-    peers = _peers(lanes, shown)
+    peers = _peers(lanes, shown, jobs)
     views = tuple(_view(lane, peers[_group(lane)], jobs, reader, is_next=lane is chosen) for lane in shown)
     return _why(views), views
 
@@ -69,12 +70,15 @@ def _group(lane: Lane) -> tuple[str, bool]:
 class _Peers:
     """The lanes that one compares with."""
 
+    name: str  # of whoever has used least
     least: float  # virtual time
     most: float
     weight: float  # of all together
 
 
-def _peers(lanes: Sequence[Lane], shown: Sequence[Lane]) -> dict[tuple[str, bool], _Peers]:
+def _peers(
+    lanes: Sequence[Lane], shown: Sequence[Lane], jobs: Mapping[str, Job]
+) -> dict[tuple[str, bool], _Peers]:
     """Return the peers of the shown lanes by group; all lanes, perhaps 10,000, are read only once."""
     groups: dict[tuple[str, bool], list[Lane]] = {_group(lane): [] for lane in shown}
     for lane in lanes:
@@ -83,11 +87,14 @@ def _peers(lanes: Sequence[Lane], shown: Sequence[Lane]) -> dict[tuple[str, bool
     found = {}
     for key, peers in groups.items():
         times = [lane.virtual_time for lane in peers]
-        found[key] = _Peers(min(times), max(times), sum(lane.weight for lane in peers))
+        least = min(peers, key=lambda lane: lane.virtual_time)
+        weight = sum(lane.weight for lane in peers)
+        found[key] = _Peers(_name(least, jobs), min(times), max(times), weight)
     return found
 
 
 def _view(lane: Lane, peers: _Peers, jobs: Mapping[str, Job], reader: Member, *, is_next: bool) -> LaneView:
+    share = f"{lane.weight / peers.weight:.0%}"
     ahead, spread = lane.virtual_time - peers.least, peers.most - peers.least
     return LaneView(
         name=_name(lane, jobs),
@@ -95,9 +102,11 @@ def _view(lane: Lane, peers: _Peers, jobs: Mapping[str, Job], reader: Member, *,
         waiting=tuple(_prompt(jobs.get(id), reader) for id in _queued(lane)[:SHOWN]),
         held=min(len(lane.held), max(0, SHOWN - len(lane.waiting))),
         more=max(0, len(_queued(lane)) - SHOWN),
-        share="relaxed: in idle time" if lane.relaxed else f"{lane.weight / peers.weight:.0%} share",
+        share=_("relaxed: in idle time") if lane.relaxed else _("{percent} share", percent=share),
         ahead=ahead / spread if spread else 0.0,
-        ahead_label=f"{ahead:.1f} s ahead" if ahead >= 0.05 else "furthest behind",
+        ahead_label=_("{seconds} s more than {name}", seconds=f"{ahead:.1f}", name=peers.name)
+        if ahead >= 0.05
+        else _("least used"),
         next=is_next,
     )
 
@@ -106,19 +115,19 @@ def _why(lanes: Sequence[LaneView]) -> str:
     chosen = next((lane for lane in lanes if lane.next), None)
     if chosen is None:
         if any(lane.held for lane in lanes):
-            return "What waits is on hold: an administrator lets it go on."
-        return "Nobody waits: everyone here is being painted for."
+            return _("Waiting jobs are on hold until an administrator releases them.")
+        return _("No one is waiting.")
     if len(lanes) == 1:
-        return f"{chosen.name} is alone in line, so the prompts come one after the other."
-    return f"{chosen.name} is next: of all who wait, that lane is furthest behind."
+        return _("{name} is alone in the queue, so the prompts run one after the other.", name=chosen.name)
+    return _("{name} is next: least GPU time used so far.", name=chosen.name)
 
 
 def _name(lane: Lane, jobs: Mapping[str, Job]) -> str:
     known = (jobs[id] for id in (*lane.running, *_queued(lane)[:SHOWN]) if id in jobs)
     job = next(known, None)
-    return job.origin.member.name if job else "Someone elsewhere"
+    return job.origin.member.name if job else _("Someone elsewhere")
 
 
 def _prompt(job: Job | None, reader: Member) -> str:
     visible = job is not None and job.is_seen_by(reader)
-    return " ".join(job.prompt.split())[:120] if job and visible else "a private picture"
+    return " ".join(job.prompt.split())[:120] if job and visible else _("a private image")

@@ -13,6 +13,7 @@ from aiohttp import BodyPartReader, web
 
 from bot.adapters.web.parsing import reading
 from bot.errors import Refusal
+from bot.i18n import _
 
 FIELDS = ("text", "event", "parent")
 PICTURE = "source"
@@ -54,7 +55,7 @@ class Uploads:
     @contextmanager
     def _room(self, size: int) -> Iterator[None]:
         if self._on_disk + size > MOST_ON_DISK:
-            text = "Too many pictures are being sent at the moment. Try again in ten seconds."
+            text = _("Too many images are being sent at the moment. Try again in ten seconds.")
             raise web.HTTPServiceUnavailable(text=text, headers={"Retry-After": RETRY_AFTER})
         self._on_disk += size
         try:
@@ -95,7 +96,9 @@ class Uploads:
 
     def _too_large(self) -> Refusal:
         megabytes = self._max_bytes // 1_000_000
-        return Refusal(f"The picture is larger than {megabytes} MB. Choose a smaller one.")
+        return Refusal(
+            _("The image is larger than {megabytes} MB. Choose a smaller one.", megabytes=megabytes)
+        )
 
 
 async def _text(part: BodyPartReader) -> str:
@@ -103,7 +106,7 @@ async def _text(part: BodyPartReader) -> str:
     while chunk := await part.read_chunk(65536):
         body += chunk
         if len(body) > MAX_FIELD:
-            raise Refusal("The prompt is too long. Shorten it.")
+            raise Refusal(_("The prompt is too long. Shorten it."))
     return body.decode("utf-8", "replace")
 
 

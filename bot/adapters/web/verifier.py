@@ -8,10 +8,11 @@ from bot.adapters.web.context import WebContext
 from bot.adapters.web.uploads import Uploads
 from bot.attempts import Attempts
 from bot.errors import Refusal
+from bot.i18n import _
 from bot.provenance.verdict import Verdict
 
 OFTEN = 10  # pictures that one address may ask about in a minute
-TOO_OFTEN = "That was asked too often from your address. Wait a minute, then try again."
+TOO_OFTEN = _("That was asked too often from your address. Wait a minute, then try again.")
 
 
 class Verifier:
@@ -34,9 +35,9 @@ class Verifier:
             return await self._page(request, 429, problem=TOO_OFTEN)
         self._asked.note(address)
         try:
-            async with self._uploads.form(request) as (_, picture):
+            async with self._uploads.form(request) as (*_typed, picture):
                 if not picture:
-                    raise Refusal("Choose a picture first.")
+                    raise Refusal(_("Choose an image first."))
                 verdict = await self._site.easel.images.verify(picture)
         except Refusal as refusal:
             said = self._site.easel.speech.said(

@@ -12,21 +12,61 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup, escape
 
 from bot import actions, formats
-from bot.actions import ActionSpec
+from bot.actions import ActionSpec, Kind
 from bot.adapters.web.assets import Asset
 from bot.adapters.web.downloads import Link
+from bot.i18n import Text, _, join, ngettext
+from bot.i18n.speech import say
 from bot.messages import answers
 from bot.messages.types import Button, Card, CardPicture
 from bot.models import Balance, Job
-from bot.words import say
+from bot.options import CHOICES
 
 TEMPLATES = Path(__file__).parent / "templates"
-PLACES = (("channel", "/", "Channel"), ("line", "/line", "Line"), ("gallery", "/gallery", "Gallery"))
+PLACES = (
+    ("channel", "/", _("Channel")),
+    ("line", "/line", _("Queue")),
+    ("gallery", "/gallery", _("Gallery")),
+)
 QUARTERS = 4
+PERIODS = {
+    None: "",
+    "hour": _("This hour"),
+    "day": _("Today"),
+    "week": _("This week"),
+    "month": _("This month"),
+}
+DOINGS = {"painting": _("generating"), "waiting": _("waiting"), "on hold": _("on hold")}
+KINDS: Mapping[Kind, str] = {
+    "waiting": _("Waiting"),
+    "painting": _("Generating"),
+    "done": _("Done"),
+    "upscaled": _("Upscaled"),
+    "refused": _("Not possible"),
+    "failed": _("Failed"),
+    "cancelled": _("Cancelled"),
+    "deleted": _("Deleted"),
+}
+SCRIPT = (
+    _("The studio cannot be reached. Nothing was sent; try again."),
+    _("The studio could not answer. Try again."),
+    _("This image has {size} MB; {most} MB are allowed. Choose a smaller one."),
+    _("{title}. The composer holds its prompt."),
+    _("Less"),
+    _("More"),
+    _("Press again: {name}."),
+    _("The theme is light."),
+    _("The theme is dark."),
+    _("Sure?"),
+    _("Day"),
+    _("From"),
+)
+"""What the scripts say, as it stands in them."""
 
 
 class Views:
@@ -42,6 +82,7 @@ class Views:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            finalize=translated,
         )
         self._environment.globals.update(
             alone=self._alone,
@@ -59,7 +100,17 @@ class Views:
             stage=stage,
             button_icon=button_icon,
             confirmation=confirmation,
-            say=say,
+            _=_,
+            ngettext=ngettext,
+            bold=lambda text: Markup("<b>{}</b>").format(text),
+            code=lambda text: Markup("<code>{}</code>").format(text),
+            key=lambda text: Markup("<kbd>{}</kbd>").format(text),
+            spoken_data=spoken_data,
+            time_of=time_of,
+            choice=lambda name: CHOICES.get(name, name),
+            states=answers.STATES,
+            doings=DOINGS,
+            script_words=script_words,
             places=PLACES,
             person_url=person_url,
             review_url=review_url,
@@ -90,20 +141,55 @@ class Views:
 
     def message(self, job: Job, card: Card) -> str:
         """Render a job's message, the same for everyone who may see it."""
-        return self.render("message.html", job=job, card=card)
+        return self.render("message.html", job=job, card=card, language=card.language)
 
     def whisper(self, card: Card, links: Sequence[Link] = ()) -> str:
         """Render an answer that only the person who asked sees, with files to download."""
-        return self.render("message.html", job=None, card=card, links=links)
+        return self.render("message.html", job=None, card=card, links=links, language=card.language)
 
     def _alone(self, job: Job) -> str:
         """Return who sees a private job, in words."""
         named = self._is_open and job.origin.member.id.startswith("web:")
-        return "Only this name" if named else "Only you"
+        return _("Only this name") if named else _("Only you")
 
     def _icon(self, name: str) -> Markup:
         url = self._assets["icons.svg"].url
         return Markup('<svg class="i" aria-hidden="true"><use href="{}#{}"/></svg>').format(url, name)
+
+
+@pass_context
+def translated(context: Context, value: object) -> object:
+    """Return what a template shows: a message in the page's language, around the elements in it."""
+    if not isinstance(value, Text):
+        return value
+    elements = {name: each for name, each in value.values.items() if hasattr(each, "__html__")}
+    if not elements:
+        return say(value, context["language"])
+    marked = value.format(**{name: f"\0{name}\0" for name in elements})
+    spoken = str(escape(say(marked, context["language"])))
+    for name, element in elements.items():
+        spoken = spoken.replace(f"\0{name}\0", str(element))
+    return Markup(spoken)
+
+
+@pass_context
+def spoken_data(context: Context, data: Any) -> Any:
+    """Return data for a script with its messages in the page's language."""
+    match data:
+        case dict():
+            return {key: spoken_data(context, each) for key, each in data.items()}
+        case list():
+            return [spoken_data(context, each) for each in data]
+    return translated(context, data)
+
+
+def script_words(language: str) -> dict[str, str]:
+    """Return what the page's scripts say, by the English that stands in them."""
+    return {str(each): say(each, language) for each in SCRIPT}
+
+
+def time_of(moment: datetime) -> Markup:
+    return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), day(moment))
 
 
 def avatar(name: str) -> Markup:
@@ -138,10 +224,10 @@ def person_url(id: str) -> str:
 def balance_name(balance: Balance) -> str:
     match balance.name:
         case "":
-            return f"This {balance.per}" if balance.per != "day" else "Today"
+            return PERIODS[balance.per]
         case "gift":
-            return "Gifts"
-    return balance.name[:1].upper() + balance.name[1:]
+            return _("Gifts")
+    return balance.name
 
 
 def part_used(balance: Balance) -> float:
@@ -183,16 +269,16 @@ class Strip:
     caption: str = ""
 
 
-def strips(rows: Sequence[Sequence[Button]], language: str = "en") -> list[Strip]:
+def strips(rows: Sequence[Sequence[Button]]) -> list[Strip]:
     """Return the rows: U1 to U4 behind "Upscale", numbers side by side, everything else as words."""
-    return [_strip(row, language) for row in rows]
+    return [_strip(row) for row in rows]
 
 
-def _strip(row: Sequence[Button], language: str) -> Strip:
+def _strip(row: Sequence[Button]) -> Strip:
     if not all(_of_one(button) for button in row):
         return Strip(buttons=tuple((button.label, button) for button in row))
     first_words = tuple((button.label.split()[0], button) for button in row)
-    return Strip(buttons=first_words, kind="strip", caption=say(_spec(row[0]).alone, language))
+    return Strip(buttons=first_words, kind="strip", caption=_spec(row[0]).alone)
 
 
 def _of_one(button: Button) -> bool:
@@ -223,5 +309,5 @@ def stage(card: Card) -> str:
 def said(card: Card) -> str:
     """Describe the card in one sentence, for a screen reader."""
     parts = [card.title, *(card.facts[:2]), card.bar.label if card.bar else ""]
-    state = "" if card.kind == "text" else f"{say(card.kind.capitalize(), card.language)}: "
-    return state + ", ".join(part for part in parts if part)
+    told = join(", ", parts)
+    return told if card.kind == "text" else join(": ", (KINDS[card.kind], told))

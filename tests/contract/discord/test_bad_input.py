@@ -201,7 +201,7 @@ async def test_a_button_of_a_deleted_job_says_so(line: Line) -> None:
 
     for label in ("Upscale", "Edit", "Info", "Again", "Delete"):
         token = await line.wire.press(message, label)
-        assert (await refused(line, token)).text == "Those pictures were deleted."
+        assert (await refused(line, token)).text == "Those images were deleted."
 
 
 @pytest.mark.parametrize("label", ["Cancel", "Delete"])
@@ -261,7 +261,7 @@ async def test_a_button_that_is_not_ours_is_told_so(line: Line, id: str) -> None
 async def test_a_form_that_is_not_ours_is_told_so(line: Line) -> None:
     token = await line.wire.interact(5, {"custom_id": "v7:form:new", "components": []})
 
-    assert "not one that Easel knows" in (await refused(line, token)).text
+    assert "Easel does not know this" in (await refused(line, token)).text
 
 
 async def test_a_form_about_a_deleted_job_says_so(line: Line) -> None:
@@ -274,7 +274,7 @@ async def test_a_form_about_a_deleted_job_says_so(line: Line) -> None:
     data = {"custom_id": form["custom_id"], "components": [prompt]}
     token = await line.wire.interact(5, data, message=line.wire.payload(message))
 
-    assert (await refused(line, token)).text == "Those pictures were deleted."
+    assert (await refused(line, token)).text == "Those images were deleted."
 
 
 async def test_a_cancel_that_comes_too_late_says_so(connected: Connects) -> None:
@@ -297,7 +297,7 @@ async def test_two_clicks_on_delete_delete_once(line: Line) -> None:
 
     await line.wire.until(lambda: {first, second} <= line.wire.callbacks.keys())
     assert (await line.house.until(job.id, State.DELETED)).state is State.DELETED
-    await line.wire.until(lambda: message.text == "These pictures were deleted.")
+    await line.wire.until(lambda: message.text == "These images were deleted.")
 
 
 async def test_a_picture_that_is_not_there_is_refused(line: Line) -> None:
@@ -354,7 +354,7 @@ async def test_a_studio_that_is_too_slow_to_ask_says_that_it_is_busy(
 async def test_a_mention_is_refused_by_a_direct_message(line: Line) -> None:
     await line.wire.say("<@1002> explicit porn")
 
-    answer = await line.wire.until(lambda: _of(line, "not painted here"))
+    answer = await line.wire.until(lambda: _of(line, "not allowed here"))
     assert answer.channel == DM and answer.nonce.endswith("-dm")
     assert {message.channel for message in line.wire.messages.values()} == {DM}
 

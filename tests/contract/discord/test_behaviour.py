@@ -24,8 +24,8 @@ async def test_a_slash_command_becomes_pictures(server: Server) -> None:
     assert said(message).startswith("**a red fox in snow**\n")
     assert labels(message)[-3:] == ["Again", "Edit", "⋯"]
     assert [a.description for a in message.attachments] == [
-        "a red fox in snow, picture 1",
-        "a red fox in snow, picture 2",
+        "a red fox in snow, image 1",
+        "a red fox in snow, image 2",
     ]
     for attachment in message.attachments:
         assert Image.open(io.BytesIO(await attachment.read())).size == (64, 64)
@@ -145,7 +145,7 @@ async def test_deleting_leaves_nothing_but_a_sentence(server: Server) -> None:
 
     await server.house.until(job.id, State.DELETED)
     after = server.message(job)
-    assert said(after) == "These pictures were deleted."
+    assert said(after) == "These images were deleted."
     assert after.attachments == [] and labels(after) == []
 
 
@@ -157,7 +157,7 @@ async def test_a_button_of_a_deleted_job_says_so(server: Server) -> None:
     result = await server.ada.click(history.response, label="1")
 
     assert result.response is not None and result.response.ephemeral
-    assert said(result.response) == "Those pictures were deleted."
+    assert said(result.response) == "Those images were deleted."
 
 
 async def test_info_is_for_the_one_who_asked(server: Server) -> None:
@@ -215,7 +215,7 @@ async def test_a_file_that_is_no_picture_is_refused(server: Server) -> None:
     )
 
     (refusal,) = result.followups
-    assert refusal.ephemeral and "must be a PNG, JPEG or WebP file" in said(refusal)
+    assert refusal.ephemeral and "isn't a PNG, JPEG or WebP image" in said(refusal)
 
 
 async def test_private_pictures_are_seen_by_one_alone(server: Server) -> None:
@@ -297,8 +297,8 @@ async def test_a_result_links_to_the_message_that_it_came_from(server: Server) -
     await server.ada.click(message, label="Vary (subtle)")
     varied = server.message(await server.ended())
 
-    assert said(enlarged).endswith(f" · [from an earlier picture]({address})")
-    assert said(varied).endswith(f" · [from an earlier picture]({address})")
+    assert said(enlarged).endswith(f" · [from an earlier image]({address})")
+    assert said(varied).endswith(f" · [from an earlier image]({address})")
 
 
 async def test_autocomplete_offers_styles_and_jobs(server: Server) -> None:
@@ -333,7 +333,7 @@ async def test_the_message_menu_lets_one_choose_of_several(server: Server) -> No
 async def test_the_message_menu_uses_anybody_s_picture_as_source(server: Server) -> None:
     message = await server.ben.send(server.channel, "look", attachments=[("b.png", png())])
 
-    shown = await server.ada.context_menu(server.channel, "Use as source", message)
+    shown = await server.ada.context_menu(server.channel, "Use as reference", message)
     await server.ada.submit_modal(shown, {"prompt": "in oil", "flags": ""})
 
     assert (await server.ended()).request.source
@@ -342,7 +342,7 @@ async def test_the_message_menu_uses_anybody_s_picture_as_source(server: Server)
 async def test_the_message_menu_refuses_what_holds_no_picture(server: Server) -> None:
     message = await server.ben.send(server.channel, "only words")
 
-    for name in ("Use as source", "Upscale", "Verify"):
+    for name in ("Use as reference", "Upscale", "Verify"):
         result = await server.ada.context_menu(server.channel, name, message)
         assert result.response is not None and result.response.ephemeral
         assert "picture" in said(result.response)
@@ -391,7 +391,7 @@ async def test_a_reply_to_a_picture_changes_it(server: Server) -> None:
     child = await server.ended()
     (first,) = [each.blob for each in job.pictures if each.index == 0]
     assert (child.prompt, child.request.source, child.parent) == ("a red fox in snow, winter", first, job.id)
-    assert "from an earlier picture" in said(server.message(child))
+    assert "from an earlier image" in said(server.message(child))
 
 
 async def test_a_reply_with_a_picture_of_its_own_starts_from_that(server: Server) -> None:
@@ -413,7 +413,7 @@ async def test_a_reply_to_a_deleted_picture_says_so_in_private(server: Server) -
     await server.house.store.delete(job.id)
     await server.ada.send(server.channel, f"{me.mention} make it winter", reply_to=message)
 
-    assert said(server.ada.user.dm_channel.last_message) == "Those pictures were deleted."
+    assert said(server.ada.user.dm_channel.last_message) == "Those images were deleted."
 
 
 async def test_what_cannot_be_completed_at_the_moment_is_left_to_type(
@@ -447,7 +447,7 @@ async def test_a_mention_without_words_says_what_to_do(server: Server) -> None:
     assert me
     await server.ada.send(server.channel, me.mention)
 
-    assert "Say what to paint" in said(server.channel.last_message)
+    assert "Describe an image" in said(server.channel.last_message)
 
 
 async def test_a_server_error_is_tried_again(server: Server) -> None:
@@ -493,8 +493,8 @@ async def test_messages_that_cannot_be_verified_by_a_link_say_why(server: Server
     base = f"https://discord.com/channels/{server.guild.id}"
     for channel, named, why in (
         (other, f"{base}/{server.channel.id}/{message.id}", "That message is in another channel."),
-        (server.channel, f"{base}/{server.channel.id}/123456789012345678", "cannot see a picture"),
-        (server.channel, str(words.id), "cannot see a picture"),
+        (server.channel, f"{base}/{server.channel.id}/123456789012345678", "cannot see an image"),
+        (server.channel, str(words.id), "cannot see an image"),
         (server.channel, "not a link", "There is no job"),
     ):
         result = await server.ada.slash(channel, "verify", message=named)
@@ -511,8 +511,8 @@ async def test_each_of_several_pictures_is_verified(server: Server, monkeypatch:
 
     assert result.response is not None and result.response.ephemeral
     told = said(result.response)
-    assert "1. Nothing in it says" in told and "2. Only a still" in told and "3. " not in told
-    assert "Only the first 2 pictures were looked at." in told
+    assert "1. Nothing in it says" in told and "2. Only a PNG" in told and "3. " not in told
+    assert "Only the first 2 images were checked." in told
 
 
 async def test_verify_leads_to_the_info_of_a_job_that_one_may_see(server: Server) -> None:

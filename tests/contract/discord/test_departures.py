@@ -204,7 +204,7 @@ async def test_who_may_manage_messages_may_delete(line: Line, way: str) -> None:
         assert (await row(line, job.id)).state is State.DELETED
     else:
         answer = await line.wire.until(lambda: line.wire.messages.get(line.wire.said_after.get(token, 0)))
-        assert "can delete that" in answer.text and answer.flags & EPHEMERAL
+        assert "can do that" in answer.text and answer.flags & EPHEMERAL
         assert (await row(line, job.id)).state is State.RENDERED
 
 

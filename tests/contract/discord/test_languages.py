@@ -18,7 +18,7 @@ def of(line: Line, text: str) -> Message | None:
 async def test_answers_are_in_the_person_s_language(line: Line) -> None:
     token = await line.wire.command("queue", GERMAN)
 
-    assert "Niemand wartet." in (await line.wire.answered(token, "Reihe")).text
+    assert "Die Warteschlange ist leer." in (await line.wire.answered(token, "Reihe")).text
 
 
 async def test_a_job_s_message_is_in_the_language_of_whoever_asked(line: Line) -> None:
@@ -51,22 +51,22 @@ async def test_a_form_is_asked_in_the_person_s_language(line: Line) -> None:
     token = await line.wire.press(done, "Edit", **GERMAN)
 
     modal = await line.wire.until(lambda: line.wire.modals.get(token))
-    assert modal["title"] == "Ändern und noch einmal malen"
+    assert modal["title"] == "Ändern und neu erzeugen"
     assert [each["label"] for each in modal["components"]] == [
         "Prompt",
         "Negativer Prompt",
         "Stil",
         "Andere Optionen",
-        "Von einem Bild ausgehen",
+        "Bildvorlage",
     ]
 
 
 async def test_a_server_s_language_comes_before_each_person_s(line: Line) -> None:
     token = await line.wire.command("admin language", MANAGER, language="de")
-    await line.wire.answered(token, "Easel antwortet hier auf Deutsch.")
+    await line.wire.answered(token, "Easel antwortet hier in dieser Sprache: Deutsch.")
 
     token = await line.wire.slash("queue")
-    await line.wire.answered(token, "Niemand wartet.")
+    await line.wire.answered(token, "Die Warteschlange ist leer.")
 
 
 async def test_a_mention_is_answered_in_the_server_s_language(line: Line) -> None:
@@ -96,7 +96,7 @@ async def test_discord_is_told_the_german_of_every_description(line: Line) -> No
         assert not each["name_localizations"], "what is typed is the same everywhere"
 
     menu = {each["name"]: each["name_localizations"] for each in put.json if each["type"] == 3}
-    assert menu["Use as source"] == {"de": "Als Vorlage nehmen"}
+    assert menu["Use as reference"] == {"de": "Als Vorlage nehmen", "fr": "Utiliser comme référence"}
 
 
 async def test_what_commands_do_is_completed_in_the_person_s_language(line: Line) -> None:
@@ -106,4 +106,6 @@ async def test_what_commands_do_is_completed_in_the_person_s_language(line: Line
 
     (sent,) = await line.wire.until(lambda: requests(line, "POST", "/callback"))
     found = {each["value"]: each["name"] for each in sent.json["data"]["choices"]}
-    assert found == {"queue": "Wer wartet, wer malt und wer als Nächstes dran ist."}
+    assert found == {
+        "queue": "Die Warteschlange: wer gerade erzeugt, wer wartet und wer als Nächstes dran ist."
+    }

@@ -27,8 +27,8 @@ async def test_a_command_becomes_pictures_of_the_shipped_model(connected: Connec
         message = await line.wire.answered(token, DONE, patience=PATIENCE)
 
         assert [each["description"] for each in message.attachments] == [
-            "a red heart, picture 1",
-            "a red heart, picture 2",
+            "a red heart, image 1",
+            "a red heart, image 2",
         ]
         pictures = [Image.open(io.BytesIO(line.wire.files[each["id"]])) for each in message.attachments]
         assert {picture.size for picture in pictures} == {(256, 256)}

@@ -71,13 +71,13 @@ async def test_commands_can_be_installed_anywhere(line: Line) -> None:
     names = {each["name"]: each for each in put.json}
     assert {"imagine", "edit", "upscale", "vary", "queue", "cancel", "history", "show"} <= names.keys()
     assert {each["name"] for each in put.json if each["type"] == 3} == {
-        *("Use as source", "Variations", "Upscale", "Edit…", "Verify")
+        *("Use as reference", "Variations", "Upscale", "Edit…", "Verify")
     }
     everywhere = [each for each in put.json if each["name"] != "admin"]
     assert all(each["integration_types"] == [0, 1] for each in everywhere)
     assert all(each["contexts"] == [0, 1, 2] for each in everywhere)
-    assert names["Upscale"]["name_localizations"] == {"de": "Vergrößern"}
-    assert names["queue"]["description_localizations"]["de"].startswith("Wer wartet")
+    assert names["Upscale"]["name_localizations"] == {"de": "Vergrößern", "fr": "Agrandir"}
+    assert names["queue"]["description_localizations"]["de"].startswith("Die Warteschlange")
     options = {each["name"]: each for each in names["imagine"]["options"]}
     assert options["prompt"]["max_length"] == 4000
     assert (options["count"]["min_value"], options["count"]["max_value"]) == (1, 16)

@@ -200,7 +200,7 @@ async def test_deleting_leaves_nothing_but_a_sentence(house: House) -> None:
 
     await house.ada.press(message, "Delete")
 
-    await house.wire.until(lambda: message.shown == "These pictures were deleted.")
+    await house.wire.until(lambda: message.shown == "These images were deleted.")
     await house.until((await house.newest()).id, State.DELETED)
     assert message.labels == [] and message.pictures == []
     await house.wire.until(lambda: all(file.deleted for file in files))
@@ -220,7 +220,7 @@ async def test_a_workspace_admin_may_delete(house: House) -> None:
 
     await house.boss.press(message, "Delete")
 
-    await house.wire.until(lambda: message.shown == "These pictures were deleted.")
+    await house.wire.until(lambda: message.shown == "These images were deleted.")
 
 
 async def test_a_job_that_waits_can_be_cancelled(opened: Opens) -> None:
@@ -352,7 +352,7 @@ async def test_a_picture_that_comes_with_the_words_is_the_source(house: House) -
 async def test_a_mention_without_words_is_told_how(house: House) -> None:
     await house.ada.say(f"<@{BOT}>")
 
-    await house.ada.see("Say what to paint")
+    await house.ada.see("Describe an image")
     assert await house.jobs() == []
 
 
@@ -387,7 +387,7 @@ async def test_somebody_s_picture_becomes_a_source(house: House) -> None:
     fox = house.wire.hand_in(png())
     said = await house.ben.say("my fox", files=[fox])
 
-    await house.ada.shortcut("Use as source", said)
+    await house.ada.shortcut("Use as reference", said)
     await house.ada.submit(await house.ada.form(), prompt="in oil")
 
     job = await house.ended()
@@ -397,7 +397,7 @@ async def test_somebody_s_picture_becomes_a_source(house: House) -> None:
 async def test_own_pictures_become_a_source(house: House) -> None:
     message = await house.painted("/imagine a fox")
 
-    await house.ben.shortcut("Use as source", message)
+    await house.ben.shortcut("Use as reference", message)
     await house.ben.submit(await house.ben.form(), prompt="in oil")
 
     assert (await house.ended(count=2)).request.source
@@ -423,7 +423,7 @@ async def test_the_menu_does_what_buttons_do(house: House, name: str, action: st
     assert (await house.ended(count=2)).action == action
 
 
-@pytest.mark.parametrize("name", ["Use as source", "Variations", "Upscale", "Edit…"])
+@pytest.mark.parametrize("name", ["Use as reference", "Variations", "Upscale", "Edit…"])
 async def test_the_menu_of_a_message_without_pictures_says_so(house: House, name: str) -> None:
     said = await house.ben.say("no picture here")
 
@@ -437,7 +437,7 @@ async def test_the_menu_of_a_message_without_pictures_says_so(house: House, name
 
 
 QUESTIONS = {
-    "queue": "Nobody waits",
+    "queue": "The queue is empty",
     "history": "none yet",
     "quota": "allowance",
     "styles": "watercolour",
@@ -492,7 +492,7 @@ async def test_a_job_is_shown_cancelled_enlarged_and_varied_by_its_id(opened: Op
         await house.ada.slash(f"/easel vary {id} 2 strong")
         assert (await house.ended(count=3)).action == "vary_strong"
         await house.ada.slash("/easel cancel")
-        await house.ada.see("You have no job")
+        await house.ada.see("You have no unfinished job")
 
 
 async def test_the_history_shows_pictures_again(house: House) -> None:
@@ -536,7 +536,7 @@ async def test_what_was_shared_goes_with_the_rest(house: House) -> None:
 
     await house.ada.press(mine, "Delete")
 
-    await house.wire.until(lambda: shared.shown == "These pictures were deleted.")
+    await house.wire.until(lambda: shared.shown == "These images were deleted.")
     assert shared.pictures == [] and mine.pictures == []
 
 
@@ -579,7 +579,7 @@ async def test_a_private_channel_s_pictures_are_not_shown_elsewhere(house: House
         await house.ben.slash(line)
     copied = house.wire.keep(replace(message, ts=house.wire.new_ts(), channel=GENERAL))
     await house.ben.press(copied, "Info")
-    await house.ben.shortcut("Use as source", copied)
+    await house.ben.shortcut("Use as reference", copied)
     await house.wire.until(lambda: len(_said_to(house.ben, "There is no job")) == 5)
     assert len(await house.jobs()) == 1
 
@@ -717,7 +717,7 @@ async def test_the_home_tab_speaks_the_person_s_language(opened: Opens) -> None:
         await house.ada.opens_home()
 
         home = await house.ada.home("a red fox")
-        assert "Meine letzten Bilder" in home.shown and "My last pictures" not in home.shown
+        assert "Meine letzten Bilder" in home.shown and "My last images" not in home.shown
         assert "Vorgaben ändern" in home.labels and "Refresh" not in home.labels
 
 
@@ -887,7 +887,7 @@ async def test_messages_that_are_not_there_say_so(house: House) -> None:
     words = await house.ben.say("only words")
     gone = link_of(words).replace(f"p{words.ts[:4]}", "p1234")
     for named, why in (
-        (link_of(words), "There is no picture in that message."),
+        (link_of(words), "There is no image in that message."),
         (gone, "Easel cannot see that message."),
         ("nonsense", "There is no job nonsense here."),
     ):
@@ -907,4 +907,4 @@ async def test_several_pictures_of_a_message_are_verified(house: House) -> None:
     await house.ada.shortcut("Verify", message)
 
     told = await house.ada.see("1. Nothing in it says")
-    assert "2. Only a still" in told.shown and "3. Nothing" in told.shown and told.only == ADA
+    assert "2. Only a PNG" in told.shown and "3. Nothing" in told.shown and told.only == ADA

@@ -34,7 +34,7 @@ async def nothing_leaks(house: House, message: Message) -> None:
     copied = house.wire.keep(replace(message, ts=house.wire.new_ts(), channel=GENERAL))
     for label in ("Info", "Again", "Edit"):
         await house.ben.press(copied, label)
-    await house.ben.shortcut("Use as source", copied)
+    await house.ben.shortcut("Use as reference", copied)
 
     def refusals() -> list[Message]:
         return [m for m in house.wire.visible(house.ben.id) if "There is no job" in m.shown]
@@ -91,7 +91,7 @@ async def test_the_queue_names_nothing_of_it(opened: Opens) -> None:
 
         await house.ben.slash("/easel queue")
 
-        told = await house.ben.see("In line")
+        told = await house.ben.see("Queue")
         assert "1. someone: 1 job" in told.shown, "not even who asked"
         assert "secret" not in told.shown and "Ada" not in told.shown
 

@@ -157,7 +157,7 @@ async def test_a_user_group_may_be_named_to_moderate(house: House) -> None:
 
     await house.wire.until(lambda: "were deleted" in message.shown)
     await house.ben.slash("/easel reports")
-    assert (await house.ben.see("Nothing waits for a decision.")).only == house.ben.id
+    assert (await house.ben.see("No open reports.")).only == house.ben.id
 
 
 # ---- ends and progress

@@ -92,7 +92,7 @@ def test_names_fit() -> None:
         assert 0 < len(each["description"]) <= 2000
     shortcuts = features["shortcuts"]
     assert {each["name"] for each in shortcuts if each["type"] == "message"} == {
-        "Use as source",
+        "Use as reference",
         "Verify",
         "Variations",
         "Upscale",

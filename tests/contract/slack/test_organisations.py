@@ -65,11 +65,11 @@ async def by_every_way(house: House, person: Person, channel: str) -> list[Job]:
     await person.slash("/imagine", channel)
     await person.submit(await person.form(), prompt="a cat", count="1")
     await done()
-    await person.shortcut("Paint a picture")
+    await person.shortcut("Generate an image")
     await person.submit(await person.form(), prompt="a dog", count="1")
     await done()
     await person.opens_home()
-    await person.press(await person.home("a dog"), "Paint a picture")
+    await person.press(await person.home("a dog"), "Generate an image")
     await person.submit(await person.form(), prompt="a cow", count="1")
     await done()
     return await house.jobs()
@@ -186,7 +186,7 @@ async def test_strangers_in_a_shared_channel_are_refused_and_ours_are_served(
         message = house.message(job)
         if not terse:  # else not even our own are told from strangers
             await adam.say(f"<@{BOT}> a wolf", SHARED)
-            assert "members of its own workspace" in (await adam.see("members of its own")).shown
+            assert "Only members of this workspace" in (await adam.see("Only members of this")).shown
         await adam.say("make it blue", SHARED, thread=message.ts)
         await eve.say("make it red", SHARED, thread=message.ts)
         await house.ended(count=2)
@@ -210,7 +210,7 @@ async def test_a_channel_that_a_workspace_s_own_installation_shares(opened: Open
             await house.acked(await eve.press(message, label))
         await eve.say(f"<@{BOT}> a wolf")
         refusals = await house.wire.until(
-            lambda: [m for m in house.wire.visible(eve.id) if "its own workspace" in m.shown][3:]
+            lambda: [m for m in house.wire.visible(eve.id) if "your own workspace" in m.shown][3:]
         )
 
         assert refusals and message.pictures and len(await house.jobs()) == 1

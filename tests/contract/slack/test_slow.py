@@ -66,7 +66,7 @@ async def test_another_workspace_is_answered_in_time(house: House, method: str) 
 
     began = time.monotonic()
     await south.slash("/imagine", f"C{SOUTH}")
-    await south.form("Paint a picture")
+    await south.form("Generate an image")
     assert time.monotonic() - began < IN_TIME
 
     began = time.monotonic()
@@ -84,7 +84,7 @@ async def test_its_own_people_get_their_forms_and_answers_in_time(house: House, 
     await north.slash("/imagine", f"C{NORTH}")
     first = await north.form()
     assert time.monotonic() - began < IN_TIME
-    form = await north.form("Paint a picture")
+    form = await north.form("Generate an image")
     assert form.id == first.id, "the same view, filled"
 
     await north.submit(form, prompt="a fox", count="1")

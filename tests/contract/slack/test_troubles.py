@@ -194,7 +194,7 @@ async def test_a_guest_paints_and_is_no_admin(house: House) -> None:
     assert job.origin.member.name == "Guest" and not job.origin.member.admin
     other = await house.painted("/imagine a wolf")
     await house.guest.press(other, "Delete")
-    a_sentence(await house.guest.see("can delete that."))
+    a_sentence(await house.guest.see("can do that."))
     assert message.pictures and other.pictures
 
 
@@ -340,7 +340,7 @@ async def test_a_button_of_a_deleted_job_says_so(house: House) -> None:
 
     await house.ada.press(message, "U1")
 
-    told = await house.ada.see("Those pictures were deleted.")
+    told = await house.ada.see("Those images were deleted.")
     a_sentence(told)
     assert told.only == ADA
 

@@ -11,7 +11,7 @@ from tests.contract.slack.house import DONE, House
 from tests.contract.slack.state import ADA, BOT_TOKEN, GENERAL, Fault
 from tests.contract.slack.test_http import inhabit, install, many
 
-PREPARING = "Slack is still preparing the pictures"
+PREPARING = "Slack is still preparing the images"
 NOT_SHOWN = "Press Show again"
 FOR_EVER = 1e6
 
@@ -163,7 +163,7 @@ async def test_an_answer_whose_pictures_are_not_ready_says_so(house: House) -> N
 
     await house.ben.slash(f"/easel show {job.id}")
 
-    await house.ben.see("Slack is still preparing the pictures. Try again in a minute.")
+    await house.ben.see("Slack is still preparing the images. Try again in a minute.")
 
 
 # ---- a token that comes back

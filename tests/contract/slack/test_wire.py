@@ -284,7 +284,7 @@ async def test_no_secret_is_logged_or_stored(opened: Opens) -> None:
         await house.ended()
         await house.ada.slash("/imagine")
         await house.ada.form()
-        await house.ada.shortcut("Use as source", await house.ben.say("a secret wolf"))
+        await house.ada.shortcut("Use as reference", await house.ben.say("a secret wolf"))
         await house.ada.suggestions("an old menu", "a secret bear")
         await house.wire.drop()
         await house.wire.until(lambda: house.wire.hellos >= 2)
@@ -352,7 +352,7 @@ async def test_words_with_a_file_that_is_no_picture_are_refused(house: House, wh
             await house.ada.say("see the brief", thread=message.ts, files=[pdf])  # said to others
             await house.ada.say("make it like this", thread=message.ts, files=[pdf])
 
-    await house.ada.see("What you sent is no picture.")
+    await house.ada.see("That isn't an image.")
     assert len(await house.jobs()) == 1
 
 

@@ -24,7 +24,7 @@ from tests.contract.chats import Chat, Message
 from tests.contract.socket.surface import SocketAdapter
 from tests.web import SMALL
 
-ENTRIES = {each.menu: each.name for each in MENU} | {"Use as source": "source", "Verify": "verify"}
+ENTRIES = {each.menu: each.name for each in MENU} | {"Use as reference": "source", "Verify": "verify"}
 
 
 class Person(chats.Person):

@@ -1,6 +1,6 @@
 "use strict";
 // The administrator's page: everything works without it. It keeps the queue fresh, asks once more before
-// what cannot be undone, and draws the charts. `one`, `all`, `part`, `morph` and `announce` are easel.js's.
+// what cannot be undone, and draws the charts. `one`, `all`, `part`, `morph`, `say` and `announce` are easel.js's.
 
 const REFRESH = 3000; // milliseconds
 
@@ -11,10 +11,10 @@ document.addEventListener("click", (event) => {
   if (!button || button.classList.contains("armed")) return;
   event.preventDefault();
   const [label, name] = [button.textContent, button.ariaLabel];
-  button.textContent = "Sure?";
-  button.ariaLabel = `Sure? ${name ?? label}`;
+  button.textContent = say("Sure?");
+  button.ariaLabel = `${say("Sure?")} ${name ?? label}`;
   button.classList.add("armed");
-  announce(`Press again: ${name ?? label}.`);
+  announce(say("Press again: {name}.", { name: name ?? label }));
   setTimeout(() => { button.textContent = label; button.ariaLabel = name; button.classList.remove("armed"); }, 4000);
 });
 
@@ -80,7 +80,7 @@ function draw(place) {
     tzDate: daily ? (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC") : undefined,
     scales: { x: { range: () => [x[0] - bucket / 2, x.at(-1) + bucket / 2] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } },
     axes: [{ ...axis, values: times, space: 64 }, { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => (tick >= 10000 ? `${tick / 1000}k` : `${tick}`)) }],
-    series: [{ label: daily ? "Day" : "From", value: (_, at) => (at == null ? "–" : moment(at)) }, ...lines],
+    series: [{ label: daily ? say("Day") : say("From"), value: (_, at) => (at == null ? "–" : moment(at)) }, ...lines],
     cursor: { points: { show: !bars } },
   };
   if (!options.tzDate) delete options.tzDate;

@@ -9,6 +9,10 @@ const { page, me } = body.dataset;
 const feed = one("#feed");
 const viewer = one("#viewer");
 
+/** A message in the page's language, with what stands for its {names}. */
+const words = JSON.parse(document.body.dataset.words ?? "{}");
+const say = (text, values = {}) => (words[text] ?? text).replace(/\{(\w+)\}/g, (gap, name) => values[name] ?? gap);
+
 // --- talking to the studio ---------------------------------------------------------------------------------
 
 const newEvent = () => Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16)).join("-");
@@ -20,9 +24,9 @@ async function ask(path, values) {
   try {
     response = await fetch(path, { method: "POST", body: form ? values : JSON.stringify(values) });
   } catch {
-    throw { notice: "The studio cannot be reached. Nothing was sent; try again.", offers: [], lost: true };
+    throw { notice: say("The studio cannot be reached. Nothing was sent; try again."), offers: [], lost: true };
   }
-  const answer = await response.json().catch(() => ({ notice: "The studio could not answer. Try again.", offers: [] }));
+  const answer = await response.json().catch(() => ({ notice: say("The studio could not answer. Try again."), offers: [] }));
   if (!response.ok) throw answer;
   return answer;
 }
@@ -212,7 +216,7 @@ function startComposer(form) {
 
   function take(chosen) {
     if (!chosen) return;
-    if (chosen.size > form.dataset.maxBytes) return refuse({ notice: `This picture has ${Math.ceil(chosen.size / 1e6)} MB; ${form.dataset.maxBytes / 1e6} MB are allowed. Choose a smaller one.` });
+    if (chosen.size > form.dataset.maxBytes) return refuse({ notice: say("This image has {size} MB; {most} MB are allowed. Choose a smaller one.", { size: Math.ceil(chosen.size / 1e6), most: form.dataset.maxBytes / 1e6 }) });
     file = chosen;
     one("#source img").src = URL.createObjectURL(file);
     refuse(null);
@@ -235,7 +239,7 @@ function startComposer(form) {
     refuse(null);
     write(question?.text ?? "");
     text.focus();
-    if (question) announce(`${question.title}. The composer holds its prompt.`);
+    if (question) announce(say("{title}. The composer holds its prompt.", { title: question.title }));
   }
 
   /** The box is free at once; what cannot be done comes back into it, or waits behind the up arrow. */
@@ -295,7 +299,7 @@ function startComposer(form) {
   one("#more").addEventListener("click", (e) => {
     const open = form.classList.toggle("all");
     e.currentTarget.setAttribute("aria-expanded", open);
-    e.currentTarget.textContent = open ? "Less" : "More";
+    e.currentTarget.textContent = open ? say("Less") : say("More");
   });
   document.addEventListener("paste", (e) => take([...e.clipboardData.files].find((each) => each.type.startsWith("image/"))));
   document.addEventListener("dragover", (e) => { e.preventDefault(); form.classList.add("over"); });
@@ -338,7 +342,7 @@ function arm(button) {
   const words = label.textContent;
   label.textContent = button.ariaLabel = button.dataset.confirm;
   button.classList.add("armed");
-  announce(`Press again: ${button.dataset.confirm}.`);
+  announce(say("Press again: {name}.", { name: button.dataset.confirm }));
   setTimeout(() => { label.textContent = words; button.ariaLabel = name; button.classList.remove("armed"); }, 4000);
 }
 
@@ -385,7 +389,7 @@ one("#theme")?.addEventListener("click", () => {
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
   document.cookie = `easel_theme=${root.dataset.theme}; path=/; max-age=31536000; samesite=lax`;
-  announce(`The theme is ${root.dataset.theme}.`);
+  announce(root.dataset.theme === "dark" ? say("The theme is dark.") : say("The theme is light."));
 });
 
 // --- start -------------------------------------------------------------------------------------------------
