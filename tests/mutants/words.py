@@ -106,7 +106,7 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     (
         PICTURES,
         'raise NotSeen(f"no answer within {self._patience:g} s") from error',
-        "return Seen()",
+        "return Scores()",
         f"{LOOKS}::test_a_late_answer_is_no_answer_and_never_that_of_the_next",
     ),
     (

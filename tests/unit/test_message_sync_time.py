@@ -82,6 +82,7 @@ class Books:
         self.ends: list[tuple[float, State, str]] = []
         self.hidden: list[str] = []
         self.plan: list[Exception] = []
+        self.takes = 0.0  # seconds to write an end down
 
     def _trouble(self) -> None:
         if self.plan:
@@ -92,6 +93,7 @@ class Books:
         self.refs.append(ref)
 
     async def delivered(self, id: str, state: State, *, reason: str = "") -> None:
+        await asyncio.sleep(self.takes)
         self._trouble()
         self.ends.append((asyncio.get_running_loop().time(), state, reason))
 
@@ -158,6 +160,30 @@ def test_a_card_that_looks_the_same_is_not_sent_again() -> None:
             await asyncio.sleep(10)
 
     assert played(play).surface.titles == ["queued 0"]
+
+
+def test_where_a_message_stands_is_written_down_once() -> None:
+    async def play(round: Round) -> None:
+        for number in range(3):
+            round.show(deaths=number)
+            await asyncio.sleep(10)
+
+    done = played(play)
+    assert done.surface.titles == ["queued 0", "queued 1", "queued 2"]
+    assert done.books.refs == [{"key": "m"}]
+
+
+def test_what_changes_while_an_end_is_written_down_is_shown_too() -> None:
+    async def play(round: Round) -> None:
+        round.books.takes = 1.0
+        round.show(ENDED)
+        await asyncio.sleep(0.5)
+        round.show(replace(ENDED, state=State.DELETED))
+
+    done = played(play)
+    assert done.surface.titles == [f"{ENDED.state.value} 0", "deleted 0"]
+    assert [state for _, state, _ in done.books.ends] == [ENDED.state, State.DELETED]
+    assert done.running == 0
 
 
 def test_anew_sends_a_card_that_looks_the_same() -> None:
