@@ -87,7 +87,7 @@ async def test_what_waits_stays_in_line_during_a_pause(house: WebHouse, visit: O
     page = await visit()
     await enter(page)
     await page.get_by_role("button", name="Pause").click()
-    await expect(page.get_by_text("Nothing starts, nothing new is taken")).to_be_visible()
+    await expect(page.get_by_text("Nothing starts and nothing new is accepted")).to_be_visible()
     response = await ana.send("a third fox")
     assert response.status == 422 and "paused" in await response.text()
 
@@ -134,7 +134,7 @@ async def test_a_blocked_person_is_told_why(house: WebHouse, visit: OpenPage) ->
     await hers.press("#text", "Enter")
     await expect(hers.get_by_role("alert")).to_contain_text("Too many foxes.")
     await page.get_by_role("button", name="Unblock").click()
-    await expect(page.get_by_text("May ask for pictures.")).to_be_visible()
+    await expect(page.get_by_text("May ask for images.")).to_be_visible()
 
 
 async def test_reported_pictures_are_removed(house: WebHouse, visit: OpenPage) -> None:
@@ -210,7 +210,7 @@ async def test_the_relax_chip_and_the_allowance_follow_what_is_asked(
     await page.press("#text", "Enter")
     await expect(quota).to_contain_text("1 of 3600 GPU seconds used today")
     await page.fill("#text", "a whale --count 1 --steps 20")
-    await page.get_by_label("Turn").select_option("yes")
+    await page.get_by_label("Speed").select_option("yes")
     await expect(page.locator("#text")).to_have_value("a whale --count 1 --steps 20 --relax")
     await page.press("#text", "Enter")
     await expect(page.locator(".message.done")).to_have_count(2)
@@ -227,7 +227,7 @@ async def test_forms_work_without_a_script(house: WebHouse, visit: OpenPage) -> 
     await expect(page.get_by_role("status").first).to_contain_text("nothing new is accepted")
     assert (await house.store.policy(INSTANCE)).drained
     await page.get_by_role("button", name="Resume").click()
-    await expect(page.get_by_text("Requests are taken and painted.")).to_be_visible()
+    await expect(page.get_by_text("Requests are accepted and run.")).to_be_visible()
 
 
 @slow

@@ -72,7 +72,7 @@ async def test_an_upscale_comes_from_a_button_and_names_its_grid(house: WebHouse
     await expect(upscaled.locator(".facts")).to_contain_text("image 2, 4× (256 × 256)")
     await upscaled.get_by_role("link", name="from an earlier image").click()
 
-    await expect(page.get_by_role("dialog")).to_contain_text("Picture 1 of 4")
+    await expect(page.get_by_role("dialog")).to_contain_text("Image 1 of 4")
 
 
 async def test_edit_and_rerun_happens_in_the_composer(house: WebHouse, visit: OpenPage) -> None:
@@ -117,7 +117,7 @@ async def test_one_person_plays_two_and_both_get_their_turns(house: WebHouse, vi
     await ask(page, "a whale --count 1 --steps 1")
     await expect(page.locator(".message")).to_have_count(3)
 
-    await page.get_by_role("link", name="Line", exact=True).click()
+    await page.get_by_role("link", name="Queue", exact=True).click()
     lanes = page.locator(".lane")
     await expect(lanes).to_have_count(2)
     await expect(page.locator(".lane.next")).to_contain_text("Ben")
@@ -129,7 +129,7 @@ async def test_one_person_plays_two_and_both_get_their_turns(house: WebHouse, vi
     first = page.locator(".message", has_text="a first fox")
     await first.get_by_role("button", name="Cancel").click()
     await expect(first.get_by_role("button", name="Cancel")).to_have_count(0)  # leaving would drop the press
-    await page.get_by_role("link", name="Line", exact=True).click()
+    await page.get_by_role("link", name="Queue", exact=True).click()
     await expect(page.locator(".quiet")).to_be_visible()
 
     jobs = sorted(await house.jobs(), key=lambda job: job.started or job.created)
@@ -152,7 +152,7 @@ async def test_chips_mirror_the_text_and_edit_it(visit: OpenPage) -> None:
     page = await visit()
     await page.locator("#text").press_sequentially("two pictures of a fox, wide")
     await expect(page.get_by_label("Aspect ratio")).to_have_value("16:9")
-    await expect(page.get_by_label("Pictures")).to_have_value("2")
+    await expect(page.get_by_label("Images")).to_have_value("2")
 
     await page.get_by_label("Style").select_option("oil-painting")
     await page.get_by_role("button", name="More").click()
@@ -194,7 +194,7 @@ async def test_a_picture_of_the_gallery_becomes_the_source(house: WebHouse, visi
     await page.goto("/gallery")
     await page.locator(".tile").nth(2).click()
     dialog = page.get_by_role("dialog")
-    await expect(dialog).to_contain_text("Picture 3 of 4")
+    await expect(dialog).to_contain_text("Image 3 of 4")
     await dialog.get_by_role("link", name="Use as reference").click()
 
     await expect(page.locator("#text")).to_have_value(f"--source {job.id}:3")
@@ -223,9 +223,9 @@ async def test_everything_by_keyboard(visit: OpenPage) -> None:
     await first.focus()
     await page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
-    await expect(dialog).to_contain_text("Picture 1 of 2")
+    await expect(dialog).to_contain_text("Image 1 of 2")
     await page.keyboard.press("ArrowRight")
-    await expect(dialog).to_contain_text("Picture 2 of 2")
+    await expect(dialog).to_contain_text("Image 2 of 2")
     for _ in range(20):
         await page.keyboard.press("Tab")
         assert await page.evaluate("document.activeElement.closest('dialog, body').matches('dialog, body')")

@@ -191,7 +191,7 @@ async def test_talk_is_not_painted_and_not_answered(chat: Chat, words: str) -> N
 
 async def test_a_question_is_answered_with_what_to_say(chat: Chat) -> None:
     await chat.ada.say("how does one use this?")
-    await chat.ada.see("Say what to paint, for example: a red fox.")
+    await chat.ada.see("Describe an image, for example: a red fox.")
     assert await chat.jobs() == []
 
 
@@ -199,7 +199,7 @@ async def test_a_question_is_answered_with_what_to_say(chat: Chat) -> None:
     ("words", "answer"),
     [
         ("what can you do?", "/imagine"),
-        ("how many do I have left", "Your allowance"),
+        ("how many do I have left", "Your quota"),
         ("cancel that", "You have no job that waits or paints."),
     ],
 )

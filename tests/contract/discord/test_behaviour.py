@@ -135,7 +135,7 @@ async def test_a_stranger_s_delete_is_refused_privately(server: Server) -> None:
 
     (refusal,) = result.followups
     assert refusal.ephemeral
-    assert said(refusal) == "Only ada or an administrator can delete that."
+    assert said(refusal) == "Only ada or an administrator can do that."
 
 
 async def test_deleting_leaves_nothing_but_a_sentence(server: Server) -> None:
@@ -345,7 +345,7 @@ async def test_the_message_menu_refuses_what_holds_no_picture(server: Server) ->
     for name in ("Use as reference", "Upscale", "Verify"):
         result = await server.ada.context_menu(server.channel, name, message)
         assert result.response is not None and result.response.ephemeral
-        assert "picture" in said(result.response)
+        assert "image" in said(result.response)
 
 
 async def test_a_mention_with_plain_words_paints(server: Server) -> None:

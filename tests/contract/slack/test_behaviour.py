@@ -211,7 +211,7 @@ async def test_a_stranger_s_delete_is_refused_privately(house: House) -> None:
 
     await house.ben.press(message, "Delete")
 
-    told = await house.ben.see("Only Ada or an administrator can delete that.")
+    told = await house.ben.see("Only Ada or an administrator can do that.")
     assert told.only == house.ben.id and message.pictures
 
 
@@ -439,7 +439,7 @@ async def test_the_menu_of_a_message_without_pictures_says_so(house: House, name
 QUESTIONS = {
     "queue": "The queue is empty",
     "history": "none yet",
-    "quota": "allowance",
+    "quota": "quota",
     "styles": "watercolour",
     "settings": "Your settings",
     "help": "/imagine",
