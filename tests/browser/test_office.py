@@ -87,7 +87,7 @@ async def test_what_waits_stays_in_line_during_a_pause(house: WebHouse, visit: O
     page = await visit()
     await enter(page)
     await page.get_by_role("button", name="Pause").click()
-    await expect(page.get_by_text("Nothing starts and nothing new is accepted")).to_be_visible()
+    await expect(page.get_by_text("Waiting jobs keep their place.")).to_be_visible()
     response = await ana.send("a third fox")
     assert response.status == 422 and "paused" in await response.text()
 

@@ -117,7 +117,7 @@ async def test_one_person_plays_two_and_both_get_their_turns(house: WebHouse, vi
     await ask(page, "a whale --count 1 --steps 1")
     await expect(page.locator(".message")).to_have_count(3)
 
-    await page.get_by_role("link", name="Queue", exact=True).click()
+    await page.get_by_role("link", name="Queue", exact=True).first.click()
     lanes = page.locator(".lane")
     await expect(lanes).to_have_count(2)
     await expect(page.locator(".lane.next")).to_contain_text("Ben")
@@ -129,7 +129,7 @@ async def test_one_person_plays_two_and_both_get_their_turns(house: WebHouse, vi
     first = page.locator(".message", has_text="a first fox")
     await first.get_by_role("button", name="Cancel").click()
     await expect(first.get_by_role("button", name="Cancel")).to_have_count(0)  # leaving would drop the press
-    await page.get_by_role("link", name="Queue", exact=True).click()
+    await page.get_by_role("link", name="Queue", exact=True).first.click()
     await expect(page.locator(".quiet")).to_be_visible()
 
     jobs = sorted(await house.jobs(), key=lambda job: job.started or job.created)
@@ -205,7 +205,7 @@ async def test_everything_by_keyboard(visit: OpenPage) -> None:
     page = await visit()
     await page.evaluate("document.body.tabIndex = -1; document.body.focus()")
     await page.keyboard.press("Tab")
-    await expect(page.get_by_role("link", name="Skip to the channel")).to_be_focused()
+    await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     await page.locator("#text").focus()
     await page.keyboard.type("a red")
     await page.keyboard.press("Shift+Enter")

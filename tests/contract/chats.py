@@ -200,7 +200,7 @@ async def test_a_question_is_answered_with_what_to_say(chat: Chat) -> None:
     [
         ("what can you do?", "/imagine"),
         ("how many do I have left", "Your quota"),
-        ("cancel that", "You have no job that waits or paints."),
+        ("cancel that", "You have no unfinished job."),
     ],
 )
 async def test_words_to_easel_itself_do_what_they_say(chat: Chat, words: str, answer: str) -> None:

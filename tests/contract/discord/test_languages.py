@@ -18,7 +18,7 @@ def of(line: Line, text: str) -> Message | None:
 async def test_answers_are_in_the_person_s_language(line: Line) -> None:
     token = await line.wire.command("queue", GERMAN)
 
-    assert "Die Warteschlange ist leer." in (await line.wire.answered(token, "Reihe")).text
+    assert "Die Warteschlange ist leer." in (await line.wire.answered(token, "Warteschlange")).text
 
 
 async def test_a_job_s_message_is_in_the_language_of_whoever_asked(line: Line) -> None:
