@@ -173,7 +173,7 @@ async def test_words_name_the_picture_to_change_and_edit_shows_both(chat: Chat) 
 async def test_a_picture_that_is_not_there_is_said(chat: Chat) -> None:
     _, message = await chat.painted("a red fox in snow --count 2")
     await chat.ada.say("#7 but at night", about=message)
-    await chat.ada.see("There is no picture 7")
+    await chat.ada.see("There is no image 7")
     assert len(await chat.jobs()) == 1
 
 
@@ -243,7 +243,7 @@ async def test_a_channel_may_have_buttons_only_or_nothing(chat: Chat) -> None:
     await chat.ada.press(question, "Paint “a wolf”")
     assert (await chat.ended(2)).prompt == "a wolf"
     await chat.ada.say("in oil", png())
-    await chat.ada.see("Words with a picture paint nothing in this channel.")
+    await chat.ada.see("Words with an image do nothing in this channel.")
 
     await rule("off")
     await chat.ada.say("a bear")
@@ -384,5 +384,5 @@ async def test_the_command_asks_for_a_picture(chat: Chat) -> None:
 @pytest.mark.parametrize("entry", ["Use as reference", "Upscale", "Edit…", "Verify"])
 async def test_a_message_without_a_picture_says_so(chat: Chat, entry: str) -> None:
     await chat.ada.choose(entry)
-    await chat.ada.see("picture")
+    await chat.ada.see("image")
     assert await chat.jobs() == []

@@ -429,7 +429,7 @@ async def test_the_menu_of_a_message_without_pictures_says_so(house: House, name
 
     await house.ada.shortcut(name, said)
 
-    assert (await house.ada.see("picture")).only in (ADA, "")
+    assert (await house.ada.see("image")).only in (ADA, "")
     assert await house.jobs() == []
 
 
