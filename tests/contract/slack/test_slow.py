@@ -71,7 +71,7 @@ async def test_another_workspace_is_answered_in_time(house: House, method: str) 
 
     began = time.monotonic()
     await south.slash("/easel quota", f"C{SOUTH}")
-    await south.see("llowance")
+    await south.see("Your quota")
     assert time.monotonic() - began < IN_TIME
 
 
@@ -91,7 +91,7 @@ async def test_its_own_people_get_their_forms_and_answers_in_time(house: House, 
     await house.ended()
     began = time.monotonic()
     await north.slash("/easel quota", f"C{NORTH}")
-    await north.see("llowance")
+    await north.see("Your quota")
     assert time.monotonic() - began < IN_TIME
 
 
