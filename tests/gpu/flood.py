@@ -32,7 +32,7 @@ from engine.types import (
     Restarted,
     Started,
 )
-from engine.workers.dispatcher import Dispatcher
+from engine.dispatcher import Dispatcher
 from engine.workers.heartbeat import Vitals
 from engine.workers.loop import Outbox, WorkerLoop
 from engine.workers.messages import Cancel, Report, Setup, Start
@@ -149,25 +149,25 @@ def _jobs(room: Room, asked: GenerationRequest) -> Iterator[EngineJob]:
 
 async def _by_engine(room: Room, asked: GenerationRequest, depth: int, order: FairQueue, light: str) -> Times:
     engine, jobs = Engine(room, order), _jobs(room, asked)
-    await engine.workers.dispatcher.start()
+    await engine.dispatcher.start()
     try:
         began = time.perf_counter()
         flood = [replace(next(jobs), user="flooder") for _ in range(depth)]
         for job in flood:
-            engine.workers.dispatcher.submit(job)
+            engine.dispatcher.submit(job)
         open_jobs = {job.id for job in flood}
         await engine.until(lambda event: isinstance(event, Started))
         mine, times = replace(next(jobs), user=light), Times()
-        engine.workers.dispatcher.submit(mine)
+        engine.dispatcher.submit(mine)
         await _follow(engine, mine, times, open_jobs)
         if order.per_user == 1:  # what is left would be painted one by one: nothing new to see
             for job_id in list(open_jobs):
-                engine.workers.dispatcher.cancel(job_id)
+                engine.dispatcher.cancel(job_id)
         await _drain(engine, open_jobs)
         times.all_done = 0.0 if order.per_user == 1 else time.perf_counter() - began
         return times
     finally:
-        await engine.workers.dispatcher.close()
+        await engine.dispatcher.close()
 
 
 async def _follow(engine: Engine, mine: EngineJob, times: Times, open_jobs: set[str]) -> None:
@@ -340,11 +340,11 @@ def _alone(room: Room, asked: GenerationRequest) -> float:
 
 async def _by_engine_alone(room: Room, asked: GenerationRequest) -> float:
     engine, jobs = Engine(room, FairQueue()), _jobs(room, asked)
-    await engine.workers.dispatcher.start()
+    await engine.dispatcher.start()
     try:
         job, times = next(jobs), Times()
-        engine.workers.dispatcher.submit(job)
+        engine.dispatcher.submit(job)
         await _follow(engine, job, times, set())
         return times.done
     finally:
-        await engine.workers.dispatcher.close()
+        await engine.dispatcher.close()

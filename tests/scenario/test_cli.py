@@ -203,12 +203,12 @@ def test_quota_is_the_same_while_easel_runs_and_when_it_does_not(start: Start) -
     title, facts = quota()
     assert title == "Your quota"
     assert facts == (
-        "▱▱▱▱▱▱▱▱▱▱ 0 of 3600 GPU seconds used today · tier Everyone · 3600 s left · about 3600 pictures · "
+        "▱▱▱▱▱▱▱▱▱▱ 0 of 3600 GPU seconds used today · about 3600 images left · 3600 GPU seconds left · tier Everyone · "
         "resets at 00:00 UTC"
     )
     assert ended(start("imagine", "a red heart", "--count", "1", "--steps", "100"))[0] == 0
     _, facts, job = quota()
-    assert facts.startswith("▱▱▱▱▱▱▱▱▱▱ 5 of 3600 GPU seconds used today · tier Everyone · 3595 s left · ")
+    assert facts.startswith("▱▱▱▱▱▱▱▱▱▱ 5 of 3600 GPU seconds used today · about ")
     assert re.fullmatch(r"a red heart · 5 s · [0-9a-f]{12}", job)
     assert ended(start("admin", "gift", f"cli:{getpass.getuser()}", "60"))[0] == 0
 
@@ -228,7 +228,7 @@ def test_a_terminal_that_lacks_a_character_gets_the_others(start: Start) -> None
     code, out, err = ended(start("quota", PYTHONIOENCODING="ascii"))
 
     assert (code, err) == (0, "")
-    assert "?????????? 0 of 3600 GPU seconds used today ? tier Everyone" in out
+    assert "?????????? 0 of 3600 GPU seconds used today ? about 3600 images left" in out
 
 
 def test_quota_needs_no_worker(start: Start, tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_quota_needs_no_worker(start: Start, tmp_path: Path) -> None:
 
     code, out, err = ended(start("quota", MODEL="easel-tiny"))
     assert (code, err) == (0, "")
-    assert "3600 s left" in out
+    assert "3600 GPU seconds left" in out
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_quota_needs_no_worker(start: Start, tmp_path: Path) -> None:
         (("gift", "ada", "5"), "Say where ada is from, as in discord:ada."),
         (("tier", "discord:5", "tema"), "There is no tier called tema. Did you mean team?"),
         (("job", "1a2b", "hold"), "There is no job 1a2b here."),
-        (("channel", "--rule", "maybe"), "Rule can be allow or refuse or clear; you asked for “maybe”."),
+        (("channel", "--rule", "maybe"), "Rule can be allow, refuse or clear; you asked for “maybe”."),
     ],
 )
 def test_an_order_that_is_not_possible_is_one_sentence(

@@ -12,6 +12,7 @@ import pytest
 from bot.adapters.base import MessageRef, Receipt
 from bot.errors import Refusal, StoreError
 from bot.messages.types import Card
+from bot.i18n import _
 from bot.models import EVERYWHERE, Job, Member, Origin, State
 from tests.scenario.conftest import ADA, BEN, BOSS, EVE, House, Opens, RecordingAdapter
 
@@ -177,7 +178,7 @@ async def test_what_waits_and_runs_in_a_place_that_was_left_is_cancelled(opened:
         await house.surface.until(jobs[0].id, "painting")
 
         count = await house.easel.departures.left(
-            "test", "Easel was removed from this server.", tenant=ADA.tenant
+            "test", _("Easel was removed from this server."), tenant=ADA.tenant
         )
 
         assert count == 4
@@ -201,7 +202,7 @@ async def test_some_jobs_of_a_place_can_be_spared(opened: Opens) -> None:
         first, second = await house.ask("a fox --count 1"), await house.ask("a bear --count 1")
 
         await house.easel.departures.left(
-            "test", "The channel was deleted.", tenant=ADA.tenant, which=lambda job: job.id == first.id
+            "test", _("The channel was deleted."), tenant=ADA.tenant, which=lambda job: job.id == first.id
         )
 
         assert (await house.row(first.id)).state is State.CANCELLED
@@ -327,7 +328,7 @@ async def test_a_moderator_does_not_reach_what_they_cannot_see(house: House) -> 
 
 async def test_who_was_named_can_be_removed_and_everyone_cannot_be_named(house: House) -> None:
     job = await shown(house)
-    assert "nobody" in str((await name(house)).body)
+    assert "no one" in str((await name(house)).body)
     assert "helpers, test:mod" in str((await name(house, role="helpers", person="test:mod")).body)
     await name(house, role="helpers", rule="remove")
 
@@ -380,7 +381,7 @@ async def test_reports_are_for_moderators_and_administrators(house: House) -> No
 
     for member in (ADA, BEN):
         assert await refused(house, "reports", member) == "forbidden"
-    assert "Nothing" in str((await reports(house, replace(MOD, moderates=("den",)))).body)
+    assert "No open reports" in str((await reports(house, replace(MOD, moderates=("den",)))).body)
     for title in ("reports", "admin review"):
         card = await house.easel.router.handle(title, {}, house.origin(BOSS))
         assert isinstance(card, Card) and "v1:remove" in str(card.rows)

@@ -280,7 +280,7 @@ def test_a_model_that_starts_from_no_picture_says_so(folder: Path, upscaler: Ups
     with pytest.raises(InvalidRequest) as refused:
         pipelines.paint(krea, request(task=ImageToImage(source="s", strength=0.5)), 0, png(), lambda *_: None)
 
-    assert "Leave the source picture out" in refused.value.advice
+    assert "Leave it out" in refused.value.advice
 
 
 def test_siblings_keep_the_precision_of_the_weights(folder: Path, upscaler: Upscaler) -> None:
