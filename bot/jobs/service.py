@@ -16,7 +16,7 @@ from bot.accounts.access_rules import AccessRules
 from bot.actions import Action
 from bot.adapters.base import Receipt
 from bot.errors import Refusal
-from bot.i18n import _
+from bot.i18n import _, join
 from bot.images.blobs import BlobStore
 from bot.jobs import admission, remake
 from bot.jobs.admission import Ask
@@ -73,7 +73,7 @@ class JobService:
             relaxed=plan.relaxed,
             parent=parent or None,
             action="edit" if edited else "imagine",
-            note=" ".join(filter(None, (moved, plan.note))),
+            note=join(" ", (moved, plan.note)),
         )
 
     async def upscale(self, options: dict[str, Any], origin: Origin) -> Receipt:

@@ -32,7 +32,7 @@ from engine.types import (
     Restarted,
     Started,
 )
-from engine.dispatcher import Dispatcher
+from engine.workers.dispatcher import Dispatcher
 from engine.workers.heartbeat import Vitals
 from engine.workers.loop import Outbox, WorkerLoop
 from engine.workers.messages import Cancel, Report, Setup, Start

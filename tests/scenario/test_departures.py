@@ -11,8 +11,8 @@ import pytest
 
 from bot.adapters.base import MessageRef, Receipt
 from bot.errors import Refusal, StoreError
-from bot.messages.types import Card
 from bot.i18n import _
+from bot.messages.types import Card
 from bot.models import EVERYWHERE, Job, Member, Origin, State
 from tests.scenario.conftest import ADA, BEN, BOSS, EVE, House, Opens, RecordingAdapter
 

@@ -489,7 +489,7 @@ async def test_one_range_is_said_everywhere(tmp_path: Path) -> None:
             "Guidance can be 0 to 30; you asked for 31. "
             "That is 99 images; you may have 4 at once. Try --count 4. "
             "easel takes 1 to 50 steps; you asked for 500. Try --steps 50. "
-            "easel paints sides from 64 to 2048 pixels, in steps of 8; you asked for 1 × 1. Try --size 64x64."
+            "easel takes sides from 64 to 2048 pixels, in steps of 8; you asked for 1 × 1. Try --size 64x64."
         )
         (offer,) = refused.value.offers
         assert offer.text == "a fox --size 64x64 --count 4 --steps 50 --guidance 30"
