@@ -224,7 +224,7 @@ async def run(settings: Settings) -> None:
     async with opened(settings) as easel, stop_signal(easel.guard.failed) as stopped, lag.watched():
         web = WebAdapter(easel, settings)
         web.bind()
-        chats = [each.adapter(easel, settings) for each in CHATS if each.wanted(settings)]
+        chats = [each.open_adapter(easel, settings) for each in CHATS if each.wanted(settings)]
         adapters: list[ChatAdapter] = [web, *chats]
         easel.adapters.update({each.name: each for each in adapters})
         try:

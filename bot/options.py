@@ -143,6 +143,9 @@ CHOICES = {
     "standard": _("Standard"),
     "strict": _("Strict"),
     "fast": _("Fast"),
+    "paint": _("Generate"),
+    "buttons": _("Ask by a button"),
+    "off": _("Off"),
 }
 """The labels of what can be chosen; other choices are shown as they are typed."""
 

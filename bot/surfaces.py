@@ -41,7 +41,7 @@ class Chat(Surface, Protocol):
         """Tell whether it is set up."""
         ...
 
-    def adapter(self, easel: Easel, settings: Settings) -> ChatAdapter:
+    def open_adapter(self, easel: Easel, settings: Settings) -> ChatAdapter:
         """Return its adapter. Imports the platform's library."""
         ...
 

@@ -78,7 +78,7 @@ LOCAL: Mapping[tuple[str, str], tuple[str, ...]] = {
 
 def _modules() -> Iterator[ModuleType]:
     for each in pkgutil.walk_packages(bot.__path__, "bot."):
-        if not each.name.startswith(("bot.store.migrations", "bot.__main__")):
+        if not (each.name.startswith("bot.store.migrations") or each.name.endswith("__main__")):
             yield importlib.import_module(each.name)
 
 
@@ -242,7 +242,7 @@ def functions() -> Mapping[str, Callable[[str], object]]:
         "German": lambda text: translated(card(text), "de"),
         "Discord": lambda text: (discord.text(card(text)), discord._alt(card(text).pictures[0])),
         "Slack": lambda text: slack.blocks(card(text), {"x": "F1"}),
-        "a page": lambda text: pages.render(card=card(text)),
+        "a page": lambda text: pages.render(card=card(text), language="en"),
         "Slack's marks": lambda text: slash_commands.plain(text, "T1"),
         "/easel": slash_commands.read,
         "/easel settings": lambda text: slash_commands.read(f"settings {text}"),

@@ -97,8 +97,8 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     (POLICY, "(*house.allowed_terms, *place.allowed_terms)", "place.allowed_terms", RULES),
     (POLICY, "(*house.allowed_terms, *place.allowed_terms)", "house.allowed_terms", RULES),
     # ---- budgets
-    (POLICY, '"this place", place.budget)', '"this place", house.budget)', RULES),
-    (POLICY, '"all of Easel", house.budget)', '"all of Easel", place.budget)', RULES),
+    (POLICY, '_("this place"), place.budget)', '_("this place"), house.budget)', RULES),
+    (POLICY, '_("all of Easel"), house.budget)', '_("all of Easel"), place.budget)', RULES),
     (POLICY, "place.channel_budgets.get(channel))", "place.budget)", RULES),
     (POLICY, 'f"budget:{tenant}/{channel}"', 'f"budget:{channel}"', RULES),
     (POLICY, "place.channel_budgets.get(channel))", "house.channel_budgets.get(channel))", RULES),

@@ -117,6 +117,9 @@ FOR_NOBODY = re.compile(
 )
 """Texts of the modules below that are not shown to people in their language."""
 
+WORDS_OF_PROMPTS = ("_KINDS",)
+"""What people say, which is never translated."""
+
 SPEAKING = (
     *(f"bot/accounts/{name}.py" for name in ("logins", "access_rules", "privacy", "service")),
     *(
@@ -198,6 +201,10 @@ class Sentences(ast.NodeVisitor):
         if isinstance(node.exc, ast.Call) and _first_name(node.exc.func) in ("ValueError", "KeyError"):
             return
         self.generic_visit(node)
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        if ast.unparse(node.targets[0]) not in WORDS_OF_PROMPTS:
+            self.visit(node.value)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         if node.value:

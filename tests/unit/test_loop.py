@@ -35,6 +35,7 @@ from bot.admin import csv_export
 from bot.admin.dashboard import SERIES, Dashboard, Spell
 from bot.admin.queue import QueueCommands
 from bot.errors import Refusal
+from bot.i18n.speech import Speech
 from bot.images import pictures
 from bot.jobs.departures import Departures
 from bot.jobs.endings import Endings
@@ -216,7 +217,7 @@ async def the_longest_wait_is_told() -> None:
     queue = QueueCommands.__new__(QueueCommands)
     queue._lives = crowd()[0].lives
     (told,) = await queue._longest()
-    assert "the last in line starts in about 1 s" in told
+    assert "the last in the queue starts in about 1 s" in told
 
 
 async def the_places_of_waiting_jobs_are_told() -> None:
@@ -345,9 +346,11 @@ def site() -> tuple[WebContext, web.Request]:
     """The web studio's parts that draw pages, and somebody who asks for one."""
     views = Views(assets.load())
     views.compile()
-    easel: Any = SimpleNamespace(cards=SimpleNamespace(card=lambda job, may: job_cards.done(job, may)))
-    others: Any = dict.fromkeys(("settings", "access", "downloads"))
-    parts = WebContext(**others, easel=easel, hub=Broadcast(), assets=assets.load(), views=views)
+    cards = SimpleNamespace(card=lambda job, may: job_cards.done(job, may))
+    easel: Any = SimpleNamespace(cards=cards, speech=Speech())
+    others: Any = dict.fromkeys(("settings", "downloads"))
+    auth: Any = SimpleNamespace(member=lambda request: a_member())
+    parts = WebContext(**others, access=auth, easel=easel, hub=Broadcast(), assets=assets.load(), views=views)
     return parts, make_mocked_request("GET", "/gallery")
 
 

@@ -260,7 +260,7 @@ def test_a_chat_is_opened_where_it_is_set_up(surface: Chat) -> None:
     token = Secret("a.token.of-ours")
     both = Settings(discord_token=token, slack_bot_token=token, slack_signing_secret=token)
     assert surface.wanted(both)
-    assert surface.adapter(cast(Easel, SimpleNamespace()), both).name in ("discord", "slack")
+    assert surface.open_adapter(cast(Easel, SimpleNamespace()), both).name in ("discord", "slack")
 
 
 def test_a_secret_is_neither_shown_nor_pickled() -> None:

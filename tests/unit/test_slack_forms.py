@@ -50,7 +50,7 @@ def test_a_form_speaks_the_person_s_language() -> None:
     assert (view["submit"]["text"], view["close"]["text"]) == ("Erzeugen", "Abbrechen")
     blocks = {block["block_id"]: block for block in view["blocks"]}
     assert blocks["where"]["label"]["text"] == "Wo"
-    assert blocks["source"]["label"]["text"] == "Vorlage"
+    assert blocks["source"]["label"]["text"] == "Bildvorlage"
     assert blocks["count"]["hint"]["text"].startswith("Wie viele")
     assert fields(view)["prompt"]["initial_value"] == "Close", "what somebody typed stays"
     assert forms.share("a1", "C1", "de")["submit"]["text"] == "Teilen"

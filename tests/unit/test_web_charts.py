@@ -38,7 +38,7 @@ def test_each_hour_has_a_value_and_empty_ones_are_nothing() -> None:
     assert {one.label: sum(v or 0 for v in one.values) for one in jobs.series} == {"done": 4, "failed": 2}
     assert waits.series[0].values[:4] == (None, None, 2.0, None)
     assert [row[1] for row in waits.rows] == [("2", "30")]
-    assert model.summary == "tiny 10 s."
+    assert model.summary == "tiny: 10 s"
 
 
 def test_a_crowd_is_the_largest_and_all_others_together() -> None:

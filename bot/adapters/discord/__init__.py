@@ -16,7 +16,7 @@ def wanted(settings: DiscordSettings) -> bool:
     return bool(settings.discord_token)
 
 
-def adapter(easel: Easel, settings: DiscordSettings) -> DiscordAdapter:
+def open_adapter(easel: Easel, settings: DiscordSettings) -> DiscordAdapter:
     from bot.adapters.discord.adapter import DiscordAdapter
 
     return DiscordAdapter(easel, settings)

@@ -17,7 +17,7 @@ def wanted(settings: SlackSettings) -> bool:
     return bool(settings.slack_bot_token or settings.slack_client_id)
 
 
-def adapter(easel: Easel, settings: SlackSettings) -> SlackAdapter:
+def open_adapter(easel: Easel, settings: SlackSettings) -> SlackAdapter:
     from bot.adapters.slack.adapter import SlackAdapter
 
     return SlackAdapter(easel, settings)
