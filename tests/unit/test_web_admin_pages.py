@@ -233,13 +233,13 @@ async def test_people_are_found_given_to_and_blocked(house: WebHouse, admin: Per
     page = await admin.do("admin set", there, person="web:ana", seconds="77", per="week")
     assert "may use 77 GPU seconds a week" in page and "of 77 GPU seconds used this week" in page
     page = await admin.do("admin tier", there, person="web:ana", tier="team", place="web:local")
-    assert "Tier <b>Team</b>" in page
+    assert "Tier: <b>Team</b>" in page
     page = await admin.do("admin block", there, person="web:ana", hours="2", reason="spam")
     assert "Blocked" in page and "spam." in page
     response = await ana.send("a fox")
     assert response.status == 422 and "spam" in await response.text()
     page = await admin.do("admin unblock", there, person="web:ana")
-    assert "May ask for pictures" in page
+    assert "May ask for images" in page
     assert "blocked" not in await admin.page("/admin/people")
     assert (await ana.send("a fox")).status == 200
 
