@@ -95,7 +95,7 @@ async def test_a_file_that_is_not_ready_is_waited_for_and_not_uploaded_again(hou
     house.wire.ready_after = FOR_EVER
     await house.ada.slash("/imagine a fox")
     message = await house.ada.see(PREPARING)
-    assert "Painted." in message.shown and DONE in message.shown and "U1" in message.labels
+    assert "Done." in message.shown and DONE in message.shown and "U1" in message.labels
     (job,) = await house.jobs()
     assert not job.delivered, "it is still owed"
 
