@@ -300,8 +300,7 @@ def fits(id: str) -> bool:
 
 def picture(job: Job, index: int) -> StoredPicture:
     """Return picture `index` of a job. Raises Refusal when there is none."""
-    single = [each for each in job.pictures if each.index >= 0]
-    for each in single:
+    for each in job.singles:
         if each.index == index and job.state is State.RENDERED:
             return each
     if job.state is not State.RENDERED:
@@ -309,7 +308,7 @@ def picture(job: Job, index: int) -> StoredPicture:
     notice = ngettext(
         "There is no image {number}; that job has only one.",
         "There is no image {number}; that job has {count}.",
-        len(single),
+        len(job.singles),
         number=index + 1,
     )
     raise Refusal(notice, code="no_picture")

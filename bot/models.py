@@ -152,6 +152,11 @@ class Job:
     hidden: bool = False  # its message was deleted on the platform: only its owner may see it
 
     @property
+    def singles(self) -> tuple[StoredPicture, ...]:
+        """Return its pictures in order, without the grid of them."""
+        return tuple(sorted((each for each in self.pictures if each.index >= 0), key=lambda each: each.index))
+
+    @property
     def seconds(self) -> float:
         """Wall-clock seconds from accepted to ended; 0 while it lives, or when the clock was set back."""
         return max(0.0, (self.finished - self.created).total_seconds()) if self.finished else 0.0

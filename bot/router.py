@@ -158,15 +158,11 @@ class Router:
     async def _download(self, action: Action, job: Job, origin: Origin) -> Card:
         """Hand over a job's pictures as they are stored."""
         actions.picture(job, 0)
-        found = [each for each in job.pictures if each.index >= 0]
-        try:
-            files = [
-                (f"{job_cards.file_name(job, each.index)}.png", await self._images.get(each.blob))
-                for each in sorted(found, key=lambda each: each.index)
-            ]
-        except KeyError as error:
-            raise Refusal(_("An image of this job is gone."), code="no_picture") from error
-        adult = any(each.adult for each in found)
+        files = [
+            (f"{job_cards.file_name(job, each.index)}.png", await self._images.shown(each))
+            for each in job.singles
+        ]
+        adult = any(each.adult for each in job.singles)
         return Card(kind="text", title=job.prompt, job=job.id, files=tuple(files), private=True, adult=adult)
 
     async def _ask_to_forget(self, options: dict[str, Any], origin: Origin) -> Card:

@@ -89,8 +89,7 @@ class Privacy:
         names = [
             (f"pictures/{job.id}-{picture.index + 1}.png", picture.blob)
             for job in jobs
-            for picture in job.pictures
-            if picture.index >= 0
+            for picture in job.singles
         ]
         found = []
         for start in range(0, len(names), ASKED_AT_ONCE):

@@ -210,9 +210,8 @@ def _with_source(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _written(easel: Easel, job: Job, out: Path) -> list[Path]:
-    singles = [each for each in job.pictures if each.index >= 0] if job.state is State.RENDERED else []
     files = []
-    for each in sorted(singles, key=lambda each: each.index):
+    for each in job.singles if job.state is State.RENDERED else ():
         path = out / f"{job.id}-{each.index + 1}.png"
         await asyncio.to_thread(_write, path, await easel.images.get(each.blob))
         files.append(path)

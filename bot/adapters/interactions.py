@@ -416,7 +416,7 @@ def _on(spec: ActionSpec, job: Job) -> Action:
     """Return what a menu's entry does with a job; a job of several pictures is shown first, to choose one."""
     if spec.about == "job":
         return Action(name=spec.name, job=job.id)
-    if sum(each.index >= 0 for each in job.pictures) == 1:
+    if len(job.singles) == 1:
         return Action(name=spec.name, job=job.id, index=0)
     return Action(name="show", job=job.id)
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from bot.errors import StoreError
+from bot.errors import Refusal, StoreError
+from bot.i18n import _
 from bot.images import pictures
 from bot.images.blobs import BlobStore
+from bot.models import StoredPicture
 from bot.provenance.keys import Keys
 from bot.provenance.signing import Unsigned
 from bot.provenance.verdict import Verdict, verify
@@ -33,6 +35,13 @@ class Images:
     async def get(self, blob: str) -> bytes:
         """Return a picture's file. Raises KeyError when there is none, StoreError when it cannot be read."""
         return await self._blobs.get(blob)
+
+    async def shown(self, picture: StoredPicture) -> bytes:
+        """Return the file of a job's picture. Raises Refusal where it is gone."""
+        try:
+            return await self.get(picture.blob)
+        except KeyError as error:
+            raise Refusal(_("An image of this job is gone."), code="no_picture") from error
 
     async def fitted(self, blob: str, limit: int) -> tuple[bytes, str]:
         """Return a picture in at most `limit` bytes, and its media type.

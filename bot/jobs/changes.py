@@ -91,7 +91,7 @@ def source_job(text: str) -> str:
 
 def _chosen(job: Job, which: str) -> int:
     """Return the index of the picture that is meant. Raises Refusal where there is none."""
-    there = sorted(each.index for each in job.pictures if each.index >= 0)
+    there = [each.index for each in job.singles]
     index = talk.index_of(which, len(there)) if which else min(there, default=0)
     return actions.picture(job, index).index
 

@@ -318,7 +318,7 @@ class JobTracker:
         self.finish(ended)
 
     async def _keep_grid(self, life: LiveJob) -> None:
-        singles = sorted((each for each in life.job.pictures if each.index >= 0), key=lambda each: each.index)
+        singles = life.job.singles
         with _readable():
             sheet = await pictures.grid([await self._blobs.get(each.blob) for each in singles])
             width, height = pictures.png_size(sheet)

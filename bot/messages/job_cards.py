@@ -63,10 +63,6 @@ def _specs(job: Job, kind: Kind, may: May) -> list[ActionSpec]:
     return [each for each in ACTIONS if kind in each.on and each.answers != "place" and may.do(each, job)]
 
 
-def _singles(job: Job) -> list[int]:
-    return sorted(each.index for each in job.pictures if each.index >= 0)
-
-
 def _offered(job: Job, kind: Kind, may: May) -> dict[str, Any]:
     """Return the rows of buttons and what is behind ⋯, as fields of a card.
 
@@ -74,7 +70,7 @@ def _offered(job: Job, kind: Kind, may: May) -> dict[str, Any]:
     shows that picture alone with its own buttons.
     """
     specs = _specs(job, kind, may)
-    indexes = _singles(job)
+    indexes = [each.index for each in job.singles]
     shown = [each for each in specs if not each.overflow]
     whole = tuple(_of_job(each, job, kind) for each in shown if each.about == "job")
     rows = (*_strips(shown, job, indexes), whole)
@@ -217,7 +213,7 @@ def _facts(job: Job) -> tuple[str, ...]:
 
 def pictures_of(job: Job) -> tuple[CardPicture, ...]:
     """Return the stored pictures, the grid (index −1) first."""
-    several = sum(each.index >= 0 for each in job.pictures) > 1
+    several = len(job.singles) > 1
     return tuple(
         CardPicture(
             alt=_("{prompt}, image {number}", prompt=job.prompt, number=each.index + 1)

@@ -50,10 +50,7 @@ class VerifyService:
             chosen = actions.picture(job, int(number) - 1 if number.isdecimal() else -1)
         else:
             chosen = min(job.pictures, key=lambda each: each.index)
-        try:
-            return await self._images.get(chosen.blob)
-        except KeyError as error:
-            raise Refusal(_("An image of this job is gone."), code="no_picture") from error
+        return await self._images.shown(chosen)
 
     async def _seen(self, verdict: Verdict, origin: Origin) -> Job | None:
         """Return the picture's job where this person may see it."""
