@@ -43,8 +43,8 @@ class _Waiting(Share):
         self.mean = 0.0  # of the jobs waiting here
         self.turn = 0  # among siblings of the same virtual time the least goes first
 
-    def find(self, suits: Suits) -> _UserLane | None:
-        """Return the lane that goes next, of those here with a job that suits."""
+    def find(self, suits: Suits) -> EngineJob | None:
+        """Return the job that goes next, of those here that suit."""
         raise NotImplementedError
 
     def waiting_path(self) -> Iterator[_Waiting]:
@@ -82,10 +82,10 @@ class _Turns(_Waiting):
     def leave(self, child: _Waiting) -> None:
         self.ready.discard(child)
 
-    def find(self, suits: Suits) -> _UserLane | None:
-        """Return the lane that goes next, of those whose first job suits; None if there is none near."""
+    def find(self, suits: Suits) -> EngineJob | None:
+        """Return the job that goes next, of those that suit; None if there is none near."""
         passed: list[tuple[float, int, _Waiting]] = []
-        found: _UserLane | None = None
+        found: EngineJob | None = None
         while len(passed) < LOOK and (child := self._first()) is not None:
             if not passed and self.lifts:
                 self.now = max(self.now, child.virtual_time)
@@ -163,18 +163,14 @@ class _UserLane(_Waiting):
         self.count(1, job.cost)
         self.priority.count_model(job.request.model, 1, job.cost)
 
-    def find(self, suits: Suits) -> _UserLane | None:
-        return self if self.first(suits) is not None else None
-
-    def first(self, suits: Suits) -> str | None:
-        """Return the id of the waiting job whose turn it is, of those that suit."""
+    def find(self, suits: Suits) -> EngineJob | None:
         relaxed = not self.priority.lifts
         best: tuple[int, str] | None = None
         for model in tuple(self._heaps):
             head = self._head(model)
             if head is not None and (best is None or head < best) and suits(model, relaxed):
                 best = head
-        return best[1] if best is not None else None
+        return self.jobs[best[1]] if best is not None else None
 
     def _head(self, model: str) -> tuple[int, str] | None:
         """Return the turn and the id of the first job of a model that waits; drop those that do not."""
@@ -310,17 +306,16 @@ class FairQueue:
 
     def first(self) -> EngineJob | None:
         """Return the job whose turn it is; None while nobody may enter."""
-        lane = self._find(_any)
-        job_id = lane.first(_any) if lane is not None else None
-        return lane.jobs[job_id] if lane is not None and job_id is not None else None
+        return self._find(_any)
 
     def take(self, suits: Suits = _any) -> EngineJob | None:
         """Take out the next job that suits, charged with its estimated cost; None while none may enter."""
-        lane = self._find(suits)
-        job_id = lane.first(suits) if lane is not None else None
-        if lane is None or job_id is None:
+        job = self._find(suits)
+        if job is None:
             return None
-        job, priority = lane.drop(job_id), lane.priority
+        lane = self._where[job.id]
+        priority = lane.priority
+        lane.drop(job.id)
         lane.running[job.id] = job
         priority.inside[job.id] = lane
         self._charge(lane, job.cost)
@@ -441,7 +436,7 @@ class FairQueue:
         free = not self._fast.ready and len(self._fast.inside) < self._devices
         return self._relaxed if free and self._relaxed.may_enter else None
 
-    def _find(self, suits: Suits) -> _UserLane | None:
+    def _find(self, suits: Suits) -> EngineJob | None:
         priority = self._next_priority()
         return priority.find(suits) if priority is not None else None
 

@@ -262,7 +262,7 @@ class Dispatcher:
         model, tried = job.request.model, self._failed_on.get(job.id, ())
         desk = self._placement.choose(model, job.relaxed, but_for=tried)
         desk = desk or self._placement.choose(model, job.relaxed, eager=True, but_for=tried)
-        able = [each for each in self._desks if each.able(model) and each not in tried] or self._desks
+        able = [each for each in self._desks if self._may_do(each, job)] or self._desks
         ready = [each for each in able if each.ready]  # with no room, and yet the only ones left for it
         return desk or min(
             ready, key=lambda each: (model not in each.loaded.sizes, each.load()), default=None

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from huggingface_hub import constants
@@ -18,6 +19,8 @@ from engine.catalog import Entry
 from engine.errors import EngineError, ModelNotLoaded
 from engine.pipelines.run import Loaded
 from engine.types import Loading
+
+T = TypeVar("T")
 
 STUCK_SECONDS = 1800.0  # without a byte of progress before loading counts as failed
 
@@ -95,16 +98,18 @@ class Loader:
 
     @torch.no_grad()
     def _run(self, number: int, entry: Entry) -> None:
-        began, result = time.monotonic(), self._result(entry)
+        began, result = time.monotonic(), attempt(self._load, entry)
         self._done.put((number, Outcome(entry, result, time.monotonic() - began)))
 
-    def _result(self, entry: Entry) -> Loaded | EngineError | None:
-        try:
-            return self._load(entry)
-        except EngineError as error:
-            return error
-        except Exception as error:  # a device without its driver, say
-            return ModelNotLoaded(f"{entry.source}: {error}")
+
+def attempt(load: Callable[[Entry], T], entry: Entry) -> T | EngineError:
+    """Load a model, or return why it cannot be loaded."""
+    try:
+        return load(entry)
+    except EngineError as error:
+        return error
+    except Exception as error:  # a device without its driver, say
+        return ModelNotLoaded(f"{entry.source}: {error}")
 
 
 def _bytes_in_cache(name: str) -> int:

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from engine import catalog
-from engine.errors import Cancelled, EngineError, InvalidPicture, InvalidRequest, ModelNotLoaded
+from engine.errors import Cancelled, EngineError, InvalidPicture, InvalidRequest
 from engine.pipelines import run as pipelines
 from engine.pipelines.batching import Clock, InterceptionPoint, Request, as_engine_error, run_joined
 from engine.pipelines.upscale import Upscaler
@@ -41,7 +41,7 @@ from engine.types import (
     Started,
 )
 from engine.workers.heartbeat import Vitals
-from engine.workers.loading import STUCK_SECONDS, Loader, Outcome
+from engine.workers.loading import STUCK_SECONDS, Loader, Outcome, attempt
 from engine.workers.messages import Cancel, ModelLoaded, Order, Pulse, Ready, Report, Setup, Start
 
 _log = logging.getLogger(__name__)
@@ -299,12 +299,7 @@ class WorkerLoop:
     def _made(self, entry: catalog.Entry) -> pipelines.Loaded | EngineError:
         """Load a model from files that are in memory, or return why it cannot be loaded."""
         self._vitals.begin(STUCK_SECONDS, self._waiting_for_models())
-        try:
-            return self._load(entry)
-        except EngineError as error:
-            return error
-        except Exception as error:  # a device without its driver, say
-            return ModelNotLoaded(f"{entry.source}: {error}")
+        return attempt(self._load, entry)
 
     def _on_loaded(self, outcome: Outcome) -> EngineError | None:
         """Begin the jobs that have waited for a model, or end them if it could not be loaded; return why."""
