@@ -26,6 +26,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import bot
+from bot.jobs import changes
+from bot.prompts import foreign, talk
 
 LENGTH = 4000  # characters
 LIMIT = 0.05  # seconds of CPU
@@ -70,6 +72,18 @@ LOCAL: Mapping[tuple[str, str], tuple[str, ...]] = {
         r"(?<!\S)(?:--([\w-]+)(?:=|(?!\S))|((?!)):)",
     ),
     ("prompts/readers.py", "side"): (r"(\d{1,4}(?:\.\d{1,2})?)\s*[:/x×]\s*(\d{1,4}(?:\.\d{1,2})?)",),
+    ("jobs/changes.py", "command"): tuple(command for command, _ in changes._COMMANDS),
+    ("prompts/foreign.py", "pattern"): tuple(rf"[\s=]*({each})(?=\s|\Z)" for each in foreign._VALUES),
+    ("prompts/talk.py", "pattern"): tuple(
+        make(name).pattern
+        for make, kind in (
+            (talk._of, "words"),
+            (talk._first, "words"),
+            (talk._inside, "words"),
+            (talk._asks, "asks"),
+        )
+        for name in talk._lists()[kind]
+    ),
     ("prompts/plain_words.py", "pattern"): (),  # of presets.toml: found where `_patterns` keeps them
     ("accounts/tiers.py", "key"): (),  # of a file that operators write
 }

@@ -27,8 +27,8 @@ def is_flag(name: str) -> bool:
 def end_of_value(name: str, text: str, at: int) -> tuple[str, int]:
     """Return what stands behind such a flag as its value, and where the text goes on; it may have none."""
     pattern = rf"[\s=]*({_FLAGS[name.casefold()]})(?=\s|\Z)"
-    found = re.compile(pattern).match(text, at)
-    return (found[1], found.end()) if found and found[1] else ("", at)
+    found = re.match(pattern, text[at:])
+    return (found[1], at + found.end()) if found and found[1] else ("", at)
 
 
 def equivalent(name: str, value: str, *, pictured: bool) -> tuple[str, str] | None:

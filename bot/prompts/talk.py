@@ -21,6 +21,7 @@ from __future__ import annotations
 import functools
 import math
 import re
+import string
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ class _Talk:
         self._at = 0
 
     def read(self) -> Spoken:
-        if not re.search(r"[^\W_]", _SHORTCODE.sub("", self._text)) or _LINK.fullmatch(self._text):
+        if not re.search(r"[^\W_]", _SHORTCODE.sub("", self._text)) or _LINK.fullmatch(self._text.strip()):
             return _talk("there are no words", expects=not self._text.strip())
         if self._addressed and (asked := self._asked()):
             return asked
@@ -172,7 +173,7 @@ class _Talk:
 
     def _left(self) -> str:
         """Return what is to be painted: what was not read, without courtesies at its end."""
-        return _COURTESY.sub("", self._words[self._at :]).strip() or self._words
+        return _COURTESY.sub("", _trimmed(self._words[self._at :])) or self._words
 
     def _asked(self) -> Spoken | None:
         plain = self._text.strip().strip("?!. ")
@@ -200,7 +201,7 @@ class _Talk:
         if not (asked and self._ends_with_verb(self._rest, name)) or len(self._words) > MOST:
             return False
         self._at += asked.end()
-        self._words = re.sub(r"\s+\w+\W*\Z", "", self._words)
+        self._words = re.sub(r"(?<!\s)\s++\w++\W*+\Z", "", self._words)
         return True
 
     def _ends_with_verb(self, clause: str, name: str = "changing") -> bool:
@@ -228,6 +229,10 @@ def _talk(why: str, *, expects: bool = False) -> Spoken:
 
 
 # --- patterns ---------------------------------------------------------------------------------------------
+
+
+def _trimmed(words: str) -> str:
+    return words.lstrip().rstrip(f"{string.whitespace},?!")
 
 
 @functools.cache
@@ -287,22 +292,23 @@ def _place(named: str) -> str:
 
 
 _EMOJI = r"[\u2190-\u2bff\ufe0f\u200d\U0001f000-\U0001faff]"
-_STOP = rf"(?:[,.!?;:…)]+(?=\s|\Z)|\s[–—-]+(?=\s)|\s*{_EMOJI}|\s*:[a-z0-9_+-]+:)"
-_END = rf"(?:\s*{_STOP}\s*|\s*\Z)"
+# Possessive, and never begun inside a run that has been tried: a long run of spaces or signs is read once.
+_STOP = rf"\s*+(?:(?<![,.!?;:…)])[,.!?;:…)]++(?=\s|\Z)|(?<=\s)[–—-]++(?=\s)|{_EMOJI}|:[a-z0-9_+-]+:)"
+_END = rf"(?:{_STOP}\s*+|\s*+\Z)"
 _ITEM = (
-    r"(?:an?|the|some|my|our|your|one|two|three|four|five|six|\d+|zwei|drei|vier|fünf|"
+    r"(?:an?|the|some|my|our|your|one|two|three|four|five|six|(?<!\d)\d++|zwei|drei|vier|fünf|"
     r"eine?[nmrs]?|de[rnm]|die|das|meine?n?|unsere?n?)"
 )
 _PRONOUN = r"(?:it|this|that|them|one|es|das|sie|ihn|dies)"
 
 _FLAG = re.compile(r"(?<!\S)(?:--|[—–])[a-z]", re.IGNORECASE)
-_LINK = re.compile(r"\s*<?https?://\S+\s*", re.IGNORECASE)
+_LINK = re.compile(r"<?https?://\S+", re.IGNORECASE)
 _SHORTCODE = re.compile(r":[a-z0-9_+-]+:", re.IGNORECASE)
-_BREAK = _compiled(rf"\s*{_STOP}\s*")
-_COURTESY = _compiled(r"(?:[\s,]+(?:please|pls|plz|bitte))?[\s?!]*\Z")
+_BREAK = _compiled(rf"(?<!\s){_STOP}\s*+")
+_COURTESY = _compiled(r"(?<![\s,])[\s,]++(?:please|pls|plz|bitte)\Z")
 _SMALL = _compiled(
-    rf"\s*(?:{_EMOJI}|{_STOP}|{_any('greetings', 'thanks', 'praise', 'asides')}(?:\s+{_any('after')})*{_END}"
-    rf"|{_any('after')}{_END})"
+    rf"(?<!\s)(?:{_STOP}|\s*+(?:{_any('greetings', 'thanks', 'praise', 'asides')}"
+    rf"(?:\s+{_any('after')})*{_END}|{_any('after')}{_END}))"
 )
 _GREETING = _compiled(rf"{_any('greetings')}(?:\s+(?:easel|bot))?\s+")
 _FILLED = _compiled(rf"(?:(?:{_any('fillers')})(?![\w'-])[\s,]*)*")
@@ -317,7 +323,7 @@ _SENTENCE = _compiled(rf"(?:my|our|your|meine?|unsere?|the|der|die|das)\s+\w+\s+
 _ARTICLE = _compiled(rf"{_ITEM}\s+\w")
 _CHANGING = _compiled(rf"(?:{_any('fillers')}\s+)*{_any('changing')}(?=\s+\S)")
 _IDLE = _compiled(  # "keep it", "use this for …", "add me to …", "let me …", "change of …"
-    rf"\w+\s+(?:{_PRONOUN}\s*\Z|(?:it|this|that|das|es)\s+(?:to|for|für|an|erst)\s|(?:me|us)\s+(?:to|from|know|\w+\s*\Z)|of\s)"
+    rf"(?<!\w)\w++\s++(?:{_PRONOUN}\s*\Z|(?:it|this|that|das|es)\s+(?:to|for|für|an|erst)\s|(?:me|us)\s+(?:to|from|know|\w+\s*\Z)|of\s)"
     r"|(?:let|lass)\s+(?:me|us|uns|mich)\s|(?:let's)\s"
 )
 _COMPARED = _compiled(
