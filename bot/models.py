@@ -251,6 +251,7 @@ class Preferences:
     size: str = ""  # "512x768"; instead of an aspect
     private: bool = False
     tells_prompt: bool = False  # the prompt goes into the files
+    silent: bool = False  # results do not mention them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,7 +42,11 @@ class Access:
 
     async def tasks(self, member: Member) -> frozenset[TaskKind]:
         """Return what the member may ask for: what the models do that are for them."""
-        models = self.models(await self.rules(member))
+        return self.tasks_of(await self.rules(member))
+
+    def tasks_of(self, rules: AccessRules) -> frozenset[TaskKind]:
+        """Return what the person of these rules may ask for."""
+        models = self.models(rules)
         painting = frozenset[TaskKind]().union(*(model.tasks for model in models))
         return painting | {"upscale"}
 

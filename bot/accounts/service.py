@@ -64,6 +64,8 @@ class AccountService:
         models, most = rules.models(self._engine.models()), rules.tier.max_count
         if "metadata" in options:
             options["tells_prompt"] = options.pop("metadata")
+        if "notify" in options:
+            options["silent"] = not options.pop("notify")
         after = prompts.changed(before, options, models, most)
         if after != before:
             await self._store.save_preferences(person, after)
@@ -79,6 +81,7 @@ class AccountService:
         )
         known = asdict(own)
         known["metadata"] = known.pop("tells_prompt")
+        known["notify"] = not known.pop("silent")
         values = {name: "yes" if value is True else str(value) for name, value in known.items() if value}
         return Form(command="settings", title=_("Your settings"), values=values)
 

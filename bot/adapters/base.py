@@ -64,6 +64,27 @@ class ChatAdapter(Protocol):
 
 
 @runtime_checkable
+class Tells(Protocol):
+    """A surface that tells people of new messages, and of edits not at all."""
+
+    async def tell(self, job: Job, ref: MessageRef | None, card: Card) -> MessageRef:
+        """Show an end in a new message, or edit the one of `ref` where that is new already or none can be.
+
+        Doing it twice is once. The reference that comes back is kept before `clear` is called.
+
+        Raises Unreachable or TryLater.
+        """
+        ...
+
+    async def clear(self, job: Job, ref: MessageRef, card: Card) -> None:
+        """Take away the message that the one of `ref`, which shows the card, replaced, if there is one.
+
+        Doing it twice is once. Raises TryLater.
+        """
+        ...
+
+
+@runtime_checkable
 class Connected(Protocol):
     """A surface that has a connection to lose."""
 

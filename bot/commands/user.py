@@ -120,6 +120,12 @@ FOR_MEMBERS: tuple[Command, ...] = (
                 kind="boolean",
                 help=_("Whether your prompts go into the files of your images."),
             ),
+            Option(
+                name="notify",
+                kind="boolean",
+                help=_("Whether finished images mention you."),
+                default="yes",
+            ),
             Option(name="logout", kind="boolean", help=_("Log out of the web studio in every browser.")),
         ),
     ),

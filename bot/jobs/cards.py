@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.accounts.access import Access
 from bot.actions import Whose
@@ -13,6 +13,14 @@ from bot.jobs.visibility import Visibility
 from bot.messages import job_cards
 from bot.messages.types import ANYTHING, Card, May
 from bot.models import Job, Member, State
+
+LONG_WAIT = 60.0  # seconds after which people have turned to something else, and are told of a failure too
+
+
+def is_news(job: Job) -> bool:
+    """Tell whether the person is told of a job's end by a new message; private ones are edited in place."""
+    late = job.state is State.FAILED and job.seconds >= LONG_WAIT
+    return (job.state is State.RENDERED or late) and not (job.origin.private or job.hidden)
 
 
 @dataclass(eq=False)
@@ -30,10 +38,17 @@ class JobCards:
         return self._speech.said(self.present(job, may), job.origin)
 
     async def own(self, job: Job) -> Card:
-        """Return the card of a job's own message, for the person who asked for it. Raises StoreError."""
+        """Return the card of a job's own message, for the person who asked for it. Raises StoreError.
+
+        It names them where its end is news.
+        """
         if not job.state.ended:
             return self.card(job)
-        return self.card(job, May(tasks=await self._access.tasks(job.origin.member)))
+        rules = await self._access.rules(job.origin.member)
+        card = self.card(job, May(tasks=self._access.tasks_of(rules)))
+        if not is_news(job):
+            return card
+        return replace(card, asker=job.origin.member.name, mentions=not rules.preferences().silent)
 
     async def shown(self, job: Job, member: Member) -> Card:
         """Return the job's card for one person. Raises StoreError."""

@@ -47,9 +47,12 @@ class Departures:
             await _saved(lambda: self._store.hide(surface, tenant=tenant, channel=channel, messages=messages))
         )
 
-    async def deleted_jobs(self, ids: Collection[str], tenant: str) -> None:
-        """Hide from all but their owners a tenant's jobs whose messages were deleted."""
-        await self._hidden(await _saved(lambda: self._store.hide_jobs(ids, tenant)))
+    async def deleted_jobs(self, ids: Collection[str], tenant: str, *, but: str = "") -> None:
+        """Hide from all but their owners a tenant's jobs whose messages were deleted.
+
+        `but`: not those whose result has replaced this message.
+        """
+        await self._hidden(await _saved(lambda: self._store.hide_jobs(ids, tenant, but=but)))
 
     async def _hidden(self, ids: Collection[str]) -> None:
         for id in ids:

@@ -1,5 +1,8 @@
 """Keeps each job's one message up to date: posted once, then edited, until its end was shown.
 
+Where an end is news (`Card.asker`), and the surface can tell of it, the end is a message of its own. Its
+reference is kept before the former message is taken away, so that a kill between the two loses neither.
+
 Only the newest card is ever sent, so edits never queue. The message's reference is stored as soon as it is
 known: after a restart the same message is edited. Between a post and that moment the adapter recognises a
 repeated post by the job's id.
@@ -19,7 +22,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from bot import telemetry
-from bot.adapters.base import ChatAdapter, MessageRef
+from bot.adapters.base import ChatAdapter, MessageRef, Tells
 from bot.errors import MessageGone, StoreError, TryLater, Unreachable
 from bot.i18n.speech import translated
 from bot.messages.job_cards import withheld
@@ -153,15 +156,15 @@ class MessageSync:
         card = await self._draw(job)
         if card.adult and not await adapter.adult(job):
             card = translated(withheld(card), card.language)
-        if parcel.ref is None:
-            parcel.ref = await adapter.post(job, card)
-        elif card != parcel.shown:
-            parcel.ref = await adapter.edit(job, parcel.ref, card)
+        if parcel.ref is None or card != parcel.shown:
+            parcel.ref = await _shown(adapter, job, parcel.ref, card)
         parcel.shown = card
         if parcel.ref != parcel.saved:
             await self._store.message(job.id, parcel.ref)
             parcel.saved = parcel.ref
         if job.state.ended:
+            if isinstance(adapter, Tells):
+                await adapter.clear(job, parcel.ref, card)
             await self._store.delivered(job.id, job.state)
 
     def _later(self, parcel: _Parcel, job: Job, error: Exception, *, least: float = 0.0) -> float:
@@ -195,6 +198,13 @@ class MessageSync:
         except StoreError as error:
             return self._later(parcel, job, error)
         return None
+
+
+async def _shown(adapter: ChatAdapter, job: Job, ref: MessageRef | None, card: Card) -> MessageRef:
+    """Show a card in the way that it and the surface ask for; return the reference to its message."""
+    if card.asker and isinstance(adapter, Tells):
+        return await adapter.tell(job, ref, card)
+    return await (adapter.edit(job, ref, card) if ref else adapter.post(job, card))
 
 
 def _hasten(parcel: _Parcel) -> None:

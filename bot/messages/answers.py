@@ -281,6 +281,7 @@ def settings(preferences: Preferences, logins: Sequence[Login] = ()) -> Card:
     lines = [
         *defaults(preferences),
         _("Prompt in the files: {answer}", answer=YES if preferences.tells_prompt else NO),
+        _("Finished images mention you: {answer}", answer=NO if preferences.silent else YES),
         _("Change them with /settings; its option reset goes back to the studio's own."),
     ]
     if logins:

@@ -15,7 +15,7 @@ from bot import actions
 from bot.actions import ACTIONS, Action, ActionSpec, Kind
 from bot.errors import Refusal
 from bot.formats import about, amount, line_place, sized, span
-from bot.i18n import _, join
+from bot.i18n import _, join, speech
 from bot.messages.types import ANYTHING, Bar, Button, Buttons, Card, CardPicture, May
 from bot.models import Balance, Job
 from bot.prompts import styles
@@ -312,6 +312,14 @@ def withheld(card: Card) -> Card:
     rows = tuple(row for row in map(of_whole, card.rows) if row)
     bare = replace(card, title="", facts=(), body=(line,), pictures=(), adult=False)
     return replace(bare, rows=rows, more=of_whole(card.more))
+
+
+def moved(card: Card) -> Card:
+    """Build what is left of a status message that cannot go away, once a newer message shows the card."""
+    if card.kind == "deleted":
+        return card
+    line = Card(kind="text", body=(_("The result is in a newer message."),))
+    return replace(speech.translated(line, card.language), title=card.title, private=card.private)
 
 
 def deleted(job: Job) -> Card:

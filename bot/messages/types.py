@@ -70,6 +70,8 @@ class Card:
     adult: bool = False  # for age-restricted channels alone
     files: tuple[tuple[str, bytes], ...] = ()  # name and content of files to hand over that are no pictures
     language: str = "en"  # that its words are in; see `i18n`
+    asker: str = ""  # the name of whoever it is for, where others read it too; it is told as news
+    mentions: bool = False  # they are notified
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlmodel import Session
 
 from bot.models import INSTANCE, AuditLine, Job, Person, State
@@ -75,9 +75,14 @@ class Removals(Database):
             raise ValueError("a surface's jobs are not hidden all at once")
         return await self._hide(*wanted)
 
-    async def hide_jobs(self, ids: Collection[str], tenant: str = "") -> list[str]:
-        """Hide these jobs, as far as they are the tenant's."""
+    async def hide_jobs(self, ids: Collection[str], tenant: str = "", *, but: str = "") -> list[str]:
+        """Hide these jobs, as far as they are the tenant's.
+
+        Not those whose result has replaced the message `but`.
+        """
+        former = func.coalesce(_jobs.c.message["former"].as_string(), "")
         wanted: list[ColumnElement[bool]] = [_jobs.c.id.in_(ids), _jobs.c.hidden.is_(False)]
+        wanted += [former != but] if but else []
         return await self._hide(*wanted, *([_jobs.c.tenant == tenant] if tenant else []))
 
     async def _hide(self, *wanted: ColumnElement[bool]) -> list[str]:

@@ -224,6 +224,7 @@ class PreferencesRow(SQLModel, table=True):
     size: str
     private: bool
     tells_prompt: bool
+    silent: bool
 
 
 class InstallationRow(SQLModel, table=True):

@@ -126,7 +126,7 @@ def test_the_settings_form_replaces_all_of_them() -> None:
     view = modal(Form(command="settings", title="Your settings", values={}), HERE, CHOICES)
 
     assert "reset" not in fields(view)
-    assert read(sent(view)).options == {"reset": "yes"}
+    assert read(sent(view)).options == {"notify": "no", "reset": "yes"}
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,12 @@ class DiscordAdapter:
     async def edit(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
         return await self._ready().edit(job, ref, card)
 
+    async def tell(self, job: Job, ref: MessageRef | None, card: Card) -> MessageRef:
+        return await self._ready().tell(job, ref, card)
+
+    async def clear(self, job: Job, ref: MessageRef, card: Card) -> None:
+        await self._ready().clear(job, ref, card)
+
     async def adult(self, job: Job) -> bool:
         """Tell whether the channel that a job was asked in is age-restricted now.
 

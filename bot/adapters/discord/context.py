@@ -1,9 +1,10 @@
 """Who acts, where, and how they are answered.
 
 `Origin.reply` of this surface: `channel`, `user`, `limit` (bytes of a file), and either `reply_to` (a
-message) or `token`, `expires` (Unix time), `message` (the deferred response), `ephemeral`, and `open`
-(whether the bot itself is in that place). `again` is the newest `token` of somebody who came back for the
-result, with its `expires` and `message`. Tokens are secrets, so they are sealed: see `vault`.
+message) or `token`, `expires` (Unix time), `message` (the deferred response), `ephemeral`, `open` (whether
+the bot itself is in that place) and `posts` (whether it may send messages there). `again` is the newest
+`token` of somebody who came back for the result, with its `expires` and `message`. Tokens are secrets, so
+they are sealed: see `vault`.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ def of_interaction(interaction: Interaction, message: int, *, ephemeral: bool) -
             "message": message,
             "ephemeral": ephemeral,
             "open": _is_open(interaction),
+            "posts": _may_post(interaction),
         },
     )
 
@@ -84,6 +86,14 @@ def _is_open(interaction: Interaction) -> bool:
     """Tell whether the bot itself may edit there, as it must once the token has ended."""
     sees = interaction.is_guild_integration() and interaction.app_permissions.view_channel
     return sees or interaction.context.dm_channel
+
+
+def _may_post(interaction: Interaction) -> bool:
+    """Tell whether the bot itself may send a new message with files there."""
+    may = interaction.app_permissions
+    thread = isinstance(interaction.channel, discord.Thread)
+    speaks = may.send_messages_in_threads if thread else may.send_messages
+    return _is_open(interaction) and (interaction.context.dm_channel or (speaks and may.attach_files))
 
 
 def needs_us(job: Job) -> bool:

@@ -2,6 +2,13 @@
 
 A token lives 15 minutes and reaches everywhere, private answers too. After that the bot edits the same
 message with its own permissions. Where it has none, the end goes to the person's direct messages.
+
+A result that others may see is a new message of the bot's, since nobody is told of an edit; the status
+message is then deleted. Where the bot may not post, the status message becomes the result: a follow-up by the
+token has no key by which a repeated one is known.
+
+A message's reference: `channel`, `message`, `own` (the bot sent it itself), and of a result `former`, the
+status message that it replaced, as "<channel>:<message>".
 """
 
 from __future__ import annotations
@@ -12,10 +19,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import aiohttp
 import discord
+import structlog
 from cryptography.fernet import InvalidToken
 
 from bot.actions import Action
@@ -25,9 +34,11 @@ from bot.adapters.discord.layout import LEAST_LIMIT, Shown, show
 from bot.easel import Easel
 from bot.errors import DeliveryError, MessageGone, Refusal, StoreError, TryLater, Unreachable
 from bot.i18n import _, speech
-from bot.messages.job_cards import withheld
+from bot.messages.job_cards import moved, withheld
 from bot.messages.types import Button, Card
 from bot.models import Job, State
+
+log = structlog.stdlib.get_logger(__name__)
 
 LAST_MINUTES = 3 * 60.0  # seconds before a token's end in which people get a way to fetch the result
 PROGRESS_PAUSE = 2.0  # seconds between two progress edits in a channel, which allows five in five seconds
@@ -86,7 +97,9 @@ class DiscordDelivery:
                 shown = await self._shown(job, card)
                 ways: list[Route] = [self._whisper] if job.origin.private else [self._say, self._whisper]
                 return await self._first(ways, job, {}, shown)
-        return await self.edit(job, {"channel": reply["channel"], "message": reply["message"]}, card)
+        deferred = _deferred(job)
+        assert deferred
+        return await self.edit(job, deferred, card)
 
     async def edit(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
         """Replace the card by the first way that works. Raises Unreachable or TryLater."""
@@ -94,6 +107,58 @@ class DiscordDelivery:
             planned.cancel()  # it may be on its way: what is older neither holds nor follows what is newer
         self._plan_offer(job, ref, card)
         return await self._replace(job, ref, card)
+
+    async def tell(self, job: Job, ref: MessageRef | None, card: Card) -> MessageRef:
+        """Show an end in a new message that mentions the person, or else in the one there is.
+
+        Raises Unreachable or TryLater.
+        """
+        former = ref or _deferred(job) or await self.post(job, moved(card))
+        if not former.get("former") and _may_tell(job, former):
+            with _translated():
+                await self._check_there(job, former)
+                if told := await self._told(job, await self._shown(job, card)):
+                    return told | {"former": f"{former['channel']}:{former['message']}"}
+        return await self.edit(job, former, card)
+
+    async def _told(self, job: Job, shown: Shown) -> MessageRef | None:
+        """Send the new message; return None where the bot may not."""
+        try:
+            return await self._fitting(self._announce, job, {}, shown)
+        except discord.HTTPException as error:
+            if not _closed(error):
+                raise
+            return None
+
+    async def _check_there(self, job: Job, ref: MessageRef) -> None:
+        """Raise NotFound for a message that somebody deleted: what it showed is then shown no more."""
+        try:
+            if not ref.get("own") and _fresh(job.origin.reply):
+                await self._webhook(job.origin.reply).fetch_message(ref["message"])
+            else:
+                await self._partial(ref["channel"], ref["message"]).fetch()
+        except discord.HTTPException as error:
+            if not _closed(error):
+                raise
+
+    async def clear(self, job: Job, ref: MessageRef, card: Card) -> None:
+        """Delete the status message that a result has replaced. Raises TryLater."""
+        if not ref.get("former"):
+            return
+        channel, message = map(int, ref["former"].split(":"))
+        ways: list[Callable[[], Awaitable[None]]] = [self._partial(channel, message).delete]
+        if message == job.origin.reply.get("message") and _fresh(job.origin.reply):
+            ways.insert(0, partial(self._webhook(job.origin.reply).delete_message, message))
+        with _translated():
+            for delete in ways:
+                try:
+                    return await delete()
+                except discord.HTTPException as error:
+                    if error.code == UNKNOWN_MESSAGE:
+                        return
+                    if not _closed(error):
+                        raise
+                    log.info("a status message stays", job_id=job.id, cause=error.code)
 
     async def _replace(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
         with _translated():
@@ -136,10 +201,12 @@ class DiscordDelivery:
         if by_token_alone(job) and time.time() > _ends(reply) - LAST_MINUTES:
             card = replace(card, rows=(*card.rows, (_fetch(job, card.language),)))
         limit = int(reply.get("limit", LEAST_LIMIT))
-        return await self._drawn(card, limit, await self._parent(job, card))
+        mention = f"<@{reply['user']}>" if card.asker else ""
+        return await self._drawn(card, limit, await self._parent(job, card), mention)
 
-    async def _drawn(self, card: Card, limit: int, parent: str) -> Shown:
-        return await show(card, self._easel.images.fitted, limit, parent, studio=self._easel.logins.reached)
+    async def _drawn(self, card: Card, limit: int, parent: str, mention: str) -> Shown:
+        fitted, studio = self._easel.images.fitted, self._easel.logins.reached
+        return await show(card, fitted, limit, parent, studio=studio, mention=mention)
 
     async def _parent(self, job: Job, card: Card) -> str:
         """Return the address of the message whose picture this result was made from, or an empty text."""
@@ -184,7 +251,7 @@ class DiscordDelivery:
         except discord.HTTPException as error:
             if error.code != TOO_LARGE:
                 raise
-            smaller = await self._drawn(shown.card, LEAST_LIMIT, shown.parent)
+            smaller = await self._drawn(shown.card, LEAST_LIMIT, shown.parent, shown.mention)
             if smaller.files == shown.files:
                 raise
             return await route(job, ref, smaller)
@@ -220,13 +287,17 @@ class DiscordDelivery:
         if not job.state.ended and not self._may_progress(ref["channel"], old):
             return ref
         view, files = shown.message()
-        message = self._client.get_partial_messageable(ref["channel"]).get_partial_message(ref["message"])
         try:
-            await message.edit(view=view, attachments=files, allowed_mentions=NOBODY)
+            await self._partial(ref["channel"], ref["message"]).edit(
+                view=view, attachments=files, allowed_mentions=NOBODY
+            )
         except (discord.Forbidden, discord.NotFound):
             self._paced[ref["channel"], old] = time.monotonic() + CLOSED_PAUSE
             raise
         return ref
+
+    def _partial(self, channel: int, message: int) -> discord.PartialMessage:
+        return self._client.get_partial_messageable(channel).get_partial_message(message)
 
     def _may_progress(self, channel: int, old: bool) -> bool:
         """Tell whether a progress edit leaves room for results: all jobs in a channel share its edit rate."""
@@ -237,12 +308,15 @@ class DiscordDelivery:
         return True
 
     async def _say(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
+        channel = self._client.get_partial_messageable(job.origin.reply["channel"])
+        return await self._send(channel, job.id, shown, _about(job))
+
+    async def _announce(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
         reply = job.origin.reply
-        about = discord.MessageReference(
-            message_id=reply["reply_to"], channel_id=reply["channel"], fail_if_not_exists=False
-        )
         channel = self._client.get_partial_messageable(reply["channel"])
-        return await self._send(channel, job.id, shown, about)
+        asker = [discord.Object(reply["user"])] if shown.card.mentions else False
+        whom = discord.AllowedMentions(everyone=False, roles=False, users=asker, replied_user=False)
+        return await self._send(channel, f"{job.id}-end", shown, _about(job), whom)
 
     async def _whisper(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
         if shown.card.adult:  # a direct message is no age-restricted channel
@@ -256,14 +330,38 @@ class DiscordDelivery:
         nonce: str,
         shown: Shown,
         about: discord.MessageReference | None = None,
+        whom: discord.AllowedMentions = NOBODY,
     ) -> MessageRef:
         """Send a new message. For some minutes, Discord makes only one for a nonce, in any channel."""
         view, files = shown.message()
         more: dict[str, Any] = {"reference": about} if about else {}
         sent = await place.send(
-            view=view, files=files, nonce=nonce, allowed_mentions=NOBODY, mention_author=False, **more
+            view=view, files=files, nonce=nonce, allowed_mentions=whom, mention_author=False, **more
         )
         return {"channel": sent.channel.id, "message": sent.id, "own": True}
+
+
+def _deferred(job: Job) -> MessageRef | None:
+    """Return the reference to an interaction's deferred response; None where words were answered."""
+    reply = job.origin.reply
+    return {"channel": reply["channel"], "message": reply["message"]} if "token" in reply else None
+
+
+def _may_tell(job: Job, ref: MessageRef) -> bool:
+    """Tell whether the bot itself may post where it was asked, and the status message stands there."""
+    reply = job.origin.reply
+    open_there = "token" not in reply or (reply.get("open") and reply.get("posts", True))
+    return bool(open_there) and ref["channel"] == reply["channel"]
+
+
+def _about(job: Job) -> discord.MessageReference | None:
+    """Return a reference to the words that asked for the job; None where it was asked by an interaction."""
+    reply = job.origin.reply
+    if "reply_to" not in reply:
+        return None
+    return discord.MessageReference(
+        message_id=reply["reply_to"], channel_id=reply["channel"], fail_if_not_exists=False
+    )
 
 
 def address_of(job: Job) -> str:

@@ -52,20 +52,27 @@ class Shown:
     files: tuple[tuple[str, bytes, str], ...]  # name, content, alternative text
     note: str = ""
     parent: str = ""  # the address of the message that it was made from
+    mention: str = ""  # of whoever it is for, as Discord reads it
 
     def message(self) -> tuple[ui.LayoutView, list[discord.File]]:
         """Return a view and files for one request: they cannot be sent twice."""
         files = [discord.File(io.BytesIO(data), name, description=alt) for name, data, alt in self.files]
         files += [discord.File(io.BytesIO(data), name) for name, data in self.card.files]
-        return view(self.card, self.files, self.note, self.parent), files
+        return view(self.card, self.files, self.note, self.parent, self.mention), files
 
 
 async def show(
-    card: Card, fitted: Fitted, limit: int = LEAST_LIMIT, parent: str = "", *, studio: bool = False
+    card: Card,
+    fitted: Fitted,
+    limit: int = LEAST_LIMIT,
+    parent: str = "",
+    *,
+    studio: bool = False,
+    mention: str = "",
 ) -> Shown:
     """Render the card with its pictures in files of at most `limit` bytes each, and a link to its parent.
 
-    `studio`: people can open the web studio from where they are.
+    `mention` stands before the title. `studio`: people can open the web studio from where they are.
     """
     instead = _IN_STUDIO if studio else _FROM_OPERATOR
     chosen = _chosen(card)
@@ -86,7 +93,7 @@ async def show(
     fitting = tuple(_fitting_files(card.files, limit))
     if len(fitting) < len(card.files):
         note = join(" ", (_TOO_MANY_FILES if len(card.files) > 1 else _FILE_TOO_LARGE, instead))
-    return Shown(replace(card, files=fitting), tuple(files), say(note, card.language), parent)
+    return Shown(replace(card, files=fitting), tuple(files), say(note, card.language), parent, mention)
 
 
 def _fitting_files(files: Sequence[tuple[str, bytes]], limit: int) -> Iterator[tuple[str, bytes]]:
@@ -117,10 +124,14 @@ def _alt(picture: CardPicture) -> str:
 
 
 def view(
-    card: Card, files: Sequence[tuple[str, bytes, str]] = (), note: str = "", parent: str = ""
+    card: Card,
+    files: Sequence[tuple[str, bytes, str]] = (),
+    note: str = "",
+    parent: str = "",
+    mention: str = "",
 ) -> ui.LayoutView:
     """Build the layout of a card; its gallery shows `files`. It is stopped: presses are found by id alone."""
-    items: list[ui.Item[Any]] = [ui.TextDisplay(text(card, note, parent))]
+    items: list[ui.Item[Any]] = [ui.TextDisplay(text(card, note, parent, mention))]
     if files:
         gallery = (
             discord.MediaGalleryItem(f"attachment://{name}", description=alt) for name, _, alt in files
@@ -148,15 +159,20 @@ def _button(button: Button) -> ui.Button[Any]:
     )
 
 
-def text(card: Card, note: str = "", parent: str = "") -> str:
-    """Return all text of a card as Markdown, its title first, shortened to what one message takes."""
+def text(card: Card, note: str = "", parent: str = "", mention: str = "") -> str:
+    """Return all text of a card as Markdown, shortened to what one message takes.
+
+    Whom it mentions and its title come first.
+    """
     facts = " · ".join((*((_bar(card.bar),) if card.bar else ()), *_facts(card, parent)))
     rest = _clipped(
-        [facts, card.link, *map(escape, card.body), escape(note)], MAX_TEXT // 2 if card.title else MAX_TEXT
+        [facts, card.link, *map(escape, card.body), escape(note)],
+        MAX_TEXT // 2 if card.title or mention else MAX_TEXT,
     )
-    room = MAX_TEXT - len(rest) - len("****\n")
+    room = MAX_TEXT - len(rest) - len(f"{mention} ****\n")
     title = f"**{_fitting(card.title, room)}**" if card.title else ""
-    return "\n".join(part for part in (title, rest) if part) or "…"
+    head = " ".join(part for part in (mention, title) if part)
+    return "\n".join(part for part in (head, rest) if part) or "…"
 
 
 def _facts(card: Card, parent: str) -> list[str]:

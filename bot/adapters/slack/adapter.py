@@ -81,6 +81,12 @@ class SlackAdapter:
     async def edit(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
         return await self._ready().delivery.edit(job, ref, card)
 
+    async def tell(self, job: Job, ref: MessageRef | None, card: Card) -> MessageRef:
+        return await self._ready().delivery.tell(job, ref, card)
+
+    async def clear(self, job: Job, ref: MessageRef, card: Card) -> None:
+        await self._ready().delivery.clear(job, ref, card)
+
     async def adult(self, job: Job) -> bool:
         """Return False: Slack knows no age-restricted channels."""
         return False

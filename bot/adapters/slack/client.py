@@ -315,6 +315,8 @@ class Client:
             case "message" if event.get("subtype") in _CLOSING:
                 self._go(self._closed(context["workspace"], event))
             case "message":
+                if event.get("thread_ts"):
+                    self.delivery.talked_under(channel, event["thread_ts"])
                 self._go(self._ears.message(context["workspace"], event))
             case "assistant_thread_started":
                 self._go(self._ears.panel(context["workspace"], event))
@@ -326,13 +328,16 @@ class Client:
     # ---- what is taken away
 
     async def _deleted(self, workspace: Workspace, event: Body) -> None:
-        """Hide a job whose message, or a copy of it in another channel, somebody deleted."""
+        """Hide a job whose message, or a copy of it in another channel, somebody deleted.
+
+        A status message that its result has replaced was deleted by Easel itself.
+        """
         tenant, channel = f"slack:{workspace.team}", str(event["channel"])
         named = [f"{channel}:{event.get('deleted_ts')}"]
         await self._departures.deleted("slack", tenant=tenant, messages=named)
         jobs = {} if channel.startswith("D") else layout.jobs_of(event.get("previous_message") or {})
         if len(jobs) == 1:  # a list of several is nobody's picture
-            await self._departures.deleted_jobs(jobs, tenant)
+            await self._departures.deleted_jobs(jobs, tenant, but=named[0])
 
     async def _closed(self, workspace: Workspace, event: Body) -> None:
         """Cancel the jobs of a channel that takes no posts any more, except private ones."""

@@ -4,8 +4,13 @@ Private ones go to the person's direct messages with the app, and so does an end
 take. No response_url is used for them, so nothing depends on its half hour.
 
 `Origin.reply` of this surface: `team`, `enterprise`, `user`, `thread` (or ""). A message's reference:
-`channel`, `ts`, `files` (blob → id of the Slack file that holds it), and `shared` (other messages that
-show the same).
+`channel`, `ts`, `files` (blob → id of the Slack file that holds it), `shared` (other messages that show the
+same), and of a result `former`, the status message that it replaced, as "<channel>:<ts>", with `under`
+where it stands in the thread of that.
+
+A result that others may see is a new message, since nobody is told of an edit; the status message is then
+deleted. Where people have begun a thread under the status message, the result goes into that thread, and the
+status message stays as one line.
 """
 
 from __future__ import annotations
@@ -36,10 +41,11 @@ from bot.adapters.slack.errors import (
     why,
 )
 from bot.adapters.slack.files import Files, Preparing, UnusableFile
-from bot.adapters.slack.post_recovery import MARK, PostRecovery, Untold, note
+from bot.adapters.slack.post_recovery import END, PostRecovery, Untold, mark, note
 from bot.adapters.slack.workspaces import Workspace, Workspaces
 from bot.errors import TryLater, Unreachable
 from bot.i18n import _, speech
+from bot.messages.job_cards import moved
 from bot.messages.types import Button, Card
 from bot.models import Job, State
 
@@ -69,6 +75,7 @@ class SlackDelivery:
         self._refused: OrderedDict[str, int] = OrderedDict()  # how often a job's pictures were refused
         self._puzzled: OrderedDict[str, int] = OrderedDict()  # how often a job's end got an unknown answer
         self._told: OrderedDict[str, None] = OrderedDict()  # jobs whose message says that Slack prepares
+        self._talked_under: OrderedDict[tuple[str, str], None] = OrderedDict()  # channel, ts
         self.removed_from: set[str] = set()  # workspaces that took no end since Easel was removed from them
         self._direct: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._edits: dict[str, PostPace] = {}
@@ -120,6 +127,84 @@ class SlackDelivery:
             self._told.pop(job.id, None)
             return ref
 
+    async def tell(self, job: Job, ref: MessageRef | None, card: Card) -> MessageRef:
+        """Show an end in a new message that mentions the person, or else in the one there is.
+
+        Raises Unreachable, TryLater.
+        """
+        former = ref or await self.post(job, moved(card))
+        if not former.get("former") and former["channel"] == job.origin.channel:
+            with self._patiently(job):
+                if told := await self._announce(await self._workspace(job), job, former, card):
+                    return told
+        return await self.edit(job, former, card)
+
+    async def _announce(
+        self, workspace: Workspace, job: Job, former: MessageRef, card: Card
+    ) -> MessageRef | None:
+        """Send the new message; return None where it cannot be sent, or may have been and is not found."""
+        channel, ts = former["channel"], former["ts"]
+        await self._check_there(workspace, channel, ts)
+        self._files.know(workspace, former.get("files", {}))
+        shown = await self._shown(workspace, job, card)
+        under = (channel, ts) in self._talked_under
+        try:
+            if shown.owed:
+                await self._owe(workspace, job, former, shown)
+                raise shown.owed
+            thread = ts if under else job.origin.reply.get("thread", "")
+            sent = await self._say(workspace, job, channel, thread, shown, part=END)
+        except SlackApiError as error:
+            if not is_closed(error):
+                raise
+            return None
+        except Untold:
+            return None
+        self._told.pop(job.id, None)
+        return sent | {"former": f"{channel}:{ts}"} | ({"under": True} if under else {})
+
+    async def _owe(self, workspace: Workspace, job: Job, former: MessageRef, shown: _Shown) -> None:
+        """Say once that Slack prepares the pictures."""
+        if job.id not in self._told:
+            await self._change(workspace, job, former, shown)
+            note(self._told, job.id, None)
+
+    async def _check_there(self, workspace: Workspace, channel: str, ts: str) -> None:
+        """Raise SlackApiError for a message that somebody deleted: what it showed is then shown no more."""
+        try:
+            client = self._workspaces.talk(workspace.token, team=workspace.team)
+            await client.chat_getPermalink(channel=channel, message_ts=ts)
+        except SlackApiError as error:
+            if not is_closed(error):
+                raise
+
+    async def clear(self, job: Job, ref: MessageRef, card: Card) -> None:
+        """Delete the status message that a result has replaced, or leave one line of it. Raises TryLater."""
+        if not ref.get("former"):
+            return
+        channel, _, ts = ref["former"].partition(":")
+        line = moved(card)
+        with self._patiently(job):
+            workspace = await self._workspace(job)
+            client = self._workspaces.talk(workspace.token, team=workspace.team)
+            try:
+                if not ref.get("under"):
+                    await client.chat_delete(channel=channel, ts=ts)
+                    return
+            except SlackApiError as error:
+                if is_passing(error) or is_token(error):
+                    raise
+                if code_of(error) == "message_not_found":
+                    return
+                log.info("a status message stays", job_id=job.id, cause=code_of(error))
+            with suppress(SlackApiError):
+                text, blocks = layout.summary(line), layout.blocks(line)
+                await client.chat_update(channel=channel, ts=ts, text=text, blocks=blocks, parse="none")
+
+    def talked_under(self, channel: str, ts: str) -> None:
+        """Remember that people talk in the thread of a message, so that it stays."""
+        note(self._talked_under, (channel, ts), None)
+
     def anew(self, job: Job) -> None:
         """Try the job's pictures again from the beginning, whatever Slack said of them before."""
         self._refused.pop(job.id, None)
@@ -157,17 +242,24 @@ class SlackDelivery:
     # ---- ways
 
     async def _say(
-        self, workspace: Workspace, job: Job, channel: str, thread: str, shown: _Shown, note: str = ""
+        self,
+        workspace: Workspace,
+        job: Job,
+        channel: str,
+        thread: str,
+        shown: _Shown,
+        note: str = "",
+        part: str = "",
     ) -> MessageRef:
         """Send a new message, or change the one that an earlier attempt made."""
         client = self._workspaces.talk(workspace.token, team=workspace.team)
-        if found := await self._lost.find(client, channel, thread, job):
+        if found := await self._lost.find(client, channel, thread, job, part):
             return await self._change(workspace, job, {"channel": channel, "ts": found}, shown)
-        with self._pictures_refused(workspace, job, shown), self._lost.posting(job):
+        with self._pictures_refused(workspace, job, shown), self._lost.posting(job, part):
             sent = await client.chat_postMessage(
                 channel=channel,
                 thread_ts=thread or None,
-                metadata={"event_type": MARK, "event_payload": {"job": job.id}},
+                metadata=mark(job, part),
                 **shown.message(note),
                 **NO_UNFURL,
             )
@@ -205,7 +297,7 @@ class SlackDelivery:
             with suppress(SlackApiError):
                 await client.files_delete(file=file)
         self._files.forget(workspace, ref.get("files", {}))
-        return {"channel": ref["channel"], "ts": ref["ts"]}
+        return {key: value for key, value in ref.items() if key not in ("files", "shared")}
 
     # ---- what they need
 
@@ -218,13 +310,13 @@ class SlackDelivery:
 
     async def _shown(self, workspace: Workspace, job: Job, card: Card) -> _Shown:
         card = layout.with_share(card)
-        wanted = layout.chosen(card)
+        wanted, asker = layout.chosen(card), str(job.origin.reply["user"])
         if wanted and self._refused.get(job.id, 0) >= PATIENCE:
             return _without(card, job)
         try:
             files = await self._files.show(workspace, wanted, job.id)
         except Preparing as error:
-            return _Shown(card, {}, _PREPARING, owed=error)
+            return _Shown(card, {}, _PREPARING, owed=error, asker=asker)
         except (UnusableFile, SlackApiError) as error:
             if isinstance(error, SlackApiError) and (is_passing(error) or is_token(error)):
                 raise
@@ -234,7 +326,8 @@ class SlackDelivery:
             if isinstance(error, SlackApiError) and is_unknown(error) and tries < TRIES:
                 raise
             return _without(card, job)
-        return _Shown(card, files, _GONE if len(files) < len({each.blob for each in wanted}) else "")
+        gone = len(files) < len({each.blob for each in wanted})
+        return _Shown(card, files, _GONE if gone else "", asker=asker)
 
     @contextmanager
     def _patiently(self, job: Job) -> Iterator[None]:
@@ -277,21 +370,28 @@ def _without(card: Card, job: Job) -> _Shown:
         label=speech.say(_("Show again"), card.language),
         name=speech.say(_("Show the images again"), card.language),
     )
-    return _Shown(replace(card, rows=(*card.rows, (again,))), {}, _NOT_SHOWN)
+    asker = str(job.origin.reply["user"])
+    return _Shown(replace(card, rows=(*card.rows, (again,))), {}, _NOT_SHOWN, asker=asker)
 
 
 class _Shown:
     """A card with its files, ready to be sent; `owed`: its pictures are to follow."""
 
     def __init__(
-        self, card: Card, files: dict[str, str], note: str = "", *, owed: TryLater | None = None
+        self,
+        card: Card,
+        files: dict[str, str],
+        note: str = "",
+        *,
+        owed: TryLater | None = None,
+        asker: str,
     ) -> None:
-        self.files, self.owed = files, owed
+        self.files, self.owed, self._asker = files, owed, asker
         self._card, self._note = card, speech.say(note, card.language)
 
     def message(self, note: str = "") -> dict[str, Any]:
         """Return the arguments of a message that every way of sending takes."""
-        blocks = layout.blocks(self._card, self.files, note or self._note)
+        blocks = layout.blocks(self._card, self.files, note or self._note, self._asker)
         return {"text": layout.summary(self._card), "blocks": blocks, "parse": "none"}
 
     def kept(self, ref: MessageRef | None = None) -> MessageRef:

@@ -254,8 +254,12 @@ def read(view: Mapping[str, Any]) -> FormAnswer:
     if about.source and not upload:
         options["source"] = about.source
     if about.command == "settings":  # the form shows all of them, so what is empty was taken away
-        options["reset"] = "yes"
+        options = {name: "no" for name in _TICKED} | options | {"reset": "yes"}
     return FormAnswer(options, upload if isinstance(upload, dict) else None, about)
+
+
+_TICKED = [each.name for each in commands.command("settings").options if each.default == "yes"]
+"""Boxes of the settings that are ticked unless somebody unticks them."""
 
 
 def _fields(view: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -33,11 +33,14 @@ _NONE: Mapping[str, str] = {}
 _STYLES = {"primary": "primary", "danger": "danger"}
 
 
-def blocks(card: Card, files: Mapping[str, str] = _NONE, note: str = "") -> list[Block]:
-    """Build a card's blocks. `files`: blob → id of its Slack file; pictures without one are left out."""
+def blocks(card: Card, files: Mapping[str, str] = _NONE, note: str = "", asker: str = "") -> list[Block]:
+    """Build a card's blocks. `files`: blob → id of its Slack file; pictures without one are left out.
+
+    `asker`: the id of the person that the card is for.
+    """
     lines = [*card.body, *([note] if note else [])]
     shown = [(each, files[each.blob]) for each in chosen(card) if each.blob in files]
-    found = [_title(card.title)] if card.title else []
+    found = [_title(card, asker)] if card.title or card.asker else []
     found += [_context(_facts(card))] if _facts(card) else []
     found += [_section(f"<{card.link}>")] if card.link else []
     if _is_list(card, shown):
@@ -77,10 +80,18 @@ def with_share(card: Card) -> Card:
 # ---- parts
 
 
-def _title(words: str) -> Block:
-    """Build a title on one line, exactly as typed: Slack reads no markup or mentions in rich text's texts."""
-    text = {"type": "text", "text": clip(" ".join(words.split()), MAX_SECTION), "style": {"bold": True}}
-    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [text]}]}
+def _title(card: Card, asker: str) -> Block:
+    """Build a title on one line, exactly as typed: Slack reads no markup or mentions in rich text's texts.
+
+    Before it stands whom it is for: a mention, or only a name.
+    """
+    words = clip(" ".join(card.title.split()), MAX_SECTION)
+    parts: list[Block] = [{"type": "text", "text": words, "style": {"bold": True}}] if words else []
+    if card.asker and card.mentions and asker:
+        parts = [{"type": "user", "user_id": asker}, {"type": "text", "text": " "}, *parts]
+    elif card.asker:
+        parts = [{"type": "text", "text": f"@{card.asker} "}, *parts]
+    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": parts}]}
 
 
 def _section(text: str, accessory: Block | None = None) -> Block:
@@ -151,7 +162,8 @@ def button(each: Button) -> Block:
 
 def summary(card: Card) -> str:
     """Return the text that notifications and screen readers get of a message."""
-    parts = [clip(card.title, 300), *card.facts[:2], *(clip(line, 300) for line in card.body[:2])]
+    asker = f"@{card.asker}" if card.asker else ""
+    parts = [asker, clip(card.title, 300), *card.facts[:2], *(clip(line, 300) for line in card.body[:2])]
     return escape(" · ".join(part for part in parts if part)) or "Easel"
 
 

@@ -147,7 +147,8 @@ class MessageEvents:
 
 def _begins(job: Job, asked: Asked) -> bool:
     """Tell whether the thread began with the job's message, or with the words that asked for it."""
-    by_message = (job.message or {}).get("ts") == asked.thread
+    ref = job.message or {}
+    by_message = ref.get("ts") == asked.thread or ref.get("former") == f"{asked.channel}:{asked.thread}"
     return by_message or job.origin.event == f"{asked.channel}:{asked.thread}"
 
 

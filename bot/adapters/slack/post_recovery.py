@@ -26,6 +26,7 @@ from bot.models import Job
 log = structlog.stdlib.get_logger(__name__)
 
 MARK = "easel_job"  # the metadata's type
+END = "end"  # the part of a job that its result is
 SKEW = 300.0  # seconds that Slack's clock may be away from ours
 PAGES = 20  # of messages that are read for one job
 MOST_NOTED = 5000
@@ -41,30 +42,34 @@ class PostRecovery:
 
     def __init__(self) -> None:
         self._since = time.time()
-        self._tried: OrderedDict[str, float] = OrderedDict()  # job → when a post began whose end is unknown
-        self._read: OrderedDict[tuple[str, str], str] = OrderedDict()  # channel, job → how far it was read
+        self._tried: OrderedDict[tuple[str, str], float] = (
+            OrderedDict()
+        )  # job, part → when a post in doubt began
+        self._read: OrderedDict[tuple[str, ...], str] = OrderedDict()  # channel, job, part → read until there
 
     @contextmanager
-    def posting(self, job: Job) -> Iterator[None]:
+    def posting(self, job: Job, part: str = "") -> Iterator[None]:
         """Remember a post as doubtful while the block runs, and after it unless Slack tells the outcome."""
-        note(self._tried, job.id, time.time())
+        key = (job.id, part)
+        note(self._tried, key, time.time())
         try:
             yield
         except SlackApiError as error:
             if not is_doubtful(error):
-                self._tried.pop(job.id, None)
+                self._tried.pop(key, None)
             raise
-        self._tried.pop(job.id, None)
+        self._tried.pop(key, None)
 
-    async def find(self, client: AsyncWebClient, channel: str, thread: str, job: Job) -> str:
+    async def find(self, client: AsyncWebClient, channel: str, thread: str, job: Job, part: str = "") -> str:
         """Return the ts of the job's message, or an empty text. Raises Untold, SlackApiError."""
-        began = self._tried.get(job.id)
-        if began is None and job.created.timestamp() >= self._since:
+        began = self._tried.get((job.id, part))
+        due = (job.finished if part == END else None) or job.created  # nothing was posted before that
+        if began is None and due.timestamp() >= self._since:
             return ""
-        first = began or job.created.timestamp()
+        first = began or due.timestamp()
         window = {"oldest": f"{first - SKEW:.6f}", "latest": f"{(began or self._since) + SKEW:.6f}"}
         try:
-            return await self._search(client, channel, thread, job.id, window)
+            return await self._search(client, channel, thread, (job.id, part), window)
         except SlackApiError as error:
             if not (is_closed(error) or code_of(error) in _BLIND):
                 raise
@@ -72,13 +77,18 @@ class PostRecovery:
             raise Untold("Easel cannot tell whether it has shown this already.") from error
 
     async def _search(
-        self, client: AsyncWebClient, channel: str, thread: str, job: str, window: dict[str, str]
+        self,
+        client: AsyncWebClient,
+        channel: str,
+        thread: str,
+        wanted: tuple[str, str],
+        window: dict[str, str],
     ) -> str:
-        place = (channel, job)
+        place = (channel, *wanted)
         for _ in range(PAGES):
             page = await _joined(client, channel, thread, window | {"cursor": self._read.get(place, "")})
             for message in page["messages"]:
-                if _job_of(message) == job:
+                if _shown_in(message) == wanted:
                     return str(message["ts"])
             cursor = (page.get("response_metadata") or {}).get("next_cursor", "")
             if not cursor:
@@ -107,9 +117,17 @@ async def _page(client: AsyncWebClient, channel: str, thread: str, about: dict[s
     return await client.conversations_history(channel=channel, **wanted)
 
 
-def _job_of(message: Any) -> str:
-    about = message.get("metadata") or {}
-    return str(about.get("event_payload", {}).get("job", "")) if about.get("event_type") == MARK else ""
+def mark(job: Job, part: str = "") -> dict[str, Any]:
+    """Return the metadata of a job's message; `part` is END for a result, and empty for the first one."""
+    about = {"job": job.id} | ({"part": part} if part else {})
+    return {"event_type": MARK, "event_payload": about}
+
+
+def _shown_in(message: Any) -> tuple[str, str]:
+    """Return the job that a message shows, and which of its messages it is."""
+    found = message.get("metadata") or {}
+    about = found.get("event_payload", {}) if found.get("event_type") == MARK else {}
+    return str(about.get("job", "")), str(about.get("part", ""))
 
 
 def note(known: OrderedDict[Any, Any], key: Any, value: Any) -> None:

@@ -97,6 +97,19 @@ def env(request: pytest.FixtureRequest) -> simcord.Env | None:
     return request.getfixturevalue("server").env if "server" in request.fixturenames else None
 
 
+@pytest.fixture(autouse=True)
+def installed_by_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let simcord say, as Discord does, that it is the server which has installed the bot."""
+    make = simcord.interactions.base_payload
+
+    def told(*args: Any, **given: Any) -> Any:
+        record, payload = make(*args, **given)
+        payload["authorizing_integration_owners"] = {"0": str(given["guild_id"] or 0)}
+        return record, payload
+
+    monkeypatch.setattr(simcord.interactions, "base_payload", told)
+
+
 @pytest.fixture
 def connected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Connects:
     """`async with connected(...) as line`."""

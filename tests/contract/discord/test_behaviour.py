@@ -21,7 +21,7 @@ from tests.contract.discord.conftest import Opens, Server, labels, png, said
 async def test_a_slash_command_becomes_pictures(server: Server) -> None:
     job, message = await server.painted("a red fox in snow", count=2)
 
-    assert said(message).startswith("**a red fox in snow**\n")
+    assert said(message).startswith(f"<@{server.ada.id}> **a red fox in snow**\n")
     assert labels(message)[-3:] == ["Again", "Edit", "⋯"]
     assert [a.description for a in message.attachments] == [
         "a red fox in snow, image 1",
@@ -46,7 +46,7 @@ async def test_the_token_of_an_interaction_is_sealed_at_rest(server: Server) -> 
 async def test_a_prompt_pings_nobody_and_is_shown_as_typed(server: Server) -> None:
     _, message = await server.painted(f"@everyone {server.ben.mention} **fox** `x` https://example.org")
 
-    assert not message.mention_everyone and message.mentions == []
+    assert not message.mention_everyone and [each.id for each in message.mentions] == [server.ada.id]
     assert "@everyone" not in said(message).replace("\\@everyone", "")
     assert "\\*\\*fox\\*\\*" in said(message)
     for request in server.env.http_requests:
@@ -59,7 +59,7 @@ async def test_the_longest_prompt_fits(server: Server) -> None:
     _, message = await server.painted("*_" * 1999)
 
     assert len(said(message)) <= 4000
-    assert said(message).startswith("**\\*\\_")
+    assert said(message).startswith(f"<@{server.ada.id}> **\\*\\_")
     assert all(len(a.description or "") <= 1024 for a in message.attachments)
 
 
@@ -272,8 +272,8 @@ async def test_a_closed_channel_s_pictures_are_not_shown_elsewhere(server: Serve
     assert job.origin.seen_in == (str(den.id),)
     assert "secret" not in said(history.response) and "There is no job" in said(shown.response)
     assert mine.response.ephemeral and (await server.ended()).origin.private
-    there = await server.ada.slash(den, "upscale", job=job.id)
-    assert not there.response.ephemeral and not (await server.ended()).origin.private
+    await server.ada.slash(den, "upscale", job=job.id)
+    assert not (await server.ended()).origin.private
 
 
 async def test_a_press_in_a_private_list_paints_a_public_job_for_all(server: Server) -> None:

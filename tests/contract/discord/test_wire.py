@@ -171,6 +171,7 @@ async def test_a_result_that_can_go_nowhere_says_why(connected: Connects) -> Non
         closed = {"code": 50007, "message": "Cannot send messages to this user"}
         line.wire.faults += [
             Fault("PATCH", r"/channels/\d+/messages/\d+", 403, gone, times=100),
+            Fault("POST", rf"/channels/{CHANNEL}/messages", 403, gone, times=100),
             Fault("POST", rf"/channels/{DM}/messages", 403, closed, times=100),
         ]
 
@@ -274,7 +275,7 @@ async def test_a_private_result_is_edited_where_only_a_person_has_installed_it(c
         assert message.flags & EPHEMERAL and line.wire.follow_ups[token] == 0
 
 
-async def test_a_queue_that_is_longer_than_a_token_ends_in_the_same_message(
+async def test_a_queue_that_is_longer_than_a_token_is_told_by_the_bot_itself(
     connected: Connects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.adapters.discord.context.TOKEN_SECONDS", 21.0)  # one second until it is let be
@@ -283,8 +284,9 @@ async def test_a_queue_that_is_longer_than_a_token_ends_in_the_same_message(
 
         message = await line.wire.answered(token, DONE)
 
-        ours = requests(line, "PATCH", f"/channels/{CHANNEL}/messages/{message.id}")
-        assert len(message.attachments) == 4 and ours
+        await line.ended()
+        assert len(message.attachments) == 4 and message.nonce.endswith("-end")
+        assert requests(line, "DELETE", f"/channels/{CHANNEL}/messages/")
 
 
 async def test_pictures_are_made_to_fit_the_place(line: Line) -> None:
@@ -317,6 +319,7 @@ async def test_what_is_too_large_for_a_direct_message_is_sent_smaller(
         too_large = {"code": 40005, "message": "Request entity too large"}
         line.wire.faults += [
             Fault("PATCH", r"/(webhooks|channels)/.*", 403, {"code": 50001, "message": "no"}, times=999),
+            Fault("POST", rf"/channels/{CHANNEL}/messages", 403, {"code": 50001, "message": "no"}, times=999),
             Fault("POST", rf"/channels/{DM}/messages", 413, too_large),
         ]
 
@@ -379,9 +382,13 @@ async def test_a_mention_is_answered_by_a_reply(line: Line) -> None:
 
     message = await line.wire.until(lambda: _of(line, DONE))
 
-    (post,) = requests(line, "POST", f"/channels/{CHANNEL}/messages")
-    assert post.json["enforce_nonce"] and post.json["nonce"] == (await line.ended()).id
-    assert post.json["allowed_mentions"] == {"parse": [], "replied_user": False}
+    job = await line.ended()
+    first, result = requests(line, "POST", f"/channels/{CHANNEL}/messages")
+    assert first.json["enforce_nonce"] and first.json["nonce"] == job.id
+    assert result.json["enforce_nonce"] and result.json["nonce"] == f"{job.id}-end"
+    assert first.json["allowed_mentions"] == {"parse": [], "replied_user": False}
+    assert result.json["allowed_mentions"] == {"parse": [], "users": [ADA], "replied_user": False}
+    assert result.json["message_reference"]["message_id"] == job.origin.reply["reply_to"]
     assert len(message.attachments) == 2 and message.channel == CHANNEL
 
 
@@ -407,7 +414,8 @@ async def test_a_reply_that_asks_for_a_change_is_painted_and_talk_is_not(line: L
     assert len(await line.house.jobs()) == 2
     assert (child.parent, child.prompt) == (parent.id, f"{parent.prompt}, at night")
     assert child.request.source == actions.picture(parent, 1).blob
-    assert len(requests(line, "POST", f"/channels/{CHANNEL}/messages")) == 1
+    nonces = [each.json["nonce"] for each in requests(line, "POST", f"/channels/{CHANNEL}/messages")]
+    assert nonces == [f"{parent.id}-end", child.id, f"{child.id}-end"]
 
 
 async def test_a_reply_that_may_be_a_change_is_asked_about_for_a_while(line: Line) -> None:
@@ -416,7 +424,7 @@ async def test_a_reply_that_may_be_a_change_is_asked_about_for_a_while(line: Lin
     await line.wire.say("a wolf", **_reply(line, message))
 
     question = await line.wire.until(lambda: _of(line, "Shall Easel paint that?"))
-    (sent,) = requests(line, "POST", f"/channels/{CHANNEL}/messages")
+    _, sent = requests(line, "POST", f"/channels/{CHANNEL}/messages")
     assert sent.json["allowed_mentions"] == {"parse": [], "replied_user": False}
     await line.wire.press(question, "Paint “a red fox in snow, a wolf”")
 
@@ -458,7 +466,10 @@ async def test_a_permission_lost_midway_sends_the_result_directly(connected: Con
         await line.wire.say("<@1002> a fox")
         await line.wire.until(lambda: _of(line, "a fox"))
         missing = {"code": 50001, "message": "Missing Access"}
-        line.wire.faults.append(Fault("PATCH", rf"/channels/{CHANNEL}/messages/\d+", 403, missing, times=100))
+        line.wire.faults += [
+            Fault("PATCH", rf"/channels/{CHANNEL}/messages/\d+", 403, missing, times=100),
+            Fault("POST", rf"/channels/{CHANNEL}/messages", 403, missing, times=100),
+        ]
 
         message = await line.wire.until(lambda: _of(line, DONE))
         assert message.channel == DM

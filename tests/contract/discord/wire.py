@@ -21,6 +21,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 from jsonschema import Draft202012Validator
 
+from bot import actions
 from tests.specs import DISCORD as SPEC
 
 PATIENCE = 20.0  # seconds; only a broken studio needs them
@@ -28,7 +29,8 @@ MOST_BYTES = 10 * 2**20  # of one file
 MOST_FOLLOW_UPS = 5  # where the bot is not in the server itself
 
 APPLICATION, BOT, GUILD, CHANNEL, DM, ADA = 1001, 1002, 2001, 3001, 3002, 4001
-VIEW_CHANNEL = 1 << 10
+VIEW_CHANNEL, SEND_MESSAGES, ATTACH_FILES, SEND_IN_THREADS = 1 << 10, 1 << 11, 1 << 15, 1 << 38
+ALL = VIEW_CHANNEL | SEND_MESSAGES | ATTACH_FILES | SEND_IN_THREADS
 EPHEMERAL, LOADING = 1 << 6, 1 << 7
 Json = dict[str, Any]
 BODY: web.RequestKey[Any] = web.RequestKey("body", object)
@@ -110,6 +112,7 @@ class Message:
     content: str = ""
     nonce: str = ""
     deleted: bool = False
+    jobs: set[str] = field(default_factory=set)  # that its buttons were ever about
 
     @property
     def text(self) -> str:
@@ -156,6 +159,7 @@ class Wire:
         self.files: dict[str, bytes] = {}
         self.fetched: list[str] = []  # files that somebody asked for
         self.originals: dict[str, int] = {}  # token → its response
+        self.replaced: dict[int, int] = {}  # deleted message → the result that stands for it
         self.modals: dict[str, Json] = {}
         self.callbacks: dict[str, tuple[int, float]] = {}  # token → kind, seconds it took
         self.expired: set[str] = set()
@@ -230,7 +234,7 @@ class Wire:
             "channel_id": str(CHANNEL),
             "channel": place(CHANNEL),
             "member": member(),
-            "app_permissions": str(VIEW_CHANNEL),
+            "app_permissions": str(ALL),
             "context": 0,
             "authorizing_integration_owners": {"0": str(GUILD)},
             "attachment_size_limit": MOST_BYTES,
@@ -290,7 +294,9 @@ class Wire:
     # ---- what the test sees
 
     def response(self, token: str) -> Message | None:
-        return self.messages.get(self.originals.get(token, 0))
+        """The response, or the result that has taken its place."""
+        id = self.originals.get(token, 0)
+        return self.messages.get(self.replaced.get(id, id))
 
     async def until(self, there: Callable[[], Any], patience: float = PATIENCE) -> Any:
         """What `there` finds, once it finds it."""
@@ -500,6 +506,10 @@ class Wire:
             return _error(404, 10008, "Unknown Message")
         if request.method == "DELETE":
             message.deleted = True
+            results = [each for each in self.messages.values() if each.nonce.endswith("-end")]
+            about = [each for each in results if not message.jobs or message.jobs & each.jobs]
+            if about:
+                self.replaced[message.id] = about[-1].id
             return web.Response(status=204)
         if request.method == "PATCH":
             self._change(message, request[BODY], request[FILES])
@@ -514,6 +524,7 @@ class Wire:
     def _change(self, message: Message, body: Json, files: dict[str, bytes]) -> None:
         message.flags = (message.flags & ~LOADING) | body.get("flags", 0)
         message.components = body.get("components", message.components)
+        message.jobs |= {job for id in message.buttons.values() if (job := actions.job_in(id))}
         if "attachments" in body:
             message.attachments = [
                 self.store(each["filename"], files[f"files[{each['id']}]"], each.get("description", ""))
@@ -759,6 +770,8 @@ def _as_documented(body: Any) -> Any:
     body = json.loads(json.dumps(body))
     for holder in (body, body.get("message_reference") or {}):
         holder |= {key: str(value) for key, value in holder.items() if key.endswith("_id")}
+    if users := (body.get("allowed_mentions") or {}).get("users"):
+        body["allowed_mentions"]["users"] = [str(each) for each in users]
     for holder in (body, body.get("data") or {}):
         for each in holder.get("attachments", []):
             each["id"] = str(each["id"])

@@ -582,7 +582,8 @@ class Api:
     def _chat_getPermalink(self, call: Call) -> Json:
         channel = self._channel(call)
         ts = call.args["message_ts"]
-        if (channel.id, ts) not in self.messages:
+        message = self.messages.get((channel.id, ts))
+        if message is None or message.deleted:
             raise Refused("message_not_found")
         return {
             "channel": channel.id,

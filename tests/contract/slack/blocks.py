@@ -196,6 +196,9 @@ def texts(value: Any) -> list[str]:
         return [text for each in value for text in texts(each)]
     if not isinstance(value, dict) or value.get("type") in _FILLED:
         return []
+    if value.get("type") == "rich_text_section":  # one line
+        parts = [each.get("text") or f"<@{each.get('user_id', '')}>" for each in value["elements"]]
+        return ["".join(parts)]
     own = [value["text"]] if isinstance(value.get("text"), str) else []
     return own + [text for each in value.values() for text in texts(each)]
 

@@ -22,13 +22,13 @@ async def test_a_command_becomes_pictures_in_one_message(house: House) -> None:
 
     message = house.message(job)
     assert message.channel == GENERAL and not message.only
-    assert message.shown.startswith("a red fox in snow\n") and DONE in message.shown
+    assert message.shown.startswith(f"<@{ADA}> a red fox in snow\n") and DONE in message.shown
     assert message.labels[:4] == RESULT and {"Again", "Edit", "Info", "Delete"} <= set(message.labels)
     assert house.ben.sees(DONE) is message
     (grid,) = message.pictures
     assert (job.request.count, job.request.width, job.request.height) == (4, 64, 64)
     assert house.picture(grid).size == (64 + 8 + 64, 64 + 8 + 64), "two by two, with a gap"
-    assert message.versions > 1, "a placeholder stood there first"
+    assert message.versions == 1 and job.message and job.message["former"], "a status message stood before it"
     assert len([m for m in house.wire.visible() if m.user == BOT]) == 1
     assert job.origin.member.name == "Ada" and job.request.seed == 7
 
@@ -788,9 +788,9 @@ async def test_a_prompt_pings_nobody_and_is_shown_as_typed(house: House, prompt:
     job = await house.ended()
     message = house.message(job)
 
-    assert message.shown.startswith(" ".join(job.prompt.split()) + "\n")
-    assert message.pings == set()
-    assert all(not m.pings for m in house.wire.messages.values() if m.user == BOT)
+    assert message.shown.startswith(f"<@{ADA}> {' '.join(job.prompt.split())}\n")
+    assert message.pings == {ADA}
+    assert all(not m.pings for m in house.wire.messages.values() if m.user == BOT and m is not message)
     assert all(call.args.get("parse") != "full" for call in house.wire.calls)
     assert not any(call.args.get("link_names") for call in house.wire.calls)
     await house.ada.press(message, "Info")
@@ -809,7 +809,7 @@ async def test_what_slack_escapes_is_read_as_it_was_typed(house: House) -> None:
 async def test_the_longest_prompt_fits_everywhere(house: House) -> None:
     message = await house.painted("/imagine " + "&lt;*" * 1999)
 
-    assert message.pings == set() and message.pictures
+    assert message.pings == {ADA} and message.pictures
     await house.ada.slash("/easel history")
     await house.ada.see("1. ")
     await house.ada.opens_home()

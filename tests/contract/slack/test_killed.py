@@ -44,7 +44,8 @@ async def killed(
 
 def standing(house: House, text: str) -> list[str]:
     """Where messages of the app's with a text in them are."""
-    return [m.channel for m in house.wire.messages.values() if m.user == BOT and text in m.shown]
+    found = [m for m in house.wire.messages.values() if m.user == BOT and not m.deleted]
+    return [m.channel for m in found if text in m.shown]
 
 
 @pytest.mark.parametrize("channel", [GENERAL, RANDOM, SECRET, DIRECT])
