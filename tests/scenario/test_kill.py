@@ -81,7 +81,8 @@ async def every_job_ends_once(folder: Path) -> None:
         assert {job.state for job in jobs} == {State.RENDERED}
         assert all(job.delivered and len(job.pictures) == 5 for job in jobs)
         posts = (folder / "posts").read_text().split()
-        assert sorted(posts) == sorted(job.id for job in jobs)
+        assert sorted(posts) == sorted(f"{job.id}{part}" for job in jobs for part in ("", "-end", "-gone"))
+        assert all(job.message == {"line": f"{job.id}-end", "former": job.id} for job in jobs)
         blobs = DirectoryBlobs(folder / "pictures")
         assert all([await blobs.get(picture.blob) for job in jobs for picture in job.pictures])
         # By the ledger, since midnight may have begun other periods meanwhile.

@@ -30,7 +30,7 @@ PEOPLE = ("ada", "ben", "eve")
 
 
 class FileAdapter:
-    """A surface that knows a repeated post by the job's id."""
+    """A surface that knows a repeated post by the job's id, and tells of results by further posts."""
 
     name = "file"
     edit_interval = 0.01
@@ -42,15 +42,25 @@ class FileAdapter:
         await asyncio.Event().wait()
 
     async def post(self, job: Job, card: Card) -> MessageRef:
-        posted = self._log.read_text().split() if self._log.exists() else []
-        if job.id not in posted:
-            with self._log.open("a") as file:
-                file.write(f"{job.id}\n")
-        return {"line": job.id}
+        return self._write(job.id)
 
     async def edit(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
-        assert ref == {"line": job.id}
+        assert ref["line"] in (job.id, f"{job.id}-end")
         return ref
+
+    async def tell(self, job: Job, ref: MessageRef | None, card: Card) -> MessageRef:
+        former = ref or await self.post(job, card)
+        return ref if ref and "former" in ref else self._write(f"{job.id}-end") | {"former": former["line"]}
+
+    async def clear(self, job: Job, ref: MessageRef, card: Card) -> None:
+        self._write(f"{ref['former']}-gone")
+
+    def _write(self, line: str) -> MessageRef:
+        """Write a line, once."""
+        if line not in (self._log.read_text().split() if self._log.exists() else []):
+            with self._log.open("a") as file:
+                file.write(f"{line}\n")
+        return {"line": line}
 
     async def adult(self, job: Job) -> bool:
         return False
