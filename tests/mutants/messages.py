@@ -7,6 +7,7 @@ _DISCORD = "bot/adapters/discord/delivery.py"
 _SLACK = "bot/adapters/slack/delivery.py"
 _DOOR = "bot/adapters/slack/http_server.py"
 _OF_SYNC = "tests/unit/test_message_sync_time.py tests/unit/test_message_sync.py"
+_OF_TELLING = "tests/unit/test_message_sync_telling.py"
 _OF_DISCORD = "tests/unit/test_discord_delivery.py"
 _OF_SLACK = "tests/unit/test_slack_delivery.py"
 _OF_DOOR = "tests/unit/test_slack_http_server.py"
@@ -47,15 +48,23 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
         _OF_SYNC,
     ),
     # shown once, and written down
-    (_SYNC, "if parcel.ref is None:", "if True:", _OF_SYNC),
-    (_SYNC, "elif card != parcel.shown:", "else:", _OF_SYNC),
+    (_SYNC, "adapter.edit(job, ref, card) if ref else adapter.post", "adapter.post", _OF_SYNC),
+    (_SYNC, "if parcel.ref is None or card != parcel.shown:", "if True:", _OF_SYNC),
+    (_SYNC, "if card.asker and isinstance(adapter, Tells):", "if isinstance(adapter, Tells):", _OF_TELLING),
+    (_SYNC, "await adapter.clear(job, parcel.ref, card)", "pass", _OF_TELLING),
+    (
+        _SYNC,
+        "        if parcel.ref != parcel.saved:\n",
+        "        await adapter.clear(job, parcel.ref, card)\n        if parcel.ref != parcel.saved:\n",
+        _OF_TELLING,
+    ),
     (_SYNC, "parcel.shown = None if anew else parcel.shown", "pass", _OF_SYNC),
     (_SYNC, "if pause is None and not parcel.news.is_set():", "if pause is None:", _OF_SYNC),
     (_SYNC, "            parcel.saved = parcel.ref\n", "            pass\n", _OF_SYNC),
     (
         _SYNC,
-        "        if job.state.ended:\n            await self._store.delivered",
-        "        if False:\n            await self._store.delivered",
+        "        if job.state.ended:\n            if isinstance(adapter, Tells)",
+        "        if False:\n            if isinstance(adapter, Tells)",
         _OF_SYNC,
     ),
     (_SYNC, "if card.adult and not await adapter.adult(job):", "if False:", _OF_SYNC),
@@ -104,7 +113,7 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     (_SLACK, "if job.origin.private or not job.origin.channel:", "if not job.origin.channel:", _OF_SLACK),
     (
         _SLACK,
-        "if found := await self._lost.find(client, channel, thread, job):",
+        "if found := await self._lost.find(client, channel, thread, job, part):",
         'if found := "":',
         _OF_SLACK,
     ),
