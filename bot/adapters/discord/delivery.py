@@ -156,7 +156,7 @@ class DiscordDelivery:
                 except discord.HTTPException as error:
                     if error.code == UNKNOWN_MESSAGE:
                         return
-                    if not _closed(error):
+                    if not (_closed(error) or error.status == 400):
                         raise
                     log.info("a status message stays", job_id=job.id, cause=error.code)
 

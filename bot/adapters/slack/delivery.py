@@ -184,18 +184,18 @@ class SlackDelivery:
             return
         channel, _, ts = ref["former"].partition(":")
         line = moved(card)
-        with self._patiently(job):
-            workspace = await self._workspace(job)
-            client = self._workspaces.talk(workspace.token, team=workspace.team)
+        workspace = await self._workspace(job)
+        client = self._workspaces.talk(workspace.token, team=workspace.team)
+        with translated():
             try:
                 if not ref.get("under"):
                     await client.chat_delete(channel=channel, ts=ts)
                     return
             except SlackApiError as error:
-                if is_passing(error) or is_token(error):
-                    raise
                 if code_of(error) == "message_not_found":
                     return
+                if is_passing(error) or code_of(error).startswith("status"):  # a page in place of an answer
+                    raise
                 log.info("a status message stays", job_id=job.id, cause=code_of(error))
             with suppress(SlackApiError):
                 text, blocks = layout.summary(line), layout.blocks(line)

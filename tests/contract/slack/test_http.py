@@ -158,7 +158,7 @@ async def test_each_workspace_is_served_with_its_own_token(opened: Opens) -> Non
 
         assert north.sees(DONE, "CT5NORTH") and south.sees(DONE, "CT6SOUTH")
         posts = [call.token for call in house.wire.calls_of("chat.postMessage")]
-        assert posts == ["xoxb-ours-T5NORTH", "xoxb-ours-T6SOUTH"]
+        assert posts == ["xoxb-ours-T5NORTH"] * 2 + ["xoxb-ours-T6SOUTH"] * 2, "a status message, a result"
         assert {job.origin.member.tenant for job in await house.jobs()} == {"slack:T5NORTH", "slack:T6SOUTH"}
 
 
