@@ -74,7 +74,7 @@ class FakeEngine(Dispatcher):
         slots: float = math.inf,
         loading: float = 0.0,
     ) -> None:
-        async def hire() -> MemoryWorker:
+        async def spawn() -> MemoryWorker:
             return MemoryWorker(step_seconds, cost, fault, loading)
 
         self._cost = cost
@@ -83,7 +83,7 @@ class FakeEngine(Dispatcher):
         names = ["memory", *(f"memory:{number}" for number in range(1, devices))]
         super().__init__(
             catalog,
-            [(name, hire) for name in names],
+            [(name, spawn) for name in names],
             read,
             queue=queue,
             may_start=may_start,

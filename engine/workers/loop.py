@@ -40,7 +40,7 @@ from engine.types import (
     Restarted,
     Started,
 )
-from engine.workers.heartbeat import Vitals
+from engine.workers.heartbeat import Heartbeat
 from engine.workers.loading import STUCK_SECONDS, Loader, Outcome, attempt
 from engine.workers.messages import Cancel, ModelLoaded, Order, Pulse, Ready, Report, Setup, Start
 
@@ -137,11 +137,11 @@ class PictureRequest(Request):
 class WorkerLoop:
     """One device, its models and the jobs inside."""
 
-    def __init__(self, setup: Setup, orders: Connection, outbox: Outbox, vitals: Vitals) -> None:
+    def __init__(self, setup: Setup, orders: Connection, outbox: Outbox, heartbeat: Heartbeat) -> None:
         self._setup = setup
         self._orders = orders
         self._outbox = outbox
-        self._vitals = vitals
+        self._heartbeat = heartbeat
         self._device = torch.device(setup.device)
         self._clock = Clock(self._device)
         self._catalog = catalog.load(setup.models)
@@ -197,14 +197,14 @@ class WorkerLoop:
 
     def _busy_with(self, jobs: set[str]) -> None:
         """Tell that a piece of work begins, and whom to suspect if it never ends."""
-        self._vitals.begin(self._setup.hang_seconds, jobs | self._waiting_for_models())
+        self._heartbeat.begin(self._setup.hang_seconds, jobs | self._waiting_for_models())
 
     def _rest(self) -> None:
         """Tell that a piece of work has ended. Loading may take any time: the loader itself gives up."""
         if self._loader.busy:
-            self._vitals.begin(math.inf, self._waiting_for_models())
+            self._heartbeat.begin(math.inf, self._waiting_for_models())
         else:
-            self._vitals.end()
+            self._heartbeat.end()
 
     def _waiting_for_models(self) -> set[str]:
         return {id for id, resident in self._residents.items() if not resident.requests}
@@ -220,7 +220,7 @@ class WorkerLoop:
                 order: Order = self._orders.recv()
             except (EOFError, OSError):  # the parent is gone
                 order = None
-            self._vitals.take()
+            self._heartbeat.take()
             self._obey(order)
 
     def _patience(self) -> float | None:
@@ -298,7 +298,7 @@ class WorkerLoop:
 
     def _made(self, entry: catalog.Entry) -> pipelines.Loaded | EngineError:
         """Load a model from files that are in memory, or return why it cannot be loaded."""
-        self._vitals.begin(STUCK_SECONDS, self._waiting_for_models())
+        self._heartbeat.begin(STUCK_SECONDS, self._waiting_for_models())
         return attempt(self._load, entry)
 
     def _on_loaded(self, outcome: Outcome) -> EngineError | None:
@@ -515,12 +515,12 @@ class Outbox:
             os._exit(1)
 
 
-def main(setup: Setup, orders: Connection, events: Connection, vitals: Vitals) -> None:
+def main(setup: Setup, orders: Connection, events: Connection, heartbeat: Heartbeat) -> None:
     """Run the worker process until its orders end."""
     logging.basicConfig(level=logging.WARNING)
     pipelines.hush()
     if setup.device == "cpu":
         os.nice(5)  # the studio's acknowledgements come before the next step
     outbox = Outbox(events)
-    WorkerLoop(setup, orders, outbox, vitals).run()
+    WorkerLoop(setup, orders, outbox, heartbeat).run()
     outbox.close()

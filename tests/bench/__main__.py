@@ -120,7 +120,7 @@ def overhead_and_throughput(repeats: int) -> dict[str, Any]:
     import torch
 
     from engine.pipelines import run as pipelines
-    from engine.workers.heartbeat import Vitals
+    from engine.workers.heartbeat import Heartbeat
     from engine.workers.loop import WorkerLoop
     from engine.workers.messages import Setup, Start
 
@@ -129,7 +129,7 @@ def overhead_and_throughput(repeats: int) -> dict[str, Any]:
     orders, parent = context.Pipe(duplex=False)
     sink = Sink()
     setup = Setup(device="cpu", models=("easel-tiny",), hang_seconds=600)
-    worker = WorkerLoop(setup, orders, sink, Vitals(context))  # type: ignore[arg-type]
+    worker = WorkerLoop(setup, orders, sink, Heartbeat(context))  # type: ignore[arg-type]
     numbers = iter(range(10**6))
 
     def engine(requests: list[GenerationRequest]) -> None:

@@ -33,7 +33,7 @@ from engine.types import (
     Started,
 )
 from engine.workers.dispatcher import Dispatcher
-from engine.workers.heartbeat import Vitals
+from engine.workers.heartbeat import Heartbeat
 from engine.workers.loop import Outbox, WorkerLoop
 from engine.workers.messages import Cancel, Report, Setup, Start
 from tests.gpu.bench import HANG_SECONDS, bare, source
@@ -64,7 +64,7 @@ class ThreadWorker:
         words: Any = Words(self._tell)
         outbox = Outbox(words)
         try:
-            worker = WorkerLoop(setup, self._reader, outbox, Vitals(get_context("spawn")))
+            worker = WorkerLoop(setup, self._reader, outbox, Heartbeat(get_context("spawn")))
             worker._models = models
             worker.run()
         finally:

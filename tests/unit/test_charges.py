@@ -17,7 +17,7 @@ from engine.pipelines import run as pipelines
 from engine.scheduling.step_order import StepOrder
 from engine.types import EngineEvent, EngineJob, Failed, Finished, GenerationRequest, Progress, Restarted
 from engine.workers import loop
-from engine.workers.heartbeat import Vitals
+from engine.workers.heartbeat import Heartbeat
 from engine.workers.loop import PictureRequest, WorkerLoop
 from engine.workers.messages import Cancel, Pulse, Setup, Start
 from tests.devices import Device, job, opened
@@ -52,7 +52,7 @@ def _models() -> dict[str, Any]:
     pipelines.hush()
     given: Any = Orders(), Box()
     setup = Setup(device="cpu", models=("easel-tiny",), hang_seconds=60.0)
-    loader = WorkerLoop(setup, *given, Vitals(get_context("spawn")))
+    loader = WorkerLoop(setup, *given, Heartbeat(get_context("spawn")))
     with torch.no_grad():
         loader._model("easel-tiny")
     return loader._models
@@ -68,7 +68,7 @@ class Bench:
         self.ordered: defaultdict[str, float] = defaultdict(float)  # what the order of steps was charged
         given: Any = self.orders, self.box
         setup = Setup(device="cpu", models=("easel-tiny",), hang_seconds=60.0)
-        self.worker = WorkerLoop(setup, *given, Vitals(get_context("spawn")))
+        self.worker = WorkerLoop(setup, *given, Heartbeat(get_context("spawn")))
         self.worker._models = dict(_models())
         self.worker._clock = self  # type: ignore[assignment]
         run, go_on = loop.run_joined, self.worker._go_on

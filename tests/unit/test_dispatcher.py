@@ -245,7 +245,7 @@ async def test_two_workers_share_the_work() -> None:
         while len(house.sent) < 8:  # noqa: ASYNC110 nothing else tells
             await asyncio.sleep(0.01)
 
-        assert sorted(len(desk.residents) for desk in engine._desks) == [4, 4]
+        assert sorted(len(slot.jobs) for slot in engine._slots) == [4, 4]
 
 
 async def test_a_model_that_is_not_offered_is_refused_at_the_door() -> None:
@@ -352,9 +352,9 @@ async def test_a_relaxed_job_goes_to_a_device_without_fast_ones() -> None:
         engine.submit(job("newcomer", user="bob"))
         await ear.running("newcomer")
 
-        residents = {frozenset(desk.residents) for desk in engine._desks}
+        inside = {frozenset(slot.jobs) for slot in engine._slots}
 
-    assert residents == {frozenset({"fast"}), frozenset({"relaxed", "newcomer"})}
+    assert inside == {frozenset({"fast"}), frozenset({"relaxed", "newcomer"})}
 
 
 async def test_a_job_that_its_worker_sends_back_runs_again_and_counts_no_death() -> None:

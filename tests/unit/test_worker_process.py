@@ -78,7 +78,7 @@ class Bench(Listener):
             await asyncio.sleep(0.05)
 
     def worker(self) -> WorkerProcess:
-        worker = self.engine._desks[0].worker
+        worker = self.engine._slots[0].worker
         assert isinstance(worker, WorkerProcess)
         return worker
 
