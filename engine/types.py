@@ -232,10 +232,10 @@ class EngineJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a waiting job stands."""
+class QueuePosition:
+    """Where a waiting job stands in the queue."""
 
-    position: int  # 1 is next
+    number: int  # 1 is next
     wait: float  # seconds until it starts, expected
 
 
@@ -401,7 +401,7 @@ class Engine(Protocol):
         """Improve later estimates by what a request cost before. Raises UnknownModel."""
         ...
 
-    def submit(self, job: EngineJob) -> Place: ...
+    def submit(self, job: EngineJob) -> QueuePosition: ...
 
     def resume(self, jobs: Iterable[EngineJob]) -> dict[str, EngineError]:
         """Line up jobs from before this process, in this order, before all that came since.
@@ -434,11 +434,11 @@ class Engine(Protocol):
         """Let a job that waits or is held stand in another lane. False when it does neither."""
         ...
 
-    def place(self, job: str) -> Place | None:
+    def position(self, job: str) -> QueuePosition | None:
         """Return where a waiting job stands; None when the job is held or does not wait."""
         ...
 
-    def line(self) -> tuple[Lane, ...]:
+    def lanes(self) -> tuple[Lane, ...]:
         """Return the lanes of everybody who waits or paints, in the order of their turns.
 
         Relaxed lanes come behind all others, and lanes with nothing but held jobs come last.

@@ -12,7 +12,6 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from bot.messages.types import Card, Form
 from bot.models import Job
-from engine.types import Place
 
 MessageRef = dict[str, Any]
 """An adapter's own reference to a posted message; JSON, kept in the job's row."""
@@ -23,7 +22,6 @@ class Receipt:
     """A job was accepted; its message lives on its own through the adapter's `post` and `edit`."""
 
     job: Job
-    place: Place | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,13 +128,14 @@ class JobService:
         )
         job, new = await admission.admit(self._store, wanted, rules, ask)
         if not new:
-            return Receipt(job=job, place=self._engine.place(job.id))
+            return Receipt(job=job)
         # No await from here on: what is admitted reaches the engine.
         telemetry.JOBS.labels(job.state.value, origin.surface).inc()
         log.info("job accepted", job_id=job.id, action=job.action, estimate=round(estimate, 2))
         if balance:
             balance = replace(balance, used=balance.used + estimate)
-        return Receipt(job=job, place=self._tracker.begin(job, rules.tier, balance, home=rules.home))
+        self._tracker.begin(job, rules.tier, balance, home=rules.home)
+        return Receipt(job=job)
 
     # ---- taking jobs away
 

@@ -28,8 +28,8 @@ from engine.types import (
     Failed,
     Finished,
     Picture,
-    Place,
     Progress,
+    QueuePosition,
     Restarted,
     Started,
 )
@@ -38,7 +38,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 LONGEST_DELAY = 30.0  # seconds between two attempts to write something down
 TRIES = 6  # of writing down an event that fails for no known reason, before the process ends itself
-LOOKS = 20  # places in line looked up each second
+LOOKS = 20  # queue positions looked up each second
 
 Stamp = Callable[[Job, bytes, int, int], Awaitable[Stamped]]
 """A PNG of the job, with its index and seed, as it is delivered."""
@@ -91,16 +91,15 @@ class JobTracker:
 
     def begin(
         self, job: Job, tier: Tier | None = None, balance: Balance | None = None, *, home: str = ""
-    ) -> Place | None:
+    ) -> None:
         """Submit an admitted job to the engine; `home` is the tenant of its account's lane."""
         life = self.lives[job.id] = LiveJob(job, tier, balance)
         try:
-            life.place = life.shown = self._engine.submit(engine_job(job, tier, home))
+            life.position = life.shown = self._engine.submit(engine_job(job, tier, home))
             self._keep_back(life)
         except EngineError as error:
             self._put(life, Failed(job=job.id, error=error, device_seconds=0.0))
         self._show(job)
-        return life.place
 
     def resume(self, jobs: Sequence[tuple[Job, Tier, str]]) -> None:
         """Submit jobs of a former process, each with its tier and home, to the engine, before all newer ones.
@@ -119,7 +118,7 @@ class JobTracker:
 
     def _keep_back(self, life: LiveJob) -> None:
         if self._holds(life.job) and self._engine.hold(life.job.id):
-            life.place = life.shown = None
+            life.position = life.shown = None
 
     def relaxed(self, id: str) -> None:
         """Relax a job in the engine and on its card, once its row says that it is free and goes last."""
@@ -220,11 +219,11 @@ class JobTracker:
 
     def _look(self, id: str) -> None:
         life = self.lives.get(id)
-        if life is None or (place := self._engine.place(id)) is None:
+        if life is None or (position := self._engine.position(id)) is None:
             return
-        life.place = place
-        if life.shown is None or moved(life.shown, place):
-            life.shown = place
+        life.position = position
+        if life.shown is None or moved(life.shown, position):
+            life.shown = position
             self._show(life.job)
 
     def _show_living(self, life: LiveJob) -> None:
@@ -377,10 +376,10 @@ def engine_job(job: Job, tier: Tier | None = None, home: str = "") -> EngineJob:
     )
 
 
-def moved(before: Place, now: Place) -> bool:
-    """Tell whether a place is worth showing anew: position or wait is off by more than a fifth."""
-    by = abs(now.position - before.position)
-    return by > before.position / 5 or abs(now.wait - before.wait) > max(1.0, before.wait / 5)
+def moved(before: QueuePosition, now: QueuePosition) -> bool:
+    """Tell whether a position is worth showing anew: its number or wait is off by more than a fifth."""
+    by = abs(now.number - before.number)
+    return by > before.number / 5 or abs(now.wait - before.wait) > max(1.0, before.wait / 5)
 
 
 def _stored(job: Job) -> set[int]:

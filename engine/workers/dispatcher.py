@@ -33,8 +33,8 @@ from engine.types import (
     Lane,
     Loading,
     ModelInfo,
-    Place,
     Progress,
+    QueuePosition,
     Restarted,
     Started,
     WorkerStatus,
@@ -153,13 +153,13 @@ class Dispatcher:
         self._catalog.entry(job.request.model)
         return job if job.cost else replace(job, cost=self.estimate(job.request))
 
-    def submit(self, job: EngineJob) -> Place:
+    def submit(self, job: EngineJob) -> QueuePosition:
         job = self._priced(job)
         self._expect_progress()
         self._queue.put(job)
-        place = self.place(job.id)
-        assert place is not None
-        return place
+        position = self.position(job.id)
+        assert position is not None
+        return position
 
     def cancel(self, job: str) -> bool:
         if self._queue.remove(job):
@@ -187,13 +187,13 @@ class Dispatcher:
     def move(self, job: str, tenant: str, user: str) -> bool:
         return self._queue.move(job, tenant, user)
 
-    def place(self, job: str) -> Place | None:
+    def position(self, job: str) -> QueuePosition | None:
         busy, relaxed = (sum(slot.remaining(relaxed=kind) for slot in self._slots) for kind in (False, True))
         devices = max(1, len(self._slots))
-        return self._queue.place(job, busy=busy, relaxed_busy=relaxed, devices=devices)
+        return self._queue.position(job, busy=busy, relaxed_busy=relaxed, devices=devices)
 
-    def line(self) -> tuple[Lane, ...]:
-        return self._queue.line()
+    def lanes(self) -> tuple[Lane, ...]:
+        return self._queue.lanes()
 
     def status(self) -> EngineStatus:
         return EngineStatus(
@@ -484,7 +484,7 @@ class Dispatcher:
 
     def _fail_waiting(self) -> None:
         """Fail all waiting jobs, since no worker starts any more. Later jobs wait for the next attempt."""
-        waiting = [id for lane in self._queue.line() for id in lane.waiting]
+        waiting = [id for lane in self._queue.lanes() for id in lane.waiting]
         for job_id in waiting:
             self._queue.remove(job_id)
             error = ModelNotLoaded(f"no worker has started in {STARTS} attempts")

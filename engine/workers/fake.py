@@ -79,7 +79,7 @@ class FakeEngine(Dispatcher):
 
         self._cost = cost
         catalog = Catalog([Entry(info=model, source="") for model in models])
-        queue = FairQueue(per_user=1, places=devices, most=devices, relaxed_places=1)
+        queue = FairQueue(per_user=1, soft_limit=devices, hard_limit=devices, relaxed_limit=1)
         names = ["memory", *(f"memory:{number}" for number in range(1, devices))]
         super().__init__(
             catalog,

@@ -84,7 +84,7 @@ def queue_speed() -> dict[str, Any]:
         EngineJob(id=str(n), request=REQUEST, tenant=f"t{n % 50}", user=f"u{n % 10_000}", cost=1 + n % 7)
         for n in range(100_000)
     ]
-    queue = FairQueue(per_user=10**6, places=10**6, most=10**6)
+    queue = FairQueue(per_user=10**6, soft_limit=10**6, hard_limit=10**6)
     start = time.perf_counter()
     for job in jobs:
         queue.put(job)
@@ -188,7 +188,7 @@ class Policy:
     relaxed: bool = False  # the flooder's jobs
 
 
-ONE_JOB_AT_A_TIME = {"per_user": 1, "places": 1, "most": 1}
+ONE_JOB_AT_A_TIME = {"per_user": 1, "soft_limit": 1, "hard_limit": 1}
 POLICIES = (
     Policy("fair steps", "light", FairQueue()),
     Policy("fair steps, flood relaxed", "light", FairQueue(), relaxed=True),

@@ -200,12 +200,16 @@ def fair(room: Room, asked: GenerationRequest, depth: int) -> Times:
 
 def round_robin(room: Room, asked: GenerationRequest, depth: int) -> Times:
     """One whole job at a time, people in turns: as InvokeAI does."""
-    return asyncio.run(_by_engine(room, asked, depth, FairQueue(per_user=1, places=1, most=1), "light"))
+    return asyncio.run(
+        _by_engine(room, asked, depth, FairQueue(per_user=1, soft_limit=1, hard_limit=1), "light")
+    )
 
 
 def fifo(room: Room, asked: GenerationRequest, depth: int) -> Times:
     """One whole job at a time, in the order they came."""
-    return asyncio.run(_by_engine(room, asked, depth, FairQueue(per_user=1, places=1, most=1), "flooder"))
+    return asyncio.run(
+        _by_engine(room, asked, depth, FairQueue(per_user=1, soft_limit=1, hard_limit=1), "flooder")
+    )
 
 
 # --- what people would write instead ------------------------------------------------------------------------

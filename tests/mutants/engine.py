@@ -217,7 +217,7 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     ),
     (
         "engine/scheduling/job_queue.py",
-        "if len(priority.inside) < priority.places else 1",
+        "if len(priority.inside) < priority.soft_limit else 1",
         "if True else 1",
         QUEUE,
     ),

@@ -267,7 +267,7 @@ async def test_the_queue_is_settled_at_what_was_measured() -> None:
         engine.hold("held")  # else the queue falls idle, and forgets
         await ear.end("a")
 
-        (lane,) = engine.line()
+        (lane,) = engine.lanes()
         assert (lane.served, lane.virtual_time) == (3.5, 3.5)
         before = engine.estimate(job("x").request)
         assert before == pytest.approx(3.5), "the first measurement replaces the guess"
@@ -285,7 +285,7 @@ async def test_a_cancelled_job_is_settled_at_what_it_took() -> None:
         engine.cancel("a")
         await ear.end("a")
 
-        (lane,) = engine.line()
+        (lane,) = engine.lanes()
         assert (lane.served, lane.virtual_time) == (0.5, 0.5)
         assert engine.estimate(job("x").request) != pytest.approx(0.5), "an unfinished job teaches no cost"
 
@@ -306,7 +306,7 @@ async def test_a_job_that_loses_its_worker_is_settled_at_what_it_took() -> None:
         await ear.end("a")
 
         lost = sum(isinstance(event, Restarted) for event in ear.of("a"))
-        (lane,) = [lane for lane in engine.line() if lane.user == "ada"]
+        (lane,) = [lane for lane in engine.lanes() if lane.user == "ada"]
         assert lane.served == pytest.approx(0.5 + 1.0) and lost >= 1
 
 

@@ -48,7 +48,11 @@ class Town:
         options: Any = {"devices": devices, "slots": slots, "loading": loading}
         self.engine = FakeEngine(lambda name: b"", models=models(number), step_seconds=STEP, **options)
         queue = self.engine._queue
-        queue.per_user, queue._fast.places, queue._fast.most = inside, devices * inside, devices * inside
+        queue.per_user, queue._fast.soft_limit, queue._fast.hard_limit = (
+            inside,
+            devices * inside,
+            devices * inside,
+        )
         for slot in self.engine._slots:
             slot._jobs_each = inside
         self.past: Counter[str] = Counter()  # device-seconds let in past a model's turn, until it got in

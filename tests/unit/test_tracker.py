@@ -12,7 +12,15 @@ from bot.jobs.live import LiveJob, LiveJobs
 from bot.jobs.tracker import JobTracker, engine_job, moved
 from bot.models import Job, Member, Origin, State
 from bot.moderation import Scores
-from engine.types import EngineEvent, EngineJob, GenerationRequest, Place, Progress, Restarted, Started
+from engine.types import (
+    EngineEvent,
+    EngineJob,
+    GenerationRequest,
+    Progress,
+    QueuePosition,
+    Restarted,
+    Started,
+)
 from engine.workers.fake import FakeEngine
 from tests.listener import Listener
 
@@ -40,16 +48,16 @@ def step(number: int, preview: bytes | None = None) -> Progress:
 @pytest.mark.parametrize(
     ("before", "now", "worth"),
     [
-        (Place(10, 60), Place(9, 55), False),
-        (Place(10, 60), Place(7, 60), True),
-        (Place(10, 60), Place(10, 47), True),
-        (Place(2, 0.5), Place(1, 0.1), True),
-        (Place(1, 1.0), Place(1, 0.2), False),
-        (Place(1, 60), Place(3, 60), True),
+        (QueuePosition(10, 60), QueuePosition(9, 55), False),
+        (QueuePosition(10, 60), QueuePosition(7, 60), True),
+        (QueuePosition(10, 60), QueuePosition(10, 47), True),
+        (QueuePosition(2, 0.5), QueuePosition(1, 0.1), True),
+        (QueuePosition(1, 1.0), QueuePosition(1, 0.2), False),
+        (QueuePosition(1, 60), QueuePosition(3, 60), True),
     ],
 )
 def test_a_place_is_shown_anew_when_it_moved_by_more_than_a_fifth(
-    before: Place, now: Place, worth: bool
+    before: QueuePosition, now: QueuePosition, worth: bool
 ) -> None:
     assert moved(before, now) is worth
 

@@ -71,7 +71,7 @@ class Bench(Listener):
 
     async def idle(self) -> None:
         """Wait until nobody paints: only then are batches, and so the last bits, always the same."""
-        await self.until(lambda: not self.engine.line())
+        await self.until(lambda: not self.engine.lanes())
 
     async def until_ready(self, workers: int = 1) -> None:
         while self.engine.status().ready < workers:  # noqa: ASYNC110 nothing else tells
@@ -181,7 +181,7 @@ async def test_a_running_job_is_cancelled_at_a_step(bench: Bench) -> None:
 async def test_a_waiting_job_is_cancelled_and_leaves_no_trace(bench: Bench) -> None:
     for number in range(6):
         bench.engine.submit(job(f"w{number}", steps=30))
-    waiting = next(lane for lane in bench.engine.line() if lane.user == "ada").waiting[-1]
+    waiting = next(lane for lane in bench.engine.lanes() if lane.user == "ada").waiting[-1]
 
     assert bench.engine.cancel(waiting)
 
