@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -122,31 +122,33 @@ def devices(setting: str) -> list[str]:
     """Return the devices that a DEVICE setting stands for, found without importing torch."""
     if setting != "auto":
         return [name.strip() for name in setting.split(",") if name.strip()]
-    if gpus := _nvidia_gpus():
-        return [f"cuda:{number}" for number in range(gpus)]
+    if cards := card_memory():
+        return [f"cuda:{number}" for number in range(len(cards))]
     return ["mps"] if (platform.system(), platform.machine()) == ("Darwin", "arm64") else ["cpu"]
-
-
-def _nvidia_gpus() -> int:
-    return len(card_memory())
 
 
 def card_memory() -> list[float]:
     """Return the bytes of each NVIDIA card that torch will see, found without importing it."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible == "" or not shutil.which("nvidia-smi"):
+    visible, program = os.environ.get("CUDA_VISIBLE_DEVICES"), shutil.which("nvidia-smi")
+    if visible == "" or not program:
         return []
-    command = ["nvidia-smi", "--query-gpu=uuid,memory.total", "--format=csv,noheader,nounits"]
-    listing = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    rows = [line.split(",") for line in listing.stdout.splitlines() if line.startswith("GPU-")]
-    cards = {uuid.strip(): float(mebibytes) * 2**20 for uuid, mebibytes in rows}
+    cards = _all_cards(program)
     found: list[float] = []
-    for name in [each.strip() for each in visible.split(",")] if visible else map(str, range(len(rows))):
+    for name in [each.strip() for each in visible.split(",")] if visible else map(str, range(len(cards))):
         memory = _card(name, cards)
         if memory is None:
             break  # CUDA looks no further than the first that is wrong
         found.append(memory)
     return found
+
+
+@cache
+def _all_cards(program: str) -> dict[str, float]:
+    """Return the bytes of every NVIDIA card by its UUID; nvidia-smi is slow, so it is asked once."""
+    command = [program, "--query-gpu=uuid,memory.total", "--format=csv,noheader,nounits"]
+    listing = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    rows = [line.split(",") for line in listing.stdout.splitlines() if line.startswith("GPU-")]
+    return {uuid.strip(): float(mebibytes) * 2**20 for uuid, mebibytes in rows}
 
 
 def _card(name: str, cards: Mapping[str, float]) -> float | None:
