@@ -316,10 +316,6 @@ class Store(
 
         await self._write(work)
 
-    async def unfinished(self) -> list[Job]:
-        """Return queued and running jobs, oldest first."""
-        return await self._jobs(_in(_UNFINISHED))
-
     async def undelivered(self) -> list[Job]:
         """Return jobs that ended and whose end is not shown yet, oldest first."""
         return await self._jobs(_in((*_ENDS, State.DELETED)), col(JobRow.delivered).is_(None))

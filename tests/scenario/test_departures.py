@@ -14,6 +14,7 @@ from bot.errors import Refusal, StoreError
 from bot.i18n import _
 from bot.messages.types import Card
 from bot.models import EVERYWHERE, Job, Member, Origin, State
+from tests.databases import unfinished
 from tests.scenario.conftest import ADA, BEN, BOSS, EVE, House, Opens, RecordingAdapter
 
 MOD = replace(BEN, id="test:mod", name="Mod", moderates=(EVERYWHERE,))
@@ -435,6 +436,6 @@ async def test_a_block_wins_over_a_request_that_is_being_admitted(opened: Opens,
 
         assert caught.value.code == "blocked"
         assert caught.value.notice == "You cannot use Easel here. Spam. An administrator can lift this."
-        assert await house.store.unfinished() == []
+        assert await unfinished(house.store) == []
         assert await held(house) == 0
         assert house.easel.queries.lanes() == ()
