@@ -350,12 +350,12 @@ class Person:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """All that is written down about a member and the place where they are."""
+    """All that is stored about a member and the place where they are."""
 
     at: datetime
     account: str  # who pays
     home: str = ""  # the tenant in whose lane all who share the account stand; empty: each where they ask
-    house: Policy = Policy()
+    everywhere: Policy = Policy()  # what holds beside the place's own
     place: Policy = Policy()
     persons: tuple[Person, ...] = ()  # of all who share the account; here and everywhere
     preferences: Preferences = field(default_factory=Preferences)
@@ -392,7 +392,7 @@ class Strike:
 
     key: str  # of the event or the review: it counts once
     member: str
-    tenant: str  # where it counts; HOUSE: everywhere
+    tenant: str  # where it counts; INSTANCE: everywhere
     category: str  # of moderation; "removed" after a report
     job: str | None = None
     at: datetime | None = None  # set when it is written down

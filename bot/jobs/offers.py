@@ -34,12 +34,12 @@ async def mended(refusal: Refusal, attempt: Attempt) -> Refusal:
     """
     ways = [(offer, await _followed(offer.text, attempt)) for offer in refusal.offers if offer.text]
     notices = dict.fromkeys([refusal.notice, *(ways[0][1].notices if ways else ())])
-    offers = [Offer(_label(offer, way), way.text) for offer, way in ways if way.text]
+    offers = [
+        Offer(_("Change all of that") if way.notices else offer.label, way.text)
+        for offer, way in ways
+        if way.text
+    ]
     return Refusal(join(" ", notices), code=refusal.code, offers=tuple(dict.fromkeys(offers)))
-
-
-def _label(offer: Offer, way: _Way) -> str:
-    return _("Change all of that") if way.notices else offer.label
 
 
 async def _followed(text: str, attempt: Attempt) -> _Way:

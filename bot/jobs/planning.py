@@ -13,7 +13,7 @@ from bot.errors import Refusal
 from bot.i18n import _
 from bot.images import pictures
 from bot.jobs import admission, offers
-from bot.jobs.admission import Ask
+from bot.jobs.admission import OfferContext
 from bot.jobs.visibility import Visibility
 from bot.models import Balance, Member, Origin
 from bot.prompts import Draft, Source
@@ -96,12 +96,12 @@ class Planner:
 
     async def _admitted(self, plan: Plan, origin: Origin, rules: AccessRules) -> None:
         if not plan.relaxed:
-            ask = self.ask(plan, await self._access.balances(rules, origin))
-            admission.check(plan.request, rules, ask, self._store.now())
+            context = self.offer_context(plan, await self._access.balances(rules, origin))
+            admission.check(plan.request, rules, context, self._store.now())
 
-    def ask(self, plan: Plan, balances: Sequence[Balance] = ()) -> Ask:
+    def offer_context(self, plan: Plan, balances: Sequence[Balance] = ()) -> OfferContext:
         """Return what admission has to know of a plan beside its request."""
-        return Ask(
+        return OfferContext(
             model=plan.model, estimate=self._engine.estimate, draft=plan.said, balances=tuple(balances)
         )
 

@@ -57,7 +57,8 @@ def moved(job: Job, request: GenerationRequest, offered: Sequence[ModelInfo]) ->
     """Return a sentence on the model of a job that was edited, where that is gone; else nothing."""
     if not job.request.paints:
         return ""
-    return _moved(job.request.model, _named(request.model, offered), offered)
+    model = next(each for each in offered if each.name == request.model)
+    return _moved(job.request.model, model, offered)
 
 
 def recalled(
@@ -99,10 +100,6 @@ def able(models: Sequence[ModelInfo], task: TaskKind) -> list[ModelInfo]:
 def _model(name: str, models: Sequence[ModelInfo], task: TaskKind) -> ModelInfo:
     found = able(models, task)
     return next((each for each in found if each.name == name), found[0])
-
-
-def _named(name: str, offered: Sequence[ModelInfo]) -> ModelInfo:
-    return next(each for each in offered if each.name == name)
 
 
 def _style(style: str, rules: AccessRules, *, moved: bool) -> str:

@@ -19,7 +19,7 @@ from bot.errors import Refusal
 from bot.i18n import _, join
 from bot.images.blobs import BlobStore
 from bot.jobs import admission, remake
-from bot.jobs.admission import Ask
+from bot.jobs.admission import OfferContext
 from bot.jobs.cards import JobCards
 from bot.jobs.endings import Endings
 from bot.jobs.planning import Planner
@@ -67,7 +67,7 @@ class JobService:
             request,
             replace(origin, private=private),
             rules,
-            self._planner.ask(plan),
+            self._planner.offer_context(plan),
             prompt=plan.draft.prompt,
             style="" if plan.draft.style == NO_STYLE else plan.draft.style,
             relaxed=plan.relaxed,
@@ -100,7 +100,9 @@ class JobService:
             now.request,
             replace(origin, private=origin.private or not parent.is_open(origin.here)),
             rules,
-            Ask(model=now.model, estimate=self._engine.estimate, relaxing=replace(action, relax=True).id),
+            OfferContext(
+                model=now.model, estimate=self._engine.estimate, relaxing=replace(action, relax=True).id
+            ),
             prompt=parent.prompt,
             style=now.style,
             note=now.note,
@@ -111,13 +113,18 @@ class JobService:
         )
 
     async def _submit(
-        self, request: GenerationRequest, origin: Origin, rules: AccessRules, ask: Ask, **more: Any
+        self,
+        request: GenerationRequest,
+        origin: Origin,
+        rules: AccessRules,
+        context: OfferContext,
+        **more: Any,
     ) -> Receipt:
         """Admit a job and hand it to the engine, once for each event of the platform."""
         await self._reviews.check(request, more["prompt"], origin, rules.moderation(adult=origin.adult))
         estimate = self._engine.estimate(request)
         balances = await self._access.balances(rules, origin)
-        balance, ask = admission.tightest(balances), replace(ask, balances=tuple(balances))
+        balance, context = admission.tightest(balances), replace(context, balances=tuple(balances))
         wanted = Job(
             id=new_id(),
             origin=origin,
@@ -126,7 +133,7 @@ class JobService:
             created=datetime.now(UTC),
             **more,
         )
-        job, new = await admission.admit(self._store, wanted, rules, ask)
+        job, new = await admission.admit(self._store, wanted, rules, context)
         if not new:
             return Receipt(job=job)
         # No await from here on: what is admitted reaches the engine.

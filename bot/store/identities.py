@@ -129,7 +129,7 @@ _FAR = datetime.max.replace(tzinfo=UTC)
 
 
 def enter(session: Session, account: str, tenant: str, cooldown: float, now: datetime) -> bool:
-    """Lock the account and note a request; False when it was merged into another. Raises TooSoon."""
+    """Lock the account's row and note a request; return False if it was merged. Raises TooSoon."""
     latest = now - timedelta(seconds=cooldown) if cooldown > 0 else _FAR
     values = {"of": account, "here": tenant, "latest": latest, "now": now}
     new = {"id": account, "accepted": now, "closed": False, "home": tenant}
@@ -146,7 +146,7 @@ def enter(session: Session, account: str, tenant: str, cooldown: float, now: dat
 
 
 def lock(session: Session, *accounts: str) -> None:
-    """Decide alone about accounts until the transaction ends."""
+    """Lock the rows of accounts, in order of their ids, until the transaction ends."""
     for account in sorted(accounts):
         new = {"id": account, "accepted": None, "closed": False, "home": ""}
         insert_once(session, AccountRow, new, ("id",))
@@ -203,9 +203,9 @@ def link(session: Session, code: str, member: str, now: datetime) -> str:
 
 
 def unlink(session: Session, member: str, now: datetime) -> str:
-    """Give the member an account of its own that has used what the shared one has. Raises LinkRefused.
+    """Split the member off into an account of its own, and return it. Raises LinkRefused.
 
-    Gifts, and what is held for jobs that are not finished, stay with the others.
+    What the shared account has used is copied; gifts, and holds of unfinished jobs, stay with the others.
     """
     shared = account_of(session, member)
     lock(session, shared)

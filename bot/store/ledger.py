@@ -1,4 +1,4 @@
-"""The books: what each bucket has used, and the lines that say why.
+"""The ledger: what each bucket has used, and the lines that say why.
 
 A bucket is one account's allowance in one period, or its gifts. Everything works inside the caller's
 transaction. Rows are locked in one order (the job, the account, buckets by name), so that processes that
@@ -170,7 +170,7 @@ def take(session: Session, bucket: Bucket, amount: int) -> Bucket | None:
 
 
 def settle(session: Session, job: str, measured: float, now: datetime) -> float:
-    """Turn the job's hold into a charge and a release; returns the charge, in device-seconds.
+    """Turn the job's hold into a charge and a release; return the charge, in device-seconds.
 
     The database refuses to settle twice: a job has one line of each key.
     """
@@ -225,7 +225,7 @@ def _distinct(buckets: Iterable[Bucket]) -> list[Bucket]:
 
 
 def gift(session: Session, account: str, amount: int, *, by: str, key: str, now: datetime) -> bool:
-    """Give device-milliseconds; False when this key was used before."""
+    """Give device-milliseconds; return False when this key was used before."""
     line = _line(account, GIFTS, amount)
     if not _write_once(session, line, kind="gift", key=f"gift/{key}", at=now, by=by):
         return False
@@ -235,7 +235,7 @@ def gift(session: Session, account: str, amount: int, *, by: str, key: str, now:
 
 
 def reset(session: Session, account: str, *, by: str, key: str, now: datetime) -> bool:
-    """Forget what was charged in the present periods; False when this key was used before.
+    """Forget what was charged in the present periods; return False when this key was used before.
 
     What is held stays held, and gifts stay as they are.
     """
@@ -263,7 +263,7 @@ def merge(session: Session, source: str, target: str, *, by: str, key: str, now:
 
 
 def copy(session: Session, source: str, target: str, *, by: str, key: str, now: datetime) -> None:
-    """Let a new account begin with what the old one has used; gifts stay where they are."""
+    """Copy what an account has used to a new one; gifts stay with the old one."""
     for row in _present(session, source, now):
         if row.used_ms and row.bucket not in (GIFTS, UNLIMITED):
             bucket = Bucket(target, row.bucket, row.cap_ms, row.ends)
@@ -273,7 +273,7 @@ def copy(session: Session, source: str, target: str, *, by: str, key: str, now: 
 
 
 def _merge(session: Session, row: Any, bucket: Bucket) -> list[Line]:
-    """Move one bucket's content; the lines that say so."""
+    """Move one bucket's content; return the ledger lines of that."""
     given = row.cap_ms if row.bucket == GIFTS else 0
     _create(session, replace(bucket, cap_ms=0 if row.bucket == GIFTS else row.cap_ms))
     there = _row(session, bucket, _ROW.with_for_update())

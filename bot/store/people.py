@@ -75,7 +75,7 @@ class PeopleStore(Database):
                 at=now,
                 account=account,
                 home=identities.home_of(session, account) if len(sharing) > 1 else "",
-                house=policies.get(INSTANCE, Policy()),
+                everywhere=policies.get(INSTANCE, Policy()),
                 place=policies.get(member.tenant, Policy()),
                 persons=tuple(_persons(session, sharing, {INSTANCE, member.tenant})),
                 preferences=preferences(own),
@@ -108,7 +108,7 @@ class PeopleStore(Database):
                     at=now,
                     account=group.account,
                     home=group.home if len(group.members) > 1 else "",
-                    house=policies.get(INSTANCE, Policy()),
+                    everywhere=policies.get(INSTANCE, Policy()),
                     place=policies.get(member.tenant, Policy()),
                     persons=tuple(about),
                 )
@@ -175,14 +175,12 @@ class PeopleStore(Database):
         tenant: str = "",
         *,
         search: str = "",
-        before: datetime | None = None,
         skip: int = 0,
         limit: int = 20,
     ) -> list[AuditLine]:
         """Return the changes in a tenant or everywhere, newest first, which contain all words of `search`."""
         query = select(_audit).order_by(_audit.c.id.desc()).offset(skip).limit(limit)
         query = query.where(_audit.c.tenant == tenant) if tenant else query
-        query = query.where(_audit.c.at < before) if before else query
         for word in search.split():
             columns = ("by", "name", "what", "target", "before", "after")
             query = query.where(or_(*(_audit.c[each].icontains(word, autoescape=True) for each in columns)))

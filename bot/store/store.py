@@ -39,12 +39,12 @@ from bot.store.tables import IdentityRow, JobRow, PictureRow, PreferencesRow
 from bot.store.usage import UsageStore
 from engine.types import GenerationRequest
 
-Place = tuple[datetime, str]
-"""Where a page of jobs ended: when its last one was asked for, and its id."""
+PageEnd = tuple[datetime, str]
+"""When the last job of a page was asked for, and its id."""
 
 _ANY = tuple(State)
 _UNFINISHED = (State.QUEUED, State.RUNNING)
-OWED = timedelta(days=7)  # after which an end that could not be shown is not shown any more
+OWED = timedelta(days=7)  # after which an end that could not be shown is no longer to be shown
 _ENDS = (State.RENDERED, State.FAILED, State.CANCELLED)
 
 
@@ -154,11 +154,10 @@ class Store(
         await self._change(id, _ANY, message=ref, posted=posted(ref))
 
     async def publish(self, id: str, there: Origin, ref: dict[str, Any]) -> None:
-        """Let those who are where `there` was said see the job: all of its tenant, unless that is closed.
+        """Make the job visible where it was shared: to the tenant, or to a closed channel's people alone.
 
-        `ref` is the adapter's reference with the message that stands there.
-
-        Raises KeyError.
+        `there` is the origin of the request to share it; `ref` is the adapter's reference, which now names
+        the message there as well. Raises KeyError.
         """
         seen_in = there.seen_in
 
@@ -177,7 +176,7 @@ class Store(
         await self._write(work)
 
     async def close_place(self, tenant: str, channel: str, before: datetime | None = None) -> None:
-        """Show the jobs of a channel only to its members; with `before`, only those that are as old."""
+        """Show a channel's jobs only to its people; with `before`, only jobs created until then."""
         there = [_jobs.c.tenant == tenant, _jobs.c.channel == channel, _jobs.c.seen_in == ""]
         there += [_jobs.c.private.is_(False)]
         there += [_jobs.c.created <= before] if before else []
@@ -204,7 +203,7 @@ class Store(
         await self._change(id, (state,), **values)
 
     async def owe(self, surface: str, reasons: Collection[str]) -> list[Job]:
-        """Mark recent ends that these reasons kept from being shown as to be shown; return their jobs."""
+        """Mark recent ends as not shown yet that were given up for one of these reasons; return the jobs."""
         since = self._clock() - OWED
 
         def work(session: Session) -> list[Job]:
@@ -219,9 +218,7 @@ class Store(
     async def delete(self, id: str, line: AuditLine | None = None) -> Job:
         """Mark the job DELETED, which is then to be shown, forget its words, and write the audit's line.
 
-        An unfinished one is cancelled first.
-
-        Raises KeyError.
+        An unfinished one is cancelled first. Raises KeyError.
         """
         now = self._clock()
 
@@ -288,8 +285,10 @@ class Store(
 
         return await self._write(work)
 
-    async def queued(self, after: Place | None = None, limit: int = 1000) -> tuple[list[Job], Place | None]:
-        """Return queued jobs after `after`, oldest first, and the last one's place; None: none are left."""
+    async def queued(
+        self, after: PageEnd | None = None, limit: int = 1000
+    ) -> tuple[list[Job], PageEnd | None]:
+        """Return a page of queued jobs, oldest first, and where it ended; None when no row is left."""
         columns = [_jobs.c[name] for name in rows.NEEDED]
         query = select(*columns).where(_jobs.c.state == State.QUEUED.value)
         if after:
@@ -297,16 +296,16 @@ class Store(
             query = query.where(_jobs.c.created >= after[0], (_jobs.c.created > after[0]) | same)
         query = query.order_by(_jobs.c.created, _jobs.c.id).limit(limit)
 
-        def work(session: Session) -> tuple[list[Job], Place | None]:
+        def work(session: Session) -> tuple[list[Job], PageEnd | None]:
             found: list[Any] = [rows.Needed._make(row) for row in session.connection().execute(query).all()]
-            places = [(row.created, row.id) for row in found if row.created is not aside.UNREADABLE]
+            ends = [(row.created, row.id) for row in found if row.created is not aside.UNREADABLE]
             jobs = rows.with_pictures(session, found, [row.id for row in found if row.started])
-            return jobs, places[-1] if places else None
+            return jobs, ends[-1] if ends else None
 
         return await self._read(work)
 
     async def set_aside(self, ids: Collection[str], reason: str) -> None:
-        """Fail jobs that wait and cannot be read, and give back what they hold. Nobody can be told."""
+        """Fail queued jobs whose rows cannot be read, and release their holds. No message says so."""
         now = self._clock()
 
         def work(session: Session) -> None:
@@ -407,7 +406,7 @@ def _shared(user: str) -> ColumnElement[bool]:
 
 
 def _enter(session: Session, job: Job, account: str, tier: Tier, now: datetime) -> str:
-    """Let one request of the account in at a time; the account that pays.
+    """Lock the account row for admission; return the account that pays, which may be another by now.
 
     Raises TooManyWaiting, TooSoon, Blocked.
     """

@@ -133,7 +133,7 @@ async def a_picture_is_judged() -> None:
         store=idle,
         blobs=idle,
         show=idle,
-        eyes=Seeing(),
+        classifier=Seeing(),
         rules=rules,
         stamp=idle,
     )
@@ -368,7 +368,14 @@ def crowd() -> tuple[JobTracker, Line]:
     """MANY waiting jobs of 1,000 people."""
     engine, idle = Line(lambda name: b""), NOBODY
     tracker = JobTracker(
-        lives=LiveJobs(), engine=engine, store=idle, blobs=idle, show=idle, eyes=idle, rules=idle, stamp=idle
+        lives=LiveJobs(),
+        engine=engine,
+        store=idle,
+        blobs=idle,
+        show=idle,
+        classifier=idle,
+        rules=idle,
+        stamp=idle,
     )
     job = a_job()
     for number in range(MANY):

@@ -60,7 +60,7 @@ async def easel(folder: Path, store: Store) -> AsyncIterator[tuple[Easel, FakeEn
     engine = FakeEngine(lambda name: b"", may_start=_never)
     settings = Settings(data_dir=folder, model=("memory",))
     blobs = DirectoryBlobs(folder / "pictures")
-    made = app.build(settings=settings, store=store, engine=engine, blobs=blobs, eyes=NullClassifier())
+    made = app.build(settings=settings, store=store, engine=engine, blobs=blobs, classifier=NullClassifier())
     await made.lifecycle.start()
     yield made, engine
     await made.lifecycle.close()

@@ -26,39 +26,19 @@ from bot.store.tables import JobRow
 from engine.types import GenerationRequest
 from tests.databases import fresh_sqlite
 from tests.examples import a_job, a_line, a_member, a_tier
+from tests.unit.conftest import Hand
 
 NOW = datetime(2026, 10, 24, 20, 30, tzinfo=UTC)  # a Saturday, hours before clocks go back in Europe
 ADA, BEN, EVE = (a_member(name).id for name in ("ada", "ben", "eve"))
 FREE = Tier(name="unlimited")
 
 
-class Hand:
-    """A clock turned by hand."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def pass_(self, **time: float) -> None:
-        self.now += timedelta(**time)
-
-
-@pytest.fixture
-def clock() -> Hand:
-    return Hand()
-
-
-@pytest.fixture
-async def store(database_url: str, clock: Hand) -> AsyncIterator[Store]:
-    store = await Store.open(database_url, clock=clock)
-    yield store
-    assert await store.check() == "ok"
+@pytest.fixture(autouse=True)
+async def balances_follow_from_the_ledger(store: Store) -> AsyncIterator[None]:
+    yield
     before = await store._read(allowances)
     await store.rebuild()
     assert await store._read(allowances) == before
-    await store.close()
 
 
 def allowances(session: Session) -> list[Any]:

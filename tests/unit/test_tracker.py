@@ -91,7 +91,7 @@ def test_the_time_left_needs_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Slow:
-    """A store, and eyes, that answer when they are told to."""
+    """A store, and classifier, that answer when they are told to."""
 
     busy = False
 
@@ -122,7 +122,7 @@ async def test_what_was_begun_before_a_job_s_end_is_not_shown_after_it(event: En
         store=slow,
         blobs=idle,
         show=shown.append,
-        eyes=slow,
+        classifier=slow,
         rules=idle,
         stamp=idle,
     )
@@ -135,7 +135,7 @@ async def test_what_was_begun_before_a_job_s_end_is_not_shown_after_it(event: En
 
     tracker.finish(ended := replace(JOB, state=State.CANCELLED))
     slow.told.set()
-    work = [task for task in (life.writer, tracker._glance) if task]
+    work = [task for task in (life.writer, tracker._preview_check) if task]
     await asyncio.gather(*work)
 
     assert shown[-1] is ended
@@ -148,7 +148,14 @@ async def test_a_lost_worker_is_counted_once_however_many_jobs_it_had() -> None:
     engine = FakeEngine(lambda name: b"", step_seconds=0.01, fault=fault)
     idle: Any = None  # it writes, judges and shows nothing here
     tracker = JobTracker(
-        lives=LiveJobs(), engine=engine, store=idle, blobs=idle, show=idle, eyes=idle, rules=idle, stamp=idle
+        lives=LiveJobs(),
+        engine=engine,
+        store=idle,
+        blobs=idle,
+        show=idle,
+        classifier=idle,
+        rules=idle,
+        stamp=idle,
     )
     before = telemetry.DEATHS._value.get()
     await engine.start()
