@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from bot.models import Balance, Job, Tier
 from engine.types import EngineEvent, Progress, QueuePosition
 
-AT_ONCE = 200  # jobs gone through before others may do something
+AT_ONCE = 200  # jobs gone through before other tasks may run
 
 
 @dataclass(slots=True)
@@ -50,9 +50,9 @@ class LiveJobs(dict[str, LiveJob]):
     """The unfinished jobs by id. The tracker adds and removes them; others look them up."""
 
     async def each(self) -> AsyncIterator[LiveJob]:
-        """Yield the unfinished jobs of this moment, as far as they are unfinished when it is their turn.
+        """Yield the jobs of this moment that are still unfinished when it is their turn.
 
-        The loop turns in between, since there may be a hundred thousand.
+        Other tasks run in between, since there may be a hundred thousand jobs.
         """
         for number, id in enumerate(list(self), start=1):
             if life := self.get(id):

@@ -1,4 +1,4 @@
-"""An old job under today's rules: models, styles and limits that are gone are replaced, and it is said so."""
+"""An old job under today's rules: what is gone or not allowed any more is replaced, and a note says so."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from engine.types import GenerationRequest, ModelInfo, TaskKind, TextToImage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remade:
-    """What is painted now."""
+    """An old request as it may be painted now."""
 
     request: GenerationRequest
     style: str
@@ -66,7 +66,7 @@ def recalled(
 ) -> Draft:
     """Return the draft that paints a job again and may be asked for now: what its form shows.
 
-    `preferences` would stand in for what the draft does not say, so it says it. Raises Refusal.
+    What the draft left open would be filled from `preferences`, so the draft says it. Raises Refusal.
     """
     request, models = job.request.before_upscale(), rules.models(offered)
     if not any(request.task.kind in model.tasks for model in models):

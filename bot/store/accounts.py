@@ -32,8 +32,8 @@ class Accounts(Database):
         now = self._clock()
 
         def work(session: Session) -> list[Balance]:
-            own = ledger.own(session, account, tier, now)
-            return ledger.balances(session, account, own + ledger.shared(session, budgets, now))
+            own = ledger.tier_buckets(session, account, tier, now)
+            return ledger.balances(session, account, own + ledger.budget_buckets(session, budgets, now))
 
         return await self._read(work)
 
@@ -60,10 +60,10 @@ class Accounts(Database):
 
         def work(session: Session) -> bool:
             account = identities.locked_account_of(session, member)
-            before = ledger.told(session, account, now)
+            before = ledger.describe(session, account, now)
             if not change(session, account):
                 return False
-            write_down(session, replace(line, before=before, after=ledger.told(session, account, now)))
+            write_down(session, replace(line, before=before, after=ledger.describe(session, account, now)))
             return True
 
         return await self._write(work)

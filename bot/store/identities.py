@@ -128,7 +128,7 @@ _ENTER = (
 _FAR = datetime.max.replace(tzinfo=UTC)
 
 
-def enter(session: Session, account: str, tenant: str, cooldown: float, now: datetime) -> bool:
+def lock_and_note(session: Session, account: str, tenant: str, cooldown: float, now: datetime) -> bool:
     """Lock the account's row and note a request; return False if it was merged. Raises TooSoon."""
     latest = now - timedelta(seconds=cooldown) if cooldown > 0 else _FAR
     values = {"of": account, "here": tenant, "latest": latest, "now": now}

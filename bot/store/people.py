@@ -160,7 +160,7 @@ class PeopleStore(Database):
             waits = (_jobs.c.id == id, _jobs.c.state == State.QUEUED.value, _jobs.c.relaxed.is_(False))
             changed = session.connection().execute(update(_jobs).where(*waits).values(relaxed=True))
             if changed.rowcount:
-                ledger.let_go(session, id, now)
+                ledger.release_all(session, id, now)
                 write_down(session, line)
             return bool(changed.rowcount)
 

@@ -91,12 +91,14 @@ class Store(
             account = rows.insert_job(session, job)
             if account is None:
                 return rows.same_event(session, job.origin), False
-            account = _enter(session, job, account, tier, now)
+            account = _lock_account(session, job, account, tier, now)
             if job.relaxed:
                 ledger.hold_nothing(session, job.id, account, now)
             else:
-                own = ledger.own(session, account, tier, now) + ledger.beside(session, account, periods, now)
-                _hold(session, job.id, amount, account, own, ledger.shared(session, budgets, now), now)
+                own = ledger.tier_buckets(session, account, tier, now)
+                own += ledger.unlimited_buckets(session, account, periods, now)
+                shared = ledger.budget_buckets(session, budgets, now)
+                _hold(session, job.id, amount, account, own, shared, now)
             return replace(job, account=account), True
 
         return await self._write(work)
@@ -405,16 +407,18 @@ def _shared(user: str) -> ColumnElement[bool]:
     return linked & col(JobRow.user_id).in_(sharing)
 
 
-def _enter(session: Session, job: Job, account: str, tier: Tier, now: datetime) -> str:
+def _lock_account(session: Session, job: Job, account: str, tier: Tier, now: datetime) -> str:
     """Lock the account row for admission; return the account that pays, which may be another by now.
 
     Raises TooManyWaiting, TooSoon, Blocked.
     """
     member = job.origin.member
-    if not identities.enter(session, account, member.tenant, tier.cooldown, now):  # merged at this moment
+    if not identities.lock_and_note(
+        session, account, member.tenant, tier.cooldown, now
+    ):  # merged at this moment
         account = identities.account_of(session, member.id)
         _change(session, job.id, (State.QUEUED,), {"account": account})
-        if not identities.enter(session, account, member.tenant, tier.cooldown, now):
+        if not identities.lock_and_note(session, account, member.tenant, tier.cooldown, now):
             raise StoreError("The account is being linked: try again in a moment.")
     check_blocks(session, member, account, now)
     waiting = session.connection().execute(_WAITING, {"of": account}).scalar_one() - 1
@@ -444,7 +448,7 @@ def _hold(
             ledger.hold(session, job, amount, [*own, *shared], now)
     except ledger.OverQuota as error:
         try:
-            ledger.hold(session, job, amount, [ledger.gifts(account), *shared], now)
+            ledger.hold(session, job, amount, [ledger.gift_bucket(account), *shared], now)
         except ledger.OverQuota:
             raise error from None
 

@@ -124,7 +124,7 @@ def overhead_and_throughput(repeats: int) -> dict[str, Any]:
     from engine.workers.loop import WorkerLoop
     from engine.workers.messages import Setup, Start
 
-    pipelines.hush()
+    pipelines.silence_libraries()
     context = get_context("spawn")
     orders, parent = context.Pipe(duplex=False)
     sink = Sink()

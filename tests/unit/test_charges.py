@@ -49,7 +49,7 @@ class Box:
 @functools.cache
 def _models() -> dict[str, Any]:
     """Loaded once: that takes longer than painting."""
-    pipelines.hush()
+    pipelines.silence_libraries()
     given: Any = Orders(), Box()
     setup = Setup(device="cpu", models=("easel-tiny",), hang_seconds=60.0)
     loader = WorkerLoop(setup, *given, Heartbeat(get_context("spawn")))

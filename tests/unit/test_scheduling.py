@@ -536,7 +536,7 @@ def test_a_waiting_job_moves_to_another_lane_and_keeps_its_turn() -> None:
 
 def drawn_anew(queue: FairQueue) -> tuple[Lane, ...]:
     """The line, with nothing of it remembered."""
-    queue._line = None
+    queue._lanes_shown = None
     for lane in queue._where.values():
         lane.shown = None
     return queue.lanes()

@@ -70,7 +70,7 @@ async def test_a_policy_comes_back_as_it_was_set(store: Store) -> None:
     assert await store.policy(HERE) == full
     assert await store.policies() == {HERE: full}
     standing = await store.standing(ADA)
-    assert (standing.account, standing.place, standing.house) == (ADA.id, full, Policy())
+    assert (standing.account, standing.place, standing.everywhere) == (ADA.id, full, Policy())
 
 
 async def test_a_policy_of_another_version_is_understood(store: Store) -> None:

@@ -226,7 +226,7 @@ async def test_a_relaxed_job_stops_while_a_fast_one_paints_and_its_picture_is_th
 
 
 async def test_relaxed_jobs_make_room_for_the_model_of_a_fast_one(open_bench: Open, tmp_path: Path) -> None:
-    pipelines.hush()
+    pipelines.silence_libraries()
     FAMILIES["sd"](tmp_path).pipe.save_pretrained(tmp_path / "one", safe_serialization=True)
     shutil.copytree(tmp_path / "one", tmp_path / "two")
     models = ["easel-tiny", str(tmp_path / "one"), str(tmp_path / "two")]
