@@ -80,8 +80,8 @@ class LinkedGroup:
     """Who shares an account."""
 
     account: str
-    members: frozenset[str]
-    home: str
+    members: frozenset[str]  # with the account's own id, under which something may be set as well
+    home: str  # the tenant where the account first asked; empty while one name alone uses it
 
 
 def groups(session: Session, members: Collection[str]) -> dict[str, LinkedGroup]:
@@ -94,20 +94,16 @@ def groups(session: Session, members: Collection[str]) -> dict[str, LinkedGroup]
         query = select(_identities.c.account, _identities.c.member).where(theirs)
         for account, member in session.connection().execute(query):
             sharing.setdefault(account, set()).add(member)
-    linked = [account for account, names in sharing.items() if len(names) > 1]
+    linked = [account for account, names in sharing.items() if len({account, *names}) > 1]
     query = select(_accounts.c.id, _accounts.c.home).where(_accounts.c.id.in_(linked))
     homes: dict[str, str] = {id: home for id, home in session.connection().execute(query)} if linked else {}
 
     def group(member: str) -> LinkedGroup:
-        account = accounts.get(member, member)
-        return LinkedGroup(account, frozenset({member, *sharing.get(account, ())}), homes.get(account, ""))
+        account = accounts.get(member) or own_account(member)
+        names = frozenset({member, account, *sharing.get(account, ())})
+        return LinkedGroup(account, names, homes.get(account, ""))
 
     return {member: group(member) for member in members}
-
-
-def home_of(session: Session, account: str) -> str:
-    """Return the tenant where the account first asked; empty if it has not asked yet."""
-    return session.connection().scalar(select(_accounts.c.home).where(_accounts.c.id == account)) or ""
 
 
 _ACCOUNT = select(_identities.c.account).where(_identities.c.member == bindparam("who"))
