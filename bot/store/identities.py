@@ -75,6 +75,11 @@ def members_of(session: Session, account: str) -> list[str]:
     return sorted(session.connection().scalars(query)) or [account]
 
 
+def names_of(session: Session, member: str) -> set[str]:
+    """Return the ids of the member and of all who share their account."""
+    return {member, *members_of(session, account_of(session, member))}
+
+
 @dataclass(frozen=True, slots=True)
 class LinkedGroup:
     """Who shares an account."""
