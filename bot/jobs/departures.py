@@ -96,7 +96,7 @@ async def _until_saved(work: Callable[[], Awaitable[T]]) -> T:
         try:
             return await work()
         except StoreError as error:
-            log.error("what was taken away is not written down yet", cause=str(error), after=delay)
+            log.error("a removal is not saved yet; trying again", cause=str(error), after=delay)
         await asyncio.sleep(delay)
         delay = min(LONGEST_DELAY, 2 * delay)
 

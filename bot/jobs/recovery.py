@@ -58,7 +58,7 @@ class Recovery:
         for job in owed:
             self._show(job)
         if self._left or owed:
-            log.info("going on where it stopped", unfinished=len(self._left), undelivered=len(owed))
+            log.info("continuing jobs of the last run", unfinished=len(self._left), undelivered=len(owed))
         self._left, self._rules = (), {}
 
     async def _requeue(self) -> None:

@@ -27,7 +27,7 @@ from bot.jobs.tracker import JobTracker
 from bot.jobs.visibility import Visibility
 from bot.messages import job_cards
 from bot.messages.types import Card
-from bot.models import AuditLine, Job, Origin, State, new_id
+from bot.models import UNFINISHED, AuditLine, Job, Origin, new_id
 from bot.moderation.reviews import Reviews
 from bot.prompts.styles import NO_STYLE
 from bot.store import Store
@@ -151,9 +151,7 @@ class JobService:
         member = origin.member
         if "job" in options:
             return await self._cancel(await self._visibility.job(options["job"], member, origin.here), origin)
-        mine = await self._visibility.jobs(
-            member, user=member.id, states=(State.QUEUED, State.RUNNING), limit=1
-        )
+        mine = await self._visibility.jobs(member, user=member.id, states=UNFINISHED, limit=1)
         if not mine:
             raise Refusal(_("You have no unfinished job."), code="ended")
         return await self._cancel(mine[0], origin)

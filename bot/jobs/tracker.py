@@ -255,7 +255,12 @@ class JobTracker:
                 life.events.insert(1, Failed(job=event.job, error=error, device_seconds=0.0))
             except Exception as error:
                 tries += not isinstance(error, StoreError)
-                log.error("not written yet", job_id=life.job.id, cause=_told(error), after=delay)
+                log.error(
+                    "event not saved yet",
+                    job_id=life.job.id,
+                    cause=_told(error),
+                    after=delay,
+                )
                 if tries == TRIES:
                     what = type(event).__name__
                     self._give_up(f"{what} of job {life.job.id} cannot be written down: {_told(error)}")

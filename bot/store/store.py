@@ -14,6 +14,7 @@ from sqlmodel import Session, col, select
 from bot.accounts.periods import held_ms
 from bot.errors import EaselError, StoreError
 from bot.models import (
+    UNFINISHED,
     Allowance,
     AuditLine,
     Budget,
@@ -43,7 +44,6 @@ PageEnd = tuple[datetime, str]
 """When the last job of a page was asked for, and its id."""
 
 _ANY = tuple(State)
-_UNFINISHED = (State.QUEUED, State.RUNNING)
 OWED = timedelta(days=7)  # after which an end that could not be shown is no longer to be shown
 _ENDS = (State.RENDERED, State.FAILED, State.CANCELLED)
 
@@ -111,14 +111,14 @@ class Store(
 
     async def died(self, id: str, deaths: int) -> None:
         """Set a job back to QUEUED, with the count of workers that were lost with it."""
-        await self._change(id, _UNFINISHED, state=State.QUEUED.value, deaths=deaths)
+        await self._change(id, UNFINISHED, state=State.QUEUED.value, deaths=deaths)
 
     async def add_picture(self, id: str, picture: StoredPicture) -> bool:
         """Write a picture's row; the first one for (job, index) stays. False when the job has ended."""
         values = {"job": id, **asdict(picture)}
 
         def work(session: Session) -> bool:
-            lives = select(JobRow.id).where(JobRow.id == id, _in(_UNFINISHED)).with_for_update()
+            lives = select(JobRow.id).where(JobRow.id == id, _in(UNFINISHED)).with_for_update()
             if session.exec(lives).first() is None:
                 return False
             rows.insert_once(session, PictureRow, values, ("job", "index"))
@@ -191,7 +191,7 @@ class Store(
         def work(session: Session) -> Job:
             origin = rows.job(session, id).origin
             changed = {**asdict(origin), "reply": {**origin.reply, **reply}}
-            _change(session, id, _UNFINISHED, {"origin": changed})
+            _change(session, id, UNFINISHED, {"origin": changed})
             return rows.job(session, id)
 
         return await self._write(work)
@@ -343,7 +343,7 @@ class Store(
 
         def work(session: Session) -> set[str]:
             shown = select(PictureRow.blob).join(JobRow, col(JobRow.id) == col(PictureRow.job))
-            pictures = session.exec(shown.where(_in((*_UNFINISHED, State.RENDERED))))
+            pictures = session.exec(shown.where(_in((*UNFINISHED, State.RENDERED))))
             sources = session.exec(select(JobRow.source).where(JobRow.state != State.DELETED.value))
             return {*pictures, *(source for source in sources if source)}
 
@@ -429,7 +429,7 @@ def _lock_account(session: Session, job: Job, account: str, tier: Tier, now: dat
 
 _jobs = rows.table_of(JobRow)
 _WAITING = select(func.count()).where(
-    _jobs.c.account == bindparam("of"), _jobs.c.state.in_([state.value for state in _UNFINISHED])
+    _jobs.c.account == bindparam("of"), _jobs.c.state.in_([state.value for state in UNFINISHED])
 )
 
 
@@ -456,7 +456,7 @@ def _hold(
 def _end(session: Session, id: str, state: State, measured: float, reason: str, now: datetime) -> bool:
     """End a job and settle its charge; return whether this ended it, as only one end may."""
     values = {"state": state.value, "measured": measured, "reason": reason, "finished": now}
-    if not _change(session, id, _UNFINISHED, values):
+    if not _change(session, id, UNFINISHED, values):
         return False
     charge = ledger.settle(session, id, measured if state is State.RENDERED else 0.0, now)
     _change(session, id, (state,), {"device_seconds": charge})

@@ -295,7 +295,7 @@ class Dispatcher:
             try:
                 await self._run_worker(spawn, slot)
             except Exception:  # whatever it was: the other workers go on, and this one is replaced
-                _log.exception("a worker could not be used")
+                _log.exception("a worker failed")
             self._requeue_all(slot)
 
     async def _run_worker(self, spawn: Spawn, slot: WorkerSlot) -> None:
@@ -450,7 +450,7 @@ class Dispatcher:
             _log.error("device %s is out of service: %s", slot.device, error)
         else:
             _log.error(
-                "the worker of device %s is replaced, since nothing can be painted: %s", slot.device, error
+                "the worker of device %s is replaced, since it fails every job: %s", slot.device, error
             )
 
     # --- workers that are lost ---

@@ -242,7 +242,7 @@ class WorkerProcess:
                 self._sent += 1  # before it is sent: a pipe that the worker does not read may be full
                 self._orders.send(order)
         except OSError as error:  # it has died: its jobs are queued again when its events end
-            _log.warning("a worker is gone before it got its order: %s", error)
+            _log.warning("a worker has died before it got an order: %s", error)
 
     async def events(self) -> AsyncGenerator[Report, None]:
         inbox: asyncio.Queue[Report | None] = asyncio.Queue()
