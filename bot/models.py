@@ -223,7 +223,7 @@ class Tier:
 class Budget:
     """An allowance that many people share: a tenant's or a channel's."""
 
-    account: str  # under which the books keep it, as in "budget:discord:1"; never a member's id
+    account: str  # under which the ledger keeps it, as in "budget:discord:1"; never a member's id
     name: str  # to show
     allowance: Allowance
 

@@ -192,7 +192,7 @@ def link(session: Session, code: str, member: str, now: datetime) -> str:
     lock(session, kept, joined)
     if (account_of(session, found.member), account_of(session, member)) != (kept, joined):
         raise LinkRefused("busy")
-    # Before the books: whoever ends one of these jobs waits here, and then finds its hold moved.
+    # Before the ledger: whoever ends one of these jobs waits here, and then finds its hold moved.
     unfinished = _jobs.c.state.in_((State.QUEUED.value, State.RUNNING.value))
     of_joined = (_jobs.c.account == joined, unfinished)
     session.connection().execute(update(_jobs).where(*of_joined).values(account=kept))
