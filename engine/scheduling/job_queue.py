@@ -333,12 +333,6 @@ class FairQueue:
         both = (each.by_model.get(model, (0, 0.0)) for each in (self._fast, self._relaxed))
         return sum(max(seconds, jobs * 1e-9) for jobs, seconds in both)
 
-    async def get(self) -> EngineJob:
-        await self.ready()
-        job = self.take()
-        assert job is not None
-        return job
-
     def settle(self, job_id: str, seconds: float) -> None:
         """Remove a job that has left the engine; replace its estimated cost by `seconds` device-seconds."""
         lane = self._where.pop(job_id)
