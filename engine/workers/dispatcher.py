@@ -262,13 +262,13 @@ class Dispatcher:
     def _choose(self, job: EngineJob) -> WorkerSlot | None:
         """Return the slot for a job; None while no worker is ready on a device that has not failed it."""
         model, tried = job.request.model, self._failed_on.get(job.id, ())
-        slot = self._placement.choose(model, job.relaxed, but_for=tried)
-        slot = slot or self._placement.choose(model, job.relaxed, eager=True, but_for=tried)
+        for eager in (False, True):
+            if slot := self._placement.choose(model, job.relaxed, eager=eager, but_for=tried):
+                return slot
+        # No device has room, but the job may not wait for those that have failed it.
         able = [each for each in self._slots if self._may_do(each, job)] or self._slots
-        ready = [each for each in able if each.ready]  # with no room, and yet the only ones left for it
-        return slot or min(
-            ready, key=lambda each: (model not in each.loaded.sizes, each.load()), default=None
-        )
+        ready = [each for each in able if each.ready]
+        return min(ready, key=lambda each: (model not in each.loaded.sizes, each.load()), default=None)
 
     def _may_do(self, slot: WorkerSlot, job: EngineJob) -> bool:
         """Tell whether a device is in service, has not failed this job, and may have its model."""
