@@ -835,7 +835,9 @@ async def test_people_are_answered_in_the_language_of_their_slack(house: House) 
     job = await house.ended()
 
     message = house.message(job)
-    assert message.shown.startswith(f"<@{ADA}> Cancel\n") and {"Noch einmal", "Bearbeiten"} <= set(message.labels)
+    assert message.shown.startswith(f"<@{ADA}> Cancel\n") and {"Noch einmal", "Bearbeiten"} <= set(
+        message.labels
+    )
     assert job.origin.language == "de"
 
 

@@ -10,6 +10,4 @@ down_revision = "0014"
 
 
 def upgrade() -> None:
-    op.add_column(
-        "preferences", sa.Column("silent", sa.Boolean(), nullable=False, server_default=sa.false())
-    )
+    op.add_column("preferences", sa.Column("silent", sa.Boolean(), nullable=False, server_default=sa.false()))
