@@ -12,7 +12,7 @@ from PIL import Image
 from bot.models import State
 from tests.contract.discord.conftest import png
 from tests.contract.discord.line import DONE, Connects, Line, requests
-from tests.contract.discord.wire import CHANNEL, DM, EPHEMERAL, Fault, Message, member
+from tests.contract.discord.wire import ADA, CHANNEL, DM, EPHEMERAL, Fault, Message, member
 
 BEN = 4002
 UPDATE = 6  # the kind of a callback that leaves the pressed message as it is
@@ -56,10 +56,12 @@ def _unseen(original: Message | None) -> bool:
 async def test_words_ping_nobody_and_mark_nothing_up(line: Line, words: str) -> None:
     message = await line.painted(words, count=1)
 
-    unescaped = re.sub(r"\\.", "", message.text.removeprefix("**").replace("**\n", "\n", 1))
+    unescaped = re.sub(r"\\.", "", message.text.removeprefix(f"<@{ADA}> **").replace("**\n", "\n", 1))
     assert not re.search(r"[@<>`|~\[\]]|https?://|\*\*", unescaped)
     for each in [*requests(line, "PATCH", "/webhooks/"), *requests(line, "POST", "/webhooks/")]:
-        assert each.json["allowed_mentions"]["parse"] == []
+        assert each.json["allowed_mentions"] == {"parse": []}
+    (told,) = requests(line, "POST", f"/channels/{CHANNEL}/messages")
+    assert told.json["allowed_mentions"] == {"parse": [], "users": [ADA], "replied_user": False}
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ async def test_words_ping_nobody_and_mark_nothing_up(line: Line, words: str) -> 
 async def test_unseen_and_right_to_left_words_stay_in_their_place(line: Line, words: str, shown: str) -> None:
     message = await line.painted(words, count=1)
 
-    assert message.text.startswith(f"**{shown}**\n")
+    assert message.text.startswith(f"<@{ADA}> **{shown}**\n")
     assert message.attachments[0]["description"] == shown
 
 
@@ -88,7 +90,7 @@ async def test_words_of_nothing_seen_are_refused(line: Line) -> None:
 async def test_four_thousand_characters_are_painted(line: Line) -> None:
     message = await line.painted("a fox and " * 400, count=1)
 
-    assert message.text.startswith("**a fox and a fox")
+    assert message.text.startswith(f"<@{ADA}> **a fox and a fox")
     assert len(message.text) <= 4000 and len(message.attachments[0]["description"]) == 1024
 
 
@@ -141,7 +143,10 @@ async def test_a_file_that_is_gone_is_refused(line: Line) -> None:
 async def test_a_channel_that_is_deleted_sends_the_result_directly(connected: Connects) -> None:
     async with connected(step_seconds=0.2) as line:
         await line.started()
-        line.wire.faults.append(Fault("PATCH", r"/(webhooks|channels)/.*", 404, GONE, times=999))
+        line.wire.faults += [
+            Fault("PATCH", r"/(webhooks|channels)/.*", 404, GONE, times=999),
+            Fault("POST", rf"/channels/{CHANNEL}/messages", 404, GONE, times=999),
+        ]
 
         await line.wire.until(lambda: [m for m in line.wire.messages.values() if m.channel == DM])
         assert (await line.ended()).reason == ""
@@ -152,6 +157,7 @@ async def test_a_channel_that_is_deleted_with_no_other_way_is_noted(connected: C
         await line.started()
         line.wire.faults += [
             Fault("PATCH", r"/(webhooks|channels)/.*", 404, GONE, times=999),
+            Fault("POST", rf"/channels/{CHANNEL}/messages", 404, GONE, times=999),
             Fault("POST", rf"/channels/{DM}/messages", 403, CLOSED, times=999),
         ]
 
