@@ -96,5 +96,18 @@ def test_the_dockerfile_copies_what_exists() -> None:
     assert copied
     for path in copied:
         assert (ROOT / path).exists(), path
-    known = {"FROM", "WORKDIR", "COPY", "RUN", "USER", "ENV", "VOLUME", "EXPOSE", "HEALTHCHECK", "CMD", "#"}
+    known = {
+        "FROM",
+        "ARG",
+        "WORKDIR",
+        "COPY",
+        "RUN",
+        "USER",
+        "ENV",
+        "VOLUME",
+        "EXPOSE",
+        "HEALTHCHECK",
+        "CMD",
+        "#",
+    }
     assert {words[0] for words in instructions} <= known
