@@ -53,7 +53,7 @@ async def test_the_running_easel_paints_and_the_pictures_come_here(
         job = await house.store.job(said["job"])
         assert job and job.delivered and job.origin.surface == "cli" and job.request.seed == 7
         assert said["state"] == "rendered" and said["seed"] == 7 and said["seconds"] > 0
-        files = [Path(file).read_bytes() for file in said["pictures"]]
+        files = [await asyncio.to_thread(Path(file).read_bytes) for file in said["pictures"]]
         assert files == [await house.easel.images.get(each.blob) for each in job.singles] and len(files) == 2
 
 
@@ -64,6 +64,16 @@ async def test_a_picture_to_start_from_goes_along(tmp_path: Path) -> None:
         (job,) = await house.store.jobs("cli:local", viewer=cli_user(), limit=5)
         assert isinstance(job.request.task, ImageToImage)
         assert await house.easel.images.get(job.request.task.source)
+
+
+async def begun(house: WebHouse) -> str:
+    """Wait until the one job runs; return its id."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            for job in await house.store.unfinished():
+                if job.state is State.RUNNING:
+                    return job.id
+            await asyncio.sleep(0.02)
 
 
 def cli_user() -> str:
@@ -81,12 +91,10 @@ async def test_ctrl_c_cancels_the_job_and_not_the_easel(
 ) -> None:
     async with running(tmp_path / "data", step_seconds=0.5) as house:
         asked = asyncio.create_task(imagine(tmp_path / "data", "a red fox"))
-        async with asyncio.timeout(PATIENCE):
-            while not (jobs := await house.store.unfinished()) or jobs[0].state is not State.RUNNING:
-                await asyncio.sleep(0.02)
-            os.kill(os.getpid(), signal.SIGINT)
-            assert await asked == 1
-        job = await house.store.job(jobs[0].id)
+        id = await begun(house)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert await asyncio.wait_for(asked, PATIENCE) == 1
+        job = await house.store.job(id)
         assert job and job.state is State.CANCELLED
         await house.painted(house.person("Ada"), "an owl")
     assert "nothing charged" in capsys.readouterr().err
@@ -96,8 +104,6 @@ async def test_an_easel_that_stops_meanwhile_is_told_of(tmp_path: Path) -> None:
     data = tmp_path / "data"
     async with running(data, step_seconds=0.5) as house:
         asked = asyncio.create_task(imagine(data, "a red fox"))
-        async with asyncio.timeout(PATIENCE):
-            while not await house.store.unfinished():
-                await asyncio.sleep(0.02)
+        await begun(house)
     with pytest.raises(Exception, match="it goes on with the job after its next start"):
         await asked

@@ -85,7 +85,8 @@ def test_the_compose_file_builds_this_project() -> None:
 
     assert (build / service["build"]["dockerfile"]).exists()
     assert set(service["environment"]) <= {setting.upper() for setting in Settings.model_fields}
-    assert {volume.split(":")[0] for volume in service["volumes"]} == set(compose["volumes"])
+    volumes = {volume for each in compose["services"].values() for volume in each["volumes"]}
+    assert {volume.split(":")[0] for volume in volumes} == set(compose["volumes"])
 
 
 def test_the_dockerfile_copies_what_exists() -> None:
