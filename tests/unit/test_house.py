@@ -42,6 +42,17 @@ def test_every_make_target_of_the_readme_exists() -> None:
             assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
+def test_commands_for_whoever_runs_easel_name_the_python_that_has_it() -> None:
+    """The system's own has none of its packages."""
+    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        if document.stem in ("architecture", "adapters"):  # for developers
+            continue
+        for line in document.read_text().splitlines():
+            settings = line.startswith("| `") and document.stem == "README"  # from the settings' own words
+            bare = re.search(r"(?<!uv run )(?<!/)\bpython -m bot", line)
+            assert settings or not bare, f"{document.name}: {line}"
+
+
 @pytest.mark.parametrize(
     "line", [line for line in README.splitlines() if line.startswith(".venv/bin/python -m bot")]
 )
