@@ -51,13 +51,9 @@ def torch(python: Path, build: str, index: str) -> bool:
         return True
     if build == "cpu" or index:
         asked = f"TORCH_INDEX={index}" if index else "what pip searches"
-        say(
-            f"{asked} has no such build for this Python: set TORCH_INDEX to where PyTorch's CPU builds are"
-        )
+        say(f"{asked} has no such build for this Python: set TORCH_INDEX to where PyTorch's CPU builds are")
         return False
-    say(
-        "pip finds none where it searches, so the build for a GPU comes: 3 GB to fetch, 5 GB on disk"
-    )
+    say("pip finds none where it searches, so the build for a GPU comes: 3 GB to fetch, 5 GB on disk")
     say("to spare that, press Ctrl-C, and set TORCH_INDEX to where PyTorch's CPU builds are")
     return pip(python, "--no-deps", "--require-hashes", "-r", str(HERE / "torch.txt"))
 

@@ -20,6 +20,7 @@ from bot.admin.painting import Terminals
 from bot.models import State
 from bot.surfaces import Settings
 from engine.types import ImageToImage
+from tests.databases import unfinished
 from tests.web import PATIENCE, WebHouse, web_house
 
 
@@ -70,7 +71,7 @@ async def begun(house: WebHouse) -> str:
     """Wait until the one job runs; return its id."""
     async with asyncio.timeout(PATIENCE):
         while True:
-            for job in await house.store.unfinished():
+            for job in await unfinished(house.store):
                 if job.state is State.RUNNING:
                     return job.id
             await asyncio.sleep(0.02)
