@@ -22,7 +22,7 @@ from bot.surfaces import Settings
 
 _DATABASE = "easel.db"
 _PICTURES = "pictures"
-_PASSING = (".db", ".db-wal", ".db-shm", ".db-journal", ".lock", ".sock", ".new")
+_PASSING = (".db", ".db-wal", ".db-shm", ".db-journal", ".lock", ".sock", ".new", ".tar", ".part")
 
 
 def save(settings: Settings, file: Path) -> None:
@@ -126,8 +126,10 @@ def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> N
             raise EaselError(f"{path} is another one than in the backup: move it away, or set DATA_DIR anew.")
         return
     private.folder(path.parent)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    new = path.with_name(f"{path.name}.new")  # whole or not there, also after a kill
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         shutil.copyfileobj(source, file)
+    os.replace(new, path)
 
 
 def _say(line: str) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from bot.actions import Action
 from bot.adapters.base import MessageRef, Receipt
 from bot.easel import Easel
+from bot.errors import Refusal
 from bot.messages.types import Card
 from bot.models import Job, Origin, State
 
@@ -42,7 +44,8 @@ async def obey(easel: Easel, command: str, options: Mapping[str, Any], origin: O
         assert isinstance(answer, Receipt)
         return await _standing(easel, answer.job)
     if command == "cancel":
-        await easel.router.press(Action(name="cancel", job=str(options["job"])).id, origin)
+        with suppress(Refusal):  # it has just ended
+            await easel.router.press(Action(name="cancel", job=str(options["job"])).id, origin)
     return await _standing(easel, await easel.visibility.job(str(options["job"]), origin.member))
 
 

@@ -6,6 +6,7 @@ import io
 import os
 import tarfile
 from pathlib import Path
+from typing import IO
 
 import pytest
 from sqlalchemy import text
@@ -131,6 +132,38 @@ def test_what_is_no_backup_is_refused_in_one_sentence(tmp_path: Path) -> None:
         with pytest.raises(EaselError, match=cause):
             backup.restore(settings(tmp_path / "new"), tmp_path / "odd.tar")
     assert not (tmp_path / "outside").exists()
+
+
+async def test_backups_beside_the_data_are_not_saved_with_it(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with web_house(data) as house:
+        assert house
+        backup.save(settings(data), data / "first.tar")
+        backup.save(settings(data), data / "second.tar")
+    assert not [name for name in names(data / "second.tar") if "tar" in name or "part" in name]
+
+
+async def test_what_a_killed_restore_left_half_written_is_no_hindrance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "easel.tar"
+    async with web_house(tmp_path / "old") as house:
+        await house.painted(house.person("Ada"), "a red fox")
+        backup.save(settings(tmp_path / "old"), file)
+
+    written = []
+
+    def killed(source: IO[bytes], to: IO[bytes]) -> None:
+        written.append(to.write(source.read(10) if written else source.read()))
+        if len(written) > 1:  # the first is the database, which is put last
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.copyfileobj", killed)
+        with pytest.raises(KeyboardInterrupt):
+            backup.restore(settings(tmp_path / "new"), file)
+    backup.restore(settings(tmp_path / "new"), file)
+    assert look_at(settings(tmp_path / "new").database_url).problem == ""
 
 
 async def test_a_backup_of_a_newer_easel_waits_for_it(tmp_path: Path) -> None:
