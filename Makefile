@@ -1,4 +1,6 @@
-# Two commands: `make run` and `make test`. Both make the virtual environment first.
+# Two commands: `make run` and `make test`. Both make the virtual environment first, from the lock in requirements/.
+# On a machine without an NVIDIA card, TORCH_INDEX may name where torch's build for the CPU is; TORCH=cpu or cuda
+# chooses the build whatever the machine has.
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +12,7 @@ WORKERS ?= 3
 MESSAGES := build/easel.pot
 CATALOGS := bot/i18n/catalogs
 
-.PHONY: run test check bench soak mutants messages language install format clean
+.PHONY: run test check bench soak mutants messages language install lock format clean
 
 run: $(VENV)/.installed
 	$(BIN)/python -m bot run
@@ -50,14 +52,27 @@ format: $(VENV)/.installed-dev
 
 install: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
-	touch $@
+LISTS := pyproject.toml $(wildcard requirements/*.txt)
 
-$(VENV)/.installed-dev: pyproject.toml $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
-	touch $@
+$(VENV)/.installed: $(LISTS)
+	@$(CHECK_PYTHON)
+	@$(PYTHON) requirements/install.py $(VENV)
+	@touch $@
+
+$(VENV)/.installed-dev: $(LISTS)
+	@$(CHECK_PYTHON)
+	@$(PYTHON) requirements/install.py $(VENV) --dev
+	@touch $@ $(VENV)/.installed
+
+define CHECK_PYTHON
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null || { \
+	echo "Easel needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1 | tail -1):" \
+	"install a newer one beside it, then name it, as in: make run PYTHON=python3.12" >&2; exit 1; }
+endef
+
+lock: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(BIN)/python requirements/lock.py $(BIN)/uv
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""The command line: `python -m bot run | imagine | quota | admin | slack | doctor | verify`."""
+"""The command line: `python -m bot run | imagine | quota | admin | slack | doctor | verify | backup | …`."""
 
 from __future__ import annotations
 
@@ -65,6 +65,10 @@ async def _run(said: argparse.Namespace) -> int:
             return await _doctor(said, Settings.load())
         case "verify":
             return await _verify(said, Settings.load())
+        case "backup":
+            return await _backup(said, Settings.load())
+        case "restore":
+            return await _restore(said, Settings.load())
     from bot import app
 
     await app.run(Settings.load())
@@ -124,6 +128,20 @@ async def _verify(said: argparse.Namespace, settings: Settings) -> int:
     return await cli.verify(settings, said.files, as_json=said.json)
 
 
+async def _backup(said: argparse.Namespace, settings: Settings) -> int:
+    from bot import backup
+
+    await asyncio.to_thread(backup.save, settings, said.file)
+    return 0
+
+
+async def _restore(said: argparse.Namespace, settings: Settings) -> int:
+    from bot import backup
+
+    await asyncio.to_thread(backup.restore, settings, said.file, database_only=said.database_only)
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     plain = argparse.RawDescriptionHelpFormatter
     top = argparse.ArgumentParser(
@@ -162,7 +180,26 @@ def parser() -> argparse.ArgumentParser:
     )
     verify.add_argument("files", nargs="+", type=Path, metavar="FILE", help="PNG, JPEG or WebP files")
     verify.add_argument("--json", action="store_true", help="say it as JSON")
+    _add_backup(verbs)
     return top
+
+
+def _add_backup(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    backup = verbs.add_parser(
+        "backup",
+        help="save database, pictures and keys into one file, also while Easel runs",
+        description="Save all that Easel keeps as a tar archive. It holds keys: keep it to yourself.",
+    )
+    backup.add_argument("file", type=Path, metavar="FILE", help="the archive to write, as in easel.tar")
+    restore = verbs.add_parser(
+        "restore",
+        help="put a backup in place, where nothing is yet",
+        description="Put a backup into DATA_DIR and DATABASE_URL, SQLite or Postgres. Easel must be stopped.",
+    )
+    restore.add_argument("file", type=Path, metavar="FILE", help="an archive that `backup` wrote")
+    restore.add_argument(
+        "--database-only", action="store_true", help="leave pictures and keys as they are in DATA_DIR"
+    )
 
 
 def _add_imagine(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -25,6 +25,7 @@ from bot.adapters.base import ChatAdapter
 from bot.admin import admin_socket
 from bot.admin.asked import Policies
 from bot.admin.dashboard import Dashboard
+from bot.admin.painting import Terminals
 from bot.admin.people import PeopleCommands
 from bot.admin.places import PlaceCommands
 from bot.admin.queue import QueueCommands
@@ -225,7 +226,7 @@ async def run(settings: Settings) -> None:
         web = WebAdapter(easel, settings)
         web.bind()
         chats = [each.open_adapter(easel, settings) for each in CHATS if each.wanted(settings)]
-        adapters: list[ChatAdapter] = [web, *chats]
+        adapters: list[ChatAdapter] = [web, *chats, Terminals()]
         easel.adapters.update({each.name: each for each in adapters})
         try:
             await easel.lifecycle.start()

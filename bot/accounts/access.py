@@ -9,7 +9,7 @@ from bot import moderation
 from bot.accounts.access_rules import AccessRules
 from bot.accounts.tiers import Tiers
 from bot.errors import Refusal
-from bot.models import Balance, Job, Member, Origin, Tier
+from bot.models import Balance, Job, Member, Origin, Preferences, Tier
 from bot.store import Store
 from engine.types import Engine, ModelInfo, TaskKind
 
@@ -39,6 +39,10 @@ class Access:
             return rules.models(self._engine.models())
         except Refusal:
             return ()
+
+    async def preferences(self, member: Member) -> Preferences:
+        """Return the member's own defaults, completed by the place's."""
+        return (await self.rules(member)).preferences()
 
     async def tasks(self, member: Member) -> frozenset[TaskKind]:
         """Return what the member may ask for: what the models do that are for them."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import getpass
 import json
-import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +17,19 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from bot import app, doctor, telemetry
-from bot.actions import Action
-from bot.adapters.base import MessageRef, Receipt
-from bot.admin import admin_socket
-from bot.easel import Easel
+from bot.adapters.base import MessageRef
+from bot.admin import admin_socket, painting
 from bot.errors import EaselError, Refusal
 from bot.messages.answers import meter
 from bot.messages.types import Card
-from bot.models import Job, Member, Origin, Original, State
+from bot.models import Job, Original, State
 from bot.provenance import keys
 from bot.provenance.verdict import verify as verified
 from bot.store import original_at
 from bot.surfaces import Settings
 
 PLACE = "cli:local"
+LOOK = 0.25  # seconds between two looks at a job that another process paints
 
 
 class CommandLine:
@@ -42,8 +41,7 @@ class CommandLine:
     def __init__(self, console: Console) -> None:
         self._ends: dict[str, Job] = {}
         self._ended = asyncio.Event()
-        columns = (BarColumn(24), TextColumn("{task.description}", markup=False))
-        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._progress = _bar(console)
         self._tasks: dict[str, TaskID] = {}
 
     async def run(self) -> None:
@@ -85,32 +83,71 @@ class CommandLine:
             self._ended.set()
 
 
+def _bar(console: Console) -> Progress:
+    columns = (BarColumn(24), TextColumn("{task.description}", markup=False))
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
 async def imagine(settings: Settings, options: Mapping[str, Any], *, out: Path, as_json: bool) -> int:
-    """Paint, write the pictures to `out`, say where they are. Returns the exit code. Raises EaselError."""
+    """Paint, write the pictures to `out`, say where they are. Returns the exit code. Raises EaselError.
+
+    An Easel that runs on this data folder paints; where none does, this process is one until the end.
+    """
     quiet = settings if settings.log_level == "debug" else settings.model_copy(update={"log_level": "error"})
     telemetry.set_up(quiet)
     _make_folder(out)
-    await doctor.refuse_to_start(quiet)
+    given = _with_source(options)
+    try:
+        job = await _painted_there(settings.data_dir, given) or await _painted_here(quiet, given)
+    except Refusal as refusal:
+        return _complain(refusal.notice)
+    files = []
+    for index, data in job["pictures"]:
+        files.append(out / f"{job['job']}-{index + 1}.png")
+        await asyncio.to_thread(_write, files[-1], base64.b64decode(data))
+    _report(job, files, as_json)
+    if job["state"] == State.RENDERED.value:
+        return 0
+    return _complain(job["reason"] or "Cancelled, nothing charged.")
+
+
+async def _painted_there(folder: Path, options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the end of a job that the running Easel painted; None where none runs. Raises Refusal."""
+    job = await admin_socket.ask_job(folder, _order("imagine", options))
+    if job is None:
+        return None
+    about = {"job": job["job"]}
+    with _bar(Console(stderr=True)) as bar:
+        task = bar.add_task("in queue", total=1.0)
+        async with app.stop_signal(asyncio.Event()) as stopped:
+            while job and not job["ended"]:
+                bar.update(task, completed=job["done"], description=job["words"])
+                await asyncio.sleep(LOOK)
+                command = "cancel" if stopped.is_set() else "look"
+                stopped.clear()
+                job = await admin_socket.ask_job(folder, _order(command, about))
+    if job is None:
+        raise EaselError("Easel was stopped meanwhile: it goes on with the job after its next start.")
+    return job
+
+
+async def _painted_here(settings: Settings, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the end of a job that this process painted. Raises Refusal, EaselError."""
+    await doctor.refuse_to_start(settings)
     surface = CommandLine(Console(stderr=True))
     async with app.opened(settings) as easel, app.stop_signal(easel.guard.failed) as stopped:
         easel.adapters[surface.name] = surface
         await easel.lifecycle.start()
-        origin = _origin()
-        try:
-            answer = await easel.router.handle("imagine", _with_source(options), origin)
-            assert isinstance(answer, Receipt)
-            job = await surface.end_of(answer.job.id, stopped)
-            if job is None:
-                cancel = Action(name="cancel", job=answer.job.id).id
-                await easel.router.press(cancel, replace(origin, event=secrets.token_hex(8)))
-                job = await easel.visibility.job(answer.job.id, origin.member)
-        except Refusal as refusal:
-            return _complain(refusal.notice)
-        files = await _written(easel, job, out)
-    _report(job, files, as_json)
-    if job.state is State.RENDERED:
-        return 0
-    return _complain(job.reason or "Cancelled, nothing charged.")
+        order = _order("imagine", options)
+        job = await painting.obey(easel, order.command, options, order.origin)
+        about = {"job": job["job"]}
+        if await surface.end_of(job["job"], stopped) is None:
+            await painting.obey(easel, "cancel", about, order.origin)
+        return await painting.obey(easel, "look", about, order.origin)
+
+
+def _order(command: str, options: Mapping[str, Any]) -> admin_socket.Order:
+    return admin_socket.Order(command=command, options=options, tenant=PLACE, name=_user())
 
 
 async def administer(
@@ -192,12 +229,6 @@ def _user() -> str:
         return "someone"
 
 
-def _origin() -> Origin:
-    user = _user()
-    member = Member(tenant=PLACE, id=f"cli:{user}", name=user, admin=True)
-    return Origin(surface="cli", member=member, channel="terminal", event=secrets.token_hex(8))
-
-
 def _with_source(options: Mapping[str, Any]) -> dict[str, Any]:
     """Replace a source that is a file by its bytes; any other may name a stored picture."""
     source = options.get("source")
@@ -207,15 +238,6 @@ def _with_source(options: Mapping[str, Any]) -> dict[str, Any]:
         return {**options, "source": Path(source).read_bytes()}
     except OSError as error:
         raise EaselError(f"{source} cannot be read ({error.strerror}): choose another file.") from error
-
-
-async def _written(easel: Easel, job: Job, out: Path) -> list[Path]:
-    files = []
-    for each in job.singles if job.state is State.RENDERED else ():
-        path = out / f"{job.id}-{each.index + 1}.png"
-        await asyncio.to_thread(_write, path, await easel.images.get(each.blob))
-        files.append(path)
-    return files
 
 
 def _make_folder(out: Path) -> None:
@@ -235,19 +257,13 @@ def _write(path: Path, data: bytes) -> None:
         ) from error
 
 
-def _report(job: Job, files: list[Path], as_json: bool) -> None:
+def _report(job: dict[str, Any], files: list[Path], as_json: bool) -> None:
     if not as_json:
         sys.stdout.writelines(f"{file}\n" for file in files)
         return
-    said = {
-        "job": job.id,
-        "state": job.state.value,
-        "pictures": [str(file) for file in files],
-        "seed": job.request.seed,
-        "seconds": round(job.seconds, 3),
-        "device_seconds": round(job.device_seconds, 3),
-    }
-    sys.stdout.write(json.dumps(said) + "\n")
+    said = {**job, "pictures": [str(file) for file in files]}
+    names = ("job", "state", "pictures", "seed", "seconds", "device_seconds")
+    sys.stdout.write(json.dumps({name: said[name] for name in names}) + "\n")
 
 
 def _complain(sentence: str) -> int:

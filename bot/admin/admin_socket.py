@@ -1,8 +1,8 @@
-"""Pass `python -m bot admin` and `quota` to a running Easel, by a Unix socket in the data folder.
+"""Pass `python -m bot admin`, `quota` and `imagine` to a running Easel, by a Unix socket in the data folder.
 
 The running process has the database for itself, so it does what the command line asks. A user who may write
 into the data folder runs this Easel. One line of JSON each way:
-`{"command", "options", "tenant", "name"}` → `{"card"}` or `{"refusal"}`.
+`{"command", "options", "tenant", "name"}` → `{"card"}`, `{"job"}` or `{"refusal"}`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 import structlog
 
 from bot import commands
+from bot.admin import painting
 from bot.easel import Easel
 from bot.errors import EaselError, Refusal
 from bot.messages.types import Bar, Card
@@ -30,7 +31,7 @@ from bot.models import Member, Origin
 
 log = structlog.stdlib.get_logger(__name__)
 
-MOST_BYTES = 100_000_000  # of one answer, which may hold a file
+MOST_BYTES = 400_000_000  # of an order or an answer, which may hold files
 PATIENCE = 60.0  # seconds that an answer may take
 EXAMINE = "examine"
 """The order of `doctor`: the answer's body says what is wrong, in English, and is empty when nothing is."""
@@ -39,7 +40,7 @@ LONGEST_PATH = 100  # bytes that every system takes for a socket
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A command from the command line: an administrator's, or `quota`."""
+    """A command from the command line: an administrator's, `quota`, or one of `painting`."""
 
     command: str
     options: Mapping[str, object]
@@ -71,7 +72,9 @@ async def listening(easel: Easel, folder: Path) -> AsyncIterator[None]:
     """Accept orders while the block runs. If there can be no socket, log that and go on."""
     try:
         path = _path(folder)
-        server = await asyncio.start_unix_server(lambda r, w: _serve(easel, r, w), sock=_bound(path))
+        server = await asyncio.start_unix_server(
+            lambda r, w: _serve(easel, r, w), sock=_bound(path), limit=MOST_BYTES
+        )
     except OSError as error:
         log.warning("the command line cannot reach this process: choose another DATA_DIR", cause=str(error))
         yield
@@ -115,6 +118,8 @@ async def _serve(easel: Easel, reader: asyncio.StreamReader, writer: asyncio.Str
 async def _answer(easel: Easel, line: bytes) -> dict[str, Any]:
     try:
         order = Order(**json.loads(line))
+        if order.command in painting.ORDERS:
+            return {"job": await painting.obey(easel, order.command, order.options, order.origin)}
         return {"card": _packed(await obey(easel, order))}
     except Refusal as refusal:
         return {"refusal": refusal.notice}
@@ -132,21 +137,32 @@ async def _answer(easel: Easel, line: bytes) -> dict[str, Any]:
 
 async def ask(folder: Path, order: Order) -> Card | None:
     """Return the running Easel's answer to an order; None when none runs. Raises Refusal, EaselError."""
+    said = await _said(folder, order)
+    return None if said is None else _unpacked(said["card"])
+
+
+async def ask_job(folder: Path, order: Order) -> dict[str, Any] | None:
+    """Return how a job stands after an order of `painting`; None when no Easel runs. Raises as `ask`."""
+    said = await _said(folder, order)
+    return None if said is None else dict(said["job"])
+
+
+async def _said(folder: Path, order: Order) -> dict[str, Any] | None:
     try:
         reader, writer = await asyncio.open_unix_connection(str(_path(folder)), limit=MOST_BYTES)
     except OSError:
         return None
     try:
-        asked = {"command": order.command, "options": dict(order.options)}
+        asked = {"command": order.command, "options": painting.packed(order.options)}
         writer.write(json.dumps({**asked, "tenant": order.tenant, "name": order.name}).encode() + b"\n")
-        said = json.loads(await asyncio.wait_for(reader.readline(), PATIENCE))
+        said: dict[str, Any] = json.loads(await asyncio.wait_for(reader.readline(), PATIENCE))
     except (TimeoutError, OSError, ValueError) as error:
         raise EaselError("The running Easel does not answer: look at its log, then try again.") from error
     finally:
         writer.close()
     if "refusal" in said:
         raise Refusal(said["refusal"])
-    return _unpacked(said["card"])
+    return said
 
 
 def _packed(card: Card) -> dict[str, Any]:

@@ -57,6 +57,11 @@ class Vocabulary:
         known = styles.load().styles.values()
         return [(each.name, each.label) for each in known if rules.takes_style(each.name)]
 
+    async def models(self, member: Member) -> list[tuple[str, str]]:
+        """Return name and title of the models that the member may ask for, the default first."""
+        offered = self._access.models(await self._access.rules(member))
+        return [(model.name, model.title) for model in offered]
+
     async def check_source(self, member: Member) -> None:
         """Raise Refusal for somebody whose models cannot start from a picture."""
         rules = await self._access.rules(member)
@@ -99,8 +104,7 @@ class Vocabulary:
             case "aspects":
                 return known.shapes
             case "models":
-                offered = (await self._access.rules(member)).models(self._engine.models())
-                return [(model.name, model.title) for model in offered]
+                return await self.models(member)
             case "commands":
                 known_here = await self.known(member)
                 return [(each.name, each.help) for each in known_here if member.admin or not each.admin]

@@ -45,7 +45,7 @@ FOR_MEMBERS: tuple[Command, ...] = (
         options=tuple(PARAMS.values()),
         examples=(
             "a red fox on a light blue background --seed 7",
-            "a red car --ar 16:9 --seed 7 --no text, blurry",
+            "a sunflower --seed 7 --no text, blurry",
             'a sunflower --style "3d render" --count 2',
             "two pictures of a car as 3d render, wide",
         ),

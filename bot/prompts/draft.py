@@ -273,6 +273,7 @@ class Draft:
             completes="models",
             default=_("the first that /settings offers"),
             fact=lambda job: _("Model: {model}", model=job.request.model) if job.request.paints else "",
+            chip=Chip(label=_("Model"), empty=_("auto"), more=False, rank=0),
         ),
         default="",
     )

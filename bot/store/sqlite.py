@@ -104,7 +104,10 @@ class SqliteFile:
 
     def describe(self, connection: Connection) -> str:
         journal = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
-        return f"SQLite {library().sqlite_version}, journal {journal}"
+        used = library()
+        whose = "bundled" if used.__name__ == "pysqlite3" else "Python's own"
+        unsafe = "" if wal_is_safe(used.sqlite_version_info) else ": a write-ahead log is not safe with it"
+        return f"SQLite {used.sqlite_version} ({whose}{unsafe}), journal {journal}"
 
     def check(self, connection: Connection) -> str:
         """Return "ok", or what is wrong with the file."""

@@ -205,8 +205,9 @@ async def test_everything_by_keyboard(visit: OpenPage) -> None:
     page = await visit()
     await page.evaluate("document.body.tabIndex = -1; document.body.focus()")
     await page.keyboard.press("Tab")
-    await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
-    await page.locator("#text").focus()
+    await expect(page.get_by_role("link", name="Skip to the composer")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#text")).to_be_focused()
     await page.keyboard.type("a red")
     await page.keyboard.press("Shift+Enter")
     await page.keyboard.type("fox --count 2")
@@ -307,17 +308,22 @@ async def test_a_page_survives_the_studios_absence(house: WebHouse, visit: OpenP
     await expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
     await expect(page.locator("#text")).to_have_value("a red fox")
     await page.context.set_offline(False)
+    await expect(page.get_by_role("alert")).to_be_hidden()  # it is over, and the words are still there
+    await expect(page.locator("#text")).to_have_value("a red fox")
     await page.press("#text", "Enter")
     await expect(page.locator(".message.done")).to_be_visible()
     assert len(await house.jobs()) == 1
 
 
-@pytest.mark.parametrize("path", ["/", "/line", "/gallery", "/gallery#picture"])
-async def test_a_phone_never_scrolls_sideways(house: WebHouse, visit: OpenPage, path: str) -> None:
+@pytest.mark.parametrize("width", [320, 360])
+@pytest.mark.parametrize("path", ["/", "/line", "/gallery", "/gallery#picture", "/settings", "/verify"])
+async def test_a_phone_never_scrolls_sideways(
+    house: WebHouse, visit: OpenPage, path: str, width: int
+) -> None:
     person = house.person("Ana")
     await house.painted(person, f"a {'very ' * 30}wide fox {'x' * 200} --ar 16:9 --count 4")
     await person.send("a fox that waits")
-    page = await visit(path=path, **PHONE)
+    page = await visit(path=path, **{**PHONE, "viewport": {"width": width, "height": 640}})
     if path == "/":
         await ask(page, "/help")
         await expect(page.locator(".whisper")).to_be_visible()
@@ -329,7 +335,7 @@ async def test_a_phone_never_scrolls_sideways(house: WebHouse, visit: OpenPage, 
         await expect(page.get_by_role("dialog")).to_be_visible()
 
     widths = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-    assert widths == [360, 360]
+    assert widths == [width, width]
 
 
 async def test_dark_and_light_follow_the_system_and_the_toggle(visit: OpenPage) -> None:

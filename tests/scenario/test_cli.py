@@ -157,12 +157,14 @@ def test_run_opens_the_web_studio_and_stops_when_told(start: Start, tmp_path: Pa
     made = (tmp_path / "data" / "admin.password").read_text().strip()
     with urllib.request.urlopen(url, timeout=PATIENCE) as page:
         assert page.status == 200
-    second, _, err = ended(start("imagine", "a fox"))
+    second, _, err = ended(start("run"))
+    code_of_a_picture, files, _ = ended(start("imagine", "a fox", "--count", "1"))
     process.send_signal(signal.SIGTERM)
     code, out, said = ended(process)
 
     assert code == 0 and made and made not in out + said
     assert second == 2 and err.count("\n") == 1  # one process on one data folder
+    assert code_of_a_picture == 0 and (tmp_path / files.strip()).read_bytes().startswith(b"\x89PNG")
 
 
 def test_admin_works_while_easel_runs_and_when_it_does_not(start: Start, tmp_path: Path) -> None:

@@ -245,7 +245,9 @@ async def _never(*given: Any) -> Any:
 def test_every_chip_is_an_option_with_its_range() -> None:
     tier = Tier(name="everyone", title="Everyone", max_steps=30)
     (imagine,) = (each for each in commands.vocabulary((FIRST,), (tier,)) if each.name == "imagine")
-    chips = {each.option: each for each in composer.chips(tier, imagine)}
+    models = [("first", "First"), ("second", "Second")]
+    offered = composer.Offered(tier=tier, imagine=imagine, models=models)
+    chips = {each.option: each for each in composer.chips(offered)}
 
     assert chips.keys() == {name for name, each in PARAMS.items() if each.chip}
     assert (chips["steps"].minimum, chips["steps"].maximum) == (1, 30)

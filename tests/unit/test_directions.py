@@ -90,6 +90,7 @@ def test_services_are_handed_out_by_the_composition_root_alone() -> None:
         "bot/app.py",
         "bot/surfaces.py",  # says that a chat's adapter is given them
         "bot/admin/admin_socket.py",  # the surface of the command line
+        "bot/admin/painting.py",  # its jobs
     }
 
 

@@ -42,6 +42,17 @@ def test_every_make_target_of_the_readme_exists() -> None:
             assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
+def test_commands_for_whoever_runs_easel_name_the_python_that_has_it() -> None:
+    """The system's own has none of its packages."""
+    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        if document.stem in ("architecture", "adapters"):  # for developers
+            continue
+        for line in document.read_text().splitlines():
+            settings = line.startswith("| `") and document.stem == "README"  # from the settings' own words
+            bare = re.search(r"(?<!uv run )(?<!/)\bpython -m bot", line)
+            assert settings or not bare, f"{document.name}: {line}"
+
+
 @pytest.mark.parametrize(
     "line", [line for line in README.splitlines() if line.startswith(".venv/bin/python -m bot")]
 )
@@ -85,7 +96,8 @@ def test_the_compose_file_builds_this_project() -> None:
 
     assert (build / service["build"]["dockerfile"]).exists()
     assert set(service["environment"]) <= {setting.upper() for setting in Settings.model_fields}
-    assert {volume.split(":")[0] for volume in service["volumes"]} == set(compose["volumes"])
+    volumes = {volume for each in compose["services"].values() for volume in each["volumes"]}
+    assert {volume.split(":")[0] for volume in volumes} == set(compose["volumes"])
 
 
 def test_the_dockerfile_copies_what_exists() -> None:
@@ -96,5 +108,18 @@ def test_the_dockerfile_copies_what_exists() -> None:
     assert copied
     for path in copied:
         assert (ROOT / path).exists(), path
-    known = {"FROM", "WORKDIR", "COPY", "RUN", "USER", "ENV", "VOLUME", "EXPOSE", "HEALTHCHECK", "CMD", "#"}
+    known = {
+        "FROM",
+        "ARG",
+        "WORKDIR",
+        "COPY",
+        "RUN",
+        "USER",
+        "ENV",
+        "VOLUME",
+        "EXPOSE",
+        "HEALTHCHECK",
+        "CMD",
+        "#",
+    }
     assert {words[0] for words in instructions} <= known

@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.adapters.typed import typed
-from bot.adapters.web.composer import TO_TRY, chips, form_text, read
+from bot.adapters.web.composer import TO_TRY, Offered, chips, form_text, read
 from bot.errors import Refusal
 from bot.messages.types import Form
-from bot.models import Tier
+from bot.models import Preferences, Tier
 
 EVERYONE = Tier(name="everyone", max_count=4)
+MODELS = (("tiny", "Tiny: small drawings"), ("large", "Large"))
+OFFERED = Offered(tier=EVERYONE, models=MODELS)
 
 
 def test_chips_mirror_flags_and_plain_words_and_leave_the_text_alone() -> None:
@@ -77,7 +79,7 @@ def test_a_chip_with_a_value_out_of_range_says_what_is_allowed() -> None:
         read("a fox", {"seed": "-1"})
 
 
-@given(text=st.text(max_size=60), chip=st.sampled_from(chips(EVERYONE)), choice=st.integers(0, 100))
+@given(text=st.text(max_size=60), chip=st.sampled_from(chips(OFFERED)), choice=st.integers(0, 100))
 def test_a_chosen_chip_is_what_the_text_then_says(text: str, chip: object, choice: int) -> None:
     values = [value for value, _ in chip.choices] or ["7"]  # type: ignore[attr-defined]
     value, option = values[choice % len(values)], chip.option  # type: ignore[attr-defined]
@@ -95,10 +97,51 @@ def test_every_prompt_to_try_is_plain() -> None:
 
 
 def test_chips_offer_no_more_pictures_than_are_allowed() -> None:
-    (count,) = [chip for chip in chips(replace(EVERYONE, max_count=3)) if chip.option == "count"]
+    (count,) = [
+        chip
+        for chip in chips(replace(OFFERED, tier=replace(EVERYONE, max_count=3)))
+        if chip.option == "count"
+    ]
 
     assert [value for value, _ in count.choices] == ["1", "2", "3"]
     assert count.empty == "3"
+
+
+def test_chips_show_what_holds_where_nothing_is_said() -> None:
+    own = Preferences(style="oil-painting", model="large", count=9, aspect="16:9")
+    shown = {chip.option: chip for chip in chips(replace(OFFERED, defaults=own))}
+
+    assert {name: shown[name].empty for name in ("style", "model", "count", "aspect")} == {
+        "style": "Oil painting",
+        "model": "Large",
+        "count": "4",  # no more than are allowed
+        "aspect": "Wide 16:9",
+    }
+    assert dict(shown["style"].choices)["none"] == "none"  # a way back from it
+    studio_s = {chip.option: chip for chip in chips(OFFERED)}
+    assert [studio_s[name].empty for name in ("style", "model", "count", "aspect")] == [
+        "none",
+        "Tiny",
+        "4",
+        "square",
+    ]
+    assert "none" not in dict(studio_s["style"].choices)
+    assert not studio_s["model"].more and studio_s["model"].choices == (("tiny", "Tiny"), ("large", "Large"))
+
+
+def test_a_default_that_is_not_allowed_any_more_is_not_shown() -> None:
+    gone = Preferences(style="noir", model="gone")
+    shown = {chip.option: chip for chip in chips(replace(OFFERED, styles=[("ink", "Ink")], defaults=gone))}
+
+    assert (shown["style"].empty, shown["model"].empty) == ("none", "Tiny")
+
+
+def test_there_is_no_chip_where_there_is_one_thing_to_choose() -> None:
+    one = replace(OFFERED, tier=replace(EVERYONE, max_count=1), models=MODELS[:1], styles=())
+    private = replace(one, defaults=Preferences(private=True))
+
+    assert not {"count", "model", "style"} & {chip.option for chip in chips(one)}
+    assert "private" in {chip.option for chip in chips(one)} - {chip.option for chip in chips(private)}
 
 
 def test_a_form_becomes_one_text() -> None:
@@ -125,6 +168,10 @@ def test_a_form_becomes_one_text() -> None:
         ),
         ("/settings reset: yes", "settings", {"reset": "yes"}),
         ("/settings --count=2", "settings", {"count": "2"}),
+        ("/settings reset", "settings", {"reset": True}),
+        ("/settings style oil painting count 2", "settings", {"style": "oil painting", "count": "2"}),
+        ("/settings oil-painting", "settings", {"style": "oil-painting"}),
+        ("/history style guide", "history", {"search": "style guide"}),
     ],
 )
 def test_typed_commands(line: str, command: str, options: dict[str, object]) -> None:
@@ -168,8 +215,10 @@ def test_a_command_that_is_not_there_is_one_sentence(line: str) -> None:
 
 
 def test_the_relax_chip_is_for_those_who_have_a_choice() -> None:
-    offered = {chip.option for chip in chips(EVERYONE)}
+    offered = {chip.option for chip in chips(OFFERED)}
     assert "relax" in offered
     for alone in (("fast",), ("relax",)):
-        assert "relax" not in {chip.option for chip in chips(replace(EVERYONE, priorities=alone))}  # type: ignore[arg-type]
+        assert "relax" not in {
+            chip.option for chip in chips(replace(OFFERED, tier=replace(EVERYONE, priorities=alone)))
+        }  # type: ignore[arg-type]
     assert read("a fox", {"relax": "yes"}).said["relax"] == "yes"

@@ -81,7 +81,16 @@ BODIES = (
     PART % (b"event", b"", b"\xff" * 8),
 )
 PLACES = ("/", "/line", "/gallery", "/login", "/healthz", "/jobs/x", "/api/nowhere", "/static/x/easel.js")
-POSTS = ("/login", "/logout", "/name", "/api/send", "/api/press", "/api/compose")
+POSTS = (
+    "/login",
+    "/logout",
+    "/name",
+    "/api/send",
+    "/api/press",
+    "/api/compose",
+    "/api/complete",
+    "/api/source",
+)
 QUERIES = ("before", "search", "style", "by", "text", "picture", "width")
 
 
@@ -180,6 +189,8 @@ async def test_a_moment_that_is_none_is_one_sentence(house: WebHouse, path: str,
         ("/api/press", "application/json", b"\xff"),
         ("/api/press", "application/json", b"[" * 100_000),
         ("/api/compose", "application/json", b'{"text": "\\ud800"}'),
+        ("/api/complete", "application/json", b'{"text": "\\ud800"}'),
+        ("/api/source", "application/json", b"{}"),
         ("/name", "multipart/form-data", b"name=Ana"),
     ],
 )

@@ -14,7 +14,7 @@ from aiohttp import web
 from bot import commands, telemetry
 from bot.adapters.base import Receipt
 from bot.adapters.typed import typed
-from bot.adapters.web import composer
+from bot.adapters.web import completion, composer
 from bot.adapters.web.broadcast import Change, News, Page
 from bot.adapters.web.context import WebContext
 from bot.adapters.web.pages import THUMBNAIL
@@ -23,8 +23,11 @@ from bot.adapters.web.uploads import Uploads
 from bot.adapters.web.views import picture_url
 from bot.errors import Refusal, StoreError
 from bot.i18n import _
+from bot.i18n.speech import say
+from bot.images.pictures import open_source
 from bot.messages.types import Card, Form
 from bot.models import Member, Origin
+from bot.options import bounded
 from bot.prompts import PARAMS
 
 HEARTBEAT = 15.0  # seconds
@@ -49,6 +52,8 @@ class Api:
             web.post("/api/send", self.send),
             web.post("/api/press", self.press),
             web.post("/api/compose", self.compose),
+            web.post("/api/complete", self.complete),
+            web.post("/api/source", self.source),
             web.get("/api/events", self.events),
         ]
 
@@ -88,6 +93,20 @@ class Api:
             return web.json_response({})  # half a sentence: nothing to mirror yet
         source = await self._source_url(reading.said.get("source", ""), self._site.member(request))
         return web.json_response({"text": reading.text, "said": reading.said, "source": source})
+
+    async def complete(self, request: web.Request) -> web.Response:
+        """Return what may follow the text up to the caret."""
+        text, language = (await texts(request)).get("text", ""), self._site.language(request)
+        found = await completion.complete(bounded(text), self._easel.vocabulary, self._site.member(request))
+        choices = [[value, say(label, language)] for value, label in found.choices]
+        return web.json_response({"length": found.length, "choices": choices})
+
+    async def source(self, request: web.Request) -> web.Response:
+        """Look at a picture when it is chosen, and keep nothing of it. Raises Refusal for what is none."""
+        async with self._uploads.form(request) as (_fields, picture):
+            await self._easel.vocabulary.check_source(self._site.member(request))
+            await open_source(picture, max_bytes=self._site.settings.max_source_bytes)
+        return web.json_response({})
 
     async def _check(self, text: str, request: web.Request) -> None:
         """Raise Refusal for what this person may not ask for; accept a text that has no words yet."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bot import commands, prompts
 from bot.errors import Refusal
 from bot.i18n import _
 from bot.messages.types import Form
-from bot.models import Tier
+from bot.models import Preferences, Tier
 from bot.options import Command
 from bot.prompts.param import Chip, Param
+from bot.prompts.readers import read_aspect
+from bot.prompts.styles import NO_STYLE
 from bot.prompts.styles import load as load_styles
 
 TO_TRY = ("a red heart", "a 3d rocket", "three apples", "an owl on a yellow background")
@@ -35,26 +37,31 @@ class ChipField:
     more: bool = False  # shown on demand
 
 
-def chips(
-    tier: Tier,
-    imagine: Command | None = None,
-    styles: Sequence[tuple[str, str]] | None = None,
-    alone: str = _("only you"),
-) -> tuple[ChipField, ...]:
-    """Return what somebody of that tier may choose: the options of `imagine` as they have it, and the styles.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """What somebody may choose from, and what holds where they say nothing."""
 
-    `alone` says who sees what is private.
-    """
-    if styles is None:
-        styles = [(style.name, style.label) for style in load_styles().styles.values()]
-    options = (imagine or commands.command("imagine")).options
-    shown = [each for each in options if isinstance(each, Param) and each.chip and each.is_offered([tier])]
-    choices = {"styles": styles, "aspects": _shapes()}
-    return tuple(
-        _chip(each, each.chip, choices.get(each.completes, ()), tier, alone)
-        for each in sorted(shown, key=lambda each: each.chip.rank if each.chip else 0)
-        if each.chip
-    )
+    tier: Tier
+    imagine: Command = field(default_factory=lambda: commands.command("imagine"))
+    styles: Sequence[tuple[str, str]] = field(default_factory=lambda: _all_styles())
+    models: Sequence[tuple[str, str]] = ()  # name and title, the default first
+    defaults: Preferences = field(default_factory=Preferences)  # their own, completed by the place's
+    alone: str = _("only you")  # who sees what is private
+
+
+def chips(offered: Offered) -> tuple[ChipField, ...]:
+    """Return the options of /imagine that leave something to choose."""
+    params = [each for each in offered.imagine.options if isinstance(each, Param) and each.chip]
+    found = [
+        _chip(each, each.chip, offered)
+        for each in sorted(params, key=lambda each: each.chip.rank if each.chip else 0)
+        if each.chip and each.is_offered([offered.tier])
+    ]
+    return tuple(each for each in found if each is not None)
+
+
+def _all_styles() -> list[tuple[str, str]]:
+    return [(style.name, style.label) for style in load_styles().styles.values()]
 
 
 def _shapes() -> list[tuple[str, str]]:
@@ -62,27 +69,56 @@ def _shapes() -> list[tuple[str, str]]:
     return [*known.shapes, *((ratio, ratio) for ratio in known.ratios)]
 
 
-def _chip(option: Param, chip: Chip, choices: Sequence[tuple[str, str]], tier: Tier, alone: str) -> ChipField:
-    empty = chip.empty
-    if option.kind == "boolean":
-        choices = (("yes", alone if option.name == "private" else chip.yes),)
-    elif chip.listed and option.tier_most:
-        most = option.tier_most(tier)
-        choices = tuple((str(n), str(n)) for n in range(1, most + 1))
-        empty = str(min(int(empty), most))
-    elif option.choices:
-        choices = tuple(option.labelled)
+def _chip(option: Param, chip: Chip, offered: Offered) -> ChipField | None:
+    """Return an option's chip; None where there is but one thing to choose."""
+    choices: Sequence[tuple[str, str]] = ()
+    match option.name:
+        case "style":
+            choices = offered.styles
+            if offered.defaults.style in dict(choices):
+                choices = [(NO_STYLE, chip.empty), *choices]
+        case "model":
+            choices = [(name, title.partition(":")[0] or name) for name, title in offered.models]
+        case "aspect":
+            choices = _shapes()
+        case "private":
+            choices = () if offered.defaults.private else (("yes", offered.alone),)
+        case _ if option.kind == "boolean":
+            choices = (("yes", chip.yes),)
+        case _ if chip.listed and option.tier_most:
+            choices = tuple((str(n), str(n)) for n in range(1, option.tier_most(offered.tier) + 1))
+        case _ if option.choices:
+            choices = tuple(option.labelled)
+    chosen = option.completes or option.kind == "boolean" or chip.listed
+    if chosen and len(choices) < (2 if chip.listed or option.name == "model" else 1):
+        return None
     number = option.kind in ("integer", "number") and not choices
     return ChipField(
         option=option.name,
         label=chip.label,
-        empty=empty,
+        empty=_empty(option, chip, offered, choices),
         choices=tuple(choices),
         digits=number and option.kind == "integer",
         minimum=int(option.minimum or 0) if number else None,
         maximum=int(option.maximum or 0) if number else None,
         more=chip.more,
     )
+
+
+def _empty(option: Param, chip: Chip, offered: Offered, choices: Sequence[tuple[str, str]]) -> str:
+    """Return what holds where nothing is said: the person's or the place's default, or the studio's."""
+    named, defaults = dict(choices), offered.defaults
+    match option.name:
+        case "style":
+            return named.get(defaults.style, chip.empty)
+        case "model":
+            return named.get(defaults.model) or choices[0][1]
+        case "aspect":
+            labels = {read_aspect(value): label for value, label in choices}
+            return labels.get(defaults.aspect) or defaults.aspect or defaults.size or chip.empty
+        case "count":
+            return str(min(defaults.count or int(chip.empty), len(choices)))
+    return chip.empty
 
 
 @dataclass(frozen=True, slots=True)

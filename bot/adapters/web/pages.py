@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from aiohttp import web
 
 from bot import telemetry
-from bot.adapters.web.composer import TO_TRY, chips
+from bot.adapters.web.composer import TO_TRY, Offered, chips
 from bot.adapters.web.context import CHANNEL, WebContext, wants_part
 from bot.adapters.web.parsing import moment, number
 from bot.adapters.web.views import picture_url
@@ -89,10 +89,14 @@ class Pages:
             older=older,
             prompts=TO_TRY,
             chips=chips(
-                quota["tier"],
-                imagine,
-                await self._easel.vocabulary.styles(me),
-                _("only this name") if names else _("only you"),
+                Offered(
+                    tier=quota["tier"],
+                    imagine=imagine,
+                    styles=await self._easel.vocabulary.styles(me),
+                    models=await self._easel.vocabulary.models(me),
+                    defaults=await self._easel.access.preferences(me),
+                    alone=_("only this name") if names else _("only you"),
+                )
             ),
             from_picture=imagine.option("source") is not None,
             strength=imagine.option("strength"),

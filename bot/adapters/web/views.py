@@ -60,6 +60,7 @@ SCRIPT = (
     _("Less"),
     _("More"),
     _("Press again: {name}."),
+    _("Suggestions: the arrow keys choose, Tab accepts."),
     _("The theme is light."),
     _("The theme is dark."),
     _("Sure?"),

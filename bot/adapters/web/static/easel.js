@@ -132,7 +132,10 @@ function follow(since) {
       since = event.lastEventId || since;
       act(JSON.parse(event.data));
     });
-  source.onopen = () => (offline.hidden = true);
+  source.onopen = () => {
+    offline.hidden = true;
+    composer?.reached();
+  };
   source.onerror = () => {
     offline.hidden = false;
     if (source.readyState === EventSource.CLOSED) setTimeout(again, 3000, since);
@@ -166,9 +169,15 @@ function startComposer(form) {
   let [recalled, parent, question, file, reading, lost] = [sent.length, "", null, null, 0, {}];
 
   const fit = () => { text.style.height = "auto"; text.style.height = `${text.scrollHeight}px`; };
-  const write = (words) => { text.value = words; fit(); read(); };
+  const draft = `draft ${me}`;
+  const keep = () => sessionStorage.setItem(draft, JSON.stringify({ text: text.value, question }));
+  const write = (words) => { text.value = words; fit(); keep(); read(); };
+  let away = false; // the studio could not be reached, and the page says so
+  const reached = () => away && refuse(null);
   const refuse = (answer) => {
     const stay = nearEnd();
+    if (answer?.lost && !away) listen(reached, () => away);
+    away = Boolean(answer?.lost);
     refusal.hidden = !answer;
     refusal.replaceChildren();
     if (!answer) return;
@@ -205,7 +214,7 @@ function startComposer(form) {
     try {
       const answer = await ask("/api/compose", { text: text.value, option, value, file: file ? "1" : "" });
       if (turn !== reading || !answer.said) return;
-      if (option) { text.value = answer.text; fit(); refuse(null); }
+      if (option) { text.value = answer.text; fit(); keep(); refuse(null); }
       mirror(answer);
     } catch (answer) {
       if (option) refuse(answer);
@@ -214,7 +223,7 @@ function startComposer(form) {
   let pause;
   const readSoon = () => { clearTimeout(pause); pause = setTimeout(read, 150); };
 
-  function take(chosen) {
+  async function take(chosen) {
     if (!chosen) return;
     if (chosen.size > form.dataset.maxBytes) return refuse({ notice: say("This image has {size} MB; {most} MB are allowed. Choose a smaller one.", { size: Math.ceil(chosen.size / 1e6), most: form.dataset.maxBytes / 1e6 }) });
     file = chosen;
@@ -222,12 +231,21 @@ function startComposer(form) {
     refuse(null);
     read("source", "");
     text.focus();
+    const values = new FormData();
+    values.set("source", file);
+    try {
+      await ask("/api/source", values);
+    } catch (answer) {
+      if (file !== chosen || answer.lost) return;
+      await dropSource();
+      refuse(answer);
+    }
   }
   function dropSource() {
     file = null;
     one("#file").value = "";
-    read("source", "");
     text.focus();
+    return read("source", "");
   }
 
   function edit(asked) {
@@ -276,10 +294,11 @@ function startComposer(form) {
     write(sent[recalled] ?? "");
   }
 
+  const completion = startCompletion(text, () => { fit(); keep(); refuse(null); readSoon(); });
   form.addEventListener("submit", (e) => { e.preventDefault(); send(); });
-  text.addEventListener("input", () => { fit(); refuse(null); readSoon(); });
+  text.addEventListener("input", () => { fit(); keep(); refuse(null); readSoon(); });
   text.addEventListener("keydown", (e) => {
-    if (e.isComposing) return;
+    if (e.isComposing || completion.takes(e)) return;
     const untouched = text.value === (sent[recalled] ?? "");
     if (e.key === "Enter" && !e.shiftKey) { e.preventDefault(); send(); }
     else if (e.key === "ArrowUp" && untouched && sent.length) { e.preventDefault(); recall(-1); }
@@ -308,9 +327,77 @@ function startComposer(form) {
 
   const carried = sessionStorage.getItem("question");
   sessionStorage.removeItem("question");
+  const before = JSON.parse(sessionStorage.getItem(draft) ?? "{}");
   if (carried) edit(JSON.parse(carried));
   else if (text.value) { fit(); read(); }
-  return { edit, refuse, say: (words) => { write(words); send(); }, from: (picture) => { file = null; read("source", picture); text.focus(); } };
+  else if (before.question) edit({ ...before.question, text: before.text });
+  else if (before.text) write(before.text);
+  return { edit, reached, refuse, say: (words) => { write(words); send(); }, from: (picture) => { file = null; read("source", picture); text.focus(); } };
+}
+
+/** Ask again and again whether the studio is there, while `waiting` says so; then call `found`. */
+async function listen(found, waiting) {
+  const answer = await fetch("/livez").catch(() => null);
+  if (answer?.ok) found();
+  else setTimeout(() => waiting() && listen(found, waiting), 2000);
+}
+
+/** What may follow `/` and `--` at the caret, as a list above the box. */
+function startCompletion(text, changed) {
+  const list = one("#completions");
+  let [turn, at, length, chosen] = [0, 0, 0, -1];
+
+  const close = () => { turn++; list.hidden = true; choose(-1); };
+  function choose(index) {
+    chosen = index;
+    [...list.children].forEach((each, i) => each.setAttribute("aria-selected", i === index));
+    if (list.children[index]) text.setAttribute("aria-activedescendant", list.children[index].id);
+    else text.removeAttribute("aria-activedescendant");
+    list.children[index]?.scrollIntoView({ block: "nearest" });
+  }
+  function accept(index) {
+    text.setRangeText(list.children[index].dataset.text, at - length, at, "end");
+    close();
+    changed();
+    look();
+  }
+  async function look() {
+    const mine = ++turn;
+    const before = text.value.slice(0, text.selectionStart);
+    if (!/^\/|(^|\s)--/.test(before) || text.selectionStart !== text.selectionEnd) return close();
+    const answer = await ask("/api/complete", { text: before }).catch(() => null);
+    if (mine !== turn) return;
+    if (!answer?.choices?.length) return close();
+    [at, length] = [before.length, answer.length];
+    list.replaceChildren(...answer.choices.map(([words, label], i) => {
+      const row = document.createElement("li");
+      Object.assign(row, { id: `completion-${i}`, role: "option" });
+      row.dataset.text = words;
+      const value = Object.assign(document.createElement("b"), { textContent: words.trim() });
+      row.append(value, Object.assign(document.createElement("span"), { className: "soft", textContent: label }));
+      return row;
+    }));
+    if (list.hidden) announce(say("Suggestions: the arrow keys choose, Tab accepts."));
+    list.hidden = false;
+    choose(-1);
+  }
+  /** Whether the key was for the list. */
+  function takes(e) {
+    if (list.hidden || e.ctrlKey || e.metaKey || e.altKey) return false;
+    const most = list.children.length;
+    if (e.key === "ArrowDown") choose((chosen + 1) % most);
+    else if (e.key === "ArrowUp") choose((chosen <= 0 ? most : chosen) - 1);
+    else if (e.key === "Tab" && !e.shiftKey) accept(Math.max(chosen, 0));
+    else if (e.key === "Enter" && chosen >= 0) accept(chosen);
+    else if (e.key === "Escape") close();
+    else return void (e.key === "Enter" && close());
+    e.preventDefault();
+    return true;
+  }
+  list.addEventListener("mousedown", (e) => { e.preventDefault(); const row = e.target.closest("li"); if (row) accept([...list.children].indexOf(row)); });
+  text.addEventListener("input", look);
+  text.addEventListener("blur", close);
+  return { takes };
 }
 
 // --- presses and the large picture -------------------------------------------------------------------------

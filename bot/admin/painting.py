@@ -1,0 +1,84 @@
+"""Paint for the command line in a running Easel: to ask, to look and to cancel are an order each."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from bot.actions import Action
+from bot.adapters.base import MessageRef, Receipt
+from bot.easel import Easel
+from bot.errors import Refusal
+from bot.messages.types import Card
+from bot.models import Job, Origin, State
+
+ORDERS = ("imagine", "look", "cancel")
+
+
+class Terminals:
+    """The surface of jobs that a command line looks at: nothing is sent to it. Implements ChatAdapter."""
+
+    name = "cli"
+    edit_interval = 5.0  # seconds
+
+    async def run(self) -> None:
+        """Return at once: orders come by the admin socket."""
+
+    async def post(self, job: Job, card: Card) -> MessageRef:
+        return {}
+
+    async def edit(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
+        return ref
+
+    async def adult(self, job: Job) -> bool:
+        """Return False: the age of the person at a terminal is not known."""
+        return False
+
+
+async def obey(easel: Easel, command: str, options: Mapping[str, Any], origin: Origin) -> dict[str, Any]:
+    """Do one of the orders, and return how the job stands. Raises Refusal."""
+    if command == "imagine":
+        answer = await easel.router.handle("imagine", _with_source(options), origin)
+        assert isinstance(answer, Receipt)
+        return await _standing(easel, answer.job)
+    if command == "cancel":
+        with suppress(Refusal):  # it has just ended
+            await easel.router.press(Action(name="cancel", job=str(options["job"])).id, origin)
+    return await _standing(easel, await easel.visibility.job(str(options["job"]), origin.member))
+
+
+def packed(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options as JSON values: a source that is bytes as text."""
+    source = options.get("source")
+    if not isinstance(source, bytes):
+        return dict(options)
+    return {**options, "source": None, "source_bytes": base64.b64encode(source).decode()}
+
+
+def _with_source(options: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(options)
+    if data := found.pop("source_bytes", ""):
+        found["source"] = base64.b64decode(data)
+    return found
+
+
+async def _standing(easel: Easel, job: Job) -> dict[str, Any]:
+    """Return the job as JSON values; with its pictures, once it has any to show."""
+    card = easel.cards.present(job)
+    pictures = job.singles if job.state is State.RENDERED else ()
+    return {
+        "job": job.id,
+        "state": job.state.value,
+        "ended": job.state.ended,
+        "done": card.bar.done if card.bar else 0.0,
+        "words": " · ".join((*((card.bar.label,) if card.bar else ()), *card.facts)),
+        "seed": job.request.seed,
+        "seconds": round(job.seconds, 3),
+        "device_seconds": round(job.device_seconds, 3),
+        "reason": job.reason,
+        "pictures": [
+            [each.index, base64.b64encode(await easel.images.shown(each)).decode()] for each in pictures
+        ],
+    }
