@@ -55,6 +55,7 @@ class ActionSpec:
     confirm: str = ""  # what it says before a second press, where a surface can ask so
     on: tuple[Kind, ...] = ()  # kinds of a job's card that have it
     overflow: bool = False  # behind ⋯ there, not in a row
+    of_series: bool = False  # only where the job is one of a series
     task: TaskKind | Literal["", "same", "form"] = ""  # what a model must do for it
     # ("same": what made the job; "form": that, or painting from words)
     whose: tuple[Whose, ...] = ("anyone",)
@@ -200,6 +201,27 @@ ACTIONS: tuple[ActionSpec, ...] = (
         style="danger",
         on=("waiting", "painting"),
         whose=("owner", "moderator"),
+    ),
+    ActionSpec(
+        name="cancel_series",
+        answers="replacement",
+        label=_("Cancel all of them"),
+        spoken=_("Cancel all unfinished jobs of this series"),
+        symbol="close",
+        style="danger",
+        on=("waiting", "painting"),
+        of_series=True,
+        whose=("owner", "moderator"),
+    ),
+    ActionSpec(name="start", answers="job", about="key", style="primary", whose=("owner",)),
+    ActionSpec(
+        name="dismiss",
+        answers="replacement",
+        about="key",
+        label=_("Cancel"),
+        spoken=_("Start none of these jobs"),
+        symbol="close",
+        whose=("owner",),
     ),
     ActionSpec(name="more", answers="card", label="⋯", spoken=_("More to do with these images")),
     ActionSpec(name="show", answers="message"),

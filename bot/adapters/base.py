@@ -24,6 +24,7 @@ class Receipt:
 
     job: Job
     place: Place | None
+    others: tuple[Job, ...] = ()  # the further jobs of a series
 
 
 @dataclass(frozen=True, slots=True)

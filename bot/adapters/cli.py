@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from bot import app, doctor, telemetry
 from bot.actions import Action
-from bot.adapters.base import MessageRef, Receipt
+from bot.adapters.base import Answer, MessageRef, Receipt
 from bot.admin import admin_socket
 from bot.easel import Easel
 from bot.errors import EaselError, Refusal
@@ -85,8 +85,13 @@ class CommandLine:
             self._ended.set()
 
 
-async def imagine(settings: Settings, options: Mapping[str, Any], *, out: Path, as_json: bool) -> int:
-    """Paint, write the pictures to `out`, say where they are. Returns the exit code. Raises EaselError."""
+async def imagine(
+    settings: Settings, options: Mapping[str, Any], *, out: Path, as_json: bool, yes: bool = False
+) -> int:
+    """Paint, write the pictures to `out`, say where they are. Returns the exit code. Raises EaselError.
+
+    `yes`: a series of jobs is started without asking.
+    """
     quiet = settings if settings.log_level == "debug" else settings.model_copy(update={"log_level": "error"})
     telemetry.set_up(quiet)
     _make_folder(out)
@@ -97,20 +102,42 @@ async def imagine(settings: Settings, options: Mapping[str, Any], *, out: Path, 
         await easel.lifecycle.start()
         origin = _origin()
         try:
-            answer = await easel.router.handle("imagine", _with_source(options), origin)
+            answer: Answer = await easel.router.handle("imagine", _with_source(options), origin)
+            if isinstance(answer, Card):
+                if not (yes or await asyncio.to_thread(_agrees, answer)):
+                    return _complain("Nothing was started. Add --yes to start them without being asked.")
+                start = answer.rows[0][0].id
+                answer = await easel.router.press(start, replace(origin, event=secrets.token_hex(8)))
             assert isinstance(answer, Receipt)
-            job = await surface.end_of(answer.job.id, stopped)
-            if job is None:
-                cancel = Action(name="cancel", job=answer.job.id).id
-                await easel.router.press(cancel, replace(origin, event=secrets.token_hex(8)))
-                job = await easel.visibility.job(answer.job.id, origin.member)
+            asked = [answer.job, *answer.others]
+            jobs = [await _ended(easel, surface, job, origin, stopped) for job in asked]
         except Refusal as refusal:
             return _complain(refusal.notice)
-        files = await _written(easel, job, out)
-    _report(job, files, as_json)
-    if job.state is State.RENDERED:
-        return 0
-    return _complain(job.reason or "Cancelled, nothing charged.")
+        files = [await _written(easel, job, out) for job in jobs]
+    for job, written in zip(jobs, files, strict=True):
+        _report(job, written, as_json)
+    failed = next((job for job in jobs if job.state is not State.RENDERED), None)
+    return _complain(failed.reason or "Cancelled, nothing charged.") if failed else 0
+
+
+def _agrees(question: Card) -> bool:
+    """Ask at the terminal; False where there is nobody to ask."""
+    sys.stderr.writelines(f"{line}\n" for line in question.body)
+    if not sys.stdin.isatty():
+        return False
+    sys.stderr.write(f"{question.rows[0][0].label}? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().casefold() in ("y", "yes")
+
+
+async def _ended(easel: Easel, surface: CommandLine, job: Job, origin: Origin, stopped: asyncio.Event) -> Job:
+    """Return a job once it has ended; cancel it when somebody stops."""
+    if ended := await surface.end_of(job.id, stopped):
+        return ended
+    with suppress(Refusal):  # it has ended just now
+        cancel = Action(name="cancel", job=job.id).id
+        await easel.router.press(cancel, replace(origin, event=secrets.token_hex(8)))
+    return await easel.visibility.job(job.id, origin.member)
 
 
 async def administer(

@@ -13,7 +13,7 @@ from bot.prompts.draft import DEFAULT_COUNT, PARAMS, Draft
 from bot.prompts.param import Param
 from bot.prompts.parsing import clean, left_out, parse
 from bot.prompts.readers import read_style
-from bot.prompts.rendering import flags, offer, render, said
+from bot.prompts.rendering import flags, offer, render, said, with_options
 
 __all__ = [
     "DEFAULT_COUNT",
@@ -37,4 +37,5 @@ __all__ = [
     "render",
     "said",
     "with_defaults",
+    "with_options",
 ]

@@ -15,6 +15,7 @@ from bot.options import clip, suggest
 from bot.prompts import styles
 from bot.prompts.draft import DEFAULT_STRENGTH, PARAMS, Draft, landed
 from bot.prompts.param import Param
+from bot.prompts.permutations import kept, literal
 from bot.prompts.readers import WIDEST
 from bot.prompts.rendering import offer, size_text
 from engine.types import BlobRef, GenerationRequest, ImageToImage, ModelInfo, Task, TextToImage, Upscale
@@ -46,7 +47,7 @@ def compose(
     _check(said or draft, model, models, tier, source)
     width, height = _fitted(draft, said or draft, model, tier, source)
     template = styles.load().template(draft.style, model.name)
-    prompt, negative = template.dress(draft.prompt, draft.negative)
+    prompt, negative = template.dress(literal(draft.prompt), literal(draft.negative))
     values = {each.field: each.value(getattr(draft, each.name), model, tier) for each in landed()}
     values["negative_prompt"] = negative if model.negative_prompt else ""
     task = _task(draft, source)
@@ -232,7 +233,7 @@ def recall(job: Job, models: Sequence[ModelInfo]) -> Draft:
         for each in landed()
         if not (each.of_model and info and _is_usual(each, request, info))
     }
-    values["negative"] = template.undress(request.negative_prompt)
+    values["negative"] = kept(template.undress(request.negative_prompt))
     if not request.paints:
         del values["count"]
     return Draft(

@@ -36,7 +36,7 @@ from bot.i18n import _
 from bot.options import OutOfRange, Unusable, blank, bounded, read_value, suggest, unknown
 from bot.prompts import foreign, plain_words
 from bot.prompts.draft import MAX_COUNT, MAX_PROMPT, PARAMS, Draft, by_flag
-from bot.prompts.param import Param
+from bot.prompts.param import Param, first_word
 from bot.prompts.rendering import render, size_text, with_options
 
 _JOINERS = "\u200c\u200d"
@@ -150,7 +150,8 @@ class _Reading:
         rest = text[at : following.start() if following else len(text)]
         self._present(option, rest)
         taken = option.extent(rest)
-        return rest[:taken].strip(), at + taken
+        value = rest[:taken].strip()
+        return value.rstrip(",") or value if option.extent is first_word else value, at + taken
 
     def _present(self, option: Param, value: str) -> str:
         if not value.strip():

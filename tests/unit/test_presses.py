@@ -37,9 +37,10 @@ def job(count: int = 4, **changes: object) -> Job:
 
 def drawn(kind: Kind, may: May = message_types.ANYTHING) -> Card:
     large = replace(job(1), request=job(1).request.enlarged("0.png", 64, 64))
+    one = job(event="series:key:1:2")
     return {
-        "waiting": lambda: job_cards.waiting(job(), may=may),
-        "painting": lambda: job_cards.painting(job(), may=may),
+        "waiting": lambda: job_cards.waiting(one, may=may),
+        "painting": lambda: job_cards.painting(one, may=may),
         "done": lambda: job_cards.done(job(), may),
         "upscaled": lambda: job_cards.done(large, may),
         "failed": lambda: job_cards.failed(job(), may),
@@ -73,6 +74,11 @@ def test_only_those_have_it_whose_it_is(spec: ActionSpec, kind: Kind) -> None:
 def test_it_is_offered_only_where_a_model_does_its_task(spec: ActionSpec, kind: Kind) -> None:
     rows, more = names(drawn(kind, May(tasks=frozenset())))
     assert (spec.name in rows | more) == (not spec.task)
+
+
+def test_what_is_about_a_series_is_offered_only_for_one() -> None:
+    rows, more = names(job_cards.waiting(job()))
+    assert {each for each in rows | more if SPECS[each].of_series} == set()
 
 
 def test_every_press_does_something() -> None:

@@ -62,6 +62,7 @@ def refusal(text: str, **options: object) -> Refusal:
         ("a fox ——ar 16:9 —-seed 7 -no text", Draft(prompt="a fox", aspect="16:9", seed=7, negative="text")),
         ("a fox -ar 16:9", Draft(prompt="a fox", aspect="16:9")),
         ("a fox,—ar 16:9", Draft(prompt="a fox", aspect="16:9")),
+        ("a fox --ar 16:9, red --seed 7,", Draft(prompt="a fox red", aspect="16:9", seed=7)),
         ("a fox, --ar 16:9", Draft(prompt="a fox,", aspect="16:9")),
         ("a fox --v 6.1 --s 250 --q 2 --ar 16:9", Draft(prompt="a fox", aspect="16:9")),
         ("a fox --tile --chaos 50 in snow", Draft(prompt="a fox in snow")),

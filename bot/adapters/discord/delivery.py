@@ -86,7 +86,16 @@ class DiscordDelivery:
                 shown = await self._shown(job, card)
                 ways: list[Route] = [self._whisper] if job.origin.private else [self._say, self._whisper]
                 return await self._first(ways, job, {}, shown)
+            if job.series and job.series.number > 1:  # the response shows the first
+                return await self._post_further(job, await self._shown(job, card))
         return await self.edit(job, {"channel": reply["channel"], "message": reply["message"]}, card)
+
+    async def _post_further(self, job: Job, shown: Shown) -> MessageRef:
+        """Show a job of a series as a message of its own, by the bot itself or else by the token."""
+        ways: list[Route] = [self._by_further_response] if _fresh(job.origin.reply) else []
+        if job.origin.reply.get("open") and not job.origin.private:
+            ways.insert(0, self._beside)
+        return await self._first([*ways, self._whisper], job, {}, shown)
 
     async def edit(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
         """Replace the card by the first way that works. Raises Unreachable or TryLater."""
@@ -243,6 +252,22 @@ class DiscordDelivery:
         )
         channel = self._client.get_partial_messageable(reply["channel"])
         return await self._send(channel, job.id, shown, about)
+
+    async def _beside(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
+        channel = self._client.get_partial_messageable(job.origin.reply["channel"])
+        return await self._send(channel, job.id, shown)
+
+    async def _by_further_response(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
+        view, files = shown.message()
+        reply = job.origin.reply
+        sent = await self._webhook(reply).send(
+            view=view,
+            files=files,
+            ephemeral=bool(reply.get("ephemeral")),
+            allowed_mentions=NOBODY,
+            wait=True,
+        )
+        return {"channel": reply["channel"], "message": sent.id}
 
     async def _whisper(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
         if shown.card.adult:  # a direct message is no age-restricted channel
