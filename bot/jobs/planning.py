@@ -20,6 +20,7 @@ from bot.options import bounded
 from bot.prompts import Draft, Source, permutations
 from bot.prompts.styles import NO_STYLE
 from bot.store import Store
+from engine import weights
 from engine.types import Engine, GenerationRequest, ModelInfo
 
 
@@ -160,7 +161,7 @@ class Planner:
             png=png,
             model=model,
             relaxed=rules.relaxed(draft.relax, said),
-            note=_left_out(prompts.left_out(text, options)),
+            note=join(" ", (_left_out(prompts.left_out(text, options)), _weightless(draft, model))),
         )
 
     async def _source(self, named: str | bytes, origin: Origin) -> tuple[Source | None, bytes]:
@@ -180,6 +181,20 @@ class Planner:
             chosen = actions.picture(job, int(which or 1) - 1)
             blob, width, height = chosen.blob, chosen.width, chosen.height
         return Source(blob=blob, width=width, height=height, private=not job.is_open(origin.here)), b""
+
+
+def _weightless(draft: Draft, model: ModelInfo) -> str:
+    """Say which weights in the prompt the model does not take."""
+    found = weights.read(draft.prompt)
+    if found.negative and not model.negative_prompt:
+        return _(
+            "{model} takes no negative prompt, so this was left out: {words}",
+            model=model.name,
+            words=", ".join(found.negative),
+        )
+    if len(found.texts) > 1 and not model.weights:
+        return _("{model} takes no weights in a prompt, so they were left out.", model=model.name)
+    return ""
 
 
 def _repeated(plans: Sequence[Plan]) -> list[Plan]:

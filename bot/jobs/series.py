@@ -20,7 +20,7 @@ from bot.jobs.planning import Plan, Planner
 from bot.jobs.tracker import JobTracker
 from bot.messages import answers
 from bot.messages.types import Card
-from bot.models import Job, Origin, JobSeries, new_id
+from bot.models import Job, JobSeries, Origin, new_id
 from bot.moderation.reviews import Reviews
 from bot.store import Store
 from engine.types import Engine
