@@ -123,6 +123,10 @@ class Interactions(ABC, Generic[E, P]):
         """
         return None
 
+    def spelled(self, words: str) -> str:
+        """Return words as a prompt says them; surfaces with names for emoji override it."""
+        return words
+
     async def ignore(self, event: E) -> None:
         """Acknowledge a press that was made twice; nothing comes of it."""
 
@@ -306,9 +310,10 @@ class Interactions(ABC, Generic[E, P]):
         self, event: E, origin: Origin, reading: Spoken, picture: P | None, parent: str, *, sure: bool
     ) -> Answer:
         """Paint what was asked for in words; where it is not `sure`, ask whether to."""
-        options: dict[str, object] = {"prompt": reading.words}
+        words = self.spelled(reading.words)
+        options: dict[str, object] = {"prompt": words}
         if parent and picture is None:
-            options = await self._easel.changes.changed(parent, reading.words, reading.which, origin)
+            options = await self._easel.changes.changed(parent, words, reading.which, origin)
         if not sure and picture is None:
             return await self._easel.changes.wonder(options, origin)
         if not sure and reading.does == "paint":  # a button cannot carry the picture

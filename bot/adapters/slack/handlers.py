@@ -23,7 +23,7 @@ from bot import actions
 from bot.actions import Action
 from bot.adapters.base import Answer, NoAnswer, Receipt
 from bot.adapters.interactions import BROKEN, Alone, Ask, Filled, Interactions, Seen
-from bot.adapters.slack import forms, layout, links
+from bot.adapters.slack import forms, layout, links, markup
 from bot.adapters.slack.channels import Places
 from bot.adapters.slack.delivery import NO_UNFURL, SlackDelivery
 from bot.adapters.slack.errors import FAILURES, code_of, translated
@@ -173,6 +173,9 @@ class SlackHandlers(Interactions[Asked, File]):
 
     async def open(self, event: Asked, ask: Ask, picture: File | None = None) -> None:
         await self.open_form(event, ask, picture)
+
+    def spelled(self, words: str) -> str:
+        return markup.in_words(words)
 
     def presser(self, event: Asked) -> Hashable:
         return event.user, event.message

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from bot import commands
-from bot.adapters.slack import layout, slash_commands, users
+from bot.adapters.slack import layout, markup, slash_commands, users
 from bot.adapters.slack.channels import says_closed
 from bot.adapters.slack.errors import FAILURES
 from bot.adapters.slack.files import picture_in
@@ -180,7 +180,8 @@ _MENTION = re.compile(r"<@[^<>]+>")
 def words_of(event: Event, workspace: Workspace) -> str:
     """Return the words of a message without the mention of Easel."""
     own = re.compile(rf"<@{re.escape(workspace.bot_user)}(?:\|[^<>]*)?>")
-    return " ".join(slash_commands.plain(own.sub(" ", event.get("text") or "")).split())
+    words = slash_commands.plain(own.sub(" ", event.get("text") or ""))
+    return " ".join(markup.unformatted(words).split())
 
 
 def examples() -> tuple[str, ...]:

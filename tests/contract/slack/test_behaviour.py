@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -340,6 +341,45 @@ async def test_plain_words_in_a_direct_message_are_painted(house: House) -> None
 
     job = await house.ended()
     assert job.prompt == "a red fox" and house.message(job).channel == direct
+
+
+@pytest.mark.parametrize(
+    ("typed", "prompt", "changes"),
+    [
+        ("a fox ——ar 16:9", "a fox", {"wide": True}),
+        ("a fox —-ar 16:9", "a fox", {"wide": True}),
+        ("a fox -ar 16:9", "a fox", {"wide": True}),
+        ("a fox,—ar 16:9", "a fox", {"wide": True}),
+        ("a fox —no “text”", "a fox", {"negative": "text"}),
+        ("a :cat: in snow", "a cat in snow", {}),
+        ("a :red_car::skin-tone-3: in snow", "a red car in snow", {}),
+        ("a *red fox* in _deep_ snow, ~grey~ `blue` sky", "a red fox in deep snow, grey blue sky", {}),
+        ("a 5 * 3 * 2 grid_of_red_boxes", "a 5 * 3 * 2 grid_of_red_boxes", {}),
+        ("a cat &amp; a dog &lt;3", "a cat & a dog <3", {}),
+        ("a clock, 10:10:30", "a clock, 10:10:30", {}),
+        ("fox::2 snow::1", "fox::2 snow::1", {}),
+        ("a fox near <http://example.org|example.org>", "a fox near example.org", {}),
+        ("&gt; a fox in snow", "a fox in snow", {}),
+    ],
+)
+@pytest.mark.parametrize("by", ["mention", "command"])
+async def test_what_slack_makes_of_typing_is_read_as_typed(
+    house: House, typed: str, prompt: str, changes: dict[str, Any], by: str
+) -> None:
+    if by == "mention":
+        await house.ada.say(f"<@{BOT}> {typed}")
+    else:
+        await house.ada.slash(f"/imagine {typed}")
+    job = await house.ended()
+    assert (job.prompt, job.request.negative_prompt) == (prompt, changes.get("negative", ""))
+    assert (job.request.width > job.request.height) == changes.get("wide", False)
+
+
+@pytest.mark.parametrize("words", [":tada:", "thanks :heart:", ":thumbsup: :thumbsup:"])
+async def test_emoji_alone_are_talk(house: House, words: str) -> None:
+    await house.ada.say(f"<@{BOT}> {words}")
+    await house.ada.say(f"<@{BOT}> a fox")
+    assert (await house.ended()).prompt == "a fox"
 
 
 async def test_a_picture_that_comes_with_the_words_is_the_source(house: House) -> None:
