@@ -7,9 +7,11 @@ import re
 _EMOJI = re.compile(r"(?<![\w:]):([a-z][a-z0-9_'+-]{0,60}):(?![\w:])")
 _SKIN = re.compile(r"(?<=:):skin-tone-\d:|:skin-tone-\d:")
 _QUOTE = re.compile(r"(?m)^[ \t]{0,8}>{1,3} ?")
-_MARKS = tuple(
-    re.compile(rf"(?<![\w{mark}]){mark}(?![\s{mark}])([^{mark}\n]{{1,2000}})(?<!\s){mark}(?![\w{mark}])")
-    for mark in (r"\*", "_", "~", "`")
+_MARKS = (
+    re.compile(r"(?<![\w*])\*(?![\s*])([^*\n]{1,2000})(?<!\s)\*(?![\w*])"),
+    re.compile(r"(?<!\w)_(?![\s_])([^_\n]{1,2000})(?<!\s)_(?!\w)"),
+    re.compile(r"(?<![\w~])~(?![\s~])([^~\n]{1,2000})(?<!\s)~(?![\w~])"),
+    re.compile(r"(?<![\w`])`(?![\s`])([^`\n]{1,2000})(?<!\s)`(?![\w`])"),
 )
 
 
