@@ -31,8 +31,9 @@ Answers = Literal["job", "form", "card", "replacement", "message", "place"]
 """A new job; a form to fill in; a card for the person who pressed; one in place of the pressed card; the
 job's own message anew; a question where to show it."""
 
-About = Literal["job", "picture", "text", "key"]
-"""What an id names: a job, a picture of one, a prompt's text, or the key of something that is kept."""
+About = Literal["job", "picture", "text", "key", "sent"]
+"""What an id names: a job, a picture of one, a prompt's text, the key of something that is kept, or one of
+several images that somebody sent."""
 
 Whose = Literal["anyone", "owner", "moderator", "administrator"]
 Style = Literal["plain", "primary", "danger"]
@@ -223,6 +224,8 @@ ACTIONS: tuple[ActionSpec, ...] = (
         symbol="close",
         whose=("owner",),
     ),
+    ActionSpec(name="which", answers="job", about="sent"),
+    ActionSpec(name="which_form", answers="form", about="sent"),
     ActionSpec(name="more", answers="card", label="⋯", spoken=_("More to do with these images")),
     ActionSpec(name="show", answers="message"),
     ActionSpec(

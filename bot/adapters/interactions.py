@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, TypeVar
@@ -19,6 +19,7 @@ import structlog
 from bot import actions
 from bot.actions import Action, ActionSpec
 from bot.adapters.base import Answer, NoAnswer, Receipt
+from bot.adapters.sent_pictures import Sent, SentPictures
 from bot.easel import Easel
 from bot.errors import Refusal
 from bot.i18n import _
@@ -89,6 +90,7 @@ class Interactions(ABC, Generic[E, P]):
         self._most = max_source_bytes
         self._gate = asyncio.Semaphore(self.at_once)
         self._pressed: set[Hashable] = set()
+        self._sent = SentPictures[P]()
 
     # ---- what a surface says for itself
 
@@ -122,6 +124,14 @@ class Interactions(ABC, Generic[E, P]):
         Only messages of the channel where it is asked are looked at. Raises Refusal.
         """
         return None
+
+    def check_picture(self, picture: P) -> None:
+        """Raise Refusal for what will be refused, as far as it can be told before it is fetched."""
+        return None
+
+    def named(self, picture: P) -> str:
+        """Return the name of a picture's file, to tell it from others; empty where it has none."""
+        return ""
 
     def spelled(self, words: str) -> str:
         """Return words as a prompt says them; surfaces with names for emoji override it."""
@@ -170,8 +180,32 @@ class Interactions(ABC, Generic[E, P]):
             await self.answer(event, ask)
         elif _makes_something(action.spec) and self._repeated(event, button):
             await self.ignore(event)
+        elif action.spec.about == "sent":
+            await self._use_sent(event, action)
         else:
             await self._pressed_once(event, action, ask)
+
+    async def _use_sent(self, event: E, action: Action) -> None:
+        """Go on with the one of several images that somebody chose."""
+
+        async def paint(origin: Origin) -> Answer:
+            sent, picture = self._sent.chosen(action, origin.member)
+            source = await self.fetch(event, picture)
+            return await self.handle("imagine", {"prompt": sent.words, "source": source}, origin)
+
+        async def form(origin: Origin) -> Answer:
+            _sent, picture = self._sent.chosen(action, origin.member)
+            self.check_picture(picture)
+            return _reference_form()
+
+        if action.spec.answers == "form":
+            await self.open(event, form, self._sent.picture(action))
+        else:
+            await self.answer(event, paint, self._alone_by({"prompt": self._sent.words(action)}))
+
+    def _which(self, pictures: Sequence[P], words: str, origin: Origin) -> Card:
+        names = [self.named(each) for each in pictures]
+        return self.said(self._sent.ask(Sent(origin.member.id, tuple(pictures), words), names), origin)
 
     async def _pressed_once(self, event: E, action: Action, ask: Ask) -> None:
         match action.spec.answers:
@@ -217,10 +251,18 @@ class Interactions(ABC, Generic[E, P]):
                 await self._easel.visibility.job(message.job, origin.member, origin.here)
             elif message.picture is None:
                 raise Refusal(_("There is no image in that message."), code="no_picture")
-            values = {"source": f"{message.job}:1"} if message.job else {}
-            return Form(command="imagine", title=_("Use as reference"), values=values)
+            else:
+                self.check_picture(message.picture)
+            return _reference_form(f"{message.job}:1" if message.job else "")
 
-        await self.open(event, ask, None if message.job else message.picture)
+        async def which(origin: Origin) -> Answer:
+            await self._easel.vocabulary.check_source(origin.member)
+            return self._which(message.pictures, "", origin)
+
+        if len(message.pictures) > 1 and not message.job:
+            await self.answer(event, which)
+        else:
+            await self.open(event, ask, None if message.job else message.picture)
 
     async def on_job(self, event: E, message: Seen[P], name: actions.Name) -> None:
         """Do with a message's job what a button does (message menu); show several pictures to choose one."""
@@ -278,15 +320,15 @@ class Interactions(ABC, Generic[E, P]):
         return await self.handle("verify", {"picture": await self.fetch(event, picture)}, origin)
 
     async def words(
-        self, event: E, words: str, picture: P | None = None, parent: str = "", *, addressed: bool = True
+        self, event: E, words: str, sent: Sequence[P] = (), parent: str = "", *, addressed: bool = True
     ) -> None:
         """Answer plain words: paint what is a request, ask where it may be one, leave talk alone.
 
-        A request changes the picture that came with it, else the one of `parent` that it means. `addressed`:
-        said to Easel, as in a direct message or by a mention; otherwise it stands among others' words under
-        one of Easel's pictures. `bot.prompts.talk` tells how it is decided.
+        A request changes the picture that came with it (it asks which of several), else the one of `parent`
+        that it means. `addressed`: said to Easel, as in a direct message or by a mention; otherwise it stands
+        among others' words under one of Easel's pictures. `bot.prompts.talk` tells how it is decided.
         """
-        reading = talk.read(words, addressed=addressed, picture=bool(parent or picture))
+        reading = talk.read(words, addressed=addressed, picture=bool(parent or sent))
 
         async def ask(origin: Origin) -> Answer:
             heard = await self._easel.changes.heard(origin)
@@ -299,7 +341,7 @@ class Interactions(ABC, Generic[E, P]):
                     return NoAnswer()
                 case "paint" | "ask":
                     sure = reading.does == "paint" and heard == "paint"
-                    return await self._said(event, origin, reading, picture, parent, sure=sure)
+                    return await self._said(event, origin, reading, sent, parent, sure=sure)
                 case command:
                     return await self.handle(command, {}, origin)
 
@@ -307,21 +349,24 @@ class Interactions(ABC, Generic[E, P]):
         await self.answer(event, ask, alone if reading.does == "paint" else None)
 
     async def _said(
-        self, event: E, origin: Origin, reading: Spoken, picture: P | None, parent: str, *, sure: bool
+        self, event: E, origin: Origin, reading: Spoken, sent: Sequence[P], parent: str, *, sure: bool
     ) -> Answer:
         """Paint what was asked for in words; where it is not `sure`, ask whether to."""
         words = self.spelled(reading.words)
         options: dict[str, object] = {"prompt": words}
-        if parent and picture is None:
+        if parent and not sent:
             options = await self._easel.changes.changed(parent, words, reading.which, origin)
-        if not sure and picture is None:
+        if not sure and not sent:
             return await self._easel.changes.wonder(options, origin)
         if not sure and reading.does == "paint":  # a button cannot carry the picture
             raise Refusal(_BUTTONS_ONLY, code="channel")
         if not sure:
             return NoAnswer()
-        sent = {} if picture is None else {"source": await self.fetch(event, picture)}
-        return await self.handle("imagine", {**options, **sent}, origin, parent=parent)
+        if len(sent) > 1:
+            return self._which(sent, words, origin)
+        if sent:
+            options["source"] = await self.fetch(event, sent[0])
+        return await self.handle("imagine", options, origin, parent=parent)
 
     # ---- what surfaces are built from
 
@@ -404,6 +449,11 @@ class Interactions(ABC, Generic[E, P]):
             return await self._easel.planner.private({"prompt": text}, member, here)
 
         return alone
+
+
+def _reference_form(source: str = "") -> Form:
+    values = {"source": source} if source else {}
+    return Form(command="imagine", title=_("Use as reference"), values=values)
 
 
 def _understood(button: str) -> Action | None:

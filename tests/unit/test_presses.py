@@ -82,12 +82,15 @@ def test_what_is_about_a_series_is_offered_only_for_one() -> None:
 
 
 def test_every_press_does_something() -> None:
-    """A service has a method for what is about a job, or the router a way of its own."""
+    """A service has a method for what is about a job, or the router a way of its own.
+
+    What is about images that were sent is done by the surface that has them.
+    """
     files = ("bot/router.py", "bot/moderation/reviews.py")
     text = "".join((ROOT / each).read_text(encoding="utf-8") for each in files)
     done = {*re.findall(r'"(\w+)": (?:self\._|lambda action)', text), *actions.DERIVING}
     done |= {name for name in SPECS if f'"{name}"' in text}
-    assert SPECS.keys() - done == set()
+    assert {name for name in SPECS.keys() - done if SPECS[name].about != "sent"} == set()
 
 
 def test_words_fit_every_platform() -> None:

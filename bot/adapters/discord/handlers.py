@@ -30,6 +30,7 @@ from bot.easel import Easel
 from bot.errors import Refusal, StoreError
 from bot.i18n import _
 from bot.i18n.speech import nearest, say, translated
+from bot.images import pictures
 from bot.messages.types import Card
 from bot.models import Member, Origin
 from bot.options import Completes
@@ -155,6 +156,14 @@ class DiscordHandlers(Interactions[Event, Picture]):
         found = self._was_chosen(picture) if isinstance(picture, str) else picture
         self.check_size(found.size)
         return await found.read()
+
+    def named(self, picture: Picture) -> str:
+        return picture.filename if isinstance(picture, discord.Attachment) else ""
+
+    def check_picture(self, picture: Picture) -> None:
+        if isinstance(picture, discord.Attachment):
+            self.check_size(picture.size)
+            pictures.check_told(picture.content_type or "", picture.filename)
 
     async def shown_at(self, event: Event, place: str) -> Seen[Picture] | None:
         found = _MESSAGE.fullmatch(place)
@@ -403,11 +412,10 @@ def _ids(components: Any) -> list[str]:
     return found
 
 
-def picture_of(message: discord.Message) -> discord.Attachment | None:
-    """Return the first attached picture, or None."""
-    return next(iter(pictures_of(message)), None)
-
-
 def pictures_of(message: discord.Message) -> list[discord.Attachment]:
     """Return the attached pictures."""
-    return [each for each in message.attachments if (each.content_type or "").startswith("image/")]
+    return [
+        each
+        for each in message.attachments
+        if pictures.may_be_picture(each.content_type or "", each.filename)
+    ]

@@ -27,7 +27,7 @@ from bot.adapters.slack import forms, layout, links, markup
 from bot.adapters.slack.channels import Places
 from bot.adapters.slack.delivery import NO_UNFURL, SlackDelivery
 from bot.adapters.slack.errors import FAILURES, code_of, translated
-from bot.adapters.slack.files import Files, Preparing, pictures_in
+from bot.adapters.slack.files import Files, Preparing, check, pictures_in
 from bot.adapters.slack.forms import About
 from bot.adapters.slack.settings import SlackSettings
 from bot.adapters.slack.users import SlackUsers, anyone
@@ -173,6 +173,12 @@ class SlackHandlers(Interactions[Asked, File]):
 
     async def open(self, event: Asked, ask: Ask, picture: File | None = None) -> None:
         await self.open_form(event, ask, picture)
+
+    def named(self, picture: File) -> str:
+        return str(picture.get("name") or "")
+
+    def check_picture(self, picture: File) -> None:
+        check(picture, self.check_size)
 
     def spelled(self, words: str) -> str:
         return markup.in_words(words)

@@ -389,6 +389,17 @@ async def test_a_picture_that_comes_with_the_words_is_the_source(house: House) -
     assert (await house.ended()).request.source
 
 
+async def test_of_several_pictures_it_asks_which_privately(house: House) -> None:
+    one, two = house.wire.hand_in(png(), name="one.png"), house.wire.hand_in(png(64, 32), name="two.png")
+    await house.ada.say(f"<@{BOT}> in oil", files=[one, two])
+    question = await house.ada.see("Which one is meant?")
+    assert house.ben.sees("Which one is meant?") is None and await house.jobs() == []
+
+    await house.ada.press(question, "2. two.png")
+    job = await house.ended()
+    assert job.request.source and job.request.width > job.request.height
+
+
 async def test_a_mention_without_words_is_told_how(house: House) -> None:
     await house.ada.say(f"<@{BOT}>")
 
