@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from bot import actions
+from bot import actions, prompts
 from bot.actions import Action, ActionSpec
 from bot.adapters.base import Answer, NoAnswer, Receipt
 from bot.adapters.sent_pictures import Sent, SentPictures
@@ -125,6 +125,13 @@ class Interactions(ABC, Generic[E, P]):
         """
         return None
 
+    async def linked(self, event: E, url: str) -> P | None:
+        """Return the picture that an address on the platform's own hosts names; None for any other address.
+
+        Raises Refusal.
+        """
+        return None
+
     def check_picture(self, picture: P) -> None:
         """Raise Refusal for what will be refused, as far as it can be told before it is fetched."""
         return None
@@ -163,6 +170,8 @@ class Interactions(ABC, Generic[E, P]):
             fetched = {key: await self.fetch(event, each) for key, each in (sent or {}).items()}
             if name == "verify" and not fetched:
                 return await self._verified_by_name(event, options, origin)
+            if name == "imagine":
+                return await self._imagine(event, {**options, **fetched}, origin)
             return await self.handle(name, {**options, **fetched}, origin)
 
         alone: Alone | None = None
@@ -232,6 +241,8 @@ class Interactions(ABC, Generic[E, P]):
             options = dict(filled.options)
             if filled.picture is not None:
                 options["source"] = await self.fetch(event, filled.picture)
+            if filled.command == "imagine":
+                return await self._imagine(event, options, origin, filled.parent)
             return await self.handle(filled.command, options, origin, parent=filled.parent)
 
         async def alone(member: Member, here: Collection[str]) -> bool:
@@ -328,7 +339,8 @@ class Interactions(ABC, Generic[E, P]):
         that it means. `addressed`: said to Easel, as in a direct message or by a mention; otherwise it stands
         among others' words under one of Easel's pictures. `bot.prompts.talk` tells how it is decided.
         """
-        reading = talk.read(words, addressed=addressed, picture=bool(parent or sent))
+        link, words = prompts.leading_link(words)
+        reading = talk.read(words, addressed=addressed, picture=bool(parent or sent or link))
 
         async def ask(origin: Origin) -> Answer:
             heard = await self._easel.changes.heard(origin)
@@ -341,6 +353,8 @@ class Interactions(ABC, Generic[E, P]):
                     return NoAnswer()
                 case "paint" | "ask":
                     sure = reading.does == "paint" and heard == "paint"
+                    if link:
+                        return await self._said_of_link(event, origin, reading, link, sure=sure)
                     return await self._said(event, origin, reading, sent, parent, sure=sure)
                 case command:
                     return await self.handle(command, {}, origin)
@@ -366,6 +380,25 @@ class Interactions(ABC, Generic[E, P]):
             return self._which(sent, words, origin)
         if sent:
             options["source"] = await self.fetch(event, sent[0])
+        return await self.handle("imagine", options, origin, parent=parent)
+
+    async def _said_of_link(
+        self, event: E, origin: Origin, reading: Spoken, link: str, *, sure: bool
+    ) -> Answer:
+        """Paint from the image at an address, where it is sure that this was asked for."""
+        if sure:
+            return await self._imagine(event, {"prompt": f"{link} {self.spelled(reading.words)}"}, origin)
+        if reading.does == "paint":
+            raise Refusal(_BUTTONS_ONLY, code="channel")
+        return NoAnswer()
+
+    async def _imagine(
+        self, event: E, options: Mapping[str, object], origin: Origin, parent: str = ""
+    ) -> Answer:
+        """Ask for pictures; an address in front of the prompt, on the platform's own hosts, is the source."""
+        link, rest = prompts.leading_link(str(options.get("prompt") or ""))
+        if link and not options.get("source") and (picture := await self.linked(event, link)) is not None:
+            options = {**options, "prompt": rest, "source": await self.fetch(event, picture)}
         return await self.handle("imagine", options, origin, parent=parent)
 
     # ---- what surfaces are built from

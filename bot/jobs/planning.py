@@ -144,6 +144,7 @@ class Planner:
     async def _planned(
         self, text: str, options: Mapping[str, Any], origin: Origin, rules: AccessRules
     ) -> Plan:
+        _check_link(text, options)
         said = prompts.parse(text, options, ranged=False)
         source, png = await self._source(said.source, origin)
         offered = self._engine.models()
@@ -206,6 +207,17 @@ def _repeated(plans: Sequence[Plan]) -> list[Plan]:
         for each in plans
         for copy in range(each.said.repeat or 1)
     ]
+
+
+def _check_link(text: str, options: Mapping[str, Any]) -> None:
+    """Raise Refusal for an address in front of a prompt: what is to be fetched was fetched before."""
+    link, rest = prompts.leading_link(text)
+    if link:
+        notice = _(
+            "Easel fetches no images from that address. Attach the image itself, or leave the link out."
+        )
+        offer = Offer(_("Leave it out"), prompts.with_options(rest, options))
+        raise Refusal(notice, code="source", offers=(offer,) if rest else ())
 
 
 def _check_series(options: Mapping[str, object]) -> None:

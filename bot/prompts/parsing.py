@@ -60,6 +60,12 @@ def parse(text: str, options: Mapping[str, object] | None = None, *, ranged: boo
     return _Reading(clean(bounded(text)), options or {}, ranged=ranged).draft()
 
 
+def leading_link(text: str) -> tuple[str, str]:
+    """Return the address that stands in front of a prompt, or an empty text, and what follows it."""
+    found = re.match(r"\s*<?(https?://[^\s<>]+)>?(?:\s|\Z)", text, re.IGNORECASE)
+    return (found[1], text[found.end() :].strip()) if found else ("", text)
+
+
 def left_out(text: str, options: Mapping[str, object] | None = None) -> tuple[str, ...]:
     """Return the flags of other tools that mean nothing here, as they are typed. Raises Refusal."""
     reading = _Reading(clean(bounded(text)), options or {}, ranged=False)

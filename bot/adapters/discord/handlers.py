@@ -21,9 +21,10 @@ from discord.ui import LayoutView
 from bot import actions, telemetry
 from bot.actions import Action
 from bot.adapters.base import Answer, NoAnswer, Receipt
-from bot.adapters.discord import context, forms
+from bot.adapters.discord import context, forms, links
 from bot.adapters.discord.delivery import NOBODY
 from bot.adapters.discord.layout import Shown, moment, show
+from bot.adapters.discord.links import LinkedPicture
 from bot.adapters.discord.settings import DiscordSettings
 from bot.adapters.interactions import BROKEN, Alone, Ask, Filled, Interactions, Seen
 from bot.easel import Easel
@@ -40,8 +41,8 @@ log = structlog.stdlib.get_logger(__name__)
 Interaction = discord.Interaction[Any]
 Event = Interaction | discord.Message
 """A command, a press or a form; or words that somebody wrote."""
-Picture = discord.Attachment | str
-"""An attachment; or the key of one that was chosen before the form was opened."""
+Picture = discord.Attachment | LinkedPicture | str
+"""An attachment; an address of Discord's; or the key of what was chosen before the form was opened."""
 Files = list[discord.File]
 Send = Callable[[Interaction, LayoutView, Files], Awaitable[None]]
 
@@ -75,7 +76,7 @@ class DiscordHandlers(Interactions[Event, Picture]):
     title = "Discord"
     hint = HINT
     at_once = 16
-    unreachable = (discord.HTTPException, aiohttp.ClientError, OSError)
+    unreachable = (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError)
 
     def __init__(self, easel: Easel, settings: DiscordSettings) -> None:
         super().__init__(easel, settings.max_source_bytes)
@@ -153,9 +154,14 @@ class DiscordHandlers(Interactions[Event, Picture]):
         await self.answer(event, both)
 
     async def download(self, event: Event, picture: Picture) -> bytes:
+        if isinstance(picture, LinkedPicture):
+            return await links.fetch(picture.url, self.check_size)
         found = self._was_chosen(picture) if isinstance(picture, str) else picture
         self.check_size(found.size)
         return await found.read()
+
+    async def linked(self, event: Event, url: str) -> Picture | None:
+        return links.linked(url)
 
     def named(self, picture: Picture) -> str:
         return picture.filename if isinstance(picture, discord.Attachment) else ""

@@ -174,6 +174,16 @@ class SlackHandlers(Interactions[Asked, File]):
     async def open(self, event: Asked, ask: Ask, picture: File | None = None) -> None:
         await self.open_form(event, ask, picture)
 
+    async def linked(self, event: Asked, url: str) -> File | None:
+        id = links.file_of(url)
+        if not id or not self._workspaces.is_slack(url):
+            return None
+        client = self._workspaces.talk(event.workspace.token, team=event.workspace.team, patient=True)
+        try:
+            return await links.file(client, id, event.channel)
+        except FAILURES as error:
+            raise Refusal(links.FILE_NOT_SHOWN, code="no_picture") from error
+
     def named(self, picture: File) -> str:
         return str(picture.get("name") or "")
 

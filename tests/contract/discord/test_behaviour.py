@@ -12,6 +12,7 @@ import pytest
 from discord.ui import ActionRow, Button, LayoutView
 from PIL import Image
 
+from bot.adapters.discord import links
 from bot.adapters.discord.context import vault
 from bot.errors import StoreError
 from bot.models import State
@@ -405,6 +406,43 @@ async def test_a_reply_with_a_picture_of_its_own_starts_from_that(server: Server
     child = await server.ended()
     assert child.request.source not in {None, *(each.blob for each in job.pictures)}
     assert child.parent is None
+
+
+@pytest.mark.parametrize("by", ["mention", "command"])
+async def test_an_address_of_discord_s_in_front_is_the_source(
+    server: Server, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fetch(url: str, check_size: Any) -> bytes:
+        assert url == address
+        return png(64, 32)
+
+    monkeypatch.setattr(links, "fetch", fetch)
+    address = "https://cdn.discordapp.com/attachments/1/2/fox.png?ex=ffffffff&is=1&hm=2"
+    me = server.client.user
+    assert me
+    if by == "mention":
+        await server.ada.send(server.channel, f"{me.mention} {address} a fox in oil")
+    else:
+        await server.ada.slash(server.channel, "imagine", prompt=f"{address} a fox in oil")
+    job = await server.ended()
+    assert job.request.source and job.prompt == "a fox in oil" and job.request.width > job.request.height
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("https://example.org/fox.png", "fetches no images from that address"),
+        ("https://cdn.discordapp.com.example.org/fox.png", "fetches no images from that address"),
+        ("http://cdn.discordapp.com/fox.png", "fetches no images from that address"),
+        ("https://a@cdn.discordapp.com/fox.png", "fetches no images from that address"),
+        ("https://cdn.discordapp.com:8443/fox.png", "fetches no images from that address"),
+        ("https://media.discordapp.net/fox.png?ex=65000000", "That link has expired"),
+    ],
+)
+async def test_no_other_address_is_fetched(server: Server, address: str, says: str) -> None:
+    shown = await server.ada.slash(server.channel, "imagine", prompt=f"{address} a fox")
+    refusal = shown.followups[-1] if shown.followups else shown.response
+    assert says in said(refusal) and await server.house.store._jobs() == []
 
 
 async def test_of_several_pictures_it_asks_which(server: Server) -> None:

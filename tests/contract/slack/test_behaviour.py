@@ -389,6 +389,31 @@ async def test_a_picture_that_comes_with_the_words_is_the_source(house: House) -
     assert (await house.ended()).request.source
 
 
+@pytest.mark.parametrize("by", ["mention", "command"])
+async def test_an_address_of_slack_s_in_front_is_the_source(house: House, by: str) -> None:
+    fox = house.wire.hand_in(png(64, 32))
+    await house.ada.say("look", files=[fox])
+    address = house.wire.about_file(fox)["url_private"]
+    if by == "mention":
+        await house.ada.say(f"<@{BOT}> <{address}> a fox in oil")
+    else:
+        await house.ada.slash(f"/imagine <{address}> a fox in oil")
+    job = await house.ended()
+    assert job.request.source and job.prompt == "a fox in oil" and job.request.width > job.request.height
+
+
+async def test_a_file_that_was_not_shared_here_is_not_fetched(house: House) -> None:
+    secret = house.wire.hand_in(png())
+    address = house.wire.about_file(secret)["url_private"]
+    await house.ada.slash(f"/imagine <{address}> a fox in oil")
+    await house.ada.see("That is in another channel.")
+    await house.ada.slash("/imagine <https://example.org/a.png> a fox in oil")
+    refused = await house.ada.see("fetches no images from that address")
+    assert await house.jobs() == []
+    await house.ada.press(refused, "Leave it out")
+    assert (await house.ended()).prompt == "a fox in oil"
+
+
 async def test_of_several_pictures_it_asks_which_privately(house: House) -> None:
     one, two = house.wire.hand_in(png(), name="one.png"), house.wire.hand_in(png(64, 32), name="two.png")
     await house.ada.say(f"<@{BOT}> in oil", files=[one, two])
