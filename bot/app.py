@@ -83,7 +83,7 @@ def build(
     engine: Engine,
     blobs: BlobStore,
     tiers: Tiers | None = None,
-    eyes: ImageClassifier | None = None,
+    classifier: ImageClassifier | None = None,
     guard: Guard | None = None,
     keys: Keys | None = None,
 ) -> Easel:
@@ -91,7 +91,7 @@ def build(
     tiers = tiers or load_tiers()
     guard = guard or Guard(store)
     keys = keys or signing.ready(settings.keys_dir, settings.signing_certificate, settings.signing_key)
-    eyes = eyes or (MobileNetClassifier() if settings.picture_check else NullClassifier())
+    classifier = classifier or (MobileNetClassifier() if settings.picture_check else NullClassifier())
     speech, lives, holds, gate = Speech(), LiveJobs(), Holds(engine), Gate(guard)
     adapters: dict[str, ChatAdapter] = {}
     logins = Logins(store, settings.web_address)
@@ -111,7 +111,7 @@ def build(
         store=store,
         blobs=blobs,
         show=sync.show,
-        eyes=eyes,
+        classifier=classifier,
         rules=access.moderation,
         stamp=Stamper(store, blobs, keys, access.labelled).stamp,
         holds=holds.is_held,

@@ -39,9 +39,9 @@ class JobQueries:
     _visibility: Visibility
     _cards: JobCards
 
-    def line(self) -> tuple[Lane, ...]:
+    def lanes(self) -> tuple[Lane, ...]:
         """Return everybody who waits or paints, in the order of their turns."""
-        return self._engine.line()
+        return self._engine.lanes()
 
     def living(self, ids: Iterable[str]) -> dict[str, Job]:
         """Return those of the jobs that wait or paint. Who may see them is for the caller to say."""
@@ -51,7 +51,7 @@ class JobQueries:
 
     async def queue(self, options: dict[str, Any], origin: Origin) -> Card:
         """Answer `/queue`."""
-        lanes = self.line()
+        lanes = self.lanes()
         shown = (id for lane in lanes[: answers.MOST_LANES] for id in (*lane.running, *lane.waiting))
         seen = (origin.member, origin.here)
         found = [job for job in self.living(shown).values() if job.is_seen_by(*seen)]

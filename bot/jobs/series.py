@@ -63,8 +63,8 @@ class SeriesService:
             for number, plan in enumerate(plans, start=1)
         ]
         balances = await self._access.balances(rules, origin)
-        asks = [self._planner.ask(each, balances) for each in plans]
-        jobs, new = await admission.admit_all(self._store, wanted, rules, asks)
+        contexts = [self._planner.offer_context(each, balances) for each in plans]
+        jobs, new = await admission.admit_all(self._store, wanted, rules, contexts)
         if not new:
             return answers.started_already(len(jobs))
         # No await from here on: what is admitted reaches the engine.
@@ -73,7 +73,7 @@ class SeriesService:
             telemetry.JOBS.labels(job.state.value, origin.surface).inc()
             self._tracker.begin(job, rules.tier, home=rules.home)
         first, *others = jobs
-        return Receipt(job=first, place=self._engine.place(first.id), others=tuple(others))
+        return Receipt(job=first, others=tuple(others))
 
     async def _check(self, plans: Sequence[Plan], origin: Origin, rules: AccessRules) -> None:
         if len(plans) > rules.tier.waiting:
@@ -107,4 +107,4 @@ class SeriesService:
 
 def plans_of(plans: Sequence[Plan]) -> list[tuple[str, int]]:
     """Return what a question about a series tells of each job: its prompt, and how many images."""
-    return [(prompts.render(replace(each.said, repeat=None)), each.request.count) for each in plans]
+    return [(prompts.render(replace(each.typed, repeat=None)), each.request.count) for each in plans]

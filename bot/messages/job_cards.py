@@ -14,12 +14,12 @@ from typing import Any
 from bot import actions
 from bot.actions import ACTIONS, Action, ActionSpec, Kind
 from bot.errors import Refusal
-from bot.formats import about, amount, line_place, sized, span
+from bot.formats import about, amount, in_queue, sized, span
 from bot.i18n import _, join
 from bot.messages.types import ANYTHING, Bar, Button, Buttons, Card, CardPicture, May
 from bot.models import Balance, Job
 from bot.prompts import styles
-from engine.types import Place, Progress, Upscale
+from engine.types import Progress, QueuePosition, Upscale
 
 # --- buttons ----------------------------------------------------------------------------------------------
 
@@ -140,14 +140,14 @@ _NOTED: tuple[Kind, ...] = ("waiting", "painting", "done")
 
 def waiting(
     job: Job,
-    place: Place | None = None,
+    position: QueuePosition | None = None,
     balance: Balance | None = None,
     may: May = ANYTHING,
     *,
     held: bool = False,
 ) -> Card:
     """Build the card of a job in the queue or on hold. `balance` is the tightest, after this job's hold."""
-    stand = _("on hold") if held else line_place(place) if place else _("in queue")
+    stand = _("on hold") if held else in_queue(position) if position else _("in queue")
     facts = (_("for @{name}", name=job.origin.member.name), stand, *_cost(job, balance))
     return card_of(job, "waiting", facts=facts, **_offered(job, "waiting", may))
 

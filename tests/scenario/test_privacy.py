@@ -315,7 +315,7 @@ async def main(folder: Path, name: str, when: str) -> None:
     settings = Settings(data_dir=folder, model=("memory",))
     blobs = DirectoryBlobs(folder / "pictures")
     engine = FakeEngine(blobs.read, models=(SMALL,))
-    easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs, eyes=NullClassifier())
+    easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs, classifier=NullClassifier())
     easel.adapters["test"] = RecordingAdapter()
     # Only the press is to meet the failpoint.
     easel.lifecycle._keep_clean = lambda: asyncio.sleep(0)

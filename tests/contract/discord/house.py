@@ -19,6 +19,7 @@ from bot.store import Store
 from bot.surfaces import Settings
 from engine.types import Engine
 from engine.workers.fake import MEMORY, FakeEngine, Fault
+from tests.databases import unfinished
 
 SMALL = replace(MEMORY, width=64, height=64, steps=4)
 PATIENCE = 30.0  # seconds; only a broken studio needs them
@@ -37,7 +38,7 @@ class Rooms:
 
     async def jobs(self) -> list[Job]:
         """Every unfinished or unshown job, and those that were shown, the newest last."""
-        rows = await self.store.unfinished() + await self.store.undelivered()
+        rows = await unfinished(self.store) + await self.store.undelivered()
         return [*{job.id: job for job in [*rows, *await self._shown()]}.values()]
 
     async def _shown(self) -> list[Job]:
