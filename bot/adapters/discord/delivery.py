@@ -41,6 +41,7 @@ UNKNOWN_CHANNEL, UNKNOWN_SERVER, UNKNOWN_MESSAGE = 10003, 10004, 10008
 UNKNOWN_WEBHOOK, INVALID_TOKEN = 10015, 50027
 MISSING_ACCESS, MISSING_PERMISSIONS = 50001, 50013
 THREAD_ARCHIVED = 50083
+NO_FURTHER_RESPONSES = 40094  # where only a person has installed Easel, an interaction has five of them
 NO_DIRECT_MESSAGES, NO_COMMON_SERVER = 50007, 50278
 TOO_LARGE = 40005
 _NO_MESSAGES = _("Easel may not post there, and this person takes no direct messages from it.")
@@ -322,7 +323,10 @@ def _closed(error: discord.HTTPException) -> bool:
     """Tell whether another way may work where this one does not."""
     if error.code == UNKNOWN_MESSAGE:
         return False
-    return error.status in (403, 404) or error.code in (INVALID_TOKEN, UNKNOWN_WEBHOOK, THREAD_ARCHIVED)
+    return error.status in (403, 404) or error.code in _CLOSED
+
+
+_CLOSED = (INVALID_TOKEN, UNKNOWN_WEBHOOK, THREAD_ARCHIVED, NO_FURTHER_RESPONSES)
 
 
 def _why(error: discord.HTTPException) -> str:
