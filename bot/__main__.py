@@ -80,7 +80,7 @@ async def _imagine(said: argparse.Namespace, settings: Settings) -> int:
 
     options = {option.name: getattr(said, option.name) for option in _options()}
     options["prompt"] = " ".join(said.prompt)
-    return await cli.imagine(settings, options, out=said.out, as_json=said.json)
+    return await cli.imagine(settings, options, out=said.out, as_json=said.json, yes=said.yes)
 
 
 async def _quota(settings: Settings) -> int:
@@ -224,6 +224,7 @@ def _add_imagine(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--out", type=Path, default=Path(), metavar="DIR", help="where to write the PNG files (default: here)"
     )
     verb.add_argument("--json", action="store_true", help="say the job, its state, files and cost as JSON")
+    verb.add_argument("--yes", action="store_true", help="start several jobs without asking")
 
 
 def _add_admin(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

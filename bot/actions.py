@@ -31,8 +31,9 @@ Answers = Literal["job", "form", "card", "replacement", "message", "place"]
 """A new job; a form to fill in; a card for the person who pressed; one in place of the pressed card; the
 job's own message anew; a question where to show it."""
 
-About = Literal["job", "picture", "text", "key"]
-"""What an id names: a job, a picture of one, a prompt's text, or the key of something that is kept."""
+About = Literal["job", "picture", "text", "key", "sent"]
+"""What an id names: a job, a picture of one, a prompt's text, the key of something that is kept, or one of
+several images that somebody sent."""
 
 Whose = Literal["anyone", "owner", "moderator", "administrator"]
 Style = Literal["plain", "primary", "danger"]
@@ -55,6 +56,7 @@ class ActionSpec:
     confirm: str = ""  # what it says before a second press, where a surface can ask so
     on: tuple[Kind, ...] = ()  # kinds of a job's card that have it
     overflow: bool = False  # behind ⋯ there, not in a row
+    of_series: bool = False  # only where the job is one of a series
     task: TaskKind | Literal["", "same", "form"] = ""  # what a model must do for it
     # ("same": what made the job; "form": that, or painting from words)
     whose: tuple[Whose, ...] = ("anyone",)
@@ -201,6 +203,29 @@ ACTIONS: tuple[ActionSpec, ...] = (
         on=("waiting", "painting"),
         whose=("owner", "moderator"),
     ),
+    ActionSpec(
+        name="cancel_series",
+        answers="replacement",
+        label=_("Cancel all of them"),
+        spoken=_("Cancel all unfinished jobs of this series"),
+        symbol="close",
+        style="danger",
+        on=("waiting", "painting"),
+        of_series=True,
+        whose=("owner", "moderator"),
+    ),
+    ActionSpec(name="start", answers="job", about="key", style="primary", whose=("owner",)),
+    ActionSpec(
+        name="dismiss",
+        answers="replacement",
+        about="key",
+        label=_("Cancel"),
+        spoken=_("Start none of these jobs"),
+        symbol="close",
+        whose=("owner",),
+    ),
+    ActionSpec(name="which", answers="job", about="sent"),
+    ActionSpec(name="which_form", answers="form", about="sent"),
     ActionSpec(name="more", answers="card", label="⋯", spoken=_("More to do with these images")),
     ActionSpec(name="show", answers="message"),
     ActionSpec(

@@ -53,6 +53,7 @@ from bot.jobs.messages import JobMessages
 from bot.jobs.planning import Planner
 from bot.jobs.queries import JobQueries
 from bot.jobs.recovery import Recovery
+from bot.jobs.series import SeriesService
 from bot.jobs.service import JobService
 from bot.jobs.tracker import JobTracker
 from bot.jobs.visibility import Visibility
@@ -124,7 +125,10 @@ def build(
     reviews = Reviews(settings, store, sync.show)
     privacy = Privacy(store, blobs, endings.delete, settings.retention_days)
     planner = Planner(store, engine, access, visibility, settings.max_source_bytes)
-    jobs = JobService(store, engine, blobs, access, visibility, planner, reviews, tracker, endings, cards)
+    series = SeriesService(store, engine, access, planner, reviews, tracker)
+    jobs = JobService(
+        store, engine, blobs, access, visibility, planner, reviews, tracker, endings, cards, series
+    )
     queries = JobQueries(store, engine, lives, access, visibility, cards)
     accounts = AccountService(store, engine, access, visibility, tracker, logins)
     policies = Policies(store, speech, holds)
@@ -145,6 +149,7 @@ def build(
         visibility,
         vocabulary,
         jobs,
+        series,
         queries,
         accounts,
         logins,

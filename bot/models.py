@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from bot.i18n import _
 from engine.types import GenerationRequest
@@ -126,6 +127,32 @@ class Original:
     made: datetime
 
 
+SERIES = "series"
+"""Begins the event of a job that is one of several, which one press has started."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobSeries:
+    """Of several jobs that were asked for together: which they are, and which one of them this is.
+
+    It is read from the event, by which each of them can be admitted only once.
+    """
+
+    id: str
+    number: int  # from 1
+    count: int
+
+    @property
+    def event(self) -> str:
+        return f"{SERIES}:{self.id}:{self.number}:{self.count}"
+
+    @classmethod
+    def of(cls, event: str) -> Self | None:
+        """Return the series that an event names, or None."""
+        found = re.fullmatch(rf"{SERIES}:(\w+):(\d+):(\d+)", event, re.ASCII)
+        return cls(found[1], int(found[2]), int(found[3])) if found else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One accepted request, as its row tells it. The row is the truth; the queue is a view of it."""
@@ -153,6 +180,11 @@ class Job:
     account: str = ""  # who pays; set at admission
     note: str = ""  # what is not as it was asked for, to show: sentences
     hidden: bool = False  # its message was deleted on the platform: only its owner may see it
+
+    @property
+    def series(self) -> JobSeries | None:
+        """Return the series that it belongs to, or None."""
+        return JobSeries.of(self.origin.event)
 
     @property
     def singles(self) -> tuple[StoredPicture, ...]:

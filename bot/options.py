@@ -107,6 +107,7 @@ TITLES = {
     "aspect": _("Aspect ratio"),
     "size": _("Size"),
     "count": _("Images"),
+    "repeat": _("Repeat"),
     "seed": _("Seed"),
     "steps": _("Steps"),
     "guidance": _("Guidance"),

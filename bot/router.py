@@ -24,9 +24,10 @@ from bot.images.service import Images
 from bot.jobs import offers
 from bot.jobs.changes import source_job
 from bot.jobs.queries import JobQueries
+from bot.jobs.series import SeriesService
 from bot.jobs.service import JobService
 from bot.jobs.visibility import Visibility
-from bot.messages import job_cards
+from bot.messages import answers, job_cards
 from bot.messages.types import Card
 from bot.models import Job, Member, Origin
 from bot.moderation.reviews import DECISIONS, Reviews
@@ -53,6 +54,7 @@ class Router:
     _visibility: Visibility
     _vocabulary: Vocabulary
     _jobs: JobService
+    _series: SeriesService
     _queries: JobQueries
     _accounts: AccountService
     _logins: Logins
@@ -90,6 +92,7 @@ class Router:
             "show": self._queries.show_again,
             "share": self._queries.share,
             "cancel": self._jobs.cancel,
+            "cancel_series": self._jobs.cancel_series,
             "delete": self._jobs.delete,
             "report": lambda action, job, origin: self._reviews.report(job, origin),
         }
@@ -111,7 +114,7 @@ class Router:
         """Return the text that an offer's button stands for. Raises Refusal where it is not kept any more."""
         if action.spec.about == "text":
             return action.text
-        text = await self._store.offer(action.job, member.id)
+        text = await self._store.offer(action.job.partition("_")[0], member.id)
         if text is None:
             raise Refusal(_("This offer has expired. Ask again with /imagine."), code="expired")
         return text
@@ -146,6 +149,10 @@ class Router:
             text = await self.offered(action, origin.member)
             parent = source_job(text) if action.name == "paint" else ""
             return await self._jobs.imagine({"prompt": text}, origin, parent)
+        if action.name == "start":
+            return await self._series.start(action, await self.offered(action, origin.member), origin)
+        if action.name == "dismiss":
+            return answers.none_started()
         if action.name == "forget":
             return await self._forget(action, origin)
         if action.name not in actions.DERIVING:

@@ -171,6 +171,7 @@ def _limited(model: ModelInfo, pipeline: str) -> ModelInfo:
         negative_prompt=negative,
         strength=strength,
         schedulers=tuple(family.schedulers),
+        weights=bool(family.embeddings),
     )
 
 

@@ -273,6 +273,7 @@ class ModelInfo:
     negative_prompt: bool = True
     strength: bool = True  # image_to_image takes one; else a source is an example to paint by
     schedulers: tuple[str, ...] = ()  # that a request may name
+    weights: bool = False  # weights in a prompt change the picture; see `engine.weights`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,8 @@ from typing import Any
 
 import bot
 from bot.jobs import changes
-from bot.prompts import foreign, talk
+from bot.prompts import foreign, permutations, talk
+from engine import weights
 
 LENGTH = 4000  # characters
 LIMIT = 0.05  # seconds of CPU
@@ -193,7 +194,7 @@ def functions() -> Mapping[str, Callable[[str], object]]:
     from bot import commands, moderation, prompts
     from bot.adapters.discord import layout as discord
     from bot.adapters.slack import layout as slack
-    from bot.adapters.slack import slash_commands
+    from bot.adapters.slack import markup, slash_commands
     from bot.adapters.typed import typed
     from bot.adapters.web import auth, composer, views
     from bot.admin import csv_export
@@ -265,6 +266,9 @@ def functions() -> Mapping[str, Callable[[str], object]]:
         "Slack": lambda text: slack.blocks(card(text), {"x": "F1"}),
         "a page": lambda text: pages.render(card=card(text), language="en"),
         "Slack's marks": lambda text: slash_commands.plain(text, "T1"),
+        "Slack's formatting": markup.meant,
+        "choices in braces": permutations.expanded,
+        "weights": weights.read,
         "/easel": slash_commands.read,
         "/easel settings": lambda text: slash_commands.read(f"settings {text}"),
         "typed": typed,

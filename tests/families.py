@@ -38,7 +38,7 @@ from diffusers import (
     ZImageTransformer2DModel,
 )
 from PIL import Image
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 Options = dict[str, Any]
 
@@ -152,6 +152,23 @@ def sdxl(_: Path) -> Family:
         ),
     )
     return Family(pipe, lambda seed: _embeds(seed, (77, 64), (77, 64), pooled=32, negative_pooled=32))
+
+
+def sdxl_with_words(folder: Path) -> Family:
+    """SDXL with its two text encoders."""
+    made = sdxl(folder).pipe
+    parts = {name: part for name, part in made.components.items() if part is not None}
+    second = clip_encoder().config
+    second.projection_dim = 32
+    torch.manual_seed(1)
+    pipe = StableDiffusionXLPipeline(
+        **parts,
+        text_encoder=clip_encoder(),
+        text_encoder_2=CLIPTextModelWithProjection(second).eval(),
+        tokenizer=clip_tokenizer(folder),
+        tokenizer_2=clip_tokenizer(folder),
+    )
+    return Family(pipe, lambda seed: {"prompt": f"prompt {seed}", "height": 32, "width": 32})
 
 
 def sd3(_: Path) -> Family:

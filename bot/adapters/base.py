@@ -22,6 +22,7 @@ class Receipt:
     """A job was accepted; its message is shown by the adapter's `post` and `edit`."""
 
     job: Job
+    others: tuple[Job, ...] = ()  # the further jobs of a series
 
 
 @dataclass(frozen=True, slots=True)

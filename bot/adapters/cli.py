@@ -7,7 +7,7 @@ import base64
 import getpass
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -88,62 +88,99 @@ def _bar(console: Console) -> Progress:
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
-async def imagine(settings: Settings, options: Mapping[str, Any], *, out: Path, as_json: bool) -> int:
+async def imagine(
+    settings: Settings, options: Mapping[str, Any], *, out: Path, as_json: bool, yes: bool = False
+) -> int:
     """Paint, write the pictures to `out`, say where they are. Returns the exit code. Raises EaselError.
 
     An Easel that runs on this data folder paints; where none does, this process is one until the end.
+    `yes`: a series of jobs is started without asking.
     """
     quiet = settings if settings.log_level == "debug" else settings.model_copy(update={"log_level": "error"})
     telemetry.set_up(quiet)
     _make_folder(out)
     given = _with_source(options)
     try:
-        job = await _painted_there(settings.data_dir, given) or await _painted_here(quiet, given)
+        jobs = await _painted_there(settings.data_dir, given, yes)
+        if jobs is None:
+            jobs = await _painted_here(quiet, given, yes)
     except Refusal as refusal:
         return _complain(refusal.notice)
-    files = []
-    for index, data in job["pictures"]:
-        files.append(out / f"{job['job']}-{index + 1}.png")
-        await asyncio.to_thread(_write, files[-1], base64.b64decode(data))
-    _report(job, files, as_json)
-    if job["state"] == State.RENDERED.value:
-        return 0
-    return _complain(job["reason"] or "Cancelled, nothing charged.")
+    for job in jobs:
+        files = []
+        for index, data in job["pictures"]:
+            files.append(out / f"{job['job']}-{index + 1}.png")
+            await asyncio.to_thread(_write, files[-1], base64.b64decode(data))
+        _report(job, files, as_json)
+    failed = next((job for job in jobs if job["state"] != State.RENDERED.value), None)
+    return _complain(failed["reason"] or "Cancelled, nothing charged.") if failed else 0
 
 
-async def _painted_there(folder: Path, options: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the end of a job that the running Easel painted; None where none runs. Raises Refusal."""
-    job = await admin_socket.ask_job(folder, _order("imagine", options))
-    if job is None:
+Send = Callable[[str, Mapping[str, Any]], Awaitable[dict[str, Any] | None]]
+"""Gives an order of `painting` to an Easel, which answers; None where none runs."""
+
+
+async def _asked(send: Send, options: Mapping[str, Any], yes: bool) -> list[str] | None:
+    """Return the jobs that were accepted; None where no Easel runs. Raises Refusal."""
+    answer = await send("imagine", options)
+    if answer and "question" in answer:
+        if not (yes or await asyncio.to_thread(_agrees, answer)):
+            raise Refusal("Nothing was started. Add --yes to start them without being asked.")
+        answer = await send("start", {"button": answer["button"]})
+    return None if answer is None else list(answer["jobs"])
+
+
+def _agrees(asked: Mapping[str, Any]) -> bool:
+    """Ask at the terminal; False where there is nobody to ask."""
+    sys.stderr.writelines(f"{line}\n" for line in asked["question"])
+    if not sys.stdin.isatty():
+        return False
+    sys.stderr.write(f"{asked['label']}? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().casefold() in ("y", "yes")
+
+
+async def _painted_there(folder: Path, options: Mapping[str, Any], yes: bool) -> list[dict[str, Any]] | None:
+    """Return the ends of jobs that the running Easel painted; None where none runs. Raises Refusal."""
+
+    async def send(command: str, options: Mapping[str, Any]) -> dict[str, Any] | None:
+        return await admin_socket.ask_job(folder, _order(command, options))
+
+    jobs = await _asked(send, options, yes)
+    if jobs is None:
         return None
-    about = {"job": job["job"]}
+    async with app.stop_signal(asyncio.Event()) as stopped:
+        return [await _followed(send, job, stopped) for job in jobs]
+
+
+async def _followed(send: Send, job: str, stopped: asyncio.Event) -> dict[str, Any]:
+    """Show the progress of a job that the running Easel paints, and return its end. Raises EaselError."""
     with _bar(Console(stderr=True)) as bar:
         task = bar.add_task("in queue", total=1.0)
-        async with app.stop_signal(asyncio.Event()) as stopped:
-            while job and not job["ended"]:
-                bar.update(task, completed=job["done"], description=job["words"])
-                await asyncio.sleep(LOOK)
-                command = "cancel" if stopped.is_set() else "look"
-                stopped.clear()
-                job = await admin_socket.ask_job(folder, _order(command, about))
-    if job is None:
-        raise EaselError("Easel was stopped meanwhile: it goes on with the job after its next start.")
-    return job
+        while found := await send("cancel" if stopped.is_set() else "look", {"job": job}):
+            if found["ended"]:
+                return found
+            bar.update(task, completed=found["done"], description=found["words"])
+            await asyncio.sleep(LOOK)
+    raise EaselError("Easel was stopped meanwhile: it goes on with the job after its next start.")
 
 
-async def _painted_here(settings: Settings, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the end of a job that this process painted. Raises Refusal, EaselError."""
+async def _painted_here(settings: Settings, options: Mapping[str, Any], yes: bool) -> list[dict[str, Any]]:
+    """Return the ends of jobs that this process painted. Raises Refusal, EaselError."""
     await doctor.refuse_to_start(settings)
     surface = CommandLine(Console(stderr=True))
     async with app.opened(settings) as easel, app.stop_signal(easel.guard.failed) as stopped:
         easel.adapters[surface.name] = surface
         await easel.lifecycle.start()
-        order = _order("imagine", options)
-        job = await painting.obey(easel, order.command, options, order.origin)
-        about = {"job": job["job"]}
-        if await surface.end_of(job["job"], stopped) is None:
-            await painting.obey(easel, "cancel", about, order.origin)
-        return await painting.obey(easel, "look", about, order.origin)
+
+        async def send(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
+            return await painting.obey(easel, command, options, _order(command, options).origin)
+
+        jobs = []
+        for job in await _asked(send, options, yes) or ():
+            ended = await surface.end_of(job, stopped)
+            jobs.append(await send("look" if ended else "cancel", {"job": job}))
+        return jobs
 
 
 def _order(command: str, options: Mapping[str, Any]) -> admin_socket.Order:

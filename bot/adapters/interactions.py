@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, TypeVar
 
 import structlog
 
-from bot import actions
+from bot import actions, prompts
 from bot.actions import Action, ActionSpec
 from bot.adapters.base import Answer, NoAnswer, Receipt
+from bot.adapters.sent_pictures import Sent, SentPictures
 from bot.easel import Easel
 from bot.errors import Refusal
 from bot.i18n import _
@@ -89,6 +90,7 @@ class Interactions(ABC, Generic[E, P]):
         self._max_source_bytes = max_source_bytes
         self._gate = asyncio.Semaphore(self.at_once)
         self._pressed: set[Hashable] = set()
+        self._sent = SentPictures[P]()
 
     # ---- what a surface implements
 
@@ -123,6 +125,25 @@ class Interactions(ABC, Generic[E, P]):
         """
         return None
 
+    async def linked(self, event: E, url: str) -> P | None:
+        """Return the picture that an address on the platform's own hosts names; None for any other address.
+
+        Raises Refusal.
+        """
+        return None
+
+    def check_picture(self, picture: P) -> None:
+        """Raise Refusal for what will be refused, as far as it can be told before it is fetched."""
+        return None
+
+    def named(self, picture: P) -> str:
+        """Return the name of a picture's file, to tell it from others; empty where it has none."""
+        return ""
+
+    def spelled(self, words: str) -> str:
+        """Return words as a prompt says them; surfaces with names for emoji override it."""
+        return words
+
     async def ignore(self, event: E) -> None:
         """Acknowledge a press that was made twice, and do nothing."""
 
@@ -149,6 +170,8 @@ class Interactions(ABC, Generic[E, P]):
             fetched = {key: await self.fetch(event, each) for key, each in (sent or {}).items()}
             if name == "verify" and not fetched:
                 return await self._verified_by_name(event, options, origin)
+            if name == "imagine":
+                return await self._imagine(event, {**options, **fetched}, origin)
             return await self.handle(name, {**options, **fetched}, origin)
 
         alone: Alone | None = None
@@ -166,8 +189,32 @@ class Interactions(ABC, Generic[E, P]):
             await self.answer(event, ask)
         elif _makes_something(action.spec) and self._repeated(event, button):
             await self.ignore(event)
+        elif action.spec.about == "sent":
+            await self._use_sent(event, action)
         else:
             await self._answer_press(event, action, ask)
+
+    async def _use_sent(self, event: E, action: Action) -> None:
+        """Go on with the one of several images that somebody chose."""
+
+        async def paint(origin: Origin) -> Answer:
+            sent, picture = self._sent.chosen(action, origin.member)
+            source = await self.fetch(event, picture)
+            return await self.handle("imagine", {"prompt": sent.words, "source": source}, origin)
+
+        async def form(origin: Origin) -> Answer:
+            _sent, picture = self._sent.chosen(action, origin.member)
+            self.check_picture(picture)
+            return _reference_form()
+
+        if action.spec.answers == "form":
+            await self.open(event, form, self._sent.picture(action))
+        else:
+            await self.answer(event, paint, self._alone_by({"prompt": self._sent.words(action)}))
+
+    def _which(self, pictures: Sequence[P], words: str, origin: Origin) -> Card:
+        names = [self.named(each) for each in pictures]
+        return self.said(self._sent.ask(Sent(origin.member.id, tuple(pictures), words), names), origin)
 
     async def _answer_press(self, event: E, action: Action, ask: Ask) -> None:
         match action.spec.answers:
@@ -194,6 +241,8 @@ class Interactions(ABC, Generic[E, P]):
             options = dict(filled.options)
             if filled.picture is not None:
                 options["source"] = await self.fetch(event, filled.picture)
+            if filled.command == "imagine":
+                return await self._imagine(event, options, origin, filled.parent)
             return await self.handle(filled.command, options, origin, parent=filled.parent)
 
         async def alone(member: Member, here: Collection[str]) -> bool:
@@ -213,10 +262,18 @@ class Interactions(ABC, Generic[E, P]):
                 await self._easel.visibility.job(message.job, origin.member, origin.here)
             elif message.picture is None:
                 raise Refusal(_("There is no image in that message."), code="no_picture")
-            values = {"source": f"{message.job}:1"} if message.job else {}
-            return Form(command="imagine", title=_("Use as reference"), values=values)
+            else:
+                self.check_picture(message.picture)
+            return _reference_form(f"{message.job}:1" if message.job else "")
 
-        await self.open(event, ask, None if message.job else message.picture)
+        async def which(origin: Origin) -> Answer:
+            await self._easel.vocabulary.check_source(origin.member)
+            return self._which(message.pictures, "", origin)
+
+        if len(message.pictures) > 1 and not message.job:
+            await self.answer(event, which)
+        else:
+            await self.open(event, ask, None if message.job else message.picture)
 
     async def on_job(self, event: E, message: Seen[P], name: actions.Name) -> None:
         """Do with a message's job what a button does (message menu); show several pictures to choose one."""
@@ -274,15 +331,16 @@ class Interactions(ABC, Generic[E, P]):
         return await self.handle("verify", {"picture": await self.fetch(event, picture)}, origin)
 
     async def words(
-        self, event: E, words: str, picture: P | None = None, parent: str = "", *, addressed: bool = True
+        self, event: E, words: str, sent: Sequence[P] = (), parent: str = "", *, addressed: bool = True
     ) -> None:
         """Answer plain words: paint a request, ask if they may be one, ignore talk.
 
-        A request changes the picture that came with it, else the picture of the job `parent` that it means.
-        `addressed`: said to Easel, in a direct message or by a mention; else under one of Easel's pictures,
-        among other people's words. `bot.prompts.talk` decides what is a request.
+        A request changes the picture that came with it (it asks which of several), else that of the job
+        `parent` that it means. `addressed`: said to Easel, in a direct message or by a mention; else under
+        one of Easel's pictures, among other people's words. `bot.prompts.talk` decides what is a request.
         """
-        reading = talk.read(words, addressed=addressed, picture=bool(parent or picture))
+        link, words = prompts.leading_link(words)
+        reading = talk.read(words, addressed=addressed, picture=bool(parent or sent or link))
 
         async def ask(origin: Origin) -> Answer:
             heard = await self._easel.changes.heard(origin)
@@ -295,7 +353,9 @@ class Interactions(ABC, Generic[E, P]):
                     return NoAnswer()
                 case "paint" | "ask":
                     sure = reading.does == "paint" and heard == "paint"
-                    return await self._said(event, origin, reading, picture, parent, sure=sure)
+                    if link:
+                        return await self._said_of_link(event, origin, reading, link, sure=sure)
+                    return await self._said(event, origin, reading, sent, parent, sure=sure)
                 case command:
                     return await self.handle(command, {}, origin)
 
@@ -303,20 +363,43 @@ class Interactions(ABC, Generic[E, P]):
         await self.answer(event, ask, alone if reading.does == "paint" else None)
 
     async def _said(
-        self, event: E, origin: Origin, reading: Spoken, picture: P | None, parent: str, *, sure: bool
+        self, event: E, origin: Origin, reading: Spoken, sent: Sequence[P], parent: str, *, sure: bool
     ) -> Answer:
         """Paint what was asked for in words; where it is not `sure`, ask whether to."""
-        options: dict[str, object] = {"prompt": reading.words}
-        if parent and picture is None:
-            options = await self._easel.changes.changed(parent, reading.words, reading.which, origin)
-        if not sure and picture is None:
+        words = self.spelled(reading.words)
+        options: dict[str, object] = {"prompt": words}
+        if parent and not sent:
+            options = await self._easel.changes.changed(parent, words, reading.which, origin)
+        if not sure and not sent:
             return await self._easel.changes.ask_to_paint(options, origin)
         if not sure and reading.does == "paint":  # a button cannot carry the picture
             raise Refusal(_BUTTONS_ONLY, code="channel")
         if not sure:
             return NoAnswer()
-        sent = {} if picture is None else {"source": await self.fetch(event, picture)}
-        return await self.handle("imagine", {**options, **sent}, origin, parent=parent)
+        if len(sent) > 1:
+            return self._which(sent, words, origin)
+        if sent:
+            options["source"] = await self.fetch(event, sent[0])
+        return await self.handle("imagine", options, origin, parent=parent)
+
+    async def _said_of_link(
+        self, event: E, origin: Origin, reading: Spoken, link: str, *, sure: bool
+    ) -> Answer:
+        """Paint from the image at an address, where it is sure that this was asked for."""
+        if sure:
+            return await self._imagine(event, {"prompt": f"{link} {self.spelled(reading.words)}"}, origin)
+        if reading.does == "paint":
+            raise Refusal(_BUTTONS_ONLY, code="channel")
+        return NoAnswer()
+
+    async def _imagine(
+        self, event: E, options: Mapping[str, object], origin: Origin, parent: str = ""
+    ) -> Answer:
+        """Ask for pictures; an address in front of the prompt, on the platform's own hosts, is the source."""
+        link, rest = prompts.leading_link(str(options.get("prompt") or ""))
+        if link and not options.get("source") and (picture := await self.linked(event, link)) is not None:
+            options = {**options, "prompt": rest, "source": await self.fetch(event, picture)}
+        return await self.handle("imagine", options, origin, parent=parent)
 
     # ---- what surfaces are built from
 
@@ -399,6 +482,11 @@ class Interactions(ABC, Generic[E, P]):
             return await self._easel.planner.is_private({"prompt": text}, member, here)
 
         return alone
+
+
+def _reference_form(source: str = "") -> Form:
+    values = {"source": source} if source else {}
+    return Form(command="imagine", title=_("Use as reference"), values=values)
 
 
 def _understood(button: str) -> Action | None:

@@ -1,4 +1,4 @@
-"""Paint for the command line in a running Easel: to ask, to look and to cancel are an order each."""
+"""Paint for the command line in a running Easel: ask, start, look and cancel are an order each."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from contextlib import suppress
 from typing import Any
 
 from bot.actions import Action
-from bot.adapters.base import MessageRef, Receipt
+from bot.adapters.base import Answer, MessageRef, Receipt
 from bot.easel import Easel
 from bot.errors import Refusal
 from bot.messages.types import Card
 from bot.models import Job, Origin, State
 
-ORDERS = ("imagine", "look", "cancel")
+ORDERS = ("imagine", "start", "look", "cancel")
 
 
 class Terminals:
@@ -38,15 +38,28 @@ class Terminals:
 
 
 async def obey(easel: Easel, command: str, options: Mapping[str, Any], origin: Origin) -> dict[str, Any]:
-    """Do one of the orders, and return how the job stands. Raises Refusal."""
-    if command == "imagine":
-        answer = await easel.router.handle("imagine", _with_source(options), origin)
-        assert isinstance(answer, Receipt)
-        return await _standing(easel, answer.job)
-    if command == "cancel":
-        with suppress(Refusal):  # it has just ended
-            await easel.router.press(Action(name="cancel", job=str(options["job"])).id, origin)
+    """Do one of the orders. Raises Refusal.
+
+    To ask and to start return the jobs, or the question that comes before a series of them, with the button
+    that starts it; to look and to cancel return how a job stands.
+    """
+    match command:
+        case "imagine":
+            return _accepted(await easel.router.handle("imagine", _with_source(options), origin))
+        case "start":
+            return _accepted(await easel.router.press(str(options["button"]), origin))
+        case "cancel":
+            with suppress(Refusal):  # it has just ended
+                await easel.router.press(Action(name="cancel", job=str(options["job"])).id, origin)
     return await _standing(easel, await easel.visibility.job(str(options["job"]), origin.member))
+
+
+def _accepted(answer: Answer) -> dict[str, Any]:
+    if isinstance(answer, Card):
+        start = answer.rows[0][0]
+        return {"question": answer.body, "button": start.id, "label": start.label}
+    assert isinstance(answer, Receipt)
+    return {"jobs": [job.id for job in (answer.job, *answer.others)]}
 
 
 def packed(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import resource
 import sys
 import warnings
@@ -18,6 +19,11 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 REFUSED = 3
 
 FORMATS = ("PNG", "JPEG", "WEBP")
+LARGER = {"JPEG": 16, "MPO": 16, "HEIF": 4}
+"""How many times as many pixels as are kept a phone's photograph may have."""
+ANIMATED = ("PNG", "WEBP")
+"""Formats whose frames are a film; the further pictures of a phone's file belong to its first."""
+_HEIC = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypheim", b"ftypmif1", b"ftypmsf1")
 
 
 class DecodeRefused(Exception):
@@ -40,21 +46,42 @@ def decode(data: bytes, pixels: int) -> bytes:
     warnings.simplefilter("ignore")  # standard error carries nothing but failures
     Image.MAX_IMAGE_PIXELS = None  # the header is checked here, before decoding
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-            if picture.width * picture.height > pixels:
+        with Image.open(io.BytesIO(data), formats=_formats()) as picture:
+            if picture.width * picture.height > pixels * LARGER.get(picture.format or "", 1):
                 raise DecodeRefused("pixels", picture.width, picture.height)
-            if getattr(picture, "is_animated", False):
+            if picture.format in ANIMATED and getattr(picture, "is_animated", False):
                 raise DecodeRefused("animated")
+            _make_smaller(picture, pixels)
             upright = ImageOps.exif_transpose(picture)
             flat = _on_white(upright) if upright.has_transparency_data else _in_srgb(upright)
     except UnidentifiedImageError:
-        raise DecodeRefused("format") from None
+        raise DecodeRefused("heic" if data[4:12] in _HEIC else "format") from None
     except (OSError, SyntaxError, ValueError, EOFError, MemoryError):
         raise DecodeRefused("broken") from None
     flat.info.clear()  # a profile, comments and the like would be written with it
     out = io.BytesIO()
     flat.save(out, "PNG", compress_level=1)
     return out.getvalue()
+
+
+def _formats() -> tuple[str, ...]:
+    """Return the formats that can be read here: HEIC where its library is installed."""
+    try:
+        import pi_heif
+    except ImportError:
+        return FORMATS
+    pi_heif.register_heif_opener()
+    return (*FORMATS, "HEIF")
+
+
+def _make_smaller(picture: Image.Image, pixels: int) -> None:
+    """Make a larger picture so small that it has at most so many pixels; a JPEG while it is decoded."""
+    factor = math.sqrt(picture.width * picture.height / pixels)
+    if factor <= 1:
+        return
+    size = int(picture.width / factor), int(picture.height / factor)
+    picture.draft(None, size)
+    picture.thumbnail(size)
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import importlib.util
 import io
 import json
 import math
@@ -41,10 +42,17 @@ _GRID_SIDE = 4096  # pixels, at most
 async def open_source(data: bytes, *, max_bytes: int = 20_000_000) -> bytes:
     """Convert a picture from outside to a plain PNG in sRGB: upright, on white, without metadata or profile.
 
-    Takes still PNG, JPEG and WebP by their content, whatever their name. Raises Refusal.
+    Takes still PNG, JPEG and WebP by their content, whatever their name, and HEIC where `pi-heif` is
+    installed; a phone's large photograph is made smaller. Raises Refusal.
     """
     check_size(len(data), max_bytes)
     return await asyncio.get_running_loop().run_in_executor(_decoders(), _decode, data)
+
+
+@functools.cache
+def reads_heic() -> bool:
+    """Tell whether HEIC can be read here."""
+    return importlib.util.find_spec("pi_heif") is not None
 
 
 def check_size(size: int, max_bytes: int) -> None:
@@ -58,6 +66,27 @@ def check_size(size: int, max_bytes: int) -> None:
                 most=most,
             )
         )
+
+
+_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".heic", ".heif")
+_UNTOLD = ("", "application/octet-stream", "binary/octet-stream")
+HEIC = ("image/heic", "image/heif")
+_NEVER = ("image/gif", "image/svg+xml", "image/tiff", "image/bmp")
+
+
+def may_be_picture(media_type: str, name: str) -> bool:
+    """Tell whether a file may be a picture, by what is said of it, which may be wrong: its bytes decide."""
+    kind, ending = media_type.casefold().partition(";")[0], name.casefold()
+    return kind.startswith("image/") or ending.endswith(_ENDINGS) or (kind in _UNTOLD and "." not in ending)
+
+
+def check_told(media_type: str, name: str) -> None:
+    """Raise Refusal for a kind of file that is never taken, before it is fetched."""
+    kind = media_type.casefold().partition(";")[0]
+    if kind in _NEVER or not may_be_picture(media_type, name):
+        raise _refused("format")
+    if kind in HEIC and not reads_heic():
+        raise _refused("heic")
 
 
 @functools.cache
@@ -81,6 +110,8 @@ def _decode(data: bytes) -> bytes:
 def _refused(reason: str, *size: int) -> Refusal:
     if reason == "format":
         return _refusal(_("That isn't a PNG, JPEG or WebP image. Convert it and try again."))
+    if reason == "heic":
+        return _refusal(_("That is a HEIC image, which this Easel cannot read. Send it as JPEG."))
     if reason == "animated":
         return _refusal(_("That image is animated. Send one frame of it."))
     if reason == "pixels":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -38,18 +38,58 @@ async def admit(store: Store, job: Job, rules: AccessRules, context: OfferContex
 
     Raises Refusal (codes "blocked", "quota", "waiting", "cooldown") with offers where some exist.
     """
-    origin = job.origin
+    admitted, new = await admit_all(store, [job], rules, [context])
+    return admitted[0], new
+
+
+async def admit_all(
+    store: Store, jobs: Sequence[Job], rules: AccessRules, contexts: Sequence[OfferContext]
+) -> tuple[list[Job], bool]:
+    """Admit the jobs of one request, all or none; `contexts`: of each. Raises Refusal."""
+    origin = jobs[0].origin
     budgets = rules.budgets(origin.member.tenant, origin.channel)
     try:
-        return await store.admit(job, tier=rules.tier, budgets=budgets, periods=rules.periods)
+        return await store.admit_all(jobs, tier=rules.tier, budgets=budgets, periods=rules.periods)
     except TooManyWaiting as error:
+        if len(jobs) > 1:
+            raise _too_many_more(len(jobs), error.waiting, rules) from error
         raise _too_many_waiting(error.waiting) from error
     except Blocked as error:  # after the rules were read
         raise blocked(error.person, store.now()) from error
     except TooSoon as error:
         raise _too_soon(error, rules) from error
     except OverQuota as error:
-        raise _over_quota(job.request, job.estimate, error.balance, rules, context, store.now()) from error
+        if len(jobs) > 1:
+            cost = sum(each.estimate for each in jobs)
+            limit = tightest(contexts[0].balances) or error.balance
+            raise _series_over_quota(cost, limit, store.now()) from error
+        raise _over_quota(
+            jobs[0].request, jobs[0].estimate, error.balance, rules, contexts[0], store.now()
+        ) from error
+
+
+def check_series(
+    text: str,
+    count: int,
+    cost: float,
+    waiting: int,
+    balances: Sequence[Balance],
+    rules: AccessRules,
+    now: datetime,
+) -> None:
+    """Raise Refusal where so many jobs that cost so much could not be admitted together now.
+
+    `text` asks for them; `waiting`: how many unfinished jobs there are.
+    """
+    if waiting + count > rules.tier.waiting:
+        raise _too_many_more(count, waiting, rules)
+    limit = tightest(balances)
+    if limit and cost and not periods.fits(cost, affordable(balances)):
+        offers: tuple[Offer, ...] = ()
+        if "relax" in rules.tier.priorities:
+            relaxed = prompts.with_options(text, {"relax": True})
+            offers = (Offer(_("Relaxed: free, later"), relaxed),)
+        raise Refusal(_series_over_quota(cost, limit, now).notice, code="quota", offers=offers)
 
 
 def check(request: GenerationRequest, rules: AccessRules, context: OfferContext, now: datetime) -> None:
@@ -91,6 +131,28 @@ def _too_many_waiting(waiting: int) -> Refusal:
         waiting,
     )
     return Refusal(notice, code="waiting")
+
+
+def _too_many_more(count: int, waiting: int, rules: AccessRules) -> Refusal:
+    notice = _(
+        "You have {waiting} jobs waiting or running, and these are {count} more; {most} are the most for one "
+        "person. Wait until some end, or ask for fewer.",
+        waiting=waiting,
+        count=count,
+        most=rules.tier.waiting,
+    )
+    return Refusal(notice, code="waiting")
+
+
+def _series_over_quota(cost: float, balance: Balance, now: datetime) -> Refusal:
+    notice = _(
+        "Together these jobs cost about {cost} GPU seconds, and {left} are left. Ask for fewer.",
+        cost=math.ceil(cost),
+        left=f"{math.floor(balance.left):,}",
+    )
+    if balance.resets:
+        notice += _(" That {resets}.", resets=answers.resets(balance, now))
+    return Refusal(notice, code="quota")
 
 
 def _too_soon(error: TooSoon, rules: AccessRules) -> Refusal:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bot import actions, prompts
 from bot.accounts.access import Access
 from bot.accounts.access_rules import AccessRules
-from bot.errors import Refusal
-from bot.i18n import _
+from bot.errors import Offer, Refusal
+from bot.i18n import _, join
 from bot.images import pictures
 from bot.jobs import admission, offers
 from bot.jobs.admission import OfferContext
 from bot.jobs.visibility import Visibility
 from bot.models import Balance, Member, Origin
-from bot.prompts import Draft, Source
+from bot.options import bounded
+from bot.prompts import Draft, Source, permutations
+from bot.prompts.styles import NO_STYLE
 from bot.store import Store
+from engine import weights
 from engine.types import Engine, GenerationRequest, ModelInfo
 
 
@@ -34,6 +37,16 @@ class Plan:
     relaxed: bool
     note: str  # which flags of other tools were left out; to show
 
+    @property
+    def private(self) -> bool:
+        """Return whether only the person may see what comes of it, wherever it was asked for."""
+        return bool(self.draft.private) or (self.source is not None and self.source.private)
+
+    @property
+    def style(self) -> str:
+        """Return the preset's name, empty where there is none."""
+        return "" if self.draft.style == NO_STYLE else self.draft.style
+
 
 @dataclass(eq=False)
 class Planner:
@@ -47,7 +60,7 @@ class Planner:
 
     async def check(self, options: Mapping[str, object], origin: Origin) -> None:
         """Raise Refusal when /imagine would not take these options."""
-        await self.plan(dict(options), origin, await self._access.rules(origin.member))
+        await self.plans(dict(options), origin, await self._access.rules(origin.member))
 
     async def is_private(
         self, options: Mapping[str, object], member: Member, here: Collection[str] = ()
@@ -56,13 +69,35 @@ class Planner:
 
         Raises Refusal.
         """
-        draft = prompts.parse(str(options.get("prompt", "")), {**options, "prompt": None})
+        text = permutations.expanded(str(options.get("prompt", "")))[0]
+        draft = prompts.parse(text, {**options, "prompt": None})
         if draft.source:
             id = str(draft.source).partition(":")[0]
             if not (await self._visibility.job(id, member, here)).is_open(here):
                 return True
         preferred = (await self._access.rules(member)).preferences().private
         return preferred if draft.private is None else draft.private
+
+    async def plans(self, options: dict[str, Any], origin: Origin, rules: AccessRules) -> list[Plan]:
+        """Return what each job of a series paints; most requests are of one job.
+
+        A refusal names all that is wrong with any of them, and its offers are taken.
+        """
+        texts = permutations.expanded(prompts.clean(bounded(str(options.get("prompt", "")))))
+        if len(texts) == 1:
+            return _repeated([await self.plan({**options, "prompt": texts[0]}, origin, rules)])
+        _check_series(options)
+        given = {name: value for name, value in options.items() if name != "prompt"}
+        tried = [await self._tried(prompts.with_options(each, given), origin, rules) for each in texts]
+        if refusals := [each for each in tried if isinstance(each, Refusal)]:
+            raise _refused(refusals, tried)
+        return _repeated([each for each in tried if isinstance(each, Plan)])
+
+    async def _tried(self, text: str, origin: Origin, rules: AccessRules) -> Plan | Refusal:
+        try:
+            return await self.plan({"prompt": text}, origin, rules)
+        except Refusal as refusal:
+            return refusal
 
     async def plan(self, options: dict[str, Any], origin: Origin, rules: AccessRules) -> Plan:
         """Return what the options ask for.
@@ -95,7 +130,8 @@ class Planner:
     async def accepts(self, options: Mapping[str, object], origin: Origin) -> None:
         """Raise Refusal when /imagine would refuse these options now, admission included."""
         rules = await self._access.rules_to_paint(origin)
-        await self._check_admission(await self.plan(dict(options), origin, rules), origin, rules)
+        for plan in await self.plans(dict(options), origin, rules):
+            await self._check_admission(plan, origin, rules)
 
     async def _check_admission(self, plan: Plan, origin: Origin, rules: AccessRules) -> None:
         if not plan.relaxed:
@@ -109,6 +145,7 @@ class Planner:
         )
 
     async def _read(self, text: str, options: Mapping[str, Any], origin: Origin, rules: AccessRules) -> Plan:
+        _check_link(text, options)
         typed = prompts.parse(text, options, ranged=False)
         source, png = await self._source(typed.source, origin)
         offered = self._engine.models()
@@ -126,7 +163,7 @@ class Planner:
             png=png,
             model=model,
             relaxed=rules.relaxed(draft.relax, typed),
-            note=_left_out(prompts.left_out(text, options)),
+            note=join(" ", (_left_out(prompts.left_out(text, options)), _weightless(draft, model))),
         )
 
     async def _source(self, named: str | bytes, origin: Origin) -> tuple[Source | None, bytes]:
@@ -146,6 +183,64 @@ class Planner:
             chosen = actions.picture(job, int(which or 1) - 1)
             blob, width, height = chosen.blob, chosen.width, chosen.height
         return Source(blob=blob, width=width, height=height, private=not job.is_open(origin.here)), b""
+
+
+def _weightless(draft: Draft, model: ModelInfo) -> str:
+    """Say which weights in the prompt the model does not take."""
+    found = weights.read(draft.prompt)
+    if found.negative and not model.negative_prompt:
+        return _(
+            "{model} takes no negative prompt, so this was left out: {words}",
+            model=model.name,
+            words=", ".join(found.negative),
+        )
+    if len(found.texts) > 1 and not model.weights:
+        return _("{model} takes no weights in a prompt, so they were left out.", model=model.name)
+    return ""
+
+
+def _repeated(plans: Sequence[Plan]) -> list[Plan]:
+    """Return the plans with their repetitions, each of which goes on with the seeds of the one before."""
+    if sum(each.typed.repeat or 1 for each in plans) > permutations.MOST:
+        raise permutations.too_many()
+    return [
+        replace(each, request=replace(each.request, seed=each.request.seed_of(copy * each.request.count)))
+        for each in plans
+        for copy in range(each.typed.repeat or 1)
+    ]
+
+
+def _check_link(text: str, options: Mapping[str, Any]) -> None:
+    """Raise Refusal for an address in front of a prompt: what is to be fetched was fetched before."""
+    link, rest = prompts.leading_link(text)
+    if link:
+        notice = _(
+            "Easel fetches no images from that address. Attach the image itself, or leave the link out."
+        )
+        offer = Offer(_("Leave it out"), prompts.with_options(rest, options))
+        raise Refusal(notice, code="source", offers=(offer,) if rest else ())
+
+
+def _check_series(options: Mapping[str, object]) -> None:
+    if any(isinstance(value, bytes) for value in options.values()):
+        notice = _(
+            "A file works with one prompt at a time. Leave out the choices in braces and --repeat, "
+            "or name an image of a job by --source."
+        )
+        raise Refusal(notice, code="series")
+
+
+def _refused(refusals: Sequence[Refusal], tried: Sequence[Plan | Refusal]) -> Refusal:
+    """Return the refusal of a series, with an offer that puts all of its prompts right."""
+    notices = dict.fromkeys(each.notice for each in refusals)
+    offers: tuple[Offer, ...] = ()
+    if all(each.offers for each in refusals):
+        texts = [
+            each.offers[0].text if isinstance(each, Refusal) else prompts.render(each.typed) for each in tried
+        ]
+        if text := permutations.together(texts):
+            offers = (Offer(_("Change all of that"), text),)
+    return Refusal(join(" ", notices), code=refusals[0].code, offers=offers)
 
 
 def _left_out(flags: Sequence[str]) -> str:

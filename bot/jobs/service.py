@@ -23,13 +23,13 @@ from bot.jobs.admission import OfferContext
 from bot.jobs.cards import JobCards
 from bot.jobs.endings import Endings
 from bot.jobs.planning import Planner
+from bot.jobs.series import SeriesService
 from bot.jobs.tracker import JobTracker
 from bot.jobs.visibility import Visibility
 from bot.messages import job_cards
 from bot.messages.types import Card
 from bot.models import UNFINISHED, AuditLine, Job, Origin, new_id
 from bot.moderation.reviews import Reviews
-from bot.prompts.styles import NO_STYLE
 from bot.store import Store
 from engine.types import SEED_LIMIT, Engine, GenerationRequest
 
@@ -50,26 +50,28 @@ class JobService:
     _tracker: JobTracker
     _endings: Endings
     _cards: JobCards
+    _series: SeriesService
 
     # ---- asking for pictures
 
-    async def imagine(self, options: dict[str, Any], origin: Origin, parent: str = "") -> Receipt:
-        """Answer `/imagine`; `parent` is the job whose form is answered."""
+    async def imagine(self, options: dict[str, Any], origin: Origin, parent: str = "") -> Receipt | Card:
+        """Answer `/imagine`, a series of jobs by a question; `parent` is the job whose form is answered."""
         rules = await self._access.rules_to_paint(origin)
         edited = await self._visibility.job(parent, origin.member, origin.here) if parent else None
-        plan = await self._planner.plan(options, origin, rules)
-        request, source = plan.request, plan.source
+        plan, *more = plans = await self._planner.plans(options, origin, rules)
+        if more:
+            return await self._series.ask(options, plans, origin, rules)
+        request = plan.request
         if plan.png:
             request = request.starting_from(await self._blobs.put(plan.png, ".png"))
         moved = remake.moved(edited, request, self._engine.models()) if edited else ""
-        private = origin.private or bool(plan.draft.private) or (source is not None and source.private)
         return await self._submit(
             request,
-            replace(origin, private=private),
+            replace(origin, private=origin.private or plan.private),
             rules,
             self._planner.offer_context(plan),
             prompt=plan.draft.prompt,
-            style="" if plan.draft.style == NO_STYLE else plan.draft.style,
+            style=plan.style,
             relaxed=plan.relaxed,
             parent=parent or None,
             action="edit" if edited else "imagine",
@@ -165,6 +167,16 @@ class JobService:
         if job.state.ended:
             raise Refusal(_("That job has ended already."), code="ended")
         return self._cards.present(await self._endings.cancel(job, line))
+
+    async def cancel_series(self, action: Action, job: Job, origin: Origin) -> Card:
+        """Cancel all unfinished jobs of a job's series, for its owner or a moderator."""
+        await self._visibility.check_whose(action, job, origin.member)
+        unfinished = [each for each in await self._store.series(job) if not each.state.ended]
+        if not unfinished:
+            raise Refusal(_("Those jobs have ended already."), code="ended")
+        for each in unfinished:
+            await self._endings.cancel(each, await self._line(action, each, origin, "cancelled"))
+        return self._cards.present(await self._visibility.job(job.id, origin.member, origin.here))
 
     async def delete(self, action: Action, job: Job, origin: Origin) -> Card:
         """Delete a job, for its owner or a moderator."""

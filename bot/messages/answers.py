@@ -467,3 +467,36 @@ def forgotten(names: int) -> Card:
         names,
     )
     return Card(kind="text", title=_("Deleted"), body=(line,), private=True)
+
+
+MOST_LISTED = 8  # jobs that the question about a series names
+
+
+def series(jobs: Sequence[tuple[str, int]], cost: float, key: str) -> Card:
+    """Build the question whether to start jobs, each with what it paints and how many images it makes."""
+    about = {"jobs": len(jobs), "images": sum(images for _prompt, images in jobs)}
+    asked = (
+        _(
+            "Start {jobs} jobs with {images} images? They cost about {cost} GPU seconds together.",
+            cost=amount(cost),
+            **about,
+        )
+        if cost
+        else _("Start {jobs} jobs with {images} images? They are relaxed (free).", **about)
+    )
+    lines = [f"{number}. {clip(text, 100)}" for number, (text, _images) in enumerate(jobs, start=1)]
+    lines = lines[:MOST_LISTED]
+    if len(jobs) > MOST_LISTED:
+        lines.append(_("… and {count} more", count=len(jobs) - MOST_LISTED))
+    label = _("Start {jobs} jobs", jobs=len(jobs))
+    start = button("start", key, label=label, name=label)
+    return Card(kind="text", body=(asked, *lines), rows=((start, button("dismiss", key)),))
+
+
+def started_already(count: int) -> Card:
+    line = _("These {count} jobs were started already.", count=count)
+    return Card(kind="text", body=(line,), private=True)
+
+
+def none_started() -> Card:
+    return Card(kind="text", body=(_("Nothing was started."),), private=True)

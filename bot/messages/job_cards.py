@@ -124,9 +124,15 @@ def card_of(job: Job, kind: Kind, **more: Any) -> Card:
         job=job.id,
         parent=job.parent or "",
         private=job.origin.private,
+        facts=(*_in_series(job), *more.pop("facts", ())),
         body=more.pop("body", (job.note,) if job.note and kind in _NOTED else ()),
         **more,
     )
+
+
+def _in_series(job: Job) -> Iterator[str]:
+    if series := job.series:
+        yield _("{number} of {count}", number=series.number, count=series.count)
 
 
 _NOTED: tuple[Kind, ...] = ("waiting", "painting", "done")

@@ -93,7 +93,8 @@ class May:
     who: frozenset[Whose] = frozenset(get_args(Whose))  # what they are to the job
 
     def do(self, spec: ActionSpec, job: Job) -> bool:
-        return self._can(spec, job) and not self.who.isdisjoint(spec.whose)
+        fits = job.series is not None or not spec.of_series
+        return fits and self._can(spec, job) and not self.who.isdisjoint(spec.whose)
 
     def _can(self, spec: ActionSpec, job: Job) -> bool:
         """Tell whether there is a model for what the action does."""

@@ -19,6 +19,7 @@ from bot.options import clip
 from bot.settings import CoreSettings
 from bot.store import Store
 from bot.store.reviews import LIMIT
+from engine import weights
 from engine.types import GenerationRequest
 
 log = structlog.stdlib.get_logger(__name__)
@@ -41,9 +42,8 @@ class Reviews:
     ) -> None:
         """Raise Refusal for words that may not be painted here. Serious ones count as a strike."""
         await self._tell(origin)
-        verdict = await asyncio.to_thread(
-            moderation.judge, (typed, request.prompt), (request.negative_prompt,), rules
-        )
+        words = (typed, request.prompt, weights.read(request.prompt).plain)
+        verdict = await asyncio.to_thread(moderation.judge, words, (request.negative_prompt,), rules)
         if not verdict.category:
             return
         log.info("words refused", category=verdict.category, surface=origin.surface)

@@ -11,9 +11,9 @@ from bot.prompts.composing import (
 from bot.prompts.defaults import changed, held, with_defaults
 from bot.prompts.draft import DEFAULT_COUNT, PARAMS, Draft
 from bot.prompts.param import Param
-from bot.prompts.parsing import clean, left_out, parse
+from bot.prompts.parsing import clean, leading_link, left_out, parse
 from bot.prompts.readers import read_style
-from bot.prompts.rendering import flags, offer, render, said
+from bot.prompts.rendering import flags, offer, render, said, with_options
 
 __all__ = [
     "DEFAULT_COUNT",
@@ -29,6 +29,7 @@ __all__ = [
     "fit",
     "flags",
     "held",
+    "leading_link",
     "left_out",
     "offer",
     "parse",
@@ -37,4 +38,5 @@ __all__ = [
     "render",
     "said",
     "with_defaults",
+    "with_options",
 ]

@@ -15,8 +15,10 @@ from bot.options import clip, suggest
 from bot.prompts import styles
 from bot.prompts.draft import DEFAULT_STRENGTH, PARAMS, Draft, landed
 from bot.prompts.param import Param
+from bot.prompts.permutations import kept
 from bot.prompts.readers import WIDEST
 from bot.prompts.rendering import offer, size_text
+from engine import weights
 from engine.types import BlobRef, GenerationRequest, ImageToImage, ModelInfo, Task, TextToImage, Upscale
 
 
@@ -135,11 +137,22 @@ def _check(
         _refuse_source(said, model, models)
     if "text_to_image" not in model.tasks and not (source and _strength(said) < 1):
         _refuse_words(said, model, models)
+    _check_weights(said)
     for name, param in PARAMS.items():
         value = getattr(said, name)
         if value not in ("", None):
             _check_known(param, value, said, model)
             check_range(param, value, model, tier, said)
+
+
+def _check_weights(said: Draft) -> None:
+    found = weights.read(said.prompt)
+    if len(found.texts) > weights.MOST_TEXTS:
+        raise Refusal(
+            _("A prompt may have {most} weights; this has more. Leave some out.", most=weights.MOST_TEXTS),
+            code="weights",
+            offers=(offer(_("Leave the weights out"), said, prompt=found.plain),),
+        )
 
 
 def _check_known(param: Param, value: Any, said: Draft, model: ModelInfo) -> None:
@@ -232,7 +245,7 @@ def recall(job: Job, models: Sequence[ModelInfo]) -> Draft:
         for each in landed()
         if not (each.of_model and info and _is_usual(each, request, info))
     }
-    values["negative"] = template.undress(request.negative_prompt)
+    values["negative"] = kept(template.undress(request.negative_prompt))
     if not request.paints:
         del values["count"]
     return Draft(

@@ -9,7 +9,7 @@ from typing import Any, assert_never
 
 from bot.i18n import _
 from bot.models import Job, Tier
-from bot.prompts import styles
+from bot.prompts import permutations, styles
 from bot.prompts.param import Chip, Param
 from bot.prompts.readers import (
     ASPECT_WORDS,
@@ -179,6 +179,18 @@ class Draft:
             usual=lambda _: DEFAULT_COUNT,
             fact=lambda _: "",  # the seeds tell
             chip=Chip(label=_("Images"), empty=str(DEFAULT_COUNT), listed=True, more=False),
+        )
+    )
+    repeat: int | None = _option(  # jobs; `Planner.plans` makes them
+        Param(
+            kind="integer",
+            help=_("How many jobs of the prompt, each with its own seed. It asks before they start."),
+            flags=("repeat", "r"),
+            minimum=1,
+            maximum=permutations.MOST,
+            example="3",
+            default="1",
+            fact=lambda _: "",  # each job is one of them
         )
     )
     seed: int | None = _option(

@@ -11,7 +11,7 @@ _NOTHING = r""
 _REFERENCE = r"\S+(?:\s+https?://\S+)*"
 
 _VALUES = {
-    _NUMBER: "v version s stylize q quality c chaos w weird sw cw ow iw stop repeat r exp niji sv hires",
+    _NUMBER: "v version s stylize q quality c chaos w weird sw cw ow iw stop exp niji sv hires",
     _NOTHING: "tile tiling video hd draft turbo fast raw creative uplight upbeta test testp hr",
     _REFERENCE: "sref cref oref p profile ckpt",
 }

@@ -36,7 +36,7 @@ from bot.i18n import _
 from bot.options import OutOfRange, Unusable, blank, bounded, read_value, suggest, unknown
 from bot.prompts import foreign, plain_words
 from bot.prompts.draft import MAX_COUNT, MAX_PROMPT, PARAMS, Draft, by_flag
-from bot.prompts.param import Param
+from bot.prompts.param import Param, first_word
 from bot.prompts.rendering import render, size_text, with_options
 
 _JOINERS = "\u200c\u200d"
@@ -58,6 +58,12 @@ def parse(text: str, options: Mapping[str, object] | None = None, *, ranged: boo
     that says what is allowed, with an offer where a corrected text exists.
     """
     return _Reading(clean(bounded(text)), options or {}, ranged=ranged).draft()
+
+
+def leading_link(text: str) -> tuple[str, str]:
+    """Return the address that stands in front of a prompt, or an empty text, and what follows it."""
+    found = re.match(r"\s*<?(https?://[^\s<>]+)>?(?:\s|\Z)", text, re.IGNORECASE)
+    return (found[1], text[found.end() :].strip()) if found else ("", text)
 
 
 def left_out(text: str, options: Mapping[str, object] | None = None) -> tuple[str, ...]:
@@ -116,6 +122,7 @@ class _Reading:
                 raise Refusal(
                     _("{option} is given twice. Keep one {flag}.", option=option.label, flag=option.flag),
                     code="twice",
+                    offers=self._without(_("Keep the first"), flag.start(), at),
                 )
             self._said[option.name] = value
         words.append(self._text[at:])
@@ -136,7 +143,14 @@ class _Reading:
         fixed = f"{self._text[: flag.start()]}--{near}{self._text[flag.end('name') :]}"
         offer = Offer(_("Use --{flag}", flag=near), with_options(fixed, self._given))
         notice = unknown(_("There is no flag {name}."), name, known, dashes="--")
-        raise Refusal(notice, code="unknown", offers=(offer,) if near else ())
+        value = _NUMBERS_BEHIND.match(self._text, flag.end())
+        leave = self._without(_("Leave it out"), flag.start(), value.end() if value else flag.end())
+        raise Refusal(notice, code="unknown", offers=(offer,) if near else leave)
+
+    def _without(self, label: str, start: int, end: int) -> tuple[Offer, ...]:
+        """Return an offer of the text without a part of it; none where nothing is left."""
+        text = " ".join(f"{self._text[:start]} {self._text[end:]}".split())
+        return (Offer(label, with_options(text, self._given)),) if text else ()
 
     def _value(self, option: Param, flag: re.Match[str]) -> tuple[str | bool, int]:
         """Return the value after a flag, and the position where the text goes on."""
@@ -145,18 +159,22 @@ class _Reading:
             return True, at
         if found := _quoted_value(text, at):
             quoted, end = found
-            return self._present(option, re.sub(r'\\(["\\])', r"\1", quoted)), end
+            return self._present(option, re.sub(r'\\(["\\])', r"\1", quoted), flag.start(), end), end
         following = _next_flag(text, at)
-        rest = text[at : following.start() if following else len(text)]
-        self._present(option, rest)
+        end = following.start() if following else len(text)
+        rest = text[at:end]
+        self._present(option, rest, flag.start(), end)
         taken = option.extent(rest)
-        return rest[:taken].strip(), at + taken
+        value = rest[:taken].strip()
+        return value.rstrip(",") or value if option.extent is first_word else value, at + taken
 
-    def _present(self, option: Param, value: str) -> str:
+    def _present(self, option: Param, value: str, start: int, end: int) -> str:
+        """Return a flag's value; `start` and `end` are where both stand. Raises Refusal where it has none."""
         if not value.strip():
             example = f"{option.flag} {option.example or '…'}"
             notice = _("{flag} needs a value, for example {example}.", flag=option.flag, example=example)
-            raise Refusal(notice, code="missing")
+            offers = self._without(_("Leave it out"), start, end)
+            raise Refusal(notice, code="missing", offers=offers)
         return value.strip()
 
     def _read(self, name: str, value: object) -> Any:
@@ -170,9 +188,15 @@ class _Reading:
             raise Refusal(error.notice, offers=self._nearest(name, error.nearest)) from error
 
     def _nearest(self, name: str, value: str) -> tuple[Offer, ...]:
-        """Return an offer of the nearest value. Not of the most pictures: a tier may allow fewer at once."""
-        if not value or not self._words or (name, value) == ("count", str(MAX_COUNT)):
+        """Return an offer of the nearest value, or to leave the option out where nothing is near.
+
+        Not of the most pictures: a tier may allow fewer at once.
+        """
+        if not self._words or (name, value) == ("count", str(MAX_COUNT)):
             return ()
+        if not value:
+            others = {each: said for each, said in self._said.items() if each != name}
+            return (Offer(_("Leave it out"), with_options(self._words, others)),)
         return (
             Offer(_("Make it {value}", value=value), with_options(self._words, {**self._said, name: value})),
         )
@@ -220,6 +244,8 @@ _FLAG = re.compile(
           (?P<dashes> [-—–]{1,3} ) (?P<name> [^\W\d_] [^\s=]* ) (?P<equals> =? )""",
     re.VERBOSE,
 )
+_NUMBERS_BEHIND = re.compile(r"[\s=]*[\d.,:x×-]*\d[\d.,:x×-]*(?=\s|\Z)")
+"""What is the value of an unknown flag, and no part of the picture."""
 _CLOSING = {'"': '"', "“": "”", "„": "“”", "«": "»", "'": "'", "‘": "’"}
 """Quotation marks around a flag's value, and what may close each."""
 

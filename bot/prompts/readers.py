@@ -115,7 +115,11 @@ _ALSO_THINGS = frozenset(
     "ink clay photo foto sticker comic vector outline render oils plasticine sketch photograph flat".split()
 )
 """Names of styles that a picture may well show, so that a comma before them says nothing."""
-_PLACED = frozenset("at um score clock showing zeigt by steht stands ends time level".split())
+_PLACED = frozenset(
+    "at um score clock showing shows show says reads reading displays displaying of von zeigt liest by steht "
+    "stands ends time level".split()
+)
+"""Words behind which two numbers are a time or a score, not a shape."""
 
 
 def _style_patterns(known: Presets) -> Sequence[str]:

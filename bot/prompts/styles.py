@@ -12,6 +12,8 @@ from importlib import resources
 from typing import Any
 
 from bot.i18n import _, join
+from bot.prompts.permutations import literal
+from engine import weights
 
 SHAPES = {
     "square": _("Square"),
@@ -35,8 +37,9 @@ class Template:
 
     def dress(self, words: str, negative: str) -> tuple[str, str]:
         """Return the prompt and the negative prompt that the model gets in this style."""
-        joined = ", ".join(part for part in (negative, self.negative) if part)
-        return self.prompt.replace("{prompt}", words), joined
+        joined = ", ".join(part for part in (literal(negative), self.negative) if part)
+        dressed = weights.each_part(literal(words), lambda part: self.prompt.replace("{prompt}", part))
+        return dressed, joined
 
     def undress(self, negative: str) -> str:
         """Return the person's own part of a negative prompt that `dress` returned."""

@@ -83,23 +83,46 @@ class Store(
         The job comes back with its account.
         Raises OverQuota, TooManyWaiting, TooSoon, Blocked.
         """
-        if not job.origin.event:
-            raise ValueError("a job without an event id could be admitted twice")
-        amount, now = held_ms(job.estimate), self._clock()
+        admitted, new = await self.admit_all([job], tier=tier, budgets=budgets, periods=periods)
+        return admitted[0], new
 
-        def work(session: Session) -> tuple[Job, bool]:
-            account = rows.insert_job(session, job)
-            if account is None:
-                return rows.same_event(session, job.origin), False
-            account = _lock_account(session, job, account, tier, now)
-            if job.relaxed:
-                ledger.hold_nothing(session, job.id, account, now)
-            else:
-                own = ledger.tier_buckets(session, account, tier, now)
-                own += ledger.unlimited_buckets(session, account, periods, now)
-                shared = ledger.budget_buckets(session, budgets, now)
-                _hold(session, job.id, amount, account, own, shared, now)
-            return replace(job, account=account), True
+    async def admit_all(
+        self,
+        jobs: Sequence[Job],
+        *,
+        tier: Tier,
+        budgets: Sequence[Budget] = (),
+        periods: Sequence[Allowance] = (),
+    ) -> tuple[list[Job], bool]:
+        """Admit jobs of one request as `admit` does, all of them or none, as one for the tier's cooldown.
+
+        False, and the jobs there are, when their events were seen before. TooManyWaiting tells how many
+        waited before. Raises OverQuota, TooManyWaiting, TooSoon, Blocked.
+        """
+        if not all(job.origin.event for job in jobs):
+            raise ValueError("a job without an event id could be admitted twice")
+        amounts, now = [held_ms(each.estimate) for each in jobs], self._clock()
+
+        def work(session: Session) -> tuple[list[Job], bool]:
+            admitted = []
+            for number, (job, amount) in enumerate(zip(jobs, amounts, strict=True)):
+                account = rows.insert_job(session, job)
+                if account is None:
+                    return [rows.same_event(session, each.origin) for each in jobs], False
+                of_first = tier if number == 0 else replace(tier, cooldown=0.0)
+                try:
+                    account = _lock_account(session, job, account, of_first, now)
+                except TooManyWaiting as error:
+                    raise TooManyWaiting(error.waiting - number) from error
+                if job.relaxed:
+                    ledger.hold_nothing(session, job.id, account, now)
+                else:
+                    own = ledger.tier_buckets(session, account, tier, now)
+                    own += ledger.unlimited_buckets(session, account, periods, now)
+                    shared = ledger.budget_buckets(session, budgets, now)
+                    _hold(session, job.id, amount, account, own, shared, now)
+                admitted.append(replace(job, account=account))
+            return admitted, True
 
         return await self._write(work)
 
@@ -238,6 +261,20 @@ class Store(
     async def job(self, id: str) -> Job | None:
         jobs = await self._jobs(col(JobRow.id) == id)
         return jobs[0] if jobs else None
+
+    async def series(self, job: Job) -> list[Job]:
+        """Return all jobs of a job's series in their order, the job alone where it is of none."""
+        if (series := job.series) is None:
+            return [job]
+        events = [replace(series, number=number).event for number in range(1, series.count + 1)]
+        of_series = (col(JobRow.surface) == job.origin.surface, col(JobRow.event).in_(events))
+        return sorted(await self._jobs(*of_series), key=lambda each: each.series.number if each.series else 0)
+
+    async def waiting(self, account: str) -> int:
+        """Return how many unfinished jobs an account has."""
+        return await self._read(
+            lambda session: int(session.connection().execute(_WAITING, {"of": account}).scalar_one())
+        )
 
     async def jobs(
         self,

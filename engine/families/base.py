@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
@@ -56,6 +57,11 @@ class Family:
     """Whether image-to-image says how far to leave the picture. Else the picture is a reference."""
     schedulers: Mapping[str, Scheduler] = field(default_factory=dict)
     """Those that a request may name. Each calls the model once a step, because costs count steps."""
+    embeddings: Mapping[str, int] = field(default_factory=dict)
+    """The arguments that take a prompt's embeddings, and where `encode_prompt` returns each.
+
+    Only for families whose embeddings have one shape for all prompts, so that they can be added.
+    """
     single_file: tuple[str, ...] = ()
     """Beginnings of weights' names that tell a single file of this family, all of them together."""
 
@@ -81,6 +87,22 @@ class Family:
                 return arguments | self._image_arguments(painting, strength)
             case unknown:
                 assert_never(unknown)
+
+    def weighed(self, pipe: Any, texts: Sequence[tuple[str, float]]) -> dict[str, Any]:
+        """Return the arguments that take the sum of these texts' embeddings, each times its factor."""
+        more = {"prompt_2": None} if "prompt_2" in inspect.signature(pipe.encode_prompt).parameters else {}
+        summed: dict[str, Any] = {"prompt": None}
+        for text, factor in texts:
+            encoded = pipe.encode_prompt(
+                prompt=text,
+                device=pipe._execution_device,
+                num_images_per_prompt=1,
+                do_classifier_free_guidance=False,
+                **more,
+            )
+            for name, at in self.embeddings.items():
+                summed[name] = summed.get(name, 0) + encoded[at] * factor
+        return summed
 
     def _image_arguments(self, painting: Painting, strength: float) -> dict[str, Any]:
         if not self.strength:

@@ -9,5 +9,6 @@ FAMILY = Family(
         "image_to_image": "StableDiffusionImg2ImgPipeline",
     },
     schedulers=NOISE_SCHEDULERS,
+    embeddings={"prompt_embeds": 0},
     single_file=("cond_stage_model.",),
 )

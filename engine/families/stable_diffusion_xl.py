@@ -9,5 +9,6 @@ FAMILY = Family(
         "image_to_image": "StableDiffusionXLImg2ImgPipeline",
     },
     schedulers=NOISE_SCHEDULERS,
+    embeddings={"prompt_embeds": 0, "pooled_prompt_embeds": 2},
     single_file=("conditioner.embedders.1.model.",),
 )

@@ -19,6 +19,7 @@ import torch
 import transformers
 from PIL import Image, ImageOps
 
+from engine import weights
 from engine.catalog import Entry, check_files
 from engine.errors import InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
@@ -210,9 +211,10 @@ def _painted(
 ) -> torch.Tensor:
     scale = loaded.entry.scale
     size = request.width // scale, request.height // scale
+    weighed = weights.read(request.prompt)
     painting = Painting(
-        prompt=request.prompt,
-        negative_prompt=request.negative_prompt,
+        prompt=weighed.plain,
+        negative_prompt=", ".join(filter(None, (request.negative_prompt, *weighed.negative))),
         steps=request.steps,
         guidance=request.guidance,
         width=size[0],
@@ -222,7 +224,10 @@ def _painted(
     pipe = private_copy(loaded.pipe_for(task.kind))
     if request.scheduler:
         pipe.scheduler = _scheduler(loaded.family, request.scheduler, pipe.scheduler)
-    pixels = _call(pipe, loaded.family.arguments(task, painting), request.seed_of(index), report)
+    arguments = loaded.family.arguments(task, painting)
+    if loaded.family.embeddings and len(weighed.texts) > 1:
+        arguments |= loaded.family.weighed(pipe, weighed.texts)
+    pixels = _call(pipe, arguments, request.seed_of(index), report)
     return _enlarge(loaded.upscaler, pixels) if scale > 1 else pixels
 
 

@@ -386,3 +386,34 @@ async def test_a_message_without_a_picture_says_so(chat: Chat, entry: str) -> No
     await chat.ada.choose(entry)
     await chat.ada.see("image")
     assert await chat.jobs() == []
+
+
+# ---- several jobs of one request
+
+
+@pytest.mark.parametrize("asks", ["imagine", "say"])
+async def test_a_series_is_asked_about_once_and_each_job_has_its_message(chat: Chat, asks: str) -> None:
+    text = "a {red, blue} fox in snow --repeat 2 --count 1"
+    await getattr(chat.ada, asks)(text)
+    question = await chat.ada.see("Start 4 jobs with 4 images?")
+    assert await chat.jobs() == []
+
+    await chat.ada.press(question, "Start 4 jobs")
+    await chat.ended(4)
+    for number in (1, 2, 3, 4):
+        result = await chat.ben.see(f"{number} of 4")
+        deadline = time.monotonic() + PATIENCE
+        while RESULT not in result.text:
+            assert time.monotonic() < deadline, result
+            await asyncio.sleep(0.01)
+            result = await chat.ben.see(f"{number} of 4")
+        assert result.pictures == 1
+    assert len([each for each in chat.ben.messages() if " of 4" in each.text]) == 4
+
+
+async def test_a_series_can_be_declined(chat: Chat) -> None:
+    await chat.ada.imagine("a fox in snow --repeat 2")
+    question = await chat.ada.see("Start 2 jobs")
+    await chat.ada.press(question, "Cancel")
+    await chat.ada.see("Nothing was started.")
+    assert await chat.jobs() == []

@@ -193,8 +193,8 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     ),
     (
         REVIEWS,
-        "(typed, request.prompt), (",
-        "(typed,), (",
+        "words = (typed, request.prompt, weights.read(request.prompt).plain)",
+        "words = (typed,)",
         f"{TOLD}::test_the_words_that_a_style_adds_are_watched_too",
     ),
     (

@@ -79,6 +79,18 @@ def test_imagine_says_what_it_made_as_json(start: Start, tmp_path: Path) -> None
         assert picture.size == (512, 512) and "prompt" not in picture.info
 
 
+def test_several_jobs_are_started_only_when_they_are_agreed_to(start: Start, tmp_path: Path) -> None:
+    asked = ("imagine", "a {red, blue} fox", "--repeat", "2", "--count", "1", "--steps", "1", "--json")
+    code, out, err = ended(start(*asked))
+    assert (code, out) == (1, "") and "Start 4 jobs with 4 images?" in err
+    assert err.endswith("Nothing was started. Add --yes to start them without being asked.\n")
+
+    code, out, err = ended(start(*asked, "--yes"))
+    said = [json.loads(line) for line in out.splitlines()]
+    assert code == 0 and [each["state"] for each in said] == ["rendered"] * 4
+    assert all((tmp_path / each["pictures"][0]).exists() for each in said)
+
+
 def test_flags_and_plain_words_and_a_source_file(start: Start, tmp_path: Path) -> None:
     Image.new("RGB", (80, 40), "red").save(tmp_path / "red.jpg")
     source = ["--source", "red.jpg", "--strength", "0", "--steps", "1"]

@@ -41,6 +41,9 @@ UNUSUAL = {"count": "2", "strength": "0.25", "model": "other"}
 OF_THE_JOB = ("private", "relax")
 """Options that say who sees a job and when it is painted: the pipeline is not told."""
 
+OF_SEVERAL_JOBS = ("repeat",)
+"""Options that make several jobs, which are asked about first: tests/scenario/test_series.py."""
+
 Pipelines = Callable[[Job, House], list[dict[str, Any]]]
 """What the pipeline is called with for each picture of a job."""
 
@@ -153,7 +156,7 @@ async def check(name: str, house: House, pipelines: Pipelines) -> None:
     assert with_it.info != without.info, "the info does not tell it"
 
 
-@each_option
+@pytest.mark.parametrize("name", [each for each in PARAMS if each not in ("prompt", *OF_SEVERAL_JOBS)])
 async def test_an_option_goes_all_the_way_and_back(name: str, easel: House, pipelines: Pipelines) -> None:
     await check(name, easel, pipelines)
 

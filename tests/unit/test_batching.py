@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import weakref
 from collections.abc import Callable, Iterator
@@ -23,10 +24,12 @@ from diffusers import (
 from diffusers.guiders import ClassifierFreeGuidance
 from PIL import Image
 
+from engine import weights
 from engine.errors import Cancelled
+from engine.families import family_of
 from engine.pipelines import run as pipelines
 from engine.pipelines.batching import InterceptionPoint, Request, run_joined
-from tests.families import FAMILIES, Family, noise, unet
+from tests.families import FAMILIES, Family, noise, sdxl_with_words, unet
 
 EXACT = 1e-4  # per pixel, of 0 … 1
 
@@ -239,6 +242,34 @@ def test_equal_prompts_are_encoded_once(tmp_path: Path) -> None:
     for request in requests:
         request.fail_call(Cancelled())
     hub.close()
+
+
+@pytest.mark.parametrize("make", [FAMILIES["sd"], sdxl_with_words])
+def test_weighted_prompts_join_and_change_the_picture(make: Callable[[Path], Family], tmp_path: Path) -> None:
+    family = make(tmp_path)
+    family.pipe.set_progress_bar_config(disable=True)
+    known = family_of(type(family.pipe).__name__)
+
+    def weighted(prompt: str) -> Callable[[], torch.Tensor]:
+        def run() -> torch.Tensor:
+            weighed = known.weighed(family.pipe, weights.read(prompt).texts)
+            return call(family, 1, **weighed)()
+
+        return run
+
+    prompts = ("fox::2 snow::1", "fox::1 snow::2", "a (red:1.5) fox", "a [red] fox", "fox", "a red fox")
+    calls = [weighted(prompt) for prompt in prompts]
+    alone = [run() for run in calls]
+    hub = Hub(family.pipe)
+    requests = [hub.start(run) for run in calls]
+    hub.finish()
+
+    assert difference(requests, alone) <= EXACT
+    assert hub.widest > 1, "nothing was ever joined"
+    for one, other in itertools.combinations(alone, 2):
+        assert float((one - other).abs().max()) > 10 * EXACT
+    plain = call(family, 1, prompt="fox")()
+    assert float((alone[4] - plain).abs().max()) <= EXACT  # one text is the stock call
 
 
 def test_one_bad_request_does_not_spoil_its_batch(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import io
 import struct
 import subprocess
@@ -216,6 +217,49 @@ async def test_a_picture_bomb_is_refused_by_its_header() -> None:
     assert len(bomb) < 100_000
     with pytest.raises(Refusal, match="has 12,000 × 12,000 pixels; at most 16 million are allowed"):
         await pictures.open_source(bomb)
+
+
+HEIC = base64.b64decode(
+    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAXxtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAA"
+    "AAAAACJpbG9jAAAAAERAAAEAAQAAAAABoAABAAAAAAAAAEcAAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABodmMxAAAA"
+    "AA5waXRtAAAAAAABAAAA/GlwcnAAAADcaXBjbwAAAHVodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNw"
+    "AAADAJAAAAMAAAMAHroCQGEAAQApQgEBA3AAAAMAkAAAAwAAAwAeoCCBBZbqrprm4CGgwIAAAAyAAAADAIRiAAEABkQBwXPB"
+    "iQAAABNjb2xybmNseAABAA0ABoAAAAAUaXNwZQAAAAAAAABAAAAAQAAAAChjbGFwAAAACAAAAAEAAAAEAAAAAf///8gAAAAC"
+    "////xAAAAAIAAAAQcGl4aQAAAAADCAgIAAAAGGlwbWEAAAAAAAAAAQABBYECAwWEAAAAT21kYXQAAABDKAGvEyGkHHjo5B2v"
+    "d+tz/N+428uDLG/2j0ke0i5/JQI2mxiP1rdG2f3pm+tA9Nu0IMuhRKAzTCoWYY0gULSvg3Mn3A=="
+)
+"""8 × 4 pixels: the left half blue, the right one red."""
+
+
+async def test_heic_is_read_where_its_library_is_installed_else_named() -> None:
+    if not pictures.reads_heic():
+        with pytest.raises(Refusal, match="That is a HEIC image"):
+            await pictures.open_source(HEIC)
+        return
+    picture = opened(await pictures.open_source(HEIC))
+    assert picture.size == (8, 4)
+    left, right = picture.getpixel((1, 1)), picture.getpixel((6, 1))
+    assert isinstance(left, tuple) and isinstance(right, tuple)
+    assert left[2] > 200 > left[0] and right[0] > 200 > right[2]
+
+
+async def test_a_phone_s_large_photograph_is_made_smaller_and_upright() -> None:
+    photograph = plain(RED, (8064, 6048))  # 48 million pixels
+    photograph.paste(BLUE, (0, 0, 8064, 3024))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    picture = opened(await pictures.open_source(encoded(photograph, "JPEG", exif=exif)))
+    assert picture.height / picture.width == pytest.approx(8064 / 6048, rel=0.01)
+    assert 0.9 * pictures.SOURCE_PIXELS < picture.width * picture.height <= pictures.SOURCE_PIXELS
+    right = picture.getpixel((picture.width - 9, 9))
+    assert isinstance(right, tuple) and right[2] > 200  # the upper half, turned
+
+
+async def test_the_first_of_a_phone_s_several_pictures_is_taken() -> None:
+    """Many phones write a JPEG with a depth map or gain map behind the photograph."""
+    data = encoded(plain(RED), "MPO", save_all=True, append_images=[plain(BLUE)])
+    first = opened(await pictures.open_source(data)).getpixel((0, 0))
+    assert isinstance(first, tuple) and first[0] > 200
 
 
 async def test_the_largest_picture_fits_into_the_decoders_memory() -> None:

@@ -314,3 +314,33 @@ def test_an_unloaded_model_leaves_the_memory(folder: Path, upscaler: Upscaler) -
     gc.collect()
 
     assert unet() is None
+
+
+def test_weights_in_a_prompt_reach_the_picture(model: pipelines.Loaded) -> None:
+    def painted(prompt: str, **changes: Any) -> torch.Tensor:
+        return pipelines.paint(model, request(prompt=prompt, **changes), 0, None, lambda *_: None)
+
+    def differ(one: torch.Tensor, other: torch.Tensor) -> bool:
+        return float((one - other).abs().max()) > 1e-3
+
+    assert differ(painted("fox::2 snow::1"), painted("fox::1 snow::2"))
+    assert differ(painted("a (red:1.5) fox"), painted("a red fox"))
+    assert not differ(painted("fox::2"), painted("fox"))
+    unwanted = painted("fox::1 snow::-0.5")
+    assert not differ(unwanted, painted("fox", negative_prompt="snow")) and differ(unwanted, painted("fox"))
+
+
+def test_a_family_whose_embeddings_cannot_be_added_gets_the_words(
+    model: pipelines.Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(type(model), "family", replace(model.family, embeddings={}))
+    grey = torch.zeros(3, 8, 8)
+
+    def call(pipe: Any, arguments: dict[str, Any], *_: Any) -> torch.Tensor:
+        asked.append(arguments["prompt"])
+        return grey
+
+    monkeypatch.setattr(pipelines, "_call", call)
+    pipelines.paint(model, request(prompt="(red:1.5) fox::2 snow"), 0, None, lambda *_: None)
+    assert asked == ["red fox, snow"]

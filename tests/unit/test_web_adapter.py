@@ -274,6 +274,20 @@ async def test_prompts_that_cannot_be_painted_get_one_sentence(house: WebHouse, 
     assert (await response.json())["notice"].endswith((".", "?"))
 
 
+async def test_a_series_is_asked_about_and_started_by_a_press(house: WebHouse) -> None:
+    ada = house.person("Ada")
+    asked = await (await ada.send("a {red, blue} fox --count 1")).json()
+    assert "Start 2 jobs with 2 images?" in asked["card"]
+    start = next(each for each in re.findall(r"v1:start:\w+", asked["card"]))
+    assert await (await ada.press(start)).json() == {"accepted": True}
+    again = await (await ada.press(start)).json()
+    assert "These 2 jobs were started already." in again["card"]
+    async with asyncio.timeout(30):
+        while (page := await ada.page("/")).count("1 of 2") + page.count("2 of 2") < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert len(await house.jobs()) == 2
+
+
 async def test_answers_are_in_the_language_of_the_browser(house: WebHouse) -> None:
     german = house.person("Ana")
     german.session.headers["Accept-Language"] = "de-AT,en;q=0.5"

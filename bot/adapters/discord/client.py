@@ -15,7 +15,7 @@ from discord import app_commands
 from bot import actions
 from bot.adapters.discord import context, registration, slash_commands
 from bot.adapters.discord.delivery import MISSING_ACCESS, NOBODY, UNKNOWN_SERVER
-from bot.adapters.discord.handlers import DiscordHandlers, job_of, picture_of
+from bot.adapters.discord.handlers import DiscordHandlers, job_of, pictures_of
 from bot.adapters.discord.languages import Translator
 from bot.adapters.discord.settings import DiscordSettings
 from bot.easel import Easel
@@ -173,8 +173,8 @@ class EaselClient(discord.AutoShardedClient):
         if not addressed and any(each != self.user for each in message.mentions):
             return  # it replies to a picture, and speaks to somebody else
         parent, about = _parent(message), _about(message)
-        picture = picture_of(message) or (picture_of(about) if about and not parent else None)
-        await self.desk.words(message, self._words(message), picture, parent, addressed=addressed)
+        sent = pictures_of(message) or (pictures_of(about) if about and not parent else [])
+        await self.desk.words(message, self._words(message), sent, parent, addressed=addressed)
 
     def _is_addressed(self, message: discord.Message) -> bool:
         """Tell whether it is said to Easel: a reply mentions whom it replies to, whoever it is meant for."""
@@ -194,7 +194,7 @@ def _about(message: discord.Message) -> discord.Message | None:
 
 def _parent(message: discord.Message) -> str:
     """Return the job whose picture the message asks to change, or an empty text."""
-    about = None if picture_of(message) else _about(message)
+    about = None if pictures_of(message) else _about(message)
     return job_of(about) if about else ""
 
 

@@ -52,6 +52,7 @@ UNKNOWN_CHANNEL, UNKNOWN_SERVER, UNKNOWN_MESSAGE = 10003, 10004, 10008
 UNKNOWN_WEBHOOK, INVALID_TOKEN = 10015, 50027
 MISSING_ACCESS, MISSING_PERMISSIONS = 50001, 50013
 THREAD_ARCHIVED = 50083
+NO_FURTHER_RESPONSES = 40094  # where only a person has installed Easel, an interaction has five of them
 NO_DIRECT_MESSAGES, NO_COMMON_SERVER = 50007, 50278
 TOO_LARGE = 40005
 _NO_MESSAGES = _("Easel may not post there, and this person takes no direct messages from it.")
@@ -97,9 +98,18 @@ class DiscordDelivery:
                 shown = await self._shown(job, card)
                 ways: list[Route] = [self._whisper] if job.origin.private else [self._say, self._whisper]
                 return await self._first(ways, job, {}, shown)
+            if job.series and job.series.number > 1:  # the response shows the first
+                return await self._post_further(job, await self._shown(job, card))
         deferred = _deferred(job)
         assert deferred
         return await self.edit(job, deferred, card)
+
+    async def _post_further(self, job: Job, shown: Shown) -> MessageRef:
+        """Show a job of a series as a message of its own, by the bot itself or else by the token."""
+        ways: list[Route] = [self._by_further_response] if _fresh(job.origin.reply) else []
+        if job.origin.reply.get("open") and not job.origin.private:
+            ways.insert(0, self._beside)
+        return await self._first([*ways, self._whisper], job, {}, shown)
 
     async def edit(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
         """Replace the card by the first way that works. Raises Unreachable or TryLater."""
@@ -318,6 +328,22 @@ class DiscordDelivery:
         whom = discord.AllowedMentions(everyone=False, roles=False, users=asker, replied_user=False)
         return await self._send(channel, f"{job.id}-end", shown, _about(job), whom)
 
+    async def _beside(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
+        channel = self._client.get_partial_messageable(job.origin.reply["channel"])
+        return await self._send(channel, job.id, shown)
+
+    async def _by_further_response(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
+        view, files = shown.message()
+        reply = job.origin.reply
+        sent = await self._webhook(reply).send(
+            view=view,
+            files=files,
+            ephemeral=bool(reply.get("ephemeral")),
+            allowed_mentions=NOBODY,
+            wait=True,
+        )
+        return {"channel": reply["channel"], "message": sent.id}
+
     async def _whisper(self, job: Job, ref: MessageRef, shown: Shown) -> MessageRef:
         if shown.card.adult:  # a direct message is no age-restricted channel
             shown = Shown(speech.translated(withheld(shown.card), shown.card.language), ())
@@ -342,9 +368,11 @@ class DiscordDelivery:
 
 
 def _deferred(job: Job) -> MessageRef | None:
-    """Return the reference to an interaction's deferred response; None where words were answered."""
+    """Return the reference to an interaction's deferred response; None where it is not this job's."""
     reply = job.origin.reply
-    return {"channel": reply["channel"], "message": reply["message"]} if "token" in reply else None
+    if "token" not in reply or (job.series and job.series.number > 1):
+        return None
+    return {"channel": reply["channel"], "message": reply["message"]}
 
 
 def _may_tell(job: Job, ref: MessageRef) -> bool:
@@ -395,7 +423,10 @@ def _closed(error: discord.HTTPException) -> bool:
     """Tell whether another way may work where this one does not."""
     if error.code == UNKNOWN_MESSAGE:
         return False
-    return error.status in (403, 404) or error.code in (INVALID_TOKEN, UNKNOWN_WEBHOOK, THREAD_ARCHIVED)
+    return error.status in (403, 404) or error.code in _CLOSED
+
+
+_CLOSED = (INVALID_TOKEN, UNKNOWN_WEBHOOK, THREAD_ARCHIVED, NO_FURTHER_RESPONSES)
 
 
 def _why(error: discord.HTTPException) -> str:

@@ -21,15 +21,17 @@ from discord.ui import LayoutView
 from bot import actions, telemetry
 from bot.actions import Action
 from bot.adapters.base import Answer, NoAnswer, Receipt
-from bot.adapters.discord import context, forms
+from bot.adapters.discord import context, forms, links
 from bot.adapters.discord.delivery import NOBODY
 from bot.adapters.discord.layout import Shown, moment, show
+from bot.adapters.discord.links import LinkedPicture
 from bot.adapters.discord.settings import DiscordSettings
 from bot.adapters.interactions import BROKEN, Alone, Ask, Filled, Interactions, Seen
 from bot.easel import Easel
 from bot.errors import Refusal, StoreError
 from bot.i18n import _
 from bot.i18n.speech import nearest, say, translated
+from bot.images import pictures
 from bot.messages.types import Card
 from bot.models import Member, Origin
 from bot.options import Completes
@@ -39,8 +41,8 @@ log = structlog.stdlib.get_logger(__name__)
 Interaction = discord.Interaction[Any]
 Event = Interaction | discord.Message
 """A command, a press or a form; or words that somebody wrote."""
-Picture = discord.Attachment | str
-"""An attachment; or the key of one that was chosen before the form was opened."""
+Picture = discord.Attachment | LinkedPicture | str
+"""An attachment; an address of Discord's; or the key of what was chosen before the form was opened."""
 Files = list[discord.File]
 Send = Callable[[Interaction, LayoutView, Files], Awaitable[None]]
 
@@ -74,7 +76,7 @@ class DiscordHandlers(Interactions[Event, Picture]):
     title = "Discord"
     hint = HINT
     at_once = 16
-    unreachable = (discord.HTTPException, aiohttp.ClientError, OSError)
+    unreachable = (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError)
 
     def __init__(self, easel: Easel, settings: DiscordSettings) -> None:
         super().__init__(easel, settings.max_source_bytes)
@@ -152,9 +154,22 @@ class DiscordHandlers(Interactions[Event, Picture]):
         await self.answer(event, both)
 
     async def download(self, event: Event, picture: Picture) -> bytes:
+        if isinstance(picture, LinkedPicture):
+            return await links.fetch(picture.url, self.check_size)
         found = self._was_chosen(picture) if isinstance(picture, str) else picture
         self.check_size(found.size)
         return await found.read()
+
+    async def linked(self, event: Event, url: str) -> Picture | None:
+        return links.linked(url)
+
+    def named(self, picture: Picture) -> str:
+        return picture.filename if isinstance(picture, discord.Attachment) else ""
+
+    def check_picture(self, picture: Picture) -> None:
+        if isinstance(picture, discord.Attachment):
+            self.check_size(picture.size)
+            pictures.check_told(picture.content_type or "", picture.filename)
 
     async def shown_at(self, event: Event, place: str) -> Seen[Picture] | None:
         found = _MESSAGE.fullmatch(place)
@@ -403,11 +418,10 @@ def _ids(components: Any) -> list[str]:
     return found
 
 
-def picture_of(message: discord.Message) -> discord.Attachment | None:
-    """Return the first attached picture, or None."""
-    return next(iter(pictures_of(message)), None)
-
-
 def pictures_of(message: discord.Message) -> list[discord.Attachment]:
     """Return the attached pictures."""
-    return [each for each in message.attachments if (each.content_type or "").startswith("image/")]
+    return [
+        each
+        for each in message.attachments
+        if pictures.may_be_picture(each.content_type or "", each.filename)
+    ]

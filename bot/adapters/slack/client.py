@@ -24,7 +24,7 @@ from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 from slack_bolt.response import BoltResponse
 
 from bot import actions, telemetry
-from bot.adapters.slack import forms, layout, slash_commands
+from bot.adapters.slack import forms, layout, markup, slash_commands
 from bot.adapters.slack.channels import TO_PRIVATE, Places, channel_of, says_closed
 from bot.adapters.slack.dedup import Dedup, key_of
 from bot.adapters.slack.delivery import OF_THE_TOKEN, SlackDelivery
@@ -214,7 +214,7 @@ class Client:
     async def _imagine(self, ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
         await self._taken(ack, context)
         asked = _of_command(body, context["workspace"])
-        words = slash_commands.plain(body.get("text") or "").strip()
+        words = markup.meant(slash_commands.plain(body.get("text") or ""))
         self._go(
             self._desk.command(asked, "imagine", {"prompt": words}) if words else self._desk.open_blank(asked)
         )

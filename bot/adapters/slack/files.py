@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import aiohttp
@@ -22,6 +22,7 @@ from bot.adapters.slack.errors import UNSETTLED, code_of
 from bot.adapters.slack.workspaces import Workspace, Workspaces
 from bot.errors import DeliveryError, Refusal, TryLater
 from bot.i18n import _
+from bot.images import pictures
 from bot.messages.types import CardPicture
 
 MAX_ALT = 1000  # characters of a file's alternative text
@@ -59,13 +60,13 @@ class Files:
     # ---- to Slack
 
     async def show(
-        self, workspace: Workspace, pictures: Iterable[CardPicture], name: str = "easel"
+        self, workspace: Workspace, shown: Iterable[CardPicture], name: str = "easel"
     ) -> dict[str, str]:
         """Return blob → file id for pictures, once they can be shown. A picture that is gone is left out.
 
         Raises SlackApiError, Preparing, TryLater, Unusable, StoreError.
         """
-        wanted = list({each.blob: each for each in pictures}.values())
+        wanted = list({each.blob: each for each in shown}.values())
         made = await asyncio.gather(*(self._file(workspace, each, name) for each in wanted))
         return {each.blob: file for each, file in zip(wanted, made, strict=True) if file}
 
@@ -186,8 +187,10 @@ class Files:
         if not file.get("url_private"):
             client = self._workspaces.talk(workspace.token, team=workspace.team, patient=True)
             file = (await client.files_info(file=file["id"]))["file"]
-        check_size(int(file.get("size") or 0))
-        url = file.get("url_private_download") or file.get("url_private") or ""
+        smaller = _smaller(file, check_size)
+        if not smaller:
+            check_size(int(file.get("size") or 0))
+        url = smaller or file.get("url_private_download") or file.get("url_private") or ""
         if not self._workspaces.is_slack(url):
             notice = _(
                 "That file lies outside of Slack, so Easel does not fetch it. Upload the image itself."
@@ -219,12 +222,28 @@ async def _is_looked_at(client: AsyncWebClient, file: str) -> bool:
         raise
 
 
-def picture_in(message: Any) -> dict[str, Any] | None:
-    """Return the first picture that was sent with a message, or None."""
-    return next(iter(pictures_in(message)), None)
+def check(file: Mapping[str, Any], check_size: Callable[[int], None]) -> None:
+    """Raise Refusal for a file that would be refused, by what Slack says of it."""
+    if file.get("mimetype") and not _smaller(file, check_size):
+        check_size(int(file.get("size") or 0))
+        pictures.check_told(str(file["mimetype"]), str(file.get("name") or ""))
+
+
+def _smaller(file: Mapping[str, Any], check_size: Callable[[int], None]) -> str:
+    """Return the address of Slack's own smaller picture where the file is too large or cannot be read."""
+    unread = str(file.get("mimetype", "")).casefold() in pictures.HEIC and not pictures.reads_heic()
+    try:
+        check_size(int(file.get("size") or 0))
+    except Refusal:
+        unread = True
+    return str(file.get("thumb_1024") or file.get("thumb_960") or "") if unread else ""
 
 
 def pictures_in(message: Any) -> list[dict[str, Any]]:
     """Return the pictures that were sent with a message."""
     files = message.get("files") or ()
-    return [each for each in files if str(each.get("mimetype", "")).startswith("image/")]
+    return [
+        each
+        for each in files
+        if pictures.may_be_picture(str(each.get("mimetype") or ""), str(each.get("name") or ""))
+    ]

@@ -33,7 +33,7 @@ _MOST = {"title": MAX_TITLE, "submit": MAX_TITLE, "close": MAX_TITLE, "text": MA
 WHERE = "where"  # the field that asks for a channel
 
 _NOT_ASKED = ("reset", "logout")  # options that are commands rather than values
-PICTURES = ["png", "jpg", "jpeg", "webp"]
+PICTURES = ["png", "jpg", "jpeg", "webp", "heic", "heif"]
 
 Choices = Mapping[str, Sequence[tuple[str, str]]]
 """Option name → (value, label) of each choice."""

@@ -23,11 +23,11 @@ from bot import actions
 from bot.actions import Action
 from bot.adapters.base import Answer, NoAnswer, Receipt
 from bot.adapters.interactions import BROKEN, Alone, Ask, Filled, Interactions, Seen
-from bot.adapters.slack import forms, layout, links
+from bot.adapters.slack import forms, layout, links, markup
 from bot.adapters.slack.channels import Places
 from bot.adapters.slack.delivery import NO_UNFURL, SlackDelivery
 from bot.adapters.slack.errors import FAILURES, code_of, translated
-from bot.adapters.slack.files import Files, Preparing, pictures_in
+from bot.adapters.slack.files import Files, Preparing, check, pictures_in
 from bot.adapters.slack.forms import About
 from bot.adapters.slack.settings import SlackSettings
 from bot.adapters.slack.users import SlackUsers, anyone
@@ -173,6 +173,25 @@ class SlackHandlers(Interactions[Asked, File]):
 
     async def open(self, event: Asked, ask: Ask, picture: File | None = None) -> None:
         await self.open_form(event, ask, picture)
+
+    async def linked(self, event: Asked, url: str) -> File | None:
+        id = links.file_of(url)
+        if not id or not self._workspaces.is_slack(url):
+            return None
+        client = self._workspaces.talk(event.workspace.token, team=event.workspace.team, patient=True)
+        try:
+            return await links.file(client, id, event.channel)
+        except FAILURES as error:
+            raise Refusal(links.FILE_NOT_SHOWN, code="no_picture") from error
+
+    def named(self, picture: File) -> str:
+        return str(picture.get("name") or "")
+
+    def check_picture(self, picture: File) -> None:
+        check(picture, self.check_size)
+
+    def spelled(self, words: str) -> str:
+        return markup.in_words(words)
 
     def presser(self, event: Asked) -> Hashable:
         return event.user, event.message

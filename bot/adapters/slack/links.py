@@ -16,13 +16,15 @@ NOT_SHOWN = _(
     "Easel cannot see that message. Invite Easel to the channel, or choose “Verify” in the message's menu."
 )
 
+FILE_NOT_SHOWN = _("Easel cannot see that file. Share it in this channel, or attach the image itself.")
+
 _LINK = re.compile(
     r"https://[\w.-]+/archives/(?P<channel>\w+)/p(?P<seconds>\d{10})(?P<micros>\d{6})"
     r"(?:\?(?:.*&)?thread_ts=(?P<thread>\d+\.\d+).*)?(?:\?.*)?",
     re.ASCII,
 )
 _TS = re.compile(r"(?P<seconds>\d{10})\.(?P<micros>\d{6})", re.ASCII)
-_FILE = re.compile(r"https://[\w.-]+/files(?:-pri)?/\w+[/-](?P<file>F\w+)(?:/.*)?", re.ASCII)
+_FILE = re.compile(r"https?://[\w.:-]+/files(?:-pri)?/\w+[/-](?P<file>F\w+)(?:/.*)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

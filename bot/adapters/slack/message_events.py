@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from bot import commands
-from bot.adapters.slack import layout, slash_commands, users
+from bot.adapters.slack import layout, markup, slash_commands, users
 from bot.adapters.slack.channels import says_closed
 from bot.adapters.slack.errors import FAILURES
-from bot.adapters.slack.files import picture_in
+from bot.adapters.slack.files import pictures_in
 from bot.adapters.slack.handlers import Asked, SlackHandlers
 from bot.adapters.slack.workspaces import PATIENCE, Workspace, Workspaces
 from bot.easel import Easel
@@ -95,11 +95,11 @@ class MessageEvents:
             await self._desk.command(asked, name, options)
 
     async def _paint(self, asked: Asked, event: Event, job: str, *, addressed: bool = True) -> None:
-        words, picture = words_of(event, asked.workspace), picture_in(event)
-        if event.get("files") and not picture:
+        words, sent = words_of(event, asked.workspace), pictures_in(event)
+        if event.get("files") and not sent:
             await self._desk.refuse(asked, Refusal(NO_PICTURE, code="source"))
             return
-        await self._desk.words(asked, words, picture, job, addressed=addressed)
+        await self._desk.words(asked, words, sent, job, addressed=addressed)
 
     async def _in_panel(self, asked: Asked, words: str) -> None:
         """Set status and title of the assistant panel; ignore that Slack refuses it in other threads."""
@@ -181,7 +181,8 @@ _MENTION = re.compile(r"<@[^<>]+>")
 def words_of(event: Event, workspace: Workspace) -> str:
     """Return the words of a message without the mention of Easel."""
     own = re.compile(rf"<@{re.escape(workspace.bot_user)}(?:\|[^<>]*)?>")
-    return " ".join(slash_commands.plain(own.sub(" ", event.get("text") or "")).split())
+    words = slash_commands.plain(own.sub(" ", event.get("text") or ""))
+    return " ".join(markup.unformatted(words).split())
 
 
 def examples() -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from bot import commands
+from bot.adapters.slack import markup
 from bot.errors import Refusal
 from bot.i18n import _
 from bot.options import Command, Option, Unusable, bounded, clip, read_value, unknown
@@ -33,7 +34,7 @@ def read(text: str, team: str = "") -> tuple[str, dict[str, object]]:
         return "help", {}
     rest = words[len(name) :].strip()
     if name == "imagine":
-        return name, {"prompt": rest}
+        return name, {"prompt": markup.meant(rest)}
     return name, _options(commands.command(name), list(_tokens(rest)))
 
 

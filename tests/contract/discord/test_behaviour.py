@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from discord.ui import ActionRow, Button, LayoutView
 from PIL import Image
 
+from bot.adapters.discord import links
 from bot.adapters.discord.context import vault
 from bot.errors import StoreError
 from bot.models import State
@@ -404,6 +406,79 @@ async def test_a_reply_with_a_picture_of_its_own_starts_from_that(server: Server
     child = await server.ended()
     assert child.request.source not in {None, *(each.blob for each in job.pictures)}
     assert child.parent is None
+
+
+@pytest.mark.parametrize("by", ["mention", "command"])
+async def test_an_address_of_discord_s_in_front_is_the_source(
+    server: Server, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fetch(url: str, check_size: Any) -> bytes:
+        assert url == address
+        return png(64, 32)
+
+    monkeypatch.setattr(links, "fetch", fetch)
+    address = "https://cdn.discordapp.com/attachments/1/2/fox.png?ex=ffffffff&is=1&hm=2"
+    me = server.client.user
+    assert me
+    if by == "mention":
+        await server.ada.send(server.channel, f"{me.mention} {address} a fox in oil")
+    else:
+        await server.ada.slash(server.channel, "imagine", prompt=f"{address} a fox in oil")
+    job = await server.ended()
+    assert job.request.source and job.prompt == "a fox in oil" and job.request.width > job.request.height
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("https://example.org/fox.png", "fetches no images from that address"),
+        ("https://cdn.discordapp.com.example.org/fox.png", "fetches no images from that address"),
+        ("http://cdn.discordapp.com/fox.png", "fetches no images from that address"),
+        ("https://a@cdn.discordapp.com/fox.png", "fetches no images from that address"),
+        ("https://cdn.discordapp.com:8443/fox.png", "fetches no images from that address"),
+        ("https://media.discordapp.net/fox.png?ex=65000000", "That link has expired"),
+    ],
+)
+async def test_no_other_address_is_fetched(server: Server, address: str, says: str) -> None:
+    shown = await server.ada.slash(server.channel, "imagine", prompt=f"{address} a fox")
+    refusal = shown.followups[-1] if shown.followups else shown.response
+    assert says in said(refusal) and await server.house.store._jobs() == []
+
+
+async def test_of_several_pictures_it_asks_which(server: Server) -> None:
+    me = server.client.user
+    assert me
+    files = [("one.png", png()), ("two.png", png(64, 32)), ("notes.txt", b"words")]
+    await server.ada.send(server.channel, f"{me.mention} paint it in oil", attachments=files)
+    async with asyncio.timeout(20):
+        while not (  # noqa: ASYNC110 only the channel knows
+            asked := [m for m in server.channel.history(viewer=server.ada) if m.author.bot]
+        ):
+            await asyncio.sleep(0.01)
+    assert "You sent 2 images. Which one is meant?" in said(asked[-1])
+    assert labels(asked[-1]) == ["1. one.png", "2. two.png"] and await server.house.store._jobs() == []
+
+    await server.ben.click(asked[-1], label="1. one.png")
+    assert await server.house.store._jobs() == []
+    await server.ada.click(asked[-1], label="2. two.png")
+    job = await server.ended()
+    assert job.request.source and job.request.width > job.request.height
+
+
+async def test_of_several_pictures_in_the_menu_it_asks_which_before_the_form(server: Server) -> None:
+    files = [("one.png", png()), ("two.png", png())]
+    message = await server.ben.send(server.channel, "look", attachments=files)
+    asked = await server.ada.context_menu(server.channel, "Use as reference", message)
+    assert asked.response is not None and asked.response.ephemeral
+    form = await server.ada.click(asked.response, label="1. one.png")
+    assert form.modal and "Use as reference" in str(form.modal)
+
+
+@pytest.mark.parametrize("name", ["film.gif", "drawing.svg"])
+async def test_what_is_never_taken_is_refused_before_the_form(server: Server, name: str) -> None:
+    message = await server.ben.send(server.channel, "look", attachments=[(name, b"GIF89a")])
+    shown = await server.ada.context_menu(server.channel, "Use as reference", message)
+    assert not shown.modal and "isn't a PNG, JPEG or WebP" in said(shown.response)
 
 
 async def test_a_reply_to_a_deleted_picture_says_so_in_private(server: Server) -> None:

@@ -266,6 +266,27 @@ async def test_where_only_a_person_has_installed_it_five_follow_ups_suffice(conn
         assert max(line.wire.follow_ups.values(), default=0) <= 1
 
 
+@pytest.mark.parametrize(("count", "whispered"), [(3, 0), (8, 2)])
+async def test_a_series_has_its_messages_where_only_a_person_has_installed_it(
+    connected: Connects, count: int, whispered: int
+) -> None:
+    async with connected(step_seconds=0.01) as line:
+        asked = await line.wire.command("imagine", STRANGE, prompt=f"a fox --repeat {count} --count 1")
+        await line.wire.until(lambda: (found := line.wire.aside(asked)) and "Start" in found.text)
+        question = line.wire.aside(asked)
+        assert question
+        token = await line.wire.press(question, f"Start {count} jobs", **STRANGE)
+        await line.wire.until(
+            lambda: len([each for each in line.wire.messages.values() if DONE in each.text]) == count
+        )
+        shown = [each for each in line.wire.messages.values() if f"of {count}" in each.text]
+        assert sorted(each.text.split(f" of {count}")[0][-1] for each in shown) == [
+            str(number) for number in range(1, count + 1)
+        ]
+        assert len(_in(line, DM)) == whispered
+        assert f"1 of {count}" in (await line.wire.answered(token, DONE)).text
+
+
 async def test_a_private_result_is_edited_where_only_a_person_has_installed_it(connected: Connects) -> None:
     async with connected(step_seconds=0.05) as line:
         token = await line.wire.command("imagine", STRANGE, prompt="a fox", private=True)

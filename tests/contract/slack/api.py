@@ -726,6 +726,8 @@ class Api:
             "permalink": f"https://home.slack.com/files/{file.owner}/{file.id}/{file.name}",
         }
         about["url_private_download"] = about["url_private"]
+        if file.smaller:
+            about["thumb_1024"] = f"{self.url}/files-pri/{TEAM}/{file.smaller.id}/{file.smaller.name}"
         shared = {m.channel for m in self.messages.values() if file.id in m.files and not m.deleted}
         for key, kinds in (("channels", ("channel",)), ("groups", ("group",)), ("ims", ("im",))):
             about[key] = sorted(each for each in shared if self.channels[each].kind in kinds)

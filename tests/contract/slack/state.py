@@ -107,9 +107,13 @@ class File:
     deleted: bool = False
     url: str = ""  # where it lies, if elsewhere
     size: int | None = None  # as Slack says, if not the content's
+    told: str | None = None  # the type as Slack says, if not the content's
+    smaller: File | None = None  # what Slack has made of it
 
     @property
     def mimetype(self) -> str:
+        if self.told is not None:
+            return self.told
         try:
             with Image.open(io.BytesIO(self.content)) as picture:
                 return PICTURES.get(picture.format or "", f"image/{str(picture.format).lower()}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -342,11 +343,86 @@ async def test_plain_words_in_a_direct_message_are_painted(house: House) -> None
     assert job.prompt == "a red fox" and house.message(job).channel == direct
 
 
+@pytest.mark.parametrize(
+    ("typed", "prompt", "changes"),
+    [
+        ("a fox ——ar 16:9", "a fox", {"wide": True}),
+        ("a fox —-ar 16:9", "a fox", {"wide": True}),
+        ("a fox -ar 16:9", "a fox", {"wide": True}),
+        ("a fox,—ar 16:9", "a fox", {"wide": True}),
+        ("a fox —no “text”", "a fox", {"negative": "text"}),
+        ("a :cat: in snow", "a cat in snow", {}),
+        ("a :red_car::skin-tone-3: in snow", "a red car in snow", {}),
+        ("a *red fox* in _deep_ snow, ~grey~ `blue` sky", "a red fox in deep snow, grey blue sky", {}),
+        ("a 5 * 3 * 2 grid_of_red_boxes", "a 5 * 3 * 2 grid_of_red_boxes", {}),
+        ("a cat &amp; a dog &lt;3", "a cat & a dog <3", {}),
+        ("a clock, 10:10:30", "a clock, 10:10:30", {}),
+        ("fox::2 snow::1", "fox::2 snow::1", {}),
+        ("a fox near <http://example.org|example.org>", "a fox near example.org", {}),
+        ("&gt; a fox in snow", "a fox in snow", {}),
+    ],
+)
+@pytest.mark.parametrize("by", ["mention", "command"])
+async def test_what_slack_makes_of_typing_is_read_as_typed(
+    house: House, typed: str, prompt: str, changes: dict[str, Any], by: str
+) -> None:
+    if by == "mention":
+        await house.ada.say(f"<@{BOT}> {typed}")
+    else:
+        await house.ada.slash(f"/imagine {typed}")
+    job = await house.ended()
+    assert (job.prompt, job.request.negative_prompt) == (prompt, changes.get("negative", ""))
+    assert (job.request.width > job.request.height) == changes.get("wide", False)
+
+
+@pytest.mark.parametrize("words", [":tada:", "thanks :heart:", ":thumbsup: :thumbsup:"])
+async def test_emoji_alone_are_talk(house: House, words: str) -> None:
+    await house.ada.say(f"<@{BOT}> {words}")
+    await house.ada.say(f"<@{BOT}> a fox")
+    assert (await house.ended()).prompt == "a fox"
+
+
 async def test_a_picture_that_comes_with_the_words_is_the_source(house: House) -> None:
     fox = house.wire.hand_in(png())
     await house.ada.say(f"<@{BOT}> in oil", files=[fox])
 
     assert (await house.ended()).request.source
+
+
+@pytest.mark.parametrize("by", ["mention", "command"])
+async def test_an_address_of_slack_s_in_front_is_the_source(house: House, by: str) -> None:
+    fox = house.wire.hand_in(png(64, 32))
+    await house.ada.say("look", files=[fox])
+    address = house.wire.about_file(fox)["url_private"]
+    if by == "mention":
+        await house.ada.say(f"<@{BOT}> <{address}> a fox in oil")
+    else:
+        await house.ada.slash(f"/imagine <{address}> a fox in oil")
+    job = await house.ended()
+    assert job.request.source and job.prompt == "a fox in oil" and job.request.width > job.request.height
+
+
+async def test_a_file_that_was_not_shared_here_is_not_fetched(house: House) -> None:
+    secret = house.wire.hand_in(png())
+    address = house.wire.about_file(secret)["url_private"]
+    await house.ada.slash(f"/imagine <{address}> a fox in oil")
+    await house.ada.see("That is in another channel.")
+    await house.ada.slash("/imagine <https://example.org/a.png> a fox in oil")
+    refused = await house.ada.see("fetches no images from that address")
+    assert await house.jobs() == []
+    await house.ada.press(refused, "Leave it out")
+    assert (await house.ended()).prompt == "a fox in oil"
+
+
+async def test_of_several_pictures_it_asks_which_privately(house: House) -> None:
+    one, two = house.wire.hand_in(png(), name="one.png"), house.wire.hand_in(png(64, 32), name="two.png")
+    await house.ada.say(f"<@{BOT}> in oil", files=[one, two])
+    question = await house.ada.see("Which one is meant?")
+    assert house.ben.sees("Which one is meant?") is None and await house.jobs() == []
+
+    await house.ada.press(question, "2. two.png")
+    job = await house.ended()
+    assert job.request.source and job.request.width > job.request.height
 
 
 async def test_a_mention_without_words_is_told_how(house: House) -> None:

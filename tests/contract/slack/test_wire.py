@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bot import telemetry
+from bot.images import pictures
 from bot.models import State
 from bot.surfaces import Settings
 from tests.contract.slack import methods
@@ -318,6 +320,27 @@ async def test_a_source_that_is_too_large_is_not_even_fetched(opened: Opens) -> 
 
         await house.ada.see("at most 1 MB")
         assert await house.jobs() == []
+
+
+@pytest.mark.parametrize("told", [{"size": 60_000_000}, {"told": "image/heic", "name": "IMG_1.HEIC"}])
+async def test_slack_s_own_smaller_picture_is_taken_of_what_cannot_be_read(
+    opened: Opens, told: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "reads_heic", lambda: False)
+    async with opened(max_source_mb=1) as house:
+        smaller = house.wire.hand_in(png())
+        photograph = house.wire.hand_in(b"what no one can read", smaller=smaller, **told)
+        await house.ada.say(f"<@{BOT}> in oil", files=[photograph])
+
+        assert (await house.ended()).request.source
+
+
+@pytest.mark.parametrize("told", ["", "application/octet-stream", "text/plain"])
+async def test_a_picture_whose_type_is_wrong_is_known_by_its_bytes(house: House, told: str) -> None:
+    fox = house.wire.hand_in(png(), told=told)
+    await house.ada.say(f"<@{BOT}> in oil", files=[fox])
+
+    assert (await house.ended()).request.source
 
 
 async def test_a_source_that_lies_about_its_size_is_not_read_to_the_end(opened: Opens) -> None:

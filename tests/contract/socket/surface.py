@@ -117,7 +117,7 @@ class SocketAdapter(Interactions[Line, Picture]):
             case "say" if line.text("words").startswith("/"):
                 await self._typed(line, picture)
             case "say":
-                await self.words(line, line.text("words"), picture, line.text("about"))
+                await self.words(line, line.text("words"), [picture] if picture else [], line.text("about"))
             case "press":
                 await self.press(line, line.text("button"))
             case "menu":
