@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. 0 is success, 1 a refusal or a failed job, 2 a mistake in the set-up."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # some terminals cannot show what people write, nor bars
-    said = parser().parse_args(arguments)
+    said = parser().parse_args(_grouped(sys.argv[1:] if arguments is None else arguments))
     os.umask(0o077)  # whatever this process makes is its user's alone
     try:
         return asyncio.run(_run(said))
@@ -47,6 +47,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _grouped(words: Sequence[str]) -> Sequence[str]:
+    """Return the arguments with an administrator's command as one word, such as "person gift"."""
+    name = commands.beginning(words) if words[:1] == ["admin"] else ""
+    if not name:
+        return words
+    known = commands.command(name)
+    verb = (known.name if known.admin else name).removeprefix("admin ")
+    return ["admin", verb, *words[len(name.split()) :]]
 
 
 async def _run(said: argparse.Namespace) -> int:
@@ -194,14 +204,16 @@ def _add_admin(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "admin",
         help="administrate: people, tiers, budgets, what waits, what a place allows",
         description="What administrators do, in the Easel that runs on this data folder or in its absence.",
-        epilog="examples:\n  python -m bot admin status\n  python -m bot admin gift discord:123 600\n"
-        "  python -m bot admin models --model easel-tiny --rule refuse --tenant discord:456",
+        epilog="examples:\n  python -m bot admin status\n  python -m bot admin person gift discord:123 600\n"
+        "  python -m bot admin set models --model easel-tiny --rule refuse --tenant discord:456",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     named = admin.add_subparsers(dest="verb", required=True, metavar="command")
     further = (replace(commands.command(name), name=name) for name in commands.ALSO)
-    for each in (*commands.group("admin"), *further):
-        verb = named.add_parser(each.verb, help=each.help, description=each.help, allow_abbrev=False)
+    for each in (*commands.group("admin"), *(each for each in further if each.name == "admin review")):
+        verb = named.add_parser(
+            each.name.removeprefix("admin "), help=each.help, description=each.help, allow_abbrev=False
+        )
         verb.add_argument(
             "--tenant",
             default=INSTANCE,

@@ -210,7 +210,7 @@ class Tier:
     max_steps: int = 150
     max_count: int = 16
     models: tuple[str, ...] = ()  # empty: all
-    cooldown: float = 0.0  # seconds between two accepted requests
+    cooldown: float = 0.0  # seconds from an accepted request to the next that is typed
     priorities: tuple[Priority, ...] = ("fast", "relax")
     restricted: bool = False  # only those who run this Easel may give it to people
     label: bool = False  # pictures visibly say "AI"

@@ -61,7 +61,7 @@ def authorize(command: Command, origin: Origin, operators: Collection[str]) -> N
         raise Refusal(
             _(
                 "/{name} counts in every place, so it is only for those who run this Easel. Ask "
-                "one of them, or use /admin tier.",
+                "one of them, or use /admin tier person.",
                 name=command.name,
             ),
             code="forbidden",

@@ -43,6 +43,9 @@ Alone = Callable[[Member, Collection[str]], Awaitable[bool]]
 """Whether what comes of it is for one person alone, in the places where they are. Raises Refusal."""
 
 DOUBLE_CLICK = 1.5  # seconds in which the same press by the same person is the same press
+CALM = 30.0  # seconds in which words that came too fast are answered once
+HASTE = ("cooldown", "waiting")
+"""Codes of refusals of people who ask faster than they may."""
 LONGEST_LINK = 400  # characters that are read as the link of a message
 MOST_VERIFIED = 4  # pictures of one message
 JOB_COMMANDS = ("upscale", "vary")
@@ -89,6 +92,7 @@ class Interactions(ABC, Generic[E, P]):
         self._most = max_source_bytes
         self._gate = asyncio.Semaphore(self.at_once)
         self._pressed: set[Hashable] = set()
+        self._calmed: set[Hashable] = set()
 
     # ---- what a surface says for itself
 
@@ -295,12 +299,22 @@ class Interactions(ABC, Generic[E, P]):
                     return NoAnswer()
                 case "paint" | "ask":
                     sure = reading.does == "paint" and heard == "paint"
-                    return await self._said(event, origin, reading, picture, parent, sure=sure)
+                    asking = self._said(event, origin, reading, picture, parent, sure=sure)
+                    return await self._calmly(asking, origin)
                 case command:
                     return await self.handle(command, {}, origin)
 
         alone = self._alone_of(parent) if parent else self._alone_by({"prompt": reading.words})
         await self.answer(event, ask, alone if reading.does == "paint" else None)
+
+    async def _calmly(self, asking: Awaitable[Answer], origin: Origin) -> Answer:
+        """Return the answer to words; of many that come too fast, refuse one and pass over the others."""
+        try:
+            return await asking
+        except Refusal as refusal:
+            if refusal.code in HASTE and self._lately(self._calmed, (origin.member.id, refusal.code), CALM):
+                return NoAnswer()
+            raise
 
     async def _said(
         self, event: E, origin: Origin, reading: Spoken, picture: P | None, parent: str, *, sure: bool
@@ -372,11 +386,14 @@ class Interactions(ABC, Generic[E, P]):
             return await self._easel.router.press(button, origin)
 
     def _repeated(self, event: E, button: str) -> bool:
-        key = (self.presser(event), button)
-        if key in self._pressed:
+        return self._lately(self._pressed, (self.presser(event), button), DOUBLE_CLICK)
+
+    def _lately(self, seen: set[Hashable], key: Hashable, seconds: float) -> bool:
+        """Tell whether `key` was asked about in the last seconds."""
+        if key in seen:
             return True
-        self._pressed.add(key)
-        asyncio.get_running_loop().call_later(DOUBLE_CLICK, self._pressed.discard, key)
+        seen.add(key)
+        asyncio.get_running_loop().call_later(seconds, seen.discard, key)
         return False
 
     # ---- for one person alone

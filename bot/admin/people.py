@@ -36,15 +36,15 @@ class PeopleCommands:
     @property
     def commands(self) -> Commands:
         return {
-            "admin person": self._person,
-            "admin tier": self._tier,
-            "admin set": self._set_allowance,
-            "admin gift": self._gift,
-            "admin reset": self._reset,
-            "admin block": self._block,
-            "admin unblock": self._unblock,
-            "admin moderators": self._moderators,
-            "admin invite": self._invite,
+            "admin person show": self._person,
+            "admin tier person": self._tier,
+            "admin quota person": self._set_allowance,
+            "admin person gift": self._gift,
+            "admin person reset": self._reset,
+            "admin person block": self._block,
+            "admin person unblock": self._unblock,
+            "admin set moderators": self._moderators,
+            "admin person invite": self._invite,
         }
 
     async def _person(self, asked: AdminRequest) -> Card:
@@ -178,7 +178,7 @@ def _blocked(person: Person, now: datetime) -> str:
 
 
 def _end(until: datetime | None, now: datetime) -> str:
-    return _("until {when}", when=answers.moment(until, now)) if until else _("until /admin unblock")
+    return _("until {when}", when=answers.moment(until, now)) if until else _("until /admin person unblock")
 
 
 def _summary(job: Job) -> str:

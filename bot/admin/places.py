@@ -32,12 +32,12 @@ class PlaceCommands:
     @property
     def commands(self) -> Commands:
         return {
-            "admin channel": self._channel,
-            "admin models": self._models,
-            "admin styles": self._styles,
-            "admin defaults": self._defaults,
-            "admin language": self._language,
-            "admin moderation": self._moderation,
+            "admin set channel": self._channel,
+            "admin set models": self._models,
+            "admin set styles": self._styles,
+            "admin set defaults": self._defaults,
+            "admin set language": self._language,
+            "admin set moderation": self._moderation,
         }
 
     async def _channel(self, asked: AdminRequest) -> Card:

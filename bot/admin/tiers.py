@@ -21,7 +21,7 @@ EVERYONE = "everyone"  # the role of all who have no other
 
 @dataclass(eq=False)
 class TierCommands:
-    """Answers `/admin tiers`, `role` and `budget`."""
+    """Answers `/admin tier list`, `role` and `budget`."""
 
     _store: Store
     _tiers: Tiers
@@ -30,9 +30,9 @@ class TierCommands:
     @property
     def commands(self) -> Commands:
         return {
-            "admin tiers": self._show_tiers,
-            "admin role": self._role,
-            "admin budget": self._budget,
+            "admin tier list": self._show_tiers,
+            "admin tier role": self._role,
+            "admin quota budget": self._budget,
         }
 
     async def _show_tiers(self, asked: AdminRequest) -> Card:
@@ -88,7 +88,7 @@ class TierCommands:
         found, now = await self._policies.here(asked), self._store.now()
         if found.budget is None and not found.channel_budgets:
             return titled(
-                _("Budgets"), [_("There are none. /admin budget with a number of seconds sets one.")]
+                _("Budgets"), [_("There are none. /admin quota budget with a number of seconds sets one.")]
             )
         budgets = [
             replace(

@@ -231,7 +231,12 @@ async def test_a_channel_may_have_buttons_only_or_nothing(chat: Chat) -> None:
     job, message = await chat.painted()
     tenant, channel = job.origin.member.tenant, job.origin.channel
     line = AuditLine(
-        at=job.created, by="ada", name="Ada", surface=job.origin.surface, tenant=tenant, what="admin channel"
+        at=job.created,
+        by="ada",
+        name="Ada",
+        surface=job.origin.surface,
+        tenant=tenant,
+        what="admin set channel",
     )
 
     async def rule(said: str) -> None:

@@ -166,9 +166,7 @@ def _bar(bar: Bar) -> str:
 
 
 _MARKS = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-_COMMAND = re.compile(
-    rf"(?<![\w/])/({'|'.join(sorted((each.name for each in commands.COMMANDS), key=len, reverse=True))})\b"
-)
+_COMMAND = re.compile(rf"(?<![\w/])/({'|'.join(sorted(commands.NAMES, key=len, reverse=True))})\b")
 
 
 def escape(words: str) -> str:

@@ -216,7 +216,7 @@ async def with_role(line: Line) -> None:
 async def test_moderators_are_named_from_discord_s_own_lists(line: Line) -> None:
     boss = {"member": member(permissions=1 << 5)}
     named = {"role": Pick(8, ROLE), "person": Pick(6, BEN)}
-    token = await line.wire.command("admin moderators", boss, **named)
+    token = await line.wire.command("admin set moderators", boss, **named)
     answer = await line.wire.answered(token, "Named here")
 
     assert f"{ROLE}, discord:{BEN}" in answer.text

@@ -615,9 +615,11 @@ class Pick:
 
 
 def _typed(name: str, given: list[Json], resolved: Json) -> Json:
-    """A command as it is sent; "admin gift" is a subcommand of a group."""
-    first, _, verb = name.partition(" ")
-    options = [{"name": verb, "type": 1, "options": given}] if verb else given
+    """A command as it is sent; "admin person gift" is a subcommand of a group in a group."""
+    first, *inside = name.split()
+    options = given
+    for depth, verb in enumerate(reversed(inside)):
+        options = [{"name": verb, "type": 1 + bool(depth), "options": options}]
     return {"id": "9", "name": first, "type": 1, "options": options, "resolved": resolved}
 
 
