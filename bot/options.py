@@ -357,3 +357,10 @@ def as_text(value: object) -> str:
         case float() if value.is_integer():
             return f"{value:.0f}"
     return str(value)
+
+
+def setting(name: str, value: object) -> str:
+    """Return the label of a button that asks again with an option set to a value: "Make 4 images"."""
+    if name == "count":
+        return ngettext("Make {count} image", "Make {count} images", int(str(value)))
+    return _("Set {option} to {value}", option=TITLES.get(name) or name.capitalize(), value=value)

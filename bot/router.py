@@ -146,6 +146,8 @@ class Router:
             text = await self.offered(action, origin.member)
             parent = source_job(text) if action.name == "paint" else ""
             return await self._jobs.imagine({"prompt": text}, origin, parent)
+        if action.name == "setup":
+            return await self._admin.set_up(action.job, origin)
         if action.name == "forget":
             return await self._forget(action, origin)
         if action.name not in actions.DERIVING:

@@ -127,6 +127,9 @@ class Interactions(ABC, Generic[E, P]):
         """
         return None
 
+    def check_place(self, origin: Origin) -> None:
+        """Raise Refusal for a place that this Easel does not serve."""
+
     async def ignore(self, event: E) -> None:
         """Acknowledge a press that was made twice; nothing comes of it."""
 
@@ -344,6 +347,7 @@ class Interactions(ABC, Generic[E, P]):
     async def asked(self, ask: Ask, origin: Origin) -> Card | Receipt | NoAnswer:
         """Return what comes of asking for a card; whatever goes wrong is a card that says so."""
         try:
+            self.check_place(origin)
             answer = await ask(origin)
         except Refusal as refusal:
             return self.refused(refusal, origin)
@@ -355,6 +359,7 @@ class Interactions(ABC, Generic[E, P]):
 
     async def question(self, ask: Ask, origin: Origin) -> tuple[Form, Command]:
         """Return the form that comes of asking, and its command as it is for the person. Raises Refusal."""
+        self.check_place(origin)
         form = await ask(origin)
         assert isinstance(form, Form)
         known = await self._easel.vocabulary.known(origin.member)

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from bot import formats
 from bot.accounts.access import Access
 from bot.admin import csv_export
-from bot.admin.asked import AdminRequest, Commands, titled
+from bot.admin.asked import AdminRequest, Commands, titled, who
 from bot.i18n import _, join
+from bot.messages import marks
 from bot.messages.types import Card
 from bot.models import INSTANCE, AuditLine, LedgerLine
 from bot.moderation.reviews import Reviews
@@ -75,12 +76,31 @@ class RecordCommands:
 
 
 def _audit_line(line: AuditLine) -> str:
-    change = f"{line.before or 'none'} → {line.after}" if line.before or line.after else ""
     place = "" if line.tenant == INSTANCE else f" in {line.tenant}"
-    words = (
-        formats.date(line.at),
-        f"{line.name} ({line.by}){place}",
-        f"/{line.what} {line.target}".strip(),
+    return join(" · ", (marks.time(line.at, formats.date(line.at)), *_change(line, place)))
+
+
+def change_line(line: AuditLine) -> str:
+    """Return an administrator's change as a line of the place's log."""
+    return join(" · ", _change(line))
+
+
+def _change(line: AuditLine, place: str = "") -> tuple[str, ...]:
+    change = f"{line.before or 'none'} → {line.after}" if line.before or line.after else ""
+    name = f"{line.name} ({line.by})" if place else line.name
+    return (
+        join("", (marks.person(line.by, name), place)),
+        join(" ", (f"/{line.what}", _target(line))),
         change,
     )
-    return join(" · ", words)
+
+
+def _target(line: AuditLine) -> str:
+    """Return what was changed, by its name where the surface knows it."""
+    if ":" in line.target:
+        return marks.person(line.target)
+    if line.what in ("admin set channel", "admin quota budget", "admin log"):
+        return marks.channel(line.target) if line.target else ""
+    if line.what in ("admin tier role", "admin quota role"):
+        return who(line.target)
+    return line.target

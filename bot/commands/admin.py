@@ -27,6 +27,14 @@ CHANNEL = Option(
     maximum=100,
     example="#general",
 )
+ROLE = Option(
+    name="role",
+    kind="role",
+    help=_("The role or user group; “everyone” for all without one."),
+    required=True,
+    maximum=100,
+    example="everyone",
+)
 TIER = Option(
     name="tier",
     kind="text",
@@ -67,6 +75,12 @@ LABEL = Option(
 
 ADMINISTRATION: tuple[Command, ...] = (
     Command(
+        name="setup",
+        help=_("Set Easel up here, a step at a time: channels, tiers, moderation, language."),
+        administrators=True,
+    ),
+    Command(name="admin show", help=_("All that is set here: tiers, quotas, channels, rules.")),
+    Command(
         name="admin status",
         help=_("Why it is slow: who waits how long, how busy the GPU is, what is paused."),
     ),
@@ -99,8 +113,7 @@ ADMINISTRATION: tuple[Command, ...] = (
     ),
     Command(
         name="admin quota person",
-        help=_("Give a person a quota of their own, everywhere, in place of their tier's."),
-        operator=True,
+        help=_("Give a person a quota of their own, in place of their tier's."),
         options=(
             PERSON,
             replace(
@@ -112,6 +125,21 @@ ADMINISTRATION: tuple[Command, ...] = (
             PER,
         ),
         examples=("discord:123 7200 per: week",),
+    ),
+    Command(
+        name="admin quota role",
+        help=_("Give each person with a role or in a user group a quota, in place of their tier's."),
+        options=(
+            ROLE,
+            replace(
+                SECONDS,
+                help=_("How many GPU seconds; 0 goes back to their tier's."),
+                minimum=0,
+                example="3600",
+            ),
+            PER,
+        ),
+        examples=("everyone 1800 per: day",),
     ),
     Command(
         name="admin person gift",
@@ -172,14 +200,7 @@ ADMINISTRATION: tuple[Command, ...] = (
         name="admin tier role",
         help=_("Give everybody with a role or in a user group a tier."),
         options=(
-            Option(
-                name="role",
-                kind="role",
-                help=_("The role or user group; “everyone” for all without one."),
-                required=True,
-                maximum=100,
-                example="everyone",
-            ),
+            ROLE,
             TIER,
         ),
         examples=("everyone team",),
@@ -301,6 +322,31 @@ ADMINISTRATION: tuple[Command, ...] = (
             ),
         ),
         examples=("1a2b3c4d5e6f keep",),
+    ),
+    Command(
+        name="admin log",
+        help=_("The channel that tells of reports, blocks, failures and changes."),
+        options=(
+            CHANNEL,
+            Option(name="off", kind="boolean", help=_("No log any more.")),
+        ),
+        examples=("#general",),
+    ),
+    Command(
+        name="admin spoiler",
+        help=_("Where, or for whom, images are covered until someone clicks. Without options it shows it."),
+        options=(
+            CHANNEL,
+            replace(ROLE, required=False),
+            Option(
+                name="rule",
+                kind="text",
+                help=_("Cover them, or cover them no more."),
+                choices=("add", "remove"),
+                default="add",
+            ),
+        ),
+        examples=("#general",),
     ),
     Command(
         name="admin audit",

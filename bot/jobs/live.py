@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
-from bot.models import Balance, Job, Tier
+from bot.models import Job, Tier
 from engine.types import EngineEvent, Place, Progress
 
 AT_ONCE = 200  # jobs gone through before others may do something
@@ -19,7 +19,6 @@ class LiveJob:
 
     job: Job
     tier: Tier | None = None  # of the person, when it was accepted or Easel was started
-    balance: Balance | None = None  # the person's, when it was accepted
     progress: Progress | None = None
     place: Place | None = None  # in line, when last looked up
     shown: Place | None = None  # in line, when last shown

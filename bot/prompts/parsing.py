@@ -33,7 +33,7 @@ from typing import Any
 
 from bot.errors import Offer, Refusal
 from bot.i18n import _
-from bot.options import OutOfRange, Unusable, blank, bounded, read_value, suggest, unknown
+from bot.options import OutOfRange, Unusable, blank, bounded, read_value, setting, suggest, unknown
 from bot.prompts import foreign, plain_words
 from bot.prompts.draft import MAX_COUNT, MAX_PROMPT, PARAMS, Draft, by_flag
 from bot.prompts.param import Param
@@ -173,9 +173,7 @@ class _Reading:
         """Return an offer of the nearest value. Not of the most pictures: a tier may allow fewer at once."""
         if not value or not self._words or (name, value) == ("count", str(MAX_COUNT)):
             return ()
-        return (
-            Offer(_("Make it {value}", value=value), with_options(self._words, {**self._said, name: value})),
-        )
+        return (Offer(setting(name, value), with_options(self._words, {**self._said, name: value})),)
 
     def _check_words(self) -> None:
         if not any(unicodedata.category(c)[0] in "LNPS" for c in self._words):

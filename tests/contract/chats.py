@@ -277,7 +277,7 @@ async def test_a_refusal_is_private_and_its_offer_is_painted_for_all(chat: Chat,
     refusal = await chat.ada.see("Try --count 4.")
     assert chat.ben.sees("Try --count 4.") is None
 
-    await chat.ada.press(refusal, "Make it 4")
+    await chat.ada.press(refusal, "Make 4 images")
 
     job = await chat.ended()
     assert (job.prompt, job.request.count) == (prompt.strip().rstrip(), 4)

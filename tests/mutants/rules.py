@@ -28,7 +28,7 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     ),
     (POLICY, "(each.tenant != INSTANCE, each.member != member.id)", "each.tenant != INSTANCE", RULES),
     (POLICY, "allowances=own[:1]", "allowances=own", RULES),
-    (POLICY, "(*tiers.periods, *own)", "tiers.periods", RULES),
+    (POLICY, "(*tiers.periods, *own, *roles)", "tiers.periods", RULES),
     (
         POLICY,
         "self._standing.place.tier, self._standing.house.tier, DEFAULT",

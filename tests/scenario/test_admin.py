@@ -222,7 +222,7 @@ async def test_an_allowance_of_one_s_own_holds_everywhere_in_place_of_the_tier_s
         for member in (ADA, replace(ADA, tenant="test:elsewhere")):
             await house.painted("a fox --count 4", member)
         refusal = await refused(house, house.ask("a fox --count 4"))
-        assert refusal.code == "quota" and "of your 2 GPU seconds a week" in refusal.notice
+        assert refusal.code == "quota" and "your 2 GPU seconds a week are used up" in refusal.notice
         assert (await refused(house, house.ask("a fox --count 4", BEN))).code == "quota"
         assert "Their own quota: 2 GPU seconds a week" in await admin(house, "person", person=ADA.id)
 
@@ -323,8 +323,8 @@ async def test_what_a_tier_forbids_is_offered_within_its_bounds(opened: Opens) -
     async with opened(tiers=[tier]) as house:
         for text, label in [
             ("a fox --size 256x128", "Make it 176 × 88"),
-            ("a fox --steps 12", "Make it 10"),
-            ("a fox --count 3", "Make it 2"),
+            ("a fox --steps 12", "Set Steps to 10"),
+            ("a fox --count 3", "Make 2 images"),
         ]:
             refusal = await refused(house, house.ask(text))
             shown = job_cards.refused(refusal)
@@ -357,7 +357,7 @@ async def test_a_channel_s_budget_stands_above_the_person_s(house: House) -> Non
     await house.painted("a fox --count 4")  # costs 0.8
     refusal = await refused(house, house.ask("a wolf --count 1", BEN))
     assert refusal.notice.startswith(
-        "This costs about 1 GPU seconds; this channel has 0 left of its 1 GPU seconds a week"
+        "This needs about 1 GPU second, and the 1 GPU seconds a week of this channel are used up."
     )
     assert "channel lobby" in (await admin(house, "budget")).casefold()
     await admin(house, "budget", seconds=0, channel="lobby")
@@ -617,7 +617,7 @@ async def test_what_words_do_in_a_channel_is_set_shown_and_written_down(house: H
         return await house.easel.changes.heard(house.origin(ADA, channel=channel))
 
     shown = await admin(house, "channel", channel="den", words="buttons")
-    assert "Words in den: buttons" in shown
+    assert "Words in den: Ask by a button" in shown
     assert [await heard("den"), await heard("lobby")] == ["buttons", "paint"]
     await admin(house, "channel", channel="den", words="off")
     assert await heard("den") == "off"

@@ -20,7 +20,7 @@ SURFACES = ("discord", "slack", "web", "cli")
 ROLES = ("member", "moderator", "administrator", "operator")
 HERE, ELSEWHERE = ADA.tenant, "test:elsewhere"
 OPERATOR = "discord:77"
-ACCOUNTS = ("admin quota person", "admin person gift", "admin person reset")
+ACCOUNTS = ("admin person gift", "admin person reset")
 """What concerns an account, wherever its person is."""
 
 

@@ -81,6 +81,31 @@ def test_the_tier(found: AccessRules, tier: str) -> None:
     assert found.tier.name == tier
 
 
+DAY, HOUR, WEEK = (Allowance(seconds=600, per=per) for per in ("day", "hour", "week"))
+
+
+@pytest.mark.parametrize(
+    ("found", "allowances"),
+    [
+        (rules(quotas={"everyone": DAY}), (DAY,)),
+        (rules(quotas={"other": DAY}), ()),
+        (rules(quotas={"r1": DAY, "r2": HOUR, "everyone": WEEK}), (HOUR,)),  # the largest of their roles
+        (rules(quotas={"everyone": DAY}, roles={"r1": "team"}), ()),  # a role's tier is more than everyone's
+        (rules(quotas={"everyone": DAY}, roles={"r1": "gone"}), (DAY,)),
+        (rules(quotas={"r1": DAY}, roles={"r1": "team"}), (DAY,)),
+        (rules(quotas={"r1": DAY}, persons=[person("team")]), ()),  # their own tier is theirs as it is
+        (rules(quotas={"r1": DAY}, persons=[person(allowance=WEEK)]), (WEEK,)),
+        (rules(quotas={"everyone": DAY}, house=Policy(quotas={"everyone": HOUR})), (DAY,)),
+        (rules(house=Policy(quotas={"everyone": HOUR})), (HOUR,)),
+    ],
+)
+def test_a_quota_that_was_set_for_a_role_stands_in_for_its_tier_s(
+    found: AccessRules, allowances: tuple[Allowance, ...]
+) -> None:
+    assert found.tier.allowances == allowances
+    assert set(allowances) <= set(found.periods)
+
+
 def test_an_allowance_of_one_s_own_stands_in_for_the_tier_s_and_is_counted_everywhere() -> None:
     week, month = (Allowance(seconds=9, per=per) for per in ("week", "month"))
     others = person(tenant=INSTANCE, member="slack:a", allowance=month)

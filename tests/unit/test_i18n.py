@@ -294,7 +294,7 @@ def cards(prompt: str) -> dict[str, Card]:
     balance = Balance(cap=600, used=4, resets=job.created, per="day")
     lane = Lane(tenant="here", user="ada", waiting=(job.id,), running=(), virtual_time=0, weight=1, served=0)
     return {
-        "waiting": job_cards.waiting(job, Place(position=3, wait=40.0), balance),
+        "waiting": job_cards.waiting(job, Place(position=3, wait=40.0)),
         "painting": job_cards.painting(
             job, Progress(job=job.id, step=1, steps=2, device_seconds=1, preview=b"p"), 8.0
         ),
@@ -487,12 +487,12 @@ def test_a_reported_prompt_is_no_heading() -> None:
 
 
 def test_a_refusal_keeps_what_it_offers() -> None:
-    offer = Offer(_("Make it {value}", value=4), "a fox --count 4")
+    offer = Offer(ngettext("Make {count} image", "Make {count} images", 4), "a fox --count 4")
     notice = _("The prompt is empty. Describe an image, for example “a red fox in snow”.")
     said = speech.translated(Refusal(notice, code="c", offers=(offer,)), "de")
 
     assert said.notice == "Der Prompt ist leer. Beschreib ein Bild, zum Beispiel „a red fox in snow“."
-    assert said.offers == (Offer("Nimm 4", "a fox --count 4"),) and said.code == "c"
+    assert said.offers == (Offer("4 Bilder erzeugen", "a fox --count 4"),) and said.code == "c"
 
 
 def test_a_form_is_asked_in_its_language() -> None:

@@ -141,6 +141,9 @@ def _slash(command: Command, run: Run, complete: Complete) -> Slash:
     if limited := {each.name: _choices(each) for each in command.options if each.choices}:
         app_commands.choices(**limited)(callback)
     made = app_commands.Command(name=command.verb, description=command.help, callback=callback)
+    if command.administrators:  # of no group that is hidden from the others
+        for name, value in HIDDEN.items():
+            setattr(made, name, value)
     for each in command.options:
         if each.completes and each.kind == "text":
             made.autocomplete(each.name)(_completion(each, complete))
