@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bot import commands
 from bot.errors import EaselError
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. 0 is success, 1 a refusal or a failed job, 2 a mistake in the set-up."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # some terminals cannot show what people write, nor bars
-    said = parser().parse_args(_grouped(sys.argv[1:] if arguments is None else arguments))
+    said = parser().parse_args(arguments)
     os.umask(0o077)  # whatever this process makes is its user's alone
     try:
         return asyncio.run(_run(said))
@@ -47,6 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reads an administrator's command by all of its words, and by those that it had before."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        return super().parse_args(_grouped(sys.argv[1:] if args is None else args), namespace)
 
 
 def _grouped(words: Sequence[str]) -> Sequence[str]:
@@ -136,9 +143,7 @@ async def _verify(said: argparse.Namespace, settings: Settings) -> int:
 
 def parser() -> argparse.ArgumentParser:
     plain = argparse.RawDescriptionHelpFormatter
-    top = argparse.ArgumentParser(
-        prog="python -m bot", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=plain
-    )
+    top = _Parser(prog="python -m bot", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=plain)
     verbs = top.add_subparsers(dest="command", required=True, metavar="command")
     verbs.add_parser(
         "run",
@@ -175,7 +180,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _add_imagine(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_imagine(verbs: argparse._SubParsersAction[_Parser]) -> None:
     asked = commands.command("imagine")
     verb = verbs.add_parser(
         "imagine",
@@ -199,7 +204,7 @@ def _add_imagine(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     verb.add_argument("--json", action="store_true", help="say the job, its state, files and cost as JSON")
 
 
-def _add_admin(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_admin(verbs: argparse._SubParsersAction[_Parser]) -> None:
     admin = verbs.add_parser(
         "admin",
         help="administrate: people, tiers, budgets, what waits, what a place allows",
@@ -227,7 +232,7 @@ def _add_admin(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
             _add_option(verb, option)
 
 
-def _add_slack(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_slack(verbs: argparse._SubParsersAction[_Parser]) -> None:
     slack = verbs.add_parser("slack", help="print the Slack app's manifest, or a key for its tokens")
     named = slack.add_subparsers(dest="verb", required=True, metavar="command")
     manifest = named.add_parser("manifest", help="print the manifest (YAML) to create the Slack app from")

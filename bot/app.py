@@ -32,7 +32,7 @@ from bot.admin.places import PlaceCommands
 from bot.admin.queue import QueueCommands
 from bot.admin.records import RecordCommands
 from bot.admin.service import Admin
-from bot.admin.setup import Setup
+from bot.admin.setup import SetupCommands
 from bot.admin.tiers import TierCommands
 from bot.clock import TrustedClock
 from bot.commands.complete import Vocabulary
@@ -148,7 +148,7 @@ def build(
         RecordCommands(store, access, reviews),
         OverviewCommands(store, tiers, policies),
         log_channel,
-        Setup(store, tiers, policies),
+        SetupCommands(store, tiers, policies),
     )
     router = Router(
         store,

@@ -32,7 +32,7 @@ REMEMBERED = 1000  # failed jobs that were told
 
 
 @dataclass(slots=True)
-class Waiting:
+class Pending:
     """What a place is to be told."""
 
     lines: list[str] = field(default_factory=list)
@@ -54,7 +54,7 @@ class LogChannel:
     _adapters: Mapping[str, ChatAdapter]
     gather: float = GATHER
     pause: float = PAUSE
-    _waiting: dict[str, Waiting] = field(default_factory=dict, init=False)
+    _waiting: dict[str, Pending] = field(default_factory=dict, init=False)
     _telling: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
     _broken: dict[str, str] = field(default_factory=dict, init=False)
     _failed: OrderedDict[str, None] = field(default_factory=OrderedDict, init=False)
@@ -63,7 +63,7 @@ class LogChannel:
         """Tell a place's administrators something, if they have a log. It is sent in the background."""
         if tenant == INSTANCE or tenant in self._broken:
             return
-        self._waiting.setdefault(tenant, Waiting()).add(line)
+        self._waiting.setdefault(tenant, Pending()).add(line)
         if tenant not in self._telling:
             self._telling[tenant] = asyncio.create_task(self._tell_all(tenant), name=f"log of {tenant}")
 
@@ -109,7 +109,7 @@ class LogChannel:
         finally:
             self._telling.pop(tenant, None)
 
-    async def _send(self, tenant: str, found: Waiting) -> None:
+    async def _send(self, tenant: str, found: Pending) -> None:
         try:
             channel = (await self._store.policy(tenant)).log
             if channel:
@@ -120,7 +120,7 @@ class LogChannel:
         except (TryLater, StoreError) as error:
             log.warning("a log channel was not told", tenant=tenant, cause=str(error))
 
-    async def _announce(self, tenant: str, channel: str, found: Waiting) -> None:
+    async def _announce(self, tenant: str, channel: str, found: Pending) -> None:
         adapter = self._adapters.get(tenant.partition(":")[0])
         if not isinstance(adapter, Announces):
             return

@@ -20,7 +20,7 @@ from bot.admin.people import PeopleCommands
 from bot.admin.places import PlaceCommands
 from bot.admin.queue import QueueCommands
 from bot.admin.records import RecordCommands, change_line
-from bot.admin.setup import Setup
+from bot.admin.setup import SetupCommands
 from bot.admin.tiers import TierCommands
 from bot.messages.types import Card
 from bot.models import Origin
@@ -40,7 +40,7 @@ class Admin:
         records: RecordCommands,
         overview: OverviewCommands,
         log: LogChannel,
-        setup: Setup,
+        setup: SetupCommands,
     ) -> None:
         self._operators = operators
         self._access = access

@@ -32,7 +32,7 @@ Run = tuple[str, dict[str, object]]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SetupStep:
     """One question: its heading, what it is about, its choices, and what a choice does."""
 
     name: str
@@ -52,7 +52,7 @@ def _tiers(asked: AdminRequest, tiers: Sequence[Tier]) -> list[Choice]:
 
 
 STEPS = (
-    Step(
+    SetupStep(
         "channels",
         _("Channels"),
         _("Where may people use Easel? /admin set channel allows or refuses further channels."),
@@ -63,28 +63,28 @@ STEPS = (
             else None
         ),
     ),
-    Step(
+    SetupStep(
         "tier",
         _("Tiers"),
         _("How much may everybody here use? /admin tier role gives a role another tier."),
         _tiers,
         lambda asked, choice: ("admin tier role", {"role": EVERYONE, "tier": choice}),
     ),
-    Step(
+    SetupStep(
         "moderation",
         _("Moderation"),
         _("How strictly are words and images checked? /admin set moderation names words of your own."),
         lambda asked, tiers: [(each, CHOICES[each]) for each in ("relaxed", "standard", "strict")],
         lambda asked, choice: ("admin set moderation", {"strictness": choice}),
     ),
-    Step(
+    SetupStep(
         "language",
         _("Language"),
         _("In which language does Easel answer here?"),
         lambda asked, tiers: [("own", _("Each person’s own")), *LANGUAGES.items()],
         lambda asked, choice: ("admin set language", {"language": choice}),
     ),
-    Step(
+    SetupStep(
         "picture",
         _("A first image"),
         _("Try it: everybody in the channel sees the image."),
@@ -96,7 +96,7 @@ BY_NAME = {each.name: each for each in STEPS}
 
 
 @dataclass(eq=False)
-class Setup:
+class SetupCommands:
     """Shows the next step, and what is set at the end."""
 
     _store: Store
@@ -139,7 +139,7 @@ class Setup:
 
         await self._policies.change(asked, change)
 
-    def _asking(self, asked: AdminRequest, step: Step) -> Card:
+    def _asking(self, asked: AdminRequest, step: SetupStep) -> Card:
         title = _("Setup, step {number} of {count}: {what}")
         number = STEPS.index(step) + 1
         shown = [
@@ -153,7 +153,7 @@ class Setup:
         return replace(card, rows=(*rows_of([*trial, *shown]), skip))
 
 
-def _next(policy: Policy) -> Step | None:
+def _next(policy: Policy) -> SetupStep | None:
     return next((each for each in STEPS if each.name not in policy.setup), None)
 
 

@@ -27,7 +27,7 @@ _CUT = re.compile(f"{BEGIN}[^|\ue001]*\\|?")  # the beginning of a mark whose en
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class NameMark:
     """What a mark stands for."""
 
     kind: Kind
@@ -60,7 +60,7 @@ def _mark(kind: Kind, id: str, words: str) -> str:
     return join("", (f"{BEGIN}{kind} {id.replace('|', '')}|", words, END))
 
 
-def drawn(text: str, draw: Callable[[Mark], str], others: Callable[[str], str] = str) -> str:
+def drawn(text: str, draw: Callable[[NameMark], str], others: Callable[[str], str] = str) -> str:
     """Return a text with its marks drawn, and with `others` done to what stands between them."""
     parts, at = [], 0
     for found in _MARK.finditer(text):
@@ -79,5 +79,5 @@ def named(text: str) -> str:
     return drawn(text, lambda mark: mark.words if mark.kind in ("person", "role") else mark.whole)
 
 
-def _read(found: re.Match[str]) -> Mark:
-    return Mark(found["kind"], found["id"], found["words"], found[0])  # type: ignore[arg-type]
+def _read(found: re.Match[str]) -> NameMark:
+    return NameMark(found["kind"], found["id"], found["words"], found[0])  # type: ignore[arg-type]

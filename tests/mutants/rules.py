@@ -6,6 +6,7 @@ POLICY = "bot/accounts/access_rules.py"
 COMPOSING = "bot/prompts/composing.py"
 REVIEWS = "bot/moderation/reviews.py"
 ADMISSION = "bot/jobs/admission.py"
+REMAINING = "bot/accounts/remaining.py"
 RULES = "tests/unit/test_access_rules.py"
 DOOR = "tests/unit/test_admission.py"
 REMOVALS = "tests/unit/test_store_removals.py"
@@ -127,12 +128,12 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     ),
     (ADMISSION, "budgets=budgets, periods=rules.periods", "budgets=(), periods=rules.periods", DOOR),
     (ADMISSION, "budgets=budgets, periods=rules.periods", "budgets=budgets", DOOR),
-    (ADMISSION, "0 if balance.name else gift)", "gift)", DOOR),
-    (ADMISSION, "return min(max(own, gift), *shared", "return min(own, *shared", DOOR),
-    (ADMISSION, "return min(max(own, gift), *shared", "return min(own + gift, *shared", DOOR),
-    (ADMISSION, "max(own, gift), *shared, math.inf", "max(own, gift), math.inf", DOOR),
+    (REMAINING, "0 if balance.name else gift)", "gift)", DOOR),
+    (REMAINING, "return min(max(own, gift), *shared", "return min(own, *shared", DOOR),
+    (REMAINING, "return min(max(own, gift), *shared", "return min(own + gift, *shared", DOOR),
+    (REMAINING, "max(own, gift), *shared, math.inf", "max(own, gift), math.inf", DOOR),
     (ADMISSION, "if limit and not periods.fits(", "if False and not periods.fits(", DOOR),
-    (ADMISSION, 'if balance.name != "gift"]', "]", DOOR),
+    (REMAINING, 'if balance.name != "gift"]', "]", DOOR),
     (ADMISSION, "if ask.draft and not isinstance(ask.draft.source, bytes):", "if ask.draft:", DOOR),
     (ADMISSION, "range(request.count - 1, 0, -1)", "range(1, request.count)", DOOR),
     (ADMISSION, "if ask.balances else balance.left", "if ask.balances else balance.cap", DOOR),

@@ -12,6 +12,7 @@ from bot.accounts.access_rules import AccessRules, authorize, runs_easel
 from bot.accounts.tiers import Tiers
 from bot.commands import COMMANDS
 from bot.errors import Refusal
+from bot.messages import marks
 from bot.models import (
     INSTANCE,
     Allowance,
@@ -188,7 +189,7 @@ def test_a_block_says_until_when_and_why() -> None:
     until = NOW + timedelta(hours=2)
     with pytest.raises(Refusal) as caught:
         rules(persons=[person(blocked=True, until=until, reason="Spam.")]).check_person()
-    assert caught.value.notice == (
+    assert marks.plain(caught.value.notice) == (
         "You cannot use Easel here until 14:00 UTC. Spam. An administrator can lift this."
     )
 

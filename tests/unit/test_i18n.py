@@ -113,7 +113,7 @@ FOR_NOBODY = re.compile(
       | no\ answer\ within\ .* | the\ process\ ended | the\ next\ request\ may\ come\ .*   # causes, logged
       | \0\ of\ \0’s\ job | allowances\ unused | \0\ UTC | \ in\ \0 | on\ hold   # lines of the audit, states
       | set\ by\ administrators | logged\ in | last\ used   # keys of exported data
-      | a\ picture | Cc | Cf | Cs | Discord | Slack | Easel | Cancelled\.""",
+      | <!date.* | a\ picture | Cc | Cf | Cs | Discord | Slack | Easel | Cancelled\.""",
     re.VERBOSE | re.DOTALL,
 )
 """Texts of the modules below that are not shown to people in their language."""

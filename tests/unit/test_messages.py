@@ -128,7 +128,7 @@ def test_the_states_in_their_words() -> None:
     assert EVERY["painting"].bar == message_types.Bar(done=0.5, label="10 of 20 steps")
     assert EVERY["finishing"].bar == message_types.Bar(done=1.0, label="checking and saving")
     assert EVERY["finishing"].facts == () and EVERY["finishing"].rows == ()
-    assert EVERY["done"].facts == ("3D render", "1:1", "seed 7", "easel-tiny", "12 s")
+    assert EVERY["done"].facts == ("3D render", "1:1", "seed 7", "easel-tiny")
     assert EVERY["upscaled"].facts == ("image 2, 4× (2048 × 2048)", "from an earlier image")
     assert EVERY["failed"].body == ("The engine ran out of memory on this size. Nothing was charged.",)
     assert EVERY["cancelled"].facts == ("cancelled, nothing charged",)

@@ -207,7 +207,7 @@ def escape(words: str) -> str:
 _DRAWN = {"person": "<@{}>", "role": "<@&{}>", "channel": "<#{}>", "time": "<t:{}:f>"}
 
 
-def _drawn(mark: marks.Mark) -> str:
+def _drawn(mark: marks.NameMark) -> str:
     id = mark.id.removeprefix("discord:") if mark.kind == "person" else mark.id
     return _DRAWN[mark.kind].format(id) if id.isdecimal() else _MARKS.sub(_escaped, mark.words)
 

@@ -186,7 +186,7 @@ _PERSON = re.compile(r"slack:\w+:(U\w+|W\w+)", re.ASCII)
 _ID = {"role": re.compile(r"S[A-Z0-9]{4,}"), "channel": re.compile(r"[CG][A-Z0-9]{4,}")}
 
 
-def _drawn(mark: marks.Mark) -> str:
+def _drawn(mark: marks.NameMark) -> str:
     """Draw a mark; a person or user group is mentioned, which in what one person alone sees pings nobody."""
     match mark.kind:
         case "time":
