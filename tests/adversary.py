@@ -164,17 +164,24 @@ def _evaluated(module: ModuleType, place: str, pattern: ast.expr) -> tuple[str |
 
 
 def _uses() -> Iterator[tuple[str, Callable[[str], object]]]:
+    """Each pattern and what is done with it; replacing all that is found is also a search for the first."""
+    tried = set()
     for name, pattern in patterns().items():
-        yield f"{name} search", pattern.search
-        yield f"{name} fullmatch", pattern.fullmatch
-        yield f"{name} sub", functools.partial(pattern.sub, "")
+        tried.add((pattern.pattern, pattern.flags))
+        yield from _whole(name, pattern)
     for where, method, found in written():
-        if found is not None and method != "compile":
+        if found is None or (found.pattern, found.flags) in tried:
+            continue
+        if method == "compile":
+            yield from _whole(where, found)
+        else:
             use = getattr(found, method)
             yield f"{where} {method}", functools.partial(use, "") if method.startswith("sub") else use
-        elif found is not None:
-            yield f"{where} search", found.search
-            yield f"{where} fullmatch", found.fullmatch
+
+
+def _whole(name: str, pattern: re.Pattern[str]) -> Iterator[tuple[str, Callable[[str], object]]]:
+    yield f"{name} fullmatch", pattern.fullmatch
+    yield f"{name} sub", functools.partial(pattern.sub, "")
 
 
 # ---- everything that reads what people typed

@@ -7,12 +7,14 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 import structlog
 
 from bot import telemetry
+from engine.workers import process
 from tests import specs
 from tests.databases import Cluster, binaries, cluster, fresh_sqlite
 
@@ -22,7 +24,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 LONG = {
     "test_store_properties.py",
-    "test_local.py",
+    "test_worker_process.py",
     "test_batching.py",
     "test_pipelines.py",
     "test_evaluate.py",
@@ -65,6 +67,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         )
         for line in lines:
             terminalreporter.line(line, red=True)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _workers_that_start_quickly() -> None:
+    """Fork workers from a process that has imported what they need: on a CPU, a fork does no harm.
+
+    Starting one from nothing takes five seconds of CPU. The commands of the command line still do.
+    """
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["tests.preloaded"])
+    process.PROCESSES = context
 
 
 @pytest.fixture

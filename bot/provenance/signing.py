@@ -146,12 +146,17 @@ def read(data: bytes, media_type: MediaType, keys: Keys) -> Claim | None:
     return Claim(whole=whole, ours=ours, facts=_facts(manifest) if ours else None)
 
 
+@functools.cache  # it is read from a file each time
+def _version() -> str:
+    return version("easel")
+
+
 def _manifest(facts: FileFacts, from_source: bool, converted: bool) -> dict[str, Any]:
     opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["source"]}}
     done = {"action": _ACTIONS[facts.made], "digitalSourceType": _source_type(facts)}
     actions = [opened] * from_source + [done] + [{"action": _CONVERTED}] * converted
     return {
-        "claim_generator_info": [{"name": "Easel", "version": version("easel")}],
+        "claim_generator_info": [{"name": "Easel", "version": _version()}],
         "title": facts.title,
         "assertions": [
             {"label": "c2pa.actions", "data": {"actions": actions}},
@@ -250,7 +255,7 @@ def encode(
 
 
 def _xmp(facts: FileFacts) -> bytes:
-    about = quoteattr(f"Easel {version('easel')}, {facts.model}")
+    about = quoteattr(f"Easel {_version()}, {facts.model}")
     return f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
 <rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/"

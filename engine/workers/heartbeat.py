@@ -12,7 +12,7 @@ import struct
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from multiprocessing.context import SpawnContext
+from multiprocessing.context import BaseContext
 from typing import Any
 
 _HEADER = struct.Struct("<ddI")  # began (monotonic seconds, 0 while idle), limit (seconds), bytes of job ids
@@ -38,7 +38,7 @@ class Activity:
 class Vitals:
     """Written by the worker around each piece of work, read by its parent."""
 
-    def __init__(self, context: SpawnContext) -> None:
+    def __init__(self, context: BaseContext) -> None:
         self._memory: Any = context.RawArray(ctypes.c_char, _SIZE)
 
     def begin(self, limit: float, jobs: Iterable[str]) -> None:

@@ -17,6 +17,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ BEAT_SECONDS = 1.0  # between two signs of life, and between two looks at them
 SILENT_BEATS = 15  # an idle worker that misses so many, or leaves an order alone so long, is replaced
 BUSY_SILENT_BEATS = 60  # while it works or loads: libraries may keep every other thread waiting meanwhile
 
+PROCESSES: SpawnContext | ForkServerContext = get_context("spawn")  # CUDA does not survive a fork
 
 Target = Callable[[Setup, Connection, Connection, Vitals], None]
 """What a worker process runs: its setup, the pipe of orders, the pipe of reports, its vitals."""
@@ -200,12 +202,11 @@ class WorkerProcess:
     """A worker as the dispatcher sees it: a process, two pipes and a page of shared memory."""
 
     def __init__(self, setup: Setup, target: Target) -> None:
-        context = get_context("spawn")
-        self._vitals = Vitals(context)
+        self._vitals = Vitals(PROCESSES)
         self._vitals.begin(STARTING_SECONDS, [])
-        orders_in, self._orders = context.Pipe(duplex=False)
-        self._reports, reports_out = context.Pipe(duplex=False)
-        self._process = context.Process(
+        orders_in, self._orders = PROCESSES.Pipe(duplex=False)
+        self._reports, reports_out = PROCESSES.Pipe(duplex=False)
+        self._process = PROCESSES.Process(
             target=_enter,
             args=(target, setup, orders_in, reports_out, self._vitals),
             name=f"easel-{setup.device}",

@@ -1,6 +1,7 @@
 """A whole Easel on a Postgres database: `python -m tests.faults.leader URL FOLDER NAME`.
 
-It starts as soon as no other one paints from the database. FOLDER/NAME gets a line for each job that it
+It starts as soon as no other one paints from the database. After FREE jobs it waits until FOLDER/go is there,
+so that it is still painting when another one has started. FOLDER/NAME gets a line for each job that it
 starts ("start ID") or whose end it writes ("end ID"). It ends when nothing is left, or with code 2 when it
 has lost the database.
 """
@@ -8,12 +9,13 @@ has lost the database.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bot import app
+from bot import app, engines
 from bot.errors import EaselError, StoreInUse
 from bot.models import Job, State
 from bot.store import Store
@@ -24,6 +26,7 @@ from tests.examples import a_job, a_tier
 
 STEP = 0.05  # seconds
 STEPS = 4
+FREE = 5
 
 
 async def ask(url: str, jobs: int) -> None:
@@ -39,6 +42,7 @@ async def ask(url: str, jobs: int) -> None:
 def listen(file: Path) -> None:
     """Write down what this process starts and ends."""
     suffer, end = MemoryWorker._suffer, Store.end
+    begun = itertools.count(1)
 
     def say(line: str) -> None:
         with file.open("a") as out:
@@ -46,6 +50,8 @@ def listen(file: Path) -> None:
 
     async def started(worker: MemoryWorker, job: EngineJob) -> None:
         say(f"start {job.id}")
+        while next(begun) > FREE and not (file.parent / "go").exists():  # noqa: ASYNC110 another process
+            await asyncio.sleep(0.02)
         await suffer(worker, job)
 
     async def ended(store: Store, id: str, state: State, **more: Any) -> tuple[Job, bool]:
@@ -67,7 +73,7 @@ async def lead(settings: Settings) -> None:
 
 
 async def main(url: str, folder: Path, name: str) -> int:
-    app.MEMORY_STEP = STEP
+    engines.MEMORY_STEP = STEP
     settings = Settings(
         data_dir=folder / f"{name}-data", database_url=url, model=("memory",), picture_check=False
     )

@@ -50,12 +50,13 @@ async def test_a_leader_that_lost_its_lock_paints_nothing_that_the_next_one_pain
     name = Cluster.name_of(url)
     await leader.ask(url, JOBS)
     first = await easel(url, tmp_path, "first")
-    await until_it_leads(tmp_path, "first", 5)
+    await until_it_leads(tmp_path, "first", leader.FREE)
     second = await easel(url, tmp_path, "second")
     waits = f"SELECT count(*) FROM ({ADVISORY} datname = '{name}' AND NOT granted) AS w"
     async with asyncio.timeout(PATIENCE):
         while await asyncio.to_thread(postgres.ask, waits) == "0":  # noqa: ASYNC110 another process asks
             await asyncio.sleep(0.01)
+    (tmp_path / "go").touch()
     which = f"datname = '{name}'" if whole else f"pid IN ({ADVISORY} datname = '{name}' AND granted)"
     await asyncio.to_thread(
         postgres.ask, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {which}"

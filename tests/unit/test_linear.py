@@ -48,7 +48,7 @@ def test_every_pattern_is_linear_in_what_somebody_types() -> None:
         "bot.prompts.parsing._FLAG",
         "bot.prompts.plain_words._patterns()[0][2]",
     ):
-        assert f"{name} search" in found
+        assert f"{name} sub" in found
 
 
 def test_everything_that_reads_what_somebody_types_is_bounded() -> None:

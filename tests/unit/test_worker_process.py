@@ -300,6 +300,8 @@ async def test_a_worker_that_is_stopped_while_idle_is_replaced_and_its_job_goes_
     monkeypatch.setattr(process, "SILENT_BEATS", 3)
     bench = await open_bench()
     await bench.until_ready()
+    while bench.worker()._vitals.activity():  # noqa: ASYNC110 it still ends its loading
+        await asyncio.sleep(0.05)
     pid = bench.worker().pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
