@@ -17,9 +17,8 @@ PAUSE = 20.0  # seconds between two looks; a connection may send 120 things a mi
 class Presence:
     """Shows `words` while the client is connected; sends them only when they have changed."""
 
-    def __init__(self, words: Callable[[], str], pause: float = PAUSE) -> None:
+    def __init__(self, words: Callable[[], str]) -> None:
         self._words = words
-        self._pause = pause
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, client: discord.Client) -> None:
@@ -42,4 +41,4 @@ class Presence:
                     shown = words
                 except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
                     log.info("the presence was not shown", cause=type(error).__name__)
-            await asyncio.sleep(self._pause)
+            await asyncio.sleep(PAUSE)

@@ -169,6 +169,7 @@ class Wire:
         self.last: Json = {}  # the newest event
         self.missed: list[Json] = []  # events that a resumed connection is told again
         self.hellos: list[Json] = []  # every identify and resume
+        self.presences: list[Json] = []
         self.slammed = 0  # gateway connections that are refused before they are one
         self.refuse: int = 0  # gateway close code to answer an identify with
         self.token_is_good = True
@@ -340,6 +341,8 @@ class Wire:
             case 2:
                 self.hellos.append(frame)
                 await self._identified(socket)
+            case 3:
+                self.presences.append(frame["d"])
             case 6:
                 self.hellos.append(frame)
                 self._socket = socket
@@ -416,6 +419,9 @@ class Wire:
             "owner": bot_user(),
         }
         return _json(about)
+
+    async def leave(self, request: web.Request) -> web.Response:
+        return web.Response(status=204)
 
     async def bot_gateway(self, request: web.Request) -> web.Response:
         limit = {"total": 1000, "remaining": 999, "reset_after": 1, "max_concurrency": 1}
@@ -574,6 +580,7 @@ class Wire:
                 web.post(api + "/channels/{channel}/messages", self.channel_messages),
                 web.route("*", api + "/channels/{channel}/messages/{message}", self.channel_message),
                 web.post(api + "/users/@me/channels", self.direct),
+                web.delete(api + "/users/@me/guilds/{guild}", self.leave),
             ]
         )
         return app
