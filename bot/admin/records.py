@@ -48,7 +48,8 @@ class RecordCommands:
     async def _audit(self, asked: AdminRequest) -> Card:
         tenant = "" if asked.tenant == INSTANCE else asked.tenant
         found = await self._store.audit(tenant, search=asked.options.get("search", ""))
-        return titled(_("Audit"), [*map(_audit_line, found)] or [_("Nothing was changed yet.")])
+        lines = [_audit_line(each, everywhere=not tenant) for each in found]
+        return titled(_("Audit"), lines or [_("Nothing was changed yet.")])
 
     async def _export(self, asked: AdminRequest) -> Card:
         days = asked.options.get("days", 30)
@@ -75,19 +76,20 @@ class RecordCommands:
         return replace(titled(_("Ledger"), said), files=(file,))
 
 
-def _audit_line(line: AuditLine) -> str:
-    place = "" if line.tenant == INSTANCE else f" in {line.tenant}"
-    return join(" · ", (marks.time(line.at, formats.date(line.at)), *_change(line, place)))
+def _audit_line(line: AuditLine, *, everywhere: bool) -> str:
+    """Return a line of the audit, with its place where those of all places are shown."""
+    place = f" in {line.tenant}" if everywhere and line.tenant != INSTANCE else ""
+    name = f"{line.name} ({line.by})"
+    return join(" · ", (marks.time(line.at, formats.date(line.at)), *_change(line, name, place)))
 
 
 def change_line(line: AuditLine) -> str:
     """Return an administrator's change as a line of the place's log."""
-    return join(" · ", _change(line))
+    return join(" · ", _change(line, line.name))
 
 
-def _change(line: AuditLine, place: str = "") -> tuple[str, ...]:
+def _change(line: AuditLine, name: str, place: str = "") -> tuple[str, ...]:
     change = f"{line.before or 'none'} → {line.after}" if line.before or line.after else ""
-    name = f"{line.name} ({line.by})" if place else line.name
     return (
         join("", (marks.person(line.by, name), place)),
         join(" ", (f"/{line.what}", _target(line))),

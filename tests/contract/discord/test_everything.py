@@ -121,6 +121,8 @@ async def test_every_button_is_answered(connected: Connects) -> None:
         await press(await line.wire.until(lambda: _with(line, refused, "Make 8 images")), "Make 8 images")
         refused = await line.wire.slash("imagine", prompt=f"a fox {'in snow ' * 20}", count=16)
         await press(await line.wire.until(lambda: _with(line, refused, "Make 8 images")), "Make 8 images")
+        asked = await line.wire.command("setup", MANAGER)
+        await press(await line.wire.until(lambda: _with(line, asked, "Skip")), "Skip")
         asked = await line.wire.slash("privacy delete")
         await press(
             await line.wire.until(lambda: _with(line, asked, "Delete everything")), "Delete everything"
