@@ -87,7 +87,7 @@ def build(
     engine: Engine,
     blobs: BlobStore,
     tiers: Tiers | None = None,
-    eyes: ImageClassifier | None = None,
+    classifier: ImageClassifier | None = None,
     guard: Guard | None = None,
     keys: Keys | None = None,
 ) -> Easel:
@@ -95,7 +95,7 @@ def build(
     tiers = tiers or load_tiers()
     guard = guard or Guard(store)
     keys = keys or signing.ready(settings.keys_dir, settings.signing_certificate, settings.signing_key)
-    eyes = eyes or (MobileNetClassifier() if settings.picture_check else NullClassifier())
+    classifier = classifier or (MobileNetClassifier() if settings.picture_check else NullClassifier())
     speech, lives, holds, gate, covers = Speech(), LiveJobs(), Holds(engine), Gate(guard), Covers()
     adapters: dict[str, ChatAdapter] = {}
     log_channel = LogChannel(store, speech, adapters)
@@ -121,7 +121,7 @@ def build(
         store=store,
         blobs=blobs,
         show=show,
-        eyes=eyes,
+        classifier=classifier,
         rules=access.moderation,
         stamp=Stamper(store, blobs, keys, access.labelled).stamp,
         holds=holds.is_held,

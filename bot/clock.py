@@ -60,7 +60,7 @@ class TrustedClock:
             self._now += max(-most, min(error, most))
             self._watch(error)
             if self._is_believed(error, counted):
-                log.warning("the machine's clock is believed", seconds=round(error.total_seconds()))
+                log.warning("following the machine's clock again", seconds=round(error.total_seconds()))
                 self._now, self._far = self._wall(), None
             return self._now
 
@@ -71,7 +71,7 @@ class TrustedClock:
         """
         with self._mutex:
             if moment and moment - self._now > FAR:
-                log.warning("something was written days ahead: the clock was wrong then", moment=moment)
+                log.warning("a row was written days ahead, so the clock was wrong then", moment=moment)
             else:
                 self._now = max(self._now, moment or self._now)
 

@@ -97,7 +97,7 @@ async def examine(
 
 
 async def refuse_to_start(settings: Settings) -> None:
-    """Raise SettingError with one sentence where nothing could ever be painted; log what is wrong besides."""
+    """Raise SettingError with one sentence if no model or device can be used; log other problems."""
     if settings.model == (MEMORY.name,):
         return
     device = await asyncio.to_thread(_device_to_start_with, settings.device)
@@ -114,7 +114,7 @@ async def refuse_to_start(settings: Settings) -> None:
 
 
 def _python() -> Finding:
-    # An older Python does not get here: its first import says what it lacks.
+    # An older Python does not get here: its first import fails.
     return Finding("Python", True, f"{platform.python_version()} in {sys.prefix}")
 
 
@@ -178,7 +178,7 @@ def _model(name: str) -> Finding:
     if name == MEMORY.name:
         return Finding(title, None, "paints plain shapes, for demonstrations")
     try:
-        entry = catalog.load([name]).entry(_only_name(name))
+        entry = _entry(name)
         if entry.local is None:
             return Finding(title, None, "is fetched from the hub when it is first used")
         structure.check(entry)
@@ -213,7 +213,7 @@ def _memory(models: Sequence[str], device: str) -> Finding:
 def _footprint(name: str, weight: int) -> dict[str, int]:
     """Return the bytes of a model's parts; empty where they are not known."""
     try:
-        return footprint(catalog.load([name]).entry(_only_name(name)).source, weight)
+        return footprint(_entry(name).source, weight)
     except EngineError:
         return {}
 
@@ -227,9 +227,11 @@ def _gigabytes(size: float) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 5e7 else f"{size / 1e6:.0f} MB"
 
 
-def _only_name(name: str) -> str:
-    (info,) = catalog.load([name]).models()
-    return info.name
+def _entry(name: str) -> catalog.Entry:
+    """Return what the catalog tells of a model. Raises UnknownModel, ModelNotLoaded."""
+    found = catalog.load([name])
+    (info,) = found.models()
+    return found.entry(info.name)
 
 
 def _tiers(settings: Settings) -> Finding:
@@ -315,7 +317,7 @@ def _clock(url: str, retention: int, now: Callable[[], datetime] = wall) -> Find
         return Finding("Clock", None, "there is nothing yet to compare it with")
     ahead = now() - (facts.believed or now())
     if facts.newest and facts.newest - now() > FAR:
-        detail = f"the books were written up to {facts.newest:%Y-%m-%d}, and the clock says {now():%Y-%m-%d}"
+        detail = f"the ledger was written up to {facts.newest:%Y-%m-%d}, and the clock says {now():%Y-%m-%d}"
         remedy = "Set the machine's clock if it is wrong; else this heals with the next requests."
         return Finding("Clock", False, detail, remedy)
     if retention and ahead > FAR:

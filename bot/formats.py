@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from bot.i18n import _
-from engine.types import Place
+from engine.types import QueuePosition
 
 
 def about(seconds: float) -> str:
@@ -45,11 +45,11 @@ def ordinal(number: int) -> str:
     return found.format(number=number)
 
 
-def line_place(place: Place) -> str:
+def in_queue(position: QueuePosition) -> str:
     """Format a job's position in the queue and its wait: "3rd in queue, about 40 s"."""
-    nth = ordinal(place.position)
-    position = _("next in queue") if place.position == 1 else _("{nth} in queue", nth=nth)
-    return position + ", " + about(place.wait) if place.wait >= 1 else position
+    nth = ordinal(position.number)
+    said = _("next in queue") if position.number == 1 else _("{nth} in queue", nth=nth)
+    return said + ", " + about(position.wait) if position.wait >= 1 else said
 
 
 MONTHS = (

@@ -47,7 +47,7 @@ class Guard:
     def fail(self, reason: str) -> None:
         """Make the process end; the next start goes on with unfinished jobs."""
         if not self.failed.is_set():
-            log.critical("Easel stops at once: what is not done is left to the next start", cause=reason)
+            log.critical("Easel stops now; unfinished jobs continue at the next start", cause=reason)
             self.reason = reason
             self.failed.set()
 

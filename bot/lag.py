@@ -61,7 +61,7 @@ class _Watch:
         self._lags.append(max(0.0, lag))
         telemetry.LAG.set(max(self._lags))
         if lag > self._limit:
-            log.warning("the event loop goes on", lag=round(lag, 2))
+            log.warning("the event loop runs again", lag=round(lag, 2))
         self._due = time.monotonic() + EVERY
         self._timer = self._loop.call_later(EVERY, self._beat)
 

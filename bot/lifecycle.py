@@ -24,7 +24,7 @@ from engine.types import Engine
 
 log = structlog.stdlib.get_logger(__name__)
 
-SWEEP_PAUSE = 3600.0  # seconds between two looks for what is to be deleted
+SWEEP_PAUSE = 3600.0  # seconds between two clean-ups
 LAST_WORDS = 5.0  # seconds in which ends that are owed may still be shown when Easel closes
 
 
@@ -99,7 +99,7 @@ class Lifecycle:
             self._guard.fail(f"the {task.get_name()} has failed: {error!r}")
 
     async def _keep_clean(self) -> None:
-        """Delete what is to be deleted, again and again."""
+        """Clean up again and again: deleted people and jobs, and files that no job needs."""
         while True:
             try:
                 await self._store.heal()
@@ -107,5 +107,5 @@ class Lifecycle:
                 await self._privacy.resume()
                 await self._images.sweep()
             except StoreError as error:
-                log.warning("what is to be deleted is left", cause=str(error))
+                log.warning("the clean-up failed; it is tried again in an hour", cause=str(error))
             await asyncio.sleep(SWEEP_PAUSE)

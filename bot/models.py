@@ -99,7 +99,10 @@ class State(StrEnum):
 
     @property
     def ended(self) -> bool:
-        return self not in (State.QUEUED, State.RUNNING)
+        return self not in UNFINISHED
+
+
+UNFINISHED = (State.QUEUED, State.RUNNING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +224,7 @@ class Tier:
 class Budget:
     """An allowance that many people share: a tenant's or a channel's."""
 
-    account: str  # under which the books keep it, as in "budget:discord:1"; never a member's id
+    account: str  # under which the ledger keeps it, as in "budget:discord:1"; never a member's id
     name: str  # to show
     allowance: Allowance
 
@@ -356,12 +359,12 @@ class Person:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """All that is written down about a member and the place where they are."""
+    """All that is stored about a member and the place where they are."""
 
     at: datetime
     account: str  # who pays
     home: str = ""  # the tenant in whose lane all who share the account stand; empty: each where they ask
-    house: Policy = Policy()
+    everywhere: Policy = Policy()  # what holds beside the place's own
     place: Policy = Policy()
     persons: tuple[Person, ...] = ()  # of all who share the account; here and everywhere
     preferences: Preferences = field(default_factory=Preferences)
@@ -398,7 +401,7 @@ class Strike:
 
     key: str  # of the event or the review: it counts once
     member: str
-    tenant: str  # where it counts; HOUSE: everywhere
+    tenant: str  # where it counts; INSTANCE: everywhere
     category: str  # of moderation; "removed" after a report
     job: str | None = None
     at: datetime | None = None  # set when it is written down

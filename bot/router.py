@@ -37,14 +37,14 @@ from bot.store import Store
 T = TypeVar("T")
 
 PAINTING = ("imagine", "upscale", "vary")
-"""Commands that look for themselves whether the person may ask."""
+"""Commands that check by themselves whether the person may ask."""
 ALWAYS = ("help", "quota", "verify", "privacy export", "privacy delete")
 """Commands that blocked people may use."""
 
 
 @dataclass(eq=False)
 class Router:
-    """Every answer is for the person who asked, in their language."""
+    """Passes what people do to services. Every answer is for the person who asked, in their language."""
 
     _store: Store
     _gate: Gate
@@ -117,7 +117,7 @@ class Router:
         return text
 
     async def _answer(self, work: Coroutine[Any, Any, T], origin: Origin) -> T:
-        """Return what came of the work, translated, and fit for where the person is."""
+        """Do the work; return its answer translated, without what only age-restricted channels may show."""
         try:
             answer = _fitting(await self._gate.through(work), origin)
         except Refusal as refusal:

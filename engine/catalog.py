@@ -33,9 +33,9 @@ class Entry:
     source: str  # folder, file or hub name
     pipeline: str = ""  # diffusers class, as far as it is known before the model is loaded
     config: str = ""  # folder with the configuration of a single file's pipeline
-    scale: int = 1
-    rows: int = 8
-    seconds: float = 0.15
+    scale: int = 1  # by which pictures are upscaled after they are painted
+    rows: int = 8  # batch rows of one forward pass, at most
+    seconds: float = 0.15  # device-seconds of one of its `units`, until measured
     unseen: bool = False  # nothing of it is on this machine yet, so that its class is not known
 
     @property
@@ -45,7 +45,7 @@ class Entry:
         return path if path.exists() else None
 
     def units(self, request: GenerationRequest) -> float:
-        """Return the size of a request, counted in steps of one 512 × 512 picture."""
+        """Return the work of a request, counted in steps of one 512 × 512 picture."""
         pixels = request.width * request.height / 512**2
         return request.count * pixels * (self.steps_run(request) if request.paints else 1.0)
 
@@ -70,7 +70,7 @@ class Catalog:
             raise UnknownModel(f"no model {name!r}", advice=_not_offered(name, self._entries))
         entry = self._entries[name]
         if entry.unseen and (pipeline := pipeline_of(entry.source)):
-            entry = replace(entry, info=_told(entry.info, pipeline), pipeline=pipeline, unseen=False)
+            entry = replace(entry, info=_limited(entry.info, pipeline), pipeline=pipeline, unseen=False)
             self._entries[name] = entry
         return entry
 
@@ -154,14 +154,14 @@ def _build(name: str, values: dict[str, Any], source: str) -> Entry:
     of_entry = {field.name for field in fields(Entry)} - {"info", "source", "unseen"}
     pipeline = values.get("pipeline") or pipeline_of(source)
     info = ModelInfo(**{k: v for k, v in values.items() if k in of_info} | {"name": name})
-    told = _told(info, pipeline)
-    info = replace(told, tasks=frozenset(info.tasks)) if "tasks" in values else told
+    limited = _limited(info, pipeline)
+    info = replace(limited, tasks=frozenset(info.tasks)) if "tasks" in values else limited
     more = {k: v for k, v in values.items() if k in of_entry} | {"pipeline": pipeline}
     return Entry(info=info, source=source, unseen=not pipeline, **more)
 
 
-def _told(model: ModelInfo, pipeline: str) -> ModelInfo:
-    """Return the model with no more abilities than its family has."""
+def _limited(model: ModelInfo, pipeline: str) -> ModelInfo:
+    """Return the model limited to what the family of its pipeline can do."""
     family = family_of(pipeline)
     negative = model.negative_prompt and family.negative_prompt
     strength = model.strength and family.strength

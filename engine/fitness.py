@@ -1,7 +1,7 @@
 """Whether a device can still paint, told apart from jobs that nobody could paint.
 
 A worker whose jobs fail in a row with the engine's own errors is tried with a picture that nobody asked
-for, while no new job is let in. If that fails, the worker is replaced and tried again before it gets a job;
+for, while it gets no new job. If that fails, the worker is replaced and tried again before it gets a job;
 if that fails too, its device is taken out of service. So neither one bad model nor one person's impossible
 requests take a device out, and few jobs meet one that is broken. What is out of service is tried again now
 and then: a driver may have come back.

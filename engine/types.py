@@ -208,7 +208,7 @@ def _from_version_1(data: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineJob:
-    """A request with its place in the fair order."""
+    """A request, with what decides its turn."""
 
     id: str
     request: GenerationRequest
@@ -232,16 +232,16 @@ class EngineJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a waiting job stands."""
+class QueuePosition:
+    """Where a waiting job stands in the queue."""
 
-    position: int  # 1 is next
+    number: int  # 1 is next
     wait: float  # seconds until it starts, expected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """One person's line, for the page that shows whose turn is next."""
+    """One person's part of the queue, for the page that shows whose turn is next."""
 
     tenant: str
     user: str
@@ -356,7 +356,7 @@ class WorkerStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineStatus:
-    """What there is to say about an engine that is slow."""
+    """What the engine does at this moment, and how busy it was: it explains why jobs wait."""
 
     workers: tuple[WorkerStatus, ...]
     inside: int  # jobs; relaxed ones, too
@@ -401,12 +401,14 @@ class Engine(Protocol):
         """Improve later estimates by what a request cost before. Raises UnknownModel."""
         ...
 
-    def submit(self, job: EngineJob) -> Place: ...
+    def submit(self, job: EngineJob) -> QueuePosition:
+        """Queue a job; return its position. Raises UnknownModel."""
+        ...
 
     def resume(self, jobs: Iterable[EngineJob]) -> dict[str, EngineError]:
-        """Line up jobs from before this process, in this order, before all that came since.
+        """Queue jobs from before this process, in this order, before all that came since.
 
-        Return why it cannot take those that it does not take, by id.
+        Return the errors of those that cannot be queued, by job id.
         """
         ...
 
@@ -434,11 +436,11 @@ class Engine(Protocol):
         """Let a job that waits or is held stand in another lane. False when it does neither."""
         ...
 
-    def place(self, job: str) -> Place | None:
-        """Return where a waiting job stands; None when the job is held or does not wait."""
+    def position(self, job: str) -> QueuePosition | None:
+        """Return the position of a waiting job; None when it is held or does not wait."""
         ...
 
-    def line(self) -> tuple[Lane, ...]:
+    def lanes(self) -> tuple[Lane, ...]:
         """Return the lanes of everybody who waits or paints, in the order of their turns.
 
         Relaxed lanes come behind all others, and lanes with nothing but held jobs come last.
@@ -448,9 +450,9 @@ class Engine(Protocol):
     def status(self) -> EngineStatus: ...
 
     def events(self) -> AsyncIterator[EngineEvent]:
-        """Yield everything that happens, in order, for the one tracker there is."""
+        """Yield all events in order. There may be one reader."""
         ...
 
     async def close(self, drain: float = 0.0) -> None:
-        """Stop taking jobs at once, let running ones end for `drain` seconds, stop the workers."""
+        """Start no more jobs, give running ones `drain` seconds to end, then stop the workers."""
         ...

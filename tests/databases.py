@@ -19,7 +19,11 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from sqlmodel import col
+
+from bot.models import Job, State
 from bot.store import Store
+from bot.store.tables import JobRow
 
 FAST = {"fsync": "off", "full_page_writes": "off", "max_connections": "80", "shared_buffers": "32MB"}
 
@@ -32,6 +36,12 @@ def create(url: str) -> None:
 
     with ThreadPoolExecutor(1) as thread:  # the caller's may run an event loop already
         thread.submit(asyncio.run, open_and_close()).result()
+
+
+async def unfinished(store: Store) -> list[Job]:
+    """Return the queued and running jobs, oldest first."""
+    states = (State.QUEUED.value, State.RUNNING.value)
+    return await store._jobs(col(JobRow.state).in_(states))
 
 
 @cache

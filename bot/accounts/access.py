@@ -58,7 +58,7 @@ class Access:
         return (await self.rules(job.origin.member)).moderation(adult=job.origin.adult)
 
     async def labelled(self, job: Job) -> bool:
-        """Tell whether the job's pictures visibly say "AI": by its place, the house or its person's tier."""
+        """Tell whether the job's pictures visibly say "AI", as a policy or the person's tier wants."""
         return (await self.rules(job.origin.member)).labelled
 
     async def balances(self, rules: AccessRules, origin: Origin) -> list[Balance]:

@@ -1,7 +1,7 @@
 """What holds where something is asked: the place's policy, the person's standing, their tier. No I/O.
 
-A place is a tenant. The policy of "*", the house, is that of whoever runs this Easel: it holds in every place
-beside the place's own, and what either of them refuses is refused.
+A place is a tenant. The policy of "*" is set by operators: it holds everywhere, beside the policy of each
+place, and what either of them refuses is refused.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class AccessRules:
     def __init__(self, standing: Standing, tiers: Tiers, member: Member) -> None:
         self._standing = standing
         self._member = member
-        self._policies = (standing.house, standing.place)
+        self._policies = (standing.everywhere, standing.place)
         self.account = standing.account
         self.home = standing.home or member.tenant
         self._persons = sorted(  # the operator's word first, then the member's own name
@@ -102,7 +102,7 @@ class AccessRules:
         by_role = [
             policy.roles[role] for policy in self._policies for role in member.roles if role in policy.roles
         ]
-        ordered = (self._standing.place.tier, self._standing.house.tier, DEFAULT)
+        ordered = (self._standing.place.tier, self._standing.everywhere.tier, DEFAULT)
         usual = next(tier for name in ordered if name and (tier := tiers.named(name)))
         tier = tiers.first(by_role) or usual
         quota = self._quota(member, everyone=tiers.first(by_role) is None)
@@ -186,7 +186,7 @@ class AccessRules:
     def preferences(self) -> Preferences:
         """Return the person's own defaults, completed by the place's and then by the instance's."""
         found = self._standing.preferences
-        for policy in (self._standing.place, self._standing.house):
+        for policy in (self._standing.place, self._standing.everywhere):
             found = _filled(found, policy.defaults)
         return found
 
@@ -195,18 +195,18 @@ class AccessRules:
 
         A place may be looser or stricter than others, but where the instance is strict, every place is.
         """
-        house, place = self._policies
-        strict = "strict" in (house.strictness, place.strictness)
+        everywhere, place = self._policies
+        strict = "strict" in (everywhere.strictness, place.strictness)
         return moderation.ModerationRules(
             strictness="strict" if strict else "relaxed" if place.strictness == "relaxed" else "standard",
             adult=adult,
-            blocked=(*house.refused_terms, *place.refused_terms),
-            allowed=(*house.allowed_terms, *place.allowed_terms),
+            blocked=(*everywhere.refused_terms, *place.refused_terms),
+            allowed=(*everywhere.allowed_terms, *place.allowed_terms),
         )
 
     def budgets(self, tenant: str, channel: str) -> tuple[Budget, ...]:
         """Return the budgets that the people of the instance, of the place and of the channel share."""
-        return budgets(self._standing.house, self._standing.place, tenant, channel)
+        return budgets(self._standing.everywhere, self._standing.place, tenant, channel)
 
     def relaxed(self, wanted: bool | None, draft: Draft | None = None) -> bool:
         """Tell whether a job is free and goes last. Raises Refusal when that is not in the person's tier."""
@@ -318,10 +318,10 @@ def _filled(own: Preferences, others: Preferences) -> Preferences:
     return replace(own, **gaps)
 
 
-def budgets(house: Policy, place: Policy, tenant: str, channel: str) -> tuple[Budget, ...]:
+def budgets(everywhere: Policy, place: Policy, tenant: str, channel: str) -> tuple[Budget, ...]:
     """Return the budgets of the instance, the place and the channel that a request in the channel uses."""
     found = (
-        (f"budget:{INSTANCE}", _("all of Easel"), house.budget),
+        (f"budget:{INSTANCE}", _("all of Easel"), everywhere.budget),
         (f"budget:{tenant}", _("this place"), place.budget),
         (f"budget:{tenant}/{channel}", _("this channel"), place.channel_budgets.get(channel)),
     )

@@ -98,12 +98,12 @@ class Logins:
         """Whether the address can be opened only on the machine that Easel runs on."""
         return is_loopback(urlsplit(self.address).hostname or "")
 
-    async def whom(self, secret: str) -> Member | None:
+    async def member_of(self, secret: str) -> Member | None:
         """Return the member that a link logs in; None where it was used, has expired, or never was."""
         return await self._store.link_of(digest(secret))
 
     async def use(self, secret: str, session: str, browser: str, life: timedelta) -> Member | None:
-        """Use a link up for the session with that digest; None as in `whom`."""
+        """Use a link up for the session with that digest; None as in `member_of`."""
         return await self._store.use_link(digest(secret), session, browser, life)
 
     async def open(self, session: str, member: Member, browser: str, life: timedelta) -> None:

@@ -73,7 +73,7 @@ class Privacy:
         jobs, told, pictures, after = 0, [], [], ""
         while page := await self._store.jobs_of(members, after):
             jobs, after = jobs + len(page), page[-1].id
-            told.append(await asyncio.to_thread(_told_all, page))
+            told.append(await asyncio.to_thread(_as_json, page))
             pictures += await self._sizes(page)
         return jobs, await asyncio.to_thread(_list, told), pictures
 
@@ -180,7 +180,7 @@ def token(origin: Origin) -> str:
     return hashlib.sha256(f"forget/{origin.member.id}".encode()).hexdigest()[:16]
 
 
-def _told(job: Job) -> dict[str, Any]:
+def _as_dict(job: Job) -> dict[str, Any]:
     """Convert a job to a dictionary, without the data that only its surface understands."""
     told = asdict(job)
     told["origin"] = {
@@ -216,9 +216,9 @@ def _split(pictures: Sequence[Stored]) -> list[list[tuple[str, str]]]:
     return parts
 
 
-def _told_all(jobs: Sequence[Job]) -> bytes:
+def _as_json(jobs: Sequence[Job]) -> bytes:
     """Convert jobs to JSON, without the brackets around them."""
-    return _json([_told(job) for job in jobs]).removeprefix(b"[\n").removesuffix(b"\n]")
+    return _json([_as_dict(job) for job in jobs]).removeprefix(b"[\n").removesuffix(b"\n]")
 
 
 def _list(pieces: Sequence[bytes]) -> bytes:

@@ -12,7 +12,6 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from bot.messages.types import Card, Form
 from bot.models import Job
-from engine.types import Place
 
 MessageRef = dict[str, Any]
 """An adapter's own reference to a posted message; JSON, kept in the job's row."""
@@ -20,21 +19,20 @@ MessageRef = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """A job was accepted; its message lives on its own through the adapter's `post` and `edit`."""
+    """A job was accepted; its message is shown by the adapter's `post` and `edit`."""
 
     job: Job
-    place: Place | None
 
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """It was not for Easel, so nothing is said."""
+    """What was said was not for Easel, so it is not answered."""
 
 
 Answer = Card | Form | Receipt | NoAnswer
 
 Heard = Literal["paint", "buttons", "off"]
-"""What words come to in a channel: pictures, a button to paint them, nothing."""
+"""What plain words lead to in a channel: pictures, a button to paint them, nothing."""
 
 
 class ChatAdapter(Protocol):

@@ -33,14 +33,14 @@ from bot.prompts.talk import Spoken
 log = structlog.stdlib.get_logger(__name__)
 
 E = TypeVar("E")
-"""Something that somebody did on the platform, with all that is needed to answer it."""
+"""An event of the platform: what somebody did there, with all that is needed to answer it."""
 P = TypeVar("P")
 """A picture that somebody sent there and that is not fetched yet."""
 
 Ask = Callable[[Origin], Awaitable[Answer]]
-"""What the studio is asked, once it is known who asks and where."""
+"""Gets the answer, once it is known who asks and where. Raises Refusal."""
 Alone = Callable[[Member, Collection[str]], Awaitable[bool]]
-"""Whether what comes of it is for one person alone, in the places where they are. Raises Refusal."""
+"""Tells whether the answer is for a member alone, who is in these places. Raises Refusal."""
 
 DOUBLE_CLICK = 1.5  # seconds in which the same press by the same person is the same press
 CALM = 30.0  # seconds in which words that came too fast are answered once
@@ -83,47 +83,47 @@ class Interactions(ABC, Generic[E, P]):
     """Answers what people do, by way of the studio."""
 
     title = ""  # the platform's name, to people
-    hint = _("Describe an image, for example: a red fox.")  # said to whoever calls without words
-    at_once = 8  # requests that the studio works on at a time, so that acknowledgements are not behind them
+    hint = _("Describe an image, for example: a red fox.")  # the answer to a mention without words
+    at_once = 8  # requests under way at a time, so that acknowledgements do not wait for all of them
     unreachable: tuple[type[Exception], ...] = (OSError,)  # what a failed download raises
 
     def __init__(self, easel: Easel, max_source_bytes: int) -> None:
         self._easel = easel
-        self._most = max_source_bytes
+        self._max_source_bytes = max_source_bytes
         self._gate = asyncio.Semaphore(self.at_once)
         self._pressed: set[Hashable] = set()
         self._calmed: set[Hashable] = set()
 
-    # ---- what a surface says for itself
+    # ---- what a surface implements
 
     @abstractmethod
     async def answer(self, event: E, ask: Ask, alone: Alone | None = None, *, replace: bool = False) -> None:
         """Acknowledge, `ask` (by `asked`), and show the resulting card to the person who did it.
 
-        A receipt needs no answer: the job's message follows by `ChatAdapter.post`. Nor does silence. `alone`
-        is for platforms that must know before they ask whether one person only is answered; None: they are.
+        A Receipt needs no answer, since the job's message follows by `ChatAdapter.post`; nor does NoAnswer.
+        `alone` is for platforms that must know before they ask whether the answer is private; None: it is.
         `replace`: the card takes the place of the one that was pressed, unless it is a refusal.
         """
 
     @abstractmethod
     async def open(self, event: E, ask: Ask, picture: P | None = None) -> None:
-        """Open the form that comes of asking (by `question`), or say why not.
+        """Open the form that `ask` returns (by `question`), or show the refusal.
 
         `picture` was chosen before; when the form is sent, it is `Filled.picture`.
         """
 
     @abstractmethod
     def presser(self, event: E) -> Hashable:
-        """Return who pressed, and on which message: one press is not two where these are the same."""
+        """Return who pressed, and on which message: repeated presses with the same key count once."""
 
     @abstractmethod
     async def download(self, event: E, picture: P) -> bytes:
         """Return a picture's content, after `check_size`. Raises Refusal, and what is `unreachable`."""
 
     async def shown_at(self, event: E, place: str) -> Seen[P] | None:
-        """Return what the message shows that a link or an id names; None where it is no name of a message.
+        """Return what the message that a link or an id names shows; None if `place` names no message.
 
-        Only messages of the channel where it is asked are looked at. Raises Refusal.
+        Only messages of the channel of the event are looked up. Raises Refusal.
         """
         return None
 
@@ -131,10 +131,10 @@ class Interactions(ABC, Generic[E, P]):
         """Raise Refusal for a place that this Easel does not serve."""
 
     async def ignore(self, event: E) -> None:
-        """Acknowledge a press that was made twice; nothing comes of it."""
+        """Acknowledge a press that was made twice, and do nothing."""
 
     def openly(self, event: E) -> E:
-        """Return the event as if it was not for one person alone: what an offer paints is for all."""
+        """Return the event with a public answer: an offer is private, but what it paints is for all."""
         return event
 
     async def ask_where(self, event: E, action: Action) -> None:
@@ -174,9 +174,9 @@ class Interactions(ABC, Generic[E, P]):
         elif _makes_something(action.spec) and self._repeated(event, button):
             await self.ignore(event)
         else:
-            await self._pressed_once(event, action, ask)
+            await self._answer_press(event, action, ask)
 
-    async def _pressed_once(self, event: E, action: Action, ask: Ask) -> None:
+    async def _answer_press(self, event: E, action: Action, ask: Ask) -> None:
         match action.spec.answers:
             case "form":
                 await self.open(event, ask)
@@ -207,7 +207,7 @@ class Interactions(ABC, Generic[E, P]):
             filled = read()
             if filled.command != "imagine":
                 return True
-            return await self._easel.planner.private(filled.options, member, here)
+            return await self._easel.planner.is_private(filled.options, member, here)
 
         await self.answer(event, ask, alone)
 
@@ -283,11 +283,11 @@ class Interactions(ABC, Generic[E, P]):
     async def words(
         self, event: E, words: str, picture: P | None = None, parent: str = "", *, addressed: bool = True
     ) -> None:
-        """Answer plain words: paint what is a request, ask where it may be one, leave talk alone.
+        """Answer plain words: paint a request, ask if they may be one, ignore talk.
 
-        A request changes the picture that came with it, else the one of `parent` that it means. `addressed`:
-        said to Easel, as in a direct message or by a mention; otherwise it stands among others' words under
-        one of Easel's pictures. `bot.prompts.talk` tells how it is decided.
+        A request changes the picture that came with it, else the picture of the job `parent` that it means.
+        `addressed`: said to Easel, in a direct message or by a mention; else under one of Easel's pictures,
+        among other people's words. `bot.prompts.talk` decides what is a request.
         """
         reading = talk.read(words, addressed=addressed, picture=bool(parent or picture))
 
@@ -327,7 +327,7 @@ class Interactions(ABC, Generic[E, P]):
         if parent and picture is None:
             options = await self._easel.changes.changed(parent, reading.words, reading.which, origin)
         if not sure and picture is None:
-            return await self._easel.changes.wonder(options, origin)
+            return await self._easel.changes.ask_to_paint(options, origin)
         if not sure and reading.does == "paint":  # a button cannot carry the picture
             raise Refusal(_BUTTONS_ONLY, code="channel")
         if not sure:
@@ -340,12 +340,12 @@ class Interactions(ABC, Generic[E, P]):
     async def handle(
         self, name: str, options: Mapping[str, object], origin: Origin, *, parent: str = ""
     ) -> Card | Receipt:
-        """Call `Router.handle`, for a number of people at a time. Raises Refusal."""
+        """Call `Router.handle`, for `at_once` requests at a time. Raises Refusal."""
         async with self._gate:
             return await self._easel.router.handle(name, options, origin, parent=parent)
 
     async def asked(self, ask: Ask, origin: Origin) -> Card | Receipt | NoAnswer:
-        """Return what comes of asking for a card; whatever goes wrong is a card that says so."""
+        """Return the answer; a refusal or an error becomes a card that says so."""
         try:
             self.check_place(origin)
             answer = await ask(origin)
@@ -358,7 +358,7 @@ class Interactions(ABC, Generic[E, P]):
         return answer
 
     async def question(self, ask: Ask, origin: Origin) -> tuple[Form, Command]:
-        """Return the form that comes of asking, and its command as it is for the person. Raises Refusal."""
+        """Return the form that `ask` returns, and its command as the person may use it. Raises Refusal."""
         self.check_place(origin)
         form = await ask(origin)
         assert isinstance(form, Form)
@@ -384,7 +384,7 @@ class Interactions(ABC, Generic[E, P]):
 
     def check_size(self, size: int) -> None:
         """Raise Refusal for a picture of so many bytes where that is too much."""
-        pictures.check_size(size, self._most)
+        pictures.check_size(size, self._max_source_bytes)
 
     async def _press(self, button: str, origin: Origin) -> Answer:
         async with self._gate:
@@ -401,10 +401,10 @@ class Interactions(ABC, Generic[E, P]):
         asyncio.get_running_loop().call_later(seconds, seen.discard, key)
         return False
 
-    # ---- for one person alone
+    # ---- whether an answer is for one person alone
 
     def _alone_by(self, options: Mapping[str, object]) -> Alone:
-        return partial(self._easel.planner.private, options)
+        return partial(self._easel.planner.is_private, options)
 
     def _alone_of(self, id: str) -> Alone:
         async def alone(member: Member, here: Collection[str]) -> bool:
@@ -418,7 +418,7 @@ class Interactions(ABC, Generic[E, P]):
 
         async def alone(member: Member, here: Collection[str]) -> bool:
             text = await self._easel.router.offered(action, member)
-            return await self._easel.planner.private({"prompt": text}, member, here)
+            return await self._easel.planner.is_private({"prompt": text}, member, here)
 
         return alone
 

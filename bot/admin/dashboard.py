@@ -181,7 +181,7 @@ class Dashboard:
 
         Running jobs come first, then queued ones in the order of the queue, then those on hold.
         """
-        return await asyncio.to_thread(self._first, self._engine.line())
+        return await asyncio.to_thread(self._first, self._engine.lanes())
 
     def _first(self, lanes: Sequence[Lane]) -> tuple[list[Waiting], int]:
         found = [each for lane in lanes for each in self._lane(lane)]
@@ -198,13 +198,13 @@ class Dashboard:
         return [(life, doing) for doing, ids in jobs.items() for id in ids if (life := lives.get(id))]
 
     def _waiting(self, life: LiveJob, doing: Doing) -> Waiting:
-        place = life.place if doing == "waiting" else None
+        position = life.position if doing == "waiting" else None
         return Waiting(
             job=life.job,
             doing=doing,
             held=self._holds.is_held_itself(life.job.id),
-            position=place.position if place else None,
-            wait=place.wait if place else 0.0,
+            position=position.number if position else None,
+            wait=position.wait if position else 0.0,
         )
 
     async def policies(self) -> dict[str, Policy]:
@@ -305,8 +305,8 @@ _ORDER: Mapping[Doing, int] = {"painting": 0, "waiting": 1, "on hold": 2}
 
 
 def _order(life: LiveJob, doing: Doing) -> tuple[int, float]:
-    place = life.place if doing == "waiting" else None
-    return _ORDER[doing], place.position if place else math.inf
+    position = life.position if doing == "waiting" else None
+    return _ORDER[doing], position.number if position else math.inf
 
 
 def is_private(job: Job) -> bool:

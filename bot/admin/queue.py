@@ -75,7 +75,7 @@ class QueueCommands:
         async for life in self._lives.each():
             if life.job.state is State.QUEUED:
                 oldest = min(oldest or life.job.created, life.job.created)
-                expected = max(expected, life.place.wait if life.place else 0.0)
+                expected = max(expected, life.position.wait if life.position else 0.0)
         if oldest is None:
             return [_("The queue is empty.")]
         so_far = formats.span(max(0.0, (datetime.now(UTC) - oldest).total_seconds()))
@@ -109,7 +109,7 @@ class QueueCommands:
         ]
 
     def _line(self, asked: AdminRequest) -> list[str]:
-        lanes = self._engine.line()
+        lanes = self._engine.lanes()
         lines = [
             _("{number}. {who}: {doing}", number=number, who=self._who(lane, asked), doing=_doing(lane))
             for number, lane in enumerate(lanes[:SHOWN], 1)

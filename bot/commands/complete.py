@@ -14,7 +14,7 @@ from bot.jobs import remake
 from bot.jobs.visibility import Visibility
 from bot.messages import answers
 from bot.messages.types import Card
-from bot.models import INSTANCE, Member, Origin, State
+from bot.models import INSTANCE, UNFINISHED, Member, Origin, State
 from bot.options import MAX_TYPED, Command, Completes, clip
 from bot.prompts import styles
 from bot.store import Store
@@ -25,7 +25,7 @@ MOST_CHOICES = 25  # of one completion: the platforms show no more
 _STATES: Mapping[Completes, tuple[State, ...]] = {
     "jobs": (),
     "pictures": (State.RENDERED,),
-    "unfinished": (State.QUEUED, State.RUNNING),
+    "unfinished": UNFINISHED,
 }
 """Of which jobs an option takes one."""
 

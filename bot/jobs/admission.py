@@ -25,17 +25,17 @@ SMALLER = (0.75, 0.5, 0.25)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """How a job was asked for, to offer what could be had instead."""
+class OfferContext:
+    """What a refusal needs in order to offer what is possible instead."""
 
     model: ModelInfo
-    estimate: Callable[[GenerationRequest], float]
-    draft: Draft | None = None  # None: no text can ask for it again
-    relaxing: str = ""  # the button that asks for the same behind the others
-    balances: tuple[Balance, ...] = ()  # of all that it draws on
+    estimate: Callable[[GenerationRequest], float]  # device-seconds
+    draft: Draft | None = None  # what was asked for; None: no text can express it
+    relaxing: str = ""  # the id of the button that asks for the same as a relaxed job
+    balances: tuple[Balance, ...] = ()  # of all allowances, budgets and gifts that pay for it
 
 
-async def admit(store: Store, job: Job, rules: AccessRules, ask: Ask) -> tuple[Job, bool]:
+async def admit(store: Store, job: Job, rules: AccessRules, context: OfferContext) -> tuple[Job, bool]:
     """Admit a job; return it as it is in the store, and False when its event was admitted before.
 
     Raises Refusal (codes "blocked", "quota", "waiting", "cooldown") with offers where some exist.
@@ -51,14 +51,14 @@ async def admit(store: Store, job: Job, rules: AccessRules, ask: Ask) -> tuple[J
     except TooSoon as error:
         raise _too_soon(error, rules) from error
     except OverQuota as error:
-        raise _over_quota(job.request, job.estimate, error.balance, rules, ask, store.now()) from error
+        raise _over_quota(job.request, job.estimate, error.balance, rules, context, store.now()) from error
 
 
-def check(request: GenerationRequest, rules: AccessRules, ask: Ask, now: datetime) -> None:
+def check(request: GenerationRequest, rules: AccessRules, context: OfferContext, now: datetime) -> None:
     """Raise Refusal (code "quota") for a request that `admit` would refuse by the present balances."""
-    estimate, limit = ask.estimate(request), tightest(ask.balances)
-    if limit and not periods.fits(estimate, affordable(ask.balances)):
-        raise _over_quota(request, estimate, limit, rules, ask, now)
+    estimate, limit = context.estimate(request), tightest(context.balances)
+    if limit and not periods.fits(estimate, affordable(context.balances)):
+        raise _over_quota(request, estimate, limit, rules, context, now)
 
 
 def _too_many_waiting(waiting: int) -> Refusal:
@@ -86,13 +86,18 @@ def _too_soon(error: TooSoon, rules: AccessRules) -> Refusal:
 
 
 def _over_quota(
-    request: GenerationRequest, estimate: float, balance: Balance, rules: AccessRules, ask: Ask, now: datetime
+    request: GenerationRequest,
+    estimate: float,
+    balance: Balance,
+    rules: AccessRules,
+    context: OfferContext,
+    now: datetime,
 ) -> Refusal:
     notice = _needed(estimate, balance)
     if balance.resets:
         resets = answers.resets(balance, now, answers.when)
         notice = join(" ", (notice, _("The quota {resets}.", resets=resets)))
-    offers = tuple(_offers(request, balance, rules, ask))
+    offers = tuple(_offers(request, balance, rules, context))
     if not offers and estimate > balance.cap:
         notice = join(" ", (notice, _("Try a smaller size or fewer steps.")))
     return Refusal(notice, code="quota", offers=offers)
@@ -110,28 +115,30 @@ def _needed(estimate: float, balance: Balance) -> str:
     return few if left else _("{need}, and your {cap} are used up.", **told)
 
 
-def _offers(request: GenerationRequest, balance: Balance, rules: AccessRules, ask: Ask) -> Iterator[Offer]:
+def _offers(
+    request: GenerationRequest, balance: Balance, rules: AccessRules, context: OfferContext
+) -> Iterator[Offer]:
     """Yield offers that would fit: fewer pictures, smaller ones, or the same behind all other jobs."""
-    if ask.draft and not isinstance(ask.draft.source, bytes):
-        left = affordable(ask.balances) if ask.balances else balance.left
-        yield from _fewer(request, left, ask.draft, ask)
-        yield from _smaller(request, left, ask.draft, ask)
+    if context.draft and not isinstance(context.draft.source, bytes):
+        left = affordable(context.balances) if context.balances else balance.left
+        yield from _fewer(request, left, context.draft, context)
+        yield from _smaller(request, left, context.draft, context)
         if "relax" in rules.tier.priorities:
-            yield prompts.offer(_("Relaxed: free, later"), ask.draft, relax=True)
-    elif ask.relaxing and "relax" in rules.tier.priorities:
-        yield Offer(_("Relaxed: free, later"), button=ask.relaxing)
+            yield prompts.offer(_("Relaxed: free, later"), context.draft, relax=True)
+    elif context.relaxing and "relax" in rules.tier.priorities:
+        yield Offer(_("Relaxed: free, later"), button=context.relaxing)
 
 
-def _fewer(request: GenerationRequest, left: float, draft: Draft, ask: Ask) -> Iterator[Offer]:
+def _fewer(request: GenerationRequest, left: float, draft: Draft, context: OfferContext) -> Iterator[Offer]:
     for count in range(request.count - 1, 0, -1):
-        if periods.fits(ask.estimate(replace(request, count=count)), left):
+        if periods.fits(context.estimate(replace(request, count=count)), left):
             yield prompts.offer(setting("count", count), draft, count=count)
             return
 
 
-def _smaller(request: GenerationRequest, left: float, draft: Draft, ask: Ask) -> Iterator[Offer]:
+def _smaller(request: GenerationRequest, left: float, draft: Draft, context: OfferContext) -> Iterator[Offer]:
     for part in SMALLER:
-        size = limits.shrunk((request.width, request.height), part, ask.model)
-        if size and periods.fits(ask.estimate(replace(request, width=size[0], height=size[1])), left):
+        size = limits.shrunk((request.width, request.height), part, context.model)
+        if size and periods.fits(context.estimate(replace(request, width=size[0], height=size[1])), left):
             yield prompts.offer(_("Make it {value}", value=formats.sized(*size)), draft, size=size, aspect="")
             return

@@ -18,7 +18,7 @@ from bot.models import Job, Member, State
 
 @dataclass(eq=False)
 class JobCards:
-    """Adds what only memory knows: the place in line, the steps, and who may press which button."""
+    """Adds what only memory knows: the queue position, the steps, and who may press which button."""
 
     _lives: LiveJobs
     _holds: Holds
@@ -59,8 +59,8 @@ class JobCards:
         match job.state:
             case State.QUEUED:
                 held = self._holds.is_held(job)
-                place = life.place if life else None
-                return job_cards.waiting(job, place, may, held=held and life is not None)
+                position = life.position if life else None
+                return job_cards.waiting(job, position, may, held=held and life is not None)
             case State.RUNNING:
                 progress, left = (life.progress, life.left) if life else (None, None)
                 return job_cards.painting(job, progress, left, may)

@@ -1,4 +1,4 @@
-"""What words come to: a change of a job's picture, a question whether to paint, or nothing."""
+"""What a person's words lead to: a change of a job's picture, a question whether to paint it, or nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from engine.types import Engine
 MAX_QUOTED, MAX_NAME = 26, 60  # characters of a prompt on a button, and for screen readers
 
 SHAPES = ("9:21", "9:16", "1:1", "16:9", "21:9")
-"""From which to which "wider" and "taller" go."""
+"""The aspect ratios that "taller" and "wider" step through."""
 
 
 @dataclass(eq=False)
@@ -43,7 +43,7 @@ class Changes:
     _speech: Speech
 
     async def heard(self, origin: Origin) -> Heard:
-        """Return what words come to where they were said, as an administrator has set it."""
+        """Return what words lead to in a channel, as an administrator has set it."""
         said = (await self._store.policy(origin.member.tenant)).words.get(origin.channel, "paint")
         return next((each for each in get_args(Heard) if each == said), "paint")
 
@@ -65,8 +65,8 @@ class Changes:
         own = {name: value for name, value in prompts.said(said).items() if name != "prompt"}
         return {**prompts.said(draft), **own}
 
-    async def wonder(self, options: Mapping[str, object], origin: Origin) -> Card | NoAnswer:
-        """Ask whether to paint what /imagine takes; nothing where that would be refused."""
+    async def ask_to_paint(self, options: Mapping[str, object], origin: Origin) -> Card | NoAnswer:
+        """Return a card that asks whether to paint these options of /imagine; NoAnswer if it refuses them."""
         try:
             await self._planner.accepts(options, origin)
         except Refusal:
@@ -97,7 +97,7 @@ def _chosen(job: Job, which: str) -> int:
 
 
 _STAND_IN = "picture"
-"""A prompt to read a change behind: shapes and styles are read where something stands before them."""
+"""A prompt to put before a change: shapes and styles are only read behind other words."""
 _RESHAPED = re.compile(
     r"(?:\A|,\s*)(?:make it |mach es )?(?:(?P<wider>wider|breiter)|taller|higher|höher)[\s.!]*\Z",
     re.IGNORECASE,

@@ -25,12 +25,12 @@ log = structlog.stdlib.get_logger(__name__)
 
 T = TypeVar("T")
 
-SHORTEST_DELAY, LONGEST_DELAY = 1.0, 60.0  # seconds between two attempts to write such a thing down
+SHORTEST_DELAY, LONGEST_DELAY = 1.0, 60.0  # seconds between two attempts to save
 
 
 @dataclass(eq=False)
 class Departures:
-    """Told by adapters of what is gone; tries again what cannot be saved, so that none of it is forgotten."""
+    """Called by adapters; each method repeats until it is saved, however long the database is away."""
 
     _store: Store
     _lives: LiveJobs
@@ -44,12 +44,14 @@ class Departures:
         A message is named "<channel>:<message>".
         """
         await self._hidden(
-            await _saved(lambda: self._store.hide(surface, tenant=tenant, channel=channel, messages=messages))
+            await _until_saved(
+                lambda: self._store.hide(surface, tenant=tenant, channel=channel, messages=messages)
+            )
         )
 
     async def deleted_jobs(self, ids: Collection[str], tenant: str) -> None:
         """Hide from all but their owners a tenant's jobs whose messages were deleted."""
-        await self._hidden(await _saved(lambda: self._store.hide_jobs(ids, tenant)))
+        await self._hidden(await _until_saved(lambda: self._store.hide_jobs(ids, tenant)))
 
     async def _hidden(self, ids: Collection[str]) -> None:
         for id in ids:
@@ -61,16 +63,16 @@ class Departures:
     async def left(
         self, surface: str, reason: str, *, tenant: str = "", which: Callable[[Job], bool] = lambda job: True
     ) -> int:
-        """Cancel what waits and what runs in a place where Easel is no more; how many jobs there were.
+        """Cancel waiting and running jobs of a place that Easel was removed from; return their number.
 
-        Their holds are released; the reason, one sentence, is in their rows and in the place's audit.
+        Their holds are released. The reason, one sentence, is written into their rows and the place's audit.
         """
 
         def lines(jobs: Sequence[Job]) -> list[AuditLine]:
             counts = Counter(job.origin.member.tenant for job in jobs)
             return [_line(surface, where, count, reason) for where, count in counts.items()]
 
-        ended = await _saved(
+        ended = await _until_saved(
             lambda: self._store.cancel_all(surface, which, tenant=tenant, reason=reason, lines=lines)
         )
         if ended:
@@ -87,13 +89,14 @@ class Departures:
         }
 
 
-async def _saved(work: Callable[[], Awaitable[T]]) -> T:
+async def _until_saved(work: Callable[[], Awaitable[T]]) -> T:
+    """Do the work again and again until it raises no StoreError; return its result."""
     delay = SHORTEST_DELAY
     while True:
         try:
             return await work()
         except StoreError as error:
-            log.error("what was taken away is not written down yet", cause=str(error), after=delay)
+            log.error("a removal is not saved yet; trying again", cause=str(error), after=delay)
         await asyncio.sleep(delay)
         delay = min(LONGEST_DELAY, 2 * delay)
 

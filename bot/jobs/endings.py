@@ -16,7 +16,7 @@ from engine.types import Engine
 class Endings:
     """Cancels and deletes jobs. Methods raise StoreError.
 
-    The row is written first: the engine's own word of the end would come before the line of the audit.
+    The row is written first, with the audit's line: the engine's own event of the end comes too late then.
     """
 
     _store: Store

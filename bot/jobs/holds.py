@@ -9,15 +9,15 @@ from engine.types import Engine
 
 
 class Holds:
-    """Remembers who may not start, and tells the engine. A restart forgets single jobs, never a pause."""
+    """Knows what may not start, and tells the engine. A restart forgets held jobs, but no pause."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._places: set[str] = set()
+        self._paused: set[str] = set()
         self._jobs: set[str] = set()
 
     def is_held(self, job: Job) -> bool:
-        paused = INSTANCE in self._places or job.origin.member.tenant in self._places
+        paused = INSTANCE in self._paused or job.origin.member.tenant in self._paused
         return paused or job.id in self._jobs
 
     def is_held_itself(self, id: str) -> bool:
@@ -26,7 +26,7 @@ class Holds:
 
     def set_paused(self, tenants: Iterable[str]) -> None:
         """Replace the set of tenants that are paused."""
-        self._places = set(tenants)
+        self._paused = set(tenants)
 
     def set_job(self, id: str, *, held: bool) -> None:
         (self._jobs.add if held else self._jobs.discard)(id)
@@ -34,7 +34,7 @@ class Holds:
     def apply(self, jobs: Iterable[Job]) -> None:
         """Make the engine hold each job that must be held, and release each other one.
 
-        What paints goes on; it is held when it loses its worker.
+        A running job goes on; it is held if it has to wait again.
         """
         for job in jobs:
             (self._engine.hold if self.is_held(job) else self._engine.unhold)(job.id)

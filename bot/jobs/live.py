@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
 from bot.models import Job, Tier
-from engine.types import EngineEvent, Place, Progress
+from engine.types import EngineEvent, Progress, QueuePosition
 
-AT_ONCE = 200  # jobs gone through before others may do something
+AT_ONCE = 200  # jobs gone through before other tasks may run
 
 
 @dataclass(slots=True)
@@ -20,8 +20,8 @@ class LiveJob:
     job: Job
     tier: Tier | None = None  # of the person, when it was accepted or Easel was started
     progress: Progress | None = None
-    place: Place | None = None  # in line, when last looked up
-    shown: Place | None = None  # in line, when last shown
+    position: QueuePosition | None = None  # when last looked up
+    shown: QueuePosition | None = None  # its position when last shown
     events: list[EngineEvent] = field(default_factory=list)  # not written down yet; a deque takes 600 bytes
     writer: asyncio.Task[None] | None = None
     _first: tuple[float, int] | None = None  # when which step was seen first
@@ -49,9 +49,9 @@ class LiveJobs(dict[str, LiveJob]):
     """The unfinished jobs by id. The tracker adds and removes them; others look them up."""
 
     async def each(self) -> AsyncIterator[LiveJob]:
-        """Yield the unfinished jobs of this moment, as far as they are unfinished when it is their turn.
+        """Yield the jobs of this moment that are still unfinished when it is their turn.
 
-        The loop turns in between, since there may be a hundred thousand.
+        Other tasks run in between, since there may be a hundred thousand jobs.
         """
         for number, id in enumerate(list(self), start=1):
             if life := self.get(id):

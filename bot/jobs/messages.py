@@ -1,4 +1,4 @@
-"""What adapters report of jobs' messages: where they are shown, and how their people are reached."""
+"""What adapters report about jobs' messages: where they are shown, and by which ways they can be edited."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class JobMessages:
         self._sync.show(job, anew=True)
 
     async def owe(self, surface: str, reasons: Collection[str]) -> None:
-        """Show ends after all that could not be shown for one of these reasons."""
+        """Show the ends of jobs whose messages were given up for one of these reasons."""
         undelivered = [f"It could not be delivered: {each}" for each in reasons]
         for job in await self._store.owe(surface, undelivered):
             self._sync.show(job)
 
     async def reach(self, job: Job, reply: Mapping[str, Any]) -> None:
-        """Add ways to answer the job's person, used until the job ends."""
+        """Add ways to answer the job's person, such as a fresh token, which are used until the job ends."""
         reached = await self._store.reach(job.id, reply)
         if life := self._lives.get(job.id):
             life.job = replace(life.job, origin=reached.origin)

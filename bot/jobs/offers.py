@@ -1,6 +1,6 @@
-"""An offer is taken when it is pressed: what a refusal offers is tried before anybody sees it.
+"""What a refusal offers is tried before it is shown, so that pressing it works.
 
-What is too long for a button is kept, so that it can be pressed all the same.
+A text that is too long for a button's id is stored, and the id names it.
 """
 
 from __future__ import annotations
@@ -12,34 +12,34 @@ from bot.actions import Action, fits
 from bot.errors import Offer, Refusal, StoreError
 from bot.i18n import _, join
 
-MOST_STEPS = 20  # things that are wrong with one request
+MOST_STEPS = 20  # refusals that are followed for one offer
 
 Attempt = Callable[[str], Awaitable[object]]
-"""Looks whether a text would be taken. Raises Refusal."""
+"""Checks that a text would be accepted. Raises Refusal."""
 
 
 @dataclass(slots=True)
 class _Way:
-    """Where the offers of one refusal after another lead."""
+    """What following one offer after another has found."""
 
-    text: str  # that is taken; empty: none
-    notices: list[str] = field(default_factory=list)  # what else stood in the way
+    text: str  # the command text that would be accepted; empty: none
+    notices: list[str] = field(default_factory=list)  # of the refusals on the way
 
 
 async def mended(refusal: Refusal, attempt: Attempt) -> Refusal:
-    """Return the refusal with all that stands in the way, and offers that put all of it right.
+    """Return the refusal with all that is wrong, and with offers that put all of it right.
 
-    An offer may be refused in its turn, for something else. Then its first offer is followed, and so on. What
-    leads nowhere is not offered.
+    An offer may be refused as well, for another reason; then its first offer is tried, and so on. An offer
+    that leads to no accepted text is left out.
     """
     ways = [(offer, await _followed(offer.text, attempt)) for offer in refusal.offers if offer.text]
     notices = dict.fromkeys([refusal.notice, *(ways[0][1].notices if ways else ())])
-    offers = [Offer(_label(offer, way), way.text) for offer, way in ways if way.text]
+    offers = [
+        Offer(_("Change all of that") if way.notices else offer.label, way.text)
+        for offer, way in ways
+        if way.text
+    ]
     return Refusal(join(" ", notices), code=refusal.code, offers=tuple(dict.fromkeys(offers)))
-
-
-def _label(offer: Offer, way: _Way) -> str:
-    return _("Change all of that") if way.notices else offer.label
 
 
 async def _followed(text: str, attempt: Attempt) -> _Way:

@@ -1,4 +1,4 @@
-"""From what somebody typed to a request that may be painted, or a refusal whose offers are taken."""
+"""From typed options to a request that may be painted, or a refusal whose offers would be accepted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.errors import Refusal
 from bot.i18n import _
 from bot.images import pictures
 from bot.jobs import admission, offers
-from bot.jobs.admission import Ask
+from bot.jobs.admission import OfferContext
 from bot.jobs.visibility import Visibility
 from bot.models import Balance, Member, Origin
 from bot.prompts import Draft, Source
@@ -23,21 +23,21 @@ from engine.types import Engine, GenerationRequest, ModelInfo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A prompt that may be painted."""
+    """A request that may be painted, and what it was read from."""
 
-    said: Draft
-    draft: Draft  # with the person's own defaults
+    typed: Draft
+    draft: Draft  # the same with the person's defaults
     request: GenerationRequest
     source: Source | None
     png: bytes  # of a source that is not stored yet
     model: ModelInfo
     relaxed: bool
-    note: str  # what was left out
+    note: str  # which flags of other tools were left out; to show
 
 
 @dataclass(eq=False)
 class Planner:
-    """Plans what `/imagine` paints. Methods raise Refusal and StoreError."""
+    """Reads the options of `/imagine` into a plan. Methods raise Refusal and StoreError."""
 
     _store: Store
     _engine: Engine
@@ -49,7 +49,7 @@ class Planner:
         """Raise Refusal when /imagine would not take these options."""
         await self.plan(dict(options), origin, await self._access.rules(origin.member))
 
-    async def private(
+    async def is_private(
         self, options: Mapping[str, object], member: Member, here: Collection[str] = ()
     ) -> bool:
         """Return whether what /imagine paints by these options, but for files, is for the member alone.
@@ -65,66 +65,67 @@ class Planner:
         return preferred if draft.private is None else draft.private
 
     async def plan(self, options: dict[str, Any], origin: Origin, rules: AccessRules) -> Plan:
-        """Return what the options ask for. A refusal names all that is wrong, and its offers are taken."""
+        """Return what the options ask for.
+
+        Raises Refusal, which names all that is wrong; each of its offers would be accepted.
+        """
         text = str(options.pop("prompt", ""))
         source = options.get("source")
         if isinstance(source, bytes):
             most = self._max_source_bytes
             source = options["source"] = await pictures.open_source(source, max_bytes=most)
         try:
-            return await self._planned(text, options, origin, rules)
+            return await self._read(text, options, origin, rules)
         except Refusal as refusal:
             file = {"source": source} if isinstance(source, bytes) else {}
-            found = await self._mended(refusal, file, origin, rules)
+            found = await self._with_tried_offers(refusal, file, origin, rules)
             # A text cannot carry the file.
             raise Refusal(found.notice, code=found.code, offers=() if file else found.offers) from refusal
 
-    async def _mended(
+    async def _with_tried_offers(
         self, refusal: Refusal, file: Mapping[str, Any], origin: Origin, rules: AccessRules
     ) -> Refusal:
-        """Try what the refusal offers, up to admission."""
+        """Return the refusal with those of its offers that admission would take."""
 
         async def attempt(text: str) -> None:
-            await self._admitted(await self._planned(text, file, origin, rules), origin, rules)
+            await self._check_admission(await self._read(text, file, origin, rules), origin, rules)
 
         return await offers.mended(refusal, attempt)
 
     async def accepts(self, options: Mapping[str, object], origin: Origin) -> None:
         """Raise Refusal when /imagine would refuse these options now, admission included."""
         rules = await self._access.rules_to_paint(origin)
-        await self._admitted(await self.plan(dict(options), origin, rules), origin, rules)
+        await self._check_admission(await self.plan(dict(options), origin, rules), origin, rules)
 
-    async def _admitted(self, plan: Plan, origin: Origin, rules: AccessRules) -> None:
+    async def _check_admission(self, plan: Plan, origin: Origin, rules: AccessRules) -> None:
         if not plan.relaxed:
-            ask = self.ask(plan, await self._access.balances(rules, origin))
-            admission.check(plan.request, rules, ask, self._store.now())
+            context = self.offer_context(plan, await self._access.balances(rules, origin))
+            admission.check(plan.request, rules, context, self._store.now())
 
-    def ask(self, plan: Plan, balances: Sequence[Balance] = ()) -> Ask:
-        """Return what admission has to know of a plan beside its request."""
-        return Ask(
-            model=plan.model, estimate=self._engine.estimate, draft=plan.said, balances=tuple(balances)
+    def offer_context(self, plan: Plan, balances: Sequence[Balance] = ()) -> OfferContext:
+        """Return what a refusal by admission needs to offer something else."""
+        return OfferContext(
+            model=plan.model, estimate=self._engine.estimate, draft=plan.typed, balances=tuple(balances)
         )
 
-    async def _planned(
-        self, text: str, options: Mapping[str, Any], origin: Origin, rules: AccessRules
-    ) -> Plan:
-        said = prompts.parse(text, options, ranged=False)
-        source, png = await self._source(said.source, origin)
+    async def _read(self, text: str, options: Mapping[str, Any], origin: Origin, rules: AccessRules) -> Plan:
+        typed = prompts.parse(text, options, ranged=False)
+        source, png = await self._source(typed.source, origin)
         offered = self._engine.models()
-        rules.check_model(said.model, offered, said)
+        rules.check_model(typed.model, offered, typed)
         models = rules.models(offered)
-        draft = prompts.with_defaults(said, rules.preferences(), models, rules.tier, rules.takes_style)
-        request = prompts.compose(draft, models, rules.tier, source, said)
+        draft = prompts.with_defaults(typed, rules.preferences(), models, rules.tier, rules.takes_style)
+        request = prompts.compose(draft, models, rules.tier, source, typed)
         model = prompts.choose_model(Draft(prompt="", model=request.model), offered)
-        rules.check(request, draft.style, model, said)
+        rules.check(request, draft.style, model, typed)
         return Plan(
-            said=said,
+            typed=typed,
             draft=draft,
             request=request,
             source=source,
             png=png,
             model=model,
-            relaxed=rules.relaxed(draft.relax, said),
+            relaxed=rules.relaxed(draft.relax, typed),
             note=_left_out(prompts.left_out(text, options)),
         )
 

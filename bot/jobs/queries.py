@@ -39,9 +39,9 @@ class JobQueries:
     _visibility: Visibility
     _cards: JobCards
 
-    def line(self) -> tuple[Lane, ...]:
+    def lanes(self) -> tuple[Lane, ...]:
         """Return everybody who waits or paints, in the order of their turns."""
-        return self._engine.line()
+        return self._engine.lanes()
 
     def state(self) -> str:
         """Return which model generates by default, and how many jobs there are, for all to see."""
@@ -58,7 +58,7 @@ class JobQueries:
 
     async def queue(self, options: dict[str, Any], origin: Origin) -> Card:
         """Answer `/queue`."""
-        lanes = self.line()
+        lanes = self.lanes()
         shown = (id for lane in lanes[: answers.MOST_LANES] for id in (*lane.running, *lane.waiting))
         seen = (origin.member, origin.here)
         found = [job for job in self.living(shown).values() if job.is_seen_by(*seen)]

@@ -1,4 +1,4 @@
-"""Takes up what the last process left, while new requests are served already."""
+"""Continues the jobs that the last process left, while new requests are already served."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from bot.store import Store
 log = structlog.stdlib.get_logger(__name__)
 
 PAGE = 1000  # jobs that are read at once
-SLICE = 100  # jobs that are lined up before others may do something
+SLICE = 100  # jobs that are queued before other tasks may run
 
 Who = tuple[str, str, tuple[str, ...]]
 
 
 @contextmanager
 def _fewer_collections() -> Iterator[None]:
-    """Look for garbage less often: what is made now stays, and each look would go through all of it."""
+    """Collect garbage less often: what is made now stays, and each collection would visit all of it."""
     before = gc.get_threshold()
     gc.set_threshold(100_000, 50, 1000)
     try:
@@ -47,41 +47,42 @@ class Recovery:
         self._rules: dict[Who, AccessRules] = {}
 
     async def begin(self) -> None:
-        """Note what is to be taken up, before anything new is taken. Raises StoreError."""
+        """Note which jobs the last process left, before a new one is accepted. Raises StoreError."""
         self._left = await self._store.requeue()
 
     async def run(self) -> None:
         """Queue unfinished jobs again and show the ends that were not delivered. Raises StoreError."""
         with _fewer_collections():
-            await self._take_up()
+            await self._requeue()
         owed = await self._store.undelivered()
         for job in owed:
             self._show(job)
         if self._left or owed:
-            log.info("going on where it stopped", unfinished=len(self._left), undelivered=len(owed))
+            log.info("continuing jobs of the last run", unfinished=len(self._left), undelivered=len(owed))
         self._left, self._rules = (), {}
 
-    async def _take_up(self) -> None:
-        unseen, place = set(self._left), None
+    async def _requeue(self) -> None:
+        """Queue again what the last process left queued or running, a page at a time."""
+        unseen, end = set(self._left), None
         while unseen:
-            page, place = await self._store.queued(place, PAGE)
-            await self._line_up([job for job in page if job.id in unseen])
+            page, end = await self._store.queued(end, PAGE)
+            await self._resume([job for job in page if job.id in unseen])
             unseen.difference_update(job.id for job in page)
             if len(page) == PAGE:
-                gc.freeze()  # it stays until these jobs have ended: no later look goes through it
-            if place is None:
+                gc.freeze()  # these objects live until their jobs end: no later collection visits them
+            if end is None:
                 break
         if unseen:  # unreadable, or ended meanwhile
             await self._store.set_aside(unseen, _("It could not be read any more."))
 
-    async def _line_up(self, jobs: Sequence[Job]) -> None:
-        await self._get_to_know({_who(job.origin.member): job.origin.member for job in jobs})
+    async def _resume(self, jobs: Sequence[Job]) -> None:
+        await self._load_rules({_who(job.origin.member): job.origin.member for job in jobs})
         for start in range(0, len(jobs), SLICE):
             some = [(job, self._rules[_who(job.origin.member)]) for job in jobs[start : start + SLICE]]
             self._tracker.resume([(job, rules.tier, rules.home) for job, rules in some])
             await asyncio.sleep(0)
 
-    async def _get_to_know(self, members: Mapping[Who, Member]) -> None:
+    async def _load_rules(self, members: Mapping[Who, Member]) -> None:
         """Load the rules of each person who is not known yet, once however many jobs they have."""
         new = {who: member for who, member in members.items() if who not in self._rules}
         if new:

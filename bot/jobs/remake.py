@@ -1,4 +1,4 @@
-"""An old job under today's rules: models, styles and limits that are gone are replaced, and it is said so."""
+"""An old job under today's rules: what is gone or not allowed any more is replaced, and a note says so."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from engine.types import GenerationRequest, ModelInfo, TaskKind, TextToImage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remade:
-    """What is painted now."""
+    """An old request as it may be painted now."""
 
     request: GenerationRequest
     style: str
@@ -57,7 +57,8 @@ def moved(job: Job, request: GenerationRequest, offered: Sequence[ModelInfo]) ->
     """Return a sentence on the model of a job that was edited, where that is gone; else nothing."""
     if not job.request.paints:
         return ""
-    return _moved(job.request.model, _named(request.model, offered), offered)
+    model = next(each for each in offered if each.name == request.model)
+    return _moved(job.request.model, model, offered)
 
 
 def recalled(
@@ -65,7 +66,7 @@ def recalled(
 ) -> Draft:
     """Return the draft that paints a job again and may be asked for now: what its form shows.
 
-    `preferences` would stand in for what the draft does not say, so it says it. Raises Refusal.
+    What the draft left open would be filled from `preferences`, so the draft says it. Raises Refusal.
     """
     request, models = job.request.before_upscale(), rules.models(offered)
     if not any(request.task.kind in model.tasks for model in models):
@@ -99,10 +100,6 @@ def able(models: Sequence[ModelInfo], task: TaskKind) -> list[ModelInfo]:
 def _model(name: str, models: Sequence[ModelInfo], task: TaskKind) -> ModelInfo:
     found = able(models, task)
     return next((each for each in found if each.name == name), found[0])
-
-
-def _named(name: str, offered: Sequence[ModelInfo]) -> ModelInfo:
-    return next(each for each in offered if each.name == name)
 
 
 def _style(style: str, rules: AccessRules, *, moved: bool) -> str:

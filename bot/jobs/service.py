@@ -19,7 +19,7 @@ from bot.errors import Refusal
 from bot.i18n import _, join
 from bot.images.blobs import BlobStore
 from bot.jobs import admission, remake
-from bot.jobs.admission import Ask
+from bot.jobs.admission import OfferContext
 from bot.jobs.cards import JobCards
 from bot.jobs.endings import Endings
 from bot.jobs.planning import Planner
@@ -27,7 +27,7 @@ from bot.jobs.tracker import JobTracker
 from bot.jobs.visibility import Visibility
 from bot.messages import job_cards
 from bot.messages.types import Card
-from bot.models import AuditLine, Job, Origin, State, new_id
+from bot.models import UNFINISHED, AuditLine, Job, Origin, new_id
 from bot.moderation.reviews import Reviews
 from bot.prompts.styles import NO_STYLE
 from bot.store import Store
@@ -67,7 +67,7 @@ class JobService:
             request,
             replace(origin, private=private),
             rules,
-            self._planner.ask(plan),
+            self._planner.offer_context(plan),
             prompt=plan.draft.prompt,
             style="" if plan.draft.style == NO_STYLE else plan.draft.style,
             relaxed=plan.relaxed,
@@ -100,7 +100,9 @@ class JobService:
             now.request,
             replace(origin, private=origin.private or not parent.is_open(origin.here)),
             rules,
-            Ask(model=now.model, estimate=self._engine.estimate, relaxing=replace(action, relax=True).id),
+            OfferContext(
+                model=now.model, estimate=self._engine.estimate, relaxing=replace(action, relax=True).id
+            ),
             prompt=parent.prompt,
             style=now.style,
             note=now.note,
@@ -111,13 +113,18 @@ class JobService:
         )
 
     async def _submit(
-        self, request: GenerationRequest, origin: Origin, rules: AccessRules, ask: Ask, **more: Any
+        self,
+        request: GenerationRequest,
+        origin: Origin,
+        rules: AccessRules,
+        context: OfferContext,
+        **more: Any,
     ) -> Receipt:
         """Admit a job and hand it to the engine, once for each event of the platform."""
         await self._reviews.check(request, more["prompt"], origin, rules.moderation(adult=origin.adult))
         estimate = self._engine.estimate(request)
         balances = await self._access.balances(rules, origin)
-        ask = replace(ask, balances=tuple(balances))
+        context = replace(context, balances=tuple(balances))
         wanted = Job(
             id=new_id(),
             origin=origin,
@@ -126,13 +133,14 @@ class JobService:
             created=datetime.now(UTC),
             **more,
         )
-        job, new = await admission.admit(self._store, wanted, rules, ask)
+        job, new = await admission.admit(self._store, wanted, rules, context)
         if not new:
-            return Receipt(job=job, place=self._engine.place(job.id))
+            return Receipt(job=job)
         # No await from here on: what is admitted reaches the engine.
         telemetry.JOBS.labels(job.state.value, origin.surface).inc()
         log.info("job accepted", job_id=job.id, action=job.action, estimate=round(estimate, 2))
-        return Receipt(job=job, place=self._tracker.begin(job, rules.tier, home=rules.home))
+        self._tracker.begin(job, rules.tier, home=rules.home)
+        return Receipt(job=job)
 
     # ---- taking jobs away
 
@@ -141,9 +149,7 @@ class JobService:
         member = origin.member
         if "job" in options:
             return await self._cancel(await self._visibility.job(options["job"], member, origin.here), origin)
-        mine = await self._visibility.jobs(
-            member, user=member.id, states=(State.QUEUED, State.RUNNING), limit=1
-        )
+        mine = await self._visibility.jobs(member, user=member.id, states=UNFINISHED, limit=1)
         if not mine:
             raise Refusal(_("You have no unfinished job."), code="ended")
         return await self._cancel(mine[0], origin)

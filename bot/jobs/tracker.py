@@ -28,8 +28,8 @@ from engine.types import (
     Failed,
     Finished,
     Picture,
-    Place,
     Progress,
+    QueuePosition,
     Restarted,
     Started,
 )
@@ -38,7 +38,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 LONGEST_DELAY = 30.0  # seconds between two attempts to write something down
 TRIES = 6  # of writing down an event that fails for no known reason, before the process ends itself
-LOOKS = 20  # places in line looked up each second
+LOOKS = 20  # queue positions looked up each second
 
 Stamp = Callable[[Job, bytes, int, int], Awaitable[Stamped]]
 """A PNG of the job, with its index and seed, as it is delivered."""
@@ -48,10 +48,10 @@ class JobTracker:
     """The unfinished jobs by id (`lives`), and one writer task for each that has something to write.
 
     What cannot be written is tried again for that job alone; events of a job that has ended are ignored. No
-    event is dropped: what fails for no known reason is told to `give_up`, which ends the process.
-    `show` is told of every change, and `holds` says which waiting jobs may not start. `eyes` look at every
-    picture and preview before it is shown, by the `rules` that hold for the job. `stamp` gives pictures their
-    provenance before they are stored.
+    event is dropped: after an error of no known cause `give_up` is called with the reason, and ends the
+    process. `show` is called with a job after each change of it. `holds` returns whether a waiting job may
+    not start. `classifier` examines every picture and preview before it is shown, by the `rules` that hold
+    for the job. `stamp` gives pictures their provenance before they are stored.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class JobTracker:
         store: Store,
         blobs: BlobStore,
         show: Callable[[Job], None],
-        eyes: ImageClassifier,
+        classifier: ImageClassifier,
         rules: Callable[[Job], Awaitable[moderation.ModerationRules]],
         stamp: Stamp,
         holds: Callable[[Job], bool] = lambda job: False,
@@ -70,10 +70,10 @@ class JobTracker:
     ) -> None:
         self._give_up = give_up
         self.lives = lives
-        self._eyes = eyes
+        self._classifier = classifier
         self._rules = rules
         self._stamp = stamp
-        self._glance: asyncio.Task[None] | None = None  # at a preview, one at a time
+        self._preview_check: asyncio.Task[None] | None = None  # one preview is checked at a time
         self._holds = holds
         self._engine = engine
         self._store = store
@@ -89,16 +89,15 @@ class JobTracker:
             Failed: self._failed,
         }
 
-    def begin(self, job: Job, tier: Tier | None = None, *, home: str = "") -> Place | None:
+    def begin(self, job: Job, tier: Tier | None = None, *, home: str = "") -> None:
         """Submit an admitted job to the engine; `home` is the tenant of its account's lane."""
         life = self.lives[job.id] = LiveJob(job, tier)
         try:
-            life.place = life.shown = self._engine.submit(engine_job(job, tier, home))
+            life.position = life.shown = self._engine.submit(engine_job(job, tier, home))
             self._keep_back(life)
         except EngineError as error:
             self._put(life, Failed(job=job.id, error=error, device_seconds=0.0))
         self._show(job)
-        return life.place
 
     def resume(self, jobs: Sequence[tuple[Job, Tier, str]]) -> None:
         """Submit jobs of a former process, each with its tier and home, to the engine, before all newer ones.
@@ -117,7 +116,7 @@ class JobTracker:
 
     def _keep_back(self, life: LiveJob) -> None:
         if self._holds(life.job) and self._engine.hold(life.job.id):
-            life.place = life.shown = None
+            life.position = life.shown = None
 
     def relaxed(self, id: str) -> None:
         """Relax a job in the engine and on its card, once its row says that it is free and goes last."""
@@ -145,7 +144,7 @@ class JobTracker:
         async for event in self._engine.events():
             life = self.lives.get(event.job)
             if life is None:
-                continue  # a late word about a job that has ended
+                continue  # the job has ended
             if isinstance(event, Progress):
                 self._progress(life, event)
             else:
@@ -154,20 +153,21 @@ class JobTracker:
 
     async def close(self) -> None:
         """Stop writing; what is not written is painted again after the next start."""
-        writers = [*self._writers, *((self._glance,) if self._glance else ())]
+        writers = [*self._writers, *((self._preview_check,) if self._preview_check else ())]
         for writer in writers:
             writer.cancel()
         await asyncio.gather(*writers, return_exceptions=True)
-        await self._eyes.close()
+        await self._classifier.close()
 
     def _progress(self, life: LiveJob, event: Progress) -> None:
         """Show a job's progress; check a preview before it is shown, and skip those that come meanwhile."""
-        if event.preview and not self._eyes.busy and (self._glance is None or self._glance.done()):
-            self._glance = asyncio.create_task(self._reveal(life, event.preview))
+        checking = self._classifier.busy or not (self._preview_check is None or self._preview_check.done())
+        if event.preview and not checking:
+            self._preview_check = asyncio.create_task(self._show_preview(life, event.preview))
         life.advance(replace(event, preview=None))
         self._show(life.job)
 
-    async def _reveal(self, life: LiveJob, preview: bytes) -> None:
+    async def _show_preview(self, life: LiveJob, preview: bytes) -> None:
         try:
             adult = await self._inspect(life.job, preview)
         except (EngineError, StoreError) as error:
@@ -180,7 +180,7 @@ class JobTracker:
     async def _inspect(self, job: Job, picture: bytes) -> bool:
         """Tell whether a picture is for age-restricted channels alone. Raises EngineError, StoreError."""
         with _readable():
-            seen = await self._eyes.look(picture)
+            seen = await self._classifier.look(picture)
         if seen.harmless:
             return False
         rules = await self._rules(job)
@@ -200,12 +200,12 @@ class JobTracker:
             self._count_losses()
             for start in range(0, max(1, len(waiting)), LOOKS):
                 for id in waiting[start : start + LOOKS]:
-                    self._look(id)
+                    self._look_up(id)
                     await asyncio.sleep(0)  # each look goes through all lanes
                 await asyncio.sleep(1)
 
     async def _waiting(self) -> list[str]:
-        """Return the ids of the jobs that wait."""
+        """Return the ids of the waiting jobs."""
         return [life.job.id async for life in self.lives.each() if life.job.state is State.QUEUED]
 
     def _count_losses(self) -> None:
@@ -216,13 +216,13 @@ class JobTracker:
         telemetry.DEATHS.inc(lost - self._losses)
         self._losses = lost
 
-    def _look(self, id: str) -> None:
+    def _look_up(self, id: str) -> None:
         life = self.lives.get(id)
-        if life is None or (place := self._engine.place(id)) is None:
+        if life is None or (position := self._engine.position(id)) is None:
             return
-        life.place = place
-        if life.shown is None or moved(life.shown, place):
-            life.shown = place
+        life.position = position
+        if life.shown is None or moved(life.shown, position):
+            life.shown = position
             self._show(life.job)
 
     def _show_living(self, life: LiveJob) -> None:
@@ -248,12 +248,17 @@ class JobTracker:
             except StoreInUse as error:
                 self._give_up(str(error))
                 return
-            except EngineError as error:  # told at once: a Finished behind it would only miss the picture
+            except EngineError as error:  # reported before a Finished that is behind it in the list
                 self._engine.cancel(event.job)
                 life.events.insert(1, Failed(job=event.job, error=error, device_seconds=0.0))
             except Exception as error:
                 tries += not isinstance(error, StoreError)
-                log.error("not written yet", job_id=life.job.id, cause=_told(error), after=delay)
+                log.error(
+                    "event not saved yet",
+                    job_id=life.job.id,
+                    cause=_told(error),
+                    after=delay,
+                )
                 if tries == TRIES:
                     what = type(event).__name__
                     self._give_up(f"{what} of job {life.job.id} cannot be written down: {_told(error)}")
@@ -375,10 +380,10 @@ def engine_job(job: Job, tier: Tier | None = None, home: str = "") -> EngineJob:
     )
 
 
-def moved(before: Place, now: Place) -> bool:
-    """Tell whether a place is worth showing anew: position or wait is off by more than a fifth."""
-    by = abs(now.position - before.position)
-    return by > before.position / 5 or abs(now.wait - before.wait) > max(1.0, before.wait / 5)
+def moved(before: QueuePosition, now: QueuePosition) -> bool:
+    """Tell whether a position is worth showing anew: its number or wait is off by more than a fifth."""
+    by = abs(now.number - before.number)
+    return by > before.number / 5 or abs(now.wait - before.wait) > max(1.0, before.wait / 5)
 
 
 def _stored(job: Job) -> set[int]:

@@ -1,7 +1,7 @@
 """Which jobs a member may see, and which are theirs.
 
-A channel may be made private at any time, and a surface may not be told. So before a job of an open place is
-shown elsewhere, the surface is asked anew; what has been closed is closed in the rows as well.
+A channel may be made private at any time without an event. So before a job of an open place is shown
+elsewhere, the surface is asked whether the place is still open; if not, its jobs' rows are changed as well.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Visibility:
         return own
 
     async def seen(self, jobs: Sequence[Job], member: Member, here: Collection[str]) -> list[Job]:
-        """Return those of the jobs that a member in the places `here` may see still."""
+        """Return those of the jobs that a member in the places `here` may still see."""
         others = [job for job in jobs if job.origin.member.id != member.id]
         changed = {job.id: now for job, now in await self._refreshed(others, here) if now is not job}
         if not changed:
@@ -98,7 +98,7 @@ class Visibility:
                 life.job = _closed(life.job)
 
     async def _refreshed(self, jobs: Sequence[Job], here: Collection[str]) -> list[tuple[Job, Job]]:
-        """Return each job with what it is now; every place is asked about once."""
+        """Return each job as it was and as it is now. Each place is asked about once."""
         asked = {_place(job): job for job in jobs if self._is_asked_about(job, here)}
         answers = await asyncio.gather(*map(self._is_closed, asked.values()))
         closed = {place: answer for place, answer in zip(asked, answers, strict=True) if answer is not False}

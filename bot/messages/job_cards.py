@@ -14,12 +14,12 @@ from typing import Any
 from bot import actions
 from bot.actions import ACTIONS, Action, ActionSpec, Kind
 from bot.errors import Refusal
-from bot.formats import about, line_place, sized
+from bot.formats import about, in_queue, sized
 from bot.i18n import _, join
 from bot.messages.types import ANYTHING, Bar, Button, Buttons, Card, CardPicture, May
 from bot.models import Job
 from bot.prompts import styles
-from engine.types import Place, Progress, Upscale
+from engine.types import Progress, QueuePosition, Upscale
 
 # --- buttons ----------------------------------------------------------------------------------------------
 
@@ -134,13 +134,13 @@ _NOTED: tuple[Kind, ...] = ("waiting", "painting", "done")
 
 def waiting(
     job: Job,
-    place: Place | None = None,
+    position: QueuePosition | None = None,
     may: May = ANYTHING,
     *,
     held: bool = False,
 ) -> Card:
     """Build the card of a job in the queue or on hold. What it costs is for its person: `/quota` tells."""
-    stand = _("on hold") if held else line_place(place) if place else _("in queue")
+    stand = _("on hold") if held else in_queue(position) if position else _("in queue")
     speed = (_("relaxed (free)"),) if job.relaxed else ()
     facts = (_("for @{name}", name=job.origin.member.name), stand, *speed)
     return card_of(job, "waiting", facts=facts, **_offered(job, "waiting", may))

@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Bits = NDArray[np.int64]
 
-NUMBER_BYTES = 6
-NUMBERS = 1 << 8 * NUMBER_BYTES
-"""Numbers are 0 … NUMBERS − 1."""
+NUMBER_BYTES = 6  # of the number that a word carries
 PAYLOAD = 8 * (NUMBER_BYTES + 2)  # bits, with the checksum
 WINDOW = 7  # bits that each output depends on
 TAIL = WINDOW - 1  # zeros at the end bring the encoder back to its first state

@@ -25,22 +25,23 @@ _lines = table_of(LedgerRow)
 
 
 class Accounts(Database):
-    """The part of the store that counts."""
+    """The part of the store that is about accounts."""
 
     async def balances(self, account: str, tier: Tier, budgets: Sequence[Budget] = ()) -> list[Balance]:
         """Return the tier's allowances in its order, then the budgets, then the gifts if there were any."""
         now = self._clock()
 
         def work(session: Session) -> list[Balance]:
-            own = ledger.own(session, account, tier, now)
-            return ledger.balances(session, account, own + ledger.shared(session, budgets, now))
+            own = ledger.tier_buckets(session, account, tier, now)
+            return ledger.balances(session, account, own + ledger.budget_buckets(session, budgets, now))
 
         return await self._read(work)
 
     async def gift(self, member: str, seconds: float, line: AuditLine, key: str) -> bool:
-        """Give the member's account device-seconds that no period ends; False when this key was used before.
+        """Give the member's account device-seconds that last until they are used.
 
-        The audit's line is told what was before and after. Raises ValueError.
+        Return False when this key was used before. The audit's line gets what was used before and after.
+        Raises ValueError.
         """
         amount, now = periods.gift_ms(seconds), self._clock()
         return await self._administer(
@@ -59,10 +60,10 @@ class Accounts(Database):
 
         def work(session: Session) -> bool:
             account = identities.locked_account_of(session, member)
-            before = ledger.told(session, account, now)
+            before = ledger.describe(session, account, now)
             if not change(session, account):
                 return False
-            write_down(session, replace(line, before=before, after=ledger.told(session, account, now)))
+            write_down(session, replace(line, before=before, after=ledger.describe(session, account, now)))
             return True
 
         return await self._write(work)
@@ -87,12 +88,12 @@ class Accounts(Database):
         return await self._write(lambda session: identities.new_code(session, member, now))
 
     async def link(self, code: str, member: str) -> str:
-        """Join the member's account to that of the code's maker; returns the account. Raises LinkRefused."""
+        """Join the member's account to that of the code's maker; return the account. Raises LinkRefused."""
         now = self._clock()
         return await self._write(lambda session: identities.link(session, code, member, now))
 
     async def unlink(self, member: str) -> str:
-        """Let the member leave a shared account; returns its own new one. Raises LinkRefused."""
+        """Split the member off the shared account; return its own new account. Raises LinkRefused."""
         now = self._clock()
         return await self._write(lambda session: identities.unlink(session, member, now))
 
@@ -104,13 +105,11 @@ class Accounts(Database):
         account: str = "",
         tenant: str = "",
         since: datetime | None = None,
-        until: datetime | None = None,
     ) -> AsyncIterator[LedgerLine]:
         """Yield the ledger lines, oldest first; of a tenant those of its jobs."""
         query = select(_lines).order_by(_lines.c.id).limit(_PAGE)
         query = query.where(_lines.c.account == account) if account else query
         query = query.where(_lines.c.at >= since) if since else query
-        query = query.where(_lines.c.at < until) if until else query
         if tenant:
             query = query.where(_lines.c.job.in_(select(_jobs.c.id).where(_jobs.c.tenant == tenant)))
         last = 0

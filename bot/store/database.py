@@ -18,7 +18,7 @@ from bot.models import Original
 from bot.store import leadership, ledger, migrations, survey, traces
 from bot.store.postgres import PostgresServer
 from bot.store.sqlite import SqliteFile
-from bot.store.writer import Pace, Writer
+from bot.store.writer import WritePace, Writer
 
 T = TypeVar("T")
 
@@ -39,10 +39,10 @@ class Lock(Protocol):
 class Server(Protocol):
     """What differs between databases."""
 
-    pace: Pace
+    pace: WritePace
 
     def lock(self, *, shared: bool) -> Lock:
-        """Keep other processes out, or those that would paint. Raises StoreInUse, StoreError."""
+        """Keep other processes out; `shared`: only those that lead. Raises StoreInUse, StoreError."""
 
     def connect(self, *, writes: bool) -> Engine: ...
 
@@ -75,7 +75,7 @@ class DatabaseFacts:
     revision: str  # of the schema; empty before the first start
     problem: str
     unreadable: tuple[str, ...] = ()  # rows that are set aside, each with its reason
-    newest: datetime | None = None  # when the books were last written
+    newest: datetime | None = None  # when the ledger was last written
     believed: datetime | None = None  # the time that retention goes by
 
 
@@ -136,7 +136,7 @@ def original_at(url: str, job: str, look: str) -> Original | None:
 
 
 class Database:
-    """One database. Every method of its heirs raises StoreError when the database or the disk fails.
+    """One database. Every method of its subclasses raises StoreError when the database or the disk fails.
 
     A method that returns has its effect on the disk. Writes go through `Writer`; reads run on their own
     connections and see everything that was written before they began.
@@ -173,7 +173,7 @@ class Database:
         return self._clock()
 
     async def close(self) -> None:
-        """Finish what was asked for, then let go of the database. Closing twice is fine."""
+        """Finish all operations, then unlock the database. Closing twice is fine."""
         writer, self._writer = self._writer, None
         if writer:
             await asyncio.to_thread(writer.close)
@@ -182,9 +182,9 @@ class Database:
             self._lock.release()
 
     async def look(self) -> None:
-        """See whether the database is still there, and this process the one that may paint from it.
+        """Check that the database is still there, and that this process leads: it alone may start jobs.
 
-        Raises StoreInUse where another one is, StoreGone, StoreError where nobody can tell.
+        Raises StoreInUse where another process leads, StoreGone, StoreError where that cannot be read.
         """
         if self._writer is None:
             raise StoreError(_CLOSED)

@@ -75,13 +75,18 @@ def members_of(session: Session, account: str) -> list[str]:
     return sorted(session.connection().scalars(query)) or [account]
 
 
+def names_of(session: Session, member: str) -> set[str]:
+    """Return the ids of the member and of all who share their account."""
+    return {member, *members_of(session, account_of(session, member))}
+
+
 @dataclass(frozen=True, slots=True)
 class LinkedGroup:
     """Who shares an account."""
 
     account: str
-    members: frozenset[str]
-    home: str
+    members: frozenset[str]  # with the account's own id, under which something may be set as well
+    home: str  # the tenant where the account first asked; empty while one name alone uses it
 
 
 def groups(session: Session, members: Collection[str]) -> dict[str, LinkedGroup]:
@@ -94,20 +99,16 @@ def groups(session: Session, members: Collection[str]) -> dict[str, LinkedGroup]
         query = select(_identities.c.account, _identities.c.member).where(theirs)
         for account, member in session.connection().execute(query):
             sharing.setdefault(account, set()).add(member)
-    linked = [account for account, names in sharing.items() if len(names) > 1]
+    linked = [account for account, names in sharing.items() if len({account, *names}) > 1]
     query = select(_accounts.c.id, _accounts.c.home).where(_accounts.c.id.in_(linked))
     homes: dict[str, str] = {id: home for id, home in session.connection().execute(query)} if linked else {}
 
     def group(member: str) -> LinkedGroup:
-        account = accounts.get(member, member)
-        return LinkedGroup(account, frozenset({member, *sharing.get(account, ())}), homes.get(account, ""))
+        account = accounts.get(member) or own_account(member)
+        names = frozenset({member, account, *sharing.get(account, ())})
+        return LinkedGroup(account, names, homes.get(account, ""))
 
     return {member: group(member) for member in members}
-
-
-def home_of(session: Session, account: str) -> str:
-    """Return the tenant where the account first asked; empty if it has not asked yet."""
-    return session.connection().scalar(select(_accounts.c.home).where(_accounts.c.id == account)) or ""
 
 
 _ACCOUNT = select(_identities.c.account).where(_identities.c.member == bindparam("who"))
@@ -128,8 +129,8 @@ _ENTER = (
 _FAR = datetime.max.replace(tzinfo=UTC)
 
 
-def enter(session: Session, account: str, tenant: str, cooldown: float, now: datetime) -> bool:
-    """Lock the account and note a request; False when it was merged into another. Raises TooSoon."""
+def lock_and_note(session: Session, account: str, tenant: str, cooldown: float, now: datetime) -> bool:
+    """Lock the account's row and note a request; return False if it was merged. Raises TooSoon."""
     latest = now - timedelta(seconds=cooldown) if cooldown > 0 else _FAR
     values = {"of": account, "here": tenant, "latest": latest, "now": now}
     new = {"id": account, "accepted": now, "closed": False, "home": tenant}
@@ -146,7 +147,7 @@ def enter(session: Session, account: str, tenant: str, cooldown: float, now: dat
 
 
 def lock(session: Session, *accounts: str) -> None:
-    """Decide alone about accounts until the transaction ends."""
+    """Lock the rows of accounts, in order of their ids, until the transaction ends."""
     for account in sorted(accounts):
         new = {"id": account, "accepted": None, "closed": False, "home": ""}
         insert_once(session, AccountRow, new, ("id",))
@@ -191,7 +192,7 @@ def link(session: Session, code: str, member: str, now: datetime) -> str:
     lock(session, kept, joined)
     if (account_of(session, found.member), account_of(session, member)) != (kept, joined):
         raise LinkRefused("busy")
-    # Before the books: whoever ends one of these jobs waits here, and then finds its hold moved.
+    # Before the ledger: whoever ends one of these jobs waits here, and then finds its hold moved.
     unfinished = _jobs.c.state.in_((State.QUEUED.value, State.RUNNING.value))
     of_joined = (_jobs.c.account == joined, unfinished)
     session.connection().execute(update(_jobs).where(*of_joined).values(account=kept))
@@ -203,9 +204,9 @@ def link(session: Session, code: str, member: str, now: datetime) -> str:
 
 
 def unlink(session: Session, member: str, now: datetime) -> str:
-    """Give the member an account of its own that has used what the shared one has. Raises LinkRefused.
+    """Split the member off into an account of its own, and return it. Raises LinkRefused.
 
-    Gifts, and what is held for jobs that are not finished, stay with the others.
+    What the shared account has used is copied; gifts, and holds of unfinished jobs, stay with the others.
     """
     shared = account_of(session, member)
     lock(session, shared)

@@ -1,4 +1,4 @@
-"""Let one process lead: it alone paints. Its number in the database makes void what a former one writes."""
+"""Let one process lead: it alone starts jobs. A former leader's writes fail, since its number is too low."""
 
 from __future__ import annotations
 

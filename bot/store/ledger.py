@@ -1,4 +1,4 @@
-"""The books: what each bucket has used, and the lines that say why.
+"""The ledger: what each bucket has used, and the lines that say why.
 
 A bucket is one account's allowance in one period, or its gifts. Everything works inside the caller's
 transaction. Rows are locked in one order (the job, the account, buckets by name), so that processes that
@@ -62,24 +62,26 @@ class Bucket:
 # ---- where an allowance is counted
 
 
-def own(session: Session, account: str, tier: Tier, now: datetime) -> list[Bucket]:
-    """Return the buckets that count an account of the tier at `now`; they may not exist yet."""
+def tier_buckets(session: Session, account: str, tier: Tier, now: datetime) -> list[Bucket]:
+    """Return the buckets of a tier's allowances for an account at `now`; they may not exist yet."""
     mine = (Budget(account=account, name="", allowance=each) for each in tier.allowances)
-    return shared(session, mine, now) or [Bucket(account, UNLIMITED, _BOUNDLESS, None)]
+    return budget_buckets(session, mine, now) or [Bucket(account, UNLIMITED, _BOUNDLESS, None)]
 
 
-def beside(session: Session, account: str, periods: Iterable[Allowance], now: datetime) -> list[Bucket]:
-    """Return buckets that count an account's use without a limit, for places where it has another tier."""
+def unlimited_buckets(
+    session: Session, account: str, periods: Iterable[Allowance], now: datetime
+) -> list[Bucket]:
+    """Return buckets that count an account's use without a limit, in the periods of other tiers."""
     unlimited = (Budget(account=account, name="", allowance=each) for each in periods)
-    return [replace(each, cap_ms=_BOUNDLESS) for each in shared(session, unlimited, now)]
+    return [replace(each, cap_ms=_BOUNDLESS) for each in budget_buckets(session, unlimited, now)]
 
 
-def shared(session: Session, budgets: Iterable[Budget], now: datetime) -> list[Bucket]:
-    """Return the buckets that count the budgets at `now`; they may not exist yet."""
+def budget_buckets(session: Session, budgets: Iterable[Budget], now: datetime) -> list[Bucket]:
+    """Return the buckets of budgets at `now`; they may not exist yet."""
     return [_bucket(session, each, now) for each in budgets]
 
 
-def gifts(account: str) -> Bucket:
+def gift_bucket(account: str) -> Bucket:
     return Bucket(account, GIFTS, None, None)
 
 
@@ -170,7 +172,7 @@ def take(session: Session, bucket: Bucket, amount: int) -> Bucket | None:
 
 
 def settle(session: Session, job: str, measured: float, now: datetime) -> float:
-    """Turn the job's hold into a charge and a release; returns the charge, in device-seconds.
+    """Turn the job's hold into a charge and a release; return the charge, in device-seconds.
 
     The database refuses to settle twice: a job has one line of each key.
     """
@@ -188,8 +190,8 @@ def settle(session: Session, job: str, measured: float, now: datetime) -> float:
     return float(max((each["amount_ms"] for each in charges), default=0) / 1000)
 
 
-def let_go(session: Session, job: str, now: datetime) -> None:
-    """Give back all that the job holds; it then costs nothing."""
+def release_all(session: Session, job: str, now: datetime) -> None:
+    """Release all that the job holds, so that it costs nothing."""
     lines = [_line(account, bucket, held) for account, bucket, held in _held(session, job)]
     write(session, lines, kind="release", job=job, key=f"{job}/relax", at=now)
     for each in lines:
@@ -225,17 +227,17 @@ def _distinct(buckets: Iterable[Bucket]) -> list[Bucket]:
 
 
 def gift(session: Session, account: str, amount: int, *, by: str, key: str, now: datetime) -> bool:
-    """Give device-milliseconds; False when this key was used before."""
+    """Give device-milliseconds; return False when this key was used before."""
     line = _line(account, GIFTS, amount)
     if not _write_once(session, line, kind="gift", key=f"gift/{key}", at=now, by=by):
         return False
-    _create(session, replace(gifts(account), cap_ms=0))
+    _create(session, replace(gift_bucket(account), cap_ms=0))
     _move(session, account, GIFTS, cap=amount)
     return True
 
 
 def reset(session: Session, account: str, *, by: str, key: str, now: datetime) -> bool:
-    """Forget what was charged in the present periods; False when this key was used before.
+    """Forget what was charged in the present periods; return False when this key was used before.
 
     What is held stays held, and gifts stay as they are.
     """
@@ -263,7 +265,7 @@ def merge(session: Session, source: str, target: str, *, by: str, key: str, now:
 
 
 def copy(session: Session, source: str, target: str, *, by: str, key: str, now: datetime) -> None:
-    """Let a new account begin with what the old one has used; gifts stay where they are."""
+    """Copy what an account has used to a new one; gifts stay with the old one."""
     for row in _present(session, source, now):
         if row.used_ms and row.bucket not in (GIFTS, UNLIMITED):
             bucket = Bucket(target, row.bucket, row.cap_ms, row.ends)
@@ -273,7 +275,7 @@ def copy(session: Session, source: str, target: str, *, by: str, key: str, now: 
 
 
 def _merge(session: Session, row: Any, bucket: Bucket) -> list[Line]:
-    """Move one bucket's content; the lines that say so."""
+    """Move one bucket's content; return the ledger lines of that."""
     given = row.cap_ms if row.bucket == GIFTS else 0
     _create(session, replace(bucket, cap_ms=0 if row.bucket == GIFTS else row.cap_ms))
     there = _row(session, bucket, _ROW.with_for_update())
@@ -317,7 +319,7 @@ def _holds(session: Session, row: Any) -> dict[str, int]:
 def balances(session: Session, account: str, buckets: Sequence[Bucket]) -> list[Balance]:
     """Return the balance of each bucket that has a cap, and of the account's gifts if there were any."""
     found = [_balance(session, each) for each in buckets if each.name != UNLIMITED]
-    given = _balance(session, gifts(account))
+    given = _balance(session, gift_bucket(account))
     return [*found, given] if given.cap else found
 
 
@@ -333,12 +335,12 @@ def _balance(session: Session, bucket: Bucket) -> Balance:
     )
 
 
-def told(session: Session, account: str, now: datetime) -> str:
+def describe(session: Session, account: str, now: datetime) -> str:
     """Format what the account has used of each of its present buckets, as text for the audit."""
-    return "; ".join(map(_told, _present(session, account, now)))
+    return "; ".join(map(_described, _present(session, account, now)))
 
 
-def _told(row: Any) -> str:
+def _described(row: Any) -> str:
     cap = f" of {row.cap_ms / 1000:g}" if row.cap_ms < _BOUNDLESS else ""
     return f"{row.bucket}: {row.used_ms / 1000:g}{cap} s"
 
@@ -348,7 +350,7 @@ def _last_to_reset(session: Session, buckets: Sequence[Bucket]) -> Balance:
     return _balance(session, last)
 
 
-# ---- the proof
+# ---- checking balances against the lines
 
 
 def check(session: Session) -> str:

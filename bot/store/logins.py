@@ -82,7 +82,7 @@ class LoginStore(Database):
         now = self._clock()
 
         def work(session: Session) -> list[Login]:
-            theirs = (_sessions.c.member.in_(_sharing(session, member)), _sessions.c.expires > now)
+            theirs = (_sessions.c.member.in_(identities.names_of(session, member)), _sessions.c.expires > now)
             query = select(_sessions).where(*theirs).order_by(_sessions.c.used.desc(), _sessions.c.digest)
             return [_login(row) for row in session.connection().execute(query)]
 
@@ -94,14 +94,14 @@ class LoginStore(Database):
         def work(session: Session) -> None:
             this = delete(_sessions).where(_sessions.c.digest == id)
             if member:
-                this = this.where(_sessions.c.member.in_(_sharing(session, member)))
+                this = this.where(_sessions.c.member.in_(identities.names_of(session, member)))
             session.connection().execute(this)
 
         await self._write(work)
 
     async def end_sessions_of(self, member: str) -> None:
         """End what a member, and those who share their account, have open; their unused links too."""
-        await self._write(lambda session: end_of(session, _sharing(session, member)))
+        await self._write(lambda session: end_of(session, identities.names_of(session, member)))
 
 
 def end_of(session: Session, members: Collection[str]) -> None:
@@ -111,14 +111,10 @@ def end_of(session: Session, members: Collection[str]) -> None:
 
 def end_of_blocked(session: Session, member: str, tenant: str) -> None:
     """End what somebody who is blocked in a tenant has open there; a block holds for all their names."""
-    members = _sharing(session, member)
+    members = identities.names_of(session, member)
     for table in (_sessions, _links):
         theirs = delete(table).where(table.c.member.in_(members))
         session.connection().execute(theirs if tenant == INSTANCE else theirs.where(table.c.tenant == tenant))
-
-
-def _sharing(session: Session, member: str) -> set[str]:
-    return {member, *identities.members_of(session, identities.account_of(session, member))}
 
 
 def _open(

@@ -67,55 +67,15 @@ class PeopleStore(Database):
         now = self._clock()
 
         def work(session: Session) -> Standing:
-            policies = _policies_of(session, INSTANCE, member.tenant)
-            account = identities.account_of(session, member.id)
-            sharing = {member.id, account, *identities.members_of(session, account)}
-            own = session.get(PreferencesRow, member.id)
-            return Standing(
-                at=now,
-                account=account,
-                home=identities.home_of(session, account) if len(sharing) > 1 else "",
-                house=policies.get(INSTANCE, Policy()),
-                place=policies.get(member.tenant, Policy()),
-                persons=tuple(_persons(session, sharing, {INSTANCE, member.tenant})),
-                preferences=preferences(own),
-            )
+            found = _standings(session, [member], now)[member.tenant, member.id]
+            return replace(found, preferences=preferences(session.get(PreferencesRow, member.id)))
 
         return await self._read(work)
 
     async def standings(self, members: Collection[Member]) -> dict[tuple[str, str], Standing]:
         """Return the standing of many, by tenant and id, without their preferences; a few queries for all."""
         now = self._clock()
-
-        def work(session: Session) -> dict[tuple[str, str], Standing]:
-            policies = _policies_of(session, INSTANCE, *{each.tenant for each in members})
-            groups = identities.groups(session, {each.id for each in members})
-            everyone = {name for group in groups.values() for name in group.members}
-            persons: dict[tuple[str, str], Person] = {
-                (each.tenant, each.member): each
-                for each in _persons(session, everyone, {INSTANCE, *(each.tenant for each in members)})
-            }
-
-            def standing(member: Member) -> Standing:
-                group = groups[member.id]
-                about = [
-                    persons[key]
-                    for name in sorted(group.members)
-                    for key in ((INSTANCE, name), (member.tenant, name))
-                    if key in persons
-                ]
-                return Standing(
-                    at=now,
-                    account=group.account,
-                    home=group.home if len(group.members) > 1 else "",
-                    house=policies.get(INSTANCE, Policy()),
-                    place=policies.get(member.tenant, Policy()),
-                    persons=tuple(about),
-                )
-
-            return {(each.tenant, each.id): standing(each) for each in members}
-
-        return await self._read(work)
+        return await self._read(lambda session: _standings(session, members, now))
 
     async def policy(self, tenant: str) -> Policy:
         found = await self._read(lambda session: _policies_of(session, tenant))
@@ -160,7 +120,7 @@ class PeopleStore(Database):
             waits = (_jobs.c.id == id, _jobs.c.state == State.QUEUED.value, _jobs.c.relaxed.is_(False))
             changed = session.connection().execute(update(_jobs).where(*waits).values(relaxed=True))
             if changed.rowcount:
-                ledger.let_go(session, id, now)
+                ledger.release_all(session, id, now)
                 write_down(session, line)
             return bool(changed.rowcount)
 
@@ -175,14 +135,12 @@ class PeopleStore(Database):
         tenant: str = "",
         *,
         search: str = "",
-        before: datetime | None = None,
         skip: int = 0,
         limit: int = 20,
     ) -> list[AuditLine]:
         """Return the changes in a tenant or everywhere, newest first, which contain all words of `search`."""
         query = select(_audit).order_by(_audit.c.id.desc()).offset(skip).limit(limit)
         query = query.where(_audit.c.tenant == tenant) if tenant else query
-        query = query.where(_audit.c.at < before) if before else query
         for word in search.split():
             columns = ("by", "name", "what", "target", "before", "after")
             query = query.where(or_(*(_audit.c[each].icontains(word, autoescape=True) for each in columns)))
@@ -210,6 +168,31 @@ class PeopleStore(Database):
             return {id: name for id, name in found.items() if wanted in f"{id} {name}".casefold()}
 
         return await self._read(work)
+
+
+def _standings(
+    session: Session, members: Collection[Member], now: datetime
+) -> dict[tuple[str, str], Standing]:
+    """Return the standing of members by tenant and id, without their preferences."""
+    tenants = {INSTANCE, *(each.tenant for each in members)}
+    policies = _policies_of(session, *tenants)
+    groups = identities.groups(session, {each.id for each in members})
+    everyone = {name for group in groups.values() for name in group.members}
+    persons = {(each.tenant, each.member): each for each in _persons(session, everyone, tenants)}
+
+    def standing(member: Member) -> Standing:
+        group = groups[member.id]
+        keys = [(tenant, name) for name in sorted(group.members) for tenant in (INSTANCE, member.tenant)]
+        return Standing(
+            at=now,
+            account=group.account,
+            home=group.home,
+            everywhere=policies.get(INSTANCE, Policy()),
+            place=policies.get(member.tenant, Policy()),
+            persons=tuple(persons[key] for key in dict.fromkeys(keys) if key in persons),
+        )
+
+    return {(each.tenant, each.id): standing(each) for each in members}
 
 
 def check_blocks(session: Session, member: Member, account: str, now: datetime) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
 from bot.errors import StoreError, StoreInUse
-from bot.store.writer import Pace
+from bot.store.writer import WritePace
 
 _LOCK = 0x45_41_53_45_4C  # "EASEL": the advisory lock of the process that paints
 _PATIENCE = 10  # seconds for a connection
@@ -32,7 +32,7 @@ class PostgresServer:
 
     # Each operation is a transaction of its own, so that rows are locked for a moment only. The server joins
     # the waits for its disk.
-    pace = Pace(threads=4, group=1)
+    pace = WritePace(threads=4, group=1)
 
     def __init__(self, url: str) -> None:
         """Parse the database's address. Raises StoreError for what is none."""

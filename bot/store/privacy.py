@@ -66,11 +66,7 @@ class PrivacyStore(Database):
 
     async def sharing(self, member: str) -> list[str]:
         """Return the ids of the member and of everyone who shares their account."""
-
-        def work(session: Session) -> list[str]:
-            return sorted({member, *identities.members_of(session, identities.account_of(session, member))})
-
-        return await self._read(work)
+        return await self._read(lambda session: sorted(identities.names_of(session, member)))
 
     async def jobs_of(self, members: Sequence[str], after: str = "", limit: int = 200) -> list[Job]:
         """Return the members' jobs that are not deleted, by id, those after `after`."""

@@ -9,14 +9,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlmodel import Session
 
-from bot.models import INSTANCE, AuditLine, Job, Person, State
+from bot.models import INSTANCE, UNFINISHED, AuditLine, Job, Person, State
 from bot.store import identities, ledger
 from bot.store.database import Database
 from bot.store.people import Note, change_person
 from bot.store.rows import job, table_of, with_pictures, write_down
 from bot.store.tables import JobRow
-
-UNFINISHED = (State.QUEUED, State.RUNNING)
 
 _jobs = table_of(JobRow)
 

@@ -133,8 +133,8 @@ def _counting(session: Session, member: str, tenants: Sequence[str], now: dateti
 
 
 def _since(session: Session, member: str, tenants: Sequence[str], start: datetime) -> list[Strike]:
-    sharing = {member, *identities.members_of(session, identities.account_of(session, member))}
-    theirs = (_strikes.c.member.in_(sharing), _strikes.c.tenant.in_(tenants), _strikes.c.at > start)
+    names = identities.names_of(session, member)
+    theirs = (_strikes.c.member.in_(names), _strikes.c.tenant.in_(tenants), _strikes.c.at > start)
     query = select(_strikes).where(*theirs).order_by(_strikes.c.at, _strikes.c.key)
     return [Strike(**row._mapping) for row in session.connection().execute(query)]
 

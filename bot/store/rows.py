@@ -110,7 +110,7 @@ def write_down(session: Session, line: AuditLine | None) -> None:
 
 
 def insert_job(session: Session, job: Job) -> str | None:
-    """Write the row of a new job; its account, or None when its event was seen before."""
+    """Write the row of a new job. Return its account, or None when its event was seen before."""
     who = job.origin.member.id
     values = {**values_of(job), "who": who, "own": own_account(who)}
     del values["account"]
@@ -130,6 +130,7 @@ def _insert_job(dialect: str) -> Executable:
 
 
 def values_of(job: Job) -> dict[str, Any]:
+    """Return the columns of a new job's row."""
     return {
         "id": job.id,
         "surface": job.origin.surface,
@@ -195,11 +196,11 @@ def read(row: Any, pictures: Collection[Any] = ()) -> Job:
         raise Unreadable(f"{type(error).__name__}: {error}") from error
     request = job.request
     if not _NUMERIC.issuperset(map(type, _numbers(job))) or not 0 <= job.estimate < inf:
-        raise Unreadable("a number is none")
+        raise Unreadable("a column that holds numbers holds something else")
     if not _NUMERIC.issuperset(map(type, _requested(request))):
-        raise Unreadable("a number of the request is none")
+        raise Unreadable("a number of the request is something else")
     if not isinstance(request.prompt, str):
-        raise Unreadable("the prompt is no text")
+        raise Unreadable("the prompt is not text")
     moments: tuple[Any, ...] = (job.created, job.started, job.finished, job.delivered, job.message)
     if not job.created or aside.UNREADABLE in moments:
         raise Unreadable("a date or the message is unreadable")

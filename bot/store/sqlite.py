@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from bot import private
 from bot.errors import StoreError, StoreGone, StoreInUse
 from bot.store import aside
-from bot.store.writer import Pace
+from bot.store.writer import WritePace
 
 # SQLite before these can corrupt a database in WAL mode when a checkpoint meets a second connection that
 # writes (https://sqlite.org/wal.html, "the WAL-reset bug").
@@ -82,7 +82,9 @@ def connect(path: Path, *, writes: bool) -> Engine:
 class SqliteFile:
     """A database in a file, of one process."""
 
-    pace = Pace(threads=1, group=256)  # one writer at a time; many operations share the wait for the disk
+    pace = WritePace(
+        threads=1, group=256
+    )  # one writer at a time; many operations share the wait for the disk
 
     def __init__(self, url: str) -> None:
         self.path = path_of(url)

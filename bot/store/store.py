@@ -14,6 +14,7 @@ from sqlmodel import Session, col, select
 from bot.accounts.periods import held_ms
 from bot.errors import EaselError, StoreError
 from bot.models import (
+    UNFINISHED,
     Allowance,
     AuditLine,
     Budget,
@@ -39,12 +40,11 @@ from bot.store.tables import IdentityRow, JobRow, PictureRow, PreferencesRow
 from bot.store.usage import UsageStore
 from engine.types import GenerationRequest
 
-Place = tuple[datetime, str]
-"""Where a page of jobs ended: when its last one was asked for, and its id."""
+PageEnd = tuple[datetime, str]
+"""When the last job of a page was asked for, and its id."""
 
 _ANY = tuple(State)
-_UNFINISHED = (State.QUEUED, State.RUNNING)
-OWED = timedelta(days=7)  # after which an end that could not be shown is not shown any more
+OWED = timedelta(days=7)  # after which an end that could not be shown is no longer to be shown
 _ENDS = (State.RENDERED, State.FAILED, State.CANCELLED)
 
 
@@ -91,12 +91,14 @@ class Store(
             account = rows.insert_job(session, job)
             if account is None:
                 return rows.same_event(session, job.origin), False
-            account = _enter(session, job, account, tier, now)
+            account = _lock_account(session, job, account, tier, now)
             if job.relaxed:
                 ledger.hold_nothing(session, job.id, account, now)
             else:
-                own = ledger.own(session, account, tier, now) + ledger.beside(session, account, periods, now)
-                _hold(session, job.id, amount, account, own, ledger.shared(session, budgets, now), now)
+                own = ledger.tier_buckets(session, account, tier, now)
+                own += ledger.unlimited_buckets(session, account, periods, now)
+                shared = ledger.budget_buckets(session, budgets, now)
+                _hold(session, job.id, amount, account, own, shared, now)
             return replace(job, account=account), True
 
         return await self._write(work)
@@ -109,14 +111,14 @@ class Store(
 
     async def died(self, id: str, deaths: int) -> None:
         """Set a job back to QUEUED, with the count of workers that were lost with it."""
-        await self._change(id, _UNFINISHED, state=State.QUEUED.value, deaths=deaths)
+        await self._change(id, UNFINISHED, state=State.QUEUED.value, deaths=deaths)
 
     async def add_picture(self, id: str, picture: StoredPicture) -> bool:
         """Write a picture's row; the first one for (job, index) stays. False when the job has ended."""
         values = {"job": id, **asdict(picture)}
 
         def work(session: Session) -> bool:
-            lives = select(JobRow.id).where(JobRow.id == id, _in(_UNFINISHED)).with_for_update()
+            lives = select(JobRow.id).where(JobRow.id == id, _in(UNFINISHED)).with_for_update()
             if session.exec(lives).first() is None:
                 return False
             rows.insert_once(session, PictureRow, values, ("job", "index"))
@@ -154,11 +156,10 @@ class Store(
         await self._change(id, _ANY, message=ref, posted=posted(ref))
 
     async def publish(self, id: str, there: Origin, ref: dict[str, Any]) -> None:
-        """Let those who are where `there` was said see the job: all of its tenant, unless that is closed.
+        """Make the job visible where it was shared: to the tenant, or to a closed channel's people alone.
 
-        `ref` is the adapter's reference with the message that stands there.
-
-        Raises KeyError.
+        `there` is the origin of the request to share it; `ref` is the adapter's reference, which now names
+        the message there as well. Raises KeyError.
         """
         seen_in = there.seen_in
 
@@ -177,7 +178,7 @@ class Store(
         await self._write(work)
 
     async def close_place(self, tenant: str, channel: str, before: datetime | None = None) -> None:
-        """Show the jobs of a channel only to its members; with `before`, only those that are as old."""
+        """Show a channel's jobs only to its people; with `before`, only jobs created until then."""
         there = [_jobs.c.tenant == tenant, _jobs.c.channel == channel, _jobs.c.seen_in == ""]
         there += [_jobs.c.private.is_(False)]
         there += [_jobs.c.created <= before] if before else []
@@ -190,7 +191,7 @@ class Store(
         def work(session: Session) -> Job:
             origin = rows.job(session, id).origin
             changed = {**asdict(origin), "reply": {**origin.reply, **reply}}
-            _change(session, id, _UNFINISHED, {"origin": changed})
+            _change(session, id, UNFINISHED, {"origin": changed})
             return rows.job(session, id)
 
         return await self._write(work)
@@ -204,7 +205,7 @@ class Store(
         await self._change(id, (state,), **values)
 
     async def owe(self, surface: str, reasons: Collection[str]) -> list[Job]:
-        """Mark recent ends that these reasons kept from being shown as to be shown; return their jobs."""
+        """Mark recent ends as not shown yet that were given up for one of these reasons; return the jobs."""
         since = self._clock() - OWED
 
         def work(session: Session) -> list[Job]:
@@ -219,9 +220,7 @@ class Store(
     async def delete(self, id: str, line: AuditLine | None = None) -> Job:
         """Mark the job DELETED, which is then to be shown, forget its words, and write the audit's line.
 
-        An unfinished one is cancelled first.
-
-        Raises KeyError.
+        An unfinished one is cancelled first. Raises KeyError.
         """
         now = self._clock()
 
@@ -288,8 +287,10 @@ class Store(
 
         return await self._write(work)
 
-    async def queued(self, after: Place | None = None, limit: int = 1000) -> tuple[list[Job], Place | None]:
-        """Return queued jobs after `after`, oldest first, and the last one's place; None: none are left."""
+    async def queued(
+        self, after: PageEnd | None = None, limit: int = 1000
+    ) -> tuple[list[Job], PageEnd | None]:
+        """Return a page of queued jobs, oldest first, and where it ended; None when no row is left."""
         columns = [_jobs.c[name] for name in rows.NEEDED]
         query = select(*columns).where(_jobs.c.state == State.QUEUED.value)
         if after:
@@ -297,16 +298,16 @@ class Store(
             query = query.where(_jobs.c.created >= after[0], (_jobs.c.created > after[0]) | same)
         query = query.order_by(_jobs.c.created, _jobs.c.id).limit(limit)
 
-        def work(session: Session) -> tuple[list[Job], Place | None]:
+        def work(session: Session) -> tuple[list[Job], PageEnd | None]:
             found: list[Any] = [rows.Needed._make(row) for row in session.connection().execute(query).all()]
-            places = [(row.created, row.id) for row in found if row.created is not aside.UNREADABLE]
+            ends = [(row.created, row.id) for row in found if row.created is not aside.UNREADABLE]
             jobs = rows.with_pictures(session, found, [row.id for row in found if row.started])
-            return jobs, places[-1] if places else None
+            return jobs, ends[-1] if ends else None
 
         return await self._read(work)
 
     async def set_aside(self, ids: Collection[str], reason: str) -> None:
-        """Fail jobs that wait and cannot be read, and give back what they hold. Nobody can be told."""
+        """Fail queued jobs whose rows cannot be read, and release their holds. No message says so."""
         now = self._clock()
 
         def work(session: Session) -> None:
@@ -315,10 +316,6 @@ class Store(
                     _change(session, id, (State.FAILED,), {"delivered": now})
 
         await self._write(work)
-
-    async def unfinished(self) -> list[Job]:
-        """Return queued and running jobs, oldest first."""
-        return await self._jobs(_in(_UNFINISHED))
 
     async def undelivered(self) -> list[Job]:
         """Return jobs that ended and whose end is not shown yet, oldest first."""
@@ -346,7 +343,7 @@ class Store(
 
         def work(session: Session) -> set[str]:
             shown = select(PictureRow.blob).join(JobRow, col(JobRow.id) == col(PictureRow.job))
-            pictures = session.exec(shown.where(_in((*_UNFINISHED, State.RENDERED))))
+            pictures = session.exec(shown.where(_in((*UNFINISHED, State.RENDERED))))
             sources = session.exec(select(JobRow.source).where(JobRow.state != State.DELETED.value))
             return {*pictures, *(source for source in sources if source)}
 
@@ -410,17 +407,17 @@ def _shared(user: str) -> ColumnElement[bool]:
     return linked & col(JobRow.user_id).in_(sharing)
 
 
-def _enter(session: Session, job: Job, account: str, tier: Tier, now: datetime) -> str:
-    """Let one request of the account in at a time; the account that pays.
+def _lock_account(session: Session, job: Job, account: str, tier: Tier, now: datetime) -> str:
+    """Lock the account row for admission; return the account that pays, which may be another by now.
 
     Raises TooManyWaiting, TooSoon, Blocked.
     """
     member = job.origin.member
     cooldown = 0.0 if job.parent else tier.cooldown  # several variations of one picture are asked for at once
-    if not identities.enter(session, account, member.tenant, cooldown, now):  # merged at this moment
+    if not identities.lock_and_note(session, account, member.tenant, cooldown, now):  # merged at this moment
         account = identities.account_of(session, member.id)
         _change(session, job.id, (State.QUEUED,), {"account": account})
-        if not identities.enter(session, account, member.tenant, cooldown, now):
+        if not identities.lock_and_note(session, account, member.tenant, cooldown, now):
             raise StoreError("The account is being linked: try again in a moment.")
     check_blocks(session, member, account, now)
     waiting = session.connection().execute(_WAITING, {"of": account}).scalar_one() - 1
@@ -431,7 +428,7 @@ def _enter(session: Session, job: Job, account: str, tier: Tier, now: datetime) 
 
 _jobs = rows.table_of(JobRow)
 _WAITING = select(func.count()).where(
-    _jobs.c.account == bindparam("of"), _jobs.c.state.in_([state.value for state in _UNFINISHED])
+    _jobs.c.account == bindparam("of"), _jobs.c.state.in_([state.value for state in UNFINISHED])
 )
 
 
@@ -450,7 +447,7 @@ def _hold(
             ledger.hold(session, job, amount, [*own, *shared], now)
     except ledger.OverQuota as error:
         try:
-            ledger.hold(session, job, amount, [ledger.gifts(account), *shared], now)
+            ledger.hold(session, job, amount, [ledger.gift_bucket(account), *shared], now)
         except ledger.OverQuota:
             raise error from None
 
@@ -458,7 +455,7 @@ def _hold(
 def _end(session: Session, id: str, state: State, measured: float, reason: str, now: datetime) -> bool:
     """End a job and settle its charge; return whether this ended it, as only one end may."""
     values = {"state": state.value, "measured": measured, "reason": reason, "finished": now}
-    if not _change(session, id, _UNFINISHED, values):
+    if not _change(session, id, UNFINISHED, values):
         return False
     charge = ledger.settle(session, id, measured if state is State.RENDERED else 0.0, now)
     _change(session, id, (state,), {"device_seconds": charge})

@@ -27,8 +27,8 @@ _LOST_RACES = ("40001", "40P01", "55P03")
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How a database likes to be written to."""
+class WritePace:
+    """How many threads write to a database, and how much they write at once."""
 
     threads: int
     group: int  # operations that share a commit, at most
@@ -48,7 +48,7 @@ class Writer:
     again.
     """
 
-    def __init__(self, engine: Engine, pace: Pace) -> None:
+    def __init__(self, engine: Engine, pace: WritePace) -> None:
         self._engine = engine
         self._group = pace.group
         self._queue: SimpleQueue[_Operation | None] = SimpleQueue()
@@ -67,7 +67,7 @@ class Writer:
         return result
 
     def close(self) -> None:
-        """Do what is queued, then end."""
+        """Finish the queued operations, then end the threads."""
         self._queue.put(None)
         for thread in self._threads:
             thread.join()

@@ -2,11 +2,11 @@
 
 Each request runs the unmodified `pipe(...)` of diffusers inside a greenlet. The shared modules' methods
 (denoiser, text encoders, VAE, upscaler) are replaced by an `InterceptionPoint`: a call there parks its
-greenlet and returns when the hub has run it, alone or joined with the calls of other requests that have the
-same key.
+greenlet and returns when the worker's loop has run it, alone or joined with calls of equal keys of other
+requests.
 
-All greenlets live on one thread. The caller holds `torch.no_grad()` around the hub's whole loop: a pipeline
-that ends inside a greenlet would otherwise hand its grad mode to the others.
+All greenlets live on one thread. The worker holds `torch.no_grad()` around its whole loop: a pipeline that
+ends inside a greenlet would otherwise change the grad mode of the others.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Call:
     arguments: dict[str, Any]
     rows: int
     key: Hashable
-    shape: Hashable  # what a pass needs memory for, but for its rows
+    shape: Hashable  # types and sizes of its tensors without their rows: calls of one shape need equal memory
 
     @property
     def most_rows(self) -> float:
-        """Return how many rows a pass of such calls may have, as far as memory has told."""
+        """Return how many rows a pass of such calls may have; more have run out of memory."""
         return max(self.rows, self.point.fitting.get(self.shape, math.inf))
 
 
@@ -79,6 +79,7 @@ class InterceptionPoint:
         setattr(module, method, self)
 
     def restore(self) -> None:
+        """Put the module's own method back."""
         if self._instance_attribute is None:
             delattr(self._module, self._method)
         else:
@@ -268,7 +269,7 @@ def _shape(value: Any, rows: int) -> Hashable:
 
 
 class Request(greenlet):  # type: ignore[misc]
-    """One pipeline call on its way: parked at a point, or ended with a `result` or an `error`."""
+    """One pipeline's run in a greenlet: parked at a point, or ended with a `result` or an `error`."""
 
     def __init__(self, run: Callable[[], Any]) -> None:
         super().__init__(lambda _: run(), parent=getcurrent())
@@ -278,6 +279,7 @@ class Request(greenlet):  # type: ignore[misc]
         self._digests: dict[str, tuple[torch.Tensor, int, int]] = {}
 
     def park(self, call: Call) -> Any:
+        """Switch to the worker's loop until the call has been run; return its result."""
         self.call = call
         return self.parent.switch()
 
@@ -285,7 +287,7 @@ class Request(greenlet):  # type: ignore[misc]
         """Go on until the next point or the end."""
         self._enter(self.switch, value)
 
-    def throw_in(self, error: BaseException) -> None:
+    def fail_call(self, error: BaseException) -> None:
         """Let the parked call raise `error`."""
         self._enter(self.throw, error)
 
@@ -312,12 +314,13 @@ class Request(greenlet):  # type: ignore[misc]
 
 
 class Clock:
-    """Device-seconds of a piece of work: wall clock on a CPU, CUDA events on a GPU."""
+    """Measures device-seconds: by the wall clock on a CPU, by CUDA events on a GPU."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
 
     def measure(self, work: Callable[[], T]) -> tuple[T, float]:
+        """Do a piece of work; return its result and the device-seconds it took."""
         if self._device.type != "cuda":
             start = time.perf_counter()
             return work(), time.perf_counter() - start
@@ -334,10 +337,10 @@ def run_joined(requests: Sequence[Request]) -> list[Any]:
 
     Equal calls of a text encoder are computed once. A pass that runs out of memory is tried again in halves,
     and the rows that fit are remembered (`Call.most_rows`). Where joining fails for another reason, each runs
-    alone, so that only the one to blame gets the error.
+    alone, so that only the request that causes an error gets it.
     """
     calls = [request.call for request in requests if request.call is not None]
-    unique, position = _without_twins(calls)
+    unique, position = _distinct(calls)
     results = _results_of(unique)
     return [results[i] for i in position]
 
@@ -373,16 +376,17 @@ def _results(calls: Sequence[Call]) -> list[Any] | Exception:
     except Exception as error:
         if isinstance(error, Unmergeable):
             point.alone = True
-        return as_engine_error(error).with_traceback(None)
+        return translate_memory_error(error).with_traceback(None)
 
 
-def as_engine_error(error: Exception) -> Exception:
+def translate_memory_error(error: Exception) -> Exception:
+    """Return OutOfMemory for torch's and Python's errors of that kind, any other error as it is."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return OutOfMemory(str(error))
     return error
 
 
-def _without_twins(calls: Sequence[Call]) -> tuple[list[Call], list[int]]:
+def _distinct(calls: Sequence[Call]) -> tuple[list[Call], list[int]]:
     """Return the distinct calls, and for each call its index among them.
 
     Only calls without floating-point input can be told apart cheaply; those are the text encoders', where

@@ -56,7 +56,7 @@ class Loaded:
         return sum(weight.nbytes for module in modules for weight in module.state_dict().values())
 
     def unload(self) -> None:
-        """Let go of the modules: points and modules refer to each other."""
+        """Put the modules' own methods back: points and modules refer to each other until then."""
         for point in self.points:
             point.restore()
 
@@ -87,7 +87,7 @@ def _sibling(pipe: Any, kind: Any) -> Any:
     return sibling
 
 
-def hush() -> None:
+def silence_libraries() -> None:
     """Keep the libraries' progress bars and advice to developers out of the log."""
     for library in (diffusers, transformers):
         library.utils.logging.set_verbosity_error()
@@ -95,12 +95,13 @@ def hush() -> None:
 
 
 def dtype_on(device: torch.device) -> torch.dtype:
+    """Return the type of weights on a device."""
     # bfloat16, not float16: SDXL's VAE would be cast to and fro while other requests wait at it.
     return torch.float32 if device.type == "cpu" else torch.bfloat16
 
 
 def fetch(entry: Entry) -> None:
-    """Bring a model's files to this machine and into its memory, so that loading takes no time for that."""
+    """Download a model's files and read them, so that they are in the system's cache when it is loaded."""
     path = entry.local
     if path is None:
         found = diffusers.DiffusionPipeline.download(
@@ -141,7 +142,7 @@ def _from_source(entry: Entry, dtype: torch.dtype) -> Any:
 
 
 def _single_file_class(entry: Entry) -> Any:
-    """Return the class that the catalog, the sidecar or the weights tell. Raises ModelNotLoaded."""
+    """Return the class that the catalog or the sidecar names, or the weights tell. Raises ModelNotLoaded."""
     if not entry.pipeline:
         raise ModelNotLoaded(
             f"{entry.source} is of no known kind: name its class as `pipeline` in a .toml beside it"
@@ -160,7 +161,7 @@ def points_of(pipe: Any) -> list[InterceptionPoint]:
     for name, module in pipe.components.items():
         if not isinstance(module, torch.nn.Module):
             continue
-        _forget_what_was_read(module)
+        _disable_cache(module)
         if hasattr(module, "decode"):
             scale = getattr(pipe, "vae_scale_factor", 8)
             points.append(DecodePoint(f"{name}.decode", module, scale, alone=not family.joins))
@@ -175,10 +176,10 @@ def points_of(pipe: Any) -> list[InterceptionPoint]:
     return points
 
 
-def _forget_what_was_read(module: Any) -> None:
-    """Keep a language model from returning its cache, which only writing on would need.
+def _disable_cache(module: Any) -> None:
+    """Keep a language model from returning its key-value cache, which only text generation needs.
 
-    It holds memory, and has no rows: calls whose results hold one cannot be joined.
+    The cache takes memory, and has no rows: calls whose results hold one cannot be joined.
     """
     config = getattr(module, "config", None)
     if config is not None and hasattr(config, "get_text_config"):
@@ -218,14 +219,14 @@ def _painted(
         height=size[1],
         image=_image(task, source, size),
     )
-    pipe = private(loaded.pipe_for(task.kind))
+    pipe = private_copy(loaded.pipe_for(task.kind))
     if request.scheduler:
         pipe.scheduler = _scheduler(loaded.family, request.scheduler, pipe.scheduler)
     pixels = _call(pipe, loaded.family.arguments(task, painting), request.seed_of(index), report)
     return _enlarge(loaded.upscaler, pixels) if scale > 1 else pixels
 
 
-def private(pipe: Any) -> Any:
+def private_copy(pipe: Any) -> Any:
     """Return a copy of a pipeline for one request. It shares weights and tokenizers alone.
 
     Schedulers, guiders and whatever else a pipeline is made of, or another pipeline inside it, keep the state
@@ -255,7 +256,7 @@ _SHARED = (torch.nn.Module, transformers.PreTrainedTokenizerBase, transformers.P
 
 
 def _seeded(pipe: Any, generator: torch.Generator, seed: int) -> _Estimates:
-    """Let the noise of a request's own pipeline come from its generator."""
+    """Take a request's noise from its generator; return its scheduler's estimates, updated each step."""
     scheduler = pipe.scheduler
     if hasattr(scheduler, "noise_sampler_seed"):
         scheduler.noise_sampler_seed = seed
@@ -274,7 +275,7 @@ def _seeded(pipe: Any, generator: torch.Generator, seed: int) -> _Estimates:
 
 @dataclass(slots=True)
 class _Estimates:
-    """What a scheduler thinks the finished latents are: clearer in a preview than the noisy ones."""
+    """A scheduler's estimate of the finished latents: clearer in a preview than the noisy ones."""
 
     latest: torch.Tensor | None = None
 
@@ -309,19 +310,14 @@ def _call(pipe: Any, arguments: dict[str, Any], seed: int, report: Report) -> to
 
 
 def _image(task: PaintingTask, source: bytes | None, size: tuple[int, int]) -> Image.Image | None:
-    """Return the picture that the task starts from."""
+    """Return the picture that the task starts from, cropped to the size that is painted."""
     match task:
         case TextToImage():
             return None
         case ImageToImage():
-            return _fitted(source, size)
+            return ImageOps.fit(_opened(source), size, Image.Resampling.LANCZOS)
         case unknown:
             assert_never(unknown)
-
-
-def _fitted(source: bytes | None, size: tuple[int, int]) -> Image.Image:
-    """Return the source in the size that is painted; it covers all of it."""
-    return ImageOps.fit(_opened(source), size, Image.Resampling.LANCZOS)
 
 
 def _opened(source: bytes | None) -> Image.Image:

@@ -1,13 +1,12 @@
-"""Super-resolution by four, with the two small Real-ESRGAN networks that ship in the project.
+"""Super-resolution by four, with the small Real-ESRGAN network that ships in the project.
 
-Only the worker imports this module: it needs torch. Networks and field names follow
-Real-ESRGAN (Wang et al. 2021); the weights are in `engine/embedded/upscaler/`.
+Only the worker imports this module: it needs torch. The network and its names follow Real-ESRGAN (Wang et al.
+2021); the weights are in `engine/embedded/upscaler/`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
@@ -46,74 +45,6 @@ class SRVGGNetCompact(nn.Module):
         return detail + F.interpolate(pixels, scale_factor=SCALE, mode="nearest")
 
 
-class ResidualDenseBlock(nn.Module):
-    """Five convolutions, each seeing everything before it."""
-
-    def __init__(self, width: int = 64, growth: int = 32) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(width, growth, 3, padding=1)
-        self.conv2 = nn.Conv2d(width + growth, growth, 3, padding=1)
-        self.conv3 = nn.Conv2d(width + 2 * growth, growth, 3, padding=1)
-        self.conv4 = nn.Conv2d(width + 3 * growth, growth, 3, padding=1)
-        self.conv5 = nn.Conv2d(width + 4 * growth, width, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        seen = x
-        for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
-            seen = torch.cat((seen, _leaky(conv(seen))), 1)
-        out: Tensor = self.conv5(seen)
-        return out * 0.2 + x
-
-
-class RRDB(nn.Module):
-    """Three dense blocks in a residual."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rdb1 = ResidualDenseBlock()
-        self.rdb2 = ResidualDenseBlock()
-        self.rdb3 = ResidualDenseBlock()
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.rdb3(self.rdb2(self.rdb1(x)))
-        return out * 0.2 + x
-
-
-class RRDBNet(nn.Module):
-    """The larger, slower network: crisper lines.
-
-    `float32[B, 3, H, W]` in 0…1 to `float32[B, 3, 4H, 4W]`.
-    """
-
-    def __init__(self, width: int = 64, blocks: int = 6) -> None:
-        super().__init__()
-        self.conv_first = nn.Conv2d(3, width, 3, padding=1)
-        self.body = nn.Sequential(*(RRDB() for _ in range(blocks)))
-        self.conv_body = nn.Conv2d(width, width, 3, padding=1)
-        self.conv_up1 = nn.Conv2d(width, width, 3, padding=1)
-        self.conv_up2 = nn.Conv2d(width, width, 3, padding=1)
-        self.conv_hr = nn.Conv2d(width, width, 3, padding=1)
-        self.conv_last = nn.Conv2d(width, 3, 3, padding=1)
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        first = self.conv_first(pixels)
-        out = first + self.conv_body(self.body(first))
-        for conv in (self.conv_up1, self.conv_up2):
-            out = _leaky(conv(F.interpolate(out, scale_factor=2, mode="nearest")))
-        last: Tensor = self.conv_last(_leaky(self.conv_hr(out)))
-        return last
-
-
-def _leaky(x: Tensor) -> Tensor:
-    return F.leaky_relu(x, 0.2)
-
-
-NETWORKS: dict[str, type[SRVGGNetCompact] | type[RRDBNet]] = {
-    "animevideov3": SRVGGNetCompact,  # 0.6 M parameters: fast
-    "x4plus-anime": RRDBNet,  # 4.5 M parameters: about ten times slower, crisper
-}
-
-
 class Upscaler:
     """Enlarges pictures by four; large ones in tiles, so that memory stays bounded."""
 
@@ -122,14 +53,11 @@ class Upscaler:
         self.device = device
 
     @classmethod
-    def load(cls, name: str = "animevideov3", device: str = "cpu", folder: Path = UPSCALER) -> Upscaler:
-        """Return a shipped network by name. Raises KeyError for an unknown name.
-
-        The 16-bit weights run in 32 bits, which the CPU needs and small pictures afford.
-        """
+    def load(cls, device: str = "cpu") -> Upscaler:
+        """Return the shipped network; its 16-bit weights run in 32 bits, which the CPU needs."""
         with MAKING:
-            network = NETWORKS[name]()
-        weights = load_file(folder / f"{name}.safetensors")
+            network = SRVGGNetCompact()
+        weights = load_file(UPSCALER / "animevideov3.safetensors")
         network.load_state_dict({key: value.float() for key, value in weights.items()})
         return cls(network, device)
 

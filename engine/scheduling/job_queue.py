@@ -1,9 +1,4 @@
-"""Which waiting job enters the engine; see `shares` for the order. No torch, no I/O.
-
-Relaxed jobs have a tree of their own, which is asked only while no fast job wants the device. In it people
-stand side by side, whatever their tenant and weight, and nothing is forgotten: the one who has used least
-goes first.
-"""
+"""Which waiting job enters the engine; see `shares` for the order. No torch, no I/O."""
 
 from __future__ import annotations
 
@@ -17,14 +12,14 @@ from operator import attrgetter
 from typing import Any
 
 from engine.scheduling.shares import Share
-from engine.types import EngineJob, Lane, Place
+from engine.types import EngineJob, Lane, QueuePosition
 
 Suits = Callable[[str, bool], bool]
-"""Whether a job of a model may enter now, and whether it is a relaxed one."""
+"""Tells whether a job may enter now, by its model and whether it is relaxed."""
 
-LOOK = 64  # of those that stand level, how many may be passed to find a job that may enter
-FORMER = 2**48  # former jobs have lower turns
-LEVEL = 1e-6  # turns within which two stand level
+MOST_PASSED = 64  # siblings that are passed at most to find a job that may enter
+FORMER = 2**48  # jobs of a former process have lower turns
+LEVEL = 1e-6  # turns that differ by less are equal
 
 
 def _any(model: str, relaxed: bool) -> bool:
@@ -67,7 +62,7 @@ class _Turns(_Waiting):
 
     def __init__(self, name: str, parent: Share | None = None, *, lifts: bool = True) -> None:
         super().__init__(name, parent)
-        self.lifts = lifts  # whether idling costs the place in the order; else `now` stays 0
+        self.lifts = lifts  # whether idle children wake at the present virtual time; else `now` stays 0
         self.children: dict[Hashable, _Waiting] = {}
         self.ready: set[_Waiting] = set()
         self._heap: list[tuple[float, int, _Waiting]] = []
@@ -86,7 +81,7 @@ class _Turns(_Waiting):
         """Return the job that goes next, of those that suit; None if there is none near."""
         passed: list[tuple[float, int, _Waiting]] = []
         found: EngineJob | None = None
-        while len(passed) < LOOK and (child := self._first()) is not None:
+        while len(passed) < MOST_PASSED and (child := self._first()) is not None:
             if not passed and self.lifts:
                 self.now = max(self.now, child.virtual_time)
             if (found := child.find(suits)) is not None:
@@ -109,12 +104,12 @@ class _Turns(_Waiting):
 class _Priority(_Turns):
     """The root of one class of jobs, and which of them are inside the engine."""
 
-    __slots__ = ("by_model", "inside", "known", "most", "places")
+    __slots__ = ("by_model", "hard_limit", "inside", "known", "soft_limit")
 
-    def __init__(self, places: int, most: int, *, lifts: bool = True) -> None:
+    def __init__(self, soft_limit: int, hard_limit: int, *, lifts: bool = True) -> None:
         super().__init__("", lifts=lifts)
-        self.places = places
-        self.most = most
+        self.soft_limit = soft_limit
+        self.hard_limit = hard_limit
         self.inside: dict[str, _UserLane] = {}  # job id → its lane
         self.known = 0  # jobs that wait, are held, or are inside
         self.by_model: dict[str, tuple[int, float]] = {}  # jobs that wait, and their device-seconds
@@ -126,7 +121,7 @@ class _Priority(_Turns):
 
     @property
     def may_enter(self) -> bool:
-        return bool(self.ready) and len(self.inside) < self.most
+        return bool(self.ready) and len(self.inside) < self.hard_limit
 
 
 class _UserLane(_Waiting):
@@ -238,29 +233,29 @@ class FairQueue:
     """Waiting jobs in fair order. O(log n) for each change.
 
     `per_user` bounds how many jobs of one person are inside the engine at once: enough to fill its batches.
-    Once `places` are taken inside, only people with nothing there may enter, so that a newcomer's first step
-    never waits for a flood of others, and at `most` nobody.
+    With `soft_limit` jobs inside, only people with none there may enter, so that a newcomer's first step
+    never waits for a flood of others; with `hard_limit` nobody may.
 
-    Where `take` is told which models suit, the first in the order with such a job enters. That the others are
-    not passed for ever is up to whoever tells (`Placement`).
+    Where `take` is told which models suit, the first job of such a model enters. `Placement` sees to it that
+    the others are not passed for ever.
 
-    Relaxed jobs enter while no fast job may and one of the `devices` has none inside. They are counted apart:
-    at most `relaxed_places` of them are inside, and whatever they occupy there, no fast job waits for it.
+    Relaxed jobs enter while no fast job may and one of the `devices` has none inside. They have a limit of
+    their own, `relaxed_limit`, so no fast job waits for one of them.
     """
 
     def __init__(
-        self, *, per_user: int = 4, places: int = 64, most: int = 1024, relaxed_places: int = 8
+        self, *, per_user: int = 4, soft_limit: int = 64, hard_limit: int = 1024, relaxed_limit: int = 8
     ) -> None:
         self.per_user = per_user
         self._devices = 1
-        self._fast = _Priority(places, most)
-        self._relaxed = _Priority(relaxed_places, relaxed_places, lifts=False)
+        self._fast = _Priority(soft_limit, hard_limit)
+        self._relaxed = _Priority(relaxed_limit, relaxed_limit, lifts=False)
         self._where: dict[str, _UserLane] = {}  # job id → its lane: waiting, held or inside
         self._former = itertools.count(1)
         self._arrivals = itertools.count(FORMER)
         self._arrival = asyncio.Event()
         self._settled = 0
-        self._line: tuple[Lane, ...] | None = None  # everybody, until something changes
+        self._lanes_shown: tuple[Lane, ...] | None = None  # everybody, until something changes
 
     def __len__(self) -> int:
         """Return the number of waiting jobs; those held are not counted."""
@@ -300,7 +295,7 @@ class FairQueue:
         """
         ids = {job.id for job in jobs}
         if len(ids) < len(jobs) or not self._where.keys().isdisjoint(ids):
-            raise ValueError("a former job is in line already")
+            raise ValueError("a former job is in the queue already")
         for lane in dict.fromkeys([self._add(job, next(self._former)) for job in jobs]):
             self._line_up(lane)
 
@@ -319,7 +314,7 @@ class FairQueue:
         lane.running[job.id] = job
         priority.inside[job.id] = lane
         self._charge(lane, job.cost)
-        if len(priority.inside) == priority.places:
+        if len(priority.inside) == priority.soft_limit:
             self._line_up_those_inside(priority)
         return job
 
@@ -338,12 +333,6 @@ class FairQueue:
         both = (each.by_model.get(model, (0, 0.0)) for each in (self._fast, self._relaxed))
         return sum(max(seconds, jobs * 1e-9) for jobs, seconds in both)
 
-    async def get(self) -> EngineJob:
-        await self.ready()
-        job = self.take()
-        assert job is not None
-        return job
-
     def settle(self, job_id: str, seconds: float) -> None:
         """Remove a job that has left the engine; replace its estimated cost by `seconds` device-seconds."""
         lane = self._where.pop(job_id)
@@ -353,7 +342,7 @@ class FairQueue:
         for share in lane.path():
             share.served += seconds
         self._charge(lane, seconds - job.cost)
-        if len(priority.inside) == priority.places - 1:
+        if len(priority.inside) == priority.soft_limit - 1:
             self._line_up_those_inside(priority)
         self._forget()
 
@@ -392,9 +381,9 @@ class FairQueue:
         self._put(replace(job, **changes), turn)
         return self.hold(job_id) if held else True
 
-    def place(
+    def position(
         self, job_id: str, *, busy: float = 0.0, relaxed_busy: float = 0.0, devices: int = 1
-    ) -> Place | None:
+    ) -> QueuePosition | None:
         """Return where a waiting job stands if nobody else comes; None when it is held or does not wait.
 
         `busy` and `relaxed_busy` are the work still inside the engine, in device-seconds. Exact while the
@@ -412,22 +401,22 @@ class FairQueue:
             jobs, cost = jobs + ahead, cost + work
         if lane.priority is self._relaxed:
             jobs, cost = jobs + self._fast.jobs_waiting, cost + self._fast.cost + relaxed_busy
-        return Place(1 + jobs, (cost + busy) / devices)
+        return QueuePosition(1 + jobs, (cost + busy) / devices)
 
-    def line(self) -> tuple[Lane, ...]:
+    def lanes(self) -> tuple[Lane, ...]:
         """Return the lanes of everybody who waits or paints, in the order of their turns.
 
         Relaxed lanes come behind all others, and lanes with nothing but held jobs come last. Open pages ask
         all the time: the answer is kept until something changes, and then only changed lanes are made anew.
         """
-        if self._line is None:
+        if self._lanes_shown is None:
             tenants = _in_turn(self._fast.children.values())
             groups = (*(each for each in tenants if isinstance(each, _Turns)), self._relaxed)
             lanes: list[Any] = [lane for group in groups for lane in _in_turn(group.children.values())]
             live = [lane for lane in lanes if lane.jobs or lane.running]
             held = [lane for lane in lanes if lane.held and not (lane.jobs or lane.running)]
-            self._line = tuple(lane.shown or lane.show() for lane in (*live, *held))
-        return self._line
+            self._lanes_shown = tuple(lane.shown or lane.show() for lane in (*live, *held))
+        return self._lanes_shown
 
     def _next_priority(self) -> _Priority | None:
         if self._fast.may_enter:
@@ -442,7 +431,7 @@ class FairQueue:
 
     def _put(self, job: EngineJob, turn: int) -> None:
         if job.id in self._where:
-            raise ValueError(f"job {job.id} is in line already")
+            raise ValueError(f"job {job.id} is in the queue already")
         self._line_up(self._add(job, turn))
 
     def _add(self, job: EngineJob, turn: int) -> _UserLane:
@@ -509,9 +498,9 @@ class FairQueue:
 
     def _line_up(self, lane: _UserLane, *, moved: bool = False) -> None:
         """Put the lane, then its tenant, where they belong among their siblings: it has changed."""
-        lane.shown = self._line = None
+        lane.shown = self._lanes_shown = None
         priority = lane.priority
-        room = lane.limit if len(priority.inside) < priority.places else 1
+        room = lane.limit if len(priority.inside) < priority.soft_limit else 1
         ready = bool(lane.jobs) and len(lane.running) < room
         child: _Waiting = lane
         while isinstance(parent := child.parent, _Turns):
@@ -522,7 +511,7 @@ class FairQueue:
         self._arrival.set()
 
     def _line_up_those_inside(self, priority: _Priority) -> None:
-        """Reorder the lanes with jobs inside, since the places have run out or one is free again."""
+        """Reorder the lanes with jobs inside, since the soft limit was reached or is no longer."""
         for lane in set(priority.inside.values()):
             self._line_up(lane)
 
@@ -570,7 +559,7 @@ class FairQueue:
         Users who come back would start level with the others anyway.
         """
         if not self._fast.known:
-            self._fast = _Priority(self._fast.places, self._fast.most)
+            self._fast = _Priority(self._fast.soft_limit, self._fast.hard_limit)
             return
         self._settled += 1
         if self._settled % 1024:

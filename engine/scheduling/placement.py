@@ -1,7 +1,7 @@
-"""Which models a device holds, and which of them give way to others. No torch, no I/O.
+"""Which models a device holds, and which of them are unloaded for others. No torch, no I/O.
 
-Here, and nowhere else, it is decided which model is loaded where. A device has so many bytes for models; a
-job whose model has no room waits in the queue, and never fails for that.
+This module alone decides which model is loaded where. A device has a number of bytes for models; a job whose
+model has no room waits in the queue, and never fails for that.
 
 Jobs of models that are loaded may pass one whose turn it is while its model is not. After `patience`
 device-seconds of such jobs a device is chosen to make room: of the models there, those that came first get no
@@ -108,11 +108,11 @@ class Placement(Generic[D]):
         return min(LONGEST_STAY, max(SHORTEST_STAY, STAY * self._loading(model)))
 
     def has_room(self, model: str, relaxed: bool) -> bool:
-        """Return whether a job may start now without driving out a model that somebody waits for."""
+        """Return whether a job may start now while every model that others wait for stays loaded."""
         return self.choose(model, relaxed) is not None
 
     def may_take(self, model: str, relaxed: bool) -> bool:
-        """Return whether a job may start now if a model without jobs inside leaves."""
+        """Return whether a job may start now if models without jobs on their device may be unloaded."""
         return self.choose(model, relaxed, eager=True) is not None
 
     def choose(
@@ -120,7 +120,7 @@ class Placement(Generic[D]):
     ) -> D | None:
         """Return the device where a job would end first; None while no device has room.
 
-        `eager` lets models leave that are waited for, but have no jobs inside.
+        `eager`: models that others wait for may be unloaded too, if no job on the device uses them.
         """
         able = [each for each in self._devices if each.able(model) and each not in but_for] or self._devices
         homes = [each for each in able if self._is_home(each, model)]

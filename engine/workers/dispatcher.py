@@ -33,8 +33,8 @@ from engine.types import (
     Lane,
     Loading,
     ModelInfo,
-    Place,
     Progress,
+    QueuePosition,
     Restarted,
     Started,
     WorkerStatus,
@@ -45,7 +45,7 @@ from engine.workers.utilization import MINUTE, Utilization
 _log = logging.getLogger(__name__)
 
 DEATHS = 2  # a job that was running when so many workers died is set aside
-STARTS = 3  # attempts to start a worker before those who wait are told
+STARTS = 3  # attempts to start a worker before all waiting jobs fail
 TRIES = 2  # devices on which a job may end in an engine's error
 LONGEST_PAUSE = 30.0  # seconds between attempts to replace a worker
 GATE_PAUSE = 0.25  # seconds after which it is asked again whether a job may be started
@@ -71,21 +71,21 @@ class Worker(Protocol):
         ...
 
 
-Hire = Callable[[], Awaitable[Worker]]
+Spawn = Callable[[], Awaitable[Worker]]
 
 
 class Dispatcher:
-    """The engine over any workers: `hires` are devices and how to hire a worker for each.
+    """An engine over workers of any kind. `spawns`: each device, with a function that starts its worker.
 
-    `may_start` is asked before each job is let in; while it says no, all wait. `memory` is what each device
-    has for models, in bytes; `size(model)` tells what a model takes of it before it was ever loaded. At most
-    `jobs_each` jobs are inside a device, as long as there is another choice.
+    `may_start` is asked before each job is started; while it says no, all wait. `memory` is what each device
+    has for models, in bytes; `size(model)` returns what a model takes of it, before it was ever loaded. At
+    most `jobs_each` jobs are on a device at once, as long as another device can take them.
     """
 
     def __init__(
         self,
         catalog: Catalog,
-        hires: Sequence[tuple[str, Hire]],
+        spawns: Sequence[tuple[str, Spawn]],
         read: Callable[[BlobRef], bytes],
         *,
         queue: FairQueue | None = None,
@@ -97,29 +97,31 @@ class Dispatcher:
     ) -> None:
         self._may_start = may_start
         self._catalog = catalog
-        self._hires = hires
+        self._spawns = spawns
         self._read = read
         self._queue = FairQueue() if queue is None else queue  # an empty queue is falsy
         self._costs = RequestCosts(catalog)
         self._events: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
         self._clock = clock
         self._usage = Utilization()
-        each = memory if memory is not None else [math.inf] * len(hires)
-        self._desks = [
-            WorkerSlot(device, bytes, jobs_each) for (device, _), bytes in zip(hires, each, strict=True)
+        each = memory if memory is not None else [math.inf] * len(spawns)
+        self._slots = [
+            WorkerSlot(device, bytes, jobs_each) for (device, _), bytes in zip(spawns, each, strict=True)
         ]
         self._models = LoadingCosts(catalog, size)
-        self._placement = Placement(self._desks, self._models.size, self._models.seconds, self._queue.waiting)
+        self._placement = Placement(self._slots, self._models.size, self._models.seconds, self._queue.waiting)
         self._loops: list[asyncio.Task[None]] = []
-        self._staffed = asyncio.Event()  # some worker is ready, or another one than before
+        self._workers_changed = asyncio.Event()  # some worker is ready, or another one than before
         self._failed_on: dict[str, set[WorkerSlot]] = {}  # by job: where it ended in an engine's error
-        self._moved = self._clock()  # when a device last did anything, or work came for an idle engine
+        self._last_progress = self._clock()  # of any device; or when work came for an idle engine
 
     async def start(self) -> None:
         await asyncio.to_thread(self._models.prepare)
         self._loops = [asyncio.create_task(self._feed(), name="feeder")]
-        for (_device, hire), desk in zip(self._hires, self._desks, strict=True):
-            self._loops.append(asyncio.create_task(self._employ(hire, desk), name=f"worker-{desk.device}"))
+        for (_device, spawn), slot in zip(self._spawns, self._slots, strict=True):
+            self._loops.append(
+                asyncio.create_task(self._supervise(spawn, slot), name=f"worker-{slot.device}")
+            )
 
     def models(self) -> tuple[ModelInfo, ...]:
         return self._catalog.models()
@@ -131,9 +133,9 @@ class Dispatcher:
         self._costs.observe(request, seconds)
 
     def _expect_progress(self) -> None:
-        """Start the time within which somebody has to make progress, now that there is work."""
+        """Begin to measure for how long nothing moves, now that work comes for an idle engine."""
         if not self._has_work:
-            self._moved = self._clock()
+            self._last_progress = self._clock()
 
     def resume(self, jobs: Iterable[EngineJob]) -> dict[str, EngineError]:
         self._expect_progress()
@@ -151,32 +153,32 @@ class Dispatcher:
         self._catalog.entry(job.request.model)
         return job if job.cost else replace(job, cost=self.estimate(job.request))
 
-    def submit(self, job: EngineJob) -> Place:
+    def submit(self, job: EngineJob) -> QueuePosition:
         job = self._priced(job)
         self._expect_progress()
         self._queue.put(job)
-        place = self.place(job.id)
-        assert place is not None
-        return place
+        position = self.position(job.id)
+        assert position is not None
+        return position
 
     def cancel(self, job: str) -> bool:
         if self._queue.remove(job):
             self._end(Failed(job=job, error=Cancelled(f"job {job} was waiting"), device_seconds=0))
             return True
-        for desk in self._desks:
-            if job in desk.residents:
-                desk.cancel(job)
+        for slot in self._slots:
+            if job in slot.jobs:
+                slot.cancel(job)
                 return True
         return False
 
     def hold(self, job: str) -> bool:
-        for desk in self._desks:
-            desk.hold(job)
+        for slot in self._slots:
+            slot.hold(job)
         return self._queue.hold(job)
 
     def unhold(self, job: str) -> bool:
-        for desk in self._desks:
-            desk.unhold(job)
+        for slot in self._slots:
+            slot.unhold(job)
         return self._queue.unhold(job)
 
     def relax(self, job: str) -> bool:
@@ -185,30 +187,30 @@ class Dispatcher:
     def move(self, job: str, tenant: str, user: str) -> bool:
         return self._queue.move(job, tenant, user)
 
-    def place(self, job: str) -> Place | None:
-        busy, relaxed = (sum(desk.remaining(relaxed=kind) for desk in self._desks) for kind in (False, True))
-        devices = max(1, len(self._desks))
-        return self._queue.place(job, busy=busy, relaxed_busy=relaxed, devices=devices)
+    def position(self, job: str) -> QueuePosition | None:
+        busy, relaxed = (sum(slot.remaining(relaxed=kind) for slot in self._slots) for kind in (False, True))
+        devices = max(1, len(self._slots))
+        return self._queue.position(job, busy=busy, relaxed_busy=relaxed, devices=devices)
 
-    def line(self) -> tuple[Lane, ...]:
-        return self._queue.line()
+    def lanes(self) -> tuple[Lane, ...]:
+        return self._queue.lanes()
 
     def status(self) -> EngineStatus:
         return EngineStatus(
-            workers=tuple(desk.status() for desk in self._desks),
-            inside=sum(len(desk.residents) for desk in self._desks),
+            workers=tuple(slot.status() for slot in self._slots),
+            inside=sum(len(slot.jobs) for slot in self._slots),
             waiting=len(self._queue),
             held=self._queue.held,
             relaxed=self._queue.relaxed,
             last_minute=self._usage.seconds(MINUTE),
             last_five_minutes=self._usage.seconds(),
             rows=self._usage.rows(),
-            stalled=float(int(self._clock() - self._moved)) if self._has_work else 0.0,
+            stalled=float(int(self._clock() - self._last_progress)) if self._has_work else 0.0,
         )
 
     @property
     def _has_work(self) -> bool:
-        return bool(len(self._queue)) or any(desk.residents for desk in self._desks)
+        return bool(len(self._queue)) or any(slot.jobs for slot in self._slots)
 
     async def events(self) -> AsyncIterator[EngineEvent]:
         while (event := await self._events.get()) is not None:
@@ -217,37 +219,37 @@ class Dispatcher:
     async def close(self, drain: float = 0.0) -> None:
         if self._loops:
             self._loops[0].cancel()
-        for desk in self._desks:
-            for job_id in desk.unsent():
-                self._queue.settle(desk.dismiss(job_id).id, 0.0)
+        for slot in self._slots:
+            for job_id in slot.unsent():
+                self._queue.settle(slot.remove(job_id).id, 0.0)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(drain):
-                for desk in self._desks:
-                    await desk.idle.wait()
+                for slot in self._slots:
+                    await slot.idle.wait()
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         self._events.put_nowait(None)
 
     async def _feed(self) -> None:
-        """Let jobs in, in fair order, each to the worker where it would end first."""
+        """Start jobs in fair order, each on the device where it would end first."""
         while True:
-            await self._staffed.wait()
+            await self._workers_changed.wait()
             await self._queue.ready(self._placement.may_take)
             if self._may_start is not None and not await self._may_start():
                 await asyncio.sleep(GATE_PAUSE)
                 continue
             if (job := self._take()) is None:
-                continue  # taken out while we asked
-            desk = self._choose(job)
-            if desk is None:
+                continue  # taken out while `may_start` was asked
+            slot = self._choose(job)
+            if slot is None:
                 self._queue.settle(job.id, 0.0)
                 self._queue.put(job, first=True)
-                self._staffed.clear()
+                self._workers_changed.clear()
                 continue
-            leave = self._placement.admit(desk, job.request.model, job.relaxed)
-            desk.admit(job)
-            desk.errand(self._hand_over(desk, job, self._queue.used(job), leave), job.id)
+            leave = self._placement.admit(slot, job.request.model, job.relaxed)
+            slot.admit(job)
+            slot.run_apart(self._hand_over(slot, job, self._queue.used(job), leave), job.id)
 
     def _take(self) -> EngineJob | None:
         """Take out the first job in fair order whose model has room."""
@@ -258,66 +260,67 @@ class Dispatcher:
         return job
 
     def _choose(self, job: EngineJob) -> WorkerSlot | None:
-        """Return the worker for a job; None while none is ready that has not failed it."""
+        """Return the slot for a job; None while no worker is ready on a device that has not failed it."""
         model, tried = job.request.model, self._failed_on.get(job.id, ())
-        desk = self._placement.choose(model, job.relaxed, but_for=tried)
-        desk = desk or self._placement.choose(model, job.relaxed, eager=True, but_for=tried)
-        able = [each for each in self._desks if self._may_do(each, job)] or self._desks
-        ready = [each for each in able if each.ready]  # with no room, and yet the only ones left for it
-        return desk or min(
-            ready, key=lambda each: (model not in each.loaded.sizes, each.load()), default=None
-        )
+        for eager in (False, True):
+            if slot := self._placement.choose(model, job.relaxed, eager=eager, but_for=tried):
+                return slot
+        # No device has room, but the job may not wait for those that have failed it.
+        able = [each for each in self._slots if self._may_do(each, job)] or self._slots
+        ready = [each for each in able if each.ready]
+        return min(ready, key=lambda each: (model not in each.loaded.sizes, each.load()), default=None)
 
-    def _may_do(self, desk: WorkerSlot, job: EngineJob) -> bool:
+    def _may_do(self, slot: WorkerSlot, job: EngineJob) -> bool:
         """Tell whether a device is in service, has not failed this job, and may have its model."""
-        return desk.able(job.request.model) and desk not in self._failed_on.get(job.id, ())
+        return slot.able(job.request.model) and slot not in self._failed_on.get(job.id, ())
 
-    async def _hand_over(self, desk: WorkerSlot, job: EngineJob, used: float, leave: tuple[str, ...]) -> None:
+    async def _hand_over(self, slot: WorkerSlot, job: EngineJob, used: float, leave: tuple[str, ...]) -> None:
         order = await self._start_order(job, used, leave)
-        if desk.worker is None:
-            return  # lost meanwhile, and the job taken back
+        if slot.worker is None:
+            return  # lost meanwhile, and the job queued again
         if order is not None:
-            await desk.worker.send(order)
-            desk.sent(job.id)
+            await slot.worker.send(order)
+            slot.sent(job.id)
         else:
             error = InvalidRequest("no source", advice=_("The source image is gone. Choose another."))
-            self._on_event(desk, Failed(job=job.id, error=error, device_seconds=0))
+            self._on_event(slot, Failed(job=job.id, error=error, device_seconds=0))
 
     # --- one loop for each worker ---
 
-    async def _employ(self, hire: Hire, desk: WorkerSlot) -> None:
+    async def _supervise(self, spawn: Spawn, slot: WorkerSlot) -> None:
+        """Run one worker after the other on a device, for ever."""
         while True:
-            await asyncio.sleep(desk.pause)
-            desk.pause = min(LONGEST_PAUSE, desk.pause * 2 or 0.1)
+            await asyncio.sleep(slot.pause)
+            slot.pause = min(LONGEST_PAUSE, slot.pause * 2 or 0.1)
             try:
-                await self._shift(hire, desk)
-            except Exception:  # whatever it was, the others go on, and so does this desk
-                _log.exception("a worker could not be used")
-            self._take_back(desk)
+                await self._run_worker(spawn, slot)
+            except Exception:  # whatever it was: the other workers go on, and this one is replaced
+                _log.exception("a worker failed")
+            self._requeue_all(slot)
 
-    async def _shift(self, hire: Hire, desk: WorkerSlot) -> None:
+    async def _run_worker(self, spawn: Spawn, slot: WorkerSlot) -> None:
         """Run one worker and handle its events until it is gone or has to be replaced."""
-        desk.begin()
-        worker = desk.worker = await hire()
+        slot.begin()
+        worker = slot.worker = await spawn()
         try:
             async with contextlib.aclosing(worker.events()) as events:
                 async for event in events:
-                    self._on_event(desk, event)
-                    if desk.condemned:
+                    self._on_event(slot, event)
+                    if slot.condemned:
                         break
         finally:
-            desk.worker, desk.ready, desk.models, desk.loading = None, False, (), None
-            desk.loaded.clear()
-            if desk.fitness.trying:
-                self._condemn(desk, WorkerLost("its worker was lost over a trial"))
+            slot.worker, slot.ready, slot.models, slot.loading = None, False, (), None
+            slot.loaded.clear()
+            if slot.fitness.trying:
+                self._condemn(slot, WorkerLost("its worker was lost over a trial"))
             self._count_devices()
             await worker.close()
-            desk.suspects = worker.suspects()
+            slot.suspects = worker.suspects()
 
     def _count_devices(self) -> None:
         """Tell the queue how many devices are ready, and wake the loop that waits for a worker."""
-        self._queue.devices = sum(desk.ready for desk in self._desks)
-        self._staffed.set()
+        self._queue.devices = sum(slot.ready for slot in self._slots)
+        self._workers_changed.set()
 
     async def _start_order(self, job: EngineJob, used: float, leave: tuple[str, ...]) -> Start | None:
         """Return the order that starts a job, with its source picture; None if that cannot be read."""
@@ -330,62 +333,62 @@ class Dispatcher:
             _log.warning("source picture unreadable", extra={"job_id": job.id}, exc_info=error)
             return None
 
-    def _on_event(self, desk: WorkerSlot, event: Report) -> None:
-        self._moved = self._clock()
+    def _on_event(self, slot: WorkerSlot, event: Report) -> None:
+        self._last_progress = self._clock()
         match event:
             case Ready(error=error):
-                self._on_ready(desk, error)
+                self._on_ready(slot, error)
             case ModelLoaded():
-                self._on_loaded(desk, event)
+                self._on_loaded(slot, event)
             case Pulse():
-                desk.models, desk.loading = event.models, event.loading
+                slot.models, slot.loading = event.models, event.loading
                 self._usage.add(event)
             case _:
-                self._on_news(desk, event)
+                self._on_job_event(slot, event)
 
-    def _on_loaded(self, desk: WorkerSlot, event: ModelLoaded) -> None:
+    def _on_loaded(self, slot: WorkerSlot, event: ModelLoaded) -> None:
         """Note what loading took."""
-        desk.loads += 1
+        slot.loads += 1
         if event.size:
             self._models.observe(event.model, event.seconds, event.size)
-        if event.model in desk.loaded.sizes:
-            desk.loaded.sizes[event.model] = event.size
+        if event.model in slot.loaded.sizes:
+            slot.loaded.sizes[event.model] = event.size
         self._queue.look_again()
 
-    def _on_news(self, desk: WorkerSlot, event: EngineEvent) -> None:
+    def _on_job_event(self, slot: WorkerSlot, event: EngineEvent) -> None:
         """Handle an event about a job: note its progress, queue it again, end it, or pass the event on."""
         if event.job == TRIAL:
-            self._on_trial(desk, event)
+            self._on_trial(slot, event)
             return
-        if event.job not in desk.residents:
-            return  # a late word about a job that has left
+        if event.job not in slot.jobs:
+            return  # it was reported as ended, or queued again
         if isinstance(event, Started):
-            desk.begun.add(event.job)
+            slot.begun.add(event.job)
         if isinstance(event, Progress):
-            desk.spent[event.job] = event.device_seconds
+            slot.spent[event.job] = event.device_seconds
         if isinstance(event, Restarted):
-            self._line_up_again(desk, event)
+            self._requeue(slot, event)
             return
         if isinstance(event, Finished | Failed):
-            self._on_end(desk, event)
+            self._on_end(slot, event)
             return
         self._events.put_nowait(event)
 
-    def _on_end(self, desk: WorkerSlot, event: Finished | Failed) -> None:
-        job = desk.residents[event.job]
-        desk.spent[job.id] = event.device_seconds
+    def _on_end(self, slot: WorkerSlot, event: Finished | Failed) -> None:
+        job = slot.jobs[event.job]
+        slot.spent[job.id] = event.device_seconds
         broken = isinstance(event, Failed) and event.error.of_engine
-        if broken and self._goes_elsewhere(desk, job, event):
-            self._line_up_again(desk, Restarted(job=job.id, deaths=job.deaths))
+        if broken and self._goes_elsewhere(slot, job, event):
+            self._requeue(slot, Restarted(job=job.id, deaths=job.deaths))
         else:
-            desk.dismiss(job.id)
+            slot.remove(job.id)
             self._queue.settle(job.id, event.device_seconds)
             self._end(event)
         if isinstance(event, Finished):
             self._costs.observe(job.request, event.device_seconds)
-            desk.fitness.succeeded(job.request.model)
-        if broken and desk.fitness.failed():
-            self._try(desk)
+            slot.fitness.succeeded(job.request.model)
+        if broken and slot.fitness.failed():
+            self._begin_trial(slot)
 
     def _end(self, event: Finished | Failed) -> None:
         """Report the last event of a job, and forget the devices that failed it."""
@@ -394,84 +397,84 @@ class Dispatcher:
 
     # --- devices that may be broken ---
 
-    def _on_ready(self, desk: WorkerSlot, error: EngineError | None) -> None:
-        desk.pause, desk.starts = 0.0, 0
+    def _on_ready(self, slot: WorkerSlot, error: EngineError | None) -> None:
+        slot.pause, slot.starts = 0.0, 0
         models = self.models()
         if error is not None:
-            _log.error("device %s cannot load the default model: %s", desk.device, error)
-            desk.fitness.unable.add(models[0].name)
+            _log.error("device %s cannot load the default model: %s", slot.device, error)
+            slot.fitness.unable.add(models[0].name)
         else:
-            desk.loaded.put(models[0].name, self._models.size(models[0].name))
+            slot.loaded.put(models[0].name, self._models.size(models[0].name))
         if error is not None and len(models) == 1:
-            self._condemn(desk, error)
-        elif desk.fitness.replaced:
-            self._try(desk)
+            self._condemn(slot, error)
+        elif slot.fitness.replaced:
+            self._begin_trial(slot)
         else:
-            desk.ready = True
+            slot.ready = True
         self._count_devices()
 
-    def _goes_elsewhere(self, desk: WorkerSlot, job: EngineJob, event: Finished | Failed) -> bool:
+    def _goes_elsewhere(self, slot: WorkerSlot, job: EngineJob, event: Finished | Failed) -> bool:
         """Tell whether another device should get a job that ended in an engine's error here."""
         tried = self._failed_on.setdefault(job.id, set())
-        tried.add(desk)
+        tried.add(slot)
         not_loaded = isinstance(event, Failed) and isinstance(event.error, ModelNotLoaded)
         if not_loaded:
-            desk.fitness.unable.add(job.request.model)
-        return (not_loaded or len(tried) < TRIES) and any(self._may_do(each, job) for each in self._desks)
+            slot.fitness.unable.add(job.request.model)
+        return (not_loaded or len(tried) < TRIES) and any(self._may_do(each, job) for each in self._slots)
 
-    def _try(self, desk: WorkerSlot) -> None:
-        """Let nobody in, and see whether the device paints anything."""
-        fitness, models = desk.fitness, self.models()
-        fitness.trying, desk.ready = True, False
+    def _begin_trial(self, slot: WorkerSlot) -> None:
+        """Start no more jobs on the device until it has painted a picture that nobody asked for."""
+        fitness, models = slot.fitness, self.models()
+        fitness.trying, slot.ready = True, False
         self._count_devices()
         able = [model for model in models if model.name == fitness.proven] or [
             model for model in models if model.name not in fitness.unable
         ]
-        assert desk.worker is not None
-        desk.errand(desk.worker.send(Start(job=trial((able or models)[0]))), TRIAL)
+        assert slot.worker is not None
+        slot.run_apart(slot.worker.send(Start(job=trial((able or models)[0]))), TRIAL)
 
-    def _on_trial(self, desk: WorkerSlot, event: EngineEvent) -> None:
+    def _on_trial(self, slot: WorkerSlot, event: EngineEvent) -> None:
         if isinstance(event, Failed) and event.error.of_engine:
-            self._condemn(desk, event.error)
+            self._condemn(slot, event.error)
         elif isinstance(event, Finished | Failed):
-            desk.fitness.passed()
-            desk.ready = True
+            slot.fitness.passed()
+            slot.ready = True
             self._count_devices()
 
-    def _condemn(self, desk: WorkerSlot, error: EngineError) -> None:
+    def _condemn(self, slot: WorkerSlot, error: EngineError) -> None:
         """Mark the worker to be replaced after this event, and note if its device goes out of service."""
-        desk.condemned = True
-        desk.fitness.condemn(error)
-        if desk.fitness.out:
-            desk.pause = OUT_SECONDS
-            _log.error("device %s is out of service: %s", desk.device, error)
+        slot.condemned = True
+        slot.fitness.condemn(error)
+        if slot.fitness.out:
+            slot.pause = OUT_SECONDS
+            _log.error("device %s is out of service: %s", slot.device, error)
         else:
             _log.error(
-                "the worker of device %s is replaced, since nothing can be painted: %s", desk.device, error
+                "the worker of device %s is replaced, since it fails every job: %s", slot.device, error
             )
 
     # --- workers that are lost ---
 
-    def _take_back(self, desk: WorkerSlot) -> None:
+    def _requeue_all(self, slot: WorkerSlot) -> None:
         """Queue the jobs of a lost worker again, before their owners' other jobs, with the same seeds."""
-        suspects = desk.suspects or frozenset(desk.begun)
-        if desk.condemned:  # it was not any job's doing
+        suspects = slot.suspects or frozenset(slot.begun)
+        if slot.condemned:  # it was not any job's doing
             suspects = frozenset()
         else:
-            _log.error("worker lost with %d jobs inside, %d running", len(desk.residents), len(desk.suspects))
-        desk.restarts += 1
-        for job in reversed(list(desk.residents.values())):
-            self._line_up_again(desk, Restarted(job=job.id, deaths=job.deaths + (job.id in suspects)))
-        if all(each.starts >= STARTS or each.fitness.out for each in self._desks) and desk.starts >= STARTS:
-            self._tell_those_who_wait()
+            _log.error("worker lost with %d jobs inside, %d running", len(slot.jobs), len(slot.suspects))
+        slot.restarts += 1
+        for job in reversed(list(slot.jobs.values())):
+            self._requeue(slot, Restarted(job=job.id, deaths=job.deaths + (job.id in suspects)))
+        if all(each.starts >= STARTS or each.fitness.out for each in self._slots) and slot.starts >= STARTS:
+            self._fail_waiting()
 
-    def _line_up_again(self, desk: WorkerSlot, event: Restarted) -> None:
+    def _requeue(self, slot: WorkerSlot, event: Restarted) -> None:
         """Queue a job again that left its worker unfinished, or end it if it may not run again."""
-        spent, unwanted = desk.spent.get(event.job, 0.0), desk.unwanted(event.job)
-        held = desk.holds(event.job)
-        job = replace(desk.dismiss(event.job), deaths=event.deaths)
+        spent, cancelled = slot.spent.get(event.job, 0.0), slot.is_cancelled(event.job)
+        held = slot.is_held(event.job)
+        job = replace(slot.remove(event.job), deaths=event.deaths)
         self._queue.settle(job.id, spent)
-        if error := _verdict(job, unwanted):
+        if error := _why_not_again(job, cancelled):
             self._end(Failed(job=job.id, error=error, device_seconds=spent))
         else:
             self._queue.put(job, first=True)
@@ -479,26 +482,26 @@ class Dispatcher:
                 self._queue.hold(job.id)
             self._events.put_nowait(event)
 
-    def _tell_those_who_wait(self) -> None:
-        """Fail all waiting jobs now, since no worker starts any more; later jobs may be luckier."""
-        waiting = [id for lane in self._queue.line() for id in lane.waiting]
+    def _fail_waiting(self) -> None:
+        """Fail all waiting jobs, since no worker starts any more. Later jobs wait for the next attempt."""
+        waiting = [id for lane in self._queue.lanes() for id in lane.waiting]
         for job_id in waiting:
             self._queue.remove(job_id)
             error = ModelNotLoaded(f"no worker has started in {STARTS} attempts")
             self._end(Failed(job=job_id, error=error, device_seconds=0.0))
 
 
-def _verdict(job: EngineJob, unwanted: bool) -> EngineError | None:
+def _why_not_again(job: EngineJob, cancelled: bool) -> EngineError | None:
     """Return why a job that left its worker unfinished does not run again; None if it does."""
-    if unwanted:
-        return Cancelled(f"job {job.id} was cancelled as its worker let go of it")
+    if cancelled:
+        return Cancelled(f"job {job.id} was cancelled when it left its worker")
     if job.deaths >= DEATHS:
         return WorkerLost(f"job {job.id} was running when {job.deaths} workers died")
     return None
 
 
 class WorkerSlot:
-    """What the dispatcher knows of one worker and of the jobs inside it."""
+    """One device: its present worker, and the jobs that are on it."""
 
     def __init__(self, device: str, memory: float = math.inf, jobs_each: float = math.inf) -> None:
         self.device = device
@@ -506,24 +509,24 @@ class WorkerSlot:
         self.loads = 0  # models loaded, by all its workers
         self._jobs_each = jobs_each
         self.worker: Worker | None = None
-        self.ready = False  # it has said its first word
+        self.ready = False  # its worker takes jobs
         self.models: tuple[str, ...] = ()  # loaded
         self.loading: Loading | None = None
         self.restarts = 0  # workers lost
-        self.starts = 0  # workers hired since one was ready
-        self.suspects: frozenset[str] = frozenset()  # of the last one's death
+        self.starts = 0  # workers spawned since one was ready
+        self.suspects: frozenset[str] = frozenset()  # jobs that ran when the last worker died
         self.fitness = Fitness()
-        self.condemned = False  # the worker is to be let go
-        self.pause = 0.0  # seconds before the next one is hired
-        self.residents: dict[str, EngineJob] = {}
+        self.condemned = False  # the worker is to be replaced
+        self.pause = 0.0  # seconds before the next one is spawned
+        self.jobs: dict[str, EngineJob] = {}
         self.spent: dict[str, float] = {}  # device-seconds by job
-        self.begun: set[str] = set()  # residents that the worker has taken up
+        self.begun: set[str] = set()  # jobs that the worker has taken up
         self.idle = asyncio.Event()
         self.idle.set()
-        self._sent: set[str] = set()  # the worker knows these
+        self._sent: set[str] = set()  # jobs that the worker knows
         self._cancelled: set[str] = set()
-        self._held: set[str] = set()  # these wait, if they come to wait again
-        self._errands: dict[asyncio.Task[None], str] = {}
+        self._held: set[str] = set()  # jobs to be held if they are queued again
+        self._tasks: dict[asyncio.Task[None], str] = {}
 
     def begin(self) -> None:
         """Prepare for another worker: count the start, and reset what is known of the former worker."""
@@ -532,23 +535,23 @@ class WorkerSlot:
         self.fitness.begin()
 
     def admit(self, job: EngineJob) -> None:
-        self.residents[job.id] = job
+        self.jobs[job.id] = job
         self.idle.clear()
 
-    def dismiss(self, job_id: str) -> EngineJob:
+    def remove(self, job_id: str) -> EngineJob:
         self.spent.pop(job_id, None)
         self.begun.discard(job_id)
         self._sent.discard(job_id)
         self._cancelled.discard(job_id)
         self._held.discard(job_id)
-        job = self.residents.pop(job_id)
-        if not self.residents:
+        job = self.jobs.pop(job_id)
+        if not self.jobs:
             self.idle.set()
         return job
 
     @property
     def open(self) -> bool:
-        return self.ready and len(self.residents) < self._jobs_each
+        return self.ready and len(self.jobs) < self._jobs_each
 
     def able(self, model: str) -> bool:
         """Return whether the device is in service and may have the model."""
@@ -556,12 +559,12 @@ class WorkerSlot:
 
     def models_inside(self, *, relaxed: bool) -> set[str]:
         """Return the models of the fast jobs inside, and of the relaxed ones too if `relaxed`."""
-        jobs = self.residents.values()
+        jobs = self.jobs.values()
         return {job.request.model for job in jobs if relaxed or not job.relaxed}
 
     def remaining(self, *, relaxed: bool) -> float:
         """Return the estimated device-seconds left of one class's jobs inside."""
-        jobs = (job for job in self.residents.values() if job.relaxed is relaxed)
+        jobs = (job for job in self.jobs.values() if job.relaxed is relaxed)
         return sum(max(0.0, job.cost - self.spent.get(job.id, 0.0)) for job in jobs)
 
     def load(self) -> tuple[float, float]:
@@ -573,48 +576,48 @@ class WorkerSlot:
             device=self.device,
             ready=self.ready,
             models=self.models,
-            jobs=len(self.residents),
+            jobs=len(self.jobs),
             restarts=self.restarts,
             out=self.fitness.out,
             loading=self.loading,
         )
 
     def sent(self, job_id: str) -> None:
-        if job_id in self.residents:
+        if job_id in self.jobs:
             self._sent.add(job_id)
             self._pass_on(job_id)
 
     def unsent(self) -> list[str]:
-        """Stop the hand-over of jobs that the worker does not know yet, and return their ids."""
-        for errand, job_id in self._errands.items():
+        """Stop handing over the jobs that the worker does not know yet, and return their ids."""
+        for task, job_id in self._tasks.items():
             if job_id not in self._sent:
-                errand.cancel()
-        return [job_id for job_id in self.residents if job_id not in self._sent]
+                task.cancel()
+        return [job_id for job_id in self.jobs if job_id not in self._sent]
 
     def cancel(self, job_id: str) -> None:
         self._cancelled.add(job_id)
         self._pass_on(job_id)
 
-    def unwanted(self, job_id: str) -> bool:
+    def is_cancelled(self, job_id: str) -> bool:
         return job_id in self._cancelled
 
     def hold(self, job_id: str) -> None:
-        if job_id in self.residents:
+        if job_id in self.jobs:
             self._held.add(job_id)
 
     def unhold(self, job_id: str) -> None:
         self._held.discard(job_id)
 
-    def holds(self, job_id: str) -> bool:
+    def is_held(self, job_id: str) -> bool:
         return job_id in self._held
 
-    def errand(self, work: Coroutine[Any, Any, None], job_id: str) -> None:
+    def run_apart(self, work: Coroutine[Any, Any, None], job_id: str) -> None:
         """Run a coroutine for a job in a task of its own, without waiting for it."""
         task = asyncio.create_task(work)
-        self._errands[task] = job_id
-        task.add_done_callback(self._errands.pop)
+        self._tasks[task] = job_id
+        task.add_done_callback(self._tasks.pop)
 
     def _pass_on(self, job_id: str) -> None:
         """Tell the worker of a cancellation once it knows the job."""
         if job_id in self._sent and job_id in self._cancelled and self.worker is not None:
-            self.errand(self.worker.cancel(job_id), job_id)
+            self.run_apart(self.worker.cancel(job_id), job_id)

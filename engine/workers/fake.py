@@ -74,16 +74,16 @@ class FakeEngine(Dispatcher):
         slots: float = math.inf,
         loading: float = 0.0,
     ) -> None:
-        async def hire() -> MemoryWorker:
+        async def spawn() -> MemoryWorker:
             return MemoryWorker(step_seconds, cost, fault, loading)
 
         self._cost = cost
         catalog = Catalog([Entry(info=model, source="") for model in models])
-        queue = FairQueue(per_user=1, places=devices, most=devices, relaxed_places=1)
+        queue = FairQueue(per_user=1, soft_limit=devices, hard_limit=devices, relaxed_limit=1)
         names = ["memory", *(f"memory:{number}" for number in range(1, devices))]
         super().__init__(
             catalog,
-            [(name, hire) for name in names],
+            [(name, spawn) for name in names],
             read,
             queue=queue,
             may_start=may_start,

@@ -35,8 +35,8 @@ class Activity:
         return time.monotonic() > self.began + self.limit
 
 
-class Vitals:
-    """Written by the worker around each piece of work, read by its parent."""
+class Heartbeat:
+    """A page of shared memory: written by the worker around each piece of work, read by its parent."""
 
     def __init__(self, context: BaseContext) -> None:
         self._memory: Any = context.RawArray(ctypes.c_char, _SIZE)

@@ -1,4 +1,4 @@
-"""Loads models in a thread of its own, so that the step loop goes on painting and hears of cancellations."""
+"""Loads models in a thread of its own, so that the worker's loop goes on with steps and orders."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Outcome:
 
 
 class Loader:
-    """Loads one model after another. `load` runs in the loader's thread, and may leave the rest to others."""
+    """Loads one model after another. `load` runs in the loader's thread; None: the loop makes the model."""
 
     def __init__(self, load: Callable[[Entry], Loaded | None]) -> None:
         self._load = load
@@ -43,7 +43,7 @@ class Loader:
         self._began = self._progressed = 0.0
         self._fetched = 0  # bytes in the hub's cache, of the one that is being loaded
         self._done: queue.SimpleQueue[tuple[int, Outcome]] = queue.SimpleQueue()
-        self._round = 0  # that counts; what an earlier one still brings is thrown away
+        self._round = 0  # number of the present load; outcomes of earlier ones are ignored
 
     @property
     def busy(self) -> bool:

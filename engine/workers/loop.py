@@ -1,8 +1,8 @@
 """The process that owns one device.
 
-It receives tasks over a pipe, keeps a greenlet for each picture, and repeats one sentence: pick the requests
-whose turn it is, run them in one forward pass, hand the results back. Events go out through a thread of
-their own, which also encodes the pictures, so that the device never waits for a PNG.
+It receives orders over a pipe, keeps a greenlet for each picture, and repeats three steps: pick the requests
+whose turn it is, run them in one forward pass, hand the results back. A second thread sends the events and
+encodes the pictures, so that the device never waits for a PNG.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import torch
 from engine import catalog
 from engine.errors import Cancelled, EngineError, InvalidPicture, InvalidRequest
 from engine.pipelines import run as pipelines
-from engine.pipelines.batching import Clock, InterceptionPoint, Request, as_engine_error, run_joined
+from engine.pipelines.batching import Clock, InterceptionPoint, Request, run_joined, translate_memory_error
 from engine.pipelines.upscale import Upscaler
 from engine.scheduling.cost_model import PassCosts
 from engine.scheduling.step_order import Limits, StepOrder
@@ -40,7 +40,7 @@ from engine.types import (
     Restarted,
     Started,
 )
-from engine.workers.heartbeat import Vitals
+from engine.workers.heartbeat import Heartbeat
 from engine.workers.loading import STUCK_SECONDS, Loader, Outcome, attempt
 from engine.workers.messages import Cancel, ModelLoaded, Order, Pulse, Ready, Report, Setup, Start
 
@@ -62,8 +62,8 @@ class Resident:
     source: bytes | None = None
     requests: list[PictureRequest] = field(default_factory=list)
     seconds: float = 0.0
-    told: float = 0.0  # when its last progress event went out
-    previewed: int = 0
+    reported: float = 0.0  # when its last progress event went out
+    previewed: int = 0  # its step at the last preview
 
     @property
     def step(self) -> int:
@@ -75,7 +75,7 @@ class Resident:
 
 
 class PictureRequest(Request):
-    """One picture's pipeline call; a `fair_queue.Step` whenever it is parked."""
+    """One picture's pipeline call; a `step_order.Step` whenever it is parked."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class PictureRequest(Request):
     @property
     def key(self) -> Hashable:
         assert self.call is not None
-        if self.resident.job.deaths:  # it may have ended a worker: let it take nobody along
+        if self.resident.job.deaths:  # it may have ended a worker, so it runs apart from others
             return self.resident.job.id, self.call.key
         return self.call.key
 
@@ -116,7 +116,7 @@ class PictureRequest(Request):
 
     @property
     def most_rows(self) -> int:
-        """Return how many rows a pass may have here: by the catalog, and by what memory has told."""
+        """Return how many rows a pass may have here: by the catalog, and by passes that ran out of memory."""
         assert self.call is not None
         return int(min(max(self._rows, self.call.rows), self.call.most_rows))
 
@@ -137,11 +137,11 @@ class PictureRequest(Request):
 class WorkerLoop:
     """One device, its models and the jobs inside."""
 
-    def __init__(self, setup: Setup, orders: Connection, outbox: Outbox, vitals: Vitals) -> None:
+    def __init__(self, setup: Setup, orders: Connection, outbox: Outbox, heartbeat: Heartbeat) -> None:
         self._setup = setup
         self._orders = orders
         self._outbox = outbox
-        self._vitals = vitals
+        self._heartbeat = heartbeat
         self._device = torch.device(setup.device)
         self._clock = Clock(self._device)
         self._catalog = catalog.load(setup.models)
@@ -150,7 +150,7 @@ class WorkerLoop:
         # it is another one, only files are brought here beside the steps; the model is made between two.
         beside = pipelines.dtype_on(self._device) is torch.get_default_dtype()
         self._loader = Loader(self._load if beside else pipelines.fetch)
-        self._unwanted: set[str] = set()  # models that were to leave while they were being loaded
+        self._unwanted: set[str] = set()  # models to unload once they are loaded
         self._upscaler: Upscaler | None = None
         self._costs = PassCosts()
         self._turns: StepOrder[PictureRequest] = StepOrder(self._costs.predict, Limits())
@@ -172,9 +172,9 @@ class WorkerLoop:
         for outcome in self._loader.outcomes():
             self._on_loaded(outcome)
         if batch := self._turns.pick():
-            self._busy_with({request.resident.job.id for request in batch})
+            self._begin_work({request.resident.job.id for request in batch})
             self._hand_back(batch, self._run(batch))
-            self._rest()
+            self._end_work()
 
     @property
     def idle(self) -> bool:
@@ -185,26 +185,26 @@ class WorkerLoop:
         """Load the default model before anyone asks, and say so."""
         self._loader.ask(self._catalog.entry(self._catalog.models()[0].name))
         while self._loader.busy:
-            self._rest()
+            self._end_work()
             for outcome in self._loader.outcomes():
                 self._outbox.put(Ready(self._on_loaded(outcome)))
             if time.monotonic() - self._pulsed >= PULSE_SECONDS:
-                self._tell_pulse()
+                self._send_pulse()
             time.sleep(LOADING_LOOK)
-        self._rest()
+        self._end_work()
 
-    # --- what the parent sees of it if it dies or hangs ---
+    # --- what the parent reads if this process dies or hangs ---
 
-    def _busy_with(self, jobs: set[str]) -> None:
-        """Tell that a piece of work begins, and whom to suspect if it never ends."""
-        self._vitals.begin(self._setup.hang_seconds, jobs | self._waiting_for_models())
+    def _begin_work(self, jobs: set[str]) -> None:
+        """Note that a piece of work begins, and which jobs are suspects if it never ends."""
+        self._heartbeat.begin(self._setup.hang_seconds, jobs | self._waiting_for_models())
 
-    def _rest(self) -> None:
-        """Tell that a piece of work has ended. Loading may take any time: the loader itself gives up."""
+    def _end_work(self) -> None:
+        """Note that a piece of work has ended. Loading has no limit here: the loader gives up by itself."""
         if self._loader.busy:
-            self._vitals.begin(math.inf, self._waiting_for_models())
+            self._heartbeat.begin(math.inf, self._waiting_for_models())
         else:
-            self._vitals.end()
+            self._heartbeat.end()
 
     def _waiting_for_models(self) -> set[str]:
         return {id for id, resident in self._residents.items() if not resident.requests}
@@ -214,22 +214,22 @@ class WorkerLoop:
     def _receive(self) -> None:
         """Take in what has arrived; wait for it while there is nothing to paint."""
         if self.idle or time.monotonic() - self._pulsed >= PULSE_SECONDS:
-            self._tell_pulse()
-        while self._open and self._orders.poll(self._patience()):
+            self._send_pulse()
+        while self._open and self._orders.poll(self._longest_wait()):
             try:
                 order: Order = self._orders.recv()
             except (EOFError, OSError):  # the parent is gone
                 order = None
-            self._vitals.take()
-            self._obey(order)
+            self._heartbeat.take()
+            self._carry_out(order)
 
-    def _patience(self) -> float | None:
+    def _longest_wait(self) -> float | None:
         """Return for how many seconds to wait for an order; None while there is nothing else to do."""
         if len(self._turns):
             return 0.0
         return LOADING_LOOK if self._loader.busy else None
 
-    def _obey(self, order: Order) -> None:
+    def _carry_out(self, order: Order) -> None:
         match order:
             case None:
                 self._open = False
@@ -255,12 +255,12 @@ class WorkerLoop:
             self._unload(name)
         self._unwanted.discard(entry.info.name)
         self._loader.ask(entry)
-        self._rest()
+        self._end_work()
 
     def _begin(self, resident: Resident) -> None:
         """Let a job's pictures run until their first shared call."""
         job, model = resident.job, self._model(resident.job.request.model)
-        self._busy_with({job.id})
+        self._begin_work({job.id})
         resident.requests = [
             PictureRequest(resident, model, index, self._painter(model, job.request, index, resident.source))
             for index in range(job.request.count)
@@ -268,7 +268,7 @@ class WorkerLoop:
         for request in resident.requests:
             if job.id in self._residents:  # else the first picture has failed, and with it the job
                 self._go_on(request, None)
-        self._rest()
+        self._end_work()
 
     def _painter(
         self, model: pipelines.Loaded, asked: GenerationRequest, index: int, source: bytes | None
@@ -296,21 +296,21 @@ class WorkerLoop:
     def _load(self, entry: catalog.Entry) -> pipelines.Loaded:
         return pipelines.load(entry, self._device, self._upscale())
 
-    def _made(self, entry: catalog.Entry) -> pipelines.Loaded | EngineError:
+    def _make(self, entry: catalog.Entry) -> pipelines.Loaded | EngineError:
         """Load a model from files that are in memory, or return why it cannot be loaded."""
-        self._vitals.begin(STUCK_SECONDS, self._waiting_for_models())
+        self._heartbeat.begin(STUCK_SECONDS, self._waiting_for_models())
         return attempt(self._load, entry)
 
     def _on_loaded(self, outcome: Outcome) -> EngineError | None:
         """Begin the jobs that have waited for a model, or end them if it could not be loaded; return why."""
         name, began = outcome.entry.info.name, time.monotonic()
-        result = self._made(outcome.entry) if outcome.result is None else outcome.result
+        result = self._make(outcome.entry) if outcome.result is None else outcome.result
         size = 0 if isinstance(result, EngineError) else result.size
         seconds = outcome.seconds + time.monotonic() - began
         self._outbox.put(ModelLoaded(model=name, seconds=seconds, size=size))
         if not isinstance(result, EngineError):
             self._models[name] = result
-            self._tell_pulse()
+            self._send_pulse()
         if name in self._unwanted:
             self._unload(name)
         for resident in list(self._residents.values()):
@@ -323,7 +323,7 @@ class WorkerLoop:
         return result if isinstance(result, EngineError) else None
 
     def _unload(self, name: str) -> None:
-        """Let a model go, and its relaxed jobs wait again outside. One that a fast job uses stays."""
+        """Unload a model and send its relaxed jobs back to the queue. A model that a fast job uses stays."""
         users = [each for each in self._residents.values() if each.job.request.model == name]
         if any(not each.job.relaxed for each in users):
             return
@@ -368,7 +368,7 @@ class WorkerLoop:
     def _go_on(self, request: PictureRequest, result: Any) -> None:
         """Let a request run until its next shared call, or to its end; at first, from its beginning."""
         waited = request.call is not None
-        resume = request.throw_in if isinstance(result, Exception) else request.resume
+        resume = request.fail_call if isinstance(result, Exception) else request.resume
         request.failed_pass = result if isinstance(result, Exception) else None
         _, seconds = self._clock.measure(lambda: resume(result))
         request.calls += waited
@@ -417,7 +417,7 @@ class WorkerLoop:
         self._outbox.put(Failed(job=resident.job.id, error=error, device_seconds=resident.seconds))
 
     def _send_back(self, resident: Resident) -> None:
-        """Give up a job's pictures so far: it waits again outside."""
+        """Send a job back to the queue, without its pictures so far."""
         self._outbox.put(self._progress(resident))  # what it has used is charged
         self._drop(resident, Cancelled(f"job {resident.job.id} makes room"))
         self._outbox.put(Restarted(job=resident.job.id, deaths=resident.job.deaths))
@@ -427,13 +427,13 @@ class WorkerLoop:
         for request in resident.requests:
             if not request.ended and request.call is not None:
                 self._turns.remove(request)
-                request.throw_in(error)
+                request.fail_call(error)
 
     def _report(self, resident: Resident) -> None:
         now = time.monotonic()
-        if resident.job.id not in self._residents or now - resident.told < PROGRESS_SECONDS:
+        if resident.job.id not in self._residents or now - resident.reported < PROGRESS_SECONDS:
             return
-        resident.told = now
+        resident.reported = now
         event = self._progress(resident)
         previews = [request.preview for request in resident.requests if request.preview is not None]
         fresh = len(previews) == len(resident.requests) and resident.step > resident.previewed
@@ -452,13 +452,13 @@ class WorkerLoop:
             device_seconds=resident.seconds,
         )
 
-    # --- what the parent may want to know ---
+    # --- what the parent shows of this worker ---
 
-    def _tell_pulse(self) -> None:
+    def _send_pulse(self) -> None:
         """Send what was counted since the last time, if there is any news."""
-        told = self._pulse.models, self._pulse.loading
+        sent = self._pulse.models, self._pulse.loading
         self._pulse.models, self._pulse.loading = tuple(self._models), self._loader.loading
-        if self._pulse.seconds or (self._pulse.models, self._pulse.loading) != told:
+        if self._pulse.seconds or (self._pulse.models, self._pulse.loading) != sent:
             self._outbox.put(self._pulse)
             self._pulse = Pulse(models=self._pulse.models, loading=self._pulse.loading)
         self._pulsed = time.monotonic()
@@ -467,7 +467,7 @@ class WorkerLoop:
 def _as_engine_error(error: BaseException, *, in_pass: bool = False) -> EngineError:
     """Return a pipeline's error as one to show people; a failed forward pass is never a bad request."""
     if isinstance(error, Exception):
-        error = as_engine_error(error)
+        error = translate_memory_error(error)
     if isinstance(error, EngineError):
         return error
     refused = isinstance(error, ValueError | TypeError) and not in_pass
@@ -509,18 +509,18 @@ class Outbox:
             while (event := self._queue.get()) is not None:
                 self._connection.send(event())
         except OSError:
-            os._exit(1)  # the parent is gone, and nobody else wants the pictures
+            os._exit(1)  # the parent is gone
         except Exception:
             _log.exception("events can no longer be sent")
             os._exit(1)
 
 
-def main(setup: Setup, orders: Connection, events: Connection, vitals: Vitals) -> None:
+def main(setup: Setup, orders: Connection, events: Connection, heartbeat: Heartbeat) -> None:
     """Run the worker process until its orders end."""
     logging.basicConfig(level=logging.WARNING)
-    pipelines.hush()
+    pipelines.silence_libraries()
     if setup.device == "cpu":
         os.nice(5)  # the studio's acknowledgements come before the next step
     outbox = Outbox(events)
-    WorkerLoop(setup, orders, outbox, vitals).run()
+    WorkerLoop(setup, orders, outbox, heartbeat).run()
     outbox.close()

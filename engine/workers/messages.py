@@ -36,7 +36,7 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A worker's first word: its default model is loaded, or why not."""
+    """The default model is loaded, or why not: what a worker sends first."""
 
     error: EngineError | None = None
 

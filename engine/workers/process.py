@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
@@ -25,12 +25,12 @@ from engine import catalog
 from engine.pipelines.model_files import footprint
 from engine.types import BlobRef
 from engine.workers.dispatcher import Dispatcher
-from engine.workers.heartbeat import Activity, Vitals
+from engine.workers.heartbeat import Activity, Heartbeat
 from engine.workers.messages import Cancel, Order, Report, Setup, Start
 
 _log = logging.getLogger(__name__)
 
-CLOSING_SECONDS = 5.0  # a worker that is asked to stop may finish its forward pass
+CLOSING_SECONDS = 5.0  # in which a worker that is asked to stop may finish its forward pass
 STARTING_SECONDS = 600.0  # how long it may take to import torch, from a cold disk
 FOR_MODELS = 0.8  # of a card's or the machine's memory; the rest is for what a forward pass needs
 UNSEEN = 16e9  # bytes that a model counts with until it is on this machine
@@ -40,11 +40,11 @@ BUSY_SILENT_BEATS = 60  # while it works or loads: libraries may keep every othe
 
 PROCESSES: SpawnContext | ForkServerContext = get_context("spawn")  # CUDA does not survive a fork
 
-Target = Callable[[Setup, Connection, Connection, Vitals], None]
-"""What a worker process runs: its setup, the pipe of orders, the pipe of reports, its vitals."""
+Target = Callable[[Setup, Connection, Connection, Heartbeat], None]
+"""What a worker process runs: its setup, the pipe of orders, the pipe of reports, its heartbeat."""
 
 
-def run_worker(setup: Setup, orders: Connection, reports: Connection, vitals: Vitals) -> None:
+def run_worker(setup: Setup, orders: Connection, reports: Connection, heartbeat: Heartbeat) -> None:
     """Run the worker process: torch is imported here and nowhere else."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle, also during imports
     # Threads that spin while they wait for each other are ten times slower once anything else runs.
@@ -54,18 +54,20 @@ def run_worker(setup: Setup, orders: Connection, reports: Connection, vitals: Vi
         os.environ.setdefault(name, "expandable_segments:True")
     from engine.workers.loop import main
 
-    main(setup, orders, reports, vitals)
+    main(setup, orders, reports, heartbeat)
 
 
-def _enter(target: Target, setup: Setup, orders: Connection, reports: Connection, vitals: Vitals) -> None:
+def _enter(
+    target: Target, setup: Setup, orders: Connection, reports: Connection, heartbeat: Heartbeat
+) -> None:
     """Run `target` in the worker process, with a thread that tells from the start that it lives."""
-    threading.Thread(target=_beat, args=(vitals,), name="heartbeat", daemon=True).start()
-    target(setup, orders, reports, vitals)
+    threading.Thread(target=_beat, args=(heartbeat,), name="heartbeat", daemon=True).start()
+    target(setup, orders, reports, heartbeat)
 
 
-def _beat(vitals: Vitals) -> None:
+def _beat(heartbeat: Heartbeat) -> None:
     while True:
-        vitals.beat()
+        heartbeat.beat()
         time.sleep(BEAT_SECONDS)
 
 
@@ -95,10 +97,10 @@ class ProcessEngine(Dispatcher):
         setups = [
             Setup(device=name, models=tuple(models), hang_seconds=hang_seconds) for name in self.devices
         ]
-        hires = [(setup.device, partial(WorkerProcess.start, setup, target)) for setup in setups]
+        spawns = [(setup.device, partial(WorkerProcess.start, setup, target)) for setup in setups]
         super().__init__(
             catalog.load(models),
-            hires,
+            spawns,
             read,
             memory=memories(self.devices) if memory is None else [memory] * len(self.devices),
             size=lambda entry: sum(footprint(entry.source, weight).values()) or UNSEEN,
@@ -122,31 +124,33 @@ def devices(setting: str) -> list[str]:
     """Return the devices that a DEVICE setting stands for, found without importing torch."""
     if setting != "auto":
         return [name.strip() for name in setting.split(",") if name.strip()]
-    if gpus := _nvidia_gpus():
-        return [f"cuda:{number}" for number in range(gpus)]
+    if cards := card_memory():
+        return [f"cuda:{number}" for number in range(len(cards))]
     return ["mps"] if (platform.system(), platform.machine()) == ("Darwin", "arm64") else ["cpu"]
-
-
-def _nvidia_gpus() -> int:
-    return len(card_memory())
 
 
 def card_memory() -> list[float]:
     """Return the bytes of each NVIDIA card that torch will see, found without importing it."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible == "" or not shutil.which("nvidia-smi"):
+    visible, program = os.environ.get("CUDA_VISIBLE_DEVICES"), shutil.which("nvidia-smi")
+    if visible == "" or not program:
         return []
-    command = ["nvidia-smi", "--query-gpu=uuid,memory.total", "--format=csv,noheader,nounits"]
-    listing = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    rows = [line.split(",") for line in listing.stdout.splitlines() if line.startswith("GPU-")]
-    cards = {uuid.strip(): float(mebibytes) * 2**20 for uuid, mebibytes in rows}
+    cards = _all_cards(program)
     found: list[float] = []
-    for name in [each.strip() for each in visible.split(",")] if visible else map(str, range(len(rows))):
+    for name in [each.strip() for each in visible.split(",")] if visible else map(str, range(len(cards))):
         memory = _card(name, cards)
         if memory is None:
             break  # CUDA looks no further than the first that is wrong
         found.append(memory)
     return found
+
+
+@cache
+def _all_cards(program: str) -> dict[str, float]:
+    """Return the bytes of every NVIDIA card by its UUID; nvidia-smi is slow, so it is asked once."""
+    command = [program, "--query-gpu=uuid,memory.total", "--format=csv,noheader,nounits"]
+    listing = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    rows = [line.split(",") for line in listing.stdout.splitlines() if line.startswith("GPU-")]
+    return {uuid.strip(): float(mebibytes) * 2**20 for uuid, mebibytes in rows}
 
 
 def _card(name: str, cards: Mapping[str, float]) -> float | None:
@@ -181,18 +185,18 @@ def weight_bytes(device: str) -> int:
 class Silence:
     """Counts, look by look, for how long a worker has given no sign of life."""
 
-    def __init__(self, vitals: Vitals) -> None:
-        self._vitals = vitals
+    def __init__(self, heartbeat: Heartbeat) -> None:
+        self._heartbeat = heartbeat
         self._beats = -1
         self._missed = 0  # beats in a row
         self._waiting = 0  # looks in a row that found an idle worker with an order not taken in
 
     def trouble(self, activity: Activity | None, sent: int) -> str:
         """Check once more and return what is wrong; empty while all is well. `sent`: orders sent so far."""
-        beats = self._vitals.beats
+        beats = self._heartbeat.beats
         self._missed = self._missed + 1 if beats == self._beats else 0
         self._beats = beats
-        self._waiting = self._waiting + 1 if activity is None and sent != self._vitals.taken else 0
+        self._waiting = self._waiting + 1 if activity is None and sent != self._heartbeat.taken else 0
         if self._missed >= (SILENT_BEATS if activity is None else BUSY_SILENT_BEATS):
             return f"gives no sign of life for {self._missed} s"
         return f"has left an order alone for {self._waiting} s" if self._waiting >= SILENT_BEATS else ""
@@ -202,13 +206,13 @@ class WorkerProcess:
     """A worker as the dispatcher sees it: a process, two pipes and a page of shared memory."""
 
     def __init__(self, setup: Setup, target: Target) -> None:
-        self._vitals = Vitals(PROCESSES)
-        self._vitals.begin(STARTING_SECONDS, [])
+        self._heartbeat = Heartbeat(PROCESSES)
+        self._heartbeat.begin(STARTING_SECONDS, [])
         orders_in, self._orders = PROCESSES.Pipe(duplex=False)
         self._reports, reports_out = PROCESSES.Pipe(duplex=False)
         self._process = PROCESSES.Process(
             target=_enter,
-            args=(target, setup, orders_in, reports_out, self._vitals),
+            args=(target, setup, orders_in, reports_out, self._heartbeat),
             name=f"easel-{setup.device}",
             daemon=True,
         )
@@ -236,10 +240,10 @@ class WorkerProcess:
     def _send(self, order: Order) -> None:
         try:
             with self._sending:
-                self._sent += 1  # before it is sent: a pipe that nobody reads may be full
+                self._sent += 1  # before it is sent: a pipe that the worker does not read may be full
                 self._orders.send(order)
-        except OSError as error:  # it has died: whoever follows its events takes the job back
-            _log.warning("a worker is gone before it got its order: %s", error)
+        except OSError as error:  # it has died: its jobs are queued again when its events end
+            _log.warning("a worker has died before it got an order: %s", error)
 
     async def events(self) -> AsyncGenerator[Report, None]:
         inbox: asyncio.Queue[Report | None] = asyncio.Queue()
@@ -259,7 +263,7 @@ class WorkerProcess:
         except (EOFError, OSError):
             self._remember_suspects()
             loop.call_soon_threadsafe(inbox.put_nowait, None)
-        except RuntimeError as error:  # the loop was closed first: nobody listens any more
+        except RuntimeError as error:  # the event loop was closed first
             _log.debug("event loop closed before its worker: %s", error)
 
     async def _watch(self) -> None:
@@ -268,10 +272,10 @@ class WorkerProcess:
         Silence is counted in checks, not by a clock: when this process was stopped, too (a paused container),
         none was counted.
         """
-        silence = Silence(self._vitals)
+        silence = Silence(self._heartbeat)
         while True:
             await asyncio.sleep(BEAT_SECONDS)
-            activity = self._vitals.activity()
+            activity = self._heartbeat.activity()
             trouble = silence.trouble(activity, self._sent)
             if activity is not None and activity.overdue:
                 trouble = f"hangs after {activity.limit} s"
@@ -283,7 +287,7 @@ class WorkerProcess:
                 return
 
     def _remember_suspects(self) -> None:
-        activity = self._vitals.activity()
+        activity = self._heartbeat.activity()
         self._suspects = activity.jobs if activity else frozenset()
 
     def suspects(self) -> frozenset[str]:
@@ -293,7 +297,7 @@ class WorkerProcess:
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
-        if self._sending.acquire(timeout=1):  # else a send is stuck in a pipe that nobody reads
+        if self._sending.acquire(timeout=1):  # else a send waits in a pipe that the worker does not read
             self._sending.release()
             self._send(None)
             self._process.join(CLOSING_SECONDS)

@@ -14,8 +14,8 @@ SPAN = 5 * MINUTE  # seconds remembered
 
 
 @dataclass(slots=True)
-class _Slot:
-    """One second of the clock."""
+class _Second:
+    """What was reported in one second of the clock."""
 
     at: int
     seconds: float = 0.0
@@ -28,28 +28,28 @@ class Utilization:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._slots: deque[_Slot] = deque()
+        self._seconds: deque[_Second] = deque()
 
     def add(self, pulse: Pulse) -> None:
         now = int(self._clock())
-        if not self._slots or self._slots[-1].at != now:
-            self._slots.append(_Slot(now))
-        slot = self._slots[-1]
-        slot.seconds += pulse.seconds
-        slot.passes += pulse.passes
-        slot.rows += pulse.rows
-        while self._slots[0].at < now - SPAN:
-            self._slots.popleft()
+        if not self._seconds or self._seconds[-1].at != now:
+            self._seconds.append(_Second(now))
+        second = self._seconds[-1]
+        second.seconds += pulse.seconds
+        second.passes += pulse.passes
+        second.rows += pulse.rows
+        while self._seconds[0].at < now - SPAN:
+            self._seconds.popleft()
 
     def seconds(self, span: float = SPAN) -> float:
         """Return the device-seconds used in the last `span` seconds."""
-        return sum(slot.seconds for slot in self._since(span))
+        return sum(second.seconds for second in self._since(span))
 
     def rows(self) -> float:
         """Return the mean batch rows of a forward pass; 0 when there was none."""
-        passes = sum(slot.passes for slot in self._since(SPAN))
-        return sum(slot.rows for slot in self._since(SPAN)) / passes if passes else 0.0
+        passes = sum(second.passes for second in self._since(SPAN))
+        return sum(second.rows for second in self._since(SPAN)) / passes if passes else 0.0
 
-    def _since(self, span: float) -> Iterator[_Slot]:
+    def _since(self, span: float) -> Iterator[_Second]:
         start = self._clock() - span
-        return (slot for slot in self._slots if slot.at >= start)
+        return (second for second in self._seconds if second.at >= start)

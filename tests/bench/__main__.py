@@ -84,7 +84,7 @@ def queue_speed() -> dict[str, Any]:
         EngineJob(id=str(n), request=REQUEST, tenant=f"t{n % 50}", user=f"u{n % 10_000}", cost=1 + n % 7)
         for n in range(100_000)
     ]
-    queue = FairQueue(per_user=10**6, places=10**6, most=10**6)
+    queue = FairQueue(per_user=10**6, soft_limit=10**6, hard_limit=10**6)
     start = time.perf_counter()
     for job in jobs:
         queue.put(job)
@@ -120,16 +120,16 @@ def overhead_and_throughput(repeats: int) -> dict[str, Any]:
     import torch
 
     from engine.pipelines import run as pipelines
-    from engine.workers.heartbeat import Vitals
+    from engine.workers.heartbeat import Heartbeat
     from engine.workers.loop import WorkerLoop
     from engine.workers.messages import Setup, Start
 
-    pipelines.hush()
+    pipelines.silence_libraries()
     context = get_context("spawn")
     orders, parent = context.Pipe(duplex=False)
     sink = Sink()
     setup = Setup(device="cpu", models=("easel-tiny",), hang_seconds=600)
-    worker = WorkerLoop(setup, orders, sink, Vitals(context))  # type: ignore[arg-type]
+    worker = WorkerLoop(setup, orders, sink, Heartbeat(context))  # type: ignore[arg-type]
     numbers = iter(range(10**6))
 
     def engine(requests: list[GenerationRequest]) -> None:
@@ -188,7 +188,7 @@ class Policy:
     relaxed: bool = False  # the flooder's jobs
 
 
-ONE_JOB_AT_A_TIME = {"per_user": 1, "places": 1, "most": 1}
+ONE_JOB_AT_A_TIME = {"per_user": 1, "soft_limit": 1, "hard_limit": 1}
 POLICIES = (
     Policy("fair steps", "light", FairQueue()),
     Policy("fair steps, flood relaxed", "light", FairQueue(), relaxed=True),

@@ -20,6 +20,7 @@ from sqlalchemy import Engine, event
 
 from bot.models import Allowance, Budget, Job, State, StoredPicture, Tier
 from bot.store import LinkRefused, Store
+from tests.databases import unfinished
 from tests.examples import a_job, a_line, a_member, a_tier
 
 T = TypeVar("T")
@@ -77,13 +78,13 @@ async def tell(store: Store) -> dict[str, Any]:
     names = {job.id: job.origin.event for job in jobs}
     lines = Counter([(each.kind, names.get(each.job or ""), each.seconds) async for each in store.lines()])
     balances = [(each.name, each.cap, each.used) for each in await store.balances(ADA, TIER, [BUDGET])]
-    unfinished = sorted(job.origin.event for job in await store.unfinished())
+    living = sorted(job.origin.event for job in await unfinished(store))
     return {
         "check": await store.check(),
         "jobs": sorted((j.origin.event, j.state, j.device_seconds, j.account, len(j.pictures)) for j in jobs),
         "lines": sorted(map(str, lines.items())),
         "balances": balances,
-        "unfinished": unfinished,
+        "unfinished": living,
         "audit": [line.by for line in await store.audit()],
     }
 

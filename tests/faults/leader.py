@@ -22,6 +22,7 @@ from bot.store import Store
 from bot.surfaces import Settings
 from engine.types import EngineJob
 from engine.workers.fake import MEMORY, MemoryWorker
+from tests.databases import unfinished
 from tests.examples import a_job, a_tier
 
 STEP = 0.05  # seconds
@@ -66,7 +67,7 @@ def listen(file: Path) -> None:
 async def lead(settings: Settings) -> None:
     async with app.opened(settings) as easel, app.stop_signal(easel.guard.failed) as stopped:
         await easel.lifecycle.start()
-        while await easel.lifecycle._store.unfinished() and not stopped.is_set():  # noqa: ASYNC110 the rows tell
+        while await unfinished(easel.lifecycle._store) and not stopped.is_set():  # noqa: ASYNC110 the rows tell
             await asyncio.sleep(0.1)
         if easel.guard.reason:
             raise EaselError(easel.guard.reason)

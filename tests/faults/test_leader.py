@@ -11,7 +11,7 @@ import pytest
 
 from bot.models import State
 from bot.store import Store
-from tests.databases import Cluster
+from tests.databases import Cluster, unfinished
 from tests.faults import leader
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +71,7 @@ async def test_a_leader_that_lost_its_lock_paints_nothing_that_the_next_one_pain
     started = Counter(said(tmp_path, "first", "start") + said(tmp_path, "second", "start"))
     assert sum(times - 1 for times in started.values()) <= 1, "but the one that was being painted"
     store = await Store.open(url)
-    assert await store.check() == "ok" and await store.unfinished() == []
+    assert await store.check() == "ok" and await unfinished(store) == []
     counts = Counter([job.state for job in await store.jobs("web:local", limit=2 * JOBS)])
     assert counts == {State.RENDERED: JOBS}
     await store.close()

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     from engine.pipelines import run as pipelines
     from tests.gpu.plan import Plan
 
-    pipelines.hush()
+    pipelines.silence_libraries()
     with tempfile.TemporaryDirectory(prefix="easel-gpu-") as folder:
         plan = Plan(options, Path(folder))
         if options.list:

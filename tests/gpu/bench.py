@@ -17,7 +17,7 @@ import torch
 from engine.pipelines import run as pipelines
 from engine.types import EngineJob, Failed, Finished, GenerationRequest, Picture, Progress
 from engine.workers import loop
-from engine.workers.heartbeat import Vitals
+from engine.workers.heartbeat import Heartbeat
 from engine.workers.loop import PictureRequest, WorkerLoop
 from engine.workers.messages import Cancel, Order, Pulse, Setup, Start
 from tests.gpu.card import Card
@@ -75,7 +75,7 @@ class Bench:
         self.orders, self.box = Orders(), Box()
         setup = Setup(device=str(card.device), models=tuple(sources), hang_seconds=HANG_SECONDS)
         given: Any = self.orders, self.box
-        self.worker = WorkerLoop(setup, *given, Vitals(get_context("spawn")))
+        self.worker = WorkerLoop(setup, *given, Heartbeat(get_context("spawn")))
         self.keeps = False  # whether pictures are kept as the pipeline returned them
         self.pictures: dict[str, torch.Tensor] = {}  # by job
         self._number = 0

@@ -33,7 +33,7 @@ from engine.types import (
     Started,
 )
 from engine.workers.dispatcher import Dispatcher
-from engine.workers.heartbeat import Vitals
+from engine.workers.heartbeat import Heartbeat
 from engine.workers.loop import Outbox, WorkerLoop
 from engine.workers.messages import Cancel, Report, Setup, Start
 from tests.gpu.bench import HANG_SECONDS, bare, source
@@ -64,7 +64,7 @@ class ThreadWorker:
         words: Any = Words(self._tell)
         outbox = Outbox(words)
         try:
-            worker = WorkerLoop(setup, self._reader, outbox, Vitals(get_context("spawn")))
+            worker = WorkerLoop(setup, self._reader, outbox, Heartbeat(get_context("spawn")))
             worker._models = models
             worker.run()
         finally:
@@ -200,12 +200,16 @@ def fair(room: Room, asked: GenerationRequest, depth: int) -> Times:
 
 def round_robin(room: Room, asked: GenerationRequest, depth: int) -> Times:
     """One whole job at a time, people in turns: as InvokeAI does."""
-    return asyncio.run(_by_engine(room, asked, depth, FairQueue(per_user=1, places=1, most=1), "light"))
+    return asyncio.run(
+        _by_engine(room, asked, depth, FairQueue(per_user=1, soft_limit=1, hard_limit=1), "light")
+    )
 
 
 def fifo(room: Room, asked: GenerationRequest, depth: int) -> Times:
     """One whole job at a time, in the order they came."""
-    return asyncio.run(_by_engine(room, asked, depth, FairQueue(per_user=1, places=1, most=1), "flooder"))
+    return asyncio.run(
+        _by_engine(room, asked, depth, FairQueue(per_user=1, soft_limit=1, hard_limit=1), "flooder")
+    )
 
 
 # --- what people would write instead ------------------------------------------------------------------------

@@ -56,7 +56,7 @@ class House:
         return asyncio.timeout(max(1.0, self.deadline - time.monotonic()))
 
     def kill(self) -> None:
-        worker: Any = self.engine._desks[0].worker
+        worker: Any = self.engine._slots[0].worker
         assert isinstance(worker, WorkerProcess) and worker.pid is not None
         os.kill(worker.pid, signal.SIGKILL)
 

@@ -25,13 +25,13 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     ),
     (
         "engine/workers/dispatcher.py",
-        "desk.suspects or frozenset(desk.begun)",
-        "frozenset(desk.suspects)",
+        "slot.suspects or frozenset(slot.begun)",
+        "frozenset(slot.suspects)",
         FITNESS,
     ),
-    ("engine/workers/dispatcher.py", "or frozenset(desk.begun)", "or frozenset(desk.residents)", FITNESS),
-    ("engine/workers/dispatcher.py", "if desk.condemned:  # it was not", "if False:  # it was not", FITNESS),
-    ("engine/workers/dispatcher.py", "sum(desk.ready for desk in self._desks)", "len(self._desks)", FITNESS),
+    ("engine/workers/dispatcher.py", "or frozenset(slot.begun)", "or frozenset(slot.jobs)", FITNESS),
+    ("engine/workers/dispatcher.py", "if slot.condemned:  # it was not", "if False:  # it was not", FITNESS),
+    ("engine/workers/dispatcher.py", "sum(slot.ready for slot in self._slots)", "len(self._slots)", FITNESS),
     (
         "engine/workers/dispatcher.py",
         "            self._count_devices()\n            await worker.close()",
@@ -44,7 +44,7 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
         "\n        if broken",
         FITNESS,
     ),
-    ("engine/workers/dispatcher.py", "if broken and desk.fitness.failed():", "if False:", FITNESS),
+    ("engine/workers/dispatcher.py", "if broken and slot.fitness.failed():", "if False:", FITNESS),
     (
         "engine/workers/dispatcher.py",
         "return (not_loaded or len(tried) < TRIES) and any(",
@@ -57,8 +57,8 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
         "if False and self._goes_elsewhere(",
         FITNESS,
     ),
-    ("engine/workers/dispatcher.py", "desk.fitness.unable.add(job.request.model)", "pass", FITNESS),
-    ("engine/workers/dispatcher.py", "elif desk.fitness.replaced:", "elif False:", FITNESS),
+    ("engine/workers/dispatcher.py", "slot.fitness.unable.add(job.request.model)", "pass", FITNESS),
+    ("engine/workers/dispatcher.py", "elif slot.fitness.replaced:", "elif False:", FITNESS),
     (
         "engine/workers/dispatcher.py",
         "if error is not None and len(models) == 1:",
@@ -67,11 +67,11 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     ),
     (
         "engine/workers/dispatcher.py",
-        "if desk.condemned:\n                        break",
+        "if slot.condemned:\n                        break",
         "if False:\n                        break",
         FITNESS,
     ),
-    ("engine/workers/dispatcher.py", "desk.pause = OUT_SECONDS", "desk.pause = 0.0", FITNESS),
+    ("engine/workers/dispatcher.py", "slot.pause = OUT_SECONDS", "slot.pause = 0.0", FITNESS),
     (
         "engine/scheduling/placement.py",
         "if each.able(model) and each not in but_for]",
@@ -111,10 +111,10 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
         FITNESS,
     ),
     ("engine/workers/dispatcher.py", "if model.name == fitness.proven]", "if False]", FITNESS),
-    ("engine/workers/dispatcher.py", "self._clock() - self._moved", "0.0", FITNESS),
+    ("engine/workers/dispatcher.py", "self._clock() - self._last_progress", "0.0", FITNESS),
     ("engine/workers/dispatcher.py", "if not self._has_work:\n", "if False:\n", FITNESS),
     ("engine/workers/dispatcher.py", "if job.deaths >= DEATHS:", "if job.deaths > DEATHS:", FITNESS),
-    ("engine/workers/dispatcher.py", "    if unwanted:", "    if False:", DISPATCHER),
+    ("engine/workers/dispatcher.py", "    if cancelled:", "    if False:", DISPATCHER),
     (
         "engine/workers/dispatcher.py",
         "self._queue.put(job, first=True)\n            if held:",
@@ -150,8 +150,8 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     ),
     (
         "engine/workers/process.py",
-        "if activity is None and sent != self._vitals.taken",
-        "if sent != self._vitals.taken",
+        "if activity is None and sent != self._heartbeat.taken",
+        "if sent != self._heartbeat.taken",
         VITALS,
     ),
     (
@@ -217,7 +217,7 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     ),
     (
         "engine/scheduling/job_queue.py",
-        "if len(priority.inside) < priority.places else 1",
+        "if len(priority.inside) < priority.soft_limit else 1",
         "if True else 1",
         QUEUE,
     ),

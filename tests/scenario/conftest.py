@@ -225,7 +225,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opens:
         surface: RecordingAdapter | None = None,
         make_engine: Callable[[BlobStore], Engine] | None = None,
         tiers: Sequence[Tier] = (),
-        eyes: ImageClassifier | None = None,
+        classifier: ImageClassifier | None = None,
         **changes: Any,
     ) -> AsyncIterator[House]:
         settings = Settings(data_dir=tmp_path, model=("memory",), **changes)
@@ -241,7 +241,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opens:
             engine=engine,
             blobs=blobs,
             tiers=rules,
-            eyes=eyes or NullClassifier(),
+            classifier=classifier or NullClassifier(),
         )
         surface = surface or RecordingAdapter()
         easel.adapters[surface.name] = surface

@@ -186,7 +186,7 @@ async def test_linked_names_stand_in_one_lane_at_home(opened: Opens) -> None:
     async with opened(step_seconds=0.05, crash=True) as house:
 
         def waiting() -> set[tuple[str, str]]:
-            return {(lane.tenant, lane.user) for lane in house.easel.queries.line() if lane.waiting}
+            return {(lane.tenant, lane.user) for lane in house.easel.queries.lanes() if lane.waiting}
 
         await house.painted("a fox")
         jobs = [await house.ask(f"a wolf {n} --count 1", other) for n in range(6)]
@@ -205,9 +205,9 @@ async def test_linked_names_stand_in_one_lane_at_home(opened: Opens) -> None:
         )
         assert "someone elsewhere: " in line and "Ada" not in line
     async with opened(step_seconds=0.05) as house, asyncio.timeout(60):
-        while not house.easel.queries.line():  # noqa: ASYNC110 a start takes up what waits while it serves
+        while not house.easel.queries.lanes():  # noqa: ASYNC110 a start takes up what waits while it serves
             await asyncio.sleep(0.01)
-        assert {(lane.tenant, lane.user) for lane in house.easel.queries.line()} == {("test:house", ADA.id)}
+        assert {(lane.tenant, lane.user) for lane in house.easel.queries.lanes()} == {("test:house", ADA.id)}
         for job in jobs:
             assert (await house.ended(job.id)).state is State.RENDERED
 

@@ -417,8 +417,8 @@ async def test_the_owner_finds_what_they_asked_in_a_closed_channel_everywhere(ho
         "imagine", {"prompt": f"a wolf --source {job.id}"}, house.origin()
     )
     assert isinstance(answer, Receipt) and answer.job.origin.private
-    assert await house.easel.planner.private({"prompt": "a wolf", "source": job.id}, ADA)
-    assert not await house.easel.planner.private({"prompt": "a wolf", "source": job.id}, ADA, ("den",))
+    assert await house.easel.planner.is_private({"prompt": "a wolf", "source": job.id}, ADA)
+    assert not await house.easel.planner.is_private({"prompt": "a wolf", "source": job.id}, ADA, ("den",))
 
 
 async def test_an_ancestor_in_a_closed_channel_is_not_named_elsewhere(house: House) -> None:

@@ -14,6 +14,7 @@ from bot.errors import Refusal, StoreError
 from bot.i18n import _
 from bot.messages.types import Card
 from bot.models import EVERYWHERE, Job, Member, Origin, State
+from tests.databases import unfinished
 from tests.scenario.conftest import ADA, BEN, BOSS, EVE, House, Opens, RecordingAdapter
 
 MOD = replace(BEN, id="test:mod", name="Mod", moderates=(EVERYWHERE,))
@@ -194,7 +195,7 @@ async def test_what_waits_and_runs_in_a_place_that_was_left_is_cancelled(opened:
         assert line.after == "4 jobs cancelled: Easel was removed from this server." and line.by == "test"
         assert (await house.row(elsewhere.id)).state in (State.QUEUED, State.RUNNING)
         assert not house.easel.queries.living(job.id for job in jobs)
-        assert all(set(lane.waiting) <= {elsewhere.id} for lane in house.easel.queries.line())
+        assert all(set(lane.waiting) <= {elsewhere.id} for lane in house.easel.queries.lanes())
 
 
 async def test_some_jobs_of_a_place_can_be_spared(opened: Opens) -> None:
@@ -437,6 +438,6 @@ async def test_a_block_wins_over_a_request_that_is_being_admitted(opened: Opens,
 
         assert caught.value.code == "blocked"
         assert caught.value.notice == "You cannot use Easel here. Spam. An administrator can lift this."
-        assert await house.store.unfinished() == []
+        assert await unfinished(house.store) == []
         assert await held(house) == 0
-        assert house.easel.queries.line() == ()
+        assert house.easel.queries.lanes() == ()

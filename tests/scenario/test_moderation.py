@@ -246,7 +246,7 @@ async def test_the_same_event_strikes_once(house: House) -> None:
 
 
 async def test_a_picture_that_may_not_be_shown_ends_the_job_uncharged(opened: Opens) -> None:
-    async with opened(eyes=Seeing(SAFE, EXPLICIT)) as house:
+    async with opened(classifier=Seeing(SAFE, EXPLICIT)) as house:
         job = await house.ask("a red fox --count 4")
         card = await house.surface.until(job.id, "failed", "done")
 
@@ -269,7 +269,7 @@ async def test_an_error_of_the_eyes_fails_closed(opened: Opens, sight: Exception
     stream = io.StringIO()
     telemetry.set_up(Settings(), stream)
     try:
-        async with opened(eyes=Seeing(sight)) as house:
+        async with opened(classifier=Seeing(sight)) as house:
             job = await house.ask("a canary fox --count 1")
             card = await house.surface.until(job.id, "failed")
             assert "could not be checked" in card.body[0]
@@ -281,7 +281,7 @@ async def test_an_error_of_the_eyes_fails_closed(opened: Opens, sight: Exception
 
 
 async def test_whatever_else_the_eyes_raise_fails_closed_too(opened: Opens) -> None:
-    async with opened(eyes=Seeing(RuntimeError("a mistake in the program"))) as house:
+    async with opened(classifier=Seeing(RuntimeError("a mistake in the program"))) as house:
         job = await house.ask("a fox --count 2")
         card = await house.surface.until(job.id, "failed")
         assert not card.pictures and "mistake" not in card.body[0]
@@ -291,16 +291,16 @@ async def test_whatever_else_the_eyes_raise_fails_closed_too(opened: Opens) -> N
 
 async def test_the_shipped_classifier_refuses_and_passes(opened: Opens, tmp_path: Path) -> None:
     """An abstract pattern that the network takes for what it looks for."""
-    eyes = MobileNetClassifier()
+    classifier = MobileNetClassifier()
     pattern = (Path(__file__).parents[1] / "redteam" / "pattern.png").read_bytes()
-    assert (await eyes.look(pattern)).explicit > 0.9
-    async with opened(eyes=eyes) as house:
+    assert (await classifier.look(pattern)).explicit > 0.9
+    async with opened(classifier=classifier) as house:
         job = await house.painted("a red fox --count 2")
         assert [each.adult for each in job.pictures] == [False] * 3
 
 
 async def test_adult_pictures_are_shown_only_while_the_channel_is_restricted(opened: Opens) -> None:
-    async with opened(eyes=Seeing(EXPLICIT)) as house:
+    async with opened(classifier=Seeing(EXPLICIT)) as house:
         house.surface.restricted = True
         job = await in_adult_channel(house, NUDE)
         card = await house.surface.until(job.id, "done")
@@ -317,7 +317,7 @@ async def test_adult_pictures_are_shown_only_while_the_channel_is_restricted(ope
 
 
 async def test_where_minors_are_mentioned_nothing_sexual_is_shown_anywhere(opened: Opens) -> None:
-    async with opened(eyes=Seeing(Scores(suggestive=0.6))) as house:
+    async with opened(classifier=Seeing(Scores(suggestive=0.6))) as house:
         house.surface.restricted = True
         job = await in_adult_channel(house, "a child on a beach")
         assert (await house.surface.until(job.id, "failed", "done")).kind == "failed"
@@ -326,7 +326,7 @@ async def test_where_minors_are_mentioned_nothing_sexual_is_shown_anywhere(opene
 
 
 async def test_previews_are_looked_at_too(opened: Opens) -> None:
-    async with opened(eyes=Seeing(EXPLICIT), step_seconds=0.03) as house:
+    async with opened(classifier=Seeing(EXPLICIT), step_seconds=0.03) as house:
         job = await house.ask("a red fox --count 1")
         await house.surface.until(job.id, "failed")
 
@@ -335,13 +335,13 @@ async def test_previews_are_looked_at_too(opened: Opens) -> None:
 
 async def test_previews_of_what_is_for_adults_are_not_shown(opened: Opens) -> None:
     """A message keeps them, also once its channel is no longer restricted."""
-    eyes = Seeing(EXPLICIT)
-    async with opened(eyes=eyes, step_seconds=0.03) as house:
+    classifier = Seeing(EXPLICIT)
+    async with opened(classifier=classifier, step_seconds=0.03) as house:
         house.surface.restricted = True
         job = await in_adult_channel(house, "a red fox")
         await house.surface.until(job.id, "done")
 
-        assert eyes.looks > 1, "previews were looked at too"
+        assert classifier.looks > 1, "previews were looked at too"
         assert not any(each.pictures for each in house.surface.messages[job.id] if each.kind == "painting")
 
 
@@ -369,13 +369,13 @@ class Staring:
 
 
 async def test_eyes_close_at_rest_also_when_a_job_ends_while_its_picture_is_looked_at(opened: Opens) -> None:
-    eyes = Staring()
-    async with opened(eyes=eyes) as house:
+    classifier = Staring()
+    async with opened(classifier=classifier) as house:
         job = await house.ask("a red fox --count 1")
-        await asyncio.wait_for(eyes.began.wait(), PATIENCE)
+        await asyncio.wait_for(classifier.began.wait(), PATIENCE)
         await house.press(f"v1:delete:{job.id}")
 
-    assert eyes.closed_at_rest
+    assert classifier.closed_at_rest
 
 
 # ---- reports

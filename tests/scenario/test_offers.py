@@ -242,7 +242,7 @@ async def running(
     config = Settings(data_dir=path, model=("memory",))
     tiers = Tiers((tier,))
     easel = app.build(
-        settings=config, store=store, engine=engine, blobs=blobs, tiers=tiers, eyes=NullClassifier()
+        settings=config, store=store, engine=engine, blobs=blobs, tiers=tiers, classifier=NullClassifier()
     )
     surface = RecordingAdapter()
     easel.adapters[surface.name] = surface

@@ -317,7 +317,12 @@ async def main(folder: Path, name: str, when: str) -> None:
     blobs = DirectoryBlobs(folder / "pictures")
     engine = FakeEngine(blobs.read, models=(SMALL,))
     easel = app.build(
-        settings=settings, store=store, engine=engine, blobs=blobs, eyes=NullClassifier(), tiers=unhurried()
+        settings=settings,
+        store=store,
+        engine=engine,
+        blobs=blobs,
+        classifier=NullClassifier(),
+        tiers=unhurried(),
     )
     easel.adapters["test"] = RecordingAdapter()
     # Only the press is to meet the failpoint.

@@ -11,7 +11,7 @@ from bot.jobs import tracker
 from bot.models import State
 from bot.store import Store
 from engine.errors import OutOfMemory
-from engine.types import EngineJob, Place
+from engine.types import EngineJob, QueuePosition
 from tests.examples import a_tier
 from tests.scenario.conftest import ADA, BEN, House, Opens, RecordingAdapter, button
 
@@ -111,7 +111,7 @@ async def test_a_delivery_is_tried_again_without_painting_again(
     started: list[str] = []
     submit = house.engine.submit
 
-    def watched(job: EngineJob) -> Place:
+    def watched(job: EngineJob) -> QueuePosition:
         started.append(job.id)
         return submit(job)
 
@@ -322,13 +322,13 @@ async def test_many_waiting_jobs_are_looked_at_a_few_at_a_time(
         jobs = [await house.ask(f"fox {number} --count 1") for number in range(60)]
         await house.surface.until(jobs[-1].id, "waiting")
         asked: list[str] = []
-        place = house.engine.place
+        position = house.engine.position
 
-        def watched(id: str) -> Place | None:
+        def watched(id: str) -> QueuePosition | None:
             asked.append(id)
-            return place(id)
+            return position(id)
 
-        monkeypatch.setattr(house.engine, "place", watched)
+        monkeypatch.setattr(house.engine, "position", watched)
         await asyncio.sleep(1.2)
 
         assert 0 < len(asked) <= 3 * tracker.LOOKS

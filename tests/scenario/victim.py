@@ -25,6 +25,7 @@ from bot.models import Job, Member, Origin
 from bot.store import Store
 from bot.surfaces import Settings
 from engine.workers.fake import MEMORY, FakeEngine
+from tests.databases import unfinished
 from tests.examples import unhurried
 
 PEOPLE = ("ada", "ben", "eve")
@@ -93,7 +94,7 @@ async def main(folder: Path, jobs: int) -> None:
         member = Member(tenant="file:house", id=f"file:{person}", name=person)
         origin = Origin(surface="file", member=member, channel="lobby", event=f"event-{number}")
         await easel.router.handle("imagine", {"prompt": f"fox {number} --seed {number}"}, origin)
-    while await store.unfinished() or await store.undelivered():  # noqa: ASYNC110 only the rows know
+    while await unfinished(store) or await store.undelivered():  # noqa: ASYNC110 only the rows know
         await asyncio.sleep(0.05)
     await easel.lifecycle.close()
     await store.close()

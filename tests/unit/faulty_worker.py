@@ -12,11 +12,11 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from engine.errors import OutOfMemory
-from engine.workers.heartbeat import Vitals
+from engine.workers.heartbeat import Heartbeat
 from engine.workers.messages import Setup
 
 
-def main(setup: Setup, orders: Connection, reports: Connection, vitals: Vitals) -> None:
+def main(setup: Setup, orders: Connection, reports: Connection, heartbeat: Heartbeat) -> None:
     import torch
 
     from engine.workers import loop
@@ -50,4 +50,4 @@ def main(setup: Setup, orders: Connection, reports: Connection, vitals: Vitals) 
     loop.pipelines.encode_png = encode_some  # type: ignore[assignment]
     loop.run_joined = faulty  # type: ignore[assignment]
     torch.set_num_threads(1)
-    loop.main(setup, orders, reports, vitals)
+    loop.main(setup, orders, reports, heartbeat)

@@ -45,7 +45,7 @@ def rules(
     member: Member = ADA, *, house: Policy | None = None, persons: Any = (), **place: Any
 ) -> AccessRules:
     standing = Standing(
-        at=NOW, account=member.id, house=house or Policy(), place=Policy(**place), persons=tuple(persons)
+        at=NOW, account=member.id, everywhere=house or Policy(), place=Policy(**place), persons=tuple(persons)
     )
     return AccessRules(standing, TIERS, member)
 
@@ -307,7 +307,7 @@ def test_defaults_are_the_person_s_then_the_place_s_then_the_house_s() -> None:
         account="a",
         preferences=Preferences(count=2, size="512x768"),
         place=Policy(defaults=Preferences(count=1, aspect="16:9", style="3d")),
-        house=Policy(defaults=Preferences(style="oil-painting", private=True)),
+        everywhere=Policy(defaults=Preferences(style="oil-painting", private=True)),
     )
     found = AccessRules(standing, TIERS, ADA).preferences()
     assert found == Preferences(count=2, size="512x768", style="3d", private=True)
@@ -366,7 +366,7 @@ def test_an_aspect_of_one_s_own_keeps_out_another_s_size_and_the_reverse() -> No
         place = Policy(defaults=Preferences(aspect="16:9"))
         house = Policy(defaults=Preferences(size="512x768"))
         return AccessRules(
-            Standing(at=NOW, account="a", preferences=own, place=place, house=house), TIERS, ADA
+            Standing(at=NOW, account="a", preferences=own, place=place, everywhere=house), TIERS, ADA
         ).preferences()
 
     assert (found(Preferences(aspect="1:1")).aspect, found(Preferences(aspect="1:1")).size) == ("1:1", "")

@@ -13,7 +13,7 @@ from bot.accounts.access_rules import AccessRules
 from bot.accounts.remaining import affordable, tightest
 from bot.accounts.tiers import Tiers
 from bot.errors import Offer, Refusal
-from bot.jobs.admission import Ask, admit, check
+from bot.jobs.admission import OfferContext, admit, check
 from bot.models import Allowance, Balance, Job, Policy, Standing, State, Tier
 from bot.prompts import Draft
 from bot.store import Store
@@ -28,8 +28,8 @@ def estimate(request: GenerationRequest) -> float:
     return request.count * request.width * request.height * SECONDS_PER_PIXEL
 
 
-def ask(draft: Draft | None = FOX, **more: Any) -> Ask:
-    return Ask(model=TINY, estimate=estimate, draft=draft, **more)
+def ask(draft: Draft | None = FOX, **more: Any) -> OfferContext:
+    return OfferContext(model=TINY, estimate=estimate, draft=draft, **more)
 
 
 def rules(tier: Tier, **place: Any) -> AccessRules:
@@ -44,7 +44,9 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await store.close()
 
 
-async def refused(store: Store, job: Job, tier: Tier, asked: Ask | None = None, **place: Any) -> Refusal:
+async def refused(
+    store: Store, job: Job, tier: Tier, asked: OfferContext | None = None, **place: Any
+) -> Refusal:
     with pytest.raises(Refusal) as caught:
         await admit(store, job, rules(tier, **place), asked or ask())
     return caught.value

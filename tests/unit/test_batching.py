@@ -63,7 +63,7 @@ class Hub:
         batch = choose(group) or group[:1]
         self.widest, self.passes = max(self.widest, len(batch)), self.passes + 1
         for request, result in zip(batch, run_joined(batch), strict=True):
-            (request.throw_in if isinstance(result, Exception) else request.resume)(result)
+            (request.fail_call if isinstance(result, Exception) else request.resume)(result)
         self.live = [request for request in self.live if not request.ended]
 
     def finish(self, choose: Callable[[list[Request]], list[Request]] = list) -> None:
@@ -77,7 +77,7 @@ class Hub:
 
 def private(pipe: Any, seed: int) -> tuple[Any, torch.Generator]:
     generator = torch.Generator().manual_seed(seed)
-    pipe = pipelines.private(pipe)
+    pipe = pipelines.private_copy(pipe)
     pipelines._seeded(pipe, generator, seed)
     return pipe, generator
 
@@ -159,7 +159,7 @@ def test_a_cancelled_request_leaves_the_others_exact(family: Family) -> None:
     for _ in range(3):
         hub.tick()
 
-    cancelled.throw_in(Cancelled())
+    cancelled.fail_call(Cancelled())
     hub.live = [request for request in hub.live if not request.ended]
     hub.finish()
 
@@ -237,7 +237,7 @@ def test_equal_prompts_are_encoded_once(tmp_path: Path) -> None:
 
     assert rows == [1]
     for request in requests:
-        request.throw_in(Cancelled())
+        request.fail_call(Cancelled())
     hub.close()
 
 
@@ -306,12 +306,14 @@ def test_a_pass_that_ran_out_of_memory_is_let_go_before_the_next_try(tmp_path: P
 
 def test_guiders_and_the_schedulers_of_inner_pipelines_keep_their_requests_apart() -> None:
     pipe = Combined(unet(), DDIMScheduler(), ClassifierFreeGuidance())
-    alone = [pipelines.private(pipe)(seed, 4 + seed) for seed in range(3)]
+    alone = [pipelines.private_copy(pipe)(seed, 4 + seed) for seed in range(3)]
     hub = Hub(pipe)
 
-    requests = [hub.start(lambda seed=seed: pipelines.private(pipe)(seed, 4 + seed)) for seed in range(3)]
+    requests = [
+        hub.start(lambda seed=seed: pipelines.private_copy(pipe)(seed, 4 + seed)) for seed in range(3)
+    ]
     hub.finish(lambda group: group[:1])
 
     assert difference(requests, alone) <= EXACT
-    assert pipelines.private(pipe).inner.unet is pipe.unet
+    assert pipelines.private_copy(pipe).inner.unet is pipe.unet
     hub.close()

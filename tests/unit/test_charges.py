@@ -17,7 +17,7 @@ from engine.pipelines import run as pipelines
 from engine.scheduling.step_order import StepOrder
 from engine.types import EngineEvent, EngineJob, Failed, Finished, GenerationRequest, Progress, Restarted
 from engine.workers import loop
-from engine.workers.heartbeat import Vitals
+from engine.workers.heartbeat import Heartbeat
 from engine.workers.loop import PictureRequest, WorkerLoop
 from engine.workers.messages import Cancel, Pulse, Setup, Start
 from tests.devices import Device, job, opened
@@ -49,10 +49,10 @@ class Box:
 @functools.cache
 def _models() -> dict[str, Any]:
     """Loaded once: that takes longer than painting."""
-    pipelines.hush()
+    pipelines.silence_libraries()
     given: Any = Orders(), Box()
     setup = Setup(device="cpu", models=("easel-tiny",), hang_seconds=60.0)
-    loader = WorkerLoop(setup, *given, Vitals(get_context("spawn")))
+    loader = WorkerLoop(setup, *given, Heartbeat(get_context("spawn")))
     with torch.no_grad():
         loader._model("easel-tiny")
     return loader._models
@@ -68,7 +68,7 @@ class Bench:
         self.ordered: defaultdict[str, float] = defaultdict(float)  # what the order of steps was charged
         given: Any = self.orders, self.box
         setup = Setup(device="cpu", models=("easel-tiny",), hang_seconds=60.0)
-        self.worker = WorkerLoop(setup, *given, Vitals(get_context("spawn")))
+        self.worker = WorkerLoop(setup, *given, Heartbeat(get_context("spawn")))
         self.worker._models = dict(_models())
         self.worker._clock = self  # type: ignore[assignment]
         run, go_on = loop.run_joined, self.worker._go_on
@@ -267,7 +267,7 @@ async def test_the_queue_is_settled_at_what_was_measured() -> None:
         engine.hold("held")  # else the queue falls idle, and forgets
         await ear.end("a")
 
-        (lane,) = engine.line()
+        (lane,) = engine.lanes()
         assert (lane.served, lane.virtual_time) == (3.5, 3.5)
         before = engine.estimate(job("x").request)
         assert before == pytest.approx(3.5), "the first measurement replaces the guess"
@@ -285,7 +285,7 @@ async def test_a_cancelled_job_is_settled_at_what_it_took() -> None:
         engine.cancel("a")
         await ear.end("a")
 
-        (lane,) = engine.line()
+        (lane,) = engine.lanes()
         assert (lane.served, lane.virtual_time) == (0.5, 0.5)
         assert engine.estimate(job("x").request) != pytest.approx(0.5), "an unfinished job teaches no cost"
 
@@ -306,7 +306,7 @@ async def test_a_job_that_loses_its_worker_is_settled_at_what_it_took() -> None:
         await ear.end("a")
 
         lost = sum(isinstance(event, Restarted) for event in ear.of("a"))
-        (lane,) = [lane for lane in engine.line() if lane.user == "ada"]
+        (lane,) = [lane for lane in engine.lanes() if lane.user == "ada"]
         assert lane.served == pytest.approx(0.5 + 1.0) and lost >= 1
 
 

@@ -175,7 +175,7 @@ async def test_a_job_cancelled_on_its_way_to_the_worker_is_cancelled_there() -> 
     house.holds_back.clear()
     async with opened(house) as engine:
         engine.submit(job("a"))
-        while engine.place("a") is not None:  # noqa: ASYNC110 its events come later
+        while engine.position("a") is not None:  # noqa: ASYNC110 its events come later
             await asyncio.sleep(0.01)
 
         assert engine.cancel("a")
@@ -245,7 +245,7 @@ async def test_two_workers_share_the_work() -> None:
         while len(house.sent) < 8:  # noqa: ASYNC110 nothing else tells
             await asyncio.sleep(0.01)
 
-        assert sorted(len(desk.residents) for desk in engine._desks) == [4, 4]
+        assert sorted(len(slot.jobs) for slot in engine._slots) == [4, 4]
 
 
 async def test_a_model_that_is_not_offered_is_refused_at_the_door() -> None:
@@ -274,8 +274,8 @@ async def test_a_held_job_starts_when_it_is_let_go() -> None:
         assert engine.hold("held")
         engine.submit(job("other"))
         await ear.end("other")
-        assert engine.place("held") is None and ear.of("held") == []
-        assert engine.line()[0].held == ("held",)
+        assert engine.position("held") is None and ear.of("held") == []
+        assert engine.lanes()[0].held == ("held",)
 
         assert engine.unhold("held")
 
@@ -298,7 +298,7 @@ async def test_a_job_that_is_held_while_it_runs_is_held_when_it_loses_its_worker
         house.workers[0].inbox.put_nowait(None)  # the worker is gone
 
         assert isinstance(await ear.end("free"), Finished)
-        assert [lane.held for lane in engine.line()] == [("held",)]
+        assert [lane.held for lane in engine.lanes()] == [("held",)]
         assert engine.unhold("held")
         assert isinstance(await ear.end("held"), Finished)
 
@@ -328,8 +328,8 @@ async def test_relaxed_jobs_wait_for_the_fast_ones_and_tell_what_their_owners_us
         assert engine.hold("moved") and engine.relax("moved") and engine.unhold("moved")
         await ear.end("last")
         assert house.sent == ["fast", "last"]
-        place = engine.place("moved")
-        assert place is not None and place.position == 2 and place.wait == pytest.approx(0.5 + 1.0)
+        place = engine.position("moved")
+        assert place is not None and place.number == 2 and place.wait == pytest.approx(0.5 + 1.0)
 
         engine.cancel("fast")
         await ear.ends(4)
@@ -352,9 +352,9 @@ async def test_a_relaxed_job_goes_to_a_device_without_fast_ones() -> None:
         engine.submit(job("newcomer", user="bob"))
         await ear.running("newcomer")
 
-        residents = {frozenset(desk.residents) for desk in engine._desks}
+        inside = {frozenset(slot.jobs) for slot in engine._slots}
 
-    assert residents == {frozenset({"fast"}), frozenset({"relaxed", "newcomer"})}
+    assert inside == {frozenset({"fast"}), frozenset({"relaxed", "newcomer"})}
 
 
 async def test_a_job_that_its_worker_sends_back_runs_again_and_counts_no_death() -> None:

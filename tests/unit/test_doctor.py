@@ -323,7 +323,7 @@ async def test_a_start_that_could_paint_nothing_stops_with_one_sentence(
 async def test_gpus_that_torch_does_not_see_stop_a_start_on_auto(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_nvidia_gpus", lambda: 2)
+    monkeypatch.setattr(process, "card_memory", lambda: [8e9, 8e9])
     monkeypatch.setattr(doctor, "_PROBE", _found(cuda=[]))
     with pytest.raises(SettingError, match=r"DEVICE=auto, but there is no cuda:0 .* set DEVICE=cpu"):
         await doctor.refuse_to_start(settings)

@@ -94,7 +94,7 @@ async def test_everybody_gets_a_turn() -> None:
             engine.submit(EngineJob(id=f"a{number}", request=request(), tenant="t", user="a"))
         await asyncio.sleep(0.01)
         engine.submit(EngineJob(id="b", request=request(), tenant="t", user="b"))
-        assert [lane.user for lane in engine.line()]
+        assert [lane.user for lane in engine.lanes()]
         events = await Listener(engine).ends(5)
 
     ends = [event.job for event in events if isinstance(event, Finished)]
@@ -107,8 +107,8 @@ async def test_a_waiting_job_is_cancelled_at_once_and_a_running_one_at_its_next_
         engine.submit(job("a"))
         engine.submit(job("b"))
         await ear.started("a")
-        place = engine.place("b")
-        assert place is not None and place.position == 1 and place.wait > 0
+        place = engine.position("b")
+        assert place is not None and place.number == 1 and place.wait > 0
         assert engine.cancel("b") and engine.cancel("a")
         assert not engine.cancel("c")
         events = await ear.ends(2)
@@ -189,7 +189,7 @@ async def test_a_hanging_job_ends_when_it_is_cancelled() -> None:
     async with started(fault=lambda job: TimeoutError()) as engine:
         engine.submit(job())
         await asyncio.sleep(0.05)
-        assert engine.place("a") is None
+        assert engine.position("a") is None
         engine.cancel("a")
         events = await Listener(engine).ends(1)
     assert [type(event) for event in events] == [Started, Failed]

@@ -235,7 +235,7 @@ async def test_a_job_that_failed_elsewhere_is_charged_for_both() -> None:
         assert isinstance(await ear.end("a"), Finished)
 
         assert (bad.took, good.took) == (["a"], ["a"])
-        (lane,) = engine.line()
+        (lane,) = engine.lanes()
         assert lane.served == lane.virtual_time == pytest.approx(0.25 + 1.0)
 
 

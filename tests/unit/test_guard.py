@@ -219,7 +219,7 @@ def follow(
         store=said,
         blobs=idle,
         show=lambda job: None,
-        eyes=idle,
+        classifier=idle,
         rules=idle,
         stamp=idle,
         give_up=given_up.append,

@@ -23,7 +23,7 @@ from bot.messages.types import Card, Form
 from bot.models import INSTANCE, Balance, Job, Member, Policy, Review, State, StoredPicture
 from bot.prompts import styles
 from engine.text import gaps, loaded, stored
-from engine.types import Lane, Place, Progress
+from engine.types import Lane, Progress, QueuePosition
 from tests import messages
 from tests.examples import a_job, a_tier
 
@@ -294,7 +294,7 @@ def cards(prompt: str) -> dict[str, Card]:
     balance = Balance(cap=600, used=4, resets=job.created, per="day")
     lane = Lane(tenant="here", user="ada", waiting=(job.id,), running=(), virtual_time=0, weight=1, served=0)
     return {
-        "waiting": job_cards.waiting(job, Place(position=3, wait=40.0)),
+        "waiting": job_cards.waiting(job, QueuePosition(number=3, wait=40.0)),
         "painting": job_cards.painting(
             job, Progress(job=job.id, step=1, steps=2, device_seconds=1, preview=b"p"), 8.0
         ),
@@ -462,7 +462,7 @@ def test_a_place_s_language_comes_before_the_person_s() -> None:
 
 def test_a_card_is_translated_but_for_its_prompt() -> None:
     job = replace(a_job(prompt="Cancel"), style="photo")
-    said = speech.translated(job_cards.waiting(job, Place(position=3, wait=40.0)), "de")
+    said = speech.translated(job_cards.waiting(job, QueuePosition(number=3, wait=40.0)), "de")
 
     assert said.title == "Cancel" and said.language == "de"
     assert said.facts[:2] == ("für @ada", "3. in der Warteschlange, etwa 40 s")

@@ -28,7 +28,7 @@ async def test_what_blocks_the_loop_is_logged_with_its_stack_and_measured() -> N
     assert len(blocked) >= 1 and blocked[0]["log_level"] == "warning"
     assert "hold_up" in blocked[0]["stack"] and "test_lag.py" in blocked[0]["stack"]
     assert blocked[0]["lag"] >= 0.4
-    assert any(each["event"] == "the event loop goes on" for each in logs)
+    assert any(each["event"] == "the event loop runs again" for each in logs)
     assert telemetry.LAG._value.get() == 0.0
 
 

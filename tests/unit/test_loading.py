@@ -27,7 +27,7 @@ OTHER = GenerationRequest(prompt="a fox", seed=7, model="twin", steps=2, count=1
 
 @pytest.fixture(scope="module")
 def twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pipelines.hush()
+    pipelines.silence_libraries()
     folder = tmp_path_factory.mktemp("models")
     FAMILIES["sd"](folder).pipe.save_pretrained(folder / "twin", safe_serialization=True)
     return folder / "twin"

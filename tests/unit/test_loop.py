@@ -50,7 +50,7 @@ from bot.moderation.reviews import Reviews
 from bot.store.usage import UsageStore
 from bot.surfaces import Settings
 from engine.scheduling.job_queue import FairQueue
-from engine.types import EngineJob, Lane, Place
+from engine.types import EngineJob, Lane, QueuePosition
 from engine.workers.fake import FakeEngine
 from tests import adversary
 from tests.examples import a_job, a_member
@@ -133,7 +133,7 @@ async def a_picture_is_judged() -> None:
         store=idle,
         blobs=idle,
         show=idle,
-        eyes=Seeing(),
+        classifier=Seeing(),
         rules=rules,
         stamp=idle,
     )
@@ -320,14 +320,14 @@ def queued() -> FairQueue:
         queue.put(
             EngineJob(id=str(n), request=JOB.request, tenant=f"web:{n % 50}", user=str(n), cost=1 + n % 7)
         )
-    queue.line()
+    queue.lanes()
     return queue
 
 
 async def the_line_is_told_anew_after_each_change() -> None:
     for n in range(3):
         queued().put(EngineJob(id=new_id(), request=JOB.request, tenant="web:1", user=f"n{n}", cost=1.0))
-        assert len(queued().line()) >= MEMBERS
+        assert len(queued().lanes()) >= MEMBERS
         await asyncio.sleep(0.005)
 
 
@@ -357,10 +357,10 @@ def site() -> tuple[WebContext, web.Request]:
 class Line(FakeEngine):
     """An engine where nothing moves, with many people's jobs in line."""
 
-    lanes: tuple[Lane, ...] = ()
+    everybody: tuple[Lane, ...] = ()
 
-    def line(self) -> tuple[Lane, ...]:
-        return self.lanes
+    def lanes(self) -> tuple[Lane, ...]:
+        return self.everybody
 
 
 @functools.cache
@@ -368,13 +368,22 @@ def crowd() -> tuple[JobTracker, Line]:
     """MANY waiting jobs of 1,000 people."""
     engine, idle = Line(lambda name: b""), NOBODY
     tracker = JobTracker(
-        lives=LiveJobs(), engine=engine, store=idle, blobs=idle, show=idle, eyes=idle, rules=idle, stamp=idle
+        lives=LiveJobs(),
+        engine=engine,
+        store=idle,
+        blobs=idle,
+        show=idle,
+        classifier=idle,
+        rules=idle,
+        stamp=idle,
     )
     job = a_job()
     for number in range(MANY):
-        tracker.lives[str(number)] = LiveJob(replace(job, id=str(number)), place=Place(number + 1, 1.0))
+        tracker.lives[str(number)] = LiveJob(
+            replace(job, id=str(number)), position=QueuePosition(number + 1, 1.0)
+        )
     more: Any = {"running": (), "virtual_time": 0.0, "weight": 1.0, "served": 0.0}
-    engine.lanes = tuple(
+    engine.everybody = tuple(
         Lane(tenant="t", user=str(first), waiting=tuple(map(str, range(first, MANY, 1000))), **more)
         for first in range(1000)
     )

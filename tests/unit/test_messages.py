@@ -12,7 +12,7 @@ from bot.messages import types as message_types
 from bot.messages.types import Card
 from bot.models import Balance, Job, Member, Origin, Preferences, State, StoredPicture
 from bot.prompts import styles
-from engine.types import GenerationRequest, Lane, Place, Progress
+from engine.types import GenerationRequest, Lane, Progress, QueuePosition
 from tests.examples import a_tier
 
 NOW = datetime(2026, 3, 1, 19, tzinfo=UTC)
@@ -58,7 +58,7 @@ REFUSAL = Refusal("That is 12 pictures.", offers=(Offer("Make it 4", "a fox --co
 LANE = Lane(tenant="here", user="ada", waiting=("a",), running=(), virtual_time=0, weight=1, served=0)
 
 EVERY: dict[str, Card] = {
-    "waiting": job_cards.waiting(job(), Place(3, 41.0)),
+    "waiting": job_cards.waiting(job(), QueuePosition(3, 41.0)),
     "painting": job_cards.painting(
         job(), Progress(job="x", step=10, steps=20, device_seconds=1, preview=b"p"), 8.2
     ),
@@ -79,7 +79,7 @@ EVERY: dict[str, Card] = {
     "queue": answers.queue([LANE], {"a": job()}, ADA, ADA.id),
     "history": answers.history([job(id=f"{number:012x}") for number in range(12)]),
     "held": job_cards.waiting(job(), None, held=True),
-    "relaxed": job_cards.waiting(job(relaxed=True), Place(3, 41.0)),
+    "relaxed": job_cards.waiting(job(relaxed=True), QueuePosition(3, 41.0)),
     "quota": answers.quota(EVERYONE, [BALANCE, WEEK, GIFT, BUDGET], [job()], NOW, 2.0),
     "unlimited": answers.quota(replace(EVERYONE, allowances=()), [], [], NOW, 2.0),
     "link": answers.link_code("ABCDE-FGHJK"),

@@ -27,10 +27,10 @@ def png(picture: Image.Image, format: str = "PNG") -> bytes:
 
 
 @pytest.fixture
-async def eyes() -> AsyncIterator[MobileNetClassifier]:
-    eyes = MobileNetClassifier()
-    yield eyes
-    await eyes.close()
+async def classifier() -> AsyncIterator[MobileNetClassifier]:
+    classifier = MobileNetClassifier()
+    yield classifier
+    await classifier.close()
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +92,11 @@ def test_the_network_agrees_with_the_same_layers_in_torch(network: Network) -> N
 # ---- the process
 
 
-async def test_many_at_once_are_each_told_their_own(eyes: MobileNetClassifier) -> None:
+async def test_many_at_once_are_each_told_their_own(classifier: MobileNetClassifier) -> None:
     white = png(Image.new("RGB", (50, 50), "white"))
-    seen = await asyncio.gather(*(eyes.look(each) for each in (PATTERN.read_bytes(), white) * 4))
+    seen = await asyncio.gather(*(classifier.look(each) for each in (PATTERN.read_bytes(), white) * 4))
     assert [each.harmless for each in seen] == [False, True] * 4
-    assert not eyes.busy
+    assert not classifier.busy
 
 
 @pytest.mark.parametrize(
@@ -104,39 +104,39 @@ async def test_many_at_once_are_each_told_their_own(eyes: MobileNetClassifier) -
     [b"", b"no picture", PATTERN.read_bytes()[:500], png(Image.new("RGB", (9, 9)), "JPEG"), b"\0" * 99],
 )
 async def test_what_cannot_be_read_is_not_seen_and_the_next_is(
-    eyes: MobileNetClassifier, picture: bytes
+    classifier: MobileNetClassifier, picture: bytes
 ) -> None:
     with pytest.raises(NotSeen):
-        await eyes.look(picture)
-    assert (await eyes.look(PATTERN.read_bytes())).explicit > 0.9
+        await classifier.look(picture)
+    assert (await classifier.look(PATTERN.read_bytes())).explicit > 0.9
 
 
-async def test_a_late_answer_is_no_answer_and_never_that_of_the_next(eyes: MobileNetClassifier) -> None:
-    eyes._patience = 0.0
+async def test_a_late_answer_is_no_answer_and_never_that_of_the_next(classifier: MobileNetClassifier) -> None:
+    classifier._patience = 0.0
     with pytest.raises(NotSeen, match="no answer"):
-        await eyes.look(PATTERN.read_bytes())
-    eyes._patience = PATIENCE
-    assert (await eyes.look(png(Image.new("RGB", (50, 50), "white")))).harmless
+        await classifier.look(PATTERN.read_bytes())
+    classifier._patience = PATIENCE
+    assert (await classifier.look(png(Image.new("RGB", (50, 50), "white")))).harmless
 
 
-async def test_whoever_stops_waiting_leaves_no_answer_behind(eyes: MobileNetClassifier) -> None:
-    await eyes.look(PATTERN.read_bytes())
-    waiting = asyncio.create_task(eyes.look(PATTERN.read_bytes()))
+async def test_whoever_stops_waiting_leaves_no_answer_behind(classifier: MobileNetClassifier) -> None:
+    await classifier.look(PATTERN.read_bytes())
+    waiting = asyncio.create_task(classifier.look(PATTERN.read_bytes()))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert (await eyes.look(png(Image.new("RGB", (50, 50), "white")))).harmless
+    assert (await classifier.look(png(Image.new("RGB", (50, 50), "white")))).harmless
 
 
-async def test_a_killed_process_fails_one_picture_and_is_replaced(eyes: MobileNetClassifier) -> None:
-    await eyes.look(PATTERN.read_bytes())
-    assert eyes._process is not None
-    eyes._process.kill()
-    await eyes._process.wait()
+async def test_a_killed_process_fails_one_picture_and_is_replaced(classifier: MobileNetClassifier) -> None:
+    await classifier.look(PATTERN.read_bytes())
+    assert classifier._process is not None
+    classifier._process.kill()
+    await classifier._process.wait()
     with pytest.raises(NotSeen):
-        await eyes.look(PATTERN.read_bytes())
-    assert (await eyes.look(PATTERN.read_bytes())).explicit > 0.9
+        await classifier.look(PATTERN.read_bytes())
+    assert (await classifier.look(PATTERN.read_bytes())).explicit > 0.9
 
 
 @pytest.mark.parametrize("damage", ["absent", "garbage", "pickle", "nan", "shape", "layer"])
@@ -158,10 +158,10 @@ async def test_weights_that_are_no_weights_fail_closed(tmp_path: Path, damage: s
         weights = load_file(WEIGHTS)
         del weights["block_3/expand/weights"]
         save_file(weights, path)
-    eyes = MobileNetClassifier(path)
+    classifier = MobileNetClassifier(path)
     with pytest.raises(NotSeen):
-        await eyes.look(PATTERN.read_bytes())
-    await eyes.close()
+        await classifier.look(PATTERN.read_bytes())
+    await classifier.close()
     with pytest.raises(NotSeen):
         look_once(PATTERN.read_bytes(), path)
 
@@ -185,19 +185,19 @@ async def test_weights_that_are_no_weights_fail_closed(tmp_path: Path, damage: s
         "x" * 200_000,
     ],
 )
-async def test_an_answer_that_is_no_answer_fails_closed(eyes: MobileNetClassifier, answer: str) -> None:
-    eyes._command = (
+async def test_an_answer_that_is_no_answer_fails_closed(classifier: MobileNetClassifier, answer: str) -> None:
+    classifier._command = (
         sys.executable,
         "-Ic",
         "import sys; sys.stdin.buffer.read(9); print(sys.argv[1])",
         answer,
     )
     if len(answer) > 100_000:  # more than an argument may have
-        eyes._command = (sys.executable, "-Ic", f"print('x' * {len(answer)})")
+        classifier._command = (sys.executable, "-Ic", f"print('x' * {len(answer)})")
     with pytest.raises(NotSeen):
-        await eyes.look(PATTERN.read_bytes())
-    eyes._command = MobileNetClassifier()._command
-    assert (await eyes.look(PATTERN.read_bytes())).explicit > 0.9
+        await classifier.look(PATTERN.read_bytes())
+    classifier._command = MobileNetClassifier()._command
+    assert (await classifier.look(PATTERN.read_bytes())).explicit > 0.9
 
 
 def test_weights_are_safetensors_of_a_named_origin() -> None:

@@ -43,7 +43,7 @@ def upscaler() -> Upscaler:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny Stable Diffusion, saved as anybody would save theirs."""
     where = tmp_path_factory.mktemp("model")
-    pipelines.hush()
+    pipelines.silence_libraries()
     FAMILIES["sd"](where).pipe.save_pretrained(where / "tiny-sd", safe_serialization=True)
     return where / "tiny-sd"
 

@@ -48,9 +48,13 @@ class Town:
         options: Any = {"devices": devices, "slots": slots, "loading": loading}
         self.engine = FakeEngine(lambda name: b"", models=models(number), step_seconds=STEP, **options)
         queue = self.engine._queue
-        queue.per_user, queue._fast.places, queue._fast.most = inside, devices * inside, devices * inside
-        for desk in self.engine._desks:
-            desk._jobs_each = inside
+        queue.per_user, queue._fast.soft_limit, queue._fast.hard_limit = (
+            inside,
+            devices * inside,
+            devices * inside,
+        )
+        for slot in self.engine._slots:
+            slot._jobs_each = inside
         self.past: Counter[str] = Counter()  # device-seconds let in past a model's turn, until it got in
         self.worst: Counter[str] = Counter()
         take = self.engine._take
@@ -96,7 +100,7 @@ class Town:
 
     @property
     def loads(self) -> int:
-        return sum(desk.loads for desk in self.engine._desks)
+        return sum(slot.loads for slot in self.engine._slots)
 
 
 @pytest.mark.parametrize("order", ["by turns", "at random", "one person"])

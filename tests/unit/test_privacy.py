@@ -37,7 +37,7 @@ def test_parts_hold_every_picture_once_and_are_small_where_they_can_be(sizes: li
 
 def test_what_is_told_of_a_job_holds_no_token_of_a_platform() -> None:
     job = a_job(message={"webhook": "s3cret"})
-    told = privacy._json([privacy._told(job)]).decode()
+    told = privacy._json([privacy._as_dict(job)]).decode()
     assert "s3cret" not in told and '"reply"' not in told
     assert job.id in told and "a red fox in snow" in told
 

@@ -61,7 +61,12 @@ async def easel(folder: Path, store: Store) -> AsyncIterator[tuple[Easel, FakeEn
     settings = Settings(data_dir=folder, model=("memory",))
     blobs = DirectoryBlobs(folder / "pictures")
     made = app.build(
-        settings=settings, store=store, engine=engine, blobs=blobs, eyes=NullClassifier(), tiers=unhurried()
+        settings=settings,
+        store=store,
+        engine=engine,
+        blobs=blobs,
+        classifier=NullClassifier(),
+        tiers=unhurried(),
     )
     await made.lifecycle.start()
     yield made, engine
@@ -120,13 +125,13 @@ async def test_each_keeps_its_place_and_what_comes_meanwhile_stands_behind(
         await asyncio.wait_for(reading.wait(), 60)
         origin = Origin(surface="web", member=a_member("ada"), channel="c", event="new")
         answer = await made.router.handle("imagine", {"prompt": "a fox --count 1"}, origin)
-        assert isinstance(answer, Receipt) and answer.place
+        assert isinstance(answer, Receipt) and engine.position(answer.job.id)
         assert engine.status().waiting == 5, "one page, and the new one"
         cancelled = jobs[10]
         await made.router.press(f"v1:cancel:{cancelled.id}", replace(origin, event="cancel"))
         go_on.set()
         await until(engine, 20)
-        (lane,) = engine.line()
+        (lane,) = engine.lanes()
         assert list(lane.waiting) == [each.id for each in jobs if each is not cancelled] + [answer.job.id]
         assert cancelled.id not in made.queries.living([cancelled.id])
     row = await store.job(cancelled.id)
@@ -216,7 +221,7 @@ def test_former_jobs_come_before_new_ones_and_after_those_sent_back() -> None:
     queue.put(job("back"), first=True)
     queue.put_former([job("old 1")])
     queue.put_former([job("old 2"), job("old 3")])
-    (lane,) = queue.line()
+    (lane,) = queue.lanes()
     assert lane.waiting == ("back", "old 1", "old 2", "old 3", "new")
 
 

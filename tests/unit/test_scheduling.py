@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from engine.scheduling.job_queue import FairQueue
 from engine.scheduling.shares import Share
 from engine.scheduling.step_order import Limits, StepOrder
-from engine.types import EngineJob, GenerationRequest, Lane, Place
+from engine.types import EngineJob, GenerationRequest, Lane, QueuePosition
 
 REQUEST = GenerationRequest(prompt="a fox", seed=1)
 _numbers = itertools.count()
@@ -47,15 +47,23 @@ def drain(queue: FairQueue) -> list[EngineJob]:
     return taken
 
 
+async def get(queue: FairQueue) -> EngineJob:
+    """Wait for a job that may enter, and take it out."""
+    await queue.ready()
+    job = queue.take()
+    assert job is not None
+    return job
+
+
 async def test_a_light_user_is_served_after_one_job_of_a_flooder() -> None:
     queue = FairQueue()
     for _ in range(50):
         queue.put(job("flooder"))
-    assert (await queue.get()).user == "flooder"
+    assert (await get(queue)).user == "flooder"
 
     queue.put(job("light"))
 
-    assert (await queue.get()).user == "light"
+    assert (await get(queue)).user == "light"
 
 
 async def test_emptying_a_lane_does_not_cancel_its_debt() -> None:
@@ -63,11 +71,11 @@ async def test_emptying_a_lane_does_not_cancel_its_debt() -> None:
     queue.put(job("sprinter"))
     queue.put(job("steady"))
     queue.put(job("steady"))
-    assert (await queue.get()).user == "sprinter"
+    assert (await get(queue)).user == "sprinter"
 
     queue.put(job("sprinter"))
 
-    assert (await queue.get()).user == "steady"
+    assert (await get(queue)).user == "steady"
 
 
 def test_idling_earns_no_credit() -> None:
@@ -87,7 +95,7 @@ def test_idling_earns_no_credit() -> None:
 
 
 def test_weights_share_the_device() -> None:
-    queue = FairQueue(per_user=1000, places=1000)
+    queue = FairQueue(per_user=1000, soft_limit=1000)
     for _ in range(300):
         queue.put(job("gold", weight=2.0))
         queue.put(job("plain"))
@@ -98,7 +106,7 @@ def test_weights_share_the_device() -> None:
 
 
 def test_service_follows_the_weights_of_users_and_of_tenants() -> None:
-    queue = FairQueue(per_user=1, places=2)
+    queue = FairQueue(per_user=1, soft_limit=2)
     for _ in range(200):
         queue.put(job("plain"))
         queue.put(job("gold", weight=3.0))
@@ -116,7 +124,7 @@ def test_service_follows_the_weights_of_users_and_of_tenants() -> None:
 
 
 def test_tenants_share_before_their_users_do() -> None:
-    queue = FairQueue(per_user=1000, places=1000)
+    queue = FairQueue(per_user=1000, soft_limit=1000)
     for number in range(200):
         queue.put(job(f"member-{number % 20}", tenant="crowd"))
         queue.put(job("hermit", tenant="alone"))
@@ -212,14 +220,14 @@ def test_a_removed_job_is_gone() -> None:
     assert queue.remove("a")
 
     assert not queue.remove("a")
-    assert queue.place("a") is None
+    assert queue.position("a") is None
     assert len(queue) == 1
     assert [taken.id for taken in drain(queue)] == ["b"]
 
 
 async def test_get_waits_for_an_arrival() -> None:
     queue = FairQueue()
-    waiting = asyncio.create_task(queue.get())
+    waiting = asyncio.create_task(get(queue))
     await asyncio.sleep(0)
     assert not waiting.done()
 
@@ -235,18 +243,18 @@ async def test_get_waits_for_an_arrival() -> None:
 @settings(max_examples=100, deadline=None)
 def test_position_foretells_the_order(arrivals: list[tuple[str, str]], taken_before: int) -> None:
     """Exact among users of one tenant; across tenants whose lanes differ it may err by a place for each."""
-    queue = FairQueue(per_user=10**6, places=10**6, most=10**6)
+    queue = FairQueue(per_user=10**6, soft_limit=10**6, hard_limit=10**6)
     for tenant, user in arrivals:
         queue.put(job(f"{tenant}{user}", tenant=tenant))
     for _ in range(taken_before):
         queue.take()
     tenants = len({tenant for tenant, _ in arrivals})
-    places = {id: place for lane in queue.line() for id in lane.waiting if (place := queue.place(id))}
+    places = {id: place for lane in queue.lanes() for id in lane.waiting if (place := queue.position(id))}
     assert len(places) == len(queue)
 
     for position, taken in enumerate(iter(queue.take, None), start=1):
-        assert abs(places[taken.id].position - position) <= tenants - 1
-        assert places[taken.id].wait == pytest.approx(places[taken.id].position - 1)
+        assert abs(places[taken.id].number - position) <= tenants - 1
+        assert places[taken.id].wait == pytest.approx(places[taken.id].number - 1)
 
 
 def test_the_line_shows_everybody_in_the_order_of_their_turns() -> None:
@@ -256,7 +264,7 @@ def test_the_line_shows_everybody_in_the_order_of_their_turns() -> None:
     queue.put(job("bob", id="b1"))
     queue.take()
 
-    line = queue.line()
+    line = queue.lanes()
 
     assert [lane.user for lane in line] == ["bob", "ada"]
     assert (line[1].running, line[1].waiting) == (("a1",), ("a2",))
@@ -269,11 +277,11 @@ def test_the_line_is_drawn_anew_only_where_it_has_changed() -> None:
     queue = FairQueue()
     for user in "abc":
         queue.put(job(user))
-    before = queue.line()
-    assert queue.line() is before
+    before = queue.lanes()
+    assert queue.lanes() is before
 
     queue.put(job("b"))
-    changed = [new.user for old, new in zip(before, queue.line(), strict=True) if new is not old]
+    changed = [new.user for old, new in zip(before, queue.lanes(), strict=True) if new is not old]
     assert changed == ["b"]
 
 
@@ -284,9 +292,9 @@ def test_a_held_job_lets_others_pass_and_keeps_its_turn() -> None:
 
     assert queue.hold("a") and queue.hold("c") and queue.hold("a")
 
-    (lane,) = queue.line()
+    (lane,) = queue.lanes()
     assert (lane.waiting, lane.held) == (("b", "d"), ("a", "c"))
-    assert queue.place("a") is None and (place := queue.place("d")) and place.position == 2
+    assert queue.position("a") is None and (place := queue.position("d")) and place.number == 2
     assert (len(queue), queue.held) == (2, 2)
     taken = queue.take()
     assert taken is not None and taken.id == "b"
@@ -305,7 +313,7 @@ def test_who_has_nothing_but_held_jobs_stands_last_in_the_line() -> None:
     queue.put(job("ada"))
     queue.hold("a")
 
-    assert [lane.user for lane in queue.line()] == ["ada", "patient", "paused"]
+    assert [lane.user for lane in queue.lanes()] == ["ada", "patient", "paused"]
 
 
 def test_only_what_waits_is_held() -> None:
@@ -326,7 +334,7 @@ def test_a_held_job_is_removed_like_any_other() -> None:
     assert queue.remove("a")
 
     assert not queue.remove("a") and not queue.unhold("a")
-    assert queue.held == 0 and queue.line() == ()
+    assert queue.held == 0 and queue.lanes() == ()
 
 
 def test_who_is_held_banks_nothing() -> None:
@@ -334,7 +342,7 @@ def test_who_is_held_banks_nothing() -> None:
     for _ in range(30):
         queue.put(job("held"))
         queue.put(job("busy"))
-    ids = queue.line()[0].waiting
+    ids = queue.lanes()[0].waiting
     for id in ids:
         queue.hold(id)
     for _ in range(10):
@@ -363,7 +371,7 @@ def test_holding_tens_of_thousands_is_quick() -> None:
             queue.unhold(id)
 
     rate = 4 * len(ids) / (time.perf_counter() - start)
-    assert queue.line()[0].waiting == tuple(ids)
+    assert queue.lanes()[0].waiting == tuple(ids)
     assert rate >= 20_000, f"{rate:.0f} operations/s, where 400,000 were seen on two busy cores"
 
 
@@ -408,9 +416,9 @@ async def test_a_relaxed_job_is_let_in_when_the_last_fast_one_is_held_or_leaves(
     queue.put(job("ada", id="a"))
     queue.put(job("ada", id="b"))
     queue.put(relaxed("patient", id="p"))
-    assert (await queue.get()).id == "a"
+    assert (await get(queue)).id == "a"
     queue.hold("b")
-    waiting = asyncio.create_task(queue.get())
+    waiting = asyncio.create_task(get(queue))
     await asyncio.sleep(0)
     assert not waiting.done()
 
@@ -439,7 +447,7 @@ def test_a_relaxed_job_uses_a_device_that_fast_ones_leave_idle() -> None:
 
 
 def test_relaxed_jobs_inside_take_no_fast_job_s_place() -> None:
-    queue = FairQueue(per_user=1, places=1, most=2, relaxed_places=3)
+    queue = FairQueue(per_user=1, soft_limit=1, hard_limit=2, relaxed_limit=3)
     for number in range(5):
         queue.put(relaxed(f"patient {number}"))
     assert len(list(iter(queue.take, None))) == 3
@@ -451,7 +459,7 @@ def test_relaxed_jobs_inside_take_no_fast_job_s_place() -> None:
 
 
 def test_relaxed_jobs_go_by_what_each_person_has_used() -> None:
-    queue = FairQueue(relaxed_places=1)
+    queue = FairQueue(relaxed_limit=1)
     for user, tenant, seconds in (("heavy", "t", 50.0), ("light", "t", 1.0), ("middle", "other", 20.0)):
         queue.put(relaxed(user, tenant=tenant))
         taken = queue.take()
@@ -482,11 +490,11 @@ def test_a_relaxed_job_stands_behind_all_fast_ones() -> None:
         queue.put(job("ada", cost=2.0))
     queue.put(job("bob", id="b"))
 
-    assert queue.place("p", busy=10.0, relaxed_busy=4.0) == Place(5, 7.0 + 10.0 + 4.0)
-    assert queue.place("o", devices=2) == Place(6, (7.0 + 5.0) / 2)
-    fast = queue.place("b", busy=10.0, relaxed_busy=4.0)
-    assert fast is not None and fast.position <= 2 and fast.wait <= 12.0
-    assert [(lane.user, lane.relaxed) for lane in queue.line()] == [
+    assert queue.position("p", busy=10.0, relaxed_busy=4.0) == QueuePosition(5, 7.0 + 10.0 + 4.0)
+    assert queue.position("o", devices=2) == QueuePosition(6, (7.0 + 5.0) / 2)
+    fast = queue.position("b", busy=10.0, relaxed_busy=4.0)
+    assert fast is not None and fast.number <= 2 and fast.wait <= 12.0
+    assert [(lane.user, lane.relaxed) for lane in queue.lanes()] == [
         ("ada", False),
         ("bob", False),
         ("patient", True),
@@ -503,7 +511,7 @@ def test_a_waiting_job_moves_to_the_relaxed_class_and_keeps_its_turn() -> None:
 
     assert queue.relax("a") and queue.relax("a")
 
-    line = queue.line()
+    line = queue.lanes()
     assert [(lane.user, lane.relaxed, lane.waiting, lane.held) for lane in line] == [
         ("bob", False, ("c",), ()),
         ("ada", True, ("b",), ("a",)),
@@ -524,7 +532,7 @@ def test_a_waiting_job_moves_to_another_lane_and_keeps_its_turn() -> None:
 
     assert all(queue.move(id, "t", "ada") for id in "abcd")
 
-    line = queue.line()
+    line = queue.lanes()
     assert [(lane.tenant, lane.user, lane.relaxed, lane.waiting, lane.held) for lane in line] == [
         ("t", "ada", False, ("a", "c"), ("b",)),
         ("t", "ada", True, ("d",), ()),
@@ -536,10 +544,10 @@ def test_a_waiting_job_moves_to_another_lane_and_keeps_its_turn() -> None:
 
 def drawn_anew(queue: FairQueue) -> tuple[Lane, ...]:
     """The line, with nothing of it remembered."""
-    queue._line = None
+    queue._lanes_shown = None
     for lane in queue._where.values():
         lane.shown = None
-    return queue.line()
+    return queue.lanes()
 
 
 def plainly_ahead(own: Any, before: int, start: float) -> tuple[int, float]:
@@ -571,7 +579,7 @@ OPERATIONS = st.tuples(
 def test_nothing_is_lost_whatever_happens(
     operations: list[tuple[str, int, str]], per_user: int, devices: int
 ) -> None:
-    queue = FairQueue(per_user=per_user, places=4, most=6, relaxed_places=2)
+    queue = FairQueue(per_user=per_user, soft_limit=4, hard_limit=6, relaxed_limit=2)
     queue.devices = devices
     waiting: dict[str, EngineJob] = {}
     held: set[str] = set()
@@ -619,7 +627,7 @@ def test_nothing_is_lost_whatever_happens(
             case "remove":
                 assert queue.remove(target) is (waiting.pop(target, None) is not None)
                 held.discard(target)
-        line = queue.line()
+        line = queue.lanes()
         assert {id for lane in line for id in lane.waiting} == waiting.keys() - held
         assert {id for lane in line for id in lane.held} == held
         assert {id for lane in line for id in lane.running} == inside.keys()
@@ -628,11 +636,11 @@ def test_nothing_is_lost_whatever_happens(
         }
         assert line == drawn_anew(queue)
         assert (len(queue), queue.held) == (len(waiting) - len(held), len(held))
-        places = {id: queue.place(id) for id in waiting}
+        places = {id: queue.position(id) for id in waiting}
         assert all((place is None) is (id in held) for id, place in places.items())
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(FairQueue, "_ahead", staticmethod(plainly_ahead))
-            assert places == {id: queue.place(id) for id in waiting}
+            assert places == {id: queue.position(id) for id in waiting}
         assert queue._fast.cost == pytest.approx(
             sum(each.cost for id, each in waiting.items() if id not in held and not each.relaxed)
         )
@@ -669,7 +677,7 @@ def test_former_jobs_stand_together_where_they_would_one_by_one(
         )
         for n, (user, tenant, cost, relaxed) in enumerate(former)
     ]
-    together, singly = (FairQueue(per_user=2, places=3, most=4, relaxed_places=2) for _ in range(2))
+    together, singly = (FairQueue(per_user=2, soft_limit=3, hard_limit=4, relaxed_limit=2) for _ in range(2))
     for queue in (together, singly):
         for each in news:
             queue.put(each)
@@ -679,10 +687,10 @@ def test_former_jobs_stand_together_where_they_would_one_by_one(
     for each in olds:
         singly.put_former([each])
 
-    assert together.line() == singly.line() == drawn_anew(together)
-    assert [together.place(each.id) for each in olds] == [singly.place(each.id) for each in olds]
+    assert together.lanes() == singly.lanes() == drawn_anew(together)
+    assert [together.position(each.id) for each in olds] == [singly.position(each.id) for each in olds]
     assert [len(together), together.relaxed, together.held] == [len(singly), singly.relaxed, singly.held]
-    inside = [id for lane in singly.line() for id in lane.running]
+    inside = [id for lane in singly.lanes() for id in lane.running]
     for queue in (together, singly):
         for id in inside:
             queue.settle(id, 1.0)
@@ -700,7 +708,7 @@ def test_former_jobs_are_refused_together_when_one_is_here_already() -> None:
 
 def test_a_hundred_thousand_jobs_of_ten_thousand_users_are_quick() -> None:
     jobs = [job(f"u{n % 10_000}", tenant=f"t{n % 50}", cost=random.random()) for n in range(100_000)]
-    queue = FairQueue(per_user=10**6, places=10**6, most=10**6)
+    queue = FairQueue(per_user=10**6, soft_limit=10**6, hard_limit=10**6)
     start = time.perf_counter()
 
     for each in jobs:
@@ -950,7 +958,7 @@ def test_users_who_left_are_forgotten_without_debt() -> None:
 
 
 def test_a_newcomer_enters_however_many_flood() -> None:
-    queue = FairQueue(per_user=4, places=8)
+    queue = FairQueue(per_user=4, soft_limit=8)
     for number in range(40):
         queue.put(job(f"flooder-{number % 10}"))
     inside = list(iter(queue.take, None))
@@ -964,7 +972,7 @@ def test_a_newcomer_enters_however_many_flood() -> None:
 
 
 def test_places_that_are_free_again_are_used() -> None:
-    queue = FairQueue(per_user=4, places=4)
+    queue = FairQueue(per_user=4, soft_limit=4)
     for _ in range(12):
         queue.put(job("ada"))
         queue.put(job("bob"))
@@ -978,7 +986,7 @@ def test_places_that_are_free_again_are_used() -> None:
 
 
 def test_nobody_enters_when_all_is_taken() -> None:
-    queue = FairQueue(per_user=1, places=1, most=1)
+    queue = FairQueue(per_user=1, soft_limit=1, hard_limit=1)
     queue.put(job("ada", id="a"))
     queue.put(job("bob", id="b"))
     assert queue.take() is not None

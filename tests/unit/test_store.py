@@ -22,6 +22,7 @@ from bot.store import OverQuota, Store, TooManyWaiting, look_at, migrations
 from bot.store.sqlite import connect, wal_is_safe
 from bot.store.tables import AllowanceRow, IdentityRow, LedgerRow
 from engine.types import GenerationRequest
+from tests.databases import unfinished
 from tests.examples import a_job, a_line, a_member, a_tier
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -123,7 +124,7 @@ async def test_a_lowered_cap_stops_new_jobs_only(store: Store) -> None:
 async def test_an_estimate_that_is_no_cost_is_refused(store: Store, estimate: float) -> None:
     with pytest.raises(ValueError, match="estimate"):
         await store.admit(a_job(estimate=estimate), tier=a_tier(10.0))
-    assert await store.unfinished() == []
+    assert await unfinished(store) == []
 
 
 async def test_a_person_has_so_many_unfinished_jobs_and_no_more(store: Store) -> None:
@@ -266,7 +267,7 @@ async def test_what_a_restart_has_to_do(store: Store) -> None:
     shown = await admitted(store, a_job(created=old))
     await store.end(shown.id, State.RENDERED)
     await store.delivered(shown.id, State.RENDERED)
-    assert [job.id for job in await store.unfinished()] == [running.id, queued.id]
+    assert [job.id for job in await unfinished(store)] == [running.id, queued.id]
     assert [job.id for job in await store.undelivered()] == [owed.id]
 
 
@@ -491,7 +492,7 @@ async def test_an_operations_error_rolls_back_that_operation_alone(store: Store)
         admitted(store), store._write(half), admitted(store), return_exceptions=True
     )
     assert isinstance(results[1], LookupError)
-    assert len(await store.unfinished()) == 2
+    assert len(await unfinished(store)) == 2
     count = text("SELECT count(*) FROM identities")
     assert await store._read(lambda session: session.execute(count).scalar_one()) == 0
 
@@ -509,7 +510,7 @@ async def test_a_failed_commit_fails_its_group_and_the_store_recovers(store: Sto
     results = await asyncio.gather(admitted(store), admitted(store), return_exceptions=True)
     event.remove(engine, "commit", fail)
     assert ["The disk is full" in str(result) for result in results] == [True, True]
-    assert len(await store.unfinished()) == 1
+    assert len(await unfinished(store)) == 1
     await admitted(store)
     assert await used(store) == 16.0
 
@@ -521,7 +522,7 @@ async def test_a_full_disk_is_said_and_the_store_recovers(store: Store) -> None:
     big = "x" * 200_000
     with pytest.raises(StoreError, match="The disk is full, so nothing new can be saved"):
         await store.admit(a_job(prompt=big), tier=a_tier(1000.0))
-    assert [job.prompt for job in await store.unfinished()] == ["a red fox in snow"]
+    assert [job.prompt for job in await unfinished(store)] == ["a red fox in snow"]
     await store.admit(a_job(prompt=big), tier=a_tier(1000.0))  # the limit went with its connection
     assert await used(store) == 16.0
 
@@ -532,7 +533,7 @@ async def test_someone_who_stops_waiting_leaves_the_store_working(store: Store) 
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     await admitted(store)
-    assert len(await store.unfinished()) in (1, 2)
+    assert len(await unfinished(store)) in (1, 2)
 
 
 # ---- files
@@ -595,7 +596,7 @@ async def test_a_damaged_database_is_said_to_be_one(url: str) -> None:
     with pytest.raises(StoreError, match="is damaged: move it away and put a backup in its place"):
         store = await Store.open(url)
         try:
-            await store.unfinished()
+            await unfinished(store)
         finally:
             await store.close()
 
@@ -638,7 +639,7 @@ async def test_it_also_works_on_an_old_sqlite_with_its_rollback_journal(
     monkeypatch.setattr("bot.store.sqlite.wal_is_safe", lambda version: False)
     store = await Store.open(url)
     jobs = await asyncio.gather(*(admitted(store) for _ in range(10)))
-    assert len(await store.unfinished()) == len(jobs)
+    assert len(await unfinished(store)) == len(jobs)
     assert look_at(url).database.endswith("journal delete")
     assert await store.check() == "ok"
     await store.close()

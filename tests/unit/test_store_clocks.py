@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,32 +16,11 @@ from bot.store import LinkRefused, OverQuota, Store
 from bot.surfaces import Settings
 from tests.databases import fresh_sqlite
 from tests.examples import a_job, a_member, a_tier
+from tests.unit.conftest import Hand
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 ADA, BEN = a_member("ada").id, a_member("ben").id
-
-
-class Hand:
-    """A clock turned by hand."""
-
-    now = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Hand:
-    return Hand()
-
-
-@pytest.fixture
-async def store(database_url: str, clock: Hand) -> AsyncIterator[Store]:
-    store = await Store.open(database_url, clock=clock)
-    yield store
-    assert await store.check() == "ok"
-    await store.close()
 
 
 def privacy(store: Store, days: int = 30) -> Privacy:
@@ -176,7 +154,7 @@ async def test_what_was_written_in_time_is_left_alone(store: Store, clock: Hand)
 
 async def test_the_doctor_tells_of_both(tmp_path: Path) -> None:
     url = fresh_sqlite(tmp_path / "easel.db")
-    hand = Hand()
+    hand = Hand(NOW)
     store = await Store.open(url, clock=hand)
     await store.admit(a_job(), tier=a_tier())
     await store.believed()

@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-
-import pytest
+from datetime import timedelta
 
 from bot.store import Store
 from bot.store.offers import MOST
+from tests.unit.conftest import Hand
 
 ADA, BEN = "test:ada", "test:ben"
-
-
-@dataclass
-class Hand:
-    """A clock turned by hand."""
-
-    now: datetime = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Hand:
-    return Hand()
-
-
-@pytest.fixture
-async def store(database_url: str, clock: Hand) -> AsyncIterator[Store]:
-    store = await Store.open(database_url, clock=clock)
-    yield store
-    await store.close()
 
 
 async def test_a_text_is_kept_once_for_each_person(store: Store) -> None:

@@ -19,7 +19,7 @@ from bot.models import State
 from bot.store import Store, look_at, migrations
 from bot.store.database import server
 from bot.store.tables import AllowanceRow
-from tests.databases import Cluster
+from tests.databases import Cluster, unfinished
 from tests.examples import a_job, a_line, a_member, a_tier
 
 
@@ -111,7 +111,7 @@ async def test_a_process_that_lost_its_lock_to_another_writes_nothing_more(
             await first.admit(a_job(), tier=a_tier())
     with pytest.raises(StoreInUse):
         await first.admit(a_job(), tier=a_tier())
-    assert await second.unfinished() == []
+    assert await unfinished(second) == []
     await first.close()
     await second.close()
 
@@ -270,7 +270,7 @@ async def test_books_of_the_first_version_are_taken_over(
     engine.dispose()
     store = await Store.open(blank_url)
     assert await store.check() == "ok"
-    (job,) = await store.unfinished()
+    (job,) = await unfinished(store)
     assert (job.account, job.relaxed, job.origin.member.roles) == ("web:ada", False, ())
     assert job.is_open() and await store.jobs("web:local", viewer="web:ben") == [job]
     ended, _ = await store.end(job.id, State.RENDERED, device_seconds=3.0)

@@ -15,6 +15,7 @@ from bot.models import AuditLine, Job, Person, State
 from bot.store import Blocked, Store, migrations, rows
 from bot.store.database import server
 from bot.store.tables import JobRow
+from tests.databases import unfinished
 from tests.examples import a_job, a_line, a_tier
 
 
@@ -120,7 +121,7 @@ async def test_what_ended_before_is_not_cancelled_and_the_line_counts_what_was(s
     )
 
     assert [(job.id, job.state, job.reason) for job in ended] == [("b", State.CANCELLED, "Gone.")]
-    assert seen == [1] and [job.id for job in await store.unfinished()] == ["c"]
+    assert seen == [1] and [job.id for job in await unfinished(store)] == ["c"]
     assert await store.check() == "ok"
 
 
@@ -178,7 +179,7 @@ async def test_nothing_is_left_of_requests_that_come_with_the_block(database_url
         assert isinstance(cancelled, list)
         refused = [each for each in results if isinstance(each, Blocked)]
         assert len(cancelled) + len(refused) == len(asked)
-        assert await store.unfinished() == []
+        assert await unfinished(store) == []
         await store.change_person("web:local", name, lambda before: replace(before, blocked=False), noted)
     await store.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,33 +16,11 @@ from bot.store import Store
 from bot.store.privacy import ERASED, NOBODY
 from bot.store.reviews import FIRST_COOL_OFF, LIMIT, WINDOW
 from tests.examples import a_job, a_member, a_tier
+from tests.unit.conftest import Hand
 
-NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 ADA, BEN = a_member("ada").id, a_member("ben").id
 HERE = "web:local"
-
-
-class Hand:
-    """A clock turned by hand."""
-
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Hand:
-    return Hand()
-
-
-@pytest.fixture
-async def store(database_url: str, clock: Hand) -> AsyncIterator[Store]:
-    store = await Store.open(database_url, clock=clock)
-    yield store
-    assert await store.check() == "ok"
-    await store.close()
 
 
 async def rendered(store: Store, user: str = "ada", **fields: Any) -> Job:
@@ -55,7 +32,7 @@ async def rendered(store: Store, user: str = "ada", **fields: Any) -> Job:
 
 
 def line(what: str = "admin decide", **more: Any) -> AuditLine:
-    return AuditLine(at=NOON, by=BEN, name="Ben", surface="web", tenant=HERE, what=what, **more)
+    return AuditLine(at=NOW, by=BEN, name="Ben", surface="web", tenant=HERE, what=what, **more)
 
 
 def strike(key: str, category: str = "hate", member: str = ADA, tenant: str = HERE) -> Strike:
@@ -69,7 +46,7 @@ async def test_a_report_counts_once_for_each_person(store: Store) -> None:
     job = await rendered(store)
     assert [await store.report(job.id, who, HERE) for who in (BEN, BEN, "eve")] == [True, False, True]
     [review] = await store.open_reviews(HERE)
-    assert (review.job, review.reports, review.at) == (job.id, 2, NOON)
+    assert (review.job, review.reports, review.at) == (job.id, 2, NOW)
     assert await store.open_reviews("elsewhere") == [] and len(await store.open_reviews()) == 1
 
 

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from bot import doctor
 from bot.models import INSTANCE, Job, Policy, Preferences, State
 from bot.store import Store, aside, look_at
+from tests.databases import unfinished
 from tests.examples import a_job, a_line, a_member, a_tier
 from tests.scenario.conftest import Opens
 from tests.scenario.conftest import opened as opened  # a fixture
@@ -81,7 +82,7 @@ async def test_one_job_that_cannot_be_read_hides_itself_alone(path: Path, column
     store = await open_it(path)
     with capture_logs() as logs:
         assert await store.jobs("web:local", viewer=ADA.id) == [good]
-        assert await store.unfinished() == [good]
+        assert await unfinished(store) == [good]
         assert await store.job(bad.id) is None
         assert await store.recent(ADA.id) == [good]
         jobs, _ = await store.queued()
@@ -141,7 +142,7 @@ async def test_a_request_of_a_newer_easel_is_set_aside_with_a_sentence_and_can_b
 
     store = await open_it(path)
     with capture_logs() as logs:
-        assert await store.unfinished() == [good]
+        assert await unfinished(store) == [good]
     (line,) = [line for line in logs if "set aside" in line["event"]]
     assert line["row"] == new.id
     assert line["cause"] == "Its request is of version 3, and this Easel reads up to 2: update Easel."

@@ -22,7 +22,7 @@ from tests.families import FAMILIES
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     where = tmp_path_factory.mktemp("model")
-    pipelines.hush()
+    pipelines.silence_libraries()
     FAMILIES["sd"](where).pipe.save_pretrained(where / "tiny-sd", safe_serialization=True)
     return where / "tiny-sd"
 

@@ -16,7 +16,7 @@ from tests.gpu.models import Recipe, made_up
 @pytest.fixture(autouse=True)
 def _few_threads() -> Iterator[None]:
     threads = torch.get_num_threads()
-    pipelines.hush()
+    pipelines.silence_libraries()
     yield
     torch.set_num_threads(threads)
 

@@ -12,7 +12,15 @@ from bot.jobs.live import LiveJob, LiveJobs
 from bot.jobs.tracker import JobTracker, engine_job, moved
 from bot.models import Job, Member, Origin, State
 from bot.moderation import Scores
-from engine.types import EngineEvent, EngineJob, GenerationRequest, Place, Progress, Restarted, Started
+from engine.types import (
+    EngineEvent,
+    EngineJob,
+    GenerationRequest,
+    Progress,
+    QueuePosition,
+    Restarted,
+    Started,
+)
 from engine.workers.fake import FakeEngine
 from tests.listener import Listener
 
@@ -40,16 +48,16 @@ def step(number: int, preview: bytes | None = None) -> Progress:
 @pytest.mark.parametrize(
     ("before", "now", "worth"),
     [
-        (Place(10, 60), Place(9, 55), False),
-        (Place(10, 60), Place(7, 60), True),
-        (Place(10, 60), Place(10, 47), True),
-        (Place(2, 0.5), Place(1, 0.1), True),
-        (Place(1, 1.0), Place(1, 0.2), False),
-        (Place(1, 60), Place(3, 60), True),
+        (QueuePosition(10, 60), QueuePosition(9, 55), False),
+        (QueuePosition(10, 60), QueuePosition(7, 60), True),
+        (QueuePosition(10, 60), QueuePosition(10, 47), True),
+        (QueuePosition(2, 0.5), QueuePosition(1, 0.1), True),
+        (QueuePosition(1, 1.0), QueuePosition(1, 0.2), False),
+        (QueuePosition(1, 60), QueuePosition(3, 60), True),
     ],
 )
 def test_a_place_is_shown_anew_when_it_moved_by_more_than_a_fifth(
-    before: Place, now: Place, worth: bool
+    before: QueuePosition, now: QueuePosition, worth: bool
 ) -> None:
     assert moved(before, now) is worth
 
@@ -83,7 +91,7 @@ def test_the_time_left_needs_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Slow:
-    """A store, and eyes, that answer when they are told to."""
+    """A store, and classifier, that answer when they are told to."""
 
     busy = False
 
@@ -114,7 +122,7 @@ async def test_what_was_begun_before_a_job_s_end_is_not_shown_after_it(event: En
         store=slow,
         blobs=idle,
         show=shown.append,
-        eyes=slow,
+        classifier=slow,
         rules=idle,
         stamp=idle,
     )
@@ -127,7 +135,7 @@ async def test_what_was_begun_before_a_job_s_end_is_not_shown_after_it(event: En
 
     tracker.finish(ended := replace(JOB, state=State.CANCELLED))
     slow.told.set()
-    work = [task for task in (life.writer, tracker._glance) if task]
+    work = [task for task in (life.writer, tracker._preview_check) if task]
     await asyncio.gather(*work)
 
     assert shown[-1] is ended
@@ -140,7 +148,14 @@ async def test_a_lost_worker_is_counted_once_however_many_jobs_it_had() -> None:
     engine = FakeEngine(lambda name: b"", step_seconds=0.01, fault=fault)
     idle: Any = None  # it writes, judges and shows nothing here
     tracker = JobTracker(
-        lives=LiveJobs(), engine=engine, store=idle, blobs=idle, show=idle, eyes=idle, rules=idle, stamp=idle
+        lives=LiveJobs(),
+        engine=engine,
+        store=idle,
+        blobs=idle,
+        show=idle,
+        classifier=idle,
+        rules=idle,
+        stamp=idle,
     )
     before = telemetry.DEATHS._value.get()
     await engine.start()

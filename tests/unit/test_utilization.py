@@ -42,5 +42,5 @@ def test_a_busy_worker_fills_no_memory() -> None:
         watch.now += 0.1
         usage.add(Pulse(models=(), passes=1, rows=1, seconds=0.1))
 
-    assert len(usage._slots) <= 302
+    assert len(usage._seconds) <= 302
     assert usage.seconds(60) == pytest.approx(60, abs=1.1)

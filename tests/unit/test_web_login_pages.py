@@ -17,6 +17,7 @@ from bot.errors import Refusal, StoreError
 from bot.messages.types import Card
 from bot.models import INSTANCE, Job, Member, Origin, State
 from bot.store import Store
+from tests.databases import unfinished
 from tests.web import PATIENCE, Person, WebHouse, web_house
 
 ADA = Member(tenant="discord:1", id="discord:7", name="Ada", roles=("42",))
@@ -56,7 +57,7 @@ def cookie_of(person: Person) -> str:
 async def private_job(house: WebHouse, person: Person, text: str = "a secret fox") -> Job:
     response = await person.send(f"{text} --private --count 1")
     assert response.status == 200, await response.text()
-    (job,) = await house.store.unfinished() or await house.store.recent((await me(house, person)).id, limit=1)
+    (job,) = await unfinished(house.store) or await house.store.recent((await me(house, person)).id, limit=1)
     return await house.until(job.id, State.RENDERED)
 
 

@@ -12,7 +12,7 @@ from bot.adapters.web.views import Views, avatar, said, shape, stage, strips
 from bot.messages import answers, job_cards
 from bot.messages.types import Bar, Card, CardPicture
 from bot.models import State, StoredPicture
-from engine.types import Place, Progress
+from engine.types import Progress, QueuePosition
 from tests.examples import a_job
 
 PICTURES = tuple(
@@ -34,7 +34,7 @@ def test_every_state_of_a_card_is_drawn(views: Views) -> None:
     large = replace(job, parent="def", parent_index=1, request=job.request.enlarged("3.png", 128, 128))
     step = Progress(job="abc", step=5, steps=20, device_seconds=1, preview=b"webp")
     expected = {
-        job_cards.waiting(job, Place(3, 40)): ("3rd in queue, about 40 s", "Cancel"),
+        job_cards.waiting(job, QueuePosition(3, 40)): ("3rd in queue, about 40 s", "Cancel"),
         job_cards.painting(job, step, 8): ('value="0.250"', "5 of 20 steps", "/jobs/abc/preview?"),
         job_cards.done(job): ("/pictures/abc/3.png?width=640", "U4", "Delete"),
         job_cards.upscaled(replace(large, pictures=PICTURES[1:2])): ('href="/jobs/def"', "Vary (strong)"),
@@ -123,7 +123,7 @@ def test_a_screen_reader_hears_a_quarter_at_a_time(done: float, expected: str) -
 def test_a_card_in_one_sentence() -> None:
     job = a_job(user="Ada")
 
-    assert said(job_cards.waiting(job, Place(1, 40))) == (
+    assert said(job_cards.waiting(job, QueuePosition(1, 40))) == (
         "Waiting: a red fox in snow, for @Ada, next in queue, about 40 s"
     )
 

@@ -71,14 +71,14 @@ class Bench(Listener):
 
     async def idle(self) -> None:
         """Wait until nobody paints: only then are batches, and so the last bits, always the same."""
-        await self.until(lambda: not self.engine.line())
+        await self.until(lambda: not self.engine.lanes())
 
     async def until_ready(self, workers: int = 1) -> None:
         while self.engine.status().ready < workers:  # noqa: ASYNC110 nothing else tells
             await asyncio.sleep(0.05)
 
     def worker(self) -> WorkerProcess:
-        worker = self.engine._desks[0].worker
+        worker = self.engine._slots[0].worker
         assert isinstance(worker, WorkerProcess)
         return worker
 
@@ -181,7 +181,7 @@ async def test_a_running_job_is_cancelled_at_a_step(bench: Bench) -> None:
 async def test_a_waiting_job_is_cancelled_and_leaves_no_trace(bench: Bench) -> None:
     for number in range(6):
         bench.engine.submit(job(f"w{number}", steps=30))
-    waiting = next(lane for lane in bench.engine.line() if lane.user == "ada").waiting[-1]
+    waiting = next(lane for lane in bench.engine.lanes() if lane.user == "ada").waiting[-1]
 
     assert bench.engine.cancel(waiting)
 
@@ -226,7 +226,7 @@ async def test_a_relaxed_job_stops_while_a_fast_one_paints_and_its_picture_is_th
 
 
 async def test_relaxed_jobs_make_room_for_the_model_of_a_fast_one(open_bench: Open, tmp_path: Path) -> None:
-    pipelines.hush()
+    pipelines.silence_libraries()
     FAMILIES["sd"](tmp_path).pipe.save_pretrained(tmp_path / "one", safe_serialization=True)
     shutil.copytree(tmp_path / "one", tmp_path / "two")
     models = ["easel-tiny", str(tmp_path / "one"), str(tmp_path / "two")]
@@ -300,7 +300,7 @@ async def test_a_worker_that_is_stopped_while_idle_is_replaced_and_its_job_goes_
     monkeypatch.setattr(process, "SILENT_BEATS", 3)
     bench = await open_bench()
     await bench.until_ready()
-    while bench.worker()._vitals.activity():  # noqa: ASYNC110 it still ends its loading
+    while bench.worker()._heartbeat.activity():  # noqa: ASYNC110 it still ends its loading
         await asyncio.sleep(0.05)
     pid = bench.worker().pid
     assert pid is not None

@@ -216,7 +216,7 @@ class SlackHandlers(Interactions[Asked, File]):
             return await ask(origin)
         self._delivery.anew(job)
         self._easel.messages.redraw(job)
-        return Receipt(job=job, place=None)
+        return Receipt(job=job)
 
     # ---- forms
 

@@ -84,7 +84,7 @@ class WebContext:
 
     def line(self, reader: Member) -> dict[str, Any]:
         """Return what `lanes.html` shows to `reader`; from memory, since open pages ask for it often."""
-        lanes = self.easel.queries.line()
+        lanes = self.easel.queries.lanes()
         ids = tuple(shown_jobs(lanes))
         ending = {id: job for id in ids if (job := self.hub.job(id))}  # cancelled, but not yet let go
         jobs = {

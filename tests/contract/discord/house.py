@@ -20,6 +20,7 @@ from bot.store import Store
 from bot.surfaces import Settings
 from engine.types import Engine
 from engine.workers.fake import MEMORY, FakeEngine, Fault
+from tests.databases import unfinished
 from tests.examples import unhurried
 
 SMALL = replace(MEMORY, width=64, height=64, steps=4)
@@ -39,7 +40,7 @@ class Rooms:
 
     async def jobs(self) -> list[Job]:
         """Every unfinished or unshown job, and those that were shown, the newest last."""
-        rows = await self.store.unfinished() + await self.store.undelivered()
+        rows = await unfinished(self.store) + await self.store.undelivered()
         return [*{job.id: job for job in [*rows, *await self._shown()]}.values()]
 
     async def _shown(self) -> list[Job]:

@@ -14,6 +14,7 @@ from bot.models import Job, State
 from tests.contract.discord.line import DONE, Connects, Line, requests
 from tests.contract.discord.test_administration import _thread as a_thread
 from tests.contract.discord.wire import ADA, CHANNEL, EPHEMERAL, GUILD, Fault, Pick, member, place, role
+from tests.databases import unfinished
 
 THREAD, BEN, MANAGE_MESSAGES, ROLE = 3005, 4002, 1 << 13, 7001
 TENANT = f"discord:{GUILD}"
@@ -136,7 +137,7 @@ async def test_what_waits_and_runs_where_easel_was_removed_is_cancelled(
         tokens = [await line.wire.command("imagine", where, prompt=f"fox {n}") for n in range(3)]
         for number, token in enumerate(tokens):
             await line.wire.answered(token, f"fox {number}")
-        jobs = await line.house.store.unfinished()
+        jobs = await unfinished(line.house.store)
         match way:
             case "server":
                 await line.wire.send("GUILD_DELETE", {"id": str(GUILD)})
@@ -173,7 +174,7 @@ async def test_a_server_left_while_easel_was_away_is_noticed(connected: Connects
     async with connected(step_seconds=0.5) as line:
         gone = {"code": code, "message": "Unknown Guild"}
         line.wire.faults.append(Fault("GET", rf"/guilds/{GUILD}", 404, gone, times=9))
-        [job] = await line.house.store.unfinished()
+        [job] = await unfinished(line.house.store)
         await line.wire.until(lambda: requests(line, "GET", f"/guilds/{GUILD}"))
 
         if code:

@@ -148,7 +148,7 @@ async def test_a_refused_token_leaves_the_rest_running(
         await asyncio.wait_for(house.adapter.run(), server.PATIENCE)
 
         assert capsys.readouterr().out.count("Discord does not accept DISCORD_TOKEN") == 1
-        assert house.easel.queries.line() == ()
+        assert house.easel.queries.lanes() == ()
 
 
 async def test_a_token_refused_by_the_gateway_ends_it_too(
@@ -174,7 +174,7 @@ async def test_a_token_that_is_reset_meanwhile_ends_it_and_says_so(
 
         await asyncio.wait_for(asyncio.shield(task), server.PATIENCE)
         assert "Discord does not accept DISCORD_TOKEN" in capsys.readouterr().out
-        assert house.easel.queries.line() == ()
+        assert house.easel.queries.lanes() == ()
 
 
 # ---- rates

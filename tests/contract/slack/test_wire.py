@@ -172,7 +172,7 @@ async def test_a_token_that_slack_refuses_leaves_the_rest_running(
 
     async with rooms(tmp_path, slack) as house:
         await asyncio.wait_for(house.adapter.run(), PATIENCE)
-        assert house.easel.queries.line() == ()
+        assert house.easel.queries.lanes() == ()
 
     assert "SLACK_BOT_TOKEN" in capsys.readouterr().out
     assert slack.hellos == 0
