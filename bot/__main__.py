@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bot import commands
 from bot.errors import EaselError
@@ -47,6 +47,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reads an administrator's command by all of its words, and by those that it had before."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        return super().parse_args(_grouped(sys.argv[1:] if args is None else args), namespace)
+
+
+def _grouped(words: Sequence[str]) -> Sequence[str]:
+    """Return the arguments with an administrator's command as one word, such as "person gift"."""
+    name = commands.beginning(words) if words[:1] == ["admin"] else ""
+    if not name:
+        return words
+    known = commands.command(name)
+    verb = (known.name if known.admin else name).removeprefix("admin ")
+    return ["admin", verb, *words[len(name.split()) :]]
 
 
 async def _run(said: argparse.Namespace) -> int:
@@ -144,9 +161,7 @@ async def _restore(said: argparse.Namespace, settings: Settings) -> int:
 
 def parser() -> argparse.ArgumentParser:
     plain = argparse.RawDescriptionHelpFormatter
-    top = argparse.ArgumentParser(
-        prog="python -m bot", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=plain
-    )
+    top = _Parser(prog="python -m bot", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=plain)
     verbs = top.add_subparsers(dest="command", required=True, metavar="command")
     verbs.add_parser(
         "run",
@@ -184,7 +199,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _add_backup(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_backup(verbs: argparse._SubParsersAction[_Parser]) -> None:
     backup = verbs.add_parser(
         "backup",
         help="save database, pictures and keys into one file, also while Easel runs",
@@ -202,7 +217,7 @@ def _add_backup(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
 
 
-def _add_imagine(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_imagine(verbs: argparse._SubParsersAction[_Parser]) -> None:
     asked = commands.command("imagine")
     verb = verbs.add_parser(
         "imagine",
@@ -227,19 +242,21 @@ def _add_imagine(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     verb.add_argument("--yes", action="store_true", help="start several jobs without asking")
 
 
-def _add_admin(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_admin(verbs: argparse._SubParsersAction[_Parser]) -> None:
     admin = verbs.add_parser(
         "admin",
         help="administrate: people, tiers, budgets, what waits, what a place allows",
         description="What administrators do, in the Easel that runs on this data folder or in its absence.",
-        epilog="examples:\n  python -m bot admin status\n  python -m bot admin gift discord:123 600\n"
-        "  python -m bot admin models --model easel-tiny --rule refuse --tenant discord:456",
+        epilog="examples:\n  python -m bot admin status\n  python -m bot admin person gift discord:123 600\n"
+        "  python -m bot admin set models --model easel-tiny --rule refuse --tenant discord:456",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     named = admin.add_subparsers(dest="verb", required=True, metavar="command")
     further = (replace(commands.command(name), name=name) for name in commands.ALSO)
-    for each in (*commands.group("admin"), *further):
-        verb = named.add_parser(each.verb, help=each.help, description=each.help, allow_abbrev=False)
+    for each in (*commands.group("admin"), *(each for each in further if each.name == "admin review")):
+        verb = named.add_parser(
+            each.name.removeprefix("admin "), help=each.help, description=each.help, allow_abbrev=False
+        )
         verb.add_argument(
             "--tenant",
             default=INSTANCE,
@@ -253,7 +270,7 @@ def _add_admin(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
             _add_option(verb, option)
 
 
-def _add_slack(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_slack(verbs: argparse._SubParsersAction[_Parser]) -> None:
     slack = verbs.add_parser("slack", help="print the Slack app's manifest, or a key for its tokens")
     named = slack.add_subparsers(dest="verb", required=True, metavar="command")
     manifest = named.add_parser("manifest", help="print the manifest (YAML) to create the Slack app from")

@@ -253,6 +253,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         style="danger",
         whose=("owner",),
     ),
+    ActionSpec(name="setup", answers="replacement", about="key", whose=("administrator",)),
     ActionSpec(name="offer", answers="job", about="key", style="primary", whose=("owner",)),
     ActionSpec(name="paint", answers="job", about="key", style="primary", whose=("owner",)),
     ActionSpec(name="try", answers="job", about="text", style="primary"),

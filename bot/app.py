@@ -25,12 +25,15 @@ from bot.adapters.base import ChatAdapter
 from bot.admin import admin_socket
 from bot.admin.asked import Policies
 from bot.admin.dashboard import Dashboard
+from bot.admin.log_channel import LogChannel
+from bot.admin.overview import OverviewCommands
 from bot.admin.painting import Terminals
 from bot.admin.people import PeopleCommands
 from bot.admin.places import PlaceCommands
 from bot.admin.queue import QueueCommands
 from bot.admin.records import RecordCommands
 from bot.admin.service import Admin
+from bot.admin.setup import SetupCommands
 from bot.admin.tiers import TierCommands
 from bot.clock import TrustedClock
 from bot.commands.complete import Vocabulary
@@ -44,6 +47,7 @@ from bot.images.blobs import BlobStore, open_blobs
 from bot.images.service import Images
 from bot.jobs.cards import JobCards
 from bot.jobs.changes import Changes
+from bot.jobs.covers import Covers
 from bot.jobs.departures import Departures
 from bot.jobs.endings import Endings
 from bot.jobs.holds import Holds
@@ -58,6 +62,7 @@ from bot.jobs.service import JobService
 from bot.jobs.tracker import JobTracker
 from bot.jobs.visibility import Visibility
 from bot.lifecycle import Lifecycle
+from bot.models import Job
 from bot.moderation import ImageClassifier, MobileNetClassifier, NullClassifier
 from bot.moderation.reviews import Reviews
 from bot.provenance import signing
@@ -93,25 +98,31 @@ def build(
     guard = guard or Guard(store)
     keys = keys or signing.ready(settings.keys_dir, settings.signing_certificate, settings.signing_key)
     classifier = classifier or (MobileNetClassifier() if settings.picture_check else NullClassifier())
-    speech, lives, holds, gate = Speech(), LiveJobs(), Holds(engine), Gate(guard)
+    speech, lives, holds, gate, covers = Speech(), LiveJobs(), Holds(engine), Gate(guard), Covers()
     adapters: dict[str, ChatAdapter] = {}
+    log_channel = LogChannel(store, speech, adapters)
     logins = Logins(store, settings.web_address)
     images = Images(store, blobs, keys, settings.max_source_bytes)
 
     # Who may see what, and ask for what.
-    access = Access(store, engine, tiers)
+    access = Access(store, engine, tiers, settings.direct_messages)
     visibility = Visibility(store, lives, access, adapters)
     vocabulary = Vocabulary(store, engine, tiers, settings.operators, access, visibility)
 
     # From what the engine reports to messages.
-    cards = JobCards(lives, holds, access, visibility, speech)
+    cards = JobCards(lives, holds, access, visibility, speech, covers)
     sync = MessageSync(store, cards.own, adapters)
+
+    def show(job: Job) -> None:
+        sync.show(job)
+        log_channel.ended(job)
+
     tracker = JobTracker(
         lives=lives,
         engine=engine,
         store=store,
         blobs=blobs,
-        show=sync.show,
+        show=show,
         classifier=classifier,
         rules=access.moderation,
         stamp=Stamper(store, blobs, keys, access.labelled).stamp,
@@ -122,7 +133,7 @@ def build(
     endings = Endings(store, engine, tracker)
 
     # What people do.
-    reviews = Reviews(settings, store, sync.show)
+    reviews = Reviews(settings, store, sync.show, log_channel.tell)
     privacy = Privacy(store, blobs, endings.delete, settings.retention_days)
     planner = Planner(store, engine, access, visibility, settings.max_source_bytes)
     series = SeriesService(store, engine, access, planner, reviews, tracker)
@@ -131,15 +142,18 @@ def build(
     )
     queries = JobQueries(store, engine, lives, access, visibility, cards)
     accounts = AccountService(store, engine, access, visibility, tracker, logins)
-    policies = Policies(store, speech, holds)
+    policies = Policies(store, speech, holds, covers)
     admin = Admin(
         settings.operators,
         access,
         QueueCommands(store, engine, lives, tracker, endings, holds, policies, sync.show),
         PeopleCommands(store, tiers, endings, logins, policies),
         TierCommands(store, tiers, policies),
-        PlaceCommands(engine, tiers, policies),
+        PlaceCommands(engine, tiers, policies, log_channel),
         RecordCommands(store, access, reviews),
+        OverviewCommands(store, tiers, policies),
+        log_channel,
+        SetupCommands(store, tiers, policies),
     )
     router = Router(
         store,
@@ -161,7 +175,9 @@ def build(
     )
     return Easel(
         adapters=adapters,
-        lifecycle=Lifecycle(store, engine, guard, gate, tracker, sync, recovery, privacy, images, policies),
+        lifecycle=Lifecycle(
+            store, engine, guard, gate, tracker, sync, recovery, privacy, images, policies, log_channel
+        ),
         guard=guard,
         readiness=Readiness(settings, store, engine, adapters),
         router=router,

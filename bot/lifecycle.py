@@ -10,6 +10,7 @@ import structlog
 
 from bot.accounts.privacy import Privacy
 from bot.admin.asked import Policies
+from bot.admin.log_channel import LogChannel
 from bot.errors import StoreError
 from bot.gate import Gate
 from bot.guard import Guard
@@ -41,6 +42,7 @@ class Lifecycle:
     _privacy: Privacy
     _images: Images
     _policies: Policies
+    _log: LogChannel
     _tasks: list[asyncio.Task[None]] = field(default_factory=list, init=False)
 
     async def start(self) -> None:
@@ -83,6 +85,7 @@ class Lifecycle:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._tracker.close()
         await self._sync.close(LAST_WORDS)
+        await self._log.close()
 
     async def _stop_painting(self) -> None:
         """Close the engine at once when the process must end."""

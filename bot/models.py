@@ -80,6 +80,7 @@ class Origin:
     adult: bool = False  # the channel was age-restricted when this was asked
     language: str = ""  # the person's own, as the surface reports it: one of `i18n.LANGUAGES`, or unknown
     seen_in: tuple[str, ...] = ()  # closed places, whose people alone may see it; empty: all of the tenant
+    direct: bool = False  # asked in direct messages
 
     @property
     def here(self) -> tuple[str, ...]:
@@ -245,7 +246,7 @@ class Tier:
     max_steps: int = 150
     max_count: int = 16
     models: tuple[str, ...] = ()  # empty: all
-    cooldown: float = 0.0  # seconds between two accepted requests
+    cooldown: float = 0.0  # seconds from an accepted request to the next that is typed
     priorities: tuple[Priority, ...] = ("fast", "relax")
     restricted: bool = False  # only those who run this Easel may give it to people
     label: bool = False  # pictures visibly say "AI"
@@ -354,6 +355,7 @@ class Policy:
     language: str = ""  # empty: the person's
     roles: Mapping[str, str] = field(default_factory=dict)  # role or user group → tier
     tier: str = ""  # of people without a role that has one; empty: "everyone"
+    quotas: Mapping[str, Allowance] = field(default_factory=dict)  # role or "everyone" → for its tier's
     budget: Allowance | None = None  # of all people here together
     budget_by_operator: bool = False  # only the operator may change it
     channel_budgets: Mapping[str, Allowance] = field(default_factory=dict)
@@ -365,6 +367,10 @@ class Policy:
     allowed_terms: tuple[str, ...] = ()
     moderators: tuple[str, ...] = ()  # roles, user groups and members' ids
     label: bool = False  # pictures visibly say "AI"
+    log: str = ""  # the channel in which administrators are told what happens
+    spoiler_channels: tuple[str, ...] = ()  # whose pictures are covered until someone clicks
+    spoiler_roles: tuple[str, ...] = ()  # of who asks
+    setup: tuple[str, ...] = ()  # steps of /setup that were taken or skipped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,18 +69,18 @@ class Command:
     help: str
     options: tuple[Option, ...] = ()
     operator: bool = False  # only for those who run this Easel
-    typed: bool = False  # not offered by platforms that limit a group; it can be typed, and has a page
+    administrators: bool = False  # only for administrators of the place, though of no group
     examples: tuple[str, ...] = ()
 
     @property
     def group(self) -> str:
-        """The first word of a name of two; empty for a name of one."""
+        """All words of the name but the last; empty for a name of one word."""
         return self.name.rpartition(" ")[0]
 
     @property
     def admin(self) -> bool:
         """Whether it is only for administrators of the place."""
-        return self.group == "admin"
+        return self.administrators or self.name.split()[0] == "admin"
 
     @property
     def verb(self) -> str:
@@ -358,3 +358,10 @@ def as_text(value: object) -> str:
         case float() if value.is_integer():
             return f"{value:.0f}"
     return str(value)
+
+
+def setting(name: str, value: object) -> str:
+    """Return the label of a button that asks again with an option set to a value: "Make 4 images"."""
+    if name == "count":
+        return ngettext("Make {count} image", "Make {count} images", int(str(value)))
+    return _("Set {option} to {value}", option=TITLES.get(name) or name.capitalize(), value=value)

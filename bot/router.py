@@ -153,6 +153,8 @@ class Router:
             return await self._series.start(action, await self.offered(action, origin.member), origin)
         if action.name == "dismiss":
             return answers.none_started()
+        if action.name == "setup":
+            return await self._admin.set_up(action.job, origin)
         if action.name == "forget":
             return await self._forget(action, origin)
         if action.name not in actions.DERIVING:

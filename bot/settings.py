@@ -110,6 +110,8 @@ class CoreSettings(BaseSettings):
     operators: Annotated[Several, AfterValidator(_operators)] = ()
     """Members on Discord or Slack who run this Easel, by their ids as in discord:123,slack:T1:U1. They may
     do what a server's administrators may not: give device-seconds, for example."""
+    direct_messages: bool = True
+    """Whether images may be asked for in direct messages."""
     signing_certificate: str = ""
     """A PEM file with your own certificate for signing pictures, then those that vouch for it. Empty:
     Easel makes one at its first start, in keys in DATA_DIR."""

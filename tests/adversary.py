@@ -260,7 +260,7 @@ def functions() -> Mapping[str, Callable[[str], object]]:
         "render": lambda text: prompts.render(prompts.Draft(prompt=text, negative=text)),
         "styles": lambda text: (styles.load().style(text), styles.load().closest(text)),
         "suggestions": lambda text: suggest(text, [each.name for each in commands.COMMANDS]),
-        "a person": lambda text: commands.check("admin block", {"person": text}),
+        "a person": lambda text: commands.check("admin person block", {"person": text}),
         "German": lambda text: translated(card(text), "de"),
         "Discord": lambda text: (discord.text(card(text)), discord._alt(card(text).pictures[0])),
         "Slack": lambda text: slack.blocks(card(text), {"x": "F1"}),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from bot.accounts.tiers import Tiers, load
 from bot.models import Allowance, AuditLine, Job, Member, Origin, Tier, new_id
 from engine.types import GenerationRequest, ModelInfo
 
@@ -52,6 +54,18 @@ def a_tier(seconds: float = 1000.0, **fields: Any) -> Tier:
     """A tier of so many device-seconds in a UTC day; `fields` replace those of Tier."""
     allowances = (Allowance(seconds=seconds, per="day"),)
     return replace(Tier(name="everyone", title="Everyone", allowances=allowances, waiting=10**6), **fields)
+
+
+def unhurried() -> Tiers:
+    """The tiers that ship, but people may ask as fast as a test does, and for as much at once."""
+    return Tiers(tuple(replace(each, cooldown=0.0, waiting=max(100, each.waiting)) for each in load().all))
+
+
+def unhurried_file(folder: Path) -> Path:
+    """A file of such tiers, for the setting TIERS_FILE of a process."""
+    file = folder / "unhurried.toml"
+    file.write_text('[everyone]\nallowances = [{ seconds = 3_600, per = "day" }]\nmax_count = 4\n')
+    return file
 
 
 def a_line(by: str = "web:op", **fields: Any) -> AuditLine:

@@ -26,6 +26,7 @@ from bot.settings import Secret
 from bot.store import Store
 from bot.surfaces import Settings
 from engine.workers.fake import MEMORY, FakeEngine, Fault
+from tests.examples import unhurried
 
 SMALL = replace(MEMORY, width=64, height=64, steps=4)
 PATIENCE = 30.0  # seconds; only a broken studio needs them
@@ -193,7 +194,7 @@ async def web_house(
     store = await Store.open(settings.database_url)
     blobs = DirectoryBlobs(folder / "pictures")
     engine = FakeEngine(blobs.read, models=(SMALL,), step_seconds=step_seconds, fault=fault)
-    easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
+    easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs, tiers=unhurried())
     adapter = WebAdapter(easel, settings)
     easel.adapters[adapter.name] = adapter
     await easel.lifecycle.start()

@@ -9,6 +9,7 @@ from bot import moderation
 from bot.accounts.access_rules import AccessRules
 from bot.accounts.tiers import Tiers
 from bot.errors import Refusal
+from bot.i18n import _
 from bot.models import Balance, Job, Member, Origin, Preferences, Tier
 from bot.store import Store
 from engine.types import Engine, ModelInfo, TaskKind
@@ -21,6 +22,7 @@ class Access:
     _store: Store
     _engine: Engine
     _tiers: Tiers
+    _takes_direct: bool = True  # requests in direct messages
 
     async def rules(self, member: Member) -> AccessRules:
         """Return what holds for the member in their tenant."""
@@ -30,6 +32,11 @@ class Access:
         """Return the rules for somebody who asks for pictures. Raises Refusal where they may not."""
         rules = await self.rules(origin.member)
         rules.check_person()
+        if origin.direct and not self._takes_direct:
+            raise Refusal(
+                _("Easel generates no images in direct messages. Ask in a channel where it is."),
+                code="direct",
+            )
         rules.check_place(origin.channel)
         return rules
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot import formats, limits, moderation, prompts
+from bot.accounts.periods import length
 from bot.accounts.tiers import DEFAULT, Tiers
 from bot.errors import Offer, Refusal
 from bot.i18n import _, join
@@ -61,7 +62,7 @@ def authorize(command: Command, origin: Origin, operators: Collection[str]) -> N
         raise Refusal(
             _(
                 "/{name} counts in every place, so it is only for those who run this Easel. Ask "
-                "one of them, or use /admin tier.",
+                "one of them, or use /admin quota person.",
                 name=command.name,
             ),
             code="forbidden",
@@ -86,10 +87,15 @@ class AccessRules:
         own = tuple(each.allowance for each in self._persons if each.allowance)
         tier = self._tier(tiers, member)
         self.tier = replace(tier, allowances=own[:1]) if own else tier
-        self.periods = (*tiers.periods, *own)  # in which the account's use is counted
+        roles = [quota for policy in self._policies for quota in policy.quotas.values()]
+        self.periods = (*tiers.periods, *own, *roles)  # in which the account's use is counted
 
     def _tier(self, tiers: Tiers, member: Member) -> Tier:
-        """Return the person's own tier, or their role's, the place's or everyone's; none that is gone."""
+        """Return the person's own tier, or their role's, the place's or everyone's; none that is gone.
+
+        A quota that an administrator has set for a role stands in for the allowances of a tier by role, one
+        for everyone in for those of a tier that nobody has by a role.
+        """
         for person in self._persons:
             if tier := tiers.named(person.tier):
                 return tier
@@ -98,7 +104,17 @@ class AccessRules:
         ]
         ordered = (self._standing.place.tier, self._standing.everywhere.tier, DEFAULT)
         usual = next(tier for name in ordered if name and (tier := tiers.named(name)))
-        return tiers.first(by_role) or usual
+        tier = tiers.first(by_role) or usual
+        quota = self._quota(member, everyone=tiers.first(by_role) is None)
+        return replace(tier, allowances=(quota,)) if quota else tier
+
+    def _quota(self, member: Member, *, everyone: bool) -> Allowance | None:
+        """Return the largest quota of the member's roles, else that of `everyone`; None where none is set."""
+        set_for = [policy.quotas for policy in reversed(self._policies)]  # the place's before the instance's
+        found = [quotas[role] for quotas in set_for for role in member.roles if role in quotas]
+        if not found and everyone:
+            return next((quotas[DEFAULT] for quotas in set_for if DEFAULT in quotas), None)
+        return max(found, key=lambda each: each.seconds / length(each.per).total_seconds(), default=None)
 
     @property
     def labelled(self) -> bool:
@@ -273,7 +289,7 @@ def blocked(person: Person, now: datetime) -> Refusal:
     notice = (
         _("You cannot use Easel here.")
         if person.until is None
-        else _("You cannot use Easel here until {when}.", when=answers.moment(person.until, now))
+        else _("You cannot use Easel here until {when}.", when=answers.when(person.until, now))
     )
     return Refusal(join(" ", (notice, person.reason, _("An administrator can lift this."))), code="blocked")
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from bot import prompts
 from bot.accounts.access import Access
+from bot.accounts.access_rules import AccessRules
 from bot.accounts.logins import Logins
+from bot.accounts.remaining import images_left
 from bot.errors import Refusal
 from bot.i18n import _
 from bot.jobs.tracker import JobTracker
@@ -35,14 +37,25 @@ class AccountService:
     async def quota(self, options: dict[str, Any], origin: Origin) -> Card:
         """Answer `/quota`."""
         rules = await self._access.rules(origin.member)
-        ordinary = Draft(prompt="a picture", count=1)
-        models = rules.models(self._engine.models())
-        cost = self._engine.estimate(prompts.compose(ordinary, models, rules.tier))
+        cost = self._ordinary_cost(rules)
         recent = await self._visibility.jobs(
             origin.member, user=origin.member.id, states=(State.RENDERED,), limit=5
         )
         balances = await self._access.balances(rules, origin)
         return answers.quota(rules.tier, balances, recent, self._store.now(), cost)
+
+    async def images_left(self, origin: Origin) -> str:
+        """Tell how many ordinary images somebody has left; empty where nothing limits them."""
+        rules = await self._access.rules(origin.member)
+        return images_left(await self._access.balances(rules, origin), self._ordinary_cost(rules))
+
+    def _ordinary_cost(self, rules: AccessRules) -> float:
+        """Return the device-seconds that one ordinary picture is expected to cost; 0 without a model."""
+        models = self._access.models(rules)
+        if not models:
+            return 0.0
+        ordinary = Draft(prompt="a picture", count=1)
+        return self._engine.estimate(prompts.compose(ordinary, models, rules.tier))
 
     async def team(self, origin: Origin) -> Card:
         """Return what the people of a place used in the last seven days."""

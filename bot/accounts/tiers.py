@@ -13,6 +13,7 @@ from zoneinfo import available_timezones
 
 from bot.commands.admin import MAX_SECONDS
 from bot.errors import SettingError
+from bot.i18n import _
 from bot.models import Allowance, Period, Priority, Tier
 from bot.options import clip, suggest
 from bot.prompts.draft import MAX_COUNT, MAX_STEPS
@@ -43,6 +44,11 @@ class Tiers:
     def named(self, name: str) -> Tier | None:
         """Return the tier of that name, in any case; None when there is none (any more)."""
         return next((tier for tier in self.all if tier.name == name.casefold()), None)
+
+    def title(self, name: str) -> str:
+        """Return a tier's title to show; for one that is gone, its name with that."""
+        tier = self.named(name)
+        return tier.title if tier else _("{name}, which is no longer in the tiers file", name=name)
 
     def first(self, names: Collection[str]) -> Tier | None:
         return next((tier for tier in self.all if tier.name in names), None)

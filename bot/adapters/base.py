@@ -100,3 +100,12 @@ class KnowsPlaces(Protocol):
     async def closed(self, job: Job) -> bool | None:
         """Tell whether a job's place is closed at this moment; None where the surface does not tell."""
         ...
+
+
+@runtime_checkable
+class Announces(Protocol):
+    """A surface on which a card can be shown in a channel, without anybody having asked for it."""
+
+    async def announce(self, tenant: str, channel: str, card: Card) -> None:
+        """Show a card in a channel of the place; its text pings nobody. Raises Unreachable or TryLater."""
+        ...

@@ -44,6 +44,9 @@ Alone = Callable[[Member, Collection[str]], Awaitable[bool]]
 """Tells whether the answer is for a member alone, who is in these places. Raises Refusal."""
 
 DOUBLE_CLICK = 1.5  # seconds in which the same press by the same person is the same press
+CALM = 30.0  # seconds in which words that came too fast are answered once
+HASTE = ("cooldown", "waiting")
+"""Codes of refusals of people who ask faster than they may."""
 LONGEST_LINK = 400  # characters that are read as the link of a message
 MOST_VERIFIED = 4  # pictures of one message
 JOB_COMMANDS = ("upscale", "vary")
@@ -91,6 +94,7 @@ class Interactions(ABC, Generic[E, P]):
         self._gate = asyncio.Semaphore(self.at_once)
         self._pressed: set[Hashable] = set()
         self._sent = SentPictures[P]()
+        self._calmed: set[Hashable] = set()
 
     # ---- what a surface implements
 
@@ -143,6 +147,9 @@ class Interactions(ABC, Generic[E, P]):
     def spelled(self, words: str) -> str:
         """Return words as a prompt says them; surfaces with names for emoji override it."""
         return words
+
+    def check_place(self, origin: Origin) -> None:
+        """Raise Refusal for a place that this Easel does not serve."""
 
     async def ignore(self, event: E) -> None:
         """Acknowledge a press that was made twice, and do nothing."""
@@ -353,14 +360,26 @@ class Interactions(ABC, Generic[E, P]):
                     return NoAnswer()
                 case "paint" | "ask":
                     sure = reading.does == "paint" and heard == "paint"
-                    if link:
-                        return await self._said_of_link(event, origin, reading, link, sure=sure)
-                    return await self._said(event, origin, reading, sent, parent, sure=sure)
+                    asking = (
+                        self._said_of_link(event, origin, reading, link, sure=sure)
+                        if link
+                        else self._said(event, origin, reading, sent, parent, sure=sure)
+                    )
+                    return await self._calmly(asking, origin)
                 case command:
                     return await self.handle(command, {}, origin)
 
         alone = self._alone_of(parent) if parent else self._alone_by({"prompt": reading.words})
         await self.answer(event, ask, alone if reading.does == "paint" else None)
+
+    async def _calmly(self, asking: Awaitable[Answer], origin: Origin) -> Answer:
+        """Return the answer to words; of many that come too fast, refuse one and pass over the others."""
+        try:
+            return await asking
+        except Refusal as refusal:
+            if refusal.code in HASTE and self._lately(self._calmed, (origin.member.id, refusal.code), CALM):
+                return NoAnswer()
+            raise
 
     async def _said(
         self, event: E, origin: Origin, reading: Spoken, sent: Sequence[P], parent: str, *, sure: bool
@@ -413,6 +432,7 @@ class Interactions(ABC, Generic[E, P]):
     async def asked(self, ask: Ask, origin: Origin) -> Card | Receipt | NoAnswer:
         """Return the answer; a refusal or an error becomes a card that says so."""
         try:
+            self.check_place(origin)
             answer = await ask(origin)
         except Refusal as refusal:
             return self.refused(refusal, origin)
@@ -424,6 +444,7 @@ class Interactions(ABC, Generic[E, P]):
 
     async def question(self, ask: Ask, origin: Origin) -> tuple[Form, Command]:
         """Return the form that `ask` returns, and its command as the person may use it. Raises Refusal."""
+        self.check_place(origin)
         form = await ask(origin)
         assert isinstance(form, Form)
         known = await self._easel.vocabulary.known(origin.member)
@@ -455,11 +476,14 @@ class Interactions(ABC, Generic[E, P]):
             return await self._easel.router.press(button, origin)
 
     def _repeated(self, event: E, button: str) -> bool:
-        key = (self.presser(event), button)
-        if key in self._pressed:
+        return self._lately(self._pressed, (self.presser(event), button), DOUBLE_CLICK)
+
+    def _lately(self, seen: set[Hashable], key: Hashable, seconds: float) -> bool:
+        """Tell whether `key` was asked about in the last seconds."""
+        if key in seen:
             return True
-        self._pressed.add(key)
-        asyncio.get_running_loop().call_later(DOUBLE_CLICK, self._pressed.discard, key)
+        seen.add(key)
+        asyncio.get_running_loop().call_later(seconds, seen.discard, key)
         return False
 
     # ---- whether an answer is for one person alone

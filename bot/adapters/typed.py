@@ -20,7 +20,7 @@ def typed(line: str) -> tuple[str, dict[str, object]]:
     """
     if not bounded(line).lstrip().startswith("/"):
         return "imagine", {"prompt": line}
-    command, rest = commands.find(re.sub(r"\s+", " ", line.strip()[1:], count=1))
+    command, rest = commands.find(line.strip()[1:])
     if command.option("prompt"):
         return command.name, {"prompt": rest}
     return command.name, _options(command, rest)

@@ -61,7 +61,8 @@ async def obey(easel: Easel, order: Order) -> Card:
         return easel.speech.said(await easel.accounts.quota({}, order.origin), order.origin)
     if not commands.command(order.command).admin and order.command not in commands.ALSO:
         raise Refusal(f"/{order.command} is not an administrator's command.", code="unknown")
-    return await easel.admin.administer(order.command, order.options, order.origin)
+    card = await easel.admin.administer(order.command, order.options, order.origin)
+    return easel.speech.said(card, order.origin)
 
 
 # --- the running Easel ------------------------------------------------------------------------------------

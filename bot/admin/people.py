@@ -11,12 +11,12 @@ from bot.accounts import access_rules
 from bot.accounts.access_rules import AccessRules
 from bot.accounts.logins import Logins
 from bot.accounts.tiers import Tiers
-from bot.admin.asked import MOST_TERMS, AdminRequest, Commands, Policies, done, titled, whom
-from bot.admin.tiers import EVERYONE, allowance_of, tier_named
+from bot.admin.asked import EVERYONE, MOST_TERMS, AdminRequest, Commands, Policies, done, titled, who, whom
+from bot.admin.tiers import allowance_of, check_grant, tier_named
 from bot.errors import Refusal
 from bot.i18n import _, join, ngettext
 from bot.jobs.endings import Endings
-from bot.messages import answers
+from bot.messages import answers, marks
 from bot.messages.types import Card
 from bot.models import INSTANCE, Job, Member, Person, Policy
 from bot.options import clip
@@ -36,21 +36,21 @@ class PeopleCommands:
     @property
     def commands(self) -> Commands:
         return {
-            "admin person": self._person,
-            "admin tier": self._tier,
-            "admin set": self._set_allowance,
-            "admin gift": self._gift,
-            "admin reset": self._reset,
-            "admin block": self._block,
-            "admin unblock": self._unblock,
-            "admin moderators": self._moderators,
-            "admin invite": self._invite,
+            "admin person show": self._person,
+            "admin tier person": self._tier,
+            "admin quota person": self._set_allowance,
+            "admin person gift": self._gift,
+            "admin person reset": self._reset,
+            "admin person block": self._block,
+            "admin person unblock": self._unblock,
+            "admin set moderators": self._moderators,
+            "admin person invite": self._invite,
         }
 
     async def _person(self, asked: AdminRequest) -> Card:
-        who = whom(asked)
-        jobs = await self._store.recent(who, "" if asked.tenant == INSTANCE else asked.tenant)
-        last = jobs[0].origin.member if jobs else Member(tenant=asked.tenant, id=who, name=who)
+        person = whom(asked)
+        jobs = await self._store.recent(person, "" if asked.tenant == INSTANCE else asked.tenant)
+        last = jobs[0].origin.member if jobs else Member(tenant=asked.tenant, id=person, name=person)
         standing = await self._store.standing(replace(last, tenant=asked.tenant))
         rules, now = AccessRules(standing, self._tiers, last), self._store.now()
         lines = [_("Tier: {title}", title=rules.tier.title)]
@@ -62,75 +62,74 @@ class PeopleCommands:
         lines += [_blocked(each, now) for each in standing.persons if each.is_blocked(now)]
         lines += [_("Strikes: {strikes}", strikes=each.strikes) for each in standing.persons if each.strikes]
         lines += [_summary(job) for job in jobs] or [_("Has asked for nothing here.")]
-        return titled(last.name, lines, facts=[who])
+        return titled(last.name, lines, facts=[who(person)])
 
     async def _tier(self, asked: AdminRequest) -> Card:
-        who, tier = whom(asked), tier_named(asked, self._tiers)
-        await self._set_person(asked, who, lambda before: replace(before, tier=tier.name if tier else ""))
+        person, tier = whom(asked), tier_named(asked, self._tiers)
+        await self._set_person(asked, person, lambda before: replace(before, tier=tier.name if tier else ""))
         if tier is None:
-            return done(_("{who} has no tier of their own any more; their roles decide.", who=who))
-        return done(_("{who} is in the tier {title} now.", who=who, title=tier.title))
+            return done(_("{who} has no tier of their own any more; their roles decide.", who=who(person)))
+        return done(_("{who} is in the tier {title} now.", who=who(person), title=tier.title))
 
     async def _set_allowance(self, asked: AdminRequest) -> Card:
-        """Set a person's allowance everywhere, like a gift: an account is used in all places."""
-        who, allowance = whom(asked), allowance_of(asked)
+        """Set a person's own quota: everywhere for those who run Easel, else in the administrator's place."""
+        person, allowance = whom(asked), allowance_of(asked)
+        check_grant(asked, allowance, self._tiers)
+        tenant = INSTANCE if asked.operator else asked.tenant
         await self._store.change_person(
-            INSTANCE, who, lambda before: replace(before, allowance=allowance), asked.note(who)
+            tenant, person, lambda before: replace(before, allowance=allowance), asked.note(person)
         )
         if allowance is None:
-            return done(_("{who} has the quota of their tier again.", who=who))
-        return done(
-            _(
-                "{who} may use {quota}, whatever their tier.",
-                who=who,
-                quota=access_rules.allowance(allowance),
-            )
-        )
+            return done(_("{who} has the quota of their tier again.", who=who(person)))
+        told = {"who": who(person), "quota": access_rules.allowance(allowance)}
+        if asked.operator:
+            return done(_("{who} may use {quota}, whatever their tier.", **told))
+        return done(_("{who} may use {quota} here, whatever their tier.", **told))
 
     async def _gift(self, asked: AdminRequest) -> Card:
-        who, seconds = whom(asked), asked.options["seconds"]
-        if not await self._store.gift(who, seconds, asked.line(who), asked.key):
+        person, seconds = whom(asked), asked.options["seconds"]
+        if not await self._store.gift(person, seconds, asked.line(person), asked.key):
             return done(_("That gift was given already."))
         return done(
             _(
                 "{who} has {seconds} GPU seconds more, to use whenever the quota does not suffice.",
-                who=who,
+                who=who(person),
                 seconds=formats.amount(seconds),
             )
         )
 
     async def _reset(self, asked: AdminRequest) -> Card:
-        who = whom(asked)
-        await self._store.reset(who, asked.line(who), asked.key)
-        return done(_("The usage of {who} is reset.", who=who))
+        person = whom(asked)
+        await self._store.reset(person, asked.line(person), asked.key)
+        return done(_("The usage of {who} is reset.", who=who(person)))
 
     async def _block(self, asked: AdminRequest) -> Card:
-        who, hours = whom(asked), asked.options.get("hours")
-        if who == asked.origin.member.id:
+        person, hours = whom(asked), asked.options.get("hours")
+        if person == asked.origin.member.id:
             raise Refusal(_("You cannot block yourself."))
         now = self._store.now()
         until = now + timedelta(hours=hours) if hours else None
         reason = _sentence(asked.options.get("reason", ""))
         ended = await self._store.block(
             asked.tenant,
-            who,
+            person,
             lambda before: replace(before, blocked=True, until=until, reason=reason),
-            asked.note(who),
+            asked.note(person),
             reason=_("An administrator has blocked you."),
         )
         await self._endings.take_out(ended)
-        blocked = _("{who} is blocked {end}.", who=who, end=_end(until, now))
+        blocked = _("{who} is blocked {end}.", who=who(person), end=_end(until, now))
         return done(join(" ", (blocked, _cancelled(len(ended)))))
 
     async def _unblock(self, asked: AdminRequest) -> Card:
-        who = whom(asked)
+        person = whom(asked)
         await self._set_person(
-            asked, who, lambda before: replace(before, blocked=False, until=None, reason="")
+            asked, person, lambda before: replace(before, blocked=False, until=None, reason="")
         )
-        return done(_("{who} may ask again.", who=who))
+        return done(_("{who} may ask again.", who=who(person)))
 
-    async def _set_person(self, asked: AdminRequest, who: str, change: Callable[[Person], Person]) -> None:
-        await self._store.change_person(asked.tenant, who, change, asked.note(who))
+    async def _set_person(self, asked: AdminRequest, person: str, change: Callable[[Person], Person]) -> None:
+        await self._store.change_person(asked.tenant, person, change, asked.note(person))
 
     async def _invite(self, asked: AdminRequest) -> Card:
         member, invitation = await self._logins.invite(asked.options["name"])
@@ -155,7 +154,8 @@ class PeopleCommands:
             self._policies.change(asked, change, ", ".join(names)) if names else self._policies.here(asked)
         )
         return titled(
-            _("Moderators here"), [_("Named here: {names}", names=", ".join(found.moderators) or _("no one"))]
+            _("Moderators here"),
+            [_("Named here: {names}", names=join(", ", map(who, found.moderators)) or _("no one"))],
         )
 
 
@@ -178,13 +178,13 @@ def _blocked(person: Person, now: datetime) -> str:
 
 
 def _end(until: datetime | None, now: datetime) -> str:
-    return _("until {when}", when=answers.moment(until, now)) if until else _("until /admin unblock")
+    return _("until {when}", when=answers.when(until, now)) if until else _("until /admin person unblock")
 
 
 def _summary(job: Job) -> str:
     """Summarize a job in one line, without its prompt where that is private."""
     what = clip(job.prompt, 60) if job.is_open() else _("a private job")
-    when = formats.date(job.created)
+    when = marks.time(job.created, formats.date(job.created))
     state = answers.STATES[job.state.value]
     return join(" · ", (what, state, formats.span(job.device_seconds), when, job.id))
 

@@ -7,11 +7,12 @@ from typing import Any
 
 from bot import prompts
 from bot.accounts.tiers import Tiers
-from bot.admin.asked import MOST_TERMS, AdminRequest, Commands, Policies, done, titled
+from bot.admin.asked import MOST_TERMS, AdminRequest, Commands, Policies, done, titled, who
+from bot.admin.log_channel import LogChannel
 from bot.errors import Refusal
-from bot.i18n import _
+from bot.i18n import _, join
 from bot.i18n.catalogs import LANGUAGES
-from bot.messages import answers
+from bot.messages import answers, marks
 from bot.messages.types import Card
 from bot.models import Filter, Policy
 from bot.options import CHOICES, Unusable, unknown
@@ -28,16 +29,19 @@ class PlaceCommands:
     _engine: Engine
     _tiers: Tiers
     _policies: Policies
+    _log: LogChannel
 
     @property
     def commands(self) -> Commands:
         return {
-            "admin channel": self._channel,
-            "admin models": self._models,
-            "admin styles": self._styles,
-            "admin defaults": self._defaults,
-            "admin language": self._language,
-            "admin moderation": self._moderation,
+            "admin set channel": self._channel,
+            "admin set models": self._models,
+            "admin set styles": self._styles,
+            "admin set defaults": self._defaults,
+            "admin set language": self._language,
+            "admin set moderation": self._moderation,
+            "admin log": self._log_channel,
+            "admin spoiler": self._spoiler,
         }
 
     async def _channel(self, asked: AdminRequest) -> Card:
@@ -49,7 +53,10 @@ class PlaceCommands:
             await self._policies.change(asked, lambda before: _with_words(before, channel, words), channel)
         shown = await self._rule(asked, "channels", channel if "rule" in asked.options else "", {})
         said = (await self._policies.here(asked)).words
-        lines = [_("Words in {channel}: {how}", channel=channel, how=each) for channel, each in said.items()]
+        lines = [
+            _("Words in {channel}: {how}", channel=marks.channel(channel), how=CHOICES[each])
+            for channel, each in said.items()
+        ]
         return replace(shown, body=(*shown.body, *lines))
 
     async def _models(self, asked: AdminRequest) -> Card:
@@ -109,6 +116,43 @@ class PlaceCommands:
             return done(_("Easel answers here in the language of each person."))
         return done(_("Easel answers here in {language}.", language=LANGUAGES[after.language]))
 
+    async def _log_channel(self, asked: AdminRequest) -> Card:
+        off, channel = asked.options.get("off", False), asked.options.get("channel", "")
+        found = await self._policies.here(asked)
+        if off or channel:
+            chosen = "" if off else channel
+            self._log.mended(asked.tenant)
+            found = await self._policies.change(asked, lambda before: replace(before, log=chosen), channel)
+        if not found.log:
+            return done(_("There is no log channel. /admin log with a channel sets one."))
+        return done(
+            _(
+                "{channel} tells of reports, blocks, failures and changes here.",
+                channel=marks.channel(found.log),
+            )
+        )
+
+    async def _spoiler(self, asked: AdminRequest) -> Card:
+        """Show or change where, and for which roles, pictures are covered."""
+        if asked.tenant.startswith("slack:"):
+            raise Refusal(_("Slack has no spoilers: an image there is always shown."), code="spoiler")
+        channel, role = asked.options.get("channel"), asked.options.get("role")
+        removed = asked.options.get("rule") == "remove"
+
+        def change(before: Policy) -> Policy:
+            return replace(
+                before,
+                spoiler_channels=_listed(before.spoiler_channels, channel, removed=removed),
+                spoiler_roles=_listed(before.spoiler_roles, role, removed=removed),
+            )
+
+        found = await (
+            self._policies.change(asked, change, channel or role or "")
+            if channel or role
+            else self._policies.here(asked)
+        )
+        return titled(_("Spoilers here"), [covered(found)])
+
     async def _moderation(self, asked: AdminRequest) -> Card:
         said = asked.options
         found = await (
@@ -138,11 +182,27 @@ _NONE_LEFT = {
 
 
 def _filter(what: str, found: Filter) -> Card:
-    lines = [
-        _("Allowed: {names} only", names=", ".join(found.allowed)) if found.allowed else _("Allowed: all")
-    ]
-    lines += [_("Refused: {names}", names=", ".join(found.refused))] if found.refused else []
+    allowed, refused = (_names(what, names) for names in (found.allowed, found.refused))
+    lines = [_("Allowed: {names} only", names=allowed) if allowed else _("Allowed: all")]
+    lines += [_("Refused: {names}", names=refused)] if refused else []
     return titled(_TITLES[what], lines)
+
+
+def _listed(names: tuple[str, ...], name: str | None, *, removed: bool) -> tuple[str, ...]:
+    others = tuple(each for each in names if each != name)
+    return others if removed or not name else (*others, name)
+
+
+def covered(policy: Policy) -> str:
+    """Return a line that tells where pictures are covered."""
+    names = [*map(marks.channel, policy.spoiler_channels), *map(who, policy.spoiler_roles)]
+    if not names:
+        return _("Images are shown at once. /admin spoiler covers them in a channel, or for a role.")
+    return _("Images are covered in, or for: {names}", names=join(", ", names))
+
+
+def _names(what: str, names: tuple[str, ...]) -> str:
+    return join(", ", map(marks.channel, names) if what == "channels" else names)
 
 
 def _with_words(before: Policy, channel: str, words: str) -> Policy:

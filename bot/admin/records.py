@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from bot import formats
 from bot.accounts.access import Access
 from bot.admin import csv_export
-from bot.admin.asked import AdminRequest, Commands, titled
+from bot.admin.asked import AdminRequest, Commands, titled, who
 from bot.i18n import _, join
+from bot.messages import marks
 from bot.messages.types import Card
 from bot.models import INSTANCE, AuditLine, LedgerLine
 from bot.moderation.reviews import Reviews
@@ -47,7 +48,8 @@ class RecordCommands:
     async def _audit(self, asked: AdminRequest) -> Card:
         tenant = "" if asked.tenant == INSTANCE else asked.tenant
         found = await self._store.audit(tenant, search=asked.options.get("search", ""))
-        return titled(_("Audit"), [*map(_audit_line, found)] or [_("Nothing was changed yet.")])
+        lines = [_audit_line(each, everywhere=not tenant) for each in found]
+        return titled(_("Audit"), lines or [_("Nothing was changed yet.")])
 
     async def _export(self, asked: AdminRequest) -> Card:
         days = asked.options.get("days", 30)
@@ -74,13 +76,33 @@ class RecordCommands:
         return replace(titled(_("Ledger"), said), files=(file,))
 
 
-def _audit_line(line: AuditLine) -> str:
+def _audit_line(line: AuditLine, *, everywhere: bool) -> str:
+    """Return a line of the audit, with its place where those of all places are shown."""
+    place = f" in {line.tenant}" if everywhere and line.tenant != INSTANCE else ""
+    name = f"{line.name} ({line.by})"
+    return join(" · ", (marks.time(line.at, formats.date(line.at)), *_change(line, name, place)))
+
+
+def change_line(line: AuditLine) -> str:
+    """Return an administrator's change as a line of the place's log."""
+    return join(" · ", _change(line, line.name))
+
+
+def _change(line: AuditLine, name: str, place: str = "") -> tuple[str, ...]:
     change = f"{line.before or 'none'} → {line.after}" if line.before or line.after else ""
-    place = "" if line.tenant == INSTANCE else f" in {line.tenant}"
-    words = (
-        formats.date(line.at),
-        f"{line.name} ({line.by}){place}",
-        f"/{line.what} {line.target}".strip(),
+    return (
+        join("", (marks.person(line.by, name), place)),
+        join(" ", (f"/{line.what}", _target(line))),
         change,
     )
-    return join(" · ", words)
+
+
+def _target(line: AuditLine) -> str:
+    """Return what was changed, by its name where the surface knows it."""
+    if ":" in line.target:
+        return marks.person(line.target)
+    if line.what in ("admin set channel", "admin quota budget", "admin log"):
+        return marks.channel(line.target) if line.target else ""
+    if line.what in ("admin tier role", "admin quota role"):
+        return who(line.target)
+    return line.target

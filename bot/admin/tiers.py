@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
-from bot.accounts import access_rules
+from bot.accounts import access_rules, periods
 from bot.accounts.tiers import Tiers
-from bot.admin.asked import AdminRequest, Commands, Policies, done, titled
+from bot.admin.asked import EVERYONE, AdminRequest, Commands, Policies, done, titled, who
 from bot.errors import Refusal
 from bot.i18n import _, join
-from bot.messages import answers
+from bot.messages import answers, marks
 from bot.messages.types import Card
 from bot.models import Allowance, Policy, Tier
 from bot.options import CHOICES, unknown
 from bot.store import Store
 
 NONE = "none"  # what takes a tier away
-EVERYONE = "everyone"  # the role of all who have no other
 
 
 @dataclass(eq=False)
 class TierCommands:
-    """Answers `/admin tiers`, `role` and `budget`."""
+    """Answers `/admin tier list` and `role`, `/admin quota role` and `budget`."""
 
     _store: Store
     _tiers: Tiers
@@ -30,24 +30,21 @@ class TierCommands:
     @property
     def commands(self) -> Commands:
         return {
-            "admin tiers": self._show_tiers,
-            "admin role": self._role,
-            "admin budget": self._budget,
+            "admin tier list": self._show_tiers,
+            "admin tier role": self._role,
+            "admin quota budget": self._budget,
+            "admin quota role": self._quota,
         }
 
     async def _show_tiers(self, asked: AdminRequest) -> Card:
         found = await self._policies.here(asked)
         lines = [_tier_line(tier) for tier in self._tiers.all]
         lines += [
-            _("Role {role}: {title}", role=role, title=self._title(tier))
+            _("Role {role}: {title}", role=who(role), title=self._tiers.title(tier))
             for role, tier in found.roles.items()
         ]
-        lines += [_("Everyone else here: {title}", title=self._title(found.tier))] if found.tier else []
+        lines += [_("Everyone else here: {title}", title=self._tiers.title(found.tier))] if found.tier else []
         return titled(_("Tiers"), lines)
-
-    def _title(self, name: str) -> str:
-        tier = self._tiers.named(name)
-        return tier.title if tier else _("{name}, which is no longer in the tiers file", name=name)
 
     async def _role(self, asked: AdminRequest) -> Card:
         role, tier = asked.options["role"], tier_named(asked, self._tiers)
@@ -60,8 +57,24 @@ class TierCommands:
 
         await self._policies.change(asked, change, role)
         if tier is None:
-            return done(_("{role} has no tier any more.", role=role))
-        return done(_("{role} has the tier {title} now.", role=role, title=tier.title))
+            return done(_("{role} has no tier any more.", role=who(role)))
+        return done(_("{role} has the tier {title} now.", role=who(role), title=tier.title))
+
+    async def _quota(self, asked: AdminRequest) -> Card:
+        """Give everybody with a role a quota, in place of their tier's."""
+        role, allowance = asked.options["role"], allowance_of(asked)
+        role = role.casefold() if role.casefold() == EVERYONE else role
+        check_grant(asked, allowance, self._tiers)
+
+        def change(before: Policy) -> Policy:
+            others = {key: each for key, each in before.quotas.items() if key != role}
+            return replace(before, quotas=others | ({role: allowance} if allowance else {}))
+
+        await self._policies.change(asked, change, role)
+        if allowance is None:
+            return done(_("{role} has the quota of the tier again.", role=who(role)))
+        quota = access_rules.allowance(allowance)
+        return done(_("Each person with {role} may use {quota} here.", role=who(role), quota=quota))
 
     async def _budget(self, asked: AdminRequest) -> Card:
         if "seconds" not in asked.options:
@@ -79,7 +92,7 @@ class TierCommands:
             return replace(before, budget=allowance, budget_by_operator=asked.operator and bool(allowance))
 
         await self._policies.change(asked, change, channel)
-        what = _("Channel {channel}", channel=channel) if channel else _("All people together")
+        what = _shared(channel)
         if allowance is None:
             return done(_("{what} may use as much as they like.", what=what))
         return done(_("{what} may use {quota}.", what=what, quota=access_rules.allowance(allowance)))
@@ -88,11 +101,14 @@ class TierCommands:
         found, now = await self._policies.here(asked), self._store.now()
         if found.budget is None and not found.channel_budgets:
             return titled(
-                _("Budgets"), [_("There are none. /admin budget with a number of seconds sets one.")]
+                _("Budgets"), [_("There are none. /admin quota budget with a number of seconds sets one.")]
             )
         budgets = [
             replace(
-                each, name=_("Channel {channel}", channel=channel) if channel else _("All people together")
+                each,
+                name=_("Channel {channel}", channel=marks.channel(channel))
+                if channel
+                else _("All people together"),
             )
             for channel in ("", *found.channel_budgets)
             for each in access_rules.budgets(Policy(), found, asked.tenant, channel)
@@ -123,6 +139,37 @@ def allowance_of(asked: AdminRequest) -> Allowance | None:
     """Return what `seconds` and `per` say; None where that is 0."""
     seconds, per = asked.options["seconds"], asked.options.get("per", "month")
     return Allowance(seconds=seconds, per=per) if seconds else None
+
+
+def check_grant(asked: AdminRequest, allowance: Allowance | None, tiers: Tiers) -> None:
+    """Raise Refusal where an administrator gives more than any tier has that they could give."""
+    if allowance is None or asked.operator:
+        return
+    best = max((each for each in tiers.all if not each.restricted), key=_rate)
+    if _speed(allowance) > _rate(best):
+        raise Refusal(
+            _(
+                "{quota} is more than the tier {title} has; only those who run this Easel give that.",
+                quota=access_rules.allowance(allowance),
+                title=best.title,
+            ),
+            code="forbidden",
+        )
+
+
+def _rate(tier: Tier) -> float:
+    """Return the device-seconds a second that a tier's tightest allowance comes to."""
+    return min(map(_speed, tier.allowances), default=math.inf)
+
+
+def _speed(allowance: Allowance) -> float:
+    return allowance.seconds / periods.length(allowance.per).total_seconds()
+
+
+def _shared(channel: str) -> str:
+    if channel:
+        return _("Channel {channel}", channel=marks.channel(channel))
+    return _("All people together")
 
 
 def _tier_line(tier: Tier) -> str:

@@ -27,10 +27,18 @@ CHANNEL = Option(
     maximum=100,
     example="#general",
 )
+ROLE = Option(
+    name="role",
+    kind="role",
+    help=_("The role or user group; “everyone” for all without one."),
+    required=True,
+    maximum=100,
+    example="everyone",
+)
 TIER = Option(
     name="tier",
     kind="text",
-    help=_("A tier's name; /admin tiers shows them. “none” removes it."),
+    help=_("A tier's name; /admin tier list shows them. “none” removes it."),
     required=True,
     maximum=64,
     completes="tiers",
@@ -67,6 +75,12 @@ LABEL = Option(
 
 ADMINISTRATION: tuple[Command, ...] = (
     Command(
+        name="setup",
+        help=_("Set Easel up here, a step at a time: channels, tiers, moderation, language."),
+        administrators=True,
+    ),
+    Command(name="admin show", help=_("All that is set here: tiers, quotas, channels, rules.")),
+    Command(
         name="admin status",
         help=_("Why it is slow: who waits how long, how busy the GPU is, what is paused."),
     ),
@@ -86,21 +100,20 @@ ADMINISTRATION: tuple[Command, ...] = (
         examples=("1a2b3c4d5e6f hold",),
     ),
     Command(
-        name="admin person",
+        name="admin person show",
         help=_("A person's tier, quotas, last jobs, and whether they are blocked."),
         options=(PERSON,),
         examples=("discord:123",),
     ),
     Command(
-        name="admin tier",
+        name="admin tier person",
         help=_("Give a person a tier of their own here, whatever their roles."),
         options=(PERSON, TIER),
         examples=("discord:123 team",),
     ),
     Command(
-        name="admin set",
-        help=_("Give a person a quota of their own, everywhere, in place of their tier's."),
-        operator=True,
+        name="admin quota person",
+        help=_("Give a person a quota of their own, in place of their tier's."),
         options=(
             PERSON,
             replace(
@@ -114,21 +127,36 @@ ADMINISTRATION: tuple[Command, ...] = (
         examples=("discord:123 7200 per: week",),
     ),
     Command(
-        name="admin gift",
+        name="admin quota role",
+        help=_("Give each person with a role or in a user group a quota, in place of their tier's."),
+        options=(
+            ROLE,
+            replace(
+                SECONDS,
+                help=_("How many GPU seconds; 0 goes back to their tier's."),
+                minimum=0,
+                example="3600",
+            ),
+            PER,
+        ),
+        examples=("everyone 1800 per: day",),
+    ),
+    Command(
+        name="admin person gift",
         help=_("Give a person GPU seconds that last until they are used."),
         operator=True,
         options=(PERSON, SECONDS),
         examples=("discord:123 600",),
     ),
     Command(
-        name="admin reset",
+        name="admin person reset",
         help=_("Reset a person's usage, so that their periods start again."),
         operator=True,
         options=(PERSON,),
         examples=("discord:123",),
     ),
     Command(
-        name="admin block",
+        name="admin person block",
         help=_("Refuse a person's requests and presses here, and cancel what they have waiting or running."),
         options=(
             PERSON,
@@ -139,18 +167,17 @@ ADMINISTRATION: tuple[Command, ...] = (
                 minimum=1,
                 maximum=87_600,
                 example="24",
-                default=_("until /admin unblock"),
+                default=_("until /admin person unblock"),
             ),
             REASON,
         ),
         examples=("discord:123 24",),
     ),
-    Command(name="admin unblock", help=_("Let a blocked person ask again."), options=(PERSON,)),
+    Command(name="admin person unblock", help=_("Let a blocked person ask again."), options=(PERSON,)),
     Command(
-        name="admin invite",
+        name="admin person invite",
         help=_("Make a link that lets someone into the web studio, as a person of that name."),
         operator=True,
-        typed=True,
         options=(
             Option(
                 name="name",
@@ -168,25 +195,18 @@ ADMINISTRATION: tuple[Command, ...] = (
     ),
     Command(name="admin drain", help=_("Drain: accept nothing new; accepted jobs still run.")),
     Command(name="admin resume", help=_("Resume after a pause or a drain.")),
-    Command(name="admin tiers", help=_("The tiers, what they allow, and which roles have them.")),
+    Command(name="admin tier list", help=_("The tiers, what they allow, and which roles have them.")),
     Command(
-        name="admin role",
+        name="admin tier role",
         help=_("Give everybody with a role or in a user group a tier."),
         options=(
-            Option(
-                name="role",
-                kind="role",
-                help=_("The role or user group; “everyone” for all without one."),
-                required=True,
-                maximum=100,
-                example="everyone",
-            ),
+            ROLE,
             TIER,
         ),
         examples=("everyone team",),
     ),
     Command(
-        name="admin budget",
+        name="admin quota budget",
         help=_("GPU seconds that all people of a channel, or of this place, may use together."),
         options=(
             replace(
@@ -203,7 +223,7 @@ ADMINISTRATION: tuple[Command, ...] = (
         examples=("7200 per: week channel: #spring-campaign",),
     ),
     Command(
-        name="admin channel",
+        name="admin set channel",
         help=_("In which channels Easel may be used, and by which words. Without options it shows them."),
         options=(
             CHANNEL,
@@ -218,25 +238,25 @@ ADMINISTRATION: tuple[Command, ...] = (
         examples=("#general refuse", "#general words: buttons"),
     ),
     Command(
-        name="admin models",
+        name="admin set models",
         help=_("Which models may be asked for here. Without options it shows them."),
         options=(MODEL, RULE),
         examples=("easel-tiny allow",),
     ),
     Command(
-        name="admin styles",
+        name="admin set styles",
         help=_("Which styles may be asked for here. Without options it shows them."),
         options=(replace(STYLE, maximum=100), RULE),
         examples=("pixel-art refuse",),
     ),
     Command(
-        name="admin defaults",
+        name="admin set defaults",
         help=_("Defaults of everybody here who has none of their own. Without options it shows them."),
         options=(*DEFAULTS, LABEL),
         examples=("--style 3d --count 2",),
     ),
     Command(
-        name="admin language",
+        name="admin set language",
         help=_("In which language Easel answers here. Without options it shows it."),
         options=(
             Option(
@@ -249,7 +269,7 @@ ADMINISTRATION: tuple[Command, ...] = (
         examples=("de",),
     ),
     Command(
-        name="admin moderation",
+        name="admin set moderation",
         help=_("How strictly words and images are checked here. Without options it shows it."),
         options=(
             Option(
@@ -265,7 +285,7 @@ ADMINISTRATION: tuple[Command, ...] = (
         examples=("strict",),
     ),
     Command(
-        name="admin moderators",
+        name="admin set moderators",
         help=_(
             "Who may delete and cancel others' jobs here, and see reports. Without options it shows them."
         ),
@@ -302,6 +322,31 @@ ADMINISTRATION: tuple[Command, ...] = (
             ),
         ),
         examples=("1a2b3c4d5e6f keep",),
+    ),
+    Command(
+        name="admin log",
+        help=_("The channel that tells of reports, blocks, failures and changes."),
+        options=(
+            CHANNEL,
+            Option(name="off", kind="boolean", help=_("No log any more.")),
+        ),
+        examples=("#general",),
+    ),
+    Command(
+        name="admin spoiler",
+        help=_("Where, or for whom, images are covered until someone clicks. Without options it shows it."),
+        options=(
+            CHANNEL,
+            replace(ROLE, required=False),
+            Option(
+                name="rule",
+                kind="text",
+                help=_("Cover them, or cover them no more."),
+                choices=("add", "remove"),
+                default="add",
+            ),
+        ),
+        examples=("#general",),
     ),
     Command(
         name="admin audit",

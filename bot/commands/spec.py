@@ -4,10 +4,11 @@ The adapters' slash options, modals and chips, the command line's flags, the fla
 are all made from `COMMANDS`. The names keep to the strictest platform: words of `^[-_a-z0-9]{1,32}$`, help of
 at most 100 characters, required options first, at most 25 subcommands in a group.
 
-A name of two words, as in "admin gift", is a subcommand: `group` is its first word, `verb` its second. An
-adapter shows a group as its platform does (`/admin gift`, `/easel admin gift`, `python -m bot admin gift`)
-and passes the whole name to `Router.handle`. `find` reads a typed line. Commands of the group "admin" are for
-those whose `Member.admin` is set; the studio decides, adapters may only hide them from the others.
+A name of several words, as in "admin person gift", is a subcommand: `verb` is its last word, `group` those
+before it. An adapter shows a group as its platform does (`/admin person gift`, `/easel admin person gift`,
+`python -m bot admin person gift`) and passes the whole name to `Router.handle`. `find` reads a typed line; it
+also knows the names that commands had before (`ALSO`). Commands of the group "admin" are for those whose
+`Member.admin` is set; the studio decides, adapters may only hide them from the others.
 
 A person, role or channel is text. Where a platform has a picker for them, its adapter uses that and passes a
 member's id ("discord:123"), or the platform's own id of a role or channel, as it stands in `Member.roles` and
@@ -36,12 +37,32 @@ FOR_ALL = tuple(each for each in COMMANDS if not each.admin)
 
 
 def group(name: str) -> tuple[Command, ...]:
-    """Return the subcommands of a group; none when there is no such group."""
-    return tuple(each for each in COMMANDS if each.group == name)
+    """Return the subcommands of a group and of the groups inside it; none when there is no such group."""
+    return tuple(each for each in COMMANDS if each.name.startswith(f"{name} "))
 
 
-ALSO = {"admin review": "reports"}
-"""Further names of commands. A group has room for 25, and these two do the same."""
+ALSO = {
+    "admin review": "reports",
+    "admin person": "admin person show",
+    "admin block": "admin person block",
+    "admin unblock": "admin person unblock",
+    "admin gift": "admin person gift",
+    "admin reset": "admin person reset",
+    "admin invite": "admin person invite",
+    "admin tiers": "admin tier list",
+    "admin tier": "admin tier person",
+    "admin role": "admin tier role",
+    "admin set": "admin quota person",
+    "admin budget": "admin quota budget",
+    "admin channel": "admin set channel",
+    "admin models": "admin set models",
+    "admin styles": "admin set styles",
+    "admin defaults": "admin set defaults",
+    "admin language": "admin set language",
+    "admin moderation": "admin set moderation",
+    "admin moderators": "admin set moderators",
+}
+"""Further names of commands: mostly those that they had before there were groups."""
 
 
 def command(name: str) -> Command:
@@ -49,19 +70,45 @@ def command(name: str) -> Command:
     name = ALSO.get(name, name)
     found = next((each for each in COMMANDS if each.name == name), None)
     if found is None:
-        near = suggest(name, [each.name for each in group(name.split(" ")[0]) or COMMANDS])
+        first = name.split(" ")[0]
+        near = suggest(name, [each for each in NAMES if each.startswith(f"{first} ")] or NAMES)
+        near = ALSO.get(near, near)
         hint = _("Did you mean /{name}?", name=near) if near else _("/help lists the commands.")
         raise Refusal(_("There is no command /{name}. {hint}", name=clip(name), hint=hint), code="unknown")
     return found
 
 
+def beginning(words: Sequence[str]) -> str:
+    """Return the longest name of a command that the words begin with, in any case; empty where none does."""
+    for length in range(MOST_WORDS, 0, -1):
+        name = " ".join(words[:length]).casefold()
+        if name in NAMES:
+            return name
+    return ""
+
+
+NAMES = (*(each.name for each in COMMANDS), *ALSO)
+MOST_WORDS = max(len(name.split()) for name in NAMES)
+
+
 def find(line: str) -> tuple[Command, str]:
     """Return the command that a typed line begins with, and the rest of the line. Raises Refusal."""
-    first, _, rest = line.strip().partition(" ")
-    if not group(first.casefold()):
-        return command(first.casefold()), rest.strip()
-    verb, _, rest = rest.strip().partition(" ")
-    return command(f"{first} {verb}".strip().casefold()), rest.strip()
+    words = line.split(maxsplit=MOST_WORDS)
+    name = beginning(words)
+    if not name:
+        return command(" ".join(words[: _unknown_length(words)]).casefold()), ""
+    return command(name), _after(line, len(name.split()))
+
+
+def _unknown_length(words: Sequence[str]) -> int:
+    """Return how many words of a line that begins with no command are its name, as far as can be told."""
+    return 2 if words and group(words[0].casefold()) else 1
+
+
+def _after(line: str, words: int) -> str:
+    """Return what follows after the first words of a line."""
+    parts = line.split(maxsplit=words)
+    return parts[words].rstrip() if len(parts) > words else ""
 
 
 def check(name: str, options: Mapping[str, object]) -> dict[str, Value]:

@@ -36,7 +36,7 @@ DEFAULTS = (
     PARAMS["private"],
     Option(name="reset", kind="boolean", help=_("Go back to the studio's own defaults.")),
 )
-"""What /settings sets for a person, and /admin defaults for everybody here."""
+"""What /settings sets for a person, and /admin set defaults for everybody here."""
 
 FOR_MEMBERS: tuple[Command, ...] = (
     Command(

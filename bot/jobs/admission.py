@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot import formats, limits, prompts
 from bot.accounts import periods
 from bot.accounts.access_rules import AccessRules, blocked, per
+from bot.accounts.remaining import affordable, tightest
 from bot.errors import Offer, Refusal
-from bot.i18n import _, ngettext
+from bot.i18n import _, join, ngettext
 from bot.messages import answers
 from bot.models import Balance, Job
+from bot.options import setting
 from bot.prompts import Draft
 from bot.store import Blocked, OverQuota, Store, TooManyWaiting, TooSoon
 from engine.types import GenerationRequest, ModelInfo
@@ -99,29 +101,6 @@ def check(request: GenerationRequest, rules: AccessRules, context: OfferContext,
         raise _over_quota(request, estimate, limit, rules, context, now)
 
 
-def tightest(balances: Iterable[Balance]) -> Balance | None:
-    """Return the allowance or budget with the least left, which limits a request; None without any.
-
-    Gifts add to what is left of an allowance, but not of a budget.
-    """
-    found = list(balances)
-    gift = sum(balance.left for balance in found if balance.name == "gift")
-    limits = [balance for balance in found if balance.name != "gift"]
-    if not limits:
-        return None
-    least = min(limits, key=lambda balance: balance.left + (0 if balance.name else gift))
-    return least if least.name else replace(least, cap=least.cap + gift)
-
-
-def affordable(balances: Iterable[Balance]) -> float:
-    """Return the device-seconds that one request may cost: allowances or gifts pay all of it, budgets too."""
-    found = list(balances)
-    gift = sum(balance.left for balance in found if balance.name == "gift")
-    own = min((balance.left for balance in found if not balance.name), default=math.inf)
-    shared = (balance.left for balance in found if balance.name not in ("", "gift"))
-    return min(max(own, gift), *shared, math.inf)
-
-
 def _too_many_waiting(waiting: int) -> Refusal:
     notice = ngettext(
         "You have {count} job waiting or running, the most for one person. Wait until it "
@@ -176,33 +155,26 @@ def _over_quota(
     context: OfferContext,
     now: datetime,
 ) -> Refusal:
-    left, cost = math.floor(balance.left), max(1, math.ceil(estimate))
-    about = {
-        "cost": cost,
-        "left": f"{left:,}",
-        "cap": per(balance.cap, balance.per),
-        "missing": cost - left,
-    }
-    notice = (
-        _(
-            "This costs about {cost} GPU seconds; {name} has {left} left of its {cap}, so "
-            "{missing} are missing.",
-            name=balance.name,
-            **about,
-        )
-        if balance.name
-        else _(
-            "This costs about {cost} GPU seconds; you have {left} left of your {cap}, so "
-            "{missing} are missing.",
-            **about,
-        )
-    )
+    notice = _needed(estimate, balance)
     if balance.resets:
-        notice += _(" That {resets}.", resets=answers.resets(balance, now))
+        resets = answers.resets(balance, now, answers.when)
+        notice = join(" ", (notice, _("The quota {resets}.", resets=resets)))
     offers = tuple(_offers(request, balance, rules, context))
     if not offers and estimate > balance.cap:
-        notice += _(" Try a smaller size or fewer steps.")
+        notice = join(" ", (notice, _("Try a smaller size or fewer steps.")))
     return Refusal(notice, code="quota", offers=offers)
+
+
+def _needed(estimate: float, balance: Balance) -> str:
+    """Return a sentence that says what a request needs, and what is left of the quota that is too small."""
+    left, cost = math.floor(balance.left), max(1, math.ceil(estimate))
+    need = ngettext("This needs about {count} GPU second", "This needs about {count} GPU seconds", cost)
+    told = {"need": need, "cap": per(balance.cap, balance.per), "left": f"{left:,}", "name": balance.name}
+    if balance.name:
+        few = _("{need}, and of the {cap} of {name} only {left} are left.", **told)
+        return few if left else _("{need}, and the {cap} of {name} are used up.", **told)
+    few = _("{need}, and of your {cap} only {left} are left.", **told)
+    return few if left else _("{need}, and your {cap} are used up.", **told)
 
 
 def _offers(
@@ -222,7 +194,7 @@ def _offers(
 def _fewer(request: GenerationRequest, left: float, draft: Draft, context: OfferContext) -> Iterator[Offer]:
     for count in range(request.count - 1, 0, -1):
         if periods.fits(context.estimate(replace(request, count=count)), left):
-            yield prompts.offer(_("Make it {value}", value=count), draft, count=count)
+            yield prompts.offer(setting("count", count), draft, count=count)
             return
 
 

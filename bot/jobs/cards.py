@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from bot.accounts.access import Access
 from bot.actions import Whose
 from bot.i18n.speech import Speech
+from bot.jobs.covers import Covers
 from bot.jobs.holds import Holds
 from bot.jobs.live import LiveJobs
 from bot.jobs.visibility import Visibility
@@ -32,6 +33,7 @@ class JobCards:
     _access: Access
     _visibility: Visibility
     _speech: Speech
+    _covers: Covers
 
     def card(self, job: Job, may: May = ANYTHING) -> Card:
         """Return the job's card in the language of its place; `may`: what the person who sees it may do."""
@@ -63,13 +65,17 @@ class JobCards:
 
     def present(self, job: Job, may: May = ANYTHING) -> Card:
         """Return the job's card in English."""
+        card = self._drawn(job, may)
+        return replace(card, spoiler=True) if card.pictures and self._covers.covered(job) else card
+
+    def _drawn(self, job: Job, may: May) -> Card:
         life = self._lives.get(job.id)
         job = life.job if life else job
         match job.state:
             case State.QUEUED:
                 held = self._holds.is_held(job)
-                position, balance = (life.position, life.balance) if life else (None, None)
-                return job_cards.waiting(job, position, balance, may, held=held and life is not None)
+                position = life.position if life else None
+                return job_cards.waiting(job, position, may, held=held and life is not None)
             case State.RUNNING:
                 progress, left = (life.progress, life.left) if life else (None, None)
                 return job_cards.painting(job, progress, left, may)

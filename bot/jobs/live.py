@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
-from bot.models import Balance, Job, Tier
+from bot.models import Job, Tier
 from engine.types import EngineEvent, Progress, QueuePosition
 
 AT_ONCE = 200  # jobs gone through before other tasks may run
@@ -19,7 +19,6 @@ class LiveJob:
 
     job: Job
     tier: Tier | None = None  # of the person, when it was accepted or Easel was started
-    balance: Balance | None = None  # the person's, when it was accepted
     progress: Progress | None = None
     position: QueuePosition | None = None  # when last looked up
     shown: QueuePosition | None = None  # its position when last shown

@@ -11,7 +11,7 @@ from bot import actions, prompts
 from bot.accounts.access import Access
 from bot.actions import Action
 from bot.errors import Refusal
-from bot.i18n import _
+from bot.i18n import _, join, ngettext
 from bot.jobs import remake
 from bot.jobs.cards import JobCards
 from bot.jobs.live import LiveJobs
@@ -42,6 +42,13 @@ class JobQueries:
     def lanes(self) -> tuple[Lane, ...]:
         """Return everybody who waits or paints, in the order of their turns."""
         return self._engine.lanes()
+
+    def state(self) -> str:
+        """Return which model generates by default, and how many jobs there are, for all to see."""
+        state, models = self._engine.status(), self._engine.models()
+        jobs = state.inside + state.waiting
+        queue = ngettext("{count} job in the queue", "{count} jobs in the queue", jobs) if jobs else _("free")
+        return join(" · ", (models[0].title if models else "", queue))
 
     def living(self, ids: Iterable[str]) -> dict[str, Job]:
         """Return those of the jobs that wait or paint. Who may see them is for the caller to say."""

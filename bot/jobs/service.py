@@ -126,7 +126,7 @@ class JobService:
         await self._reviews.check(request, more["prompt"], origin, rules.moderation(adult=origin.adult))
         estimate = self._engine.estimate(request)
         balances = await self._access.balances(rules, origin)
-        balance, context = admission.tightest(balances), replace(context, balances=tuple(balances))
+        context = replace(context, balances=tuple(balances))
         wanted = Job(
             id=new_id(),
             origin=origin,
@@ -141,9 +141,7 @@ class JobService:
         # No await from here on: what is admitted reaches the engine.
         telemetry.JOBS.labels(job.state.value, origin.surface).inc()
         log.info("job accepted", job_id=job.id, action=job.action, estimate=round(estimate, 2))
-        if balance:
-            balance = replace(balance, used=balance.used + estimate)
-        self._tracker.begin(job, rules.tier, balance, home=rules.home)
+        self._tracker.begin(job, rules.tier, home=rules.home)
         return Receipt(job=job)
 
     # ---- taking jobs away

@@ -16,7 +16,7 @@ from bot.images import pictures
 from bot.images.blobs import BlobStore
 from bot.jobs.live import LiveJob, LiveJobs
 from bot.messages.types import GRID
-from bot.models import Balance, Job, State, StoredPicture, Tier
+from bot.models import Job, State, StoredPicture, Tier
 from bot.moderation import ImageClassifier, Withheld
 from bot.provenance.stamp import Stamped
 from bot.store import Store
@@ -89,11 +89,9 @@ class JobTracker:
             Failed: self._failed,
         }
 
-    def begin(
-        self, job: Job, tier: Tier | None = None, balance: Balance | None = None, *, home: str = ""
-    ) -> None:
+    def begin(self, job: Job, tier: Tier | None = None, *, home: str = "") -> None:
         """Submit an admitted job to the engine; `home` is the tenant of its account's lane."""
-        life = self.lives[job.id] = LiveJob(job, tier, balance)
+        life = self.lives[job.id] = LiveJob(job, tier)
         try:
             life.position = life.shown = self._engine.submit(engine_job(job, tier, home))
             self._keep_back(life)

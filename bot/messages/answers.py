@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from bot import commands
+from bot.accounts.remaining import affordable, images_left, tightest
 from bot.formats import amount, clock, date, rounded, span
 from bot.i18n import _, either, join, listing, ngettext
+from bot.messages import marks
 from bot.messages.job_cards import button, card_of, pictures_of, rows_of
 from bot.messages.types import Bar, Card
 from bot.models import Balance, Job, Login, Member, Preferences, Review, Tier, Use
@@ -141,11 +143,11 @@ def quota(tier: Tier, balances: Sequence[Balance], recent: Sequence[Job], now: d
     """Build the card of used and left allowances; `cost` is an ordinary picture's, in device-seconds."""
     own = [each for each in balances if not each.name]
     first, others = (own[0], own[1:]) if own else (None, [])
-    left = min((each.left for each in balances if each.name != "gift"), default=None)
-    facts = [] if left is None or not cost else [images_left(int(left / cost))]
-    facts += [] if left is None else [_("{seconds} GPU seconds left", seconds=amount(left))]
+    limited = tightest(balances) is not None
+    facts = [told] if (told := images_left(balances, cost)) else []
+    facts += [_("{seconds} GPU seconds left", seconds=amount(affordable(balances)))] if limited else []
     facts += [_("tier {title}", title=tier.title)]
-    facts += [resets(first, now)] if first else [_("no limit")]
+    facts += [resets(first, now, when)] if first else [_("no limit")]
     further = [each for each in balances if each.name]
     lines = [balance_line(each, now) for each in (*others, *further)]
     lines += [join(" · ", (clip(job.prompt, 60), span(job.device_seconds), job.id)) for job in recent]
@@ -173,20 +175,16 @@ _USED = {
 }
 
 
-def images_left(count: int) -> str:
-    return ngettext("about {count} image left", "about {count} images left", count)
-
-
 def _used(balance: Balance) -> float:
     return min(1.0, balance.used / balance.cap) if balance.cap else 1.0
 
 
-def resets(balance: Balance, now: datetime) -> str:
-    """Format when an allowance resets."""
+def resets(balance: Balance, now: datetime, told: Callable[[datetime, datetime], str] | None = None) -> str:
+    """Format when an allowance resets; `told` formats the moment, if not as `moment` does."""
     if balance.resets is None:
         return _("stays until it is used")
     wait = rounded((balance.resets - now).total_seconds())
-    return _("resets at {when}, in {wait}", when=moment(balance.resets, now), wait=wait)
+    return _("resets at {when}, in {wait}", when=(told or moment)(balance.resets, now), wait=wait)
 
 
 def moment(when: datetime, now: datetime) -> str:
@@ -195,10 +193,15 @@ def moment(when: datetime, now: datetime) -> str:
     return clock(when) if near else date(when)
 
 
+def when(moment_: datetime, now: datetime) -> str:
+    """Return a moment to show in the reader's zone where the surface can, else as `moment` has it."""
+    return marks.time(moment_, moment(moment_, now))
+
+
 def balance_line(balance: Balance, now: datetime) -> str:
     """Format a balance as a bar, the amount used, and when it resets."""
     name = _("Your gifts") if balance.name == "gift" else balance.name
-    state = join(", ", (used(balance), resets(balance, now)))
+    state = join(", ", (used(balance), resets(balance, now, when)))
     return join(" ", (meter(_used(balance)), _("{name}: {state}", name=name, state=state) if name else state))
 
 

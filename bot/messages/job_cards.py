@@ -14,10 +14,10 @@ from typing import Any
 from bot import actions
 from bot.actions import ACTIONS, Action, ActionSpec, Kind
 from bot.errors import Refusal
-from bot.formats import about, amount, in_queue, sized, span
+from bot.formats import about, in_queue, sized
 from bot.i18n import _, join, speech
 from bot.messages.types import ANYTHING, Bar, Button, Buttons, Card, CardPicture, May
-from bot.models import Balance, Job
+from bot.models import Job
 from bot.prompts import styles
 from engine.types import Progress, QueuePosition, Upscale
 
@@ -141,34 +141,15 @@ _NOTED: tuple[Kind, ...] = ("waiting", "painting", "done")
 def waiting(
     job: Job,
     position: QueuePosition | None = None,
-    balance: Balance | None = None,
     may: May = ANYTHING,
     *,
     held: bool = False,
 ) -> Card:
-    """Build the card of a job in the queue or on hold. `balance` is the tightest, after this job's hold."""
+    """Build the card of a job in the queue or on hold. What it costs is for its person: `/quota` tells."""
     stand = _("on hold") if held else in_queue(position) if position else _("in queue")
-    facts = (_("for @{name}", name=job.origin.member.name), stand, *_cost(job, balance))
+    speed = (_("relaxed (free)"),) if job.relaxed else ()
+    facts = (_("for @{name}", name=job.origin.member.name), stand, *speed)
     return card_of(job, "waiting", facts=facts, **_offered(job, "waiting", may))
-
-
-def _cost(job: Job, balance: Balance | None) -> Iterator[str]:
-    if job.relaxed:
-        yield _("relaxed (free)")
-        return
-    cost = amount(job.estimate)
-    if balance is None:
-        yield _("costs about {cost} GPU seconds", cost=cost)
-        return
-    left = amount(balance.left + job.estimate)
-    yield (
-        _("costs about {cost} of {left} GPU seconds of {name}", cost=cost, left=left, name=balance.name)
-        if balance.name
-        else _("costs about {cost} of your {left} GPU seconds", cost=cost, left=left)
-    )
-    more = int(balance.left * job.request.count / job.estimate + 1e-6) if job.estimate else 0
-    if more:
-        yield _("about {more} more such images left", more=more)
 
 
 def painting(
@@ -212,7 +193,6 @@ def _facts(job: Job) -> tuple[str, ...]:
         known.shape(job.request.width, job.request.height),
         _("seed {seed}", seed=job.request.seed),
         job.request.model,
-        span(job.device_seconds),
     )
     return tuple(fact for fact in facts if fact)
 

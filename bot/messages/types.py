@@ -68,6 +68,7 @@ class Card:
     parent: str = ""  # the job this one was made from
     private: bool = False  # only the person who asked may see it
     adult: bool = False  # for age-restricted channels alone
+    spoiler: bool = False  # pictures are covered until someone clicks, where the surface can
     files: tuple[tuple[str, bytes], ...] = ()  # name and content of files to hand over that are no pictures
     language: str = "en"  # that its words are in; see `i18n`
     asker: str = ""  # the name of whoever it is for, where others read it too; it is told as news

@@ -12,10 +12,10 @@ from bot import moderation, telemetry
 from bot.accounts import access_rules, audit
 from bot.errors import Refusal
 from bot.i18n import _, join
-from bot.messages import answers
+from bot.messages import answers, marks
 from bot.messages.types import Card
 from bot.models import INSTANCE, Job, Origin, Review, State, Strike
-from bot.options import clip
+from bot.options import CHOICES, clip
 from bot.settings import CoreSettings
 from bot.store import Store
 from bot.store.reviews import LIMIT
@@ -28,9 +28,16 @@ DECISIONS = ("keep", "remove")
 
 
 class Reviews:
-    """`show` is told of every job that an administrator removed."""
+    """`show` is told of every job that an administrator removed, `tell` what a place's log is to say."""
 
-    def __init__(self, settings: CoreSettings, store: Store, show: Callable[[Job], None]) -> None:
+    def __init__(
+        self,
+        settings: CoreSettings,
+        store: Store,
+        show: Callable[[Job], None],
+        tell: Callable[[str, str], None],
+    ) -> None:
+        self._tell_place = tell
         self._settings = settings
         self._store = store
         self._show = show
@@ -59,11 +66,17 @@ class Reviews:
         tenant = INSTANCE if category == moderation.MINORS else member.tenant
         key = f"{origin.surface}/{origin.event}"
         strike = Strike(key=key, member=member.id, tenant=tenant, category=category, told=True)
-        return await self._explain(await self._store.strike(strike))
+        given = await self._store.strike(strike)
+        if given.cool_off:
+            who, until = marks.person(member.id, member.name), answers.when(given.cool_off, self._store.now())
+            self._tell_place(
+                member.tenant, _("{who} is blocked by moderation until {until}.", who=who, until=until)
+            )
+        return await self._explain(given)
 
     async def _explain(self, strike: Strike) -> str:
         if strike.cool_off:
-            until = answers.moment(strike.cool_off, self._store.now())
+            until = answers.when(strike.cool_off, self._store.now())
             return join(" ", (strike.explained, _("You can use Easel again from {until}.", until=until)))
         count = len(await self._store.strikes(strike.member, strike.tenant))
         return _(
@@ -96,6 +109,11 @@ class Reviews:
             raise Refusal(_("These images are yours: Delete removes them."), code="own")
         new = await self._store.report(job.id, origin.member.id, job.origin.member.tenant)
         log.info("job reported", job_id=job.id, again=not new)
+        if new:
+            owner = job.origin.member
+            who = marks.person(owner.id, owner.name)
+            line = _("Images of {who} were reported (job {id}). /reports shows them.", who=who, id=job.id)
+            self._tell_place(owner.tenant, line)
         return answers.reported(new)
 
     async def queue(self, origin: Origin) -> Card:
@@ -132,6 +150,15 @@ class Reviews:
         if strike:
             self._show(replace(job, state=State.DELETED, delivered=None))
         log.info("report decided", job_id=id, decision=decision)
+        self._tell_place(
+            tenant,
+            _(
+                "{name} decided about job {id}: {decision}.",
+                name=line.name,
+                id=id,
+                decision=CHOICES[decision],
+            ),
+        )
         following = await self.queue(origin)
         kept = _("job {id} kept", id=id)
         removed = _("job {id} removed; its owner was given a strike", id=id)

@@ -11,7 +11,7 @@ from bot import limits
 from bot.errors import Refusal
 from bot.i18n import _, listing, ngettext
 from bot.models import Job, Tier
-from bot.options import clip, suggest
+from bot.options import clip, setting, suggest
 from bot.prompts import styles
 from bot.prompts.draft import DEFAULT_STRENGTH, PARAMS, Draft, landed
 from bot.prompts.param import Param
@@ -196,9 +196,7 @@ def check_range(param: Param, value: int, model: ModelInfo, tier: Tier, said: Dr
         raise Refusal(
             param.too_many(value, most, model, tier),
             code=param.name,
-            offers=(offer(_("Make it {value}", value=nearest), said, **{param.name: nearest}),)
-            if said
-            else (),
+            offers=(offer(setting(param.name, nearest), said, **{param.name: nearest}),) if said else (),
         )
 
 

@@ -33,7 +33,7 @@ from typing import Any
 
 from bot.errors import Offer, Refusal
 from bot.i18n import _
-from bot.options import OutOfRange, Unusable, blank, bounded, read_value, suggest, unknown
+from bot.options import OutOfRange, Unusable, blank, bounded, read_value, setting, suggest, unknown
 from bot.prompts import foreign, plain_words
 from bot.prompts.draft import MAX_COUNT, MAX_PROMPT, PARAMS, Draft, by_flag
 from bot.prompts.param import Param, first_word
@@ -197,9 +197,7 @@ class _Reading:
         if not value:
             others = {each: said for each, said in self._said.items() if each != name}
             return (Offer(_("Leave it out"), with_options(self._words, others)),)
-        return (
-            Offer(_("Make it {value}", value=value), with_options(self._words, {**self._said, name: value})),
-        )
+        return (Offer(setting(name, value), with_options(self._words, {**self._said, name: value})),)
 
     def _check_words(self) -> None:
         if not any(unicodedata.category(c)[0] in "LNPS" for c in self._words):

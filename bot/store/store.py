@@ -450,12 +450,11 @@ def _lock_account(session: Session, job: Job, account: str, tier: Tier, now: dat
     Raises TooManyWaiting, TooSoon, Blocked.
     """
     member = job.origin.member
-    if not identities.lock_and_note(
-        session, account, member.tenant, tier.cooldown, now
-    ):  # merged at this moment
+    cooldown = 0.0 if job.parent else tier.cooldown  # several variations of one picture are asked for at once
+    if not identities.lock_and_note(session, account, member.tenant, cooldown, now):  # merged at this moment
         account = identities.account_of(session, member.id)
         _change(session, job.id, (State.QUEUED,), {"account": account})
-        if not identities.lock_and_note(session, account, member.tenant, tier.cooldown, now):
+        if not identities.lock_and_note(session, account, member.tenant, cooldown, now):
             raise StoreError("The account is being linked: try again in a moment.")
     check_blocks(session, member, account, now)
     waiting = session.connection().execute(_WAITING, {"of": account}).scalar_one() - 1

@@ -20,7 +20,7 @@ from bot.store.rows import table_of, values_of
 from bot.store.tables import JobRow
 from bot.surfaces import Settings
 from engine.workers.fake import FakeEngine
-from tests.examples import a_job
+from tests.examples import a_job, unhurried
 
 JOBS = 100_000
 PEOPLE = 5_000
@@ -39,7 +39,7 @@ async def _measure(folder: Path, jobs: int) -> dict[str, Any]:
     await fill(store, jobs)
     engine = FakeEngine(lambda name: b"", may_start=_never)
     blobs = DirectoryBlobs(folder / "pictures")
-    easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
+    easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs, tiers=unhurried())
     lag = asyncio.create_task(_lag())
     start, busy = time.perf_counter(), time.process_time()
     await easel.lifecycle.start()

@@ -115,7 +115,7 @@ async def test_a_gift_appears_in_the_balance_and_in_the_audit(house: WebHouse, v
     await expect(page.get_by_role("progressbar", name="Gifts: 0 of 250 GPU seconds used")).to_be_visible()
 
     await page.get_by_role("link", name="Audit").click()
-    await expect(page.locator(".audit li")).to_contain_text("admin gift")
+    await expect(page.locator(".audit li")).to_contain_text("admin person gift")
     hers = await visit("Ana")
     await expect(hers.locator(".panel [data-quota]")).to_contain_text("0 of 250 GPU seconds used")
 

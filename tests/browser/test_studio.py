@@ -142,7 +142,7 @@ async def test_a_refusal_keeps_the_words_and_its_offer_is_a_press_away(visit: Op
 
     await expect(page.get_by_role("alert")).to_contain_text("you may have 4 at once")
     await expect(page.locator("#text")).to_have_value("12 pictures of foxes")
-    await page.get_by_role("button", name="Make it 4").click()
+    await page.get_by_role("button", name="Make 4 images").click()
 
     await expect(page.locator(".message.done")).to_contain_text("foxes")
     await expect(page.get_by_role("alert")).to_be_hidden()

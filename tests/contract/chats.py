@@ -231,7 +231,12 @@ async def test_a_channel_may_have_buttons_only_or_nothing(chat: Chat) -> None:
     job, message = await chat.painted()
     tenant, channel = job.origin.member.tenant, job.origin.channel
     line = AuditLine(
-        at=job.created, by="ada", name="Ada", surface=job.origin.surface, tenant=tenant, what="admin channel"
+        at=job.created,
+        by="ada",
+        name="Ada",
+        surface=job.origin.surface,
+        tenant=tenant,
+        what="admin set channel",
     )
 
     async def rule(said: str) -> None:
@@ -272,7 +277,7 @@ async def test_a_refusal_is_private_and_its_offer_is_painted_for_all(chat: Chat,
     refusal = await chat.ada.see("Try --count 4.")
     assert chat.ben.sees("Try --count 4.") is None
 
-    await chat.ada.press(refusal, "Make it 4")
+    await chat.ada.press(refusal, "Make 4 images")
 
     job = await chat.ended()
     assert (job.prompt, job.request.count) == (prompt.strip().rstrip(), 4)

@@ -18,6 +18,7 @@ from bot.images.blobs import DirectoryBlobs
 from bot.models import State
 from bot.store import Store
 from bot.surfaces import Settings
+from tests.examples import unhurried_file
 from tests.web import Person
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +38,7 @@ class Easel:
     async def begin(cls, folder: Path) -> Easel:
         """Start a process; it need not be open yet."""
         settings = {"DATA_DIR": str(folder), "WEB_PORT": "0", "MODEL": "easel-tiny", "DEVICE": "cpu"}
+        settings["TIERS_FILE"] = str(unhurried_file(folder.parent))
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",

@@ -6,6 +6,7 @@ POLICY = "bot/accounts/access_rules.py"
 COMPOSING = "bot/prompts/composing.py"
 REVIEWS = "bot/moderation/reviews.py"
 ADMISSION = "bot/jobs/admission.py"
+REMAINING = "bot/accounts/remaining.py"
 RULES = "tests/unit/test_access_rules.py"
 DOOR = "tests/unit/test_admission.py"
 REMOVALS = "tests/unit/test_store_removals.py"
@@ -28,7 +29,7 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     ),
     (POLICY, "(each.tenant != INSTANCE, each.member != member.id)", "each.tenant != INSTANCE", RULES),
     (POLICY, "allowances=own[:1]", "allowances=own", RULES),
-    (POLICY, "(*tiers.periods, *own)", "tiers.periods", RULES),
+    (POLICY, "(*tiers.periods, *own, *roles)", "tiers.periods", RULES),
     (
         POLICY,
         "self._standing.place.tier, self._standing.everywhere.tier, DEFAULT",
@@ -132,12 +133,12 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     ),
     (ADMISSION, "budgets=budgets, periods=rules.periods", "budgets=(), periods=rules.periods", DOOR),
     (ADMISSION, "budgets=budgets, periods=rules.periods", "budgets=budgets", DOOR),
-    (ADMISSION, "0 if balance.name else gift)", "gift)", DOOR),
-    (ADMISSION, "return min(max(own, gift), *shared", "return min(own, *shared", DOOR),
-    (ADMISSION, "return min(max(own, gift), *shared", "return min(own + gift, *shared", DOOR),
-    (ADMISSION, "max(own, gift), *shared, math.inf", "max(own, gift), math.inf", DOOR),
+    (REMAINING, "0 if balance.name else gift)", "gift)", DOOR),
+    (REMAINING, "return min(max(own, gift), *shared", "return min(own, *shared", DOOR),
+    (REMAINING, "return min(max(own, gift), *shared", "return min(own + gift, *shared", DOOR),
+    (REMAINING, "max(own, gift), *shared, math.inf", "max(own, gift), math.inf", DOOR),
     (ADMISSION, "if limit and not periods.fits(", "if False and not periods.fits(", DOOR),
-    (ADMISSION, 'if balance.name != "gift"]', "]", DOOR),
+    (REMAINING, 'if balance.name != "gift"]', "]", DOOR),
     (
         ADMISSION,
         "if context.draft and not isinstance(context.draft.source, bytes):",

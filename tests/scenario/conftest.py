@@ -29,6 +29,7 @@ from bot.surfaces import Settings
 from engine.types import Engine
 from engine.workers.fake import MEMORY, FakeEngine, Fault
 from tests import messages
+from tests.examples import unhurried
 
 ADA = Member(tenant="test:house", id="test:ada", name="Ada")
 BEN = Member(tenant="test:house", id="test:ben", name="Ben")
@@ -233,7 +234,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opens:
         engine: Engine = FakeEngine(blobs.read, models=(SMALL,), fault=fault, step_seconds=step_seconds)
         if make_engine is not None:
             engine = make_engine(blobs)
-        rules = Tiers(tuple(tiers)) if tiers else None
+        rules = Tiers(tuple(tiers)) if tiers else unhurried()
         easel = app.build(
             settings=settings,
             store=store,

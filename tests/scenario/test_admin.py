@@ -75,9 +75,9 @@ async def test_help_shows_administration_to_those_who_may_use_it(house: House) -
 
     assert "admin" not in await help(ADA)
     assert "/help admin" in await help(BOSS)
-    assert "/admin gift" in await help(BOSS, command="admin")
-    assert "/admin gift" not in await help(ADA, command="admin")
-    assert (await refused(house, help(ADA, command="admin gift"))).code == "forbidden"
+    assert "/admin person gift" in await help(BOSS, command="admin")
+    assert "/admin person gift" not in await help(ADA, command="admin")
+    assert (await refused(house, help(ADA, command="admin person gift"))).code == "forbidden"
     assert not any("admin" in name for name, _ in await house.easel.vocabulary.complete("commands", "", ADA))
 
 
@@ -222,7 +222,7 @@ async def test_an_allowance_of_one_s_own_holds_everywhere_in_place_of_the_tier_s
         for member in (ADA, replace(ADA, tenant="test:elsewhere")):
             await house.painted("a fox --count 4", member)
         refusal = await refused(house, house.ask("a fox --count 4"))
-        assert refusal.code == "quota" and "of your 2 GPU seconds a week" in refusal.notice
+        assert refusal.code == "quota" and "your 2 GPU seconds a week are used up" in refusal.notice
         assert (await refused(house, house.ask("a fox --count 4", BEN))).code == "quota"
         assert "Their own quota: 2 GPU seconds a week" in await admin(house, "person", person=ADA.id)
 
@@ -230,8 +230,8 @@ async def test_an_allowance_of_one_s_own_holds_everywhere_in_place_of_the_tier_s
         assert (await refused(house, house.ask("a fox --count 1"))).notice.count("a day") == 1
         changes = [(line.what, line.before, line.after) for line in await house.store.audit()]
         assert changes == [
-            ("admin set", "allowance: 2 GPU seconds a week", "allowance: none"),
-            ("admin set", "allowance: none", "allowance: 2 GPU seconds a week"),
+            ("admin quota person", "allowance: 2 GPU seconds a week", "allowance: none"),
+            ("admin quota person", "allowance: none", "allowance: 2 GPU seconds a week"),
         ]
         assert await house.store.check() == "ok"
 
@@ -260,7 +260,7 @@ async def test_a_gift_is_used_when_the_allowance_does_not_suffice(opened: Opens)
 async def test_the_same_event_gives_once(house: House) -> None:
     origin = replace(house.origin(SHELL, event="once"), surface="cli")
     for _ in range(2):
-        await house.easel.router.handle("admin gift", {"person": ADA.id, "seconds": 5}, origin)
+        await house.easel.router.handle("admin person gift", {"person": ADA.id, "seconds": 5}, origin)
     assert (await house.store.balances(ADA.id, a_tier()))[-1].cap == 5.0
     assert len(await house.store.audit()) == 1
 
@@ -282,7 +282,7 @@ async def test_a_person_shows_tier_use_and_last_jobs(house: House) -> None:
     text = await admin(house, "person", person=ADA.id)
 
     assert "Tier: Team" in text and "of 14400 GPU seconds used today" in text
-    assert "Blocked here until /admin unblock. loud." in text
+    assert "Blocked here until /admin person unblock. loud." in text
     assert "a fox · done" in text and "a private job · done" in text and "secret" not in text
     assert "used" not in await admin(house, "person", EVE, person=ADA.id)
 
@@ -323,8 +323,8 @@ async def test_what_a_tier_forbids_is_offered_within_its_bounds(opened: Opens) -
     async with opened(tiers=[tier]) as house:
         for text, label in [
             ("a fox --size 256x128", "Make it 176 × 88"),
-            ("a fox --steps 12", "Make it 10"),
-            ("a fox --count 3", "Make it 2"),
+            ("a fox --steps 12", "Set Steps to 10"),
+            ("a fox --count 3", "Make 2 images"),
         ]:
             refusal = await refused(house, house.ask(text))
             shown = job_cards.refused(refusal)
@@ -357,7 +357,7 @@ async def test_a_channel_s_budget_stands_above_the_person_s(house: House) -> Non
     await house.painted("a fox --count 4")  # costs 0.8
     refusal = await refused(house, house.ask("a wolf --count 1", BEN))
     assert refusal.notice.startswith(
-        "This costs about 1 GPU seconds; this channel has 0 left of its 1 GPU seconds a week"
+        "This needs about 1 GPU second, and the 1 GPU seconds a week of this channel are used up."
     )
     assert "channel lobby" in (await admin(house, "budget")).casefold()
     await admin(house, "budget", seconds=0, channel="lobby")
@@ -542,12 +542,14 @@ async def test_every_change_has_its_line_and_what_changes_nothing_has_none(house
     (line,) = await house.store.audit()
     assert (line.by, line.name, line.surface, line.tenant) == (BOSS.id, "Boss", "test", "test:house")
     assert (line.what, line.target, line.before, line.after) == (
-        "admin tier",
+        "admin tier person",
         ADA.id,
         "tier: none",
         "tier: team",
     )
-    assert f"/admin tier {ADA.id} · tier: none → tier: team" in await admin(house, "audit", search="TEAM")
+    assert f"/admin tier person {ADA.id} · tier: none → tier: team" in await admin(
+        house, "audit", search="TEAM"
+    )
     assert "Nothing" in await admin(house, "audit", search="gift")
 
 
@@ -615,13 +617,13 @@ async def test_what_words_do_in_a_channel_is_set_shown_and_written_down(house: H
         return await house.easel.changes.heard(house.origin(ADA, channel=channel))
 
     shown = await admin(house, "channel", channel="den", words="buttons")
-    assert "Words in den: buttons" in shown
+    assert "Words in den: Ask by a button" in shown
     assert [await heard("den"), await heard("lobby")] == ["buttons", "paint"]
     await admin(house, "channel", channel="den", words="off")
     assert await heard("den") == "off"
     assert "Words in" not in await admin(house, "channel", channel="den", words="paint")
     assert await heard("den") == "paint"
-    assert len([each for each in await audit(house) if "admin channel" in each]) == 3
+    assert len([each for each in await audit(house) if "admin set channel" in each]) == 3
     assert (
         await refused(house, admin(house, "channel", BEN, channel="den", words="off"))
     ).code == "forbidden"

@@ -20,7 +20,7 @@ SURFACES = ("discord", "slack", "web", "cli")
 ROLES = ("member", "moderator", "administrator", "operator")
 HERE, ELSEWHERE = ADA.tenant, "test:elsewhere"
 OPERATOR = "discord:77"
-ACCOUNTS = ("admin set", "admin gift", "admin reset")
+ACCOUNTS = ("admin person gift", "admin person reset")
 """What concerns an account, wherever its person is."""
 
 
@@ -48,14 +48,14 @@ def options(command: Command, job: Job | None) -> dict[str, object]:
     """Something that can be done."""
     said = {each.name: example(each, job) for each in command.options if each.required}
     more: dict[str, dict[str, object]] = {
-        "admin budget": {"seconds": 100, "channel": "lobby"},
-        "admin channel": {"channel": "den", "rule": "refuse"},
-        "admin models": {"model": "memory", "rule": "allow"},
-        "admin styles": {"style": "noir", "rule": "refuse"},
-        "admin defaults": {"count": 2},
-        "admin language": {"language": "de"},
-        "admin moderation": {"refuse": "rival"},
-        "admin moderators": {"role": "r2"},
+        "admin quota budget": {"seconds": 100, "channel": "lobby"},
+        "admin set channel": {"channel": "den", "rule": "refuse"},
+        "admin set models": {"model": "memory", "rule": "allow"},
+        "admin set styles": {"style": "noir", "rule": "refuse"},
+        "admin set defaults": {"count": 2},
+        "admin set language": {"language": "de"},
+        "admin set moderation": {"refuse": "rival"},
+        "admin set moderators": {"role": "r2"},
     }
     return said | more.get(command.name, {}) | ({"tier": "team"} if "tier" in said else {})
 
@@ -168,7 +168,7 @@ BUTTONS: dict[str, dict[str, str]] = {
 
 async def name_moderators(house: House) -> None:
     for named in ({"person": "test:named"}, {"role": "helpers"}):
-        await house.easel.router.handle("admin moderators", named, house.origin(BOSS))
+        await house.easel.router.handle("admin set moderators", named, house.origin(BOSS))
 
 
 @pytest.mark.parametrize("pressed", BUTTONS)

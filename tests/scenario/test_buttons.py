@@ -466,7 +466,7 @@ async def test_what_could_not_be_shown_elsewhere_stays_private(house: House) -> 
 async def test_nothing_is_shared_where_easel_is_not_let_in(house: House) -> None:
     job, _ = await shown(house, "a secret fox --private --count 1")
     closing = {"channel": "den", "rule": "refuse"}
-    await house.easel.router.handle("admin channel", closing, house.origin(BOSS))
+    await house.easel.router.handle("admin set channel", closing, house.origin(BOSS))
 
     with pytest.raises(Refusal) as refused:
         await house.easel.router.press(f"v1:share:{job.id}", house.origin(channel="den"))

@@ -196,8 +196,8 @@ def test_admin_works_while_easel_runs_and_when_it_does_not(start: Start, tmp_pat
     assert (code, err) == (0, "")
     assert [line.split(" · ")[2] for line in out.splitlines()[1:]] == [
         "/admin pause",
-        "/admin role 77",
-        "/admin gift discord:5",
+        "/admin tier role 77",
+        "/admin person gift discord:5",
     ]
     process.send_signal(signal.SIGTERM)
     assert ended(process)[0] == 0

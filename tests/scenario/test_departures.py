@@ -228,7 +228,7 @@ async def test_a_block_cancels_what_waits_and_what_runs(opened: Opens, count: in
         jobs = [await house.ask(f"fox {number} --count 1") for number in range(count)]
         other = await house.ask("a bear --count 1", BEN)
 
-        card = await house.easel.router.handle("admin block", {"person": ADA.id}, house.origin(BOSS))
+        card = await house.easel.router.handle("admin person block", {"person": ADA.id}, house.origin(BOSS))
 
         told = {
             0: "They had nothing waiting or running.",
@@ -252,13 +252,13 @@ async def test_a_block_in_one_place_leaves_jobs_of_another_and_one_of_the_house_
         here = await house.ask("a fox --count 1")
         there = await house.ask("a fox --count 1", replace(ADA, tenant=EVE.tenant))
 
-        await house.easel.router.handle("admin block", {"person": ADA.id}, house.origin(BOSS))
+        await house.easel.router.handle("admin person block", {"person": ADA.id}, house.origin(BOSS))
         assert (await house.row(here.id)).state is State.CANCELLED
         assert not (await house.row(there.id)).state.ended
 
         house_rules = replace(BOSS, tenant="*", id="cli:boss")
         origin = replace(house.origin(house_rules), surface="cli")
-        await house.easel.router.handle("admin block", {"person": ADA.id}, origin)
+        await house.easel.router.handle("admin person block", {"person": ADA.id}, origin)
         assert (await house.row(there.id)).state is State.CANCELLED
 
 
@@ -269,7 +269,7 @@ async def test_a_block_reaches_the_jobs_of_linked_names(opened: Opens) -> None:
         await house.store.link(code, other.id)
         job = await house.ask("a fox --count 1", other)
 
-        await house.easel.router.handle("admin block", {"person": ADA.id}, house.origin(BOSS))
+        await house.easel.router.handle("admin person block", {"person": ADA.id}, house.origin(BOSS))
 
         assert (await house.row(job.id)).state is State.CANCELLED
 
@@ -278,7 +278,7 @@ async def test_a_block_reaches_the_jobs_of_linked_names(opened: Opens) -> None:
 
 
 async def name(house: House, by: Member = BOSS, **options: object) -> Card:
-    card = await house.easel.router.handle("admin moderators", options, house.origin(by))
+    card = await house.easel.router.handle("admin set moderators", options, house.origin(by))
     assert isinstance(card, Card)
     return card
 
@@ -339,7 +339,7 @@ async def test_who_was_named_can_be_removed_and_everyone_cannot_be_named(house: 
     with pytest.raises(Refusal, match="Not everyone"):
         await name(house, role="everyone")
     [line, *_] = await house.store.audit(ADA.tenant)
-    assert line.what == "admin moderators" and line.before == "moderators: helpers, test:mod"
+    assert line.what == "admin set moderators" and line.before == "moderators: helpers, test:mod"
 
 
 async def test_names_of_one_place_moderate_in_no_other(house: House) -> None:
@@ -390,7 +390,7 @@ async def test_reports_are_for_moderators_and_administrators(house: House) -> No
 
 async def test_a_blocked_moderator_moderates_nothing(house: House) -> None:
     job = await shown(house)
-    await house.easel.router.handle("admin block", {"person": MOD.id}, house.origin(BOSS))
+    await house.easel.router.handle("admin person block", {"person": MOD.id}, house.origin(BOSS))
 
     for press in (f"v1:delete:{job.id}", f"v1:cancel:{job.id}"):
         with pytest.raises(Refusal) as caught:
@@ -406,7 +406,7 @@ async def test_two_blocks_at_once_cancel_each_job_once(opened: Opens) -> None:
         origins: list[Origin] = [house.origin(BOSS), house.origin(replace(BOSS, id="test:boss2"))]
 
         cards = await asyncio.gather(
-            *(house.easel.router.handle("admin block", {"person": ADA.id}, each) for each in origins)
+            *(house.easel.router.handle("admin person block", {"person": ADA.id}, each) for each in origins)
         )
 
         said = sorted(str(card.body[0]).split(". ")[-1] for card in cards if isinstance(card, Card))
@@ -426,7 +426,9 @@ async def test_a_block_wins_over_a_request_that_is_being_admitted(opened: Opens,
         origin = replace(house.origin(boss), surface="cli" if everywhere else "test")
 
         async def blocked_first(*args: Any, **more: Any) -> Any:
-            await house.easel.router.handle("admin block", {"person": ADA.id, "reason": "Spam"}, origin)
+            await house.easel.router.handle(
+                "admin person block", {"person": ADA.id, "reason": "Spam"}, origin
+            )
             return await admit(*args, **more)
 
         house.store.admit = blocked_first  # type: ignore[method-assign]

@@ -30,7 +30,7 @@ async def shows_label(house: House, blob: str, corner: Corner = "bottom right") 
 
 
 async def switched(house: House, on: bool) -> Any:
-    return await house.easel.router.handle("admin defaults", {"label": on}, house.origin(BOSS))
+    return await house.easel.router.handle("admin set defaults", {"label": on}, house.origin(BOSS))
 
 
 async def test_a_place_labels_its_pictures_as_long_as_it_says_so(house: House) -> None:
@@ -40,7 +40,7 @@ async def test_a_place_labels_its_pictures_as_long_as_it_says_so(house: House) -
     elsewhere = await house.painted("a fox --count 1 --size 256x256", EVE)
     assert (
         "Label “AI” on images: yes"
-        in (await house.easel.router.handle("admin defaults", {"reset": True}, house.origin(BOSS))).body
+        in (await house.easel.router.handle("admin set defaults", {"reset": True}, house.origin(BOSS))).body
     ), "a reset of tastes leaves it"
     assert "Label “AI” on images: no" in (await switched(house, False)).body
     after = await house.painted("a fox --count 1 --size 256x256")
@@ -89,9 +89,9 @@ async def test_a_tier_labels_its_peoples_pictures(opened: Opens) -> None:
 
 async def test_only_an_administrator_decides(house: House) -> None:
     with pytest.raises(Refusal, match="Only an administrator"):
-        await house.easel.router.handle("admin defaults", {"label": True}, house.origin(BEN))
+        await house.easel.router.handle("admin set defaults", {"label": True}, house.origin(BEN))
     with pytest.raises(Refusal, match="yes or no"):
-        await house.easel.router.handle("admin defaults", {"label": "maybe"}, house.origin(BOSS))
+        await house.easel.router.handle("admin set defaults", {"label": "maybe"}, house.origin(BOSS))
 
 
 @pytest.mark.parametrize(("words", "label"), [([], "yes"), (["yes"], "yes"), (["no"], "no")])

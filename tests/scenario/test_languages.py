@@ -75,7 +75,7 @@ async def test_forms_are_translated(house: House) -> None:
 async def test_a_place_s_language_comes_before_each_person_s_and_can_be_taken_back(house: House) -> None:
     boss = house.origin(BOSS)
     assert (
-        await ask(house, "admin language", boss, language="de")
+        await ask(house, "admin set language", boss, language="de")
         == "Easel antwortet hier in dieser Sprache: Deutsch."
     )
     assert "Die Warteschlange ist leer." in await ask(house, "queue", house.origin())
@@ -83,23 +83,23 @@ async def test_a_place_s_language_comes_before_each_person_s_and_can_be_taken_ba
     elsewhere = Member(tenant="test:elsewhere", id="test:eve", name="Eve")
     assert "The queue is empty." in await ask(house, "queue", house.origin(elsewhere))
 
-    said = await ask(house, "admin language", house.origin(BOSS), language="own")
+    said = await ask(house, "admin set language", house.origin(BOSS), language="own")
     assert said == "Easel answers here in the language of each person."
     assert "The queue is empty." in await ask(house, "queue", house.origin())
 
 
 async def test_the_house_speaks_for_places_that_have_chosen_nothing(house: House) -> None:
     shell = replace(house.origin(SHELL), surface="cli")
-    await house.easel.router.handle("admin language", {"language": "de"}, shell)
+    await house.easel.router.handle("admin set language", {"language": "de"}, shell)
 
     assert "Die Warteschlange ist leer." in await ask(house, "queue", house.origin())
-    await ask(house, "admin language", house.origin(BOSS), language="en")
+    await ask(house, "admin set language", house.origin(BOSS), language="en")
     assert "The queue is empty." in await ask(house, "queue", german(house))
 
 
 async def test_languages_outlive_a_restart(opened: Opens) -> None:
     async with opened(crash=True, step_seconds=0.3) as house:
-        await ask(house, "admin language", house.origin(BOSS), language="de")
+        await ask(house, "admin set language", house.origin(BOSS), language="de")
         other = replace(german(house), member=replace(ADA, tenant="test:elsewhere"))
         here = await house.ask("a fox")
         answer = await house.easel.router.handle("imagine", {"prompt": "a cat"}, other)

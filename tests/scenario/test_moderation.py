@@ -57,7 +57,9 @@ async def refused(house: House, text: str, member: Member = ADA, **options: Any)
 
 
 async def strictness(house: House, level: str, member: Member = BOSS, **more: str) -> None:
-    await house.easel.router.handle("admin moderation", {"strictness": level, **more}, house.origin(member))
+    await house.easel.router.handle(
+        "admin set moderation", {"strictness": level, **more}, house.origin(member)
+    )
 
 
 async def in_adult_channel(house: House, text: str, member: Member = ADA) -> Job:
@@ -223,7 +225,7 @@ async def test_three_strikes_bring_a_cool_off_and_the_next_lasts_longer(house: H
         assert f"strike {count}" in (await refused(house, "a sieg heil poster")).notice
     assert "cool-off after three strikes" in (await refused(house, "a sieg heil poster")).notice
     assert (await refused(house, "a red fox")).code == "blocked"
-    await house.easel.router.handle("admin unblock", {"person": ADA.id}, house.origin(BOSS))
+    await house.easel.router.handle("admin person unblock", {"person": ADA.id}, house.origin(BOSS))
     for _ in range(LIMIT):
         last = await refused(house, "a sieg heil poster")
     assert "cool-off" in last.notice

@@ -326,11 +326,11 @@ async def rule(world: World, asked: dict[str, Any], boss: Member, dan: Member) -
     known = styles.load().styles
     for style in asked["refused"]:
         if style in known:
-            await easel.router.handle("admin styles", {"style": style, "rule": "refuse"}, origin())
+            await easel.router.handle("admin set styles", {"style": style, "rule": "refuse"}, origin())
     if asked["allowed"] in [each.name for each in asked["now"]] and not asked["tier"].models:
-        await easel.router.handle("admin models", {"model": asked["allowed"], "rule": "allow"}, origin())
-    await easel.router.handle("admin block", {"person": dan.id}, origin())
-    await easel.router.handle("admin language", {"language": asked["language"]}, origin())
+        await easel.router.handle("admin set models", {"model": asked["allowed"], "rule": "allow"}, origin())
+    await easel.router.handle("admin person block", {"person": dan.id}, origin())
+    await easel.router.handle("admin set language", {"language": asked["language"]}, origin())
 
 
 async def settled(world: World, member: Member, mine: Mapping[str, Any]) -> None:
@@ -501,7 +501,7 @@ async def test_a_place_that_allows_only_models_that_are_gone_allows_those_there_
     both, boss = (memory("z-image"), KLEIN), Member(tenant="test:house", id="test:boss", name="B", admin=True)
     async with changed(tmp_path, both, both, "a fox") as (house, _):
         options = {"model": "z-image", "rule": "allow"}
-        await house.easel.router.handle("admin models", options, house.origin(boss))
+        await house.easel.router.handle("admin set models", options, house.origin(boss))
         with pytest.raises(Refusal, match="klein is not for your tier"):
             await house.ask("a fox --model klein")
     store = await Store.open(f"sqlite:///{tmp_path}/easel.db")

@@ -83,7 +83,7 @@ async def test_a_copy_holds_what_was_set_and_what_was_used_before_a_link(house: 
     job = await house.painted("a wolf --count 1", other)
     await house.store.link(await house.store.link_code(ADA.id), other.id)
     await house.easel.router.handle(
-        "admin block", {"person": ADA.id, "hours": 1, "reason": "loud"}, house.origin(BOSS)
+        "admin person block", {"person": ADA.id, "hours": 1, "reason": "loud"}, house.origin(BOSS)
     )
 
     _, archive = await exported(house)
@@ -225,7 +225,7 @@ async def test_linked_names_are_forgotten_together(house: House) -> None:
 
 
 async def test_a_block_outlives_being_forgotten(house: House) -> None:
-    await house.easel.router.handle("admin block", {"person": ADA.id, "hours": 5}, house.origin(BOSS))
+    await house.easel.router.handle("admin person block", {"person": ADA.id, "hours": 5}, house.origin(BOSS))
     await forget(house)
 
     with pytest.raises(Refusal) as caught:
@@ -291,6 +291,7 @@ import asyncio, os, signal, sys
 from pathlib import Path
 from bot.models import Origin
 from tests.scenario import conftest
+from tests.examples import unhurried
 from tests.scenario.conftest import ADA, RecordingAdapter, SMALL
 from bot import app
 from bot.accounts import privacy
@@ -315,7 +316,14 @@ async def main(folder: Path, name: str, when: str) -> None:
     settings = Settings(data_dir=folder, model=("memory",))
     blobs = DirectoryBlobs(folder / "pictures")
     engine = FakeEngine(blobs.read, models=(SMALL,))
-    easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs, classifier=NullClassifier())
+    easel = app.build(
+        settings=settings,
+        store=store,
+        engine=engine,
+        blobs=blobs,
+        classifier=NullClassifier(),
+        tiers=unhurried(),
+    )
     easel.adapters["test"] = RecordingAdapter()
     # Only the press is to meet the failpoint.
     easel.lifecycle._keep_clean = lambda: asyncio.sleep(0)

@@ -32,7 +32,7 @@ async def test_what_exceeds_the_allowance_is_refused_with_what_fits(opened: Open
 
         assert caught.value.code == "quota"
         offer = caught.value.offers[0]
-        assert [each.label for each in caught.value.offers] == ["Make it 2", "Relaxed: free, later"]
+        assert [each.label for each in caught.value.offers] == ["Make 2 images", "Relaxed: free, later"]
         wolf = await house.painted(offer.text)
         assert (wolf.prompt, wolf.request.count, wolf.style) == ("a wolf", 2, "photo")
         assert await used(house) == pytest.approx(1.0)

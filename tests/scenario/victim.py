@@ -26,6 +26,7 @@ from bot.store import Store
 from bot.surfaces import Settings
 from engine.workers.fake import MEMORY, FakeEngine
 from tests.databases import unfinished
+from tests.examples import unhurried
 
 PEOPLE = ("ada", "ben", "eve")
 
@@ -92,7 +93,7 @@ async def main(folder: Path, jobs: int) -> None:
     blobs = DirectoryBlobs(folder / "pictures")
     small = replace(MEMORY, width=64, height=64, steps=4)
     engine = FakeEngine(blobs.read, models=(small,), step_seconds=0.005)
-    easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
+    easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs, tiers=unhurried())
     adapter = FileAdapter(folder / "posts")
     easel.adapters[adapter.name] = adapter
     await easel.lifecycle.start()

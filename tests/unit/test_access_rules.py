@@ -12,6 +12,7 @@ from bot.accounts.access_rules import AccessRules, authorize, runs_easel
 from bot.accounts.tiers import Tiers
 from bot.commands import COMMANDS
 from bot.errors import Refusal
+from bot.messages import marks
 from bot.models import (
     INSTANCE,
     Allowance,
@@ -79,6 +80,31 @@ def person(tier: str = "", tenant: str = "discord:1", member: str = ADA.id, **mo
 )
 def test_the_tier(found: AccessRules, tier: str) -> None:
     assert found.tier.name == tier
+
+
+DAY, HOUR, WEEK = (Allowance(seconds=600, per=per) for per in ("day", "hour", "week"))
+
+
+@pytest.mark.parametrize(
+    ("found", "allowances"),
+    [
+        (rules(quotas={"everyone": DAY}), (DAY,)),
+        (rules(quotas={"other": DAY}), ()),
+        (rules(quotas={"r1": DAY, "r2": HOUR, "everyone": WEEK}), (HOUR,)),  # the largest of their roles
+        (rules(quotas={"everyone": DAY}, roles={"r1": "team"}), ()),  # a role's tier is more than everyone's
+        (rules(quotas={"everyone": DAY}, roles={"r1": "gone"}), (DAY,)),
+        (rules(quotas={"r1": DAY}, roles={"r1": "team"}), (DAY,)),
+        (rules(quotas={"r1": DAY}, persons=[person("team")]), ()),  # their own tier is theirs as it is
+        (rules(quotas={"r1": DAY}, persons=[person(allowance=WEEK)]), (WEEK,)),
+        (rules(quotas={"everyone": DAY}, house=Policy(quotas={"everyone": HOUR})), (DAY,)),
+        (rules(house=Policy(quotas={"everyone": HOUR})), (HOUR,)),
+    ],
+)
+def test_a_quota_that_was_set_for_a_role_stands_in_for_its_tier_s(
+    found: AccessRules, allowances: tuple[Allowance, ...]
+) -> None:
+    assert found.tier.allowances == allowances
+    assert set(allowances) <= set(found.periods)
 
 
 def test_an_allowance_of_one_s_own_stands_in_for_the_tier_s_and_is_counted_everywhere() -> None:
@@ -163,7 +189,7 @@ def test_a_block_says_until_when_and_why() -> None:
     until = NOW + timedelta(hours=2)
     with pytest.raises(Refusal) as caught:
         rules(persons=[person(blocked=True, until=until, reason="Spam.")]).check_person()
-    assert caught.value.notice == (
+    assert marks.plain(caught.value.notice) == (
         "You cannot use Easel here until 14:00 UTC. Spam. An administrator can lift this."
     )
 

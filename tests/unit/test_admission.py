@@ -10,9 +10,10 @@ import pytest
 
 from bot import actions
 from bot.accounts.access_rules import AccessRules
+from bot.accounts.remaining import affordable, tightest
 from bot.accounts.tiers import Tiers
 from bot.errors import Offer, Refusal
-from bot.jobs.admission import OfferContext, admit, affordable, check, tightest
+from bot.jobs.admission import OfferContext, admit, check
 from bot.models import Allowance, Balance, Job, Policy, Standing, State, Tier
 from bot.prompts import Draft
 from bot.store import Store
@@ -77,11 +78,11 @@ async def test_too_much_is_refused_with_numbers_and_what_would_fit(store: Store)
     refusal = await refused(store, a_job(), tier)
     assert refusal.code == "quota"
     assert refusal.notice.startswith(
-        "This costs about 8 GPU seconds; you have 5 left of your 13 GPU seconds a day, so 3 are missing. "
-        "That resets at "
+        "This needs about 8 GPU seconds, and of your 13 GPU seconds a day only 5 are left. "
+        "The quota resets at "
     )
     assert refusal.offers == (
-        Offer("Make it 2", "a red fox in snow --count 2"),
+        Offer("Make 2 images", "a red fox in snow --count 2"),
         Offer("Make it 360 × 360", "a red fox in snow --size 360x360"),
         Offer("Relaxed: free, later", "a red fox in snow --relax"),
     )
@@ -115,8 +116,8 @@ async def test_a_budget_says_whose_it_is(store: Store) -> None:
     await admit(store, a_job(user="ben"), rules(a_tier(), channel_budgets=campaign), ask())
     refusal = await refused(store, a_job(), a_tier(), channel_budgets=campaign)
     assert refusal.notice.startswith(
-        "This costs about 8 GPU seconds; this channel has 2 left of its 10 GPU seconds a week, "
-        "so 6 are missing. That resets"
+        "This needs about 8 GPU seconds, and of the 10 GPU seconds a week of this channel only 2 are left. "
+        "The quota resets"
     )
 
 
@@ -151,9 +152,9 @@ def test_a_request_is_refused_before_it_is_made_by_the_balances_of_the_moment() 
     allowance = Balance(cap=10, used=1, resets=None, per="day")
     check(request, rules(a_tier()), ask(balances=(replace(allowance, used=2),)), now)
     check(request, rules(a_tier()), ask(), now)
-    with pytest.raises(Refusal, match="you have 7 left of your 10 GPU seconds a day") as caught:
+    with pytest.raises(Refusal, match="of your 10 GPU seconds a day only 7 are left") as caught:
         check(request, rules(a_tier()), ask(balances=(replace(allowance, used=3),)), now)
-    assert caught.value.offers[0].label == "Make it 3"
+    assert caught.value.offers[0].label == "Make 3 images"
 
 
 def test_allowances_or_gifts_pay_a_request_whole_and_budgets_limit_both() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import discord
@@ -32,21 +33,26 @@ def payloads() -> list[dict[str, Any]]:
 
 def leaves() -> dict[str, dict[str, Any]]:
     """What can be asked for, by its whole name."""
-    found: dict[str, dict[str, Any]] = {}
-    for each in payloads():
-        inside = [option for option in each["options"] if option["type"] == 1]
-        found |= {f"{each['name']} {verb['name']}": verb for verb in inside} or {each["name"]: each}
-    return found
+    return dict(pair for each in payloads() for pair in under(each))
+
+
+def under(command: dict[str, Any], before: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    name = f"{before} {command['name']}".strip()
+    inside = [each for each in command["options"] if each["type"] in (1, 2)]
+    if not inside:
+        yield name, command
+    for each in inside:
+        yield from under(each, name)
 
 
 async def test_every_command_of_the_vocabulary_is_there_and_edit() -> None:
-    assert leaves().keys() == {*(each.name for each in commands.COMMANDS if not each.typed), "edit"}
+    assert leaves().keys() == {*(each.name for each in commands.COMMANDS), "edit"}
 
 
 async def test_only_administration_is_hidden_from_most() -> None:
     hidden = {each["name"] for each in payloads() if each.get("default_member_permissions")}
 
-    assert hidden == {each.group for each in commands.COMMANDS if each.admin}
+    assert hidden == {each.name.split()[0] for each in commands.COMMANDS if each.admin}
 
 
 async def test_names_and_descriptions_keep_to_discord_s_limits() -> None:
@@ -55,6 +61,8 @@ async def test_names_and_descriptions_keep_to_discord_s_limits() -> None:
             assert re.fullmatch(r"[-_a-z0-9]{1,32}", each["name"])
             assert 1 <= len(each["description"]) <= 100
         assert len(command["options"]) <= 25
+        for group in (each for each in command["options"] if each["type"] == 2):
+            assert 1 <= len(group["options"]) <= 25
 
 
 def characters(command: dict[str, Any]) -> int:
@@ -114,7 +122,9 @@ def is_spoken(text: str, language: str) -> bool:
 
 
 async def test_every_group_is_described() -> None:
-    assert slash_commands.GROUPS.keys() == {each.group for each in commands.COMMANDS if each.group}
+    groups = {each.group for each in commands.COMMANDS if each.group}
+    assert slash_commands.GROUPS.keys() == groups | {each.split()[0] for each in groups}
+    assert all(len(each.split()) <= 2 for each in groups)
 
 
 @pytest.mark.parametrize("command", [c for c in commands.COMMANDS if any(o.completes for o in c.options)])

@@ -144,7 +144,7 @@ async def words_are_judged() -> None:
     store: Any = Store()
     rules = ModerationRules(blocked=("broccoli",), allowed=("a b",))
     try:
-        await Reviews(Settings(), store, NOBODY).check(JOB.request, WORST, JOB.origin, rules)
+        await Reviews(Settings(), store, NOBODY, NOBODY).check(JOB.request, WORST, JOB.origin, rules)
     except Refusal:
         return
 

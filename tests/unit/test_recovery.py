@@ -28,7 +28,7 @@ from engine.errors import EngineError
 from engine.scheduling.job_queue import FairQueue
 from engine.types import EngineJob, GenerationRequest
 from engine.workers.fake import FakeEngine
-from tests.examples import a_job, a_line, a_member, a_tier
+from tests.examples import a_job, a_line, a_member, a_tier, unhurried
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -60,7 +60,14 @@ async def easel(folder: Path, store: Store) -> AsyncIterator[tuple[Easel, FakeEn
     engine = FakeEngine(lambda name: b"", may_start=_never)
     settings = Settings(data_dir=folder, model=("memory",))
     blobs = DirectoryBlobs(folder / "pictures")
-    made = app.build(settings=settings, store=store, engine=engine, blobs=blobs, classifier=NullClassifier())
+    made = app.build(
+        settings=settings,
+        store=store,
+        engine=engine,
+        blobs=blobs,
+        classifier=NullClassifier(),
+        tiers=unhurried(),
+    )
     await made.lifecycle.start()
     yield made, engine
     await made.lifecycle.close()

@@ -30,6 +30,7 @@ def words(made: list[dict[str, Any]]) -> list[str]:
         ("@here stays text", "@here stays text"),
         ("/queue and /imagine", "/easel queue and /imagine"),
         ("and/or 1/2 a/queue", "and/or 1/2 a/queue"),
+        ("/admin person unblock", "/easel admin person unblock"),
         ("/admin unblock", "/easel admin unblock"),
         ("/queued", "/queued"),
     ],

@@ -32,11 +32,15 @@ from bot.errors import Refusal
         ("help admin gift", "help", {"command": "admin gift"}),
         ("link leave", "link", {"leave": "yes"}),
         ("admin pause", "admin pause", {}),
-        ("admin gift <@U2ADA|ada> 600", "admin gift", {"person": "slack:T1:U2ADA", "seconds": "600"}),
-        ("admin gift seconds=600 <@U2ADA>", "admin gift", {"person": "slack:T1:U2ADA", "seconds": "600"}),
-        ("admin block <@U2ADA> 24 being rude", "admin block", None),
-        ("admin role <!subteam^S1|@design> team", "admin role", {"role": "S1", "tier": "team"}),
-        ("admin channel <#C1|general> refuse", "admin channel", {"channel": "C1", "rule": "refuse"}),
+        ("admin gift <@U2ADA|ada> 600", "admin person gift", {"person": "slack:T1:U2ADA", "seconds": "600"}),
+        (
+            "admin gift seconds=600 <@U2ADA>",
+            "admin person gift",
+            {"person": "slack:T1:U2ADA", "seconds": "600"},
+        ),
+        ("admin block <@U2ADA> 24 being rude", "admin person block", None),
+        ("admin role <!subteam^S1|@design> team", "admin tier role", {"role": "S1", "tier": "team"}),
+        ("admin channel <#C1|general> refuse", "admin set channel", {"channel": "C1", "rule": "refuse"}),
     ],
 )
 def test_a_line_is_a_command_and_its_options(typed: str, name: str, options: dict[str, str] | None) -> None:

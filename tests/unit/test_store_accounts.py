@@ -350,6 +350,17 @@ async def test_a_cooldown_counts_from_the_last_accepted_request(store: Store, cl
     await ask(store, a_tier(100, cooldown=30.0))  # a refusal begins no cooldown
 
 
+async def test_a_press_on_a_result_waits_for_no_cooldown(store: Store, clock: Hand) -> None:
+    slow = a_tier(1000, cooldown=30.0, waiting=4)
+    first = await ask(store, slow)
+
+    presses = [await ask(store, slow, parent=first.id) for _ in range(3)]
+
+    assert len({each.id for each in presses}) == 3
+    with pytest.raises(TooManyWaiting):
+        await ask(store, slow, parent=first.id)
+
+
 async def test_relaxed_jobs_are_free_and_still_wait_their_turn(store: Store) -> None:
     small = a_tier(1, waiting=1)
     job = await ask(store, small, relaxed=True, budgets=[CAMPAIGN])

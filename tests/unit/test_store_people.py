@@ -144,10 +144,10 @@ async def test_a_gift_reaches_the_account_that_others_share(store: Store) -> Non
     code = await store.link_code(ADA.id)
     account = await store.link(code, "slack:ada")
     for _attempt in range(2):
-        await store.gift("slack:ada", 5.0, line("admin gift"), "once")
+        await store.gift("slack:ada", 5.0, line("admin person gift"), "once")
     gift = (await store.balances(account, a_tier()))[-1]
     assert (gift.name, gift.cap) == ("gift", 5.0)
-    await store.gift(ADA.id, 1.5, line("admin gift"), "twice")
+    await store.gift(ADA.id, 1.5, line("admin person gift"), "twice")
     changes = [(each.before, each.after) for each in await store.audit()]
     assert changes == [("gifts: 0 of 5 s", "gifts: 0 of 6.5 s"), ("", "gifts: 0 of 5 s")]
     for wrong in (0.0, -1.0, float("nan"), float("inf"), 1e300):
@@ -161,7 +161,7 @@ async def test_names_that_are_linked_are_at_home_where_their_account_first_asked
         return (await store.standing(member)).home
 
     ada, ben = a_member("ada", "discord:1"), a_member("ben", "slack:T")
-    await store.gift(ada.id, 5.0, line("admin gift"), "before any request")
+    await store.gift(ada.id, 5.0, line("admin person gift"), "before any request")
     for user, tenant in (("ben", "slack:T"), ("ada", "discord:1"), ("ada", "discord:2")):
         assert await home(ada) == await home(ben) == "", "alone, each stands where they ask"
         await store.admit(a_job(user=user, tenant=tenant), tier=a_tier())
@@ -175,7 +175,7 @@ async def test_a_reset_forgets_what_was_charged_once(store: Store) -> None:
     job, _ = await store.admit(a_job(), tier=a_tier(100))
     await store.end(job.id, State.RENDERED, device_seconds=6.0)
     for _attempt in range(2):
-        await store.reset(a_member().id, line("admin reset"), "once")
+        await store.reset(a_member().id, line("admin person reset"), "once")
         (balance,) = await store.balances(job.account, a_tier(100))
         assert balance.used == 0
     (written,) = await store.audit()

@@ -107,7 +107,7 @@ async def test_each_cool_off_within_a_year_is_twice_as_long(store: Store, clock:
 
 
 async def test_a_cool_off_shortens_no_longer_block(store: Store) -> None:
-    forever = line("admin block", target=ADA)
+    forever = line("admin person block", target=ADA)
     await store.change_person(
         HERE, ADA, lambda p: replace(p, blocked=True, reason="Spam."), lambda b, a: forever
     )

@@ -262,7 +262,7 @@ async def test_a_refusal_says_why_and_offers_what_is_possible(house: WebHouse) -
     assert response.status == 422
     assert "you may have 4 at once" in answer["notice"]
     (offer,) = answer["offers"]
-    assert offer["label"] == "Make it 4" and offer["text"].startswith("foxes --count 4")
+    assert offer["label"] == "Make 4 images" and offer["text"].startswith("foxes --count 4")
     assert await house.jobs() == []
 
 

@@ -228,17 +228,17 @@ async def test_people_are_found_given_to_and_blocked(house: WebHouse, admin: Per
     page = await admin.page("/admin/people?search=an")
     assert "web:ana" in page and "web:ben" not in page
     there = "/admin/people/web:ana"
-    page = await admin.do("admin gift", there, person="web:ana", seconds="120")
+    page = await admin.do("admin person gift", there, person="web:ana", seconds="120")
     assert "has 120 GPU seconds more" in page and "0 of 120 GPU seconds used" in page
-    page = await admin.do("admin set", there, person="web:ana", seconds="77", per="week")
+    page = await admin.do("admin quota person", there, person="web:ana", seconds="77", per="week")
     assert "may use 77 GPU seconds a week" in page and "of 77 GPU seconds used this week" in page
-    page = await admin.do("admin tier", there, person="web:ana", tier="team", place="web:local")
+    page = await admin.do("admin tier person", there, person="web:ana", tier="team", place="web:local")
     assert "Tier: <b>Team</b>" in page
-    page = await admin.do("admin block", there, person="web:ana", hours="2", reason="spam")
+    page = await admin.do("admin person block", there, person="web:ana", hours="2", reason="spam")
     assert "Blocked" in page and "spam." in page
     response = await ana.send("a fox")
     assert response.status == 422 and "spam" in await response.text()
-    page = await admin.do("admin unblock", there, person="web:ana")
+    page = await admin.do("admin person unblock", there, person="web:ana")
     assert "May ask for images" in page
     assert "blocked" not in await admin.page("/admin/people")
     assert (await ana.send("a fox")).status == 200
@@ -246,17 +246,17 @@ async def test_people_are_found_given_to_and_blocked(house: WebHouse, admin: Per
 
 @pytest.mark.parametrize("seconds", ["-5", "nan", "inf", "1e99", "many", ""])
 async def test_a_gift_of_nonsense_is_one_sentence(house: WebHouse, admin: Person, seconds: str) -> None:
-    page = await admin.do("admin gift", person="web:ana", seconds=seconds)
+    page = await admin.do("admin person gift", person="web:ana", seconds=seconds)
 
     assert 'class="notice problem"' in page and 'role="alert"' in page
     assert await house.store.audit() == []
 
 
 async def test_the_same_form_twice_gives_once(house: WebHouse, admin: Person) -> None:
-    form = {"command": "admin gift", "person": "web:ana", "seconds": "60", "event": EVENT}
+    form = {"command": "admin person gift", "person": "web:ana", "seconds": "60", "event": EVENT}
     for _ in range(2):
         assert (await admin.post("/admin/do", data=form)).status == 303
-    assert [line.what for line in await house.store.audit()] == ["admin gift"]
+    assert [line.what for line in await house.store.audit()] == ["admin person gift"]
 
 
 async def test_somebody_unknown_has_a_page_to_be_blocked_on(house: WebHouse, admin: Person) -> None:
@@ -272,9 +272,9 @@ async def test_a_place_has_budgets_and_rules(house: WebHouse, admin: Person) -> 
     ana = house.person("Ana")
     await house.painted(ana, "a fox")
     there = "/admin/places?place=web:local"
-    page = await admin.do("admin budget", there, place="web:local", seconds="900", per="week")
+    page = await admin.do("admin quota budget", there, place="web:local", seconds="900", per="week")
     assert "of 900 GPU seconds used this week" in page
-    page = await admin.do("admin styles", there, place="web:local", style="3d", rule="refuse")
+    page = await admin.do("admin set styles", there, place="web:local", style="3d", rule="refuse")
     assert "Refused: 3d" in page
     assert "3d" in (await house.store.policy("web:local")).styles.refused
     assert not (await house.store.policy(INSTANCE)).styles.refused
@@ -354,7 +354,7 @@ async def test_what_people_typed_is_escaped_everywhere(house: WebHouse, admin: P
     job = await house.painted(evil, EVIL)
     await house.person("Ben").press(f"v1:report:{job.id}")
     who = job.origin.member.id
-    pages = [await admin.do("admin block", person=who, reason=EVIL)]
+    pages = [await admin.do("admin person block", person=who, reason=EVIL)]
     pages += [await admin.do(EVIL, EVIL, person=EVIL, place=EVIL)]
     pages += [await admin.page(path) for path in (*(href for _, href, _ in SECTIONS), f"/admin/people/{who}")]
     pages += [await admin.page(f"/admin/people?search={'<script>'}")]

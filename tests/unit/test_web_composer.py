@@ -197,7 +197,7 @@ def test_what_cannot_be_understood_is_refused(line: str, notice: str) -> None:
     [
         ("/privacy export", ("privacy export", {})),
         ("/privacy  export part: 2", ("privacy export", {"part": "2"})),
-        ("/admin gift web:ana 60", ("admin gift", {"person": "web:ana", "seconds": "60"})),
+        ("/admin gift web:ana 60", ("admin person gift", {"person": "web:ana", "seconds": "60"})),
         ("/imagine\ta fox", ("imagine", {"prompt": "a fox"})),
         ("/link", ("link", {})),
         ("/link ABCDE-FGHJK", ("link", {"code": "ABCDE-FGHJK"})),

@@ -236,28 +236,28 @@ def link_in(page: str) -> str:
 async def test_an_operator_invites_on_the_page_and_the_same_name_is_the_same_person(house: WebHouse) -> None:
     admin = await house.admin()
     first, again, ben = house.person(), house.person(), house.person()
-    await first.open_link(link_in(await admin.do("admin invite", "/admin/people", name="Ana María")))
-    await again.open_link(link_in(await admin.do("admin invite", "/admin/people", name="ana maría")))
-    await ben.open_link(link_in(await admin.do("admin invite", "/admin/people", name="Ben")))
+    await first.open_link(link_in(await admin.do("admin person invite", "/admin/people", name="Ana María")))
+    await again.open_link(link_in(await admin.do("admin person invite", "/admin/people", name="ana maría")))
+    await ben.open_link(link_in(await admin.do("admin person invite", "/admin/people", name="Ben")))
 
     job = await private_job(house, first)
     assert job.account == job.origin.member.id == "web:ana-maría"
     assert (await again.get(f"/jobs/{job.id}")).status == 200
     assert (await ben.get(f"/jobs/{job.id}")).status == 404
     (line, *_) = await house.store.audit(INSTANCE, search="invite")
-    assert (line.what, line.target) == ("admin invite", "web:ben")
+    assert (line.what, line.target) == ("admin person invite", "web:ben")
 
 
 async def test_only_operators_invite(house: WebHouse) -> None:
     for admin in (False, True):
         member = Member(tenant="discord:1", id="discord:9", name="Boss", admin=admin)
         with pytest.raises(Refusal):
-            await house.easel.router.handle("admin invite", {"name": "Eve"}, asks(member))
+            await house.easel.router.handle("admin person invite", {"name": "Eve"}, asks(member))
 
 
 @pytest.mark.parametrize("name", ["", "\u200b", "x" * 33])
 async def test_a_name_that_is_none_is_not_invited(house: WebHouse, name: str) -> None:
-    page = await (await house.admin()).do("admin invite", "/admin/people", name=name)
+    page = await (await house.admin()).do("admin person invite", "/admin/people", name=name)
 
     assert "/login/link/" not in page and 'role="alert"' in page
 
@@ -412,7 +412,7 @@ async def test_a_block_ends_sessions_and_links_where_it_holds(
 ) -> None:
     person, unused = await logged_in(house), await link_for(house)
     admin = await house.admin()
-    await admin.do("admin block", "/admin/people", person="discord:7", place=tenant)
+    await admin.do("admin person block", "/admin/people", person="discord:7", place=tenant)
 
     assert (await person.get("/")).status == (303 if ends else 200)
     assert (await house.person().open_link(unused)).status == (410 if ends else 303)

@@ -11,7 +11,7 @@ from bot.adapters.web import assets
 from bot.adapters.web.views import Views, avatar, said, shape, stage, strips
 from bot.messages import answers, job_cards
 from bot.messages.types import Bar, Card, CardPicture
-from bot.models import Balance, State, StoredPicture
+from bot.models import State, StoredPicture
 from engine.types import Progress, QueuePosition
 from tests.examples import a_job
 
@@ -122,9 +122,8 @@ def test_a_screen_reader_hears_a_quarter_at_a_time(done: float, expected: str) -
 
 def test_a_card_in_one_sentence() -> None:
     job = a_job(user="Ada")
-    balance = Balance(cap=600, used=8, resets=job.created)
 
-    assert said(job_cards.waiting(job, QueuePosition(1, 40), balance)) == (
+    assert said(job_cards.waiting(job, QueuePosition(1, 40))) == (
         "Waiting: a red fox in snow, for @Ada, next in queue, about 40 s"
     )
 

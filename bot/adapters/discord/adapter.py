@@ -36,6 +36,7 @@ class DiscordAdapter:
 
     def __init__(self, easel: Easel, settings: DiscordSettings) -> None:
         self._easel = easel
+        easel.speech.draws_marks(self.name)
         self._settings = settings
         self._delivery: DiscordDelivery | None = None
         self._client: EaselClient | None = None
@@ -94,6 +95,9 @@ class DiscordAdapter:
         False where Discord does not show it: in direct messages, and where the bot itself is not.
         """
         return await self._ready().adult(job)
+
+    async def announce(self, tenant: str, channel: str, card: Card) -> None:
+        await self._ready().announce(tenant, channel, card)
 
     async def closed(self, job: Job) -> bool | None:
         """Tell whether the channel that a job was asked in is hidden from some now; None if not known."""

@@ -15,11 +15,13 @@ from discord import app_commands
 from bot import actions
 from bot.adapters.discord import context, registration, slash_commands
 from bot.adapters.discord.delivery import MISSING_ACCESS, NOBODY, UNKNOWN_SERVER
-from bot.adapters.discord.handlers import DiscordHandlers, job_of, pictures_of
+from bot.adapters.discord.handlers import NOT_SERVED, DiscordHandlers, job_of, pictures_of
 from bot.adapters.discord.languages import Translator
+from bot.adapters.discord.presence import Presence
 from bot.adapters.discord.settings import DiscordSettings
 from bot.easel import Easel
 from bot.i18n import _
+from bot.i18n.speech import nearest, say
 from bot.models import Job
 
 log = structlog.stdlib.get_logger(__name__)
@@ -49,6 +51,7 @@ class EaselClient(discord.AutoShardedClient):
         self.online = False  # events reach it now
         self.desk = DiscordHandlers(easel, settings)
         self._departures = easel.departures
+        self._presence = Presence(easel.queries.state)
         self._folder = settings.data_dir
         self._registering: asyncio.Task[None] | None = None
         self.tree = app_commands.CommandTree(
@@ -90,9 +93,13 @@ class EaselClient(discord.AutoShardedClient):
     async def on_ready(self) -> None:
         self.was_ready = self.online = True
         log.info("Discord is connected", servers=len(self.guilds), shards=self.shard_count)
+        self._presence.begin(self)
         await self._left_meanwhile()
+        for guild in self.guilds:
+            await self._leave_unless_served(guild)
 
     async def close(self) -> None:
+        self._presence.end()
         if self._registering:
             self._registering.cancel()
         await super().close()
@@ -111,6 +118,22 @@ class EaselClient(discord.AutoShardedClient):
 
     async def on_raw_thread_delete(self, event: discord.RawThreadDeleteEvent) -> None:
         await self._closed(event.guild_id, event.thread_id)
+
+    async def on_guild_join(self, guild: discord.Guild) -> None:
+        await self._leave_unless_served(guild)
+
+    async def _leave_unless_served(self, guild: discord.Guild) -> None:
+        """Leave a server that may not use Easel, and say why where the server shows such messages."""
+        if self.desk.serves(guild.id):
+            return
+        log.info("a server that is not served was left", server=guild.id)
+        try:
+            if guild.system_channel:
+                words = say(NOT_SERVED, nearest(str(guild.preferred_locale)) or "en")
+                await guild.system_channel.send(words)
+        except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+            log.info("a server was left without a word", cause=type(error).__name__)
+        await guild.leave()
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """Cancel a server's jobs when Easel is removed from it; an outage of Discord's is another event."""

@@ -67,6 +67,7 @@ def of_interaction(interaction: Interaction, message: int, *, ephemeral: bool) -
         private=ephemeral,
         adult=is_adult(interaction.channel),
         seen_in=seen_in(interaction.channel),
+        direct=interaction.guild_id is None,
         language=nearest(str(interaction.locale)),
         reply={
             "channel": interaction.channel_id,
@@ -171,6 +172,7 @@ def of_message(message: discord.Message) -> Origin:
         event=str(message.id),
         adult=is_adult(message.channel),
         seen_in=seen_in(message.channel),
+        direct=message.guild is None,
         language=_language_of(message),
         reply={
             "channel": message.channel.id,

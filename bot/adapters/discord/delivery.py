@@ -174,6 +174,23 @@ class DiscordDelivery:
         with _translated():
             return await self._first(self._routes(job, ref), job, ref, await self._shown(job, card))
 
+    async def announce(self, tenant: str, channel: str, card: Card) -> None:
+        """Show a card in a channel of a server, by the bot itself. Raises Unreachable or TryLater."""
+        with _translated():
+            place = await self._channel(channel)
+            if place is None or tenant != f"discord:{place.guild.id}":
+                raise Unreachable(_REASONS[UNKNOWN_CHANNEL])
+            made, files = Shown(card, ()).message()
+            await place.send(view=made, files=files, allowed_mentions=NOBODY)
+
+    async def _channel(self, id: str) -> Any:
+        """Return a channel of a server where messages can be sent; None for anything else."""
+        found: Any = None
+        if id.isdecimal():
+            found = self._client.get_channel(int(id)) or await self._client.fetch_channel(int(id))
+        is_place = isinstance(found, discord.abc.Messageable) and getattr(found, "guild", None)
+        return found if is_place else None
+
     async def adult(self, job: Job) -> bool:
         """Tell whether the job's channel is age-restricted now; False where that cannot be seen."""
         try:

@@ -67,6 +67,7 @@ _MESSAGE = re.compile(
     r"(?P<message>\d{15,20})/?",
     re.ASCII,
 )
+NOT_SERVED = _("Easel is not open to this server. Whoever runs it can add it.")
 _BUSY = Refusal(_("Easel is busy at the moment. Try again in a minute."), code="busy")
 
 
@@ -80,6 +81,7 @@ class DiscordHandlers(Interactions[Event, Picture]):
 
     def __init__(self, easel: Easel, settings: DiscordSettings) -> None:
         super().__init__(easel, settings.max_source_bytes)
+        self._served = settings.discord_servers
         self._taken = 0
         self._chosen: dict[str, discord.Attachment] = {}
 
@@ -126,6 +128,15 @@ class DiscordHandlers(Interactions[Event, Picture]):
     async def verified(self, interaction: Interaction, message: discord.Message) -> None:
         """Tell whether this message's pictures were made here (message menu)."""
         await self.verify(interaction, _seen(message))
+
+    def serves(self, server: int | str) -> bool:
+        """Tell whether a server is one of those that may use Easel."""
+        return not self._served or str(server) in self._served
+
+    def check_place(self, origin: Origin) -> None:
+        server = origin.member.tenant.removeprefix("discord:")
+        if server.isdecimal() and not self.serves(server):
+            raise Refusal(NOT_SERVED, code="place")
 
     # ---- as Discord wants it
 

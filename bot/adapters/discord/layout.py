@@ -16,6 +16,7 @@ from discord import ui
 
 from bot.i18n import _, join
 from bot.i18n.speech import say
+from bot.messages import marks
 from bot.messages.job_cards import rows_with_more
 from bot.messages.types import Bar, Button, Card, CardPicture
 from bot.options import clip
@@ -87,7 +88,8 @@ async def show(
             note = join(" ", (_PICTURE_TOO_LARGE, instead))
         else:
             name = (card.job and picture.name) or f"{card.job or 'easel'}-{number}"
-            files.append((f"{name}.{kind.removeprefix('image/')}", data, _alt(picture)))
+            cover = "SPOILER_" if card.spoiler else ""
+            files.append((f"{cover}{name}.{kind.removeprefix('image/')}", data, _alt(picture)))
             if card.job and kind == "image/webp" and picture.blob:
                 note = join(" ", (_COMPRESSED, instead))
     fitting = tuple(_fitting_files(card.files, limit))
@@ -134,7 +136,8 @@ def view(
     items: list[ui.Item[Any]] = [ui.TextDisplay(text(card, note, parent, mention))]
     if files:
         gallery = (
-            discord.MediaGalleryItem(f"attachment://{name}", description=alt) for name, _, alt in files
+            discord.MediaGalleryItem(f"attachment://{name}", description=alt, spoiler=card.spoiler)
+            for name, _, alt in files
         )
         items.append(ui.MediaGallery(*gallery))
     items += [ui.File(f"attachment://{name}") for name, _ in card.files]
@@ -210,8 +213,19 @@ _MARKS = re.compile(
 
 
 def escape(words: str) -> str:
-    """Escape text so that Discord shows it as it was typed: no Markdown, no mention, no link."""
-    return _MARKS.sub(_escaped, words)
+    """Escape text so that Discord shows it as it was typed: no Markdown, no mention, no link.
+
+    Easel's own marks become mentions and times; they ping nobody, since no message of Easel's may.
+    """
+    return marks.drawn(words, _drawn, lambda others: _MARKS.sub(_escaped, others))
+
+
+_DRAWN = {"person": "<@{}>", "role": "<@&{}>", "channel": "<#{}>", "time": "<t:{}:f>"}
+
+
+def _drawn(mark: marks.NameMark) -> str:
+    id = mark.id.removeprefix("discord:") if mark.kind == "person" else mark.id
+    return _DRAWN[mark.kind].format(id) if id.isdecimal() else _MARKS.sub(_escaped, mark.words)
 
 
 def _escaped(match: re.Match[str]) -> str:

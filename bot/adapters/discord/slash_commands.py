@@ -21,6 +21,10 @@ INSTALLS = AppInstallationType(guild=True, user=True)
 CONTEXTS = AppCommandContext(guild=True, dm_channel=True, private_channel=True)
 GROUPS = {
     "admin": _("For those who manage this server: people, tiers, budgets, rules."),
+    "admin person": _("One person: what they used, blocks, gifts."),
+    "admin tier": _("Tiers of people and roles."),
+    "admin quota": _("GPU seconds of people, roles, channels."),
+    "admin set": _("What holds here: channels, models, defaults, moderation."),
     "privacy": _("Your own data."),
 }
 
@@ -69,13 +73,11 @@ def slash_commands(
 ) -> list[Slash | app_commands.Group]:
     """Build a slash command for each command, and /edit, which is /imagine with a picture to start from.
 
-    Names of two words become subcommands of a group.
+    Names of several words become subcommands of a group, or of a group inside a group.
     """
-    groups = dict.fromkeys(each.group for each in known if each.group)
     alone = [each for each in known if not each.group]
     plain = [_slash(each, run, complete) for each in (*alone, *edits(known))]
-    inside = {name: [each for each in known if each.group == name] for name in groups}
-    return [*plain, *(_group(name, inside[name], run, complete) for name in groups)]
+    return [*plain, *_groups(known, run, complete)]
 
 
 def edits(known: Sequence[Command]) -> list[Command]:
@@ -84,19 +86,33 @@ def edits(known: Sequence[Command]) -> list[Command]:
     return [edit(imagine)] if imagine.option("source") else []
 
 
-def _group(name: str, inside: Sequence[Command], run: Run, complete: Complete) -> app_commands.Group:
+def _groups(known: Sequence[Command], run: Run, complete: Complete) -> list[app_commands.Group]:
+    """Build the groups with all that is inside them; Discord takes two levels."""
+    made: dict[str, app_commands.Group] = {}
+    for each in (each for each in known if each.group):
+        outer, _, inner = each.group.partition(" ")
+        for name in (outer, each.group) if inner else (outer,):
+            if name not in made:
+                made[name] = _group(name, made.get(outer), hidden=each.admin)
+        made[each.group].add_command(_slash(each, run, complete))
+    return [each for each in made.values() if each.parent is None]
+
+
+def _group(name: str, parent: app_commands.Group | None, *, hidden: bool) -> app_commands.Group:
     """Build a group; Discord hides one for administrators from others, and the studio checks again."""
-    limits: dict[str, Any] = {"allowed_contexts": CONTEXTS, "allowed_installs": INSTALLS}
-    if all(each.admin for each in inside):
-        limits = {
-            "default_permissions": discord.Permissions(manage_guild=True),
-            "allowed_contexts": AppCommandContext(guild=True, dm_channel=False, private_channel=False),
-            "allowed_installs": AppInstallationType(guild=True, user=False),
-        }
-    made = app_commands.Group(name=name, description=GROUPS[name], **limits)
-    for each in (each for each in inside if not each.typed):
-        made.add_command(_slash(each, run, complete))
-    return made
+    verb = name.rpartition(" ")[2]
+    if parent:
+        return app_commands.Group(name=verb, description=GROUPS[name], parent=parent)
+    return app_commands.Group(name=verb, description=GROUPS[name], **(HIDDEN if hidden else OPEN))
+
+
+OPEN: dict[str, Any] = {"allowed_contexts": CONTEXTS, "allowed_installs": INSTALLS}
+HIDDEN: dict[str, Any] = {
+    "default_permissions": discord.Permissions(manage_guild=True),
+    "allowed_contexts": AppCommandContext(guild=True, dm_channel=False, private_channel=False),
+    "allowed_installs": AppInstallationType(guild=True, user=False),
+}
+"""For those who manage a server; people bring none of it along."""
 
 
 def edit(imagine: Command | None = None) -> Command:
@@ -125,6 +141,9 @@ def _slash(command: Command, run: Run, complete: Complete) -> Slash:
     if limited := {each.name: _choices(each) for each in command.options if each.choices}:
         app_commands.choices(**limited)(callback)
     made = app_commands.Command(name=command.verb, description=command.help, callback=callback)
+    if command.administrators:  # of no group that is hidden from the others
+        for name, value in HIDDEN.items():
+            setattr(made, name, value)
     for each in command.options:
         if each.completes and each.kind == "text":
             made.autocomplete(each.name)(_completion(each, complete))

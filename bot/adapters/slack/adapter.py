@@ -54,6 +54,7 @@ class SlackAdapter:
 
     def __init__(self, easel: Easel, settings: SlackSettings, *, base_url: str = SLACK_API) -> None:
         self._easel = easel
+        easel.speech.draws_marks(self.name)
         self._settings = settings
         self._base_url = base_url
         self._client: Client | None = None
@@ -90,6 +91,9 @@ class SlackAdapter:
     async def adult(self, job: Job) -> bool:
         """Return False: Slack knows no age-restricted channels."""
         return False
+
+    async def announce(self, tenant: str, channel: str, card: Card) -> None:
+        await self._ready().delivery.announce(tenant.removeprefix("slack:"), channel, card)
 
     async def closed(self, job: Job) -> bool | None:
         """Tell whether the channel that a job was asked in is private now; None where Slack does not tell."""

@@ -45,6 +45,7 @@ from bot.adapters.slack.post_recovery import END, PostRecovery, Untold, mark, no
 from bot.adapters.slack.workspaces import Workspace, Workspaces
 from bot.errors import TryLater, Unreachable
 from bot.i18n import _, speech
+from bot.messages import marks
 from bot.messages.job_cards import moved
 from bot.messages.types import Button, Card
 from bot.models import Job, State
@@ -238,6 +239,24 @@ class SlackDelivery:
             )
         there = {"channel": sent["channel"], "ts": sent["ts"]}
         return ref | {"files": ref.get("files", {}) | files, "shared": [*ref.get("shared", ()), there]}
+
+    async def announce(self, team: str, channel: str, card: Card) -> None:
+        """Show a card in a channel of a workspace; people are named in words, since a mention would ping.
+
+        Raises Unreachable, TryLater.
+        """
+        workspace = await self._workspaces.find(team)
+        if workspace is None:
+            raise Unreachable(_REMOVED)
+        named = replace(card, body=tuple(map(marks.named, card.body)))
+        with translated():
+            await self._workspaces.talk(workspace.token, team=team).chat_postMessage(
+                channel=channel,
+                text=layout.summary(named),
+                blocks=layout.blocks(named),
+                parse="none",
+                **NO_UNFURL,
+            )
 
     # ---- ways
 

@@ -44,6 +44,7 @@ log = structlog.stdlib.get_logger(__name__)
 SOON = 0.8  # seconds in which a form is made, before an empty one is opened in its place
 
 HINT = _("Describe an image, for example: a red fox. Reply in the thread of an image to change it.")
+_NOT_SERVED = _("Easel is not open to this workspace. Whoever runs it can add it.")
 _SLOW = _("Slack waits three seconds for a form, and this took longer. Press again.")
 _NOT_YET = _("Slack is still preparing the images. Try again in a minute.")
 _HANDED_OVER = _("The file is in your direct messages with Easel.")
@@ -95,6 +96,7 @@ class SlackHandlers(Interactions[Asked, File]):
         session: aiohttp.ClientSession,
     ) -> None:
         super().__init__(easel, settings.max_source_bytes)
+        self._served = settings.slack_workspaces
         self._workspaces = workspaces
         self._people = people
         self._places = places
@@ -438,6 +440,8 @@ class SlackHandlers(Interactions[Asked, File]):
 
         Raises Refusal for somebody that Easel does not serve.
         """
+        if self._served and asked.workspace.team not in self._served:
+            raise Refusal(_NOT_SERVED, code="place")
         member, closed = await asyncio.gather(
             self._people.member(asked.workspace, asked.user, asked.name), self._is_closed(asked, anew)
         )
@@ -454,6 +458,7 @@ class SlackHandlers(Interactions[Asked, File]):
             },
             private=asked.hidden or asked.is_direct,
             seen_in=(asked.channel,) if closed else (),
+            direct=asked.is_direct,
             language=self._people.language(asked.workspace, asked.user),
         )
 

@@ -66,6 +66,8 @@ class Home:
         blocks += [_divider(), *await self._card("settings", origin)]
         if origin.member.admin:
             blocks += [_divider(), *await self._administration(origin)]
+        if await self._easel.admin.needs_set_up(origin):
+            return [*await self._card("setup", origin), _divider(), *blocks]
         return blocks
 
     def _doors(self, origin: Origin) -> list[Block]:
@@ -79,7 +81,7 @@ class Home:
         return layout.blocks(self._desk.said(Card(kind="text", rows=(buttons,), body=()), origin))
 
     async def _card(self, command: str, origin: Origin) -> list[Block]:
-        """Return the blocks of a command's answer without its buttons."""
+        """Return the blocks of a command's answer."""
         answer = await self._desk.handle(command, {}, origin)
         return layout.blocks(answer) if isinstance(answer, Card) else []
 

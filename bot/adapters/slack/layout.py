@@ -14,6 +14,7 @@ from bot import commands
 from bot.actions import ACTIONS, Action, job_in
 from bot.adapters.slack.slash_commands import EASEL, IMAGINE
 from bot.i18n import speech
+from bot.messages import marks
 from bot.messages.job_cards import button as button_of
 from bot.messages.job_cards import of_whole
 from bot.messages.types import Bar, Button, Card, CardPicture
@@ -178,9 +179,7 @@ def _bar(bar: Bar) -> str:
 
 
 _MARKS = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-_COMMAND = re.compile(
-    rf"(?<![\w/])/({'|'.join(sorted((each.name for each in commands.COMMANDS), key=len, reverse=True))})\b"
-)
+_COMMAND = re.compile(rf"(?<![\w/])/({'|'.join(sorted(commands.NAMES, key=len, reverse=True))})\b")
 
 
 def escape(words: str) -> str:
@@ -188,7 +187,30 @@ def escape(words: str) -> str:
 
     https://docs.slack.dev/messaging/formatting-message-text#escaping
     """
+    return marks.drawn(words, _drawn, _escaped)
+
+
+def _escaped(words: str) -> str:
     return _COMMAND.sub(_here, words).translate(_MARKS)
+
+
+_PERSON = re.compile(r"slack:\w+:(U\w+|W\w+)", re.ASCII)
+_ID = {"role": re.compile(r"S[A-Z0-9]{4,}"), "channel": re.compile(r"[CG][A-Z0-9]{4,}")}
+
+
+def _drawn(mark: marks.NameMark) -> str:
+    """Draw a mark; a person or user group is mentioned, which in what one person alone sees pings nobody."""
+    match mark.kind:
+        case "time":
+            words = mark.words.translate(_MARKS)
+            return f"<!date^{mark.id}^{{date_short_pretty}} {{time}}|{words}>"
+        case "person" if found := _PERSON.fullmatch(mark.id):
+            return f"<@{found[1]}>"
+        case "role" if _ID["role"].fullmatch(mark.id):
+            return f"<!subteam^{mark.id}>"
+        case "channel" if _ID["channel"].fullmatch(mark.id):
+            return f"<#{mark.id}>"
+    return _escaped(mark.words)
 
 
 def _here(match: re.Match[str]) -> str:

@@ -16,6 +16,13 @@ def _users(given: tuple[str, ...]) -> tuple[str, ...]:
     return found
 
 
+def _workspaces(given: tuple[str, ...]) -> tuple[str, ...]:
+    found = tuple(id.upper() for id in given)
+    if not all(id[0] == "T" and id.isascii() and id.isalnum() for id in found):
+        raise ValueError("workspace ids as in T012ABCDEF,T345GHIJKL")
+    return found
+
+
 class SlackSettings(CoreSettings):
     """An app in one workspace or in many, by Socket Mode or HTTP."""
 
@@ -40,3 +47,5 @@ class SlackSettings(CoreSettings):
     """The port of HTTP mode; 0 takes any free one."""
     slack_admins: Annotated[Several, AfterValidator(_users)] = ()
     """Slack user ids that administer Easel beside Slack's own admins, with commas between them."""
+    slack_workspaces: Annotated[Several, AfterValidator(_workspaces)] = ()
+    """Ids of the workspaces that may use Easel, with commas between them. Empty: all that install it."""

@@ -27,23 +27,12 @@ _QUOTES = str.maketrans("“”„«»", '"""""')
 def read(text: str, team: str = "") -> tuple[str, dict[str, object]]:
     """Return the command's name and options as typed; `team`: where people are mentioned. Raises Refusal."""
     words = plain(bounded(text), team).translate(_QUOTES).strip().removeprefix("/")
-    name = _name(words)
-    if name is None:
-        first = words.split(maxsplit=1)
-        commands.command(first[0] if first else "help")
+    if not words:
         return "help", {}
-    rest = words[len(name) :].strip()
-    if name == "imagine":
-        return name, {"prompt": markup.meant(rest)}
-    return name, _options(commands.command(name), list(_tokens(rest)))
-
-
-def _name(words: str) -> str | None:
-    """Return the longest command that the words begin with, or None."""
-    folded = f"{' '.join(words.casefold().split())} "
-    names = (*(each.name for each in commands.COMMANDS), *commands.ALSO)
-    found = [name for name in names if folded.startswith(f"{name} ")]
-    return max(found, key=len, default=None)
+    command, rest = commands.find(words)
+    if command.name == "imagine":
+        return command.name, {"prompt": markup.meant(rest)}
+    return command.name, _options(command, list(_tokens(rest)))
 
 
 def _tokens(text: str) -> Iterator[str]:

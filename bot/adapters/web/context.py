@@ -113,7 +113,8 @@ class WebContext:
         """Return what `quota.html` shows: the tier and each allowance, budget and gift."""
         origin = Origin(surface="web", member=me, channel=CHANNEL, event="quota")
         tier, balances = await self.easel.access.allowance(origin)
-        return {"tier": tier, "balances": balances, "now": datetime.now(UTC)}
+        left = await self.easel.accounts.images_left(origin)
+        return {"tier": tier, "balances": balances, "left": left, "now": datetime.now(UTC)}
 
     async def _people(self, me: Member) -> list[str]:
         """Return the names to switch between: the member's own, and those of the last pictures."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bot import app
+from bot.accounts.tiers import Tiers
 from bot.adapters.discord.adapter import DiscordAdapter
 from bot.easel import Easel
 from bot.images.blobs import DirectoryBlobs
@@ -20,6 +21,7 @@ from bot.surfaces import Settings
 from engine.types import Engine
 from engine.workers.fake import MEMORY, FakeEngine, Fault
 from tests.databases import unfinished
+from tests.examples import unhurried
 
 SMALL = replace(MEMORY, width=64, height=64, steps=4)
 PATIENCE = 30.0  # seconds; only a broken studio needs them
@@ -65,6 +67,7 @@ async def rooms(
     fault: Fault | None = None,
     edit_interval: float = 0.05,
     make_engine: Callable[[DirectoryBlobs], Engine] | None = None,
+    tiers: Tiers | None = None,
     **changes: Any,
 ) -> AsyncIterator[Rooms]:
     """The studio and its adapter on a folder, which may have been used before."""
@@ -75,7 +78,7 @@ async def rooms(
     engine: Engine = FakeEngine(blobs.read, models=(SMALL,), fault=fault, step_seconds=step_seconds)
     if make_engine is not None:
         engine = make_engine(blobs)
-    easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
+    easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs, tiers=tiers or unhurried())
     adapter = DiscordAdapter(easel, settings)
     adapter.edit_interval = edit_interval
     easel.adapters[adapter.name] = adapter

@@ -32,8 +32,10 @@ async def test_administration_is_shown_to_those_who_manage_a_server(line: Line) 
     assert admin["default_member_permissions"] == MANAGE_SERVER
     assert admin["contexts"] == [0] and admin["integration_types"] == [0]
     inside = {each["name"]: each for each in admin["options"]}
-    assert {"gift", "block", "pause", "resume", "role", "channel", "audit"} <= inside.keys()
-    assert {each["type"] for each in inside.values()} == {1}
+    assert {"pause", "resume", "audit", "person", "tier", "quota", "set"} <= inside.keys()
+    assert {each["type"] for each in inside.values()} == {1, 2}
+    for group in ("person", "tier", "set"):
+        inside |= {each["name"]: each for each in inside[group]["options"]}
     assert inside["pause"]["description_localizations"]["de"].startswith("Beginnt nichts")
     kinds = {
         each["name"]: each["type"] for name in ("gift", "role", "channel") for each in inside[name]["options"]
@@ -60,14 +62,14 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any], Or
     ("name", "picked", "told"),
     [
         (
-            "admin gift",
+            "admin person gift",
             {"person": Pick(6, BEN), "seconds": 60.0},
             {"person": f"discord:{BEN}", "seconds": 60.0},
         ),
-        ("admin role", {"role": Pick(8, ROLE), "tier": "team"}, {"role": str(ROLE), "tier": "team"}),
-        ("admin role", {"role": Pick(8, GUILD), "tier": "team"}, {"role": "everyone", "tier": "team"}),
+        ("admin tier role", {"role": Pick(8, ROLE), "tier": "team"}, {"role": str(ROLE), "tier": "team"}),
+        ("admin tier role", {"role": Pick(8, GUILD), "tier": "team"}, {"role": "everyone", "tier": "team"}),
         (
-            "admin channel",
+            "admin set channel",
             {"channel": Pick(7, CHANNEL), "rule": "refuse"},
             {"channel": str(CHANNEL), "rule": "refuse"},
         ),

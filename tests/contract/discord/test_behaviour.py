@@ -88,7 +88,7 @@ async def test_a_refusal_is_private_and_its_offer_works(server: Server) -> None:
     assert refusal.ephemeral and "Try --count 4." in said(refusal)
     assert server.channel.history(viewer=server.ben) == []
 
-    await server.ada.click(refusal, label="Make it 4")
+    await server.ada.click(refusal, label="Make 4 images")
 
     job = await server.ended()
     assert job.request.count == 4
@@ -512,7 +512,7 @@ async def test_a_mention_that_cannot_be_painted_is_answered_in_private(server: S
     assert "Try --count 4." in said(answer)
     assert server.channel.last_message.id == asked.id, "nothing is said where others read"
 
-    await server.ada.user.click(answer, label="Make it 4")
+    await server.ada.user.click(answer, label="Make 4 images")
     job = await server.ended()
     assert job.request.count == 4 and job.origin.member.tenant == f"discord:dm:{server.ada.id}"
 

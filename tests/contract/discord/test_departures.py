@@ -217,10 +217,10 @@ async def with_role(line: Line) -> None:
 async def test_moderators_are_named_from_discord_s_own_lists(line: Line) -> None:
     boss = {"member": member(permissions=1 << 5)}
     named = {"role": Pick(8, ROLE), "person": Pick(6, BEN)}
-    token = await line.wire.command("admin moderators", boss, **named)
+    token = await line.wire.command("admin set moderators", boss, **named)
     answer = await line.wire.answered(token, "Named here")
 
-    assert f"{ROLE}, discord:{BEN}" in answer.text
+    assert f"<@&{ROLE}>, <@{BEN}>" in answer.text
     message, job = await done(line)
     await line.wire.press(message, "Delete", member=member(BEN, "ben"))
     await line.wire.until(lambda: "were deleted" in line.wire.messages[message.id].text)

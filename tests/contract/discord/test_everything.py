@@ -67,8 +67,7 @@ async def answer(line: Line, token: str) -> str:
 async def test_every_command_is_answered(line: Line) -> None:
     await line.painted()
     job = await line.ended()
-    offered = (each for each in commands.COMMANDS if not each.typed)
-    known = {each.name: each for each in (*offered, slash_commands.edit())}
+    known = {each.name: each for each in (*commands.COMMANDS, slash_commands.edit())}
     for name in (*(known.keys() - set(LAST)), *LAST):
         files = {"source": png()} if name == "edit" else {}
         given = options(known[name], job.id)
@@ -102,7 +101,7 @@ async def test_every_button_is_answered(connected: Connects) -> None:
 
     async with connected() as line:
         tier = {"person": Pick(6, ADA), "tier": "team"}  # more than four pictures at once
-        await answer(line, await line.wire.command("admin tier", MANAGER, **tier))
+        await answer(line, await line.wire.command("admin tier person", MANAGER, **tier))
         done = await line.painted()
         enlarged = await line.wire.answered(await press(done, "U1"), "4×")
         for message in (done, enlarged):
@@ -119,9 +118,11 @@ async def test_every_button_is_answered(connected: Connects) -> None:
         await press(more, "Delete")
 
         refused = await line.wire.slash("imagine", prompt="a fox", count=16)
-        await press(await line.wire.until(lambda: _with(line, refused, "Make it 8")), "Make it 8")
+        await press(await line.wire.until(lambda: _with(line, refused, "Make 8 images")), "Make 8 images")
         refused = await line.wire.slash("imagine", prompt=f"a fox {'in snow ' * 20}", count=16)
-        await press(await line.wire.until(lambda: _with(line, refused, "Make it 8")), "Make it 8")
+        await press(await line.wire.until(lambda: _with(line, refused, "Make 8 images")), "Make 8 images")
+        asked = await line.wire.command("setup", MANAGER)
+        await press(await line.wire.until(lambda: _with(line, asked, "Skip")), "Skip")
         asked = await line.wire.slash("privacy delete")
         await press(
             await line.wire.until(lambda: _with(line, asked, "Delete everything")), "Delete everything"

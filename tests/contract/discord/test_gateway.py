@@ -7,9 +7,11 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bot.accounts import tiers
 from tests.contract.discord import wire as server
 from tests.contract.discord.house import Rooms, rooms
 from tests.contract.discord.line import DONE, Connects, Line, on_loopback, requests
@@ -212,6 +214,31 @@ async def test_results_never_wait_behind_progress(connected: Connects) -> None:
 
         assert limit.refused == 0
         assert edits <= 3 + 1 + (time.monotonic() - began) / 2.0
+
+
+async def test_a_flood_of_words_is_answered_by_one_message_an_ask_and_one_refusal(
+    connected: Connects,
+) -> None:
+    """Twenty requests at once, by the tiers that ship: one is painted, one refusal says why no more are."""
+    async with connected(tiers=tiers.load()) as line:
+        for number in range(20):
+            await line.wire.say(f"<@1002> a picture of fox {number}, one picture")
+        await line.wire.say("<@1002> what can you do")  # the last word, so all others have arrived
+        await line.wire.until(lambda: _done(line) == 1 and "Easel paints" in _said(line))
+        await asyncio.gather(*_handling())
+
+        jobs = await line.house.jobs()
+        assert len(jobs) == 1 and len(line.wire.messages) == 3
+        assert _said(line).count("may ask once in 5 s") == 1
+
+
+def _said(line: Line) -> str:
+    return "\n".join(message.text for message in line.wire.messages.values())
+
+
+def _handling() -> list[asyncio.Task[Any]]:
+    """What the client still does with messages that it was sent."""
+    return [task for task in asyncio.all_tasks() if task.get_name().startswith("discord.py: on_message")]
 
 
 def _done(line: Line) -> int:

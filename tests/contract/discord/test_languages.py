@@ -62,7 +62,7 @@ async def test_a_form_is_asked_in_the_person_s_language(line: Line) -> None:
 
 
 async def test_a_server_s_language_comes_before_each_person_s(line: Line) -> None:
-    token = await line.wire.command("admin language", MANAGER, language="de")
+    token = await line.wire.command("admin set language", MANAGER, language="de")
     await line.wire.answered(token, "Easel antwortet hier in dieser Sprache: Deutsch.")
 
     token = await line.wire.slash("queue")

@@ -73,7 +73,7 @@ async def test_commands_can_be_installed_anywhere(line: Line) -> None:
     assert {each["name"] for each in put.json if each["type"] == 3} == {
         *("Use as reference", "Variations", "Upscale", "Edit…", "Verify")
     }
-    everywhere = [each for each in put.json if each["name"] != "admin"]
+    everywhere = [each for each in put.json if each["name"] not in ("admin", "setup")]
     assert all(each["integration_types"] == [0, 1] for each in everywhere)
     assert all(each["contexts"] == [0, 1, 2] for each in everywhere)
     assert names["Upscale"]["name_localizations"] == {"de": "Vergrößern", "fr": "Agrandir"}

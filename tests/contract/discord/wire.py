@@ -173,6 +173,7 @@ class Wire:
         self.last: Json = {}  # the newest event
         self.missed: list[Json] = []  # events that a resumed connection is told again
         self.hellos: list[Json] = []  # every identify and resume
+        self.presences: list[Json] = []
         self.slammed = 0  # gateway connections that are refused before they are one
         self.refuse: int = 0  # gateway close code to answer an identify with
         self.token_is_good = True
@@ -346,6 +347,8 @@ class Wire:
             case 2:
                 self.hellos.append(frame)
                 await self._identified(socket)
+            case 3:
+                self.presences.append(frame["d"])
             case 6:
                 self.hellos.append(frame)
                 self._socket = socket
@@ -422,6 +425,9 @@ class Wire:
             "owner": bot_user(),
         }
         return _json(about)
+
+    async def leave(self, request: web.Request) -> web.Response:
+        return web.Response(status=204)
 
     async def bot_gateway(self, request: web.Request) -> web.Response:
         limit = {"total": 1000, "remaining": 999, "reset_after": 1, "max_concurrency": 1}
@@ -585,6 +591,7 @@ class Wire:
                 web.post(api + "/channels/{channel}/messages", self.channel_messages),
                 web.route("*", api + "/channels/{channel}/messages/{message}", self.channel_message),
                 web.post(api + "/users/@me/channels", self.direct),
+                web.delete(api + "/users/@me/guilds/{guild}", self.leave),
             ]
         )
         return app
@@ -626,9 +633,11 @@ class Pick:
 
 
 def _typed(name: str, given: list[Json], resolved: Json) -> Json:
-    """A command as it is sent; "admin gift" is a subcommand of a group."""
-    first, _, verb = name.partition(" ")
-    options = [{"name": verb, "type": 1, "options": given}] if verb else given
+    """A command as it is sent; "admin person gift" is a subcommand of a group in a group."""
+    first, *inside = name.split()
+    options = given
+    for depth, verb in enumerate(reversed(inside)):
+        options = [{"name": verb, "type": 1 + bool(depth), "options": options}]
     return {"id": "9", "name": first, "type": 1, "options": options, "resolved": resolved}
 
 

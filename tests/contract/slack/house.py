@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image
 
 from bot import app
+from bot.accounts.tiers import Tiers
 from bot.adapters.slack.adapter import SlackAdapter
 from bot.adapters.slack.manifest import manifest
 from bot.easel import Easel
@@ -39,6 +40,7 @@ from tests.contract.slack.state import (
     Sent,
 )
 from tests.contract.slack.wire import Wire
+from tests.examples import unhurried
 from tests.web import SMALL
 
 DONE = "seed"  # what only the card of a result says
@@ -141,6 +143,7 @@ async def rooms(
     step_seconds: float = 0.0,
     fault: Fault | None = None,
     make_engine: Callable[[DirectoryBlobs], Engine] | None = None,
+    tiers: Tiers | None = None,
     edit_interval: float | None = 0.05,
     base_url: str = "",
     **changes: Any,
@@ -161,7 +164,7 @@ async def rooms(
     engine: Engine = FakeEngine(blobs.read, models=(SMALL,), fault=fault, step_seconds=step_seconds)
     if make_engine is not None:
         engine = make_engine(blobs)
-    easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs)
+    easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs, tiers=tiers or unhurried())
     wire = wire or Wire(manifest())
     adapter = SlackAdapter(easel, settings, base_url=base_url or f"{wire.url}/api/")
     if edit_interval is not None:

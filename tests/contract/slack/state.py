@@ -82,7 +82,8 @@ class Message:
 
     @property
     def pings(self) -> set[str]:
-        return kit.pings(self.blocks, self.text)
+        """Whom it notifies: a mention in what one person alone sees notifies nobody."""
+        return set() if self.only else kit.pings(self.blocks, self.text)
 
     @property
     def pictures(self) -> list[str]:

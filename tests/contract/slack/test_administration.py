@@ -131,7 +131,7 @@ async def test_what_administrators_do_is_written_down(house: House) -> None:
 
     told = await answer(house, "/easel admin audit")
 
-    assert "pause" in told.shown and "resume" in told.shown and "Boss" in told.shown
+    assert "pause" in told.shown and "resume" in told.shown and f"<@{BOSS}>" in told.shown
 
 
 async def test_styles_and_defaults_hold_for_everybody(house: House) -> None:

@@ -240,7 +240,7 @@ async def test_a_refusal_is_private_and_its_offer_works(house: House) -> None:
     refusal = await house.ada.see("Try --count 4.")
     assert refusal.only == ADA
 
-    await house.ada.press(refusal, "Make it 4")
+    await house.ada.press(refusal, "Make 4 images")
 
     job = await house.ended()
     assert job.request.count == 4 and house.ben.sees(DONE)
