@@ -512,7 +512,8 @@ class Wire:
             return _error(404, 10008, "Unknown Message")
         if request.method == "DELETE":
             message.deleted = True
-            results = [each for each in self.messages.values() if each.nonce.endswith("-end")]
+            known = self.replaced.values()
+            results = [m for m in self.messages.values() if m.nonce.endswith("-end") and m.id not in known]
             about = [each for each in results if not message.jobs or message.jobs & each.jobs]
             if about:
                 self.replaced[message.id] = about[-1].id
