@@ -166,7 +166,7 @@ function startComposer(form) {
   const fields = all("[data-option]", form);
   const strength = one("#strength"); // absent where no model takes one
   const sent = JSON.parse(sessionStorage.getItem("sent") || "[]");
-  let [recalled, parent, question, file, reading, lost] = [sent.length, "", null, null, 0, {}];
+  let [recalled, parent, question, file, reading, changing, lost] = [sent.length, "", null, null, 0, 0, {}];
 
   const fit = () => { text.style.height = "auto"; text.style.height = `${text.scrollHeight}px`; };
   const draft = `draft ${me}`;
@@ -209,15 +209,20 @@ function startComposer(form) {
 
   /** Mirror what the text says; with an option, change it in the text first. */
   async function read(option = "", value = "") {
-    const turn = ++reading;
-    if (text.value.trimStart().startsWith("/")) return;
+    if (!option && changing) return; // that one's answer is mirrored
+    const [turn, words] = [++reading, text.value];
+    if (words.trimStart().startsWith("/")) return;
+    changing += option ? 1 : 0;
     try {
-      const answer = await ask("/api/compose", { text: text.value, option, value, file: file ? "1" : "" });
+      const answer = await ask("/api/compose", { text: words, option, value, file: file ? "1" : "" });
+      if (option && text.value !== words) return text.value && (await read(option, value)); // typed on meanwhile, or sent
       if (turn !== reading || !answer.said) return;
       if (option) { text.value = answer.text; fit(); keep(); refuse(null); }
       mirror(answer);
     } catch (answer) {
       if (option) refuse(answer);
+    } finally {
+      changing -= option ? 1 : 0;
     }
   }
   let pause;
