@@ -33,6 +33,7 @@ SOON = datetime(2026, 11, 27, 14, 30, tzinfo=UTC)
             f"<!date^{SOON.timestamp():.0f}^{{date_short_pretty}} {{time}}|14:30 UTC>",
         ),
     ],
+    ids=["discord", "slack", "web", "role", "group", "channel", "slack channel", "time"],  # marks are random
 )
 def test_each_surface_draws_names_and_times_in_its_way(
     mark: str, plain: str, on_discord: str, on_slack: str
