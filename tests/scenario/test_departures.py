@@ -421,7 +421,7 @@ async def test_two_blocks_at_once_cancel_each_job_once(opened: Opens) -> None:
 async def test_a_block_wins_over_a_request_that_is_being_admitted(opened: Opens, everywhere: bool) -> None:
     """The block comes after the request's rules were read, and before its row is written."""
     async with opened(surface=Channels(), step_seconds=0.2) as house:
-        admit = house.store.admit
+        admit_all = house.store.admit_all
         boss = replace(BOSS, tenant="*", id="cli:boss") if everywhere else BOSS
         origin = replace(house.origin(boss), surface="cli" if everywhere else "test")
 
@@ -429,9 +429,9 @@ async def test_a_block_wins_over_a_request_that_is_being_admitted(opened: Opens,
             await house.easel.router.handle(
                 "admin person block", {"person": ADA.id, "reason": "Spam"}, origin
             )
-            return await admit(*args, **more)
+            return await admit_all(*args, **more)
 
-        house.store.admit = blocked_first  # type: ignore[method-assign]
+        house.store.admit_all = blocked_first  # type: ignore[method-assign]
 
         with pytest.raises(Refusal) as caught:
             await house.ask("a fox --count 1")

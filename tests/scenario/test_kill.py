@@ -40,9 +40,9 @@ async def victim(folder: Path, failpoint: str = "") -> asyncio.subprocess.Proces
 
 
 LONGER = [pytest.param(seed, marks=pytest.mark.soak) for seed in range(3, 43)]
-STEPS = ("admit", "started", "add_picture", "end", "message", "delivered")
+STEPS = ("admit_all", "started", "add_picture", "end", "message", "delivered")
 POINTS = [f"{when}:{step}:{number}" for step in STEPS for when in ("before", "after") for number in (1, 4)]
-SHORT = ("after:admit:4", "before:end:1", "after:end:1", "after:message:1", "before:delivered:4")
+SHORT = ("after:admit_all:4", "before:end:1", "after:end:1", "after:message:1", "before:delivered:4")
 
 
 @pytest.mark.parametrize("seed", [1, 2, *LONGER])

@@ -193,7 +193,7 @@ async def test_what_cannot_be_saved_is_refused_politely(
         raise StoreError("The disk is full: free some space in /secret/folder.")
 
     with monkeypatch.context() as broken:
-        broken.setattr(house.store, "admit", full)
+        broken.setattr(house.store, "admit_all", full)
         with pytest.raises(Refusal) as caught:
             await house.ask("a fox")
     assert caught.value.code == "store" and "/secret" not in caught.value.notice

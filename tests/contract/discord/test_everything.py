@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from bot import actions, commands
@@ -128,7 +129,15 @@ async def test_every_button_is_answered(connected: Connects) -> None:
             await line.wire.until(lambda: _with(line, asked, "Delete everything")), "Delete everything"
         )
 
-        elsewhere = {"share", "keep", "remove", "cancel", "paint"}  # of Slack; reports; waiting jobs; words
+        for label in ("Cancel", "Start 2 jobs"):
+            asked = await line.wire.slash("imagine", prompt="a {red, blue} car --count 1")
+            await press(await line.wire.until(partial(_with, line, asked, "Start 2 jobs")), label)
+
+        elsewhere = {
+            *("share", "keep", "remove", "paint"),  # of Slack; reports; words
+            *("cancel", "cancel_series"),  # of waiting jobs
+            *("which", "which_form"),  # of several images
+        }
         assert pressed == actions.SPECS.keys() - elsewhere
 
 

@@ -126,11 +126,12 @@ class Person:
 
     # ---- forms
 
-    async def form(self, title: str = "") -> View:
-        """The newest form that this person has open, once it is there."""
+    async def form(self, title: str = "", *, ready: bool = True) -> View:
+        """The newest form that this person has open; once it is `ready`, more than one that asks to wait."""
 
         def there() -> View | None:
             mine = [v for v in self.wire.views.values() if v.user == self.id and not v.closed]
+            mine = [v for v in mine if not (ready and "One moment…" in str(v.data["blocks"]))]
             fitting = [v for v in mine if title in v.data["title"]["text"]]
             return fitting[-1] if fitting else None
 

@@ -849,7 +849,7 @@ PROMPTS = (
     "a fox @channel @here",
     "*bold* _it_ ~no~ `code` > quote",
     "R&D <b>fox</b> &lt;!channel&gt; &amp;",
-    "<https://example.org|a fox>",
+    "a fox <https://example.org|a fox>",
     "a\u200bfox\u200d \u2066tilted\u2069",
     "ثعلب أحمر في الثلج",
     "🦊" * 300,

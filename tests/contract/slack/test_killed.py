@@ -71,7 +71,7 @@ async def test_killed_at_any_moment_each_job_is_shown_once(
     dice = random.Random(seed)
     places = (GENERAL, RANDOM, SECRET, slack.direct(ADA).id)
     for round in range(2):
-        async with killed(tmp_path, slack, "before:admit:1000", after=dice.uniform(0.0, 0.4)) as ada:
+        async with killed(tmp_path, slack, "before:admit_all:1000", after=dice.uniform(0.0, 0.4)) as ada:
             for number in range(8):
                 await ada.slash(f"/imagine fox {round} of {number} --count 1", places[number % 4])
 
@@ -91,7 +91,7 @@ async def test_a_reply_in_a_thread_is_found_again_too(tmp_path: Path, opened: Op
         assert standing(house, "a fox") == [GENERAL] and house.message(job).thread == said.ts
 
 
-@pytest.mark.parametrize("failpoint", ["before:admit:1", "after:admit:1", "after:message:1", "before:end:1"])
+@pytest.mark.parametrize("failpoint", ["before:admit_all:1", "after:admit_all:1", "after:message:1", "before:end:1"])
 async def test_killed_at_other_moments_it_is_shown_once(
     tmp_path: Path, opened: Opens, slack: Wire, failpoint: str
 ) -> None:
@@ -99,7 +99,7 @@ async def test_killed_at_other_moments_it_is_shown_once(
         sent = await ada.slash("/imagine a fox", RANDOM)
 
     async with opened() as house:
-        if failpoint == "before:admit:1":
+        if failpoint == "before:admit_all:1":
             assert await house.jobs() == []
             await house.wire.again(sent)  # nothing was admitted; it is as if it had never been asked
         await house.ended()
