@@ -88,7 +88,9 @@ def judge(
 ) -> TextVerdict:
     """Judge a request: `words` are everything it asks for, `negative` everything to keep out of it."""
     rules = rules or ModerationRules()
-    asked, avoided = _search(" | ".join(words), rules), _search(" | ".join(negative), rules)
+    # Each once: "x", three times, would be read as a word.
+    asked = _search(" | ".join(dict.fromkeys(words)), rules)
+    avoided = _search(" | ".join(negative), rules)
     minors = asked.age or asked.has("minors", "certain", "likely")
     if hard := _hard(asked, avoided):
         return hard

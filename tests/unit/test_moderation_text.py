@@ -417,3 +417,7 @@ def test_lists_are_tidy(category: str) -> None:
         assert len(set(group.words)) == len(group.words), f"{category}.{group.name} names a word twice"
         for words in group.words:
             assert words == words.strip().casefold() and plain(words)
+
+
+def test_the_same_words_in_several_forms_are_no_other_word() -> None:
+    assert judge(("x", "x", "x")).category == ""

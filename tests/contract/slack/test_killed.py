@@ -91,7 +91,9 @@ async def test_a_reply_in_a_thread_is_found_again_too(tmp_path: Path, opened: Op
         assert standing(house, "a fox") == [GENERAL] and house.message(job).thread == said.ts
 
 
-@pytest.mark.parametrize("failpoint", ["before:admit_all:1", "after:admit_all:1", "after:message:1", "before:end:1"])
+@pytest.mark.parametrize(
+    "failpoint", ["before:admit_all:1", "after:admit_all:1", "after:message:1", "before:end:1"]
+)
 async def test_killed_at_other_moments_it_is_shown_once(
     tmp_path: Path, opened: Opens, slack: Wire, failpoint: str
 ) -> None:
