@@ -217,8 +217,8 @@ def test_quota_is_the_same_while_easel_runs_and_when_it_does_not(start: Start) -
     title, facts = quota()
     assert title == "Your quota"
     assert facts == (
-        "▱▱▱▱▱▱▱▱▱▱ 0 of 3600 GPU seconds used today · about 3600 images left · 3600 GPU seconds left · "
-        "tier Everyone · resets at 00:00 UTC"
+        "▱▱▱▱▱▱▱▱▱▱ 0 of 3600 GPU seconds used today · about 3600 images left today · "
+        "3600 GPU seconds left · tier Everyone · resets at 00:00 UTC"
     )
     assert ended(start("imagine", "a red heart", "--count", "1", "--steps", "100"))[0] == 0
     _, facts, job = quota()

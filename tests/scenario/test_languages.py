@@ -60,7 +60,7 @@ async def test_refusals_and_their_offers_are_translated(house: House) -> None:
     assert caught.value.notice == "Das sind 99 Bilder; du darfst 4 auf einmal haben. Versuch --count 4."
     with pytest.raises(Refusal) as caught:
         await house.easel.router.handle("imagine", {"prompt": "a fox", "count": 16}, german(house))
-    assert caught.value.offers[0].label.startswith("Nimm ")
+    assert caught.value.offers[0].label == "4 Bilder erzeugen"
     assert caught.value.offers[0].text.startswith("a fox --count ")
 
 
