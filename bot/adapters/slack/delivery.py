@@ -15,6 +15,7 @@ status message stays as one line.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -34,9 +35,12 @@ from bot.adapters.slack.errors import (
     UnknownAnswer,
     code_of,
     is_closed,
+    is_doubtful,
+    is_limited,
     is_passing,
     is_token,
     is_unknown,
+    retry_after,
     translated,
     why,
 )
@@ -53,6 +57,8 @@ from bot.models import Job, State
 log = structlog.stdlib.get_logger(__name__)
 
 EDITS, PERIOD = 30, 60.0  # progress edits of a workspace in so many seconds; Slack takes about 50 edits
+TURN = 1.1  # seconds between two posts in a channel that Slack limits, to one a second
+CALM = 10.0  # seconds without a post after which it is no longer taken for limited
 PATIENCE = 3  # times that Slack may refuse a card's pictures before it is shown without them
 TRIES = 8  # times that an end is tried again after an answer that nobody knows, in some two minutes
 NO_UNFURL: dict[str, Any] = {"unfurl_links": False, "unfurl_media": False}
@@ -80,6 +86,7 @@ class SlackDelivery:
         self.removed_from: set[str] = set()  # workspaces that took no end since Easel was removed from them
         self._direct: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._edits: dict[str, PostPace] = {}
+        self._turns: OrderedDict[tuple[str, str], Turns] = OrderedDict()  # team, channel
 
     async def post(self, job: Job, card: Card) -> MessageRef:
         """Show the job's first card. Raises Unreachable, TryLater."""
@@ -156,13 +163,18 @@ class SlackDelivery:
             thread = ts if under else job.origin.reply.get("thread", "")
             sent = await self._say(workspace, job, channel, thread, shown, part=END)
         except SlackApiError as error:
-            if not is_closed(error):
+            if not (is_closed(error) or self._is_puzzling(job, error)):
                 raise
             return None
         except Untold:
             return None
         self._told.pop(job.id, None)
         return sent | {"former": f"{channel}:{ts}"} | ({"under": True} if under else {})
+
+    def _is_puzzling(self, job: Job, error: SlackApiError) -> bool:
+        """Tell whether Slack keeps refusing a post for a reason that nobody knows; an edit may still do."""
+        known = not is_unknown(error) or is_doubtful(error)
+        return not known and self._puzzled.get(job.id, 0) >= TRIES
 
     async def _owe(self, workspace: Workspace, job: Job, former: MessageRef, shown: _Shown) -> None:
         """Say once that Slack prepares the pictures."""
@@ -274,7 +286,9 @@ class SlackDelivery:
         client = self._workspaces.talk(workspace.token, team=workspace.team)
         if found := await self._lost.find(client, channel, thread, job, part):
             return await self._change(workspace, job, {"channel": channel, "ts": found}, shown)
-        with self._pictures_refused(workspace, job, shown), self._lost.posting(job, part):
+        turns = self._turns_of(workspace.team, channel)
+        await turns.wait()
+        with self._pictures_refused(workspace, job, shown), turns.heeded(), self._lost.posting(job, part):
             sent = await client.chat_postMessage(
                 channel=channel,
                 thread_ts=thread or None,
@@ -369,6 +383,11 @@ class SlackDelivery:
     def _pace(self, team: str) -> PostPace:
         return self._edits.setdefault(team, PostPace(EDITS, PERIOD))
 
+    def _turns_of(self, team: str, channel: str) -> Turns:
+        if (team, channel) not in self._turns:
+            note(self._turns, (team, channel), Turns())
+        return self._turns[team, channel]
+
     @contextmanager
     def _pictures_refused(self, workspace: Workspace, job: Job, shown: _Shown) -> Iterator[None]:
         """Forget files that Slack does not show, so that they are uploaded again, a few times at most."""
@@ -435,3 +454,38 @@ class PostPace:
             return False
         self._left -= 1
         return True
+
+
+class Turns:
+    """Posts in one channel: at once, until Slack says that they are too many; then one after the other.
+
+    Slack takes one a second in a channel, and bursts of a length that it does not tell. Without turns, all
+    that were refused would come back together, and some of them be refused again and again.
+
+    https://docs.slack.dev/apis/web-api/rate-limits
+    """
+
+    def __init__(self) -> None:
+        self._queue = asyncio.Lock()
+        self._free = float("-inf")  # when the next one may be posted
+
+    async def wait(self) -> None:
+        """Return when it is the caller's turn."""
+        async with self._queue:
+            if self._free + CALM < time.monotonic():
+                return
+            seconds = self._free - time.monotonic()
+            while seconds > 0:
+                await asyncio.sleep(seconds)
+                seconds = self._free - time.monotonic()
+            self._free = time.monotonic() + TURN
+
+    @contextmanager
+    def heeded(self) -> Iterator[None]:
+        """Let the others wait, too, when Slack refuses what is posted in the block for its rate."""
+        try:
+            yield
+        except SlackApiError as error:
+            if is_limited(error):
+                self._free = max(self._free, time.monotonic() + retry_after(error))
+            raise

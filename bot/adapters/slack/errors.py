@@ -139,7 +139,12 @@ def _status(error: SlackApiError) -> int:
 def is_doubtful(error: SlackApiError) -> bool:
     """Tell whether Slack may have done what was asked in spite of this error."""
     page = code_of(error).startswith("status")
-    return (page or is_passing(error)) and not (code_of(error) in _LIMITS or _status(error) == 429)
+    return (page or is_passing(error)) and not is_limited(error)
+
+
+def is_limited(error: SlackApiError) -> bool:
+    """Tell whether Slack was asked more often than it allows."""
+    return code_of(error) in _LIMITS or _status(error) == 429
 
 
 def retry_after(error: SlackApiError) -> float:
