@@ -6,9 +6,10 @@ import pytest
 
 from bot.adapters.slack import delivery, files
 from bot.models import State
+from tests.contract.slack import blocks as kit
 from tests.contract.slack.conftest import Opens
 from tests.contract.slack.house import DONE, House
-from tests.contract.slack.state import ADA, BOT_TOKEN, GENERAL, Fault
+from tests.contract.slack.state import ADA, BOT, BOT_TOKEN, GENERAL, Fault, Message
 from tests.contract.slack.test_http import inhabit, install, many
 
 PREPARING = "Slack is still preparing the images"
@@ -24,6 +25,11 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def uploads(house: House) -> int:
     return len(house.wire.calls_of("files.getUploadURLExternal"))
+
+
+def finished(house: House, user: str = ADA) -> list[Message]:
+    """The messages that show a result, of all that somebody sees."""
+    return [m for m in house.wire.visible(user) if DONE in m.shown]
 
 
 # ---- answers that mean nothing yet
@@ -60,21 +66,39 @@ async def test_a_page_in_place_of_an_answer_is_tried_again(house: House, method:
     message = await house.painted(channel=channel)
 
     assert fault.times == 0 and message.pictures
-    assert len([m for m in house.wire.visible() if DONE in m.shown]) == 1
+    assert len(finished(house)) == 1
 
 
+@pytest.mark.parametrize("method", ["chat.postMessage", "chat.update"])
 async def test_an_answer_that_nobody_knows_is_tried_again_but_not_for_ever(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: House, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     monkeypatch.setattr(delivery, "TRIES", 2)
+    house.wire.faults.append(Fault("chat.postMessage", "invalid_arguments", pictures=True, times=1000))
     house.wire.faults.append(Fault("chat.update", "invalid_arguments", times=1000))
-    await house.ada.slash("/imagine a fox")
+    channel = house.wire.direct(ADA).id if method == "chat.update" else GENERAL  # where an end is an edit
+    await house.ada.slash("/imagine a fox", channel)
 
     job = await house.ended()
 
     assert job.reason == "It could not be delivered: Slack answered invalid_arguments."
+    posts = [call for call in house.wire.calls_of("chat.postMessage") if kit.pictures(call.blocks)]
+    assert len(posts) == (3 if method == "chat.postMessage" else 0)
+    assert finished(house) == []
     house.wire.faults.clear()
     assert (await house.painted("/imagine a wolf")).pictures
+
+
+async def test_a_result_whose_post_slack_keeps_refusing_is_shown_in_the_status_message(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "TRIES", 2)
+    house.wire.faults.append(Fault("chat.postMessage", "invalid_arguments", pictures=True, times=1000))
+
+    message = await house.painted()
+
+    assert message.pictures and [m for m in house.wire.visible() if m.user == BOT] == [message]
+    assert not (await house.newest()).reason
 
 
 async def test_files_that_get_unknown_answers_are_left_out_in_the_end(
@@ -105,8 +129,9 @@ async def test_a_file_that_is_not_ready_is_waited_for_and_not_uploaded_again(hou
     for file in house.wire.files.values():
         file.ready = 0.0
 
-    await house.ended()
-    assert message.pictures and PREPARING not in message.shown
+    result = house.message(await house.ended())
+    assert result.pictures and PREPARING not in result.shown and result.pings == {ADA}
+    assert message.deleted and finished(house) == [result]
     assert uploads(house) == 1
 
 
@@ -130,16 +155,18 @@ async def test_a_file_that_is_never_ready_ends_in_a_button_that_works(
 
 
 async def test_blocks_that_slack_keeps_refusing_end_in_the_same_button(house: House) -> None:
-    refusing = Fault("chat.update", "invalid_blocks", pictures=True, times=delivery.PATIENCE)
+    refusing = Fault("chat.postMessage", "invalid_blocks", pictures=True, times=delivery.PATIENCE)
     house.wire.faults.append(refusing)
     await house.ada.slash("/imagine a fox")
     job = await house.ended()
     message = house.message(job)
-    assert NOT_SHOWN in message.shown
+    assert refusing.times == 0 and NOT_SHOWN in message.shown
+    assert finished(house) == [message]
 
     await house.ada.press(message, "Show again")
 
     await house.wire.until(lambda: message.pictures)
+    assert finished(house) == [message]
 
 
 async def test_the_button_works_after_a_restart(opened: Opens, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,14 +205,16 @@ async def test_an_end_that_a_revoked_token_kept_is_shown_when_it_works_again(ope
         message = await house.ada.see("a fox")
         house.wire.installs[BOT_TOKEN].dead = "token_revoked"
         job = await house.ended()
-        assert job.reason and DONE not in message.shown
+        assert job.reason and finished(house) == []
 
         house.wire.installs[BOT_TOKEN].dead = ""
         await house.ada.opens_home()
 
-        await house.wire.until(lambda: DONE in message.shown)
-        assert message.pictures
-        assert not (await house.until(job.id, State.RENDERED)).reason
+        await house.wire.until(lambda: message.deleted)
+        job = await house.until(job.id, State.RENDERED)
+        result = house.message(job)
+        assert result.pictures and result.pings == {ADA} and not job.reason
+        assert finished(house) == [result]
 
 
 async def test_an_end_that_a_revoked_token_kept_is_shown_at_the_next_start(opened: Opens) -> None:
@@ -197,8 +226,9 @@ async def test_an_end_that_a_revoked_token_kept_is_shown_at_the_next_start(opene
 
     house.wire.installs[BOT_TOKEN].dead = ""
     async with opened() as house:
-        await house.wire.until(lambda: message.pictures)
-        assert len([m for m in house.wire.visible(ADA) if "a fox" in m.shown]) == 1
+        await house.wire.until(lambda: message.deleted)
+        (result,) = [m for m in house.wire.visible(ADA) if "a fox" in m.shown]
+        assert result.pictures and DONE in result.shown and result.pings == {ADA}
 
 
 async def test_installing_again_ends_what_was_begun(opened: Opens) -> None:
@@ -218,5 +248,8 @@ async def test_installing_again_ends_what_was_begun(opened: Opens) -> None:
             file.ready = 0.0
         await install(house, "T5NORTH")
 
-        await house.wire.until(lambda: message.pictures)
-        assert not (await house.until(job.id, State.RENDERED)).reason
+        await house.wire.until(lambda: message.deleted)
+        job = await house.until(job.id, State.RENDERED)
+        result = house.message(job)
+        assert result.pictures and PREPARING not in result.shown and not job.reason
+        assert finished(house, north.id) == [result] and uploads(house) == 1

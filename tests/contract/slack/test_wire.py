@@ -13,6 +13,7 @@ from bot import telemetry
 from bot.images import pictures
 from bot.models import State
 from bot.surfaces import Settings
+from tests.contract.slack import blocks as kit
 from tests.contract.slack import methods
 from tests.contract.slack import wire as server
 from tests.contract.slack.api import PATIENCE
@@ -195,30 +196,51 @@ async def test_an_app_token_that_slack_refuses_leaves_the_rest_running(
 
 
 @pytest.mark.parametrize(
-    "method", ["chat.postMessage", "chat.update", "files.getUploadURLExternal", "files.info"]
+    ("method", "result"),
+    [
+        ("chat.postMessage", False),
+        ("chat.postMessage", True),
+        ("chat.update", True),
+        ("files.getUploadURLExternal", False),
+        ("files.info", False),
+    ],
 )
-async def test_a_rate_limit_is_waited_out(house: House, method: str) -> None:
-    fault = Fault(method, retry_after=1)
+async def test_a_rate_limit_is_waited_out(house: House, method: str, result: bool) -> None:
+    fault = Fault(method, retry_after=1, pictures=result)
     house.wire.faults.append(fault)
 
-    message = await house.painted()
+    message = await house.painted(channel=_where(house, method))
 
     assert fault.times == 0 and len(house.wire.limited) == 1 and message.pictures
-    asked = [call.at for call in house.wire.calls_of(method)]
+    asked = [call.at for call in house.wire.calls_of(method) if kit.pictures(call.blocks) or not result]
     assert asked[1] - asked[0] >= 0.9
     assert len([m for m in house.wire.visible() if m.user == BOT]) == 1
 
 
 @pytest.mark.parametrize(
-    "method", ["chat.update", "files.getUploadURLExternal", "files.completeUploadExternal", "files.info"]
+    ("method", "result"),
+    [
+        ("chat.postMessage", False),
+        ("chat.postMessage", True),
+        ("chat.update", True),
+        ("files.getUploadURLExternal", False),
+        ("files.completeUploadExternal", False),
+        ("files.info", False),
+    ],
 )
-async def test_a_server_error_is_tried_again(house: House, method: str) -> None:
-    fault = Fault(method, status=503)
+async def test_a_server_error_is_tried_again(house: House, method: str, result: bool) -> None:
+    fault = Fault(method, status=503, pictures=result)
     house.wire.faults.append(fault)
 
-    message = await house.painted()
+    message = await house.painted(channel=_where(house, method))
 
     assert fault.times == 0 and message.pictures
+    assert [m for m in house.wire.visible() if m.user == BOT] == [message]
+
+
+def _where(house: House, method: str) -> str:
+    """A channel where an end is shown by this method."""
+    return house.wire.direct(ADA).id if method == "chat.update" else GENERAL
 
 
 async def test_a_file_that_is_not_ready_is_waited_for(opened: Opens) -> None:
@@ -232,15 +254,17 @@ async def test_a_file_that_is_not_ready_is_waited_for(opened: Opens) -> None:
 
 
 async def test_a_file_that_blocks_do_not_take_yet_is_tried_again(house: House) -> None:
-    house.wire.faults.append(Fault("chat.update", "invalid_blocks", pictures=True, times=2))
-    await house.ada.slash("/imagine a fox")
+    for method in ("chat.postMessage", "chat.update"):
+        fault = Fault(method, "invalid_blocks", pictures=True, times=2)
+        house.wire.faults.append(fault)
 
-    job = await house.ended()
-    assert house.message(job).pictures and DONE in house.message(job).shown
+        message = await house.painted(channel=_where(house, method))
+
+        assert fault.times == 0 and message.pictures and DONE in message.shown
 
 
 async def test_many_jobs_at_once_keep_within_the_limits(opened: Opens) -> None:
-    """A minute's fifty edits are shared; the ends come first."""
+    """A minute's fifty edits are shared; the ends come first. Posts take turns once Slack says so."""
     async with opened(step_seconds=0.02, edit_interval=None) as house:
         house.wire.limits = True
         people = (house.ada, house.ben, house.boss, house.guest)
@@ -256,16 +280,19 @@ async def test_many_jobs_at_once_keep_within_the_limits(opened: Opens) -> None:
 
 
 async def test_slack_that_is_ill_for_a_while_gets_everything_in_the_end(house: House) -> None:
-    house.wire.faults += [
-        Fault("chat.update", status=500, times=2),
-        Fault("chat.update", retry_after=1, times=2),
+    ill = [
+        Fault("chat.postMessage", status=500, pictures=True, times=2),
+        Fault("chat.postMessage", retry_after=1, pictures=True),
+        Fault("chat.delete", retry_after=1),
         Fault("files.completeUploadExternal", "internal_error"),
         Fault("users.info", status=502),
     ]
+    house.wire.faults += ill
     await house.ada.slash("/imagine a fox")
 
     job = await house.ended()
     assert house.message(job).pictures and not job.reason
+    assert not [each for each in ill if each.times]
     assert len([m for m in house.wire.visible() if m.user == BOT]) == 1
 
 
