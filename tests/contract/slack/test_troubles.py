@@ -97,15 +97,20 @@ async def test_a_result_that_can_go_nowhere_says_why(
         await house.ended(count=2)
 
 
+@pytest.mark.parametrize("denied", [False, True], ids=["posts taken", "posts denied"])
 @pytest.mark.parametrize("error", ["cant_update_message", "edit_window_closed", "posting_to_channel_denied"])
-async def test_a_message_that_may_not_be_edited_is_outlived(opened: Opens, error: str) -> None:
+async def test_a_message_that_may_not_be_edited_is_outlived(opened: Opens, error: str, denied: bool) -> None:
     async with opened(step_seconds=0.1) as house:
         await house.ada.slash("/imagine a fox")
         await house.ada.see("a fox")
         house.wire.faults.append(Fault("chat.update", error, channel=GENERAL, times=1000))
+        if denied:
+            post = Fault("chat.postMessage", "restricted_action", channel=GENERAL, times=1000)
+            house.wire.faults.append(post)
 
-        await house.ended()
-        assert house.ada.sees(DONE)
+        message = house.message(await house.ended())
+        assert [m for m in house.wire.visible() if DONE in m.shown] == [message] and message.pictures
+        assert message.channel == (house.wire.direct(ADA).id if denied else GENERAL)
 
 
 async def test_a_message_that_somebody_deleted_stays_away(opened: Opens) -> None:
