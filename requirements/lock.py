@@ -24,8 +24,8 @@ CPU_WHEEL = re.compile(r"torch-([\d.]+\+cpu)-cp3\d\d-cp3\d\d-manylinux\w+\.whl#s
 
 def main(uv: str) -> int:
     subprocess.run([uv, "lock", "--upgrade"], check=True)
-    easel = exported(uv, "postgres", "s3")
-    dev = exported(uv, "postgres", "s3", "dev")
+    easel = exported(uv, "postgres", "s3", "heic")
+    dev = exported(uv, "postgres", "s3", "heic", "dev")
     (torch,) = [entry for entry in easel if name(entry) == "torch"]
     cuda = [entry for entry in easel if CUDA.match(entry)]
     write("easel.txt", [entry for entry in easel if entry not in (torch, *cuda)])

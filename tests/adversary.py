@@ -68,8 +68,9 @@ METHODS = ("search", "match", "fullmatch", "sub", "subn", "split", "findall", "f
 LOCAL: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("adapters/discord/client.py", "self"): (r"<@!?1234567890>",),
     ("adapters/slack/message_events.py", "workspace"): (r"<@U1(?:\|[^<>]*)?>",),
-    ("adapters/typed.py", "names"): (
+    ("adapters/typed.py", "bare names"): (
         r"(?<!\S)(?:--([\w-]+)(?:=|(?!\S))|(style|model|count):)",
+        r"(?<!\S)(?:--([\w-]+)(?:=|(?!\S))|(style|model|count)(?::|(?!\S)))",
         r"(?<!\S)(?:--([\w-]+)(?:=|(?!\S))|((?!)):)",
     ),
     ("prompts/readers.py", "side"): (r"(\d{1,4}(?:\.\d{1,2})?)\s*[:/x×]\s*(\d{1,4}(?:\.\d{1,2})?)",),

@@ -242,7 +242,7 @@ _FLAG = re.compile(
           (?P<dashes> [-—–]{1,3} ) (?P<name> [^\W\d_] [^\s=]* ) (?P<equals> =? )""",
     re.VERBOSE,
 )
-_NUMBERS_BEHIND = re.compile(r"[\s=]*(?=[^\s\d]{0,3}\d)[\d.,:x×-]+(?=\s|\Z)")
+_NUMBERS_BEHIND = re.compile(r"[\s=]{0,9}(?<![\d.,:x×-])(?=[^\s\d]{0,3}\d)[\d.,:x×-]++(?=\s|\Z)")
 """What is the value of an unknown flag, and no part of the picture."""
 _CLOSING = {'"': '"', "“": "”", "„": "“”", "«": "»", "'": "'", "‘": "’"}
 """Quotation marks around a flag's value, and what may close each."""
