@@ -270,12 +270,18 @@ async def test_many_jobs_at_once_keep_within_the_limits(opened: Opens) -> None:
         people = (house.ada, house.ben, house.boss, house.guest)
         for number in range(12):
             await people[number % 4].slash(f"/imagine fox {number} --count 1")
-        await house.ended(count=12)
-        for job in await house.jobs():
+
+        def asked() -> set[str]:
+            posts = house.wire.calls_of("chat.postMessage")
+            return {post.args["metadata"]["event_payload"]["job"] for post in posts}
+
+        await house.wire.until(lambda: len(asked()) == 12)
+        for job in reversed(await house.jobs()):  # 24 posts take as many seconds
             await house.until(job.id, State.RENDERED)
 
         assert {call.method for call in house.wire.limited} <= {"chat.postMessage"}
         assert len(house.wire.limited) <= 12
+        assert len([m for m in house.wire.visible() if m.user == BOT]) == 12
         assert all(house.message(job).pictures for job in await house.jobs())
 
 
