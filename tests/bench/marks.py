@@ -223,7 +223,7 @@ def paint(count: int, first_seed: int) -> Iterator[Image.Image]:
     pipeline = DiffusionPipeline.from_pretrained(EMBEDDED / "pipeline", dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     dice = random.Random(first_seed)
-    things = json.loads((EMBEDDED / "evaluation" / "concepts.json").read_text())
+    things = json.loads((EMBEDDED / "evaluate" / "concepts.json").read_text())
     for start in range(0, count, BATCH):
         seeds = range(first_seed + start, first_seed + min(start + BATCH, count))
         prompts = [f"a {dice.choice(things)} on a {dice.choice(GROUNDS)} background" for _ in seeds]
