@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import pytest
 from slack_sdk.errors import SlackApiError
 
-from bot.adapters.slack.delivery import EDITS, PATIENCE, PostPace, SlackDelivery
+from bot.adapters.slack.delivery import CALM, EDITS, PATIENCE, TURN, PostPace, SlackDelivery, Turns
 from bot.adapters.slack.post_recovery import MARK, PAGES
 from bot.adapters.slack.workspaces import Workspace
 from bot.errors import TryLater, Unreachable
 from bot.messages.types import Card, CardPicture
 from bot.models import Job, Member, Origin, State
 from engine.types import GenerationRequest
+from tests.virtual import virtually
 
 WAITING = Card(kind="waiting", title="a fox", job="1a2b")
 DONE = Card(
@@ -382,3 +385,26 @@ def test_edits_are_allowed_again_as_time_passes(monkeypatch: pytest.MonkeyPatch)
     assert [pace.may() for _ in range(2)] == [True, False]
     now += 1e6
     assert [pace.may() for _ in range(3)] == [True, True, False]
+
+
+def test_posts_in_a_limited_channel_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        clock = asyncio.get_running_loop().time
+        monkeypatch.setattr("bot.adapters.slack.delivery.time", SimpleNamespace(monotonic=clock))
+        turns, times = Turns(), []
+
+        async def post() -> None:
+            await turns.wait()
+            times.append(round(clock(), 1))
+
+        await asyncio.gather(*(post() for _ in range(3)))
+        with suppress(SlackApiError), turns.heeded():
+            raise refused("ratelimited")
+        await asyncio.gather(*(post() for _ in range(3)))
+        await asyncio.sleep(CALM + TURN + 0.1)
+        await asyncio.gather(*(post() for _ in range(2)))
+
+        calm = round(1.0 + 2 * TURN + CALM + TURN + 0.1, 1)
+        assert times == [0.0, 0.0, 0.0, 1.0, 2.1, 3.2, calm, calm]
+
+    virtually(work())
