@@ -34,12 +34,17 @@ async def killed(
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.contract.slack.victim", str(folder), wire.url, failpoint, cwd=ROOT
     )
-    await wire.until(lambda: wire.connections)
-    yield Person(wire, ADA)
-    if after is not None:
-        await asyncio.sleep(after)
-        process.kill()
-    assert await asyncio.wait_for(process.wait(), PATIENCE) == -signal.SIGKILL
+    try:
+        await wire.until(lambda: wire.connections)
+        yield Person(wire, ADA)
+        if after is not None:
+            await asyncio.sleep(after)
+            process.kill()
+        assert await asyncio.wait_for(process.wait(), PATIENCE) == -signal.SIGKILL
+    finally:
+        if process.returncode is None:  # it lived longer than it should
+            process.kill()
+            await process.wait()
 
 
 def standing(house: House, text: str) -> list[str]:
