@@ -17,11 +17,12 @@ from pathlib import Path, PurePosixPath
 
 from bot import private
 from bot.errors import EaselError
+from bot.images.blobs.local import place
 from bot.store import pictures_at, snapshot
 from bot.surfaces import Settings
 
 _DATABASE = "easel.db"
-_PICTURES = "pictures"
+_PICTURES = PurePosixPath("pictures")
 _PASSING = (".db", ".db-wal", ".db-shm", ".db-journal", ".lock", ".sock", ".new", ".tar", ".part")
 
 
@@ -67,7 +68,7 @@ def _kept(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
         passing = path.name.endswith(_PASSING) or path.name.startswith(".")
-        if inside.parts[0] != _PICTURES and not passing and stat.S_ISREG(path.lstat().st_mode):
+        if inside.parts[0] != _PICTURES.name and not passing and stat.S_ISREG(path.lstat().st_mode):
             yield path
 
 
@@ -76,9 +77,9 @@ def _add_pictures(archive: tarfile.TarFile, folder: Path, database: Path) -> str
     names = {blob for _, blob in pictures_at(f"sqlite:///{database}")}
     missing = 0
     for name in sorted(names):
-        inside = f"{_PICTURES}/{name[:2]}/{name[2:4]}/{name}"
+        inside = _PICTURES / place(name)
         try:
-            archive.add(folder / inside, inside)
+            archive.add(folder / inside, inside.as_posix())
         except FileNotFoundError:  # deleted since the database was copied, or lost
             missing += 1
     return f", {len(names) - missing} pictures" + (f" ({missing} are not there)" if missing else "")
@@ -126,10 +127,8 @@ def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> N
             raise EaselError(f"{path} is another one than in the backup: move it away, or set DATA_DIR anew.")
         return
     private.folder(path.parent)
-    new = path.with_name(f"{path.name}.new")  # whole or not there, also after a kill
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    with private.whole(path) as file:
         shutil.copyfileobj(source, file)
-    os.replace(new, path)
 
 
 def _say(line: str) -> None:

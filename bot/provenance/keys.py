@@ -5,7 +5,6 @@ They lie in a folder that only the user who runs Easel can read. Whoever has the
 
 from __future__ import annotations
 
-import os
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from bot import private
 from bot.errors import SettingError
 
 MARK_KEY, PRIVATE_KEY, CERTIFICATES, USED = "mark.key", "signing.key", "signing.pem", "used.pem"
@@ -214,10 +214,5 @@ def _algorithm(key: PrivateKeyTypes, where: str) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file of its owner's alone, whole or not at all."""
-    new = path.with_suffix(".new")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    with private.whole(path) as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)

@@ -5,7 +5,6 @@ The file is an SQLite database whatever the source is, so a copy can also move E
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -74,7 +73,13 @@ def _copy_file(source: Path, file: Path) -> None:
     with closing(sqlite.connect(source)) as old, closing(sqlite.connect(file)) as new:
         old.execute("PRAGMA query_only = ON").close()
         old.backup(new)
-        new.execute("PRAGMA journal_mode = DELETE").close()  # all of it in the one file
+    _leave_no_journal(file)
+
+
+def _leave_no_journal(file: Path) -> None:
+    """Keep all of an SQLite database in its one file."""
+    with closing(library().connect(file)) as done:
+        done.execute("PRAGMA journal_mode = DELETE").close()
 
 
 def _copy_server(source: Server, file: Path) -> None:
@@ -86,8 +91,7 @@ def _copy_server(source: Server, file: Path) -> None:
         with _opened(connect_file(file, writes=True)) as copy, copy.begin() as new:
             migrations.upgrade(new)
             _copy_rows(old, new)
-    with closing(library().connect(file)) as done:
-        done.execute("PRAGMA journal_mode = DELETE").close()
+    _leave_no_journal(file)
 
 
 def _refuse_what_is_used(target: Server) -> None:
@@ -105,20 +109,12 @@ def _refuse_what_is_used(target: Server) -> None:
 def _upgrade(file: Path) -> None:
     with _opened(connect_file(file, writes=True)) as engine, engine.begin() as connection:
         migrations.upgrade(connection)
-    with closing(library().connect(file)) as done:
-        done.execute("PRAGMA journal_mode = DELETE").close()
+    _leave_no_journal(file)
 
 
 def _put_file(file: Path, path: Path) -> None:
-    new = path.with_name(f"{path.name}.new")
-    with (
-        open(file, "rb") as source,
-        open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as to,
-    ):
+    with open(file, "rb") as source, private.whole(path.resolve()) as to:
         shutil.copyfileobj(source, to)
-        to.flush()
-        os.fsync(to.fileno())
-    os.replace(new, path.resolve())
 
 
 def _fill_server(file: Path, target: Server) -> None:

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Collection, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from bot import private
 from bot.errors import StoreError
@@ -74,7 +74,7 @@ class DirectoryBlobs:
             raise _explain(error, self._root) from error
 
     def _path(self, name: str) -> Path:
-        return self._root / name[:2] / name[2:4] / known_name(name)
+        return self._root / place(known_name(name))
 
     def _write(self, data: bytes, suffix: str) -> str:
         name = blob_name(data, suffix)
@@ -123,6 +123,11 @@ def _files(folder: Path, depth: int) -> Iterator[Path]:
                 yield Path(entry.path)
             elif entry.is_dir(follow_symlinks=False):
                 yield from _files(Path(entry.path), depth - 1)
+
+
+def place(name: str) -> PurePosixPath:
+    """Return where a picture of that name stands below the folder of all."""
+    return PurePosixPath(name[:2], name[2:4], name)
 
 
 def _refuse_links(path: Path) -> None:
