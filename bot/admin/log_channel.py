@@ -8,13 +8,13 @@ else stops.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import structlog
 
 from bot.adapters.base import Announces, ChatAdapter
+from bot.dedup import Dedup
 from bot.errors import StoreError, TryLater, Unreachable
 from bot.i18n import _
 from bot.i18n.speech import Speech
@@ -57,7 +57,7 @@ class LogChannel:
     _waiting: dict[str, Pending] = field(default_factory=dict, init=False)
     _telling: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
     _broken: dict[str, str] = field(default_factory=dict, init=False)
-    _failed: OrderedDict[str, None] = field(default_factory=OrderedDict, init=False)
+    _failed: Dedup = field(default_factory=lambda: Dedup(REMEMBERED), init=False)
 
     def tell(self, tenant: str, line: str) -> None:
         """Tell a place's administrators something, if they have a log. It is sent in the background."""
@@ -69,11 +69,8 @@ class LogChannel:
 
     def ended(self, job: Job) -> None:
         """Tell of a job that failed, once."""
-        if job.state is not State.FAILED or job.id in self._failed:
+        if job.state is not State.FAILED or not self._failed.first(job.id):
             return
-        self._failed[job.id] = None
-        while len(self._failed) > REMEMBERED:
-            self._failed.popitem(last=False)
         owner = job.origin.member
         who = marks.person(owner.id, owner.name)
         self.tell(

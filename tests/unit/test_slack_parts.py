@@ -14,10 +14,11 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.oauth.installation_store import Installation
 
 from bot.adapters.slack import cache, channels, delivery, errors, installations, users
-from bot.adapters.slack.dedup import Dedup, key_of
+from bot.adapters.slack.dedup import key_of
 from bot.adapters.slack.delivery import PostPace
 from bot.adapters.slack.installations import SealedInstallations, SealedStates, vault
 from bot.adapters.slack.workspaces import SLACK_API, Workspace, Workspaces, team_of
+from bot.dedup import Dedup
 from bot.errors import Refusal, SettingError, TryLater, Unreachable
 from bot.settings import Secret
 from bot.store import Store

@@ -26,7 +26,7 @@ from slack_bolt.response import BoltResponse
 from bot import actions, telemetry
 from bot.adapters.slack import forms, layout, markup, slash_commands
 from bot.adapters.slack.channels import TO_PRIVATE, Places, channel_of, says_closed
-from bot.adapters.slack.dedup import Dedup, key_of
+from bot.adapters.slack.dedup import MOST, key_of
 from bot.adapters.slack.delivery import OF_THE_TOKEN, SlackDelivery
 from bot.adapters.slack.files import Files
 from bot.adapters.slack.handlers import Asked, SlackHandlers
@@ -36,6 +36,7 @@ from bot.adapters.slack.message_events import MessageEvents
 from bot.adapters.slack.settings import SlackSettings
 from bot.adapters.slack.users import SlackUsers
 from bot.adapters.slack.workspaces import Doorkeeper, Workspace, Workspaces, team_of
+from bot.dedup import Dedup
 from bot.easel import Easel
 from bot.errors import Refusal, StoreError
 from bot.i18n import _
@@ -101,7 +102,7 @@ class Client:
         self._messages, self._visibility, self._files = easel.messages, easel.visibility, files
         if installations:
             installations.on_saved = self.came_back
-        self._repeats = Dedup()
+        self._repeats = Dedup(MOST)
         self._tasks: set[asyncio.Task[None]] = set()
         self._workspaces = workspaces
         door: Any = Doorkeeper()  # type: ignore[no-untyped-call]  # the library's
