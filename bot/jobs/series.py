@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from bot import prompts, telemetry
+from bot import prompts
 from bot.accounts.access import Access
 from bot.accounts.access_rules import AccessRules
 from bot.actions import Action
@@ -70,7 +70,6 @@ class SeriesService:
         # No await from here on: what is admitted reaches the engine.
         log.info("series accepted", series=action.job, jobs=[each.id for each in jobs])
         for job in jobs:
-            telemetry.JOBS.labels(job.state.value, origin.surface).inc()
             self._tracker.begin(job, rules.tier, home=rules.home)
         first, *others = jobs
         return Receipt(job=first, others=tuple(others))

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from bot import actions, telemetry
+from bot import actions
 from bot.accounts import audit
 from bot.accounts.access import Access
 from bot.accounts.access_rules import AccessRules
@@ -139,7 +139,6 @@ class JobService:
         if not new:
             return Receipt(job=job)
         # No await from here on: what is admitted reaches the engine.
-        telemetry.JOBS.labels(job.state.value, origin.surface).inc()
         log.info("job accepted", job_id=job.id, action=job.action, estimate=round(estimate, 2))
         self._tracker.begin(job, rules.tier, home=rules.home)
         return Receipt(job=job)

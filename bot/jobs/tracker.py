@@ -91,6 +91,7 @@ class JobTracker:
 
     def begin(self, job: Job, tier: Tier | None = None, *, home: str = "") -> None:
         """Submit an admitted job to the engine; `home` is the tenant of its account's lane."""
+        telemetry.JOBS.labels(job.state.value, job.origin.surface).inc()
         life = self.lives[job.id] = LiveJob(job, tier)
         try:
             life.position = life.shown = self._engine.submit(engine_job(job, tier, home))
