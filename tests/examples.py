@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from bot.accounts.tiers import Tiers, load
+from bot.jobs.live import LiveJobs
+from bot.jobs.tracker import JobTracker
 from bot.models import Allowance, AuditLine, Job, Member, Origin, Tier, new_id
-from engine.types import GenerationRequest, ModelInfo
+from engine.types import Engine, GenerationRequest, ModelInfo
 
 TINY = ModelInfo(
     name="easel-tiny", title="Easel tiny", licence="MIT", width=512, height=512, steps=20, guidance=5.0
@@ -18,6 +20,12 @@ TINY = ModelInfo(
 
 def a_member(user: str = "ada", tenant: str = "web:local") -> Member:
     return Member(tenant=tenant, id=f"web:{user}", name=user)
+
+
+def a_tracker(engine: Engine, **parts: Any) -> JobTracker:
+    """A tracker of no jobs; of its other parts, only those that are named are there."""
+    idle = dict.fromkeys(("store", "blobs", "show", "classifier", "rules", "stamp"))
+    return JobTracker(lives=LiveJobs(), engine=engine, **(idle | parts))
 
 
 def a_job(

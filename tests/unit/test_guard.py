@@ -17,7 +17,7 @@ from bot import guard
 from bot.errors import Refusal, StoreError, StoreGone, StoreInUse
 from bot.guard import Guard
 from bot.jobs import tracker
-from bot.jobs.live import LiveJob, LiveJobs
+from bot.jobs.live import LiveJob
 from bot.jobs.tracker import JobTracker
 from bot.models import State
 from bot.store import Store, leadership
@@ -25,7 +25,7 @@ from bot.store.database import server
 from engine.types import EngineEvent, Failed, Finished, Restarted, Started
 from engine.workers.fake import FakeEngine
 from tests.databases import fresh_sqlite
-from tests.examples import a_job, a_tier
+from tests.examples import a_job, a_tier, a_tracker
 from tests.scenario.conftest import Opens
 from tests.scenario.conftest import opened as opened  # a fixture
 
@@ -211,19 +211,8 @@ def follow(
 
     sleep = asyncio.sleep
     monkeypatch.setattr(tracker.asyncio, "sleep", at_once)
-    idle: Any = None
     said: Any = store
-    made = JobTracker(
-        lives=LiveJobs(),
-        engine=FakeEngine(lambda name: b""),
-        store=said,
-        blobs=idle,
-        show=lambda job: None,
-        classifier=idle,
-        rules=idle,
-        stamp=idle,
-        give_up=given_up.append,
-    )
+    made = a_tracker(FakeEngine(lambda name: b""), store=said, show=lambda job: None, give_up=given_up.append)
     life = made.lives["abc"] = LiveJob(a_job(id="abc"))
     return made, life
 

@@ -40,7 +40,7 @@ from bot.images import pictures
 from bot.jobs.departures import Departures
 from bot.jobs.endings import Endings
 from bot.jobs.holds import Holds
-from bot.jobs.live import AT_ONCE, LiveJob, LiveJobs
+from bot.jobs.live import AT_ONCE, LiveJob
 from bot.jobs.tracker import JobTracker
 from bot.jobs.visibility import Visibility
 from bot.messages import job_cards
@@ -53,7 +53,7 @@ from engine.scheduling.job_queue import FairQueue
 from engine.types import EngineJob, Lane, QueuePosition
 from engine.workers.fake import FakeEngine
 from tests import adversary
-from tests.examples import a_job, a_member
+from tests.examples import a_job, a_member, a_tracker
 
 MOST = 0.01  # seconds of CPU in one go
 TRIES = 3  # of what took longer than that: a garbage collection may come in between
@@ -126,17 +126,8 @@ async def a_picture_is_judged() -> None:
     async def rules(job: object) -> ModerationRules:
         return ModerationRules()
 
-    engine, idle = FakeEngine(lambda name: b""), NOBODY
-    tracker = JobTracker(
-        lives=LiveJobs(),
-        engine=engine,
-        store=idle,
-        blobs=idle,
-        show=idle,
-        classifier=Seeing(),
-        rules=rules,
-        stamp=idle,
-    )
+    engine = FakeEngine(lambda name: b"")
+    tracker = a_tracker(engine, classifier=Seeing(), rules=rules)
     await tracker._inspect(JOB, b"a picture")
 
 
@@ -366,17 +357,8 @@ class Line(FakeEngine):
 @functools.cache
 def crowd() -> tuple[JobTracker, Line]:
     """MANY waiting jobs of 1,000 people."""
-    engine, idle = Line(lambda name: b""), NOBODY
-    tracker = JobTracker(
-        lives=LiveJobs(),
-        engine=engine,
-        store=idle,
-        blobs=idle,
-        show=idle,
-        classifier=idle,
-        rules=idle,
-        stamp=idle,
-    )
+    engine = Line(lambda name: b"")
+    tracker = a_tracker(engine)
     job = a_job()
     for number in range(MANY):
         tracker.lives[str(number)] = LiveJob(

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bot import telemetry
-from bot.jobs.live import LiveJob, LiveJobs
-from bot.jobs.tracker import JobTracker, engine_job, moved
+from bot.jobs.live import LiveJob
+from bot.jobs.tracker import engine_job, moved
 from bot.models import Job, Member, Origin, State
 from bot.moderation import Scores
 from engine.types import (
@@ -22,6 +22,7 @@ from engine.types import (
     Started,
 )
 from engine.workers.fake import FakeEngine
+from tests.examples import a_tracker
 from tests.listener import Listener
 
 JOB = Job(
@@ -113,19 +114,9 @@ class Slow:
 )
 async def test_what_was_begun_before_a_job_s_end_is_not_shown_after_it(event: EngineEvent) -> None:
     slow: Any = Slow()
-    idle: Any = None
     shown: list[Job] = []
     engine = FakeEngine(lambda name: b"")
-    tracker = JobTracker(
-        lives=LiveJobs(),
-        engine=engine,
-        store=slow,
-        blobs=idle,
-        show=shown.append,
-        classifier=slow,
-        rules=idle,
-        stamp=idle,
-    )
+    tracker = a_tracker(engine, store=slow, show=shown.append, classifier=slow)
     life = tracker.lives["abc"] = LiveJob(JOB)
     if isinstance(event, Progress):
         tracker._progress(life, event)
@@ -146,17 +137,7 @@ async def test_a_lost_worker_is_counted_once_however_many_jobs_it_had() -> None:
         return OSError() if job.id == "poison" else None
 
     engine = FakeEngine(lambda name: b"", step_seconds=0.01, fault=fault)
-    idle: Any = None  # it writes, judges and shows nothing here
-    tracker = JobTracker(
-        lives=LiveJobs(),
-        engine=engine,
-        store=idle,
-        blobs=idle,
-        show=idle,
-        classifier=idle,
-        rules=idle,
-        stamp=idle,
-    )
+    tracker = a_tracker(engine)
     before = telemetry.DEATHS._value.get()
     await engine.start()
     request = GenerationRequest(prompt="a fox", seed=1, model="memory", width=64, height=64, steps=8, count=1)
