@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from json import loads
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from bot.clock import FAR, wall
 from bot.errors import EaselError, SettingError, StoreError
 from bot.findings import Finding, own_file
 from bot.images.blobs import BlobStore, open_blobs
+from bot.memory_plan import Bus, gigabytes, sentence
 from bot.messages.types import Card
 from bot.models import INSTANCE
 from bot.moderation.images import NotSeen, look_once
@@ -39,9 +40,11 @@ from engine import catalog
 from engine.errors import EngineError, ModelNotLoaded
 from engine.pipelines import structure
 from engine.pipelines.model_files import footprint
+from engine.profiles import fitted, profile
 from engine.scheduling.cost_model import LoadingCosts
+from engine.scheduling.residency import FOR_MODELS
 from engine.workers.fake import MEMORY
-from engine.workers.process import FOR_MODELS, devices, memories, weight_bytes
+from engine.workers.process import devices, memories, weight_bytes
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -120,9 +123,19 @@ def _python() -> Finding:
 
 # In a process of its own: torch takes seconds to import and must not live in this one.
 _PROBE = """
-import json, torch
+import json, time, torch
 cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-print(json.dumps({"torch": torch.__version__, "cuda": cuda, "mps": torch.backends.mps.is_available()}))
+found = {"torch": torch.__version__, "cuda": cuda, "mps": torch.backends.mps.is_available()}
+try:
+    weights = torch.ones(2**28, dtype=torch.uint8)  # bytes
+    for _ in range(2 * bool(cuda)):  # the first one warms up
+        began = time.perf_counter()
+        weights.to("cuda")
+        torch.cuda.synchronize()
+        found["bus"] = len(weights) / (time.perf_counter() - began)
+except Exception as error:  # no memory is free, say: that is for others to tell
+    found["bus_error"] = str(error)
+print(json.dumps(found))
 """
 
 
@@ -158,8 +171,14 @@ def _device_to_start_with(wanted: str) -> Finding:
 
 def _probe() -> dict[str, Any] | None:
     """Return what torch finds in a process of its own; None where torch cannot be imported."""
+    return _answer(_PROBE)
+
+
+@cache
+def _answer(script: str) -> dict[str, Any] | None:
+    """Run a script that prints JSON. What torch finds stays the same, and looking takes seconds."""
     try:
-        done = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, timeout=120, check=True)
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=120, check=True)
         found: dict[str, Any] = loads(done.stdout.splitlines()[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return None
@@ -194,13 +213,15 @@ def _memory(models: Sequence[str], device: str) -> Finding:
     title = "Memory"
     names = devices(device)
     weight, most = weight_bytes(names[0]), memories(names)[0]
+    if names[0].startswith("cuda") and most < math.inf:
+        return _card_plan(models, names[0], most)
     parts = {name: _footprint(name, weight) for name in models}
     sizes = {name: sum(each.values()) for name, each in parts.items() if each}
-    told = "; ".join(f"{name}: {_gigabytes(sizes[name])} ({_shares(parts[name])})" for name in sizes)
+    told = "; ".join(f"{name}: {gigabytes(sizes[name])} ({_shares(parts[name])})" for name in sizes)
     if not sizes or most == math.inf:
         return Finding(title, None, told or "what models take is known once they are here")
     large = [name for name, size in sizes.items() if FOR_MODELS * size > most]
-    has = f"{names[0]} has {_gigabytes(most)} for models"
+    has = f"{names[0]} has {gigabytes(most)} for models"
     if large:
         detail = f"{told}; {has}, too little for {large[0]}"
         return Finding(title, False, detail, "Choose a smaller model, or one that is quantised.")
@@ -208,6 +229,23 @@ def _memory(models: Sequence[str], device: str) -> Finding:
         seconds = max(sizes.values()) / LoadingCosts.PACE
         return Finding(title, True, f"{told}; {has}: they take turns, at about {seconds:.0f} s a change")
     return Finding(title, True, f"{told}; {has}, so all stay loaded")
+
+
+def _card_plan(models: Sequence[str], device: str, memory: float) -> Finding:
+    """Tell how each model's components are held on a card, and what their turns cost."""
+    card, told, whole = memory / FOR_MODELS, list[str](), 0
+    found = _probe() or {}
+    bus = Bus(found["bus"], measured=True) if "bus" in found else Bus()
+    for name in models:
+        if sizes := _footprint(name, weight_bytes(device)):
+            fit = fitted(sizes, profile(_entry(name).cards, card), memory)
+            told.append(sentence(name, sizes, fit, card, memory, bus))
+            whole += sum(held.size for held in fit.parts.values())
+    if not told:
+        return Finding("Memory", None, "what models take is known once they are here")
+    if len(told) > 1:
+        told.append("all of them stay on the card" if whole <= memory else "models in use at once take turns")
+    return Finding("Memory", True, f"{'; '.join(told)} ({bus})")
 
 
 def _footprint(name: str, weight: int) -> dict[str, int]:
@@ -220,11 +258,7 @@ def _footprint(name: str, weight: int) -> dict[str, int]:
 
 def _shares(parts: dict[str, int]) -> str:
     largest = sorted(parts.items(), key=lambda each: -each[1])
-    return ", ".join(f"{part} {_gigabytes(size)}" for part, size in largest)
-
-
-def _gigabytes(size: float) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 5e7 else f"{size / 1e6:.0f} MB"
+    return ", ".join(f"{part} {gigabytes(size)}" for part, size in largest)
 
 
 def _entry(name: str) -> catalog.Entry:

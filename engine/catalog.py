@@ -8,8 +8,8 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,9 @@ class Entry:
     scale: int = 1  # by which pictures are upscaled after they are painted
     rows: int = 8  # batch rows of one forward pass, at most
     seconds: float = 0.15  # device-seconds of one of its `units`, until measured
+    cards: Mapping[str, Mapping[str, str]] = field(
+        default_factory=dict
+    )  # by GB: how components are held there
     unseen: bool = False  # nothing of it is on this machine yet, so that its class is not known
 
     @property

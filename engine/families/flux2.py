@@ -17,8 +17,10 @@ class Flux2Family(Family):
         patch = 2 * pipe.vae_scale_factor
         image = latents.transpose(1, 2).unflatten(2, (height // patch, width // patch))
         norm, per_channel = pipe.vae.bn, (1, -1, 1, 1)
-        spread = (norm.running_var + pipe.vae.config.batch_norm_eps).sqrt()
-        image = image * spread.view(per_channel) + norm.running_mean.view(per_channel)
+        # The VAE may be in host memory by now.
+        mean, variance = (each.to(image.device) for each in (norm.running_mean, norm.running_var))
+        spread = (variance + pipe.vae.config.batch_norm_eps).sqrt()
+        image = image * spread.view(per_channel) + mean.view(per_channel)
         return pipe._unpatchify_latents(image)
 
 

@@ -21,9 +21,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from greenlet import getcurrent, greenlet
 
 from engine.errors import OutOfMemory
+from engine.pipelines.components import ModuleComponent
 
 T = TypeVar("T")
 
@@ -53,7 +55,8 @@ class InterceptionPoint:
 
     `alone` keeps its calls apart: they are ordered and charged, but never joined. `shared` arguments have no
     row for each picture: calls join only if their values are equal. `row_lists` are lists with an item for
-    each picture; "return" is the result.
+    each picture; "return" is the result. `component`: the module's weights, where those come to the card and
+    leave it.
     """
 
     def __init__(
@@ -65,9 +68,12 @@ class InterceptionPoint:
         alone: bool = False,
         shared: frozenset[str] = frozenset(),
         row_lists: frozenset[str] = frozenset(),
+        component: ModuleComponent | None = None,
     ) -> None:
         self.name = name
         self.alone = alone
+        self.component = component
+        self._crowded: set[Hashable] = set()  # shapes that had too little memory beside other components
         self.shared, self.row_lists = shared, row_lists
         self.fitting: dict[Hashable, int] = {}  # rows by shape, where a pass has run out of memory
         self._module, self._method = module, method
@@ -88,6 +94,8 @@ class InterceptionPoint:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         request = getcurrent()
         if not isinstance(request, Request):
+            if self.component is not None:
+                self.component.enter()
             return self.function(*args, **kwargs)
         return request.park(self._call(request, args, kwargs))
 
@@ -123,6 +131,24 @@ class InterceptionPoint:
             return type(value), value
         return "object", id(request), id(value)  # a key-value cache, say: never joined
 
+    def bring(self, call: Call) -> None:
+        """See that the module's weights are on the card for a pass of such calls. Raises OutOfMemory."""
+        if self.component is not None:
+            self.component.enter(alone=call.shape in self._crowded)
+
+    def leaving(self, call: Call) -> tuple[ModuleComponent, ...]:
+        """Return the components that leave the card when such a call runs."""
+        if self.component is None:
+            return ()
+        return self.component.leaving(alone=call.shape in self._crowded)
+
+    def make_room(self, calls: Sequence[Call]) -> bool:
+        """Note that a pass has run out of memory beside other components; return whether there were any."""
+        if self.component is None or not self.component.make_room():
+            return False
+        self._crowded |= {call.shape for call in calls}
+        return True
+
     def learn_to_fit(self, calls: Sequence[Call]) -> bool:
         """Note that a pass has run out of memory; return whether trying again with less makes sense.
 
@@ -134,6 +160,7 @@ class InterceptionPoint:
 
     def run(self, calls: Sequence[Call]) -> list[Any]:
         """Run one forward pass for all `calls` and return their results, in order. Raises Unmergeable."""
+        self.bring(calls[0])
         if len(calls) == 1:
             return [self.function(**calls[0].arguments)]
         rows = [call.rows for call in calls]
@@ -183,14 +210,37 @@ TILED = 2**21
 """Pixels above which pictures are decoded in tiles: the whole would need many times the model's memory."""
 
 
+class EncodePoint(InterceptionPoint):
+    """The encoder of a VAE, whose weights may have another type than the pipeline's others.
+
+    It returns a distribution instead of rows, so each call runs alone.
+    """
+
+    def __init__(self, name: str, vae: Any, *, component: ModuleComponent | None = None) -> None:
+        super().__init__(name, vae, "encode", alone=True, component=component)
+
+    def run(self, calls: Sequence[Call]) -> list[Any]:
+        asked = _dtype(calls[0].arguments)
+        _cast(calls, self._module)
+        return [result if asked is None else _as(result, asked) for result in super().run(calls)]
+
+
 class DecodePoint(InterceptionPoint):
     """The decoder of a VAE: one picture after another, and in tiles, where memory would not suffice else.
 
     `scale` is how many pixels a side of a latent stands for.
     """
 
-    def __init__(self, name: str, vae: Any, scale: int, *, alone: bool = False) -> None:
-        super().__init__(name, vae, "decode", alone=alone)
+    def __init__(
+        self,
+        name: str,
+        vae: Any,
+        scale: int,
+        *,
+        alone: bool = False,
+        component: ModuleComponent | None = None,
+    ) -> None:
+        super().__init__(name, vae, "decode", alone=alone, component=component)
         self._vae, self._scale = vae, scale
         self._too_large: set[Hashable] = set()  # shapes of which not even one picture fitted as a whole
 
@@ -201,6 +251,7 @@ class DecodePoint(InterceptionPoint):
         return worth
 
     def run(self, calls: Sequence[Call]) -> list[Any]:
+        _cast(calls, self._vae)
         pixels = self._pixels(calls[0])
         too_large = pixels > TILED or calls[0].shape in self._too_large
         self._switch("tiling", too_large)
@@ -213,9 +264,8 @@ class DecodePoint(InterceptionPoint):
     def _run_in_fp32(self, calls: Sequence[Call]) -> list[Any]:
         """Decode again what came out as no numbers: in half precision some decoders overflow."""
         dtype = next(self._vae.parameters()).dtype
-        for call in calls:
-            call.arguments = {name: _float(value) for name, value in call.arguments.items()}
         self._vae.to(torch.float32)
+        _cast(calls, self._vae)
         try:
             return super().run(calls)
         finally:
@@ -242,8 +292,29 @@ def _finite(value: Any) -> bool:
     return all(map(_finite, value)) if isinstance(value, list | tuple) else True
 
 
-def _float(value: Any) -> Any:
-    return value.float() if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+def _cast(calls: Sequence[Call], module: Any) -> None:
+    """Give the calls' numbers the type of a module's weights."""
+    dtype = next((weight.dtype for weight in module.parameters()), None)
+    for call in calls:
+        if dtype not in (None, _dtype(call.arguments)):
+            call.arguments = {name: _as(value, dtype) for name, value in call.arguments.items()}
+
+
+def _dtype(value: Any) -> torch.dtype | None:
+    """Return the type of the first floating-point tensor in a call."""
+    tensors = (each for each in value.values() if isinstance(each, torch.Tensor))
+    return next((each.dtype for each in tensors if each.is_floating_point()), None)
+
+
+def _as(value: Any, dtype: torch.dtype | None) -> Any:
+    """Return a value with its floating-point tensors in another type, a distribution of latents too."""
+    if isinstance(value, torch.Tensor):
+        return value.to(dtype) if value.is_floating_point() else value
+    if isinstance(value, DiagonalGaussianDistribution):
+        return DiagonalGaussianDistribution(value.parameters.to(dtype), value.deterministic)
+    if isinstance(value, dict):
+        return type(value)(**{name: _as(each, dtype) for name, each in value.items()})
+    return type(value)(_as(each, dtype) for each in value) if isinstance(value, list | tuple) else value
 
 
 def _rows(arguments: dict[str, Any]) -> int:
@@ -354,13 +425,19 @@ def _results_of(calls: Sequence[Call]) -> list[Any]:
         # What failed is tried again only now: a traceback holds all that its pass had in memory.
         if not isinstance(made, Exception):
             done += made
-        elif isinstance(made, OutOfMemory) and part[0].point.learn_to_fit(part):
+        elif isinstance(made, OutOfMemory) and _may_fit(part):
             continue
         elif len(part) > 1:
             apart = True
         else:
             done.append(made)
     return done
+
+
+def _may_fit(calls: Sequence[Call]) -> bool:
+    """Make room for a pass that has run out of memory; return whether trying it again makes sense."""
+    point = calls[0].point
+    return point.make_room(calls) or point.learn_to_fit(calls)
 
 
 def _fitting(calls: Sequence[Call]) -> Sequence[Call]:

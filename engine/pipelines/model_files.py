@@ -22,7 +22,7 @@ def pipeline_of(source: str) -> str:
     try:
         if path.is_file():
             return single_file_pipeline(weight_names(path)) or ""
-        index = path / "model_index.json" if path.is_dir() else _cached(source)
+        index = index_of(source)
         found = json.loads(index.read_text(encoding="utf-8")).get("_class_name", "") if index else ""
     except (OSError, ValueError, AttributeError, SafetensorError):
         return ""
@@ -39,7 +39,7 @@ def footprint(source: str, weight: int) -> dict[str, int]:
     try:
         if path.is_file():
             return _by_part(path, weight)
-        index = path / "model_index.json" if path.is_dir() else _cached(source)
+        index = index_of(source)
         folders = sorted(each for each in index.parent.iterdir() if each.is_dir()) if index else []
         sizes = {each.name: sum(_bytes(file, weight) for file in _files(each)) for each in folders}
         return {name: size for name, size in sizes.items() if size}
@@ -92,8 +92,12 @@ def weight_names(file: Path) -> list[str]:
         return list(weights.keys())
 
 
-def _cached(name: str) -> Path | None:
+def index_of(source: str) -> Path | None:
+    """Return the `model_index.json` of a folder, or of a hub name in the hub's cache; None where none is."""
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return path / "model_index.json"
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(name, "model_index.json")
+    found = try_to_load_from_cache(source, "model_index.json")
     return Path(found) if isinstance(found, str) else None

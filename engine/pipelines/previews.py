@@ -34,7 +34,7 @@ class Preview:
         if not hasattr(vae, "encode"):
             return None
         try:
-            return cls(_fit(vae, family), pipe, family)
+            return cls(_fit(pipe, family), pipe, family)
         except Exception as error:
             _log.info("no previews for %s: %s", type(pipe).__name__, error)
             return None
@@ -53,9 +53,9 @@ class Preview:
         return rgb
 
 
-def _fit(vae: Any, family: Family) -> torch.Tensor:
-    chart = _chart().to(vae.device, vae.dtype)
-    latents = family.encode(vae, chart * 2 - 1).float()
+def _fit(pipe: Any, family: Family) -> torch.Tensor:
+    chart = _chart().to(pipe._execution_device, pipe.vae.dtype)
+    latents = family.encode(pipe.vae, chart * 2 - 1).float()
     target = F.interpolate(chart.float(), size=latents.shape[2:], mode="area")
     rows = _with_one(latents.flatten(2).transpose(1, 2).flatten(0, 1))
     colours = target.flatten(2).transpose(1, 2).flatten(0, 1)

@@ -9,9 +9,10 @@ import copy
 import functools
 import inspect
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, assert_never
 
 import diffusers
@@ -23,7 +24,9 @@ from engine import weights
 from engine.catalog import Entry, check_files
 from engine.errors import InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
-from engine.pipelines.batching import DecodePoint, InterceptionPoint
+from engine.pipelines import quantising
+from engine.pipelines.batching import DecodePoint, EncodePoint, InterceptionPoint
+from engine.pipelines.components import DeviceMemory, ModuleComponent, components_of
 from engine.pipelines.making import MAKING
 from engine.pipelines.previews import Preview
 from engine.pipelines.upscale import Upscaler
@@ -43,6 +46,7 @@ class Loaded:
     points: list[InterceptionPoint]
     preview: Preview | None
     upscaler: Upscaler
+    components: tuple[ModuleComponent, ...] = ()  # empty where weights never move
     _siblings: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -60,6 +64,8 @@ class Loaded:
         """Put the modules' own methods back: points and modules refer to each other until then."""
         for point in self.points:
             point.restore()
+        for component in self.components:
+            component.unload()
 
     def pipe_for(self, task: TaskKind) -> Any:
         """Return the family's pipeline for a task, over the same weights. Raises InvalidRequest."""
@@ -96,12 +102,19 @@ def silence_libraries() -> None:
 
 
 def dtype_on(device: torch.device) -> torch.dtype:
-    """Return the type of weights on a device."""
-    # bfloat16, not float16: SDXL's VAE would be cast to and fro while other requests wait at it.
-    return torch.float32 if device.type == "cpu" else torch.bfloat16
+    """Return the type of weights on a device; where it is float16, VAEs have float32."""
+    if device.type == "cpu":
+        return torch.float32
+    # bfloat16 where the card computes in it: in float16, some models overflow.
+    return torch.bfloat16 if device.type != "cuda" or _has_bfloat16(device) else torch.float16
 
 
-def fetch(entry: Entry) -> None:
+def _has_bfloat16(device: torch.device) -> bool:
+    with torch.cuda.device(device):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+
+
+def fetch(entry: Entry, memory: DeviceMemory) -> None:
     """Download a model's files and read them, so that they are in the system's cache when it is loaded."""
     path = entry.local
     if path is None:
@@ -109,6 +122,8 @@ def fetch(entry: Entry) -> None:
             entry.source, use_safetensors=True, trust_remote_code=False
         )
         path = Path(found)
+    if memory.moves:
+        quantising.fetch_files(quantising.methods(entry, memory.residency.memory, memory.card))
     for file in sorted(path.rglob("*.safetensors")) if path.is_dir() else [path]:
         with file.open("rb") as stream:
             while stream.read(_CHUNK):
@@ -118,28 +133,48 @@ def fetch(entry: Entry) -> None:
 _CHUNK = 2**24  # bytes read at once
 
 
-def load(entry: Entry, device: torch.device, upscaler: Upscaler) -> Loaded:
-    """Load a model from safetensors only, never with remote code. Raises ModelNotLoaded."""
+def load(entry: Entry, memory: DeviceMemory, upscaler: Upscaler) -> Loaded:
+    """Load a model from safetensors only, never with remote code. Raises ModelNotLoaded.
+
+    Where its components come to the device and leave it, they stay in host memory until they are needed.
+    """
     if entry.local is not None:
         check_files(entry.local)
-    dtype = dtype_on(device)
     try:
         with MAKING:
-            pipe = _from_source(entry, dtype).to(device)
+            pipe = _from_source(entry, dtype_on(memory.device), _methods(entry, memory))
+            if not memory.moves:
+                pipe = pipe.to(memory.device)
     except Exception as error:
         raise ModelNotLoaded(f"{entry.source}: {error}") from error
     pipe.set_progress_bar_config(disable=True)
+    components = components_of(pipe, memory)
+    points = points_of(pipe, components)
     preview = Preview.fit(pipe, family_of(type(pipe).__name__))
-    return Loaded(entry, pipe, points_of(pipe), preview, upscaler)
+    return Loaded(entry, pipe, points, preview, upscaler, tuple(components.values()))
 
 
-def _from_source(entry: Entry, dtype: torch.dtype) -> Any:
+def _methods(entry: Entry, memory: DeviceMemory) -> Mapping[str, str]:
+    """Return how components are quantised. They are made on the card itself, so all others leave it."""
+    how = quantising.methods(entry, memory.residency.memory, memory.card) if memory.moves else {}
+    if how:
+        memory.residency.clear()
+    return how
+
+
+def _from_source(entry: Entry, dtype: torch.dtype, how: Mapping[str, str]) -> Any:
     options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True}
+    half = dtype is torch.float16
     if entry.local is None or entry.local.is_dir():
+        options |= {"dtype": {"default": dtype, "vae": torch.float32}} if half else {}
+        options |= quantising.options(entry, how, dtype)
         return diffusers.DiffusionPipeline.from_pretrained(entry.source, trust_remote_code=False, **options)
     if entry.config:
         options["config"] = entry.config
-    return _single_file_class(entry).from_single_file(entry.source, **options)
+    pipe = _single_file_class(entry).from_single_file(entry.source, **options)
+    if half and getattr(pipe, "vae", None) is not None:
+        pipe.vae.to(torch.float32)
+    return pipe
 
 
 def _single_file_class(entry: Entry) -> Any:
@@ -151,7 +186,10 @@ def _single_file_class(entry: Entry) -> Any:
     return getattr(diffusers, entry.pipeline)
 
 
-def points_of(pipe: Any) -> list[InterceptionPoint]:
+_NONE: Mapping[str, ModuleComponent] = MappingProxyType({})
+
+
+def points_of(pipe: Any, components: Mapping[str, ModuleComponent] = _NONE) -> list[InterceptionPoint]:
     """Return the scheduling points of a pipeline: each of its modules, the VAE at its two ends.
 
     Encoding returns a distribution instead of rows, so it runs alone. So do all calls of a family that no
@@ -163,17 +201,16 @@ def points_of(pipe: Any) -> list[InterceptionPoint]:
         if not isinstance(module, torch.nn.Module):
             continue
         _disable_cache(module)
+        component = components.get(name)
         if hasattr(module, "decode"):
-            scale = getattr(pipe, "vae_scale_factor", 8)
-            points.append(DecodePoint(f"{name}.decode", module, scale, alone=not family.joins))
-            points.append(InterceptionPoint(f"{name}.encode", module, "encode", alone=True))
+            scale, alone = getattr(pipe, "vae_scale_factor", 8), not family.joins
+            points.append(DecodePoint(f"{name}.decode", module, scale, alone=alone, component=component))
+            points.append(EncodePoint(f"{name}.encode", module, component=component))
         else:
             kind = type(module).__name__
             shared, lists = family.shared.get(kind, frozenset()), family.row_lists.get(kind, frozenset())
-            alone = not family.joins
-            points.append(
-                InterceptionPoint(name, module, "forward", alone=alone, shared=shared, row_lists=lists)
-            )
+            options: dict[str, Any] = {"alone": not family.joins, "shared": shared, "row_lists": lists}
+            points.append(InterceptionPoint(name, module, "forward", component=component, **options))
     return points
 
 

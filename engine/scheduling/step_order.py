@@ -40,6 +40,8 @@ class Step(Protocol):
 
 S = TypeVar("S", bound=Step)
 
+STAY = 3.0  # times the seconds of a change that others may pass whoever it is for
+
 
 class _Branch(Share, Generic[S]):
     """A share with its children, or with its user's requests."""
@@ -108,12 +110,25 @@ class StepOrder(Generic[S]):
     Relaxed requests take a pass only when no fast one is inside, and never join a fast one's. Of them the one
     whose user has used least leads; others fill the rows that are free, however much they have used.
 
-    `predict(key, rows)` returns the expected seconds of a forward pass.
+    A call may need weights that are not on the card, for which others have to leave that are in use. Then
+    those who need no change may pass whoever leads, for `STAY` times the seconds that the change costs; so
+    many calls share each change, such as the prompts that wait for a text encoder, and a change takes at most
+    a share 1 / (1 + STAY) of the time. Whoever leads waits at most that long, and for one pass.
+
+    `predict(key, rows)` returns the expected seconds of a forward pass; `change(step)` the seconds that a
+    change for a step costs, 0 where its pass needs none.
     """
 
-    def __init__(self, predict: Callable[[Hashable, int], float], limits: Limits | None = None) -> None:
-        self._predict = predict
+    def __init__(
+        self,
+        predict: Callable[[Hashable, int], float],
+        limits: Limits | None = None,
+        change: Callable[[S], float] = lambda step: 0.0,
+    ) -> None:
+        self._predict, self._change = predict, change
         self.limits = limits or Limits()
+        self._passing = False  # whether the pass that was picked last needs no change, and its leader's would
+        self._passed = 0.0  # seconds of such passes, since the last change
         self._fast: _Branch[S] = _Branch("")
         self._relaxed: _Branch[S] = _Branch("")
         self._relaxed.now = math.inf  # nobody need be remembered: requests tell what their users have used
@@ -148,9 +163,8 @@ class StepOrder(Generic[S]):
         return []
 
     def _pick(self, root: _Branch[S], window: float) -> list[S]:
-        leader = self._descend(root, set(), None)
-        assert leader is not None
-        batch, rows, taken = [leader], leader.rows, {id(leader)}
+        leader, away = self._leader(root)
+        batch, rows, taken = [leader], leader.rows, away | {id(leader)}
         alone = self._predict(leader.key, leader.rows)
         cap = max(self.limits.seconds, self.limits.stretch * alone)
         crowded = sum(bool(branch.steps) for branch in root.below()) > 1
@@ -170,9 +184,24 @@ class StepOrder(Generic[S]):
             share.virtual_time = virtual_time
         return batch
 
+    def _leader(self, root: _Branch[S]) -> tuple[S, set[int]]:
+        """Return the request that leads the next pass, and those that may not join it."""
+        first = self._descend(root, set(), None)
+        assert first is not None
+        stay, self._passing = STAY * self._change(first), False
+        if self._passed < stay:
+            away = {id(step) for branch in root.below() for step in branch.steps if self._change(step)}
+            if (other := self._descend(root, away, None)) is not None:
+                self._passing = True
+                return other, away
+        if stay:
+            self._passed = 0.0
+        return first, set()
+
     def charge(self, batch: Sequence[S], seconds: float) -> float:
         """Charge a forward pass to its rows in proportion; return the seconds for each row."""
         taken, per_row = {id(step) for step in batch}, seconds / sum(step.rows for step in batch)
+        self._passed += seconds * self._passing
         touched: dict[int, _Branch[S]] = {}
         for step in batch:
             branch = self._branch(step)

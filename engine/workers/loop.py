@@ -15,7 +15,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from typing import Any
@@ -23,9 +23,17 @@ from typing import Any
 import torch
 
 from engine import catalog
-from engine.errors import Cancelled, EngineError, InvalidPicture, InvalidRequest
+from engine.errors import Cancelled, EngineError, InvalidPicture, InvalidRequest, OutOfMemory
 from engine.pipelines import run as pipelines
-from engine.pipelines.batching import Clock, InterceptionPoint, Request, run_joined, translate_memory_error
+from engine.pipelines.batching import (
+    Call,
+    Clock,
+    InterceptionPoint,
+    Request,
+    run_joined,
+    translate_memory_error,
+)
+from engine.pipelines.components import DeviceMemory
 from engine.pipelines.upscale import Upscaler
 from engine.scheduling.cost_model import PassCosts
 from engine.scheduling.step_order import Limits, StepOrder
@@ -143,17 +151,19 @@ class WorkerLoop:
         self._outbox = outbox
         self._heartbeat = heartbeat
         self._device = torch.device(setup.device)
+        self._memory = DeviceMemory.of(self._device, setup.pinned)
+        self._wanted: set[int] = set()  # ids of the components that calls wait for
         self._clock = Clock(self._device)
         self._catalog = catalog.load(setup.models)
         self._models: dict[str, pipelines.Loaded] = {}
         # While libraries make a model they set torch's default dtype, which holds for all threads. Where
         # it is another one, only files are brought here beside the steps; the model is made between two.
         beside = pipelines.dtype_on(self._device) is torch.get_default_dtype()
-        self._loader = Loader(self._load if beside else pipelines.fetch)
+        self._loader = Loader(self._load if beside else self._fetch)
         self._unwanted: set[str] = set()  # models to unload once they are loaded
         self._upscaler: Upscaler | None = None
         self._costs = PassCosts()
-        self._turns: StepOrder[PictureRequest] = StepOrder(self._costs.predict, Limits())
+        self._turns: StepOrder[PictureRequest] = StepOrder(self._costs.predict, Limits(), self._change)
         self._residents: dict[str, Resident] = {}
         self._numbers = itertools.count()
         self._pulse = Pulse(models=())  # not sent yet
@@ -171,10 +181,17 @@ class WorkerLoop:
         self._receive()
         for outcome in self._loader.outcomes():
             self._on_loaded(outcome)
+        if self._memory.moves:
+            self._wanted = {id(call.point.component) for call in self._calls()}
         if batch := self._turns.pick():
             self._begin_work({request.resident.job.id for request in batch})
             self._hand_back(batch, self._run(batch))
             self._end_work()
+
+    def _calls(self) -> Iterator[Call]:
+        """Yield the calls that wait for a pass."""
+        for resident in self._residents.values():
+            yield from (request.call for request in resident.requests if request.call is not None)
 
     @property
     def idle(self) -> bool:
@@ -294,7 +311,10 @@ class WorkerLoop:
         return loaded
 
     def _load(self, entry: catalog.Entry) -> pipelines.Loaded:
-        return pipelines.load(entry, self._device, self._upscale())
+        return pipelines.load(entry, self._memory, self._upscale())
+
+    def _fetch(self, entry: catalog.Entry) -> None:
+        pipelines.fetch(entry, self._memory)
 
     def _make(self, entry: catalog.Entry) -> pipelines.Loaded | EngineError:
         """Load a model from files that are in memory, or return why it cannot be loaded."""
@@ -340,7 +360,9 @@ class WorkerLoop:
     def _upscale(self) -> Upscaler:
         if self._upscaler is None:
             self._upscaler = Upscaler.load(device=str(self._device))
-            InterceptionPoint("upscaler", self._upscaler.network, "forward")
+            network = self._upscaler.network
+            component = self._memory.component("upscaler", network)
+            InterceptionPoint("upscaler", network, "forward", component=component)
         return self._upscaler
 
     # --- steps ---
@@ -348,6 +370,8 @@ class WorkerLoop:
     def _run(self, batch: Sequence[PictureRequest]) -> list[Any]:
         """Run one forward pass; return a result or an exception for each request of the batch."""
         key, rows = batch[0].key, sum(request.rows for request in batch)
+        if (failed := self._bring(batch)) is not None:
+            return [failed] * len(batch)
         results, seconds = self._clock.measure(lambda: run_joined(batch))
         self._costs.observe(key, rows, seconds)
         for request in batch:
@@ -357,6 +381,30 @@ class WorkerLoop:
         self._pulse.passes += 1
         self._pulse.rows += rows
         return results
+
+    def _bring(self, batch: Sequence[PictureRequest]) -> OutOfMemory | None:
+        """Bring the module's weights to the card before the pass is measured: nobody is charged for that."""
+        call = batch[0].call
+        assert call is not None
+        try:
+            call.point.bring(call)
+        except OutOfMemory as error:
+            return error
+        return None
+
+    def _change(self, request: PictureRequest) -> float:
+        """Return the seconds that a request's pass costs by what leaves the card for it and must come back.
+
+        Nothing where only components leave that no call waits for.
+        """
+        call = request.call
+        assert call is not None
+        leaving = call.point.leaving(call)
+        if not leaving or call.point.component is None:
+            return 0.0
+        if self._wanted.isdisjoint(map(id, leaving)):
+            return 0.0
+        return self._memory.pace.seconds(call.point.component.size + sum(each.size for each in leaving))
 
     def _hand_back(self, batch: Sequence[PictureRequest], results: Sequence[Any]) -> None:
         for request, result in zip(batch, results, strict=True):
@@ -521,6 +569,8 @@ def main(setup: Setup, orders: Connection, events: Connection, heartbeat: Heartb
     pipelines.silence_libraries()
     if setup.device == "cpu":
         os.nice(5)  # the studio's acknowledgements come before the next step
+    if setup.device.startswith("cuda"):
+        torch.cuda.set_device(setup.device)  # libraries that are told of no device take this one
     outbox = Outbox(events)
     WorkerLoop(setup, orders, outbox, heartbeat).run()
     outbox.close()

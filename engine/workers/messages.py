@@ -15,6 +15,7 @@ class Setup:
     device: str
     models: tuple[str, ...]  # the default first
     hang_seconds: float  # a forward pass that takes longer counts as hung
+    pinned: float = 0.0  # bytes of host memory that may be pinned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

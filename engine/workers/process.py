@@ -23,6 +23,7 @@ from typing import Any
 
 from engine import catalog
 from engine.pipelines.model_files import footprint
+from engine.scheduling.residency import FOR_MODELS
 from engine.types import BlobRef
 from engine.workers.dispatcher import Dispatcher
 from engine.workers.heartbeat import Activity, Heartbeat
@@ -32,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 CLOSING_SECONDS = 5.0  # in which a worker that is asked to stop may finish its forward pass
 STARTING_SECONDS = 600.0  # how long it may take to import torch, from a cold disk
-FOR_MODELS = 0.8  # of a card's or the machine's memory; the rest is for what a forward pass needs
+PINNED = 0.5  # of the machine's memory, at most, holds weights so that copying them to cards is quick
 UNSEEN = 16e9  # bytes that a model counts with until it is on this machine
 BEAT_SECONDS = 1.0  # between two signs of life, and between two looks at them
 SILENT_BEATS = 15  # an idle worker that misses so many, or leaves an order alone so long, is replaced
@@ -77,8 +78,8 @@ class ProcessEngine(Dispatcher):
     `models`: names, folders, files or hub names, the default first. `device`: "auto", or devices such as
     "cpu", "mps", "cuda:0,cuda:1". `read` returns the bytes of a source picture. A forward pass that takes
     longer than `hang_seconds` counts as hung. `memory` is what each device has for models, in bytes: by
-    default most of the card's, or of the machine's. `target` is for tests of faults; other options are those
-    of the dispatcher. Raises UnknownModel.
+    default most of the machine's, or of the card's if that is more. `target` is for tests of faults; other
+    options are those of the dispatcher. Raises UnknownModel.
     """
 
     def __init__(
@@ -94,15 +95,17 @@ class ProcessEngine(Dispatcher):
     ) -> None:
         self.devices = devices(device)
         weight = weight_bytes(self.devices[0])
+        pinned = PINNED * host_memory() / len(self.devices)
         setups = [
-            Setup(device=name, models=tuple(models), hang_seconds=hang_seconds) for name in self.devices
+            Setup(device=name, models=tuple(models), hang_seconds=hang_seconds, pinned=pinned)
+            for name in self.devices
         ]
         spawns = [(setup.device, partial(WorkerProcess.start, setup, target)) for setup in setups]
         super().__init__(
             catalog.load(models),
             spawns,
             read,
-            memory=memories(self.devices) if memory is None else [memory] * len(self.devices),
+            memory=room_for_models(self.devices) if memory is None else [memory] * len(self.devices),
             size=lambda entry: sum(footprint(entry.source, weight).values()) or UNSEEN,
             **options,
         )
@@ -168,6 +171,18 @@ def memories(names: Sequence[str]) -> list[float]:
     cards = card_memory() if any(name.startswith("cuda") for name in names) else []
     shared = FOR_MODELS * host_memory() / max(1, sum(not name.startswith("cuda") for name in names))
     return [_memory(name, cards, shared) for name in names]
+
+
+def room_for_models(names: Sequence[str]) -> list[float]:
+    """Return the bytes of models that each device's worker may have loaded.
+
+    They are in the machine's memory, and come to a card by components. A card that has more holds more.
+    """
+    shared = FOR_MODELS * host_memory() / max(1, len(names))
+    return [
+        max(shared, memory) if name.startswith("cuda") else memory
+        for name, memory in zip(names, memories(names), strict=True)
+    ]
 
 
 def _memory(name: str, cards: Sequence[float], shared: float) -> float:

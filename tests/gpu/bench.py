@@ -76,6 +76,7 @@ class Bench:
         setup = Setup(device=str(card.device), models=tuple(sources), hang_seconds=HANG_SECONDS)
         given: Any = self.orders, self.box
         self.worker = WorkerLoop(setup, *given, Heartbeat(get_context("spawn")))
+        self.worker._memory = card.memory()
         self.keeps = False  # whether pictures are kept as the pipeline returned them
         self.pictures: dict[str, torch.Tensor] = {}  # by job
         self._number = 0

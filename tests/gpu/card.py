@@ -14,6 +14,10 @@ from typing import Any, TypeVar
 
 import torch
 
+from engine.pipelines.components import DeviceMemory, ModuleComponent
+from engine.scheduling.residency import FOR_MODELS
+from engine.workers.process import PINNED, host_memory
+
 T = TypeVar("T")
 GB = 10**9
 
@@ -77,13 +81,14 @@ class Card:
         result = work()
         return result, torch.cuda.max_memory_allocated(self.device)
 
+    def memory(self) -> DeviceMemory:
+        """Return what the engine has for components."""
+        return DeviceMemory.of(self.device, pinned=PINNED * host_memory())
+
     def tidy(self) -> None:
         """Give back what no tensor uses."""
         gc.collect()
         torch.cuda.empty_cache()
-
-    def admit(self, made: torch.nn.Module) -> None:
-        """Raise torch.OutOfMemoryError where a module has no room: on a card, making it did."""
 
     @contextmanager
     def capped(self, most: int) -> Iterator[None]:
@@ -114,7 +119,6 @@ class NoCard(Card):
         super().__init__("cpu")
         torch.set_num_threads(1)
         self._most = 0  # bytes of weights, while capped
-        self._used = 0
 
     def describe(self) -> dict[str, Any]:
         return {"card": f"none, {platform.machine()} CPU", "memory": 0, "free": 0}
@@ -136,14 +140,12 @@ class NoCard(Card):
     def peak(self, work: Callable[[], T], rows: int) -> tuple[T, int]:
         return work(), self.row * rows
 
-    def admit(self, made: torch.nn.Module) -> None:
-        self._used += sum(p.numel() * p.element_size() for p in made.parameters())
-        if self._most and self._used > self._most:
-            raise torch.OutOfMemoryError(f"played: {self._used} bytes of weights, {self._most} allowed")
+    def memory(self) -> DeviceMemory:
+        return PlayedMemory(self._most) if self._most else super().memory()
 
     @contextmanager
     def capped(self, most: int) -> Iterator[None]:
-        self._most, self._used = most, 0
+        self._most = most
         try:
             yield
         finally:
@@ -154,6 +156,57 @@ class NoCard(Card):
         if rows * self.row > most:
             raise torch.OutOfMemoryError(f"played: {rows} rows, room for {most // self.row}")
         yield
+
+
+class PlayedMemory(DeviceMemory):
+    """A card's memory, played on the CPU: weights that are not on it are empty; what does not fit fails."""
+
+    def __init__(self, card: float) -> None:
+        super().__init__(torch.device("cpu"), FOR_MODELS * card)
+        self.card, self.taken, self.most = card, 0, 0  # bytes: of the card, now, and at most
+        self.brought: list[str] = []  # components by name
+
+
+class PlayedComponent(ModuleComponent):
+    """One module whose weights are empty while it is not on the card."""
+
+    def __init__(self, name: str, module: Any, memory: DeviceMemory) -> None:
+        super().__init__(name, module, memory)
+        assert isinstance(memory, PlayedMemory)
+        self._card = memory
+        self._away: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._put_away()
+
+    @property
+    def here(self) -> bool:
+        return not self._away
+
+    def _copy(self) -> None:
+        self._card.taken += self.size
+        self._card.most = max(self._card.most, self._card.taken)
+        self._card.brought.append(self.name)
+        for tensor, weights in self._away:
+            tensor.data = weights
+        self._away.clear()
+        if self._card.taken > self._card.card:
+            raise torch.OutOfMemoryError(f"played: {self._card.taken} of {self._card.card:.0f} bytes")
+
+    def drop(self) -> None:
+        self._card.taken -= self.size
+        self._put_away()
+
+    def _put_away(self) -> None:
+        self._away = [(each, each.data) for each in (*self.module.parameters(), *self.module.buffers())]
+        for tensor, _ in self._away:
+            tensor.data = tensor.data.new_empty(0)
+
+    def unload(self) -> None:
+        if self.here:
+            self._card.taken -= self.size
+        super().unload()
+
+
+PlayedMemory.kind = PlayedComponent
 
 
 def _driver() -> str:

@@ -14,6 +14,8 @@ import torch
 
 from engine.errors import EngineError
 from engine.pipelines import run as pipelines
+from engine.pipelines.components import ModuleComponent
+from engine.scheduling.residency import turns
 from engine.types import Failed, GenerationRequest
 from tests.gpu import models
 from tests.gpu.bench import Bench, request, source
@@ -85,36 +87,73 @@ def _room_for(room: Room, most: int) -> Iterator[list[bool]]:
 
 
 def caps(card: Card, results: Results, recipes: Sequence[Recipe], deadline: float) -> None:
-    """Try each model under each cap: whether it loads and paints, and what it needs."""
+    """Try each model under each cap: whether it loads and paints, and what comes to the card for it."""
     card.tidy()
     results.note("allocated before (bytes)", card.allocated())
     for recipe in recipes:
-        for cap in CAPS:
-            if time.monotonic() > deadline:
-                raise TimeoutError("it took longer than a section may")
-            card.tidy()
-            with card.capped(cap * card.caps_unit):
-                outcome = _try(card, recipe, deadline)
-            results.note(f"{recipe.name} on {cap} GB", outcome)
+        dtype = pipelines.dtype_on(card.device)
+        pipe = models.build(recipe, card, dtype, in_host_memory=True)
+        with patch.object(pipelines, "_from_source", lambda *given, pipe=pipe: pipe):
+            for cap in CAPS:
+                if time.monotonic() > deadline:
+                    raise TimeoutError("it took longer than a section may")
+                card.tidy()
+                with card.capped(cap * card.caps_unit):
+                    _try(card, results, recipe, f"{recipe.name} on {cap} GB", deadline)
+        del pipe
 
 
-def _try(card: Card, recipe: Recipe, deadline: float) -> str:
+def _try(card: Card, results: Results, recipe: Recipe, what: str, deadline: float) -> None:
+    """Paint one picture to warm up, then four people's at once; note what came to the card for them."""
     bench = Bench(card, [source(recipe.name)], deadline)
     try:
-        before = card.allocated()
-        bench.load(recipe.name)
-        loaded = card.allocated() - before
-        with bench.noting(peaks=True) as passes:
-            job = bench.give(request(recipe, 1, steps=2))
-            bench.finish()
-        end = bench.end(job)
+        loaded = bench.load(recipe.name)
+        with bench.noting(peaks=True) as passes, _arrivals(bench) as came:
+            bench.paint([request(recipe, 1, steps=2)])
+            came.clear()
+            began = card.seconds(lambda: bench.paint([request(recipe, 2, steps=2)]))[1]
+            alone, seconds = list(came), sum(each[2] for each in came)
+            came.clear()
+            bench.paint([request(recipe, seed, steps=2) for seed in range(3, 7)])
         most = ", ".join(f"{name} {size / 1e9:.1f}" for name, size in peaks(passes).items())
-        went = f"FAILS to paint: {_told(end.error)}" if isinstance(end, Failed) else "paints"
-        return f"{went}; {loaded / 1e9:.1f} GB loaded; most allocated during {most} GB"
+        results.note(what, f"paints; most allocated during {most} GB")
+        planned, _ = turns(
+            {each.name: each.size for each in loaded.components}, bench.worker._memory.residency.memory
+        )
+        results.note(f"{what}: planned for a prompt (bytes)", planned)
+        results.note(f"{what}: came for the second prompt (bytes)", sum(each[1] for each in alone))
+        results.note(f"{what}: seconds of that, and of all of its 2 steps", f"{seconds:.2f} of {began:.2f}")
+        results.note(f"{what}: came for four people's prompts at once", _told_of(came))
     except EngineError as error:
-        return f"does NOT load: {_told(error)}"
+        results.note(what, f"FAILS: {_told(error)}")
     finally:
+        for model in bench.worker._models.values():
+            for component in model.components:
+                if component.here:
+                    component.drop()
         bench.unload()
+
+
+@contextmanager
+def _arrivals(bench: Bench) -> Iterator[list[tuple[str, int, float]]]:
+    """Write down what comes to the card meanwhile: its name, bytes, and the seconds that it took."""
+    came: list[tuple[str, int, float]] = []
+    memory = bench.worker._memory
+    bring = memory.residency.bring
+
+    def noted(component: ModuleComponent, *, alone: bool = False) -> int:
+        size, seconds = bench.card.seconds(lambda: bring(component, alone=alone))
+        if size:
+            came.append((component.name, size, seconds))
+        return size
+
+    with patch.object(memory.residency, "bring", noted):
+        yield came
+
+
+def _told_of(came: Sequence[tuple[str, int, float]]) -> str:
+    names = [name for name, _, _ in came]
+    return ", ".join(f"{name} × {names.count(name)}" for name in dict.fromkeys(names)) or "nothing"
 
 
 def _told(error: EngineError) -> str:

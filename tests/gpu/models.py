@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,13 +68,18 @@ def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return base | changes | inner
 
 
-def build(recipe: Recipe, card: Card, dtype: torch.dtype) -> Any:
-    """Make the pipeline with random weights on the card. Raises torch.OutOfMemoryError."""
+def build(recipe: Recipe, card: Card, dtype: torch.dtype, *, in_host_memory: bool = False) -> Any:
+    """Make the pipeline with random weights on the card. Raises torch.OutOfMemoryError.
+
+    Each module goes to host memory before the next is made, if that is asked for.
+    """
     parts: dict[str, Any] = {name: None for name in recipe.data["absent"]}
     for name, kind, config in recipe.modules():
         parts[name] = module(kind, config, card.device, dtype)
-        card.admit(parts[name])
         randomise(parts[name], seed=len(parts))
+        if in_host_memory:
+            parts[name].to("cpu")
+            card.tidy()
     for name, kind in recipe.data["tokenizers"].items():
         parts[name] = TOKENIZERS[kind]()
     scheduler = recipe.data["scheduler"]
@@ -155,9 +160,10 @@ def made_up(card: Card, *, tiny: bool) -> Iterator[None]:
     """Let the engine load `random/…` from its configuration instead of from files."""
     of_files = pipelines._from_source
 
-    def source(entry: Entry, dtype: torch.dtype) -> Any:
+    def source(entry: Entry, dtype: torch.dtype, how: Mapping[str, str]) -> Any:
         owner, _, name = entry.source.partition("/")
-        return build(Recipe.read(name, tiny=tiny), card, dtype) if owner == OWNER else of_files(entry, dtype)
+        made = owner == OWNER
+        return build(Recipe.read(name, tiny=tiny), card, dtype) if made else of_files(entry, dtype, how)
 
     with patch.object(pipelines, "_from_source", source):
         yield

@@ -25,6 +25,7 @@ from bot.store import Store
 from bot.surfaces import Settings
 from engine.embedded import PIPELINE
 from engine.errors import EngineError
+from engine.profiles import fitted
 from engine.workers import process
 from tests.web import web_house
 
@@ -392,3 +393,57 @@ def test_the_plan_for_memory_is_told(
 def test_a_model_that_is_not_here_yet_has_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "memories", lambda names: [1e9])
     assert doctor._memory(["someone/some-model", "memory", "easel-tny"], "cpu").ok is None
+
+
+Z_IMAGE = {"text_encoder": 8_000_000_000, "transformer": 12_300_000_000, "vae": 168_000_000}
+SDXL = {"text_encoder_2": 1_390_000_000, "unet": 5_135_000_000, "vae": 167_000_000}
+
+
+@pytest.mark.parametrize(
+    ("card", "bus", "says"),
+    [
+        (
+            16e9,
+            12e9,
+            "z-image-turbo: 20.5 GB, on this 16.0 GB card its transformer (12.3 GB) and its text_encoder"
+            " (8.0 GB) take turns; about +1.7 s a prompt (12 GB/s from host memory, measured)",
+        ),
+        (16e9, None, "about +1.7 s a prompt (12 GB/s from host memory, assumed)"),
+        (16e9, 24e9, "about +0.9 s a prompt (24 GB/s from host memory, measured)"),
+        (48e9, 24e9, "z-image-turbo: 20.5 GB, which fits on this 48.0 GB card"),
+        (10e9, 12e9, "its transformer (12.3 GB) is streamed by blocks, at most +1.0 s a pass"),
+    ],
+)
+def test_the_plan_for_a_card_is_told(
+    card: float, bus: float | None, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "memories", lambda names: [0.8 * card])
+    monkeypatch.setattr(doctor, "_footprint", lambda name, weight: Z_IMAGE)
+    monkeypatch.setattr(doctor, "profile", lambda cards, card: {})
+    monkeypatch.setattr(doctor, "_PROBE", f"print({json.dumps({'bus': bus} if bus else {})!r})")
+    finding = doctor._memory(["z-image-turbo"], "cuda:0")
+    assert finding.ok is True and says in finding.detail
+
+
+def test_models_that_fit_alone_take_turns_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {"z-image-turbo": Z_IMAGE, "sdxl": SDXL}
+    monkeypatch.setattr(doctor, "memories", lambda names: [0.8 * 28e9])
+    monkeypatch.setattr(doctor, "_footprint", lambda name, weight: sizes[name])
+    monkeypatch.setattr(doctor, "profile", lambda cards, card: {})
+    monkeypatch.setattr(doctor, "_PROBE", "print({})")
+    found = doctor._memory(list(sizes), "cuda")
+    assert found.detail.count("which fits on this 28.0 GB card") == 2
+    assert "; models in use at once take turns (12 GB/s from host memory, assumed)" in found.detail
+    assert "stay on the card" in doctor._memory(["sdxl", "sdxl"], "cuda").detail
+
+
+def test_a_package_that_would_quantise_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "memories", lambda names: [0.8 * 8e9])
+    monkeypatch.setattr(doctor, "_footprint", lambda name, weight: Z_IMAGE)
+    monkeypatch.setattr(doctor, "profile", lambda cards, card: {"transformer": "nf4", "text_encoder": "nf4"})
+    monkeypatch.setattr(doctor, "_PROBE", "print({})")
+    told = doctor._memory(["z-image-turbo"], "cuda").detail
+    assert 'pip install "easel[bitsandbytes]" would quantise more of it' in told
+    monkeypatch.setattr(doctor, "fitted", lambda *given: fitted(*given, there=lambda package: True))
+    told = doctor._memory(["z-image-turbo"], "cuda").detail
+    assert "its transformer is quantised (nf4, 3.7 GB)" in told and "pip" not in told

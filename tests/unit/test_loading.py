@@ -182,7 +182,7 @@ def test_a_model_of_another_dtype_is_made_between_two_steps(twin: Path, tiny: pi
         return load(entry)
 
     bench.worker._load = noted  # type: ignore[method-assign]
-    bench.worker._loader._load = pipelines.fetch
+    bench.worker._loader._load = bench.worker._fetch
     bench.paint([OTHER])
     assert makers == [threading.main_thread()]
     (loaded,) = [event for _, event in bench.box.said if isinstance(event, ModelLoaded)]

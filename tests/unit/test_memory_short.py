@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +12,13 @@ import torch
 from diffusers import AutoencoderKL
 
 from engine.errors import OutOfMemory
+from engine.pipelines import run as pipelines
 from engine.pipelines.batching import TILED, DecodePoint, InterceptionPoint, Request, run_joined
-from engine.types import Failed, Finished, GenerationRequest
-from engine.workers.process import FOR_MODELS, card_memory, devices, host_memory, memories
+from engine.scheduling.residency import FOR_MODELS
+from engine.types import EngineJob, Failed, Finished, GenerationRequest, ImageToImage
+from engine.workers.messages import Start
+from engine.workers.process import card_memory, devices, host_memory, memories
+from tests.families import FAMILIES
 from tests.gpu.bench import Bench
 from tests.gpu.card import NoCard
 
@@ -219,3 +226,41 @@ def test_cards_that_the_environment_hides_are_not_there(
     if visible == "2,0":
         assert card_memory() == [20000 * 2**20, 0]
         assert memories(["cuda:0", "cpu"]) == [FOR_MODELS * 20000 * 2**20, FOR_MODELS * host_memory()]
+
+
+# --- cards without bfloat16 -------------------------------------------------------------------------------
+
+
+def test_weights_are_bfloat16_only_where_the_card_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answers = list[bool](), [True, False]
+
+    def supported(including_emulation: bool = True) -> bool:
+        asked.append(including_emulation)
+        return answers.pop(0)
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
+    for expected in (torch.bfloat16, torch.float16):
+        assert pipelines.dtype_on(torch.device("cuda:1")) is expected
+    assert asked == [False, False], "what is only emulated is slow"
+    assert pipelines.dtype_on(torch.device("cpu")) is torch.float32
+
+
+def test_on_such_a_card_the_vae_has_float32_and_pictures_are_painted_and_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twin = FAMILIES["sd"](tmp_path).pipe
+    twin.save_pretrained(tmp_path / "twin", safe_serialization=True)
+    monkeypatch.setattr(pipelines, "dtype_on", lambda device: torch.float16)
+    bench = Bench(NoCard(), [str(tmp_path / "twin")])
+    loaded = bench.load("twin")
+    assert loaded.pipe.vae.dtype is torch.float32 and loaded.pipe.unet.dtype is torch.float16
+    assert loaded.preview is not None
+    words = GenerationRequest(prompt="a fox", seed=1, model="twin", steps=2, count=1, width=64, height=64)
+    png = pipelines.encode_png(torch.full((64, 64, 3), 120, dtype=torch.uint8))
+    changed = replace(words, task=ImageToImage(source="0" * 64 + ".png", strength=0.6))
+    jobs = [bench.give(words)]
+    job = EngineJob(id="changed", request=changed, tenant="t", user="u")
+    bench.orders.waiting.append(Start(job=job, source=png))
+    bench.finish()
+    assert isinstance(bench.end(jobs[0]), Finished) and isinstance(bench.end("changed"), Finished)

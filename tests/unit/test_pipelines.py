@@ -20,12 +20,13 @@ from engine import catalog
 from engine.errors import InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import family_of
 from engine.pipelines import run as pipelines
+from engine.pipelines.components import DeviceMemory
 from engine.pipelines.upscale import Upscaler
 from engine.types import GenerationRequest, ImageToImage
 from tests import single_file
 from tests.families import FAMILIES, noise
 
-CPU = torch.device("cpu")
+CPU = DeviceMemory.of(torch.device("cpu"), 0)
 
 
 @pytest.fixture(autouse=True)

@@ -21,6 +21,7 @@ from engine.embedded.evaluate import _nearest, cut_out, middle
 from engine.embedded.evaluate.classifier import Judge
 from engine.embedded.training import captions, scenes
 from engine.pipelines import run as pipelines
+from engine.pipelines.components import DeviceMemory
 from engine.pipelines.upscale import Upscaler
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +78,9 @@ def _typed(text: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def model() -> pipelines.Loaded:
-    return pipelines.load(catalog.load([MODEL]).entry(MODEL), torch.device("cpu"), Upscaler.load())
+    return pipelines.load(
+        catalog.load([MODEL]).entry(MODEL), DeviceMemory.of(torch.device("cpu"), 0), Upscaler.load()
+    )
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from engine import catalog
 from engine.errors import ModelNotLoaded
 from engine.pipelines import run as pipelines
 from engine.pipelines import structure
+from engine.pipelines.components import DeviceMemory
 from tests import single_file
 from tests.families import FAMILIES
 
@@ -42,7 +43,7 @@ def why(path: Path) -> str:
     assert finding.ok is False and finding.remedy
     entry = catalog.load([str(path)]).entry(path.stem)
     with pytest.raises(ModelNotLoaded):
-        pipelines.load(entry, torch.device("cpu"), None)  # type: ignore[arg-type]
+        pipelines.load(entry, DeviceMemory.of(torch.device("cpu"), 0), None)  # type: ignore[arg-type]
     return finding.detail
 
 
