@@ -339,7 +339,8 @@ class Loading:
     """A model that is being loaded."""
 
     model: str
-    fetched: int = 0  # bytes in the hub's cache so far; 0 for a model that is not fetched
+    fetched: int = 0  # bytes in the hub's cache so far; 0 for a model that is not being fetched
+    total: int = 0  # bytes that there will be; 0 where nobody knows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Renew the lock: `make lock` writes uv.lock anew, and from it the lists that pip installs.
 
-`easel.txt` is what Easel needs, with its extras; `dev.txt` what its tests need besides; `torch.txt` torch as
+`easel.txt` is what Easel needs, with its extras; `quantised.txt` the extras that quantise models, for small
+cards alone; `dev.txt` what its tests need besides; `torch.txt` torch as
 PyPI has it, with CUDA's libraries on Linux; `torch-cpu.txt` the build for the CPU alone. The hashes of that
 one are read from TORCH_INDEX, and kept as they are while the version is the same.
 """
@@ -26,9 +27,11 @@ def main(uv: str) -> int:
     subprocess.run([uv, "lock", "--upgrade"], check=True)
     easel = exported(uv, "postgres", "s3", "heic")
     dev = exported(uv, "postgres", "s3", "heic", "dev")
+    quantised = exported(uv, "postgres", "s3", "heic", "bitsandbytes", "torchao", "gguf")
     (torch,) = [entry for entry in easel if name(entry) == "torch"]
     cuda = [entry for entry in easel if CUDA.match(entry)]
     write("easel.txt", [entry for entry in easel if entry not in (torch, *cuda)])
+    write("quantised.txt", [entry for entry in quantised if entry not in easel])
     write("dev.txt", [entry for entry in dev if entry not in easel])
     # Three signs: pip would take `2.13.0+cpu` for `==2.13.0`.
     write("torch.txt", [torch.replace("==", "===", 1), *cuda])

@@ -15,6 +15,7 @@ from bot.jobs.endings import Endings
 from bot.jobs.holds import Holds
 from bot.jobs.live import LiveJobs
 from bot.jobs.tracker import JobTracker
+from bot.messages.job_cards import coming_model
 from bot.messages.types import Card
 from bot.models import INSTANCE, Job, State
 from bot.options import clip
@@ -232,15 +233,7 @@ def _worker(worker: WorkerStatus) -> str:
 
 
 def _loading(device: str, loading: Loading) -> str:
-    if not loading.fetched:
-        return _("{device} loads {model}.", device=device, model=loading.model)
-    gigabytes = f"{loading.fetched / 1e9:.1f}"
-    return _(
-        "{device} fetches {model}: {gigabytes} GB are here so far.",
-        device=device,
-        model=loading.model,
-        gigabytes=gigabytes,
-    )
+    return _("{device}: {state}.", device=device, state=coming_model(loading))
 
 
 def _doing(lane: Lane) -> str:

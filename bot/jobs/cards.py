@@ -75,10 +75,11 @@ class JobCards:
             case State.QUEUED:
                 held = self._holds.is_held(job)
                 position = life.position if life else None
-                return job_cards.waiting(job, position, may, held=held and life is not None)
+                loading = life.loading if life else None
+                return job_cards.waiting(job, position, may, held=held and life is not None, loading=loading)
             case State.RUNNING:
                 progress, left = (life.progress, life.left) if life else (None, None)
-                return job_cards.painting(job, progress, left, may)
+                return job_cards.painting(job, progress, left, may, life.loading if life else None)
             case State.RENDERED:
                 return job_cards.done(job, may)
             case State.FAILED:

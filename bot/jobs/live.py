@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
 from bot.models import Job, Tier
-from engine.types import EngineEvent, Progress, QueuePosition
+from engine.types import EngineEvent, Loading, Progress, QueuePosition
 
 AT_ONCE = 200  # jobs gone through before other tasks may run
 
@@ -20,6 +20,7 @@ class LiveJob:
     job: Job
     tier: Tier | None = None  # of the person, when it was accepted or Easel was started
     progress: Progress | None = None
+    loading: Loading | None = None  # its model, while it waits for that
     position: QueuePosition | None = None  # when last looked up
     shown: QueuePosition | None = None  # its position when last shown
     events: list[EngineEvent] = field(default_factory=list)  # not written down yet; a deque takes 600 bytes
@@ -30,11 +31,12 @@ class LiveJob:
         """Record a step. A preview stays until the next one comes."""
         before = self.progress.preview if self.progress else None
         self.progress = replace(progress, preview=progress.preview or before)
+        self.loading = None
         self._first = self._first or (time.monotonic(), progress.step)
 
     def restart(self) -> None:
         """Forget the steps, as the job starts again."""
-        self.progress = self._first = None
+        self.progress = self.loading = self._first = None
 
     @property
     def left(self) -> float | None:

@@ -64,7 +64,8 @@ class JobQueries:
         found = [job for job in self.living(shown).values() if job.is_seen_by(*seen)]
         visible = {job.id: job for job in await self._visibility.seen(found, *seen)}
         account = await self._store.account_of(origin.member.id)
-        return answers.queue(lanes, visible, origin.member, account)
+        loading = (each.loading for each in self._engine.status().workers if each.loading)
+        return answers.queue(lanes, visible, origin.member, account, loading)
 
     async def history(self, options: dict[str, Any], origin: Origin) -> Card:
         """Answer `/history`."""

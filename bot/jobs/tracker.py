@@ -27,6 +27,7 @@ from engine.types import (
     EngineJob,
     Failed,
     Finished,
+    Loading,
     Picture,
     Progress,
     QueuePosition,
@@ -80,6 +81,7 @@ class JobTracker:
         self._blobs = blobs
         self._show = show
         self._losses = 0  # workers lost that were counted
+        self._loading: dict[str, Loading] = {}  # models that are being loaded, by name
         self._writers: set[asyncio.Task[None]] = set()  # also of jobs that were ended meanwhile
         self._writing: dict[type[EngineEvent], Callable[[LiveJob, Any], Awaitable[None]]] = {
             Started: self._started,
@@ -200,10 +202,27 @@ class JobTracker:
             telemetry.WAITING.set(len(waiting))
             self._count_losses()
             for start in range(0, max(1, len(waiting)), LOOKS):
+                await self._follow_loading()
                 for id in waiting[start : start + LOOKS]:
                     self._look_up(id)
                     await asyncio.sleep(0)  # each look goes through all lanes
                 await asyncio.sleep(1)
+
+    async def _follow_loading(self) -> None:
+        """Show the jobs inside that wait for their model, when more of it has come."""
+        before = self._loading
+        workers = self._engine.status().workers
+        self._loading = {each.loading.model: each.loading for each in workers if each.loading}
+        if not before and not self._loading:
+            return
+        async for life in self.lives.each():
+            if life.job.state is State.RUNNING and life.progress is None and self._note_loading(life):
+                self._show(life.job)
+
+    def _note_loading(self, life: LiveJob) -> bool:
+        """Note what is known of a job's model that is being loaded; return whether that is news."""
+        before, life.loading = life.loading, self._loading.get(life.job.request.model)
+        return life.loading != before
 
     async def _waiting(self) -> list[str]:
         """Return the ids of the waiting jobs."""
@@ -222,7 +241,7 @@ class JobTracker:
         if life is None or (position := self._engine.position(id)) is None:
             return
         life.position = position
-        if life.shown is None or moved(life.shown, position):
+        if self._note_loading(life) or life.shown is None or moved(life.shown, position):
             life.shown = position
             self._show(life.job)
 

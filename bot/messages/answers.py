@@ -10,14 +10,14 @@ from bot.accounts.remaining import affordable, images_left, tightest
 from bot.formats import amount, clock, date, rounded, span
 from bot.i18n import _, either, join, listing, ngettext
 from bot.messages import marks
-from bot.messages.job_cards import button, card_of, pictures_of, rows_of
+from bot.messages.job_cards import button, card_of, coming_model, pictures_of, rows_of
 from bot.messages.types import Bar, Card
 from bot.models import Balance, Job, Login, Member, Preferences, Review, Tier, Use
 from bot.options import Command, Option, clip
 from bot.prompts.draft import PARAMS
 from bot.prompts.styles import Style as Look
 from bot.prompts.styles import load as load_styles
-from engine.types import Lane
+from engine.types import Lane, Loading
 
 # --- answers to questions ---------------------------------------------------------------------------------
 
@@ -56,8 +56,17 @@ MOST_LANES = 15
 """People that a list of those in line names."""
 
 
-def queue(lanes: Sequence[Lane], jobs: Mapping[str, Job], member: Member, account: str) -> Card:
-    """Build the list of queued and running jobs in the order of their turns. Only `jobs` have names."""
+def queue(
+    lanes: Sequence[Lane],
+    jobs: Mapping[str, Job],
+    member: Member,
+    account: str,
+    loading: Iterable[Loading] = (),
+) -> Card:
+    """Build the list of queued and running jobs in the order of their turns. Only `jobs` have names.
+
+    `loading`: the models that are being loaded.
+    """
     if not lanes:
         return Card(
             kind="text",
@@ -79,7 +88,8 @@ def queue(lanes: Sequence[Lane], jobs: Mapping[str, Job], member: Member, accoun
         lines.append(_more(more))
     waiting_jobs = sum(len(lane.waiting) for lane in lanes)
     people = ngettext("{count} person", "{count} people", len(lanes))
-    facts = (people, _waiting(waiting_jobs))
+    coming = (coming_model(each) for each in dict.fromkeys(loading))
+    facts = (people, _waiting(waiting_jobs), *coming)
     return Card(kind="text", title=_("Queue"), facts=facts, body=tuple(lines), private=True)
 
 

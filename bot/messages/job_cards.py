@@ -19,7 +19,7 @@ from bot.i18n import _, join, speech
 from bot.messages.types import ANYTHING, Bar, Button, Buttons, Card, CardPicture, May
 from bot.models import Job
 from bot.prompts import styles
-from engine.types import Progress, QueuePosition, Upscale
+from engine.types import Loading, Progress, QueuePosition, Upscale
 
 # --- buttons ----------------------------------------------------------------------------------------------
 
@@ -144,21 +144,30 @@ def waiting(
     may: May = ANYTHING,
     *,
     held: bool = False,
+    loading: Loading | None = None,
 ) -> Card:
     """Build the card of a job in the queue or on hold. What it costs is for its person: `/quota` tells."""
     stand = _("on hold") if held else in_queue(position) if position else _("in queue")
     speed = (_("relaxed (free)"),) if job.relaxed else ()
-    facts = (_("for @{name}", name=job.origin.member.name), stand, *speed)
+    coming = (coming_model(loading),) if loading else ()
+    facts = (_("for @{name}", name=job.origin.member.name), stand, *speed, *coming)
     return card_of(job, "waiting", facts=facts, **_offered(job, "waiting", may))
 
 
 def painting(
-    job: Job, progress: Progress | None = None, left: float | None = None, may: May = ANYTHING
+    job: Job,
+    progress: Progress | None = None,
+    left: float | None = None,
+    may: May = ANYTHING,
+    loading: Loading | None = None,
 ) -> Card:
-    """Build a running job's card. `left`: expected seconds to the end; previews stay until the next."""
+    """Build a running job's card. `left`: expected seconds to the end; previews stay until the next.
+
+    `loading`: its model, while the job waits for that.
+    """
     done = progress.step / max(1, progress.steps) if progress else 0.0
     finishing = done >= 1  # what is left takes seconds, and nobody knows how many
-    label = _("starting")
+    label = coming_model(loading) if loading else _("starting")
     if progress:
         label = _("{step} of {steps} steps", step=progress.step, steps=progress.steps)
     preview = progress.preview if progress and progress.preview else b""
@@ -171,6 +180,17 @@ def painting(
         pictures=(_preview(job, preview, size),) if preview else (),
         **({} if finishing else _offered(job, "painting", may)),
     )
+
+
+def coming_model(loading: Loading) -> str:
+    """Return what is known of a model that is being downloaded or loaded."""
+    if not loading.fetched:
+        return _("loading {model}", model=loading.model)
+    here = f"{loading.fetched / 1e9:.1f}"
+    if not loading.total:
+        return _("downloading {model}: {here} GB so far", model=loading.model, here=here)
+    total = f"{loading.total / 1e9:.1f}"
+    return _("downloading {model}: {here} of {total} GB", model=loading.model, here=here, total=total)
 
 
 def _preview(job: Job, preview: bytes, size: tuple[int, int]) -> CardPicture:

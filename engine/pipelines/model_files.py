@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import struct
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
+from pathlib import Path, PurePath
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError, safe_open
 
@@ -62,10 +63,17 @@ def _by_part(file: Path, weight: int) -> dict[str, int]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return a component's files: the whole ones, or else those of one variant."""
-    files = sorted(folder.glob("*.safetensors"))
-    whole = [file for file in files if re.fullmatch(r"[a-z_]+(-\d+-of-\d+)?", file.stem)]
-    return whole or files
+    """Return a component's files."""
+    return whole(sorted(folder.glob("*.safetensors")))
+
+
+P = TypeVar("P", bound=PurePath)
+
+
+def whole(files: Iterable[P]) -> list[P]:
+    """Return the weights among a component's files: the ones without a variant, or else those of variants."""
+    weights = [file for file in files if file.suffix == ".safetensors"]
+    return [file for file in weights if re.fullmatch(r"[a-z_]+(-\d+-of-\d+)?", file.stem)] or weights
 
 
 def _bytes(file: Path, weight: int) -> int:

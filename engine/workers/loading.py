@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import json
+import logging
+import math
+import os
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 import torch
-from huggingface_hub import constants
+from huggingface_hub import constants, hf_hub_download, model_info
 from huggingface_hub.file_download import repo_folder_name
 
 from engine.catalog import Entry
 from engine.errors import EngineError, ModelNotLoaded
+from engine.pipelines.model_files import whole
 from engine.pipelines.run import Loaded
 from engine.types import Loading
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 STUCK_SECONDS = 1800.0  # without a byte of progress before loading counts as failed
 
@@ -41,7 +49,8 @@ class Loader:
         self._load = load
         self._wanted: dict[str, Entry] = {}  # by name, the first is being loaded
         self._began = self._progressed = 0.0
-        self._fetched = 0  # bytes in the hub's cache, of the one that is being loaded
+        # Of the one that is being loaded, bytes in the hub's cache: now, at the beginning, and in the end.
+        self._fetched = self._found = self._total = 0
         self._done: queue.SimpleQueue[tuple[int, Outcome]] = queue.SimpleQueue()
         self._round = 0  # number of the present load; outcomes of earlier ones are ignored
 
@@ -53,7 +62,10 @@ class Loader:
     def loading(self) -> Loading | None:
         """Return what is being loaded now."""
         name = next(iter(self._wanted), None)
-        return Loading(name, self._fetched) if name is not None else None
+        if name is None:
+            return None
+        arriving = self._fetched < self._total if self._total else self._fetched > self._found
+        return Loading(name, self._fetched, self._total) if arriving else Loading(name)
 
     def ask(self, entry: Entry) -> None:
         """Load a model, unless it is being loaded already."""
@@ -92,13 +104,21 @@ class Loader:
     def _start(self, entry: Entry) -> None:
         self._round += 1
         self._began = self._progressed = time.monotonic()
-        self._fetched = 0
+        self._fetched = self._found = 0
+        if entry.local is None:
+            _remove_what_is_left(entry.source)
+            self._fetched = self._found = _bytes_in_cache(entry.source)
+        self._total = 0
         target = functools.partial(self._run, self._round, entry)
         threading.Thread(target=target, name=f"loader-{entry.info.name}", daemon=True).start()
 
     @torch.no_grad()
     def _run(self, number: int, entry: Entry) -> None:
-        began, result = time.monotonic(), attempt(self._load, entry)
+        began = time.monotonic()
+        if entry.local is None:
+            total = _bytes_to_fetch(entry.source)
+            self._total = total if number == self._round else self._total
+        result = attempt(self._load, entry)
         self._done.put((number, Outcome(entry, result, time.monotonic() - began)))
 
 
@@ -112,13 +132,42 @@ def attempt(load: Callable[[Entry], T], entry: Entry) -> T | EngineError:
         return ModelNotLoaded(f"{entry.source}: {error}")
 
 
+def _bytes_to_fetch(name: str) -> int:
+    """Return the bytes of weights of a hub's model, as diffusers fetches it; 0 where nobody tells."""
+    try:
+        index = json.loads(Path(hf_hub_download(name, "model_index.json")).read_text(encoding="utf-8"))
+        files = model_info(name, files_metadata=True).siblings or []
+    except Exception as error:  # offline, say: the download itself tells what is wrong
+        _log.info("the hub does not tell the size of %s: %s", name, error)
+        return 0
+    sizes = {PurePosixPath(file.rfilename): file.size or 0 for file in files}
+    folders = [part for part, made in index.items() if isinstance(made, list)]
+    named = {folder: [path for path in sizes if str(path.parent) == folder] for folder in folders}
+    return sum(sizes[path] for paths in named.values() for path in whole(paths))
+
+
 def _bytes_in_cache(name: str) -> int:
     """Return the bytes of a hub's model that are on this machine, those of unfinished files too."""
+    total = 0.0
+    for _file, found in _blobs(name):
+        # A file may have its size before it has its content.
+        total += min(found.st_size, getattr(found, "st_blocks", math.inf) * 512)
+    return int(total)
+
+
+def _remove_what_is_left(name: str) -> None:
+    """Remove unfinished files of a hub's model that a killed worker has left.
+
+    The hub's library fetches the files that are missing, and begins each of them anew.
+    """
+    for file, found in _blobs(name):
+        if file.suffix == ".incomplete" and time.time() - found.st_mtime > STUCK_SECONDS:
+            with contextlib.suppress(OSError):
+                file.unlink()
+
+
+def _blobs(name: str) -> Iterator[tuple[Path, os.stat_result]]:
     folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type="model") / "blobs"
-    total = 0
     for file in folder.glob("*"):
-        try:
-            total += file.stat().st_size
-        except OSError:  # an unfinished file that has just got its name
-            continue
-    return total
+        with contextlib.suppress(OSError):  # an unfinished file that has just got its name
+            yield file, file.stat()

@@ -37,6 +37,8 @@ def entries(file: str) -> dict[str, tuple[str, set[str]]]:
 
 # --- the lock
 
+LISTED = ("easel", "quantised", "dev", "torch")
+
 
 def test_every_package_is_pinned_with_hashes_and_as_the_lock_of_uv_has_it() -> None:
     locked: dict[str, tuple[str, set[str]]] = {}
@@ -48,9 +50,7 @@ def test_every_package_is_pinned_with_hashes_and_as_the_lock_of_uv_has_it() -> N
         )
     del locked["easel"]
 
-    parts = {
-        name: part for file in ("easel", "dev", "torch") for name, part in entries(f"{file}.txt").items()
-    }
+    parts = {name: part for file in LISTED for name, part in entries(f"{file}.txt").items()}
     assert parts == locked and all(hashes for _, hashes in parts.values())
 
 
@@ -66,7 +66,7 @@ def test_what_easel_names_itself_is_in_the_lock() -> None:
         *project["dependencies"],
         *(each for some in project["optional-dependencies"].values() for each in some),
     ]
-    parts = {**entries("easel.txt"), **entries("dev.txt"), **entries("torch.txt")}
+    parts = {name: part for file in LISTED for name, part in entries(f"{file}.txt").items()}
     for requirement in named:
         name, _, version = requirement.partition(";")[0].partition("==")
         name = re.sub(r"\[.*\]|_", "", name).lower().replace(".", "-")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 
 from bot.admin.queue import _loading
+from engine import catalog
 from engine.errors import Cancelled, ModelNotLoaded
 from engine.pipelines import run as pipelines
 from engine.pipelines.model_files import footprint
@@ -96,9 +100,9 @@ def test_the_status_says_what_is_being_loaded(bench: Slow, monkeypatch: pytest.M
     bench.turn()
     told = [event.loading for _, event in bench.box.said if isinstance(event, Pulse)]
     assert Loading("twin") in told and told[-1] is None
-    assert _loading("cuda:0", Loading("twin")) == "cuda:0 loads twin."
-    fetched = Loading("twin", 3_200_000_000)
-    assert _loading("cuda:0", fetched) == "cuda:0 fetches twin: 3.2 GB are here so far."
+    assert _loading("cuda:0", Loading("twin")) == "cuda:0: loading twin."
+    fetched = Loading("twin", 3_100_000_000)
+    assert _loading("cuda:0", fetched) == "cuda:0: downloading twin: 3.1 GB so far."
 
 
 def test_a_job_that_waits_for_its_model_is_cancelled_at_once(bench: Slow) -> None:
@@ -167,8 +171,101 @@ def test_a_download_that_goes_on_is_no_hang(tmp_path: Path, monkeypatch: pytest.
     blobs.mkdir(parents=True)
     (blobs / "a.incomplete").write_bytes(b"x" * 700)
     (blobs / "b").write_bytes(b"x" * 300)
-    assert loading._bytes_in_cache("someone/some-model") == 1000
+    with (blobs / "c.incomplete").open("wb") as reserved:
+        reserved.truncate(10**9)
+    assert loading._bytes_in_cache("someone/some-model") == 1000, "what is only reserved is not here"
     assert loading._bytes_in_cache("someone/else") == 0
+
+
+def test_what_a_killed_worker_left_unfinished_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading.constants, "HF_HUB_CACHE", str(tmp_path))
+    blobs = tmp_path / "models--someone--some-model" / "blobs"
+    blobs.mkdir(parents=True)
+    names = ("old.incomplete", "new.incomplete", "whole")
+    for name in names:
+        (blobs / name).write_bytes(b"x")
+    for name in ("old.incomplete", "whole"):
+        os.utime(blobs / name, (0, 0))
+    loading._remove_what_is_left("someone/some-model")
+    assert sorted(each.name for each in blobs.iterdir()) == ["new.incomplete", "whole"]
+
+
+class Hub:
+    """A hub whose model comes a part at a time."""
+
+    FILES: ClassVar = {
+        "model_index.json": 500,
+        "README.md": 900,
+        "all-in-one.safetensors": 5000,
+        "unet/config.json": 10,
+        "unet/diffusion_pytorch_model.safetensors": 3000,
+        "unet/diffusion_pytorch_model.fp16.safetensors": 1500,
+        "unet/diffusion_pytorch_model.bin": 3000,
+        "vae/diffusion_pytorch_model.fp16.safetensors": 400,
+        "vae_1_0/diffusion_pytorch_model.safetensors": 400,
+        "text_encoder/model-00001-of-00002.safetensors": 1000,
+        "text_encoder/model-00002-of-00002.safetensors": 600,
+    }
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.blobs = folder / "models--someone--some-model" / "blobs"
+        self.blobs.mkdir(parents=True)
+        parts = {name: ["diffusers", "Any"] for name in ("unet", "vae", "text_encoder")}
+        (folder / "index.json").write_text(json.dumps({"_class_name": "A", "_version": "1", **parts}))
+        monkeypatch.setattr(loading.constants, "HF_HUB_CACHE", str(folder))
+        monkeypatch.setattr(loading, "hf_hub_download", lambda name, file: str(folder / "index.json"))
+        files = [SimpleNamespace(rfilename=name, size=size) for name, size in self.FILES.items()]
+        monkeypatch.setattr(loading, "model_info", lambda name, **asked: SimpleNamespace(siblings=files))
+
+    def send(self, size: int) -> None:
+        with (self.blobs / "a.incomplete").open("ab") as file:
+            file.write(b"x" * size)
+
+
+def test_a_download_tells_how_much_of_how_much_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = Hub(tmp_path, monkeypatch)
+    assert loading._bytes_to_fetch("someone/some-model") == 3000 + 400 + 1000 + 600
+    let_go = threading.Event()
+    loader = loading.Loader(lambda entry: let_go.wait(60) and None)
+    loader.ask(catalog.load(["someone/some-model"]).entry("some-model"))
+    told = []
+    for size in (0, 2000, 2999, 1):
+        hub.send(size)
+        deadline = time.monotonic() + 60
+        while loader._total == 0 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not list(loader.outcomes())
+        told.append(loader.loading)
+    name, total = "some-model", 5000
+    assert told == [
+        Loading(name, 0, total),
+        Loading(name, 2000, total),
+        Loading(name, 4999, total),
+        Loading(name),
+    ], "what is all here is loaded, not downloaded"
+    let_go.set()
+
+
+def test_a_hub_that_does_not_answer_leaves_the_size_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = Hub(tmp_path, monkeypatch)
+    monkeypatch.setattr(loading, "model_info", lambda name, **asked: 1 / 0)
+    assert loading._bytes_to_fetch("someone/some-model") == 0
+    hub.send(500)
+    let_go = threading.Event()
+    loader = loading.Loader(lambda entry: let_go.wait(60) and None)
+    loader.ask(catalog.load(["someone/some-model"]).entry("some-model"))
+    list(loader.outcomes())
+    assert loader.loading == Loading("some-model"), "nothing comes, so it is here"
+    hub.send(100)
+    list(loader.outcomes())
+    assert loader.loading == Loading("some-model", 600)
+    let_go.set()
 
 
 def test_a_model_of_another_dtype_is_made_between_two_steps(twin: Path, tiny: pipelines.Loaded) -> None:

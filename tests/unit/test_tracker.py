@@ -3,23 +3,30 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from bot import telemetry
+from bot.jobs.cards import JobCards
 from bot.jobs.live import LiveJob
 from bot.jobs.tracker import engine_job, moved
+from bot.messages import answers
 from bot.models import Job, Member, Origin, State
 from bot.moderation import Scores
 from engine.types import (
     EngineEvent,
     EngineJob,
     GenerationRequest,
+    Lane,
+    Loading,
     Progress,
     QueuePosition,
     Restarted,
     Started,
+    WorkerStatus,
 )
 from engine.workers.fake import FakeEngine
 from tests.examples import a_tracker
@@ -151,3 +158,52 @@ async def test_a_lost_worker_is_counted_once_however_many_jobs_it_had() -> None:
 
     assert sum(isinstance(event, Restarted) for event in ear.said) >= 1
     assert telemetry.DEATHS._value.get() - before == 2
+
+
+async def test_people_are_told_how_much_of_their_model_is_here() -> None:
+    shown: list[str] = []
+    engine = FakeEngine(lambda name: b"")
+    tracker = a_tracker(engine, show=lambda job: shown.append(job.id))
+    cards = JobCards(
+        tracker.lives, *[SimpleNamespace(is_held=lambda job: False, covered=lambda job: False)] * 5
+    )
+    inside = tracker.lives["inside"] = LiveJob(replace(JOB, id="inside", state=State.RUNNING))
+    waiting = tracker.lives["waiting"] = LiveJob(replace(JOB, id="waiting", state=State.QUEUED))
+    other = replace(JOB.request, model="other")
+    tracker.lives["other"] = LiveJob(replace(JOB, id="other", state=State.RUNNING, request=other))
+    engine.position = lambda job: QueuePosition(1, 2.0)  # type: ignore[method-assign]
+
+    async def second(coming: Loading | None) -> list[str]:
+        worker = WorkerStatus(device="cuda:0", ready=True, models=(), jobs=1, restarts=0, loading=coming)
+        status = replace(engine.status(), workers=(worker,))
+        with patch.object(engine, "status", lambda: status):
+            await tracker._follow_loading()
+            tracker._look_up("waiting")
+        shown_now = shown.copy()
+        shown.clear()
+        return shown_now
+
+    model = JOB.request.model
+    assert await second(Loading(model, 3_100_000_000, 20_500_000_000)) == ["inside", "waiting"]
+    words = f"downloading {model}: 3.1 of 20.5 GB"
+    card = cards.present(inside.job)
+    assert card.bar is not None and card.bar.label == words
+    assert words in cards.present(waiting.job).facts
+    assert await second(Loading(model, 3_100_000_000, 20_500_000_000)) == []
+    assert await second(Loading(model)) == ["inside", "waiting"]
+    card = cards.present(inside.job)
+    assert card.bar is not None and card.bar.label == f"loading {model}"
+    inside.advance(step(1))
+    assert await second(None) == ["waiting"]
+    assert len(cards.present(waiting.job).facts) == 2
+    assert await second(None) == []
+
+
+def test_the_queue_says_what_is_being_downloaded() -> None:
+    lane = Lane(
+        tenant="guild", user="ada", running=("abc",), waiting=(), virtual_time=0.0, weight=1.0, served=0.0
+    )
+    coming = Loading("z-image-turbo", 3_100_000_000, 20_500_000_000)
+    card = answers.queue([lane], {}, JOB.origin.member, "ada", [coming, coming])
+    assert card.facts[-1] == "downloading z-image-turbo: 3.1 of 20.5 GB"
+    assert len(card.facts) == 3, "two devices that load it are one download"
