@@ -112,7 +112,7 @@ class Card:
 class NoCard(Card):
     """The CPU in a card's place. Its memory limits are played: bytes of weights, and 1 MB for each row."""
 
-    caps_unit = 400_000
+    caps_unit = 150_000
     row = 10**6
 
     def __init__(self) -> None:
@@ -196,13 +196,17 @@ class PlayedComponent(ModuleComponent):
         self._put_away()
 
     def _put_away(self) -> None:
-        self._away = [(each, each.data) for each in (*self.module.parameters(), *self.module.buffers())]
+        # Buffers stay: pipelines read some of them where they are, in host memory.
+        self._away = [(each, each.data) for each in self.module.parameters()]
         for tensor, _ in self._away:
             tensor.data = tensor.data.new_empty(0)
 
     def unload(self) -> None:
         if self.here:
             self._card.taken -= self.size
+        for tensor, weights in self._away:
+            tensor.data = weights
+        self._away.clear()
         super().unload()
 
 

@@ -26,6 +26,7 @@ from tests.gpu.results import Results
 
 KEPT = 2  # models loaded at once, in the section on switching
 CAPS = (24, 16, 12, 8)  # GB
+AT_ONCE = 24  # GB, in the section on three models at once
 CALLS = 22  # denoiser calls, at most, that 10 steps × 4 pictures with room for two of them may take: 20 and 2
 
 
@@ -130,8 +131,39 @@ def _try(card: Card, results: Results, recipe: Recipe, what: str, deadline: floa
         for model in bench.worker._models.values():
             for component in model.components:
                 if component.here:
-                    component.drop()
+                    component.drop()  # the next cap begins with an empty card
         bench.unload()
+
+
+def at_once(card: Card, results: Results, recipes: Sequence[Recipe], deadline: float) -> None:
+    """Let three models be used at once where their denoisers do not fit together, two people each."""
+    dtype = pipelines.dtype_on(card.device)
+    made = {source(each.name): models.build(each, card, dtype, in_host_memory=True) for each in recipes}
+    asked = [request(recipe, seed, steps=4) for seed in range(2) for recipe in recipes]
+    card.tidy()
+    with (
+        patch.object(pipelines, "_from_source", lambda entry, *given: made[entry.source]),
+        card.capped(AT_ONCE * card.caps_unit),
+    ):
+        bench = Bench(card, list(made), deadline)
+        try:
+            for recipe in recipes:
+                bench.load(recipe.name)
+            bench.paint([request(recipe, 9, steps=1) for recipe in recipes])  # to warm up
+            with _arrivals(bench) as came:
+                _, apart = card.seconds(lambda: [bench.paint([each]) for each in asked])
+                one_by_one = len(came)
+                came.clear()
+                jobs, seconds = card.seconds(lambda: bench.paint(asked))
+        finally:
+            bench.unload()
+    results.note("pictures", len(asked))
+    results.note("one after another: seconds", apart)
+    results.note("one after another: components that came", one_by_one)
+    results.note("at once: seconds", seconds)
+    results.note("at once: components that came", _told_of(came))
+    results.note("at once: seconds until they had come", sum(each[2] for each in came))
+    results.note("at once: charged (s)", bench.charged(jobs))
 
 
 @contextmanager

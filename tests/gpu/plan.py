@@ -70,7 +70,9 @@ class Plan:
         yield Group("sd15", "sd15", (*common, exact, joining(6, model)))
         for name in ("klein", "sdxl", "z-image", "sd15"):
             yield Group(f"{name} in fp32", name, (Section("exact", 6, painting.exact_fp32),))
-        yield Group("small cards", "sd15", (Section("caps", 25, self._caps),))
+        yield Group(
+            "small cards", "sd15", (Section("caps", 60, self._caps), Section("at once", 40, self._at_once))
+        )
         yield Group("qwen-image", "qwen-image", (*common, exact, joining(8, painting.throughput_of_two)))
         switching = Section("save", 14, self._save), Section("switching", 20, self._switching)
         yield Group("turns", "sdxl", switching)
@@ -140,6 +142,10 @@ class Plan:
         names = ("sd15", "sdxl", "klein", "z-image", "qwen-image")
         recipes = [Recipe.read(name, tiny=self.tiny) for name in names]
         memory.caps(room.card, self.results, recipes, room.deadline)
+
+    def _at_once(self, room: Room) -> None:
+        recipes = [Recipe.read(name, tiny=self.tiny) for name in ("z-image", "klein", "sdxl")]
+        memory.at_once(room.card, self.results, recipes, room.deadline)
 
     def _switching(self, room: Room) -> None:
         if not (self.folder / "sd15").exists():

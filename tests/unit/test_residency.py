@@ -20,8 +20,9 @@ from engine.pipelines.components import (
     ModuleComponent,
     StreamedComponent,
     bytes_of,
+    components_of,
 )
-from engine.scheduling.residency import Pace, Residency
+from engine.scheduling.residency import FOR_MODELS, Pace, Residency
 from engine.scheduling.step_order import STAY
 from engine.types import Finished, GenerationRequest
 from tests.families import FAMILIES
@@ -411,3 +412,28 @@ def test_blocks_are_streamed_where_two_of_them_fit() -> None:
     memory.residency.memory = 500
     component = memory.component("transformer", module)
     assert component is not None and component.size == int(0.1 * (8 * 400 + 40))
+
+
+# --- every family -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_each_family_paints_with_one_component_on_the_card_at_a_time(name: str, tmp_path: Path) -> None:
+    """A pipeline that uses a module beside its calls would find no weights there."""
+    twin = FAMILIES[name](tmp_path)
+    pipe, asked = twin.pipe, twin.options(2) | {"output_type": "pt"}
+
+    def picture() -> torch.Tensor:
+        with torch.no_grad():
+            return pipe(**asked, generator=torch.Generator().manual_seed(1)).images
+
+    whole = picture()
+    modules = [each for each in pipe.components.values() if isinstance(each, torch.nn.Module)]
+    memory = PlayedMemory(max(map(bytes_of, modules)) / FOR_MODELS)
+    components = components_of(pipe, memory)
+    points = pipelines.points_of(pipe, components)
+    assert torch.allclose(picture(), whole, atol=1e-6)
+    assert set(components) <= {*memory.brought} | {"image_encoder", "safety_checker"}
+    assert memory.most <= memory.card
+    for point in points:
+        point.restore()
