@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +27,7 @@ from tests.gpu.bench import Bench
 from tests.gpu.card import NoCard
 
 STEPS = 10
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -264,3 +269,30 @@ def test_on_such_a_card_the_vae_has_float32_and_pictures_are_painted_and_changed
     bench.orders.waiting.append(Start(job=job, source=png))
     bench.finish()
     assert isinstance(bench.end(jobs[0]), Finished) and isinstance(bench.end("changed"), Finished)
+
+
+# --- what torch is told before it is there ----------------------------------------------------------------
+
+
+def test_the_allocator_is_told_to_grow_its_segments_before_torch_is_imported() -> None:
+    script = """
+import json, os, sys, types
+from engine.workers import process
+loop = types.ModuleType("engine.workers.loop")
+names = "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"
+loop.main = lambda *given: print(json.dumps([*map(os.environ.get, names), "torch" in sys.modules]))
+sys.modules["engine.workers.loop"] = loop
+process.run_worker(None, None, None, None)
+"""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTORCH_")}
+
+    def told(**more: str) -> list[Any]:
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment | more, capture_output=True, check=True, cwd=ROOT
+        )
+        found: list[Any] = json.loads(done.stdout)
+        return found
+
+    assert told() == ["expandable_segments:True", "expandable_segments:True", False]
+    own = "max_split_size_mb:64"
+    assert told(PYTORCH_ALLOC_CONF=own)[0] == own, "what an operator has set stays"
