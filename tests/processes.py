@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -53,11 +54,14 @@ class Process:
         self.pid = self._number()
 
     def _number(self) -> int:
-        return int.from_bytes(self._news.recv(8, socket.MSG_WAITALL), "big", signed=True)
+        told = self._news.recv(8, socket.MSG_WAITALL)
+        assert len(told) == 8, "what started this process is gone"
+        return int.from_bytes(told, "big", signed=True)
 
     def send_signal(self, number: int) -> None:
         if self.returncode is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
