@@ -18,7 +18,7 @@ from bot import telemetry
 from bot.store import migrations
 from engine.workers import process
 from tests import specs
-from tests.databases import Cluster, binaries, cluster, copied, fresh_sqlite
+from tests.databases import Cluster, binaries, cluster, compile_once, copied, fresh_sqlite
 
 # Before anything imports torch. Tiny models gain nothing from threads, and threads that spin while they wait
 # for each other make tests that share the machine several times slower.
@@ -100,6 +100,7 @@ MIGRATE = migrations.upgrade
 def _new_databases_are_copies() -> None:
     """Save each of a few thousand tests the migrations of its blank database."""
     migrations.upgrade = copied(MIGRATE)
+    compile_once()
 
 
 @pytest.fixture(autouse=True)
