@@ -15,7 +15,7 @@ import pytest
 import structlog
 
 from bot import telemetry
-from bot.store import migrations
+from bot.store import migrations, sqlite
 from engine.workers import process
 from tests import specs
 from tests.databases import Cluster, binaries, cluster, compile_once, copied, fresh_sqlite
@@ -100,6 +100,12 @@ MIGRATE = migrations.upgrade
 def _new_databases_are_copies() -> None:
     """Save each of a few thousand tests the migrations of its blank database."""
     migrations.upgrade = copied(MIGRATE)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_power_cuts() -> None:
+    """Let SQLite not wait for the disk: a process that is killed loses nothing by that."""
+    sqlite.PRAGMAS["synchronous"] = "OFF"
     compile_once()
 
 

@@ -33,6 +33,10 @@ T = TypeVar("T")
 FAST = {"fsync": "off", "full_page_writes": "off", "max_connections": "80", "shared_buffers": "32MB"}
 
 
+PRAGMAS = dict(sqlite.PRAGMAS)
+"""As they are outside of tests."""
+
+
 def create(url: str) -> None:
     """Give a database its tables, wherever this is called from."""
 

@@ -1,4 +1,4 @@
-"""The command line as people use it: real processes, the engine in memory, one folder each."""
+"""The command line as people use it: processes of their own, the engine in memory, one folder each."""
 
 from __future__ import annotations
 
