@@ -37,8 +37,10 @@ from bot.store import Store, look_at, pictures_at
 from bot.surfaces import SURFACES, Settings
 from engine import catalog
 from engine.errors import EngineError, ModelNotLoaded
+from engine.families import family_of
 from engine.pipelines import structure
 from engine.pipelines.model_files import footprint
+from engine.pipelines.verdicts import Verdict, Verdicts
 from engine.scheduling.cost_model import LoadingCosts
 from engine.workers.fake import MEMORY
 from engine.workers.process import FOR_MODELS, devices, memories, weight_bytes
@@ -78,7 +80,7 @@ async def examine(
     checks: list[Callable[[], Finding | Sequence[Finding]]] = [
         _python,
         partial(_device, settings.device),
-        *(partial(_model, name) for name in settings.model),
+        *(partial(_model, name, settings.data_dir) for name in settings.model),
         partial(_memory, settings.model, settings.device),
         partial(_tiers, settings),
         partial(_running, running),
@@ -173,7 +175,8 @@ def _has(device: str, found: dict[str, Any]) -> bool:
     return bool(found["mps"]) if kind == "mps" else True
 
 
-def _model(name: str) -> Finding:
+def _model(name: str, data: Path | None = None) -> Finding:
+    """Check a model's files; `data` is the folder where it stands what was learned of its class."""
     title = f"Model {name}"
     if name == MEMORY.name:
         return Finding(title, None, "paints plain shapes, for demonstrations")
@@ -186,7 +189,18 @@ def _model(name: str) -> Finding:
         return Finding(title, False, str(error), "Put the whole model there again, or choose another MODEL.")
     except EngineError as error:
         return Finding(title, False, error.advice, "Correct MODEL, or remove it to use easel-tiny.")
-    return Finding(title, True, f"is complete ({entry.info.licence})")
+    return Finding(title, True, f"is complete ({entry.info.licence}){_joins(entry, data)}")
+
+
+def _joins(entry: catalog.Entry, data: Path | None) -> str:
+    """Return how requests of a model's class meet, if no test has compared that; else nothing."""
+    joins = family_of(entry.pipeline).joins
+    if data is None or joins == "always":
+        return ""
+    if joins == "never":
+        return "; its calls run alone"
+    known = Verdicts(data).of_class(entry.pipeline) or [("", Verdict())]
+    return "".join(f"; {' '.join(filter(None, (dtype, each.told())))}" for dtype, each in known)
 
 
 def _memory(models: Sequence[str], device: str) -> Finding:

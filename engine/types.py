@@ -83,6 +83,7 @@ class GenerationRequest:
     guidance: float = 5.0  # classifier-free guidance scale
     scheduler: str = ""  # one of the model's `schedulers`; empty: its own
     count: int = 4
+    reproducible: bool = False  # each picture is painted alone, so that it is the same to the byte
     task: Task = TextToImage()
 
     @property
@@ -304,6 +305,7 @@ class Picture:
     width: int
     height: int
     png: bytes = field(repr=False)
+    joined: bool = False  # painted in forward passes with other pictures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

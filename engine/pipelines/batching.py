@@ -24,6 +24,8 @@ import torch
 from greenlet import getcurrent, greenlet
 
 from engine.errors import OutOfMemory
+from engine.pipelines.comparing import Comparison, tensors_of
+from engine.pipelines.verdicts import Joins
 
 T = TypeVar("T")
 
@@ -41,6 +43,7 @@ class Call:
     rows: int
     key: Hashable
     shape: Hashable  # types and sizes of its tensors without their rows: calls of one shape need equal memory
+    form: str = ""  # what its arguments are: rows, shared, plain values; for calls that are compared
 
     @property
     def most_rows(self) -> float:
@@ -53,7 +56,9 @@ class InterceptionPoint:
 
     `alone` keeps its calls apart: they are ordered and charged, but never joined. `shared` arguments have no
     row for each picture: calls join only if their values are equal. `row_lists` are lists with an item for
-    each picture; "return" is the result.
+    each picture; "return" is the result. Whatever else is a tensor has a row for each picture; where a first
+    dimension says otherwise, the call runs alone. With a `comparison` nothing is declared, and calls are
+    joined once that has shown to be right.
     """
 
     def __init__(
@@ -65,9 +70,11 @@ class InterceptionPoint:
         alone: bool = False,
         shared: frozenset[str] = frozenset(),
         row_lists: frozenset[str] = frozenset(),
+        comparison: Comparison | None = None,
     ) -> None:
         self.name = name
         self.alone = alone
+        self._comparison = comparison
         self.shared, self.row_lists = shared, row_lists
         self.fitting: dict[Hashable, int] = {}  # rows by shape, where a pass has run out of memory
         self._module, self._method = module, method
@@ -99,19 +106,40 @@ class InterceptionPoint:
         if self._method == "decode":
             arguments.pop("generator", None)  # no decoder uses it, and it would keep calls apart
         rows = _rows(arguments)
-        key: Hashable = (id(request), "alone")
+        call = Call(self, arguments, rows, (id(request), "alone"), _shape(arguments, rows))
         if not self.alone:
-            key = (id(self), tuple((name, self._key(request, name, value, rows))
-                                   for name, value in sorted(arguments.items())))  # fmt: skip
-        return Call(self, arguments, rows, key, _shape(arguments, rows))
+            keys = {name: self._key(request, name, value, rows) for name, value in sorted(arguments.items())}
+            call.key = id(self), tuple(keys.items())
+            if self._comparison is not None:
+                call.form = f"{self.name} {_form(tuple(keys.items()))}"
+                self._narrow(call, request, self._comparison.known(call.form))
+        return call
+
+    @staticmethod
+    def _narrow(call: Call, request: Request, known: Joins) -> None:
+        """Add to the key of a call what must be equal in all that it joins; all, if it joins none."""
+        if known.wrong:
+            call.key = id(request), "alone"
+        elif known.equal:
+            equal = {name: tensors_of(call.arguments.get(name)) for name in sorted(known.equal)}
+            call.key = (
+                call.key,
+                tuple(
+                    (name, i, tuple(each.shape), request.digest(f"{name}.{i}", each))
+                    for name, tensors in equal.items()
+                    for i, each in enumerate(tensors)
+                ),
+            )
 
     def _key(self, request: Request, name: str, value: Any, rows: int) -> Hashable:
         """Return what must be equal for two calls to be joined: shapes, and the values that rows share."""
         if isinstance(value, torch.Tensor):
             if value.ndim == 0:
                 return "scalar", value.dtype
-            if name in self.shared or value.shape[0] != rows:
+            if name in self.shared or (self._comparison is not None and value.shape[0] != rows):
                 return "shared", value.dtype, tuple(value.shape), request.digest(name, value)
+            if value.shape[0] != rows:
+                return "object", id(request), id(value)
             return "rows", value.dtype, tuple(value.shape[1:])
         if isinstance(value, list | tuple):
             if name in self.row_lists:
@@ -136,6 +164,16 @@ class InterceptionPoint:
         """Run one forward pass for all `calls` and return their results, in order. Raises Unmergeable."""
         if len(calls) == 1:
             return [self.function(**calls[0].arguments)]
+        if self._comparison is not None:
+            return self._comparison.run(
+                calls[0].form,
+                [call.arguments for call in calls],
+                joined=lambda: self._run_joined(calls),
+                alone=lambda: [self.function(**call.arguments) for call in calls],
+            )
+        return self._run_joined(calls)
+
+    def _run_joined(self, calls: Sequence[Call]) -> list[Any]:
         rows = [call.rows for call in calls]
         joined = {name: self._join(name, [call.arguments[name] for call in calls], rows)
                   for name in calls[0].arguments}  # fmt: skip
@@ -189,8 +227,16 @@ class DecodePoint(InterceptionPoint):
     `scale` is how many pixels a side of a latent stands for.
     """
 
-    def __init__(self, name: str, vae: Any, scale: int, *, alone: bool = False) -> None:
-        super().__init__(name, vae, "decode", alone=alone)
+    def __init__(
+        self,
+        name: str,
+        vae: Any,
+        scale: int,
+        *,
+        alone: bool = False,
+        comparison: Comparison | None = None,
+    ) -> None:
+        super().__init__(name, vae, "decode", alone=alone, comparison=comparison)
         self._vae, self._scale = vae, scale
         self._too_large: set[Hashable] = set()  # shapes of which not even one picture fitted as a whole
 
@@ -254,6 +300,15 @@ def _rows(arguments: dict[str, Any]) -> int:
         if isinstance(value, list | tuple) and value:
             return len(value)
     return 1
+
+
+def _form(key: Any) -> str:
+    """Return what a call's arguments are, by their keys, without sizes and values."""
+    if not isinstance(key, tuple) or not key or isinstance(key[0], type):
+        return "="
+    if isinstance(key[0], str):
+        return f"{key[0]}:{_form(key[1])}" if len(key) == 2 and isinstance(key[1], tuple) else key[0]
+    return f"({','.join(map(_form, key))})"
 
 
 def _shape(value: Any, rows: int) -> Hashable:

@@ -24,9 +24,11 @@ from engine.catalog import Entry, check_files
 from engine.errors import InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
 from engine.pipelines.batching import DecodePoint, InterceptionPoint
+from engine.pipelines.comparing import Comparison
 from engine.pipelines.making import MAKING
 from engine.pipelines.previews import Preview
 from engine.pipelines.upscale import Upscaler
+from engine.pipelines.verdicts import Verdict, Verdicts, key
 from engine.text import _
 from engine.types import GenerationRequest, ImageToImage, PaintingTask, TaskKind, TextToImage, Upscale
 
@@ -43,12 +45,18 @@ class Loaded:
     points: list[InterceptionPoint]
     preview: Preview | None
     upscaler: Upscaler
+    verdict: Verdict = field(default_factory=Verdict)  # of a class whose calls are compared
     _siblings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def family(self) -> Family:
         """Return what is known of its pipeline class."""
         return family_of(type(self.pipe).__name__)
+
+    @property
+    def apart(self) -> bool:
+        """Return whether its requests run one after another: one may change what others see."""
+        return self.family.joins == "compared" and self.verdict.apart is not False
 
     @property
     def size(self) -> int:
@@ -118,8 +126,11 @@ def fetch(entry: Entry) -> None:
 _CHUNK = 2**24  # bytes read at once
 
 
-def load(entry: Entry, device: torch.device, upscaler: Upscaler) -> Loaded:
-    """Load a model from safetensors only, never with remote code. Raises ModelNotLoaded."""
+def load(entry: Entry, device: torch.device, upscaler: Upscaler, verdicts: Verdicts | None = None) -> Loaded:
+    """Load a model from safetensors only, never with remote code. Raises ModelNotLoaded.
+
+    `verdicts` tells and keeps whether calls of a class that no test has compared may be joined.
+    """
     if entry.local is not None:
         check_files(entry.local)
     dtype = dtype_on(device)
@@ -129,8 +140,10 @@ def load(entry: Entry, device: torch.device, upscaler: Upscaler) -> Loaded:
     except Exception as error:
         raise ModelNotLoaded(f"{entry.source}: {error}") from error
     pipe.set_progress_bar_config(disable=True)
-    preview = Preview.fit(pipe, family_of(type(pipe).__name__))
-    return Loaded(entry, pipe, points_of(pipe), preview, upscaler)
+    kind = type(pipe).__name__
+    preview, verdicts = Preview.fit(pipe, family_of(kind)), verdicts or Verdicts()
+    verdict = verdicts.of(key(kind, str(dtype)))
+    return Loaded(entry, pipe, points_of(pipe, verdict, verdicts.save), preview, upscaler, verdict)
 
 
 def _from_source(entry: Entry, dtype: torch.dtype) -> Any:
@@ -151,13 +164,17 @@ def _single_file_class(entry: Entry) -> Any:
     return getattr(diffusers, entry.pipeline)
 
 
-def points_of(pipe: Any) -> list[InterceptionPoint]:
+def points_of(
+    pipe: Any, verdict: Verdict | None = None, save: Callable[[], None] = lambda: None
+) -> list[InterceptionPoint]:
     """Return the scheduling points of a pipeline: each of its modules, the VAE at its two ends.
 
-    Encoding returns a distribution instead of rows, so it runs alone. So do all calls of a family that no
-    test has compared.
+    Encoding returns a distribution instead of rows, so it runs alone. Calls of a family that no test has
+    compared are joined as its `verdict` says; what is learned by comparing is added to it, and saved.
     """
     family = family_of(type(pipe).__name__)
+    alone = family.joins == "never"
+    comparison = Comparison(verdict or Verdict(), save) if family.joins == "compared" else None
     points: list[InterceptionPoint] = []
     for name, module in pipe.components.items():
         if not isinstance(module, torch.nn.Module):
@@ -165,14 +182,20 @@ def points_of(pipe: Any) -> list[InterceptionPoint]:
         _disable_cache(module)
         if hasattr(module, "decode"):
             scale = getattr(pipe, "vae_scale_factor", 8)
-            points.append(DecodePoint(f"{name}.decode", module, scale, alone=not family.joins))
-            points.append(InterceptionPoint(f"{name}.encode", module, "encode", alone=True))
+            decode = DecodePoint(f"{name}.decode", module, scale, alone=alone, comparison=comparison)
+            points += [decode, InterceptionPoint(f"{name}.encode", module, "encode", alone=True)]
         else:
             kind = type(module).__name__
-            shared, lists = family.shared.get(kind, frozenset()), family.row_lists.get(kind, frozenset())
-            alone = not family.joins
             points.append(
-                InterceptionPoint(name, module, "forward", alone=alone, shared=shared, row_lists=lists)
+                InterceptionPoint(
+                    name,
+                    module,
+                    "forward",
+                    alone=alone,
+                    shared=family.shared.get(kind, frozenset()),
+                    row_lists=family.row_lists.get(kind, frozenset()),
+                    comparison=comparison,
+                )
             )
     return points
 

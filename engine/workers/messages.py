@@ -15,6 +15,7 @@ class Setup:
     device: str
     models: tuple[str, ...]  # the default first
     hang_seconds: float  # a forward pass that takes longer counts as hung
+    state: str = ""  # folder for what is learned of models; empty: it is forgotten at the end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

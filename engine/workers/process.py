@@ -77,8 +77,8 @@ class ProcessEngine(Dispatcher):
     `models`: names, folders, files or hub names, the default first. `device`: "auto", or devices such as
     "cpu", "mps", "cuda:0,cuda:1". `read` returns the bytes of a source picture. A forward pass that takes
     longer than `hang_seconds` counts as hung. `memory` is what each device has for models, in bytes: by
-    default most of the card's, or of the machine's. `target` is for tests of faults; other options are those
-    of the dispatcher. Raises UnknownModel.
+    default most of the card's, or of the machine's. `state` is a folder for what is learned of models.
+    `target` is for tests of faults; other options are those of the dispatcher. Raises UnknownModel.
     """
 
     def __init__(
@@ -90,12 +90,14 @@ class ProcessEngine(Dispatcher):
         hang_seconds: float = 120.0,
         target: Target = run_worker,
         memory: float | None = None,
+        state: str = "",
         **options: Any,
     ) -> None:
         self.devices = devices(device)
         weight = weight_bytes(self.devices[0])
         setups = [
-            Setup(device=name, models=tuple(models), hang_seconds=hang_seconds) for name in self.devices
+            Setup(device=name, models=tuple(models), hang_seconds=hang_seconds, state=state)
+            for name in self.devices
         ]
         spawns = [(setup.device, partial(WorkerProcess.start, setup, target)) for setup in setups]
         super().__init__(
