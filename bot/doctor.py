@@ -40,7 +40,7 @@ from engine.errors import EngineError, ModelNotLoaded
 from engine.families import family_of
 from engine.pipelines import structure
 from engine.pipelines.model_files import footprint
-from engine.pipelines.verdicts import Verdict, Verdicts
+from engine.pipelines.verdicts import ClassVerdict, Verdicts
 from engine.scheduling.cost_model import LoadingCosts
 from engine.workers.fake import MEMORY
 from engine.workers.process import FOR_MODELS, devices, memories, weight_bytes
@@ -199,7 +199,7 @@ def _joins(entry: catalog.Entry, data: Path | None) -> str:
         return ""
     if joins == "never":
         return "; its calls run alone"
-    known = Verdicts(data).of_class(entry.pipeline) or [("", Verdict())]
+    known = Verdicts(data).of_class(entry.pipeline) or [("", ClassVerdict())]
     return "".join(f"; {' '.join(filter(None, (dtype, each.told())))}" for dtype, each in known)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from engine.pipelines.verdicts import Joins, Verdict
+from engine.pipelines.verdicts import ClassVerdict, Joins
 
 DEVIATION = {torch.float32: 5e-4, torch.float64: 5e-4}
 """Of a result's root mean square: by how much joined calls may differ from the same calls by rounding."""
@@ -22,7 +22,7 @@ class Comparison:
     pass. `save` is called when something was learned.
     """
 
-    def __init__(self, verdict: Verdict, save: Callable[[], None]) -> None:
+    def __init__(self, verdict: ClassVerdict, save: Callable[[], None]) -> None:
         self._verdict, self._save = verdict, save
 
     def known(self, form: str) -> Joins:

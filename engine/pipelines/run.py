@@ -28,7 +28,7 @@ from engine.pipelines.comparing import Comparison
 from engine.pipelines.making import MAKING
 from engine.pipelines.previews import Preview
 from engine.pipelines.upscale import Upscaler
-from engine.pipelines.verdicts import Verdict, Verdicts, key
+from engine.pipelines.verdicts import ClassVerdict, Verdicts, key
 from engine.text import _
 from engine.types import GenerationRequest, ImageToImage, PaintingTask, TaskKind, TextToImage, Upscale
 
@@ -45,7 +45,7 @@ class Loaded:
     points: list[InterceptionPoint]
     preview: Preview | None
     upscaler: Upscaler
-    verdict: Verdict = field(default_factory=Verdict)  # of a class whose calls are compared
+    verdict: ClassVerdict = field(default_factory=ClassVerdict)  # of a class whose calls are compared
     _siblings: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -165,7 +165,7 @@ def _single_file_class(entry: Entry) -> Any:
 
 
 def points_of(
-    pipe: Any, verdict: Verdict | None = None, save: Callable[[], None] = lambda: None
+    pipe: Any, verdict: ClassVerdict | None = None, save: Callable[[], None] = lambda: None
 ) -> list[InterceptionPoint]:
     """Return the scheduling points of a pipeline: each of its modules, the VAE at its two ends.
 
@@ -174,7 +174,7 @@ def points_of(
     """
     family = family_of(type(pipe).__name__)
     alone = family.joins == "never"
-    comparison = Comparison(verdict or Verdict(), save) if family.joins == "compared" else None
+    comparison = Comparison(verdict or ClassVerdict(), save) if family.joins == "compared" else None
     points: list[InterceptionPoint] = []
     for name, module in pipe.components.items():
         if not isinstance(module, torch.nn.Module):

@@ -35,7 +35,7 @@ class Joins:
 
 
 @dataclass(slots=True)
-class Verdict:
+class ClassVerdict:
     """What is known of one pipeline class."""
 
     apart: bool | None = None
@@ -67,13 +67,13 @@ class Verdicts:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._file = folder / FILE if folder else None
-        self._known: dict[str, Verdict] = self._read()
+        self._known: dict[str, ClassVerdict] = self._read()
 
-    def of(self, key: str) -> Verdict:
+    def of(self, key: str) -> ClassVerdict:
         """Return a class's verdict, to be completed by whoever compares."""
-        return self._known.setdefault(key, Verdict())
+        return self._known.setdefault(key, ClassVerdict())
 
-    def of_class(self, pipeline: str) -> list[tuple[str, Verdict]]:
+    def of_class(self, pipeline: str) -> list[tuple[str, ClassVerdict]]:
         """Return the verdicts of a class under the installed libraries, each with its type of weights."""
         named = {dtype: key(pipeline, dtype) for dtype in ("float32", "bfloat16", "float16")}
         return [(dtype, self._known[name]) for dtype, name in named.items() if name in self._known]
@@ -91,7 +91,7 @@ class Verdicts:
         except OSError as error:
             _log.warning("what was learned of joined calls is not kept: %s", error)
 
-    def _read(self) -> dict[str, Verdict]:
+    def _read(self) -> dict[str, ClassVerdict]:
         if self._file is None:
             return {}
         try:
@@ -116,7 +116,7 @@ def _replace(file: Path, text: str) -> None:
         raise
 
 
-def _as_json(verdict: Verdict) -> dict[str, Any]:
+def _as_json(verdict: ClassVerdict) -> dict[str, Any]:
     calls = {
         name: {"varied": sorted(each.varied), "equal": sorted(each.equal), "wrong": each.wrong}
         for name, each in sorted(verdict.calls.items())
@@ -124,13 +124,13 @@ def _as_json(verdict: Verdict) -> dict[str, Any]:
     return {"apart": verdict.apart, "calls": calls}
 
 
-def _verdict(content: Any) -> Verdict:
+def _verdict(content: Any) -> ClassVerdict:
     calls = {
         str(name): Joins(_names(each["varied"]), _names(each["equal"]), each["wrong"] is True)
         for name, each in content["calls"].items()
     }
     apart = content["apart"]
-    return Verdict(apart if isinstance(apart, bool) else None, calls)
+    return ClassVerdict(apart if isinstance(apart, bool) else None, calls)
 
 
 def _names(found: Iterable[Any]) -> set[str]:

@@ -17,7 +17,7 @@ from engine.catalog import Entry
 from engine.pipelines import rehearsal
 from engine.pipelines import run as pipelines
 from engine.pipelines.comparing import Comparison, near
-from engine.pipelines.verdicts import Joins, Verdict, Verdicts, key
+from engine.pipelines.verdicts import ClassVerdict, Joins, Verdicts, key
 from engine.types import ModelInfo
 from tests.families import FAMILIES
 
@@ -64,12 +64,12 @@ def loaded(folder: Path, kind: type[StableDiffusionPipeline] = UnknownPipeline, 
     return found
 
 
-def joined(verdict: Verdict) -> set[str]:
+def joined(verdict: ClassVerdict) -> set[str]:
     """The modules whose calls are joined."""
     return {form.partition(" ")[0] for form, each in verdict.calls.items() if each.varied}
 
 
-def wrong(verdict: Verdict) -> set[str]:
+def wrong(verdict: ClassVerdict) -> set[str]:
     return {form.partition(" ")[0] for form, each in verdict.calls.items() if each.wrong}
 
 
@@ -154,7 +154,7 @@ def test_another_version_or_type_of_weights_is_compared_anew(monkeypatch: pytest
 
 def compared(known: Joins, joined: Any, alone: Any, **arguments: Any) -> tuple[Any, Joins, int]:
     """What two calls give, what is known of them afterwards, and how often something was learned."""
-    verdict, saved = Verdict(calls={"form": known}), [0]
+    verdict, saved = ClassVerdict(calls={"form": known}), [0]
 
     def save() -> None:
         saved[0] += 1
