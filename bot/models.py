@@ -117,6 +117,7 @@ class StoredPicture:
     height: int
     adult: bool = False  # for age-restricted channels alone
     fingerprint: str = ""  # how it looks, to find it by a copy
+    joined: bool = False  # painted in forward passes with other pictures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

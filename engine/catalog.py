@@ -101,7 +101,18 @@ def _entry(name: str, table: dict[str, Any], base: Path) -> Entry:
         return _build(path.stem, {**table["default"], **_sidecar(path)}, str(path))
     if _HUB_NAME.fullmatch(name) and not name.endswith((".safetensors", ".ckpt", ".pt", ".bin")):
         return _build(name.rpartition("/")[2].lower(), table["default"], name)
+    if path.is_file():
+        raise UnknownModel(f"MODEL {name!r} is no .safetensors file", advice=_other_file(path))
     raise UnknownModel(f"MODEL {name!r} is no known model, folder or file", advice=_no_model(name, table))
+
+
+def _other_file(path: Path) -> str:
+    """Return what a file is that is no safetensors file, and what to name instead."""
+    if path.suffix.lower() == ".gguf":
+        return f"MODEL={path} is GGUF, which holds a part for other programs: name a .safetensors file."
+    if path.suffix.lower() in (".ckpt", ".pt", ".pth", ".bin"):
+        return f"MODEL={path} is a pickle, which could run code and is not loaded: name a .safetensors file."
+    return f"MODEL={path} is no model: name a folder or a .safetensors file."
 
 
 def _sidecar(path: Path) -> dict[str, Any]:

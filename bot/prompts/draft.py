@@ -319,6 +319,18 @@ class Draft:
             fact=_strength_fact,
         )
     )
+    reproducible: bool | None = _option(
+        Param(
+            kind="boolean",
+            help=_("Generated alone, so that the same seed gives the same image to the last bit."),
+            flags=("reproducible",),
+            default="no",
+            field="reproducible",
+            usual=lambda _: False,
+            fact=lambda job: _("Reproducible: generated alone") if job.request.reproducible else "",
+            chip=Chip(label=_("Reproducible"), empty=_("no")),
+        )
+    )
     private: bool | None = _option(
         Param(
             kind="boolean",

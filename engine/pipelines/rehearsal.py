@@ -20,7 +20,7 @@ from engine.types import GenerationRequest
 
 _log = logging.getLogger(__name__)
 
-STEPS = 2
+STEPS = 2  # of the first request. The second takes one more: it goes on when the first has ended
 PROMPTS = ("a red circle on the left", "a city at night, seen from above")
 
 Run = Callable[[], torch.Tensor]
@@ -28,19 +28,24 @@ Run = Callable[[], torch.Tensor]
 
 def rehearse(loaded: Loaded, save: Callable[[], None] = lambda: None) -> None:
     """Complete the model's verdict, if its class has none yet. What cannot be painted leaves it open."""
+    compare(loaded, [functools.partial(_paint, loaded, number) for number in range(len(PROMPTS))])
+    save()
+
+
+def compare(loaded: Loaded, runs: Sequence[Run]) -> None:
+    """Complete the model's verdict by requests that differ."""
     verdict = loaded.verdict
     if loaded.family.joins != "compared" or verdict.apart is not None:
         return
-    runs = [functools.partial(_paint, loaded, number) for number in range(len(PROMPTS))]
     try:
         alone = [run() for run in runs]
+        exact = torch.equal(alone[-1], runs[-1]())  # so it is wherever a device counts the same twice
         in_turns = meet(runs, together=False)
-        verdict.apart = not all(map(near, in_turns, alone))
+        verdict.apart = not all(map(torch.equal if exact else near, in_turns, alone))
         if not verdict.apart:
             meet(runs, together=True)
     except Exception as error:
         _log.warning("calls of %s could not be compared: %s", type(loaded.pipe).__name__, error)
-    save()
 
 
 def _paint(loaded: Loaded, number: int) -> torch.Tensor:
@@ -52,7 +57,7 @@ def _paint(loaded: Loaded, number: int) -> torch.Tensor:
         model=info.name,
         width=side,
         height=side,
-        steps=STEPS,
+        steps=STEPS + number,
         guidance=info.guidance,
         count=1,
     )

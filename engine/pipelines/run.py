@@ -15,17 +15,19 @@ from pathlib import Path
 from typing import Any, assert_never
 
 import diffusers
+import huggingface_hub
 import torch
 import transformers
 from PIL import Image, ImageOps
 
 from engine import weights
 from engine.catalog import Entry, check_files
-from engine.errors import InvalidPicture, InvalidRequest, ModelNotLoaded
+from engine.errors import FlaggedPicture, InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
 from engine.pipelines.batching import DecodePoint, InterceptionPoint
 from engine.pipelines.comparing import Comparison
 from engine.pipelines.making import MAKING
+from engine.pipelines.model_files import names_in, snapshot, variant_of
 from engine.pipelines.previews import Preview
 from engine.pipelines.upscale import Upscaler
 from engine.pipelines.verdicts import ClassVerdict, Verdicts, key
@@ -114,7 +116,7 @@ def fetch(entry: Entry) -> None:
     path = entry.local
     if path is None:
         found = diffusers.DiffusionPipeline.download(
-            entry.source, use_safetensors=True, trust_remote_code=False
+            entry.source, use_safetensors=True, trust_remote_code=False, variant=_variant(entry)
         )
         path = Path(found)
     for file in sorted(path.rglob("*.safetensors")) if path.is_dir() else [path]:
@@ -149,10 +151,23 @@ def load(entry: Entry, device: torch.device, upscaler: Upscaler, verdicts: Verdi
 def _from_source(entry: Entry, dtype: torch.dtype) -> Any:
     options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True}
     if entry.local is None or entry.local.is_dir():
+        options["variant"] = _variant(entry)
         return diffusers.DiffusionPipeline.from_pretrained(entry.source, trust_remote_code=False, **options)
     if entry.config:
         options["config"] = entry.config
     return _single_file_class(entry).from_single_file(entry.source, **options)
+
+
+def _variant(entry: Entry) -> str | None:
+    """Return the variant to load, where a model's weights come in no other form; else None."""
+    if entry.local is not None:
+        return variant_of(names_in(entry.local))
+    if (folder := snapshot(entry.source)) is not None and (found := variant_of(names_in(folder))):
+        return found
+    try:
+        return variant_of(huggingface_hub.list_repo_files(entry.source))
+    except Exception:  # offline, say: loading tells what is wrong
+        return None
 
 
 def _single_file_class(entry: Entry) -> Any:
@@ -331,7 +346,10 @@ def _call(pipe: Any, arguments: dict[str, Any], seed: int, report: Report) -> to
         raise InvalidRequest(f"{type(pipe).__name__} takes no {missing}")
     watched = {"generator": generator, "output_type": "pt", "callback_on_step_end": after_step}
     given = {name: value for name, value in (arguments | watched).items() if name in accepted}
-    pixels: torch.Tensor = pipe(**given).images[0].float()
+    result = pipe(**given)
+    if any(getattr(result, "nsfw_content_detected", None) or ()):
+        raise FlaggedPicture(f"{type(pipe).__name__} withholds it")
+    pixels: torch.Tensor = result.images[0].float()
     if not torch.isfinite(pixels).all() or pixels.max() == pixels.min():
         raise InvalidPicture("it holds no numbers, or one flat colour")
     return pixels.clamp(0, 1)

@@ -48,6 +48,17 @@ class ChangingPipeline(StableDiffusionPipeline):  # type: ignore[misc]
         return super().__call__(*args, **kwargs)
 
 
+class TidyPipeline(StableDiffusionPipeline):  # type: ignore[misc]
+    """Changes the shared model in the same way in each request, and changes it back at its end."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.unet.scale = 2.0
+        try:
+            return super().__call__(*args, **kwargs)
+        finally:
+            self.unet.scale = 1.0
+
+
 def loaded(folder: Path, kind: type[StableDiffusionPipeline] = UnknownPipeline, **changes: Any) -> Any:
     """A model of an unknown class; `forward` stands in for its denoiser's own."""
     parts = FAMILIES["sd"](folder).pipe.components
@@ -92,7 +103,7 @@ def test_a_sound_class_is_joined_once_it_was_compared(tmp_path: Path) -> None:
 
     pictures = painted(model, together=True)
 
-    assert rows == {4: 2}  # two pictures with guidance, two steps
+    assert rows == {4: 2, 2: 1}  # two pictures with guidance, two steps, and one more of the second
     assert all(map(near, pictures, painted(model, together=False)))
 
 
@@ -113,6 +124,13 @@ def test_requests_of_a_class_that_changes_what_others_see_run_one_after_another(
         return own(sample * getattr(unet, "scale", 1.0), timestep, **kwargs)
 
     assert loaded(tmp_path, ChangingPipeline, forward=forward).apart
+
+
+def test_a_class_that_puts_back_what_it_changed_while_another_goes_on_is_kept_apart(tmp_path: Path) -> None:
+    def forward(unet: Any, own: Any, sample: torch.Tensor, timestep: Any, **kwargs: Any) -> Any:
+        return own(sample * getattr(unet, "scale", 1.0), timestep, **kwargs)
+
+    assert loaded(tmp_path, TidyPipeline, forward=forward).apart
 
 
 def test_a_verdict_is_kept_and_not_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
