@@ -116,6 +116,7 @@ TITLES = {
     "model": _("Model"),
     "source": _("Image prompt"),
     "strength": _("Strength"),
+    "reproducible": _("Reproducible"),
     "private": _("Private"),
     "relax": _("Relaxed"),
     "prompts": _("Prompt in the files"),
@@ -145,6 +146,8 @@ CHOICES = {
     "strict": _("Strict"),
     "fast": _("Fast"),
     "paint": _("Generate"),
+    "commercial": _("Commercial"),
+    "any": _("Any"),
     "buttons": _("Ask by a button"),
     "off": _("Off"),
 }

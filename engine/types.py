@@ -255,6 +255,11 @@ class Lane:
     held: tuple[str, ...] = ()  # job ids, in order; they wait, but are not let in
 
 
+Terms = Literal["", "open", "conditional", "non-commercial"]
+"""What a licence lets people do with a model: anything, business within its conditions, no business. ""
+is for models that nobody has said it of."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
     """What one model of the catalog can do, and its defaults."""
@@ -274,6 +279,7 @@ class ModelInfo:
     negative_prompt: bool = True
     strength: bool = True  # image_to_image takes one; else a source is an example to paint by
     schedulers: tuple[str, ...] = ()  # that a request may name
+    terms: Terms = ""
     weights: bool = False  # weights in a prompt change the picture; see `engine.weights`
 
 

@@ -168,7 +168,7 @@ class InterceptionPoint:
             return self._comparison.run(
                 calls[0].form,
                 [call.arguments for call in calls],
-                joined=lambda: self._run_joined(calls),
+                joined=lambda numbers: self._run_joined([calls[number] for number in numbers]),
                 alone=lambda: [self.function(**call.arguments) for call in calls],
             )
         return self._run_joined(calls)

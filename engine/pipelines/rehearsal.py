@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import torch
 
@@ -70,13 +70,19 @@ def meet(runs: Sequence[Run], *, together: bool) -> list[torch.Tensor]:
     for request in requests:
         request.resume()
     while live := [each for each in requests if not each.ended]:
-        first = live[0].call
-        assert first is not None
-        joining = [each for each in live if each.call is not None and each.call.key == first.key]
-        for batch in [joining] if together else [[each] for each in live]:
+        for batch in [_largest(live)] if together else [[each] for each in live]:
             for request, result in zip(batch, run_joined(batch), strict=True):
                 (request.fail_call if isinstance(result, Exception) else request.resume)(result)
     for request in requests:
         if request.error is not None:
             raise request.error
     return [request.result for request in requests]
+
+
+def _largest(live: Sequence[Request]) -> list[Request]:
+    """Return the requests of the largest pass; of equal ones the last, so that who is ahead waits."""
+    groups: dict[Hashable, list[Request]] = {}
+    for request in live:
+        assert request.call is not None
+        groups.setdefault(request.call.key, []).append(request)
+    return max(reversed(groups.values()), key=len)

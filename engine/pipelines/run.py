@@ -116,7 +116,11 @@ def fetch(entry: Entry) -> None:
     path = entry.local
     if path is None:
         found = diffusers.DiffusionPipeline.download(
-            entry.source, use_safetensors=True, trust_remote_code=False, variant=_variant(entry)
+            entry.source,
+            use_safetensors=True,
+            trust_remote_code=False,
+            variant=_variant(entry),
+            revision=entry.revision or None,
         )
         path = Path(found)
     for file in sorted(path.rglob("*.safetensors")) if path.is_dir() else [path]:
@@ -151,7 +155,7 @@ def load(entry: Entry, device: torch.device, upscaler: Upscaler, verdicts: Verdi
 def _from_source(entry: Entry, dtype: torch.dtype) -> Any:
     options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True}
     if entry.local is None or entry.local.is_dir():
-        options["variant"] = _variant(entry)
+        options |= {"variant": _variant(entry), "revision": entry.revision or None}
         return diffusers.DiffusionPipeline.from_pretrained(entry.source, trust_remote_code=False, **options)
     if entry.config:
         options["config"] = entry.config
@@ -165,7 +169,7 @@ def _variant(entry: Entry) -> str | None:
     if (folder := snapshot(entry.source)) is not None and (found := variant_of(names_in(folder))):
         return found
     try:
-        return variant_of(huggingface_hub.list_repo_files(entry.source))
+        return variant_of(huggingface_hub.list_repo_files(entry.source, revision=entry.revision or None))
     except Exception:  # offline, say: loading tells what is wrong
         return None
 

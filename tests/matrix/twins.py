@@ -60,6 +60,7 @@ def words(seed: int, width: int, *, masked: bool = False, more: Options | None =
     given: Options = {
         "prompt_embeds": noise(seed, 1, WORDS, width),
         "negative_prompt_embeds": noise(seed + 1, 1, WORDS, width),
+        "negative_prompt": None,  # some have "" as the default, and take but one of the two
     }
     if masked:
         ones = torch.ones(1, WORDS, dtype=torch.long)
@@ -439,11 +440,11 @@ def pixart_sigma(folder: Path) -> Family:
 
 
 def _small(own: Callable[[int, float], Any], area: int, ratio: float) -> Any:
-    return own(32 * 32, ratio)
+    return own(64 * 64, ratio)
 
 
 def qwen_edit(kind: str) -> Callable[[Path], Family]:
-    """A pipeline that scales its source to 1024 × 1024 pixels: here to 32 × 32."""
+    """A pipeline that scales its source to 1024 × 1024 pixels: here to 64 × 64."""
 
     def make(folder: Path) -> Family:
         for each in (kind, "QwenImageEditInpaintPipeline"):

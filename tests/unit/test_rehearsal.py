@@ -178,7 +178,9 @@ def compared(known: Joins, joined: Any, alone: Any, **arguments: Any) -> tuple[A
         saved[0] += 1
 
     given = [{name: values[i] for name, values in arguments.items()} for i in (0, 1)]
-    results = Comparison(verdict, save).run("form", given, joined=joined, alone=alone)
+    results = Comparison(verdict, save).run(
+        "form", given, joined=lambda numbers: joined(*numbers), alone=alone
+    )
     return results, verdict.calls["form"], saved[0]
 
 
@@ -189,7 +191,7 @@ def test_what_was_equal_in_all_rows_is_not_taken_for_rows() -> None:
     # Shown right with equal ids; with other ids, the model reads those of the first row alone.
     known = Joins(varied={"x"})
     results, after, saved = compared(
-        known, lambda: [ONE, ONE], lambda: [ONE, TWO], x=(ONE, TWO), ids=(ONE, TWO)
+        known, lambda *_: [ONE, ONE], lambda: [ONE, TWO], x=(ONE, TWO), ids=(ONE, TWO)
     )
 
     assert torch.equal(results[1], TWO) and saved == 1
@@ -197,13 +199,13 @@ def test_what_was_equal_in_all_rows_is_not_taken_for_rows() -> None:
 
 
 def test_calls_that_give_the_same_tell_nothing() -> None:
-    _, after, saved = compared(Joins(), lambda: [ONE, ONE], lambda: [ONE, ONE], x=(ONE, TWO))
+    _, after, saved = compared(Joins(), lambda *_: [ONE, ONE], lambda: [ONE, ONE], x=(ONE, TWO))
 
     assert after == Joins() and not saved
 
 
 def test_calls_that_cannot_be_joined_are_kept_alone() -> None:
-    def fails() -> Any:
+    def fails(*_: int) -> Any:
         raise RuntimeError("sizes do not match")
 
     results, after, _ = compared(Joins(), fails, lambda: [ONE, TWO], x=(ONE, TWO))
@@ -211,8 +213,23 @@ def test_calls_that_cannot_be_joined_are_kept_alone() -> None:
     assert results == [ONE, TWO] and after == Joins(wrong=True)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_row_that_its_neighbours_change_a_little_is_found(dtype: torch.dtype) -> None:
+    one, two = ONE.to(dtype), TWO.to(dtype)
+    values = (one, two)
+
+    def mixed(*numbers: int) -> list[torch.Tensor]:
+        return [values[n] + 0.02 * values[numbers[0]] for n in numbers]  # 2 %: rounding hides it in halves
+
+    def sound(*numbers: int) -> list[torch.Tensor]:
+        return [values[n] for n in numbers]
+
+    assert compared(Joins(), mixed, lambda: [one, two], x=values)[1] == Joins(wrong=True)
+    assert compared(Joins(), sound, lambda: [one, two], x=values)[1] == Joins(varied={"x"})
+
+
 def test_a_lack_of_memory_is_no_verdict() -> None:
-    def fails() -> Any:
+    def fails(*_: int) -> Any:
         raise torch.OutOfMemoryError("too much")
 
     with pytest.raises(torch.OutOfMemoryError):
