@@ -110,6 +110,7 @@ TITLES = {
     "repeat": _("Repeat"),
     "seed": _("Seed"),
     "steps": _("Steps"),
+    "draft": _("Draft"),
     "guidance": _("Guidance"),
     "scheduler": _("Scheduler"),
     "style": _("Style"),

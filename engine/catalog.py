@@ -56,7 +56,7 @@ class Entry:
             case Upscale():
                 return 0
             case task:
-                return family_of(self.pipeline).steps_run(task, request.steps)
+                return family_of(self.pipeline).steps_run(task, request.steps_taken)
 
 
 class Catalog:

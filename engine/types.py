@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Literal, Protocol, Self, assert_never, get_args
 
+from engine import drafts
 from engine.errors import EngineError
 
 SEED_LIMIT = 2**32
@@ -83,6 +84,7 @@ class GenerationRequest:
     guidance: float = 5.0  # classifier-free guidance scale
     scheduler: str = ""  # one of the model's `schedulers`; empty: its own
     count: int = 4
+    draft: bool = False  # painted in about half of its steps; see `engine.drafts`
     reproducible: bool = False  # each picture is painted alone, so that it is the same to the byte
     task: Task = TextToImage()
 
@@ -121,6 +123,11 @@ class GenerationRequest:
                 return False
             case unknown:
                 assert_never(unknown)
+
+    @property
+    def steps_taken(self) -> int:
+        """Return the denoising steps of painting it from words."""
+        return drafts.length(self.steps) if self.draft else self.steps
 
     def seed_of(self, index: int) -> int:
         """Return the seed of picture `index` (0-based); each can be painted again alone with it."""

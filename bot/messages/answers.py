@@ -26,6 +26,7 @@ _MADE = {
     "vary_subtle": _("Origin: subtle variations of {parent}"),
     "vary_strong": _("Origin: strong variations of {parent}"),
     "again": _("Origin: generated again from {parent}"),
+    "full": _("Origin: painted in full from the draft {parent}"),
     "edit": _("Origin: edited from {parent}"),
 }
 _MADE_FROM = _("Origin: made from {parent}")

@@ -20,7 +20,7 @@ import torch
 import transformers
 from PIL import Image, ImageOps
 
-from engine import weights
+from engine import drafts, weights
 from engine.catalog import Entry, check_files
 from engine.errors import FlaggedPicture, InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
@@ -257,7 +257,7 @@ def _painted(
     painting = Painting(
         prompt=weighed.plain,
         negative_prompt=", ".join(filter(None, (request.negative_prompt, *weighed.negative))),
-        steps=request.steps,
+        steps=request.steps_taken,
         guidance=request.guidance,
         width=size[0],
         height=size[1],
@@ -267,6 +267,8 @@ def _painted(
     if request.scheduler:
         pipe.scheduler = _scheduler(loaded.family, request.scheduler, pipe.scheduler)
     arguments = loaded.family.arguments(task, painting)
+    if request.draft:
+        arguments |= draft_grid(pipe, request.steps)
     if loaded.family.embeddings and len(weighed.texts) > 1:
         arguments |= loaded.family.weighed(pipe, weighed.texts)
     pixels = _call(pipe, arguments, request.seed_of(index), report)
@@ -289,6 +291,55 @@ def _scheduler(family: Family, name: str, own: Any) -> Any:
         raise InvalidRequest(f"{family.name} knows no scheduler {name}", advice=advice)
     kind, changes = family.schedulers[name]
     return getattr(diffusers, kind).from_config(own.config, **changes)
+
+
+def draft_grid(pipe: Any, steps: int) -> dict[str, Any]:
+    """Return the arguments by which a pipeline takes the steps of a draft of so many.
+
+    Schedulers that walk any grid are given it by the pipeline; DDIM's copy is changed. Any other takes as
+    many steps, evenly spaced.
+    """
+    accepted = inspect.signature(pipe.__call__).parameters
+    scheduler, at = pipe.scheduler, list(drafts.kept(steps))
+    known = inspect.signature(scheduler.set_timesteps).parameters
+    if isinstance(scheduler, diffusers.DDIMScheduler):
+        _thin_out(scheduler, steps, at)
+    elif "sigmas" in accepted and isinstance(scheduler, diffusers.FlowMatchEulerDiscreteScheduler):
+        # Some shift the grid by the number of steps: that is the number of the full grid.
+        return {"sigmas": torch.linspace(1.0, 1 / steps, steps)[at].tolist(), "num_inference_steps": steps}
+    elif "timesteps" in accepted and "timesteps" in known and hasattr(scheduler, "betas"):
+        full = copy.deepcopy(scheduler)
+        full.set_timesteps(steps)
+        if len(full.timesteps) == steps:
+            return {"timesteps": full.timesteps[at].tolist()}
+    return {}
+
+
+class _Width(int):
+    """Stands for a number of steps: the times that a model was trained on, divided by it, are this width."""
+
+    def __rfloordiv__(self, trained: int) -> int:
+        return int(self)
+
+
+def _thin_out(scheduler: Any, steps: int, at: list[int]) -> None:
+    """Let a request's own DDIM scheduler walk some of so many steps.
+
+    It takes the next step to be as far away as its grid is wide, so the width is set before each step.
+    """
+    set_timesteps, step = scheduler.set_timesteps, scheduler.step
+
+    def thinned(_count: int, device: Any = None) -> None:
+        set_timesteps(steps, device=device)
+        scheduler.timesteps = scheduler.timesteps[at]
+
+    @functools.wraps(step)
+    def widened(output: Any, time: Any, *args: Any, **kwargs: Any) -> Any:
+        later = scheduler.timesteps[scheduler.timesteps < time]
+        scheduler.num_inference_steps = _Width(time - later[0] if len(later) else time + 1)
+        return step(output, time, *args, **kwargs)
+
+    scheduler.set_timesteps, scheduler.step = thinned, widened
 
 
 def _shared(pipe: Any) -> Iterator[Any]:

@@ -95,7 +95,7 @@ class PictureRequest(Request):
         self.calls = 0  # forward passes taken
         self.joined = False  # whether any of them was one with other pictures
         self.step = 0
-        self.steps = resident.job.request.steps
+        self.steps = resident.job.request.steps_taken
         self.preview: torch.Tensor | None = None
         self.failed_pass: Exception | None = None  # what its last forward pass raised
 
