@@ -57,6 +57,7 @@ class ActionSpec:
     on: tuple[Kind, ...] = ()  # kinds of a job's card that have it
     overflow: bool = False  # behind ⋯ there, not in a row
     of_series: bool = False  # only where the job is one of a series
+    of_draft: bool = False  # only where the job is a draft
     task: TaskKind | Literal["", "same", "form"] = ""  # what a model must do for it
     # ("same": what made the job; "form": that, or painting from words)
     whose: tuple[Whose, ...] = ("anyone",)
@@ -124,6 +125,17 @@ ACTIONS: tuple[ActionSpec, ...] = (
         icon="🔁",
         symbol="again",
         on=("done", "failed", "cancelled"),
+        task="same",
+    ),
+    ActionSpec(
+        name="full",
+        answers="job",
+        label=_("Paint in full"),
+        spoken=_("Generate this draft with all its steps and the same seed"),
+        icon="🖌️",
+        symbol="again",
+        on=("done",),
+        of_draft=True,
         task="same",
     ),
     ActionSpec(
@@ -348,6 +360,8 @@ def derive(action: Action, parent: Job, seed: int) -> GenerationRequest:
     request = parent.request
     if action.name == "again":
         return replace(request, seed=seed)
+    if action.name == "full":
+        return replace(request, draft=False)
     chosen = picture(parent, action.index or 0)
     if action.name == "upscale":
         if isinstance(request.task, Upscale):

@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import io
 import math
+import os
 import platform
 import shutil
 import subprocess
@@ -38,8 +39,10 @@ from bot.store import Store, look_at, pictures_at
 from bot.surfaces import SURFACES, Settings
 from engine import catalog
 from engine.errors import EngineError, ModelNotLoaded
+from engine.families import family_of
 from engine.pipelines import structure
-from engine.pipelines.model_files import footprint
+from engine.pipelines.model_files import footprint, snapshot
+from engine.pipelines.verdicts import ClassVerdict, Verdicts
 from engine.profiles import fitted, profile
 from engine.scheduling.cost_model import LoadingCosts
 from engine.scheduling.residency import FOR_MODELS
@@ -80,8 +83,8 @@ async def examine(
     running = await _ask_running(settings.data_dir)
     checks: list[Callable[[], Finding | Sequence[Finding]]] = [
         _python,
-        partial(_device, settings.device),
-        *(partial(_model, name) for name in settings.model),
+        partial(_device, settings.device, running=running is not None),
+        *(partial(_model, name, settings.data_dir) for name in settings.model),
         partial(_memory, settings.model, settings.device),
         partial(_tiers, settings),
         partial(_running, running),
@@ -124,8 +127,17 @@ def _python() -> Finding:
 # In a process of its own: torch takes seconds to import and must not live in this one.
 _PROBE = """
 import json, time, torch
-cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+cuda, free, error = [], [], ""
+try:
+    for i in range(torch.cuda.device_count()):
+        cuda.append(torch.cuda.get_device_name(i))
+        free.append(torch.cuda.mem_get_info(i)[0])
+    if torch.version.cuda and not cuda:
+        torch.cuda.init()
+except Exception as failure:
+    error = str(failure).splitlines()[0]
 found = {"torch": torch.__version__, "cuda": cuda, "mps": torch.backends.mps.is_available()}
+found |= {"free": free, "error": error}
 try:
     weights = torch.ones(2**28, dtype=torch.uint8)  # bytes
     for _ in range(2 * bool(cuda)):  # the first one warms up
@@ -133,28 +145,39 @@ try:
         weights.to("cuda")
         torch.cuda.synchronize()
         found["bus"] = len(weights) / (time.perf_counter() - began)
-except Exception as error:  # no memory is free, say: that is for others to tell
-    found["bus_error"] = str(error)
+except Exception as failure:  # no memory is free, say: that is for others to tell
+    found["bus_error"] = str(failure)
 print(json.dumps(found))
 """
+_LEAST_FREE = 1e9  # bytes of a card; the smallest model needs so much
 
 
 _NO_TORCH = Finding("Device", False, "torch cannot be imported", "Install it again: `make install`.")
 
 
-def _device(wanted: str) -> Finding:
-    return _judged(wanted, _probe())
+def _device(wanted: str, *, running: bool = False) -> Finding:
+    """Check the devices; while Easel is running, it is what takes their memory."""
+    found = _probe()
+    return _judged(wanted, {**found, "free": []} if found and running else found)
 
 
 def _judged(wanted: str, found: dict[str, Any] | None) -> Finding:
-    """Check that every device is there that is wanted."""
+    """Check that every device is there that is wanted, and has memory left."""
     if found is None:
         return _NO_TORCH
     named = f"torch {found['torch']}, {', '.join(found['cuda']) or ('MPS' if found['mps'] else 'CPU only')}"
     if missing := [device for device in devices(wanted) if not _has(device, found)]:
         detail = f"DEVICE={wanted}, but there is no {missing[0]} ({named})"
         instead = "set DEVICE=cpu" if wanted == "auto" else "set DEVICE=auto"
-        return Finding("Device", False, detail, f"Install the GPU's driver, or {instead}.")
+        if error := found.get("error"):
+            detail = f"{detail}: {error}"
+        return Finding(
+            "Device", False, detail, f"Install the GPU's driver, a newer one if it is old, or {instead}."
+        )
+    for device in devices(wanted):
+        if (free := _free(device, found)) < _LEAST_FREE:
+            detail = f"{device} has {free / 1e9:.1f} GB free ({named})"
+            return Finding("Device", False, detail, "End what else uses the card, or name another in DEVICE.")
     return Finding("Device", True, named)
 
 
@@ -164,7 +187,9 @@ def _device_to_start_with(wanted: str) -> Finding:
         there = importlib.util.find_spec("torch") is not None
         return Finding("Device", True, "the CPU") if there else _NO_TORCH
     found = _probe()
-    if found is not None and any(_has(device, found) for device in devices(wanted)):
+    if found is not None and any(
+        _has(each, found) and _free(each, found) >= _LEAST_FREE for each in devices(wanted)
+    ):
         return Finding("Device", True, "at least one is there")
     return _judged(wanted, found)
 
@@ -185,6 +210,13 @@ def _answer(script: str) -> dict[str, Any] | None:
     return found
 
 
+def _free(device: str, found: dict[str, Any]) -> float:
+    """Return the free bytes of a card; of what is no card, infinitely many."""
+    kind, _, number = device.partition(":")
+    known: list[float] = found.get("free", [])
+    return known[int(number or 0)] if kind == "cuda" and int(number or 0) < len(known) else math.inf
+
+
 def _has(device: str, found: dict[str, Any]) -> bool:
     kind, _, number = device.partition(":")
     if kind == "cuda":
@@ -192,20 +224,44 @@ def _has(device: str, found: dict[str, Any]) -> bool:
     return bool(found["mps"]) if kind == "mps" else True
 
 
-def _model(name: str) -> Finding:
+def _model(name: str, data: Path | None = None) -> Finding:
+    """Check a model's files; `data` is the folder where it stands what was learned of its class."""
     title = f"Model {name}"
     if name == MEMORY.name:
         return Finding(title, None, "paints plain shapes, for demonstrations")
     try:
         entry = _entry(name)
+        if entry.local is None and snapshot(entry.source) is None:
+            return _of_the_hub(title)
         if entry.local is None:
-            return Finding(title, None, "is fetched from the hub when it is first used")
+            return Finding(title, None, f"is here, from the hub ({entry.info.licence})")
         structure.check(entry)
     except ModelNotLoaded as error:
         return Finding(title, False, str(error), "Put the whole model there again, or choose another MODEL.")
     except EngineError as error:
         return Finding(title, False, error.advice, "Correct MODEL, or remove it to use easel-tiny.")
-    return Finding(title, True, f"is complete ({entry.info.licence})")
+    return Finding(title, True, f"is complete ({entry.info.licence}){_joins(entry, data)}")
+
+
+def _of_the_hub(title: str) -> Finding:
+    """Tell that a model is fetched, unless that is forbidden."""
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        detail = "is not on this machine, and HF_HUB_OFFLINE forbids to fetch it"
+        return Finding(
+            title, False, detail, "Remove HF_HUB_OFFLINE, or copy the model here and name its folder."
+        )
+    return Finding(title, None, "is fetched from the hub when it is first used")
+
+
+def _joins(entry: catalog.Entry, data: Path | None) -> str:
+    """Return how requests of a model's class meet, if no test has compared that; else nothing."""
+    joins = family_of(entry.pipeline).joins
+    if data is None or joins == "always":
+        return ""
+    if joins == "never":
+        return "; its calls run alone"
+    known = Verdicts(data).of_class(entry.pipeline) or [("", ClassVerdict())]
+    return "".join(f"; {' '.join(filter(None, (dtype, each.told())))}" for dtype, each in known)
 
 
 def _memory(models: Sequence[str], device: str) -> Finding:

@@ -54,6 +54,7 @@ def open_engine(settings: EngineSettings, blobs: BlobStore, guard: Guard) -> Eng
             device=settings.device,
             read=blobs.read,
             hang_seconds=settings.hang_seconds,
+            state=str(settings.data_dir),
             may_start=guard.may_start,
         )
     except EngineError as error:

@@ -117,6 +117,7 @@ class StoredPicture:
     height: int
     adult: bool = False  # for age-restricted channels alone
     fingerprint: str = ""  # how it looks, to find it by a copy
+    joined: bool = False  # painted in forward passes with other pictures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -367,6 +368,7 @@ class Policy:
     allowed_terms: tuple[str, ...] = ()
     moderators: tuple[str, ...] = ()  # roles, user groups and members' ids
     label: bool = False  # pictures visibly say "AI"
+    commercial: bool = False  # models whose licence forbids business are not used
     log: str = ""  # the channel in which administrators are told what happens
     spoiler_channels: tuple[str, ...] = ()  # whose pictures are covered until someone clicks
     spoiler_roles: tuple[str, ...] = ()  # of who asks

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from safetensors import SafetensorError
 
@@ -19,7 +19,7 @@ from engine.errors import ModelNotLoaded, UnknownModel
 from engine.families import family_of
 from engine.pipelines.model_files import pipeline_of, weight_names
 from engine.text import _
-from engine.types import GenerationRequest, ModelInfo, Upscale
+from engine.types import GenerationRequest, ModelInfo, Terms, Upscale
 
 _CATALOG = Path(__file__).with_name("catalog.toml")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -32,6 +32,7 @@ class Entry:
     info: ModelInfo
     source: str  # folder, file or hub name
     pipeline: str = ""  # diffusers class, as far as it is known before the model is loaded
+    revision: str = ""  # commit of the hub's repository; empty: the newest
     config: str = ""  # folder with the configuration of a single file's pipeline
     scale: int = 1  # by which pictures are upscaled after they are painted
     rows: int = 8  # batch rows of one forward pass, at most
@@ -58,7 +59,7 @@ class Entry:
             case Upscale():
                 return 0
             case task:
-                return family_of(self.pipeline).steps_run(task, request.steps)
+                return family_of(self.pipeline).steps_run(task, request.steps_taken)
 
 
 class Catalog:
@@ -104,7 +105,18 @@ def _entry(name: str, table: dict[str, Any], base: Path) -> Entry:
         return _build(path.stem, {**table["default"], **_sidecar(path)}, str(path))
     if _HUB_NAME.fullmatch(name) and not name.endswith((".safetensors", ".ckpt", ".pt", ".bin")):
         return _build(name.rpartition("/")[2].lower(), table["default"], name)
+    if path.is_file():
+        raise UnknownModel(f"MODEL {name!r} is no .safetensors file", advice=_other_file(path))
     raise UnknownModel(f"MODEL {name!r} is no known model, folder or file", advice=_no_model(name, table))
+
+
+def _other_file(path: Path) -> str:
+    """Return what a file is that is no safetensors file, and what to name instead."""
+    if path.suffix.lower() == ".gguf":
+        return f"MODEL={path} is GGUF, which holds a part for other programs: name a .safetensors file."
+    if path.suffix.lower() in (".ckpt", ".pt", ".pth", ".bin"):
+        return f"MODEL={path} is a pickle, which could run code and is not loaded: name a .safetensors file."
+    return f"MODEL={path} is no model: name a folder or a .safetensors file."
 
 
 def _sidecar(path: Path) -> dict[str, Any]:
@@ -132,13 +144,15 @@ def _check_default(sidecar: Path, key: str, value: Any) -> None:
     types, wanted = _KINDS[kinds[key]]
     number = kinds[key] in ("int", "float")
     fits = isinstance(value, types) and not (number and (isinstance(value, bool) or not 0 <= value < 1e6))
-    if not fits:
+    if not fits or (kinds[key] == "Terms" and value not in _TERMS):
         raise _misread(sidecar, f"says {key} = {value!r}: it must be {wanted}.")
     if kinds[key] == "int" and not value:
         raise _misread(sidecar, f"says {key} = 0: it must be 1 or more.")
 
 
+_TERMS: tuple[str, ...] = tuple(name for name in get_args(Terms) if name)
 _KINDS: dict[str, tuple[Any, str]] = {
+    "Terms": ((str,), f"one of {', '.join(_TERMS)}"),
     "int": ((int,), "a whole number"),
     "float": ((int, float), "a number"),
     "str": ((str,), "a text in quotation marks"),

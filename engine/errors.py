@@ -6,6 +6,7 @@
     ├── InvalidRequest   the pipeline or the source picture refuses it
     ├── OutOfMemory      the device has too little memory for it
     ├── InvalidPicture   the model returned NaN
+    ├── FlaggedPicture   the model's own safety checker withholds it
     ├── WorkerLost       it ended its worker twice and is set aside
     └── Cancelled        someone asked for it to stop
 
@@ -68,6 +69,15 @@ class InvalidPicture(EngineError):
     """The model returned a picture with values that are not numbers."""
 
     advice = _("The model returned an invalid image, so it is not shown. Try another seed.")
+
+
+class FlaggedPicture(EngineError):
+    """The model's own safety checker withholds the picture."""
+
+    advice = _(
+        "The model's safety checker flagged the image, so it is not shown. Try another seed or prompt."
+    )
+    of_engine = False
 
 
 class WorkerLost(EngineError):

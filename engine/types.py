@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Literal, Protocol, Self, assert_never, get_args
 
+from engine import drafts
 from engine.errors import EngineError
 
 SEED_LIMIT = 2**32
@@ -83,6 +84,8 @@ class GenerationRequest:
     guidance: float = 5.0  # classifier-free guidance scale
     scheduler: str = ""  # one of the model's `schedulers`; empty: its own
     count: int = 4
+    draft: bool = False  # painted in about half of its steps; see `engine.drafts`
+    reproducible: bool = False  # each picture is painted alone, so that it is the same to the byte
     task: Task = TextToImage()
 
     @property
@@ -120,6 +123,11 @@ class GenerationRequest:
                 return False
             case unknown:
                 assert_never(unknown)
+
+    @property
+    def steps_taken(self) -> int:
+        """Return the denoising steps of painting it from words."""
+        return drafts.length(self.steps) if self.draft else self.steps
 
     def seed_of(self, index: int) -> int:
         """Return the seed of picture `index` (0-based); each can be painted again alone with it."""
@@ -254,6 +262,11 @@ class Lane:
     held: tuple[str, ...] = ()  # job ids, in order; they wait, but are not let in
 
 
+Terms = Literal["", "open", "conditional", "non-commercial"]
+"""What a licence lets people do with a model: anything, business within its conditions, no business. ""
+is for models that nobody has said it of."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
     """What one model of the catalog can do, and its defaults."""
@@ -273,6 +286,7 @@ class ModelInfo:
     negative_prompt: bool = True
     strength: bool = True  # image_to_image takes one; else a source is an example to paint by
     schedulers: tuple[str, ...] = ()  # that a request may name
+    terms: Terms = ""
     weights: bool = False  # weights in a prompt change the picture; see `engine.weights`
 
 
@@ -304,6 +318,7 @@ class Picture:
     width: int
     height: int
     png: bytes = field(repr=False)
+    joined: bool = False  # painted in forward passes with other pictures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -171,24 +171,24 @@ def sdxl_with_words(folder: Path) -> Family:
     return Family(pipe, lambda seed: {"prompt": f"prompt {seed}", "height": 32, "width": 32})
 
 
-def sd3(_: Path) -> Family:
+def sd3(_: Path, channels: int = 4) -> Family:
     torch.manual_seed(0)
     transformer = SD3Transformer2DModel(
         sample_size=32,
         patch_size=1,
-        in_channels=4,
+        in_channels=channels,
         num_layers=2,
         attention_head_dim=8,
         num_attention_heads=4,
         caption_projection_dim=32,
         joint_attention_dim=32,
         pooled_projection_dim=64,
-        out_channels=4,
+        out_channels=channels,
     ).eval()
     pipe = StableDiffusion3Pipeline(
         transformer=transformer,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-        vae=vae(shift_factor=0.0609, scaling_factor=1.5035),
+        vae=vae(channels, shift_factor=0.0609, scaling_factor=1.5035),
         **dict.fromkeys(
             [
                 "text_encoder",

@@ -178,7 +178,11 @@ class AccessRules:
         mine = not self.tier.models or model.name in self.tier.models
         names = [each.name for each in offered]
         here = all(_present(policy.models, names).takes(model.name) for policy in self._policies)
-        return mine and here and limits.usable(model, self.tier)
+        return mine and here and not self._forbids(model) and limits.usable(model, self.tier)
+
+    def _forbids(self, model: ModelInfo) -> bool:
+        """Tell whether the place does business, which the model's licence forbids."""
+        return model.terms == "non-commercial" and any(policy.commercial for policy in self._policies)
 
     def takes_style(self, name: str) -> bool:
         return all(policy.styles.takes(name) for policy in self._policies)
@@ -226,6 +230,17 @@ class AccessRules:
         if model is None or self._takes_model(model, offered):
             return
         instead = [model.name for model in self.models(offered)]
+        if self._forbids(model):
+            raise Refusal(
+                _(
+                    "The licence of {model} forbids commercial use, and this place is marked commercial. "
+                    "You can use {names}.",
+                    model=model.name,
+                    names=", ".join(instead),
+                ),
+                code="model",
+                offers=_offers(_("Use {model}", model=clip(instead[0], 28)), draft, model=instead[0]),
+            )
         raise Refusal(
             _(
                 "{model} is not for your tier, {title}, here. You can use {names}.",

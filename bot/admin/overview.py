@@ -93,6 +93,8 @@ def _pictures(policy: Policy) -> Iterator[str]:
     yield from _filter(_("Styles: {names} only"), _("Styles refused: {names}"), policy.styles)
     if policy.defaults != Policy().defaults:
         yield from answers.defaults(policy.defaults)
+    if policy.commercial:
+        yield _("Commercial: models whose licence forbids it are not used")
     if policy.label:
         yield _("Label “AI” on images: {answer}", answer=answers.YES)
 

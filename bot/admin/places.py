@@ -40,6 +40,7 @@ class PlaceCommands:
             "admin set defaults": self._defaults,
             "admin set language": self._language,
             "admin set moderation": self._moderation,
+            "admin licence": self._licence,
             "admin log": self._log_channel,
             "admin spoiler": self._spoiler,
         }
@@ -115,6 +116,20 @@ class PlaceCommands:
         if after.language not in LANGUAGES:
             return done(_("Easel answers here in the language of each person."))
         return done(_("Easel answers here in {language}.", language=LANGUAGES[after.language]))
+
+    async def _licence(self, asked: AdminRequest) -> Card:
+        """Show or change whether the place is commercial, and what may be used because of it."""
+        if use := asked.options.get("use"):
+            commercial = use == "commercial"
+            after = await self._policies.change(asked, lambda before: replace(before, commercial=commercial))
+        else:
+            after = await self._policies.here(asked)
+        if not after.commercial:
+            return done(_("This place is not marked commercial: models of every licence may be used."))
+        left_out = [each.name for each in self._engine.models() if each.terms == "non-commercial"]
+        lines = [_("This place is marked commercial: models whose licence forbids it are not used.")]
+        lines += [_("Not used: {names}", names=", ".join(left_out))] if left_out else []
+        return titled(_("Licences here"), lines)
 
     async def _log_channel(self, asked: AdminRequest) -> Card:
         off, channel = asked.options.get("off", False), asked.options.get("channel", "")

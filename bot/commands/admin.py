@@ -333,6 +333,19 @@ ADMINISTRATION: tuple[Command, ...] = (
         examples=("#general",),
     ),
     Command(
+        name="admin licence",
+        help=_("Whether this place is commercial: then models that forbid it are not used."),
+        options=(
+            Option(
+                name="use",
+                kind="text",
+                help=_("Commercial use, or any. Without it, the command shows what is set."),
+                choices=("commercial", "any"),
+            ),
+        ),
+        examples=("commercial",),
+    ),
+    Command(
         name="admin spoiler",
         help=_("Where, or for whom, images are covered until someone clicks. Without options it shows it."),
         options=(

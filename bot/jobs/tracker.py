@@ -311,7 +311,7 @@ class JobTracker:
             self._engine.cancel(event.job)
             await self._failed(life, Failed(job=event.job, error=error, device_seconds=0.0))
             return
-        await self._keep(life, event.png, event.index, event.seed, event.width, event.height, adult)
+        await self._keep(life, event, adult)
 
     async def _finished(self, life: LiveJob, event: Finished) -> None:
         job = life.job
@@ -345,22 +345,22 @@ class JobTracker:
         with _readable():
             sheet = await pictures.grid([await self._blobs.get(each.blob) for each in singles])
             width, height = pictures.png_size(sheet)
-        adult = any(each.adult for each in singles)
-        await self._keep(life, sheet, GRID, life.job.request.seed, width, height, adult)
+        adult, seed = any(each.adult for each in singles), life.job.request.seed
+        whole = Picture(job=life.job.id, index=GRID, seed=seed, width=width, height=height, png=sheet)
+        await self._keep(life, whole, adult)
 
-    async def _keep(
-        self, life: LiveJob, png: bytes, index: int, seed: int, width: int, height: int, adult: bool
-    ) -> None:
+    async def _keep(self, life: LiveJob, painted: Picture, adult: bool) -> None:
         with _readable():
-            stamped = await self._stamp(life.job, png, index, seed)
+            stamped = await self._stamp(life.job, painted.png, painted.index, painted.seed)
         picture = StoredPicture(
-            index=index,
+            index=painted.index,
             blob=await self._blobs.put(stamped.png, ".png"),
-            seed=seed,
-            width=width,
-            height=height,
+            seed=painted.seed,
+            width=painted.width,
+            height=painted.height,
             adult=adult,
             fingerprint=stamped.fingerprint,
+            joined=painted.joined,
         )
         if await self._store.add_picture(life.job.id, picture):
             life.job = replace(life.job, pictures=(*life.job.pictures, picture))

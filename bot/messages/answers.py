@@ -26,6 +26,7 @@ _MADE = {
     "vary_subtle": _("Origin: subtle variations of {parent}"),
     "vary_strong": _("Origin: strong variations of {parent}"),
     "again": _("Origin: generated again from {parent}"),
+    "full": _("Origin: painted in full from the draft {parent}"),
     "edit": _("Origin: edited from {parent}"),
 }
 _MADE_FROM = _("Origin: made from {parent}")
@@ -36,12 +37,20 @@ def info(job: Job, parents: Sequence[Job] = (), text: str = "") -> Card:
     lines = [
         *(each.told(job) for each in PARAMS.values()),
         _("Cost: {span} of GPU time", span=span(job.device_seconds)),
+        _joined(job),
         *_lineage(job, parents),
         _("Requested by {name}", name=job.origin.member.name),
         _("Job: {id}", id=job.id),
         _("To generate it again: {text}", text=text) if text else "",
     ]
     return card_of(job, "text", body=tuple(line for line in lines if line))
+
+
+def _joined(job: Job) -> str:
+    """Return that the job's pictures shared passes, whose last bits depend on what else is in them."""
+    if not any(each.joined for each in job.singles):
+        return ""
+    return _("Generated together with other images. --reproducible makes the same image to the last bit.")
 
 
 def _lineage(job: Job, parents: Sequence[Job]) -> Iterator[str]:

@@ -213,6 +213,7 @@ def _facts(job: Job) -> tuple[str, ...]:
         known.shape(job.request.width, job.request.height),
         _("seed {seed}", seed=job.request.seed),
         job.request.model,
+        _("draft") if job.request.draft else "",
     )
     return tuple(fact for fact in facts if fact)
 

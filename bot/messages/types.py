@@ -94,7 +94,7 @@ class May:
     who: frozenset[Whose] = frozenset(get_args(Whose))  # what they are to the job
 
     def do(self, spec: ActionSpec, job: Job) -> bool:
-        fits = job.series is not None or not spec.of_series
+        fits = (job.series is not None or not spec.of_series) and (job.request.draft or not spec.of_draft)
         return fits and self._can(spec, job) and not self.who.isdisjoint(spec.whose)
 
     def _can(self, spec: ActionSpec, job: Job) -> bool:

@@ -92,6 +92,11 @@ def _starts_from_pictures(model: ModelInfo) -> bool:
     return "image_to_image" in model.tasks
 
 
+def _draft_fact(job: Job) -> str:
+    request = job.request
+    return _("Draft: {steps} steps", steps=request.steps_taken) if request.draft and request.paints else ""
+
+
 def _option(param: Param, default: Any = None, **more: Any) -> Any:
     return field(default=default, metadata={"param": param}, **more)
 
@@ -227,6 +232,18 @@ class Draft:
             chip=Chip(label=_("Steps"), empty=_("auto")),
         )
     )
+    draft: bool | None = _option(
+        Param(
+            kind="boolean",
+            help=_("A draft: the same image in about half the steps, for about half the cost."),
+            flags=("draft",),
+            default="no",
+            field="draft",
+            usual=lambda _: False,
+            fact=_draft_fact,
+            chip=Chip(label=_("Draft"), empty=_("no")),
+        )
+    )
     guidance: float | None = _option(
         Param(
             kind="number",
@@ -317,6 +334,18 @@ class Draft:
                 model=model,
             ),
             fact=_strength_fact,
+        )
+    )
+    reproducible: bool | None = _option(
+        Param(
+            kind="boolean",
+            help=_("Generated alone, so that the same seed gives the same image to the last bit."),
+            flags=("reproducible",),
+            default="no",
+            field="reproducible",
+            usual=lambda _: False,
+            fact=lambda job: _("Reproducible: generated alone") if job.request.reproducible else "",
+            chip=Chip(label=_("Reproducible"), empty=_("no")),
         )
     )
     private: bool | None = _option(

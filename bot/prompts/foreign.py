@@ -12,7 +12,7 @@ _REFERENCE = r"\S+(?:\s+https?://\S+)*"
 
 _VALUES = {
     _NUMBER: "v version s stylize q quality c chaos w weird sw cw ow iw stop exp niji sv hires",
-    _NOTHING: "tile tiling video hd draft turbo fast raw creative uplight upbeta test testp hr",
+    _NOTHING: "tile tiling video hd turbo fast raw creative uplight upbeta test testp hr",
     _REFERENCE: "sref cref oref p profile ckpt",
 }
 _FLAGS = {name: value for value, names in _VALUES.items() for name in names.split()}

@@ -128,6 +128,7 @@ class PictureRow(SQLModel, table=True):
     height: int
     adult: bool
     fingerprint: str  # how it looks; empty: from before there were any
+    joined: bool  # painted in forward passes with other pictures
 
 
 class LedgerRow(SQLModel, table=True):

@@ -25,11 +25,11 @@ def families() -> tuple[Family, ...]:
 
 
 def family_of(pipeline: str) -> Family:
-    """Return the family of a pipeline class, or for an unknown class one that is careful."""
+    """Return the family of a pipeline class, or for an unknown class one that finds out by comparing."""
     for family in families():
         if pipeline in family.classes:
             return family
-    return Family(name=pipeline, pipelines={"text_to_image": pipeline}, joins=False)
+    return Family(name=pipeline, pipelines={"text_to_image": pipeline}, joins="compared")
 
 
 def single_file_pipeline(weights: Iterable[str]) -> str | None:

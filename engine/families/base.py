@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 from engine.types import ImageToImage, PaintingTask, TaskKind, TextToImage
 
@@ -36,6 +36,10 @@ NOISE_SCHEDULERS: Mapping[str, Scheduler] = {
 """For models that were trained on a noise schedule of discrete steps. Latents are not clipped to −1 … 1."""
 
 
+Joins = Literal["always", "compared", "never"]
+"""Whether calls are joined: as a test has compared it, once a worker has compared it, or never."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
     """One family. Tensor and list arguments that it does not mention have a row for each picture."""
@@ -47,8 +51,8 @@ class Family:
     """By module class: arguments without a row for each picture. Calls join only if these are equal."""
     row_lists: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By module class: lists with an item for each picture; "return" is the result."""
-    joins: bool = True
-    """Whether calls of several pictures may be joined. Only for families that a test has compared."""
+    joins: Joins = "always"
+    """Whether calls of several pictures may be joined: "always" is for families that a test has compared."""
     negative_prompt: bool = True
     """Whether it takes one, and heeds it."""
     guidance: str = "guidance_scale"

@@ -25,7 +25,9 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from greenlet import getcurrent, greenlet
 
 from engine.errors import OutOfMemory
+from engine.pipelines.comparing import Comparison, tensors_of
 from engine.pipelines.components import ModuleComponent
+from engine.pipelines.verdicts import Joins
 
 T = TypeVar("T")
 
@@ -43,6 +45,7 @@ class Call:
     rows: int
     key: Hashable
     shape: Hashable  # types and sizes of its tensors without their rows: calls of one shape need equal memory
+    form: str = ""  # what its arguments are: rows, shared, plain values; for calls that are compared
 
     @property
     def most_rows(self) -> float:
@@ -55,8 +58,10 @@ class InterceptionPoint:
 
     `alone` keeps its calls apart: they are ordered and charged, but never joined. `shared` arguments have no
     row for each picture: calls join only if their values are equal. `row_lists` are lists with an item for
-    each picture; "return" is the result. `component`: the module's weights, where those come to the card and
-    leave it.
+    each picture; "return" is the result. Whatever else is a tensor has a row for each picture; where a first
+    dimension says otherwise, the call runs alone. With a `comparison` nothing is declared, and calls are
+    joined once that has shown to be right. `component`: the module's weights, where those come to the card
+    and leave it.
     """
 
     def __init__(
@@ -69,10 +74,12 @@ class InterceptionPoint:
         shared: frozenset[str] = frozenset(),
         row_lists: frozenset[str] = frozenset(),
         component: ModuleComponent | None = None,
+        comparison: Comparison | None = None,
     ) -> None:
         self.name = name
         self.alone = alone
         self.component = component
+        self._comparison = comparison
         self._crowded: set[Hashable] = set()  # shapes that had too little memory beside other components
         self.shared, self.row_lists = shared, row_lists
         self.fitting: dict[Hashable, int] = {}  # rows by shape, where a pass has run out of memory
@@ -107,19 +114,40 @@ class InterceptionPoint:
         if self._method == "decode":
             arguments.pop("generator", None)  # no decoder uses it, and it would keep calls apart
         rows = _rows(arguments)
-        key: Hashable = (id(request), "alone")
+        call = Call(self, arguments, rows, (id(request), "alone"), _shape(arguments, rows))
         if not self.alone:
-            key = (id(self), tuple((name, self._key(request, name, value, rows))
-                                   for name, value in sorted(arguments.items())))  # fmt: skip
-        return Call(self, arguments, rows, key, _shape(arguments, rows))
+            keys = {name: self._key(request, name, value, rows) for name, value in sorted(arguments.items())}
+            call.key = id(self), tuple(keys.items())
+            if self._comparison is not None:
+                call.form = f"{self.name} {_form(tuple(keys.items()))}"
+                self._narrow(call, request, self._comparison.known(call.form))
+        return call
+
+    @staticmethod
+    def _narrow(call: Call, request: Request, known: Joins) -> None:
+        """Add to the key of a call what must be equal in all that it joins; all, if it joins none."""
+        if known.wrong:
+            call.key = id(request), "alone"
+        elif known.equal:
+            equal = {name: tensors_of(call.arguments.get(name)) for name in sorted(known.equal)}
+            call.key = (
+                call.key,
+                tuple(
+                    (name, i, tuple(each.shape), request.digest(f"{name}.{i}", each))
+                    for name, tensors in equal.items()
+                    for i, each in enumerate(tensors)
+                ),
+            )
 
     def _key(self, request: Request, name: str, value: Any, rows: int) -> Hashable:
         """Return what must be equal for two calls to be joined: shapes, and the values that rows share."""
         if isinstance(value, torch.Tensor):
             if value.ndim == 0:
                 return "scalar", value.dtype
-            if name in self.shared or value.shape[0] != rows:
+            if name in self.shared or (self._comparison is not None and value.shape[0] != rows):
                 return "shared", value.dtype, tuple(value.shape), request.digest(name, value)
+            if value.shape[0] != rows:
+                return "object", id(request), id(value)
             return "rows", value.dtype, tuple(value.shape[1:])
         if isinstance(value, list | tuple):
             if name in self.row_lists:
@@ -163,6 +191,16 @@ class InterceptionPoint:
         self.bring(calls[0])
         if len(calls) == 1:
             return [self.function(**calls[0].arguments)]
+        if self._comparison is not None:
+            return self._comparison.run(
+                calls[0].form,
+                [call.arguments for call in calls],
+                joined=lambda numbers: self._run_joined([calls[number] for number in numbers]),
+                alone=lambda: [self.function(**call.arguments) for call in calls],
+            )
+        return self._run_joined(calls)
+
+    def _run_joined(self, calls: Sequence[Call]) -> list[Any]:
         rows = [call.rows for call in calls]
         joined = {name: self._join(name, [call.arguments[name] for call in calls], rows)
                   for name in calls[0].arguments}  # fmt: skip
@@ -239,8 +277,9 @@ class DecodePoint(InterceptionPoint):
         *,
         alone: bool = False,
         component: ModuleComponent | None = None,
+        comparison: Comparison | None = None,
     ) -> None:
-        super().__init__(name, vae, "decode", alone=alone, component=component)
+        super().__init__(name, vae, "decode", alone=alone, component=component, comparison=comparison)
         self._vae, self._scale = vae, scale
         self._too_large: set[Hashable] = set()  # shapes of which not even one picture fitted as a whole
 
@@ -325,6 +364,15 @@ def _rows(arguments: dict[str, Any]) -> int:
         if isinstance(value, list | tuple) and value:
             return len(value)
     return 1
+
+
+def _form(key: Any) -> str:
+    """Return what a call's arguments are, by their keys, without sizes and values."""
+    if not isinstance(key, tuple) or not key or isinstance(key[0], type):
+        return "="
+    if isinstance(key[0], str):
+        return f"{key[0]}:{_form(key[1])}" if len(key) == 2 and isinstance(key[1], tuple) else key[0]
+    return f"({','.join(map(_form, key))})"
 
 
 def _shape(value: Any, rows: int) -> Hashable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import struct
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
@@ -48,16 +49,61 @@ def footprint(source: str, weight: int) -> dict[str, int]:
         return {}
 
 
+def variant_of(names: Iterable[str]) -> str | None:
+    """Return the variant that some part's weights come in alone, by the names of a pipeline's files.
+
+    None where every part has weights without a variant. Where there are several, the one of most parts.
+    """
+    parts: dict[str, set[str]] = {}
+    for name in names:
+        if (found := _WEIGHTS.fullmatch(name)) is not None:
+            parts.setdefault(found["part"], set()).add(found["variant"] or "")
+    lacking = [variants for variants in parts.values() if "" not in variants]
+    counted = Counter(variant for variants in lacking for variant in sorted(variants))
+    return counted.most_common(1)[0][0] if counted else None
+
+
+_WEIGHTS = re.compile(
+    r"(?P<part>[\w-]+)/(?:diffusion_pytorch_model|model)(?:\.(?P<variant>[a-z][\w-]*?))?(?:-\d+-of-\d+)?"
+    r"\.safetensors"
+)
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return the names of all files below a folder."""
+    return [file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()]
+
+
+def snapshot(name: str) -> Path | None:
+    """Return the folder of a hub's model in the hub's cache."""
+    found = index_of(name)
+    return found.parent if found else None
+
+
 _PREFIXES = {"first_stage_model.": "vae", "vae.": "vae", "cond_stage_model.": "text_encoder",
              "conditioner.": "text_encoder", "text_encoders.": "text_encoder"}  # fmt: skip
 _FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+
+
+def parts_of(names: Iterable[str]) -> set[str]:
+    """Return which parts of a pipeline a single file holds, by the names of its weights."""
+    return {_part(name) for name in names}
+
+
+def _part(name: str) -> str:
+    return next((part for prefix, part in _PREFIXES.items() if name.startswith(prefix)), "denoiser")
+
+
+def dtypes(file: Path) -> list[str]:
+    """Return the type of each tensor of a safetensors file. Raises OSError, ValueError, struct.error."""
+    return [str(tensor["dtype"]) for tensor in _header(file).values()]
 
 
 def _by_part(file: Path, weight: int) -> dict[str, int]:
     """Return the bytes of the parts of a single file."""
     sizes: dict[str, int] = {}
     for name, tensor in _header(file).items():
-        part = next((part for prefix, part in _PREFIXES.items() if name.startswith(prefix)), "denoiser")
+        part = _part(name)
         sizes[part] = sizes.get(part, 0) + _size(tensor, weight)
     return sizes
 

@@ -16,20 +16,24 @@ from types import MappingProxyType
 from typing import Any, assert_never
 
 import diffusers
+import huggingface_hub
 import torch
 import transformers
 from PIL import Image, ImageOps
 
-from engine import weights
+from engine import drafts, weights
 from engine.catalog import Entry, check_files
-from engine.errors import InvalidPicture, InvalidRequest, ModelNotLoaded
+from engine.errors import FlaggedPicture, InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
 from engine.pipelines import quantising
 from engine.pipelines.batching import DecodePoint, EncodePoint, InterceptionPoint
+from engine.pipelines.comparing import Comparison
 from engine.pipelines.components import DeviceMemory, ModuleComponent, components_of
 from engine.pipelines.making import MAKING
+from engine.pipelines.model_files import names_in, snapshot, variant_of
 from engine.pipelines.previews import Preview
 from engine.pipelines.upscale import Upscaler
+from engine.pipelines.verdicts import ClassVerdict, Verdicts, key
 from engine.text import _
 from engine.types import GenerationRequest, ImageToImage, PaintingTask, TaskKind, TextToImage, Upscale
 
@@ -47,12 +51,18 @@ class Loaded:
     preview: Preview | None
     upscaler: Upscaler
     components: tuple[ModuleComponent, ...] = ()  # empty where weights never move
+    verdict: ClassVerdict = field(default_factory=ClassVerdict)  # of a class whose calls are compared
     _siblings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def family(self) -> Family:
         """Return what is known of its pipeline class."""
         return family_of(type(self.pipe).__name__)
+
+    @property
+    def apart(self) -> bool:
+        """Return whether its requests run one after another: one may change what others see."""
+        return self.family.joins == "compared" and self.verdict.apart is not False
 
     @property
     def size(self) -> int:
@@ -119,7 +129,11 @@ def fetch(entry: Entry, memory: DeviceMemory) -> None:
     path = entry.local
     if path is None:
         found = diffusers.DiffusionPipeline.download(
-            entry.source, use_safetensors=True, trust_remote_code=False
+            entry.source,
+            use_safetensors=True,
+            trust_remote_code=False,
+            variant=_variant(entry),
+            revision=entry.revision or None,
         )
         path = Path(found)
     if memory.moves:
@@ -133,25 +147,29 @@ def fetch(entry: Entry, memory: DeviceMemory) -> None:
 _CHUNK = 2**24  # bytes read at once
 
 
-def load(entry: Entry, memory: DeviceMemory, upscaler: Upscaler) -> Loaded:
+def load(entry: Entry, memory: DeviceMemory, upscaler: Upscaler, verdicts: Verdicts | None = None) -> Loaded:
     """Load a model from safetensors only, never with remote code. Raises ModelNotLoaded.
 
     Where its components come to the device and leave it, they stay in host memory until they are needed.
+    `verdicts` tells and keeps whether calls of a class that no test has compared may be joined.
     """
     if entry.local is not None:
         check_files(entry.local)
+    dtype = dtype_on(memory.device)
     try:
         with MAKING:
-            pipe = _from_source(entry, dtype_on(memory.device), _methods(entry, memory))
+            pipe = _from_source(entry, dtype, _methods(entry, memory))
             if not memory.moves:
                 pipe = pipe.to(memory.device)
     except Exception as error:
         raise ModelNotLoaded(f"{entry.source}: {error}") from error
     pipe.set_progress_bar_config(disable=True)
-    components = components_of(pipe, memory)
-    points = points_of(pipe, components)
-    preview = Preview.fit(pipe, family_of(type(pipe).__name__))
-    return Loaded(entry, pipe, points, preview, upscaler, tuple(components.values()))
+    kind = type(pipe).__name__
+    components, verdicts = components_of(pipe, memory), verdicts or Verdicts()
+    verdict = verdicts.of(key(kind, str(dtype)))
+    points = points_of(pipe, components, verdict, verdicts.save)
+    preview = Preview.fit(pipe, family_of(kind))
+    return Loaded(entry, pipe, points, preview, upscaler, tuple(components.values()), verdict)
 
 
 def _methods(entry: Entry, memory: DeviceMemory) -> Mapping[str, str]:
@@ -166,6 +184,7 @@ def _from_source(entry: Entry, dtype: torch.dtype, how: Mapping[str, str]) -> An
     options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True}
     half = dtype is torch.float16
     if entry.local is None or entry.local.is_dir():
+        options |= {"variant": _variant(entry), "revision": entry.revision or None}
         options |= {"dtype": {"default": dtype, "vae": torch.float32}} if half else {}
         options |= quantising.options(entry, how, dtype)
         return diffusers.DiffusionPipeline.from_pretrained(entry.source, trust_remote_code=False, **options)
@@ -175,6 +194,18 @@ def _from_source(entry: Entry, dtype: torch.dtype, how: Mapping[str, str]) -> An
     if half and getattr(pipe, "vae", None) is not None:
         pipe.vae.to(torch.float32)
     return pipe
+
+
+def _variant(entry: Entry) -> str | None:
+    """Return the variant to load, where a model's weights come in no other form; else None."""
+    if entry.local is not None:
+        return variant_of(names_in(entry.local))
+    if (folder := snapshot(entry.source)) is not None and (found := variant_of(names_in(folder))):
+        return found
+    try:
+        return variant_of(huggingface_hub.list_repo_files(entry.source, revision=entry.revision or None))
+    except Exception:  # offline, say: loading tells what is wrong
+        return None
 
 
 def _single_file_class(entry: Entry) -> Any:
@@ -189,13 +220,20 @@ def _single_file_class(entry: Entry) -> Any:
 _NONE: Mapping[str, ModuleComponent] = MappingProxyType({})
 
 
-def points_of(pipe: Any, components: Mapping[str, ModuleComponent] = _NONE) -> list[InterceptionPoint]:
+def points_of(
+    pipe: Any,
+    components: Mapping[str, ModuleComponent] = _NONE,
+    verdict: ClassVerdict | None = None,
+    save: Callable[[], None] = lambda: None,
+) -> list[InterceptionPoint]:
     """Return the scheduling points of a pipeline: each of its modules, the VAE at its two ends.
 
-    Encoding returns a distribution instead of rows, so it runs alone. So do all calls of a family that no
-    test has compared.
+    Encoding returns a distribution instead of rows, so it runs alone. Calls of a family that no test has
+    compared are joined as its `verdict` says; what is learned by comparing is added to it, and saved.
     """
     family = family_of(type(pipe).__name__)
+    alone = family.joins == "never"
+    comparison = Comparison(verdict or ClassVerdict(), save) if family.joins == "compared" else None
     points: list[InterceptionPoint] = []
     for name, module in pipe.components.items():
         if not isinstance(module, torch.nn.Module):
@@ -203,14 +241,25 @@ def points_of(pipe: Any, components: Mapping[str, ModuleComponent] = _NONE) -> l
         _disable_cache(module)
         component = components.get(name)
         if hasattr(module, "decode"):
-            scale, alone = getattr(pipe, "vae_scale_factor", 8), not family.joins
-            points.append(DecodePoint(f"{name}.decode", module, scale, alone=alone, component=component))
-            points.append(EncodePoint(f"{name}.encode", module, component=component))
+            scale = getattr(pipe, "vae_scale_factor", 8)
+            decode = DecodePoint(
+                f"{name}.decode", module, scale, alone=alone, component=component, comparison=comparison
+            )
+            points += [decode, EncodePoint(f"{name}.encode", module, component=component)]
         else:
             kind = type(module).__name__
-            shared, lists = family.shared.get(kind, frozenset()), family.row_lists.get(kind, frozenset())
-            options: dict[str, Any] = {"alone": not family.joins, "shared": shared, "row_lists": lists}
-            points.append(InterceptionPoint(name, module, "forward", component=component, **options))
+            points.append(
+                InterceptionPoint(
+                    name,
+                    module,
+                    "forward",
+                    alone=alone,
+                    shared=family.shared.get(kind, frozenset()),
+                    row_lists=family.row_lists.get(kind, frozenset()),
+                    component=component,
+                    comparison=comparison,
+                )
+            )
     return points
 
 
@@ -252,7 +301,7 @@ def _painted(
     painting = Painting(
         prompt=weighed.plain,
         negative_prompt=", ".join(filter(None, (request.negative_prompt, *weighed.negative))),
-        steps=request.steps,
+        steps=request.steps_taken,
         guidance=request.guidance,
         width=size[0],
         height=size[1],
@@ -262,6 +311,8 @@ def _painted(
     if request.scheduler:
         pipe.scheduler = _scheduler(loaded.family, request.scheduler, pipe.scheduler)
     arguments = loaded.family.arguments(task, painting)
+    if request.draft:
+        arguments |= draft_grid(pipe, request.steps)
     if loaded.family.embeddings and len(weighed.texts) > 1:
         arguments |= loaded.family.weighed(pipe, weighed.texts)
     pixels = _call(pipe, arguments, request.seed_of(index), report)
@@ -284,6 +335,55 @@ def _scheduler(family: Family, name: str, own: Any) -> Any:
         raise InvalidRequest(f"{family.name} knows no scheduler {name}", advice=advice)
     kind, changes = family.schedulers[name]
     return getattr(diffusers, kind).from_config(own.config, **changes)
+
+
+def draft_grid(pipe: Any, steps: int) -> dict[str, Any]:
+    """Return the arguments by which a pipeline takes the steps of a draft of so many.
+
+    Schedulers that walk any grid are given it by the pipeline; DDIM's copy is changed. Any other takes as
+    many steps, evenly spaced.
+    """
+    accepted = inspect.signature(pipe.__call__).parameters
+    scheduler, at = pipe.scheduler, list(drafts.kept(steps))
+    known = inspect.signature(scheduler.set_timesteps).parameters
+    if isinstance(scheduler, diffusers.DDIMScheduler):
+        _thin_out(scheduler, steps, at)
+    elif "sigmas" in accepted and isinstance(scheduler, diffusers.FlowMatchEulerDiscreteScheduler):
+        # Some shift the grid by the number of steps: that is the number of the full grid.
+        return {"sigmas": torch.linspace(1.0, 1 / steps, steps)[at].tolist(), "num_inference_steps": steps}
+    elif "timesteps" in accepted and "timesteps" in known and hasattr(scheduler, "betas"):
+        full = copy.deepcopy(scheduler)
+        full.set_timesteps(steps)
+        if len(full.timesteps) == steps:
+            return {"timesteps": full.timesteps[at].tolist()}
+    return {}
+
+
+class _Width(int):
+    """Stands for a number of steps: the times that a model was trained on, divided by it, are this width."""
+
+    def __rfloordiv__(self, trained: int) -> int:
+        return int(self)
+
+
+def _thin_out(scheduler: Any, steps: int, at: list[int]) -> None:
+    """Let a request's own DDIM scheduler walk some of so many steps.
+
+    It takes the next step to be as far away as its grid is wide, so the width is set before each step.
+    """
+    set_timesteps, step = scheduler.set_timesteps, scheduler.step
+
+    def thinned(_count: int, device: Any = None) -> None:
+        set_timesteps(steps, device=device)
+        scheduler.timesteps = scheduler.timesteps[at]
+
+    @functools.wraps(step)
+    def widened(output: Any, time: Any, *args: Any, **kwargs: Any) -> Any:
+        later = scheduler.timesteps[scheduler.timesteps < time]
+        scheduler.num_inference_steps = _Width(time - later[0] if len(later) else time + 1)
+        return step(output, time, *args, **kwargs)
+
+    scheduler.set_timesteps, scheduler.step = thinned, widened
 
 
 def _shared(pipe: Any) -> Iterator[Any]:
@@ -345,7 +445,10 @@ def _call(pipe: Any, arguments: dict[str, Any], seed: int, report: Report) -> to
         raise InvalidRequest(f"{type(pipe).__name__} takes no {missing}")
     watched = {"generator": generator, "output_type": "pt", "callback_on_step_end": after_step}
     given = {name: value for name, value in (arguments | watched).items() if name in accepted}
-    pixels: torch.Tensor = pipe(**given).images[0].float()
+    result = pipe(**given)
+    if any(getattr(result, "nsfw_content_detected", None) or ()):
+        raise FlaggedPicture(f"{type(pipe).__name__} withholds it")
+    pixels: torch.Tensor = result.images[0].float()
     if not torch.isfinite(pixels).all() or pixels.max() == pixels.min():
         raise InvalidPicture("it holds no numbers, or one flat colour")
     return pixels.clamp(0, 1)

@@ -15,7 +15,7 @@ from typing import Any
 
 from engine.catalog import Entry, check_files
 from engine.errors import ModelNotLoaded
-from engine.pipelines.model_files import weight_names
+from engine.pipelines.model_files import dtypes, parts_of, variant_of, weight_names
 
 _LORA = re.compile(r"[._]lora[._]|lora_(?:up|down|unet|te)|hada_w1|lokr_w1", re.IGNORECASE)
 _PICKLES = ("*.bin", "*.ckpt", "*.pt", "*.pth", "*.msgpack", "*.h5")
@@ -93,6 +93,9 @@ def _check_part(folder: Path, library: str, kind: str) -> None:
 
 def _check_weights(folder: Path, stem: str) -> None:
     index, whole = folder / f"{stem}.safetensors.index.json", folder / f"{stem}.safetensors"
+    if variant := variant_of(f"{folder.name}/{file.name}" for file in folder.glob(f"{stem}*.safetensors")):
+        index = folder / f"{stem}.safetensors.index.{variant}.json"
+        whole = folder / f"{stem}.{variant}.safetensors"
     if index.is_file():
         shards = set(_json(index).get("weight_map", {}).values())
         files = sorted(folder / str(shard) for shard in shards)
@@ -105,9 +108,6 @@ def _check_weights(folder: Path, stem: str) -> None:
 
 
 def _why_not(folder: Path, stem: str, missing: list[str]) -> str:
-    variants = [file.name for file in folder.glob(f"{stem}*.safetensors") if file.stem != stem]
-    if missing == [f"{stem}.safetensors"] and variants and "-of-" not in variants[0]:
-        return f"holds only the variant {variants[0]}: fetch the weights without a variant"
     if missing == [f"{stem}.safetensors"] and any(True for kind in _PICKLES for _ in folder.glob(kind)):
         return "holds its weights only as pickles, which are not loaded: fetch them as safetensors"
     return f"lacks its weights ({', '.join(missing[:3]) or 'the files are empty'}): fetch the model again"
@@ -130,11 +130,17 @@ def _check_file(path: Path, entry: Entry) -> None:
         _check_quantised(path, {"quant_method": "bitsandbytes"})
     if any(name.endswith((".wscales", "scaled_fp8")) for name in names):
         raise ModelNotLoaded(f"{path} is quantised for another program: name one in bfloat16")
+    if any(each.startswith("F8_") for each in dtypes(path)):
+        raise ModelNotLoaded(f"{path} is in fp8, which only other programs load: name one in bfloat16")
     config = Path(entry.config).expanduser()
     if entry.config and not config.is_dir() and not re.fullmatch(r"[\w.-]+/[\w.-]+", entry.config):
         raise ModelNotLoaded(f"{config} is no folder: correct `config` in {path.with_suffix('.toml')}")
     if not entry.pipeline:
         raise ModelNotLoaded(f"{path} is of no known kind: name its class as `pipeline` in a .toml beside it")
+    if "vae" not in parts_of(names):
+        raise ModelNotLoaded(
+            f"{path} holds the denoiser alone, without VAE and text encoder: name a folder with all parts"
+        )
 
 
 # --- both -------------------------------------------------------------------------------------------------

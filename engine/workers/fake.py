@@ -220,7 +220,7 @@ class MemoryWorker:
 
 
 def _steps(request: GenerationRequest) -> int:
-    return request.steps * request.count if request.paints else 1
+    return request.steps_taken * request.count if request.paints else 1
 
 
 def _png(request: GenerationRequest, index: int, source: bytes | None) -> bytes:

@@ -15,9 +15,11 @@ import os
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,7 +36,9 @@ from engine.pipelines.batching import (
     translate_memory_error,
 )
 from engine.pipelines.components import DeviceMemory
+from engine.pipelines.rehearsal import rehearse
 from engine.pipelines.upscale import Upscaler
+from engine.pipelines.verdicts import Verdicts
 from engine.scheduling.cost_model import PassCosts
 from engine.scheduling.step_order import Limits, StepOrder
 from engine.types import (
@@ -98,8 +102,9 @@ class PictureRequest(Request):
         self._rows = model.entry.rows
         self.index = index
         self.calls = 0  # forward passes taken
+        self.joined = False  # whether any of them was one with other pictures
         self.step = 0
-        self.steps = resident.job.request.steps
+        self.steps = resident.job.request.steps_taken
         self.preview: torch.Tensor | None = None
         self.failed_pass: Exception | None = None  # what its last forward pass raised
 
@@ -116,6 +121,8 @@ class PictureRequest(Request):
         assert self.call is not None
         if self.resident.job.deaths:  # it may have ended a worker, so it runs apart from others
             return self.resident.job.id, self.call.key
+        if self.resident.job.request.reproducible:  # other rows in a pass change a picture's last bits
+            return self.resident.job.id, self.index, self.call.key
         return self.call.key
 
     @property
@@ -163,6 +170,9 @@ class WorkerLoop:
         self._clock = Clock(self._device)
         self._catalog = catalog.load(setup.models)
         self._models: dict[str, pipelines.Loaded] = {}
+        self._verdicts = Verdicts(Path(setup.state) if setup.state else None)
+        # By model: requests that begin when the one before them has ended, the first of which runs.
+        self._apart: dict[str, deque[PictureRequest]] = {}
         # While libraries make a model they set torch's default dtype, which holds for all threads. Where
         # it is another one, only files are brought here beside the steps; the model is made between two.
         beside = pipelines.dtype_on(self._device) is torch.get_default_dtype()
@@ -290,9 +300,29 @@ class WorkerLoop:
             for index in range(job.request.count)
         ]
         for request in resident.requests:
-            if job.id in self._residents:  # else the first picture has failed, and with it the job
+            if model.apart:
+                self._line_up(request)
+            elif job.id in self._residents:  # else the first picture has failed, and with it the job
                 self._go_on(request, None)
         self._end_work()
+
+    def _line_up(self, request: PictureRequest) -> None:
+        """Begin a request of a model whose requests run one after another, if it is the first."""
+        line = self._apart.setdefault(request.resident.job.request.model, deque())
+        line.append(request)
+        if len(line) == 1:
+            self._go_on(request, None)
+
+    def _next_apart(self, request: PictureRequest) -> None:
+        """Begin the next request of a model whose requests run one after another, when one has ended."""
+        line = self._apart.get(request.resident.job.request.model, ())
+        if not line or line[0] is not request:
+            return
+        line.popleft()
+        while line and line[0].resident.job.id not in self._residents:  # its job has ended meanwhile
+            line.popleft()
+        if line:
+            self._go_on(line[0], None)
 
     def _painter(
         self, model: pipelines.Loaded, asked: GenerationRequest, index: int, source: bytes | None
@@ -318,7 +348,9 @@ class WorkerLoop:
         return loaded
 
     def _load(self, entry: catalog.Entry) -> pipelines.Loaded:
-        return pipelines.load(entry, self._memory, self._upscale())
+        loaded = pipelines.load(entry, self._memory, self._upscale(), self._verdicts)
+        rehearse(loaded, self._verdicts.save)
+        return loaded
 
     def _fetch(self, entry: catalog.Entry) -> None:
         pipelines.fetch(entry, self._memory)
@@ -382,6 +414,7 @@ class WorkerLoop:
         results, seconds = self._clock.measure(lambda: run_joined(batch))
         self._costs.observe(key, rows, seconds)
         for request in batch:
+            request.joined |= len(batch) > 1
             request.resident.seconds += seconds * request.rows / rows
         self._turns.charge(batch, seconds)
         self._pulse.seconds += seconds
@@ -440,15 +473,15 @@ class WorkerLoop:
 
     def _finish(self, request: PictureRequest) -> None:
         resident = request.resident
-        if resident.job.id not in self._residents:
-            return
-        if request.error is not None:
-            in_pass = request.error is request.failed_pass
-            self._fail(resident, _as_engine_error(request.error, in_pass=in_pass))
-        elif not torch.isfinite(request.result).all():
-            self._fail(resident, InvalidPicture(f"picture {request.index} holds no numbers"))
-        else:
-            self._show(request)
+        if resident.job.id in self._residents:
+            if request.error is not None:
+                in_pass = request.error is request.failed_pass
+                self._fail(resident, _as_engine_error(request.error, in_pass=in_pass))
+            elif not torch.isfinite(request.result).all():
+                self._fail(resident, InvalidPicture(f"picture {request.index} holds no numbers"))
+            else:
+                self._show(request)
+        self._next_apart(request)
 
     def _show(self, request: PictureRequest) -> None:
         resident, pixels = request.resident, pipelines.as_bytes(request.result)
@@ -460,6 +493,7 @@ class WorkerLoop:
             width=pixels.shape[1],
             height=pixels.shape[0],
             png=b"",
+            joined=request.joined,
         )
         self._outbox.put_picture(picture, pixels)
         if all(sibling.ended for sibling in resident.requests):
@@ -483,6 +517,7 @@ class WorkerLoop:
             if not request.ended and request.call is not None:
                 self._turns.remove(request)
                 request.fail_call(error)
+                self._next_apart(request)
 
     def _report(self, resident: Resident) -> None:
         now = time.monotonic()

@@ -78,8 +78,10 @@ class ProcessEngine(Dispatcher):
     `models`: names, folders, files or hub names, the default first. `device`: "auto", or devices such as
     "cpu", "mps", "cuda:0,cuda:1". `read` returns the bytes of a source picture. A forward pass that takes
     longer than `hang_seconds` counts as hung. `memory` is what each device has for models, in bytes: by
-    default most of the machine's, or of the card's if that is more. `target` is for tests of faults; other
-    options are those of the dispatcher. Raises UnknownModel.
+    default most of the machine's, or of the card's if that is more. `state` is a folder for what is learned
+    of models. `target` is for tests of faults; other options are those of the dispatcher.
+
+    Raises UnknownModel.
     """
 
     def __init__(
@@ -91,13 +93,14 @@ class ProcessEngine(Dispatcher):
         hang_seconds: float = 120.0,
         target: Target = run_worker,
         memory: float | None = None,
+        state: str = "",
         **options: Any,
     ) -> None:
         self.devices = devices(device)
         weight = weight_bytes(self.devices[0])
         pinned = PINNED * host_memory() / len(self.devices)
         setups = [
-            Setup(device=name, models=tuple(models), hang_seconds=hang_seconds, pinned=pinned)
+            Setup(device=name, models=tuple(models), hang_seconds=hang_seconds, pinned=pinned, state=state)
             for name in self.devices
         ]
         spawns = [(setup.device, partial(WorkerProcess.start, setup, target)) for setup in setups]

@@ -311,12 +311,24 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     ("engine/pipelines/batching.py", "return type(value), value", "return value", APART),
     (
         "engine/pipelines/batching.py",
-        'return "object", id(request), id(value)',
-        'return "object", id(value)',
+        'return "object", id(request), id(value)  # a key-value cache',
+        'return "object", id(value)  # a key-value cache',
         APART,
     ),
+    (
+        "engine/pipelines/batching.py",
+        "if value.shape[0] != rows:",
+        "if False:",
+        APART,
+    ),
+    (
+        "engine/pipelines/comparing.py",
+        "known.equal |= varied - known.varied",
+        "known.varied |= varied",
+        "tests/unit/test_rehearsal.py",
+    ),
     ("engine/pipelines/batching.py", 'repr(value[0]) if name in self.shared else ""', '""', APART),
-    ("engine/pipelines/batching.py", "key = (id(self), tuple(", "key = (0, tuple(", APART),
+    ("engine/pipelines/batching.py", "call.key = id(self), tuple(", "call.key = 0, tuple(", APART),
     ("engine/pipelines/batching.py", "if not self.alone:", "if True:", APART),
     (
         "engine/pipelines/batching.py",

@@ -65,7 +65,8 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     # ---- what may be asked for
     (POLICY, "return mine and here and", "return here and", RULES),
     (POLICY, "here = all(_present(", "here = any(_present(", RULES),
-    (POLICY, "return mine and here and limits.usable(model, self.tier)", "return mine and here", RULES),
+    (POLICY, " and limits.usable(model, self.tier)", "", RULES),
+    (POLICY, " and not self._forbids(model)", "", RULES),
     (POLICY, "return all(policy.styles.takes", "return any(policy.styles.takes", RULES),
     (
         POLICY,

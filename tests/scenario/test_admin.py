@@ -627,3 +627,14 @@ async def test_what_words_do_in_a_channel_is_set_shown_and_written_down(house: H
     assert (
         await refused(house, admin(house, "channel", BEN, channel="den", words="off"))
     ).code == "forbidden"
+
+
+async def test_a_place_that_is_marked_commercial_tells_what_it_does_not_use(house: House) -> None:
+    assert "not marked commercial" in await admin(house, "licence")
+
+    told = await admin(house, "licence", use="commercial")
+    assert "models whose licence forbids it are not used" in told
+    assert "Commercial: models whose licence forbids it are not used" in await admin(house, "show")
+    assert (BOSS.id, "admin licence") in [line[:2] for line in await audit(house)]
+
+    assert "not marked commercial" in await admin(house, "licence", use="any")

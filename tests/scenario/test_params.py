@@ -38,7 +38,7 @@ PIPELINES = {"first": "sd", "other": "sdxl"}
 UNUSUAL = {"count": "2", "strength": "0.25", "model": "other"}
 """What is typed where an option's example is what a request has anyway."""
 
-OF_THE_JOB = ("private", "relax")
+OF_THE_JOB = ("private", "relax", "reproducible")
 """Options that say who sees a job and when it is painted: the pipeline is not told."""
 
 OF_SEVERAL_JOBS = ("repeat",)

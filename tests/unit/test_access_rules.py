@@ -435,3 +435,20 @@ def test_a_change_is_told_by_what_differs() -> None:
     assert access_rules.difference(before, before) == ("", "")
     defaults = replace(before, defaults=Preferences(style="3d"), channels=Filter(refused=("c",)))
     assert access_rules.difference(before, defaults)[1] == "channels: refused: c; defaults: style: 3d"
+
+
+@pytest.mark.parametrize("where", ["place", "house"])
+def test_a_commercial_place_cannot_use_a_model_whose_licence_forbids_it(where: str) -> None:
+    free, research = replace(TINY, name="free", terms="open"), replace(BIG, terms="non-commercial")
+    offered = [research, free, replace(TINY, name="unsaid")]
+    found = rules(house=Policy(commercial=True)) if where == "house" else rules(commercial=True)
+
+    assert [each.name for each in found.models(offered)] == ["free", "unsaid"]
+    with pytest.raises(Refusal) as caught:
+        found.check_model("big", offered, Draft(prompt="a fox", model="big"))
+    assert caught.value.notice == (
+        "The licence of big forbids commercial use, and this place is marked commercial. "
+        "You can use free, unsaid."
+    )
+    assert [each.label for each in caught.value.offers] == ["Use free"]
+    assert len(rules().models(offered)) == 3

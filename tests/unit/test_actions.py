@@ -53,7 +53,9 @@ def test_the_ids_that_posted_messages_carry_stay_valid() -> None:
 
 def test_what_derives_a_job_may_be_relaxed() -> None:
     for name in actions.DERIVING:
-        action = Action(name=name, job=new_id(), index=None if name == "again" else 2, relax=True)
+        action = Action(
+            name=name, job=new_id(), index=None if actions.SPECS[name].about == "job" else 2, relax=True
+        )
         assert parse(action.id) == action
     with pytest.raises(Refusal):
         parse("v1:delete:1a2b3c4d5e6f:relax")

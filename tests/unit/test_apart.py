@@ -113,6 +113,10 @@ APART: dict[str, tuple[Call, Call]] = {
         lambda m: m.forward(hidden(), IDS, extra={"mask": 1}),
         lambda m: m.forward(hidden(), IDS, extra={"mark": 1}),
     ),
+    "equal tensors that have no rows, where no family says so": (
+        lambda m: m.forward(hidden(), IDS, extra=torch.ones(3)),
+        lambda m: m.forward(hidden(), IDS, extra=torch.ones(3)),
+    ),
     "other values in a list": (
         lambda m: m.forward(hidden(), IDS, extra=[1, 2]),
         lambda m: m.forward(hidden(), IDS, extra=[1, 3]),

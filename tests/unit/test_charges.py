@@ -15,7 +15,16 @@ import torch
 from engine.errors import Cancelled
 from engine.pipelines import run as pipelines
 from engine.scheduling.step_order import StepOrder
-from engine.types import EngineEvent, EngineJob, Failed, Finished, GenerationRequest, Progress, Restarted
+from engine.types import (
+    EngineEvent,
+    EngineJob,
+    Failed,
+    Finished,
+    GenerationRequest,
+    Picture,
+    Progress,
+    Restarted,
+)
 from engine.workers import loop
 from engine.workers.heartbeat import Heartbeat
 from engine.workers.loop import PictureRequest, WorkerLoop
@@ -201,6 +210,53 @@ def test_a_job_that_has_ended_a_worker_takes_nobody_along(bench: Bench) -> None:
 
     assert all(len(rows) == 1 for rows in bench.passes), bench.passes
     assert {id for rows in bench.passes for id in rows} == {"a", "b"}
+
+
+def test_a_reproducible_picture_joins_no_pass_not_even_with_its_siblings(bench: Bench) -> None:
+    bench.give("a", count=2, reproducible=True)
+    bench.give("b", count=2)
+    bench.finish()
+
+    alone = [rows for rows in bench.passes if rows["a"]]
+    assert alone and all(rows.keys() == {"a"} for rows in alone), bench.passes
+    words, steps = 2, 2 * REQUEST.steps
+    assert sum(rows["a"] == 2 for rows in alone) >= steps and max(rows["a"] for rows in alone) == 2
+    assert len(alone) >= words + steps
+    pictures = [event for event in bench.box.sent if isinstance(event, Picture)]
+    assert {each.job: each.joined for each in pictures} == {"a": False, "b": True}
+
+
+def test_requests_of_a_model_that_is_apart_run_one_after_another(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipelines.Loaded, "apart", property(lambda _: True))
+    bench.give("a", count=2)
+    bench.give("cancelled")
+    bench.give("b")
+    bench.turn(2)
+    bench.orders.waiting.append(Cancel("cancelled"))
+    bench.finish()
+
+    order = [id for rows in bench.passes for id in rows]
+    assert all(len(rows) == 1 for rows in bench.passes)
+    assert order == sorted(order) and set(order) == {"a", "b"}
+    assert [type(bench.of(id)[-1]) for id in ("a", "cancelled", "b")] == [Finished, Failed, Finished]
+
+
+def test_the_next_request_begins_when_the_one_before_it_is_cancelled_or_fails(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipelines.Loaded, "apart", property(lambda _: True))
+    bench.give("cancelled")
+    bench.give("broken", count=2)
+    bench.give("b")
+    bench.turn(2)
+    bench.orders.waiting.append(Cancel("cancelled"))
+    bench.breaks_at = len(bench.passes) + 2
+    bench.finish()
+
+    ends = [type(bench.of(id)[-1]) for id in ("cancelled", "broken", "b")]
+    assert ends == [Failed, Failed, Finished]
 
 
 def test_the_order_of_steps_is_charged_the_same_as_the_jobs(bench: Bench) -> None:

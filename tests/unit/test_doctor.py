@@ -83,6 +83,33 @@ def test_the_device_must_be_there(
     assert ok or fails(finding, f"DEVICE={wanted}", "set DEVICE=auto")
 
 
+@pytest.mark.parametrize(
+    ("found", "says", "remedy"),
+    [
+        ({"cuda": ["A100"], "free": [0]}, "cuda:0 has 0.0 GB free (torch 2.13.0, A100)", "what else uses"),
+        (
+            {"cuda": [], "free": [], "error": "driver too old (found 11040)"},
+            "too old (found 11040)",
+            "newer one",
+        ),
+    ],
+)
+def test_a_card_that_cannot_be_used_is_named(
+    monkeypatch: pytest.MonkeyPatch, found: dict[str, Any], says: str, remedy: str
+) -> None:
+    answer = json.dumps({"torch": "2.13.0", "mps": False} | found)
+    monkeypatch.setattr(doctor, "_PROBE", f"print({answer!r})")
+
+    assert fails(doctor._device("cuda:0"), says, remedy)
+    assert fails(doctor._device_to_start_with("cuda:0"), says, remedy)
+    assert doctor._device("cuda:0", running=True).ok is bool(found["cuda"])
+
+
+def test_the_probe_runs_here() -> None:
+    found = doctor._probe()
+    assert found and found["free"] == [] and found["error"] == "" and doctor._device("cpu").ok
+
+
 def test_a_torch_that_does_not_import_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_PROBE", "raise ImportError('torch')")
     assert fails(doctor._device("auto"), "torch cannot be imported", "make install")

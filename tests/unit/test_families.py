@@ -72,7 +72,7 @@ def test_calls_are_joined_only_where_a_tiny_twin_was_compared(family: Family, tm
     twins = {type(make(tmp_path).pipe).__name__ for make in FAMILIES.values()}
     denoisers = {twin: _denoiser(twin) for twin in twins}
 
-    if family.joins:
+    if family.joins == "always":
         assert {_denoiser(name) for name in family.classes} <= set(denoisers.values())
 
 
@@ -100,7 +100,7 @@ def test_an_unknown_class_only_paints_from_words_and_joins_nothing() -> None:
     family = family_of("SomethingNewPipeline")
 
     assert dict(family.pipelines) == {"text_to_image": "SomethingNewPipeline"}
-    assert not family.joins
+    assert family.joins == "compared"
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def drawn(kind: Kind, may: May = message_types.ANYTHING) -> Card:
     return {
         "waiting": lambda: job_cards.waiting(one, may=may),
         "painting": lambda: job_cards.painting(one, may=may),
-        "done": lambda: job_cards.done(job(), may),
+        "done": lambda: job_cards.done(replace(job(), request=replace(job().request, draft=True)), may),
         "upscaled": lambda: job_cards.done(large, may),
         "failed": lambda: job_cards.failed(job(), may),
         "cancelled": lambda: job_cards.cancelled(job(), may),
@@ -74,6 +74,11 @@ def test_only_those_have_it_whose_it_is(spec: ActionSpec, kind: Kind) -> None:
 def test_it_is_offered_only_where_a_model_does_its_task(spec: ActionSpec, kind: Kind) -> None:
     rows, more = names(drawn(kind, May(tasks=frozenset())))
     assert (spec.name in rows | more) == (not spec.task)
+
+
+def test_what_is_about_a_draft_is_offered_only_for_one() -> None:
+    rows, more = names(job_cards.done(job()))
+    assert {each for each in rows | more if SPECS[each].of_draft} == set()
 
 
 def test_what_is_about_a_series_is_offered_only_for_one() -> None:

@@ -12,10 +12,11 @@ from safetensors.torch import load_file, save_file
 
 from bot import doctor
 from engine import catalog
-from engine.errors import ModelNotLoaded
+from engine.errors import ModelNotLoaded, UnknownModel
 from engine.pipelines import run as pipelines
 from engine.pipelines import structure
 from engine.pipelines.components import DeviceMemory
+from engine.pipelines.model_files import variant_of
 from tests import single_file
 from tests.families import FAMILIES
 
@@ -45,6 +46,12 @@ def why(path: Path) -> str:
     with pytest.raises(ModelNotLoaded):
         pipelines.load(entry, DeviceMemory.of(torch.device("cpu"), 0), None)  # type: ignore[arg-type]
     return finding.detail
+
+
+def loaded(path: Path) -> pipelines.Loaded:
+    """Load it as start does."""
+    entry, nobody = catalog.load([str(path)]).entry(path.stem), None
+    return pipelines.load(entry, DeviceMemory.of(torch.device("cpu"), 0), nobody)  # type: ignore[arg-type]
 
 
 def rewrite(path: Path, **changes: object) -> None:
@@ -79,9 +86,39 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     assert f"unet lacks its weights ({shard.name})" in why(tmp_path / "sharded")
 
 
-def test_a_variant_alone_is_named(model: Path) -> None:
+def test_a_variant_is_found_by_looking(model: Path) -> None:
     (model / UNET).rename(model / "unet" / "diffusion_pytorch_model.fp16.safetensors")
-    assert "holds only the variant diffusion_pytorch_model.fp16.safetensors" in why(model)
+
+    assert doctor._model(str(model)).ok is True
+    assert loaded(model).pipe.unet.conv_in.weight.isfinite().all()
+
+
+def test_shards_of_a_variant_are_found(tmp_path: Path) -> None:
+    made, where = FAMILIES["sd"](tmp_path), tmp_path / "sharded"
+    made.pipe.save_pretrained(where, max_shard_size="200KB", variant="fp16")
+    assert not list((where / "unet").glob("diffusion_pytorch_model-*"))
+
+    assert doctor._model(str(where)).ok is True
+    assert type(loaded(where).pipe).__name__ == type(made.pipe).__name__
+    sorted((where / "unet").glob("*.safetensors"))[1].unlink()
+    assert "unet lacks its weights" in why(where)
+
+
+@pytest.mark.parametrize(
+    ("names", "variant"),
+    [
+        (
+            ["unet/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.fp16.safetensors"],
+            "fp16",
+        ),
+        (["unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors"], None),
+        (["text_encoder/model.bf16-00001-of-00002.safetensors"], "bf16"),
+        (["text_encoder/model-00001-of-00002.safetensors", "fp16.safetensors"], None),
+        ([], None),
+    ],
+)
+def test_a_variant_is_told_by_the_names_of_files(names: list[str], variant: str | None) -> None:
+    assert variant_of(names) == variant
 
 
 def test_pickles_alone_are_named(model: Path) -> None:
@@ -126,6 +163,45 @@ def lora(path: Path) -> Path:
 def test_a_lora_is_no_model(tmp_path: Path) -> None:
     assert "is a LoRA, which changes a model" in why(lora(tmp_path / "style.safetensors"))
     assert "is a LoRA" in why(lora(tmp_path / "folder" / "pytorch_lora_weights.safetensors").parent)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("flux-Q4_K_S.gguf", "is GGUF, which holds a part for other programs"),
+        ("model.ckpt", "is a pickle, which could run code"),
+        ("model.PT", "is a pickle, which could run code"),
+        ("notes.txt", "is no model"),
+    ],
+)
+def test_files_of_other_kinds_are_told_apart(tmp_path: Path, name: str, says: str) -> None:
+    (tmp_path / name).write_bytes(b"GGUF")
+    finding = doctor._model(str(tmp_path / name))
+
+    assert finding.ok is False and says in finding.detail
+    with pytest.raises(UnknownModel) as refused:  # what start says
+        catalog.load([str(tmp_path / name)])
+    assert says in refused.value.advice
+
+
+def test_a_denoiser_alone_is_named(tmp_path: Path) -> None:
+    names = ("double_blocks.0.img_attn.qkv.weight", "vector_in.in_layer.weight")
+    save_file({name: torch.zeros(2, 2) for name in names}, tmp_path / "flux.safetensors")
+    assert "holds the denoiser alone, without VAE and text encoder" in why(tmp_path / "flux.safetensors")
+    halves = {name: torch.zeros(2, 2).to(torch.float8_e4m3fn) for name in names}
+    save_file(halves, tmp_path / "fp8.safetensors")
+    assert "is in fp8, which only other programs load" in why(tmp_path / "fp8.safetensors")
+
+
+def test_a_file_of_no_known_kind_is_never_guessed(tmp_path: Path) -> None:
+    save_file({"blocks.0.weight": torch.zeros(2, 2)}, tmp_path / "new.safetensors")
+    assert "is of no known kind: name its class as `pipeline`" in why(tmp_path / "new.safetensors")
+
+
+def test_a_hub_name_without_a_network_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    finding = doctor._model("someone/some-model")
+    assert finding.ok is False and "HF_HUB_OFFLINE forbids" in finding.detail
 
 
 def test_a_part_is_no_model(model: Path, tmp_path: Path) -> None:
