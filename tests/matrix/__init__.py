@@ -20,6 +20,7 @@ from engine import catalog
 from engine.families import family_of
 from engine.pipelines import rehearsal
 from engine.pipelines import run as pipelines
+from engine.pipelines.components import DeviceMemory
 from tests.families import Family
 from tests.matrix.twins import TWINS, mask, picture, whole
 

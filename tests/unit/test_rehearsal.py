@@ -70,7 +70,7 @@ def loaded(folder: Path, kind: type[StableDiffusionPipeline] = UnknownPipeline, 
     verdict = verdicts.of(key(kind.__name__, "float32"))
     points = pipelines.points_of(pipe, verdict=verdict, save=verdicts.save)
     nobody: Any = None
-    found = pipelines.Loaded(Entry(info=INFO, source=""), pipe, points, None, nobody, verdict)
+    found = pipelines.Loaded(Entry(info=INFO, source=""), pipe, points, None, nobody, verdict=verdict)
     rehearsal.rehearse(found, verdicts.save)
     return found
 
