@@ -37,9 +37,7 @@ class Entry:
     scale: int = 1  # by which pictures are upscaled after they are painted
     rows: int = 8  # batch rows of one forward pass, at most
     seconds: float = 0.15  # device-seconds of one of its `units`, until measured
-    cards: Mapping[str, Mapping[str, str]] = field(
-        default_factory=dict
-    )  # by GB: how components are held there
+    cards: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # see `engine.profiles`
     unseen: bool = False  # nothing of it is on this machine yet, so that its class is not known
 
     @property

@@ -40,8 +40,8 @@ class DeviceMemory:
 
     @classmethod
     def of(cls, device: torch.device, pinned: float) -> DeviceMemory:
-        """Return what a device has for components now."""
-        if device.type != "cuda":
+        """Return what a device has for components now; a card that is not there fails where it is needed."""
+        if device.type != "cuda" or device not in cards():
             return cls(device, math.inf)
         free, total = torch.cuda.mem_get_info(device)
         allowed = total * torch.cuda.get_per_process_memory_fraction(device)
@@ -157,6 +157,12 @@ class ModuleComponent:
 
 
 DeviceMemory.kind = ModuleComponent
+
+
+def cards() -> list[torch.device]:
+    """Return the CUDA devices that there are, the first one also as `cuda`."""
+    count = torch.cuda.device_count()
+    return [torch.device("cuda", number) for number in range(count)] + [torch.device("cuda")] * bool(count)
 
 
 class StreamedComponent(ModuleComponent):

@@ -149,9 +149,11 @@ def weight_names(file: Path) -> list[str]:
 def index_of(source: str) -> Path | None:
     """Return the `model_index.json` of a folder, or of a hub name in the hub's cache; None where none is."""
     path = Path(source).expanduser()
-    if path.is_dir():
-        return path / "model_index.json"
+    return path / "model_index.json" if path.is_dir() else _cached(source)
+
+
+def _cached(name: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(source, "model_index.json")
+    found = try_to_load_from_cache(name, "model_index.json")
     return Path(found) if isinstance(found, str) else None

@@ -28,7 +28,7 @@ from engine.families import Family, Painting, family_of
 from engine.pipelines import quantising
 from engine.pipelines.batching import DecodePoint, EncodePoint, InterceptionPoint
 from engine.pipelines.comparing import Comparison
-from engine.pipelines.components import DeviceMemory, ModuleComponent, components_of
+from engine.pipelines.components import DeviceMemory, ModuleComponent, cards, components_of
 from engine.pipelines.making import MAKING
 from engine.pipelines.model_files import names_in, snapshot, variant_of
 from engine.pipelines.previews import Preview
@@ -116,7 +116,7 @@ def dtype_on(device: torch.device) -> torch.dtype:
     if device.type == "cpu":
         return torch.float32
     # bfloat16 where the card computes in it: in float16, some models overflow.
-    return torch.bfloat16 if device.type != "cuda" or _has_bfloat16(device) else torch.float16
+    return torch.float16 if device in cards() and not _has_bfloat16(device) else torch.bfloat16
 
 
 def _has_bfloat16(device: torch.device) -> bool:

@@ -35,7 +35,7 @@ from engine.pipelines.batching import (
     run_joined,
     translate_memory_error,
 )
-from engine.pipelines.components import DeviceMemory
+from engine.pipelines.components import DeviceMemory, cards
 from engine.pipelines.rehearsal import rehearse
 from engine.pipelines.upscale import Upscaler
 from engine.pipelines.verdicts import Verdicts
@@ -611,7 +611,7 @@ def main(setup: Setup, orders: Connection, events: Connection, heartbeat: Heartb
     pipelines.silence_libraries()
     if setup.device == "cpu":
         os.nice(5)  # the studio's acknowledgements come before the next step
-    if setup.device.startswith("cuda"):
+    if torch.device(setup.device) in cards():
         torch.cuda.set_device(setup.device)  # libraries that are told of no device take this one
     outbox = Outbox(events)
     WorkerLoop(setup, orders, outbox, heartbeat).run()

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,17 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from engine.errors import OutOfMemory
+from engine.errors import ModelNotLoaded, OutOfMemory
 from engine.pipelines import run as pipelines
 from engine.pipelines.batching import TILED, DecodePoint, InterceptionPoint, Request, run_joined
 from engine.scheduling.residency import FOR_MODELS
 from engine.types import EngineJob, Failed, Finished, GenerationRequest, ImageToImage
-from engine.workers.messages import Start
+from engine.workers.heartbeat import Heartbeat
+from engine.workers.loop import WorkerLoop
+from engine.workers.messages import Ready, Setup, Start
 from engine.workers.process import card_memory, devices, host_memory, memories
 from tests.families import FAMILIES
-from tests.gpu.bench import Bench
+from tests.gpu.bench import Bench, Box, Orders
 from tests.gpu.card import NoCard
 
 STEPS = 10
@@ -244,6 +247,7 @@ def test_weights_are_bfloat16_only_where_the_card_has_it(monkeypatch: pytest.Mon
         return answers.pop(0)
 
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
     for expected in (torch.bfloat16, torch.float16):
         assert pipelines.dtype_on(torch.device("cuda:1")) is expected
@@ -269,6 +273,16 @@ def test_on_such_a_card_the_vae_has_float32_and_pictures_are_painted_and_changed
     bench.orders.waiting.append(Start(job=job, source=png))
     bench.finish()
     assert isinstance(bench.end(jobs[0]), Finished) and isinstance(bench.end("changed"), Finished)
+
+
+def test_a_card_that_is_not_there_is_told_by_the_worker_as_before() -> None:
+    given: Any = Orders(), Box()
+    setup = Setup(device="cuda:0", models=("easel-tiny",), hang_seconds=60.0)
+    worker = WorkerLoop(setup, *given, Heartbeat(get_context("spawn")))
+    with torch.no_grad():
+        worker._prepare()
+    (ready,) = (event for _, event in given[1].said if isinstance(event, Ready))
+    assert isinstance(ready.error, ModelNotLoaded)
 
 
 # --- what torch is told before it is there ----------------------------------------------------------------
