@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
@@ -67,11 +67,13 @@ def _paint(loaded: Loaded, number: int) -> torch.Tensor:
 def meet(runs: Sequence[Run], *, together: bool) -> list[torch.Tensor]:
     """Run requests step by step in turns; `together` joins the calls that may be. Raises their errors."""
     requests = [Request(run) for run in runs]
+    taken = dict.fromkeys(requests, 0)  # calls of each request
     for request in requests:
         request.resume()
     while live := [each for each in requests if not each.ended]:
-        for batch in [_largest(live)] if together else [[each] for each in live]:
+        for batch in [_next(live, taken)] if together else [[each] for each in live]:
             for request, result in zip(batch, run_joined(batch), strict=True):
+                taken[request] += 1
                 (request.fail_call if isinstance(result, Exception) else request.resume)(result)
     for request in requests:
         if request.error is not None:
@@ -79,10 +81,8 @@ def meet(runs: Sequence[Run], *, together: bool) -> list[torch.Tensor]:
     return [request.result for request in requests]
 
 
-def _largest(live: Sequence[Request]) -> list[Request]:
-    """Return the requests of the largest pass; of equal ones the last, so that who is ahead waits."""
-    groups: dict[Hashable, list[Request]] = {}
-    for request in live:
-        assert request.call is not None
-        groups.setdefault(request.call.key, []).append(request)
-    return max(reversed(groups.values()), key=len)
+def _next(live: Sequence[Request], taken: Mapping[Request, int]) -> list[Request]:
+    """Return the request that is furthest behind, and all that can join it: so others wait for it."""
+    leader = min(reversed(live), key=lambda each: taken[each])
+    assert leader.call is not None
+    return [each for each in live if each.call is not None and each.call.key == leader.call.key]

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import diffusers
 import torch
@@ -20,16 +23,19 @@ from engine import catalog
 from engine.families import family_of
 from engine.pipelines import rehearsal
 from engine.pipelines import run as pipelines
+from engine.pipelines.batching import Call, InterceptionPoint
 from engine.pipelines.components import DeviceMemory
 from tests.families import Family
 from tests.matrix.twins import TWINS, mask, picture, whole
 
 EXACT = 1e-4  # per pixel, of 0 … 1
 STEPS = 2  # of the first request; each further one takes one more, so that others end before it
-REQUESTS = 3
+REQUESTS = 5  # some twins have another size for every second, and a picture for every third
 
 TO_IMAGE = auto_pipeline.AUTO_IMAGE2IMAGE_PIPELINES_MAPPING
 INPAINT = auto_pipeline.AUTO_INPAINT_PIPELINES_MAPPING
+
+DENOISERS = {"transformer", "unet"}
 
 Run = Callable[[], torch.Tensor]
 
@@ -122,14 +128,29 @@ def _told(runs: Sequence[Run], others: Sequence[Run], *, together: bool) -> str:
 
 
 def _joined(loaded: pipelines.Loaded, runs: Sequence[Run]) -> str:
-    rehearsal.compare(loaded, runs[::2])  # some twins have another size for every second
+    rehearsal.compare(loaded, runs[::2])
     if loaded.apart:
         return "one after another" if loaded.verdict.apart else "✗ not compared"
-    told = _told(runs, runs, together=True)
-    if loaded.family.joins == "always":
-        return told
+    with _joined_passes() as passes:
+        told = _told(runs, runs, together=True)
     joined = {form.partition(" ")[0] for form, each in loaded.verdict.calls.items() if each.varied}
-    return f"{told} after a comparison" if {"transformer", "unet"} & joined else f"{told}, denoised alone"
+    if not DENOISERS & (passes.keys() if loaded.family.joins == "always" else joined):
+        return f"{told}, denoised alone"
+    return told if loaded.family.joins == "always" else f"{told} after a comparison"
+
+
+@contextlib.contextmanager
+def _joined_passes() -> Iterator[Counter[str]]:
+    """Count the passes for several calls, by module."""
+    passes: Counter[str] = Counter()
+    own = InterceptionPoint._run_joined
+
+    def counted(point: InterceptionPoint, calls: Sequence[Call]) -> list[Any]:
+        passes[point.name] += 1
+        return own(point, calls)
+
+    with mock.patch.object(InterceptionPoint, "_run_joined", counted):
+        yield passes
 
 
 def _class_of(kind: str, mapping: Any) -> str | None:

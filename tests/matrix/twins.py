@@ -19,7 +19,6 @@ from PIL import Image
 
 from tests.families import FAMILIES, Family, Options, clip_encoder, clip_tokenizer, noise, sd3, unet, vae
 
-Sizes = tuple[Options, ...]
 SQUARE: Options = {"height": 32, "width": 32}
 WORDS = 12  # tokens of a prompt
 FLOW = diffusers.FlowMatchEulerDiscreteScheduler
@@ -303,8 +302,7 @@ def hunyuan_image(folder: Path) -> Family:
         masks = ("prompt_embeds_mask", "negative_prompt_embeds_mask")
         given = words(seed, 32) | {name: ones for each in masks for name in (each, f"{each}_2")}
         second = {f"{name}_2": noise(seed + 7, 1, WORDS, 32) for name in given if name.endswith("embeds")}
-        named = {name.replace("_mask_2", "_mask_2"): value for name, value in (given | second).items()}
-        return named
+        return given | second
 
     return Family(pipe, options)
 

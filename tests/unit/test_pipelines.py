@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from engine import catalog
-from engine.errors import InvalidPicture, InvalidRequest, ModelNotLoaded
+from engine.errors import FlaggedPicture, InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import family_of
 from engine.pipelines import run as pipelines
 from engine.pipelines.components import DeviceMemory
@@ -304,6 +304,19 @@ def test_one_flat_colour_is_no_picture(model: pipelines.Loaded, monkeypatch: pyt
 
     with pytest.raises(InvalidPicture):
         pipelines.paint(model, request(), 0, None, lambda *_: None)
+
+
+def test_a_picture_that_the_model_s_checker_flags_is_said_to_be_that(
+    model: pipelines.Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def checked(pipe: Any, pixels: Any, *args: Any) -> Any:
+        return torch.zeros_like(pixels), [True]
+
+    monkeypatch.setattr(type(model.pipe), "run_safety_checker", checked)
+
+    with pytest.raises(FlaggedPicture) as caught:
+        pipelines.paint(model, request(), 0, None, lambda *_: None)
+    assert "safety checker flagged the image" in caught.value.advice and not caught.value.of_engine
 
 
 def test_an_unloaded_model_leaves_the_memory(folder: Path, upscaler: Upscaler) -> None:
