@@ -151,6 +151,16 @@ ACTIONS: tuple[ActionSpec, ...] = (
         menu_help=_("Show this image's seed, model, cost and origin."),
     ),
     ActionSpec(
+        name="favourite",
+        answers="card",
+        label=_("Favourite"),
+        spoken=_("Add these images to your favourites, or remove them"),
+        icon="⭐",
+        symbol="star",
+        on=_RESULT,
+        overflow=True,
+    ),
+    ActionSpec(
         name="download",
         answers="card",
         label=_("Download"),

@@ -50,6 +50,7 @@ from bot.jobs.changes import Changes
 from bot.jobs.covers import Covers
 from bot.jobs.departures import Departures
 from bot.jobs.endings import Endings
+from bot.jobs.favourites import FavouriteService
 from bot.jobs.holds import Holds
 from bot.jobs.live import LiveJobs
 from bot.jobs.message_sync import MessageSync
@@ -165,6 +166,7 @@ def build(
         jobs,
         series,
         queries,
+        FavouriteService(store, visibility),
         accounts,
         logins,
         privacy,

@@ -23,6 +23,7 @@ from bot.i18n.speech import Speech
 from bot.images.service import Images
 from bot.jobs import offers
 from bot.jobs.changes import source_job
+from bot.jobs.favourites import FavouriteService
 from bot.jobs.queries import JobQueries
 from bot.jobs.series import SeriesService
 from bot.jobs.service import JobService
@@ -56,6 +57,7 @@ class Router:
     _jobs: JobService
     _series: SeriesService
     _queries: JobQueries
+    _favourites: FavouriteService
     _accounts: AccountService
     _logins: Logins
     _privacy: Privacy
@@ -71,6 +73,7 @@ class Router:
             "queue": self._queries.queue,
             "cancel": self._jobs.cancel_command,
             "history": self._queries.history,
+            "favourites": self._favourites.listed,
             "show": self._queries.show,
             "quota": self._accounts.quota,
             "verify": self._verify.verify,
@@ -88,6 +91,7 @@ class Router:
             "info": self._queries.info,
             "pick": self._queries.pick,
             "more": self._queries.more,
+            "favourite": self._favourites.toggle,
             "download": self._download,
             "show": self._queries.show_again,
             "share": self._queries.share,

@@ -110,6 +110,7 @@ class Privacy:
                 for each in await self._store.sessions_of(members[0])
             ],
             "reported": [{"job": job, "at": at} for job, at in await self._store.reports_of(members)],
+            "favourites": [{"job": job, "at": at} for job, at in await self._store.favourites_of(members)],
             "offered": [{"text": text, "at": at} for text, at in await self._store.offers_of(members)],
         }
         return {

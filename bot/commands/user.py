@@ -27,6 +27,7 @@ PICTURE = Option(
     example="2",
     default="1",
 )
+MOST_PAGES = 50  # of favourites, ten on each
 DEFAULTS = (
     STYLE,
     MODEL,
@@ -85,6 +86,23 @@ FOR_MEMBERS: tuple[Command, ...] = (
             Option(name="search", kind="text", help=_("Search the prompts."), maximum=200, example="fox"),
             STYLE,
             Option(name="everyone", kind="boolean", help=_("Not only your own."), default="no"),
+        ),
+        examples=("fox",),
+    ),
+    Command(
+        name="favourites",
+        help=_("Images that you marked with ⭐, newest first. Only you see them."),
+        options=(
+            Option(name="search", kind="text", help=_("Search the prompts."), maximum=200, example="fox"),
+            Option(
+                name="page",
+                kind="integer",
+                help=_("Which page of ten."),
+                minimum=1,
+                maximum=MOST_PAGES,
+                example="2",
+                default="1",
+            ),
         ),
         examples=("fox",),
     ),

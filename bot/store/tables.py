@@ -344,6 +344,17 @@ class OfferRow(SQLModel, table=True):
     made: datetime = Field(sa_type=UtcDateTime)
 
 
+class FavouriteRow(SQLModel, table=True):
+    """A result that somebody has marked for themselves."""
+
+    __tablename__ = "favourites"
+    __table_args__ = (Index("favourites_by_job", "job"),)
+
+    member: str = Field(primary_key=True)
+    job: str = Field(primary_key=True, foreign_key="jobs.id")
+    at: datetime = Field(sa_type=UtcDateTime)
+
+
 # ---- the process itself
 
 

@@ -149,6 +149,7 @@ DECISION = dict.fromkeys(PEOPLE, "forbidden") | {
 }
 BUTTONS: dict[str, dict[str, str]] = {
     "info": ALL,
+    "favourite": ALL,
     "download": ALL,
     "edit": ALL,
     "show": ALL,
@@ -234,6 +235,23 @@ async def test_who_may_see_reports_and_of_what(opened: Opens) -> None:
             assert (job.id in str(card.body)) == sees, who
             decides = any(f"v1:remove:{job.id}" == each.id for row in card.rows for each in row)
             assert decides == (who in ("administrator", "operator")), who
+
+
+async def test_a_favourite_is_shown_to_whoever_may_see_the_picture(house: House) -> None:
+    """A mark in the books opens nothing, whoever made it."""
+    await name_moderators(house)
+    shown, hidden, private = [
+        await house.delivered((await house.painted(f"{what} --count 1")).id)
+        for what in ("a fox", "an owl", "a cat --private")
+    ]
+    await house.easel.departures.deleted_jobs([hidden.id], HERE)
+    for who, member in PEOPLE.items():
+        for job in (shown, hidden, private):
+            await house.store.favour(job.id, member.id)
+        card = await house.easel.router.handle("favourites", {}, house.origin(member))
+        found = {job.prompt for job in (shown, hidden, private) if job.id in repr(card)}
+        everything = {"a fox", "an owl", "a cat"}
+        assert found == (everything if who == "owner" else set() if who in STRANGERS else {"a fox"}), who
 
 
 @pytest.mark.parametrize("command", ["show", "upscale", "vary", "cancel"])

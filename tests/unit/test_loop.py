@@ -97,7 +97,7 @@ class Store:
     async def rows(self, *_: object) -> list[Any]:
         return []
 
-    persons_of = strikes_of = reports_of = sessions_of = offers_of = rows
+    persons_of = strikes_of = reports_of = sessions_of = offers_of = favourites_of = rows
 
     async def lines(self, **_: object) -> Any:
         for _ in range(self._lines):
