@@ -60,6 +60,8 @@ class ActionSpec:
     task: TaskKind | Literal["", "same", "form"] = ""  # what a model must do for it
     # ("same": what made the job; "form": that, or painting from words)
     whose: tuple[Whose, ...] = ("anyone",)
+    reaction: str = ""  # the emoji, without a variant, that does it on a result's message
+    undone: bool = False  # taking that reaction away undoes it
     menu: str = ""  # its entry in a message's menu
     menu_help: str = ""
 
@@ -159,6 +161,8 @@ ACTIONS: tuple[ActionSpec, ...] = (
         symbol="star",
         on=_RESULT,
         overflow=True,
+        reaction="⭐",
+        undone=True,
     ),
     ActionSpec(
         name="download",
@@ -169,6 +173,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         symbol="download",
         on=_RESULT,
         overflow=True,
+        reaction="✉",
     ),
     ActionSpec(
         name="share",
@@ -192,6 +197,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         on=_RESULT,
         overflow=True,
         whose=("owner", "moderator"),
+        reaction="❌",
     ),
     ActionSpec(
         name="report",
@@ -271,6 +277,8 @@ ACTIONS: tuple[ActionSpec, ...] = (
 SPECS = {each.name: each for each in ACTIONS}
 MENU = tuple(each for each in ACTIONS if each.menu)
 """What stands in a message's menu."""
+REACTIONS = {each.reaction: each for each in ACTIONS if each.reaction}
+"""What people can put on a result's message."""
 DERIVING = tuple(each.name for each in ACTIONS if each.answers == "job" and each.about in ("job", "picture"))
 """What makes a job from a job."""
 

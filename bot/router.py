@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from bot.accounts.logins import Logins
 from bot.accounts.privacy import Privacy
 from bot.accounts.service import AccountService
 from bot.actions import Action
-from bot.adapters.base import Answer, Receipt
+from bot.adapters.base import Answer, NoAnswer, Receipt
 from bot.admin.service import Admin
 from bot.commands.complete import Vocabulary
 from bot.errors import Refusal
@@ -42,6 +43,7 @@ PAINTING = ("imagine", "upscale", "vary")
 """Commands that check by themselves whether the person may ask."""
 ALWAYS = ("help", "quota", "verify", "privacy export", "privacy delete")
 """Commands that blocked people may use."""
+_NO_LETTERS = _("Easel sends no direct messages here. Download, in the ⋯ menu, gives the originals.")
 
 
 @dataclass(eq=False)
@@ -113,6 +115,35 @@ class Router:
     async def press(self, button: str, origin: Origin) -> Answer:
         """Do what a button stands for, however old its card is. Raises Refusal."""
         return await self._answer(self._press(button, origin), origin)
+
+    async def react(self, name: actions.Name, id: str, origin: Origin) -> Card | NoAnswer:
+        """Do what a reaction on a job's message stands for.
+
+        It may have been no more than an opinion, so only what hands something over is answered, and refused
+        by a sentence. Raises Refusal.
+        """
+        if name == "download":
+            if not self._access.takes_direct:
+                raise Refusal(_NO_LETTERS, code="direct")
+            answer = await self.press(Action(name=name, job=id).id, origin)
+            assert isinstance(answer, Card)
+            return answer
+        with suppress(Refusal):
+            if name == "favourite":
+                await self._gate.through(self._mark(id, origin))
+            else:
+                await self.press(Action(name=name, job=id).id, origin)
+        return NoAnswer()
+
+    async def unreact(self, name: actions.Name, id: str, member: str) -> None:
+        """Undo what a reaction stood for, now that it was taken away."""
+        assert name == "favourite"
+        with suppress(Refusal):
+            await self._gate.through(self._favourites.remove(id, member))
+
+    async def _mark(self, id: str, origin: Origin) -> None:
+        (await self._access.rules(origin.member)).check_person()
+        await self._favourites.add(await self._visibility.job(id, origin.member, origin.here), origin)
 
     async def offered(self, action: Action, member: Member) -> str:
         """Return the text that an offer's button stands for. Raises Refusal where it is not kept any more."""

@@ -264,6 +264,12 @@ class Store(
         jobs = await self._jobs(col(JobRow.id) == id)
         return jobs[0] if jobs else None
 
+    async def job_posted(self, surface: str, message: str) -> Job | None:
+        """Return the newest job whose message is "<channel>:<message>"."""
+        posted_there = (col(JobRow.posted) == message, col(JobRow.surface) == surface)
+        jobs = await self._jobs(*posted_there, newest_first=True, limit=1)
+        return jobs[0] if jobs else None
+
     async def series(self, job: Job) -> list[Job]:
         """Return all jobs of a job's series in their order, the job alone where it is of none."""
         if (series := job.series) is None:

@@ -12,7 +12,7 @@ from bot import commands
 from bot.accounts.access_rules import OPERATED
 from bot.errors import Refusal
 from bot.messages.types import Card
-from bot.models import EVERYWHERE, Job, Member, Origin
+from bot.models import EVERYWHERE, Job, Member, Origin, State
 from bot.options import Command, Option
 from tests.scenario.conftest import ADA, BEN, BOSS, House, Opens
 
@@ -252,6 +252,30 @@ async def test_a_favourite_is_shown_to_whoever_may_see_the_picture(house: House)
         found = {job.prompt for job in (shown, hidden, private) if job.id in repr(card)}
         everything = {"a fox", "an owl", "a cat"}
         assert found == (everything if who == "owner" else set() if who in STRANGERS else {"a fox"}), who
+
+
+@pytest.mark.parametrize("name", ["favourite", "download", "delete"])
+async def test_a_reaction_does_what_the_button_does_for_whom_it_does(house: House, name: str) -> None:
+    await name_moderators(house)
+    for prompt, hidden in (("a fox", False), ("an owl --private", False), ("a cat", True)):
+        for who, member in PEOPLE.items():
+            job = await house.delivered((await house.painted(f"{prompt} --count 1")).id)
+            if hidden:
+                await house.easel.departures.deleted_jobs([job.id], HERE)
+            sees = who == "owner" or (prompt == "a fox" and who not in STRANGERS)
+            deletes = sees and who in ("owner", *MODERATORS)
+            work = house.easel.router.react(name, job.id, house.origin(member))
+
+            got = await code(work)
+
+            assert got == ("unknown" if name == "download" and not sees else ""), who
+            marked = bool(await house.store.favourites_of([member.id]))
+            assert marked == (name == "favourite" and sees), who
+            gone = (await house.row(job.id)).state is State.DELETED
+            assert gone == (name == "delete" and deletes), who
+            await house.easel.router.unreact("favourite", job.id, member.id)
+    marks = [await house.store.favourites_of([each.id]) for each in PEOPLE.values()]
+    assert not any(marks), "whoever takes the star away has no favourite any more"
 
 
 @pytest.mark.parametrize("command", ["show", "upscale", "vary", "cancel"])
