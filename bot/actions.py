@@ -57,6 +57,7 @@ class ActionSpec:
     on: tuple[Kind, ...] = ()  # kinds of a job's card that have it
     overflow: bool = False  # behind ⋯ there, not in a row
     of_series: bool = False  # only where the job is one of a series
+    in_contest: bool = False  # only while a contest takes it
     task: TaskKind | Literal["", "same", "form"] = ""  # what a model must do for it
     # ("same": what made the job; "form": that, or painting from words)
     whose: tuple[Whose, ...] = ("anyone",)
@@ -186,6 +187,26 @@ ACTIONS: tuple[ActionSpec, ...] = (
         whose=("owner",),
     ),
     ActionSpec(
+        name="enter",
+        answers="card",
+        label=_("Enter contest"),
+        spoken=_("Enter one of these images in the contest"),
+        icon="🏆",
+        symbol="star",
+        on=_RESULT,
+        overflow=True,
+        in_contest=True,
+        whose=("owner",),
+    ),
+    ActionSpec(
+        name="enter_image",
+        answers="replacement",
+        about="picture",
+        label="{n}",
+        spoken=_("Enter image {n} in the contest"),
+        whose=("owner",),
+    ),
+    ActionSpec(
         name="delete",
         answers="replacement",
         label=_("Delete"),
@@ -268,6 +289,24 @@ ACTIONS: tuple[ActionSpec, ...] = (
         spoken=_("Delete all my data"),
         style="danger",
         whose=("owner",),
+    ),
+    ActionSpec(name="contest_entry", answers="card", about="key"),
+    ActionSpec(
+        name="vote",
+        answers="replacement",
+        about="key",
+        label=_("Vote for this one"),
+        spoken=_("Vote for this entry of the contest"),
+        style="primary",
+    ),
+    ActionSpec(
+        name="report_entry",
+        answers="card",
+        about="key",
+        label=_("Report"),
+        spoken=_("Report this entry to the administrators"),
+        icon="🚩",
+        symbol="flag",
     ),
     ActionSpec(name="setup", answers="replacement", about="key", whose=("administrator",)),
     ActionSpec(name="offer", answers="job", about="key", style="primary", whose=("owner",)),

@@ -37,6 +37,8 @@ from bot.admin.setup import SetupCommands
 from bot.admin.tiers import TierCommands
 from bot.clock import TrustedClock
 from bot.commands.complete import Vocabulary
+from bot.contests.running import OpenContests
+from bot.contests.service import Contests
 from bot.easel import Easel
 from bot.engines import open_engine
 from bot.errors import EaselError
@@ -111,7 +113,8 @@ def build(
     vocabulary = Vocabulary(store, engine, tiers, settings.operators, access, visibility)
 
     # From what the engine reports to messages.
-    cards = JobCards(lives, holds, access, visibility, speech, covers)
+    open_contests = OpenContests()
+    cards = JobCards(lives, holds, access, visibility, speech, covers, open_contests)
     sync = MessageSync(store, cards.own, adapters)
 
     def show(job: Job) -> None:
@@ -144,6 +147,7 @@ def build(
     queries = JobQueries(store, engine, lives, access, visibility, cards)
     accounts = AccountService(store, engine, access, visibility, tracker, logins)
     policies = Policies(store, speech, holds, covers)
+    contests = Contests(store, visibility, reviews, speech, adapters, log_channel, open_contests)
     admin = Admin(
         settings.operators,
         access,
@@ -155,6 +159,7 @@ def build(
         OverviewCommands(store, tiers, policies),
         log_channel,
         SetupCommands(store, tiers, policies),
+        contests.commands,
     )
     router = Router(
         store,
@@ -174,11 +179,23 @@ def build(
         images,
         VerifyService(images, visibility),
         admin,
+        contests,
     )
     return Easel(
         adapters=adapters,
         lifecycle=Lifecycle(
-            store, engine, guard, gate, tracker, sync, recovery, privacy, images, policies, log_channel
+            store,
+            engine,
+            guard,
+            gate,
+            tracker,
+            sync,
+            recovery,
+            privacy,
+            images,
+            policies,
+            log_channel,
+            contests,
         ),
         guard=guard,
         readiness=Readiness(settings, store, engine, adapters),
@@ -198,7 +215,8 @@ def build(
         queries=queries,
         cards=cards,
         messages=JobMessages(store, lives, sync),
-        departures=Departures(store, lives, endings),
+        contests=contests,
+        departures=Departures(store, lives, endings, contests.lost),
         images=images,
         installations=store,
     )

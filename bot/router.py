@@ -17,6 +17,7 @@ from bot.actions import Action
 from bot.adapters.base import Answer, NoAnswer, Receipt
 from bot.admin.service import Admin
 from bot.commands.complete import Vocabulary
+from bot.contests.service import Contests
 from bot.errors import Refusal
 from bot.gate import Gate
 from bot.i18n import _
@@ -67,6 +68,7 @@ class Router:
     _images: Images
     _verify: VerifyService
     _admin: Admin
+    _contests: Contests
 
     def __post_init__(self) -> None:
         self._commands: dict[str, Callable[[dict[str, Any], Origin], Awaitable[Card | Receipt]]] = {
@@ -76,6 +78,8 @@ class Router:
             "cancel": self._jobs.cancel_command,
             "history": self._queries.history,
             "favourites": self._favourites.listed,
+            "contest show": self._contests.show,
+            "contest enter": self._contests.enter_command,
             "show": self._queries.show,
             "quota": self._accounts.quota,
             "verify": self._verify.verify,
@@ -100,7 +104,15 @@ class Router:
             "cancel": self._jobs.cancel,
             "cancel_series": self._jobs.cancel_series,
             "delete": self._jobs.delete,
+            "enter": self._contests.enter,
+            "enter_image": self._contests.enter,
             "report": lambda action, job, origin: self._reviews.report(job, origin),
+        }
+
+        self._votes = {
+            "contest_entry": self._contests.look,
+            "vote": self._contests.vote,
+            "report_entry": self._contests.report,
         }
 
     async def handle(
@@ -194,6 +206,8 @@ class Router:
             return await self._forget(action, origin)
         if action.name not in actions.DERIVING:
             (await self._access.rules(origin.member)).check_person()
+        if action.name in self._votes:
+            return await self._votes[action.name](action, origin)
         if action.name in DECISIONS:
             return await self._reviews.decide(action.job, action.name, origin)
         job = await self._visibility.job(action.job, origin.member, origin.here)

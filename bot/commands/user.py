@@ -106,6 +106,13 @@ FOR_MEMBERS: tuple[Command, ...] = (
         ),
         examples=("fox",),
     ),
+    Command(name="contest show", help=_("The contest that runs here, and what of it is yours.")),
+    Command(
+        name="contest enter",
+        help=_("Enter one of your images in the contest that runs here."),
+        options=(replace(JOB, completes="pictures"), replace(PICTURE, default="")),
+        examples=("1a2b3c4d5e6f 2",),
+    ),
     Command(name="show", help=_("Show a job again."), options=(JOB,), examples=("1a2b3c4d5e6f",)),
     Command(
         name="verify",

@@ -29,6 +29,7 @@ from bot.models import (
 from bot.store import aside, identities, ledger, rows, traces
 from bot.store.accounts import Accounts
 from bot.store.clocks import Clocks
+from bot.store.contests import ContestStore
 from bot.store.favourites import Favourites, marked_by
 from bot.store.installations import Installations
 from bot.store.logins import LoginStore
@@ -60,6 +61,7 @@ class TooManyWaiting(EaselError):
 class Store(
     Accounts,
     Clocks,
+    ContestStore,
     Favourites,
     Installations,
     LoginStore,

@@ -370,7 +370,9 @@ class Client:
             return job.origin.channel == channel and not job.origin.private
 
         kicked = event["type"] == "group_left"
-        if not kicked:
+        if kicked:
+            await self._departures.lost(tenant, channel)
+        else:
             await self._departures.deleted("slack", tenant=tenant, channel=channel)
         why = _KICKED if kicked else _CLOSED
         await self._departures.left("slack", why, tenant=tenant, which=there)
@@ -378,6 +380,7 @@ class Client:
     async def _left(self, team: str, enterprise: str) -> None:
         """Cancel the jobs of a workspace that removed Easel, or of a whole organisation."""
         if team:
+            await self._departures.lost(f"slack:{team}")
             await self._departures.left("slack", _LEFT, tenant=f"slack:{team}")
         elif enterprise:
             await self._departures.left("slack", _LEFT, which=lambda job: _is_of(job, enterprise))

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from bot.errors import StoreError
 
-HEAD = "0016"
+HEAD = "0017"
 """The revision that `tables` describes."""
 
 
