@@ -293,11 +293,15 @@ def _number(option: Option, value: object) -> float:
     return number
 
 
+YES = frozenset({"yes", "true", "on", "1"})
+NO = frozenset({"no", "false", "off", "0"})
+
+
 def _boolean(option: Option, value: object) -> bool:
     word = str(value).strip().casefold()
-    if word in ("yes", "true", "on", "1"):
+    if word in YES:
         return True
-    if word in ("no", "false", "off", "0"):
+    if word in NO:
         return False
     raise Unusable(
         _("{option} can be yes or no; “{typed}” is neither.", option=option.label, typed=clip(word))

@@ -14,9 +14,10 @@ import pytest
 import structlog
 
 from bot import telemetry
+from bot.store import migrations
 from engine.workers import process
 from tests import specs
-from tests.databases import Cluster, binaries, cluster, fresh_sqlite
+from tests.databases import Cluster, binaries, cluster, copied, fresh_sqlite
 
 # As in the workers, and before anything imports torch: threads that spin while they wait for each other make
 # tests that share the machine several times slower.
@@ -42,15 +43,6 @@ def plain_tracebacks() -> None:
 
 
 plain_tracebacks()
-
-
-@pytest.fixture(autouse=True)
-def _the_same_logs_for_every_test() -> Iterator[None]:
-    """Undo what a command of the command line does to logs, so that the next test sees its own."""
-    before = structlog.get_config()
-    yield
-    if structlog.get_config()["logger_factory"] is not before["logger_factory"]:
-        structlog.configure(**before)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -80,20 +72,29 @@ def _workers_that_start_quickly() -> None:
     process.PROCESSES = context
 
 
-@pytest.fixture
-def the_loggers_as_they_were() -> Iterator[None]:
-    """What `telemetry.set_up` changes is undone after the test."""
+MIGRATE = migrations.upgrade
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _new_databases_are_copies() -> None:
+    """Save each of a few thousand tests the migrations of its blank database."""
+    migrations.upgrade = copied(MIGRATE)
+
+
+@pytest.fixture(autouse=True)
+def _the_loggers_as_they_were() -> Iterator[None]:
+    """Undo after each test what `telemetry.set_up`, and with it a command of the command line, changes."""
     root, hooks = logging.getLogger(), (sys.excepthook, threading.excepthook)
     handlers, level = root.handlers[:], root.level
     levels = {name: logging.getLogger(name).level for name in telemetry._NOISY}
+    configuration = structlog.get_config()
     yield
     root.handlers, (sys.excepthook, threading.excepthook) = handlers, hooks
     root.setLevel(level)
     for name, before in levels.items():
         logging.getLogger(name).setLevel(before)
     logging.captureWarnings(False)
-    structlog.reset_defaults()
-    plain_tracebacks()
+    structlog.configure(**configuration)
 
 
 @pytest.fixture(scope="session")
@@ -106,8 +107,11 @@ def postgres() -> Iterator[Cluster]:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def blank_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A database of each kind that was never opened."""
+def blank_url(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """A database of each kind that was never opened, and that the migrations will make."""
+    monkeypatch.setattr(migrations, "upgrade", MIGRATE)
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/easel.db"
         return

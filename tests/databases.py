@@ -12,17 +12,18 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection, create_engine, inspect
 from sqlmodel import col
 
 from bot.models import Job, State
-from bot.store import Store
+from bot.store import Store, migrations
 from bot.store.tables import JobRow
 
 FAST = {"fsync": "off", "full_page_writes": "off", "max_connections": "80", "shared_buffers": "32MB"}
@@ -55,6 +56,24 @@ def fresh_sqlite(path: Path) -> str:
     """The URL of a new file with the tables of today."""
     path.write_bytes(_empty_file())
     return f"sqlite:///{path}"
+
+
+def copied(migrate: Callable[[Connection], None]) -> Callable[[Connection], None]:
+    """Return what copies today's tables into a blank SQLite file, and migrates any other database."""
+    head, engine = migrations.HEAD, create_engine("sqlite://")
+    with engine.begin() as connection:
+        migrate(connection)
+        script = [*connection.connection.driver_connection.iterdump()][1:-1]  # without BEGIN and COMMIT
+    engine.dispose()
+
+    def upgrade(connection: Connection) -> None:
+        blank = connection.dialect.name == "sqlite" and not inspect(connection).get_table_names()
+        if not blank or migrations.HEAD != head:
+            return migrate(connection)
+        for statement in script:
+            connection.exec_driver_sql(statement)
+
+    return upgrade
 
 
 def binaries() -> Path | None:

@@ -7,7 +7,8 @@ A prompt is words with flags anywhere among them: `a red car --ar 16:9 --no text
   So does everything between quotation marks: `a sign that says "use --force"`.
 - Flags of other tools are understood where something here does the same, else `left_out` names them.
 - A flag takes the next word or what stands in quotation marks; `--no` takes all up to the next flag,
-  `--style` as many words as name a style, `--private` none. `--name=value` does the same.
+  `--style` as many words as name a style, `--private` none but a yes or no that stands alone behind it.
+  `--name=value` does the same.
 - Options that a surface collects by itself (slash options, forms) mean what the flags mean. Saying a thing
   twice is refused, and so is what cannot be understood: nothing is dropped silently.
 
@@ -33,7 +34,7 @@ from typing import Any
 
 from bot.errors import Offer, Refusal
 from bot.i18n import _
-from bot.options import OutOfRange, Unusable, blank, bounded, read_value, setting, suggest, unknown
+from bot.options import NO, YES, OutOfRange, Unusable, blank, bounded, read_value, setting, suggest, unknown
 from bot.prompts import foreign, plain_words
 from bot.prompts.draft import MAX_COUNT, MAX_PROMPT, PARAMS, Draft, by_flag
 from bot.prompts.param import Param, first_word
@@ -155,14 +156,15 @@ class _Reading:
     def _value(self, option: Param, flag: re.Match[str]) -> tuple[str | bool, int]:
         """Return the value after a flag, and the position where the text goes on."""
         text, at = self._text, flag.end()
-        if option.kind == "boolean" and not flag["equals"]:
-            return True, at
-        if found := _quoted_value(text, at):
-            quoted, end = found
-            return self._present(option, re.sub(r'\\(["\\])', r"\1", quoted), flag.start(), end), end
         following = _next_flag(text, at)
         end = following.start() if following else len(text)
         rest = text[at:end]
+        if option.kind == "boolean" and not flag["equals"]:
+            alone = rest.strip().casefold() in YES | NO  # else it belongs to the picture: "--private no cats"
+            return (rest.strip(), end) if alone else (True, at)
+        if found := _quoted_value(text, at):
+            quoted, end = found
+            return self._present(option, re.sub(r'\\(["\\])', r"\1", quoted), flag.start(), end), end
         self._present(option, rest, flag.start(), end)
         taken = option.extent(rest)
         value = rest[:taken].strip()

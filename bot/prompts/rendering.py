@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from bot.errors import Offer
-from bot.options import as_text
+from bot.options import YES, as_text
 from bot.prompts.draft import PARAMS, Draft
 
 
@@ -44,7 +44,7 @@ def _flags(values: Mapping[str, object], *, quote_all: bool = False) -> Iterator
             continue
         text = as_text(value)
         if option.kind == "boolean":
-            yield option.flag if text in ("yes", "true", "on", "1") else f"{option.flag}=no"
+            yield option.flag if text in YES else f"{option.flag}=no"
         else:
             yield f"{option.flag} {_quoted(text, quote_all and option.kind == 'text')}"
 

@@ -78,6 +78,7 @@ async def test_what_is_edited_is_still_edited_after_a_reload(house: WebHouse, vi
     await page.fill("#text", "a red fox --seed 7 --count 1")
     await page.press("#text", "Enter")
     await page.get_by_role("button", name="Edit the prompt").click()
+    await expect(page.locator("#text")).to_have_value("a red fox --count 1 --seed 7")
     await page.fill("#text", "a blue fox --count 1 --seed 7")
     await page.reload()
     await expect(page.locator("#editing")).to_be_visible()

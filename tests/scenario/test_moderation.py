@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -268,16 +267,13 @@ async def test_a_picture_that_may_not_be_shown_ends_the_job_uncharged(opened: Op
 async def test_an_error_of_the_eyes_fails_closed(opened: Opens, sight: Exception) -> None:
     stream = io.StringIO()
     telemetry.set_up(Settings(), stream)
-    try:
-        async with opened(classifier=Seeing(sight)) as house:
-            job = await house.ask("a canary fox --count 1")
-            card = await house.surface.until(job.id, "failed")
-            assert "could not be checked" in card.body[0]
-            assert (await house.row(job.id)).device_seconds == 0.0
-        said = stream.getvalue()
-        assert job.id in said and str(sight) in said and "canary" not in said
-    finally:
-        logging.basicConfig(force=True, handlers=[])
+    async with opened(classifier=Seeing(sight)) as house:
+        job = await house.ask("a canary fox --count 1")
+        card = await house.surface.until(job.id, "failed")
+        assert "could not be checked" in card.body[0]
+        assert (await house.row(job.id)).device_seconds == 0.0
+    said = stream.getvalue()
+    assert job.id in said and str(sight) in said and "canary" not in said
 
 
 async def test_whatever_else_the_eyes_raise_fails_closed_too(opened: Opens) -> None:
@@ -496,13 +492,10 @@ async def test_no_refused_prompt_is_logged(house: House) -> None:
         "kanarienvogel nude child",
         "fox --no kanarienvogel fucking",
     )
-    try:
-        for text in canaries:
-            await refused(house, text, replace(ADA, id=f"test:{hash(text)}"))
-        assert "kanarienvogel" not in stream.getvalue()
-        assert "words refused" in stream.getvalue()
-    finally:
-        logging.basicConfig(force=True, handlers=[])
+    for text in canaries:
+        await refused(house, text, replace(ADA, id=f"test:{hash(text)}"))
+    assert "kanarienvogel" not in stream.getvalue()
+    assert "words refused" in stream.getvalue()
 
 
 def test_a_withheld_card_keeps_nothing_but_its_last_row() -> None:

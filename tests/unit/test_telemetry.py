@@ -21,9 +21,6 @@ CANARY = 'c4nary."tökén\\'
 SECRETS = Settings(discord_token=Secret(CANARY), slack_app_token=Secret("xapp-another"))
 
 
-pytestmark = pytest.mark.usefixtures("the_loggers_as_they_were")
-
-
 def set_up(**settings: Any) -> io.StringIO:
     stream = io.StringIO()
     telemetry.set_up(Settings(discord_token=Secret(CANARY), **settings), stream)

@@ -112,7 +112,6 @@ def password_in(folder: Path) -> str:
     return (folder / "admin.password").read_text().strip()
 
 
-@pytest.mark.usefixtures("the_loggers_as_they_were")
 async def test_a_password_is_made_kept_and_readable_by_its_owner_only(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

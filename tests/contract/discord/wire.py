@@ -160,7 +160,6 @@ class Wire:
         self.files: dict[str, bytes] = {}
         self.fetched: list[str] = []  # files that somebody asked for
         self.originals: dict[str, int] = {}  # token → its response
-        self.replaced: dict[int, int] = {}  # deleted message → the result that stands for it
         self.modals: dict[str, Json] = {}
         self.callbacks: dict[str, tuple[int, float]] = {}  # token → kind, seconds it took
         self.expired: set[str] = set()
@@ -320,8 +319,18 @@ class Wire:
 
     def response(self, token: str) -> Message | None:
         """The response, or the result that has taken its place."""
-        id = self.originals.get(token, 0)
-        return self.messages.get(self.replaced.get(id, id))
+        message = self.messages.get(self.originals.get(token, 0))
+        return (self._result_of(message) or message) if message and message.deleted else message
+
+    def _result_of(self, deleted: Message) -> Message | None:
+        """The result that stands for a status message; where that never showed its job, one that is left."""
+        results = [each for each in self.messages.values() if each.nonce.endswith("-end")]
+        if deleted.jobs:
+            return next((each for each in reversed(results) if each.jobs & deleted.jobs), None)
+        shown = {job for each in self.messages.values() if each not in results for job in each.jobs}
+        nameless = [each for each in self.messages.values() if each.deleted and not each.jobs]
+        left = [each for each in results if not each.jobs & shown]
+        return dict(zip(map(id, nameless), left, strict=False)).get(id(deleted))
 
     async def until(self, there: Callable[[], Any], patience: float = PATIENCE) -> Any:
         """What `there` finds, once it finds it."""
@@ -536,11 +545,6 @@ class Wire:
             return _error(404, 10008, "Unknown Message")
         if request.method == "DELETE":
             message.deleted = True
-            known = self.replaced.values()
-            results = [m for m in self.messages.values() if m.nonce.endswith("-end") and m.id not in known]
-            about = [each for each in results if not message.jobs or message.jobs & each.jobs]
-            if about:
-                self.replaced[message.id] = about[-1].id
             return web.Response(status=204)
         if request.method == "PATCH":
             self._change(message, request[BODY], request[FILES])

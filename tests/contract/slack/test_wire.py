@@ -305,7 +305,6 @@ async def test_slack_that_is_ill_for_a_while_gets_everything_in_the_end(house: H
 # ---- secrets
 
 
-@pytest.mark.usefixtures("the_loggers_as_they_were")
 async def test_no_secret_is_logged_or_stored(opened: Opens) -> None:
     stream = io.StringIO()
     telemetry.set_up(Settings(log_level="debug"), stream)  # it knows no secrets here, so it hides none
