@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.contract.chats import RESULT, Chat
 from tests.contract.discord import test_scenarios
 from tests.contract.discord.conftest import Connects, Server, said
 from tests.contract.discord.line import Line, requests
-from tests.contract.discord.wire import BOT, CHANNEL, MODERATORS, Fault, member, place
+from tests.contract.discord.wire import ADA, BOT, CHANNEL, DM, MODERATORS, Fault, member, place
 from tests.contract.reactions import *  # noqa: F403 the scenarios
 from tests.contract.reactions import until
 
@@ -108,6 +109,23 @@ async def test_200_letters_in_a_second_open_few_and_hold_up_nobody(
     await _marked(line, BEN)
     await asyncio.sleep(5 * reactions.PAUSE)
     assert len(requests(line, "POST", "/users/@me/channels")) == 1
+
+
+async def test_in_direct_messages_whoever_asked_is_who_they_were(line: Line) -> None:
+    """Discord names no member there, and the place is another one than the job's."""
+    await line.wire.say("<@1002> a fox --count 1 --private")
+    await line.wire.until(lambda: [m for m in line.wire.messages.values() if m.channel == DM])
+    job = await line.ended()
+    assert job.message and job.message["channel"] == DM and job.origin.member.tenant == line.house.tenants[0]
+    letter: dict[str, Any] = {"channel_id": str(DM), "guild_id": None, "member": None}
+
+    await line.wire.react(job.message["message"], "⭐", who=BEN, **letter)
+    await line.wire.react(job.message["message"], "⭐", **letter)
+
+    await _marked(line, ADA)
+    assert await line.house.store.favourites_of([f"discord:{BEN}"]) == []
+    await line.wire.react(job.message["message"], "❌", **letter)
+    await line.house.until(job.id, State.DELETED)
 
 
 async def _painted(line: Line) -> tuple[str, int]:

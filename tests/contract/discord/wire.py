@@ -274,7 +274,8 @@ class Wire:
         }
         if added:
             about |= {"member": member(who, f"person{who}"), "message_author_id": str(BOT)}
-        await self.send(f"MESSAGE_REACTION_{'ADD' if added else 'REMOVE'}", about | more)
+        told = {key: value for key, value in (about | more).items() if value is not None}
+        await self.send(f"MESSAGE_REACTION_{'ADD' if added else 'REMOVE'}", told)
 
     async def join(self, *channels: Json) -> None:
         """The bot is in the server, and sees its channels."""
