@@ -147,7 +147,7 @@ def build(
     queries = JobQueries(store, engine, lives, access, visibility, cards)
     accounts = AccountService(store, engine, access, visibility, tracker, logins)
     policies = Policies(store, speech, holds, covers)
-    contests = Contests(store, visibility, reviews, speech, adapters, log_channel, open_contests)
+    contests = Contests(store, visibility, reviews, speech, adapters, log_channel, open_contests, covers)
     admin = Admin(
         settings.operators,
         access,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,6 +25,7 @@ from bot.contests.running import OpenContests
 from bot.errors import MessageGone, Refusal, StoreError, TryLater, Unreachable
 from bot.i18n import _
 from bot.i18n.speech import Speech
+from bot.jobs.covers import Covers
 from bot.jobs.visibility import Visibility
 from bot.messages import contests as cards
 from bot.messages.types import Card
@@ -67,6 +68,7 @@ class Contests:
     _adapters: Mapping[str, ChatAdapter]
     _log: LogChannel
     _open: OpenContests
+    _covers: Covers
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict, init=False)
 
     @property
@@ -168,7 +170,8 @@ class Contests:
 
     async def look(self, action: Action, origin: Origin) -> Card:
         """Return one entry of a vote, large, with the button that votes for it."""
-        return cards.entry_card(*await self._entry(action, origin))
+        contest, entry, job = await self._entry(action, origin)
+        return replace(cards.entry_card(contest, entry, job), spoiler=self._covered(contest, job))
 
     async def vote(self, action: Action, origin: Origin) -> Card:
         """Vote for an entry, in place of any other."""
@@ -310,7 +313,13 @@ class Contests:
         made = cards.pages(contest, shown, highest, now) if highest else {}
         if contest.phase == "ended":
             made["result"] = cards.result(contest, shown)
-        return made
+        spoiler = any(self._covered(contest, job) for _entry, job in shown)
+        return {name: replace(card, spoiler=spoiler) for name, card in made.items()}
+
+    def _covered(self, contest: Contest, job: Job) -> bool:
+        """Tell whether an entry is covered where it was asked for, or in the contest's channel."""
+        there = replace(job, origin=replace(job.origin, channel=contest.channel))
+        return self._covers.covered(job) or self._covers.covered(there)
 
     async def _shown(self, contest: Contest) -> list[tuple[ContestEntry, Job]]:
         """Return the entries that everyone in the contest's channel may still see, by their numbers."""

@@ -305,6 +305,15 @@ async def test_an_entry_can_be_reported_and_removed(house: House) -> None:
     assert all(card.pictures == () for card in boards(house))
 
 
+async def test_what_is_covered_is_covered_in_a_contest_too(house: House) -> None:
+    await house.easel.router.handle("admin spoiler", {"channel": "den"}, house.origin(BOSS))
+    await started(house, channel="den")
+    await entered(house, ADA)
+    await ask(house, "contest end")
+    look = await house.press(f"v1:contest_entry:{(await ids(house))[ADA.id]}", BEN)
+    assert boards(house)[1].spoiler and look.spoiler and not boards(house)[0].pictures
+
+
 # ---- administrators, and what goes wrong
 
 
