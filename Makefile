@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 # Most tests wait more than they compute, so three at a time suit two cores.
 WORKERS ?= 3
 
+# pytest would rewrite every test's assertions anew in each of its workers: ten seconds of CPU.
+unexport PYTHONDONTWRITEBYTECODE
+
 # What `pybabel extract` looks for: see docs/languages.md.
 MESSAGES := build/easel.pot
 CATALOGS := bot/i18n/catalogs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -14,26 +15,35 @@ import pytest
 import structlog
 
 from bot import telemetry
-from bot.store import migrations
+from bot.store import migrations, sqlite
 from engine.workers import process
 from tests import specs
-from tests.databases import Cluster, binaries, cluster, copied, fresh_sqlite
+from tests.databases import Cluster, binaries, cluster, compile_once, copied, fresh_sqlite
 
-# As in the workers, and before anything imports torch: threads that spin while they wait for each other make
-# tests that share the machine several times slower.
+# Before anything imports torch. Tiny models gain nothing from threads, and threads that spin while they wait
+# for each other make tests that share the machine several times slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-LONG = {
-    "test_store_properties.py",
-    "test_worker_process.py",
-    "test_batching.py",
-    "test_pipelines.py",
-    "test_evaluate.py",
-    "test_training_denoiser.py",
-    "test_gpu_script.py",
-    "test_text_encoders.py",
-}
-"""Files of unit tests that take as long as a scenario."""
+LONG = (
+    "unit/test_worker_process.py",
+    "unit/test_gpu_script.py",
+    "scenario/test_cli.py",
+    "faults/test_books_killed.py",
+    "scenario/test_authorization.py",
+    "unit/test_store_properties.py",
+    "slack/test_behaviour.py",
+    "slack/test_uploads.py",
+    "slack/test_killed.py",
+    "browser/test_studio.py",
+    "slack/test_wire.py",
+    "discord/test_wire.py",
+    "scenario/test_kill.py",
+    "unit/test_evaluate.py",
+    "unit/test_training_denoiser.py",
+    "unit/test_linear.py",
+)
+"""The files that take longest, in that order."""
 
 
 def plain_tracebacks() -> None:
@@ -47,7 +57,18 @@ plain_tracebacks()
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first: workers take whole files, and the last one should not work on alone."""
-    items.sort(key=lambda item: item.path.parent.name == "unit" and item.path.name not in LONG)
+
+    def place(item: pytest.Item) -> int:
+        name = "/".join(item.path.parts[-2:])
+        return LONG.index(name) if name in LONG else len(LONG) + name.startswith("unit/")
+
+    items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of garbage collections: each that the code asks for would take a second."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -79,6 +100,13 @@ MIGRATE = migrations.upgrade
 def _new_databases_are_copies() -> None:
     """Save each of a few thousand tests the migrations of its blank database."""
     migrations.upgrade = copied(MIGRATE)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_power_cuts() -> None:
+    """Let SQLite not wait for the disk: a process that is killed loses nothing by that."""
+    sqlite.PRAGMAS["synchronous"] = "OFF"
+    compile_once()
 
 
 @pytest.fixture(autouse=True)

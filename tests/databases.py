@@ -12,21 +12,29 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, create_engine, inspect
-from sqlmodel import col
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlmodel import Session, col
 
 from bot.models import Job, State
-from bot.store import Store, migrations
+from bot.store import Store, migrations, sqlite
 from bot.store.tables import JobRow
+from bot.store.writer import Writer
+
+T = TypeVar("T")
 
 FAST = {"fsync": "off", "full_page_writes": "off", "max_connections": "80", "shared_buffers": "32MB"}
+
+
+PRAGMAS = dict(sqlite.PRAGMAS)
+"""As they are outside of tests."""
 
 
 def create(url: str) -> None:
@@ -37,6 +45,45 @@ def create(url: str) -> None:
 
     with ThreadPoolExecutor(1) as thread:  # the caller's may run an event loop already
         thread.submit(asyncio.run, open_and_close()).result()
+
+
+WAITING = set[asyncio.Event]()
+WRITE = Writer.run
+
+
+async def _write(writer: Writer, work: Callable[[Session], Any]) -> Any:
+    try:
+        return await WRITE(writer, work)
+    finally:
+        for each in WAITING:
+            each.set()
+
+
+Writer.run = _write  # type: ignore[method-assign]
+
+
+async def found(look: Callable[[], Awaitable[T | None]], patience: float) -> T:
+    """What `look` returns once that is something; it looks again after each write of this process."""
+    written = asyncio.Event()
+    WAITING.add(written)
+    try:
+        async with asyncio.timeout(patience):
+            while (result := await look()) is None:
+                await written.wait()
+                written.clear()
+        return result
+    finally:
+        WAITING.remove(written)
+
+
+async def ended(store: Store, id: str, *states: State, patience: float) -> Job:
+    """The job's row once it is in one of the states, and its end was shown or given up."""
+
+    async def there() -> Job | None:
+        job = await store.job(id)
+        return job if job and job.state in states and (job.delivered or not job.state.ended) else None
+
+    return await found(there, patience)
 
 
 async def unfinished(store: Store) -> list[Job]:
@@ -74,6 +121,18 @@ def copied(migrate: Callable[[Connection], None]) -> Callable[[Connection], None
             connection.exec_driver_sql(statement)
 
     return upgrade
+
+
+def compile_once() -> None:
+    """Let all SQLite databases of this process share what SQLAlchemy has compiled: 30 ms of many a test."""
+    SQLiteDialect_pysqlite.__eq__ = lambda one, other: _kind(one) == _kind(other)  # type: ignore
+    SQLiteDialect_pysqlite.__hash__ = lambda one: hash(_kind(one))  # type: ignore
+    shared = {"compiled_cache": dict[Any, Any]()}
+    sqlite.create_engine = partial(create_engine, execution_options=shared)
+
+
+def _kind(dialect: Any) -> tuple[object, ...]:
+    return type(dialect), dialect.dbapi
 
 
 def binaries() -> Path | None:

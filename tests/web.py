@@ -26,6 +26,7 @@ from bot.settings import Secret
 from bot.store import Store
 from bot.surfaces import Settings
 from engine.workers.fake import MEMORY, FakeEngine, Fault
+from tests.databases import ended
 from tests.examples import unhurried
 
 SMALL = replace(MEMORY, width=64, height=64, steps=4)
@@ -155,12 +156,7 @@ class WebHouse:
         return await self.until(new, State.RENDERED)
 
     async def until(self, id: str, *states: State) -> Job:
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                job = await self.store.job(id)
-                if job and job.state in states and (job.delivered or not job.state.ended):
-                    return job
-                await asyncio.sleep(0.01)
+        return await ended(self.store, id, *states, patience=PATIENCE)
 
     async def jobs(self) -> list[Job]:
         """Everybody's, private ones too."""

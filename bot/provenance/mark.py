@@ -176,7 +176,8 @@ def _best(words: list[Floats], *, cropped: bool) -> Mark | None:
 def _soft_bits(whitened: Floats, key: bytes, grid: int) -> Floats:
     """Return how strongly a raster speaks for each coded bit, of deviation 1."""
     owner, sign, _, _ = _layout(key, grid)
-    pairs = whitened.reshape(grid, 2, grid, 2).mean((1, 3))
+    rows = whitened[::2] + whitened[1::2]
+    pairs = (rows[:, ::2] + rows[:, 1::2]) / 4
     chips = np.clip(pairs, -1.5, 1.5).ravel() * sign
     count = np.bincount(owner, minlength=code.LENGTH)
     soft = np.bincount(owner, chips, code.LENGTH) / np.sqrt(count)
@@ -332,16 +333,21 @@ def _resized(
 
 def _box(values: Floats, radius: int) -> Floats:
     """Return the mean over a square of 2 × radius + 1 a side, borders repeated."""
-    side = 2 * radius + 1
-    means: NDArray[np.float64] = values.astype(np.float64)
-    for _ in range(2):  # the rows, then, turned round, the columns
-        sums = np.cumsum(np.pad(means, ((radius + 1, radius), (0, 0)), mode="edge"), axis=0)
-        means = ((sums[side:] - sums[:-side]) / side).T
-    return means.astype(np.float32)
+    side, (height, width) = 2 * radius + 1, values.shape
+    padded = np.pad(values, radius, mode="edge")
+    rows = padded[:height].copy()
+    for down in range(1, side):
+        rows += padded[down : down + height]
+    total: Floats = rows[:, :width].copy()
+    for across in range(1, side):
+        total += rows[:, across : across + width]
+    total /= side * side
+    return total
 
 
 def _whitened(raster: Floats) -> Floats:
     """Return what the neighbourhood does not predict, by the local energy: large edges count little."""
     residual = raster - _box(raster, 2)
-    whitened: Floats = residual / (_box(residual * residual, 3) + 2.0) ** 0.75
+    root = np.sqrt(_box(residual * residual, 3) + 2.0)
+    whitened: Floats = residual / (root * np.sqrt(root))  # to the power 0.75, in a tenth of its time
     return whitened

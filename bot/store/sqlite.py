@@ -24,6 +24,10 @@ from bot.store.writer import WritePace
 _FIXED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
 
 
+PRAGMAS = {"busy_timeout": 5000, "foreign_keys": "ON", "synchronous": "FULL"}
+"""Of every connection: what was committed survives even a power cut."""
+
+
 def library() -> ModuleType:
     """Import the bundled SQLite where it is installed, else the one Python was built with."""
     try:
@@ -67,9 +71,8 @@ def connect(path: Path, *, writes: bool) -> Engine:
     def prepare(connection: Any, record: object) -> None:
         # The driver would begin transactions on its own, and too late for IMMEDIATE and savepoints.
         connection.isolation_level = None
-        pragmas = {"busy_timeout": 5000, "foreign_keys": "ON", "synchronous": "FULL"}
-        pragmas |= {"journal_mode": journal} if writes else {"query_only": "ON"}
-        for name, value in pragmas.items():
+        more = {"journal_mode": journal} if writes else {"query_only": "ON"}
+        for name, value in (PRAGMAS | more).items():
             connection.execute(f"PRAGMA {name} = {value}").close()
 
     @event.listens_for(engine, "begin")

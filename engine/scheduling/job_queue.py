@@ -232,7 +232,8 @@ class _UserLane(_Waiting):
 class FairQueue:
     """Waiting jobs in fair order. O(log n) for each change.
 
-    `per_user` bounds how many jobs of one person are inside the engine at once: enough to fill its batches.
+    `per_user` bounds how many jobs of one person are inside the engine at once: as many as a forward pass
+    has rows, so that short jobs of a heavy weight do not run dry while others have many steps to go.
     With `soft_limit` jobs inside, only people with none there may enter, so that a newcomer's first step
     never waits for a flood of others; with `hard_limit` nobody may.
 
@@ -244,7 +245,7 @@ class FairQueue:
     """
 
     def __init__(
-        self, *, per_user: int = 4, soft_limit: int = 64, hard_limit: int = 1024, relaxed_limit: int = 8
+        self, *, per_user: int = 8, soft_limit: int = 64, hard_limit: int = 1024, relaxed_limit: int = 8
     ) -> None:
         self.per_user = per_user
         self._devices = 1

@@ -46,6 +46,7 @@ from engine.workers.messages import Cancel, ModelLoaded, Order, Pulse, Ready, Re
 
 _log = logging.getLogger(__name__)
 
+CREDIT_STEPS = 20  # denoising steps of a job that may go first where its owner was idle
 PREVIEW_STEPS = 3  # a preview after every so many denoising steps
 PROGRESS_SECONDS = 0.2  # no two progress events of a job come closer than this
 PULSE_SECONDS = 1.0  # nor two pulses
@@ -132,6 +133,12 @@ class PictureRequest(Request):
     @property
     def used(self) -> float:
         return self.resident.used
+
+    @property
+    def credit(self) -> float:
+        """Return the device-seconds of the first `CREDIT_STEPS` of the job's pictures."""
+        job = self.resident.job
+        return job.cost * min(1.0, CREDIT_STEPS / max(1, job.request.steps))
 
 
 class WorkerLoop:

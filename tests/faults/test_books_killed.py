@@ -48,7 +48,7 @@ def kill_at_every_point(fresh: Callable[[], AbstractContextManager[str]], step: 
             assert again and again[0] == expected, f"killed at {point} of {points}"
 
 
-@pytest.mark.parametrize("step", [13, pytest.param(1, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("step", [41, pytest.param(1, marks=pytest.mark.soak)])
 def test_killed_anywhere_the_books_in_sqlite_come_to_the_same(tmp_path: Path, step: int) -> None:
     @contextmanager
     def fresh() -> Iterator[str]:
@@ -58,7 +58,7 @@ def test_killed_anywhere_the_books_in_sqlite_come_to_the_same(tmp_path: Path, st
     kill_at_every_point(fresh, step)
 
 
-@pytest.mark.parametrize("step", [31, pytest.param(1, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("step", [97, pytest.param(1, marks=pytest.mark.soak)])
 def test_killed_anywhere_the_books_in_postgres_come_to_the_same(postgres: Cluster, step: int) -> None:
     @contextmanager
     def fresh() -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -13,20 +12,16 @@ from bot.models import State
 from bot.store import Store
 from tests.databases import Cluster, unfinished
 from tests.faults import leader
+from tests.processes import Process
 
-ROOT = Path(__file__).parents[2]
 JOBS = 30
 PATIENCE = 120.0
 ADVISORY = "SELECT pid FROM pg_locks JOIN pg_database d ON d.oid = database WHERE locktype = 'advisory' AND "
 
 
-async def easel(url: str, folder: Path, name: str) -> asyncio.subprocess.Process:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.faults.leader", url, str(folder), name),
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout and await asyncio.wait_for(process.stdout.readline(), PATIENCE) == b"here\n"
+def easel(url: str, folder: Path, name: str) -> Process:
+    process = Process("tests.faults.leader", url, str(folder), name)
+    assert process.stdout.readline() == "here\n"
     return process
 
 
@@ -49,9 +44,9 @@ async def test_a_leader_that_lost_its_lock_paints_nothing_that_the_next_one_pain
     url = postgres.fresh()
     name = Cluster.name_of(url)
     await leader.ask(url, JOBS)
-    first = await easel(url, tmp_path, "first")
+    first = easel(url, tmp_path, "first")
     await until_it_leads(tmp_path, "first", leader.FREE)
-    second = await easel(url, tmp_path, "second")
+    second = easel(url, tmp_path, "second")
     waits = f"SELECT count(*) FROM ({ADVISORY} datname = '{name}' AND NOT granted) AS w"
     async with asyncio.timeout(PATIENCE):
         while await asyncio.to_thread(postgres.ask, waits) == "0":  # noqa: ASYNC110 another process asks
@@ -62,7 +57,9 @@ async def test_a_leader_that_lost_its_lock_paints_nothing_that_the_next_one_pain
         postgres.ask, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {which}"
     )
 
-    ends = [await asyncio.wait_for(each.wait(), PATIENCE) for each in (first, second)]
+    for each in (first, second):
+        await asyncio.to_thread(each.communicate)
+    ends = [each.wait() for each in (first, second)]
 
     # Where all sessions went, either may be the first to have the lock again.
     assert sorted(ends) == [0, 2] if not whole else 0 in ends

@@ -52,7 +52,7 @@ class Recipe:
         return min(2, self.data["steps"]) if self.tiny else int(self.data["steps"])
 
     def scaled(self, side: int) -> int:
-        return side // 16 if self.tiny else side
+        return side // 32 if self.tiny else side
 
     def modules(self) -> Iterator[tuple[str, Any, dict[str, Any]]]:
         """Return each module's name, class and configuration."""

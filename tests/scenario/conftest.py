@@ -22,13 +22,14 @@ from bot.errors import DeliveryError, Refusal
 from bot.i18n import speech
 from bot.images.blobs import BlobStore, open_blobs
 from bot.messages.types import Button, Card, Form
-from bot.models import Job, Member, Origin, Tier, new_id
+from bot.models import Job, Member, Origin, State, Tier, new_id
 from bot.moderation import ImageClassifier, NullClassifier
 from bot.store import Store
 from bot.surfaces import Settings
 from engine.types import Engine
 from engine.workers.fake import MEMORY, FakeEngine, Fault
 from tests import messages
+from tests.databases import ended, found
 from tests.examples import unhurried
 
 ADA = Member(tenant="test:house", id="test:ada", name="Ada")
@@ -194,17 +195,17 @@ class House:
 
     async def delivered(self, id: str) -> Job:
         """The row once its end was written down as shown."""
-        async with asyncio.timeout(PATIENCE):
-            while (job := await self.row(id)).delivered is None:  # noqa: ASYNC110 only the row knows
-                await asyncio.sleep(0.01)
-        return job
+        ends = (each for each in State if each.ended)
+        return await ended(self.store, id, *ends, patience=PATIENCE)
 
     async def ended(self, id: str) -> Job:
         """The row once the job has ended, shown or not."""
-        async with asyncio.timeout(PATIENCE):
-            while not (job := await self.row(id)).state.ended:  # noqa: ASYNC110 only the row knows
-                await asyncio.sleep(0.01)
-        return job
+
+        async def there() -> Job | None:
+            job = await self.row(id)
+            return job if job.state.ended else None
+
+        return await found(there, PATIENCE)
 
     async def image(self, blob: str) -> Image.Image:
         picture = Image.open(io.BytesIO(await self.easel.images.get(blob)))

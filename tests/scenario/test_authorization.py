@@ -196,7 +196,7 @@ async def test_who_may_press_what(house: House, pressed: str) -> None:
             await house.press(f"v1:report:{job.id}", BEN)
         button = f"v1:{name}:{job.id}" + (f":{index}" if index else "")
         assert await code(house.press(button, member)) == BUTTONS[pressed].get(who, ""), who
-        await code(house.ask("what tells of a strike"))
+        await code(house.ask("what tells of a strike --count 1"))
 
 
 @pytest.mark.parametrize("pressed", BUTTONS)

@@ -1,4 +1,4 @@
-"""The command line as people use it: real processes, the engine in memory, one folder each."""
+"""The command line as people use it: processes of their own, the engine in memory, one folder each."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import os
 import re
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -21,11 +19,9 @@ import pytest
 from PIL import Image
 
 from bot.__main__ import parser
+from tests.processes import PATIENCE, ROOT, Process
 
-ROOT = Path(__file__).parents[2]
-PATIENCE = 60.0
-
-Start = Callable[..., "subprocess.Popen[str]"]
+Start = Callable[..., Process]
 
 
 @pytest.fixture
@@ -33,16 +29,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts `python -m bot …` in an empty folder."""
     processes = []
 
-    def run(*arguments: str, **settings: str) -> subprocess.Popen[str]:
+    def run(*arguments: str, **settings: str) -> Process:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "MODEL": "memory", "WEB_PORT": "0", **settings}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "bot", *arguments],
-            cwd=tmp_path,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        process = Process("bot", *arguments, cwd=tmp_path, env=environment)
         processes.append(process)
         return process
 
@@ -52,13 +41,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
         process.communicate()
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=PATIENCE)
-    return process.returncode, out, err
+def ended(process: Process) -> tuple[int, str, str]:
+    out, err = process.communicate()
+    return process.wait(), out, err
 
 
-def line_with(stream: IO[str] | None, text: str) -> str:
-    assert stream is not None
+def line_with(stream: IO[str], text: str) -> str:
     for line in stream:
         if text in line:
             return line

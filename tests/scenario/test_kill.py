@@ -4,7 +4,6 @@ import asyncio
 import os
 import random
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,30 +12,17 @@ from bot.images.blobs import DirectoryBlobs
 from bot.models import State
 from bot.store import Store
 from bot.surfaces import Settings
+from tests.processes import Process
 
-ROOT = Path(__file__).parents[2]
 JOBS = 9
-PATIENCE = 60.0
 
 
-async def victim(folder: Path, failpoint: str = "") -> asyncio.subprocess.Process:
+def victim(folder: Path, failpoint: str = "") -> Process:
     """A process with a running studio on the folder."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.scenario.victim",
-        str(folder),
-        str(JOBS),
-        cwd=ROOT,
-        env={**os.environ, "FAILPOINT": failpoint},
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    async with asyncio.timeout(PATIENCE):
-        async for line in process.stdout:  # log lines come first
-            if line == b"started\n":
-                return process
-    raise AssertionError("the victim ended before it started")
+    told = {**os.environ, "FAILPOINT": failpoint}
+    process = Process("tests.scenario.victim", str(folder), str(JOBS), env=told)
+    assert "started\n" in process.stdout, "the victim ended before it started"  # log lines come first
+    return process
 
 
 LONGER = [pytest.param(seed, marks=pytest.mark.soak) for seed in range(3, 43)]
@@ -49,10 +35,10 @@ SHORT = ("after:admit_all:4", "before:end:1", "after:end:1", "after:message:1", 
 async def test_killed_at_any_moment_every_job_ends_once(tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)
     for _ in range(3):
-        process = await victim(tmp_path)
+        process = victim(tmp_path)
         await asyncio.sleep(dice.uniform(0.0, 0.5))
         process.kill()
-        await process.communicate()
+        process.communicate()
     await every_job_ends_once(tmp_path)
 
 
@@ -61,16 +47,16 @@ async def test_killed_at_any_moment_every_job_ends_once(tmp_path: Path, seed: in
     [*SHORT, *(pytest.param(each, marks=pytest.mark.soak) for each in POINTS if each not in SHORT)],
 )
 async def test_killed_between_two_steps_every_job_ends_once(tmp_path: Path, failpoint: str) -> None:
-    process = await victim(tmp_path, failpoint)
-    await asyncio.wait_for(process.communicate(), PATIENCE)
+    process = victim(tmp_path, failpoint)
+    process.communicate()
     assert process.returncode == -signal.SIGKILL
     await every_job_ends_once(tmp_path)
 
 
 async def every_job_ends_once(folder: Path) -> None:
     """Let a last process do what is left, and look at what it all came to."""
-    process = await victim(folder)
-    await asyncio.wait_for(process.communicate(), PATIENCE)
+    process = victim(folder)
+    process.communicate()
     assert process.returncode == 0
 
     settings = Settings(data_dir=folder)

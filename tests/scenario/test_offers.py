@@ -38,7 +38,6 @@ TASKS: tuple[frozenset[TaskKind], ...] = (
     frozenset({"text_to_image"}),
 )
 CHANGES_ONLY: frozenset[TaskKind] = frozenset({"image_to_image"})
-EXAMPLES = 8
 PHASES = (Phase.explicit, Phase.generate)  # a world is too slow to be shrunk
 NEVER = 3600.0  # seconds of a step, so that what is accepted waits until it is cancelled
 DERIVING = ("upscale", "vary_subtle", "vary_strong", "again", "try", "edit")
@@ -348,14 +347,15 @@ async def settled(world: World, member: Member, mine: Mapping[str, Any]) -> None
         await world.follow(refusal, member)
 
 
-def test_no_offer_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("examples", [4, pytest.param(40, marks=pytest.mark.soak)])
+def test_no_offer_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, examples: int) -> None:
     tenants = itertools.count()
     monkeypatch.setattr("bot.lifecycle.LAST_WORDS", 0.05)
     with asyncio.Runner() as runner:
         store = runner.run(Store.open(f"sqlite:///{tmp_path}/easel.db"))
 
         @settings(
-            max_examples=EXAMPLES,
+            max_examples=examples,
             deadline=None,
             suppress_health_check=list(HealthCheck),
             derandomize=True,

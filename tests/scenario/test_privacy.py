@@ -7,8 +7,6 @@ import csv
 import io
 import json
 import signal
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,6 +22,7 @@ from bot.messages.types import Card
 from bot.models import Member, State
 from bot.store import Store
 from bot.store.sqlite import library
+from tests.processes import Process
 from tests.scenario.conftest import ADA, BEN, BOSS, PATIENCE, House, Opens, button
 
 CANARY = "kanarienvogel"
@@ -286,56 +285,6 @@ async def gone(house: House, id: str) -> None:
 
 # ---- killed on the way
 
-VICTIM = """
-import asyncio, os, signal, sys
-from pathlib import Path
-from bot.models import Origin
-from tests.scenario import conftest
-from tests.examples import unhurried
-from tests.scenario.conftest import ADA, RecordingAdapter, SMALL
-from bot import app
-from bot.accounts import privacy
-from bot.images.blobs import DirectoryBlobs
-from bot.moderation import NullClassifier
-from bot.store import Store
-from bot.store.sqlite import library
-from bot.surfaces import Settings
-from engine.workers.fake import FakeEngine
-
-
-async def main(folder: Path, name: str, when: str) -> None:
-    store = await Store.open(f"sqlite:///{folder}/easel.db")
-    call = getattr(store, name)
-
-    async def deadly(*arguments, **named):
-        if when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        await call(*arguments, **named)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    settings = Settings(data_dir=folder, model=("memory",))
-    blobs = DirectoryBlobs(folder / "pictures")
-    engine = FakeEngine(blobs.read, models=(SMALL,))
-    easel = app.build(
-        settings=settings,
-        store=store,
-        engine=engine,
-        blobs=blobs,
-        classifier=NullClassifier(),
-        tiers=unhurried(),
-    )
-    easel.adapters["test"] = RecordingAdapter()
-    # Only the press is to meet the failpoint.
-    easel.lifecycle._keep_clean = lambda: asyncio.sleep(0)
-    await easel.lifecycle.start()
-    setattr(store, name, deadly)
-    origin = Origin(surface="test", member=ADA, channel="lobby", event="last")
-    await easel.router.press(f"v1:forget:{privacy.token(origin)}", origin)
-
-
-asyncio.run(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))
-"""
-
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("step", ["begin_erasure", "delete", "erase", "finish_erasures"])
@@ -344,10 +293,9 @@ async def test_deletion_goes_on_after_a_kill_between_any_two_steps(
 ) -> None:
     async with opened() as house:
         jobs = [await house.painted(f"a {CANARY} --count 1") for _ in range(2)]
-    command = [sys.executable, "-c", VICTIM, str(tmp_path), step, when]
-    root = Path(__file__).parents[2]
-    done = await asyncio.to_thread(subprocess.run, command, cwd=root, capture_output=True, timeout=120)
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    killed = Process("tests.scenario.forgetting", str(tmp_path), step, when)
+    _, said = killed.communicate()
+    assert killed.returncode == -signal.SIGKILL, said
 
     async with opened() as house:
         if (step, when) == ("begin_erasure", "before"):  # nothing was promised yet

@@ -160,12 +160,12 @@ async def test_a_lost_job_goes_before_its_owners_others() -> None:
     house = House()
     house.kills = lambda job: job.id == "first" and not job.deaths
     async with opened(house) as engine:
-        for number in range(8):
+        for number in range(12):
             engine.submit(job("first" if not number else f"later{number}"))
-        events = await Listener(engine).ends(8)
+        events = await Listener(engine).ends(12)
 
     again = house.sent.index("first", house.sent.index("first") + 1)
-    assert all(house.sent.index(f"later{number}") > again for number in range(5, 8))
+    assert all(house.sent.index(f"later{number}") > again for number in range(9, 12))
     assert sum(isinstance(event, Restarted) for event in events) >= 1
 
 

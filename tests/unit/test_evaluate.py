@@ -86,9 +86,12 @@ def test_the_shipped_model_draws_common_things_that_can_be_recognised(studio: Pa
     assert figures["common_top5"] >= FLOOR
 
 
-def test_common_things_can_be_recognised_in_the_style_asked_for(studio: Painter, judge: Judge) -> None:
+def test_common_things_can_be_recognised_in_the_style_asked_for(
+    studio: Painter, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate, "STYLES", ("3d", "flat"))  # those that have a goal
     figures = evaluate.style_accuracy(studio, judge, 8)
-    assert figures.keys() == {"pictures_each", *evaluate.STYLES}
+    assert figures.keys() == {"pictures_each", "3d", "flat"}
     assert figures["3d"] + figures["flat"] >= 2 * FLOOR
 
 

@@ -18,11 +18,11 @@ from sqlmodel import Session, SQLModel
 
 from bot.errors import StoreError, StoreInUse
 from bot.models import Balance, Job, Preferences, State, StoredPicture
-from bot.store import OverQuota, Store, TooManyWaiting, look_at, migrations
+from bot.store import OverQuota, Store, TooManyWaiting, look_at, migrations, sqlite
 from bot.store.sqlite import connect, wal_is_safe
 from bot.store.tables import AllowanceRow, IdentityRow, LedgerRow
 from engine.types import GenerationRequest
-from tests.databases import unfinished
+from tests.databases import PRAGMAS, unfinished
 from tests.examples import a_job, a_line, a_member, a_tier
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -647,13 +647,19 @@ async def test_it_also_works_on_an_old_sqlite_with_its_rollback_journal(
     await store.close()
 
 
-async def test_the_connections_are_set_up_to_lose_nothing(store: Store) -> None:
+async def test_the_connections_are_set_up_to_lose_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "PRAGMAS", PRAGMAS)
+    store = await Store.open(f"sqlite:///{tmp_path}/safe.db")
+
     def ask(session: Session) -> list[Any]:
         names = ("synchronous", "foreign_keys", "busy_timeout", "query_only")
         return [session.execute(text(f"PRAGMA {name}")).scalar_one() for name in names]
 
     assert await store._write(ask) == [2, 1, 5000, 0]
     assert await store._read(ask) == [2, 1, 5000, 1]
+    await store.close()
 
 
 # ---- the schema

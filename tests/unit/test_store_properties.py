@@ -298,12 +298,12 @@ def machine(
     )
 
 
-@pytest.mark.parametrize("examples", [25, pytest.param(2000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("examples", [12, pytest.param(2000, marks=pytest.mark.soak)])
 def test_the_books_add_up_in_sqlite(tmp_path: Path, examples: int) -> None:
     machine(lambda: fresh_sqlite(tmp_path / "easel.db"), lambda url: None, examples)
 
 
-@pytest.mark.parametrize("examples", [12, pytest.param(500, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("examples", [6, pytest.param(500, marks=pytest.mark.soak)])
 def test_the_books_add_up_in_postgres(postgres: Cluster, examples: int) -> None:
     machine(postgres.fresh, postgres.drop, examples)
 

@@ -40,6 +40,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         np.savez(tmp_path / "parts" / f"{name}.npz", **arrays)
     monkeypatch.setattr(denoiser, "PIPELINE", tmp_path / "nothing")
     monkeypatch.setattr(denoiser, "BATCH", 8)
+    monkeypatch.setattr(denoiser, "VALIDATION_BATCH", 4)
     return tmp_path
 
 

@@ -257,9 +257,9 @@ class SlackDelivery:
 
         Raises Unreachable, TryLater.
         """
-        workspace = await self._workspaces.find(team)
-        if workspace is None:
-            raise Unreachable(_REMOVED)
+        workspace = await self._workspaces.find_again(team)
+        if workspace is None:  # removed, or its organisation's first event since the start is still to come
+            raise TryLater(_REMOVED)
         named = replace(card, body=tuple(map(marks.named, card.body)))
         with translated():
             await self._workspaces.talk(workspace.token, team=team).chat_postMessage(

@@ -50,6 +50,7 @@ class Workspaces:
         self._installations = installations
         self._only: Workspace | None = None
         self._calls: dict[str, asyncio.Semaphore] = {}
+        self._organisations: dict[str, str] = {}  # by workspace, as their events told
 
     async def sign_in(self, token: str) -> Workspace:
         """Use this token for everything. Raises SlackApiError when Slack does not accept it."""
@@ -79,6 +80,8 @@ class Workspaces:
         found = await self._installations.find(team, enterprise)
         if found is None or not found.bot_token or not (team or found.team_id):
             return None
+        if found.is_enterprise_install and team:
+            self._organisations[team] = enterprise
         return Workspace(
             team=team or found.team_id or "",
             enterprise=found.enterprise_id or "",
@@ -87,6 +90,10 @@ class Workspaces:
             bot=found.bot_id or "",
             token=found.bot_token,
         )
+
+    async def find_again(self, team: str) -> Workspace | None:
+        """Return a workspace that was found before, also through its organisation. Raises StoreError."""
+        return await self.find(team, self._organisations.get(team, ""))
 
     async def home_of(self, user: str, enterprise: str) -> str:
         """Return a person's own workspace in an organisation, or nothing where Slack does not tell in time.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from bot.store import Store
 from bot.surfaces import Settings
 from engine.types import Engine
 from engine.workers.fake import MEMORY, FakeEngine, Fault
-from tests.databases import unfinished
+from tests.databases import ended, unfinished
 from tests.examples import unhurried
 
 SMALL = replace(MEMORY, width=64, height=64, steps=4)
@@ -51,12 +50,7 @@ class Rooms:
 
     async def until(self, id: str, *states: State, patience: float = PATIENCE) -> Job:
         """The job's row once it has ended so, and that was shown or given up."""
-        async with asyncio.timeout(patience):
-            while True:
-                job = await self.store.job(id)
-                if job and job.state in states and (job.delivered or not job.state.ended):
-                    return job
-                await asyncio.sleep(0.01)
+        return await ended(self.store, id, *states, patience=patience)
 
 
 @asynccontextmanager

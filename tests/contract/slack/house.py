@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -40,6 +39,7 @@ from tests.contract.slack.state import (
     Sent,
 )
 from tests.contract.slack.wire import Wire
+from tests.databases import ended, found
 from tests.examples import unhurried
 from tests.web import SMALL
 
@@ -69,12 +69,7 @@ class House:
 
     async def until(self, id: str, *states: State) -> Job:
         """The job's row once it has ended so, and that was shown or given up."""
-
-        async def there() -> Job | None:
-            job = await self.store.job(id)
-            return job if job and job.state in states and (job.delivered or not job.state.ended) else None
-
-        return await self._soon(there)
+        return await self._told(ended(self.store, id, *states, patience=PATIENCE))
 
     async def opened_up(self, id: str) -> Job:
         """The job's row once others may see it: a moment after it was shown to them."""
@@ -83,7 +78,7 @@ class House:
             job = await self.store.job(id)
             return job if job and not job.origin.private else None
 
-        return await self._soon(there)
+        return await self._told(found(there, PATIENCE))
 
     async def ended(self, *states: State, count: int = 1) -> Job:
         """The newest job once there are so many, and its end was shown."""
@@ -92,19 +87,17 @@ class House:
             jobs = await self.jobs()
             return jobs[0] if len(jobs) >= count else None
 
-        return await self.until((await self._soon(there)).id, *(states or (State.RENDERED,)))
+        return await self.until((await self._told(found(there, PATIENCE))).id, *(states or (State.RENDERED,)))
 
-    async def _soon(self, there: Callable[[], Awaitable[Job | None]]) -> Job:
-        """What only the rows know, once they do."""
-        deadline = time.monotonic() + PATIENCE
-        while (found := await there()) is None:
-            if time.monotonic() > deadline:
-                rows = [
-                    (job.state.value, job.prompt[:40], job.delivered, job.reason) for job in await self.jobs()
-                ]
-                raise AssertionError(f"the rows stay {rows}; {self.wire.account()}")
-            await asyncio.sleep(0.01)
-        return found
+    async def _told(self, waiting: Awaitable[Job]) -> Job:
+        """What is waited for, or an account of what there is instead."""
+        try:
+            return await waiting
+        except TimeoutError:
+            rows = [
+                (job.state.value, job.prompt[:40], job.delivered, job.reason) for job in await self.jobs()
+            ]
+            raise AssertionError(f"the rows stay {rows}; {self.wire.account()}") from None
 
     async def painted(
         self,

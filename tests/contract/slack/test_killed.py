@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,14 +13,13 @@ import pytest
 
 from bot.models import State
 from tests.contract.slack import methods
-from tests.contract.slack.api import PATIENCE
 from tests.contract.slack.conftest import Opens
 from tests.contract.slack.house import DONE, House
 from tests.contract.slack.people import Person
 from tests.contract.slack.state import ADA, BOT, BOT_TOKEN, GENERAL, RANDOM, SECRET
 from tests.contract.slack.wire import Wire
+from tests.processes import Process
 
-ROOT = Path(__file__).parents[3]
 DIRECT = "direct"
 POSTED = "before:message:1"  # the first message stands in Slack, and its row does not know
 
@@ -31,20 +29,18 @@ async def killed(
     folder: Path, wire: Wire, failpoint: str = POSTED, *, after: float | None = None
 ) -> AsyncIterator[Person]:
     """Somebody who talks to an Easel that is killed there, or after so many seconds, and was at the end."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.contract.slack.victim", str(folder), wire.url, failpoint, cwd=ROOT
-    )
+    process = Process("tests.contract.slack.victim", str(folder), wire.url, failpoint)
     try:
         await wire.until(lambda: wire.connections)
         yield Person(wire, ADA)
         if after is not None:
             await asyncio.sleep(after)
             process.kill()
-        assert await asyncio.wait_for(process.wait(), PATIENCE) == -signal.SIGKILL
+        await asyncio.to_thread(process.wait)
+        assert process.returncode == -signal.SIGKILL
     finally:
-        if process.returncode is None:  # it lived longer than it should
-            process.kill()
-            await process.wait()
+        process.kill()  # where it lived longer than it should
+        process.communicate()
 
 
 def standing(house: House, text: str) -> list[str]:

@@ -259,3 +259,15 @@ def _result(house: House, channel: str) -> Message:
     found = house.wire.said(DONE, house.wire.users[f"W{NORTH}"].id, channel)
     assert found
     return found
+
+
+async def test_a_log_channel_is_written_to_in_a_workspace_of_an_organisation(house: House) -> None:
+    _, boss = people_of(house, NORTH)
+    lobby = f"C{NORTH}"
+    await boss.slash(f"/easel admin log <#{lobby}|lobby>", lobby)
+
+    def told() -> Message | None:
+        logged = (m for m in house.wire.messages.values() if m.channel == lobby and not m.only)
+        return next((m for m in logged if "log: none →" in m.text), None)
+
+    assert await house.wire.until(told)
