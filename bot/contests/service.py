@@ -37,6 +37,8 @@ from bot.store import Store
 log = structlog.stdlib.get_logger(__name__)
 
 TICK = 5.0  # seconds between two looks at what is due
+RETRY = timedelta(seconds=30)  # after which a message that could not be sent is tried again
+OWED = timedelta(days=7)  # after which a contest that cannot be shown is given up
 DAYS, VOTING_DAYS = 7, 3
 MOST_DAYS = 90
 GONE: MessageRef = {"gone": True}  # in place of the reference to a message that somebody deleted
@@ -70,6 +72,7 @@ class Contests:
     _open: OpenContests
     _covers: Covers
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict, init=False)
+    _later: dict[str, datetime] = field(default_factory=dict, init=False)  # when to try again
 
     @property
     def commands(self) -> Commands:
@@ -245,7 +248,7 @@ class Contests:
     async def tick(self) -> None:
         """Bring every contest to where it should be by now; none waits for another one's platform."""
         now = self._store.now()
-        due = await self._store.contests_due(now)
+        due = [each for each in await self._store.contests_due(now) if self._later.get(each.id, now) <= now]
         for contest in due:
             if contest.phase != "ended" and contest.closes <= now:
                 await self._store.advance_contest(contest.id, contest.phase, await self._next(contest))
@@ -279,6 +282,9 @@ class Contests:
                     await self._show(contest)
             except TryLater as error:
                 log.info("a contest is shown later", contest=id, cause=str(error))
+                self._later[id] = self._store.now() + RETRY
+                if self._store.now() > contest.closes + OWED:
+                    await self._abandon(contest, _("it cannot be shown."))
             except Unreachable as error:
                 await self._abandon(contest, error.args[0])
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from bot.contests.service import RETRY
 from bot.errors import Refusal, TryLater, Unreachable
 from bot.messages.types import Card
 from bot.models import Job, Member, Origin
@@ -171,10 +172,25 @@ async def test_time_closes_entries_and_the_vote_also_after_a_restart(opened: Ope
 async def test_a_message_that_could_not_be_posted_is_posted_later_and_once(house: House) -> None:
     house.surface.troubles = [TryLater("away")]
     await started(house)
-    assert boards(house) == []
+    await house.easel.contests.tick()
+    assert boards(house) == [], "not at once"
+    soon = house.store.now() + RETRY
+    house.store._clock = lambda: soon
     await house.easel.contests.tick()
     await house.easel.contests.tick()
     assert len(boards(house)) == 1
+
+
+async def test_a_platform_that_stays_away_is_given_up_at_last(house: House) -> None:
+    await started(house)
+    await entered(house, ADA)
+    house.surface.troubles = [TryLater("away")] * 9
+    for days in (7, 10, 18):
+        later = house.store.now() + timedelta(days=days)
+        house.store._clock = lambda later=later: later
+        await house.easel.contests.tick()
+    assert await house.store.contests(ADA.tenant) == [] and len(boards(house)) == 1
+    assert await house.store.contests_due(house.store.now()) == []
 
 
 # ---- entering

@@ -275,9 +275,9 @@ class SlackDelivery:
 
         Pictures that it shows no more are taken out of Slack. Raises Unreachable, TryLater.
         """
-        workspace = await self._workspaces.find(team)
-        if workspace is None:
-            raise Unreachable(_REMOVED)
+        workspace = await self._workspaces.find_again(team)
+        if workspace is None:  # removed, or its organisation's first event since the start is still to come
+            raise TryLater(_REMOVED)
         named = replace(card, body=tuple(map(marks.named, card.body)))
         before: dict[str, str] = (ref or {}).get("files", {})
         with translated():
