@@ -58,9 +58,12 @@ class ActionSpec:
     overflow: bool = False  # behind ⋯ there, not in a row
     of_series: bool = False  # only where the job is one of a series
     of_draft: bool = False  # only where the job is a draft
+    in_contest: bool = False  # only while a contest takes it
     task: TaskKind | Literal["", "same", "form"] = ""  # what a model must do for it
     # ("same": what made the job; "form": that, or painting from words)
     whose: tuple[Whose, ...] = ("anyone",)
+    reaction: str = ""  # the emoji, without a variant, that does it on a result's message
+    undone: bool = False  # taking that reaction away undoes it
     menu: str = ""  # its entry in a message's menu
     menu_help: str = ""
 
@@ -163,6 +166,18 @@ ACTIONS: tuple[ActionSpec, ...] = (
         menu_help=_("Show this image's seed, model, cost and origin."),
     ),
     ActionSpec(
+        name="favourite",
+        answers="card",
+        label=_("Favourite"),
+        spoken=_("Add these images to your favourites, or remove them"),
+        icon="⭐",
+        symbol="star",
+        on=_RESULT,
+        overflow=True,
+        reaction="⭐",
+        undone=True,
+    ),
+    ActionSpec(
         name="download",
         answers="card",
         label=_("Download"),
@@ -171,6 +186,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         symbol="download",
         on=_RESULT,
         overflow=True,
+        reaction="✉",
     ),
     ActionSpec(
         name="share",
@@ -180,6 +196,26 @@ ACTIONS: tuple[ActionSpec, ...] = (
         icon="📣",
         on=_RESULT,
         overflow=True,
+        whose=("owner",),
+    ),
+    ActionSpec(
+        name="enter",
+        answers="card",
+        label=_("Enter contest"),
+        spoken=_("Enter one of these images in the contest"),
+        icon="🏆",
+        symbol="star",
+        on=_RESULT,
+        overflow=True,
+        in_contest=True,
+        whose=("owner",),
+    ),
+    ActionSpec(
+        name="enter_image",
+        answers="replacement",
+        about="picture",
+        label="{n}",
+        spoken=_("Enter image {n} in the contest"),
         whose=("owner",),
     ),
     ActionSpec(
@@ -194,6 +230,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         on=_RESULT,
         overflow=True,
         whose=("owner", "moderator"),
+        reaction="❌",
     ),
     ActionSpec(
         name="report",
@@ -265,6 +302,24 @@ ACTIONS: tuple[ActionSpec, ...] = (
         style="danger",
         whose=("owner",),
     ),
+    ActionSpec(name="contest_entry", answers="card", about="key"),
+    ActionSpec(
+        name="vote",
+        answers="replacement",
+        about="key",
+        label=_("Vote for this one"),
+        spoken=_("Vote for this entry of the contest"),
+        style="primary",
+    ),
+    ActionSpec(
+        name="report_entry",
+        answers="card",
+        about="key",
+        label=_("Report"),
+        spoken=_("Report this entry to the administrators"),
+        icon="🚩",
+        symbol="flag",
+    ),
     ActionSpec(name="setup", answers="replacement", about="key", whose=("administrator",)),
     ActionSpec(name="offer", answers="job", about="key", style="primary", whose=("owner",)),
     ActionSpec(name="paint", answers="job", about="key", style="primary", whose=("owner",)),
@@ -273,6 +328,8 @@ ACTIONS: tuple[ActionSpec, ...] = (
 SPECS = {each.name: each for each in ACTIONS}
 MENU = tuple(each for each in ACTIONS if each.menu)
 """What stands in a message's menu."""
+REACTIONS = {each.reaction: each for each in ACTIONS if each.reaction}
+"""What people can put on a result's message."""
 DERIVING = tuple(each.name for each in ACTIONS if each.answers == "job" and each.about in ("job", "picture"))
 """What makes a job from a job."""
 

@@ -37,6 +37,8 @@ from bot.admin.setup import SetupCommands
 from bot.admin.tiers import TierCommands
 from bot.clock import TrustedClock
 from bot.commands.complete import Vocabulary
+from bot.contests.running import OpenContests
+from bot.contests.service import Contests
 from bot.easel import Easel
 from bot.engines import open_engine
 from bot.errors import EaselError
@@ -50,6 +52,7 @@ from bot.jobs.changes import Changes
 from bot.jobs.covers import Covers
 from bot.jobs.departures import Departures
 from bot.jobs.endings import Endings
+from bot.jobs.favourites import FavouriteService
 from bot.jobs.holds import Holds
 from bot.jobs.live import LiveJobs
 from bot.jobs.message_sync import MessageSync
@@ -110,7 +113,8 @@ def build(
     vocabulary = Vocabulary(store, engine, tiers, settings.operators, access, visibility)
 
     # From what the engine reports to messages.
-    cards = JobCards(lives, holds, access, visibility, speech, covers)
+    open_contests = OpenContests()
+    cards = JobCards(lives, holds, access, visibility, speech, covers, open_contests)
     sync = MessageSync(store, cards.own, adapters)
 
     def show(job: Job) -> None:
@@ -143,6 +147,7 @@ def build(
     queries = JobQueries(store, engine, lives, access, visibility, cards)
     accounts = AccountService(store, engine, access, visibility, tracker, logins)
     policies = Policies(store, speech, holds, covers)
+    contests = Contests(store, visibility, reviews, speech, adapters, log_channel, open_contests, covers)
     admin = Admin(
         settings.operators,
         access,
@@ -154,6 +159,7 @@ def build(
         OverviewCommands(store, tiers, policies),
         log_channel,
         SetupCommands(store, tiers, policies),
+        contests.commands,
     )
     router = Router(
         store,
@@ -165,6 +171,7 @@ def build(
         jobs,
         series,
         queries,
+        FavouriteService(store, visibility),
         accounts,
         logins,
         privacy,
@@ -172,11 +179,23 @@ def build(
         images,
         VerifyService(images, visibility),
         admin,
+        contests,
     )
     return Easel(
         adapters=adapters,
         lifecycle=Lifecycle(
-            store, engine, guard, gate, tracker, sync, recovery, privacy, images, policies, log_channel
+            store,
+            engine,
+            guard,
+            gate,
+            tracker,
+            sync,
+            recovery,
+            privacy,
+            images,
+            policies,
+            log_channel,
+            contests,
         ),
         guard=guard,
         readiness=Readiness(settings, store, engine, adapters),
@@ -196,7 +215,8 @@ def build(
         queries=queries,
         cards=cards,
         messages=JobMessages(store, lives, sync),
-        departures=Departures(store, lives, endings),
+        contests=contests,
+        departures=Departures(store, lives, endings, contests.lost),
         images=images,
         installations=store,
     )

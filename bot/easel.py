@@ -11,6 +11,7 @@ from bot.adapters.base import ChatAdapter
 from bot.admin.dashboard import Dashboard
 from bot.admin.service import Admin
 from bot.commands.complete import Vocabulary
+from bot.contests.service import Contests
 from bot.guard import Guard
 from bot.i18n.speech import Speech
 from bot.images.service import Images
@@ -53,6 +54,7 @@ class Easel:
     queries: JobQueries  # what waits and runs
     cards: JobCards
     messages: JobMessages
+    contests: Contests
     departures: Departures  # what platforms took away
     images: Images
     installations: Installations  # of Slack

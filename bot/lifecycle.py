@@ -11,6 +11,7 @@ import structlog
 from bot.accounts.privacy import Privacy
 from bot.admin.asked import Policies
 from bot.admin.log_channel import LogChannel
+from bot.contests.service import Contests
 from bot.errors import StoreError
 from bot.gate import Gate
 from bot.guard import Guard
@@ -43,6 +44,7 @@ class Lifecycle:
     _images: Images
     _policies: Policies
     _log: LogChannel
+    _contests: Contests
     _tasks: list[asyncio.Task[None]] = field(default_factory=list, init=False)
 
     async def start(self) -> None:
@@ -57,6 +59,7 @@ class Lifecycle:
             asyncio.create_task(self._stop_painting(), name="stop"),
             asyncio.create_task(self._recovery.run(), name="recovery"),
             asyncio.create_task(self._keep_clean(), name="cleanup"),
+            asyncio.create_task(self._contests.run(), name="contests"),
         ]
         for task in self._tasks:
             if task.get_name() in ("tracker", "recovery"):
@@ -69,6 +72,7 @@ class Lifecycle:
             with suppress(EngineError):  # a model that is not offered any more
                 self._engine.learn(request, seconds)
         await self._policies.load()
+        await self._contests.load()
 
     async def close(self, drain: float = 0.0) -> None:
         """Accept no more work and give running jobs `drain` seconds; the rest runs after the next start."""

@@ -456,6 +456,45 @@ class Strike:
         return _("This is a cool-off after three strikes within 30 days.")
 
 
+# --- contests ---------------------------------------------------------------------------------------------
+
+ContestPhase = Literal["entries", "voting", "ended"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contest:
+    """A contest of images in a channel."""
+
+    id: str
+    surface: str
+    tenant: str
+    channel: str
+    theme: str
+    by: str  # the member who started it
+    each: int = 1  # entries that one person may have
+    started: datetime
+    closes: datetime  # when its phase ends, or ended
+    voting_days: int
+    phase: ContestPhase = "entries"
+    changes: int = 1  # so often has changed what its messages should show
+    shown: int = 0  # the change up to which they show it
+    messages: dict[str, Any] = field(default_factory=dict)  # which → the adapter's reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContestEntry:
+    """An image in a contest."""
+
+    contest: str
+    job: str
+    index: int  # of the job's picture
+    member: str
+    name: str  # as they were called then
+    number: int  # in the voting; 0 before
+    at: datetime
+    votes: int
+
+
 # --- what administrators look at --------------------------------------------------------------------------
 
 

@@ -39,6 +39,7 @@ class Option:
     completes: Completes = ""  # what `Vocabulary.complete` offers while someone types
     example: str = ""
     default: str = ""  # what stands when it is left out, in words
+    named: bool = False  # given by its name alone, since what stands before it takes all other words
 
     @property
     def flag(self) -> str:
@@ -151,6 +152,8 @@ CHOICES = {
     "any": _("Any"),
     "buttons": _("Ask by a button"),
     "off": _("Off"),
+    "csv": _("Table (CSV)"),
+    "json": _("Data (JSON)"),
 }
 """The labels of what can be chosen; other choices are shown as they are typed."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -13,9 +14,10 @@ from bot.accounts.logins import Logins
 from bot.accounts.privacy import Privacy
 from bot.accounts.service import AccountService
 from bot.actions import Action
-from bot.adapters.base import Answer, Receipt
+from bot.adapters.base import Answer, NoAnswer, Receipt
 from bot.admin.service import Admin
 from bot.commands.complete import Vocabulary
+from bot.contests.service import Contests
 from bot.errors import Refusal
 from bot.gate import Gate
 from bot.i18n import _
@@ -23,6 +25,7 @@ from bot.i18n.speech import Speech
 from bot.images.service import Images
 from bot.jobs import offers
 from bot.jobs.changes import source_job
+from bot.jobs.favourites import FavouriteService
 from bot.jobs.queries import JobQueries
 from bot.jobs.series import SeriesService
 from bot.jobs.service import JobService
@@ -41,6 +44,7 @@ PAINTING = ("imagine", "upscale", "vary")
 """Commands that check by themselves whether the person may ask."""
 ALWAYS = ("help", "quota", "verify", "privacy export", "privacy delete")
 """Commands that blocked people may use."""
+_NO_LETTERS = _("Easel sends no direct messages here. Download, in the ⋯ menu, gives the originals.")
 
 
 @dataclass(eq=False)
@@ -56,6 +60,7 @@ class Router:
     _jobs: JobService
     _series: SeriesService
     _queries: JobQueries
+    _favourites: FavouriteService
     _accounts: AccountService
     _logins: Logins
     _privacy: Privacy
@@ -63,6 +68,7 @@ class Router:
     _images: Images
     _verify: VerifyService
     _admin: Admin
+    _contests: Contests
 
     def __post_init__(self) -> None:
         self._commands: dict[str, Callable[[dict[str, Any], Origin], Awaitable[Card | Receipt]]] = {
@@ -71,6 +77,9 @@ class Router:
             "queue": self._queries.queue,
             "cancel": self._jobs.cancel_command,
             "history": self._queries.history,
+            "favourites": self._favourites.listed,
+            "contest show": self._contests.show,
+            "contest enter": self._contests.enter_command,
             "show": self._queries.show,
             "quota": self._accounts.quota,
             "verify": self._verify.verify,
@@ -88,13 +97,22 @@ class Router:
             "info": self._queries.info,
             "pick": self._queries.pick,
             "more": self._queries.more,
+            "favourite": self._favourites.toggle,
             "download": self._download,
             "show": self._queries.show_again,
             "share": self._queries.share,
             "cancel": self._jobs.cancel,
             "cancel_series": self._jobs.cancel_series,
             "delete": self._jobs.delete,
+            "enter": self._contests.enter,
+            "enter_image": self._contests.enter,
             "report": lambda action, job, origin: self._reviews.report(job, origin),
+        }
+
+        self._votes = {
+            "contest_entry": self._contests.look,
+            "vote": self._contests.vote,
+            "report_entry": self._contests.report,
         }
 
     async def handle(
@@ -109,6 +127,35 @@ class Router:
     async def press(self, button: str, origin: Origin) -> Answer:
         """Do what a button stands for, however old its card is. Raises Refusal."""
         return await self._answer(self._press(button, origin), origin)
+
+    async def react(self, name: actions.Name, id: str, origin: Origin) -> Card | NoAnswer:
+        """Do what a reaction on a job's message stands for.
+
+        It may have been no more than an opinion, so only what hands something over is answered, and refused
+        by a sentence. Raises Refusal.
+        """
+        if name == "download":
+            if not self._access.takes_direct:
+                raise Refusal(_NO_LETTERS, code="direct")
+            answer = await self.press(Action(name=name, job=id).id, origin)
+            assert isinstance(answer, Card)
+            return answer
+        with suppress(Refusal):
+            if name == "favourite":
+                await self._gate.through(self._mark(id, origin))
+            else:
+                await self.press(Action(name=name, job=id).id, origin)
+        return NoAnswer()
+
+    async def unreact(self, name: actions.Name, id: str, member: str) -> None:
+        """Undo what a reaction stood for, now that it was taken away."""
+        assert name == "favourite"
+        with suppress(Refusal):
+            await self._gate.through(self._favourites.remove(id, member))
+
+    async def _mark(self, id: str, origin: Origin) -> None:
+        (await self._access.rules(origin.member)).check_person()
+        await self._favourites.add(await self._visibility.job(id, origin.member, origin.here), origin)
 
     async def offered(self, action: Action, member: Member) -> str:
         """Return the text that an offer's button stands for. Raises Refusal where it is not kept any more."""
@@ -159,6 +206,8 @@ class Router:
             return await self._forget(action, origin)
         if action.name not in actions.DERIVING:
             (await self._access.rules(origin.member)).check_person()
+        if action.name in self._votes:
+            return await self._votes[action.name](action, origin)
         if action.name in DECISIONS:
             return await self._reviews.decide(action.job, action.name, origin)
         job = await self._visibility.job(action.job, origin.member, origin.here)

@@ -22,7 +22,7 @@ class Access:
     _store: Store
     _engine: Engine
     _tiers: Tiers
-    _takes_direct: bool = True  # requests in direct messages
+    takes_direct: bool = True  # requests in direct messages
 
     async def rules(self, member: Member) -> AccessRules:
         """Return what holds for the member in their tenant."""
@@ -32,7 +32,7 @@ class Access:
         """Return the rules for somebody who asks for pictures. Raises Refusal where they may not."""
         rules = await self.rules(origin.member)
         rules.check_person()
-        if origin.direct and not self._takes_direct:
+        if origin.direct and not self.takes_direct:
             raise Refusal(
                 _("Easel generates no images in direct messages. Ask in a channel where it is."),
                 code="direct",

@@ -110,6 +110,8 @@ class Privacy:
                 for each in await self._store.sessions_of(members[0])
             ],
             "reported": [{"job": job, "at": at} for job, at in await self._store.reports_of(members)],
+            "contests": await self._store.entered_by(members),
+            "favourites": [{"job": job, "at": at} for job, at in await self._store.favourites_of(members)],
             "offered": [{"text": text, "at": at} for text, at in await self._store.offers_of(members)],
         }
         return {
@@ -171,6 +173,7 @@ class Privacy:
                 ahead_days=round((now - believed) / timedelta(days=1)),
             )
         before = believed - timedelta(days=self._retention)
+        await self._store.drop_contests(before)
         while gone := await self._store.expire(before):
             log.info("old jobs deleted", jobs=gone, days=self._retention)
 

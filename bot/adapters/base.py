@@ -103,6 +103,21 @@ class KnowsPlaces(Protocol):
 
 
 @runtime_checkable
+class Displays(Protocol):
+    """A surface on which a card can be shown in a channel and changed later."""
+
+    async def display(
+        self, tenant: str, channel: str, card: Card, ref: MessageRef | None, key: str
+    ) -> MessageRef:
+        """Show a card in a channel, or in the message of `ref` in place of what it shows; it pings nobody.
+
+        `key` names the message for ever, for surfaces that make no two of a name. Raises Unreachable,
+        MessageGone where somebody deleted the message, or TryLater.
+        """
+        ...
+
+
+@runtime_checkable
 class Announces(Protocol):
     """A surface on which a card can be shown in a channel, without anybody having asked for it."""
 

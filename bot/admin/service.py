@@ -13,7 +13,7 @@ from dataclasses import replace
 from bot import commands
 from bot.accounts import access_rules
 from bot.accounts.access import Access
-from bot.admin.asked import AdminRequest, Run
+from bot.admin.asked import AdminRequest, Commands, Run
 from bot.admin.log_channel import LogChannel
 from bot.admin.overview import OverviewCommands
 from bot.admin.people import PeopleCommands
@@ -41,6 +41,7 @@ class Admin:
         overview: OverviewCommands,
         log: LogChannel,
         setup: SetupCommands,
+        contests: Commands,
     ) -> None:
         self._operators = operators
         self._access = access
@@ -54,6 +55,7 @@ class Admin:
             **records.commands,
             **overview.commands,
             "setup": setup.show,
+            **contests,
         }
 
     async def administer(self, name: str, options: Mapping[str, object], origin: Origin) -> Card:

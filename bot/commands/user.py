@@ -27,6 +27,7 @@ PICTURE = Option(
     example="2",
     default="1",
 )
+MOST_PAGES = 50  # of favourites, ten on each
 DEFAULTS = (
     STYLE,
     MODEL,
@@ -87,6 +88,30 @@ FOR_MEMBERS: tuple[Command, ...] = (
             Option(name="everyone", kind="boolean", help=_("Not only your own."), default="no"),
         ),
         examples=("fox",),
+    ),
+    Command(
+        name="favourites",
+        help=_("Images that you marked with ⭐, newest first. Only you see them."),
+        options=(
+            Option(name="search", kind="text", help=_("Search the prompts."), maximum=200, example="fox"),
+            Option(
+                name="page",
+                kind="integer",
+                help=_("Which page of ten."),
+                minimum=1,
+                maximum=MOST_PAGES,
+                example="2",
+                default="1",
+            ),
+        ),
+        examples=("fox",),
+    ),
+    Command(name="contest show", help=_("The contest that runs here, and what of it is yours.")),
+    Command(
+        name="contest enter",
+        help=_("Enter one of your images in the contest that runs here."),
+        options=(replace(JOB, completes="pictures"), replace(PICTURE, default="")),
+        examples=("1a2b3c4d5e6f 2",),
     ),
     Command(name="show", help=_("Show a job again."), options=(JOB,), examples=("1a2b3c4d5e6f",)),
     Command(

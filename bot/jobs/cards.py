@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from bot.accounts.access import Access
 from bot.actions import Whose
+from bot.contests.running import OpenContests
 from bot.i18n.speech import Speech
 from bot.jobs.covers import Covers
 from bot.jobs.holds import Holds
@@ -34,6 +35,7 @@ class JobCards:
     _visibility: Visibility
     _speech: Speech
     _covers: Covers
+    _contests: OpenContests
 
     def card(self, job: Job, may: May = ANYTHING) -> Card:
         """Return the job's card in the language of its place; `may`: what the person who sees it may do."""
@@ -61,11 +63,12 @@ class JobCards:
         who: set[Whose] = {"anyone"}
         who |= {"owner"} if await self._visibility.owns(job, member) else set()
         who |= {"moderator"} if (await self._access.rules(member)).moderates(job) else set()
-        return May(tasks=await self._access.tasks(member), who=frozenset(who))
+        tasks, enters = await self._access.tasks(member), self._contests.takes(job)
+        return May(tasks=tasks, who=frozenset(who), enters=enters)
 
     def present(self, job: Job, may: May = ANYTHING) -> Card:
         """Return the job's card in English."""
-        card = self._drawn(job, may)
+        card = self._drawn(job, replace(may, enters=may.enters and self._contests.takes(job)))
         return replace(card, spoiler=True) if card.pictures and self._covers.covered(job) else card
 
     def _drawn(self, job: Job, may: May) -> Card:

@@ -35,6 +35,11 @@ class Departures:
     _store: Store
     _lives: LiveJobs
     _endings: Endings
+    _lost: Callable[[str, str], Awaitable[None]]  # a place, or one of its channels: contests end there
+
+    async def lost(self, tenant: str, channel: str = "") -> None:
+        """End what else was going on in a place, or in one of its channels, that Easel was removed from."""
+        await _until_saved(lambda: self._lost(tenant, channel))
 
     async def deleted(
         self, surface: str, *, tenant: str = "", channel: str = "", messages: Collection[str] = ()
@@ -43,6 +48,8 @@ class Departures:
 
         A message is named "<channel>:<message>".
         """
+        if tenant and not messages:
+            await self.lost(tenant, channel)
         await self._hidden(
             await _until_saved(
                 lambda: self._store.hide(surface, tenant=tenant, channel=channel, messages=messages)

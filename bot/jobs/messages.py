@@ -21,6 +21,10 @@ class JobMessages:
     _lives: LiveJobs
     _sync: MessageSync
 
+    async def shown_at(self, surface: str, message: str) -> Job | None:
+        """Return the job that a message "<channel>:<message>" shows; None where it shows none."""
+        return await self._store.job_posted(surface, message)
+
     async def shared(self, job: Job, ref: MessageRef, there: Origin) -> None:
         """Record another place where a job's result is shown, so that people there may see it."""
         await self._store.publish(job.id, there, ref)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from bot import commands
@@ -141,6 +142,23 @@ def history(jobs: Sequence[Job], *, search: str = "") -> Card:
         for number, job in enumerate(found, start=1)
     ]
     return Card(kind="text", title=what, body=lines, pictures=pictures, rows=rows_of(buttons), private=True)
+
+
+def favourites(jobs: Sequence[Job], *, search: str = "", page: int = 1, more: bool = False) -> Card:
+    """Build a page of what somebody has marked, as the history is built; `more`: another page follows."""
+    if not jobs:
+        line = _("There are none here. ⭐ in the ⋯ menu of a result adds it.")
+        line = _("There are no more.") if page > 1 else _("Nothing matches.") if search else line
+        return Card(kind="text", title=_("Your favourites"), body=(line,), private=True)
+    further = (_("/favourites page: {next} shows more.", next=page + 1),) if more else ()
+    shown = history(jobs)
+    return replace(shown, title=_("Your favourites"), body=(*shown.body, *further))
+
+
+def favoured(added: bool) -> Card:
+    line = _("It is one of your favourites now: /favourites shows them.")
+    line = line if added else _("It is no longer one of your favourites.")
+    return Card(kind="text", body=(line,), private=True)
 
 
 def _summary(job: Job) -> str:

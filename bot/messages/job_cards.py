@@ -317,7 +317,7 @@ def withheld(card: Card) -> Card:
     """Replace a card's text and pictures by the notice that only age-restricted channels show them."""
     line = _("These images are shown only in age-restricted channels, and this channel is not one.")
     rows = tuple(row for row in map(of_whole, card.rows) if row)
-    bare = replace(card, title="", facts=(), body=(line,), pictures=(), adult=False)
+    bare = replace(card, title="", facts=(), body=(line,), pictures=(), files=(), adult=False)
     return replace(bare, rows=rows, more=of_whole(card.more))
 
 

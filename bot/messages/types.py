@@ -68,6 +68,7 @@ class Card:
     parent: str = ""  # the job this one was made from
     private: bool = False  # only the person who asked may see it
     adult: bool = False  # for age-restricted channels alone
+    listed: bool = False  # each picture stands beside its line, where the surface can
     spoiler: bool = False  # pictures are covered until someone clicks, where the surface can
     files: tuple[tuple[str, bytes], ...] = ()  # name and content of files to hand over that are no pictures
     language: str = "en"  # that its words are in; see `i18n`
@@ -92,9 +93,11 @@ class May:
 
     tasks: frozenset[TaskKind] = frozenset(("text_to_image", "image_to_image", "upscale"))
     who: frozenset[Whose] = frozenset(get_args(Whose))  # what they are to the job
+    enters: bool = True  # a contest takes it
 
     def do(self, spec: ActionSpec, job: Job) -> bool:
-        fits = (job.series is not None or not spec.of_series) and (job.request.draft or not spec.of_draft)
+        fits = (job.series is not None or not spec.of_series) and (self.enters or not spec.in_contest)
+        fits = fits and (job.request.draft or not spec.of_draft)
         return fits and self._can(spec, job) and not self.who.isdisjoint(spec.whose)
 
     def _can(self, spec: ActionSpec, job: Job) -> bool:

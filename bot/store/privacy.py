@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlmodel import Session
 
 from bot.models import Job, Person, State, Strike
-from bot.store import aside, identities, logins, offers, rows
+from bot.store import aside, contests, favourites, identities, logins, offers, rows
 from bot.store.database import Database
 from bot.store.rows import insert_once, table_of
 from bot.store.tables import (
@@ -156,7 +156,9 @@ class PrivacyStore(Database):
 
 
 def blank(session: Session, id: str) -> None:
-    """Remove from a job's row what was asked for."""
+    """Remove from a job's row what was asked for, and where it was marked or entered."""
+    contests.withdraw(session, id)
+    favourites.forget_job(session, id)
     request = session.connection().scalar(select(_jobs.c.request).where(_jobs.c.id == id))
     empty = dict.fromkeys(("prompt", "folded", "style", "reason", "note"), "")
     nothing = {**empty, "request": _blanked(request), "source": None}
@@ -180,6 +182,8 @@ def _without_pictures(session: Session, *of: ColumnElement[bool]) -> None:
 def _erase(session: Session, member: str, now: datetime) -> None:
     logins.end_of(session, [member])
     offers.forget(session, member)
+    favourites.forget_member(session, member)
+    contests.forget_voter(session, member, f"{ERASED}{secrets.token_hex(8)}")
     own = select(_jobs.c.id).where(_jobs.c.user_id == member, _jobs.c.state == State.DELETED.value)
     for id in list(session.connection().scalars(own)):
         blank(session, id)

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlmodel import Session
 
 from bot.models import INSTANCE, UNFINISHED, AuditLine, Job, Person, State
-from bot.store import identities, ledger
+from bot.store import contests, identities, ledger
 from bot.store.database import Database
 from bot.store.people import Note, change_person
 from bot.store.rows import job, table_of, with_pictures, write_down
@@ -91,6 +91,7 @@ class Removals(Database):
             ids = look(session)
             for id in ids:
                 session.connection().execute(update(_jobs).where(_jobs.c.id == id).values(hidden=True))
+                contests.redraw(session, id)
             return ids
 
         # Most messages that are deleted somewhere are not Easel's, and readers do not wait for the writer.

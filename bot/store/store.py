@@ -29,6 +29,8 @@ from bot.models import (
 from bot.store import aside, identities, ledger, rows, traces
 from bot.store.accounts import Accounts
 from bot.store.clocks import Clocks
+from bot.store.contests import ContestStore
+from bot.store.favourites import Favourites, marked_by
 from bot.store.installations import Installations
 from bot.store.logins import LoginStore
 from bot.store.offers import Offers
@@ -59,6 +61,8 @@ class TooManyWaiting(EaselError):
 class Store(
     Accounts,
     Clocks,
+    ContestStore,
+    Favourites,
     Installations,
     LoginStore,
     Offers,
@@ -262,6 +266,12 @@ class Store(
         jobs = await self._jobs(col(JobRow.id) == id)
         return jobs[0] if jobs else None
 
+    async def job_posted(self, surface: str, message: str) -> Job | None:
+        """Return the newest job whose message is "<channel>:<message>"."""
+        posted_there = (col(JobRow.posted) == message, col(JobRow.surface) == surface)
+        jobs = await self._jobs(*posted_there, newest_first=True, limit=1)
+        return jobs[0] if jobs else None
+
     async def series(self, job: Job) -> list[Job]:
         """Return all jobs of a job's series in their order, the job alone where it is of none."""
         if (series := job.series) is None:
@@ -288,6 +298,7 @@ class Store(
         search: str = "",
         style: str = "",
         states: Collection[State] = (),
+        favourite: bool = False,
         before: datetime | None = None,
         limit: int = 50,
     ) -> list[Job]:
@@ -295,13 +306,13 @@ class Store(
 
         Of those that were asked for in closed places, only the viewer's and those of the places `here`; a
         guest sees no others at all. Names that share an account count as the same user, who finds their own
-        jobs of all places. `search` are words that the prompt must contain, in any case. `before` is the
-        `created` of the last job of the page before.
+        jobs of all places. `favourite`: only what the viewer has marked. `search` are words that the prompt
+        must contain, in any case. `before` is the `created` of the last job of the page before.
         """
         local, seen = col(JobRow.tenant) == tenant, _seen(here)
         seen &= col(JobRow.channel).in_(here) if guest else true()
         wanted = [
-            or_(local, _shared(viewer)) if user and user == viewer else local,
+            or_(local, _shared(viewer)) if favourite or (user and user == viewer) else local,
             col(JobRow.state) != State.DELETED.value,
             or_(col(JobRow.private).is_(False) & col(JobRow.hidden).is_(False) & seen, _of(viewer)),
         ]
@@ -309,6 +320,7 @@ class Store(
         wanted += [col(JobRow.channel) == channel] if channel else []
         wanted += [col(JobRow.style) == style] if style else []
         wanted += [_in(states)] if states else []
+        wanted += [col(JobRow.id).in_(marked_by(viewer))] if favourite else []
         wanted += [col(JobRow.created) < before] if before else []
         wanted += rows.searched(col(JobRow.folded), search)
         return await self._jobs(*wanted, newest_first=True, limit=limit)

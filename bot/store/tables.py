@@ -345,6 +345,68 @@ class OfferRow(SQLModel, table=True):
     made: datetime = Field(sa_type=UtcDateTime)
 
 
+class FavouriteRow(SQLModel, table=True):
+    """A result that somebody has marked for themselves."""
+
+    __tablename__ = "favourites"
+    __table_args__ = (Index("favourites_by_job", "job"),)
+
+    member: str = Field(primary_key=True)
+    job: str = Field(primary_key=True, foreign_key="jobs.id")
+    at: datetime = Field(sa_type=UtcDateTime)
+
+
+class ContestRow(SQLModel, table=True):
+    """A contest in a place."""
+
+    __tablename__ = "contests"
+    __table_args__ = (
+        Index("contests_by_phase", "phase", "closes"),
+        Index("contests_by_tenant", "tenant", "started"),
+    )
+
+    id: str = Field(primary_key=True)
+    surface: str
+    tenant: str
+    channel: str
+    theme: str = Field(sa_type=Text)
+    by: str  # the member who started it
+    each: int  # entries that one person may have
+    started: datetime = Field(sa_type=UtcDateTime)
+    closes: datetime = Field(sa_type=UtcDateTime)  # when its phase ends, or ended
+    voting_days: int
+    phase: str  # entries, voting, ended
+    changes: int  # so often has changed what its messages should show
+    shown: int  # the change up to which they show it
+    messages: dict[str, Any] = Field(sa_type=JSON)  # which of its messages → the adapter's reference
+
+
+class ContestEntryRow(SQLModel, table=True):
+    """A picture in a contest."""
+
+    __tablename__ = "contest_entries"
+    __table_args__ = (Index("contest_entries_by_job", "job"),)
+
+    contest: str = Field(primary_key=True, foreign_key="contests.id")
+    job: str = Field(primary_key=True, foreign_key="jobs.id")
+    index: int = Field(primary_key=True)
+    member: str
+    name: str = Field(sa_type=Text)  # as they were called then
+    number: int  # in the voting; 0 before
+    at: datetime = Field(sa_type=UtcDateTime)
+
+
+class ContestVoteRow(SQLModel, table=True):
+    """A person's vote: one in each contest."""
+
+    __tablename__ = "contest_votes"
+
+    contest: str = Field(primary_key=True, foreign_key="contests.id")
+    member: str = Field(primary_key=True)
+    number: int  # of the entry
+    at: datetime = Field(sa_type=UtcDateTime)
+
+
 # ---- the process itself
 
 

@@ -61,6 +61,10 @@ class Person(ABC):
     async def fill(self, prompt: str) -> None:
         """Send the form that is open, with another prompt."""
 
+    async def react(self, message: Message, emoji: str, *, added: bool = True) -> None:
+        """Put an emoji on a message, or take it away; on surfaces that have reactions."""
+        raise NotImplementedError
+
     @abstractmethod
     def messages(self) -> list[Message]:
         """All that this person sees, the newest last."""
@@ -83,6 +87,7 @@ class Chat:
     ada: Person
     ben: Person
     store: Store
+    ids: tuple[str, ...] = ()  # of Ada and Ben, as the store knows them
 
     async def jobs(self) -> list[Job]:
         """All there are, the newest first."""
@@ -257,11 +262,21 @@ async def test_a_channel_may_have_buttons_only_or_nothing(chat: Chat) -> None:
     assert {each.prompt for each in await chat.jobs()} == {"a red fox in snow", "a wolf", "an owl"}
 
 
-@pytest.mark.parametrize("command", ["queue", "history", "quota", "styles", "settings"])
+async def test_a_favourite_is_marked_by_a_press_and_listed_for_one_person(chat: Chat) -> None:
+    await chat.painted("a red fox in snow --count 1")
+    await chat.ben.press(await chat.ben.see(RESULT), "Favourite")
+    await chat.ben.see("one of your favourites now")
+    await chat.ben.ask("favourites")
+    assert "a red fox in snow" in (await chat.ben.see("Your favourites")).text
+    assert chat.ada.sees("favourites") is None
+
+
+@pytest.mark.parametrize("command", ["queue", "history", "favourites", "quota", "styles", "settings"])
 async def test_questions_are_answered_privately(chat: Chat, command: str) -> None:
     words = {
         "queue": "The queue is empty",
         "history": "none yet",
+        "favourites": "There are none here.",
         "quota": "Your quota",
         "styles": "watercolour",
         "settings": "Your settings",

@@ -83,6 +83,9 @@ class RecordingAdapter:
         self.messages: dict[str, list[Card]] = {}
         self.posts = 0
         self.troubles: list[DeliveryError] = []  # raised by the next sends, one each
+        self.boards: dict[
+            int, tuple[str, Card]
+        ] = {}  # what stands in channels without a job: where, and what
         self.restricted = False  # whether every channel is age-restricted
         self._changed = asyncio.Condition()
 
@@ -100,6 +103,15 @@ class RecordingAdapter:
 
     async def adult(self, job: Job) -> bool:
         return self.restricted
+
+    async def display(
+        self, tenant: str, channel: str, card: Card, ref: MessageRef | None, key: str
+    ) -> MessageRef:
+        if self.troubles:
+            raise self.troubles.pop(0)
+        number = int(ref["board"]) if ref else len(self.boards)
+        self.boards[number] = (f"{tenant}/{channel}", card)
+        return {"board": number}
 
     async def _record(self, job: str, card: Card, *, first: bool) -> None:
         if self.troubles:

@@ -12,7 +12,7 @@ from bot import commands
 from bot.accounts.access_rules import OPERATED
 from bot.errors import Refusal
 from bot.messages.types import Card
-from bot.models import EVERYWHERE, Job, Member, Origin
+from bot.models import EVERYWHERE, Job, Member, Origin, State
 from bot.options import Command, Option
 from tests.scenario.conftest import ADA, BEN, BOSS, House, Opens
 
@@ -83,6 +83,13 @@ async def set_in(house: House, place: str) -> Any:
     return *said, [line.key async for line in store.lines(tenant=place)]
 
 
+UNDERSTOOD = {
+    "admin job": "ended",
+    "contest start": "place",  # these places have no channels that a contest could be shown in
+    "contest end": "none",
+    "contest export": "ended",
+}
+"""How what may be asked for is refused for another reason."""
 ADMINISTRATION = [each for each in commands.COMMANDS if each.admin]
 
 
@@ -104,8 +111,8 @@ async def test_who_may_use_which_command_in_which_place(opened: Opens, surface: 
                 wanted = expected(command, surface, role, place)
 
                 said = f"{role} on {surface}, /{command.name} {'here' if place == HERE else 'elsewhere'}"
-                if command.name == "admin job" and not wanted:
-                    wanted = "ended"  # it was understood
+                if command.name in UNDERSTOOD and not wanted:
+                    wanted = UNDERSTOOD[command.name]
                 assert got == wanted, said
                 after = [await set_in(house, each) for each in (place, other)]
                 if wanted:
@@ -149,6 +156,7 @@ DECISION = dict.fromkeys(PEOPLE, "forbidden") | {
 }
 BUTTONS: dict[str, dict[str, str]] = {
     "info": ALL,
+    "favourite": ALL,
     "download": ALL,
     "edit": ALL,
     "show": ALL,
@@ -158,6 +166,8 @@ BUTTONS: dict[str, dict[str, str]] = {
     "vary_strong:0": ALL,
     "again": ALL,
     "share": UNKNOWN | dict.fromkeys((*OTHERS, *MODERATORS), "forbidden"),
+    "enter": UNKNOWN | dict.fromkeys((*OTHERS, *MODERATORS), "forbidden") | {"owner": "none"},
+    "enter_image:0": UNKNOWN | dict.fromkeys((*OTHERS, *MODERATORS), "forbidden") | {"owner": "none"},
     "report": UNKNOWN | {"owner": "own"},
     "cancel": UNKNOWN | ENDED,
     "delete": UNKNOWN | FORBIDDEN,
@@ -234,6 +244,47 @@ async def test_who_may_see_reports_and_of_what(opened: Opens) -> None:
             assert (job.id in str(card.body)) == sees, who
             decides = any(f"v1:remove:{job.id}" == each.id for row in card.rows for each in row)
             assert decides == (who in ("administrator", "operator")), who
+
+
+async def test_a_favourite_is_shown_to_whoever_may_see_the_picture(house: House) -> None:
+    """A mark in the books opens nothing, whoever made it."""
+    await name_moderators(house)
+    shown, hidden, private = [
+        await house.delivered((await house.painted(f"{what} --count 1")).id)
+        for what in ("a fox", "an owl", "a cat --private")
+    ]
+    await house.easel.departures.deleted_jobs([hidden.id], HERE)
+    for who, member in PEOPLE.items():
+        for job in (shown, hidden, private):
+            await house.store.favour(job.id, member.id)
+        card = await house.easel.router.handle("favourites", {}, house.origin(member))
+        found = {job.prompt for job in (shown, hidden, private) if job.id in repr(card)}
+        everything = {"a fox", "an owl", "a cat"}
+        assert found == (everything if who == "owner" else set() if who in STRANGERS else {"a fox"}), who
+
+
+@pytest.mark.parametrize("name", ["favourite", "download", "delete"])
+async def test_a_reaction_does_what_the_button_does_for_whom_it_does(house: House, name: str) -> None:
+    await name_moderators(house)
+    for prompt, hidden in (("a fox", False), ("an owl --private", False), ("a cat", True)):
+        for who, member in PEOPLE.items():
+            job = await house.delivered((await house.painted(f"{prompt} --count 1")).id)
+            if hidden:
+                await house.easel.departures.deleted_jobs([job.id], HERE)
+            sees = who == "owner" or (prompt == "a fox" and who not in STRANGERS)
+            deletes = sees and who in ("owner", *MODERATORS)
+            work = house.easel.router.react(name, job.id, house.origin(member))
+
+            got = await code(work)
+
+            assert got == ("unknown" if name == "download" and not sees else ""), who
+            marked = bool(await house.store.favourites_of([member.id]))
+            assert marked == (name == "favourite" and sees), who
+            gone = (await house.row(job.id)).state is State.DELETED
+            assert gone == (name == "delete" and deletes), who
+            await house.easel.router.unreact("favourite", job.id, member.id)
+    marks = [await house.store.favourites_of([each.id]) for each in PEOPLE.values()]
+    assert not any(marks), "whoever takes the star away has no favourite any more"
 
 
 @pytest.mark.parametrize("command", ["show", "upscale", "vary", "cancel"])

@@ -108,7 +108,7 @@ def test_languages_are_named_by_themselves() -> None:
 # ---- no sentence without an id
 
 FOR_NOBODY = re.compile(
-    r"""admin(?:\ \w+){1,2} | privacy\ \w+
+    r"""admin(?:\ \w+){1,2} | (?:privacy|contest)\ \w+
       | .*\(\?(?:P<|:).* | (?:\w+\ ){9,}\w+   # commands, patterns, lists of words
       | no\ answer\ within\ .* | the\ process\ ended | the\ next\ request\ may\ come\ .*   # causes, logged
       | \0\ of\ \0’s\ job | allowances\ unused | \0\ UTC | \ in\ \0 | on\ hold   # lines of the audit, states
@@ -138,14 +138,18 @@ SPEAKING = (
     ),
     *(f"bot/adapters/web/{name}.py" for name in ("queue_view", "verifier", "login_pages")),
     *(f"bot/commands/{name}.py" for name in ("admin", "complete", "spec", "user")),
-    *(f"bot/jobs/{name}.py" for name in ("admission", "offers", "planning", "queries", "remake", "service")),
-    *(f"bot/messages/{name}.py" for name in ("answers", "job_cards")),
+    *(
+        f"bot/jobs/{name}.py"
+        for name in ("admission", "favourites", "offers", "planning", "queries", "remake", "service")
+    ),
+    *(f"bot/messages/{name}.py" for name in ("answers", "contests", "job_cards")),
     *(f"bot/moderation/{name}.py" for name in ("images", "reviews", "text")),
     *(
         f"bot/prompts/{name}.py"
         for name in ("composing", "defaults", "draft", "param", "parsing", "readers", "rendering")
     ),
     *(f"bot/{name}.py" for name in ("actions", "formats", "gate", "models", "options", "router")),
+    "bot/contests/service.py",
     "bot/images/pictures.py",
     "bot/jobs/visibility.py",
     "bot/provenance/verdict.py",

@@ -97,7 +97,7 @@ class Store:
     async def rows(self, *_: object) -> list[Any]:
         return []
 
-    persons_of = strikes_of = reports_of = sessions_of = offers_of = rows
+    persons_of = strikes_of = reports_of = sessions_of = offers_of = favourites_of = entered_by = rows
 
     async def lines(self, **_: object) -> Any:
         for _ in range(self._lines):
@@ -212,7 +212,7 @@ async def the_longest_wait_is_told() -> None:
 
 
 async def the_places_of_waiting_jobs_are_told() -> None:
-    departures = Departures(NOBODY, crowd()[0].lives, NOBODY)
+    departures = Departures(NOBODY, crowd()[0].lives, NOBODY, NOBODY)
     assert await departures.tenants("web", lambda job: True) == {"web:local"}
 
 

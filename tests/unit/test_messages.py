@@ -146,7 +146,8 @@ def test_the_buttons_of_each_state() -> None:
     assert labels(EVERY["upscaled"]) == [["Vary (subtle)", "Edit"]]
     for name in ("one", "upscaled"):
         more = [button.label for button in EVERY[name].more]
-        assert more == ["Vary (strong)", "Info", "Download", "Delete", "Report"]
+        own = ["Info", "Favourite", "Download", "Enter contest", "Delete", "Report"]
+        assert more == ["Vary (strong)", *own]
     assert labels(EVERY["failed"]) == [["Try again"]]
     assert labels(EVERY["cancelled"]) == [["Again"]]
     assert labels(EVERY["refused"]) == [["Make it 4"]]
@@ -288,3 +289,8 @@ def test_help_has_every_command_and_every_flag() -> None:
 def test_a_file_is_named_after_what_it_shows(prompt: str, index: int, name: str) -> None:
     found = replace(job(), id="1a2b3c", prompt=prompt, request=replace(job().request, seed=7))
     assert job_cards.file_name(found, index) == name
+
+
+def test_what_is_withheld_holds_no_files_either() -> None:
+    card = job_cards.withheld(Card(kind="text", title="a fox", adult=True, files=(("fox.png", b"PNG"),)))
+    assert (card.title, card.pictures, card.files) == ("", (), ())

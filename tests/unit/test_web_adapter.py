@@ -93,6 +93,21 @@ async def test_the_gallery_is_searched_and_filtered(house: WebHouse) -> None:
         assert found == (fox, whale), query
 
 
+async def test_the_gallery_shows_one_s_favourites_to_nobody_else(house: WebHouse) -> None:
+    ana, ben = house.person("Ana"), house.person("Ben")
+    fox = await house.painted(ana, "a red fox --count 1")
+    await house.painted(ana, "a blue whale --count 1")
+
+    page = await ben.page(f"/jobs/{fox.id}")
+    assert f'data-press="v1:favourite:{fox.id}"' in page
+    answer = await (await ben.press(f"v1:favourite:{fox.id}")).json()
+    assert "one of your favourites now" in answer["card"]
+
+    mine, hers = await ben.page("/gallery?favourites=1"), await ana.page("/gallery?favourites=1")
+    assert 'alt="a red fox' in mine and 'alt="a blue whale' not in mine
+    assert 'value="1" selected' in mine and "Nothing matches" in hers
+
+
 async def test_older_messages_are_loaded_on_demand(house: WebHouse) -> None:
     ana = house.person("Ana")
     for number in range(22):

@@ -99,6 +99,11 @@ class DiscordAdapter:
     async def announce(self, tenant: str, channel: str, card: Card) -> None:
         await self._ready().announce(tenant, channel, card)
 
+    async def display(
+        self, tenant: str, channel: str, card: Card, ref: MessageRef | None, key: str
+    ) -> MessageRef:
+        return await self._ready().display(tenant, channel, card, ref, key)
+
     async def closed(self, job: Job) -> bool | None:
         """Tell whether the channel that a job was asked in is hidden from some now; None if not known."""
         return await self._delivery.closed(job) if self._delivery and self._delivery.ready else None

@@ -19,6 +19,7 @@ from bot.adapters.discord.handlers import NOT_SERVED, DiscordHandlers, job_of, p
 from bot.adapters.discord.languages import Translator
 from bot.adapters.discord.presence import Presence
 from bot.adapters.discord.settings import DiscordSettings
+from bot.adapters.reactions import Reaction, Reactions
 from bot.easel import Easel
 from bot.i18n import _
 from bot.i18n.speech import nearest, say
@@ -33,11 +34,14 @@ _CHANNEL_DELETED = _("The channel was deleted.")
 class EaselClient(discord.AutoShardedClient):
     """discord.py's client with Easel's commands. It needs no privileged intent.
 
-    Of messages, Discord shows it those that mention it and its direct messages; that is all it reads.
+    Of messages, Discord shows it those that mention it and its direct messages; that is all it reads. Of
+    reactions, it heeds those on its own messages.
     """
 
     def __init__(self, easel: Easel, settings: DiscordSettings) -> None:
-        intents = discord.Intents(guilds=True, guild_messages=True, dm_messages=True)
+        intents = discord.Intents(
+            guilds=True, guild_messages=True, dm_messages=True, guild_reactions=True, dm_reactions=True
+        )
         super().__init__(
             intents=intents,
             allowed_mentions=NOBODY,
@@ -50,6 +54,7 @@ class EaselClient(discord.AutoShardedClient):
         self._easel = easel
         self.online = False  # events reach it now
         self.desk = DiscordHandlers(easel, settings)
+        self._reactions = Reactions(easel, "discord")
         self._departures = easel.departures
         self._presence = Presence(easel.queries.state)
         self._folder = settings.data_dir
@@ -102,6 +107,7 @@ class EaselClient(discord.AutoShardedClient):
         self._presence.end()
         if self._registering:
             self._registering.cancel()
+        await self._reactions.close()
         await super().close()
 
     # ---- what is taken away
@@ -189,6 +195,29 @@ class EaselClient(discord.AutoShardedClient):
             return
         if message.guild is None or self.user in message.mentions:
             await self._heard(message)
+
+    async def on_raw_reaction_add(self, event: discord.RawReactionActionEvent) -> None:
+        self._reacted(event, added=True)
+
+    async def on_raw_reaction_remove(self, event: discord.RawReactionActionEvent) -> None:
+        self._reacted(event, added=False)
+
+    def _reacted(self, event: discord.RawReactionActionEvent, *, added: bool) -> None:
+        """Heed a person's reaction on a message of ours, whether or not the message is known."""
+        assert self.user
+        others = event.message_author_id not in (None, self.user.id)  # it is not told of one that was removed
+        by_bot = event.user_id == self.user.id or bool(event.member and event.member.bot)
+        if others or by_bot or not event.emoji.is_unicode_emoji():
+            return
+        reaction = Reaction(
+            emoji=event.emoji.name,
+            person=f"discord:{event.user_id}",
+            message=f"{event.channel_id}:{event.message_id}",
+            added=added,
+        )
+        self._reactions.heard(
+            reaction, lambda job, ask: self.desk.answer(context.Reacted(self, event, job), ask)
+        )
 
     async def _heard(self, message: discord.Message) -> None:
         """Answer words, with a picture that came with them or that they reply to."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -180,6 +181,46 @@ def of_message(message: discord.Message) -> Origin:
             "limit": limit_of(message),
             "reply_to": message.id,
         },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reacted:
+    """A reaction that somebody put on the message of a job."""
+
+    client: discord.Client
+    event: discord.RawReactionActionEvent
+    job: Job
+
+
+def of_reaction(reacted: Reacted) -> Origin:
+    """Return who reacted, and where. In direct messages, a job's person is who they were when they asked."""
+    event, job, user = reacted.event, reacted.job, reacted.event.user_id
+    guild = reacted.client.get_guild(event.guild_id) if event.guild_id else None
+    channel = guild.get_channel_or_thread(event.channel_id) if guild else None
+    person = event.member
+    if event.guild_id is None and job.origin.member.id == f"discord:{user}":
+        member = job.origin.member
+    else:
+        tenant = f"discord:{event.guild_id}" if event.guild_id else f"discord:dm:{user}"
+        here = channel.permissions_for(person) if channel and person and guild else None
+        member = Member(
+            tenant=tenant,
+            id=f"discord:{user}",
+            name=person.display_name if person else "",
+            admin=bool(guild and person and person.guild_permissions.manage_guild),
+            roles=roles_of(person) if person else (),
+            moderates=_moderates(person, channel, here or discord.Permissions.none()) if person else (),
+        )
+    return Origin(
+        surface="discord",
+        member=member,
+        channel=channel_of(channel) or str(event.channel_id),
+        event=f"reaction:{event.message_id}:{user}:{event.emoji.name}",
+        seen_in=seen_in(channel) if channel else (str(event.channel_id),),
+        direct=True,  # it is answered by a direct message
+        language=nearest(str(guild.preferred_locale)) if guild else job.origin.language,
+        reply={"channel": event.channel_id, "user": user},
     )
 
 

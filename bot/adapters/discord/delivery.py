@@ -183,6 +183,22 @@ class DiscordDelivery:
             made, files = Shown(card, ()).message()
             await place.send(view=made, files=files, allowed_mentions=NOBODY)
 
+    async def display(
+        self, tenant: str, channel: str, card: Card, ref: MessageRef | None, key: str
+    ) -> MessageRef:
+        """Show a card in a channel of a server, or in the message of `ref`. Raises Unreachable, TryLater."""
+        with _translated():
+            place = await self._channel(channel)
+            if place is None or tenant != f"discord:{place.guild.id}":
+                raise Unreachable(_REASONS[UNKNOWN_CHANNEL])
+            made, files = (await self._drawn(card, LEAST_LIMIT, "", "")).message()
+            if ref:
+                message = self._partial(ref["channel"], ref["message"])
+                await message.edit(view=made, attachments=files, allowed_mentions=NOBODY)
+                return ref
+            sent = await place.send(view=made, files=files, nonce=key[:25], allowed_mentions=NOBODY)
+            return {"channel": sent.channel.id, "message": sent.id}
+
     async def _channel(self, id: str) -> Any:
         """Return a channel of a server where messages can be sent; None for anything else."""
         found: Any = None

@@ -6,6 +6,7 @@ What has no message that lives (a refusal, a list, an info) is for the eyes of t
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 import time
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
@@ -23,7 +24,7 @@ from bot.actions import Action
 from bot.adapters.base import Answer, NoAnswer, Receipt
 from bot.adapters.discord import context, forms, links
 from bot.adapters.discord.delivery import NOBODY
-from bot.adapters.discord.layout import Shown, moment, show
+from bot.adapters.discord.layout import LEAST_LIMIT, Shown, moment, show
 from bot.adapters.discord.links import LinkedPicture
 from bot.adapters.discord.settings import DiscordSettings
 from bot.adapters.interactions import BROKEN, Alone, Ask, Filled, Interactions, Seen
@@ -39,8 +40,8 @@ from bot.options import Completes
 log = structlog.stdlib.get_logger(__name__)
 
 Interaction = discord.Interaction[Any]
-Event = Interaction | discord.Message
-"""A command, a press or a form; or words that somebody wrote."""
+Event = Interaction | discord.Message | context.Reacted
+"""A command, a press or a form; words that somebody wrote; or a reaction."""
 Picture = discord.Attachment | LinkedPicture | str
 """An attachment; an address of Discord's; or the key of what was chosen before the form was opened."""
 Files = list[discord.File]
@@ -145,6 +146,8 @@ class DiscordHandlers(Interactions[Event, Picture]):
     ) -> None:
         if isinstance(event, discord.Message):
             await self._answer_words(event, ask)
+        elif isinstance(event, context.Reacted):
+            await self._answer_reaction(event, ask)
         else:
             await self._answer(event, ask, alone, update=replace)
 
@@ -324,6 +327,21 @@ class DiscordHandlers(Interactions[Event, Picture]):
                 await message.reply(**await self._sendable(message, card))
         except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
             log.warning("a message could not be answered", cause=type(error).__name__)
+
+    async def _answer_reaction(self, reacted: context.Reacted, ask: Ask) -> None:
+        """Send what a reaction asked for as a direct message; where none arrives, stay silent."""
+        card = await self.asked(ask, context.of_reaction(reacted))
+        if not isinstance(card, Card) or card.kind == "refused":
+            return
+        event = reacted.event
+        name = f"{event.message_id}/{event.user_id}/{event.emoji.name}"
+        try:
+            person = await reacted.client.create_dm(discord.Object(event.user_id))
+            view, files = (await self.shown(card, LEAST_LIMIT)).message()
+            nonce = hashlib.sha256(name.encode()).hexdigest()[:24]
+            await person.send(view=view, files=files, nonce=nonce, allowed_mentions=NOBODY)
+        except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+            log.info("a reaction was not answered", job_id=reacted.job.id, cause=type(error).__name__)
 
     async def _whisper(self, message: discord.Message, card: Card) -> None:
         """Send a direct message; if that fails, show for a moment a hint that reveals nothing."""

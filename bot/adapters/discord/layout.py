@@ -133,8 +133,9 @@ def view(
     mention: str = "",
 ) -> ui.LayoutView:
     """Build the layout of a card; its gallery shows `files`. It is stopped: presses are found by id alone."""
-    items: list[ui.Item[Any]] = [ui.TextDisplay(text(card, note, parent, mention))]
-    if files:
+    listed, card = _listed(card, files)
+    items: list[ui.Item[Any]] = [ui.TextDisplay(text(card, note, parent, mention)), *listed]
+    if files and not listed:
         gallery = (
             discord.MediaGalleryItem(f"attachment://{name}", description=alt, spoiler=card.spoiler)
             for name, _, alt in files
@@ -146,6 +147,21 @@ def view(
     made.add_item(ui.Container(*items))
     made.stop()
     return made
+
+
+def _listed(card: Card, files: Sequence[tuple[str, bytes, str]]) -> tuple[list[ui.Item[Any]], Card]:
+    """Return the lines that have a picture beside them, and the card without these lines."""
+    if not card.listed or len(files) > len(card.body) or len(files) < len(card.pictures):
+        return [], card
+    lines = zip(card.body, files, strict=False)
+    found: list[ui.Item[Any]] = [
+        ui.Section(
+            ui.TextDisplay(escape(line)),
+            accessory=ui.Thumbnail(f"attachment://{name}", description=alt, spoiler=card.spoiler),
+        )
+        for line, (name, _, alt) in lines
+    ]
+    return found, replace(card, body=card.body[len(files) :])
 
 
 def moment(language: str) -> ui.LayoutView:

@@ -25,6 +25,7 @@ GROUPS = {
     "admin tier": _("Tiers of people and roles."),
     "admin quota": _("GPU seconds of people, roles, channels."),
     "admin set": _("What holds here: channels, models, defaults, moderation."),
+    "contest": _("Contests: entries, a vote, a result."),
     "privacy": _("Your own data."),
 }
 
@@ -141,7 +142,7 @@ def _slash(command: Command, run: Run, complete: Complete) -> Slash:
     if limited := {each.name: _choices(each) for each in command.options if each.choices}:
         app_commands.choices(**limited)(callback)
     made = app_commands.Command(name=command.verb, description=command.help, callback=callback)
-    if command.administrators:  # of no group that is hidden from the others
+    if command.administrators and not command.group:  # of no group that is hidden from the others
         for name, value in HIDDEN.items():
             setattr(made, name, value)
     for each in command.options:

@@ -95,6 +95,12 @@ class SlackAdapter:
     async def announce(self, tenant: str, channel: str, card: Card) -> None:
         await self._ready().delivery.announce(tenant.removeprefix("slack:"), channel, card)
 
+    async def display(
+        self, tenant: str, channel: str, card: Card, ref: MessageRef | None, key: str
+    ) -> MessageRef:
+        delivery = self._ready().delivery
+        return await delivery.display(tenant.removeprefix("slack:"), channel, card, ref)
+
     async def closed(self, job: Job) -> bool | None:
         """Tell whether the channel that a job was asked in is private now; None where Slack does not tell."""
         return await self._client.closed(job) if self._client else None

@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -24,6 +25,7 @@ from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 from slack_bolt.response import BoltResponse
 
 from bot import actions, telemetry
+from bot.adapters.reactions import Reaction, Reactions
 from bot.adapters.slack import forms, layout, markup, slash_commands
 from bot.adapters.slack.channels import TO_PRIVATE, Places, channel_of, says_closed
 from bot.adapters.slack.dedup import MOST, key_of
@@ -34,7 +36,7 @@ from bot.adapters.slack.home import DEFAULTS, PAINT, REFRESH, Home
 from bot.adapters.slack.installations import SealedInstallations
 from bot.adapters.slack.message_events import MessageEvents
 from bot.adapters.slack.settings import SlackSettings
-from bot.adapters.slack.users import SlackUsers
+from bot.adapters.slack.users import SlackUsers, anyone
 from bot.adapters.slack.workspaces import Doorkeeper, Workspace, Workspaces, team_of
 from bot.dedup import Dedup
 from bot.easel import Easel
@@ -67,6 +69,8 @@ SOURCE, VERIFY = "use_as_source", "verify"
 ENTRIES = {re.sub(r"\W", "", each.menu).casefold(): each for each in actions.MENU}
 """Callback ids of the entries in a message's menu, which stand in manifests: "Edit…" is "edit"."""
 GLOBAL = "paint"
+EMOJI = {"star": "⭐", "email": "✉", "envelope": "✉", "x": "❌"}
+"""Slack's names of the emoji that do something on a result."""
 
 
 class Client:
@@ -103,6 +107,7 @@ class Client:
         if installations:
             installations.on_saved = self.came_back
         self._repeats = Dedup(MOST)
+        self._reactions = Reactions(easel, "slack")
         self._tasks: set[asyncio.Task[None]] = set()
         self._workspaces = workspaces
         door: Any = Doorkeeper()  # type: ignore[no-untyped-call]  # the library's
@@ -147,6 +152,7 @@ class Client:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._reactions.close()
         await self._files.close()
 
     def came_back(self) -> None:
@@ -323,8 +329,24 @@ class Client:
                 self._go(self._ears.panel(context["workspace"], event))
             case "app_home_opened" if event.get("tab") == "home":
                 self._go(self._home.publish(_of_home(body, context["workspace"])))
+            case "reaction_added" | "reaction_removed":
+                self._reacted(context["workspace"], event)
             case name if name in _CLOSING:
                 self._go(self._closed(context["workspace"], event))
+
+    def _reacted(self, workspace: Workspace, event: Body) -> None:
+        """Heed a person's reaction on a message of ours."""
+        item, emoji = event.get("item") or {}, EMOJI.get(str(event.get("reaction")))
+        ours = event.get("item_user") in (workspace.bot_user, workspace.bot)
+        if not (emoji and ours and item.get("type") == "message" and event.get("user")):
+            return
+        added = event["type"] == "reaction_added"
+        person, message = anyone(workspace, event["user"]).id, f"{item['channel']}:{item['ts']}"
+        reaction = Reaction(emoji=emoji, person=person, message=message, added=added)
+        asked = _of_reaction(event, workspace)
+        self._reactions.heard(
+            reaction, partial(self._desk.reacted, asked), partial(self._desk.shown_by, asked)
+        )
 
     # ---- what is taken away
 
@@ -348,7 +370,9 @@ class Client:
             return job.origin.channel == channel and not job.origin.private
 
         kicked = event["type"] == "group_left"
-        if not kicked:
+        if kicked:
+            await self._departures.lost(tenant, channel)
+        else:
             await self._departures.deleted("slack", tenant=tenant, channel=channel)
         why = _KICKED if kicked else _CLOSED
         await self._departures.left("slack", why, tenant=tenant, which=there)
@@ -356,6 +380,7 @@ class Client:
     async def _left(self, team: str, enterprise: str) -> None:
         """Cancel the jobs of a workspace that removed Easel, or of a whole organisation."""
         if team:
+            await self._departures.lost(f"slack:{team}")
             await self._departures.left("slack", _LEFT, tenant=f"slack:{team}")
         elif enterprise:
             await self._departures.left("slack", _LEFT, which=lambda job: _is_of(job, enterprise))
@@ -470,6 +495,17 @@ def _of_view(body: Body, workspace: Workspace, about: forms.About) -> Asked:
         event=f"view:{body['view']['id']}",
         trigger=body.get("trigger_id") or "",
         hidden=about.hidden,
+    )
+
+
+def _of_reaction(event: Body, workspace: Workspace) -> Asked:
+    item = event["item"]
+    return Asked(
+        workspace=workspace,
+        user=event["user"],
+        channel=item["channel"],
+        event=f"reaction:{item['channel']}:{item['ts']}:{event['user']}:{event['reaction']}",
+        message=item["ts"],
     )
 
 

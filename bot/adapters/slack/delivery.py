@@ -270,6 +270,37 @@ class SlackDelivery:
                 **NO_UNFURL,
             )
 
+    async def display(self, team: str, channel: str, card: Card, ref: MessageRef | None) -> MessageRef:
+        """Show a card in a channel of a workspace, or in the message of `ref`; nobody is pinged.
+
+        Pictures that it shows no more are taken out of Slack. Raises Unreachable, TryLater.
+        """
+        workspace = await self._workspaces.find_again(team)
+        if workspace is None:  # removed, or its organisation's first event since the start is still to come
+            raise TryLater(_REMOVED)
+        named = replace(card, body=tuple(map(marks.named, card.body)))
+        before: dict[str, str] = (ref or {}).get("files", {})
+        with translated():
+            client = self._workspaces.talk(workspace.token, team=team)
+            self._files.know(workspace, before)
+            files = await self._files.show(workspace, layout.chosen(named), "contest")
+            message: dict[str, Any] = {
+                "text": layout.summary(named),
+                "blocks": layout.blocks(named, files),
+                "parse": "none",
+            }
+            if ref:
+                await client.chat_update(channel=ref["channel"], ts=ref["ts"], **message)
+            else:
+                sent = await client.chat_postMessage(channel=channel, **message, **NO_UNFURL)
+                ref = {"channel": sent["channel"], "ts": sent["ts"]}
+            gone = {blob: file for blob, file in before.items() if blob not in files}
+            for file in gone.values():
+                with suppress(SlackApiError):
+                    await client.files_delete(file=file)
+            self._files.forget(workspace, gone)
+        return {**ref, "files": files}
+
     # ---- ways
 
     async def _say(

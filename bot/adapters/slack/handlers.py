@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -37,7 +37,7 @@ from bot.errors import DeliveryError, Refusal, StoreError
 from bot.i18n import _, speech
 from bot.messages import job_cards
 from bot.messages.types import Card, Form
-from bot.models import Member, Origin
+from bot.models import Job, Member, Origin
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -163,6 +163,28 @@ class SlackHandlers(Interactions[Asked, File]):
     async def verified(self, asked: Asked, message: Mapping[str, Any]) -> None:
         """Tell whether this message's pictures were made here (message menu)."""
         await self.verify(asked, self._seen(asked, message))
+
+    async def reacted(self, asked: Asked, job: Job, ask: Ask) -> None:
+        """Answer a reaction on a job's message, beside it; what a bot puts there is nobody's wish."""
+        if await self._people.is_bot(asked.workspace, asked.user):
+            return
+        thread = str(job.origin.reply.get("thread") or "") if job.origin.channel == asked.channel else ""
+        await self.answer(replace(asked, thread=thread, message=""), ask)
+
+    async def shown_by(self, asked: Asked) -> Job | None:
+        """Return the job that a message shows which no row names, such as a copy in another channel."""
+        client = self._workspaces.talk(asked.workspace.token, team=asked.workspace.team, patient=True)
+        try:
+            found = await links.message(
+                client, links.MessageLink(asked.channel, asked.message), asked.channel
+            )
+        except (Refusal, *FAILURES):
+            return None
+        job = self._seen(asked, found).job
+        member = anyone(asked.workspace, asked.user)
+        with suppress(Refusal):
+            return await self._easel.visibility.job(job, member, (asked.channel,)) if job else None
+        return None
 
     # ---- as Slack wants it
 

@@ -40,6 +40,7 @@ SCOPES = {
     "im:history": "hear direct messages",
     "im:write": "begin direct messages, for private results",
     "mpim:history": "the same in group messages",
+    "reactions:read": "know who puts ⭐, ✉️ or ❌ on its pictures",
     "usergroups:read": "know people's user groups, which may be mapped to tiers",
     "users:read": "know names, administrators and guests",
 }
@@ -58,6 +59,8 @@ EVENTS = (
     "message.groups",
     "message.im",
     "message.mpim",
+    "reaction_added",
+    "reaction_removed",
     "tokens_revoked",
 )
 

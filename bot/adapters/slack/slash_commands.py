@@ -114,7 +114,7 @@ def _places(command: Command) -> list[Option]:
     """Return the options that have a position: neither booleans nor free texts after an optional one."""
     found: list[Option] = []
     free = False
-    for option in command.options:
+    for option in (each for each in command.options if not each.named):
         optional_text = option.kind == "text" and not option.required and not option.choices
         if option.kind != "boolean" and not (optional_text and free):
             found.append(option)

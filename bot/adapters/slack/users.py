@@ -41,6 +41,7 @@ class _Person:
     admin: bool = False
     guest: bool = False
     external: bool = False
+    bot: bool = False
     language: str = ""
 
 
@@ -79,6 +80,13 @@ class SlackUsers:
             guest=person.guest,
         )
 
+    async def is_bot(self, workspace: Workspace, user: str) -> bool:
+        """Tell whether a user is an app; what Slack does not tell in time is a person."""
+        known = await self._known.get(
+            (workspace.team, user), lambda: self._ask(workspace, user, ""), _Person("someone"), PATIENCE
+        )
+        return known.bot
+
     def language(self, workspace: Workspace, user: str) -> str:
         """Return the language of a known person's Slack; empty if unknown or not spoken by Easel."""
         return self._known.old((workspace.team, user), _Person("")).language
@@ -112,6 +120,7 @@ def _read(user: Any, workspace: Workspace, name: str) -> _Person:
         admin=admin and user.get("team_id", workspace.team) == workspace.team,  # else they are one elsewhere
         guest=bool(user.get("is_restricted") or user.get("is_ultra_restricted") or _visits(user, workspace)),
         external=_is_external(user, workspace),
+        bot=bool(user.get("is_bot")),
         language=nearest(user.get("locale") or ""),
     )
 

@@ -132,12 +132,14 @@ class Pages:
 
     async def gallery(self, request: web.Request) -> web.Response:
         me = self._site.member(request)
-        filters = {name: request.query.get(name, "")[:200] for name in ("search", "style", "by")}
+        names = ("search", "style", "by", "favourites")
+        filters = {name: request.query.get(name, "")[:200] for name in names}
         jobs = await self._easel.visibility.jobs(
             me,
             search=filters["search"],
             style=filters["style"],
             user=filters["by"],
+            favourite=bool(filters["favourites"]),
             states=(State.RENDERED,),
             before=moment(request.query.get("before", "")),
             limit=TILES,

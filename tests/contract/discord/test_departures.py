@@ -121,7 +121,8 @@ async def test_nothing_privileged_is_asked_for(line: Line) -> None:
     await line.wire.connected()
 
     (identify,) = [each["d"] for each in line.wire.hellos]
-    assert identify["intents"] == (1 << 0) | (1 << 9) | (1 << 12)
+    reactions = (1 << 10) | (1 << 13)  # in servers, in direct messages
+    assert identify["intents"] == (1 << 0) | (1 << 9) | (1 << 12) | reactions
 
 
 # ---- removed

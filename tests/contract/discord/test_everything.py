@@ -137,6 +137,7 @@ async def test_every_button_is_answered(connected: Connects) -> None:
             *("share", "keep", "remove", "paint"),  # of Slack; reports; words
             *("cancel", "cancel_series"),  # of waiting jobs
             *("which", "which_form"),  # of several images
+            *("enter", "enter_image", "contest_entry", "vote", "report_entry"),  # of contests
         }
         assert pressed == actions.SPECS.keys() - elsewhere
 

@@ -40,6 +40,9 @@ class Person(chats.Person):
         else:
             self._last = await self._server.choose(self._actor, message.raw, label)
 
+    async def react(self, message: Message, emoji: str, *, added: bool = True) -> None:
+        await self._actor.set_reaction(message.raw, emoji, reacted=added)
+
     async def choose(self, entry: str, message: Message | None = None, picture: bytes = b"") -> None:
         files = [("picture.png", picture)] if picture else []
         about = message.raw if message else await self._actor.send(self._channel, "look", attachments=files)

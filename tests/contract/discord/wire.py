@@ -30,6 +30,7 @@ MOST_FOLLOW_UPS = 5  # where the bot is not in the server itself
 
 APPLICATION, BOT, GUILD, CHANNEL, DM, ADA = 1001, 1002, 2001, 3001, 3002, 4001
 VIEW_CHANNEL, SEND_MESSAGES, ATTACH_FILES, SEND_IN_THREADS = 1 << 10, 1 << 11, 1 << 15, 1 << 38
+MANAGE_MESSAGES, MODERATORS = 1 << 13, 7100  # a permission, and the role that has it
 ALL = VIEW_CHANNEL | SEND_MESSAGES | ATTACH_FILES | SEND_IN_THREADS
 EPHEMERAL, LOADING = 1 << 6, 1 << 7
 Json = dict[str, Any]
@@ -255,11 +256,35 @@ class Wire:
         await self.join(place(CHANNEL))
         await self.send("MESSAGE_CREATE", written | about | more)
 
+    async def react(
+        self, message: int, emoji: str, *, who: int = ADA, added: bool = True, custom: str = "", **more: Any
+    ) -> None:
+        """Somebody in the server puts an emoji on a message of the bot's, or takes it away.
+
+        https://discord.com/developers/docs/events/gateway-events#message-reaction-add
+        """
+        about: Json = {
+            "user_id": str(who),
+            "channel_id": str(CHANNEL),
+            "message_id": str(message),
+            "guild_id": str(GUILD),
+            "emoji": {"id": custom or None, "name": emoji},
+            "burst": False,
+            "type": 0,
+        }
+        if added:
+            about |= {"member": member(who, f"person{who}"), "message_author_id": str(BOT)}
+        told = {key: value for key, value in (about | more).items() if value is not None}
+        await self.send(f"MESSAGE_REACTION_{'ADD' if added else 'REMOVE'}", told)
+
     async def join(self, *channels: Json) -> None:
         """The bot is in the server, and sees its channels."""
         guild = {"id": str(GUILD), "name": "home", "unavailable": False, "member_count": 1, "large": False}
         lists: Json = {key: [] for key in ("members", "threads", "emojis", "features")}
-        roles = [role(GUILD, "@everyone", permissions=VIEW_CHANNEL)]
+        roles = [
+            role(GUILD, "@everyone", permissions=VIEW_CHANNEL),
+            role(MODERATORS, "moderators", permissions=MANAGE_MESSAGES),
+        ]
         about = guild | lists | _GUILD | {"channels": [*channels], "roles": roles}
         await self.send("GUILD_CREATE", about | {"preferred_locale": self.locale})
 

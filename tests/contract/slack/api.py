@@ -348,7 +348,7 @@ class Api:
             "is_primary_owner": False,
             "is_restricted": user.guest,
             "is_ultra_restricted": False,
-            "is_bot": user.id == BOT,
+            "is_bot": user.is_bot or user.id == BOT,
             "is_app_user": False,
             "updated": 1,
         }

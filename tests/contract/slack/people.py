@@ -215,6 +215,24 @@ class Person:
             sent.append(await self.event(heard))
         return sent
 
+    async def react(self, message: Message, name: str, *, added: bool = True) -> Sent | None:
+        """Put an emoji on a message, or take it away; Slack tells apps that are in the channel.
+
+        https://docs.slack.dev/reference/events/reaction_added
+        """
+        if BOT not in self.wire.channels[message.channel].members:
+            return None
+        return await self.event(
+            {
+                "type": "reaction_added" if added else "reaction_removed",
+                "user": self.id,
+                "reaction": name,
+                "item_user": message.user,
+                "item": {"type": "message", "channel": message.channel, "ts": message.ts},
+                "event_ts": self.wire.new_ts(),
+            }
+        )
+
     async def makes_private(self, channel: str, *, told: bool = True, age: float = 0.0) -> None:
         """Convert a channel; the app is told of it where it is a member."""
         place = self.wire.channels[channel]
@@ -281,7 +299,8 @@ class Person:
 
         https://docs.slack.dev/apis/events-api#callback-field, https://docs.slack.dev/enterprise/organization-ready-apps
         """
-        place: Channel | None = self.wire.channels.get(str(event.get("channel", "")))
+        channel = event.get("channel") or event.get("item", {}).get("channel", "")
+        place: Channel | None = self.wire.channels.get(str(channel))
         teams = (
             (self.team, self.user.team)
             if place is None or place.kind == "im"

@@ -38,6 +38,7 @@ class User:
     team: str = TEAM
     locale: str = "en-US"
     teams: tuple[str, ...] = ()  # of an organisation, if more than `team`
+    is_bot: bool = False
 
 
 @dataclass

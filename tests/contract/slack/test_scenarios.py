@@ -34,6 +34,10 @@ class Person(chats.Person):
     async def press(self, message: Message, label: str) -> None:
         await self._house.acked(await self._member.press(message.raw, label))
 
+    async def react(self, message: Message, emoji: str, *, added: bool = True) -> None:
+        name = {"⭐": "star", "✉️": "email", "❌": "x", "🎉": "tada"}[emoji]
+        await self._member.react(message.raw, name, added=added)
+
     async def choose(self, entry: str, message: Message | None = None, picture: bytes = b"") -> None:
         about = message.raw if message else await self._member.say("look", files=self._files(picture))
         await self._member.shortcut(entry, about)

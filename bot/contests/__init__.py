@@ -1,0 +1,1 @@
+"""Contests: entries, a vote, a result."""
