@@ -27,7 +27,7 @@ async def test_a_device_that_always_fails_is_replaced_once_then_taken_out_and_th
     device = Device(fails(EngineError("the kernel is gone")))
     async with opened(device) as engine:
         ear = Listener(engine)
-        for number in range(FAILURES + 5):
+        for number in range(FAILURES + 13):
             engine.submit(job(f"j{number}", user="ada"))
         await until(lambda: bool(out(engine)))
         taken = [id for id in device.took if id != TRIAL]
@@ -36,7 +36,7 @@ async def test_a_device_that_always_fails_is_replaced_once_then_taken_out_and_th
         assert device.hired == 2 and device.took.count(TRIAL) == 2
         assert engine.status().ready == 0
         assert {event.job for event in ear.ended()} <= set(taken)
-        assert engine.status().waiting == FAILURES + 5 - len(ear.ended()) >= 1
+        assert engine.status().waiting == FAILURES + 13 - len(ear.ended()) >= 1
 
 
 async def test_what_was_inside_a_worker_that_is_let_go_waits_again_without_a_death() -> None:
