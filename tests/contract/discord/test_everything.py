@@ -114,6 +114,7 @@ async def test_every_button_is_answered(connected: Connects) -> None:
         many = await line.painted("a fox", count=8)
         for label in ("1", "8"):
             await press(many, label)
+        await press(await line.painted("a fox --draft", count=1), "Paint in full")
         listed = await line.wire.answered(await line.wire.slash("history"), "Images")
         await press(listed, "1")
         await press(more, "Delete")
