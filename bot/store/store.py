@@ -28,6 +28,7 @@ from bot.models import (
 )
 from bot.store import aside, identities, ledger, rows, traces
 from bot.store.accounts import Accounts
+from bot.store.api_keys import ApiKeyStore
 from bot.store.clocks import Clocks
 from bot.store.installations import Installations
 from bot.store.logins import LoginStore
@@ -58,6 +59,7 @@ class TooManyWaiting(EaselError):
 
 class Store(
     Accounts,
+    ApiKeyStore,
     Clocks,
     Installations,
     LoginStore,

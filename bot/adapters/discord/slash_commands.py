@@ -26,6 +26,7 @@ GROUPS = {
     "admin quota": _("GPU seconds of people, roles, channels."),
     "admin set": _("What holds here: channels, models, defaults, moderation."),
     "privacy": _("Your own data."),
+    "api": _("Keys for your programs."),
 }
 
 Interaction = discord.Interaction[Any]
