@@ -6,7 +6,7 @@ A key is 256 random bits, so one pass of SHA-256 keeps it as safe as a slow hash
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,7 +47,8 @@ class ApiKeys:
             )
         name, scope = options.get("name", "key"), options.get("scope", API_SCOPES[0])
         id, secret = secrets.token_hex(4), f"{PREFIX}{secrets.token_hex(32)}"
-        if not await self._store.save_api_key(id, digest(secret), member, name, scope, MOST):
+        asks = replace(member, admin=False, moderates=())  # a program asks, and decides nothing
+        if not await self._store.save_api_key(id, digest(secret), asks, name, scope, MOST):
             raise Refusal(
                 _("You have {most} keys, the most for one person. /api revoke one first.", most=MOST),
                 code="count",

@@ -109,7 +109,7 @@ class Privacy:
                 {"browser": each.browser, "since": each.made, "last used": each.used}
                 for each in await self._store.sessions_of(members[0])
             ],
-            "API keys": [
+            "keys": [
                 {"id": key.id, "name": key.name, "scope": key.scope, "made": key.made, "last used": key.used}
                 for key in await self._store.api_keys_of(members[0])
             ],

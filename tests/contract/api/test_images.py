@@ -263,6 +263,9 @@ async def test_what_cannot_be_painted_is_refused_in_one_sentence(
     assert words in said.error["message"]
     assert said.error["type"] == "invalid_request_error"
     assert said.headers["X-Should-Retry"] == "false"
+    sent = {"prompt": "a red fox", **body}
+    german = await ada.post("/v1/images/generations", sent, headers={"Accept-Language": "de"})
+    assert german.error["message"] != said.error["message"]
 
 
 async def test_words_that_are_refused_in_chat_are_refused_here_and_count_as_there(house: ApiHouse) -> None:

@@ -195,7 +195,7 @@ async def test_keys_are_in_the_copy_of_somebody_s_data_and_go_with_them(house: A
     assert (await program.generate()).status == 200
     copy = await ask(house, "privacy export", leaver)
     about = json.loads(zipfile.ZipFile(io.BytesIO(copy.files[0][1])).read("about.json"))
-    [told] = about["API keys"]
+    [told] = about["keys"]
     assert (told["name"], told["scope"]) == ("leaving", "images") and told["last used"]
     assert program.key not in str(about)
 
