@@ -147,6 +147,8 @@ CHOICES = {
     "paint": _("Generate"),
     "buttons": _("Ask by a button"),
     "off": _("Off"),
+    "images": _("Images"),
+    "models": _("Models"),
 }
 """The labels of what can be chosen; other choices are shown as they are typed."""
 

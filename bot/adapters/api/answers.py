@@ -8,11 +8,12 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bot.adapters.api.fields import Format, Wanted
-from bot.models import Job
+from bot.models import Job, State
 
 LINK_SECONDS = 3600  # for which an address shows an image
 _SIZES = ("1024x1024", "1024x1536", "1536x1024")
@@ -53,6 +54,35 @@ def about(job: Job, wanted: Wanted) -> dict[str, Any]:
         "relaxed": job.relaxed,
         "note": job.note,
         "ignored": list(wanted.ignored),
+    }
+
+
+_STATES: Mapping[State, str] = {
+    State.QUEUED: "queued",
+    State.RUNNING: "in_progress",
+    State.RENDERED: "completed",
+    State.FAILED: "failed",
+    State.CANCELLED: "cancelled",
+    State.DELETED: "cancelled",
+}
+
+
+def job(job: Job, links: LinkSigner, base: str) -> dict[str, Any]:
+    """Return a job as it stands, with addresses of its images, which begin with `base`."""
+    shown = job.state is State.RENDERED and not any(each.adult for each in job.singles)
+    tokens = [links.token(job.id, each.index, "png") for each in job.singles] if shown else []
+    return {
+        "id": job.id,
+        "object": "job",
+        "status": _STATES[job.state],
+        "created": int(job.created.timestamp()),
+        "model": job.request.model,
+        "seeds": [each.seed for each in job.singles],
+        "gpu_seconds": round(job.device_seconds, 3),
+        "relaxed": job.relaxed,
+        "note": job.note,
+        "reason": job.reason,
+        "data": [{"url": f"{base}/v1/files/{token}"} for token in tokens],
     }
 
 

@@ -128,6 +128,12 @@ EASEL: tuple[Option, ...] = (
         choices=("finish", "cancel"),
         default="finish",
     ),
+    Option(
+        name="webhook",
+        kind="text",
+        help="Your address that is told of the job's end, by a signed POST that is tried for a day.",
+        maximum=2000,
+    ),
 )
 CARRIED = ("prompt", "model", "size", "count", "repeat")
 """Options of /imagine that OpenAI's fields carry, or that ask for several jobs."""
@@ -165,13 +171,16 @@ class Wanted:
     format: Format
     quality: int  # percent
     user: str
+    webhook: str  # an address, or empty
     cancels: bool  # the job ends when the program goes away
     ignored: tuple[str, ...]  # fields without an effect
     digest: str  # of all that was sent
 
 
-def read(values: Mapping[str, Any], picture: bytes, *, edits: bool, relaxed: bool) -> Wanted:
-    """Read a request's fields. `edits`: it starts from an image; `relaxed`: its key asks for no others.
+def read(values: Mapping[str, Any], picture: bytes, *, edits: bool | None, relaxed: bool) -> Wanted:
+    """Read a request's fields.
+
+    `edits`: it starts from an image, or None where it may; `relaxed`: its key asks for no others.
 
     Raises ApiError.
     """
@@ -189,6 +198,7 @@ def read(values: Mapping[str, Any], picture: bytes, *, edits: bool, relaxed: boo
         format=cast(Format, taken.get("output_format", "png")),
         quality=int(taken.get("output_compression", 100)),
         user=clean(str(taken.get("user", "")))[:MOST_USER],
+        webhook=str(taken.get("webhook", "")).strip(),
         cancels=taken.get("if_disconnected") == "cancel",
         ignored=tuple(clip(clean(name)) for name in said if _is_ignored(name, said[name])),
         digest=_digest(values, picture),
@@ -202,7 +212,9 @@ def _value(option: Option, value: object) -> Value:
         raise ApiError(400, error.notice, code="invalid_value", param=option.name) from error
 
 
-def _check(said: Mapping[str, Any], taken: Mapping[str, Value], picture: bytes, *, edits: bool) -> None:
+def _check(
+    said: Mapping[str, Any], taken: Mapping[str, Value], picture: bytes, *, edits: bool | None
+) -> None:
     """Raise ApiError for what is missing, or cannot be done here."""
     if not str(taken.get("prompt", "")).strip():
         raise ApiError(
@@ -210,7 +222,7 @@ def _check(said: Mapping[str, Any], taken: Mapping[str, Value], picture: bytes, 
         )
     if edits and not (picture or "source" in said):
         raise ApiError(400, _("There is no image to edit. Send one."), code="missing", param="image")
-    if picture and not edits:
+    if picture and edits is False:
         text = _("Send an image to start from to /v1/images/edits.")
         raise ApiError(400, text, param="image")
     if "mask" in said:

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from aiohttp import web
@@ -21,6 +21,7 @@ from bot.adapters.api.errors import AGAIN, ApiError, refused
 from bot.adapters.api.fields import Wanted
 from bot.adapters.api.settings import ApiSettings
 from bot.adapters.api.watching import Watch, Watchers
+from bot.adapters.api.webhooks import Webhooks
 from bot.adapters.base import Receipt
 from bot.adapters.web.parsing import language
 from bot.attempts import Attempts
@@ -62,11 +63,15 @@ class Handlers:
     bodies: Bodies
     links: LinkSigner
     rate: Attempts
+    webhooks: Webhooks
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.post("/v1/images/generations", self.generate),
             web.post("/v1/images/edits", self.edit),
+            web.post("/v1/jobs", self.create_job),
+            web.get("/v1/jobs/{job}", self.job),
+            web.delete("/v1/jobs/{job}", self.cancel_job),
             web.get("/v1/models", self.models),
             web.get("/v1/models/{model:.+}", self.model),
             web.get("/v1/files/{token}", self.file, allow_head=True),
@@ -85,7 +90,7 @@ class Handlers:
     async def _answered(self, request: web.Request, kind: Kind) -> web.StreamResponse:
         key = await self._key(request, "images", "relaxed")
         with telemetry.ACKNOWLEDGED.labels("api").time():
-            call = await self._accepted(request, key, kind)
+            call = await self._accepted(request, key, kind, edits=kind == "image_edit")
         with self.watchers.watch(call.job.id) as watch:
             try:
                 return await (self._streamed(call, watch) if call.wanted.stream else self._whole(call, watch))
@@ -93,11 +98,14 @@ class Handlers:
                 await self._left(call)
                 raise
 
-    async def _accepted(self, request: web.Request, key: ApiKey, kind: Kind) -> ApiCall:
+    async def _accepted(
+        self, request: web.Request, key: ApiKey, kind: Kind, *, edits: bool | None
+    ) -> ApiCall:
         """Read the request and have its job admitted. Raises ApiError, Refusal."""
         async with self.bodies.values(request) as (values, picture):
-            edits, relaxed = kind == "image_edit", key.scope == "relaxed"
-            wanted = fields.read(values, picture, edits=edits, relaxed=relaxed)
+            wanted = fields.read(values, picture, edits=edits, relaxed=key.scope == "relaxed")
+            if wanted.webhook:
+                await self.webhooks.check(wanted.webhook)
             origin = self._origin(request, key, wanted)
             answer = await self.easel.router.handle("imagine", wanted.options, origin)
         wanted.options.clear()  # an image need not stay in memory while the job waits
@@ -114,7 +122,12 @@ class Handlers:
             member=key.member,
             channel=CHANNEL,
             event=f"{key.id}:{_event(request)}",
-            reply={"body": wanted.digest, "user": wanted.user},
+            reply={
+                "body": wanted.digest,
+                "user": wanted.user,
+                "webhook": wanted.webhook,
+                "key": key.id,
+            },
             language=language(request),
             direct=":dm:" in key.member.tenant,
         )
@@ -207,6 +220,39 @@ class Handlers:
         return web.Response(
             body=data, content_type=fields.MEDIA[asked[2]], headers={"Cache-Control": "private, max-age=600"}
         )
+
+    # ---- jobs, for programs that do not wait
+
+    async def create_job(self, request: web.Request) -> web.Response:
+        """Accept a job and answer at once."""
+        key = await self._key(request, "images", "relaxed")
+        with telemetry.ACKNOWLEDGED.labels("api").time():
+            call = await self._accepted(request, key, "image_generation", edits=None)
+        secret = {"webhook_secret": self.webhooks.secret(key.id)} if call.wanted.webhook else {}
+        return self._job_told(request, await self._job(call), status=202, **secret)
+
+    async def job(self, request: web.Request) -> web.Response:
+        key = await self._key(request, "images", "relaxed")
+        return self._job_told(request, await self._own(request, key))
+
+    async def cancel_job(self, request: web.Request) -> web.Response:
+        key = await self._key(request, "images", "relaxed")
+        job = await self._own(request, key)
+        with suppress(Refusal):  # it has ended
+            await self.easel.router.handle("cancel", {"job": job.id}, replace(job.origin, event=""))
+        return self._job_told(request, await self._own(request, key))
+
+    async def _own(self, request: web.Request, key: ApiKey) -> Job:
+        """Return a job of the key's person that was asked for by the API. Raises ApiError, Refusal."""
+        job = await self.easel.visibility.job(request.match_info["job"], key.member, (CHANNEL,))
+        if job.origin.surface != "api" or not await self.easel.visibility.owns(job, key.member):
+            raise ApiError(404, _("There is no such job of yours."), code="unknown")
+        return job
+
+    def _job_told(self, request: web.Request, job: Job, *, status: int = 200, **more: str) -> web.Response:
+        base = self.settings.web_url or str(request.url.origin())
+        told = {**answers.job(job, self.links, base), **more}
+        return web.json_response(told, status=status, headers={"Cache-Control": "no-store"})
 
     # ---- models
 

@@ -25,7 +25,7 @@ _USAGE = {
         },
     },
 }
-_EASEL = {
+_EASEL: dict[str, Any] = {
     "type": "object",
     "properties": {
         "job": _TEXT,
@@ -55,6 +55,20 @@ _IMAGES = {
         "size": _TEXT,
         "usage": _USAGE,
         "easel": _EASEL,
+    },
+}
+_JOB = {
+    "type": "object",
+    "required": ["id", "object", "status", "data"],
+    "properties": {
+        "id": _TEXT,
+        "object": {"const": "job"},
+        "status": {"enum": ["queued", "in_progress", "completed", "failed", "cancelled"]},
+        "created": _NUMBER,
+        "reason": {**_TEXT, "description": "Why it failed."},
+        "data": {"type": "array", "items": {"type": "object", "properties": {"url": _TEXT}}},
+        "webhook_secret": {**_TEXT, "description": "What your key's webhooks are signed with."},
+        **{name: _EASEL["properties"][name] for name in ("model", "seeds", "gpu_seconds", "relaxed", "note")},
     },
 }
 _ERROR = {
@@ -113,6 +127,12 @@ def document() -> dict[str, Any]:
             "/v1/images/edits": {
                 "post": _painting("createImageEdit", "Change an image", {**form, **_body("EditImageJson")})
             },
+            "/v1/jobs": {"post": _queueing(generation)},
+            "/v1/jobs/{job}": {
+                "parameters": [{"name": "job", "in": "path", "required": True, "schema": _TEXT}],
+                "get": _asking("retrieveJob", "Show a job", "Job"),
+                "delete": _asking("cancelJob", "Cancel a job", "Job"),
+            },
             "/v1/models": {"get": _asking("listModels", "List the models", "Models")},
             "/v1/models/{model}": {
                 "get": {
@@ -146,6 +166,7 @@ def _schemas() -> dict[str, Any]:
             "properties": {"images": images, **properties},
         },
         "Images": _IMAGES,
+        "Job": _JOB,
         "Model": _MODEL,
         "Models": {
             "type": "object",
@@ -186,6 +207,12 @@ def _painting(id: str, summary: str, content: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _queueing(content: dict[str, Any]) -> dict[str, Any]:
+    answer = {"202": {"description": "The job that was accepted", "content": _body("Job")}}
+    found = _painting("createJob", "Create images without waiting for them", content)
+    return {**found, "responses": {**answer, **_failures()}}
+
+
 def _asking(id: str, summary: str, schema: str) -> dict[str, Any]:
     return {
         "operationId": id,
@@ -214,7 +241,9 @@ def page() -> str:
 def _operations() -> Iterator[str]:
     schemas = document()["components"]["schemas"]
     for path, methods in document()["paths"].items():
-        for method, operation in methods.items():
+        for method in ("post", "get", "delete"):
+            if not (operation := methods.get(method)):
+                continue
             yield f"<h2>{method.upper()} {escape(path)}</h2><p>{escape(operation['summary'])}</p>"
             for body in operation.get("requestBody", {}).get("content", {}).items():
                 name = body[1]["schema"]["$ref"].rpartition("/")[2]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from bot.adapters.web.settings import WebSettings
+from bot.adapters.web.settings import WebSettings, networks
+from bot.settings import Several
 
 
 class ApiSettings(WebSettings):
@@ -15,3 +16,6 @@ class ApiSettings(WebSettings):
     api_requests: Annotated[int, Field(ge=0, le=100_000)] = 60
     """Requests a minute that one key of the API may make, beside its person's quota; 0 switches the API
     off."""
+    api_webhook_networks: Annotated[Several, AfterValidator(networks)] = ()
+    """Private networks that webhooks of the API may reach, as in 10.0.0.0/8. Empty: public addresses
+    alone."""
