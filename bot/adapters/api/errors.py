@@ -74,8 +74,16 @@ class ApiError(Exception):
         return {"error": error}
 
 
-def refused(refusal: Refusal) -> ApiError:
-    """Return the error that tells of a refusal."""
+def as_told(error: EaselError) -> ApiError:
+    """Return the error that tells of one of Easel's own."""
+    if isinstance(error, Refusal):
+        return _refused(error)
+    log.warning("a request of the API could not be served", cause=str(error))
+    busy = _("The studio cannot do that just now. Try again in a minute.")
+    return ApiError(503, busy, code="busy", retry=AGAIN)
+
+
+def _refused(refusal: Refusal) -> ApiError:
     status = _STATUS.get(refusal.code, 400)
     again = AGAIN if status == 503 or refusal.code in ("waiting", "cooldown") else 0
     return ApiError(status, refusal.notice, code=_CODES.get(refusal.code, refusal.code), retry=again)
@@ -99,17 +107,13 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except ApiError as error:
         return _answer(request, error)
-    except Refusal as refusal:
-        return _answer(request, refused(refusal))
     except ConnectionError as error:
         log.info("a request broke off", cause=type(error).__name__)
         return _answer(request, ApiError(400, _("That did not arrive whole. Try again.")))
     except web.HTTPException as error:
         return _answer(request, _of_http(error))
     except EaselError as error:
-        log.warning("a request of the API could not be served", cause=str(error))
-        busy = _("The studio cannot do that just now. Try again in a minute.")
-        return _answer(request, ApiError(503, busy, code="busy", retry=AGAIN))
+        return _answer(request, as_told(error))
     except Exception:
         log.exception("a request of the API failed", route=_route(request))
         text = _("The studio could not do that. Its log names the cause.")

@@ -17,7 +17,7 @@ from bot.accounts.api_keys import PREFIX
 from bot.adapters.api import answers, fields, openapi
 from bot.adapters.api.answers import LinkSigner
 from bot.adapters.api.bodies import Bodies
-from bot.adapters.api.errors import AGAIN, ApiError, refused
+from bot.adapters.api.errors import AGAIN, ApiError, as_told
 from bot.adapters.api.fields import Wanted
 from bot.adapters.api.settings import ApiSettings
 from bot.adapters.api.watching import Watch, Watchers
@@ -26,7 +26,7 @@ from bot.adapters.base import Receipt
 from bot.adapters.web.parsing import language
 from bot.attempts import Attempts
 from bot.easel import Easel
-from bot.errors import Refusal
+from bot.errors import EaselError, Refusal
 from bot.i18n import _
 from bot.images import pictures
 from bot.messages.types import Card
@@ -155,8 +155,8 @@ class Handlers:
                 b64 = await answers.encoded(data)
                 kind = f"{call.kind}.completed"
                 await response.write(answers.event(kind, job, b64, call.wanted.format, **more))
-        except (ApiError, Refusal) as error:
-            told = refused(error) if isinstance(error, Refusal) else error
+        except (ApiError, EaselError) as error:
+            told = error if isinstance(error, ApiError) else as_told(error)
             body = told.told(call.origin.language or "en")
             await response.write(answers.frame("error", {"type": "error", **body}))
         await response.write_eof()

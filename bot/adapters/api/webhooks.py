@@ -7,6 +7,7 @@ the very connection that uses it, and redirects are not followed.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -15,12 +16,14 @@ import json
 import socket
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache, partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, ThreadedResolver
+from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from bot.adapters.api.errors import ApiError
@@ -30,6 +33,7 @@ from bot.models import Job
 
 PATIENCE = 10.0  # seconds that an address may take to answer
 TRIED_FOR = timedelta(days=1)  # after the job's end
+LOOKUPS = 4  # names looked up at a time
 AGAIN = 5.0  # seconds, at least, between two attempts
 _TUNNELS = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")))
 """Addresses that stand for others, which may be private."""
@@ -60,8 +64,9 @@ class Webhooks:
             text = _("A webhook is an address as in https://example.org/hook, without a name or password.")
             raise ApiError(400, text, code="invalid_value", param="webhook")
         try:
-            await _PublicResolver(self.allowed).resolve(parts.hostname or "", port or 443)
-        except OSError as error:
+            async with asyncio.timeout(PATIENCE):
+                await _PublicResolver(self.allowed).resolve(parts.hostname or "", port or 443)
+        except (OSError, UnicodeError) as error:
             text = _("This webhook's address does not exist, or is of a private network. Take a public one.")
             raise ApiError(400, text, code="invalid_value", param="webhook") from error
 
@@ -106,18 +111,34 @@ class _PublicResolver(AbstractResolver):
 
     def __init__(self, allowed: Sequence[Network]) -> None:
         self._allowed = allowed
-        self._inner = ThreadedResolver()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        found = await self._inner.resolve(host, port, family)
-        if not found or not all(_is_open(each["host"], self._allowed) for each in found):
+        look_up = partial(socket.getaddrinfo, host, port, family=family, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(_lookups(), look_up)
+        if not all(_is_open(str(address[0]), self._allowed) for *_kinds, address in found):
             raise OSError("a private address")
-        return found
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=port,
+                family=kind,
+                proto=proto,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for kind, _type, proto, _name, address in found
+        ]
 
     async def close(self) -> None:
-        await self._inner.close()
+        """Do nothing: there is nothing to close."""
+
+
+@cache
+def _lookups() -> ThreadPoolExecutor:
+    """Return threads of their own: a name whose server is slow holds up nothing but webhooks."""
+    return ThreadPoolExecutor(LOOKUPS, thread_name_prefix="webhook-names")
 
 
 def _is_open(host: str, allowed: Sequence[Network]) -> bool:

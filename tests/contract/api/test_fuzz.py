@@ -27,6 +27,7 @@ SENSIBLE = {
     "stream": [True, False, "true"],
     "steps": [1, 2],
     "priority": ["fast", "relax"],
+    "webhook": ["http://127.0.0.1/", "http://a..b/", "http://[x", "https://\u2025:99999/"],
 }
 scalars = (
     st.none()

@@ -162,7 +162,16 @@ PRIVATE = (
 
 
 @pytest.mark.parametrize(
-    "url", [*PRIVATE, "ftp://example.org/", "nonsense", "http://a:b@example.org/", "http://[x/"]
+    "url",
+    [
+        *PRIVATE,
+        "ftp://example.org/",
+        "nonsense",
+        "http://a:b@example.org/",
+        "http://[x/",
+        "http://a..b/",
+        f"http://{'a' * 70}/",
+    ],
 )
 async def test_an_address_that_may_not_be_told_is_refused(ada: Program, url: str) -> None:
     said = await ada.post("/v1/jobs", {"prompt": "a red fox", "webhook": url})
