@@ -43,7 +43,7 @@ class ApiAdapter:
 
     async def post(self, job: Job, card: Card) -> MessageRef:
         await self._tell(job, card)
-        return {}
+        return {"job": job.id}
 
     async def edit(self, job: Job, ref: MessageRef, card: Card) -> MessageRef:
         await self._tell(job, card)

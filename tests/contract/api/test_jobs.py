@@ -21,7 +21,7 @@ from bot.adapters.api import webhooks
 from bot.adapters.api.webhooks import Webhooks
 from bot.errors import TryLater, Unreachable
 from bot.models import State
-from tests.contract.api.house import BEN, ApiHouse, Program, Said, api_house
+from tests.contract.api.house import ADA, BEN, ApiHouse, Program, Said, api_house
 from tests.examples import a_job
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -192,3 +192,22 @@ async def test_a_name_that_leads_here_later_is_not_told_either(host: str) -> Non
             old = replace(job, finished=datetime.now(UTC) - timedelta(days=2))
             await hooks.tell(url, "1", old, {"status": "completed"})
     assert there.got == []
+
+
+async def test_a_webhook_that_is_owed_is_told_after_a_restart(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("restart")
+    networks = {"api_webhook_networks": ("127.0.0.0/8",)}
+    async with receiver(lambda: web.Response(status=503)) as there:
+        async with api_house(folder, **networks) as first:
+            accepted = (await created(await first.program(), webhook=there.url)).body
+            await there.until(1)
+            owed = await first.web.easel.visibility.job(accepted["id"], ADA)
+            assert owed.state is State.RENDERED and owed.delivered is None
+        there.answers = [web.Response]
+        told = len(there.got)
+        async with api_house(folder, **networks) as second:
+            await there.until(told + 1)
+            await second.web.until(accepted["id"], State.RENDERED)
+    assert {headers["webhook-id"] for headers, _ in there.got} == {accepted["id"]}
