@@ -257,7 +257,7 @@ async def test_a_channel_may_have_buttons_only_or_nothing(chat: Chat) -> None:
     assert {each.prompt for each in await chat.jobs()} == {"a red fox in snow", "a wolf", "an owl"}
 
 
-@pytest.mark.parametrize("command", ["queue", "history", "quota", "styles", "settings"])
+@pytest.mark.parametrize("command", ["queue", "history", "quota", "styles", "settings", "api create"])
 async def test_questions_are_answered_privately(chat: Chat, command: str) -> None:
     words = {
         "queue": "The queue is empty",
@@ -265,6 +265,7 @@ async def test_questions_are_answered_privately(chat: Chat, command: str) -> Non
         "quota": "Your quota",
         "styles": "watercolour",
         "settings": "Your settings",
+        "api create": "sk-easel-",
     }[command]
     await chat.ada.ask(command)
     await chat.ada.see(words)
