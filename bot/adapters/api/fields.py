@@ -251,18 +251,11 @@ def _options(said: Mapping[str, Any], taken: Mapping[str, Value], picture: bytes
 
 def _plain(name: str, param: Param, value: object) -> Value:
     """Return the value of an option that /imagine reads. Raises ApiError for an array or object."""
-    if isinstance(value, str) or (isinstance(value, bool | int | float) and param.kind not in TEXTS):
+    of_text = param.kind in ("text", "picture")
+    if isinstance(value, str) or (isinstance(value, bool | int | float) and not of_text):
         return value
-    notice = _("{option} takes text.", option=name) if param.kind in TEXTS else None
-    raise ApiError(
-        400,
-        notice or _("{option} takes one value.", option=name),
-        code="invalid_value",
-        param=name,
-    )
-
-
-TEXTS = ("text", "picture")
+    text, one = _("{option} takes text.", option=name), _("{option} takes one value.", option=name)
+    raise ApiError(400, text if of_text else one, code="invalid_value", param=name)
 
 
 def _is_openai_style(name: str, value: object) -> bool:
