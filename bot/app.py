@@ -16,6 +16,7 @@ import structlog
 
 from bot import doctor, lag, private, telemetry
 from bot.accounts.access import Access
+from bot.accounts.api_keys import ApiKeys
 from bot.accounts.logins import Logins
 from bot.accounts.privacy import Privacy
 from bot.accounts.service import AccountService
@@ -146,6 +147,7 @@ def build(
     )
     queries = JobQueries(store, engine, lives, access, visibility, cards)
     accounts = AccountService(store, engine, access, visibility, tracker, logins)
+    api_keys = ApiKeys(store, logins, settings.api_requests > 0)
     policies = Policies(store, speech, holds, covers)
     contests = Contests(store, visibility, reviews, speech, adapters, log_channel, open_contests, covers)
     admin = Admin(
@@ -180,6 +182,7 @@ def build(
         VerifyService(images, visibility),
         admin,
         contests,
+        api_keys,
     )
     return Easel(
         adapters=adapters,
@@ -207,6 +210,7 @@ def build(
         accounts=accounts,
         access=access,
         logins=logins,
+        api_keys=api_keys,
         admin=admin,
         dashboard=Dashboard(
             settings=settings, store=store, engine=engine, tiers=tiers, lives=lives, holds=holds
@@ -259,15 +263,17 @@ async def run(settings: Settings) -> None:
     Raises EaselError, also when the process must end by itself.
     """
     # Imported here: only this command needs a web server.
+    from bot.adapters.api.adapter import ApiAdapter
     from bot.adapters.web.adapter import WebAdapter
 
     telemetry.set_up(settings)
     await doctor.refuse_to_start(settings)
     async with opened(settings) as easel, stop_signal(easel.guard.failed) as stopped, lag.watched():
-        web = WebAdapter(easel, settings)
+        api = ApiAdapter(easel, settings)
+        web = WebAdapter(easel, settings, api)
         web.bind()
         chats = [each.open_adapter(easel, settings) for each in CHATS if each.wanted(settings)]
-        adapters: list[ChatAdapter] = [web, *chats, Terminals()]
+        adapters: list[ChatAdapter] = [web, api, *chats, Terminals()]
         easel.adapters.update({each.name: each for each in adapters})
         try:
             await easel.lifecycle.start()

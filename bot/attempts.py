@@ -19,6 +19,13 @@ class Attempts:
         while len(self._tried) > self._names:
             self._tried.popitem(last=False)
 
+    def wait(self, name: str) -> float:
+        """Return the seconds until another attempt under the name is within the limit; 0 for at once."""
+        tried = self._tried.get(name)
+        if tried is None or len(tried) < self._limit:
+            return 0.0
+        return max(0.0, tried[0] + self._seconds - time.monotonic())
+
     def exhausted(self, name: str) -> bool:
         tried = self._tried.get(name, ())
         return sum(time.monotonic() - at < self._seconds for at in tried) >= self._limit

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.accounts.access import Access
+from bot.accounts.api_keys import ApiKeys
 from bot.accounts.logins import Logins
 from bot.accounts.service import AccountService
 from bot.adapters.base import ChatAdapter
@@ -46,6 +47,7 @@ class Easel:
     accounts: AccountService
     access: Access  # tiers and balances
     logins: Logins
+    api_keys: ApiKeys
     admin: Admin
     dashboard: Dashboard
 

@@ -67,6 +67,22 @@ class Login:
     used: datetime
 
 
+API_SCOPES = ("images", "relaxed", "models")
+"""What a key may do: ask for images; ask for relaxed ones, which are free; only see the models."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A key with which somebody's programs ask; the secret itself is not kept."""
+
+    id: str
+    member: Member
+    name: str
+    scope: str  # one of `API_SCOPES`
+    made: datetime
+    used: datetime | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """Who asked, where, and how to answer there."""

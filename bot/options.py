@@ -154,6 +154,8 @@ CHOICES = {
     "off": _("Off"),
     "csv": _("Table (CSV)"),
     "json": _("Data (JSON)"),
+    "images": _("Images"),
+    "models": _("Models"),
 }
 """The labels of what can be chosen; other choices are shown as they are typed."""
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from bot import actions, commands
 from bot.accounts.access import Access
+from bot.accounts.api_keys import ApiKeys
 from bot.accounts.logins import Logins
 from bot.accounts.privacy import Privacy
 from bot.accounts.service import AccountService
@@ -42,7 +43,7 @@ T = TypeVar("T")
 
 PAINTING = ("imagine", "upscale", "vary")
 """Commands that check by themselves whether the person may ask."""
-ALWAYS = ("help", "quota", "verify", "privacy export", "privacy delete")
+ALWAYS = ("help", "quota", "verify", "api list", "api revoke", "privacy export", "privacy delete")
 """Commands that blocked people may use."""
 _NO_LETTERS = _("Easel sends no direct messages here. Download, in the ⋯ menu, gives the originals.")
 
@@ -69,6 +70,7 @@ class Router:
     _verify: VerifyService
     _admin: Admin
     _contests: Contests
+    _api_keys: ApiKeys
 
     def __post_init__(self) -> None:
         self._commands: dict[str, Callable[[dict[str, Any], Origin], Awaitable[Card | Receipt]]] = {
@@ -87,6 +89,9 @@ class Router:
             "settings": self._accounts.settings,
             "studio": lambda options, origin: self._logins.link(origin),
             "link": self._accounts.link,
+            "api create": self._api_keys.create,
+            "api list": self._api_keys.listed,
+            "api revoke": self._api_keys.revoke,
             "privacy export": lambda options, origin: self._privacy.export(origin, options.get("part", 1)),
             "privacy delete": self._ask_to_forget,
             "help": self._vocabulary.help,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from bot.adapters import discord, slack, web
+from bot.adapters.api.settings import ApiSettings
 from bot.adapters.discord.settings import DiscordSettings
 from bot.adapters.slack.settings import SlackSettings
 from bot.adapters.web.settings import WebSettings
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from bot.easel import Easel
 
 
-class Settings(SlackSettings, DiscordSettings, WebSettings, EngineSettings, StorageSettings):
+class Settings(SlackSettings, DiscordSettings, ApiSettings, WebSettings, EngineSettings, StorageSettings):
     """Everything that can be set. The last base comes first in `.env.example` and in README's table."""
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 SPECS = Path(os.environ.get("EASEL_SPECS") or Path(__file__).parents[2] / "shared" / "specs")
 DISCORD = SPECS / "discord-openapi.json"
+OPENAI = SPECS / "openai-images.json"
 SLACK_METHODS = SPECS / "slack-methods"
 SLACK_SAMPLES = SPECS / "slack-samples"
 SLACK_EVENTS = SPECS / "slack-events" / "events.json"
@@ -19,6 +20,7 @@ SLACK_MANIFEST = SPECS / "slack-manifest.schema.2.0.0.json"
 
 CHECKS: Mapping[str, tuple[str, Path]] = {
     "requests to Discord": ("tests/contract/discord", DISCORD),
+    "answers of the API, and their events": ("tests/contract/api", OPENAI),
     "calls to Slack (arguments, scopes, rates, errors)": ("tests/contract/slack", SLACK_METHODS),
     "payloads of the loopback Slack": ("tests/contract/slack", SLACK_SAMPLES),
     "the events of Slack's manifest": ("tests/contract/slack", SLACK_EVENTS),

@@ -17,6 +17,8 @@ from yarl import URL
 
 from bot import app
 from bot.accounts.logins import member_named
+from bot.accounts.tiers import Tiers
+from bot.adapters.api.adapter import ApiAdapter
 from bot.adapters.web.adapter import WebAdapter
 from bot.adapters.web.auth import NAME_COOKIE
 from bot.easel import Easel
@@ -25,6 +27,7 @@ from bot.models import Job, State
 from bot.settings import Secret
 from bot.store import Store
 from bot.surfaces import Settings
+from engine.types import ModelInfo
 from engine.workers.fake import MEMORY, FakeEngine, Fault
 from tests.databases import ended
 from tests.examples import unhurried
@@ -174,6 +177,8 @@ async def web_house(
     *,
     step_seconds: float = 0.0,
     fault: Fault | None = None,
+    model: ModelInfo = SMALL,
+    tiers: Tiers | None = None,
     password: str = "",
     admin_password: str = ADMIN_PASSWORD,
     **changes: Any,
@@ -189,10 +194,11 @@ async def web_house(
     )
     store = await Store.open(settings.database_url)
     blobs = DirectoryBlobs(folder / "pictures")
-    engine = FakeEngine(blobs.read, models=(SMALL,), step_seconds=step_seconds, fault=fault)
-    easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs, tiers=unhurried())
-    adapter = WebAdapter(easel, settings)
-    easel.adapters[adapter.name] = adapter
+    engine = FakeEngine(blobs.read, models=(model,), step_seconds=step_seconds, fault=fault)
+    easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs, tiers=tiers or unhurried())
+    api = ApiAdapter(easel, settings)
+    adapter = WebAdapter(easel, settings, api)
+    easel.adapters.update({adapter.name: adapter, api.name: api})
     await easel.lifecycle.start()
     adapter.bind()
     server = asyncio.create_task(adapter.run())

@@ -109,6 +109,10 @@ class Privacy:
                 {"browser": each.browser, "since": each.made, "last used": each.used}
                 for each in await self._store.sessions_of(members[0])
             ],
+            "keys": [
+                {"id": key.id, "name": key.name, "scope": key.scope, "made": key.made, "last used": key.used}
+                for key in await self._store.api_keys_of(members[0])
+            ],
             "reported": [{"job": job, "at": at} for job, at in await self._store.reports_of(members)],
             "contests": await self._store.entered_by(members),
             "favourites": [{"job": job, "at": at} for job, at in await self._store.favourites_of(members)],

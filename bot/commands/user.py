@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.i18n import _
+from bot.models import API_SCOPES
 from bot.options import Command, Option
 from bot.prompts.draft import MAX_COUNT, PARAMS
 
@@ -157,6 +158,44 @@ FOR_MEMBERS: tuple[Command, ...] = (
     Command(
         name="studio",
         help=_("Open the web studio as yourself, by a private link that logs one browser in."),
+    ),
+    Command(
+        name="api create",
+        help=_("A key with which your programs ask for images as you. It is shown once."),
+        options=(
+            Option(
+                name="name",
+                kind="text",
+                help=_("What you call it."),
+                maximum=40,
+                example="blog",
+                default="key",
+            ),
+            Option(
+                name="scope",
+                kind="text",
+                help=_("All images, relaxed ones alone (they are free), or only the list of models."),
+                choices=API_SCOPES,
+                default=API_SCOPES[0],
+            ),
+        ),
+        examples=("blog",),
+    ),
+    Command(name="api list", help=_("Your API keys, and when each was last used.")),
+    Command(
+        name="api revoke",
+        help=_("Take an API key back. It works no more from then on."),
+        options=(
+            Option(
+                name="key",
+                kind="text",
+                help=_("Its id or name, as /api list shows it."),
+                required=True,
+                maximum=100,
+                example="1a2b3c4d",
+            ),
+        ),
+        examples=("1a2b3c4d",),
     ),
     Command(
         name="link",

@@ -23,6 +23,7 @@ from bot.errors import Refusal
 from bot.i18n import _
 from bot.images import decode_process
 from bot.provenance.keys import Keys
+from bot.provenance.signing import MediaType
 from bot.provenance.stamp import convert
 
 SOURCE_PIXELS = 4096 * 4096
@@ -189,6 +190,28 @@ def _shrunk(png: bytes, side: int, keys: Keys) -> bytes:
     with Image.open(io.BytesIO(png), formats=("PNG", "WEBP", "JPEG")) as picture:
         picture.thumbnail((side, side))
         return convert(png, picture, "image/webp", keys, quality=88, method=2)
+
+
+async def converted(png: bytes, media_type: MediaType, quality: int, keys: Keys) -> bytes:
+    """Return a stored picture in another format, signed again where it was signed; a PNG as it is."""
+    if media_type == "image/png":
+        return png
+    return await asyncio.to_thread(_converted, png, media_type, quality, keys)
+
+
+def _converted(png: bytes, media_type: MediaType, quality: int, keys: Keys) -> bytes:
+    with Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
+        return convert(png, picture.convert("RGB"), media_type, keys, quality=quality)
+
+
+async def preview(webp: bytes, media_type: MediaType) -> bytes:
+    """Return a preview in another format."""
+    return webp if media_type == "image/webp" else await asyncio.to_thread(_preview, webp, media_type)
+
+
+def _preview(webp: bytes, media_type: MediaType) -> bytes:
+    with Image.open(io.BytesIO(webp), formats=("WEBP",)) as picture:
+        return _encoded(picture.convert("RGB"), media_type.removeprefix("image/").upper())
 
 
 def _attempts(picture: Image.Image) -> Iterator[tuple[Image.Image, int]]:

@@ -14,7 +14,7 @@ from bot.images import pictures
 from bot.images.blobs import BlobStore
 from bot.models import StoredPicture
 from bot.provenance.keys import Keys
-from bot.provenance.signing import Unsigned
+from bot.provenance.signing import MediaType, Unsigned
 from bot.provenance.verdict import Verdict, verify
 from bot.store import Store
 
@@ -55,6 +55,11 @@ class Images:
         """Return a picture as WebP of at most `side` pixels each way. Raises KeyError."""
         with _signed():
             return await pictures.shrink(await self._blobs.get(blob), side, self._keys)
+
+    async def converted(self, blob: str, media_type: MediaType, quality: int) -> bytes:
+        """Return a picture in a format. Raises KeyError when there is no such picture, StoreError."""
+        with _signed():
+            return await pictures.converted(await self._blobs.get(blob), media_type, quality, self._keys)
 
     async def verify(self, data: bytes) -> Verdict:
         """Return what is known of a picture. Raises Refusal."""

@@ -13,7 +13,7 @@ from bot.i18n import _, either, join, listing, ngettext
 from bot.messages import marks
 from bot.messages.job_cards import button, card_of, coming_model, pictures_of, rows_of
 from bot.messages.types import Bar, Card
-from bot.models import Balance, Job, Login, Member, Preferences, Review, Tier, Use
+from bot.models import ApiKey, Balance, Job, Login, Member, Preferences, Review, Tier, Use
 from bot.options import Command, Option, clip
 from bot.prompts.draft import PARAMS
 from bot.prompts.styles import Style as Look
@@ -540,3 +540,44 @@ def started_already(count: int) -> Card:
 
 def none_started() -> Card:
     return Card(kind="text", body=(_("Nothing was started."),), private=True)
+
+
+# --- keys of the API ----------------------------------------------------------------------------------------
+
+
+def api_key(secret: str, name: str, id: str, address: str) -> Card:
+    """Build the only card that shows a key."""
+    lines = (
+        secret,
+        _("Copy it now: it is not shown again. Whoever has it asks for images as you, with your quota."),
+        _("Programs send it to {address} as OpenAI's clients do.", address=f"{address or 'http://…'}/v1"),
+        _("/api revoke {id} takes it back.", id=id),
+    )
+    return Card(kind="text", title=_("Your API key “{name}”", name=name), body=lines, private=True)
+
+
+def api_keys(keys: Sequence[ApiKey], now: datetime) -> Card:
+    lines = [
+        _(
+            "{id} “{name}” ({scope}), last used {when}",
+            id=key.id,
+            name=key.name,
+            scope=key.scope,
+            when=when(key.used, now),
+        )
+        if key.used
+        else _("{id} “{name}” ({scope}), never used", id=key.id, name=key.name, scope=key.scope)
+        for key in keys
+    ]
+    body = tuple(lines) or (_("You have none. /api create makes one."),)
+    return Card(kind="text", title=_("Your API keys"), body=body, private=True)
+
+
+def api_revoked(ids: Sequence[str]) -> Card:
+    line = ngettext(
+        "The key {ids} is revoked: nothing is done with it any more.",
+        "The keys {ids} are revoked: nothing is done with them any more.",
+        len(ids),
+        ids=listing(ids),
+    )
+    return Card(kind="text", body=(line,), private=True)

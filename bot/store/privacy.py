@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlmodel import Session
 
 from bot.models import Job, Person, State, Strike
-from bot.store import aside, contests, favourites, identities, logins, offers, rows
+from bot.store import api_keys, aside, contests, favourites, identities, logins, offers, rows
 from bot.store.database import Database
 from bot.store.rows import insert_once, table_of
 from bot.store.tables import (
@@ -108,6 +108,7 @@ class PrivacyStore(Database):
                     again = update(_erasures).where(_erasures.c.member == member)
                     session.connection().execute(again.values(erased=False))
             logins.end_of(session, members)
+            api_keys.forget(session, members)
 
         await self._write(work)
 
@@ -181,6 +182,7 @@ def _without_pictures(session: Session, *of: ColumnElement[bool]) -> None:
 
 def _erase(session: Session, member: str, now: datetime) -> None:
     logins.end_of(session, [member])
+    api_keys.forget(session, [member])
     offers.forget(session, member)
     favourites.forget_member(session, member)
     contests.forget_voter(session, member, f"{ERASED}{secrets.token_hex(8)}")

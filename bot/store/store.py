@@ -28,6 +28,7 @@ from bot.models import (
 )
 from bot.store import aside, identities, ledger, rows, traces
 from bot.store.accounts import Accounts
+from bot.store.api_keys import ApiKeyStore
 from bot.store.clocks import Clocks
 from bot.store.contests import ContestStore
 from bot.store.favourites import Favourites, marked_by
@@ -60,6 +61,7 @@ class TooManyWaiting(EaselError):
 
 class Store(
     Accounts,
+    ApiKeyStore,
     Clocks,
     ContestStore,
     Favourites,

@@ -458,3 +458,22 @@ class WebLinkRow(SQLModel, table=True):
     tenant: str
     person: dict[str, Any] = Field(sa_type=JSON)
     expires: datetime = Field(sa_type=UtcDateTime)
+
+
+# ---- the API
+
+
+class ApiKeyRow(SQLModel, table=True):
+    """A key with which somebody's programs ask."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (Index("api_keys_by_member", "member"),)
+
+    id: str = Field(primary_key=True)  # what people call it by
+    digest: str = Field(unique=True)  # SHA-256: the key itself is not kept
+    member: str
+    person: dict[str, Any] = Field(sa_type=JSON)  # the whole member
+    name: str
+    scope: str
+    made: datetime = Field(sa_type=UtcDateTime)
+    used: datetime | None = Field(sa_type=UtcDateTime)

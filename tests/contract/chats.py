@@ -271,7 +271,9 @@ async def test_a_favourite_is_marked_by_a_press_and_listed_for_one_person(chat: 
     assert chat.ada.sees("favourites") is None
 
 
-@pytest.mark.parametrize("command", ["queue", "history", "favourites", "quota", "styles", "settings"])
+@pytest.mark.parametrize(
+    "command", ["queue", "history", "favourites", "quota", "styles", "settings", "api create"]
+)
 async def test_questions_are_answered_privately(chat: Chat, command: str) -> None:
     words = {
         "queue": "The queue is empty",
@@ -280,6 +282,7 @@ async def test_questions_are_answered_privately(chat: Chat, command: str) -> Non
         "quota": "Your quota",
         "styles": "watercolour",
         "settings": "Your settings",
+        "api create": "sk-easel-",
     }[command]
     await chat.ada.ask(command)
     await chat.ada.see(words)

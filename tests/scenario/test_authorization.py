@@ -16,7 +16,7 @@ from bot.models import EVERYWHERE, Job, Member, Origin, State
 from bot.options import Command, Option
 from tests.scenario.conftest import ADA, BEN, BOSS, House, Opens
 
-SURFACES = ("discord", "slack", "web", "cli")
+SURFACES = ("discord", "slack", "web", "cli", "api")
 ROLES = ("member", "moderator", "administrator", "operator")
 HERE, ELSEWHERE = ADA.tenant, "test:elsewhere"
 OPERATOR = "discord:77"

@@ -108,7 +108,7 @@ def test_languages_are_named_by_themselves() -> None:
 # ---- no sentence without an id
 
 FOR_NOBODY = re.compile(
-    r"""admin(?:\ \w+){1,2} | (?:privacy|contest)\ \w+
+    r"""admin(?:\ \w+){1,2} | (?:privacy|contest|api)\ \w+
       | .*\(\?(?:P<|:).* | (?:\w+\ ){9,}\w+   # commands, patterns, lists of words
       | no\ answer\ within\ .* | the\ process\ ended | the\ next\ request\ may\ come\ .*   # causes, logged
       | \0\ of\ \0’s\ job | allowances\ unused | \0\ UTC | \ in\ \0 | on\ hold   # lines of the audit, states
@@ -122,12 +122,13 @@ WORDS_OF_PROMPTS = ("_KINDS",)
 """What people say, which is never translated."""
 
 SPEAKING = (
-    *(f"bot/accounts/{name}.py" for name in ("logins", "access_rules", "privacy", "service")),
+    *(f"bot/accounts/{name}.py" for name in ("api_keys", "logins", "access_rules", "privacy", "service")),
     *(
         f"bot/admin/{name}.py"
         for name in ("asked", "dashboard", "people", "places", "queue", "records", "tiers")
     ),
     *(f"bot/adapters/{name}.py" for name in ("interactions", "typed")),
+    "bot/adapters/api/bodies.py",
     *(
         f"bot/adapters/discord/{name}.py"
         for name in ("client", "handlers", "forms", "layout", "slash_commands")

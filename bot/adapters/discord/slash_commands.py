@@ -27,6 +27,7 @@ GROUPS = {
     "admin set": _("What holds here: channels, models, defaults, moderation."),
     "contest": _("Contests: entries, a vote, a result."),
     "privacy": _("Your own data."),
+    "api": _("Keys for your programs."),
 }
 
 Interaction = discord.Interaction[Any]

@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 
 from bot.adapters import connections
+from bot.adapters.api.adapter import ApiAdapter
 from bot.adapters.base import MessageRef
 from bot.adapters.web import assets
 from bot.adapters.web.admin_pages import AdminPages
@@ -47,8 +48,10 @@ class WebAdapter:
     name = "web"
     edit_interval = 0.2  # seconds
 
-    def __init__(self, easel: Easel, settings: WebSettings) -> None:
+    def __init__(self, easel: Easel, settings: WebSettings, api: ApiAdapter | None = None) -> None:
+        """Serve the pages, and the API beside them."""
         self._easel = easel
+        self._api = api
         self._settings = settings
         self._hub = Broadcast()
         self._socket: socket.socket | None = None
@@ -104,6 +107,8 @@ class WebAdapter:
             if server:
                 server.close()
             self._hub.close()
+            if self._api:
+                self._api.close()
             await runner.cleanup()
             self._socket = None
 
@@ -140,6 +145,8 @@ class WebAdapter:
         app.on_startup.append(lambda _: asyncio.to_thread(site.views.compile))
         for part in (LoginPages(site), Pages(site), Api(site), AdminPages(site), Verifier(site)):
             app.add_routes(part.routes())
+        if self._api:
+            self._api.mount(app)
         return app
 
 

@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from bot.accounts.logins import LINK
+from bot.adapters.api.errors import API
 from bot.adapters.web.context import WebContext, wants_part
 from bot.errors import EaselError, Refusal
 from bot.i18n import Text, _
@@ -34,8 +35,16 @@ OPEN = ("/static/", "/login", "/livez", "/readyz", "/healthz", "/admin/login", "
 
 
 def middlewares(site: WebContext) -> list[Middleware]:
-    """Return the middlewares, the outermost first."""
-    return [_errors(site), _origins(site), _logins(site)]
+    """Return the middlewares, the outermost first. The API has its own errors, and keys for logins."""
+    return [_of_pages(each) for each in (_errors(site), _origins(site), _logins(site))]
+
+
+def _of_pages(inner: Middleware) -> Middleware:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        return await (handler(request) if request.path.startswith(API) else inner(request, handler))
+
+    return middleware
 
 
 async def add_headers(_: web.Request, response: web.StreamResponse) -> None:

@@ -13,7 +13,8 @@ from bot.errors import SettingError
 from bot.settings import Address, CoreSettings, Port, Secret, Several, is_loopback
 
 
-def _networks(found: tuple[str, ...]) -> tuple[str, ...]:
+def networks(found: tuple[str, ...]) -> tuple[str, ...]:
+    """Return addresses and networks as they are. Raises ValueError for what is none."""
     try:
         for each in found:
             ipaddress.ip_network(each)
@@ -33,7 +34,7 @@ class WebSettings(CoreSettings):
     web_url: Address = ""
     """Where people open the web studio, as in https://studio.example.org: the links of /studio and of
     invitations begin so. Empty: the studio is for this machine, or by WEB_PASSWORD."""
-    web_proxies: Annotated[Several, AfterValidator(_networks)] = ()
+    web_proxies: Annotated[Several, AfterValidator(networks)] = ()
     """The proxies in front of the web studio, as in 127.0.0.1,10.0.0.0/8. From them alone X-Forwarded-For
     is read."""
     web_password: Secret = Secret()

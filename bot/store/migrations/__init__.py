@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from bot.errors import StoreError
 
-HEAD = "0018"
+HEAD = "0019"
 """The revision that `tables` describes."""
 
 

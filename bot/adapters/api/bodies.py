@@ -1,0 +1,132 @@
+"""Reads what a program sends: JSON, or a form with an image. Large ones wait on the disk, a few in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import IO, Any
+
+from aiohttp import BodyPartReader, web
+
+from bot.adapters.api.errors import ApiError
+from bot.adapters.web.parsing import UNREADABLE
+from bot.adapters.web.uploads import CHUNK, MAX_FIELD, Uploads
+from bot.i18n import _
+
+SMALL = 256_000  # bytes of a body without an image
+MOST_PARTS = 64  # of a form
+IMAGES = ("image", "image[]")
+FILE = "file"  # stands for a file that is not an image to start from
+
+
+class Bodies(Uploads):
+    """Takes bodies one by one, however many come at once."""
+
+    @asynccontextmanager
+    async def values(self, request: web.Request) -> AsyncIterator[tuple[dict[str, Any], bytes]]:
+        """Yield the fields of a body, and the image in it, which may be kept while the block runs.
+
+        Raises ApiError, Refusal.
+        """
+        if request.content_type.startswith("multipart/"):
+            async with self.form(request) as (fields, picture):
+                yield dict(fields), picture
+            return
+        most = SMALL + 4 * self._max_bytes // 3
+        size = most if request.content_length is None else request.content_length
+        if size > most:
+            raise self._too_large()
+        with self._room(size), tempfile.TemporaryFile(dir=self._folder, buffering=0) as file:
+            if await self._spooled(request, file, most) <= SMALL:
+                yield _parsed(file)
+                return
+            async with self._places:
+                yield await asyncio.to_thread(_parsed, file)
+
+    async def _spooled(self, request: web.Request, file: IO[bytes], most: int) -> int:
+        """Write a body to the disk as it comes; return its bytes."""
+        size, waiting = 0, bytearray()
+        with _readable():
+            async for chunk in request.content.iter_chunked(65536):
+                waiting += chunk
+                size += len(chunk)
+                if size > most:
+                    raise self._too_large()
+                if len(waiting) >= CHUNK:
+                    await asyncio.to_thread(file.write, waiting)
+                    waiting = bytearray()
+        await asyncio.to_thread(file.write, waiting)
+        return size
+
+    async def _read(self, request: web.Request, file: IO[bytes]) -> tuple[dict[str, str], bool]:
+        fields: dict[str, str] = {}
+        pictured, parts = False, 0
+        with _readable():
+            async for part in await request.multipart():
+                parts += 1
+                if parts > MOST_PARTS or not isinstance(part, BodyPartReader) or not part.name:
+                    raise ValueError("too many parts, or parts in parts, or one without a name")
+                if part.name in IMAGES:
+                    if pictured:
+                        raise _several()
+                    pictured = await self._keep(part, file) > 0
+                elif part.filename is not None:
+                    fields[part.name] = FILE
+                else:
+                    fields[part.name] = await _text(part)
+        return fields, pictured
+
+
+async def _text(part: BodyPartReader) -> str:
+    body = bytearray()
+    while chunk := await part.read_chunk(65536):
+        body += chunk
+        if len(body) > MAX_FIELD:
+            raise ApiError(413, _("That is too much to send."), param=str(part.name)[:40])
+    return body.decode("utf-8", "replace")
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Turn a parser's errors inside the block into an ApiError."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise ApiError(
+            400, _("The body cannot be read. Send a JSON object, or a form with an image to edit.")
+        ) from error
+
+
+def _parsed(file: IO[bytes]) -> tuple[dict[str, Any], bytes]:
+    """Return the fields of a JSON object, and its image as bytes. Raises ApiError."""
+    file.seek(0)
+    with _readable():
+        values = json.loads(file.read())
+        if not isinstance(values, dict):
+            raise ValueError("not an object")
+        sent = [*_listed(values.pop("images", None)), *_listed(values.pop("image", None))]
+        if len(sent) > 1:
+            raise _several()
+        return values, _decoded(sent[0]) if sent else b""
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _decoded(sent: Any) -> bytes:
+    """Return the bytes of an image in JSON: base64, alone or as a data URL, or in an object's `image_url`."""
+    url = sent.get("image_url") if isinstance(sent, dict) else sent
+    if not isinstance(url, str) or url.startswith(("http://", "https://")):
+        text = _("Easel fetches no images. Send the image itself, in a form or as a data: URL.")
+        raise ApiError(400, text, param="image")
+    head, comma, data = url.partition(",")
+    return base64.b64decode(data if comma and head.startswith("data:") else url, validate=True)
+
+
+def _several() -> ApiError:
+    return ApiError(400, _("An edit starts from one image. Send one."), param="image")
