@@ -11,7 +11,6 @@ from typing import Any
 import diffusers
 import pytest
 import torch
-import transformers
 
 from engine import catalog
 from engine.pipelines import quantising
@@ -114,9 +113,11 @@ def test_each_library_quantises_its_own_components(folder: Path, monkeypatch: py
     def config(library: str) -> Any:
         return lambda **given: made.append((library, given)) or f"{library}'s"
 
-    monkeypatch.setattr(diffusers, "BitsAndBytesConfig", config("diffusers"))
-    monkeypatch.setattr(transformers, "BitsAndBytesConfig", config("transformers"))
-    monkeypatch.setattr(diffusers, "PipelineQuantizationConfig", lambda quant_mapping: quant_mapping)
+    monkeypatch.setattr(quantising.diffusers, "BitsAndBytesConfig", config("diffusers"))
+    monkeypatch.setattr(quantising.transformers, "BitsAndBytesConfig", config("transformers"))
+    monkeypatch.setattr(
+        quantising.diffusers, "PipelineQuantizationConfig", lambda quant_mapping: quant_mapping
+    )
     entry: Any = SimpleNamespace(source=str(folder))
     given = quantising.options(entry, {"transformer": "nf4", "text_encoder": "int8"}, torch.bfloat16)
     assert given == {"quantization_config": {"transformer": "diffusers's", "text_encoder": "transformers's"}}

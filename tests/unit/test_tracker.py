@@ -164,9 +164,8 @@ async def test_people_are_told_how_much_of_their_model_is_here() -> None:
     shown: list[str] = []
     engine = FakeEngine(lambda name: b"")
     tracker = a_tracker(engine, show=lambda job: shown.append(job.id))
-    cards = JobCards(
-        tracker.lives, *[SimpleNamespace(is_held=lambda job: False, covered=lambda job: False)] * 5
-    )
+    no = SimpleNamespace(is_held=lambda job: False, covered=lambda job: False, takes=lambda job: False)
+    cards = JobCards(tracker.lives, *[no] * 6)
     inside = tracker.lives["inside"] = LiveJob(replace(JOB, id="inside", state=State.RUNNING))
     waiting = tracker.lives["waiting"] = LiveJob(replace(JOB, id="waiting", state=State.QUEUED))
     other = replace(JOB.request, model="other")

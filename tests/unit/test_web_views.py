@@ -97,7 +97,9 @@ def test_what_is_behind_the_dots_is_a_menu(views: Views) -> None:
 
     assert re.findall(r'data-press="v1:(\w+)', menu) == ["vary_strong"] * 4 + [
         "info",
+        "favourite",
         "download",
+        "enter",
         "delete",
         "report",
     ]
