@@ -24,6 +24,7 @@ from tests.databases import Cluster, binaries, cluster, compile_once, copied, fr
 # for each other make tests that share the machine several times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ["HF_HUB_OFFLINE"] = "1"  # else whatever asks for a model that is not here waits for the network
 
 LONG = (
     "unit/test_worker_process.py",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import logging
 import math
@@ -109,15 +108,19 @@ class Loader:
             _remove_what_is_left(entry.source)
             self._fetched = self._found = _bytes_in_cache(entry.source)
         self._total = 0
-        target = functools.partial(self._run, self._round, entry)
-        threading.Thread(target=target, name=f"loader-{entry.info.name}", daemon=True).start()
+        name = f"loader-{entry.info.name}"
+        threading.Thread(target=self._run, args=(self._round, entry), name=name, daemon=True).start()
+        if entry.local is None:  # beside it: without a network, the hub's library tries for half a minute
+            ask = threading.Thread(target=self._ask_size, args=(self._round, entry.source), daemon=True)
+            ask.start()
+
+    def _ask_size(self, number: int, source: str) -> None:
+        total = _bytes_to_fetch(source)
+        self._total = total if number == self._round else self._total
 
     @torch.no_grad()
     def _run(self, number: int, entry: Entry) -> None:
         began = time.monotonic()
-        if entry.local is None:
-            total = _bytes_to_fetch(entry.source)
-            self._total = total if number == self._round else self._total
         result = attempt(self._load, entry)
         self._done.put((number, Outcome(entry, result, time.monotonic() - began)))
 

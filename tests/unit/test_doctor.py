@@ -119,7 +119,8 @@ def test_a_model_that_does_not_exist_is_named() -> None:
     assert fails(doctor._model("easel-tny"), "easel-tiny", "Correct MODEL")
 
 
-def test_a_model_of_the_hub_is_not_judged() -> None:
+def test_a_model_of_the_hub_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE")
     assert doctor._model("someone/some-model").ok is None
 
 
