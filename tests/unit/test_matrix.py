@@ -33,7 +33,9 @@ def _quiet() -> Iterator[None]:
     [
         ("SDXL with PAG", r"one after another"),  # swaps the attention processors of the shared model
         ("HunyuanImage 2.1", r"✓ \S+ after a comparison"),  # has guiders with a momentum
-        ("HiDream", r"✓ \S+, denoised alone"),  # layers of text where rows would be, as many by chance
+        pytest.param(  # layers of text where rows would be, as many by chance; takes a minute of CPU
+            "HiDream", r"✓ \S+, denoised alone", marks=pytest.mark.soak
+        ),
     ],
 )
 def test_a_class_with_state_of_its_own_paints_the_same_in_company(
