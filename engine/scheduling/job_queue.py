@@ -17,6 +17,7 @@ from engine.types import EngineJob, Lane, QueuePosition
 Suits = Callable[[str, bool], bool]
 """Tells whether a job may enter now, by its model and whether it is relaxed."""
 
+PASS_ROWS = 8  # rows of most models' forward passes
 MOST_PASSED = 64  # siblings that are passed at most to find a job that may enter
 FORMER = 2**48  # jobs of a former process have lower turns
 LEVEL = 1e-6  # turns that differ by less are equal
@@ -232,8 +233,8 @@ class _UserLane(_Waiting):
 class FairQueue:
     """Waiting jobs in fair order. O(log n) for each change.
 
-    `per_user` bounds how many jobs of one person are inside the engine at once: as many as a forward pass
-    has rows, so that short jobs of a heavy weight do not run dry while others have many steps to go.
+    `per_user` bounds how many jobs of one person are inside the engine at once, times their weight, up to
+    `PASS_ROWS`: so short jobs of a heavy weight do not run dry while others have many steps to go.
     With `soft_limit` jobs inside, only people with none there may enter, so that a newcomer's first step
     never waits for a flood of others; with `hard_limit` nobody may.
 
@@ -245,7 +246,7 @@ class FairQueue:
     """
 
     def __init__(
-        self, *, per_user: int = 8, soft_limit: int = 64, hard_limit: int = 1024, relaxed_limit: int = 8
+        self, *, per_user: int = 4, soft_limit: int = 64, hard_limit: int = 1024, relaxed_limit: int = 8
     ) -> None:
         self.per_user = per_user
         self._devices = 1
@@ -480,7 +481,8 @@ class FairQueue:
             priority = self._relaxed if job.relaxed else self._fast
             lane = parent.children[key] = _UserLane(job.tenant, job.user, parent, priority)
         assert isinstance(lane, _UserLane)
-        lane.limit = min(self.per_user, job.running or self.per_user)
+        most = max(self.per_user, min(PASS_ROWS, int(self.per_user * job.user_weight)))
+        lane.limit = min(most, job.running or most)
         if not job.relaxed:
             lane.weight = job.user_weight
         return lane
