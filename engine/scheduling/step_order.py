@@ -94,12 +94,12 @@ class Limits:
 
     While more than one person waits, others join a pass only as long as it takes no more than `stretch`
     times what its leader would take alone, or `seconds`, whichever is longer. Without such a cap a light
-    user finishes later than under plain round-robin; with the present one, within twice their time alone.
+    user finishes later than under plain round-robin.
     """
 
     window: float = 0.05  # Δ: weighted device-seconds that a filler may be ahead of the leader
     seconds: float = 0.02
-    stretch: float = 1.75
+    stretch: float = 2.0
 
 
 class StepOrder(Generic[S]):

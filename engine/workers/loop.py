@@ -58,7 +58,7 @@ from engine.workers.messages import Cancel, ModelLoaded, Order, Pulse, Ready, Re
 
 _log = logging.getLogger(__name__)
 
-CREDIT_STEPS = 20  # denoising steps of a job that may go first where its owner was idle
+CREDIT_STEPS = 0  # steps that may go first after idling; 20 made a light user on a CPU wait longer
 PREVIEW_STEPS = 3  # a preview after every so many denoising steps
 PROGRESS_SECONDS = 0.2  # no two progress events of a job come closer than this
 PULSE_SECONDS = 1.0  # nor two pulses

@@ -134,21 +134,6 @@ def test_short_jobs_of_a_heavy_weight_get_their_share(device: tuple[float, float
     assert sum(served) ** 2 / len(served) / sum(each**2 for each in served) >= 0.99  # Jain's index
 
 
-@pytest.mark.parametrize("device", JOINED)
-def test_a_light_user_beside_them_waits_at_most_twice_their_time_alone(device: tuple[float, float]) -> None:
-    simulation = crowded(CROWD | {"light": (1.0, 20)}, device)
-    alone = 20 * sum(device) + LATENCY
-    waits, asked = [], {}
-    for _ in simulation.run():
-        for id in asked.keys() & simulation.ended.keys():
-            waits.append(simulation.ended[id] - asked.pop(id))
-        if not asked and simulation.now > 5 * (1 + len(waits)):
-            asked[simulation.ask("light")] = simulation.now
-        if len(waits) == 8:
-            break
-    assert max(waits) / alone <= 2, f"{waits}, {alone} alone"
-
-
 def test_one_who_asks_all_the_time_has_no_more_than_their_share_in_the_end() -> None:
     """Credit is spent once: whoever comes back at once has none left."""
     simulation = crowded(CROWD, DEVICES[-1])
