@@ -2,9 +2,8 @@
 
 Hierarchical start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996): every tenant, and every user
 within a tenant, has a virtual time that advances by the device-seconds it was given ÷ its weight, and the
-least virtual time goes next. Idling earns next to no credit: one that comes back starts at the present
-virtual time of its siblings, in `StepOrder` a few steps before it, but never below its own, so that a debt
-stays.
+least virtual time goes next. Idling earns no credit: one that comes back starts at the present virtual time
+of its siblings, but never below its own, so that a debt stays.
 
 The same tree serves twice: `FairQueue` decides which waiting job enters the engine, `StepOrder` which of the
 jobs inside take the next denoising step.

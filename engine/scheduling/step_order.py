@@ -37,9 +37,6 @@ class Step(Protocol):
     @property
     def used(self) -> float: ...  # device-seconds its user had used in its class when it entered
 
-    @property
-    def credit(self) -> float: ...  # device-seconds that its user may have saved by idling
-
 
 S = TypeVar("S", bound=Step)
 
@@ -49,12 +46,11 @@ STAY = 3.0  # times the seconds of a change that others may pass whoever it is f
 class _Branch(Share, Generic[S]):
     """A share with its children, or with its user's requests."""
 
-    __slots__ = ("children", "credit", "served_last", "steps")
+    __slots__ = ("children", "served_last", "steps")
 
     def __init__(self, name: str, parent: Share | None = None) -> None:
         super().__init__(name, parent)
         self.served_last = 0  # number of the pass; of two that stand level, the one that waited longer leads
-        self.credit = 0.0  # virtual time that it may lag behind its siblings after idling
         self.children: dict[Hashable, _Branch[S]] = {}
         self.steps: list[S] = []
 
@@ -77,10 +73,10 @@ class _Branch(Share, Generic[S]):
         return any(id(step) not in taken and key in (None, step.key) for step in self.steps)
 
     def forget_idle(self) -> None:
-        """Drop children that are empty, and would come back with all their credit anyway."""
+        """Drop children that are empty and owe nothing: coming back, they would start level anyway."""
         for name, child in list(self.children.items()):
             child.forget_idle()
-            if not child.steps and not child.children and child.virtual_time <= self.now - child.credit:
+            if not child.steps and not child.children and child.virtual_time <= self.now:
                 del self.children[name]
 
     def first(self, taken: set[int], key: Hashable | None) -> S:
@@ -106,11 +102,10 @@ class StepOrder(Generic[S]):
     """Chooses the requests of the next forward pass.
 
     The leader has the least virtual time; others of its key fill the batch, least virtual time first, only
-    within Δ of the least and while the predicted tick stays short. Who comes back from idling may lag behind
-    by their `credit` k ÷ weight: a light user's job is not slowed down by many of a heavy weight. For two
-    siblings f and g that both want more than they get throughout an interval, with service W and weight w,
+    within Δ of the least and while the predicted tick stays short. For two siblings f and g that both want
+    more than they get throughout an interval, with service W and weight w,
 
-        |W_f/w_f − W_g/w_g| ≤ Δ + c_max (1/w_f + 1/w_g) + max(k_f/w_f, k_g/w_g),   c_max the longest tick.
+        |W_f/w_f − W_g/w_g| ≤ Δ + c_max (1/w_f + 1/w_g),   c_max the longest tick.
 
     Relaxed requests take a pass only when no fast one is inside, and never join a fast one's. Of them the one
     whose user has used least leads; others fill the rows that are free, however much they have used.
@@ -148,7 +143,6 @@ class StepOrder(Generic[S]):
         branch.forget_idle()
         for name, weight in _names(step):
             branch = branch.child(name, weight)
-            branch.credit = step.credit / weight
             if step.relaxed:
                 branch.virtual_time = max(branch.virtual_time, step.used)
             elif not branch.ready(set()):
@@ -251,18 +245,17 @@ class StepOrder(Generic[S]):
         parent = share.parent
         assert isinstance(parent, _Branch)
         times = [c.virtual_time for c in parent.children.values() if c is not share and c.ready(set())]
-        share.virtual_time = max(share.virtual_time, (min(times) if times else parent.now) - share.credit)
+        share.virtual_time = max(share.virtual_time, min(times) if times else parent.now)
 
     @staticmethod
     def _satisfy(share: _Branch[S], taken: set[int]) -> None:
-        """Raise the virtual time of a share whose ready steps were all taken: it saves only its credit."""
+        """Raise the virtual time of a share whose ready steps were all taken: it saves nothing for later."""
         parent = share.parent
         assert isinstance(parent, _Branch)
         siblings = parent.children.values()
         if not share.ready(taken):
             wanting = [c.virtual_time for c in siblings if c is not share and c.ready(taken)]
-            level = min(wanting, default=share.virtual_time)
-            share.virtual_time = max(share.virtual_time, level - share.credit)
+            share.virtual_time = max(share.virtual_time, min(wanting, default=share.virtual_time))
         parent.now = max(parent.now, min(c.virtual_time for c in siblings if c.ready(set())))
 
 

@@ -58,7 +58,6 @@ from engine.workers.messages import Cancel, ModelLoaded, Order, Pulse, Ready, Re
 
 _log = logging.getLogger(__name__)
 
-CREDIT_STEPS = 0  # steps that may go first after idling; 20 made a light user on a CPU wait longer
 PREVIEW_STEPS = 3  # a preview after every so many denoising steps
 PROGRESS_SECONDS = 0.2  # no two progress events of a job come closer than this
 PULSE_SECONDS = 1.0  # nor two pulses
@@ -148,12 +147,6 @@ class PictureRequest(Request):
     @property
     def used(self) -> float:
         return self.resident.used
-
-    @property
-    def credit(self) -> float:
-        """Return the device-seconds of the first `CREDIT_STEPS` of the job's pictures."""
-        job = self.resident.job
-        return job.cost * min(1.0, CREDIT_STEPS / max(1, job.request.steps))
 
 
 class WorkerLoop:

@@ -372,7 +372,7 @@ class Walk:
     def __init__(self, user: str, rows: int, tenant: str = "t", weight: float = 1.0) -> None:
         self.tenant, self.user = (tenant, 1.0), (user, weight)
         self.key, self.rows, self.most_rows = "unet", rows, 8
-        self.turn, self.relaxed, self.used, self.credit = (0, 0), False, 0.0, 0.0
+        self.turn, self.relaxed, self.used = (0, 0), False, 0.0
 
 
 def test_a_forward_pass_is_charged_to_those_in_it_by_their_rows() -> None:

@@ -737,7 +737,6 @@ class Walk:
     turn: tuple[int, int] = (0, 0)
     relaxed: bool = False
     used: float = 0.0
-    credit: float = 0.0
     job: str = ""
 
 
@@ -758,8 +757,8 @@ Pair = tuple[str, str]
 class Audit:
     """Checks the bound over every interval in which two siblings both want more than they get."""
 
-    def __init__(self, window: float, longest: float, credit: float) -> None:
-        self.window, self.longest, self.credit = window, longest, credit
+    def __init__(self, window: float, longest: float) -> None:
+        self.window, self.longest = window, longest
         self.extremes: dict[Pair, tuple[float, float]] = {}
         self.worst = 0.0
 
@@ -774,7 +773,6 @@ class Audit:
             low, high = min(low, ahead), max(high, ahead)
             self.extremes[pair] = low, high
             bound = self.window + self.longest * (1 / weight[one] + 1 / weight[other])
-            bound += self.credit * max(1 / weight[one], 1 / weight[other])
             self.worst = max(self.worst, (high - low) / bound)
         self._before = {
             (a, b): (service[a] / weight[a] - service[b] / weight[b],) * 2
@@ -791,7 +789,6 @@ def simulate(seed: int) -> tuple[float, int]:
         k: (rnd.uniform(0.005, 0.1), rnd.uniform(0.01, 0.15)) for k in range(rnd.randint(1, 3))
     }
     device, most_rows = Device(kinds), rnd.choice([2, 4, 8])
-    credit = rnd.choice([0.0, 0.0, 0.5, 3.0])
     limits = Limits(
         window=rnd.choice([0.0, 0.0, 0.2, 1.0]),
         seconds=rnd.choice([math.inf, 0.2, 0.0]),
@@ -812,15 +809,14 @@ def simulate(seed: int) -> tuple[float, int]:
                 arrives=rnd.uniform(0, 20) * rnd.choice([0, 1]),
                 rows=rnd.choice([1, 1, 2]),
                 most_rows=most_rows,
-                credit=credit,
             )
             for u in rnd.choices(list(users), k=rnd.randint(15, 50))
         ),
         key=lambda walk: walk.arrives,
     )
     longest = max(device.seconds(kind, most_rows) for kind in kinds)
-    of_tenant = {t: Audit(limits.window, longest, credit) for t in tenants}
-    of_root = Audit(limits.window, longest, credit)
+    of_tenant = {t: Audit(limits.window, longest) for t in tenants}
+    of_root = Audit(limits.window, longest)
     service = dict.fromkeys([*users, *tenants], 0.0)
     inside: list[Walk] = []
     clock, passes, todo = 0.0, 0, list(walks)

@@ -17,7 +17,6 @@ import pytest
 from engine.scheduling.job_queue import FairQueue
 from engine.scheduling.step_order import StepOrder
 from engine.types import EngineJob
-from engine.workers.loop import PictureRequest, Resident
 from tests.unit.test_scheduling import REQUEST, Walk, job
 
 CROWD = {"one": (1.0, 50), "two": (2.0, 20), "five": (5.0, 5)}  # weight, steps of a job
@@ -80,7 +79,6 @@ class Simulation:
                     entered.request.steps,
                     self.now,
                     turn=(number, 0),
-                    credit=credit(entered),
                     job=entered.id,
                 )
             )
@@ -103,12 +101,6 @@ class Simulation:
 @dataclass(eq=False)
 class Inside(Walk):
     spent: float = 0.0
-
-
-def credit(asked: EngineJob) -> float:
-    request = PictureRequest.__new__(PictureRequest)
-    request.resident = Resident(asked, number=0)
-    return request.credit
 
 
 def crowded(people: dict[str, tuple[float, int]], device: tuple[float, float]) -> Simulation:
@@ -135,7 +127,7 @@ def test_short_jobs_of_a_heavy_weight_get_their_share(device: tuple[float, float
 
 
 def test_one_who_asks_all_the_time_has_no_more_than_their_share_in_the_end() -> None:
-    """Credit is spent once: whoever comes back at once has none left."""
+    """Whoever comes back at once has saved nothing by the moment in between."""
     simulation = crowded(CROWD, DEVICES[-1])
     simulation.people = CROWD | {"light": (1.0, 20)}
     waiting = simulation.ask("light")
