@@ -71,7 +71,7 @@ class ContestStore(Database):
         """Return the number of the entry that a member votes for; 0 where they have not voted."""
 
         def work(session: Session) -> int:
-            names = {member, *identities.names_of(session, member)}
+            names = identities.names_of(session, member)
             mine = (_votes.c.contest == contest, _votes.c.member.in_(names))
             return int(session.connection().scalar(select(_votes.c.number).where(*mine).limit(1)) or 0)
 
@@ -87,7 +87,7 @@ class ContestStore(Database):
             found = _locked(session, contest)
             if found is None or found.phase != "entries":
                 return "closed"
-            names = {member, *identities.names_of(session, member)}
+            names = identities.names_of(session, member)
             there = session.connection().execute(select(_entries).where(_entries.c.contest == contest)).all()
             if any((each.job, each._mapping["index"]) == (job, index) for each in there):
                 return "again"
@@ -112,7 +112,7 @@ class ContestStore(Database):
                 return "closed"
             of = (_entries.c.contest == contest, _entries.c.number == number)
             owner = session.connection().scalar(select(_entries.c.member).where(*of))
-            names = {member, *identities.names_of(session, member)}
+            names = identities.names_of(session, member)
             if owner is None or owner in names:
                 return "gone" if owner is None else "own"
             before = (_votes.c.contest == contest, _votes.c.member.in_(names))

@@ -30,6 +30,10 @@ class LinkSigner:
         told = f"{job}.{index}.{format}.{int(time.time()) + LINK_SECONDS}"
         return f"{told}.{self._signature(told)}"
 
+    def address(self, base: str, job: str, index: int, format: Format) -> str:
+        """Return the address of an image, which begins with `base`."""
+        return f"{base}/v1/files/{self.token(job, index, format)}"
+
     def read(self, token: str) -> tuple[str, int, Format] | None:
         """Return the job, the index and the format; None for one that has expired or is not ours."""
         told, _, signature = token.rpartition(".")
@@ -47,13 +51,19 @@ def about(job: Job, wanted: Wanted) -> dict[str, Any]:
     """Return what only Easel tells of a job."""
     return {
         "job": job.id,
+        "size": _pixels(job),
+        **_facts(job),
+        "ignored": list(wanted.ignored),
+    }
+
+
+def _facts(job: Job) -> dict[str, Any]:
+    return {
         "model": job.request.model,
-        "size": f"{job.request.width}x{job.request.height}",
         "seeds": [each.seed for each in job.singles],
         "gpu_seconds": round(job.device_seconds, 3),
         "relaxed": job.relaxed,
         "note": job.note,
-        "ignored": list(wanted.ignored),
     }
 
 
@@ -70,19 +80,15 @@ _STATES: Mapping[State, str] = {
 def job(job: Job, links: LinkSigner, base: str) -> dict[str, Any]:
     """Return a job as it stands, with addresses of its images, which begin with `base`."""
     shown = job.state is State.RENDERED and not any(each.adult for each in job.singles)
-    tokens = [links.token(job.id, each.index, "png") for each in job.singles] if shown else []
+    urls = [links.address(base, job.id, each.index, "png") for each in job.singles] if shown else []
     return {
         "id": job.id,
         "object": "job",
         "status": _STATES[job.state],
         "created": int(job.created.timestamp()),
-        "model": job.request.model,
-        "seeds": [each.seed for each in job.singles],
-        "gpu_seconds": round(job.device_seconds, 3),
-        "relaxed": job.relaxed,
-        "note": job.note,
+        **_facts(job),
         "reason": job.reason,
-        "data": [{"url": f"{base}/v1/files/{token}"} for token in tokens],
+        "data": [{"url": url} for url in urls],
     }
 
 
@@ -140,5 +146,9 @@ def frame(kind: str, told: dict[str, Any]) -> bytes:
 
 
 def _size(job: Job) -> str:
-    size = f"{job.request.width}x{job.request.height}"
+    size = _pixels(job)
     return size if size in _SIZES else "auto"
+
+
+def _pixels(job: Job) -> str:
+    return f"{job.request.width}x{job.request.height}"

@@ -14,7 +14,7 @@ from aiohttp import BodyPartReader, web
 
 from bot.adapters.api.errors import ApiError
 from bot.adapters.web.parsing import UNREADABLE
-from bot.adapters.web.uploads import CHUNK, MAX_FIELD, Uploads
+from bot.adapters.web.uploads import Uploads, text_of
 from bot.i18n import _
 
 SMALL = 256_000  # bytes of a body without an image
@@ -41,26 +41,13 @@ class Bodies(Uploads):
         if size > most:
             raise self._too_large()
         with self._room(size), tempfile.TemporaryFile(dir=self._folder, buffering=0) as file:
-            if await self._spooled(request, file, most) <= SMALL:
+            with _readable():
+                size = await self._spooled(request.content.iter_chunked(65536), file, most)
+            if size <= SMALL:
                 yield _parsed(file)
                 return
             async with self._places:
                 yield await asyncio.to_thread(_parsed, file)
-
-    async def _spooled(self, request: web.Request, file: IO[bytes], most: int) -> int:
-        """Write a body to the disk as it comes; return its bytes."""
-        size, waiting = 0, bytearray()
-        with _readable():
-            async for chunk in request.content.iter_chunked(65536):
-                waiting += chunk
-                size += len(chunk)
-                if size > most:
-                    raise self._too_large()
-                if len(waiting) >= CHUNK:
-                    await asyncio.to_thread(file.write, waiting)
-                    waiting = bytearray()
-        await asyncio.to_thread(file.write, waiting)
-        return size
 
     async def _read(self, request: web.Request, file: IO[bytes]) -> tuple[dict[str, str], bool]:
         fields: dict[str, str] = {}
@@ -77,17 +64,9 @@ class Bodies(Uploads):
                 elif part.filename is not None:
                     fields[part.name] = FILE
                 else:
-                    fields[part.name] = await _text(part)
+                    too_much = ApiError(413, _("That is too much to send."), param=part.name[:40])
+                    fields[part.name] = await text_of(part, too_much)
         return fields, pictured
-
-
-async def _text(part: BodyPartReader) -> str:
-    body = bytearray()
-    while chunk := await part.read_chunk(65536):
-        body += chunk
-        if len(body) > MAX_FIELD:
-            raise ApiError(413, _("That is too much to send."), param=str(part.name)[:40])
-    return body.decode("utf-8", "replace")
 
 
 @contextmanager

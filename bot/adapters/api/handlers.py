@@ -197,9 +197,12 @@ class Handlers:
         """Return the images' files, or their addresses."""
         if not call.wanted.by_url:
             return await self._files(call, job)
-        base = self.settings.web_url or str(call.request.url.origin())
-        tokens = [self.links.token(job.id, each.index, call.wanted.format) for each in job.singles]
-        return [f"{base}/v1/files/{token}" for token in tokens]
+        base, format = self._base(call.request), call.wanted.format
+        return [self.links.address(base, job.id, each.index, format) for each in job.singles]
+
+    def _base(self, request: web.Request) -> str:
+        """Return what addresses of images begin with."""
+        return self.settings.web_url or str(request.url.origin())
 
     async def _files(self, call: ApiCall, job: Job) -> list[bytes]:
         return [await self._file(each.blob, call.wanted.format, call.wanted.quality) for each in job.singles]
@@ -250,8 +253,7 @@ class Handlers:
         return job
 
     def _job_told(self, request: web.Request, job: Job, *, status: int = 200, **more: str) -> web.Response:
-        base = self.settings.web_url or str(request.url.origin())
-        told = {**answers.job(job, self.links, base), **more}
+        told = {**answers.job(job, self.links, self._base(request)), **more}
         return web.json_response(told, status=status, headers={"Cache-Control": "no-store"})
 
     # ---- models

@@ -77,16 +77,20 @@ class Uploads:
                 if part.name == PICTURE and not pictured:
                     pictured = await self._keep(part, file) > 0
                 elif part.name in FIELDS:
-                    fields[part.name] = await _text(part)
+                    fields[part.name] = await text_of(part, Refusal(_("The prompt is too long. Shorten it.")))
         return fields, pictured
 
     async def _keep(self, part: BodyPartReader, file: IO[bytes]) -> int:
         """Write a picture to the disk as it comes; its bytes."""
+        return await self._spooled(_chunks(part), file, self._max_bytes)
+
+    async def _spooled(self, chunks: AsyncIterator[bytes], file: IO[bytes], most: int) -> int:
+        """Write what comes to the disk; return its bytes. Raises Refusal for more than `most`."""
         size, waiting = 0, bytearray()
-        while chunk := await part.read_chunk(65536):
+        async for chunk in chunks:
             waiting += chunk
             size += len(chunk)
-            if size > self._max_bytes:
+            if size > most:
                 raise self._too_large()
             if len(waiting) >= CHUNK:
                 await asyncio.to_thread(file.write, waiting)
@@ -101,13 +105,19 @@ class Uploads:
         )
 
 
-async def _text(part: BodyPartReader) -> str:
+async def text_of(part: BodyPartReader, too_long: Exception) -> str:
+    """Return the text of a field; raise `too_long` for one of more than MAX_FIELD bytes."""
     body = bytearray()
-    while chunk := await part.read_chunk(65536):
+    async for chunk in _chunks(part):
         body += chunk
         if len(body) > MAX_FIELD:
-            raise Refusal(_("The prompt is too long. Shorten it."))
+            raise too_long
     return body.decode("utf-8", "replace")
+
+
+async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
+    while chunk := await part.read_chunk(65536):
+        yield chunk
 
 
 def _whole(file: IO[bytes]) -> bytes:
