@@ -78,19 +78,27 @@ def fitted(
     missing: dict[str, None] = {}
     for name, size in sizes.items():
         how = wanted.get(name, "")
-        if how and how != STREAM and not there(METHODS[how.partition(":")[0]].package):
-            missing[METHODS[how.partition(":")[0]].package] = None
+        if quantises(how) and not there(package := _method(how).package):
+            missing[package] = None
             how = ""
         parts[name] = _held(how, size, memory)
     return Fitted(parts, tuple(missing))
 
 
+def quantises(how: str) -> bool:
+    """Return whether a way of holding a component quantises it."""
+    return how not in ("", STREAM)
+
+
+def _method(how: str) -> Method:
+    return METHODS[how.partition(":")[0]]
+
+
 def _held(how: str, size: int, memory: float) -> Held:
-    if how and how != STREAM:
-        size = int(size * METHODS[how.partition(":")[0]].left)
-    if how == STREAM or size > memory:
-        # What is quantised cannot be streamed: it is tried as it is.
-        return Held(how, size, size) if how not in ("", STREAM) else Held(STREAM, int(size * STREAMED), size)
+    if quantises(how):  # it cannot be streamed: where it is too large, it is tried as it is
+        size = int(size * _method(how).left)
+    elif how == STREAM or size > memory:
+        return Held(STREAM, int(size * STREAMED), size)
     return Held(how, size, size)
 
 

@@ -16,7 +16,7 @@ import transformers
 
 from engine.catalog import Entry
 from engine.pipelines.model_files import footprint, index_of
-from engine.profiles import METHODS, STREAM, Fitted, fitted, profile
+from engine.profiles import METHODS, Fitted, fitted, profile, quantises
 
 _GGUF = "gguf:"
 
@@ -25,7 +25,7 @@ def methods(entry: Entry, memory: float, card: float) -> Mapping[str, str]:
     """Return the method by which each component is quantised on a card with `memory` for components."""
     wanted = profile(entry.cards, card)
     fit: Fitted = fitted(footprint(entry.source, 2), wanted, memory)
-    return {name: wanted[name] for name, held in fit.parts.items() if held.how not in ("", STREAM)}
+    return {name: wanted[name] for name, held in fit.parts.items() if quantises(held.how)}
 
 
 def options(entry: Entry, how: Mapping[str, str], dtype: torch.dtype) -> dict[str, Any]:

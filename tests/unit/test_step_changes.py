@@ -36,7 +36,6 @@ class Walk:
     most_rows: int = 4
     relaxed: bool = False
     used: float = 0.0
-    credit: float = 0.0
 
     @property
     def key(self) -> str:
