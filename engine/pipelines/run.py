@@ -200,8 +200,10 @@ def _variant(entry: Entry) -> str | None:
     """Return the variant to load, where a model's weights come in no other form; else None."""
     if entry.local is not None:
         return variant_of(names_in(entry.local))
-    if (folder := snapshot(entry.source)) is not None and (found := variant_of(names_in(folder))):
-        return found
+    folder = snapshot(entry.source)
+    names = names_in(folder) if folder is not None else []
+    if any(name.endswith(".safetensors") for name in names):  # they were fetched after the hub was asked
+        return variant_of(names)
     try:
         return variant_of(huggingface_hub.list_repo_files(entry.source, revision=entry.revision or None))
     except Exception:  # offline, say: loading tells what is wrong

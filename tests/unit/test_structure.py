@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -91,6 +93,28 @@ def test_a_variant_is_found_by_looking(model: Path) -> None:
 
     assert doctor._model(str(model)).ok is True
     assert loaded(model).pipe.unet.conv_in.weight.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("file", "variant"),
+    [
+        ("unet/diffusion_pytorch_model.safetensors", None),
+        ("unet/diffusion_pytorch_model.fp16.safetensors", "fp16"),
+    ],
+)
+def test_the_hub_is_not_asked_for_the_variant_of_what_was_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, variant: str | None
+) -> None:
+    asked: list[str] = []
+    (tmp_path / file).parent.mkdir()
+    (tmp_path / file).touch()
+    module: Any = pipelines
+    monkeypatch.setattr(module, "snapshot", lambda name: tmp_path)
+    monkeypatch.setattr(
+        module.huggingface_hub, "list_repo_files", lambda name, revision: asked.append(name) or []
+    )
+    entry: Any = SimpleNamespace(local=None, source="somebody/model", revision="")
+    assert pipelines._variant(entry) == variant and not asked
 
 
 def test_shards_of_a_variant_are_found(tmp_path: Path) -> None:
