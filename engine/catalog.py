@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 
 from engine.errors import ModelNotLoaded, UnknownModel
 from engine.families import family_of
+from engine.loras import Loras
 from engine.pipelines.model_files import pipeline_of, weight_names
 from engine.text import _
 from engine.types import GenerationRequest, ModelInfo, Terms, Upscale
@@ -63,8 +64,13 @@ class Entry:
 class Catalog:
     """The models that this Easel offers, the default first."""
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
-        self._entries = {entry.info.name: entry for entry in entries}
+    def __init__(self, entries: Sequence[Entry], loras: Loras | None = None) -> None:
+        self._loras = loras or Loras()
+        self._entries = {entry.info.name: self._with_loras(entry) for entry in entries}
+
+    def _with_loras(self, entry: Entry) -> Entry:
+        found = self._loras.of(entry.info.name, entry.pipeline)
+        return replace(entry, info=replace(entry.info, loras=found))
 
     def entry(self, name: str) -> Entry:
         """Return a model's entry, completed once its pipeline can be read. Raises UnknownModel."""
@@ -73,7 +79,7 @@ class Catalog:
         entry = self._entries[name]
         if entry.unseen and (pipeline := pipeline_of(entry.source)):
             entry = replace(entry, info=_limited(entry.info, pipeline), pipeline=pipeline, unseen=False)
-            self._entries[name] = entry
+            entry = self._entries[name] = self._with_loras(entry)
         return entry
 
     def info(self, name: str) -> ModelInfo:
@@ -83,13 +89,15 @@ class Catalog:
         return tuple(self.info(name) for name in self._entries)
 
 
-def load(names: Sequence[str], path: Path = _CATALOG) -> Catalog:
+def load(names: Sequence[str], path: Path = _CATALOG, loras: Loras | None = None) -> Catalog:
     """Return the catalog of the models in `names`: catalog names, folders, single files or hub names.
+
+    `loras` are those that people may name, as far as they fit.
 
     Raises UnknownModel for a name that is none of these, ModelNotLoaded for defaults that cannot be read.
     """
     table = tomllib.loads(path.read_text(encoding="utf-8"))
-    return Catalog([_entry(name, table, path.parent) for name in names])
+    return Catalog([_entry(name, table, path.parent) for name in names], loras)
 
 
 def _entry(name: str, table: dict[str, Any], base: Path) -> Entry:

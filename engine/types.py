@@ -70,6 +70,17 @@ def _check(value: object, *types: type) -> None:
         raise TypeError(f"{value!r} is no {types[-1].__name__}")
 
 
+@dataclass(frozen=True, slots=True)
+class LoraWeight:
+    """A LoRA by name, and how much of it a request wants: 1 is all."""
+
+    name: str
+    weight: float = 1.0
+
+    def __str__(self) -> str:
+        return self.name if self.weight == 1 else f"{self.name}:{self.weight:g}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
     """What to paint. Nothing here says who asked, or where."""
@@ -83,6 +94,7 @@ class GenerationRequest:
     steps: int = 20  # denoising steps
     guidance: float = 5.0  # classifier-free guidance scale
     scheduler: str = ""  # one of the model's `schedulers`; empty: its own
+    loras: tuple[LoraWeight, ...] = ()  # of the model's `loras`
     count: int = 4
     draft: bool = False  # painted in about half of its steps; see `engine.drafts`
     reproducible: bool = False  # each picture is painted alone, so that it is the same to the byte
@@ -182,6 +194,7 @@ class GenerationRequest:
         elif version != REQUEST_VERSION:
             raise NewerVersion(version)
         values["task"] = _task(values["task"])
+        values["loras"] = tuple(LoraWeight(**each) for each in values.get("loras", ()))
         return cls(**values)
 
 
@@ -268,6 +281,17 @@ is for models that nobody has said it of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoraInfo:
+    """What people may know of a LoRA, which changes what a model paints."""
+
+    name: str
+    title: str = ""
+    words: str = ""  # that it was trained with: the model is told them, too
+    licence: str = ""
+    terms: Terms = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
     """What one model of the catalog can do, and its defaults."""
 
@@ -286,6 +310,7 @@ class ModelInfo:
     negative_prompt: bool = True
     strength: bool = True  # image_to_image takes one; else a source is an example to paint by
     schedulers: tuple[str, ...] = ()  # that a request may name
+    loras: tuple[LoraInfo, ...] = ()  # that a request may name
     terms: Terms = ""
     weights: bool = False  # weights in a prompt change the picture; see `engine.weights`
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, assert_never
@@ -36,6 +37,25 @@ NOISE_SCHEDULERS: Mapping[str, Scheduler] = {
 """For models that were trained on a noise schedule of discrete steps. Latents are not clipped to −1 … 1."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoraLayers:
+    """By which layers a LoRA for a family is told: regular expressions on the names of those that it changes.
+
+    Names are as in the denoiser, with "_" for "." and without what stands before the first block.
+    """
+
+    every: str  # how each begins
+    some: str = ""  # in one of them
+    none: str = ""  # in none of them
+
+    def tell(self, names: Sequence[str]) -> bool:
+        """Return whether a LoRA that changes the layers of these names may be for the family."""
+        if not all(re.match(self.every, name) for name in names):
+            return False
+        found = [any(re.search(pattern, name) for name in names) for pattern in (self.some, self.none)]
+        return (not self.some or found[0]) and not (self.none and found[1])
+
+
 Joins = Literal["always", "compared", "never"]
 """Whether calls are joined: as a test has compared it, once a worker has compared it, or never."""
 
@@ -66,6 +86,8 @@ class Family:
 
     Only for families whose embeddings have one shape for all prompts, so that they can be added.
     """
+    loras: LoraLayers | None = None
+    """The layers of its LoRAs. None: it takes none."""
     single_file: tuple[str, ...] = ()
     """Beginnings of weights' names that tell a single file of this family, all of them together."""
 

@@ -29,6 +29,7 @@ from engine.pipelines import quantising
 from engine.pipelines.batching import DecodePoint, EncodePoint, InterceptionPoint
 from engine.pipelines.comparing import Comparison
 from engine.pipelines.components import DeviceMemory, ModuleComponent, cards, components_of
+from engine.pipelines.lora import Attached
 from engine.pipelines.making import MAKING
 from engine.pipelines.model_files import names_in, snapshot, variant_of
 from engine.pipelines.previews import Preview
@@ -52,7 +53,12 @@ class Loaded:
     upscaler: Upscaler
     components: tuple[ModuleComponent, ...] = ()  # empty where weights never move
     verdict: ClassVerdict = field(default_factory=ClassVerdict)  # of a class whose calls are compared
+    loras: Attached = field(init=False)
     _siblings: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Begin without LoRAs."""
+        self.loras = Attached(self.points)
 
     @property
     def family(self) -> Family:
@@ -72,6 +78,7 @@ class Loaded:
 
     def unload(self) -> None:
         """Put the modules' own methods back: points and modules refer to each other until then."""
+        self.loras.unload()
         for point in self.points:
             point.restore()
         for component in self.components:
@@ -286,7 +293,8 @@ def paint(
         case Upscale():
             return _enlarge(loaded.upscaler, _pixels(_opened(source)))
         case task:
-            return _painted(loaded, request, task, index, source, report)
+            with loaded.loras.of(request):
+                return _painted(loaded, request, task, index, source, report)
 
 
 def _painted(
@@ -299,7 +307,7 @@ def _painted(
 ) -> torch.Tensor:
     scale = loaded.entry.scale
     size = request.width // scale, request.height // scale
-    weighed = weights.read(request.prompt)
+    weighed = weights.read(loaded.loras.told(request))
     painting = Painting(
         prompt=weighed.plain,
         negative_prompt=", ".join(filter(None, (request.negative_prompt, *weighed.negative))),
