@@ -263,6 +263,7 @@ class Tier:
     max_steps: int = 150
     max_count: int = 16
     models: tuple[str, ...] = ()  # empty: all
+    loras: tuple[str, ...] = ()  # empty: all
     cooldown: float = 0.0  # seconds from an accepted request to the next that is typed
     priorities: tuple[Priority, ...] = ("fast", "relax")
     restricted: bool = False  # only those who run this Easel may give it to people
@@ -367,6 +368,7 @@ class Policy:
 
     channels: Filter = Filter()
     models: Filter = Filter()
+    loras: Filter = Filter()
     styles: Filter = Filter()
     defaults: Preferences = field(default_factory=Preferences)  # of people who have none of their own
     language: str = ""  # empty: the person's

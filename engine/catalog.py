@@ -70,7 +70,7 @@ class Catalog:
 
     def _with_loras(self, entry: Entry) -> Entry:
         found = self._loras.of(entry.info.name, entry.pipeline)
-        return replace(entry, info=replace(entry.info, loras=found))
+        return replace(entry, info=replace(entry.info, loras=(*entry.info.loras, *found)))
 
     def entry(self, name: str) -> Entry:
         """Return a model's entry, completed once its pipeline can be read. Raises UnknownModel."""

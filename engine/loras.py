@@ -117,12 +117,12 @@ def read(folder: str | Path) -> Loras:
 def _candidates(folder: Path) -> Iterator[tuple[str, functools.partial[Lora]]]:
     for file in sorted(folder.rglob("*")):
         if file.is_file() and file.suffix.lower() in (".safetensors", *_PICKLES):
-            yield _name(file.stem), functools.partial(_of_file, file)
+            yield lora_name(file.stem), functools.partial(_of_file, file)
     for name, values in _toml(folder / HUB_FILE).items():
-        yield _name(name), functools.partial(_of_hub, _name(name), values)
+        yield lora_name(name), functools.partial(_of_hub, lora_name(name), values)
 
 
-def _name(stem: str) -> str:
+def lora_name(stem: str) -> str:
     """Return the name by which people ask for it: no spaces, and no marks that end a word."""
     return re.sub(r"[^\w.+-]+", "-", stem).strip("-").casefold()[:64]
 
@@ -138,7 +138,7 @@ def _of_file(file: Path) -> Lora:
     }
     values = {key: each[:200] for key, each in said.items() if each}
     values |= _checked(_toml(file.with_suffix(".toml")), (*_TEXTS, "models"))
-    return _lora(_name(file.stem), values, path=file, families=told_by(layers))
+    return _lora(lora_name(file.stem), values, path=file, families=told_by(layers))
 
 
 def _of_hub(name: str, values: Any) -> Lora:

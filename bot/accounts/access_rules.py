@@ -38,7 +38,7 @@ from bot.options import Command, clip
 from bot.prompts import Draft, styles
 from bot.prompts.draft import landed
 from bot.prompts.styles import NO_STYLE
-from engine.types import GenerationRequest, ModelInfo
+from engine.types import GenerationRequest, LoraInfo, ModelInfo
 
 OPERATED = ("cli", "web")
 """Surfaces whose administrators run this Easel."""
@@ -166,7 +166,7 @@ class AccessRules:
 
     def models(self, offered: Sequence[ModelInfo]) -> list[ModelInfo]:
         """Return the models that are allowed here, the default first. Raises Refusal when there is none."""
-        found = [model for model in offered if self._takes_model(model, offered)]
+        found = [self._with_loras(model) for model in offered if self._takes_model(model, offered)]
         if not found:
             raise Refusal(
                 _("No model may be used here. An administrator can allow one."), code="unknown_model"
@@ -180,8 +180,17 @@ class AccessRules:
         here = all(_present(policy.models, names).takes(model.name) for policy in self._policies)
         return mine and here and not self._forbids(model) and limits.usable(model, self.tier)
 
-    def _forbids(self, model: ModelInfo) -> bool:
-        """Tell whether the place does business, which the model's licence forbids."""
+    def _with_loras(self, model: ModelInfo) -> ModelInfo:
+        """Return a model with those of its LoRAs that may be used."""
+        return replace(model, loras=tuple(filter(self._takes_lora, model.loras))) if model.loras else model
+
+    def _takes_lora(self, lora: LoraInfo) -> bool:
+        mine = not self.tier.loras or lora.name in self.tier.loras
+        here = all(policy.loras.takes(lora.name) for policy in self._policies)
+        return mine and here and not self._forbids(lora)
+
+    def _forbids(self, model: ModelInfo | LoraInfo) -> bool:
+        """Tell whether the place does business, which the licence forbids."""
         return model.terms == "non-commercial" and any(policy.commercial for policy in self._policies)
 
     def takes_style(self, name: str) -> bool:

@@ -56,6 +56,7 @@ ALSO = {
     "admin budget": "admin quota budget",
     "admin channel": "admin set channel",
     "admin models": "admin set models",
+    "admin loras": "admin set loras",
     "admin styles": "admin set styles",
     "admin defaults": "admin set defaults",
     "admin language": "admin set language",

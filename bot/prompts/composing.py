@@ -12,7 +12,7 @@ from bot.errors import Refusal
 from bot.i18n import _, listing, ngettext
 from bot.models import Job, Tier
 from bot.options import clip, setting, suggest
-from bot.prompts import styles
+from bot.prompts import loras, styles
 from bot.prompts.draft import DEFAULT_STRENGTH, PARAMS, Draft, landed
 from bot.prompts.param import Param
 from bot.prompts.permutations import kept
@@ -141,7 +141,10 @@ def _check(
     for name, param in PARAMS.items():
         value = getattr(said, name)
         if value not in ("", None):
-            _check_known(param, value, said, model)
+            if param.several:
+                loras.check(value, said, model, models)
+            else:
+                _check_known(param, value, said, model)
             check_range(param, value, model, tier, said)
 
 

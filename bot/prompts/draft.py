@@ -15,13 +15,15 @@ from bot.prompts.readers import (
     ASPECT_WORDS,
     COUNT_WORDS,
     STYLE_WORDS,
+    lora_extent,
     read_aspect,
+    read_loras,
     read_size,
     read_source,
     read_style,
     style_extent,
 )
-from engine.types import SEED_LIMIT, ImageToImage, ModelInfo, TextToImage, Upscale
+from engine.types import SEED_LIMIT, ImageToImage, LoraWeight, ModelInfo, TextToImage, Upscale
 
 MAX_PROMPT = 4000  # characters
 MAX_COUNT = 16
@@ -86,6 +88,11 @@ def _strength_fact(job: Job) -> str:
             return ""
         case unknown:
             assert_never(unknown)
+
+
+def _loras_fact(job: Job) -> str:
+    names = ", ".join(map(str, job.request.loras))
+    return _("LoRAs: {names}", names=names) if names else ""
 
 
 def _starts_from_pictures(model: ModelInfo) -> bool:
@@ -276,6 +283,26 @@ class Draft:
             chip=Chip(label=_("Scheduler"), empty=_("auto")),
         ),
         default="",
+    )
+    loras: tuple[LoraWeight, ...] | None = _option(  # of the model's `loras`
+        Param(
+            kind="text",
+            help=_("LoRAs, which change what the model generates: names, each with a weight if you like."),
+            flags=("lora", "loras"),
+            reader=read_loras,
+            extent=lora_extent,
+            several=True,
+            maximum=300,
+            completes="loras",
+            known_to=lambda model: tuple(each.name for each in model.loras),
+            fitted=lambda loras: _("LoRAs that cannot be used here were left out."),
+            example="ink:0.8",
+            default=_("none"),
+            field="loras",
+            usual=lambda _: (),
+            fact=_loras_fact,
+            chip=Chip(label=_("LoRAs"), empty=_("none")),
+        )
     )
     style: str = _option(  # a preset's name, or NO_STYLE
         Param(

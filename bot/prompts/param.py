@@ -104,7 +104,8 @@ class Param(Option):
         if not any(known) or not self.is_offered(tiers):
             return None
         names = [name for each in known if not isinstance(each, bool) for name in each]
-        option = replace(self, choices=tuple(dict.fromkeys(names))) if names else self
+        named = names and not self.several
+        option = replace(self, choices=tuple(dict.fromkeys(names))) if named else self
         return option._ranged(self.most(models, tiers)) if self.ranged else option
 
     def _ranged(self, most: int) -> Self:
@@ -116,7 +117,9 @@ class Param(Option):
     def takes(self, value: Any, model: ModelInfo) -> bool:
         """Return whether the model takes the value."""
         known = self.known_to(model) if self.known_to else True
-        return known if isinstance(known, bool) else value in known
+        if isinstance(known, bool):
+            return known
+        return all(each.name in known for each in value) if self.several else value in known
 
     def value(self, said: Any, model: ModelInfo, tier: Tier) -> Any:
         """Return what the request takes: what was said, or what is usual."""
@@ -128,6 +131,8 @@ class Param(Option):
     def fit(self, request: GenerationRequest, model: ModelInfo, tier: Tier) -> Any:
         """Return the nearest to the request's value that model and tier allow."""
         value = getattr(request, self.field)
+        if self.several:
+            return tuple(each for each in value if self.takes((each,), model))
         if not self.takes(value, model):
             return self.usual(model)
         return min(value, self.most([model], [tier])) if self.ranged else value
@@ -141,8 +146,8 @@ class Param(Option):
 
     def note(self, request: GenerationRequest) -> Mapping[str, str]:
         """Return what a picture's file says of it to programs."""
-        value = getattr(request, self.field) if self.field and self.of_model else ""
-        return {self.field: shown(value)} if value != "" else {}
+        value = getattr(request, self.field) if self.field and (self.of_model or self.several) else ""
+        return {self.field: shown(value)} if value not in ("", ()) else {}
 
 
 def shown(value: Any) -> str:

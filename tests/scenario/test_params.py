@@ -24,14 +24,16 @@ from bot.models import Job, Tier
 from bot.prompts import PARAMS, Draft, Param
 from engine.catalog import Entry
 from engine.families import Family, family_of
+from engine.pipelines.lora import Adapter, wanted
 from engine.pipelines.run import Loaded, paint
-from engine.types import GenerationRequest
+from engine.types import GenerationRequest, LoraInfo
 from engine.workers.fake import FakeEngine
 from tests.families import FAMILIES
 from tests.scenario.conftest import SMALL, House, Opens
 
 SCHEDULERS = tuple(family_of("StableDiffusionPipeline").schedulers)
-FIRST = replace(SMALL, name="first", width=256, height=256, guidance=2.0, schedulers=SCHEDULERS)
+LORAS = (LoraInfo(name="ink", words="ink wash"), LoraInfo(name="pixel"))
+FIRST = replace(SMALL, name="first", width=256, height=256, guidance=2.0, schedulers=SCHEDULERS, loras=LORAS)
 OTHER = replace(FIRST, name="other")
 PIPELINES = {"first": "sd", "other": "sdxl"}
 
@@ -54,7 +56,7 @@ each_option = pytest.mark.parametrize("name", [each for each in PARAMS if each !
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Loaded]:
     """Tiny pipelines of two families."""
     nothing: Any = None
-    return {
+    made = {
         name: Loaded(
             Entry(info=FIRST, source=""),
             FAMILIES[kind](tmp_path_factory.mktemp(name)).pipe,
@@ -64,6 +66,10 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Loaded]:
         )
         for name, kind in PIPELINES.items()
     }
+    for each in made.values():
+        for info in LORAS:
+            each.loras.attach(Adapter(info, {}))
+    return made
 
 
 @pytest.fixture
@@ -90,6 +96,7 @@ def _recorded(call: Callable[..., Any], calls: list[dict[str, Any]]) -> Callable
         image, generator = given.pop("image", None), given.pop("generator")
         told = {name: value for name, value in given.items() if not callable(value)}
         told |= {"pipeline": type(pipe).__name__, "scheduler": type(pipe.scheduler).__name__}
+        told["loras"] = tuple((lora.info.name, weight) for lora, weight in wanted.get())
         calls.append(told | {"seed": generator.initial_seed(), "image": image and image.tobytes()})
         return Namespace(images=[torch.linspace(0, 1, 3 * 64 * 64).view(3, 64, 64)])
 
@@ -261,13 +268,13 @@ def test_every_chip_is_an_option_with_its_range() -> None:
 
 def test_what_no_model_takes_is_not_offered() -> None:
     tier = Tier(name="everyone", title="Everyone")
-    plain = replace(FIRST, strength=False, negative_prompt=False)
+    plain = replace(FIRST, strength=False, negative_prompt=False, loras=())
 
     def offered(*models: Any) -> set[str]:
         (imagine,) = (each for each in commands.vocabulary(models, (tier,)) if each.name == "imagine")
         return {each.name for each in imagine.options}
 
-    assert PARAMS.keys() - offered(plain) == {"strength", "negative"}
+    assert PARAMS.keys() - offered(plain) == {"strength", "negative", "loras"}
     assert PARAMS.keys() - offered(plain, FIRST) == set()
     assert PARAMS.keys() - offered(replace(FIRST, tasks=frozenset(("text_to_image",)))) == {
         "source",

@@ -251,6 +251,8 @@ def _options(said: Mapping[str, Any], taken: Mapping[str, Value], picture: bytes
 
 def _plain(name: str, param: Param, value: object) -> Value:
     """Return the value of an option that /imagine reads. Raises ApiError for an array or object."""
+    if param.several and isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ", ".join(value)
     of_text = param.kind in ("text", "picture")
     if isinstance(value, str) or (isinstance(value, bool | int | float) and not of_text):
         return value

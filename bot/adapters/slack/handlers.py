@@ -342,6 +342,7 @@ class SlackHandlers(Interactions[Asked, File]):
             "style": await self._easel.vocabulary.complete("styles", "", member),
             "aspect": await self._easel.vocabulary.complete("aspects", "", member),
             "model": await self._easel.vocabulary.complete("models", "", member),
+            "loras": await self._easel.vocabulary.complete("loras", "", member),
             "count": [(str(number), str(number)) for number in range(1, most + 1)],
         }
 
