@@ -18,7 +18,19 @@ from bot.errors import Refusal
 from bot.i18n import _, ngettext
 from bot.models import Job, State, StoredPicture
 from bot.prompts import DEFAULT_COUNT
-from engine.types import GenerationRequest, ImageToImage, TaskKind, TextToImage, Upscale
+from engine.types import (
+    Blend,
+    CreativeUpscale,
+    CutOut,
+    Edit,
+    GenerationRequest,
+    ImageToImage,
+    Inpaint,
+    Outpaint,
+    TaskKind,
+    TextToImage,
+    Upscale,
+)
 
 MAX_ID = 64  # bytes; the least that a chat platform takes
 OLD_MAX_ID = 100  # characters, of messages that were posted before offers were kept
@@ -429,7 +441,10 @@ def derive(action: Action, parent: Job, seed: int) -> GenerationRequest:
         case Upscale(source=source):
             before = replace(request.before_upscale(), count=DEFAULT_COUNT)
             return before.variation(source, seed, strength)
-        case TextToImage() | ImageToImage():
+        case CreativeUpscale() | CutOut():
+            before = replace(request.before_upscale(), count=DEFAULT_COUNT)
+            return before.variation(chosen.blob, seed, strength)
+        case TextToImage() | ImageToImage() | Edit() | Blend() | Inpaint() | Outpaint():
             return request.variation(chosen.blob, seed, strength)
         case unknown:
             assert_never(unknown)

@@ -20,7 +20,7 @@ from engine.families import family_of
 from engine.loras import Loras
 from engine.pipelines.model_files import pipeline_of, weight_names
 from engine.text import _
-from engine.types import GenerationRequest, ModelInfo, Terms, Upscale
+from engine.types import CutOut, GenerationRequest, Inpaint, ModelInfo, Outpaint, Terms, Upscale
 
 _CATALOG = Path(__file__).with_name("catalog.toml")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -49,13 +49,21 @@ class Entry:
 
     def units(self, request: GenerationRequest) -> float:
         """Return the work of a request, counted in steps of one 512 × 512 picture."""
-        pixels = request.width * request.height / 512**2
+        pixels = self.pixels(request) / 512**2
         return request.count * pixels * (self.steps_run(request) if request.paints else 1.0)
+
+    def pixels(self, request: GenerationRequest) -> int:
+        """Return the pixels that are painted of a picture, or made by other means."""
+        match request.task:
+            case Inpaint() | Outpaint():  # in a window of a size that the model paints
+                return min(request.width, self.info.max_side) * min(request.height, self.info.max_side)
+            case _:
+                return request.width * request.height
 
     def steps_run(self, request: GenerationRequest) -> int:
         """Return the denoising steps that really run: image-to-image starts part of the way."""
         match request.task:
-            case Upscale():
+            case Upscale() | CutOut():
                 return 0
             case task:
                 return family_of(self.pipeline).steps_run(task, request.steps_taken)
@@ -190,7 +198,7 @@ def _limited(model: ModelInfo, pipeline: str) -> ModelInfo:
     strength = model.strength and family.strength
     return replace(
         model,
-        tasks=frozenset(family.pipelines),
+        tasks=family.tasks,
         negative_prompt=negative,
         strength=strength,
         schedulers=tuple(family.schedulers),

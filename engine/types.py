@@ -19,8 +19,18 @@ REQUEST_VERSION = 2
 BlobRef = str
 """The name of a picture at rest. The engine only hands it to the `read` function it was given."""
 
-TaskKind = Literal["text_to_image", "image_to_image", "upscale"]
-"""The kind of a task. Enlarging needs no painting model; what else a model does, its `tasks` say."""
+TaskKind = Literal[
+    "text_to_image",
+    "image_to_image",
+    "edit",
+    "blend",
+    "inpaint",
+    "outpaint",
+    "creative_upscale",
+    "upscale",
+    "cut_out",
+]
+"""The kind of a task. The last two need no painting model; what else a model does, its `tasks` say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,85 @@ class ImageToImage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """Change a picture as the prompt says. Further pictures are references that the prompt may speak of."""
+
+    kind: ClassVar[Literal["edit"]] = "edit"
+    sources: tuple[BlobRef, ...]  # at least one; the first is what is changed
+
+    def __post_init__(self) -> None:
+        """Raise TypeError for what no row of this kind holds."""
+        object.__setattr__(self, "sources", _texts(self.sources))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blend:
+    """Paint one picture out of several, and words."""
+
+    kind: ClassVar[Literal["blend"]] = "blend"
+    sources: tuple[BlobRef, ...]  # two to five
+    strength: float = 0.6  # how far the picture may leave what they have in common: 1 ignores them
+
+    def __post_init__(self) -> None:
+        """Raise TypeError for what no row of this kind holds."""
+        object.__setattr__(self, "sources", _texts(self.sources))
+        _check(self.strength, int, float)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inpaint:
+    """Paint a part of a picture anew. Every other pixel stays as it is.
+
+    The picture is delivered in the size of its source, whatever sizes the model paints.
+    """
+
+    kind: ClassVar[Literal["inpaint"]] = "inpaint"
+    source: BlobRef
+    mask: BlobRef  # of the source's size; white is painted anew, and what lies between is mixed
+    strength: float = 1.0  # 1 ignores what is under the mask
+
+    def __post_init__(self) -> None:
+        """Raise TypeError for what no row of this kind holds."""
+        _check(self.source, str)
+        _check(self.mask, str)
+        _check(self.strength, int, float)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outpaint:
+    """Paint around a picture, which stays as it is. It is resized first where `width` or `height` differ."""
+
+    kind: ClassVar[Literal["outpaint"]] = "outpaint"
+    source: BlobRef
+    left: int  # where its corner lies in the new picture, in pixels
+    top: int
+    width: int  # of the source in the new picture, in pixels
+    height: int
+
+    def __post_init__(self) -> None:
+        """Raise TypeError for what no row of this kind holds."""
+        _check(self.source, str)
+        for each in (self.left, self.top, self.width, self.height):
+            _check(each, int)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreativeUpscale:
+    """Enlarge a picture, and paint finer detail into it."""
+
+    kind: ClassVar[Literal["creative_upscale"]] = "creative_upscale"
+    source: BlobRef
+    factor: int = 2  # of each side
+    strength: float = 0.3
+
+    def __post_init__(self) -> None:
+        """Raise TypeError for what no row of this kind holds."""
+        _check(self.source, str)
+        _check(self.factor, int)
+        _check(self.strength, int, float)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Upscale:
     """Enlarge a picture by super-resolution, without painting."""
 
@@ -58,11 +147,32 @@ class Upscale:
         _check(self.factor, int)
 
 
-PaintingTask = TextToImage | ImageToImage
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutOut:
+    """Make all transparent but what a picture shows in front of its background."""
+
+    kind: ClassVar[Literal["cut_out"]] = "cut_out"
+    source: BlobRef
+
+    def __post_init__(self) -> None:
+        """Raise TypeError for what no row of this kind holds."""
+        _check(self.source, str)
+
+
+PaintingTask = TextToImage | ImageToImage | Edit | Blend | Inpaint | Outpaint | CreativeUpscale
 """What a painting model does."""
 
-Task = PaintingTask | Upscale
+Task = PaintingTask | Upscale | CutOut
 """What kind of work a request is. A new class here fails type checking until every `match` handles it."""
+
+
+def _texts(values: Iterable[object]) -> tuple[str, ...]:
+    """Return texts as a tuple; JSON has them as a list. Raises TypeError for anything else."""
+    if isinstance(values, str) or not (found := tuple(values)):
+        raise TypeError(f"{values!r} is no list of pictures")
+    for each in found:
+        _check(each, str)
+    return found  # type: ignore[return-value]
 
 
 def _check(value: object, *types: type) -> None:
@@ -115,26 +225,35 @@ class GenerationRequest:
         return self.effective_task.kind
 
     @property
-    def source(self) -> BlobRef | None:
-        """Return the picture that the work starts from, if there is one."""
+    def sources(self) -> tuple[BlobRef, ...]:
+        """Return all pictures that the work needs, a mask among them; the first is what it starts from."""
         match self.task:
             case TextToImage():
-                return None
-            case ImageToImage(source=source) | Upscale(source=source):
-                return source
+                return ()
+            case Edit(sources=sources) | Blend(sources=sources):
+                return sources
+            case Inpaint(source=source, mask=mask):
+                return source, mask
+            case (
+                ImageToImage(source=source)
+                | Outpaint(source=source)
+                | CreativeUpscale(source=source)
+                | Upscale(source=source)
+                | CutOut(source=source)
+            ):
+                return (source,)
             case unknown:
                 assert_never(unknown)
 
     @property
+    def source(self) -> BlobRef | None:
+        """Return the picture that the work starts from, if there is one."""
+        return self.sources[0] if self.sources else None
+
+    @property
     def paints(self) -> bool:
         """Return whether a painting model does the work, with its steps and limits."""
-        match self.task:
-            case TextToImage() | ImageToImage():
-                return True
-            case Upscale():
-                return False
-            case unknown:
-                assert_never(unknown)
+        return isinstance(self.task, PaintingTask)
 
     @property
     def steps_taken(self) -> int:
@@ -149,12 +268,18 @@ class GenerationRequest:
         """Return the request for variations of a picture."""
         return replace(self, seed=seed, task=ImageToImage(source=of, strength=strength))
 
-    def starting_from(self, source: BlobRef) -> GenerationRequest:
-        """Return the request with another source picture; itself if it takes none."""
+    def starting_from(self, *sources: BlobRef) -> GenerationRequest:
+        """Return the request with other pictures in place of its `sources`, which are as many."""
         match self.task:
             case TextToImage():
                 return self
-            case ImageToImage() | Upscale() as task:
+            case Edit() | Blend() as task:
+                return replace(self, task=replace(task, sources=sources))
+            case Inpaint() as task:
+                source, mask = sources
+                return replace(self, task=replace(task, source=source, mask=mask))
+            case ImageToImage() | Outpaint() | CreativeUpscale() | Upscale() | CutOut() as task:
+                (source,) = sources
                 return replace(self, task=replace(task, source=source))
             case unknown:
                 assert_never(unknown)
@@ -167,10 +292,12 @@ class GenerationRequest:
     def before_upscale(self) -> GenerationRequest:
         """Return the request at the size before it was enlarged, from words alone; else itself."""
         match self.task:
-            case Upscale(factor=factor):
+            case Upscale(factor=factor) | CreativeUpscale(factor=factor):
                 width, height = self.width // factor, self.height // factor
                 return replace(self, task=TextToImage(), width=width, height=height)
-            case TextToImage() | ImageToImage():
+            case CutOut():
+                return replace(self, task=TextToImage())
+            case TextToImage() | ImageToImage() | Edit() | Blend() | Inpaint() | Outpaint():
                 return self
             case unknown:
                 assert_never(unknown)

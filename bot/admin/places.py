@@ -66,7 +66,7 @@ class PlaceCommands:
         return await self._rule(asked, "models", asked.options.get("model", ""), known)
 
     async def _loras(self, asked: AdminRequest) -> Card:
-        names = {lora.name for model in self._engine.models() for lora in model.loras}
+        names = dict.fromkeys(lora.name for model in self._engine.models() for lora in model.loras)
         lora = asked.options.get("lora", "").casefold()
         return await self._rule(asked, "loras", lora, {each: each for each in names})
 

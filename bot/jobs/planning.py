@@ -31,8 +31,7 @@ class Plan:
     typed: Draft
     draft: Draft  # the same with the person's defaults
     request: GenerationRequest
-    source: Source | None
-    png: bytes  # of a source that is not stored yet
+    sources: tuple[Source, ...]  # of the request's `sources`, in their order
     model: ModelInfo
     relaxed: bool
     note: str  # which flags of other tools were left out; to show
@@ -40,7 +39,7 @@ class Plan:
     @property
     def private(self) -> bool:
         """Return whether only the person may see what comes of it, wherever it was asked for."""
-        return bool(self.draft.private) or (self.source is not None and self.source.private)
+        return bool(self.draft.private) or any(each.private for each in self.sources)
 
     @property
     def style(self) -> str:
@@ -147,7 +146,7 @@ class Planner:
     async def _read(self, text: str, options: Mapping[str, Any], origin: Origin, rules: AccessRules) -> Plan:
         _check_link(text, options)
         typed = prompts.parse(text, options, ranged=False)
-        source, png = await self._source(typed.source, origin)
+        source = await self._source(typed.source, origin)
         offered = self._engine.models()
         rules.check_model(typed.model, offered, typed)
         models = rules.models(offered)
@@ -159,20 +158,19 @@ class Planner:
             typed=typed,
             draft=draft,
             request=request,
-            source=source,
-            png=png,
+            sources=(source,) if source and request.sources else (),
             model=model,
             relaxed=rules.relaxed(draft.relax, typed),
             note=join(" ", (_left_out(prompts.left_out(text, options)), _weightless(draft, model))),
         )
 
-    async def _source(self, named: str | bytes, origin: Origin) -> tuple[Source | None, bytes]:
-        """Return the picture to start from: a stored one, or a new one as PNG bytes not stored yet."""
+    async def _source(self, named: str | bytes, origin: Origin) -> Source | None:
+        """Return the picture to start from, if there is one."""
         if isinstance(named, bytes):
             width, height = pictures.png_size(named)
-            return Source(blob="", width=width, height=height), named
+            return Source(blob="", width=width, height=height, png=named)
         if not named:
-            return None, b""
+            return None
         id, _colon, which = named.partition(":")
         job = await self._visibility.job(id, origin.member, origin.here)
         if which == "source":
@@ -182,7 +180,7 @@ class Planner:
         else:
             chosen = actions.picture(job, int(which or 1) - 1)
             blob, width, height = chosen.blob, chosen.width, chosen.height
-        return Source(blob=blob, width=width, height=height, private=not job.is_open(origin.here)), b""
+        return Source(blob=blob, width=width, height=height, private=not job.is_open(origin.here))
 
 
 def _weightless(draft: Draft, model: ModelInfo) -> str:

@@ -61,9 +61,8 @@ class JobService:
         plan, *more = plans = await self._planner.plans(options, origin, rules)
         if more:
             return await self._series.ask(options, plans, origin, rules)
-        request = plan.request
-        if plan.png:
-            request = request.starting_from(await self._blobs.put(plan.png, ".png"))
+        stored = [each.blob or await self._blobs.put(each.png, ".png") for each in plan.sources]
+        request = plan.request.starting_from(*stored)
         moved = remake.moved(edited, request, self._engine.models()) if edited else ""
         return await self._submit(
             request,

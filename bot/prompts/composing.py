@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from bot import limits
@@ -19,17 +19,32 @@ from bot.prompts.permutations import kept
 from bot.prompts.readers import WIDEST
 from bot.prompts.rendering import offer, size_text
 from engine import weights
-from engine.types import BlobRef, GenerationRequest, ImageToImage, ModelInfo, Task, TextToImage, Upscale
+from engine.types import (
+    Blend,
+    BlobRef,
+    CreativeUpscale,
+    CutOut,
+    Edit,
+    GenerationRequest,
+    ImageToImage,
+    Inpaint,
+    ModelInfo,
+    Outpaint,
+    Task,
+    TextToImage,
+    Upscale,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A stored picture to start from."""
+    """A picture to start from."""
 
-    blob: BlobRef
+    blob: BlobRef  # empty where it is not stored yet
     width: int
     height: int
     private: bool = False
+    png: bytes = field(default=b"", repr=False)  # of one that is not stored yet
 
 
 def compose(
@@ -237,7 +252,9 @@ def recall(job: Job, models: Sequence[ModelInfo]) -> Draft:
     match before.task:
         case ImageToImage(strength=strength):
             start: dict[str, Any] = {"source": f"{job.id}:source", "strength": strength}
-        case TextToImage() | Upscale():
+        case TextToImage() | Upscale() | CutOut():
+            start = {}
+        case Edit() | Blend() | Inpaint() | Outpaint() | CreativeUpscale():
             start = {}
         case unknown:
             assert_never(unknown)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
-from typing import Any, assert_never
+from typing import Any
 
 from bot.i18n import _
 from bot.models import Job, Tier
@@ -23,7 +23,7 @@ from bot.prompts.readers import (
     read_style,
     style_extent,
 )
-from engine.types import SEED_LIMIT, ImageToImage, LoraWeight, ModelInfo, TextToImage, Upscale
+from engine.types import SEED_LIMIT, ImageToImage, LoraWeight, ModelInfo
 
 MAX_PROMPT = 4000  # characters
 MAX_COUNT = 16
@@ -84,10 +84,8 @@ def _strength_fact(job: Job) -> str:
     match job.request.task:
         case ImageToImage(strength=strength):
             return _("Strength: {strength} from a source image", strength=f"{strength:g}")
-        case TextToImage() | Upscale():
+        case _:
             return ""
-        case unknown:
-            assert_never(unknown)
 
 
 def _loras_fact(job: Job) -> str:

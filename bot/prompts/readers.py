@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from bot.i18n import _
 from bot.options import Unusable, clip, suggest
 from bot.prompts import styles
-from bot.prompts.param import Plain
+from bot.prompts.param import Plain, first_word
 from bot.prompts.styles import NO_STYLE, Presets
 from engine.loras import MOST_WEIGHT, lora_name
 from engine.types import LoraWeight
@@ -107,8 +107,8 @@ def _read_lora(part: str) -> LoraWeight:
 
 def lora_extent(rest: str) -> int:
     """Return how many characters name LoRAs: one, and those that follow with commas and weights."""
-    found = re.match(r"\s*[^\s,]+(?:,\s?[^\s,:]+:[-+]?[\d.]+(?=[\s,]|\Z))*", rest)
-    return found.end() if found else len(rest)
+    found = re.match(r"\s*[^\s,]+(?:,\s?[^\s,:]+:[-+]?[\d.]+(?=[\s,]|\Z))*,?", rest)
+    return found.end() if found else first_word(rest)
 
 
 def style_extent(rest: str) -> int:

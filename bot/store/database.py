@@ -113,7 +113,7 @@ def look_at(url: str) -> DatabaseFacts:
 
 
 def pictures_at(url: str) -> list[tuple[str, str]]:
-    """Return job and blob of every picture and source that must exist. Locks and changes nothing; blocks.
+    """Return job and blob of all pictures, sources and masks that must exist. Locks nothing; blocks.
 
     Raises KeyError when there is no database, StoreError when it cannot be read.
     """
@@ -121,7 +121,9 @@ def pictures_at(url: str) -> list[tuple[str, str]]:
         query = text(
             "SELECT p.job, p.blob FROM pictures p JOIN jobs j ON j.id = p.job "
             "WHERE j.state IN ('queued', 'running', 'rendered') "
-            "UNION SELECT id, source FROM jobs WHERE source <> '' AND state <> 'deleted'"
+            "UNION SELECT id, source FROM jobs WHERE source <> '' AND state <> 'deleted' "
+            "UNION SELECT s.job, s.blob FROM job_sources s JOIN jobs j ON j.id = s.job "
+            "WHERE j.state <> 'deleted'"
         )
         return [(str(job), str(blob)) for job, blob in session.connection().execute(query)]
 

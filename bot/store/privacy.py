@@ -35,6 +35,7 @@ from bot.store.tables import (
     PreferencesRow,
     ReportRow,
     ReviewRow,
+    SourceRow,
     StrikeRow,
 )
 from engine.types import GenerationRequest, TextToImage
@@ -56,6 +57,7 @@ _pictures = table_of(PictureRow)
 _preferences = table_of(PreferencesRow)
 _reports = table_of(ReportRow)
 _reviews = table_of(ReviewRow)
+_sources = table_of(SourceRow)
 _strikes = table_of(StrikeRow)
 
 
@@ -160,6 +162,7 @@ def blank(session: Session, id: str) -> None:
     """Remove from a job's row what was asked for, and where it was marked or entered."""
     contests.withdraw(session, id)
     favourites.forget_job(session, id)
+    session.connection().execute(delete(_sources).where(_sources.c.job == id))
     request = session.connection().scalar(select(_jobs.c.request).where(_jobs.c.id == id))
     empty = dict.fromkeys(("prompt", "folded", "style", "reason", "note"), "")
     nothing = {**empty, "request": _blanked(request), "source": None}

@@ -31,7 +31,7 @@ from bot.models import (
     own_account,
 )
 from bot.store import aside
-from bot.store.tables import AuditRow, IdentityRow, JobRow, PictureRow, PreferencesRow
+from bot.store.tables import AuditRow, IdentityRow, JobRow, PictureRow, PreferencesRow, SourceRow
 from engine.text import Text
 from engine.types import GenerationRequest, NewerVersion
 
@@ -116,6 +116,9 @@ def insert_job(session: Session, job: Job) -> str | None:
     del values["account"]
     statement = _insert_job(session.get_bind().dialect.name)
     account: str | None = session.connection().execute(statement, values).scalar()
+    if account is not None and (more := dict.fromkeys(job.request.sources[1:])):
+        further = [{"job": job.id, "blob": each} for each in more]
+        session.connection().execute(table_of(SourceRow).insert(), further)
     return account
 
 

@@ -39,7 +39,7 @@ from bot.store.people import PeopleStore, check_blocks
 from bot.store.privacy import PrivacyStore, blank
 from bot.store.removals import Removals, posted
 from bot.store.reviews import ReviewStore
-from bot.store.tables import IdentityRow, JobRow, PictureRow, PreferencesRow
+from bot.store.tables import IdentityRow, JobRow, PictureRow, PreferencesRow, SourceRow
 from bot.store.usage import UsageStore
 from engine.types import GenerationRequest
 
@@ -396,7 +396,9 @@ class Store(
             shown = select(PictureRow.blob).join(JobRow, col(JobRow.id) == col(PictureRow.job))
             pictures = session.exec(shown.where(_in((*UNFINISHED, State.RENDERED))))
             sources = session.exec(select(JobRow.source).where(JobRow.state != State.DELETED.value))
-            return {*pictures, *(source for source in sources if source)}
+            further = select(SourceRow.blob).join(JobRow, col(JobRow.id) == col(SourceRow.job))
+            others = session.exec(further.where(JobRow.state != State.DELETED.value))
+            return {*pictures, *others, *(source for source in sources if source)}
 
         return await self._read(work)
 

@@ -115,6 +115,15 @@ class JobRow(SQLModel, table=True):
     hidden: bool  # its message was deleted: only its owner sees it
 
 
+class SourceRow(SQLModel, table=True):
+    """A picture that a job needs besides the one that it starts from: a mask, a reference."""
+
+    __tablename__ = "job_sources"
+
+    job: str = Field(primary_key=True, foreign_key="jobs.id")
+    blob: str = Field(primary_key=True)
+
+
 class PictureRow(SQLModel, table=True):
     """A picture of a job."""
 

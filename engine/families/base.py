@@ -6,9 +6,19 @@ import inspect
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, assert_never
+from typing import Any, Literal, assert_never, get_args
 
-from engine.types import ImageToImage, PaintingTask, TaskKind, TextToImage
+from engine.types import (
+    Blend,
+    CreativeUpscale,
+    Edit,
+    ImageToImage,
+    Inpaint,
+    Outpaint,
+    PaintingTask,
+    TaskKind,
+    TextToImage,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +33,9 @@ class Painting:
     height: int
     image: Any = None  # a Pillow image of that size, for tasks that start from one
 
+
+_KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
+_BY_IMAGE_TO_IMAGE: tuple[TaskKind, ...] = ("inpaint", "outpaint")
 
 Scheduler = tuple[str, Mapping[str, Any]]
 """A scheduler class of diffusers, and what replaces settings of the model's own scheduler."""
@@ -96,6 +109,16 @@ class Family:
         """Return the names of all its pipeline classes."""
         return frozenset(self.pipelines.values())
 
+    @property
+    def tasks(self) -> frozenset[TaskKind]:
+        """Return what its models do: what it has a pipeline for, and what can be done with those."""
+        return frozenset(kind for kind in _KINDS if self.pipeline(kind))
+
+    def pipeline(self, task: TaskKind) -> str | None:
+        """Return the pipeline class that does a task, or None. What starts from a picture can do a part."""
+        own = self.pipelines.get(task)
+        return own or (self.pipelines.get("image_to_image") if task in _BY_IMAGE_TO_IMAGE else None)
+
     def arguments(self, task: PaintingTask, painting: Painting) -> dict[str, Any]:
         """Return the keyword arguments of the task's pipeline call."""
         arguments: dict[str, Any] = {
@@ -109,8 +132,15 @@ class Family:
         match task:
             case TextToImage():
                 return arguments
-            case ImageToImage(strength=strength):
+            case (
+                ImageToImage(strength=strength)
+                | Blend(strength=strength)
+                | Inpaint(strength=strength)
+                | CreativeUpscale(strength=strength)
+            ):
                 return arguments | self._image_arguments(painting, strength)
+            case Edit() | Outpaint():
+                return arguments | self._image_arguments(painting, 1.0)
             case unknown:
                 assert_never(unknown)
 
@@ -148,12 +178,21 @@ class Family:
         """Return pictures of shape (pictures, 3, height, width) in −1 … 1 as latents of the VAE."""
         return vae.encode(pixels).latent_dist.mode()
 
+    def packed(self, pipe: Any, latents: Any) -> Any:
+        """Return an image of latents, as a pipeline gives it to its scheduler, as the model denoises it."""
+        return latents
+
     def steps_run(self, task: PaintingTask, steps: int) -> int:
         """Return the denoising steps that really run: with a strength, painting starts part of the way."""
         match task:
-            case TextToImage():
+            case TextToImage() | Edit() | Outpaint():
                 return steps
-            case ImageToImage(strength=strength):
+            case (
+                ImageToImage(strength=strength)
+                | Blend(strength=strength)
+                | Inpaint(strength=strength)
+                | CreativeUpscale(strength=strength)
+            ):
                 return max(1, int(steps * strength)) if self.strength else steps
             case unknown:
                 assert_never(unknown)

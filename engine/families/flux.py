@@ -20,6 +20,10 @@ class PackedFamily(Family):
         image = pipe._unpack_latents(latents, height, width, pipe.vae_scale_factor)
         return super().to_vae(pipe, image, width, height)
 
+    def packed(self, pipe: Any, latents: Any) -> Any:
+        """Return an image of latents as rows of 2 × 2 patches."""
+        return pipe._pack_latents(latents, *latents.shape)
+
 
 FAMILY = PackedFamily(
     name="FLUX.1",

@@ -23,6 +23,11 @@ class VideoVaeFamily(Family):
         """Return packed latents as those of a video."""
         return pipe._unpack_latents(latents, height, width, pipe.vae_scale_factor)
 
+    def packed(self, pipe: Any, latents: Any) -> Any:
+        """Return an image of latents, of shape (pictures, 1, channels, height, width), as rows of patches."""
+        count, _frames, channels, height, width = latents.shape
+        return pipe._pack_latents(latents.contiguous(), count, channels, height, width)
+
     def encode(self, vae: Any, pixels: Any) -> Any:
         """Return pictures as latents of the VAE."""
         return super().encode(vae, pixels.unsqueeze(2))[:, :, 0]

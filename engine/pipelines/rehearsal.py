@@ -61,7 +61,7 @@ def _paint(loaded: Loaded, number: int) -> torch.Tensor:
         guidance=info.guidance,
         count=1,
     )
-    return paint(loaded, request, 0, None, lambda step, steps, latents: None)
+    return paint(loaded, request, 0, (), lambda *_: None)
 
 
 def meet(runs: Sequence[Run], *, together: bool) -> list[torch.Tensor]:

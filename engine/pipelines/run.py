@@ -9,7 +9,7 @@ import copy
 import functools
 import inspect
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -21,7 +21,7 @@ import torch
 import transformers
 from PIL import Image, ImageOps
 
-from engine import drafts, weights
+from engine import drafts, regions, weights
 from engine.catalog import Entry, check_files
 from engine.errors import FlaggedPicture, InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
@@ -29,17 +29,33 @@ from engine.pipelines import quantising
 from engine.pipelines.batching import DecodePoint, EncodePoint, InterceptionPoint
 from engine.pipelines.comparing import Comparison
 from engine.pipelines.components import DeviceMemory, ModuleComponent, cards, components_of
+from engine.pipelines.kept_latents import KeptLatents
 from engine.pipelines.lora import Attached
 from engine.pipelines.making import MAKING
 from engine.pipelines.model_files import names_in, snapshot, variant_of
 from engine.pipelines.previews import Preview
 from engine.pipelines.upscale import Upscaler
 from engine.pipelines.verdicts import ClassVerdict, Verdicts, key
+from engine.regions import Region, opened
 from engine.text import _
-from engine.types import GenerationRequest, ImageToImage, PaintingTask, TaskKind, TextToImage, Upscale
+from engine.types import (
+    Blend,
+    CreativeUpscale,
+    CutOut,
+    Edit,
+    GenerationRequest,
+    ImageToImage,
+    Inpaint,
+    Outpaint,
+    PaintingTask,
+    TaskKind,
+    TextToImage,
+    Upscale,
+)
 
-Report = Callable[[int, int, torch.Tensor | None], None]
-"""Called after each denoising step: steps done, steps in all, and the latents' present estimate."""
+Report = Callable[[int, int, torch.Tensor | None, tuple[int, int]], None]
+"""Called after each denoising step: steps done, steps in all, the latents' present estimate, and the size in
+pixels that they stand for."""
 
 
 @dataclass(slots=True)
@@ -86,9 +102,11 @@ class Loaded:
 
     def pipe_for(self, task: TaskKind) -> Any:
         """Return the family's pipeline for a task, over the same weights. Raises InvalidRequest."""
-        name = self.family.pipelines.get(task)
+        name = self.family.pipeline(task)
         if name is None:
-            raise InvalidRequest(f"{type(self.pipe).__name__} does no {task}", advice=_ADVICE[task])
+            raise InvalidRequest(
+                f"{type(self.pipe).__name__} does no {task}", advice=_ADVICE.get(task, _OTHER)
+            )
         if name == type(self.pipe).__name__:
             return self.pipe
         if name not in self._siblings:
@@ -96,6 +114,7 @@ class Loaded:
         return self._siblings[name]
 
 
+_OTHER = _("This model cannot do that. Choose another model.")
 _ADVICE: dict[TaskKind, str] = {
     "text_to_image": _("This model only changes images. Give it a source image."),
     "image_to_image": _("This model takes no image prompt. Leave it out."),
@@ -283,30 +302,66 @@ def _disable_cache(module: Any) -> None:
 
 
 def paint(
-    loaded: Loaded, request: GenerationRequest, index: int, source: bytes | None, report: Report
+    loaded: Loaded, request: GenerationRequest, index: int, sources: Sequence[bytes], report: Report
 ) -> torch.Tensor:
     """Paint picture `index` of `request`. Returns float RGB in 0 … 1 of shape (3, height, width).
 
-    Raises InvalidRequest.
+    `sources` are the pictures that the request names. Raises InvalidRequest.
     """
-    match request.effective_task:
+    task = request.effective_task
+    if len(sources) != len(request.sources):
+        raise InvalidRequest("no source picture", advice=_("The source image is gone. Choose another."))
+    match task:
         case Upscale():
-            return _enlarge(loaded.upscaler, _pixels(_opened(source)))
-        case task:
-            with loaded.loras.of(request):
-                return _painted(loaded, request, task, index, source, report)
+            return _enlarge(loaded.upscaler, _pixels(opened(sources[0])))
+        case CutOut():
+            raise InvalidRequest("nothing cuts out yet", advice=_("This Easel cuts no images out."))
+        case Inpaint() | Outpaint():
+            size = request.width, request.height
+            part = regions.region(task, sources, size, loaded.entry.info)
+            return _region_painted(loaded, request, task, index, part, report)
+        case _:
+            size = request.width, request.height
+            return _painted(loaded, request, task, index, _source_image(task, sources, size), size, report)
 
 
+def _region_painted(
+    loaded: Loaded,
+    request: GenerationRequest,
+    task: Inpaint | Outpaint,
+    index: int,
+    part: Region,
+    report: Report,
+) -> torch.Tensor:
+    painted = _painted(loaded, request, task, index, part.image, part.size, report, part)
+    return _pixels(part.composed(Image.fromarray(as_bytes(painted).numpy())))
+
+
+def _with_loras(painted: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """Let what a function paints have the LoRAs of its request."""
+
+    @functools.wraps(painted)
+    def with_them(loaded: Loaded, request: GenerationRequest, *given: Any) -> torch.Tensor:
+        with loaded.loras.of(request):
+            return painted(loaded, request, *given)
+
+    return with_them
+
+
+@_with_loras
 def _painted(
     loaded: Loaded,
     request: GenerationRequest,
     task: PaintingTask,
     index: int,
-    source: bytes | None,
+    image: Image.Image | None,
+    size: tuple[int, int],
     report: Report,
+    part: Region | None = None,
 ) -> torch.Tensor:
+    """Paint a picture of `size` pixels; what is around a part is kept as far as the model can."""
     scale = loaded.entry.scale
-    size = request.width // scale, request.height // scale
+    size = size[0] // scale, size[1] // scale
     weighed = weights.read(loaded.loras.told(request))
     painting = Painting(
         prompt=weighed.plain,
@@ -315,7 +370,7 @@ def _painted(
         guidance=request.guidance,
         width=size[0],
         height=size[1],
-        image=_image(task, source, size),
+        image=image and ImageOps.fit(image, size, Image.Resampling.LANCZOS),
     )
     pipe = private_copy(loaded.pipe_for(task.kind))
     if request.scheduler:
@@ -325,7 +380,8 @@ def _painted(
         arguments |= draft_grid(pipe, request.steps)
     if loaded.family.embeddings and len(weighed.texts) > 1:
         arguments |= loaded.family.weighed(pipe, weighed.texts)
-    pixels = _call(pipe, arguments, request.seed_of(index), report)
+    kept = KeptLatents(pipe, loaded.family, part) if part and "strength" in arguments else None
+    pixels = _call(pipe, arguments, request.seed_of(index), report, kept)
     return _enlarge(loaded.upscaler, pixels) if scale > 1 else pixels
 
 
@@ -439,14 +495,18 @@ class _Estimates:
             self.latest = outputs[-1]
 
 
-def _call(pipe: Any, arguments: dict[str, Any], seed: int, report: Report) -> torch.Tensor:
+def _call(
+    pipe: Any, arguments: dict[str, Any], seed: int, report: Report, kept: KeptLatents | None = None
+) -> torch.Tensor:
     generator = torch.Generator("cpu").manual_seed(seed)
     estimates = _seeded(pipe, generator, seed)
 
-    def after_step(pipe: Any, step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+    def after_step(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        if kept:
+            tensors["latents"] = kept.put_back(time, tensors["latents"])
         total = getattr(pipe, "num_timesteps", None) or arguments["num_inference_steps"]
         latents = tensors.get("latents") if estimates.latest is None else estimates.latest
-        report(step + 1, int(total), latents)
+        report(step + 1, int(total), latents, (arguments["width"], arguments["height"]))
         return tensors
 
     accepted = inspect.signature(pipe.__call__).parameters
@@ -464,24 +524,15 @@ def _call(pipe: Any, arguments: dict[str, Any], seed: int, report: Report) -> to
     return pixels.clamp(0, 1)
 
 
-def _image(task: PaintingTask, source: bytes | None, size: tuple[int, int]) -> Image.Image | None:
-    """Return the picture that the task starts from, cropped to the size that is painted."""
+def _source_image(task: PaintingTask, sources: Sequence[bytes], size: tuple[int, int]) -> Image.Image | None:
+    """Return the picture that the task starts from."""
     match task:
         case TextToImage():
             return None
-        case ImageToImage():
-            return ImageOps.fit(_opened(source), size, Image.Resampling.LANCZOS)
+        case ImageToImage() | Inpaint() | Outpaint() | CreativeUpscale() | Edit() | Blend():
+            return opened(sources[0])
         case unknown:
             assert_never(unknown)
-
-
-def _opened(source: bytes | None) -> Image.Image:
-    if source is None:
-        raise InvalidRequest("no source picture", advice=_("The source image is gone. Choose another."))
-    try:
-        return Image.open(io.BytesIO(source), formats=["PNG"]).convert("RGB")
-    except OSError as error:
-        raise InvalidRequest(f"the source picture cannot be read: {error}") from error
 
 
 def _pixels(picture: Image.Image) -> torch.Tensor:

@@ -323,12 +323,10 @@ class Dispatcher:
         self._workers_changed.set()
 
     async def _start_order(self, job: EngineJob, used: float, leave: tuple[str, ...]) -> Start | None:
-        """Return the order that starts a job, with its source picture; None if that cannot be read."""
-        if job.request.source is None:
-            return Start(job=job, used=used, leave=leave)
+        """Return the order that starts a job, with its source pictures; None if one cannot be read."""
         try:
-            source = await asyncio.to_thread(self._read, job.request.source)
-            return Start(job=job, source=source, used=used, leave=leave)
+            sources = [await asyncio.to_thread(self._read, each) for each in job.request.sources]
+            return Start(job=job, sources=tuple(sources), used=used, leave=leave)
         except Exception as error:  # whatever the store of pictures raises, only this job suffers
             _log.warning("source picture unreadable", extra={"job_id": job.id}, exc_info=error)
             return None

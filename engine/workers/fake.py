@@ -16,17 +16,24 @@ from typing import assert_never
 
 from PIL import Image, ImageDraw, ImageFilter
 
+from engine import regions
 from engine.catalog import Catalog, Entry
 from engine.errors import Cancelled, EngineError
 from engine.scheduling.job_queue import FairQueue
 from engine.types import (
+    Blend,
     BlobRef,
+    CreativeUpscale,
+    CutOut,
+    Edit,
     EngineJob,
     Failed,
     Finished,
     GenerationRequest,
     ImageToImage,
+    Inpaint,
     ModelInfo,
+    Outpaint,
     Picture,
     Progress,
     Started,
@@ -194,7 +201,7 @@ class MemoryWorker:
                 raise Cancelled()
             shows = step % every == 0 and step < steps
             preview = (
-                await asyncio.to_thread(_preview, request, order.source, step / steps) if shows else None
+                await asyncio.to_thread(_preview, request, order.sources, step / steps) if shows else None
             )
             spent = step * self._cost
             yield Progress(job=job.id, step=step, steps=steps, device_seconds=spent, preview=preview)
@@ -205,7 +212,7 @@ class MemoryWorker:
                 seed=request.seed_of(index),
                 width=request.width,
                 height=request.height,
-                png=await asyncio.to_thread(_png, request, index, order.source),
+                png=await asyncio.to_thread(_png, request, index, order.sources),
             )
 
     async def _suffer(self, job: EngineJob) -> None:
@@ -223,37 +230,53 @@ def _steps(request: GenerationRequest) -> int:
     return request.steps_taken * request.count if request.paints else 1
 
 
-def _png(request: GenerationRequest, index: int, source: bytes | None) -> bytes:
+def _png(request: GenerationRequest, index: int, sources: Sequence[bytes]) -> bytes:
     out = io.BytesIO()
-    picture = paint(request, index, (request.width, request.height), source)
+    picture = paint(request, index, (request.width, request.height), sources)
     picture.save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 
-def _preview(request: GenerationRequest, source: bytes | None, done: float) -> bytes:
+def _preview(request: GenerationRequest, sources: Sequence[bytes], done: float) -> bytes:
     out = io.BytesIO()
-    picture = paint(request, 0, (PREVIEW_SIDE, PREVIEW_SIDE), source)
+    picture = paint(request, 0, (PREVIEW_SIDE, PREVIEW_SIDE), sources)
     picture.filter(ImageFilter.GaussianBlur(12 * (1 - done))).save(out, "WEBP", quality=60)
     return out.getvalue()
 
 
 def paint(
-    request: GenerationRequest, index: int, size: tuple[int, int], source: bytes | None = None
+    request: GenerationRequest, index: int, size: tuple[int, int], sources: Sequence[bytes] = ()
 ) -> Image.Image:
     """Paint picture `index` of a request in `size` pixels: shapes and colours by its words and seed."""
     match request.task:
         case TextToImage():
             return _shapes(request, index, size)
-        case ImageToImage(strength=strength):
-            return Image.blend(_resized(source, size), _shapes(request, index, size), strength)
+        case ImageToImage(strength=strength) | CreativeUpscale(strength=strength):
+            return Image.blend(_resized(sources[0], size), _shapes(request, index, size), strength)
+        case Edit():
+            return Image.blend(_mixed(sources, size), _shapes(request, index, size), 0.5)
+        case Blend(strength=strength):
+            return Image.blend(_mixed(sources, size), _shapes(request, index, size), strength)
+        case (Inpaint() | Outpaint()) as task:
+            whole = request.width, request.height
+            part = regions.region(task, sources, whole, MEMORY)
+            return part.composed(_shapes(request, index, part.size)).resize(size)
         case Upscale():
-            return _resized(source, size)
+            return _resized(sources[0], size)
+        case CutOut():
+            return _resized(sources[0], size)
         case unknown:
             assert_never(unknown)
 
 
-def _resized(source: bytes | None, size: tuple[int, int]) -> Image.Image:
-    assert source is not None
+def _mixed(sources: Sequence[bytes], size: tuple[int, int]) -> Image.Image:
+    mixed = _resized(sources[0], size)
+    for number, each in enumerate(sources[1:], 2):
+        mixed = Image.blend(mixed, _resized(each, size), 1 / number)
+    return mixed
+
+
+def _resized(source: bytes, size: tuple[int, int]) -> Image.Image:
     with Image.open(io.BytesIO(source)) as given:
         return given.convert("RGB").resize(size, Image.Resampling.LANCZOS)
 

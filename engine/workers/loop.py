@@ -75,7 +75,7 @@ class Resident:
     job: EngineJob
     number: int  # in the order of arrival
     used: float = 0.0  # device-seconds that its owner had used in its class
-    source: bytes | None = None
+    sources: tuple[bytes, ...] = ()
     requests: list[PictureRequest] = field(default_factory=list)
     seconds: float = 0.0
     reported: float = 0.0  # when its last progress event went out
@@ -280,7 +280,7 @@ class WorkerLoop:
 
     def _admit(self, order: Start) -> None:
         job = order.job
-        resident = self._residents[job.id] = Resident(job, next(self._numbers), order.used, order.source)
+        resident = self._residents[job.id] = Resident(job, next(self._numbers), order.used, order.sources)
         self._outbox.put(Started(job=job.id))
         if job.request.model in self._models:
             self._begin(resident)
@@ -303,7 +303,7 @@ class WorkerLoop:
             return
         self._begin_work({job.id})
         resident.requests = [
-            PictureRequest(resident, model, index, self._painter(model, job.request, index, resident.source))
+            PictureRequest(resident, model, index, self._painter(model, job.request, index, resident.sources))
             for index in range(job.request.count)
         ]
         for request in resident.requests:
@@ -360,17 +360,15 @@ class WorkerLoop:
             self._go_on(line[0], None)
 
     def _painter(
-        self, model: pipelines.Loaded, asked: GenerationRequest, index: int, source: bytes | None
+        self, model: pipelines.Loaded, asked: GenerationRequest, index: int, sources: Sequence[bytes]
     ) -> Callable[[PictureRequest], torch.Tensor]:
         def run(request: PictureRequest) -> torch.Tensor:
-            def report(step: int, steps: int, latents: torch.Tensor | None) -> None:
+            def report(step: int, steps: int, latents: torch.Tensor | None, size: tuple[int, int]) -> None:
                 request.step, request.steps = step, steps
                 if model.preview and latents is not None and step % PREVIEW_STEPS == 0:
-                    scale = model.entry.scale
-                    size = asked.width // scale, asked.height // scale
                     request.preview = model.preview.picture(latents, *size)
 
-            return pipelines.paint(model, asked, index, source, report)
+            return pipelines.paint(model, asked, index, sources, report)
 
         return run
 

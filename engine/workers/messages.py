@@ -25,7 +25,7 @@ class Start:
     """Begin a job."""
 
     job: EngineJob
-    source: bytes | None = None  # the picture that it starts from, as PNG
+    sources: tuple[bytes, ...] = ()  # the pictures of the request's `sources`, as PNG
     used: float = 0.0  # device-seconds that its owner has used in its class, fast or relaxed
     leave: tuple[str, ...] = ()  # models that are unloaded first, to make room for the job's
 

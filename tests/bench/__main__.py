@@ -143,7 +143,7 @@ def overhead_and_throughput(repeats: int) -> dict[str, Any]:
     def bare(requests: list[GenerationRequest]) -> None:
         loaded = worker._model("easel-tiny")
         for request in requests:
-            pixels = pipelines.paint(loaded, request, 0, None, lambda *_: None)
+            pixels = pipelines.paint(loaded, request, 0, (), lambda *_: None)
             pipelines.encode_png(pipelines.as_bytes(pixels))
 
     one = [REQUEST]

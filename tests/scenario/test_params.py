@@ -82,9 +82,9 @@ def pipelines(loaded: dict[str, Loaded], monkeypatch: pytest.MonkeyPatch) -> Ite
 
     def called(job: Job, house: House) -> list[dict[str, Any]]:
         calls.clear()
-        source = house.blobs.read(job.request.source) if job.request.source else None
+        sources = [house.blobs.read(each) for each in job.request.sources]
         for index in range(job.request.count):
-            paint(loaded[job.request.model], job.request, index, source, lambda *_: None)
+            paint(loaded[job.request.model], job.request, index, sources, lambda *_: None)
         return list(calls)
 
     yield called

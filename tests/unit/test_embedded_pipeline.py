@@ -12,7 +12,6 @@ import torch
 from PIL import Image, ImageDraw
 
 from engine.embedded import PIPELINE, UPSCALER
-from engine.embedded.inpaint import view_for_inpainting
 
 LIMIT_MB = 110
 LIMIT_WITHOUT_ENCODER_MB = 60
@@ -93,19 +92,3 @@ def test_a_picture_can_be_the_start(pipeline: Any) -> None:
         "a red heart", image=source, strength=0.5, num_inference_steps=8, generator=generator
     ).images[0]
     assert picture.size == (128, 128)
-
-
-def test_a_part_can_be_painted_over(pipeline: Any) -> None:
-    from diffusers import StableDiffusionInpaintPipeline
-
-    parts = {**pipeline.components, "unet": view_for_inpainting(pipeline.unet)}
-    painter = StableDiffusionInpaintPipeline(**parts, requires_safety_checker=False)
-    painter.set_progress_bar_config(disable=True)
-    mask = Image.new("L", (128, 128), 0)
-    mask.paste(255, (64, 0, 128, 128))
-    source = Image.new("RGB", (128, 128), "white")
-    picture = painter(
-        "a star", image=source, mask_image=mask, width=128, height=128, num_inference_steps=4
-    ).images[0]
-    assert picture.size == (128, 128)
-    assert pipeline.unet.config.in_channels != 4

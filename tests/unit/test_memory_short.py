@@ -270,7 +270,7 @@ def test_on_such_a_card_the_vae_has_float32_and_pictures_are_painted_and_changed
     changed = replace(words, task=ImageToImage(source="0" * 64 + ".png", strength=0.6))
     jobs = [bench.give(words)]
     job = EngineJob(id="changed", request=changed, tenant="t", user="u")
-    bench.orders.waiting.append(Start(job=job, source=png))
+    bench.orders.waiting.append(Start(job=job, sources=(png,)))
     bench.finish()
     assert isinstance(bench.end(jobs[0]), Finished) and isinstance(bench.end("changed"), Finished)
 

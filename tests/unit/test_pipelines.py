@@ -73,7 +73,7 @@ def model(folder: Path, upscaler: Upscaler) -> pipelines.Loaded:
 def test_a_folder_of_ones_own_paints(model: pipelines.Loaded) -> None:
     told: list[tuple[int, int]] = []
 
-    pixels = pipelines.paint(model, request(), 0, None, lambda *news: told.append(news[:2]))
+    pixels = pipelines.paint(model, request(), 0, (), lambda *news: told.append(news[:2]))
 
     assert pixels.shape == (3, 48, 32)
     assert 0 <= float(pixels.min()) <= float(pixels.max()) <= 1
@@ -87,7 +87,7 @@ def test_a_request_has_the_scheduler_that_it_names(model: pipelines.Loaded, name
 
     def painted(scheduler: str, **changes: Any) -> torch.Tensor:
         asked = request(scheduler=scheduler, **changes)
-        return pipelines.paint(model, asked, 0, png(), lambda *_: None)
+        return pipelines.paint(model, asked, 0, [png()] * len(asked.sources), lambda *_: None)
 
     assert torch.equal(painted(name), painted(name))
     assert torch.equal(painted(name), painted("")) == (name == "ddim")  # which is the model's own
@@ -98,14 +98,14 @@ def test_a_request_has_the_scheduler_that_it_names(model: pipelines.Loaded, name
 
 def test_a_scheduler_that_the_family_does_not_know_is_refused(model: pipelines.Loaded) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        pipelines.paint(model, request(scheduler="sparkle"), 0, None, lambda *_: None)
+        pipelines.paint(model, request(scheduler="sparkle"), 0, (), lambda *_: None)
 
     assert caught.value.advice == "This model does not know that scheduler. Leave --scheduler out."
 
 
 def test_each_picture_can_be_painted_again_alone(model: pipelines.Loaded) -> None:
-    second = pipelines.paint(model, request(), 1, None, lambda *_: None)
-    alone = pipelines.paint(model, request(seed=4), 0, None, lambda *_: None)
+    second = pipelines.paint(model, request(), 1, (), lambda *_: None)
+    alone = pipelines.paint(model, request(seed=4), 0, (), lambda *_: None)
 
     assert torch.equal(second, alone)
 
@@ -120,7 +120,7 @@ def test_a_source_picture_is_followed_by_its_strength(
         model,
         request(task=ImageToImage(source="s", strength=strength)),
         0,
-        png(),
+        [png()],
         lambda *news: told.append(news[:2]),
     )
 
@@ -130,22 +130,22 @@ def test_a_source_picture_is_followed_by_its_strength(
 
 def test_full_strength_ignores_the_source(model: pipelines.Loaded) -> None:
     with_source = pipelines.paint(
-        model, request(task=ImageToImage(source="s", strength=1.0)), 0, png(), lambda *_: None
+        model, request(task=ImageToImage(source="s", strength=1.0)), 0, [png()], lambda *_: None
     )
 
-    assert torch.equal(with_source, pipelines.paint(model, request(), 0, None, lambda *_: None))
+    assert torch.equal(with_source, pipelines.paint(model, request(), 0, (), lambda *_: None))
 
 
 def test_an_enlargement_needs_no_painting(model: pipelines.Loaded) -> None:
     asked = request().enlarged("s", 40, 30)
 
-    assert pipelines.paint(model, asked, 0, png(), lambda *_: None).shape == (3, 120, 160)
+    assert pipelines.paint(model, asked, 0, [png()], lambda *_: None).shape == (3, 120, 160)
 
 
 def test_an_unreadable_source_is_an_invalid_request(model: pipelines.Loaded) -> None:
     with pytest.raises(InvalidRequest):
         pipelines.paint(
-            model, request(task=ImageToImage(source="s", strength=0.5)), 0, b"GIF89a", lambda *_: None
+            model, request(task=ImageToImage(source="s", strength=0.5)), 0, [b"GIF89a"], lambda *_: None
         )
 
 
@@ -153,13 +153,13 @@ def test_previews_show_the_colours_of_the_picture(model: pipelines.Loaded) -> No
     assert model.preview is not None
     previews: list[torch.Tensor] = []
 
-    def report(step: int, steps: int, latents: torch.Tensor | None) -> None:
+    def report(step: int, steps: int, latents: torch.Tensor | None, size: tuple[int, int]) -> None:
         assert latents is not None and model.preview is not None
-        small = model.preview.picture(latents, 32, 48)
+        small = model.preview.picture(latents, *size)
         assert small is not None
         previews.append(small)
 
-    pipelines.paint(model, request(), 0, None, report)
+    pipelines.paint(model, request(), 0, (), report)
 
     assert [tuple(each.shape) for each in previews] == [(3, 24, 16)] * 3
     assert all(0 <= float(each.min()) <= float(each.max()) <= 1 for each in previews)
@@ -229,9 +229,9 @@ def test_a_single_file_of_ones_own_paints_what_its_folder_paints(
     mine = loaded(tmp_path / "mine.safetensors", upscaler)
 
     assert mine.entry.local is not None and mine.entry.local.is_file()
-    for asked, source in ((request(), None), (request(task=ImageToImage(source="s", strength=0.5)), png())):
-        expected = pipelines.paint(model, asked, 0, source, lambda *_: None)
-        assert torch.equal(pipelines.paint(mine, asked, 0, source, lambda *_: None), expected)
+    for asked, sources in ((request(), []), (request(task=ImageToImage(source="s", strength=0.5)), [png()])):
+        expected = pipelines.paint(model, asked, 0, sources, lambda *_: None)
+        assert torch.equal(pipelines.paint(mine, asked, 0, sources, lambda *_: None), expected)
 
 
 def test_a_sidecar_names_the_class_of_a_single_file(tmp_path: Path) -> None:
@@ -257,13 +257,13 @@ def test_klein_paints_by_a_picture_that_it_takes_without_a_strength(
     klein = pipelines.Loaded(entry, pipe, [], None, upscaler)
     asked = request(width=64, height=64, guidance=1.0)
 
-    alone = pipelines.paint(klein, asked, 0, None, lambda *_: None)
+    alone = pipelines.paint(klein, asked, 0, (), lambda *_: None)
     steps: list[int] = []
     varied = pipelines.paint(
         klein,
         replace(asked, task=ImageToImage(source="s", strength=0.3)),
         0,
-        png(),
+        [png()],
         lambda *news: steps.append(news[0]),
     )
 
@@ -279,7 +279,9 @@ def test_a_model_that_starts_from_no_picture_says_so(folder: Path, upscaler: Ups
     )
 
     with pytest.raises(InvalidRequest) as refused:
-        pipelines.paint(krea, request(task=ImageToImage(source="s", strength=0.5)), 0, png(), lambda *_: None)
+        pipelines.paint(
+            krea, request(task=ImageToImage(source="s", strength=0.5)), 0, [png()], lambda *_: None
+        )
 
     assert "Leave it out" in refused.value.advice
 
@@ -303,7 +305,7 @@ def test_one_flat_colour_is_no_picture(model: pipelines.Loaded, monkeypatch: pyt
     monkeypatch.setattr(model.pipe.vae, "decode", black)
 
     with pytest.raises(InvalidPicture):
-        pipelines.paint(model, request(), 0, None, lambda *_: None)
+        pipelines.paint(model, request(), 0, (), lambda *_: None)
 
 
 def test_a_picture_that_the_model_s_checker_flags_is_said_to_be_that(
@@ -315,7 +317,7 @@ def test_a_picture_that_the_model_s_checker_flags_is_said_to_be_that(
     monkeypatch.setattr(type(model.pipe), "run_safety_checker", checked)
 
     with pytest.raises(FlaggedPicture) as caught:
-        pipelines.paint(model, request(), 0, None, lambda *_: None)
+        pipelines.paint(model, request(), 0, (), lambda *_: None)
     assert "safety checker flagged the image" in caught.value.advice and not caught.value.of_engine
 
 
@@ -332,7 +334,7 @@ def test_an_unloaded_model_leaves_the_memory(folder: Path, upscaler: Upscaler) -
 
 def test_weights_in_a_prompt_reach_the_picture(model: pipelines.Loaded) -> None:
     def painted(prompt: str, **changes: Any) -> torch.Tensor:
-        return pipelines.paint(model, request(prompt=prompt, **changes), 0, None, lambda *_: None)
+        return pipelines.paint(model, request(prompt=prompt, **changes), 0, (), lambda *_: None)
 
     def differ(one: torch.Tensor, other: torch.Tensor) -> bool:
         return float((one - other).abs().max()) > 1e-3
@@ -356,5 +358,5 @@ def test_a_family_whose_embeddings_cannot_be_added_gets_the_words(
         return grey
 
     monkeypatch.setattr(pipelines, "_call", call)
-    pipelines.paint(model, request(prompt="(red:1.5) fox::2 snow"), 0, None, lambda *_: None)
+    pipelines.paint(model, request(prompt="(red:1.5) fox::2 snow"), 0, (), lambda *_: None)
     assert asked == ["red fox, snow"]

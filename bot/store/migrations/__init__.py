@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from bot.errors import StoreError
 
-HEAD = "0019"
+HEAD = "0020"
 """The revision that `tables` describes."""
 
 

@@ -32,8 +32,8 @@ pipeline("a red heart", num_inference_steps=20, guidance_scale=3.0).images[0]  #
 
 Width and height are multiples of 32; trained at 128x128, 160x96 and 96x160. The engine enlarges
 the result four times (`engine/pipelines/upscale.py`). Image-to-image works with the stock pipeline. The
-stock inpaint pipeline accepts only denoisers with 4 or 9 channels, so hand it
-`engine.embedded.inpaint.view_for_inpainting(pipeline.unet)`.
+engine paints a part of a picture with it (`engine/regions.py`); the stock inpaint pipeline accepts
+only denoisers with 4 or 9 channels.
 
 Style words: 3d, flat, fluent, glossy, noto, noto v1, blob, twemoji, clip art, emojione, firefox,
 streamline, outline. Without one it draws in the 3d / fluent / flat family. Colours ("a green
