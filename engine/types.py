@@ -471,6 +471,8 @@ class Picture:
     height: int
     png: bytes = field(repr=False)
     joined: bool = False  # painted in forward passes with other pictures
+    parts: int = 1  # in which the prompt was encoded, as it was longer than the encoder takes
+    left_out: str = ""  # the prompt's last words, which no encoder has taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -262,7 +262,7 @@ def recall(job: Job, models: Sequence[ModelInfo]) -> Draft:
         each.name: getattr(request, each.field)
         for each in landed()
         if not (each.of_model and info and _is_usual(each, request, info))
-        and (each.kind != "boolean" or getattr(request, each.field))
+        and ((each.kind != "boolean" and not each.several) or getattr(request, each.field))
     }
     values["negative"] = kept(template.undress(request.negative_prompt))
     if not request.paints:

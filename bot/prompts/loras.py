@@ -13,13 +13,13 @@ from bot.prompts.rendering import offer
 from engine.types import LoraWeight, ModelInfo
 
 _TAG = re.compile(
-    r"<lora:(?P<name>[^<>:,]{1,100})(?::(?P<weight>[^<>:,]{0,10}))?(?::[^<>]{0,40})?>", re.IGNORECASE
+    r"<lora:(?P<name>[^<>:,]{1,100}):(?P<weight>[^<>:,]{1,10})(?::[^<>]{0,40})?>", re.IGNORECASE
 )
 
 
 def taken_out(text: str) -> tuple[str, list[str]]:
     """Return a text without `<lora:name:0.8>`, and what these say: `name:0.8`."""
-    found = [f"{tag['name']}:{tag['weight'] or 1}" for tag in _TAG.finditer(text)]
+    found = [f"{tag['name']}:{tag['weight']}" for tag in _TAG.finditer(text)]
     return (_TAG.sub(" ", text), found) if found else (text, [])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -143,22 +142,6 @@ class Family:
                 return arguments | self._image_arguments(painting, 1.0)
             case unknown:
                 assert_never(unknown)
-
-    def weighed(self, pipe: Any, texts: Sequence[tuple[str, float]]) -> dict[str, Any]:
-        """Return the arguments that take the sum of these texts' embeddings, each times its factor."""
-        more = {"prompt_2": None} if "prompt_2" in inspect.signature(pipe.encode_prompt).parameters else {}
-        summed: dict[str, Any] = {"prompt": None}
-        for text, factor in texts:
-            encoded = pipe.encode_prompt(
-                prompt=text,
-                device=pipe._execution_device,
-                num_images_per_prompt=1,
-                do_classifier_free_guidance=False,
-                **more,
-            )
-            for name, at in self.embeddings.items():
-                summed[name] = summed.get(name, 0) + encoded[at] * factor
-        return summed
 
     def _image_arguments(self, painting: Painting, strength: float) -> dict[str, Any]:
         if not self.strength:

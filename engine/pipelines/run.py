@@ -25,7 +25,7 @@ from engine import drafts, regions, weights
 from engine.catalog import Entry, check_files
 from engine.errors import FlaggedPicture, InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
-from engine.pipelines import quantising
+from engine.pipelines import long_prompts, quantising
 from engine.pipelines.batching import DecodePoint, EncodePoint, InterceptionPoint
 from engine.pipelines.comparing import Comparison
 from engine.pipelines.components import DeviceMemory, ModuleComponent, cards, components_of
@@ -378,8 +378,7 @@ def _painted(
     arguments = loaded.family.arguments(task, painting)
     if request.draft:
         arguments |= draft_grid(pipe, request.steps)
-    if loaded.family.embeddings and len(weighed.texts) > 1:
-        arguments |= loaded.family.weighed(pipe, weighed.texts)
+    arguments |= long_prompts.arguments(loaded.family, pipe, weighed, painting.negative_prompt)
     kept = KeptLatents(pipe, loaded.family, part) if part and "strength" in arguments else None
     pixels = _call(pipe, arguments, request.seed_of(index), report, kept)
     return _enlarge(loaded.upscaler, pixels) if scale > 1 else pixels

@@ -38,6 +38,7 @@ from engine.pipelines.batching import (
     translate_memory_error,
 )
 from engine.pipelines.components import DeviceMemory, cards
+from engine.pipelines.long_prompts import Heard, listening
 from engine.pipelines.lora import Adapter
 from engine.pipelines.rehearsal import rehearse
 from engine.pipelines.upscale import Upscaler
@@ -105,6 +106,7 @@ class PictureRequest(Request):
         self._rows = model.entry.rows
         self.index = index
         self.calls = 0  # forward passes taken
+        self.heard = Heard()
         self.joined = False  # whether any of them was one with other pictures
         self.step = 0
         self.steps = resident.job.request.steps_taken
@@ -363,6 +365,8 @@ class WorkerLoop:
         self, model: pipelines.Loaded, asked: GenerationRequest, index: int, sources: Sequence[bytes]
     ) -> Callable[[PictureRequest], torch.Tensor]:
         def run(request: PictureRequest) -> torch.Tensor:
+            listening.set(request.heard)
+
             def report(step: int, steps: int, latents: torch.Tensor | None, size: tuple[int, int]) -> None:
                 request.step, request.steps = step, steps
                 if model.preview and latents is not None and step % PREVIEW_STEPS == 0:
@@ -530,6 +534,8 @@ class WorkerLoop:
             height=pixels.shape[0],
             png=b"",
             joined=request.joined,
+            parts=request.heard.parts,
+            left_out=request.heard.left_out,
         )
         self._outbox.put_picture(picture, pixels)
         if all(sibling.ended for sibling in resident.requests):

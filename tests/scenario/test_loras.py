@@ -42,8 +42,8 @@ def read(text: str, **options: object) -> Draft:
         "a fox --lora ink:.8, pixel-art:1",
         'a fox --loras "ink:0.8, Pixel Art"',
         "a fox <lora:ink:0.8> <lora:pixel-art:1>",
-        "<lora:INK:0.8:0.5> a fox <lora:Pixel Art>",
-        "a --lora ink:0.8 fox <lora:pixel-art>",
+        "<lora:INK:0.8:0.5> a fox <lora:Pixel Art:1>",
+        "a --lora ink:0.8 fox <lora:pixel-art:1>",
     ],
 )
 def test_loras_are_read_as_people_type_them(text: str) -> None:
@@ -56,6 +56,7 @@ def test_loras_are_read_as_people_type_them(text: str) -> None:
 
 def test_what_follows_a_lora_stays_in_the_prompt() -> None:
     assert read("--lora ink, a fox: red").prompt == "a fox: red"
+    assert read("a fox <lora:ink>").prompt == "a fox <lora:ink>", "other tools write a weight"
     assert read("a fox", loras="ink:-0.5").loras == (LoraWeight("ink", -0.5),)
     assert read("a fox --lora pixel", loras="ink").loras == (LoraWeight("ink"), LoraWeight("pixel"))
 
