@@ -16,7 +16,7 @@ from PIL import Image
 
 from bot.accounts.logins import member_named
 from bot.adapters.api import handlers
-from bot.adapters.api.fields import EXTENSIONS
+from bot.adapters.api.fields import EXTENSIONS, read
 from bot.models import Job, State
 from engine.errors import EngineError
 from tests.contract.api.house import ADA, BEN, ApiHouse, Program, api_house, check
@@ -155,6 +155,13 @@ async def test_every_option_of_imagine_is_a_field_and_means_the_same(house: ApiH
     assert job.relaxed and not job.origin.private and request.width > request.height
     assert request.prompt.startswith("a boat {at, by} sea, ")
     assert {"negative_prompt", "seed", "steps", "guidance", "scheduler", "style", "relax"} <= set(EXTENSIONS)
+
+
+@pytest.mark.parametrize("loras", ["ink:0.8, pixel", ["ink:0.8", "pixel"]])
+async def test_loras_are_a_text_or_a_list(loras: object) -> None:
+    wanted = read({"prompt": "a fox", "loras": loras}, b"", edits=False, relaxed=False)
+
+    assert wanted.options["loras"] == "ink:0.8, pixel"
 
 
 async def test_fields_of_other_servers_and_without_effect(ada: Program, house: ApiHouse) -> None:
