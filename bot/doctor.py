@@ -236,6 +236,9 @@ def _model(name: str, data: Path | None = None) -> Finding:
         return Finding(title, None, "paints plain shapes, for demonstrations")
     try:
         entry = _entry(name)
+        if missing := structure.missing(entry):
+            detail = f"needs {missing}, which is not installed"
+            return Finding(title, False, detail, f"Run `pip install {missing}`, or choose another MODEL.")
         if entry.local is None and snapshot(entry.source) is None:
             return _of_the_hub(title)
         if entry.local is None:

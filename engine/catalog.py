@@ -203,6 +203,7 @@ def _limited(model: ModelInfo, pipeline: str) -> ModelInfo:
         strength=strength,
         schedulers=tuple(family.schedulers),
         weights=bool(family.embeddings),
+        compared=family.joins == "compared",
     )
 
 

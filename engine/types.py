@@ -439,6 +439,9 @@ class ModelInfo:
     schedulers: tuple[str, ...] = ()  # that a request may name
     loras: tuple[LoraInfo, ...] = ()  # that a request may name
     terms: Terms = ""
+    compared: bool = (
+        False  # its calls are joined only where a comparison on this machine has shown that they may
+    )
     weights: bool = False  # weights in a prompt change the picture; see `engine.weights`
 
 

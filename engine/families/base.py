@@ -98,6 +98,8 @@ class Family:
 
     Only for families whose embeddings have one shape for all prompts, so that they can be added.
     """
+    needs: tuple[str, ...] = ()
+    """Python packages without which its models do not load, beside what Easel installs."""
     loras: LoraLayers | None = None
     """The layers of its LoRAs. None: it takes none."""
     single_file: tuple[str, ...] = ()

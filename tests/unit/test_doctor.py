@@ -30,6 +30,7 @@ from bot.store import Store
 from bot.surfaces import Settings
 from engine.embedded import PIPELINE
 from engine.errors import EngineError
+from engine.pipelines import structure
 from engine.profiles import fitted
 from engine.workers import process
 from tests.web import web_house
@@ -127,6 +128,19 @@ def test_a_model_that_does_not_exist_is_named() -> None:
 def test_a_model_of_the_hub_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_HUB_OFFLINE")
     assert doctor._model("someone/some-model").ok is None
+
+
+def test_a_package_that_a_model_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed: set[str] = set()
+    monkeypatch.setattr(structure, "_installed", installed.__contains__)
+    finding = doctor._model("qwen-image-edit")
+    assert (finding.ok, finding.detail) == (False, "needs torchvision, which is not installed")
+    assert finding.remedy == "Run `pip install torchvision`, or choose another MODEL."
+
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    installed.add("torchvision")
+    assert doctor._model("qwen-image-edit").ok is None
+    assert doctor._model("qwen-image").ok is None
 
 
 def test_a_corrupt_model_is_named(tmp_path: Path) -> None:
