@@ -268,6 +268,7 @@ class Tier:
     priorities: tuple[Priority, ...] = ("fast", "relax")
     restricted: bool = False  # only those who run this Easel may give it to people
     label: bool = False  # pictures visibly say "AI"
+    draft: bool = False  # whatever is asked for, drafts are painted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

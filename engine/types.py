@@ -207,6 +207,7 @@ class GenerationRequest:
     loras: tuple[LoraWeight, ...] = ()  # of the model's `loras`
     count: int = 4
     draft: bool = False  # painted in about half of its steps; see `engine.drafts`
+    draft_steps: int = 0  # of a draft, where the model has its own number; 0: about half
     reproducible: bool = False  # each picture is painted alone, so that it is the same to the byte
     task: Task = TextToImage()
 
@@ -258,7 +259,11 @@ class GenerationRequest:
     @property
     def steps_taken(self) -> int:
         """Return the denoising steps of painting it from words."""
-        return drafts.length(self.steps) if self.draft else self.steps
+        return drafts.length(self.steps, self.draft_steps) if self.draft else self.steps
+
+    def drafted_for(self, model: ModelInfo) -> GenerationRequest:
+        """Return the request with the steps of a draft that the model has for its own number of steps."""
+        return replace(self, draft_steps=model.draft_steps if self.draft and self.steps == model.steps else 0)
 
     def seed_of(self, index: int) -> int:
         """Return the seed of picture `index` (0-based); each can be painted again alone with it."""
@@ -433,6 +438,7 @@ class ModelInfo:
     min_side: int = 64
     max_side: int = 2048
     max_steps: int = 100
+    draft_steps: int = 0  # of a draft with the model's own steps; 0: about half
     tasks: frozenset[TaskKind] = frozenset(("text_to_image", "image_to_image"))
     negative_prompt: bool = True
     strength: bool = True  # image_to_image takes one; else a source is an example to paint by

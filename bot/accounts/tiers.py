@@ -264,4 +264,5 @@ _READERS: dict[str, Reader] = {
     "priorities": _of_these(get_args(Priority), "priorities"),
     "restricted": _flag,
     "label": _flag,
+    "draft": _flag,
 }

@@ -121,7 +121,7 @@ def _dressed(request: GenerationRequest, job: Job, style: str, model: ModelInfo)
 def _fitted(request: GenerationRequest, model: ModelInfo, rules: AccessRules) -> GenerationRequest:
     width, height = limits.fitted((request.width, request.height), model, rules.tier.max_pixels)
     fitted = {each.field: each.fit(request, model, rules.tier) for each in landed()}
-    return replace(request, width=width, height=height, **fitted)
+    return replace(request, width=width, height=height, **fitted).drafted_for(model)
 
 
 # ---- what is said of it

@@ -94,6 +94,9 @@ class JobService:
     async def derive(self, action: Action, parent: Job, origin: Origin) -> Receipt:
         """Answer a press that makes a job of another one."""
         rules = await self._access.rules_to_paint(origin)
+        if action.name == "full" and rules.tier.draft:
+            notice = _("Your tier, {title}, generates drafts only.", title=rules.tier.title)
+            raise Refusal(notice, code="draft")
         request = actions.derive(action, parent, random.randrange(SEED_LIMIT))
         now = remake.remade(request, parent, rules, self._engine.models())
         mine = parent.relaxed and await self._visibility.owns(parent, origin.member)

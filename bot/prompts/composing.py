@@ -67,7 +67,10 @@ def compose(
     values = {each.field: each.value(getattr(draft, each.name), model, tier) for each in landed()}
     values["negative_prompt"] = negative if model.negative_prompt else ""
     task = _task(draft, source)
-    return GenerationRequest(prompt=prompt, model=model.name, width=width, height=height, task=task, **values)
+    request = GenerationRequest(
+        prompt=prompt, model=model.name, width=width, height=height, task=task, **values
+    )
+    return request.drafted_for(model)
 
 
 def _task(draft: Draft, source: Source | None) -> Task:

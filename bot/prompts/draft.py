@@ -243,6 +243,8 @@ class Draft:
             help=_("A draft: the same image in about half the steps, for about half the cost."),
             flags=("draft",),
             default="no",
+            offered_by=lambda tier: not tier.draft,
+            decided_by=lambda tier: True if tier.draft else None,
             field="draft",
             usual=lambda _: False,
             fact=_draft_fact,

@@ -63,6 +63,8 @@ class Param(Option):
     """What is said to somebody whose model, of this name, does not take it."""
     offered_by: Callable[[Tier], bool] | None = None
     """Whether a tier leaves anything to choose. None: all do."""
+    decided_by: Callable[[Tier], Any] | None = None
+    """What a tier decides, whatever is said; None: it leaves the choice."""
     model_most: Callable[[ModelInfo], int] | None = None
     tier_most: Callable[[Tier], int] | None = None
     too_many: Callable[[int, int, ModelInfo, Tier], str] | None = None
@@ -122,7 +124,9 @@ class Param(Option):
         return all(each.name in known for each in value) if self.several else value in known
 
     def value(self, said: Any, model: ModelInfo, tier: Tier) -> Any:
-        """Return what the request takes: what was said, or what is usual."""
+        """Return what the request takes: what the tier decides, what was said, or what is usual."""
+        if self.decided_by and (decided := self.decided_by(tier)) is not None:
+            return decided
         if said not in ("", None):
             return said
         usual = self.usual(model)
@@ -131,6 +135,8 @@ class Param(Option):
     def fit(self, request: GenerationRequest, model: ModelInfo, tier: Tier) -> Any:
         """Return the nearest to the request's value that model and tier allow."""
         value = getattr(request, self.field)
+        if self.decided_by and (decided := self.decided_by(tier)) is not None:
+            return decided
         if self.several:
             return tuple(each for each in value if self.takes((each,), model))
         if not self.takes(value, model):

@@ -377,7 +377,7 @@ def _painted(
         pipe.scheduler = _scheduler(loaded.family, request.scheduler, pipe.scheduler)
     arguments = loaded.family.arguments(task, painting)
     if request.draft:
-        arguments |= draft_grid(pipe, request.steps)
+        arguments |= draft_grid(pipe, request.steps, request.draft_steps)
     arguments |= long_prompts.arguments(loaded.family, pipe, weighed, painting.negative_prompt)
     kept = KeptLatents(pipe, loaded.family, part) if part and "strength" in arguments else None
     pixels = _call(pipe, arguments, request.seed_of(index), report, kept)
@@ -402,14 +402,14 @@ def _scheduler(family: Family, name: str, own: Any) -> Any:
     return getattr(diffusers, kind).from_config(own.config, **changes)
 
 
-def draft_grid(pipe: Any, steps: int) -> dict[str, Any]:
-    """Return the arguments by which a pipeline takes the steps of a draft of so many.
+def draft_grid(pipe: Any, steps: int, taken: int = 0) -> dict[str, Any]:
+    """Return the arguments by which a pipeline takes the steps of a draft of so many, or `taken` of them.
 
     Schedulers that walk any grid are given it by the pipeline; DDIM's copy is changed. Any other takes as
     many steps, evenly spaced.
     """
     accepted = inspect.signature(pipe.__call__).parameters
-    scheduler, at = pipe.scheduler, list(drafts.kept(steps))
+    scheduler, at = pipe.scheduler, list(drafts.kept(steps, taken))
     known = inspect.signature(scheduler.set_timesteps).parameters
     if isinstance(scheduler, diffusers.DDIMScheduler):
         _thin_out(scheduler, steps, at)
