@@ -187,7 +187,7 @@ class AccessRules:
     def _takes_lora(self, lora: LoraInfo) -> bool:
         mine = not self.tier.loras or lora.name in self.tier.loras
         here = all(policy.loras.takes(lora.name) for policy in self._policies)
-        return mine and here and not self._forbids(lora)
+        return here and mine and not self._forbids(lora)
 
     def _forbids(self, model: ModelInfo | LoraInfo) -> bool:
         """Tell whether the place does business, which the licence forbids."""

@@ -94,15 +94,15 @@ def parts_of(tokenizer: Any, text: str) -> list[str]:
     parts: list[list[tuple[str, int]]] = [[]]
     for word, size in _words(tokenizer, text.split(), room):
         if sum(each for _word, each in parts[-1]) + size > room:
-            parts.append(_behind_comma(parts[-1]))
+            parts.append(_behind_comma(parts[-1], min(NEAR, room - size)))
         parts[-1].append((word, size))
     return [" ".join(word for word, _size in part) for part in parts]
 
 
-def _behind_comma(part: list[tuple[str, int]]) -> list[tuple[str, int]]:
-    """Take what is behind a comma near the end out of a part, and return it."""
+def _behind_comma(part: list[tuple[str, int]], most: int) -> list[tuple[str, int]]:
+    """Take what is behind a comma out of a part, and return it; nothing where that is over `most` tokens."""
     at, tokens = len(part), 0
-    while at > 1 and tokens <= NEAR:
+    while at > 1 and tokens <= most:
         if part[at - 1][0].endswith(","):
             behind = part[at:]
             del part[at:]

@@ -48,6 +48,14 @@ def test_what_fits_is_one_part(tmp_path: Path) -> None:
     assert parts_of(tokenizer, "") == [""]
 
 
+def test_a_long_word_behind_a_comma_still_fits(tmp_path: Path) -> None:
+    tokenizer = clip_tokenizer(tmp_path)
+    parts = parts_of(tokenizer, f"{'a' * 50}, {'b' * 15} {'c' * 70}")
+
+    assert all(tokens(tokenizer, part) <= 75 for part in parts)
+    assert parts == [f"{'a' * 50}, {'b' * 15}", "c" * 70]
+
+
 def test_words_without_spaces_are_cut_where_they_must(tmp_path: Path) -> None:
     tokenizer = clip_tokenizer(tmp_path)
     parts = parts_of(tokenizer, "x" * 400)
