@@ -140,6 +140,8 @@ async def test_a_place_allows_loras_as_it_allows_models(easel: House) -> None:
     unknown = "There is no LoRA dust. There are ink, pixel-art, watercolour."
     assert await told(easel, "", "admin set loras", lora="dust", rule="refuse") == unknown
 
+    shown = await easel.easel.router.handle("admin show", {}, easel.origin(BOSS))
+    assert "LoRAs refused: ink" in shown.body
     await set_here("admin set loras", lora="watercolour", rule="refuse")
     assert await offered() == [], "a place may go without any"
 
