@@ -8,25 +8,30 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from engine.types import Lettering
+from engine.errors import InvalidRequest
+from engine.text import _
+from engine.types import GenerationRequest
 
 STYLES = ("sans", "serif", "display", "hand", "mono")
+SEPARATOR = "|"
 PLACES = ("auto", "top", "bottom", "sign", "label")
 CONTRAST = 4.5  # the least ratio between type and what is under it, by WCAG 2.2
 MOST_CHARACTERS = 300  # of one text
 
 _FONTS = Path(__file__).with_name("fonts")
-_SMALLEST = 0.022  # of the picture's height; smaller type is not read on a phone
+_SMALLEST = 0.022  # of the shorter side; smaller type is not read on a phone
 _SMALLEST_PIXELS = 11
 _LARGEST = 0.2
+_LEAST_OUTLINED = 24  # pixels; an outline fills smaller letters
 _LEADING = 1.28  # line height ÷ size: Devanagari and Vietnamese need it
 _MARGIN = 0.06  # of the shorter side
 _WHITE, _BLACK = (255, 255, 255), (17, 17, 17)
@@ -53,6 +58,21 @@ class TooLong(LetteringError):
     def __init__(self, text: str) -> None:
         super().__init__(f"{text!r} does not fit")
         self.text = text
+
+
+@dataclass(frozen=True, slots=True)
+class Lettering:
+    """Words, where they stand, and how they look."""
+
+    texts: tuple[str, ...]
+    place: str = "auto"
+    style: str = "sans"
+
+    @classmethod
+    def of(cls, request: GenerationRequest) -> Lettering:
+        """Return what a request wants set on its pictures."""
+        found = (clean(each) for each in request.lettering.split(SEPARATOR))
+        return cls(tuple(filter(None, found)), request.lettering_place, request.lettering_style)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +210,7 @@ def _balanced(
 ) -> tuple[str, ...]:
     """Return as many lines, of lengths that differ as little as they may."""
     low, high = width / max(1, len(lines)), width
-    for _ in range(7):
+    for _attempt in range(7):
         middle = (low + high) / 2
         narrower = _wrapped(text, font, middle)
         if narrower and len(narrower) == len(lines):
@@ -220,7 +240,7 @@ def _areas(size: tuple[int, int], place: str, count: int) -> list[_Area]:
         "sign": [
             _Area(round(0.15 * width), (height - down) // 2, round(0.7 * width), down, "middle"),
         ],
-        "label": [_Area(margin, height - margin - down // 2, across // 2, down // 2, "bottom", aligned=True)],
+        "label": [_Area(margin, low, round(0.6 * across), down, "bottom", aligned=True)],
     }
     left = [
         _Area(margin, margin, round(0.7 * across), down, "top", aligned=True),
@@ -235,15 +255,17 @@ def layout(lettering: Lettering, size: tuple[int, int], area: _Area | None = Non
     Without an area the first of the place is taken: what fits there fits into the others that it has.
     """
     if area is None:
-        return [layout(lettering, size, each) for each in _areas(size, lettering.place, len(lettering.texts))][-1]
-    smallest = max(_SMALLEST_PIXELS, round(_SMALLEST * size[1]))
+        return [
+            layout(lettering, size, each) for each in _areas(size, lettering.place, len(lettering.texts))
+        ][-1]
+    smallest = max(_SMALLEST_PIXELS, round(_SMALLEST * min(size)))
     largest = round(_LARGEST * size[1] * (0.5 if lettering.place == "label" else 1.0))
     heights = [1.0] + [0.4] * (len(lettering.texts) - 1)
     blocks: list[Block] = []
     for text, share in zip(lettering.texts, heights, strict=True):
         room = round(area.height * share / sum(heights))
         part = _Area(area.left, area.top, area.width, room, area.at, area.aligned)
-        blocks.append(_fitted(clean(text), lettering.style, part, smallest, largest))
+        blocks.append(_fitted(text, lettering.style, part, smallest, largest))
         largest = max(smallest, round(blocks[0].size * 0.55))
     total = sum(each.height for each in blocks)
     slack = area.height - total
@@ -266,10 +288,20 @@ def set_on(picture: Image.Image, lettering: Lettering, variant: int = 0) -> tupl
     layouts = [layout(lettering, picture.size, each) for each in areas]
     layouts.sort(key=lambda blocks: _busyness(picture, blocks))
     blocks = layouts[variant % len(layouts)]
-    plated = lettering.place in ("sign", "label")
     done = picture.copy()
-    boxes = [_draw(done, picture, block, plated) for block in blocks]
-    return done, boxes
+    if lettering.place in ("sign", "label"):
+        return done, [_draw_on_plate(done, picture, blocks)]
+    return done, [_draw(done, picture, block) for block in blocks]
+
+
+def lettered(picture: Image.Image, request: GenerationRequest, index: int) -> Image.Image:
+    """Return picture `index` of a request with its words on it. Raises InvalidRequest."""
+    words = Lettering.of(request)
+    try:
+        return set_on(picture, words, index)[0] if words.texts else picture
+    except LetteringError as error:
+        advice = _("The words do not fit on the image. Use fewer of them.")
+        raise InvalidRequest(f"words cannot be set: {error}", advice=advice) from error
 
 
 def _busyness(picture: Image.Image, blocks: Sequence[Block]) -> float:
@@ -292,37 +324,45 @@ def _busyness(picture: Image.Image, blocks: Sequence[Block]) -> float:
 # ---- drawing
 
 
-def _draw(onto: Image.Image, under: Image.Image, block: Block, plated: bool) -> Box:
+def _draw(onto: Image.Image, under: Image.Image, block: Block) -> Box:
     """Draw a block, readable on what is under it; return the box that was changed."""
-    font = _font(block.font, block.size)
-    draw = ImageDraw.Draw(onto)
-    lines = list(_placed(block, font))
-    stroke = _stroke(block.size)
-    ink = _union(_grown(draw.textbbox(at, text, font=font, anchor="ls"), stroke) for at, text in lines)
-    ink = _clipped(ink, onto.size)
+    ink = _ink(onto, block)
     colour, contrast = _colour(under.crop(ink))
-    outline = 0
-    if plated or (contrast < CONTRAST and block.size < 24):
-        ink = _clipped(_grown(ink, round(block.size * 0.35)), onto.size)
-        _plate(onto, ink, colour, block.size)
-    elif contrast < CONTRAST:
-        outline = stroke
-    for at, text in lines:
-        draw.text(
-            at,
-            text,
-            font=font,
-            fill=colour,
-            anchor="ls",
-            stroke_width=outline,
-            stroke_fill=_opposite(colour) if outline else None,
-        )
+    outline = _stroke(block.size) if contrast < CONTRAST else 0
+    if outline and block.size < _LEAST_OUTLINED:
+        return _draw_on_plate(onto, under, [block])
+    _draw_lines(onto, block, colour, outline)
     return ink
+
+
+def _draw_on_plate(onto: Image.Image, under: Image.Image, blocks: Sequence[Block]) -> Box:
+    """Draw blocks on one plate; return its box."""
+    pad = round(blocks[0].size * 0.35)
+    box = _clipped(_grown(_union(_ink(onto, each) for each in blocks), pad), onto.size)
+    colour, _contrast = _colour(under.crop(box))
+    _plate(onto, box, colour, blocks[0].size)
+    for block in blocks:
+        _draw_lines(onto, block, colour, 0)
+    return box
+
+
+def _ink(onto: Image.Image, block: Block) -> Box:
+    """Return the pixels that a block covers, with its outline."""
+    font, draw = _font(block.font, block.size), ImageDraw.Draw(onto)
+    boxes = (draw.textbbox(at, text, font=font, anchor="ls") for at, text in _placed(block, font))
+    return _clipped(_grown(_union(boxes), _stroke(block.size)), onto.size)
+
+
+def _draw_lines(onto: Image.Image, block: Block, colour: Colour, outline: int) -> None:
+    font, draw = _font(block.font, block.size), ImageDraw.Draw(onto)
+    around = _opposite(colour) if outline else None
+    for at, text in _placed(block, font):
+        draw.text(at, text, font=font, fill=colour, anchor="ls", stroke_width=outline, stroke_fill=around)
 
 
 def _placed(block: Block, font: ImageFont.FreeTypeFont) -> list[tuple[tuple[float, float], str]]:
     left, top, right, _ = block.box
-    placed = []
+    placed: list[tuple[tuple[float, float], str]] = []
     for number, line in enumerate(block.lines):
         slack = right - left - font.getlength(line)
         shift = slack / 2 if not block.left else slack if _is_right_to_left(line) else _stroke(block.size)
@@ -349,11 +389,12 @@ def _opposite(colour: Colour) -> Colour:
     return _BLACK if colour == _WHITE else _WHITE
 
 
-def _luminance(picture: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _luminance(picture: Image.Image) -> NDArray[np.float64]:
     """Return the relative luminance of each pixel, 0 … 1, as WCAG defines it."""
     values = np.asarray(picture.convert("RGB"), np.float64) / 255
     linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-    return linear @ np.array([0.2126, 0.7152, 0.0722])
+    light: NDArray[np.float64] = linear @ np.array([0.2126, 0.7152, 0.0722])
+    return light
 
 
 def _plate(onto: Image.Image, box: Box, colour: Colour, size: int) -> None:
@@ -374,20 +415,19 @@ def _plate(onto: Image.Image, box: Box, colour: Colour, size: int) -> None:
 def _colour_contrast(ground: Image.Image, colour: Colour) -> float:
     light = _luminance(ground)
     own = float(_luminance(Image.new("RGB", (1, 1), colour))[0, 0])
-    return min((max(own, each) + 0.05) / (min(own, each) + 0.05) for each in (light.min(), light.max()))
+    ends = float(light.min()), float(light.max())
+    return min((max(own, each) + 0.05) / (min(own, each) + 0.05) for each in ends)
 
 
-def _union(boxes: object) -> Box:
-    found = list(boxes)  # type: ignore[call-overload]
-    return (
-        min(each[0] for each in found),
-        min(each[1] for each in found),
-        max(each[2] for each in found),
-        max(each[3] for each in found),
-    )
+_Edges = tuple[float, float, float, float]
 
 
-def _grown(box: tuple[float, float, float, float], by: int) -> Box:
+def _union(boxes: Iterable[_Edges]) -> _Edges:
+    left, top, right, bottom = zip(*boxes, strict=True)
+    return min(left), min(top), max(right), max(bottom)
+
+
+def _grown(box: _Edges, by: int) -> Box:
     return int(box[0]) - by, int(box[1]) - by, int(-(-box[2] // 1)) + by, int(-(-box[3] // 1)) + by
 
 
