@@ -21,8 +21,8 @@ from bot.options import bounded, clip
 from bot.prompts import Draft, Source, permutations
 from bot.prompts.styles import NO_STYLE
 from bot.store import Store
-from engine import lettering, weights
-from engine.lettering import Lettering, MissingGlyphs, TooLong
+from engine import weights
+from engine.lettering import Lettering, MissingGlyphs, TooLong, setting
 from engine.types import Engine, GenerationRequest, ModelInfo
 
 
@@ -191,7 +191,7 @@ def _check_lettering(request: GenerationRequest) -> None:
     words = Lettering.of(request)
     try:
         if words.texts:
-            lettering.layout(words, (request.width, request.height))
+            setting.layout(words, (request.width, request.height))
     except MissingGlyphs as error:
         raise Refusal(
             _(

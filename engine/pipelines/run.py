@@ -21,10 +21,11 @@ import torch
 import transformers
 from PIL import Image, ImageOps
 
-from engine import drafts, lettering, regions, weights
+from engine import drafts, regions, weights
 from engine.catalog import Entry, check_files
 from engine.errors import FlaggedPicture, InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
+from engine.lettering.setting import lettered
 from engine.pipelines import quantising
 from engine.pipelines.batching import DecodePoint, EncodePoint, InterceptionPoint
 from engine.pipelines.comparing import Comparison
@@ -533,7 +534,7 @@ def _enlarge(upscaler: Upscaler, pixels: torch.Tensor) -> torch.Tensor:
 def encode_lettered(pixels: torch.Tensor, request: GenerationRequest, index: int) -> bytes:
     """Encode a picture with the words of its request on it, as PNG. Raises InvalidRequest."""
     picture = Image.fromarray(pixels.numpy())
-    return _encoded(lettering.lettered(picture, request, index), "PNG", compress_level=3)
+    return _encoded(lettered(picture, request, index), "PNG", compress_level=3)
 
 
 def encode_png(pixels: torch.Tensor) -> bytes:

@@ -16,9 +16,10 @@ from typing import assert_never
 
 from PIL import Image, ImageDraw, ImageFilter
 
-from engine import lettering, regions
+from engine import regions
 from engine.catalog import Catalog, Entry
 from engine.errors import Cancelled, EngineError
+from engine.lettering.setting import lettered
 from engine.scheduling.job_queue import FairQueue
 from engine.types import (
     Blend,
@@ -244,7 +245,7 @@ def _png(request: GenerationRequest, index: int, sources: Sequence[bytes]) -> by
 def _lettered(png: bytes, request: GenerationRequest, index: int) -> bytes:
     out = io.BytesIO()
     with Image.open(io.BytesIO(png)) as picture:
-        lettering.lettered(picture.convert("RGB"), request, index).save(out, "PNG", compress_level=1)
+        lettered(picture.convert("RGB"), request, index).save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 

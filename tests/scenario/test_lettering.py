@@ -59,7 +59,9 @@ async def test_other_words_cost_no_painting(easel: House) -> None:
     assert isinstance(form, Form)
     values = {**form.values, "text": "SOLD OUT"}
 
-    child = await done(easel, await easel.easel.router.handle("imagine", values, easel.origin(), parent=job.id))
+    child = await done(
+        easel, await easel.easel.router.handle("imagine", values, easel.origin(), parent=job.id)
+    )
 
     assert child.request.task == Letter(sources=tuple(each.plain for each in job.singles))
     assert child.request.lettering == "SOLD OUT"

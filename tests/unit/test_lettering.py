@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from engine import lettering
-from engine.lettering import CONTRAST, Lettering, MissingGlyphs, TooLong, layout, set_on
+from engine.lettering import Lettering, MissingGlyphs, TooLong, setting
+from engine.lettering.setting import CONTRAST, layout, set_on
 
 LANGUAGES = {
     "English": "Summer sale up to half price",
@@ -61,7 +62,7 @@ def test_no_ink_leaves_the_picture(style: str, size: tuple[int, int]) -> None:
     blocks = layout(Lettering(("Ågypq ẤỆ jumping", "second line"), "top", style), size)
 
     for block in blocks:
-        left, top, right, bottom = lettering._ink(Image.new("RGB", (4000, 4000)), block)
+        left, top, right, bottom = setting._ink(Image.new("RGB", (4000, 4000)), block)
         assert left >= 0 and top >= 0 and right <= size[0] and bottom <= size[1]
 
 
@@ -81,7 +82,7 @@ def test_whatever_is_said_stands_inside_of_its_area_or_is_refused(
     except TooLong:
         return
     for block in blocks:
-        font = lettering._font(block.font, block.size)
+        font = setting._font(block.font, block.size)
         assert all(font.getlength(line) <= block.box[2] - block.box[0] for line in block.lines)
         assert "".join("".join(block.lines).split()) == "".join(words.texts[0].split())
         assert 0 <= block.box[1] and block.box[3] <= size[1]
@@ -101,8 +102,8 @@ def test_type_can_be_read_on_noise(place: str) -> None:
 def least_contrast(picture: Image.Image, place: str) -> float:
     """Return the contrast of type and what is next to it: the ground, its outline, or its plate."""
     done, boxes = set_on(picture, Lettering(("HILL",), place))
-    light = np.concatenate([lettering._luminance(done.crop(box)).ravel() for box in boxes])
-    own = [lettering._luminance(Image.new("RGB", (1, 1), each))[0, 0] for each in ((255,) * 3, (17,) * 3)]
+    light = np.concatenate([setting._luminance(done.crop(box)).ravel() for box in boxes])
+    own = [setting._luminance(Image.new("RGB", (1, 1), each))[0, 0] for each in ((255,) * 3, (17,) * 3)]
     counted = [(np.abs(light - each) < 1e-6).sum() for each in own]
     type_ = own[0] if counted[0] >= counted[1] else own[1]
     if min(counted) > 50:  # an outline of the opposite colour
@@ -141,8 +142,8 @@ def test_the_same_words_give_the_same_bytes() -> None:
 def test_what_is_written_from_right_to_left_keeps_to_the_right() -> None:
     box = (0, 0, 400, 100)
     for text, is_right in (("שלום", True), ("hello", False), ("123 שלום", True)):
-        block = lettering.Block((text,), "sans", 30, box, left=True)
-        ((x, _), _line) = lettering._placed(block, lettering._font("sans", 30))[0]
+        block = setting.Block((text,), "sans", 30, box, left=True)
+        ((x, _), _line) = setting._placed(block, setting._font("sans", 30))[0]
         assert (x > 200) == is_right
 
 
@@ -179,7 +180,7 @@ def test_control_characters_are_left_out(said: str, kept: str) -> None:
 
 
 def pieces(text: str) -> Sequence[str]:
-    return lettering._pieces(text)
+    return setting._pieces(text)
 
 
 def test_lines_are_broken_where_they_may_be() -> None:

@@ -17,17 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+import engine
 from engine.errors import InvalidRequest
+from engine.lettering import JOINERS, Lettering, LetteringError, MissingGlyphs, TooLong
 from engine.text import _
 from engine.types import GenerationRequest
 
-STYLES = ("sans", "serif", "display", "hand", "mono")
-SEPARATOR = "|"
-PLACES = ("auto", "top", "bottom", "sign", "label")
 CONTRAST = 4.5  # the least ratio between type and what is under it, by WCAG 2.2
-MOST_CHARACTERS = 300  # of one text
 
-_FONTS = Path(__file__).with_name("fonts")
+_FONTS = Path(engine.__file__).with_name("fonts")
 _SMALLEST = 0.022  # of the shorter side; smaller type is not read on a phone
 _SMALLEST_PIXELS = 11
 _LARGEST = 0.2
@@ -38,41 +36,6 @@ _WHITE, _BLACK = (255, 255, 255), (17, 17, 17)
 
 Box = tuple[int, int, int, int]
 Colour = tuple[int, int, int]
-
-
-class LetteringError(ValueError):
-    """Words that cannot be set."""
-
-
-class MissingGlyphs(LetteringError):
-    """Characters that no font here has."""
-
-    def __init__(self, characters: str) -> None:
-        super().__init__(f"no font has {characters}")
-        self.characters = characters
-
-
-class TooLong(LetteringError):
-    """Words that fit at no size that can be read."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(f"{text!r} does not fit")
-        self.text = text
-
-
-@dataclass(frozen=True, slots=True)
-class Lettering:
-    """Words, where they stand, and how they look."""
-
-    texts: tuple[str, ...]
-    place: str = "auto"
-    style: str = "sans"
-
-    @classmethod
-    def of(cls, request: GenerationRequest) -> Lettering:
-        """Return what a request wants set on its pictures."""
-        found = (clean(each) for each in request.lettering.split(SEPARATOR))
-        return cls(tuple(filter(None, found)), request.lettering_place, request.lettering_style)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +65,6 @@ class _Area:
     aligned: bool = False
 
 
-def clean(text: str) -> str:
-    """Return a text without control characters, its spaces single, its line breaks kept."""
-    lines = unicodedata.normalize("NFC", text).replace("\r\n", "\n").split("\n")
-    kept = ("".join(each for each in line if each in _JOINERS or _is_shown(each)) for line in lines)
-    return "\n".join(" ".join(line.split()) for line in kept).strip()
-
-
-_JOINERS = "\u200c\u200d"
-
-
-def _is_shown(character: str) -> bool:
-    return character == "\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn")
-
-
 # ---- fonts
 
 
@@ -128,7 +77,7 @@ def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
 def _has(name: str, character: str) -> bool:
     """Return whether a font has a glyph, by whether it draws another one than for what no font has."""
     font = _font(name, 40)
-    return character.isspace() or character in _JOINERS or _drawn(font, character) != _drawn(font, "\uffff")
+    return character.isspace() or character in JOINERS or _drawn(font, character) != _drawn(font, "\uffff")
 
 
 def _drawn(font: ImageFont.FreeTypeFont, character: str) -> tuple[object, bytes]:
