@@ -19,7 +19,17 @@ from engine.errors import ModelNotLoaded, UnknownModel
 from engine.families import family_of
 from engine.pipelines.model_files import pipeline_of, weight_names
 from engine.text import _
-from engine.types import CutOut, GenerationRequest, Inpaint, ModelInfo, Outpaint, Terms, Upscale
+from engine.tiles import tiles
+from engine.types import (
+    CreativeUpscale,
+    CutOut,
+    GenerationRequest,
+    Inpaint,
+    ModelInfo,
+    Outpaint,
+    Terms,
+    Upscale,
+)
 
 _CATALOG = Path(__file__).with_name("catalog.toml")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -56,6 +66,9 @@ class Entry:
         match request.task:
             case Inpaint() | Outpaint():  # in a window of a size that the model paints
                 return min(request.width, self.info.max_side) * min(request.height, self.info.max_side)
+            case CreativeUpscale():
+                size, tile = (request.width, request.height), (self.info.width, self.info.height)
+                return len(tiles(size, tile)) * min(size[0], tile[0]) * min(size[1], tile[1])
             case _:
                 return request.width * request.height
 
@@ -91,13 +104,18 @@ class Catalog:
         return tuple(self.info(name) for name in self._entries)
 
 
-def load(names: Sequence[str], path: Path = _CATALOG) -> Catalog:
+def load(names: Sequence[str], path: Path = _CATALOG, *, cuts_out: bool = False) -> Catalog:
     """Return the catalog of the models in `names`: catalog names, folders, single files or hub names.
+
+    `cuts_out`: what cuts out here knows the pictures of them all.
 
     Raises UnknownModel for a name that is none of these, ModelNotLoaded for defaults that cannot be read.
     """
     table = tomllib.loads(path.read_text(encoding="utf-8"))
-    return Catalog([_entry(name, table, path.parent) for name in names])
+    entries = [_entry(name, table, path.parent) for name in names]
+    if cuts_out:
+        entries = [replace(each, info=replace(each.info, cuts_out=True)) for each in entries]
+    return Catalog(entries)
 
 
 def _entry(name: str, table: dict[str, Any], base: Path) -> Entry:

@@ -15,7 +15,7 @@ from bot.prompts import DEFAULT_COUNT, Draft, styles
 from bot.prompts.draft import landed
 from bot.prompts.param import shown
 from bot.prompts.styles import NO_STYLE
-from engine.types import GenerationRequest, ModelInfo, TaskKind, TextToImage
+from engine.types import CreativeUpscale, GenerationRequest, ModelInfo, TaskKind, TextToImage, Upscale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +80,14 @@ def recalled(
     return _explicit(draft, now, preferences or Preferences(), rules.tier)
 
 
+def cut_by(request: GenerationRequest, model: ModelInfo) -> str:
+    """Return a sentence on what cuts out, where that has not learned from pictures like the model's."""
+    cuts = request.background and not isinstance(request.task, Upscale | CreativeUpscale)
+    if not cuts or model.cuts_out:
+        return ""
+    return _("Easel’s own network cuts it out, which has learned from drawings alone: look at the edges.")
+
+
 def able(models: Sequence[ModelInfo], task: TaskKind) -> list[ModelInfo]:
     """Return the models that do the task. Raises Refusal when there is none."""
     found = [each for each in models if task in each.tasks]
@@ -119,7 +127,9 @@ def _dressed(request: GenerationRequest, job: Job, style: str, model: ModelInfo)
 
 
 def _fitted(request: GenerationRequest, model: ModelInfo, rules: AccessRules) -> GenerationRequest:
-    width, height = limits.fitted((request.width, request.height), model, rules.tier.max_pixels)
+    width, height = request.width, request.height
+    if not isinstance(request.task, CreativeUpscale):  # it goes by what it enlarges
+        width, height = limits.fitted((width, height), model, rules.tier.max_pixels)
     fitted = {each.field: each.fit(request, model, rules.tier) for each in landed()}
     return replace(request, width=width, height=height, **fitted)
 

@@ -25,6 +25,8 @@ _MADE: dict[TaskKind, Made] = {
     "text_to_image": "created",
     "image_to_image": "edited",
     "upscale": "upscaled",
+    "creative_upscale": "upscaled",
+    "cut_out": "edited",
 }
 _UNSIGNED = _(
     "Images cannot be signed at the moment, so none are shown. Whoever runs this "

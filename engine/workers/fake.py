@@ -21,6 +21,7 @@ from engine.catalog import Catalog, Entry
 from engine.errors import Cancelled, EngineError
 from engine.scheduling.job_queue import FairQueue
 from engine.types import (
+    TRANSPARENT,
     Blend,
     BlobRef,
     CreativeUpscale,
@@ -248,6 +249,19 @@ def paint(
     request: GenerationRequest, index: int, size: tuple[int, int], sources: Sequence[bytes] = ()
 ) -> Image.Image:
     """Paint picture `index` of a request in `size` pixels: shapes and colours by its words and seed."""
+    made = _made(request, index, size, sources)
+    match request.task:
+        case CutOut():
+            return _over(made, request.background or TRANSPARENT)
+        case Upscale() | CreativeUpscale():
+            return made
+        case _:
+            return _over(made, request.background) if request.background else made
+
+
+def _made(
+    request: GenerationRequest, index: int, size: tuple[int, int], sources: Sequence[bytes]
+) -> Image.Image:
     match request.task:
         case TextToImage():
             return _shapes(request, index, size)
@@ -262,11 +276,26 @@ def paint(
             part = regions.region(task, sources, whole, MEMORY)
             return part.composed(_shapes(request, index, part.size)).resize(size)
         case Upscale():
-            return _resized(sources[0], size)
+            return regions.opened_as_is(sources[0]).resize(size, Image.Resampling.LANCZOS)
         case CutOut():
-            return _resized(sources[0], size)
+            return regions.opened_as_is(sources[0]).resize(size, Image.Resampling.LANCZOS)
         case unknown:
             assert_never(unknown)
+
+
+def _over(picture: Image.Image, background: str) -> Image.Image:
+    """Return an oval of the picture over a background, as if that were what it shows."""
+    alpha = Image.new("L", picture.size)
+    ImageDraw.Draw(alpha).ellipse((0, 0, picture.width - 1, picture.height - 1), fill=255)
+    if picture.mode == "RGBA":
+        alpha = picture.getchannel("A")
+    whole = (
+        Image.new("RGBA", picture.size)
+        if background == TRANSPARENT
+        else Image.new("RGB", picture.size, background)
+    )
+    whole.paste(picture.convert("RGB"), mask=alpha)
+    return whole
 
 
 def _mixed(sources: Sequence[bytes], size: tuple[int, int]) -> Image.Image:
@@ -277,8 +306,7 @@ def _mixed(sources: Sequence[bytes], size: tuple[int, int]) -> Image.Image:
 
 
 def _resized(source: bytes, size: tuple[int, int]) -> Image.Image:
-    with Image.open(io.BytesIO(source)) as given:
-        return given.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+    return regions.opened(source).resize(size, Image.Resampling.LANCZOS)
 
 
 def _shapes(request: GenerationRequest, index: int, size: tuple[int, int]) -> Image.Image:

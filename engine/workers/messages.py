@@ -17,6 +17,7 @@ class Setup:
     hang_seconds: float  # a forward pass that takes longer counts as hung
     pinned: float = 0.0  # bytes of host memory that may be pinned
     state: str = ""  # folder for what is learned of models; empty: it is forgotten at the end
+    cutout: str = ""  # segmentation model that cuts out; empty: the one that ships
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

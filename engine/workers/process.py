@@ -79,7 +79,8 @@ class ProcessEngine(Dispatcher):
     "cpu", "mps", "cuda:0,cuda:1". `read` returns the bytes of a source picture. A forward pass that takes
     longer than `hang_seconds` counts as hung. `memory` is what each device has for models, in bytes: by
     default most of the machine's, or of the card's if that is more. `state` is a folder for what is learned
-    of models. `target` is for tests of faults; other options are those of the dispatcher.
+    of models. `cutout` is a segmentation model that cuts out in place of the one that ships. `target` is for
+    tests of faults; other options are those of the dispatcher.
 
     Raises UnknownModel.
     """
@@ -94,18 +95,26 @@ class ProcessEngine(Dispatcher):
         target: Target = run_worker,
         memory: float | None = None,
         state: str = "",
+        cutout: str = "",
         **options: Any,
     ) -> None:
         self.devices = devices(device)
         weight = weight_bytes(self.devices[0])
         pinned = PINNED * host_memory() / len(self.devices)
         setups = [
-            Setup(device=name, models=tuple(models), hang_seconds=hang_seconds, pinned=pinned, state=state)
+            Setup(
+                device=name,
+                models=tuple(models),
+                hang_seconds=hang_seconds,
+                pinned=pinned,
+                state=state,
+                cutout=cutout,
+            )
             for name in self.devices
         ]
         spawns = [(setup.device, partial(WorkerProcess.start, setup, target)) for setup in setups]
         super().__init__(
-            catalog.load(models),
+            catalog.load(models, cuts_out=bool(cutout)),
             spawns,
             read,
             memory=room_for_models(self.devices) if memory is None else [memory] * len(self.devices),
