@@ -255,6 +255,11 @@ class GenerationRequest:
         return isinstance(self.task, PaintingTask)
 
     @property
+    def enlarges(self) -> bool:
+        """Return whether a picture is made larger, and no other is made."""
+        return isinstance(self.task, Upscale | CreativeUpscale)
+
+    @property
     def steps_taken(self) -> int:
         """Return the denoising steps of painting it from words."""
         return drafts.length(self.steps) if self.draft else self.steps

@@ -15,7 +15,7 @@ from bot.prompts import DEFAULT_COUNT, Draft, styles
 from bot.prompts.draft import landed
 from bot.prompts.param import shown
 from bot.prompts.styles import NO_STYLE
-from engine.types import CreativeUpscale, GenerationRequest, ModelInfo, TaskKind, TextToImage, Upscale
+from engine.types import CreativeUpscale, GenerationRequest, ModelInfo, TaskKind, TextToImage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,15 +75,14 @@ def recalled(
     style = now.style if now.style in styles.load().styles else ""
     draft = prompts.recall(replace(job, request=now.request, style=style), models)
     relax = draft.relax if "relax" in rules.tier.priorities else None
-    count = draft.count if job.request.paints else None
+    count = draft.count if job.request.paints and not job.request.enlarges else None
     draft = replace(draft, relax=relax, count=count)
     return _explicit(draft, now, preferences or Preferences(), rules.tier)
 
 
 def cut_by(request: GenerationRequest, model: ModelInfo) -> str:
     """Return a sentence on what cuts out, where that has not learned from pictures like the model's."""
-    cuts = request.background and not isinstance(request.task, Upscale | CreativeUpscale)
-    if not cuts or model.cuts_out:
+    if not request.background or request.enlarges or model.cuts_out:
         return ""
     return _("Easel’s own network cuts it out, which has learned from drawings alone: look at the edges.")
 

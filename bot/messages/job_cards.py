@@ -20,7 +20,7 @@ from bot.messages.types import ANYTHING, Bar, Button, Buttons, Card, CardPicture
 from bot.models import Job
 from bot.prompts import styles
 from bot.prompts.backgrounds import background_label
-from engine.types import TRANSPARENT, CreativeUpscale, Loading, Progress, QueuePosition, Upscale
+from engine.types import TRANSPARENT, CreativeUpscale, Loading, Progress, QueuePosition
 
 # --- buttons ----------------------------------------------------------------------------------------------
 
@@ -274,7 +274,7 @@ def upscaled(job: Job, may: May = ANYTHING) -> Card:
 
 def result(job: Job) -> Kind:
     """Return the kind of a finished job's card: "upscaled" or "done"."""
-    return "upscaled" if isinstance(job.request.task, Upscale | CreativeUpscale) else "done"
+    return "upscaled" if job.request.enlarges else "done"
 
 
 def more(job: Job, may: May = ANYTHING) -> Card:

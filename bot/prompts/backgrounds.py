@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from PIL import ImageColor
-
 from bot.i18n import _
 from bot.options import Unusable, clip, suggest
 from engine.types import TRANSPARENT
@@ -59,6 +57,8 @@ def read_background(value: str) -> str:
     if (found := _HEX.fullmatch(text)) and (value.lstrip().startswith("#") or any(map(str.isdigit, text))):
         digits = found[1] if len(found[1]) == 6 else "".join(each * 2 for each in found[1])
         return f"#{digits}"
+    from PIL import ImageColor  # not before it is needed: workers import this module too
+
     if named := ImageColor.colormap.get(text.replace(" ", "")):
         return str(named).casefold()
     near = suggest(text, [*_NOTHING, *_WORDS])

@@ -25,10 +25,13 @@ from engine.types import TRANSPARENT
 
 SIDE = 256  # pixels; the side of a square with about as many pixels as the network looks at
 CELL = 4  # pixels on a side that the network sees as one place
+BORDER = 3  # pixels at each edge of the picture that tell its ground
+PARTS = 12  # of each edge whose colours are taken apart
 WIDTHS = (32, 40, 48, 56, 56)  # channels at each level; every level has half the side of the one before
-MULTIPLE = CELL * 2 ** (len(WIDTHS) - 1)  # pixels; both sides of what the network takes
+MULTIPLE: int = CELL * 2 ** (len(WIDTHS) - 1)  # pixels; both sides of what the network takes
 
 
+STEEPNESS = 2.0  # times: the network doubts, and what is more than half seen is seen
 SOLID = 0.95  # alpha from which on a pixel has the colour of what is shown, and of nothing behind it
 REACH = 9  # pixels from which colours spread to the edge
 
@@ -49,20 +52,20 @@ class AlphaNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         pairs = list(itertools.pairwise(WIDTHS))
-        raw = 3 * CELL**2
-        self.first = nn.Sequential(_layer(raw, WIDTHS[0]), _layer(WIDTHS[0], WIDTHS[0]))
+        raw, told = 3 * CELL**2, 3 * CELL**2
+        self.first = nn.Sequential(_layer(raw + told, WIDTHS[0]), _layer(WIDTHS[0], WIDTHS[0]))
         self.down = nn.ModuleList(
             nn.Sequential(_layer(wide, deep, stride=2), _layer(deep, deep)) for wide, deep in pairs
         )
         self.whole = nn.Linear(WIDTHS[-1], WIDTHS[-1])
         self.up = nn.ModuleList(_layer(deep, wide) for wide, deep in reversed(pairs))
         self.merge = nn.ModuleList(_layer(wide, wide) for wide, _ in reversed(pairs))
-        self.edges = _layer(WIDTHS[0] + raw, WIDTHS[1])
+        self.edges = _layer(WIDTHS[0] + raw + told, WIDTHS[1])
         self.last = nn.Conv2d(WIDTHS[1], CELL**2, 3, padding=1)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        raw = F.pixel_unshuffle(pixels * 2 - 1, CELL)
-        at = self.first(raw)
+        raw, told = F.pixel_unshuffle(pixels * 2 - 1, CELL), F.pixel_unshuffle(unlike_border(pixels), CELL)
+        at = self.first(torch.cat([raw, told], 1))
         levels = [at]
         for down in self.down:
             at = down(at)
@@ -70,8 +73,29 @@ class AlphaNetwork(nn.Module):
         at = at + self.whole(at.mean((2, 3)))[:, :, None, None]
         for up, merge, beside in zip(self.up, self.merge, levels[-2::-1], strict=True):
             at = merge(beside + up(F.interpolate(at, scale_factor=2, mode="nearest")))
-        cells: Tensor = self.last(self.edges(torch.cat([at, raw], 1)))
+        cells: Tensor = self.last(self.edges(torch.cat([at, raw, told], 1)))
         return F.pixel_shuffle(cells, CELL)
+
+
+def unlike_border(pixels: Tensor) -> Tensor:
+    """Return how little each pixel is like the border, where a picture mostly shows its ground: 0…1.
+
+    Like any part of it, like either end of the pixel's row, and like either end of its column.
+    """
+    rows = pixels.unfold(3, BORDER, pixels.shape[3] - BORDER).mean(4)[..., :2]
+    columns = pixels.unfold(2, BORDER, pixels.shape[2] - BORDER).mean(4)[:, :, :2]
+    ends = [
+        F.adaptive_avg_pool2d(rows.transpose(2, 3), (2, PARTS)),
+        F.adaptive_avg_pool2d(columns, (2, PARTS)),
+    ]
+    colours = torch.cat([each.flatten(2) for each in ends], 2)
+    flat = pixels.flatten(2)
+    with torch.autocast(pixels.device.type, enabled=False):  # small differences of large numbers
+        squares = colours.square().sum(1)[:, :, None] - 2 * colours.transpose(1, 2) @ flat
+    anywhere = (squares.amin(1) + flat.square().sum(1)).view(len(pixels), *pixels.shape[2:])
+    row = torch.minimum(*((pixels - rows[..., end, None]).square().sum(1) for end in (0, 1)))
+    column = torch.minimum(*((pixels - columns[:, :, end, None]).square().sum(1) for end in (0, 1)))
+    return torch.stack([anywhere, row, column], 1).clamp(min=0).sqrt()
 
 
 def _layer(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -102,7 +126,7 @@ class Cutter:
         seen = pixels[None].to(self.device)
         if size != (height, width):
             seen = F.interpolate(seen, size, mode="bilinear", antialias=True)
-        alpha = torch.sigmoid(self.network(seen))
+        alpha = (STEEPNESS * (torch.sigmoid(self.network(seen)) - 0.5) + 0.5).clamp(0, 1)
         if size != (height, width):
             alpha = F.interpolate(alpha, (height, width), mode="bicubic", antialias=True)
         return alpha[0, 0].clamp(0, 1).to(pixels.device)
@@ -115,8 +139,7 @@ def _size(height: int, width: int) -> tuple[int, int]:
 
 
 def _multiple(length: float) -> int:
-    cells: int = max(1, round(length / MULTIPLE))
-    return cells * MULTIPLE
+    return max(1, round(length / MULTIPLE)) * MULTIPLE
 
 
 class ModelCutter:

@@ -320,7 +320,7 @@ def paint(
         source = opened_as_is(sources[0])
         return cut_out(loaded.segmenter(), source, request.background or TRANSPARENT)
     made = _made(loaded, request, index, sources, report)
-    if not request.background or isinstance(request.task, Upscale | CreativeUpscale):
+    if not request.background or request.enlarges:
         return made
     return cut_out(loaded.segmenter(), tensors.picture(made), request.background)
 

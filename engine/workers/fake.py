@@ -250,13 +250,9 @@ def paint(
 ) -> Image.Image:
     """Paint picture `index` of a request in `size` pixels: shapes and colours by its words and seed."""
     made = _made(request, index, size, sources)
-    match request.task:
-        case CutOut():
-            return _over(made, request.background or TRANSPARENT)
-        case Upscale() | CreativeUpscale():
-            return made
-        case _:
-            return _over(made, request.background) if request.background else made
+    cuts = isinstance(request.task, CutOut)
+    background = "" if request.enlarges else request.background or (TRANSPARENT if cuts else "")
+    return _over(made, background) if background else made
 
 
 def _made(

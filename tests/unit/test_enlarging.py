@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import itertools
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,15 @@ import torch
 from PIL import Image, ImageDraw
 
 from engine import catalog, details
-from engine.families import family_of
-from engine.pipelines import enlarging, run, tensors
+from engine.errors import InvalidRequest
+from engine.families import Family, family_of
+from engine.pipelines import enlarging, rehearsal, run, tensors
 from engine.pipelines.upscale import Upscaler
 from engine.tiles import OVERLAP, tiles, weights
 from engine.types import CreativeUpscale, GenerationRequest, ImageToImage, Upscale
+from tests import matrix
+from tests.families import FAMILIES
+from tests.families import Family as Twin
 
 SIZES = ((512, 512), (513, 700), (1024, 1024), (2000, 300), (100, 90), (4096, 4096))
 
@@ -145,8 +151,6 @@ def test_plain_drawings_have_no_lettering() -> None:
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory, upscaler: Upscaler) -> run.Loaded:
-    from tests.families import FAMILIES
-
     info = replace(
         catalog.load(["sdxl"]).entry("sdxl").info, width=32, height=32, multiple=8, min_side=16, max_side=64
     )
@@ -205,3 +209,57 @@ def test_rows_of_before_still_tell_the_size_before(kind: Any) -> None:
 def test_only_models_that_take_a_strength_enlarge_creatively() -> None:
     assert "creative_upscale" in family_of("StableDiffusionPipeline").tasks
     assert "creative_upscale" not in family_of("QwenImageEditPipeline").tasks
+
+
+# ---- every family
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_paints_detail_joined_as_alone(
+    name: str, tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twin = FAMILIES[name](tmp_path)
+    twin.pipe.set_progress_bar_config(disable=True)
+    kind = type(twin.pipe).__name__
+    family = family_of(kind)
+    tiles_of_16 = replace(
+        catalog.load(["sdxl"]).entry("sdxl").info, width=32, height=32, multiple=16, min_side=16, max_side=64
+    )
+    entry = replace(catalog.load(["sdxl"]).entry("sdxl"), info=tiles_of_16)
+    loaded = run.Loaded(entry, twin.pipe, run.points_of(twin.pipe), None, upscaler)
+    if "creative_upscale" not in family.tasks:
+        assert not family.strength or "image_to_image" not in family.tasks
+        with pytest.raises(InvalidRequest), torch.no_grad():
+            run.paint(loaded, creative(), 0, [png(drawn(32))], lambda *_: None)
+        return
+    _conditioned(monkeypatch, twin)
+    requests = [replace(creative(32), seed=seed, steps=4) for seed in (1, 2)]
+
+    def paint(request: GenerationRequest) -> torch.Tensor:
+        return run.paint(loaded, request, 0, [png(drawn(32))], lambda *_: None)
+
+    runs = [functools.partial(paint, each) for each in requests]
+    with torch.no_grad():
+        alone = [each() for each in runs]
+        with matrix._joined_passes() as passes:
+            joined = rehearsal.meet(runs, together=True)
+
+    assert family.joins != "always" or sum(passes.values()) > 0
+    for one, other in zip(alone, joined, strict=True):
+        assert one.shape == (3, 64, 64) and (one - other).abs().max() <= 1e-4
+    assert not torch.equal(alone[0], alone[1]), "noise of its own"
+    loaded.unload()
+
+
+def _conditioned(monkeypatch: pytest.MonkeyPatch, twin: Twin) -> None:
+    """Give a twin the conditioning that its text encoders would make of a prompt."""
+    arguments = Family.arguments
+    given = {name: value for name, value in twin.options(0).items() if "embeds" in name or "mask" in name}
+
+    def with_embeddings(family: Family, *what: Any) -> dict[str, Any]:
+        made = arguments(family, *what) | given
+        if "prompt_embeds" in given:
+            made = {name: each for name, each in made.items() if name not in ("prompt", "negative_prompt")}
+        return made
+
+    monkeypatch.setattr(Family, "arguments", with_embeddings)

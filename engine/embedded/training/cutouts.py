@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -41,7 +41,7 @@ GROUNDS = 300  # of each canvas that are kept to lay drawings on
 DELIVERED = 90  # compositions that decoder and upscaler have gone over
 OWN = 24  # pictures of the shipped model on white
 BATCH = 8
-RATE = 3e-3
+RATE = 2.5e-3
 SHARPEST = 3.0  # times: how much steeper an edge is than that of a drawing enlarged by four
 WHITE = 236  # of 255: what is lighter in all colours is white
 FIRST_SEED = 40_000
@@ -127,28 +127,28 @@ class Mixer:
             drawn.putalpha(alpha)
         return drawn
 
-    def laid(self, ground: Image.Image) -> Cut:
-        """Lay one to three drawings over a ground, in place. Shadows belong to the ground."""
+    def laid(self, ground: Image.Image, count: int = 0) -> Cut:
+        """Lay so many drawings side by side over a ground, in place; 0 is one, or now and then two.
+
+        Shadows belong to the ground.
+        """
         width, height = ground.size
         alpha = Image.new("L", ground.size)
-        count = self.rng.choice((1, 1, 1, 2, 2, 3))
+        count = count or self.rng.choice((1, 1, 1, 2))
+        across = width >= height
         for index in range(count):
-            share = self.rng.uniform(0.5, 0.95) if count == 1 else self.rng.uniform(0.3, 0.55)
-            side = round(min(ground.size) * share)
+            room = (width / count, height) if across else (width, height / count)
+            side = round(min(room) * self.rng.uniform(0.6, 0.95))
             thing = self.thing(side, self.rng.uniform(1, SHARPEST) if side > data.SIDE else 1.0)
-            left = round(self._place(index, count, width - side, along=width >= height))
-            top = round(self._place(index, count, height - side, along=width < height))
-            if self.rng.random() < 0.4:
+            corner = [round(self.rng.uniform(0, max(0, each - side))) for each in room]
+            corner[0 if across else 1] += round(index * room[0 if across else 1])
+            left, top = corner
+            if self.rng.random() < 0.3:
                 _shade(ground, (left, top), thing, alpha)
             ground.paste(thing, (left, top), thing)
             shape = thing.getchannel("A")
             alpha.paste(255, (left, top), shape)
         return Cut(np.asarray(ground), np.asarray(alpha))
-
-    def _place(self, index: int, count: int, room: int, *, along: bool) -> float:
-        if along and count > 1:
-            return room * (index + self.rng.uniform(-0.2, 0.2)) / (count - 1)
-        return room / 2 + self.rng.uniform(-0.5, 0.5) * max(20, room)
 
     def changed(self, cut: Cut) -> Cut:
         """Return the picture mirrored, lighter, darker, noisy or in other colours."""
@@ -272,7 +272,7 @@ class TrainingSet:
         for index in range(DELIVERED):
             size = SIZES[index % len(SIZES)]
             small = self.mixer.laid(self.mixer.ground((size[0] // TWICE, size[1] // TWICE)))
-            self.delivered[size].append(_halved(delivery(small, decoded=index % 2 == 0)))
+            self.delivered[size].append(_halved(delivery(small, decoded=index % 4 == 0)))
         log.info("the training set is there")
 
     def batch(self) -> tuple[Tensor, Tensor]:
@@ -322,11 +322,15 @@ def loss(logits: Tensor, alpha: Tensor) -> Tensor:
 
 
 def train(work: Path, minutes: float, folder: Path = CUTOUT) -> None:
-    """Train for so many minutes, and write the network's weights to `folder`."""
+    """Train for so many minutes, from the last checkpoint on, and write the network's weights to `folder`."""
     work.mkdir(parents=True, exist_ok=True)
     taught = TrainingSet(work)
     torch.manual_seed(FIRST_SEED)
-    network = AlphaNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = AlphaNetwork()
+    if (kept := work / "cutout" / "alpha.safetensors").exists():
+        network.load_state_dict({name: each.float() for name, each in load_file(kept).items()}, strict=False)
+        log.info("going on from %s", kept)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-3)
     begun, step, mean = time.monotonic(), 0, 0.0
     while (done := (time.monotonic() - begun) / (60 * minutes)) < 1:
@@ -370,19 +374,18 @@ def save(network: AlphaNetwork, folder: Path) -> None:
 
 
 def figures(work: Path, count: int = 500, cutter: Cutter | None = None) -> dict[str, float]:
-    """Cut drawings that were kept aside out of so many grounds; return how well that went.
+    """Cut a drawing that was kept aside out of each of so many grounds; return how well that went.
 
-    The pictures are what Easel would deliver: enlarged by the shipped upscaler, every second one gone over by
-    the decoder first, and the alpha enlarged alike.
+    The pictures are what Easel would deliver: enlarged by the shipped upscaler, and the alpha alike.
     """
     _table, rows, pixels = data.load(work)
     mixer = Mixer([pixels[row] for row in held_out_rows(rows)], HELD_SEED)
     cutter, delivery = cutter or Cutter.load(), Delivery()
     overlaps, errors, seconds = [], [], []
     sizes = list(CANVASES.values())
-    for index in range(count):
+    for _ in range(count):
         size = mixer.rng.choices(sizes, (6, 2, 2))[0]
-        cut = delivery(mixer.laid(mixer.ground(size)), decoded=index % 2 == 0)
+        cut = delivery(mixer.laid(mixer.ground(size), count=1), decoded=False)
         given = _tensor(cut.pixels)
         begun = time.perf_counter()
         found = cutter(given).numpy()
