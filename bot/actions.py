@@ -28,6 +28,7 @@ from engine.types import (
     GenerationRequest,
     ImageToImage,
     Inpaint,
+    Letter,
     Outpaint,
     TaskKind,
     TextToImage,
@@ -465,23 +466,22 @@ def derive(
     if action.name == "full":
         return replace(request, draft=False)
     chosen = picture(parent, action.index or 0)
-    size = chosen.width, chosen.height
+    size, blob = (chosen.width, chosen.height), chosen.unlettered
     if action.name in ("upscale", "upscale_creative"):
         creative = action.name == "upscale_creative"
         target = upscaling.size_of(size, to, creative=creative)
-        return replace(request.enlarged(chosen.blob, *size, target, creative=creative), seed=chosen.seed)
+        return replace(request.enlarged(blob, *size, target, creative=creative), seed=chosen.seed)
     if action.name == "cut_out":
-        made = request.cut_out(chosen.blob, *size, background or TRANSPARENT)
-        return replace(made, seed=chosen.seed)
+        return replace(request.cut_out(blob, *size, background or TRANSPARENT), seed=chosen.seed)
     strength = STRENGTH[action.name]
     match request.task:
         case Upscale(source=source) | CreativeUpscale(source=source):
             before = replace(request.before_upscale(), count=DEFAULT_COUNT)
             return before.variation(source, seed, strength)
-        case CutOut():
+        case CutOut() | Letter():
             before = replace(request.before_upscale(), count=DEFAULT_COUNT)
-            return before.variation(chosen.blob, seed, strength)
+            return before.variation(chosen.unlettered, seed, strength)
         case TextToImage() | ImageToImage() | Edit() | Blend() | Inpaint() | Outpaint():
-            return request.variation(chosen.blob, seed, strength)
+            return request.variation(chosen.unlettered, seed, strength)
         case unknown:
             assert_never(unknown)

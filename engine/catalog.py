@@ -25,6 +25,7 @@ from engine.types import (
     CutOut,
     GenerationRequest,
     Inpaint,
+    Letter,
     ModelInfo,
     Outpaint,
     Terms,
@@ -64,6 +65,8 @@ class Entry:
     def pixels(self, request: GenerationRequest) -> int:
         """Return the pixels that are painted of a picture, or made by other means."""
         match request.task:
+            case Letter():  # type is set in no time of a device
+                return 0
             case Inpaint() | Outpaint():  # in a window of a size that the model paints
                 return min(request.width, self.info.max_side) * min(request.height, self.info.max_side)
             case CreativeUpscale():
@@ -75,7 +78,7 @@ class Entry:
     def steps_run(self, request: GenerationRequest) -> int:
         """Return the denoising steps that really run: image-to-image starts part of the way."""
         match request.task:
-            case Upscale() | CutOut():
+            case Upscale() | CutOut() | Letter():
                 return 0
             case task:
                 return family_of(self.pipeline).steps_run(task, request.steps_taken)

@@ -32,8 +32,9 @@ TaskKind = Literal[
     "creative_upscale",
     "upscale",
     "cut_out",
+    "letter",
 ]
-"""The kind of a task. The last two need no painting model; what else a model does, its `tasks` say."""
+"""The kind of a task. The last three need no painting model; what else a model does, its `tasks` say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +169,22 @@ class CutOut:
         _check(self.source, str)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """Set other words on pictures that are there; nothing is painted."""
+
+    kind: ClassVar[Literal["letter"]] = "letter"
+    sources: tuple[BlobRef, ...]  # without words; one for each picture of the request
+
+    def __post_init__(self) -> None:
+        """Raise TypeError for what no row of this kind holds."""
+        object.__setattr__(self, "sources", _texts(self.sources))
+
+
 PaintingTask = TextToImage | ImageToImage | Edit | Blend | Inpaint | Outpaint | CreativeUpscale
 """What a painting model does."""
 
-Task = PaintingTask | Upscale | CutOut
+Task = PaintingTask | Upscale | CutOut | Letter
 """What kind of work a request is. A new class here fails type checking until every `match` handles it."""
 
 
@@ -207,6 +220,9 @@ class GenerationRequest:
     reproducible: bool = False  # each picture is painted alone, so that it is the same to the byte
     background: str = ""  # laid behind what is cut out: TRANSPARENT or "#rrggbb"; empty: nothing is cut out.
     # What is enlarged has it already.
+    lettering: str = ""  # words that are set on the picture as type; "|" separates texts
+    lettering_place: str = "auto"  # see `engine.lettering`
+    lettering_style: str = "sans"
     task: Task = TextToImage()
 
     @property
@@ -229,7 +245,7 @@ class GenerationRequest:
         match self.task:
             case TextToImage():
                 return ()
-            case Edit(sources=sources) | Blend(sources=sources):
+            case Edit(sources=sources) | Blend(sources=sources) | Letter(sources=sources):
                 return sources
             case Inpaint(source=source, mask=mask):
                 return source, mask
@@ -255,6 +271,12 @@ class GenerationRequest:
         return isinstance(self.task, PaintingTask)
 
     @property
+    def cuts_out(self) -> bool:
+        """Return whether something is cut out; what is made from finished pictures has its background."""
+        has_it = self.enlarges or isinstance(self.task, Letter)
+        return isinstance(self.task, CutOut) or (self.background != "" and not has_it)
+
+    @property
     def enlarges(self) -> bool:
         """Return whether a picture is made larger, and no other is made."""
         return isinstance(self.task, Upscale | CreativeUpscale)
@@ -277,7 +299,7 @@ class GenerationRequest:
         match self.task:
             case TextToImage():
                 return self
-            case Edit() | Blend() as task:
+            case Edit() | Blend() | Letter() as task:
                 return replace(self, task=replace(task, sources=sources))
             case Inpaint() as task:
                 source, mask = sources
@@ -323,7 +345,7 @@ class GenerationRequest:
                     task.height or self.height // task.factor,
                 )
                 return replace(self, task=TextToImage(), width=width, height=height)
-            case CutOut():
+            case CutOut() | Letter():
                 return replace(self, task=TextToImage())
             case TextToImage() | ImageToImage() | Edit() | Blend() | Inpaint() | Outpaint():
                 return self
@@ -486,6 +508,7 @@ class Picture:
     width: int
     height: int
     png: bytes = field(repr=False)
+    plain: bytes = field(default=b"", repr=False)  # the picture without the words that were set on it
     joined: bool = False  # painted in forward passes with other pictures
 
 

@@ -82,7 +82,7 @@ def recalled(
 
 def cut_by(request: GenerationRequest, model: ModelInfo) -> str:
     """Return a sentence on what cuts out, where that has not learned from pictures like the model's."""
-    if not request.background or request.enlarges or model.cuts_out:
+    if not request.cuts_out or model.cuts_out:
         return ""
     return _("Easel’s own network cuts it out, which has learned from drawings alone: look at the edges.")
 

@@ -25,6 +25,7 @@ from engine import drafts, regions, weights
 from engine.catalog import Entry, check_files
 from engine.errors import FlaggedPicture, InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
+from engine.lettering.setting import lettered
 from engine.pipelines import quantising, tensors
 from engine.pipelines.batching import DecodePoint, EncodePoint, InterceptionPoint
 from engine.pipelines.comparing import Comparison
@@ -49,6 +50,7 @@ from engine.types import (
     GenerationRequest,
     ImageToImage,
     Inpaint,
+    Letter,
     Outpaint,
     PaintingTask,
     TaskKind,
@@ -320,7 +322,7 @@ def paint(
         source = opened_as_is(sources[0])
         return cut_out(loaded.segmenter(), source, request.background or TRANSPARENT)
     made = _made(loaded, request, index, sources, report)
-    if not request.background or request.enlarges:
+    if not request.cuts_out:
         return made
     return cut_out(loaded.segmenter(), tensors.picture(made), request.background)
 
@@ -333,6 +335,8 @@ def _made(
     match request.effective_task:
         case Upscale():
             return enlarged(loaded.upscaler, opened_as_is(sources[0]), size)
+        case Letter():
+            return tensors.pixels(opened_as_is(sources[index]))
         case CreativeUpscale() as task:
             return _creatively_enlarged(loaded, request, task, index, sources[0], report)
         case CutOut():
@@ -571,6 +575,12 @@ def _source_image(task: PaintingTask, sources: Sequence[bytes], size: tuple[int,
 def _enlarge(upscaler: Upscaler, pixels: torch.Tensor) -> torch.Tensor:
     enlarged: torch.Tensor = upscaler(pixels[None]).clamp(0, 1)[0]
     return enlarged
+
+
+def encode_lettered(pixels: torch.Tensor, request: GenerationRequest, index: int) -> bytes:
+    """Encode a picture with the words of its request on it, as PNG. Raises InvalidRequest."""
+    picture = Image.fromarray(pixels.numpy())
+    return _encoded(lettered(picture, request, index), "PNG", compress_level=3)
 
 
 def encode_png(pixels: torch.Tensor) -> bytes:

@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from engine import regions
 from engine.catalog import Catalog, Entry
 from engine.errors import Cancelled, EngineError
+from engine.lettering.setting import lettered
 from engine.scheduling.job_queue import FairQueue
 from engine.types import (
     TRANSPARENT,
@@ -33,6 +34,7 @@ from engine.types import (
     GenerationRequest,
     ImageToImage,
     Inpaint,
+    Letter,
     ModelInfo,
     Outpaint,
     Picture,
@@ -207,13 +209,16 @@ class MemoryWorker:
             spent = step * self._cost
             yield Progress(job=job.id, step=step, steps=steps, device_seconds=spent, preview=preview)
         for index in range(request.count):
+            png = await asyncio.to_thread(_png, request, index, order.sources)
+            plain = png if request.lettering else b""
             yield Picture(
                 job=job.id,
                 index=index,
                 seed=request.seed_of(index),
                 width=request.width,
                 height=request.height,
-                png=await asyncio.to_thread(_png, request, index, order.sources),
+                png=await asyncio.to_thread(_lettered, png, request, index) if plain else png,
+                plain=plain,
             )
 
     async def _suffer(self, job: EngineJob) -> None:
@@ -238,6 +243,12 @@ def _png(request: GenerationRequest, index: int, sources: Sequence[bytes]) -> by
     return out.getvalue()
 
 
+def _lettered(png: bytes, request: GenerationRequest, index: int) -> bytes:
+    out = io.BytesIO()
+    lettered(regions.opened_as_is(png), request, index).save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
 def _preview(request: GenerationRequest, sources: Sequence[bytes], done: float) -> bytes:
     out = io.BytesIO()
     picture = paint(request, 0, (PREVIEW_SIDE, PREVIEW_SIDE), sources)
@@ -250,9 +261,7 @@ def paint(
 ) -> Image.Image:
     """Paint picture `index` of a request in `size` pixels: shapes and colours by its words and seed."""
     made = _made(request, index, size, sources)
-    cuts = isinstance(request.task, CutOut)
-    background = "" if request.enlarges else request.background or (TRANSPARENT if cuts else "")
-    return _over(made, background) if background else made
+    return _over(made, request.background or TRANSPARENT) if request.cuts_out else made
 
 
 def _made(
@@ -275,6 +284,8 @@ def _made(
             return regions.opened_as_is(sources[0]).resize(size, Image.Resampling.LANCZOS)
         case CutOut():
             return regions.opened_as_is(sources[0]).resize(size, Image.Resampling.LANCZOS)
+        case Letter():
+            return regions.opened_as_is(sources[index]).resize(size, Image.Resampling.LANCZOS)
         case unknown:
             assert_never(unknown)
 

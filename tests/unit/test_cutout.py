@@ -18,6 +18,7 @@ from engine import catalog, regions
 from engine.embedded import CUTOUT
 from engine.embedded.training import cutouts
 from engine.errors import ModelNotLoaded
+from engine.lettering.setting import lettered
 from engine.pipelines import run, tensors
 from engine.pipelines.cutout import AlphaNetwork, Cutter, ModelCutter, cut_out
 from engine.types import TRANSPARENT, GenerationRequest
@@ -251,3 +252,14 @@ def test_a_model_whose_pictures_are_not_known_says_so() -> None:
     assert remake.cut_by(replace(request, background=""), other) == ""
     everything = catalog.load(["sdxl"], cuts_out=True).entry("sdxl").info
     assert remake.cut_by(request, everything) == ""
+
+
+def test_words_on_a_cut_out_are_opaque_and_the_rest_stays() -> None:
+    cut = tensors.picture(cut_out(Exact(), drawn()))
+    request = GenerationRequest(prompt="x", seed=1, background=TRANSPARENT, lettering="SALE")
+
+    before, after = np.asarray(cut), np.asarray(lettered(cut, request, 0))
+
+    changed = (before != after).any(axis=2)
+    assert 0.002 < changed.mean() < 0.4 and (after[changed][:, 3] == 255).all()
+    assert (after[~changed] == before[~changed]).all()
