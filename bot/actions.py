@@ -14,11 +14,13 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal, assert_never
 
+from bot import upscaling
 from bot.errors import Refusal
 from bot.i18n import _, ngettext
 from bot.models import Job, State, StoredPicture
 from bot.prompts import DEFAULT_COUNT
 from engine.types import (
+    TRANSPARENT,
     Blend,
     CreativeUpscale,
     CutOut,
@@ -93,7 +95,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         spoken=_("Upscale image {n}"),
         icon="🔍",
         symbol="enlarge",
-        on=("done",),
+        on=_RESULT,
         task="upscale",
         menu=_("Upscale"),
         menu_help=_("Upscale this image."),
@@ -124,6 +126,19 @@ ACTIONS: tuple[ActionSpec, ...] = (
         on=_RESULT,
         overflow=True,
         task="image_to_image",
+    ),
+    ActionSpec(
+        name="upscale_creative",
+        answers="job",
+        about="picture",
+        label=_("U{n} creative"),
+        alone=_("Upscale (creative)"),
+        spoken=_("Upscale image {n}, and let the model paint finer detail into it"),
+        icon="🔎",
+        symbol="enlarge",
+        on=_RESULT,
+        overflow=True,
+        task="creative_upscale",
     ),
     ActionSpec(
         name="pick",
@@ -165,6 +180,21 @@ ACTIONS: tuple[ActionSpec, ...] = (
         task="form",
         menu=_("Edit…"),
         menu_help=_("Edit this image's prompt and generate again."),
+    ),
+    ActionSpec(
+        name="cut_out",
+        answers="job",
+        about="picture",
+        label=_("Cut out {n}"),
+        alone=_("Cut out"),
+        spoken=_("Make the background of image {n} transparent"),
+        icon="✂️",
+        symbol="edit",
+        on=_RESULT,
+        overflow=True,
+        task="cut_out",
+        menu=_("Cut out"),
+        menu_help=_("Make this image's background transparent."),
     ),
     ActionSpec(
         name="info",
@@ -422,10 +452,13 @@ def picture(job: Job, index: int) -> StoredPicture:
     raise Refusal(notice, code="no_picture")
 
 
-def derive(action: Action, parent: Job, seed: int) -> GenerationRequest:
+def derive(
+    action: Action, parent: Job, seed: int, *, to: str = "", background: str = ""
+) -> GenerationRequest:
     """Derive the request for a pressed button from its job's, with `seed` unless a picture is enlarged.
 
-    Variations of an enlarged picture start from the picture that was enlarged, at its size. Raises Refusal.
+    Variations of an enlarged picture start from the picture that was enlarged, at its size. `to` is the size
+    to upscale to, `background` what a cut-out is laid on, as they were typed. Raises Refusal.
     """
     request = parent.request
     if action.name == "again":
@@ -433,16 +466,19 @@ def derive(action: Action, parent: Job, seed: int) -> GenerationRequest:
     if action.name == "full":
         return replace(request, draft=False)
     chosen = picture(parent, action.index or 0)
-    if action.name == "upscale":
-        if isinstance(request.task, Upscale):
-            raise Refusal(_("That image is already upscaled."), code="enlarged")
-        return replace(request.enlarged(chosen.unlettered, chosen.width, chosen.height), seed=chosen.seed)
+    size, blob = (chosen.width, chosen.height), chosen.unlettered
+    if action.name in ("upscale", "upscale_creative"):
+        creative = action.name == "upscale_creative"
+        target = upscaling.size_of(size, to, creative=creative)
+        return replace(request.enlarged(blob, *size, target, creative=creative), seed=chosen.seed)
+    if action.name == "cut_out":
+        return replace(request.cut_out(blob, *size, background or TRANSPARENT), seed=chosen.seed)
     strength = STRENGTH[action.name]
     match request.task:
-        case Upscale(source=source):
+        case Upscale(source=source) | CreativeUpscale(source=source):
             before = replace(request.before_upscale(), count=DEFAULT_COUNT)
             return before.variation(source, seed, strength)
-        case CreativeUpscale() | CutOut() | Letter():
+        case CutOut() | Letter():
             before = replace(request.before_upscale(), count=DEFAULT_COUNT)
             return before.variation(chosen.unlettered, seed, strength)
         case TextToImage() | ImageToImage() | Edit() | Blend() | Inpaint() | Outpaint():

@@ -136,6 +136,9 @@ TITLES = {
     "reproducible": _("Reproducible"),
     "private": _("Private"),
     "relax": _("Relaxed"),
+    "background": _("Background"),
+    "kind": _("Kind"),
+    "to": _("Size"),
     "prompts": _("Prompt in the files"),
 }
 """What the options that forms ask for are called there."""
@@ -170,6 +173,8 @@ CHOICES = {
     "csv": _("Table (CSV)"),
     "json": _("Data (JSON)"),
     "images": _("Images"),
+    "exact": _("Exact"),
+    "creative": _("Creative"),
     "models": _("Models"),
 }
 """The labels of what can be chosen; other choices are shown as they are typed."""

@@ -41,7 +41,7 @@ from bot.store import Store
 
 T = TypeVar("T")
 
-PAINTING = ("imagine", "upscale", "vary")
+PAINTING = ("imagine", "upscale", "vary", "cutout")
 """Commands that check by themselves whether the person may ask."""
 ALWAYS = ("help", "quota", "verify", "api list", "api revoke", "privacy export", "privacy delete")
 """Commands that blocked people may use."""
@@ -76,6 +76,7 @@ class Router:
         self._commands: dict[str, Callable[[dict[str, Any], Origin], Awaitable[Card | Receipt]]] = {
             "upscale": self._jobs.upscale,
             "vary": self._jobs.vary,
+            "cutout": self._jobs.cut_out,
             "queue": self._queries.queue,
             "cancel": self._jobs.cancel_command,
             "history": self._queries.history,

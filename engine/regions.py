@@ -71,11 +71,33 @@ def region(task: Inpaint | Outpaint, sources: Sequence[bytes], size: Size, model
 
 
 def opened(png: bytes, mode: str = "RGB") -> Image.Image:
-    """Return a stored picture. Raises InvalidRequest."""
+    """Return a stored picture; what is transparent in it lies on white. Raises InvalidRequest."""
+    return on_white(opened_as_is(png)).convert(mode)
+
+
+def opened_as_is(png: bytes) -> Image.Image:
+    """Return a stored picture in RGBA where anything in it is transparent, else in RGB.
+
+    Raises InvalidRequest.
+    """
     try:
-        return Image.open(io.BytesIO(png), formats=["PNG"]).convert(mode)
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
+            if not picture.has_transparency_data:
+                return picture.convert("RGB")
+            whole = picture.convert("RGBA")
     except OSError as error:
         raise InvalidRequest(f"the source picture cannot be read: {error}") from error
+    solid = whole.getchannel("A").getextrema() == (255, 255)
+    return whole.convert("RGB") if solid else whole
+
+
+def on_white(picture: Image.Image) -> Image.Image:
+    """Return a picture without transparency."""
+    if picture.mode != "RGBA":
+        return picture
+    ground = Image.new("RGB", picture.size, "white")
+    ground.paste(picture, mask=picture.getchannel("A"))
+    return ground
 
 
 def _masked(sources: Sequence[bytes], size: Size) -> tuple[Image.Image, Image.Image]:
@@ -139,7 +161,12 @@ def _span(start: int, end: int, whole: int, least: int) -> tuple[int, int]:
 
 
 def _painting_size(window: Box, model: ModelInfo) -> Size:
-    width, height = window[2] - window[0], window[3] - window[1]
+    return painting_size((window[2] - window[0], window[3] - window[1]), model)
+
+
+def painting_size(size: Size, model: ModelInfo) -> Size:
+    """Return the size in which a model paints a part of `size` pixels."""
+    width, height = size
     shrink = min(1.0, model.max_side / max(width, height))
     return _side(width * shrink, model), _side(height * shrink, model)
 

@@ -150,4 +150,6 @@ def vocabulary(models: Sequence[ModelInfo], tiers: Sequence[Tier]) -> tuple[Comm
 
 def _narrowed(command: Command, models: Sequence[ModelInfo], tiers: Sequence[Tier]) -> Command:
     options = (each.narrowed(models, tiers) if isinstance(each, Param) else each for each in command.options)
+    if command.name == "upscale" and not any("creative_upscale" in model.tasks for model in models):
+        options = (each for each in options if each and each.name != "kind")
     return replace(command, options=tuple(each for each in options if each))

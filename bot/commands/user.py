@@ -54,9 +54,44 @@ FOR_MEMBERS: tuple[Command, ...] = (
     ),
     Command(
         name="upscale",
-        help=_("Upscale one image of a job ×4 by super-resolution."),
-        options=(replace(JOB, completes="pictures"), PICTURE),
-        examples=("1a2b3c4d5e6f 2",),
+        help=_("Upscale one image of a job: ×4, or to a size in pixels or in print."),
+        options=(
+            replace(JOB, completes="pictures"),
+            PICTURE,
+            Option(
+                name="kind",
+                kind="text",
+                help=_("Exact is super-resolution alone; creative lets the model paint finer detail."),
+                choices=("exact", "creative"),
+                default="exact",
+            ),
+            Option(
+                name="to",
+                kind="text",
+                help=_("How large: 2x, 3000x2000, A4, or 20x30 cm at 300 dpi."),
+                maximum=40,
+                example="A4",
+                default="4x",
+            ),
+        ),
+        examples=("1a2b3c4d5e6f 2", "1a2b3c4d5e6f 2 creative", '1a2b3c4d5e6f --to "20x30 cm at 300 dpi"'),
+    ),
+    Command(
+        name="cutout",
+        help=_("Cut out what one image of a job shows: a transparent PNG, or on a colour."),
+        options=(
+            replace(JOB, completes="pictures"),
+            PICTURE,
+            Option(
+                name="background",
+                kind="text",
+                help=_("What to put it on: transparent, a colour word, or #0af."),
+                maximum=30,
+                example="blue",
+                default="transparent",
+            ),
+        ),
+        examples=("1a2b3c4d5e6f 2", "1a2b3c4d5e6f 2 blue"),
     ),
     Command(
         name="vary",

@@ -13,7 +13,7 @@ from bot.accounts.access_rules import AccessRules
 from bot.errors import Offer, Refusal
 from bot.i18n import _, join
 from bot.images import pictures
-from bot.jobs import admission, offers
+from bot.jobs import admission, offers, remake
 from bot.jobs.admission import OfferContext
 from bot.jobs.visibility import Visibility
 from bot.models import Balance, Member, Origin
@@ -164,7 +164,14 @@ class Planner:
             sources=(source,) if source and request.sources else (),
             model=model,
             relaxed=rules.relaxed(draft.relax, typed),
-            note=join(" ", (_left_out(prompts.left_out(text, options)), _weightless(draft, model))),
+            note=join(
+                " ",
+                (
+                    _left_out(prompts.left_out(text, options)),
+                    _weightless(draft, model),
+                    remake.cut_by(request, model),
+                ),
+            ),
         )
 
     async def _source(self, named: str | bytes, origin: Origin) -> Source | None:

@@ -15,7 +15,7 @@ from bot.prompts import DEFAULT_COUNT, Draft, styles
 from bot.prompts.draft import landed
 from bot.prompts.param import shown
 from bot.prompts.styles import NO_STYLE
-from engine.types import GenerationRequest, ModelInfo, TaskKind, TextToImage
+from engine.types import CreativeUpscale, GenerationRequest, ModelInfo, TaskKind, TextToImage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +75,16 @@ def recalled(
     style = now.style if now.style in styles.load().styles else ""
     draft = prompts.recall(replace(job, request=now.request, style=style), models)
     relax = draft.relax if "relax" in rules.tier.priorities else None
-    count = draft.count if job.request.paints else None
+    count = draft.count if job.request.paints and not job.request.enlarges else None
     draft = replace(draft, relax=relax, count=count)
     return _explicit(draft, now, preferences or Preferences(), rules.tier)
+
+
+def cut_by(request: GenerationRequest, model: ModelInfo) -> str:
+    """Return a sentence on what cuts out, where that has not learned from pictures like the model's."""
+    if not request.cuts_out or model.cuts_out:
+        return ""
+    return _("Easel’s own network cuts it out, which has learned from drawings alone: look at the edges.")
 
 
 def able(models: Sequence[ModelInfo], task: TaskKind) -> list[ModelInfo]:
@@ -119,7 +126,9 @@ def _dressed(request: GenerationRequest, job: Job, style: str, model: ModelInfo)
 
 
 def _fitted(request: GenerationRequest, model: ModelInfo, rules: AccessRules) -> GenerationRequest:
-    width, height = limits.fitted((request.width, request.height), model, rules.tier.max_pixels)
+    width, height = request.width, request.height
+    if not isinstance(request.task, CreativeUpscale):  # it goes by what it enlarges
+        width, height = limits.fitted((width, height), model, rules.tier.max_pixels)
     fitted = {each.field: each.fit(request, model, rules.tier) for each in landed()}
     return replace(request, width=width, height=height, **fitted).drafted_for(model)
 

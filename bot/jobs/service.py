@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from bot import actions
+from bot import actions, prompts
 from bot.accounts import audit
 from bot.accounts.access import Access
 from bot.accounts.access_rules import AccessRules
@@ -30,8 +30,9 @@ from bot.messages import job_cards
 from bot.messages.types import Card
 from bot.models import UNFINISHED, AuditLine, Job, Origin, new_id
 from bot.moderation.reviews import Reviews
+from bot.options import Unusable
 from bot.store import Store
-from engine.types import SEED_LIMIT, Engine, GenerationRequest
+from engine.types import SEED_LIMIT, TRANSPARENT, Engine, GenerationRequest
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -80,25 +81,37 @@ class JobService:
 
     async def upscale(self, options: dict[str, Any], origin: Origin) -> Receipt:
         """Answer `/upscale`."""
-        return await self._of_picture("upscale", options, origin)
+        creative = options.get("kind") == "creative"
+        name = "upscale_creative" if creative else "upscale"
+        return await self._of_picture(name, options, origin, to=options.get("to", ""))
+
+    async def cut_out(self, options: dict[str, Any], origin: Origin) -> Receipt:
+        """Answer `/cutout`."""
+        try:
+            background = prompts.read_background(options.get("background", TRANSPARENT))
+        except Unusable as error:
+            raise Refusal(error.notice) from error
+        return await self._of_picture("cut_out", options, origin, background=background)
 
     async def vary(self, options: dict[str, Any], origin: Origin) -> Receipt:
         """Answer `/vary`."""
         strong = options.get("strength") == "strong"
         return await self._of_picture("vary_strong" if strong else "vary_subtle", options, origin)
 
-    async def _of_picture(self, name: actions.Name, options: dict[str, Any], origin: Origin) -> Receipt:
+    async def _of_picture(
+        self, name: actions.Name, options: dict[str, Any], origin: Origin, **how: str
+    ) -> Receipt:
         job = await self._visibility.job(options["job"], origin.member, origin.here)
         action = Action(name=name, job=job.id, index=options.get("picture", 1) - 1)
-        return await self.derive(action, job, origin)
+        return await self.derive(action, job, origin, **how)
 
-    async def derive(self, action: Action, parent: Job, origin: Origin) -> Receipt:
-        """Answer a press that makes a job of another one."""
+    async def derive(self, action: Action, parent: Job, origin: Origin, **how: str) -> Receipt:
+        """Answer a press that makes a job of another one; `how` is what was said of it besides."""
         rules = await self._access.rules_to_paint(origin)
         if action.name == "full" and rules.tier.draft:
             notice = _("Your tier, {title}, generates drafts only.", title=rules.tier.title)
             raise Refusal(notice, code="draft")
-        request = actions.derive(action, parent, random.randrange(SEED_LIMIT))
+        request = actions.derive(action, parent, random.randrange(SEED_LIMIT), **how)
         now = remake.remade(request, parent, rules, self._engine.models())
         mine = parent.relaxed and await self._visibility.owns(parent, origin.member)
         return await self._submit(
@@ -110,7 +123,7 @@ class JobService:
             ),
             prompt=parent.prompt,
             style=now.style,
-            note=now.note,
+            note=join(" ", (now.note, remake.cut_by(now.request, now.model))),
             relaxed=rules.relaxed(action.relax or None) or (mine and "relax" in rules.tier.priorities),
             parent=parent.id,
             parent_index=action.index,

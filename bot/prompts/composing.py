@@ -269,7 +269,7 @@ def recall(job: Job, models: Sequence[ModelInfo]) -> Draft:
         and ((each.kind != "boolean" and not each.several) or getattr(request, each.field))
     }
     values["negative"] = kept(template.undress(request.negative_prompt))
-    if not request.paints:
+    if not request.paints or request.enlarges:
         del values["count"]
     return Draft(
         prompt=job.prompt,

@@ -10,6 +10,7 @@ from typing import Any
 from bot.i18n import _
 from bot.models import Job, Tier
 from bot.prompts import permutations, styles
+from bot.prompts.backgrounds import background_extent, background_label, read_background
 from bot.prompts.param import Chip, Param
 from bot.prompts.readers import (
     ASPECT_WORDS,
@@ -103,6 +104,11 @@ def _starts_from_pictures(model: ModelInfo) -> bool:
 def _draft_fact(job: Job) -> str:
     request = job.request
     return _("Draft: {steps} steps", steps=request.steps_taken) if request.draft and request.paints else ""
+
+
+def _background_fact(job: Job) -> str:
+    chosen = job.request.background
+    return _("Background: {background}", background=background_label(chosen)) if chosen else ""
 
 
 def _lettered_fact(title: str, job: Job, value: str) -> str:
@@ -337,6 +343,23 @@ class Draft:
             default=_("the first that /settings offers"),
             fact=lambda job: _("Model: {model}", model=job.request.model) if job.request.paints else "",
             chip=Chip(label=_("Model"), empty=_("auto"), more=False, rank=0),
+        ),
+        default="",
+    )
+    background: str = _option(  # "transparent" or "#rrggbb"
+        Param(
+            kind="text",
+            help=_("Cut the subject out and put it on this: transparent, a colour word, or #0af."),
+            flags=("background", "bg"),
+            reader=read_background,
+            extent=background_extent,
+            maximum=30,
+            example="transparent",
+            default=_("as generated"),
+            field="background",
+            usual=lambda _: "",
+            fact=_background_fact,
+            chip=Chip(label=_("Background"), empty=_("as generated")),
         ),
         default="",
     )

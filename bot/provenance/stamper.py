@@ -25,6 +25,8 @@ _MADE: dict[TaskKind, Made] = {
     "text_to_image": "created",
     "image_to_image": "edited",
     "upscale": "upscaled",
+    "creative_upscale": "upscaled",
+    "cut_out": "edited",
     "letter": "edited",
 }
 _UNSIGNED = _(

@@ -118,6 +118,8 @@ class Family:
     def pipeline(self, task: TaskKind) -> str | None:
         """Return the pipeline class that does a task, or None. What starts from a picture can do a part."""
         own = self.pipelines.get(task)
+        if task == "creative_upscale" and self.strength:
+            return own or self.pipelines.get("image_to_image")
         return own or (self.pipelines.get("image_to_image") if task in _BY_IMAGE_TO_IMAGE else None)
 
     def arguments(self, task: PaintingTask, painting: Painting) -> dict[str, Any]:

@@ -43,6 +43,9 @@ UNUSUAL = {"count": "2", "strength": "0.25", "model": "other"}
 OF_THE_JOB = ("private", "relax", "reproducible", "text", "text_place", "text_style")
 """Options that say who sees a job and when it is painted: the pipeline is not told."""
 
+AFTER_PAINTING = ("background",)
+"""Options of what is done with the picture that the pipeline has painted: tests/unit/test_cutout.py."""
+
 OF_SEVERAL_JOBS = ("repeat",)
 """Options that make several jobs, which are asked about first: tests/scenario/test_series.py."""
 
@@ -161,7 +164,7 @@ async def check(name: str, house: House, pipelines: Pipelines) -> None:
 
     assert getattr(with_it.draft, name) not in ("", None), "it is not read"
     assert asked_for(with_it.job) != asked_for(without.job), "it is not put into the request"
-    if name not in OF_THE_JOB:
+    if name not in (*OF_THE_JOB, *AFTER_PAINTING):
         assert with_it.calls != without.calls, "the pipeline is not told"
     assert name in with_it.form, "the form does not show it"
     assert asked_for(with_it.again) == asked_for(with_it.job), "the form asks for something else"
