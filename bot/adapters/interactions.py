@@ -49,7 +49,7 @@ HASTE = ("cooldown", "waiting")
 """Codes of refusals of people who ask faster than they may."""
 LONGEST_LINK = 400  # characters that are read as the link of a message
 MOST_VERIFIED = 4  # pictures of one message
-JOB_COMMANDS = ("upscale", "vary")
+JOB_COMMANDS = ("upscale", "vary", "extend", "region")
 """Commands that make a job from a job."""
 
 BROKEN = _("Easel could not do that. Try again; an administrator finds the cause in the log.")

@@ -23,6 +23,7 @@ from bot.jobs.admission import OfferContext
 from bot.jobs.cards import JobCards
 from bot.jobs.endings import Endings
 from bot.jobs.planning import Planner
+from bot.jobs.regions import Regions
 from bot.jobs.series import SeriesService
 from bot.jobs.tracker import JobTracker
 from bot.jobs.visibility import Visibility
@@ -51,6 +52,7 @@ class JobService:
     _endings: Endings
     _cards: JobCards
     _series: SeriesService
+    _regions: Regions
 
     # ---- asking for pictures
 
@@ -61,6 +63,11 @@ class JobService:
         plan, *more = plans = await self._planner.plans(options, origin, rules)
         if more:
             return await self._series.ask(options, plans, origin, rules)
+        if plan.found and plan.found.guess:
+            await self._reviews.check(
+                plan.request, plan.draft.prompt, origin, rules.moderation(adult=origin.adult)
+            )
+            return await self._regions.ask(plan.typed, plan.sources[0], plan.found, origin)
         stored = [each.blob or await self._blobs.put(each.png, ".png") for each in plan.sources]
         request = plan.request.starting_from(*stored)
         moved = remake.moved(edited, request, self._engine.models()) if edited else ""

@@ -9,19 +9,21 @@ from typing import Any
 
 from bot.i18n import _
 from bot.models import Job, Tier
-from bot.prompts import permutations, styles
+from bot.prompts import extending, permutations, styles
+from bot.prompts.areas import read_region
 from bot.prompts.param import Chip, Param
 from bot.prompts.readers import (
     ASPECT_WORDS,
     COUNT_WORDS,
     STYLE_WORDS,
     read_aspect,
+    read_mask,
     read_size,
     read_source,
     read_style,
     style_extent,
 )
-from engine.types import SEED_LIMIT, ImageToImage, ModelInfo
+from engine.types import SEED_LIMIT, ImageToImage, Inpaint, ModelInfo, Outpaint
 
 MAX_PROMPT = 4000  # characters
 MAX_COUNT = 16
@@ -84,6 +86,23 @@ def _strength_fact(job: Job) -> str:
             return _("Strength: {strength} from a source image", strength=f"{strength:g}")
         case _:
             return ""
+
+
+def _region_fact(job: Job) -> str:
+    return _("A region of a source image is changed") if isinstance(job.request.task, Inpaint) else ""
+
+
+def _extend_fact(job: Job) -> str:
+    match job.request.task:
+        case Outpaint() as task:
+            how = extending.told(task, (job.request.width, job.request.height))
+            return _("Extended from a source image: {how}", how=how)
+        case _:
+            return ""
+
+
+def _inpaints(model: ModelInfo) -> bool:
+    return "inpaint" in model.tasks
 
 
 def _starts_from_pictures(model: ModelInfo) -> bool:
@@ -334,6 +353,49 @@ class Draft:
             fact=_strength_fact,
         )
     )
+    region: str = _option(  # `areas.read_area` reads it
+        Param(
+            kind="text",
+            help=_(
+                "What of the source image to change: “top right”, “the cup”, a box 10,20,60,80 in percent."
+            ),
+            flags=("region",),
+            reader=read_region,
+            extent=len,
+            maximum=200,
+            example="top right",
+            known_to=_inpaints,
+            fact=_region_fact,
+        ),
+        default="",
+    )
+    mask: str | bytes = _option(  # "1a2b3c4d5e6f:mask", or the file itself
+        Param(
+            kind="picture",
+            help=_("Or a mask: an image that is white where the source image is to change."),
+            flags=("mask",),
+            reader=read_mask,
+            maximum=100,
+            example="1a2b3c4d5e6f:mask",
+            known_to=_inpaints,
+            fact=lambda _: "",  # that of `region`
+        ),
+        default="",
+        repr=False,
+    )
+    extend: str = _option(  # `extending.outpainted` reads it
+        Param(
+            kind="text",
+            help=_("Paint around the source image: 1.5x, 2x, left, right, up, down, square, or a ratio."),
+            flags=("extend", "zoom", "pan"),
+            reader=extending.read_extend,
+            maximum=20,
+            example="1.5x",
+            known_to=lambda model: "outpaint" in model.tasks,
+            fact=_extend_fact,
+        ),
+        default="",
+    )
     reproducible: bool | None = _option(
         Param(
             kind="boolean",
@@ -366,6 +428,11 @@ class Draft:
             chip=Chip(label=_("Speed"), empty=_("fast"), yes=_("relaxed (free)"), more=False, rank=2),
         )
     )
+
+    @property
+    def has_file(self) -> bool:
+        """Return whether a file came with it, which no text can carry."""
+        return isinstance(self.source, bytes) or isinstance(self.mask, bytes)
 
 
 PARAMS: Mapping[str, Param] = {
