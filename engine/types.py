@@ -109,12 +109,14 @@ class Outpaint:
     top: int
     width: int  # of the source in the new picture, in pixels
     height: int
+    strength: float = 0.75  # 1 ignores the colours that go on from the source's edges
 
     def __post_init__(self) -> None:
         """Raise TypeError for what no row of this kind holds."""
         _check(self.source, str)
         for each in (self.left, self.top, self.width, self.height):
             _check(each, int)
+        _check(self.strength, int, float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

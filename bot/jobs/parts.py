@@ -68,9 +68,7 @@ class PartService:
             kind="text",
             title=job.prompt,
             body=(
-                _(
-                    "Say what to change: by its cells, by words such as “top right” or “the cup”, or by a box."
-                ),
+                _("Say what to change: its cells, words such as “top right” or “the cup”, or a box."),
                 *((_("Or paint over it in the web studio:"),) if brush else ()),
             ),
             link=brush,
@@ -96,16 +94,16 @@ class PartService:
     async def extend_command(self, options: dict[str, Any], origin: Origin) -> Receipt | Card:
         """Answer `/extend`."""
         job = await self._visibility.job(options["job"], origin.member, origin.here)
-        words = {"prompt": options["prompt"]} if "prompt" in options else {}
-        return await self._extended(
-            job, options.get("picture", 1) - 1, options.get("to", "1.5x"), words, origin
-        )
+        said = {"prompt": options["prompt"]} if "prompt" in options else {}
+        index, how = options.get("picture", 1) - 1, options.get("to", "1.5x")
+        return await self._extended(job, index, how, said, origin)
 
     async def region_command(self, options: dict[str, Any], origin: Origin) -> Receipt | Card:
         """Answer `/region`."""
         job = await self._visibility.job(options["job"], origin.member, origin.here)
         draft = await self._draft(job, options.get("picture", 1) - 1, "inpaint", origin)
-        said = {name: options[name] for name in ("prompt", "region", "mask") if name in options}
+        parts = ("prompt", "region", "mask")
+        said: dict[str, Any] = {name: options[name] for name in parts if name in options}
         return await self._jobs.imagine({**prompts.said(draft), **said}, origin, job.id)
 
     # ---- both
@@ -117,7 +115,7 @@ class PartService:
         return await self._jobs.imagine({**prompts.said(draft), "extend": how, **more}, origin, job.id)
 
     async def _draft(self, job: Job, index: int, task: TaskKind, origin: Origin) -> Draft:
-        """Return the draft of a job with one of its pictures as the source, and a model that does the task."""
+        """Return a job's draft with one of its pictures as source, and a model that does the task."""
         index = actions.picture(job, index).index
         rules = await self._access.rules(origin.member)
         models = rules.models(self._engine.models())

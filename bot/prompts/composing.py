@@ -176,9 +176,10 @@ def _check(
     said: Draft, model: ModelInfo, models: Sequence[ModelInfo], tier: Tier, source: Source | None
 ) -> None:
     """Raise Refusal for the first value that the model or the tier does not allow, with one that they do."""
-    if source and "image_to_image" not in model.tasks:
+    part = bool(said.region or said.mask or said.extend)  # whether a model does them, their options say
+    if source and not part and "image_to_image" not in model.tasks:
         _refuse_source(said, model, models)
-    if "text_to_image" not in model.tasks and not (source and _strength(said) < 1):
+    if "text_to_image" not in model.tasks and not (source and (part or _strength(said) < 1)):
         _refuse_words(said, model, models)
     _check_weights(said)
     for name, param in PARAMS.items():

@@ -331,7 +331,7 @@ class Draft:
             reader=read_source,
             maximum=100,
             example="1a2b3c4d5e6f:2",
-            known_to=_starts_from_pictures,
+            known_to=lambda model: bool({"image_to_image", "inpaint", "outpaint"} & model.tasks),
         ),
         default="",
         repr=False,
@@ -356,9 +356,7 @@ class Draft:
     region: str = _option(  # `areas.read_area` reads it
         Param(
             kind="text",
-            help=_(
-                "What of the source image to change: “top right”, “the cup”, a box 10,20,60,80 in percent."
-            ),
+            help=_("What of the source image to change: “top right”, “the cup”, or a box 10,20,60,80 (%)."),
             flags=("region",),
             reader=read_region,
             extent=len,

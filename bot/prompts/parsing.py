@@ -255,7 +255,7 @@ class _Reading:
                 _("Region, mask and extend are one at a time. Keep one of them."),
                 offers=self._less(values, *said[1:]),
             )
-        more = [name for name in ("aspect", "size") if name in self._said]
+        more: list[str] = [name for name in ("aspect", "size") if name in self._said]
         more += ["strength"] if "strength" in self._said and said == ["extend"] else []
         if more:
             raise Refusal(

@@ -89,10 +89,10 @@ def _labelled_again(
     corner = facts.label
     if corner and _covers(kept, label.box(picture.size, corner)):
         return facts, picture
-    free = [
-        each for each in get_args(Corner) if not _covers(kept, label.box(picture.size, each), any_of=True)
-    ]
-    corner = corner if corner in free else free[0] if free else corner or label.choose(picture)
+    corners: tuple[Corner, ...] = get_args(Corner)
+    free = [each for each in corners if not _covers(kept, label.box(picture.size, each), any_of=True)]
+    if corner is None or corner not in free:
+        corner = free[0] if free else corner or label.choose(picture)
     drawn = label.draw(picture, corner)
     if facts.label:
         drawn.paste(picture.convert(drawn.mode), (0, 0), kept)

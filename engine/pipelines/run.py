@@ -111,6 +111,8 @@ _OTHER = _("This model cannot do that. Choose another model.")
 _ADVICE: dict[TaskKind, str] = {
     "text_to_image": _("This model only changes images. Give it a source image."),
     "image_to_image": _("This model takes no image prompt. Leave it out."),
+    "inpaint": _("This model changes no regions. Choose another model."),
+    "outpaint": _("This model does not paint around images. Choose another model."),
 }
 
 
@@ -352,6 +354,7 @@ def _painted(
         width=size[0],
         height=size[1],
         image=image and ImageOps.fit(image, size, Image.Resampling.LANCZOS),
+        mask=part and part.mask(size),
     )
     pipe = private_copy(loaded.pipe_for(task.kind))
     if request.scheduler:
@@ -361,7 +364,8 @@ def _painted(
         arguments |= draft_grid(pipe, request.steps)
     if loaded.family.embeddings and len(weighed.texts) > 1:
         arguments |= loaded.family.weighed(pipe, weighed.texts)
-    kept = KeptLatents(pipe, loaded.family, part) if part and "strength" in arguments else None
+    blends = "strength" in arguments and "mask_image" not in arguments
+    kept = KeptLatents(pipe, loaded.family, part) if part and blends else None
     pixels = _call(pipe, arguments, request.seed_of(index), report, kept)
     return _enlarge(loaded.upscaler, pixels) if scale > 1 else pixels
 
@@ -491,7 +495,7 @@ def _call(
         return tensors
 
     accepted = inspect.signature(pipe.__call__).parameters
-    missing = {"image", "strength"} & arguments.keys() - accepted.keys()
+    missing = {"image", "mask_image", "strength"} & arguments.keys() - accepted.keys()
     if missing:
         raise InvalidRequest(f"{type(pipe).__name__} takes no {missing}")
     watched = {"generator": generator, "output_type": "pt", "callback_on_step_end": after_step}
