@@ -21,6 +21,7 @@ MARKED = 127  # a mask's value above which a pixel counts as marked
 _LOOKED_AT = 64  # pixels a side in which something is guessed
 _LEAST = 0.004  # of a picture's area that a guess has at least
 _MOST = 0.85
+_LEAST_APART = 12.0  # levels of colour by which something stands out
 _TINT = (255, 0, 128)
 
 
@@ -49,9 +50,11 @@ def guessed(picture: bytes) -> Box | None:
     with Image.open(io.BytesIO(picture)) as opened:
         colours = opened.convert("RGB").resize((_LOOKED_AT, _LOOKED_AT), Image.Resampling.BOX)
     away = _distance(np.asarray(colours, np.float32))
+    if away.max() < _LEAST_APART:
+        return None
     seen = _majority(away > _threshold(away))
     part = float(seen.mean())
-    if not _LEAST <= part <= _MOST or away.max() < 12:
+    if not _LEAST <= part <= _MOST:
         return None
     columns, rows = np.flatnonzero(seen.any(0)), np.flatnonzero(seen.any(1))
     edges = columns[0] - 1, rows[0] - 1, columns[-1] + 2, rows[-1] + 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from bot import commands, telemetry
+from bot.accounts.logins import BRUSH
 from bot.adapters.base import Receipt
 from bot.adapters.typed import typed
 from bot.adapters.web import completion, composer
@@ -36,7 +36,6 @@ LINE_INTERVAL = 0.5  # seconds between two pictures of the line for one page
 NOT_PRIVATE = _(
     "Everyone at this machine sees everything: this is hidden from other names, not from other people."
 )
-EVENT = re.compile(r"[\w-]{8,64}")
 
 
 class Api:
@@ -175,6 +174,8 @@ class Api:
                 return web.json_response({})  # the job's own message says so
             case Card(kind="done" | "upscaled"):
                 return web.json_response({"open": f"/jobs/{answer.job}"})
+            case Card() if answer.link.startswith(BRUSH):
+                return web.json_response({"go": answer.link})
             case Card():
                 links = self._site.downloads.keep(answer.files, origin.member)
                 return web.json_response({"card": self._site.views.whisper(answer, links)})
@@ -186,9 +187,7 @@ class Api:
         return web.json_response({"accepted": True})
 
     def _origin(self, request: web.Request, event: str) -> Origin:
-        if not EVENT.fullmatch(event):
-            raise Refusal(_("The page is out of date. Load it again."))
-        return self._site.origin(request, self._site.member(request), event)
+        return self._site.asked(request, event)
 
     async def _source_url(self, source: str, me: Member) -> str:
         """Return the address of the picture that `--source job:2` names; empty where it cannot be seen."""

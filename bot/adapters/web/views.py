@@ -66,6 +66,8 @@ SCRIPT = (
     _("Sure?"),
     _("Day"),
     _("From"),
+    _("{percent} % of the image is marked."),
+    _("Nothing is marked yet. Paint over what is to change."),
 )
 """What the scripts say, as it stands in them."""
 
