@@ -20,8 +20,8 @@ from engine.types import Inpaint, ModelInfo, Outpaint
 
 FEATHER = 8  # pixels in which the painted part and the picture are mixed
 
-_EDGE = 6  # pixels of a picture's edge whose colours go on around it
-_MOST_APART = 24.0  # levels by which the same place may differ in tone, when it is painted again
+_EDGE = (4, 20)  # pixels from a picture's edge whose colours go on around it: models often spoil the first
+_MOST_APART = 80.0  # levels by which the same place may differ in tone, when it is painted again
 _MARGIN = 64  # pixels around the part that the model sees at least
 
 Floats = NDArray[np.float32]
@@ -124,9 +124,10 @@ def _extended(task: Outpaint, source: Image.Image | None, size: Size) -> tuple[I
     kept.paste(255, box)
     canvas = _mirrored(source, (left, top, right, bottom))
     # The colours at the edges go on, and near them so does what is mirrored: nothing is repeated further out.
-    edge = kept.copy()
-    if min(inner) > 2 * _EDGE:
-        edge.paste(0, (left + _EDGE, top + _EDGE, left + inner[0] - _EDGE, top + inner[1] - _EDGE))
+    edge = kept
+    if min(inner) > 2 * _EDGE[1]:
+        edge = _grown(size, box, -_EDGE[0])
+        edge.paste(0, _around(box, -_EDGE[1]))
     colours = _filled(np.asarray(canvas, np.float32), np.asarray(edge, np.float32) / 255)
     near = _grown(size, box, 2 * FEATHER).filter(ImageFilter.BoxBlur(2 * FEATHER))
     canvas = Image.composite(canvas, _image(colours), near)
@@ -140,8 +141,22 @@ def _extended(task: Outpaint, source: Image.Image | None, size: Size) -> tuple[I
 def _grown(size: Size, box: Box, by: int) -> Image.Image:
     """Return a box that is so many pixels larger each way, white on black."""
     grown = Image.new("L", size, 0)
-    grown.paste(255, (max(0, box[0] - by), max(0, box[1] - by), box[2] + by, box[3] + by))
+    grown.paste(255, _around(box, by))
     return grown
+
+
+def _around(box: Box, by: int) -> Box:
+    return max(0, box[0] - by), max(0, box[1] - by), box[2] + by, box[3] + by
+
+
+def ground(prompt: str) -> str:
+    """Return a prompt's words for what things stand on or before: "a fox in snow" → "snow"."""
+    words = prompt.split()
+    at = max((place for place, word in enumerate(words) if word.casefold() in _BEFORE_GROUND), default=-1)
+    return " ".join(words[at + 1 :]) if 0 < at < len(words) - 1 else "plain background"
+
+
+_BEFORE_GROUND = frozenset("on in at under before auf im in vor unter am sur dans devant sous".split())
 
 
 def _mirrored(source: Image.Image, margins: Box) -> Image.Image:

@@ -109,7 +109,7 @@ class Outpaint:
     top: int
     width: int  # of the source in the new picture, in pixels
     height: int
-    strength: float = 0.75  # 1 ignores the colours that go on from the source's edges
+    strength: float = 0.9  # 1 ignores the colours that go on from the source's edges
 
     def __post_init__(self) -> None:
         """Raise TypeError for what no row of this kind holds."""
@@ -414,6 +414,7 @@ class ModelInfo:
     tasks: frozenset[TaskKind] = frozenset(("text_to_image", "image_to_image"))
     negative_prompt: bool = True
     strength: bool = True  # image_to_image takes one; else a source is an example to paint by
+    extending: float = 0.9  # strength with which it paints around an image
     schedulers: tuple[str, ...] = ()  # that a request may name
     terms: Terms = ""
     weights: bool = False  # weights in a prompt change the picture; see `engine.weights`

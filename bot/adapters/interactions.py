@@ -65,6 +65,7 @@ class Filled(Generic[P]):
     command: str = "imagine"
     parent: str = ""
     picture: P | None = None
+    mask: P | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +249,8 @@ class Interactions(ABC, Generic[E, P]):
             options = dict(filled.options)
             if filled.picture is not None:
                 options["source"] = await self.fetch(event, filled.picture)
+            if filled.mask is not None:
+                options["mask"] = await self.fetch(event, filled.mask)
             if filled.command == "imagine":
                 return await self._imagine(event, options, origin, filled.parent)
             return await self.handle(filled.command, options, origin, parent=filled.parent)

@@ -115,7 +115,8 @@ def numbered(picture: bytes) -> bytes:
     for number in range(1, GRID**2 + 1):
         left, top, right, bottom = pixels(cell_box(number), whole.size)
         pen.rectangle((left, top, right - 1, bottom - 1), outline=(255, 255, 255, 160))
-        pen.rectangle((left + 1, top + 1, right - 2, bottom - 2), outline=(0, 0, 0, 120))
+        if min(right - left, bottom - top) > 4:
+            pen.rectangle((left + 1, top + 1, right - 2, bottom - 2), outline=(0, 0, 0, 120))
         pen.rectangle((left + 2, top + 2, left + 2 + size * 1.5, top + 2 + size * 1.2), fill=(0, 0, 0, 150))
         pen.text((left + 2 + size * 0.75, top + 2 + size * 0.6), str(number), "white", font, anchor="mm")
     return _png(whole)

@@ -80,6 +80,7 @@ class JobService:
             style=plan.style,
             relaxed=plan.relaxed,
             parent=parent or None,
+            parent_index=_index_in(parent, plan.typed.source),
             action="edit" if edited else "imagine",
             note=join(" ", (moved, plan.note)),
         )
@@ -191,3 +192,9 @@ class JobService:
         if await self._visibility.check_whose(action, job, origin.member):
             return None
         return audit.line(origin, action.name, job.id, job.state.value, after)
+
+
+def _index_in(parent: str, source: str | bytes) -> int | None:
+    """Return which picture of the parent a source is; None where it is none of them."""
+    job, _colon, number = ("", "", "") if isinstance(source, bytes) else source.partition(":")
+    return int(number) - 1 if parent and job == parent and number.isdecimal() else None

@@ -55,7 +55,7 @@ def box_text(box: Box) -> str:
     return ",".join(f"{100 * each:.0f}" for each in box)
 
 
-def cells_text(numbers: Iterable[int]) -> str:
+def cells_text(numbers: Iterable[int | str]) -> str:
     """Return cells as they are typed."""
     return " ".join(("cells", *map(str, numbers)))
 

@@ -76,7 +76,14 @@ def outpainted(
         _share(new[0] - inner[0], left, right),
         _share(new[1] - inner[1], up, down),
     )
-    task = Outpaint(source=source, left=corner[0], top=corner[1], width=inner[0], height=inner[1])
+    task = Outpaint(
+        source=source,
+        left=corner[0],
+        top=corner[1],
+        width=inner[0],
+        height=inner[1],
+        strength=model.extending,
+    )
     return task, new
 
 
@@ -124,5 +131,6 @@ def shrunk(task: Outpaint, size: Size, most: float) -> tuple[Outpaint, Size]:
         top=int(task.top * factor),
         width=max(1, int(task.width * factor)),
         height=max(1, int(task.height * factor)),
+        strength=task.strength,
     )
     return smaller, (int(size[0] * factor), int(size[1] * factor))

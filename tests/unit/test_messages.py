@@ -146,7 +146,16 @@ def test_the_buttons_of_each_state() -> None:
     assert labels(EVERY["upscaled"]) == [["Vary (subtle)", "Edit"]]
     for name in ("one", "upscaled"):
         more = [button.label for button in EVERY[name].more]
-        own = ["Info", "Favourite", "Download", "Enter contest", "Delete", "Report"]
+        own = [
+            "Change a region",
+            "Extend",
+            "Info",
+            "Favourite",
+            "Download",
+            "Enter contest",
+            "Delete",
+            "Report",
+        ]
         assert more == ["Vary (strong)", *own]
     assert labels(EVERY["failed"]) == [["Try again"]]
     assert labels(EVERY["cancelled"]) == [["Again"]]

@@ -14,7 +14,7 @@ from bot.i18n import _
 from bot.prompts.draft import MAX_PROMPT
 
 
-class Brush:
+class BrushPage:
     """One page, and what it sends."""
 
     def __init__(self, site: WebContext) -> None:
