@@ -47,7 +47,7 @@ from bot.gate import Gate
 from bot.guard import Guard
 from bot.i18n.speech import Speech
 from bot.images.blobs import BlobStore, open_blobs
-from bot.images.segmenting import Segmenter
+from bot.images.segmenting import ProcessSegmenter, Segmenter
 from bot.images.service import Images
 from bot.jobs.cards import JobCards
 from bot.jobs.changes import Changes
@@ -106,6 +106,7 @@ def build(
     guard = guard or Guard(store)
     keys = keys or signing.ready(settings.keys_dir, settings.signing_certificate, settings.signing_key)
     classifier = classifier or (MobileNetClassifier() if settings.picture_check else NullClassifier())
+    segmenter = segmenter or (ProcessSegmenter(settings.segment_model) if settings.segment_model else None)
     speech, lives, holds, gate, covers = Speech(), LiveJobs(), Holds(engine), Gate(guard), Covers()
     adapters: dict[str, ChatAdapter] = {}
     log_channel = LogChannel(store, speech, adapters)
@@ -205,6 +206,7 @@ def build(
             policies,
             log_channel,
             contests,
+            regions,
         ),
         guard=guard,
         readiness=Readiness(settings, store, engine, adapters),

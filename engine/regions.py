@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ _EDGE = (4, 20)  # pixels from a picture's edge whose colours go on around it: m
 _MOST_APART = 80.0  # levels by which the same place may differ in tone, when it is painted again
 _MARGIN = 64  # pixels around the part that the model sees at least
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Size = tuple[int, int]
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom; the last two are outside of it."""

@@ -94,17 +94,15 @@ class PartService:
     async def extend_command(self, options: dict[str, Any], origin: Origin) -> Receipt | Card:
         """Answer `/extend`."""
         job = await self._visibility.job(options["job"], origin.member, origin.here)
-        said = {"prompt": options["prompt"]} if "prompt" in options else {}
         index, how = options.get("picture", 1) - 1, options.get("to", "1.5x")
-        return await self._extended(job, index, how, said, origin)
+        return await self._extended(job, index, how, _said(options), origin)
 
     async def region_command(self, options: dict[str, Any], origin: Origin) -> Receipt | Card:
         """Answer `/region`."""
         job = await self._visibility.job(options["job"], origin.member, origin.here)
         draft = await self._draft(job, options.get("picture", 1) - 1, "inpaint", origin)
-        parts = ("prompt", "region", "mask")
-        said: dict[str, Any] = {name: options[name] for name in parts if name in options}
-        return await self._jobs.imagine({**prompts.said(draft), **said}, origin, job.id)
+        part = {name: options[name] for name in ("region", "mask") if name in options}
+        return await self._jobs.imagine({**prompts.said(draft), **_said(options), **part}, origin, job.id)
 
     # ---- both
 
@@ -124,3 +122,8 @@ class PartService:
         named = draft.model or models[0].name
         model = draft.model if named in able else able[0]
         return replace(draft, **_UNSAID, model=model, source=f"{job.id}:{index + 1}")
+
+
+def _said(options: dict[str, Any]) -> dict[str, Any]:
+    """Return what the words of a command say, flags among them; nothing where there are none."""
+    return prompts.said(prompts.parse(options["prompt"], ranged=False)) if "prompt" in options else {}

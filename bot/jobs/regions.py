@@ -65,6 +65,11 @@ class Regions:
         except KeyError as error:
             raise Refusal(_("The source image is gone. Choose another."), code="no_picture") from error
 
+    async def close(self) -> None:
+        """End the process that finds things."""
+        if self._segmenter:
+            await self._segmenter.close()
+
     async def _segmented(self, segmenter: Segmenter, area: Area, picture: bytes) -> Found:
         mask = await segmenter.mask(picture, area.thing, outside=area.outside)
         if mask is None:

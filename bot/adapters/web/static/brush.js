@@ -37,15 +37,20 @@
     pen.globalCompositeOperation = "source-over";
   }
 
-  function line({ points, wide }, from = 0) {
+  function line({ points, wide }) {
     pen.strokeStyle = pen.fillStyle = "#fff";
     pen.lineCap = pen.lineJoin = "round";
     pen.lineWidth = wide;
     pen.beginPath();
-    const [first, ...others] = points.slice(Math.max(0, from - 1));
-    pen.moveTo(...first);
-    for (const point of others.length ? others : [first]) pen.lineTo(...point);
-    pen.stroke();
+    const [first, ...others] = points;
+    if (others.length) {
+      pen.moveTo(...first);
+      for (const point of others) pen.lineTo(...point);
+      pen.stroke();
+    } else { // a line without length is not drawn
+      pen.arc(...first, wide / 2, 0, 7);
+      pen.fill();
+    }
   }
 
   function draw() {
@@ -148,12 +153,16 @@
     tool = name;
     for (const each of form.querySelectorAll("[data-tool]")) each.setAttribute("aria-pressed", each.dataset.tool === name);
   }
+  /** The whole picture is seen at 100 %. */
+  function fit() {
+    const whole = Math.min(640, form.clientWidth, (0.6 * window.innerHeight * width) / height);
+    stage.style.width = `${whole * zoom}px`;
+  }
   function zoomBy(factor) {
     const middle = [view.scrollLeft + view.clientWidth / 2, view.scrollTop + view.clientHeight / 2];
     const before = zoom;
     zoom = Math.min(8, Math.max(1, zoom * factor));
-    stage.style.width = `${100 * zoom}%`;
-    stage.style.maxWidth = `${640 * zoom}px`;
+    fit();
     form.querySelector("#brush-zoom").value = `${Math.round(100 * zoom)} %`;
     view.scrollTo(middle[0] * zoom / before - view.clientWidth / 2, middle[1] * zoom / before - view.clientHeight / 2);
   }
@@ -215,5 +224,7 @@
       send.disabled = false;
     }
   });
+  window.addEventListener("resize", fit);
+  fit();
   draw();
 })();
