@@ -201,8 +201,6 @@ ACTIONS: tuple[ActionSpec, ...] = (
         on=_RESULT,
         overflow=True,
         task="inpaint",
-        menu=_("Change a region"),
-        menu_help=_("Change a part of this image, and nothing else."),
     ),
     ActionSpec(
         name="region_image",

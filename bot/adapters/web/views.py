@@ -155,7 +155,7 @@ class Views:
         return self.render("message.html", job=job, card=card, language=card.language)
 
     def whisper(self, card: Card, links: Sequence[Link] = (), shown: Sequence[SeenPicture] = ()) -> str:
-        """Render an answer that only the person who asked sees, with files to download and to look at."""
+        """Render an answer that only the person who asked sees, with its files and pictures."""
         return self.render(
             "message.html", job=None, card=card, links=links, shown=shown, language=card.language
         )

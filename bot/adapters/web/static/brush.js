@@ -11,7 +11,7 @@
   const feather = form.querySelector("#brush-feather");
   const prompt = form.querySelector("#brush-prompt");
   const refusal = form.querySelector("#brush-refusal");
-  const [width, height] = [picture.width, picture.height].map(Number);
+  const [width, height] = ["width", "height"].map((name) => Number(picture.getAttribute(name)));
   const mask = Object.assign(document.createElement("canvas"), { width, height });
   Object.assign(shown, { width, height });
   const pen = mask.getContext("2d", { willReadFrequently: true });
