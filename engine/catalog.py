@@ -34,7 +34,6 @@ class Entry:
     pipeline: str = ""  # diffusers class, as far as it is known before the model is loaded
     revision: str = ""  # commit of the hub's repository; empty: the newest
     config: str = ""  # folder with the configuration of a single file's pipeline
-    ground: bool = False  # around an image it is given the prompt's words for the ground alone
     scale: int = 1  # by which pictures are upscaled after they are painted
     rows: int = 8  # batch rows of one forward pass, at most
     seconds: float = 0.15  # device-seconds of one of its `units`, until measured

@@ -214,13 +214,15 @@ def _image(values: Floats) -> Image.Image:
 
 def _window(bounds: Box, size: Size, model: ModelInfo) -> Box:
     """Return what the model is given: the part, what surrounds it, and no less than it usually paints."""
-    across = _span(bounds[0], bounds[2], size[0], model.width)
-    down = _span(bounds[1], bounds[3], size[1], model.height)
+    # What draws in the middle alone is given little more than the part.
+    parts = 4 if model.one_thing else 1
+    across = _span(bounds[0], bounds[2], size[0], model.width // parts, _MARGIN // parts)
+    down = _span(bounds[1], bounds[3], size[1], model.height // parts, _MARGIN // parts)
     return across[0], down[0], across[1], down[1]
 
 
-def _span(start: int, end: int, whole: int, least: int) -> tuple[int, int]:
-    length = min(whole, max(least, (end - start) + 2 * max(_MARGIN, (end - start) // 4)))
+def _span(start: int, end: int, whole: int, least: int, margin: int) -> tuple[int, int]:
+    length = min(whole, max(least, (end - start) + 2 * max(margin, (end - start) * margin // 256)))
     first = min(max(0, (start + end - length) // 2), whole - length)
     return first, first + length
 
@@ -232,8 +234,10 @@ def _painting_size(window: Box, model: ModelInfo, most: int) -> Size:
     model knows: above that, models repeat things.
     """
     width, height = window[2] - window[0], window[3] - window[1]
-    shrink = min(1.0, model.max_side / max(width, height), (most / (width * height)) ** 0.5)
-    return _side(width * shrink, model), _side(height * shrink, model)
+    scale = min(1.0, model.max_side / max(width, height), (most / (width * height)) ** 0.5)
+    if model.one_thing:  # it knows but one size
+        scale = (model.width * model.height / (width * height)) ** 0.5
+    return _side(width * scale, model), _side(height * scale, model)
 
 
 def _side(length: float, model: ModelInfo) -> int:

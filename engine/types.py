@@ -415,6 +415,7 @@ class ModelInfo:
     negative_prompt: bool = True
     strength: bool = True  # image_to_image takes one; else a source is an example to paint by
     extending: float = 0.9  # strength with which it paints around an image
+    one_thing: bool = False  # it draws what a prompt names once, in the middle, and nothing else
     schedulers: tuple[str, ...] = ()  # that a request may name
     terms: Terms = ""
     weights: bool = False  # weights in a prompt change the picture; see `engine.weights`

@@ -17,13 +17,14 @@ import numpy as np
 import structlog
 from PIL import Image, ImageFilter
 
+import engine
 from bot.errors import Refusal
 from bot.i18n import _
 from bot.settings import CoreSettings
 
 log = structlog.stdlib.get_logger(__name__)
 
-PROCESS = Path(__file__).with_name("segment_process.py")
+PROCESS = Path(engine.__file__).with_name("segment_process.py")  # it needs torch
 PATIENCE = 600.0  # seconds for the first picture, when the model may have to be downloaded
 LONGEST = 4_000_000  # bytes of an answer
 SURE, SEEN = 0.35, 0.5  # how sure of the best pixel a match is; the part of that which belongs to it

@@ -101,7 +101,7 @@ class PartService:
         """Answer `/region`."""
         job = await self._visibility.job(options["job"], origin.member, origin.here)
         draft = await self._draft(job, options.get("picture", 1) - 1, "inpaint", origin)
-        part = {name: options[name] for name in ("region", "mask") if name in options}
+        part: dict[str, Any] = {name: options[name] for name in ("region", "mask") if name in options}
         return await self._jobs.imagine({**prompts.said(draft), **_said(options), **part}, origin, job.id)
 
     # ---- both

@@ -345,7 +345,7 @@ def _painted(
     """Paint a picture of `size` pixels; what is around a part is kept as far as the model can."""
     scale = loaded.entry.scale
     size = size[0] // scale, size[1] // scale
-    about_ground = loaded.entry.ground and isinstance(task, Outpaint)
+    about_ground = loaded.entry.info.one_thing and isinstance(task, Outpaint)
     weighed = weights.read(regions.ground(request.prompt) if about_ground else request.prompt)
     painting = Painting(
         prompt=weighed.plain,

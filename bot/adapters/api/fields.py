@@ -226,7 +226,7 @@ def _check(
         text = _("Send an image to start from to /v1/images/edits.")
         raise ApiError(400, text, param="image")
     if "mask" in said:
-        text = _("The models here take no mask. Leave it out.")
+        text = _("No mask is taken here. Name the region instead, as in “top right” or 10,20,60,80.")
         raise ApiError(400, text, code="unsupported", param="mask")
     if taken.get("background") == "transparent":
         text = _("The models here paint no transparent background. Leave it out.")

@@ -243,7 +243,7 @@ async def test_a_stream_that_is_refused_is_refused_at_once(ada: Program) -> None
         ({"prompt": "x" * 4001}, 400, "prompt", "4,000"),
         ({"prompt": "a fox --repeat 3"}, 400, "prompt", "One request makes one job."),
         ({"background": "transparent"}, 400, "background", "no transparent background"),
-        ({"mask": "x"}, 400, "mask", "The models here take no mask."),
+        ({"mask": "x"}, 400, "mask", "No mask is taken here. Name the region instead"),
         ({"seed": [1]}, 400, "seed", "seed takes one value."),
         ({"seed": -1}, 400, None, "Seed can be 0 to"),
         ({"style": 5}, 400, "style", "style takes text."),
