@@ -49,7 +49,7 @@ class Reviews:
     ) -> None:
         """Raise Refusal for words that may not be painted here. Serious ones count as a strike."""
         await self._tell(origin)
-        words = (typed, request.prompt, weights.read(request.prompt).plain)
+        words = (typed, request.prompt, weights.read(request.prompt).plain, request.lettering)
         verdict = await asyncio.to_thread(moderation.judge, words, (request.negative_prompt,), rules)
         if not verdict.category:
             return

@@ -28,6 +28,7 @@ from engine.types import (
     GenerationRequest,
     ImageToImage,
     Inpaint,
+    Letter,
     ModelInfo,
     Outpaint,
     Task,
@@ -278,7 +279,7 @@ def recall(job: Job, models: Sequence[ModelInfo]) -> Draft:
     match before.task:
         case ImageToImage(strength=strength):
             start: dict[str, Any] = {"source": f"{job.id}:source", "strength": strength}
-        case TextToImage() | Upscale() | CutOut():
+        case TextToImage() | Upscale() | CutOut() | Letter():
             start = {}
         case Inpaint(strength=strength):
             start = {"source": f"{job.id}:source", "mask": f"{job.id}:mask"}

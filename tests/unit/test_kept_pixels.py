@@ -79,17 +79,15 @@ def test_a_label_is_drawn_again_only_where_it_was_painted_over(
 def test_around_a_picture_the_label_stands_where_it_was_painted(own: keys.Keys) -> None:
     first = stamp(png(drawing(2, size=(256, 256))), FIRST, own, labelled=True)
     wider = Image.new("RGB", (384, 256), "white")
-    wider.paste(Image.fromarray(pixels(first.png)), (128, 0))
+    wider.paste(Image.fromarray(pixels(first.png)), (0, 0))
     facts = replace(EDIT, mark="", label="bottom right")
 
-    after = stamp(
-        png(wider), facts, own, first.png, labelled=True, kept=Kept(first.png, 128, 0, 256, 256)
-    ).png
+    after = stamp(png(wider), facts, own, first.png, labelled=True, kept=Kept(first.png, 0, 0, 256, 256)).png
 
-    assert (pixels(after)[:, 128:] == pixels(first.png)).all()
+    assert (pixels(after)[:, :256] == pixels(first.png)).all()
     claim = signing.read(after, "image/png", own)
-    assert claim and claim.facts and claim.facts.label == "bottom left"
-    left, top, right, bottom = label.box((384, 256), "bottom left")
+    assert claim and claim.facts and claim.facts.label == "bottom right"
+    left, top, right, bottom = label.box((384, 256), "bottom right")
     assert pixels(after)[top:bottom, left:right].mean() < 120
 
 
