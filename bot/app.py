@@ -149,7 +149,7 @@ def build(
     planner = Planner(store, engine, access, visibility, regions, settings.max_source_bytes)
     series = SeriesService(store, engine, access, planner, reviews, tracker)
     jobs = JobService(
-        store, engine, blobs, access, visibility, planner, reviews, tracker, endings, cards, series, regions
+        store, engine, access, visibility, planner, reviews, tracker, endings, cards, series, regions
     )
     queries = JobQueries(store, engine, lives, access, visibility, cards)
     accounts = AccountService(store, engine, access, visibility, tracker, logins)

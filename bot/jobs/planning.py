@@ -116,10 +116,9 @@ class Planner:
         try:
             return await self._read(text, options, origin, rules)
         except Refusal as refusal:
-            file = files
-            found = await self._with_tried_offers(refusal, file, origin, rules)
+            found = await self._with_tried_offers(refusal, files, origin, rules)
             # A text cannot carry the file.
-            raise Refusal(found.notice, code=found.code, offers=() if file else found.offers) from refusal
+            raise Refusal(found.notice, code=found.code, offers=() if files else found.offers) from refusal
 
     async def _with_tried_offers(
         self, refusal: Refusal, file: Mapping[str, Any], origin: Origin, rules: AccessRules
@@ -130,6 +129,11 @@ class Planner:
             await self._check_admission(await self._read(text, file, origin, rules), origin, rules)
 
         return await offers.mended(refusal, attempt)
+
+    async def stored(self, plan: Plan) -> GenerationRequest:
+        """Return a plan's request, once all pictures that it needs are stored."""
+        blobs = [each.blob or await self._regions.keep(each.png) for each in plan.sources]
+        return plan.request.starting_from(*blobs)
 
     async def accepts(self, options: Mapping[str, object], origin: Origin) -> None:
         """Raise Refusal when /imagine would refuse these options now, admission included."""

@@ -20,6 +20,7 @@ from bot.options import clip
 from bot.prompts import Draft, Source
 from bot.prompts.areas import Area, Box, box_text, read_area
 from bot.store import Store
+from engine.types import BlobRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +108,13 @@ class Regions:
             private=True,
         )
 
+    async def keep(self, png: bytes) -> BlobRef:
+        """Store a picture that a job needs."""
+        return await self._blobs.put(png, ".png")
+
     async def over(self, png: bytes, source: Source, alt: str) -> CardPicture:
         """Return a picture for a card that is shown for minutes: what no job needs is swept away."""
-        return CardPicture(
-            alt=alt, width=source.width, height=source.height, blob=await self._blobs.put(png, ".png")
-        )
+        return CardPicture(alt=alt, width=source.width, height=source.height, blob=await self.keep(png))
 
     async def grid(self, picture: StoredPicture) -> CardPicture:
         """Return a job's picture with numbered cells over it."""

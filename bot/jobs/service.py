@@ -17,7 +17,6 @@ from bot.actions import Action
 from bot.adapters.base import Receipt
 from bot.errors import Refusal
 from bot.i18n import _, join
-from bot.images.blobs import BlobStore
 from bot.jobs import admission, remake, rewording
 from bot.jobs.admission import OfferContext
 from bot.jobs.cards import JobCards
@@ -43,7 +42,6 @@ class JobService:
 
     _store: Store
     _engine: Engine
-    _blobs: BlobStore
     _access: Access
     _visibility: Visibility
     _planner: Planner
@@ -68,8 +66,7 @@ class JobService:
                 plan.request, plan.draft.prompt, origin, rules.moderation(adult=origin.adult)
             )
             return await self._regions.ask(plan.typed, plan.sources[0], plan.found, origin)
-        stored = [each.blob or await self._blobs.put(each.png, ".png") for each in plan.sources]
-        request = plan.request.starting_from(*stored)
+        request = await self._planner.stored(plan)
         request = rewording.reworded(edited, request)
         moved = remake.moved(edited, request, self._engine.models()) if edited else ""
         return await self._submit(

@@ -338,3 +338,17 @@ async def test_what_cannot_be_understood_is_said(options: dict[str, str], notice
     given = {name: f"{first.id}:1" if value == "SOURCE" else value for name, value in options.items()}
 
     assert notice in (await refused(house, **given)).notice
+
+
+async def test_a_series_changes_a_region_too(house: House) -> None:
+    first = await first_picture(house)
+    options = {"source": f"{first.id}:1", "region": "top left", "count": "1", "repeat": "2"}
+    asked = await house.easel.router.handle("imagine", {"prompt": "a star", **options}, house.origin())
+    receipt = await house.press(asked.rows[0][0].id)
+
+    assert isinstance(receipt, Receipt)
+    for job in (receipt.job, *receipt.others):
+        await house.surface.until(job.id, "done")
+        assert (await blobs(house, await house.row(job.id)) > 127)[:32, :32].all()
+    guess = await refused(house, **{**options, "region": "the cup"})
+    assert guess.notice.startswith(("Nothing in the image", "Easel cannot tell where that is."))

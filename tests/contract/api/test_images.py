@@ -304,7 +304,7 @@ async def test_a_form_with_two_images_or_a_mask(ada: Program) -> None:
     )
     masked = form(png(), prompt="in blue")
     masked.add_field("mask", io.BytesIO(png()), filename="mask.png")
-    assert "no mask" in (await ada.post("/v1/images/edits", data=masked)).error["message"]
+    assert "No mask is taken" in (await ada.post("/v1/images/edits", data=masked)).error["message"]
 
 
 @pytest.mark.parametrize("body", [b"", b"[1]", b"{", b"\xff", b'{"prompt": 1e999}', b"[" * 100_000])
