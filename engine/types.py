@@ -113,12 +113,14 @@ class Outpaint:
     top: int
     width: int  # of the source in the new picture, in pixels
     height: int
+    strength: float = 0.9  # 1 ignores the colours that go on from the source's edges
 
     def __post_init__(self) -> None:
         """Raise TypeError for what no row of this kind holds."""
         _check(self.source, str)
         for each in (self.left, self.top, self.width, self.height):
             _check(each, int)
+        _check(self.strength, int, float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -504,6 +506,8 @@ class ModelInfo:
     tasks: frozenset[TaskKind] = frozenset(("text_to_image", "image_to_image"))
     negative_prompt: bool = True
     strength: bool = True  # image_to_image takes one; else a source is an example to paint by
+    extending: float = 0.9  # strength with which it paints around an image
+    one_thing: bool = False  # it draws what a prompt names once, in the middle, and nothing else
     schedulers: tuple[str, ...] = ()  # that a request may name
     loras: tuple[LoraInfo, ...] = ()  # that a request may name
     terms: Terms = ""

@@ -31,6 +31,7 @@ class Painting:
     width: int  # pixels that the pipeline paints
     height: int
     image: Any = None  # a Pillow image of that size, for tasks that start from one
+    mask: Any = None  # a Pillow image of that size, white where it is painted, for parts of an image
 
 
 _KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
@@ -135,14 +136,18 @@ class Family:
         match task:
             case TextToImage():
                 return arguments
+            case Inpaint() | Outpaint() if self.pipelines.get(task.kind):
+                strength = task.strength if isinstance(task, Inpaint) else 1.0
+                return arguments | self._image_arguments(painting, strength) | {"mask_image": painting.mask}
             case (
                 ImageToImage(strength=strength)
                 | Blend(strength=strength)
                 | Inpaint(strength=strength)
+                | Outpaint(strength=strength)
                 | CreativeUpscale(strength=strength)
             ):
                 return arguments | self._image_arguments(painting, strength)
-            case Edit() | Outpaint():
+            case Edit():
                 return arguments | self._image_arguments(painting, 1.0)
             case unknown:
                 assert_never(unknown)
@@ -172,12 +177,13 @@ class Family:
     def steps_run(self, task: PaintingTask, steps: int) -> int:
         """Return the denoising steps that really run: with a strength, painting starts part of the way."""
         match task:
-            case TextToImage() | Edit() | Outpaint():
+            case TextToImage() | Edit():
                 return steps
             case (
                 ImageToImage(strength=strength)
                 | Blend(strength=strength)
                 | Inpaint(strength=strength)
+                | Outpaint(strength=strength)
                 | CreativeUpscale(strength=strength)
             ):
                 return max(1, int(steps * strength)) if self.strength else steps

@@ -126,6 +126,8 @@ _OTHER = _("This model cannot do that. Choose another model.")
 _ADVICE: dict[TaskKind, str] = {
     "text_to_image": _("This model only changes images. Give it a source image."),
     "image_to_image": _("This model takes no image prompt. Leave it out."),
+    "inpaint": _("This model changes no regions. Choose another model."),
+    "outpaint": _("This model does not paint around images. Choose another model."),
 }
 
 
@@ -418,7 +420,9 @@ def _painted(
     """Paint a picture of `size` pixels; what is around a part is kept as far as the model can."""
     scale = loaded.entry.scale
     size = size[0] // scale, size[1] // scale
-    weighed = weights.read(loaded.loras.told(request))
+    told = loaded.loras.told(request)
+    about_ground = loaded.entry.info.one_thing and isinstance(task, Outpaint)
+    weighed = weights.read(regions.ground(told) if about_ground else told)
     painting = Painting(
         prompt=weighed.plain,
         negative_prompt=", ".join(filter(None, (request.negative_prompt, *weighed.negative))),
@@ -427,6 +431,7 @@ def _painted(
         width=size[0],
         height=size[1],
         image=image and ImageOps.fit(image, size, Image.Resampling.LANCZOS),
+        mask=part and part.mask(size),
     )
     pipe = private_copy(loaded.pipe_for(task.kind))
     if request.scheduler:
@@ -435,7 +440,8 @@ def _painted(
     if request.draft:
         arguments |= draft_grid(pipe, request.steps, request.draft_steps)
     arguments |= long_prompts.arguments(loaded.family, pipe, weighed, painting.negative_prompt)
-    kept = KeptLatents(pipe, loaded.family, part) if part and "strength" in arguments else None
+    blends = "strength" in arguments and "mask_image" not in arguments
+    kept = KeptLatents(pipe, loaded.family, part) if part and blends else None
     pixels = _call(pipe, arguments, request.seed_of(index), report, kept)
     return _enlarge(loaded.upscaler, pixels) if scale > 1 else pixels
 
@@ -565,7 +571,7 @@ def _call(
         return tensors
 
     accepted = inspect.signature(pipe.__call__).parameters
-    missing = {"image", "strength"} & arguments.keys() - accepted.keys()
+    missing = {"image", "mask_image", "strength"} & arguments.keys() - accepted.keys()
     if missing:
         raise InvalidRequest(f"{type(pipe).__name__} takes no {missing}")
     watched = {"generator": generator, "output_type": "pt", "callback_on_step_end": after_step}

@@ -162,7 +162,16 @@ def test_the_buttons_of_each_state() -> None:
     assert labels(EVERY["upscaled"]) == [["Upscale", "Vary (subtle)", "Edit"]]
     for name in ("one", "upscaled"):
         more = [button.label for button in EVERY[name].more]
-        own = ["Info", "Favourite", "Download", "Enter contest", "Delete", "Report"]
+        own = [
+            "Change a region",
+            "Extend",
+            "Info",
+            "Favourite",
+            "Download",
+            "Enter contest",
+            "Delete",
+            "Report",
+        ]
         assert more == ["Vary (strong)", "Upscale (creative)", "Cut out", *own]
     assert labels(EVERY["failed"]) == [["Try again"]]
     assert labels(EVERY["cancelled"]) == [["Again"]]

@@ -220,7 +220,7 @@ def _check(
         text = _("Send an image to start from to /v1/images/edits.")
         raise ApiError(400, text, param="image")
     if "mask" in said:
-        text = _("The models here take no mask. Leave it out.")
+        text = _("No mask is taken here. Name the region instead, as in “top right” or 10,20,60,80.")
         raise ApiError(400, text, code="unsupported", param="mask")
     jpeg = taken.get("output_format") == "jpeg"
     if jpeg and str(said.get("background", "")).strip().casefold() == TRANSPARENT:
