@@ -111,6 +111,8 @@ def lora_extent(rest: str) -> int:
     """Return how many characters name LoRAs: one, and those that follow with commas and weights."""
     found = re.match(r"\s*[^\s,]+(?:,\s?[^\s,:]+:[-+]?[\d.]+(?=[\s,]|\Z))*,?", rest)
     return found.end() if found else first_word(rest)
+
+
 def read_mask(value: str) -> str:
     """Return the name of a job whose mask is used again, which may not exist. Raises Unusable."""
     if not re.fullmatch(r"\w{1,32}:mask", value):
