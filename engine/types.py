@@ -56,14 +56,24 @@ class ImageToImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """Change a picture as the prompt says. Further pictures are references that the prompt may speak of."""
+    """Paint by an instruction and by pictures that it may speak of.
+
+    Models that take references get the instruction; others start from the first picture, and are given the
+    prompt, which describes what the changed picture shows.
+    """
 
     kind: ClassVar[Literal["edit"]] = "edit"
-    sources: tuple[BlobRef, ...]  # at least one; the first is what is changed
+    sources: tuple[BlobRef, ...]  # at least one
+    instruction: str = ""  # empty: the prompt
+    keep: bool = True  # the first picture is changed: what the instruction left as it was is kept of it
+    strength: float = 0.75  # how far a model without references may leave the first picture
 
     def __post_init__(self) -> None:
         """Raise TypeError for what no row of this kind holds."""
         object.__setattr__(self, "sources", _texts(self.sources))
+        _check(self.instruction, str)
+        _check(self.keep, bool)
+        _check(self.strength, int, float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +83,15 @@ class Blend:
     kind: ClassVar[Literal["blend"]] = "blend"
     sources: tuple[BlobRef, ...]  # two to five
     strength: float = 0.6  # how far the picture may leave what they have in common: 1 ignores them
+    weights: tuple[float, ...] = ()  # of the sources, one each; empty: all are alike
 
     def __post_init__(self) -> None:
         """Raise TypeError for what no row of this kind holds."""
         object.__setattr__(self, "sources", _texts(self.sources))
+        object.__setattr__(self, "weights", tuple(self.weights))
         _check(self.strength, int, float)
+        for each in self.weights:
+            _check(each, int, float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -409,9 +423,10 @@ class ModelInfo:
     min_side: int = 64
     max_side: int = 2048
     max_steps: int = 100
-    tasks: frozenset[TaskKind] = frozenset(("text_to_image", "image_to_image"))
+    tasks: frozenset[TaskKind] = frozenset(("text_to_image", "image_to_image", "edit", "blend"))
     negative_prompt: bool = True
     strength: bool = True  # image_to_image takes one; else a source is an example to paint by
+    references: int = 0  # pictures that it is given at once to paint by; 0: it starts from one, or from a mix
     schedulers: tuple[str, ...] = ()  # that a request may name
     terms: Terms = ""
     weights: bool = False  # weights in a prompt change the picture; see `engine.weights`

@@ -31,10 +31,13 @@ class Painting:
     width: int  # pixels that the pipeline paints
     height: int
     image: Any = None  # a Pillow image of that size, for tasks that start from one
+    references: Sequence[Any] = ()  # Pillow images of any size, for families that take them
 
 
 _KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
-_BY_IMAGE_TO_IMAGE: tuple[TaskKind, ...] = ("inpaint", "outpaint")
+_BY_IMAGE_TO_IMAGE: tuple[TaskKind, ...] = ("inpaint", "outpaint", "edit", "blend")
+_REFERENCE_STRENGTH = 0.6  # above it, a family without a strength is told to leave its reference
+_FREELY = " Use the given image only as a loose inspiration: change its composition, pose and background."
 
 Scheduler = tuple[str, Mapping[str, Any]]
 """A scheduler class of diffusers, and what replaces settings of the model's own scheduler."""
@@ -72,6 +75,8 @@ class Family:
     """The argument that takes classifier-free guidance."""
     strength: bool = True
     """Whether image-to-image says how far to leave the picture. Else the picture is a reference."""
+    references: int = 0
+    """Pictures that it is given at once to paint by, if those are references. More are laid side by side."""
     schedulers: Mapping[str, Scheduler] = field(default_factory=dict)
     """Those that a request may name. Each calls the model once a step, because costs count steps."""
     embeddings: Mapping[str, int] = field(default_factory=dict)
@@ -110,17 +115,36 @@ class Family:
         match task:
             case TextToImage():
                 return arguments
+            case Edit() | Blend() if self.references:
+                return arguments | {"image": list(painting.references)}
             case (
                 ImageToImage(strength=strength)
+                | Edit(strength=strength)
                 | Blend(strength=strength)
                 | Inpaint(strength=strength)
                 | CreativeUpscale(strength=strength)
             ):
                 return arguments | self._image_arguments(painting, strength)
-            case Edit() | Outpaint():
+            case Outpaint():
                 return arguments | self._image_arguments(painting, 1.0)
             case unknown:
                 assert_never(unknown)
+
+    def words(self, task: PaintingTask, prompt: str) -> str:
+        """Return what the model is told: the prompt, or what a family with references is told instead."""
+        if not self.references:
+            return prompt
+        match task:
+            case Edit(instruction=instruction):
+                return instruction or prompt
+            case Blend(sources=sources, weights=shares):
+                names = [f"image {number}" for number in range(1, len(sources) + 1)]
+                most = f", with most of {names[shares.index(max(shares))]}" if len(set(shares)) > 1 else ""
+                return f"{prompt}. Blend {', '.join(names[:-1])} and {names[-1]} into one picture{most}."
+            case ImageToImage(strength=strength) if strength > _REFERENCE_STRENGTH:
+                return prompt + _FREELY
+            case _:
+                return prompt
 
     def weighed(self, pipe: Any, texts: Sequence[tuple[str, float]]) -> dict[str, Any]:
         """Return the arguments that take the sum of these texts' embeddings, each times its factor."""
@@ -163,10 +187,11 @@ class Family:
     def steps_run(self, task: PaintingTask, steps: int) -> int:
         """Return the denoising steps that really run: with a strength, painting starts part of the way."""
         match task:
-            case TextToImage() | Edit() | Outpaint():
+            case TextToImage() | Outpaint():
                 return steps
             case (
                 ImageToImage(strength=strength)
+                | Edit(strength=strength)
                 | Blend(strength=strength)
                 | Inpaint(strength=strength)
                 | CreativeUpscale(strength=strength)

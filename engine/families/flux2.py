@@ -29,6 +29,7 @@ FAMILY = Flux2Family(
     pipelines={"text_to_image": "Flux2Pipeline", "image_to_image": "Flux2Pipeline"},
     shared={"Flux2Transformer2DModel": frozenset({"img_ids", "txt_ids"})},
     strength=False,
+    references=6,
     negative_prompt=False,
     single_file=("single_stream_modulation.",),
 )

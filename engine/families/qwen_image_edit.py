@@ -9,4 +9,5 @@ FAMILY = replace(
     name="Qwen-Image-Edit",
     pipelines={"image_to_image": "QwenImageEditPipeline"},
     strength=False,
+    references=1,
 )

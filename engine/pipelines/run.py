@@ -21,11 +21,11 @@ import torch
 import transformers
 from PIL import Image, ImageOps
 
-from engine import drafts, regions, weights
+from engine import changes, drafts, regions, weights
 from engine.catalog import Entry, check_files
 from engine.errors import FlaggedPicture, InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
-from engine.pipelines import quantising
+from engine.pipelines import quantising, references
 from engine.pipelines.batching import DecodePoint, EncodePoint, InterceptionPoint
 from engine.pipelines.comparing import Comparison
 from engine.pipelines.components import DeviceMemory, ModuleComponent, cards, components_of
@@ -313,6 +313,8 @@ def paint(
             size = request.width, request.height
             part = regions.region(task, sources, size, loaded.entry.info)
             return _region_painted(loaded, request, task, index, part, report)
+        case Edit() | Blend():
+            return _painted_by_pictures(loaded, request, task, index, sources, report)
         case _:
             size = request.width, request.height
             return _painted(loaded, request, task, index, _source_image(task, sources, size), size, report)
@@ -330,6 +332,25 @@ def _region_painted(
     return _pixels(part.composed(Image.fromarray(as_bytes(painted).numpy())))
 
 
+def _painted_by_pictures(
+    loaded: Loaded,
+    request: GenerationRequest,
+    task: Edit | Blend,
+    index: int,
+    sources: Sequence[bytes],
+    report: Report,
+) -> torch.Tensor:
+    """Paint an edit or a blend; what an edit left as it was is that of its source."""
+    size = request.width, request.height
+    pictures = [opened(each) for each in sources]
+    image = references.start(task, pictures, size)
+    given = references.references(task, pictures, loaded.family, size) if loaded.family.references else ()
+    painted = _painted(loaded, request, task, index, image, size, report, given=given)
+    if isinstance(task, Edit) and task.keep:
+        return _pixels(changes.kept(image, Image.fromarray(as_bytes(painted).numpy())))
+    return painted
+
+
 def _painted(
     loaded: Loaded,
     request: GenerationRequest,
@@ -339,11 +360,16 @@ def _painted(
     size: tuple[int, int],
     report: Report,
     part: Region | None = None,
+    *,
+    given: Sequence[Image.Image] = (),
 ) -> torch.Tensor:
-    """Paint a picture of `size` pixels; what is around a part is kept as far as the model can."""
+    """Paint a picture of `size` pixels; what is around a part is kept as far as the model can.
+
+    `given` are the references of a family that takes such.
+    """
     scale = loaded.entry.scale
     size = size[0] // scale, size[1] // scale
-    weighed = weights.read(request.prompt)
+    weighed = weights.read(loaded.family.words(task, request.prompt))
     painting = Painting(
         prompt=weighed.plain,
         negative_prompt=", ".join(filter(None, (request.negative_prompt, *weighed.negative))),
@@ -352,6 +378,7 @@ def _painted(
         width=size[0],
         height=size[1],
         image=image and ImageOps.fit(image, size, Image.Resampling.LANCZOS),
+        references=given,
     )
     pipe = private_copy(loaded.pipe_for(task.kind))
     if request.scheduler:
