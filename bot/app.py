@@ -58,9 +58,11 @@ from bot.jobs.holds import Holds
 from bot.jobs.live import LiveJobs
 from bot.jobs.message_sync import MessageSync
 from bot.jobs.messages import JobMessages
+from bot.jobs.pictures import Pictures
 from bot.jobs.planning import Planner
 from bot.jobs.queries import JobQueries
 from bot.jobs.recovery import Recovery
+from bot.jobs.references import ReferenceService
 from bot.jobs.series import SeriesService
 from bot.jobs.service import JobService
 from bot.jobs.tracker import JobTracker
@@ -140,7 +142,8 @@ def build(
     # What people do.
     reviews = Reviews(settings, store, sync.show, log_channel.tell)
     privacy = Privacy(store, blobs, endings.delete, settings.retention_days)
-    planner = Planner(store, engine, access, visibility, settings.max_source_bytes)
+    found_pictures = Pictures(store, blobs, visibility)
+    planner = Planner(store, engine, access, visibility, settings.max_source_bytes, found_pictures)
     series = SeriesService(store, engine, access, planner, reviews, tracker)
     jobs = JobService(
         store, engine, blobs, access, visibility, planner, reviews, tracker, endings, cards, series
@@ -183,6 +186,7 @@ def build(
         admin,
         contests,
         api_keys,
+        ReferenceService(store, blobs, found_pictures, settings.max_source_bytes),
     )
     return Easel(
         adapters=adapters,

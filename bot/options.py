@@ -15,7 +15,17 @@ from bot.i18n.catalogs import LANGUAGES
 
 Kind = Literal["text", "integer", "number", "boolean", "picture", "person", "role", "channel"]
 Completes = Literal[
-    "", "styles", "models", "aspects", "jobs", "pictures", "unfinished", "commands", "people", "tiers"
+    "",
+    "styles",
+    "models",
+    "aspects",
+    "jobs",
+    "pictures",
+    "unfinished",
+    "commands",
+    "people",
+    "tiers",
+    "references",
 ]
 Value = str | int | float | bool | bytes
 """An option's value: text, integer, number, boolean; a picture is bytes, or text that names a stored one."""
@@ -118,6 +128,11 @@ TITLES = {
     "model": _("Model"),
     "source": _("Image prompt"),
     "strength": _("Strength"),
+    "edit": _("Edit"),
+    "images": _("More images"),
+    "weights": _("Weights of the images"),
+    "sref": _("Style reference"),
+    "cref": _("Subject reference"),
     "reproducible": _("Reproducible"),
     "private": _("Private"),
     "relax": _("Relaxed"),
@@ -366,6 +381,10 @@ def as_text(value: object) -> str:
     match value:
         case bool():
             return "yes" if value else "no"
+        case (str(), *_):
+            return ",".join(map(str, value))
+        case (float(), *_):
+            return ":".join(f"{each:g}" for each in value)
         case tuple():
             return "x".join(map(str, value))
         case float() if value.is_integer():

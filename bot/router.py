@@ -27,7 +27,9 @@ from bot.images.service import Images
 from bot.jobs import offers
 from bot.jobs.changes import source_job
 from bot.jobs.favourites import FavouriteService
+from bot.jobs.pictured import imagined
 from bot.jobs.queries import JobQueries
+from bot.jobs.references import ReferenceService
 from bot.jobs.series import SeriesService
 from bot.jobs.service import JobService
 from bot.jobs.visibility import Visibility
@@ -41,7 +43,7 @@ from bot.store import Store
 
 T = TypeVar("T")
 
-PAINTING = ("imagine", "upscale", "vary")
+PAINTING = ("imagine", "upscale", "vary", "edit", "blend")
 """Commands that check by themselves whether the person may ask."""
 ALWAYS = ("help", "quota", "verify", "api list", "api revoke", "privacy export", "privacy delete")
 """Commands that blocked people may use."""
@@ -71,11 +73,17 @@ class Router:
     _admin: Admin
     _contests: Contests
     _api_keys: ApiKeys
+    _references: ReferenceService
 
     def __post_init__(self) -> None:
         self._commands: dict[str, Callable[[dict[str, Any], Origin], Awaitable[Card | Receipt]]] = {
             "upscale": self._jobs.upscale,
             "vary": self._jobs.vary,
+            "edit": lambda options, origin: self._jobs.imagine(imagined("edit", options), origin),
+            "blend": lambda options, origin: self._jobs.imagine(imagined("blend", options), origin),
+            "reference save": self._references.save,
+            "reference list": self._references.listed,
+            "reference delete": self._references.delete,
             "queue": self._queries.queue,
             "cancel": self._jobs.cancel_command,
             "history": self._queries.history,
@@ -99,6 +107,7 @@ class Router:
         self._presses: dict[actions.Name, Callable[[Action, Job, Origin], Awaitable[Answer]]] = {
             **dict.fromkeys(actions.DERIVING, self._jobs.derive),
             "edit": self._queries.edit,
+            "change": self._queries.change,
             "info": self._queries.info,
             "pick": self._queries.pick,
             "more": self._queries.more,

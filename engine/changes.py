@@ -1,7 +1,7 @@
 """What an edit changed of a picture: found by comparing, so that all else can be kept of the source.
 
-A model paints the whole picture anew, so what nobody asked to change drifts a little with each edit. Where the
-difference is no more than that drift, the pixels of the source are put back.
+A model paints the whole picture anew, so what nobody asked to change drifts a little with each edit. Where
+the difference is no more than that drift, the pixels of the source are put back.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _FEATHER = 5.0
 
 
 def kept(source: Image.Image, edited: Image.Image) -> Image.Image:
-    """Return the edited picture with those parts of the source, of the same size, that it left as they were."""
+    """Return the edited picture with the parts of its source that it left as they were."""
     mask = changed(source, edited)
     return edited if mask is None else Image.composite(edited, source, mask)
 
@@ -50,7 +50,7 @@ def _difference(source: Image.Image, edited: Image.Image, radius: float) -> np.n
 
 
 def _grown(mask: Image.Image, scale: float) -> Image.Image:
-    """Return a mask without specks, and with a margin around what it marks; specks are thinner than 5 pixels."""
+    """Return a mask without specks, and with a margin around what it marks."""
     speck, margin = (2 * round(each * scale) + 1 for each in (2, _GROWN))
     bare = mask.convert("L").filter(ImageFilter.MinFilter(max(3, speck)))
     return bare.filter(ImageFilter.MaxFilter(speck + margin - 1))

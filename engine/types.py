@@ -65,13 +65,19 @@ class Edit:
     kind: ClassVar[Literal["edit"]] = "edit"
     sources: tuple[BlobRef, ...]  # at least one
     instruction: str = ""  # empty: the prompt
+    shows: str = ""  # what the first picture shows, in words, as far as it is known
     keep: bool = True  # the first picture is changed: what the instruction left as it was is kept of it
     strength: float = 0.75  # how far a model without references may leave the first picture
+    style: int = 0  # how many of the sources are references for the style: those before the subject's
+    subject: int = 0  # how many of the sources are references for the subject: the last
 
     def __post_init__(self) -> None:
         """Raise TypeError for what no row of this kind holds."""
         object.__setattr__(self, "sources", _texts(self.sources))
-        _check(self.instruction, str)
+        for text in (self.instruction, self.shows):
+            _check(text, str)
+        for count in (self.style, self.subject):
+            _check(count, int)
         _check(self.keep, bool)
         _check(self.strength, int, float)
 

@@ -143,8 +143,11 @@ def check(name: str, options: Mapping[str, object]) -> dict[str, Value]:
 def vocabulary(models: Sequence[ModelInfo], tiers: Sequence[Tier]) -> tuple[Command, ...]:
     """Return the commands as far as any of these models can do them, with the widest ranges of all tiers."""
     pictures = any("image_to_image" in model.tasks for model in models)
-    known = (each for each in COMMANDS if pictures or each.name != "vary")
+    known = (each for each in COMMANDS if pictures or each.name not in _BY_PICTURES)
     return tuple(each if each.admin else _narrowed(each, models, tiers) for each in known)
+
+
+_BY_PICTURES = ("vary", "edit", "blend")
 
 
 def _narrowed(command: Command, models: Sequence[ModelInfo], tiers: Sequence[Tier]) -> Command:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bot import actions, prompts
+from bot import prompts
 from bot.accounts.access import Access
 from bot.accounts.access_rules import AccessRules
 from bot.errors import Offer, Refusal
@@ -14,10 +14,11 @@ from bot.i18n import _, join
 from bot.images import pictures
 from bot.jobs import admission, offers
 from bot.jobs.admission import OfferContext
+from bot.jobs.pictures import Pictures, opened_files
 from bot.jobs.visibility import Visibility
 from bot.models import Balance, Member, Origin
 from bot.options import bounded
-from bot.prompts import Draft, Source, permutations
+from bot.prompts import Draft, Source, permutations, references
 from bot.prompts.styles import NO_STYLE
 from bot.store import Store
 from engine import weights
@@ -35,6 +36,7 @@ class Plan:
     model: ModelInfo
     relaxed: bool
     note: str  # which flags of other tools were left out; to show
+    parent: str = ""  # the job whose picture is changed
 
     @property
     def private(self) -> bool:
@@ -56,6 +58,7 @@ class Planner:
     _access: Access
     _visibility: Visibility
     _max_source_bytes: int
+    _pictures: Pictures
 
     async def check(self, options: Mapping[str, object], origin: Origin) -> None:
         """Raise Refusal when /imagine would not take these options."""
@@ -70,9 +73,8 @@ class Planner:
         """
         text = permutations.expanded(str(options.get("prompt", "")))[0]
         draft = prompts.parse(text, {**options, "prompt": None})
-        if draft.source:
-            id = str(draft.source).partition(":")[0]
-            if not (await self._visibility.job(id, member, here)).is_open(here):
+        for name in (draft.source, *draft.images, *draft.sref, *draft.cref):
+            if name and await self._pictures.is_private(str(name), member, here):
                 return True
         preferred = (await self._access.rules(member)).preferences().private
         return preferred if draft.private is None else draft.private
@@ -105,13 +107,16 @@ class Planner:
         """
         text = str(options.pop("prompt", ""))
         source = options.get("source")
+        most = self._max_source_bytes
         if isinstance(source, bytes):
-            most = self._max_source_bytes
             source = options["source"] = await pictures.open_source(source, max_bytes=most)
+        if files := options.get("files"):
+            options["files"] = await opened_files(files, most)
         try:
             return await self._read(text, options, origin, rules)
         except Refusal as refusal:
             file = {"source": source} if isinstance(source, bytes) else {}
+            file |= {"files": options["files"]} if files else {}
             found = await self._with_tried_offers(refusal, file, origin, rules)
             # A text cannot carry the file.
             raise Refusal(found.notice, code=found.code, offers=() if file else found.offers) from refusal
@@ -146,41 +151,33 @@ class Planner:
     async def _read(self, text: str, options: Mapping[str, Any], origin: Origin, rules: AccessRules) -> Plan:
         _check_link(text, options)
         typed = prompts.parse(text, options, ranged=False)
-        source = await self._source(typed.source, origin)
         offered = self._engine.models()
         rules.check_model(typed.model, offered, typed)
         models = rules.models(offered)
         draft = prompts.with_defaults(typed, rules.preferences(), models, rules.tier, rules.takes_style)
-        request = prompts.compose(draft, models, rules.tier, source, typed)
+        likely = prompts.model_for(draft, models)
+        given = await self._pictures.given(typed, options.get("files", {}), origin, likely)
+        request = prompts.compose(draft, models, rules.tier, said=typed, given=given)
         model = prompts.choose_model(Draft(prompt="", model=request.model), offered)
         rules.check(request, draft.style, model, typed)
+        described = replace(draft, prompt=references.prompt(draft, model, given))
         return Plan(
             typed=typed,
-            draft=draft,
+            draft=described,
             request=request,
-            sources=(source,) if source and request.sources else (),
+            sources=references.used(request.task, given),
             model=model,
+            parent=given.pictures[0].job if draft.edit else "",
             relaxed=rules.relaxed(draft.relax, typed),
-            note=join(" ", (_left_out(prompts.left_out(text, options)), _weightless(draft, model))),
+            note=join(
+                " ",
+                (
+                    references.note(draft, model, given),
+                    _left_out(prompts.left_out(text, options)),
+                    _weightless(draft, model),
+                ),
+            ),
         )
-
-    async def _source(self, named: str | bytes, origin: Origin) -> Source | None:
-        """Return the picture to start from, if there is one."""
-        if isinstance(named, bytes):
-            width, height = pictures.png_size(named)
-            return Source(blob="", width=width, height=height, png=named)
-        if not named:
-            return None
-        id, _colon, which = named.partition(":")
-        job = await self._visibility.job(id, origin.member, origin.here)
-        if which == "source":
-            if job.request.source is None:
-                raise Refusal(_("Job {id} did not start from an image.", id=job.id), code="no_picture")
-            blob, width, height = job.request.source, job.request.width, job.request.height
-        else:
-            chosen = actions.picture(job, int(which or 1) - 1)
-            blob, width, height = chosen.blob, chosen.width, chosen.height
-        return Source(blob=blob, width=width, height=height, private=not job.is_open(origin.here))
 
 
 def _weightless(draft: Draft, model: ModelInfo) -> str:
@@ -220,7 +217,7 @@ def _check_link(text: str, options: Mapping[str, Any]) -> None:
 
 
 def _check_series(options: Mapping[str, object]) -> None:
-    if any(isinstance(value, bytes) for value in options.values()):
+    if options.get("files") or any(isinstance(value, bytes) for value in options.values()):
         notice = _(
             "A file works with one prompt at a time. Leave out the choices in braces and --repeat, "
             "or name an image of a job by --source."

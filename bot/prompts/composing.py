@@ -4,47 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import Any
 
 from bot import limits
 from bot.errors import Refusal
 from bot.i18n import _, listing, ngettext
 from bot.models import Job, Tier
 from bot.options import clip, setting, suggest
-from bot.prompts import styles
+from bot.prompts import references, styles
 from bot.prompts.draft import DEFAULT_STRENGTH, PARAMS, Draft, landed
 from bot.prompts.param import Param
 from bot.prompts.permutations import kept
 from bot.prompts.readers import WIDEST
+from bot.prompts.references import Given, Source
 from bot.prompts.rendering import offer, size_text
 from engine import weights
-from engine.types import (
-    Blend,
-    BlobRef,
-    CreativeUpscale,
-    CutOut,
-    Edit,
-    GenerationRequest,
-    ImageToImage,
-    Inpaint,
-    ModelInfo,
-    Outpaint,
-    Task,
-    TextToImage,
-    Upscale,
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """A picture to start from."""
-
-    blob: BlobRef  # empty where it is not stored yet
-    width: int
-    height: int
-    private: bool = False
-    png: bytes = field(default=b"", repr=False)  # of one that is not stored yet
+from engine.types import Edit, GenerationRequest, ModelInfo
 
 
 def compose(
@@ -53,27 +28,38 @@ def compose(
     tier: Tier,
     source: Source | None = None,
     said: Draft | None = None,
+    *,
+    given: Given | None = None,
 ) -> GenerationRequest:
     """Compose the request in full: the style applied, the size fitted to the model, the seed fixed.
 
-    `models` are those that may be asked for, the default first. Raises Refusal with an offer made of `said`
-    (left out: of the draft), for what the model cannot do and for more than the tier allows.
+    `models` are those that may be asked for, the default first. `given`: all pictures, where there is more
+    than a `source`. Raises Refusal with an offer made of `said` (left out: of the draft), for what the model
+    cannot do and for more than the tier allows.
     """
-    model = choose_model(draft, models)
+    given = given or Given(pictures=(source,) if source else ())
+    source = given.source
+    references.check(draft, given)
+    model = model_for(draft, models)
     _check(said or draft, model, models, tier, source)
     width, height = _fitted(draft, said or draft, model, tier, source)
     template = styles.load().template(draft.style, model.name)
-    prompt, negative = template.dress(draft.prompt, draft.negative)
+    prompt, negative = template.dress(references.prompt(draft, model, given), draft.negative)
     values = {each.field: each.value(getattr(draft, each.name), model, tier) for each in landed()}
     values["negative_prompt"] = negative if model.negative_prompt else ""
-    task = _task(draft, source)
+    task = references.task(draft, model, given)
     return GenerationRequest(prompt=prompt, model=model.name, width=width, height=height, task=task, **values)
 
 
-def _task(draft: Draft, source: Source | None) -> Task:
-    if source is None:
-        return TextToImage()
-    return ImageToImage(source=source.blob, strength=_strength(draft))
+def model_for(draft: Draft, models: Sequence[ModelInfo]) -> ModelInfo:
+    """Return the model that the draft names, or else the default, or the first that takes its references.
+
+    Raises Refusal for an unknown name.
+    """
+    model = choose_model(draft, models)
+    if draft.model or not (draft.edit or draft.sref or draft.cref):
+        return model
+    return model if model.references else next((each for each in models if each.references), model)
 
 
 def _strength(draft: Draft) -> float:
@@ -155,7 +141,7 @@ def _check(
     _check_weights(said)
     for name, param in PARAMS.items():
         value = getattr(said, name)
-        if value not in ("", None):
+        if value not in ("", None, ()):
             _check_known(param, value, said, model)
             check_range(param, value, model, tier, said)
 
@@ -246,15 +232,7 @@ def recall(job: Job, models: Sequence[ModelInfo]) -> Draft:
     info = next((model for model in models if model.name == request.model), None)
     template = styles.load().template(job.style, request.model)
     before = request.before_upscale()
-    match before.task:
-        case ImageToImage(strength=strength):
-            start: dict[str, Any] = {"source": f"{job.id}:source", "strength": strength}
-        case TextToImage() | Upscale() | CutOut():
-            start = {}
-        case Edit() | Blend() | Inpaint() | Outpaint() | CreativeUpscale():
-            start = {}
-        case unknown:
-            assert_never(unknown)
+    pictures = dict(references.recalled(job))
     values = {
         each.name: getattr(request, each.field)
         for each in landed()
@@ -264,13 +242,14 @@ def recall(job: Job, models: Sequence[ModelInfo]) -> Draft:
     values["negative"] = kept(template.undress(request.negative_prompt))
     if not request.paints:
         del values["count"]
+    usual = info and info is models[0] and not isinstance(before.task, Edit)
     return Draft(
-        prompt=job.prompt,
+        prompt=pictures.pop("prompt", job.prompt),
         style=job.style,
-        model="" if info and info is models[0] else request.model,
+        model="" if usual else request.model,
         private=True if job.origin.private else None,
         relax=True if job.relaxed else None,
-        **start,
+        **pictures,
         **values,
         **_recalled_shape((before.width, before.height), info),
     )

@@ -17,7 +17,7 @@ def said(draft: Draft) -> dict[str, str]:
     values = {each.name: getattr(draft, each.name) for each in fields(draft)}
     if isinstance(draft.source, bytes):
         del values["source"]
-    return {name: as_text(value) for name, value in values.items() if value not in ("", None)}
+    return {name: as_text(value) for name, value in values.items() if value not in ("", None, ())}
 
 
 def render(draft: Draft) -> str:

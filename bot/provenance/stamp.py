@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -31,8 +31,11 @@ def stamp(
     notes: Mapping[str, str] = MappingProxyType({}),
     *,
     labelled: bool = False,
+    others: Sequence[bytes] = (),
 ) -> Stamped:
-    """Return the picture marked and signed. `parent` is the PNG that it was made from, if it was.
+    """Return the picture marked and signed.
+
+    `parent` is the PNG that it was made from, if it was; `others` are those that it was made from beside it.
 
     `labelled`: it visibly says "AI", in the corner that `facts` name, else in a calm one.
     """
@@ -43,7 +46,9 @@ def stamp(
             facts, picture = replace(facts, label=corner), label.draw(picture, corner)
         marked = mark.embed(picture, int(facts.job, 16), keys.mark)
     encoded = signing.encode(marked, "image/png", facts, notes, compress_level=4)
-    return Stamped(signing.sign(encoded, "image/png", facts, keys, parent), fingerprint(marked))
+    return Stamped(
+        signing.sign(encoded, "image/png", facts, keys, parent, others=others), fingerprint(marked)
+    )
 
 
 def convert(

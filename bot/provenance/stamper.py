@@ -6,7 +6,7 @@ The prompt goes into the file only if whoever asked wants that.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from bot.i18n import _
 from bot.images.blobs import BlobStore
@@ -19,11 +19,17 @@ from bot.provenance.signing import FileFacts, Made
 from bot.provenance.stamp import Stamped, stamp
 from bot.store import Store
 from engine.errors import EngineError
-from engine.types import TaskKind
+from engine.types import Blend, BlobRef, Edit, GenerationRequest, TaskKind
 
 _MADE: dict[TaskKind, Made] = {
     "text_to_image": "created",
     "image_to_image": "edited",
+    "edit": "edited",
+    "blend": "edited",
+    "inpaint": "edited",
+    "outpaint": "edited",
+    "creative_upscale": "upscaled",
+    "cut_out": "edited",
     "upscale": "upscaled",
 }
 _UNSIGNED = _(
@@ -53,6 +59,7 @@ class Stamper:
         made = _MADE[request.kind]
         parent = await self._blobs.get(request.source) if request.source and made != "created" else None
         source = await self._facts_of(parent) if parent is not None else None
+        others = [await self._blobs.get(each) for each in _others(request)] if parent is not None else []
         wanted = (await self._store.preferences(job.origin.member.id)).tells_prompt
         facts = FileFacts(
             job=job.id,
@@ -60,7 +67,8 @@ class Stamper:
             model=request.model,
             seed=seed,
             made=made,
-            foreign=parent is not None and await self._is_foreign(job, source),
+            foreign=parent is not None
+            and (await self._is_foreign(job, source) or await self._any_foreign(others)),
             prompt=job.prompt if wanted else "",
             label=source.label if source else None,
             parent=source.title if source else "",
@@ -68,7 +76,9 @@ class Stamper:
         notes = _notes(job, seed) if wanted else {}
         labelled = index != GRID and await self._labelled(job)  # a grid is made of labelled pictures
         try:
-            return await asyncio.to_thread(stamp, png, facts, self._keys, parent, notes, labelled=labelled)
+            return await asyncio.to_thread(
+                stamp, png, facts, self._keys, parent, notes, labelled=labelled, others=others
+            )
         except signing.Unsigned as error:
             raise EngineError(f"a picture cannot be signed: {error}", advice=_UNSIGNED) from error
 
@@ -76,6 +86,11 @@ class Stamper:
         """Return what a source says of itself; None where it was not signed here."""
         claim = await asyncio.to_thread(signing.read, source, "image/png", self._keys)
         return claim.facts if claim else None
+
+    async def _any_foreign(self, others: Sequence[bytes]) -> bool:
+        """Return whether any of these pictures was not made here, or goes back to one that was not."""
+        told = [await self._facts_of(each) for each in others]
+        return any(facts is None or facts.foreign for facts in told)
 
     async def _is_foreign(self, job: Job, source: FileFacts | None) -> bool:
         """Return whether the job's source goes back to a picture that a person brought.
@@ -93,6 +108,11 @@ class Stamper:
             elif child and blob != child.request.source:
                 return True
         return blob is not None
+
+
+def _others(request: GenerationRequest) -> tuple[BlobRef, ...]:
+    """Return the pictures beside the first that a picture is made of."""
+    return request.sources[1:] if isinstance(request.task, Edit | Blend) else ()
 
 
 def _notes(job: Job, seed: int) -> dict[str, str]:

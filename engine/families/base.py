@@ -39,6 +39,28 @@ _BY_IMAGE_TO_IMAGE: tuple[TaskKind, ...] = ("inpaint", "outpaint", "edit", "blen
 _REFERENCE_STRENGTH = 0.6  # above it, a family without a strength is told to leave its reference
 _FREELY = " Use the given image only as a loose inspiration: change its composition, pose and background."
 
+
+def _roles(task: Edit) -> list[str]:
+    """Return sentences that say what each picture of an edit is for, where there are several or no target."""
+    last = len(task.sources)
+    subject, style = last - task.subject, last - task.subject - task.style
+    said = []
+    if not task.keep and style > 1:
+        said.append(f"Blend {_images(1, style)} into one picture.")
+    if task.keep and last > 1:
+        said.append("Change image 1, and keep all else of it as it is.")
+    if task.style:
+        said.append(f"Take only the style and the colours of {_images(style + 1, subject)}, not the content.")
+    if task.subject:
+        said.append(f"The subject is that of {_images(subject + 1, last)}: keep how it looks.")
+    return said
+
+
+def _images(first: int, last: int) -> str:
+    names = [f"image {number}" for number in range(first, last + 1)]
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
 Scheduler = tuple[str, Mapping[str, Any]]
 """A scheduler class of diffusers, and what replaces settings of the model's own scheduler."""
 
@@ -136,11 +158,12 @@ class Family:
             return prompt
         match task:
             case Edit(instruction=instruction):
-                return instruction or prompt
+                said, roles = instruction or prompt, _roles(task)
+                return " ".join((f"{said.rstrip('.')}.", *roles)) if roles else said
             case Blend(sources=sources, weights=shares):
-                names = [f"image {number}" for number in range(1, len(sources) + 1)]
-                most = f", with most of {names[shares.index(max(shares))]}" if len(set(shares)) > 1 else ""
-                return f"{prompt}. Blend {', '.join(names[:-1])} and {names[-1]} into one picture{most}."
+                names = _images(1, len(sources))
+                most = f", with most of image {shares.index(max(shares)) + 1}" if len(set(shares)) > 1 else ""
+                return f"{prompt}. Blend {names} into one picture{most}."
             case ImageToImage(strength=strength) if strength > _REFERENCE_STRENGTH:
                 return prompt + _FREELY
             case _:
