@@ -23,7 +23,7 @@ _UNDO = (
     r"(?:undo|revert)(?: (?:that|this|it|the last (?:change|edit|one)))?|(?:go )?one (?:step )?back|"
     r"(?:mach(?:e)? (?:das|es) )?rückgängig(?: machen)?|einen schritt zurück|"
     r"annule[rz]?(?: (?:ça|cela|la dernière))?|reviens en arrière"
-    r")(?: please| bitte)?"
+    r")(?:,? please|,? bitte)?"
 )
 _BACK = (
     r"(?:please |bitte )?"
