@@ -267,14 +267,24 @@ def _user() -> str:
 
 
 def _with_source(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace a source that is a file by its bytes; any other may name a stored picture."""
-    source = options.get("source")
-    if not source or not Path(source).is_file():
-        return dict(options)
+    """Replace pictures that are files by their bytes; any other may name a stored picture."""
+    given = dict(options)
+    if (source := options.get("source")) and Path(source).is_file():
+        given["source"] = _content(Path(source))
+    files: dict[str, list[bytes]] = {}
+    for name in ("images", "sref", "cref"):
+        named = [each for each in (options.get(name) or "").split(",") if each]
+        if found := [each for each in named if Path(each.strip()).is_file()]:
+            files[name] = [_content(Path(each.strip())) for each in found]
+            given[name] = ",".join(each for each in named if each not in found)
+    return {**given, "files": files} if files else given
+
+
+def _content(file: Path) -> bytes:
     try:
-        return {**options, "source": Path(source).read_bytes()}
+        return file.read_bytes()
     except OSError as error:
-        raise EaselError(f"{source} cannot be read ({error.strerror}): choose another file.") from error
+        raise EaselError(f"{file} cannot be read ({error.strerror}): choose another file.") from error
 
 
 def _make_folder(out: Path) -> None:

@@ -8,6 +8,7 @@ answered with (a form, a card in place of what was pressed, a job) is declared i
 from __future__ import annotations
 
 import asyncio
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,12 +25,13 @@ from bot.easel import Easel
 from bot.errors import Refusal
 from bot.i18n import _
 from bot.images import pictures
-from bot.jobs.pictured import imagined
+from bot.jobs.pictured import MIXED, imagined
 from bot.messages import job_cards
 from bot.messages.types import Card, Form
 from bot.models import Job, Member, Origin
 from bot.options import Command
 from bot.prompts import talk, turns
+from bot.prompts.draft import MOST_IMAGES
 from bot.prompts.talk import Spoken
 from bot.prompts.turns import Back
 
@@ -50,6 +52,7 @@ CALM = 30.0  # seconds in which words that came too fast are answered once
 HASTE = ("cooldown", "waiting")
 """Codes of refusals of people who ask faster than they may."""
 MOST_TURNED = 500  # threads in which somebody went back and has not gone on yet
+FEW_WORDS = 3  # "blend these, please" describes no image
 LONGEST_LINK = 400  # characters that are read as the link of a message
 MOST_VERIFIED = 4  # pictures of one message
 JOB_COMMANDS = ("upscale", "vary")
@@ -419,6 +422,10 @@ class Interactions(ABC, Generic[E, P]):
             raise Refusal(_BUTTONS_ONLY, code="channel")
         if not sure:
             return NoAnswer()
+        if len(sent) > 1 and _BLENDS.match(words):
+            files = [await self.fetch(event, each) for each in sent[: MOST_IMAGES + 1]]
+            prompt = words if len(words.split()) > FEW_WORDS else MIXED
+            return await self.handle("imagine", {"prompt": prompt, "files": {"images": files}}, origin)
         if len(sent) > 1:
             return self._which(sent, words, origin)
         if sent:
@@ -538,6 +545,13 @@ class Interactions(ABC, Generic[E, P]):
             return await self._easel.planner.is_private({"prompt": text}, member, here)
 
         return alone
+
+
+_BLENDS = re.compile(
+    r"(?:please |bitte )?(?:blend|mix|combine|merge|mische?|vermische?|verschmelze?|kombiniere?|mélange|"
+    r"fusionne|combine)\b",
+    re.IGNORECASE,
+)
 
 
 def _reference_form(source: str = "") -> Form:

@@ -63,17 +63,23 @@ def _accepted(answer: Answer) -> dict[str, Any]:
 
 
 def packed(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options as JSON values: a source that is bytes as text."""
-    source = options.get("source")
-    if not isinstance(source, bytes):
-        return dict(options)
-    return {**options, "source": None, "source_bytes": base64.b64encode(source).decode()}
+    """Return the options as JSON values: pictures that are bytes as text."""
+    found, source = dict(options), options.get("source")
+    if isinstance(source, bytes):
+        found |= {"source": None, "source_bytes": base64.b64encode(source).decode()}
+    if files := found.pop("files", None):
+        found["file_bytes"] = {
+            name: [base64.b64encode(each).decode() for each in some] for name, some in files.items()
+        }
+    return found
 
 
 def _with_source(options: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(options)
     if data := found.pop("source_bytes", ""):
         found["source"] = base64.b64decode(data)
+    if files := found.pop("file_bytes", None):
+        found["files"] = {name: [base64.b64decode(each) for each in some] for name, some in files.items()}
     return found
 
 

@@ -103,7 +103,8 @@ def task(draft: Draft, model: ModelInfo, given: Given) -> Task:
     """Return what is made of the pictures."""
     pictures, blobs = given.pictures, tuple(each.blob for each in given.pictures)
     guided = (given.style or given.subject) and model.references
-    if draft.edit or guided:
+    edits = draft.edit and (model.references or len(pictures) == 1)
+    if edits or guided:
         shown = given.all if model.references else pictures
         return Edit(
             sources=tuple(each.blob for each in shown),
@@ -149,7 +150,7 @@ def note(draft: Draft, model: ModelInfo, given: Given) -> str:
         )
         if not understood(draft.prompt):
             lines.append(_("Your words were added to the image's own. Describe what it should show instead."))
-    elif len(given.pictures) > 1:
+    if len(given.pictures) > 1:
         lines.append(_("{model} takes one image, so it started from a mix of yours.", model=name))
     if given.style:
         lines.append(_("{model} takes no style reference, so its colours were added as words.", model=name))

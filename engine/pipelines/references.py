@@ -9,6 +9,9 @@ from PIL import Image, ImageOps
 from engine.families import Family
 from engine.types import Blend, Edit
 
+LEAST_SIDE = 64  # pixels of a reference
+LONGEST = 8  # times its shorter side
+
 Size = tuple[int, int]
 
 
@@ -33,11 +36,23 @@ def references(
     One that is to be changed has the size that is painted. What is more than the family takes at once is laid
     beside the last one.
     """
-    given = list(pictures)
+    given = [usable(each) for each in pictures]
     if isinstance(task, Edit) and task.keep:
         given[0] = ImageOps.fit(given[0], size, Image.Resampling.LANCZOS)
     most = family.references
     return given if len(given) <= most else [*given[: most - 1], side_by_side(given[most - 1 :])]
+
+
+def usable(picture: Image.Image) -> Image.Image:
+    """Return a picture no smaller and no longer than every family takes; what is too long is cropped."""
+    width, height = picture.size
+    least = min(width, height)
+    if max(width, height) > LONGEST * least:
+        size = (min(width, LONGEST * least), min(height, LONGEST * least))
+        picture = ImageOps.fit(picture, size)
+    if least < LEAST_SIDE:
+        picture = ImageOps.scale(picture, LEAST_SIDE / least, Image.Resampling.LANCZOS)
+    return picture
 
 
 def side_by_side(pictures: Sequence[Image.Image]) -> Image.Image:
