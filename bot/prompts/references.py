@@ -148,7 +148,7 @@ def note(draft: Draft, model: ModelInfo, given: Given) -> str:
         lines.append(
             _("{model} takes no instructions, so it started from the image, with this prompt.", model=name)
         )
-        if not understood(draft.prompt):
+        if given.source and given.source.prompt and not understood(draft.prompt):
             lines.append(_("Your words were added to the image's own. Describe what it should show instead."))
     if len(given.pictures) > 1:
         lines.append(_("{model} takes one image, so it started from a mix of yours.", model=name))
