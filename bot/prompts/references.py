@@ -103,7 +103,7 @@ def task(draft: Draft, model: ModelInfo, given: Given) -> Task:
     """Return what is made of the pictures."""
     pictures, blobs = given.pictures, tuple(each.blob for each in given.pictures)
     guided = (given.style or given.subject) and model.references
-    edits = draft.edit and (model.references or len(pictures) == 1)
+    edits = draft.edit and "edit" in model.tasks and (model.references or len(pictures) == 1)
     if edits or guided:
         shown = given.all if model.references else pictures
         return Edit(
@@ -121,6 +121,9 @@ def task(draft: Draft, model: ModelInfo, given: Given) -> Task:
             return TextToImage()
         case (one,):
             return ImageToImage(source=one, strength=strength)
+        case _ if "blend" not in model.tasks:
+            notice = _("{model} takes one image. Leave the others out.", model=model.name)
+            raise Refusal(notice, code="images")
         case _:
             return Blend(sources=blobs, strength=strength, weights=draft.weights)
 

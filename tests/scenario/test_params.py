@@ -44,6 +44,9 @@ OF_THE_JOB = ("private", "relax", "reproducible")
 OF_SEVERAL_JOBS = ("repeat",)
 """Options that make several jobs, which are asked about first: tests/scenario/test_series.py."""
 
+OF_REFERENCES = ("sref", "cref")
+"""Options that only models with references keep: tests/scenario/test_references.py."""
+
 Pipelines = Callable[[Job, House], list[dict[str, Any]]]
 """What the pipeline is called with for each picture of a job."""
 
@@ -139,9 +142,11 @@ def asked_for(job: Job) -> object:
 async def check(name: str, house: House, pipelines: Pipelines) -> None:
     """Raises AssertionError where the option is lost on the way."""
     param = PARAMS[name]
-    first = await house.painted("a circle --seed 2 --count 1")
-    value = f"{first.id}:1" if name == "source" else UNUSUAL.get(name, param.example)
-    others = {"count": "1", "seed": "1"} | ({"source": f"{first.id}:1"} if name == "strength" else {})
+    first = await house.painted("a circle --seed 2 --count 2")
+    pictures = {"source": f"{first.id}:1", "images": f"{first.id}:2"}
+    value = pictures.get(name) or UNUSUAL.get(name, param.example)
+    needed = {"strength": ["source"], "edit": ["source"], "images": ["source"], "weights": pictures}
+    others = {"count": "1", "seed": "1"} | {each: pictures[each] for each in needed.get(name, ())}
     plain = f"a fox {prompts.flags(others)}"
     others.pop(name, None)
     without = await walk(plain, house, pipelines)
@@ -156,7 +161,9 @@ async def check(name: str, house: House, pipelines: Pipelines) -> None:
     assert with_it.info != without.info, "the info does not tell it"
 
 
-@pytest.mark.parametrize("name", [each for each in PARAMS if each not in ("prompt", *OF_SEVERAL_JOBS)])
+@pytest.mark.parametrize(
+    "name", [each for each in PARAMS if each not in ("prompt", *OF_SEVERAL_JOBS, *OF_REFERENCES)]
+)
 async def test_an_option_goes_all_the_way_and_back(name: str, easel: House, pipelines: Pipelines) -> None:
     await check(name, easel, pipelines)
 
@@ -272,5 +279,8 @@ def test_what_no_model_takes_is_not_offered() -> None:
     assert PARAMS.keys() - offered(replace(FIRST, tasks=frozenset(("text_to_image",)))) == {
         "source",
         "strength",
+        "edit",
+        "images",
+        "weights",
     }
     assert discord.slash_commands(_never, _never, commands.vocabulary((plain,), (tier,)))
