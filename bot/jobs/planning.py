@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,11 +18,12 @@ from bot.jobs.admission import OfferContext
 from bot.jobs.pictures import Pictures, opened_files
 from bot.jobs.visibility import Visibility
 from bot.models import Balance, Member, Origin
-from bot.options import bounded
+from bot.options import bounded, clip
 from bot.prompts import Draft, Source, permutations, references
 from bot.prompts.styles import NO_STYLE
 from bot.store import Store
 from engine import weights
+from engine.lettering import Lettering, MissingGlyphs, TooLong, setting
 from engine.types import Engine, GenerationRequest, ModelInfo
 
 
@@ -158,6 +160,7 @@ class Planner:
         likely = prompts.model_for(draft, models)
         given = await self._pictures.given(typed, options.get("files", {}), origin, likely)
         request = prompts.compose(draft, models, rules.tier, said=typed, given=given)
+        await asyncio.to_thread(_check_lettering, request)
         model = prompts.choose_model(Draft(prompt="", model=request.model), offered)
         rules.check(request, draft.style, model, typed)
         described = replace(draft, prompt=references.prompt(draft, model, given))
@@ -178,6 +181,27 @@ class Planner:
                 ),
             ),
         )
+
+
+def _check_lettering(request: GenerationRequest) -> None:
+    """Raise Refusal for words that cannot be set on the image; blocks."""
+    words = Lettering.of(request)
+    try:
+        if words.texts:
+            setting.layout(words, (request.width, request.height))
+    except MissingGlyphs as error:
+        raise Refusal(
+            _(
+                "There is no font here for {characters}. Leave them out of the text.",
+                characters=clip(error.characters),
+            ),
+            code="text",
+        ) from error
+    except TooLong as error:
+        raise Refusal(
+            _("“{text}” is too long to be read on this image. Use fewer words.", text=clip(error.text)),
+            code="text",
+        ) from error
 
 
 def _weightless(draft: Draft, model: ModelInfo) -> str:

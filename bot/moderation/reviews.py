@@ -50,7 +50,7 @@ class Reviews:
         """Raise Refusal for words that may not be painted here. Serious ones count as a strike."""
         await self._tell(origin)
         told = (request.task.instruction,) if isinstance(request.task, Edit) else ()
-        words = (typed, request.prompt, weights.read(request.prompt).plain, *told)
+        words = (typed, request.prompt, weights.read(request.prompt).plain, request.lettering, *told)
         verdict = await asyncio.to_thread(moderation.judge, words, (request.negative_prompt,), rules)
         if not verdict.category:
             return

@@ -19,6 +19,7 @@ from engine.types import (
     Edit,
     ImageToImage,
     Inpaint,
+    Letter,
     ModelInfo,
     Outpaint,
     Task,
@@ -135,7 +136,7 @@ def used(request_task: Task, given: Given) -> tuple[Source, ...]:
             return ()
         case Edit(sources=sources) | Blend(sources=sources):
             return given.all[: len(sources)]
-        case ImageToImage() | Inpaint() | Outpaint() | CreativeUpscale() | Upscale() | CutOut():
+        case ImageToImage() | Inpaint() | Outpaint() | CreativeUpscale() | Upscale() | CutOut() | Letter():
             return given.pictures[:1]
         case unknown:
             assert_never(unknown)
@@ -175,7 +176,7 @@ def recalled(job: Job) -> Mapping[str, Any]:
             return found if strength == DEFAULT_STRENGTH else {**found, "strength": strength}
         case Edit() as edit:
             return _recalled_edit(edit, names[: len(edit.sources)])
-        case TextToImage() | Upscale() | CutOut() | Inpaint() | Outpaint() | CreativeUpscale():
+        case TextToImage() | Upscale() | CutOut() | Inpaint() | Outpaint() | CreativeUpscale() | Letter():
             return {}
         case unknown:
             assert_never(unknown)

@@ -401,7 +401,12 @@ class Store(
             further = select(SourceRow.blob).join(JobRow, col(JobRow.id) == col(SourceRow.job))
             others = session.exec(further.where(JobRow.state != State.DELETED.value))
             saved = session.exec(select(ReferenceRow.blob))
-            return {*pictures, *others, *saved, *(source for source in sources if source)}
+            unlettered = session.exec(
+                select(PictureRow.plain)
+                .join(JobRow, col(JobRow.id) == col(PictureRow.job))
+                .where(_in((*UNFINISHED, State.RENDERED)), PictureRow.plain != "")
+            )
+            return {*pictures, *unlettered, *others, *saved, *(source for source in sources if source)}
 
         return await self._read(work)
 
