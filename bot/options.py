@@ -49,6 +49,9 @@ class Option:
     completes: Completes = ""  # what `Vocabulary.complete` offers while someone types
     example: str = ""
     default: str = ""  # what stands when it is left out, in words
+    command: str = (
+        ""  # a command of its own that has it; where few options fit, /imagine has it as a flag alone
+    )
     named: bool = False  # given by its name alone, since what stands before it takes all other words
 
     @property

@@ -351,7 +351,8 @@ def _painted_by_pictures(
     given = references.references(task, pictures, loaded.family, size) if loaded.family.references else ()
     painted = _painted(loaded, request, task, index, image, size, report, given=given)
     if isinstance(task, Edit) and task.keep:
-        return _pixels(changes.kept(image, Image.fromarray(as_bytes(painted).numpy())))
+        edited = Image.fromarray(as_bytes(painted).numpy())
+        return _pixels(changes.kept(image.resize(edited.size), edited))
     return painted
 
 

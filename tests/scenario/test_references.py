@@ -124,7 +124,8 @@ async def test_the_form_of_an_edit_asks_for_it_again(both: House, model: str) ->
     form = await both.press(f"v1:edit:{edited.id}")
     assert isinstance(form, Form)
 
-    again = await both.painted(**{"text" if k == "prompt" else k: v for k, v in form.values.items()})
+    values = dict(form.values)
+    again = await both.painted(values.pop("prompt"), **values)
 
     assert form.values["prompt"] == "make the cup red"
     assert again.request == edited.request

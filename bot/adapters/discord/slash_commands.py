@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from inspect import Parameter, Signature
 from typing import Any
 
@@ -111,7 +112,16 @@ HIDDEN: dict[str, Any] = {
 """For those who manage a server; people bring none of it along."""
 
 
+def _fitting(command: Command) -> Command:
+    """Return /imagine without options that another command has: Discord takes 25. Flags do in the prompt."""
+    if command.name != "imagine":
+        return command
+    return replace(command, options=tuple(each for each in command.options if not each.command))
+
+
 def _slash(command: Command, run: Run, complete: Complete) -> Slash:
+    command = _fitting(command)
+
     async def callback(interaction: Interaction, **options: Any) -> None:
         said = {name: value for name, value in options.items() if value is not None}
         await run(interaction, command.name, said)
