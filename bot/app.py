@@ -60,9 +60,11 @@ from bot.jobs.live import LiveJobs
 from bot.jobs.message_sync import MessageSync
 from bot.jobs.messages import JobMessages
 from bot.jobs.parts import PartService
+from bot.jobs.pictures import Pictures
 from bot.jobs.planning import Planner
 from bot.jobs.queries import JobQueries
 from bot.jobs.recovery import Recovery
+from bot.jobs.references import ReferenceService
 from bot.jobs.regions import Regions
 from bot.jobs.series import SeriesService
 from bot.jobs.service import JobService
@@ -146,7 +148,8 @@ def build(
     reviews = Reviews(settings, store, sync.show, log_channel.tell)
     privacy = Privacy(store, blobs, endings.delete, settings.retention_days)
     regions = Regions(store, images, blobs, segmenter)
-    planner = Planner(store, engine, access, visibility, regions, settings.max_source_bytes)
+    found_pictures = Pictures(store, blobs, visibility)
+    planner = Planner(store, engine, access, visibility, regions, settings.max_source_bytes, found_pictures)
     series = SeriesService(store, engine, access, planner, reviews, tracker)
     jobs = JobService(
         store, engine, access, visibility, planner, reviews, tracker, endings, cards, series, regions
@@ -190,6 +193,7 @@ def build(
         contests,
         api_keys,
         PartService(engine, access, visibility, regions, jobs, logins),
+        ReferenceService(store, blobs, found_pictures, settings.max_source_bytes),
     )
     return Easel(
         adapters=adapters,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, Self
@@ -453,6 +453,24 @@ class Review:
     tenant: str
     at: datetime  # of the first report
     reports: int  # people who reported it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedReference:
+    """A picture that a person or a place keeps by name, to paint by."""
+
+    owner: str  # a member's id, or a place
+    name: str
+    member: str  # who saved it
+    blob: str
+    width: int
+    height: int
+    prompt: str = ""  # what it shows, as far as that is known
+    job: str = ""  # of which it is a picture; empty for a file
+
+    def columns(self) -> dict[str, str | int]:
+        """Return it by the names of its columns."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

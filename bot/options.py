@@ -26,6 +26,7 @@ Completes = Literal[
     "commands",
     "people",
     "tiers",
+    "references",
 ]
 Value = str | int | float | bool | bytes
 """An option's value: text, integer, number, boolean; a picture is bytes, or text that names a stored one."""
@@ -50,6 +51,7 @@ class Option:
     example: str = ""
     default: str = ""  # what stands when it is left out, in words
     several: bool = False  # may be given several times; its value is a tuple of what has a `name` each
+    command: str = ""  # of its own that has it: where few options fit, /imagine has it as a flag alone
     named: bool = False  # given by its name alone, since what stands before it takes all other words
 
     @property
@@ -136,6 +138,11 @@ TITLES = {
     "region": _("Region"),
     "mask": _("Mask"),
     "extend": _("Extend"),
+    "edit": _("Edit"),
+    "images": _("More images"),
+    "weights": _("Weights of the images"),
+    "sref": _("Style reference"),
+    "cref": _("Subject reference"),
     "reproducible": _("Reproducible"),
     "private": _("Private"),
     "relax": _("Relaxed"),
@@ -389,6 +396,10 @@ def as_text(value: object) -> str:
     match value:
         case bool():
             return "yes" if value else "no"
+        case (str(), *_):
+            return ",".join(map(str, value))
+        case (float(), *_):
+            return ":".join(f"{each:g}" for each in value)
         case tuple():
             return ("x" if all(isinstance(each, int) for each in value) else ", ").join(map(str, value))
         case float() if value.is_integer():

@@ -28,7 +28,9 @@ from bot.jobs import offers
 from bot.jobs.changes import source_job
 from bot.jobs.favourites import FavouriteService
 from bot.jobs.parts import PartService
+from bot.jobs.pictured import imagined
 from bot.jobs.queries import JobQueries
+from bot.jobs.references import ReferenceService
 from bot.jobs.series import SeriesService
 from bot.jobs.service import JobService
 from bot.jobs.visibility import Visibility
@@ -42,7 +44,7 @@ from bot.store import Store
 
 T = TypeVar("T")
 
-PAINTING = ("imagine", "upscale", "vary", "cutout", "extend", "region")
+PAINTING = ("imagine", "upscale", "vary", "cutout", "extend", "region", "edit", "blend")
 """Commands that check by themselves whether the person may ask."""
 ALWAYS = ("help", "quota", "verify", "api list", "api revoke", "privacy export", "privacy delete")
 """Commands that blocked people may use."""
@@ -73,6 +75,7 @@ class Router:
     _contests: Contests
     _api_keys: ApiKeys
     _parts: PartService
+    _references: ReferenceService
 
     def __post_init__(self) -> None:
         self._commands: dict[str, Callable[[dict[str, Any], Origin], Awaitable[Card | Receipt]]] = {
@@ -81,6 +84,11 @@ class Router:
             "cutout": self._jobs.cut_out,
             "extend": self._parts.extend_command,
             "region": self._parts.region_command,
+            "edit": lambda options, origin: self._jobs.imagine(imagined("edit", options), origin),
+            "blend": lambda options, origin: self._jobs.imagine(imagined("blend", options), origin),
+            "reference save": self._references.save,
+            "reference list": self._references.listed,
+            "reference delete": self._references.delete,
             "queue": self._queries.queue,
             "cancel": self._jobs.cancel_command,
             "history": self._queries.history,
@@ -108,6 +116,7 @@ class Router:
             **dict.fromkeys(("region_image", "extend_image"), self._parts.shown),
             "region_form": self._parts.form,
             "edit": self._queries.edit,
+            "change": self._queries.change,
             "info": self._queries.info,
             "pick": self._queries.pick,
             "more": self._queries.more,

@@ -223,6 +223,7 @@ def _limited(model: ModelInfo, pipeline: str) -> ModelInfo:
         tasks=family.tasks,
         negative_prompt=negative,
         strength=strength,
+        references=min(model.references or family.references, family.references),
         schedulers=tuple(family.schedulers),
         weights=bool(family.embeddings),
         compared=family.joins == "compared",

@@ -60,14 +60,30 @@ class ImageToImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """Change a picture as the prompt says. Further pictures are references that the prompt may speak of."""
+    """Paint by an instruction and by pictures that it may speak of.
+
+    Models that take references get the instruction; others start from the first picture, and are given the
+    prompt, which describes what the changed picture shows.
+    """
 
     kind: ClassVar[Literal["edit"]] = "edit"
-    sources: tuple[BlobRef, ...]  # at least one; the first is what is changed
+    sources: tuple[BlobRef, ...]  # at least one
+    instruction: str = ""  # empty: the prompt
+    shows: str = ""  # what the first picture shows, in words, as far as it is known
+    keep: bool = True  # the first picture is changed: what the instruction left as it was is kept of it
+    strength: float = 0.75  # how far a model without references may leave the first picture
+    style: int = 0  # how many of the sources are references for the style: those before the subject's
+    subject: int = 0  # how many of the sources are references for the subject: the last
 
     def __post_init__(self) -> None:
         """Raise TypeError for what no row of this kind holds."""
         object.__setattr__(self, "sources", _texts(self.sources))
+        for text in (self.instruction, self.shows):
+            _check(text, str)
+        for count in (self.style, self.subject):
+            _check(count, int)
+        _check(self.keep, bool)
+        _check(self.strength, int, float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,11 +93,15 @@ class Blend:
     kind: ClassVar[Literal["blend"]] = "blend"
     sources: tuple[BlobRef, ...]  # two to five
     strength: float = 0.6  # how far the picture may leave what they have in common: 1 ignores them
+    weights: tuple[float, ...] = ()  # of the sources, one each; empty: all are alike
 
     def __post_init__(self) -> None:
         """Raise TypeError for what no row of this kind holds."""
         object.__setattr__(self, "sources", _texts(self.sources))
+        object.__setattr__(self, "weights", tuple(self.weights))
         _check(self.strength, int, float)
+        for each in self.weights:
+            _check(each, int, float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -503,9 +523,10 @@ class ModelInfo:
     max_side: int = 2048
     max_steps: int = 100
     draft_steps: int = 0  # of a draft with the model's own steps; 0: about half
-    tasks: frozenset[TaskKind] = frozenset(("text_to_image", "image_to_image"))
+    tasks: frozenset[TaskKind] = frozenset(("text_to_image", "image_to_image", "edit", "blend"))
     negative_prompt: bool = True
     strength: bool = True  # image_to_image takes one; else a source is an example to paint by
+    references: int = 0  # pictures that it is given at once to paint by; 0: it starts from one, or from a mix
     extending: float = 0.9  # strength with which it paints around an image
     one_thing: bool = False  # it draws what a prompt names once, in the middle, and nothing else
     schedulers: tuple[str, ...] = ()  # that a request may name

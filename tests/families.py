@@ -23,6 +23,7 @@ from diffusers import (
     FlowMatchEulerDiscreteScheduler,
     Flux2KleinPipeline,
     Flux2Transformer2DModel,
+    FluxKontextPipeline,
     FluxPipeline,
     FluxTransformer2DModel,
     Krea2Pipeline,
@@ -434,6 +435,55 @@ def flux2_klein(_: Path) -> Family:
     return Family(pipe, options)
 
 
+def flux_kontext(folder: Path) -> Family:
+    """FLUX.1 Kontext, which paints by a picture; its VAE makes few latents of the megapixel that it wants."""
+    parts = {name: part for name, part in flux(folder).pipe.components.items() if name != "vae"}
+    torch.manual_seed(0)
+    autoencoder = AutoencoderKL(
+        block_out_channels=[8] * 6,
+        in_channels=3,
+        out_channels=3,
+        down_block_types=["DownEncoderBlock2D"] * 6,
+        up_block_types=["UpDecoderBlock2D"] * 6,
+        latent_channels=4,
+        layers_per_block=1,
+        norm_num_groups=4,
+        shift_factor=0.0609,
+        scaling_factor=1.5035,
+    ).eval()
+    pipe = FluxKontextPipeline(vae=autoencoder, **{"image_encoder": None, "feature_extractor": None, **parts})
+    sizes = ({"height": 128, "width": 128}, {"height": 64, "width": 256})
+
+    def options(seed: int) -> Options:
+        size = sizes[seed % 2]
+        picture = Image.radial_gradient("L").resize((96, 64 + 64 * (seed % 3))).convert("RGB")
+        asked = {"image": picture if seed % 4 else None, "max_area": size["height"] * size["width"]}
+        return _embeds(seed, (24, 32), pooled=32) | asked | size
+
+    return Family(pipe, options)
+
+
+def flux2_klein_by_several(folder: Path) -> Family:
+    """FLUX.2 klein with none, one or two references of several sizes, some of which have equal areas."""
+    pipe = flux2_klein(folder).pipe
+
+    def options(seed: int) -> Options:
+        shapes = ((64, 64), (64, 128), (128, 64))
+        given = [
+            Image.radial_gradient("L").resize(shapes[(seed + number) % 3]).rotate(90 * seed).convert("RGB")
+            for number in range(seed % 3)
+        ]
+        return {
+            "image": given or None,
+            "prompt_embeds": noise(seed, 1, 12, 16),
+            "negative_prompt_embeds": noise(seed + 1, 1, 12, 16),
+            "height": 64,
+            "width": 64,
+        }
+
+    return Family(pipe, options)
+
+
 def _embeds(
     seed: int,
     positive: tuple[int, int],
@@ -465,3 +515,9 @@ FAMILIES: dict[str, Callable[[Path], Family]] = {
     "chroma": chroma,
     "krea2": krea2,
 }
+
+REFERENCES: dict[str, Callable[[Path], Family]] = {
+    "flux_kontext": flux_kontext,
+    "flux2_klein": flux2_klein_by_several,
+}
+"""Families that paint by references, with some that differ in number and size."""

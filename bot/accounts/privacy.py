@@ -116,6 +116,10 @@ class Privacy:
             "reported": [{"job": job, "at": at} for job, at in await self._store.reports_of(members)],
             "contests": await self._store.entered_by(members),
             "favourites": [{"job": job, "at": at} for job, at in await self._store.favourites_of(members)],
+            "references": [
+                {"name": each.name, "job": each.job, "prompt": each.prompt}
+                for each in await self._store.references_of(members)
+            ],
             "offered": [{"text": text, "at": at} for text, at in await self._store.offers_of(members)],
         }
         return {

@@ -267,17 +267,26 @@ def _user() -> str:
 
 
 def _with_files(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace a source or mask that is a file by its bytes; any other may name a stored picture."""
+    """Replace pictures that are files by their bytes; any other may name a stored picture."""
     given = dict(options)
     for name in ("source", "mask"):
         path = options.get(name)
         if path and Path(path).is_file():
-            try:
-                given[name] = Path(path).read_bytes()
-            except OSError as error:
-                notice = f"{path} cannot be read ({error.strerror}): choose another file."
-                raise EaselError(notice) from error
-    return given
+            given[name] = _content(Path(path))
+    files: dict[str, list[bytes]] = {}
+    for name in ("images", "sref", "cref"):
+        named = [each for each in (options.get(name) or "").split(",") if each]
+        if found := [each for each in named if Path(each.strip()).is_file()]:
+            files[name] = [_content(Path(each.strip())) for each in found]
+            given[name] = ",".join(each for each in named if each not in found)
+    return {**given, "files": files} if files else given
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise EaselError(f"{file} cannot be read ({error.strerror}): choose another file.") from error
 
 
 def _make_folder(out: Path) -> None:

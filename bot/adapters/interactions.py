@@ -8,6 +8,7 @@ answered with (a form, a card in place of what was pressed, a job) is declared i
 from __future__ import annotations
 
 import asyncio
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,12 +25,15 @@ from bot.easel import Easel
 from bot.errors import Refusal
 from bot.i18n import _
 from bot.images import pictures
+from bot.jobs.pictured import MIXED, imagined
 from bot.messages import job_cards
 from bot.messages.types import Card, Form
 from bot.models import Job, Member, Origin
 from bot.options import Command
-from bot.prompts import talk
+from bot.prompts import talk, turns
+from bot.prompts.draft import MOST_IMAGES
 from bot.prompts.talk import Spoken
+from bot.prompts.turns import Back
 from bot.router import PAINTING
 
 log = structlog.stdlib.get_logger(__name__)
@@ -48,9 +52,13 @@ DOUBLE_CLICK = 1.5  # seconds in which the same press by the same person is the 
 CALM = 30.0  # seconds in which words that came too fast are answered once
 HASTE = ("cooldown", "waiting")
 """Codes of refusals of people who ask faster than they may."""
+MOST_TURNED = 500  # threads in which somebody went back and has not gone on yet
+FEW_WORDS = 3  # "blend these, please" describes no image
 LONGEST_LINK = 400  # characters that are read as the link of a message
 MOST_VERIFIED = 4  # pictures of one message
-JOB_COMMANDS = tuple(each for each in PAINTING if each != "imagine")
+PICTURE_COMMANDS = ("edit", "blend")
+"""Commands that make a job from pictures."""
+JOB_COMMANDS = tuple(each for each in PAINTING if each not in ("imagine", *PICTURE_COMMANDS))
 """Commands that make a job from a job."""
 
 BROKEN = _("Easel could not do that. Try again; an administrator finds the cause in the log.")
@@ -87,6 +95,7 @@ class Interactions(ABC, Generic[E, P]):
 
     title = ""  # the platform's name, to people
     hint = _("Describe an image, for example: a red fox.")  # the answer to a mention without words
+    newest = False  # words in a thread are about its newest picture, not about one that they reply to
     at_once = 8  # requests under way at a time, so that acknowledgements do not wait for all of them
     unreachable: tuple[type[Exception], ...] = (OSError,)  # what a failed download raises
 
@@ -97,6 +106,7 @@ class Interactions(ABC, Generic[E, P]):
         self._pressed: set[Hashable] = set()
         self._sent = SentPictures[P]()
         self._calmed: set[Hashable] = set()
+        self._turned: dict[str, str] = {}  # newest job of a thread → the one that was gone back to
 
     # ---- what a surface implements
 
@@ -186,6 +196,8 @@ class Interactions(ABC, Generic[E, P]):
         alone: Alone | None = None
         if name == "imagine":
             alone = self._alone_by(options)
+        elif name in PICTURE_COMMANDS:
+            alone = self._alone_by_pictures(name, options, sent or {})
         elif name in JOB_COMMANDS:
             alone = self._alone_of(str(options.get("job", "")))
         await self.answer(event, ask, alone)
@@ -351,12 +363,16 @@ class Interactions(ABC, Generic[E, P]):
         one of Easel's pictures, among other people's words. `bot.prompts.talk` decides what is a request.
         """
         link, words = prompts.leading_link(words)
+        parent = self._turned.get(parent, parent) if self.newest else parent
+        back = turns.read(words) if parent and not (sent or link) else None
         reading = talk.read(words, addressed=addressed, picture=bool(parent or sent or link))
 
         async def ask(origin: Origin) -> Answer:
             heard = await self._easel.changes.heard(origin)
             if heard == "off":
                 return NoAnswer()
+            if back:
+                return await self._go_back(event, origin, parent, back, sure=heard == "paint")
             match reading.does:
                 case "talk" if addressed and reading.expects:
                     return self.said(Card(kind="text", body=(self.hint,)), origin)
@@ -375,6 +391,17 @@ class Interactions(ABC, Generic[E, P]):
 
         alone = self._alone_of(parent) if parent else self._alone_by({"prompt": reading.words})
         await self.answer(event, ask, alone if reading.does == "paint" else None)
+
+    async def _go_back(self, event: E, origin: Origin, parent: str, back: Back, *, sure: bool) -> Answer:
+        """Show an earlier picture of a conversation, or do there what was asked behind it."""
+        job = await self._easel.changes.turned(parent, back, origin)
+        if back.rest:
+            reading = Spoken(does="paint", why="it goes back", words=back.rest)
+            return await self._said(event, origin, reading, (), job.id, sure=sure)
+        self._turned[parent] = job.id
+        while len(self._turned) > MOST_TURNED:
+            del self._turned[next(iter(self._turned))]
+        return self.said(await self._easel.cards.shown(job, origin.member), origin)
 
     async def _calmly(self, asking: Awaitable[Answer], origin: Origin) -> Answer:
         """Return the answer to words; of many that come too fast, refuse one and pass over the others."""
@@ -399,6 +426,10 @@ class Interactions(ABC, Generic[E, P]):
             raise Refusal(_BUTTONS_ONLY, code="channel")
         if not sure:
             return NoAnswer()
+        if len(sent) > 1 and _BLENDS.match(words):
+            files = [await self.fetch(event, each) for each in sent[: MOST_IMAGES + 1]]
+            prompt = words if len(words.split()) > FEW_WORDS else MIXED
+            return await self.handle("imagine", {"prompt": prompt, "files": {"images": files}}, origin)
         if len(sent) > 1:
             return self._which(sent, words, origin)
         if sent:
@@ -495,6 +526,14 @@ class Interactions(ABC, Generic[E, P]):
     def _alone_by(self, options: Mapping[str, object]) -> Alone:
         return partial(self._easel.planner.is_private, options)
 
+    def _alone_by_pictures(self, name: str, options: Mapping[str, object], sent: Mapping[str, P]) -> Alone:
+        async def alone(member: Member, here: Collection[str]) -> bool:
+            asked = imagined(name, {**options, **dict.fromkeys(sent, b"a file")})
+            named = {key: value for key, value in asked.items() if not isinstance(value, bytes)}
+            return await self._easel.planner.is_private({**named, "edit": None}, member, here)
+
+        return alone
+
     def _alone_of(self, id: str) -> Alone:
         async def alone(member: Member, here: Collection[str]) -> bool:
             return not (await self._easel.visibility.job(id, member, here)).is_open(here)
@@ -510,6 +549,13 @@ class Interactions(ABC, Generic[E, P]):
             return await self._easel.planner.is_private({"prompt": text}, member, here)
 
         return alone
+
+
+_BLENDS = re.compile(
+    r"(?:please |bitte )?(?:blend|mix|combine|merge|mische?|vermische?|verschmelze?|kombiniere?|mélange|"
+    r"fusionne|combine)\b",
+    re.IGNORECASE,
+)
 
 
 def _reference_form(source: str = "") -> Form:

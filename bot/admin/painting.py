@@ -63,17 +63,25 @@ def _accepted(answer: Answer) -> dict[str, Any]:
 
 
 def packed(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options as JSON values: files as text."""
-    files = {name: value for name, value in options.items() if isinstance(value, bytes)}
-    plain = {name: value for name, value in options.items() if name not in files}
-    coded = {name: base64.b64encode(value).decode() for name, value in files.items()}
-    return {**plain, "files": coded} if coded else plain
+    """Return the options as JSON values: pictures that are bytes as text."""
+    sent = {name: value for name, value in options.items() if isinstance(value, bytes)}
+    found = {name: value for name, value in options.items() if name not in sent and name != "files"}
+    if sent:
+        found["sent"] = {name: base64.b64encode(value).decode() for name, value in sent.items()}
+    if files := options.get("files"):
+        found["files"] = {
+            name: [base64.b64encode(each).decode() for each in some] for name, some in files.items()
+        }
+    return found
 
 
 def _with_files(options: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(options)
-    files = found.pop("files", {})
-    return found | {name: base64.b64decode(value) for name, value in files.items()}
+    sent, files = found.pop("sent", {}), found.pop("files", None)
+    found |= {name: base64.b64decode(value) for name, value in sent.items()}
+    if files:
+        found["files"] = {name: [base64.b64decode(each) for each in some] for name, some in files.items()}
+    return found
 
 
 async def _standing(easel: Easel, job: Job) -> dict[str, Any]:

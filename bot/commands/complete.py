@@ -121,6 +121,10 @@ class Vocabulary:
             case "people" if member.admin:
                 here = "" if member.tenant == INSTANCE else member.tenant
                 return list((await self._store.names(here, typed)).items())
+            case "references":
+                saved = await self._store.references(member)
+                mine = [(each.name, clip(each.prompt, 60)) for each in saved]
+                return [*mine, *await self._choices("pictures", member, typed)]
             case "jobs" | "pictures" | "unfinished":
                 recent = await self._visibility.jobs(member, user=member.id, states=_STATES[source], limit=50)
                 return [(job.id, clip(job.prompt, 60)) for job in recent]

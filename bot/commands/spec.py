@@ -148,7 +148,13 @@ def vocabulary(models: Sequence[ModelInfo], tiers: Sequence[Tier]) -> tuple[Comm
     return tuple(each if each.admin else _narrowed(each, models, tiers) for each in known)
 
 
-_TASKS: Mapping[str, TaskKind] = {"vary": "image_to_image", "extend": "outpaint", "region": "inpaint"}
+_TASKS: Mapping[str, TaskKind] = {
+    "vary": "image_to_image",
+    "edit": "image_to_image",
+    "blend": "image_to_image",
+    "extend": "outpaint",
+    "region": "inpaint",
+}
 """What a model must do for a command."""
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from bot.i18n import _
 from bot.models import API_SCOPES
 from bot.options import Command, Option
-from bot.prompts.draft import MAX_COUNT, PARAMS
+from bot.prompts.draft import MAX_COUNT, MAX_PROMPT, MOST_IMAGES, PARAMS
 
 STYLE, MODEL, COUNT = PARAMS["style"], PARAMS["model"], PARAMS["count"]
 JOB = Option(
@@ -51,6 +51,103 @@ FOR_MEMBERS: tuple[Command, ...] = (
             'a sunflower --style "3d render" --count 2',
             "two pictures of a car as 3d render, wide",
         ),
+    ),
+    Command(
+        name="edit",
+        help=_("Change an image by your words; the rest of it stays as it is."),
+        options=(
+            replace(PARAMS["prompt"], help=_("What to change, for example: make the cup red.")),
+            replace(PARAMS["source"], help=_("The image to change.")),
+            Option(
+                name="image",
+                kind="text",
+                help=_("Or a job's image, or a reference that you saved."),
+                maximum=100,
+                completes="references",
+                example="1a2b3c4d5e6f:2",
+            ),
+            PARAMS["images"],
+            PARAMS["strength"],
+            STYLE,
+            MODEL,
+            COUNT,
+            PARAMS["private"],
+        ),
+        examples=("make the cup red --source 1a2b3c4d5e6f:2",),
+    ),
+    Command(
+        name="blend",
+        help=_("Blend two to five images into one."),
+        options=(
+            *(
+                Option(name=f"image{number}", kind="picture", help=_("An image: PNG, JPEG or WebP."))
+                for number in range(1, MOST_IMAGES + 1)
+            ),
+            replace(PARAMS["images"], required=False),
+            Option(
+                name="prompt",
+                kind="text",
+                help=_("What the blend should show, in your own words."),
+                maximum=MAX_PROMPT,
+                example="a fox",
+            ),
+            PARAMS["weights"],
+            PARAMS["strength"],
+            PARAMS["aspect"],
+            STYLE,
+            MODEL,
+            COUNT,
+            PARAMS["private"],
+        ),
+        examples=("--images 1a2b3c4d5e6f:1,1a2b3c4d5e6f:2",),
+    ),
+    Command(
+        name="reference save",
+        help=_("Save an image under a name, to paint by it with --sref, --cref or --images."),
+        options=(
+            Option(
+                name="name",
+                kind="text",
+                help=_("A name of one word."),
+                required=True,
+                maximum=32,
+                example="brand",
+            ),
+            Option(name="picture", kind="picture", help=_("The image: PNG, JPEG or WebP.")),
+            Option(
+                name="image",
+                kind="text",
+                help=_("Or a job's image."),
+                maximum=100,
+                completes="pictures",
+                example="1a2b3c4d5e6f:2",
+            ),
+            Option(
+                name="place",
+                kind="boolean",
+                help=_("For everybody here; administrators can save such."),
+                default="no",
+            ),
+        ),
+        examples=("brand --image 1a2b3c4d5e6f:2",),
+    ),
+    Command(name="reference list", help=_("References that you and this place have saved.")),
+    Command(
+        name="reference delete",
+        help=_("Delete a saved reference."),
+        options=(
+            Option(
+                name="name",
+                kind="text",
+                help=_("Its name."),
+                required=True,
+                maximum=32,
+                completes="references",
+                example="brand",
+            ),
+            Option(name="place", kind="boolean", help=_("That of this place."), default="no"),
+        ),
+        examples=("brand",),
     ),
     Command(
         name="upscale",

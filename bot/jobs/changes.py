@@ -10,10 +10,11 @@ from typing import Any, get_args
 
 from bot import actions, prompts
 from bot.accounts.access import Access
+from bot.accounts.access_rules import AccessRules
 from bot.actions import Action
 from bot.adapters.base import Heard, NoAnswer
 from bot.errors import Refusal
-from bot.i18n import _
+from bot.i18n import _, ngettext
 from bot.i18n.speech import Speech
 from bot.jobs import remake
 from bot.jobs.planning import Planner
@@ -22,10 +23,15 @@ from bot.messages.types import Button, Card
 from bot.models import Job, Origin
 from bot.options import clip
 from bot.prompts import Draft, talk
+from bot.prompts.merging import merged
+from bot.prompts.turns import Back
 from bot.store import Store
 from engine.types import Engine
 
+MOST_TURNS = 50  # of a conversation that can be gone back
 MAX_QUOTED, MAX_NAME = 26, 60  # characters of a prompt on a button, and for screen readers
+
+_NO_PICTURES: dict[str, Any] = {"edit": None, "images": (), "weights": (), "sref": (), "cref": ()}
 
 SHAPES = ("9:21", "9:16", "1:1", "16:9", "21:9")
 """The aspect ratios that "taller" and "wider" step through."""
@@ -56,14 +62,40 @@ class Changes:
         rules = await self._access.rules(origin.member)
         before = remake.recalled(job, rules, self._engine.models(), rules.preferences())
         change, said = _read(words, job)
-        start: dict[str, Any] = {"source": "", "seed": None, "strength": None}
+        start: dict[str, Any] = {"source": "", "seed": None, "strength": None, **_NO_PICTURES}
+        start["prompt"] = job.prompt
         if "image_to_image" in await self._access.tasks(origin.member):
             start["source"] = f"{job.id}:{_chosen(job, which) + 1}"
         if said.aspect or said.size:
             start |= {"aspect": "", "size": None}
-        draft = replace(before, prompt=", ".join(filter(None, (before.prompt, change))), **start)
+        if change and start["source"]:
+            start |= {"prompt": change, "edit": True, "model": self._editor(before.model, rules)}
+        elif change:
+            start["prompt"] = merged(job.prompt, change)
+        draft = replace(before, **start)
         own = {name: value for name, value in prompts.said(said).items() if name != "prompt"}
         return {**prompts.said(draft), **own}
+
+    async def turned(self, parent: str, back: Back, origin: Origin) -> Job:
+        """Return the job that words go back to, in the history of a job's picture. Raises Refusal."""
+        turns = [await self._visibility.job(parent, origin.member, origin.here)]
+        while turns[0].parent and len(turns) < MOST_TURNS:
+            turns.insert(0, await self._visibility.job(turns[0].parent, origin.member, origin.here))
+        at = len(turns) - 2 if back.number is None else back.number - 1
+        if not 0 <= at < len(turns):
+            notice = ngettext(
+                "There is nothing to go back to: this is the only image.",
+                "There are {count} images in this conversation. Say which, for example “back to the first”.",
+                len(turns),
+            )
+            raise Refusal(notice, code="no_picture")
+        return turns[at]
+
+    def _editor(self, name: str, rules: AccessRules) -> str:
+        """Return the model that follows an instruction about a picture; empty: whichever can."""
+        models = rules.models(self._engine.models())
+        model = next((each for each in models if each.name == name), models[0])
+        return "" if not model.references and any(each.references for each in models) else name
 
     async def ask_to_paint(self, options: Mapping[str, object], origin: Origin) -> Card | NoAnswer:
         """Return a card that asks whether to paint these options of /imagine; NoAnswer if it refuses them."""
@@ -102,23 +134,15 @@ _RESHAPED = re.compile(
     r"(?:\A|,\s*)(?:make it |mach es )?(?:(?P<wider>wider|breiter)|taller|higher|höher)[\s.!]*\Z",
     re.IGNORECASE,
 )
-_COMMANDS = (  # a command → what the picture then shows, for models that take no commands
-    (r"(?:make|machen?|mach) (?:it|this|that|him|her|them|es|das|sie|ihn) ", ""),
-    (r"(?:make|machen?|mach) ", ""),
-    (r"(?:add|include|insert) ", "with "),
-    (r"give (?:it|him|her|them) ", "with "),
-    (r"(?:remove|erase|drop) ", "without "),
-    (r"(?:turn|convert|transform) (?:it|this|that) into ", "as "),
-)
 
 
 def _read(words: str, job: Job) -> tuple[str, Draft]:
-    """Return what a change adds to the prompt, and the options that it says. Raises Refusal."""
+    """Return what is to be changed, and the options that are said beside it. Raises Refusal."""
     options: dict[str, Any] = {}
     if found := _RESHAPED.search(words):
         words = words[: found.start()]
         options["aspect"] = _reshaped(job, 1 if found["wider"] else -1)
-    said = prompts.parse(f"{_STAND_IN}, {_described(words)}".rstrip(", "), options, ranged=False)
+    said = prompts.parse(f"{_STAND_IN}, {words}".rstrip(", "), options, ranged=False)
     return said.prompt.removeprefix(_STAND_IN).lstrip(", "), said
 
 
@@ -129,11 +153,3 @@ def _reshaped(job: Job, step: int) -> str:
     mine = request.width / request.height
     at = min(range(len(SHAPES)), key=lambda each: abs(math.log(ratios[each] / mine)))
     return SHAPES[min(max(at + step, 0), len(SHAPES) - 1)]
-
-
-def _described(words: str) -> str:
-    """Return a command as a description: "make the sky orange" → "the sky orange"."""
-    for command, instead in _COMMANDS:
-        if found := re.match(command, words, re.IGNORECASE):
-            return instead + words[found.end() :]
-    return words

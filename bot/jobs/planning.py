@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bot import actions, prompts
+from bot import prompts
 from bot.accounts.access import Access
 from bot.accounts.access_rules import AccessRules
 from bot.errors import Offer, Refusal
@@ -15,16 +15,17 @@ from bot.i18n import _, join
 from bot.images import pictures
 from bot.jobs import admission, offers, remake
 from bot.jobs.admission import OfferContext
+from bot.jobs.pictures import Pictures, opened_files
 from bot.jobs.regions import Found, Regions
 from bot.jobs.visibility import Visibility
 from bot.models import Balance, Member, Origin
 from bot.options import bounded, clip
-from bot.prompts import Draft, Source, permutations
+from bot.prompts import Draft, Source, permutations, references
 from bot.prompts.styles import NO_STYLE
 from bot.store import Store
 from engine import weights
 from engine.lettering import Lettering, MissingGlyphs, TooLong, setting
-from engine.types import Engine, GenerationRequest, Inpaint, ModelInfo, Outpaint
+from engine.types import Engine, GenerationRequest, Inpaint, ModelInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class Plan:
     model: ModelInfo
     relaxed: bool
     note: str  # which flags of other tools were left out; to show
+    parent: str = ""  # the job whose picture is changed
 
     @property
     def private(self) -> bool:
@@ -61,6 +63,7 @@ class Planner:
     _visibility: Visibility
     _regions: Regions
     _max_source_bytes: int
+    _pictures: Pictures
 
     async def check(self, options: Mapping[str, object], origin: Origin) -> None:
         """Raise Refusal when /imagine would not take these options."""
@@ -75,9 +78,8 @@ class Planner:
         """
         text = permutations.expanded(str(options.get("prompt", "")))[0]
         draft = prompts.parse(text, {**options, "prompt": None})
-        if draft.source:
-            id = str(draft.source).partition(":")[0]
-            if not (await self._visibility.job(id, member, here)).is_open(here):
+        for name in (draft.source, *draft.images, *draft.sref, *draft.cref):
+            if name and await self._pictures.is_private(str(name), member, here):
                 return True
         preferred = (await self._access.rules(member)).preferences().private
         return preferred if draft.private is None else draft.private
@@ -109,10 +111,12 @@ class Planner:
         Raises Refusal, which names all that is wrong; each of its offers would be accepted.
         """
         text = str(options.pop("prompt", ""))
-        files = {name: value for name, value in options.items() if isinstance(value, bytes)}
+        most = self._max_source_bytes
+        files: dict[str, Any] = {name: value for name, value in options.items() if isinstance(value, bytes)}
         for name, value in files.items():
-            most = self._max_source_bytes
             files[name] = options[name] = await pictures.open_source(value, max_bytes=most)
+        if sent := options.get("files"):
+            files["files"] = options["files"] = await opened_files(sent, most)
         try:
             return await self._read(text, options, origin, rules)
         except Refusal as refusal:
@@ -155,28 +159,32 @@ class Planner:
     async def _read(self, text: str, options: Mapping[str, Any], origin: Origin, rules: AccessRules) -> Plan:
         _check_link(text, options)
         typed = prompts.parse(text, options, ranged=False)
-        source = await self._source(typed.source, origin)
         offered = self._engine.models()
         rules.check_model(typed.model, offered, typed)
         models = rules.models(offered)
         draft = prompts.with_defaults(typed, rules.preferences(), models, rules.tier, rules.takes_style)
-        request = prompts.compose(draft, models, rules.tier, source, typed)
+        likely = prompts.model_for(draft, models)
+        given = await self._pictures.given(typed, options.get("files", {}), origin, likely)
+        request = prompts.compose(draft, models, rules.tier, said=typed, given=given)
         await asyncio.to_thread(_check_lettering, request)
         model = prompts.choose_model(Draft(prompt="", model=request.model), offered)
         rules.check(request, draft.style, model, typed)
-        found = await self._found(typed, source, origin)
+        described = replace(draft, prompt=references.prompt(draft, model, given))
+        found = await self._found(typed, given.source, origin)
         mask = (Source(blob="", width=0, height=0, png=found.png),) if found else ()
         return Plan(
             typed=typed,
-            draft=draft,
+            draft=described,
             request=request,
-            sources=(source, *mask) if source and request.sources else (),
+            sources=(*references.used(request.task, given), *mask),
             found=found,
             model=model,
+            parent=given.pictures[0].job if draft.edit else "",
             relaxed=rules.relaxed(draft.relax, typed),
             note=join(
                 " ",
                 (
+                    references.note(draft, model, given),
                     _left_out(prompts.left_out(text, options)),
                     _weightless(draft, model),
                     remake.cut_by(request, model),
@@ -196,27 +204,6 @@ class Planner:
         if not isinstance(job.request.task, Inpaint):
             raise Refusal(_("Job {id} changed no region, so it has no mask.", id=job.id), code="mask")
         return Found(png=await self._regions.content(Source(blob=job.request.task.mask, width=0, height=0)))
-
-    async def _source(self, named: str | bytes, origin: Origin) -> Source | None:
-        """Return the picture to start from, if there is one."""
-        if isinstance(named, bytes):
-            width, height = pictures.png_size(named)
-            return Source(blob="", width=width, height=height, png=named)
-        if not named:
-            return None
-        id, _colon, which = named.partition(":")
-        job = await self._visibility.job(id, origin.member, origin.here)
-        if which == "source":
-            if job.request.source is None:
-                raise Refusal(_("Job {id} did not start from an image.", id=job.id), code="no_picture")
-            blob, width, height = job.request.source, job.request.width, job.request.height
-            if isinstance(job.request.task, Inpaint | Outpaint):
-                found = await self._regions.content(Source(blob=blob, width=width, height=height))
-                width, height = pictures.png_size(found)
-        else:
-            chosen = actions.picture(job, int(which or 1) - 1)
-            blob, width, height = chosen.blob, chosen.width, chosen.height
-        return Source(blob=blob, width=width, height=height, private=not job.is_open(origin.here))
 
 
 def _check_lettering(request: GenerationRequest) -> None:
@@ -277,7 +264,7 @@ def _check_link(text: str, options: Mapping[str, Any]) -> None:
 
 
 def _check_series(options: Mapping[str, object]) -> None:
-    if any(isinstance(value, bytes) for value in options.values()):
+    if options.get("files") or any(isinstance(value, bytes) for value in options.values()):
         notice = _(
             "A file works with one prompt at a time. Leave out the choices in braces and --repeat, "
             "or name an image of a job by --source."

@@ -112,6 +112,21 @@ class JobQueries:
             command="imagine", title=_("Edit and generate again"), values=prompts.said(draft), parent=job.id
         )
 
+    async def change(self, action: Action, job: Job, origin: Origin) -> Form:
+        """Return the form that changes one of a job's pictures by an instruction."""
+        chosen = actions.picture(job, action.index or 0)
+        draft = replace(
+            await self._recalled(job, origin),
+            **{each: getattr(Draft(prompt=""), each) for each in ("images", "weights", "sref", "cref")},
+            prompt="",
+            source=f"{job.id}:{chosen.index + 1}",
+            edit=True,
+            strength=None,
+            seed=None,
+        )
+        title = _("Change image {n}", n=chosen.index + 1)
+        return Form(command="imagine", title=title, values=prompts.said(draft), parent=job.id)
+
     async def info(self, action: Action, job: Job, origin: Origin) -> Card:
         """Return what made a job, and what it was made from."""
         parents: list[Job] = []

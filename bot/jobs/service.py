@@ -58,8 +58,9 @@ class JobService:
     async def imagine(self, options: dict[str, Any], origin: Origin, parent: str = "") -> Receipt | Card:
         """Answer `/imagine`, a series of jobs by a question; `parent` is the job whose form is answered."""
         rules = await self._access.rules_to_paint(origin)
-        edited = await self._visibility.job(parent, origin.member, origin.here) if parent else None
         plan, *more = plans = await self._planner.plans(options, origin, rules)
+        parent = parent or plan.parent
+        edited = await self._visibility.job(parent, origin.member, origin.here) if parent else None
         if more:
             return await self._series.ask(options, plans, origin, rules)
         if plan.found and plan.found.guess:

@@ -20,7 +20,7 @@ from bot.settings import CoreSettings
 from bot.store import Store
 from bot.store.reviews import LIMIT
 from engine import weights
-from engine.types import GenerationRequest
+from engine.types import Edit, GenerationRequest
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -49,7 +49,8 @@ class Reviews:
     ) -> None:
         """Raise Refusal for words that may not be painted here. Serious ones count as a strike."""
         await self._tell(origin)
-        words = (typed, request.prompt, weights.read(request.prompt).plain, request.lettering)
+        told = (request.task.instruction,) if isinstance(request.task, Edit) else ()
+        words = (typed, request.prompt, weights.read(request.prompt).plain, request.lettering, *told)
         verdict = await asyncio.to_thread(moderation.judge, words, (request.negative_prompt,), rules)
         if not verdict.category:
             return

@@ -2,11 +2,11 @@
 
 from bot.prompts.backgrounds import read_background
 from bot.prompts.composing import (
-    Source,
     check_range,
     choose_model,
     compose,
     fit,
+    model_for,
     recall,
 )
 from bot.prompts.defaults import changed, held, with_defaults
@@ -14,12 +14,14 @@ from bot.prompts.draft import DEFAULT_COUNT, PARAMS, Draft
 from bot.prompts.param import Param
 from bot.prompts.parsing import clean, leading_link, left_out, parse
 from bot.prompts.readers import read_style
+from bot.prompts.references import Given, Source
 from bot.prompts.rendering import flags, offer, render, said, with_options
 
 __all__ = [
     "DEFAULT_COUNT",
     "PARAMS",
     "Draft",
+    "Given",
     "Param",
     "Source",
     "changed",
@@ -32,6 +34,7 @@ __all__ = [
     "held",
     "leading_link",
     "left_out",
+    "model_for",
     "offer",
     "parse",
     "read_background",

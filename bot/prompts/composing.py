@@ -4,48 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import Any
 
 from bot import limits
 from bot.errors import Refusal
 from bot.i18n import _, listing, ngettext
 from bot.models import Job, Tier
 from bot.options import clip, setting, suggest
-from bot.prompts import extending, loras, styles
+from bot.prompts import extending, loras, references, styles
 from bot.prompts.draft import DEFAULT_STRENGTH, PARAMS, Draft, landed
 from bot.prompts.param import Param
 from bot.prompts.permutations import kept
 from bot.prompts.readers import WIDEST
+from bot.prompts.references import Given, Source
 from bot.prompts.rendering import offer, size_text
 from engine import weights
-from engine.types import (
-    Blend,
-    BlobRef,
-    CreativeUpscale,
-    CutOut,
-    Edit,
-    GenerationRequest,
-    ImageToImage,
-    Inpaint,
-    Letter,
-    ModelInfo,
-    Outpaint,
-    Task,
-    TextToImage,
-    Upscale,
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """A picture to start from."""
-
-    blob: BlobRef  # empty where it is not stored yet
-    width: int
-    height: int
-    private: bool = False
-    png: bytes = field(default=b"", repr=False)  # of one that is not stored yet
+from engine.types import Edit, GenerationRequest, Inpaint, ModelInfo, Task
 
 
 def compose(
@@ -54,17 +28,23 @@ def compose(
     tier: Tier,
     source: Source | None = None,
     said: Draft | None = None,
+    *,
+    given: Given | None = None,
 ) -> GenerationRequest:
     """Compose the request in full: the style applied, the size fitted to the model, the seed fixed.
 
-    `models` are those that may be asked for, the default first. Raises Refusal with an offer made of `said`
-    (left out: of the draft), for what the model cannot do and for more than the tier allows.
+    `models` are those that may be asked for, the default first. `given`: all pictures, where there is more
+    than a `source`. Raises Refusal with an offer made of `said` (left out: of the draft), for what the model
+    cannot do and for more than the tier allows.
     """
-    model = choose_model(draft, models)
+    given = given or Given(pictures=(source,) if source else ())
+    source = given.source
+    references.check(draft, given)
+    model = model_for(draft, models)
     _check(said or draft, model, models, tier, source)
-    task, (width, height) = _sized_task(draft, said or draft, model, tier, source)
+    task, (width, height) = _sized_task(draft, said or draft, model, tier, given)
     template = styles.load().template(draft.style, model.name)
-    prompt, negative = template.dress(draft.prompt, draft.negative)
+    prompt, negative = template.dress(references.prompt(draft, model, given), draft.negative)
     values = {each.field: each.value(getattr(draft, each.name), model, tier) for each in landed()}
     values["negative_prompt"] = negative if model.negative_prompt else ""
     request = GenerationRequest(
@@ -74,23 +54,20 @@ def compose(
 
 
 def _sized_task(
-    draft: Draft, said: Draft, model: ModelInfo, tier: Tier, source: Source | None
+    draft: Draft, said: Draft, model: ModelInfo, tier: Tier, given: Given
 ) -> tuple[Task, tuple[int, int]]:
     """Return what is to be done, and the size of its images. A mask is not stored yet."""
-    if source is None:
-        return TextToImage(), _fitted(draft, said, model, tier, source)
+    source = given.source
+    if source is None or not (draft.extend or draft.region or draft.mask):
+        return references.task(draft, model, given), _fitted(draft, said, model, tier, source)
     size = source.width, source.height
     if draft.extend:
         task, new = extending.outpainted(draft.extend, source.blob, size, model, tier.max_pixels)
         _check_extended(said, size, new)
         return task, new
-    if draft.region or draft.mask:
-        strength = 1.0 if draft.strength is None else draft.strength
-        kept = limits.within(size, MOST_KEPT * tier.max_pixels)
-        return Inpaint(source=source.blob, mask="", strength=strength), kept
-    return ImageToImage(source=source.blob, strength=_strength(draft)), _fitted(
-        draft, said, model, tier, source
-    )
+    strength = 1.0 if draft.strength is None else draft.strength
+    kept = limits.within(size, MOST_KEPT * tier.max_pixels)
+    return Inpaint(source=source.blob, mask="", strength=strength), kept
 
 
 MOST_KEPT = 16  # times a tier's pixels: as large as an enlarged image may a part of one be changed
@@ -106,6 +83,17 @@ def _check_extended(said: Draft, size: tuple[int, int], new: tuple[int, int]) ->
         code="extend",
         offers=(offer(_("Zoom out 1.5×"), said, extend="1.5x"),),
     )
+
+
+def model_for(draft: Draft, models: Sequence[ModelInfo]) -> ModelInfo:
+    """Return the model that the draft names, or else the default, or the first that takes its references.
+
+    Raises Refusal for an unknown name.
+    """
+    model = choose_model(draft, models)
+    if draft.model or not (draft.edit or draft.sref or draft.cref):
+        return model
+    return model if model.references else next((each for each in models if each.references), model)
 
 
 def _strength(draft: Draft) -> float:
@@ -188,7 +176,7 @@ def _check(
     _check_weights(said)
     for name, param in PARAMS.items():
         value = getattr(said, name)
-        if value not in ("", None):
+        if value not in ("", None, ()):
             if param.several:
                 loras.check(value, said, model, models)
             else:
@@ -282,21 +270,7 @@ def recall(job: Job, models: Sequence[ModelInfo]) -> Draft:
     info = next((model for model in models if model.name == request.model), None)
     template = styles.load().template(job.style, request.model)
     before = request.before_upscale()
-    match before.task:
-        case ImageToImage(strength=strength):
-            start: dict[str, Any] = {"source": f"{job.id}:source", "strength": strength}
-        case TextToImage() | Upscale() | CutOut() | Letter():
-            start = {}
-        case Inpaint(strength=strength):
-            start = {"source": f"{job.id}:source", "mask": f"{job.id}:mask"}
-            start |= {"strength": strength} if strength < 1 else {}
-        case Outpaint() as task:
-            how = extending.told(task, (before.width, before.height))
-            start = {"source": f"{job.id}:source", "extend": how}
-        case Edit() | Blend() | CreativeUpscale():
-            start = {}
-        case unknown:
-            assert_never(unknown)
+    pictures = dict(references.recalled(job))
     values = {
         each.name: getattr(request, each.field)
         for each in landed()
@@ -306,15 +280,20 @@ def recall(job: Job, models: Sequence[ModelInfo]) -> Draft:
     values["negative"] = kept(template.undress(request.negative_prompt))
     if not request.paints or request.enlarges:
         del values["count"]
+    usual = info and info is models[0] and not isinstance(before.task, Edit)
     return Draft(
-        prompt=job.prompt,
+        prompt=pictures.pop("prompt", job.prompt),
         style=job.style,
-        model="" if info and info is models[0] else request.model,
+        model="" if usual else request.model,
         private=True if job.origin.private else None,
         relax=True if job.relaxed else None,
-        **start,
+        **pictures,
         **values,
-        **({} if start.keys() & {"mask", "extend"} else _recalled_shape((before.width, before.height), info)),
+        **(
+            {}
+            if pictures.keys() & {"mask", "extend"}
+            else _recalled_shape((before.width, before.height), info)
+        ),
     )
 
 

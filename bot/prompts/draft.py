@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
-from bot.i18n import _
+from bot.i18n import _, ngettext
 from bot.models import Job, Tier
+from bot.options import as_text
 from bot.prompts import extending, permutations, styles
 from bot.prompts.areas import read_region
 from bot.prompts.backgrounds import background_extent, background_label, read_background
@@ -23,13 +24,15 @@ from bot.prompts.readers import (
     read_lettering,
     read_loras,
     read_mask,
+    read_pictures,
     read_size,
     read_source,
     read_style,
+    read_weights,
     style_extent,
 )
 from engine import lettering
-from engine.types import SEED_LIMIT, ImageToImage, Inpaint, LoraWeight, ModelInfo, Outpaint
+from engine.types import SEED_LIMIT, Blend, Edit, ImageToImage, Inpaint, LoraWeight, ModelInfo, Outpaint
 
 MAX_PROMPT = 4000  # characters
 MAX_COUNT = 16
@@ -37,6 +40,8 @@ MAX_STEPS = 150
 MAX_GUIDANCE = 30.0
 DEFAULT_COUNT = 4
 DEFAULT_STRENGTH = 0.6
+EDIT_STRENGTH = 0.75  # of an edit by a model that takes no references
+MOST_IMAGES = 5  # that one picture is made of
 
 
 def _too_many_pictures(count: int, most: int, model: ModelInfo, tier: Tier) -> str:
@@ -90,6 +95,10 @@ def _strength_fact(job: Job) -> str:
     match job.request.task:
         case ImageToImage(strength=strength):
             return _("Strength: {strength} from a source image", strength=f"{strength:g}")
+        case Edit(strength=strength) if strength != EDIT_STRENGTH:
+            return _("Strength: {strength} from a source image", strength=f"{strength:g}")
+        case Blend(strength=strength) if strength != DEFAULT_STRENGTH:
+            return _("Strength: {strength} from a mix of images", strength=f"{strength:g}")
         case _:
             return ""
 
@@ -112,8 +121,37 @@ def _extend_fact(job: Job) -> str:
             return ""
 
 
+def _edit_fact(job: Job) -> str:
+    match job.request.task:
+        case Edit(keep=True, instruction=instruction):
+            return _("Instruction: {instruction}", instruction=instruction)
+        case _:
+            return ""
+
+
 def _inpaints(model: ModelInfo) -> bool:
     return "inpaint" in model.tasks
+
+
+def _images_fact(job: Job) -> str:
+    count = len(job.request.sources)
+    match job.request.task:
+        case Edit() | Blend() if count > 1:
+            return ngettext("Made by {count} image", "Made by {count} images", count)
+        case _:
+            return ""
+
+
+def _weights_fact(job: Job) -> str:
+    match job.request.task:
+        case Blend(weights=weights) if weights:
+            return _("Weights of the images: {weights}", weights=as_text(weights))
+        case _:
+            return ""
+
+
+def _reference_fact(job: Job) -> str:
+    return ""
 
 
 def _starts_from_pictures(model: ModelInfo) -> bool:
@@ -417,6 +455,7 @@ class Draft:
             kind="text",
             help=_("What of the source image to change: “top right”, “the cup”, or a box 10,20,60,80 (%)."),
             flags=("region",),
+            command="region",
             reader=read_region,
             extent=len,
             maximum=200,
@@ -431,6 +470,7 @@ class Draft:
             kind="picture",
             help=_("Or a mask: an image that is white where the source image is to change."),
             flags=("mask",),
+            command="region",
             reader=read_mask,
             maximum=100,
             example="1a2b3c4d5e6f:mask",
@@ -445,6 +485,7 @@ class Draft:
             kind="text",
             help=_("Paint around the source image: 1.5x, 2x, left, right, up, down, square, or a ratio."),
             flags=("extend", "zoom", "pan"),
+            command="extend",
             reader=extending.read_extend,
             maximum=20,
             example="1.5x",
@@ -452,6 +493,71 @@ class Draft:
             fact=_extend_fact,
         ),
         default="",
+    )
+    edit: bool | None = _option(
+        Param(
+            kind="boolean",
+            help=_("The prompt says what to change of the image; the rest of it stays."),
+            flags=("edit",),
+            command="edit",
+            default="no",
+            known_to=_starts_from_pictures,
+            fact=_edit_fact,
+        )
+    )
+    images: tuple[str, ...] = _option(
+        Param(
+            kind="text",
+            help=_("More images, to blend or to speak of: 1a2b3c4d5e6f:2, or saved names, with commas."),
+            flags=("images",),
+            command="blend",
+            reader=read_pictures,
+            maximum=300,
+            example="1a2b3c4d5e6f:2,1a2b3c4d5e6f:3",
+            known_to=_starts_from_pictures,
+            fact=_images_fact,
+        ),
+        default=(),
+    )
+    weights: tuple[float, ...] = _option(
+        Param(
+            kind="text",
+            help=_("How much each of several images counts, as in 2:1."),
+            flags=("weights",),
+            command="blend",
+            reader=read_weights,
+            maximum=40,
+            example="2:1",
+            known_to=_starts_from_pictures,
+            fact=_weights_fact,
+        ),
+        default=(),
+    )
+    sref: tuple[str, ...] = _option(
+        Param(
+            kind="text",
+            help=_("Images whose style to take: 1a2b3c4d5e6f:2, or saved names, with commas."),
+            flags=("sref",),
+            reader=read_pictures,
+            maximum=300,
+            completes="references",
+            example="1a2b3c4d5e6f:2",
+            fact=_reference_fact,
+        ),
+        default=(),
+    )
+    cref: tuple[str, ...] = _option(
+        Param(
+            kind="text",
+            help=_("Images whose subject to show: 1a2b3c4d5e6f:2, or saved names, with commas."),
+            flags=("cref", "oref"),
+            reader=read_pictures,
+            maximum=300,
+            completes="references",
+            example="1a2b3c4d5e6f:2",
+            fact=_reference_fact,
+        ),
+        default=(),
     )
     reproducible: bool | None = _option(
         Param(

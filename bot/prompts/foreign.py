@@ -10,8 +10,12 @@ _NUMBER = r"-?\d+(?:\.\d+)?"
 _NOTHING = r""
 _REFERENCE = r"\S+(?:\s+https?://\S+)*"
 
+_NUMBERS = r"\d+(?:\.\d+)?(?:[:,]\d+(?:\.\d+)?){0,4}"
+_ELSEWHERE = re.compile(r"[\s=]*(?:https?://|random\b|\d{1,10}(?=\s|\Z))", re.IGNORECASE)
+
 _VALUES = {
-    _NUMBER: "v version s stylize q quality c chaos w weird sw cw ow iw stop exp niji sv hires",
+    _NUMBER: "v version s stylize q quality c chaos w weird sw cw ow stop exp niji sv hires",
+    _NUMBERS: "iw",
     _NOTHING: "tile tiling video hd turbo fast raw creative uplight upbeta test testp hr",
     _REFERENCE: "sref cref oref p profile ckpt",
 }
@@ -24,6 +28,11 @@ def is_flag(name: str) -> bool:
     return name.casefold() in _FLAGS
 
 
+def means_elsewhere(name: str, text: str, at: int) -> bool:
+    """Tell whether a reference is one of another tool: an address, or a number of theirs."""
+    return name.casefold() in ("sref", "cref", "oref") and bool(_ELSEWHERE.match(text, at))
+
+
 def end_of_value(name: str, text: str, at: int) -> tuple[str, int]:
     """Return what stands behind such a flag as its value, and where the text goes on; it may have none."""
     pattern = rf"[\s=]*({_FLAGS[name.casefold()]})(?=\s|\Z)"
@@ -31,15 +40,17 @@ def end_of_value(name: str, text: str, at: int) -> tuple[str, int]:
     return (found[1], at + found.end()) if found and found[1] else ("", at)
 
 
-def equivalent(name: str, value: str, *, pictured: bool) -> tuple[str, str] | None:
+def equivalent(name: str, value: str, *, pictured: bool, several: bool = False) -> tuple[str, str] | None:
     """Return the option that means the same, and its value; None where there is none.
 
-    `pictured`: there is a picture to start from.
+    `pictured`: there is a picture to start from; `several`: there are more.
     """
     match name.casefold():
         case "niji":
             return "style", "anime"
-        case "iw" if pictured and value:
+        case "iw" if several and re.search("[:,]", value):
+            return "weights", value
+        case "iw" if (pictured or several) and re.fullmatch(_NUMBER, value):
             weight = min(max(float(value), 0.0), _MOST_IMAGE_WEIGHT)
             return "strength", f"{DEFAULT_STRENGTH**weight:.2f}"
     return None

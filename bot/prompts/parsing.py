@@ -80,6 +80,7 @@ class _Reading:
     def __init__(self, text: str, options: Mapping[str, object], *, ranged: bool) -> None:
         self._ranged = ranged
         self._text = text
+        self._files = bool(options.get("files"))
         self._given = {name: value for name, value in options.items() if not blank(value)}
         self._said: dict[str, object] = {}  # option name → as typed
         self._words = ""
@@ -102,6 +103,8 @@ class _Reading:
 
     def _take_options(self) -> None:
         for name, value in self._given.items():
+            if name == "files":  # pictures that a text cannot name
+                continue
             if name == "prompt" or name not in PARAMS:
                 raise Refusal(
                     unknown(
@@ -116,7 +119,8 @@ class _Reading:
         while flag := _next_flag(self._text, at):
             before, name = self._text[at : flag.start()], flag["name"]
             words.append(before if flag["comma"] is None else before.removesuffix(","))
-            if by_flag(name) is None and foreign.is_flag(name):
+            elsewhere = foreign.means_elsewhere(name, self._text, flag.end())
+            if (by_flag(name) is None or elsewhere) and foreign.is_flag(name):
                 typed, at = foreign.end_of_value(name, self._text, flag.end())
                 self._foreign.append((name, typed))
                 continue
@@ -139,7 +143,8 @@ class _Reading:
 
     def _take_foreign(self) -> None:
         for name, value in self._foreign:
-            found = foreign.equivalent(name, value, pictured="source" in self._said)
+            several = "images" in self._said or self._files
+            found = foreign.equivalent(name, value, pictured="source" in self._said, several=several)
             if found is None:
                 self.left_out.append(f"--{name}")
             else:
@@ -239,7 +244,7 @@ class _Reading:
                 ),
             )
         self._check_parts(values)
-        if "strength" in values and "source" not in values:
+        if "strength" in values and not (values.get("source") or values.get("images") or self._files):
             draft = Draft(prompt=self._words, **values)
             raise Refusal(
                 _("Strength needs a source image. Add one with --source."),

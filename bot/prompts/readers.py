@@ -74,7 +74,7 @@ def read_style(value: str) -> str:
 
 def read_source(value: str) -> str:
     """Return the name of a stored picture, which may not exist. Raises Unusable."""
-    if not re.fullmatch(r"\w{1,32}(:(source|\d{1,2}))?", value):
+    if not re.fullmatch(_PICTURE, value):
         raise Unusable(_("Source takes a file or a job's image, for example 1a2b3c4d5e6f:2."))
     return value
 
@@ -118,6 +118,38 @@ def read_mask(value: str) -> str:
     if not re.fullmatch(r"\w{1,32}:mask", value):
         raise Unusable(_("Mask takes a file, an image that is white where the source image is to change."))
     return value
+
+
+_PICTURE = r"\w{1,32}(:(source[2-9]?|\d{1,2}))?"
+
+
+def read_pictures(value: str) -> tuple[str, ...]:
+    """Return the names of stored pictures: images of jobs, or saved references. Raises Unusable."""
+    names = tuple(dict.fromkeys(re.split(r"[,\s]+", value.strip(", "))))
+    if not all(re.fullmatch(rf"{_PICTURE}|{REFERENCE_NAME}", each) for each in names):
+        raise Unusable(
+            _(
+                "Images are named as in 1a2b3c4d5e6f:2, or by the name under which you saved them, with "
+                "commas between them; “{typed}” is not that.",
+                typed=clip(value),
+            )
+        )
+    return names
+
+
+REFERENCE_NAME = r"[^\W\d][\w-]{0,31}"
+"""The name of a saved reference."""
+
+
+def read_weights(value: str) -> tuple[float, ...]:
+    """Read weights of several pictures: "2:1" → (2.0, 1.0). Raises Unusable."""
+    parts = re.split(r"[:,\s]+", value.strip())
+    weights = tuple(float(each) for each in parts if re.fullmatch(r"\d{1,3}(?:\.\d{1,3})?", each))
+    if len(weights) != len(parts) or not any(weights):
+        raise Unusable(
+            _("Weights are a number for each image, as in 2:1; “{typed}” is not that.", typed=clip(value))
+        )
+    return weights
 
 
 def style_extent(rest: str) -> int:

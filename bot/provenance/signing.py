@@ -10,7 +10,7 @@ import binascii
 import functools
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -83,18 +83,27 @@ def sign(
     parent: bytes | None = None,
     *,
     converted: bool = False,
+    others: Sequence[bytes] = (),
 ) -> bytes:
-    """Return the file with content credentials. `parent` is the PNG that it was made from.
+    """Return the file with content credentials.
 
-    The parent is named by its title alone: with its own credentials, which hold those of its parent, a file
-    would grow with every edit. `converted`: the file is another form of the picture that was stored.
+    `parent` is the PNG that it was made from, `others` are those that were used beside it. Each is named by
+    its title alone: with its own credentials, which hold those of its parent, a file would grow with every
+    edit. `converted`: the file is another form of the picture that was stored.
     """
-    builder = c2pa.Builder(_manifest(facts, parent is not None, converted), context=_context())
+    manifest = _manifest(facts, parent is not None, converted, len(others))
+    builder = c2pa.Builder(manifest, context=_context())
     if parent is not None:
         builder.add_ingredient(
             {"title": facts.parent or _BROUGHT, "relationship": "parentOf", "label": "source"},
             "image/png",
             io.BytesIO(without_credentials(parent)),
+        )
+    for number, other in enumerate(others):
+        builder.add_ingredient(
+            {"title": _BROUGHT, "relationship": "componentOf", "label": _component(number)},
+            "image/png",
+            io.BytesIO(without_credentials(other)),
         )
     signed = io.BytesIO()
     builder.sign(_signer(keys), media_type, io.BytesIO(data), signed)
@@ -152,10 +161,18 @@ def _version() -> str:
     return version("easel")
 
 
-def _manifest(facts: FileFacts, from_source: bool, converted: bool) -> dict[str, Any]:
+def _component(number: int) -> str:
+    return f"component{number + 1}"
+
+
+def _manifest(facts: FileFacts, from_source: bool, converted: bool, components: int = 0) -> dict[str, Any]:
     opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["source"]}}
+    placed = [
+        {"action": "c2pa.placed", "parameters": {"ingredientIds": [_component(number)]}}
+        for number in range(components)
+    ]
     done = {"action": _ACTIONS[facts.made], "digitalSourceType": _source_type(facts)}
-    actions = [opened] * from_source + [done] + [{"action": _CONVERTED}] * converted
+    actions = [opened] * from_source + placed + [done] + [{"action": _CONVERTED}] * converted
     return {
         "claim_generator_info": [{"name": "Easel", "version": _version()}],
         "title": facts.title,

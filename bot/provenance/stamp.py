@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import get_args
@@ -34,8 +34,11 @@ def stamp(
     *,
     labelled: bool = False,
     kept: Kept | None = None,
+    others: Sequence[bytes] = (),
 ) -> Stamped:
-    """Return the picture marked and signed. `parent` is the PNG that it was made from, if it was.
+    """Return the picture marked and signed.
+
+    `parent` is the PNG that it was made from, if it was; `others` are those that it was made from beside it.
 
     `labelled`: it visibly says "AI", in the corner that `facts` name, else in a calm one. `kept`: where the
     source lies in it, whose unchanged pixels stay as they are.
@@ -52,7 +55,9 @@ def stamp(
         if source:
             marked.paste(picture.convert(marked.mode), (0, 0), source)
     encoded = signing.encode(marked, "image/png", facts, notes, compress_level=4)
-    return Stamped(signing.sign(encoded, "image/png", facts, keys, parent), fingerprint(marked))
+    return Stamped(
+        signing.sign(encoded, "image/png", facts, keys, parent, others=others), fingerprint(marked)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ The prompt goes into the file only if whoever asked wants that.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from bot.i18n import _
 from bot.images.blobs import BlobStore
@@ -19,11 +19,13 @@ from bot.provenance.signing import FileFacts, Made
 from bot.provenance.stamp import Kept, Stamped, stamp
 from bot.store import Store
 from engine.errors import EngineError
-from engine.types import GenerationRequest, Inpaint, Letter, Outpaint, TaskKind
+from engine.types import Blend, BlobRef, Edit, GenerationRequest, Inpaint, Letter, Outpaint, TaskKind
 
 _MADE: dict[TaskKind, Made] = {
     "text_to_image": "created",
     "image_to_image": "edited",
+    "edit": "edited",
+    "blend": "edited",
     "inpaint": "edited",
     "outpaint": "edited",
     "upscale": "upscaled",
@@ -59,6 +61,7 @@ class Stamper:
         of = request.sources[max(index, 0)] if isinstance(request.task, Letter) else request.source
         parent = await self._blobs.get(of) if of and made != "created" else None
         source = await self._facts_of(parent) if parent is not None else None
+        others = [await self._blobs.get(each) for each in _others(request)] if parent is not None else []
         wanted = (await self._store.preferences(job.origin.member.id)).tells_prompt
         facts = FileFacts(
             job=job.id,
@@ -66,7 +69,8 @@ class Stamper:
             model=request.model,
             seed=seed,
             made=made,
-            foreign=parent is not None and await self._is_foreign(job, source),
+            foreign=parent is not None
+            and (await self._is_foreign(job, source) or await self._any_foreign(others)),
             prompt=job.prompt if wanted else "",
             label=source.label if source else None,
             parent=source.title if source else "",
@@ -77,7 +81,15 @@ class Stamper:
         labelled = index != GRID and await self._labelled(job)  # a grid is made of labelled pictures
         try:
             return await asyncio.to_thread(
-                stamp, png, facts, self._keys, parent, notes, labelled=labelled, kept=kept
+                stamp,
+                png,
+                facts,
+                self._keys,
+                parent,
+                notes,
+                labelled=labelled,
+                kept=kept,
+                others=others,
             )
         except signing.Unsigned as error:
             raise EngineError(f"a picture cannot be signed: {error}", advice=_UNSIGNED) from error
@@ -86,6 +98,11 @@ class Stamper:
         """Return what a source says of itself; None where it was not signed here."""
         claim = await asyncio.to_thread(signing.read, source, "image/png", self._keys)
         return claim.facts if claim else None
+
+    async def _any_foreign(self, others: Sequence[bytes]) -> bool:
+        """Return whether any of these pictures was not made here, or goes back to one that was not."""
+        told = [await self._facts_of(each) for each in others]
+        return any(facts is None or facts.foreign for facts in told)
 
     async def _is_foreign(self, job: Job, source: FileFacts | None) -> bool:
         """Return whether the job's source goes back to a picture that a person brought.
@@ -114,6 +131,11 @@ def _kept(request: GenerationRequest, source: bytes) -> Kept | None:
             return Kept(source, left, top, width, height)
         case _:
             return None
+
+
+def _others(request: GenerationRequest) -> tuple[BlobRef, ...]:
+    """Return the pictures beside the first that a picture is made of."""
+    return request.sources[1:] if isinstance(request.task, Edit | Blend) else ()
 
 
 def _notes(job: Job, seed: int) -> dict[str, str]:

@@ -125,7 +125,8 @@ def pictures_at(url: str) -> list[tuple[str, str]]:
             "WHERE p.plain <> '' AND j.state IN ('queued', 'running', 'rendered') "
             "UNION SELECT id, source FROM jobs WHERE source <> '' AND state <> 'deleted' "
             "UNION SELECT s.job, s.blob FROM job_sources s JOIN jobs j ON j.id = s.job "
-            "WHERE j.state <> 'deleted'"
+            "WHERE j.state <> 'deleted' "
+            "UNION SELECT job, blob FROM saved_references"
         )
         return [(str(job), str(blob)) for job, blob in session.connection().execute(query)]
 

@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlmodel import Session
 
 from bot.models import Job, Person, State, Strike
-from bot.store import api_keys, aside, contests, favourites, identities, logins, offers, rows
+from bot.store import api_keys, aside, contests, favourites, identities, logins, offers, references, rows
 from bot.store.database import Database
 from bot.store.rows import insert_once, table_of
 from bot.store.tables import (
@@ -162,6 +162,7 @@ def blank(session: Session, id: str) -> None:
     """Remove from a job's row what was asked for, and where it was marked or entered."""
     contests.withdraw(session, id)
     favourites.forget_job(session, id)
+    references.forget_job(session, id)
     session.connection().execute(delete(_sources).where(_sources.c.job == id))
     request = session.connection().scalar(select(_jobs.c.request).where(_jobs.c.id == id))
     empty = dict.fromkeys(("prompt", "folded", "style", "reason", "note"), "")
@@ -188,6 +189,7 @@ def _erase(session: Session, member: str, now: datetime) -> None:
     api_keys.forget(session, [member])
     offers.forget(session, member)
     favourites.forget_member(session, member)
+    references.forget_member(session, member)
     contests.forget_voter(session, member, f"{ERASED}{secrets.token_hex(8)}")
     own = select(_jobs.c.id).where(_jobs.c.user_id == member, _jobs.c.state == State.DELETED.value)
     for id in list(session.connection().scalars(own)):

@@ -37,9 +37,10 @@ from bot.store.logins import LoginStore
 from bot.store.offers import Offers
 from bot.store.people import PeopleStore, check_blocks
 from bot.store.privacy import PrivacyStore, blank
+from bot.store.references import References
 from bot.store.removals import Removals, posted
 from bot.store.reviews import ReviewStore
-from bot.store.tables import IdentityRow, JobRow, PictureRow, PreferencesRow, SourceRow
+from bot.store.tables import IdentityRow, JobRow, PictureRow, PreferencesRow, ReferenceRow, SourceRow
 from bot.store.usage import UsageStore
 from engine.types import GenerationRequest
 
@@ -68,6 +69,7 @@ class Store(
     Installations,
     LoginStore,
     Offers,
+    References,
     PeopleStore,
     PrivacyStore,
     Removals,
@@ -402,12 +404,13 @@ class Store(
             sources = session.exec(select(JobRow.source).where(JobRow.state != State.DELETED.value))
             further = select(SourceRow.blob).join(JobRow, col(JobRow.id) == col(SourceRow.job))
             others = session.exec(further.where(JobRow.state != State.DELETED.value))
+            saved = session.exec(select(ReferenceRow.blob))
             unlettered = session.exec(
                 select(PictureRow.plain)
                 .join(JobRow, col(JobRow.id) == col(PictureRow.job))
                 .where(_in((*UNFINISHED, State.RENDERED)), PictureRow.plain != "")
             )
-            return {*pictures, *unlettered, *others, *(source for source in sources if source)}
+            return {*pictures, *unlettered, *others, *saved, *(source for source in sources if source)}
 
         return await self._read(work)
 

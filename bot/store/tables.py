@@ -355,6 +355,23 @@ class OfferRow(SQLModel, table=True):
     made: datetime = Field(sa_type=UtcDateTime)
 
 
+class ReferenceRow(SQLModel, table=True):
+    """A picture that a person or a place keeps by name, to paint by."""
+
+    __tablename__ = "saved_references"
+    __table_args__ = (Index("saved_references_by_member", "member"), Index("saved_references_by_job", "job"))
+
+    owner: str = Field(primary_key=True)  # a member's id, or a place
+    name: str = Field(primary_key=True)
+    member: str  # who saved it
+    blob: str
+    width: int
+    height: int
+    prompt: str = Field(sa_type=Text)  # what it shows, as far as that is known
+    job: str  # of which it is a picture; empty for a file
+    made: datetime = Field(sa_type=UtcDateTime)
+
+
 class FavouriteRow(SQLModel, table=True):
     """A result that somebody has marked for themselves."""
 

@@ -32,10 +32,35 @@ class Painting:
     height: int
     image: Any = None  # a Pillow image of that size, for tasks that start from one
     mask: Any = None  # a Pillow image of that size, white where it is painted, for parts of an image
+    references: Sequence[Any] = ()  # Pillow images of any size, for families that take them
 
 
 _KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
-_BY_IMAGE_TO_IMAGE: tuple[TaskKind, ...] = ("inpaint", "outpaint")
+_BY_IMAGE_TO_IMAGE: tuple[TaskKind, ...] = ("inpaint", "outpaint", "edit", "blend")
+_REFERENCE_STRENGTH = 0.6  # above it, a family without a strength is told to leave its reference
+_FREELY = " Use the given image only as a loose inspiration: change its composition, pose and background."
+
+
+def _roles(task: Edit) -> list[str]:
+    """Return sentences that say what each picture of an edit is for, where there are several or no target."""
+    last = len(task.sources)
+    subject, style = last - task.subject, last - task.subject - task.style
+    said = []
+    if not task.keep and style > 1:
+        said.append(f"Blend {_images(1, style)} into one picture.")
+    if task.keep and last > 1:
+        said.append("Change image 1, and keep all else of it as it is.")
+    if task.style:
+        said.append(f"Take only the style and the colours of {_images(style + 1, subject)}, not the content.")
+    if task.subject:
+        said.append(f"The subject is that of {_images(subject + 1, last)}: keep how it looks.")
+    return said
+
+
+def _images(first: int, last: int) -> str:
+    names = [f"image {number}" for number in range(first, last + 1)]
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
 
 Scheduler = tuple[str, Mapping[str, Any]]
 """A scheduler class of diffusers, and what replaces settings of the model's own scheduler."""
@@ -92,6 +117,8 @@ class Family:
     """The argument that takes classifier-free guidance."""
     strength: bool = True
     """Whether image-to-image says how far to leave the picture. Else the picture is a reference."""
+    references: int = 0
+    """Pictures that it is given at once to paint by, if those are references. More are laid side by side."""
     schedulers: Mapping[str, Scheduler] = field(default_factory=dict)
     """Those that a request may name. Each calls the model once a step, because costs count steps."""
     embeddings: Mapping[str, int] = field(default_factory=dict)
@@ -139,18 +166,36 @@ class Family:
             case Inpaint() | Outpaint() if self.pipelines.get(task.kind):
                 strength = task.strength if isinstance(task, Inpaint) else 1.0
                 return arguments | self._image_arguments(painting, strength) | {"mask_image": painting.mask}
+            case Edit() | Blend() if self.references:
+                return arguments | {"image": list(painting.references)}
             case (
                 ImageToImage(strength=strength)
+                | Edit(strength=strength)
                 | Blend(strength=strength)
                 | Inpaint(strength=strength)
                 | Outpaint(strength=strength)
                 | CreativeUpscale(strength=strength)
             ):
                 return arguments | self._image_arguments(painting, strength)
-            case Edit():
-                return arguments | self._image_arguments(painting, 1.0)
             case unknown:
                 assert_never(unknown)
+
+    def words(self, task: PaintingTask, prompt: str) -> str:
+        """Return what the model is told: the prompt, or what a family with references is told instead."""
+        if not self.references:
+            return prompt
+        match task:
+            case Edit(instruction=instruction):
+                said, roles = instruction or prompt, _roles(task)
+                return " ".join((f"{said.rstrip('.')}.", *roles)) if roles else said
+            case Blend(sources=sources, weights=shares):
+                names = _images(1, len(sources))
+                most = f", with most of image {shares.index(max(shares)) + 1}" if len(set(shares)) > 1 else ""
+                return f"{prompt}. Blend {names} into one picture{most}."
+            case ImageToImage(strength=strength) if strength > _REFERENCE_STRENGTH:
+                return prompt + _FREELY
+            case _:
+                return prompt
 
     def _image_arguments(self, painting: Painting, strength: float) -> dict[str, Any]:
         if not self.strength:
@@ -177,10 +222,11 @@ class Family:
     def steps_run(self, task: PaintingTask, steps: int) -> int:
         """Return the denoising steps that really run: with a strength, painting starts part of the way."""
         match task:
-            case TextToImage() | Edit():
+            case TextToImage():
                 return steps
             case (
                 ImageToImage(strength=strength)
+                | Edit(strength=strength)
                 | Blend(strength=strength)
                 | Inpaint(strength=strength)
                 | Outpaint(strength=strength)

@@ -30,6 +30,7 @@ FAMILY = Flux2Family(
     pipelines={"text_to_image": "Flux2Pipeline", "image_to_image": "Flux2Pipeline"},
     shared={"Flux2Transformer2DModel": frozenset({"img_ids", "txt_ids"})},
     strength=False,
+    references=6,
     negative_prompt=False,
     loras=LoraLayers(
         every=f"{LAYERS}|(double|single)_stream|time_guidance_embed",

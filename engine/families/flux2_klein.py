@@ -8,5 +8,6 @@ FAMILY = replace(
     flux2.FAMILY,
     name="FLUX.2 klein",
     pipelines={"text_to_image": "Flux2KleinPipeline", "image_to_image": "Flux2KleinPipeline"},
+    references=4,
     single_file=(),
 )

@@ -10,4 +10,5 @@ FAMILY = replace(
     pipelines={"image_to_image": "QwenImageEditPipeline"},
     strength=False,
     needs=("torchvision",),  # its processor also knows videos
+    references=1,
 )

@@ -8,4 +8,5 @@ FAMILY = replace(
     qwen_image_edit.FAMILY,
     name="Qwen-Image-Edit-Plus",
     pipelines={"image_to_image": "QwenImageEditPlusPipeline"},
+    references=3,
 )

@@ -21,12 +21,12 @@ import torch
 import transformers
 from PIL import Image, ImageOps
 
-from engine import drafts, regions, weights
+from engine import changes, drafts, regions, weights
 from engine.catalog import Entry, check_files
 from engine.errors import FlaggedPicture, InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
 from engine.lettering.setting import lettered
-from engine.pipelines import long_prompts, quantising, tensors
+from engine.pipelines import long_prompts, quantising, references, tensors
 from engine.pipelines.batching import DecodePoint, EncodePoint, InterceptionPoint
 from engine.pipelines.comparing import Comparison
 from engine.pipelines.components import DeviceMemory, ModuleComponent, cards, components_of
@@ -353,6 +353,8 @@ def _made(
         case (Inpaint() | Outpaint()) as task:
             part = regions.region(task, sources, size, loaded.entry.info)
             return _region_painted(loaded, request, task, index, part, report)
+        case (Edit() | Blend()) as task:
+            return _painted_by_pictures(loaded, request, task, index, sources, report)
         case task:
             return _painted(loaded, request, task, index, _source_image(task, sources, size), size, report)
 
@@ -395,13 +397,33 @@ def _region_painted(
     return tensors.pixels(part.composed(tensors.picture(painted)))
 
 
+def _painted_by_pictures(
+    loaded: Loaded,
+    request: GenerationRequest,
+    task: Edit | Blend,
+    index: int,
+    sources: Sequence[bytes],
+    report: Report,
+) -> torch.Tensor:
+    """Paint an edit or a blend; what an edit left as it was is that of its source."""
+    size = request.width, request.height
+    pictures = [opened(each) for each in sources]
+    image = references.start(task, pictures, size)
+    given = references.references(task, pictures, loaded.family, size) if loaded.family.references else ()
+    painted = _painted(loaded, request, task, index, image, size, report, given=given)
+    if isinstance(task, Edit) and task.keep:
+        edited = tensors.picture(painted)
+        return tensors.pixels(changes.kept(image.resize(edited.size), edited))
+    return painted
+
+
 def _with_loras(painted: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
     """Let what a function paints have the LoRAs of its request."""
 
     @functools.wraps(painted)
-    def with_them(loaded: Loaded, request: GenerationRequest, *given: Any) -> torch.Tensor:
+    def with_them(loaded: Loaded, request: GenerationRequest, *rest: Any, **named: Any) -> torch.Tensor:
         with loaded.loras.of(request):
-            return painted(loaded, request, *given)
+            return painted(loaded, request, *rest, **named)
 
     return with_them
 
@@ -416,11 +438,16 @@ def _painted(
     size: tuple[int, int],
     report: Report,
     part: Region | None = None,
+    *,
+    given: Sequence[Image.Image] = (),
 ) -> torch.Tensor:
-    """Paint a picture of `size` pixels; what is around a part is kept as far as the model can."""
+    """Paint a picture of `size` pixels; what is around a part is kept as far as the model can.
+
+    `given` are the references of a family that takes such.
+    """
     scale = loaded.entry.scale
     size = size[0] // scale, size[1] // scale
-    told = loaded.loras.told(request)
+    told = loaded.family.words(task, loaded.loras.told(request))
     about_ground = loaded.entry.info.one_thing and isinstance(task, Outpaint)
     weighed = weights.read(regions.ground(told) if about_ground else told)
     painting = Painting(
@@ -432,6 +459,7 @@ def _painted(
         height=size[1],
         image=image and ImageOps.fit(image, size, Image.Resampling.LANCZOS),
         mask=part and part.mask(size),
+        references=given,
     )
     pipe = private_copy(loaded.pipe_for(task.kind))
     if request.scheduler:

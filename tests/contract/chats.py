@@ -222,7 +222,7 @@ async def test_what_may_be_a_request_is_asked_about_and_painted_when_pressed(cha
 
     await chat.ada.press(question, question.labels[0])
 
-    assert question.labels[0].startswith("Paint “a red fox in snow")
+    assert question.labels[0] == "Paint “in blue”"
     child = await chat.ended(2)
     assert (child.parent, child.prompt, child.origin.private) == (
         parent.id,

@@ -205,9 +205,9 @@ class World:
                 await self.copy(answer, member)
 
     async def submit(self, form: Form, member: Member) -> None:
-        """Send a form as it is."""
+        """Send a form as it is; one that asks what to change has no words yet."""
         try:
-            await self.send(form.values, member, form.parent)
+            await self.send({"prompt": "make it red", **form.values}, member, form.parent)
         except Refusal as refusal:
             assert refusal.code == "quota", (form, refusal.notice)
             await self.follow(refusal, member)

@@ -49,11 +49,14 @@ AFTER_PAINTING = ("background",)
 OF_SEVERAL_JOBS = ("repeat",)
 """Options that make several jobs, which are asked about first: tests/scenario/test_series.py."""
 
-OF_A_SOURCE = ("strength", "region", "mask", "extend")
+OF_A_SOURCE = ("strength", "region", "mask", "extend", "edit", "images")
 """Options that say what is done with a source."""
 
 RECALLED = {"region": "mask"}
 """What a form shows instead: a region is painted again by its mask."""
+
+OF_REFERENCES = ("sref", "cref")
+"""Options that only models with references keep: tests/scenario/test_references.py."""
 
 Pipelines = Callable[[Job, House], list[dict[str, Any]]]
 """What the pipeline is called with for each picture of a job."""
@@ -155,13 +158,15 @@ def asked_for(job: Job) -> object:
 async def check(name: str, house: House, pipelines: Pipelines) -> None:
     """Raises AssertionError where the option is lost on the way."""
     param = PARAMS[name]
-    first = await house.painted("a circle --seed 2 --count 1")
-    value = f"{first.id}:1" if name == "source" else UNUSUAL.get(name, param.example)
+    first = await house.painted("a circle --seed 2 --count 2")
+    pictures = {"source": f"{first.id}:1", "images": f"{first.id}:2"}
+    value = pictures.get(name) or UNUSUAL.get(name, param.example)
     if name == "mask":
         masked = await house.painted("a fox --count 1", source=f"{first.id}:1", region="bottom left")
         value = f"{masked.id}:mask"
     needed = {
-        **{each: {"source": f"{first.id}:1"} for each in OF_A_SOURCE},
+        **{each: {"source": pictures["source"]} for each in OF_A_SOURCE},
+        "weights": pictures,
         "text_place": {"text": "SALE"},
         "text_style": {"text": "SALE"},
     }
@@ -180,7 +185,9 @@ async def check(name: str, house: House, pipelines: Pipelines) -> None:
     assert with_it.info != without.info, "the info does not tell it"
 
 
-@pytest.mark.parametrize("name", [each for each in PARAMS if each not in ("prompt", *OF_SEVERAL_JOBS)])
+@pytest.mark.parametrize(
+    "name", [each for each in PARAMS if each not in ("prompt", *OF_SEVERAL_JOBS, *OF_REFERENCES)]
+)
 async def test_an_option_goes_all_the_way_and_back(name: str, easel: House, pipelines: Pipelines) -> None:
     await check(name, easel, pipelines)
 
@@ -256,7 +263,7 @@ def test_every_surface_offers_it(name: str) -> None:
     blocks = slack_forms.modal(form, slack_forms.About(), {})["blocks"]
     typed = ["imagine", "a fox", param.flag, *([value] if param.kind != "boolean" else [])]
 
-    assert name in {each.name for each in slash.parameters}  # type: ignore[union-attr]
+    assert param.command or name in {each.name for each in slash.parameters}  # type: ignore[union-attr]
     assert name in {each["block_id"] for each in blocks}
     assert getattr(cli.parser().parse_args(typed), name)
     assert param.flag in "\n".join(answers.help(imagine).body)
@@ -296,5 +303,6 @@ def test_what_no_model_takes_is_not_offered() -> None:
     assert PARAMS.keys() - offered(replace(FIRST, tasks=frozenset(("text_to_image",)))) == {
         "source",
         *OF_A_SOURCE,
+        "weights",
     }
     assert discord.slash_commands(_never, _never, commands.vocabulary((plain,), (tier,)))

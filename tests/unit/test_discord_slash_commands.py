@@ -45,8 +45,8 @@ def under(command: dict[str, Any], before: str = "") -> Iterator[tuple[str, dict
         yield from under(each, name)
 
 
-async def test_every_command_of_the_vocabulary_is_there_and_edit() -> None:
-    assert leaves().keys() == {*(each.name for each in commands.COMMANDS), "edit"}
+async def test_every_command_of_the_vocabulary_is_there() -> None:
+    assert leaves().keys() == {each.name for each in commands.COMMANDS}
 
 
 async def test_only_administration_is_hidden_from_most() -> None:
@@ -97,11 +97,11 @@ async def test_options_keep_their_ranges_and_choices() -> None:
     assert found["imagine"]["seed"]["max_value"] == 2**32 - 1
     assert found["imagine"]["strength"]["type"] == 10
     assert [each["value"] for each in found["vary"]["strength"]["choices"]] == ["subtle", "strong"]
-    assert found["edit"]["source"]["required"] and found["edit"]["source"]["type"] == 11
+    assert found["edit"]["source"]["type"] == found["blend"]["image5"]["type"] == 11
 
 
 def texts() -> set[str]:
-    asked = (*commands.COMMANDS, slash_commands.edit())
+    asked = commands.COMMANDS
     options = [option for command in asked for option in command.options]
     choices = {each.name for option in options for each in slash_commands._choices(option)}
     return {each.help for each in (*asked, *options)} | choices | set(slash_commands.GROUPS.values())

@@ -165,6 +165,7 @@ def test_the_buttons_of_each_state() -> None:
         own = [
             "Change a region",
             "Extend",
+            "Change image",
             "Info",
             "Favourite",
             "Download",

@@ -102,15 +102,15 @@ async def test_pictures_wait_on_the_disk_and_leave_nothing_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held, most = 0, 0
-    whole = uploads._whole
+    whole = uploads._parts
 
-    def counted(file: io.BufferedRandom) -> bytes:
+    def counted(file: io.BufferedRandom, sizes: list[int]) -> list[bytes]:
         nonlocal held, most
         held += 1
         most = max(most, held)
-        return whole(file)
+        return whole(file, sizes)
 
-    monkeypatch.setattr(uploads, "_whole", counted)
+    monkeypatch.setattr(uploads, "_parts", counted)
     async with web_house(tmp_path) as house:
         handle = house.easel.router.handle
 

@@ -14,8 +14,9 @@ from aiohttp import BodyPartReader, web
 
 from bot.adapters.api.errors import ApiError
 from bot.adapters.web.parsing import UNREADABLE
-from bot.adapters.web.uploads import Uploads, text_of
+from bot.adapters.web.uploads import MAX_FIELD, Uploads, text_of
 from bot.i18n import _
+from bot.prompts.draft import MOST_IMAGES
 
 SMALL = 256_000  # bytes of a body without an image
 MOST_PARTS = 64  # of a form
@@ -27,14 +28,18 @@ class Bodies(Uploads):
     """Takes bodies one by one, however many come at once."""
 
     @asynccontextmanager
-    async def values(self, request: web.Request) -> AsyncIterator[tuple[dict[str, Any], bytes]]:
-        """Yield the fields of a body, and the image in it, which may be kept while the block runs.
+    async def values(self, request: web.Request) -> AsyncIterator[tuple[dict[str, Any], list[bytes]]]:
+        """Yield the fields of a body, and the images in it, which may be kept while the block runs.
 
         Raises ApiError, Refusal.
         """
         if request.content_type.startswith("multipart/"):
-            async with self.form(request) as (fields, picture):
-                yield dict(fields), picture
+            most = self._max_bytes + MOST_PARTS * MAX_FIELD
+            size = most if request.content_length is None else request.content_length
+            if size > most:
+                raise self._too_large()
+            async with self._kept(request, size) as (fields, pictures):
+                yield dict(fields), pictures
             return
         most = SMALL + 4 * self._max_bytes // 3
         size = most if request.content_length is None else request.content_length
@@ -49,24 +54,25 @@ class Bodies(Uploads):
             async with self._places:
                 yield await asyncio.to_thread(_parsed, file)
 
-    async def _read(self, request: web.Request, file: IO[bytes]) -> tuple[dict[str, str], bool]:
+    async def _read(self, request: web.Request, file: IO[bytes]) -> tuple[dict[str, str], list[int]]:
         fields: dict[str, str] = {}
-        pictured, parts = False, 0
+        sizes: list[int] = []
+        parts = 0
         with _readable():
             async for part in await request.multipart():
                 parts += 1
                 if parts > MOST_PARTS or not isinstance(part, BodyPartReader) or not part.name:
                     raise ValueError("too many parts, or parts in parts, or one without a name")
                 if part.name in IMAGES:
-                    if pictured:
-                        raise _several()
-                    pictured = await self._keep(part, file) > 0
+                    if len(sizes) == MOST_IMAGES:
+                        raise _too_many()
+                    await self._keep(part, file, sizes)
                 elif part.filename is not None:
                     fields[part.name] = FILE
                 else:
                     too_much = ApiError(413, _("That is too much to send."), param=part.name[:40])
                     fields[part.name] = await text_of(part, too_much)
-        return fields, pictured
+        return fields, sizes
 
 
 @contextmanager
@@ -80,17 +86,17 @@ def _readable() -> Iterator[None]:
         ) from error
 
 
-def _parsed(file: IO[bytes]) -> tuple[dict[str, Any], bytes]:
-    """Return the fields of a JSON object, and its image as bytes. Raises ApiError."""
+def _parsed(file: IO[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+    """Return the fields of a JSON object, and its images as bytes. Raises ApiError."""
     file.seek(0)
     with _readable():
         values = json.loads(file.read())
         if not isinstance(values, dict):
             raise ValueError("not an object")
         sent = [*_listed(values.pop("images", None)), *_listed(values.pop("image", None))]
-        if len(sent) > 1:
-            raise _several()
-        return values, _decoded(sent[0]) if sent else b""
+        if len(sent) > MOST_IMAGES:
+            raise _too_many()
+        return values, [_decoded(each) for each in sent]
 
 
 def _listed(value: Any) -> list[Any]:
@@ -107,5 +113,6 @@ def _decoded(sent: Any) -> bytes:
     return base64.b64decode(data if comma and head.startswith("data:") else url, validate=True)
 
 
-def _several() -> ApiError:
-    return ApiError(400, _("An edit starts from one image. Send one."), param="image")
+def _too_many() -> ApiError:
+    text = _("One image can be made of {most} at most. Leave some out.", most=MOST_IMAGES)
+    return ApiError(400, text, param="image")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -171,7 +171,9 @@ class Wanted:
     digest: str  # of all that was sent
 
 
-def read(values: Mapping[str, Any], picture: bytes, *, edits: bool | None, relaxed: bool) -> Wanted:
+def read(
+    values: Mapping[str, Any], pictures: Sequence[bytes], *, edits: bool | None, relaxed: bool
+) -> Wanted:
     """Read a request's fields.
 
     `edits`: it starts from an image, or None where it may; `relaxed`: its key asks for no others.
@@ -180,8 +182,10 @@ def read(values: Mapping[str, Any], picture: bytes, *, edits: bool | None, relax
     """
     said = {name: value for name, value in values.items() if value is not None and value != ""}
     taken = {name: _value(option, said[name]) for name, option in _KNOWN.items() if name in said}
-    _check(said, taken, picture, edits=edits)
-    options = _options(said, taken, picture)
+    _check(said, taken, pictures, edits=edits)
+    options = _options(said, taken, pictures)
+    if edits and "edit" not in said and "strength" not in said:
+        options["edit"] = True
     if relaxed or taken.get("priority") == "relax":
         options["relax"] = True
     return Wanted(
@@ -195,7 +199,7 @@ def read(values: Mapping[str, Any], picture: bytes, *, edits: bool | None, relax
         webhook=str(taken.get("webhook", "")).strip(),
         cancels=taken.get("if_disconnected") == "cancel",
         ignored=tuple(clip(clean(name)) for name in said if _is_ignored(name, said[name])),
-        digest=_digest(values, picture),
+        digest=_digest(values, pictures),
     )
 
 
@@ -207,16 +211,16 @@ def _value(option: Option, value: object) -> Value:
 
 
 def _check(
-    said: Mapping[str, Any], taken: Mapping[str, Value], picture: bytes, *, edits: bool | None
+    said: Mapping[str, Any], taken: Mapping[str, Value], pictures: Sequence[bytes], *, edits: bool | None
 ) -> None:
     """Raise ApiError for what is missing, or cannot be done here."""
     if not str(taken.get("prompt", "")).strip():
         raise ApiError(
             400, _("There is no prompt. Say what the image shows."), code="missing", param="prompt"
         )
-    if edits and not (picture or "source" in said):
+    if edits and not (pictures or "source" in said):
         raise ApiError(400, _("There is no image to edit. Send one."), code="missing", param="image")
-    if picture and edits is False:
+    if pictures and edits is False:
         text = _("Send an image to start from to /v1/images/edits.")
         raise ApiError(400, text, param="image")
     if "mask" in said:
@@ -228,14 +232,17 @@ def _check(
         raise ApiError(400, text, code="unsupported", param="output_format")
 
 
-def _options(said: Mapping[str, Any], taken: Mapping[str, Value], picture: bytes) -> dict[str, Any]:
+def _options(
+    said: Mapping[str, Any], taken: Mapping[str, Value], pictures: Sequence[bytes]
+) -> dict[str, Any]:
     """Return the options of /imagine that the fields say: braces are words, and only the person sees it."""
     options: dict[str, Any] = {"private": True}
     for name, param in _PARAMS.items():
         if name in said and not _is_openai_word(name, said[name]):
             options[param.name] = _plain(name, param, said[name])
-    if picture:
-        options["source"] = picture
+    if pictures:
+        options["source"], *more = pictures
+        options |= {"files": {"images": more}} if more else {}
     options |= {"prompt": permutations.kept(str(taken["prompt"])), "count": taken.get("n", 1)}
     if (size := str(taken.get("size", "auto")).strip().casefold()) != "auto":
         options["size"] = size
@@ -266,7 +273,8 @@ def _is_ignored(name: str, value: object) -> bool:
     return name not in _KNOWN or (any(name == each.name for each in WITHOUT_EFFECT) and value != "auto")
 
 
-def _digest(values: Mapping[str, Any], picture: bytes) -> str:
+def _digest(values: Mapping[str, Any], pictures: Sequence[bytes]) -> str:
     """Return what tells one request from another under the same Idempotency-Key."""
     text = json.dumps(values, sort_keys=True)
-    return hashlib.sha256(text.encode() + hashlib.sha256(picture).digest()).hexdigest()
+    digests = (hashlib.sha256(each).digest() for each in pictures or (b"",))
+    return hashlib.sha256(text.encode() + b"".join(digests)).hexdigest()

@@ -102,8 +102,8 @@ class Handlers:
         self, request: web.Request, key: ApiKey, kind: Kind, *, edits: bool | None
     ) -> ApiCall:
         """Read the request and have its job admitted. Raises ApiError, Refusal."""
-        async with self.bodies.values(request) as (values, picture):
-            wanted = fields.read(values, picture, edits=edits, relaxed=key.scope == "relaxed")
+        async with self.bodies.values(request) as (values, pictures):
+            wanted = fields.read(values, pictures, edits=edits, relaxed=key.scope == "relaxed")
             if wanted.webhook:
                 await self.webhooks.check(wanted.webhook)
             origin = self._origin(request, key, wanted)

@@ -9,6 +9,7 @@ from typing import Any
 
 from bot.adapters.api.fields import EASEL, EXTENSIONS, OPENAI, WITHOUT_EFFECT
 from bot.options import Option
+from bot.prompts.draft import MOST_IMAGES
 
 _TYPES = {"text": "string", "picture": "string"}  # the others are named as JSON names them
 _TEXT = {"type": "string"}
@@ -99,7 +100,11 @@ _MODEL = {
         "licence": _TEXT,
     },
 }
-_IMAGE = {"type": "string", "format": "binary", "description": "The image to start from: one."}
+_IMAGE = {
+    "type": "string",
+    "format": "binary",
+    "description": "The image to change, or to start from. Repeat it for more images, five at most.",
+}
 _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -152,7 +157,7 @@ def _schemas() -> dict[str, Any]:
     properties = {each.name: _schema(each) for each in (*OPENAI, *WITHOUT_EFFECT, *EASEL)}
     properties |= {name: _schema(option) for name, option in EXTENSIONS.items()}
     reference = {"type": "object", "properties": {"image_url": {**_TEXT, "description": "A data: URL."}}}
-    images = {"type": "array", "minItems": 1, "maxItems": 1, "items": reference}
+    images = {"type": "array", "minItems": 1, "maxItems": MOST_IMAGES, "items": reference}
     return {
         "CreateImage": {"type": "object", "required": ["prompt"], "properties": properties},
         "EditImage": {

@@ -92,7 +92,7 @@ class DiscordHandlers(Interactions[Event, Picture]):
         """Answer a slash command; attachments among its options are sent pictures."""
         sent = {key: each for key, each in options.items() if isinstance(each, discord.Attachment)}
         typed = {key: each for key, each in options.items() if key not in sent}
-        await self.command(interaction, "imagine" if name == "edit" else name, typed, sent)
+        await self.command(interaction, name, typed, sent)
 
     async def misunderstood(self, interaction: Interaction, error: Exception) -> None:
         """Refuse a command that Discord sent in a form that Easel does not know, or not any more."""

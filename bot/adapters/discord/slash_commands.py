@@ -25,6 +25,7 @@ GROUPS = {
     "admin tier": _("Tiers of people and roles."),
     "admin quota": _("GPU seconds of people, roles, channels."),
     "admin set": _("What holds here: channels, models, defaults, moderation."),
+    "reference": _("Saved references: images to paint by."),
     "contest": _("Contests: entries, a vote, a result."),
     "privacy": _("Your own data."),
     "api": _("Keys for your programs."),
@@ -73,19 +74,13 @@ _PICKERS = {
 def slash_commands(
     run: Run, complete: Complete, known: Sequence[Command] = commands.COMMANDS
 ) -> list[Slash | app_commands.Group]:
-    """Build a slash command for each command, and /edit, which is /imagine with a picture to start from.
+    """Build a slash command for each command.
 
     Names of several words become subcommands of a group, or of a group inside a group.
     """
     alone = [each for each in known if not each.group]
-    plain = [_slash(each, run, complete) for each in (*alone, *edits(known))]
+    plain = [_slash(each, run, complete) for each in alone]
     return [*plain, *_groups(known, run, complete)]
-
-
-def edits(known: Sequence[Command]) -> list[Command]:
-    """Return /edit if /imagine can start from pictures, else nothing."""
-    imagine = next(each for each in known if each.name == "imagine")
-    return [edit(imagine)] if imagine.option("source") else []
 
 
 def _groups(known: Sequence[Command], run: Run, complete: Complete) -> list[app_commands.Group]:
@@ -117,19 +112,16 @@ HIDDEN: dict[str, Any] = {
 """For those who manage a server; people bring none of it along."""
 
 
-def edit(imagine: Command | None = None) -> Command:
-    """Return /edit: image-to-image as a command of its own."""
-    imagine = imagine or commands.command("imagine")
-    options = {option.name: option for option in imagine.options}
-    first = (
-        replace(options.pop("source"), required=True, help=_("The image to start from.")),
-        options["prompt"],
-    )
-    rest = (options[name] for name in ("strength", "style", "count", "private") if name in options)
-    return Command(name="edit", help=_("Change an image by your words."), options=(*first, *rest))
+def _fitting(command: Command) -> Command:
+    """Return /imagine without options that another command has: Discord takes 25. Flags do in the prompt."""
+    if command.name != "imagine":
+        return command
+    return replace(command, options=tuple(each for each in command.options if not each.command))
 
 
 def _slash(command: Command, run: Run, complete: Complete) -> Slash:
+    command = _fitting(command)
+
     async def callback(interaction: Interaction, **options: Any) -> None:
         said = {name: value for name, value in options.items() if value is not None}
         await run(interaction, command.name, said)

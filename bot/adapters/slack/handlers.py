@@ -80,6 +80,7 @@ class SlackHandlers(Interactions[Asked, File]):
     """Answers commands, presses, forms, shortcuts and words as Slack wants it."""
 
     title = "Slack"
+    newest = True
     hint = HINT
     unreachable = (aiohttp.ClientError, OSError, TimeoutError)
 

@@ -149,7 +149,8 @@ def _displaced(changes: Mapping[str, str], *, has_file: bool) -> tuple[str, ...]
     """Return the options that cannot stay beside the changes."""
     if "aspect" in changes:
         return ("size",)
-    return ("strength",) if not has_file and changes.get("source") == "" else ()
+    alone = not has_file and changes.get("source") == ""
+    return ("strength", "edit", "weights") if alone else ()
 
 
 def _draft(text: str, changes: Mapping[str, str], *, has_file: bool) -> tuple[prompts.Draft, bool]:

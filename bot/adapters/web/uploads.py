@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO
@@ -44,13 +44,21 @@ class Uploads:
         size = most if request.content_length is None else request.content_length
         if size > most:
             raise self._too_large()
+        async with self._kept(request, size) as (fields, pictures):
+            yield fields, pictures[0] if pictures else b""
+
+    @asynccontextmanager
+    async def _kept(
+        self, request: web.Request, size: int
+    ) -> AsyncIterator[tuple[dict[str, str], list[bytes]]]:
+        """Yield the fields of a form of so many bytes, and its pictures."""
         with self._room(size), tempfile.TemporaryFile(dir=self._folder, buffering=0) as file:
-            fields, pictured = await self._read(request, file)
-            if not pictured:
-                yield fields, b""
+            fields, sizes = await self._read(request, file)
+            if not sizes:
+                yield fields, []
                 return
             async with self._places:
-                yield fields, await asyncio.to_thread(_whole, file)
+                yield fields, await asyncio.to_thread(_parts, file, sizes)
 
     @contextmanager
     def _room(self, size: int) -> Iterator[None]:
@@ -63,10 +71,11 @@ class Uploads:
         finally:
             self._on_disk -= size
 
-    async def _read(self, request: web.Request, file: IO[bytes]) -> tuple[dict[str, str], bool]:
-        """Read the form; return its fields, and whether it had a picture, which is then in `file`."""
+    async def _read(self, request: web.Request, file: IO[bytes]) -> tuple[dict[str, str], list[int]]:
+        """Read the form; return its fields, and the bytes of each picture, which are then in `file`."""
         fields: dict[str, str] = {}
-        pictured, parts = False, 0
+        sizes: list[int] = []
+        parts = 0
         with reading():
             if not request.content_type.startswith("multipart/"):
                 raise ValueError("not a multipart form")
@@ -74,15 +83,16 @@ class Uploads:
                 parts += 1
                 if parts > MOST_PARTS or not isinstance(part, BodyPartReader):
                     raise ValueError("too many parts, or parts in parts")
-                if part.name == PICTURE and not pictured:
-                    pictured = await self._keep(part, file) > 0
+                if part.name == PICTURE and not sizes:
+                    await self._keep(part, file, sizes)
                 elif part.name in FIELDS:
                     fields[part.name] = await text_of(part, Refusal(_("The prompt is too long. Shorten it.")))
-        return fields, pictured
+        return fields, sizes
 
-    async def _keep(self, part: BodyPartReader, file: IO[bytes]) -> int:
-        """Write a picture to the disk as it comes; its bytes."""
-        return await self._spooled(_chunks(part), file, self._max_bytes)
+    async def _keep(self, part: BodyPartReader, file: IO[bytes], sizes: list[int]) -> None:
+        """Write a picture to the disk as it comes, and note its bytes; all together may have `max_bytes`."""
+        if size := await self._spooled(_chunks(part), file, self._max_bytes - sum(sizes)):
+            sizes.append(size)
 
     async def _spooled(self, chunks: AsyncIterator[bytes], file: IO[bytes], most: int) -> int:
         """Write what comes to the disk; return its bytes. Raises Refusal for more than `most`."""
@@ -120,6 +130,6 @@ async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def _whole(file: IO[bytes]) -> bytes:
+def _parts(file: IO[bytes], sizes: Sequence[int]) -> list[bytes]:
     file.seek(0)
-    return file.read()
+    return [file.read(size) for size in sizes]

@@ -184,7 +184,7 @@ async def test_an_edit_starts_from_the_image_of_a_form(ada: Program, house: ApiH
     assert said.status == 200, said.body
     assert len(said.body["data"]) == 2
     job = await house.web.easel.visibility.job(said.body["easel"]["job"], ADA)
-    assert job.request.kind == "image_to_image"
+    assert job.request.kind == "edit"
 
 
 async def test_an_edit_in_json(ada: Program) -> None:
@@ -299,7 +299,7 @@ async def test_words_that_are_refused_in_chat_are_refused_here_and_count_as_ther
         ({"images": [{"file_id": "file-1"}]}, "Easel fetches no images."),
         ({"images": [{"image_url": "data:image/png;base64,!!"}]}, "The body cannot be read."),
         ({"images": [{"image_url": "data:image/png;base64,AAAA"}]}, "PNG, JPEG or WebP"),
-        ({"images": ["AAAA", "AAAA"]}, "An edit starts from one image."),
+        ({"images": ["AAAA"] * 6}, "One image can be made of 5 at most."),
         ({}, "There is no image to edit."),
     ],
 )
@@ -309,12 +309,22 @@ async def test_images_that_cannot_be_edited(ada: Program, sent: dict[str, Any], 
     assert said.status == 400 and words in said.error["message"]
 
 
-async def test_a_form_with_two_images_or_a_mask(ada: Program) -> None:
-    twice = form(png(), prompt="in blue")
-    twice.add_field("image", io.BytesIO(png()), filename="b.png")
-    assert (
-        "An edit starts from one image." in (await ada.post("/v1/images/edits", data=twice)).error["message"]
-    )
+async def test_a_form_with_several_images(ada: Program, house: ApiHouse) -> None:
+    def sent(images: int) -> Any:
+        made = form(png(), prompt="in blue")
+        for number in range(1, images):
+            made.add_field("image[]", io.BytesIO(png()), filename=f"{number}.png")
+        return made
+
+    said = await ada.post("/v1/images/edits", data=sent(3))
+    job = await house.web.easel.visibility.job(said.body["easel"]["job"], ADA)
+
+    assert len(job.request.sources) == 3
+    too_many = await ada.post("/v1/images/edits", data=sent(6))
+    assert "One image can be made of 5 at most." in too_many.error["message"]
+
+
+async def test_a_form_with_a_mask(ada: Program) -> None:
     masked = form(png(), prompt="in blue")
     masked.add_field("mask", io.BytesIO(png()), filename="mask.png")
     assert "No mask is taken" in (await ada.post("/v1/images/edits", data=masked)).error["message"]

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 from bot import actions, commands
-from bot.adapters.discord import slash_commands
 from bot.adapters.discord.handlers import BROKEN
 from bot.options import Command, Option
 from tests.contract.discord.conftest import png
@@ -68,7 +67,7 @@ async def answer(line: Line, token: str) -> str:
 async def test_every_command_is_answered(line: Line) -> None:
     await line.painted()
     job = await line.ended()
-    known = {each.name: each for each in (*commands.COMMANDS, slash_commands.edit())}
+    known = {each.name: each for each in commands.COMMANDS}
     for name in (*(known.keys() - set(LAST)), *LAST):
         files = {"source": png()} if name == "edit" else {}
         given = options(known[name], job.id)
