@@ -31,6 +31,7 @@ from engine.embedded.training import (
     latents,
     pace,
     results,
+    style,
     upscaler,
 )
 
@@ -81,6 +82,7 @@ STEPS: dict[str, Callable[[argparse.Namespace], object]] = {
     "first_step": lambda options: first_step.measure(options.work),
     "upscaler": lambda options: upscaler.prepare(options.work),
     "classifier": lambda options: classifier.train(options.work, options.minutes),
+    "style": lambda options: style.train(options.work),
     "sheet": _sheet,
     "take": _take,
     "card": lambda options: export.write_card(options.work),
