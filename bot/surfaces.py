@@ -14,16 +14,27 @@ from bot.adapters.api.settings import ApiSettings
 from bot.adapters.discord.settings import DiscordSettings
 from bot.adapters.slack.settings import SlackSettings
 from bot.adapters.web.settings import WebSettings
+from bot.describing.settings import DescribeSettings
 from bot.engines import EngineSettings
 from bot.findings import Finding
 from bot.images.blobs.settings import StorageSettings
+from bot.rewriting.settings import RewritingSettings
 
 if TYPE_CHECKING:
     from bot.adapters.base import ChatAdapter
     from bot.easel import Easel
 
 
-class Settings(SlackSettings, DiscordSettings, ApiSettings, WebSettings, EngineSettings, StorageSettings):
+class Settings(
+    SlackSettings,
+    DiscordSettings,
+    ApiSettings,
+    WebSettings,
+    RewritingSettings,
+    DescribeSettings,
+    EngineSettings,
+    StorageSettings,
+):
     """Everything that can be set. The last base comes first in `.env.example` and in README's table."""
 
 

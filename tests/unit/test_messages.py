@@ -147,7 +147,7 @@ def test_the_buttons_of_each_state() -> None:
     for name in ("one", "upscaled"):
         more = [button.label for button in EVERY[name].more]
         own = ["Info", "Favourite", "Download", "Enter contest", "Delete", "Report"]
-        assert more == ["Vary (strong)", *own]
+        assert more == ["Vary (strong)", "Describe", *own]
     assert labels(EVERY["failed"]) == [["Try again"]]
     assert labels(EVERY["cancelled"]) == [["Again"]]
     assert labels(EVERY["refused"]) == [["Make it 4"]]

@@ -76,15 +76,15 @@ class EaselClient(discord.AutoShardedClient):
     def _menu(self, *, pictures: bool) -> list[tuple[str, slash_commands.Menu]]:
         """Return the entries of a message's menu, the most useful first.
 
-        Info comes last, where there is room: it is on every card, and a press away from Verify.
+        First those that take anybody's image: the others are on every card.
         """
         own = [
             (each.menu, partial(self.desk.chosen, name=each.name))
-            for each in sorted(actions.MENU, key=lambda each: each.name == "info")
+            for each in sorted(actions.MENU, key=lambda each: not each.sent)
             if pictures or each.task != "image_to_image"
         ]
         source = [(_("Use as reference"), self.desk.source)] if pictures else []
-        return [*source, *own[:-1], (_("Verify"), self.desk.verified), own[-1]]
+        return [*source, (_("Verify"), self.desk.verified), *own]
 
     async def setup_hook(self) -> None:
         self.add_dynamic_items(Press)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from bot.errors import StoreError
 
-HEAD = "0020"
+HEAD = "0021"
 """The revision that `tables` describes."""
 
 

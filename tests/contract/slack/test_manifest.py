@@ -97,6 +97,7 @@ def test_names_fit() -> None:
         "Variations",
         "Upscale",
         "Edit…",
+        "Describe",
         "Info",
     }
     assert len([each for each in shortcuts if each["type"] == "global"]) == 1
