@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 MESSAGES := build/easel.pot
 CATALOGS := bot/i18n/catalogs
 
-.PHONY: run test check bench soak mutants messages language install lock format clean
+.PHONY: run test slow check bench soak mutants messages language install lock format clean
 
 run: $(VENV)/.installed
 	$(BIN)/python -m bot run
@@ -31,6 +31,9 @@ check: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.bench
+
+slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "slow and not soak"
 
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m soak

@@ -19,7 +19,16 @@ def main() -> int:
     if not first:
         sys.stdout.write("The tests failed, but none of them by itself: look above.\n")
         return AGAIN
-    command = [sys.executable, "-m", "pytest", "--last-failed", "--last-failed-no-failures", "none"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-m",
+        "not soak",
+        "--last-failed",
+        "--last-failed-no-failures",
+        "none",
+    ]
     status = subprocess.run(command, check=False).returncode
     second = failed()
     listed("FAILED TWICE", sorted(first & second))

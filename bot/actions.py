@@ -26,6 +26,7 @@ from engine.types import (
     GenerationRequest,
     ImageToImage,
     Inpaint,
+    Letter,
     Outpaint,
     TaskKind,
     TextToImage,
@@ -471,16 +472,16 @@ def derive(action: Action, parent: Job, seed: int) -> GenerationRequest:
     if action.name == "upscale":
         if isinstance(request.task, Upscale):
             raise Refusal(_("That image is already upscaled."), code="enlarged")
-        return replace(request.enlarged(chosen.blob, chosen.width, chosen.height), seed=chosen.seed)
+        return replace(request.enlarged(chosen.unlettered, chosen.width, chosen.height), seed=chosen.seed)
     strength = STRENGTH[action.name]
     match request.task:
         case Upscale(source=source):
             before = replace(request.before_upscale(), count=DEFAULT_COUNT)
             return before.variation(source, seed, strength)
-        case CreativeUpscale() | CutOut():
+        case CreativeUpscale() | CutOut() | Letter():
             before = replace(request.before_upscale(), count=DEFAULT_COUNT)
-            return before.variation(chosen.blob, seed, strength)
+            return before.variation(chosen.unlettered, seed, strength)
         case TextToImage() | ImageToImage() | Edit() | Blend() | Inpaint() | Outpaint():
-            return request.variation(chosen.blob, seed, strength)
+            return request.variation(chosen.unlettered, seed, strength)
         case unknown:
             assert_never(unknown)

@@ -134,6 +134,12 @@ class StoredPicture:
     adult: bool = False  # for age-restricted channels alone
     fingerprint: str = ""  # how it looks, to find it by a copy
     joined: bool = False  # painted in forward passes with other pictures
+    plain: str = ""  # the blob without the words that were set on it, if any were
+
+    @property
+    def unlettered(self) -> str:
+        """Return the blob to go on from: words are set anew on what is made of it."""
+        return self.plain or self.blob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

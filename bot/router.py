@@ -237,6 +237,11 @@ class Router:
             (f"{job_cards.file_name(job, each.index)}.png", await self._images.shown(each))
             for each in job.singles
         ]
+        files += [
+            (f"{job_cards.file_name(job, each.index)}-plain.png", await self._images.get(each.plain))
+            for each in job.singles
+            if each.plain
+        ]
         adult = any(each.adult for each in job.singles)
         return Card(kind="text", title=job.prompt, job=job.id, files=tuple(files), private=True, adult=adult)
 

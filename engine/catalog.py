@@ -19,7 +19,7 @@ from engine.errors import ModelNotLoaded, UnknownModel
 from engine.families import family_of
 from engine.pipelines.model_files import pipeline_of, weight_names
 from engine.text import _
-from engine.types import CutOut, GenerationRequest, Inpaint, ModelInfo, Outpaint, Terms, Upscale
+from engine.types import CutOut, GenerationRequest, Inpaint, Letter, ModelInfo, Outpaint, Terms, Upscale
 
 _CATALOG = Path(__file__).with_name("catalog.toml")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -54,6 +54,8 @@ class Entry:
     def pixels(self, request: GenerationRequest) -> int:
         """Return the pixels that are painted of a picture, or made by other means."""
         match request.task:
+            case Letter():  # type is set in no time of a device
+                return 0
             case Inpaint() | Outpaint():  # in a window of a size that the model paints
                 return min(request.width, self.info.max_side) * min(request.height, self.info.max_side)
             case _:
@@ -62,7 +64,7 @@ class Entry:
     def steps_run(self, request: GenerationRequest) -> int:
         """Return the denoising steps that really run: image-to-image starts part of the way."""
         match request.task:
-            case Upscale() | CutOut():
+            case Upscale() | CutOut() | Letter():
                 return 0
             case task:
                 return family_of(self.pipeline).steps_run(task, request.steps_taken)

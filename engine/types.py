@@ -29,8 +29,9 @@ TaskKind = Literal[
     "creative_upscale",
     "upscale",
     "cut_out",
+    "letter",
 ]
-"""The kind of a task. The last two need no painting model; what else a model does, its `tasks` say."""
+"""The kind of a task. The last three need no painting model; what else a model does, its `tasks` say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +160,22 @@ class CutOut:
         _check(self.source, str)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """Set other words on pictures that are there; nothing is painted."""
+
+    kind: ClassVar[Literal["letter"]] = "letter"
+    sources: tuple[BlobRef, ...]  # without words; one for each picture of the request
+
+    def __post_init__(self) -> None:
+        """Raise TypeError for what no row of this kind holds."""
+        object.__setattr__(self, "sources", _texts(self.sources))
+
+
 PaintingTask = TextToImage | ImageToImage | Edit | Blend | Inpaint | Outpaint | CreativeUpscale
 """What a painting model does."""
 
-Task = PaintingTask | Upscale | CutOut
+Task = PaintingTask | Upscale | CutOut | Letter
 """What kind of work a request is. A new class here fails type checking until every `match` handles it."""
 
 
@@ -196,6 +209,9 @@ class GenerationRequest:
     count: int = 4
     draft: bool = False  # painted in about half of its steps; see `engine.drafts`
     reproducible: bool = False  # each picture is painted alone, so that it is the same to the byte
+    lettering: str = ""  # words that are set on the picture as type; "|" separates texts
+    lettering_place: str = "auto"  # see `engine.lettering`
+    lettering_style: str = "sans"
     task: Task = TextToImage()
 
     @property
@@ -218,7 +234,7 @@ class GenerationRequest:
         match self.task:
             case TextToImage():
                 return ()
-            case Edit(sources=sources) | Blend(sources=sources):
+            case Edit(sources=sources) | Blend(sources=sources) | Letter(sources=sources):
                 return sources
             case Inpaint(source=source, mask=mask):
                 return source, mask
@@ -261,7 +277,7 @@ class GenerationRequest:
         match self.task:
             case TextToImage():
                 return self
-            case Edit() | Blend() as task:
+            case Edit() | Blend() | Letter() as task:
                 return replace(self, task=replace(task, sources=sources))
             case Inpaint() as task:
                 source, mask = sources
@@ -283,7 +299,7 @@ class GenerationRequest:
             case Upscale(factor=factor) | CreativeUpscale(factor=factor):
                 width, height = self.width // factor, self.height // factor
                 return replace(self, task=TextToImage(), width=width, height=height)
-            case CutOut():
+            case CutOut() | Letter():
                 return replace(self, task=TextToImage())
             case TextToImage() | ImageToImage() | Edit() | Blend() | Inpaint() | Outpaint():
                 return self
@@ -445,6 +461,7 @@ class Picture:
     width: int
     height: int
     png: bytes = field(repr=False)
+    plain: bytes = field(default=b"", repr=False)  # the picture without the words that were set on it
     joined: bool = False  # painted in forward passes with other pictures
 
 

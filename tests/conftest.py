@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import secrets
+import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,6 +17,8 @@ import pytest
 import structlog
 
 from bot import telemetry
+from bot.provenance import keys, signing
+from bot.provenance.keys import Keys
 from bot.store import migrations, sqlite
 from engine.workers import process
 from tests import specs
@@ -101,6 +105,24 @@ MIGRATE = migrations.upgrade
 def _new_databases_are_copies() -> None:
     """Save each of a few thousand tests the migrations of its blank database."""
     migrations.upgrade = copied(MIGRATE)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _new_keys_are_copies(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Save each Easel of the tests the making and trying of certificates; its mark has a key of its own."""
+    ready, made = signing.ready, tmp_path_factory.mktemp("keys") / "made"
+    ready(made)
+
+    def copied_keys(folder: Path, certificate: str = "", private_key: str = "") -> Keys:
+        if certificate or private_key or folder.exists():
+            return ready(folder, certificate, private_key)
+        shutil.copytree(made, folder)
+        (folder / keys.MARK_KEY).write_bytes(secrets.token_bytes(32))
+        found = keys.found(folder)
+        assert found is not None
+        return found
+
+    signing.ready = copied_keys
 
 
 @pytest.fixture(autouse=True, scope="session")

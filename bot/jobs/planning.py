@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,11 +17,12 @@ from bot.jobs import admission, offers
 from bot.jobs.admission import OfferContext
 from bot.jobs.visibility import Visibility
 from bot.models import Balance, Member, Origin
-from bot.options import bounded
+from bot.options import bounded, clip
 from bot.prompts import Draft, Source, permutations
 from bot.prompts.styles import NO_STYLE
 from bot.store import Store
 from engine import weights
+from engine.lettering import Lettering, MissingGlyphs, TooLong, setting
 from engine.types import Engine, GenerationRequest, ModelInfo
 
 
@@ -152,6 +154,7 @@ class Planner:
         models = rules.models(offered)
         draft = prompts.with_defaults(typed, rules.preferences(), models, rules.tier, rules.takes_style)
         request = prompts.compose(draft, models, rules.tier, source, typed)
+        await asyncio.to_thread(_check_lettering, request)
         model = prompts.choose_model(Draft(prompt="", model=request.model), offered)
         rules.check(request, draft.style, model, typed)
         return Plan(
@@ -181,6 +184,27 @@ class Planner:
             chosen = actions.picture(job, int(which or 1) - 1)
             blob, width, height = chosen.blob, chosen.width, chosen.height
         return Source(blob=blob, width=width, height=height, private=not job.is_open(origin.here))
+
+
+def _check_lettering(request: GenerationRequest) -> None:
+    """Raise Refusal for words that cannot be set on the image; blocks."""
+    words = Lettering.of(request)
+    try:
+        if words.texts:
+            setting.layout(words, (request.width, request.height))
+    except MissingGlyphs as error:
+        raise Refusal(
+            _(
+                "There is no font here for {characters}. Leave them out of the text.",
+                characters=clip(error.characters),
+            ),
+            code="text",
+        ) from error
+    except TooLong as error:
+        raise Refusal(
+            _("“{text}” is too long to be read on this image. Use fewer words.", text=clip(error.text)),
+            code="text",
+        ) from error
 
 
 def _weightless(draft: Draft, model: ModelInfo) -> str:

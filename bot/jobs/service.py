@@ -18,7 +18,7 @@ from bot.adapters.base import Receipt
 from bot.errors import Refusal
 from bot.i18n import _, join
 from bot.images.blobs import BlobStore
-from bot.jobs import admission, remake
+from bot.jobs import admission, remake, rewording
 from bot.jobs.admission import OfferContext
 from bot.jobs.cards import JobCards
 from bot.jobs.endings import Endings
@@ -63,6 +63,7 @@ class JobService:
             return await self._series.ask(options, plans, origin, rules)
         stored = [each.blob or await self._blobs.put(each.png, ".png") for each in plan.sources]
         request = plan.request.starting_from(*stored)
+        request = rewording.reworded(edited, request)
         moved = remake.moved(edited, request, self._engine.models()) if edited else ""
         return await self._submit(
             request,

@@ -352,6 +352,7 @@ class JobTracker:
     async def _keep(self, life: LiveJob, painted: Picture, adult: bool) -> None:
         with _readable():
             stamped = await self._stamp(life.job, painted.png, painted.index, painted.seed)
+            plain = painted.plain and await self._stamp(life.job, painted.plain, painted.index, painted.seed)
         picture = StoredPicture(
             index=painted.index,
             blob=await self._blobs.put(stamped.png, ".png"),
@@ -361,6 +362,7 @@ class JobTracker:
             adult=adult,
             fingerprint=stamped.fingerprint,
             joined=painted.joined,
+            plain=await self._blobs.put(plain.png, ".png") if plain else "",
         )
         if await self._store.add_picture(life.job.id, picture):
             life.job = replace(life.job, pictures=(*life.job.pictures, picture))

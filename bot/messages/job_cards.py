@@ -19,6 +19,7 @@ from bot.i18n import _, join, speech
 from bot.messages.types import ANYTHING, Bar, Button, Buttons, Card, CardPicture, May
 from bot.models import Job
 from bot.prompts import styles
+from engine import lettering
 from engine.types import Loading, Progress, QueuePosition, Upscale
 
 # --- buttons ----------------------------------------------------------------------------------------------
@@ -218,14 +219,26 @@ def _facts(job: Job) -> tuple[str, ...]:
     return tuple(fact for fact in facts if fact)
 
 
+def _alt(job: Job, index: int) -> str:
+    """Return what somebody who cannot see a picture is told of it; −1 is the grid."""
+    words = job.request.lettering.replace(lettering.SEPARATOR, "/")
+    if index >= 0 and len(job.singles) > 1:
+        if words:
+            return _(
+                "{prompt}, with the words “{words}”, image {number}",
+                prompt=job.prompt,
+                words=words,
+                number=index + 1,
+            )
+        return _("{prompt}, image {number}", prompt=job.prompt, number=index + 1)
+    return _("{prompt}, with the words “{words}”", prompt=job.prompt, words=words) if words else job.prompt
+
+
 def pictures_of(job: Job) -> tuple[CardPicture, ...]:
     """Return the stored pictures, the grid (index −1) first."""
-    several = len(job.singles) > 1
     return tuple(
         CardPicture(
-            alt=_("{prompt}, image {number}", prompt=job.prompt, number=each.index + 1)
-            if several and each.index >= 0
-            else job.prompt,
+            alt=_alt(job, each.index),
             width=each.width,
             height=each.height,
             blob=each.blob,

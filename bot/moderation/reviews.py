@@ -58,7 +58,7 @@ class Reviews:
         Serious ones are a strike where it `counts`: not where a model has said them.
         """
         await self._tell(origin)
-        words = (typed, request.prompt, weights.read(request.prompt).plain)
+        words = (typed, request.prompt, weights.read(request.prompt).plain, request.lettering)
         verdict = await asyncio.to_thread(moderation.judge, words, (request.negative_prompt,), rules)
         if not verdict.category:
             return

@@ -28,6 +28,7 @@ from engine.types import (
     GenerationRequest,
     ImageToImage,
     Inpaint,
+    Letter,
     ModelInfo,
     Outpaint,
     Task,
@@ -249,7 +250,7 @@ def recall(job: Job, models: Sequence[ModelInfo]) -> Draft:
     match before.task:
         case ImageToImage(strength=strength):
             start: dict[str, Any] = {"source": f"{job.id}:source", "strength": strength}
-        case TextToImage() | Upscale() | CutOut():
+        case TextToImage() | Upscale() | CutOut() | Letter():
             start = {}
         case Edit() | Blend() | Inpaint() | Outpaint() | CreativeUpscale():
             start = {}

@@ -14,13 +14,16 @@ from bot.prompts.param import Chip, Param
 from bot.prompts.readers import (
     ASPECT_WORDS,
     COUNT_WORDS,
+    LETTERING_WORDS,
     STYLE_WORDS,
     read_aspect,
+    read_lettering,
     read_size,
     read_source,
     read_style,
     style_extent,
 )
+from engine import lettering
 from engine.types import SEED_LIMIT, ImageToImage, ModelInfo
 
 MAX_PROMPT = 4000  # characters
@@ -93,6 +96,10 @@ def _starts_from_pictures(model: ModelInfo) -> bool:
 def _draft_fact(job: Job) -> str:
     request = job.request
     return _("Draft: {steps} steps", steps=request.steps_taken) if request.draft and request.paints else ""
+
+
+def _lettered_fact(title: str, job: Job, value: str) -> str:
+    return _("{option}: {value}", option=title, value=value) if job.request.lettering else ""
 
 
 def _option(param: Param, default: Any = None, **more: Any) -> Any:
@@ -345,6 +352,57 @@ class Draft:
             fact=lambda job: _("Reproducible: generated alone") if job.request.reproducible else "",
             chip=Chip(label=_("Reproducible"), empty=_("no")),
         )
+    )
+    text: str = _option(
+        Param(
+            kind="text",
+            help=_("Words set on the image as real type, always spelled right; | separates two texts."),
+            flags=("text", "lettering"),
+            reader=read_lettering,
+            maximum=lettering.MOST_CHARACTERS,
+            plain=LETTERING_WORDS,
+            example='"SUMMER SALE"',
+            default=_("none"),
+            field="lettering",
+            usual=lambda _: "",
+            fact=lambda job: _("Text: {text}", text=job.request.lettering) if job.request.lettering else "",
+            chip=Chip(label=_("Text"), empty=_("none")),
+        ),
+        default="",
+    )
+    text_place: str = _option(
+        Param(
+            kind="text",
+            help=_("Where the text stands; auto takes the calmest place."),
+            flags=("text-place",),
+            reader=str.casefold,
+            maximum=30,
+            known_to=lambda _: lettering.PLACES,
+            example="bottom",
+            default="auto",
+            field="lettering_place",
+            usual=lambda _: "auto",
+            fact=lambda job: _lettered_fact(_("Place of the text"), job, job.request.lettering_place),
+            chip=Chip(label=_("Place of the text"), empty="auto"),
+        ),
+        default="",
+    )
+    text_style: str = _option(
+        Param(
+            kind="text",
+            help=_("The typeface of the text."),
+            flags=("text-style", "font"),
+            reader=str.casefold,
+            maximum=30,
+            known_to=lambda _: lettering.STYLES,
+            example="serif",
+            default="sans",
+            field="lettering_style",
+            usual=lambda _: "sans",
+            fact=lambda job: _lettered_fact(_("Typeface"), job, job.request.lettering_style),
+            chip=Chip(label=_("Typeface"), empty="sans"),
+        ),
+        default="",
     )
     private: bool | None = _option(
         Param(

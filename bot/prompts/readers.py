@@ -10,7 +10,9 @@ from bot.options import Unusable, clip, suggest
 from bot.prompts import styles
 from bot.prompts.param import Plain
 from bot.prompts.styles import NO_STYLE, Presets
+from engine import lettering
 
+MOST_TEXTS = 4  # on one image
 WIDEST = 4.0  # the longer side ÷ the shorter
 
 
@@ -181,6 +183,33 @@ def _any_of(words: Iterable[str]) -> str:
     return "|".join(re.sub(r"(\\ |\\-)", "[ -]", re.escape(word)) for word in longest_first)
 
 
+def read_lettering(value: str) -> str:
+    """Read texts that are set on an image. Raises Unusable."""
+    texts = [found for each in value.split(lettering.SEPARATOR) if (found := lettering.clean(each))]
+    if not texts or len(texts) > MOST_TEXTS:
+        raise Unusable(_("Give one to {most} texts, with | between them.", most=MOST_TEXTS))
+    return f" {lettering.SEPARATOR} ".join(texts)
+
+
+def _plain_lettering(match: re.Match[str]) -> str | None:
+    try:
+        return read_lettering(match["value"])
+    except Unusable:
+        return None
+
+
+_ASKS_FOR_WORDS = (
+    r"(?:that |which )?(?:says?|reads?|saying|reading|titled|captioned|labell?ed)",
+    r"with (?:the )?(?:words?|text|title|caption|lettering|inscription|headline)",
+    r"(?:mit )?(?:der aufschrift|dem text|den worten|dem titel|der überschrift)",
+    r"avec (?:le texte|les mots|le titre|l['’]inscription)",
+)
+LETTERING_WORDS = Plain(
+    patterns=lambda _: [
+        rf"(?<=.),? {words}:? [“\"„«‘](?P<value>[^“”\"„«»‘’]{{1,200}})[”\"“»’]" for words in _ASKS_FOR_WORDS
+    ],
+    value=_plain_lettering,
+)
 STYLE_WORDS = Plain(patterns=_style_patterns, value=_plain_style)
 ASPECT_WORDS = Plain(
     patterns=_aspect_patterns,

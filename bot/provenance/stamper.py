@@ -19,12 +19,13 @@ from bot.provenance.signing import FileFacts, Made
 from bot.provenance.stamp import Stamped, stamp
 from bot.store import Store
 from engine.errors import EngineError
-from engine.types import TaskKind
+from engine.types import Letter, TaskKind
 
 _MADE: dict[TaskKind, Made] = {
     "text_to_image": "created",
     "image_to_image": "edited",
     "upscale": "upscaled",
+    "letter": "edited",
 }
 _UNSIGNED = _(
     "Images cannot be signed at the moment, so none are shown. Whoever runs this "
@@ -51,7 +52,8 @@ class Stamper:
         """
         request = job.request
         made = _MADE[request.kind]
-        parent = await self._blobs.get(request.source) if request.source and made != "created" else None
+        of = request.sources[max(index, 0)] if isinstance(request.task, Letter) else request.source
+        parent = await self._blobs.get(of) if of and made != "created" else None
         source = await self._facts_of(parent) if parent is not None else None
         wanted = (await self._store.preferences(job.origin.member.id)).tells_prompt
         facts = FileFacts(

@@ -121,6 +121,8 @@ def pictures_at(url: str) -> list[tuple[str, str]]:
         query = text(
             "SELECT p.job, p.blob FROM pictures p JOIN jobs j ON j.id = p.job "
             "WHERE j.state IN ('queued', 'running', 'rendered') "
+            "UNION SELECT p.job, p.plain FROM pictures p JOIN jobs j ON j.id = p.job "
+            "WHERE p.plain <> '' AND j.state IN ('queued', 'running', 'rendered') "
             "UNION SELECT id, source FROM jobs WHERE source <> '' AND state <> 'deleted' "
             "UNION SELECT s.job, s.blob FROM job_sources s JOIN jobs j ON j.id = s.job "
             "WHERE j.state <> 'deleted'"

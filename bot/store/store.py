@@ -400,7 +400,12 @@ class Store(
             sources = session.exec(select(JobRow.source).where(JobRow.state != State.DELETED.value))
             further = select(SourceRow.blob).join(JobRow, col(JobRow.id) == col(SourceRow.job))
             others = session.exec(further.where(JobRow.state != State.DELETED.value))
-            return {*pictures, *others, *(source for source in sources if source)}
+            unlettered = session.exec(
+                select(PictureRow.plain)
+                .join(JobRow, col(JobRow.id) == col(PictureRow.job))
+                .where(_in((*UNFINISHED, State.RENDERED)), PictureRow.plain != "")
+            )
+            return {*pictures, *unlettered, *others, *(source for source in sources if source)}
 
         return await self._read(work)
 

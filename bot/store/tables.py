@@ -138,6 +138,7 @@ class PictureRow(SQLModel, table=True):
     adult: bool
     fingerprint: str  # how it looks; empty: from before there were any
     joined: bool  # painted in forward passes with other pictures
+    plain: str  # the blob without the words that were set on it; empty: none were
 
 
 class LedgerRow(SQLModel, table=True):

@@ -25,6 +25,7 @@ from engine import drafts, regions, weights
 from engine.catalog import Entry, check_files
 from engine.errors import FlaggedPicture, InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
+from engine.lettering.setting import lettered
 from engine.pipelines import quantising
 from engine.pipelines.batching import DecodePoint, EncodePoint, InterceptionPoint
 from engine.pipelines.comparing import Comparison
@@ -45,6 +46,7 @@ from engine.types import (
     GenerationRequest,
     ImageToImage,
     Inpaint,
+    Letter,
     Outpaint,
     PaintingTask,
     TaskKind,
@@ -307,6 +309,8 @@ def paint(
     match task:
         case Upscale():
             return _enlarge(loaded.upscaler, _pixels(opened(sources[0])))
+        case Letter():
+            return _pixels(opened(sources[index]))
         case CutOut():
             raise InvalidRequest("nothing cuts out yet", advice=_("This Easel cuts no images out."))
         case Inpaint() | Outpaint():
@@ -525,6 +529,12 @@ def _pixels(picture: Image.Image) -> torch.Tensor:
 def _enlarge(upscaler: Upscaler, pixels: torch.Tensor) -> torch.Tensor:
     enlarged: torch.Tensor = upscaler(pixels[None]).clamp(0, 1)[0]
     return enlarged
+
+
+def encode_lettered(pixels: torch.Tensor, request: GenerationRequest, index: int) -> bytes:
+    """Encode a picture with the words of its request on it, as PNG. Raises InvalidRequest."""
+    picture = Image.fromarray(pixels.numpy())
+    return _encoded(lettered(picture, request, index), "PNG", compress_level=3)
 
 
 def encode_png(pixels: torch.Tensor) -> bytes:

@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from engine import regions
 from engine.catalog import Catalog, Entry
 from engine.errors import Cancelled, EngineError
+from engine.lettering.setting import lettered
 from engine.scheduling.job_queue import FairQueue
 from engine.types import (
     Blend,
@@ -32,6 +33,7 @@ from engine.types import (
     GenerationRequest,
     ImageToImage,
     Inpaint,
+    Letter,
     ModelInfo,
     Outpaint,
     Picture,
@@ -206,13 +208,16 @@ class MemoryWorker:
             spent = step * self._cost
             yield Progress(job=job.id, step=step, steps=steps, device_seconds=spent, preview=preview)
         for index in range(request.count):
+            png = await asyncio.to_thread(_png, request, index, order.sources)
+            plain = png if request.lettering else b""
             yield Picture(
                 job=job.id,
                 index=index,
                 seed=request.seed_of(index),
                 width=request.width,
                 height=request.height,
-                png=await asyncio.to_thread(_png, request, index, order.sources),
+                png=await asyncio.to_thread(_lettered, png, request, index) if plain else png,
+                plain=plain,
             )
 
     async def _suffer(self, job: EngineJob) -> None:
@@ -234,6 +239,13 @@ def _png(request: GenerationRequest, index: int, sources: Sequence[bytes]) -> by
     out = io.BytesIO()
     picture = paint(request, index, (request.width, request.height), sources)
     picture.save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
+def _lettered(png: bytes, request: GenerationRequest, index: int) -> bytes:
+    out = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as picture:
+        lettered(picture.convert("RGB"), request, index).save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 
@@ -265,6 +277,8 @@ def paint(
             return _resized(sources[0], size)
         case CutOut():
             return _resized(sources[0], size)
+        case Letter():
+            return _resized(sources[index], size)
         case unknown:
             assert_never(unknown)
 

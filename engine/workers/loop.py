@@ -489,7 +489,7 @@ class WorkerLoop:
             png=b"",
             joined=request.joined,
         )
-        self._outbox.put_picture(picture, pixels)
+        self._outbox.put_picture(picture, pixels, resident.job.request)
         if all(sibling.ended for sibling in resident.requests):
             del self._residents[resident.job.id]
             self._outbox.put(Finished(job=resident.job.id, device_seconds=resident.seconds))
@@ -570,10 +570,14 @@ class Outbox:
     def put(self, event: Report) -> None:
         self._queue.put(lambda: event)
 
-    def put_picture(self, picture: Picture, pixels: torch.Tensor) -> None:
+    def put_picture(self, picture: Picture, pixels: torch.Tensor, request: GenerationRequest) -> None:
         def encoded() -> EngineEvent:
             try:
-                return replace(picture, png=pipelines.encode_png(pixels))
+                png = pipelines.encode_png(pixels)
+                if not request.lettering:
+                    return replace(picture, png=png)
+                lettered = pipelines.encode_lettered(pixels, request, picture.index)
+                return replace(picture, png=lettered, plain=png)
             except Exception as error:
                 return Failed(job=picture.job, error=_as_engine_error(error), device_seconds=0.0)
 

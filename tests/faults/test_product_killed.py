@@ -21,6 +21,8 @@ from bot.surfaces import Settings
 from tests.examples import unhurried_file
 from tests.web import Person
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PATIENCE = 180.0  # seconds; only a broken product needs them
 LONGEST_LIFE = 9.0  # seconds: long enough to load the model and paint

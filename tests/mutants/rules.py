@@ -195,7 +195,7 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     ),
     (
         REVIEWS,
-        "words = (typed, request.prompt, weights.read(request.prompt).plain)",
+        "words = (typed, request.prompt, weights.read(request.prompt).plain, request.lettering)",
         "words = (typed,)",
         f"{TOLD}::test_the_words_that_a_style_adds_are_watched_too",
     ),

@@ -172,13 +172,13 @@ class House:
             seen_in=() if channel == "lobby" else (channel,),
         )
 
-    async def ask(self, text: str, member: Member = ADA, **options: object) -> Job:
+    async def ask(self, text: str, /, member: Member = ADA, **options: object) -> Job:
         """/imagine that is accepted."""
         answer = await self.easel.router.handle("imagine", {"prompt": text, **options}, self.origin(member))
         assert isinstance(answer, Receipt)
         return answer.job
 
-    async def painted(self, text: str, member: Member = ADA, **options: object) -> Job:
+    async def painted(self, text: str, /, member: Member = ADA, **options: object) -> Job:
         """/imagine, waited for; the job as its row tells it."""
         job = await self.ask(text, member, **options)
         end = await self.surface.until(job.id, "done", "upscaled", "failed")

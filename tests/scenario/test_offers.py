@@ -347,6 +347,7 @@ async def settled(world: World, member: Member, mine: Mapping[str, Any]) -> None
         await world.follow(refusal, member)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("examples", [4, pytest.param(40, marks=pytest.mark.soak)])
 def test_no_offer_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, examples: int) -> None:
     tenants = itertools.count()

@@ -38,7 +38,7 @@ PIPELINES = {"first": "sd", "other": "sdxl"}
 UNUSUAL = {"count": "2", "strength": "0.25", "model": "other"}
 """What is typed where an option's example is what a request has anyway."""
 
-OF_THE_JOB = ("private", "relax", "reproducible")
+OF_THE_JOB = ("private", "relax", "reproducible", "text", "text_place", "text_style")
 """Options that say who sees a job and when it is painted: the pipeline is not told."""
 
 OF_SEVERAL_JOBS = ("repeat",)
@@ -141,7 +141,12 @@ async def check(name: str, house: House, pipelines: Pipelines) -> None:
     param = PARAMS[name]
     first = await house.painted("a circle --seed 2 --count 1")
     value = f"{first.id}:1" if name == "source" else UNUSUAL.get(name, param.example)
-    others = {"count": "1", "seed": "1"} | ({"source": f"{first.id}:1"} if name == "strength" else {})
+    needed = {
+        "strength": {"source": f"{first.id}:1"},
+        "text_place": {"text": "SALE"},
+        "text_style": {"text": "SALE"},
+    }
+    others = {"count": "1", "seed": "1"} | needed.get(name, {})
     plain = f"a fox {prompts.flags(others)}"
     others.pop(name, None)
     without = await walk(plain, house, pipelines)

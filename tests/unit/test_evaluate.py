@@ -14,6 +14,8 @@ from engine.embedded.evaluate import EvaluationSettings, Painter
 from engine.embedded.evaluate.classifier import Judge
 from engine.embedded.training import captions
 
+pytestmark = pytest.mark.slow
+
 FLOOR = 0.75  # of 24 pictures; far under what the card reports
 
 

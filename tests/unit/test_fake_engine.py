@@ -82,10 +82,10 @@ def test_words_and_seed_decide_the_picture() -> None:
 def test_a_source_is_kept_by_as_much_as_strength_says() -> None:
     red = png(Image.new("RGB", (32, 32), "red"))
     kept, left = (request(task=ImageToImage(source="x", strength=each)) for each in (0.0, 1.0))
-    assert paint(kept, 0, (64, 48), red).getcolors() == [(64 * 48, (255, 0, 0))]
-    assert png(paint(left, 0, (64, 48), red)) == png(paint(request(), 0, (64, 48)))
+    assert paint(kept, 0, (64, 48), [red]).getcolors() == [(64 * 48, (255, 0, 0))]
+    assert png(paint(left, 0, (64, 48), [red])) == png(paint(request(), 0, (64, 48)))
     enlarged = request().enlarged("x", 32, 32)
-    assert paint(enlarged, 0, (128, 128), red).getcolors() == [(128 * 128, (255, 0, 0))]
+    assert paint(enlarged, 0, (128, 128), [red]).getcolors() == [(128 * 128, (255, 0, 0))]
 
 
 async def test_everybody_gets_a_turn() -> None:

@@ -21,7 +21,9 @@ from engine.types import (
     EngineJob,
     ImageToImage,
     Inpaint,
+    Letter,
     Outpaint,
+    PaintingTask,
     Progress,
     Task,
     TaskKind,
@@ -43,9 +45,10 @@ TASKS: dict[TaskKind, Task] = {
     "creative_upscale": CreativeUpscale(source=SOURCE, factor=2, strength=0.6),
     "upscale": Upscale(source=SOURCE, factor=4),
     "cut_out": CutOut(source=SOURCE),
+    "letter": Letter(sources=(SOURCE,)),
 }
 DOES = catalog.load(["easel-tiny"]).info("easel-tiny").tasks
-PAINTING = [kind for kind, task in TASKS.items() if kind in DOES and not isinstance(task, Upscale | CutOut)]
+PAINTING = [kind for kind, task in TASKS.items() if kind in DOES and isinstance(task, PaintingTask)]
 """What the shipped model does in steps."""
 STEPS = 6
 

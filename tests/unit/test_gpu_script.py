@@ -14,6 +14,8 @@ import pytest
 from tests.gpu.models import Recipe, parameters
 from tests.gpu.results import markdown
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 OF_THE_BOT = (
     "aiohttp alembic c2pa confusable_homoglyphs cryptography discord dotenv"

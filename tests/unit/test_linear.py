@@ -36,6 +36,7 @@ def measured(what: str) -> Iterator[dict[str, object]]:
     yield from map(json.loads, lines[1::2])
 
 
+@pytest.mark.slow
 def test_every_pattern_is_linear_in_what_somebody_types() -> None:
     found = {str(each["name"]): each for each in measured("patterns")}
     assert [each for each in found.values() if each["slow"]] == []
@@ -48,6 +49,7 @@ def test_every_pattern_is_linear_in_what_somebody_types() -> None:
         assert f"{name} sub" in found
 
 
+@pytest.mark.slow
 def test_everything_that_reads_what_somebody_types_is_bounded() -> None:
     assert [each for each in measured("functions") if each["slow"]] == []
 

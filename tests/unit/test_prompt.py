@@ -91,8 +91,8 @@ def test_flags(text: str, draft: Draft) -> None:
         "well--known fox",
         "a fox —sleepy and small— in snow",
         "a fox — 3 of them",
-        'a sign that says "use --force"',
-        'a sign that says “--seed 7”, red',
+        'a tattoo of "use --force"',
+        'a “--seed 7” tattoo, red',
         "a 5\" floppy and a 3.5\" one",
         "50% off, #1 {fox} \\ (fox:1.2) [fox] <lora:x>",
         "a family portrait",
@@ -112,6 +112,20 @@ def test_flags(text: str, draft: Draft) -> None:
 )  # fmt: skip
 def test_what_belongs_to_the_picture_stays_in_the_prompt(text: str) -> None:
     assert parse(text) == Draft(prompt=text)
+
+
+@pytest.mark.parametrize(
+    ("text", "draft"),
+    [
+        ('a sign that says "use --force"', Draft(prompt="a sign", text="use --force")),
+        ("a sign that says “--seed 7”, red", Draft(prompt="a sign, red", text="--seed 7")),
+        ("ein Plakat mit der Aufschrift „Räumung“", Draft(prompt="ein Plakat", text="Räumung")),
+        ("une affiche avec le texte « Soldes »", Draft(prompt="une affiche", text="Soldes")),
+        ("a poster titled “A | B” --seed 7", Draft(prompt="a poster", text="A | B", seed=7)),
+    ],
+)
+def test_words_in_quotation_marks_are_set_as_type_where_they_are_asked_for(text: str, draft: Draft) -> None:
+    assert parse(text) == draft
 
 
 @pytest.mark.parametrize(

@@ -706,6 +706,7 @@ def test_former_jobs_are_refused_together_when_one_is_here_already() -> None:
     assert [each.id for each in drain(queue)] == ["here"]
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_jobs_of_ten_thousand_users_are_quick() -> None:
     jobs = [job(f"u{n % 10_000}", tenant=f"t{n % 50}", cost=random.random()) for n in range(100_000)]
     queue = FairQueue(per_user=10**6, soft_limit=10**6, hard_limit=10**6)
@@ -849,6 +850,7 @@ def simulate(seed: int) -> tuple[float, int]:
     return max(of_root.worst, *(audit.worst for audit in of_tenant.values())), passes
 
 
+@pytest.mark.slow
 def test_the_fairness_bound_holds_in_420_random_trials() -> None:
     ratios, passes = zip(*(simulate(seed) for seed in range(420)), strict=True)
 

@@ -24,6 +24,8 @@ from engine.pipelines import run as pipelines
 from engine.pipelines.components import DeviceMemory
 from engine.pipelines.upscale import Upscaler
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 SEED = 1  # where a prompt is shown without one

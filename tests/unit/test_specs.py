@@ -28,6 +28,7 @@ def test_each_description_that_is_absent_is_named_with_what_ran_without_it(
     assert specs.unchecked(["tests/unit/test_b.py::test_b"]) == []
 
 
+@pytest.mark.slow
 def test_the_summary_says_so_loudly(tmp_path: Path) -> None:
     """Of a real run, by several processes, as `make test` does it."""
     tests = [

@@ -13,6 +13,8 @@ from torch import Tensor
 from engine.embedded.training import autoencoder, grounds
 from engine.embedded.training.autoencoder import Crops, encode, linear_encoder
 
+pytestmark = pytest.mark.slow
+
 NARROW = 32
 
 

@@ -15,6 +15,8 @@ from engine.embedded.training.denoiser import Trainer
 from engine.embedded.training.latents import Sample
 from engine.embedded.training.scenes import CANVASES
 
+pytestmark = pytest.mark.slow
+
 SAID = {"a cat": "single", "a dog": "single", "two cats": "count"}
 
 

@@ -53,6 +53,7 @@ def picture(size: int) -> bytes:
     return out.getvalue().ljust(size, b"\0")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 async def test_forty_large_uploads_at_once_take_little_memory_and_hold_nobody_up(tmp_path: Path) -> None:
     child = await asyncio.create_subprocess_exec(

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from bot.errors import StoreError
 
-HEAD = "0021"
+HEAD = "0022"
 """The revision that `tables` describes."""
 
 

@@ -11,7 +11,10 @@ import pytest
 
 from tests.bench.discord import Load, press
 
-pytestmark = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="Discord plays on a core of its own")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="Discord plays on a core of its own"),
+]
 
 
 async def test_nobody_waits_three_seconds_for_a_first_answer() -> None:

@@ -11,6 +11,8 @@ from bot.adapters.slack.handlers import SlackHandlers
 from tests.bench.slack import Load, press
 from tests.contract.slack.house import House
 
+pytestmark = pytest.mark.slow
+
 
 async def test_a_crowd_is_acknowledged_at_once() -> None:
     outcome = await press(Load(rate=100, seconds=5))

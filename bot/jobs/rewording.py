@@ -1,0 +1,26 @@
+"""Other words on the same pictures, without painting them again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.models import Job, State
+from engine.types import GenerationRequest, Letter, TextToImage
+
+
+def reworded(job: Job | None, request: GenerationRequest) -> GenerationRequest:
+    """Return what an answered form asks for: a request that only sets type, if nothing else changed."""
+    if job is None or job.state is not State.RENDERED or len(job.singles) != job.request.count:
+        return request
+    before = job.request
+    if isinstance(before.task, Letter):
+        before = replace(before, task=TextToImage())
+    with_words = replace(
+        before,
+        lettering=request.lettering,
+        lettering_place=request.lettering_place,
+        lettering_style=request.lettering_style,
+    )
+    if with_words != request or before == request:
+        return request
+    return replace(request, task=Letter(sources=tuple(each.unlettered for each in job.singles)))
