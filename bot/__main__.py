@@ -82,6 +82,8 @@ async def _run(said: argparse.Namespace) -> int:
             return await _doctor(said, Settings.load())
         case "verify":
             return await _verify(said, Settings.load())
+        case "describe":
+            return await _describe(said, Settings.load())
         case "backup":
             return await _backup(said, Settings.load())
         case "restore":
@@ -139,6 +141,12 @@ async def _doctor(said: argparse.Namespace, settings: Settings) -> int:
     return 0 if all(finding.ok is not False for finding in found) else 1
 
 
+async def _describe(said: argparse.Namespace, settings: Settings) -> int:
+    from bot.adapters import cli
+
+    return await cli.describe(settings, said.files, as_json=said.json)
+
+
 async def _verify(said: argparse.Namespace, settings: Settings) -> int:
     from bot.adapters import cli
 
@@ -188,6 +196,10 @@ def parser() -> argparse.ArgumentParser:
     doctor.add_argument(
         "--retention", action="store_true", help="say that the clock is right: old jobs may be deleted by it"
     )
+    describe = verbs.add_parser("describe", help="say what pictures show, as prompts for more like them")
+    describe.add_argument("files", nargs="+", type=Path, metavar="FILE", help="PNG, JPEG or WebP files")
+    describe.add_argument("--json", action="store_true", help="say it as JSON")
+
     verify = verbs.add_parser(
         "verify",
         help="tell whether pictures were made by this Easel, and what became of them",

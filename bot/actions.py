@@ -81,6 +81,7 @@ class ActionSpec:
     undone: bool = False  # taking that reaction away undoes it
     menu: str = ""  # its entry in a message's menu
     menu_help: str = ""
+    sent: str = ""  # the command that does it with an image of a message that shows no job
 
 
 _RESULT: tuple[Kind, ...] = ("done", "upscaled")
@@ -286,6 +287,21 @@ ACTIONS: tuple[ActionSpec, ...] = (
         task="image_to_image",
     ),
     ActionSpec(
+        name="describe",
+        answers="card",
+        about="picture",
+        label=_("Describe {n}"),
+        alone=_("Describe"),
+        spoken=_("Prompts for what image {n} shows"),
+        icon="💬",
+        symbol="describe",
+        on=_RESULT,
+        overflow=True,
+        menu=_("Describe"),
+        menu_help=_("Prompts for what this image shows."),
+        sent="describe",
+    ),
+    ActionSpec(
         name="info",
         answers="card",
         label=_("Info"),
@@ -453,6 +469,26 @@ ACTIONS: tuple[ActionSpec, ...] = (
         symbol="flag",
     ),
     ActionSpec(name="setup", answers="replacement", about="key", whose=("administrator",)),
+    ActionSpec(
+        name="edit_words",
+        answers="form",
+        about="key",
+        label=_("Edit"),
+        spoken=_("Edit this prompt, then generate"),
+        icon="✏️",
+        symbol="edit",
+        whose=("owner",),
+    ),
+    ActionSpec(
+        name="former_words",
+        answers="replacement",
+        about="key",
+        label=_("Undo"),
+        spoken=_("Go back to the prompt as it was"),
+        icon="↩️",
+        symbol="back",
+        whose=("owner",),
+    ),
     ActionSpec(name="offer", answers="job", about="key", style="primary", whose=("owner",)),
     ActionSpec(name="paint", answers="job", about="key", style="primary", whose=("owner",)),
     ActionSpec(name="try", answers="job", about="text", style="primary"),

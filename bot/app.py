@@ -40,6 +40,8 @@ from bot.clock import TrustedClock
 from bot.commands.complete import Vocabulary
 from bot.contests.running import OpenContests
 from bot.contests.service import Contests
+from bot.describing.describers import CaptionDescriber, Describer, DrawingDescriber
+from bot.describing.service import DescribeService
 from bot.easel import Easel
 from bot.engines import open_engine
 from bot.errors import EaselError
@@ -56,6 +58,7 @@ from bot.jobs.departures import Departures
 from bot.jobs.endings import Endings
 from bot.jobs.favourites import FavouriteService
 from bot.jobs.holds import Holds
+from bot.jobs.lineage import LineageQueries
 from bot.jobs.live import LiveJobs
 from bot.jobs.message_sync import MessageSync
 from bot.jobs.messages import JobMessages
@@ -79,6 +82,9 @@ from bot.provenance.keys import Keys
 from bot.provenance.service import VerifyService
 from bot.provenance.stamper import Stamper
 from bot.readiness import Readiness
+from bot.rewriting.service import RewriteService
+from bot.rewriting.settings import RewritingSettings
+from bot.rewriting.text_model import TextModel
 from bot.router import Router
 from bot.store import Store
 from bot.surfaces import CHATS, Settings
@@ -99,6 +105,8 @@ def build(
     blobs: BlobStore,
     tiers: Tiers | None = None,
     classifier: ImageClassifier | None = None,
+    drawings: Describer | None = None,
+    captions: Describer | None = None,
     guard: Guard | None = None,
     keys: Keys | None = None,
     segmenter: Segmenter | None = None,
@@ -154,6 +162,17 @@ def build(
     jobs = JobService(
         store, engine, access, visibility, planner, reviews, tracker, endings, cards, series, regions
     )
+    describing = DescribeService(
+        store,
+        images,
+        access,
+        visibility,
+        planner,
+        settings.max_source_bytes,
+        drawings or DrawingDescriber(),
+        captions or (CaptionDescriber(settings.caption_model) if settings.caption_model else None),
+    )
+    rewriting = RewriteService(store, access, planner, reviews, text_model(settings))
     queries = JobQueries(store, engine, lives, access, visibility, cards)
     accounts = AccountService(store, engine, access, visibility, tracker, logins)
     api_keys = ApiKeys(store, logins, settings.api_requests > 0)
@@ -189,6 +208,8 @@ def build(
         reviews,
         images,
         VerifyService(images, visibility),
+        describing,
+        rewriting,
         admin,
         contests,
         api_keys,
@@ -211,6 +232,8 @@ def build(
             log_channel,
             contests,
             regions,
+            describing,
+            rewriting,
         ),
         guard=guard,
         readiness=Readiness(settings, store, engine, adapters),
@@ -229,6 +252,7 @@ def build(
         ),
         visibility=visibility,
         queries=queries,
+        lineage=LineageQueries(store, visibility),
         cards=cards,
         messages=JobMessages(store, lives, sync),
         contests=contests,
@@ -236,6 +260,12 @@ def build(
         images=images,
         installations=store,
     )
+
+
+def text_model(settings: RewritingSettings) -> TextModel | None:
+    """Return the text model that is set up; None where there is none."""
+    url, key = settings.text_model_url, settings.text_model_key
+    return TextModel(url, settings.text_model, key.reveal()) if url else None
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from bot.images.service import Images
 from bot.jobs.cards import JobCards
 from bot.jobs.changes import Changes
 from bot.jobs.departures import Departures
+from bot.jobs.lineage import LineageQueries
 from bot.jobs.messages import JobMessages
 from bot.jobs.planning import Planner
 from bot.jobs.queries import JobQueries
@@ -54,6 +55,7 @@ class Easel:
     # jobs, and their messages and pictures
     visibility: Visibility  # the jobs that somebody may see
     queries: JobQueries  # what waits and runs
+    lineage: LineageQueries  # what was made from what
     cards: JobCards
     messages: JobMessages
     contests: Contests

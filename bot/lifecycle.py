@@ -12,6 +12,7 @@ from bot.accounts.privacy import Privacy
 from bot.admin.asked import Policies
 from bot.admin.log_channel import LogChannel
 from bot.contests.service import Contests
+from bot.describing.service import DescribeService
 from bot.errors import StoreError
 from bot.gate import Gate
 from bot.guard import Guard
@@ -20,6 +21,7 @@ from bot.jobs.message_sync import MessageSync
 from bot.jobs.recovery import Recovery
 from bot.jobs.regions import Regions
 from bot.jobs.tracker import JobTracker
+from bot.rewriting.service import RewriteService
 from bot.store import Store
 from engine.errors import EngineError
 from engine.types import Engine
@@ -47,6 +49,8 @@ class Lifecycle:
     _log: LogChannel
     _contests: Contests
     _regions: Regions
+    _describing: DescribeService
+    _rewriting: RewriteService
     _tasks: list[asyncio.Task[None]] = field(default_factory=list, init=False)
 
     async def start(self) -> None:
@@ -93,6 +97,8 @@ class Lifecycle:
         await self._sync.close(LAST_WORDS)
         await self._log.close()
         await self._regions.close()
+        await self._describing.close()
+        await self._rewriting.close()
 
     async def _stop_painting(self) -> None:
         """Close the engine at once when the process must end."""

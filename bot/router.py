@@ -19,6 +19,7 @@ from bot.adapters.base import Answer, NoAnswer, Receipt
 from bot.admin.service import Admin
 from bot.commands.complete import Vocabulary
 from bot.contests.service import Contests
+from bot.describing.service import DescribeService
 from bot.errors import Refusal
 from bot.gate import Gate
 from bot.i18n import _
@@ -40,6 +41,7 @@ from bot.models import Job, Member, Origin
 from bot.moderation.reviews import DECISIONS, Reviews
 from bot.options import bounded
 from bot.provenance.service import VerifyService
+from bot.rewriting.service import RewriteService
 from bot.store import Store
 
 T = TypeVar("T")
@@ -71,6 +73,8 @@ class Router:
     _reviews: Reviews
     _images: Images
     _verify: VerifyService
+    _describe: DescribeService
+    _rewriting: RewriteService
     _admin: Admin
     _contests: Contests
     _api_keys: ApiKeys
@@ -98,6 +102,9 @@ class Router:
             "show": self._queries.show,
             "quota": self._accounts.quota,
             "verify": self._verify.verify,
+            "describe": self._describe.command,
+            "shorten": self._rewriting.shorten,
+            "expand": self._rewriting.expand,
             "styles": self._vocabulary.show_styles,
             "settings": self._accounts.settings,
             "studio": lambda options, origin: self._logins.link(origin),
@@ -118,6 +125,7 @@ class Router:
             "edit": self._queries.edit,
             "change": self._queries.change,
             "info": self._queries.info,
+            "describe": self._describe.press,
             "pick": self._queries.pick,
             "more": self._queries.more,
             "favourite": self._favourites.toggle,
@@ -229,6 +237,10 @@ class Router:
             return await self._forget(action, origin)
         if action.name not in actions.DERIVING:
             (await self._access.rules(origin.member)).check_person()
+        if action.name == "edit_words":
+            return self._rewriting.edit(await self.offered(action, origin.member))
+        if action.name == "former_words":
+            return await self._rewriting.former(await self.offered(action, origin.member), origin)
         if action.name in self._votes:
             return await self._votes[action.name](action, origin)
         if action.name in DECISIONS:

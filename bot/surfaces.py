@@ -14,10 +14,12 @@ from bot.adapters.api.settings import ApiSettings
 from bot.adapters.discord.settings import DiscordSettings
 from bot.adapters.slack.settings import SlackSettings
 from bot.adapters.web.settings import WebSettings
+from bot.describing.settings import DescribeSettings
 from bot.engines import EngineSettings
 from bot.findings import Finding
 from bot.images.blobs.settings import StorageSettings
 from bot.images.segmenting import SegmentSettings
+from bot.rewriting.settings import RewritingSettings
 
 if TYPE_CHECKING:
     from bot.adapters.base import ChatAdapter
@@ -25,7 +27,15 @@ if TYPE_CHECKING:
 
 
 class Settings(
-    SlackSettings, DiscordSettings, ApiSettings, WebSettings, SegmentSettings, EngineSettings, StorageSettings
+    SlackSettings,
+    DiscordSettings,
+    ApiSettings,
+    WebSettings,
+    RewritingSettings,
+    DescribeSettings,
+    SegmentSettings,
+    EngineSettings,
+    StorageSettings,
 ):
     """Everything that can be set. The last base comes first in `.env.example` and in README's table."""
 

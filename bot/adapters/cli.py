@@ -19,7 +19,11 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from bot import app, doctor, telemetry
 from bot.adapters.base import MessageRef
 from bot.admin import admin_socket, painting
+from bot.describing.describers import CaptionDescriber, DrawingDescriber
+from bot.describing.service import NOTHING
 from bot.errors import EaselError, Refusal
+from bot.images.picture_process import Unanswered
+from bot.images.pictures import open_source
 from bot.messages.answers import meter
 from bot.messages.types import Card
 from bot.models import Job, Original, State
@@ -227,6 +231,30 @@ async def verify(settings: Settings, files: Sequence[Path], *, as_json: bool) ->
         if not as_json:
             job = f"Job: {verdict.job}" if verdict.job else ""
             sys.stdout.write(f"{file}: {' '.join((verdict.sentence, *verdict.facts, job)).strip()}\n")
+    if as_json:
+        sys.stdout.write(json.dumps(told) + "\n")
+    return code
+
+
+async def describe(settings: Settings, files: Sequence[Path], *, as_json: bool) -> int:
+    """Say of each file what it shows, as prompts. Returns 1 where one could not be read."""
+    model = settings.caption_model
+    describer = CaptionDescriber(model) if model else DrawingDescriber()
+    code, told = 0, []
+    try:
+        for file in files:
+            try:
+                data = await asyncio.to_thread(file.read_bytes)
+                png = await open_source(data, max_bytes=settings.max_source_bytes)
+                found = await describer.describe(png)
+            except (OSError, Refusal, Unanswered) as error:
+                code = _complain(f"{file}: {error.strerror if isinstance(error, OSError) else error}")
+                continue
+            told.append({"file": str(file), "prompts": found})
+            if not as_json:
+                sys.stdout.write("".join(f"{file}: {each}\n" for each in found or [NOTHING]))
+    finally:
+        await describer.close()
     if as_json:
         sys.stdout.write(json.dumps(told) + "\n")
     return code

@@ -56,6 +56,8 @@ MOST_TURNED = 500  # threads in which somebody went back and has not gone on yet
 FEW_WORDS = 3  # "blend these, please" describes no image
 LONGEST_LINK = 400  # characters that are read as the link of a message
 MOST_VERIFIED = 4  # pictures of one message
+SHOWN_COMMANDS = tuple(each.sent for each in actions.ACTIONS if each.sent)
+"""Commands about an image that may be named by a message that shows it."""
 PICTURE_COMMANDS = ("edit", "blend")
 """Commands that make a job from pictures."""
 JOB_COMMANDS = tuple(each for each in PAINTING if each not in ("imagine", *PICTURE_COMMANDS))
@@ -189,6 +191,8 @@ class Interactions(ABC, Generic[E, P]):
             fetched = {key: await self.fetch(event, each) for key, each in (sent or {}).items()}
             if name == "verify" and not fetched:
                 return await self._verified_by_name(event, options, origin)
+            if name in SHOWN_COMMANDS and not fetched:
+                return await self._by_name(event, name, options, origin)
             if name == "imagine":
                 return await self._imagine(event, {**options, **fetched}, origin)
             return await self.handle(name, {**options, **fetched}, origin)
@@ -301,6 +305,8 @@ class Interactions(ABC, Generic[E, P]):
     async def on_job(self, event: E, message: Seen[P], name: actions.Name) -> None:
         """Do with a message's job what a button does (message menu); show several pictures to choose one."""
         spec = actions.SPECS[name]
+        if spec.sent and message.pictures and not message.job:
+            return await self.answer(event, partial(self._with_sent, event, spec.sent, message))
 
         async def job(member: Member, here: Collection[str]) -> Job:
             if message.job:
@@ -319,6 +325,21 @@ class Interactions(ABC, Generic[E, P]):
             await self.open(event, ask)
         else:
             await self.answer(event, ask, alone if spec.answers == "job" else None)
+
+    async def _with_sent(self, event: E, command: str, message: Seen[P], origin: Origin) -> Answer:
+        """Answer a command about the first image of a message."""
+        assert message.picture is not None
+        self.check_picture(message.picture)
+        return await self.handle(command, {"picture": await self.fetch(event, message.picture)}, origin)
+
+    async def _by_name(self, event: E, command: str, options: Mapping[str, object], origin: Origin) -> Answer:
+        """Answer a command about the image that a message shows, or that a job's id names."""
+        named = str(options.get("picture") or options.get("message") or "").strip()
+        if 0 < len(named) <= LONGEST_LINK and (message := await self.shown_at(event, named)):
+            if message.pictures and not message.job:
+                return await self._with_sent(event, command, message, origin)
+            return await self.handle(command, {"picture": message.job}, origin)
+        return await self.handle(command, options, origin)
 
     async def verify(self, event: E, message: Seen[P]) -> None:
         """Tell whether this message's pictures were made here (message menu)."""

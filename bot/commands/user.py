@@ -28,6 +28,7 @@ PICTURE = Option(
     example="2",
     default="1",
 )
+PROMPT = PARAMS["prompt"]
 MOST_PAGES = 50  # of favourites, ten on each
 DEFAULTS = (
     STYLE,
@@ -284,6 +285,33 @@ FOR_MEMBERS: tuple[Command, ...] = (
             ),
         ),
         examples=("1a2b3c4d5e6f",),
+    ),
+    Command(
+        name="describe",
+        help=_("Prompts for what an image shows, to paint something like it. Only you see the answer."),
+        options=(
+            Option(name="picture", kind="picture", help=_("The image: PNG, JPEG or WebP.")),
+            Option(
+                name="message",
+                kind="text",
+                help=_("Or what shows it: the link or id of a message here, or a job's image."),
+                maximum=400,
+                example="1a2b3c4d5e6f:2",
+            ),
+        ),
+        examples=("1a2b3c4d5e6f:2",),
+    ),
+    Command(
+        name="shorten",
+        help=_("A prompt without what can be left out, to paint or edit. Nothing is painted by itself."),
+        options=(PROMPT,),
+        examples=("please paint a very beautiful red fox, masterpiece, 8k",),
+    ),
+    Command(
+        name="expand",
+        help=_("A prompt with light, view and detail added, to paint or edit. Nothing is painted by itself."),
+        options=(PROMPT,),
+        examples=("a red fox",),
     ),
     Command(name="reports", help=_("Reported images where you moderate, the longest waiting first.")),
     Command(

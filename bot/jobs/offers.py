@@ -64,14 +64,20 @@ Keep = Callable[[str], Awaitable[str]]
 
 async def kept(refusal: Refusal, keep: Keep) -> Refusal:
     """Return the refusal, with a button for each offer; where nothing can be kept, long texts have none."""
-    offers = [await _pressable(each, keep) for each in refusal.offers]
+    offers = [await pressable(each, keep) for each in refusal.offers]
     return Refusal(refusal.notice, code=refusal.code, offers=tuple(offers))
 
 
-async def _pressable(offer: Offer, keep: Keep) -> Offer:
+async def pressable(offer: Offer, keep: Keep) -> Offer:
+    """Return the offer with a button's id, where its text needs one and can be kept."""
     if offer.button or fits(Action(name="try", text=offer.text).id):
         return offer
     try:
         return replace(offer, button=Action(name="offer", job=await keep(offer.text)).id)
     except StoreError:
         return offer
+
+
+def press_of(offer: Offer) -> str:
+    """Return the id of an offer's button, which may be longer than platforms take."""
+    return offer.button or Action(name="try", text=offer.text).id

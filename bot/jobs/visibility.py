@@ -89,6 +89,18 @@ class Visibility:
             or changed[job.id].is_seen_by(member, here)
         ]
 
+    async def those_seen(self, jobs: Sequence[Job], member: Member, here: Collection[str]) -> list[Job]:
+        """Return those of any jobs that a member in the places `here` may see; none that was deleted."""
+        names = await self._store.sharing(member.id)
+        linked = set(names) if len(names) > 1 else set()
+        found = [
+            job
+            for job in jobs
+            if job.state is not State.DELETED
+            and (job.is_seen_by(member, here) or job.origin.member.id in linked)
+        ]
+        return await self.seen(found, member, here)
+
     async def close_place(self, tenant: str, channel: str, before: datetime | None = None) -> None:
         """Show what was asked for in a channel, up to `before`, to its people alone: it was made private."""
         await self._store.close_place(tenant, channel, before)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import subprocess
 import sys
-from asyncio.subprocess import PIPE, Process
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from bot.i18n import _
+from bot.images.picture_process import PictureProcess, Unanswered, framed
 from bot.moderation.terms import Strictness
 from bot.moderation.text import ModerationRules
 from engine.errors import EngineError
@@ -20,8 +18,6 @@ from engine.errors import EngineError
 LOOKER = Path(__file__).with_name("classifier_process.py")
 WEIGHTS = Path(__file__).with_name("mobilenet.safetensors")
 PATIENCE = 60.0  # seconds for one picture, on a busy machine
-
-_CAUSE = 2000  # characters of what the process said at its end
 
 
 class Withheld(EngineError):
@@ -77,65 +73,24 @@ class NullClassifier:
         """Do nothing, as nothing is open."""
 
 
-class MobileNetClassifier:
-    """One process, started by the first picture and anew after any error; one picture at a time."""
+class MobileNetClassifier(PictureProcess):
+    """One process, which sees no settings."""
 
     def __init__(self, weights: Path = WEIGHTS, patience: float = PATIENCE) -> None:
-        self._command = _command(weights)
-        self._patience = patience
-        self._turn = asyncio.Lock()
-        self._process: Process | None = None
-
-    @property
-    def busy(self) -> bool:
-        return self._turn.locked()
+        super().__init__(_command(weights), patience)
 
     async def look(self, picture: bytes) -> Scores:
-        async with self._turn:
-            try:
-                async with asyncio.timeout(self._patience):
-                    return _seen(await self._ask(picture))
-            except TimeoutError as error:
-                await self._end()
-                raise NotSeen(f"no answer within {self._patience:g} s") from error
-            except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-                raise NotSeen(f"{error!r} {await self._end()}".strip()) from error
-            except BaseException:  # cancelled: the next answer would be this picture's
-                await asyncio.shield(self._end())
-                raise
-
-    async def _ask(self, picture: bytes) -> bytes:
-        if self._process is None:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env={}
-            )
-        assert self._process.stdin and self._process.stdout
-        self._process.stdin.write(_framed(picture))
-        await self._process.stdin.drain()
-        answer = await self._process.stdout.readline()
-        if not answer:
-            raise EOFError("the process ended")
-        return answer
-
-    async def _end(self) -> str:
-        """Stop the process; what it said last."""
-        process, self._process = self._process, None
-        if process is None:
-            return ""
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        _, said = await process.communicate()
-        return said.decode(errors="replace")[-_CAUSE:]
-
-    async def close(self) -> None:
-        await self._end()
+        try:
+            return await self.asked(picture, _seen)
+        except Unanswered as error:
+            raise NotSeen(str(error)) from error
 
 
 def look_once(picture: bytes, weights: Path = WEIGHTS) -> Scores:
     """Return what a picture shows. Needs no event loop, but a process of its own. Blocks; raises NotSeen."""
     try:
         done = subprocess.run(
-            _command(weights), input=_framed(picture), capture_output=True, timeout=PATIENCE, env={}
+            _command(weights), input=framed(picture), capture_output=True, timeout=PATIENCE, env={}
         )
         return _seen(done.stdout)
     except (OSError, ValueError, KeyError, TypeError, subprocess.TimeoutExpired) as error:
@@ -144,10 +99,6 @@ def look_once(picture: bytes, weights: Path = WEIGHTS) -> Scores:
 
 def _command(weights: Path) -> tuple[str, ...]:
     return (sys.executable, "-I", str(LOOKER), str(weights))
-
-
-def _framed(picture: bytes) -> bytes:
-    return len(picture).to_bytes(4, "big") + picture
 
 
 def _seen(answer: bytes) -> Scores:

@@ -45,9 +45,18 @@ class Reviews:
     # ---- words
 
     async def check(
-        self, request: GenerationRequest, typed: str, origin: Origin, rules: moderation.ModerationRules
+        self,
+        request: GenerationRequest,
+        typed: str,
+        origin: Origin,
+        rules: moderation.ModerationRules,
+        *,
+        counts: bool = True,
     ) -> None:
-        """Raise Refusal for words that may not be painted here. Serious ones count as a strike."""
+        """Raise Refusal for words that may not be painted here.
+
+        Serious ones are a strike where it `counts`: not where a model has said them.
+        """
         await self._tell(origin)
         told = (request.task.instruction,) if isinstance(request.task, Edit) else ()
         words = (typed, request.prompt, weights.read(request.prompt).plain, request.lettering, *told)
@@ -57,7 +66,7 @@ class Reviews:
         log.info("words refused", category=verdict.category, surface=origin.surface)
         telemetry.REFUSED.labels(verdict.category).inc()
         notice = verdict.notice
-        if verdict.certain:
+        if verdict.certain and counts:
             notice = join(" ", (notice, await self._strike(verdict.category, origin)))
         raise Refusal(notice, code="moderation")
 

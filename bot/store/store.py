@@ -33,6 +33,7 @@ from bot.store.clocks import Clocks
 from bot.store.contests import ContestStore
 from bot.store.favourites import Favourites, marked_by
 from bot.store.installations import Installations
+from bot.store.lineage import LineageStore
 from bot.store.logins import LoginStore
 from bot.store.offers import Offers
 from bot.store.people import PeopleStore, check_blocks
@@ -67,6 +68,7 @@ class Store(
     ContestStore,
     Favourites,
     Installations,
+    LineageStore,
     LoginStore,
     Offers,
     References,

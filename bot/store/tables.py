@@ -78,6 +78,7 @@ class JobRow(SQLModel, table=True):
         Index("jobs_by_state", "state", "created"),
         Index("jobs_by_account", "account", "state"),
         Index("jobs_by_message", "posted"),
+        Index("jobs_by_parent", "parent"),
     )
 
     id: str = Field(primary_key=True)

@@ -640,7 +640,10 @@ def encode_png(pixels: torch.Tensor) -> bytes:
     return _encoded(Image.fromarray(pixels.numpy()), "PNG", compress_level=3)
 
 
-def encode_preview(grid: torch.Tensor, side: int = 256) -> bytes:
+PREVIEW_SIDE = 256  # pixels of a preview's longer side
+
+
+def encode_preview(grid: torch.Tensor, side: int = PREVIEW_SIDE) -> bytes:
     """Encode uint8 RGB (height, width, 3) as a small WebP, its longer side `side` pixels."""
     picture = Image.fromarray(grid.numpy())
     factor = side / max(picture.size)
@@ -655,12 +658,23 @@ def _encoded(picture: Image.Image, format: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def side_by_side(pictures: list[torch.Tensor]) -> torch.Tensor:
-    """Join previews of shape (3, h, w) in two columns, or four if there are more than four previews."""
+def as_it_is(source: bytes) -> torch.Tensor:
+    """Return a picture to preview work without steps, small, (3, h, w). Raises InvalidRequest."""
+    picture = opened(source)
+    picture.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
+    return tensors.pixels(picture)
+
+
+def side_by_side(pictures: Sequence[torch.Tensor | None]) -> torch.Tensor:
+    """Join previews of shape (3, h, w) in two columns, or four if there are more than four previews.
+
+    What has none yet is grey; one of them has one.
+    """
+    first = next(each for each in pictures if each is not None)
     if len(pictures) == 1:
-        return pictures[0]
+        return first
     columns = 2 if len(pictures) <= 4 else 4
-    blank = torch.zeros_like(pictures[0])
-    filled = pictures + [blank] * (-len(pictures) % columns)
+    grey, blank = torch.full_like(first, 0.5), torch.zeros_like(first)
+    filled = [grey if each is None else each for each in pictures] + [blank] * (-len(pictures) % columns)
     rows = [torch.cat(filled[i : i + columns], dim=2) for i in range(0, len(filled), columns)]
     return torch.cat(rows, dim=1)

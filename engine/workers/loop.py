@@ -65,7 +65,7 @@ from engine.workers.messages import Cancel, ModelLoaded, Order, Pulse, Ready, Re
 
 _log = logging.getLogger(__name__)
 
-PREVIEW_STEPS = 3  # a preview after every so many denoising steps
+PREVIEW_STEPS = 2  # a preview after every so many denoising steps
 PROGRESS_SECONDS = 0.2  # no two progress events of a job come closer than this
 PULSE_SECONDS = 1.0  # nor two pulses
 LOADING_LOOK = 0.05  # seconds between two looks whether a model is loaded, while nobody paints
@@ -82,7 +82,7 @@ class Resident:
     requests: list[PictureRequest] = field(default_factory=list)
     seconds: float = 0.0
     reported: float = 0.0  # when its last progress event went out
-    previewed: int = 0  # its step at the last preview
+    previewed: int = -1  # its step at the last preview
 
     @property
     def step(self) -> int:
@@ -369,6 +369,8 @@ class WorkerLoop:
     ) -> Callable[[PictureRequest], torch.Tensor]:
         def run(request: PictureRequest) -> torch.Tensor:
             listening.set(request.heard)
+            if sources and not asked.paints:  # it takes no steps
+                request.preview = pipelines.as_it_is(sources[0])
 
             def report(
                 step: int,
@@ -588,9 +590,8 @@ class WorkerLoop:
             return
         resident.reported = now
         event = self._progress(resident)
-        previews = [request.preview for request in resident.requests if request.preview is not None]
-        fresh = len(previews) == len(resident.requests) and resident.step > resident.previewed
-        if not fresh:
+        previews = [request.preview for request in resident.requests]
+        if resident.step <= resident.previewed or not any(each is not None for each in previews):
             self._outbox.put(event)
             return
         resident.previewed = resident.step

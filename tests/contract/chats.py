@@ -399,12 +399,32 @@ async def test_the_menu_verifies_somebody_s_picture(chat: Chat) -> None:
     await chat.ada.see("Nothing in it says that this Easel made it.")
 
 
+async def test_the_menu_describes_somebody_s_picture_and_a_press_paints_it(chat: Chat) -> None:
+    """By the classifier that ships: whatever it says of this picture."""
+    before = len(chat.ben.messages())
+    await chat.ada.choose("Describe", picture=png())
+    told = await chat.ada.see("What this image shows")
+    assert len(chat.ben.messages()) == before and await chat.jobs() == []
+    if "1. " in told.text:
+        await chat.ada.press(told, "Paint 1")
+        assert (await chat.ended()).prompt in told.text
+
+
+async def test_the_menu_describes_an_own_picture_for_one_person(chat: Chat) -> None:
+    job, message = await chat.painted("a red fox --count 1")
+    before = len(chat.ada.messages())
+    await chat.ben.choose("Describe", message)
+    await chat.ben.see("What this image shows")
+    assert len(chat.ada.messages()) == before
+    assert [each.id for each in await chat.jobs()] == [job.id]
+
+
 async def test_the_command_asks_for_a_picture(chat: Chat) -> None:
     await chat.ada.ask("verify")
     await chat.ada.see("Give an image, or a message or job that shows one.")
 
 
-@pytest.mark.parametrize("entry", ["Use as reference", "Upscale", "Edit…", "Verify"])
+@pytest.mark.parametrize("entry", ["Use as reference", "Upscale", "Describe", "Verify"])
 async def test_a_message_without_a_picture_says_so(chat: Chat, entry: str) -> None:
     await chat.ada.choose(entry)
     await chat.ada.see("image")

@@ -171,13 +171,13 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     ),
     (
         REVIEWS,
-        "        if verdict.certain:\n",
+        "        if verdict.certain and counts:\n",
         "        if True:\n",
         f"{TOLD}::test_what_may_be_innocent_is_refused_without_a_strike",
     ),
     (
         REVIEWS,
-        "        if verdict.certain:\n",
+        "        if verdict.certain and counts:\n",
         "        if False:\n",
         f"{TOLD}::test_real_people_in_sexual_content_are_a_strike_in_that_place",
     ),

@@ -105,7 +105,7 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     (PICTURES, "shown=allowed or not adult", "shown=not adult", RATED),
     (
         PICTURES,
-        'raise NotSeen(f"no answer within {self._patience:g} s") from error',
+        "raise NotSeen(str(error)) from error",
         "return Scores()",
         f"{LOOKS}::test_a_late_answer_is_no_answer_and_never_that_of_the_next",
     ),

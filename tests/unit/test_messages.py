@@ -166,6 +166,7 @@ def test_the_buttons_of_each_state() -> None:
             "Change a region",
             "Extend",
             "Change image",
+            "Describe",
             "Info",
             "Favourite",
             "Download",

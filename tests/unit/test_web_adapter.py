@@ -143,7 +143,8 @@ async def test_a_lineage_is_shown_as_far_as_it_can_be_seen(house: WebHouse) -> N
 
     page = await ana.page(f"/jobs/{child.id}")
 
-    assert "Made from" in page and f"/jobs/{parent.id}?picture=2" in page
+    assert "Lineage" in page and f"/jobs/{parent.id}?picture=2" in page and "from image 2" in page
+    assert f"/jobs/{child.id}?picture=1" in await ana.page(f"/jobs/{parent.id}")
 
 
 # --- asking -----------------------------------------------------------------------------------------------

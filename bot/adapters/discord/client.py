@@ -27,7 +27,6 @@ from bot.models import Job
 
 log = structlog.stdlib.get_logger(__name__)
 
-MOST_USEFUL = 3  # actions on images that stand before Verify in a message's menu
 _REMOVED = _("Easel was removed from this server.")
 _CHANNEL_DELETED = _("The channel was deleted.")
 
@@ -77,16 +76,15 @@ class EaselClient(discord.AutoShardedClient):
     def _menu(self, *, pictures: bool) -> list[tuple[str, slash_commands.Menu]]:
         """Return the entries of a message's menu, the most useful first.
 
-        What comes after Verify is shown where there is room. Info is last: it is on every card.
+        First those that take anybody's image: the others are on every card.
         """
         own = [
             (each.menu, partial(self.desk.chosen, name=each.name))
-            for each in sorted(actions.MENU, key=lambda each: each.name == "info")
+            for each in sorted(actions.MENU, key=lambda each: not each.sent)
             if pictures or each.task != "image_to_image"
         ]
         source = [(_("Use as reference"), self.desk.source)] if pictures else []
-        first, rest = own[:MOST_USEFUL], own[MOST_USEFUL:]
-        return [*source, *first, (_("Verify"), self.desk.verified), *rest]
+        return [*source, (_("Verify"), self.desk.verified), *own]
 
     async def setup_hook(self) -> None:
         self.add_dynamic_items(Press)

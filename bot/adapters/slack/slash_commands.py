@@ -30,7 +30,7 @@ def read(text: str, team: str = "") -> tuple[str, dict[str, object]]:
     if not words:
         return "help", {}
     command, rest = commands.find(words)
-    if command.name == "imagine":
+    if command.option("prompt"):
         return command.name, {"prompt": markup.meant(rest)}
     return command.name, _options(command, list(_tokens(rest)))
 

@@ -5,43 +5,31 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
 from bot import telemetry
+from bot.adapters.web import lineage_view
 from bot.adapters.web.composer import TO_TRY, Offered, chips
 from bot.adapters.web.context import CHANNEL, WebContext, wants_part
 from bot.adapters.web.parsing import moment, number
-from bot.adapters.web.views import picture_url
 from bot.errors import Refusal
 from bot.i18n import _
 from bot.i18n.speech import translated
 from bot.messages import job_cards
 from bot.messages.types import ANYTHING, Button, Card, CardPicture, May
-from bot.models import Job, Member, State
+from bot.models import Job, State
 from bot.options import MAX_TEXT
 from bot.prompts import styles
 
 MESSAGES = 20
 TILES = 40
-ANCESTORS = 8
 SEEN = "seen"  # in the address of a file that is looked at
 THUMBNAIL = 640  # pixels
 THUMBNAILS = 256  # kept in memory
 IMMUTABLE = "private, max-age=31536000, immutable"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ancestor:
-    """A picture that this one was made from."""
-
-    job: str
-    index: int
-    prompt: str
-    url: str
 
 
 class Pages:
@@ -61,6 +49,7 @@ class Pages:
             web.get("/files/{token}", self.file),
             web.get("/jobs/{job}", self.job),
             web.get("/jobs/{job}/preview", self.preview),
+            web.get("/jobs/{job}/compare", self.compare),
             web.get("/pictures/{job}/{blob:.+}", self.picture),
             web.get("/static/{digest}/{name:.+}", self.asset),
             web.get("/livez", self.alive),
@@ -184,12 +173,25 @@ class Pages:
             "rows": _rows(job, shown, index - 1, may),
             "more": job_cards.of_whole(shown.more),
             "from_picture": "image_to_image" in may.tasks,
-            "lineage": await self._lineage(job, me),
+            "family": lineage_view.family(await self._easel.lineage.tree(job, me), job, index - 1),
             "file_name": f"{job_cards.file_name(job, index - 1)}.png",
         }
         if wants_part(request):
             return await self._site.html("picture.html", request, **values)
         return await self._site.page(request, "job.html", page="picture", **values)
+
+    async def compare(self, request: web.Request) -> web.Response:
+        """Show two pictures of one tree over each other, with a slider between them."""
+        me = self._site.member(request)
+        job = await self._easel.visibility.job(request.match_info["job"], me)
+        shown = lineage_view.pictures(await self._easel.lineage.tree(job, me))
+        if len(shown) < 2:
+            raise Refusal(_("There is nothing to compare that image with."), code="no_picture")
+        first, second = lineage_view.chosen(shown, job, request.query)
+        values: dict[str, Any] = {"job": job, "shown": shown, "first": first, "second": second}
+        if wants_part(request):
+            return await self._site.html("compare.html", request, **values)
+        return await self._site.page(request, "compare_page.html", page="picture", **values)
 
     async def preview(self, request: web.Request) -> web.Response:
         job = await self._easel.visibility.job(request.match_info["job"], self._site.member(request))
@@ -241,20 +243,6 @@ class Pages:
         for job in jobs:
             found.append((job, self._easel.cards.card(job, may)))
             await asyncio.sleep(0)
-        return found
-
-    async def _lineage(self, job: Job, me: Member) -> list[Ancestor]:
-        """Return what the job was made from, the nearest first; stop where the person may not look."""
-        found: list[Ancestor] = []
-        while job.parent and len(found) < ANCESTORS:
-            index = job.parent_index or 0
-            try:
-                job = await self._easel.visibility.job(job.parent, me)
-            except Refusal:
-                break
-            blob = next((picture.blob for picture in job.pictures if picture.index == index), "")
-            url = picture_url(job.id, blob, THUMBNAIL) if blob else ""
-            found.append(Ancestor(job=job.id, index=index + 1, prompt=job.prompt, url=url))
         return found
 
     async def _thumbnail(self, blob: str) -> bytes:

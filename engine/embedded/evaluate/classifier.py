@@ -10,8 +10,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-FOLDER = Path(__file__).parent
-SIDE = 64  # pixels; pictures are shrunk to this before they are judged
+from engine.describing.drawings import SIDE
+from engine.embedded import CLASSIFIER
+
+FOLDER = Path(__file__).parent  # of the ceiling; the weights are in the wheel, since they describe pictures
 
 
 class Residual(nn.Module):
@@ -74,7 +76,7 @@ class Judge:
         )
 
     @classmethod
-    def load(cls, folder: Path = FOLDER) -> Judge:
+    def load(cls, folder: Path = CLASSIFIER) -> Judge:
         names = json.loads((folder / "concepts.json").read_text())
         return cls(names, load_file(folder / "classifier.safetensors"))
 

@@ -32,6 +32,7 @@ from engine.embedded.training import (
     latents,
     pace,
     results,
+    style,
     upscaler,
 )
 
@@ -83,6 +84,7 @@ STEPS: dict[str, Callable[[argparse.Namespace], object]] = {
     "upscaler": lambda options: upscaler.prepare(options.work),
     "classifier": lambda options: classifier.train(options.work, options.minutes),
     "cutout": lambda options: cutouts.train(options.work, options.minutes),
+    "style": lambda options: style.train(options.work),
     "sheet": _sheet,
     "take": _take,
     "card": lambda options: export.write_card(options.work),

@@ -18,7 +18,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine.embedded.evaluate.classifier import FOLDER, SIDE, ConceptClassifier, Judge
+from engine.describing.drawings import SIDE
+from engine.embedded import CLASSIFIER
+from engine.embedded.evaluate.classifier import FOLDER, ConceptClassifier, Judge
 from engine.embedded.training import data
 from engine.embedded.training.captions import COMMON
 from engine.embedded.training.pace import StepPace
@@ -81,8 +83,8 @@ def premultiplied(drawings: data.Rgba, rows: list[int]) -> Tensor:
     return torch.cat(parts)
 
 
-def train(work: Path, minutes: float, seed: int = 0, folder: Path = FOLDER) -> None:
-    """Train for a wall-clock budget; write weights, names and the ceiling to `folder`."""
+def train(work: Path, minutes: float, seed: int = 0, folder: Path = CLASSIFIER) -> None:
+    """Train for a wall-clock budget; write weights and names to `folder`, and the ceiling."""
     table, rows, drawings = data.load(work)
     names = [concept.name for concept in table]
     number = {name: index for index, name in enumerate(names)}
@@ -98,7 +100,7 @@ def train(work: Path, minutes: float, seed: int = 0, folder: Path = FOLDER) -> N
     write_ceiling(work, folder)
 
 
-def write_ceiling(work: Path, folder: Path = FOLDER) -> None:
+def write_ceiling(work: Path, folder: Path = CLASSIFIER) -> None:
     """Measure the saved classifier on drawings kept aside and on drawings it was shown."""
     _, rows, drawings = data.load(work)
     judge = Judge.load(folder)
@@ -116,7 +118,7 @@ def write_ceiling(work: Path, folder: Path = FOLDER) -> None:
         figures = measure(judge.network, premultiplied(drawings, chosen), labels[chosen])
         ceiling |= {f"{name}_{figure}": value for figure, value in figures.items()}
     log.info("classifier on real drawings: %s", ceiling)
-    (folder / "ceiling.json").write_text(json.dumps(ceiling, indent=2) + "\n")
+    (FOLDER / "ceiling.json").write_text(json.dumps(ceiling, indent=2) + "\n")
 
 
 def _weight(concept: str) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from engine.describing.drawings import colour_words
 from engine.embedded.training import captions
 from engine.embedded.training.data import PEOPLE, SIDE, Concept, Drawing, Rgba
 
@@ -64,21 +65,6 @@ def main_colour(rgba: Rgba) -> str:
 def _hsv(rgba: Rgba) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     image = Image.fromarray(np.ascontiguousarray(rgba[..., :3])).convert("HSV")
     return np.asarray(image, dtype=np.float32), rgba[..., 3] > 128
-
-
-def colour_words(hsv: NDArray[np.float32]) -> NDArray[np.str_]:
-    """Return a colour word per pixel; `hsv` is float[N, 3] in Pillow's 0…255 scale."""
-    hue, saturation, value = hsv[:, 0] * (360 / 255), hsv[:, 1] / 255, hsv[:, 2] / 255
-    words = np.select(
-        [hue < 14, hue < 41, hue < 66, hue < 165, hue < 250, hue < 297, hue < 345],
-        ["red", "orange", "yellow", "green", "blue", "purple", "pink"],
-        "red",
-    ).astype("<U6")
-    words[(hue < 45) & (value < 0.65) & (saturation > 0.25)] = "brown"
-    words[((hue < 14) | (hue >= 345)) & (saturation < 0.5) & (value > 0.75)] = "pink"
-    dull = (saturation < 0.15) | (value < 0.2)
-    words[dull] = np.select([value[dull] > 0.85, value[dull] < 0.3], ["white", "black"], "grey")
-    return words
 
 
 def tinted(rgba: Rgba, word: str) -> Rgba:

@@ -607,3 +607,27 @@ async def test_verify_leads_to_the_info_of_a_job_that_one_may_see(server: Server
     result = await server.ben.context_menu(server.channel, "Verify", message)
 
     assert result.response is not None and labels(result.response) == ["Info"]
+
+
+async def test_a_picture_is_described_by_its_link_and_by_an_attachment(server: Server) -> None:
+    _, message = await server.painted("a fox --count 1")
+    link = f"https://discord.com/channels/{server.guild.id}/{server.channel.id}/{message.id}"
+    for result in (
+        await server.ada.slash(server.channel, "describe", message=link),
+        await server.ada.slash(server.channel, "describe", message=str(message.id)),
+    ):
+        assert result.response is not None and result.response.ephemeral
+        assert "What this image shows" in said(result.response)
+
+
+async def test_a_shortened_prompt_is_edited_in_the_form(server: Server) -> None:
+    text = "please paint a very red fox, masterpiece --count 1"
+    result = await server.ada.slash(server.channel, "shorten", prompt=text)
+    assert result.response is not None and result.response.ephemeral
+    assert "Before: please paint" in said(result.response)
+    assert labels(result.response) == ["Paint this", "Edit", "Undo"]
+
+    form = await server.ada.click(result.response, label="Edit")
+    await server.ada.submit_modal(form, {"prompt": "a red fox in snow", "flags": "--count 1"})
+
+    assert (await server.ended()).prompt == "a red fox in snow"

@@ -71,7 +71,7 @@ async def test_commands_can_be_installed_anywhere(line: Line) -> None:
     names = {each["name"]: each for each in put.json}
     assert {"imagine", "edit", "upscale", "vary", "queue", "cancel", "history", "show"} <= names.keys()
     assert {each["name"] for each in put.json if each["type"] == 3} == {
-        *("Use as reference", "Variations", "Upscale", "Edit…", "Verify")
+        *("Use as reference", "Describe", "Variations", "Upscale", "Verify")
     }
     everywhere = [each for each in put.json if each["name"] not in ("admin", "setup")]
     assert all(each["integration_types"] == [0, 1] for each in everywhere)

@@ -986,3 +986,27 @@ async def test_several_pictures_of_a_message_are_verified(house: House) -> None:
 
     told = await house.ada.see("1. Nothing in it says")
     assert "2. Only a PNG" in told.shown and "3. Nothing" in told.shown and told.only == ADA
+
+
+# ---- /easel describe, shorten
+
+
+async def test_a_message_s_picture_is_described_by_its_link(house: House) -> None:
+    message = await house.painted("/imagine a fox --count 1")
+    await house.ada.slash(f"/easel describe {link_of(message)}")
+    assert (await house.ada.see("What this image shows")).only == ADA
+
+
+async def test_a_shortened_prompt_is_edited_and_taken_back(house: House) -> None:
+    await house.ada.slash("/easel shorten please paint a very red fox, masterpiece --count 1")
+    told = await house.ada.see("Before: please paint")
+    assert told.only == ADA and await house.jobs() == []
+
+    await house.ada.press(told, "Edit")
+    await house.ada.submit(await house.ada.form(), prompt="a red fox in snow")
+    assert (await house.ended()).prompt == "a red fox in snow"
+
+    await house.ada.press(told, "Undo")
+    former = await house.ada.see("The prompt as it was")
+    await house.ada.press(former, "Paint this")
+    assert (await house.ended(count=2)).prompt == "please paint a very red fox, masterpiece"

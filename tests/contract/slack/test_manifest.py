@@ -98,6 +98,7 @@ def test_names_fit() -> None:
         "Upscale",
         "Cut out",
         "Edit…",
+        "Describe",
         "Info",
     }
     assert len([each for each in shortcuts if each["type"] == "global"]) == 1

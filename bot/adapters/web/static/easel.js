@@ -439,10 +439,10 @@ function arm(button) {
   setTimeout(() => { label.textContent = words; button.ariaLabel = name; button.classList.remove("armed"); }, 4000);
 }
 
-async function open(url, key = "") {
+async function open(url, key = "", focused = `[data-key="${key}"]`) {
   viewer.replaceChildren(await part(url));
   if (!viewer.open) viewer.showModal();
-  (one(`[data-key="${key}"]`, viewer) ?? one(".close button", viewer)).focus();
+  (one(focused, viewer) ?? one("[data-compare] input", viewer) ?? one(".close button", viewer)).focus();
 }
 
 async function older(link) {
@@ -473,7 +473,21 @@ document.addEventListener("keydown", (e) => {
   if (menu) { e.preventDefault(); menu.open = false; one("summary", menu).focus(); }
 });
 document.addEventListener("change", (e) => e.target.matches("[data-submit]") && e.target.form.requestSubmit());
-viewer?.addEventListener("keydown", (e) => one(`[data-key="${e.key}"]`, viewer)?.click());
+// Two pictures, compared: the slider lies over them, so the pointer, touch and keys are the browser's.
+document.addEventListener("input", (e) => {
+  if (!e.target.matches("[data-compare] input")) return;
+  e.target.parentElement.style.setProperty("--at", `${e.target.value}%`);
+  e.target.setAttribute("aria-valuetext", `${e.target.value} %`);
+});
+document.addEventListener("change", (e) => {
+  if (!e.target.matches("[data-pair]")) return;
+  const url = `${e.target.form.getAttribute("action")}?${new URLSearchParams(new FormData(e.target.form))}`;
+  if (viewer?.open) open(url, "", `[name="${e.target.name}"]`);
+  else location.assign(url);
+});
+viewer?.addEventListener("keydown", (e) => {
+  if (!e.target.matches("input, select")) one(`[data-key="${e.key}"]`, viewer)?.click();
+});
 
 // --- the theme ---------------------------------------------------------------------------------------------
 
@@ -487,6 +501,7 @@ one("#theme")?.addEventListener("click", () => {
 
 // --- start -------------------------------------------------------------------------------------------------
 
+document.documentElement.classList.add("scripted");
 const composer = one("#composer") ? startComposer(one("#composer")) : null;
 showTimes(document);
 if (feed) { history.scrollRestoration = "manual"; toEnd(); }

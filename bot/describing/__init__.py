@@ -1,0 +1,1 @@
+"""What a picture shows, as prompts that paint something like it."""
