@@ -48,7 +48,7 @@ class Box:
     def put(self, event: Any) -> None:
         self.sent.append(replace(event) if isinstance(event, Pulse) else event)
 
-    def put_picture(self, picture: Any, pixels: torch.Tensor) -> None:
+    def put_picture(self, picture: Any, pixels: torch.Tensor, request: Any) -> None:
         self.sent.append(picture)
 
     def put_preview(self, progress: Any, pixels: torch.Tensor) -> None:
