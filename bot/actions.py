@@ -14,11 +14,13 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal, assert_never
 
+from bot import upscaling
 from bot.errors import Refusal
 from bot.i18n import _, ngettext
 from bot.models import Job, State, StoredPicture
 from bot.prompts import DEFAULT_COUNT
 from engine.types import (
+    TRANSPARENT,
     Blend,
     CreativeUpscale,
     CutOut,
@@ -83,6 +85,32 @@ class ActionSpec:
 
 _RESULT: tuple[Kind, ...] = ("done", "upscaled")
 
+EXTENDING: dict[Name, str] = {
+    "zoom_15": "1.5x",
+    "zoom_2": "2x",
+    "square": "square",
+    "pan_left": "left",
+    "pan_right": "right",
+    "pan_up": "up",
+    "pan_down": "down",
+}
+"""What each way to extend a picture is as the option of /imagine."""
+
+_EXTENSIONS = tuple(
+    ActionSpec(
+        name=name, answers="job", about="picture", label=label, spoken=spoken, icon=icon, task="outpaint"
+    )
+    for name, label, spoken, icon in (
+        ("zoom_15", _("Zoom out 1.5×"), _("Zoom out of image {n} by 1.5"), "🔭"),
+        ("zoom_2", _("Zoom out 2×"), _("Zoom out of image {n} by 2"), "🔭"),
+        ("square", _("Make square"), _("Paint on at the shorter sides of image {n}"), "🔲"),
+        ("pan_left", _("Left"), _("Paint on at the left of image {n}"), "⬅️"),
+        ("pan_right", _("Right"), _("Paint on at the right of image {n}"), "➡️"),
+        ("pan_up", _("Up"), _("Paint on above image {n}"), "⬆️"),
+        ("pan_down", _("Down"), _("Paint on below image {n}"), "⬇️"),
+    )
+)
+
 ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec(
         name="upscale",
@@ -93,7 +121,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         spoken=_("Upscale image {n}"),
         icon="🔍",
         symbol="enlarge",
-        on=("done",),
+        on=_RESULT,
         task="upscale",
         menu=_("Upscale"),
         menu_help=_("Upscale this image."),
@@ -124,6 +152,19 @@ ACTIONS: tuple[ActionSpec, ...] = (
         on=_RESULT,
         overflow=True,
         task="image_to_image",
+    ),
+    ActionSpec(
+        name="upscale_creative",
+        answers="job",
+        about="picture",
+        label=_("U{n} creative"),
+        alone=_("Upscale (creative)"),
+        spoken=_("Upscale image {n}, and let the model paint finer detail into it"),
+        icon="🔎",
+        symbol="enlarge",
+        on=_RESULT,
+        overflow=True,
+        task="creative_upscale",
     ),
     ActionSpec(
         name="pick",
@@ -166,6 +207,71 @@ ACTIONS: tuple[ActionSpec, ...] = (
         menu=_("Edit…"),
         menu_help=_("Edit this image's prompt and generate again."),
     ),
+    ActionSpec(
+        name="cut_out",
+        answers="job",
+        about="picture",
+        label=_("Cut out {n}"),
+        alone=_("Cut out"),
+        spoken=_("Make the background of image {n} transparent"),
+        icon="✂️",
+        symbol="edit",
+        on=_RESULT,
+        overflow=True,
+        task="cut_out",
+        menu=_("Cut out"),
+        menu_help=_("Make this image's background transparent."),
+    ),
+    ActionSpec(
+        name="region",
+        answers="card",
+        label=_("Change a region"),
+        spoken=_("Change a part of one of these images, and nothing else"),
+        icon="🖍️",
+        symbol="edit",
+        on=_RESULT,
+        overflow=True,
+        task="inpaint",
+    ),
+    ActionSpec(
+        name="region_image",
+        answers="card",
+        about="picture",
+        label="{n}",
+        spoken=_("Change a part of image {n}"),
+        task="inpaint",
+    ),
+    ActionSpec(
+        name="region_form",
+        answers="form",
+        about="picture",
+        label=_("Mark it"),
+        spoken=_("Say which part to change, and into what"),
+        icon="🖍️",
+        symbol="edit",
+        style="primary",
+        task="inpaint",
+    ),
+    ActionSpec(
+        name="extend",
+        answers="card",
+        label=_("Extend"),
+        spoken=_("Zoom out of one of these images, or paint on at its sides"),
+        icon="↔️",
+        symbol="enlarge",
+        on=_RESULT,
+        overflow=True,
+        task="outpaint",
+    ),
+    ActionSpec(
+        name="extend_image",
+        answers="card",
+        about="picture",
+        label="{n}",
+        spoken=_("Zoom out of image {n}, or paint on at its sides"),
+        task="outpaint",
+    ),
+    *_EXTENSIONS,
     ActionSpec(
         name="info",
         answers="card",
@@ -422,10 +528,13 @@ def picture(job: Job, index: int) -> StoredPicture:
     raise Refusal(notice, code="no_picture")
 
 
-def derive(action: Action, parent: Job, seed: int) -> GenerationRequest:
+def derive(
+    action: Action, parent: Job, seed: int, *, to: str = "", background: str = ""
+) -> GenerationRequest:
     """Derive the request for a pressed button from its job's, with `seed` unless a picture is enlarged.
 
-    Variations of an enlarged picture start from the picture that was enlarged, at its size. Raises Refusal.
+    Variations of an enlarged picture start from the picture that was enlarged, at its size. `to` is the size
+    to upscale to, `background` what a cut-out is laid on, as they were typed. Raises Refusal.
     """
     request = parent.request
     if action.name == "again":
@@ -433,16 +542,19 @@ def derive(action: Action, parent: Job, seed: int) -> GenerationRequest:
     if action.name == "full":
         return replace(request, draft=False)
     chosen = picture(parent, action.index or 0)
-    if action.name == "upscale":
-        if isinstance(request.task, Upscale):
-            raise Refusal(_("That image is already upscaled."), code="enlarged")
-        return replace(request.enlarged(chosen.unlettered, chosen.width, chosen.height), seed=chosen.seed)
+    size, blob = (chosen.width, chosen.height), chosen.unlettered
+    if action.name in ("upscale", "upscale_creative"):
+        creative = action.name == "upscale_creative"
+        target = upscaling.size_of(size, to, creative=creative)
+        return replace(request.enlarged(blob, *size, target, creative=creative), seed=chosen.seed)
+    if action.name == "cut_out":
+        return replace(request.cut_out(blob, *size, background or TRANSPARENT), seed=chosen.seed)
     strength = STRENGTH[action.name]
     match request.task:
-        case Upscale(source=source):
+        case Upscale(source=source) | CreativeUpscale(source=source):
             before = replace(request.before_upscale(), count=DEFAULT_COUNT)
             return before.variation(source, seed, strength)
-        case CreativeUpscale() | CutOut() | Letter():
+        case CutOut() | Letter():
             before = replace(request.before_upscale(), count=DEFAULT_COUNT)
             return before.variation(chosen.unlettered, seed, strength)
         case TextToImage() | ImageToImage() | Edit() | Blend() | Inpaint() | Outpaint():

@@ -43,6 +43,9 @@ class EngineSettings(CoreSettings):
     docs/models.md tells how."""
     device: Annotated[str, AfterValidator(_devices)] = "auto"
     """What to paint on: auto, cpu, cuda, mps, or GPUs by number as in cuda:0,cuda:1."""
+    cutout_model: str = ""
+    """A segmentation model that cuts images out: a folder, or a hub name (owner/model), of a transformers
+    model that has a label named background. Empty: the network that ships, which knows drawings."""
     hang_seconds: Annotated[float, Field(ge=5, le=86400, allow_inf_nan=False)] = 120.0
     """A step that takes longer than this many seconds restarts its worker."""
 
@@ -59,6 +62,7 @@ def open_engine(settings: EngineSettings, blobs: BlobStore, guard: Guard) -> Eng
             hang_seconds=settings.hang_seconds,
             loras=settings.loras,
             state=str(settings.data_dir),
+            cutout=settings.cutout_model,
             may_start=guard.may_start,
         )
     except EngineError as error:

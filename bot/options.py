@@ -133,9 +133,15 @@ TITLES = {
     "model": _("Model"),
     "source": _("Image prompt"),
     "strength": _("Strength"),
+    "region": _("Region"),
+    "mask": _("Mask"),
+    "extend": _("Extend"),
     "reproducible": _("Reproducible"),
     "private": _("Private"),
     "relax": _("Relaxed"),
+    "background": _("Background"),
+    "kind": _("Kind"),
+    "to": _("Size"),
     "prompts": _("Prompt in the files"),
 }
 """What the options that forms ask for are called there."""
@@ -170,6 +176,8 @@ CHOICES = {
     "csv": _("Table (CSV)"),
     "json": _("Data (JSON)"),
     "images": _("Images"),
+    "exact": _("Exact"),
+    "creative": _("Creative"),
     "models": _("Models"),
 }
 """The labels of what can be chosen; other choices are shown as they are typed."""

@@ -20,7 +20,18 @@ from engine.families import family_of
 from engine.loras import Loras
 from engine.pipelines.model_files import pipeline_of, weight_names
 from engine.text import _
-from engine.types import CutOut, GenerationRequest, Inpaint, Letter, ModelInfo, Outpaint, Terms, Upscale
+from engine.tiles import tiles
+from engine.types import (
+    CreativeUpscale,
+    CutOut,
+    GenerationRequest,
+    Inpaint,
+    Letter,
+    ModelInfo,
+    Outpaint,
+    Terms,
+    Upscale,
+)
 
 _CATALOG = Path(__file__).with_name("catalog.toml")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -59,6 +70,9 @@ class Entry:
                 return 0
             case Inpaint() | Outpaint():  # in a window of a size that the model paints
                 return min(request.width, self.info.max_side) * min(request.height, self.info.max_side)
+            case CreativeUpscale():
+                size, tile = (request.width, request.height), (self.info.width, self.info.height)
+                return len(tiles(size, tile)) * min(size[0], tile[0]) * min(size[1], tile[1])
             case _:
                 return request.width * request.height
 
@@ -99,15 +113,21 @@ class Catalog:
         return tuple(self.info(name) for name in self._entries)
 
 
-def load(names: Sequence[str], path: Path = _CATALOG, loras: Loras | None = None) -> Catalog:
+def load(
+    names: Sequence[str], path: Path = _CATALOG, loras: Loras | None = None, *, cuts_out: bool = False
+) -> Catalog:
     """Return the catalog of the models in `names`: catalog names, folders, single files or hub names.
 
-    `loras` are those that people may name, as far as they fit.
+    `loras` are those that people may name, as far as they fit. `cuts_out`: what cuts out here knows the
+    pictures of them all.
 
     Raises UnknownModel for a name that is none of these, ModelNotLoaded for defaults that cannot be read.
     """
     table = tomllib.loads(path.read_text(encoding="utf-8"))
-    return Catalog([_entry(name, table, path.parent) for name in names], loras)
+    entries = [_entry(name, table, path.parent) for name in names]
+    if cuts_out:
+        entries = [replace(each, info=replace(each.info, cuts_out=True)) for each in entries]
+    return Catalog(entries, loras)
 
 
 def _entry(name: str, table: dict[str, Any], base: Path) -> Entry:

@@ -16,6 +16,9 @@ SEED_LIMIT = 2**32
 REQUEST_VERSION = 2
 """Of a request's JSON. Raise it when its form changes, and keep a function that upgrades the last one."""
 
+TRANSPARENT = "transparent"
+"""The background of a request whose pictures are cut out; any other is a colour, "#rrggbb"."""
+
 BlobRef = str
 """The name of a picture at rest. The engine only hands it to the `read` function it was given."""
 
@@ -110,12 +113,14 @@ class Outpaint:
     top: int
     width: int  # of the source in the new picture, in pixels
     height: int
+    strength: float = 0.9  # 1 ignores the colours that go on from the source's edges
 
     def __post_init__(self) -> None:
         """Raise TypeError for what no row of this kind holds."""
         _check(self.source, str)
         for each in (self.left, self.top, self.width, self.height):
             _check(each, int)
+        _check(self.strength, int, float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +131,14 @@ class CreativeUpscale:
     source: BlobRef
     factor: int = 2  # of each side
     strength: float = 0.3
+    width: int = 0  # of the source, in pixels; 0 is the request's divided by the factor
+    height: int = 0
 
     def __post_init__(self) -> None:
         """Raise TypeError for what no row of this kind holds."""
         _check(self.source, str)
-        _check(self.factor, int)
+        for each in (self.factor, self.width, self.height):
+            _check(each, int)
         _check(self.strength, int, float)
 
 
@@ -141,11 +149,14 @@ class Upscale:
     kind: ClassVar[Literal["upscale"]] = "upscale"
     source: BlobRef
     factor: int = 4  # of each side
+    width: int = 0  # of the source, in pixels; 0 is the request's divided by the factor
+    height: int = 0
 
     def __post_init__(self) -> None:
         """Raise TypeError for what no row of this kind holds."""
         _check(self.source, str)
-        _check(self.factor, int)
+        for each in (self.factor, self.width, self.height):
+            _check(each, int)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +233,8 @@ class GenerationRequest:
     draft: bool = False  # painted in about half of its steps; see `engine.drafts`
     draft_steps: int = 0  # of a draft, where the model has its own number; 0: about half
     reproducible: bool = False  # each picture is painted alone, so that it is the same to the byte
+    background: str = ""  # laid behind what is cut out: TRANSPARENT or "#rrggbb"; empty: nothing is cut out.
+    # What is enlarged has it already.
     lettering: str = ""  # words that are set on the picture as type; "|" separates texts
     lettering_place: str = "auto"  # see `engine.lettering`
     lettering_style: str = "sans"
@@ -273,6 +286,17 @@ class GenerationRequest:
         return isinstance(self.task, PaintingTask)
 
     @property
+    def cuts_out(self) -> bool:
+        """Return whether something is cut out; what is made from finished pictures has its background."""
+        has_it = self.enlarges or isinstance(self.task, Letter)
+        return isinstance(self.task, CutOut) or (self.background != "" and not has_it)
+
+    @property
+    def enlarges(self) -> bool:
+        """Return whether a picture is made larger, and no other is made."""
+        return isinstance(self.task, Upscale | CreativeUpscale)
+
+    @property
     def steps_taken(self) -> int:
         """Return the denoising steps of painting it from words."""
         return drafts.length(self.steps, self.draft_steps) if self.draft else self.steps
@@ -305,16 +329,40 @@ class GenerationRequest:
             case unknown:
                 assert_never(unknown)
 
-    def enlarged(self, of: BlobRef, width: int, height: int) -> GenerationRequest:
-        """Return the request that upscales one picture of `width` × `height` pixels by 4."""
-        task = Upscale(source=of, factor=4)
-        return replace(self, task=task, count=1, width=width * task.factor, height=height * task.factor)
+    def enlarged(
+        self,
+        of: BlobRef,
+        width: int,
+        height: int,
+        to: tuple[int, int] | None = None,
+        *,
+        creative: bool = False,
+    ) -> GenerationRequest:
+        """Return the request that upscales one picture of `width` × `height` pixels: to a size, or by 4."""
+        across, down = to or (width * 4, height * 4)
+        kind, factor = CreativeUpscale if creative else Upscale, max(1, round(across / width))
+        task = kind(source=of, factor=factor)
+        if (across, down) != (width * factor, height * factor):
+            task = replace(task, width=width, height=height)
+        return replace(self, task=task, count=1, width=across, height=down, draft=False)
+
+    def cut_out(
+        self, of: BlobRef, width: int, height: int, background: str = TRANSPARENT
+    ) -> GenerationRequest:
+        """Return the request that cuts out what one picture of `width` × `height` pixels shows."""
+        task, draft = CutOut(source=of), False
+        return replace(
+            self, task=task, count=1, width=width, height=height, draft=draft, background=background
+        )
 
     def before_upscale(self) -> GenerationRequest:
         """Return the request at the size before it was enlarged, from words alone; else itself."""
         match self.task:
-            case Upscale(factor=factor) | CreativeUpscale(factor=factor):
-                width, height = self.width // factor, self.height // factor
+            case Upscale() | CreativeUpscale() as task:
+                width, height = (
+                    task.width or self.width // task.factor,
+                    task.height or self.height // task.factor,
+                )
                 return replace(self, task=TextToImage(), width=width, height=height)
             case CutOut() | Letter():
                 return replace(self, task=TextToImage())
@@ -458,6 +506,8 @@ class ModelInfo:
     tasks: frozenset[TaskKind] = frozenset(("text_to_image", "image_to_image"))
     negative_prompt: bool = True
     strength: bool = True  # image_to_image takes one; else a source is an example to paint by
+    extending: float = 0.9  # strength with which it paints around an image
+    one_thing: bool = False  # it draws what a prompt names once, in the middle, and nothing else
     schedulers: tuple[str, ...] = ()  # that a request may name
     loras: tuple[LoraInfo, ...] = ()  # that a request may name
     terms: Terms = ""
@@ -465,6 +515,7 @@ class ModelInfo:
         False  # its calls are joined only where a comparison on this machine has shown that they may
     )
     weights: bool = False  # weights in a prompt change the picture; see `engine.weights`
+    cuts_out: bool = False  # what cuts out here knows pictures like this model's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

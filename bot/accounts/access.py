@@ -59,7 +59,7 @@ class Access:
         """Return what the person of these rules may ask for."""
         models = self.models(rules)
         painting = frozenset[TaskKind]().union(*(model.tasks for model in models))
-        return painting | {"upscale"}
+        return painting | {"upscale", "cut_out"}
 
     async def moderation(self, job: Job) -> moderation.ModerationRules:
         """Return what the job's pictures may show."""

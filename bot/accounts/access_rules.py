@@ -38,7 +38,7 @@ from bot.options import Command, clip
 from bot.prompts import Draft, styles
 from bot.prompts.draft import landed
 from bot.prompts.styles import NO_STYLE
-from engine.types import GenerationRequest, LoraInfo, ModelInfo
+from engine.types import GenerationRequest, Inpaint, LoraInfo, ModelInfo
 
 OPERATED = ("cli", "web")
 """Surfaces whose administrators run this Easel."""
@@ -279,6 +279,8 @@ class AccessRules:
 
     def _check_pixels(self, request: GenerationRequest, model: ModelInfo, draft: Draft | None) -> None:
         """Raise Refusal for a picture of more pixels than the tier allows; enlarging it is not limited."""
+        if isinstance(request.task, Inpaint):
+            return  # it is as large as its source, and a part of it is painted
         before = request.before_upscale()
         width, height = before.width, before.height
         times = width * height / self.tier.max_pixels
@@ -326,7 +328,7 @@ def _offers(label: str, draft: Draft | None, **changes: Any) -> tuple[Offer, ...
 
 def _sendable(draft: Draft | None) -> Draft | None:
     """Return the draft if text can express all of it, else None."""
-    return None if draft is None or isinstance(draft.source, bytes) else draft
+    return None if draft is None or draft.has_file else draft
 
 
 def _present(names: Filter, offered: Collection[str]) -> Filter:

@@ -54,9 +54,44 @@ FOR_MEMBERS: tuple[Command, ...] = (
     ),
     Command(
         name="upscale",
-        help=_("Upscale one image of a job ×4 by super-resolution."),
-        options=(replace(JOB, completes="pictures"), PICTURE),
-        examples=("1a2b3c4d5e6f 2",),
+        help=_("Upscale one image of a job: ×4, or to a size in pixels or in print."),
+        options=(
+            replace(JOB, completes="pictures"),
+            PICTURE,
+            Option(
+                name="kind",
+                kind="text",
+                help=_("Exact is super-resolution alone; creative lets the model paint finer detail."),
+                choices=("exact", "creative"),
+                default="exact",
+            ),
+            Option(
+                name="to",
+                kind="text",
+                help=_("How large: 2x, 3000x2000, A4, or 20x30 cm at 300 dpi."),
+                maximum=40,
+                example="A4",
+                default="4x",
+            ),
+        ),
+        examples=("1a2b3c4d5e6f 2", "1a2b3c4d5e6f 2 creative", '1a2b3c4d5e6f --to "20x30 cm at 300 dpi"'),
+    ),
+    Command(
+        name="cutout",
+        help=_("Cut out what one image of a job shows: a transparent PNG, or on a colour."),
+        options=(
+            replace(JOB, completes="pictures"),
+            PICTURE,
+            Option(
+                name="background",
+                kind="text",
+                help=_("What to put it on: transparent, a colour word, or #0af."),
+                maximum=30,
+                example="blue",
+                default="transparent",
+            ),
+        ),
+        examples=("1a2b3c4d5e6f 2", "1a2b3c4d5e6f 2 blue"),
     ),
     Command(
         name="vary",
@@ -73,6 +108,29 @@ FOR_MEMBERS: tuple[Command, ...] = (
             ),
         ),
         examples=("1a2b3c4d5e6f 2 strong",),
+    ),
+    Command(
+        name="extend",
+        help=_("Paint around one image of a job, which stays as it is."),
+        options=(
+            replace(JOB, completes="pictures"),
+            PICTURE,
+            replace(PARAMS["extend"], name="to", flags=(), known_to=None, default="1.5x"),
+            replace(PARAMS["prompt"], required=False, named=True, help=_("What to paint there.")),
+        ),
+        examples=("1a2b3c4d5e6f 2 16:9",),
+    ),
+    Command(
+        name="region",
+        help=_("Change a part of one image of a job, and nothing else."),
+        options=(
+            replace(JOB, completes="pictures"),
+            PICTURE,
+            replace(PARAMS["region"], flags=()),
+            replace(PARAMS["mask"], flags=()),
+            replace(PARAMS["prompt"], required=False, named=True, help=_("What to paint there.")),
+        ),
+        examples=("1a2b3c4d5e6f 2 --region top right --prompt a yellow sun",),
     ),
     Command(name="queue", help=_("The queue: who’s generating, who’s waiting, and who goes next.")),
     Command(

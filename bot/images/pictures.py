@@ -25,6 +25,7 @@ from bot.images import decode_process
 from bot.provenance.keys import Keys
 from bot.provenance.signing import MediaType
 from bot.provenance.stamp import convert
+from engine.regions import on_white
 
 SOURCE_PIXELS = 4096 * 4096
 """The most that a source picture may have."""
@@ -201,7 +202,8 @@ async def converted(png: bytes, media_type: MediaType, quality: int, keys: Keys)
 
 def _converted(png: bytes, media_type: MediaType, quality: int, keys: Keys) -> bytes:
     with Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
-        return convert(png, picture.convert("RGB"), media_type, keys, quality=quality)
+        whole = on_white(picture) if media_type == "image/jpeg" else picture  # JPEG knows no transparency
+        return convert(png, whole, media_type, keys, quality=quality)
 
 
 async def preview(webp: bytes, media_type: MediaType) -> bytes:
@@ -211,7 +213,7 @@ async def preview(webp: bytes, media_type: MediaType) -> bytes:
 
 def _preview(webp: bytes, media_type: MediaType) -> bytes:
     with Image.open(io.BytesIO(webp), formats=("WEBP",)) as picture:
-        return _encoded(picture.convert("RGB"), media_type.removeprefix("image/").upper())
+        return _encoded(on_white(picture).convert("RGB"), media_type.removeprefix("image/").upper())
 
 
 def _attempts(picture: Image.Image) -> Iterator[tuple[Image.Image, int]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from bot import actions
+from bot import actions, prompts
 from bot.accounts import audit
 from bot.accounts.access import Access
 from bot.accounts.access_rules import AccessRules
@@ -17,12 +17,12 @@ from bot.actions import Action
 from bot.adapters.base import Receipt
 from bot.errors import Refusal
 from bot.i18n import _, join
-from bot.images.blobs import BlobStore
 from bot.jobs import admission, remake, rewording
 from bot.jobs.admission import OfferContext
 from bot.jobs.cards import JobCards
 from bot.jobs.endings import Endings
 from bot.jobs.planning import Planner
+from bot.jobs.regions import Regions
 from bot.jobs.series import SeriesService
 from bot.jobs.tracker import JobTracker
 from bot.jobs.visibility import Visibility
@@ -30,8 +30,9 @@ from bot.messages import job_cards
 from bot.messages.types import Card
 from bot.models import UNFINISHED, AuditLine, Job, Origin, new_id
 from bot.moderation.reviews import Reviews
+from bot.options import Unusable
 from bot.store import Store
-from engine.types import SEED_LIMIT, Engine, GenerationRequest
+from engine.types import SEED_LIMIT, TRANSPARENT, Engine, GenerationRequest
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -42,7 +43,6 @@ class JobService:
 
     _store: Store
     _engine: Engine
-    _blobs: BlobStore
     _access: Access
     _visibility: Visibility
     _planner: Planner
@@ -51,6 +51,7 @@ class JobService:
     _endings: Endings
     _cards: JobCards
     _series: SeriesService
+    _regions: Regions
 
     # ---- asking for pictures
 
@@ -61,8 +62,12 @@ class JobService:
         plan, *more = plans = await self._planner.plans(options, origin, rules)
         if more:
             return await self._series.ask(options, plans, origin, rules)
-        stored = [each.blob or await self._blobs.put(each.png, ".png") for each in plan.sources]
-        request = plan.request.starting_from(*stored)
+        if plan.found and plan.found.guess:
+            await self._reviews.check(
+                plan.request, plan.draft.prompt, origin, rules.moderation(adult=origin.adult)
+            )
+            return await self._regions.ask(plan.typed, plan.sources[0], plan.found, origin)
+        request = await self._planner.stored(plan)
         request = rewording.reworded(edited, request)
         moved = remake.moved(edited, request, self._engine.models()) if edited else ""
         return await self._submit(
@@ -74,31 +79,44 @@ class JobService:
             style=plan.style,
             relaxed=plan.relaxed,
             parent=parent or None,
+            parent_index=_index_in(parent, plan.typed.source),
             action="edit" if edited else "imagine",
             note=join(" ", (moved, plan.note)),
         )
 
     async def upscale(self, options: dict[str, Any], origin: Origin) -> Receipt:
         """Answer `/upscale`."""
-        return await self._of_picture("upscale", options, origin)
+        creative = options.get("kind") == "creative"
+        name = "upscale_creative" if creative else "upscale"
+        return await self._of_picture(name, options, origin, to=options.get("to", ""))
+
+    async def cut_out(self, options: dict[str, Any], origin: Origin) -> Receipt:
+        """Answer `/cutout`."""
+        try:
+            background = prompts.read_background(options.get("background", TRANSPARENT))
+        except Unusable as error:
+            raise Refusal(error.notice) from error
+        return await self._of_picture("cut_out", options, origin, background=background)
 
     async def vary(self, options: dict[str, Any], origin: Origin) -> Receipt:
         """Answer `/vary`."""
         strong = options.get("strength") == "strong"
         return await self._of_picture("vary_strong" if strong else "vary_subtle", options, origin)
 
-    async def _of_picture(self, name: actions.Name, options: dict[str, Any], origin: Origin) -> Receipt:
+    async def _of_picture(
+        self, name: actions.Name, options: dict[str, Any], origin: Origin, **how: str
+    ) -> Receipt:
         job = await self._visibility.job(options["job"], origin.member, origin.here)
         action = Action(name=name, job=job.id, index=options.get("picture", 1) - 1)
-        return await self.derive(action, job, origin)
+        return await self.derive(action, job, origin, **how)
 
-    async def derive(self, action: Action, parent: Job, origin: Origin) -> Receipt:
-        """Answer a press that makes a job of another one."""
+    async def derive(self, action: Action, parent: Job, origin: Origin, **how: str) -> Receipt:
+        """Answer a press that makes a job of another one; `how` is what was said of it besides."""
         rules = await self._access.rules_to_paint(origin)
         if action.name == "full" and rules.tier.draft:
             notice = _("Your tier, {title}, generates drafts only.", title=rules.tier.title)
             raise Refusal(notice, code="draft")
-        request = actions.derive(action, parent, random.randrange(SEED_LIMIT))
+        request = actions.derive(action, parent, random.randrange(SEED_LIMIT), **how)
         now = remake.remade(request, parent, rules, self._engine.models())
         mine = parent.relaxed and await self._visibility.owns(parent, origin.member)
         return await self._submit(
@@ -110,7 +128,7 @@ class JobService:
             ),
             prompt=parent.prompt,
             style=now.style,
-            note=now.note,
+            note=join(" ", (now.note, remake.cut_by(now.request, now.model))),
             relaxed=rules.relaxed(action.relax or None) or (mine and "relax" in rules.tier.priorities),
             parent=parent.id,
             parent_index=action.index,
@@ -188,3 +206,9 @@ class JobService:
         if await self._visibility.check_whose(action, job, origin.member):
             return None
         return audit.line(origin, action.name, job.id, job.state.value, after)
+
+
+def _index_in(parent: str, source: str | bytes) -> int | None:
+    """Return which picture of the parent a source is; None where it is none of them."""
+    job, _colon, number = ("", "", "") if isinstance(source, bytes) else source.partition(":")
+    return int(number) - 1 if parent and job == parent and number.isdecimal() else None

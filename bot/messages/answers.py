@@ -24,6 +24,8 @@ from engine.types import Lane, Loading
 
 _MADE = {
     "upscale": _("Origin: upscaled from {parent}"),
+    "upscale_creative": _("Origin: upscaled creatively from {parent}"),
+    "cut_out": _("Origin: cut out of {parent}"),
     "vary_subtle": _("Origin: subtle variations of {parent}"),
     "vary_strong": _("Origin: strong variations of {parent}"),
     "again": _("Origin: generated again from {parent}"),

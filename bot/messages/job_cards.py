@@ -19,8 +19,9 @@ from bot.i18n import _, join, speech
 from bot.messages.types import ANYTHING, Bar, Button, Buttons, Card, CardPicture, May
 from bot.models import Job
 from bot.prompts import styles
+from bot.prompts.backgrounds import background_label
 from engine import lettering
-from engine.types import Loading, Progress, QueuePosition, Upscale
+from engine.types import TRANSPARENT, CreativeUpscale, Loading, Progress, QueuePosition
 
 # --- buttons ----------------------------------------------------------------------------------------------
 
@@ -202,7 +203,7 @@ def _preview(job: Job, preview: bytes, size: tuple[int, int]) -> CardPicture:
 
 def done(job: Job, may: May = ANYTHING) -> Card:
     """Build the result's card: the grid and the single pictures, with buttons for what can be done next."""
-    if isinstance(job.request.task, Upscale):
+    if result(job) == "upscaled":
         return upscaled(job, may)
     return card_of(job, "done", facts=_facts(job), pictures=pictures_of(job), **_offered(job, "done", may))
 
@@ -210,6 +211,7 @@ def done(job: Job, may: May = ANYTHING) -> Card:
 def _facts(job: Job) -> tuple[str, ...]:
     known = styles.load()
     facts = (
+        _cut_out(job),
         known.label(job.style),
         known.shape(job.request.width, job.request.height),
         _("seed {seed}", seed=job.request.seed),
@@ -217,6 +219,12 @@ def _facts(job: Job) -> tuple[str, ...]:
         _("draft") if job.request.draft else "",
     )
     return tuple(fact for fact in facts if fact)
+
+
+def _cut_out(job: Job) -> str:
+    """Return what lies behind what was cut out, where that was asked for."""
+    behind = job.request.background
+    return _("background: {background}", background=background_label(behind)) if behind else ""
 
 
 def _alt(job: Job, index: int) -> str:
@@ -243,6 +251,7 @@ def pictures_of(job: Job) -> tuple[CardPicture, ...]:
             height=each.height,
             blob=each.blob,
             name=file_name(job, each.index),
+            transparent=job.request.background == TRANSPARENT,
         )
         for each in sorted(job.pictures, key=lambda each: each.index)
     )
@@ -266,12 +275,11 @@ def file_name(job: Job, index: int) -> str:
 
 def upscaled(job: Job, may: May = ANYTHING) -> Card:
     """Build the card of an enlarged picture."""
-    assert isinstance(job.request.task, Upscale)
     number = (job.parent_index or 0) + 1
-    size = sized(job.request.width, job.request.height)
-    facts = [
-        _("image {number}, {factor}× ({size})", number=number, factor=job.request.task.factor, size=size)
-    ]
+    size, before = sized(job.request.width, job.request.height), job.request.before_upscale()
+    factor = f"{job.request.width / max(1, before.width):.2g}"
+    facts = [_("image {number}, {factor}× ({size})", number=number, factor=factor, size=size)]
+    facts += [_("creative")] if isinstance(job.request.task, CreativeUpscale) else []
     facts += [_("from an earlier image")] if job.parent else []
     offered = _offered(job, "upscaled", may)
     return card_of(job, "upscaled", facts=tuple(facts), pictures=pictures_of(job), **offered)
@@ -279,7 +287,7 @@ def upscaled(job: Job, may: May = ANYTHING) -> Card:
 
 def result(job: Job) -> Kind:
     """Return the kind of a finished job's card: "upscaled" or "done"."""
-    return "upscaled" if isinstance(job.request.task, Upscale) else "done"
+    return "upscaled" if job.request.enlarges else "done"
 
 
 def more(job: Job, may: May = ANYTHING) -> Card:
@@ -296,6 +304,30 @@ def picked(job: Job, index: int, may: May = ANYTHING) -> Card:
     buttons = tuple(_of_picture(each, job, index, alone=True) for each in specs if each.about == "picture")
     facts = (_("image {number}", number=index + 1), *(_("seed {seed}", seed=each.seed) for each in pictures))
     return card_of(job, "text", facts=facts, pictures=pictures_of(shown), rows=(buttons,))
+
+
+def which(job: Job, action: actions.Name) -> Card:
+    """Build the card that asks which of a job's images an action is about."""
+    rows = rows_of([button(action, job.id, each.index) for each in job.singles])
+    return card_of(job, "text", facts=(_("Which image?"),), pictures=pictures_of(job), rows=rows)
+
+
+def extending(job: Job, index: int) -> Card:
+    """Build the card of one image with the ways to extend it."""
+    pictures = tuple(each for each in job.pictures if each.index == index)
+    square = len({(each.width, each.height) for each in pictures if each.width == each.height}) == 1
+    zooms = ("zoom_15", "zoom_2", *(() if square else ("square",)))
+    rows = [[button(name, job.id, index) for name in names] for names in (zooms, _PANS)]
+    return card_of(
+        job,
+        "text",
+        facts=(_("image {number}", number=index + 1),),
+        pictures=pictures_of(replace(job, pictures=pictures)),
+        rows=tuple(map(tuple, rows)),
+    )
+
+
+_PANS = ("pan_left", "pan_right", "pan_up", "pan_down")
 
 
 def refused(refusal: Refusal) -> Card:

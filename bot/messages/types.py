@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
+from bot import upscaling
 from bot.actions import ActionSpec, Kind, Style, Whose
-from bot.models import Job
+from bot.models import Job, State
 from engine.types import TaskKind
 
 
@@ -31,6 +32,7 @@ class CardPicture:
     blob: str = ""
     name: str = ""  # of its file, without the ending
     preview: bytes = b""  # WebP
+    transparent: bool = False  # what lies behind it shows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,7 @@ class Form:
 class May:
     """What somebody may do with a job: the buttons that a card has for them."""
 
-    tasks: frozenset[TaskKind] = frozenset(("text_to_image", "image_to_image", "upscale"))
+    tasks: frozenset[TaskKind] = frozenset(get_args(TaskKind))
     who: frozenset[Whose] = frozenset(get_args(Whose))  # what they are to the job
     enters: bool = True  # a contest takes it
 
@@ -106,9 +108,13 @@ class May:
             case "":
                 return True
             case "same":
-                return job.request.kind in self.tasks
+                done = job.state is State.RENDERED and job.request.kind == "cut_out"
+                return job.request.kind in self.tasks and not done  # it would be the same
             case "form":
                 return bool({"text_to_image", job.request.before_upscale().kind} & self.tasks)
+            case "upscale" | "creative_upscale" as task:
+                room = any(upscaling.has_room((each.width, each.height)) for each in job.singles)
+                return task in self.tasks and room
             case task:
                 return task in self.tasks
 

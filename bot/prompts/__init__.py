@@ -1,5 +1,6 @@
 """What somebody types → a draft → a request, and back. `Draft` declares every option once."""
 
+from bot.prompts.backgrounds import read_background
 from bot.prompts.composing import (
     Source,
     check_range,
@@ -33,6 +34,7 @@ __all__ = [
     "left_out",
     "offer",
     "parse",
+    "read_background",
     "read_style",
     "recall",
     "render",

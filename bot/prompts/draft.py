@@ -9,7 +9,9 @@ from typing import Any
 
 from bot.i18n import _
 from bot.models import Job, Tier
-from bot.prompts import permutations, styles
+from bot.prompts import extending, permutations, styles
+from bot.prompts.areas import read_region
+from bot.prompts.backgrounds import background_extent, background_label, read_background
 from bot.prompts.param import Chip, Param
 from bot.prompts.readers import (
     ASPECT_WORDS,
@@ -20,13 +22,14 @@ from bot.prompts.readers import (
     read_aspect,
     read_lettering,
     read_loras,
+    read_mask,
     read_size,
     read_source,
     read_style,
     style_extent,
 )
 from engine import lettering
-from engine.types import SEED_LIMIT, ImageToImage, LoraWeight, ModelInfo
+from engine.types import SEED_LIMIT, ImageToImage, Inpaint, LoraWeight, ModelInfo, Outpaint
 
 MAX_PROMPT = 4000  # characters
 MAX_COUNT = 16
@@ -96,6 +99,23 @@ def _loras_fact(job: Job) -> str:
     return _("LoRAs: {names}", names=names) if names else ""
 
 
+def _region_fact(job: Job) -> str:
+    return _("A region of a source image is changed") if isinstance(job.request.task, Inpaint) else ""
+
+
+def _extend_fact(job: Job) -> str:
+    match job.request.task:
+        case Outpaint() as task:
+            how = extending.told(task, (job.request.width, job.request.height))
+            return _("Extended from a source image: {how}", how=how)
+        case _:
+            return ""
+
+
+def _inpaints(model: ModelInfo) -> bool:
+    return "inpaint" in model.tasks
+
+
 def _starts_from_pictures(model: ModelInfo) -> bool:
     return "image_to_image" in model.tasks
 
@@ -103,6 +123,11 @@ def _starts_from_pictures(model: ModelInfo) -> bool:
 def _draft_fact(job: Job) -> str:
     request = job.request
     return _("Draft: {steps} steps", steps=request.steps_taken) if request.draft and request.paints else ""
+
+
+def _background_fact(job: Job) -> str:
+    chosen = job.request.background
+    return _("Background: {background}", background=background_label(chosen)) if chosen else ""
 
 
 def _lettered_fact(title: str, job: Job, value: str) -> str:
@@ -340,6 +365,23 @@ class Draft:
         ),
         default="",
     )
+    background: str = _option(  # "transparent" or "#rrggbb"
+        Param(
+            kind="text",
+            help=_("Cut the subject out and put it on this: transparent, a colour word, or #0af."),
+            flags=("background", "bg"),
+            reader=read_background,
+            extent=background_extent,
+            maximum=30,
+            example="transparent",
+            default=_("as generated"),
+            field="background",
+            usual=lambda _: "",
+            fact=_background_fact,
+            chip=Chip(label=_("Background"), empty=_("as generated")),
+        ),
+        default="",
+    )
     source: str | bytes = _option(  # "1a2b3c4d5e6f:2", or the file itself
         Param(
             kind="picture",
@@ -348,7 +390,7 @@ class Draft:
             reader=read_source,
             maximum=100,
             example="1a2b3c4d5e6f:2",
-            known_to=_starts_from_pictures,
+            known_to=lambda model: bool({"image_to_image", "inpaint", "outpaint"} & model.tasks),
         ),
         default="",
         repr=False,
@@ -369,6 +411,47 @@ class Draft:
             ),
             fact=_strength_fact,
         )
+    )
+    region: str = _option(  # `areas.read_area` reads it
+        Param(
+            kind="text",
+            help=_("What of the source image to change: “top right”, “the cup”, or a box 10,20,60,80 (%)."),
+            flags=("region",),
+            reader=read_region,
+            extent=len,
+            maximum=200,
+            example="top right",
+            known_to=_inpaints,
+            fact=_region_fact,
+        ),
+        default="",
+    )
+    mask: str | bytes = _option(  # "1a2b3c4d5e6f:mask", or the file itself
+        Param(
+            kind="picture",
+            help=_("Or a mask: an image that is white where the source image is to change."),
+            flags=("mask",),
+            reader=read_mask,
+            maximum=100,
+            example="1a2b3c4d5e6f:mask",
+            known_to=_inpaints,
+            fact=lambda _: "",  # that of `region`
+        ),
+        default="",
+        repr=False,
+    )
+    extend: str = _option(  # `extending.outpainted` reads it
+        Param(
+            kind="text",
+            help=_("Paint around the source image: 1.5x, 2x, left, right, up, down, square, or a ratio."),
+            flags=("extend", "zoom", "pan"),
+            reader=extending.read_extend,
+            maximum=20,
+            example="1.5x",
+            known_to=lambda model: "outpaint" in model.tasks,
+            fact=_extend_fact,
+        ),
+        default="",
     )
     reproducible: bool | None = _option(
         Param(
@@ -453,6 +536,11 @@ class Draft:
             chip=Chip(label=_("Speed"), empty=_("fast"), yes=_("relaxed (free)"), more=False, rank=2),
         )
     )
+
+    @property
+    def has_file(self) -> bool:
+        """Return whether a file came with it, which no text can carry."""
+        return isinstance(self.source, bytes) or isinstance(self.mask, bytes)
 
 
 PARAMS: Mapping[str, Param] = {

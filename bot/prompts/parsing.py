@@ -238,12 +238,49 @@ class _Reading:
                     Offer(_("Keep {value}", value=draft.aspect), render(replace(draft, size=None))),
                 ),
             )
+        self._check_parts(values)
         if "strength" in values and "source" not in values:
             draft = Draft(prompt=self._words, **values)
             raise Refusal(
                 _("Strength needs a source image. Add one with --source."),
                 offers=(Offer(_("Leave it out"), render(replace(draft, strength=None))),),
             )
+
+    def _check_parts(self, values: Mapping[str, Any]) -> None:
+        """Raise Refusal where a source image is missing, or more than one thing is to be done with it."""
+        said = [name for name in ("region", "mask", "extend") if name in values]
+        if not said:
+            return
+        option = PARAMS[said[0]]
+        if "source" not in values:
+            raise Refusal(
+                _("{option} needs a source image. Add one with --source.", option=option.title),
+                code="source",
+                offers=self._less(values, *said),
+            )
+        if len(said) > 1:
+            raise Refusal(
+                _("Region, mask and extend are one at a time. Keep one of them."),
+                offers=self._less(values, *said[1:]),
+            )
+        more: list[str] = [name for name in ("aspect", "size") if name in self._said]
+        more += ["strength"] if "strength" in self._said and said == ["extend"] else []
+        if more:
+            raise Refusal(
+                _(
+                    "{option} goes by the source image. Leave {others} out.",
+                    option=option.title,
+                    others=" ".join(PARAMS[each].flag for each in more),
+                ),
+                offers=self._less(values, *more),
+            )
+
+    def _less(self, values: Mapping[str, Any], *names: str) -> tuple[Offer, ...]:
+        """Return an offer of all that was said but these options; none where a file came with it."""
+        if any(isinstance(value, bytes) for value in values.values()):
+            return ()
+        left = {name: value for name, value in values.items() if name not in names}
+        return (Offer(_("Leave it out"), render(Draft(prompt=self._words, **left))),)
 
 
 _FLAG = re.compile(

@@ -113,6 +113,13 @@ def lora_extent(rest: str) -> int:
     return found.end() if found else first_word(rest)
 
 
+def read_mask(value: str) -> str:
+    """Return the name of a job whose mask is used again, which may not exist. Raises Unusable."""
+    if not re.fullmatch(r"\w{1,32}:mask", value):
+        raise Unusable(_("Mask takes a file, an image that is white where the source image is to change."))
+    return value
+
+
 def style_extent(rest: str) -> int:
     """Return how many characters name a style: as many words as do, else one."""
     ends = [word.end() for word in re.finditer(r"\S+", rest)][:4]

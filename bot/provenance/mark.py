@@ -58,7 +58,7 @@ class Mark:
 
 def embed(picture: Image.Image, number: int, key: bytes) -> Image.Image:
     """Return the picture with a mark of `number` (0 … 2^48 − 1). Transparency is kept."""
-    colours = picture.convert("RGB")
+    colours = _on_white(picture)
     grid, side = _grid(picture.size), 2 * _grid(picture.size)
     how = Image.Resampling.BOX if min(picture.size) >= side else Image.Resampling.BICUBIC
     raster = _resized(_luma(colours), (side, side), how)
@@ -68,9 +68,16 @@ def embed(picture: Image.Image, number: int, key: bytes) -> Image.Image:
     marked = _applied(colours, pattern, strength)
     if (excess := _noise(colours, marked) / MOST_NOISE) > 1 and grid == GRIDS[0]:
         marked = _applied(colours, pattern, strength / excess)
-    if "A" in picture.getbands():
-        marked.putalpha(picture.getchannel("A"))
-    return marked
+    return _seen_through(picture, colours, marked) if "A" in picture.getbands() else marked
+
+
+def _seen_through(picture: Image.Image, before: Image.Image, marked: Image.Image) -> Image.Image:
+    """Return a picture with alpha and the mark in what can be seen of it, which lay on white for marking."""
+    own = np.array(picture.convert("RGBA"))
+    change = np.asarray(marked, np.int16) - np.asarray(before, np.int16)
+    changed = np.clip(own[..., :3].astype(np.int16) + change, 0, 255).astype(np.uint8)
+    own[..., :3] = np.where(own[..., 3:] > 0, changed, own[..., :3])
+    return Image.fromarray(own)
 
 
 def _pattern(raster: Floats, strength: Floats, word: Floats, key: bytes, grid: int) -> Floats:

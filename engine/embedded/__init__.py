@@ -4,3 +4,4 @@ from pathlib import Path
 
 PIPELINE = Path(__file__).parent / "pipeline"
 UPSCALER = Path(__file__).parent / "upscaler"
+CUTOUT = Path(__file__).parent / "cutout"

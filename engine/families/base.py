@@ -31,6 +31,7 @@ class Painting:
     width: int  # pixels that the pipeline paints
     height: int
     image: Any = None  # a Pillow image of that size, for tasks that start from one
+    mask: Any = None  # a Pillow image of that size, white where it is painted, for parts of an image
 
 
 _KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
@@ -118,6 +119,8 @@ class Family:
     def pipeline(self, task: TaskKind) -> str | None:
         """Return the pipeline class that does a task, or None. What starts from a picture can do a part."""
         own = self.pipelines.get(task)
+        if task == "creative_upscale" and self.strength:
+            return own or self.pipelines.get("image_to_image")
         return own or (self.pipelines.get("image_to_image") if task in _BY_IMAGE_TO_IMAGE else None)
 
     def arguments(self, task: PaintingTask, painting: Painting) -> dict[str, Any]:
@@ -133,14 +136,18 @@ class Family:
         match task:
             case TextToImage():
                 return arguments
+            case Inpaint() | Outpaint() if self.pipelines.get(task.kind):
+                strength = task.strength if isinstance(task, Inpaint) else 1.0
+                return arguments | self._image_arguments(painting, strength) | {"mask_image": painting.mask}
             case (
                 ImageToImage(strength=strength)
                 | Blend(strength=strength)
                 | Inpaint(strength=strength)
+                | Outpaint(strength=strength)
                 | CreativeUpscale(strength=strength)
             ):
                 return arguments | self._image_arguments(painting, strength)
-            case Edit() | Outpaint():
+            case Edit():
                 return arguments | self._image_arguments(painting, 1.0)
             case unknown:
                 assert_never(unknown)
@@ -170,12 +177,13 @@ class Family:
     def steps_run(self, task: PaintingTask, steps: int) -> int:
         """Return the denoising steps that really run: with a strength, painting starts part of the way."""
         match task:
-            case TextToImage() | Edit() | Outpaint():
+            case TextToImage() | Edit():
                 return steps
             case (
                 ImageToImage(strength=strength)
                 | Blend(strength=strength)
                 | Inpaint(strength=strength)
+                | Outpaint(strength=strength)
                 | CreativeUpscale(strength=strength)
             ):
                 return max(1, int(steps * strength)) if self.strength else steps

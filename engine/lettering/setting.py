@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 import engine
 from engine.errors import InvalidRequest
 from engine.lettering import JOINERS, Lettering, LetteringError, MissingGlyphs, TooLong
+from engine.regions import on_white
 from engine.text import _
 from engine.types import GenerationRequest
 
@@ -246,11 +247,23 @@ def set_on(picture: Image.Image, lettering: Lettering, variant: int = 0) -> tupl
 def lettered(picture: Image.Image, request: GenerationRequest, index: int) -> Image.Image:
     """Return picture `index` of a request with its words on it. Raises InvalidRequest."""
     words = Lettering.of(request)
+    if not words.texts:
+        return picture
+    under = on_white(picture)
     try:
-        return set_on(picture, words, index)[0] if words.texts else picture
+        made = set_on(under, words, index)[0]
+        return made if picture.mode == "RGB" else _on_clear(picture, under, made)
     except LetteringError as error:
         advice = _("The words do not fit on the image. Use fewer of them.")
         raise InvalidRequest(f"words cannot be set: {error}", advice=advice) from error
+
+
+def _on_clear(picture: Image.Image, under: Image.Image, made: Image.Image) -> Image.Image:
+    """Return a picture in RGBA with what type has changed of it, which is opaque."""
+    changed = (np.asarray(under) != np.asarray(made)).any(axis=2)
+    whole = picture.copy()
+    whole.paste(made, mask=Image.fromarray(changed.astype(np.uint8) * 255))
+    return whole
 
 
 def _busyness(picture: Image.Image, blocks: Sequence[Block]) -> float:

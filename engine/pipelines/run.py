@@ -10,7 +10,7 @@ import functools
 import inspect
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, assert_never
@@ -26,20 +26,24 @@ from engine.catalog import Entry, check_files
 from engine.errors import FlaggedPicture, InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
 from engine.lettering.setting import lettered
-from engine.pipelines import long_prompts, quantising
+from engine.pipelines import long_prompts, quantising, tensors
 from engine.pipelines.batching import DecodePoint, EncodePoint, InterceptionPoint
 from engine.pipelines.comparing import Comparison
 from engine.pipelines.components import DeviceMemory, ModuleComponent, cards, components_of
+from engine.pipelines.cutout import Cutter, Segmenter, cut_out
+from engine.pipelines.enlarging import Lay, enlarged, repainted, with_alpha
 from engine.pipelines.kept_latents import KeptLatents
 from engine.pipelines.lora import Attached
 from engine.pipelines.making import MAKING
 from engine.pipelines.model_files import names_in, snapshot, variant_of
 from engine.pipelines.previews import Preview
+from engine.pipelines.tensors import as_bytes as as_bytes
 from engine.pipelines.upscale import Upscaler
 from engine.pipelines.verdicts import ClassVerdict, Verdicts, key
-from engine.regions import Region, opened
+from engine.regions import Region, on_white, opened, opened_as_is
 from engine.text import _
 from engine.types import (
+    TRANSPARENT,
     Blend,
     CreativeUpscale,
     CutOut,
@@ -55,9 +59,9 @@ from engine.types import (
     Upscale,
 )
 
-Report = Callable[[int, int, torch.Tensor | None, tuple[int, int]], None]
-"""Called after each denoising step: steps done, steps in all, the latents' present estimate, and the size in
-pixels that they stand for."""
+Report = Callable[[int, int, torch.Tensor | None, tuple[int, int], Lay | None], None]
+"""Called after each denoising step: steps done, steps in all, the latents' present estimate, the size in
+pixels that they stand for, and, where that is a part of the picture, what lays its preview into the whole."""
 
 
 @dataclass(slots=True)
@@ -69,6 +73,8 @@ class Loaded:
     points: list[InterceptionPoint]
     preview: Preview | None
     upscaler: Upscaler
+    segmenter: Callable[[], Segmenter] = Cutter.load
+    """Returns what cuts out; it is loaded when it is first needed."""
     components: tuple[ModuleComponent, ...] = ()  # empty where weights never move
     verdict: ClassVerdict = field(default_factory=ClassVerdict)  # of a class whose calls are compared
     loras: Attached = field(init=False)
@@ -120,6 +126,8 @@ _OTHER = _("This model cannot do that. Choose another model.")
 _ADVICE: dict[TaskKind, str] = {
     "text_to_image": _("This model only changes images. Give it a source image."),
     "image_to_image": _("This model takes no image prompt. Leave it out."),
+    "inpaint": _("This model changes no regions. Choose another model."),
+    "outpaint": _("This model does not paint around images. Choose another model."),
 }
 
 
@@ -175,7 +183,13 @@ def fetch(entry: Entry, memory: DeviceMemory) -> None:
 _CHUNK = 2**24  # bytes read at once
 
 
-def load(entry: Entry, memory: DeviceMemory, upscaler: Upscaler, verdicts: Verdicts | None = None) -> Loaded:
+def load(
+    entry: Entry,
+    memory: DeviceMemory,
+    upscaler: Upscaler,
+    verdicts: Verdicts | None = None,
+    segmenter: Callable[[], Segmenter] = Cutter.load,
+) -> Loaded:
     """Load a model from safetensors only, never with remote code. Raises ModelNotLoaded.
 
     Where its components come to the device and leave it, they stay in host memory until they are needed.
@@ -197,7 +211,8 @@ def load(entry: Entry, memory: DeviceMemory, upscaler: Upscaler, verdicts: Verdi
     verdict = verdicts.of(key(kind, str(dtype)))
     points = points_of(pipe, components, verdict, verdicts.save)
     preview = Preview.fit(pipe, family_of(kind))
-    return Loaded(entry, pipe, points, preview, upscaler, tuple(components.values()), verdict)
+    parts = tuple(components.values())
+    return Loaded(entry, pipe, points, preview, upscaler, segmenter, parts, verdict)
 
 
 def _methods(entry: Entry, memory: DeviceMemory) -> Mapping[str, str]:
@@ -306,27 +321,66 @@ def _disable_cache(module: Any) -> None:
 def paint(
     loaded: Loaded, request: GenerationRequest, index: int, sources: Sequence[bytes], report: Report
 ) -> torch.Tensor:
-    """Paint picture `index` of `request`. Returns float RGB in 0 … 1 of shape (3, height, width).
+    """Paint picture `index` of `request`. Returns float in 0 … 1 of shape (3 or 4, height, width).
 
     `sources` are the pictures that the request names. Raises InvalidRequest.
     """
-    task = request.effective_task
     if len(sources) != len(request.sources):
         raise InvalidRequest("no source picture", advice=_("The source image is gone. Choose another."))
-    match task:
+    if isinstance(request.task, CutOut):
+        source = opened_as_is(sources[0])
+        return cut_out(loaded.segmenter(), source, request.background or TRANSPARENT)
+    made = _made(loaded, request, index, sources, report)
+    if not request.cuts_out:
+        return made
+    return cut_out(loaded.segmenter(), tensors.picture(made), request.background)
+
+
+def _made(
+    loaded: Loaded, request: GenerationRequest, index: int, sources: Sequence[bytes], report: Report
+) -> torch.Tensor:
+    """Make picture `index` of a request, before anything is cut out of it."""
+    size = request.width, request.height
+    match request.effective_task:
         case Upscale():
-            return _enlarge(loaded.upscaler, _pixels(opened(sources[0])))
+            return enlarged(loaded.upscaler, opened_as_is(sources[0]), size)
         case Letter():
-            return _pixels(opened(sources[index]))
+            return tensors.pixels(opened_as_is(sources[index]))
+        case CreativeUpscale() as task:
+            return _creatively_enlarged(loaded, request, task, index, sources[0], report)
         case CutOut():
-            raise InvalidRequest("nothing cuts out yet", advice=_("This Easel cuts no images out."))
-        case Inpaint() | Outpaint():
-            size = request.width, request.height
+            raise InvalidRequest("a picture that is cut out is made by nobody")
+        case (Inpaint() | Outpaint()) as task:
             part = regions.region(task, sources, size, loaded.entry.info)
             return _region_painted(loaded, request, task, index, part, report)
-        case _:
-            size = request.width, request.height
+        case task:
             return _painted(loaded, request, task, index, _source_image(task, sources, size), size, report)
+
+
+def _creatively_enlarged(
+    loaded: Loaded,
+    request: GenerationRequest,
+    task: CreativeUpscale,
+    index: int,
+    source: bytes,
+    report: Report,
+) -> torch.Tensor:
+    """Enlarge a picture by super-resolution, then let the model paint detail into it, tile by tile."""
+    given, model = opened_as_is(source), loaded.entry.info
+    base = enlarged(loaded.upscaler, on_white(given), (request.width, request.height))
+
+    def painted(number: int, count: int, tile: Image.Image, lay: Lay) -> torch.Tensor:
+        def told(step: int, steps: int, latents: Any, size: tuple[int, int], _lay: Lay | None = None) -> None:
+            report(number * steps + step, count * steps, latents, size, lay)
+
+        # Every tile has its own noise: the same in each would show as a pattern.
+        own = replace(request, seed=request.seed_of(number * request.count))
+        size = regions.painting_size(tile.size, model)
+        image = tile.resize(size, Image.Resampling.LANCZOS)
+        return _painted(loaded, own, task, index, image, size, told)
+
+    pixels = repainted(base, (model.width, model.height), painted)
+    return with_alpha(pixels, given, loaded.upscaler)
 
 
 def _region_painted(
@@ -338,7 +392,7 @@ def _region_painted(
     report: Report,
 ) -> torch.Tensor:
     painted = _painted(loaded, request, task, index, part.image, part.size, report, part)
-    return _pixels(part.composed(Image.fromarray(as_bytes(painted).numpy())))
+    return tensors.pixels(part.composed(tensors.picture(painted)))
 
 
 def _with_loras(painted: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
@@ -366,7 +420,9 @@ def _painted(
     """Paint a picture of `size` pixels; what is around a part is kept as far as the model can."""
     scale = loaded.entry.scale
     size = size[0] // scale, size[1] // scale
-    weighed = weights.read(loaded.loras.told(request))
+    told = loaded.loras.told(request)
+    about_ground = loaded.entry.info.one_thing and isinstance(task, Outpaint)
+    weighed = weights.read(regions.ground(told) if about_ground else told)
     painting = Painting(
         prompt=weighed.plain,
         negative_prompt=", ".join(filter(None, (request.negative_prompt, *weighed.negative))),
@@ -375,6 +431,7 @@ def _painted(
         width=size[0],
         height=size[1],
         image=image and ImageOps.fit(image, size, Image.Resampling.LANCZOS),
+        mask=part and part.mask(size),
     )
     pipe = private_copy(loaded.pipe_for(task.kind))
     if request.scheduler:
@@ -383,7 +440,8 @@ def _painted(
     if request.draft:
         arguments |= draft_grid(pipe, request.steps, request.draft_steps)
     arguments |= long_prompts.arguments(loaded.family, pipe, weighed, painting.negative_prompt)
-    kept = KeptLatents(pipe, loaded.family, part) if part and "strength" in arguments else None
+    blends = "strength" in arguments and "mask_image" not in arguments
+    kept = KeptLatents(pipe, loaded.family, part) if part and blends else None
     pixels = _call(pipe, arguments, request.seed_of(index), report, kept)
     return _enlarge(loaded.upscaler, pixels) if scale > 1 else pixels
 
@@ -509,11 +567,11 @@ def _call(
             tensors["latents"] = kept.put_back(time, tensors["latents"])
         total = getattr(pipe, "num_timesteps", None) or arguments["num_inference_steps"]
         latents = tensors.get("latents") if estimates.latest is None else estimates.latest
-        report(step + 1, int(total), latents, (arguments["width"], arguments["height"]))
+        report(step + 1, int(total), latents, (arguments["width"], arguments["height"]), None)
         return tensors
 
     accepted = inspect.signature(pipe.__call__).parameters
-    missing = {"image", "strength"} & arguments.keys() - accepted.keys()
+    missing = {"image", "mask_image", "strength"} & arguments.keys() - accepted.keys()
     if missing:
         raise InvalidRequest(f"{type(pipe).__name__} takes no {missing}")
     watched = {"generator": generator, "output_type": "pt", "callback_on_step_end": after_step}
@@ -538,12 +596,6 @@ def _source_image(task: PaintingTask, sources: Sequence[bytes], size: tuple[int,
             assert_never(unknown)
 
 
-def _pixels(picture: Image.Image) -> torch.Tensor:
-    width, height = picture.size
-    flat = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
-    return flat.view(height, width, 3).permute(2, 0, 1).float() / 255
-
-
 def _enlarge(upscaler: Upscaler, pixels: torch.Tensor) -> torch.Tensor:
     enlarged: torch.Tensor = upscaler(pixels[None]).clamp(0, 1)[0]
     return enlarged
@@ -556,7 +608,7 @@ def encode_lettered(pixels: torch.Tensor, request: GenerationRequest, index: int
 
 
 def encode_png(pixels: torch.Tensor) -> bytes:
-    """Encode uint8 RGB (height, width, 3) as PNG."""
+    """Encode uint8 RGB or RGBA (height, width, 3 or 4) as PNG."""
     return _encoded(Image.fromarray(pixels.numpy()), "PNG", compress_level=3)
 
 
@@ -573,11 +625,6 @@ def _encoded(picture: Image.Image, format: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, format, **options)
     return buffer.getvalue()
-
-
-def as_bytes(pixels: torch.Tensor) -> torch.Tensor:
-    """Convert float RGB (3, height, width) in 0 … 1 to uint8 (height, width, 3) on the CPU."""
-    return (pixels * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu()
 
 
 def side_by_side(pictures: list[torch.Tensor]) -> torch.Tensor:

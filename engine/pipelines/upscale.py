@@ -61,18 +61,21 @@ class Upscaler:
         network.load_state_dict({key: value.float() for key, value in weights.items()})
         return cls(network, device)
 
-    def __call__(self, pixels: Tensor) -> Tensor:
+    def __call__(self, pixels: Tensor, reduce: int = 1) -> Tensor:
         """Enlarge `float32[B, 3, H, W]` in 0…1 to `float32[B, 3, 4H, 4W]` in 0…1, on the same device.
+
+        With `reduce` of 2, it is twice as large instead; what is larger is not all in memory at once.
 
         Calls may be switched away from midway (see `batching`), so no inference mode is entered here: it
         would leak to the code that runs meanwhile.
         """
         batch, channels, height, width = pixels.shape
         if height * width <= WHOLE:
-            return self._run(pixels)
-        out = pixels.new_empty(batch, channels, SCALE * height, SCALE * width)
+            return _reduced(self._run(pixels), reduce)
+        scale = SCALE // reduce
+        out = pixels.new_empty(batch, channels, scale * height, scale * width)
         for top, left in _corners(height, width):
-            self._run_tile(pixels, out, top, left)
+            self._run_tile(pixels, out, top, left, reduce)
         return out
 
     def _run(self, pixels: Tensor) -> Tensor:
@@ -80,16 +83,20 @@ class Upscaler:
         made = [self.network(picture[None].to(self.device)) for picture in pixels.unbind(0)]
         return torch.cat(made).clamp(0, 1).to(pixels.device)
 
-    def _run_tile(self, pixels: Tensor, out: Tensor, top: int, left: int) -> None:
+    def _run_tile(self, pixels: Tensor, out: Tensor, top: int, left: int, reduce: int) -> None:
         """Enlarge one tile with context around it and keep only its inner part."""
         height, width = pixels.shape[-2:]
         bottom, right = min(top + TILE, height), min(left + TILE, width)
         above, before = min(OVERLAP, top), min(OVERLAP, left)
         seen = pixels[..., top - above : min(bottom + OVERLAP, height), left - before : right + OVERLAP]
-        made = self._run(seen)
-        rows = slice(SCALE * above, SCALE * (above + bottom - top))
-        columns = slice(SCALE * before, SCALE * (before + right - left))
-        out[..., SCALE * top : SCALE * bottom, SCALE * left : SCALE * right] = made[..., rows, columns]
+        made, scale = _reduced(self._run(seen), reduce), SCALE // reduce
+        rows = slice(scale * above, scale * (above + bottom - top))
+        columns = slice(scale * before, scale * (before + right - left))
+        out[..., scale * top : scale * bottom, scale * left : scale * right] = made[..., rows, columns]
+
+
+def _reduced(pixels: Tensor, times: int) -> Tensor:
+    return F.avg_pool2d(pixels, times) if times > 1 else pixels
 
 
 def _corners(height: int, width: int) -> Iterator[tuple[int, int]]:

@@ -22,6 +22,7 @@ from engine.errors import Cancelled, EngineError
 from engine.lettering.setting import lettered
 from engine.scheduling.job_queue import FairQueue
 from engine.types import (
+    TRANSPARENT,
     Blend,
     BlobRef,
     CreativeUpscale,
@@ -53,6 +54,7 @@ MEMORY = ModelInfo(
     height=512,
     steps=20,
     guidance=5.0,
+    tasks=frozenset(("text_to_image", "image_to_image", "inpaint", "outpaint")),
 )
 
 PREVIEWS = 4  # for each job
@@ -244,8 +246,7 @@ def _png(request: GenerationRequest, index: int, sources: Sequence[bytes]) -> by
 
 def _lettered(png: bytes, request: GenerationRequest, index: int) -> bytes:
     out = io.BytesIO()
-    with Image.open(io.BytesIO(png)) as picture:
-        lettered(picture.convert("RGB"), request, index).save(out, "PNG", compress_level=1)
+    lettered(regions.opened_as_is(png), request, index).save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 
@@ -260,6 +261,13 @@ def paint(
     request: GenerationRequest, index: int, size: tuple[int, int], sources: Sequence[bytes] = ()
 ) -> Image.Image:
     """Paint picture `index` of a request in `size` pixels: shapes and colours by its words and seed."""
+    made = _made(request, index, size, sources)
+    return _over(made, request.background or TRANSPARENT) if request.cuts_out else made
+
+
+def _made(
+    request: GenerationRequest, index: int, size: tuple[int, int], sources: Sequence[bytes]
+) -> Image.Image:
     match request.task:
         case TextToImage():
             return _shapes(request, index, size)
@@ -274,13 +282,28 @@ def paint(
             part = regions.region(task, sources, whole, MEMORY)
             return part.composed(_shapes(request, index, part.size)).resize(size)
         case Upscale():
-            return _resized(sources[0], size)
+            return regions.opened_as_is(sources[0]).resize(size, Image.Resampling.LANCZOS)
         case CutOut():
-            return _resized(sources[0], size)
+            return regions.opened_as_is(sources[0]).resize(size, Image.Resampling.LANCZOS)
         case Letter():
-            return _resized(sources[index], size)
+            return regions.opened_as_is(sources[index]).resize(size, Image.Resampling.LANCZOS)
         case unknown:
             assert_never(unknown)
+
+
+def _over(picture: Image.Image, background: str) -> Image.Image:
+    """Return an oval of the picture over a background, as if that were what it shows."""
+    alpha = Image.new("L", picture.size)
+    ImageDraw.Draw(alpha).ellipse((0, 0, picture.width - 1, picture.height - 1), fill=255)
+    if picture.mode == "RGBA":
+        alpha = picture.getchannel("A")
+    whole = (
+        Image.new("RGBA", picture.size)
+        if background == TRANSPARENT
+        else Image.new("RGB", picture.size, background)
+    )
+    whole.paste(picture.convert("RGB"), mask=alpha)
+    return whole
 
 
 def _mixed(sources: Sequence[bytes], size: tuple[int, int]) -> Image.Image:
@@ -291,8 +314,7 @@ def _mixed(sources: Sequence[bytes], size: tuple[int, int]) -> Image.Image:
 
 
 def _resized(source: bytes, size: tuple[int, int]) -> Image.Image:
-    with Image.open(io.BytesIO(source)) as given:
-        return given.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+    return regions.opened(source).resize(size, Image.Resampling.LANCZOS)
 
 
 def _shapes(request: GenerationRequest, index: int, size: tuple[int, int]) -> Image.Image:

@@ -38,6 +38,8 @@ from engine.pipelines.batching import (
     translate_memory_error,
 )
 from engine.pipelines.components import DeviceMemory, cards
+from engine.pipelines.cutout import Cutter, ModelCutter, Segmenter
+from engine.pipelines.enlarging import Lay
 from engine.pipelines.long_prompts import Heard, listening
 from engine.pipelines.lora import Adapter
 from engine.pipelines.rehearsal import rehearse
@@ -180,6 +182,7 @@ class WorkerLoop:
         self._loras = _loras(setup.loras)
         self._lora_loader = LoraLoader(self._load_lora)
         self._upscaler: Upscaler | None = None
+        self._segmenter: Segmenter | None = None
         self._costs = PassCosts()
         self._turns: StepOrder[PictureRequest] = StepOrder(self._costs.predict, Limits(), self._change)
         self._residents: dict[str, Resident] = {}
@@ -367,10 +370,17 @@ class WorkerLoop:
         def run(request: PictureRequest) -> torch.Tensor:
             listening.set(request.heard)
 
-            def report(step: int, steps: int, latents: torch.Tensor | None, size: tuple[int, int]) -> None:
+            def report(
+                step: int,
+                steps: int,
+                latents: torch.Tensor | None,
+                size: tuple[int, int],
+                lay: Lay | None = None,
+            ) -> None:
                 request.step, request.steps = step, steps
                 if model.preview and latents is not None and step % PREVIEW_STEPS == 0:
-                    request.preview = model.preview.picture(latents, *size)
+                    part = model.preview.picture(latents, *size)
+                    request.preview = lay(part) if lay and part is not None else part
 
             return pipelines.paint(model, asked, index, sources, report)
 
@@ -385,7 +395,7 @@ class WorkerLoop:
         return loaded
 
     def _load(self, entry: catalog.Entry) -> pipelines.Loaded:
-        loaded = pipelines.load(entry, self._memory, self._upscale(), self._verdicts)
+        loaded = pipelines.load(entry, self._memory, self._upscale(), self._verdicts, self._segment)
         rehearse(loaded, self._verdicts.save)
         return loaded
 
@@ -443,6 +453,17 @@ class WorkerLoop:
             component = self._memory.component("upscaler", network)
             InterceptionPoint("upscaler", network, "forward", component=component)
         return self._upscaler
+
+    def _segment(self) -> Segmenter:
+        """Return what cuts out. Raises ModelNotLoaded."""
+        if self._segmenter is None:
+            device = str(self._device)
+            source = self._setup.cutout
+            self._segmenter = ModelCutter(source, device) if source else Cutter.load(device)
+            network = self._segmenter.network
+            component = self._memory.component("segmenter", network)
+            InterceptionPoint("segmenter", network, "forward", alone=bool(source), component=component)
+        return self._segmenter
 
     # --- steps ---
 

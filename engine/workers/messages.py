@@ -18,6 +18,7 @@ class Setup:
     pinned: float = 0.0  # bytes of host memory that may be pinned
     loras: str = ""  # folder with LoRAs; empty: there are none
     state: str = ""  # folder for what is learned of models; empty: it is forgotten at the end
+    cutout: str = ""  # segmentation model that cuts out; empty: the one that ships
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,8 +80,8 @@ class ProcessEngine(Dispatcher):
     "cpu", "mps", "cuda:0,cuda:1". `read` returns the bytes of a source picture. A forward pass that takes
     longer than `hang_seconds` counts as hung. `memory` is what each device has for models, in bytes: by
     default most of the machine's, or of the card's if that is more. `loras` is a folder with LoRAs, `state`
-    one for what is learned of models. `target` is for tests of faults; other options are those of the
-    dispatcher.
+    one for what is learned of models. `cutout` is a segmentation model that cuts out in place of the one that
+    ships. `target` is for tests of faults; other options are those of the dispatcher.
 
     Raises UnknownModel, LoraUnusable.
     """
@@ -97,16 +97,23 @@ class ProcessEngine(Dispatcher):
         memory: float | None = None,
         loras: str = "",
         state: str = "",
+        cutout: str = "",
         **options: Any,
     ) -> None:
         self.devices = devices(device)
         weight = weight_bytes(self.devices[0])
         pinned = PINNED * host_memory() / len(self.devices)
-        common: dict[str, Any] = {"models": tuple(models), "loras": loras, "pinned": pinned, "state": state}
+        common: dict[str, Any] = {
+            "models": tuple(models),
+            "loras": loras,
+            "pinned": pinned,
+            "state": state,
+            "cutout": cutout,
+        }
         setups = [Setup(device=name, hang_seconds=hang_seconds, **common) for name in self.devices]
         spawns = [(setup.device, partial(WorkerProcess.start, setup, target)) for setup in setups]
         super().__init__(
-            catalog.load(models, loras=read_loras(loras)),
+            catalog.load(models, loras=read_loras(loras), cuts_out=bool(cutout)),
             spawns,
             read,
             memory=room_for_models(self.devices) if memory is None else [memory] * len(self.devices),

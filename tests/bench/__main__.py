@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, action="append", help="one part; may be repeated")
     parser.add_argument("--pictures", type=int, default=500, help="fresh drawings to mark")
     parser.add_argument("--photos", type=Path, help="a folder of photographs to mark")
+    parser.add_argument("--drawings", type=Path, help="the training's folder, for drawings to cut out")
     parser.add_argument("--alarms", type=int, default=500, help="looks for a mark where there is none")
     parser.add_argument("--first-seed", type=int, default=1_000_000, help="of the drawings to mark")
     parser.add_argument("--json", action="store_true")
@@ -56,6 +57,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "flood": lambda options: flood(options.depth),
     "discord": lambda _: discord.figures(),
     "slack": lambda _: slack.figures(),
+    "cutout": lambda options: cutout(options.drawings),
     "marks": lambda options: marks.figures(
         options.pictures, options.photos, options.alarms, options.first_seed
     ),
@@ -90,6 +92,24 @@ def queue_speed() -> dict[str, Any]:
         queue.put(job)
     taken = sum(1 for _ in iter(queue.take, None))
     return {"queue: operations/s, 100,000 jobs of 10,000 users": 2 * taken / (time.perf_counter() - start)}
+
+
+def cutout(drawings: Path | None) -> dict[str, Any]:
+    """Measure what cuts out, on drawings kept aside where there are any; else its speed alone."""
+    import torch
+
+    from engine.embedded.training import cutouts
+    from engine.pipelines.cutout import Cutter
+
+    cutter, pixels = Cutter.load(), torch.rand(3, 512, 512)
+    with torch.no_grad():
+        cutter(pixels)
+        seconds = [_cost(lambda _: cutter(pixels), [], time.perf_counter) for _ in range(5)]
+        figures: dict[str, Any] = {"cut-out: one picture of 512² (s)": statistics.median(seconds)}
+        if drawings:
+            found = cutouts.figures(drawings, cutter=cutter)
+            figures |= {f"cut-out of 500 grounds: {name}": value for name, value in found.items()}
+    return figures
 
 
 # --- one process: the engine's own cost ---------------------------------------------------------------------

@@ -37,14 +37,23 @@ FIRST = replace(SMALL, name="first", width=256, height=256, guidance=2.0, schedu
 OTHER = replace(FIRST, name="other")
 PIPELINES = {"first": "sd", "other": "sdxl"}
 
-UNUSUAL = {"count": "2", "strength": "0.25", "model": "other"}
+UNUSUAL = {"count": "2", "strength": "0.25", "model": "other", "region": '"top right"'}
 """What is typed where an option's example is what a request has anyway."""
 
 OF_THE_JOB = ("private", "relax", "reproducible", "text", "text_place", "text_style")
 """Options that say who sees a job and when it is painted: the pipeline is not told."""
 
+AFTER_PAINTING = ("background",)
+"""Options of what is done with the picture that the pipeline has painted: tests/unit/test_cutout.py."""
+
 OF_SEVERAL_JOBS = ("repeat",)
 """Options that make several jobs, which are asked about first: tests/scenario/test_series.py."""
+
+OF_A_SOURCE = ("strength", "region", "mask", "extend")
+"""Options that say what is done with a source."""
+
+RECALLED = {"region": "mask"}
+"""What a form shows instead: a region is painted again by its mask."""
 
 Pipelines = Callable[[Job, House], list[dict[str, Any]]]
 """What the pipeline is called with for each picture of a job."""
@@ -148,8 +157,11 @@ async def check(name: str, house: House, pipelines: Pipelines) -> None:
     param = PARAMS[name]
     first = await house.painted("a circle --seed 2 --count 1")
     value = f"{first.id}:1" if name == "source" else UNUSUAL.get(name, param.example)
+    if name == "mask":
+        masked = await house.painted("a fox --count 1", source=f"{first.id}:1", region="bottom left")
+        value = f"{masked.id}:mask"
     needed = {
-        "strength": {"source": f"{first.id}:1"},
+        **{each: {"source": f"{first.id}:1"} for each in OF_A_SOURCE},
         "text_place": {"text": "SALE"},
         "text_style": {"text": "SALE"},
     }
@@ -161,9 +173,9 @@ async def check(name: str, house: House, pipelines: Pipelines) -> None:
 
     assert getattr(with_it.draft, name) not in ("", None), "it is not read"
     assert asked_for(with_it.job) != asked_for(without.job), "it is not put into the request"
-    if name not in OF_THE_JOB:
+    if name not in (*OF_THE_JOB, *AFTER_PAINTING):
         assert with_it.calls != without.calls, "the pipeline is not told"
-    assert name in with_it.form, "the form does not show it"
+    assert RECALLED.get(name, name) in with_it.form, "the form does not show it"
     assert asked_for(with_it.again) == asked_for(with_it.job), "the form asks for something else"
     assert with_it.info != without.info, "the info does not tell it"
 
@@ -249,8 +261,8 @@ def test_every_surface_offers_it(name: str) -> None:
     assert getattr(cli.parser().parse_args(typed), name)
     assert param.flag in "\n".join(answers.help(imagine).body)
     if name not in discord_forms._OWN:  # it shares a field with others, as a flag
-        more = ["--source x:1"] if name == "strength" else []
-        assert discord_forms._flags(" ".join([*typed[2:], *more]))[name]
+        more = ["--source x:1"] if name in OF_A_SOURCE else []
+        assert discord_forms._flags(" ".join([*more, *typed[2:]]))[name]
 
 
 async def _never(*given: Any) -> Any:
@@ -283,6 +295,6 @@ def test_what_no_model_takes_is_not_offered() -> None:
     assert PARAMS.keys() - offered(plain, FIRST) == set()
     assert PARAMS.keys() - offered(replace(FIRST, tasks=frozenset(("text_to_image",)))) == {
         "source",
-        "strength",
+        *OF_A_SOURCE,
     }
     assert discord.slash_commands(_never, _never, commands.vocabulary((plain,), (tier,)))

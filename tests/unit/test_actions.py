@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot import actions
+from bot import actions, upscaling
 from bot.actions import ACTIONS, Action, ActionSpec, Name, derive, parse
 from bot.errors import Refusal
 from bot.models import Job, Member, Origin, State, StoredPicture, new_id
-from engine.types import GenerationRequest, ImageToImage, Upscale
+from engine.types import TRANSPARENT, CreativeUpscale, CutOut, GenerationRequest, ImageToImage, Upscale
 
 REQUEST = GenerationRequest(prompt="a fox", seed=7, width=512, height=384, count=2, steps=9)
 
@@ -84,6 +84,43 @@ def test_a_variation_starts_from_the_picture(name: Name, strength: float) -> Non
     assert request == replace(REQUEST, task=ImageToImage(source="1.png", strength=strength), seed=99)
 
 
+def large(width: int, height: int) -> Job:
+    found = job(REQUEST.enlarged("0.png", 512, 384))
+    return replace(
+        found, pictures=tuple(replace(each, width=width, height=height) for each in found.pictures)
+    )
+
+
+def test_what_is_upscaled_is_upscaled_again_as_far_as_there_is_room() -> None:
+    request = derive(Action(name="upscale", job="x", index=0), large(2048, 1536), 99)
+
+    assert (
+        request.width * request.height <= upscaling.MOST_PIXELS < (request.width + 4) * (request.height + 4)
+    )
+    assert (request.before_upscale().width, request.before_upscale().height) == (2048, 1536)
+    with pytest.raises(Refusal, match="That image has 4800 × 3600 already") as caught:
+        derive(Action(name="upscale", job="x", index=0), large(4800, 3600), 99)
+    assert caught.value.code == "enlarged"
+
+
+def test_a_creative_upscale_is_twice_the_picture() -> None:
+    request = derive(Action(name="upscale_creative", job="x", index=1), job(), 99)
+
+    assert request.task == CreativeUpscale(source="1.png", factor=2)
+    assert (request.width, request.height, request.count) == (1024, 768, 1)
+
+
+def test_a_cut_out_is_of_the_picture_s_size_and_its_variations_are_cut_out() -> None:
+    request = derive(Action(name="cut_out", job="x", index=1), job(), 99, background="#00aaff")
+    assert (request.task, request.background) == (CutOut(source="1.png"), "#00aaff")
+    assert (request.width, request.height, request.count) == (512, 384, 1)
+
+    cut = derive(Action(name="cut_out", job="x", index=0), job(), 99)
+    varied = derive(Action(name="vary_subtle", job="x", index=0), job(cut), 99)
+    assert (varied.source, varied.kind, varied.background) == ("0.png", "image_to_image", TRANSPARENT)
+    assert derive(Action(name="upscale", job="x", index=0), job(cut), 99).before_upscale().background
+
+
 def test_again_changes_the_seed_alone() -> None:
     assert derive(Action(name="again", job="x"), job(), 99) == replace(REQUEST, seed=99)
     varied = replace(REQUEST, task=ImageToImage(source="1.png", strength=0.4))
@@ -103,7 +140,6 @@ def test_variations_of_an_enlarged_picture_start_from_the_small_one() -> None:
         (job(), 2, "There is no image 3; that job has 2."),
         (job(replace(REQUEST, count=1)), 1, "There is no image 2; that job has only one."),
         (job(state=State.FAILED), 0, "That job has no images. Press Again to run it once more."),
-        (job(REQUEST.enlarged("0.png", 512, 384)), 0, "That image is already upscaled."),
     ],
 )
 def test_what_cannot_be_derived(parent: Job, index: int, notice: str) -> None:

@@ -159,11 +159,20 @@ def labels(made: Card) -> list[list[str]]:
 def test_the_buttons_of_each_state() -> None:
     assert labels(EVERY["waiting"]) == labels(EVERY["painting"]) == [["Cancel"]]
     assert labels(EVERY["one"]) == [["Upscale", "Vary (subtle)", "Again", "Edit"]]
-    assert labels(EVERY["upscaled"]) == [["Vary (subtle)", "Edit"]]
+    assert labels(EVERY["upscaled"]) == [["Upscale", "Vary (subtle)", "Edit"]]
     for name in ("one", "upscaled"):
         more = [button.label for button in EVERY[name].more]
-        own = ["Info", "Favourite", "Download", "Enter contest", "Delete", "Report"]
-        assert more == ["Vary (strong)", *own]
+        own = [
+            "Change a region",
+            "Extend",
+            "Info",
+            "Favourite",
+            "Download",
+            "Enter contest",
+            "Delete",
+            "Report",
+        ]
+        assert more == ["Vary (strong)", "Upscale (creative)", "Cut out", *own]
     assert labels(EVERY["failed"]) == [["Try again"]]
     assert labels(EVERY["cancelled"]) == [["Again"]]
     assert labels(EVERY["refused"]) == [["Make it 4"]]

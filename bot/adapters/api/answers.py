@@ -14,6 +14,7 @@ from typing import Any
 
 from bot.adapters.api.fields import Format, Wanted
 from bot.models import Job, State
+from engine.types import TRANSPARENT
 
 LINK_SECONDS = 3600  # for which an address shows an image
 _SIZES = ("1024x1024", "1024x1536", "1536x1024")
@@ -108,7 +109,7 @@ def response(job: Job, wanted: Wanted, images: list[dict[str, Any]]) -> dict[str
     return {
         "created": int(job.created.timestamp()),
         "data": images,
-        "background": "opaque",
+        "background": _background(job),
         "output_format": wanted.format,
         **({"size": size} if size != "auto" else {}),
         "usage": usage(),
@@ -134,7 +135,7 @@ def event(kind: str, job: Job, b64: str, format: Format, **more: Any) -> bytes:
         "created_at": int(job.created.timestamp()),
         "size": _size(job),
         "quality": "auto",
-        "background": "opaque",
+        "background": _background(job),
         "output_format": format,
         **more,
     }
@@ -143,6 +144,10 @@ def event(kind: str, job: Job, b64: str, format: Format, **more: Any) -> bytes:
 
 def frame(kind: str, told: dict[str, Any]) -> bytes:
     return f"event: {kind}\ndata: {json.dumps(told)}\n\n".encode()
+
+
+def _background(job: Job) -> str:
+    return TRANSPARENT if job.request.background == TRANSPARENT else "opaque"
 
 
 def _size(job: Job) -> str:

@@ -16,6 +16,7 @@ from bot.prompts import PARAMS, clean, permutations
 from bot.prompts.draft import MAX_PROMPT
 from bot.prompts.param import Param
 from bot.provenance.signing import MediaType
+from engine.types import TRANSPARENT
 
 Format = Literal["png", "jpeg", "webp"]
 MEDIA: Mapping[Format, MediaType] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
@@ -82,13 +83,6 @@ OPENAI: tuple[Option, ...] = (
         maximum=MOST_PARTIAL,
         default="0",
     ),
-    Option(
-        name="background",
-        kind="text",
-        help="Only opaque: the models here paint no transparency.",
-        choices=("opaque", "auto", "transparent"),
-        default="auto",
-    ),
     Option(name="user", kind="text", help="Whoever asked your program; kept with the job.", maximum=1000),
 )
 WITHOUT_EFFECT: tuple[Option, ...] = (
@@ -139,7 +133,7 @@ CARRIED = ("prompt", "model", "size", "count", "repeat")
 """Options of /imagine that OpenAI's fields carry, or that ask for several jobs."""
 ALSO = {"num_inference_steps": "steps", "guidance_scale": "guidance"}
 """What other servers of this API call an option."""
-_OPENAI_STYLES = ("vivid", "natural")
+_OPENAI_WORDS = {"style": ("vivid", "natural"), "background": ("auto", "opaque")}
 _OPENAI_MODELS = re.compile(r"(?:gpt-image|chatgpt-image|dall-e)-[\w.-]+", re.ASCII)
 
 
@@ -226,18 +220,19 @@ def _check(
         text = _("Send an image to start from to /v1/images/edits.")
         raise ApiError(400, text, param="image")
     if "mask" in said:
-        text = _("The models here take no mask. Leave it out.")
+        text = _("No mask is taken here. Name the region instead, as in “top right” or 10,20,60,80.")
         raise ApiError(400, text, code="unsupported", param="mask")
-    if taken.get("background") == "transparent":
-        text = _("The models here paint no transparent background. Leave it out.")
-        raise ApiError(400, text, code="unsupported", param="background")
+    jpeg = taken.get("output_format") == "jpeg"
+    if jpeg and str(said.get("background", "")).strip().casefold() == TRANSPARENT:
+        text = _("JPEG knows no transparency. Choose the output_format png or webp.")
+        raise ApiError(400, text, code="unsupported", param="output_format")
 
 
 def _options(said: Mapping[str, Any], taken: Mapping[str, Value], picture: bytes) -> dict[str, Any]:
     """Return the options of /imagine that the fields say: braces are words, and only the person sees it."""
     options: dict[str, Any] = {"private": True}
     for name, param in _PARAMS.items():
-        if name in said and not _is_openai_style(name, said[name]):
+        if name in said and not _is_openai_word(name, said[name]):
             options[param.name] = _plain(name, param, said[name])
     if picture:
         options["source"] = picture
@@ -260,13 +255,14 @@ def _plain(name: str, param: Param, value: object) -> Value:
     raise ApiError(400, text if of_text else one, code="invalid_value", param=name)
 
 
-def _is_openai_style(name: str, value: object) -> bool:
-    return name == "style" and value in _OPENAI_STYLES
+def _is_openai_word(name: str, value: object) -> bool:
+    """Tell whether a value means what is done anyway, in words of OpenAI's that Easel has not."""
+    return value in _OPENAI_WORDS.get(name, ())
 
 
 def _is_ignored(name: str, value: object) -> bool:
     if name in _PARAMS:
-        return _is_openai_style(name, value)
+        return name == "style" and _is_openai_word(name, value)
     return name not in _KNOWN or (any(name == each.name for each in WITHOUT_EFFECT) and value != "auto")
 
 

@@ -27,6 +27,7 @@ from bot.models import Job
 
 log = structlog.stdlib.get_logger(__name__)
 
+MOST_USEFUL = 3  # actions on images that stand before Verify in a message's menu
 _REMOVED = _("Easel was removed from this server.")
 _CHANNEL_DELETED = _("The channel was deleted.")
 
@@ -76,7 +77,7 @@ class EaselClient(discord.AutoShardedClient):
     def _menu(self, *, pictures: bool) -> list[tuple[str, slash_commands.Menu]]:
         """Return the entries of a message's menu, the most useful first.
 
-        Info comes last, where there is room: it is on every card, and a press away from Verify.
+        What comes after Verify is shown where there is room. Info is last: it is on every card.
         """
         own = [
             (each.menu, partial(self.desk.chosen, name=each.name))
@@ -84,7 +85,8 @@ class EaselClient(discord.AutoShardedClient):
             if pictures or each.task != "image_to_image"
         ]
         source = [(_("Use as reference"), self.desk.source)] if pictures else []
-        return [*source, *own[:-1], (_("Verify"), self.desk.verified), own[-1]]
+        first, rest = own[:MOST_USEFUL], own[MOST_USEFUL:]
+        return [*source, *first, (_("Verify"), self.desk.verified), *rest]
 
     async def setup_hook(self) -> None:
         self.add_dynamic_items(Press)

@@ -129,7 +129,13 @@ class SlackHandlers(Interactions[Asked, File]):
         """Answer a form that was filled in."""
         about = answer.about
         picture: File | None = answer.upload or ({"id": about.file} if about.file else None)
-        filled = Filled(options=answer.options, command=about.command, parent=about.parent, picture=picture)
+        filled = Filled(
+            options=answer.options,
+            command=about.command,
+            parent=about.parent,
+            picture=picture,
+            mask=answer.mask,
+        )
         await self.submit(asked, lambda: filled)
 
     async def share(self, asked: Asked, job: str, channel: str) -> None:

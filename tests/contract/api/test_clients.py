@@ -40,6 +40,7 @@ class Case:
     read: str = "b64_json"
     format: str = "PNG"
     status: int = 200
+    transparent: bool = False
 
 
 WEBUI_HEADERS = {
@@ -124,7 +125,7 @@ CASES: dict[str, Case] = {
         format="JPEG",
     ),
     "librechat transparent": Case(
-        {"model": "gpt-image-1", "prompt": "a fox", "background": "transparent"}, status=400
+        {"model": "gpt-image-1", "prompt": "a fox", "background": "transparent"}, transparent=True
     ),
     "librechat dall-e-3": Case(
         {
@@ -300,7 +301,9 @@ async def test_a_program_gets_what_it_reads(house: ApiHouse, program: Program, n
             if case.read == "url"
             else base64.b64decode(image["b64_json"])
         )
-        assert Image.open(io.BytesIO(raw)).format == case.format
+        opened = Image.open(io.BytesIO(raw))
+        assert (opened.format, opened.has_transparency_data) == (case.format, case.transparent)
+    assert said.body["background"] == ("transparent" if case.transparent else "opaque")
 
 
 async def fetched(house: ApiHouse, url: str) -> bytes:

@@ -249,8 +249,14 @@ async def test_a_stream_that_is_refused_is_refused_at_once(ada: Program) -> None
         ({"prompt": ["a"]}, 400, "prompt", "Prompt takes text."),
         ({"prompt": "x" * 4001}, 400, "prompt", "4,000"),
         ({"prompt": "a fox --repeat 3"}, 400, "prompt", "One request makes one job."),
-        ({"background": "transparent"}, 400, "background", "no transparent background"),
-        ({"mask": "x"}, 400, "mask", "The models here take no mask."),
+        ({"background": "sunset"}, 400, None, "Background can be transparent, a colour such as blue"),
+        (
+            {"background": "transparent", "output_format": "jpeg"},
+            400,
+            "output_format",
+            "JPEG knows no transparency.",
+        ),
+        ({"mask": "x"}, 400, "mask", "No mask is taken here. Name the region instead"),
         ({"seed": [1]}, 400, "seed", "seed takes one value."),
         ({"seed": -1}, 400, None, "Seed can be 0 to"),
         ({"style": 5}, 400, "style", "style takes text."),
@@ -311,7 +317,7 @@ async def test_a_form_with_two_images_or_a_mask(ada: Program) -> None:
     )
     masked = form(png(), prompt="in blue")
     masked.add_field("mask", io.BytesIO(png()), filename="mask.png")
-    assert "no mask" in (await ada.post("/v1/images/edits", data=masked)).error["message"]
+    assert "No mask is taken" in (await ada.post("/v1/images/edits", data=masked)).error["message"]
 
 
 @pytest.mark.parametrize("body", [b"", b"[1]", b"{", b"\xff", b'{"prompt": 1e999}', b"[" * 100_000])

@@ -96,6 +96,7 @@ def test_names_fit() -> None:
         "Verify",
         "Variations",
         "Upscale",
+        "Cut out",
         "Edit…",
         "Info",
     }
