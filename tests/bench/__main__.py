@@ -125,7 +125,7 @@ class Sink:
         self.ended += isinstance(event, Finished)
         assert not isinstance(event, Failed), event
 
-    def put_picture(self, _picture: object, pixels: Any) -> None:
+    def put_picture(self, _picture: object, pixels: Any, _request: object) -> None:
         from engine.pipelines import run as pipelines
 
         pipelines.encode_png(pixels)

@@ -60,7 +60,7 @@ class Box:
     def put(self, event: Any) -> None:
         self.said.append((time.perf_counter(), replace(event) if isinstance(event, Pulse) else event))
 
-    def put_picture(self, picture: Picture, pixels: torch.Tensor) -> None:
+    def put_picture(self, picture: Picture, pixels: torch.Tensor, request: GenerationRequest) -> None:
         self.put(picture)
 
     def put_preview(self, progress: Progress, pixels: torch.Tensor) -> None:
