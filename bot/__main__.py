@@ -233,13 +233,22 @@ def _add_imagine(verbs: argparse._SubParsersAction[_Parser]) -> None:
         if option.kind == "boolean":
             verb.add_argument(*names, dest=option.name, action="store_true", default=None, help=_help(option))
         else:
-            metavar = option.name.upper()
-            verb.add_argument(*names, dest=option.name, metavar=metavar, help=_help(option))
+            metavar, action = option.name.upper(), _Joined if option.several else "store"
+            verb.add_argument(*names, dest=option.name, action=action, metavar=metavar, help=_help(option))
     verb.add_argument(
         "--out", type=Path, default=Path(), metavar="DIR", help="where to write the PNG files (default: here)"
     )
     verb.add_argument("--json", action="store_true", help="say the job, its state, files and cost as JSON")
     verb.add_argument("--yes", action="store_true", help="start several jobs without asking")
+
+
+class _Joined(argparse.Action):
+    """Keeps all values of an option that is given several times."""
+
+    def __call__(self, _parser: Any, given: argparse.Namespace, value: Any, _flag: str | None = None) -> None:
+        """Add a value to those before."""
+        before = getattr(given, self.dest)
+        setattr(given, self.dest, value if before is None else f"{before}, {value}")
 
 
 def _add_admin(verbs: argparse._SubParsersAction[_Parser]) -> None:

@@ -85,6 +85,32 @@ class ActionSpec:
 
 _RESULT: tuple[Kind, ...] = ("done", "upscaled")
 
+EXTENDING: dict[Name, str] = {
+    "zoom_15": "1.5x",
+    "zoom_2": "2x",
+    "square": "square",
+    "pan_left": "left",
+    "pan_right": "right",
+    "pan_up": "up",
+    "pan_down": "down",
+}
+"""What each way to extend a picture is as the option of /imagine."""
+
+_EXTENSIONS = tuple(
+    ActionSpec(
+        name=name, answers="job", about="picture", label=label, spoken=spoken, icon=icon, task="outpaint"
+    )
+    for name, label, spoken, icon in (
+        ("zoom_15", _("Zoom out 1.5×"), _("Zoom out of image {n} by 1.5"), "🔭"),
+        ("zoom_2", _("Zoom out 2×"), _("Zoom out of image {n} by 2"), "🔭"),
+        ("square", _("Make square"), _("Paint on at the shorter sides of image {n}"), "🔲"),
+        ("pan_left", _("Left"), _("Paint on at the left of image {n}"), "⬅️"),
+        ("pan_right", _("Right"), _("Paint on at the right of image {n}"), "➡️"),
+        ("pan_up", _("Up"), _("Paint on above image {n}"), "⬆️"),
+        ("pan_down", _("Down"), _("Paint on below image {n}"), "⬇️"),
+    )
+)
+
 ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec(
         name="upscale",
@@ -196,6 +222,56 @@ ACTIONS: tuple[ActionSpec, ...] = (
         menu=_("Cut out"),
         menu_help=_("Make this image's background transparent."),
     ),
+    ActionSpec(
+        name="region",
+        answers="card",
+        label=_("Change a region"),
+        spoken=_("Change a part of one of these images, and nothing else"),
+        icon="🖍️",
+        symbol="edit",
+        on=_RESULT,
+        overflow=True,
+        task="inpaint",
+    ),
+    ActionSpec(
+        name="region_image",
+        answers="card",
+        about="picture",
+        label="{n}",
+        spoken=_("Change a part of image {n}"),
+        task="inpaint",
+    ),
+    ActionSpec(
+        name="region_form",
+        answers="form",
+        about="picture",
+        label=_("Mark it"),
+        spoken=_("Say which part to change, and into what"),
+        icon="🖍️",
+        symbol="edit",
+        style="primary",
+        task="inpaint",
+    ),
+    ActionSpec(
+        name="extend",
+        answers="card",
+        label=_("Extend"),
+        spoken=_("Zoom out of one of these images, or paint on at its sides"),
+        icon="↔️",
+        symbol="enlarge",
+        on=_RESULT,
+        overflow=True,
+        task="outpaint",
+    ),
+    ActionSpec(
+        name="extend_image",
+        answers="card",
+        about="picture",
+        label="{n}",
+        spoken=_("Zoom out of image {n}, or paint on at its sides"),
+        task="outpaint",
+    ),
+    *_EXTENSIONS,
     ActionSpec(
         name="info",
         answers="card",

@@ -47,6 +47,7 @@ from bot.gate import Gate
 from bot.guard import Guard
 from bot.i18n.speech import Speech
 from bot.images.blobs import BlobStore, open_blobs
+from bot.images.segmenting import ProcessSegmenter, Segmenter
 from bot.images.service import Images
 from bot.jobs.cards import JobCards
 from bot.jobs.changes import Changes
@@ -58,9 +59,11 @@ from bot.jobs.holds import Holds
 from bot.jobs.live import LiveJobs
 from bot.jobs.message_sync import MessageSync
 from bot.jobs.messages import JobMessages
+from bot.jobs.parts import PartService
 from bot.jobs.planning import Planner
 from bot.jobs.queries import JobQueries
 from bot.jobs.recovery import Recovery
+from bot.jobs.regions import Regions
 from bot.jobs.series import SeriesService
 from bot.jobs.service import JobService
 from bot.jobs.tracker import JobTracker
@@ -96,12 +99,14 @@ def build(
     classifier: ImageClassifier | None = None,
     guard: Guard | None = None,
     keys: Keys | None = None,
+    segmenter: Segmenter | None = None,
 ) -> Easel:
     """Build every service, each from those above it. Nothing is started yet."""
     tiers = tiers or load_tiers()
     guard = guard or Guard(store)
     keys = keys or signing.ready(settings.keys_dir, settings.signing_certificate, settings.signing_key)
     classifier = classifier or (MobileNetClassifier() if settings.picture_check else NullClassifier())
+    segmenter = segmenter or (ProcessSegmenter(settings.segment_model) if settings.segment_model else None)
     speech, lives, holds, gate, covers = Speech(), LiveJobs(), Holds(engine), Gate(guard), Covers()
     adapters: dict[str, ChatAdapter] = {}
     log_channel = LogChannel(store, speech, adapters)
@@ -140,10 +145,11 @@ def build(
     # What people do.
     reviews = Reviews(settings, store, sync.show, log_channel.tell)
     privacy = Privacy(store, blobs, endings.delete, settings.retention_days)
-    planner = Planner(store, engine, access, visibility, settings.max_source_bytes)
+    regions = Regions(store, images, blobs, segmenter)
+    planner = Planner(store, engine, access, visibility, regions, settings.max_source_bytes)
     series = SeriesService(store, engine, access, planner, reviews, tracker)
     jobs = JobService(
-        store, engine, blobs, access, visibility, planner, reviews, tracker, endings, cards, series
+        store, engine, access, visibility, planner, reviews, tracker, endings, cards, series, regions
     )
     queries = JobQueries(store, engine, lives, access, visibility, cards)
     accounts = AccountService(store, engine, access, visibility, tracker, logins)
@@ -183,6 +189,7 @@ def build(
         admin,
         contests,
         api_keys,
+        PartService(engine, access, visibility, regions, jobs, logins),
     )
     return Easel(
         adapters=adapters,
@@ -199,6 +206,7 @@ def build(
             policies,
             log_channel,
             contests,
+            regions,
         ),
         guard=guard,
         readiness=Readiness(settings, store, engine, adapters),

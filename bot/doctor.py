@@ -13,7 +13,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache, partial
 from json import loads
@@ -37,7 +38,7 @@ from bot.provenance import keys, signing
 from bot.settings import CoreSettings
 from bot.store import Store, look_at, pictures_at
 from bot.surfaces import SURFACES, Settings
-from engine import catalog
+from engine import catalog, loras
 from engine.errors import EngineError, ModelNotLoaded
 from engine.families import family_of
 from engine.pipelines import structure
@@ -85,6 +86,7 @@ async def examine(
         _python,
         partial(_device, settings.device, running=running is not None),
         *(partial(_model, name, settings.data_dir) for name in settings.model),
+        partial(_loras, settings.loras, settings.model),
         partial(_memory, settings.model, settings.device),
         partial(_tiers, settings),
         partial(_running, running),
@@ -115,6 +117,9 @@ async def refuse_to_start(settings: Settings) -> None:
         raise SettingError(f"{first.name}: {first.detail}{end} {first.remedy}")
     for finding in wrong:
         log.error("one of the models cannot be used", model=finding.name, cause=finding.detail)
+    for finding in await asyncio.to_thread(_loras, settings.loras, settings.model):
+        if finding.ok is False:
+            log.error("a LoRA cannot be used", name=finding.name, cause=finding.detail)
     plan = await asyncio.to_thread(_memory, settings.model, settings.device)
     (log.error if plan.ok is False else log.info)("memory for models", plan=plan.detail)
 
@@ -231,6 +236,9 @@ def _model(name: str, data: Path | None = None) -> Finding:
         return Finding(title, None, "paints plain shapes, for demonstrations")
     try:
         entry = _entry(name)
+        if missing := structure.missing(entry):
+            detail = f"needs {missing}, which is not installed"
+            return Finding(title, False, detail, f"Run `pip install {missing}`, or choose another MODEL.")
         if entry.local is None and snapshot(entry.source) is None:
             return _of_the_hub(title)
         if entry.local is None:
@@ -251,6 +259,31 @@ def _of_the_hub(title: str) -> Finding:
             title, False, detail, "Remove HF_HUB_OFFLINE, or copy the model here and name its folder."
         )
     return Finding(title, None, "is fetched from the hub when it is first used")
+
+
+def _loras(folder: str, models: Sequence[str]) -> list[Finding]:
+    """Check that each LoRA can be used with some model that is offered."""
+    if not folder:
+        return []
+    try:
+        found = loras.read(folder)
+    except EngineError as error:
+        return [Finding("LoRAs", False, error.advice, "Correct LORAS, or leave it empty.")]
+    wrong = dict(found.misfits(list(_classes(models))))
+    usable = [name for name in found.found if name not in wrong]
+    remedy = "Mend that, or take it out of LORAS."
+    return [
+        Finding("LoRAs", True if usable else None, ", ".join(usable) or f"none in {folder} can be used"),
+        *(Finding(f"LoRA {name}", False, why, remedy) for name, why in wrong.items()),
+    ]
+
+
+def _classes(models: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the name and the pipeline class of each model that is known."""
+    for name in models:
+        with suppress(EngineError):
+            entry = _entry(name)
+            yield entry.info.name, entry.pipeline
 
 
 def _joins(entry: catalog.Entry, data: Path | None) -> str:

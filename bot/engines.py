@@ -38,6 +38,9 @@ class EngineSettings(CoreSettings):
     model: Annotated[Several, AfterValidator(_models)] = ("easel-tiny",)
     """The models to offer, with commas between them; the first is the default. Each is a name of the
     catalog, a hub name (owner/model), a folder or a .safetensors file."""
+    loras: str = ""
+    """A folder with LoRAs that people may ask for: .safetensors files, and loras.toml for those on the hub;
+    docs/models.md tells how."""
     device: Annotated[str, AfterValidator(_devices)] = "auto"
     """What to paint on: auto, cpu, cuda, mps, or GPUs by number as in cuda:0,cuda:1."""
     cutout_model: str = ""
@@ -57,6 +60,7 @@ def open_engine(settings: EngineSettings, blobs: BlobStore, guard: Guard) -> Eng
             device=settings.device,
             read=blobs.read,
             hang_seconds=settings.hang_seconds,
+            loras=settings.loras,
             state=str(settings.data_dir),
             cutout=settings.cutout_model,
             may_start=guard.may_start,

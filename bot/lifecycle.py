@@ -18,6 +18,7 @@ from bot.guard import Guard
 from bot.images.service import Images
 from bot.jobs.message_sync import MessageSync
 from bot.jobs.recovery import Recovery
+from bot.jobs.regions import Regions
 from bot.jobs.tracker import JobTracker
 from bot.store import Store
 from engine.errors import EngineError
@@ -45,6 +46,7 @@ class Lifecycle:
     _policies: Policies
     _log: LogChannel
     _contests: Contests
+    _regions: Regions
     _tasks: list[asyncio.Task[None]] = field(default_factory=list, init=False)
 
     async def start(self) -> None:
@@ -90,6 +92,7 @@ class Lifecycle:
         await self._tracker.close()
         await self._sync.close(LAST_WORDS)
         await self._log.close()
+        await self._regions.close()
 
     async def _stop_painting(self) -> None:
         """Close the engine at once when the process must end."""

@@ -33,6 +33,12 @@ def fitted(size: tuple[float, float], model: ModelInfo, max_pixels: float) -> tu
     return (longer, least) if width > height else (least, longer)
 
 
+def within(size: tuple[int, int], max_pixels: float) -> tuple[int, int]:
+    """Return the size, or the largest one of that shape with at most so many pixels."""
+    factor = min(1.0, math.sqrt(max_pixels / (size[0] * size[1])))
+    return max(1, int(size[0] * factor)), max(1, int(size[1] * factor))
+
+
 def usable(model: ModelInfo, tier: Tier) -> bool:
     """Return whether the tier allows the model's smallest picture."""
     return rounded(model.min_side, model) ** 2 <= tier.max_pixels

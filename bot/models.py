@@ -269,10 +269,12 @@ class Tier:
     max_steps: int = 150
     max_count: int = 16
     models: tuple[str, ...] = ()  # empty: all
+    loras: tuple[str, ...] = ()  # empty: all
     cooldown: float = 0.0  # seconds from an accepted request to the next that is typed
     priorities: tuple[Priority, ...] = ("fast", "relax")
     restricted: bool = False  # only those who run this Easel may give it to people
     label: bool = False  # pictures visibly say "AI"
+    draft: bool = False  # whatever is asked for, drafts are painted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -373,6 +375,7 @@ class Policy:
 
     channels: Filter = Filter()
     models: Filter = Filter()
+    loras: Filter = Filter()
     styles: Filter = Filter()
     defaults: Preferences = field(default_factory=Preferences)  # of people who have none of their own
     language: str = ""  # empty: the person's

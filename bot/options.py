@@ -15,7 +15,17 @@ from bot.i18n.catalogs import LANGUAGES
 
 Kind = Literal["text", "integer", "number", "boolean", "picture", "person", "role", "channel"]
 Completes = Literal[
-    "", "styles", "models", "aspects", "jobs", "pictures", "unfinished", "commands", "people", "tiers"
+    "",
+    "styles",
+    "models",
+    "loras",
+    "aspects",
+    "jobs",
+    "pictures",
+    "unfinished",
+    "commands",
+    "people",
+    "tiers",
 ]
 Value = str | int | float | bool | bytes
 """An option's value: text, integer, number, boolean; a picture is bytes, or text that names a stored one."""
@@ -39,6 +49,7 @@ class Option:
     completes: Completes = ""  # what `Vocabulary.complete` offers while someone types
     example: str = ""
     default: str = ""  # what stands when it is left out, in words
+    several: bool = False  # may be given several times; its value is a tuple of what has a `name` each
     named: bool = False  # given by its name alone, since what stands before it takes all other words
 
     @property
@@ -114,6 +125,7 @@ TITLES = {
     "draft": _("Draft"),
     "guidance": _("Guidance"),
     "scheduler": _("Scheduler"),
+    "loras": _("LoRAs"),
     "text": _("Text"),
     "text_place": _("Place of the text"),
     "text_style": _("Typeface"),
@@ -121,6 +133,9 @@ TITLES = {
     "model": _("Model"),
     "source": _("Image prompt"),
     "strength": _("Strength"),
+    "region": _("Region"),
+    "mask": _("Mask"),
+    "extend": _("Extend"),
     "reproducible": _("Reproducible"),
     "private": _("Private"),
     "relax": _("Relaxed"),
@@ -375,7 +390,7 @@ def as_text(value: object) -> str:
         case bool():
             return "yes" if value else "no"
         case tuple():
-            return "x".join(map(str, value))
+            return ("x" if all(isinstance(each, int) for each in value) else ", ").join(map(str, value))
         case float() if value.is_integer():
             return f"{value:.0f}"
     return str(value)

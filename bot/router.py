@@ -27,6 +27,7 @@ from bot.images.service import Images
 from bot.jobs import offers
 from bot.jobs.changes import source_job
 from bot.jobs.favourites import FavouriteService
+from bot.jobs.parts import PartService
 from bot.jobs.queries import JobQueries
 from bot.jobs.series import SeriesService
 from bot.jobs.service import JobService
@@ -41,7 +42,7 @@ from bot.store import Store
 
 T = TypeVar("T")
 
-PAINTING = ("imagine", "upscale", "vary", "cutout")
+PAINTING = ("imagine", "upscale", "vary", "cutout", "extend", "region")
 """Commands that check by themselves whether the person may ask."""
 ALWAYS = ("help", "quota", "verify", "api list", "api revoke", "privacy export", "privacy delete")
 """Commands that blocked people may use."""
@@ -71,12 +72,15 @@ class Router:
     _admin: Admin
     _contests: Contests
     _api_keys: ApiKeys
+    _parts: PartService
 
     def __post_init__(self) -> None:
         self._commands: dict[str, Callable[[dict[str, Any], Origin], Awaitable[Card | Receipt]]] = {
             "upscale": self._jobs.upscale,
             "vary": self._jobs.vary,
             "cutout": self._jobs.cut_out,
+            "extend": self._parts.extend_command,
+            "region": self._parts.region_command,
             "queue": self._queries.queue,
             "cancel": self._jobs.cancel_command,
             "history": self._queries.history,
@@ -99,6 +103,10 @@ class Router:
         }
         self._presses: dict[actions.Name, Callable[[Action, Job, Origin], Awaitable[Answer]]] = {
             **dict.fromkeys(actions.DERIVING, self._jobs.derive),
+            **dict.fromkeys(actions.EXTENDING, self._parts.extend),
+            **dict.fromkeys(("region", "extend"), self._parts.choose),
+            **dict.fromkeys(("region_image", "extend_image"), self._parts.shown),
+            "region_form": self._parts.form,
             "edit": self._queries.edit,
             "info": self._queries.info,
             "pick": self._queries.pick,

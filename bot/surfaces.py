@@ -17,13 +17,16 @@ from bot.adapters.web.settings import WebSettings
 from bot.engines import EngineSettings
 from bot.findings import Finding
 from bot.images.blobs.settings import StorageSettings
+from bot.images.segmenting import SegmentSettings
 
 if TYPE_CHECKING:
     from bot.adapters.base import ChatAdapter
     from bot.easel import Easel
 
 
-class Settings(SlackSettings, DiscordSettings, ApiSettings, WebSettings, EngineSettings, StorageSettings):
+class Settings(
+    SlackSettings, DiscordSettings, ApiSettings, WebSettings, SegmentSettings, EngineSettings, StorageSettings
+):
     """Everything that can be set. The last base comes first in `.env.example` and in README's table."""
 
 

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 
 from engine.errors import ModelNotLoaded, UnknownModel
 from engine.families import family_of
+from engine.loras import Loras
 from engine.pipelines.model_files import pipeline_of, weight_names
 from engine.text import _
 from engine.tiles import tiles
@@ -87,8 +88,13 @@ class Entry:
 class Catalog:
     """The models that this Easel offers, the default first."""
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
-        self._entries = {entry.info.name: entry for entry in entries}
+    def __init__(self, entries: Sequence[Entry], loras: Loras | None = None) -> None:
+        self._loras = loras or Loras()
+        self._entries = {entry.info.name: self._with_loras(entry) for entry in entries}
+
+    def _with_loras(self, entry: Entry) -> Entry:
+        found = self._loras.of(entry.info.name, entry.pipeline)
+        return replace(entry, info=replace(entry.info, loras=(*entry.info.loras, *found)))
 
     def entry(self, name: str) -> Entry:
         """Return a model's entry, completed once its pipeline can be read. Raises UnknownModel."""
@@ -97,7 +103,7 @@ class Catalog:
         entry = self._entries[name]
         if entry.unseen and (pipeline := pipeline_of(entry.source)):
             entry = replace(entry, info=_limited(entry.info, pipeline), pipeline=pipeline, unseen=False)
-            self._entries[name] = entry
+            entry = self._entries[name] = self._with_loras(entry)
         return entry
 
     def info(self, name: str) -> ModelInfo:
@@ -107,10 +113,13 @@ class Catalog:
         return tuple(self.info(name) for name in self._entries)
 
 
-def load(names: Sequence[str], path: Path = _CATALOG, *, cuts_out: bool = False) -> Catalog:
+def load(
+    names: Sequence[str], path: Path = _CATALOG, loras: Loras | None = None, *, cuts_out: bool = False
+) -> Catalog:
     """Return the catalog of the models in `names`: catalog names, folders, single files or hub names.
 
-    `cuts_out`: what cuts out here knows the pictures of them all.
+    `loras` are those that people may name, as far as they fit. `cuts_out`: what cuts out here knows the
+    pictures of them all.
 
     Raises UnknownModel for a name that is none of these, ModelNotLoaded for defaults that cannot be read.
     """
@@ -118,7 +127,7 @@ def load(names: Sequence[str], path: Path = _CATALOG, *, cuts_out: bool = False)
     entries = [_entry(name, table, path.parent) for name in names]
     if cuts_out:
         entries = [replace(each, info=replace(each.info, cuts_out=True)) for each in entries]
-    return Catalog(entries)
+    return Catalog(entries, loras)
 
 
 def _entry(name: str, table: dict[str, Any], base: Path) -> Entry:
@@ -216,6 +225,7 @@ def _limited(model: ModelInfo, pipeline: str) -> ModelInfo:
         strength=strength,
         schedulers=tuple(family.schedulers),
         weights=bool(family.embeddings),
+        compared=family.joins == "compared",
     )
 
 

@@ -113,12 +113,14 @@ class Outpaint:
     top: int
     width: int  # of the source in the new picture, in pixels
     height: int
+    strength: float = 0.9  # 1 ignores the colours that go on from the source's edges
 
     def __post_init__(self) -> None:
         """Raise TypeError for what no row of this kind holds."""
         _check(self.source, str)
         for each in (self.left, self.top, self.width, self.height):
             _check(each, int)
+        _check(self.strength, int, float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +204,17 @@ def _check(value: object, *types: type) -> None:
         raise TypeError(f"{value!r} is no {types[-1].__name__}")
 
 
+@dataclass(frozen=True, slots=True)
+class LoraWeight:
+    """A LoRA by name, and how much of it a request wants: 1 is all."""
+
+    name: str
+    weight: float = 1.0
+
+    def __str__(self) -> str:
+        return self.name if self.weight == 1 else f"{self.name}:{self.weight:g}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
     """What to paint. Nothing here says who asked, or where."""
@@ -215,8 +228,10 @@ class GenerationRequest:
     steps: int = 20  # denoising steps
     guidance: float = 5.0  # classifier-free guidance scale
     scheduler: str = ""  # one of the model's `schedulers`; empty: its own
+    loras: tuple[LoraWeight, ...] = ()  # of the model's `loras`
     count: int = 4
     draft: bool = False  # painted in about half of its steps; see `engine.drafts`
+    draft_steps: int = 0  # of a draft, where the model has its own number; 0: about half
     reproducible: bool = False  # each picture is painted alone, so that it is the same to the byte
     background: str = ""  # laid behind what is cut out: TRANSPARENT or "#rrggbb"; empty: nothing is cut out.
     # What is enlarged has it already.
@@ -284,7 +299,11 @@ class GenerationRequest:
     @property
     def steps_taken(self) -> int:
         """Return the denoising steps of painting it from words."""
-        return drafts.length(self.steps) if self.draft else self.steps
+        return drafts.length(self.steps, self.draft_steps) if self.draft else self.steps
+
+    def drafted_for(self, model: ModelInfo) -> GenerationRequest:
+        """Return the request with the steps of a draft that the model has for its own number of steps."""
+        return replace(self, draft_steps=model.draft_steps if self.draft and self.steps == model.steps else 0)
 
     def seed_of(self, index: int) -> int:
         """Return the seed of picture `index` (0-based); each can be painted again alone with it."""
@@ -371,6 +390,7 @@ class GenerationRequest:
         elif version != REQUEST_VERSION:
             raise NewerVersion(version)
         values["task"] = _task(values["task"])
+        values["loras"] = tuple(LoraWeight(**each) for each in values.get("loras", ()))
         return cls(**values)
 
 
@@ -457,6 +477,17 @@ is for models that nobody has said it of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoraInfo:
+    """What people may know of a LoRA, which changes what a model paints."""
+
+    name: str
+    title: str = ""
+    words: str = ""  # that it was trained with: the model is told them, too
+    licence: str = ""
+    terms: Terms = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
     """What one model of the catalog can do, and its defaults."""
 
@@ -471,11 +502,18 @@ class ModelInfo:
     min_side: int = 64
     max_side: int = 2048
     max_steps: int = 100
+    draft_steps: int = 0  # of a draft with the model's own steps; 0: about half
     tasks: frozenset[TaskKind] = frozenset(("text_to_image", "image_to_image"))
     negative_prompt: bool = True
     strength: bool = True  # image_to_image takes one; else a source is an example to paint by
+    extending: float = 0.9  # strength with which it paints around an image
+    one_thing: bool = False  # it draws what a prompt names once, in the middle, and nothing else
     schedulers: tuple[str, ...] = ()  # that a request may name
+    loras: tuple[LoraInfo, ...] = ()  # that a request may name
     terms: Terms = ""
+    compared: bool = (
+        False  # its calls are joined only where a comparison on this machine has shown that they may
+    )
     weights: bool = False  # weights in a prompt change the picture; see `engine.weights`
     cuts_out: bool = False  # what cuts out here knows pictures like this model's
 
@@ -510,6 +548,8 @@ class Picture:
     png: bytes = field(repr=False)
     plain: bytes = field(default=b"", repr=False)  # the picture without the words that were set on it
     joined: bool = False  # painted in forward passes with other pictures
+    parts: int = 1  # in which the prompt was encoded, as it was longer than the encoder takes
+    left_out: str = ""  # the prompt's last words, which no encoder has taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ from bot.options import Command, clip
 from bot.prompts import Draft, styles
 from bot.prompts.draft import landed
 from bot.prompts.styles import NO_STYLE
-from engine.types import GenerationRequest, ModelInfo
+from engine.types import GenerationRequest, Inpaint, LoraInfo, ModelInfo
 
 OPERATED = ("cli", "web")
 """Surfaces whose administrators run this Easel."""
@@ -166,7 +166,7 @@ class AccessRules:
 
     def models(self, offered: Sequence[ModelInfo]) -> list[ModelInfo]:
         """Return the models that are allowed here, the default first. Raises Refusal when there is none."""
-        found = [model for model in offered if self._takes_model(model, offered)]
+        found = [self._with_loras(model) for model in offered if self._takes_model(model, offered)]
         if not found:
             raise Refusal(
                 _("No model may be used here. An administrator can allow one."), code="unknown_model"
@@ -180,8 +180,17 @@ class AccessRules:
         here = all(_present(policy.models, names).takes(model.name) for policy in self._policies)
         return mine and here and not self._forbids(model) and limits.usable(model, self.tier)
 
-    def _forbids(self, model: ModelInfo) -> bool:
-        """Tell whether the place does business, which the model's licence forbids."""
+    def _with_loras(self, model: ModelInfo) -> ModelInfo:
+        """Return a model with those of its LoRAs that may be used."""
+        return replace(model, loras=tuple(filter(self._takes_lora, model.loras))) if model.loras else model
+
+    def _takes_lora(self, lora: LoraInfo) -> bool:
+        mine = not self.tier.loras or lora.name in self.tier.loras
+        here = all(policy.loras.takes(lora.name) for policy in self._policies)
+        return here and mine and not self._forbids(lora)
+
+    def _forbids(self, model: ModelInfo | LoraInfo) -> bool:
+        """Tell whether the place does business, which the licence forbids."""
         return model.terms == "non-commercial" and any(policy.commercial for policy in self._policies)
 
     def takes_style(self, name: str) -> bool:
@@ -270,6 +279,8 @@ class AccessRules:
 
     def _check_pixels(self, request: GenerationRequest, model: ModelInfo, draft: Draft | None) -> None:
         """Raise Refusal for a picture of more pixels than the tier allows; enlarging it is not limited."""
+        if isinstance(request.task, Inpaint):
+            return  # it is as large as its source, and a part of it is painted
         before = request.before_upscale()
         width, height = before.width, before.height
         times = width * height / self.tier.max_pixels
@@ -317,7 +328,7 @@ def _offers(label: str, draft: Draft | None, **changes: Any) -> tuple[Offer, ...
 
 def _sendable(draft: Draft | None) -> Draft | None:
     """Return the draft if text can express all of it, else None."""
-    return None if draft is None or isinstance(draft.source, bytes) else draft
+    return None if draft is None or draft.has_file else draft
 
 
 def _present(names: Filter, offered: Collection[str]) -> Filter:

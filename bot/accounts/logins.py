@@ -12,7 +12,7 @@ import secrets
 import unicodedata
 from dataclasses import replace
 from datetime import timedelta
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from bot.errors import Refusal
 from bot.i18n import _
@@ -27,6 +27,7 @@ ADMINISTRATOR = "web:@administrator"  # who has the administrator's password, an
 LINK_LIFE = timedelta(minutes=10)
 INVITATION_LIFE = timedelta(days=7)  # it goes by mail or by hand
 LINK = "/login/link/"  # the path of a link, before its secret
+BRUSH = "/brush/"  # the path of the brush, before a job and the number of its picture
 
 
 def clean_name(text: str) -> str:
@@ -69,6 +70,15 @@ class Logins:
             raise Refusal(_("/studio opens the web studio from Discord or Slack. Ask there."))
         url = await self._link(origin.member, LINK_LIFE)
         return answers.studio_link(url, here_only=self._is_here_only)
+
+    async def brush(self, origin: Origin, job: str, index: int) -> str:
+        """Return the brush's address for a picture, which logs in whoever asked in chat; empty for none."""
+        path = f"{BRUSH}{job}/{index + 1}"
+        if origin.surface == "web":
+            return path
+        if origin.surface not in ("discord", "slack") or not self.reached:
+            return ""
+        return f"{await self._link(origin.member, LINK_LIFE)}?next={quote(path)}"
 
     async def invite(self, name: str) -> tuple[Member, Card]:
         """Invite a person by name; return them and the card with the link to hand over. Raises Refusal."""

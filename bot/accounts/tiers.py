@@ -218,7 +218,7 @@ def _of_these(choices: tuple[str, ...], what: str) -> Reader:
 
     def parse(value: Any) -> tuple[str, ...]:
         if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):
-            raise ValueError(f'a list of {what}, as in ["{next(iter(choices), "easel-tiny")}"]')
+            raise ValueError(f'a list of {what}, as in ["{next(iter(choices), "name")}"]')
         for each in value:
             if choices and each not in choices:
                 near = suggest(each, choices)
@@ -259,8 +259,10 @@ _READERS: dict[str, Reader] = {
     "max_steps": _whole(1, MAX_STEPS),
     "max_count": _whole(1, MAX_COUNT),
     "models": _text,  # replaced by the models that there are
+    "loras": _of_these((), "LoRAs"),
     "cooldown": _number(0, 86_400),
     "priorities": _of_these(get_args(Priority), "priorities"),
     "restricted": _flag,
     "label": _flag,
+    "draft": _flag,
 }

@@ -99,7 +99,7 @@ async def imagine(
     quiet = settings if settings.log_level == "debug" else settings.model_copy(update={"log_level": "error"})
     telemetry.set_up(quiet)
     _make_folder(out)
-    given = _with_source(options)
+    given = _with_files(options)
     try:
         jobs = await _painted_there(settings.data_dir, given, yes)
         if jobs is None:
@@ -266,15 +266,18 @@ def _user() -> str:
         return "someone"
 
 
-def _with_source(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace a source that is a file by its bytes; any other may name a stored picture."""
-    source = options.get("source")
-    if not source or not Path(source).is_file():
-        return dict(options)
-    try:
-        return {**options, "source": Path(source).read_bytes()}
-    except OSError as error:
-        raise EaselError(f"{source} cannot be read ({error.strerror}): choose another file.") from error
+def _with_files(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace a source or mask that is a file by its bytes; any other may name a stored picture."""
+    given = dict(options)
+    for name in ("source", "mask"):
+        path = options.get(name)
+        if path and Path(path).is_file():
+            try:
+                given[name] = Path(path).read_bytes()
+            except OSError as error:
+                notice = f"{path} cannot be read ({error.strerror}): choose another file."
+                raise EaselError(notice) from error
+    return given
 
 
 def _make_folder(out: Path) -> None:

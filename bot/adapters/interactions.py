@@ -30,6 +30,7 @@ from bot.models import Job, Member, Origin
 from bot.options import Command
 from bot.prompts import talk
 from bot.prompts.talk import Spoken
+from bot.router import PAINTING
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -49,7 +50,7 @@ HASTE = ("cooldown", "waiting")
 """Codes of refusals of people who ask faster than they may."""
 LONGEST_LINK = 400  # characters that are read as the link of a message
 MOST_VERIFIED = 4  # pictures of one message
-JOB_COMMANDS = ("upscale", "vary", "cutout")
+JOB_COMMANDS = tuple(each for each in PAINTING if each != "imagine")
 """Commands that make a job from a job."""
 
 BROKEN = _("Easel could not do that. Try again; an administrator finds the cause in the log.")
@@ -65,6 +66,7 @@ class Filled(Generic[P]):
     command: str = "imagine"
     parent: str = ""
     picture: P | None = None
+    mask: P | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +250,8 @@ class Interactions(ABC, Generic[E, P]):
             options = dict(filled.options)
             if filled.picture is not None:
                 options["source"] = await self.fetch(event, filled.picture)
+            if filled.mask is not None:
+                options["mask"] = await self.fetch(event, filled.mask)
             if filled.command == "imagine":
                 return await self._imagine(event, options, origin, filled.parent)
             return await self.handle(filled.command, options, origin, parent=filled.parent)

@@ -21,7 +21,7 @@ def typed(line: str) -> tuple[str, dict[str, object]]:
     if not bounded(line).lstrip().startswith("/"):
         return "imagine", {"prompt": line}
     command, rest = commands.find(line.strip()[1:])
-    if command.option("prompt"):
+    if command.name == "imagine":
         return command.name, {"prompt": rest}
     return command.name, _options(command, rest)
 

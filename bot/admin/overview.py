@@ -90,6 +90,7 @@ def _places(policy: Policy) -> Iterator[str]:
 
 def _pictures(policy: Policy) -> Iterator[str]:
     yield from _filter(_("Models: {names} only"), _("Models refused: {names}"), policy.models)
+    yield from _filter(_("LoRAs: {names} only"), _("LoRAs refused: {names}"), policy.loras)
     yield from _filter(_("Styles: {names} only"), _("Styles refused: {names}"), policy.styles)
     if policy.defaults != Policy().defaults:
         yield from answers.defaults(policy.defaults)

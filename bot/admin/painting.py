@@ -45,7 +45,7 @@ async def obey(easel: Easel, command: str, options: Mapping[str, Any], origin: O
     """
     match command:
         case "imagine":
-            return _accepted(await easel.router.handle("imagine", _with_source(options), origin))
+            return _accepted(await easel.router.handle("imagine", _with_files(options), origin))
         case "start":
             return _accepted(await easel.router.press(str(options["button"]), origin))
         case "cancel":
@@ -63,18 +63,17 @@ def _accepted(answer: Answer) -> dict[str, Any]:
 
 
 def packed(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options as JSON values: a source that is bytes as text."""
-    source = options.get("source")
-    if not isinstance(source, bytes):
-        return dict(options)
-    return {**options, "source": None, "source_bytes": base64.b64encode(source).decode()}
+    """Return the options as JSON values: files as text."""
+    files = {name: value for name, value in options.items() if isinstance(value, bytes)}
+    plain = {name: value for name, value in options.items() if name not in files}
+    coded = {name: base64.b64encode(value).decode() for name, value in files.items()}
+    return {**plain, "files": coded} if coded else plain
 
 
-def _with_source(options: Mapping[str, Any]) -> dict[str, Any]:
+def _with_files(options: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(options)
-    if data := found.pop("source_bytes", ""):
-        found["source"] = base64.b64decode(data)
-    return found
+    files = found.pop("files", {})
+    return found | {name: base64.b64decode(value) for name, value in files.items()}
 
 
 async def _standing(easel: Easel, job: Job) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Administrators and their place: channels, models, styles, defaults, language, moderation."""
+"""Administrators and their place: channels, models, LoRAs, styles, defaults, language, moderation."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ class PlaceCommands:
         return {
             "admin set channel": self._channel,
             "admin set models": self._models,
+            "admin set loras": self._loras,
             "admin set styles": self._styles,
             "admin set defaults": self._defaults,
             "admin set language": self._language,
@@ -64,6 +65,11 @@ class PlaceCommands:
         known = {model.name.casefold(): model.name for model in self._engine.models()}
         return await self._rule(asked, "models", asked.options.get("model", ""), known)
 
+    async def _loras(self, asked: AdminRequest) -> Card:
+        names = dict.fromkeys(lora.name for model in self._engine.models() for lora in model.loras)
+        lora = asked.options.get("lora", "").casefold()
+        return await self._rule(asked, "loras", lora, {each: each for each in names})
+
     async def _styles(self, asked: AdminRequest) -> Card:
         style = asked.options.get("style", "")
         if style and asked.options.get("rule") != "clear":
@@ -80,13 +86,13 @@ class PlaceCommands:
         rule = asked.options.get("rule")
         if rule is None:
             raise Refusal(_("Say what to do with it: rule can be allow, refuse or clear."), code="missing")
-        if known and rule != "clear" and name.casefold() not in known:
+        if what != "channels" and rule != "clear" and name.casefold() not in known:
             raise Refusal(unknown(_UNKNOWN[what], name, known.values()), code="unknown")
         name = known.get(name.casefold(), name)
 
         def change(before: Policy) -> Policy:
             after: Filter = getattr(before, what).ruled(name, rule)
-            if known and not any(map(after.takes, known.values())):
+            if what in _NONE_LEFT and known and not any(map(after.takes, known.values())):
                 raise Refusal(_NONE_LEFT[what])
             changes: dict[str, Any] = {what: after}
             return replace(before, **changes)
@@ -186,9 +192,14 @@ class PlaceCommands:
 _TITLES = {
     "channels": _("Channels here"),
     "models": _("Models here"),
+    "loras": _("LoRAs here"),
     "styles": _("Styles here"),
 }
-_UNKNOWN = {"models": _("There is no model {name}."), "styles": _("There is no style {name}.")}
+_UNKNOWN = {
+    "models": _("There is no model {name}."),
+    "loras": _("There is no LoRA {name}."),
+    "styles": _("There is no style {name}."),
+}
 _NONE_LEFT = {
     "channels": _("Then no channel would be left. Allow another one first."),
     "models": _("Then no model would be left. Allow another one first."),

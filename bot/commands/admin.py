@@ -317,6 +317,15 @@ ADMINISTRATION: tuple[Command, ...] = (
         examples=("easel-tiny allow",),
     ),
     Command(
+        name="admin set loras",
+        help=_("Which LoRAs may be asked for here. Without options it shows them."),
+        options=(
+            Option(name="lora", kind="text", help=_("A LoRA by name."), maximum=100, completes="loras"),
+            RULE,
+        ),
+        examples=("ink refuse",),
+    ),
+    Command(
         name="admin set styles",
         help=_("Which styles may be asked for here. Without options it shows them."),
         options=(replace(STYLE, maximum=100), RULE),

@@ -62,6 +62,11 @@ class Vocabulary:
         offered = self._access.models(await self._access.rules(member))
         return [(model.name, model.title) for model in offered]
 
+    async def loras(self, member: Member) -> list[tuple[str, str]]:
+        """Return name and title of the LoRAs that the member may ask for with any model."""
+        offered = self._access.models(await self._access.rules(member))
+        return list({lora.name: lora.title or lora.name for model in offered for lora in model.loras}.items())
+
     async def check_source(self, member: Member) -> None:
         """Raise Refusal for somebody whose models cannot start from a picture."""
         rules = await self._access.rules(member)
@@ -105,6 +110,9 @@ class Vocabulary:
                 return known.shapes
             case "models":
                 return await self.models(member)
+            case "loras":
+                before = typed[: typed.rfind(",") + 1]  # of several, the last one is completed
+                return [(f"{before} {name}".strip(), title) for name, title in await self.loras(member)]
             case "commands":
                 known_here = await self.known(member)
                 return [(each.name, each.help) for each in known_here if member.admin or not each.admin]

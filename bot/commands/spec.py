@@ -27,7 +27,7 @@ from bot.i18n import _
 from bot.models import Tier
 from bot.options import Command, Unusable, Value, blank, clip, read_value, suggest, unknown
 from bot.prompts.param import Param
-from engine.types import ModelInfo
+from engine.types import ModelInfo, TaskKind
 
 COMMANDS = (*FOR_MEMBERS, *ADMINISTRATION)
 
@@ -56,6 +56,7 @@ ALSO = {
     "admin budget": "admin quota budget",
     "admin channel": "admin set channel",
     "admin models": "admin set models",
+    "admin loras": "admin set loras",
     "admin styles": "admin set styles",
     "admin defaults": "admin set defaults",
     "admin language": "admin set language",
@@ -142,9 +143,13 @@ def check(name: str, options: Mapping[str, object]) -> dict[str, Value]:
 
 def vocabulary(models: Sequence[ModelInfo], tiers: Sequence[Tier]) -> tuple[Command, ...]:
     """Return the commands as far as any of these models can do them, with the widest ranges of all tiers."""
-    pictures = any("image_to_image" in model.tasks for model in models)
-    known = (each for each in COMMANDS if pictures or each.name != "vary")
+    tasks = frozenset[TaskKind]().union(*(model.tasks for model in models))
+    known = (each for each in COMMANDS if each.name not in _TASKS or _TASKS[each.name] in tasks)
     return tuple(each if each.admin else _narrowed(each, models, tiers) for each in known)
+
+
+_TASKS: Mapping[str, TaskKind] = {"vary": "image_to_image", "extend": "outpaint", "region": "inpaint"}
+"""What a model must do for a command."""
 
 
 def _narrowed(command: Command, models: Sequence[ModelInfo], tiers: Sequence[Tier]) -> Command:

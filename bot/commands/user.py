@@ -109,6 +109,29 @@ FOR_MEMBERS: tuple[Command, ...] = (
         ),
         examples=("1a2b3c4d5e6f 2 strong",),
     ),
+    Command(
+        name="extend",
+        help=_("Paint around one image of a job, which stays as it is."),
+        options=(
+            replace(JOB, completes="pictures"),
+            PICTURE,
+            replace(PARAMS["extend"], name="to", flags=(), known_to=None, default="1.5x"),
+            replace(PARAMS["prompt"], required=False, named=True, help=_("What to paint there.")),
+        ),
+        examples=("1a2b3c4d5e6f 2 16:9",),
+    ),
+    Command(
+        name="region",
+        help=_("Change a part of one image of a job, and nothing else."),
+        options=(
+            replace(JOB, completes="pictures"),
+            PICTURE,
+            replace(PARAMS["region"], flags=()),
+            replace(PARAMS["mask"], flags=()),
+            replace(PARAMS["prompt"], required=False, named=True, help=_("What to paint there.")),
+        ),
+        examples=("1a2b3c4d5e6f 2 --region top right --prompt a yellow sun",),
+    ),
     Command(name="queue", help=_("The queue: who’s generating, who’s waiting, and who goes next.")),
     Command(
         name="cancel",

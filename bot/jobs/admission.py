@@ -181,7 +181,7 @@ def _offers(
     request: GenerationRequest, balance: Balance, rules: AccessRules, context: OfferContext
 ) -> Iterator[Offer]:
     """Yield offers that would fit: fewer pictures, smaller ones, or the same behind all other jobs."""
-    if context.draft and not isinstance(context.draft.source, bytes):
+    if context.draft and not context.draft.has_file:
         left = affordable(context.balances) if context.balances else balance.left
         yield from _fewer(request, left, context.draft, context)
         yield from _smaller(request, left, context.draft, context)

@@ -15,6 +15,7 @@ from bot.i18n import _, join
 from bot.images import pictures
 from bot.jobs import admission, offers, remake
 from bot.jobs.admission import OfferContext
+from bot.jobs.regions import Found, Regions
 from bot.jobs.visibility import Visibility
 from bot.models import Balance, Member, Origin
 from bot.options import bounded, clip
@@ -23,7 +24,7 @@ from bot.prompts.styles import NO_STYLE
 from bot.store import Store
 from engine import weights
 from engine.lettering import Lettering, MissingGlyphs, TooLong, setting
-from engine.types import Engine, GenerationRequest, ModelInfo
+from engine.types import Engine, GenerationRequest, Inpaint, ModelInfo, Outpaint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class Plan:
     draft: Draft  # the same with the person's defaults
     request: GenerationRequest
     sources: tuple[Source, ...]  # of the request's `sources`, in their order
+    found: Found | None  # the region that was named
     model: ModelInfo
     relaxed: bool
     note: str  # which flags of other tools were left out; to show
@@ -57,6 +59,7 @@ class Planner:
     _engine: Engine
     _access: Access
     _visibility: Visibility
+    _regions: Regions
     _max_source_bytes: int
 
     async def check(self, options: Mapping[str, object], origin: Origin) -> None:
@@ -106,17 +109,16 @@ class Planner:
         Raises Refusal, which names all that is wrong; each of its offers would be accepted.
         """
         text = str(options.pop("prompt", ""))
-        source = options.get("source")
-        if isinstance(source, bytes):
+        files = {name: value for name, value in options.items() if isinstance(value, bytes)}
+        for name, value in files.items():
             most = self._max_source_bytes
-            source = options["source"] = await pictures.open_source(source, max_bytes=most)
+            files[name] = options[name] = await pictures.open_source(value, max_bytes=most)
         try:
             return await self._read(text, options, origin, rules)
         except Refusal as refusal:
-            file = {"source": source} if isinstance(source, bytes) else {}
-            found = await self._with_tried_offers(refusal, file, origin, rules)
+            found = await self._with_tried_offers(refusal, files, origin, rules)
             # A text cannot carry the file.
-            raise Refusal(found.notice, code=found.code, offers=() if file else found.offers) from refusal
+            raise Refusal(found.notice, code=found.code, offers=() if files else found.offers) from refusal
 
     async def _with_tried_offers(
         self, refusal: Refusal, file: Mapping[str, Any], origin: Origin, rules: AccessRules
@@ -127,6 +129,11 @@ class Planner:
             await self._check_admission(await self._read(text, file, origin, rules), origin, rules)
 
         return await offers.mended(refusal, attempt)
+
+    async def stored(self, plan: Plan) -> GenerationRequest:
+        """Return a plan's request, once all pictures that it needs are stored."""
+        blobs = [each.blob or await self._regions.keep(each.png) for each in plan.sources]
+        return plan.request.starting_from(*blobs)
 
     async def accepts(self, options: Mapping[str, object], origin: Origin) -> None:
         """Raise Refusal when /imagine would refuse these options now, admission included."""
@@ -157,11 +164,14 @@ class Planner:
         await asyncio.to_thread(_check_lettering, request)
         model = prompts.choose_model(Draft(prompt="", model=request.model), offered)
         rules.check(request, draft.style, model, typed)
+        found = await self._found(typed, source, origin)
+        mask = (Source(blob="", width=0, height=0, png=found.png),) if found else ()
         return Plan(
             typed=typed,
             draft=draft,
             request=request,
-            sources=(source,) if source and request.sources else (),
+            sources=(source, *mask) if source and request.sources else (),
+            found=found,
             model=model,
             relaxed=rules.relaxed(draft.relax, typed),
             note=join(
@@ -173,6 +183,19 @@ class Planner:
                 ),
             ),
         )
+
+    async def _found(self, typed: Draft, source: Source | None, origin: Origin) -> Found | None:
+        """Return the mask of the part of the source that is to change, if it is a part."""
+        if source is None or not (typed.mask or typed.region):
+            return None
+        if isinstance(typed.mask, bytes):
+            return await self._regions.checked(typed.mask)
+        if not typed.mask:
+            return await self._regions.found(typed, source)
+        job = await self._visibility.job(typed.mask.partition(":")[0], origin.member, origin.here)
+        if not isinstance(job.request.task, Inpaint):
+            raise Refusal(_("Job {id} changed no region, so it has no mask.", id=job.id), code="mask")
+        return Found(png=await self._regions.content(Source(blob=job.request.task.mask, width=0, height=0)))
 
     async def _source(self, named: str | bytes, origin: Origin) -> Source | None:
         """Return the picture to start from, if there is one."""
@@ -187,6 +210,9 @@ class Planner:
             if job.request.source is None:
                 raise Refusal(_("Job {id} did not start from an image.", id=job.id), code="no_picture")
             blob, width, height = job.request.source, job.request.width, job.request.height
+            if isinstance(job.request.task, Inpaint | Outpaint):
+                found = await self._regions.content(Source(blob=blob, width=width, height=height))
+                width, height = pictures.png_size(found)
         else:
             chosen = actions.picture(job, int(which or 1) - 1)
             blob, width, height = chosen.blob, chosen.width, chosen.height

@@ -123,7 +123,9 @@ class JobQueries:
         text = ""
         with suppress(Refusal):  # there is no model for this person
             text = prompts.render(await self._recalled(job, origin))
-        return answers.info(job, parents, text if job.request.paints else "")
+        compared = {model.name for model in self._engine.models() if model.compared}
+        text = text if job.request.paints else ""
+        return answers.info(job, parents, text, compared=job.request.model in compared)
 
     async def _recalled(self, job: Job, origin: Origin) -> Draft:
         rules = await self._access.rules(origin.member)

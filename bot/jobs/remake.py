@@ -11,11 +11,20 @@ from bot.accounts.access_rules import AccessRules
 from bot.errors import Refusal
 from bot.i18n import _, join
 from bot.models import Job, Preferences, Tier
-from bot.prompts import DEFAULT_COUNT, Draft, styles
+from bot.prompts import DEFAULT_COUNT, Draft, extending, styles
 from bot.prompts.draft import landed
 from bot.prompts.param import shown
 from bot.prompts.styles import NO_STYLE
-from engine.types import CreativeUpscale, GenerationRequest, ModelInfo, TaskKind, TextToImage
+from engine.types import (
+    CreativeUpscale,
+    GenerationRequest,
+    Inpaint,
+    ModelInfo,
+    Outpaint,
+    Task,
+    TaskKind,
+    TextToImage,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +135,21 @@ def _dressed(request: GenerationRequest, job: Job, style: str, model: ModelInfo)
 
 
 def _fitted(request: GenerationRequest, model: ModelInfo, rules: AccessRules) -> GenerationRequest:
-    width, height = request.width, request.height
-    if not isinstance(request.task, CreativeUpscale):  # it goes by what it enlarges
-        width, height = limits.fitted((width, height), model, rules.tier.max_pixels)
+    task, (width, height) = _sized(request, model, rules.tier.max_pixels)
     fitted = {each.field: each.fit(request, model, rules.tier) for each in landed()}
-    return replace(request, width=width, height=height, **fitted)
+    return replace(request, task=task, width=width, height=height, **fitted).drafted_for(model)
+
+
+def _sized(request: GenerationRequest, model: ModelInfo, max_pixels: int) -> tuple[Task, tuple[int, int]]:
+    """Return the task and the size of its images: those of a part of an image go by the image."""
+    size = request.width, request.height
+    match request.task:
+        case (Inpaint() | CreativeUpscale()) as task:
+            return task, size
+        case Outpaint() as task:
+            return extending.shrunk(task, size, max_pixels)
+        case task:
+            return task, limits.fitted(size, model, max_pixels)
 
 
 # ---- what is said of it

@@ -23,7 +23,7 @@ from bot.messages.types import Card
 from bot.models import Job, JobSeries, Origin, new_id
 from bot.moderation.reviews import Reviews
 from bot.store import Store
-from engine.types import Engine
+from engine.types import Engine, GenerationRequest
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -59,7 +59,9 @@ class SeriesService:
         plans = await self._planner.plans({"prompt": text}, origin, rules)
         await self._check(plans, origin, rules)
         wanted = [
-            self._job(plan, JobSeries(action.job, number, len(plans)), origin)
+            self._job(
+                plan, await self._planner.stored(plan), JobSeries(action.job, number, len(plans)), origin
+            )
             for number, plan in enumerate(plans, start=1)
         ]
         balances = await self._access.balances(rules, origin)
@@ -75,6 +77,11 @@ class SeriesService:
         return Receipt(job=first, others=tuple(others))
 
     async def _check(self, plans: Sequence[Plan], origin: Origin, rules: AccessRules) -> None:
+        if any(plan.found and plan.found.guess for plan in plans):
+            raise Refusal(
+                _("Easel cannot tell where that is. Say it by a position, as in “top right”, or by a box."),
+                code="region",
+            )
         if len(plans) > rules.tier.waiting:
             raise Refusal(
                 _(
@@ -89,12 +96,12 @@ class SeriesService:
         for each in plans:
             await self._reviews.check(each.request, each.draft.prompt, origin, allowed)
 
-    def _job(self, plan: Plan, series: JobSeries, origin: Origin) -> Job:
+    def _job(self, plan: Plan, request: GenerationRequest, series: JobSeries, origin: Origin) -> Job:
         private = origin.private or plan.private
         return Job(
             id=new_id(),
             origin=replace(origin, private=private, event=series.event),
-            request=plan.request,
+            request=request,
             prompt=plan.draft.prompt,
             style=plan.style,
             estimate=self._engine.estimate(plan.request),

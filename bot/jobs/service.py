@@ -17,12 +17,12 @@ from bot.actions import Action
 from bot.adapters.base import Receipt
 from bot.errors import Refusal
 from bot.i18n import _, join
-from bot.images.blobs import BlobStore
 from bot.jobs import admission, remake, rewording
 from bot.jobs.admission import OfferContext
 from bot.jobs.cards import JobCards
 from bot.jobs.endings import Endings
 from bot.jobs.planning import Planner
+from bot.jobs.regions import Regions
 from bot.jobs.series import SeriesService
 from bot.jobs.tracker import JobTracker
 from bot.jobs.visibility import Visibility
@@ -43,7 +43,6 @@ class JobService:
 
     _store: Store
     _engine: Engine
-    _blobs: BlobStore
     _access: Access
     _visibility: Visibility
     _planner: Planner
@@ -52,6 +51,7 @@ class JobService:
     _endings: Endings
     _cards: JobCards
     _series: SeriesService
+    _regions: Regions
 
     # ---- asking for pictures
 
@@ -62,8 +62,12 @@ class JobService:
         plan, *more = plans = await self._planner.plans(options, origin, rules)
         if more:
             return await self._series.ask(options, plans, origin, rules)
-        stored = [each.blob or await self._blobs.put(each.png, ".png") for each in plan.sources]
-        request = plan.request.starting_from(*stored)
+        if plan.found and plan.found.guess:
+            await self._reviews.check(
+                plan.request, plan.draft.prompt, origin, rules.moderation(adult=origin.adult)
+            )
+            return await self._regions.ask(plan.typed, plan.sources[0], plan.found, origin)
+        request = await self._planner.stored(plan)
         request = rewording.reworded(edited, request)
         moved = remake.moved(edited, request, self._engine.models()) if edited else ""
         return await self._submit(
@@ -75,6 +79,7 @@ class JobService:
             style=plan.style,
             relaxed=plan.relaxed,
             parent=parent or None,
+            parent_index=_index_in(parent, plan.typed.source),
             action="edit" if edited else "imagine",
             note=join(" ", (moved, plan.note)),
         )
@@ -108,6 +113,9 @@ class JobService:
     async def derive(self, action: Action, parent: Job, origin: Origin, **how: str) -> Receipt:
         """Answer a press that makes a job of another one; `how` is what was said of it besides."""
         rules = await self._access.rules_to_paint(origin)
+        if action.name == "full" and rules.tier.draft:
+            notice = _("Your tier, {title}, generates drafts only.", title=rules.tier.title)
+            raise Refusal(notice, code="draft")
         request = actions.derive(action, parent, random.randrange(SEED_LIMIT), **how)
         now = remake.remade(request, parent, rules, self._engine.models())
         mine = parent.relaxed and await self._visibility.owns(parent, origin.member)
@@ -198,3 +206,9 @@ class JobService:
         if await self._visibility.check_whose(action, job, origin.member):
             return None
         return audit.line(origin, action.name, job.id, job.state.value, after)
+
+
+def _index_in(parent: str, source: str | bytes) -> int | None:
+    """Return which picture of the parent a source is; None where it is none of them."""
+    job, _colon, number = ("", "", "") if isinstance(source, bytes) else source.partition(":")
+    return int(number) - 1 if parent and job == parent and number.isdecimal() else None

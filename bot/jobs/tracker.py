@@ -12,12 +12,14 @@ import structlog
 
 from bot import moderation, telemetry
 from bot.errors import StoreError, StoreInUse
+from bot.i18n import _, join
 from bot.images import pictures
 from bot.images.blobs import BlobStore
 from bot.jobs.live import LiveJob, LiveJobs
 from bot.messages.types import GRID
 from bot.models import Job, State, StoredPicture, Tier
 from bot.moderation import ImageClassifier, Withheld
+from bot.options import clip
 from bot.provenance.stamp import Stamped
 from bot.store import Store
 from engine.errors import Cancelled, EngineError
@@ -108,7 +110,7 @@ class JobTracker:
         A message is left to `refresh`, which shows a few each second, unless it is missing or told of steps.
         """
         refused = self._engine.resume([engine_job(*each) for each in jobs])
-        for job, tier, _ in jobs:
+        for job, tier, _home in jobs:
             life = self.lives[job.id] = LiveJob(job, tier)
             if error := refused.get(job.id):
                 self._put(life, Failed(job=job.id, error=error, device_seconds=0.0))
@@ -311,7 +313,16 @@ class JobTracker:
             self._engine.cancel(event.job)
             await self._failed(life, Failed(job=event.job, error=error, device_seconds=0.0))
             return
+        await self._note_prompt(life, event)
         await self._keep(life, event, adult)
+
+    async def _note_prompt(self, life: LiveJob, event: Picture) -> None:
+        """Write down what became of a prompt that is longer than the model's encoder takes."""
+        told = _encoded(event)
+        if told and told not in life.job.note:
+            note = join(" ", (told, life.job.note))
+            await self._store.noted(event.job, note)
+            life.job = replace(life.job, note=note)
 
     async def _finished(self, life: LiveJob, event: Finished) -> None:
         job = life.job
@@ -366,6 +377,21 @@ class JobTracker:
         )
         if await self._store.add_picture(life.job.id, picture):
             life.job = replace(life.job, pictures=(*life.job.pictures, picture))
+
+
+def _encoded(event: Picture) -> str:
+    """Return what is told of a prompt that is longer than the model's encoder takes; else nothing."""
+    if event.left_out:
+        return _(
+            "The model reads only the beginning of this prompt. Left out: “{words}”.",
+            words=clip(event.left_out, 200),
+        )
+    if event.parts > 1:
+        return _(
+            "The prompt is longer than the model reads at once, so it was read in {count} parts.",
+            count=event.parts,
+        )
+    return ""
 
 
 @contextmanager

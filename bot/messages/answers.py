@@ -35,12 +35,16 @@ _MADE = {
 _MADE_FROM = _("Origin: made from {parent}")
 
 
-def info(job: Job, parents: Sequence[Job] = (), text: str = "") -> Card:
-    """Build the card of all facts of a job. `parents`: its origins, nearest first. `text` paints it again."""
+def info(job: Job, parents: Sequence[Job] = (), text: str = "", *, compared: bool = False) -> Card:
+    """Build the card of all facts of a job.
+
+    `parents`: its origins, nearest first. `text` paints it again. `compared`: calls of its model are joined
+    because a comparison has shown that they may be.
+    """
     lines = [
         *(each.told(job) for each in PARAMS.values()),
         _("Cost: {span} of GPU time", span=span(job.device_seconds)),
-        _joined(job),
+        _joined(job, compared=compared),
         *_lineage(job, parents),
         _("Requested by {name}", name=job.origin.member.name),
         _("Job: {id}", id=job.id),
@@ -49,10 +53,15 @@ def info(job: Job, parents: Sequence[Job] = (), text: str = "") -> Card:
     return card_of(job, "text", body=tuple(line for line in lines if line))
 
 
-def _joined(job: Job) -> str:
+def _joined(job: Job, *, compared: bool) -> str:
     """Return that the job's pictures shared passes, whose last bits depend on what else is in them."""
     if not any(each.joined for each in job.singles):
         return ""
+    if compared:
+        return _(
+            "Generated together with other images, as this model's images were the same alone when Easel "
+            "compared them. --reproducible makes the same image to the last bit."
+        )
     return _("Generated together with other images. --reproducible makes the same image to the last bit.")
 
 

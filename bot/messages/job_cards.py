@@ -306,6 +306,30 @@ def picked(job: Job, index: int, may: May = ANYTHING) -> Card:
     return card_of(job, "text", facts=facts, pictures=pictures_of(shown), rows=(buttons,))
 
 
+def which(job: Job, action: actions.Name) -> Card:
+    """Build the card that asks which of a job's images an action is about."""
+    rows = rows_of([button(action, job.id, each.index) for each in job.singles])
+    return card_of(job, "text", facts=(_("Which image?"),), pictures=pictures_of(job), rows=rows)
+
+
+def extending(job: Job, index: int) -> Card:
+    """Build the card of one image with the ways to extend it."""
+    pictures = tuple(each for each in job.pictures if each.index == index)
+    square = len({(each.width, each.height) for each in pictures if each.width == each.height}) == 1
+    zooms = ("zoom_15", "zoom_2", *(() if square else ("square",)))
+    rows = [[button(name, job.id, index) for name in names] for names in (zooms, _PANS)]
+    return card_of(
+        job,
+        "text",
+        facts=(_("image {number}", number=index + 1),),
+        pictures=pictures_of(replace(job, pictures=pictures)),
+        rows=tuple(map(tuple, rows)),
+    )
+
+
+_PANS = ("pan_left", "pan_right", "pan_up", "pan_down")
+
+
 def refused(refusal: Refusal) -> Card:
     """Build a refusal's card. An offer is a button where its text fits into one, else a line to copy."""
     ids = {offer: offer.button or Action(name="try", text=offer.text).id for offer in refusal.offers}

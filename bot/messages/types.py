@@ -93,9 +93,7 @@ class Form:
 class May:
     """What somebody may do with a job: the buttons that a card has for them."""
 
-    tasks: frozenset[TaskKind] = frozenset(
-        ("text_to_image", "image_to_image", "upscale", "creative_upscale", "cut_out")
-    )
+    tasks: frozenset[TaskKind] = frozenset(get_args(TaskKind))
     who: frozenset[Whose] = frozenset(get_args(Whose))  # what they are to the job
     enters: bool = True  # a contest takes it
 

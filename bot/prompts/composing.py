@@ -12,7 +12,7 @@ from bot.errors import Refusal
 from bot.i18n import _, listing, ngettext
 from bot.models import Job, Tier
 from bot.options import clip, setting, suggest
-from bot.prompts import styles
+from bot.prompts import extending, loras, styles
 from bot.prompts.draft import DEFAULT_STRENGTH, PARAMS, Draft, landed
 from bot.prompts.param import Param
 from bot.prompts.permutations import kept
@@ -62,19 +62,50 @@ def compose(
     """
     model = choose_model(draft, models)
     _check(said or draft, model, models, tier, source)
-    width, height = _fitted(draft, said or draft, model, tier, source)
+    task, (width, height) = _sized_task(draft, said or draft, model, tier, source)
     template = styles.load().template(draft.style, model.name)
     prompt, negative = template.dress(draft.prompt, draft.negative)
     values = {each.field: each.value(getattr(draft, each.name), model, tier) for each in landed()}
     values["negative_prompt"] = negative if model.negative_prompt else ""
-    task = _task(draft, source)
-    return GenerationRequest(prompt=prompt, model=model.name, width=width, height=height, task=task, **values)
+    request = GenerationRequest(
+        prompt=prompt, model=model.name, width=width, height=height, task=task, **values
+    )
+    return request.drafted_for(model)
 
 
-def _task(draft: Draft, source: Source | None) -> Task:
+def _sized_task(
+    draft: Draft, said: Draft, model: ModelInfo, tier: Tier, source: Source | None
+) -> tuple[Task, tuple[int, int]]:
+    """Return what is to be done, and the size of its images. A mask is not stored yet."""
     if source is None:
-        return TextToImage()
-    return ImageToImage(source=source.blob, strength=_strength(draft))
+        return TextToImage(), _fitted(draft, said, model, tier, source)
+    size = source.width, source.height
+    if draft.extend:
+        task, new = extending.outpainted(draft.extend, source.blob, size, model, tier.max_pixels)
+        _check_extended(said, size, new)
+        return task, new
+    if draft.region or draft.mask:
+        strength = 1.0 if draft.strength is None else draft.strength
+        kept = limits.within(size, MOST_KEPT * tier.max_pixels)
+        return Inpaint(source=source.blob, mask="", strength=strength), kept
+    return ImageToImage(source=source.blob, strength=_strength(draft)), _fitted(
+        draft, said, model, tier, source
+    )
+
+
+MOST_KEPT = 16  # times a tier's pixels: as large as an enlarged image may a part of one be changed
+
+
+def _check_extended(said: Draft, size: tuple[int, int], new: tuple[int, int]) -> None:
+    if abs(new[0] / new[1] - size[0] / size[1]) > 0.01 or new[0] > size[0]:
+        return
+    if said.extend.endswith("x"):
+        return
+    raise Refusal(
+        _("The image has that aspect ratio already. Zoom out, or choose another."),
+        code="extend",
+        offers=(offer(_("Zoom out 1.5×"), said, extend="1.5x"),),
+    )
 
 
 def _strength(draft: Draft) -> float:
@@ -149,15 +180,19 @@ def _check(
     said: Draft, model: ModelInfo, models: Sequence[ModelInfo], tier: Tier, source: Source | None
 ) -> None:
     """Raise Refusal for the first value that the model or the tier does not allow, with one that they do."""
-    if source and "image_to_image" not in model.tasks:
+    part = bool(said.region or said.mask or said.extend)  # whether a model does them, their options say
+    if source and not part and "image_to_image" not in model.tasks:
         _refuse_source(said, model, models)
-    if "text_to_image" not in model.tasks and not (source and _strength(said) < 1):
+    if "text_to_image" not in model.tasks and not (source and (part or _strength(said) < 1)):
         _refuse_words(said, model, models)
     _check_weights(said)
     for name, param in PARAMS.items():
         value = getattr(said, name)
         if value not in ("", None):
-            _check_known(param, value, said, model)
+            if param.several:
+                loras.check(value, said, model, models)
+            else:
+                _check_known(param, value, said, model)
             check_range(param, value, model, tier, said)
 
 
@@ -252,7 +287,13 @@ def recall(job: Job, models: Sequence[ModelInfo]) -> Draft:
             start: dict[str, Any] = {"source": f"{job.id}:source", "strength": strength}
         case TextToImage() | Upscale() | CutOut() | Letter():
             start = {}
-        case Edit() | Blend() | Inpaint() | Outpaint() | CreativeUpscale():
+        case Inpaint(strength=strength):
+            start = {"source": f"{job.id}:source", "mask": f"{job.id}:mask"}
+            start |= {"strength": strength} if strength < 1 else {}
+        case Outpaint() as task:
+            how = extending.told(task, (before.width, before.height))
+            start = {"source": f"{job.id}:source", "extend": how}
+        case Edit() | Blend() | CreativeUpscale():
             start = {}
         case unknown:
             assert_never(unknown)
@@ -260,7 +301,7 @@ def recall(job: Job, models: Sequence[ModelInfo]) -> Draft:
         each.name: getattr(request, each.field)
         for each in landed()
         if not (each.of_model and info and _is_usual(each, request, info))
-        and (each.kind != "boolean" or getattr(request, each.field))
+        and ((each.kind != "boolean" and not each.several) or getattr(request, each.field))
     }
     values["negative"] = kept(template.undress(request.negative_prompt))
     if not request.paints or request.enlarges:
@@ -273,7 +314,7 @@ def recall(job: Job, models: Sequence[ModelInfo]) -> Draft:
         relax=True if job.relaxed else None,
         **start,
         **values,
-        **_recalled_shape((before.width, before.height), info),
+        **({} if start.keys() & {"mask", "extend"} else _recalled_shape((before.width, before.height), info)),
     )
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from bot.i18n import _
 from bot.models import Job, Tier
-from bot.prompts import permutations, styles
+from bot.prompts import extending, permutations, styles
+from bot.prompts.areas import read_region
 from bot.prompts.backgrounds import background_extent, background_label, read_background
 from bot.prompts.param import Chip, Param
 from bot.prompts.readers import (
@@ -17,15 +18,18 @@ from bot.prompts.readers import (
     COUNT_WORDS,
     LETTERING_WORDS,
     STYLE_WORDS,
+    lora_extent,
     read_aspect,
     read_lettering,
+    read_loras,
+    read_mask,
     read_size,
     read_source,
     read_style,
     style_extent,
 )
 from engine import lettering
-from engine.types import SEED_LIMIT, ImageToImage, ModelInfo
+from engine.types import SEED_LIMIT, ImageToImage, Inpaint, LoraWeight, ModelInfo, Outpaint
 
 MAX_PROMPT = 4000  # characters
 MAX_COUNT = 16
@@ -88,6 +92,28 @@ def _strength_fact(job: Job) -> str:
             return _("Strength: {strength} from a source image", strength=f"{strength:g}")
         case _:
             return ""
+
+
+def _loras_fact(job: Job) -> str:
+    names = ", ".join(map(str, job.request.loras))
+    return _("LoRAs: {names}", names=names) if names else ""
+
+
+def _region_fact(job: Job) -> str:
+    return _("A region of a source image is changed") if isinstance(job.request.task, Inpaint) else ""
+
+
+def _extend_fact(job: Job) -> str:
+    match job.request.task:
+        case Outpaint() as task:
+            how = extending.told(task, (job.request.width, job.request.height))
+            return _("Extended from a source image: {how}", how=how)
+        case _:
+            return ""
+
+
+def _inpaints(model: ModelInfo) -> bool:
+    return "inpaint" in model.tasks
 
 
 def _starts_from_pictures(model: ModelInfo) -> bool:
@@ -249,6 +275,8 @@ class Draft:
             help=_("A draft: the same image in about half the steps, for about half the cost."),
             flags=("draft",),
             default="no",
+            offered_by=lambda tier: not tier.draft,
+            decided_by=lambda tier: True if tier.draft else None,
             field="draft",
             usual=lambda _: False,
             fact=_draft_fact,
@@ -287,6 +315,26 @@ class Draft:
             chip=Chip(label=_("Scheduler"), empty=_("auto")),
         ),
         default="",
+    )
+    loras: tuple[LoraWeight, ...] | None = _option(  # of the model's `loras`
+        Param(
+            kind="text",
+            help=_("LoRAs, which change what the model generates: names, each with a weight if you like."),
+            flags=("lora", "loras"),
+            reader=read_loras,
+            extent=lora_extent,
+            several=True,
+            maximum=300,
+            completes="loras",
+            known_to=lambda model: tuple(each.name for each in model.loras),
+            fitted=lambda loras: _("LoRAs that cannot be used here were left out."),
+            example="ink:0.8",
+            default=_("none"),
+            field="loras",
+            usual=lambda _: (),
+            fact=_loras_fact,
+            chip=Chip(label=_("LoRAs"), empty=_("none")),
+        )
     )
     style: str = _option(  # a preset's name, or NO_STYLE
         Param(
@@ -342,7 +390,7 @@ class Draft:
             reader=read_source,
             maximum=100,
             example="1a2b3c4d5e6f:2",
-            known_to=_starts_from_pictures,
+            known_to=lambda model: bool({"image_to_image", "inpaint", "outpaint"} & model.tasks),
         ),
         default="",
         repr=False,
@@ -363,6 +411,47 @@ class Draft:
             ),
             fact=_strength_fact,
         )
+    )
+    region: str = _option(  # `areas.read_area` reads it
+        Param(
+            kind="text",
+            help=_("What of the source image to change: “top right”, “the cup”, or a box 10,20,60,80 (%)."),
+            flags=("region",),
+            reader=read_region,
+            extent=len,
+            maximum=200,
+            example="top right",
+            known_to=_inpaints,
+            fact=_region_fact,
+        ),
+        default="",
+    )
+    mask: str | bytes = _option(  # "1a2b3c4d5e6f:mask", or the file itself
+        Param(
+            kind="picture",
+            help=_("Or a mask: an image that is white where the source image is to change."),
+            flags=("mask",),
+            reader=read_mask,
+            maximum=100,
+            example="1a2b3c4d5e6f:mask",
+            known_to=_inpaints,
+            fact=lambda _: "",  # that of `region`
+        ),
+        default="",
+        repr=False,
+    )
+    extend: str = _option(  # `extending.outpainted` reads it
+        Param(
+            kind="text",
+            help=_("Paint around the source image: 1.5x, 2x, left, right, up, down, square, or a ratio."),
+            flags=("extend", "zoom", "pan"),
+            reader=extending.read_extend,
+            maximum=20,
+            example="1.5x",
+            known_to=lambda model: "outpaint" in model.tasks,
+            fact=_extend_fact,
+        ),
+        default="",
     )
     reproducible: bool | None = _option(
         Param(
@@ -447,6 +536,11 @@ class Draft:
             chip=Chip(label=_("Speed"), empty=_("fast"), yes=_("relaxed (free)"), more=False, rank=2),
         )
     )
+
+    @property
+    def has_file(self) -> bool:
+        """Return whether a file came with it, which no text can carry."""
+        return isinstance(self.source, bytes) or isinstance(self.mask, bytes)
 
 
 PARAMS: Mapping[str, Param] = {

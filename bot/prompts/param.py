@@ -63,6 +63,8 @@ class Param(Option):
     """What is said to somebody whose model, of this name, does not take it."""
     offered_by: Callable[[Tier], bool] | None = None
     """Whether a tier leaves anything to choose. None: all do."""
+    decided_by: Callable[[Tier], Any] | None = None
+    """What a tier decides, whatever is said; None: it leaves the choice."""
     model_most: Callable[[ModelInfo], int] | None = None
     tier_most: Callable[[Tier], int] | None = None
     too_many: Callable[[int, int, ModelInfo, Tier], str] | None = None
@@ -104,7 +106,8 @@ class Param(Option):
         if not any(known) or not self.is_offered(tiers):
             return None
         names = [name for each in known if not isinstance(each, bool) for name in each]
-        option = replace(self, choices=tuple(dict.fromkeys(names))) if names else self
+        named = names and not self.several
+        option = replace(self, choices=tuple(dict.fromkeys(names))) if named else self
         return option._ranged(self.most(models, tiers)) if self.ranged else option
 
     def _ranged(self, most: int) -> Self:
@@ -116,10 +119,14 @@ class Param(Option):
     def takes(self, value: Any, model: ModelInfo) -> bool:
         """Return whether the model takes the value."""
         known = self.known_to(model) if self.known_to else True
-        return known if isinstance(known, bool) else value in known
+        if isinstance(known, bool):
+            return known
+        return all(each.name in known for each in value) if self.several else value in known
 
     def value(self, said: Any, model: ModelInfo, tier: Tier) -> Any:
-        """Return what the request takes: what was said, or what is usual."""
+        """Return what the request takes: what the tier decides, what was said, or what is usual."""
+        if self.decided_by and (decided := self.decided_by(tier)) is not None:
+            return decided
         if said not in ("", None):
             return said
         usual = self.usual(model)
@@ -128,6 +135,10 @@ class Param(Option):
     def fit(self, request: GenerationRequest, model: ModelInfo, tier: Tier) -> Any:
         """Return the nearest to the request's value that model and tier allow."""
         value = getattr(request, self.field)
+        if self.decided_by and (decided := self.decided_by(tier)) is not None:
+            return decided
+        if self.several:
+            return tuple(each for each in value if self.takes((each,), model))
         if not self.takes(value, model):
             return self.usual(model)
         return min(value, self.most([model], [tier])) if self.ranged else value
@@ -141,8 +152,8 @@ class Param(Option):
 
     def note(self, request: GenerationRequest) -> Mapping[str, str]:
         """Return what a picture's file says of it to programs."""
-        value = getattr(request, self.field) if self.field and self.of_model else ""
-        return {self.field: shown(value)} if value != "" else {}
+        value = getattr(request, self.field) if self.field and (self.of_model or self.several) else ""
+        return {self.field: shown(value)} if value not in ("", ()) else {}
 
 
 def shown(value: Any) -> str:

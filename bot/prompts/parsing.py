@@ -35,7 +35,7 @@ from typing import Any
 from bot.errors import Offer, Refusal
 from bot.i18n import _
 from bot.options import NO, YES, OutOfRange, Unusable, blank, bounded, read_value, setting, suggest, unknown
-from bot.prompts import foreign, plain_words
+from bot.prompts import foreign, loras, plain_words
 from bot.prompts.draft import MAX_COUNT, MAX_PROMPT, PARAMS, Draft, by_flag
 from bot.prompts.param import Param, first_word
 from bot.prompts.rendering import render, size_text, with_options
@@ -88,6 +88,9 @@ class _Reading:
 
     def draft(self) -> Draft:
         self._take_options()
+        self._text, tags = loras.taken_out(self._text)
+        for tag in tags:
+            self._add("loras", tag)
         self._words = self._take_flags()
         self._take_foreign()
         values = {name: self._read(name, value) for name, value in self._said.items()}
@@ -119,15 +122,20 @@ class _Reading:
                 continue
             option = by_flag(name) or self._unknown(flag)
             value, at = self._value(option, flag)
-            if option.name in self._said:
+            if option.name in self._said and not option.several:
                 raise Refusal(
                     _("{option} is given twice. Keep one {flag}.", option=option.label, flag=option.flag),
                     code="twice",
                     offers=self._without(_("Keep the first"), flag.start(), at),
                 )
-            self._said[option.name] = value
+            self._add(option.name, value)
         words.append(self._text[at:])
         return " ".join(" ".join(words).split())
+
+    def _add(self, name: str, value: object) -> None:
+        """Note what was said of an option; of one that may be given several times, beside what was before."""
+        before = self._said.get(name)
+        self._said[name] = value if before is None else f"{before}, {value}"
 
     def _take_foreign(self) -> None:
         for name, value in self._foreign:
@@ -230,12 +238,49 @@ class _Reading:
                     Offer(_("Keep {value}", value=draft.aspect), render(replace(draft, size=None))),
                 ),
             )
+        self._check_parts(values)
         if "strength" in values and "source" not in values:
             draft = Draft(prompt=self._words, **values)
             raise Refusal(
                 _("Strength needs a source image. Add one with --source."),
                 offers=(Offer(_("Leave it out"), render(replace(draft, strength=None))),),
             )
+
+    def _check_parts(self, values: Mapping[str, Any]) -> None:
+        """Raise Refusal where a source image is missing, or more than one thing is to be done with it."""
+        said = [name for name in ("region", "mask", "extend") if name in values]
+        if not said:
+            return
+        option = PARAMS[said[0]]
+        if "source" not in values:
+            raise Refusal(
+                _("{option} needs a source image. Add one with --source.", option=option.title),
+                code="source",
+                offers=self._less(values, *said),
+            )
+        if len(said) > 1:
+            raise Refusal(
+                _("Region, mask and extend are one at a time. Keep one of them."),
+                offers=self._less(values, *said[1:]),
+            )
+        more: list[str] = [name for name in ("aspect", "size") if name in self._said]
+        more += ["strength"] if "strength" in self._said and said == ["extend"] else []
+        if more:
+            raise Refusal(
+                _(
+                    "{option} goes by the source image. Leave {others} out.",
+                    option=option.title,
+                    others=" ".join(PARAMS[each].flag for each in more),
+                ),
+                offers=self._less(values, *more),
+            )
+
+    def _less(self, values: Mapping[str, Any], *names: str) -> tuple[Offer, ...]:
+        """Return an offer of all that was said but these options; none where a file came with it."""
+        if any(isinstance(value, bytes) for value in values.values()):
+            return ()
+        left = {name: value for name, value in values.items() if name not in names}
+        return (Offer(_("Leave it out"), render(Draft(prompt=self._words, **left))),)
 
 
 _FLAG = re.compile(

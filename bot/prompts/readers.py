@@ -8,12 +8,15 @@ from collections.abc import Iterable, Sequence
 from bot.i18n import _
 from bot.options import Unusable, clip, suggest
 from bot.prompts import styles
-from bot.prompts.param import Plain
+from bot.prompts.param import Plain, first_word
 from bot.prompts.styles import NO_STYLE, Presets
 from engine import lettering
+from engine.loras import MOST_WEIGHT, lora_name
+from engine.types import LoraWeight
 
 MOST_TEXTS = 4  # on one image
 WIDEST = 4.0  # the longer side ÷ the shorter
+MOST_LORAS = 8  # of one request
 
 
 def read_aspect(value: str) -> str:
@@ -73,6 +76,47 @@ def read_source(value: str) -> str:
     """Return the name of a stored picture, which may not exist. Raises Unusable."""
     if not re.fullmatch(r"\w{1,32}(:(source|\d{1,2}))?", value):
         raise Unusable(_("Source takes a file or a job's image, for example 1a2b3c4d5e6f:2."))
+    return value
+
+
+def read_loras(value: str) -> tuple[LoraWeight, ...]:
+    """Read names with weights: "ink:0.8, pixel". Raises Unusable."""
+    found = tuple(_read_lora(" ".join(part.split())) for part in value.split(",") if part.strip())
+    if len(found) > MOST_LORAS:
+        raise Unusable(_("A request may have {most} LoRAs. Leave some out.", most=MOST_LORAS))
+    names = [each.name for each in found]
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        raise Unusable(_("The LoRA {name} is given twice. Keep one.", name=clip(twice)))
+    return found
+
+
+def _read_lora(part: str) -> LoraWeight:
+    name, _colon, weight = part.partition(":")
+    if not lora_name(name) or not re.fullmatch(r"([+-]?(\d{1,3}(\.\d{0,4})?|\.\d{1,4}))?", weight):
+        raise Unusable(
+            _("LoRAs are names with weights, for example ink:0.8; “{typed}” is not that.", typed=clip(part))
+        )
+    if abs(float(weight or 1)) > MOST_WEIGHT:
+        raise Unusable(
+            _(
+                "The weight of a LoRA can be -{most} to {most}; you asked for {typed}.",
+                most=f"{MOST_WEIGHT:g}",
+                typed=clip(weight),
+            )
+        )
+    return LoraWeight(lora_name(name), float(weight or 1))
+
+
+def lora_extent(rest: str) -> int:
+    """Return how many characters name LoRAs: one, and those that follow with commas and weights."""
+    found = re.match(r"\s*[^\s,]+(?:,\s?[^\s,:]+:[-+]?[\d.]+(?=[\s,]|\Z))*,?", rest)
+    return found.end() if found else first_word(rest)
+
+
+def read_mask(value: str) -> str:
+    """Return the name of a job whose mask is used again, which may not exist. Raises Unusable."""
+    if not re.fullmatch(r"\w{1,32}:mask", value):
+        raise Unusable(_("Mask takes a file, an image that is white where the source image is to change."))
     return value
 
 

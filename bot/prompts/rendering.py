@@ -15,9 +15,8 @@ from bot.prompts.draft import PARAMS, Draft
 def said(draft: Draft) -> dict[str, str]:
     """Return the options that are set as text, as in a form. A file is not text and is left out."""
     values = {each.name: getattr(draft, each.name) for each in fields(draft)}
-    if isinstance(draft.source, bytes):
-        del values["source"]
-    return {name: as_text(value) for name, value in values.items() if value not in ("", None)}
+    texts = {name: value for name, value in values.items() if not isinstance(value, bytes)}
+    return {name: as_text(value) for name, value in texts.items() if value not in ("", None, ())}
 
 
 def render(draft: Draft) -> str:

@@ -58,6 +58,7 @@ class FileFacts:
     prompt: str = ""  # empty: left out
     label: Corner | None = None  # where it says "AI"
     parent: str = ""  # title of what it was made from, where that was signed here
+    mark: str = ""  # id of the job that the invisible mark names, where it is that of a source
 
     @property
     def title(self) -> str:

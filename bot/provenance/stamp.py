@@ -6,13 +6,15 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import get_args
 
+import numpy as np
 from PIL import Image
 
 from bot.provenance import label, mark, signing
 from bot.provenance.fingerprint import fingerprint
 from bot.provenance.keys import Keys
-from bot.provenance.signing import FileFacts
+from bot.provenance.signing import Corner, FileFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +33,76 @@ def stamp(
     notes: Mapping[str, str] = MappingProxyType({}),
     *,
     labelled: bool = False,
+    kept: Kept | None = None,
 ) -> Stamped:
     """Return the picture marked and signed. `parent` is the PNG that it was made from, if it was.
 
-    `labelled`: it visibly says "AI", in the corner that `facts` name, else in a calm one.
+    `labelled`: it visibly says "AI", in the corner that `facts` name, else in a calm one. `kept`: where the
+    source lies in it, whose unchanged pixels stay as they are.
     """
     with Image.open(io.BytesIO(png)) as opened:
         picture: Image.Image = opened
-        if labelled:
+        source = kept and kept.mask(picture)
+        if labelled and source:
+            facts, picture = _labelled_again(facts, picture, source)
+        elif labelled:
             corner = facts.label or label.choose(picture)
             facts, picture = replace(facts, label=corner), label.draw(picture, corner)
-        marked = mark.embed(picture, int(facts.job, 16), keys.mark)
+        marked = mark.embed(picture, int(facts.mark or facts.job, 16), keys.mark)
+        if source:
+            marked.paste(picture.convert(marked.mode), (0, 0), source)
     encoded = signing.encode(marked, "image/png", facts, notes, compress_level=4)
     return Stamped(signing.sign(encoded, "image/png", facts, keys, parent), fingerprint(marked))
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A source that lies in the picture that was painted over it or around it."""
+
+    png: bytes
+    left: int
+    top: int
+    width: int  # that it has in the picture
+    height: int
+
+    def mask(self, picture: Image.Image) -> Image.Image:
+        """Return which pixels of the picture are those of the source still: 255, others 0."""
+        with Image.open(io.BytesIO(self.png)) as opened:
+            source = opened.convert("RGB")
+        if source.size != (self.width, self.height):
+            source = source.resize((self.width, self.height), Image.Resampling.LANCZOS)
+        box = self.left, self.top, self.left + self.width, self.top + self.height
+        now = np.asarray(picture.convert("RGB").crop(box))
+        same = (now == np.asarray(source)).all(axis=2)
+        mask = Image.new("L", picture.size, 0)
+        mask.paste(Image.fromarray(same.astype(np.uint8) * 255), box[:2])
+        return mask
+
+
+def _labelled_again(
+    facts: FileFacts, picture: Image.Image, kept: Image.Image
+) -> tuple[FileFacts, Image.Image]:
+    """Return the picture with a label that covers nothing of a labelled source, and what it says of it.
+
+    The source's own label stays where it is seen still; where it was painted over, there is a new one.
+    """
+    corner = facts.label
+    if corner and _covers(kept, label.box(picture.size, corner)):
+        return facts, picture
+    corners: tuple[Corner, ...] = get_args(Corner)
+    free = [each for each in corners if not _covers(kept, label.box(picture.size, each), any_of=True)]
+    if corner is None or corner not in free:
+        corner = free[0] if free else corner or label.choose(picture)
+    drawn = label.draw(picture, corner)
+    if facts.label:
+        drawn.paste(picture.convert(drawn.mode), (0, 0), kept)
+    return replace(facts, label=corner), drawn
+
+
+def _covers(kept: Image.Image, box: label.Box, *, any_of: bool = False) -> bool:
+    """Tell whether pixels of a box are the source's: all of them, or `any_of` them."""
+    seen = np.asarray(kept.crop(box)) > 0
+    return bool(seen.any() if any_of else seen.all())
 
 
 def convert(

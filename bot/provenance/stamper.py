@@ -16,14 +16,16 @@ from bot.prompts.draft import PARAMS
 from bot.provenance import signing
 from bot.provenance.keys import Keys
 from bot.provenance.signing import FileFacts, Made
-from bot.provenance.stamp import Stamped, stamp
+from bot.provenance.stamp import Kept, Stamped, stamp
 from bot.store import Store
 from engine.errors import EngineError
-from engine.types import Letter, TaskKind
+from engine.types import GenerationRequest, Inpaint, Letter, Outpaint, TaskKind
 
 _MADE: dict[TaskKind, Made] = {
     "text_to_image": "created",
     "image_to_image": "edited",
+    "inpaint": "edited",
+    "outpaint": "edited",
     "upscale": "upscaled",
     "creative_upscale": "upscaled",
     "cut_out": "edited",
@@ -68,11 +70,15 @@ class Stamper:
             prompt=job.prompt if wanted else "",
             label=source.label if source else None,
             parent=source.title if source else "",
+            mark=(source.mark or source.job) if source and isinstance(request.task, Inpaint) else "",
         )
+        kept = _kept(request, parent) if parent is not None and index != GRID else None
         notes = _notes(job, seed) if wanted else {}
         labelled = index != GRID and await self._labelled(job)  # a grid is made of labelled pictures
         try:
-            return await asyncio.to_thread(stamp, png, facts, self._keys, parent, notes, labelled=labelled)
+            return await asyncio.to_thread(
+                stamp, png, facts, self._keys, parent, notes, labelled=labelled, kept=kept
+            )
         except signing.Unsigned as error:
             raise EngineError(f"a picture cannot be signed: {error}", advice=_UNSIGNED) from error
 
@@ -97,6 +103,17 @@ class Stamper:
             elif child and blob != child.request.source:
                 return True
         return blob is not None
+
+
+def _kept(request: GenerationRequest, source: bytes) -> Kept | None:
+    """Return where the source lies in the picture, for tasks that leave it as it is."""
+    match request.task:
+        case Inpaint():
+            return Kept(source, 0, 0, request.width, request.height)
+        case Outpaint(left=left, top=top, width=width, height=height):
+            return Kept(source, left, top, width, height)
+        case _:
+            return None
 
 
 def _notes(job: Job, seed: int) -> dict[str, str]:

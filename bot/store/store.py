@@ -138,6 +138,10 @@ class Store(
         """Change a job from QUEUED to RUNNING; do nothing in any other state."""
         await self._change(id, (State.QUEUED,), state=State.RUNNING.value, started=self._clock())
 
+    async def noted(self, id: str, note: str) -> None:
+        """Write down what is not as it was asked for of a job that has not ended."""
+        await self._change(id, UNFINISHED, note=note)
+
     async def died(self, id: str, deaths: int) -> None:
         """Set a job back to QUEUED, with the count of workers that were lost with it."""
         await self._change(id, UNFINISHED, state=State.QUEUED.value, deaths=deaths)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, assert_never, get_args
@@ -31,6 +31,7 @@ class Painting:
     width: int  # pixels that the pipeline paints
     height: int
     image: Any = None  # a Pillow image of that size, for tasks that start from one
+    mask: Any = None  # a Pillow image of that size, white where it is painted, for parts of an image
 
 
 _KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
@@ -47,6 +48,25 @@ NOISE_SCHEDULERS: Mapping[str, Scheduler] = {
     "unipc": ("UniPCMultistepScheduler", {}),
 }
 """For models that were trained on a noise schedule of discrete steps. Latents are not clipped to −1 … 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoraLayers:
+    """By which layers a LoRA for a family is told: regular expressions on the names of those that it changes.
+
+    Names are as in the denoiser, with "_" for "." and without what stands before the first block.
+    """
+
+    every: str  # how each begins
+    some: str = ""  # in one of them
+    none: str = ""  # in none of them
+
+    def tell(self, names: Sequence[str]) -> bool:
+        """Return whether a LoRA that changes the layers of these names may be for the family."""
+        if not all(re.match(self.every, name) for name in names):
+            return False
+        found = [any(re.search(pattern, name) for name in names) for pattern in (self.some, self.none)]
+        return (not self.some or found[0]) and not (self.none and found[1])
 
 
 Joins = Literal["always", "compared", "never"]
@@ -79,6 +99,10 @@ class Family:
 
     Only for families whose embeddings have one shape for all prompts, so that they can be added.
     """
+    needs: tuple[str, ...] = ()
+    """Python packages without which its models do not load, beside what Easel installs."""
+    loras: LoraLayers | None = None
+    """The layers of its LoRAs. None: it takes none."""
     single_file: tuple[str, ...] = ()
     """Beginnings of weights' names that tell a single file of this family, all of them together."""
 
@@ -112,33 +136,21 @@ class Family:
         match task:
             case TextToImage():
                 return arguments
+            case Inpaint() | Outpaint() if self.pipelines.get(task.kind):
+                strength = task.strength if isinstance(task, Inpaint) else 1.0
+                return arguments | self._image_arguments(painting, strength) | {"mask_image": painting.mask}
             case (
                 ImageToImage(strength=strength)
                 | Blend(strength=strength)
                 | Inpaint(strength=strength)
+                | Outpaint(strength=strength)
                 | CreativeUpscale(strength=strength)
             ):
                 return arguments | self._image_arguments(painting, strength)
-            case Edit() | Outpaint():
+            case Edit():
                 return arguments | self._image_arguments(painting, 1.0)
             case unknown:
                 assert_never(unknown)
-
-    def weighed(self, pipe: Any, texts: Sequence[tuple[str, float]]) -> dict[str, Any]:
-        """Return the arguments that take the sum of these texts' embeddings, each times its factor."""
-        more = {"prompt_2": None} if "prompt_2" in inspect.signature(pipe.encode_prompt).parameters else {}
-        summed: dict[str, Any] = {"prompt": None}
-        for text, factor in texts:
-            encoded = pipe.encode_prompt(
-                prompt=text,
-                device=pipe._execution_device,
-                num_images_per_prompt=1,
-                do_classifier_free_guidance=False,
-                **more,
-            )
-            for name, at in self.embeddings.items():
-                summed[name] = summed.get(name, 0) + encoded[at] * factor
-        return summed
 
     def _image_arguments(self, painting: Painting, strength: float) -> dict[str, Any]:
         if not self.strength:
@@ -165,12 +177,13 @@ class Family:
     def steps_run(self, task: PaintingTask, steps: int) -> int:
         """Return the denoising steps that really run: with a strength, painting starts part of the way."""
         match task:
-            case TextToImage() | Edit() | Outpaint():
+            case TextToImage() | Edit():
                 return steps
             case (
                 ImageToImage(strength=strength)
                 | Blend(strength=strength)
                 | Inpaint(strength=strength)
+                | Outpaint(strength=strength)
                 | CreativeUpscale(strength=strength)
             ):
                 return max(1, int(steps * strength)) if self.strength else steps

@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from engine.families.base import Family
+from engine.families.base import Family, LoraLayers
+
+LAYERS = (
+    "(single_)?transformer_blocks|(single|double)_blocks|(x|context)_embedder|time_text_embed"
+    "|(img|txt|time|vector|guidance)_in|norm_out|proj_out|final_layer"
+)
+"""How layers of its denoiser are called, in diffusers and by those who made it."""
+LORAS = LoraLayers(every=LAYERS, none="to_qkv_mlp_proj|mlp_net|linear_in|to_gate")
 
 
 class PackedFamily(Family):
@@ -26,5 +33,6 @@ FAMILY = PackedFamily(
     },
     shared={"FluxTransformer2DModel": frozenset({"img_ids", "txt_ids"})},
     negative_prompt=False,
+    loras=LORAS,
     single_file=("vector_in.in_layer.", "double_blocks.0.img_attn."),
 )

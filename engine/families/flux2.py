@@ -6,7 +6,8 @@ are a row of 2 × 2 patches, in the range of the VAE's batch normalization.
 
 from typing import Any
 
-from engine.families.base import Family
+from engine.families.base import Family, LoraLayers
+from engine.families.flux import LAYERS
 
 
 class Flux2Family(Family):
@@ -30,5 +31,9 @@ FAMILY = Flux2Family(
     shared={"Flux2Transformer2DModel": frozenset({"img_ids", "txt_ids"})},
     strength=False,
     negative_prompt=False,
+    loras=LoraLayers(
+        every=f"{LAYERS}|(double|single)_stream|time_guidance_embed",
+        none=r"ff_(context_)?net|mlp_net|to_gate|single_transformer_blocks_\d+_(attn_to_[qkv]$|proj_mlp|norm_linear)",
+    ),
     single_file=("single_stream_modulation.",),
 )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from engine.families.base import LoraLayers
 from engine.families.qwen_image import VideoVaeFamily
 
 
@@ -16,6 +17,11 @@ class Krea2Family(VideoVaeFamily):
 FAMILY = Krea2Family(
     name="Krea 2",
     pipelines={"text_to_image": "Krea2Pipeline"},
+    loras=LoraLayers(
+        every="(transformer_)?blocks|text_?fusion|txtfusion|(img|txt)_in|time_embed|time_mod_proj|final_layer"
+        "|first|last|tmlp|tproj|txtmlp",
+        none="add_[qkv]_proj|mlp_net|ff_(context_)?(net|linear)",
+    ),
     single_file=("txtfusion.projector.",),
     shared={"Krea2Transformer2DModel": frozenset({"position_ids"})},
 )

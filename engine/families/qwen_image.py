@@ -5,7 +5,7 @@ Its VAE is one of videos: a picture is one of a single frame.
 
 from typing import Any
 
-from engine.families.base import Family
+from engine.families.base import Family, LoraLayers
 
 
 class VideoVaeFamily(Family):
@@ -41,5 +41,9 @@ FAMILY = VideoVaeFamily(
     },
     shared={"QwenImageTransformer2DModel": frozenset({"img_shapes"})},
     row_lists={"QwenImageTransformer2DModel": frozenset({"img_shapes"})},
+    loras=LoraLayers(
+        every="transformer_blocks|(img|txt)_in|time_text_embed|norm_out|proj_out",
+        none="_ff_(context_)?(net|linear|gate|up|down)|to_gate|norm1",
+    ),
     guidance="true_cfg_scale",
 )

@@ -9,4 +9,5 @@ FAMILY = replace(
     name="Qwen-Image-Edit",
     pipelines={"image_to_image": "QwenImageEditPipeline"},
     strength=False,
+    needs=("torchvision",),  # its processor also knows videos
 )

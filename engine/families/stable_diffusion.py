@@ -1,6 +1,12 @@
 """Stable Diffusion 1 and 2, and the model that ships, which is one of its kind."""
 
-from engine.families.base import NOISE_SCHEDULERS, Family
+from engine.families.base import NOISE_SCHEDULERS, Family, LoraLayers
+
+UNET = (
+    "(down_blocks|up_blocks|mid_block|input_blocks|output_blocks|middle_block)_"
+    "|(time|add)_embed|label_emb|conv_(in|out)|out_2"
+)
+"""How layers of its U-Net are called, in diffusers and by those who trained it."""
 
 FAMILY = Family(
     name="Stable Diffusion",
@@ -10,5 +16,6 @@ FAMILY = Family(
     },
     schedulers=NOISE_SCHEDULERS,
     embeddings={"prompt_embeds": 0},
+    loras=LoraLayers(every=UNET, none="transformer_blocks_[1-9]"),
     single_file=("cond_stage_model.",),
 )

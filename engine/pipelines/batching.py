@@ -27,6 +27,7 @@ from greenlet import getcurrent, greenlet
 from engine.errors import OutOfMemory
 from engine.pipelines.comparing import Comparison, tensors_of
 from engine.pipelines.components import ModuleComponent
+from engine.pipelines.lora import Additions, Unmixable, Uses, uses
 from engine.pipelines.verdicts import Joins
 
 T = TypeVar("T")
@@ -46,6 +47,7 @@ class Call:
     key: Hashable
     shape: Hashable  # types and sizes of its tensors without their rows: calls of one shape need equal memory
     form: str = ""  # what its arguments are: rows, shared, plain values; for calls that are compared
+    loras: Uses = ()  # that are added to the module's layers
 
     @property
     def most_rows(self) -> float:
@@ -83,6 +85,8 @@ class InterceptionPoint:
         self._crowded: set[Hashable] = set()  # shapes that had too little memory beside other components
         self.shared, self.row_lists = shared, row_lists
         self.fitting: dict[Hashable, int] = {}  # rows by shape, where a pass has run out of memory
+        self.additions = Additions(module)
+        self._mixes = True  # rows with different LoRAs share a pass
         self._module, self._method = module, method
         # Offloading and caching hooks may live there too: put back what was found.
         self._instance_attribute = module.__dict__.get(method)
@@ -103,7 +107,8 @@ class InterceptionPoint:
         if not isinstance(request, Request):
             if self.component is not None:
                 self.component.enter()
-            return self.function(*args, **kwargs)
+            with self.additions.of([uses(self.name)]):
+                return self.function(*args, **kwargs)
         return request.park(self._call(request, args, kwargs))
 
     def _call(self, request: Request, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
@@ -115,12 +120,15 @@ class InterceptionPoint:
             arguments.pop("generator", None)  # no decoder uses it, and it would keep calls apart
         rows = _rows(arguments)
         call = Call(self, arguments, rows, (id(request), "alone"), _shape(arguments, rows))
+        call.loras = uses(self.name)
         if not self.alone:
             keys = {name: self._key(request, name, value, rows) for name, value in sorted(arguments.items())}
             call.key = id(self), tuple(keys.items())
             if self._comparison is not None:
                 call.form = f"{self.name} {_form(tuple(keys.items()))}"
                 self._narrow(call, request, self._comparison.known(call.form))
+            if not self._mixes:
+                call.key = call.key, call.loras
         return call
 
     @staticmethod
@@ -159,10 +167,13 @@ class InterceptionPoint:
             return type(value), value
         return "object", id(request), id(value)  # a key-value cache, say: never joined
 
-    def bring(self, call: Call) -> None:
-        """See that the module's weights are on the card for a pass of such calls. Raises OutOfMemory."""
-        if self.component is not None:
-            self.component.enter(alone=call.shape in self._crowded)
+    def bring(self, calls: Sequence[Call]) -> None:
+        """See that the weights for a pass of these calls are on the card. Raises OutOfMemory."""
+        for part in dict.fromkeys(part for call in calls for part, _weight in call.loras):
+            if part.component is not None:
+                part.component.enter()
+        if self.component is not None:  # last: of the LoRAs, what has no room beside it is copied in the pass
+            self.component.enter(alone=calls[0].shape in self._crowded)
 
     def leaving(self, call: Call) -> tuple[ModuleComponent, ...]:
         """Return the components that leave the card when such a call runs."""
@@ -188,23 +199,38 @@ class InterceptionPoint:
 
     def run(self, calls: Sequence[Call]) -> list[Any]:
         """Run one forward pass for all `calls` and return their results, in order. Raises Unmergeable."""
-        self.bring(calls[0])
+        self.bring(calls)
         if len(calls) == 1:
-            return [self.function(**calls[0].arguments)]
+            return [self._pass(calls, calls[0].arguments)]
+        try:
+            return self._run_several(calls)
+        except Unmixable:
+            self._mixes = False
+        results: dict[Call, Any] = {}
+        for loras in dict.fromkeys(call.loras for call in calls):
+            same = [call for call in calls if call.loras == loras]
+            results |= zip(same, self.run(same), strict=True)
+        return [results[call] for call in calls]
+
+    def _run_several(self, calls: Sequence[Call]) -> list[Any]:
         if self._comparison is not None:
             return self._comparison.run(
                 calls[0].form,
                 [call.arguments for call in calls],
                 joined=lambda numbers: self._run_joined([calls[number] for number in numbers]),
-                alone=lambda: [self.function(**call.arguments) for call in calls],
+                alone=lambda: [self._pass([call], call.arguments) for call in calls],
             )
         return self._run_joined(calls)
+
+    def _pass(self, calls: Sequence[Call], arguments: dict[str, Any]) -> Any:
+        with self.additions.of([call.loras for call in calls for _row in range(call.rows)]):
+            return self.function(**arguments)
 
     def _run_joined(self, calls: Sequence[Call]) -> list[Any]:
         rows = [call.rows for call in calls]
         joined = {name: self._join(name, [call.arguments[name] for call in calls], rows)
                   for name in calls[0].arguments}  # fmt: skip
-        return self._split(self.function(**joined), rows)
+        return self._split(self._pass(calls, joined), rows)
 
     def _join(self, name: str, values: Sequence[Any], rows: Sequence[int]) -> Any:
         first = values[0]
@@ -521,7 +547,8 @@ def _distinct(calls: Sequence[Call]) -> tuple[list[Call], list[int]]:
     seen: dict[Hashable, int] = {}
     position: list[int] = []
     for call in calls:
-        content = _content(call.arguments.values())
+        values = _content(call.arguments.values())
+        content = None if values is None else (call.loras, values)
         index = seen.get(content, len(unique)) if content is not None else len(unique)
         if index == len(unique):
             unique.append(call)

@@ -26,13 +26,14 @@ from engine.catalog import Entry, check_files
 from engine.errors import FlaggedPicture, InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
 from engine.lettering.setting import lettered
-from engine.pipelines import quantising, tensors
+from engine.pipelines import long_prompts, quantising, tensors
 from engine.pipelines.batching import DecodePoint, EncodePoint, InterceptionPoint
 from engine.pipelines.comparing import Comparison
 from engine.pipelines.components import DeviceMemory, ModuleComponent, cards, components_of
 from engine.pipelines.cutout import Cutter, Segmenter, cut_out
 from engine.pipelines.enlarging import Lay, enlarged, repainted, with_alpha
 from engine.pipelines.kept_latents import KeptLatents
+from engine.pipelines.lora import Attached
 from engine.pipelines.making import MAKING
 from engine.pipelines.model_files import names_in, snapshot, variant_of
 from engine.pipelines.previews import Preview
@@ -76,7 +77,12 @@ class Loaded:
     """Returns what cuts out; it is loaded when it is first needed."""
     components: tuple[ModuleComponent, ...] = ()  # empty where weights never move
     verdict: ClassVerdict = field(default_factory=ClassVerdict)  # of a class whose calls are compared
+    loras: Attached = field(init=False)
     _siblings: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Begin without LoRAs."""
+        self.loras = Attached(self.points)
 
     @property
     def family(self) -> Family:
@@ -96,6 +102,7 @@ class Loaded:
 
     def unload(self) -> None:
         """Put the modules' own methods back: points and modules refer to each other until then."""
+        self.loras.unload()
         for point in self.points:
             point.restore()
         for component in self.components:
@@ -119,6 +126,8 @@ _OTHER = _("This model cannot do that. Choose another model.")
 _ADVICE: dict[TaskKind, str] = {
     "text_to_image": _("This model only changes images. Give it a source image."),
     "image_to_image": _("This model takes no image prompt. Leave it out."),
+    "inpaint": _("This model changes no regions. Choose another model."),
+    "outpaint": _("This model does not paint around images. Choose another model."),
 }
 
 
@@ -386,6 +395,18 @@ def _region_painted(
     return tensors.pixels(part.composed(tensors.picture(painted)))
 
 
+def _with_loras(painted: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """Let what a function paints have the LoRAs of its request."""
+
+    @functools.wraps(painted)
+    def with_them(loaded: Loaded, request: GenerationRequest, *given: Any) -> torch.Tensor:
+        with loaded.loras.of(request):
+            return painted(loaded, request, *given)
+
+    return with_them
+
+
+@_with_loras
 def _painted(
     loaded: Loaded,
     request: GenerationRequest,
@@ -399,7 +420,9 @@ def _painted(
     """Paint a picture of `size` pixels; what is around a part is kept as far as the model can."""
     scale = loaded.entry.scale
     size = size[0] // scale, size[1] // scale
-    weighed = weights.read(request.prompt)
+    told = loaded.loras.told(request)
+    about_ground = loaded.entry.info.one_thing and isinstance(task, Outpaint)
+    weighed = weights.read(regions.ground(told) if about_ground else told)
     painting = Painting(
         prompt=weighed.plain,
         negative_prompt=", ".join(filter(None, (request.negative_prompt, *weighed.negative))),
@@ -408,16 +431,17 @@ def _painted(
         width=size[0],
         height=size[1],
         image=image and ImageOps.fit(image, size, Image.Resampling.LANCZOS),
+        mask=part and part.mask(size),
     )
     pipe = private_copy(loaded.pipe_for(task.kind))
     if request.scheduler:
         pipe.scheduler = _scheduler(loaded.family, request.scheduler, pipe.scheduler)
     arguments = loaded.family.arguments(task, painting)
     if request.draft:
-        arguments |= draft_grid(pipe, request.steps)
-    if loaded.family.embeddings and len(weighed.texts) > 1:
-        arguments |= loaded.family.weighed(pipe, weighed.texts)
-    kept = KeptLatents(pipe, loaded.family, part) if part and "strength" in arguments else None
+        arguments |= draft_grid(pipe, request.steps, request.draft_steps)
+    arguments |= long_prompts.arguments(loaded.family, pipe, weighed, painting.negative_prompt)
+    blends = "strength" in arguments and "mask_image" not in arguments
+    kept = KeptLatents(pipe, loaded.family, part) if part and blends else None
     pixels = _call(pipe, arguments, request.seed_of(index), report, kept)
     return _enlarge(loaded.upscaler, pixels) if scale > 1 else pixels
 
@@ -440,14 +464,14 @@ def _scheduler(family: Family, name: str, own: Any) -> Any:
     return getattr(diffusers, kind).from_config(own.config, **changes)
 
 
-def draft_grid(pipe: Any, steps: int) -> dict[str, Any]:
-    """Return the arguments by which a pipeline takes the steps of a draft of so many.
+def draft_grid(pipe: Any, steps: int, taken: int = 0) -> dict[str, Any]:
+    """Return the arguments by which a pipeline takes the steps of a draft of so many, or `taken` of them.
 
     Schedulers that walk any grid are given it by the pipeline; DDIM's copy is changed. Any other takes as
     many steps, evenly spaced.
     """
     accepted = inspect.signature(pipe.__call__).parameters
-    scheduler, at = pipe.scheduler, list(drafts.kept(steps))
+    scheduler, at = pipe.scheduler, list(drafts.kept(steps, taken))
     known = inspect.signature(scheduler.set_timesteps).parameters
     if isinstance(scheduler, diffusers.DDIMScheduler):
         _thin_out(scheduler, steps, at)
@@ -547,7 +571,7 @@ def _call(
         return tensors
 
     accepted = inspect.signature(pipe.__call__).parameters
-    missing = {"image", "strength"} & arguments.keys() - accepted.keys()
+    missing = {"image", "mask_image", "strength"} & arguments.keys() - accepted.keys()
     if missing:
         raise InvalidRequest(f"{type(pipe).__name__} takes no {missing}")
     watched = {"generator": generator, "output_type": "pt", "callback_on_step_end": after_step}

@@ -15,6 +15,7 @@ from typing import Any
 
 from engine.catalog import Entry, check_files
 from engine.errors import ModelNotLoaded
+from engine.families import family_of
 from engine.pipelines.model_files import dtypes, parts_of, variant_of, weight_names
 
 _LORA = re.compile(r"[._]lora[._]|lora_(?:up|down|unet|te)|hada_w1|lokr_w1", re.IGNORECASE)
@@ -50,6 +51,11 @@ def check(entry: Entry) -> None:
         _check_class(entry.pipeline, "the setting `pipeline`")
     if path is not None:
         _check_file(path, entry)
+
+
+def missing(entry: Entry) -> str:
+    """Return the packages that the class of a model needs and that are not installed."""
+    return " ".join(each for each in family_of(entry.pipeline).needs if not _installed(each))
 
 
 # --- a folder ---------------------------------------------------------------------------------------------

@@ -54,6 +54,7 @@ MEMORY = ModelInfo(
     height=512,
     steps=20,
     guidance=5.0,
+    tasks=frozenset(("text_to_image", "image_to_image", "inpaint", "outpaint")),
 )
 
 PREVIEWS = 4  # for each job

@@ -24,8 +24,10 @@ from typing import Any
 
 import torch
 
-from engine import catalog
+from engine import catalog, loras
 from engine.errors import Cancelled, EngineError, InvalidPicture, InvalidRequest, OutOfMemory
+from engine.loras import Lora, LoraUnusable
+from engine.pipelines import lora as lora_files
 from engine.pipelines import run as pipelines
 from engine.pipelines.batching import (
     Call,
@@ -38,6 +40,8 @@ from engine.pipelines.batching import (
 from engine.pipelines.components import DeviceMemory, cards
 from engine.pipelines.cutout import Cutter, ModelCutter, Segmenter
 from engine.pipelines.enlarging import Lay
+from engine.pipelines.long_prompts import Heard, listening
+from engine.pipelines.lora import Adapter
 from engine.pipelines.rehearsal import rehearse
 from engine.pipelines.upscale import Upscaler
 from engine.pipelines.verdicts import Verdicts
@@ -56,6 +60,7 @@ from engine.types import (
 )
 from engine.workers.heartbeat import Heartbeat
 from engine.workers.loading import STUCK_SECONDS, Loader, Outcome, attempt
+from engine.workers.lora_loading import LoraLoader, Read
 from engine.workers.messages import Cancel, ModelLoaded, Order, Pulse, Ready, Report, Setup, Start
 
 _log = logging.getLogger(__name__)
@@ -103,6 +108,7 @@ class PictureRequest(Request):
         self._rows = model.entry.rows
         self.index = index
         self.calls = 0  # forward passes taken
+        self.heard = Heard()
         self.joined = False  # whether any of them was one with other pictures
         self.step = 0
         self.steps = resident.job.request.steps_taken
@@ -173,6 +179,8 @@ class WorkerLoop:
         beside = pipelines.dtype_on(self._device) is torch.get_default_dtype()
         self._loader = Loader(self._load if beside else self._fetch)
         self._unwanted: set[str] = set()  # models to unload once they are loaded
+        self._loras = _loras(setup.loras)
+        self._lora_loader = LoraLoader(self._load_lora)
         self._upscaler: Upscaler | None = None
         self._segmenter: Segmenter | None = None
         self._costs = PassCosts()
@@ -194,6 +202,8 @@ class WorkerLoop:
         self._receive()
         for outcome in self._loader.outcomes():
             self._on_loaded(outcome)
+        for read in self._lora_loader.outcomes():
+            self._on_lora(read)
         if self._memory.moves:
             self._wanted = {id(call.point.component) for call in self._calls()}
         if batch := self._turns.pick():
@@ -209,7 +219,11 @@ class WorkerLoop:
     @property
     def idle(self) -> bool:
         """Return whether nobody paints and nothing is being loaded."""
-        return not len(self._turns) and not self._loader.busy
+        return not len(self._turns) and not self._loading
+
+    @property
+    def _loading(self) -> bool:
+        return self._loader.busy or self._lora_loader.busy
 
     def _prepare(self) -> None:
         """Load the default model before anyone asks, and say so."""
@@ -257,7 +271,7 @@ class WorkerLoop:
         """Return for how many seconds to wait for an order; None while there is nothing else to do."""
         if len(self._turns):
             return 0.0
-        return LOADING_LOOK if self._loader.busy else None
+        return LOADING_LOOK if self._loading else None
 
     def _carry_out(self, order: Order) -> None:
         match order:
@@ -290,6 +304,8 @@ class WorkerLoop:
     def _begin(self, resident: Resident) -> None:
         """Let a job's pictures run until their first shared call."""
         job, model = resident.job, self._model(resident.job.request.model)
+        if not self._has_loras(resident, model):
+            return
         self._begin_work({job.id})
         resident.requests = [
             PictureRequest(resident, model, index, self._painter(model, job.request, index, resident.sources))
@@ -301,6 +317,34 @@ class WorkerLoop:
             elif job.id in self._residents:  # else the first picture has failed, and with it the job
                 self._go_on(request, None)
         self._end_work()
+
+    def _has_loras(self, resident: Resident, model: pipelines.Loaded) -> bool:
+        """Return whether a job's LoRAs are loaded; else ask for them, or end it where one is unknown."""
+        request = resident.job.request
+        missing = model.loras.missing(request.loras) if request.paints else []
+        for name in missing:
+            if name not in self._loras.found:
+                self._fail(resident, LoraUnusable(f"there is no LoRA {name}", advice=loras.missing(name)))
+                return False
+            self._lora_loader.ask(self._loras.found[name], model)
+        return not missing
+
+    def _on_lora(self, read: Read) -> None:
+        """Begin the jobs that have waited for a LoRA, or end them if it could not be read."""
+        model, name = read.model, read.model.entry.info.name
+        if self._models.get(name) is not model:  # it has been unloaded meanwhile
+            return
+        users = [each for each in self._residents.values() if each.job.request.model == name]
+        if isinstance(read.result, Adapter):
+            model.loras.leave({lora.name for each in users for lora in each.job.request.loras})
+            model.loras.attach(read.result)
+        for resident in users:
+            if resident.requests or read.name not in [each.name for each in resident.job.request.loras]:
+                continue
+            if isinstance(read.result, EngineError):
+                self._fail(resident, read.result)
+            else:
+                self._begin(resident)
 
     def _line_up(self, request: PictureRequest) -> None:
         """Begin a request of a model whose requests run one after another, if it is the first."""
@@ -324,6 +368,8 @@ class WorkerLoop:
         self, model: pipelines.Loaded, asked: GenerationRequest, index: int, sources: Sequence[bytes]
     ) -> Callable[[PictureRequest], torch.Tensor]:
         def run(request: PictureRequest) -> torch.Tensor:
+            listening.set(request.heard)
+
             def report(
                 step: int,
                 steps: int,
@@ -352,6 +398,9 @@ class WorkerLoop:
         loaded = pipelines.load(entry, self._memory, self._upscale(), self._verdicts, self._segment)
         rehearse(loaded, self._verdicts.save)
         return loaded
+
+    def _load_lora(self, lora: Lora, model: pipelines.Loaded) -> Adapter:
+        return lora_files.load(lora, model.pipe, self._memory, pipelines.dtype_on(self._device))
 
     def _fetch(self, entry: catalog.Entry) -> None:
         pipelines.fetch(entry, self._memory)
@@ -439,7 +488,7 @@ class WorkerLoop:
         call = batch[0].call
         assert call is not None
         try:
-            call.point.bring(call)
+            call.point.bring([each.call for each in batch if each.call is not None])
         except OutOfMemory as error:
             return error
         return None
@@ -506,6 +555,8 @@ class WorkerLoop:
             height=pixels.shape[0],
             png=b"",
             joined=request.joined,
+            parts=request.heard.parts,
+            left_out=request.heard.left_out,
         )
         self._outbox.put_picture(picture, pixels, resident.job.request)
         if all(sibling.ended for sibling in resident.requests):
@@ -564,6 +615,15 @@ class WorkerLoop:
             self._outbox.put(self._pulse)
             self._pulse = Pulse(models=self._pulse.models, loading=self._pulse.loading)
         self._pulsed = time.monotonic()
+
+
+def _loras(folder: str) -> loras.Loras:
+    """Return the LoRAs of a folder; none where it is gone since the parent has read it."""
+    try:
+        return loras.read(folder)
+    except LoraUnusable as error:
+        _log.error("LoRAs cannot be used: %s", error)
+        return loras.Loras()
 
 
 def _as_engine_error(error: BaseException, *, in_pass: bool = False) -> EngineError:

@@ -16,6 +16,7 @@ class Setup:
     models: tuple[str, ...]  # the default first
     hang_seconds: float  # a forward pass that takes longer counts as hung
     pinned: float = 0.0  # bytes of host memory that may be pinned
+    loras: str = ""  # folder with LoRAs; empty: there are none
     state: str = ""  # folder for what is learned of models; empty: it is forgotten at the end
     cutout: str = ""  # segmentation model that cuts out; empty: the one that ships
 

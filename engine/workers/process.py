@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import catalog
+from engine.loras import read as read_loras
 from engine.pipelines.model_files import footprint
 from engine.scheduling.residency import FOR_MODELS
 from engine.types import BlobRef
@@ -78,11 +79,11 @@ class ProcessEngine(Dispatcher):
     `models`: names, folders, files or hub names, the default first. `device`: "auto", or devices such as
     "cpu", "mps", "cuda:0,cuda:1". `read` returns the bytes of a source picture. A forward pass that takes
     longer than `hang_seconds` counts as hung. `memory` is what each device has for models, in bytes: by
-    default most of the machine's, or of the card's if that is more. `state` is a folder for what is learned
-    of models. `cutout` is a segmentation model that cuts out in place of the one that ships. `target` is for
-    tests of faults; other options are those of the dispatcher.
+    default most of the machine's, or of the card's if that is more. `loras` is a folder with LoRAs, `state`
+    one for what is learned of models. `cutout` is a segmentation model that cuts out in place of the one that
+    ships. `target` is for tests of faults; other options are those of the dispatcher.
 
-    Raises UnknownModel.
+    Raises UnknownModel, LoraUnusable.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class ProcessEngine(Dispatcher):
         hang_seconds: float = 120.0,
         target: Target = run_worker,
         memory: float | None = None,
+        loras: str = "",
         state: str = "",
         cutout: str = "",
         **options: Any,
@@ -101,20 +103,17 @@ class ProcessEngine(Dispatcher):
         self.devices = devices(device)
         weight = weight_bytes(self.devices[0])
         pinned = PINNED * host_memory() / len(self.devices)
-        setups = [
-            Setup(
-                device=name,
-                models=tuple(models),
-                hang_seconds=hang_seconds,
-                pinned=pinned,
-                state=state,
-                cutout=cutout,
-            )
-            for name in self.devices
-        ]
+        common: dict[str, Any] = {
+            "models": tuple(models),
+            "loras": loras,
+            "pinned": pinned,
+            "state": state,
+            "cutout": cutout,
+        }
+        setups = [Setup(device=name, hang_seconds=hang_seconds, **common) for name in self.devices]
         spawns = [(setup.device, partial(WorkerProcess.start, setup, target)) for setup in setups]
         super().__init__(
-            catalog.load(models, cuts_out=bool(cutout)),
+            catalog.load(models, loras=read_loras(loras), cuts_out=bool(cutout)),
             spawns,
             read,
             memory=room_for_models(self.devices) if memory is None else [memory] * len(self.devices),

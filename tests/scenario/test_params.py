@@ -24,18 +24,20 @@ from bot.models import Job, Tier
 from bot.prompts import PARAMS, Draft, Param
 from engine.catalog import Entry
 from engine.families import Family, family_of
+from engine.pipelines.lora import Adapter, wanted
 from engine.pipelines.run import Loaded, paint
-from engine.types import GenerationRequest
+from engine.types import GenerationRequest, LoraInfo
 from engine.workers.fake import FakeEngine
 from tests.families import FAMILIES
 from tests.scenario.conftest import SMALL, House, Opens
 
 SCHEDULERS = tuple(family_of("StableDiffusionPipeline").schedulers)
-FIRST = replace(SMALL, name="first", width=256, height=256, guidance=2.0, schedulers=SCHEDULERS)
+LORAS = (LoraInfo(name="ink", words="ink wash"), LoraInfo(name="pixel"))
+FIRST = replace(SMALL, name="first", width=256, height=256, guidance=2.0, schedulers=SCHEDULERS, loras=LORAS)
 OTHER = replace(FIRST, name="other")
 PIPELINES = {"first": "sd", "other": "sdxl"}
 
-UNUSUAL = {"count": "2", "strength": "0.25", "model": "other"}
+UNUSUAL = {"count": "2", "strength": "0.25", "model": "other", "region": '"top right"'}
 """What is typed where an option's example is what a request has anyway."""
 
 OF_THE_JOB = ("private", "relax", "reproducible", "text", "text_place", "text_style")
@@ -47,6 +49,12 @@ AFTER_PAINTING = ("background",)
 OF_SEVERAL_JOBS = ("repeat",)
 """Options that make several jobs, which are asked about first: tests/scenario/test_series.py."""
 
+OF_A_SOURCE = ("strength", "region", "mask", "extend")
+"""Options that say what is done with a source."""
+
+RECALLED = {"region": "mask"}
+"""What a form shows instead: a region is painted again by its mask."""
+
 Pipelines = Callable[[Job, House], list[dict[str, Any]]]
 """What the pipeline is called with for each picture of a job."""
 
@@ -57,7 +65,7 @@ each_option = pytest.mark.parametrize("name", [each for each in PARAMS if each !
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Loaded]:
     """Tiny pipelines of two families."""
     nothing: Any = None
-    return {
+    made = {
         name: Loaded(
             Entry(info=FIRST, source=""),
             FAMILIES[kind](tmp_path_factory.mktemp(name)).pipe,
@@ -67,6 +75,10 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Loaded]:
         )
         for name, kind in PIPELINES.items()
     }
+    for each in made.values():
+        for info in LORAS:
+            each.loras.attach(Adapter(info, {}))
+    return made
 
 
 @pytest.fixture
@@ -93,6 +105,7 @@ def _recorded(call: Callable[..., Any], calls: list[dict[str, Any]]) -> Callable
         image, generator = given.pop("image", None), given.pop("generator")
         told = {name: value for name, value in given.items() if not callable(value)}
         told |= {"pipeline": type(pipe).__name__, "scheduler": type(pipe.scheduler).__name__}
+        told["loras"] = tuple((lora.info.name, weight) for lora, weight in wanted.get())
         calls.append(told | {"seed": generator.initial_seed(), "image": image and image.tobytes()})
         return Namespace(images=[torch.linspace(0, 1, 3 * 64 * 64).view(3, 64, 64)])
 
@@ -144,8 +157,11 @@ async def check(name: str, house: House, pipelines: Pipelines) -> None:
     param = PARAMS[name]
     first = await house.painted("a circle --seed 2 --count 1")
     value = f"{first.id}:1" if name == "source" else UNUSUAL.get(name, param.example)
+    if name == "mask":
+        masked = await house.painted("a fox --count 1", source=f"{first.id}:1", region="bottom left")
+        value = f"{masked.id}:mask"
     needed = {
-        "strength": {"source": f"{first.id}:1"},
+        **{each: {"source": f"{first.id}:1"} for each in OF_A_SOURCE},
         "text_place": {"text": "SALE"},
         "text_style": {"text": "SALE"},
     }
@@ -159,7 +175,7 @@ async def check(name: str, house: House, pipelines: Pipelines) -> None:
     assert asked_for(with_it.job) != asked_for(without.job), "it is not put into the request"
     if name not in (*OF_THE_JOB, *AFTER_PAINTING):
         assert with_it.calls != without.calls, "the pipeline is not told"
-    assert name in with_it.form, "the form does not show it"
+    assert RECALLED.get(name, name) in with_it.form, "the form does not show it"
     assert asked_for(with_it.again) == asked_for(with_it.job), "the form asks for something else"
     assert with_it.info != without.info, "the info does not tell it"
 
@@ -245,8 +261,8 @@ def test_every_surface_offers_it(name: str) -> None:
     assert getattr(cli.parser().parse_args(typed), name)
     assert param.flag in "\n".join(answers.help(imagine).body)
     if name not in discord_forms._OWN:  # it shares a field with others, as a flag
-        more = ["--source x:1"] if name == "strength" else []
-        assert discord_forms._flags(" ".join([*typed[2:], *more]))[name]
+        more = ["--source x:1"] if name in OF_A_SOURCE else []
+        assert discord_forms._flags(" ".join([*more, *typed[2:]]))[name]
 
 
 async def _never(*given: Any) -> Any:
@@ -269,16 +285,16 @@ def test_every_chip_is_an_option_with_its_range() -> None:
 
 def test_what_no_model_takes_is_not_offered() -> None:
     tier = Tier(name="everyone", title="Everyone")
-    plain = replace(FIRST, strength=False, negative_prompt=False)
+    plain = replace(FIRST, strength=False, negative_prompt=False, loras=())
 
     def offered(*models: Any) -> set[str]:
         (imagine,) = (each for each in commands.vocabulary(models, (tier,)) if each.name == "imagine")
         return {each.name for each in imagine.options}
 
-    assert PARAMS.keys() - offered(plain) == {"strength", "negative"}
+    assert PARAMS.keys() - offered(plain) == {"strength", "negative", "loras"}
     assert PARAMS.keys() - offered(plain, FIRST) == set()
     assert PARAMS.keys() - offered(replace(FIRST, tasks=frozenset(("text_to_image",)))) == {
         "source",
-        "strength",
+        *OF_A_SOURCE,
     }
     assert discord.slash_commands(_never, _never, commands.vocabulary((plain,), (tier,)))

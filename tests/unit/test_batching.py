@@ -27,6 +27,7 @@ from PIL import Image
 from engine import weights
 from engine.errors import Cancelled
 from engine.families import family_of
+from engine.pipelines import long_prompts
 from engine.pipelines import run as pipelines
 from engine.pipelines.batching import InterceptionPoint, Request, run_joined
 from tests.families import FAMILIES, Family, noise, sdxl_with_words, unet
@@ -252,8 +253,8 @@ def test_weighted_prompts_join_and_change_the_picture(make: Callable[[Path], Fam
 
     def weighted(prompt: str) -> Callable[[], torch.Tensor]:
         def run() -> torch.Tensor:
-            weighed = known.weighed(family.pipe, weights.read(prompt).texts)
-            return call(family, 1, **weighed)()
+            weighed = long_prompts.arguments(known, family.pipe, weights.read(prompt), "bad")
+            return call(family, 1, **{"prompt": prompt} | weighed)()
 
         return run
 

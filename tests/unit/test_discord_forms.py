@@ -86,3 +86,35 @@ def test_our_ids_are_known(id: str) -> None:
 def test_other_ids_are_not_ours(id: str) -> None:
     with pytest.raises(Refusal, match="Easel does not know this"):
         read(id, prompt="a wolf")
+
+
+PART = {"prompt": "", "region": "", "source": "1a2b:2", "style": "noir", "negative": "text"}
+
+
+async def test_a_form_asks_for_a_part_of_a_picture() -> None:
+    data = forms.modal(Form(command="imagine", title="Change a region", values=PART, parent="1a2b")).to_dict()
+
+    fields = {each["component"]["custom_id"]: each["component"] for each in data["components"]}
+    assert list(fields) == ["prompt", "region", "cells", "flags"]
+    assert [each["value"] for each in fields["cells"]["options"]] == [str(n) for n in range(1, 26)]
+    assert fields["cells"]["max_values"] == 25 and not fields["cells"]["required"]
+    assert "--source 1a2b:2" in fields["flags"]["value"] and "--style noir" in fields["flags"]["value"]
+
+
+@pytest.mark.parametrize(
+    ("filled", "region"),
+    [
+        ({"region": "the cup", "cells": []}, "the cup"),
+        ({"region": "", "cells": ["7", "12"]}, "cells 7 12"),
+        ({"region": "top left", "cells": ["7"]}, "top left"),
+    ],
+)
+def test_a_part_is_read_from_words_or_cells(filled: dict[str, Any], region: str) -> None:
+    answer = read("v1:form:1a2b", prompt="a vase", flags="--source 1a2b:2", **filled)
+
+    assert (answer.options["region"], answer.options["source"]) == (region, "1a2b:2")
+
+
+def test_a_form_without_a_part_is_refused() -> None:
+    with pytest.raises(Refusal):
+        read("v1:form:1a2b", prompt="a vase", flags="--source 1a2b:2", region="", cells=[])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import socketserver
 import sqlite3
@@ -11,12 +12,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
+from structlog.testing import capture_logs
 
 from bot import app, doctor
 from bot.adapters import discord, slack
 from bot.adapters.web import doctor as web
 from bot.admin import admin_socket
+from bot.engines import open_engine
 from bot.errors import SettingError, StoreInUse
 from bot.findings import Finding, render
 from bot.provenance import keys
@@ -25,6 +30,7 @@ from bot.store import Store
 from bot.surfaces import Settings
 from engine.embedded import PIPELINE
 from engine.errors import EngineError
+from engine.pipelines import structure
 from engine.profiles import fitted
 from engine.workers import process
 from tests.web import web_house
@@ -122,6 +128,19 @@ def test_a_model_that_does_not_exist_is_named() -> None:
 def test_a_model_of_the_hub_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_HUB_OFFLINE")
     assert doctor._model("someone/some-model").ok is None
+
+
+def test_a_package_that_a_model_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed: set[str] = set()
+    monkeypatch.setattr(structure, "_installed", installed.__contains__)
+    finding = doctor._model("qwen-image-edit")
+    assert (finding.ok, finding.detail) == (False, "needs torchvision, which is not installed")
+    assert finding.remedy == "Run `pip install torchvision`, or choose another MODEL."
+
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    installed.add("torchvision")
+    assert doctor._model("qwen-image-edit").ok is None
+    assert doctor._model("qwen-image").ok is None
 
 
 def test_a_corrupt_model_is_named(tmp_path: Path) -> None:
@@ -356,6 +375,48 @@ async def test_gpus_that_torch_does_not_see_stop_a_start_on_auto(
     monkeypatch.setattr(doctor, "_PROBE", _found(cuda=[]))
     with pytest.raises(SettingError, match=r"DEVICE=auto, but there is no cuda:0 .* set DEVICE=cpu"):
         await doctor.refuse_to_start(settings)
+
+
+async def test_loras_that_cannot_be_used_are_named_by_doctor_and_at_start(
+    settings: Settings, tmp_path: Path
+) -> None:
+    layers = {
+        "ink": "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q",
+        "other": "diffusion_model.layers.0.attention.to_q",
+    }
+    for name, layer in layers.items():
+        save_file({f"{layer}.lora_A.weight": np.zeros((2, 2), "f4")}, tmp_path / f"{name}.safetensors")
+    (tmp_path / "old.ckpt").write_bytes(b"\x80")
+
+    found = {each.name: each for each in doctor._loras(str(tmp_path), ["easel-tiny"])}
+
+    assert (found["LoRAs"].ok, found["LoRAs"].detail) == (True, "ink")
+    misfit = "is made for Z-Image, and no model here is that: leave it out of LORAS"
+    pickle = "is a pickle, which could run code and is not loaded: fetch it as .safetensors"
+    assert {name: each.detail for name, each in found.items() if each.ok is False} == {
+        "LoRA other": misfit,
+        "LoRA old": pickle,
+    }
+    with capture_logs() as logs:
+        await doctor.refuse_to_start(but(settings, device="cpu", model=("easel-tiny",), loras=str(tmp_path)))
+    assert {each["name"]: each["cause"] for each in logs if each["event"] == "a LoRA cannot be used"} == {
+        "LoRA other": misfit,
+        "LoRA old": pickle,
+    }
+
+
+def test_a_folder_of_loras_that_is_none_is_said_by_doctor_and_stops_the_start(
+    settings: Settings, tmp_path: Path
+) -> None:
+    nowhere = str(tmp_path / "nowhere")
+    (finding,) = doctor._loras(nowhere, ["easel-tiny"])
+    sentence = f"LORAS={nowhere} is no folder: name one with .safetensors files, or leave it empty."
+
+    assert finding.ok is False and finding.detail == sentence
+    assert doctor._loras("", ["easel-tiny"]) == []
+    parts: Any = SimpleNamespace(read=None, may_start=None)
+    with pytest.raises(SettingError, match=re.escape(sentence)):
+        open_engine(but(settings, device="cpu", model=("easel-tiny",), loras=nowhere), parts, parts)
 
 
 async def test_a_start_needs_one_model_that_can_be_loaded(settings: Settings, tmp_path: Path) -> None:

@@ -15,12 +15,12 @@ from bot import actions
 from bot.actions import Action
 from bot.messages import job_cards
 from bot.models import State
-from bot.prompts import parse
+from bot.prompts import compose, parse
 from engine import drafts
 from engine.catalog import Entry, load
 from engine.pipelines import run as pipelines
 from engine.types import GenerationRequest, ImageToImage, ModelInfo
-from tests.examples import a_job
+from tests.examples import a_job, a_tier
 from tests.families import FAMILIES
 
 STEPS = 12
@@ -50,6 +50,36 @@ def _quiet() -> Iterator[None]:
 def test_the_first_three_steps_then_every_second(steps: int, kept: tuple[int, ...]) -> None:
     assert drafts.kept(steps) == kept
     assert drafts.length(steps) == len(kept)
+
+
+@pytest.mark.parametrize(
+    ("steps", "taken", "kept"),
+    [
+        (20, 8, (0, 1, 2, 5, 8, 12, 15, 19)),
+        (20, 4, (0, 1, 2, 19)),
+        (20, 2, (0, 10)),
+        (4, 3, (0, 1, 2)),
+        (4, 4, (0, 1, 2, 3)),
+        (4, 9, (0, 1, 2, 3)),
+    ],
+)
+def test_a_model_may_have_its_own_number_of_steps(steps: int, taken: int, kept: tuple[int, ...]) -> None:
+    assert drafts.kept(steps, taken) == kept
+    assert drafts.length(steps, taken) == len(kept)
+
+
+def test_a_models_own_number_holds_for_its_own_steps(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('pipeline = "StableDiffusionPipeline"\nsteps = 20\ndraft_steps = 8\n')
+    (tmp_path / "mine.safetensors").write_bytes(b"")
+    (model,) = load([str(tmp_path / "mine.safetensors")]).models()
+    tier = a_tier()
+
+    def steps(text: str) -> int:
+        return compose(parse(text), [model], tier).steps_taken
+
+    assert steps("a fox --draft") == 8
+    assert steps("a fox --draft --steps 10") == drafts.length(10)
+    assert steps("a fox") == 20
 
 
 class Recorder:

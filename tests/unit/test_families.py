@@ -12,15 +12,22 @@ import diffusers
 import pytest
 
 from engine.families import Family, Painting, families, family_of
-from engine.types import ImageToImage, PaintingTask, TaskKind, TextToImage
+from engine.types import ImageToImage, Inpaint, Outpaint, PaintingTask, TaskKind, TextToImage
 from tests.families import FAMILIES
 
 ENGINE = Path(__file__).parents[2] / "engine"
-PAINTING = Painting(prompt="a fox", negative_prompt="", steps=4, guidance=2.0, width=64, height=64, image="p")
+PAINTING = Painting(
+    prompt="a fox", negative_prompt="", steps=4, guidance=2.0, width=64, height=64, image="p", mask="m"
+)
 
 CHANGE = ImageToImage(source="p", strength=0.1)
 HALF = ImageToImage(source="p", strength=0.5)
-TASKS: dict[str, PaintingTask] = {"text_to_image": TextToImage(), "image_to_image": CHANGE}
+TASKS: dict[str, PaintingTask] = {
+    "text_to_image": TextToImage(),
+    "image_to_image": CHANGE,
+    "inpaint": Inpaint(source="p", mask="m"),
+    "outpaint": Outpaint(source="p", left=8, top=0, width=8, height=8),
+}
 
 each_family = pytest.mark.parametrize("family", families(), ids=lambda family: family.name)
 
@@ -56,7 +63,8 @@ def test_the_pipelines_of_a_family_do_the_tasks_that_it_declares(family: Family)
         ("image_to_image", "StableDiffusionPipeline", "that takes no image, strength."),
         ("text_to_image", "StableDiffusionImg2ImgPipeline", "that starts from a picture, by a strength."),
         ("text_to_image", "StableDifusionPipeline", "diffusers has no such class."),
-        ("upscale", "StableDiffusionPipeline", "a family does text_to_image and image_to_image alone."),
+        ("inpaint", "StableDiffusionImg2ImgPipeline", "that takes no mask_image."),
+        ("upscale", "StableDiffusionPipeline", f"a family does {' and '.join(TASKS)} alone."),
     ],
 )
 def test_a_task_that_a_pipeline_class_cannot_do_is_named(

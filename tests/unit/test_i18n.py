@@ -269,7 +269,7 @@ def test_no_template_says_anything_without_an_id(path: Path) -> None:
 
 def test_what_scripts_say_is_handed_to_them() -> None:
     said: set[str] = set()
-    for script in ("easel.js", "admin.js"):
+    for script in ("easel.js", "admin.js", "brush.js"):
         code = (WEB / "static" / script).read_text(encoding="utf-8")
         said |= set(re.findall(r'\bsay\("([^"]+)"', code))
     assert said == set(views.SCRIPT)

@@ -25,6 +25,22 @@ BUDGET = Balance(cap=900, used=800, resets=NOW + timedelta(hours=5), name="this 
 EVERYONE = a_tier(600)
 
 
+def test_info_tells_that_images_were_joined_and_whether_that_was_compared() -> None:
+    made = job(2)
+    joined = replace(made, pictures=tuple(replace(each, joined=True) for each in made.pictures))
+
+    def told(*given: Job, compared: bool = False) -> list[str]:
+        return [line for line in answers.info(*given, compared=compared).body if "together" in line]
+
+    end = "--reproducible makes the same image to the last bit."
+    assert told(made) == told(made, compared=True) == []
+    assert told(joined) == [f"Generated together with other images. {end}"]
+    assert told(joined, compared=True) == [
+        "Generated together with other images, as this model's images were the same alone when Easel "
+        f"compared them. {end}"
+    ]
+
+
 def job(count: int = 4, **changes: object) -> Job:
     request = replace(REQUEST, count=count)
     pictures = [
@@ -146,7 +162,16 @@ def test_the_buttons_of_each_state() -> None:
     assert labels(EVERY["upscaled"]) == [["Upscale", "Vary (subtle)", "Edit"]]
     for name in ("one", "upscaled"):
         more = [button.label for button in EVERY[name].more]
-        own = ["Info", "Favourite", "Download", "Enter contest", "Delete", "Report"]
+        own = [
+            "Change a region",
+            "Extend",
+            "Info",
+            "Favourite",
+            "Download",
+            "Enter contest",
+            "Delete",
+            "Report",
+        ]
         assert more == ["Vary (strong)", "Upscale (creative)", "Cut out", *own]
     assert labels(EVERY["failed"]) == [["Try again"]]
     assert labels(EVERY["cancelled"]) == [["Again"]]

@@ -181,3 +181,52 @@ def test_the_latents_around_the_mask_are_those_of_the_source(
     _, painted, noisy = seen[0]
     assert not torch.equal(noisy[..., 16:], painted[..., 16:])
     assert not torch.equal(noisy[..., 16:], clean[..., 16:])
+
+
+def seam(picture: Image.Image, at: int, rows: slice) -> tuple[float, float]:
+    """The largest step from one column to the next near a column, and elsewhere."""
+    steps = np.abs(np.diff(np.asarray(picture.convert("L"), np.float32)[rows], axis=1)).mean(0)
+    near = steps[at - 10 : at + 10]
+    return float(near.max()), float(np.concatenate([steps[: at - 10], steps[at + 10 :]]).max())
+
+
+@pytest.mark.parametrize("tone", [-40, 0, 40])
+def test_no_seam_is_seen_where_a_window_has_another_tone(tone: int) -> None:
+    noise = np.random.default_rng(3).normal(128, 6, (96, 128, 3))
+    source = Image.fromarray(noise.clip(0, 255).astype(np.uint8))
+    mask = mask_of((128, 96), (64, 0, 128, 96))
+    part = regions.region(Inpaint(source="s", mask="m"), [png(source), png(mask)], (128, 96), MODEL)
+    other = np.asarray(part.image, np.float32) + tone + np.random.default_rng(4).normal(0, 4, (1, 1, 3))
+
+    after = part.composed(Image.fromarray(other.clip(0, 255).astype(np.uint8)))
+
+    near, elsewhere = seam(after, 64, slice(8, 88))
+    assert near <= 1.1 * elsewhere
+    assert abs(np.asarray(after)[:, 100:].mean() - 128) < 4
+
+
+def test_no_seam_is_seen_around_a_picture() -> None:
+    ramp = np.linspace(60, 200, 96)[None, :, None] + np.random.default_rng(5).normal(0, 4, (64, 96, 3))
+    source = Image.fromarray(ramp.clip(0, 255).astype(np.uint8))
+    task = Outpaint(source="s", left=0, top=0, width=96, height=64)
+    part = regions.region(task, [png(source)], (128, 64), MODEL)
+
+    after = part.composed(part.image)
+
+    near, elsewhere = seam(after, 96, slice(8, 56))
+    assert near <= 1.1 * elsewhere
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("a red fox in snow", "snow"),
+        ("an owl on a yellow background", "a yellow background"),
+        ("ein Fuchs vor einem Wald", "einem Wald"),
+        ("a sunflower", "plain background"),
+        ("in", "plain background"),
+        ("a bird sitting on", "plain background"),
+    ],
+)
+def test_the_ground_s_words_are_found(prompt: str, words: str) -> None:
+    assert regions.ground(prompt) == words

@@ -184,3 +184,42 @@ def test_any_prompt_can_be_edited(words: str) -> None:
 
     View(**view).validate_json()
     assert len(fields(view)["prompt"].get("initial_value", "")) <= 3000
+
+
+def _of_part(cells: list[str], region: str | None = None) -> dict[str, Any]:
+    values = {"prompt": "", "region": "", "source": "1a2b:2"}
+    view = forms.modal(Form(command="imagine", title="Change a region", values=values), forms.About(), {})
+    chosen = [{"value": each} for each in cells]
+    state = {
+        "prompt": {"prompt": {"type": "plain_text_input", "value": "a vase"}},
+        "region": {"region": {"type": "plain_text_input", "value": region}},
+        "cells": {"cells": {"type": "multi_static_select", "selected_options": chosen}},
+    }
+    return {**view, "state": {"values": state}}
+
+
+def test_a_form_asks_for_a_part_of_a_picture_first() -> None:
+    names = [each["block_id"] for each in _of_part([])["blocks"]]
+
+    assert names[:3] == ["prompt", "region", "cells"]
+
+
+def test_a_part_is_read_from_words_or_cells() -> None:
+    cells, words = forms.read(_of_part(["7", "12"])), forms.read(_of_part(["7"], "the cup"))
+
+    assert cells.options["region"] == "cells 7 12" and words.options["region"] == "the cup"
+    assert cells.options["source"] == "1a2b:2"
+    assert forms.mistakes(cells) == forms.mistakes(words) == {}
+
+
+def test_a_part_that_is_not_named_is_a_mistake() -> None:
+    assert forms.mistakes(forms.read(_of_part([]))).keys() == {"region"}
+
+
+def test_a_mask_comes_with_a_form() -> None:
+    view = _of_part([])
+    view["state"]["values"]["mask"] = {"mask": {"type": "file_input", "files": [{"id": "F1"}]}}
+
+    answer = forms.read(view)
+
+    assert answer.mask == {"id": "F1"} and forms.mistakes(answer) == {}

@@ -504,3 +504,31 @@ async def test_one_address_has_twenty_guesses_whatever_its_cookies(tmp_path: Pat
         assert (await house.person().post("/login", headers=eve, **good)).status == 429
         assert (await house.person().post("/login", headers=far, **good)).status == 303
         assert (await known.post("/login", headers=eve, **good)).status == 303
+
+
+@pytest.mark.parametrize(
+    ("next", "there"),
+    [
+        ("/brush/1a2b3c4d5e6f/2", "/brush/1a2b3c4d5e6f/2"),
+        ("https://elsewhere.example/brush/1a2b/1", "/"),
+        ("//elsewhere.example/brush/1a2b/1", "/"),
+        ("/brush/../admin/1", "/"),
+        ("/admin", "/"),
+    ],
+)
+async def test_a_link_leads_to_the_brush_and_nowhere_else(next: str, there: str, house: WebHouse) -> None:
+    path = URL(await link_for(house)).path
+    answer = await house.person().post(str(URL(path).with_query(next=next)))
+
+    assert (answer.status, answer.headers["Location"]) == (303, there)
+
+
+async def test_the_brush_is_for_those_who_see_the_picture(tmp_path: Path) -> None:
+    async with web_house(tmp_path) as house:
+        ana, ben = house.person("Ana"), house.person("Ben")
+        job = await house.painted(ana, "a red fox --private --count 1")
+
+        assert (await ana.get(f"/brush/{job.id}/1")).status == 200
+        assert (await ana.get(f"/brush/{job.id}/2")).status == 404
+        assert (await ben.get(f"/brush/{job.id}/1")).status == 404
+        assert (await ana.get("/brush/1a2b3c4d5e6f/1")).status == 404

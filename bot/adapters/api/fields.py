@@ -220,7 +220,7 @@ def _check(
         text = _("Send an image to start from to /v1/images/edits.")
         raise ApiError(400, text, param="image")
     if "mask" in said:
-        text = _("The models here take no mask. Leave it out.")
+        text = _("No mask is taken here. Name the region instead, as in “top right” or 10,20,60,80.")
         raise ApiError(400, text, code="unsupported", param="mask")
     jpeg = taken.get("output_format") == "jpeg"
     if jpeg and str(said.get("background", "")).strip().casefold() == TRANSPARENT:
@@ -246,6 +246,8 @@ def _options(said: Mapping[str, Any], taken: Mapping[str, Value], picture: bytes
 
 def _plain(name: str, param: Param, value: object) -> Value:
     """Return the value of an option that /imagine reads. Raises ApiError for an array or object."""
+    if param.several and isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ", ".join(value)
     of_text = param.kind in ("text", "picture")
     if isinstance(value, str) or (isinstance(value, bool | int | float) and not of_text):
         return value

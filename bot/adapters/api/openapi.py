@@ -189,6 +189,8 @@ def _schema(option: Option) -> dict[str, Any]:
             found[name] = bound
     if option.maximum is not None and option.kind in ("text", "picture"):
         found["maxLength"] = int(option.maximum)
+    if option.several:
+        return {"description": found.pop("description"), "anyOf": [found, {"type": "array", "items": _TEXT}]}
     return found
 
 

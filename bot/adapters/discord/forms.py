@@ -8,7 +8,7 @@ before a restart can still be sent.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from bot.errors import Refusal
 from bot.i18n import _, speech
 from bot.messages.types import Form
 from bot.options import Command, clip
+from bot.prompts.areas import GRID, cells_text
 from bot.prompts.draft import MAX_PROMPT
 from bot.prompts.styles import NO_STYLE
 from bot.prompts.styles import load as load_styles
@@ -62,6 +63,10 @@ def modal(
         timeout=None,
     )
     made.add_item(_text(say(_("Prompt")), "prompt", values, long=True, required=True))
+    if "region" in values:
+        _ask_region(made, values, say)
+        made.stop()
+        return made
     hint = say(_("What should not be in the image."))
     if imagine.option("negative"):
         made.add_item(_text(say(_("Negative prompt")), "negative", values, hint))
@@ -77,6 +82,19 @@ def modal(
         made.add_item(ui.Label(text=say(_("Image prompt")), component=upload))
     made.stop()
     return made
+
+
+def _ask_region(made: ui.Modal, values: Mapping[str, str], say: Callable[[str], str]) -> None:
+    """Add the fields of a form that asks which part of a picture to change."""
+    hint = say(_("Words such as “top right” or “the cup”, or a box such as 10,20,60,80 in percent."))
+    made.add_item(_text(say(_("Region")), "region", values, hint))
+    numbers = [discord.SelectOption(label=str(each)) for each in range(1, GRID**2 + 1)]
+    cells: ui.Select[Any] = ui.Select(
+        custom_id="cells", options=numbers, required=False, min_values=0, max_values=len(numbers)
+    )
+    made.add_item(ui.Label(text=say(_("Or cells of the image")), component=cells))
+    others = {name: value for name, value in values.items() if name not in ("prompt", "region")}
+    made.add_item(_text(say(_("Other options")), "flags", {"flags": prompts.flags(others)}, say(_PLAIN_HINT)))
 
 
 def _text(
@@ -118,6 +136,11 @@ def read(interaction: discord.Interaction[Any]) -> Answer:
     options = {"prompt": _value(fields, "prompt"), "negative": _value(fields, "negative")}
     options["style"] = next(iter(fields.get("style", {}).get("values", ())), "")
     options |= _flags(_value(fields, "flags"))
+    if "region" in fields:
+        cells = fields.get("cells", {}).get("values", ())
+        options["region"] = _value(fields, "region") or (cells_text(cells) if cells else "")
+        if not options["region"]:
+            raise Refusal(_("Say which part to change: by words, by a box, or by cells."), code="region")
     return Answer(options, upload, about["parent"], about["picture"] or "")
 
 

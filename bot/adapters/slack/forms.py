@@ -20,6 +20,7 @@ from bot.errors import Refusal
 from bot.i18n import Text, _, join, speech
 from bot.messages.types import Form
 from bot.options import Command, Option, clip
+from bot.prompts.areas import GRID, cells_text
 
 CALLBACK = "v1:form"
 SHARE = "v1:share"
@@ -33,6 +34,7 @@ _MOST = {"title": MAX_TITLE, "submit": MAX_TITLE, "close": MAX_TITLE, "text": MA
 WHERE = "where"  # the field that asks for a channel
 
 _NOT_ASKED = ("reset", "logout")  # options that are commands rather than values
+CELLS = "cells"  # the field for cells of a picture
 PICTURES = ["png", "jpg", "jpeg", "webp", "heic", "heif"]
 
 Choices = Mapping[str, Sequence[tuple[str, str]]]
@@ -71,6 +73,8 @@ class FormAnswer:
     options: dict[str, object]
     upload: dict[str, Any] | None
     about: About
+    mask: dict[str, Any] | None = None  # a further file
+    unmarked: bool = False  # it asks for a part of a picture, and none was named
 
 
 def modal(
@@ -80,11 +84,12 @@ def modal(
     source = form.values.get("source", "")
     about = replace(about, command=form.command, parent=form.parent, source=source or about.source)
     command = command or commands.command(form.command)
-    fields = [
-        _field(each, form.values.get(each.name, ""), choices, about)
-        for each in command.options
-        if each.name not in _NOT_ASKED
-    ]
+    asked = [each for each in command.options if each.name not in _NOT_ASKED]
+    if "region" in form.values:  # it asks for that first
+        asked.sort(key=lambda each: each.name not in ("prompt", "region"))
+    fields = [_field(each, form.values.get(each.name, ""), choices, about) for each in asked]
+    if "region" in form.values:
+        fields.insert(2, _cells())
     blocks = [_where(), *fields] if ask_where else fields
     view = {
         "type": "modal",
@@ -134,7 +139,7 @@ def notice(title: str, blocks: list[Block], language: str = "en") -> Block:
 
 def _field(option: Option, value: str, choices: Choices, about: About) -> Block:
     hint = option.help
-    if option.kind == "picture":
+    if option.name == "source":
         chosen = about.source or (_("the image you chose") if about.file else "")
         hint = _("Left out: {chosen} is used.", chosen=chosen) if chosen else _("PNG, JPEG or WebP.")
     elif len(value) > MAX_INPUT:
@@ -198,6 +203,17 @@ def _menu(choices: Sequence[tuple[str, str]], value: str) -> Block:
     return {"type": "static_select", "options": entries} | ({"initial_option": chosen} if chosen else {})
 
 
+def _cells() -> Block:
+    numbers = [_entry(str(each), str(each)) for each in range(1, GRID**2 + 1)]
+    return {
+        "type": "input",
+        "block_id": CELLS,
+        "optional": True,
+        "label": _plain(_("Or cells of the image"), 2000),
+        "element": {"type": "multi_static_select", "action_id": CELLS, "options": numbers},
+    }
+
+
 def _entry(value: str, label: str) -> Block:
     return {"text": _plain(label, MAX_OPTION), "value": value[:150]}
 
@@ -249,13 +265,21 @@ def read(view: Mapping[str, Any]) -> FormAnswer:
     fields = dict(_fields(view))
     if place := fields.pop(WHERE, None):
         about = replace(about, channel=str(place), hidden=False)
-    upload = fields.pop("source", None)
+    upload, mask = fields.pop("source", None), fields.pop("mask", None)
+    if cells := fields.pop(CELLS, None):
+        fields.setdefault("region", cells)
     options: dict[str, object] = dict(fields)
     if about.source and not upload:
         options["source"] = about.source
     if about.command == "settings":  # the form shows all of them, so what is empty was taken away
         options = {name: "no" for name in _TICKED} | options | {"reset": "yes"}
-    return FormAnswer(options, upload if isinstance(upload, dict) else None, about)
+    asks_for_part = any(block.get("block_id") == CELLS for block in view.get("blocks", ()))
+    unmarked = asks_for_part and "region" not in options and not mask
+    return FormAnswer(options, _file(upload), about, _file(mask), unmarked)
+
+
+def _file(found: object) -> dict[str, Any] | None:
+    return found if isinstance(found, dict) else None
 
 
 _TICKED = [each.name for each in commands.command("settings").options if each.default == "yes"]
@@ -274,6 +298,9 @@ def _value(state: Mapping[str, Any]) -> Any:
     match state.get("type"):
         case "static_select" | "external_select" | "radio_buttons":
             return (state.get("selected_option") or {}).get("value")
+        case "multi_static_select":
+            chosen = [each["value"] for each in state.get("selected_options") or ()]
+            return cells_text(chosen) if chosen else None
         case "checkboxes":
             return "yes" if state.get("selected_options") else None
         case "conversations_select":
@@ -285,7 +312,13 @@ def _value(state: Mapping[str, Any]) -> Any:
 
 def mistakes(answer: FormAnswer) -> dict[str, str]:
     """Return field → what is wrong with it, as far as that can be told at once."""
-    shown = {each.name for each in commands.command(answer.about.command).options} - {*_NOT_ASKED, "source"}
+    if answer.unmarked:
+        return {"region": _("Say which part to change: by words, by a box, or by cells.")}
+    shown = {each.name for each in commands.command(answer.about.command).options} - {
+        *_NOT_ASKED,
+        "source",
+        "mask",
+    }
     said = {name: value for name, value in answer.options.items() if name in shown and name != "prompt"}
     if answer.about.command != "imagine":
         return _each(said, lambda name, value: commands.check(answer.about.command, {name: value}))

@@ -129,7 +129,13 @@ class SlackHandlers(Interactions[Asked, File]):
         """Answer a form that was filled in."""
         about = answer.about
         picture: File | None = answer.upload or ({"id": about.file} if about.file else None)
-        filled = Filled(options=answer.options, command=about.command, parent=about.parent, picture=picture)
+        filled = Filled(
+            options=answer.options,
+            command=about.command,
+            parent=about.parent,
+            picture=picture,
+            mask=answer.mask,
+        )
         await self.submit(asked, lambda: filled)
 
     async def share(self, asked: Asked, job: str, channel: str) -> None:
@@ -342,6 +348,7 @@ class SlackHandlers(Interactions[Asked, File]):
             "style": await self._easel.vocabulary.complete("styles", "", member),
             "aspect": await self._easel.vocabulary.complete("aspects", "", member),
             "model": await self._easel.vocabulary.complete("models", "", member),
+            "loras": await self._easel.vocabulary.complete("loras", "", member),
             "count": [(str(number), str(number)) for number in range(1, most + 1)],
         }
 

@@ -18,6 +18,7 @@ from bot.adapters.web.admin_pages import AdminPages
 from bot.adapters.web.api import Api
 from bot.adapters.web.auth import WebAuth, load_key, load_password
 from bot.adapters.web.broadcast import Broadcast
+from bot.adapters.web.brush import BrushPage
 from bot.adapters.web.context import WebContext
 from bot.adapters.web.downloads import Downloads
 from bot.adapters.web.login_pages import LoginPages
@@ -143,7 +144,14 @@ class WebAdapter:
         )
         app.on_response_prepare.append(add_headers)
         app.on_startup.append(lambda _: asyncio.to_thread(site.views.compile))
-        for part in (LoginPages(site), Pages(site), Api(site), AdminPages(site), Verifier(site)):
+        for part in (
+            LoginPages(site),
+            Pages(site),
+            Api(site),
+            AdminPages(site),
+            Verifier(site),
+            BrushPage(site),
+        ):
             app.add_routes(part.routes())
         if self._api:
             self._api.mount(app)

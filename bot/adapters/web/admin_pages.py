@@ -11,9 +11,8 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from bot.adapters.web.api import EVENT
 from bot.adapters.web.charts import SPANS, charts
-from bot.adapters.web.context import WebContext, wants_part
+from bot.adapters.web.context import EVENT, WebContext, wants_part
 from bot.adapters.web.login_pages import TOO_OFTEN
 from bot.adapters.web.pages import picture_answer
 from bot.adapters.web.parsing import form, number

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -12,15 +11,16 @@ from typing import Any
 from aiohttp import web
 
 from bot import commands, telemetry
+from bot.accounts.logins import BRUSH
 from bot.adapters.base import Receipt
 from bot.adapters.typed import typed
 from bot.adapters.web import completion, composer
 from bot.adapters.web.broadcast import Change, News, Page
 from bot.adapters.web.context import WebContext
-from bot.adapters.web.pages import THUMBNAIL
+from bot.adapters.web.pages import SEEN, THUMBNAIL
 from bot.adapters.web.parsing import number, texts
 from bot.adapters.web.uploads import Uploads
-from bot.adapters.web.views import picture_url
+from bot.adapters.web.views import SeenPicture, picture_url
 from bot.errors import Refusal, StoreError
 from bot.i18n import _
 from bot.i18n.speech import say
@@ -36,7 +36,6 @@ LINE_INTERVAL = 0.5  # seconds between two pictures of the line for one page
 NOT_PRIVATE = _(
     "Everyone at this machine sees everything: this is hidden from other names, not from other people."
 )
-EVENT = re.compile(r"[\w-]{8,64}")
 
 
 class Api:
@@ -70,14 +69,14 @@ class Api:
             origin = self._origin(request, fields.get("event", ""))
             parent = fields.get("parent", "")
             answer = await self._easel.router.handle(command, options, origin, parent=parent)
-        return self._answer(answer, origin, request)
+        return await self._answer(answer, origin, request)
 
     async def press(self, request: web.Request) -> web.Response:
         with telemetry.ACKNOWLEDGED.labels("web").time():
             values = await texts(request)
             origin = self._origin(request, values.get("event", ""))
             answer = await self._easel.router.press(values.get("button", ""), origin)
-            return self._answer(answer, origin, request)
+            return await self._answer(answer, origin, request)
 
     async def compose(self, request: web.Request) -> web.Response:
         """Return what the composer's text means, after changing one option of it if asked to."""
@@ -166,7 +165,7 @@ class Api:
         html = self._site.views.message(change.job, change.card)
         return _frame("card", {"job": change.job.id, "html": html}, self._site.hub.mark(change.number))
 
-    def _answer(self, answer: object, origin: Origin, request: web.Request) -> web.Response:
+    async def _answer(self, answer: object, origin: Origin, request: web.Request) -> web.Response:
         match answer:
             case Receipt(job=job) if job.origin.private and self._site.access.takes_names(request):
                 told = self._easel.speech.said(Card(kind="text", body=(NOT_PRIVATE,), private=True), origin)
@@ -175,9 +174,12 @@ class Api:
                 return web.json_response({})  # the job's own message says so
             case Card(kind="done" | "upscaled"):
                 return web.json_response({"open": f"/jobs/{answer.job}"})
+            case Card() if answer.link.startswith(BRUSH):
+                return web.json_response({"go": answer.link})
             case Card():
                 links = self._site.downloads.keep(answer.files, origin.member)
-                return web.json_response({"card": self._site.views.whisper(answer, links)})
+                shown = await self._shown(answer, origin.member)
+                return web.json_response({"card": self._site.views.whisper(answer, links, shown)})
             case Form():
                 text = composer.form_text(answer)
                 return web.json_response(
@@ -185,10 +187,15 @@ class Api:
                 )
         return web.json_response({"accepted": True})
 
+    async def _shown(self, card: Card, member: Member) -> list[SeenPicture]:
+        """Return the pictures of a card that are no job's, for the person whom it answers."""
+        own = () if card.job else card.pictures
+        files = [(f"{each.alt}.png", await self._easel.images.get(each.blob)) for each in own if each.blob]
+        links = self._site.downloads.keep(files, member)
+        return [SeenPicture(f"{link.url}?{SEEN}", picture) for link, picture in zip(links, own, strict=False)]
+
     def _origin(self, request: web.Request, event: str) -> Origin:
-        if not EVENT.fullmatch(event):
-            raise Refusal(_("The page is out of date. Load it again."))
-        return self._site.origin(request, self._site.member(request), event)
+        return self._site.asked(request, event)
 
     async def _source_url(self, source: str, me: Member) -> str:
         """Return the address of the picture that `--source job:2` names; empty where it cannot be seen."""

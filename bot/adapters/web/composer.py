@@ -89,7 +89,7 @@ def _chip(option: Param, chip: Chip, offered: Offered) -> ChipField | None:
             choices = tuple((str(n), str(n)) for n in range(1, option.tier_most(offered.tier) + 1))
         case _ if option.choices:
             choices = tuple(option.labelled)
-    chosen = option.completes or option.kind == "boolean" or chip.listed
+    chosen = (option.completes and not option.several) or option.kind == "boolean" or chip.listed
     if chosen and len(choices) < (2 if chip.listed or option.name == "model" else 1):
         return None
     number = option.kind in ("integer", "number") and not choices

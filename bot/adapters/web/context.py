@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ from bot.adapters.web.queue_view import describe, shown_jobs
 from bot.adapters.web.settings import WebSettings
 from bot.adapters.web.views import Views
 from bot.easel import Easel
+from bot.errors import Refusal
+from bot.i18n import _
 from bot.models import Member, Origin
 
 CHANNEL = "studio"
@@ -26,6 +29,7 @@ PART_HEADER = "X-Easel-Part"
 """Sent by the page's script when it wants a piece of a page instead of the whole."""
 THEME_COOKIE = "easel_theme"
 PEOPLE = 6
+EVENT = re.compile(r"[\w-]{8,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +108,12 @@ class WebContext:
             event=f"{member.id}:{event}",
             language=language(request),
         )
+
+    def asked(self, request: web.Request, event: str) -> Origin:
+        """Return who asks from a page, whose script names the event. Raises Refusal."""
+        if not EVENT.fullmatch(event):
+            raise Refusal(_("The page is out of date. Load it again."))
+        return self.origin(request, self.member(request), event)
 
     def language(self, request: web.Request) -> str:
         """Return the language of the page: that of the place, else the browser's."""

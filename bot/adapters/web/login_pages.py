@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from aiohttp import web
 
-from bot.accounts.logins import LINK
+from bot.accounts.logins import BRUSH, LINK
 from bot.adapters.web.context import WebContext
 from bot.adapters.web.parsing import form
 from bot.errors import Refusal
@@ -12,6 +14,10 @@ from bot.i18n import _
 
 TOO_OFTEN = _("That was tried too often. Wait a minute, then try again.")
 GONE = _("This link was used, or has expired. Ask for a new one.")
+
+
+_AFTER = re.compile(rf"{BRUSH}\w{{1,32}}/\d{{1,2}}", re.ASCII)
+"""Where a link may lead, besides the studio's first page."""
 
 
 class LoginPages:
@@ -61,7 +67,8 @@ class LoginPages:
         return await self._site.html("link.html", request, member=member)
 
     async def take_link(self, request: web.Request) -> web.StreamResponse:
-        response = web.HTTPSeeOther("/")
+        there = request.query.get("next", "/")
+        response = web.HTTPSeeOther(there if _AFTER.fullmatch(there) else "/")
         if await self._access.take_link(request, response, request.match_info["secret"]) is None:
             return await self._page(request, 410, GONE)
         raise response

@@ -28,6 +28,7 @@ from bot.prompts import styles
 MESSAGES = 20
 TILES = 40
 ANCESTORS = 8
+SEEN = "seen"  # in the address of a file that is looked at
 THUMBNAIL = 640  # pixels
 THUMBNAILS = 256  # kept in memory
 IMMUTABLE = "private, max-age=31536000, immutable"
@@ -126,6 +127,8 @@ class Pages:
         if found is None:
             raise web.HTTPNotFound
         name, body = found
+        if SEEN in request.query:
+            return web.Response(body=body, content_type="image/png", headers={"Cache-Control": "no-store"})
         disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
         headers = {"Content-Disposition": disposition, "Cache-Control": "no-store"}
         return web.Response(body=body, content_type="application/octet-stream", headers=headers)

@@ -66,8 +66,18 @@ SCRIPT = (
     _("Sure?"),
     _("Day"),
     _("From"),
+    _("{percent} % of the image is marked."),
+    _("Nothing is marked yet. Paint over what is to change."),
 )
 """What the scripts say, as it stands in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenPicture:
+    """A picture that is no job's, at an address for one person."""
+
+    url: str
+    picture: CardPicture
 
 
 class Views:
@@ -144,9 +154,11 @@ class Views:
         """Render a job's message, the same for everyone who may see it."""
         return self.render("message.html", job=job, card=card, language=card.language)
 
-    def whisper(self, card: Card, links: Sequence[Link] = ()) -> str:
-        """Render an answer that only the person who asked sees, with files to download."""
-        return self.render("message.html", job=None, card=card, links=links, language=card.language)
+    def whisper(self, card: Card, links: Sequence[Link] = (), shown: Sequence[SeenPicture] = ()) -> str:
+        """Render an answer that only the person who asked sees, with its files and pictures."""
+        return self.render(
+            "message.html", job=None, card=card, links=links, shown=shown, language=card.language
+        )
 
     def _alone(self, job: Job) -> str:
         """Return who sees a private job, in words."""

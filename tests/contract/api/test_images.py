@@ -16,7 +16,7 @@ from PIL import Image
 
 from bot.accounts.logins import member_named
 from bot.adapters.api import handlers
-from bot.adapters.api.fields import EXTENSIONS
+from bot.adapters.api.fields import EXTENSIONS, read
 from bot.models import Job, State
 from engine.errors import EngineError
 from tests.contract.api.house import ADA, BEN, ApiHouse, Program, api_house, check
@@ -157,6 +157,13 @@ async def test_every_option_of_imagine_is_a_field_and_means_the_same(house: ApiH
     assert {"negative_prompt", "seed", "steps", "guidance", "scheduler", "style", "relax"} <= set(EXTENSIONS)
 
 
+@pytest.mark.parametrize("loras", ["ink:0.8, pixel", ["ink:0.8", "pixel"]])
+async def test_loras_are_a_text_or_a_list(loras: object) -> None:
+    wanted = read({"prompt": "a fox", "loras": loras}, b"", edits=False, relaxed=False)
+
+    assert wanted.options["loras"] == "ink:0.8, pixel"
+
+
 async def test_fields_of_other_servers_and_without_effect(ada: Program, house: ApiHouse) -> None:
     said = await ada.generate(num_inference_steps=2, guidance_scale=3, quality="hd", style="vivid", foo=[1])
 
@@ -249,7 +256,7 @@ async def test_a_stream_that_is_refused_is_refused_at_once(ada: Program) -> None
             "output_format",
             "JPEG knows no transparency.",
         ),
-        ({"mask": "x"}, 400, "mask", "The models here take no mask."),
+        ({"mask": "x"}, 400, "mask", "No mask is taken here. Name the region instead"),
         ({"seed": [1]}, 400, "seed", "seed takes one value."),
         ({"seed": -1}, 400, None, "Seed can be 0 to"),
         ({"style": 5}, 400, "style", "style takes text."),
@@ -310,7 +317,7 @@ async def test_a_form_with_two_images_or_a_mask(ada: Program) -> None:
     )
     masked = form(png(), prompt="in blue")
     masked.add_field("mask", io.BytesIO(png()), filename="mask.png")
-    assert "no mask" in (await ada.post("/v1/images/edits", data=masked)).error["message"]
+    assert "No mask is taken" in (await ada.post("/v1/images/edits", data=masked)).error["message"]
 
 
 @pytest.mark.parametrize("body", [b"", b"[1]", b"{", b"\xff", b'{"prompt": 1e999}', b"[" * 100_000])

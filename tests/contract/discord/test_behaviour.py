@@ -113,27 +113,18 @@ async def test_the_dots_answer_with_what_is_behind_them_for_whoever_pressed(serv
     theirs = (await server.ben.click(message, label="⋯")).response
 
     assert mine.ephemeral and theirs.ephemeral
+    of_each = ("V1 strong", "V2 strong", "Cut out 1", "Cut out 2")
+    parts = ("Change a region", "Extend")
     assert labels(mine) == [
-        "V1 strong",
-        "V2 strong",
-        "Cut out 1",
-        "Cut out 2",
+        *of_each,
+        *parts,
         "Info",
         "Favourite",
         "Download",
         "Delete",
         "Report",
     ]
-    assert labels(theirs) == [
-        "V1 strong",
-        "V2 strong",
-        "Cut out 1",
-        "Cut out 2",
-        "Info",
-        "Favourite",
-        "Download",
-        "Report",
-    ]
+    assert labels(theirs) == [*of_each, *parts, "Info", "Favourite", "Download", "Report"]
 
 
 async def test_what_is_behind_the_dots_paints_for_all(server: Server) -> None:

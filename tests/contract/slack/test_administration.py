@@ -15,7 +15,7 @@ from tests.contract.slack.house import DONE, House
 from tests.contract.slack.state import ADA, BOSS, BOT, GENERAL, RANDOM, Fault, Message
 
 BROKEN = ("could not do that", "There is no command", "is too much for")
-NEW_MESSAGE = {"upscale", "vary", "cancel"}
+NEW_MESSAGE = {"upscale", "vary", "extend", "region", "cancel"}
 ANSWERED = [each for each in COMMANDS if each.name not in NEW_MESSAGE | {"imagine"}]
 
 

@@ -415,6 +415,7 @@ async function press(button) {
     composer?.refuse(null);
     if (answer.card) return whisper(answer.card);
     if (answer.open) return await open(answer.open);
+    if (answer.go) return location.assign(answer.go);
     if (viewer.open) viewer.close();
     if (answer.form && composer) return composer.edit(answer.form);
     if (answer.form) sessionStorage.setItem("question", JSON.stringify(answer.form));

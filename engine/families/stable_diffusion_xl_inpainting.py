@@ -1,0 +1,12 @@
+"""Stable Diffusion XL as it was trained to fill in: its denoiser sees the mask and what surrounds it."""
+
+from dataclasses import replace
+
+from engine.families import stable_diffusion_xl
+
+FAMILY = replace(
+    stable_diffusion_xl.FAMILY,
+    name="Stable Diffusion XL Inpainting",
+    pipelines=dict.fromkeys(("inpaint", "outpaint"), "StableDiffusionXLInpaintPipeline"),
+    single_file=(),
+)
