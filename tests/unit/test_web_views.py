@@ -97,6 +97,8 @@ def test_what_is_behind_the_dots_is_a_menu(views: Views) -> None:
 
     assert re.findall(r'data-press="v1:(\w+)', menu) == [
         *(name for name in ("vary_strong", "upscale_creative", "cut_out") for _ in range(4)),
+        "region",
+        "extend",
         "info",
         "favourite",
         "download",

@@ -103,7 +103,7 @@ async def test_buttons_work_after_a_restart(server: Server) -> None:
 
     child = await server.ended()
     assert (child.parent, child.parent_index, child.request.task.factor) == (job.id, 1, 4)
-    assert labels(server.message(child)) == ["Vary (subtle)", "Edit", "⋯"]
+    assert labels(server.message(child)) == ["Upscale", "Vary (subtle)", "Edit", "⋯"]
 
 
 async def test_the_dots_answer_with_what_is_behind_them_for_whoever_pressed(server: Server) -> None:
