@@ -36,7 +36,7 @@ SOLID = 0.95  # alpha from which on a pixel has the colour of what is shown, and
 REACH = 9  # pixels from which colours spread to the edge
 
 
-class Segmenter(Protocol):
+class AlphaEstimator(Protocol):
     """Tells how much of each pixel belongs to what a picture shows."""
 
     network: nn.Module
@@ -104,7 +104,7 @@ def _layer(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 
 class Cutter:
-    """The shipped network as a `Segmenter`."""
+    """The shipped network as an `AlphaEstimator`."""
 
     def __init__(self, network: nn.Module, device: str = "cpu") -> None:
         self.network = network.to(device).eval().requires_grad_(False)
@@ -143,7 +143,7 @@ def _multiple(length: float) -> int:
 
 
 class ModelCutter:
-    """A segmentation model of transformers as a `Segmenter`: what it does not call background is shown."""
+    """A segmentation model of transformers as an `AlphaEstimator`: shown is all but its background."""
 
     def __init__(self, source: str, device: str = "cpu") -> None:
         """Load a folder or a hub name from safetensors, never with remote code. Raises ModelNotLoaded."""
@@ -179,7 +179,7 @@ class ModelCutter:
 _GROUNDS = frozenset({"background", "bg", "unlabeled", "void"})
 
 
-def cut_out(segmenter: Segmenter, picture: Image.Image, background: str = TRANSPARENT) -> Tensor:
+def cut_out(segmenter: AlphaEstimator, picture: Image.Image, background: str = TRANSPARENT) -> Tensor:
     """Return what a picture shows over a background, `float32[4 or 3, H, W]` in 0…1.
 
     A picture that has alpha keeps it: it is cut out already. Nothing of its ground is left in what is

@@ -30,7 +30,7 @@ from engine.pipelines import long_prompts, quantising, references, tensors
 from engine.pipelines.batching import DecodePoint, EncodePoint, InterceptionPoint
 from engine.pipelines.comparing import Comparison
 from engine.pipelines.components import DeviceMemory, ModuleComponent, cards, components_of
-from engine.pipelines.cutout import Cutter, Segmenter, cut_out
+from engine.pipelines.cutout import AlphaEstimator, Cutter, cut_out
 from engine.pipelines.enlarging import Lay, enlarged, repainted, with_alpha
 from engine.pipelines.kept_latents import KeptLatents
 from engine.pipelines.lora import Attached
@@ -73,7 +73,7 @@ class Loaded:
     points: list[InterceptionPoint]
     preview: Preview | None
     upscaler: Upscaler
-    segmenter: Callable[[], Segmenter] = Cutter.load
+    segmenter: Callable[[], AlphaEstimator] = Cutter.load
     """Returns what cuts out; it is loaded when it is first needed."""
     components: tuple[ModuleComponent, ...] = ()  # empty where weights never move
     verdict: ClassVerdict = field(default_factory=ClassVerdict)  # of a class whose calls are compared
@@ -188,7 +188,7 @@ def load(
     memory: DeviceMemory,
     upscaler: Upscaler,
     verdicts: Verdicts | None = None,
-    segmenter: Callable[[], Segmenter] = Cutter.load,
+    segmenter: Callable[[], AlphaEstimator] = Cutter.load,
 ) -> Loaded:
     """Load a model from safetensors only, never with remote code. Raises ModelNotLoaded.
 

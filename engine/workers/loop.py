@@ -38,7 +38,7 @@ from engine.pipelines.batching import (
     translate_memory_error,
 )
 from engine.pipelines.components import DeviceMemory, cards
-from engine.pipelines.cutout import Cutter, ModelCutter, Segmenter
+from engine.pipelines.cutout import AlphaEstimator, Cutter, ModelCutter
 from engine.pipelines.enlarging import Lay
 from engine.pipelines.long_prompts import Heard, listening
 from engine.pipelines.lora import Adapter
@@ -182,7 +182,7 @@ class WorkerLoop:
         self._loras = _loras(setup.loras)
         self._lora_loader = LoraLoader(self._load_lora)
         self._upscaler: Upscaler | None = None
-        self._segmenter: Segmenter | None = None
+        self._segmenter: AlphaEstimator | None = None
         self._costs = PassCosts()
         self._turns: StepOrder[PictureRequest] = StepOrder(self._costs.predict, Limits(), self._change)
         self._residents: dict[str, Resident] = {}
@@ -456,7 +456,7 @@ class WorkerLoop:
             InterceptionPoint("upscaler", network, "forward", component=component)
         return self._upscaler
 
-    def _segment(self) -> Segmenter:
+    def _segment(self) -> AlphaEstimator:
         """Return what cuts out. Raises ModelNotLoaded."""
         if self._segmenter is None:
             device = str(self._device)

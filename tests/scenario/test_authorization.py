@@ -164,6 +164,7 @@ BUTTONS: dict[str, dict[str, str]] = {
     "upscale:0": ALL,
     "vary_subtle:0": ALL,
     "vary_strong:0": ALL,
+    "cut_out:0": ALL,
     "again": ALL,
     "share": UNKNOWN | dict.fromkeys((*OTHERS, *MODERATORS), "forbidden"),
     "enter": UNKNOWN | dict.fromkeys((*OTHERS, *MODERATORS), "forbidden") | {"owner": "none"},

@@ -123,6 +123,7 @@ async def test_each_kind_of_job_says_how_its_pictures_were_made(house: House) ->
             ("vary_subtle", "c2pa.edited"),
             ("vary_strong", "c2pa.edited"),
             ("upscale", "c2pa.resized"),
+            ("cut_out", "c2pa.edited"),
         ):
             child = (await house.press(f"v1:{verb}:{root.id}:0")).job
             await house.surface.until(child.id, "done", "upscaled")

@@ -103,7 +103,7 @@ async def test_buttons_work_after_a_restart(server: Server) -> None:
 
     child = await server.ended()
     assert (child.parent, child.parent_index, child.request.task.factor) == (job.id, 1, 4)
-    assert labels(server.message(child)) == ["Vary (subtle)", "Edit", "⋯"]
+    assert labels(server.message(child)) == ["Upscale", "Vary (subtle)", "Edit", "⋯"]
 
 
 async def test_the_dots_answer_with_what_is_behind_them_for_whoever_pressed(server: Server) -> None:
@@ -113,19 +113,16 @@ async def test_the_dots_answer_with_what_is_behind_them_for_whoever_pressed(serv
     theirs = (await server.ben.click(message, label="⋯")).response
 
     assert mine.ephemeral and theirs.ephemeral
-    more = [
-        "V1 strong",
-        "V2 strong",
-        "Change a region",
-        "Extend",
-        "Change 1",
-        "Change 2",
+    of_each = ("V1 strong", "V2 strong", "Cut out 1", "Cut out 2")
+    parts = ("Change a region", "Extend")
+    assert labels(mine) == [
+        *of_each,
+        *parts,
         "Info",
         "Favourite",
         "Download",
     ]
-    assert labels(mine) == [*more, "Delete", "Report"]
-    assert labels(theirs) == [*more, "Report"]
+    assert labels(theirs) == [*of_each, *parts, "Info", "Favourite", "Download", "Report"]
 
 
 async def test_what_is_behind_the_dots_paints_for_all(server: Server) -> None:
