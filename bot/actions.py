@@ -71,6 +71,7 @@ class ActionSpec:
     confirm: str = ""  # what it says before a second press, where a surface can ask so
     on: tuple[Kind, ...] = ()  # kinds of a job's card that have it
     overflow: bool = False  # behind ⋯ there, not in a row
+    of_one: bool = False  # not beside those of other images: a card of several leads to a card of each
     of_series: bool = False  # only where the job is one of a series
     of_draft: bool = False  # only where the job is a draft
     in_contest: bool = False  # only while a contest takes it
@@ -165,6 +166,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         symbol="enlarge",
         on=_RESULT,
         overflow=True,
+        of_one=True,
         task="creative_upscale",
     ),
     ActionSpec(
@@ -219,6 +221,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         symbol="edit",
         on=_RESULT,
         overflow=True,
+        of_one=True,
         task="cut_out",
         menu=_("Cut out"),
         menu_help=_("Make this image's background transparent."),
@@ -284,6 +287,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         symbol="edit",
         on=_RESULT,
         overflow=True,
+        of_one=True,
         task="image_to_image",
     ),
     ActionSpec(
@@ -297,6 +301,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         symbol="describe",
         on=_RESULT,
         overflow=True,
+        of_one=True,
         menu=_("Describe"),
         menu_help=_("Prompts for what this image shows."),
         sent="describe",

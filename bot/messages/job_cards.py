@@ -79,7 +79,11 @@ def _offered(job: Job, kind: Kind, may: May) -> dict[str, Any]:
     if len(indexes) == 1:
         rows = (tuple(each for row in rows for each in row),)
     behind = [each for each in specs if each.overflow]
-    more = [each for row in _lettered(behind, job, indexes) for each in row]
+    apart = [each for each in behind if each.of_one and len(indexes) > 1]
+    beside = [each for each in behind if each not in apart]
+    more = [each for row in _lettered(beside, job, indexes) for each in row]
+    if apart and len(indexes) <= MOST_LETTERED:
+        more += [_one(job, index) for index in indexes]
     more += [_of_job(each, job, kind) for each in behind if each.about == "job"]
     return {"rows": tuple(row for row in rows if row), "more": tuple(more)}
 
@@ -88,6 +92,11 @@ def _strips(specs: Sequence[ActionSpec], job: Job, indexes: Sequence[int]) -> tu
     if len(indexes) <= MOST_LETTERED:
         return _lettered(specs, job, indexes)
     return rows_of([button("pick", job.id, index=index) for index in indexes])
+
+
+def _one(job: Job, index: int) -> Button:
+    """Return the button to the card of one of several pictures."""
+    return replace(button("pick", job.id, index=index), label=_("Image {n} …", n=index + 1))
 
 
 def _lettered(specs: Sequence[ActionSpec], job: Job, indexes: Sequence[int]) -> tuple[Buttons, ...]:

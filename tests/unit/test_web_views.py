@@ -95,8 +95,8 @@ def test_what_is_behind_the_dots_is_a_menu(views: Views) -> None:
     _, menu = html.split("<details")
     menu, after = menu.split("</details>")
 
-    assert re.findall(r'data-press="v1:(\w+)', menu) == [
-        *(name for name in ("vary_strong", "upscale_creative", "cut_out") for _ in range(4)),
+    of_each = ("vary_strong", "upscale_creative", "cut_out")
+    assert re.findall(r'data-press="v1:(\w+)', menu) == [each for each in of_each for _ in range(4)] + [
         "region",
         "extend",
         "info",
