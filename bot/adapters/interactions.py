@@ -417,7 +417,7 @@ class Interactions(ABC, Generic[E, P]):
         """Show an earlier picture of a conversation, or do there what was asked behind it."""
         job = await self._easel.changes.turned(parent, back, origin)
         if back.rest:
-            reading = Spoken(does="paint", why="it goes back", words=back.rest)
+            reading = Spoken(does="paint", why="back", words=back.rest)
             return await self._said(event, origin, reading, (), job.id, sure=sure)
         self._turned[parent] = job.id
         while len(self._turned) > MOST_TURNED:

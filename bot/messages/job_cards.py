@@ -96,7 +96,7 @@ def _strips(specs: Sequence[ActionSpec], job: Job, indexes: Sequence[int]) -> tu
 
 def _one(job: Job, index: int) -> Button:
     """Return the button to the card of one of several pictures."""
-    return replace(button("pick", job.id, index=index), label=_("Image {n} …", n=index + 1))
+    return button("pick", job.id, index=index, label=_("Image {n} …", n=index + 1))
 
 
 def _lettered(specs: Sequence[ActionSpec], job: Job, indexes: Sequence[int]) -> tuple[Buttons, ...]:
@@ -312,7 +312,7 @@ def picked(job: Job, index: int, may: May = ANYTHING) -> Card:
     specs = _specs(job, "done", may)
     buttons = tuple(_of_picture(each, job, index, alone=True) for each in specs if each.about == "picture")
     facts = (_("image {number}", number=index + 1), *(_("seed {seed}", seed=each.seed) for each in pictures))
-    return card_of(job, "text", facts=facts, pictures=pictures_of(shown), rows=(buttons,))
+    return card_of(job, "text", facts=facts, pictures=pictures_of(shown), rows=rows_of(buttons))
 
 
 def which(job: Job, action: actions.Name) -> Card:

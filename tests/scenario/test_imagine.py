@@ -34,9 +34,8 @@ async def test_a_prompt_becomes_one_message_that_ends_as_pictures(house: House) 
     ]
     assert [button.label for button in card.more] == [
         *("V1 strong", "V2 strong", "V3 strong", "V4 strong"),
-        *("Cut out 1", "Cut out 2", "Cut out 3", "Cut out 4"),
+        *("Image 1 …", "Image 2 …", "Image 3 …", "Image 4 …"),
         *("Change a region", "Extend"),
-        *("Change 1", "Change 2", "Change 3", "Change 4"),
         *("Info", "Favourite", "Download", "Delete", "Report"),
     ]
 

@@ -108,7 +108,7 @@ def test_languages_are_named_by_themselves() -> None:
 # ---- no sentence without an id
 
 FOR_NOBODY = re.compile(
-    r"""admin(?:\ \w+){1,2} | (?:privacy|contest|api)\ \w+
+    r"""admin(?:\ \w+){1,2} | (?:privacy|contest|api|reference)\ \w+
       | .*\(\?(?:P<|:).* | (?:\w+\ ){9,}\w+   # commands, patterns, lists of words
       | no\ answer\ within\ .* | the\ process\ ended | the\ next\ request\ may\ come\ .*   # causes, logged
       | \0\ of\ \0’s\ job | allowances\ unused | \0\ UTC | \ in\ \0 | on\ hold   # lines of the audit, states

@@ -163,10 +163,10 @@ def test_the_buttons_of_each_state() -> None:
     for name in ("one", "upscaled"):
         more = [button.label for button in EVERY[name].more]
         own = [
-            "Change a region",
-            "Extend",
             "Change image",
             "Describe",
+            "Change a region",
+            "Extend",
             "Info",
             "Favourite",
             "Download",

@@ -153,7 +153,9 @@ def test_previews_show_the_colours_of_the_picture(model: pipelines.Loaded) -> No
     assert model.preview is not None
     previews: list[torch.Tensor] = []
 
-    def report(step: int, steps: int, latents: torch.Tensor | None, size: tuple[int, int]) -> None:
+    def report(
+        step: int, steps: int, latents: torch.Tensor | None, size: tuple[int, int], lay: object = None
+    ) -> None:
         assert latents is not None and model.preview is not None
         small = model.preview.picture(latents, *size)
         assert small is not None

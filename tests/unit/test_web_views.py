@@ -95,7 +95,7 @@ def test_what_is_behind_the_dots_is_a_menu(views: Views) -> None:
     _, menu = html.split("<details")
     menu, after = menu.split("</details>")
 
-    of_each = ("vary_strong", "upscale_creative", "cut_out")
+    of_each = ("vary_strong", "pick")
     assert re.findall(r'data-press="v1:(\w+)', menu) == [each for each in of_each for _ in range(4)] + [
         "region",
         "extend",

@@ -113,7 +113,7 @@ async def test_the_dots_answer_with_what_is_behind_them_for_whoever_pressed(serv
     theirs = (await server.ben.click(message, label="⋯")).response
 
     assert mine.ephemeral and theirs.ephemeral
-    of_each = ("V1 strong", "V2 strong", "Cut out 1", "Cut out 2")
+    of_each = ("V1 strong", "V2 strong", "Image 1 …", "Image 2 …")
     parts = ("Change a region", "Extend")
     assert labels(mine) == [
         *of_each,
