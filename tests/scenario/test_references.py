@@ -391,3 +391,21 @@ async def test_pictures_by_pictures_can_be_varied(
 
     assert isinstance(answer, Receipt)
     assert answer.job.request.task == ImageToImage(source=edited.singles[0].blob, strength=strength)
+
+
+async def test_the_form_of_references_names_them(both: House) -> None:
+    fox = await both.painted("a fox --count 1")
+    made = await both.painted(f"a cup --sref {fox.id}:1 --cref {fox.id}:1 --source {fox.id}:1 --count 1")
+    form = await both.press(f"v1:edit:{made.id}")
+    assert isinstance(form, Form)
+
+    values = dict(form.values)
+    again = await both.painted(values.pop("prompt"), **values)
+
+    named = {name: form.values[name] for name in ("source", "sref", "cref")}
+    assert named == {
+        "source": f"{made.id}:source",
+        "sref": f"{made.id}:source2",
+        "cref": f"{made.id}:source3",
+    }
+    assert again.request == made.request
