@@ -146,7 +146,7 @@ async def test_it_looks_as_the_rest_does(
 ) -> None:
     page, _ = await opened(house, visit, color_scheme=scheme)
     await stroke(page, (0.3, 0.3), (0.7, 0.6))
-    await page.screenshot(path=f"/tmp/rg_brush_{scheme}.png", full_page=True)
+    await page.screenshot(path=tmp_path / f"{scheme}.png", full_page=True)
     await page.set_viewport_size({"width": 320, "height": 640})
-    await page.screenshot(path=f"/tmp/rg_brush_{scheme}_320.png", full_page=True)
+    await page.screenshot(path=tmp_path / f"{scheme}-320.png", full_page=True)
     assert await page.evaluate("document.documentElement.scrollWidth") <= 320

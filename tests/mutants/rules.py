@@ -88,7 +88,7 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
         RULES,
     ),
     (POLICY, "if times <= 1:", "if times <= 2:", RULES),
-    (POLICY, "None if draft is None or isinstance(draft.source, bytes) else draft", "draft", RULES),
+    (POLICY, "None if draft is None or draft.has_file else draft", "draft", RULES),
     # ---- strictness and terms
     (POLICY, '"strict" in (everywhere.strictness, place.strictness)', 'place.strictness == "strict"', RULES),
     (
@@ -142,7 +142,7 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     (REMAINING, 'if balance.name != "gift"]', "]", DOOR),
     (
         ADMISSION,
-        "if context.draft and not isinstance(context.draft.source, bytes):",
+        "if context.draft and not context.draft.has_file:",
         "if context.draft:",
         DOOR,
     ),

@@ -34,6 +34,7 @@ async def test_a_prompt_becomes_one_message_that_ends_as_pictures(house: House) 
     ]
     assert [button.label for button in card.more] == [
         *("V1 strong", "V2 strong", "V3 strong", "V4 strong"),
+        *("Cut out 1", "Cut out 2", "Cut out 3", "Cut out 4"),
         *("Change a region", "Extend"),
         *("Info", "Favourite", "Download", "Delete", "Report"),
     ]

@@ -95,7 +95,10 @@ def test_what_is_behind_the_dots_is_a_menu(views: Views) -> None:
     _, menu = html.split("<details")
     menu, after = menu.split("</details>")
 
-    assert re.findall(r'data-press="v1:(\w+)', menu) == ["vary_strong"] * 4 + [
+    assert re.findall(r'data-press="v1:(\w+)', menu) == [
+        *(name for name in ("vary_strong", "upscale_creative", "cut_out") for _ in range(4)),
+        "region",
+        "extend",
         "info",
         "favourite",
         "download",

@@ -103,7 +103,7 @@ async def test_buttons_work_after_a_restart(server: Server) -> None:
 
     child = await server.ended()
     assert (child.parent, child.parent_index, child.request.task.factor) == (job.id, 1, 4)
-    assert labels(server.message(child)) == ["Vary (subtle)", "Edit", "⋯"]
+    assert labels(server.message(child)) == ["Upscale", "Vary (subtle)", "Edit", "⋯"]
 
 
 async def test_the_dots_answer_with_what_is_behind_them_for_whoever_pressed(server: Server) -> None:
@@ -113,10 +113,10 @@ async def test_the_dots_answer_with_what_is_behind_them_for_whoever_pressed(serv
     theirs = (await server.ben.click(message, label="⋯")).response
 
     assert mine.ephemeral and theirs.ephemeral
+    of_each = ("V1 strong", "V2 strong", "Cut out 1", "Cut out 2")
     parts = ("Change a region", "Extend")
     assert labels(mine) == [
-        "V1 strong",
-        "V2 strong",
+        *of_each,
         *parts,
         "Info",
         "Favourite",
@@ -124,7 +124,7 @@ async def test_the_dots_answer_with_what_is_behind_them_for_whoever_pressed(serv
         "Delete",
         "Report",
     ]
-    assert labels(theirs) == ["V1 strong", "V2 strong", *parts, "Info", "Favourite", "Download", "Report"]
+    assert labels(theirs) == [*of_each, *parts, "Info", "Favourite", "Download", "Report"]
 
 
 async def test_what_is_behind_the_dots_paints_for_all(server: Server) -> None:
