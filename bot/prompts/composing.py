@@ -274,7 +274,7 @@ def recall(job: Job, models: Sequence[ModelInfo]) -> Draft:
     values = {
         each.name: getattr(request, each.field)
         for each in landed()
-        if not (each.of_model and info and _is_usual(each, request, info))
+        if not (info and (each.of_model or each.kind == "text") and _is_usual(each, request, info))
         and ((each.kind != "boolean" and not each.several) or getattr(request, each.field))
     }
     values["negative"] = kept(template.undress(request.negative_prompt))

@@ -54,7 +54,9 @@ MEMORY = ModelInfo(
     height=512,
     steps=20,
     guidance=5.0,
-    tasks=frozenset(("text_to_image", "image_to_image", "inpaint", "outpaint")),
+    tasks=frozenset(
+        ("text_to_image", "image_to_image", "edit", "blend", "inpaint", "outpaint", "creative_upscale")
+    ),
 )
 
 PREVIEWS = 4  # for each job

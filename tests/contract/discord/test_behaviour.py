@@ -121,6 +121,8 @@ async def test_the_dots_answer_with_what_is_behind_them_for_whoever_pressed(serv
         "Info",
         "Favourite",
         "Download",
+        "Delete",
+        "Report",
     ]
     assert labels(theirs) == [*of_each, *parts, "Info", "Favourite", "Download", "Report"]
 

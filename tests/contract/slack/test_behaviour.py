@@ -318,7 +318,7 @@ async def test_what_may_be_a_change_is_asked_of_whoever_said_it_alone(house: Hou
     await house.ben.say("#2 maybe in blue?", thread=message.ts)
     question = await house.ben.see("Shall Easel paint that?")
     assert house.ada.sees("Shall Easel paint that?") is None and question.thread == message.ts
-    await house.acked(await house.ben.press(question, "Paint “a fox, in blue”"))
+    await house.acked(await house.ben.press(question, "Paint “in blue”"))
 
     child = await house.ended(count=2)
     assert (child.prompt, child.parent, child.origin.private) == ("a fox, in blue", parent.id, False)
