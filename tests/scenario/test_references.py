@@ -133,7 +133,8 @@ async def test_the_form_of_an_edit_asks_for_it_again(both: House, model: str) ->
 
 async def test_a_press_asks_what_to_change(both: House) -> None:
     cup = await both.painted("a cup on a table --count 2")
-    form = await both.press(button(both.surface.messages[cup.id][-1], "Change 2"))
+    second = await both.press(button(both.surface.messages[cup.id][-1], "Image 2 …"))
+    form = await both.press(button(second, "Change image"))
     assert isinstance(form, Form)
 
     values = {**form.values, "prompt": "make the cup red"}

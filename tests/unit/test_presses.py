@@ -35,13 +35,13 @@ def job(count: int = 4, **changes: object) -> Job:
     return a_job(state=State.RENDERED, pictures=tuple(pictures), **changes)
 
 
-def drawn(kind: Kind, may: May = message_types.ANYTHING) -> Card:
+def drawn(kind: Kind, may: May = message_types.ANYTHING, *, count: int = 4) -> Card:
     large = replace(job(1), request=job(1).request.enlarged("0.png", 64, 64))
     one = job(event="series:key:1:2")
     return {
         "waiting": lambda: job_cards.waiting(one, may=may),
         "painting": lambda: job_cards.painting(one, may=may),
-        "done": lambda: job_cards.done(replace(job(), request=replace(job().request, draft=True)), may),
+        "done": lambda: job_cards.done(replace(job(count), request=replace(job().request, draft=True)), may),
         "upscaled": lambda: job_cards.done(large, may),
         "failed": lambda: job_cards.failed(job(), may),
         "cancelled": lambda: job_cards.cancelled(job(), may),
@@ -54,25 +54,30 @@ def names(made: Card) -> tuple[set[str], set[str]]:
     return rows, {actions.parse(each.id).name for each in made.more}
 
 
+def _count(spec: ActionSpec) -> int:
+    """How many images a card has that offers it."""
+    return 1 if spec.of_one else 4
+
+
 OFFERED = [(spec, kind) for spec in ACTIONS for kind in spec.on if spec.answers != "place"]
 
 
 @pytest.mark.parametrize(("spec", "kind"), OFFERED, ids=lambda each: getattr(each, "name", each))
 def test_a_card_has_the_button_where_its_declaration_says(spec: ActionSpec, kind: Kind) -> None:
-    rows, more = names(drawn(kind))
+    rows, more = names(drawn(kind, count=_count(spec)))
     assert (spec.name in rows, spec.name in more) == (not spec.overflow, spec.overflow)
 
 
 @pytest.mark.parametrize(("spec", "kind"), OFFERED, ids=lambda each: getattr(each, "name", each))
 def test_only_those_have_it_whose_it_is(spec: ActionSpec, kind: Kind) -> None:
     for who in get_args(Whose):
-        rows, more = names(drawn(kind, May(who=frozenset({who}))))
+        rows, more = names(drawn(kind, May(who=frozenset({who})), count=_count(spec)))
         assert (spec.name in rows | more) == (who in spec.whose), who
 
 
 @pytest.mark.parametrize(("spec", "kind"), OFFERED, ids=lambda each: getattr(each, "name", each))
 def test_it_is_offered_only_where_a_model_does_its_task(spec: ActionSpec, kind: Kind) -> None:
-    rows, more = names(drawn(kind, May(tasks=frozenset())))
+    rows, more = names(drawn(kind, May(tasks=frozenset()), count=_count(spec)))
     assert (spec.name in rows | more) == (not spec.task)
 
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 from engine import catalog, changes
 from engine.families import family_of
-from engine.pipelines import references, run
+from engine.pipelines import references, run, tensors
 from engine.pipelines.upscale import Upscaler
 from engine.types import Blend, Edit, GenerationRequest, ImageToImage, PaintingTask
 from tests.families import REFERENCES
@@ -216,7 +216,7 @@ def test_an_edit_is_laid_over_its_source(monkeypatch: pytest.MonkeyPatch) -> Non
         _loaded: Any, _request: Any, _task: Any, _index: int, image: Any, *more: Any, **kw: Any
     ) -> Any:
         given.append((image, kw["given"]))
-        return run._pixels(after)
+        return tensors.pixels(after)
 
     monkeypatch.setattr(run, "_painted", painted)
     request = GenerationRequest(prompt="a", seed=1, width=256, height=256, task=Edit(sources=("s",)))
@@ -224,9 +224,9 @@ def test_an_edit_is_laid_over_its_source(monkeypatch: pytest.MonkeyPatch) -> Non
     pixels = run.paint(loaded, request, 0, [png(source)], lambda *_: None)
 
     assert given[0][0].tobytes() == given[0][1][0].tobytes() == source.tobytes()
-    result = np.asarray(Image.fromarray(run.as_bytes(pixels).numpy()), int)
+    result = np.asarray(Image.fromarray(tensors.as_bytes(pixels).numpy()), int)
     assert (result[200:, :40] == np.asarray(source)[200:, :40]).all()
     pixels = run.paint(
         loaded, replace(request, task=Edit(sources=("s",), keep=False)), 0, [png(source)], None
     )  # type: ignore[arg-type]
-    assert torch.equal(pixels, run._pixels(after))
+    assert torch.equal(pixels, tensors.pixels(after))
