@@ -26,8 +26,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import bot
-from bot.jobs import changes
-from bot.prompts import foreign, permutations, talk
+from bot.prompts import foreign, merging, permutations, talk, turns
 from engine import weights
 
 LENGTH = 4000  # characters
@@ -77,7 +76,15 @@ LOCAL: Mapping[tuple[str, str], tuple[str, ...]] = {
         r"(?<!\S)(?:--([\w-]+)(?:=|(?!\S))|((?!)):)",
     ),
     ("prompts/readers.py", "side"): (r"(\d{1,4}(?:\.\d{1,2})?)\s*[:/x×]\s*(\d{1,4}(?:\.\d{1,2})?)",),
-    ("jobs/changes.py", "command"): tuple(command for command, _ in changes._COMMANDS),
+    ("prompts/merging.py", "command"): tuple(command.pattern for command, _ in merging._COMMANDS),
+    ("prompts/merging.py", "joined noun the"): (
+        rf"(?:, | (?:with|and|wearing|mit|und|avec|et) )(?:(?:{merging._ARTICLES}) )?"
+        rf"(?:{merging._WORD} ){{0,2}}a (?=[\s,.;]|\Z)",
+    ),
+    ("prompts/merging.py", "pattern"): (
+        r"(?<![\w-])(?:(?:the|an?|one|ein|eine|einen|der|die|das|den|le|la|les|une?) )?(?:a b)(?![\w-])",
+    ),
+    ("prompts/turns.py", "names"): tuple(turns._NUMBERS.values()),
     ("prompts/foreign.py", "pattern"): tuple(rf"[\s=]*({each})(?=\s|\Z)" for each in foreign._VALUES),
     ("prompts/talk.py", "pattern"): tuple(
         make(name).pattern

@@ -11,7 +11,7 @@ _NOTHING = r""
 _REFERENCE = r"\S+(?:\s+https?://\S+)*"
 
 _NUMBERS = r"\d+(?:\.\d+)?(?:[:,]\d+(?:\.\d+)?){0,4}"
-_ELSEWHERE = re.compile(r"[\s=]*(?:https?://|random\b|\d{1,10}(?=\s|\Z))", re.IGNORECASE)
+_ELSEWHERE = re.compile(r"[\s=]{0,9}(?:https?://|random\b|\d{1,10}(?=\s|\Z))", re.IGNORECASE)
 
 _VALUES = {
     _NUMBER: "v version s stylize q quality c chaos w weird sw cw ow stop exp niji sv hires",

@@ -56,6 +56,6 @@ def read(words: str) -> Back | None:
 def _number(which: str | None) -> int | None:
     if which is None:
         return None
-    if digits := re.search(r"\d+\Z", which):
+    if digits := re.search(r"\d{1,2}\Z", which):
         return int(digits[0])
     return next(n for n, names in _NUMBERS.items() if re.fullmatch(names, which, re.IGNORECASE))

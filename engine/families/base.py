@@ -141,14 +141,13 @@ class Family:
     @property
     def tasks(self) -> frozenset[TaskKind]:
         """Return what its models do: what it has a pipeline for, and what can be done with those."""
-        return frozenset(kind for kind in _KINDS if self.pipeline(kind))
+        return frozenset(kind for kind in _KINDS if self.pipeline(kind) is not None)
 
     def pipeline(self, task: TaskKind) -> str | None:
         """Return the pipeline class that does a task, or None. What starts from a picture can do a part."""
+        by_picture = task in _BY_IMAGE_TO_IMAGE or (task == "creative_upscale" and self.strength)
         own = self.pipelines.get(task)
-        if task == "creative_upscale" and self.strength:
-            return own or self.pipelines.get("image_to_image")
-        return own or (self.pipelines.get("image_to_image") if task in _BY_IMAGE_TO_IMAGE else None)
+        return self.pipelines.get("image_to_image") if own is None and by_picture else own
 
     def arguments(self, task: PaintingTask, painting: Painting) -> dict[str, Any]:
         """Return the keyword arguments of the task's pipeline call."""

@@ -22,4 +22,5 @@ FAMILY = KontextFamily(
     strength=False,
     references=1,
     negative_prompt=False,
+    loras=flux.FAMILY.loras,
 )

@@ -114,7 +114,8 @@ async def test_a_job_s_picture_is_named_or_pressed(house: House, said: Said) -> 
 
     assert said.pictures == [files[1], files[0], files[1]]
     assert isinstance(pressed, Card) and pressed.private and len(buttons(pressed)) == 2
-    behind = [actions.parse(each.id) for each in (await house.press(f"v1:more:{job.id}")).rows[0]]
+    rows = (await house.press(f"v1:pick:{job.id}:0")).rows
+    behind = [actions.parse(each.id) for row in rows for each in row]
     assert ("describe", 0) in [(each.name, each.index) for each in behind]
 
 

@@ -97,9 +97,8 @@ class Store:
     async def rows(self, *_: object) -> list[Any]:
         return []
 
-    persons_of = strikes_of = reports_of = sessions_of = offers_of = favourites_of = entered_by = (
-        api_keys_of
-    ) = rows
+    persons_of = strikes_of = reports_of = sessions_of = offers_of = favourites_of = entered_by = rows
+    api_keys_of = references_of = rows
 
     async def lines(self, **_: object) -> Any:
         for _ in range(self._lines):

@@ -224,10 +224,10 @@ def test_the_families_of_a_lora_are_told_by_its_layers(tmp_path: Path) -> None:
         told[name] = loras._of_file(file).families
         assert family_of(type(family.pipe).__name__).name in told[name], name
 
-    assert told["sd"] == {"Stable Diffusion"}
-    assert told["sdxl"] == {"Stable Diffusion XL"}
+    assert told["sd"] == {"Stable Diffusion", "Stable Diffusion Inpainting"}
+    assert told["sdxl"] == {"Stable Diffusion XL", "Stable Diffusion XL Inpainting"}
     assert told["z_image"] == {"Z-Image"}
-    assert told["flux"] == {"FLUX.1", "Chroma"}
+    assert told["flux"] == {"FLUX.1", "FLUX.1 Fill", "FLUX.1 Kontext", "Chroma"}
     assert told["flux2_klein"] == {"FLUX.2", "FLUX.2 klein"}
     assert told["qwen"] == {"Qwen-Image", "Qwen-Image-Edit", "Qwen-Image-Edit-Plus"}
 
@@ -345,7 +345,11 @@ def test_a_lora_that_no_model_takes_is_named(tmp_path: Path) -> None:
 
     assert list(found.misfits([("mine", "StableDiffusionPipeline")])) == []
     assert list(found.misfits([("mine", "ZImagePipeline")])) == [
-        ("ink", "is made for Stable Diffusion, and no model here is that: leave it out of LORAS")
+        (
+            "ink",
+            "is made for Stable Diffusion or Stable Diffusion Inpainting, and no model here is that: "
+            "leave it out of LORAS",
+        )
     ]
 
 

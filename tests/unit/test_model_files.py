@@ -72,7 +72,8 @@ def test_a_single_file_is_told_by_its_weights(tmp_path: Path) -> None:
     flux2 = tmp_path / "flux2.safetensors"
     save_file({"single_stream_modulation.lin.weight": np.zeros(1, np.float32)}, flux2)
     told, unknown = catalog.load([str(flux2), str(plain)]).models()
-    assert (told.tasks, told.negative_prompt) == ({"text_to_image", "image_to_image"}, False)
+    parts = {"edit", "blend", "inpaint", "outpaint"}  # by references
+    assert (told.tasks, told.negative_prompt) == ({"text_to_image", "image_to_image", *parts}, False)
     assert unknown.tasks == {"text_to_image"}
 
 
@@ -85,7 +86,8 @@ def test_a_model_of_the_hub_is_known_as_soon_as_it_is_here(
     index.write_text('{"_class_name": "ZImagePipeline"}')
     monkeypatch.setattr(model_files, "_cached", lambda name: index)
     (info,) = offered.models()
-    assert info.tasks == {"text_to_image", "image_to_image"}
+    parts = {"edit", "blend", "inpaint", "outpaint", "creative_upscale"}
+    assert info.tasks == {"text_to_image", "image_to_image", *parts}
 
 
 def test_a_request_says_what_it_asks_for() -> None:

@@ -53,6 +53,7 @@ PAINTING = (
     "Stable Diffusion 3",
     "FLUX.1",
     "FLUX.1 Fill",
+    "FLUX.1 Kontext",
     "FLUX.2",
     "FLUX.2 klein",
     "Z-Image",
