@@ -444,7 +444,13 @@ async def test_when_easel_stops_the_wait_ends_and_the_job_does_not(
         ada = await house.program()
         asking = asyncio.create_task(send_once(ada, "later", prompt="a late fox"))
         job = await only_job(house, "a late fox")
-        house.web.adapter._api.close()  # type: ignore[union-attr]
+        api: Any = house.web.adapter._api
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                if api._watchers._watches[job.id]:  # a moment after the job is there
+                    break
+                await asyncio.sleep(0.01)
+        api.close()
         said = await asking
         assert (said.status, said.error["code"]) == (503, "busy") and said.headers["Retry-After"]
         again = await send_once(ada, "later", prompt="a late fox")
