@@ -21,6 +21,7 @@ from bot.messages.types import Card, Form
 from bot.models import Job, Origin, State
 from bot.options import Unusable
 from bot.prompts import Draft
+from bot.prompts.draft import DEFAULT_STRENGTH
 from bot.prompts.styles import NO_STYLE
 from bot.store import Store
 from engine.types import Engine, Lane
@@ -115,8 +116,10 @@ class JobQueries:
     async def change(self, action: Action, job: Job, origin: Origin) -> Form:
         """Return the form that changes one of a job's pictures by an instruction."""
         chosen = actions.picture(job, action.index or 0)
+        # A model that starts from images does it, whatever made these.
+        varied = job.request.before_upscale().variation(chosen.unlettered, chosen.seed, DEFAULT_STRENGTH)
         draft = replace(
-            await self._recalled(job, origin),
+            await self._recalled(replace(job, request=varied), origin),
             **{each: getattr(Draft(prompt=""), each) for each in ("images", "weights", "sref", "cref")},
             prompt="",
             source=f"{job.id}:{chosen.index + 1}",

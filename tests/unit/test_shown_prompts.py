@@ -75,7 +75,8 @@ def shown() -> set[str]:
 def _typed(text: str) -> Iterator[str]:
     """Prompts of `python -m bot imagine "…"` lines, without what only the command line has."""
     for words, flags in re.findall(r'-m bot imagine "([^"]+)"(.*)', text):
-        yield words + re.sub(r" --(out \S+|json)", "", flags)
+        if "--source" not in flags:  # it depends on the picture
+            yield words + re.sub(r" --(out \S+|json)", "", flags)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,7 @@ def pictures(model: pipelines.Loaded, text: str) -> list[Tensor]:
         request = replace(request, seed=SEED, count=min(2, request.count))
     with torch.no_grad():
         return [
-            pipelines.paint(model, request, index, None, lambda *step: None) for index in range(request.count)
+            pipelines.paint(model, request, index, (), lambda *step: None) for index in range(request.count)
         ]
 
 
