@@ -1,8 +1,9 @@
 """Finds what words name in pictures, in a process of its own. Run as a script with the model's name.
 
-A question is a line of JSON, `{"words": …, "size": bytes}`, and a picture; its answer a line of JSON: how
-sure the model is of each pixel of a square, `{"side": …, "sure": base64 of bytes}`, or `{"error": …}`. The
-model is a CLIPSeg (https://arxiv.org/abs/2112.10003), from safetensors, without code of its own.
+A question is its length in four bytes, a line of JSON, `{"words": …}`, and a picture; its answer a line of
+JSON: how sure the model is of each pixel of a square, `{"side": …, "sure": base64 of bytes}`, or
+`{"error": …}`. The model is a CLIPSeg (https://arxiv.org/abs/2112.10003), from safetensors, without code of
+its own.
 """
 
 from __future__ import annotations
@@ -29,11 +30,10 @@ def main() -> None:
     model = CLIPSegForImageSegmentation.from_pretrained(name, use_safetensors=True, trust_remote_code=False)
     tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     model.eval()
-    while line := source.readline():
-        asked = json.loads(line)
-        picture = source.read(asked["size"])
+    while question := source.read(int.from_bytes(source.read(4), "big")):
+        asked, _newline, picture = question.partition(b"\n")
         try:
-            answer = _found(model, tokenizer, picture, asked["words"])
+            answer = _found(model, tokenizer, picture, json.loads(asked)["words"])
         except Exception as error:
             answer = {"error": repr(error)}
         sink.write(json.dumps(answer) + "\n")

@@ -22,10 +22,16 @@ class PictureProcess:
     """Started by the first picture and anew after any error; one picture at a time."""
 
     def __init__(
-        self, command: Sequence[str], patience: float, environment: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str],
+        patience: float,
+        environment: Mapping[str, str] | None = None,
+        *,
+        longest: int = 2**16,
     ) -> None:
         self._command = tuple(command)
         self._patience = patience  # seconds for one picture
+        self._longest = longest  # bytes of an answer
         self._environment = dict(environment or {})
         self._turn = asyncio.Lock()
         self._process: Process | None = None
@@ -53,7 +59,12 @@ class PictureProcess:
     async def _ask(self, picture: bytes) -> bytes:
         if self._process is None:
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=self._environment
+                *self._command,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=PIPE,
+                env=self._environment,
+                limit=self._longest,
             )
         assert self._process.stdin and self._process.stdout
         self._process.stdin.write(framed(picture))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import io
 import json
 import os
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +18,7 @@ from PIL import Image, ImageFilter
 import engine
 from bot.errors import Refusal
 from bot.i18n import _
+from bot.images.picture_process import PictureProcess, Unanswered
 from bot.settings import CoreSettings
 
 log = structlog.stdlib.get_logger(__name__)
@@ -49,62 +48,34 @@ class Segmenter(Protocol):
     async def close(self) -> None: ...
 
 
-class ProcessSegmenter:
-    """One process, started by the first question and anew after any error; one question at a time."""
+class ProcessSegmenter(PictureProcess):
+    """A CLIPSeg model; its process sees where models are, and none of Easel's settings."""
 
     def __init__(self, model: str, patience: float = PATIENCE) -> None:
-        self._model, self._patience = model, patience
-        self._turn = asyncio.Lock()
-        self._process: Process | None = None
+        self._model = model
+        seen = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        quiet = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        command = (sys.executable, "-I", str(PROCESS), model)
+        super().__init__(command, patience, seen | quiet, longest=LONGEST)
 
     async def mask(self, picture: bytes, words: str, *, outside: bool = False) -> bytes | None:
         """Return a mask of what the words name, or of all else; None for no match. Raises Refusal."""
-        async with self._turn:
-            try:
-                async with asyncio.timeout(self._patience):
-                    answer = await self._ask(picture, words)
-                return await asyncio.to_thread(_mask, answer, picture, outside=outside)
-            except (TimeoutError, OSError, ValueError, KeyError, TypeError, EOFError) as error:
-                await self._end()
-                log.warning("the segmentation model gave no answer", model=self._model, cause=repr(error))
-                notice = _("Easel cannot look for that just now. Say it by a position, as in “top right”.")
-                raise Refusal(notice, code="region") from error
-            except BaseException:  # cancelled: the next answer would be this one's
-                await asyncio.shield(self._end())
-                raise
+        question = json.dumps({"words": words}).encode() + b"\n" + picture
+        try:
+            answer = await self.asked(question, _answer)
+            return await asyncio.to_thread(_mask, answer, picture, outside=outside)
+        except (Unanswered, OSError, ValueError, KeyError, TypeError) as error:
+            await self.close()
+            log.warning("the segmentation model gave no answer", model=self._model, cause=repr(error))
+            notice = _("Easel cannot look for that just now. Say it by a position, as in “top right”.")
+            raise Refusal(notice, code="region") from error
 
-    async def _ask(self, picture: bytes, words: str) -> dict[str, Any]:
-        if self._process is None:
-            environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", str(PROCESS), self._model),
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=DEVNULL,
-                env=environment,
-                limit=LONGEST,
-            )
-        assert self._process.stdin and self._process.stdout
-        self._process.stdin.write(
-            json.dumps({"words": words, "size": len(picture)}).encode() + b"\n" + picture
-        )
-        await self._process.stdin.drain()
-        if not (line := await self._process.stdout.readline()):
-            raise EOFError("the process ended")
-        answer: dict[str, Any] = json.loads(line)
-        if "error" in answer:
-            raise ValueError(answer["error"])
-        return answer
 
-    async def close(self) -> None:
-        await self._end()
-
-    async def _end(self) -> None:
-        process, self._process = self._process, None
-        if process:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+def _answer(line: bytes) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(line)
+    if "error" in answer:
+        raise ValueError(answer["error"])
+    return answer
 
 
 def _mask(answer: dict[str, Any], picture: bytes, *, outside: bool) -> bytes | None:
