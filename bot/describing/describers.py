@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from bot.images.picture_process import PictureProcess
+from bot.images.picture_process import PictureProcess, models_environment
 from engine import describing as scripts
 from engine.embedded import CLASSIFIER
 
@@ -18,9 +17,6 @@ MOST = 4  # suggestions
 
 DRAWING_PATIENCE = 60.0  # seconds for one picture, on a busy machine
 CAPTION_PATIENCE = 900.0  # seconds for one, the model's loading included
-_SEEN = ("PATH", "HOME", "LANG", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_ENDPOINT", "XDG_CACHE_HOME",
-         "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy")  # fmt: skip
-"""What the captioning process sees of the environment: where models are, and how they are fetched."""
 
 
 class Describer(Protocol):
@@ -49,9 +45,7 @@ class CaptionDescriber(PictureProcess):
 
     def __init__(self, model: str, patience: float = CAPTION_PATIENCE) -> None:
         command = (sys.executable, "-I", str(_SCRIPTS / "captions.py"), model)
-        seen = {name: os.environ[name] for name in _SEEN if name in os.environ}
-        quiet = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-        super().__init__(command, patience, seen | quiet)
+        super().__init__(command, patience, models_environment())
 
     async def describe(self, picture: bytes) -> list[str]:
         return await self.asked(picture, _captions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
@@ -11,6 +12,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _CAUSE = 2000  # characters of what the process said at its end
+_SEEN = ("PATH", "HOME", "LANG", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_ENDPOINT", "XDG_CACHE_HOME",
+         "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy")  # fmt: skip
+"""What the process of a model sees of the environment: where models are, and how they are fetched."""
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError)
 
 
@@ -92,3 +96,9 @@ class PictureProcess:
 def framed(picture: bytes) -> bytes:
     """Return a picture with its length before it."""
     return len(picture).to_bytes(4, "big") + picture
+
+
+def models_environment() -> dict[str, str]:
+    """Return the environment of a process with a model of transformers: none of Easel's settings."""
+    seen = {name: os.environ[name] for name in _SEEN if name in os.environ}
+    return seen | {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import io
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +17,7 @@ from PIL import Image, ImageFilter
 import engine
 from bot.errors import Refusal
 from bot.i18n import _
-from bot.images.picture_process import PictureProcess, Unanswered
+from bot.images.picture_process import PictureProcess, Unanswered, models_environment
 from bot.settings import CoreSettings
 
 log = structlog.stdlib.get_logger(__name__)
@@ -27,7 +26,6 @@ PROCESS = Path(engine.__file__).with_name("segment_process.py")  # it needs torc
 PATIENCE = 600.0  # seconds for the first picture, when the model may have to be downloaded
 LONGEST = 4_000_000  # bytes of an answer
 SURE, SEEN = 0.35, 0.5  # how sure of the best pixel a match is; the part of that which belongs to it
-_PASSED_ON = ("HOME", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "PATH")
 
 
 class SegmentSettings(CoreSettings):
@@ -53,10 +51,8 @@ class ProcessSegmenter(PictureProcess):
 
     def __init__(self, model: str, patience: float = PATIENCE) -> None:
         self._model = model
-        seen = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        quiet = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
         command = (sys.executable, "-I", str(PROCESS), model)
-        super().__init__(command, patience, seen | quiet, longest=LONGEST)
+        super().__init__(command, patience, models_environment(), longest=LONGEST)
 
     async def mask(self, picture: bytes, words: str, *, outside: bool = False) -> bytes | None:
         """Return a mask of what the words name, or of all else; None for no match. Raises Refusal."""
