@@ -128,7 +128,7 @@ async def _events(response: ClientResponse) -> AsyncIterator[Event]:
             fields = {}
 
 
-@dataclass
+@dataclass(repr=False)  # asyncio writes down what a fixture returns, four times a test
 class WebHouse:
     """A running web studio."""
 

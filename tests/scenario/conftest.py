@@ -140,7 +140,7 @@ class RecordingAdapter:
         return [kind for kind, _ in itertools.groupby(card.kind for card in self.messages[job])]
 
 
-@dataclass
+@dataclass(repr=False)  # asyncio writes down what a fixture returns, four times a test
 class House:
     """One running studio and what hangs on it."""
 

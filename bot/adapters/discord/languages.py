@@ -5,12 +5,14 @@ Names of commands and options stay the same everywhere, so that people can tell 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import discord
 from discord import app_commands
 
 from bot.i18n import Text
+from bot.i18n.catalogs import SOURCE
 from bot.i18n.speech import nearest, say
 
 
@@ -31,5 +33,11 @@ class Translator(app_commands.Translator):
         is_menu = isinstance(context.data, app_commands.ContextMenu)
         if context.location in typed and not is_menu:
             return None
-        said = say(Text(string.message), nearest(str(locale)) or "en")
+        said = _said(string.message, nearest(str(locale)) or SOURCE)
         return None if said == string.message else said
+
+
+@cache
+def _said(message: str, language: str) -> str:
+    """Return a text of the commands in a language; Discord's thirty languages are few of ours."""
+    return say(Text(message), language)

@@ -26,7 +26,7 @@ SMALL = replace(MEMORY, width=64, height=64, steps=4)
 PATIENCE = 30.0  # seconds; only a broken studio needs them
 
 
-@dataclass
+@dataclass(repr=False)  # asyncio writes down what a fixture returns, four times a test
 class Rooms:
     """A running studio with its Discord adapter, not connected to anything yet."""
 

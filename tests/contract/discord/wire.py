@@ -12,14 +12,14 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from aiohttp import WSMsgType, web
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
 
 from bot import actions
 from tests.specs import DISCORD as SPEC
@@ -785,15 +785,37 @@ def problems(request: Request) -> list[str]:
     template = next((name for pattern, name in _PATHS if re.fullmatch(pattern, request.path)), None)
     if template is None:
         return [f"{request.method} {request.path} is in no list"]
-    found = _validator(request.method.lower(), template).iter_errors(_as_documented(request.json))
-    return [f"{request.method} {template}: {_deepest(error)}" for error in found]
+    found = _faults(request.method.lower(), template, json.dumps(_as_documented(request.json)))
+    return [f"{request.method} {template}: {each}" for each in found]
+
+
+@lru_cache(maxsize=1000)  # every client registers the same commands
+def _faults(method: str, template: str, body: str) -> tuple[str, ...]:
+    return tuple(_deepest(error) for error in _validator(method, template).iter_errors(json.loads(body)))
 
 
 @cache
-def _validator(method: str, template: str) -> Draft202012Validator:
+def _validator(method: str, template: str) -> Any:
     operation = document()["paths"][template][method]
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
-    return Draft202012Validator({**schema, "components": document()["components"]})
+    kind: Any = validators.extend(Draft202012Validator, {"oneOf": _one_of})
+    return kind({**schema, "components": document()["components"]})
+
+
+def _one_of(validator: Any, schemas: list[Json], instance: Any, schema: Json) -> Iterator[Any]:
+    """Look only at the schemas that allow the type of a component, a command's option; others cannot fit."""
+    able = [each for each in schemas if _may_be(each, instance)]
+    yield from Draft202012Validator.VALIDATORS["oneOf"](validator, able or schemas, instance, schema)
+
+
+def _may_be(schema: Json, instance: Any) -> bool:
+    if "const" in schema:
+        return bool(schema["const"] == instance)
+    if not isinstance(instance, dict) or "type" not in instance or "$ref" not in schema:
+        return True
+    named = document()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    types = named.get("properties", {}).get("type", {}).get("enum")
+    return types is None or instance["type"] in types
 
 
 def _deepest(error: Any) -> str:

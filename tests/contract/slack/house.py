@@ -46,7 +46,7 @@ from tests.web import SMALL
 DONE = "seed"  # what only the card of a result says
 
 
-@dataclass
+@dataclass(repr=False)  # asyncio writes down what a fixture returns, four times a test
 class House:
     """A running studio that is connected to the loopback Slack, and people there."""
 
