@@ -131,28 +131,30 @@ def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: float) -> tuple[str
 def _fitted(text: str, style: str, area: _Area, smallest: int, largest: int) -> Block:
     """Return a text at the largest size at which it fits into an area. Raises TooLong, MissingGlyphs."""
     name = font_for(text, style)
-    best: Block | None = None
+    best, lines = 0, ()
     low, high = smallest, max(smallest, largest)
     while low <= high:
         size = (low + high) // 2
-        if block := _at_size(text, name, size, area):
-            best, low = block, size + 1
+        if fitting := _at_size(text, name, size, area):
+            best, lines, low = size, fitting, size + 1
         else:
             high = size - 1
-    if best is None:
+    if not best:
         raise TooLong(text)
-    return best
+    balanced = _balanced(text, _font(name, best), _inner(best, area), lines)
+    return Block(balanced, name, best, (0, 0, 0, 0), area.aligned)
 
 
-def _at_size(text: str, name: str, size: int, area: _Area) -> Block | None:
-    font = _font(name, size)
-    inner = area.width - 2 * _stroke(size)
-    lines = _wrapped(text, font, inner)
-    if lines is None or round(len(lines) * size * _LEADING) > area.height:
-        return None
-    lines = _balanced(text, font, inner, lines)
-    block = Block(lines, name, size, (0, 0, 0, 0), area.aligned)
-    return block
+def _at_size(text: str, name: str, size: int, area: _Area) -> tuple[str, ...]:
+    """Return the lines of a text at a size; none where they do not fit."""
+    lines = _wrapped(text, _font(name, size), _inner(size, area))
+    fits = lines is not None and round(len(lines) * size * _LEADING) <= area.height
+    return lines if lines and fits else ()
+
+
+def _inner(size: int, area: _Area) -> int:
+    """Return the pixels of an area's width that letters of a size may take, beside their outlines."""
+    return area.width - 2 * _stroke(size)
 
 
 def _balanced(

@@ -255,7 +255,7 @@ def _lettered(png: bytes, request: GenerationRequest, index: int) -> bytes:
 def _preview(request: GenerationRequest, sources: Sequence[bytes], done: float) -> bytes:
     out = io.BytesIO()
     picture = paint(request, 0, (PREVIEW_SIDE, PREVIEW_SIDE), sources)
-    picture.filter(ImageFilter.GaussianBlur(12 * (1 - done))).save(out, "WEBP", quality=60)
+    picture.filter(ImageFilter.GaussianBlur(12 * (1 - done))).save(out, "WEBP", quality=60, method=0)
     return out.getvalue()
 
 
