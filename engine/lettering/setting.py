@@ -131,7 +131,7 @@ def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: float) -> tuple[str
 def _fitted(text: str, style: str, area: _Area, smallest: int, largest: int) -> Block:
     """Return a text at the largest size at which it fits into an area. Raises TooLong, MissingGlyphs."""
     name = font_for(text, style)
-    best, lines = 0, ()
+    best, lines = 0, tuple[str, ...]()
     low, high = smallest, max(smallest, largest)
     while low <= high:
         size = (low + high) // 2

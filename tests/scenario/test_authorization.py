@@ -95,8 +95,10 @@ ADMINISTRATION = [each for each in commands.COMMANDS if each.admin]
 
 @pytest.mark.parametrize("surface", SURFACES)
 async def test_who_may_use_which_command_in_which_place(opened: Opens, surface: str) -> None:
+    """Elsewhere, one surface whose administrators operate and one where they do not stand for all."""
+    places = (HERE, ELSEWHERE) if surface in ("discord", "cli") else (HERE,)
     async with opened(operators=(OPERATOR,)) as house:
-        for role, place in itertools.product(ROLES, (HERE, ELSEWHERE)):
+        for role, place in itertools.product(ROLES, places):
             other = HERE if place == ELSEWHERE else ELSEWHERE
             after = [await set_in(house, each) for each in (place, other)]
             for command in ADMINISTRATION:

@@ -22,6 +22,7 @@ from bot import prompts
 from bot.describing.describers import CaptionDescriber, DrawingDescriber, prompts_of
 from bot.images.picture_process import Unanswered
 from engine.describing import drawings
+from engine.describing.captions import Captioner
 from engine.describing.drawings import SIDE, DrawingNetwork, colour_words
 from engine.embedded import CLASSIFIER, PIPELINE, evaluate
 from engine.embedded.evaluate.classifier import Judge
@@ -246,13 +247,17 @@ async def test_a_captioning_folder_says_several_captions(captioner: Path) -> Non
     await describer.close()
 
 
-@pytest.mark.parametrize("damage", ["absent", "pickle", "code"])
-async def test_only_safetensors_are_loaded_and_no_code_is_run(
-    captioner: Path, tmp_path: Path, damage: str
-) -> None:
+async def test_a_model_that_is_absent_is_no_answer(tmp_path: Path) -> None:
+    describer = CaptionDescriber(str(tmp_path / "model"))
+    with pytest.raises(Unanswered):
+        await describer.describe(png(Image.new("RGB", (80, 50), "red")))
+    await describer.close()
+
+
+@pytest.mark.parametrize("damage", ["pickle", "code"])
+def test_only_safetensors_are_loaded_and_no_code_is_run(captioner: Path, tmp_path: Path, damage: str) -> None:
     folder, ran = tmp_path / "model", tmp_path / "ran"
-    if damage != "absent":
-        shutil.copytree(captioner, folder)
+    shutil.copytree(captioner, folder)
     if damage == "pickle":
         (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     if damage == "code":
@@ -261,11 +266,9 @@ async def test_only_safetensors_are_loaded_and_no_code_is_run(
         config |= {"model_type": "theirs", "auto_map": {"AutoConfig": "theirs.Config",
                    "AutoModelForImageTextToText": "theirs.Model"}}  # fmt: skip
         (folder / "config.json").write_text(json.dumps(config))
-    describer = CaptionDescriber(str(folder))
-    with pytest.raises(Unanswered):
-        await describer.describe(png(Image.new("RGB", (80, 50), "red")))
+    with pytest.raises((OSError, ValueError), match="safetensors" if damage == "pickle" else "theirs|code"):
+        Captioner(str(folder))
     assert not ran.exists()
-    await describer.close()
 
 
 @pytest.mark.parametrize("answer", ["null", "{}", '{"captions": [1]}', '{"captions": null}', "no JSON", ""])

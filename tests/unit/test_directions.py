@@ -6,7 +6,8 @@ import ast
 import dataclasses
 import subprocess
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -22,13 +23,21 @@ def modules(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imports(path: Path) -> tuple[str, ...]:
     """Every module that a file names in an import, wherever in the file."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    found: list[str] = []
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+            found.append(node.module)
+    return tuple(found)
 
 
 def importers(package: str, *wanted: str) -> set[str]:
@@ -102,7 +111,7 @@ def test_no_service_makes_another() -> None:
         (path.relative_to(ROOT).as_posix(), node.func.id)
         for path in modules("bot")
         if "adapters" not in path.parts  # which have namesakes of their own
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in built
     }
     assert makers == {("bot/app.py", name) for name in built}
@@ -111,7 +120,7 @@ def test_no_service_makes_another() -> None:
 def imported(path: Path, known: Collection[str]) -> set[str]:
     """Which of the known modules a file imports: of `from package import name` the module of that name."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -164,7 +173,7 @@ def test_a_class_name_is_used_once() -> None:
     homes: dict[str, list[str]] = {}
     for package in ("bot", "engine"):
         for path in modules(package):
-            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            for node in parsed(path).body:
                 if isinstance(node, ast.ClassDef):
                     homes.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
     assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}

@@ -22,7 +22,7 @@ from engine.pipelines.upscale import Upscaler
 from engine.tiles import OVERLAP, tiles, weights
 from engine.types import CreativeUpscale, GenerationRequest, ImageToImage, Upscale
 from tests import matrix
-from tests.families import FAMILIES
+from tests.families import FAMILIES, THOROUGHLY
 from tests.families import Family as Twin
 
 SIZES = ((512, 512), (513, 700), (1024, 1024), (2000, 300), (100, 90), (4096, 4096))
@@ -214,7 +214,7 @@ def test_only_models_that_take_a_strength_enlarge_creatively() -> None:
 # ---- every family
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", THOROUGHLY)
 def test_every_family_paints_detail_joined_as_alone(
     name: str, tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,7 +31,9 @@ def _quiet() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("title", "joined"),
     [
-        ("SDXL with PAG", r"one after another"),  # swaps the attention processors of the shared model
+        pytest.param(  # swaps the attention processors of the shared model
+            "SDXL with PAG", r"one after another", marks=pytest.mark.slow
+        ),
         ("HunyuanImage 2.1", r"✓ \S+ after a comparison"),  # has guiders with a momentum
         pytest.param(  # layers of text where rows would be, as many by chance; takes a minute of CPU
             "HiDream", r"✓ \S+, denoised alone", marks=pytest.mark.soak

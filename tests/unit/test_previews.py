@@ -11,7 +11,7 @@ import torch
 
 from engine.families import family_of
 from engine.pipelines.previews import Preview
-from tests.families import FAMILIES, Family
+from tests.families import FAMILIES, THOROUGHLY, Family
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def _no_gradients() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=FAMILIES)
+@pytest.fixture(params=THOROUGHLY)
 def twin(request: pytest.FixtureRequest, tmp_path: Path) -> Family:
     made = FAMILIES[request.param](tmp_path)
     made.pipe.set_progress_bar_config(disable=True)

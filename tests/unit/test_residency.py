@@ -27,7 +27,7 @@ from engine.pipelines.previews import Preview
 from engine.scheduling.residency import FOR_MODELS, Pace, Residency
 from engine.scheduling.step_order import STAY
 from engine.types import Finished, GenerationRequest
-from tests.families import FAMILIES
+from tests.families import FAMILIES, THOROUGHLY
 from tests.gpu.bench import Bench
 from tests.gpu.card import NoCard, PlayedMemory
 
@@ -313,6 +313,7 @@ class Ticks:
         return results, self.PASS
 
 
+@pytest.mark.slow
 def test_three_models_at_once_take_turns(
     folders: list[str], sizes: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -419,7 +420,7 @@ def test_blocks_are_streamed_where_two_of_them_fit() -> None:
 # --- every family -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", THOROUGHLY)
 def test_each_family_paints_with_one_component_on_the_card_at_a_time(name: str, tmp_path: Path) -> None:
     """A pipeline that uses a module beside its calls would find no weights there."""
     twin = FAMILIES[name](tmp_path)

@@ -328,6 +328,7 @@ def test_without_its_condition_the_machine_fails_in_sqlite(
         machine(lambda: fresh_sqlite(tmp_path / "easel.db"), lambda url: None, 100, [Phase.generate])
 
 
+@pytest.mark.slow  # a proof of the test above
 def test_without_its_condition_and_the_database_s_own_the_machine_fails_in_postgres(
     postgres: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
