@@ -37,6 +37,45 @@ TaskKind = Literal[
 """The kind of a task. The last three need no painting model; what else a model does, its `tasks` say."""
 
 
+class _Stored:
+    """A task as rows of the database hold it: its fields are checked by their annotations."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        """Raise TypeError for what no row of this kind holds."""
+        for name, held in type(self).__annotations__.items():
+            if held.startswith("tuple["):
+                values = _several(getattr(self, name), held[len("tuple[") : -len(", ...]")])
+                object.__setattr__(self, name, values)
+            elif not held.startswith("ClassVar["):
+                _check(getattr(self, name), held)
+
+
+_HELD: Mapping[str, tuple[type, ...]] = {
+    "BlobRef": (str,),
+    "str": (str,),
+    "int": (int,),
+    "bool": (bool,),
+    "float": (int, float),
+}
+"""Annotation → what a row may hold there."""
+
+
+def _check(value: object, held: str) -> None:
+    if type(value) not in _HELD[held]:
+        raise TypeError(f"{value!r} is no {_HELD[held][-1].__name__}")
+
+
+def _several(values: Iterable[object], held: str) -> tuple[object, ...]:
+    """Return a list as a tuple; JSON has no tuples. Raises TypeError for a text, and for no picture."""
+    if isinstance(values, str) or (not (found := tuple(values)) and held == "BlobRef"):
+        raise TypeError(f"{values!r} is no list of pictures")
+    for each in found:
+        _check(each, held)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class TextToImage:
     """Paint from words alone."""
@@ -45,21 +84,16 @@ class TextToImage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageToImage:
+class ImageToImage(_Stored):
     """Paint from words and a picture."""
 
     kind: ClassVar[Literal["image_to_image"]] = "image_to_image"
     source: BlobRef
     strength: float  # 0 keeps the picture; 1 ignores it
 
-    def __post_init__(self) -> None:
-        """Raise TypeError for what no row of this kind holds."""
-        _check(self.source, str)
-        _check(self.strength, int, float)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Edit:
+class Edit(_Stored):
     """Paint by an instruction and by pictures that it may speak of.
 
     Models that take references get the instruction; others start from the first picture, and are given the
@@ -75,19 +109,9 @@ class Edit:
     style: int = 0  # how many of the sources are references for the style: those before the subject's
     subject: int = 0  # how many of the sources are references for the subject: the last
 
-    def __post_init__(self) -> None:
-        """Raise TypeError for what no row of this kind holds."""
-        object.__setattr__(self, "sources", _texts(self.sources))
-        for text in (self.instruction, self.shows):
-            _check(text, str)
-        for count in (self.style, self.subject):
-            _check(count, int)
-        _check(self.keep, bool)
-        _check(self.strength, int, float)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Blend:
+class Blend(_Stored):
     """Paint one picture out of several, and words."""
 
     kind: ClassVar[Literal["blend"]] = "blend"
@@ -95,17 +119,9 @@ class Blend:
     strength: float = 0.6  # how far the picture may leave what they have in common: 1 ignores them
     weights: tuple[float, ...] = ()  # of the sources, one each; empty: all are alike
 
-    def __post_init__(self) -> None:
-        """Raise TypeError for what no row of this kind holds."""
-        object.__setattr__(self, "sources", _texts(self.sources))
-        object.__setattr__(self, "weights", tuple(self.weights))
-        _check(self.strength, int, float)
-        for each in self.weights:
-            _check(each, int, float)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inpaint:
+class Inpaint(_Stored):
     """Paint a part of a picture anew. Every other pixel stays as it is.
 
     The picture is delivered in the size of its source, whatever sizes the model paints.
@@ -116,15 +132,9 @@ class Inpaint:
     mask: BlobRef  # of the source's size; white is painted anew, and what lies between is mixed
     strength: float = 1.0  # 1 ignores what is under the mask
 
-    def __post_init__(self) -> None:
-        """Raise TypeError for what no row of this kind holds."""
-        _check(self.source, str)
-        _check(self.mask, str)
-        _check(self.strength, int, float)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outpaint:
+class Outpaint(_Stored):
     """Paint around a picture, which stays as it is. It is resized first where `width` or `height` differ."""
 
     kind: ClassVar[Literal["outpaint"]] = "outpaint"
@@ -135,16 +145,9 @@ class Outpaint:
     height: int
     strength: float = 0.9  # 1 ignores the colours that go on from the source's edges
 
-    def __post_init__(self) -> None:
-        """Raise TypeError for what no row of this kind holds."""
-        _check(self.source, str)
-        for each in (self.left, self.top, self.width, self.height):
-            _check(each, int)
-        _check(self.strength, int, float)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CreativeUpscale:
+class CreativeUpscale(_Stored):
     """Enlarge a picture, and paint finer detail into it."""
 
     kind: ClassVar[Literal["creative_upscale"]] = "creative_upscale"
@@ -154,16 +157,9 @@ class CreativeUpscale:
     width: int = 0  # of the source, in pixels; 0 is the request's divided by the factor
     height: int = 0
 
-    def __post_init__(self) -> None:
-        """Raise TypeError for what no row of this kind holds."""
-        _check(self.source, str)
-        for each in (self.factor, self.width, self.height):
-            _check(each, int)
-        _check(self.strength, int, float)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Upscale:
+class Upscale(_Stored):
     """Enlarge a picture by super-resolution, without painting."""
 
     kind: ClassVar[Literal["upscale"]] = "upscale"
@@ -172,35 +168,21 @@ class Upscale:
     width: int = 0  # of the source, in pixels; 0 is the request's divided by the factor
     height: int = 0
 
-    def __post_init__(self) -> None:
-        """Raise TypeError for what no row of this kind holds."""
-        _check(self.source, str)
-        for each in (self.factor, self.width, self.height):
-            _check(each, int)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CutOut:
+class CutOut(_Stored):
     """Make all transparent but what a picture shows in front of its background."""
 
     kind: ClassVar[Literal["cut_out"]] = "cut_out"
     source: BlobRef
 
-    def __post_init__(self) -> None:
-        """Raise TypeError for what no row of this kind holds."""
-        _check(self.source, str)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
+class Letter(_Stored):
     """Set other words on pictures that are there; nothing is painted."""
 
     kind: ClassVar[Literal["letter"]] = "letter"
     sources: tuple[BlobRef, ...]  # without words; one for each picture of the request
-
-    def __post_init__(self) -> None:
-        """Raise TypeError for what no row of this kind holds."""
-        object.__setattr__(self, "sources", _texts(self.sources))
 
 
 PaintingTask = TextToImage | ImageToImage | Edit | Blend | Inpaint | Outpaint | CreativeUpscale
@@ -208,20 +190,6 @@ PaintingTask = TextToImage | ImageToImage | Edit | Blend | Inpaint | Outpaint | 
 
 Task = PaintingTask | Upscale | CutOut | Letter
 """What kind of work a request is. A new class here fails type checking until every `match` handles it."""
-
-
-def _texts(values: Iterable[object]) -> tuple[str, ...]:
-    """Return texts as a tuple; JSON has them as a list. Raises TypeError for anything else."""
-    if isinstance(values, str) or not (found := tuple(values)):
-        raise TypeError(f"{values!r} is no list of pictures")
-    for each in found:
-        _check(each, str)
-    return found  # type: ignore[return-value]
-
-
-def _check(value: object, *types: type) -> None:
-    if type(value) not in types:
-        raise TypeError(f"{value!r} is no {types[-1].__name__}")
 
 
 @dataclass(frozen=True, slots=True)
