@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import logging
 import os
 import secrets
@@ -127,15 +128,19 @@ def _new_databases_are_copies() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _new_keys_are_copies(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Save each Easel of the tests the making and trying of certificates; its mark has a key of its own."""
+    """Save each Easel of the tests the making and trying of certificates.
+
+    Its mark has another key than the Easel before it: one of two, for which the patterns are kept.
+    """
     ready, made = signing.ready, tmp_path_factory.mktemp("keys") / "made"
+    marks = itertools.cycle(secrets.token_bytes(32) for _ in range(2))
     ready(made)
 
     def copied_keys(folder: Path, certificate: str = "", private_key: str = "") -> Keys:
         if certificate or private_key or folder.exists():
             return ready(folder, certificate, private_key)
         shutil.copytree(made, folder)
-        (folder / keys.MARK_KEY).write_bytes(secrets.token_bytes(32))
+        (folder / keys.MARK_KEY).write_bytes(next(marks))
         found = keys.found(folder)
         assert found is not None
         return found
