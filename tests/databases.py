@@ -19,6 +19,7 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psycopg
 from sqlalchemy import Connection, create_engine, inspect
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlmodel import Session, col
@@ -174,17 +175,23 @@ class Cluster:
     def fresh(self, *, blank: bool = False) -> str:
         """The URL of a new database, with the tables of today unless it is to be blank."""
         name = f"books{next(self._numbers)}"
-        self.ask(f"CREATE DATABASE {name} TEMPLATE {'template1' if blank else self._migrated}")
+        template = "template1" if blank else self._migrated
+        self._tell(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
 
     @cached_property
     def _migrated(self) -> str:
-        self.ask("CREATE DATABASE migrated")
+        self._tell("CREATE DATABASE migrated")
         create(self.url("migrated"))
         return "migrated"
 
     def drop(self, url: str) -> None:
-        self.ask(f"DROP DATABASE {self.name_of(url)} WITH (FORCE)")
+        self._tell(f"DROP DATABASE {self.name_of(url)} WITH (FORCE)")
+
+    def _tell(self, statement: str) -> None:
+        """Say what each test does from here: to start psql for it would take most of a short test."""
+        with psycopg.connect(host=str(self.folder), user="easel", dbname="postgres", autocommit=True) as told:
+            told.execute(statement)
 
     def ask(self, statement: str, database: str = "postgres") -> str:
         arguments = ("-h", self.folder, "-U", "easel", "-d", database, "-v", "ON_ERROR_STOP=1", "-Atqc")
