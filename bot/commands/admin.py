@@ -296,6 +296,30 @@ ADMINISTRATION: tuple[Command, ...] = (
         examples=("7200 per: week channel: #spring-campaign",),
     ),
     Command(
+        name="admin quota money",
+        help=_("What people here may spend in a month on models that are paid for by the image."),
+        options=(
+            Option(
+                name="amount",
+                kind="number",
+                help=_("How much a month; 0 removes the limit."),
+                minimum=0,
+                maximum=1_000_000,
+                example="50",
+                default=_("show what was spent"),
+            ),
+            Option(
+                name="currency",
+                kind="text",
+                help=_("Its three letters, where models have several."),
+                maximum=3,
+                example="EUR",
+                default=_("the models' own"),
+            ),
+        ),
+        examples=("50",),
+    ),
+    Command(
         name="admin set channel",
         help=_("In which channels Easel may be used, and by which words. Without options it shows them."),
         options=(
