@@ -229,6 +229,21 @@ ADMINISTRATION: tuple[Command, ...] = (
         examples=("discord:123",),
     ),
     Command(
+        name="admin person keys",
+        help=_("The keys of the API that ask here: whose they are, and when each was last used."),
+        options=(
+            Option(
+                name="revoke",
+                kind="text",
+                help=_("The id of a key to take back."),
+                maximum=20,
+                default=_("list them"),
+                example="1a2b3c4d",
+            ),
+        ),
+        examples=("", "revoke: 1a2b3c4d"),
+    ),
+    Command(
         name="admin person block",
         help=_("Refuse a person's requests and presses here, and cancel what they have waiting or running."),
         options=(
