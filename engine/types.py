@@ -540,6 +540,7 @@ class ModelInfo:
     weights: bool = False  # weights in a prompt change the picture; see `engine.weights`
     cuts_out: bool = False  # what cuts out here knows pictures like this model's
     seeds: bool = True  # a seed makes the same picture again
+    guided: bool = True  # guidance changes what it paints
     sizes: tuple[tuple[int, int], ...] = ()  # the only ones that it paints; others are cropped out of these
     prices: tuple[Price, ...] = ()  # of one picture, where it is paid for; see `engine.prices`
     currency: str = ""  # of the prices, as in "EUR"

@@ -136,6 +136,7 @@ def _info(name: str, table: Mapping[str, Any], remote: Remote) -> ModelInfo:
         references=to.references if to.edits else 0,
         cuts_out=to.backgrounds,
         seeds=bool(to.seed),
+        guided=bool(to.guidance),
         sizes=to.sizes,
         prices=_prices(name, table.get("price")),
         currency=str(table.get("currency", "")).upper(),

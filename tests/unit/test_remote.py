@@ -16,6 +16,10 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
+from bot.errors import Refusal
+from bot.models import Tier
+from bot.prompts import Draft, compose, recall
+from bot.prompts.draft import PARAMS
 from engine import catalog
 from engine.errors import Cancelled, EngineError, ModelNotLoaded, UnknownModel
 from engine.prices import Price, of_picture, parts_of
@@ -51,6 +55,7 @@ from engine.types import (
 )
 from engine.workers.dispatcher import Dispatcher
 from engine.workers.process import ProcessEngine, servers
+from tests.examples import a_job
 from tests.image_server import KEY, ImageServer, event, hangs, image_server, picture, says, sends
 
 PATIENCE = 20.0  # seconds
@@ -704,3 +709,21 @@ def test_a_request_costs_its_pictures_and_what_paints_nothing_costs_nothing() ->
     assert price(info, replace(request, width=900, height=600)) == 3 * 700
     assert price(info, replace(request, task=Upscale(source="a"))) == 0
     assert price(info, replace(request, task=Inpaint(source="a", mask="b"))) == 3 * 700
+
+
+def test_options_that_a_server_does_not_take_are_not_offered_for_its_models() -> None:
+    gpt, _remote = RemoteModels().model("openai:https://api.openai.com/v1#gpt-image-2")
+    qwen, _remote = RemoteModels().model("vllm:http://127.0.0.1:8000/v1#Qwen/Qwen-Image")
+    tier = Tier(name="everyone")
+    for name in ("seed", "steps", "guidance", "negative"):
+        assert PARAMS[name].narrowed([gpt], [tier]) is None
+        assert PARAMS[name].narrowed([gpt, qwen], [tier]) is not None
+    with pytest.raises(Refusal, match="takes no seed"):
+        compose(Draft(prompt="a fox", seed=7), [gpt], tier)
+
+
+def test_a_job_without_a_seed_of_its_own_is_recalled_without_one() -> None:
+    gpt, _remote = RemoteModels().model("openai:https://api.openai.com/v1#gpt-image-2")
+    request = GenerationRequest(prompt="a fox", model="gpt-image-2", seed=7, steps=1)
+    recalled = recall(replace(a_job(), request=request), [gpt])
+    assert (recalled.seed, recalled.steps, recalled.guidance) == (None, None, None)
