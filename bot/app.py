@@ -183,7 +183,7 @@ def build(
         access,
         QueueCommands(store, engine, lives, tracker, endings, holds, policies, sync.show),
         PeopleCommands(store, tiers, endings, logins, policies),
-        TierCommands(store, tiers, policies),
+        TierCommands(store, tiers, policies, lambda: currencies(engine)),
         PlaceCommands(engine, tiers, policies, log_channel),
         RecordCommands(store, access, reviews),
         OverviewCommands(store, tiers, policies),
@@ -260,6 +260,11 @@ def build(
         images=images,
         installations=store,
     )
+
+
+def currencies(engine: Engine) -> tuple[str, ...]:
+    """Return the currencies in which models are paid for by the image."""
+    return tuple(dict.fromkeys(each.currency for each in engine.models() if each.prices))
 
 
 def text_model(settings: RewritingSettings) -> TextModel | None:

@@ -24,6 +24,7 @@ from typing import Any
 import structlog
 from PIL import Image
 
+from bot import remotes
 from bot.accounts import tiers
 from bot.admin import admin_socket
 from bot.clock import FAR, wall
@@ -45,6 +46,7 @@ from engine.pipelines import structure
 from engine.pipelines.model_files import footprint, snapshot
 from engine.pipelines.verdicts import ClassVerdict, Verdicts
 from engine.profiles import extra, fitted, profile
+from engine.remote.models import is_remote
 from engine.scheduling.cost_model import LoadingCosts
 from engine.scheduling.residency import FOR_MODELS
 from engine.workers.fake import MEMORY
@@ -82,12 +84,14 @@ async def examine(
     `pictures` reads every picture that there should be.
     """
     running = await _ask_running(settings.data_dir)
+    here = _here(settings)
     checks: list[Callable[[], Finding | Sequence[Finding]]] = [
         _python,
-        partial(_device, settings.device, running=running is not None),
-        *(partial(_model, name, settings.data_dir) for name in settings.model),
-        partial(_loras, settings.loras, settings.model),
-        partial(_memory, settings.model, settings.device),
+        *([partial(_device, settings.device, running=running is not None)] if here else []),
+        *(partial(_model, name, settings.data_dir) for name in here),
+        *(partial(remotes.check, name, settings) for name in settings.model if name not in here),
+        partial(_loras, settings.loras, here),
+        *([partial(_memory, here, settings.device)] if here else []),
         partial(_tiers, settings),
         partial(_running, running),
         partial(_database, settings.database_url),
@@ -108,8 +112,10 @@ async def refuse_to_start(settings: Settings) -> None:
     """Raise SettingError with one sentence if no model or device can be used; log other problems."""
     if settings.model == (MEMORY.name,):
         return
-    device = await asyncio.to_thread(_device_to_start_with, settings.device)
-    models = await asyncio.gather(*(asyncio.to_thread(_model, name) for name in settings.model))
+    here = _here(settings)
+    device = await asyncio.to_thread(_device_to_start_with, settings.device) if here else _NO_DEVICE
+    models = await asyncio.gather(*(asyncio.to_thread(_model, name) for name in here))
+    models += (await asyncio.to_thread(remotes.read, settings)).values()
     wrong = [finding for finding in models if finding.ok is False]
     if device.ok is False or len(wrong) == len(models):
         first = device if device.ok is False else wrong[0]
@@ -117,11 +123,21 @@ async def refuse_to_start(settings: Settings) -> None:
         raise SettingError(f"{first.name}: {first.detail}{end} {first.remedy}")
     for finding in wrong:
         log.error("one of the models cannot be used", model=finding.name, cause=finding.detail)
-    for finding in await asyncio.to_thread(_loras, settings.loras, settings.model):
+    for finding in await asyncio.to_thread(_loras, settings.loras, here):
         if finding.ok is False:
             log.error("a LoRA cannot be used", name=finding.name, cause=finding.detail)
-    plan = await asyncio.to_thread(_memory, settings.model, settings.device)
+    if not here:
+        return
+    plan = await asyncio.to_thread(_memory, here, settings.device)
     (log.error if plan.ok is False else log.info)("memory for models", plan=plan.detail)
+
+
+_NO_DEVICE = Finding("Device", None, "none is needed: every model is behind an API")
+
+
+def _here(settings: Settings) -> tuple[str, ...]:
+    """Return the models that are painted on a device of this machine."""
+    return tuple(name for name in settings.model if not is_remote(name))
 
 
 def _python() -> Finding:

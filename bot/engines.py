@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -9,12 +12,14 @@ from pydantic import AfterValidator, Field
 from bot.errors import SettingError
 from bot.guard import Guard
 from bot.images.blobs import BlobStore
-from bot.settings import CoreSettings, Several
+from bot.settings import CoreSettings, Secret, Several
 from engine.errors import EngineError
+from engine.remote.models import RemoteModels
 from engine.types import Engine
 from engine.workers.fake import MEMORY, FakeEngine
 from engine.workers.process import ProcessEngine
 
+OPENAI = "api.openai.com"
 MEMORY_STEP = 0.02  # seconds a step takes with MODEL=memory
 
 
@@ -37,7 +42,16 @@ class EngineSettings(CoreSettings):
 
     model: Annotated[Several, AfterValidator(_models)] = ("easel-tiny",)
     """The models to offer, with commas between them; the first is the default. Each is a name of the
-    catalog, a hub name (owner/model), a folder or a .safetensors file."""
+    catalog, a hub name (owner/model), a folder, a .safetensors file, or a model behind an API as in
+    openai:https://api.openai.com/v1#gpt-image-2."""
+    openai_api_key: Secret = Secret()
+    """The key for models at api.openai.com; it is sent to no other server."""
+    model_keys: Secret = Secret()
+    """Keys for other models behind an API, each by the model's or the server's name, with commas between
+    them: qwen-image=KEY,images.example.org=KEY."""
+    remote_models: str = ""
+    """A TOML file that says more of models behind an API: their prices, sizes, quality and limits;
+    docs/remote.md tells how."""
     loras: str = ""
     """A folder with LoRAs that people may ask for: .safetensors files, and loras.toml for those on the hub;
     docs/models.md tells how."""
@@ -48,6 +62,35 @@ class EngineSettings(CoreSettings):
     model that has a label named background. Empty: the network that ships, which knows drawings."""
     hang_seconds: Annotated[float, Field(ge=5, le=86400, allow_inf_nan=False)] = 120.0
     """A step that takes longer than this many seconds restarts its worker."""
+
+    def keys(self) -> ModelKeys:
+        """Return the keys of models behind an API. Raises ValueError for what is no list of keys."""
+        found = {OPENAI: self.openai_api_key.reveal()}
+        for each in filter(None, (part.strip() for part in re.split(r"[,\n]", self.model_keys.reveal()))):
+            name, sign, key = each.partition("=")
+            if not sign or not name.strip() or not key.strip():
+                raise ValueError("MODEL_KEYS must be names with keys, as in qwen-image=KEY,host=KEY.")
+            found[name.strip().casefold()] = key.strip()
+        return ModelKeys({name: key for name, key in found.items() if key})
+
+    def secrets(self) -> tuple[Secret, ...]:
+        """Return the secrets that are set, each key of MODEL_KEYS alone, too."""
+        try:
+            keys = tuple(self.keys().by_name.values())
+        except ValueError:
+            keys = ()
+        return (*super().secrets(), *map(Secret, keys))
+
+
+@dataclass(frozen=True)
+class ModelKeys:
+    """Keys by the name of a model, or of the host that it is asked at."""
+
+    by_name: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def of(self, model: str, host: str) -> str:
+        """Return a model's key; empty where there is none."""
+        return self.by_name.get(model) or self.by_name.get(host, "")
 
 
 def open_engine(settings: EngineSettings, blobs: BlobStore, guard: Guard) -> Engine:
@@ -63,7 +106,11 @@ def open_engine(settings: EngineSettings, blobs: BlobStore, guard: Guard) -> Eng
             loras=settings.loras,
             state=str(settings.data_dir),
             cutout=settings.cutout_model,
+            remotes=RemoteModels.read(settings.remote_models),
+            key=settings.keys().of,
             may_start=guard.may_start,
         )
     except EngineError as error:
         raise SettingError(error.advice) from error
+    except ValueError as error:
+        raise SettingError(str(error)) from None

@@ -287,6 +287,28 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """What one job costs in money, of one budget by the calendar month. Parts: see `engine.prices`."""
+
+    account: str  # under which the ledger keeps it, as in "money:discord:1"
+    name: str  # to show
+    currency: str
+    parts: int
+    cap: int | None  # parts in a month; None: it is counted, without a limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What was spent in a calendar month, and what is held."""
+
+    currency: str
+    parts: int
+    cap: int | None
+    resets: datetime
+    name: str = ""  # of the budget, to show
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
     """What is used of an allowance in its present period, in device-seconds."""
 
@@ -328,6 +350,7 @@ class LedgerLine:
     job: str | None
     by: str  # the administrator or person behind it; empty: the job's own
     key: str  # unique
+    money: float = 0.0  # units of the currency that the bucket names, where it counts money
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -385,6 +408,8 @@ class Policy:
     budget: Allowance | None = None  # of all people here together
     budget_by_operator: bool = False  # only the operator may change it
     channel_budgets: Mapping[str, Allowance] = field(default_factory=dict)
+    money: Mapping[str, int] = field(default_factory=dict)  # currency → parts of a unit in a month
+    money_by_operator: bool = False  # only the operator may change it
     words: Mapping[str, str] = field(default_factory=dict)  # channel → "buttons" or "off"; else words paint
     paused: bool = False  # nothing new is taken, nothing that waits is started
     drained: bool = False  # nothing new is taken

@@ -53,6 +53,10 @@ ALWAYS = ("help", "quota", "verify", "api list", "api revoke", "privacy export",
 _NO_LETTERS = _("Easel sends no direct messages here. Download, in the ⋯ menu, gives the originals.")
 
 
+_WITHOUT_ROLES = ("api", "cli", "web")
+"""Surfaces that know no roles of their own; the studio knows those of a login."""
+
+
 @dataclass(eq=False)
 class Router:
     """Passes what people do to services. Every answer is for the person who asked, in their language."""
@@ -209,6 +213,8 @@ class Router:
     async def _handle(
         self, name: str, options: dict[str, Any], origin: Origin, parent: str
     ) -> Card | Receipt:
+        if origin.surface not in _WITHOUT_ROLES:
+            await self._api_keys.seen(origin.member)
         for value in options.values():
             bounded(value if isinstance(value, str) else "")
         if name == "imagine":

@@ -19,6 +19,7 @@ from engine.errors import ModelNotLoaded, UnknownModel
 from engine.families import family_of
 from engine.loras import Loras
 from engine.pipelines.model_files import pipeline_of, weight_names
+from engine.remote.models import Remote, RemoteModels, is_remote
 from engine.text import _
 from engine.tiles import tiles
 from engine.types import (
@@ -35,6 +36,7 @@ from engine.types import (
 
 _CATALOG = Path(__file__).with_name("catalog.toml")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+REMOTE_SECONDS = 4.0  # of a picture of 512 × 512 from an API, until measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,7 @@ class Entry:
     seconds: float = 0.15  # device-seconds of one of its `units`, until measured
     cards: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # see `engine.profiles`
     unseen: bool = False  # nothing of it is on this machine yet, so that its class is not known
+    remote: Remote | None = None  # where it is painted, if that is not on a device here
 
     @property
     def local(self) -> Path | None:
@@ -114,20 +117,34 @@ class Catalog:
 
 
 def load(
-    names: Sequence[str], path: Path = _CATALOG, loras: Loras | None = None, *, cuts_out: bool = False
+    names: Sequence[str],
+    path: Path = _CATALOG,
+    loras: Loras | None = None,
+    *,
+    cuts_out: bool = False,
+    remotes: RemoteModels | None = None,
 ) -> Catalog:
     """Return the catalog of the models in `names`: catalog names, folders, single files or hub names.
 
     `loras` are those that people may name, as far as they fit. `cuts_out`: what cuts out here knows the
-    pictures of them all.
+    pictures of them all. `remotes`: what is said about models behind an API.
 
     Raises UnknownModel for a name that is none of these, ModelNotLoaded for defaults that cannot be read.
     """
     table = tomllib.loads(path.read_text(encoding="utf-8"))
-    entries = [_entry(name, table, path.parent) for name in names]
+    remotes = remotes or RemoteModels()
+    entries = [
+        _remote_entry(name, remotes) if is_remote(name) else _entry(name, table, path.parent)
+        for name in names
+    ]
     if cuts_out:
         entries = [replace(each, info=replace(each.info, cuts_out=True)) for each in entries]
     return Catalog(entries, loras)
+
+
+def _remote_entry(name: str, remotes: RemoteModels) -> Entry:
+    info, remote = remotes.model(name)
+    return Entry(info=info, source=remote.url, seconds=REMOTE_SECONDS / info.steps, remote=remote)
 
 
 def _entry(name: str, table: dict[str, Any], base: Path) -> Entry:

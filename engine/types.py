@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, Protocol, Self, assert_never, get_arg
 
 from engine import drafts
 from engine.errors import EngineError
+from engine.prices import Price
 
 SEED_LIMIT = 2**32
 """Seeds are 0 … SEED_LIMIT − 1."""
@@ -425,6 +426,7 @@ class EngineJob:
     deaths: int = 0  # workers that died while they ran this job
     relaxed: bool = False  # runs only while no fast job wants the device
     running: int | None = None  # jobs of this user inside the engine at once; None: the queue's bound
+    done: frozenset[int] = frozenset()  # pictures that are stored already, from before it was interrupted
 
     def __post_init__(self) -> None:
         """Raise ValueError for numbers that would spoil the order for everybody."""
@@ -505,6 +507,12 @@ class ModelInfo:
     )
     weights: bool = False  # weights in a prompt change the picture; see `engine.weights`
     cuts_out: bool = False  # what cuts out here knows pictures like this model's
+    seeds: bool = True  # a seed makes the same picture again
+    guided: bool = True  # guidance changes what it paints
+    sizes: tuple[tuple[int, int], ...] = ()  # the only ones that it paints; others are cropped out of these
+    prices: tuple[Price, ...] = ()  # of one picture, where it is paid for; see `engine.prices`
+    currency: str = ""  # of the prices, as in "EUR"
+    quality: str = ""  # that pictures are asked for in, where they have a price by it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

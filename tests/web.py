@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from bot.models import Job, State
 from bot.settings import Secret
 from bot.store import Store
 from bot.surfaces import Settings
-from engine.types import ModelInfo
+from engine.types import Engine, ModelInfo
 from engine.workers.fake import MEMORY, FakeEngine, Fault
 from tests.databases import ended
 from tests.examples import unhurried
@@ -181,6 +181,7 @@ async def web_house(
     tiers: Tiers | None = None,
     password: str = "",
     admin_password: str = ADMIN_PASSWORD,
+    engine_of: Callable[[Callable[[str], bytes]], Engine] | None = None,
     **changes: Any,
 ) -> AsyncIterator[WebHouse]:
     settings = Settings(
@@ -194,7 +195,8 @@ async def web_house(
     )
     store = await Store.open(settings.database_url)
     blobs = DirectoryBlobs(folder / "pictures")
-    engine = FakeEngine(blobs.read, models=(model,), step_seconds=step_seconds, fault=fault)
+    engine: Engine = FakeEngine(blobs.read, models=(model,), step_seconds=step_seconds, fault=fault)
+    engine = engine_of(blobs.read) if engine_of else engine
     easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs, tiers=tiers or unhurried())
     api = ApiAdapter(easel, settings)
     adapter = WebAdapter(easel, settings, api)

@@ -31,6 +31,7 @@ from bot.models import (
     Person,
     Policy,
     Preferences,
+    Spending,
     Standing,
     Tier,
 )
@@ -38,6 +39,7 @@ from bot.options import Command, clip
 from bot.prompts import Draft, styles
 from bot.prompts.draft import landed
 from bot.prompts.styles import NO_STYLE
+from engine.remote.sizes import price
 from engine.types import GenerationRequest, Inpaint, LoraInfo, ModelInfo
 
 OPERATED = ("cli", "web")
@@ -221,6 +223,12 @@ class AccessRules:
         """Return the budgets that the people of the instance, of the place and of the channel share."""
         return budgets(self._standing.everywhere, self._standing.place, tenant, channel)
 
+    def spending(self, tenant: str, model: ModelInfo, request: GenerationRequest) -> tuple[Spending, ...]:
+        """Return what a request costs in money, of the budgets of the instance and of the place."""
+        if not (parts := price(model, request)):
+            return ()
+        return spending(self._standing.everywhere, self._standing.place, tenant, model.currency, parts)
+
     def relaxed(self, wanted: bool | None, draft: Draft | None = None) -> bool:
         """Tell whether a job is free and goes last. Raises Refusal when that is not in the person's tier."""
         priorities = self.tier.priorities
@@ -352,6 +360,23 @@ def budgets(everywhere: Policy, place: Policy, tenant: str, channel: str) -> tup
         (f"budget:{tenant}/{channel}", _("this channel"), place.channel_budgets.get(channel)),
     )
     return tuple(Budget(account=account, name=name, allowance=of) for account, name, of in found if of)
+
+
+def spending(
+    everywhere: Policy, place: Policy, tenant: str, currency: str, parts: int
+) -> tuple[Spending, ...]:
+    """Return what a cost in money counts against; where there is no budget, it is counted all the same."""
+    of = ((INSTANCE, _("all of Easel"), everywhere), (tenant, _("this place"), place))
+    return tuple(
+        Spending(
+            account=f"money:{each}",
+            name=name,
+            currency=currency,
+            parts=parts,
+            cap=policy.money.get(currency),
+        )
+        for each, name, policy in of
+    )
 
 
 def difference(before: Any, after: Any) -> tuple[str, str]:

@@ -21,6 +21,7 @@ _COLUMNS: Mapping[str, Callable[[LedgerLine], Cell]] = {
     "account": lambda of: of.account,
     "bucket": lambda of: of.bucket,
     "device_seconds": lambda of: of.seconds,
+    "money": lambda of: f"{of.money:.4f}" if of.money else "",
     "job": lambda of: of.job,
     "by": lambda of: of.by,
     "key": lambda of: of.key,

@@ -18,9 +18,11 @@ from bot.i18n import _, join, ngettext
 from bot.jobs.endings import Endings
 from bot.messages import answers, marks
 from bot.messages.types import Card
-from bot.models import INSTANCE, Job, Member, Person, Policy
+from bot.models import INSTANCE, ApiKey, Job, Member, Person, Policy
 from bot.options import clip
 from bot.store import Store
+
+MOST_KEYS = 50  # listed
 
 
 @dataclass(eq=False)
@@ -43,6 +45,7 @@ class PeopleCommands:
             "admin person reset": self._reset,
             "admin person block": self._block,
             "admin person unblock": self._unblock,
+            "admin person keys": self._keys,
             "admin set moderators": self._moderators,
             "admin person invite": self._invite,
         }
@@ -102,6 +105,20 @@ class PeopleCommands:
         person = whom(asked)
         await self._store.reset(person, asked.line(person), asked.key)
         return done(_("The usage of {who} is reset.", who=who(person)))
+
+    async def _keys(self, asked: AdminRequest) -> Card:
+        """List the keys of the API that ask here, or take one back."""
+        if id := asked.options.get("revoke", ""):
+            if await self._store.take_api_key(id, asked.tenant, asked.line(f"key {id}")) is None:
+                raise Refusal(
+                    _("No key {id} asks here. /admin person keys lists them.", id=clip(id)), code="unknown"
+                )
+            return done(_("The key {id} is revoked: nothing is done with it any more.", id=id))
+        found = await self._store.api_keys_in(asked.tenant)
+        lines = [_key_line(each, self._store.now()) for each in found[:MOST_KEYS]]
+        if len(found) > MOST_KEYS:
+            lines.append(_("and {count} more", count=len(found) - MOST_KEYS))
+        return titled(_("API keys"), lines or [_("Nobody here has a key of the API.")])
 
     async def _block(self, asked: AdminRequest) -> Card:
         person, hours = whom(asked), asked.options.get("hours")
@@ -193,3 +210,10 @@ def _sentence(text: str) -> str:
     """Clean a reason and end it with a period, so that other sentences can follow it."""
     text = prompts.clean(text)
     return text if not text or text[-1] in ".?!" else f"{text}."
+
+
+def _key_line(key: ApiKey, now: datetime) -> str:
+    used = _("last used {when}", when=answers.when(key.used, now)) if key.used else _("never used")
+    who = marks.person(key.member.id, key.member.name)
+    about = {"id": key.id, "name": key.name, "scope": key.scope, "used": used}
+    return _("{who}: {id} “{name}” ({scope}), {used}", who=who, **about)

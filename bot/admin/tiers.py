@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bot.accounts import access_rules, periods
@@ -15,17 +16,19 @@ from bot.messages.types import Card
 from bot.models import Allowance, Policy, Tier
 from bot.options import CHOICES, unknown
 from bot.store import Store
+from engine import prices
 
 NONE = "none"  # what takes a tier away
 
 
 @dataclass(eq=False)
 class TierCommands:
-    """Answers `/admin tier list` and `role`, `/admin quota role` and `budget`."""
+    """Answers `/admin tier list` and `role`, `/admin quota role`, `budget` and `money`."""
 
     _store: Store
     _tiers: Tiers
     _policies: Policies
+    _currencies: Callable[[], Sequence[str]] = tuple  # of the models that are paid for by the image
 
     @property
     def commands(self) -> Commands:
@@ -33,6 +36,7 @@ class TierCommands:
             "admin tier list": self._show_tiers,
             "admin tier role": self._role,
             "admin quota budget": self._budget,
+            "admin quota money": self._money,
             "admin quota role": self._quota,
         }
 
@@ -116,6 +120,46 @@ class TierCommands:
         ]
         balances = await self._store.balances("", Tier(name=""), budgets)
         return titled(_("Budgets"), [answers.balance_line(each, now) for each in balances])
+
+    async def _money(self, asked: AdminRequest) -> Card:
+        currency = self._currency(asked.options.get("currency", ""))
+        if "amount" not in asked.options:
+            return await self._show_money(asked)
+        cap = prices.parts_of(asked.options["amount"])
+
+        def change(before: Policy) -> Policy:
+            if before.money_by_operator and not asked.operator:
+                raise Refusal(
+                    _("Those who run this Easel have set this budget; only they change it."), code="forbidden"
+                )
+            others = {key: each for key, each in before.money.items() if key != currency}
+            money = others | ({currency: cap} if cap else {})
+            return replace(before, money=money, money_by_operator=asked.operator and bool(money))
+
+        await self._policies.change(asked, change)
+        if not cap:
+            return done(_("What is spent in {currency} is counted, without a limit.", currency=currency))
+        return done(_("Together people may spend {money} a month.", money=answers.money(cap, currency)))
+
+    def _currency(self, given: str) -> str:
+        """Return the currency that is meant. Raises Refusal where that is not clear."""
+        known = self._currencies()
+        if given:
+            return given.upper()
+        if len(known) == 1:
+            return known[0]
+        if not known:
+            raise Refusal(
+                _("No model here is paid for by the image. Prices are set in REMOTE_MODELS."), code="unknown"
+            )
+        raise Refusal(_("Say in which currency: {names}.", names=", ".join(known)), code="unknown")
+
+    async def _show_money(self, asked: AdminRequest) -> Card:
+        found, now = await self._policies.here(asked), self._store.now()
+        currencies = dict.fromkeys((*self._currencies(), *found.money))
+        caps = [(each, found.money.get(each)) for each in currencies]
+        spent = await self._store.spent(f"money:{asked.tenant}", caps)
+        return titled(_("Money"), [answers.spent_line(each, now) for each in spent])
 
 
 def tier_named(asked: AdminRequest, tiers: Tiers) -> Tier | None:

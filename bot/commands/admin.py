@@ -229,6 +229,21 @@ ADMINISTRATION: tuple[Command, ...] = (
         examples=("discord:123",),
     ),
     Command(
+        name="admin person keys",
+        help=_("The keys of the API that ask here: whose they are, and when each was last used."),
+        options=(
+            Option(
+                name="revoke",
+                kind="text",
+                help=_("The id of a key to take back."),
+                maximum=20,
+                default=_("list them"),
+                example="1a2b3c4d",
+            ),
+        ),
+        examples=("", "revoke: 1a2b3c4d"),
+    ),
+    Command(
         name="admin person block",
         help=_("Refuse a person's requests and presses here, and cancel what they have waiting or running."),
         options=(
@@ -294,6 +309,30 @@ ADMINISTRATION: tuple[Command, ...] = (
             replace(CHANNEL, default=_("the whole place")),
         ),
         examples=("7200 per: week channel: #spring-campaign",),
+    ),
+    Command(
+        name="admin quota money",
+        help=_("What people here may spend in a month on models that are paid for by the image."),
+        options=(
+            Option(
+                name="amount",
+                kind="number",
+                help=_("How much a month; 0 removes the limit."),
+                minimum=0,
+                maximum=1_000_000,
+                example="50",
+                default=_("show what was spent"),
+            ),
+            Option(
+                name="currency",
+                kind="text",
+                help=_("Its three letters, where models have several."),
+                maximum=3,
+                example="EUR",
+                default=_("the models' own"),
+            ),
+        ),
+        examples=("50",),
     ),
     Command(
         name="admin set channel",

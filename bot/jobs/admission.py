@@ -17,7 +17,7 @@ from bot.messages import answers
 from bot.models import Balance, Job
 from bot.options import setting
 from bot.prompts import Draft
-from bot.store import Blocked, OverQuota, Store, TooManyWaiting, TooSoon
+from bot.store import Blocked, OverBudget, OverQuota, Store, TooManyWaiting, TooSoon
 from engine.types import GenerationRequest, ModelInfo
 
 SMALLER = (0.75, 0.5, 0.25)
@@ -50,8 +50,16 @@ async def admit_all(
     """Admit the jobs of one request, all or none; `contexts`: of each. Raises Refusal."""
     origin = jobs[0].origin
     budgets = rules.budgets(origin.member.tenant, origin.channel)
+    costs = [
+        rules.spending(origin.member.tenant, context.model, job.request)
+        for job, context in zip(jobs, contexts, strict=True)
+    ]
     try:
-        return await store.admit_all(jobs, tier=rules.tier, budgets=budgets, periods=rules.periods)
+        return await store.admit_all(
+            jobs, tier=rules.tier, budgets=budgets, periods=rules.periods, spending=costs
+        )
+    except OverBudget as error:
+        raise _over_budget(error, store.now()) from error
     except TooManyWaiting as error:
         if len(jobs) > 1:
             raise _too_many_more(len(jobs), error.waiting, rules) from error
@@ -99,6 +107,21 @@ def check(request: GenerationRequest, rules: AccessRules, context: OfferContext,
     estimate, limit = context.estimate(request), tightest(context.balances)
     if limit and not periods.fits(estimate, affordable(context.balances)):
         raise _over_quota(request, estimate, limit, rules, context, now)
+
+
+def _over_budget(error: OverBudget, now: datetime) -> Refusal:
+    spent, wanted = error.spent, error.spending
+    left = max(0, (spent.cap or 0) - spent.parts)
+    notice = _(
+        "This costs {cost}, and of the {cap} of {name} for this month {left} are left. Ask for fewer images "
+        "or choose another model; the budget is renewed at {when}.",
+        cost=answers.money(wanted.parts, wanted.currency),
+        cap=answers.money(spent.cap or 0, spent.currency),
+        name=wanted.name,
+        left=answers.money(left, spent.currency),
+        when=answers.when(spent.resets, now),
+    )
+    return Refusal(notice, code="quota")
 
 
 def _too_many_waiting(waiting: int) -> Refusal:

@@ -425,6 +425,7 @@ def engine_job(job: Job, tier: Tier | None = None, home: str = "") -> EngineJob:
         deaths=job.deaths,
         relaxed=job.relaxed,
         running=tier.running if tier else None,
+        done=frozenset(_stored(job)),
     )
 
 

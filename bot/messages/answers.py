@@ -13,11 +13,12 @@ from bot.i18n import _, either, join, listing, ngettext
 from bot.messages import marks
 from bot.messages.job_cards import button, card_of, coming_model, pictures_of, rows_of
 from bot.messages.types import Bar, Card
-from bot.models import ApiKey, Balance, Job, Login, Member, Preferences, Review, Tier, Use
+from bot.models import ApiKey, Balance, Job, Login, Member, Preferences, Review, Spent, Tier, Use
 from bot.options import Command, Option, clip
 from bot.prompts.draft import PARAMS
 from bot.prompts.styles import Style as Look
 from bot.prompts.styles import load as load_styles
+from engine.prices import PARTS
 from engine.types import Lane, Loading
 
 # --- answers to questions ---------------------------------------------------------------------------------
@@ -251,6 +252,24 @@ def balance_line(balance: Balance, now: datetime) -> str:
     name = _("Your gifts") if balance.name == "gift" else balance.name
     state = join(", ", (used(balance), resets(balance, now, when)))
     return join(" ", (meter(_used(balance)), _("{name}: {state}", name=name, state=state) if name else state))
+
+
+def money(parts: int, currency: str, *, alone: bool = False) -> str:
+    """Format an amount of money with two digits, or with as many as it has: "12.40 EUR"."""
+    cents, rest = divmod(parts, PARTS // 100)
+    told = f"{parts / PARTS:,.4f}" if rest else f"{cents / 100:,.2f}"
+    return told if alone else f"{told} {currency}"
+
+
+def spent_line(spent: Spent, now: datetime) -> str:
+    """Format what was spent this month: "12.40 of 50.00 EUR used this month"."""
+    used = money(spent.parts, spent.currency, alone=spent.cap is not None)
+    if spent.cap is None:
+        return _("{used} used this month, without a limit", used=used)
+    told = _("{used} of {cap} used this month", used=used, cap=money(spent.cap, spent.currency))
+    share = spent.parts / spent.cap if spent.cap else 1.0
+    resets = _("renewed at {when}", when=when(spent.resets, now))
+    return join(" ", (meter(share), join(", ", (told, resets))))
 
 
 def meter(done: float) -> str:

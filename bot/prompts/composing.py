@@ -276,6 +276,7 @@ def recall(job: Job, models: Sequence[ModelInfo]) -> Draft:
         for each in landed()
         if not (info and (each.of_model or each.kind == "text") and _is_usual(each, request, info))
         and ((each.kind != "boolean" and not each.several) or getattr(request, each.field))
+        and not (info and each.known_to and each.known_to(info) is False)
     }
     values["negative"] = kept(template.undress(request.negative_prompt))
     if not request.paints or request.enlarges:

@@ -4,6 +4,7 @@ from bot.store.database import DatabaseFacts, look_at, original_at, pictures_at
 from bot.store.identities import LinkRefused, TooSoon
 from bot.store.installations import Installations
 from bot.store.ledger import OverQuota
+from bot.store.money import OverBudget
 from bot.store.people import Blocked
 from bot.store.store import Store, TooManyWaiting
 
@@ -12,6 +13,7 @@ __all__ = [
     "DatabaseFacts",
     "Installations",
     "LinkRefused",
+    "OverBudget",
     "OverQuota",
     "Store",
     "TooManyWaiting",

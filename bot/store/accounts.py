@@ -17,6 +17,7 @@ from bot.store import aside, identities, ledger
 from bot.store.database import Database
 from bot.store.rows import table_of, write_down
 from bot.store.tables import JobRow, LedgerRow
+from engine.prices import PARTS
 
 _PAGE = 1000  # lines read at a time
 
@@ -140,16 +141,18 @@ class Accounts(Database):
 
 
 def _line(row: Any) -> LedgerLine:
+    money = row.bucket.startswith(ledger.MONEY)
     return LedgerLine(
         id=row.id,
         at=row.at,
         kind=row.kind,
         account=row.account,
         bucket=row.bucket,
-        seconds=row.amount_ms / 1000,
+        seconds=0.0 if money else row.amount_ms / 1000,
         job=row.job,
         by=row.by,
         key=row.key,
+        money=row.amount_ms / PARTS if money else 0.0,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import delete, func, or_, select, update
 from sqlmodel import Session
 
-from bot.models import ApiKey, Member
+from bot.models import INSTANCE, ApiKey, AuditLine, Member
 from bot.store import identities
 from bot.store.database import Database
-from bot.store.rows import member_of, table_of
+from bot.store.rows import member_of, table_of, write_down
 from bot.store.tables import ApiKeyRow
 
 _NOTED = timedelta(minutes=5)  # how exactly it is known when a key was last used
@@ -25,9 +25,16 @@ class ApiKeyStore(Database):
     """The part of the store that keeps the keys of the API."""
 
     async def save_api_key(
-        self, id: str, digest: str, member: Member, name: str, scope: str, most: int
+        self,
+        id: str,
+        digest: str,
+        member: Member,
+        name: str,
+        scope: str,
+        most: int,
+        line: AuditLine | None = None,
     ) -> bool:
-        """Save a key; False where the member, under all their names, has `most` already."""
+        """Save a key, with the audit's line; False where the member, under all their names, has `most`."""
         values: dict[str, Any] = {"id": id, "digest": digest, "member": member.id, "person": asdict(member)}
         values |= {"name": name, "scope": scope, "made": self._clock(), "used": None}
 
@@ -37,6 +44,7 @@ class ApiKeyStore(Database):
             if (present or 0) >= most:
                 return False
             session.connection().execute(_keys.insert(), values)
+            write_down(session, line)
             return True
 
         return await self._write(work)
@@ -68,14 +76,62 @@ class ApiKeyStore(Database):
 
         return await self._read(work)
 
-    async def drop_api_key(self, named: str, member: str) -> list[str]:
-        """Delete the keys of a member, under all their names, with that id or name; return their ids."""
+    async def api_keys_in(self, tenant: str) -> list[ApiKey]:
+        """Return the keys that ask in a place, or everywhere with "*"; those used last come first."""
+
+        def work(session: Session) -> list[ApiKey]:
+            query = select(_keys).order_by(_keys.c.used.desc(), _keys.c.made.desc())
+            found = map(_key, session.connection().execute(query))
+            return [each for each in found if tenant in (INSTANCE, each.member.tenant)]
+
+        return await self._read(work)
+
+    async def take_api_key(self, id: str, tenant: str, line: AuditLine) -> ApiKey | None:
+        """Delete a key that asks in a place, or everywhere with "*", and write the audit's line."""
+
+        def work(session: Session) -> ApiKey | None:
+            found = session.connection().execute(select(_keys).where(_keys.c.id == id)).first()
+            if found is None or tenant not in (INSTANCE, _key(found).member.tenant):
+                return None
+            session.connection().execute(delete(_keys).where(_keys.c.id == id))
+            write_down(session, line)
+            return _key(found)
+
+        return await self._write(work)
+
+    async def update_api_keys(self, member: Member) -> None:
+        """Let a member's keys of a place ask with the name and the roles that the member has there now."""
+        theirs = _keys.c.member == member.id
+
+        def stale(session: Session) -> list[str]:
+            rows = session.connection().execute(select(_keys).where(theirs)).all()
+            found = [(row.id, _key(row).member) for row in rows]
+            return [id for id, before in found if before.tenant == member.tenant and before != member]
+
+        if ids := await self._read(stale):
+            statement = update(_keys).where(_keys.c.id.in_(ids)).values(person=asdict(member))
+            await self._write(lambda session: session.connection().execute(statement) and None)
+
+    async def write_audit(self, line: AuditLine) -> None:
+        """Write a line of the audit about what changed nothing."""
+        await self._write(lambda session: write_down(session, line))
+
+    async def drop_api_key(
+        self, named: str, member: str, line: Callable[[str], AuditLine] | None = None
+    ) -> list[str]:
+        """Delete the keys of a member, under all their names, with that id or name; return their ids.
+
+        `line` returns the audit's line for an id.
+        """
 
         def work(session: Session) -> list[str]:
             theirs = _keys.c.member.in_(identities.names_of(session, member))
             these = or_(_keys.c.id == named, _keys.c.name == named)
             gone = delete(_keys).where(theirs, these).returning(_keys.c.id)
-            return list(session.connection().scalars(gone))
+            ids = list(session.connection().scalars(gone))
+            for id in ids:
+                write_down(session, line(id) if line else None)
+            return ids
 
         return await self._write(work)
 

@@ -7,7 +7,7 @@ share a database do not wait for each other in a circle.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,10 +23,11 @@ from bot.store.tables import AllowanceRow, LedgerRow
 
 GIFTS = "gifts"  # the bucket of what an account was given
 UNLIMITED = "unlimited"  # the bucket of an account whose tier has no allowances
+MONEY = "money "  # begins the name of a bucket that counts money; see `store.money`
 NOTHING = "nothing"  # no bucket: where lines stand that move nothing
 
 _AHEAD = timedelta(days=2)  # by which a clock may have been ahead, and its windows count
-_BOUNDLESS = 2**53  # device-milliseconds: the cap of the unlimited
+BOUNDLESS = 2**53  # device-milliseconds: the cap of the unlimited
 
 _allowances = table_of(AllowanceRow)
 _lines = table_of(LedgerRow)
@@ -65,7 +66,7 @@ class Bucket:
 def tier_buckets(session: Session, account: str, tier: Tier, now: datetime) -> list[Bucket]:
     """Return the buckets of a tier's allowances for an account at `now`; they may not exist yet."""
     mine = (Budget(account=account, name="", allowance=each) for each in tier.allowances)
-    return budget_buckets(session, mine, now) or [Bucket(account, UNLIMITED, _BOUNDLESS, None)]
+    return budget_buckets(session, mine, now) or [Bucket(account, UNLIMITED, BOUNDLESS, None)]
 
 
 def unlimited_buckets(
@@ -73,7 +74,7 @@ def unlimited_buckets(
 ) -> list[Bucket]:
     """Return buckets that count an account's use without a limit, in the periods of other tiers."""
     unlimited = (Budget(account=account, name="", allowance=each) for each in periods)
-    return [replace(each, cap_ms=_BOUNDLESS) for each in budget_buckets(session, unlimited, now)]
+    return [replace(each, cap_ms=BOUNDLESS) for each in budget_buckets(session, unlimited, now)]
 
 
 def budget_buckets(session: Session, budgets: Iterable[Budget], now: datetime) -> list[Bucket]:
@@ -150,6 +151,19 @@ def hold(session: Session, job: str, amount: int, buckets: Iterable[Bucket], now
     write(session, lines, kind="hold", job=job, key=f"{job}/hold", at=now)
 
 
+def hold_each(
+    session: Session, job: str, amounts: Sequence[tuple[Bucket, int]], now: datetime
+) -> Bucket | None:
+    """Take from each bucket its own amount; return the first that is too full, and has then taken some."""
+    lines = []
+    for bucket, amount in sorted(amounts, key=lambda each: each[0].order):
+        if take(session, bucket, amount) is None:
+            return bucket
+        lines.append(_line(bucket.account, bucket.name, amount, cap_ms=bucket.cap_ms, ends=bucket.ends))
+    write(session, lines, kind="hold", job=job, key=f"{job}/money", at=now)
+    return None
+
+
 def hold_nothing(session: Session, job: str, account: str, now: datetime) -> None:
     """Write the hold of a job that costs nothing."""
     write(session, [_line(account, NOTHING, 0)], kind="hold", job=job, key=f"{job}/hold", at=now)
@@ -171,14 +185,20 @@ def take(session: Session, bucket: Bucket, amount: int) -> Bucket | None:
     return None
 
 
-def settle(session: Session, job: str, measured: float, now: datetime) -> float:
+def settle(
+    session: Session, job: str, measured: float, now: datetime, delivered: Callable[[], tuple[int, int]]
+) -> float:
     """Turn the job's hold into a charge and a release; return the charge, in device-seconds.
 
+    Of what is held in money, those pictures are charged that were `delivered`, of how many.
     The database refuses to settle twice: a job has one line of each key.
     """
     charges, releases = [], []
     for account, bucket, held in _held(session, job):
         charge = periods.charged_ms(measured, held)
+        if bucket.startswith(MONEY):
+            came, wanted = delivered()
+            charge = -(-held * came // wanted)
         charges.append(_line(account, bucket, charge))
         releases.append(_line(account, bucket, held - charge))
     write(session, charges, kind="charge", job=job, key=f"{job}/charge", at=now)
@@ -187,12 +207,14 @@ def settle(session: Session, job: str, measured: float, now: datetime) -> float:
         if amount := each["amount_ms"]:
             values = {"of": each["account"], "at": each["bucket"], "amount": amount}
             session.connection().execute(_GIVE_BACK, values)
-    return float(max((each["amount_ms"] for each in charges), default=0) / 1000)
+    seconds = [each["amount_ms"] for each in charges if not each["bucket"].startswith(MONEY)]
+    return float(max(seconds, default=0) / 1000)
 
 
 def release_all(session: Session, job: str, now: datetime) -> None:
-    """Release all that the job holds, so that it costs nothing."""
-    lines = [_line(account, bucket, held) for account, bucket, held in _held(session, job)]
+    """Release all that the job holds but money, so that it costs no device-seconds."""
+    held = [each for each in _held(session, job) if not each[1].startswith(MONEY)]
+    lines = [_line(account, bucket, amount) for account, bucket, amount in held]
     write(session, lines, kind="release", job=job, key=f"{job}/relax", at=now)
     for each in lines:
         values = {"of": each["account"], "at": each["bucket"], "amount": each["amount_ms"]}
@@ -341,7 +363,7 @@ def describe(session: Session, account: str, now: datetime) -> str:
 
 
 def _described(row: Any) -> str:
-    cap = f" of {row.cap_ms / 1000:g}" if row.cap_ms < _BOUNDLESS else ""
+    cap = f" of {row.cap_ms / 1000:g}" if row.cap_ms < BOUNDLESS else ""
     return f"{row.bucket}: {row.used_ms / 1000:g}{cap} s"
 
 

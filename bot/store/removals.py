@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlmodel import Session
 
 from bot.models import INSTANCE, UNFINISHED, AuditLine, Job, Person, State
-from bot.store import contests, identities, ledger
+from bot.store import contests, identities, ledger, money
 from bot.store.database import Database
 from bot.store.people import Note, change_person
 from bot.store.rows import job, table_of, with_pictures, write_down
@@ -119,5 +119,5 @@ def _end(session: Session, id: str, reason: str, now: datetime) -> bool:
     values = {"state": State.CANCELLED.value, "measured": 0.0, "reason": reason, "finished": now}
     if not session.connection().execute(update(_jobs).where(*lives).values(**values)).rowcount:
         return False
-    ledger.settle(session, id, 0.0, now)
+    ledger.settle(session, id, 0.0, now, lambda: money.delivered(session, id))
     return True

@@ -22,11 +22,12 @@ from bot.models import (
     Origin,
     Original,
     Preferences,
+    Spending,
     State,
     StoredPicture,
     Tier,
 )
-from bot.store import aside, identities, ledger, rows, traces
+from bot.store import aside, identities, ledger, money, rows, traces
 from bot.store.accounts import Accounts
 from bot.store.api_keys import ApiKeyStore
 from bot.store.clocks import Clocks
@@ -35,6 +36,7 @@ from bot.store.favourites import Favourites, marked_by
 from bot.store.installations import Installations
 from bot.store.lineage import LineageStore
 from bot.store.logins import LoginStore
+from bot.store.money import MoneyStore
 from bot.store.offers import Offers
 from bot.store.people import PeopleStore, check_blocks
 from bot.store.privacy import PrivacyStore, blank
@@ -70,6 +72,7 @@ class Store(
     Installations,
     LineageStore,
     LoginStore,
+    MoneyStore,
     Offers,
     References,
     PeopleStore,
@@ -103,11 +106,13 @@ class Store(
         tier: Tier,
         budgets: Sequence[Budget] = (),
         periods: Sequence[Allowance] = (),
+        spending: Sequence[Sequence[Spending]] = (),
     ) -> tuple[list[Job], bool]:
         """Admit jobs of one request as `admit` does, all of them or none, as one for the tier's cooldown.
 
+        `spending`: what each job costs in money, which is held of a relaxed one, too.
         False, and the jobs there are, when their events were seen before. TooManyWaiting tells how many
-        waited before. Raises OverQuota, TooManyWaiting, TooSoon, Blocked.
+        waited before. Raises OverQuota, OverBudget, TooManyWaiting, TooSoon, Blocked.
         """
         if not all(job.origin.event for job in jobs):
             raise ValueError("a job without an event id could be admitted twice")
@@ -131,6 +136,8 @@ class Store(
                     own += ledger.unlimited_buckets(session, account, periods, now)
                     shared = ledger.budget_buckets(session, budgets, now)
                     _hold(session, job.id, amount, account, own, shared, now)
+                if spending:
+                    money.hold(session, job.id, spending[number], now)
                 admitted.append(replace(job, account=account))
             return admitted, True
 
@@ -524,6 +531,7 @@ def _end(session: Session, id: str, state: State, measured: float, reason: str, 
     values = {"state": state.value, "measured": measured, "reason": reason, "finished": now}
     if not _change(session, id, UNFINISHED, values):
         return False
-    charge = ledger.settle(session, id, measured if state is State.RENDERED else 0.0, now)
+    seconds = measured if state is State.RENDERED else 0.0
+    charge = ledger.settle(session, id, seconds, now, lambda: money.delivered(session, id))
     _change(session, id, (state,), {"device_seconds": charge})
     return True

@@ -69,6 +69,10 @@ class Device(Protocol):
         """Whether another job may be let in."""
         ...
 
+    def serves(self, model: str) -> bool:
+        """Return whether the device is one for the model at all."""
+        ...
+
     def able(self, model: str) -> bool:
         """Return whether the model may be loaded there."""
         ...
@@ -122,7 +126,8 @@ class Placement(Generic[D]):
 
         `eager`: models that others wait for may be unloaded too, if no job on the device uses them.
         """
-        able = [each for each in self._devices if each.able(model) and each not in but_for] or self._devices
+        serving = [each for each in self._devices if each.serves(model)]
+        able = [each for each in serving if each.able(model) and each not in but_for] or serving
         homes = [each for each in able if self._is_home(each, model)]
         here = [each for each in homes if each.open]
         if not homes or self._waiting(model) + min(each.load()[0] for each in homes) > self._loading(model):

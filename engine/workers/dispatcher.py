@@ -11,8 +11,19 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from engine.catalog import Catalog, Entry
@@ -33,13 +44,14 @@ from engine.types import (
     Lane,
     Loading,
     ModelInfo,
+    Picture,
     Progress,
     QueuePosition,
     Restarted,
     Started,
     WorkerStatus,
 )
-from engine.workers.messages import ModelLoaded, Pulse, Ready, Report, Start
+from engine.workers.messages import Capacity, ModelLoaded, Pulse, Ready, Report, Start
 from engine.workers.utilization import MINUTE, Utilization
 
 _log = logging.getLogger(__name__)
@@ -79,7 +91,8 @@ class Dispatcher:
 
     `may_start` is asked before each job is started; while it says no, all wait. `memory` is what each device
     has for models, in bytes; `size(model)` returns what a model takes of it, before it was ever loaded. At
-    most `jobs_each` jobs are on a device at once, as long as another device can take them.
+    most `jobs_each` jobs are on a device at once, as long as another device can take them. `served` names the
+    one model of a device that is a server elsewhere; all other devices have all other models.
     """
 
     def __init__(
@@ -94,6 +107,7 @@ class Dispatcher:
         memory: Sequence[float] | None = None,
         size: Callable[[Entry], float] = lambda entry: 0.0,
         jobs_each: float = math.inf,
+        served: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._may_start = may_start
         self._catalog = catalog
@@ -105,8 +119,10 @@ class Dispatcher:
         self._clock = clock
         self._usage = Utilization()
         each = memory if memory is not None else [math.inf] * len(spawns)
+        elsewhere = frozenset(served.values())
         self._slots = [
-            WorkerSlot(device, bytes, jobs_each) for (device, _), bytes in zip(spawns, each, strict=True)
+            WorkerSlot(device, bytes, jobs_each, only=served.get(device, ""), elsewhere=elsewhere)
+            for (device, _), bytes in zip(spawns, each, strict=True)
         ]
         self._models = LoadingCosts(catalog, size)
         self._placement = Placement(self._slots, self._models.size, self._models.seconds, self._queue.waiting)
@@ -149,8 +165,14 @@ class Dispatcher:
         return refused
 
     def _priced(self, job: EngineJob) -> EngineJob:
-        """Return the job with its estimated cost, unless it has one. Raises UnknownModel."""
-        self._catalog.entry(job.request.model)
+        """Return the job with its estimated cost, unless it has one. Raises UnknownModel.
+
+        What needs no painting model is done on a device here, where there is one.
+        """
+        entry = self._catalog.entry(job.request.model)
+        here = next((each for each in self.models() if self._catalog.entry(each.name).remote is None), None)
+        if entry.remote and here and not job.request.paints:
+            job = replace(job, request=replace(job.request, model=here.name))
         return job if job.cost else replace(job, cost=self.estimate(job.request))
 
     def submit(self, job: EngineJob) -> QueuePosition:
@@ -266,7 +288,8 @@ class Dispatcher:
             if slot := self._placement.choose(model, job.relaxed, eager=eager, but_for=tried):
                 return slot
         # No device has room, but the job may not wait for those that have failed it.
-        able = [each for each in self._slots if self._may_do(each, job)] or self._slots
+        serving = [each for each in self._slots if each.serves(model)]
+        able = [each for each in serving if self._may_do(each, job)] or serving
         ready = [each for each in able if each.ready]
         return min(ready, key=lambda each: (model not in each.loaded.sizes, each.load()), default=None)
 
@@ -338,6 +361,9 @@ class Dispatcher:
                 self._on_ready(slot, error)
             case ModelLoaded():
                 self._on_loaded(slot, event)
+            case Capacity(jobs=jobs):
+                slot.jobs_each = jobs
+                self._queue.look_again()
             case Pulse():
                 slot.models, slot.loading = event.models, event.loading
                 self._usage.add(event)
@@ -364,6 +390,9 @@ class Dispatcher:
             slot.begun.add(event.job)
         if isinstance(event, Progress):
             slot.spent[event.job] = event.device_seconds
+        if isinstance(event, Picture):
+            job = slot.jobs[event.job]
+            slot.jobs[event.job] = replace(job, done=job.done | {event.index})
         if isinstance(event, Restarted):
             self._requeue(slot, event)
             return
@@ -397,7 +426,7 @@ class Dispatcher:
 
     def _on_ready(self, slot: WorkerSlot, error: EngineError | None) -> None:
         slot.pause, slot.starts = 0.0, 0
-        models = self.models()
+        models = [model for model in self.models() if slot.serves(model.name)]
         if error is not None:
             _log.error("device %s cannot load the default model: %s", slot.device, error)
             slot.fitness.unable.add(models[0].name)
@@ -422,7 +451,7 @@ class Dispatcher:
 
     def _begin_trial(self, slot: WorkerSlot) -> None:
         """Start no more jobs on the device until it has painted a picture that nobody asked for."""
-        fitness, models = slot.fitness, self.models()
+        fitness, models = slot.fitness, [model for model in self.models() if slot.serves(model.name)]
         fitness.trying, slot.ready = True, False
         self._count_devices()
         able = [model for model in models if model.name == fitness.proven] or [
@@ -501,11 +530,20 @@ def _why_not_again(job: EngineJob, cancelled: bool) -> EngineError | None:
 class WorkerSlot:
     """One device: its present worker, and the jobs that are on it."""
 
-    def __init__(self, device: str, memory: float = math.inf, jobs_each: float = math.inf) -> None:
+    def __init__(
+        self,
+        device: str,
+        memory: float = math.inf,
+        jobs_each: float = math.inf,
+        *,
+        only: str = "",
+        elsewhere: Collection[str] = (),
+    ) -> None:
         self.device = device
+        self._only, self._elsewhere = only, elsewhere  # the one model it has; models that it never has
         self.loaded = DeviceModels(memory)
         self.loads = 0  # models loaded, by all its workers
-        self._jobs_each = jobs_each
+        self.jobs_each = jobs_each
         self.worker: Worker | None = None
         self.ready = False  # its worker takes jobs
         self.models: tuple[str, ...] = ()  # loaded
@@ -549,11 +587,16 @@ class WorkerSlot:
 
     @property
     def open(self) -> bool:
-        return self.ready and len(self.jobs) < self._jobs_each
+        return self.ready and len(self.jobs) < self.jobs_each
+
+    def serves(self, model: str) -> bool:
+        """Return whether the device is one for the model at all."""
+        return model == self._only if self._only else model not in self._elsewhere
 
     def able(self, model: str) -> bool:
         """Return whether the device is in service and may have the model."""
-        return not self.fitness.out and self.starts < STARTS and model not in self.fitness.unable
+        working = not self.fitness.out and self.starts < STARTS
+        return working and self.serves(model) and model not in self.fitness.unable
 
     def models_inside(self, *, relaxed: bool) -> set[str]:
         """Return the models of the fast jobs inside, and of the relaxed ones too if `relaxed`."""

@@ -65,7 +65,14 @@ class Pulse:
     loading: Loading | None = None
 
 
-Report = EngineEvent | Ready | ModelLoaded | Pulse
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """How many jobs a worker may have inside from now on."""
+
+    jobs: int
+
+
+Report = EngineEvent | Ready | ModelLoaded | Pulse | Capacity
 """What a worker sends."""
 
 Order = Start | Cancel | None

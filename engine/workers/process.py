@@ -24,9 +24,11 @@ from typing import Any
 from engine import catalog
 from engine.loras import read as read_loras
 from engine.pipelines.model_files import footprint
+from engine.remote.models import Remote, RemoteModels, is_remote
+from engine.remote.worker import RemoteWorker
 from engine.scheduling.residency import FOR_MODELS
 from engine.types import BlobRef
-from engine.workers.dispatcher import Dispatcher
+from engine.workers.dispatcher import Dispatcher, Spawn, Worker
 from engine.workers.heartbeat import Activity, Heartbeat
 from engine.workers.messages import Cancel, Order, Report, Setup, Start
 
@@ -81,9 +83,11 @@ class ProcessEngine(Dispatcher):
     longer than `hang_seconds` counts as hung. `memory` is what each device has for models, in bytes: by
     default most of the machine's, or of the card's if that is more. `loras` is a folder with LoRAs, `state`
     one for what is learned of models. `cutout` is a segmentation model that cuts out in place of the one that
-    ships. `target` is for tests of faults; other options are those of the dispatcher.
+    ships. `remotes` says more of the models that are behind an API, and `key` returns the key of one by
+    its name and its host. Without any other model, no device here is used. `target` is for tests of faults;
+    other options are those of the dispatcher.
 
-    Raises UnknownModel, LoraUnusable.
+    Raises UnknownModel, ModelNotLoaded, LoraUnusable.
     """
 
     def __init__(
@@ -98,13 +102,16 @@ class ProcessEngine(Dispatcher):
         loras: str = "",
         state: str = "",
         cutout: str = "",
+        remotes: RemoteModels | None = None,
+        key: Callable[[str, str], str] = lambda model, host: "",
         **options: Any,
     ) -> None:
-        self.devices = devices(device)
-        weight = weight_bytes(self.devices[0])
-        pinned = PINNED * host_memory() / len(self.devices)
+        here = tuple(name for name in models if not is_remote(name))
+        self.devices = devices(device) if here else []
+        weight = weight_bytes(self.devices[0]) if here else 0
+        pinned = PINNED * host_memory() / max(1, len(self.devices))
         common: dict[str, Any] = {
-            "models": tuple(models),
+            "models": here,
             "loras": loras,
             "pinned": pinned,
             "state": state,
@@ -112,14 +119,37 @@ class ProcessEngine(Dispatcher):
         }
         setups = [Setup(device=name, hang_seconds=hang_seconds, **common) for name in self.devices]
         spawns = [(setup.device, partial(WorkerProcess.start, setup, target)) for setup in setups]
+        known = catalog.load(models, loras=read_loras(loras), cuts_out=bool(cutout), remotes=remotes)
+        away = servers(known, key)
+        rooms = room_for_models(self.devices) if memory is None else [memory] * len(self.devices)
         super().__init__(
-            catalog.load(models, loras=read_loras(loras), cuts_out=bool(cutout)),
-            spawns,
+            known,
+            [*spawns, *((device, spawn) for device, (_model, spawn) in away.items())],
             read,
-            memory=room_for_models(self.devices) if memory is None else [memory] * len(self.devices),
-            size=lambda entry: sum(footprint(entry.source, weight).values()) or UNSEEN,
+            memory=[*rooms, *(math.inf for _ in away)],
+            size=lambda entry: 0.0 if entry.remote else _bytes(entry, weight),
+            served={device: model for device, (model, _spawn) in away.items()},
             **options,
         )
+
+
+def _bytes(entry: catalog.Entry, weight: int) -> float:
+    return sum(footprint(entry.source, weight).values()) or UNSEEN
+
+
+def servers(known: catalog.Catalog, key: Callable[[str, str], str]) -> dict[str, tuple[str, Spawn]]:
+    """Return each model behind an API with what asks its server, by a name for that in place of a device."""
+    found: dict[str, tuple[str, Spawn]] = {}
+    for model in known.models():
+        entry = known.entry(model.name)
+        if entry.remote:
+            secret = key(model.name, entry.remote.host)
+            found[f"api:{model.name}"] = model.name, partial(_ask, entry, entry.remote, secret)
+    return found
+
+
+async def _ask(entry: catalog.Entry, remote: Remote, key: str) -> Worker:
+    return RemoteWorker(entry, remote, key)
 
 
 def host_memory() -> float:

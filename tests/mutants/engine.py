@@ -106,7 +106,7 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     ("engine/workers/dispatcher.py", "self._failed_on.pop(event.job, None)", "pass", FITNESS),
     (
         "engine/scheduling/placement.py",
-        "and each not in but_for] or self._devices",
+        "and each not in but_for] or serving",
         "and each not in but_for]",
         FITNESS,
     ),

@@ -74,7 +74,7 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     ),
     (
         _LEDGER,
-        "return [replace(each, cap_ms=_BOUNDLESS) for each in budget_buckets(session, unlimited, now)]",
+        "return [replace(each, cap_ms=BOUNDLESS) for each in budget_buckets(session, unlimited, now)]",
         "return []",
         f"{_A}::test_who_has_tiers_of_different_periods_has_one_allowance",
     ),

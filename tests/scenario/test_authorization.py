@@ -49,6 +49,7 @@ def options(command: Command, job: Job | None) -> dict[str, object]:
     said = {each.name: example(each, job) for each in command.options if each.required}
     more: dict[str, dict[str, object]] = {
         "admin quota budget": {"seconds": 100, "channel": "lobby"},
+        "admin quota money": {"amount": 50, "currency": "EUR"},
         "admin set channel": {"channel": "den", "rule": "refuse"},
         "admin set models": {"model": "memory", "rule": "allow"},
         "admin set styles": {"style": "noir", "rule": "refuse"},

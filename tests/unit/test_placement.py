@@ -169,6 +169,9 @@ class Desk:
         self.busy = load
         self.cannot: set[str] = set()
 
+    def serves(self, model: str) -> bool:
+        return True
+
     def able(self, model: str) -> bool:
         return model not in self.cannot
 

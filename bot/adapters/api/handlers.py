@@ -101,7 +101,16 @@ class Handlers:
     async def _accepted(
         self, request: web.Request, key: ApiKey, kind: Kind, *, edits: bool | None
     ) -> ApiCall:
-        """Read the request and have its job admitted. Raises ApiError, Refusal."""
+        """Read the request and have its job admitted; refusals are audited. Raises ApiError, Refusal."""
+        try:
+            return await self._admitted(request, key, kind, edits=edits)
+        except Refusal as error:
+            await self.easel.api_keys.refused(key, error.code)
+            raise
+
+    async def _admitted(
+        self, request: web.Request, key: ApiKey, kind: Kind, *, edits: bool | None
+    ) -> ApiCall:
         async with self.bodies.values(request) as (values, pictures):
             wanted = fields.read(values, pictures, edits=edits, relaxed=key.scope == "relaxed")
             if wanted.webhook:
@@ -300,12 +309,14 @@ class Handlers:
             )
         key = await self.easel.api_keys.holder(secret.strip())
         if key is None:
+            await self.easel.api_keys.refused(None, "unknown")
             raise _unknown_key()
         if wait := self.rate.wait(key.id):
             text = _("This key may make {most} requests a minute.", most=self.settings.api_requests)
             raise ApiError(429, text, code="rate_limit_exceeded", retry=int(wait) + 1)
         self.rate.note(key.id)
         if key.scope not in scopes:
+            await self.easel.api_keys.refused(key, "scope")
             text = _("This key may only look at models. /api create makes one for images.")
             raise ApiError(403, text, code="scope")
         return key

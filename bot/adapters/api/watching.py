@@ -45,12 +45,15 @@ class Watchers:
 
     def __init__(self) -> None:
         self._watches: defaultdict[str, set[Watch]] = defaultdict(set)
+        self._closed = False
 
     def tell(self, job: Job, card: Card) -> None:
         for watch in self._watches.get(job.id, ()):
             watch.offer(job, card)
 
     def close(self) -> None:
+        """End all watches, and each that begins later."""
+        self._closed = True
         for watches in self._watches.values():
             for watch in watches:
                 watch.close()
@@ -59,6 +62,8 @@ class Watchers:
     def watch(self, job: str) -> Iterator[Watch]:
         """Watch a job while the block runs; what was told before is not told again."""
         watch = Watch()
+        if self._closed:
+            watch.close()
         self._watches[job].add(watch)
         try:
             yield watch
