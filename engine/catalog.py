@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 
 from engine.errors import ModelNotLoaded, UnknownModel
 from engine.families import family_of
+from engine.guides import Guides, controlled
 from engine.loras import Loras
 from engine.pipelines.model_files import pipeline_of, weight_names
 from engine.text import _
@@ -88,13 +89,20 @@ class Entry:
 class Catalog:
     """The models that this Easel offers, the default first."""
 
-    def __init__(self, entries: Sequence[Entry], loras: Loras | None = None) -> None:
+    def __init__(
+        self, entries: Sequence[Entry], loras: Loras | None = None, guides: Guides | None = None
+    ) -> None:
         self._loras = loras or Loras()
-        self._entries = {entry.info.name: self._with_loras(entry) for entry in entries}
+        self._guides = guides or Guides()
+        self._entries = {entry.info.name: self._with_extras(entry) for entry in entries}
 
-    def _with_loras(self, entry: Entry) -> Entry:
-        found = self._loras.of(entry.info.name, entry.pipeline)
-        return replace(entry, info=replace(entry.info, loras=(*entry.info.loras, *found)))
+    def _with_extras(self, entry: Entry) -> Entry:
+        """Return an entry with the further weights that requests may name."""
+        info = entry.info
+        loras = (*info.loras, *self._loras.of(info.name, entry.pipeline))
+        guides = (*info.guides, *self._guides.of(entry.source, entry.pipeline))
+        tasks = (info.controlled | controlled(entry.pipeline, guides)) & info.tasks
+        return replace(entry, info=replace(info, loras=loras, guides=guides, controlled=tasks))
 
     def entry(self, name: str) -> Entry:
         """Return a model's entry, completed once its pipeline can be read. Raises UnknownModel."""
@@ -103,7 +111,7 @@ class Catalog:
         entry = self._entries[name]
         if entry.unseen and (pipeline := pipeline_of(entry.source)):
             entry = replace(entry, info=_limited(entry.info, pipeline), pipeline=pipeline, unseen=False)
-            entry = self._entries[name] = self._with_loras(entry)
+            entry = self._entries[name] = self._with_extras(entry)
         return entry
 
     def info(self, name: str) -> ModelInfo:
@@ -114,12 +122,17 @@ class Catalog:
 
 
 def load(
-    names: Sequence[str], path: Path = _CATALOG, loras: Loras | None = None, *, cuts_out: bool = False
+    names: Sequence[str],
+    path: Path = _CATALOG,
+    loras: Loras | None = None,
+    guides: Guides | None = None,
+    *,
+    cuts_out: bool = False,
 ) -> Catalog:
     """Return the catalog of the models in `names`: catalog names, folders, single files or hub names.
 
-    `loras` are those that people may name, as far as they fit. `cuts_out`: what cuts out here knows the
-    pictures of them all.
+    `loras` and `guides` are those that requests may name, as far as they fit. `cuts_out`: what
+    cuts out here knows the pictures of them all.
 
     Raises UnknownModel for a name that is none of these, ModelNotLoaded for defaults that cannot be read.
     """
@@ -127,7 +140,7 @@ def load(
     entries = [_entry(name, table, path.parent) for name in names]
     if cuts_out:
         entries = [replace(each, info=replace(each.info, cuts_out=True)) for each in entries]
-    return Catalog(entries, loras)
+    return Catalog(entries, loras, guides)
 
 
 def _entry(name: str, table: dict[str, Any], base: Path) -> Entry:

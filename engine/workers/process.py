@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import catalog
+from engine.guides import read as read_guides
 from engine.loras import read as read_loras
 from engine.pipelines.model_files import footprint
 from engine.scheduling.residency import FOR_MODELS
@@ -79,11 +80,11 @@ class ProcessEngine(Dispatcher):
     `models`: names, folders, files or hub names, the default first. `device`: "auto", or devices such as
     "cpu", "mps", "cuda:0,cuda:1". `read` returns the bytes of a source picture. A forward pass that takes
     longer than `hang_seconds` counts as hung. `memory` is what each device has for models, in bytes: by
-    default most of the machine's, or of the card's if that is more. `loras` is a folder with LoRAs, `state`
-    one for what is learned of models. `cutout` is a segmentation model that cuts out in place of the one that
+    default most of the machine's, or of the card's if that is more. `loras`, `controlnets` and
+    `ip_adapters` are folders, `state` one for what is learned of models. `cutout` is a segmentation model that cuts out in place of the one that
     ships. `target` is for tests of faults; other options are those of the dispatcher.
 
-    Raises UnknownModel, LoraUnusable.
+    Raises UnknownModel, LoraUnusable, GuideUnusable.
     """
 
     def __init__(
@@ -96,6 +97,8 @@ class ProcessEngine(Dispatcher):
         target: Target = run_worker,
         memory: float | None = None,
         loras: str = "",
+        controlnets: str = "",
+        ip_adapters: str = "",
         state: str = "",
         cutout: str = "",
         **options: Any,
@@ -106,6 +109,8 @@ class ProcessEngine(Dispatcher):
         common: dict[str, Any] = {
             "models": tuple(models),
             "loras": loras,
+            "controlnets": controlnets,
+            "ip_adapters": ip_adapters,
             "pinned": pinned,
             "state": state,
             "cutout": cutout,
@@ -113,7 +118,12 @@ class ProcessEngine(Dispatcher):
         setups = [Setup(device=name, hang_seconds=hang_seconds, **common) for name in self.devices]
         spawns = [(setup.device, partial(WorkerProcess.start, setup, target)) for setup in setups]
         super().__init__(
-            catalog.load(models, loras=read_loras(loras), cuts_out=bool(cutout)),
+            catalog.load(
+                models,
+                loras=read_loras(loras),
+                guides=read_guides(controlnets, ip_adapters),
+                cuts_out=bool(cutout),
+            ),
             spawns,
             read,
             memory=room_for_models(self.devices) if memory is None else [memory] * len(self.devices),
