@@ -41,8 +41,16 @@ _WORDS = {
     "lineart": r"line-?art|anime-?line",
     "scribble": r"scribbles?|sketch",
 }
-_WIDTHS = ("cross_attention_dim", "joint_attention_dim", "pooled_projection_dim", "in_channels",
-           "attention_head_dim", "num_attention_heads", "block_out_channels", "addition_embed_type")  # fmt: skip
+_WIDTHS = (
+    "cross_attention_dim",
+    "joint_attention_dim",
+    "pooled_projection_dim",
+    "in_channels",
+    "attention_head_dim",
+    "num_attention_heads",
+    "block_out_channels",
+    "addition_embed_type",
+)
 """What a ControlNet and the denoiser that it guides have in common, where both say it."""
 
 

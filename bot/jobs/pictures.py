@@ -68,7 +68,7 @@ class Pictures:
         private = not job.is_open(origin.here)
         if which.startswith("source"):
             found = replace(_source_of(job, int(which.removeprefix("source") or 1)), private=private)
-            if isinstance(job.request.task, Inpaint | Outpaint):  # of another size than the job's images
+            if job.request.guides or isinstance(job.request.task, Inpaint | Outpaint):  # of another size
                 width, height = pictures.png_size(await self._read(found))
                 found = replace(found, width=width, height=height)
             return found

@@ -286,11 +286,12 @@ TILED = 2**21
 """Pixels above which pictures are decoded in tiles: the whole would need many times the model's memory."""
 
 
-class _Seeded(DiagonalGaussianDistribution):
+class _Seeded(DiagonalGaussianDistribution):  # type: ignore[misc]
     """A distribution whose samples are a request's own: without its generator, the middle is taken."""
 
     def sample(self, generator: Any = None) -> torch.Tensor:
-        return self.mode() if generator is None else super().sample(generator)
+        sampled: torch.Tensor = self.mode() if generator is None else super().sample(generator)
+        return sampled
 
 
 def _seeded(result: Any) -> Any:
@@ -311,10 +312,13 @@ class EncodePoint(InterceptionPoint):
     def __init__(self, name: str, vae: Any, *, component: ModuleComponent | None = None) -> None:
         super().__init__(name, vae, "encode", alone=True, component=component)
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return _seeded(super().__call__(*args, **kwargs))
+
     def run(self, calls: Sequence[Call]) -> list[Any]:
         asked = _dtype(calls[0].arguments)
         _cast(calls, self._module)
-        return [_seeded(result if asked is None else _as(result, asked)) for result in super().run(calls)]
+        return [result if asked is None else _as(result, asked) for result in super().run(calls)]
 
 
 class DecodePoint(InterceptionPoint):

@@ -48,8 +48,9 @@ class ImagePrompts:
         return Sight(
             self.attentions,
             self.style if first.kind == "style" and self.style else every,
-            *(torch.cat(each, dim=1) for each in zip(*pairs, strict=True)),
-            weight=first.weight,
+            torch.cat([each for each, _none in pairs], dim=1),
+            torch.cat([each for _seen, each in pairs], dim=1),
+            first.weight,
         )
 
     def unload(self) -> None:

@@ -56,7 +56,8 @@ _JOINED = re.compile(
 
 def _width_in(file: Path) -> dict[str, Any]:
     shapes = (tensor["shape"] for name, tensor in _header(file).items() if _JOINED.fullmatch(name))
-    return {"cross_attention_dim": shape[1] for shape in shapes}
+    first = next(shapes, None)
+    return {"cross_attention_dim": first[1]} if first else {}
 
 
 def footprint(source: str, weight: int) -> dict[str, int]:

@@ -123,13 +123,13 @@ class Loaded:
         if isinstance(guide, ImagePrompts):
             self._denoiser().sights.attach(guide.attentions)
 
-    def leave_guides(self, used: Collection[str], kept: int = 0) -> None:
-        """Forget the guides that were used longest ago, beyond `kept` bytes; those of these names stay."""
+    def leave_guides(self, used: Collection[str], most: int = 0) -> None:
+        """Forget the guides that were used longest ago, beyond `most` bytes; those of these names stay."""
         for name in [each for each in self.guides if each not in used]:
-            if sum(each.size for each in self.guides.values()) <= kept:
+            if sum(each.size for each in self.guides.values()) <= most:
                 return
             self.guides.pop(name).unload()
-            for each in [key for key in self._siblings if key.endswith(f" {name}")]:
+            for each in [kept for kept in self._siblings if kept.endswith(f" {name}")]:
                 del self._siblings[each]
         if not any(isinstance(each, ImagePrompts) for each in self.guides.values()):
             for point in self.points:
@@ -146,7 +146,7 @@ class Loaded:
         return self.guides[name]
 
     def controlled(self, task: TaskKind, guide: Guide) -> tuple[Any, Control]:
-        """Return the pipeline for a task that a control picture guides. Raises InvalidRequest, GuideUnusable."""
+        """Return the pipeline for a task with a control. Raises InvalidRequest, GuideUnusable."""
         controls, network = self.family.controls, self.guide(guide.by)
         name = controls.pipelines.get(task) if controls else None
         if name is None or not isinstance(network, Control):

@@ -50,7 +50,7 @@ seen: ContextVar[tuple[Sight, ...]] = ContextVar("seen", default=())
 
 
 def rows_of(sights: tuple[Sight, ...], rows: int) -> list[tuple[tuple[Sight, bool], ...]]:
-    """Return for each row of a call what it sees, and whether that is nothing: of two, the first is negative."""
+    """Return for each row what it sees, and whether no picture: of two rows, the first is negative."""
     return [tuple((each, rows == 2 and row == 0) for each in sights) for row in range(rows)]
 
 
@@ -120,11 +120,11 @@ def _found(
         # A device with little memory may not hold them beside the component that they are for.
         keys, values = (each.to(asked) for each in sight.attentions.layers[name])
         query = _heads(attention.to_q(asked), attention.heads)
-        parts = (_heads(F.linear(tokens, each), attention.heads) for each in (keys, values))
-        found = F.scaled_dot_product_attention(query, *parts).transpose(1, 2).flatten(2)
+        shown = [_heads(F.linear(tokens, each), attention.heads) for each in (keys, values)]
+        found = F.scaled_dot_product_attention(query, shown[0], shown[1]).transpose(1, 2).flatten(2)
         output = output + sight.weight * found.to(output.dtype)
     return output
 
 
 def _heads(rows: torch.Tensor, heads: int) -> torch.Tensor:
-    return rows.unflatten(2, (heads, -1)).transpose(1, 2)
+    return rows.view(*rows.shape[:2], heads, -1).transpose(1, 2)

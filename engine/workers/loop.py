@@ -358,7 +358,7 @@ class WorkerLoop:
             model.loras.attach(read.result)
         elif isinstance(read.result, Control | ImagePrompts):
             used = {guide.by for each in users for guide in each.job.request.guides}
-            model.leave_guides(used, kept=KEPT_GUIDES)
+            model.leave_guides(used, most=KEPT_GUIDES)
             model.take_guide(read.result)
         for resident in users:
             if resident.requests or read.name not in _further(resident.job.request):

@@ -80,9 +80,9 @@ class ProcessEngine(Dispatcher):
     `models`: names, folders, files or hub names, the default first. `device`: "auto", or devices such as
     "cpu", "mps", "cuda:0,cuda:1". `read` returns the bytes of a source picture. A forward pass that takes
     longer than `hang_seconds` counts as hung. `memory` is what each device has for models, in bytes: by
-    default most of the machine's, or of the card's if that is more. `loras`, `controlnets` and
-    `ip_adapters` are folders, `state` one for what is learned of models. `cutout` is a segmentation model that cuts out in place of the one that
-    ships. `target` is for tests of faults; other options are those of the dispatcher.
+    default most of the machine's, or of the card's if that is more. `loras`, `controlnets` and `ip_adapters`
+    are folders, `state` one for what is learned of models. `cutout` is a segmentation model that cuts out in
+    place of the one that ships. `target` is for tests of faults; other options are those of the dispatcher.
 
     Raises UnknownModel, LoraUnusable, GuideUnusable.
     """
