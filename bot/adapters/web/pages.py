@@ -89,6 +89,7 @@ class Pages:
                 )
             ),
             from_picture=imagine.option("source") is not None,
+            draws="scribble" in await self._easel.access.controls(me),
             strength=imagine.option("strength"),
             text=request.query.get("text", "")[:MAX_TEXT],
             max_text=MAX_TEXT,
