@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -112,7 +112,6 @@ def build(
     guard: Guard | None = None,
     keys: Keys | None = None,
     segmenter: Segmenter | None = None,
-    control_makers: Mapping[str, ControlMaker] | None = None,
 ) -> Easel:
     """Build every service, each from those above it. Nothing is started yet."""
     tiers = tiers or load_tiers()
@@ -160,7 +159,7 @@ def build(
     privacy = Privacy(store, blobs, endings.delete, settings.retention_days)
     regions = Regions(store, images, blobs, segmenter)
     found_pictures = Pictures(store, blobs, visibility)
-    controls = Controls(control_models(settings) if control_makers is None else control_makers)
+    controls = Controls(control_models(settings))
     planner = Planner(
         store, engine, access, visibility, regions, settings.max_source_bytes, found_pictures, controls
     )

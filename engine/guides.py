@@ -303,7 +303,7 @@ def _encoder(path: Path, key: str, wide: int) -> Path:
                 _check_weights(file.parent)
                 return file.parent
     raise GuideUnusable(
-        f"needs an image encoder with {key} {wide}: put its folder beside it, with config.json"
+        f"needs an image encoder with {key} {wide}: put its folder beside it"
     )
 
 

@@ -118,13 +118,15 @@ def _is_peak(strength: Floats, across: Floats, down: Floats) -> Marks:
 
 def _connected(strong: Marks, weak: Marks) -> Marks:
     """Return the strong pixels and those weak ones that go on with them."""
-    found = strong & weak
-    while True:
-        grown = np.asarray(Image.fromarray(found.astype(np.uint8) * 255).filter(ImageFilter.MaxFilter(3))) > 0
-        grown &= weak
-        if (grown == found).all():
-            return found
-        found = grown
+    wide = strong.shape[1] + 2
+    open_, found = np.pad(weak, 1).ravel(), np.pad(strong & weak, 1).ravel()
+    around = np.array([-wide - 1, -wide, -wide + 1, -1, 1, wide - 1, wide, wide + 1])
+    last = np.flatnonzero(found)
+    while last.size:
+        near = np.unique(last[:, None] + around)
+        last = near[open_[near] & ~found[near]]
+        found[last] = True
+    return found.reshape(-1, wide)[1:-1, 1:-1]
 
 
 def _png(values: Marks | Floats) -> bytes | None:

@@ -141,7 +141,8 @@ def _layers(
     found = {}
     for number, name in enumerate(crossing):
         pair = tuple(state[f"{2 * number + 1}.to_{part}_ip.weight"].to(dtype) for part in "kv")
-        wanted = unet.get_submodule(name).to_k.weight.shape
+        to_k = unet.get_submodule(name).to_k
+        wanted = to_k.out_features, to_k.in_features
         if any(each.shape != wanted for each in pair):
             raise ValueError(f"its sizes are not those of {name}")
         found[name] = (pair[0], pair[1])

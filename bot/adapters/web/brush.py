@@ -13,7 +13,6 @@ from bot.errors import Refusal
 from bot.i18n import _
 from bot.prompts.draft import MAX_PROMPT
 
-
 SHAPES = {"square": (768, 768), "portrait": (640, 896), "landscape": (896, 640)}
 """The papers that are drawn on, in pixels."""
 
