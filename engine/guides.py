@@ -302,9 +302,7 @@ def _encoder(path: Path, key: str, wide: int) -> Path:
             if "vision" in str(config.get("model_type", "")) and config.get(key, _CLIP.get(key)) == wide:
                 _check_weights(file.parent)
                 return file.parent
-    raise GuideUnusable(
-        f"needs an image encoder with {key} {wide}: put its folder beside it"
-    )
+    raise GuideUnusable(f"needs an image encoder with {key} {wide}: put its folder beside it")
 
 
 _CLIP = {"projection_dim": 512, "hidden_size": 768}

@@ -188,8 +188,8 @@ class Api:
         return web.json_response({"accepted": True})
 
     async def _shown(self, card: Card, member: Member) -> list[SeenPicture]:
-        """Return the pictures of a card that are no job's results, for the person whom it answers."""
-        own = () if card.job and card.rows else card.pictures
+        """Return the pictures of a card that are no job's, for the person whom it answers."""
+        own = () if card.job else card.pictures
         files = [(f"{each.alt}.png", await self._easel.images.get(each.blob)) for each in own if each.blob]
         links = self._site.downloads.keep(files, member)
         return [SeenPicture(f"{link.url}?{SEEN}", picture) for link, picture in zip(links, own, strict=False)]

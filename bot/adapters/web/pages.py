@@ -206,7 +206,7 @@ class Pages:
         job = await self._easel.visibility.job(request.match_info["job"], self._site.member(request))
         blob = request.match_info["blob"]
         known = {picture.blob for picture in job.pictures}
-        if blob not in known | {job.request.source}:
+        if blob not in known | set(job.request.sources):
             raise web.HTTPNotFound
         try:
             small = "width" in request.query
