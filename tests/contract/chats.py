@@ -169,10 +169,11 @@ async def test_a_picture_that_comes_with_a_control_guides_and_info_shows_what_wa
     job = await chat.ended()
     guide = job.request.control
     assert guide and guide.of and job.request.source is None
-    await chat.ada.press(await chat.ada.see(RESULT), "Info")
+    result = await chat.ada.see(RESULT)
+    await chat.ada.press(result, "Info")
     told = await chat.ada.see("Control: edges of an image, by canny, weight 1")
     assert told.pictures == 1
-    await chat.ada.press(await chat.ada.see(RESULT), "Edit")
+    await chat.ada.press(result, "Edit")
     await chat.ada.fill("a blue door")
     again = await chat.ended(2)
     assert (again.prompt, again.request.control) == ("a blue door", guide)
