@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
+import c2pa
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -17,6 +19,7 @@ from bot.errors import Refusal
 from bot.images import controls
 from bot.messages.types import Form
 from bot.models import Member, State
+from bot.provenance import signing
 from engine.types import Guide, GuideInfo, ImageToImage, TaskKind, TextToImage
 from engine.workers.fake import FakeEngine
 from tests.scenario.conftest import ADA, BEN, BOSS, SMALL, House, Opens
@@ -295,6 +298,17 @@ async def test_a_picture_that_goes_between_press_and_paint_fails_the_job_alone(o
         failed = await house.ended(waits.id)
         assert failed.state is State.FAILED and failed.device_seconds == 0
         assert (await house.ended(first.id)).state is State.RENDERED
+
+
+async def test_credentials_name_what_guided_an_image(easel: House) -> None:
+    job = await easel.painted("a door --control edges --count 1", source=drawing())
+    png = await easel.blobs.get(job.singles[0].blob)
+    told = json.loads(c2pa.Reader("image/png", io.BytesIO(png)).json())
+    (ingredient,) = told["manifests"][told["active_manifest"]]["ingredients"]
+    claim = signing.read(png, "image/png", signing.ready(easel.settings.keys_dir, "", ""))
+
+    assert ingredient["relationship"] == "inputTo"
+    assert claim and claim.whole and claim.facts and claim.facts.made == "created"
 
 
 async def test_charges_hold_and_pictures_are_swept_with_their_job(easel: House) -> None:
