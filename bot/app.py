@@ -54,7 +54,7 @@ from bot.images.segmenting import ProcessSegmenter, Segmenter
 from bot.images.service import Images
 from bot.jobs.cards import JobCards
 from bot.jobs.changes import Changes
-from bot.jobs.controls import Controls
+from bot.jobs.controls import ControlService
 from bot.jobs.covers import Covers
 from bot.jobs.departures import Departures
 from bot.jobs.endings import Endings
@@ -159,7 +159,7 @@ def build(
     privacy = Privacy(store, blobs, endings.delete, settings.retention_days)
     regions = Regions(store, images, blobs, segmenter)
     found_pictures = Pictures(store, blobs, visibility)
-    controls = Controls(control_models(settings))
+    controls = ControlService(control_models(settings))
     planner = Planner(
         store, engine, access, visibility, regions, settings.max_source_bytes, found_pictures, controls
     )

@@ -17,7 +17,7 @@ from bot.errors import StoreError
 from bot.gate import Gate
 from bot.guard import Guard
 from bot.images.service import Images
-from bot.jobs.controls import Controls
+from bot.jobs.controls import ControlService
 from bot.jobs.message_sync import MessageSync
 from bot.jobs.recovery import Recovery
 from bot.jobs.regions import Regions
@@ -50,7 +50,7 @@ class Lifecycle:
     _log: LogChannel
     _contests: Contests
     _regions: Regions
-    _controls: Controls
+    _controls: ControlService
     _describing: DescribeService
     _rewriting: RewriteService
     _tasks: list[asyncio.Task[None]] = field(default_factory=list, init=False)

@@ -27,7 +27,7 @@ _NO_MODEL: Mapping[str, str] = {
 
 
 @dataclass(eq=False)
-class Controls:
+class ControlService:
     """`_makers` are the models for depth and pose, where there are any."""
 
     _makers: Mapping[str, ControlMaker]

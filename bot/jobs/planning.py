@@ -15,7 +15,7 @@ from bot.i18n import _, join
 from bot.images import pictures
 from bot.jobs import admission, offers, remake
 from bot.jobs.admission import OfferContext
-from bot.jobs.controls import Controls
+from bot.jobs.controls import ControlService
 from bot.jobs.pictures import Pictures, opened_files
 from bot.jobs.regions import Found, Regions
 from bot.jobs.visibility import Visibility
@@ -66,7 +66,7 @@ class Planner:
     _regions: Regions
     _max_source_bytes: int
     _pictures: Pictures
-    _controls: Controls
+    _controls: ControlService
 
     async def check(self, options: Mapping[str, object], origin: Origin) -> None:
         """Raise Refusal when /imagine would not take these options."""
