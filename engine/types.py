@@ -346,6 +346,13 @@ class GenerationRequest:
         """Return the guide that is a control picture, if there is one."""
         return next((each for each in self.guides if each.controls), None)
 
+    def guide_named(self, name: str) -> BlobRef | None:
+        """Return the picture that somebody gave to guide it, by its kind: "edges", "style", "style2"."""
+        of_kind = [each for each in self.guides if each.kind == name.rstrip("0123456789")]
+        number = int(name.removeprefix(of_kind[0].kind) or 1) if of_kind else 0
+        found = of_kind[number - 1] if 1 <= number <= len(of_kind) else None
+        return (found.of or found.picture) if found else None
+
     @property
     def paints(self) -> bool:
         """Return whether a painting model does the work, with its steps and limits."""

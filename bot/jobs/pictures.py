@@ -68,10 +68,16 @@ class Pictures:
         private = not job.is_open(origin.here)
         if which.startswith("source"):
             found = replace(_source_of(job, int(which.removeprefix("source") or 1)), private=private)
-            if job.request.guides or isinstance(job.request.task, Inpaint | Outpaint):  # of another size
+            if isinstance(job.request.task, Inpaint | Outpaint):  # of another size than the job's images
                 width, height = pictures.png_size(await self._read(found))
                 found = replace(found, width=width, height=height)
             return found
+        if blob := job.request.guide_named(which):
+            guided = Source(blob=blob, width=0, height=0, private=private)
+            width, height = pictures.png_size(await self._read(guided))
+            return replace(guided, width=width, height=height)
+        if which and not which.isdecimal():
+            raise Refusal(_("Job {id} did not start from an image.", id=clip(job.id)), code="no_picture")
         chosen = actions.picture(job, int(which or 1) - 1)
         return _picture(chosen, private=private, prompt=job.prompt, job=job.id)
 

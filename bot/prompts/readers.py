@@ -138,7 +138,8 @@ CONTROL_WORDS: dict[str, tuple[str, ...]] = {
     "scribble": ("scribble", "sketch", "lineart", "drawing", "skizze", "zeichnung", "croquis", "dessin"),
 }
 
-_PICTURE = r"\w{1,32}(:(source[2-9]?|\d{1,2}))?"
+_GUIDES = rf"{'|'.join(CONTROLS)}|(style|subject)[2-5]?"
+_PICTURE = rf"\w{{1,32}}(:(source[2-9]?|{_GUIDES}|\d{{1,2}}))?"
 
 
 def read_pictures(value: str) -> tuple[str, ...]:

@@ -235,10 +235,10 @@ def recalled(job: Job) -> Mapping[str, Any]:
 def _of_guides(job: Job) -> Mapping[str, Any]:
     """Return the options that asked for what guides a job."""
     found: dict[str, Any] = {}
-    at = len(job.request.task_sources)
-    for guide in job.request.guides if job.request.paints else ():
-        at += len(guide.pictures)
-        name = f"{job.id}:source{at if at > 1 else ''}"  # of two pictures, the last is what was given
+    guides = job.request.before_upscale().guides
+    for at, guide in enumerate(guides):
+        before = sum(each.kind == guide.kind for each in guides[:at])
+        name = f"{job.id}:{guide.kind}{before + 1 if before else ''}"
         if guide.controls:
             found |= {"control": guide.kind, "source": name}
             found |= {} if guide.weight == 1 else {"control_weight": guide.weight}

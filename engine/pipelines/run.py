@@ -402,7 +402,8 @@ def _made(
         case CutOut():
             raise InvalidRequest("a picture that is cut out is made by nobody")
         case (Inpaint() | Outpaint()) as task:
-            part = regions.region(task, sources, size, loaded.entry.info)
+            own = sources[: len(request.task_sources)]
+            part = regions.region(task, own, size, loaded.entry.info)
             return _region_painted(loaded, request, task, index, part, report)
         case (Edit() | Blend()) as task:
             own = sources[: len(request.task_sources)]

@@ -20,7 +20,7 @@ from bot.images import controls
 from bot.messages.types import Form
 from bot.models import Member, State
 from bot.provenance import signing
-from engine.types import Guide, GuideInfo, ImageToImage, TaskKind, TextToImage
+from engine.types import Guide, GuideInfo, ImageToImage, Letter, TaskKind, TextToImage
 from engine.workers.fake import FakeEngine
 from tests.scenario.conftest import ADA, BEN, BOSS, SMALL, House, Opens
 
@@ -93,7 +93,7 @@ async def test_edges_guide_an_image_and_are_shown_before_it_is_painted(easel: Ho
     info = await easel.press(f"v1:info:{job.id}")
     assert "Control: edges of an image, by canny-sd15, weight 1" in info.body
     assert [each.blob for each in info.pictures] == [guide.picture]
-    assert info.body[-1].endswith(f" --source {job.id}:source2 --control edges")
+    assert info.body[-1].endswith(f" --source {job.id}:edges --control edges")
 
 
 async def test_edit_keeps_the_control_and_makes_another_from_the_same_image(easel: House) -> None:
@@ -104,7 +104,7 @@ async def test_edit_keeps_the_control_and_makes_another_from_the_same_image(ease
     assert (values["control"], values["control_weight"], values["source"]) == (
         "edges",
         "0.5",
-        f"{job.id}:source2",
+        f"{job.id}:edges",
     )
 
     again = await easel.ask(values.pop("prompt"), **values)
@@ -135,7 +135,7 @@ async def test_a_control_picture_is_taken_as_it_is(easel: House) -> None:
     assert (await stored(easel, guide.picture)).tobytes() == given.tobytes()
     form = await easel.press(f"v1:edit:{job.id}")
     assert isinstance(form, Form)
-    assert (form.values["control_as_is"], form.values["source"]) == ("yes", f"{job.id}:source")
+    assert (form.values["control_as_is"], form.values["source"]) == ("yes", f"{job.id}:depth")
     info = await easel.press(f"v1:info:{job.id}")
     assert "Control: depth as they were given, by depths, weight 1" in info.body
 
@@ -240,7 +240,7 @@ async def test_references_guide_by_an_ip_adapter_and_nothing_is_put_into_words(e
     assert "References by plus, weight 0.4" in info.body
     form = await easel.press(f"v1:edit:{job.id}")
     assert isinstance(form, Form)
-    assert (form.values["sref"], form.values["cref"]) == (f"{job.id}:source", f"{job.id}:source2")
+    assert (form.values["sref"], form.values["cref"]) == (f"{job.id}:style", f"{job.id}:subject")
     values = dict(form.values)
     assert (await easel.ask(values.pop("prompt"), **values)).request == job.request
 
@@ -257,7 +257,34 @@ async def test_a_control_and_references_go_together(easel: House) -> None:
     assert [each.kind for each in job.request.guides] == ["edges", "style"]
     form = await easel.press(f"v1:edit:{job.id}")
     assert isinstance(form, Form)
-    assert (form.values["source"], form.values["sref"]) == (f"{job.id}:source2", f"{job.id}:source3")
+    assert (form.values["source"], form.values["sref"]) == (f"{job.id}:edges", f"{job.id}:style")
+
+
+async def test_other_words_on_a_controlled_image_paint_nothing_and_keep_its_control(easel: House) -> None:
+    job = await easel.painted('a door --control edges --text "SALE" --count 4', source=drawing())
+    for words in ("SOLD", "GONE"):
+        form = await easel.press(f"v1:edit:{job.id}")
+        assert isinstance(form, Form)
+        values = {**form.values, "text": words}
+        origin = easel.origin()
+        receipt = await easel.easel.router.handle("imagine", values, origin, parent=job.id)
+        assert isinstance(receipt, Receipt)
+        assert isinstance(receipt.job.request.task, Letter) and receipt.job.request.control
+        job = await easel.delivered(receipt.job.id)
+
+
+async def test_a_change_of_model_drops_what_it_has_no_weights_for_and_nothing_else(easel: House) -> None:
+    first = await easel.painted("a blue circle --count 1")
+    job = await easel.painted(
+        f"a door --control edges --sref {first.id}:1,{first.id}:1 --count 1", source=drawing()
+    )
+    form = await easel.press(f"v1:edit:{job.id}")
+    assert isinstance(form, Form)
+    again = await easel.ask("a fox", sref=form.values["sref"])
+    assert [each.picture for each in again.request.guides] == [first.singles[0].blob] * len(
+        again.request.guides
+    )
+    assert (await told(easel, f"a fox --source {job.id}:pose")).code == "no_picture"
 
 
 async def test_an_old_job_loses_a_control_that_is_gone(easel: House) -> None:
