@@ -49,10 +49,12 @@ from bot.gate import Gate
 from bot.guard import Guard
 from bot.i18n.speech import Speech
 from bot.images.blobs import BlobStore, open_blobs
+from bot.images.controlling import ControlMaker, ControlSettings, ProcessControlMaker
 from bot.images.segmenting import ProcessSegmenter, Segmenter
 from bot.images.service import Images
 from bot.jobs.cards import JobCards
 from bot.jobs.changes import Changes
+from bot.jobs.controls import ControlService
 from bot.jobs.covers import Covers
 from bot.jobs.departures import Departures
 from bot.jobs.endings import Endings
@@ -157,7 +159,10 @@ def build(
     privacy = Privacy(store, blobs, endings.delete, settings.retention_days)
     regions = Regions(store, images, blobs, segmenter)
     found_pictures = Pictures(store, blobs, visibility)
-    planner = Planner(store, engine, access, visibility, regions, settings.max_source_bytes, found_pictures)
+    controls = ControlService(control_models(settings))
+    planner = Planner(
+        store, engine, access, visibility, regions, settings.max_source_bytes, found_pictures, controls
+    )
     series = SeriesService(store, engine, access, planner, reviews, tracker)
     jobs = JobService(
         store, engine, access, visibility, planner, reviews, tracker, endings, cards, series, regions
@@ -232,6 +237,7 @@ def build(
             log_channel,
             contests,
             regions,
+            controls,
             describing,
             rewriting,
         ),
@@ -403,3 +409,9 @@ async def stop_signal(failed: asyncio.Event) -> AsyncIterator[asyncio.Event]:
     finally:
         watch.cancel()
         release()
+
+
+def control_models(settings: ControlSettings) -> dict[str, ControlMaker]:
+    """Return the models that make control pictures, by kind."""
+    named = {"depth": settings.depth_model, "pose": settings.pose_model}
+    return {kind: ProcessControlMaker(kind, model) for kind, model in named.items() if model}

@@ -39,7 +39,7 @@ from bot.provenance import keys, signing
 from bot.settings import CoreSettings
 from bot.store import Store, look_at, pictures_at
 from bot.surfaces import SURFACES, Settings
-from engine import catalog, loras
+from engine import catalog, guides, loras
 from engine.errors import EngineError, ModelNotLoaded
 from engine.families import family_of
 from engine.pipelines import structure
@@ -91,6 +91,7 @@ async def examine(
         *(partial(_model, name, settings.data_dir) for name in here),
         *(partial(remotes.check, name, settings) for name in settings.model if name not in here),
         partial(_loras, settings.loras, here),
+        partial(_guides, settings.controlnets, settings.ip_adapters, here),
         *([partial(_memory, here, settings.device)] if here else []),
         partial(_tiers, settings),
         partial(_running, running),
@@ -126,6 +127,9 @@ async def refuse_to_start(settings: Settings) -> None:
     for finding in await asyncio.to_thread(_loras, settings.loras, here):
         if finding.ok is False:
             log.error("a LoRA cannot be used", name=finding.name, cause=finding.detail)
+    for finding in await asyncio.to_thread(_guides, settings.controlnets, settings.ip_adapters, here):
+        if finding.ok is False:
+            log.error("what guides by images cannot be used", name=finding.name, cause=finding.detail)
     if not here:
         return
     plan = await asyncio.to_thread(_memory, here, settings.device)
@@ -292,6 +296,32 @@ def _loras(folder: str, models: Sequence[str]) -> list[Finding]:
         Finding("LoRAs", True if usable else None, ", ".join(usable) or f"none in {folder} can be used"),
         *(Finding(f"LoRA {name}", False, why, remedy) for name, why in wrong.items()),
     ]
+
+
+def _guides(controlnets: str, ip_adapters: str, models: Sequence[str]) -> list[Finding]:
+    """Check that each ControlNet and IP-Adapter can be used with some model that is offered."""
+    if not (controlnets or ip_adapters):
+        return []
+    title = "Control and references"
+    try:
+        found = guides.read(controlnets, ip_adapters)
+    except EngineError as error:
+        return [Finding(title, False, error.advice, "Correct CONTROLNETS or IP_ADAPTERS, or leave it empty.")]
+    wrong = dict(found.misfits(list(_sources(models))))
+    usable = [name for name in found.found if name not in wrong]
+    remedy = "Mend that, or take it out of the folder."
+    return [
+        Finding(title, True if usable else None, ", ".join(usable) or "none of them can be used"),
+        *(Finding(f"Guide {name}", False, why, remedy) for name, why in wrong.items()),
+    ]
+
+
+def _sources(models: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the source and the pipeline class of each model that is known."""
+    for name in models:
+        with suppress(EngineError):
+            entry = _entry(name)
+            yield entry.source, entry.pipeline
 
 
 def _classes(models: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -55,6 +55,12 @@ class EngineSettings(CoreSettings):
     loras: str = ""
     """A folder with LoRAs that people may ask for: .safetensors files, and loras.toml for those on the hub;
     docs/models.md tells how."""
+    controlnets: str = ""
+    """A folder with ControlNets for --control: each a folder in diffusers' form, with safetensors;
+    docs/control.md tells how."""
+    ip_adapters: str = ""
+    """A folder with IP-Adapters for --sref and --cref: .safetensors files, and the folder of their image
+    encoder; docs/control.md tells how."""
     device: Annotated[str, AfterValidator(_devices)] = "auto"
     """What to paint on: auto, cpu, cuda, mps, or GPUs by number as in cuda:0,cuda:1."""
     cutout_model: str = ""
@@ -104,6 +110,8 @@ def open_engine(settings: EngineSettings, blobs: BlobStore, guard: Guard) -> Eng
             read=blobs.read,
             hang_seconds=settings.hang_seconds,
             loras=settings.loras,
+            controlnets=settings.controlnets,
+            ip_adapters=settings.ip_adapters,
             state=str(settings.data_dir),
             cutout=settings.cutout_model,
             remotes=RemoteModels.read(settings.remote_models),

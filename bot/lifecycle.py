@@ -17,6 +17,7 @@ from bot.errors import StoreError
 from bot.gate import Gate
 from bot.guard import Guard
 from bot.images.service import Images
+from bot.jobs.controls import ControlService
 from bot.jobs.message_sync import MessageSync
 from bot.jobs.recovery import Recovery
 from bot.jobs.regions import Regions
@@ -49,6 +50,7 @@ class Lifecycle:
     _log: LogChannel
     _contests: Contests
     _regions: Regions
+    _controls: ControlService
     _describing: DescribeService
     _rewriting: RewriteService
     _tasks: list[asyncio.Task[None]] = field(default_factory=list, init=False)
@@ -97,6 +99,7 @@ class Lifecycle:
         await self._sync.close(LAST_WORDS)
         await self._log.close()
         await self._regions.close()
+        await self._controls.close()
         await self._describing.close()
         await self._rewriting.close()
 

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 
 from engine.errors import ModelNotLoaded, UnknownModel
 from engine.families import family_of
+from engine.guides import Guides, controlled
 from engine.loras import Loras
 from engine.pipelines.model_files import pipeline_of, weight_names
 from engine.remote.models import Remote, RemoteModels, is_remote
@@ -91,13 +92,20 @@ class Entry:
 class Catalog:
     """The models that this Easel offers, the default first."""
 
-    def __init__(self, entries: Sequence[Entry], loras: Loras | None = None) -> None:
+    def __init__(
+        self, entries: Sequence[Entry], loras: Loras | None = None, guides: Guides | None = None
+    ) -> None:
         self._loras = loras or Loras()
-        self._entries = {entry.info.name: self._with_loras(entry) for entry in entries}
+        self._guides = guides or Guides()
+        self._entries = {entry.info.name: self._with_extras(entry) for entry in entries}
 
-    def _with_loras(self, entry: Entry) -> Entry:
-        found = self._loras.of(entry.info.name, entry.pipeline)
-        return replace(entry, info=replace(entry.info, loras=(*entry.info.loras, *found)))
+    def _with_extras(self, entry: Entry) -> Entry:
+        """Return an entry with the further weights that requests may name."""
+        info = entry.info
+        loras = (*info.loras, *self._loras.of(info.name, entry.pipeline))
+        guides = (*info.guides, *self._guides.of(entry.source, entry.pipeline))
+        tasks = (info.controlled | controlled(entry.pipeline, guides)) & info.tasks
+        return replace(entry, info=replace(info, loras=loras, guides=guides, controlled=tasks))
 
     def entry(self, name: str) -> Entry:
         """Return a model's entry, completed once its pipeline can be read. Raises UnknownModel."""
@@ -106,7 +114,7 @@ class Catalog:
         entry = self._entries[name]
         if entry.unseen and (pipeline := pipeline_of(entry.source)):
             entry = replace(entry, info=_limited(entry.info, pipeline), pipeline=pipeline, unseen=False)
-            entry = self._entries[name] = self._with_loras(entry)
+            entry = self._entries[name] = self._with_extras(entry)
         return entry
 
     def info(self, name: str) -> ModelInfo:
@@ -120,14 +128,15 @@ def load(
     names: Sequence[str],
     path: Path = _CATALOG,
     loras: Loras | None = None,
+    guides: Guides | None = None,
     *,
     cuts_out: bool = False,
     remotes: RemoteModels | None = None,
 ) -> Catalog:
     """Return the catalog of the models in `names`: catalog names, folders, single files or hub names.
 
-    `loras` are those that people may name, as far as they fit. `cuts_out`: what cuts out here knows the
-    pictures of them all. `remotes`: what is said about models behind an API.
+    `loras` and `guides` are those that requests may name, as far as they fit. `cuts_out`: what cuts out here
+    knows the pictures of them all. `remotes`: what is said about models behind an API.
 
     Raises UnknownModel for a name that is none of these, ModelNotLoaded for defaults that cannot be read.
     """
@@ -139,7 +148,7 @@ def load(
     ]
     if cuts_out:
         entries = [replace(each, info=replace(each.info, cuts_out=True)) for each in entries]
-    return Catalog(entries, loras)
+    return Catalog(entries, loras, guides)
 
 
 def _remote_entry(name: str, remotes: RemoteModels) -> Entry:

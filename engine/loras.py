@@ -177,6 +177,11 @@ def _toml(file: Path) -> dict[str, Any]:
         raise LoraUnusable(sentence, advice=sentence) from error
 
 
+def checked_toml(file: Path, known: Sequence[str]) -> dict[str, Any]:
+    """Return the texts that a .toml sets; none where there is no such file. Raises LoraUnusable."""
+    return _checked(_toml(file), known)
+
+
 def _checked(values: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
     for key, value in values.items():
         if key not in known:

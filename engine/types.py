@@ -23,6 +23,14 @@ TRANSPARENT = "transparent"
 BlobRef = str
 """The name of a picture at rest. The engine only hands it to the `read` function it was given."""
 
+ControlKind = Literal["edges", "depth", "pose", "scribble"]
+"""What a control picture shows of what is to be painted."""
+
+GuideKind = ControlKind | Literal["style", "subject"]
+"""What is taken from a picture that guides the painting."""
+
+CONTROLS: tuple[ControlKind, ...] = get_args(ControlKind)
+
 TaskKind = Literal[
     "text_to_image",
     "image_to_image",
@@ -205,6 +213,33 @@ class LoraWeight:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Guide:
+    """A picture that guides the painting by further weights: a ControlNet's, or those of an IP-Adapter."""
+
+    kind: GuideKind
+    picture: BlobRef  # as the weights take it: of a control, its edges, say
+    by: str  # the name of the weights: one of the model's `guides`
+    weight: float = 1.0
+    of: BlobRef = ""  # the picture that a control was made from; empty: it was given as it is
+
+    def __post_init__(self) -> None:
+        """Raise TypeError for what no row of this kind holds."""
+        for text in (self.kind, self.picture, self.by, self.of):
+            _check(text, str)
+        _check(self.weight, int, float)
+
+    @property
+    def controls(self) -> bool:
+        """Return whether it is a control picture, not a reference."""
+        return self.kind in CONTROLS
+
+    @property
+    def pictures(self) -> tuple[BlobRef, ...]:
+        """Return its pictures: what guides, and what that was made from."""
+        return (self.picture, self.of) if self.of else (self.picture,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
     """What to paint. Nothing here says who asked, or where."""
 
@@ -227,6 +262,7 @@ class GenerationRequest:
     lettering: str = ""  # words that are set on the picture as type; "|" separates texts
     lettering_place: str = "auto"  # see `engine.lettering`
     lettering_style: str = "sans"
+    guides: tuple[Guide, ...] = ()  # pictures that guide it besides
     task: Task = TextToImage()
 
     @property
@@ -245,7 +281,12 @@ class GenerationRequest:
 
     @property
     def sources(self) -> tuple[BlobRef, ...]:
-        """Return all pictures that the work needs, a mask among them; the first is what it starts from."""
+        """Return all pictures that the work needs: those of the task, a mask among them, then the guides'."""
+        return (*self.task_sources, *(blob for each in self.guides for blob in each.pictures))
+
+    @property
+    def task_sources(self) -> tuple[BlobRef, ...]:
+        """Return the pictures that the task needs; the first is what it starts from."""
         match self.task:
             case TextToImage():
                 return ()
@@ -267,7 +308,19 @@ class GenerationRequest:
     @property
     def source(self) -> BlobRef | None:
         """Return the picture that the work starts from, if there is one."""
-        return self.sources[0] if self.sources else None
+        return self.task_sources[0] if self.task_sources else None
+
+    @property
+    def control(self) -> Guide | None:
+        """Return the guide that is a control picture, if there is one."""
+        return next((each for each in self.guides if each.controls), None)
+
+    def guide_named(self, name: str) -> BlobRef | None:
+        """Return the picture that somebody gave to guide it, by its kind: "edges", "style", "style2"."""
+        of_kind = [each for each in self.guides if each.kind == name.rstrip("0123456789")]
+        number = int(name.removeprefix(of_kind[0].kind) or 1) if of_kind else 0
+        found = of_kind[number - 1] if 1 <= number <= len(of_kind) else None
+        return (found.of or found.picture) if found else None
 
     @property
     def paints(self) -> bool:
@@ -304,17 +357,23 @@ class GenerationRequest:
 
     def starting_from(self, *sources: BlobRef) -> GenerationRequest:
         """Return the request with other pictures in place of its `sources`, which are as many."""
-        match self.task:
+        count = len(self.task_sources)
+        own, others = sources[:count], iter(sources[count:])
+        guides = tuple(
+            replace(each, picture=next(others), of=next(others) if each.of else "") for each in self.guides
+        )
+        moved = replace(self, guides=guides) if guides else self
+        match moved.task:
             case TextToImage():
-                return self
+                return moved
             case Edit() | Blend() | Letter() as task:
-                return replace(self, task=replace(task, sources=sources))
+                return replace(moved, task=replace(task, sources=own))
             case Inpaint() as task:
-                source, mask = sources
-                return replace(self, task=replace(task, source=source, mask=mask))
+                source, mask = own
+                return replace(moved, task=replace(task, source=source, mask=mask))
             case ImageToImage() | Outpaint() | CreativeUpscale() | Upscale() | CutOut() as task:
-                (source,) = sources
-                return replace(self, task=replace(task, source=source))
+                (source,) = own
+                return replace(moved, task=replace(task, source=source))
             case unknown:
                 assert_never(unknown)
 
@@ -333,15 +392,21 @@ class GenerationRequest:
         task = kind(source=of, factor=factor)
         if (across, down) != (width * factor, height * factor):
             task = replace(task, width=width, height=height)
-        return replace(self, task=task, count=1, width=across, height=down, draft=False)
+        return replace(self, task=task, count=1, width=across, height=down, draft=False, guides=())
 
     def cut_out(
         self, of: BlobRef, width: int, height: int, background: str = TRANSPARENT
     ) -> GenerationRequest:
         """Return the request that cuts out what one picture of `width` × `height` pixels shows."""
-        task, draft = CutOut(source=of), False
         return replace(
-            self, task=task, count=1, width=width, height=height, draft=draft, background=background
+            self,
+            task=CutOut(source=of),
+            count=1,
+            width=width,
+            height=height,
+            draft=False,
+            background=background,
+            guides=(),
         )
 
     def before_upscale(self) -> GenerationRequest:
@@ -380,6 +445,7 @@ class GenerationRequest:
             raise NewerVersion(version)
         values["task"] = _task(values["task"])
         values["loras"] = tuple(LoraWeight(**each) for each in values.get("loras", ()))
+        values["guides"] = tuple(Guide(**each) for each in values.get("guides", ()))
         return cls(**values)
 
 
@@ -477,6 +543,35 @@ class LoraInfo:
     terms: Terms = ""
 
 
+TAKEN: Mapping[str, tuple[GuideKind, ...]] = {
+    "canny": ("edges",),
+    "softedge": ("edges",),
+    "depth": ("depth",),
+    "openpose": ("pose",),
+    "scribble": ("scribble",),
+    "lineart": ("scribble",),
+    "union": ("edges", "depth", "pose", "scribble"),
+    "ip-adapter": ("style", "subject"),
+}
+"""What weights guide by, by what they were trained with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuideInfo:
+    """What people may know of weights that let a picture guide the painting."""
+
+    name: str
+    takes: str  # what they were trained with: a key of TAKEN
+    title: str = ""
+    licence: str = ""
+    terms: Terms = ""
+
+    @property
+    def kinds(self) -> tuple[GuideKind, ...]:
+        """Return what they take from a picture."""
+        return TAKEN[self.takes]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
     """What one model of the catalog can do, and its defaults."""
@@ -501,6 +596,8 @@ class ModelInfo:
     one_thing: bool = False  # it draws what a prompt names once, in the middle, and nothing else
     schedulers: tuple[str, ...] = ()  # that a request may name
     loras: tuple[LoraInfo, ...] = ()  # that a request may name
+    guides: tuple[GuideInfo, ...] = ()  # weights by which pictures guide it
+    controlled: frozenset[TaskKind] = frozenset()  # the tasks that a control picture may guide
     terms: Terms = ""
     compared: bool = (
         False  # its calls are joined only where a comparison on this machine has shown that they may
@@ -513,6 +610,15 @@ class ModelInfo:
     prices: tuple[Price, ...] = ()  # of one picture, where it is paid for; see `engine.prices`
     currency: str = ""  # of the prices, as in "EUR"
     quality: str = ""  # that pictures are asked for in, where they have a price by it
+
+    def guide(self, kind: GuideKind) -> GuideInfo | None:
+        """Return the weights by which a picture of a kind guides it, if there are any."""
+        return next((each for each in self.guides if kind in each.kinds), None)
+
+    @property
+    def controls(self) -> tuple[ControlKind, ...]:
+        """Return what control pictures it takes."""
+        return tuple(each for each in CONTROLS if self.guide(each)) if self.controlled else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

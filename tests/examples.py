@@ -11,7 +11,7 @@ from bot.accounts.tiers import Tiers, load
 from bot.jobs.live import LiveJobs
 from bot.jobs.tracker import JobTracker
 from bot.models import Allowance, AuditLine, Job, Member, Origin, Tier, new_id
-from engine.types import Engine, GenerationRequest, ModelInfo
+from engine.types import Engine, GenerationRequest, GuideInfo, ModelInfo
 
 TINY = ModelInfo(
     name="easel-tiny", title="Easel tiny", licence="MIT", width=512, height=512, steps=20, guidance=5.0
@@ -80,3 +80,10 @@ def a_line(by: str = "web:op", **fields: Any) -> AuditLine:
     """What an administrator did; `fields` replace those of AuditLine."""
     line = AuditLine(at=datetime.now(UTC), by=by, name="Op", surface="web", tenant="web:local", what="test")
     return replace(line, **fields)
+
+
+CONTROLS: dict[str, Any] = {
+    "guides": (GuideInfo(name="canny", takes="canny"),),
+    "controlled": frozenset({"text_to_image", "image_to_image"}),
+}
+"""What a model has that is guided by edges, as fields of its `ModelInfo`."""

@@ -12,7 +12,7 @@ from bot.errors import Refusal
 from bot.i18n import _
 from bot.models import Balance, Job, Member, Origin, Preferences, Tier
 from bot.store import Store
-from engine.types import Engine, ModelInfo, TaskKind
+from engine.types import ControlKind, Engine, ModelInfo, TaskKind
 
 
 @dataclass(eq=False)
@@ -54,6 +54,11 @@ class Access:
     async def tasks(self, member: Member) -> frozenset[TaskKind]:
         """Return what the member may ask for: what the models do that are for them."""
         return self.tasks_of(await self.rules(member))
+
+    async def controls(self, member: Member) -> frozenset[ControlKind]:
+        """Return what control pictures the models that are for the member take."""
+        models = self.models(await self.rules(member))
+        return frozenset(kind for model in models for kind in model.controls)
 
     def tasks_of(self, rules: AccessRules) -> frozenset[TaskKind]:
         """Return what the person of these rules may ask for."""

@@ -40,7 +40,7 @@ from bot.prompts import Draft, styles
 from bot.prompts.draft import landed
 from bot.prompts.styles import NO_STYLE
 from engine.remote.sizes import price
-from engine.types import GenerationRequest, Inpaint, LoraInfo, ModelInfo
+from engine.types import GenerationRequest, GuideInfo, Inpaint, LoraInfo, ModelInfo
 
 OPERATED = ("cli", "web")
 """Surfaces whose administrators run this Easel."""
@@ -183,15 +183,18 @@ class AccessRules:
         return mine and here and not self._forbids(model) and limits.usable(model, self.tier)
 
     def _with_loras(self, model: ModelInfo) -> ModelInfo:
-        """Return a model with those of its LoRAs that may be used."""
-        return replace(model, loras=tuple(filter(self._takes_lora, model.loras))) if model.loras else model
+        """Return a model with those of its LoRAs and guides that may be used."""
+        if not (model.loras or model.guides):
+            return model
+        guides = tuple(each for each in model.guides if not self._forbids(each))
+        return replace(model, loras=tuple(filter(self._takes_lora, model.loras)), guides=guides)
 
     def _takes_lora(self, lora: LoraInfo) -> bool:
         mine = not self.tier.loras or lora.name in self.tier.loras
         here = all(policy.loras.takes(lora.name) for policy in self._policies)
         return here and mine and not self._forbids(lora)
 
-    def _forbids(self, model: ModelInfo | LoraInfo) -> bool:
+    def _forbids(self, model: ModelInfo | LoraInfo | GuideInfo) -> bool:
         """Tell whether the place does business, which the licence forbids."""
         return model.terms == "non-commercial" and any(policy.commercial for policy in self._policies)
 

@@ -79,10 +79,14 @@ class JobCards:
                 held = self._holds.is_held(job)
                 position = life.position if life else None
                 loading = life.loading if life else None
-                return job_cards.waiting(job, position, may, held=held and life is not None, loading=loading)
+                control = life.control if life else b""
+                return job_cards.waiting(
+                    job, position, may, held=held and life is not None, loading=loading, control=control
+                )
             case State.RUNNING:
                 progress, left = (life.progress, life.left) if life else (None, None)
-                return job_cards.painting(job, progress, left, may, life.loading if life else None)
+                loading, control = (life.loading, life.control) if life else (None, b"")
+                return job_cards.painting(job, progress, left, may, loading, control=control)
             case State.RENDERED:
                 return job_cards.done(job, may)
             case State.FAILED:

@@ -31,7 +31,17 @@ from engine.types import Engine
 MOST_TURNS = 50  # of a conversation that can be gone back
 MAX_QUOTED, MAX_NAME = 26, 60  # characters of a prompt on a button, and for screen readers
 
-_NO_PICTURES: dict[str, Any] = {"edit": None, "images": (), "weights": (), "sref": (), "cref": ()}
+_NO_PICTURES: dict[str, Any] = {
+    "edit": None,
+    "images": (),
+    "weights": (),
+    "sref": (),
+    "cref": (),
+    "reference_weight": None,
+    "control": "",
+    "control_weight": None,
+    "control_as_is": None,
+}
 
 SHAPES = ("9:21", "9:16", "1:1", "16:9", "21:9")
 """The aspect ratios that "taller" and "wider" step through."""

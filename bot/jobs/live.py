@@ -18,6 +18,7 @@ class LiveJob:
     """An unfinished job, and what its row does not tell."""
 
     job: Job
+    control: bytes = field(default=b"", kw_only=True)  # its control picture, small, as WebP
     tier: Tier | None = None  # of the person, when it was accepted or Easel was started
     progress: Progress | None = None
     loading: Loading | None = None  # its model, while it waits for that

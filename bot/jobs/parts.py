@@ -29,6 +29,9 @@ _UNSAID: dict[str, Any] = {
     "mask": "",
     "region": "",
     "extend": "",
+    "control": "",
+    "control_weight": None,
+    "control_as_is": None,
 }
 """What another part of a picture does not take from the job that made it."""
 

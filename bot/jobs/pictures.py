@@ -72,6 +72,12 @@ class Pictures:
                 width, height = pictures.png_size(await self._read(found))
                 found = replace(found, width=width, height=height)
             return found
+        if blob := job.request.guide_named(which):
+            guided = Source(blob=blob, width=0, height=0, private=private)
+            width, height = pictures.png_size(await self._read(guided))
+            return replace(guided, width=width, height=height)
+        if which and not which.isdecimal():
+            raise Refusal(_("Job {id} did not start from an image.", id=clip(job.id)), code="no_picture")
         chosen = actions.picture(job, int(which or 1) - 1)
         return _picture(chosen, private=private, prompt=job.prompt, job=job.id)
 

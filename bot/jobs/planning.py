@@ -15,6 +15,7 @@ from bot.i18n import _, join
 from bot.images import pictures
 from bot.jobs import admission, offers, remake
 from bot.jobs.admission import OfferContext
+from bot.jobs.controls import ControlService
 from bot.jobs.pictures import Pictures, opened_files
 from bot.jobs.regions import Found, Regions
 from bot.jobs.visibility import Visibility
@@ -41,6 +42,7 @@ class Plan:
     relaxed: bool
     note: str  # which flags of other tools were left out; to show
     parent: str = ""  # the job whose picture is changed
+    control: bytes = b""  # what was made to control it, as PNG
 
     @property
     def private(self) -> bool:
@@ -64,6 +66,7 @@ class Planner:
     _regions: Regions
     _max_source_bytes: int
     _pictures: Pictures
+    _controls: ControlService
 
     async def check(self, options: Mapping[str, object], origin: Origin) -> None:
         """Raise Refusal when /imagine would not take these options."""
@@ -172,11 +175,16 @@ class Planner:
         described = replace(draft, prompt=references.prompt(draft, model, given))
         found = await self._found(typed, given.source, origin)
         mask = (Source(blob="", width=0, height=0, png=found.png),) if found else ()
+        control = b""
+        if draft.control and given.source:
+            control = await self._controls.made(typed, model, await self._regions.content(given.source))
+        task_sources = references.used(request.task, references.started(draft, given))
         return Plan(
             typed=typed,
             draft=described,
             request=request,
-            sources=(*references.used(request.task, given), *mask),
+            sources=(*task_sources, *mask, *references.guiding(draft, model, given, control)),
+            control=control,
             found=found,
             model=model,
             parent=given.pictures[0].job if draft.edit else "",

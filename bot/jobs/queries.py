@@ -26,6 +26,17 @@ from bot.prompts.styles import NO_STYLE
 from bot.store import Store
 from engine.types import Engine, Lane
 
+OF_PICTURES = (
+    "images",
+    "weights",
+    "sref",
+    "cref",
+    "reference_weight",
+    "control",
+    "control_weight",
+    "control_as_is",
+)
+"""Options of pictures beside the first: a change of one does not take them along."""
 ANCESTORS = 10  # generations that a job's info names
 
 
@@ -120,7 +131,7 @@ class JobQueries:
         varied = job.request.before_upscale().variation(chosen.unlettered, chosen.seed, DEFAULT_STRENGTH)
         draft = replace(
             await self._recalled(replace(job, request=varied), origin),
-            **{each: getattr(Draft(prompt=""), each) for each in ("images", "weights", "sref", "cref")},
+            **{each: getattr(Draft(prompt=""), each) for each in OF_PICTURES},
             prompt="",
             source=f"{job.id}:{chosen.index + 1}",
             edit=True,
@@ -143,7 +154,8 @@ class JobQueries:
             text = prompts.render(await self._recalled(job, origin))
         compared = {model.name for model in self._engine.models() if model.compared}
         text = text if job.request.paints else ""
-        return answers.info(job, parents, text, compared=job.request.model in compared)
+        card = answers.info(job, parents, text, compared=job.request.model in compared)
+        return replace(card, pictures=job_cards.controlling(job))
 
     async def _recalled(self, job: Job, origin: Origin) -> Draft:
         rules = await self._access.rules(origin.member)

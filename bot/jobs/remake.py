@@ -18,6 +18,7 @@ from bot.prompts.styles import NO_STYLE
 from engine.types import (
     CreativeUpscale,
     GenerationRequest,
+    Guide,
     Inpaint,
     ModelInfo,
     Outpaint,
@@ -137,7 +138,16 @@ def _dressed(request: GenerationRequest, job: Job, style: str, model: ModelInfo)
 def _fitted(request: GenerationRequest, model: ModelInfo, rules: AccessRules) -> GenerationRequest:
     task, (width, height) = _sized(request, model, rules.tier.max_pixels)
     fitted = {each.field: each.fit(request, model, rules.tier) for each in landed()}
-    return replace(request, task=task, width=width, height=height, **fitted).drafted_for(model)
+    sized = replace(request, task=task, width=width, height=height, **fitted)
+    return replace(sized, guides=tuple(_guided(sized, model))).drafted_for(model)
+
+
+def _guided(request: GenerationRequest, model: ModelInfo) -> Iterator[Guide]:
+    """Yield what can guide the request with a model, by the same weights where it has them."""
+    for each in request.guides:
+        able = [info.name for info in model.guides if each.kind in info.kinds]
+        if able and (not each.controls or request.task.kind in model.controlled):
+            yield each if each.by in able else replace(each, by=able[0])
 
 
 def _sized(request: GenerationRequest, model: ModelInfo, max_pixels: int) -> tuple[Task, tuple[int, int]]:
@@ -176,6 +186,8 @@ def _changed(before: GenerationRequest, after: GenerationRequest) -> Iterator[st
     """Yield a sentence for each value that was changed to fit."""
     if (before.width, before.height) != (after.width, after.height):
         yield _("The size is fitted: {width} × {height}.", width=after.width, height=after.height)
+    if len(before.guides) != len(after.guides):
+        yield _("An image that guided it cannot be used here, so it was left out.")
     for each in landed():
         value = getattr(after, each.field)
         if value != getattr(before, each.field):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from bot.actions import Action
 from bot.adapters.base import Receipt
 from bot.errors import Refusal
 from bot.i18n import _, join
+from bot.images import controls
 from bot.jobs import admission, remake, rewording
 from bot.jobs.admission import OfferContext
 from bot.jobs.cards import JobCards
@@ -83,6 +85,7 @@ class JobService:
             parent_index=_index_in(parent, plan.typed.source),
             action="edit" if edited else "imagine",
             note=join(" ", (moved, plan.note)),
+            control=await asyncio.to_thread(controls.shown, plan.control) if plan.control else b"",
         )
 
     async def upscale(self, options: dict[str, Any], origin: Origin) -> Receipt:
@@ -142,9 +145,14 @@ class JobService:
         origin: Origin,
         rules: AccessRules,
         context: OfferContext,
+        *,
+        control: bytes = b"",
         **more: Any,
     ) -> Receipt:
-        """Admit a job and hand it to the engine, once for each event of the platform."""
+        """Admit a job and hand it to the engine, once for each event of the platform.
+
+        `control` is what is shown of its control picture, as WebP.
+        """
         await self._reviews.check(request, more["prompt"], origin, rules.moderation(adult=origin.adult))
         estimate = self._engine.estimate(request)
         balances = await self._access.balances(rules, origin)
@@ -162,7 +170,7 @@ class JobService:
             return Receipt(job=job)
         # No await from here on: what is admitted reaches the engine.
         log.info("job accepted", job_id=job.id, action=job.action, estimate=round(estimate, 2))
-        self._tracker.begin(job, rules.tier, home=rules.home)
+        self._tracker.begin(job, rules.tier, home=rules.home, control=control)
         return Receipt(job=job)
 
     # ---- taking jobs away

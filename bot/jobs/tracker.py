@@ -93,10 +93,13 @@ class JobTracker:
             Failed: self._failed,
         }
 
-    def begin(self, job: Job, tier: Tier | None = None, *, home: str = "") -> None:
-        """Submit an admitted job to the engine; `home` is the tenant of its account's lane."""
+    def begin(self, job: Job, tier: Tier | None = None, *, home: str = "", control: bytes = b"") -> None:
+        """Submit an admitted job to the engine; `home` is the tenant of its account's lane.
+
+        `control` is what is shown of its control picture until there is a preview, as WebP.
+        """
         telemetry.JOBS.labels(job.state.value, job.origin.surface).inc()
-        life = self.lives[job.id] = LiveJob(job, tier)
+        life = self.lives[job.id] = LiveJob(job, tier, control=control)
         try:
             life.position = life.shown = self._engine.submit(engine_job(job, tier, home))
             self._keep_back(life)

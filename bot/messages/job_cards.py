@@ -156,13 +156,18 @@ def waiting(
     *,
     held: bool = False,
     loading: Loading | None = None,
+    control: bytes = b"",
 ) -> Card:
-    """Build the card of a job in the queue or on hold. What it costs is for its person: `/quota` tells."""
+    """Build the card of a job in the queue or on hold. What it costs is for its person: `/quota` tells.
+
+    `control`: what guides it, as WebP.
+    """
     stand = _("on hold") if held else in_queue(position) if position else _("in queue")
     speed = (_("relaxed (free)"),) if job.relaxed else ()
     coming = (coming_model(loading),) if loading else ()
     facts = (_("for @{name}", name=job.origin.member.name), stand, *speed, *coming)
-    return card_of(job, "waiting", facts=facts, **_offered(job, "waiting", may))
+    pictures = _control(job, control)
+    return card_of(job, "waiting", facts=facts, pictures=pictures, **_offered(job, "waiting", may))
 
 
 def painting(
@@ -171,10 +176,12 @@ def painting(
     left: float | None = None,
     may: May = ANYTHING,
     loading: Loading | None = None,
+    *,
+    control: bytes = b"",
 ) -> Card:
     """Build a running job's card. `left`: expected seconds to the end; previews stay until the next.
 
-    `loading`: its model, while the job waits for that.
+    `loading`: its model, while the job waits for that. `control` guides it, as WebP.
     """
     done = progress.step / max(1, progress.steps) if progress else 0.0
     finishing = done >= 1  # what is left takes seconds, and nobody knows how many
@@ -188,7 +195,7 @@ def painting(
         "painting",
         facts=() if left is None or finishing else (about(left),),
         bar=Bar(done=min(1.0, done), label=_("checking and saving") if finishing else label),
-        pictures=(_preview(job, preview, size),) if preview else (),
+        pictures=(_preview(job, preview, size),) if preview else _control(job, control),
         **({} if finishing else _offered(job, "painting", may)),
     )
 
@@ -208,6 +215,22 @@ def _preview(job: Job, preview: bytes, size: tuple[int, int]) -> CardPicture:
     return CardPicture(
         alt=_("{prompt}, not finished", prompt=job.prompt), width=size[0], height=size[1], preview=preview
     )
+
+
+def _control(job: Job, control: bytes) -> tuple[CardPicture, ...]:
+    """Return the control picture that guides a job, until there is a preview."""
+    if not control:
+        return ()
+    width, height = job.request.width, job.request.height
+    return (CardPicture(alt=_("What guides the image"), width=width, height=height, preview=control),)
+
+
+def controlling(job: Job) -> tuple[CardPicture, ...]:
+    """Return the stored control picture of a job, if there is one."""
+    guide, size = job.request.control, (job.request.width, job.request.height)
+    if guide is None:
+        return ()
+    return (CardPicture(alt=_("What guides the image"), width=size[0], height=size[1], blob=guide.picture),)
 
 
 def done(job: Job, may: May = ANYTHING) -> Card:

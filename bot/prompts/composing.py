@@ -48,7 +48,13 @@ def compose(
     values = {each.field: each.value(getattr(draft, each.name), model, tier) for each in landed()}
     values["negative_prompt"] = negative if model.negative_prompt else ""
     request = GenerationRequest(
-        prompt=prompt, model=model.name, width=width, height=height, task=task, **values
+        prompt=prompt,
+        model=model.name,
+        width=width,
+        height=height,
+        guides=references.guides(draft, model, given),
+        task=task,
+        **values,
     )
     return request.drafted_for(model)
 
@@ -91,9 +97,13 @@ def model_for(draft: Draft, models: Sequence[ModelInfo]) -> ModelInfo:
     Raises Refusal for an unknown name.
     """
     model = choose_model(draft, models)
-    if draft.model or not (draft.edit or draft.sref or draft.cref):
+    if draft.model or not (draft.edit or draft.sref or draft.cref or draft.control):
         return model
-    return model if model.references else next((each for each in models if each.references), model)
+    if draft.control:
+        return next((each for each in (model, *models) if draft.control in each.controls), model)
+    guided = not draft.edit and any(each.guide("style") for each in models)
+    takes = (each for each in (model, *models) if each.references or (guided and each.guide("style")))
+    return next(takes, model)
 
 
 def _strength(draft: Draft) -> float:
@@ -169,8 +179,15 @@ def _check(
 ) -> None:
     """Raise Refusal for the first value that the model or the tier does not allow, with one that they do."""
     part = bool(said.region or said.mask or said.extend)  # whether a model does them, their options say
-    if source and not part and "image_to_image" not in model.tasks:
+    guides = bool(said.control) and said.strength is None  # then nothing starts from it
+    if source and not (part or guides) and "image_to_image" not in model.tasks:
         _refuse_source(said, model, models)
+    if said.control and not guides and "image_to_image" not in model.controlled and model.controls:
+        raise Refusal(
+            _("{model} takes a control without a strength. Leave --strength out.", model=model.name),
+            code="strength",
+            offers=(offer(_("Leave the strength out"), said, strength=None),),
+        )
     if "text_to_image" not in model.tasks and not (source and (part or _strength(said) < 1)):
         _refuse_words(said, model, models)
     _check_weights(said)

@@ -21,6 +21,7 @@ from bot.prompts.readers import (
     STYLE_WORDS,
     lora_extent,
     read_aspect,
+    read_control,
     read_lettering,
     read_loras,
     read_mask,
@@ -32,6 +33,7 @@ from bot.prompts.readers import (
     style_extent,
 )
 from engine import lettering
+from engine.guides import MOST_WEIGHT
 from engine.types import SEED_LIMIT, Blend, Edit, ImageToImage, Inpaint, LoraWeight, ModelInfo, Outpaint
 
 MAX_PROMPT = 4000  # characters
@@ -134,7 +136,7 @@ def _inpaints(model: ModelInfo) -> bool:
 
 
 def _images_fact(job: Job) -> str:
-    count = len(job.request.sources)
+    count = len(job.request.task_sources)
     match job.request.task:
         case Edit() | Blend() if count > 1:
             return ngettext("Made by {count} image", "Made by {count} images", count)
@@ -152,6 +154,37 @@ def _weights_fact(job: Job) -> str:
 
 def _reference_fact(job: Job) -> str:
     return ""
+
+
+def _control_fact(job: Job) -> str:
+    guide = job.request.control
+    if guide is None:
+        return ""
+    made = {
+        "edges": _("edges"),
+        "depth": _("depth"),
+        "pose": _("pose"),
+        "scribble": _("scribble"),
+    }
+    shown = {"kind": made[guide.kind], "by": guide.by, "weight": f"{guide.weight:g}"}
+    if guide.of:
+        return _("Control: {kind} of an image, by {by}, weight {weight}", **shown)
+    return _("Control: {kind} as they were given, by {by}, weight {weight}", **shown)
+
+
+def _takes_control(model: ModelInfo) -> bool:
+    return bool(model.controls)
+
+
+def _no_control(model: str) -> str:
+    return _("{model} takes no control picture here. Leave the control out.", model=model)
+
+
+def _references_fact(job: Job) -> str:
+    found = [each for each in job.request.guides if not each.controls]
+    if not found:
+        return ""
+    return _("References by {by}, weight {weight}", by=found[0].by, weight=f"{found[0].weight:g}")
 
 
 def _starts_from_pictures(model: ModelInfo) -> bool:
@@ -431,7 +464,9 @@ class Draft:
             reader=read_source,
             maximum=100,
             example="1a2b3c4d5e6f:2",
-            known_to=lambda model: bool({"image_to_image", "inpaint", "outpaint"} & model.tasks),
+            known_to=lambda model: bool(
+                {"image_to_image", "inpaint", "outpaint"} & model.tasks or model.controls
+            ),
         ),
         default="",
         repr=False,
@@ -561,6 +596,66 @@ class Draft:
             fact=_reference_fact,
         ),
         default=(),
+    )
+    reference_weight: float | None = _option(
+        Param(
+            kind="number",
+            help=_("How much the references count: 0 to 2."),
+            flags=("reference-weight",),
+            command="imagine",
+            minimum=0,
+            maximum=MOST_WEIGHT,
+            example="0.8",
+            default=_("the model's own"),
+            known_to=lambda model: model.guide("style") is not None,
+            unknown=lambda model: _(
+                "{model} takes references without a weight. Leave --reference-weight out.", model=model
+            ),
+            fact=_references_fact,
+        )
+    )
+    control: str = _option(  # one of the model's `controls`
+        Param(
+            kind="text",
+            help=_("What of the image guides the new one: edges, depth, pose or scribble."),
+            flags=("control",),
+            command="imagine",
+            reader=read_control,
+            maximum=30,
+            known_to=lambda model: model.controls,
+            unknown=_no_control,
+            example="edges",
+            default=_("none"),
+            fact=_control_fact,
+        ),
+        default="",
+    )
+    control_weight: float | None = _option(
+        Param(
+            kind="number",
+            help=_("How much the control counts: 0 to 2."),
+            flags=("control-weight",),
+            command="imagine",
+            minimum=0,
+            maximum=MOST_WEIGHT,
+            example="0.5",
+            default="1",
+            known_to=_takes_control,
+            unknown=_no_control,
+            fact=lambda _: "",  # that of `control`
+        )
+    )
+    control_as_is: bool | None = _option(
+        Param(
+            kind="boolean",
+            help=_("The image is a control picture already: nothing is made from it."),
+            flags=("control-as-is",),
+            command="imagine",
+            default="no",
+            known_to=_takes_control,
+            unknown=_no_control,
+            fact=lambda _: "",  # that of `control`
+        )
     )
     reproducible: bool | None = _option(
         Param(

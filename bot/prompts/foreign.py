@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from bot.prompts.draft import DEFAULT_STRENGTH
+from engine.guides import MOST_WEIGHT
 
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _NOTHING = r""
@@ -40,14 +41,18 @@ def end_of_value(name: str, text: str, at: int) -> tuple[str, int]:
     return (found[1], at + found.end()) if found and found[1] else ("", at)
 
 
-def equivalent(name: str, value: str, *, pictured: bool, several: bool = False) -> tuple[str, str] | None:
+def equivalent(
+    name: str, value: str, *, pictured: bool, several: bool = False, referred: bool = False
+) -> tuple[str, str] | None:
     """Return the option that means the same, and its value; None where there is none.
 
-    `pictured`: there is a picture to start from; `several`: there are more.
+    `pictured`: there is a picture to start from; `several`: there are more; `referred`: there are references.
     """
     match name.casefold():
         case "niji":
             return "style", "anime"
+        case "iw" if referred and not (pictured or several) and re.fullmatch(_NUMBER, value):
+            return "reference_weight", f"{min(max(float(value), 0.0), MOST_WEIGHT):g}"
         case "iw" if several and re.search("[:,]", value):
             return "weights", value
         case "iw" if (pictured or several) and re.fullmatch(_NUMBER, value):

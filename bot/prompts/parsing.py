@@ -144,7 +144,13 @@ class _Reading:
     def _take_foreign(self) -> None:
         for name, value in self._foreign:
             several = "images" in self._said or self._files
-            found = foreign.equivalent(name, value, pictured="source" in self._said, several=several)
+            found = foreign.equivalent(
+                name,
+                value,
+                pictured="source" in self._said,
+                several=several,
+                referred=not self._said.keys().isdisjoint(("sref", "cref")),
+            )
             if found is None:
                 self.left_out.append(f"--{name}")
             else:
@@ -244,6 +250,7 @@ class _Reading:
                 ),
             )
         self._check_parts(values)
+        self._check_control(values)
         if "strength" in values and not (values.get("source") or values.get("images") or self._files):
             draft = Draft(prompt=self._words, **values)
             raise Refusal(
@@ -278,6 +285,36 @@ class _Reading:
                     others=" ".join(PARAMS[each].flag for each in more),
                 ),
                 offers=self._less(values, *more),
+            )
+
+    def _check_control(self, values: Mapping[str, Any]) -> None:
+        """Raise Refusal for a control without an image, or beside what is done with one in another way."""
+        said = [
+            name for name in ("control", "control_weight", "control_as_is") if values.get(name) is not None
+        ]
+        if said and not values.get("control"):
+            raise Refusal(
+                _("Say what the image controls, for example --control edges."),
+                code="control",
+                offers=self._less(values, *said),
+            )
+        if said and not values.get("source"):
+            raise Refusal(
+                _("A control needs an image. Add one with --source."),
+                code="source",
+                offers=self._less(values, *said),
+            )
+        others = [
+            name for name in ("region", "mask", "extend", "edit", "images", "weights") if values.get(name)
+        ]
+        if said and others:
+            raise Refusal(
+                _(
+                    "A control guides a new image. Leave {others} out.",
+                    others=" ".join(PARAMS[each].flag for each in others),
+                ),
+                code="control",
+                offers=self._less(values, *others),
             )
 
     def _less(self, values: Mapping[str, Any], *names: str) -> tuple[Offer, ...]:

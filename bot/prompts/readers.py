@@ -12,7 +12,7 @@ from bot.prompts.param import Plain, first_word
 from bot.prompts.styles import NO_STYLE, Presets
 from engine import lettering
 from engine.loras import MOST_WEIGHT, lora_name
-from engine.types import LoraWeight
+from engine.types import CONTROLS, LoraWeight
 
 MOST_TEXTS = 4  # on one image
 WIDEST = 4.0  # the longer side ÷ the shorter
@@ -120,7 +120,26 @@ def read_mask(value: str) -> str:
     return value
 
 
-_PICTURE = r"\w{1,32}(:(source[2-9]?|\d{1,2}))?"
+def read_control(value: str) -> str:
+    """Return the kind of control that a word means: "canny" → "edges". Raises Unusable."""
+    said = value.casefold()
+    kind = next((kind for kind, words in CONTROL_WORDS.items() if said in words), "")
+    if not kind:
+        names = ", ".join(CONTROLS)
+        notice = _("Control can be {names}; “{typed}” is none of them.", names=names, typed=clip(value))
+        raise Unusable(notice, suggest(value, CONTROLS))
+    return kind
+
+
+CONTROL_WORDS: dict[str, tuple[str, ...]] = {
+    "edges": ("edges", "edge", "canny", "softedge", "hed", "kanten", "contours"),
+    "depth": ("depth", "midas", "tiefe", "profondeur"),
+    "pose": ("pose", "openpose", "haltung"),
+    "scribble": ("scribble", "sketch", "lineart", "drawing", "skizze", "zeichnung", "croquis", "dessin"),
+}
+
+_GUIDES = rf"{'|'.join(CONTROLS)}|(style|subject)[2-5]?"
+_PICTURE = rf"\w{{1,32}}(:(source[2-9]?|{_GUIDES}|\d{{1,2}}))?"
 
 
 def read_pictures(value: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
 from bot.errors import Refusal
@@ -13,11 +13,14 @@ from bot.prompts import extending
 from bot.prompts.draft import DEFAULT_STRENGTH, EDIT_STRENGTH, MOST_IMAGES, Draft
 from bot.prompts.merging import merged, understood
 from engine.types import (
+    CONTROLS,
     Blend,
     BlobRef,
     CreativeUpscale,
     CutOut,
     Edit,
+    Guide,
+    GuideKind,
     ImageToImage,
     Inpaint,
     Letter,
@@ -95,14 +98,71 @@ def prompt(draft: Draft, model: ModelInfo, given: Given) -> str:
         words = merged(given.source.prompt, words)
     if model.references:
         return words
-    subjects = [each.prompt for each in given.subject if each.prompt]
-    palettes = [each.palette for each in (*given.style, *given.subject) if each.palette]
+    told = _in_words(model, given)
+    subjects = [each.prompt for each in told.subject if each.prompt]
+    palettes = [each.palette for each in (*told.style, *told.subject) if each.palette]
     said = [f"in {' and '.join(dict.fromkeys(palettes))}"] if palettes else []
     return ", ".join([words, *(each for each in (*subjects, *said) if each not in words)])
 
 
+def _in_words(model: ModelInfo, given: Given) -> Given:
+    """Return those references of which the model can only be told in words."""
+    style = () if model.references or model.guide("style") else given.style
+    subject = () if model.references or model.guide("subject") else given.subject
+    return replace(given, style=style, subject=subject)
+
+
+STYLE_WEIGHT, SUBJECT_WEIGHT = 1.0, 0.6
+"""How much references count where nobody says it: a style changes few layers, a subject all of them."""
+
+UNMADE = "-"
+"""Stands for a picture that is not stored yet."""
+
+
+def guides(draft: Draft, model: ModelInfo, given: Given) -> tuple[Guide, ...]:
+    """Return what guides the painting besides the task, its pictures not stored yet; see `guiding`."""
+    found = []
+    if draft.control and (by := model.guide(_kind(draft.control))):
+        weight = 1.0 if draft.control_weight is None else draft.control_weight
+        of = "" if draft.control_as_is else UNMADE
+        found.append(Guide(kind=_kind(draft.control), picture=UNMADE, by=by.name, weight=weight, of=of))
+    for kind, usual, count in _by_adapter(model, given):
+        if by := model.guide(kind):
+            weight = usual if draft.reference_weight is None else draft.reference_weight
+            found += [Guide(kind=kind, picture=UNMADE, by=by.name, weight=weight)] * count
+    return tuple(found)
+
+
+def _by_adapter(model: ModelInfo, given: Given) -> list[tuple[GuideKind, float, int]]:
+    """Return what is taken of references by an IP-Adapter: its usual weight, and of how many pictures."""
+    told = _in_words(model, given)
+    style = () if model.references or told.style else given.style
+    subject = () if model.references or told.subject else given.subject
+    return [("style", STYLE_WEIGHT, len(style)), ("subject", SUBJECT_WEIGHT, len(subject))]
+
+
+def _kind(control: str) -> GuideKind:
+    return next(kind for kind in CONTROLS if kind == control)
+
+
+def guiding(draft: Draft, model: ModelInfo, given: Given, control: bytes) -> tuple[Source, ...]:
+    """Return the pictures that `guides` names, in its order; `control` is what was made, as PNG."""
+    found: tuple[Source, ...] = ()
+    if draft.control and given.source:
+        made = Source(blob="", width=0, height=0, png=control, private=given.source.private)
+        found = (made,) if draft.control_as_is else (made, given.source)
+    (_style, _usual, style), (_subject, _own, subject) = _by_adapter(model, given)
+    return (*found, *given.style[:style], *given.subject[:subject])
+
+
+def started(draft: Draft, given: Given) -> Given:
+    """Return the pictures that are painted from: a control's image guides, and is left with a strength."""
+    return replace(given, pictures=()) if draft.control and draft.strength is None else given
+
+
 def task(draft: Draft, model: ModelInfo, given: Given) -> Task:
     """Return what is made of the pictures."""
+    given = started(draft, given)
     pictures, blobs = given.pictures, tuple(each.blob for each in given.pictures)
     guided = (given.style or given.subject) and model.references
     edits = draft.edit and "edit" in model.tasks and (model.references or len(pictures) == 1)
@@ -157,6 +217,7 @@ def note(draft: Draft, model: ModelInfo, given: Given) -> str:
             lines.append(_("Your words were added to the image's own. Describe what it should show instead."))
     if len(given.pictures) > 1:
         lines.append(_("{model} takes one image, so it started from a mix of yours.", model=name))
+    given = _in_words(model, given)
     if given.style:
         lines.append(_("{model} takes no style reference, so its colours were added as words.", model=name))
     if given.subject:
@@ -168,6 +229,29 @@ def note(draft: Draft, model: ModelInfo, given: Given) -> str:
 
 def recalled(job: Job) -> Mapping[str, Any]:
     """Return the options that asked for a job's pictures."""
+    return {**_of_task(job), **_of_guides(job)}
+
+
+def _of_guides(job: Job) -> Mapping[str, Any]:
+    """Return the options that asked for what guides a job."""
+    found: dict[str, Any] = {}
+    guides = job.request.before_upscale().guides
+    for at, guide in enumerate(guides):
+        before = sum(each.kind == guide.kind for each in guides[:at])
+        name = f"{job.id}:{guide.kind}{before + 1 if before else ''}"
+        if guide.controls:
+            found |= {"control": guide.kind, "source": name}
+            found |= {} if guide.weight == 1 else {"control_weight": guide.weight}
+            found |= {} if guide.of else {"control_as_is": True}
+            continue
+        option = "sref" if guide.kind == "style" else "cref"
+        found[option] = (*found.get(option, ()), name)
+        if guide.weight != (STYLE_WEIGHT if guide.kind == "style" else SUBJECT_WEIGHT):
+            found["reference_weight"] = guide.weight
+    return found
+
+
+def _of_task(job: Job) -> dict[str, Any]:
     names = [f"{job.id}:source", *(f"{job.id}:source{number}" for number in range(2, MOST_IMAGES + 1))]
     match job.request.before_upscale().task:
         case ImageToImage(strength=strength):

@@ -84,10 +84,12 @@ def sign(
     *,
     converted: bool = False,
     others: Sequence[bytes] = (),
+    inputs: Sequence[bytes] = (),
 ) -> bytes:
     """Return the file with content credentials.
 
-    `parent` is the PNG that it was made from, `others` are those that were used beside it. Each is named by
+    `parent` is the PNG that it was made from, `others` are those that were used beside it, `inputs` those
+    that only guided it. Each is named by
     its title alone: with its own credentials, which hold those of its parent, a file would grow with every
     edit. `converted`: the file is another form of the picture that was stored.
     """
@@ -104,6 +106,12 @@ def sign(
             {"title": _BROUGHT, "relationship": "componentOf", "label": _component(number)},
             "image/png",
             io.BytesIO(without_credentials(other)),
+        )
+    for number, each in enumerate(inputs):
+        builder.add_ingredient(
+            {"title": _BROUGHT, "relationship": "inputTo", "label": f"input{number + 1}"},
+            "image/png",
+            io.BytesIO(without_credentials(each)),
         )
     signed = io.BytesIO()
     builder.sign(_signer(keys), media_type, io.BytesIO(data), signed)

@@ -35,10 +35,12 @@ def stamp(
     labelled: bool = False,
     kept: Kept | None = None,
     others: Sequence[bytes] = (),
+    inputs: Sequence[bytes] = (),
 ) -> Stamped:
     """Return the picture marked and signed.
 
-    `parent` is the PNG that it was made from, if it was; `others` are those that it was made from beside it.
+    `parent` is the PNG that it was made from, if it was; `others` are those that it was made from beside it,
+    `inputs` those that only guided it.
 
     `labelled`: it visibly says "AI", in the corner that `facts` name, else in a calm one. `kept`: where the
     source lies in it, whose unchanged pixels stay as they are.
@@ -56,7 +58,8 @@ def stamp(
             marked.paste(picture.convert(marked.mode), (0, 0), source)
     encoded = signing.encode(marked, "image/png", facts, notes, compress_level=4)
     return Stamped(
-        signing.sign(encoded, "image/png", facts, keys, parent, others=others), fingerprint(marked)
+        signing.sign(encoded, "image/png", facts, keys, parent, others=others, inputs=inputs),
+        fingerprint(marked),
     )
 
 

@@ -62,6 +62,7 @@ class Stamper:
         parent = await self._blobs.get(of) if of and made != "created" else None
         source = await self._facts_of(parent) if parent is not None else None
         others = [await self._blobs.get(each) for each in _others(request)] if parent is not None else []
+        inputs = [await self._blobs.get(each) for each in _inputs(request)]
         wanted = (await self._store.preferences(job.origin.member.id)).tells_prompt
         facts = FileFacts(
             job=job.id,
@@ -90,6 +91,7 @@ class Stamper:
                 labelled=labelled,
                 kept=kept,
                 others=others,
+                inputs=inputs,
             )
         except signing.Unsigned as error:
             raise EngineError(f"a picture cannot be signed: {error}", advice=_UNSIGNED) from error
@@ -135,7 +137,13 @@ def _kept(request: GenerationRequest, source: bytes) -> Kept | None:
 
 def _others(request: GenerationRequest) -> tuple[BlobRef, ...]:
     """Return the pictures beside the first that a picture is made of."""
-    return request.sources[1:] if isinstance(request.task, Edit | Blend) else ()
+    return request.task_sources[1:] if isinstance(request.task, Edit | Blend) else ()
+
+
+def _inputs(request: GenerationRequest) -> tuple[BlobRef, ...]:
+    """Return the pictures that only guided a picture: what was given, not what was made of it."""
+    found = (each.of or each.picture for each in request.guides) if request.paints else ()
+    return tuple(dict.fromkeys(found))
 
 
 def _notes(job: Job, seed: int) -> dict[str, str]:

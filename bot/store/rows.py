@@ -116,10 +116,15 @@ def insert_job(session: Session, job: Job) -> str | None:
     del values["account"]
     statement = _insert_job(session.get_bind().dialect.name)
     account: str | None = session.connection().execute(statement, values).scalar()
-    if account is not None and (more := dict.fromkeys(job.request.sources[1:])):
+    if account is not None and (more := dict.fromkeys(_further(job))):
         further = [{"job": job.id, "blob": each} for each in more]
         session.connection().execute(table_of(SourceRow).insert(), further)
     return account
+
+
+def _further(job: Job) -> list[str]:
+    """Return the pictures that a job needs beside its first."""
+    return [each for each in job.request.sources if each != job.request.source]
 
 
 @cache

@@ -94,6 +94,20 @@ class LoraLayers:
         return (not self.some or found[0]) and not (self.none and found[1])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controls:
+    """How a family is guided by a control picture."""
+
+    pipelines: Mapping[TaskKind, str]
+    """The pipeline class for each task, which takes a ControlNet beside the family's own parts."""
+    network: str
+    """The class of its ControlNets."""
+    told: Mapping[str, Any] = field(default_factory=dict)
+    """Values in a ControlNet's configuration that tell it from another family's of that class."""
+    modes: Mapping[str, int] = field(default_factory=dict)
+    """The numbers of control kinds, for a ControlNet that takes several."""
+
+
 Joins = Literal["always", "compared", "never"]
 """Whether calls are joined: as a test has compared it, once a worker has compared it, or never."""
 
@@ -130,6 +144,10 @@ class Family:
     """Python packages without which its models do not load, beside what Easel installs."""
     loras: LoraLayers | None = None
     """The layers of its LoRAs. None: it takes none."""
+    controls: Controls | None = None
+    """Its ControlNets. None: it takes none."""
+    style_layers: str = ""
+    """By which layers an IP-Adapter takes the style alone: a regular expression. Empty: it takes no such."""
     single_file: tuple[str, ...] = ()
     """Beginnings of weights' names that tell a single file of this family, all of them together."""
 

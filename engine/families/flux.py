@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from engine.families.base import Family, LoraLayers
+from engine.families.base import Controls, Family, LoraLayers
 
 LAYERS = (
     "(single_)?transformer_blocks|(single|double)_blocks|(x|context)_embedder|time_text_embed"
@@ -31,8 +31,18 @@ FAMILY = PackedFamily(
         "text_to_image": "FluxPipeline",
         "image_to_image": "FluxImg2ImgPipeline",
     },
-    shared={"FluxTransformer2DModel": frozenset({"img_ids", "txt_ids"})},
+    shared=dict.fromkeys(
+        ("FluxTransformer2DModel", "FluxControlNetModel"), frozenset({"img_ids", "txt_ids"})
+    ),
     negative_prompt=False,
     loras=LORAS,
+    controls=Controls(
+        pipelines={
+            "text_to_image": "FluxControlNetPipeline",
+            "image_to_image": "FluxControlNetImg2ImgPipeline",
+        },
+        network="FluxControlNetModel",
+        modes={"edges": 0, "scribble": 0, "depth": 2, "pose": 4},
+    ),
     single_file=("vector_in.in_layer.", "double_blocks.0.img_attn."),
 )

@@ -8,5 +8,6 @@ FAMILY = replace(
     flux.FAMILY,
     name="FLUX.1 Fill",
     pipelines=dict.fromkeys(("inpaint", "outpaint"), "FluxFillPipeline"),
+    controls=None,
     single_file=(),
 )

@@ -5,7 +5,7 @@ Its VAE is one of videos: a picture is one of a single frame.
 
 from typing import Any
 
-from engine.families.base import Family, LoraLayers
+from engine.families.base import Controls, Family, LoraLayers
 
 
 class VideoVaeFamily(Family):
@@ -39,11 +39,18 @@ FAMILY = VideoVaeFamily(
         "text_to_image": "QwenImagePipeline",
         "image_to_image": "QwenImageImg2ImgPipeline",
     },
-    shared={"QwenImageTransformer2DModel": frozenset({"img_shapes"})},
-    row_lists={"QwenImageTransformer2DModel": frozenset({"img_shapes"})},
+    shared=dict.fromkeys(
+        ("QwenImageTransformer2DModel", "QwenImageControlNetModel"), frozenset({"img_shapes"})
+    ),
+    row_lists=dict.fromkeys(
+        ("QwenImageTransformer2DModel", "QwenImageControlNetModel"), frozenset({"img_shapes"})
+    ),
     loras=LoraLayers(
         every="transformer_blocks|(img|txt)_in|time_text_embed|norm_out|proj_out",
         none="_ff_(context_)?(net|linear|gate|up|down)|to_gate|norm1",
+    ),
+    controls=Controls(
+        pipelines={"text_to_image": "QwenImageControlNetPipeline"}, network="QwenImageControlNetModel"
     ),
     guidance="true_cfg_scale",
 )

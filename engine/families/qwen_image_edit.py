@@ -11,4 +11,5 @@ FAMILY = replace(
     strength=False,
     needs=("torchvision",),  # its processor also knows videos
     references=1,
+    controls=None,
 )

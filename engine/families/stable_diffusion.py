@@ -1,6 +1,6 @@
 """Stable Diffusion 1 and 2, and the model that ships, which is one of its kind."""
 
-from engine.families.base import NOISE_SCHEDULERS, Family, LoraLayers
+from engine.families.base import NOISE_SCHEDULERS, Controls, Family, LoraLayers
 
 UNET = (
     "(down_blocks|up_blocks|mid_block|input_blocks|output_blocks|middle_block)_"
@@ -17,5 +17,14 @@ FAMILY = Family(
     schedulers=NOISE_SCHEDULERS,
     embeddings={"prompt_embeds": 0},
     loras=LoraLayers(every=UNET, none="transformer_blocks_[1-9]"),
+    controls=Controls(
+        pipelines={
+            "text_to_image": "StableDiffusionControlNetPipeline",
+            "image_to_image": "StableDiffusionControlNetImg2ImgPipeline",
+        },
+        network="ControlNetModel",
+        told={"addition_embed_type": None},
+    ),
+    style_layers=r"up_blocks\.1\.",
     single_file=("cond_stage_model.",),
 )

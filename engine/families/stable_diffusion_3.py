@@ -1,6 +1,6 @@
 """Stable Diffusion 3 and 3.5."""
 
-from engine.families.base import Family, LoraLayers
+from engine.families.base import Controls, Family, LoraLayers
 
 FAMILY = Family(
     name="Stable Diffusion 3",
@@ -11,6 +11,9 @@ FAMILY = Family(
     loras=LoraLayers(
         every="(transformer|joint)_blocks|context_embedder|pos_embed|time_text_embed|norm_out|proj_out",
         none="mlp_net|linear_in|to_gate",
+    ),
+    controls=Controls(
+        pipelines={"text_to_image": "StableDiffusion3ControlNetPipeline"}, network="SD3ControlNetModel"
     ),
     single_file=("joint_blocks.0.context_block.",),
 )

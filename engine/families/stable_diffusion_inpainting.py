@@ -8,5 +8,6 @@ FAMILY = replace(
     stable_diffusion.FAMILY,
     name="Stable Diffusion Inpainting",
     pipelines=dict.fromkeys(("inpaint", "outpaint"), "StableDiffusionInpaintPipeline"),
+    controls=None,
     single_file=(),
 )

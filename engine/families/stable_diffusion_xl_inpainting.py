@@ -8,5 +8,6 @@ FAMILY = replace(
     stable_diffusion_xl.FAMILY,
     name="Stable Diffusion XL Inpainting",
     pipelines=dict.fromkeys(("inpaint", "outpaint"), "StableDiffusionXLInpaintPipeline"),
+    controls=None,
     single_file=(),
 )

@@ -28,6 +28,7 @@ from engine.errors import OutOfMemory
 from engine.pipelines.comparing import Comparison, tensors_of
 from engine.pipelines.components import ModuleComponent
 from engine.pipelines.lora import Additions, Unmixable, Uses, uses
+from engine.pipelines.sights import Sight, Sights, rows_of, seen
 from engine.pipelines.verdicts import Joins
 
 T = TypeVar("T")
@@ -48,6 +49,7 @@ class Call:
     shape: Hashable  # types and sizes of its tensors without their rows: calls of one shape need equal memory
     form: str = ""  # what its arguments are: rows, shared, plain values; for calls that are compared
     loras: Uses = ()  # that are added to the module's layers
+    sights: tuple[Sight, ...] = ()  # what it sees of pictures
 
     @property
     def most_rows(self) -> float:
@@ -86,6 +88,7 @@ class InterceptionPoint:
         self.shared, self.row_lists = shared, row_lists
         self.fitting: dict[Hashable, int] = {}  # rows by shape, where a pass has run out of memory
         self.additions = Additions(module)
+        self.sights = Sights(module)
         self._mixes = True  # rows with different LoRAs share a pass
         self._module, self._method = module, method
         # Offloading and caching hooks may live there too: put back what was found.
@@ -107,7 +110,9 @@ class InterceptionPoint:
         if not isinstance(request, Request):
             if self.component is not None:
                 self.component.enter()
-            with self.additions.of([uses(self.name)]):
+            given = dict(self._signature.bind(*args, **kwargs).arguments)
+            sights = rows_of(seen.get() if self.sights.attached else (), _rows(given))
+            with self.additions.of([uses(self.name)]), self.sights.of(sights):
                 return self.function(*args, **kwargs)
         return request.park(self._call(request, args, kwargs))
 
@@ -121,6 +126,7 @@ class InterceptionPoint:
         rows = _rows(arguments)
         call = Call(self, arguments, rows, (id(request), "alone"), _shape(arguments, rows))
         call.loras = uses(self.name)
+        call.sights = seen.get() if self.sights.attached else ()
         if not self.alone:
             keys = {name: self._key(request, name, value, rows) for name, value in sorted(arguments.items())}
             call.key = id(self), tuple(keys.items())
@@ -128,7 +134,7 @@ class InterceptionPoint:
                 call.form = f"{self.name} {_form(tuple(keys.items()))}"
                 self._narrow(call, request, self._comparison.known(call.form))
             if not self._mixes:
-                call.key = call.key, call.loras
+                call.key = call.key, call.loras, call.sights
         return call
 
     @staticmethod
@@ -169,10 +175,14 @@ class InterceptionPoint:
 
     def bring(self, calls: Sequence[Call]) -> None:
         """See that the weights for a pass of these calls are on the card. Raises OutOfMemory."""
-        for part in dict.fromkeys(part for call in calls for part, _weight in call.loras):
-            if part.component is not None:
-                part.component.enter()
-        if self.component is not None:  # last: of the LoRAs, what has no room beside it is copied in the pass
+        parts = [part.component for call in calls for part, _weight in call.loras]
+        parts += [sight.attentions.component for call in calls for sight in call.sights]
+        for component in dict.fromkeys(parts):
+            if component is not None:
+                component.enter()
+        if (
+            self.component is not None
+        ):  # last: of the others, what has no room beside it is copied in the pass
             self.component.enter(alone=calls[0].shape in self._crowded)
 
     def leaving(self, call: Call) -> tuple[ModuleComponent, ...]:
@@ -207,8 +217,8 @@ class InterceptionPoint:
         except Unmixable:
             self._mixes = False
         results: dict[Call, Any] = {}
-        for loras in dict.fromkeys(call.loras for call in calls):
-            same = [call for call in calls if call.loras == loras]
+        for own in dict.fromkeys((call.loras, call.sights) for call in calls):
+            same = [call for call in calls if (call.loras, call.sights) == own]
             results |= zip(same, self.run(same), strict=True)
         return [results[call] for call in calls]
 
@@ -223,7 +233,9 @@ class InterceptionPoint:
         return self._run_joined(calls)
 
     def _pass(self, calls: Sequence[Call], arguments: dict[str, Any]) -> Any:
-        with self.additions.of([call.loras for call in calls for _row in range(call.rows)]):
+        sights = [row for call in calls for row in rows_of(call.sights, call.rows)]
+        loras = [call.loras for call in calls for _row in range(call.rows)]
+        with self.additions.of(loras), self.sights.of(sights):
             return self.function(**arguments)
 
     def _run_joined(self, calls: Sequence[Call]) -> list[Any]:
@@ -274,14 +286,34 @@ TILED = 2**21
 """Pixels above which pictures are decoded in tiles: the whole would need many times the model's memory."""
 
 
+class _Seeded(DiagonalGaussianDistribution):  # type: ignore[misc]
+    """A distribution whose samples are a request's own: without its generator, the middle is taken."""
+
+    def sample(self, generator: Any = None) -> torch.Tensor:
+        sampled: torch.Tensor = self.mode() if generator is None else super().sample(generator)
+        return sampled
+
+
+def _seeded(result: Any) -> Any:
+    """Return what a VAE has encoded, so that nothing in it depends on what else runs."""
+    found = getattr(result, "latent_dist", None)
+    if isinstance(found, DiagonalGaussianDistribution):
+        result.latent_dist = _Seeded(found.parameters, found.deterministic)
+    return result
+
+
 class EncodePoint(InterceptionPoint):
     """The encoder of a VAE, whose weights may have another type than the pipeline's others.
 
-    It returns a distribution instead of rows, so each call runs alone.
+    It returns a distribution instead of rows, so each call runs alone. What is sampled from that without a
+    generator would be another picture each time.
     """
 
     def __init__(self, name: str, vae: Any, *, component: ModuleComponent | None = None) -> None:
         super().__init__(name, vae, "encode", alone=True, component=component)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return _seeded(super().__call__(*args, **kwargs))
 
     def run(self, calls: Sequence[Call]) -> list[Any]:
         asked = _dtype(calls[0].arguments)

@@ -31,6 +31,35 @@ def pipeline_of(source: str) -> str:
     return str(found)
 
 
+def denoiser_config(source: str) -> dict[str, Any] | None:
+    """Return the configuration of a model's denoiser, of a single file the width of the text that it joins.
+
+    None for a model that is not here yet, cannot be read or does not tell.
+    """
+    path = Path(source).expanduser()
+    try:
+        if path.is_file():
+            return _width_in(path)
+        index = index_of(source)
+        files = [index.parent / part / "config.json" for part in _DENOISERS] if index else []
+        found = next((json.loads(each.read_text(encoding="utf-8")) for each in files if each.is_file()), None)
+    except (OSError, ValueError, struct.error):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+_DENOISERS = ("unet", "transformer")
+_JOINED = re.compile(
+    r"(model\.diffusion_model\.)?input_blocks\.\d+\.1\.transformer_blocks\.0\.attn2\.to_k\.weight"
+)
+
+
+def _width_in(file: Path) -> dict[str, Any]:
+    shapes = (tensor["shape"] for name, tensor in _header(file).items() if _JOINED.fullmatch(name))
+    first = next(shapes, None)
+    return {"cross_attention_dim": first[1]} if first else {}
+
+
 def footprint(source: str, weight: int) -> dict[str, int]:
     """Return the bytes that each component of a model takes in memory, by its name in the pipeline.
 

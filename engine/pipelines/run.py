@@ -9,7 +9,8 @@ import copy
 import functools
 import inspect
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -25,13 +26,16 @@ from engine import changes, drafts, regions, weights
 from engine.catalog import Entry, check_files
 from engine.errors import FlaggedPicture, InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
+from engine.guides import ControlNet, GuideUnusable, GuideWeights, missing
 from engine.lettering.setting import lettered
-from engine.pipelines import long_prompts, quantising, references, tensors
+from engine.pipelines import control, image_prompts, long_prompts, quantising, references, sights, tensors
 from engine.pipelines.batching import DecodePoint, EncodePoint, InterceptionPoint
 from engine.pipelines.comparing import Comparison
 from engine.pipelines.components import DeviceMemory, ModuleComponent, cards, components_of
+from engine.pipelines.control import Control
 from engine.pipelines.cutout import AlphaEstimator, Cutter, cut_out
 from engine.pipelines.enlarging import Lay, enlarged, repainted, with_alpha
+from engine.pipelines.image_prompts import ImagePrompts
 from engine.pipelines.kept_latents import KeptLatents
 from engine.pipelines.lora import Attached
 from engine.pipelines.making import MAKING
@@ -49,6 +53,7 @@ from engine.types import (
     CutOut,
     Edit,
     GenerationRequest,
+    Guide,
     ImageToImage,
     Inpaint,
     Letter,
@@ -78,6 +83,8 @@ class Loaded:
     components: tuple[ModuleComponent, ...] = ()  # empty where weights never move
     verdict: ClassVerdict = field(default_factory=ClassVerdict)  # of a class whose calls are compared
     loras: Attached = field(init=False)
+    guides: dict[str, Control | ImagePrompts] = field(default_factory=dict)
+    """The weights by which pictures guide it, the one used last at the end."""
     _siblings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -103,10 +110,53 @@ class Loaded:
     def unload(self) -> None:
         """Put the modules' own methods back: points and modules refer to each other until then."""
         self.loras.unload()
+        self.leave_guides(())
         for point in self.points:
+            point.sights.unload()
             point.restore()
         for component in self.components:
             component.unload()
+
+    def take_guide(self, guide: Control | ImagePrompts) -> None:
+        """Let requests be guided by further weights."""
+        self.guides[guide.info.name] = guide
+        if isinstance(guide, ImagePrompts):
+            self._denoiser().sights.attach(guide.attentions)
+
+    def leave_guides(self, used: Collection[str], most: int = 0) -> None:
+        """Forget the guides that were used longest ago, beyond `most` bytes; those of these names stay."""
+        for name in [each for each in self.guides if each not in used]:
+            if sum(each.size for each in self.guides.values()) <= most:
+                return
+            self.guides.pop(name).unload()
+            for each in [kept for kept in self._siblings if kept.endswith(f" {name}")]:
+                del self._siblings[each]
+        if not any(isinstance(each, ImagePrompts) for each in self.guides.values()):
+            for point in self.points:
+                point.sights.unload()
+
+    def _denoiser(self) -> InterceptionPoint:
+        return next(each for each in self.points if each.name == "unet")
+
+    def guide(self, name: str) -> Control | ImagePrompts:
+        """Return loaded weights. Raises GuideUnusable."""
+        if name not in self.guides:
+            raise GuideUnusable(f"{name} is not loaded", advice=missing(name))
+        self.guides[name] = self.guides.pop(name)
+        return self.guides[name]
+
+    def controlled(self, task: TaskKind, guide: Guide) -> tuple[Any, Control]:
+        """Return the pipeline for a task with a control. Raises InvalidRequest, GuideUnusable."""
+        controls, network = self.family.controls, self.guide(guide.by)
+        name = controls.pipelines.get(task) if controls else None
+        if name is None or not isinstance(network, Control):
+            advice = _("This model takes no control picture for that. Leave --control out.")
+            raise InvalidRequest(f"{self.family.name} does no {task} with a control", advice=advice)
+        key = f"{name} {guide.by}"
+        if key not in self._siblings:
+            parts = {"controlnet": network.network}
+            self._siblings[key] = _sibling(self.pipe, getattr(diffusers, name), parts)
+        return self._siblings[key], network
 
     def pipe_for(self, task: TaskKind) -> Any:
         """Return the family's pipeline for a task, over the same weights. Raises InvalidRequest."""
@@ -131,10 +181,10 @@ _ADVICE: dict[TaskKind, str] = {
 }
 
 
-def _sibling(pipe: Any, kind: Any) -> Any:
+def _sibling(pipe: Any, kind: Any, more: Mapping[str, Any] = MappingProxyType({})) -> Any:
     """Return a pipeline of another class over the same parts; `from_pipe` would cast them to float32."""
     parts, options = kind._get_signature_keys(kind)
-    given = {name: pipe.components.get(name) for name in parts}
+    given = {name: pipe.components.get(name) for name in parts} | dict(more)
     sibling = kind(**given, **{name: pipe.config[name] for name in options if name in pipe.config})
     sibling.set_progress_bar_config(disable=True)
     return sibling
@@ -330,7 +380,8 @@ def paint(
     if isinstance(request.task, CutOut):
         source = opened_as_is(sources[0])
         return cut_out(loaded.segmenter(), source, request.background or TRANSPARENT)
-    made = _made(loaded, request, index, sources, report)
+    with _seeing(loaded, request, sources):
+        made = _made(loaded, request, index, sources, report)
     if not request.cuts_out:
         return made
     return cut_out(loaded.segmenter(), tensors.picture(made), request.background)
@@ -351,12 +402,58 @@ def _made(
         case CutOut():
             raise InvalidRequest("a picture that is cut out is made by nobody")
         case (Inpaint() | Outpaint()) as task:
-            part = regions.region(task, sources, size, loaded.entry.info)
+            own = sources[: len(request.task_sources)]
+            part = regions.region(task, own, size, loaded.entry.info)
             return _region_painted(loaded, request, task, index, part, report)
         case (Edit() | Blend()) as task:
-            return _painted_by_pictures(loaded, request, task, index, sources, report)
+            own = sources[: len(request.task_sources)]
+            return _painted_by_pictures(loaded, request, task, index, own, report)
         case task:
-            return _painted(loaded, request, task, index, _source_image(task, sources, size), size, report)
+            image = _source_image(task, sources, size)
+            guided = _control(request, sources)
+            return _painted(loaded, request, task, index, image, size, report, guided=guided)
+
+
+def _guide_pictures(request: GenerationRequest, sources: Sequence[bytes]) -> Iterator[tuple[Guide, bytes]]:
+    """Yield the request's guides, each with its picture."""
+    at = len(request.task_sources)
+    for guide in request.guides:
+        yield guide, sources[at]
+        at += len(guide.pictures)
+
+
+def _control(request: GenerationRequest, sources: Sequence[bytes]) -> tuple[Guide, Image.Image] | None:
+    """Return the control picture of a request, if there is one."""
+    found = ((guide, png) for guide, png in _guide_pictures(request, sources) if guide.controls)
+    return next(((guide, opened(png)) for guide, png in found), None)
+
+
+@contextmanager
+def _seeing(loaded: Loaded, request: GenerationRequest, sources: Sequence[bytes]) -> Iterator[None]:
+    """Let forward passes of a request see its references. Raises GuideUnusable."""
+    groups: dict[tuple[str, str], list[tuple[Guide, Image.Image]]] = {}
+    for guide, png in _guide_pictures(request, sources) if request.paints else ():
+        if not guide.controls:
+            groups.setdefault((guide.kind, guide.by), []).append((guide, opened(png)))
+    found = []
+    for (_kind, name), pairs in groups.items():
+        weights = loaded.guide(name)
+        if isinstance(weights, ImagePrompts):
+            guides, pictures = zip(*pairs, strict=True)
+            found.append(weights.sight(guides, pictures))
+    token = sights.seen.set(tuple(found))
+    try:
+        yield
+    finally:
+        sights.seen.reset(token)
+
+
+def load_guide(found: GuideWeights, loaded: Loaded, memory: DeviceMemory) -> Control | ImagePrompts:
+    """Read the weights by which pictures guide a model. Raises GuideUnusable."""
+    dtype, family = dtype_on(memory.device), loaded.family
+    if isinstance(found, ControlNet):
+        return control.load(found, family, memory, dtype)
+    return image_prompts.load(found, loaded.pipe, family.style_layers, memory, dtype)
 
 
 def _creatively_enlarged(
@@ -440,10 +537,11 @@ def _painted(
     part: Region | None = None,
     *,
     given: Sequence[Image.Image] = (),
+    guided: tuple[Guide, Image.Image] | None = None,
 ) -> torch.Tensor:
     """Paint a picture of `size` pixels; what is around a part is kept as far as the model can.
 
-    `given` are the references of a family that takes such.
+    `given` are the references of a family that takes such; `guided` is a control picture.
     """
     scale = loaded.entry.scale
     size = size[0] // scale, size[1] // scale
@@ -461,12 +559,17 @@ def _painted(
         mask=part and part.mask(size),
         references=given,
     )
-    pipe = private_copy(loaded.pipe_for(task.kind))
+    found, network = loaded.controlled(task.kind, guided[0]) if guided else (loaded.pipe_for(task.kind), None)
+    pipe = private_copy(found)
     if request.scheduler:
         pipe.scheduler = _scheduler(loaded.family, request.scheduler, pipe.scheduler)
     arguments = loaded.family.arguments(task, painting)
     if request.draft:
         arguments |= draft_grid(pipe, request.steps, request.draft_steps)
+    if guided and network:
+        accepted = inspect.signature(pipe.__call__).parameters
+        picture = ImageOps.fit(guided[1], size, Image.Resampling.BILINEAR)
+        arguments |= network.arguments(loaded.family, guided[0].kind, accepted, picture, guided[0].weight)
     arguments |= long_prompts.arguments(loaded.family, pipe, weighed, painting.negative_prompt)
     blends = "strength" in arguments and "mask_image" not in arguments
     kept = KeptLatents(pipe, loaded.family, part) if part and blends else None

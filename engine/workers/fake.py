@@ -59,6 +59,7 @@ MEMORY = ModelInfo(
     ),
 )
 
+GUIDED = 0.2  # how much of a picture is each that guides it
 PREVIEWS = 4  # for each job
 PREVIEW_SIDE = 96  # pixels
 
@@ -263,7 +264,9 @@ def paint(
     request: GenerationRequest, index: int, size: tuple[int, int], sources: Sequence[bytes] = ()
 ) -> Image.Image:
     """Paint picture `index` of a request in `size` pixels: shapes and colours by its words and seed."""
-    made = _made(request, index, size, sources)
+    made = _made(request, index, size, sources[: len(request.task_sources)])
+    for number in range(len(request.task_sources), len(sources)):  # what guides it shows through
+        made = Image.blend(made, _resized(sources[number], size), GUIDED)
     return _over(made, request.background or TRANSPARENT) if request.cuts_out else made
 
 

@@ -24,8 +24,9 @@ from typing import Any
 
 import torch
 
-from engine import catalog, loras
+from engine import catalog, guides, loras
 from engine.errors import Cancelled, EngineError, InvalidPicture, InvalidRequest, OutOfMemory
+from engine.guides import GuideUnusable
 from engine.loras import Lora, LoraUnusable
 from engine.pipelines import lora as lora_files
 from engine.pipelines import run as pipelines
@@ -38,8 +39,10 @@ from engine.pipelines.batching import (
     translate_memory_error,
 )
 from engine.pipelines.components import DeviceMemory, cards
+from engine.pipelines.control import Control
 from engine.pipelines.cutout import AlphaEstimator, Cutter, ModelCutter
 from engine.pipelines.enlarging import Lay
+from engine.pipelines.image_prompts import ImagePrompts
 from engine.pipelines.long_prompts import Heard, listening
 from engine.pipelines.lora import Adapter
 from engine.pipelines.rehearsal import rehearse
@@ -60,7 +63,7 @@ from engine.types import (
 )
 from engine.workers.heartbeat import Heartbeat
 from engine.workers.loading import STUCK_SECONDS, Loader, Outcome, attempt
-from engine.workers.lora_loading import LoraLoader, Read
+from engine.workers.lora_loading import Further, LoraLoader, Read, guide_name
 from engine.workers.messages import Cancel, ModelLoaded, Order, Pulse, Ready, Report, Setup, Start
 
 _log = logging.getLogger(__name__)
@@ -68,6 +71,7 @@ _log = logging.getLogger(__name__)
 PREVIEW_STEPS = 2  # a preview after every so many denoising steps
 PROGRESS_SECONDS = 0.2  # no two progress events of a job come closer than this
 PULSE_SECONDS = 1.0  # nor two pulses
+KEPT_GUIDES = 2**33  # bytes of guides that a model keeps although no request uses them
 LOADING_LOOK = 0.05  # seconds between two looks whether a model is loaded, while nobody paints
 
 
@@ -180,7 +184,8 @@ class WorkerLoop:
         self._loader = Loader(self._load if beside else self._fetch)
         self._unwanted: set[str] = set()  # models to unload once they are loaded
         self._loras = _loras(setup.loras)
-        self._lora_loader = LoraLoader(self._load_lora)
+        self._guides = _guides(setup.controlnets, setup.ip_adapters)
+        self._lora_loader = LoraLoader(self._load_further)
         self._upscaler: Upscaler | None = None
         self._segmenter: AlphaEstimator | None = None
         self._costs = PassCosts()
@@ -304,7 +309,7 @@ class WorkerLoop:
     def _begin(self, resident: Resident) -> None:
         """Let a job's pictures run until their first shared call."""
         job, model = resident.job, self._model(resident.job.request.model)
-        if not self._has_loras(resident, model):
+        if not (self._has_loras(resident, model) and self._has_guides(resident, model)):
             return
         self._begin_work({job.id})
         resident.requests = [
@@ -329,8 +334,21 @@ class WorkerLoop:
             self._lora_loader.ask(self._loras.found[name], model)
         return not missing
 
+    def _has_guides(self, resident: Resident, model: pipelines.Loaded) -> bool:
+        """Return whether what guides a job is loaded; else ask for it, or end the job where it is unknown."""
+        request = resident.job.request
+        wanted = dict.fromkeys(each.by for each in request.guides) if request.paints else ()
+        missing = [name for name in wanted if name not in model.guides]
+        for name in missing:
+            if name not in self._guides.found:
+                error = GuideUnusable(f"there is no guide {name}", advice=guides.missing(name))
+                self._fail(resident, error)
+                return False
+            self._lora_loader.ask(self._guides.found[name], model)
+        return not missing
+
     def _on_lora(self, read: Read) -> None:
-        """Begin the jobs that have waited for a LoRA, or end them if it could not be read."""
+        """Begin the jobs that have waited for a LoRA or a guide, or end them if it could not be read."""
         model, name = read.model, read.model.entry.info.name
         if self._models.get(name) is not model:  # it has been unloaded meanwhile
             return
@@ -338,8 +356,12 @@ class WorkerLoop:
         if isinstance(read.result, Adapter):
             model.loras.leave({lora.name for each in users for lora in each.job.request.loras})
             model.loras.attach(read.result)
+        elif isinstance(read.result, Control | ImagePrompts):
+            used = {guide.by for each in users for guide in each.job.request.guides}
+            model.leave_guides(used, most=KEPT_GUIDES)
+            model.take_guide(read.result)
         for resident in users:
-            if resident.requests or read.name not in [each.name for each in resident.job.request.loras]:
+            if resident.requests or read.name not in _further(resident.job.request):
                 continue
             if isinstance(read.result, EngineError):
                 self._fail(resident, read.result)
@@ -401,8 +423,10 @@ class WorkerLoop:
         rehearse(loaded, self._verdicts.save)
         return loaded
 
-    def _load_lora(self, lora: Lora, model: pipelines.Loaded) -> Adapter:
-        return lora_files.load(lora, model.pipe, self._memory, pipelines.dtype_on(self._device))
+    def _load_further(self, wanted: Further, model: pipelines.Loaded) -> Adapter | Control | ImagePrompts:
+        if isinstance(wanted, Lora):
+            return lora_files.load(wanted, model.pipe, self._memory, pipelines.dtype_on(self._device))
+        return pipelines.load_guide(wanted, model, self._memory)
 
     def _fetch(self, entry: catalog.Entry) -> None:
         pipelines.fetch(entry, self._memory)
@@ -625,6 +649,20 @@ def _loras(folder: str) -> loras.Loras:
     except LoraUnusable as error:
         _log.error("LoRAs cannot be used: %s", error)
         return loras.Loras()
+
+
+def _guides(controlnets: str, ip_adapters: str) -> guides.Guides:
+    """Return the guides of two folders; none where one is gone since the parent has read it."""
+    try:
+        return guides.read(controlnets, ip_adapters)
+    except GuideUnusable as error:
+        _log.error("guides cannot be used: %s", error)
+        return guides.Guides()
+
+
+def _further(request: GenerationRequest) -> set[str]:
+    """Return the names of all weights that a request wants besides its model."""
+    return {each.name for each in request.loras} | {guide_name(each.by) for each in request.guides}
 
 
 def _as_engine_error(error: BaseException, *, in_pass: bool = False) -> EngineError:

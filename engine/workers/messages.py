@@ -17,6 +17,8 @@ class Setup:
     hang_seconds: float  # a forward pass that takes longer counts as hung
     pinned: float = 0.0  # bytes of host memory that may be pinned
     loras: str = ""  # folder with LoRAs; empty: there are none
+    controlnets: str = ""  # folder with ControlNets; empty: there are none
+    ip_adapters: str = ""  # folder with IP-Adapters; empty: there are none
     state: str = ""  # folder for what is learned of models; empty: it is forgotten at the end
     cutout: str = ""  # segmentation model that cuts out; empty: the one that ships
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import catalog
+from engine.guides import read as read_guides
 from engine.loras import read as read_loras
 from engine.pipelines.model_files import footprint
 from engine.remote.models import Remote, RemoteModels, is_remote
@@ -81,13 +82,13 @@ class ProcessEngine(Dispatcher):
     `models`: names, folders, files or hub names, the default first. `device`: "auto", or devices such as
     "cpu", "mps", "cuda:0,cuda:1". `read` returns the bytes of a source picture. A forward pass that takes
     longer than `hang_seconds` counts as hung. `memory` is what each device has for models, in bytes: by
-    default most of the machine's, or of the card's if that is more. `loras` is a folder with LoRAs, `state`
-    one for what is learned of models. `cutout` is a segmentation model that cuts out in place of the one that
-    ships. `remotes` says more of the models that are behind an API, and `key` returns the key of one by
-    its name and its host. Without any other model, no device here is used. `target` is for tests of faults;
-    other options are those of the dispatcher.
+    default most of the machine's, or of the card's if that is more. `loras`, `controlnets` and `ip_adapters`
+    are folders, `state` one for what is learned of models. `cutout` is a segmentation model that cuts out in
+    place of the one that ships. `remotes` says more of the models that are behind an API, and `key` returns
+    the key of one by its name and its host. Without any other model, no device here is used. `target` is for
+    tests of faults; other options are those of the dispatcher.
 
-    Raises UnknownModel, ModelNotLoaded, LoraUnusable.
+    Raises UnknownModel, ModelNotLoaded, LoraUnusable, GuideUnusable.
     """
 
     def __init__(
@@ -100,6 +101,8 @@ class ProcessEngine(Dispatcher):
         target: Target = run_worker,
         memory: float | None = None,
         loras: str = "",
+        controlnets: str = "",
+        ip_adapters: str = "",
         state: str = "",
         cutout: str = "",
         remotes: RemoteModels | None = None,
@@ -113,13 +116,21 @@ class ProcessEngine(Dispatcher):
         common: dict[str, Any] = {
             "models": here,
             "loras": loras,
+            "controlnets": controlnets,
+            "ip_adapters": ip_adapters,
             "pinned": pinned,
             "state": state,
             "cutout": cutout,
         }
         setups = [Setup(device=name, hang_seconds=hang_seconds, **common) for name in self.devices]
         spawns = [(setup.device, partial(WorkerProcess.start, setup, target)) for setup in setups]
-        known = catalog.load(models, loras=read_loras(loras), cuts_out=bool(cutout), remotes=remotes)
+        known = catalog.load(
+            models,
+            loras=read_loras(loras),
+            guides=read_guides(controlnets, ip_adapters),
+            cuts_out=bool(cutout),
+            remotes=remotes,
+        )
         away = servers(known, key)
         rooms = room_for_models(self.devices) if memory is None else [memory] * len(self.devices)
         super().__init__(

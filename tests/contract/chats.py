@@ -6,12 +6,14 @@ A surface brings a `Chat` as the fixture `chat`: its people do here what they wo
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from PIL import Image, ImageDraw
 
 from bot import actions
 from bot.adapters import interactions
@@ -22,6 +24,15 @@ from tests.contract.slack.house import png
 PATIENCE = 60.0  # seconds; only a broken studio needs them
 RESULT = "seed "  # what only the card of a result says
 LONG = "a red fox in deep snow under an old tree, " * 6
+
+
+def framed() -> bytes:
+    """A picture with edges."""
+    picture = Image.new("RGB", (96, 64), "white")
+    ImageDraw.Draw(picture).rectangle((12, 12, 80, 50), fill="navy")
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return out.getvalue()
 
 
 @dataclass(frozen=True)
@@ -151,6 +162,24 @@ async def test_a_picture_that_is_too_large_is_refused(chat: Chat) -> None:
     await chat.ada.say("in oil", png() + bytes(1_000_001))
     await chat.ada.see("has 2 MB; at most 1 MB are allowed")
     assert await chat.jobs() == []
+
+
+async def test_a_picture_that_comes_with_a_control_guides_and_info_shows_what_was_made(chat: Chat) -> None:
+    await chat.ada.say("imagine a red door --control edges --count 1", framed())
+    job = await chat.ended()
+    guide = job.request.control
+    assert guide and guide.of and job.request.source is None
+    result = await chat.ada.see(RESULT)
+    await chat.ada.press(result, "Info")
+    told = await chat.ada.see("Control: edges of an image, by canny, weight 1")
+    assert told.pictures == 1
+    await chat.ada.press(result, "Edit")
+    await chat.ada.fill("a blue door")
+    again = await chat.ended(2)
+    assert (again.prompt, again.request.control) == ("a blue door", guide)
+
+    await chat.ada.say("imagine a red door --control pose", framed())
+    await chat.ada.see("knows the controls edges; you asked for “pose”.")
 
 
 async def test_a_reply_to_a_picture_changes_it(chat: Chat) -> None:

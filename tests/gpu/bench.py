@@ -99,11 +99,17 @@ class Bench:
         self.worker._models.clear()
         self.card.tidy()
 
-    def give(self, request: GenerationRequest, user: str = "", leave: tuple[str, ...] = ()) -> str:
+    def give(
+        self,
+        request: GenerationRequest,
+        user: str = "",
+        leave: tuple[str, ...] = (),
+        sources: tuple[bytes, ...] = (),
+    ) -> str:
         """Order a picture; each is somebody else's unless `user` says whose. Models may `leave` first."""
         self._number += 1
         job = EngineJob(id=str(self._number), request=request, tenant="t", user=user or str(self._number))
-        self.orders.waiting.append(Start(job=job, leave=leave))
+        self.orders.waiting.append(Start(job=job, leave=leave, sources=sources))
         return job.id
 
     def cancel(self, job: str) -> None:

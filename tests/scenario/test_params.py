@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import diffusers
 import pytest
 import torch
 
@@ -24,16 +25,29 @@ from bot.models import Job, Tier
 from bot.prompts import PARAMS, Draft, Param
 from engine.catalog import Entry
 from engine.families import Family, family_of
+from engine.pipelines import control
 from engine.pipelines.lora import Adapter, wanted
 from engine.pipelines.run import Loaded, paint
-from engine.types import GenerationRequest, LoraInfo
+from engine.types import GenerationRequest, GuideInfo, LoraInfo
 from engine.workers.fake import FakeEngine
 from tests.families import FAMILIES
+from tests.guides import network
 from tests.scenario.conftest import SMALL, House, Opens
 
 SCHEDULERS = tuple(family_of("StableDiffusionPipeline").schedulers)
 LORAS = (LoraInfo(name="ink", words="ink wash"), LoraInfo(name="pixel"))
-FIRST = replace(SMALL, name="first", width=256, height=256, guidance=2.0, schedulers=SCHEDULERS, loras=LORAS)
+CONTROLS = (GuideInfo(name="canny", takes="canny"),)
+FIRST = replace(
+    SMALL,
+    name="first",
+    width=256,
+    height=256,
+    guidance=2.0,
+    schedulers=SCHEDULERS,
+    loras=LORAS,
+    guides=CONTROLS,
+    controlled=frozenset({"text_to_image", "image_to_image"}),
+)
 OTHER = replace(FIRST, name="other")
 PIPELINES = {"first": "sd", "other": "sdxl"}
 
@@ -49,14 +63,14 @@ AFTER_PAINTING = ("background",)
 OF_SEVERAL_JOBS = ("repeat",)
 """Options that make several jobs, which are asked about first: tests/scenario/test_series.py."""
 
-OF_A_SOURCE = ("strength", "region", "mask", "extend", "edit", "images")
+OF_A_SOURCE = ("strength", "region", "mask", "extend", "edit", "images", "control")
 """Options that say what is done with a source."""
 
 RECALLED = {"region": "mask"}
 """What a form shows instead: a region is painted again by its mask."""
 
-OF_REFERENCES = ("sref", "cref")
-"""Options that only models with references keep: tests/scenario/test_references.py."""
+OF_REFERENCES = ("sref", "cref", "reference_weight")
+"""Options that only models with references keep: tests/scenario/test_references.py, test_control.py."""
 
 Pipelines = Callable[[Job, House], list[dict[str, Any]]]
 """What the pipeline is called with for each picture of a job."""
@@ -81,6 +95,8 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Loaded]:
     for each in made.values():
         for info in LORAS:
             each.loras.attach(Adapter(info, {}))
+        for guide in CONTROLS:
+            each.take_guide(control.of_network(guide, network(each.pipe), each.family))
     return made
 
 
@@ -88,8 +104,10 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Loaded]:
 def pipelines(loaded: dict[str, Loaded], monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipelines]:
     calls: list[dict[str, Any]] = []
     for each in loaded.values():
-        for task in each.family.pipelines:
-            kind = type(each.pipe_for(task))
+        controls = each.family.controls
+        classes = [type(each.pipe_for(task)).__name__ for task in each.family.pipelines]
+        for name in (*classes, *(controls.pipelines.values() if controls else ())):
+            kind = getattr(diffusers, name)
             monkeypatch.setattr(kind, "__call__", _recorded(kind.__call__, calls))
 
     def called(job: Job, house: House) -> list[dict[str, Any]]:
@@ -167,6 +185,8 @@ async def check(name: str, house: House, pipelines: Pipelines) -> None:
     needed = {
         **{each: {"source": pictures["source"]} for each in OF_A_SOURCE},
         "weights": pictures,
+        "control_weight": {"source": pictures["source"], "control": "edges"},
+        "control_as_is": {"source": pictures["source"], "control": "edges"},
         "text_place": {"text": "SALE"},
         "text_style": {"text": "SALE"},
     }
@@ -268,7 +288,8 @@ def test_every_surface_offers_it(name: str) -> None:
     assert getattr(cli.parser().parse_args(typed), name)
     assert param.flag in "\n".join(answers.help(imagine).body)
     if name not in discord_forms._OWN:  # it shares a field with others, as a flag
-        more = ["--source x:1"] if name in OF_A_SOURCE else []
+        more = ["--source x:1"] if name in (*OF_A_SOURCE, "control_weight", "control_as_is") else []
+        more += ["--control edges"] if name in ("control_weight", "control_as_is") else []
         assert discord_forms._flags(" ".join([*more, *typed[2:]]))[name]
 
 
@@ -298,11 +319,9 @@ def test_what_no_model_takes_is_not_offered() -> None:
         (imagine,) = (each for each in commands.vocabulary(models, (tier,)) if each.name == "imagine")
         return {each.name for each in imagine.options}
 
-    assert PARAMS.keys() - offered(plain) == {"strength", "negative", "loras"}
-    assert PARAMS.keys() - offered(plain, FIRST) == set()
-    assert PARAMS.keys() - offered(replace(FIRST, tasks=frozenset(("text_to_image",)))) == {
-        "source",
-        *OF_A_SOURCE,
-        "weights",
-    }
+    assert PARAMS.keys() - offered(plain) == {"strength", "negative", "loras", "reference_weight"}
+    assert PARAMS.keys() - offered(plain, FIRST) == {"reference_weight"}
+    words = replace(FIRST, tasks=frozenset(("text_to_image",)), controlled=frozenset())
+    of_a_control = {"control_weight", "control_as_is", "reference_weight"}
+    assert PARAMS.keys() - offered(words) == {"source", *OF_A_SOURCE, "weights", *of_a_control}
     assert discord.slash_commands(_never, _never, commands.vocabulary((plain,), (tier,)))

@@ -6,7 +6,7 @@ import pytest
 
 from engine import catalog
 from engine.scheduling.cost_model import PassCosts, RequestCosts, smoothed
-from engine.types import GenerationRequest
+from engine.types import GenerationRequest, Letter
 
 
 def test_a_moving_average_starts_at_what_was_and_ends_at_what_is() -> None:
@@ -24,6 +24,16 @@ def test_the_first_measurement_replaces_the_guess_and_later_ones_move_it() -> No
     costs.observe(request, 20.0)
 
     assert costs.estimate(request) == pytest.approx(12.0)
+
+
+def test_setting_type_is_no_work_and_teaches_nothing() -> None:
+    costs = RequestCosts(catalog.load(["easel-tiny"]))
+    painted = GenerationRequest(prompt="a fox", seed=1, count=1, steps=10)
+    before = costs.estimate(painted)
+
+    costs.observe(replace(painted, task=Letter(sources=("a",))), 0.05)
+
+    assert costs.estimate(painted) == before
 
 
 def test_what_grows_otherwise_than_in_proportion_is_learned_by_size_and_steps() -> None:

@@ -419,6 +419,45 @@ def test_a_folder_of_loras_that_is_none_is_said_by_doctor_and_stops_the_start(
         open_engine(but(settings, device="cpu", model=("easel-tiny",), loras=nowhere), parts, parts)
 
 
+async def test_guides_that_cannot_be_used_are_named_by_doctor_and_at_start(
+    settings: Settings, tmp_path: Path
+) -> None:
+    nets, ip = tmp_path / "nets", tmp_path / "ip"
+    folder = nets / "canny"
+    folder.mkdir(parents=True)
+    ip.mkdir()
+    config = {
+        "_class_name": "ControlNetModel",
+        "addition_embed_type": "text_time",
+        "cross_attention_dim": 2048,
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file({"a": np.zeros(1, "f4")}, folder / "diffusion_pytorch_model.safetensors")
+    (ip / "old.bin").write_bytes(b"\x80")
+
+    found = {each.name: each for each in doctor._guides(str(nets), str(ip), ["easel-tiny"])}
+
+    causes = {
+        "Guide canny": "is made for Stable Diffusion XL of its widths, and no model here is that",
+        "Guide old": "is a pickle, which could run code and is not loaded: fetch it as .safetensors",
+    }
+    assert found["Control and references"].ok is None
+    assert {name: each.detail for name, each in found.items() if each.ok is False} == causes
+    with capture_logs() as logs:
+        own = but(settings, device="cpu", model=("easel-tiny",), controlnets=str(nets), ip_adapters=str(ip))
+        await doctor.refuse_to_start(own)
+    event = "what guides by images cannot be used"
+    assert {each["name"]: each["cause"] for each in logs if each["event"] == event} == causes
+    assert doctor._guides("", "", ["easel-tiny"]) == []
+    nowhere = str(tmp_path / "nowhere")
+    sentence = f"CONTROLNETS={nowhere} is no folder: name one, or leave it empty."
+    (finding,) = doctor._guides(nowhere, "", ["easel-tiny"])
+    assert finding.ok is False and finding.detail == sentence
+    parts: Any = SimpleNamespace(read=None, may_start=None)
+    with pytest.raises(SettingError, match=re.escape(sentence)):
+        open_engine(but(settings, device="cpu", model=("easel-tiny",), controlnets=nowhere), parts, parts)
+
+
 async def test_a_start_needs_one_model_that_can_be_loaded(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     broken = str(tmp_path / "broken")

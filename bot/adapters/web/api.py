@@ -209,7 +209,8 @@ class Api:
         asked = number(which)
         index = 0 if asked is None else asked - 1
         stored = [picture.blob for picture in job.pictures if picture.index == index]
-        blob = job.request.source if which == "source" else next(iter(stored), None)
+        given = job.request.source if which == "source" else job.request.guide_named(which)
+        blob = given or next(iter(stored), None)
         return picture_url(id, blob, THUMBNAIL) if blob else ""
 
 

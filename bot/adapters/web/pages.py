@@ -89,6 +89,7 @@ class Pages:
                 )
             ),
             from_picture=imagine.option("source") is not None,
+            draws="scribble" in await self._easel.access.controls(me),
             strength=imagine.option("strength"),
             text=request.query.get("text", "")[:MAX_TEXT],
             max_text=MAX_TEXT,
@@ -205,7 +206,7 @@ class Pages:
         job = await self._easel.visibility.job(request.match_info["job"], self._site.member(request))
         blob = request.match_info["blob"]
         known = {picture.blob for picture in job.pictures}
-        if blob not in known | {job.request.source}:
+        if blob not in known | set(job.request.sources):
             raise web.HTTPNotFound
         try:
             small = "width" in request.query

@@ -67,6 +67,7 @@ SCRIPT = (
     _("Day"),
     _("From"),
     _("{percent} % of the image is marked."),
+    _("Nothing is drawn yet."),
     _("Nothing is marked yet. Paint over what is to change."),
 )
 """What the scripts say, as it stands in them."""

@@ -20,7 +20,7 @@ from bot.surfaces import Settings
 from engine.types import Engine
 from engine.workers.fake import MEMORY, FakeEngine, Fault
 from tests.databases import ended, unfinished
-from tests.examples import unhurried
+from tests.examples import CONTROLS, unhurried
 
 SMALL = replace(MEMORY, width=64, height=64, steps=4)
 PATIENCE = 30.0  # seconds; only a broken studio needs them
@@ -69,7 +69,9 @@ async def rooms(
     settings = Settings(data_dir=folder, discord_token=Secret("a.token.of-ours"), **(more | changes))
     store = await Store.open(settings.database_url)
     blobs = DirectoryBlobs(folder / "pictures")
-    engine: Engine = FakeEngine(blobs.read, models=(SMALL,), fault=fault, step_seconds=step_seconds)
+    engine: Engine = FakeEngine(
+        blobs.read, models=(replace(SMALL, **CONTROLS),), fault=fault, step_seconds=step_seconds
+    )
     if make_engine is not None:
         engine = make_engine(blobs)
     easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs, tiers=tiers or unhurried())

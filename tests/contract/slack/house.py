@@ -6,7 +6,7 @@ import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ from tests.contract.slack.state import (
 )
 from tests.contract.slack.wire import Wire
 from tests.databases import ended, found
-from tests.examples import unhurried
+from tests.examples import CONTROLS, unhurried
 from tests.web import SMALL
 
 DONE = "seed"  # what only the card of a result says
@@ -154,7 +154,9 @@ async def rooms(
     settings = Settings(data_dir=folder, **(more | tokens | changes))
     store = await Store.open(settings.database_url)
     blobs = DirectoryBlobs(folder / "pictures")
-    engine: Engine = FakeEngine(blobs.read, models=(SMALL,), fault=fault, step_seconds=step_seconds)
+    engine: Engine = FakeEngine(
+        blobs.read, models=(replace(SMALL, **CONTROLS),), fault=fault, step_seconds=step_seconds
+    )
     if make_engine is not None:
         engine = make_engine(blobs)
     easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs, tiers=tiers or unhurried())

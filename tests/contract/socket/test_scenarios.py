@@ -7,6 +7,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from tests.contract import chats
 from tests.contract.chats import *  # noqa: F403 the scenarios
 from tests.contract.chats import Chat, Message
 from tests.contract.socket.surface import SocketAdapter
-from tests.examples import unhurried
+from tests.examples import CONTROLS, unhurried
 from tests.web import SMALL
 
 ENTRIES = {each.menu: each.name for each in MENU} | {"Use as reference": "source", "Verify": "verify"}
@@ -90,7 +91,7 @@ class Person(chats.Person):
 async def chat(tmp_path: Path) -> AsyncIterator[Chat]:
     settings = Settings(data_dir=tmp_path, model=("memory",), picture_check=False, max_source_mb=1)
     store, blobs = await Store.open(settings.database_url), DirectoryBlobs(tmp_path / "pictures")
-    engine = FakeEngine(blobs.read, models=(SMALL,))
+    engine = FakeEngine(blobs.read, models=(replace(SMALL, **CONTROLS),))
     easel = app.build(settings=settings, store=store, engine=engine, blobs=blobs, tiers=unhurried())
     adapter = SocketAdapter(easel, settings)
     easel.adapters[adapter.name] = adapter

@@ -1,5 +1,5 @@
 "use strict";
-// The brush: strokes over a picture make a mask, which is sent with the words for what is to be there.
+// The brush: strokes over a picture make a mask, or on paper a drawing, which is sent with words.
 
 (() => {
   const form = document.querySelector("#brush");
@@ -14,6 +14,8 @@
   const [width, height] = ["width", "height"].map((name) => Number(picture.getAttribute(name)));
   const mask = Object.assign(document.createElement("canvas"), { width, height });
   Object.assign(shown, { width, height });
+  const draws = "draw" in form.dataset;
+  if (draws) picture.style.aspectRatio = `${width} / ${height}`;
   const pen = mask.getContext("2d", { willReadFrequently: true });
   const overlay = shown.getContext("2d");
 
@@ -55,11 +57,11 @@
 
   function draw() {
     overlay.clearRect(0, 0, width, height);
-    overlay.globalAlpha = 0.55;
+    overlay.globalAlpha = draws ? 1 : 0.55;
     overlay.drawImage(mask, 0, 0);
     overlay.globalCompositeOperation = "source-in";
     overlay.globalAlpha = 1;
-    overlay.fillStyle = "rgb(255 0 128 / .55)";
+    overlay.fillStyle = draws ? "#000" : "rgb(255 0 128 / .55)";
     overlay.fillRect(0, 0, width, height);
     overlay.globalCompositeOperation = "source-over";
     if (document.activeElement === shown) ring();
@@ -76,7 +78,7 @@
     }
   }
 
-  const wide = () => Math.max(2, (size.value / 100) * Math.min(width, height));
+  const wide = () => Math.max(draws ? 4 : 2, (size.value / 100) * Math.min(width, height));
   const erases = () => tool === "erase";
   const add = (change) => { done.push(change); play(change); draw(); tell(); };
   function undo() {
@@ -93,7 +95,7 @@
     for (let i = 3; i < values.length; i += 4) count += values[i] > 127;
     return count / (width * height);
   }
-  const tell = () => announce(say("{percent} % of the image is marked.", { percent: Math.round(100 * marked()) }));
+  const tell = () => draws || announce(say("{percent} % of the image is marked.", { percent: Math.round(100 * marked()) }));
 
   /** The mask as a PNG, white on black, with soft edges where they are asked for. */
   function exported() {
@@ -101,8 +103,13 @@
     const out = soft.getContext("2d");
     out.fillStyle = "#000";
     out.fillRect(0, 0, width, height);
-    if (Number(feather.value)) out.filter = `blur(${feather.value / 2}px)`;
+    if (Number(feather?.value)) out.filter = `blur(${feather.value / 2}px)`;
     out.drawImage(mask, 0, 0);
+    if (draws) { // dark on white, as on paper
+      out.globalCompositeOperation = "difference";
+      out.fillStyle = "#fff";
+      out.fillRect(0, 0, width, height);
+    }
     return new Promise((resolve) => soft.toBlob(resolve, "image/png"));
   }
 
@@ -195,7 +202,7 @@
     " ": dab, Enter: dab,
     e: () => choose(erases() ? "paint" : "erase"),
     "[": () => resize(-2), "]": () => resize(2),
-    z: undo, i: actions.invert, "+": actions.in, "=": actions.in, "-": actions.out,
+    z: undo, i: () => draws || actions.invert(), "+": actions.in, "=": actions.in, "-": actions.out,
   };
   shown.addEventListener("keydown", (e) => {
     const act = keys[e.key.length === 1 ? e.key.toLowerCase() : e.key];
@@ -210,14 +217,14 @@
   form.addEventListener("submit", async (e) => {
     e.preventDefault();
     const refuse = (notice) => { refusal.textContent = notice; refusal.hidden = false; };
-    if (!marked()) return refuse(say("Nothing is marked yet. Paint over what is to change."));
+    if (!marked()) return refuse(draws ? say("Nothing is drawn yet.") : say("Nothing is marked yet. Paint over what is to change."));
     const send = form.querySelector(".primary");
     send.disabled = true;
     const values = new FormData();
-    for (const [name, value] of Object.entries({ text: prompt.value, event, parent: form.dataset.parent })) values.set(name, value);
+    for (const [name, value] of Object.entries({ text: prompt.value, event, parent: form.dataset.parent ?? "" })) values.set(name, value);
     values.set("source", await exported(), "mask.png");
     try {
-      await ask("/api/region", values);
+      await ask(draws ? "/api/draw" : "/api/region", values);
       location.assign("/");
     } catch (answer) {
       refuse(answer.notice);
