@@ -54,7 +54,7 @@ def check(entry: Entry) -> None:
 
 
 def missing(entry: Entry) -> str:
-    """Return the packages (extras of Easel have the same names) that the class of a model needs and that are not installed."""
+    """Return the packages that a model's class needs and that are missing; Easel's extras have their names."""
     return " ".join(each for each in family_of(entry.pipeline).needs if not _installed(each))
 
 
