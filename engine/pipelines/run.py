@@ -25,6 +25,7 @@ from engine import changes, drafts, regions, weights
 from engine.catalog import Entry, check_files
 from engine.errors import FlaggedPicture, InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
+from engine.framing import framed
 from engine.lettering.setting import lettered
 from engine.pipelines import long_prompts, quantising, references, tensors
 from engine.pipelines.batching import DecodePoint, EncodePoint, InterceptionPoint
@@ -357,6 +358,23 @@ def _made(
             return _painted_by_pictures(loaded, request, task, index, sources, report)
         case task:
             return _painted(loaded, request, task, index, _source_image(task, sources, size), size, report)
+
+
+def sized(loaded: Loaded, painted: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Return a painted picture in another size, cropped around what it shows, never distorted.
+
+    What it shows is found by what cuts out, where that knows pictures of this model.
+    """
+    picture = tensors.picture(painted)
+    shown = None
+    if loaded.entry.info.cuts_out:
+        shown = loaded.segmenter()(tensors.pixels(on_white(picture))).numpy()
+
+    def larger(part: Image.Image, factor: int) -> Image.Image:
+        whole = part.width * factor, part.height * factor
+        return tensors.picture(enlarged(loaded.upscaler, part, whole))
+
+    return tensors.pixels(framed(picture, size, larger, shown))
 
 
 def _creatively_enlarged(

@@ -38,7 +38,9 @@ class RequestCosts:
             entry = self._catalog.entry(request.model)
         except UnknownModel:  # measured when it was still offered
             return
-        rate = seconds / entry.units(request)
+        if not (units := entry.units(request)):
+            return
+        rate = seconds / units
         for kind in _kinds(request, entry):
             self._rates[kind] = smoothed(self._rates.pop(kind, rate), rate, self._WEIGHT)
         while len(self._rates) > self._KINDS:

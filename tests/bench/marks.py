@@ -216,21 +216,23 @@ def false_alarms(pictures: list[Image.Image], tries: int, dice: random.Random) -
 
 
 def paint(count: int, first_seed: int) -> Iterator[Image.Image]:
-    """Paint fresh pictures of 512 × 512 with the shipped model: any of its concepts, on coloured grounds."""
+    """Paint fresh pictures of 512 × 512 as the shipped model does: its concepts, on coloured grounds."""
     import torch
-    from diffusers import DiffusionPipeline
 
-    pipeline = DiffusionPipeline.from_pretrained(EMBEDDED / "pipeline", dtype=torch.float32)
-    pipeline.set_progress_bar_config(disable=True)
+    from engine.embedded.evaluate import EvaluationSettings, Painter
+    from engine.pipelines import tensors
+    from engine.pipelines.upscale import Upscaler
+
+    painter = Painter.load(EMBEDDED / "pipeline", EvaluationSettings(steps=12))
+    upscaler = Upscaler.load()
     dice = random.Random(first_seed)
-    things = json.loads((EMBEDDED / "evaluate" / "concepts.json").read_text())
+    things = json.loads((EMBEDDED / "classifier" / "concepts.json").read_text())
     for start in range(0, count, BATCH):
-        seeds = range(first_seed + start, first_seed + min(start + BATCH, count))
-        prompts = [f"a {dice.choice(things)} on a {dice.choice(GROUNDS)} background" for _ in seeds]
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        yield from pipeline(
-            prompt=prompts, generator=generators, num_inference_steps=12, width=512, height=512
-        ).images
+        number = min(BATCH, count - start)
+        prompts = [f"a {dice.choice(things)} on a {dice.choice(GROUNDS)} background" for _ in range(number)]
+        with torch.no_grad():
+            small = painter.draw(prompts, first_seed + start)
+            yield from map(tensors.picture, upscaler(small))
 
 
 def photographs(folder: Path) -> Iterator[Image.Image]:
