@@ -16,8 +16,8 @@ from engine.regions import continued, on_white
 
 SIDE = 160  # pixels of the longer side at which a picture is looked at
 SEEN = 0.3  # of what stands out most: what stands out as much belongs to what is shown
-OUTSIDE = 0.02  # of what is shown may lie outside its box, at each side
-AIR = 0.04  # of the longer side of what is shown, that is kept free around it
+OUTSIDE = 0.004  # of what is shown may lie outside its box, at each side
+AIR = 0.06  # of the longer side of what is shown, that is kept free around it
 PLAIN = 14.0  # levels of standard deviation along an edge where the ground is plain
 QUIET = 45.0  # the same where a mask tells that it is ground
 STEPS = (2, 4)  # times a picture is made larger by super-resolution

@@ -233,6 +233,9 @@ def _check_lettering(request: GenerationRequest) -> list[str]:
             ),
             code="text",
         ) from error
+    except OSError as error:
+        notice = _("A font of this Easel is broken, so no words can be set. Install Easel again.")
+        raise Refusal(notice, code="text") from error
     except TooLong as error:
         raise Refusal(
             _("“{text}” is too long to be read on this image. Use fewer words.", text=clip(error.text)),

@@ -264,6 +264,9 @@ def lettered(picture: Image.Image, request: GenerationRequest, index: int) -> Im
     try:
         made = set_on(under, words, 0 if size else index)[0]
         return made if picture.mode == "RGB" else _on_clear(picture, under, made)
+    except OSError as error:
+        advice = _("A font of this Easel is broken, so no words can be set. Install Easel again.")
+        raise InvalidRequest(f"a font cannot be read: {error}", advice=advice) from error
     except LetteringError as error:
         if size:  # whoever asked was told
             return picture
@@ -362,7 +365,7 @@ def _is_right_to_left(text: str) -> bool:
 def _colour(ground: Image.Image) -> tuple[Colour, float]:
     """Return the better of white and black on a ground, and its contrast against its worst pixels."""
     light = _luminance(ground)
-    darkest, lightest = (float(each) for each in np.percentile(light, (1, 99)))
+    darkest, lightest = (float(each) for each in np.percentile(light, (0.2, 99.8)))
     black = float(_luminance(Image.new("RGB", (1, 1), _BLACK))[0, 0])
     on_white, on_black = 1.05 / (lightest + 0.05), (darkest + 0.05) / (black + 0.05)
     return (_WHITE, on_white) if on_white >= on_black else (_BLACK, on_black)

@@ -26,6 +26,7 @@ from engine.catalog import Entry, check_files
 from engine.errors import FlaggedPicture, InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
 from engine.framing import framed
+from engine.lettering import OWN_WORDS, with_room
 from engine.lettering.setting import lettered
 from engine.pipelines import long_prompts, quantising, references, tensors
 from engine.pipelines.batching import DecodePoint, EncodePoint, InterceptionPoint
@@ -466,11 +467,16 @@ def _painted(
     scale = loaded.entry.scale
     size = size[0] // scale, size[1] // scale
     told = loaded.family.words(task, loaded.loras.told(request))
-    about_ground = loaded.entry.info.one_thing and isinstance(task, Outpaint)
+    info = loaded.entry.info
+    if request.lettering and isinstance(task, TextToImage) and not info.one_thing:
+        told, own_words = with_room(told, request), OWN_WORDS if info.negative_prompt else ""
+    else:  # what draws one thing knows of no room around it
+        own_words = ""
+    about_ground = info.one_thing and isinstance(task, Outpaint)
     weighed = weights.read(regions.ground(told) if about_ground else told)
     painting = Painting(
         prompt=weighed.plain,
-        negative_prompt=", ".join(filter(None, (request.negative_prompt, *weighed.negative))),
+        negative_prompt=", ".join(filter(None, (request.negative_prompt, *weighed.negative, own_words))),
         steps=request.steps_taken,
         guidance=request.guidance,
         width=size[0],

@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--alarms", type=int, default=500, help="looks for a mark where there is none")
     parser.add_argument("--first-seed", type=int, default=1_000_000, help="of the drawings to mark")
     parser.add_argument("--reads", type=int, default=700, help="lettered pictures that OCR reads")
+    parser.add_argument("--texts", type=int, default=200, help="texts of each language to set on images")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -62,7 +63,9 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "marks": lambda options: marks.figures(
         options.pictures, options.photos, options.alarms, options.first_seed
     ),
-    "lettering": lambda options: lettering.figures(options.photos, options.reads, options.first_seed),
+    "lettering": lambda options: lettering.figures(
+        options.photos, options.reads, options.first_seed, options.texts
+    ),
 }
 
 _shown: set[str] = set()
