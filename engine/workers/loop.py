@@ -319,7 +319,7 @@ class WorkerLoop:
             PictureRequest(resident, model, index, self._painter(model, job.request, index, resident.sources))
             for index in range(job.request.count)
         ]
-        self._start(resident, resident.requests, model)
+        self._start(resident, tuple(resident.requests), model)  # sizes are added meanwhile
         self._end_work()
 
     def _start(self, resident: Resident, requests: Sequence[PictureRequest], model: pipelines.Loaded) -> None:
