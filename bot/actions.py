@@ -277,6 +277,23 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ),
     *_EXTENSIONS,
     ActionSpec(
+        name="sizes",
+        answers="card",
+        label=_("Sizes"),
+        spoken=_("One of these images in all sizes of a pack, such as social media"),
+        icon="📐",
+        symbol="enlarge",
+        on=_RESULT,
+        overflow=True,
+    ),
+    ActionSpec(
+        name="sizes_image",
+        answers="card",
+        about="picture",
+        label="{n}",
+        spoken=_("Image {n} in all sizes of a pack"),
+    ),
+    ActionSpec(
         name="change",
         answers="form",
         about="picture",

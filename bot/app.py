@@ -64,6 +64,7 @@ from bot.jobs.lineage import LineageQueries
 from bot.jobs.live import LiveJobs
 from bot.jobs.message_sync import MessageSync
 from bot.jobs.messages import JobMessages
+from bot.jobs.packs import PackService
 from bot.jobs.parts import PartService
 from bot.jobs.pictures import Pictures
 from bot.jobs.planning import Planner
@@ -79,6 +80,7 @@ from bot.lifecycle import Lifecycle
 from bot.models import Job
 from bot.moderation import ImageClassifier, MobileNetClassifier, NullClassifier
 from bot.moderation.reviews import Reviews
+from bot.prompts import packs
 from bot.provenance import signing
 from bot.provenance.keys import Keys
 from bot.provenance.service import VerifyService
@@ -220,6 +222,7 @@ def build(
         api_keys,
         PartService(engine, access, visibility, regions, jobs, logins),
         ReferenceService(store, blobs, found_pictures, settings.max_source_bytes),
+        PackService(store, engine, access, planner),
     )
     return Easel(
         adapters=adapters,
@@ -291,6 +294,7 @@ async def opened(settings: Settings) -> AsyncIterator[Easel]:
         guard = Guard(store)
         engine = await asyncio.to_thread(open_engine, settings, blobs, guard)
         tiers = _tiers(settings, engine)
+        packs.use(_packs(settings))
         keys = await asyncio.to_thread(
             signing.ready, settings.keys_dir, settings.signing_certificate, settings.signing_key
         )
@@ -303,6 +307,10 @@ async def opened(settings: Settings) -> AsyncIterator[Easel]:
             await easel.lifecycle.close()
     finally:
         await store.close()
+
+
+def _packs(settings: Settings) -> packs.Packs:
+    return packs.load(Path(settings.packs_file).expanduser() if settings.packs_file else None)
 
 
 def _tiers(settings: Settings, engine: Engine) -> Tiers:

@@ -35,6 +35,7 @@ from bot.memory_plan import Bus, gigabytes, sentence
 from bot.messages.types import Card
 from bot.models import INSTANCE
 from bot.moderation.images import NotSeen, look_once
+from bot.prompts import packs
 from bot.provenance import keys, signing
 from bot.settings import CoreSettings
 from bot.store import Store, look_at, pictures_at
@@ -94,6 +95,7 @@ async def examine(
         partial(_guides, settings.controlnets, settings.ip_adapters, here),
         *([partial(_memory, here, settings.device)] if here else []),
         partial(_tiers, settings),
+        partial(_packs, settings),
         partial(_running, running),
         partial(_database, settings.database_url),
         *([partial(_pictures, settings)] if pictures else []),
@@ -410,6 +412,15 @@ def _tiers(settings: Settings) -> Finding:
     except SettingError as error:
         return Finding("Tiers", False, str(error), "Correct the file that TIERS_FILE names.")
     return Finding("Tiers", True, ", ".join(tier.name for tier in found.all))
+
+
+def _packs(settings: Settings) -> Finding:
+    path = Path(settings.packs_file).expanduser() if settings.packs_file else None
+    try:
+        found = packs.load(path)
+    except SettingError as error:
+        return Finding("Size packs", False, str(error), "Correct the file that PACKS_FILE names.")
+    return Finding("Size packs", True, ", ".join(found))
 
 
 def _pictures(settings: Settings) -> Finding:

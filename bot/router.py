@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,10 +25,12 @@ from bot.errors import Refusal
 from bot.gate import Gate
 from bot.i18n import _
 from bot.i18n.speech import Speech
+from bot.images.pictures import zipped
 from bot.images.service import Images
 from bot.jobs import offers
 from bot.jobs.changes import source_job
 from bot.jobs.favourites import FavouriteService
+from bot.jobs.packs import PackService
 from bot.jobs.parts import PartService
 from bot.jobs.pictured import imagined
 from bot.jobs.queries import JobQueries
@@ -37,7 +40,7 @@ from bot.jobs.service import JobService
 from bot.jobs.visibility import Visibility
 from bot.messages import answers, job_cards
 from bot.messages.types import Card
-from bot.models import Job, Member, Origin
+from bot.models import Job, Member, Origin, StoredPicture
 from bot.moderation.reviews import DECISIONS, Reviews
 from bot.options import bounded
 from bot.provenance.service import VerifyService
@@ -84,6 +87,7 @@ class Router:
     _api_keys: ApiKeys
     _parts: PartService
     _references: ReferenceService
+    _packs: PackService
 
     def __post_init__(self) -> None:
         self._commands: dict[str, Callable[[dict[str, Any], Origin], Awaitable[Card | Receipt]]] = {
@@ -126,6 +130,8 @@ class Router:
             **dict.fromkeys(("region", "extend"), self._parts.choose),
             **dict.fromkeys(("region_image", "extend_image"), self._parts.shown),
             "region_form": self._parts.form,
+            "sizes": self._packs.choose,
+            "sizes_image": self._packs.offered,
             "edit": self._queries.edit,
             "change": self._queries.change,
             "info": self._queries.info,
@@ -257,10 +263,9 @@ class Router:
     async def _download(self, action: Action, job: Job, origin: Origin) -> Card:
         """Hand over a job's pictures as they are stored."""
         actions.picture(job, 0)
-        files = [
-            (f"{job_cards.file_name(job, each.index)}.png", await self._images.shown(each))
-            for each in job.singles
-        ]
+        files = [await self._file(job, each) for each in job.singles]
+        if job.request.sizes and origin.surface == "web":
+            files.append((f"{job.request.pack}-{job.id}.zip", await asyncio.to_thread(zipped, files)))
         files += [
             (f"{job_cards.file_name(job, each.index)}-plain.png", await self._images.get(each.plain))
             for each in job.singles
@@ -268,6 +273,14 @@ class Router:
         ]
         adult = any(each.adult for each in job.singles)
         return Card(kind="text", title=job.prompt, job=job.id, files=tuple(files), private=True, adult=adult)
+
+    async def _file(self, job: Job, picture: StoredPicture) -> tuple[str, bytes]:
+        """Return a picture as it is handed over: as stored, or in the form that its size has."""
+        name, size = job_cards.file_name(job, picture.index), job.request.size_at(picture.index)
+        if size is None:
+            return f"{name}.png", await self._images.shown(picture)
+        data, media_type = await self._images.sized(picture, size)
+        return f"{name}.{media_type.removeprefix('image/')}", data
 
     async def _ask_to_forget(self, options: dict[str, Any], origin: Origin) -> Card:
         return self._privacy.ask(origin)

@@ -107,6 +107,8 @@ class CoreSettings(BaseSettings):
     easel.db in DATA_DIR."""
     tiers_file: str = ""
     """A file of tiers in place of the one that ships: bot/accounts/tiers.toml is an example to copy."""
+    packs_file: str = ""
+    """A file of size packs for --pack, added to those that ship: bot/prompts/packs.toml is an example."""
     operators: Annotated[Several, AfterValidator(_operators)] = ()
     """Members on Discord or Slack who run this Easel, by their ids as in discord:123,slack:T1:U1. They may
     do what a server's administrators may not: give device-seconds, for example."""

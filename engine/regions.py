@@ -22,6 +22,7 @@ from engine.types import Inpaint, ModelInfo, Outpaint
 FEATHER = 8  # pixels in which the painted part and the picture are mixed
 
 _EDGE = (4, 20)  # pixels from a picture's edge whose colours go on around it: models often spoil the first
+_LOOKED_AT = 512  # pixels of the longer side at which colours that go on are mixed
 _MOST_APART = 80.0  # levels by which the same place may differ in tone, when it is painted again
 _MARGIN = 64  # pixels around the part that the model sees at least
 
@@ -159,6 +160,33 @@ def _extended(task: Outpaint, source: Image.Image | None, size: Size) -> tuple[I
     outside = ImageChops.invert(_grown(size, box, FEATHER // 2))
     alpha = outside.filter(ImageFilter.BoxBlur(FEATHER // 2))
     return canvas, ImageChops.multiply(alpha, ImageChops.invert(kept))
+
+
+def continued(picture: Image.Image, margins: Box) -> Image.Image:
+    """Return a picture with the colours of its edges gone on at its sides; of one in RGBA, nothing."""
+    left, top, right, bottom = margins
+    size = picture.width + left + right, picture.height + top + bottom
+    if picture.mode == "RGBA":
+        whole = Image.new("RGBA", size)
+        whole.paste(picture, (left, top))
+        return whole
+    box = left, top, left + picture.width, top + picture.height
+    small = min(1.0, _LOOKED_AT / max(size))
+    known = Image.new("L", size, 0)
+    known.paste(255, box)
+    if min(picture.size) > 2 * _EDGE[1]:
+        known = _grown(size, box, -_EDGE[0])
+        known.paste(0, _around(box, -_EDGE[1]))
+    pad = ((top, bottom), (left, right), (0, 0))
+    canvas = Image.fromarray(np.pad(np.asarray(picture), pad, mode="edge"))
+    reduced = max(1, round(size[0] * small)), max(1, round(size[1] * small))
+    share = np.asarray(known.resize(reduced, Image.Resampling.BOX), np.float32) / 255
+    values = np.asarray(canvas.resize(reduced, Image.Resampling.BOX), np.float32)
+    colours = _image(_filled(values, share)).resize(size, Image.Resampling.BICUBIC)
+    near = _grown(size, box, 2 * FEATHER).filter(ImageFilter.BoxBlur(2 * FEATHER))
+    canvas = Image.composite(canvas, colours, near)
+    canvas.paste(picture, box)
+    return canvas
 
 
 def _grown(size: Size, box: Box, by: int) -> Image.Image:

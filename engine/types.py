@@ -240,6 +240,17 @@ class Guide:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NamedSize:
+    """A size in which a finished picture is delivered besides its own, as a platform takes it."""
+
+    name: str
+    width: int  # pixels
+    height: int  # pixels
+    format: Literal["jpeg", "png"] = "jpeg"
+    limit: int = 0  # bytes of its file; 0: any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
     """What to paint. Nothing here says who asked, or where."""
 
@@ -263,7 +274,18 @@ class GenerationRequest:
     lettering_place: str = "auto"  # see `engine.lettering`
     lettering_style: str = "sans"
     guides: tuple[Guide, ...] = ()  # pictures that guide it besides
+    pack: str = ""  # the name of its `sizes`
+    sizes: tuple[NamedSize, ...] = ()  # in which each is made of the one picture, after it
     task: Task = TextToImage()
+
+    @property
+    def delivered(self) -> int:
+        """Return how many pictures come of it: those that are painted, and one for each of its sizes."""
+        return self.count + len(self.sizes)
+
+    def size_at(self, index: int) -> NamedSize | None:
+        """Return the size of which picture `index` is; None for those that are painted."""
+        return self.sizes[index - self.count] if index >= self.count else None
 
     @property
     def effective_task(self) -> Task:
@@ -353,7 +375,8 @@ class GenerationRequest:
 
     def variation(self, of: BlobRef, seed: int, strength: float) -> GenerationRequest:
         """Return the request for variations of a picture."""
-        return replace(self, seed=seed, task=ImageToImage(source=of, strength=strength))
+        task = ImageToImage(source=of, strength=strength)
+        return replace(self, seed=seed, task=task, pack="", sizes=())
 
     def starting_from(self, *sources: BlobRef) -> GenerationRequest:
         """Return the request with other pictures in place of its `sources`, which are as many."""
@@ -392,22 +415,16 @@ class GenerationRequest:
         task = kind(source=of, factor=factor)
         if (across, down) != (width * factor, height * factor):
             task = replace(task, width=width, height=height)
-        return replace(self, task=task, count=1, width=across, height=down, draft=False, guides=())
+        whole = replace(self, task=task, count=1, width=across, height=down, draft=False)
+        return replace(whole, guides=(), pack="", sizes=())
 
     def cut_out(
         self, of: BlobRef, width: int, height: int, background: str = TRANSPARENT
     ) -> GenerationRequest:
         """Return the request that cuts out what one picture of `width` × `height` pixels shows."""
-        return replace(
-            self,
-            task=CutOut(source=of),
-            count=1,
-            width=width,
-            height=height,
-            draft=False,
-            background=background,
-            guides=(),
-        )
+        task, draft = CutOut(source=of), False
+        whole = replace(self, task=task, count=1, width=width, height=height, draft=draft)
+        return replace(whole, background=background, guides=(), pack="", sizes=())
 
     def before_upscale(self) -> GenerationRequest:
         """Return the request at the size before it was enlarged, from words alone; else itself."""
@@ -446,6 +463,7 @@ class GenerationRequest:
         values["task"] = _task(values["task"])
         values["loras"] = tuple(LoraWeight(**each) for each in values.get("loras", ()))
         values["guides"] = tuple(Guide(**each) for each in values.get("guides", ()))
+        values["sizes"] = tuple(NamedSize(**each) for each in values.get("sizes", ()))
         return cls(**values)
 
 

@@ -40,7 +40,7 @@ from bot.prompts import Draft, styles
 from bot.prompts.draft import landed
 from bot.prompts.styles import NO_STYLE
 from engine.remote.sizes import price
-from engine.types import GenerationRequest, GuideInfo, Inpaint, LoraInfo, ModelInfo
+from engine.types import GenerationRequest, GuideInfo, Inpaint, Letter, LoraInfo, ModelInfo
 
 OPERATED = ("cli", "web")
 """Surfaces whose administrators run this Easel."""
@@ -290,8 +290,8 @@ class AccessRules:
 
     def _check_pixels(self, request: GenerationRequest, model: ModelInfo, draft: Draft | None) -> None:
         """Raise Refusal for a picture of more pixels than the tier allows; enlarging it is not limited."""
-        if isinstance(request.task, Inpaint):
-            return  # it is as large as its source, and a part of it is painted
+        if isinstance(request.task, Inpaint | Letter):
+            return  # it is as large as its source, and at most a part of it is painted
         before = request.before_upscale()
         width, height = before.width, before.height
         times = width * height / self.tier.max_pixels

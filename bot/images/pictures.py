@@ -14,6 +14,7 @@ import math
 import struct
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -36,6 +37,8 @@ _DECODERS = 2  # at a time; each may take as much memory as the limit says
 
 _GAP = 8  # pixels between the pictures of a grid
 _GRID_SIDE = 4096  # pixels, at most
+MOST_BYTES = 1 << 30
+_QUALITIES = (92, 85, 75, 60, 45, 30, 15)  # of JPEG, tried in this order
 
 
 # ---- a stranger's picture
@@ -157,7 +160,8 @@ def _grid(pngs: Sequence[bytes]) -> bytes:
     for index, picture in enumerate(pictures):
         row, column = divmod(index, columns)
         picture.thumbnail((width, height), Image.Resampling.LANCZOS)
-        sheet.paste(picture.convert("RGBA"), (column * (width + _GAP), row * (height + _GAP)))
+        left = column * (width + _GAP) + (width - picture.width) // 2
+        sheet.paste(picture.convert("RGBA"), (left, row * (height + _GAP) + (height - picture.height) // 2))
     return _encoded(sheet, "PNG", compress_level=4)
 
 
@@ -198,6 +202,38 @@ async def converted(png: bytes, media_type: MediaType, quality: int, keys: Keys)
     if media_type == "image/png":
         return png
     return await asyncio.to_thread(_converted, png, media_type, quality, keys)
+
+
+async def within(png: bytes, media_type: MediaType, limit: int, keys: Keys) -> tuple[bytes, MediaType]:
+    """Return a stored picture in a format and at most `limit` bytes (0: any), and its media type.
+
+    It keeps all its pixels: what is too large loses quality, as JPEG. Raises ValueError where even that is
+    too large.
+    """
+    if media_type == "image/png" and (not limit or len(png) <= limit):
+        return png, media_type
+    return await asyncio.to_thread(_within, png, limit or MOST_BYTES, keys), "image/jpeg"
+
+
+def _within(png: bytes, limit: int, keys: Keys) -> bytes:
+    with Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
+        whole = on_white(picture).convert("RGB")
+        for quality in _QUALITIES:
+            if len(_encoded(whole, "JPEG", quality=quality, optimize=True)) > limit:
+                continue
+            data = convert(png, whole, "image/jpeg", keys, quality=quality, optimize=True)
+            if len(data) <= limit:
+                return data
+    raise ValueError(f"no JPEG of it fits into {limit} bytes")
+
+
+def zipped(files: Sequence[tuple[str, bytes]]) -> bytes:
+    """Return files in one archive; they are compressed already."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in files:
+            archive.writestr(name, data)
+    return out.getvalue()
 
 
 def _converted(png: bytes, media_type: MediaType, quality: int, keys: Keys) -> bytes:

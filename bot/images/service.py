@@ -17,9 +17,11 @@ from bot.provenance.keys import Keys
 from bot.provenance.signing import MediaType, Unsigned
 from bot.provenance.verdict import Verdict, verify
 from bot.store import Store
+from engine.types import NamedSize
 
 log = structlog.stdlib.get_logger(__name__)
 
+MEDIA: dict[str, MediaType] = {"jpeg": "image/jpeg", "png": "image/png"}
 SWEEP_AGE = 600.0  # seconds after which a file that no job needs may go
 
 
@@ -43,13 +45,16 @@ class Images:
         except KeyError as error:
             raise Refusal(_("An image of this job is gone."), code="no_picture") from error
 
-    async def fitted(self, blob: str, limit: int) -> tuple[bytes, str]:
-        """Return a picture in at most `limit` bytes, and its media type.
+    async def fitted(self, blob: str, limit: int, media_type: MediaType | None = None) -> tuple[bytes, str]:
+        """Return a picture in at most `limit` bytes, and its media type; in a named one, with all its pixels.
 
         Raises KeyError when there is no such picture, ValueError when it cannot be made so small, StoreError.
         """
         with _signed():
-            return await pictures.fit(await self._blobs.get(blob), limit, self._keys)
+            data = await self._blobs.get(blob)
+            if media_type:
+                return await pictures.within(data, media_type, limit, self._keys)
+            return await pictures.fit(data, limit, self._keys)
 
     async def thumbnail(self, blob: str, side: int) -> bytes:
         """Return a picture as WebP of at most `side` pixels each way. Raises KeyError."""
@@ -60,6 +65,18 @@ class Images:
         """Return a picture in a format. Raises KeyError when there is no such picture, StoreError."""
         with _signed():
             return await pictures.converted(await self._blobs.get(blob), media_type, quality, self._keys)
+
+    async def sized(self, picture: StoredPicture, size: NamedSize) -> tuple[bytes, str]:
+        """Return a picture of a pack in its format and under its limit, and its media type.
+
+        Raises Refusal where it is gone or cannot be made so small.
+        """
+        data = await self.shown(picture)
+        try:
+            with _signed():
+                return await pictures.within(data, MEDIA[size.format], size.limit, self._keys)
+        except ValueError as error:
+            raise Refusal(_("{name} does not fit into its limit.", name=size.name), code="size") from error
 
     async def verify(self, data: bytes) -> Verdict:
         """Return what is known of a picture. Raises Refusal."""

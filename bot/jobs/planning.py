@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from bot import prompts
@@ -21,12 +22,12 @@ from bot.jobs.regions import Found, Regions
 from bot.jobs.visibility import Visibility
 from bot.models import Balance, Member, Origin
 from bot.options import bounded, clip
-from bot.prompts import Draft, Source, permutations, references
+from bot.prompts import Draft, Source, packed, permutations, references
 from bot.prompts.styles import NO_STYLE
 from bot.store import Store
 from engine import weights
 from engine.lettering import Lettering, MissingGlyphs, TooLong, setting
-from engine.types import Engine, GenerationRequest, Inpaint, ModelInfo
+from engine.types import Engine, GenerationRequest, Inpaint, Letter, ModelInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +170,7 @@ class Planner:
         likely = prompts.model_for(draft, models)
         given = await self._pictures.given(typed, options.get("files", {}), origin, likely)
         request = prompts.compose(draft, models, rules.tier, said=typed, given=given)
-        await asyncio.to_thread(_check_lettering, request)
+        unlettered = await asyncio.to_thread(_check_lettering, request)
         model = prompts.choose_model(Draft(prompt="", model=request.model), offered)
         rules.check(request, draft.style, model, typed)
         described = replace(draft, prompt=references.prompt(draft, model, given))
@@ -187,12 +188,19 @@ class Planner:
             control=control,
             found=found,
             model=model,
-            parent=given.pictures[0].job if draft.edit else "",
+            parent=given.pictures[0].job if (draft.edit or draft.pack) and given.pictures else "",
             relaxed=rules.relaxed(draft.relax, typed),
             note=join(
                 " ",
                 (
                     references.note(draft, model, given),
+                    packed.note(
+                        typed,
+                        draft,
+                        unlettered,
+                        partial(self._engine.estimate, request),
+                        as_it_is=isinstance(request.task, Letter),
+                    ),
                     _left_out(prompts.left_out(text, options)),
                     _weightless(draft, model),
                     remake.cut_by(request, model),
@@ -214,12 +222,17 @@ class Planner:
         return Found(png=await self._regions.content(Source(blob=job.request.task.mask, width=0, height=0)))
 
 
-def _check_lettering(request: GenerationRequest) -> None:
-    """Raise Refusal for words that cannot be set on the image; blocks."""
+def _check_lettering(request: GenerationRequest) -> list[str]:
+    """Return in which sizes of a pack the words fit at none that can be read; blocks.
+
+    Raises Refusal for words that cannot be set on the image itself.
+    """
     words = Lettering.of(request)
     try:
-        if words.texts:
-            setting.layout(words, (request.width, request.height))
+        if not words.texts:
+            return []
+        setting.layout(words, (request.width, request.height))
+        return [each.name for each in request.sizes if not setting.fits(words, (each.width, each.height))]
     except MissingGlyphs as error:
         raise Refusal(
             _(
@@ -228,6 +241,9 @@ def _check_lettering(request: GenerationRequest) -> None:
             ),
             code="text",
         ) from error
+    except OSError as error:
+        notice = _("A font of this Easel is broken, so no words can be set. Install Easel again.")
+        raise Refusal(notice, code="text") from error
     except TooLong as error:
         raise Refusal(
             _("“{text}” is too long to be read on this image. Use fewer words.", text=clip(error.text)),

@@ -10,7 +10,7 @@ from engine.types import GenerationRequest, Letter, TextToImage
 
 def reworded(job: Job | None, request: GenerationRequest) -> GenerationRequest:
     """Return what an answered form asks for: a request that only sets type, if nothing else changed."""
-    if job is None or job.state is not State.RENDERED or len(job.singles) != job.request.count:
+    if job is None or job.state is not State.RENDERED or len(job.singles) != job.request.delivered:
         return request
     before = job.request
     if isinstance(before.task, Letter):
@@ -23,4 +23,5 @@ def reworded(job: Job | None, request: GenerationRequest) -> GenerationRequest:
     )
     if with_words != request or before == request:
         return request
-    return replace(request, task=Letter(sources=tuple(each.unlettered for each in job.singles)))
+    painted = job.singles[: job.request.count]  # its other sizes are made of it
+    return replace(request, task=Letter(sources=tuple(each.unlettered for each in painted)))

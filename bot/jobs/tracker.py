@@ -329,12 +329,12 @@ class JobTracker:
 
     async def _finished(self, life: LiveJob, event: Finished) -> None:
         job = life.job
-        missing = job.request.count - sum(index >= 0 for index in _stored(job))
+        missing = job.request.delivered - sum(index >= 0 for index in _stored(job))
         if missing > 0:
-            error = EngineError(f"{missing} of {job.request.count} pictures are missing")
+            error = EngineError(f"{missing} of {job.request.delivered} pictures are missing")
             await self._failed(life, Failed(job=job.id, error=error, device_seconds=event.device_seconds))
             return
-        if job.request.count > 1 and GRID not in _stored(job):
+        if job.request.delivered > 1 and GRID not in _stored(job):
             await self._keep_grid(life)
         ended, _ = await self._store.end(job.id, State.RENDERED, device_seconds=event.device_seconds)
         self.finish(ended)

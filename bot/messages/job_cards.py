@@ -18,7 +18,7 @@ from bot.formats import about, in_queue, sized
 from bot.i18n import _, join, speech
 from bot.messages.types import ANYTHING, Bar, Button, Buttons, Card, CardPicture, May
 from bot.models import Job
-from bot.prompts import styles
+from bot.prompts import packs, styles
 from bot.prompts.backgrounds import background_label
 from engine import lettering
 from engine.types import TRANSPARENT, CreativeUpscale, Loading, Progress, QueuePosition
@@ -249,6 +249,7 @@ def _facts(job: Job) -> tuple[str, ...]:
         _("seed {seed}", seed=job.request.seed),
         job.request.model,
         _("draft") if job.request.draft else "",
+        packs.label(job.request.pack) if job.request.pack else "",
     )
     return tuple(fact for fact in facts if fact)
 
@@ -262,6 +263,11 @@ def _cut_out(job: Job) -> str:
 def _alt(job: Job, index: int) -> str:
     """Return what somebody who cannot see a picture is told of it; −1 is the grid."""
     words = job.request.lettering.replace(lettering.SEPARATOR, "/")
+    if size := job.request.size_at(index):
+        shown = packs.shown(size)
+        if words:
+            return _("{prompt}, with the words “{words}”, {size}", prompt=job.prompt, words=words, size=shown)
+        return _("{prompt}, {size}", prompt=job.prompt, size=shown)
     if index >= 0 and len(job.singles) > 1:
         if words:
             return _(
@@ -284,6 +290,7 @@ def pictures_of(job: Job) -> tuple[CardPicture, ...]:
             blob=each.blob,
             name=file_name(job, each.index),
             transparent=job.request.background == TRANSPARENT,
+            size=job.request.size_at(each.index),
         )
         for each in sorted(job.pictures, key=lambda each: each.index)
     )
@@ -302,6 +309,8 @@ def file_name(job: Job, index: int) -> str:
     if len(slug) > MAX_SLUG:
         slug = slug[: MAX_SLUG + 1].rpartition("-")[0] or slug[:MAX_SLUG]
     number = f"_{index + 1}" if index >= 0 else ""
+    if size := job.request.size_at(index):
+        return f"{slug or job.id}_{size.name}-{size.width}x{size.height}"
     return f"{slug or job.id}_{job.request.seed}{number}"
 
 

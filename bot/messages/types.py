@@ -8,7 +8,7 @@ from typing import get_args
 from bot import upscaling
 from bot.actions import ActionSpec, Kind, Style, Whose
 from bot.models import Job, State
-from engine.types import TaskKind
+from engine.types import NamedSize, TaskKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,7 @@ class CardPicture:
     name: str = ""  # of its file, without the ending
     preview: bytes = b""  # WebP
     transparent: bool = False  # what lies behind it shows
+    size: NamedSize | None = None  # in which it is one of a pack: its file's format and limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

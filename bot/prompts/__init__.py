@@ -8,6 +8,7 @@ from bot.prompts.composing import (
     fit,
     model_for,
     recall,
+    takes_as_it_is,
 )
 from bot.prompts.defaults import changed, held, with_defaults
 from bot.prompts.draft import DEFAULT_COUNT, PARAMS, Draft
@@ -42,6 +43,7 @@ __all__ = [
     "recall",
     "render",
     "said",
+    "takes_as_it_is",
     "with_defaults",
     "with_options",
 ]

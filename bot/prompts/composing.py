@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from bot import limits
@@ -11,7 +12,7 @@ from bot.errors import Refusal
 from bot.i18n import _, listing, ngettext
 from bot.models import Job, Tier
 from bot.options import clip, setting, suggest
-from bot.prompts import extending, loras, references, styles
+from bot.prompts import extending, loras, packs, references, styles
 from bot.prompts.draft import DEFAULT_STRENGTH, PARAMS, Draft, landed
 from bot.prompts.param import Param
 from bot.prompts.permutations import kept
@@ -19,7 +20,7 @@ from bot.prompts.readers import WIDEST
 from bot.prompts.references import Given, Source
 from bot.prompts.rendering import offer, size_text
 from engine import weights
-from engine.types import Edit, GenerationRequest, Inpaint, ModelInfo, Task
+from engine.types import Edit, GenerationRequest, Inpaint, Letter, ModelInfo, Task
 
 
 def compose(
@@ -47,6 +48,8 @@ def compose(
     prompt, negative = template.dress(references.prompt(draft, model, given), draft.negative)
     values = {each.field: each.value(getattr(draft, each.name), model, tier) for each in landed()}
     values["negative_prompt"] = negative if model.negative_prompt else ""
+    if draft.pack:
+        values |= {"count": 1, "sizes": packs.known()[draft.pack].sizes}
     request = GenerationRequest(
         prompt=prompt,
         model=model.name,
@@ -64,11 +67,18 @@ def _sized_task(
 ) -> tuple[Task, tuple[int, int]]:
     """Return what is to be done, and the size of its images. A mask is not stored yet."""
     source = given.source
+    if draft.extend == extending.FIT and not draft.pack:
+        raise _fits_nothing(said)
+    if source and takes_as_it_is(draft):
+        return Letter(sources=(source.blob,)), (source.width, source.height)
+    if source is None and draft.pack and not (draft.aspect or draft.size):
+        draft = replace(draft, aspect=packs.known()[draft.pack].aspect)
     if source is None or not (draft.extend or draft.region or draft.mask):
         return references.task(draft, model, given), _fitted(draft, said, model, tier, source)
     size = source.width, source.height
     if draft.extend:
-        task, new = extending.outpainted(draft.extend, source.blob, size, model, tier.max_pixels)
+        shapes = [each.width / each.height for each in packs.known()[draft.pack].sizes] if draft.pack else ()
+        task, new = extending.outpainted(draft.extend, source.blob, size, model, tier.max_pixels, shapes)
         _check_extended(said, size, new)
         return task, new
     strength = 1.0 if draft.strength is None else draft.strength
@@ -76,11 +86,27 @@ def _sized_task(
     return Inpaint(source=source.blob, mask="", strength=strength), kept
 
 
+def takes_as_it_is(draft: Draft) -> bool:
+    """Return whether the sizes of a pack are made of the source itself, and nothing is painted."""
+    painted = draft.extend or draft.region or draft.mask or draft.edit or draft.strength is not None
+    more = draft.images or draft.sref or draft.cref
+    return bool(draft.pack and draft.source and not painted and not more)
+
+
+def _fits_nothing(said: Draft) -> Refusal:
+    name, pack = next(iter(packs.known().items()))
+    return Refusal(
+        _("--extend fit goes with a size pack. Add one, as in --pack {name}.", name=name),
+        code="extend",
+        offers=(offer(pack.label, said, pack=name),),
+    )
+
+
 MOST_KEPT = 16  # times a tier's pixels: as large as an enlarged image may a part of one be changed
 
 
 def _check_extended(said: Draft, size: tuple[int, int], new: tuple[int, int]) -> None:
-    if abs(new[0] / new[1] - size[0] / size[1]) > 0.01 or new[0] > size[0]:
+    if abs(new[0] / new[1] - size[0] / size[1]) > 0.01 or new[0] > size[0] or said.extend == extending.FIT:
         return
     if said.extend.endswith("x"):
         return

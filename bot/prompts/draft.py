@@ -10,9 +10,10 @@ from typing import Any
 from bot.i18n import _, ngettext
 from bot.models import Job, Tier
 from bot.options import as_text
-from bot.prompts import extending, permutations, styles
+from bot.prompts import extending, packs, permutations, styles
 from bot.prompts.areas import read_region
 from bot.prompts.backgrounds import background_extent, background_label, read_background
+from bot.prompts.packs import read_pack
 from bot.prompts.param import Chip, Param
 from bot.prompts.readers import (
     ASPECT_WORDS,
@@ -717,6 +718,23 @@ class Draft:
             usual=lambda _: "sans",
             fact=lambda job: _lettered_fact(_("Typeface"), job, job.request.lettering_style),
             chip=Chip(label=_("Typeface"), empty="sans"),
+        ),
+        default="",
+    )
+    pack: str = _option(
+        Param(
+            kind="text",
+            help=_("One image in all sizes of a pack, as files: social, web, ads or print."),
+            flags=("pack",),
+            command="pack",
+            reader=read_pack,
+            maximum=30,
+            example="social",
+            field="pack",
+            usual=lambda _: "",
+            fact=lambda job: (
+                _("Size pack: {pack}", pack=packs.label(job.request.pack)) if job.request.pack else ""
+            ),
         ),
         default="",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 from bot.i18n import _
@@ -24,9 +25,15 @@ _DIRECTIONS: dict[str, Direction] = {
 }
 
 
+FIT = "fit"
+"""As far as the sizes of the pack reach beyond the picture."""
+
+
 def read_extend(value: str) -> str:
-    """Read how far a picture is extended: "2" or "2x", "left", "square" or "16:9". Raises Unusable."""
+    """Read how far a picture is extended: "2" or "2x", "left", "square", "16:9" or "fit". Raises Unusable."""
     word = value.casefold().strip()
+    if word == FIT:
+        return FIT
     if word in _DIRECTIONS:
         return _DIRECTIONS[word]
     if (factor := _factor(word)) is not None:
@@ -59,15 +66,20 @@ def _factor(word: str) -> float | None:
 
 
 def outpainted(
-    how: str, source: BlobRef, size: Size, model: ModelInfo, max_pixels: float
+    how: str,
+    source: BlobRef,
+    size: Size,
+    model: ModelInfo,
+    max_pixels: float,
+    shapes: Sequence[float] = (),
 ) -> tuple[Outpaint, Size]:
-    """Return the task that extends a picture of `size`, and the new size.
+    """Return the task that extends a picture of `size`, and the new size; `shapes`: ratios that FIT is for.
 
     Where that is more than the model paints or `max_pixels`, the picture is made smaller first. The task's
     picture is as large as the new one where it has that aspect ratio already.
     """
     width, height = size
-    left, right, up, down = _added(how, width, height)
+    left, right, up, down = _fitting(shapes, width, height) if how == FIT else _added(how, width, height)
     whole = width + left + right, height + up + down
     shrink = min(1.0, model.max_side / max(whole), math.sqrt(max_pixels / (whole[0] * whole[1])))
     inner = max(1, int(width * shrink)), max(1, int(height * shrink))
@@ -85,6 +97,13 @@ def outpainted(
         strength=model.extending,
     )
     return task, new
+
+
+def _fitting(shapes: Sequence[float], width: int, height: int) -> tuple[float, float, float, float]:
+    """Return the pixels around a picture that hold it whole in each of these shapes."""
+    wider = max(0.0, *(height * each - width for each in shapes)) / 2
+    higher = max(0.0, *(width / each - height for each in shapes)) / 2
+    return wider, wider, higher, higher
 
 
 def _added(how: str, width: int, height: int) -> tuple[float, float, float, float]:

@@ -58,7 +58,9 @@ class Stamper:
         """
         request = job.request
         made = _MADE[request.kind]
-        of = request.sources[max(index, 0)] if isinstance(request.task, Letter) else request.source
+        size = request.size_at(index)
+        painted = 0 if size else max(index, 0)
+        of = request.sources[painted] if isinstance(request.task, Letter) else request.source
         parent = await self._blobs.get(of) if of and made != "created" else None
         source = await self._facts_of(parent) if parent is not None else None
         others = [await self._blobs.get(each) for each in _others(request)] if parent is not None else []
@@ -77,7 +79,7 @@ class Stamper:
             parent=source.title if source else "",
             mark=(source.mark or source.job) if source and isinstance(request.task, Inpaint) else "",
         )
-        kept = _kept(request, parent) if parent is not None and index != GRID else None
+        kept = _kept(request, parent) if parent is not None and index != GRID and not size else None
         notes = _notes(job, seed) if wanted else {}
         labelled = index != GRID and await self._labelled(job)  # a grid is made of labelled pictures
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
+from engine import weights
 from engine.types import GenerationRequest
 
 SEPARATOR = "|"
@@ -46,6 +47,27 @@ class Lettering:
         """Return what a request wants set on its pictures."""
         found = (clean(each) for each in request.lettering.split(SEPARATOR))
         return cls(tuple(filter(None, found)), request.lettering_place, request.lettering_style)
+
+
+_ROOM = {
+    "top": "plain empty space at the top",
+    "bottom": "plain empty space at the bottom",
+    "label": "plain empty space at the lower left",
+    "sign": "plain empty space in the middle",
+    "auto": "plain calm background with empty space",
+}
+
+
+def with_room(prompt: str, request: GenerationRequest) -> str:
+    """Return a prompt that asks the model for room for the words of a request, too."""
+    if not request.lettering:
+        return prompt
+    room = _ROOM.get(request.lettering_place, _ROOM["auto"])
+    return weights.each_part(prompt, lambda part: f"{part}, {room}")
+
+
+OWN_WORDS = "text, letters, watermark"
+"""What a model that paints a picture for words had better leave out: they are set as type."""
 
 
 def clean(text: str) -> str:

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 import engine
+from engine.details import faces
 from engine.errors import InvalidRequest
+from engine.framing import standing_out
 from engine.lettering import JOINERS, Lettering, LetteringError, MissingGlyphs, TooLong
 from engine.regions import on_white
 from engine.text import _
@@ -33,6 +35,7 @@ _LARGEST = 0.2
 _LEAST_OUTLINED = 24  # pixels; an outline fills smaller letters
 _LEADING = 1.28  # line height ÷ size: Devanagari and Vietnamese need it
 _MARGIN = 0.06  # of the shorter side
+_SHOWN, _FACES = 24.0, 60.0  # levels that what stands out, and a face, count more than its detail does
 _WHITE, _BLACK = (255, 255, 255), (17, 17, 17)
 
 Box = tuple[int, int, int, int]
@@ -230,6 +233,14 @@ def layout(lettering: Lettering, size: tuple[int, int], area: _Area | None = Non
     return placed
 
 
+def fits(lettering: Lettering, size: tuple[int, int]) -> bool:
+    """Return whether the texts fit on a picture of `size` pixels at a size that can be read."""
+    try:
+        return bool(layout(lettering, size))
+    except TooLong:
+        return False
+
+
 def set_on(picture: Image.Image, lettering: Lettering, variant: int = 0) -> tuple[Image.Image, list[Box]]:
     """Return the picture with the words on it, and the boxes outside of which no pixel changed.
 
@@ -251,11 +262,16 @@ def lettered(picture: Image.Image, request: GenerationRequest, index: int) -> Im
     words = Lettering.of(request)
     if not words.texts:
         return picture
-    under = on_white(picture)
+    under, size = on_white(picture), request.size_at(index)
     try:
-        made = set_on(under, words, index)[0]
+        made = set_on(under, words, 0 if size else index)[0]
         return made if picture.mode == "RGB" else _on_clear(picture, under, made)
+    except OSError as error:
+        advice = _("A font of this Easel is broken, so no words can be set. Install Easel again.")
+        raise InvalidRequest(f"a font cannot be read: {error}", advice=advice) from error
     except LetteringError as error:
+        if size:  # whoever asked was told
+            return picture
         advice = _("The words do not fit on the image. Use fewer of them.")
         raise InvalidRequest(f"words cannot be set: {error}", advice=advice) from error
 
@@ -279,10 +295,18 @@ def _busyness(picture: Image.Image, blocks: Sequence[Block]) -> float:
     steps = np.zeros_like(values)
     steps[:, 1:] += np.abs(np.diff(values, axis=1))
     steps[1:] += np.abs(np.diff(values, axis=0))
+    steps += _kept_clear(picture, small.size)
     left, top = min(each.box[0] for each in blocks), min(each.box[1] for each in blocks)
     right, bottom = max(each.box[2] for each in blocks), max(each.box[3] for each in blocks)
     cut = steps[int(top * factor) : int(bottom * factor) + 1, int(left * factor) : int(right * factor) + 1]
     return round(float(cut.mean()), 2)
+
+
+def _kept_clear(picture: Image.Image, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Return what it costs to cover each pixel of a small copy: what the picture shows, and faces most."""
+    shown = Image.fromarray(standing_out(picture)).resize(size, Image.Resampling.BILINEAR)
+    cost: NDArray[np.float32] = _SHOWN * np.clip(np.asarray(shown, np.float32), 0, 1)
+    return cost + _FACES * faces(picture.convert("RGB").resize(size, Image.Resampling.BOX))
 
 
 # ---- drawing
@@ -343,7 +367,7 @@ def _is_right_to_left(text: str) -> bool:
 def _colour(ground: Image.Image) -> tuple[Colour, float]:
     """Return the better of white and black on a ground, and its contrast against its worst pixels."""
     light = _luminance(ground)
-    darkest, lightest = (float(each) for each in np.percentile(light, (1, 99)))
+    darkest, lightest = (float(each) for each in np.percentile(light, (0.2, 99.8)))
     black = float(_luminance(Image.new("RGB", (1, 1), _BLACK))[0, 0])
     on_white, on_black = 1.05 / (lightest + 0.05), (darkest + 0.05) / (black + 0.05)
     return (_WHITE, on_white) if on_white >= on_black else (_BLACK, on_black)

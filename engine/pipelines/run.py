@@ -26,7 +26,9 @@ from engine import changes, drafts, regions, weights
 from engine.catalog import Entry, check_files
 from engine.errors import FlaggedPicture, InvalidPicture, InvalidRequest, ModelNotLoaded
 from engine.families import Family, Painting, family_of
+from engine.framing import framed
 from engine.guides import ControlNet, GuideUnusable, GuideWeights, missing
+from engine.lettering import OWN_WORDS, with_room
 from engine.lettering.setting import lettered
 from engine.pipelines import control, image_prompts, long_prompts, quantising, references, sights, tensors
 from engine.pipelines.batching import DecodePoint, EncodePoint, InterceptionPoint
@@ -456,6 +458,23 @@ def load_guide(found: GuideWeights, loaded: Loaded, memory: DeviceMemory) -> Con
     return image_prompts.load(found, loaded.pipe, family.style_layers, memory, dtype)
 
 
+def sized(loaded: Loaded, painted: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Return a painted picture in another size, cropped around what it shows, never distorted.
+
+    What it shows is found by what cuts out, where that knows pictures of this model.
+    """
+    picture = tensors.picture(painted)
+    shown = None
+    if loaded.entry.info.cuts_out:
+        shown = loaded.segmenter()(tensors.pixels(on_white(picture))).numpy()
+
+    def larger(part: Image.Image, factor: int) -> Image.Image:
+        whole = part.width * factor, part.height * factor
+        return tensors.picture(enlarged(loaded.upscaler, part, whole))
+
+    return tensors.pixels(framed(picture, size, larger, shown))
+
+
 def _creatively_enlarged(
     loaded: Loaded,
     request: GenerationRequest,
@@ -546,11 +565,16 @@ def _painted(
     scale = loaded.entry.scale
     size = size[0] // scale, size[1] // scale
     told = loaded.family.words(task, loaded.loras.told(request))
-    about_ground = loaded.entry.info.one_thing and isinstance(task, Outpaint)
+    info = loaded.entry.info
+    if request.lettering and isinstance(task, TextToImage) and not info.one_thing:
+        told, own_words = with_room(told, request), OWN_WORDS if info.negative_prompt else ""
+    else:  # what draws one thing knows of no room around it
+        own_words = ""
+    about_ground = info.one_thing and isinstance(task, Outpaint)
     weighed = weights.read(regions.ground(told) if about_ground else told)
     painting = Painting(
         prompt=weighed.plain,
-        negative_prompt=", ".join(filter(None, (request.negative_prompt, *weighed.negative))),
+        negative_prompt=", ".join(filter(None, (request.negative_prompt, *weighed.negative, own_words))),
         steps=request.steps_taken,
         guidance=request.guidance,
         width=size[0],

@@ -54,7 +54,7 @@ def check(entry: Entry) -> None:
 
 
 def missing(entry: Entry) -> str:
-    """Return the packages that a model's class needs and that are missing; Easel's extras have their names."""
+    """Return the missing packages that a model's class needs; Easel's extras have their names."""
     return " ".join(each for each in family_of(entry.pipeline).needs if not _installed(each))
 
 

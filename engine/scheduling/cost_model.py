@@ -38,8 +38,7 @@ class RequestCosts:
             entry = self._catalog.entry(request.model)
         except UnknownModel:  # measured when it was still offered
             return
-        units = entry.units(request)
-        if not units:  # type is set in no time of a device
+        if not (units := entry.units(request)):  # type is set in no time of a device
             return
         rate = seconds / units
         for kind in _kinds(request, entry):

@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from engine import regions
 from engine.catalog import Catalog, Entry
 from engine.errors import Cancelled, EngineError
+from engine.framing import framed
 from engine.lettering.setting import lettered
 from engine.scheduling.job_queue import FairQueue
 from engine.types import (
@@ -224,6 +225,17 @@ class MemoryWorker:
                 png=await asyncio.to_thread(_lettered, png, request, index) if plain else png,
                 plain=plain,
             )
+            for number, size in enumerate(request.sizes, request.count):
+                made = await asyncio.to_thread(_sized, png, (size.width, size.height))
+                yield Picture(
+                    job=job.id,
+                    index=number,
+                    seed=request.seed,
+                    width=size.width,
+                    height=size.height,
+                    png=await asyncio.to_thread(_lettered, made, request, number) if plain else made,
+                    plain=made if plain else b"",
+                )
 
     async def _suffer(self, job: EngineJob) -> None:
         match self._fault(job) if self._fault else None:
@@ -244,6 +256,15 @@ def _png(request: GenerationRequest, index: int, sources: Sequence[bytes]) -> by
     out = io.BytesIO()
     picture = paint(request, index, (request.width, request.height), sources)
     picture.save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
+def _sized(png: bytes, size: tuple[int, int]) -> bytes:
+    def larger(part: Image.Image, factor: int) -> Image.Image:
+        return part.resize((part.width * factor, part.height * factor), Image.Resampling.LANCZOS)
+
+    out = io.BytesIO()
+    framed(regions.opened_as_is(png), size, larger).save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 

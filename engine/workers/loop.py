@@ -18,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ from engine.types import (
     Failed,
     Finished,
     GenerationRequest,
+    NamedSize,
     Picture,
     Progress,
     Restarted,
@@ -115,9 +117,15 @@ class PictureRequest(Request):
         self.heard = Heard()
         self.joined = False  # whether any of them was one with other pictures
         self.step = 0
-        self.steps = resident.job.request.steps_taken
+        self.painted = resident.job.request.size_at(index) is None  # else made of one that was
+        self.steps = resident.job.request.steps_taken if self.painted else 0
         self.preview: torch.Tensor | None = None
         self.failed_pass: Exception | None = None  # what its last forward pass raised
+
+    def charge(self, seconds: float) -> None:
+        """Note device-seconds that the job has cost; sizes that are made of a picture cost nothing."""
+        if self.painted:
+            self.resident.seconds += seconds
 
     @property
     def tenant(self) -> tuple[str, float]:
@@ -316,12 +324,15 @@ class WorkerLoop:
             PictureRequest(resident, model, index, self._painter(model, job.request, index, resident.sources))
             for index in range(job.request.count)
         ]
-        for request in resident.requests:
+        self._start(resident, tuple(resident.requests), model)  # sizes are added meanwhile
+        self._end_work()
+
+    def _start(self, resident: Resident, requests: Sequence[PictureRequest], model: pipelines.Loaded) -> None:
+        for request in requests:
             if model.apart:
                 self._line_up(request)
-            elif job.id in self._residents:  # else the first picture has failed, and with it the job
+            elif resident.job.id in self._residents:  # else the first picture has failed, and with it the job
                 self._go_on(request, None)
-        self._end_work()
 
     def _has_loras(self, resident: Resident, model: pipelines.Loaded) -> bool:
         """Return whether a job's LoRAs are loaded; else ask for them, or end it where one is unknown."""
@@ -502,7 +513,7 @@ class WorkerLoop:
         self._costs.observe(key, rows, seconds)
         for request in batch:
             request.joined |= len(batch) > 1
-            request.resident.seconds += seconds * request.rows / rows
+            request.charge(seconds * request.rows / rows)
         self._turns.charge(batch, seconds)
         self._pulse.seconds += seconds
         self._pulse.passes += 1
@@ -547,7 +558,7 @@ class WorkerLoop:
         request.failed_pass = result if isinstance(result, Exception) else None
         _, seconds = self._clock.measure(lambda: resume(result))
         request.calls += waited
-        request.resident.seconds += seconds
+        request.charge(seconds)
         self._pulse.seconds += seconds
         if not waited and not request.ended:
             self._turns.add(request)
@@ -571,12 +582,12 @@ class WorkerLoop:
         self._next_apart(request)
 
     def _show(self, request: PictureRequest) -> None:
-        resident, pixels = request.resident, pipelines.as_bytes(request.result)
-        request.result = None
+        resident, result = request.resident, request.result
+        pixels, request.result = pipelines.as_bytes(result), None
         picture = Picture(
             job=resident.job.id,
             index=request.index,
-            seed=resident.job.request.seed_of(request.index),
+            seed=resident.job.request.seed_of(request.index if request.painted else 0),
             width=pixels.shape[1],
             height=pixels.shape[0],
             png=b"",
@@ -585,9 +596,22 @@ class WorkerLoop:
             left_out=request.heard.left_out,
         )
         self._outbox.put_picture(picture, pixels, resident.job.request)
-        if all(sibling.ended for sibling in resident.requests):
+        if request.index == 0 and resident.job.request.sizes:
+            self._make_sizes(resident, result)
+        elif all(sibling.ended for sibling in resident.requests):
             del self._residents[resident.job.id]
             self._outbox.put(Finished(job=resident.job.id, device_seconds=resident.seconds))
+
+    def _make_sizes(self, resident: Resident, painted: torch.Tensor) -> None:
+        """Begin the sizes in which a picture that is painted now is delivered besides its own."""
+        asked = resident.job.request
+        model = self._model(asked.model)
+        made = [
+            PictureRequest(resident, model, index, partial(_sized, model, painted, size))
+            for index, size in enumerate(asked.sizes, asked.count)
+        ]
+        resident.requests += made
+        self._start(resident, made, model)
 
     def _fail(self, resident: Resident, error: EngineError) -> None:
         """End a job with all its pictures."""
@@ -663,6 +687,12 @@ def _guides(controlnets: str, ip_adapters: str) -> guides.Guides:
 def _further(request: GenerationRequest) -> set[str]:
     """Return the names of all weights that a request wants besides its model."""
     return {each.name for each in request.loras} | {guide_name(each.by) for each in request.guides}
+
+
+def _sized(
+    model: pipelines.Loaded, painted: torch.Tensor, size: NamedSize, _request: PictureRequest
+) -> torch.Tensor:
+    return pipelines.sized(model, painted, (size.width, size.height))
 
 
 def _as_engine_error(error: BaseException, *, in_pass: bool = False) -> EngineError:

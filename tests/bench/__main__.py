@@ -22,7 +22,7 @@ from typing import Any
 from engine.scheduling.job_queue import FairQueue
 from engine.types import EngineJob, Failed, Finished, GenerationRequest, Progress
 from engine.workers.process import ProcessEngine
-from tests.bench import books, discord, marks, slack, start
+from tests.bench import books, discord, lettering, marks, slack, start
 
 REQUEST = GenerationRequest(prompt="a red heart", seed=7, count=1)
 
@@ -37,6 +37,8 @@ def main() -> None:
     parser.add_argument("--drawings", type=Path, help="the training's folder, for drawings to cut out")
     parser.add_argument("--alarms", type=int, default=500, help="looks for a mark where there is none")
     parser.add_argument("--first-seed", type=int, default=1_000_000, help="of the drawings to mark")
+    parser.add_argument("--reads", type=int, default=700, help="lettered pictures that OCR reads")
+    parser.add_argument("--texts", type=int, default=200, help="texts of each language to set on images")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -60,6 +62,9 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "cutout": lambda options: cutout(options.drawings),
     "marks": lambda options: marks.figures(
         options.pictures, options.photos, options.alarms, options.first_seed
+    ),
+    "lettering": lambda options: lettering.figures(
+        options.photos, options.reads, options.first_seed, options.texts
     ),
 }
 

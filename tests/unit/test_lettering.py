@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
 
+import engine
 from engine import lettering
+from engine.errors import InvalidRequest
 from engine.lettering import Lettering, MissingGlyphs, TooLong, setting
 from engine.lettering.setting import CONTRAST, layout, set_on
+from engine.types import GenerationRequest
+from tests.bench import lettering as bench
+from tests.bench.phrases import HEADLINES, texts
 
 LANGUAGES = {
     "English": "Summer sale up to half price",
@@ -145,6 +152,59 @@ def test_what_is_written_from_right_to_left_keeps_to_the_right() -> None:
         block = setting.Block((text,), "sans", 30, box, left=True)
         ((x, _), _line) = setting._placed(block, setting._font("sans", 30))[0]
         assert (x > 200) == is_right
+
+
+def test_faces_and_what_a_picture_shows_are_kept_clear() -> None:
+    """A smooth disc has no detail, so that detail alone would not keep words off it."""
+    picture = Image.new("RGB", (512, 512), "#d8e0f0")
+    ImageDraw.Draw(picture).ellipse((96, 0, 416, 300), fill="#c03020")
+
+    boxes = [set_on(picture, Lettering(("SUMMER SALE",)), variant)[1][0] for variant in range(4)]
+
+    assert boxes[0][1] > 300 and boxes[1][1] > 300
+    assert len(set(boxes)) == 4
+
+
+def test_the_model_is_asked_for_room_where_the_words_will_stand() -> None:
+    request = GenerationRequest(prompt="a beach", seed=1, lettering="SALE", lettering_place="top")
+
+    assert lettering.with_room("a beach", request) == "a beach, plain empty space at the top"
+    assert lettering.with_room("a beach::2 a dog", request).count("space at the top") == 2
+    assert lettering.with_room("a beach", replace(request, lettering="")) == "a beach"
+
+
+def test_a_broken_font_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = (Path(engine.__file__).with_name("fonts") / "sans.ttf").read_bytes()
+    (tmp_path / "sans.ttf").write_bytes(whole[:4000])
+    monkeypatch.setattr(setting, "_FONTS", tmp_path)
+    setting._font.cache_clear()
+    setting._has.cache_clear()
+    request = GenerationRequest(prompt="a beach", seed=1, count=1, lettering="SALE")
+    try:
+        with pytest.raises(InvalidRequest) as error:
+            setting.lettered(Image.new("RGB", (256, 256)), request, 0)
+    finally:
+        setting._font.cache_clear()
+        setting._has.cache_clear()
+
+    assert "font" in str(error.value) and error.value.advice
+
+
+def test_directions_that_are_mixed_in_one_line_are_set() -> None:
+    done, boxes = set_on(Image.new("RGB", (512, 512), "navy"), Lettering(("Sale מבצע 50% تخفيضات",)))
+
+    assert boxes and changed(Image.new("RGB", (512, 512), "navy"), done).any()
+
+
+@pytest.mark.parametrize("language", HEADLINES)
+def test_phrases_stand_readable_in_all_places_of_pictures(language: str) -> None:
+    grounds = (noisy((512, 512)), Image.new("RGB", (640, 512), "#557799"))
+    for number, pair in enumerate(texts(language)[::100]):
+        for place in lettering.PLACES:
+            words, count = Lettering(pair, place), bench.Count()
+            bench.look_at(grounds[number % 2], words, count, twice=number == 0)
+            wrong = (count.missing, count.too_long, count.overflow, count.faint, count.outside)
+            assert (count.set, wrong, count.other_bytes) == (1, (0, 0, 0, 0, 0), 0)
 
 
 @pytest.mark.parametrize(("text", "missing"), [("cake 🎂", "🎂"), ("ሰላም", "ሰላም"), ("a\U000e0001b", "")])

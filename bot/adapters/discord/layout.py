@@ -41,7 +41,7 @@ _TOO_MANY_FILES = _("Not all of the files fit into one message on Discord.")
 _IN_STUDIO = _("Get it in the web studio: /studio opens it.")
 _FROM_OPERATOR = _("Whoever runs this Easel can hand it to you.")
 
-Fitted = Callable[[str, int], Awaitable[tuple[bytes, str]]]
+Fitted = Callable[..., Awaitable[tuple[bytes, str]]]
 """A stored picture by its name in at most so many bytes, and its media type; raises KeyError, ValueError."""
 
 
@@ -108,16 +108,22 @@ def _fitting_files(files: Sequence[tuple[str, bytes]], limit: int) -> Iterator[t
 
 
 def _chosen(card: Card) -> Sequence[CardPicture]:
-    """Return up to four single pictures of a job, laid out by the gallery; of a job with more, the grid."""
+    """Return up to four single pictures of a job, laid out by the gallery; of a job with more, the grid.
+
+    The sizes of a pack are files of their own, however many.
+    """
     if card.job and len(card.pictures) > 1:
         grid, *single = card.pictures
-        return single if len(single) <= MOST_SINGLE else [grid]
+        apart = any(each.size for each in single) and len(single) <= MAX_FILES
+        return single if apart or len(single) <= MOST_SINGLE else [grid]
     return card.pictures[:MAX_FILES]
 
 
 async def _content(picture: CardPicture, fitted: Fitted, limit: int) -> tuple[bytes, str]:
     if picture.preview:
         return picture.preview, "image/webp"
+    if size := picture.size:
+        return await fitted(picture.blob, min(limit, size.limit or limit), f"image/{size.format}")
     return await fitted(picture.blob, limit)
 
 
