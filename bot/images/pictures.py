@@ -176,7 +176,7 @@ def _fit(png: bytes, limit: int, keys: Keys) -> bytes:
         for smaller, quality in _attempts(picture):
             if len(_encoded(smaller, "WEBP", quality=quality, method=2)) > limit:
                 continue
-            data = convert(png, smaller, "image/webp", keys, quality=quality, method=2)
+            data = convert(png, smaller, "image/webp", keys, quality, effort=2)
             if len(data) <= limit:
                 return data
     raise ValueError(f"no picture fits into {limit} bytes")
@@ -190,20 +190,26 @@ async def shrink(png: bytes, side: int, keys: Keys) -> bytes:
 def _shrunk(png: bytes, side: int, keys: Keys) -> bytes:
     with Image.open(io.BytesIO(png), formats=("PNG", "WEBP", "JPEG")) as picture:
         picture.thumbnail((side, side))
-        return convert(png, picture, "image/webp", keys, quality=88, method=2)
+        return convert(png, picture, "image/webp", keys, 88, effort=2)
 
 
-async def converted(png: bytes, media_type: MediaType, quality: int, keys: Keys) -> bytes:
-    """Return a stored picture in another format, signed again where it was signed; a PNG as it is."""
-    if media_type == "image/png":
+async def converted(
+    png: bytes, media_type: MediaType, quality: int | None, keys: Keys, max_bytes: int | None = None
+) -> bytes:
+    """Return a stored picture in another format, signed again where it was signed; a PNG as it is.
+
+    It has at most `max_bytes`. Raises TooLarge, and NotFlat for what is no picture for SVG.
+    """
+    if media_type == "image/png" and (max_bytes is None or len(png) <= max_bytes):
         return png
-    return await asyncio.to_thread(_converted, png, media_type, quality, keys)
+    return await asyncio.to_thread(_converted, png, media_type, quality, keys, max_bytes)
 
 
-def _converted(png: bytes, media_type: MediaType, quality: int, keys: Keys) -> bytes:
+def _converted(
+    png: bytes, media_type: MediaType, quality: int | None, keys: Keys, max_bytes: int | None
+) -> bytes:
     with Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
-        whole = on_white(picture) if media_type == "image/jpeg" else picture  # JPEG knows no transparency
-        return convert(png, whole, media_type, keys, quality=quality)
+        return convert(png, picture, media_type, keys, quality, max_bytes=max_bytes)
 
 
 async def preview(webp: bytes, media_type: MediaType) -> bytes:
