@@ -49,6 +49,7 @@ from bot.gate import Gate
 from bot.guard import Guard
 from bot.i18n.speech import Speech
 from bot.images.blobs import BlobStore, open_blobs
+from bot.images.printing import Press
 from bot.images.segmenting import ProcessSegmenter, Segmenter
 from bot.images.service import Images
 from bot.jobs.cards import JobCards
@@ -57,6 +58,7 @@ from bot.jobs.covers import Covers
 from bot.jobs.departures import Departures
 from bot.jobs.endings import Endings
 from bot.jobs.favourites import FavouriteService
+from bot.jobs.files import FileService
 from bot.jobs.holds import Holds
 from bot.jobs.lineage import LineageQueries
 from bot.jobs.live import LiveJobs
@@ -121,7 +123,7 @@ def build(
     adapters: dict[str, ChatAdapter] = {}
     log_channel = LogChannel(store, speech, adapters)
     logins = Logins(store, settings.web_address)
-    images = Images(store, blobs, keys, settings.max_source_bytes)
+    images = Images(store, blobs, keys, settings.max_source_bytes, Press.of(settings))
 
     # Who may see what, and ask for what.
     access = Access(store, engine, tiers, settings.direct_messages)
@@ -160,7 +162,7 @@ def build(
     planner = Planner(store, engine, access, visibility, regions, settings.max_source_bytes, found_pictures)
     series = SeriesService(store, engine, access, planner, reviews, tracker)
     jobs = JobService(
-        store, engine, access, visibility, planner, reviews, tracker, endings, cards, series, regions
+        store, engine, access, visibility, planner, reviews, tracker, endings, cards, series, regions, images
     )
     describing = DescribeService(
         store,
@@ -215,6 +217,7 @@ def build(
         api_keys,
         PartService(engine, access, visibility, regions, jobs, logins),
         ReferenceService(store, blobs, found_pictures, settings.max_source_bytes),
+        FileService(images, visibility),
     )
     return Easel(
         adapters=adapters,

@@ -28,6 +28,7 @@ from bot.images.service import Images
 from bot.jobs import offers
 from bot.jobs.changes import source_job
 from bot.jobs.favourites import FavouriteService
+from bot.jobs.files import FileService
 from bot.jobs.parts import PartService
 from bot.jobs.pictured import imagined
 from bot.jobs.queries import JobQueries
@@ -80,6 +81,7 @@ class Router:
     _api_keys: ApiKeys
     _parts: PartService
     _references: ReferenceService
+    _files: FileService
 
     def __post_init__(self) -> None:
         self._commands: dict[str, Callable[[dict[str, Any], Origin], Awaitable[Card | Receipt]]] = {
@@ -102,6 +104,7 @@ class Router:
             "show": self._queries.show,
             "quota": self._accounts.quota,
             "verify": self._verify.verify,
+            "download": self._files.command,
             "describe": self._describe.command,
             "shorten": self._rewriting.shorten,
             "expand": self._rewriting.expand,
@@ -130,6 +133,8 @@ class Router:
             "more": self._queries.more,
             "favourite": self._favourites.toggle,
             "download": self._download,
+            "download_as": self._files.choose,
+            **dict.fromkeys(actions.FILES, self._files.press),
             "show": self._queries.show_again,
             "share": self._queries.share,
             "cancel": self._jobs.cancel,
@@ -251,6 +256,8 @@ class Router:
     async def _download(self, action: Action, job: Job, origin: Origin) -> Card:
         """Hand over a job's pictures as they are stored."""
         actions.picture(job, 0)
+        if job.request.paper:
+            return await self._files.printed(job)
         files = [
             (f"{job_cards.file_name(job, each.index)}.png", await self._images.shown(each))
             for each in job.singles

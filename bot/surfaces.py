@@ -18,6 +18,7 @@ from bot.describing.settings import DescribeSettings
 from bot.engines import EngineSettings
 from bot.findings import Finding
 from bot.images.blobs.settings import StorageSettings
+from bot.images.printing import PrintSettings
 from bot.images.segmenting import SegmentSettings
 from bot.rewriting.settings import RewritingSettings
 
@@ -34,6 +35,7 @@ class Settings(
     RewritingSettings,
     DescribeSettings,
     SegmentSettings,
+    PrintSettings,
     EngineSettings,
     StorageSettings,
 ):

@@ -258,6 +258,7 @@ class GenerationRequest:
     lettering: str = ""  # words that are set on the picture as type; "|" separates texts
     lettering_place: str = "auto"  # see `engine.lettering`
     lettering_style: str = "sans"
+    paper: str = ""  # that the picture is to be printed on, as `bot.images.printing` writes it
     task: Task = TextToImage()
 
     @property
@@ -372,7 +373,14 @@ class GenerationRequest:
         """Return the request that cuts out what one picture of `width` × `height` pixels shows."""
         task, draft = CutOut(source=of), False
         return replace(
-            self, task=task, count=1, width=width, height=height, draft=draft, background=background
+            self,
+            task=task,
+            count=1,
+            width=width,
+            height=height,
+            draft=draft,
+            background=background,
+            paper="",
         )
 
     def before_upscale(self) -> GenerationRequest:
@@ -383,7 +391,7 @@ class GenerationRequest:
                     task.width or self.width // task.factor,
                     task.height or self.height // task.factor,
                 )
-                return replace(self, task=TextToImage(), width=width, height=height)
+                return replace(self, task=TextToImage(), width=width, height=height, paper="")
             case CutOut() | Letter():
                 return replace(self, task=TextToImage())
             case TextToImage() | ImageToImage() | Edit() | Blend() | Inpaint() | Outpaint():

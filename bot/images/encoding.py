@@ -1,4 +1,4 @@
-"""Encodes a picture as a file of a format: in sRGB and tagged so, with an XMP packet, within a limit of bytes.
+"""Encodes a picture as a file of a format: in sRGB and tagged so, with XMP, within a limit of bytes.
 
 All of it blocks: for threads. What is encoded is not signed yet; `bot.provenance.stamp.convert` does both.
 """
@@ -27,7 +27,7 @@ ALPHA = ("png", "webp", "avif", "gif", "tiff")
 LOOPS = ("gif", "webp")
 """Formats whose files can be a film."""
 MEDIA_TYPES: Mapping[Format, str] = {
-    **{each: f"image/{each}" for each in ("png", "jpeg", "webp", "avif", "gif", "tiff")},  # type: ignore[dict-item]
+    **{each: f"image/{each}" for each in ("png", "jpeg", "webp", "avif", "gif", "tiff")},
     "svg": "image/svg+xml",
     "pdf": "application/pdf",
 }
@@ -84,6 +84,7 @@ def animate(
     options: dict[str, Any] = {"quality": quality, "method": 2} if format == "webp" else {"disposal": 1}
     if format == "webp":
         options["icc_profile"] = srgb()
+        options["xmp"] = xmp
     shown[0].save(
         out,
         format.upper(),
@@ -91,10 +92,9 @@ def animate(
         append_images=shown[1:],
         duration=round(seconds * 1000),
         loop=0,
-        xmp=xmp,
         **options,
     )
-    return out.getvalue()
+    return _gif_with(out.getvalue(), xmp) if format == "gif" else out.getvalue()
 
 
 def _prepared(picture: Image.Image, format: Format) -> Image.Image:
@@ -156,8 +156,20 @@ def _gif(
     picture: Image.Image, format: Format, options: dict[str, Any], xmp: bytes, notes: Mapping[str, str]
 ) -> bytes:
     out = io.BytesIO()
-    _fewer_colours(picture).save(out, "GIF", xmp=xmp)
-    return out.getvalue()
+    # Pillow itself keeps what is transparent, as one of the colours.
+    (picture if picture.mode == "RGBA" else _fewer_colours(picture)).save(out, "GIF")
+    return _gif_with(out.getvalue(), xmp)
+
+
+def _gif_with(data: bytes, xmp: bytes) -> bytes:
+    """Return a GIF with an XMP packet, which Pillow reads but does not write."""
+    if not xmp:
+        return data
+    colours = 3 * 2 ** ((data[10] & 7) + 1) if data[10] & 0x80 else 0
+    start = 13 + colours  # behind the screen's description and its colours
+    trailer = b"\x01" + bytes(range(255, -1, -1)) + b"\x00"  # a reader of blocks ends at its end
+    block = b"\x21\xff\x0bXMP DataXMP" + xmp + trailer
+    return b"GIF89a" + data[6:start] + block + data[start:]
 
 
 def _tiff(

@@ -21,10 +21,10 @@ from PIL import Image
 
 from bot.errors import Refusal
 from bot.i18n import _
-from bot.images import decode_process
+from bot.images import decode_process, encoding, printing
 from bot.provenance.keys import Keys
-from bot.provenance.signing import MediaType
-from bot.provenance.stamp import convert
+from bot.provenance.signing import FORMAT_OF, MediaType, packet
+from bot.provenance.stamp import convert, facts_of, signed_again
 from engine.regions import on_white
 
 SOURCE_PIXELS = 4096 * 4096
@@ -41,14 +41,15 @@ _GRID_SIDE = 4096  # pixels, at most
 # ---- a stranger's picture
 
 
-async def open_source(data: bytes, *, max_bytes: int = 20_000_000) -> bytes:
+async def open_source(data: bytes, *, max_bytes: int = 20_000_000, more: bool = False) -> bytes:
     """Convert a picture from outside to a plain PNG in sRGB: upright, on white, without metadata or profile.
 
     Takes still PNG, JPEG and WebP by their content, whatever their name, and HEIC where `pi-heif` is
-    installed; a phone's large photograph is made smaller. Raises Refusal.
+    installed; a phone's large photograph is made smaller. `more`: AVIF, GIF and TIFF too, of which the first
+    frame counts. Raises Refusal.
     """
     check_size(len(data), max_bytes)
-    return await asyncio.get_running_loop().run_in_executor(_decoders(), _decode, data)
+    return await asyncio.get_running_loop().run_in_executor(_decoders(), _decode, data, more)
 
 
 @functools.cache
@@ -96,8 +97,8 @@ def _decoders() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_DECODERS, thread_name_prefix="decoder")
 
 
-def _decode(data: bytes) -> bytes:
-    command = [sys.executable, "-I", decode_process.__file__, json.dumps(_LIMITS)]
+def _decode(data: bytes, more: bool) -> bytes:
+    command = [sys.executable, "-I", decode_process.__file__, json.dumps({**_LIMITS, "more": more})]
     try:
         done = subprocess.run(command, input=data, capture_output=True, timeout=_PATIENCE, env={})
     except subprocess.TimeoutExpired:
@@ -210,6 +211,60 @@ def _converted(
 ) -> bytes:
     with Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
         return convert(png, picture, media_type, keys, quality, max_bytes=max_bytes)
+
+
+def cut(png: bytes, box: tuple[int, int, int, int], keys: Keys) -> bytes:
+    """Return a part of a stored picture as PNG, signed again where that was signed. For a thread."""
+    with Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
+        return convert(png, picture.crop(box), "image/png", keys)
+
+
+def film(pngs: Sequence[bytes], format: encoding.Format, seconds: float, keys: Keys) -> bytes:
+    """Return stored pictures as a film that loops, with the statements of the first. For a thread."""
+    frames = [_small(png) for png in pngs]
+    facts = facts_of(pngs[0], keys)
+    made = encoding.animate(frames, format, seconds=seconds, xmp=packet(facts) if facts else b"")
+    return signed_again(pngs[0], made, _media(format), facts, keys) if facts else made
+
+
+_FILM_SIDE = 768  # pixels
+
+
+def _small(png: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
+        picture.thumbnail((_FILM_SIDE, _FILM_SIDE), Image.Resampling.LANCZOS)
+        return picture.convert("RGBA" if picture.mode == "RGBA" else "RGB")
+
+
+def printed(
+    png: bytes,
+    paper: printing.Paper,
+    press: printing.Press,
+    format: printing.PrintFormat,
+    title: str,
+    keys: Keys,
+) -> tuple[bytes, bytes]:
+    """Return a stored picture as a file for the printer, and how it will look as PNG. For a thread."""
+    facts = facts_of(png, keys)
+    with Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
+        data, proof = printing.file(
+            picture, paper, press, format, title=title, xmp=packet(facts) if facts else _NO_PACKET
+        )
+    shown = encoding.encode(proof, "png")
+    if facts is None:
+        return data, shown
+    return signed_again(png, data, _media(format), facts, keys), signed_again(
+        png, shown, "image/png", facts, keys
+    )
+
+
+_NO_PACKET = b"""<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+</rdf:RDF></x:xmpmeta><?xpacket end="w"?>"""
+
+
+def _media(format: encoding.Format) -> MediaType:
+    return next(kind for kind, name in FORMAT_OF.items() if name == format)
 
 
 async def preview(webp: bytes, media_type: MediaType) -> bytes:

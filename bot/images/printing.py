@@ -102,8 +102,10 @@ class Paper:
 
 
 def read_paper(typed: str, bleed: str = "") -> Paper:
-    """Read a paper and a bleed as they were typed. Raises Refusal; where a paper is too large, with one
-    that is not."""
+    """Read a paper and a bleed as they were typed.
+
+    Raises Refusal; where a paper is too large, it names the largest that is not.
+    """
     name = "".join(typed.casefold().split()).removeprefix("din")
     if name not in PAPER:
         known = ", ".join(each.upper() if each[-1].isdigit() else each.capitalize() for each in PAPER)
@@ -129,13 +131,28 @@ def read_paper(typed: str, bleed: str = "") -> Paper:
     return paper
 
 
+def kept(text: str) -> tuple[Paper, PrintFormat]:
+    """Return what `to_keep` wrote into a request."""
+    name, bleed, format = text.split(":")
+    assert format in PRINT_FORMATS
+    return Paper(name=name, bleed=float(bleed)), format
+
+
+def to_keep(paper: Paper, format: PrintFormat) -> str:
+    """Return a paper and the file for it as a request keeps them."""
+    return f"{paper.name}:{paper.bleed:g}:{format}"
+
+
 def _bleed(typed: str) -> float:
     found = _BLEED.fullmatch(" ".join(typed.casefold().split()))
     bleed = float(found[1].replace(",", ".")) * _MM[found[2]] if found else -1.0
     if not 0 <= bleed <= MOST_BLEED:
         raise Refusal(
-            _("Bleed can be 0 to {most} mm, as in 3mm; you asked for “{typed}”.",
-              most=f"{MOST_BLEED:g}", typed=clip(typed)),
+            _(
+                "Bleed can be 0 to {most} mm, as in 3mm; you asked for “{typed}”.",
+                most=f"{MOST_BLEED:g}",
+                typed=clip(typed),
+            ),
             code="print",
         )
     return bleed

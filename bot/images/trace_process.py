@@ -13,9 +13,7 @@ import vtracer
 
 def main() -> None:
     picture = sys.stdin.buffer.read()
-    sys.stdout.write(
-        vtracer.convert_raw_image_to_svg(picture, img_format="png", **json.loads(sys.argv[1]))
-    )
+    sys.stdout.write(vtracer.convert_raw_image_to_svg(picture, img_format="png", **json.loads(sys.argv[1])))
 
 
 if __name__ == "__main__":

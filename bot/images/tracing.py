@@ -22,8 +22,10 @@ LONGEST = 1024  # pixels of a side that is traced; a larger picture is made smal
 MOST_BYTES = 4_000_000  # of the paths
 ALIKE = 0.95  # the least structural similarity of a picture and its paths
 _PATIENCE = 30.0  # seconds, on a busy machine
-_OPTIONS = {"mode": "spline", "filter_speckle": 3, "color_precision": 8, "layer_difference": 6}
+_OPTIONS = {"mode": "spline", "color_precision": 8, "layer_difference": 0, "path_precision": 1}
 _SMOOTHED = 3  # pixels: the invisible mark's grain is no shape
+_TRIES = ((32, 4), (64, 3), (128, 2))
+"""How many colours are traced, and shapes of how many pixels a side are left out; the next finds more."""
 
 _PATH = re.compile(
     r'<path d="([^"<>]*)" fill="(#[0-9A-Fa-f]{6})" transform="translate\((-?[\d.]+),(-?[\d.]+)\)"/>'
@@ -42,12 +44,7 @@ def trace(picture: Image.Image, xmp: bytes = b"") -> bytes:
     """Return a picture as SVG of paths alone, which has its size. Raises NotFlat."""
     small = picture.convert("RGB")
     small.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
-    paths = _PATH.findall(_traced(small.filter(ImageFilter.MedianFilter(_SMOOTHED))))
-    drawn = "".join(
-        f'<path d="{d.strip()}" fill="{fill}" transform="translate({x},{y})"/>\n' for d, fill, x, y in paths
-    )
-    if len(drawn) > MOST_BYTES or likeness(small, _drawn(paths, small.size)) < ALIKE:
-        raise NotFlat
+    drawn = _paths(small)
     about = xmp.decode().partition("?>")[2].rpartition("<?xpacket")[0] if xmp else ""
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -56,10 +53,28 @@ def trace(picture: Image.Image, xmp: bytes = b"") -> bytes:
     ).encode()
 
 
-def _traced(picture: Image.Image) -> str:
+def _paths(picture: Image.Image) -> str:
+    """Return the paths that show a picture, as few as will do. Raises NotFlat."""
+    smooth = picture.filter(ImageFilter.MedianFilter(_SMOOTHED))
+    for colours, speckle in _TRIES:
+        few = smooth.quantize(colours, Image.Quantize.MEDIANCUT, kmeans=2, dither=Image.Dither.NONE)
+        paths = _PATH.findall(_traced(few.convert("RGB"), speckle))
+        drawn = "".join(
+            f'<path d="{d.strip()}" fill="{fill}" transform="translate({x},{y})"/>\n'
+            for d, fill, x, y in paths
+        )
+        if len(drawn) > MOST_BYTES:
+            break
+        if likeness(picture, _drawn(paths, picture.size)) >= ALIKE:
+            return drawn
+    raise NotFlat
+
+
+def _traced(picture: Image.Image, speckle: int) -> str:
     out = io.BytesIO()
     picture.save(out, "PNG", compress_level=1)
-    command = [sys.executable, "-I", trace_process.__file__, json.dumps(_OPTIONS)]
+    options = {**_OPTIONS, "filter_speckle": speckle}
+    command = [sys.executable, "-I", trace_process.__file__, json.dumps(options)]
     try:
         done = subprocess.run(command, input=out.getvalue(), capture_output=True, timeout=_PATIENCE, env={})
     except subprocess.TimeoutExpired:
@@ -84,7 +99,9 @@ def _means(values: NDArray[np.float64], side: int = 7) -> NDArray[np.float64]:
     """Return the mean of every square of so many pixels a side."""
     sums = np.pad(values, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     whole: NDArray[np.float64] = sums[side:, side:] - sums[:-side, side:]
-    return (whole - sums[side:, :-side] + sums[:-side, :-side]) / side**2
+    whole -= sums[side:, :-side]
+    whole += sums[:-side, :-side]
+    return whole / float(side**2)
 
 
 def _drawn(paths: list[tuple[str, str, str, str]], size: tuple[int, int]) -> Image.Image:
@@ -93,8 +110,11 @@ def _drawn(paths: list[tuple[str, str, str, str]], size: tuple[int, int]) -> Ima
     pen = ImageDraw.Draw(sheet)
     for path, fill, x, y in paths:
         shift = float(x), float(y)
-        outlines = [[((px + shift[0]) * 2, (py + shift[1]) * 2) for px, py in each] for each in _outlines(path)]
-        outlines = [each for each in outlines if len(each) > 1]
+        outlines = [
+            [((px + shift[0]) * 2, (py + shift[1]) * 2) for px, py in each]
+            for each in _outlines(path)
+            if len(each) > 1
+        ]
         if len(outlines) == 1:
             pen.polygon(outlines[0], fill)
         elif outlines:

@@ -16,6 +16,7 @@ from bot.actions import ACTIONS, Action, ActionSpec, Kind
 from bot.errors import Refusal
 from bot.formats import about, in_queue, sized
 from bot.i18n import _, join, speech
+from bot.images.printing import kept
 from bot.messages.types import ANYTHING, Bar, Button, Buttons, Card, CardPicture, May
 from bot.models import Job
 from bot.prompts import styles
@@ -290,6 +291,8 @@ def upscaled(job: Job, may: May = ANYTHING) -> Card:
     facts = [_("image {number}, {factor}× ({size})", number=number, factor=factor, size=size)]
     facts += [_("creative")] if isinstance(job.request.task, CreativeUpscale) else []
     facts += [_("from an earlier image")] if job.parent else []
+    if job.request.paper:
+        facts.append(_("for {paper}: Download gives the file", paper=kept(job.request.paper)[0].label))
     offered = _offered(job, "upscaled", may)
     return card_of(job, "upscaled", facts=tuple(facts), pictures=pictures_of(job), **offered)
 

@@ -288,10 +288,14 @@ def packet(facts: FileFacts, alt: str = "") -> bytes:
     """Return the XMP packet of a picture; `alt` is its description, where the person wants it in files."""
     about = quoteattr(f"Easel {_version()}, {facts.model}")
     told = escape(alt, {'"': "&quot;"})
-    described = f"""
+    described = (
+        f"""
 <dc:description><rdf:Alt><rdf:li xml:lang="x-default">{told}</rdf:li></rdf:Alt></dc:description>
 <Iptc4xmpCore:AltTextAccessibility><rdf:Alt><rdf:li xml:lang="x-default">{told}</rdf:li></rdf:Alt>
-</Iptc4xmpCore:AltTextAccessibility>""" if alt else ""
+</Iptc4xmpCore:AltTextAccessibility>"""
+        if alt
+        else ""
+    )
     return f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
 <rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/"
