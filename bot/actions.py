@@ -376,6 +376,17 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ),
     *_FILES,
     ActionSpec(
+        name="alt",
+        answers="card",
+        label=_("Alt text"),
+        spoken=_("What somebody who cannot see these images is told of them"),
+        icon="🦮",
+        symbol="describe",
+        on=_RESULT,
+        overflow=True,
+        whose=("owner",),
+    ),
+    ActionSpec(
         name="share",
         answers="place",
         label=_("Share to channel"),

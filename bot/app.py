@@ -49,9 +49,10 @@ from bot.gate import Gate
 from bot.guard import Guard
 from bot.i18n.speech import Speech
 from bot.images.blobs import BlobStore, open_blobs
-from bot.images.printing import Press
+from bot.images.printing import Printer
 from bot.images.segmenting import ProcessSegmenter, Segmenter
 from bot.images.service import Images
+from bot.jobs.alt_texts import AltTextService
 from bot.jobs.cards import JobCards
 from bot.jobs.changes import Changes
 from bot.jobs.covers import Covers
@@ -123,7 +124,7 @@ def build(
     adapters: dict[str, ChatAdapter] = {}
     log_channel = LogChannel(store, speech, adapters)
     logins = Logins(store, settings.web_address)
-    images = Images(store, blobs, keys, settings.max_source_bytes, Press.of(settings))
+    images = Images(store, blobs, keys, settings.max_source_bytes, Printer.of(settings))
 
     # Who may see what, and ask for what.
     access = Access(store, engine, tiers, settings.direct_messages)
@@ -217,7 +218,8 @@ def build(
         api_keys,
         PartService(engine, access, visibility, regions, jobs, logins),
         ReferenceService(store, blobs, found_pictures, settings.max_source_bytes),
-        FileService(images, visibility),
+        FileService(store, images, visibility),
+        AltTextService(store, access, visibility, reviews),
     )
     return Easel(
         adapters=adapters,

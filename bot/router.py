@@ -26,6 +26,7 @@ from bot.i18n import _
 from bot.i18n.speech import Speech
 from bot.images.service import Images
 from bot.jobs import offers
+from bot.jobs.alt_texts import AltTextService
 from bot.jobs.changes import source_job
 from bot.jobs.favourites import FavouriteService
 from bot.jobs.files import FileService
@@ -82,6 +83,7 @@ class Router:
     _parts: PartService
     _references: ReferenceService
     _files: FileService
+    _alt_texts: AltTextService
 
     def __post_init__(self) -> None:
         self._commands: dict[str, Callable[[dict[str, Any], Origin], Awaitable[Card | Receipt]]] = {
@@ -105,6 +107,7 @@ class Router:
             "quota": self._accounts.quota,
             "verify": self._verify.verify,
             "download": self._files.command,
+            "alt": self._alt_texts.command,
             "describe": self._describe.command,
             "shorten": self._rewriting.shorten,
             "expand": self._rewriting.expand,
@@ -134,6 +137,7 @@ class Router:
             "favourite": self._favourites.toggle,
             "download": self._download,
             "download_as": self._files.choose,
+            "alt": self._alt_texts.press,
             **dict.fromkeys(actions.FILES, self._files.press),
             "show": self._queries.show_again,
             "share": self._queries.share,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.i18n import _
-from bot.images.encoding import FORMATS, QUALITY
-from bot.images.printing import PRINT_FORMATS
+from bot.images.file_formats import FORMATS, PRINT_FORMATS, QUALITY
 from bot.models import API_SCOPES
 from bot.options import Command, Option
 from bot.prompts.draft import MAX_COUNT, MAX_PROMPT, MOST_IMAGES, PARAMS
@@ -233,6 +232,23 @@ FOR_MEMBERS: tuple[Command, ...] = (
             ),
         ),
         examples=("1a2b3c4d5e6f 2 webp --quality 80", "1a2b3c4d5e6f --format gif --loop"),
+    ),
+    Command(
+        name="alt",
+        help=_("The alternative text of an image, for people who cannot see it: show or change it."),
+        options=(
+            replace(JOB, completes="pictures"),
+            PICTURE,
+            Option(
+                name="text",
+                kind="text",
+                help=_("What the image shows, in your own words."),
+                maximum=1000,
+                example="A fox asleep in the snow",
+            ),
+            Option(name="reset", kind="boolean", help=_("Go back to the suggested text."), default="no"),
+        ),
+        examples=("1a2b3c4d5e6f 2 A fox asleep in the snow",),
     ),
     Command(
         name="cutout",

@@ -10,30 +10,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from bot.images import tracing
+from bot.images.file_formats import ALPHA, LOSSY, QUALITY, Format
 from engine.regions import on_white
 
-Format = Literal["png", "jpeg", "webp", "avif", "gif", "svg", "pdf", "tiff"]
-FORMATS: tuple[Format, ...] = get_args(Format)
-LOSSY = ("jpeg", "webp", "avif", "pdf")
-"""Formats with a quality, 1 to 100."""
-ALPHA = ("png", "webp", "avif", "gif", "tiff")
-"""Formats that keep what is transparent; in the others it lies on white."""
-LOOPS = ("gif", "webp")
-"""Formats whose files can be a film."""
-MEDIA_TYPES: Mapping[Format, str] = {
-    **{each: f"image/{each}" for each in ("png", "jpeg", "webp", "avif", "gif", "tiff")},
-    "svg": "image/svg+xml",
-    "pdf": "application/pdf",
-}
-ENDINGS: Mapping[Format, str] = {**{each: each for each in FORMATS}, "jpeg": "jpg", "tiff": "tif"}
-
-QUALITY = 90  # where nothing is said
 LEAST_QUALITY = 40  # to which it falls for a limit
 _DPI = 300  # of a PDF's page
 _PROFILES = Path(__file__).with_name("profiles")
@@ -197,7 +182,8 @@ def _pdf(
 ) -> bytes:
     from bot.images import pdf  # pikepdf takes a while to import
 
-    return pdf.page(picture, dpi=_DPI, quality=options["quality"], xmp=xmp)
+    jpeg = _saved(picture, "jpeg", options, b"", {})
+    return pdf.page(jpeg, picture.size, dpi=_DPI, profile=srgb(), xmp=xmp)
 
 
 _WRITERS: Mapping[Format, _Writer] = {"png": _png, "gif": _gif, "tiff": _tiff, "svg": _svg, "pdf": _pdf}

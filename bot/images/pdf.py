@@ -12,8 +12,6 @@ import pikepdf
 from pikepdf import Array, Dictionary, Name, Pdf, Stream, String
 from PIL import Image
 
-from bot.images import encoding
-
 POINTS, MM = 72, 25.4  # to an inch
 X4, VERSION = "PDF/X-4", "1.6"
 
@@ -29,12 +27,12 @@ class Sheet:
     title: str
 
 
-def page(picture: Image.Image, *, dpi: int, quality: int, xmp: bytes = b"") -> bytes:
-    """Return a page as large as a picture in RGB, which is stored as JPEG."""
+def page(jpeg: bytes, size: tuple[int, int], *, dpi: int, profile: bytes, xmp: bytes = b"") -> bytes:
+    """Return a page as large as a JPEG of so many pixels, in RGB by a profile."""
     pdf = Pdf.new()
-    image = _image(pdf, encoding.encode(picture, "jpeg", quality), "/DCTDecode", picture)
-    image.ColorSpace = Array([Name.ICCBased, _profile(pdf, encoding.srgb(), 3)])
-    _add_page(pdf, image, *(each * POINTS / dpi for each in picture.size))
+    image = _image(pdf, jpeg, "/DCTDecode", size)
+    image.ColorSpace = Array([Name.ICCBased, _profile(pdf, profile, 3)])
+    _add_page(pdf, image, *(each * POINTS / dpi for each in size))
     if xmp:
         pdf.Root.Metadata = _metadata(pdf, xmp)
     return _written(pdf)
@@ -43,7 +41,7 @@ def page(picture: Image.Image, *, dpi: int, quality: int, xmp: bytes = b"") -> b
 def printed(picture: Image.Image, sheet: Sheet, xmp: bytes) -> bytes:
     """Return a page of PDF/X-4 of a picture in CMYK, without loss. `xmp` is `x4_packet`'s."""
     pdf = Pdf.new()
-    image = _image(pdf, zlib.compress(picture.tobytes(), 6), "/FlateDecode", picture)
+    image = _image(pdf, zlib.compress(picture.tobytes(), 6), "/FlateDecode", picture.size)
     image.ColorSpace = Name.DeviceCMYK  # that of the output intent
     width, height, edge = (each / MM * POINTS for each in (*sheet.size, sheet.bleed))
     found = _add_page(pdf, image, width, height)
@@ -94,11 +92,11 @@ def x4_packet(xmp: bytes, title: str, seed: bytes) -> bytes:
     return xmp.replace(b"</rdf:RDF>", said.encode(), 1)
 
 
-def _image(pdf: Pdf, data: bytes, filter: str, picture: Image.Image) -> Stream:
+def _image(pdf: Pdf, data: bytes, filter: str, size: tuple[int, int]) -> Stream:
     image = Stream(pdf, b"")
     image.write(data, filter=Name(filter))
     image.Type, image.Subtype = Name.XObject, Name.Image
-    image.Width, image.Height = picture.size
+    image.Width, image.Height = size
     image.BitsPerComponent = 8
     return image
 

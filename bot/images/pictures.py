@@ -22,6 +22,8 @@ from PIL import Image
 from bot.errors import Refusal
 from bot.i18n import _
 from bot.images import decode_process, encoding, printing
+from bot.images.file_formats import Format, PrintFormat
+from bot.papers import Paper
 from bot.provenance.keys import Keys
 from bot.provenance.signing import FORMAT_OF, MediaType, packet
 from bot.provenance.stamp import convert, facts_of, signed_again
@@ -195,22 +197,27 @@ def _shrunk(png: bytes, side: int, keys: Keys) -> bytes:
 
 
 async def converted(
-    png: bytes, media_type: MediaType, quality: int | None, keys: Keys, max_bytes: int | None = None
+    png: bytes,
+    media_type: MediaType,
+    quality: int | None,
+    keys: Keys,
+    max_bytes: int | None = None,
+    alt: str = "",
 ) -> bytes:
     """Return a stored picture in another format, signed again where it was signed; a PNG as it is.
 
     It has at most `max_bytes`. Raises TooLarge, and NotFlat for what is no picture for SVG.
     """
-    if media_type == "image/png" and (max_bytes is None or len(png) <= max_bytes):
+    if media_type == "image/png" and not alt and (max_bytes is None or len(png) <= max_bytes):
         return png
-    return await asyncio.to_thread(_converted, png, media_type, quality, keys, max_bytes)
+    return await asyncio.to_thread(_converted, png, media_type, quality, keys, max_bytes, alt)
 
 
 def _converted(
-    png: bytes, media_type: MediaType, quality: int | None, keys: Keys, max_bytes: int | None
+    png: bytes, media_type: MediaType, quality: int | None, keys: Keys, max_bytes: int | None, alt: str
 ) -> bytes:
     with Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
-        return convert(png, picture, media_type, keys, quality, max_bytes=max_bytes)
+        return convert(png, picture, media_type, keys, quality, max_bytes=max_bytes, alt=alt)
 
 
 def cut(png: bytes, box: tuple[int, int, int, int], keys: Keys) -> bytes:
@@ -219,7 +226,7 @@ def cut(png: bytes, box: tuple[int, int, int, int], keys: Keys) -> bytes:
         return convert(png, picture.crop(box), "image/png", keys)
 
 
-def film(pngs: Sequence[bytes], format: encoding.Format, seconds: float, keys: Keys) -> bytes:
+def film(pngs: Sequence[bytes], format: Format, seconds: float, keys: Keys) -> bytes:
     """Return stored pictures as a film that loops, with the statements of the first. For a thread."""
     frames = [_small(png) for png in pngs]
     facts = facts_of(pngs[0], keys)
@@ -238,9 +245,9 @@ def _small(png: bytes) -> Image.Image:
 
 def printed(
     png: bytes,
-    paper: printing.Paper,
-    press: printing.Press,
-    format: printing.PrintFormat,
+    paper: Paper,
+    printer: printing.Printer,
+    format: PrintFormat,
     title: str,
     keys: Keys,
 ) -> tuple[bytes, bytes]:
@@ -248,7 +255,7 @@ def printed(
     facts = facts_of(png, keys)
     with Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
         data, proof = printing.file(
-            picture, paper, press, format, title=title, xmp=packet(facts) if facts else _NO_PACKET
+            picture, paper, printer, format, title=title, xmp=packet(facts) if facts else _NO_PACKET
         )
     shown = encoding.encode(proof, "png")
     if facts is None:
@@ -263,7 +270,7 @@ _NO_PACKET = b"""<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>
 </rdf:RDF></x:xmpmeta><?xpacket end="w"?>"""
 
 
-def _media(format: encoding.Format) -> MediaType:
+def _media(format: Format) -> MediaType:
     return next(kind for kind, name in FORMAT_OF.items() if name == format)
 
 

@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot import actions
+from bot import actions, papers
 from bot.actions import Action
 from bot.errors import Refusal
 from bot.i18n import _
-from bot.images import encoding, printing
-from bot.images.encoding import ALPHA, ENDINGS, FORMATS, LOOPS, LOSSY, Format
+from bot.images.file_formats import ALPHA, ENDINGS, FORMATS, LOOPS, LOSSY, MEDIA_TYPES, Format
 from bot.images.service import Images
 from bot.images.tracing import NotFlat
 from bot.jobs.visibility import Visibility
 from bot.messages import job_cards
 from bot.messages.types import Button, Card, CardPicture
 from bot.models import Job, Origin, StoredPicture
+from bot.store import Store
 from engine.types import TRANSPARENT
 
 _IN_A_ROW = 5
@@ -28,6 +28,7 @@ FRAME_SECONDS = 0.8  # that a film shows each image
 class FileService:
     """Nothing here paints, or takes GPU seconds. Methods raise Refusal and StoreError."""
 
+    _store: Store
     _images: Images
     _visibility: Visibility
 
@@ -71,12 +72,14 @@ class FileService:
     async def _files(
         self, job: Job, chosen: Sequence[StoredPicture], format: Format, quality: int | None
     ) -> Card:
-        media_type: Any = encoding.MEDIA_TYPES[format]
+        media_type: Any = MEDIA_TYPES[format]
+        told = (await self._store.preferences(job.origin.member.id)).tells_prompt
         try:
-            files = [
-                (_name(job, each, format), await self._images.converted(each.blob, media_type, quality))
-                for each in chosen
-            ]
+            files = []
+            for each in chosen:
+                alt = job_cards.alt_text(job, each.index) if told else ""
+                data = await self._images.converted(each.blob, media_type, quality, alt=alt)
+                files.append((_name(job, each, format), data))
         except KeyError as error:
             raise Refusal(_("An image of this job is gone."), code="no_picture") from error
         except NotFlat:
@@ -104,7 +107,7 @@ class FileService:
     async def printed(self, job: Job) -> Card:
         """Hand over the file for the printer of a job that was made for paper, and how it will look."""
         picture = actions.picture(job, 0)
-        paper, format = printing.kept(job.request.paper)
+        paper, format = papers.kept(job.request.paper)
         try:
             data, proof = await self._images.printed(picture.blob, paper, format, job.prompt)
         except KeyError as error:
@@ -116,7 +119,7 @@ class FileService:
             blob=proof.blob,
         )
         size = " × ".join(str(each) for each in paper.pixels(wide=picture.width > picture.height))
-        facts = (paper.label, _("{size} pixels at 300 dpi", size=size), self._images.press.name)
+        facts = (paper.label, _("{size} pixels at 300 dpi", size=size), self._images.printer.name)
         files = [(f"{job_cards.file_name(job, 0)}-print.{ENDINGS[format]}", data)]
         body = (_("The image shows how the inks will look: some colours of screens cannot be printed."),)
         return _handed(job, files, body=body, facts=facts, pictures=(shown,), adult=picture.adult)

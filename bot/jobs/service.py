@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from bot import actions, prompts
+from bot import actions, papers, prompts
 from bot.accounts import audit
 from bot.accounts.access import Access
 from bot.accounts.access_rules import AccessRules
@@ -100,7 +100,7 @@ class JobService:
 
     async def _print(self, options: dict[str, Any], origin: Origin) -> actions.Print:
         """Return what of a picture is printed on the paper that was asked for, without its words."""
-        paper = printing.read_paper(options["print"], options.get("bleed", ""))
+        paper = papers.read_paper(options["print"], options.get("bleed", ""))
         job = await self._visibility.job(options["job"], origin.member, origin.here)
         chosen = actions.picture(job, options.get("picture", 1) - 1)
         size = chosen.width, chosen.height
@@ -111,7 +111,7 @@ class JobService:
             blob = chosen.unlettered if part == size else await self._images.cut(chosen.unlettered, box)
         except KeyError as error:
             raise Refusal(_("An image of this job is gone."), code="no_picture") from error
-        return actions.Print(blob, part, to, printing.to_keep(paper, options.get("file", "pdf")))
+        return actions.Print(blob, part, to, papers.to_keep(paper, options.get("file", "pdf")))
 
     async def cut_out(self, options: dict[str, Any], origin: Origin) -> Receipt:
         """Answer `/cutout`."""

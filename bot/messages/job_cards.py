@@ -11,12 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bot import actions
+from bot import actions, papers
 from bot.actions import ACTIONS, Action, ActionSpec, Kind
 from bot.errors import Refusal
 from bot.formats import about, in_queue, sized
 from bot.i18n import _, join, speech
-from bot.images.printing import kept
 from bot.messages.types import ANYTHING, Bar, Button, Buttons, Card, CardPicture, May
 from bot.models import Job
 from bot.prompts import styles
@@ -237,8 +236,13 @@ def _cut_out(job: Job) -> str:
     return _("background: {background}", background=background_label(behind)) if behind else ""
 
 
-def _alt(job: Job, index: int) -> str:
+def alt_text(job: Job, index: int) -> str:
     """Return what somebody who cannot see a picture is told of it; −1 is the grid."""
+    written = [each.alt for each in job.singles if each.alt and index in (each.index, -1)]
+    return " · ".join(written) or _suggested_alt(job, index)
+
+
+def _suggested_alt(job: Job, index: int) -> str:
     words = job.request.lettering.replace(lettering.SEPARATOR, "/")
     if index >= 0 and len(job.singles) > 1:
         if words:
@@ -256,7 +260,7 @@ def pictures_of(job: Job) -> tuple[CardPicture, ...]:
     """Return the stored pictures, the grid (index −1) first."""
     return tuple(
         CardPicture(
-            alt=_alt(job, each.index),
+            alt=alt_text(job, each.index),
             width=each.width,
             height=each.height,
             blob=each.blob,
@@ -292,7 +296,7 @@ def upscaled(job: Job, may: May = ANYTHING) -> Card:
     facts += [_("creative")] if isinstance(job.request.task, CreativeUpscale) else []
     facts += [_("from an earlier image")] if job.parent else []
     if job.request.paper:
-        facts.append(_("for {paper}: Download gives the file", paper=kept(job.request.paper)[0].label))
+        facts.append(_("for {paper}: Download gives the file", paper=papers.kept(job.request.paper)[0].label))
     offered = _offered(job, "upscaled", may)
     return card_of(job, "upscaled", facts=tuple(facts), pictures=pictures_of(job), **offered)
 

@@ -24,6 +24,7 @@ from PIL import Image
 
 from bot.errors import SettingError
 from bot.images import encoding
+from bot.images.file_formats import MEDIA_TYPES, Format
 from bot.provenance.keys import Keys
 from bot.provenance.keys import load as keys_at
 
@@ -263,24 +264,17 @@ def encode(
     media_type: MediaType,
     facts: FileFacts,
     notes: Mapping[str, str] = MappingProxyType({}),
-    quality: int | None = None,
-    *,
-    max_bytes: int | None = None,
-    effort: int | None = None,
 ) -> bytes:
-    """Return the picture as a file with an XMP packet, not signed yet; for the options see `encoding.encode`.
+    """Return the picture as a file with an XMP packet, not signed yet. Raises NotFlat.
 
-    `notes` become text chunks of a PNG, by names of 1 to 79 Latin letters. Raises TooLarge, NotFlat.
+    `notes` become text chunks of a PNG, by names of 1 to 79 Latin letters.
     """
-    format = FORMAT_OF[media_type]
-    return encoding.encode(
-        picture, format, quality, max_bytes=max_bytes, xmp=packet(facts), notes=notes, effort=effort
-    )
+    return encoding.encode(picture, FORMAT_OF[media_type], xmp=packet(facts), notes=notes)
 
 
-FORMAT_OF: Mapping[MediaType, encoding.Format] = {
+FORMAT_OF: Mapping[MediaType, Format] = {
     kind: format  # type: ignore[misc]
-    for format, kind in encoding.MEDIA_TYPES.items()
+    for format, kind in MEDIA_TYPES.items()
 }
 
 

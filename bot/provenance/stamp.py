@@ -120,16 +120,25 @@ def convert(
     *,
     max_bytes: int | None = None,
     effort: int | None = None,
+    alt: str = "",
 ) -> bytes:
     """Return another form of a stored picture, signed anew: the mark is in its pixels already.
 
     One from before pictures were signed stays as it was. For the options see `encoding.encode`; `max_bytes`
-    counts the signature too. Raises TooLarge, and NotFlat for what is no picture for SVG.
+    counts the signature too. `alt` is said of it in its XMP. Raises TooLarge, and NotFlat for what is no
+    picture for SVG.
     """
     if (facts := facts_of(png, keys)) is None:
         return encoding.encode(picture, FORMAT_OF[media_type], quality, max_bytes=max_bytes, effort=effort)
     limit = max_bytes and max_bytes - _SIGNATURE
-    encoded = signing.encode(picture, media_type, facts, {}, quality, max_bytes=limit, effort=effort)
+    encoded = encoding.encode(
+        picture,
+        FORMAT_OF[media_type],
+        quality,
+        max_bytes=limit,
+        xmp=signing.packet(facts, alt),
+        effort=effort,
+    )
     return signed_again(png, encoded, media_type, facts, keys)
 
 

@@ -13,12 +13,13 @@ from PIL import Image
 from bot.adapters.base import Receipt
 from bot.errors import Refusal
 from bot.images import tracing
-from bot.images.encoding import FORMATS, MEDIA_TYPES
+from bot.images.file_formats import FORMATS, MEDIA_TYPES
+from bot.messages import job_cards
 from bot.messages.types import Card
 from bot.models import Job
 from bot.provenance.verify import media_type
 from engine.types import Upscale
-from tests.scenario.conftest import EVE, House, button
+from tests.scenario.conftest import BEN, EVE, House, button
 
 
 async def handed(house: House, command: str = "download", **options: Any) -> Card:
@@ -154,3 +155,37 @@ async def test_what_no_printer_can_be_given_is_refused(
     job = await house.painted("a fox --count 1")
     with pytest.raises(Refusal, match=said):
         await house.easel.router.handle("upscale", {"job": job.id, **options}, house.origin())
+
+
+async def test_alt_text_is_suggested_and_changed_by_its_owner(house: House) -> None:
+    job = await house.painted('a fox --count 2 --text "SALE"')
+    card = await house.press(f"v1:alt:{job.id}")
+    assert card.body[1] == "Image 2: a fox, with the words “SALE”, image 2"
+
+    await handed(house, "alt", job=job.id, picture=2, text="A fox asleep\nin the snow")
+    row = await house.row(job.id)
+    shown = job_cards.pictures_of(row)
+    assert [each.alt for each in shown[1:]] == [
+        "a fox, with the words “SALE”, image 1",
+        "A fox asleep in the snow",
+    ]
+    with pytest.raises(Refusal, match="Only the person who asked"):
+        options = {"job": job.id, "picture": 2, "text": "mine"}
+        await house.easel.router.handle("alt", options, house.origin(BEN))
+    with pytest.raises(Refusal, match="Say what the image shows"):
+        await handed(house, "alt", job=job.id, picture=2, text=" ")
+
+    await handed(house, "alt", job=job.id, picture=2, reset=True)
+    assert (await house.row(job.id)).singles[1].alt == ""
+
+
+async def test_alt_text_stands_in_files_of_those_who_chose_metadata(house: House) -> None:
+    job = await house.painted("a fox --count 1")
+    await handed(house, "alt", job=job.id, text="A fox & a <hare>")
+    ((_name, bare),) = (await handed(house, job=job.id, format="jpeg")).files
+    assert b"hare" not in bare
+    await house.easel.router.handle("settings", {"metadata": True}, house.origin())
+    for format in ("jpeg", "png"):
+        ((_name, told),) = (await handed(house, job=job.id, format=format)).files
+        assert b'<rdf:li xml:lang="x-default">A fox &amp; a &lt;hare&gt;</rdf:li>' in told
+        assert (await house.easel.images.verify(told)).finding == "unchanged"

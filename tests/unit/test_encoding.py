@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from bot.images import encoding, pictures, tracing
-from bot.images.encoding import ALPHA, FORMATS, MEDIA_TYPES, Format
+from bot.images.file_formats import ALPHA, FORMATS, LOOPS, LOSSY, MEDIA_TYPES, Format
 from bot.provenance import signing, verify
 from bot.provenance.keys import Keys
 from bot.provenance.signing import FORMAT_OF, FileFacts
@@ -111,7 +111,7 @@ def test_a_file_keeps_within_a_limit_with_its_signature(own: Keys, format: Forma
 
 
 def test_quality_makes_files_smaller() -> None:
-    for format in encoding.LOSSY:
+    for format in LOSSY:
         assert len(encoding.encode(noise(), format, 30)) < len(encoding.encode(noise(), format, 95))
 
 
@@ -135,7 +135,7 @@ def test_likeness_is_one_for_the_same_and_less_for_others() -> None:
     assert tracing.likeness(drawing(64), noise(64)) < 0.5
 
 
-@pytest.mark.parametrize("format", encoding.LOOPS)
+@pytest.mark.parametrize("format", LOOPS)
 def test_a_film_shows_all_pictures_and_loops(own: Keys, format: Format) -> None:
     stored = [stamp(png(each), FACTS, own).png for each in (drawing(128), noise(128), drawing(128))]
     data = pictures.film(stored, format, 0.5, own)

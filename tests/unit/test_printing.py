@@ -13,9 +13,11 @@ import pikepdf
 import pytest
 from PIL import Image, ImageDraw
 
+from bot import papers
 from bot.errors import Refusal, SettingError
 from bot.images import pictures, printing
-from bot.images.printing import Paper, Press, PrintSettings
+from bot.images.printing import Printer, PrintSettings
+from bot.papers import Paper
 from bot.provenance import signing, verify
 from bot.provenance.keys import Keys
 from bot.provenance.signing import FileFacts
@@ -27,8 +29,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def press() -> Press:
-    return Press.of(PrintSettings(_env_file=None))
+def printer() -> Printer:
+    return Printer.of(PrintSettings(_env_file=None))
 
 
 @pytest.fixture(scope="module")
@@ -54,16 +56,16 @@ def millimetres(box: pikepdf.Object) -> list[float]:
 
 
 def test_a4_with_a_bleed_of_3_mm_has_so_many_pixels() -> None:
-    assert printing.read_paper("A4", "3mm").pixels(wide=False) == (2551, 3579)
-    assert printing.read_paper("din a4", "0,3 cm").pixels(wide=True) == (3579, 2551)
-    assert printing.kept(printing.to_keep(A4, "tiff")) == (A4, "tiff")
+    assert papers.read_paper("A4", "3mm").pixels(wide=False) == (2551, 3579)
+    assert papers.read_paper("din a4", "0,3 cm").pixels(wide=True) == (3579, 2551)
+    assert papers.kept(papers.to_keep(A4, "tiff")) == (A4, "tiff")
 
 
 @pytest.mark.parametrize("wide", [False, True])
-def test_the_pdf_is_x4_with_its_boxes_and_output_intent(own: Keys, press: Press, wide: bool) -> None:
+def test_the_pdf_is_x4_with_its_boxes_and_output_intent(own: Keys, printer: Printer, wide: bool) -> None:
     size = A4.pixels(wide=wide)
     stored = stamp(png(colourful((size[0] // 8, size[1] // 8))), FACTS, own).png
-    data, proof = pictures.printed(stored, A4, press, "pdf", "a fox", own)
+    data, proof = pictures.printed(stored, A4, printer, "pdf", "a fox", own)
 
     with pikepdf.open(io.BytesIO(data)) as pdf:
         page = pdf.pages[0]
@@ -74,7 +76,7 @@ def test_the_pdf_is_x4_with_its_boxes_and_output_intent(own: Keys, press: Press,
         (intent,) = pdf.Root.OutputIntents  # type: ignore[misc]
         assert intent.S == pikepdf.Name.GTS_PDFX and intent.OutputConditionIdentifier == "FOGRA39"
         assert int(intent.DestOutputProfile.N) == 4
-        assert bytes(intent.DestOutputProfile.read_bytes()) == press.profile
+        assert bytes(intent.DestOutputProfile.read_bytes()) == printer.profile
         image = page.Resources.XObject.Picture
         assert (int(image.Width), int(image.Height)) == size
         assert image.ColorSpace == pikepdf.Name.DeviceCMYK and "/SMask" not in image
@@ -90,20 +92,20 @@ def test_the_pdf_is_x4_with_its_boxes_and_output_intent(own: Keys, press: Press,
         assert max(shown.size) == 1024 and shown.mode == "RGB"
 
 
-def test_a_tiff_is_cmyk_with_its_profile(own: Keys, press: Press) -> None:
+def test_a_tiff_is_cmyk_with_its_profile(own: Keys, printer: Printer) -> None:
     stored = stamp(png(colourful((300, 400))), FACTS, own).png
-    data, _proof = pictures.printed(stored, Paper(name="a6"), press, "tiff", "a fox", own)
+    data, _proof = pictures.printed(stored, Paper(name="a6"), printer, "tiff", "a fox", own)
     with Image.open(io.BytesIO(data)) as shown:
         assert shown.mode == "CMYK" and shown.size == Paper(name="a6").pixels(wide=False)
-        assert shown.info["icc_profile"] == press.profile and shown.info["dpi"] == (300, 300)
+        assert shown.info["icc_profile"] == printer.profile and shown.info["dpi"] == (300, 300)
     found = verify.signed(data, own)
     assert found and found.job == FACTS.job
 
 
 @pytest.mark.parametrize("most", [400, 300, 240, 200])
-def test_no_pixel_has_more_ink_than_the_limit(press: Press, most: int) -> None:
+def test_no_pixel_has_more_ink_than_the_limit(printer: Printer, most: int) -> None:
     dark = Image.new("RGB", (64, 64), "black")
-    found = np.asarray(printing.in_inks(dark, Press(press.profile, press.name, most)))
+    found = np.asarray(printing.in_inks(dark, Printer(printer.profile, printer.name, most)))
     assert found.astype(int).sum(2).max() <= most / 100 * 255
 
     heavy = np.array(
@@ -114,16 +116,16 @@ def test_no_pixel_has_more_ink_than_the_limit(press: Press, most: int) -> None:
     assert (limited[0, 3] == heavy[0, 3]).all(), "what needs no limit is as it was"
 
 
-def test_grey_is_replaced_by_black(press: Press) -> None:
+def test_grey_is_replaced_by_black(printer: Printer) -> None:
     cyan, magenta, yellow, black = printing._limited(np.array([[[255, 230, 220, 100]]], np.uint8), 300)[0, 0]
     assert black > 100 and (cyan - magenta, magenta - yellow) == (25, 10)
 
 
-def test_the_proof_is_near_the_picture_where_inks_reach(press: Press) -> None:
+def test_the_proof_is_near_the_picture_where_inks_reach(printer: Printer) -> None:
     muted = Image.new("RGB", (16, 16), (150, 110, 90))
-    shown = printing.proof(printing.in_inks(muted, press), press)
+    shown = printing.proof(printing.in_inks(muted, printer), printer)
     assert np.abs(np.asarray(shown, int) - np.asarray(muted, int)).max() < 16
-    glaring = printing.proof(printing.in_inks(Image.new("RGB", (16, 16), (0, 255, 0)), press), press)
+    glaring = printing.proof(printing.in_inks(Image.new("RGB", (16, 16), (0, 255, 0)), printer), printer)
     assert np.asarray(glaring, int)[0, 0, 1] < 200, "no ink is that green"
 
 
@@ -140,31 +142,33 @@ def test_the_proof_is_near_the_picture_where_inks_reach(press: Press) -> None:
 )
 def test_what_cannot_be_printed_is_refused_in_a_sentence(paper: str, bleed: str, said: str) -> None:
     with pytest.raises(Refusal, match=said):
-        printing.read_paper(paper, bleed)
+        papers.read_paper(paper, bleed)
 
 
 def test_a_profile_that_is_none_stops_the_start(tmp_path: Path) -> None:
     for content in (b"nothing", (ROOT / "bot/images/profiles/srgb.icc").read_bytes()):
         (tmp_path / "p.icc").write_bytes(content)
         with pytest.raises(SettingError, match="PRINT_PROFILE"):
-            Press.of(PrintSettings(_env_file=None, print_profile=str(tmp_path / "p.icc")))
+            Printer.of(PrintSettings(_env_file=None, print_profile=str(tmp_path / "p.icc")))
 
 
 _MEASURED = """
 import io, json, resource, sys, tempfile
 from pathlib import Path
 from PIL import Image
+from bot import papers
+from bot import papers
 from bot.images import pictures, printing
 from bot.provenance import signing
 from bot.provenance.stamp import stamp
-paper = printing.Paper(name="a4", bleed=3)
+paper = papers.Paper(name="a4", bleed=3)
 keys = signing.ready(Path(tempfile.mkdtemp()))
 out = io.BytesIO()
 Image.effect_noise(paper.pixels(wide=False), 60).convert("RGB").save(out, "PNG", compress_level=1)
 facts = signing.FileFacts(job="0123456789ab", index=0, model="tiny", seed=7)
 stored = stamp(out.getvalue(), facts, keys).png
-press = printing.Press.of(printing.PrintSettings(_env_file=None))
-data, _proof = pictures.printed(stored, paper, press, "pdf", "a fox", keys)
+printer = printing.Printer.of(printing.PrintSettings(_env_file=None))
+data, _proof = pictures.printed(stored, paper, printer, "pdf", "a fox", keys)
 print(json.dumps([len(data), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
 """
 
