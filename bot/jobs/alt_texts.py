@@ -9,7 +9,6 @@ from typing import Any
 from bot import actions
 from bot.accounts.access import Access
 from bot.actions import Action
-from bot.errors import Refusal
 from bot.i18n import _
 from bot.jobs.visibility import Visibility
 from bot.messages import job_cards
@@ -17,8 +16,6 @@ from bot.messages.types import Card
 from bot.models import Job, Origin
 from bot.moderation.reviews import Reviews
 from bot.store import Store
-
-MOST = 1000  # characters: what every surface shows whole
 
 
 @dataclass(eq=False)
@@ -51,8 +48,6 @@ class AltTextService:
     ) -> None:
         if options.get("reset"):
             text = ""
-        elif not text:
-            raise Refusal(_("Say what the image shows, or use --reset for the suggested text."), code="alt")
         else:
             rules = await self._access.rules(origin.member)
             moderated = rules.moderation(adult=origin.adult)
