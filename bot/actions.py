@@ -113,6 +113,29 @@ _EXTENSIONS = tuple(
     )
 )
 
+_FILES = tuple(
+    ActionSpec(name=name, answers="card", label=label, spoken=spoken, icon="⬇️")
+    for name, label, spoken in (
+        *(
+            (f"as_{each}", name, _("Get these images as {format}", format=name))
+            for each, name in (
+                ("png", "PNG"),
+                ("jpeg", "JPEG"),
+                ("webp", "WebP"),
+                ("avif", "AVIF"),
+                ("gif", "GIF"),
+                ("svg", "SVG"),
+                ("pdf", "PDF"),
+                ("tiff", "TIFF"),
+            )
+        ),
+        ("loop_gif", _("GIF loop"), _("Get these images as a film that loops, GIF")),
+        ("loop_webp", _("WebP loop"), _("Get these images as a film that loops, WebP")),
+    )
+)
+FILES: tuple[Name, ...] = tuple(each.name for each in _FILES)
+"""What hands images over in a format."""
+
 ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec(
         name="upscale",
@@ -359,6 +382,28 @@ ACTIONS: tuple[ActionSpec, ...] = (
         reaction="✉",
     ),
     ActionSpec(
+        name="download_as",
+        answers="card",
+        label=_("Download as …"),
+        spoken=_("Get these images as JPEG, WebP, AVIF, GIF, SVG, PDF or TIFF, or as a loop"),
+        icon="⬇️",
+        symbol="download",
+        on=_RESULT,
+        overflow=True,
+    ),
+    *_FILES,
+    ActionSpec(
+        name="alt",
+        answers="card",
+        label=_("Alt text"),
+        spoken=_("What somebody who cannot see these images is told of them"),
+        icon="🦮",
+        symbol="describe",
+        on=_RESULT,
+        overflow=True,
+        whose=("owner",),
+    ),
+    ActionSpec(
         name="share",
         answers="place",
         label=_("Share to channel"),
@@ -599,8 +644,24 @@ def picture(job: Job, index: int) -> StoredPicture:
     raise Refusal(notice, code="no_picture")
 
 
+@dataclass(frozen=True, slots=True)
+class Print:
+    """What a picture is enlarged for: its part that is printed, and the paper."""
+
+    blob: str  # of the part
+    part: upscaling.Size
+    size: upscaling.Size  # that it is printed in
+    paper: str  # as the request keeps it
+
+
 def derive(
-    action: Action, parent: Job, seed: int, *, to: str = "", background: str = ""
+    action: Action,
+    parent: Job,
+    seed: int,
+    *,
+    to: str = "",
+    background: str = "",
+    printed: Print | None = None,
 ) -> GenerationRequest:
     """Derive the request for a pressed button from its job's, with `seed` unless a picture is enlarged.
 
@@ -616,8 +677,12 @@ def derive(
     size, blob = (chosen.width, chosen.height), chosen.unlettered
     if action.name in ("upscale", "upscale_creative"):
         creative = action.name == "upscale_creative"
+        if printed:
+            enlarged = request.enlarged(printed.blob, *printed.part, printed.size, creative=creative)
+            return replace(enlarged, seed=chosen.seed, paper=printed.paper)
         target = upscaling.size_of(size, to, creative=creative)
-        return replace(request.enlarged(blob, *size, target, creative=creative), seed=chosen.seed)
+        enlarged = request.enlarged(blob, *size, target, creative=creative)
+        return replace(enlarged, seed=chosen.seed, paper="")
     if action.name == "cut_out":
         return replace(request.cut_out(blob, *size, background or TRANSPARENT), seed=chosen.seed)
     strength = STRENGTH[action.name]

@@ -50,8 +50,10 @@ from bot.guard import Guard
 from bot.i18n.speech import Speech
 from bot.images.blobs import BlobStore, open_blobs
 from bot.images.controlling import ControlMaker, ControlSettings, ProcessControlMaker
+from bot.images.printing import Printer
 from bot.images.segmenting import ProcessSegmenter, Segmenter
 from bot.images.service import Images
+from bot.jobs.alt_texts import AltTextService
 from bot.jobs.cards import JobCards
 from bot.jobs.changes import Changes
 from bot.jobs.controls import ControlService
@@ -59,6 +61,7 @@ from bot.jobs.covers import Covers
 from bot.jobs.departures import Departures
 from bot.jobs.endings import Endings
 from bot.jobs.favourites import FavouriteService
+from bot.jobs.files import FileService
 from bot.jobs.holds import Holds
 from bot.jobs.lineage import LineageQueries
 from bot.jobs.live import LiveJobs
@@ -125,7 +128,7 @@ def build(
     adapters: dict[str, ChatAdapter] = {}
     log_channel = LogChannel(store, speech, adapters)
     logins = Logins(store, settings.web_address)
-    images = Images(store, blobs, keys, settings.max_source_bytes)
+    images = Images(store, blobs, keys, settings.max_source_bytes, Printer.of(settings))
 
     # Who may see what, and ask for what.
     access = Access(store, engine, tiers, settings.direct_messages)
@@ -167,7 +170,7 @@ def build(
     )
     series = SeriesService(store, engine, access, planner, reviews, tracker)
     jobs = JobService(
-        store, engine, access, visibility, planner, reviews, tracker, endings, cards, series, regions
+        store, engine, access, visibility, planner, reviews, tracker, endings, cards, series, regions, images
     )
     describing = DescribeService(
         store,
@@ -223,6 +226,8 @@ def build(
         PartService(engine, access, visibility, regions, jobs, logins),
         ReferenceService(store, blobs, found_pictures, settings.max_source_bytes),
         PackService(store, engine, access, planner),
+        FileService(store, images, visibility),
+        AltTextService(store, access, visibility, reviews),
     )
     return Easel(
         adapters=adapters,

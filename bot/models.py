@@ -135,6 +135,7 @@ class StoredPicture:
     fingerprint: str = ""  # how it looks, to find it by a copy
     joined: bool = False  # painted in forward passes with other pictures
     plain: str = ""  # the blob without the words that were set on it, if any were
+    alt: str = ""  # for who cannot see it, as its owner wrote it; empty: the suggested text
 
     @property
     def unlettered(self) -> str:

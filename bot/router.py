@@ -28,8 +28,10 @@ from bot.i18n.speech import Speech
 from bot.images.pictures import zipped
 from bot.images.service import Images
 from bot.jobs import offers
+from bot.jobs.alt_texts import AltTextService
 from bot.jobs.changes import source_job
 from bot.jobs.favourites import FavouriteService
+from bot.jobs.files import FileService
 from bot.jobs.packs import PackService
 from bot.jobs.parts import PartService
 from bot.jobs.pictured import imagined
@@ -88,6 +90,8 @@ class Router:
     _parts: PartService
     _references: ReferenceService
     _packs: PackService
+    _files: FileService
+    _alt_texts: AltTextService
 
     def __post_init__(self) -> None:
         self._commands: dict[str, Callable[[dict[str, Any], Origin], Awaitable[Card | Receipt]]] = {
@@ -110,6 +114,8 @@ class Router:
             "show": self._queries.show,
             "quota": self._accounts.quota,
             "verify": self._verify.verify,
+            "download": self._files.command,
+            "alt": self._alt_texts.command,
             "describe": self._describe.command,
             "shorten": self._rewriting.shorten,
             "expand": self._rewriting.expand,
@@ -140,6 +146,9 @@ class Router:
             "more": self._queries.more,
             "favourite": self._favourites.toggle,
             "download": self._download,
+            "download_as": self._files.choose,
+            "alt": self._alt_texts.press,
+            **dict.fromkeys(actions.FILES, self._files.press),
             "show": self._queries.show_again,
             "share": self._queries.share,
             "cancel": self._jobs.cancel,
@@ -263,6 +272,8 @@ class Router:
     async def _download(self, action: Action, job: Job, origin: Origin) -> Card:
         """Hand over a job's pictures as they are stored."""
         actions.picture(job, 0)
+        if job.request.paper:
+            return await self._files.printed(job)
         files = [await self._file(job, each) for each in job.singles]
         if job.request.sizes and origin.surface == "web":
             files.append((f"{job.request.pack}-{job.id}.zip", await asyncio.to_thread(zipped, files)))

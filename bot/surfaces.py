@@ -19,6 +19,7 @@ from bot.engines import EngineSettings
 from bot.findings import Finding
 from bot.images.blobs.settings import StorageSettings
 from bot.images.controlling import ControlSettings
+from bot.images.printing import PrintSettings
 from bot.images.segmenting import SegmentSettings
 from bot.rewriting.settings import RewritingSettings
 
@@ -36,6 +37,7 @@ class Settings(
     DescribeSettings,
     SegmentSettings,
     ControlSettings,
+    PrintSettings,
     EngineSettings,
     StorageSettings,
 ):

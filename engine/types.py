@@ -276,6 +276,7 @@ class GenerationRequest:
     guides: tuple[Guide, ...] = ()  # pictures that guide it besides
     pack: str = ""  # the name of its `sizes`
     sizes: tuple[NamedSize, ...] = ()  # in which each is made of the one picture, after it
+    paper: str = ""  # that the picture is to be printed on, as `bot.images.printing` writes it
     task: Task = TextToImage()
 
     @property
@@ -424,7 +425,7 @@ class GenerationRequest:
         """Return the request that cuts out what one picture of `width` × `height` pixels shows."""
         task, draft = CutOut(source=of), False
         whole = replace(self, task=task, count=1, width=width, height=height, draft=draft)
-        return replace(whole, background=background, guides=(), pack="", sizes=())
+        return replace(whole, background=background, guides=(), pack="", sizes=(), paper="")
 
     def before_upscale(self) -> GenerationRequest:
         """Return the request at the size before it was enlarged, from words alone; else itself."""
@@ -434,7 +435,7 @@ class GenerationRequest:
                     task.width or self.width // task.factor,
                     task.height or self.height // task.factor,
                 )
-                return replace(self, task=TextToImage(), width=width, height=height)
+                return replace(self, task=TextToImage(), width=width, height=height, paper="")
             case CutOut() | Letter():
                 return replace(self, task=TextToImage())
             case TextToImage() | ImageToImage() | Edit() | Blend() | Inpaint() | Outpaint():

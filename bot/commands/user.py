@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.i18n import _
+from bot.images.file_formats import FORMATS, PRINT_FORMATS, QUALITY
 from bot.models import API_SCOPES
 from bot.options import Command, Option
 from bot.prompts.draft import MAX_COUNT, MAX_PROMPT, MOST_IMAGES, PARAMS
@@ -171,8 +172,83 @@ FOR_MEMBERS: tuple[Command, ...] = (
                 example="A4",
                 default="4x",
             ),
+            Option(
+                name="print",
+                kind="text",
+                help=_("For a printer, cut to a paper at 300 dpi: A3, A4, A5, A6, Letter."),
+                maximum=20,
+                example="A4",
+            ),
+            Option(
+                name="bleed",
+                kind="text",
+                help=_("How much more than the paper at each side, to be cut off."),
+                maximum=20,
+                example="3mm",
+                default="0",
+            ),
+            Option(
+                name="file",
+                kind="text",
+                help=_("The printer's file, in CMYK: PDF/X-4 or TIFF."),
+                choices=PRINT_FORMATS,
+                default="pdf",
+            ),
         ),
-        examples=("1a2b3c4d5e6f 2", "1a2b3c4d5e6f 2 creative", '1a2b3c4d5e6f --to "20x30 cm at 300 dpi"'),
+        examples=(
+            "1a2b3c4d5e6f 2",
+            "1a2b3c4d5e6f 2 creative",
+            "1a2b3c4d5e6f 2 --print a4 --bleed 3mm",
+            '1a2b3c4d5e6f --to "20x30 cm at 300 dpi"',
+        ),
+    ),
+    Command(
+        name="download",
+        help=_("Get a job's images as files, in the format that you need."),
+        options=(
+            replace(JOB, completes="pictures"),
+            replace(PICTURE, default=_("all of them")),
+            Option(
+                name="format",
+                kind="text",
+                help=_("The files' format. SVG suits flat images."),
+                choices=FORMATS,
+                default="png",
+            ),
+            Option(
+                name="quality",
+                kind="integer",
+                help=_("Of JPEG, WebP, AVIF and PDF: 1 is the smallest file, 100 the best."),
+                minimum=1,
+                maximum=100,
+                example="80",
+                default=str(QUALITY),
+            ),
+            Option(
+                name="loop",
+                kind="boolean",
+                help=_("All of them as one film that loops, as GIF or WebP."),
+                default="no",
+            ),
+        ),
+        examples=("1a2b3c4d5e6f 2 webp --quality 80", "1a2b3c4d5e6f --format gif --loop"),
+    ),
+    Command(
+        name="alt",
+        help=_("The alternative text of an image, for people who cannot see it: show or change it."),
+        options=(
+            replace(JOB, completes="pictures"),
+            PICTURE,
+            Option(
+                name="text",
+                kind="text",
+                help=_("What the image shows, in your own words."),
+                maximum=1000,
+                example="A fox asleep in the snow",
+            ),
+            Option(name="reset", kind="boolean", help=_("Go back to the suggested text."), default="no"),
+        ),
+        examples=("1a2b3c4d5e6f 2 A fox asleep in the snow",),
     ),
     Command(
         name="cutout",

@@ -19,6 +19,8 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 REFUSED = 3
 
 FORMATS = ("PNG", "JPEG", "WEBP")
+MORE = ("AVIF", "GIF", "TIFF")
+"""Formats that are only looked at; of their frames, the first counts."""
 LARGER = {"JPEG": 16, "MPO": 16, "HEIF": 4}
 """How many times as many pixels as are kept a phone's photograph may have."""
 ANIMATED = ("PNG", "WEBP")
@@ -34,22 +36,25 @@ def main() -> None:
     limit = json.loads(sys.argv[1])
     _confine(limit["memory"], limit["cpu"])
     try:
-        answer = decode(sys.stdin.buffer.read(), limit["pixels"])
+        answer = decode(sys.stdin.buffer.read(), limit["pixels"], more=limit.get("more", False))
     except DecodeRefused as error:
         sys.stdout.write(json.dumps(error.args))
         sys.exit(REFUSED)
     sys.stdout.buffer.write(answer)
 
 
-def decode(data: bytes, pixels: int) -> bytes:
-    """Decode a picture to a plain PNG in sRGB, upright, with nothing but its pixels. Raises Refused."""
+def decode(data: bytes, pixels: int, *, more: bool = False) -> bytes:
+    """Decode a picture to a plain PNG in sRGB, upright, with nothing but its pixels. Raises Refused.
+
+    `more`: also of the formats that are only looked at.
+    """
     warnings.simplefilter("ignore")  # standard error carries nothing but failures
     Image.MAX_IMAGE_PIXELS = None  # the header is checked here, before decoding
     try:
-        with Image.open(io.BytesIO(data), formats=_formats()) as picture:
+        with Image.open(io.BytesIO(data), formats=(*_formats(), *MORE) if more else _formats()) as picture:
             if picture.width * picture.height > pixels * LARGER.get(picture.format or "", 1):
                 raise DecodeRefused("pixels", picture.width, picture.height)
-            if picture.format in ANIMATED and getattr(picture, "is_animated", False):
+            if picture.format in ANIMATED and not more and getattr(picture, "is_animated", False):
                 raise DecodeRefused("animated")
             _make_smaller(picture, pixels)
             upright = ImageOps.exif_transpose(picture)

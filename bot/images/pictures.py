@@ -22,10 +22,12 @@ from PIL import Image
 
 from bot.errors import Refusal
 from bot.i18n import _
-from bot.images import decode_process
+from bot.images import decode_process, encoding, printing
+from bot.images.file_formats import Format, PrintFormat
+from bot.papers import Paper
 from bot.provenance.keys import Keys
-from bot.provenance.signing import MediaType
-from bot.provenance.stamp import convert
+from bot.provenance.signing import FORMAT_OF, MediaType, packet
+from bot.provenance.stamp import convert, facts_of, signed_again
 from engine.regions import on_white
 
 SOURCE_PIXELS = 4096 * 4096
@@ -37,21 +39,20 @@ _DECODERS = 2  # at a time; each may take as much memory as the limit says
 
 _GAP = 8  # pixels between the pictures of a grid
 _GRID_SIDE = 4096  # pixels, at most
-MOST_BYTES = 1 << 30
-_QUALITIES = (92, 85, 75, 60, 45, 30, 15)  # of JPEG, tried in this order
 
 
 # ---- a stranger's picture
 
 
-async def open_source(data: bytes, *, max_bytes: int = 20_000_000) -> bytes:
+async def open_source(data: bytes, *, max_bytes: int = 20_000_000, more: bool = False) -> bytes:
     """Convert a picture from outside to a plain PNG in sRGB: upright, on white, without metadata or profile.
 
     Takes still PNG, JPEG and WebP by their content, whatever their name, and HEIC where `pi-heif` is
-    installed; a phone's large photograph is made smaller. Raises Refusal.
+    installed; a phone's large photograph is made smaller. `more`: AVIF, GIF and TIFF too, of which the first
+    frame counts. Raises Refusal.
     """
     check_size(len(data), max_bytes)
-    return await asyncio.get_running_loop().run_in_executor(_decoders(), _decode, data)
+    return await asyncio.get_running_loop().run_in_executor(_decoders(), _decode, data, more)
 
 
 @functools.cache
@@ -99,8 +100,8 @@ def _decoders() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_DECODERS, thread_name_prefix="decoder")
 
 
-def _decode(data: bytes) -> bytes:
-    command = [sys.executable, "-I", decode_process.__file__, json.dumps(_LIMITS)]
+def _decode(data: bytes, more: bool) -> bytes:
+    command = [sys.executable, "-I", decode_process.__file__, json.dumps({**_LIMITS, "more": more})]
     try:
         done = subprocess.run(command, input=data, capture_output=True, timeout=_PATIENCE, env={})
     except subprocess.TimeoutExpired:
@@ -180,7 +181,7 @@ def _fit(png: bytes, limit: int, keys: Keys) -> bytes:
         for smaller, quality in _attempts(picture):
             if len(_encoded(smaller, "WEBP", quality=quality, method=2)) > limit:
                 continue
-            data = convert(png, smaller, "image/webp", keys, quality=quality, method=2)
+            data = convert(png, smaller, "image/webp", keys, quality, effort=2)
             if len(data) <= limit:
                 return data
     raise ValueError(f"no picture fits into {limit} bytes")
@@ -194,37 +195,35 @@ async def shrink(png: bytes, side: int, keys: Keys) -> bytes:
 def _shrunk(png: bytes, side: int, keys: Keys) -> bytes:
     with Image.open(io.BytesIO(png), formats=("PNG", "WEBP", "JPEG")) as picture:
         picture.thumbnail((side, side))
-        return convert(png, picture, "image/webp", keys, quality=88, method=2)
+        return convert(png, picture, "image/webp", keys, 88, effort=2)
 
 
-async def converted(png: bytes, media_type: MediaType, quality: int, keys: Keys) -> bytes:
-    """Return a stored picture in another format, signed again where it was signed; a PNG as it is."""
-    if media_type == "image/png":
+async def converted(
+    png: bytes,
+    media_type: MediaType,
+    quality: int | None,
+    keys: Keys,
+    max_bytes: int | None = None,
+    alt: str = "",
+) -> bytes:
+    """Return a stored picture in another format, signed again where it was signed; a PNG as it is.
+
+    It has at most `max_bytes`. Raises TooLarge, and NotFlat for what is no picture for SVG.
+    """
+    if media_type == "image/png" and not alt and (max_bytes is None or len(png) <= max_bytes):
         return png
-    return await asyncio.to_thread(_converted, png, media_type, quality, keys)
+    return await asyncio.to_thread(_converted, png, media_type, quality, keys, max_bytes, alt)
 
 
 async def within(png: bytes, media_type: MediaType, limit: int, keys: Keys) -> tuple[bytes, MediaType]:
     """Return a stored picture in a format and at most `limit` bytes (0: any), and its media type.
 
-    It keeps all its pixels: what is too large loses quality, as JPEG. Raises ValueError where even that is
+    It keeps all its pixels: what is too large loses quality, as JPEG. Raises TooLarge where even that is
     too large.
     """
     if media_type == "image/png" and (not limit or len(png) <= limit):
         return png, media_type
-    return await asyncio.to_thread(_within, png, limit or MOST_BYTES, keys), "image/jpeg"
-
-
-def _within(png: bytes, limit: int, keys: Keys) -> bytes:
-    with Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
-        whole = on_white(picture).convert("RGB")
-        for quality in _QUALITIES:
-            if len(_encoded(whole, "JPEG", quality=quality, optimize=True)) > limit:
-                continue
-            data = convert(png, whole, "image/jpeg", keys, quality=quality, optimize=True)
-            if len(data) <= limit:
-                return data
-    raise ValueError(f"no JPEG of it fits into {limit} bytes")
+    return await converted(png, "image/jpeg", None, keys, limit or None), "image/jpeg"
 
 
 def zipped(files: Sequence[tuple[str, bytes]]) -> bytes:
@@ -236,10 +235,65 @@ def zipped(files: Sequence[tuple[str, bytes]]) -> bytes:
     return out.getvalue()
 
 
-def _converted(png: bytes, media_type: MediaType, quality: int, keys: Keys) -> bytes:
+def _converted(
+    png: bytes, media_type: MediaType, quality: int | None, keys: Keys, max_bytes: int | None, alt: str
+) -> bytes:
     with Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
-        whole = on_white(picture) if media_type == "image/jpeg" else picture  # JPEG knows no transparency
-        return convert(png, whole, media_type, keys, quality=quality)
+        return convert(png, picture, media_type, keys, quality, max_bytes=max_bytes, alt=alt)
+
+
+def cut(png: bytes, box: tuple[int, int, int, int], keys: Keys) -> bytes:
+    """Return a part of a stored picture as PNG, signed again where that was signed. For a thread."""
+    with Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
+        return convert(png, picture.crop(box), "image/png", keys)
+
+
+def film(pngs: Sequence[bytes], format: Format, seconds: float, keys: Keys) -> bytes:
+    """Return stored pictures as a film that loops, with the statements of the first. For a thread."""
+    frames = [_small(png) for png in pngs]
+    facts = facts_of(pngs[0], keys)
+    made = encoding.animate(frames, format, seconds=seconds, xmp=packet(facts) if facts else b"")
+    return signed_again(pngs[0], made, _media(format), facts, keys) if facts else made
+
+
+_FILM_SIDE = 768  # pixels
+
+
+def _small(png: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
+        picture.thumbnail((_FILM_SIDE, _FILM_SIDE), Image.Resampling.LANCZOS)
+        return picture.convert("RGBA" if picture.mode == "RGBA" else "RGB")
+
+
+def printed(
+    png: bytes,
+    paper: Paper,
+    printer: printing.Printer,
+    format: PrintFormat,
+    title: str,
+    keys: Keys,
+) -> tuple[bytes, bytes]:
+    """Return a stored picture as a file for the printer, and how it will look as PNG. For a thread."""
+    facts = facts_of(png, keys)
+    with Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
+        data, proof = printing.file(
+            picture, paper, printer, format, title=title, xmp=packet(facts) if facts else _NO_PACKET
+        )
+    shown = encoding.encode(proof, "png")
+    if facts is None:
+        return data, shown
+    return signed_again(png, data, _media(format), facts, keys), signed_again(
+        png, shown, "image/png", facts, keys
+    )
+
+
+_NO_PACKET = b"""<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+</rdf:RDF></x:xmpmeta><?xpacket end="w"?>"""
+
+
+def _media(format: Format) -> MediaType:
+    return next(kind for kind, name in FORMAT_OF.items() if name == format)
 
 
 async def preview(webp: bytes, media_type: MediaType) -> bytes:

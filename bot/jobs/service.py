@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from bot import actions, prompts
+from bot import actions, papers, prompts
 from bot.accounts import audit
 from bot.accounts.access import Access
 from bot.accounts.access_rules import AccessRules
@@ -18,7 +18,8 @@ from bot.actions import Action
 from bot.adapters.base import Receipt
 from bot.errors import Refusal
 from bot.i18n import _, join
-from bot.images import controls
+from bot.images import controls, printing
+from bot.images.service import Images
 from bot.jobs import admission, remake, rewording
 from bot.jobs.admission import OfferContext
 from bot.jobs.cards import JobCards
@@ -54,6 +55,7 @@ class JobService:
     _cards: JobCards
     _series: SeriesService
     _regions: Regions
+    _images: Images
 
     # ---- asking for pictures
 
@@ -92,7 +94,26 @@ class JobService:
         """Answer `/upscale`."""
         creative = options.get("kind") == "creative"
         name = "upscale_creative" if creative else "upscale"
+        if "print" in options:
+            return await self._of_picture(name, options, origin, printed=await self._print(options, origin))
+        if "bleed" in options:
+            raise Refusal(_("A bleed needs a paper: --print a4 --bleed 3mm."), code="print")
         return await self._of_picture(name, options, origin, to=options.get("to", ""))
+
+    async def _print(self, options: dict[str, Any], origin: Origin) -> actions.Print:
+        """Return what of a picture is printed on the paper that was asked for, without its words."""
+        paper = papers.read_paper(options["print"], options.get("bleed", ""))
+        job = await self._visibility.job(options["job"], origin.member, origin.here)
+        chosen = actions.picture(job, options.get("picture", 1) - 1)
+        size = chosen.width, chosen.height
+        to = paper.pixels(wide=chosen.width > chosen.height)
+        box = printing.cropped(size, to)
+        part = box[2] - box[0], box[3] - box[1]
+        try:
+            blob = chosen.unlettered if part == size else await self._images.cut(chosen.unlettered, box)
+        except KeyError as error:
+            raise Refusal(_("An image of this job is gone."), code="no_picture") from error
+        return actions.Print(blob, part, to, papers.to_keep(paper, options.get("file", "pdf")))
 
     async def cut_out(self, options: dict[str, Any], origin: Origin) -> Receipt:
         """Answer `/cutout`."""
@@ -108,13 +129,13 @@ class JobService:
         return await self._of_picture("vary_strong" if strong else "vary_subtle", options, origin)
 
     async def _of_picture(
-        self, name: actions.Name, options: dict[str, Any], origin: Origin, **how: str
+        self, name: actions.Name, options: dict[str, Any], origin: Origin, **how: Any
     ) -> Receipt:
         job = await self._visibility.job(options["job"], origin.member, origin.here)
         action = Action(name=name, job=job.id, index=options.get("picture", 1) - 1)
         return await self.derive(action, job, origin, **how)
 
-    async def derive(self, action: Action, parent: Job, origin: Origin, **how: str) -> Receipt:
+    async def derive(self, action: Action, parent: Job, origin: Origin, **how: Any) -> Receipt:
         """Answer a press that makes a job of another one; `how` is what was said of it besides."""
         rules = await self._access.rules_to_paint(origin)
         if action.name == "full" and rules.tier.draft:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bot import actions
+from bot import actions, papers
 from bot.actions import ACTIONS, Action, ActionSpec, Kind
 from bot.errors import Refusal
 from bot.formats import about, in_queue, sized
@@ -260,8 +260,13 @@ def _cut_out(job: Job) -> str:
     return _("background: {background}", background=background_label(behind)) if behind else ""
 
 
-def _alt(job: Job, index: int) -> str:
+def alt_text(job: Job, index: int) -> str:
     """Return what somebody who cannot see a picture is told of it; −1 is the grid."""
+    written = [each.alt for each in job.singles if each.alt and index in (each.index, -1)]
+    return " · ".join(written) or _suggested_alt(job, index)
+
+
+def _suggested_alt(job: Job, index: int) -> str:
     words = job.request.lettering.replace(lettering.SEPARATOR, "/")
     if size := job.request.size_at(index):
         shown = packs.shown(size)
@@ -284,7 +289,7 @@ def pictures_of(job: Job) -> tuple[CardPicture, ...]:
     """Return the stored pictures, the grid (index −1) first."""
     return tuple(
         CardPicture(
-            alt=_alt(job, each.index),
+            alt=alt_text(job, each.index),
             width=each.width,
             height=each.height,
             blob=each.blob,
@@ -322,6 +327,8 @@ def upscaled(job: Job, may: May = ANYTHING) -> Card:
     facts = [_("image {number}, {factor}× ({size})", number=number, factor=factor, size=size)]
     facts += [_("creative")] if isinstance(job.request.task, CreativeUpscale) else []
     facts += [_("from an earlier image")] if job.parent else []
+    if job.request.paper:
+        facts.append(_("for {paper}: Download gives the file", paper=papers.kept(job.request.paper)[0].label))
     offered = _offered(job, "upscaled", may)
     return card_of(job, "upscaled", facts=tuple(facts), pictures=pictures_of(job), **offered)
 

@@ -16,18 +16,28 @@ from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
 import c2pa
 from cryptography import x509
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from bot.errors import SettingError
+from bot.images import encoding
+from bot.images.file_formats import MEDIA_TYPES, Format
 from bot.provenance.keys import Keys
 from bot.provenance.keys import load as keys_at
 
-MediaType = Literal["image/png", "image/jpeg", "image/webp"]
+MediaType = Literal[
+    "image/png",
+    "image/jpeg",
+    "image/webp",
+    "image/avif",
+    "image/gif",
+    "image/tiff",
+    "image/svg+xml",
+    "application/pdf",
+]
 Made = Literal["created", "edited", "upscaled"]
 Corner = Literal["bottom right", "bottom left", "top right", "top left"]
 
@@ -262,29 +272,36 @@ def encode(
     media_type: MediaType,
     facts: FileFacts,
     notes: Mapping[str, str] = MappingProxyType({}),
-    **options: int,
 ) -> bytes:
-    """Return the picture as a file with an XMP packet; `options` are Pillow's.
+    """Return the picture as a file with an XMP packet, not signed yet. Raises NotFlat.
 
     `notes` become text chunks of a PNG, by names of 1 to 79 Latin letters.
     """
-    out, packet = io.BytesIO(), _xmp(facts)
-    if media_type == "image/png":
-        chunks = PngInfo()
-        chunks.add_itxt("XML:com.adobe.xmp", packet)
-        for name, text in notes.items():
-            chunks.add_itxt(name, text)
-        picture.save(out, "PNG", pnginfo=chunks, **options)
-    else:
-        picture.save(out, media_type.removeprefix("image/"), xmp=packet, **options)
-    return out.getvalue()
+    return encoding.encode(picture, FORMAT_OF[media_type], xmp=packet(facts), notes=notes)
 
 
-def _xmp(facts: FileFacts) -> bytes:
+FORMAT_OF: Mapping[MediaType, Format] = {
+    kind: format  # type: ignore[misc]
+    for format, kind in MEDIA_TYPES.items()
+}
+
+
+def packet(facts: FileFacts, alt: str = "") -> bytes:
+    """Return the XMP packet of a picture; `alt` is its description, where the person wants it in files."""
     about = quoteattr(f"Easel {_version()}, {facts.model}")
+    told = escape(alt, {'"': "&quot;"})
+    described = (
+        f"""
+<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{told}</rdf:li></rdf:Alt></dc:description>
+<Iptc4xmpCore:AltTextAccessibility><rdf:Alt><rdf:li xml:lang="x-default">{told}</rdf:li></rdf:Alt>
+</Iptc4xmpCore:AltTextAccessibility>"""
+        if alt
+        else ""
+    )
     return f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
 <rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/"
+ xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:Iptc4xmpCore="http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/"
  xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
- xmp:CreatorTool={about} Iptc4xmpExt:DigitalSourceType="{_source_type(facts)}"/>
+ xmp:CreatorTool={about} Iptc4xmpExt:DigitalSourceType="{_source_type(facts)}">{described}</rdf:Description>
 </rdf:RDF></x:xmpmeta><?xpacket end="w"?>""".encode()

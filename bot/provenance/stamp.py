@@ -11,10 +11,11 @@ from typing import get_args
 import numpy as np
 from PIL import Image
 
+from bot.images import encoding
 from bot.provenance import label, mark, signing
 from bot.provenance.fingerprint import fingerprint
 from bot.provenance.keys import Keys
-from bot.provenance.signing import Corner, FileFacts
+from bot.provenance.signing import FORMAT_OF, Corner, FileFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def stamp(
         marked = mark.embed(picture, int(facts.mark or facts.job, 16), keys.mark)
         if source:
             marked.paste(picture.convert(marked.mode), (0, 0), source)
-    encoded = signing.encode(marked, "image/png", facts, notes, compress_level=4)
+    encoded = signing.encode(marked, "image/png", facts, notes)
     return Stamped(
         signing.sign(encoded, "image/png", facts, keys, parent, others=others, inputs=inputs),
         fingerprint(marked),
@@ -114,23 +115,48 @@ def _covers(kept: Image.Image, box: label.Box, *, any_of: bool = False) -> bool:
 
 
 def convert(
-    png: bytes, picture: Image.Image, media_type: signing.MediaType, keys: Keys, **options: int
+    png: bytes,
+    picture: Image.Image,
+    media_type: signing.MediaType,
+    keys: Keys,
+    quality: int | None = None,
+    *,
+    max_bytes: int | None = None,
+    effort: int | None = None,
+    alt: str = "",
 ) -> bytes:
     """Return another form of a stored picture, signed anew: the mark is in its pixels already.
 
-    One from before pictures were signed stays as it was.
+    One from before pictures were signed stays as it was. For the options see `encoding.encode`; `max_bytes`
+    counts the signature too. `alt` is said of it in its XMP. Raises TooLarge, and NotFlat for what is no
+    picture for SVG.
     """
+    if (facts := facts_of(png, keys)) is None:
+        return encoding.encode(picture, FORMAT_OF[media_type], quality, max_bytes=max_bytes, effort=effort)
+    limit = max_bytes and max_bytes - _SIGNATURE
+    encoded = encoding.encode(
+        picture,
+        FORMAT_OF[media_type],
+        quality,
+        max_bytes=limit,
+        xmp=signing.packet(facts, alt),
+        effort=effort,
+    )
+    return signed_again(png, encoded, media_type, facts, keys)
+
+
+_SIGNATURE = 12_000  # bytes of credentials, at most, where the prompt is not in them
+
+
+def facts_of(png: bytes, keys: Keys) -> FileFacts | None:
+    """Return what a stored picture says of itself; None where it was not signed here."""
     claim = signing.read(png, "image/png", keys)
-    if claim is None or claim.facts is None:
-        return _plain(picture, media_type, **options)
-    encoded = signing.encode(picture, media_type, claim.facts, {}, **options)
-    source = (
-        None if claim.facts.made == "created" else png
-    )  # stands for its parent, of which the title counts
-    return signing.sign(encoded, media_type, claim.facts, keys, source, converted=True)
+    return claim.facts if claim else None
 
 
-def _plain(picture: Image.Image, media_type: signing.MediaType, **options: int) -> bytes:
-    out = io.BytesIO()
-    picture.save(out, media_type.removeprefix("image/"), **options)
-    return out.getvalue()
+def signed_again(
+    png: bytes, encoded: bytes, media_type: signing.MediaType, facts: FileFacts, keys: Keys
+) -> bytes:
+    """Return another form of a stored picture with the statements of that."""
+    source = None if facts.made == "created" else png  # stands for its parent, of which the title counts
+    return signing.sign(encoded, media_type, facts, keys, source, converted=True)

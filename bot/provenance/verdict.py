@@ -12,7 +12,7 @@ from bot.i18n import _
 from bot.images import pictures
 from bot.models import Original
 from bot.provenance.keys import Keys
-from bot.provenance.verify import Finding, trace
+from bot.provenance.verify import UNPAINTED, Finding, Trace, media_type, signed, trace
 
 Lookup = Callable[[str, str], Awaitable[Original | None]]
 """From a job's id, or else a fingerprint, to what the rows tell."""
@@ -50,28 +50,41 @@ class Verdict:
 
 
 async def verify(data: bytes, keys: Keys, lookup: Lookup, *, max_bytes: int) -> Verdict:
-    """Return what is known of a picture, decoded in the child process that takes strangers' ones.
+    """Return what is known of a file: by its signature, else by its pixels.
 
+    Those are decoded in the child process that takes strangers' pictures.
     A mark counts only where its job is known. Raises Refusal for what cannot be decoded.
     """
-    try:
-        plain = await pictures.open_source(data, max_bytes=max_bytes)
-    except Refusal as refusal:
-        raise Refusal(
-            _(
-                "Only a PNG, JPEG or WebP image that is not animated, with at most {megabytes} "
-                "MB and {megapixels} million pixels, can be checked.",
-                megabytes=max_bytes // 1000000,
-                megapixels=pictures.SOURCE_PIXELS // 1000000,
-            ),
-            code="source",
-        ) from refusal
-    found = await asyncio.to_thread(trace, data, plain, keys)
+    if len(data) > max_bytes:
+        raise _unreadable(max_bytes)
+    found = await asyncio.to_thread(signed, data, keys) or await _by_pixels(data, keys, max_bytes)
     known = await lookup(found.job, "") if found.job else None
     if found.finding != "unchanged" and known is None:
-        known = await lookup("", found.fingerprint)
+        known = await lookup("", found.fingerprint) if found.fingerprint else None
         return _of(known, finding="alike") if known else Verdict(finding="unknown")
     return _of(known, finding=found.finding, job=found.job, cropped=found.cropped)
+
+
+async def _by_pixels(data: bytes, keys: Keys, max_bytes: int) -> Trace:
+    if media_type(data) in UNPAINTED:
+        return Trace(finding="unknown")
+    try:
+        plain = await pictures.open_source(data, max_bytes=max_bytes, more=True)
+    except Refusal as refusal:
+        raise _unreadable(max_bytes) from refusal
+    return await asyncio.to_thread(trace, plain, keys)
+
+
+def _unreadable(max_bytes: int) -> Refusal:
+    return Refusal(
+        _(
+            "Only a PNG, JPEG, WebP, AVIF, GIF, TIFF, SVG or PDF file with at most {megabytes} MB and "
+            "{megapixels} million pixels can be checked.",
+            megabytes=max_bytes // 1000000,
+            megapixels=pictures.SOURCE_PIXELS // 1000000,
+        ),
+        code="source",
+    )
 
 
 def _of(known: Original | None, *, finding: Finding, job: str = "", cropped: bool = False) -> Verdict:

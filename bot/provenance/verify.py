@@ -22,7 +22,23 @@ _FORMATS: dict[bytes, MediaType] = {
     b"\x89PNG": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
     b"RIFF": "image/webp",
+    b"GIF8": "image/gif",
+    b"II*\x00": "image/tiff",
+    b"MM\x00*": "image/tiff",
+    b"%PDF-": "application/pdf",
+    b"<?xml": "image/svg+xml",
+    b"<svg": "image/svg+xml",
 }
+_AVIF = (b"ftypavif", b"ftypavis")
+UNPAINTED: tuple[MediaType, ...] = ("image/svg+xml", "application/pdf")
+"""Files without pixels of which the mark could be read: their signature alone tells."""
+
+
+def media_type(data: bytes) -> MediaType | None:
+    """Return of which kind a file is, by its first bytes; None where it is of none that can be signed."""
+    if data[4:12] in _AVIF:
+        return "image/avif"
+    return next((kind for start, kind in _FORMATS.items() if data.startswith(start)), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +52,17 @@ class Trace:
     fingerprint: str = ""
 
 
-def trace(data: bytes, plain: bytes, keys: Keys) -> Trace:
-    """Return what a file says of its origin. `plain` is the same picture as a harmless PNG. For a thread."""
-    media_type = next((kind for start, kind in _FORMATS.items() if data.startswith(start)), None)
-    claim = signing.read(data, media_type, keys) if media_type else None
+def signed(data: bytes, keys: Keys) -> Trace | None:
+    """Return what a file's signature says where it is ours and holds, else None. For a thread."""
+    kind = media_type(data)
+    claim = signing.read(data, kind, keys) if kind else None
     if claim and claim.facts:
         return Trace(finding="unchanged", job=claim.facts.job, index=claim.facts.index)
+    return None
+
+
+def trace(plain: bytes, keys: Keys) -> Trace:
+    """Return what the pixels of a picture, as a harmless PNG, say of its origin. For a thread."""
     with Image.open(io.BytesIO(plain)) as picture:
         look = fingerprint(picture)
         if found := mark.detect(picture, keys.mark):

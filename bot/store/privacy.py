@@ -176,7 +176,7 @@ def _blanked(request: Any) -> dict[str, Any]:
         known = GenerationRequest.from_json(request)
     except aside.FAULTS:
         return {}
-    return replace(known, prompt="", negative_prompt="", task=TextToImage()).to_json()
+    return replace(known, prompt="", negative_prompt="", lettering="", task=TextToImage()).to_json()
 
 
 def _without_pictures(session: Session, *of: ColumnElement[bool]) -> None:

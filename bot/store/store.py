@@ -170,6 +170,12 @@ class Store(
 
         return await self._write(work)
 
+    async def describe_picture(self, job: str, index: int, alt: str) -> None:
+        """Write down the alternative text of a picture; an empty one is the suggested text."""
+        mine = PictureRow.job == job, PictureRow.index == index
+        change = update(PictureRow).where(*mine).values(alt=alt)  # type: ignore[arg-type]
+        await self._write(lambda session: session.connection().execute(change))
+
     async def end(
         self,
         id: str,

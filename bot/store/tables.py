@@ -140,6 +140,7 @@ class PictureRow(SQLModel, table=True):
     fingerprint: str  # how it looks; empty: from before there were any
     joined: bool  # painted in forward passes with other pictures
     plain: str  # the blob without the words that were set on it; empty: none were
+    alt: str = Field(sa_type=Text)  # for who cannot see it, as its owner wrote it; empty: the suggested text
 
 
 class LedgerRow(SQLModel, table=True):

@@ -22,7 +22,7 @@ from typing import Any
 from engine.scheduling.job_queue import FairQueue
 from engine.types import EngineJob, Failed, Finished, GenerationRequest, Progress
 from engine.workers.process import ProcessEngine
-from tests.bench import books, discord, lettering, marks, slack, start
+from tests.bench import books, discord, formats, lettering, marks, slack, start
 
 REQUEST = GenerationRequest(prompt="a red heart", seed=7, count=1)
 
@@ -60,6 +60,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "discord": lambda _: discord.figures(),
     "slack": lambda _: slack.figures(),
     "cutout": lambda options: cutout(options.drawings),
+    "formats": lambda options: formats.figures(min(options.pictures, formats.PICTURES)),
     "marks": lambda options: marks.figures(
         options.pictures, options.photos, options.alarms, options.first_seed
     ),

@@ -170,6 +170,8 @@ def test_the_buttons_of_each_state() -> None:
             "Info",
             "Favourite",
             "Download",
+            "Download as …",
+            "Alt text",
             "Enter contest",
             "Delete",
             "Report",

@@ -345,7 +345,7 @@ def test_what_earlier_certificates_signed_stays_ours(tmp_path: Path, monkeypatch
 
 
 def traced(data: bytes, own: keys.Keys) -> verify.Trace:
-    return verify.trace(data, png(opened(data).convert("RGB")), own)
+    return verify.signed(data, own) or verify.trace(png(opened(data).convert("RGB")), own)
 
 
 def test_a_delivered_picture_is_traced_whatever_became_of_it(own: keys.Keys) -> None:
