@@ -356,6 +356,10 @@ class FairQueue:
         """Take out a job that waits or is held. False when it does neither."""
         return self._withdraw(job_id) is not None
 
+    def model(self, job_id: str) -> str:
+        """Return the model of a job that waits. Raises KeyError."""
+        return self._where[job_id].jobs[job_id].request.model
+
     def hold(self, job_id: str) -> bool:
         """Let a waiting job pass over its turns until `unhold`. False when it does not wait."""
         return self._change(job_id, _UserLane.hold)

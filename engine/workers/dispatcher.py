@@ -492,7 +492,7 @@ class Dispatcher:
         slot.restarts += 1
         for job in reversed(list(slot.jobs.values())):
             self._requeue(slot, Restarted(job=job.id, deaths=job.deaths + (job.id in suspects)))
-        if all(each.starts >= STARTS or each.fitness.out for each in self._slots) and slot.starts >= STARTS:
+        if slot.starts >= STARTS:
             self._fail_waiting()
 
     def _requeue(self, slot: WorkerSlot, event: Restarted) -> None:
@@ -510,9 +510,13 @@ class Dispatcher:
             self._events.put_nowait(event)
 
     def _fail_waiting(self) -> None:
-        """Fail all waiting jobs, since no worker starts any more. Later jobs wait for the next attempt."""
+        """Fail the waiting jobs for which no worker starts any more. Later ones wait for the next attempt."""
         waiting = [id for lane in self._queue.lanes() for id in lane.waiting]
+        hopeful = [each for each in self._slots if each.starts < STARTS and not each.fitness.out]
         for job_id in waiting:
+            model = self._queue.model(job_id)
+            if any(each.serves(model) for each in hopeful):
+                continue
             self._queue.remove(job_id)
             error = ModelNotLoaded(f"no worker has started in {STARTS} attempts")
             self._end(Failed(job=job_id, error=error, device_seconds=0.0))

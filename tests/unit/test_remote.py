@@ -727,3 +727,26 @@ def test_a_job_without_a_seed_of_its_own_is_recalled_without_one() -> None:
     request = GenerationRequest(prompt="a fox", model="gpt-image-2", seed=7, steps=1)
     recalled = recall(replace(a_job(), request=request), [gpt])
     assert (recalled.seed, recalled.steps, recalled.guidance) == (None, None, None)
+
+
+async def test_jobs_for_a_worker_that_never_starts_are_told_while_others_go_on() -> None:
+    async def broken() -> Any:
+        raise OSError("no device")
+
+    async with image_server("openai") as server:
+        known = catalog.load(["easel-tiny", f"openai:{server.url}#gpt-image-2"])
+        away = servers(known, lambda model, host: KEY)
+        ((device, (_name, spawn)),) = away.items()
+        engine = Dispatcher(
+            known, [("cpu", broken), (device, spawn)], lambda name: b"", served={device: "gpt-image-2"}
+        )
+        found = Studio(engine, "gpt-image-2")
+        await engine.start()
+        following = asyncio.create_task(found.follow())
+        request = GenerationRequest(prompt="a fox", model="easel-tiny", seed=1)
+        engine.submit(EngineJob(id="here", request=request, tenant="t", user="u"))
+        assert isinstance(await found.end("here"), Failed)
+        found.submit("there")
+        assert isinstance(await found.end("there"), Finished)
+        await engine.close()
+        await following

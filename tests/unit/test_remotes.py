@@ -22,9 +22,7 @@ def settings(tmp_path: Path, **given: str) -> Settings:
 
 
 def test_openai_s_key_goes_to_openai_alone_and_others_by_model_or_host(tmp_path: Path) -> None:
-    found = settings(
-        tmp_path, OPENAI_API_KEY="sk-one", MODEL_KEYS="Qwen-Image=k2, images.example.org = k3\nb=k4"
-    )
+    found = settings(tmp_path, OPENAI_API_KEY="sk-one", MODEL_KEYS="Qwen-Image=k2, a.example.org = k3\nb=k4")
     keys = found.keys()
     assert keys.of("gpt-image-2", "api.openai.com") == "sk-one"
     assert keys.of("gpt-image-2", "proxy.example.org") == ""
