@@ -47,7 +47,7 @@ TaskKind = Literal[
 
 
 class _Stored:
-    """A task as rows of the database hold it: its fields are checked by their annotations."""
+    """A part of a request as rows of the database hold it: its fields are checked by their annotations."""
 
     __slots__ = ()
 
@@ -62,6 +62,7 @@ class _Stored:
 
 
 _HELD: Mapping[str, tuple[type, ...]] = {
+    "GuideKind": (str,),
     "BlobRef": (str,),
     "str": (str,),
     "int": (int,),
@@ -213,7 +214,7 @@ class LoraWeight:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Guide:
+class Guide(_Stored):
     """A picture that guides the painting by further weights: a ControlNet's, or those of an IP-Adapter."""
 
     kind: GuideKind
@@ -221,12 +222,6 @@ class Guide:
     by: str  # the name of the weights: one of the model's `guides`
     weight: float = 1.0
     of: BlobRef = ""  # the picture that a control was made from; empty: it was given as it is
-
-    def __post_init__(self) -> None:
-        """Raise TypeError for what no row of this kind holds."""
-        for text in (self.kind, self.picture, self.by, self.of):
-            _check(text, str)
-        _check(self.weight, int, float)
 
     @property
     def controls(self) -> bool:

@@ -134,7 +134,7 @@ class RemoteClient:
         ) as answer:
             await self._check(answer)
             if answer.content_type == "text/event-stream":
-                told = await _streamed(answer, previewed)
+                told = await _streamed(answer, previewed, self._key)
             else:
                 told = _object(await _bounded(answer, MOST_BYTES))
         return await self._decoded(told)
@@ -267,12 +267,12 @@ async def _bounded(answer: ClientResponse, most: int) -> bytes:
     return bytes(body)
 
 
-async def _streamed(answer: ClientResponse, previewed: Previewed) -> Mapping[str, Any]:
+async def _streamed(answer: ClientResponse, previewed: Previewed, key: str) -> Mapping[str, Any]:
     """Read server-sent events up to the one that carries the picture, and return it."""
     async for told in _events(answer):
         kind = str(told.get("type") or "")
         if "error" in told or kind == "error":
-            raise _of_event(told)
+            raise _of_event(told, key)
         if kind.endswith(".partial_image") and isinstance(told.get("b64_json"), str):
             previewed(decoded(told["b64_json"]))
         elif kind.endswith(".completed") or "data" in told:
@@ -301,13 +301,13 @@ async def _events(answer: ClientResponse) -> AsyncIterator[Mapping[str, Any]]:
             raise _too_large(MOST_BYTES)
 
 
-def _of_event(told: Mapping[str, Any]) -> RemoteError:
+def _of_event(told: Mapping[str, Any], key: str) -> RemoteError:
     """Return what an error inside a stream means."""
     code, message = _error(json.dumps(told).encode())
     words = f"{code} {message}".casefold()
     if any(each in words for each in _REFUSED):
         return RemoteRefusal(f"refused within a stream: {code}")
-    return RemoteTrouble(f"an error within a stream: {code} {_short(message)}")
+    return RemoteTrouble(f"an error within a stream: {code} {_short(message, key)}")
 
 
 def _object(body: bytes) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ from PIL import Image, ImageOps
 from engine import changes, regions, weights
 from engine.catalog import Entry
 from engine.errors import Cancelled, EngineError, InvalidRequest
+from engine.framing import by_lanczos, framed
 from engine.lettering.setting import lettered
 from engine.pipelines import references
 from engine.remote.client import RemoteBusy, RemoteClient, RemoteError, RemoteSlow, RemoteTrouble
@@ -132,9 +133,8 @@ class RemoteWorker:
         end: Failed | Finished
         try:
             async with asyncio.TaskGroup() as pictures:
-                for index in range(job.request.count):
-                    if index not in job.done:
-                        pictures.create_task(self._one(inside, index))
+                for index in _lacking(job):
+                    pictures.create_task(self._one(inside, index))
             end = Finished(job=job.id, device_seconds=inside.spent)
         except asyncio.CancelledError:
             if not inside.cancelled:  # the worker is closed: the job is queued again
@@ -148,22 +148,29 @@ class RemoteWorker:
 
     async def _one(self, inside: _Inside, index: int) -> None:
         request = inside.job.request
-        if not request.paints:
-            made = await asyncio.to_thread(_unpainted, inside.order, index)
-        else:
+        if request.paints:
             made = await self._painted(inside, index)
+        else:
+            made = await asyncio.to_thread(_unpainted, inside.order, index)
+        await self._deliver(inside, index, made)
+        for number, size in enumerate(request.sizes, request.count) if index == 0 else ():
+            sized = await asyncio.to_thread(framed, made, (size.width, size.height), by_lanczos)
+            await self._deliver(inside, number, sized)
+
+    async def _deliver(self, inside: _Inside, index: int, made: Image.Image) -> None:
+        request = inside.job.request
         plain = await asyncio.to_thread(_png, made) if request.lettering else b""
         shown = await asyncio.to_thread(lettered, made, request, index) if request.lettering else made
         picture = Picture(
             job=inside.job.id,
             index=index,
-            seed=request.seed_of(index),
+            seed=request.seed_of(0 if request.size_at(index) else index),
             width=shown.width,
             height=shown.height,
             png=await asyncio.to_thread(_png, shown),
             plain=plain,
         )
-        inside.done += 1
+        inside.done += index < request.count
         self._tell_progress(inside)
         self._outbox.put_nowait(picture)
 
@@ -238,6 +245,13 @@ class RemoteWorker:
             job=inside.job.id, step=step, steps=steps, device_seconds=inside.spent, preview=preview
         )
         self._outbox.put_nowait(event)
+
+
+def _lacking(job: EngineJob) -> list[int]:
+    """Return which pictures are asked for; the first where sizes of it are lacking."""
+    count = job.request.count
+    lacking = set(range(job.request.delivered)) - job.done
+    return sorted({index if index < count else 0 for index in lacking})
 
 
 def _first(group: BaseExceptionGroup[BaseException], job: str) -> EngineError:

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from engine import regions
 from engine.catalog import Catalog, Entry
 from engine.errors import Cancelled, EngineError
-from engine.framing import framed
+from engine.framing import by_lanczos, framed
 from engine.lettering.setting import lettered
 from engine.scheduling.job_queue import FairQueue
 from engine.types import (
@@ -260,11 +260,8 @@ def _png(request: GenerationRequest, index: int, sources: Sequence[bytes]) -> by
 
 
 def _sized(png: bytes, size: tuple[int, int]) -> bytes:
-    def larger(part: Image.Image, factor: int) -> Image.Image:
-        return part.resize((part.width * factor, part.height * factor), Image.Resampling.LANCZOS)
-
     out = io.BytesIO()
-    framed(regions.opened_as_is(png), size, larger).save(out, "PNG", compress_level=1)
+    framed(regions.opened_as_is(png), size, by_lanczos).save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 
