@@ -154,9 +154,10 @@ async def test_presses_on_the_former_message_still_work(line: Line) -> None:
 
 async def test_deleting_a_result_leaves_one_sentence(line: Line) -> None:
     message = await line.painted(count=1)
+    (id,) = message.jobs
     await line.wire.press(message, "Delete")
     await line.wire.until(lambda: "were deleted" in message.text)
-    await line.ended(State.DELETED)
+    await line.house.until(id, State.DELETED)  # by its id: once that is shown, it is in no list
     assert [
         m.id for m in line.wire.messages.values() if not m.deleted and m.channel == CHANNEL and m.nonce
     ] == [message.id]
