@@ -163,8 +163,13 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     ("engine/workers/heartbeat.py", "time.monotonic() > self.began + self.limit", "False", VITALS),
     # --- charges: in the worker, in the order of steps, in the queue
     ("engine/workers/loop.py", "self._turns.charge(batch, seconds)", "pass", CHARGES),
-    ("engine/workers/loop.py", "+= seconds * request.rows / rows", "+= seconds / len(batch)", CHARGES),
-    ("engine/workers/loop.py", "request.resident.seconds += seconds\n", "pass\n", CHARGES),
+    (
+        "engine/workers/loop.py",
+        "request.charge(seconds * request.rows / rows)",
+        "request.charge(seconds / len(batch))",
+        CHARGES,
+    ),
+    ("engine/workers/loop.py", "request.charge(seconds)\n", "pass\n", CHARGES),
     (
         "engine/workers/loop.py",
         "self._pulse.seconds += seconds\n        self._pulse.passes",

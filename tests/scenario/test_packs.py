@@ -64,7 +64,7 @@ async def test_a_press_leads_to_the_sizes_of_a_finished_image_for_free(easel: Ho
 
     assert child.request.task == Letter(sources=(job.singles[1].blob,)) and child.parent == job.id
     assert [(each.width, each.height) for each in child.singles[1:]] == sizes("web")
-    assert child.estimate == 0 and child.device_seconds == 0
+    assert child.device_seconds <= child.estimate < 0.1 * job.estimate
     assert "The sizes are made of the finished image, for free." in child.note
 
 

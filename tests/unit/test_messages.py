@@ -167,6 +167,7 @@ def test_the_buttons_of_each_state() -> None:
             "Describe",
             "Change a region",
             "Extend",
+            "Sizes",
             "Info",
             "Favourite",
             "Download",

@@ -114,7 +114,7 @@ async def test_the_dots_answer_with_what_is_behind_them_for_whoever_pressed(serv
 
     assert mine.ephemeral and theirs.ephemeral
     of_each = ("V1 strong", "V2 strong", "Image 1 …", "Image 2 …")
-    parts = ("Change a region", "Extend")
+    parts = ("Change a region", "Extend", "Sizes")
     assert labels(mine) == [
         *of_each,
         *parts,
