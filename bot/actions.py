@@ -119,14 +119,14 @@ _FILES = tuple(
         *(
             (f"as_{each}", name, _("Get these images as {format}", format=name))
             for each, name in (
-                ("png", "PNG"),
-                ("jpeg", "JPEG"),
-                ("webp", "WebP"),
-                ("avif", "AVIF"),
-                ("gif", "GIF"),
-                ("svg", "SVG"),
-                ("pdf", "PDF"),
-                ("tiff", "TIFF"),
+                ("png", _("PNG")),
+                ("jpeg", _("JPEG")),
+                ("webp", _("WebP")),
+                ("avif", _("AVIF")),
+                ("gif", _("GIF")),
+                ("svg", _("SVG")),
+                ("pdf", _("PDF")),
+                ("tiff", _("TIFF")),
             )
         ),
         ("loop_gif", _("GIF loop"), _("Get these images as a film that loops, GIF")),
