@@ -58,7 +58,7 @@ OF_THE_JOB = ("private", "relax", "reproducible", "text", "text_place", "text_st
 """Options that say who sees a job and when it is painted: the pipeline is not told."""
 
 AFTER_PAINTING = ("background", "pack")
-"""Options of what is done with the picture that the pipeline has painted: tests/unit/test_cutout.py, test_sizes.py."""
+"""Options of what is done with a painted picture: see tests/unit/test_cutout.py, test_sizes.py."""
 
 OF_SEVERAL_JOBS = ("repeat",)
 """Options that make several jobs, which are asked about first: tests/scenario/test_series.py."""
