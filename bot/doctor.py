@@ -44,7 +44,7 @@ from engine.families import family_of
 from engine.pipelines import structure
 from engine.pipelines.model_files import footprint, snapshot
 from engine.pipelines.verdicts import ClassVerdict, Verdicts
-from engine.profiles import fitted, profile
+from engine.profiles import extra, fitted, profile
 from engine.scheduling.cost_model import LoadingCosts
 from engine.scheduling.residency import FOR_MODELS
 from engine.workers.fake import MEMORY
@@ -238,7 +238,7 @@ def _model(name: str, data: Path | None = None) -> Finding:
         entry = _entry(name)
         if missing := structure.missing(entry):
             detail = f"needs {missing}, which is not installed"
-            return Finding(title, False, detail, f"Run `pip install {missing}`, or choose another MODEL.")
+            return Finding(title, False, detail, f"Run `{extra(missing.split())}`, or choose another MODEL.")
         if entry.local is None and snapshot(entry.source) is None:
             return _of_the_hub(title)
         if entry.local is None:

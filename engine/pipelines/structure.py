@@ -54,7 +54,7 @@ def check(entry: Entry) -> None:
 
 
 def missing(entry: Entry) -> str:
-    """Return the packages that the class of a model needs and that are not installed."""
+    """Return the packages (extras of Easel have the same names) that the class of a model needs and that are not installed."""
     return " ".join(each for each in family_of(entry.pipeline).needs if not _installed(each))
 
 

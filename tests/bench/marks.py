@@ -25,17 +25,16 @@ from unittest.mock import patch
 import numpy as np
 from PIL import Image, ImageEnhance
 
-import engine.embedded
 from bot.provenance import code, mark, signing
 from bot.provenance.code import Floats
 from bot.provenance.keys import Keys
 from bot.provenance.signing import FileFacts
 from bot.provenance.stamp import stamp
+from engine.embedded import CLASSIFIER, PIPELINE
 from tests.changes import Change, saved, scaled
 
 Bars = dict[str, float]
 
-EMBEDDED = Path(engine.embedded.__file__).parent
 LONGEST = 1024  # pixels of a photograph's longer side
 GROUNDS = ("white", "blue", "green", "yellow", "red", "black", "pink", "grey", "orange", "purple")
 TAMPERED = 1000  # files with one byte changed
@@ -216,21 +215,19 @@ def false_alarms(pictures: list[Image.Image], tries: int, dice: random.Random) -
 
 
 def paint(count: int, first_seed: int) -> Iterator[Image.Image]:
-    """Paint fresh pictures of 512 × 512 with the shipped model: any of its concepts, on coloured grounds."""
-    import torch
-    from diffusers import DiffusionPipeline
+    """Paint fresh pictures of the shipped model as people get them: 512 × 512, on coloured grounds."""
+    from engine.embedded.evaluate import EvaluationSettings, Painter
+    from engine.pipelines.tensors import picture
+    from engine.pipelines.upscale import Upscaler
 
-    pipeline = DiffusionPipeline.from_pretrained(EMBEDDED / "pipeline", dtype=torch.float32)
-    pipeline.set_progress_bar_config(disable=True)
+    painter, upscaler = Painter.load(PIPELINE, EvaluationSettings()), Upscaler.load()
     dice = random.Random(first_seed)
-    things = json.loads((EMBEDDED / "evaluate" / "concepts.json").read_text())
+    things = json.loads((CLASSIFIER / "concepts.json").read_text())
     for start in range(0, count, BATCH):
-        seeds = range(first_seed + start, first_seed + min(start + BATCH, count))
-        prompts = [f"a {dice.choice(things)} on a {dice.choice(GROUNDS)} background" for _ in seeds]
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        yield from pipeline(
-            prompt=prompts, generator=generators, num_inference_steps=12, width=512, height=512
-        ).images
+        here = range(min(BATCH, count - start))
+        prompts = [f"a {dice.choice(things)} on a {dice.choice(GROUNDS)} background" for _ in here]
+        for pixels in upscaler(painter.draw(prompts, first_seed + start)):
+            yield picture(pixels)
 
 
 def photographs(folder: Path) -> Iterator[Image.Image]:

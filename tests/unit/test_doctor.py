@@ -135,7 +135,7 @@ def test_a_package_that_a_model_needs_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(structure, "_installed", installed.__contains__)
     finding = doctor._model("qwen-image-edit")
     assert (finding.ok, finding.detail) == (False, "needs torchvision, which is not installed")
-    assert finding.remedy == "Run `pip install torchvision`, or choose another MODEL."
+    assert finding.remedy == 'Run `pip install "easel[torchvision]"`, or choose another MODEL.'
 
     monkeypatch.delenv("HF_HUB_OFFLINE")
     installed.add("torchvision")

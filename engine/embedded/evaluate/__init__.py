@@ -62,7 +62,7 @@ SHEET_OTHERS = {
 class EvaluationSettings:
     """How pictures are drawn for the figures; the defaults are the product's."""
 
-    steps: int = 20
+    steps: int = 12
     guidance: float = 3.0
 
 

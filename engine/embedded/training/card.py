@@ -27,7 +27,7 @@ on from this folder with `python -m engine.embedded.training`.
 from diffusers import StableDiffusionPipeline
 
 pipeline = StableDiffusionPipeline.from_pretrained("engine/embedded/pipeline", dtype=torch.float32)
-pipeline("a red heart", num_inference_steps=20, guidance_scale=3.0).images[0]  # 128 x 128
+pipeline("a red heart", num_inference_steps=12, guidance_scale=3.0).images[0]  # 128 x 128
 ```
 
 Width and height are multiples of 32; trained at 128x128, 160x96 and 96x160. The engine enlarges
